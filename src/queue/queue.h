@@ -1,0 +1,76 @@
+// A Queue carries work from the roles that find it to the roles that do it.
+//
+// Delivery is at least once and in any order, as in SQS, so handlers are idempotent. A Queue
+// belongs to one shard; many shards and processes may open the same one. Backends: sqlite, and the
+// fake of the simulation. tests/conformance/queue_suite.h says in code what the comments below say.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/async.h"
+#include "base/clock.h"
+
+namespace longhaul {
+
+// Names one delivery of a message; a later delivery has another one.
+struct Receipt {
+  int64_t id = 0;
+  int64_t delivery = 0;
+};
+
+struct Message {
+  std::string body;
+  int receive_count = 0;  // 1 at the first delivery.
+  SystemTime sent{};
+  Receipt receipt;
+};
+
+struct QueueDepth {
+  int64_t visible = 0;    // Could be received now.
+  int64_t delayed = 0;    // Sent or released with a delay that still runs.
+  int64_t in_flight = 0;  // Received, not acknowledged.
+  int64_t dead = 0;       // Received too often; parked for a person.
+};
+
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  // Adds messages, all or none, invisible for `delay`. OK: they are durable. kRetryable: they may
+  // be there or not. Bodies are at most 256 KiB (kInvalidInput).
+  virtual Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) = 0;
+
+  // Takes up to `count_max` messages and hides each from other receivers for `visibility`. Waits up
+  // to `wait` for the first one; an empty result is not an error. A message that was received
+  // `receives_max` times (a setting of the queue) goes to the dead letters instead.
+  virtual Async<std::vector<Message>> Receive(int count_max, std::chrono::milliseconds visibility,
+                                              std::chrono::milliseconds wait) = 0;
+
+  // Hides a received message for `visibility` from now. kPrecondition: it was delivered again since.
+  virtual Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) = 0;
+
+  // Removes messages for good, all or none. Call it last, when all that they asked for is durable.
+  // kPrecondition: one of them was delivered again since; none was removed.
+  virtual Async<void> Ack(std::vector<Receipt> receipts) = 0;
+
+  // Removes `receipts` and adds `bodies` in one step: what is left undone goes back as new messages.
+  // Where a backend cannot do both at once it sends first, so a crash doubles and never loses.
+  virtual Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+                              std::chrono::milliseconds delay) = 0;
+
+  // Gives a message back at once or after `delay`; the receive still counts.
+  virtual Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) = 0;
+
+  virtual Async<QueueDepth> Depth() = 0;
+
+  // Dead letters, oldest first, without taking them.
+  virtual Async<std::vector<Message>> DeadLetters(int count_max) = 0;
+  // Makes all dead letters visible again with a receive count of 0; says how many.
+  virtual Async<int64_t> Redrive() = 0;
+};
+
+}  // namespace longhaul
