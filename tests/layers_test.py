@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""The folders below src/ are the architecture: includes point only downward in this list.
+
+Folders on one line do not include each other. Tests may include what they like. The repository
+speaks of the product alone: no paths of somebody's machine, no notes of work left undone.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+LAYERS = [line.split() for line in """
+cli
+server
+gateway
+replication
+migration cache backup
+cost
+events
+rules
+replica
+transfer
+archive
+observe
+storage queue state
+aws
+net
+base
+""".strip().splitlines()]
+RANK = {folder: rank for rank, line in enumerate(LAYERS) for folder in line}
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
+FORBIDDEN = re.compile(r"(?<![\w.~])/(work|home|root)/|\b(TODO|FIXME|XXX)\b")
+
+
+def layer_errors(root: pathlib.Path) -> list[str]:
+    errors = []
+    for path in sorted(root.glob("src/**/*")):
+        if path.suffix not in (".h", ".cc"):
+            continue
+        parts = path.relative_to(root / "src").parts
+        if len(parts) == 1:  # main.cc
+            continue
+        own = parts[0]
+        if len(parts) != 2 or own not in RANK:
+            errors.append(f"{path}: not in a folder of the list")
+            continue
+        if path.name.endswith("_test.cc"):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = INCLUDE.match(line)
+            if not found:
+                continue
+            other = found[1].split("/")[0]
+            where = f"{path.relative_to(root)}:{number}: includes {found[1]}"
+            if other not in RANK or "/" not in found[1]:
+                errors.append(f"{where}: not named by its folder below src/")
+            elif other != own and RANK[other] <= RANK[own]:
+                errors.append(f"{where}: {own}/ is not above {other}/")
+    return errors
+
+
+def word_errors(root: pathlib.Path) -> list[str]:
+    errors = []
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        path = root / name
+        if name == "tests/layers_test.py" or not path.is_file():
+            continue
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:  # An image or a golden archive.
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if found := FORBIDDEN.search(line):
+                errors.append(f"{name}:{number}: says {found[0]!r}")
+    return errors
+
+
+def self_test() -> list[str]:
+    """What would go wrong without it: a check that finds nothing, whatever one does."""
+    cases = {
+        "src/net/a.h": ('#include "storage/store.h"', True),
+        "src/queue/a.cc": ('#include "state/state.h"', True),
+        "src/cli/a.cc": ('#include "server/server.h"\n#include <vector>', False),
+        "src/base/a.h": ('#include "base/b.h"', False),
+        "src/base/b_test.cc": ('#include "cli/cli.h"', False),
+        "src/misc/a.h": ("", True),
+        "src/net/b.h": ('#include "helper.h"', True),
+    }
+    errors = []
+    for name, (text, is_wrong) in cases.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / name
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+            if bool(layer_errors(pathlib.Path(folder))) != is_wrong:
+                errors.append(f"self test: {name}: {text!r} judged wrongly")
+    return errors
+
+
+def main() -> int:
+    root = pathlib.Path(__file__).resolve().parent.parent
+    errors = self_test() + layer_errors(root) + word_errors(root)
+    print("\n".join(errors) or "includes point downward")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

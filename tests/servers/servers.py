@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""Real S3 servers for the tests, on free ports of the loopback, gone when the test is.
+
+  servers.py run KIND... -- COMMAND...   start them, run COMMAND, stop them; its exit code is ours
+  servers.py hold KIND...                start them, print where they are, wait for Ctrl-C
+
+KIND is rgw (Ceph), versitygw or minio. COMMAND finds them in its environment:
+LONGHAUL_TEST_RGW=http://127.0.0.1:PORT (and so on), with the keys in AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY. A server that does not start is a failure, never a skip.
+
+Every server is a child that the kernel kills when this process dies, however it dies, and keeps its
+data below one temporary folder: on a tmpfs where that has extended attributes and room.
+"""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+ACCESS_KEY_ID = "longhaul-test"
+SECRET_ACCESS_KEY = "longhaul-test-secret"
+REGION = "us-east-1"
+FREE_BYTES_MIN = 6 << 30  # What the largest system test writes, twice.
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class ServerError(Exception):
+    """A server did not start; the message carries the end of its log."""
+
+
+def cache_dir() -> pathlib.Path:
+    default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return pathlib.Path(os.environ.get("LONGHAUL_CACHE") or default / "longhaul")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def has_xattrs(folder: str) -> bool:
+    with tempfile.NamedTemporaryFile(dir=folder) as probe:
+        try:
+            os.setxattr(probe.name, "user.longhaul", b"1")
+            return True
+        except OSError:
+            return False
+
+
+def make_temp_dir(name: str) -> pathlib.Path:
+    """A new folder, in memory if there is a tmpfs that will do (versitygw needs xattrs)."""
+    for base in ("/dev/shm", tempfile.gettempdir()):
+        if not os.path.isdir(base) or not os.access(base, os.W_OK):
+            continue
+        if base == "/dev/shm" and shutil.disk_usage(base).free < FREE_BYTES_MIN:
+            continue
+        if has_xattrs(base):
+            return pathlib.Path(tempfile.mkdtemp(prefix=f"longhaul-{name}-", dir=base))
+    raise ServerError("neither /dev/shm nor the temporary folder has extended attributes")
+
+
+def die_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Server:
+    """One running server. `endpoint` is its URL; `start` and `stop` may alternate: data stays (not in rgw)."""
+
+    kind = ""
+    start_seconds_max = 60
+
+    def __init__(self, folder: pathlib.Path, name: str = ""):
+        self.name = name or self.kind
+        self.folder = folder / self.name
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"{self.name}.log"
+        self.processes: list[subprocess.Popen] = []
+
+    def spawn(self, command, env=None) -> subprocess.Popen:
+        with open(self.log, "ab") as log:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **(env or {})}, start_new_session=True,
+                preexec_fn=die_with_parent)
+        self.processes.append(process)
+        return process
+
+    def launch(self) -> None:
+        raise NotImplementedError
+
+    def ready_path(self) -> str:
+        return "/"
+
+    def start(self) -> "Server":
+        try:
+            self.launch()
+            self.wait_until_ready()
+        except (OSError, subprocess.SubprocessError, ServerError) as error:
+            self.stop()
+            raise ServerError(f"{self.name} did not start: {error}\n{self.log_tail()}") from error
+        return self
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.start_seconds_max
+        while time.monotonic() < deadline:
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise ServerError(f"{process.args[0]} ended with {process.returncode}")
+            try:
+                urllib.request.urlopen(self.endpoint + self.ready_path(), timeout=2)
+                return
+            except urllib.error.HTTPError as answer:
+                if answer.code < 500:  # 403: it is up and asks who we are.
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise ServerError(f"not ready after {self.start_seconds_max} s")
+
+    def stop(self, kill: bool = False) -> None:
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = []
+
+    def log_tail(self) -> str:
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+        except OSError:
+            return ""
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Versitygw(Server):
+    kind = "versitygw"
+
+    def __init__(self, folder, name="", webhook=""):
+        super().__init__(folder, name)
+        self.webhook = webhook
+        self.versions = folder / f"{self.name}.versions"
+        self.versions.mkdir()
+
+    def launch(self):
+        events = ["--event-webhook-url", self.webhook] if self.webhook else []
+        self.spawn([cache_dir() / "bin/versitygw", "--access", ACCESS_KEY_ID,
+                    "--secret", SECRET_ACCESS_KEY, "--port", f"127.0.0.1:{self.port}",
+                    "--region", REGION, "--quiet", *events,
+                    "posix", "--versioning-dir", self.versions, self.folder])
+
+
+class Minio(Server):
+    kind = "minio"
+
+    def launch(self):
+        self.spawn([cache_dir() / "bin/minio", "server", "--quiet",
+                    "--address", f"127.0.0.1:{self.port}", self.folder],
+                   {"MINIO_ROOT_USER": ACCESS_KEY_ID, "MINIO_ROOT_PASSWORD": SECRET_ACCESS_KEY,
+                    "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"})
+
+    def ready_path(self):
+        return "/minio/health/ready"
+
+
+class Rgw(Server):
+    """Ceph's object gateway on one monitor and one OSD that keeps everything in memory."""
+
+    kind = "rgw"
+    start_seconds_max = 120
+    memory_bytes = 6 << 30
+
+    def tool(self, *command) -> None:
+        with open(self.log, "ab") as log:
+            subprocess.run([str(word) for word in command], check=True, timeout=120,
+                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def launch(self):
+        home = self.folder
+        conf = home / "ceph.conf"
+        if conf.exists():
+            raise ServerError("its data is gone with its OSD; stop_gateway leaves that running")
+        keyring = home / "keyring"
+        monitor = f"[v2:127.0.0.1:{free_port()}]"
+        fsid = str(uuid.uuid4())
+        (home / "mon").mkdir()
+        (home / "osd").mkdir()
+        conf.write_text(f"""[global]
+fsid = {fsid}
+mon_initial_members = a
+mon_host = {monitor}
+auth_cluster_required = cephx
+auth_service_required = cephx
+auth_client_required = cephx
+osd_pool_default_size = 1
+osd_pool_default_min_size = 1
+mon_allow_pool_size_one = true
+osd_pool_default_pg_num = 4
+osd_crush_chooseleaf_type = 0
+osd_objectstore = memstore
+memstore_device_bytes = {self.memory_bytes}
+admin_socket = {home}/$name.asok
+log_file = {home}/$name.log
+mon_data = {home}/mon
+osd_data = {home}/osd
+keyring = {keyring}
+ms_bind_ipv6 = false
+[client.rgw]
+rgw_frontends = beast endpoint=127.0.0.1:{self.port}
+rgw_thread_pool_size = 64
+""")
+        for name, caps in (("mon.", ["mon", "allow *"]),
+                           ("client.admin", ["mon", "allow *", "osd", "allow *", "mgr", "allow *"]),
+                           ("client.rgw", ["mon", "allow *", "osd", "allow *"]),
+                           ("osd.0", ["mon", "allow profile osd", "osd", "allow *"])):
+            pairs = [word for pair in zip(caps[::2], caps[1::2]) for word in ("--cap", *pair)]
+            created = ["--create-keyring"] if name == "mon." else []
+            self.tool("ceph-authtool", *created, keyring, "--gen-key", "-n", name, *pairs)
+        self.tool("monmaptool", "--create", "--addv", "a", monitor, "--fsid", fsid, home / "monmap")
+        self.tool("ceph-mon", "-c", conf, "-i", "a", "--mkfs", "--monmap", home / "monmap",
+                  "--keyring", keyring)
+        self.spawn(["ceph-mon", "-f", "-c", conf, "-i", "a"])
+        osd = str(uuid.uuid4())
+        self.tool("ceph", "-c", conf, "osd", "new", osd)
+        self.tool("ceph", "-c", conf, "auth", "import", "-i", keyring)
+        self.tool("ceph-osd", "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", osd)
+        self.tool("ceph", "-c", conf, "osd", "crush", "add", "osd.0", "1.0", "host=h",
+                  "root=default")
+        self.spawn(["ceph-osd", "-f", "-c", conf, "-i", "0"])
+        self.tool("radosgw-admin", "-c", conf, "-n", "client.rgw", "user", "create", "--uid", "t",
+                  "--display-name", "t", "--access-key", ACCESS_KEY_ID,
+                  "--secret", SECRET_ACCESS_KEY)
+        self.spawn(["radosgw", "-f", "-c", conf, "-n", "client.rgw"])
+
+    def stop_gateway(self) -> None:
+        gateway = self.processes.pop()
+        gateway.kill()
+        gateway.wait()
+
+    def start_gateway(self) -> None:
+        self.spawn(["radosgw", "-f", "-c", self.folder / "ceph.conf", "-n", "client.rgw"])
+        self.wait_until_ready()
+
+
+KINDS = {server.kind: server for server in (Rgw, Versitygw, Minio)}
+
+
+def client_environment(servers) -> dict[str, str]:
+    found = {f"LONGHAUL_TEST_{server.kind.upper()}": server.endpoint for server in servers}
+    return {**found, "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_REGION": REGION}
+
+
+def main(arguments) -> int:
+    if not arguments or arguments[0] not in ("run", "hold"):
+        print(__doc__)
+        return 2
+    mode, *rest = arguments
+    kinds, command = (rest[:rest.index("--")], rest[rest.index("--") + 1:]) if "--" in rest else (
+        rest, [])
+    if not kinds or any(kind not in KINDS for kind in kinds) or (mode == "run") != bool(command):
+        print(__doc__)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Runs the cleanup below.
+    folder = make_temp_dir("servers")
+    servers = [KINDS[kind](folder) for kind in kinds]
+    try:
+        for server in servers:
+            server.start()
+        environment = client_environment(servers)
+        if mode == "run":
+            return subprocess.run(command, env={**os.environ, **environment}).returncode
+        for name, value in environment.items():
+            print(f"export {name}={value}")
+        print("# Ctrl-C stops them", flush=True)
+        signal.pause()
+    except ServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for server in servers:
+            server.stop(kill=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
