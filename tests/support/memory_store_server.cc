@@ -1,0 +1,721 @@
+#include "tests/support/memory_store_server.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/check.h"
+
+namespace longhaul::testing {
+namespace {
+
+using Backend = MemoryStoreBackend;
+using Versioning = MemoryStoreBackend::Versioning;
+
+std::string Digest(const EVP_MD* algorithm, std::string_view bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int size = 0;
+  LH_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, algorithm, nullptr) == 1);
+  return {reinterpret_cast<const char*>(digest.data()), size};
+}
+
+// A reflected CRC by table, one byte at a time: slow, and independent of the code under test.
+template <class Word, Word kPolynomial>
+std::string Crc(std::string_view bytes) {
+  static const std::array<Word, 256> kTable = [] {
+    std::array<Word, 256> table;
+    for (int i = 0; i < 256; ++i) {
+      Word word = static_cast<Word>(i);
+      for (int bit = 0; bit < 8; ++bit) word = (word >> 1) ^ ((word & 1) != 0 ? kPolynomial : 0);
+      table[static_cast<size_t>(i)] = word;
+    }
+    return table;
+  }();
+  Word crc = ~Word{0};
+  for (char c : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<unsigned char>(c)) & 0xff];
+  crc = ~crc;
+  std::string digest;
+  for (int shift = sizeof(Word) * 8 - 8; shift >= 0; shift -= 8) {
+    digest += static_cast<char>(crc >> shift);
+  }
+  return digest;
+}
+
+std::string RawChecksum(ChecksumAlgorithm algorithm, std::string_view bytes) {
+  switch (algorithm) {
+    case ChecksumAlgorithm::kCrc32:
+      return Crc<uint32_t, 0xedb88320>(bytes);
+    case ChecksumAlgorithm::kCrc32c:
+      return Crc<uint32_t, 0x82f63b78>(bytes);
+    case ChecksumAlgorithm::kCrc64Nvme:
+      return Crc<uint64_t, 0x9a6c9329ac4bc9b5>(bytes);
+    case ChecksumAlgorithm::kSha1:
+      return Digest(EVP_sha1(), bytes);
+    case ChecksumAlgorithm::kSha256:
+      return Digest(EVP_sha256(), bytes);
+  }
+  return "";
+}
+
+std::string Base64(std::string_view bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3), '\0');
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
+  return out;
+}
+
+std::string Hex(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (char c : bytes) {
+    out += kDigits[static_cast<unsigned char>(c) >> 4];
+    out += kDigits[static_cast<unsigned char>(c) & 15];
+  }
+  return out;
+}
+
+uint64_t Shuffled(std::string_view key) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::vector<std::string> Segments(const std::string& key) {
+  std::vector<std::string> segments{""};
+  for (char c : key) {
+    if (c == '/') {
+      segments.emplace_back();
+    } else {
+      segments.back() += c;
+    }
+  }
+  return segments;
+}
+
+// The keys to walk, from the first that a page may hold.
+std::vector<const std::string*> KeysAfter(const Backend::Bucket& bucket, bool sorted,
+                                          const std::string& prefix, const std::string& after) {
+  std::vector<const std::string*> keys;
+  auto first = bucket.objects.lower_bound(sorted ? std::max(prefix, after) : prefix);
+  for (; first != bucket.objects.end() && first->first.starts_with(prefix); ++first) {
+    keys.push_back(&first->first);
+  }
+  if (sorted) return keys;
+  auto before = [&](const std::string& a, const std::string& b) {
+    return std::make_pair(Shuffled(a), a) < std::make_pair(Shuffled(b), b);
+  };
+  std::ranges::sort(keys, [&](auto* a, auto* b) { return before(*a, *b); });
+  if (!after.empty()) {
+    std::erase_if(keys, [&](const std::string* key) { return before(*key, after); });
+  }
+  return keys;
+}
+
+}  // namespace
+
+SystemTime MemoryServer::Now() const {
+  if (backend->options.exact_time) return clock->Now();
+  return std::chrono::floor<std::chrono::seconds>(clock->Now());
+}
+
+std::string MemoryServer::NewId(std::string_view kind) const {
+  return std::string(kind) + std::to_string(backend->next_id++);
+}
+
+Error MemoryServer::Fail(ErrorKind kind, int http_status, std::string code,
+                         std::string message) const {
+  return {.kind = kind,
+          .message = std::move(message),
+          .code = std::move(code),
+          .request_id = NewId("m"),
+          .http_status = http_status};
+}
+
+Result<Backend::Bucket*> MemoryServer::FindBucket(const std::string& bucket) const {
+  auto found = backend->buckets.find(bucket);
+  if (found == backend->buckets.end()) {
+    return Fail(ErrorKind::kNotFound, 404, "NoSuchBucket", "no such bucket");
+  }
+  return &found->second;
+}
+
+std::string MemoryServer::StoredKey(const std::string& key) const {
+  const Capabilities& can = backend->options.capabilities;
+  if (!backend->options.alias_keys) return key;
+  std::vector<std::string> kept;
+  std::vector<std::string> segments = Segments(key);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    bool last = i + 1 == segments.size();
+    if (segments[i].empty() && !last && !can.key_double_slash) continue;
+    if (segments[i].empty() && last && !can.key_trailing_slash) continue;
+    if (segments[i] == "." && !can.key_dot_segments) continue;
+    if (segments[i] == ".." && !can.key_dot_segments) {
+      if (!kept.empty()) kept.pop_back();
+      continue;
+    }
+    kept.push_back(segments[i]);
+  }
+  std::string stored;
+  for (size_t i = 0; i < kept.size(); ++i) stored += (i > 0 ? "/" : "") + kept[i];
+  return stored;
+}
+
+Result<void> MemoryServer::CheckStorable(const Backend::Bucket& bucket, const std::string& key,
+                                         bool has_body) const {
+  const Capabilities& can = backend->options.capabilities;
+  auto refused = [&](std::string why) {
+    return Fail(ErrorKind::kInvalidInput, 400, "KeyNotStorable", "key not storable: " + why);
+  };
+  if (key.empty()) return refused("it is empty");
+  if (key.size() > 1024) return refused("it is longer than 1,024 bytes");
+  if (!backend->options.alias_keys) {
+    std::vector<std::string> segments = Segments(key);
+    for (size_t i = 0; i < segments.size(); ++i) {
+      bool inner = i + 1 < segments.size();
+      if (segments[i].empty() && inner && !can.key_double_slash) return refused("empty segment");
+      if ((segments[i] == "." || segments[i] == "..") && !can.key_dot_segments) {
+        return refused("dot segment");
+      }
+    }
+    if (key.ends_with('/') && has_body && !can.key_trailing_slash) return refused("trailing slash");
+  }
+  if (!can.key_file_beside_folder) {
+    auto below = bucket.objects.lower_bound(key + "/");
+    bool folder = below != bucket.objects.end() && below->first.starts_with(key + "/");
+    bool under_file = false;
+    for (size_t at = key.find('/'); at != std::string::npos; at = key.find('/', at + 1)) {
+      under_file =
+          under_file || (at + 1 < key.size() && bucket.objects.contains(key.substr(0, at)));
+    }
+    if (folder || under_file) return refused("a file beside a folder of the same name");
+  }
+  return Ok();
+}
+
+Result<void> MemoryServer::CheckLimits(const PutRequest& request) const {
+  size_t metadata_bytes = 0;
+  for (const auto& [name, value] : request.metadata) metadata_bytes += name.size() + value.size();
+  if (metadata_bytes > 2048) {
+    return Fail(ErrorKind::kInvalidInput, 400, "MetadataTooLarge", "more than 2 KB of metadata");
+  }
+  if (request.tags.size() > 10) {
+    return Fail(ErrorKind::kInvalidInput, 400, "BadRequest", "more than 10 tags");
+  }
+  if (!request.tags.empty() && !backend->options.capabilities.tags) {
+    return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "no tags here");
+  }
+  if (!backend->options.capabilities.storage_classes && !request.storage_class.empty() &&
+      request.storage_class != "STANDARD") {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidStorageClass", "no storage classes here");
+  }
+  return Ok();
+}
+
+Result<void> MemoryServer::Check(const std::string& bucket, const std::string& key,
+                                 const WriteCondition& condition, bool complete) const {
+  const Capabilities& can = backend->options.capabilities;
+  bool knows_absent = complete ? can.complete_if_absent : can.create_if_absent;
+  bool knows_match = complete ? can.complete_if_match : can.replace_if_match;
+  if (backend->options.refuse_unknown_conditions &&
+      ((condition.if_absent && !knows_absent) || (!condition.if_match.empty() && !knows_match))) {
+    return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "condition not implemented");
+  }
+  const Version* current = backend->Find(bucket, StoredKey(key));
+  if (condition.if_absent && knows_absent && current != nullptr) {
+    return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "the key is there");
+  }
+  if (!condition.if_match.empty() && knows_match) {
+    // S3 says 404 for a missing key. (S3 User Guide, "Conditional writes".)
+    if (current == nullptr) return Fail(ErrorKind::kNotFound, 404, "NoSuchKey", "no such key");
+    if (current->info.etag != condition.if_match) {
+      return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "another ETag is there");
+    }
+  }
+  return Ok();
+}
+
+Result<Backend::Version*> MemoryServer::FindVersion(const std::string& bucket,
+                                                    const std::string& key,
+                                                    const std::string& version_id) const {
+  Result<Backend::Bucket*> in = FindBucket(bucket);
+  if (!in) return in.error();
+  auto found = (*in)->objects.find(StoredKey(key));
+  if (version_id.empty()) {
+    if (found == (*in)->objects.end()) {
+      return Fail(ErrorKind::kNotFound, 404, "NoSuchKey", "no such key");
+    }
+    if (found->second.back().is_delete_marker) {
+      return Fail(ErrorKind::kNotFound, 404,
+                  backend->options.tells_delete_markers ? "DeleteMarker" : "NoSuchKey",
+                  "no such key");
+    }
+    return &found->second.back();
+  }
+  if (found != (*in)->objects.end()) {
+    for (Version& version : found->second) {
+      std::string id = version.info.version_id.empty() ? "null" : version.info.version_id;
+      if (id != version_id) continue;
+      if (version.is_delete_marker) {
+        return Fail(ErrorKind::kInvalidInput, 405, "MethodNotAllowed", "a delete marker");
+      }
+      return &version;
+    }
+  }
+  return Fail(ErrorKind::kNotFound, 404, "NoSuchVersion", "no such version");
+}
+
+// Makes `version` the current one; its version id, as an answer gives it.
+std::string MemoryServer::Store(Backend::Bucket& bucket, const std::string& key,
+                                Version version) const {
+  version.info.version_id.clear();
+  if (bucket.versioning == Versioning::kEnabled) version.info.version_id = NewId("v");
+  if (bucket.versioning == Versioning::kSuspended) version.info.version_id = "null";
+  std::string id = version.info.version_id;
+  std::vector<Version>& versions = bucket.objects[key];
+  if (bucket.versioning != Versioning::kEnabled) {
+    std::erase_if(versions, [](const Version& old) {
+      return old.info.version_id.empty() || old.info.version_id == "null";
+    });
+  }
+  versions.push_back(std::move(version));
+  return id;
+}
+
+Result<ListPage> MemoryServer::List(const ListRequest& request) const {
+  Result<Backend::Bucket*> bucket = FindBucket(request.bucket);
+  if (!bucket) return bucket.error();
+  // Tokens: 'k' + the last key; 'p' + the last common prefix; 'v' + versions given of the last key,
+  // a colon and that key.
+  std::string after = request.start_after;
+  std::string after_prefix;
+  size_t versions_given = 0;
+  bool inside_key = false;
+  if (!request.token.empty()) {
+    after = request.token.substr(1);
+    if (request.token[0] == 'p') after_prefix = after;
+    if (request.token[0] == 'v') {
+      size_t colon = after.find(':');
+      versions_given = static_cast<size_t>(std::strtoul(after.c_str(), nullptr, 10));
+      after = colon == std::string::npos ? "" : after.substr(colon + 1);
+      inside_key = true;
+    }
+  }
+  bool sorted = backend->options.capabilities.sorted_listing;
+  size_t count_max = static_cast<size_t>(std::clamp(request.count_max, 1, 1000));
+  ListPage page;
+  std::set<std::string> prefixes;
+  for (const std::string* key : KeysAfter(**bucket, sorted, request.prefix, after)) {
+    if (*key == after && !inside_key) continue;
+    if (!sorted && request.token.empty() && *key <= request.start_after) continue;
+    if (!after_prefix.empty() && key->starts_with(after_prefix)) continue;
+    const std::vector<Version>& versions = (*bucket)->objects.at(*key);
+    if (!request.versions && versions.back().is_delete_marker) continue;
+    bool full = page.objects.size() + prefixes.size() >= count_max;
+    if (!request.delimiter.empty()) {
+      size_t at = key->find(request.delimiter, request.prefix.size());
+      if (at != std::string::npos) {
+        std::string prefix = key->substr(0, at + request.delimiter.size());
+        if (prefixes.contains(prefix)) continue;
+        // A start-after inside a common prefix does not hide what follows in it.
+        if (full) return page;
+        prefixes.insert(prefix);
+        page.common_prefixes.push_back(prefix);
+        page.next_token = sorted ? "p" + prefix : "k" + *key;
+        continue;
+      }
+    }
+    size_t skip = inside_key && *key == after ? versions_given : 0;
+    for (size_t i = skip; i < (request.versions ? versions.size() : 1); ++i) {
+      if (page.objects.size() + prefixes.size() >= count_max) return page;
+      const Version& version = versions[versions.size() - 1 - i];
+      page.objects.push_back({.key = *key,
+                              .size_bytes = version.info.size_bytes,
+                              .etag = version.info.etag,
+                              .storage_class = version.info.storage_class,
+                              .last_modified = version.info.last_modified,
+                              .version_id = "",
+                              .is_latest = i == 0,
+                              .is_delete_marker = version.is_delete_marker});
+      if (request.versions) {
+        page.objects.back().version_id =
+            version.info.version_id.empty() ? "null" : version.info.version_id;
+        page.next_token = "v" + std::to_string(i + 1) + ":" + *key;
+      } else {
+        page.next_token = "k" + *key;
+      }
+    }
+  }
+  page.next_token.clear();
+  return page;
+}
+
+Result<ObjectInfo> MemoryServer::Head(const HeadRequest& request) const {
+  Result<Version*> version = FindVersion(request.bucket, request.key, request.version_id);
+  if (!version) {
+    Error error = version.error();
+    error.code.clear();  // A HEAD has no body to say it in.
+    return error;
+  }
+  ObjectInfo info = (*version)->info;
+  info.server_time = Now();
+  info.tag_count = static_cast<int>((*version)->tags.size());
+  if (!backend->options.capabilities.checksums) info.checksums.clear();
+  if (request.part_number) {
+    const std::vector<uint64_t>& sizes = (*version)->part_sizes_bytes;
+    info.part_count = static_cast<int>(sizes.size());
+    int last = std::max(1, info.part_count);
+    if (*request.part_number < 1 || *request.part_number > last) {
+      return Fail(ErrorKind::kInvalidInput, 416, "", "no such part");
+    }
+    if (!sizes.empty()) info.size_bytes = sizes[static_cast<size_t>(*request.part_number - 1)];
+  }
+  return info;
+}
+
+Result<MemoryServer::Opened> MemoryServer::Get(const GetRequest& request,
+                                               SystemTime& absent_at) const {
+  Result<Version*> version = FindVersion(request.bucket, request.key, request.version_id);
+  if (!version) {
+    absent_at = Now();
+    Error error = version.error();
+    if (backend->options.bare_404) error.code.clear();
+    return error;
+  }
+  const Version& found = **version;
+  if (!request.if_match.empty() && request.if_match != found.info.etag) {
+    return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "another ETag is there");
+  }
+  Opened opened{.info = found.info, .bytes = found.bytes, .length_bytes = found.bytes->size()};
+  opened.info.server_time = Now();
+  opened.info.tag_count = static_cast<int>(found.tags.size());
+  if (!backend->options.capabilities.checksums) opened.info.checksums.clear();
+  uint64_t size = found.bytes->size();
+  if (request.range) {
+    if (request.range->offset_bytes >= size) {
+      return Fail(ErrorKind::kInvalidInput, 416, "InvalidRange", "the range starts past the end");
+    }
+    opened.offset_bytes = request.range->offset_bytes;
+    opened.length_bytes = std::min(request.range->size_bytes, size - opened.offset_bytes);
+  } else if (request.suffix_bytes) {
+    if (size == 0) {
+      return Fail(ErrorKind::kInvalidInput, 416, "InvalidRange", "the object has no bytes");
+    }
+    opened.length_bytes = std::min(*request.suffix_bytes, size);
+    opened.offset_bytes = size - opened.length_bytes;
+  }
+  return opened;
+}
+
+Result<PutResult> MemoryServer::Put(const PutRequest& request,
+                                    std::shared_ptr<const std::string> bytes,
+                                    std::vector<uint64_t> part_sizes,
+                                    const std::string& etag) const {
+  Result<Backend::Bucket*> bucket = FindBucket(request.bucket);
+  if (!bucket) return bucket.error();
+  Result<void> storable = CheckStorable(**bucket, request.key, !bytes->empty());
+  if (!storable) return storable.error();
+  Result<void> allowed = CheckLimits(request);
+  if (!allowed) return allowed.error();
+  std::string md5 = Digest(EVP_md5(), *bytes);
+  if (!request.content_md5.empty() && request.content_md5 != Base64(md5)) {
+    return Fail(ErrorKind::kInvalidInput, 400, "BadDigest", "the MD5 is wrong");
+  }
+  bool knows_checksums = backend->options.capabilities.checksums;
+  Version version;
+  if (knows_checksums) {
+    ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;
+    if (request.checksum && !request.checksum->value.empty()) {
+      algorithm = request.checksum->algorithm;
+    }
+    std::string value = Base64(RawChecksum(algorithm, *bytes));
+    if (request.checksum && !request.checksum->value.empty() && request.checksum->value != value) {
+      return Fail(ErrorKind::kInvalidInput, 400, "BadDigest", "the checksum is wrong");
+    }
+    version.info.checksums.push_back({algorithm, value, false});
+  }
+  if (part_sizes.empty()) {
+    Result<void> holds = Check(request.bucket, request.key, request.condition);
+    if (!holds) return holds.error();
+  }
+  version.bytes = bytes;
+  version.tags = request.tags;
+  version.part_sizes_bytes = std::move(part_sizes);
+  ObjectInfo& info = version.info;
+  info.size_bytes = bytes->size();
+  info.etag = etag.empty() ? Hex(md5) : etag;
+  info.last_modified = Now();
+  info.storage_class = request.storage_class == "STANDARD" ? "" : request.storage_class;
+  info.headers = request.headers;
+  if (info.headers.content_type.empty()) info.headers.content_type = "binary/octet-stream";
+  info.metadata = request.metadata;
+  backend->bytes_written += bytes->size();
+  PutResult result{.etag = info.etag, .version_id = "", .server_time = Now()};
+  result.version_id = Store(**bucket, StoredKey(request.key), std::move(version));
+  return result;
+}
+
+Result<MultipartUpload> MemoryServer::CreateMultipart(const PutRequest& request) const {
+  Result<Backend::Bucket*> bucket = FindBucket(request.bucket);
+  if (!bucket) return bucket.error();
+  Result<void> storable = CheckStorable(**bucket, request.key, true);
+  if (!storable) return storable.error();
+  Result<void> allowed = CheckLimits(request);
+  if (!allowed) return allowed.error();
+  MultipartUpload upload{request.bucket, request.key, NewId("u"), Now()};
+  Backend::Upload& stored = (*bucket)->uploads[upload.upload_id];
+  stored.request = request;
+  stored.request.condition = {};
+  stored.request.content_md5.clear();
+  stored.initiated = Now();
+  return upload;
+}
+
+Result<Backend::Upload*> MemoryServer::FindUpload(const MultipartUpload& upload) const {
+  Result<Backend::Bucket*> bucket = FindBucket(upload.bucket);
+  if (!bucket) return bucket.error();
+  auto found = (*bucket)->uploads.find(upload.upload_id);
+  if (found == (*bucket)->uploads.end() || found->second.request.key != upload.key) {
+    return Fail(ErrorKind::kNotFound, 404, "NoSuchUpload", "no such upload");
+  }
+  return &found->second;
+}
+
+Result<UploadedPart> MemoryServer::UploadPart(const MultipartUpload& upload, int number,
+                                              std::shared_ptr<const std::string> bytes) const {
+  Result<Backend::Upload*> found = FindUpload(upload);
+  if (!found) return found.error();
+  if (number < 1 || number > 10000) {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidArgument", "part number not in 1 to 10,000");
+  }
+  UploadedPart part{.number = number,
+                    .etag = Hex(Digest(EVP_md5(), *bytes)),
+                    .size_bytes = bytes->size(),
+                    .checksum = std::nullopt};
+  const std::optional<Checksum>& announced = (*found)->request.checksum;
+  if (announced && backend->options.capabilities.checksums) {
+    part.checksum =
+        Checksum{announced->algorithm, Base64(RawChecksum(announced->algorithm, *bytes)), false};
+  }
+  backend->bytes_written += bytes->size();
+  (*found)->parts[number] = {bytes, part.etag, Now()};
+  return part;
+}
+
+Result<std::vector<UploadedPart>> MemoryServer::ListParts(const MultipartUpload& upload) const {
+  Result<Backend::Upload*> found = FindUpload(upload);
+  if (!found) return found.error();
+  std::vector<UploadedPart> parts;
+  for (const auto& [number, part] : (*found)->parts) {
+    parts.push_back({.number = number, .etag = part.etag, .size_bytes = part.bytes->size()});
+  }
+  return parts;
+}
+
+Result<PutResult> MemoryServer::CompleteMultipart(const CompleteRequest& request) const {
+  Result<Backend::Upload*> upload = FindUpload(request.upload);
+  if (!upload) return upload.error();
+  if (request.parts.empty()) {
+    return Fail(ErrorKind::kInvalidInput, 400, "MalformedXML", "no parts");
+  }
+  auto bytes = std::make_shared<std::string>();
+  std::string digests;
+  std::vector<uint64_t> sizes;
+  int before = 0;
+  for (const UploadedPart& part : request.parts) {
+    if (part.number <= before) {
+      return Fail(ErrorKind::kInvalidInput, 400, "InvalidPartOrder", "parts not in order");
+    }
+    before = part.number;
+    auto found = (*upload)->parts.find(part.number);
+    if (found == (*upload)->parts.end() || found->second.etag != part.etag) {
+      return Fail(ErrorKind::kInvalidInput, 400, "InvalidPart", "a part is not there");
+    }
+    const std::string& piece = *found->second.bytes;
+    if (&part != &request.parts.back() &&
+        piece.size() < backend->options.capabilities.part_size_bytes_min) {
+      return Fail(ErrorKind::kInvalidInput, 400, "EntityTooSmall", "a part is too small");
+    }
+    *bytes += piece;
+    digests += Digest(EVP_md5(), piece);
+    sizes.push_back(piece.size());
+  }
+  Result<void> holds =
+      Check(request.upload.bucket, request.upload.key, request.condition, /*complete=*/true);
+  if (!holds) return holds.error();
+  PutRequest put = (*upload)->request;
+  put.checksum = request.checksum;
+  std::string etag = Hex(Digest(EVP_md5(), digests)) + "-" + std::to_string(sizes.size());
+  backend->bytes_written -= std::min<uint64_t>(backend->bytes_written, bytes->size());
+  Result<PutResult> result = Put(put, std::move(bytes), std::move(sizes), etag);
+  if (!result) return result.error();
+  (*FindBucket(request.upload.bucket))->uploads.erase(request.upload.upload_id);
+  return result;
+}
+
+Result<void> MemoryServer::AbortMultipart(const MultipartUpload& upload) const {
+  Result<Backend::Bucket*> bucket = FindBucket(upload.bucket);
+  if (!bucket) return bucket.error();
+  (*bucket)->uploads.erase(upload.upload_id);
+  return Ok();
+}
+
+Result<std::vector<MultipartUpload>> MemoryServer::ListMultipartUploads(
+    const std::string& bucket, const std::string& prefix) const {
+  Result<Backend::Bucket*> in = FindBucket(bucket);
+  if (!in) return in.error();
+  std::vector<MultipartUpload> uploads;
+  for (const auto& [id, upload] : (*in)->uploads) {
+    const std::string& key = upload.request.key;
+    bool shown =
+        backend->options.capabilities.lists_uploads ? key.starts_with(prefix) : key == prefix;
+    if (shown) uploads.push_back({bucket, key, id, upload.initiated});
+  }
+  std::ranges::sort(uploads, [](const auto& a, const auto& b) {
+    return std::tie(a.key, a.initiated, a.upload_id) < std::tie(b.key, b.initiated, b.upload_id);
+  });
+  return uploads;
+}
+
+Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
+  Result<Version*> source =
+      FindVersion(request.source_bucket, request.source_key, request.source_version_id);
+  if (!source) {
+    Error error = source.error();
+    if (error.code == "DeleteMarker") error.code = "NoSuchKey";
+    return error;
+  }
+  const Version& from = **source;
+  if (!request.source_if_match.empty() && request.source_if_match != from.info.etag) {
+    return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "another ETag is there");
+  }
+  if (from.info.size_bytes > backend->options.capabilities.copy_size_bytes_max) {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidRequest", "too large for one copy");
+  }
+  if (request.source_bucket == request.bucket && request.source_key == request.key &&
+      !request.replacement && !request.tags && request.storage_class.empty()) {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidRequest", "a copy onto itself");
+  }
+  PutRequest put{.bucket = request.bucket,
+                 .key = request.key,
+                 .headers = from.info.headers,
+                 .metadata = from.info.metadata,
+                 .tags = request.tags.value_or(from.tags),
+                 .storage_class = request.storage_class,
+                 .condition = request.condition};
+  if (request.replacement) {
+    put.headers = request.replacement->headers;
+    put.metadata = request.replacement->metadata;
+  }
+  return Put(put, from.bytes, {});
+}
+
+Result<void> MemoryServer::Remove(const RemoveRequest& request) const {
+  Result<Backend::Bucket*> bucket = FindBucket(request.bucket);
+  if (!bucket) return bucket.error();
+  std::string key = StoredKey(request.key);
+  if (!request.if_match.empty()) {
+    if (backend->options.capabilities.delete_if_match) {
+      const Version* current = backend->Find(request.bucket, key);
+      if (current == nullptr || current->info.etag != request.if_match) {
+        return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "not that ETag");
+      }
+    } else if (backend->options.refuse_unknown_conditions) {
+      return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "condition not implemented");
+    }
+  }
+  auto found = (*bucket)->objects.find(key);
+  if (!request.version_id.empty()) {
+    if (found == (*bucket)->objects.end()) return Ok();
+    std::erase_if(found->second, [&](const Version& version) {
+      const std::string& id = version.info.version_id;
+      return (id.empty() ? "null" : id) == request.version_id;
+    });
+    if (found->second.empty()) (*bucket)->objects.erase(found);
+    return Ok();
+  }
+  if ((*bucket)->versioning == Versioning::kNever) {
+    if (found != (*bucket)->objects.end()) (*bucket)->objects.erase(found);
+    return Ok();
+  }
+  Version marker;
+  marker.is_delete_marker = true;
+  marker.info.last_modified = Now();
+  Store(**bucket, key, std::move(marker));
+  return Ok();
+}
+
+Result<std::vector<RemoveFailure>> MemoryServer::RemoveMany(
+    const std::string& bucket, const std::vector<RemoveRequest>& requests) const {
+  Result<Backend::Bucket*> in = FindBucket(bucket);
+  if (!in) return in.error();
+  if (requests.size() > 1000) {
+    return Fail(ErrorKind::kInvalidInput, 400, "MalformedXML", "more than 1,000 keys");
+  }
+  std::vector<RemoveFailure> failures;
+  for (RemoveRequest request : requests) {
+    request.bucket = bucket;
+    Result<void> removed = Remove(request);
+    if (!removed) failures.push_back({request.key, removed.error()});
+  }
+  return failures;
+}
+
+Result<Tags> MemoryServer::GetTags(const std::string& bucket, const std::string& key,
+                                   const std::string& version_id) const {
+  if (!backend->options.capabilities.tags) {
+    return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "no tags here");
+  }
+  Result<Version*> version = FindVersion(bucket, key, version_id);
+  if (!version) return version.error();
+  return (*version)->tags;
+}
+
+Result<void> MemoryServer::PutTags(const std::string& bucket, const std::string& key,
+                                   const Tags& tags) const {
+  PutRequest limits;
+  limits.tags = tags;
+  Result<void> allowed = CheckLimits(limits);
+  if (!allowed) return allowed.error();
+  Result<Version*> version = FindVersion(bucket, key, "");
+  if (!version) return version.error();
+  (*version)->tags = tags;
+  return Ok();
+}
+
+Result<void> MemoryServer::CreateBucket(const std::string& bucket) const {
+  auto [found, inserted] = backend->buckets.try_emplace(bucket);
+  if (!inserted) {
+    return Fail(ErrorKind::kPrecondition, 409, "BucketAlreadyOwnedByYou", "the bucket is there");
+  }
+  found->second.created = Now();
+  return Ok();
+}
+
+Result<void> MemoryServer::RemoveBucket(const std::string& bucket) const {
+  Result<Backend::Bucket*> found = FindBucket(bucket);
+  if (!found) return found.error();
+  if (!(*found)->objects.empty()) {
+    return Fail(ErrorKind::kPrecondition, 409, "BucketNotEmpty", "the bucket is not empty");
+  }
+  backend->buckets.erase(bucket);
+  return Ok();
+}
+
+Result<void> MemoryServer::SetVersioning(const std::string& bucket, bool enabled) const {
+  Result<Backend::Bucket*> found = FindBucket(bucket);
+  if (!found) return found.error();
+  if (!backend->options.capabilities.versions) {
+    return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "no versions here");
+  }
+  if (enabled) {
+    (*found)->versioning = Versioning::kEnabled;
+  } else if ((*found)->versioning != Versioning::kNever) {
+    (*found)->versioning = Versioning::kSuspended;
+  }
+  return Ok();
+}
+
+}  // namespace longhaul::testing
