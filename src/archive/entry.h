@@ -1,0 +1,80 @@
+// What an archive says of one object, and of itself. The format is docs/archive-format.md.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "storage/object.h"
+
+namespace longhaul {
+
+enum class EntryOp {
+  kPut,     // The object as it was read: bytes, headers, metadata, tags.
+  kDelete,  // There was no object under the key.
+  kTags,    // Only the tags have changed: the bytes are those of the version named by `etag`.
+};
+
+// One reading. Strings are bytes: they need not be UTF-8.
+struct ArchiveEntry {
+  EntryOp op = EntryOp::kPut;
+  std::string key;  // The whole source key.
+  std::string version_id;
+  SystemTime stamp{};
+  uint64_t size_bytes = 0;
+  // Without quotes. What follows from the bytes is not stored: below kDerivedSizeBytes an ETag that
+  // is the MD5 of the content comes back from a reader as empty with `etag_is_md5` set, and so does
+  // no checksum; the reader of the bytes computes what it needs.
+  std::string etag;
+  bool etag_is_md5 = false;
+  std::vector<uint64_t> part_sizes;  // Of a multipart object; empty: one part or unknown.
+  SystemHeaders headers;
+  UserMetadata metadata;
+  Tags tags;
+  std::string storage_class;
+  std::optional<Checksum> checksum;  // Stored only from kDerivedSizeBytes on.
+
+  bool operator==(const ArchiveEntry&) const = default;
+};
+
+inline constexpr uint64_t kDerivedSizeBytes = 64 << 10;
+
+enum class ArchiveKind {
+  kBundle,  // Many small objects.
+  kSingle,  // One large object.
+};
+
+struct ArchiveManifest {
+  int version = 1;  // Of the format; a reader refuses a larger one.
+  std::string id;   // ULID.
+  std::string rule_id;
+  std::string site;
+  std::string source;  // "east:bucket/prefix"
+  std::vector<std::string> sites_passed;
+  SystemTime created{};
+  std::string writer;  // "longhaul 0.1.0"
+  ArchiveKind kind = ArchiveKind::kBundle;
+
+  bool operator==(const ArchiveManifest&) const = default;
+};
+
+// A key that seals archives: HMAC-SHA-256 over the index, which holds the SHA-256 of every frame.
+// Readers accept several, so that a key can be changed while archives are under way.
+struct SealKey {
+  std::string id;      // 1 to 64 of [A-Za-z0-9._-]; stands in the archive.
+  std::string secret;  // Bytes; at least 16.
+};
+
+// What a hostile archive can make a reader take, and a writer never exceeds.
+inline constexpr uint64_t kArchiveRawSizeBytesMax = 5ULL << 30;
+inline constexpr uint64_t kFrameSizeBytesMax = 64 << 20;
+inline constexpr int kWindowLogMax = 27;
+inline constexpr uint64_t kEntryHeaderBytesMax = 64 << 10;  // Of one entry: key, metadata, tags, ….
+inline constexpr uint64_t kArchiveEntriesMax = 1'000'000;
+inline constexpr uint64_t kIndexSizeBytesMax = 256 << 20;
+inline constexpr uint64_t kFramesMax = 65'536;
+
+}  // namespace longhaul
