@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "base/clock.h"
 
 namespace longhaul {
+
+inline constexpr size_t kMessageSizeMaxBytes = 256 * 1024;
 
 // Names one delivery of a message; a later delivery has another one.
 struct Receipt {
@@ -41,28 +44,34 @@ class Queue {
   virtual ~Queue() = default;
 
   // Adds messages, all or none, invisible for `delay`. OK: they are durable. kRetryable: they may
-  // be there or not. Bodies are at most 256 KiB (kInvalidInput).
+  // be there or not. Bodies are at most kMessageSizeMaxBytes (kInvalidInput).
   virtual Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) = 0;
 
   // Takes up to `count_max` messages and hides each from other receivers for `visibility`. Waits up
   // to `wait` for the first one; an empty result is not an error. A message that was received
-  // `receives_max` times (a setting of the queue) goes to the dead letters instead.
+  // `receives_max` times (a setting of the queue) goes to the dead letters instead. kRetryable:
+  // some may have been taken; they come back when their visibility has run out.
   virtual Async<std::vector<Message>> Receive(int count_max, std::chrono::milliseconds visibility,
                                               std::chrono::milliseconds wait) = 0;
 
-  // Hides a received message for `visibility` from now. kPrecondition: it was delivered again since.
+  // Hides a received message for `visibility` from now, also when its visibility has run out and
+  // nobody else has got it. kPrecondition: it was delivered again since, or is gone.
   virtual Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) = 0;
 
   // Removes messages for good, all or none. Call it last, when all that they asked for is durable.
-  // kPrecondition: one of them was delivered again since; none was removed.
+  // kPrecondition: one of them was delivered again since and is still there; none was removed. One
+  // that is gone is no error: an Ack may be repeated.
   virtual Async<void> Ack(std::vector<Receipt> receipts) = 0;
 
-  // Removes `receipts` and adds `bodies` in one step: what is left undone goes back as new messages.
-  // Where a backend cannot do both at once it sends first, so a crash doubles and never loses.
+  // Removes `receipts` and adds `bodies` in one step: what is left undone goes back as new
+  // messages. Where a backend cannot do both at once it sends first, so a crash doubles and never
+  // loses. kPrecondition: one of `receipts` was delivered again since, or is gone (this Replace may
+  // have been made before); nothing was sent.
   virtual Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
                               std::chrono::milliseconds delay) = 0;
 
-  // Gives a message back at once or after `delay`; the receive still counts.
+  // Gives a message back at once or after `delay`; the receive still counts. kPrecondition: it was
+  // delivered again since, or is gone.
   virtual Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) = 0;
 
   virtual Async<QueueDepth> Depth() = 0;

@@ -7,9 +7,11 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/async.h"
@@ -17,9 +19,12 @@
 
 namespace longhaul {
 
+inline constexpr size_t kStateKeySizeMaxBytes = 2048;  // Room for an S3 key and a few words.
+inline constexpr size_t kStateValueSizeMaxBytes = 256 * 1024;
+
 struct StateRow {
-  std::string key;
-  std::string value;     // At most 256 KiB.
+  std::string key;       // Bytes: 1 to kStateKeySizeMaxBytes.
+  std::string value;     // Bytes: at most kStateValueSizeMaxBytes.
   int64_t revision = 0;  // > 0; another one after each write, never seen before for this key.
   std::optional<SystemTime> expires;
 };
@@ -55,18 +60,27 @@ class State {
                                                               std::vector<std::string> keys) = 0;
 
   // One write. OK: durable; the new revision (0 after a removal). kPrecondition: `expected` does
-  // not hold, nothing was written. kRetryable: it may have been written or not.
+  // not hold, nothing was written. kRetryable: it may have been written or not. kInvalidInput: key
+  // or value too long. Removing an absent row is no error where `expected` allows it.
   virtual Async<int64_t> Write(std::string partition, StateWrite write) = 0;
-  // Many writes of one partition, each on its own terms: a result for each, in order.
+  // Many writes of one partition, each on its own terms: a result for each, in order. Later ones
+  // see earlier ones. An error of the whole: any of them may have been written or not.
   virtual Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
                                                         std::vector<StateWrite> writes) = 0;
 
-  // Adds to a decimal number in one atomic step (absent counts as 0); the new value.
+  // Adds to a decimal number in one atomic step (absent counts as 0, and the row stays when it
+  // becomes 0); the new value. An expiry stays as it is. kInvalidInput: the value is no number, or
+  // the sum does not fit. kRetryable: it may have been added or not.
   virtual Async<int64_t> Add(std::string partition, std::string key, int64_t amount) = 0;
 
   // Rows with keys greater than `after`, in byte order of keys, without expired ones.
   virtual Async<std::vector<StateRow>> Scan(std::string partition, std::string after,
                                             int count_max) = 0;
 };
+
+// For implementations: what every backend refuses in the same words.
+Result<void> CheckStateWrite(const StateWrite& write);
+// The sum as Add defines it; `value` is the text in the row.
+Result<int64_t> AddToStateNumber(std::string_view value, int64_t amount);
 
 }  // namespace longhaul

@@ -1,0 +1,251 @@
+#include "tests/support/fake_queue.h"
+
+#include <algorithm>
+
+namespace longhaul::testing {
+
+using std::chrono::milliseconds;
+
+std::vector<std::string> FakeQueueBackend::Bodies() const {
+  std::vector<std::string> bodies;
+  for (const auto& [id, row] : rows) bodies.push_back(row.body);
+  return bodies;
+}
+
+FakeQueue::FakeQueue(Runtime runtime, std::shared_ptr<FakeQueueBackend> backend, FakeFaults* faults)
+    : runtime_(runtime), backend_(std::move(backend)), faults_(faults) {
+  backend_->clients.insert(this);
+}
+
+FakeQueue::~FakeQueue() { backend_->clients.erase(this); }
+
+template <class T>
+Async<T> FakeQueue::Perform(std::string name, std::function<Result<T>()> effect) {
+  FakeFaults::Verdict verdict;
+  if (faults_ != nullptr) verdict = faults_->Next();
+  if (verdict.delay_before.count() > 0) {
+    co_await sleepers_.WaitFor(runtime_.clock, verdict.delay_before);
+  }
+  if (verdict.fails_before) co_return Retryable("fake queue: " + name + " failed before it began");
+  Result<T> result = effect();
+  if (verdict.delay_after.count() > 0) {
+    co_await sleepers_.WaitFor(runtime_.clock, verdict.delay_after);
+  }
+  if (verdict.fails_after) co_return Retryable("fake queue: the answer to " + name + " was lost");
+  co_return result;
+}
+
+void FakeQueue::WakeReceivers() {
+  for (FakeQueue* client : backend_->clients) client->receivers_.NotifyAll();
+}
+
+void FakeQueue::Insert(std::string body, milliseconds delay) {
+  SystemTime now = runtime_.clock.Now();
+  backend_->rows.emplace(backend_->next_id++,
+                         Row{.body = std::move(body), .sent = now, .visible_at = now + delay});
+}
+
+bool FakeQueue::IsDead(const Row& row) const {
+  return row.receive_count >= backend_->receives_max && row.visible_at <= runtime_.clock.Now();
+}
+
+FakeQueue::Row* FakeQueue::Held(Receipt receipt) {
+  auto found = backend_->rows.find(receipt.id);
+  if (found == backend_->rows.end() || found->second.delivery != receipt.delivery) return nullptr;
+  return &found->second;
+}
+
+namespace {
+
+Result<void> CheckBodies(const std::vector<std::string>& bodies) {
+  for (const std::string& body : bodies) {
+    if (body.size() > kMessageSizeMaxBytes) {
+      return InvalidInput("a message of " + std::to_string(body.size()) +
+                          " bytes: at most 262144 are allowed");
+    }
+  }
+  return Ok();
+}
+
+Error DeliveredAgain(Receipt receipt) {
+  return PreconditionFailed("message " + std::to_string(receipt.id) +
+                            " was delivered again or is gone");
+}
+
+}  // namespace
+
+Async<void> FakeQueue::Send(std::vector<std::string> bodies, milliseconds delay) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    Result<void> checked = CheckBodies(bodies);
+    if (!checked) return checked;
+    for (const std::string& body : bodies) {
+      Insert(body, delay);
+      if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) Insert(body, delay);
+    }
+    WakeReceivers();
+    return Ok();
+  };
+  co_return co_await Perform("Send", std::move(effect));
+}
+
+std::vector<Message> FakeQueue::Take(int count_max, milliseconds visibility) {
+  SystemTime now = runtime_.clock.Now();
+  std::vector<int64_t> visible;
+  for (const auto& [id, row] : backend_->rows) {
+    if (row.visible_at <= now && !IsDead(row)) visible.push_back(id);
+  }
+  std::sort(visible.begin(), visible.end(), [this](int64_t a, int64_t b) {
+    return std::make_pair(backend_->rows.at(a).visible_at, a) <
+           std::make_pair(backend_->rows.at(b).visible_at, b);
+  });
+  std::vector<Message> messages;
+  while (!visible.empty() && std::cmp_less(messages.size(), count_max)) {
+    size_t pick = 0;
+    if (faults_ != nullptr && faults_->Roll(faults_->reorders)) {
+      pick = faults_->Below(visible.size());
+    }
+    int64_t id = visible[pick];
+    visible.erase(visible.begin() + static_cast<ptrdiff_t>(pick));
+    Row& row = backend_->rows.at(id);
+    // A second delivery is a second message: it must not use up the receives of the first.
+    if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) {
+      Insert(row.body, milliseconds(0));
+    }
+    row.visible_at = now + visibility;
+    row.receive_count += 1;
+    row.delivery = backend_->next_delivery++;
+    row.in_flight = true;
+    messages.push_back(Message{.body = row.body,
+                               .receive_count = row.receive_count,
+                               .sent = row.sent,
+                               .receipt = {.id = id, .delivery = row.delivery}});
+  }
+  return messages;
+}
+
+Async<std::vector<Message>> FakeQueue::Receive(int count_max, milliseconds visibility,
+                                               milliseconds wait) {
+  SystemTime deadline = runtime_.clock.Now() + wait;
+  while (true) {
+    SystemTime now = runtime_.clock.Now();
+    SystemTime next = deadline;
+    bool any = false;
+    for (const auto& [id, row] : backend_->rows) {
+      if (IsDead(row)) continue;
+      if (row.visible_at <= now) any = true;
+      if (row.visible_at > now && row.receive_count < backend_->receives_max) {
+        next = std::min(next, row.visible_at);
+      }
+    }
+    if (any || now >= deadline) break;
+    co_await receivers_.WaitFor(runtime_.clock, next - now);
+  }
+  std::function<Result<std::vector<Message>>()> effect = [&]() -> Result<std::vector<Message>> {
+    return Take(count_max, visibility);
+  };
+  co_return co_await Perform("Receive", std::move(effect));
+}
+
+Async<void> FakeQueue::Extend(Receipt receipt, milliseconds visibility) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    Row* row = Held(receipt);
+    if (row == nullptr) return DeliveredAgain(receipt);
+    row->visible_at = runtime_.clock.Now() + visibility;
+    row->in_flight = true;
+    return Ok();
+  };
+  co_return co_await Perform("Extend", std::move(effect));
+}
+
+Async<void> FakeQueue::Ack(std::vector<Receipt> receipts) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    for (const Receipt& receipt : receipts) {
+      if (backend_->rows.contains(receipt.id) && Held(receipt) == nullptr) {
+        return DeliveredAgain(receipt);
+      }
+    }
+    for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
+    return Ok();
+  };
+  co_return co_await Perform("Ack", std::move(effect));
+}
+
+Async<void> FakeQueue::Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+                               milliseconds delay) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    Result<void> checked = CheckBodies(bodies);
+    if (!checked) return checked;
+    for (const Receipt& receipt : receipts) {
+      if (Held(receipt) == nullptr) return DeliveredAgain(receipt);
+    }
+    for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
+    for (const std::string& body : bodies) Insert(body, delay);
+    WakeReceivers();
+    return Ok();
+  };
+  co_return co_await Perform("Replace", std::move(effect));
+}
+
+Async<void> FakeQueue::Release(Receipt receipt, milliseconds delay) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    Row* row = Held(receipt);
+    if (row == nullptr) return DeliveredAgain(receipt);
+    row->visible_at = runtime_.clock.Now() + delay;
+    row->in_flight = false;
+    WakeReceivers();
+    return Ok();
+  };
+  co_return co_await Perform("Release", std::move(effect));
+}
+
+Async<QueueDepth> FakeQueue::Depth() {
+  std::function<Result<QueueDepth>()> effect = [&]() -> Result<QueueDepth> {
+    QueueDepth depth;
+    for (const auto& [id, row] : backend_->rows) {
+      if (IsDead(row)) {
+        ++depth.dead;
+      } else if (row.visible_at <= runtime_.clock.Now()) {
+        ++depth.visible;
+      } else if (row.in_flight) {
+        ++depth.in_flight;
+      } else {
+        ++depth.delayed;
+      }
+    }
+    return depth;
+  };
+  co_return co_await Perform("Depth", std::move(effect));
+}
+
+Async<std::vector<Message>> FakeQueue::DeadLetters(int count_max) {
+  std::function<Result<std::vector<Message>>()> effect = [&]() -> Result<std::vector<Message>> {
+    std::vector<Message> messages;
+    for (const auto& [id, row] : backend_->rows) {
+      if (std::cmp_greater_equal(messages.size(), count_max)) break;
+      if (!IsDead(row)) continue;
+      messages.push_back(Message{.body = row.body,
+                                 .receive_count = row.receive_count,
+                                 .sent = row.sent,
+                                 .receipt = {.id = id, .delivery = row.delivery}});
+    }
+    return messages;
+  };
+  co_return co_await Perform("DeadLetters", std::move(effect));
+}
+
+Async<int64_t> FakeQueue::Redrive() {
+  std::function<Result<int64_t>()> effect = [&]() -> Result<int64_t> {
+    int64_t count = 0;
+    for (auto& [id, row] : backend_->rows) {
+      if (!IsDead(row)) continue;
+      row.receive_count = 0;
+      row.in_flight = false;
+      ++count;
+    }
+    WakeReceivers();
+    return count;
+  };
+  co_return co_await Perform("Redrive", std::move(effect));
+}
+
+}  // namespace longhaul::testing
