@@ -1,0 +1,95 @@
+#include "rules/rule.h"
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+namespace longhaul {
+
+std::string Address::ToString() const { return store + ":" + bucket + "/" + prefix; }
+
+Result<Address> ParseAddress(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0) {
+    return InvalidInput("an address is NAME:bucket/prefix, with NAME one of 'stores'");
+  }
+  std::string_view rest = text.substr(colon + 1);
+  const size_t slash = rest.find('/');
+  Address address;
+  address.store = text.substr(0, colon);
+  address.bucket = rest.substr(0, slash);
+  if (slash != std::string_view::npos) address.prefix = rest.substr(slash + 1);
+  if (address.bucket.empty()) {
+    return InvalidInput("the address names no bucket; it is NAME:bucket/prefix");
+  }
+  return address;
+}
+
+std::string StoreSettings::Place() const {
+  if (type == StoreType::kFile) return "file " + root;
+  return endpoint.empty() ? "s3 aws" : "s3 " + endpoint;
+}
+
+bool Filter::MatchesSize(uint64_t size_bytes) const {
+  return size_bytes >= size_bytes_min && (!size_bytes_max || size_bytes <= *size_bytes_max);
+}
+
+bool Filter::MatchesTags(const Tags& object_tags) const {
+  for (const auto& [name, value] : tags) {
+    auto found = object_tags.find(name);
+    if (found == object_tags.end() || found->second != value) return false;
+  }
+  return true;
+}
+
+bool Rule::MatchesKey(std::string_view bucket, std::string_view key) const {
+  return bucket == source.bucket && key.starts_with(source.prefix) && key.ends_with(filter.suffix);
+}
+
+bool ListenAddress::loopback() const {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+const Rule* Configuration::FindRule(std::string_view id) const {
+  for (const Rule& rule : rules) {
+    if (rule.id == id) return &rule;
+  }
+  return nullptr;
+}
+
+std::optional<std::string> TargetKey(const Rule& rule, const Target& target,
+                                     std::string_view source_key) {
+  if (!source_key.starts_with(rule.source.prefix)) return std::nullopt;
+  std::string key = target.to.prefix;
+  key += source_key.substr(rule.source.prefix.size());
+  return key;
+}
+
+std::optional<std::string> SourceKey(const Rule& rule, const Target& target,
+                                     std::string_view target_key) {
+  if (!target_key.starts_with(target.to.prefix)) return std::nullopt;
+  std::string key = rule.source.prefix;
+  key += target_key.substr(target.to.prefix.size());
+  return key;
+}
+
+std::string StagingPrefix(const Rule& rule, const Target& target) {
+  return target.staging.prefix + rule.id + "/";
+}
+
+std::string ProbePrefix(const Target& target) { return target.staging.prefix + "probe/"; }
+
+std::string StatePartition(const Rule& rule, const Target& target) {
+  return rule.id + "/" + target.name;
+}
+
+std::string DerivedTargetName(const Address& to) {
+  std::string name;
+  for (char c : to.bucket.substr(0, 63)) {
+    bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                 c == '.' || c == '_' || c == '-';
+    name += plain ? c : '_';
+  }
+  return name + "-" + HexEncode(Sha256(to.bucket + "/" + to.prefix)).substr(0, 8);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,167 @@
+// What is replicated where: the configuration as plain values, and what follows from a rule alone.
+//
+// rules/configuration.h reads these from YAML; whatever it returns has been checked, so that
+// everyone else can rely on the ranges given here.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "storage/object.h"
+
+namespace longhaul {
+
+// NAME:bucket/prefix, with NAME a store of the configuration. The prefix is bytes, as keys are.
+struct Address {
+  std::string store;
+  std::string bucket;
+  std::string prefix;
+
+  [[nodiscard]] std::string ToString() const;
+  bool operator==(const Address&) const = default;
+};
+
+// kInvalidInput: no name, no bucket. Does not look whether the store is there.
+Result<Address> ParseAddress(std::string_view text);
+
+enum class StoreType { kS3, kFile };
+enum class Addressing { kPath, kVirtualHost };
+enum class PayloadSigning { kAuto, kNever, kAlways };
+
+struct StoreSettings {
+  std::string name;
+  StoreType type = StoreType::kS3;
+
+  // type s3. Without access_key_id, profile and anonymous: the default chain of credentials.
+  std::string endpoint;  // "http://127.0.0.1:9001", no "/" at the end; empty: AWS.
+  std::string region;    // Empty: that of the environment or the profile.
+  Addressing addressing = Addressing::kVirtualHost;
+  std::string access_key_id;
+  Secret secret_access_key;
+  Secret session_token;
+  std::string profile;
+  bool anonymous = false;
+  PayloadSigning payload_signing = PayloadSigning::kAuto;
+  bool requester_pays = false;
+
+  // type file.
+  std::string root;  // Absolute.
+
+  // Equal for two stores that are the same place under two names: "s3 http://host:9001" or
+  // "file /srv/buckets"; of AWS: "s3 aws" (bucket names are unique there).
+  [[nodiscard]] std::string Place() const;
+};
+
+// Which objects of a source belong to a rule. Deletes are matched by key alone.
+struct Filter {
+  std::string suffix;
+  uint64_t size_bytes_min = 0;  // Both ends included.
+  std::optional<uint64_t> size_bytes_max;
+  Tags tags;  // All of these, among others.
+
+  [[nodiscard]] bool MatchesSize(uint64_t size_bytes) const;
+  [[nodiscard]] bool MatchesTags(const Tags& object_tags) const;
+};
+
+// Where a rule hears of changes. A listing at the start is always made.
+struct Intake {
+  bool webhook = true;                            // POST /v1/events, where there is a listener.
+  std::optional<std::chrono::seconds> listing{};  // How often the source is listed again.
+  bool watch = false;                             // Watches the folder; `file` stores only.
+};
+
+// A batch closes when one of these is reached, or when nothing more waits.
+struct Batch {
+  uint64_t size_bytes = 256ULL << 20;  // Raw bytes, 1 MiB to 5 GiB.
+  int count = 10'000;                  // Objects, 1 to 10,000.
+  std::chrono::milliseconds linger{5'000};
+};
+
+// Stops deletes that a comparison found when more than both of these would go.
+struct DeleteGuard {
+  bool enabled = true;
+  int64_t keys = 1'000;
+  double share = 0.25;  // Of the target, 0 to 1.
+};
+
+// What becomes of an unmarked object at the target that differs, in a bucket without versions.
+enum class OnConflict { kKeep, kOverwrite };
+
+struct Target {
+  // Names the target in receipts and in State; [A-Za-z0-9._-], unique within its rule. Made from
+  // bucket and prefix alone (unless given), so that the processes of both regions agree on it even
+  // where they reach the bucket by different endpoints.
+  std::string name;
+  Address to;
+  Address staging;            // Its prefix is empty or ends in "/".
+  std::string storage_class;  // Empty: that of the source object.
+  std::string kms_key;        // Empty: the default of the bucket.
+};
+
+struct Rule {
+  std::string id;  // [A-Za-z0-9._-]{1,64}, not "probe", "." or ".."; a path segment in staging.
+  bool enabled = true;
+  Address source;
+  Filter filter;
+  Intake intake;
+  bool deletes = false;
+  int compression_level = 6;  // 1 to 22; 0: none.
+  Batch batch;
+  std::chrono::milliseconds settle{2'000};
+  OnConflict on_conflict = OnConflict::kKeep;
+  DeleteGuard delete_guard;
+  Secret seal_key;              // Empty: archives are not sealed.
+  std::vector<Target> targets;  // At least one.
+
+  // By bucket, prefix and suffix: all that an event tells for sure.
+  [[nodiscard]] bool MatchesKey(std::string_view bucket, std::string_view key) const;
+};
+
+struct ListenAddress {
+  std::string host;  // An IP address or "localhost", without brackets.
+  uint16_t port = 0;
+  [[nodiscard]] bool loopback() const;
+};
+
+struct Configuration {
+  std::string file;  // Where it was read, for messages.
+  std::string site;  // [A-Za-z0-9._-]{1,32}
+  std::map<std::string, StoreSettings> stores;
+  std::string queue_path;    // The SQLite database; absolute.
+  std::string state_path;    // May be the same.
+  int64_t memory_bytes = 0;  // 0: the default of the machine.
+  std::optional<ListenAddress> listen;
+  Secret token;  // Not empty where `listen` is not loopback.
+  std::vector<Rule> rules;
+  std::vector<std::string> warnings;  // What is allowed and probably not meant.
+
+  // nullptr: there is none.
+  [[nodiscard]] const Rule* FindRule(std::string_view id) const;
+};
+
+// The key at the target: the prefix of `to`, then what follows the prefix of the source, byte for
+// byte. nullopt: the key is not below the source.
+std::optional<std::string> TargetKey(const Rule& rule, const Target& target,
+                                     std::string_view source_key);
+// The way back. nullopt: the key is not below `to`.
+std::optional<std::string> SourceKey(const Rule& rule, const Target& target,
+                                     std::string_view target_key);
+
+// "<staging prefix><rule id>/": where archives and receipts of a rule lie.
+std::string StagingPrefix(const Rule& rule, const Target& target);
+// "<staging prefix>probe/": what the probing of the store may write below.
+std::string ProbePrefix(const Target& target);
+// The State partition of what is remembered about a rule's target ("<rule id>/<target name>").
+std::string StatePartition(const Rule& rule, const Target& target);
+// Target::name when the configuration gives none.
+std::string DerivedTargetName(const Address& to);
+
+}  // namespace longhaul

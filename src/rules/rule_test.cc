@@ -1,0 +1,81 @@
+#include "rules/rule.h"
+
+#include <gtest/gtest.h>
+
+namespace longhaul {
+namespace {
+
+Rule LogsRule() {
+  Rule rule;
+  rule.id = "logs";
+  rule.source = {"east", "app-logs", "2026/"};
+  rule.filter.suffix = ".log";
+  Target target;
+  target.to = {"west", "copy", "all/2026-"};
+  target.staging = {"west", "staging", "lh/"};
+  target.name = DerivedTargetName(target.to);
+  rule.targets = {target};
+  return rule;
+}
+
+// An address that is cut at the wrong place replicates another folder.
+TEST(RuleTest, ReadsAddresses) {
+  EXPECT_EQ(*ParseAddress("east:bucket"), (Address{"east", "bucket", ""}));
+  EXPECT_EQ(*ParseAddress("east:bucket/"), (Address{"east", "bucket", ""}));
+  EXPECT_EQ(*ParseAddress("east:bucket/a//b:c"), (Address{"east", "bucket", "a//b:c"}));
+  EXPECT_EQ(ParseAddress("east:bucket/a/")->ToString(), "east:bucket/a/");
+  for (const char* bad : {"", "bucket/prefix", ":bucket", "east:", "east:/prefix"}) {
+    EXPECT_FALSE(ParseAddress(bad)) << bad;
+  }
+}
+
+// Keys are bytes: whatever cleans them writes an object under another name.
+TEST(RuleTest, MapsKeysByteForByte) {
+  Rule rule = LogsRule();
+  const Target& target = rule.targets[0];
+  EXPECT_EQ(*TargetKey(rule, target, "2026/x.log"), "all/2026-x.log");
+  EXPECT_EQ(*TargetKey(rule, target, "2026///../ä +%"), "all/2026-//../ä +%");
+  EXPECT_EQ(*TargetKey(rule, target, "2026/"), "all/2026-");
+  EXPECT_FALSE(TargetKey(rule, target, "2026"));
+  EXPECT_EQ(*SourceKey(rule, target, "all/2026-//../ä +%"), "2026///../ä +%");
+  EXPECT_FALSE(SourceKey(rule, target, "all/2025-x"));
+}
+
+// A filter that lets too much through copies what should stay; too little loses objects.
+TEST(RuleTest, FiltersByKeySizeAndTags) {
+  Rule rule = LogsRule();
+  EXPECT_TRUE(rule.MatchesKey("app-logs", "2026/a.log"));
+  EXPECT_TRUE(rule.MatchesKey("app-logs", "2026/.log"));
+  EXPECT_FALSE(rule.MatchesKey("app-logs", "2026/a.csv"));
+  EXPECT_FALSE(rule.MatchesKey("app-logs", "2025/a.log"));
+  EXPECT_FALSE(rule.MatchesKey("other", "2026/a.log"));
+  rule.filter.suffix = "/";
+  EXPECT_TRUE(rule.MatchesKey("app-logs", "2026/"));  // Prefix and suffix may share bytes.
+
+  Filter filter;
+  filter.size_bytes_min = 1;
+  filter.size_bytes_max = 10;
+  EXPECT_FALSE(filter.MatchesSize(0));
+  EXPECT_TRUE(filter.MatchesSize(1));
+  EXPECT_TRUE(filter.MatchesSize(10));
+  EXPECT_FALSE(filter.MatchesSize(11));
+  filter.tags = {{"tier", "hot"}};
+  EXPECT_TRUE(filter.MatchesTags({{"tier", "hot"}, {"team", "a"}}));
+  EXPECT_FALSE(filter.MatchesTags({{"tier", "cold"}}));
+  EXPECT_FALSE(filter.MatchesTags({}));
+}
+
+// Both regions must find archives, receipts and State under the same names, for ever.
+TEST(RuleTest, NamesAreStable) {
+  Rule rule = LogsRule();
+  EXPECT_EQ(StagingPrefix(rule, rule.targets[0]), "lh/logs/");
+  EXPECT_EQ(ProbePrefix(rule.targets[0]), "lh/probe/");
+  EXPECT_EQ(DerivedTargetName({"west", "copy", "all/2026-"}),
+            DerivedTargetName({"elsewhere", "copy", "all/2026-"}));
+  EXPECT_NE(DerivedTargetName({"west", "copy", "a"}), DerivedTargetName({"west", "copy", "b"}));
+  EXPECT_EQ(DerivedTargetName({"west", "copy", ""}), "copy-4a8d868d");
+  EXPECT_EQ(StatePartition(rule, rule.targets[0]), "logs/" + rule.targets[0].name);
+}
+
+}  // namespace
+}  // namespace longhaul
