@@ -1,0 +1,219 @@
+#include "cli/environment.h"
+
+#include <fcntl.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "cli/log_writer.h"
+
+namespace longhaul {
+
+namespace {
+
+// What a signal handler may touch: the first signal and the pipe that tells the event loop.
+// Process-wide, because signals are.
+volatile std::sig_atomic_t g_first_signal = 0;
+volatile std::sig_atomic_t g_wake_fd = -1;
+
+extern "C" void OnStopSignal(int number) {
+  int saved = errno;
+  if (g_first_signal != 0) _exit(128 + number);
+  g_first_signal = number;
+  char byte = 0;
+  if (g_wake_fd >= 0 && ::write(g_wake_fd, &byte, 1) < 0) _exit(128 + number);
+  errno = saved;
+}
+
+// Catches SIGINT and SIGTERM while it lives.
+class SignalCatcher {
+ public:
+  SignalCatcher(asio::io_context& io, std::function<void(int)> on_signal)
+      : reader_(io), on_signal_(std::move(on_signal)) {
+    LH_CHECK(::pipe2(fds_, O_CLOEXEC | O_NONBLOCK) == 0);
+    reader_.assign(fds_[0]);
+    g_first_signal = 0;
+    g_wake_fd = fds_[1];
+    struct sigaction action {};
+    action.sa_handler = OnStopSignal;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    for (size_t i = 0; i < 2; ++i) sigaction(kSignals[i], &action, &before_[i]);
+    reader_.async_wait(asio::posix::stream_descriptor::wait_read,
+                       [this](boost::system::error_code error) {
+                         if (!error) on_signal_(g_first_signal);
+                       });
+  }
+  ~SignalCatcher() {
+    for (size_t i = 0; i < 2; ++i) sigaction(kSignals[i], &before_[i], nullptr);
+    g_wake_fd = -1;
+    ::close(fds_[1]);
+  }
+
+ private:
+  static constexpr int kSignals[2] = {SIGINT, SIGTERM};
+  int fds_[2] = {-1, -1};
+  asio::posix::stream_descriptor reader_;
+  std::function<void(int)> on_signal_;
+  struct sigaction before_[2] {};
+};
+
+std::optional<std::string> ReadSmallFile(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+void CommonFlags::Declare(FlagSet& flags) {
+  flags.Section("COMMON OPTIONS");
+  flags.Text({.name = "config",
+              .help = "Configuration file, for addresses like NAME:BUCKET and for defaults.",
+              .value_name = "FILE",
+              .letter = 'c',
+              .completes = Completes::kFiles},
+             config_path);
+  flags.Bytes({.name = "memory",
+               .help = "Memory that the buffers of all transfers may take together. Default: a "
+                       "quarter of the machine, or of the cgroup's limit.",
+               .value_name = "SIZE"},
+              memory_bytes);
+  flags.Duration({.name = "grace",
+                  .help = "After SIGINT or SIGTERM, how long to finish what is in flight. A second "
+                          "signal stops at once. Default: 25s.",
+                  .value_name = "DURATION"},
+                 grace);
+  flags.Switch({.name = "json",
+                .help = "Print one JSON event per line on standard output; the last one is a "
+                        "summary."},
+               json);
+  flags.Switch({.name = "quiet", .help = "No progress, no notes: results and problems only.",
+                .letter = 'q'},
+               quiet);
+  flags.Choice({.name = "log-level",
+                .help = "The least important log lines to write to standard error. Default: info.",
+                .value_name = "LEVEL"},
+               {"debug", "info", "warning", "error"}, log_level);
+  flags.Choice({.name = "log-format",
+                .help = "How log lines look; auto is text on a terminal and JSON elsewhere.",
+                .value_name = "FORMAT"},
+               {"auto", "text", "json"}, log_format);
+}
+
+// Order matters: whatever coroutines borrow is declared before `io`, which destroys them; the pool
+// comes after it, because its threads post to it.
+struct Environment::Impl {
+  Impl(CommonFlags given, Console& the_console)
+      : flags(std::move(given)),
+        console(the_console),
+        output(the_console, flags.json, flags.quiet),
+        memory(static_cast<int64_t>(flags.memory_bytes.value_or(DefaultMemoryBytes()))),
+        log(the_console, flags.log_level, flags.log_format),
+        clock(io.get_executor()),
+        pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))),
+        runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
+
+  CommonFlags flags;
+  Console& console;
+  Output output;
+  MemoryBudget memory;
+  Metrics metrics;
+  LogWriter log;
+  SystemRandom random;
+  Event stop;
+  std::optional<ExitCode> stopped_by;
+  std::unique_ptr<Clock::Timer> grace_timer;
+  asio::io_context io{1};
+  RealClock clock;
+  CpuPool pool;
+  Runtime runtime;
+};
+
+Environment::Environment(CommonFlags flags, Console& console)
+    : impl_(std::make_unique<Impl>(std::move(flags), console)) {}
+Environment::~Environment() { impl_->grace_timer.reset(); }
+
+Result<ExitCode> Environment::Run(Async<ExitCode> work) {
+  std::optional<Result<ExitCode>> result;
+  SignalCatcher signals(impl_->io, [this](int number) {
+    impl_->stopped_by = number == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
+    impl_->log.Info("stopping", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
+    impl_->grace_timer = impl_->clock.StartTimer(impl_->flags.grace, [number] {
+      _exit(128 + number);  // Like kill -9: nothing is lost by it.
+    });
+    impl_->stop.Set();
+  });
+  asio::co_spawn(impl_->io, std::move(work),
+                 [&](std::exception_ptr exception, Result<ExitCode> done) {
+                   if (exception) std::rethrow_exception(exception);
+                   result = std::move(done);
+                   impl_->io.stop();
+                 });
+  impl_->io.restart();
+  impl_->io.run();
+  LH_CHECK(result.has_value());
+  return std::move(*result);
+}
+
+Runtime& Environment::runtime() { return impl_->runtime; }
+Output& Environment::output() { return impl_->output; }
+Console& Environment::console() { return impl_->console; }
+const CommonFlags& Environment::flags() const { return impl_->flags; }
+Event& Environment::stop() { return impl_->stop; }
+std::optional<ExitCode> Environment::stopped_by() const { return impl_->stopped_by; }
+
+uint64_t MemoryBytesFrom(uint64_t machine_bytes, const std::vector<std::string>& cgroup_limits) {
+  uint64_t usable = machine_bytes;
+  for (const std::string& text : cgroup_limits) {
+    uint64_t limit = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (error == std::errc() && limit > 0) usable = std::min(usable, limit);  // Else "max".
+  }
+  return std::max<uint64_t>(usable / 4, 64ULL << 20);
+}
+
+uint64_t DefaultMemoryBytes() {
+  struct sysinfo info {};
+  uint64_t machine = 4ULL << 30;
+  if (::sysinfo(&info) == 0) machine = static_cast<uint64_t>(info.totalram) * info.mem_unit;
+  // Each line is "hierarchy:controllers:path" (cgroups(7)); any ancestor may have the limit.
+  std::vector<std::string> limits;
+  auto add = [&](const std::string& path) {
+    if (auto text = ReadSmallFile(path)) limits.push_back(std::move(*text));
+  };
+  add("/sys/fs/cgroup/memory.max");
+  add("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+  std::istringstream lines(ReadSmallFile("/proc/self/cgroup").value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    size_t first = line.find(':');
+    size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    while (path.size() > 1) {
+      if (controllers.empty()) add("/sys/fs/cgroup" + path + "/memory.max");
+      if (controllers.find("memory") != std::string::npos) {
+        add("/sys/fs/cgroup/memory" + path + "/memory.limit_in_bytes");
+      }
+      path.resize(std::max<size_t>(1, path.rfind('/')));
+    }
+  }
+  return MemoryBytesFrom(machine, limits);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,67 @@
+// Environment: what a command runs in: the Runtime of a real run (io_context, clock, chance, pool,
+// memory budget, log, metrics), the signals, the output.
+//
+// SIGINT and SIGTERM set `stop`; the command then finishes or hands back what is in flight. After
+// --grace, or at a second signal, the process exits at once: that is safe, like kill -9, and leaves
+// only what the janitor cleans.
+
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/runtime.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/output.h"
+
+namespace longhaul {
+
+// Flags that every asynchronous command takes.
+struct CommonFlags {
+  std::string config_path;
+  std::optional<uint64_t> memory_bytes;
+  std::chrono::milliseconds grace = std::chrono::seconds(25);
+  std::string log_level = "info";
+  std::string log_format = "auto";
+  bool json = false;
+  bool quiet = false;
+
+  void Declare(FlagSet& flags);
+};
+
+class Environment {
+ public:
+  // Nothing runs yet. The console must outlive it.
+  Environment(CommonFlags flags, Console& console);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  // Runs `work` to its end on the calling thread, with signals handled.
+  Result<ExitCode> Run(Async<ExitCode> work);
+
+  [[nodiscard]] Runtime& runtime();
+  [[nodiscard]] Output& output();
+  [[nodiscard]] Console& console();
+  [[nodiscard]] const CommonFlags& flags() const;
+
+  // Set by the first SIGINT or SIGTERM. A role watches it; a loop looks at it.
+  [[nodiscard]] Event& stop();
+  // The signal's exit code, when there was one.
+  [[nodiscard]] std::optional<ExitCode> stopped_by() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// A quarter of what this process may use: the machine's memory, or the cgroup's limit where that is
+// less (cgroup v2 memory.max, v1 memory.limit_in_bytes), and at least 64 MiB.
+uint64_t DefaultMemoryBytes();
+// The same from given texts, for tests. `cgroup_limits`: contents of the files that exist.
+uint64_t MemoryBytesFrom(uint64_t machine_bytes, const std::vector<std::string>& cgroup_limits);
+
+}  // namespace longhaul

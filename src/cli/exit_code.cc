@@ -1,0 +1,52 @@
+#include "cli/exit_code.h"
+
+namespace longhaul {
+
+ExitCode ExitCodeOf(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kNotFound:
+      return ExitCode::kNotFound;
+    case ErrorKind::kDenied:
+      return ExitCode::kDenied;
+    case ErrorKind::kRetryable:
+    case ErrorKind::kThrottled:
+      return ExitCode::kUnreachable;
+    case ErrorKind::kInvalidInput:
+      return error.code.empty() && error.http_status == 0 ? ExitCode::kUsage
+                                                          : ExitCode::kSomeFailed;
+    case ErrorKind::kCancelled:
+      return ExitCode::kInterrupted;
+    case ErrorKind::kPrecondition:
+    case ErrorKind::kCorrupt:
+      return ExitCode::kSomeFailed;
+  }
+  return ExitCode::kSomeFailed;
+}
+
+std::string_view Meaning(ExitCode code) {
+  switch (code) {
+    case ExitCode::kDone:
+      return "all is done";
+    case ExitCode::kSomeFailed:
+      return "some objects failed; each is named";
+    case ExitCode::kUsage:
+      return "the command line or the configuration is wrong";
+    case ExitCode::kNotFound:
+      return "a bucket or key does not exist";
+    case ExitCode::kDenied:
+      return "access denied";
+    case ExitCode::kUnreachable:
+      return "a store is unreachable or throttles; try again later";
+    case ExitCode::kDifferences:
+      return "verification found differences";
+    case ExitCode::kDeleteGuard:
+      return "the delete guard stopped the run";
+    case ExitCode::kInterrupted:
+      return "stopped by SIGINT";
+    case ExitCode::kTerminated:
+      return "stopped by SIGTERM";
+  }
+  return "";
+}
+
+}  // namespace longhaul

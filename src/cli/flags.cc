@@ -1,0 +1,387 @@
+#include "cli/flags.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <set>
+
+namespace longhaul {
+
+namespace {
+
+Result<double> ParseNumber(std::string_view text) {
+  double value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) ||
+      value < 0) {
+    return InvalidInput("'" + std::string(text) + "' is not a number of 0 or more");
+  }
+  return value;
+}
+
+Result<bool> ParseBoolean(std::string_view text) {
+  if (text == "1" || text == "true" || text == "yes" || text == "on") return true;
+  if (text == "0" || text == "false" || text == "no" || text == "off" || text.empty()) return false;
+  return InvalidInput("'" + std::string(text) + "' is neither true nor false");
+}
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::optional<std::string_view> DidYouMean(std::string_view text,
+                                           const std::vector<std::string_view>& candidates) {
+  std::optional<std::string_view> best;
+  size_t best_distance = std::max<size_t>(1, text.size() / 3) + 1;
+  for (std::string_view candidate : candidates) {
+    size_t distance = EditDistance(text, candidate);
+    if (text.size() >= 3 && candidate.starts_with(text)) distance = std::min<size_t>(distance, 1);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+Result<uint64_t> ParseByteSize(std::string_view text) {
+  size_t digits = 0;
+  while (digits < text.size() &&
+         (text[digits] == '.' || (text[digits] >= '0' && text[digits] <= '9'))) {
+    ++digits;
+  }
+  Error bad = InvalidInput("'" + std::string(text) + "' is not a size: write 4096, 16KiB, 1.5GB");
+  Result<double> number = ParseNumber(text.substr(0, digits));
+  if (!number) return bad;
+  std::string_view unit = text.substr(digits);
+  static constexpr std::string_view kPrefixes = "KMGTP";
+  double factor = 1;
+  if (!unit.empty() && unit != "B") {
+    size_t power = kPrefixes.find(unit[0] == 'k' ? 'K' : unit[0]);
+    if (power == std::string_view::npos) return bad;
+    std::string_view rest = unit.substr(1);
+    double base = 1024;
+    if (rest == "B") {
+      base = 1000;
+    } else if (!rest.empty() && rest != "iB" && rest != "i") {
+      return bad;
+    }
+    factor = std::pow(base, static_cast<double>(power) + 1);
+  }
+  double bytes = *number * factor;
+  if (bytes > 9e18) return bad;
+  return static_cast<uint64_t>(std::llround(bytes));
+}
+
+Result<std::chrono::milliseconds> ParseDurationText(std::string_view text) {
+  size_t digits = 0;
+  while (digits < text.size() &&
+         (text[digits] == '.' || (text[digits] >= '0' && text[digits] <= '9'))) {
+    ++digits;
+  }
+  Error bad =
+      InvalidInput("'" + std::string(text) + "' is not a duration: write 200ms, 25s, 5m, 1h");
+  Result<double> number = ParseNumber(text.substr(0, digits));
+  if (!number) return bad;
+  std::string_view unit = text.substr(digits);
+  double milliseconds = 0;
+  if (unit == "ms") {
+    milliseconds = 1;
+  } else if (unit == "s") {
+    milliseconds = 1e3;
+  } else if (unit == "m") {
+    milliseconds = 60e3;
+  } else if (unit == "h") {
+    milliseconds = 3600e3;
+  } else if (unit == "d") {
+    milliseconds = 86400e3;
+  } else {
+    return bad;
+  }
+  milliseconds *= *number;
+  if (milliseconds > 1e14) return bad;
+  return std::chrono::milliseconds(std::llround(milliseconds));
+}
+
+std::string FlagSet::EnvironmentName(std::string_view flag_name) {
+  std::string name = "LONGHAUL_";
+  for (char c : flag_name) {
+    name.push_back(c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c));
+  }
+  return name;
+}
+
+void FlagSet::Section(std::string_view title) { section_ = title; }
+
+void FlagSet::Add(FlagInfo info, std::function<Result<void>(std::string_view)> set) {
+  flags_.push_back({.info = info, .section = section_, .set = std::move(set)});
+}
+
+void FlagSet::Switch(FlagInfo info, bool& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<bool> parsed = ParseBoolean(text);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Text(FlagInfo info, std::string& value) {
+  Add(info, [&value](std::string_view text) {
+    value = text;
+    return Ok();
+  });
+}
+
+void FlagSet::Text(FlagInfo info, std::optional<std::string>& value) {
+  Add(info, [&value](std::string_view text) {
+    value = text;
+    return Ok();
+  });
+}
+
+void FlagSet::List(FlagInfo info, std::vector<std::string>& values) {
+  Add(info, [&values](std::string_view text) {
+    values.emplace_back(text);
+    return Ok();
+  });
+  flags_.back().repeated = true;
+}
+
+void FlagSet::Choice(FlagInfo info, std::vector<std::string_view> choices, std::string& value) {
+  Add(info, [choices, &value](std::string_view text) -> Result<void> {
+    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      std::string all;
+      for (std::string_view choice : choices) {
+        all += (all.empty() ? "" : ", ") + std::string(choice);
+      }
+      return InvalidInput("'" + std::string(text) + "' is none of " + all);
+    }
+    value = text;
+    return Ok();
+  });
+  flags_.back().choices = std::move(choices);
+}
+
+namespace {
+Result<int64_t> ParseInteger(std::string_view text, int64_t min, int64_t max) {
+  int64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+    return InvalidInput("'" + std::string(text) + "' is not a whole number from " +
+                        std::to_string(min) + " to " + std::to_string(max));
+  }
+  return value;
+}
+}  // namespace
+
+void FlagSet::Integer(FlagInfo info, int64_t min, int64_t max, int64_t& value) {
+  Add(info, [min, max, &value](std::string_view text) -> Result<void> {
+    Result<int64_t> parsed = ParseInteger(text, min, max);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Integer(FlagInfo info, int64_t min, int64_t max, std::optional<int64_t>& value) {
+  Add(info, [min, max, &value](std::string_view text) -> Result<void> {
+    Result<int64_t> parsed = ParseInteger(text, min, max);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Number(FlagInfo info, double& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<double> parsed = ParseNumber(text);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Bytes(FlagInfo info, uint64_t& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<uint64_t> parsed = ParseByteSize(text);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Bytes(FlagInfo info, std::optional<uint64_t>& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<uint64_t> parsed = ParseByteSize(text);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Duration(FlagInfo info, std::chrono::milliseconds& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<std::chrono::milliseconds> parsed = ParseDurationText(text);
+    if (!parsed) return parsed.error();
+    value = *parsed;
+    return Ok();
+  });
+}
+
+void FlagSet::Argument(std::string_view name, std::string_view help, std::string& value) {
+  arguments_.push_back({.name = name, .help = help, .set = [&value](std::string text) {
+                          value = std::move(text);
+                        }});
+}
+
+void FlagSet::Argument(std::string_view name, std::string_view help,
+                       std::optional<std::string>& value) {
+  arguments_.push_back(
+      {.name = name, .help = help, .count_min = 0, .set = [&value](std::string text) {
+         value = std::move(text);
+       }});
+}
+
+void FlagSet::Arguments(std::string_view name, std::string_view help, size_t count_min,
+                        std::vector<std::string>& values) {
+  arguments_.push_back({.name = name,
+                        .help = help,
+                        .count_min = count_min,
+                        .count_max = SIZE_MAX,
+                        .set = [&values](std::string text) { values.push_back(std::move(text)); }});
+}
+
+const FlagSet::Flag* FlagSet::Find(std::string_view name) const {
+  for (const Flag& flag : flags_) {
+    if (flag.info.name == name || (!flag.info.alias.empty() && flag.info.alias == name)) {
+      return &flag;
+    }
+  }
+  return nullptr;
+}
+
+Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Lookup& environment) {
+  std::vector<std::string> positional;
+  std::set<std::string_view> given;
+  auto set = [&](const Flag& flag, std::string_view spelled,
+                 std::string_view value) -> Result<void> {
+    if (!flag.repeated && !given.insert(flag.info.name).second && !flag.info.value_name.empty()) {
+      return InvalidInput(std::string(spelled) + " is given twice");
+    }
+    given.insert(flag.info.name);
+    Result<void> done = flag.set(value);
+    if (!done) return done.error().In(spelled);
+    return Ok();
+  };
+
+  bool flags_ended = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string_view argument = arguments[i];
+    if (flags_ended || argument.size() < 2 || argument[0] != '-') {
+      positional.emplace_back(argument);
+      continue;
+    }
+    if (argument == "--") {
+      flags_ended = true;
+      continue;
+    }
+    if (argument == "--help" || argument == "-h") {
+      help_wanted_ = true;
+      return Ok();
+    }
+    if (argument.starts_with("--")) {
+      size_t equals = argument.find('=');
+      std::string_view spelled = argument.substr(0, equals);
+      std::string_view name = spelled.substr(2);
+      const Flag* flag = Find(name);
+      if (flag == nullptr) {
+        std::vector<std::string_view> names;
+        for (const Flag& other : flags_) names.push_back(other.info.name);
+        std::optional<std::string_view> meant = DidYouMean(name, names);
+        return InvalidInput("unknown option " + std::string(spelled) +
+                            (meant ? "; did you mean --" + std::string(*meant) + "?" : ""));
+      }
+      std::string_view value = "true";
+      if (equals != std::string_view::npos) {
+        value = argument.substr(equals + 1);
+      } else if (!flag->info.value_name.empty()) {
+        if (i + 1 == arguments.size()) {
+          return InvalidInput(std::string(spelled) + " needs a value: " + std::string(spelled) +
+                              " " + std::string(flag->info.value_name));
+        }
+        value = arguments[++i];
+      }
+      Result<void> done = set(*flag, spelled, value);
+      if (!done) return done.error();
+      continue;
+    }
+    // Short ones: -r, -rn, -cFILE, -c FILE.
+    for (size_t at = 1; at < argument.size(); ++at) {
+      auto flag = std::find_if(flags_.begin(), flags_.end(), [&](const Flag& candidate) {
+        return candidate.info.letter == argument[at];
+      });
+      std::string spelled = std::string("-") + argument[at];
+      if (flag == flags_.end()) {
+        return InvalidInput("unknown option " + spelled +
+                            "; a value that starts with '-' goes after '--'");
+      }
+      std::string_view value = "true";
+      bool takes_value = !flag->info.value_name.empty();
+      if (takes_value && at + 1 < argument.size()) {
+        value = argument.substr(at + 1);
+        at = argument.size();
+      } else if (takes_value) {
+        if (i + 1 == arguments.size()) return InvalidInput(spelled + " needs a value");
+        value = arguments[++i];
+      }
+      Result<void> done = set(*flag, spelled, value);
+      if (!done) return done.error();
+    }
+  }
+
+  for (const Flag& flag : flags_) {
+    if (given.contains(flag.info.name)) continue;
+    std::string variable = EnvironmentName(flag.info.name);
+    std::optional<std::string> value = environment(variable);
+    if (!value || (value->empty() && !flag.info.value_name.empty())) continue;
+    Result<void> done = flag.set(*value);
+    if (!done) return done.error().In("environment variable " + variable);
+  }
+  return SetArguments(positional);
+}
+
+Result<void> FlagSet::SetArguments(const std::vector<std::string>& values) {
+  size_t next = 0;
+  for (const ArgumentInfo& argument : arguments_) {
+    size_t count = 0;
+    while (next < values.size() && count < argument.count_max) {
+      argument.set(values[next++]);
+      ++count;
+    }
+    if (count < argument.count_min) {
+      return InvalidInput(std::string(argument.name) + " is missing");
+    }
+  }
+  if (next < values.size()) {
+    return InvalidInput("unexpected argument '" + values[next] + "'");
+  }
+  return Ok();
+}
+
+}  // namespace longhaul

@@ -1,0 +1,105 @@
+// FlagSet: the options and arguments of one command, declared once. Parsing, help and completion
+// are made from it.
+//
+// An option comes from the command line, else from the environment (--endpoint-url is
+// LONGHAUL_ENDPOINT_URL), else the command's own default (which may come from the configuration:
+// such a flag is bound to a std::optional). Mistakes are kInvalidInput with what to do about them.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace longhaul {
+
+// What the shell may complete where a value goes.
+enum class Completes { kNothing, kFiles, kFolders };
+
+struct FlagInfo {
+  std::string_view name;        // "endpoint-url".
+  std::string_view help;        // A sentence or more; the default is named here.
+  std::string_view value_name;  // "URL"; a switch has none.
+  char letter = 0;              // 'r' for -r.
+  std::string_view alias;       // Another long name that other tools use; not in the help's margin.
+  Completes completes = Completes::kNothing;
+};
+
+class FlagSet {
+ public:
+  using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
+
+  // What follows stands under this heading in the help. The first heading is "OPTIONS".
+  void Section(std::string_view title);
+
+  void Switch(FlagInfo info, bool& value);
+  void Text(FlagInfo info, std::string& value);
+  void Text(FlagInfo info, std::optional<std::string>& value);
+  void List(FlagInfo info, std::vector<std::string>& values);  // May be given many times.
+  void Choice(FlagInfo info, std::vector<std::string_view> choices, std::string& value);
+  void Integer(FlagInfo info, int64_t min, int64_t max, int64_t& value);
+  void Integer(FlagInfo info, int64_t min, int64_t max, std::optional<int64_t>& value);
+  void Number(FlagInfo info, double& value);  // 0 or more.
+  void Bytes(FlagInfo info, uint64_t& value);  // "256MiB", "1GB", "4096".
+  void Bytes(FlagInfo info, std::optional<uint64_t>& value);
+  void Duration(FlagInfo info, std::chrono::milliseconds& value);  // "25s", "5m", "200ms".
+
+  // Arguments, in order. A list takes all that is left.
+  void Argument(std::string_view name, std::string_view help, std::string& value);
+  void Argument(std::string_view name, std::string_view help, std::optional<std::string>& value);
+  void Arguments(std::string_view name, std::string_view help, size_t count_min,
+                 std::vector<std::string>& values);
+
+  // `arguments`: what follows the command's name. `environment` looks a variable up.
+  Result<void> Parse(const std::vector<std::string>& arguments, const Lookup& environment);
+
+  [[nodiscard]] bool help_wanted() const { return help_wanted_; }
+
+  // For help and completion.
+  struct Flag {
+    FlagInfo info;
+    std::string section;
+    std::vector<std::string_view> choices;
+    bool repeated = false;
+    std::function<Result<void>(std::string_view)> set;
+  };
+  struct ArgumentInfo {
+    std::string_view name;
+    std::string_view help;
+    size_t count_min = 1;
+    size_t count_max = 1;  // SIZE_MAX: all that is left.
+    std::function<void(std::string)> set;
+  };
+  [[nodiscard]] const std::vector<Flag>& flags() const { return flags_; }
+  [[nodiscard]] const std::vector<ArgumentInfo>& arguments() const { return arguments_; }
+
+  // "LONGHAUL_ENDPOINT_URL".
+  static std::string EnvironmentName(std::string_view flag_name);
+
+ private:
+  void Add(FlagInfo info, std::function<Result<void>(std::string_view)> set);
+  [[nodiscard]] const Flag* Find(std::string_view name) const;
+  Result<void> SetArguments(const std::vector<std::string>& values);
+
+  std::string section_ = "OPTIONS";
+  std::vector<Flag> flags_;
+  std::vector<ArgumentInfo> arguments_;
+  bool help_wanted_ = false;
+};
+
+// "4096", "16KiB", "1.5GB", "256M" (binary, as in rclone). kInvalidInput otherwise.
+Result<uint64_t> ParseByteSize(std::string_view text);
+// "200ms", "5s", "10m", "2h", "1d". A bare number is refused: the unit is what people get wrong.
+Result<std::chrono::milliseconds> ParseDurationText(std::string_view text);
+
+// The nearest of `candidates`, when it is near enough to be what was meant.
+std::optional<std::string_view> DidYouMean(std::string_view text,
+                                           const std::vector<std::string_view>& candidates);
+
+}  // namespace longhaul

@@ -1,0 +1,437 @@
+#include "cli/help.h"
+
+#include <algorithm>
+#include <set>
+
+#include "cli/environment.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kIndent = 4;
+
+std::string Heading(std::string_view text) { return "\n" + std::string(text) + "\n"; }
+
+std::string FirstWord(std::string_view name) { return std::string(name.substr(0, name.find(' '))); }
+
+std::vector<CommandHelp> AllHelp() {
+  std::vector<CommandHelp> all;
+  for (CommandFactory make : AllCommands()) all.push_back(make()->help());
+  return all;
+}
+
+std::string FlagTitle(const FlagSet::Flag& flag) {
+  std::string title;
+  if (flag.info.letter != 0) title += std::string("-") + flag.info.letter + ", ";
+  title += "--" + std::string(flag.info.name);
+  if (!flag.info.value_name.empty()) title += "=" + std::string(flag.info.value_name);
+  if (!flag.info.alias.empty()) title += ", --" + std::string(flag.info.alias);
+  return title;
+}
+
+std::string FlagText(const FlagSet::Flag& flag) {
+  std::string text(flag.info.help);
+  if (!flag.choices.empty()) {
+    text += " One of: ";
+    for (size_t i = 0; i < flag.choices.size(); ++i) {
+      text += (i == 0 ? "" : ", ") + std::string(flag.choices[i]);
+    }
+    text += ".";
+  }
+  if (flag.repeated) text += " May be given several times.";
+  return text;
+}
+
+}  // namespace
+
+std::string Wrap(std::string_view text, int indent, int width) {
+  std::string margin(static_cast<size_t>(indent), ' ');
+  std::string out;
+  size_t limit = static_cast<size_t>(std::max(width, indent + 20));
+  std::string line;
+  auto flush = [&] {
+    if (!line.empty()) out += line + "\n";
+    line.clear();
+  };
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    std::string_view source = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (source.empty()) {
+      flush();
+      out += "\n";
+      continue;
+    }
+    if (source.starts_with("  ")) {  // Laid out by hand.
+      flush();
+      out += margin + std::string(source) + "\n";
+      continue;
+    }
+    while (!source.empty()) {
+      size_t space = std::min(source.find(' '), source.size());
+      std::string_view word = source.substr(0, space);
+      source.remove_prefix(std::min(space + 1, source.size()));
+      if (word.empty()) continue;
+      if (!line.empty() && line.size() + 1 + word.size() > limit) flush();
+      line += line.empty() ? margin + std::string(word) : " " + std::string(word);
+    }
+  }
+  flush();
+  return out;
+}
+
+void DeclareForHelp(Command& command, FlagSet& flags) {
+  static CommonFlags scratch;  // Bound, never parsed into.
+  command.Declare(flags);
+  if (command.asynchronous()) scratch.Declare(flags);
+}
+
+std::string RenderSynopsis(const CommandHelp& help, const FlagSet& flags) {
+  std::string out = "longhaul " + std::string(help.name);
+  if (!flags.flags().empty()) out += " [OPTION]...";
+  for (const FlagSet::ArgumentInfo& argument : flags.arguments()) {
+    std::string name(argument.name);
+    if (argument.count_max > 1) name += "...";
+    out += argument.count_min == 0 ? " [" + name + "]" : " " + name;
+  }
+  return out;
+}
+
+std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int width) {
+  width = std::min(width, 100);
+  std::string out = "longhaul " + std::string(help.name) + " - " + std::string(help.summary) + "\n";
+  out += Heading("SYNOPSIS") + Wrap(RenderSynopsis(help, flags), kIndent, width);
+  out += Heading("DESCRIPTION") + Wrap(help.description, kIndent, width);
+  if (!flags.arguments().empty()) {
+    out += Heading("ARGUMENTS");
+    for (const FlagSet::ArgumentInfo& argument : flags.arguments()) {
+      out += Wrap(argument.name, kIndent, width) + Wrap(argument.help, 2 * kIndent, width);
+    }
+  }
+  std::string section;
+  for (const FlagSet::Flag& flag : flags.flags()) {
+    if (flag.section != section) {
+      section = flag.section;
+      out += Heading(section);
+    }
+    out += Wrap(FlagTitle(flag), kIndent, width) + Wrap(FlagText(flag), 2 * kIndent, width);
+  }
+  if (!flags.flags().empty()) {
+    out += Heading("ENVIRONMENT");
+    out += Wrap("Every option can be given as a variable: --" +
+                    std::string(flags.flags().front().info.name) + " as " +
+                    FlagSet::EnvironmentName(flags.flags().front().info.name) +
+                    ". The command line goes first, then the environment, then the configuration.",
+                kIndent, width);
+  }
+  if (!help.examples.empty()) {
+    out += Heading("EXAMPLES");
+    int number = 0;
+    for (const CommandExample& example : help.examples) {
+      if (number > 0) out += "\n";
+      out += Wrap(std::to_string(++number) + ". " + std::string(example.what), kIndent, width);
+      out += "       $ " + std::string(example.command) + "\n";
+    }
+  }
+  out += Heading("EXIT STATUS");
+  std::set<ExitCode> codes(help.exit_codes.begin(), help.exit_codes.end());
+  codes.insert({ExitCode::kDone, ExitCode::kUsage});
+  for (ExitCode code : codes) {
+    std::string number = std::to_string(static_cast<int>(code));
+    out += std::string(kIndent, ' ') + number + std::string(5 - number.size(), ' ') +
+           std::string(Meaning(code)) + "\n";
+  }
+  return out;
+}
+
+std::string RenderProgramHelp(int width) {
+  width = std::min(width, 100);
+  std::string out = "longhaul - moves S3 objects a long way for little money\n";
+  out += Heading("SYNOPSIS");
+  out += "    longhaul COMMAND [OPTION]... [ARGUMENT]...\n    longhaul COMMAND --help\n";
+  out += Heading("COMMANDS");
+  std::vector<CommandHelp> all = AllHelp();
+  size_t margin = 0;
+  for (const CommandHelp& help : all) margin = std::max(margin, help.name.size());
+  for (const CommandHelp& help : all) {
+    out += "    " + std::string(help.name) + std::string(margin - help.name.size() + 2, ' ') +
+           std::string(help.summary) + "\n";
+  }
+  out += Heading("ADDRESSES");
+  out += Wrap(
+      "NAME:BUCKET/KEY names a store of the configuration file (--config, LONGHAUL_CONFIG); "
+      "s3://BUCKET/KEY what the AWS environment and profile describe (--endpoint-url, --profile, "
+      "--region); file:PATH, or any path with a '/', a local file or folder.",
+      kIndent, width);
+  out += Heading("EXAMPLES");
+  out +=
+      "    1. See what it does, on this machine alone:\n"
+      "       $ longhaul demo\n\n"
+      "    2. Copy a folder to a bucket:\n"
+      "       $ longhaul cp --recursive ./photos/ s3://my-bucket/photos/\n\n"
+      "    3. Replicate buckets as a configuration file says:\n"
+      "       $ longhaul replicate --config longhaul.yaml\n";
+  out += Heading("EXIT STATUS");
+  for (ExitCode code :
+       {ExitCode::kDone, ExitCode::kSomeFailed, ExitCode::kUsage, ExitCode::kNotFound,
+        ExitCode::kDenied, ExitCode::kUnreachable, ExitCode::kDifferences, ExitCode::kDeleteGuard,
+        ExitCode::kInterrupted, ExitCode::kTerminated}) {
+    std::string number = std::to_string(static_cast<int>(code));
+    out += std::string(kIndent, ' ') + number + std::string(5 - number.size(), ' ') +
+           std::string(Meaning(code)) + "\n";
+  }
+  return out;
+}
+
+std::string RenderGroupHelp(std::string_view group, int width) {
+  std::string out = "longhaul " + std::string(group) + " - commands:\n\n";
+  for (CommandFactory make : AllCommands()) {
+    std::unique_ptr<Command> command = make();
+    CommandHelp help = command->help();
+    if (FirstWord(help.name) != group) continue;
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    out += Wrap(RenderSynopsis(help, flags), kIndent, width);
+    out += Wrap(std::string(help.summary), 2 * kIndent, width);
+  }
+  return out;
+}
+
+// ---- completion
+
+namespace {
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
+std::vector<std::string> FirstWords() {
+  std::vector<std::string> words;
+  for (const CommandHelp& help : AllHelp()) {
+    std::string word = FirstWord(help.name);
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+  }
+  return words;
+}
+
+// Second words of "serve s3" and the like, by first word.
+std::vector<std::string> SecondWords(std::string_view first) {
+  std::vector<std::string> words;
+  for (const CommandHelp& help : AllHelp()) {
+    if (FirstWord(help.name) == first && help.name.size() > first.size()) {
+      words.emplace_back(help.name.substr(first.size() + 1));
+    }
+  }
+  return words;
+}
+
+// Inside single quotes of all three shells.
+std::string Quoted(std::string_view text) {
+  std::string out;
+  for (char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out;
+}
+
+std::string FirstSentence(std::string_view text) {
+  size_t end = text.find(". ");
+  std::string_view sentence = text.substr(0, end);
+  if (sentence.ends_with('.')) sentence.remove_suffix(1);
+  return std::string(sentence);
+}
+
+std::string BashCompletion() {
+  std::string out =
+      "# bash completion for longhaul: source <(longhaul completion bash)\n"
+      "_longhaul() {\n"
+      "  local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+      "  local command=\"${COMP_WORDS[1]}\" words=\"\"\n"
+      "  COMPREPLY=()\n"
+      "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+      "    COMPREPLY=($(compgen -W '" +
+      Join(FirstWords()) +
+      " --help' -- \"$word\"))\n"
+      "    return\n"
+      "  fi\n";
+  for (const std::string& first : FirstWords()) {
+    std::vector<std::string> second = SecondWords(first);
+    if (second.empty()) continue;
+    out += "  if [ \"$command\" = " + first +
+           " ]; then\n"
+           "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+           "      COMPREPLY=($(compgen -W '" +
+           Join(second) +
+           "' -- \"$word\"))\n"
+           "      return\n"
+           "    fi\n"
+           "    command=\"$command ${COMP_WORDS[2]}\"\n"
+           "  fi\n";
+  }
+  out += "  case \"$command:$before\" in\n";
+  std::string commands;
+  for (CommandFactory make : AllCommands()) {
+    std::unique_ptr<Command> command = make();
+    CommandHelp help = command->help();
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    std::vector<std::string> names;
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      std::string name = "--" + std::string(flag.info.name);
+      names.push_back(name);
+      std::string reply;
+      if (!flag.choices.empty()) {
+        std::vector<std::string> choices(flag.choices.begin(), flag.choices.end());
+        reply = "compgen -W '" + Join(choices) + "'";
+      } else if (flag.info.completes == Completes::kFiles) {
+        reply = "compgen -f";
+      } else if (flag.info.completes == Completes::kFolders) {
+        reply = "compgen -d";
+      }
+      if (!reply.empty()) {
+        out += "    '" + std::string(help.name) + ":" + name + "') COMPREPLY=($(" + reply +
+               " -- \"$word\")); return ;;\n";
+      }
+    }
+    names.emplace_back("--help");
+    commands += "    '" + std::string(help.name) + "') words='" + Join(names) + "' ;;\n";
+  }
+  out += "  esac\n  case \"$command\" in\n" + commands +
+         "  esac\n"
+         "  case \"$word\" in\n"
+         "    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$word\")) ;;\n"
+         "    *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+         "  esac\n"
+         "}\n"
+         "complete -o filenames -o default -F _longhaul longhaul\n";
+  return out;
+}
+
+std::string ZshCompletion() {
+  auto escaped = [](std::string_view text) {
+    std::string out;
+    for (char c : text) {
+      if (c == '[' || c == ']' || c == ':' || c == '\\') out.push_back('\\');
+      out += c == '\'' ? "'\\''" : std::string(1, c);
+    }
+    return out;
+  };
+  std::string out =
+      "#compdef longhaul\n"
+      "# zsh completion for longhaul: longhaul completion zsh > \"${fpath[1]}/_longhaul\"\n"
+      "_longhaul() {\n"
+      "  local command=\"${words[2]}\"\n"
+      "  local -a commands\n"
+      "  if (( CURRENT == 2 )); then\n"
+      "    commands=(\n";
+  for (const std::string& first : FirstWords()) {
+    std::string summary;
+    for (const CommandHelp& help : AllHelp()) {
+      if (help.name == first) summary = help.summary;
+    }
+    out += "      '" + first + (summary.empty() ? "" : ":" + escaped(summary)) + "'\n";
+  }
+  out += "    )\n    _describe 'command' commands\n    return\n  fi\n";
+  for (const std::string& first : FirstWords()) {
+    std::vector<std::string> second = SecondWords(first);
+    if (second.empty()) continue;
+    out += "  if [[ \"$command\" == " + first +
+           " ]]; then\n"
+           "    if (( CURRENT == 3 )); then\n      commands=(" +
+           Join(second) +
+           ")\n      _describe 'command' commands\n      return\n    fi\n"
+           "    command=\"$command ${words[3]}\"\n    words[2,3]=(\"$command\")\n"
+           "    (( CURRENT-- ))\n  fi\n";
+  }
+  out += "  shift words\n  (( CURRENT-- ))\n  case \"$command\" in\n";
+  for (CommandFactory make : AllCommands()) {
+    std::unique_ptr<Command> command = make();
+    CommandHelp help = command->help();
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    out += "    '" + std::string(help.name) + "')\n      _arguments -S";
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      std::string action;
+      if (!flag.info.value_name.empty()) {
+        action = ":" + escaped(flag.info.value_name) + ":";
+        if (!flag.choices.empty()) {
+          std::vector<std::string> choices(flag.choices.begin(), flag.choices.end());
+          action += "(" + Join(choices) + ")";
+        } else if (flag.info.completes != Completes::kNothing) {
+          action += flag.info.completes == Completes::kFiles ? "_files" : "_files -/";
+        }
+      }
+      out += " \\\n        '" + std::string(flag.repeated ? "*" : "") + "--" +
+             std::string(flag.info.name) + (flag.info.value_name.empty() ? "" : "=") + "[" +
+             escaped(FirstSentence(flag.info.help)) + "]" + action + "'";
+    }
+    out += " \\\n        '--help[show help]' \\\n        '*:argument:_files'\n      ;;\n";
+  }
+  out += "  esac\n}\n_longhaul \"$@\"\n";
+  return out;
+}
+
+std::string FishCompletion() {
+  std::string out =
+      "# fish completion for longhaul: longhaul completion fish | source\n"
+      "complete -c longhaul -n __fish_use_subcommand -f\n"
+      "complete -c longhaul -l help -d 'show help'\n";
+  for (const std::string& first : FirstWords()) {
+    std::string summary;
+    for (const CommandHelp& help : AllHelp()) {
+      if (help.name == first) summary = help.summary;
+    }
+    out += "complete -c longhaul -n __fish_use_subcommand -f -a " + first +
+           (summary.empty() ? "" : " -d '" + Quoted(summary) + "'") + "\n";
+    std::vector<std::string> second = SecondWords(first);
+    if (!second.empty()) {
+      out += "complete -c longhaul -n '__fish_seen_subcommand_from " + first +
+             "; and not __fish_seen_subcommand_from " + Join(second) + "' -f -a '" + Join(second) +
+             "'\n";
+    }
+  }
+  for (CommandFactory make : AllCommands()) {
+    std::unique_ptr<Command> command = make();
+    CommandHelp help = command->help();
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    std::string condition;
+    std::string_view rest = help.name;
+    while (!rest.empty()) {
+      size_t space = std::min(rest.find(' '), rest.size());
+      condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
+                   std::string(rest.substr(0, space));
+      rest.remove_prefix(std::min(space + 1, rest.size()));
+    }
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      out += "complete -c longhaul -n '" + condition + "' -l " + std::string(flag.info.name);
+      if (flag.info.letter != 0) out += std::string(" -s ") + flag.info.letter;
+      if (!flag.info.value_name.empty()) {
+        out += flag.info.completes == Completes::kNothing ? " -x" : " -r";
+      }
+      if (!flag.choices.empty()) {
+        std::vector<std::string> choices(flag.choices.begin(), flag.choices.end());
+        out += " -a '" + Join(choices) + "'";
+      }
+      out += " -d '" + Quoted(FirstSentence(flag.info.help)) + "'\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string RenderCompletion(Shell shell) {
+  switch (shell) {
+    case Shell::kBash:
+      return BashCompletion();
+    case Shell::kZsh:
+      return ZshCompletion();
+    case Shell::kFish:
+      return FishCompletion();
+  }
+  return "";
+}
+
+}  // namespace longhaul

@@ -1,0 +1,188 @@
+#include "cli/output.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "cli/progress.h"
+
+namespace longhaul {
+
+namespace {
+
+// How many bytes of valid UTF-8 start here; 0 when it is none (RFC 3629).
+size_t Utf8Length(std::string_view text) {
+  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    bool overlong = lead == 0xE0 && byte(1) < 0xA0;
+    bool surrogate = lead == 0xED && byte(1) >= 0xA0;
+    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    bool overlong = lead == 0xF0 && byte(1) < 0x90;
+    bool beyond = lead == 0xF4 && byte(1) >= 0x90;
+    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+// Keys are bytes: what is not UTF-8 becomes U+FFFD, so that a line is always JSON.
+void AppendJsonString(std::string& out, std::string_view text) {
+  out.push_back('"');
+  for (size_t i = 0; i < text.size();) {
+    auto c = static_cast<unsigned char>(text[i]);
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(static_cast<char>(c));
+      ++i;
+    } else if (c == '\n') {
+      out += "\\n";
+      ++i;
+    } else if (c < 0x20 || c == 0x7F) {
+      out += fmt::format("\\u{:04x}", c);
+      ++i;
+    } else {
+      size_t length = Utf8Length(text.substr(i));
+      if (length == 0) {
+        out += "\\ufffd";
+        ++i;
+      } else {
+        out += text.substr(i, length);
+        i += length;
+      }
+    }
+  }
+  out.push_back('"');
+}
+
+}  // namespace
+
+std::string Message::Json() const {
+  std::string out = "{\"event\":";
+  AppendJsonString(out, event_);
+  for (const auto& [name, value] : fields_) {
+    out.push_back(',');
+    AppendJsonString(out, name);
+    out.push_back(':');
+    if (const bool* flag = std::get_if<bool>(&value)) {
+      out += *flag ? "true" : "false";
+    } else if (const int64_t* integer = std::get_if<int64_t>(&value)) {
+      out += std::to_string(*integer);
+    } else if (const double* number = std::get_if<double>(&value)) {
+      out += std::isfinite(*number) ? fmt::format("{:.6g}", *number) : "null";
+    } else if (const std::string* text = std::get_if<std::string>(&value)) {
+      AppendJsonString(out, *text);
+    } else {
+      out.push_back('[');
+      bool first = true;
+      for (const std::string& item : std::get<std::vector<std::string>>(value)) {
+        if (!first) out.push_back(',');
+        first = false;
+        AppendJsonString(out, item);
+      }
+      out.push_back(']');
+    }
+  }
+  out.push_back('}');
+  return out;
+}
+
+void Output::WriteLine(std::string_view line) {
+  if (!open_) return;
+  if (progress_ != nullptr) progress_->Hide();
+  if (!console_.Write(std::string(line) + "\n")) open_ = false;
+}
+
+void Output::WriteErrorLine(std::string_view line) {
+  if (progress_ != nullptr) progress_->Hide();
+  console_.WriteError(std::string(line) + "\n");
+}
+
+void Output::Print(const Message& message) {
+  if (json_) {
+    WriteLine(message.Json());
+  } else if (!message.text().empty()) {
+    WriteLine(message.text());
+  }
+}
+
+void Output::Note(const Message& message) {
+  if (json_ || !quiet_) Print(message);
+}
+
+void Output::Problem(const Message& message) {
+  if (json_) {
+    WriteLine(message.Json());
+  } else if (!message.text().empty()) {
+    WriteErrorLine("longhaul: " + message.text());
+  }
+}
+
+void Output::Problem(std::string_view what, const Error& error) {
+  std::string context = what.empty() ? std::string() : std::string(what) + ": ";
+  Message message("error");
+  message.With("kind", ToString(error.kind)).With("message", context + error.message);
+  if (!error.code.empty()) message.With("code", error.code);
+  if (error.http_status != 0) message.With("http_status", error.http_status);
+  if (!error.request_id.empty()) message.With("request_id", error.request_id);
+  message.Says(context + error.Describe());
+  Problem(message);
+}
+
+void Output::Raw(std::string_view bytes) {
+  if (!open_) return;
+  if (progress_ != nullptr) progress_->Hide();
+  if (!console_.Write(bytes)) open_ = false;
+}
+
+std::string FormatBytes(uint64_t bytes) {
+  static constexpr std::string_view kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  if (unit == 0) return fmt::format("{} B", bytes);
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string FormatCount(uint64_t count) {
+  std::string digits = std::to_string(count);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<size_t>(at), ",");
+  }
+  return digits;
+}
+
+std::string FormatSeconds(double seconds) {
+  if (!std::isfinite(seconds) || seconds > 1e9) return "-";
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h {:02}m", whole / 3600, whole / 60 % 60);
+}
+
+std::string Printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    auto c = static_cast<unsigned char>(text[i]);
+    size_t length = c < 0x20 || c == 0x7F ? 0 : Utf8Length(text.substr(i));
+    if (length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) length = 0;
+    if (length == 0) {
+      out += fmt::format("\\x{:02x}", c);
+      ++i;
+    } else {
+      out += text.substr(i, length);
+      i += length;
+    }
+  }
+  return out;
+}
+
+}  // namespace longhaul
