@@ -2,8 +2,8 @@
 // examples, its run function. commands.cc lists them all; parsing, help, "did you mean" and shell
 // completion are made from that list.
 //
-// To add one: write cli/<name>_command.cc with a class and `std::unique_ptr<Command> Make…Command()`,
-// and one line in commands.cc.
+// To add one: write cli/<name>_command.cc with a class and `std::unique_ptr<Command>
+// Make…Command()`, and one line in commands.cc.
 
 #pragma once
 

@@ -16,8 +16,7 @@ class CompletionCommand : public Command {
                 "Prints a script that teaches the shell the commands and options of longhaul, made "
                 "from the same table as the help.",
             .examples = {{"Now, in bash", "source <(longhaul completion bash)"},
-                         {"For every zsh",
-                          "longhaul completion zsh > \"${fpath[1]}/_longhaul\""},
+                         {"For every zsh", "longhaul completion zsh > \"${fpath[1]}/_longhaul\""},
                          {"For every fish",
                           "longhaul completion fish > ~/.config/fish/completions/longhaul.fish"}},
             .exit_codes = {}};

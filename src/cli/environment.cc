@@ -46,7 +46,7 @@ class SignalCatcher {
     reader_.assign(fds_[0]);
     g_first_signal = 0;
     g_wake_fd = fds_[1];
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = OnStopSignal;
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;
@@ -67,7 +67,7 @@ class SignalCatcher {
   int fds_[2] = {-1, -1};
   asio::posix::stream_descriptor reader_;
   std::function<void(int)> on_signal_;
-  struct sigaction before_[2] {};
+  struct sigaction before_[2]{};
 };
 
 std::optional<std::string> ReadSmallFile(const std::string& path) {
@@ -102,9 +102,9 @@ void CommonFlags::Declare(FlagSet& flags) {
                 .help = "Print one JSON event per line on standard output; the last one is a "
                         "summary."},
                json);
-  flags.Switch({.name = "quiet", .help = "No progress, no notes: results and problems only.",
-                .letter = 'q'},
-               quiet);
+  flags.Switch(
+      {.name = "quiet", .help = "No progress, no notes: results and problems only.", .letter = 'q'},
+      quiet);
   flags.Choice({.name = "log-level",
                 .help = "The least important log lines to write to standard error. Default: info.",
                 .value_name = "LEVEL"},
@@ -188,7 +188,7 @@ uint64_t MemoryBytesFrom(uint64_t machine_bytes, const std::vector<std::string>&
 }
 
 uint64_t DefaultMemoryBytes() {
-  struct sysinfo info {};
+  struct sysinfo info{};
   uint64_t machine = 4ULL << 30;
   if (::sysinfo(&info) == 0) machine = static_cast<uint64_t>(info.totalram) * info.mem_unit;
   // Each line is "hierarchy:controllers:path" (cgroups(7)); any ancestor may have the limit.

@@ -1,4 +1,5 @@
-// ExitCode: what a run of the program tells its caller, and the one place where an Error becomes it.
+// ExitCode: what a run of the program tells its caller, and the one place where an Error becomes
+// it.
 
 #pragma once
 
@@ -10,15 +11,15 @@ namespace longhaul {
 
 enum class ExitCode : int {
   kDone = 0,
-  kSomeFailed = 1,      // Some objects failed; each was named.
-  kUsage = 2,           // Command line or configuration.
-  kNotFound = 3,        // Bucket or key.
-  kDenied = 4,          // Access denied.
-  kUnreachable = 5,     // Unreachable or throttled: try again.
-  kDifferences = 11,    // Verification found differences.
-  kDeleteGuard = 12,    // A delete guard stopped the run.
-  kInterrupted = 130,   // SIGINT.
-  kTerminated = 143,    // SIGTERM.
+  kSomeFailed = 1,     // Some objects failed; each was named.
+  kUsage = 2,          // Command line or configuration.
+  kNotFound = 3,       // Bucket or key.
+  kDenied = 4,         // Access denied.
+  kUnreachable = 5,    // Unreachable or throttled: try again.
+  kDifferences = 11,   // Verification found differences.
+  kDeleteGuard = 12,   // A delete guard stopped the run.
+  kInterrupted = 130,  // SIGINT.
+  kTerminated = 143,   // SIGTERM.
 };
 
 // An error that ended a whole command. kInvalidInput is kUsage, unless a server said it (it then

@@ -245,9 +245,8 @@ void FlagSet::Duration(FlagInfo info, std::chrono::milliseconds& value) {
 }
 
 void FlagSet::Argument(std::string_view name, std::string_view help, std::string& value) {
-  arguments_.push_back({.name = name, .help = help, .set = [&value](std::string text) {
-                          value = std::move(text);
-                        }});
+  arguments_.push_back(
+      {.name = name, .help = help, .set = [&value](std::string text) { value = std::move(text); }});
 }
 
 void FlagSet::Argument(std::string_view name, std::string_view help,

@@ -400,8 +400,8 @@ std::string FishCompletion() {
     std::string_view rest = help.name;
     while (!rest.empty()) {
       size_t space = std::min(rest.find(' '), rest.size());
-      condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
-                   std::string(rest.substr(0, space));
+      condition += (condition.empty() ? "" : "; and ") +
+                   std::string("__fish_seen_subcommand_from ") + std::string(rest.substr(0, space));
       rest.remove_prefix(std::min(space + 1, rest.size()));
     }
     for (const FlagSet::Flag& flag : flags.flags()) {

@@ -15,8 +15,8 @@ constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
 constexpr std::string_view kColours[] = {"\x1b[2m", "", "\x1b[33m", "\x1b[31m"};
 
 std::string Stamp() {
-  return FormatRfc3339(std::chrono::time_point_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now()));
+  return FormatRfc3339(
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()));
 }
 
 }  // namespace

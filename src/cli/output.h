@@ -1,8 +1,8 @@
 // Output: what a command tells its caller, for a person or, with --json, for a program.
 //
 // A Message is one thing that happened: an event name, fields, and the sentence for a person. With
-// --json each is one line on standard output, {"event":"copied","key":…}; the last one of a run is a
-// summary ({"event":"summary",…}). As text, results go to standard output, problems to standard
+// --json each is one line on standard output, {"event":"copied","key":…}; the last one of a run is
+// a summary ({"event":"summary",…}). As text, results go to standard output, problems to standard
 // error, so that pipes carry only what was asked for.
 
 #pragma once

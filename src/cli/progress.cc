@@ -43,9 +43,8 @@ void Progress::TakeSample() {
   SteadyTime now = clock_.SteadyNow();
   if (now - samples_.back().when < milliseconds(200)) return;
   samples_.push_back({now, totals.bytes_done, totals.objects_done});
-  auto keep = std::find_if(samples_.begin(), samples_.end(), [&](const Sample& sample) {
-    return now - sample.when <= kRateWindow;
-  });
+  auto keep = std::find_if(samples_.begin(), samples_.end(),
+                           [&](const Sample& sample) { return now - sample.when <= kRateWindow; });
   if (keep != samples_.begin() && keep != samples_.end()) samples_.erase(samples_.begin(), keep);
 }
 
@@ -83,8 +82,8 @@ std::string Progress::Line() const {
     if (left > 0) line += ", " + FormatSeconds(left) + " left";
   }
   if (t.compresses && t.bytes_sent > 0) {
-    line += fmt::format(", {:.2f}x", static_cast<double>(t.bytes_done) /
-                                         static_cast<double>(t.bytes_sent));
+    line += fmt::format(", {:.2f}x",
+                        static_cast<double>(t.bytes_done) / static_cast<double>(t.bytes_sent));
     if (t.bytes_done > t.bytes_sent) {
       uint64_t saved = t.bytes_done - t.bytes_sent;
       line += ", saved " + FormatBytes(saved) + " (" +

@@ -18,8 +18,8 @@ class VersionCommand : public Command {
   void Declare(FlagSet&) override {}
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
-    output.Print(Message("version").With("version", LONGHAUL_VERSION).Says(
-        "longhaul " LONGHAUL_VERSION));
+    output.Print(
+        Message("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION));
     return ExitCode::kDone;
   }
 };
