@@ -1,0 +1,72 @@
+// A Store over the S3 API: AWS, or any endpoint that speaks it.
+//
+// What a server lacks is not guessed request by request: options say it (`checksums: false`) or
+// storage/probe.h finds it out. Facts: S3 API Reference; differences of servers: docs/operations.
+//
+// - Payloads: over TLS and to loopback they are not signed; over other plain HTTP they are, by
+//   SHA-256 (3 CPU s/GiB). `payload_signing` overrides that.
+// - Integrity up: a body in memory goes with x-amz-checksum-crc64nvme (the caller's own checksum
+//   comes first); a streamed body without a known checksum carries a CRC64NVME trailer, or, where
+//   the server knows no checksums, the caller's Content-MD5, else its MD5 is compared with the ETag
+//   of the answer (kCorrupt: what was written is not what was sent).
+// - Integrity down: a whole object is verified against the strongest full-object checksum that came
+//   with it, else against a plain MD5 ETag (1.8 CPU s/GiB, on the CPU pool in pieces); a mismatch
+//   is kCorrupt at the last Read. Ranges are verified by length alone.
+// - User metadata that is not ASCII goes out and comes back as the bytes that the server gives;
+//   AWS answers such values in the form of RFC 2047, which is decoded.
+// - A conditional write whose connection broke after it was sent is not sent again: kRetryable.
+
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "aws/credentials.h"
+#include "base/runtime.h"
+#include "net/http_client.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+enum class S3Addressing {
+  kAuto,         // Virtual host on AWS for names that allow it, else path.
+  kPath,         // https://host/bucket/key
+  kVirtualHost,  // https://bucket.host/key
+};
+
+enum class S3PayloadSigning {
+  kAuto,  // Over plain HTTP unless the host is loopback.
+  kAlways,
+  kNever,
+};
+
+struct S3StoreOptions {
+  std::string endpoint;  // "https://host[:port]"; empty: AWS, by region.
+  std::string region;    // Empty: us-east-1.
+  S3Addressing addressing = S3Addressing::kAuto;
+  // Null: anonymous, requests are not signed. Shared by the stores of one shard that use the same
+  // account, so that credentials are fetched once.
+  std::shared_ptr<CredentialsProvider> credentials;
+  S3PayloadSigning payload_signing = S3PayloadSigning::kAuto;
+  bool requester_pays = false;
+  bool checksums = true;  // False: the server knows no x-amz-checksum-*; Content-MD5 stands in.
+  bool verify_md5_etag = true;         // GET of what has no checksum: see above.
+  std::string server_side_encryption;  // "AES256", "aws:kms", …; empty: the bucket's default.
+  std::string kms_key;                 // Unless a PutRequest names one.
+  int attempts_max = 10;
+  std::chrono::milliseconds operation_timeout{300'000};  // With all retries of one operation.
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds stall_timeout{60'000};
+  int connections_max = 64;
+  std::string ca_file;
+  std::string proxy;
+};
+
+// kInvalidInput: the endpoint is no http(s) URL, or two options contradict each other. `http`: to
+// share one client (then `connections_max`, `ca_file` and `proxy` are its own affair); null: its
+// own. `runtime` and `http` outlive the store.
+Result<std::unique_ptr<Store>> MakeS3Store(const Runtime& runtime, S3StoreOptions options,
+                                           HttpClient* http = nullptr);
+
+}  // namespace longhaul
