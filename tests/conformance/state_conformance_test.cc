@@ -1,5 +1,7 @@
+#include "state/sqlite_state.h"
 #include "tests/conformance/state_suite.h"
 #include "tests/support/fake_state.h"
+#include "tests/support/sqlite_fixture.h"
 
 namespace longhaul::testing {
 namespace {
@@ -16,10 +18,33 @@ class FakeStateHarness : public StateHarness {
   std::shared_ptr<FakeStateBackend> backend_ = std::make_shared<FakeStateBackend>();
 };
 
-INSTANTIATE_TEST_SUITE_P(All, StateSuite,
-                         ::testing::Values(StateBackendCase{
-                             "Fake", [] { return std::make_unique<FakeStateHarness>(); }}),
-                         [](const auto& info) { return info.param.name; });
+class SqliteStateHarness : public StateHarness {
+ public:
+  explicit SqliteStateHarness(SqliteMode mode) : fixture_(mode) {}
+  AnyWorld& world() override { return fixture_.world(); }
+  std::unique_ptr<State> Open() override {
+    Result<std::unique_ptr<State>> opened =
+        world().Run(SqliteState::Open(world().runtime(), fixture_.Database()));
+    EXPECT_TRUE(opened) << opened.error().Describe();
+    return std::move(*opened);
+  }
+
+ private:
+  SqliteFixture fixture_;
+};
+
+StateBackendCase SqliteCase(std::string name, SqliteMode mode) {
+  return {.name = std::move(name),
+          .make = [mode] { return std::make_unique<SqliteStateHarness>(mode); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, StateSuite,
+    ::testing::Values(StateBackendCase{"Fake", [] { return std::make_unique<FakeStateHarness>(); }},
+                      SqliteCase("SqliteInPlace", SqliteMode::kInPlace),
+                      SqliteCase("SqliteThreaded", SqliteMode::kThreaded),
+                      SqliteCase("SqliteShared", SqliteMode::kShared)),
+    [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace longhaul::testing

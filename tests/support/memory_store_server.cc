@@ -289,7 +289,8 @@ Result<ListPage> MemoryServer::List(const ListRequest& request) const {
   if (!bucket) return bucket.error();
   // Tokens: 'k' + the last key; 'p' + the last common prefix; 'v' + versions given of the last key,
   // a colon and that key.
-  std::string after = request.start_after;
+  bool sorted = backend->options.capabilities.sorted_listing;
+  std::string after = sorted ? request.start_after : "";
   std::string after_prefix;
   size_t versions_given = 0;
   bool inside_key = false;
@@ -303,7 +304,6 @@ Result<ListPage> MemoryServer::List(const ListRequest& request) const {
       inside_key = true;
     }
   }
-  bool sorted = backend->options.capabilities.sorted_listing;
   size_t count_max = static_cast<size_t>(std::clamp(request.count_max, 1, 1000));
   ListPage page;
   std::set<std::string> prefixes;

@@ -1,0 +1,392 @@
+#include "queue/sqlite_queue.h"
+
+#include <algorithm>
+
+namespace longhaul {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kPollMin{50};
+constexpr milliseconds kPollMax{250};
+constexpr int kReceiveCountMax = 1000;
+
+// `dead` is set when a Receive meets a message that has been received too often, so that the next
+// ones need not pass it again; it follows from the other columns. The index serves Receive and
+// covers the counts of Depth. AUTOINCREMENT: a receipt must never name a later message.
+constexpr const char* kSchema1 = R"(
+  CREATE TABLE queue_messages (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue      BLOB NOT NULL,
+    sent_us    INTEGER NOT NULL,
+    visible_us INTEGER NOT NULL,
+    receives   INTEGER NOT NULL DEFAULT 0,
+    delivery   INTEGER NOT NULL DEFAULT 0,
+    in_flight  INTEGER NOT NULL DEFAULT 0,
+    dead       INTEGER NOT NULL DEFAULT 0,
+    body       BLOB NOT NULL
+  );
+  CREATE INDEX queue_messages_by_visibility
+    ON queue_messages (queue, dead, visible_us, receives, in_flight);
+)";
+
+int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
+int64_t Micros(milliseconds time) { return microseconds(time).count(); }
+
+Error DeliveredAgain(Receipt receipt) {
+  return PreconditionFailed("message " + std::to_string(receipt.id) +
+                            " was delivered again or is gone");
+}
+
+Result<void> CheckBodies(const std::vector<std::string>& bodies) {
+  for (const std::string& body : bodies) {
+    if (body.size() > kMessageSizeMaxBytes) {
+      return InvalidInput("a message of " + std::to_string(body.size()) + " bytes: at most " +
+                          std::to_string(kMessageSizeMaxBytes) + " are allowed");
+    }
+  }
+  return Ok();
+}
+
+Result<void> Insert(SqliteConnection& db, const std::string& queue,
+                    const std::vector<std::string>& bodies, int64_t sent_us, int64_t visible_us) {
+  SqliteStatement insert = db.Prepare(
+      "INSERT INTO queue_messages (queue, sent_us, visible_us, body) VALUES (?, ?, ?, ?)");
+  for (const std::string& body : bodies) {
+    insert.Reset();
+    Result<void> inserted = insert.Bind(queue).Bind(sent_us).Bind(visible_us).Bind(body).Run();
+    if (!inserted) return inserted;
+  }
+  return Ok();
+}
+
+// Removes what `receipts` hold; kPrecondition where another delivery holds it, or, unless
+// `gone_is_fine`, where it is gone.
+Result<void> Delete(SqliteConnection& db, const std::vector<Receipt>& receipts, bool gone_is_fine) {
+  SqliteStatement remove = db.Prepare("DELETE FROM queue_messages WHERE id = ? AND delivery = ?");
+  SqliteStatement exists = db.Prepare("SELECT 1 FROM queue_messages WHERE id = ?");
+  for (const Receipt& receipt : receipts) {
+    remove.Reset();
+    Result<void> removed = remove.Bind(receipt.id).Bind(receipt.delivery).Run();
+    if (!removed) return removed;
+    if (db.changed_rows() > 0) continue;
+    if (!gone_is_fine) return DeliveredAgain(receipt);
+    exists.Reset();
+    Result<bool> there = exists.Bind(receipt.id).Step();
+    if (!there) return there.error();
+    if (*there) return DeliveredAgain(receipt);
+  }
+  return Ok();
+}
+
+// Hides or shows what `receipt` holds.
+Result<void> Move(SqliteConnection& db, Receipt receipt, int64_t visible_us, bool in_flight) {
+  Result<void> moved = db.Prepare(
+                             "UPDATE queue_messages SET visible_us = ?, in_flight = ?, dead = 0"
+                             " WHERE id = ? AND delivery = ?")
+                           .Bind(visible_us)
+                           .Bind(int64_t{in_flight})
+                           .Bind(receipt.id)
+                           .Bind(receipt.delivery)
+                           .Run();
+  if (!moved) return moved;
+  return db.changed_rows() > 0 ? Ok() : DeliveredAgain(receipt);
+}
+
+Message MessageOf(const SqliteStatement& row) {
+  return Message{.body = row.Bytes(4),
+                 .receive_count = static_cast<int>(row.Int(2)),
+                 .sent = SystemTime(microseconds(row.Int(1))),
+                 .receipt = {.id = row.Int(0), .delivery = row.Int(3)}};
+}
+
+Result<std::vector<Message>> TakeVisible(SqliteConnection& db, const std::string& queue,
+                                         int receives_max, int count_max, int64_t now_us,
+                                         int64_t visible_us) {
+  std::vector<Message> messages;
+  auto wanted = static_cast<size_t>(count_max);
+  while (messages.size() < wanted) {
+    std::vector<Message> found;
+    {
+      SqliteStatement select = db.Prepare(
+          "SELECT id, sent_us, receives, delivery, body FROM queue_messages"
+          " WHERE queue = ? AND dead = 0 AND visible_us <= ? ORDER BY visible_us, id LIMIT ?");
+      select.Bind(queue).Bind(now_us).Bind(static_cast<int64_t>(wanted - messages.size()));
+      while (true) {
+        Result<bool> row = select.Step();
+        if (!row) return row.error();
+        if (!*row) break;
+        found.push_back(MessageOf(select));
+      }
+    }
+    if (found.empty()) break;
+    SqliteStatement bury = db.Prepare("UPDATE queue_messages SET dead = 1 WHERE id = ?");
+    SqliteStatement hide = db.Prepare(
+        "UPDATE queue_messages SET visible_us = ?, receives = receives + 1,"
+        " delivery = delivery + 1, in_flight = 1 WHERE id = ?");
+    for (Message& message : found) {
+      bool is_dead = message.receive_count >= receives_max;
+      SqliteStatement& update = is_dead ? bury : hide;
+      update.Reset();
+      if (!is_dead) update.Bind(visible_us);
+      Result<void> updated = update.Bind(message.receipt.id).Run();
+      if (!updated) return updated.error();
+      if (is_dead) continue;
+      ++message.receive_count;
+      ++message.receipt.delivery;
+      messages.push_back(std::move(message));
+    }
+    // A visibility of nothing would find the same ones again.
+    if (visible_us <= now_us) break;
+  }
+  return messages;
+}
+
+}  // namespace
+
+struct SqliteQueue::Look {
+  bool visible = false;
+  std::optional<SystemTime> next;  // When the next message becomes visible.
+  int64_t change_count = 0;
+};
+
+SqliteQueue::SqliteQueue(Runtime runtime, std::shared_ptr<SqliteDatabase> database,
+                         SqliteQueueOptions options)
+    : runtime_(runtime),
+      database_(std::move(database)),
+      options_(std::move(options)),
+      poll_interval_(kPollMin) {}
+
+Async<std::unique_ptr<Queue>> SqliteQueue::Open(Runtime runtime,
+                                                std::shared_ptr<SqliteDatabase> database,
+                                                SqliteQueueOptions options) {
+  Result<void> made = co_await database->EnsureSchema("queue", {kSchema1});
+  if (!made) co_return made.error().In("open the queue");
+  co_return std::unique_ptr<Queue>(
+      new SqliteQueue(runtime, std::move(database), std::move(options)));
+}
+
+void SqliteQueue::WakeReceivers() {
+  ++wakes_;
+  poll_interval_ = kPollMin;
+  receivers_.NotifyAll();
+}
+
+Async<void> SqliteQueue::Send(std::vector<std::string> bodies, milliseconds delay) {
+  Result<void> checked = CheckBodies(bodies);
+  if (!checked || bodies.empty()) co_return checked;
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<void>(SqliteConnection&)> work =
+      [queue = options_.name, bodies = std::move(bodies), now, delay](SqliteConnection& db) {
+        return Insert(db, queue, bodies, now, now + Micros(delay));
+      };
+  Result<void> sent = co_await database_->Write<void>(std::move(work));
+  if (!sent) co_return sent.error().In("queue: send");
+  WakeReceivers();
+  co_return Ok();
+}
+
+Async<SqliteQueue::Look> SqliteQueue::LookAround() {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<Look>(SqliteConnection&)> work =
+      [queue = options_.name, now](SqliteConnection& db) -> Result<Look> {
+    Look look;
+    Result<int64_t> count = db.ChangeCount();
+    if (!count) return count.error();
+    look.change_count = *count;
+    SqliteStatement first = db.Prepare(
+        "SELECT visible_us FROM queue_messages WHERE queue = ? AND dead = 0"
+        " ORDER BY visible_us LIMIT 1");
+    Result<bool> row = first.Bind(queue).Step();
+    if (!row) return row.error();
+    if (*row) {
+      look.visible = first.Int(0) <= now;
+      look.next = SystemTime(microseconds(first.Int(0)));
+    }
+    return look;
+  };
+  co_return co_await database_->Read<Look>(std::move(work));
+}
+
+Async<std::vector<Message>> SqliteQueue::Take(int count_max, milliseconds visibility) {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<std::vector<Message>>(SqliteConnection&)> work =
+      [queue = options_.name, receives_max = options_.receives_max, count_max, now,
+       visibility](SqliteConnection& db) {
+        return TakeVisible(db, queue, receives_max, count_max, now, now + Micros(visibility));
+      };
+  co_return co_await database_->Write<std::vector<Message>>(std::move(work),
+                                                            SqliteDurability::kLazy);
+}
+
+Async<std::vector<Message>> SqliteQueue::Receive(int count_max, milliseconds visibility,
+                                                 milliseconds wait) {
+  count_max = std::clamp(count_max, 1, kReceiveCountMax);
+  SteadyTime deadline = runtime_.clock.SteadyNow() + wait;
+  while (true) {
+    uint64_t wakes_seen = wakes_;
+    Result<Look> look = co_await LookAround();
+    if (!look) co_return look.error().In("queue: receive");
+    if (look->visible) {
+      Result<std::vector<Message>> messages = co_await Take(count_max, visibility);
+      if (!messages) co_return messages.error().In("queue: receive");
+      if (!messages->empty()) {
+        poll_interval_ = kPollMin;
+        co_return messages;
+      }
+      // Another receiver was faster, or they were dead.
+      if (runtime_.clock.SteadyNow() >= deadline) co_return messages;
+      continue;
+    }
+    if (runtime_.clock.SteadyNow() >= deadline) co_return std::vector<Message>();
+    Result<void> waited = co_await WaitForChange(*look, wakes_seen, deadline);
+    if (!waited) co_return waited.error().In("queue: receive");
+  }
+}
+
+Async<void> SqliteQueue::WaitForChange(Look look, uint64_t wakes_seen, SteadyTime deadline) {
+  while (wakes_ == wakes_seen) {
+    SteadyTime now = runtime_.clock.SteadyNow();
+    std::chrono::nanoseconds wait =
+        std::min<std::chrono::nanoseconds>(deadline - now, poll_interval_);
+    if (look.next) {
+      wait = std::min<std::chrono::nanoseconds>(wait, *look.next - runtime_.clock.Now());
+    }
+    if (wait.count() <= 0) co_return Ok();
+    if (co_await receivers_.WaitFor(runtime_.clock, wait)) co_return Ok();
+    std::function<Result<int64_t>(SqliteConnection&)> count = [](SqliteConnection& db) {
+      return db.ChangeCount();
+    };
+    Result<int64_t> change_count = co_await database_->Read<int64_t>(std::move(count));
+    if (!change_count) co_return change_count.error();
+    if (*change_count != look.change_count) {
+      poll_interval_ = kPollMin;
+      co_return Ok();
+    }
+    // From 50 to 250 ms within four seconds of silence.
+    poll_interval_ =
+        std::min(kPollMax, poll_interval_ + std::max(milliseconds(1), poll_interval_ / 16));
+  }
+  co_return Ok();
+}
+
+Async<void> SqliteQueue::Extend(Receipt receipt, milliseconds visibility) {
+  int64_t visible = Micros(runtime_.clock.Now()) + Micros(visibility);
+  std::function<Result<void>(SqliteConnection&)> work = [receipt, visible](SqliteConnection& db) {
+    return Move(db, receipt, visible, true);
+  };
+  co_return co_await database_->Write<void>(std::move(work), SqliteDurability::kLazy);
+}
+
+Async<void> SqliteQueue::Ack(std::vector<Receipt> receipts) {
+  if (receipts.empty()) co_return Ok();
+  std::function<Result<void>(SqliteConnection&)> work =
+      [receipts = std::move(receipts)](SqliteConnection& db) { return Delete(db, receipts, true); };
+  Result<void> acked = co_await database_->Write<void>(std::move(work));
+  if (!acked) co_return acked.error().In("queue: acknowledge");
+  co_return Ok();
+}
+
+Async<void> SqliteQueue::Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+                                 milliseconds delay) {
+  Result<void> checked = CheckBodies(bodies);
+  if (!checked) co_return checked;
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<void>(SqliteConnection&)> work =
+      [queue = options_.name, receipts = std::move(receipts), bodies = std::move(bodies), now,
+       delay](SqliteConnection& db) {
+        Result<void> removed = Delete(db, receipts, false);
+        if (!removed) return removed;
+        return Insert(db, queue, bodies, now, now + Micros(delay));
+      };
+  Result<void> replaced = co_await database_->Write<void>(std::move(work));
+  if (!replaced) co_return replaced.error().In("queue: replace");
+  WakeReceivers();
+  co_return Ok();
+}
+
+Async<void> SqliteQueue::Release(Receipt receipt, milliseconds delay) {
+  int64_t visible = Micros(runtime_.clock.Now()) + Micros(delay);
+  std::function<Result<void>(SqliteConnection&)> work = [receipt, visible](SqliteConnection& db) {
+    return Move(db, receipt, visible, false);
+  };
+  Result<void> released = co_await database_->Write<void>(std::move(work), SqliteDurability::kLazy);
+  if (!released) co_return released.error().In("queue: release");
+  WakeReceivers();
+  co_return Ok();
+}
+
+Async<QueueDepth> SqliteQueue::Depth() {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<QueueDepth>(SqliteConnection&)> work =
+      [queue = options_.name, receives_max = options_.receives_max,
+       now](SqliteConnection& db) -> Result<QueueDepth> {
+    SqliteStatement count = db.Prepare(
+        "SELECT dead = 1 OR (visible_us <= ? AND receives >= ?), visible_us <= ?, in_flight,"
+        " count(*) FROM queue_messages WHERE queue = ? GROUP BY 1, 2, 3");
+    count.Bind(now).Bind(int64_t{receives_max}).Bind(now).Bind(queue);
+    QueueDepth depth;
+    while (true) {
+      Result<bool> row = count.Step();
+      if (!row) return row.error();
+      if (!*row) return depth;
+      int64_t rows = count.Int(3);
+      if (count.Int(0) != 0) {
+        depth.dead += rows;
+      } else if (count.Int(1) != 0) {
+        depth.visible += rows;
+      } else if (count.Int(2) != 0) {
+        depth.in_flight += rows;
+      } else {
+        depth.delayed += rows;
+      }
+    }
+  };
+  co_return co_await database_->Read<QueueDepth>(std::move(work));
+}
+
+Async<std::vector<Message>> SqliteQueue::DeadLetters(int count_max) {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<std::vector<Message>>(SqliteConnection&)> work =
+      [queue = options_.name, receives_max = options_.receives_max, count_max,
+       now](SqliteConnection& db) -> Result<std::vector<Message>> {
+    SqliteStatement select = db.Prepare(
+        "SELECT id, sent_us, receives, delivery, body FROM queue_messages WHERE queue = ?"
+        " AND (dead = 1 OR (visible_us <= ? AND receives >= ?)) ORDER BY id LIMIT ?");
+    select.Bind(queue).Bind(now).Bind(int64_t{receives_max}).Bind(int64_t{count_max});
+    std::vector<Message> messages;
+    while (true) {
+      Result<bool> row = select.Step();
+      if (!row) return row.error();
+      if (!*row) return messages;
+      messages.push_back(MessageOf(select));
+    }
+  };
+  co_return co_await database_->Read<std::vector<Message>>(std::move(work));
+}
+
+Async<int64_t> SqliteQueue::Redrive() {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<int64_t>(SqliteConnection&)> work =
+      [queue = options_.name, receives_max = options_.receives_max,
+       now](SqliteConnection& db) -> Result<int64_t> {
+    Result<void> updated =
+        db.Prepare(
+              "UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0 WHERE queue = ?"
+              " AND (dead = 1 OR (visible_us <= ? AND receives >= ?))")
+            .Bind(queue)
+            .Bind(now)
+            .Bind(int64_t{receives_max})
+            .Run();
+    if (!updated) return updated.error();
+    return db.changed_rows();
+  };
+  Result<int64_t> count = co_await database_->Write<int64_t>(std::move(work));
+  if (!count) co_return count.error().In("queue: redrive");
+  WakeReceivers();
+  co_return count;
+}
+
+}  // namespace longhaul

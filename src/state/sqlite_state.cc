@@ -1,0 +1,239 @@
+#include "state/sqlite_state.h"
+
+namespace longhaul {
+
+using std::chrono::microseconds;
+
+namespace {
+
+constexpr std::chrono::seconds kSweepInterval{10};
+// Keeps a sweep at some milliseconds; 100 rows a second leave the file, more than roles put in.
+constexpr int64_t kSweepRowsMax = 1000;
+
+// BLOBs compare as bytes. The revision of all rows together is one number, so that no row ever
+// shows a revision for a second time, also after it was removed.
+constexpr const char* kSchema1 = R"(
+  CREATE TABLE state_rows (
+    partition  BLOB NOT NULL,
+    key        BLOB NOT NULL,
+    value      BLOB NOT NULL,
+    revision   INTEGER NOT NULL,
+    expires_us INTEGER,
+    PRIMARY KEY (partition, key)
+  ) WITHOUT ROWID;
+  CREATE INDEX state_rows_by_expiry ON state_rows (expires_us) WHERE expires_us IS NOT NULL;
+  CREATE TABLE state_revision (last INTEGER NOT NULL);
+  INSERT INTO state_revision VALUES (0);
+)";
+
+int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
+
+Result<std::optional<StateRow>> Find(SqliteConnection& db, const std::string& partition,
+                                     const std::string& key, int64_t now_us) {
+  SqliteStatement select = db.Prepare(
+      "SELECT value, revision, expires_us FROM state_rows WHERE partition = ? AND key = ?"
+      " AND (expires_us IS NULL OR expires_us > ?)");
+  Result<bool> found = select.Bind(partition).Bind(key).Bind(now_us).Step();
+  if (!found) return found.error();
+  if (!*found) return std::optional<StateRow>();
+  StateRow row{.key = key, .value = select.Bytes(0), .revision = select.Int(1)};
+  if (!select.IsNull(2)) row.expires = SystemTime(microseconds(select.Int(2)));
+  return std::optional<StateRow>(std::move(row));
+}
+
+Result<int64_t> NextRevision(SqliteConnection& db) {
+  SqliteStatement next = db.Prepare("UPDATE state_revision SET last = last + 1 RETURNING last");
+  Result<bool> row = next.Step();
+  if (!row) return row.error();
+  if (!*row) return Corrupt(db.path() + ": the table state_revision is empty");
+  int64_t revision = next.Int(0);
+  Result<void> ended = next.Run();
+  if (!ended) return ended.error();
+  return revision;
+}
+
+Result<int64_t> WriteRow(SqliteConnection& db, const std::string& partition,
+                         const StateWrite& write, int64_t now_us) {
+  Result<void> checked = CheckStateWrite(write);
+  if (!checked) return checked.error();
+  if (write.expected.kind != Expected::Kind::kAnything) {
+    SqliteStatement select = db.Prepare(
+        "SELECT revision FROM state_rows WHERE partition = ? AND key = ?"
+        " AND (expires_us IS NULL OR expires_us > ?)");
+    Result<bool> found = select.Bind(partition).Bind(write.key).Bind(now_us).Step();
+    if (!found) return found.error();
+    if (write.expected.kind == Expected::Kind::kAbsent) {
+      if (*found) return PreconditionFailed("state row is there");
+    } else if (!*found || select.Int(0) != write.expected.revision) {
+      return PreconditionFailed("state row has another revision");
+    }
+  }
+  if (!write.value) {
+    Result<void> removed = db.Prepare("DELETE FROM state_rows WHERE partition = ? AND key = ?")
+                               .Bind(partition)
+                               .Bind(write.key)
+                               .Run();
+    if (!removed) return removed.error();
+    return 0;
+  }
+  Result<int64_t> revision = NextRevision(db);
+  if (!revision) return revision;
+  std::optional<int64_t> expires;
+  if (write.expires) expires = Micros(*write.expires);
+  Result<void> written = db.Prepare("INSERT OR REPLACE INTO state_rows VALUES (?, ?, ?, ?, ?)")
+                             .Bind(partition)
+                             .Bind(write.key)
+                             .Bind(*write.value)
+                             .Bind(*revision)
+                             .Bind(expires)
+                             .Run();
+  if (!written) return written.error();
+  return revision;
+}
+
+Result<void> Sweep(SqliteConnection& db, int64_t now_us) {
+  return db
+      .Prepare(
+          "DELETE FROM state_rows WHERE (partition, key) IN"
+          " (SELECT partition, key FROM state_rows WHERE expires_us <= ? LIMIT ?)")
+      .Bind(now_us)
+      .Bind(kSweepRowsMax)
+      .Run();
+}
+
+// Whether the error is about this one write, so that the others of a WriteMany go on.
+bool IsVerdict(const Error& error) {
+  return error.kind == ErrorKind::kPrecondition || error.kind == ErrorKind::kInvalidInput;
+}
+
+}  // namespace
+
+Async<std::unique_ptr<State>> SqliteState::Open(Runtime runtime,
+                                                std::shared_ptr<SqliteDatabase> database) {
+  Result<void> made = co_await database->EnsureSchema("state", {kSchema1});
+  if (!made) co_return made.error().In("open the state");
+  co_return std::unique_ptr<State>(new SqliteState(runtime, std::move(database)));
+}
+
+bool SqliteState::SweepIsDue() {
+  SteadyTime now = runtime_.clock.SteadyNow();
+  if (now - last_sweep_ < kSweepInterval) return false;
+  last_sweep_ = now;
+  return true;
+}
+
+Async<std::optional<StateRow>> SqliteState::Get(std::string partition, std::string key) {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<std::optional<StateRow>>(SqliteConnection&)> work =
+      [partition = std::move(partition), key = std::move(key), now](SqliteConnection& db) {
+        return Find(db, partition, key, now);
+      };
+  Result<std::optional<StateRow>> row =
+      co_await database_->Read<std::optional<StateRow>>(std::move(work));
+  if (!row) co_return row.error().In("state: get");
+  co_return row;
+}
+
+Async<std::vector<std::optional<StateRow>>> SqliteState::GetMany(std::string partition,
+                                                                 std::vector<std::string> keys) {
+  using Rows = std::vector<std::optional<StateRow>>;
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<Rows>(SqliteConnection&)> work =
+      [partition = std::move(partition), keys = std::move(keys),
+       now](SqliteConnection& db) -> Result<Rows> {
+    Rows rows;
+    rows.reserve(keys.size());
+    for (const std::string& key : keys) {
+      Result<std::optional<StateRow>> row = Find(db, partition, key, now);
+      if (!row) return row.error();
+      rows.push_back(std::move(*row));
+    }
+    return rows;
+  };
+  Result<Rows> rows = co_await database_->Read<Rows>(std::move(work));
+  if (!rows) co_return rows.error().In("state: get");
+  co_return rows;
+}
+
+Async<int64_t> SqliteState::Write(std::string partition, StateWrite write) {
+  std::vector<StateWrite> writes;
+  writes.push_back(std::move(write));
+  Result<std::vector<Result<int64_t>>> results =
+      co_await WriteMany(std::move(partition), std::move(writes));
+  if (!results) co_return results.error();
+  co_return std::move(results->front());
+}
+
+Async<std::vector<Result<int64_t>>> SqliteState::WriteMany(std::string partition,
+                                                           std::vector<StateWrite> writes) {
+  using Results = std::vector<Result<int64_t>>;
+  if (writes.empty()) co_return Results();
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<Results>(SqliteConnection&)> work =
+      [partition = std::move(partition), writes = std::move(writes), now,
+       sweep = SweepIsDue()](SqliteConnection& db) -> Result<Results> {
+    Results results;
+    results.reserve(writes.size());
+    for (const StateWrite& write : writes) {
+      Result<int64_t> written = WriteRow(db, partition, write, now);
+      if (!written && !IsVerdict(written.error())) return written.error();
+      results.push_back(std::move(written));
+    }
+    if (sweep) {
+      Result<void> swept = Sweep(db, now);
+      if (!swept) return swept.error();
+    }
+    return results;
+  };
+  Result<Results> results = co_await database_->Write<Results>(std::move(work));
+  if (!results) co_return results.error().In("state: write");
+  co_return results;
+}
+
+Async<int64_t> SqliteState::Add(std::string partition, std::string key, int64_t amount) {
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<int64_t>(SqliteConnection&)> work =
+      [partition = std::move(partition), key = std::move(key), amount,
+       now](SqliteConnection& db) -> Result<int64_t> {
+    Result<std::optional<StateRow>> row = Find(db, partition, key, now);
+    if (!row) return row.error();
+    Result<int64_t> sum = AddToStateNumber(*row ? (*row)->value : "0", amount);
+    if (!sum) return sum;
+    StateWrite write{.key = key, .value = std::to_string(*sum)};
+    if (*row) write.expires = (*row)->expires;
+    Result<int64_t> written = WriteRow(db, partition, write, now);
+    if (!written) return written;
+    return sum;
+  };
+  Result<int64_t> sum = co_await database_->Write<int64_t>(std::move(work));
+  if (!sum) co_return sum.error().In("state: add");
+  co_return sum;
+}
+
+Async<std::vector<StateRow>> SqliteState::Scan(std::string partition, std::string after,
+                                               int count_max) {
+  using Rows = std::vector<StateRow>;
+  int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<Rows>(SqliteConnection&)> work =
+      [partition = std::move(partition), after = std::move(after), count_max,
+       now](SqliteConnection& db) -> Result<Rows> {
+    SqliteStatement select = db.Prepare(
+        "SELECT key, value, revision, expires_us FROM state_rows WHERE partition = ? AND key > ?"
+        " AND (expires_us IS NULL OR expires_us > ?) ORDER BY key LIMIT ?");
+    select.Bind(partition).Bind(after).Bind(now).Bind(int64_t{count_max});
+    Rows rows;
+    while (true) {
+      Result<bool> found = select.Step();
+      if (!found) return found.error();
+      if (!*found) return rows;
+      StateRow row{.key = select.Bytes(0), .value = select.Bytes(1), .revision = select.Int(2)};
+      if (!select.IsNull(3)) row.expires = SystemTime(microseconds(select.Int(3)));
+      rows.push_back(std::move(row));
+    }
+  };
+  Result<Rows> rows = co_await database_->Read<Rows>(std::move(work));
+  if (!rows) co_return rows.error().In("state: scan");
+  co_return rows;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,61 @@
+#include "transfer/copy_plan.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace longhaul {
+
+namespace {
+constexpr uint64_t kMib = 1ULL << 20;
+constexpr uint64_t RoundUp(uint64_t value, uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+}  // namespace
+
+std::optional<int> PartCountOfEtag(std::string_view etag) {
+  if (etag.size() < 34 || etag[32] != '-' || !IsPlainMd5Etag(etag.substr(0, 32))) {
+    return std::nullopt;
+  }
+  int count = 0;
+  auto [end, error] = std::from_chars(etag.data() + 33, etag.data() + etag.size(), count);
+  if (error != std::errc() || end != etag.data() + etag.size() || count < 1 || count > kPartsMax) {
+    return std::nullopt;
+  }
+  return count;
+}
+
+CopyRoute ChooseRoute(const CopyShape& shape) {
+  if (shape.one_store && shape.size_bytes <= shape.target.copy_size_bytes_max) {
+    return CopyRoute::kServerCopy;
+  }
+  bool target_has_parts = shape.target.put_size_bytes_max != UINT64_MAX;
+  bool multipart = PartCountOfEtag(shape.etag).has_value();
+  // A small multipart object keeps its ETag only as a multipart object, but below the mean part
+  // size nobody is promised that, and one PUT is cheaper.
+  if (shape.size_bytes <= std::min(kBufferBytesMax, shape.memory_bytes / 4)) {
+    return CopyRoute::kBuffer;
+  }
+  if (!target_has_parts) return CopyRoute::kStream;
+  if (shape.size_bytes > shape.target.put_size_bytes_max || multipart) return CopyRoute::kParts;
+  bool verifiable = shape.has_checksum || IsPlainMd5Etag(shape.etag);
+  return verifiable ? CopyRoute::kStream : CopyRoute::kParts;
+}
+
+std::vector<uint64_t> EqualParts(uint64_t size_bytes, uint64_t part_size_bytes) {
+  std::vector<uint64_t> sizes(size_bytes / part_size_bytes, part_size_bytes);
+  if (size_bytes % part_size_bytes != 0) sizes.push_back(size_bytes % part_size_bytes);
+  return sizes;
+}
+
+uint64_t OwnPartSize(uint64_t size_bytes, const Capabilities& target) {
+  uint64_t by_count = RoundUp((size_bytes + kPartsMax - 1) / kPartsMax, kMib);
+  return std::max({kPartBytesMin, by_count, target.part_size_bytes_min});
+}
+
+uint64_t GuessPartSize(uint64_t size_bytes, int count) {
+  auto parts = static_cast<uint64_t>(count);
+  uint64_t size = std::max(kMib, RoundUp((size_bytes + parts - 1) / parts, kMib));
+  return (size_bytes + size - 1) / size == parts ? size : 0;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,71 @@
+// LocalFolder: a plain folder as a Store, for `cp` and its like: what is in it are files, not
+// objects of ours. A bucket is the path of a folder, a key the path of a file below it.
+//
+// Writing makes the file and the folders above it and nothing else: no side files, so headers, user
+// metadata and tags are not kept (a `file` store of the configuration keeps them). Reading tells
+// the size, the time, a content type guessed from the name, and as ETag a text made of size, time
+// and inode: it changes when the file does and is no MD5. A file that changes while it is read ends
+// its stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
+//
+// Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
+// no link to a folder. Keys that would leave the folder or that no file can have (empty, "." and
+// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable.
+// Multipart uploads, versions, tags, buckets: kInvalidInput, code NotImplemented;
+// capabilities().put_size_bytes_max is UINT64_MAX, which says that one PUT carries everything.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/runtime.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+class LocalFolder : public Store {
+ public:
+  explicit LocalFolder(Runtime runtime);
+  ~LocalFolder() override;
+
+  [[nodiscard]] Capabilities capabilities() const override;
+  [[nodiscard]] std::string description() const override;
+  Async<ListPage> List(ListRequest request) override;
+  Async<ObjectInfo> Head(HeadRequest request) override;
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override;
+  Async<PutResult> Put(PutRequest request, ByteSource& body) override;
+  Async<MultipartUpload> CreateMultipart(PutRequest request) override;
+  Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
+                                 ByteSource& body) override;
+  Async<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) override;
+  Async<PutResult> CompleteMultipart(CompleteRequest request) override;
+  Async<void> AbortMultipart(const MultipartUpload& upload) override;
+  Async<std::vector<MultipartUpload>> ListMultipartUploads(std::string bucket,
+                                                           std::string prefix) override;
+  Async<PutResult> Copy(CopyRequest request) override;
+  Async<void> Remove(RemoveRequest request) override;
+  Async<std::vector<RemoveFailure>> RemoveMany(std::string bucket,
+                                               std::vector<RemoveRequest> requests) override;
+  Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override;
+  Async<void> PutTags(std::string bucket, std::string key, Tags tags) override;
+  Async<void> HeadBucket(std::string bucket) override;
+  Async<void> CreateBucket(std::string bucket) override;
+  Async<void> RemoveBucket(std::string bucket) override;
+  Async<std::vector<BucketInfo>> ListBuckets() override;
+  Async<bool> GetVersioning(std::string bucket) override;
+  Async<void> SetVersioning(std::string bucket, bool enabled) override;
+
+ private:
+  class Walk;
+  Runtime runtime_;
+  uint64_t next_id_ = 1;
+  // Listings under way, by their next token: going on needs no second look at what was listed.
+  std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;
+};
+
+// "text/html" for "a/index.html"; empty for names that tell nothing.
+std::string ContentTypeOf(std::string_view key);
+
+}  // namespace longhaul

@@ -1,0 +1,58 @@
+// RelaySource: the bytes of an object at one store as a body for another. A connection that breaks
+// is opened again for the rest of the same version, so that nobody pays twice for what arrived.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/checksum.h"
+#include "base/runtime.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+struct RelayOptions {
+  bool md5 = false;                        // Computes the MD5 of what passes.
+  Event* stop = nullptr;                   // Set: reads end with kCancelled while much is left.
+  std::function<void(uint64_t)> on_bytes;  // After each read; may be empty.
+};
+
+class RelaySource : public ByteSource {
+ public:
+  // `stream` was opened by `request` at `store`. Reads end with kPrecondition when the object has
+  // changed under a broken connection, kRetryable when it cannot be opened again, kCorrupt when the
+  // store found the bytes wrong.
+  RelaySource(Runtime runtime, Store& store, GetRequest request, ObjectStream stream,
+              RelayOptions options);
+
+  [[nodiscard]] uint64_t size_bytes() const override { return length_bytes_; }
+  Async<size_t> Read(std::span<std::byte> out) override;
+
+  // Whether the source is not what it was when the stream was opened: read it anew.
+  [[nodiscard]] bool source_changed() const { return source_changed_; }
+  // Raw digest of all bytes; only with RelayOptions::md5, once, after the end.
+  std::string FinishMd5();
+
+ private:
+  Async<void> Reopen();
+
+  Runtime runtime_;
+  Store& store_;
+  GetRequest request_;
+  std::unique_ptr<ByteReader> body_;
+  RelayOptions options_;
+  std::unique_ptr<Hasher> md5_;
+  uint64_t begin_bytes_;
+  uint64_t length_bytes_;
+  uint64_t done_bytes_ = 0;
+  int reopened_ = 0;
+  bool source_changed_ = false;
+};
+
+// Reads all of `source` into `out`, which must be exactly as long, and its end.
+Async<void> ReadExactly(ByteSource& source, std::span<std::byte> out);
+
+}  // namespace longhaul
