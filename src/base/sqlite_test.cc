@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <latch>
+#include <thread>
 
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
@@ -268,18 +269,21 @@ TEST_F(SqliteTest, ALockThatIsHeldTooLongIsRetryable) {
 TEST_F(SqliteTest, MayBeDestroyedWithWorkPending) {
   Database database = Open();
   auto resumed = std::make_shared<int>(0);
+  int started = 0;
   struct Pending {
-    static asio::awaitable<void> Run(SqliteDatabase* database, std::shared_ptr<int> resumed) {
-      Work work = [](SqliteConnection& db) {
-        return db.Prepare("INSERT INTO t VALUES (NULL, x'00')").Run();
+    static asio::awaitable<void> Run(SqliteDatabase* database, int* started,
+                                     std::shared_ptr<int> resumed) {
+      ++*started;
+      Work work = [](SqliteConnection&) {
+        std::this_thread::sleep_for(20ms);
+        return Ok();
       };
       (void)co_await database->Write<void>(std::move(work));
       ++*resumed;
     }
   };
-  for (int i = 0; i < 50; ++i) world_.Start(Pending::Run(database.get(), resumed));
-  while (world_.io.poll_one() > 0 && resumed.use_count() == 51 && *resumed == 0) {
-  }
+  for (int i = 0; i < 50; ++i) world_.Start(Pending::Run(database.get(), &started, resumed));
+  while (started < 50) world_.io.poll_one();
   int before = *resumed;
   database.reset();
   world_.io.restart();
