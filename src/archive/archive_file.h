@@ -46,7 +46,7 @@ class LocalArchiveFile : public ArchiveFile {
 // whole); other ranges are one GET each, with If-Match, so that all are of one object.
 class StoreArchiveFile : public ArchiveFile {
  public:
-  static constexpr uint64_t kTailSizeBytes = 1 << 20;
+  static constexpr uint64_t kTailSizeBytes = 2 << 20;
 
   // `etag`: the version to read; empty: the current one. `store` outlives the file. Reserves
   // `tail_size_bytes` of memory and keeps what the tail takes of it.

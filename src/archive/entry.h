@@ -69,12 +69,14 @@ struct SealKey {
 };
 
 // What a hostile archive can make a reader take, and a writer never exceeds.
-inline constexpr uint64_t kArchiveRawSizeBytesMax = 5ULL << 30;
+inline constexpr uint64_t kContentSizeBytesMax = 5ULL << 30;  // Of one object.
+inline constexpr uint64_t kArchiveRawSizeBytesMax = kContentSizeBytesMax + (64 << 20);  // The tar.
 inline constexpr uint64_t kFrameSizeBytesMax = 64 << 20;
 inline constexpr int kWindowLogMax = 27;
 inline constexpr uint64_t kEntryHeaderBytesMax = 64 << 10;  // Of one entry: key, metadata, tags, ….
 inline constexpr uint64_t kArchiveEntriesMax = 1'000'000;
 inline constexpr uint64_t kIndexSizeBytesMax = 256 << 20;
 inline constexpr uint64_t kFramesMax = 65'536;
+inline constexpr uint64_t kAttributesMax = 16'384;  // Different names of metadata, tags, ….
 
 }  // namespace longhaul

@@ -1,0 +1,416 @@
+// Writer and reader together: what goes in comes out.
+
+#include "tests/support/archive.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "archive/member_path.h"
+#include "base/checksum.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using testing::FakeWorld;
+using testing::MemoryArchiveFile;
+using testing::MemorySink;
+using testing::OpenedArchive;
+using testing::ReadWholeArchive;
+using testing::RealWorld;
+
+struct Item {
+  ArchiveEntry entry;
+  std::string content;
+};
+
+ArchiveManifest TestManifest() {
+  return {.id = "01KJM0000000000000000000AR",
+          .rule_id = "app-logs",
+          .site = "east-1",
+          .source = "east:app-logs/2026/",
+          .sites_passed = {"west-2"},
+          .created = SystemTime(std::chrono::seconds(1772355600)),
+          .writer = "longhaul test"};
+}
+
+// Bytes that neither repeat nor compress.
+std::string Noise(size_t size, uint64_t seed) {
+  SeededRandom random(seed);
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random.Next());
+  return bytes;
+}
+
+Item Put(std::string key, std::string content) {
+  Item item{.entry = {.key = std::move(key),
+                      .stamp = SystemTime(std::chrono::seconds(1772355000)),
+                      .size_bytes = content.size()},
+            .content = std::move(content)};
+  return item;
+}
+
+// One of everything that an entry can have, and of the keys that make trouble.
+std::vector<Item> Everything() {
+  std::vector<Item> items;
+  items.push_back(Put("a", "file and folder"));
+  items.push_back(Put("a/b", "below a file"));
+  items.push_back(Put("a//b", "double slash"));
+  items.push_back(Put("a/./b", "dot"));
+  items.push_back(Put("a/../../etc/passwd", "dots"));
+  items.push_back(Put("/absolute", "leading slash"));
+  items.push_back(Put("folder/", "trailing slash with a body"));
+  items.push_back(Put("B/CASE", "case"));
+  items.push_back(Put("b/case", "letter case"));
+  items.push_back(Put("line\nbreak\x01\x7f\\\"%41", "control characters"));
+  items.push_back(Put("ключ/äöü/鍵", "not ASCII"));
+  items.push_back(Put("bytes/\xff\xfe\xc3(\xf4\x8f\xbc\x80", "not UTF-8"));
+  items.push_back(Put(std::string(1024, 'k'), "one long component"));
+  std::string deep;
+  while (deep.size() < 1023) deep += "d/";
+  items.push_back(Put(deep + "x", "deep"));
+  items.push_back(Put(std::string(150, 'p') + "/" + std::string(120, 'q'), "needs pax"));
+  items.push_back(Put(std::string(120, 'p') + "/" + std::string(90, 'q'), "fits in two fields"));
+  items.push_back(Put("empty", ""));
+  items.push_back(Put("empty too", ""));
+  items.push_back(Put("twin/1", "the same bytes in two objects"));
+  items.push_back(
+      Put(std::string(150, 'p') + "/" + std::string(120, 't'), "the same bytes in two objects"));
+  items.push_back(Put("twin/of-the-long-one", "the same bytes in two objects"));
+  items.push_back(Put("large", Noise(300'000, 7)));
+
+  Item rich = Put("rich", "content with everything");
+  rich.entry.version_id = "3HL4kqtJvjVBH40Nrjfkd";
+  rich.entry.stamp = SystemTime(std::chrono::microseconds(1772355001123456));
+  rich.entry.etag = "9bb58f26192e4ba00f01e2e7b136bbd8-3";
+  rich.entry.part_sizes = {8388608, 8388608, 8388608, 17};
+  rich.entry.headers = {.content_type = "text/plain; charset=\"utf-8\"",
+                        .content_encoding = "gzip",
+                        .content_language = "de",
+                        .content_disposition = "attachment; filename=\"ä.txt\"",
+                        .cache_control = "no-cache",
+                        .expires = "Wed, 21 Oct 2026 07:28:00 GMT",
+                        .website_redirect_location = "/other"};
+  rich.entry.metadata = {{"owner", "a team"}, {"latin", "caf\xe9"}, {"empty", ""}};
+  rich.entry.tags = {{"tier", "hot"}, {"a:b/c", "="}};
+  rich.entry.storage_class = "STANDARD_IA";
+  items.push_back(rich);
+
+  Item md5 = Put("md5/small", "its ETag follows from the bytes");
+  md5.entry.etag_is_md5 = true;
+  items.push_back(md5);
+  Item large_md5 = Put("md5/large", Noise(70'000, 8));
+  large_md5.entry.etag = HexEncode(Md5(large_md5.content));
+  large_md5.entry.etag_is_md5 = true;
+  large_md5.entry.checksum =
+      Checksum{.algorithm = ChecksumAlgorithm::kCrc64Nvme, .value = "AAAAAAAAAAA="};
+  items.push_back(large_md5);
+
+  Item gone = Put("gone", "");
+  gone.entry.op = EntryOp::kDelete;
+  items.push_back(gone);
+  Item retagged = Put("retagged", "");
+  retagged.entry.op = EntryOp::kTags;
+  retagged.entry.size_bytes = 12345;
+  retagged.entry.etag = "0123456789abcdef0123456789abcdef";
+  retagged.entry.etag_is_md5 = true;
+  retagged.entry.tags = {{"tier", "cold"}};
+  items.push_back(retagged);
+  return items;
+}
+
+Async<ArchiveSummary> Write(Runtime& runtime, std::vector<Item> items, ArchiveOptions options,
+                            MemorySink& sink) {
+  auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), options, sink);
+  if (!writer) co_return writer.error();
+  Result<void> added = Ok();
+  for (const Item& item : items) {
+    if (item.entry.op == EntryOp::kDelete) {
+      added = co_await (*writer)->AddDelete(item.entry);
+    } else if (item.entry.op == EntryOp::kTags) {
+      added = co_await (*writer)->AddTags(item.entry);
+    } else {
+      added = co_await (*writer)->Add(item.entry, AsBytes(item.content));
+    }
+    if (!added) break;
+  }
+  if (!added) {
+    co_await (*writer)->Abort();
+    co_return added.error();
+  }
+  auto summary = co_await (*writer)->Finish();
+  if (!summary) co_await (*writer)->Abort();
+  co_return summary;
+}
+
+template <class World>
+std::string WriteOrFail(World& world, std::vector<Item> items, ArchiveOptions options = {}) {
+  MemorySink sink;
+  auto summary = world.Run(Write(world.runtime, std::move(items), options, sink));
+  EXPECT_TRUE(summary) << summary.error().Describe();
+  if (summary) EXPECT_EQ(summary->compressed_bytes, sink.bytes.size());
+  return sink.bytes;
+}
+
+void ExpectSame(const std::vector<Item>& items, const Result<OpenedArchive>& opened) {
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  EXPECT_EQ(opened->manifest, TestManifest());
+  ASSERT_EQ(opened->entries.size(), items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    EXPECT_EQ(opened->entries[i], items[i].entry) << items[i].entry.key;
+    EXPECT_TRUE(opened->contents[i] == items[i].content) << items[i].entry.key;
+  }
+}
+
+// Losing any one of these fields or bytes would alter somebody's object.
+TEST(Archive, GivesBackEverythingThatWentIn) {
+  FakeWorld world;
+  const auto items = Everything();
+  ExpectSame(items, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, items))));
+  EXPECT_EQ(world.memory.reserved_bytes(), 0);
+}
+
+// With threads, frames finish in any order; they must be written in the order of the tar.
+TEST(Archive, KeepsOrderWhenFramesAreCompressedSideBySide) {
+  RealWorld world;
+  auto items = Everything();
+  for (int i = 0; i < 60; ++i) {
+    items.push_back(Put("n/" + std::to_string(100 + i), Noise(20'000 + i * 997, 100 + i)));
+  }
+  const std::string bytes =
+      WriteOrFail(world, items, {.frame_size_bytes = 128 << 10, .slots_max = 4});
+  ExpectSame(items, world.Run(ReadWholeArchive(world.runtime, bytes)));
+}
+
+// Otherwise a retried batch would differ from the first try, and golden files would say nothing.
+TEST(Archive, IsTheSameForTheSameEntriesWhateverRunsAtOnce) {
+  const auto items = Everything();
+  FakeWorld one(1);
+  FakeWorld two(2);
+  RealWorld threads;
+  const std::string bytes = WriteOrFail(one, items, {.frame_size_bytes = 128 << 10});
+  EXPECT_TRUE(bytes == WriteOrFail(two, items, {.frame_size_bytes = 128 << 10}));
+  EXPECT_TRUE(bytes ==
+              WriteOrFail(threads, items, {.frame_size_bytes = 128 << 10, .slots_max = 3}));
+}
+
+// Every level is a choice that a rule can make.
+TEST(Archive, WritesAtEveryKindOfLevel) {
+  FakeWorld world(1, 1 << 30);
+  const auto items = Everything();
+  for (int level : {0, 1, 6, 12, 22}) {
+    const std::string bytes =
+        WriteOrFail(world, items, {.level = level, .frame_size_bytes = 1 << 20});
+    ExpectSame(items, world.Run(ReadWholeArchive(world.runtime, bytes)));
+  }
+}
+
+// A rule on which nothing has happened, or only deletes, still makes an archive.
+TEST(Archive, MayHoldNothing) {
+  FakeWorld world;
+  ExpectSame({}, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, {}))));
+  std::vector<Item> deletes = {Put("gone", "")};
+  deletes[0].entry.op = EntryOp::kDelete;
+  ExpectSame(deletes, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, deletes))));
+}
+
+// Equal objects must cost their bytes once, and still come back one by one.
+TEST(Archive, StoresEqualObjectsOnce) {
+  FakeWorld world;
+  const std::string content = Noise(100'000, 3);
+  std::vector<Item> items;
+  for (int i = 0; i < 20; ++i) items.push_back(Put("copy/" + std::to_string(i), content));
+  MemorySink sink;
+  const auto summary = world.Run(Write(world.runtime, items, {}, sink));
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->linked_entries, 19);
+  EXPECT_LT(sink.bytes.size(), 102'000);
+  ExpectSame(items, world.Run(ReadWholeArchive(world.runtime, sink.bytes)));
+}
+
+Async<void> WriteSingle(Runtime& runtime, ArchiveEntry entry, std::string content,
+                        size_t piece_bytes, MemorySink& sink) {
+  ArchiveManifest manifest = TestManifest();
+  manifest.kind = ArchiveKind::kSingle;
+  auto writer =
+      co_await ArchiveWriter::Open(runtime, manifest, {.frame_size_bytes = 128 << 10}, sink);
+  if (!writer) co_return writer.error();
+  Result<void> done = co_await (*writer)->Begin(entry);
+  size_t at = 0;
+  while (done) {
+    auto room = co_await (*writer)->Buffer();
+    if (!room) co_return room.error();
+    if (room->empty()) break;
+    const size_t count = std::min({room->size(), piece_bytes, content.size() - at});
+    if (count == 0) break;
+    std::memcpy(room->data(), content.data() + at, count);
+    at += count;
+    done = co_await (*writer)->Commit(count);
+  }
+  if (done) done = co_await (*writer)->End(entry);
+  if (done) {
+    auto summary = co_await (*writer)->Finish();
+    if (!summary) done = summary.error();
+  }
+  co_await (*writer)->Abort();
+  co_return done;
+}
+
+// A large object goes through without ever being in memory as a whole.
+TEST(Archive, StreamsOneLargeObject) {
+  RealWorld world;
+  const Item item = Put("big/object.bin", Noise(1'500'001, 5));
+  MemorySink sink;
+  const auto written =
+      world.Run(WriteSingle(world.runtime, item.entry, item.content, 50'000, sink));
+  ASSERT_TRUE(written) << written.error().Describe();
+  const auto opened = world.Run(ReadWholeArchive(world.runtime, sink.bytes));
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  EXPECT_EQ(opened->manifest.kind, ArchiveKind::kSingle);
+  EXPECT_TRUE(opened->contents.at(0) == item.content);
+}
+
+// An object that turns out shorter must never look complete in an archive.
+TEST(Archive, RefusesAnObjectThatEndsEarly) {
+  FakeWorld world;
+  Item item = Put("short", Noise(1000, 5));
+  item.entry.size_bytes = 1001;
+  MemorySink sink;
+  const auto written = world.Run(WriteSingle(world.runtime, item.entry, item.content, 300, sink));
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().kind, ErrorKind::kInvalidInput);
+}
+
+Async<void> AddWrongSize(Runtime& runtime, MemorySink& sink) {
+  auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), {}, sink);
+  Item item = Put("wrong", "size");
+  item.entry.size_bytes = 5;
+  const auto wrong = co_await (*writer)->Add(item.entry, AsBytes(item.content));
+  EXPECT_EQ(wrong.error().kind, ErrorKind::kInvalidInput);
+  Item large = Put("large/metadata", "x");
+  large.entry.metadata["m"] = std::string(70'000, 'm');
+  EXPECT_FALSE(co_await (*writer)->Add(large.entry, AsBytes(large.content)));
+  item.entry.size_bytes = 4;
+  EXPECT_TRUE(co_await (*writer)->Add(item.entry, AsBytes(item.content)));
+  EXPECT_TRUE(co_await (*writer)->Finish());
+  co_return Ok();
+}
+
+// One object that does not fit must not cost the batch the others.
+TEST(Archive, GoesOnAfterAnEntryThatItRefused) {
+  FakeWorld world;
+  MemorySink sink;
+  ASSERT_TRUE(world.Run(AddWrongSize(world.runtime, sink)));
+  ExpectSame({Put("wrong", "size")}, world.Run(ReadWholeArchive(world.runtime, sink.bytes)));
+}
+
+// Whichever write of the sink fails, the caller hears of it and no memory stays reserved.
+TEST(Archive, PassesOnWhatTheSinkSays) {
+  RealWorld world;
+  std::vector<Item> items;
+  for (int i = 0; i < 10; ++i) items.push_back(Put(std::to_string(i), Noise(60'000, i)));
+  int writes = 0;
+  for (int fail_at = 1;; ++fail_at) {
+    MemorySink sink;
+    sink.fail_at = fail_at;
+    const auto summary = world.Run(
+        Write(world.runtime, items, {.frame_size_bytes = 128 << 10, .slots_max = 2}, sink));
+    EXPECT_EQ(world.memory.reserved_bytes(), 0);
+    if (summary) break;
+    EXPECT_EQ(summary.error().kind, ErrorKind::kRetryable);
+    ASSERT_LT(++writes, 100);
+  }
+  EXPECT_GT(writes, 5);
+}
+
+// The smallest budget that Open accepts must be enough to the end, or a process would stand still.
+TEST(Archive, WorksInExactlyTheMemoryItAsksFor) {
+  const ArchiveOptions options{.frame_size_bytes = 128 << 10};
+  const int64_t needed = ArchiveWriter::MemoryNeeded(options);
+  const auto items = Everything();
+  FakeWorld enough(1, needed);
+  const std::string bytes = WriteOrFail(enough, items, options);
+  EXPECT_LE(enough.memory.peak_bytes(), needed);
+  FakeWorld reader;
+  ExpectSame(items, reader.Run(ReadWholeArchive(reader.runtime, bytes)));
+
+  FakeWorld too_small(1, needed - 1);
+  MemorySink sink;
+  const auto refused = too_small.Run(Write(too_small.runtime, items, options, sink));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_NE(refused.error().message.find(std::to_string(needed)), std::string::npos)
+      << refused.error().message;
+}
+
+Async<void> CountReads(Runtime& runtime, std::string bytes) {
+  MemoryArchiveFile file(std::move(bytes));
+  auto reader = co_await ArchiveReader::Open(runtime, file, {});
+  if (!reader) co_return reader.error();
+  EXPECT_LT(file.read_bytes, file.size_bytes() / 10);
+  const uint64_t before = file.read_bytes;
+  const size_t wanted = (*reader)->entries().size() / 2;
+  EXPECT_FALSE((*reader)->entries()[wanted].key.empty());
+  auto content = co_await testing::ReadContent(**reader, wanted);
+  EXPECT_TRUE(content);
+  EXPECT_LE(file.read_bytes - before, 3 * (128 << 10));
+  co_return Ok();
+}
+
+// One object of a large archive must come back without the rest of it.
+TEST(Archive, FetchesOnlyTheFramesItNeeds) {
+  FakeWorld world;
+  std::vector<Item> items;
+  for (int i = 0; i < 200; ++i) items.push_back(Put(std::to_string(1000 + i), Noise(20'000, i)));
+  const std::string bytes = WriteOrFail(world, items, {.frame_size_bytes = 128 << 10});
+  ASSERT_GT(bytes.size(), 3 << 20);
+  ASSERT_TRUE(world.Run(CountReads(world.runtime, bytes)));
+}
+
+// Seals: who holds the key can tell, who does not cannot forge, and keys can be changed.
+TEST(Archive, ChecksSeals) {
+  FakeWorld world;
+  const SealKey old_key{.id = "2026-01", .secret = "0123456789abcdef"};
+  const SealKey new_key{.id = "2026-02", .secret = "fedcba9876543210"};
+  const auto items = Everything();
+  const std::string sealed = WriteOrFail(world, items, {.seal = new_key});
+  const auto open = [&](const std::string& bytes, std::vector<SealKey> keys) {
+    return world.Run(ReadWholeArchive(world.runtime, bytes, {.seal_keys = std::move(keys)}));
+  };
+  ExpectSame(items, open(sealed, {old_key, new_key}));
+  EXPECT_EQ(open(sealed, {new_key})->seal_key_id, "2026-02");
+  ExpectSame(items, open(sealed, {}));
+  EXPECT_EQ(open(sealed, {old_key}).error().kind, ErrorKind::kInvalidInput);
+  const SealKey forged{.id = "2026-02", .secret = "another 16 bytes"};
+  EXPECT_EQ(open(sealed, {forged}).error().kind, ErrorKind::kCorrupt);
+  const std::string unsealed = WriteOrFail(world, items);
+  EXPECT_EQ(open(unsealed, {new_key}).error().kind, ErrorKind::kInvalidInput);
+}
+
+// A batch that writes on regardless would take memory that nobody reserved.
+TEST(Archive, SaysWhenItsIndexHasTakenWhatTheBudgetHad) {
+  const ArchiveOptions options{.frame_size_bytes = 128 << 10, .slots_max = 1};
+  FakeWorld world(1, ArchiveWriter::MemoryNeeded(options));
+  MemorySink sink;
+  const auto run = [](Runtime& runtime, ArchiveOptions options, MemorySink& sink) -> Async<void> {
+    auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), options, sink);
+    if (!writer) co_return writer.error();
+    while (!(*writer)->full() && (*writer)->entries() < 100'000) {
+      Item item = Put("key/" + std::to_string((*writer)->entries()), "x");
+      item.entry.metadata["note"] = Noise(40, (*writer)->entries());
+      if (auto added = co_await (*writer)->Add(item.entry, AsBytes(item.content)); !added) {
+        co_return added.error();
+      }
+    }
+    EXPECT_TRUE((*writer)->full());
+    EXPECT_GT((*writer)->entries(), 500);
+    auto summary = co_await (*writer)->Finish();
+    if (!summary) co_return summary.error();
+    co_return Ok();
+  };
+  ASSERT_TRUE(world.Run(run(world.runtime, options, sink)));
+}
+
+}  // namespace
+}  // namespace longhaul

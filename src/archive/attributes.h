@@ -1,0 +1,65 @@
+// The names of attributes in the index, and the spelling of those that are not plain strings.
+
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/object.h"
+
+namespace longhaul::archive {
+
+inline constexpr std::string_view kDeleteAttribute = "delete";
+inline constexpr std::string_view kTagsOnlyAttribute = "tags-only";
+inline constexpr std::string_view kLinkAttribute = "link";
+inline constexpr std::string_view kKeyAttribute = "key";
+inline constexpr std::string_view kVersionAttribute = "version";
+inline constexpr std::string_view kMd5Attribute = "md5";
+inline constexpr std::string_view kEtagAttribute = "etag";
+inline constexpr std::string_view kPartsAttribute = "parts";
+inline constexpr std::string_view kClassAttribute = "class";
+inline constexpr std::string_view kChecksumAttribute = "checksum";
+inline constexpr std::string_view kMetadataPrefix = "meta:";
+inline constexpr std::string_view kTagPrefix = "tag:";
+
+struct HeaderAttribute {
+  std::string_view name;
+  std::string SystemHeaders::* field;
+};
+inline constexpr std::array kHeaderAttributes{
+    HeaderAttribute{"content-type", &SystemHeaders::content_type},
+    HeaderAttribute{"content-encoding", &SystemHeaders::content_encoding},
+    HeaderAttribute{"content-language", &SystemHeaders::content_language},
+    HeaderAttribute{"content-disposition", &SystemHeaders::content_disposition},
+    HeaderAttribute{"cache-control", &SystemHeaders::cache_control},
+    HeaderAttribute{"expires", &SystemHeaders::expires},
+    HeaderAttribute{"website-redirect", &SystemHeaders::website_redirect_location},
+};
+
+struct AlgorithmName {
+  std::string_view name;
+  ChecksumAlgorithm algorithm;
+};
+inline constexpr std::array kAlgorithmNames{
+    AlgorithmName{"crc32", ChecksumAlgorithm::kCrc32},
+    AlgorithmName{"crc32c", ChecksumAlgorithm::kCrc32c},
+    AlgorithmName{"crc64nvme", ChecksumAlgorithm::kCrc64Nvme},
+    AlgorithmName{"sha1", ChecksumAlgorithm::kSha1},
+    AlgorithmName{"sha256", ChecksumAlgorithm::kSha256},
+};
+inline constexpr std::string_view kCompositeSuffix = "-composite";
+
+// "crc64nvme AAAAAAAAAAA=", "crc32c-composite AAAAAA=="
+inline std::string ChecksumText(const Checksum& checksum) {
+  std::string out;
+  for (const AlgorithmName& name : kAlgorithmNames) {
+    if (name.algorithm == checksum.algorithm) out = name.name;
+  }
+  if (checksum.composite) out += kCompositeSuffix;
+  return out + " " + checksum.value;
+}
+
+}  // namespace longhaul::archive

@@ -1,0 +1,99 @@
+#include "archive/frame_codec.h"
+
+#define ZSTD_STATIC_LINKING_ONLY  // Context sizes, frame headers, ZSTD_d_forceIgnoreChecksum.
+#include <zstd.h>
+
+#include <string>
+
+#include "archive/entry.h"
+#include "base/check.h"
+
+namespace longhaul::archive {
+namespace {
+
+constexpr int kFastestLevel = -5;
+
+int ZstdLevel(int level) { return level == 0 ? kFastestLevel : level; }
+
+}  // namespace
+
+struct FrameCompressor::Impl {
+  ZSTD_CCtx* context = nullptr;
+};
+
+FrameCompressor::FrameCompressor(int level, uint64_t frame_size_bytes)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->context = ZSTD_createCCtx();
+  LH_CHECK(impl_->context != nullptr);
+  auto set = [&](ZSTD_cParameter parameter, int value) {
+    LH_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(impl_->context, parameter, value)));
+  };
+  set(ZSTD_c_compressionLevel, ZstdLevel(level));
+  set(ZSTD_c_checksumFlag, 1);
+  // The size of the last, shorter frame must not change what memory the context takes.
+  const ZSTD_compressionParameters parameters =
+      ZSTD_getCParams(ZstdLevel(level), frame_size_bytes, 0);
+  set(ZSTD_c_windowLog, static_cast<int>(parameters.windowLog));
+  set(ZSTD_c_hashLog, static_cast<int>(parameters.hashLog));
+  set(ZSTD_c_chainLog, static_cast<int>(parameters.chainLog));
+  set(ZSTD_c_searchLog, static_cast<int>(parameters.searchLog));
+  set(ZSTD_c_minMatch, static_cast<int>(parameters.minMatch));
+  if (level != 0) set(ZSTD_c_targetLength, static_cast<int>(parameters.targetLength));
+  set(ZSTD_c_strategy, static_cast<int>(parameters.strategy));
+}
+
+FrameCompressor::~FrameCompressor() { ZSTD_freeCCtx(impl_->context); }
+
+Result<size_t> FrameCompressor::Compress(std::span<const std::byte> raw, std::span<std::byte> out) {
+  const size_t size =
+      ZSTD_compress2(impl_->context, out.data(), out.size(), raw.data(), raw.size());
+  if (ZSTD_isError(size)) {
+    return InvalidInput(std::string("zstd cannot compress a frame: ") + ZSTD_getErrorName(size));
+  }
+  return size;
+}
+
+size_t FrameCompressor::BoundBytes(uint64_t raw_size_bytes) {
+  return ZSTD_compressBound(raw_size_bytes);
+}
+
+size_t FrameCompressor::ContextBytes(int level, uint64_t frame_size_bytes) {
+  return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(ZstdLevel(level), frame_size_bytes, 0));
+}
+
+Result<void> DecompressFrame(std::span<const std::byte> compressed, std::span<std::byte> out,
+                             bool verified) {
+  ZSTD_frameHeader header;
+  if (ZSTD_getFrameHeader(&header, compressed.data(), compressed.size()) != 0 ||
+      header.frameType != ZSTD_frame) {
+    return Corrupt("a frame does not begin with a zstd header");
+  }
+  if (header.dictID != 0) return InvalidInput("a frame needs a dictionary: unknown encoding");
+  if (header.frameContentSize != out.size()) {
+    return Corrupt("a frame does not have the size that the seek table gives it");
+  }
+  if (header.windowSize > (1ULL << kWindowLogMax)) {
+    return InvalidInput("a frame asks for a window of " + std::to_string(header.windowSize) +
+                        " bytes; the limit is " + std::to_string(1ULL << kWindowLogMax));
+  }
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
+                                                                     &ZSTD_freeDCtx);
+  LH_CHECK(context != nullptr);
+  if (verified) {
+    ZSTD_DCtx_setParameter(context.get(), ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+  }
+  // More than one frame would give more than `out` holds, or end in an error here.
+  const size_t first = ZSTD_findFrameCompressedSize(compressed.data(), compressed.size());
+  if (ZSTD_isError(first) || first != compressed.size()) {
+    return Corrupt("a frame does not end where the seek table says");
+  }
+  const size_t size = ZSTD_decompressDCtx(context.get(), out.data(), out.size(), compressed.data(),
+                                          compressed.size());
+  if (ZSTD_isError(size)) {
+    return Corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(size));
+  }
+  if (size != out.size()) return Corrupt("a frame is shorter than its header says");
+  return Ok();
+}
+
+}  // namespace longhaul::archive

@@ -1,0 +1,51 @@
+// Hints: what travels in the Queue from whoever hears of a change to the source role.
+//
+// A hint says that a key may have changed. It is never believed: the source reads the key. So a
+// hint too many costs one read, and only a hint too few could lose something.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace longhaul {
+
+struct Hint {
+  std::string key;
+  SystemTime time{};  // Of the event, by the clock of the store; of a listing: LastModified.
+  std::optional<uint64_t> size_bytes;
+  int tries = 0;  // How often it has come back because it could not be carried.
+
+  bool operator==(const Hint&) const = default;
+};
+
+enum class HintOrigin { kWebhook, kListing, kWatch, kReread };
+
+// The body of one message of the Queue.
+struct HintMessage {
+  std::string store;  // A store of the configuration.
+  std::string bucket;
+  std::string rule;    // Empty: every rule that matches the key.
+  std::string target;  // Of that rule; empty: all of its targets.
+  HintOrigin origin = HintOrigin::kWebhook;
+  std::vector<Hint> hints;
+
+  bool operator==(const HintMessage&) const = default;
+};
+
+inline constexpr size_t kHintsPerMessageMax = 1000;
+// Below the 256 KiB that a Queue takes (queue/queue.h); long keys make more messages.
+inline constexpr size_t kHintMessageBytesMax = 240 << 10;
+
+// As many messages as the limits ask for, in the order of the hints; none for no hints.
+std::vector<std::string> EncodeHints(const HintMessage& message);
+// kInvalidInput: not a message of hints, or over the limits.
+Result<HintMessage> DecodeHints(std::string_view body);
+
+}  // namespace longhaul

@@ -1,0 +1,366 @@
+#include "replica/apply.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace longhaul {
+
+namespace {
+
+// Longer than any one write may take; see kWriteDeadline in storage.
+constexpr std::chrono::seconds kLeaseLifetime{60};
+constexpr std::chrono::seconds kLeaseWait{90};
+constexpr int kAttemptsMax = 10;
+
+ApplyOutcome Superseded(std::string reason) {
+  return {.state = ApplyState::kSuperseded, .reason = std::move(reason)};
+}
+
+ApplyOutcome Reread(std::string reason) {
+  return {.state = ApplyState::kReread, .reason = std::move(reason)};
+}
+
+std::string EffectiveStorageClass(const std::string& name) {
+  return name == "STANDARD" ? "" : name;
+}
+
+UserMetadata WithoutMark(UserMetadata metadata) {
+  metadata.erase(std::string(kMarkName));
+  return metadata;
+}
+
+}  // namespace
+
+// What was found at the target, with its mark if it is a replica.
+struct Applier::Existing {
+  ObjectInfo info;
+  std::optional<Mark> mark;
+};
+
+Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy)
+    : runtime_(runtime),
+      store_(store),
+      state_(state),
+      floors_(floors),
+      policy_(std::move(policy)) {}
+
+asio::awaitable<void> Applier::LockKey(std::string key) {
+  while (true) {
+    auto [entry, inserted] = locked_keys_.try_emplace(key);
+    if (inserted) {
+      entry->second = std::make_unique<WaitList>();
+      co_return;
+    }
+    co_await entry->second->Wait();
+  }
+}
+
+void Applier::UnlockKey(const std::string& key) {
+  auto node = locked_keys_.extract(key);
+  LH_CHECK(!node.empty());
+  node.mapped()->NotifyAll();
+}
+
+// Keeps a key to one coroutine of this process until it goes out of scope.
+class Applier::KeyGuard {
+ public:
+  KeyGuard(Applier& applier, std::string key) : applier_(applier), key_(std::move(key)) {}
+  ~KeyGuard() { applier_.UnlockKey(key_); }
+  KeyGuard(const KeyGuard&) = delete;
+  KeyGuard& operator=(const KeyGuard&) = delete;
+
+ private:
+  Applier& applier_;
+  std::string key_;
+};
+
+Lease Applier::MakeLease(const std::string& key) {
+  return Lease(state_, runtime_.clock,
+               "key/" + store_.description() + "/" + policy_.bucket + "/" + key, policy_.owner,
+               kLeaseLifetime);
+}
+
+Mark Applier::MarkOf(const ReplicaWrite& write) const {
+  return {.site = policy_.site,
+          .stamp = write.stamp,
+          .source_etag = write.source_etag,
+          .sites_passed = write.sites_passed};
+}
+
+PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const {
+  PutRequest request{.bucket = policy_.bucket,
+                     .key = write.key,
+                     .headers = write.headers,
+                     .metadata = WithoutMark(write.metadata),
+                     .tags = write.tags,
+                     .kms_key = policy_.kms_key};
+  if (policy_.capabilities.storage_classes) {
+    request.storage_class = EffectiveStorageClass(
+        policy_.storage_class.empty() ? write.storage_class : policy_.storage_class);
+  }
+  std::optional<std::string> mark = FormatMark(MarkOf(write), policy_.bucket, write.key);
+  *mark_kept_apart =
+      !mark ||
+      MetadataSizeBytes(request.metadata) + kMarkName.size() + mark->size() > kUserMetadataBytesMax;
+  if (!*mark_kept_apart) request.metadata[std::string(kMarkName)] = *mark;
+  return request;
+}
+
+Async<std::optional<Applier::Existing>> Applier::Look(const std::string& key,
+                                                      const std::optional<Floor>& floor) {
+  Result<ObjectInfo> head = co_await store_.Head({.bucket = policy_.bucket, .key = key});
+  if (!head) {
+    if (head.error().kind != ErrorKind::kNotFound || head.error().code == "NoSuchBucket") {
+      co_return head.error();
+    }
+    co_return std::nullopt;
+  }
+  Existing existing{.info = std::move(*head), .mark = std::nullopt};
+  existing.mark = FindMark(existing.info.metadata, policy_.bucket, key);
+  if (!existing.mark && floor && floor->kept_mark &&
+      floor->kept_mark->target_etag == existing.info.etag) {
+    existing.mark = floor->kept_mark->mark;
+  }
+  co_return std::optional<Existing>(std::move(existing));
+}
+
+// Bytes by ETag (the replica's own, or the source's that its mark remembers), and all that belongs
+// to them.
+Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& existing) {
+  const ObjectInfo& info = existing.info;
+  bool same_bytes = info.size_bytes == write.size_bytes && !write.source_etag.empty() &&
+                    (info.etag == write.source_etag ||
+                     (existing.mark && existing.mark->source_etag == write.source_etag));
+  if (!same_bytes || info.headers != write.headers ||
+      WithoutMark(info.metadata) != WithoutMark(write.metadata)) {
+    co_return false;
+  }
+  if (policy_.capabilities.storage_classes) {
+    const std::string& wanted =
+        policy_.storage_class.empty() ? write.storage_class : policy_.storage_class;
+    if (EffectiveStorageClass(info.storage_class) != EffectiveStorageClass(wanted)) co_return false;
+  }
+  if (!policy_.capabilities.tags || (write.tags.empty() && info.tag_count == 0)) co_return true;
+  Result<Tags> tags = co_await store_.GetTags(policy_.bucket, write.key, "");
+  if (!tags) co_return tags.error();
+  co_return *tags == write.tags;
+}
+
+Async<std::optional<ApplyOutcome>> Applier::Settle(const ReplicaWrite& write,
+                                                   const Existing& existing, bool adopt) {
+  Floor floor{.stamp = write.stamp};
+  if (adopt) {
+    floor.kept_mark = KeptMark{.target_etag = existing.info.etag, .mark = MarkOf(write)};
+  }
+  Result<Floor> raised = co_await floors_.Raise(write.key, floor);
+  if (!raised) co_return raised.error();
+  if (raised->stamp > write.stamp || raised->deleted) co_return std::nullopt;  // Decide anew.
+  // Whoever writes from now on sees the floor; who wrote just before must be seen here.
+  Result<std::optional<Existing>> again = co_await Look(write.key, *raised);
+  if (!again) co_return again.error();
+  if (!*again || (*again)->info.etag != existing.info.etag ||
+      (*again)->info.metadata != existing.info.metadata) {
+    co_return std::nullopt;
+  }
+  co_return ApplyOutcome{
+      .state = ApplyState::kEqual,
+      .reason = adopt ? "adopted: it was there already" : "it was there already"};
+}
+
+Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
+  co_await LockKey(write.key);
+  KeyGuard guard(*this, write.key);
+
+  bool needs_lease = !policy_.capabilities.create_if_absent;
+  if (!needs_lease) {
+    Result<ApplyOutcome> outcome = co_await PutLocked(write, body, nullptr, &needs_lease);
+    if (!outcome || !needs_lease) co_return outcome;
+  }
+  Lease lease = MakeLease(write.key);
+  Result<void> acquired = co_await lease.Acquire(kLeaseWait);
+  if (!acquired) co_return acquired.error();
+  Result<ApplyOutcome> outcome = co_await PutLocked(write, body, &lease, &needs_lease);
+  co_await lease.Release();
+  co_return outcome;
+}
+
+// With `lease` null this uses conditional writes and gives up, setting `needs_lease`, where the
+// store has none of the kind that is needed.
+Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
+                                       bool* needs_lease) {
+  *needs_lease = false;
+  const Capabilities& can = policy_.capabilities;
+  bool create_first = lease == nullptr && new_share_ >= 0.5;
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+    if (!floor) co_return floor.error();
+    if (*floor && (*floor)->stamp > write.stamp) {
+      co_return Superseded((*floor)->deleted ? "deleted later" : "a newer state is recorded");
+    }
+    if (*floor && (*floor)->stamp == write.stamp && (*floor)->deleted) {
+      co_return Reread("a delete has the same stamp");
+    }
+
+    bool mark_kept_apart = false;
+    PutRequest request = MakeRequest(write, &mark_kept_apart);
+    std::optional<Existing> existing;
+    if (!create_first) {
+      Result<std::optional<Existing>> looked = co_await Look(write.key, *floor);
+      if (!looked) co_return looked.error();
+      existing = std::move(*looked);
+    }
+
+    if (existing) {
+      new_share_ *= 0.9;
+      const std::optional<Mark>& mark = existing->mark;
+      if (mark && mark->stamp > write.stamp) co_return Superseded("the replica is newer");
+      Result<bool> same = co_await SameContent(write, *existing);
+      if (!same) co_return same.error();
+      if (mark && mark->stamp == write.stamp) {
+        if (!*same) co_return Reread("another reading has the same stamp");
+        co_return ApplyOutcome{.state = ApplyState::kEqual, .reason = "applied before"};
+      }
+      if (*same) {
+        Result<std::optional<ApplyOutcome>> settled = co_await Settle(
+            write, *existing,
+            /*adopt=*/!FindMark(existing->info.metadata, policy_.bucket, write.key));
+        if (!settled) co_return settled.error();
+        if (*settled) co_return **settled;
+        continue;
+      }
+      if (!mark && !policy_.versioned && !policy_.overwrite_conflicts) {
+        co_return ApplyOutcome{.state = ApplyState::kConflict,
+                               .reason = "the target has an object that is not a replica"};
+      }
+      if (lease == nullptr && !can.replace_if_match) {
+        *needs_lease = true;
+        co_return ApplyOutcome{};
+      }
+      // Before the object: a slower writer of an older state that had seen this same ETag would
+      // otherwise not notice that it came too late (A, then B, then A again).
+      Result<Floor> raised = co_await floors_.Raise(write.key, {.stamp = write.stamp});
+      if (!raised) co_return raised.error();
+      if (raised->stamp > write.stamp || raised->deleted) continue;
+      if (can.replace_if_match) request.condition.if_match = existing->info.etag;
+    } else if (can.create_if_absent) {
+      request.condition.if_absent = true;
+    } else {
+      LH_CHECK(lease != nullptr);
+    }
+
+    const bool creates = !existing;
+    Result<PutResult> put = co_await body.Write(store_, std::move(request));
+    if (put) {
+      if (creates) new_share_ = new_share_ * 0.9 + 0.1;
+      co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, lease);
+    }
+    // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
+    const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
+    if (put.error().kind != ErrorKind::kPrecondition && !unknown) co_return put.error();
+    create_first = false;
+  }
+  co_return Retryable("the key changes faster than it can be written: " + write.key);
+}
+
+Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
+                                        bool created, bool mark_kept_apart, Lease* lease) {
+  if (mark_kept_apart) {
+    Floor floor{.stamp = write.stamp,
+                .kept_mark = KeptMark{.target_etag = put.etag, .mark = MarkOf(write)}};
+    Result<Floor> raised = co_await floors_.Raise(write.key, floor);
+    if (!raised) co_return raised.error();
+  }
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+  if (!floor) co_return floor.error();
+  if (*floor &&
+      ((*floor)->stamp > write.stamp || ((*floor)->stamp == write.stamp && (*floor)->deleted))) {
+    if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
+      Result<void> undone = co_await UndoCreate(write.key, put, write.stamp, lease);
+      if (!undone) co_return undone.error();
+      co_return Superseded("deleted while it was written");
+    }
+    co_return Reread("a newer state was recorded while it was written");
+  }
+  if (lease != nullptr && !(co_await lease->CheckStillHeld())) {
+    co_return Reread("the lease ran out while it was written");
+  }
+  co_return ApplyOutcome{};
+}
+
+Async<void> Applier::UndoCreate(const std::string& key, const PutResult& put, SystemTime stamp,
+                                Lease* lease) {
+  if (policy_.capabilities.delete_if_match) {
+    Result<void> removed =
+        co_await store_.Remove({.bucket = policy_.bucket, .key = key, .if_match = put.etag});
+    if (removed || removed.error().kind == ErrorKind::kPrecondition) co_return Ok();
+    co_return removed.error();
+  }
+  std::optional<Lease> own;
+  if (lease == nullptr) {
+    own.emplace(MakeLease(key));
+    Result<void> acquired = co_await own->Acquire(kLeaseWait);
+    if (!acquired) co_return acquired.error();
+  }
+  Result<void> removed = Ok();
+  Result<std::optional<Existing>> existing = co_await Look(key, std::nullopt);
+  if (!existing) {
+    removed = existing.error();
+  } else if (*existing && (*existing)->mark && (*existing)->mark->stamp == stamp) {
+    removed = co_await store_.Remove({.bucket = policy_.bucket, .key = key});
+  }
+  if (own) co_await own->Release();
+  co_return removed;
+}
+
+Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
+  co_await LockKey(key);
+  KeyGuard guard(*this, key);
+  if (policy_.capabilities.delete_if_match) co_return co_await RemoveLocked(key, stamp, nullptr);
+
+  Lease lease = MakeLease(key);
+  Result<void> acquired = co_await lease.Acquire(kLeaseWait);
+  if (!acquired) co_return acquired.error();
+  Result<ApplyOutcome> outcome = co_await RemoveLocked(key, stamp, &lease);
+  co_await lease.Release();
+  co_return outcome;
+}
+
+Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease) {
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    // The tombstone first: from here on no older write can bring the key back.
+    Result<Floor> raised = co_await floors_.Raise(key, {.stamp = stamp, .deleted = true});
+    if (!raised) co_return raised.error();
+    if (raised->stamp > stamp) co_return Superseded("a newer state is recorded");
+    if (!raised->deleted) co_return Reread("a write has the same stamp");
+
+    Result<std::optional<Existing>> existing = co_await Look(key, *raised);
+    if (!existing) co_return existing.error();
+    if (!*existing) co_return ApplyOutcome{};
+    const std::optional<Mark>& mark = (*existing)->mark;
+    if (!mark) {
+      co_return ApplyOutcome{.state = ApplyState::kConflict,
+                             .reason = "the target has an object that is not a replica"};
+    }
+    if (mark->stamp > stamp) co_return Superseded("the replica is newer");
+    if (mark->stamp == stamp) co_return Reread("a write has the same stamp");
+
+    RemoveRequest request{.bucket = policy_.bucket, .key = key};
+    if (lease == nullptr) request.if_match = (*existing)->info.etag;
+    Result<void> removed = co_await store_.Remove(std::move(request));
+    if (!removed) {
+      if (removed.error().kind == ErrorKind::kPrecondition) continue;
+      co_return removed.error();
+    }
+    Result<std::optional<Floor>> floor = co_await floors_.Get(key);
+    if (!floor) co_return floor.error();
+    if (*floor && (*floor)->stamp > stamp) co_return Reread("written while it was deleted");
+    if (lease != nullptr && !(co_await lease->CheckStillHeld())) {
+      co_return Reread("the lease ran out while it was deleted");
+    }
+    co_return ApplyOutcome{};
+  }
+  co_return Retryable("the key changes faster than it can be deleted: " + key);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,117 @@
+// Applier: how a key at a target gets newer and never older.
+//
+// Late, doubled and reordered readings come in; what is written is never older than what is there.
+// The order of two states of a key is that of their stamps alone. Where the target's store cannot
+// write conditionally, a lease in State and a check after the write stand in. Whatever this cannot
+// decide (two readings with one stamp, a lost race that cannot be undone) ends as kReread: the
+// source reads the key anew, and that reading has a later stamp.
+//
+// Killed between any two steps, the same reading applied again ends in the same state.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/runtime.h"
+#include "replica/floor.h"
+#include "replica/lease.h"
+#include "replica/mark.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// What a key should be at the target, as its source was at `stamp`.
+struct ReplicaWrite {
+  std::string key;  // At the target.
+  SystemTime stamp{};
+  std::string source_etag;
+  std::vector<std::string> sites_passed;
+  uint64_t size_bytes = 0;
+  SystemHeaders headers;
+  UserMetadata metadata;  // The user's; a mark in it is dropped.
+  Tags tags;
+  std::string storage_class;
+};
+
+// The bytes of a ReplicaWrite; written at most once per call, possibly again in a later one.
+class ReplicaBody {
+ public:
+  virtual ~ReplicaBody() = default;
+  // Writes the object as `request` says, in one PUT or in parts; conditions hold for the whole.
+  // Errors as Store::Put and Store::CompleteMultipart.
+  virtual Async<PutResult> Write(Store& store, PutRequest request) = 0;
+};
+
+enum class ApplyState {
+  kApplied,
+  kEqual,       // The target was like this already.
+  kSuperseded,  // The target is newer.
+  kConflict,    // Something that is not a replica stands there, and was kept.
+  kReread,      // The source must read this key anew.
+};
+
+struct ApplyOutcome {
+  ApplyState state = ApplyState::kApplied;
+  std::string reason;  // For a person; empty for kApplied.
+};
+
+struct ApplyPolicy {
+  std::string bucket;
+  std::string site;
+  std::string storage_class;  // Empty: as at the source.
+  std::string kms_key;
+  bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.
+  bool overwrite_conflicts = false;  // on_conflict: overwrite
+  Capabilities capabilities;         // Probed.
+  std::string owner;                 // Of leases: unique per process.
+};
+
+// Belongs to one shard; many keys may be applied at once, one key one after the other. Borrowed:
+// everything by reference.
+class Applier {
+ public:
+  Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy);
+
+  // Errors are those of the store and of State; the key can be tried again.
+  Async<ApplyOutcome> Put(ReplicaWrite write, ReplicaBody& body);
+  // Removes the replica at `key` if the source had nothing there at `stamp`.
+  Async<ApplyOutcome> Remove(std::string key, SystemTime stamp);
+
+  [[nodiscard]] const ApplyPolicy& policy() const { return policy_; }
+
+ private:
+  struct Existing;
+  class KeyGuard;
+
+  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
+                                bool* needs_lease);
+  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease);
+  Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
+  Async<bool> SameContent(const ReplicaWrite& write, const Existing& existing);
+  // Remembers `write.stamp` without writing the object; kEqual if `existing` is still there then.
+  Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing,
+                                            bool adopt);
+  Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
+                                 bool mark_kept_apart, Lease* lease);
+  Async<void> UndoCreate(const std::string& key, const PutResult& put, SystemTime stamp,
+                         Lease* lease);
+  PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
+  Mark MarkOf(const ReplicaWrite& write) const;
+  asio::awaitable<void> LockKey(std::string key);
+  void UnlockKey(const std::string& key);
+  Lease MakeLease(const std::string& key);
+
+  Runtime& runtime_;
+  Store& store_;
+  State& state_;
+  Floors& floors_;
+  ApplyPolicy policy_;
+  // Share of recent writes that found nothing at their key; above one half the next one tries to
+  // create before it looks (one request instead of two).
+  double new_share_ = 1;
+  std::map<std::string, std::unique_ptr<WaitList>> locked_keys_;
+};
+
+}  // namespace longhaul

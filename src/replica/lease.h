@@ -1,0 +1,44 @@
+// A Lease: the right to work on something alone for a while, kept in State.
+//
+// It stands in where a store cannot write conditionally, and shares archives among processes. A
+// lease runs out when its holder dies; whoever holds one checks after its work that it still did,
+// and treats a lost one as "read again and decide".
+
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "state/state.h"
+
+namespace longhaul {
+
+class Lease {
+ public:
+  // Not held yet. `name` is unique over all that is leased; `owner` over all processes.
+  Lease(State& state, Clock& clock, std::string name, std::string owner,
+        std::chrono::milliseconds lifetime);
+
+  // True: it is ours for `lifetime` from now. False: someone else has it.
+  Async<bool> TryAcquire();
+  // Waits for it, looking again every quarter of a second, at most `timeout`; kRetryable then.
+  Async<void> Acquire(std::chrono::milliseconds timeout);
+  // Starts the lifetime anew. kPrecondition: it was lost.
+  Async<void> Extend();
+  // OK only when it is still ours now, with certainty.
+  Async<void> CheckStillHeld();
+  // Gives it back; never fails: a lease that cannot be given back runs out.
+  asio::awaitable<void> Release();
+
+ private:
+  State& state_;
+  Clock& clock_;
+  std::string name_;
+  std::string owner_;
+  std::chrono::milliseconds lifetime_;
+  int64_t revision_ = 0;
+  SystemTime expires_{};
+};
+
+}  // namespace longhaul

@@ -1,0 +1,268 @@
+#include "replication/apply_archive.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "replication/archive_body.h"
+
+namespace longhaul {
+
+namespace {
+
+// One run over one archive: what all of its writes share.
+struct Run {
+  ReplicationContext& context;
+  Runtime& runtime;
+  const RuleContext& rule;
+  TargetContext& target;
+  ArchiveReader& reader;
+  std::string source_bucket;
+  ArchiveApplication result;
+
+  void Tell(const ArchiveEntry& entry, OutcomeState state, std::string reason) {
+    context.observer.OnOutcome({.time = runtime.clock.Now(),
+                                .rule = rule.rule->id,
+                                .target = target.config->name,
+                                .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                                .key = entry.key,
+                                .size_bytes = entry.size_bytes,
+                                .stamp = entry.stamp,
+                                .archive = reader.manifest().id,
+                                .state = state,
+                                .reason = std::move(reason)});
+  }
+
+  void Take(size_t index, const Result<ApplyOutcome>& outcome) {
+    const ArchiveEntry& entry = reader.entries()[index];
+    if (!outcome) {
+      const Error& error = outcome.error();
+      // A whole store that is gone is not the object's fault.
+      const bool waiting =
+          error.Transient() || error.kind == ErrorKind::kCancelled || error.code == "NoSuchBucket";
+      if (waiting) {
+        if (result.pending.empty()) result.pending_error = error;
+        result.pending.insert(index);
+        return;
+      }
+      result.parked.insert(index);
+      Tell(entry, OutcomeState::kParked, error.Describe());
+      return;
+    }
+    switch (outcome->state) {
+      case ApplyState::kApplied:
+        ++result.applied;
+        Tell(entry, OutcomeState::kApplied, outcome->reason);
+        break;
+      case ApplyState::kEqual:
+        Tell(entry, OutcomeState::kEqual, outcome->reason);
+        break;
+      case ApplyState::kSuperseded:
+        Tell(entry, OutcomeState::kSuperseded, outcome->reason);
+        break;
+      case ApplyState::kConflict:
+        ++result.conflicts;
+        Tell(entry, OutcomeState::kConflict, outcome->reason);
+        break;
+      case ApplyState::kReread:
+        result.reread.push_back(entry.key);
+        Tell(entry, OutcomeState::kReread, outcome->reason);
+        break;
+    }
+  }
+};
+
+ReplicaWrite WriteOf(const Run& run, const ArchiveEntry& entry, std::string target_key) {
+  ReplicaWrite write{.key = std::move(target_key),
+                     .stamp = entry.stamp,
+                     .source_etag = entry.etag,
+                     .size_bytes = entry.size_bytes,
+                     .headers = entry.headers,
+                     .metadata = entry.metadata,
+                     .tags = entry.tags,
+                     .storage_class = entry.storage_class};
+  // The mark that the source object itself carried tells which installations it has passed.
+  if (std::optional<Mark> mark = FindMark(entry.metadata, run.source_bucket, entry.key)) {
+    write.sites_passed = mark->sites_passed;
+    if (mark->site != run.context.site) write.sites_passed.push_back(mark->site);
+  }
+  return write;
+}
+
+Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
+  Result<ApplyOutcome> outcome =
+      co_await run.target.applier->Remove(std::move(target_key), run.reader.entries()[index].stamp);
+  run.Take(index, outcome);
+  co_return Ok();
+}
+
+// What keeps the bytes of a small object alive while it is written.
+struct Content {
+  std::shared_ptr<ArchiveFrame> frame;  // shared by the objects of a frame.
+  std::unique_ptr<std::vector<std::byte>> joined;
+  Reservation memory;
+  std::span<const std::byte> bytes;
+};
+
+Async<void> ApplyMemory(Run& run, size_t index, std::string target_key, Content content) {
+  const ArchiveEntry& entry = run.reader.entries()[index];
+  ReplicaWrite write = WriteOf(run, entry, std::move(target_key));
+  if (write.source_etag.empty() && entry.etag_is_md5) {
+    write.source_etag = HexEncode(Digest(HashKind::kMd5, content.bytes));
+  }
+  MemoryBody body(content.bytes);
+  Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
+  run.Take(index, outcome);
+  co_return Ok();
+}
+
+// The frames of a bundle, each read once: an object asks for them in order, and those before the
+// first that is still asked for are dropped.
+class FrameCache {
+ public:
+  explicit FrameCache(ArchiveReader& reader) : reader_(reader) {}
+
+  Async<std::shared_ptr<ArchiveFrame>> Get(size_t frame) {
+    auto found = frames_.find(frame);
+    if (found != frames_.end()) co_return found->second;
+    Result<ArchiveFrame> read = co_await reader_.ReadFrame(frame);
+    if (!read) co_return read.error();
+    auto shared = std::make_shared<ArchiveFrame>(std::move(*read));
+    frames_[frame] = shared;
+    co_return shared;
+  }
+  void DropBefore(size_t frame) { frames_.erase(frames_.begin(), frames_.lower_bound(frame)); }
+
+ private:
+  ArchiveReader& reader_;
+  std::map<size_t, std::shared_ptr<ArchiveFrame>> frames_;
+};
+
+Async<Content> LoadContent(Run& run, FrameCache& frames, size_t index) {
+  const std::vector<ContentPiece> pieces = run.reader.Pieces(index);
+  Content content;
+  if (pieces.empty()) co_return content;
+  frames.DropBefore(pieces.front().frame);
+  if (pieces.size() == 1) {
+    Result<std::shared_ptr<ArchiveFrame>> frame = co_await frames.Get(pieces[0].frame);
+    if (!frame) co_return frame.error();
+    content.frame = std::move(*frame);
+    content.bytes = content.frame->bytes().subspan(pieces[0].offset_bytes, pieces[0].size_bytes);
+    co_return content;
+  }
+  const uint64_t size = run.reader.entries()[index].size_bytes;
+  Result<Reservation> memory = co_await run.runtime.memory.Reserve(static_cast<int64_t>(size));
+  if (!memory) co_return memory.error();
+  content.memory = std::move(*memory);
+  content.joined = std::make_unique<std::vector<std::byte>>(size);
+  size_t filled = 0;
+  for (const ContentPiece& piece : pieces) {
+    frames.DropBefore(piece.frame);
+    Result<std::shared_ptr<ArchiveFrame>> frame = co_await frames.Get(piece.frame);
+    if (!frame) co_return frame.error();
+    std::span<const std::byte> bytes =
+        (*frame)->bytes().subspan(piece.offset_bytes, piece.size_bytes);
+    std::memcpy(content.joined->data() + filled, bytes.data(), bytes.size());
+    filled += bytes.size();
+  }
+  content.bytes = *content.joined;
+  co_return content;
+}
+
+// Large objects are not held in memory but streamed, one at a time.
+Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
+  ReplicaWrite write = WriteOf(run, run.reader.entries()[index], std::move(target_key));
+  const int64_t frames = 2 * run.reader.FrameMemoryNeeded();
+  const int64_t parts =
+      run.runtime.memory.limit_bytes() - run.runtime.memory.reserved_bytes() - frames;
+  if (parts < static_cast<int64_t>(5 << 20)) {
+    co_return InvalidInput("applying a large object needs " + std::to_string(frames + (5 << 20)) +
+                           " bytes of memory (--memory)");
+  }
+  Result<Reservation> memory = co_await run.runtime.memory.Reserve(parts);
+  if (!memory) co_return memory.error();
+  ArchiveBody body(run.runtime, run.reader, index, *run.context.uploads,
+                   static_cast<uint64_t>(parts));
+  Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
+  if (!outcome && outcome.error().kind == ErrorKind::kCorrupt) co_return outcome.error();
+  run.Take(index, outcome);
+  co_return Ok();
+}
+
+}  // namespace
+
+Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& runtime,
+                                       const RuleContext& rule, TargetContext& target,
+                                       ArchiveReader& reader, std::set<size_t> only) {
+  Run run{.context = context,
+          .runtime = runtime,
+          .rule = rule,
+          .target = target,
+          .reader = reader,
+          .source_bucket = rule.rule->source.bucket,
+          .result = {}};
+  const std::vector<ArchiveEntry>& entries = reader.entries();
+  run.result.entries = entries.size();
+  run.result.stamp_oldest = runtime.clock.Now();
+
+  // By the frame in which the bytes begin: an entry that is a link to an equal one goes with it.
+  struct Work {
+    size_t frame;
+    size_t entry;
+  };
+  std::vector<Work> work;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    run.result.stamp_oldest = std::min(run.result.stamp_oldest, entries[i].stamp);
+    if (!only.empty() && !only.contains(i)) continue;
+    const std::vector<ContentPiece> pieces = reader.Pieces(i);
+    work.push_back({.frame = pieces.empty() ? 0 : pieces.front().frame, .entry = i});
+  }
+  std::sort(work.begin(), work.end(), [](const Work& a, const Work& b) {
+    return std::pair(a.frame, a.entry) < std::pair(b.frame, b.entry);
+  });
+
+  FrameCache frames(reader);
+  TaskGroup writes(runtime.executor);
+  Result<void> status;
+  for (const Work& next : work) {
+    const ArchiveEntry& entry = entries[next.entry];
+    std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
+    if (!key) {
+      run.Take(next.entry, InvalidInput("the key is not below the rule's source"));
+      continue;
+    }
+    if (entry.op == EntryOp::kTags) {
+      run.Take(next.entry, InvalidInput("changes of tags alone are not applied by this version"));
+      continue;
+    }
+    co_await writes.WaitBelow(context.limits.writes_max);
+    if (entry.op == EntryOp::kDelete) {
+      if (!rule.rule->deletes) {
+        run.Take(next.entry, InvalidInput("the rule does not allow deletes"));
+        continue;
+      }
+      writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
+    } else if (entry.size_bytes > context.limits.bundle_object_bytes_max) {
+      frames.DropBefore(next.frame + 1);
+      status = co_await ApplyLarge(run, next.entry, std::move(*key));
+    } else {
+      Result<Content> content = co_await LoadContent(run, frames, next.entry);
+      if (content) {
+        writes.Spawn(ApplyMemory(run, next.entry, std::move(*key), std::move(*content)));
+      } else {
+        status = content.error();
+      }
+    }
+    if (!status) break;
+  }
+  Result<void> joined = co_await writes.Join();
+  if (!status) co_return status.error();
+  if (!joined) co_return joined.error();
+  co_return std::move(run.result);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,49 @@
+// The bytes of replicas as they come out of an archive.
+
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "archive/reader.h"
+#include "replica/apply.h"
+#include "replication/uploads.h"
+
+namespace longhaul {
+
+// An object that lies in memory.
+class MemoryBody : public ReplicaBody {
+ public:
+  explicit MemoryBody(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  Async<PutResult> Write(Store& store, PutRequest request) override;
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+// A large object, frame by frame: in one streamed PUT when its source has one part, so that the
+// ETag stays; else in the parts that the source has, where memory allows, and they are not so small
+// that the limit of 10,000 could be in the way.
+class ArchiveBody : public ReplicaBody {
+ public:
+  // `memory_bytes`: for parts, beside what the reader takes for frames; reserved by the caller.
+  ArchiveBody(Runtime& runtime, ArchiveReader& reader, size_t entry, UploadLedger& ledger,
+              uint64_t memory_bytes)
+      : runtime_(runtime),
+        reader_(reader),
+        entry_(entry),
+        ledger_(ledger),
+        memory_bytes_(memory_bytes) {}
+  Async<PutResult> Write(Store& store, PutRequest request) override;
+
+ private:
+  Async<PutResult> WriteParts(Store& store, PutRequest request, std::vector<uint64_t> sizes);
+
+  Runtime& runtime_;
+  ArchiveReader& reader_;
+  size_t entry_;
+  UploadLedger& ledger_;
+  uint64_t memory_bytes_;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,68 @@
+// ArchiveUpload: an archive's bytes on their way to the staging of every target, packed once.
+//
+// What fits into one part goes by one PUT; more goes by multipart upload, parts being uploaded
+// while the next is filled. A staging that fails does not stop the others.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "archive/writer.h"
+#include "base/runtime.h"
+#include "replication/uploads.h"
+
+namespace longhaul {
+
+class ArchiveUpload : public ArchiveSink {
+ public:
+  struct Destination {
+    Store* store = nullptr;
+    std::string bucket;
+    std::string key;
+  };
+
+  // Borrows everything by reference. Memory: MemoryNeeded, reserved by the caller.
+  ArchiveUpload(Runtime& runtime, UploadLedger& ledger, std::vector<Destination> destinations,
+                uint64_t part_bytes);
+  ~ArchiveUpload() override;
+  static int64_t MemoryNeeded(uint64_t part_bytes) {
+    return kBuffers * static_cast<int64_t>(part_bytes);
+  }
+
+  // Fails only when every destination has failed.
+  Async<void> Write(std::span<const std::byte> bytes) override;
+  // Makes the archive visible, all of it at once; a result for each destination.
+  asio::awaitable<std::vector<Result<void>>> Finish();
+  // Leaves nothing behind.
+  asio::awaitable<void> Abort();
+
+  [[nodiscard]] uint64_t sent_bytes() const { return sent_bytes_; }
+
+ private:
+  static constexpr int kBuffers = 2;  // One is filled while the other is sent.
+  struct Progress {
+    Destination destination;
+    Result<void> result;
+    std::optional<MultipartUpload> upload;
+    std::vector<UploadedPart> parts;
+  };
+
+  Async<void> SendPart(Progress& progress, std::shared_ptr<std::vector<std::byte>> bytes,
+                       int number);
+  Async<void> SendPartToAll(std::shared_ptr<std::vector<std::byte>> bytes, int number);
+  Async<void> FinishOne(Progress& progress);
+
+  Runtime& runtime_;
+  UploadLedger& ledger_;
+  std::vector<Progress> progress_;
+  uint64_t part_bytes_;
+  std::shared_ptr<std::vector<std::byte>> filling_;  // shared with the parts that are being sent.
+  int parts_ = 0;
+  uint64_t sent_bytes_ = 0;
+  TaskGroup sending_;
+  Semaphore free_buffers_{kBuffers - 1};
+};
+
+}  // namespace longhaul

@@ -1,0 +1,76 @@
+// What the roles of one process share: the seams, the stores, the rules with their targets.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "queue/queue.h"
+#include "replica/apply.h"
+#include "replica/floor.h"
+#include "replication/outcome.h"
+#include "replication/uploads.h"
+#include "rules/rule.h"
+#include "state/state.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// Tuned numbers, in one place. The simulation makes the sizes small.
+struct ReplicationLimits {
+  // Objects up to this size travel in bundles, larger ones alone (docs/design.md).
+  uint64_t bundle_object_bytes_max = 8 << 20;
+  uint64_t single_object_bytes_max = 5ULL << 30;
+  uint64_t frame_bytes = 8 << 20;
+  // Parts of an archive's upload: 10,000 of them hold every archive that fits the 5 GiB.
+  uint64_t part_bytes = 8 << 20;
+  // How many objects are read, or written, side by side by one process: hides 64 round trips
+  // behind one; S3 answers in some 20 to 80 ms, so 1,000 to 3,000 objects a second.
+  int reads_max = 64;
+  int writes_max = 64;
+  // How long a message stays hidden; extended every third of it while it is worked on. What a
+  // killed process held comes back after this.
+  std::chrono::milliseconds visibility{30'000};
+  std::chrono::milliseconds archive_lease{15'000};
+  std::chrono::milliseconds process_lease{15'000};
+  std::chrono::milliseconds staging_poll{1'000};
+  std::chrono::milliseconds janitor_interval{5'000};
+  int64_t hints_pending_max = 100'000;
+};
+
+// A target of a rule with the stores it needs.
+struct TargetContext {
+  const Rule* rule = nullptr;
+  const Target* config = nullptr;
+  Store* store = nullptr;
+  Store* staging_store = nullptr;
+  std::string staging_bucket;
+  std::string staging_prefix;  // With the rule id and a trailing "/".
+  std::unique_ptr<Floors> floors;
+  std::unique_ptr<Applier> applier;  // Null until the target has been found fit (Prepare).
+};
+
+struct RuleContext {
+  const Rule* rule = nullptr;
+  Store* source = nullptr;
+  std::vector<std::unique_ptr<TargetContext>> targets;
+};
+
+// Borrows everything; whoever builds it keeps the parts until the roles have stopped.
+struct ReplicationContext {
+  Runtime& runtime;
+  Queue& queue;
+  State& state;
+  Observer& observer;
+  std::string site;
+  std::string owner;  // A ULID: this process.
+  ReplicationLimits limits;
+  std::map<std::string, Store*> stores;  // By their names in the configuration.
+  std::vector<std::unique_ptr<RuleContext>> rules;
+  std::unique_ptr<UploadLedger> uploads;
+};
+
+}  // namespace longhaul

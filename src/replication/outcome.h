@@ -1,0 +1,52 @@
+// What became of a key: the lines of a report, the counts of a summary, the progress on a terminal.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace longhaul {
+
+enum class OutcomeState { kApplied, kEqual, kSuperseded, kParked, kConflict, kReread };
+std::string_view ToString(OutcomeState state);
+
+struct Outcome {
+  SystemTime time{};
+  std::string rule;
+  std::string target;  // Empty for what failed at the source, before it had a target.
+  std::string op;      // "put" or "delete"
+  std::string key;     // At the source.
+  uint64_t size_bytes = 0;
+  SystemTime stamp{};
+  std::string archive;  // Its ULID; empty for what failed at the source.
+  OutcomeState state = OutcomeState::kApplied;
+  std::string reason;
+};
+
+// Hears what happens. Belongs to one shard; must not block.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void OnOutcome(const Outcome&) {}
+  // Work found (by an event or a listing), packed and carried; sums over all calls.
+  virtual void OnFound(uint64_t objects, uint64_t size_bytes) {
+    static_cast<void>(objects);
+    static_cast<void>(size_bytes);
+  }
+  // A part of the program (source, target, …) can or cannot do its work now.
+  virtual void OnReadiness(std::string_view part, const std::optional<Error>& error) {
+    static_cast<void>(part);
+    static_cast<void>(error);
+  }
+  virtual void OnArchiveStaged(uint64_t raw_bytes, uint64_t sent_bytes) {
+    static_cast<void>(raw_bytes);
+    static_cast<void>(sent_bytes);
+  }
+};
+
+}  // namespace longhaul

@@ -1,0 +1,69 @@
+// Packing: keys of a rule are read at the source and put into one archive, in staging.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replication/context.h"
+
+namespace longhaul {
+
+struct PackItem {
+  std::string key;
+  std::optional<uint64_t> size_bytes;  // A hint.
+  // A reading counts only when the source's own clock says that it was made at or after this.
+  SystemTime not_before{};
+};
+
+struct PackedKey {
+  enum class State {
+    kStaged,    // In the archive; durable where PackResult::targets says so.
+    kSkipped,   // Nothing to carry: filtered, absent without `deletes`, or come round in a loop.
+    kTooEarly,  // Read before `not_before`: read again.
+    kLarge,     // Does not belong into a bundle: `size_bytes` says how large it is.
+    kUnread,    // The archive is full, or the hint's size was wrong (`size_bytes`): again.
+    kFailed,    // `error`
+  };
+  State state = State::kUnread;
+  uint64_t size_bytes = 0;
+  SystemTime stamp{};
+  bool deleted = false;
+  Error error;
+};
+
+struct PackResult {
+  std::vector<PackedKey> keys;  // One for each item, in order.
+  std::vector<Result<void>>
+      targets;          // Whether the archive is durable there, for each of `targets`.
+  std::string archive;  // Its ULID; empty when nothing was packed.
+  uint64_t raw_bytes = 0;
+  uint64_t sent_bytes = 0;
+};
+
+// How a job's memory is divided; all of it is reserved in one step before the job begins.
+struct PackMemory {
+  int slots = 1;             // Frames side by side.
+  int64_t writer_bytes = 0;  // The archive's frames and index.
+  int64_t upload_bytes = 0;
+  int64_t window_bytes = 0;  // Objects read ahead of the frame.
+  [[nodiscard]] int64_t total() const { return writer_bytes + upload_bytes + window_bytes; }
+};
+
+// The division for a job that may take `available_bytes`; kInvalidInput says how much is needed.
+Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
+                                  int64_t available_bytes);
+
+// Packs `items` (sorted by key, no key twice) for some targets of a rule. What fails for one key is
+// in its PackedKey; `targets` are indexes into rule.targets. Never fails as a whole.
+asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleContext& rule,
+                                       std::vector<size_t> targets, std::vector<PackItem> items,
+                                       PackMemory memory);
+
+// The same for one large object.
+asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleContext& rule,
+                                       std::vector<size_t> targets, PackItem item,
+                                       PackMemory memory);
+
+}  // namespace longhaul

@@ -1,0 +1,68 @@
+// Staging: the bucket near the target through which archives pass, and what lies in it.
+//
+//   <prefix><rule id>/<ULID>.tar.zst                  an archive
+//   <prefix><rule id>/<ULID>.<target>.receipt.json    what became of it at that target
+//
+// Staging is the record of what is under way: an archive goes only when every target that shares it
+// has a receipt there, and a receipt goes when the source has read it.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+std::string ArchiveKey(std::string_view prefix, std::string_view ulid);
+std::string ReceiptKey(std::string_view prefix, std::string_view ulid, std::string_view target);
+
+// What a target says of an archive.
+struct ArchiveReceipt {
+  enum class State {
+    kDone,     // Every entry is applied, superseded, in conflict or to be read anew.
+    kCorrupt,  // Damaged: its keys must be read anew; `reread` names them when `keys_known`.
+  };
+  State state = State::kDone;
+  std::string archive;
+  std::string rule;
+  std::string target;
+  std::string reason;  // Of kCorrupt.
+  SystemTime written{};
+  SystemTime stamp_oldest{};  // Of its entries; the lag of a rule is `written` minus this.
+  uint64_t entries = 0;
+  uint64_t applied = 0;
+  uint64_t conflicts = 0;
+  bool keys_known = true;
+  std::vector<std::string> reread;  // Source keys.
+};
+
+std::string EncodeReceipt(const ArchiveReceipt& receipt);
+// kCorrupt: not a receipt.
+Result<ArchiveReceipt> DecodeReceipt(std::string_view text);
+
+inline constexpr uint64_t kReceiptSizeBytesMax = 64 << 20;
+
+struct StagedReceipt {
+  std::string target;
+  std::string key;
+};
+
+// One archive, its receipts, or both.
+struct StagedArchive {
+  std::string ulid;
+  std::optional<ListedObject> archive;
+  std::vector<StagedReceipt> receipts;
+
+  [[nodiscard]] bool HasReceipt(std::string_view target) const;
+};
+
+// Everything below `prefix` (with the rule id), oldest archive first. Objects that are neither an
+// archive nor a receipt are left alone and not listed.
+Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket, std::string prefix);
+
+}  // namespace longhaul

@@ -1,0 +1,308 @@
+#include "replication/target_role.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "archive/archive_file.h"
+#include "archive/reader.h"
+#include "replica/lease.h"
+#include "replication/apply_archive.h"
+#include "replication/seal.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr std::chrono::seconds kRetryFirst{1};
+constexpr std::chrono::seconds kRetryLast{60};
+constexpr std::chrono::minutes kParkedRetry{10};
+constexpr int kPollGrowthMax = 10;
+
+std::chrono::nanoseconds RetryDelay(int attempts) {
+  return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 6)));
+}
+
+// Whether an error says something of a whole store rather than of one object in it.
+bool ConcernsStore(const Error& error) {
+  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
+}
+
+// Extends a lease until it is told to stop.
+Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds every) {
+  while (!co_await done.WaitFor(clock, every)) {
+    Result<void> extended = co_await lease.Extend();
+    if (!extended) co_return Ok();  // Lost: two of us apply the same archive, which is harmless.
+  }
+  co_return Ok();
+}
+
+}  // namespace
+
+asio::awaitable<TargetPass> TargetRole::RunPass() {
+  TargetPass pass;
+  TaskGroup group(context_.runtime.executor);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    for (const std::unique_ptr<TargetContext>& target : rule->targets) {
+      if (target->applier) group.Spawn(PassOver(*rule, *target, pass));
+    }
+  }
+  Result<void> joined = co_await group.Join();
+  static_cast<void>(joined);
+  co_return pass;
+}
+
+asio::awaitable<void> TargetRole::Run(Event& stop) {
+  int quiet_passes = 0;
+  while (!stop.is_set()) {
+    wake_.Reset();
+    TargetPass pass = co_await RunPass();
+    context_.observer.OnReadiness("target", pass.store_error);
+    quiet_passes = pass.applied > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
+    if (stop.is_set()) co_return;
+    // Something failed or is held by another: look again soon. Else listings cost money.
+    const int factor = pass.waiting > 0 ? 1 : std::max(quiet_passes, 1);
+    co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * factor);
+  }
+}
+
+Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass) {
+  Result<std::vector<StagedArchive>> listed =
+      co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
+  if (!listed) {
+    context_.runtime.log.Warning(
+        "staging cannot be listed",
+        {{"rule", rule.rule->id}, {"target", target.config->name}, listed.error()});
+    ++pass.waiting;
+    if (!pass.store_error) pass.store_error = listed.error();
+    co_return Ok();
+  }
+  const std::string prefix = rule.rule->id + "/" + target.config->name + "/";
+  std::set<std::string> present;
+  for (const StagedArchive& staged : *listed) {
+    pass.receipts += static_cast<int>(staged.receipts.size());
+    if (!staged.archive) continue;
+    const std::string name = prefix + staged.ulid;
+    present.insert(name);
+    Work& work = work_[name];
+    if (staged.HasReceipt(target.config->name)) {
+      if (work.corrupt) {
+        ++pass.corrupt;
+        continue;
+      }
+      // A crash came between receipt and removal, or another target is not done yet.
+      Result<void> removed = co_await RemoveIfDone(rule, target, staged);
+      if (!removed || !staged.receipts.empty()) ++pass.waiting;
+      continue;
+    }
+    if (work.next_try > context_.runtime.clock.SteadyNow()) {
+      ++(work.parked ? pass.parked : pass.waiting);
+      continue;
+    }
+    Result<Handled> handled = co_await Handle(rule, target, staged, work);
+    if (!handled) {
+      work.next_try = context_.runtime.clock.SteadyNow() + RetryDelay(work.attempts++);
+      ++pass.waiting;
+      if (!pass.store_error && ConcernsStore(handled.error())) pass.store_error = handled.error();
+      context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
+                                                               {"target", target.config->name},
+                                                               {"archive", staged.ulid},
+                                                               handled.error()});
+      continue;
+    }
+    switch (*handled) {
+      case Handled::kDone:
+        ++pass.applied;
+        break;
+      case Handled::kWaiting:
+        ++pass.waiting;
+        break;
+      case Handled::kParked:
+        ++pass.parked;
+        break;
+      case Handled::kCorrupt:
+        work.corrupt = true;
+        ++pass.corrupt;
+        break;
+    }
+  }
+  std::erase_if(work_, [&](const auto& entry) {
+    return entry.first.starts_with(prefix) && !present.contains(entry.first);
+  });
+  co_return Ok();
+}
+
+Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& target,
+                                              const StagedArchive& staged, Work& work) {
+  Clock& clock = context_.runtime.clock;
+  Lease lease(context_.state, clock,
+              "archive/" + rule.rule->id + "/" + staged.ulid + "/" + target.config->name,
+              context_.owner, context_.limits.archive_lease);
+  Result<bool> acquired = co_await lease.TryAcquire();
+  if (!acquired) co_return acquired.error();
+  if (!*acquired) co_return Handled::kWaiting;
+
+  Event done;
+  TaskGroup keeper(context_.runtime.executor);
+  keeper.Spawn(KeepLease(clock, lease, done, context_.limits.archive_lease / 3));
+  Result<Handled> handled = co_await HandleLeased(rule, target, staged, work);
+  done.Set();
+  Result<void> kept = co_await keeper.Join();
+  static_cast<void>(kept);
+  co_await lease.Release();
+  co_return handled;
+}
+
+Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetContext& target,
+                                                    const StagedArchive& staged, Work& work) {
+  Result<Reservation> memory = co_await context_.runtime.memory.Reserve(job_bytes_);
+  if (!memory) co_return memory.error();
+  MemoryBudget job_memory(job_bytes_);
+  Runtime runtime{context_.runtime.executor,
+                  context_.runtime.clock,
+                  context_.runtime.random,
+                  context_.runtime.pool,
+                  job_memory,
+                  context_.runtime.log,
+                  context_.runtime.metrics};
+
+  Result<std::unique_ptr<StoreArchiveFile>> file = co_await StoreArchiveFile::Open(
+      runtime, *target.staging_store, target.staging_bucket, staged.archive->key, "");
+  if (!file) {
+    if (file.error().code == "NoSuchKey") co_return Handled::kDone;  // Another one was faster.
+    if (file.error().kind == ErrorKind::kCorrupt) {
+      co_return co_await ReportCorrupt(target, staged, file.error(), nullptr);
+    }
+    co_return file.error().In("open archive " + staged.archive->key);
+  }
+  ReaderOptions options;
+  options.seal_keys = SealKeys(*rule.rule);
+  Result<std::unique_ptr<ArchiveReader>> reader =
+      co_await ArchiveReader::Open(runtime, **file, std::move(options));
+  if (!reader) {
+    if (reader.error().kind == ErrorKind::kCorrupt) {
+      co_return co_await ReportCorrupt(target, staged, reader.error(), nullptr);
+    }
+    if (reader.error().kind == ErrorKind::kInvalidInput) {
+      context_.runtime.log.Failure("archive refused; it stays in staging",
+                                   {{"archive", staged.archive->key}, reader.error()});
+      context_.observer.OnOutcome({.time = runtime.clock.Now(),
+                                   .rule = rule.rule->id,
+                                   .target = target.config->name,
+                                   .op = "archive",
+                                   .archive = staged.ulid,
+                                   .state = OutcomeState::kParked,
+                                   .reason = reader.error().Describe()});
+      work.parked = true;
+      work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
+      co_return Handled::kParked;
+    }
+    co_return reader.error().In("open archive " + staged.archive->key);
+  }
+  const ArchiveManifest& manifest = (*reader)->manifest();
+  if (manifest.rule_id != rule.rule->id || manifest.id != staged.ulid) {
+    co_return co_await ReportCorrupt(
+        target, staged,
+        Corrupt("it says that it is archive " + manifest.id + " of rule " + manifest.rule_id),
+        nullptr);
+  }
+
+  std::vector<std::string> keys;
+  ArchiveReceipt receipt{
+      .archive = staged.ulid, .rule = rule.rule->id, .target = target.config->name};
+  if (manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
+    // The floors that would tell what is newer may have expired.
+    for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
+    receipt.reason = "older than 14 days";
+  } else {
+    Result<ArchiveApplication> applied =
+        co_await ApplyArchive(context_, runtime, rule, target, **reader, work.only);
+    if (!applied) {
+      if (applied.error().kind != ErrorKind::kCorrupt) co_return applied.error();
+      for (const ArchiveEntry& entry : (*reader)->entries()) keys.push_back(entry.key);
+      co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
+    }
+    if (!applied->pending.empty() || !applied->parked.empty()) {
+      // What came before is done; only these are tried again. Keys to be read anew wait with them:
+      // they go into the receipt of a later attempt, which applies them once more.
+      work.only = applied->pending;
+      work.only.insert(applied->parked.begin(), applied->parked.end());
+      if (!applied->reread.empty()) work.only.clear();
+      if (applied->pending.empty()) {
+        work.parked = true;
+        work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
+        co_return Handled::kParked;
+      }
+      co_return applied->pending_error.In(std::to_string(applied->pending.size()) +
+                                          " of its objects failed, the first");
+    }
+    receipt.stamp_oldest = applied->stamp_oldest;
+    receipt.entries = applied->entries;
+    receipt.applied = applied->applied;
+    receipt.conflicts = applied->conflicts;
+    receipt.reread = std::move(applied->reread);
+  }
+  Result<void> written = co_await WriteReceipt(target, std::move(receipt));
+  if (!written) co_return written.error();
+  StagedArchive with_receipt = staged;
+  with_receipt.receipts.push_back({.target = target.config->name, .key = ""});
+  Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);
+  if (!removed) co_return removed.error();
+  co_return Handled::kDone;
+}
+
+Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,
+                                                     const StagedArchive& staged,
+                                                     const Error& error,
+                                                     const std::vector<std::string>* keys) {
+  context_.runtime.log.Failure(
+      "archive damaged; its keys will be read anew",
+      {{"archive", staged.archive->key}, {"target", target.config->name}, error});
+  ArchiveReceipt receipt{.state = ArchiveReceipt::State::kCorrupt,
+                         .archive = staged.ulid,
+                         .rule = target.rule->id,
+                         .target = target.config->name,
+                         .reason = error.Describe(),
+                         .keys_known = keys != nullptr};
+  if (keys != nullptr) receipt.reread = *keys;
+  Result<void> written = co_await WriteReceipt(target, std::move(receipt));
+  if (!written) co_return written.error();
+  context_.observer.OnOutcome(
+      {.time = context_.runtime.clock.Now(),
+       .rule = target.rule->id,
+       .target = target.config->name,
+       .op = "archive",
+       .archive = staged.ulid,
+       .state = OutcomeState::kParked,
+       .reason = "archive " + staged.archive->key + " is damaged: " + error.Describe()});
+  co_return Handled::kCorrupt;
+}
+
+Async<void> TargetRole::WriteReceipt(TargetContext& target, ArchiveReceipt receipt) {
+  receipt.written = context_.runtime.clock.Now();
+  PutRequest request{
+      .bucket = target.staging_bucket,
+      .key = ReceiptKey(target.staging_prefix, receipt.archive, target.config->name)};
+  request.headers.content_type = "application/json";
+  Result<PutResult> put =
+      co_await PutText(*target.staging_store, std::move(request), EncodeReceipt(receipt));
+  if (!put) co_return put.error().In("write receipt");
+  co_return Ok();
+}
+
+Async<void> TargetRole::RemoveIfDone(RuleContext& rule, TargetContext& target,
+                                     const StagedArchive& staged) {
+  for (const std::unique_ptr<TargetContext>& other : rule.targets) {
+    const bool shares = other->staging_store == target.staging_store &&
+                        other->staging_bucket == target.staging_bucket &&
+                        other->staging_prefix == target.staging_prefix;
+    if (shares && !staged.HasReceipt(other->config->name)) co_return Ok();
+  }
+  Result<void> removed =
+      co_await target.staging_store->Remove({.bucket = target.staging_bucket,
+                                             .key = staged.archive->key,
+                                             .version_id = staged.archive->version_id});
+  if (!removed) co_return removed.error().In("remove applied archive");
+  co_return Ok();
+}
+
+}  // namespace longhaul

@@ -1,0 +1,47 @@
+// UploadLedger: every multipart upload that a process has open, so that none is left when it dies.
+//
+// Some stores do not list uploads, so a row in State comes first: before the upload is created,
+// then with its id before the first part. A process shows that it lives by a row that it renews
+// (Heartbeat); Sweep aborts the uploads of those that do not.
+
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/runtime.h"
+#include "state/state.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+class UploadLedger {
+ public:
+  UploadLedger(Runtime& runtime, State& state, std::string owner,
+               std::map<std::string, Store*> stores, std::chrono::milliseconds process_lease);
+
+  // Creates an upload that the ledger knows. `store` is one of `stores`.
+  Async<MultipartUpload> Create(Store& store, PutRequest request);
+  // Forgets an upload that has been completed or aborted; a row that stays is swept later.
+  asio::awaitable<void> Forget(const MultipartUpload& upload);
+  // Aborts and forgets.
+  asio::awaitable<void> Abort(Store& store, const MultipartUpload& upload);
+
+  // Says that this process lives; call it at least every third of `process_lease`.
+  Async<void> Heartbeat();
+  // Aborts what dead processes left; the count.
+  Async<int> Sweep();
+
+ private:
+  std::string RowKey(const std::string& bucket, const std::string& key) const;
+
+  Runtime& runtime_;
+  State& state_;
+  std::string owner_;
+  std::map<std::string, Store*> stores_;
+  std::chrono::milliseconds process_lease_;
+  uint64_t next_ = 0;
+  std::map<std::string, std::string> rows_;  // Upload id to row key, of uploads of this process.
+};
+
+}  // namespace longhaul

@@ -1,0 +1,315 @@
+"""cli_cases.py SERVER: what a person types, on a real server. The name of a case is its command.
+
+Without it: the commands of the guide would be tried for the first time by their readers.
+"""
+
+import json
+import sys
+import traceback
+
+from harness import (PLAIN_ODD_KEYS, UNHOLDABLE, HOSTILE_KEYS, Thing, World, check,
+                     differences, facts, fail, free_port, keys_of, put_all, step, store_of, things)
+
+CASES = []
+
+
+def case(command: str):
+    def register(function):
+        CASES.append((command, function))
+        return function
+
+    return register
+
+
+class Context:
+    """A server with a bucket `b` for each case, and the binary with a configuration for it."""
+
+    def __init__(self, world: World, server, bucket: str):
+        self.world, self.server, self.s3, self.bucket = world, server, server.s3, bucket
+        self.config = world.work / "cli.yaml"
+        self.folder = world.work / bucket
+        self.folder.mkdir()
+        self.s3.create_bucket(Bucket=bucket)
+
+    def url(self, key: str = "") -> str:
+        return f"it:{self.bucket}/{key}"
+
+    def run(self, *args, code: int = 0, words=(), **options):
+        return self.world.run(args[0], "--config", self.config, *args[1:], timeout=120,
+                              **options).expect(code, *words)
+
+    def put(self, *names: str) -> None:
+        put_all(self.s3, self.bucket, [Thing(name, f"body of {name}".encode()) for name in names])
+
+    def keys(self) -> list[str]:
+        return sorted(keys_of(self.s3, self.bucket))
+
+
+@case("longhaul cp FILE STORE:BUCKET/KEY")
+def _(c: Context):
+    (c.folder / "a.txt").write_text("hello")
+    c.run("cp", str(c.folder / "a.txt"), c.url("in/a.txt"))
+    check(facts(c.s3, c.bucket, "in/a.txt")["size"] == 5, "not there")
+    c.run("cp", str(c.folder / "a.txt"), c.url("folder/"))
+    check("folder/a.txt" in c.keys(), f"keys: {c.keys()}")
+
+
+@case("longhaul cp STORE:BUCKET/KEY FILE")
+def _(c: Context):
+    c.put("in/a.txt")
+    c.run("cp", c.url("in/a.txt"), str(c.folder / "out.txt"))
+    check((c.folder / "out.txt").read_text() == "body of in/a.txt", "wrong bytes")
+    c.run("cp", c.url("no-such-key"), str(c.folder / "none"), code=3, words=["no-such-key"])
+    check(not (c.folder / "none").exists(), "a file was left where nothing was copied")
+
+
+@case("longhaul cp --recursive STORE:BUCKET STORE:BUCKET")
+def _(c: Context):
+    put_all(c.s3, c.bucket, [Thing("from/" + thing.key, thing.body, thing.options)
+                             for thing in things(60)])
+    put_all(c.s3, c.bucket, [Thing("from/" + key, key.encode()) for key in PLAIN_ODD_KEYS])
+    c.run("cp", "--recursive", c.url("from/"), c.url("to/"))
+    found = differences(c.s3, c.bucket, c.s3, c.bucket, "from/", "to/")
+    check(not found, "\n".join(found[:20]))
+    c.run("check", c.url("from/"), c.url("to/"))
+
+
+@case("longhaul cp --recursive STORE:BUCKET FOLDER and back")
+def _(c: Context):
+    put_all(c.s3, c.bucket, [Thing("from/" + thing.key, thing.body, thing.options)
+                             for thing in things(40)])
+    folder = str(c.folder / "copy")
+    c.run("cp", "--recursive", c.url("from/"), folder + "/")
+    c.run("check", c.url("from/"), folder + "/")
+    c.run("cp", "--recursive", folder + "/", c.url("back/"))
+    found = differences(c.s3, c.bucket, c.s3, c.bucket, "from/", "back/")
+    check(not found, "\n".join(found[:20]))
+
+
+@case("longhaul cp (50 MiB, in parts)")
+def _(c: Context):
+    body = bytes(range(256)) * (50 << 12)
+    (c.folder / "big").write_bytes(body)
+    c.run("cp", str(c.folder / "big"), c.url("big"))
+    c.run("cp", c.url("big"), c.url("big-2"))
+    c.run("cp", c.url("big-2"), str(c.folder / "big-2"))
+    check((c.folder / "big-2").read_bytes() == body, "wrong bytes")
+    check(not c.s3.list_multipart_uploads(Bucket=c.bucket).get("Uploads"), "an upload is left")
+
+
+@case("longhaul ls STORE:BUCKET/PREFIX")
+def _(c: Context):
+    c.put("a/1", "a/2", "b", "c/ü x")
+    ran = c.run("ls", c.url("a/"), words=["1", "2"])
+    check("b\n" not in ran.stdout, "lists what is not below the prefix")
+    lines = c.run("ls", "--json", "--recursive", c.url()).lines()
+    keys = [line["key"] for line in lines if "key" in line]
+    check(keys == ["a/1", "a/2", "b", "c/ü x"], f"keys: {keys}")
+    c.run("ls", "it:no-such-bucket-x/", code=3, words=["no-such-bucket-x"])
+
+
+@case("longhaul stat STORE:BUCKET/KEY")
+def _(c: Context):
+    c.s3.put_object(Bucket=c.bucket, Key="k", Body=b"12345", ContentType="text/css",
+                    Metadata={"owner": "me"})
+    c.run("stat", c.url("k"), words=["5", "text/css", "owner", "me"])
+    c.run("stat", c.url("none"), code=3, words=["none"])
+
+
+@case("longhaul cat STORE:BUCKET/KEY")
+def _(c: Context):
+    c.put("k")
+    check(c.run("cat", c.url("k")).stdout == "body of k", "wrong bytes")
+    c.run("cat", c.url("none"), code=3)
+
+
+@case("longhaul rm STORE:BUCKET/KEY")
+def _(c: Context):
+    c.put("a/1", "a/2", "b")
+    c.run("rm", c.url("a/1"))
+    check(c.keys() == ["a/2", "b"], f"keys: {c.keys()}")
+    c.run("rm", "--recursive", c.url("a/"))
+    check(c.keys() == ["b"], f"keys: {c.keys()}")
+
+
+@case("longhaul check SRC DST")
+def _(c: Context):
+    for key in ("same", "size", "bytes", "metadata", "tags", "left"):
+        c.s3.put_object(Bucket=c.bucket, Key=f"l/{key}", Body=b"12345")
+        if key != "left":
+            c.s3.put_object(Bucket=c.bucket, Key=f"r/{key}", Body=b"12345")
+    c.s3.put_object(Bucket=c.bucket, Key="r/right", Body=b"12345")
+    c.s3.put_object(Bucket=c.bucket, Key="r/size", Body=b"123456")
+    c.s3.put_object(Bucket=c.bucket, Key="r/bytes", Body=b"54321")
+    c.s3.put_object(Bucket=c.bucket, Key="r/metadata", Body=b"12345", Metadata={"a": "b"})
+    c.s3.put_object(Bucket=c.bucket, Key="r/tags", Body=b"12345", Tagging="a=b")
+    ran = c.run("check", c.url("l/"), c.url("r/"), code=11,
+                words=["size", "bytes", "metadata", "tags", "left", "right"])
+    check("same" not in ran.stdout, "names an object that is equal")
+    c.run("rm", "--recursive", c.url("r/"))
+    c.run("cp", "--recursive", c.url("l/"), c.url("r/"))
+    c.run("check", c.url("l/"), c.url("r/"))
+
+
+@case("longhaul ls s3://BUCKET --endpoint-url URL")
+def _(c: Context):
+    c.put("k")
+    c.world.run("ls", f"s3://{c.bucket}/", "--endpoint-url", c.server.endpoint).expect(0, "k")
+    c.world.run("cat", f"s3://{c.bucket}/k", "--endpoint-url", c.server.endpoint,
+                env={"AWS_SECRET_ACCESS_KEY": "wrong"}).expect(4)
+    c.world.run("ls", f"s3://{c.bucket}/", "--endpoint-url", f"http://127.0.0.1:{free_port()}",
+                "--timeout", "3s").expect(5)
+
+
+@case("longhaul cp FILE STORE:BUCKET/KEY (keys of every shape)")
+def _(c: Context):
+    (c.folder / "x").write_text("x")
+    for key in HOSTILE_KEYS:
+        if key in UNHOLDABLE[c.server.kind]:
+            continue  # `replicate` shows what becomes of these: see replicate.py.
+        c.run("cp", str(c.folder / "x"), c.url(key))
+        if not key.endswith("/"):
+            check(key in c.keys(), f"{key!r} is not there: {c.keys()}")
+
+
+# The gateway alone: other people's clients must work unchanged.
+
+
+def aws(c: Context, *args, code: int = 0):
+    """Runs the AWS CLI as it comes from PyPI."""
+    from harness import Process
+    process = Process(["-m", "awscli", *args, "--endpoint-url", c.server.endpoint], c.folder,
+                      binary=sys.executable)
+    return process.wait(60).expect(code)
+
+
+def aws_cli(c: Context):
+    (c.folder / "tree/sub").mkdir(parents=True)
+    (c.folder / "tree/a.txt").write_text("hello")
+    (c.folder / "tree/sub/ü b+c.bin").write_bytes(b"0" * (20 << 20))
+    aws(c, "s3", "cp", "--recursive", "tree", f"s3://{c.bucket}/tree")
+    check(c.keys() == ["tree/a.txt", "tree/sub/ü b+c.bin"], f"keys: {c.keys()}")
+    listed = aws(c, "s3", "ls", "--recursive", f"s3://{c.bucket}/").stdout
+    check("20971520 tree/sub/ü b+c.bin" in listed, listed)
+    aws(c, "s3", "sync", f"s3://{c.bucket}/tree", "back")
+    check((c.folder / "back/sub/ü b+c.bin").read_bytes() == b"0" * (20 << 20), "wrong bytes")
+    again = aws(c, "s3", "sync", f"s3://{c.bucket}/tree", "back").stdout
+    check("download" not in again, f"sync copies twice: {again}")
+    aws(c, "s3", "mv", f"s3://{c.bucket}/tree/a.txt", f"s3://{c.bucket}/moved.txt")
+    head = json.loads(aws(c, "s3api", "head-object", "--bucket", c.bucket, "--key",
+                          "moved.txt").stdout)
+    check(head["ContentLength"] == 5, f"{head}")
+    aws(c, "s3", "rm", "--recursive", f"s3://{c.bucket}/")
+    check(c.keys() == [], f"keys: {c.keys()}")
+
+
+def boto(c: Context):
+    import urllib.request
+    import boto3
+    from harness import client
+    s3, bucket = c.s3, c.bucket
+    # Defaults of boto3: trailing checksums, CRC32 on every PUT.
+    plain = boto3.client("s3", endpoint_url=c.server.endpoint, region_name="us-east-1",
+                         aws_access_key_id="longhaul-test",
+                         aws_secret_access_key="longhaul-test-secret")
+    plain.put_object(Bucket=bucket, Key="defaults", Body=b"12345")
+    check(plain.get_object(Bucket=bucket, Key="defaults")["Body"].read() == b"12345", "defaults")
+    plain.put_object(Bucket=bucket, Key="sha256", Body=b"1", ChecksumAlgorithm="SHA256")
+    head = plain.head_object(Bucket=bucket, Key="sha256", ChecksumMode="ENABLED")
+    check(head.get("ChecksumSHA256"), f"{head}")
+    # Conditions.
+    s3.put_object(Bucket=bucket, Key="once", Body=b"1", IfNoneMatch="*")
+    refused(412, lambda: s3.put_object(Bucket=bucket, Key="once", Body=b"2", IfNoneMatch="*"))
+    etag = s3.head_object(Bucket=bucket, Key="once")["ETag"]
+    s3.put_object(Bucket=bucket, Key="once", Body=b"3", IfMatch=etag)
+    refused(412, lambda: s3.put_object(Bucket=bucket, Key="once", Body=b"4", IfMatch=etag))
+    refused(412, lambda: s3.get_object(Bucket=bucket, Key="once", IfMatch=etag))
+    # Ranges.
+    s3.put_object(Bucket=bucket, Key="range", Body=bytes(range(100)))
+    for text, body in (("bytes=10-19", bytes(range(10, 20))), ("bytes=-5", bytes(range(95, 100))),
+                       ("bytes=90-", bytes(range(90, 100)))):
+        answer = s3.get_object(Bucket=bucket, Key="range", Range=text)
+        check(answer["Body"].read() == body, f"range {text}")
+        check(answer["ResponseMetadata"]["HTTPStatusCode"] == 206, f"range {text}: not 206")
+    refused(416, lambda: s3.get_object(Bucket=bucket, Key="range", Range="bytes=200-"))
+    # Multipart, with a copied part; an abort leaves nothing.
+    part = b"p" * (5 << 20)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", Metadata={"a": "b"})["UploadId"]
+    parts = []
+    for number in (1, 2):
+        etag = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=number,
+                              Body=part)["ETag"]
+        parts.append({"PartNumber": number, "ETag": etag})
+    listed = s3.list_parts(Bucket=bucket, Key="parts", UploadId=upload)["Parts"]
+    check([entry["Size"] for entry in listed] == [5 << 20] * 2, f"{listed}")
+    s3.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload,
+                                 MultipartUpload={"Parts": parts})
+    head = s3.head_object(Bucket=bucket, Key="parts")
+    check(head["ETag"].endswith('-2"') and head["Metadata"] == {"a": "b"}, f"{head}")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="aborted")["UploadId"]
+    s3.abort_multipart_upload(Bucket=bucket, Key="aborted", UploadId=upload)
+    refused(404, lambda: s3.list_parts(Bucket=bucket, Key="aborted", UploadId=upload))
+    # Copy, batch delete, listings in pages of both versions.
+    s3.copy_object(Bucket=bucket, Key="copied", CopySource={"Bucket": bucket, "Key": "parts"})
+    check(s3.head_object(Bucket=bucket, Key="copied")["Metadata"] == {"a": "b"}, "copy")
+    put_all(s3, bucket, [Thing(f"many/{i:04}", b"x") for i in range(1200)])
+    check(len(keys_of(s3, bucket, "many/")) == 1200, "listing V2")
+    pages = s3.get_paginator("list_objects").paginate(Bucket=bucket, Prefix="many/",
+                                                      PaginationConfig={"PageSize": 500})
+    check(sum(len(page["Contents"]) for page in pages) == 1200, "listing V1")
+    shown = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
+    check([entry["Prefix"] for entry in shown["CommonPrefixes"]] == ["many/"], "delimiter")
+    deleted = s3.delete_objects(Bucket=bucket, Delete={
+        "Objects": [{"Key": f"many/{i:04}"} for i in range(1000)]})
+    check(len(deleted["Deleted"]) == 1000, "batch delete")
+    # Presigned, and what must be refused.
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "once"})
+    with urllib.request.urlopen(url) as answer:
+        check(answer.read() == b"3", "presigned")
+    stranger = client(c.server.endpoint, secret_access_key="wrong")
+    refused(403, lambda: stranger.get_object(Bucket=bucket, Key="once"))
+    refused(403, lambda: client(c.server.endpoint, "nobody").list_buckets())
+    refused(404, lambda: s3.get_object(Bucket=bucket, Key="none"))
+    refused(404, lambda: s3.list_objects_v2(Bucket="no-such-bucket"))
+    refused(501, lambda: s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": [
+            {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""},
+             "Expiration": {"Days": 1}}]}))
+    put_all(s3, bucket, [Thing(key, key.encode()) for key in HOSTILE_KEYS])
+    missing = set(HOSTILE_KEYS) - set(c.keys())
+    check(not missing, f"keys that the gateway does not hold: {missing}")
+
+
+def refused(status: int, call) -> None:
+    from botocore.exceptions import ClientError
+    try:
+        call()
+    except ClientError as error:
+        got = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        check(got == status, f"status {got}, not {status}: {error}")
+        return
+    fail(f"not refused with {status}")
+
+
+def main(kind: str) -> None:
+    cases = list(CASES)
+    if kind == "gateway":
+        cases += [("aws s3 …, aws s3api …", aws_cli), ("boto3 …", boto)]
+    failed = []
+    with World("cli") as world:
+        server = world.serve(kind)
+        world.config({"it": store_of(server.endpoint)}, [], "cli.yaml")
+        for number, (command, run) in enumerate(cases):
+            try:
+                run(Context(world, server, f"case-{number:02}"))
+                step(f"ok      {command}")
+            except SystemExit:  # check() has said why.
+                failed.append(command)
+            except Exception:
+                traceback.print_exc()
+                failed.append(command)
+    check(not failed, f"{len(failed)} of {len(cases)} cases: {failed}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

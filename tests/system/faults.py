@@ -1,0 +1,276 @@
+"""faults.py CASE: one thing goes wrong. Each case: a clear message and the right exit code under
+--once, and in continuous mode recovery without a restart.
+
+Without it: a person would learn of a broken store by missing objects, or by a process that is gone.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from fault_proxy import FaultProxy
+from harness import (SECRET_ACCESS_KEY, World, check, check_equal, check_no_uploads,
+                     check_staging_empty, differences, free_port, http, keys_of, make_buckets,
+                     put_all, rule, step, store_of, things, wait_until)
+
+
+def two_servers(world: World, count: int = 300):
+    source = world.serve("versitygw", "source")
+    target = world.serve("minio", "target")
+    make_buckets(source, target)
+    put_all(source.s3, "data", things(count))
+    return source, target
+
+
+def once(world: World, config, *more, timeout: float = 300):
+    return world.run("replicate", "--config", config, "--once", *more, timeout=timeout)
+
+
+# --once: exit codes and messages.
+
+
+def wrong_credentials(world: World) -> None:
+    source, target = two_servers(world, 10)
+    wrong = store_of(source.endpoint, secret_access_key="not-the-secret")
+    config = world.config({"source": wrong, "target": target}, [rule()], "source.yaml")
+    once(world, config, "--timeout", "10s").expect(4, "source", "SignatureDoesNotMatch")
+    wrong = store_of(target.endpoint, secret_access_key="not-the-secret")
+    config = world.config({"source": source, "target": wrong}, [rule()], "target.yaml")
+    ran = once(world, config, "--timeout", "10s").expect(4, "target")
+    for secret in (SECRET_ACCESS_KEY, "not-the-secret"):
+        check(secret not in ran.stdout + ran.stderr, "a secret was printed")
+
+
+def missing_buckets(world: World) -> None:
+    source, target = two_servers(world, 10)
+    stores = {"source": source, "target": target}
+    for name, wrong in (("no-such-source", rule("source:no-such-source/")),
+                        ("no-such-target", rule(to="target:no-such-target/")),
+                        ("no-such-staging", rule(staging="target:no-such-staging/"))):
+        config = world.config(stores, [wrong], f"{name}.yaml",
+                              state=f"sqlite:{name}.db", queue=f"sqlite:{name}.db")
+        step(name)
+        once(world, config, "--timeout", "10s").expect(3, name)
+
+
+def unreachable(world: World) -> None:
+    source, target = two_servers(world, 10)
+    nobody = store_of(f"http://127.0.0.1:{free_port()}")
+    for number, stores in enumerate(({"source": nobody, "target": target},
+                                     {"source": source, "target": nobody})):
+        config = world.config(stores, [rule()], f"{number}.yaml", state=f"sqlite:{number}.db",
+                              queue=f"sqlite:{number}.db")
+        ran = once(world, config, "--timeout", "3s").expect(5, nobody["endpoint"])
+        step(f"exit 5 after {ran.seconds:.1f} s")
+        check(ran.seconds < 20, f"--timeout 3s took {ran.seconds:.0f} s")
+
+
+def bad_configuration(world: World) -> None:
+    path = world.work / "bad.yaml"
+    for text, line, word in (
+            ("version: 1\nsite: a\nstroes: {}\n", 3, "stores"),
+            ("version: 1\nsite: a\nsite: b\n", 3, "site"),
+            ("version: 1\nsite: a\nstores:\n  a: { type: s3, secret_access_key: \"${NOT_SET}\" }\n",
+             4, "NOT_SET"),
+            ("version: 1\nsite: [unclosed\n", 3, "")):
+        path.write_text(text)
+        world.run("replicate", "--config", path, "--once", timeout=20).expect(
+            2, f"bad.yaml:{line}", word)
+    world.run("replicate", "--config", world.work / "none.yaml", "--once", timeout=20).expect(
+        2, "none.yaml")
+    world.run("replicate", "--no-such-flag", timeout=20).expect(2, "--no-such-flag")
+
+
+def broken_source(world: World, mode: str = "mixed") -> None:
+    """A source that answers 503, slowly, or cuts bodies: everything arrives all the same."""
+    source, target = two_servers(world, 200)
+    proxy = FaultProxy(source.endpoint, mode)
+    config = world.config({"source": store_of(proxy.endpoint), "target": target}, [rule()])
+    ran = once(world, config).expect(0)
+    step(f"{proxy.faults} faults, {ran.seconds:.1f} s")
+    check(proxy.faults > 20, f"only {proxy.faults} faults: nothing was tried")
+    check_equal(source, target)
+    check_staging_empty(target)
+
+
+def broken_target(world: World) -> None:
+    source, target = two_servers(world, 200)
+    source.s3.put_object(Bucket="data", Key="large", Body=random.Random(3).randbytes(24 << 20))
+    proxy = FaultProxy(target.endpoint, "mixed")
+    config = world.config({"source": source, "target": store_of(proxy.endpoint)}, [rule()])
+    ran = once(world, config).expect(0)
+    step(f"{proxy.faults} faults, {ran.seconds:.1f} s")
+    check(proxy.faults > 20, f"only {proxy.faults} faults: nothing was tried")
+    check_equal(source, target)
+    check_staging_empty(target)
+    check_no_uploads(target, "copy", "staging")
+
+
+def damaged_archive(world: World) -> None:
+    source, target = two_servers(world, 300)
+    config = world.config({"source": source, "target": target}, [rule()])
+    step("--roles source: durable in staging, nothing applied")
+    world.run("replicate", "--config", config, "--once", "--roles", "source").expect(0)
+    check(not keys_of(target.s3, "copy"), "the source role wrote to the target bucket")
+    archives = [key for key in keys_of(target.s3, "staging") if key.endswith(".tar.zst")]
+    check(archives, "nothing in staging")
+    for key in archives:
+        data = bytearray(target.s3.get_object(Bucket="staging", Key=key)["Body"].read())
+        data[len(data) // 3] ^= 0x20
+        target.s3.put_object(Bucket="staging", Key=key, Body=bytes(data))
+    step("--roles target: exit 1, nothing of it applied")
+    world.run("replicate", "--config", config, "--once", "--roles", "target").expect(
+        1, archives[0].split("/")[-1].split(".")[0])
+    check(not keys_of(target.s3, "copy"), "part of a damaged archive was applied")
+    step("both roles: the source reads the keys anew")
+    wait_until(lambda: once(world, config).code == 0, 60, "replicate --once exits with 0")
+    check_equal(source, target)
+    check_staging_empty(target)
+
+
+# Continuous mode: recovery without a restart.
+
+
+class Continuous:
+    """A `replicate` that runs until the end of the case."""
+
+    def __init__(self, world: World, source, target, stores, rules=None, **fields):
+        self.world, self.source, self.target = world, source, target
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        config = world.config(
+            stores, rules or [rule(intake={"listing": "2s"}, batch={"linger": "500ms"})],
+            listen=f"127.0.0.1:{port}", **fields)
+        self.process = world.start("replicate", "--config", config)
+
+    def running(self) -> bool:
+        if not self.process.running():
+            self.process.wait(5).expect(0, "it must not end by itself")
+        return True
+
+    def ready_is(self, status: int, *words: str) -> None:
+        def as_wanted() -> bool:
+            self.running()
+            code, body = http(self.url + "/readyz")
+            return code == status and all(word in body for word in words)
+
+        wait_until(as_wanted, 60, f"/readyz says {status} {words}: {http(self.url + '/readyz')}")
+
+    def becomes_equal(self, seconds: float = 90) -> None:
+        wait_until(lambda: self.running() and not differences(
+            self.source.s3, "data", self.target.s3, "copy"), seconds, "equal", every=1)
+
+    def end(self) -> None:
+        self.process.kill(signal.SIGTERM)
+        finished = self.process.wait(40)
+        check(finished.code in (0, 143), f"exit {finished.code}: {finished.stderr[-2000:]}")
+
+
+def outage(world: World, which: str, mode: str) -> None:
+    """One store is away for a while; objects written meanwhile arrive when it is back."""
+    source, target = two_servers(world, 50)
+    staging = world.serve("versitygw", "staging-server")
+    staging.s3.create_bucket(Bucket="staging")
+    servers = {"source": source, "target": target, "staging": staging}
+    proxy = FaultProxy(servers[which].endpoint)
+    stores = {name: store_of(proxy.endpoint if name == which else server.endpoint)
+              for name, server in servers.items()}
+    running = Continuous(world, source, target, stores, [
+        rule(staging="staging:staging/", intake={"listing": "2s"}, batch={"linger": "500ms"})])
+    running.ready_is(200)
+    running.becomes_equal()
+    step(f"{which}: {mode}")
+    proxy.mode = mode
+    put_all(source.s3, "data", things(50, seed=2, prefix="late/"))
+    running.ready_is(503, which)
+    time.sleep(5)
+    check(running.running() and proxy.faults > 0, "nothing asked for the store")
+    step("it is back")
+    proxy.mode = "pass"
+    running.becomes_equal()
+    running.ready_is(200)
+    wait_until(lambda: not keys_of(staging.s3, "staging"), 60, "staging is empty", every=1)
+    running.end()
+
+
+def missing_at_start(world: World) -> None:
+    """A store that is not there when continuous mode starts, nor its bucket."""
+    source = world.serve("versitygw", "source")
+    target = world.serve("minio", "target")
+    running = Continuous(world, source, target, {"source": source, "target": target})
+    running.ready_is(503)
+    time.sleep(2)
+    make_buckets(source, target)
+    put_all(source.s3, "data", things(20))
+    running.becomes_equal()
+    running.ready_is(200)
+    running.end()
+
+
+def full_disk(world: World) -> None:
+    """The disk of the SQLite database is full: said clearly; when there is room, it goes on."""
+    source, target = two_servers(world, 50)
+    disk = world.folder / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk],
+                             capture_output=True, text=True)
+    check(mounted.returncode == 0, f"this test mounts a small tmpfs as root: {mounted.stderr}")
+    world.callback(subprocess.run, ["umount", "-l", disk])
+    ballast = disk / "ballast"
+
+    def fill() -> None:
+        with open(ballast, "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"0" * 4096)
+            except OSError:
+                pass
+
+    database = f"sqlite:{disk}/longhaul.db"
+    stores = {"source": source, "target": target}
+    fill()
+    config = world.config(stores, [rule()], "once.yaml", queue=database, state=database)
+    ran = once(world, config, "--timeout", "5s")
+    check(ran.code in (1, 5), f"--once on a full disk exits with {ran.code}:\n{ran.stderr[-2000:]}")
+    check("full" in ran.stderr + ran.stdout, f"does not say that it is full:\n{ran.stderr[-2000:]}")
+    os.unlink(ballast)
+
+    step("continuous")
+    running = Continuous(world, source, target, stores, queue=database, state=database)
+    running.becomes_equal()
+    fill()
+    put_all(source.s3, "data", things(300, seed=2, prefix="late/"))
+    wait_until(lambda: running.running() and "full" in running.process.output(), 60,
+               "the log says that the disk is full")
+    time.sleep(3)
+    running.running()
+    os.unlink(ballast)
+    step("there is room again")
+    running.becomes_equal()
+    running.ready_is(200)
+    running.end()
+
+
+CASES = {
+    "wrong_credentials": wrong_credentials,
+    "missing_buckets": missing_buckets,
+    "unreachable": unreachable,
+    "bad_configuration": bad_configuration,
+    "broken_source": broken_source,
+    "broken_target": broken_target,
+    "damaged_archive": damaged_archive,
+    "target_down": lambda world: outage(world, "target", "down"),
+    "target_denied": lambda world: outage(world, "target", "403"),
+    "staging_down": lambda world: outage(world, "staging", "503"),
+    "source_down": lambda world: outage(world, "source", "503"),
+    "missing_at_start": missing_at_start,
+    "full_disk": full_disk,
+}
+
+if __name__ == "__main__":
+    with World("faults") as the_world:
+        CASES[sys.argv[1]](the_world)
+        step("ok")

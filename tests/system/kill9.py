@@ -1,0 +1,143 @@
+"""kill9.py [COUNT]: source, target or both are killed again and again while the bucket changes.
+
+Without it: an acknowledgement before its work was durable, or a half-applied archive, would lose an
+object, or bring an old one back, only on the day a machine dies.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+from harness import (World, check, check_equal, check_no_uploads, check_staging_empty,
+                     differences, free_port, keys_of, make_buckets, rule, step, wait_until)
+
+KEYS = 400
+SIZES = (0, 300, 4_000, 60_000, 12_000_000)  # The last one travels alone, in parts.
+WEIGHTS = (2, 40, 40, 17, 1)
+
+
+class Writer(threading.Thread):
+    """Writes, overwrites and deletes; each body says how many writes its key has had."""
+
+    def __init__(self, server, number: int, seed: int, stop: threading.Event):
+        super().__init__(daemon=True)
+        self.s3, self.number, self.random, self.stop = server.s3, number, random.Random(seed), stop
+        self.counts: dict[str, int] = {}
+        self.operations = 0
+
+    def run(self):
+        while not self.stop.is_set():
+            key = f"{self.number}/{self.random.randrange(KEYS):04}"
+            if self.random.random() < 0.2:
+                self.s3.delete_object(Bucket="data", Key=key)
+            else:
+                self.counts[key] = self.counts.get(key, 0) + 1
+                head = f"{self.counts[key]:010} {key}\n".encode()
+                size = self.random.choices(SIZES, WEIGHTS)[0]
+                self.s3.put_object(
+                    Bucket="data", Key=key, Body=head + head * (size // len(head)),
+                    Metadata={"count": str(self.counts[key])})
+            self.operations += 1
+            time.sleep(self.random.expovariate(1 / 0.02))
+
+
+class Watcher(threading.Thread):
+    """Reads the target all the time: no key may ever go back to an older state."""
+
+    def __init__(self, server, stop: threading.Event):
+        super().__init__(daemon=True)
+        self.s3, self.stop = server.s3, stop
+        self.seen: dict[str, int] = {}
+        self.reads = 0
+        self.stale: list[str] = []
+
+    def run(self):
+        random_ = random.Random(5)
+        while not self.stop.is_set():
+            key = f"{random_.randrange(3)}/{random_.randrange(KEYS):04}"
+            try:
+                count = int(self.s3.head_object(Bucket="copy", Key=key)["Metadata"]["count"])
+            except self.s3.exceptions.ClientError:
+                count = None
+            if count is not None:
+                if count < self.seen.get(key, 0):
+                    self.stale.append(f"{key}: {count} after {self.seen[key]}")
+                self.seen[key] = max(count, self.seen.get(key, 0))
+                self.reads += 1
+            time.sleep(0.005)
+
+
+def main(kills: int) -> None:
+    seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
+    step(f"{kills} kills, LONGHAUL_SEED={seed}")
+    random_ = random.Random(seed)
+    with World("kill9") as world:
+        port = free_port()
+        source = world.serve("versitygw", "source", webhook=f"http://127.0.0.1:{port}/v1/events")
+        target = world.serve("minio", "target")
+        make_buckets(source, target)
+        config = world.config(
+            {"source": source, "target": target},
+            [rule(deletes=True, intake={"webhook": True, "listing": "5s"},
+                  batch={"linger": "500ms"})],
+            listen=f"127.0.0.1:{port}")
+        roles: dict[str, object] = {}
+
+        def start(role: str) -> None:
+            roles[role] = world.start("replicate", "--config", config, "--roles", role)
+
+        start("source")
+        start("target")
+        stop = threading.Event()
+        writers = [Writer(source, number, seed + number, stop) for number in range(3)]
+        watcher = Watcher(target, stop)
+        for thread in [*writers, watcher]:
+            thread.start()
+
+        for number in range(kills):
+            time.sleep(min(12, max(0.2, random_.expovariate(1 / 1.8))))
+            for role in random_.choice((["source"], ["target"], ["source", "target"])):
+                process = roles[role]
+                if not process.running():
+                    finished = process.wait(5)
+                    finished.expect(-signal.SIGKILL)  # It ended by itself: shows why.
+                process.kill()
+                process.wait(10)
+                process.out.unlink()
+                process.err.unlink()
+                start(role)
+            check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+            if number % 10 == 9:
+                step(f"{number + 1} kills, {sum(w.operations for w in writers)} writes, "
+                     f"{len(keys_of(target.s3, 'copy'))} keys at the target")
+        stop.set()
+        for thread in [*writers, watcher]:
+            thread.join(30)
+        step(f"{sum(w.operations for w in writers)} writes, {watcher.reads} looks at the target")
+        check(watcher.reads > 20 * min(kills, 10), "too little was applied to prove anything")
+
+        def settled() -> bool:
+            for role, process in roles.items():
+                check(process.running(), f"{role} ended: {process.output()[-3000:]}")
+            staged = [key for key in keys_of(target.s3, "staging") if not key.startswith("probe/")]
+            return not staged and not differences(source.s3, "data", target.s3, "copy")
+
+        wait_until(settled, 180, "both sides equal and staging empty", every=2)
+        for role, process in roles.items():
+            process.kill(signal.SIGTERM)
+            finished = process.wait(40)
+            check(finished.code in (0, 143), f"{role}: exit {finished.code}: {finished.stderr[-2000:]}")
+        world.run("replicate", "--config", config, "--once").expect(0)
+        world.run("check", "--config", config, "source:data/", "target:copy/").expect(0)
+        count = check_equal(source, target)
+        check_staging_empty(target)
+        check_no_uploads(target, "copy", "staging")
+        check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+        step(f"ok: {count} objects equal after {kills} kills")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)

@@ -1,0 +1,87 @@
+"""One 2 GiB object between two servers under --memory 256MiB: memory is what was promised.
+
+Without it: an object that is held whole, or a buffer outside the budget, would be seen by users.
+"""
+
+import hashlib
+import io
+import random
+
+from harness import World, check, check_staging_empty, keys_of, make_buckets, rule, step, text_bytes
+
+SIZE = 2 << 30
+RSS_MAX = 320 << 20
+
+
+class Pattern(io.RawIOBase):
+    """2 GiB that compress to about half, made as they are read; it can be rewound."""
+
+    def __init__(self):
+        random_ = random.Random(7)
+        self.block = text_bytes(random_, 4 << 20) + random_.randbytes(4 << 20)
+        self.at = 0
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.at = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: SIZE}[whence] + offset
+        return self.at
+
+    def tell(self):
+        return self.at
+
+    def readinto(self, buffer):
+        start = self.at % len(self.block)
+        count = min(len(buffer), len(self.block) - start, SIZE - self.at)
+        # The block's number is woven in, so that no two blocks are the same.
+        chunk = bytearray(self.block[start:start + count])
+        if start == 0 and count >= 8:
+            chunk[:8] = (self.at // len(self.block)).to_bytes(8, "big")
+        buffer[:count] = chunk
+        self.at += count
+        return count
+
+
+def main() -> None:
+    with World("large") as world:
+        source = world.serve("versitygw", "source")
+        target = world.serve("minio", "target")
+        make_buckets(source, target)
+        step("put 2 GiB")
+        source.s3.upload_fileobj(Pattern(), "data", "large.bin",
+                                 ExtraArgs={"Metadata": {"kind": "large"}})
+        config = world.config({"source": source, "target": target}, [rule()])
+        step("replicate --once --memory 256MiB")
+        ran = world.run("replicate", "--config", config, "--once", "--memory", "256MiB",
+                        timeout=900).expect(0)
+        step(f"done: {ran.seconds:.0f} s, CPU {ran.cpu_seconds:.1f} s, "
+             f"peak {ran.peak_rss_bytes / 2**20:.0f} MiB")
+        check(ran.peak_rss_bytes <= RSS_MAX,
+              f"peak RSS {ran.peak_rss_bytes / 2**20:.0f} MiB is more than {RSS_MAX >> 20} MiB")
+        check(keys_of(target.s3, "copy") == ["large.bin"], "the object is not at the target")
+        answer = target.s3.get_object(Bucket="copy", Key="large.bin")
+        check(answer["Metadata"].get("kind") == "large", "metadata is not at the target")
+        there, here, pattern = hashlib.sha256(), hashlib.sha256(), io.BufferedReader(Pattern(), 8 << 20)
+        for chunk in answer["Body"].iter_chunks(8 << 20):
+            there.update(chunk)
+            here.update(pattern.read(len(chunk)))
+        check(there.digest() == here.digest() and not pattern.read(1), "bytes differ")
+        check_staging_empty(target)
+        step("cp under the same limit")
+        copied = world.run("cp", "--config", config, "source:data/large.bin",
+                           "target:copy/by-cp.bin", "--memory", "256MiB").expect(0)
+        step(f"done: {copied.seconds:.0f} s, CPU {copied.cpu_seconds:.1f} s, "
+             f"peak {copied.peak_rss_bytes / 2**20:.0f} MiB")
+        check(copied.peak_rss_bytes <= RSS_MAX,
+              f"cp: peak RSS {copied.peak_rss_bytes / 2**20:.0f} MiB")
+        check(target.s3.head_object(Bucket="copy", Key="by-cp.bin")["ContentLength"] == SIZE,
+              "cp: wrong size at the target")
+        step("ok")
+
+
+if __name__ == "__main__":
+    main()
