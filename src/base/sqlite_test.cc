@@ -283,6 +283,7 @@ TEST_F(SqliteTest, MayBeDestroyedWithWorkPending) {
     }
   };
   for (int i = 0; i < 50; ++i) world_.Start(Pending::Run(database.get(), &started, resumed));
+  world_.io.restart();
   while (started < 50) world_.io.poll_one();
   int before = *resumed;
   database.reset();
