@@ -46,4 +46,8 @@ program() { # NAME MODULE@VERSION
 python
 program versitygw "$versitygw"
 program minio "$minio"
-if [ "${1:-}" = bench ]; then program rclone "$rclone"; fi
+if [ "${1:-}" = bench ]; then
+  program rclone "$rclone"
+  "$cache/venv/bin/python" -c "import awscrt" 2>/dev/null ||
+    "$cache/venv/bin/pip" install -q --disable-pip-version-check "botocore[crt]==${botocore#*==}"
+fi

@@ -1,0 +1,417 @@
+#!/usr/bin/env python3
+"""run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
+
+Cases: copy-small copy-large replicate-small replicate-files bundle csv listing idle (default: all).
+Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
+turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
+CPU is user + system time of the whole process tree of the client; servers are not counted. Read
+differences below 20 % as none. --record writes bench/RESULTS.md, with commit and machine.
+"""
+
+import argparse
+import datetime
+import os
+import pathlib
+import platform
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/system"))
+from fake_listing import FakeListing  # noqa: E402
+from harness import (ACCESS_KEY_ID, BINARY, REGION, SECRET_ACCESS_KEY, Finished, Process, Thing,  # noqa: E402
+                     World, check, corpus, differences, free_port, http, keys_of, put_all,
+                     real_servers, rule, step, store_of, text_bytes, wait_until)
+
+CORES = os.cpu_count()
+MIB = 1 << 20
+RCLONE = real_servers.cache_dir() / "bin/rclone"
+# All that makes it cheaper and leaves a right copy: no HEADs, no hashes, no look at times.
+RCLONE_TUNED = ["--size-only", "--s3-no-head", "--s3-no-head-object", "--s3-disable-checksum",
+                "--ignore-checksum", "--s3-use-unsigned-payload=true", "--fast-list",
+                "--buffer-size", "0", "--transfers", "16"]
+
+
+class Table:
+    """Rows of one case: what ran, its figures, and goals with what was reached."""
+
+    def __init__(self, title: str, explain: str):
+        self.title, self.explain = title, explain
+        self.runs: dict[str, list[Finished]] = {}
+        self.bytes_sent: dict[str, float] = {}
+        self.goals: list[tuple[str, float, float]] = []
+
+    def add(self, name: str, finished: Finished) -> Finished:
+        finished.expect(0)
+        self.runs.setdefault(name, []).append(finished)
+        step(f"{self.title}: {name}: CPU {finished.cpu_seconds:.1f} s, wall {finished.seconds:.1f} s,"
+             f" {finished.peak_rss_bytes >> 20} MiB")
+        return finished
+
+    def cpu(self, name: str) -> float:
+        return statistics.median(run.cpu_seconds for run in self.runs[name])
+
+    def wall(self, name: str) -> float:
+        return statistics.median(run.seconds for run in self.runs[name])
+
+    def goal(self, text: str, value: float, limit: float) -> None:
+        self.goals.append((text, value, limit))
+
+    def markdown(self) -> str:
+        lines = [f"## {self.title}", "", self.explain, "",
+                 "| | CPU s | wall s | peak RSS MiB | MB sent | runs |", "|---|---|---|---|---|---|"]
+        for name, runs in self.runs.items():
+            sent = f"{self.bytes_sent[name] / 1e6:.2f}" if name in self.bytes_sent else ""
+            lines.append(f"| {name} | {self.cpu(name):.2f} | {self.wall(name):.1f} | "
+                         f"{max(run.peak_rss_bytes for run in runs) / MIB:.0f} | {sent} | "
+                         f"{len(runs)} |")
+        if self.goals:
+            lines += ["", "| goal | reached | limit | |", "|---|---|---|---|"]
+            lines += [f"| {text} | {value:.3g} | {limit:.3g} | "
+                      f"{'met' if value <= limit else 'missed'} |"
+                      for text, value, limit in self.goals]
+        return "\n".join(lines) + "\n"
+
+
+def run_command(world: World, command: list, env=None) -> Finished:
+    """Any program, measured like longhaul."""
+    return Process(command[1:], world.work, env, binary=str(command[0])).wait(3600)
+
+
+def shell(world: World, text: str) -> Finished:
+    return run_command(world, ["/bin/bash", "-c", "set -o pipefail; " + text])
+
+
+def rclone(world: World, source, target, from_: str, to: str, flags) -> Finished:
+    env = {"RCLONE_CONFIG": str(world.work / "rclone.conf")}
+    for name, server in (("A", source), ("B", target)):
+        env |= {f"RCLONE_CONFIG_{name}_TYPE": "s3", f"RCLONE_CONFIG_{name}_PROVIDER": "Other",
+                f"RCLONE_CONFIG_{name}_ENDPOINT": server.endpoint,
+                f"RCLONE_CONFIG_{name}_REGION": REGION,
+                f"RCLONE_CONFIG_{name}_ACCESS_KEY_ID": ACCESS_KEY_ID,
+                f"RCLONE_CONFIG_{name}_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
+    return run_command(world, [RCLONE, "copy", "-q", f"A:{from_}", f"B:{to}", *flags], env)
+
+
+class Buckets:
+    """Two servers; a bucket at the source, and a new empty one at the target for each run."""
+
+    def __init__(self, world: World):
+        self.world = world
+        self.source = world.serve("versitygw", "source")
+        self.target = world.serve("versitygw", "target")
+        self.source.s3.create_bucket(Bucket="data")
+        self.count = 0
+
+    def empty(self) -> str:
+        self.count += 1
+        self.target.s3.create_bucket(Bucket=f"copy-{self.count}")
+        return f"copy-{self.count}"
+
+    def drop(self, bucket: str) -> None:
+        """Makes room: what the runs wrote lies in memory."""
+        self.target.s3.delete_bucket(Bucket=bucket) if not keys_of(self.target.s3, bucket) else None
+        subprocess.run(["find", self.target.folder / bucket, "-mindepth", "1", "-delete"])
+
+    def expect_copied(self, bucket: str, count: int) -> None:
+        there = len(keys_of(self.target.s3, bucket))
+        check(there == count, f"{there} objects at the target, not {count}")
+
+    def copy(self, to: str, *flags) -> Finished:
+        config = self.world.config({"source": self.source, "target": self.target}, [], "cp.yaml")
+        return self.world.run("cp", "--config", config, "--recursive", "source:data/",
+                              f"target:{to}/", *flags, timeout=3600)
+
+    def replicate(self, to: str, roles: str = "", level: int = 6, source: str = "data/"):
+        staging = self.empty()
+        # A new database for each run; both roles of one run share it.
+        config = self.world.config(
+            {"source": self.source, "target": self.target},
+            [rule(f"source:{source}", f"target:{to}/", f"target:{staging}/", compression=level)],
+            f"{to}.yaml", queue=f"sqlite:{to}.db", state=f"sqlite:{to}.db")
+        return staging, lambda *more: self.world.run(
+            "replicate", "--config", config, "--once", *more, timeout=3600)
+
+    def staged_bytes(self, staging: str) -> int:
+        pages = self.target.s3.get_paginator("list_objects_v2").paginate(Bucket=staging)
+        return sum(entry["Size"] for page in pages for entry in page.get("Contents", [])
+                   if entry["Key"].endswith(".tar.zst"))
+
+
+def small_things(count: int = 20_000, size: int = 4096) -> list[Thing]:
+    random_ = random.Random(11)
+    return [Thing(f"{i % 100:02}/obj-{i:06}.log", text_bytes(random_, size)) for i in range(count)]
+
+
+def copy_small(runs: int) -> Table:
+    table = Table("Plain copy, 20,000 × 4 KiB",
+                  "`longhaul cp --recursive` beside `rclone copy` (tuned: see `bench/run.py`).")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        for _ in range(runs):
+            to = buckets.empty()
+            table.add("longhaul cp", buckets.copy(to))
+            buckets.expect_copied(to, 20_000)
+            to = buckets.empty()
+            table.add("rclone, tuned", rclone(world, buckets.source, buckets.target, "data", to,
+                                              RCLONE_TUNED))
+            buckets.expect_copied(to, 20_000)
+    table.goal("CPU / rclone's", table.cpu("longhaul cp") / table.cpu("rclone, tuned"), 0.25)
+    table.goal("wall / rclone's", table.wall("longhaul cp") / table.wall("rclone, tuned"), 0.7)
+    return table
+
+
+def copy_large(runs: int) -> Table:
+    table = Table("Plain copy, 4 × 1 GiB",
+                  "Single-part sources that carry a CRC64NVME; beside `rclone copy`, defaults.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        random_ = random.Random(12)
+        block = text_bytes(random_, 16 * MIB)
+        for number in range(4):
+            path = world.work / "body"
+            with open(path, "wb") as file:
+                for part in range(64):
+                    file.write(f"{number} {part}\n".encode().ljust(16) + block[16:])
+            with open(path, "rb") as file:
+                buckets.source.s3.put_object(Bucket="data", Key=f"large-{number}", Body=file,
+                                             ChecksumAlgorithm="CRC64NVME")
+            path.unlink()
+        head = buckets.source.s3.head_object(Bucket="data", Key="large-0", ChecksumMode="ENABLED")
+        check(head.get("ChecksumCRC64NVME"), f"the source has no CRC64NVME: {head}")
+        for _ in range(runs):
+            for name, copy in (("longhaul cp", buckets.copy), ("rclone", lambda to: rclone(
+                    world, buckets.source, buckets.target, "data", to, []))):
+                to = buckets.empty()
+                table.add(name, copy(to))
+                buckets.expect_copied(to, 4)
+                buckets.drop(to)
+    table.goal("CPU / rclone's", table.cpu("longhaul cp") / table.cpu("rclone"), 0.2)
+    return table
+
+
+def replicate_small(runs: int) -> Table:
+    table = Table("Replicate, 20,000 × 4 KiB",
+                  "`longhaul replicate --once`, level 6, both roles in one process, beside a plain "
+                  "copy by tuned rclone.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        for number in range(runs):
+            to = buckets.empty()
+            _, replicate = buckets.replicate(to)
+            table.add("longhaul replicate", replicate())
+            if number == 0:
+                found = differences(buckets.source.s3, "data", buckets.target.s3, to)
+                check(not found, f"not equal: {found[:5]}")
+            table.add("rclone, tuned", rclone(world, buckets.source, buckets.target, "data",
+                                              buckets.empty(), RCLONE_TUNED))
+    table.goal("CPU / rclone's",
+               table.cpu("longhaul replicate") / table.cpu("rclone, tuned"), 0.35)
+    return table
+
+
+def write_files(folder: pathlib.Path, objects: list[Thing]) -> None:
+    for thing in objects:
+        path = folder / thing.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(thing.body)
+
+
+def replicate_files(runs: int) -> Table:
+    files = corpus("")
+    check(files, "replicate-files needs LONGHAUL_CORPUS, a folder of real files")
+    objects = [Thing(f"{copy}/{thing.key}", thing.body) for copy in range(10) for thing in files]
+    size = sum(len(thing.body) for thing in objects)
+    table = Table("Replicate, real files ten times over",
+                  f"{len(objects):,} objects, {size / 1e6:.0f} MB, level 6, both roles in one "
+                  "process, beside `tar` and `zstd` on the same bytes.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", objects)
+        write_files(world.work / "files", objects)
+        for _ in range(runs):
+            to = buckets.empty()
+            _, replicate = buckets.replicate(to)
+            table.add("longhaul replicate", replicate())
+            buckets.expect_copied(to, len(objects))
+            buckets.drop(to)
+            # One thread, as CPU is what counts.
+            table.add("zstd -6", shell(world, "tar -C files -cf files.tar . && "
+                                              "zstd -q -f -6 --single-thread files.tar"))
+            table.add("zstd -d", shell(world, "zstd -q -dc files.tar.zst >/dev/null"))
+        tar = (world.work / "files.tar.zst").stat().st_size
+        to = buckets.empty()
+        staging, replicate = buckets.replicate(to)
+        replicate("--roles", "source").expect(0)
+        table.bytes_sent = {"longhaul replicate": buckets.staged_bytes(staging), "zstd -6": tar}
+    zstd = table.cpu("zstd -6") + table.cpu("zstd -d")
+    table.goal("CPU s", table.cpu("longhaul replicate"), 1.25 * zstd + 0.35e-3 * len(objects))
+    table.goal("bytes in staging / tar | zstd -6",
+               table.bytes_sent["longhaul replicate"] / tar, 1.03)
+    return table
+
+
+def bundle(_: int) -> Table:
+    """Each folder of real files as an archive of its own, with all metadata."""
+    files = corpus("")
+    check(files, "bundle needs LONGHAUL_CORPUS, a folder of real files")
+    table = Table("One bundle of each kind of file",
+                  "Bytes in staging, metadata and index included, beside a bare `tar | zstd`.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", files)
+        write_files(world.work / "files", files)
+        for folder in sorted({thing.key.split("/")[0] for thing in files}):
+            inside = [thing for thing in files if thing.key.startswith(folder + "/")]
+            name = f"{len(inside)} files, {sum(len(t.body) for t in inside) / 1e6:.2f} MB"
+            step(f"{name}: {folder}")
+            for level in (6, 9):
+                staging, replicate = buckets.replicate(buckets.empty(), level=level,
+                                                       source=f"data/{folder}/")
+                longhaul = f"{name}, longhaul at {level}"
+                table.add(longhaul, replicate("--roles", "source"))
+                table.bytes_sent[longhaul] = buckets.staged_bytes(staging)
+                tar = f"{name}, tar and zstd -{level}"
+                table.add(tar, shell(world, f"tar -C files/{folder} -c . | "
+                                            f"zstd -q -f -{level} --single-thread -o one.zst"))
+                table.bytes_sent[tar] = (world.work / "one.zst").stat().st_size
+    return table
+
+
+def csv_bytes(random_: random.Random, size: int) -> bytes:
+    """Rows as data warehouses unload them; zstd -12 makes about a third of it."""
+    out = bytearray(b"id,time,customer,city,product,quantity,price,discount,channel\n")
+    number = random_.randrange(10**8)
+    while len(out) < size:
+        number += random_.randrange(1, 9)
+        out += (f"{number},2026-{random_.randrange(1, 13):02}-{random_.randrange(1, 29):02}T"
+                f"{random_.randrange(24):02}:{random_.randrange(60):02}:{random_.randrange(60):02}Z,"
+                f"C{random_.randrange(10**6):06},{random_.choice(CITIES)},"
+                f"P-{random_.randrange(5000):04},{random_.randrange(1, 20)},"
+                f"{random_.randrange(100, 99999) / 100:.2f},0.{random_.randrange(0, 40, 5):02},"
+                f"{random_.choice(CHANNELS)}\n").encode()
+    return bytes(out[:size])
+
+
+CITIES = ["Berlin", "Hamburg", "Madrid", "Lisbon", "Paris", "Lyon", "Vienna", "Prague", "Oslo"]
+CHANNELS = ["web", "store", "phone", "partner"]
+
+
+def csv(runs: int) -> Table:
+    random_ = random.Random(13)
+    objects = [Thing(f"one/{i:03}.csv", csv_bytes(random_, MIB)) for i in range(200)]
+    objects += [Thing(f"ten/{i:02}.csv", csv_bytes(random_, 10 * MIB)) for i in range(20)]
+    gib = sum(len(thing.body) for thing in objects) / (1 << 30)
+    table = Table("Replicate CSV at level 12",
+                  "200 × 1 MiB and 20 × 10 MiB, source and target one after the other, beside "
+                  "`zstd -12` on the same bytes.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", objects)
+        write_files(world.work / "files", objects)
+        for _ in range(runs):
+            to = buckets.empty()
+            staging, replicate = buckets.replicate(to, level=12)
+            table.add("longhaul, source", replicate("--roles", "source"))
+            table.bytes_sent["longhaul, source"] = buckets.staged_bytes(staging)
+            table.add("longhaul, target", replicate("--roles", "target"))
+            buckets.expect_copied(to, len(objects))
+            table.add("zstd -12", shell(world, "tar -C files -c . | "
+                                               "zstd -q -f -12 --single-thread -o one.zst"))
+        table.bytes_sent["zstd -12"] = (world.work / "one.zst").stat().st_size
+    source = table.cpu("longhaul, source")
+    table.goal("source: CPU s", source, 1.1 * table.cpu("zstd -12") + gib)
+    table.goal("target: CPU s per GiB", table.cpu("longhaul, target") / gib, 6)
+    table.goal("source: share of the cores left idle",
+               1 - source / table.wall("longhaul, source") / CORES, 0.1)
+    return table
+
+
+def listing(runs: int) -> Table:
+    table = Table("List 1,000,000 keys",
+                  "`longhaul ls --recursive` of a server that has its pages ready.")
+    with World("bench") as world:
+        server = FakeListing(1_000_000)
+        config = world.config({"fake": store_of(server.endpoint)}, [], "ls.yaml")
+        for _ in range(runs):
+            ran = table.add("longhaul ls", world.run("ls", "--config", config, "--recursive",
+                                                     "fake:data/", timeout=600))
+            lines = ran.stdout.count("key-")
+            check(lines == 1_000_000, f"{lines} keys")
+        server.close()
+    table.goal("CPU s", table.cpu("longhaul ls"), 2)
+    table.goal("peak RSS MiB", max(run.peak_rss_bytes for run in table.runs["longhaul ls"]) / MIB,
+               100)
+    return table
+
+
+def idle(_: int) -> Table:
+    seconds = 30
+    table = Table("Idle", f"A continuous `replicate` with one rule and nothing to do, {seconds} s.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        to, staging = buckets.empty(), buckets.empty()
+        put_all(buckets.source.s3, "data", small_things(10))
+        port = free_port()
+        config = world.config({"source": buckets.source, "target": buckets.target},
+                              [rule("source:data/", f"target:{to}/", f"target:{staging}/")],
+                              listen=f"127.0.0.1:{port}")
+        process = world.start("replicate", "--config", config)
+        wait_until(lambda: len(keys_of(buckets.target.s3, to)) == 10, 60, "10 objects arrive")
+        wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
+        time.sleep(5)
+        before = process.cpu_seconds()
+        time.sleep(seconds)
+        share = (process.cpu_seconds() - before) / seconds
+        rss = process.rss_bytes() / MIB
+        process.kill(15)
+        finished = process.wait(40)
+        finished.code = 0
+        table.add("longhaul replicate, from start to end", finished)
+    table.goal("% of a core", 100 * share, 1)
+    table.goal("RSS MiB", rss, 40)
+    return table
+
+
+CASES = {"copy-small": copy_small, "copy-large": copy_large, "replicate-small": replicate_small,
+         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "listing": listing,
+         "idle": idle}
+
+
+def machine() -> str:
+    model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return (f"{CORES} × {model[1] if model else platform.machine()}, {memory:.0f} GiB, "
+            f"Linux {platform.release()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(CASES))
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    unknown = [name for name in options.cases if name not in CASES]
+    if unknown:
+        parser.error(f"no such case: {unknown}")
+    tables = [CASES[name](options.runs) for name in options.cases or CASES]
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], text=True,
+                            capture_output=True).stdout.strip()
+    text = (f"# Results\n\nBy `./dev bench --record` at {commit}, "
+            f"{datetime.date.today()}, on {machine()}; {options.runs} runs each.\n"
+            f"CPU is user + system seconds of the client; servers share the machine.\n\n" +
+            "\n".join(table.markdown() for table in tables))
+    print(text)
+    if options.record:
+        (ROOT / "bench/RESULTS.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
