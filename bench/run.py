@@ -66,9 +66,9 @@ class Table:
                  "| | CPU s | wall s | peak RSS MiB | MB sent | runs |", "|---|---|---|---|---|---|"]
         for name, runs in self.runs.items():
             sent = f"{self.bytes_sent[name] / 1e6:.2f}" if name in self.bytes_sent else ""
+            rss = max(run.peak_rss_bytes for run in runs)
             lines.append(f"| {name} | {self.cpu(name):.2f} | {self.wall(name):.1f} | "
-                         f"{max(run.peak_rss_bytes for run in runs) / MIB:.0f} | {sent} | "
-                         f"{len(runs)} |")
+                         f"{f'{rss / MIB:.0f}' if rss else ''} | {sent} | {len(runs)} |")
         if self.goals:
             lines += ["", "| goal | reached | limit | |", "|---|---|---|---|"]
             lines += [f"| {text} | {value:.3g} | {limit:.3g} | "
@@ -83,7 +83,9 @@ def run_command(world: World, command: list, env=None) -> Finished:
 
 
 def shell(world: World, text: str) -> Finished:
-    return run_command(world, ["/bin/bash", "-c", "set -o pipefail; " + text])
+    ran = run_command(world, ["/bin/bash", "-c", "set -o pipefail; " + text])
+    ran.peak_rss_bytes = 0  # That of the shell says nothing.
+    return ran
 
 
 def rclone(world: World, source, target, from_: str, to: str, flags) -> Finished:
