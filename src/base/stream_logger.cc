@@ -6,32 +6,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/json.h"
+
 namespace longhaul {
 
 namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
-
-// The bytes of the UTF-8 sequence at text[at]; 0 when there is none (RFC 3629, 4).
-size_t Utf8Length(std::string_view text, size_t at) {
-  auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0U; };
-  auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(at);
-  const unsigned second = byte(at + 1);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(at + 1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (!follows(at + 1) || !follows(at + 2)) return 0;
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
-    return 3;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (!follows(at + 1) || !follows(at + 2) || !follows(at + 3)) return 0;
-    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
-    return 4;
-  }
-  return 0;
-}
 
 std::string Number(double value) {
   std::array<char, 64> text;
@@ -189,34 +170,6 @@ std::string_view ToString(LogLevel level) {
       return "error";
   }
   return "unknown";
-}
-
-void AppendJsonString(std::string& out, std::string_view text) {
-  out += '"';
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = Utf8Length(text, i);
-    const auto c = static_cast<uint8_t>(text[i]);
-    if (length == 0) {
-      out += "\xef\xbf\xbd";
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += text[i];
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c < 0x20) {
-      out += "\\u00";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    } else {
-      out += text.substr(i, length);
-    }
-    i += std::max<size_t>(length, 1);
-  }
-  out += '"';
 }
 
 }  // namespace longhaul

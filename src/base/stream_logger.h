@@ -50,7 +50,4 @@ LogOptions LogOptionsFor(std::FILE* out,
 Result<LogLevel> ParseLogLevel(std::string_view text);
 std::string_view ToString(LogLevel level);
 
-// Appends `text` as a JSON string with quotes. Bytes that are not UTF-8 become U+FFFD.
-void AppendJsonString(std::string& out, std::string_view text);
-
 }  // namespace longhaul
