@@ -26,7 +26,15 @@ Result<Address> ParseAddress(std::string_view text) {
 
 std::string StoreSettings::Place() const {
   if (type == StoreType::kFile) return "file " + root;
-  return endpoint.empty() ? "s3 aws" : "s3 " + endpoint;
+  const size_t host_start = endpoint.find("://");
+  if (host_start == std::string::npos) return "s3 aws";
+  std::string_view host = std::string_view(endpoint).substr(host_start + 3);
+  if (host.ends_with(".amazonaws.com")) return "s3 aws";
+  if (host == "localhost" || host.starts_with("localhost:")) {
+    return "s3 127.0.0.1" + std::string(host.substr(9));
+  }
+  // Without the scheme: one server may answer to both.
+  return "s3 " + std::string(host);
 }
 
 bool Filter::MatchesSize(uint64_t size_bytes) const {

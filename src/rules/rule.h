@@ -55,7 +55,7 @@ struct StoreSettings {
   // type file.
   std::string root;  // Absolute.
 
-  // Equal for two stores that are the same place under two names: "s3 http://host:9001" or
+  // Equal for two stores that are the same place under two names: "s3 host:9001" or
   // "file /srv/buckets"; of AWS: "s3 aws" (bucket names are unique there).
   [[nodiscard]] std::string Place() const;
 };

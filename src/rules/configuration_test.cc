@@ -1,0 +1,366 @@
+#include "rules/configuration.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace longhaul {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+std::optional<std::string> TestEnvironment(std::string_view name) {
+  if (name == "EAST_KEY_ID") return "AKIDEAST";
+  if (name == "EAST_SECRET") return "hunter2";
+  if (name == "LONGHAUL_TOKEN") return "t0ken";
+  return std::nullopt;
+}
+
+Result<Configuration> Parse(std::string_view text) {
+  return ParseConfiguration(text, "lh.yaml", "/etc/longhaul", TestEnvironment);
+}
+
+std::string ErrorOf(std::string_view text) {
+  Result<Configuration> configuration = Parse(text);
+  return configuration ? "(no error)" : configuration.error().message;
+}
+
+constexpr std::string_view kStores =
+    "version: 1\n"
+    "site: here\n"
+    "stores:\n"
+    "  east: { type: s3, endpoint: 'http://127.0.0.1:9001' }\n"
+    "  west: { type: s3, endpoint: 'http://127.0.0.1:9002' }\n"
+    "  aws: { type: s3 }\n"
+    "  disk: { type: file, root: buckets }\n";
+
+// One rule with `more` fields; what is not said there is plain.
+std::string WithRule(std::string_view more, std::string_view target = "") {
+  return std::string(kStores) + "rules:\n  - id: logs\n    source: east:a/x/\n" +
+         std::string(more) +
+         "    targets:\n      - { to: \"west:b/x/\", staging: \"west:staging/\"" +
+         std::string(target) + " }\n";
+}
+
+// The file of the design must mean what it says.
+TEST(ConfigurationTest, ReadsTheExampleOfTheDesign) {
+  Result<Configuration> read = Parse(R"(
+version: 1
+site: east-1                                  # this installation's name, in marks
+stores:
+  east: { type: s3, endpoint: "http://127.0.0.1:9001", region: us-east-1, addressing: path,
+          access_key_id: "${EAST_KEY_ID}", secret_access_key: "${EAST_SECRET}" }
+  west: { type: s3, endpoint: "http://127.0.0.1:9002", region: eu-west-1, profile: west }
+  disk: { type: file, root: /srv/buckets }
+queue: sqlite:longhaul.db
+state: sqlite:/var/lib/state.db
+memory: 1GiB
+listen: 127.0.0.1:8787
+rules:
+  - id: app-logs
+    source: east:app-logs/2026/
+    filter: { suffix: .log, min_size: 1, tags: { tier: hot } }
+    intake: { webhook: true, listing: 1h }
+    deletes: false
+    compression: auto
+    batch: { bytes: 256MiB, count: 10000, linger: 5s }
+    targets:
+      - { to: "west:app-logs-copy/2026/", staging: "west:longhaul-staging/", storage_class: STANDARD_IA, kms_key: "alias/copy" }
+)");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->site, "east-1");
+  EXPECT_EQ(read->queue_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->state_path, "/var/lib/state.db");
+  EXPECT_EQ(read->memory_bytes, 1 << 30);
+  EXPECT_EQ(read->listen->host, "127.0.0.1");
+  EXPECT_EQ(read->listen->port, 8787);
+  const StoreSettings& east = read->stores.at("east");
+  EXPECT_EQ(east.endpoint, "http://127.0.0.1:9001");
+  EXPECT_EQ(east.region, "us-east-1");
+  EXPECT_EQ(east.addressing, Addressing::kPath);
+  EXPECT_EQ(east.access_key_id, "AKIDEAST");
+  EXPECT_EQ(east.secret_access_key.Reveal(), "hunter2");
+  EXPECT_EQ(read->stores.at("west").profile, "west");
+  EXPECT_EQ(read->stores.at("disk").type, StoreType::kFile);
+  EXPECT_EQ(read->stores.at("disk").root, "/srv/buckets");
+  ASSERT_EQ(read->rules.size(), 1U);
+  const Rule& rule = *read->FindRule("app-logs");
+  EXPECT_EQ(rule.source, (Address{"east", "app-logs", "2026/"}));
+  EXPECT_EQ(rule.filter.suffix, ".log");
+  EXPECT_EQ(rule.filter.size_bytes_min, 1U);
+  EXPECT_EQ(rule.filter.tags, (Tags{{"tier", "hot"}}));
+  EXPECT_EQ(rule.intake.listing, 1h);
+  EXPECT_EQ(rule.compression_level, 6);
+  EXPECT_EQ(rule.batch.linger, 5s);
+  ASSERT_EQ(rule.targets.size(), 1U);
+  EXPECT_EQ(rule.targets[0].to, (Address{"west", "app-logs-copy", "2026/"}));
+  EXPECT_EQ(rule.targets[0].staging, (Address{"west", "longhaul-staging", ""}));
+  EXPECT_EQ(rule.targets[0].storage_class, "STANDARD_IA");
+  EXPECT_EQ(rule.targets[0].kms_key, "alias/copy");
+  EXPECT_EQ(rule.targets[0].name, DerivedTargetName(rule.targets[0].to));
+  EXPECT_THAT(read->warnings, IsEmpty());
+}
+
+// What is left out must be as the documentation says.
+TEST(ConfigurationTest, FillsInDefaults) {
+  Result<Configuration> read = Parse(WithRule(""));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->queue_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->state_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->memory_bytes, 0);
+  EXPECT_FALSE(read->listen);
+  EXPECT_EQ(read->stores.at("disk").root, "/etc/longhaul/buckets");
+  EXPECT_EQ(read->stores.at("east").addressing, Addressing::kPath);
+  EXPECT_EQ(read->stores.at("aws").addressing, Addressing::kVirtualHost);
+  const Rule& rule = read->rules[0];
+  EXPECT_TRUE(rule.enabled);
+  EXPECT_FALSE(rule.deletes);
+  EXPECT_EQ(rule.settle, 2s);
+  EXPECT_EQ(rule.compression_level, 6);
+  EXPECT_EQ(rule.intake.listing, 1h);
+  EXPECT_FALSE(rule.intake.watch);
+  EXPECT_EQ(rule.on_conflict, OnConflict::kKeep);
+  EXPECT_TRUE(rule.delete_guard.enabled);
+  EXPECT_EQ(rule.batch.count, 10'000);
+}
+
+// A field that is read and dropped makes people believe in what does not happen.
+TEST(ConfigurationTest, CarriesEveryField) {
+  Result<Configuration> read =
+      Parse(WithRule("    status: disabled\n"
+                     "    filter: { max_size: 1GiB }\n"
+                     "    intake: { webhook: false, listing: off }\n"
+                     "    deletes: true\n"
+                     "    compression: none\n"
+                     "    batch: { bytes: 1MiB, count: 1, linger: 0 }\n"
+                     "    settle: 0\n"
+                     "    on_conflict: overwrite\n"
+                     "    delete_guard: { keys: 5, share: 0.5 }\n"
+                     "    seal_key: ${EAST_SECRET}\n",
+                     ", name: copy"));
+  ASSERT_TRUE(read) << read.error().message;
+  const Rule& rule = read->rules[0];
+  EXPECT_FALSE(rule.enabled);
+  EXPECT_EQ(rule.filter.size_bytes_max, 1ULL << 30);
+  EXPECT_FALSE(rule.intake.webhook);
+  EXPECT_FALSE(rule.intake.listing);
+  EXPECT_TRUE(rule.deletes);
+  EXPECT_EQ(rule.compression_level, 0);
+  EXPECT_EQ(rule.batch.size_bytes, 1U << 20);
+  EXPECT_EQ(rule.batch.count, 1);
+  EXPECT_EQ(rule.batch.linger, 0s);
+  EXPECT_EQ(rule.settle, 0s);
+  EXPECT_EQ(rule.on_conflict, OnConflict::kOverwrite);
+  EXPECT_EQ(rule.delete_guard.keys, 5);
+  EXPECT_EQ(rule.delete_guard.share, 0.5);
+  EXPECT_EQ(rule.seal_key.Reveal(), "hunter2");
+  EXPECT_EQ(rule.targets[0].name, "copy");
+  EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing tells of changes")));
+
+  read = Parse(WithRule("    compression: 22\n    delete_guard: off\n"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].compression_level, 22);
+  EXPECT_FALSE(read->rules[0].delete_guard.enabled);
+
+  read = Parse(
+      std::string(kStores) +
+      "  more: { type: s3, endpoint: 'HTTPS://S3.Example.com:443/', anonymous: true, "
+      "addressing: virtual, payload_signing: never, requester_pays: true }\n"
+      "listen: '[::1]:80'\n"
+      "rules: [{ id: r, source: 'disk:a', targets: [{ to: 'east:b', staging: 'east:s/t' }] }]\n");
+  ASSERT_TRUE(read) << read.error().message;
+  const StoreSettings& more = read->stores.at("more");
+  EXPECT_EQ(more.endpoint, "https://s3.example.com");
+  EXPECT_TRUE(more.anonymous);
+  EXPECT_TRUE(more.requester_pays);
+  EXPECT_EQ(more.addressing, Addressing::kVirtualHost);
+  EXPECT_EQ(more.payload_signing, PayloadSigning::kNever);
+  EXPECT_EQ(read->listen->host, "::1");
+  EXPECT_TRUE(read->rules[0].intake.watch);
+  EXPECT_EQ(read->rules[0].targets[0].staging.prefix, "t/");
+}
+
+// Each mistake is told with its line and what to do; all of them in one run.
+TEST(ConfigurationTest, TellsAllMistakesAtOnce) {
+  EXPECT_EQ(
+      ErrorOf("version: 2\n"
+              "site: 'my site'\n"
+              "stores:\n"
+              "  s3: { type: s3 }\n"
+              "  a: { type: s3, endpont: 'http://x' }\n"
+              "  b: { type: s4 }\n"
+              "queue: sqs:work\n"
+              "listen: 0.0.0.0:80\n"
+              "rules: []\n"),
+      "lh.yaml:1:10: version: is for a later longhaul: this one reads version: 1\n"
+      "lh.yaml:2:7: site: 'my site' cannot stand in a mark: use up to 32 of A-Z, a-z, 0-9, '.', "
+      "'_' and '-'\n"
+      "lh.yaml:4:7: stores.s3: 's3' cannot name a store: use A-Z, a-z, 0-9, '.', '_' and '-'; "
+      "not s3 or file, which begin addresses\n"
+      "lh.yaml:5:18: stores.a: unknown field 'endpont': did you mean 'endpoint'?\n"
+      "lh.yaml:6:14: stores.b.type: 's4' is not one of its values: did you mean 's3'? It takes "
+      "s3 or file\n"
+      "lh.yaml:7:8: queue: sqs is not in this version: write sqlite:PATH\n"
+      "lh.yaml:8:9: listen: '0.0.0.0:80' can be reached from elsewhere, and there is no token: "
+      "add token: \"${LONGHAUL_TOKEN}\", or listen at 127.0.0.1\n"
+      "lh.yaml:9:8: rules: is empty: add a rule: - { id: …, source: …, targets: … }");
+}
+
+struct Mistake {
+  const char* rule;    // Fields of the rule.
+  const char* target;  // Fields of its target.
+  const char* message;
+};
+
+// Every check on a rule, so that none can be lost unnoticed.
+TEST(ConfigurationTest, ChecksRules) {
+  const Mistake mistakes[] = {
+      {"    compression: 23\n", "", "compression: '23' is out of range: give 1 to 22"},
+      {"    compression: 0\n", "", "compression: '0' is out of range"},
+      {"    compression: fast\n", "", "'fast' is no way to compress: write auto, none, or 1 to 22"},
+      {"    batch: { count: 10001 }\n", "",
+       "batch.count: '10001' is out of range: give 1 to 10000"},
+      {"    batch: { bytes: 1KiB }\n", "", "give 1MiB to 5GiB"},
+      {"    batch: { linger: 5 }\n", "", "'5' has no unit: write it as 250ms, 5s, 10m, 1h or 2d"},
+      {"    intake: { sqs: q }\n", "",
+       "intake.sqs: is not in this version: use webhook or listing"},
+      {"    intake: { watch: true }\n", "", "only folders can be watched"},
+      {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
+      {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},
+      {"    filter: { min_size: 2, max_size: 1 }\n", "", "no size is at least min_size"},
+      {"    transport: copy\n", "", "transport: is not in this version"},
+      {"    on_conflict: abort\n", "", "It takes keep or overwrite|write keep or overwrite"},
+      {"    delete_guard: { share: 2 }\n", "", "give 0 to 1"},
+      {"    targts: []\n", "", "rules[0]: unknown field 'targts': did you mean 'targets'?"},
+      {"    settle: 2\n", "", "has no unit"},
+      {"", ", storage_class: STANDARD IA", "'STANDARD IA' is no storage class"},
+      {"", ", name: a b", "cannot name a target"},
+      {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    std::string_view wanted = mistake.message;
+    wanted = wanted.substr(wanted.find('|') == wanted.npos ? 0 : wanted.find('|') + 1);
+    EXPECT_THAT(ErrorOf(WithRule(mistake.rule, mistake.target)), HasSubstr(std::string(wanted)));
+  }
+}
+
+std::string RuleText(std::string_view id, std::string_view source, std::string_view to,
+                     std::string_view more = "") {
+  std::string text = "  - id: '" + std::string(id) + "'\n    source: '" + std::string(source) +
+                     "'\n    targets: [{ to: '" + std::string(to) +
+                     "', staging: 'west:staging/' }]\n";
+  return text + std::string(more);
+}
+
+TEST(ConfigurationTest, ChecksIdsAndAddresses) {
+  auto error_of = [](std::string_view rules) {
+    return ErrorOf(std::string(kStores) + "rules:\n" + std::string(rules));
+  };
+  for (const char* id : {"probe", "a/b", "..", "a b", "ä"}) {
+    EXPECT_THAT(error_of(RuleText(id, "east:a", "west:b")), HasSubstr("cannot be the id")) << id;
+  }
+  EXPECT_THAT(error_of(RuleText("r", "east:a", "west:b") + RuleText("r", "east:c", "west:d")),
+              HasSubstr("the id 'r' is taken"));
+  EXPECT_THAT(
+      error_of(RuleText("r", "eest:a", "west:b")),
+      HasSubstr("lh.yaml:10:13: rules[0].source: there is no store 'eest': did you mean 'east'?"));
+  EXPECT_THAT(error_of(RuleText("r", "s3://a/b", "west:b")),
+              HasSubstr("names no store of this file"));
+  EXPECT_THAT(error_of(RuleText("r", "bucket", "west:b")), HasSubstr("NAME:bucket/prefix"));
+  EXPECT_THAT(error_of(RuleText("r", "aws:Big_Bucket", "west:b")), HasSubstr("AWS allows"));
+  EXPECT_THAT(error_of(RuleText("r", "disk:..", "west:b")), HasSubstr("cannot name a bucket"));
+  EXPECT_THAT(error_of(RuleText("r", "disk:.hidden", "west:b")), HasSubstr("cannot name a bucket"));
+  EXPECT_THAT(error_of(RuleText("r", "east:a/" + std::string(1025, 'x'), "west:b")),
+              HasSubstr("longer than any key"));
+  EXPECT_THAT(error_of("  - id: r\n"),
+              AllOf(HasSubstr("'source' is missing"), HasSubstr("'targets' is missing")));
+  EXPECT_THAT(error_of("  - just text\n"), HasSubstr("rules[0]: is 'just text', not a map"));
+  EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'west:b/' , staging: "
+                       "'west:s' }, { to: 'east:b/', staging: 'east:s' }]\n"),
+              HasSubstr("same name as another target"));
+  EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'aws:bbb/' , staging: "
+                       "'west:s', storage_class: STANDART_IA }]\n"),
+              HasSubstr("did you mean STANDARD_IA?"));
+  EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
+                       "'west:s', kms_key: x }]\n"),
+              HasSubstr("a folder has no KMS"));
+}
+
+// Half a set of credentials would be silently replaced by another identity.
+TEST(ConfigurationTest, ChecksCredentials) {
+  auto error_of = [](std::string_view fields) {
+    return ErrorOf("version: 1\nsite: s\nrules: []\nstores:\n  a: { type: s3, " +
+                   std::string(fields) + " }\n");
+  };
+  EXPECT_THAT(error_of("access_key_id: x"), HasSubstr("no secret_access_key"));
+  EXPECT_THAT(error_of("secret_access_key: x"), HasSubstr("no access_key_id"));
+  EXPECT_THAT(error_of("session_token: x"), HasSubstr("session_token without the keys"));
+  EXPECT_THAT(error_of("profile: x, anonymous: true"), HasSubstr("in several ways"));
+  EXPECT_THAT(error_of("access_key_id: '${UNSET}', secret_access_key: x"),
+              AllOf(HasSubstr("lh.yaml:5:33: the environment variable UNSET is not set"),
+                    Not(HasSubstr("no access_key_id"))));
+  for (const char* bad : {"localhost:9000", "ftp://x", "http://", "http://a/b", "http://u:p@h",
+                          "http://h:99999", "http://h:", "http://a b"}) {
+    EXPECT_THAT(error_of("endpoint: '" + std::string(bad) + "'"), HasSubstr("is not an endpoint"))
+        << bad;
+  }
+}
+
+TEST(ConfigurationTest, ChecksTheListener) {
+  for (const char* bad : {"8787", ":8787", "example.com:80", "127.0.0.1",
+                          "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "::1:80"}) {
+    EXPECT_THAT(ErrorOf(WithRule("") + "listen: '" + bad + "'\n"),
+                HasSubstr("no address to listen at"))
+        << bad;
+  }
+  Result<Configuration> open =
+      Parse(WithRule("") + "listen: 0.0.0.0:1\ntoken: ${LONGHAUL_TOKEN}\n");
+  ASSERT_TRUE(open) << open.error().message;
+  EXPECT_EQ(open->token.Reveal(), "t0ken");
+}
+
+// The topology's findings are told at the address in question.
+TEST(ConfigurationTest, TellsTopologyWithLines) {
+  EXPECT_EQ(
+      ErrorOf(std::string(kStores) + "rules:\n" + RuleText("out", "east:a/", "west:b/") +
+              RuleText("back", "west:b/", "east:a/")),
+      "lh.yaml:14:21: rules[1].targets[0].to: objects would go in a circle: out (east:a/ -> "
+      "west:b/), back (west:b/ -> east:a/): remove one of these rules, or give them prefixes that "
+      "do not overlap");
+}
+
+// A prefix without its slash is allowed and rarely meant.
+TEST(ConfigurationTest, WarnsOfAMissingSlash) {
+  Result<Configuration> read =
+      Parse(std::string(kStores) + "rules:\n" + RuleText("r", "east:a/x/", "west:b/y"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("keys become 'yNAME'")));
+}
+
+TEST(ConfigurationTest, LoadsFiles) {
+  char folder[] = "/tmp/longhaul-config-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string file = std::string(folder) + "/lh.yaml";
+  std::FILE* out = std::fopen(file.c_str(), "w");
+  std::fputs(WithRule("").c_str(), out);
+  std::fclose(out);
+  Result<Configuration> read = LoadConfiguration(file, TestEnvironment);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->state_path, std::string(folder) + "/longhaul.db");
+  EXPECT_EQ(LoadConfiguration(std::string(folder) + "/none.yaml", TestEnvironment).error().kind,
+            ErrorKind::kNotFound);
+  EXPECT_EQ(LoadConfiguration(folder, TestEnvironment).error().kind, ErrorKind::kDenied);
+  std::remove(file.c_str());
+  rmdir(folder);
+}
+
+}  // namespace
+}  // namespace longhaul

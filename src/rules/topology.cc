@@ -1,0 +1,179 @@
+#include "rules/topology.h"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+namespace longhaul {
+
+namespace {
+
+using Part = TopologyProblem::Part;
+
+// All keys below a prefix somewhere that end in a suffix.
+struct Space {
+  std::string place;
+  std::string path;
+  std::string suffix;
+};
+
+bool OnePrefixesTheOther(std::string_view a, std::string_view b) {
+  return a.starts_with(b) || b.starts_with(a);
+}
+
+bool Overlap(const Space& a, const Space& b) {
+  if (a.place != b.place || !OnePrefixesTheOther(a.path, b.path)) return false;
+  // Keys keep their ends on the way to the target, so ".log" stays apart from ".csv" everywhere.
+  return a.suffix.ends_with(b.suffix) || b.suffix.ends_with(a.suffix);
+}
+
+class Checker {
+ public:
+  explicit Checker(const Configuration& configuration) : configuration_(configuration) {}
+
+  std::vector<TopologyProblem> Check() {
+    for (size_t rule = 0; rule < configuration_.rules.size(); ++rule) {
+      if (!RuleAt(rule).enabled) continue;
+      CheckCycle(rule);
+      for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
+        CheckWriters(rule, target);
+        CheckStaging(rule, target);
+      }
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  const Rule& RuleAt(size_t rule) const { return configuration_.rules[rule]; }
+  const Target& TargetAt(size_t rule, size_t target) const { return RuleAt(rule).targets[target]; }
+
+  Space SpaceOf(const Address& address, std::string suffix) const {
+    const StoreSettings& store = configuration_.stores.at(address.store);
+    const std::string path = address.bucket + "/" + address.prefix;
+    if (store.type == StoreType::kFile) return {"file", store.root + "/" + path, std::move(suffix)};
+    return {store.Place(), path, std::move(suffix)};
+  }
+  Space SourceSpace(size_t rule) const {
+    return SpaceOf(RuleAt(rule).source, RuleAt(rule).filter.suffix);
+  }
+  Space TargetSpace(size_t rule, size_t target) const {
+    return SpaceOf(TargetAt(rule, target).to, RuleAt(rule).filter.suffix);
+  }
+
+  // "app-logs (east:a/ -> west:b/)".
+  std::string Step(size_t rule, size_t target) const {
+    return RuleAt(rule).id + " (" + RuleAt(rule).source.ToString() + " -> " +
+           TargetAt(rule, target).to.ToString() + ")";
+  }
+
+  void Add(size_t rule, size_t target, Part part, std::string what, std::string remedy) {
+    problems_.push_back({static_cast<int>(rule), static_cast<int>(target), part, std::move(what),
+                         std::move(remedy)});
+  }
+
+  // The shortest way from `start` over targets that feed other rules' sources back to it. Told
+  // once, by its first rule.
+  void CheckCycle(size_t start) {
+    struct Visit {
+      size_t rule;
+      int from;  // Index in `visits`; -1 at the start.
+      size_t target_before;
+    };
+    std::vector<Visit> visits = {{start, -1, 0}};
+    std::set<size_t> seen;
+    for (size_t at = 0; at < visits.size(); ++at) {
+      const size_t rule = visits[at].rule;
+      for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
+        const Space written = TargetSpace(rule, target);
+        for (size_t next = start; next < configuration_.rules.size(); ++next) {
+          if (!RuleAt(next).enabled || !Overlap(written, SourceSpace(next))) continue;
+          if (next != start) {
+            if (seen.insert(next).second) visits.push_back({next, static_cast<int>(at), target});
+            continue;
+          }
+          if (rule == start) {
+            Add(rule, target, Part::kTarget,
+                "the target overlaps the rule's own source: " + Step(rule, target),
+                "choose a prefix outside of the source");
+            return;
+          }
+          std::string path = Step(rule, target);
+          for (int step = static_cast<int>(at); visits[static_cast<size_t>(step)].from >= 0;
+               step = visits[static_cast<size_t>(step)].from) {
+            const Visit& visit = visits[static_cast<size_t>(step)];
+            path = Step(visits[static_cast<size_t>(visit.from)].rule, visit.target_before) + ", " +
+                   path;
+          }
+          Add(rule, target, Part::kTarget, "objects would go in a circle: " + path,
+              "remove one of these rules, or give them prefixes that do not overlap");
+          return;
+        }
+      }
+    }
+  }
+
+  // Told at the later of the two.
+  void CheckWriters(size_t rule, size_t target) {
+    for (size_t other = 0; other <= rule; ++other) {
+      if (!RuleAt(other).enabled) continue;
+      const size_t end = other == rule ? target : RuleAt(other).targets.size();
+      for (size_t i = 0; i < end; ++i) {
+        if (!Overlap(TargetSpace(rule, target), TargetSpace(other, i))) continue;
+        Add(rule, target, Part::kTarget,
+            "two sources write to one place: " + Step(other, i) + " and " + Step(rule, target),
+            "give each its own prefix at the target");
+        return;
+      }
+    }
+  }
+
+  void CheckStaging(size_t rule, size_t target) {
+    const Target& own = TargetAt(rule, target);
+    const Space staging = SpaceOf(own.staging, "");
+    for (size_t other = 0; other < configuration_.rules.size(); ++other) {
+      if (!RuleAt(other).enabled) continue;
+      if (Overlap(staging, SourceSpace(other))) {
+        return Add(rule, target, Part::kStaging,
+                   "the staging " + own.staging.ToString() + " overlaps the source " +
+                       RuleAt(other).source.ToString() + " of rule " + RuleAt(other).id,
+                   "give staging a bucket or a prefix of its own");
+      }
+      for (size_t i = 0; i < RuleAt(other).targets.size(); ++i) {
+        if (!Overlap(staging, TargetSpace(other, i))) continue;
+        return Add(rule, target, Part::kStaging,
+                   "the staging " + own.staging.ToString() + " overlaps the target " +
+                       TargetAt(other, i).to.ToString() + " of rule " + RuleAt(other).id,
+                   "give staging a bucket or a prefix of its own");
+      }
+    }
+    // Staging of several targets may be one; one inside another would be listed as part of it.
+    const std::string archives = staging.path + RuleAt(rule).id + "/";
+    for (size_t other = 0; other < configuration_.rules.size(); ++other) {
+      if (!RuleAt(other).enabled) continue;
+      for (size_t i = 0; i < RuleAt(other).targets.size(); ++i) {
+        const Space outer = SpaceOf(TargetAt(other, i).staging, "");
+        if (outer.place != staging.place) continue;
+        const std::string outer_archives = outer.path + RuleAt(other).id + "/";
+        if ((archives != outer_archives && archives.starts_with(outer_archives)) ||
+            archives.starts_with(outer.path + "probe/")) {
+          return Add(rule, target, Part::kStaging,
+                     "the staging " + own.staging.ToString() + " of rule " + RuleAt(rule).id +
+                         " lies inside that of rule " + RuleAt(other).id + " (" +
+                         TargetAt(other, i).staging.ToString() + ")",
+                     "use the same staging for both, or two beside each other");
+        }
+      }
+    }
+  }
+
+  const Configuration& configuration_;
+  std::vector<TopologyProblem> problems_;
+};
+
+}  // namespace
+
+std::vector<TopologyProblem> CheckTopology(const Configuration& configuration) {
+  return Checker(configuration).Check();
+}
+
+}  // namespace longhaul

@@ -1,0 +1,166 @@
+#include "rules/topology.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace longhaul {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Rules between the stores east, west, north (S3), east2 (east under another name) and the folders
+// disk (/srv) and inner (/srv/buckets).
+class TopologyTest : public ::testing::Test {
+ protected:
+  TopologyTest() {
+    for (const char* name : {"east", "west", "north"}) {
+      configuration_.stores[name] = {.name = name,
+                                     .endpoint = "http://" + std::string(name) + ":9000"};
+    }
+    configuration_.stores["east2"] = {.name = "east2", .endpoint = "https://east:9000"};
+    configuration_.stores["disk"] = {.name = "disk", .type = StoreType::kFile, .root = "/srv"};
+    configuration_.stores["inner"] = {
+        .name = "inner", .type = StoreType::kFile, .root = "/srv/buckets"};
+  }
+
+  Rule& Add(const std::string& id, const std::string& source, const std::string& to,
+            const std::string& staging = "north:staging/") {
+    Rule rule;
+    rule.id = id;
+    rule.source = *ParseAddress(source);
+    rule.targets.push_back(
+        {DerivedTargetName(*ParseAddress(to)), *ParseAddress(to), *ParseAddress(staging), "", ""});
+    configuration_.rules.push_back(rule);
+    return configuration_.rules.back();
+  }
+
+  std::vector<std::string> Problems() {
+    std::vector<std::string> whats;
+    for (const TopologyProblem& problem : CheckTopology(configuration_))
+      whats.push_back(problem.what);
+    return whats;
+  }
+
+  Configuration configuration_;
+};
+
+// What is ordinary must pass: fan-out, chains, rules side by side.
+TEST_F(TopologyTest, AllowsOrdinaryRules) {
+  Rule& fan = Add("fan", "east:a/", "west:a/");
+  fan.targets.push_back(
+      {"second", *ParseAddress("north:a/"), *ParseAddress("north:staging/"), "", ""});
+  Add("same-source", "east:a/", "west:b/");
+  Add("inside-source", "east:a/x/", "west:c/");
+  Add("chain", "west:a/", "north:chain/");
+  Add("same-bucket", "east:d/in/", "east:d/out/");
+  Add("back-elsewhere", "west:c/", "east:e/");
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+// Objects in a circle are copied for ever, and each round costs money.
+TEST_F(TopologyTest, FindsCyclesOfAnyLength) {
+  Add("one", "east:a/", "west:b/");
+  Add("two", "west:b/", "north:c/");
+  Add("aside", "west:b/", "east:z/");
+  Add("three", "north:c/", "east:a/");
+  EXPECT_THAT(Problems(), ElementsAre("objects would go in a circle: one (east:a/ -> west:b/), two "
+                                      "(west:b/ -> north:c/), three (north:c/ -> east:a/)"));
+  configuration_.rules[1].enabled = false;
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+TEST_F(TopologyTest, FindsSelfTargets) {
+  Add("same", "east:a/x/", "east:a/x/");
+  EXPECT_THAT(Problems(),
+              ElementsAre("the target overlaps the rule's own source: same (east:a/x/ -> "
+                          "east:a/x/)"));
+}
+
+// Nested prefixes write into what is read, or read what is written.
+TEST_F(TopologyTest, FindsNestedPrefixes) {
+  Add("down", "east:a/", "east:a/copy/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("own source")));
+  configuration_.rules.clear();
+  Add("up", "east:a/x/", "east:a/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("own source")));
+  configuration_.rules.clear();
+  Add("out", "east:a/p/", "west:b/");
+  Add("back", "west:b/q/", "east:a/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("in a circle")));
+  configuration_.rules.clear();
+  Add("prefix-is-text", "east:a/lo", "east:a/logs/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("own source")));
+}
+
+// Two names of one endpoint, or of one folder, hide a circle.
+TEST_F(TopologyTest, KnowsOnePlaceUnderTwoNames) {
+  Add("out", "east:a/", "west:b/");
+  Add("back", "west:b/", "east2:a/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("in a circle")));
+  configuration_.rules.clear();
+  Add("folder", "inner:a/", "disk:buckets/a/b/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("own source")));
+  configuration_.rules.clear();
+  Add("folders", "inner:a/", "disk:other/");
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+// Suffixes keep rules apart: keys keep their ends.
+TEST_F(TopologyTest, RespectsSuffixes) {
+  Add("out", "east:a/", "west:b/").filter.suffix = ".log";
+  Add("back", "west:b/", "east:a/").filter.suffix = ".csv";
+  EXPECT_THAT(Problems(), IsEmpty());
+  configuration_.rules[1].filter.suffix = "x.log";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("in a circle")));
+  configuration_.rules[1].filter.suffix = "";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("in a circle")));
+}
+
+// Two writers overwrite each other's objects in turn.
+TEST_F(TopologyTest, FindsTwoWritersOfOnePlace) {
+  Add("first", "east:a/", "west:c/");
+  Add("second", "north:b/", "west:c/sub/");
+  EXPECT_THAT(Problems(),
+              ElementsAre("two sources write to one place: first (east:a/ -> west:c/) and "
+                          "second (north:b/ -> west:c/sub/)"));
+  configuration_.rules.clear();
+  Rule& twice = Add("twice", "east:a/", "west:c/");
+  twice.targets.push_back(
+      {"again", *ParseAddress("west:c/"), *ParseAddress("north:staging/"), "", ""});
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write")));
+}
+
+// Archives in a source would be replicated, archives among replicas would be taken for objects.
+TEST_F(TopologyTest, FindsStagingInTheWay) {
+  Add("a", "east:a/", "west:b/", "west:b/staging/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("overlaps the target west:b/ of rule a")));
+  configuration_.rules.clear();
+  Add("a", "east:a/", "west:b/", "east2:a/staging/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("overlaps the source east:a/ of rule a")));
+  configuration_.rules.clear();
+  Add("a", "east:a/", "west:b/x/", "west:b/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("overlaps the target west:b/x/")));
+  configuration_.rules.clear();
+  Add("a", "east:a/", "west:b/", "north:s/");
+  Add("b", "north:s/c/", "west:d/", "north:t/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("overlaps the source north:s/c/ of rule b")));
+}
+
+// One staging inside another: its archives would be taken for the other rule's.
+TEST_F(TopologyTest, FindsStagingInsideStaging) {
+  Add("a", "east:a/", "west:b/", "north:s/");
+  Add("b", "east:c/", "west:d/", "north:s/a/");
+  EXPECT_THAT(Problems(), ElementsAre("the staging north:s/a/ of rule b lies inside that of rule a "
+                                      "(north:s/)"));
+  configuration_.rules[1].targets[0].staging.prefix = "probe/";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("lies inside that of rule a")));
+  configuration_.rules[1].targets[0].staging.prefix = "b/";
+  EXPECT_THAT(Problems(), IsEmpty());
+  configuration_.rules[1].targets[0].staging.prefix = "";
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace longhaul
