@@ -142,8 +142,12 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
     if (number && *number != 1)
       version->Fail("is for a later longhaul", "this one reads version: 1");
   }
-  if (auto site =
-          fields->Require("site", "site: NAME (of this installation; it goes into marks)")) {
+  // A file may describe stores alone, for commands that name them in addresses.
+  const bool has_rules = fields->Find("rules").has_value();
+  std::optional<YamlValue> site =
+      has_rules ? fields->Require("site", "site: NAME (of this installation; it goes into marks)")
+                : fields->Find("site");
+  if (site) {
     configuration_.site = site->Text().value_or("");
     if (!configuration_.site.empty() && !IsPlainName(configuration_.site, 32)) {
       site->Fail(Quoted(site->node().raw) + " cannot stand in a mark",
@@ -160,7 +164,7 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
     configuration_.memory_bytes = static_cast<int64_t>(memory_bytes);
   }
   ReadListener(*fields);
-  if (auto rules = fields->Require("rules", "rules: [{ id: …, source: …, targets: … }]")) {
+  if (auto rules = fields->Find("rules")) {
     ReadRules(*rules);
   }
   fields->Finish();

@@ -345,6 +345,15 @@ TEST(ConfigurationTest, WarnsOfAMissingSlash) {
   EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("keys become 'yNAME'")));
 }
 
+// Commands such as ls name stores of a file that has no rules.
+TEST(ConfigurationTest, StoresAloneAreEnough) {
+  Result<Configuration> read = Parse("version: 1\nstores: { a: { type: s3 } }\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->rules.empty());
+  EXPECT_THAT(ErrorOf("version: 1\nstores: { a: { type: s3 } }\nrules: []\n"),
+              AllOf(HasSubstr("'site' is missing"), HasSubstr("rules: is empty")));
+}
+
 TEST(ConfigurationTest, LoadsFiles) {
   char folder[] = "/tmp/longhaul-config-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);

@@ -133,14 +133,14 @@ struct ListenAddress {
 
 struct Configuration {
   std::string file;  // Where it was read, for messages.
-  std::string site;  // [A-Za-z0-9._-]{1,32}
+  std::string site;  // [A-Za-z0-9._-]{1,32}; may be empty where there are no rules.
   std::map<std::string, StoreSettings> stores;
   std::string queue_path;    // The SQLite database; absolute.
   std::string state_path;    // May be the same.
   int64_t memory_bytes = 0;  // 0: the default of the machine.
   std::optional<ListenAddress> listen;
-  Secret token;  // Not empty where `listen` is not loopback.
-  std::vector<Rule> rules;
+  Secret token;                       // Not empty where `listen` is not loopback.
+  std::vector<Rule> rules;            // May be empty: a file can describe stores alone.
   std::vector<std::string> warnings;  // What is allowed and probably not meant.
 
   // nullptr: there is none.
