@@ -1,0 +1,282 @@
+#include "events/s3_event.h"
+
+#include <array>
+#include <boost/json.hpp>
+#include <charconv>
+#include <cmath>
+
+#include "base/bytes.h"
+
+namespace longhaul {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr size_t kKeyBytesMax = 1024;
+// An SNS notification in a CloudEvent in an array is the most that makes sense.
+constexpr int kWrappersMax = 3;
+
+// Not about the content, metadata or tags of an object. ObjectAccessed above all: it is raised by
+// our own reading.
+constexpr std::array<std::string_view, 14> kIgnoredNames = {"ObjectAccessed",
+                                                            "Object Accessed",
+                                                            "Replication",
+                                                            "OperationReplication",
+                                                            "ObjectAcl",
+                                                            "Object ACL",
+                                                            "LifecycleTransition",
+                                                            "IntelligentTiering",
+                                                            "ReducedRedundancyLostObject",
+                                                            "ObjectAnnotation",
+                                                            "Object Storage Class",
+                                                            "Object Access Tier",
+                                                            "Object Restore Initiated",
+                                                            "Bucket"};
+
+Error Refusal(std::string code, std::string message) {
+  Error error = InvalidInput(std::move(message));
+  error.code = std::move(code);
+  return error;
+}
+
+const json::value* Find(const json::object& object, std::string_view name) {
+  return object.if_contains(name);
+}
+
+std::string_view Text(const json::object& object, std::string_view name) {
+  const json::value* found = Find(object, name);
+  if (found == nullptr || !found->is_string()) return {};
+  return {found->get_string().data(), found->get_string().size()};
+}
+
+const json::object* Object(const json::object& object, std::string_view name) {
+  const json::value* found = Find(object, name);
+  return found == nullptr ? nullptr : found->if_object();
+}
+
+// Ceph sends sizes as text.
+std::optional<uint64_t> Number(const json::object& object, std::string_view name) {
+  const json::value* found = Find(object, name);
+  if (found == nullptr) return std::nullopt;
+  if (found->is_uint64()) return found->get_uint64();
+  if (found->is_int64() && found->get_int64() >= 0) {
+    return static_cast<uint64_t>(found->get_int64());
+  }
+  if (found->is_string()) {
+    std::string_view text = Text(object, name);
+    uint64_t number = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size()) return number;
+  }
+  return std::nullopt;
+}
+
+bool IsHexDigit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+// Whether an encoder could have left `text` like this.
+bool MayBeFormEncoded(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '%') {
+      if (i + 2 >= text.size() || !IsHexDigit(text[i + 1]) || !IsHexDigit(text[i + 2])) {
+        return false;
+      }
+      i += 2;
+      continue;
+    }
+    auto byte = static_cast<unsigned char>(c);
+    if (byte <= ' ' || byte >= 0x7f) return false;
+    if (std::string_view("\"#&<=>?[\\]^`{|}").find(c) != std::string_view::npos) return false;
+  }
+  return true;
+}
+
+// What the key of an event may be; nothing, when it can be none.
+std::vector<std::string> KeysOf(std::string_view text, bool always_encoded) {
+  std::vector<std::string> keys;
+  auto add = [&](std::string key) {
+    if (!key.empty() && key.size() <= kKeyBytesMax && key.find('\0') == std::string::npos) {
+      keys.push_back(std::move(key));
+    }
+  };
+  if (!MayBeFormEncoded(text)) {
+    add(std::string(text));
+    return keys;
+  }
+  Result<std::string> decoded = FormDecode(text);
+  if (decoded) add(*decoded);
+  if (!decoded || (*decoded != text && !always_encoded)) add(std::string(text));
+  return keys;
+}
+
+class Parser {
+ public:
+  Result<S3Events> Parse(std::string_view body) {
+    if (body.size() > kEventBodyBytesMax) {
+      return Refusal("EntityTooLarge", "an event message of more than 1 MiB");
+    }
+    Result<void> parsed = ParseText(body, 0);
+    if (!parsed) return parsed.error();
+    if (understood_ == 0) {
+      return Refusal("UnknownShape",
+                     "not an S3 event: neither Records, nor SNS, EventBridge, CloudEvents");
+    }
+    return std::move(events_);
+  }
+
+ private:
+  Result<void> ParseText(std::string_view text, int depth) {
+    json::monotonic_resource memory;
+    json::parse_options options;
+    options.max_depth = 24;
+    boost::system::error_code error;
+    json::value value = json::parse(text, error, &memory, options);
+    if (error) return Refusal("NotJson", "an event message that is not JSON: " + error.message());
+    return ParseValue(value, depth);
+  }
+
+  Result<void> ParseValue(const json::value& value, int depth) {
+    if (depth > kWrappersMax) return Ok();
+    if (const json::array* array = value.if_array()) {
+      for (const json::value& item : *array) {
+        if (!item.is_object()) continue;
+        Result<void> parsed = ParseValue(item, depth + 1);
+        if (!parsed) return parsed;
+      }
+      return Ok();
+    }
+    const json::object* object = value.if_object();
+    if (object == nullptr) return Ok();
+
+    if (Text(*object, "Event") == "s3:TestEvent") {
+      ++understood_;
+      ++events_.tests;
+      return Ok();
+    }
+    if (const json::value* records = Find(*object, "Records"); records && records->is_array()) {
+      ++understood_;
+      for (const json::value& record : records->get_array()) {
+        const json::object* item = record.if_object();
+        Result<void> taken = item == nullptr ? Malformed() : TakeRecord(*item);
+        if (!taken) return taken;
+      }
+      return Ok();
+    }
+    if (Object(*object, "s3") != nullptr) {
+      ++understood_;
+      return TakeRecord(*object);
+    }
+    std::string_view type = Text(*object, "Type");
+    if (type == "SubscriptionConfirmation" || type == "UnsubscribeConfirmation") {
+      return Refusal("SubscriptionConfirmation",
+                     "SNS asks to confirm a subscription of topic " +
+                         std::string(Text(*object, "TopicArn").substr(0, 256)) +
+                         ": open its SubscribeURL, or confirm it in the console");
+    }
+    if (type == "Notification" && !Text(*object, "Message").empty()) {
+      return ParseText(Text(*object, "Message"), depth + 1);
+    }
+    if (const json::object* detail = Object(*object, "detail");
+        detail != nullptr && !Text(*object, "detail-type").empty()) {
+      ++understood_;
+      return TakeDetail(*detail, Text(*object, "detail-type"), Text(*object, "time"));
+    }
+    if (!Text(*object, "specversion").empty()) return ParseCloudEvent(*object, depth);
+    return Ok();
+  }
+
+  Result<void> ParseCloudEvent(const json::object& event, int depth) {
+    const json::value* data = Find(event, "data");
+    if (data != nullptr && data->is_string()) return ParseText(Text(event, "data"), depth + 1);
+    if (data == nullptr && !Text(event, "data_base64").empty()) {
+      Result<std::string> decoded = Base64Decode(Text(event, "data_base64"));
+      if (!decoded) return Malformed();
+      return ParseText(*decoded, depth + 1);
+    }
+    if (data == nullptr || !data->is_object()) return Ok();
+    const json::object& object = data->get_object();
+    if (Object(object, "bucket") != nullptr && Object(object, "object") != nullptr) {
+      ++understood_;
+      return TakeDetail(object, Text(event, "type"), Text(event, "time"));
+    }
+    return ParseValue(*data, depth + 1);
+  }
+
+  Result<void> Malformed() {
+    ++events_.malformed;
+    return Ok();
+  }
+
+  static bool IsIgnored(std::string_view name) {
+    if (name.starts_with("s3:")) name.remove_prefix(3);
+    if (size_t type = name.rfind("com.amazonaws.s3."); type == 0) name.remove_prefix(17);
+    for (std::string_view ignored : kIgnoredNames) {
+      if (name.starts_with(ignored)) return true;
+    }
+    return false;
+  }
+
+  // A record of the S3 message structure.
+  Result<void> TakeRecord(const json::object& record) {
+    std::string_view name = Text(record, "eventName");
+    if (name == "s3:TestEvent" || name == "TestEvent") {
+      ++events_.tests;
+      return Ok();
+    }
+    std::string_view version = Text(record, "eventVersion");
+    if (!version.empty() && version != "2" && !version.starts_with("2.")) return Malformed();
+    if (IsIgnored(name)) {
+      ++events_.ignored;
+      return Ok();
+    }
+    const json::object* s3 = Object(record, "s3");
+    if (s3 == nullptr) return Malformed();
+    bool always_encoded = Text(record, "eventSource") == "minio:s3";
+    return Take(*s3, Text(record, "eventTime"), always_encoded);
+  }
+
+  // The detail of EventBridge.
+  Result<void> TakeDetail(const json::object& detail, std::string_view type,
+                          std::string_view time) {
+    if (IsIgnored(type)) {
+      ++events_.ignored;
+      return Ok();
+    }
+    return Take(detail, time, false);
+  }
+
+  Result<void> Take(const json::object& holder, std::string_view time, bool always_encoded) {
+    const json::object* bucket = Object(holder, "bucket");
+    const json::object* object = Object(holder, "object");
+    if (bucket == nullptr || object == nullptr) return Malformed();
+    std::string_view bucket_name = Text(*bucket, "name");
+    std::vector<std::string> keys = KeysOf(Text(*object, "key"), always_encoded);
+    if (bucket_name.empty() || bucket_name.size() > 255 || keys.empty()) return Malformed();
+    S3EventRecord record{.bucket = std::string(bucket_name),
+                         .key = {},
+                         .time = std::nullopt,
+                         .size_bytes = Number(*object, "size")};
+    Result<SystemTime> when = ParseRfc3339(time);
+    if (when) record.time = *when;
+    for (std::string& key : keys) {
+      if (events_.records.size() >= kEventRecordsMax) {
+        return Refusal("TooManyRecords", "an event message of more than 10,000 records");
+      }
+      record.key = std::move(key);
+      events_.records.push_back(record);
+    }
+    return Ok();
+  }
+
+  S3Events events_;
+  int understood_ = 0;
+};
+
+}  // namespace
+
+Result<S3Events> ParseS3Events(std::string_view body) { return Parser().Parse(body); }
+
+}  // namespace longhaul

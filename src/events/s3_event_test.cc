@@ -1,0 +1,176 @@
+#include "events/s3_event.h"
+
+#include <gtest/gtest.h>
+
+namespace longhaul {
+namespace {
+
+// One record as AWS sends it, with parts put in.
+std::string Record(std::string_view key_json, std::string_view name = "ObjectCreated:Put",
+                   std::string_view source = "aws:s3") {
+  return R"({"eventVersion":"2.1","eventSource":")" + std::string(source) +
+         R"(","awsRegion":"eu-west-1","eventTime":"2026-03-01T09:30:00.123Z","eventName":")" +
+         std::string(name) +
+         R"(","s3":{"s3SchemaVersion":"1.0","configurationId":"haul","bucket":{"name":"acme-in",)"
+         R"("arn":"arn:aws:s3:::acme-in"},"object":{"key":)" +
+         std::string(key_json) +
+         R"(,"size":4096,"eTag":"9e107d9d372bb6826bd81d3542a419d6","sequencer":"0066DA1CBF"}}})";
+}
+std::string Message(const std::string& records) { return R"({"Records":[)" + records + "]}"; }
+
+std::vector<std::string> Keys(const std::string& body) {
+  Result<S3Events> events = ParseS3Events(body);
+  EXPECT_TRUE(events) << events.error().Describe() << " " << body;
+  std::vector<std::string> keys;
+  if (events) {
+    for (const S3EventRecord& record : events->records) keys.push_back(record.key);
+  }
+  return keys;
+}
+std::string RefusalOf(const std::string& body) {
+  Result<S3Events> events = ParseS3Events(body);
+  EXPECT_FALSE(events) << body;
+  if (!events) {
+    EXPECT_EQ(events.error().kind, ErrorKind::kInvalidInput);
+  }
+  return events ? "" : events.error().code;
+}
+using Strings = std::vector<std::string>;
+
+TEST(S3EventTest, ReadsARecord) {
+  Result<S3Events> events = ParseS3Events(Message(Record(R"("logs/a.csv")")));
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->records.size(), 1u);
+  EXPECT_EQ(events->records[0], (S3EventRecord{.bucket = "acme-in",
+                                               .key = "logs/a.csv",
+                                               .time = *ParseRfc3339("2026-03-01T09:30:00.123Z"),
+                                               .size_bytes = 4096}));
+}
+
+// Whether a key is encoded depends on the sender, and versitygw does not tell: no reading of a key
+// that may be meant must be missing, or its change is lost.
+TEST(S3EventTest, KeysThatCanBeReadTwoWaysAreGivenBothWays) {
+  EXPECT_EQ(Keys(Message(Record(R"("logs/a+b%2Bc.csv")"))),
+            (Strings{"logs/a b+c.csv", "logs/a+b%2Bc.csv"}));
+  EXPECT_EQ(Keys(Message(Record(R"("a%2Fb")"))), (Strings{"a/b", "a%2Fb"}));
+  EXPECT_EQ(Keys(Message(Record(R"("plain/key-1_2.txt")"))), (Strings{"plain/key-1_2.txt"}));
+  // No encoder leaves these.
+  EXPECT_EQ(Keys(Message(Record(R"("a b+c")"))), (Strings{"a b+c"}));
+  EXPECT_EQ(Keys(Message(Record(R"("100%")"))), (Strings{"100%"}));
+  EXPECT_EQ(Keys(Message(Record(R"("a%zz+")"))), (Strings{"a%zz+"}));
+  EXPECT_EQ(Keys(Message(Record(R"("\u00fc+%41")"))), (Strings{"\xc3\xbc+%41"}));
+  EXPECT_EQ(Keys(Message(Record(R"("q\"x+")"))), (Strings{"q\"x+"}));
+}
+
+// MinIO encodes always, also the slash: one key, not two requests.
+TEST(S3EventTest, MinioEncodesAlways) {
+  std::string body =
+      R"({"EventName":"s3:ObjectCreated:Put","Key":"acme-in/logs/a b.csv","Records":[)" +
+      Record(R"("logs%2Fa+b%2B%C3%BC.csv")", "s3:ObjectCreated:Put", "minio:s3") + "]}";
+  EXPECT_EQ(Keys(body), (Strings{"logs/a b+\xc3\xbc.csv"}));
+}
+
+TEST(S3EventTest, CephSendsSizesAsText) {
+  std::string body =
+      R"({"Records":[{"eventVersion":"2.1","eventSource":"ceph:s3","eventTime":"2026-03-01T09:30:00.124724Z",)"
+      R"("eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"acme-in","id":"b.1"},"object":)"
+      R"({"key":"logs/a b.csv","size":"4096","versionId":"","metadata":[],"tags":[]}},"eventId":""}]})";
+  Result<S3Events> events = ParseS3Events(body);
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->records.size(), 1u);
+  EXPECT_EQ(events->records[0].key, "logs/a b.csv");
+  EXPECT_EQ(events->records[0].size_bytes, 4096u);
+  EXPECT_EQ(events->records[0].time, *ParseRfc3339("2026-03-01T09:30:00.124724Z"));
+}
+
+// The same event through each of its carriers.
+TEST(S3EventTest, UnwrapsSnsEventBridgeAndCloudEvents) {
+  std::string inner = Message(Record(R"("logs/a.csv")"));
+  std::string quoted;
+  for (char c : inner) quoted += c == '"' ? std::string("\\\"") : std::string(1, c);
+  std::string sns =
+      R"({"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:x","Message":")" + quoted +
+      R"("})";
+  EXPECT_EQ(Keys(sns), (Strings{"logs/a.csv"}));
+  std::string bridge =
+      R"({"version":"0","detail-type":"Object Created","source":"aws.s3","time":"2026-03-01T09:30:00Z",)"
+      R"("detail":{"version":"0","bucket":{"name":"acme-in"},"object":{"key":"logs/a b.csv","size":4096,)"
+      R"("etag":"9e10"},"reason":"PutObject"}})";
+  EXPECT_EQ(Keys(bridge), (Strings{"logs/a b.csv"}));
+  EXPECT_EQ(ParseS3Events(bridge)->records[0].time, *ParseRfc3339("2026-03-01T09:30:00Z"));
+  std::string cloud =
+      R"({"specversion":"1.0","type":"com.amazonaws.s3.ObjectCreated:Put","source":"ceph:s3.z.acme-in",)"
+      R"("subject":"logs/a.csv","id":"1","data":)" +
+      inner + "}";
+  EXPECT_EQ(Keys(cloud), (Strings{"logs/a.csv"}));
+  std::string cloud_detail =
+      R"({"specversion":"1.0","type":"x","id":"1","data":{"bucket":{"name":"b"},"object":{"key":"k"}}})";
+  EXPECT_EQ(Keys(cloud_detail), (Strings{"k"}));
+  EXPECT_EQ(Keys("[" + bridge + "," + cloud + "]"), (Strings{"logs/a b.csv", "logs/a.csv"}));
+  EXPECT_EQ(Keys(Record(R"("bare")")), (Strings{"bare"}));
+}
+
+// Our own reads raise ObjectAccessed: taking it for a change would never end.
+TEST(S3EventTest, IgnoresWhatChangesNothing) {
+  for (const char* name : {"ObjectAccessed:Get", "s3:ObjectAccessed:Head", "ObjectAcl:Put",
+                           "s3:Replication:OperationCompletedReplication", "LifecycleTransition"}) {
+    Result<S3Events> events = ParseS3Events(Message(Record(R"("k")", name)));
+    ASSERT_TRUE(events);
+    EXPECT_TRUE(events->records.empty()) << name;
+    EXPECT_EQ(events->ignored, 1) << name;
+  }
+  for (const char* name :
+       {"ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete",
+        "ObjectTagging:Put", "ObjectCreated:CompleteMultipartUpload", "ObjectSynced:Create",
+        "ObjectLifecycle:Expiration:Current", "s3:ObjectCreated:PutTagging", "SomethingNew:Put"}) {
+    EXPECT_EQ(Keys(Message(Record(R"("k")", name))), (Strings{"k"})) << name;
+  }
+}
+
+TEST(S3EventTest, TestEventsAreUnderstoodAndEmpty) {
+  Result<S3Events> events = ParseS3Events(
+      R"({"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-03-01T09:00:00.000Z","Bucket":"b"})");
+  ASSERT_TRUE(events);
+  EXPECT_EQ(events->tests, 1);
+  EXPECT_TRUE(events->records.empty());
+  EXPECT_EQ(ParseS3Events(Message(Record(R"("k")", "s3:TestEvent")))->tests, 1);
+}
+
+// What is not understood must be an error: an empty answer would make the sender forget it.
+TEST(S3EventTest, RefusesWhatItDoesNotUnderstand) {
+  EXPECT_EQ(RefusalOf(""), "NotJson");
+  EXPECT_EQ(RefusalOf("<xml/>"), "NotJson");
+  EXPECT_EQ(RefusalOf(R"({"Records":[)"), "NotJson");
+  EXPECT_EQ(RefusalOf("{}"), "UnknownShape");
+  EXPECT_EQ(RefusalOf("[1,2]"), "UnknownShape");
+  EXPECT_EQ(RefusalOf("null"), "UnknownShape");
+  EXPECT_EQ(RefusalOf(R"({"bucket":"b","key":"k"})"), "UnknownShape");
+  EXPECT_EQ(RefusalOf(R"({"Records":{}})"), "UnknownShape");
+  EXPECT_EQ(RefusalOf(R"({"Type":"SubscriptionConfirmation","TopicArn":"t"})"),
+            "SubscriptionConfirmation");
+  EXPECT_EQ(RefusalOf(std::string(kEventBodyBytesMax + 1, ' ')), "EntityTooLarge");
+  EXPECT_EQ(RefusalOf(std::string(1000, '[')), "NotJson");
+  std::string many = "[";
+  for (size_t i = 0; i <= kEventRecordsMax; ++i) {
+    many += R"({"s3":{"bucket":{"name":"b"},"object":{"key":"k"}}},)";
+  }
+  many.back() = ']';
+  EXPECT_EQ(RefusalOf(many), "TooManyRecords");
+}
+
+// One broken record must not take its neighbours with it.
+TEST(S3EventTest, BrokenRecordsAreCountedAndTheRestTaken) {
+  std::string future = Record(R"("k")");
+  future.replace(future.find("2.1"), 3, "3.0");
+  Result<S3Events> events =
+      ParseS3Events(Message(R"({},1,{"s3":{}},{"s3":{"bucket":{"name":"b"},"object":{"key":7}}},)" +
+                            Record('"' + std::string(1025, 'k') + '"') + "," +
+                            Record(R"("a\u0000b")") + "," + future + "," + Record(R"("good")")));
+  ASSERT_TRUE(events) << events.error().Describe();
+  EXPECT_EQ(events->malformed, 7);
+  ASSERT_EQ(events->records.size(), 1u);
+  EXPECT_EQ(events->records[0].key, "good");
+}
+
+}  // namespace
+}  // namespace longhaul
