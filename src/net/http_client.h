@@ -8,7 +8,8 @@
 //
 // Errors: kRetryable for what the network did (refused, reset, cut, stalled, deadline, garbage
 // instead of HTTP); kDenied for a certificate that is not trusted; kInvalidInput for a URL or an
-// option that makes no sense; kCorrupt never (content is not looked at).
+// option that makes no sense; kCorrupt never (content is not looked at). Codes: kNotSentCode, and
+// kTimeoutCode (base/retry.h) for a stall or a deadline.
 
 #pragma once
 
@@ -28,6 +29,9 @@
 namespace longhaul {
 
 struct Runtime;
+
+// The code of a kRetryable error where no byte of the request can have reached a server.
+inline constexpr std::string_view kNotSentCode = "NotSent";
 
 // Headers in the order in which they are sent; names compare without regard to case.
 class HttpHeaders {

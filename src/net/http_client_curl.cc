@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/retry.h"
 #include "base/runtime.h"
 #include "net/http_client.h"
 
@@ -189,7 +190,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
                          : SteadyTime::max();
 
     CURL* easy = slot->easy;
-    if (curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str()) != CURLE_OK) {
+    bool is_http = request.url.starts_with("http://") || request.url.starts_with("https://");
+    if (!is_http || curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str()) != CURLE_OK) {
       return InvalidInput("not a URL: " + request.url);
     }
     SetMethod(slot, request);
@@ -386,6 +388,15 @@ class Engine : public std::enable_shared_from_this<Engine> {
     std::string text = slot->error_text[0] ? slot->error_text : curl_easy_strerror(result);
     Error error = Retryable(std::move(text));
     switch (result) {
+      case CURLE_COULDNT_CONNECT:
+      case CURLE_COULDNT_RESOLVE_HOST:
+      case CURLE_COULDNT_RESOLVE_PROXY:
+      case CURLE_SSL_CONNECT_ERROR:
+        error.code = kNotSentCode;
+        break;
+      case CURLE_OPERATION_TIMEDOUT:  // Of ours, only the connect timeout is curl's.
+        error.code = kNotSentCode;
+        break;
       case CURLE_PEER_FAILED_VERIFICATION:
         error.kind = ErrorKind::kDenied;
         break;
@@ -393,9 +404,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
       case CURLE_SSL_CACERT_BADFILE:
       case CURLE_BAD_FUNCTION_ARGUMENT:
         error.kind = ErrorKind::kInvalidInput;
-        break;
-      case CURLE_UNSUPPORTED_PROTOCOL:  // Also what curl makes of an answer that is not HTTP.
-        if (slot->status == 0 && slot->header_bytes == 0) error.kind = ErrorKind::kRetryable;
         break;
       default:
         break;
@@ -429,7 +437,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   }
 
   void Expire(Slot* slot, std::string why) {
-    slot->Fail(Retryable(std::move(why)));
+    Error error = Retryable(std::move(why));
+    error.code = kTimeoutCode;
+    slot->Fail(std::move(error));
     Remove(slot);
     slot->done = true;
     slot->Wake();

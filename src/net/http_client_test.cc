@@ -270,7 +270,7 @@ TEST_F(HttpClientTest, NonsenseUrlIsInvalidInput) {
   for (const char* url : {"", "ftp://127.0.0.1/", "http://a b/", "file:///etc/passwd"}) {
     Result<std::string> body = Fetch(Get(url));
     ASSERT_FALSE(body) << url;
-    EXPECT_NE(body.error().kind, ErrorKind::kNotFound) << url;
+    EXPECT_EQ(body.error().kind, ErrorKind::kInvalidInput) << url << body.error().Describe();
   }
 }
 

@@ -6,20 +6,23 @@
 // - Payloads: over TLS and to loopback they are not signed; over other plain HTTP they are, by
 //   SHA-256 (3 CPU s/GiB). `payload_signing` overrides that.
 // - Integrity up: a body in memory goes with x-amz-checksum-crc64nvme (the caller's own checksum
-//   comes first); a streamed body without a known checksum carries a CRC64NVME trailer, or, where
-//   the server knows no checksums, the caller's Content-MD5, else its MD5 is compared with the ETag
-//   of the answer (kCorrupt: what was written is not what was sent).
+//   comes first); a streamed body without a known checksum carries a CRC64NVME trailer. Whether a
+//   server that is not AWS checks them, its first answers tell; until then and where it does not,
+//   bodies in memory go with Content-MD5, and of streamed ones the MD5 is compared with the ETag of
+//   the answer (kCorrupt: what was written is not what was sent).
+// - A streamed body whose payload must be signed is held in memory, up to 64 MiB.
 // - Integrity down: a whole object is verified against the strongest full-object checksum that came
 //   with it, else against a plain MD5 ETag (1.8 CPU s/GiB, on the CPU pool in pieces); a mismatch
 //   is kCorrupt at the last Read. Ranges are verified by length alone.
-// - User metadata that is not ASCII goes out and comes back as the bytes that the server gives;
-//   AWS answers such values in the form of RFC 2047, which is decoded.
+// - User metadata goes out and comes back as the server's bytes. Values that are not ASCII come
+//   back from AWS in the form of RFC 2047; such a value written again is stored as what it means.
 // - A conditional write whose connection broke after it was sent is not sent again: kRetryable.
 
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "aws/credentials.h"
@@ -51,7 +54,10 @@ struct S3StoreOptions {
   S3PayloadSigning payload_signing = S3PayloadSigning::kAuto;
   bool requester_pays = false;
   bool checksums = true;  // False: the server knows no x-amz-checksum-*; Content-MD5 stands in.
-  bool verify_md5_etag = true;         // GET of what has no checksum: see above.
+  bool verify_md5_etag = true;  // GET of what has no checksum: see above.
+  // What storage/probe.h found: keys that the server would alias or hide are refused, and
+  // capabilities() says this.
+  std::optional<Capabilities> probed;
   std::string server_side_encryption;  // "AES256", "aws:kms", …; empty: the bucket's default.
   std::string kms_key;                 // Unless a PutRequest names one.
   int attempts_max = 10;

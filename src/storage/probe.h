@@ -1,0 +1,24 @@
+// ProbeStore: finds out what a store really does, by doing it.
+//
+// Servers accept conditions and ignore them, or store a key under another name; nothing that
+// longhaul promises may rest on what a server calls itself.
+
+#pragma once
+
+#include <string>
+
+#include "base/random.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// Tries everything in `bucket` below `<prefix>probe/<random>/` (about 60 small requests, two of
+// them at once for the races) and removes whatever it wrote there, every version of it, also when
+// it fails. What cannot be tried without changing a bucket (versions) or moving gigabytes (size
+// limits) stays as the store declares it. Errors: those of the store, when it does not answer or
+// does not let us write there at all; whatever else a server says to a trial means that it cannot
+// do it.
+Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string prefix,
+                               Random& random);
+
+}  // namespace longhaul

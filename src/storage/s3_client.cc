@@ -1,0 +1,289 @@
+#include "storage/s3_client.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "storage/s3_error.h"
+
+namespace longhaul {
+namespace {
+
+// Hashing this much takes a quarter of a millisecond; more goes to the pool.
+constexpr size_t kHashInlineBytes = 64 << 10;
+
+bool IsLoopback(std::string_view host) {
+  host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
+  return host == "localhost" || host == "[::1]" || host.starts_with("127.") ||
+         host.ends_with(".localhost");
+}
+
+// Names that can be a label of a host name, also under a certificate for one level.
+bool IsHostLabel(std::string_view bucket) {
+  return bucket.size() >= 3 && bucket.size() <= 63 &&
+         bucket.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == bucket.npos &&
+         bucket.front() != '-' && bucket.back() != '-';
+}
+
+bool IsBucketName(std::string_view bucket) {
+  return !bucket.empty() && bucket.size() <= 255 && bucket != "." && bucket != ".." &&
+         bucket.find_first_of(std::string_view("/?#\r\n\0", 6)) == bucket.npos;
+}
+
+}  // namespace
+
+Result<S3Client::Address> S3Client::ParseEndpoint(const S3StoreOptions& options) {
+  Address address;
+  if (options.endpoint.empty()) {
+    std::string region = options.region.empty() ? "us-east-1" : options.region;
+    if (region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != region.npos) {
+      return InvalidInput("not a region: '" + region + "'");
+    }
+    address.scheme = "https";
+    address.host =
+        "s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com");
+    address.is_aws = true;
+    return address;
+  }
+  Error bad = InvalidInput("not an endpoint: '" + options.endpoint +
+                           "'; expected http://HOST[:PORT] or https://HOST[:PORT]");
+  std::string_view rest = options.endpoint;
+  if (rest.starts_with("https://")) {
+    address.scheme = "https";
+  } else if (rest.starts_with("http://")) {
+    address.scheme = "http";
+  } else {
+    return bad;
+  }
+  rest.remove_prefix(address.scheme.size() + 3);
+  if (rest.find_first_of("?#@ \r\n\t\"<>\\") != rest.npos) return bad;
+  size_t slash = std::min(rest.find('/'), rest.size());
+  address.host = rest.substr(0, slash);
+  address.base_path = rest.substr(slash);
+  while (address.base_path.ends_with('/')) address.base_path.pop_back();
+  if (address.host.empty() || address.host.front() == ':') return bad;
+  // curl leaves the scheme's own port out of the Host header, so the signature must too.
+  std::string_view own_port = address.scheme == "https" ? ":443" : ":80";
+  if (address.host.ends_with(own_port)) address.host.resize(address.host.size() - own_port.size());
+  std::string_view host = address.host;
+  address.is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+  return address;
+}
+
+Result<std::unique_ptr<S3Client>> S3Client::Make(const Runtime& runtime, S3StoreOptions options,
+                                                 HttpClient* http) {
+  Result<Address> address = ParseEndpoint(options);
+  if (!address) return address.error();
+  if (options.connections_max < 1 || options.attempts_max < 1) {
+    return InvalidInput("connections_max and attempts_max must be at least 1");
+  }
+  std::unique_ptr<S3Client> client(new S3Client(runtime, std::move(options), std::move(*address)));
+  if (http == nullptr) {
+    client->own_http_ = MakeHttpClient(runtime, {.requests_max = client->options_.connections_max,
+                                                 .ca_file = client->options_.ca_file,
+                                                 .verify_certificate = true,
+                                                 .proxy = client->options_.proxy});
+    http = client->own_http_.get();
+  }
+  client->http_ = http;
+  return client;
+}
+
+S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, Address address)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      address_(std::move(address)),
+      signer_(options_.region.empty() ? "us-east-1" : options_.region, "s3") {
+  switch (options_.payload_signing) {
+    case S3PayloadSigning::kAlways:
+      signs_payloads = true;
+      break;
+    case S3PayloadSigning::kNever:
+      break;
+    case S3PayloadSigning::kAuto:
+      signs_payloads = address_.scheme == "http" && !IsLoopback(address_.host);
+      break;
+  }
+  if (!options_.checksums || (options_.probed && !options_.probed->checksums)) {
+    checksum_support = ChecksumSupport::kNo;
+  } else if (address_.is_aws) {
+    checksum_support = ChecksumSupport::kYes;
+  }
+}
+
+std::string S3Client::description() const {
+  return "s3 " + address_.scheme + "://" + address_.host;
+}
+
+RetryPolicy S3Client::retry_policy() const {
+  RetryPolicy policy;
+  policy.attempts_max = options_.attempts_max;
+  policy.deadline = options_.operation_timeout;
+  return policy;
+}
+
+bool S3Client::UsesVirtualHost(std::string_view bucket) const {
+  switch (options_.addressing) {
+    case S3Addressing::kPath:
+      return false;
+    case S3Addressing::kVirtualHost:
+      return true;
+    case S3Addressing::kAuto:
+      return address_.is_aws && IsHostLabel(bucket);
+  }
+  return false;
+}
+
+S3Client::Target S3Client::TargetOf(std::string_view bucket, std::string_view key) const {
+  Target target{.host = address_.host, .path = address_.base_path};
+  if (!bucket.empty()) {
+    if (UsesVirtualHost(bucket)) {
+      target.host = std::string(bucket) + "." + address_.host;
+    } else {
+      target.path += '/';
+      target.path += PercentEncode(bucket, Slash::kEncode);
+    }
+  }
+  if (!key.empty() || target.path.size() == address_.base_path.size()) {
+    target.path += '/';
+    target.path += PercentEncode(key, Slash::kKeep);
+  }
+  return target;
+}
+
+std::string S3Client::UrlOf(std::string_view bucket, std::string_view key) const {
+  Target target = TargetOf(bucket, key);
+  return address_.scheme + "://" + target.host + target.path;
+}
+
+SystemTime S3Client::TimeOf(const HttpHeaders& headers) const {
+  if (const std::string* date = headers.Find("Date")) {
+    Result<SystemTime> time = ParseHttpDate(*date);
+    if (time) return *time;
+  }
+  return runtime_.clock.Now();
+}
+
+Async<std::string> S3Client::PayloadHash(const S3Request& request) {
+  if (!request.payload_sha256.empty()) co_return request.payload_sha256;
+  if (request.source != nullptr) co_return std::string(kUnsignedPayload);
+  if (!request.body || request.body->empty()) co_return std::string(kEmptyPayloadSha256);
+  if (!signs_payloads) co_return std::string(kUnsignedPayload);
+  std::span<const std::byte> body = *request.body;
+  if (body.size() <= kHashInlineBytes) co_return HexEncode(Sha256(AsText(body)));
+  std::string digest =
+      co_await runtime_.pool.Run([body] { return Digest(HashKind::kSha256, body); });
+  co_return HexEncode(digest);
+}
+
+Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
+  if (!request.bucket.empty() && !IsBucketName(request.bucket)) {
+    co_return InvalidInput("not a bucket name: '" + request.bucket + "'");
+  }
+  Target target = TargetOf(request.bucket, request.key);
+  std::string query;
+  for (const auto& [name, value] : request.query) {
+    if (!query.empty()) query += '&';
+    query += PercentEncode(name, Slash::kEncode);
+    query += '=';
+    query += PercentEncode(value, Slash::kEncode);
+  }
+  std::string url = address_.scheme + "://" + target.host + target.path;
+  if (!query.empty()) url.append("?").append(query);
+  Result<std::string> payload = co_await PayloadHash(request);
+  if (!payload) co_return payload.error();
+
+  bool clock_corrected = false;
+  bool credentials_renewed = false;
+  while (true) {
+    HttpRequest http;
+    http.method = request.method;
+    http.url = url;
+    http.headers = request.headers;
+    if (options_.requester_pays) http.headers.Add("x-amz-request-payer", "requester");
+    http.body = request.body;
+    if (request.source != nullptr) {
+      http.source = request.source;
+      http.source_size_bytes = request.source_size_bytes;
+    }
+    http.timeouts.connect = options_.connect_timeout;
+    http.timeouts.stall = request.slow_answer
+                              ? std::max(options_.stall_timeout, options_.operation_timeout)
+                              : options_.stall_timeout;
+    if (options_.credentials) {
+      Result<std::shared_ptr<const Credentials>> credentials = co_await options_.credentials->Get();
+      if (!credentials) co_return credentials.error().In("credentials");
+      signer_.Sign(request.method, {.host = target.host, .path = target.path, .query = query},
+                   http.headers, *payload, **credentials, runtime_.clock.Now() + clock_offset_);
+    } else if (*payload == kUnsignedPayloadTrailer) {
+      http.headers.Add("x-amz-content-sha256", *payload);
+    }
+    if (request.trace != nullptr) ++request.trace->sent;
+    Result<HttpResponse> response = co_await http_->Send(std::move(http));
+    if (!response) co_return response.error();
+    if (request.trace != nullptr) request.trace->answered_at = TimeOf(response->headers);
+    if (response->status >= 200 && response->status < 300) co_return response;
+
+    Result<std::string> body = co_await ReadAll(*response->body, kS3ErrorBytesMax);
+    Error error = S3Error(response->status, response->headers, body ? *body : std::string());
+    if (request.source != nullptr) co_return error;  // Its bytes are gone.
+    if (IsClockSkew(error) && !clock_corrected && response->headers.Find("Date")) {
+      clock_corrected = true;
+      clock_offset_ = TimeOf(response->headers) - runtime_.clock.Now();
+      continue;
+    }
+    if (IsCredentialsExpired(error) && !credentials_renewed && options_.credentials &&
+        options_.credentials->Invalidate()) {
+      credentials_renewed = true;
+      continue;
+    }
+    co_return error;
+  }
+}
+
+Async<HttpResponse> S3Client::Open(const S3Request& request) {
+  co_return co_await Retry(runtime_.clock, runtime_.random, retry_policy(), retry_budget_,
+                           [&] { return SendOnce(request); });
+}
+
+Async<S3Answer> S3Client::CallOnce(const S3Request& request) {
+  Result<HttpResponse> response = co_await SendOnce(request);
+  Result<S3Answer> answer;
+  if (response) {
+    answer->response = std::move(*response);
+    Result<std::string> text = co_await ReadAll(*answer->response.body, kS3AnswerBytesMax);
+    if (!text) {
+      answer = text.error();
+    } else {
+      answer->text = std::move(*text);
+      // Copies and completions answer 200 before they know. (S3 API Reference,
+      // CompleteMultipartUpload.)
+      if (answer->text.find("<Error") != std::string::npos) {
+        std::optional<S3ErrorText> inside = ParseS3Error(answer->text);
+        if (inside) answer = S3ErrorInside(*inside);
+      }
+    }
+  } else {
+    answer = response.error();
+  }
+  co_return answer;
+}
+
+Async<S3Answer> S3Client::Call(const S3Request& request, bool repeatable) {
+  RetryState state(retry_policy(), retry_budget_, runtime_.clock, runtime_.random);
+  while (true) {
+    Result<S3Answer> answer = co_await CallOnce(request);
+    if (answer) {
+      state.Succeeded();
+      co_return answer;
+    }
+    const Error& error = answer.error();
+    bool may_have_happened = error.kind == ErrorKind::kRetryable && error.code != kNotSentCode;
+    if (!repeatable && may_have_happened) co_return error;
+    std::optional<std::chrono::nanoseconds> delay = state.DelayAfter(error);
+    if (!delay) co_return state.GaveUp(error);
+    co_await runtime_.clock.Sleep(*delay);
+  }
+}
+
+}  // namespace longhaul

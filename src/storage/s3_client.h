@@ -1,0 +1,125 @@
+// S3Client: one endpoint, as the operations of the S3 store see it: URLs, signatures, retries.
+//
+// Internal to the S3 store. Belongs to one shard.
+
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "aws/signer.h"
+#include "base/retry.h"
+#include "base/runtime.h"
+#include "net/http_client.h"
+#include "storage/s3_store.h"
+
+namespace longhaul {
+
+// What became of a request, also when it failed.
+struct S3Trace {
+  int sent = 0;              // How often.
+  SystemTime answered_at{};  // The `Date` of the last answer.
+};
+
+// One request before it is signed. Names and values of the query are not encoded yet.
+struct S3Request {
+  std::string method = "GET";
+  std::string bucket;  // Empty: the service itself.
+  std::string key;     // Empty: the bucket.
+  std::vector<std::pair<std::string, std::string>> query;
+  HttpHeaders headers;
+  // The body: none, a span or a source, all borrowed for the time of the call.
+  std::optional<std::span<const std::byte>> body;
+  HttpBodySource* source = nullptr;
+  uint64_t source_size_bytes = 0;
+  // What x-amz-content-sha256 says; empty: found out from the body and the endpoint.
+  std::string payload_sha256;
+  // A server may work for long before it says a word: copies and completions.
+  bool slow_answer = false;
+  S3Trace* trace = nullptr;
+};
+
+// An answer of 2xx and its body.
+struct S3Answer {
+  HttpResponse response;
+  std::string text;
+};
+
+class S3Client {
+ public:
+  static Result<std::unique_ptr<S3Client>> Make(const Runtime& runtime, S3StoreOptions options,
+                                                HttpClient* http);
+
+  // Sends once. OK: 2xx, with the body as a stream. A clock that the server calls wrong is set
+  // right, and expired credentials are fetched anew, once each, and the request sent again.
+  Async<HttpResponse> SendOnce(const S3Request& request);
+  // Sends with retries and leaves the body a stream.
+  Async<HttpResponse> Open(const S3Request& request);
+  // Sends with retries and reads the body, up to kS3AnswerBytesMax. An <Error> inside an answer of
+  // 200 counts as an error. `repeatable` false: an error after which the request may have been
+  // carried out is not retried.
+  Async<S3Answer> Call(const S3Request& request, bool repeatable = true);
+
+  // Where `key` is, for a browser or a tool without credentials.
+  std::string UrlOf(std::string_view bucket, std::string_view key) const;
+
+  [[nodiscard]] const S3StoreOptions& options() const { return options_; }
+  [[nodiscard]] const Runtime& runtime() const { return runtime_; }
+  [[nodiscard]] const std::string& region() const { return signer_.region(); }
+  [[nodiscard]] std::string description() const;
+  // The `Date` of an answer, else our clock's time.
+  [[nodiscard]] SystemTime TimeOf(const HttpHeaders& headers) const;
+  [[nodiscard]] RetryPolicy retry_policy() const;
+
+  // Whether the server checks x-amz-checksum-*: told by the options, then by its answers.
+  enum class ChecksumSupport { kUnknown, kYes, kNo };
+  ChecksumSupport checksum_support = ChecksumSupport::kUnknown;
+  // Whether payloads are signed with their SHA-256.
+  bool signs_payloads = false;
+  [[nodiscard]] bool is_aws() const { return address_.is_aws; }
+  // What an upload was created with, by its id, where the later steps need it: the algorithm, if it
+  // is not CRC64NVME, and the tags, for servers that lose them. Bounded; an upload that another
+  // process created is not here.
+  struct UploadNotes {
+    ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;
+    Tags tags;
+  };
+  std::unordered_map<std::string, UploadNotes> upload_notes;
+
+ private:
+  struct Address {
+    std::string scheme;
+    std::string host;       // With the port, where it is not the scheme's own.
+    std::string base_path;  // Of the endpoint; without a slash at its end.
+    bool is_aws = false;
+  };
+  struct Target {
+    std::string host;
+    std::string path;
+  };
+
+  S3Client(const Runtime& runtime, S3StoreOptions options, Address address);
+  static Result<Address> ParseEndpoint(const S3StoreOptions& options);
+  [[nodiscard]] bool UsesVirtualHost(std::string_view bucket) const;
+  [[nodiscard]] Target TargetOf(std::string_view bucket, std::string_view key) const;
+  Async<std::string> PayloadHash(const S3Request& request);
+  Async<S3Answer> CallOnce(const S3Request& request);
+
+  Runtime runtime_;
+  S3StoreOptions options_;
+  Address address_;
+  Signer signer_;
+  std::unique_ptr<HttpClient> own_http_;
+  HttpClient* http_ = nullptr;
+  RetryBudget retry_budget_;
+  std::chrono::microseconds clock_offset_{0};
+};
+
+}  // namespace longhaul

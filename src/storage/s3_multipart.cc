@@ -1,0 +1,150 @@
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "storage/s3_operations.h"
+#include "storage/s3_xml.h"
+
+namespace longhaul {
+namespace {
+
+constexpr size_t kRememberedUploadsMax = 10'000;
+
+std::string Place(std::string_view what, const MultipartUpload& upload) {
+  return std::string(what) + " " + upload.bucket + "/" + upload.key;
+}
+
+// What S3 makes the ETag of: the MD5 of the parts' MD5s; empty where their ETags are no MD5s.
+std::string EtagOfParts(const std::vector<UploadedPart>& parts) {
+  std::string digests;
+  for (const UploadedPart& part : parts) {
+    Result<std::string> digest = HexDecode(part.etag);
+    if (!IsPlainMd5Etag(part.etag) || !digest) return {};
+    digests += *digest;
+  }
+  return HexEncode(Md5(digests)) + "-" + std::to_string(parts.size());
+}
+
+// Ceph forgets the tags that an upload was created with.
+Async<void> KeepTags(S3Client& client, const MultipartUpload& upload, Tags tags) {
+  Result<Tags> there = co_await S3GetTags(client, upload.bucket, upload.key, "");
+  if (!there) co_return there.error();
+  if (*there == tags) co_return Ok();
+  co_return co_await S3PutTags(client, upload.bucket, upload.key, std::move(tags));
+}
+
+}  // namespace
+
+Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
+  S3Request http{
+      .method = "POST", .bucket = request.bucket, .key = request.key, .query = {{"uploads", ""}}};
+  AddObjectHeaders(client, request, http.headers);
+  ChecksumAlgorithm algorithm =
+      request.checksum ? request.checksum->algorithm : ChecksumAlgorithm::kCrc64Nvme;
+  if (client.checksum_support != S3Client::ChecksumSupport::kNo) {
+    http.headers.Add("x-amz-checksum-algorithm", std::string(S3ChecksumName(algorithm)));
+    bool is_crc = algorithm != ChecksumAlgorithm::kSha1 && algorithm != ChecksumAlgorithm::kSha256;
+    http.headers.Add("x-amz-checksum-type", is_crc ? "FULL_OBJECT" : "COMPOSITE");
+  }
+  // Sent twice it would leave an upload that nobody knows of.
+  Result<S3Answer> answer = co_await client.Call(http, false);
+  Result<std::string> id =
+      answer ? ParseS3UploadId(answer->text) : Result<std::string>(answer.error());
+  if (!id) co_return id.error().In("create upload of " + request.bucket + "/" + request.key);
+  if (algorithm != ChecksumAlgorithm::kCrc64Nvme || (!request.tags.empty() && !client.is_aws())) {
+    if (client.upload_notes.size() >= kRememberedUploadsMax) client.upload_notes.clear();
+    client.upload_notes[*id] = {algorithm, request.tags};
+  }
+  co_return MultipartUpload{.bucket = request.bucket,
+                            .key = request.key,
+                            .upload_id = std::move(*id),
+                            .initiated = client.TimeOf(answer->response.headers)};
+}
+
+Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUpload& upload) {
+  std::vector<UploadedPart> parts;
+  int marker = 0;
+  do {
+    S3Request http{.bucket = upload.bucket,
+                   .key = upload.key,
+                   .query = {{"uploadId", upload.upload_id}, {"max-parts", "1000"}}};
+    if (marker > 0) http.query.emplace_back("part-number-marker", std::to_string(marker));
+    Result<S3Answer> answer = co_await client.Call(http);
+    Result<S3PartsPage> page =
+        answer ? ParseS3Parts(answer->text) : Result<S3PartsPage>(answer.error());
+    if (!page) co_return page.error().In(Place("list parts of", upload));
+    for (UploadedPart& part : page->parts) parts.push_back(std::move(part));
+    if (page->next_marker != 0 && page->next_marker <= marker) {
+      co_return Corrupt("the list of parts does not move on").In(Place("list parts of", upload));
+    }
+    marker = page->next_marker;
+  } while (marker > 0);
+  co_return parts;
+}
+
+Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) {
+  const MultipartUpload& upload = request.upload;
+  std::string xml = WriteS3Complete(request.parts);
+  S3Request http{.method = "POST",
+                 .bucket = upload.bucket,
+                 .key = upload.key,
+                 .query = {{"uploadId", upload.upload_id}}};
+  http.body = AsBytes(xml);
+  http.slow_answer = true;
+  http.headers.Add("Content-Type", "application/xml");
+  AddWriteCondition(request.condition, http.headers);
+  if (request.checksum && !request.checksum->value.empty() && !request.checksum->composite &&
+      client.checksum_support != S3Client::ChecksumSupport::kNo) {
+    http.headers.Add(std::string(S3ChecksumHeader(request.checksum->algorithm)),
+                     request.checksum->value);
+    http.headers.Add("x-amz-checksum-type", "FULL_OBJECT");
+  }
+  bool conditional = request.condition.if_absent || !request.condition.if_match.empty();
+  S3Trace trace;
+  http.trace = &trace;
+  Result<S3Answer> answer = co_await client.Call(http, !conditional);
+  PutResult result;
+  if (!answer) {
+    Error error = answer.error();
+    if (error.code == "NoSuchUpload" && trace.sent > 1) {
+      // Perhaps an earlier attempt succeeded and only its answer was lost.
+      Result<ObjectInfo> there = co_await S3Head(client, {.bucket = upload.bucket,
+                                                          .key = upload.key,
+                                                          .version_id = "",
+                                                          .part_number = std::nullopt});
+      if (there && there->etag == EtagOfParts(request.parts)) {
+        result.etag = there->etag;
+        result.version_id = there->version_id;
+        result.server_time = there->server_time;
+        co_return result;
+      }
+    }
+    co_return error.In(Place("complete", upload));
+  }
+  Result<std::string> etag = ParseS3Etag(answer->text);
+  if (!etag) co_return etag.error().In(Place("complete", upload));
+  // Ceph answers with an empty one.
+  result.etag = etag->empty() ? EtagOfParts(request.parts) : std::move(*etag);
+  result.version_id = answer->response.headers.Get("x-amz-version-id");
+  if (result.version_id == "null") result.version_id.clear();
+  result.server_time = client.TimeOf(answer->response.headers);
+  auto notes = client.upload_notes.extract(upload.upload_id);
+  if (!notes.empty() && !notes.mapped().tags.empty()) {
+    Result<void> tagged = co_await KeepTags(client, upload, std::move(notes.mapped().tags));
+    if (!tagged) co_return tagged.error().In(Place("complete", upload));
+  }
+  co_return result;
+}
+
+Async<void> S3AbortMultipart(S3Client& client, const MultipartUpload& upload) {
+  S3Request http{.method = "DELETE",
+                 .bucket = upload.bucket,
+                 .key = upload.key,
+                 .query = {{"uploadId", upload.upload_id}}};
+  client.upload_notes.erase(upload.upload_id);
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer && answer.error().code != "NoSuchUpload") {
+    co_return answer.error().In(Place("abort upload of", upload));
+  }
+  co_return Ok();
+}
+
+}  // namespace longhaul

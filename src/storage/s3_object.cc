@@ -1,0 +1,330 @@
+// Objects: what answers say of them, reading, copying, removing, tags.
+
+#include <charconv>
+#include <map>
+
+#include "base/bytes.h"
+#include "storage/s3_body.h"
+#include "storage/s3_error.h"
+#include "storage/s3_operations.h"
+#include "storage/s3_xml.h"
+
+namespace longhaul {
+namespace {
+
+std::string Place(std::string_view what, const std::string& bucket, const std::string& key) {
+  return std::string(what) + " " + bucket + "/" + key;
+}
+
+bool ParseNumber(std::string_view text, uint64_t* value) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+std::optional<Checksum> ChecksumIn(const HttpHeaders& headers, ChecksumAlgorithm algorithm,
+                                   const std::string& etag) {
+  const std::string* value = headers.Find(S3ChecksumHeader(algorithm));
+  if (value == nullptr || value->empty()) return std::nullopt;
+  Checksum checksum{algorithm, *value, false};
+  size_t dash = value->find('-');
+  if (dash != value->npos) {  // '-' is not in the base64 alphabet.
+    checksum.value.resize(dash);
+    checksum.composite = true;
+    return checksum;
+  }
+  std::string_view type = headers.Get("x-amz-checksum-type");
+  if (type == "COMPOSITE") checksum.composite = true;
+  // Servers that do not tell: only CRC64NVME is always one of the whole object.
+  if (type.empty() && !IsPlainMd5Etag(etag) && etag.find('-') != etag.npos) {
+    checksum.composite = algorithm != ChecksumAlgorithm::kCrc64Nvme;
+  }
+  return checksum;
+}
+
+ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
+  ObjectInfo info;
+  ParseNumber(headers.Get("Content-Length"), &info.size_bytes);
+  for (const auto& [name, value] : headers.entries()) {
+    constexpr std::string_view kPrefix = "x-amz-meta-";
+    if (name.size() <= kPrefix.size()) continue;
+    std::string lower = name;
+    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    if (lower.starts_with(kPrefix)) info.metadata[lower.substr(kPrefix.size())] = value;
+  }
+  info.etag = StripEtag(headers.Get("ETag"));
+  info.version_id = headers.Get("x-amz-version-id");
+  if (info.version_id == "null") info.version_id.clear();
+  Result<SystemTime> modified = ParseHttpDate(headers.Get("Last-Modified"));
+  if (modified) info.last_modified = *modified;
+  info.storage_class = headers.Get("x-amz-storage-class");
+  info.headers = {
+      .content_type = std::string(headers.Get("Content-Type")),
+      .content_encoding = std::string(headers.Get("Content-Encoding")),
+      .content_language = std::string(headers.Get("Content-Language")),
+      .content_disposition = std::string(headers.Get("Content-Disposition")),
+      .cache_control = std::string(headers.Get("Cache-Control")),
+      .expires = std::string(headers.Get("Expires")),
+      .website_redirect_location = std::string(headers.Get("x-amz-website-redirect-location"))};
+  uint64_t number = 0;
+  if (ParseNumber(headers.Get("x-amz-tagging-count"), &number)) {
+    info.tag_count = static_cast<int>(std::min<uint64_t>(number, 1000));
+  }
+  if (ParseNumber(headers.Get("x-amz-mp-parts-count"), &number)) {
+    info.part_count = static_cast<int>(std::min<uint64_t>(number, 10'000));
+  }
+  for (ChecksumAlgorithm algorithm : kS3ChecksumAlgorithms) {
+    std::optional<Checksum> checksum = ChecksumIn(headers, algorithm, info.etag);
+    if (checksum) info.checksums.push_back(std::move(*checksum));
+  }
+  info.server_time = client.TimeOf(headers);
+  return info;
+}
+
+// "bytes 0-9/100".
+bool ParseContentRange(std::string_view text, uint64_t* first, uint64_t* last, uint64_t* size) {
+  if (!text.starts_with("bytes ")) return false;
+  text.remove_prefix(6);
+  size_t dash = text.find('-');
+  size_t slash = text.find('/');
+  if (dash == text.npos || slash == text.npos || dash > slash) return false;
+  return ParseNumber(text.substr(0, dash), first) &&
+         ParseNumber(text.substr(dash + 1, slash - dash - 1), last) &&
+         ParseNumber(text.substr(slash + 1), size) && *first <= *last && *last < *size;
+}
+
+// What a whole object must hash to, by the best that came with it.
+std::optional<ExpectedDigest> ExpectedOf(const S3Client& client, const ObjectInfo& info,
+                                         const HttpHeaders& headers) {
+  for (const Checksum& checksum : info.checksums) {
+    if (checksum.composite) continue;
+    Result<std::string> digest = Base64Decode(checksum.value);
+    if (digest) return ExpectedDigest{HashKindOf(checksum.algorithm), std::move(*digest)};
+  }
+  // Under KMS and customer keys the ETag is no MD5. (S3 API Reference, Object: ETag.)
+  bool is_md5 = IsPlainMd5Etag(info.etag) &&
+                !headers.Get("x-amz-server-side-encryption").starts_with("aws:kms") &&
+                !headers.Find("x-amz-server-side-encryption-customer-algorithm");
+  if (!is_md5 || !client.options().verify_md5_etag) return std::nullopt;
+  Result<std::string> digest = HexDecode(info.etag);
+  if (!digest) return std::nullopt;
+  return ExpectedDigest{HashKind::kMd5, std::move(*digest)};
+}
+
+}  // namespace
+
+Async<ObjectInfo> S3Head(S3Client& client, HeadRequest request) {
+  S3Request http{.method = "HEAD", .bucket = request.bucket, .key = request.key};
+  if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
+  if (request.part_number) {
+    http.query.emplace_back("partNumber", std::to_string(*request.part_number));
+  } else {
+    http.headers.Add("x-amz-checksum-mode", "ENABLED");
+  }
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer) co_return answer.error().In(Place("head", request.bucket, request.key));
+  co_return InfoOf(client, answer->response.headers);
+}
+
+Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* absent_at) {
+  S3Request http{.bucket = request.bucket, .key = request.key};
+  if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
+  if (!request.if_match.empty()) http.headers.Add("If-Match", "\"" + request.if_match + "\"");
+  bool whole = !request.range && !request.suffix_bytes;
+  if (request.range) {
+    const ByteRange& range = *request.range;
+    if (range.size_bytes == 0 || range.offset_bytes + range.size_bytes < range.offset_bytes) {
+      co_return InvalidInput("not a range").In(Place("get", request.bucket, request.key));
+    }
+    http.headers.Add("Range", "bytes=" + std::to_string(range.offset_bytes) + "-" +
+                                  std::to_string(range.offset_bytes + range.size_bytes - 1));
+  } else if (request.suffix_bytes) {
+    http.headers.Add("Range", "bytes=-" + std::to_string(*request.suffix_bytes));
+  } else {
+    http.headers.Add("x-amz-checksum-mode", "ENABLED");
+  }
+  S3Trace trace;
+  http.trace = &trace;
+  Result<HttpResponse> response = co_await client.Open(http);
+  if (!response) {
+    const Error& error = response.error();
+    if (absent_at != nullptr && (error.code == "NoSuchKey" || error.code == "DeleteMarker")) {
+      *absent_at = trace.answered_at;
+    }
+    co_return error.In(Place("get", request.bucket, request.key));
+  }
+  ObjectStream stream;
+  stream.info = InfoOf(client, response->headers);
+  if (!response->headers.Find("Content-Length")) {
+    co_return Corrupt("the answer does not tell its length")
+        .In(Place("get", request.bucket, request.key));
+  }
+  stream.length_bytes = stream.info.size_bytes;
+  if (response->status == 206) {
+    uint64_t last = 0;
+    if (!ParseContentRange(response->headers.Get("Content-Range"), &stream.offset_bytes, &last,
+                           &stream.info.size_bytes) ||
+        last - stream.offset_bytes + 1 != stream.length_bytes) {
+      co_return Corrupt("the answer has a wrong Content-Range")
+          .In(Place("get", request.bucket, request.key));
+    }
+    stream.info.checksums.clear();  // If any, they are those of a part.
+  } else if (!whole && request.range &&
+             (request.range->offset_bytes != 0 ||
+              request.range->size_bytes < stream.info.size_bytes)) {
+    co_return InvalidInput("the server does not know ranges")
+        .In(Place("get", request.bucket, request.key));
+  }
+  std::optional<ExpectedDigest> expected;
+  if (stream.length_bytes == stream.info.size_bytes) {
+    expected = ExpectedOf(client, stream.info, response->headers);
+  }
+  stream.body = MakeVerifyingReader(client.runtime().pool, std::move(response->body),
+                                    stream.length_bytes, std::move(expected));
+  co_return stream;
+}
+
+Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
+  S3Request http{.method = "PUT", .bucket = request.bucket, .key = request.key};
+  http.slow_answer = true;
+  std::string source = PercentEncode(request.source_bucket, Slash::kEncode) + "/" +
+                       PercentEncode(request.source_key, Slash::kKeep);
+  if (!request.source_version_id.empty()) {
+    source += "?versionId=" + PercentEncode(request.source_version_id, Slash::kEncode);
+  }
+  http.headers.Add("x-amz-copy-source", std::move(source));
+  if (!request.source_if_match.empty()) {
+    http.headers.Add("x-amz-copy-source-if-match", "\"" + request.source_if_match + "\"");
+  }
+  PutRequest made;
+  made.storage_class = request.storage_class;
+  if (request.replacement) {
+    http.headers.Add("x-amz-metadata-directive", "REPLACE");
+    made.headers = request.replacement->headers;
+    made.metadata = request.replacement->metadata;
+  }
+  if (request.tags) {
+    http.headers.Add("x-amz-tagging-directive", "REPLACE");
+    made.tags = *request.tags;
+  }
+  AddObjectHeaders(client, made, http.headers);
+  AddWriteCondition(request.condition, http.headers);
+  bool repeatable = !request.condition.if_absent && request.condition.if_match.empty();
+  Result<S3Answer> answer = co_await client.Call(http, repeatable);
+  Result<std::string> etag =
+      answer ? ParseS3Etag(answer->text) : Result<std::string>(answer.error());
+  if (!etag) co_return etag.error().In(Place("copy to", request.bucket, request.key));
+  PutResult result;
+  result.etag = std::move(*etag);
+  result.version_id = answer->response.headers.Get("x-amz-version-id");
+  if (result.version_id == "null") result.version_id.clear();
+  result.server_time = client.TimeOf(answer->response.headers);
+  co_return result;
+}
+
+Async<void> S3Remove(S3Client& client, RemoveRequest request) {
+  S3Request http{.method = "DELETE", .bucket = request.bucket, .key = request.key};
+  if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
+  if (!request.if_match.empty()) http.headers.Add("If-Match", "\"" + request.if_match + "\"");
+  Result<S3Answer> answer = co_await client.Call(http, request.if_match.empty());
+  if (answer) co_return Ok();
+  Error error = answer.error();
+  if (error.kind == ErrorKind::kNotFound && error.code != "NoSuchBucket") {
+    if (request.if_match.empty()) co_return Ok();
+    error.kind = ErrorKind::kPrecondition;
+  }
+  co_return error.In(Place("remove", request.bucket, request.key));
+}
+
+namespace {
+
+Async<void> RemoveInto(S3Client& client, RemoveRequest request,
+                       std::vector<RemoveFailure>& failures) {
+  Result<void> removed = co_await S3Remove(client, request);
+  if (!removed) failures.push_back({request.key, removed.error()});
+  co_return Ok();
+}
+
+}  // namespace
+
+Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
+                                               std::vector<RemoveRequest> requests) {
+  std::vector<RemoveFailure> failures;
+  std::vector<RemoveRequest> batch;
+  std::vector<RemoveRequest> singles;  // What one request for many cannot say.
+  for (RemoveRequest& request : requests) {
+    request.bucket = bucket;
+    bool in_batch = request.if_match.empty() && IsXmlText(request.key) && requests.size() > 1;
+    (in_batch ? batch : singles).push_back(std::move(request));
+  }
+  if (!batch.empty()) {
+    std::string xml = WriteS3Delete(batch);
+    S3Request http{.method = "POST", .bucket = bucket, .query = {{"delete", ""}}};
+    http.body = AsBytes(xml);
+    http.headers.Add("Content-Type", "application/xml");
+    AddContentMd5(http);
+    Result<S3Answer> answer = co_await client.Call(http);
+    if (!answer && answer.error().code == "NotImplemented") {
+      for (RemoveRequest& request : batch) singles.push_back(std::move(request));
+    } else {
+      Result<std::vector<S3DeleteFailure>> failed =
+          answer ? ParseS3DeleteResult(answer->text)
+                 : Result<std::vector<S3DeleteFailure>>(answer.error());
+      if (!failed) co_return failed.error().In("remove many of " + bucket);
+      for (S3DeleteFailure& one : *failed) {
+        Error error = S3ErrorInside(one.error);
+        if (error.kind == ErrorKind::kNotFound && error.code != "NoSuchBucket") continue;
+        if (error.Transient()) {
+          // Alone it has retries of its own.
+          singles.push_back(
+              {.bucket = bucket, .key = one.key, .version_id = one.version_id, .if_match = ""});
+        } else {
+          failures.push_back({one.key, error.In(Place("remove", bucket, one.key))});
+        }
+      }
+    }
+  }
+  TaskGroup group(client.runtime().executor);
+  for (RemoveRequest& request : singles) {
+    co_await group.WaitBelow(16);
+    group.Spawn(RemoveInto(client, std::move(request), failures));
+  }
+  Result<void> joined = co_await group.Join();
+  if (!joined) co_return joined.error();
+  co_return failures;
+}
+
+Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
+                      std::string version_id) {
+  S3Request http{.bucket = bucket, .key = key, .query = {{"tagging", ""}}};
+  if (!version_id.empty()) http.query.emplace_back("versionId", version_id);
+  Result<S3Answer> answer = co_await client.Call(http);
+  // Ceph answers with nothing at all where there are no tags.
+  if (answer && answer->text.empty()) co_return Tags();
+  if (!answer && answer.error().code == "NoSuchTagSet") co_return Tags();
+  Result<Tags> tags = answer ? ParseS3Tagging(answer->text) : Result<Tags>(answer.error());
+  if (!tags) co_return tags.error().In(Place("tags of", bucket, key));
+  co_return tags;
+}
+
+Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags) {
+  for (const auto& [name, value] : tags) {
+    if (!IsXmlText(name) || !IsXmlText(value)) {
+      co_return InvalidInput("a tag that XML cannot carry").In(Place("tags of", bucket, key));
+    }
+  }
+  S3Request http{.bucket = bucket, .key = key, .query = {{"tagging", ""}}};
+  std::string xml;
+  if (tags.empty()) {
+    http.method = "DELETE";
+  } else {
+    http.method = "PUT";
+    xml = WriteS3Tagging(tags);
+    http.body = AsBytes(xml);
+    AddContentMd5(http);
+  }
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer) co_return answer.error().In(Place("tags of", bucket, key));
+  co_return Ok();
+}
+
+}  // namespace longhaul

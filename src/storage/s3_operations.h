@@ -1,0 +1,53 @@
+// The operations of the S3 store, by subject: s3_object.cc, s3_list.cc, s3_multipart.cc,
+// s3_bucket.cc. Each does what the method of that name in storage/store.h says.
+//
+// Internal to the S3 store. `client` outlives the call; so does what is passed by reference.
+
+#pragma once
+
+#include "storage/s3_client.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// s3_object.cc
+Async<ObjectInfo> S3Head(S3Client& client, HeadRequest request);
+Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* absent_at);
+Async<PutResult> S3Copy(S3Client& client, CopyRequest request);
+Async<void> S3Remove(S3Client& client, RemoveRequest request);
+Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
+                                               std::vector<RemoveRequest> requests);
+Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
+                      std::string version_id);
+Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags);
+
+// s3_put.cc
+Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body);
+Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& upload, int number,
+                                 ByteSource& body);
+// The headers with which an object is created, of any kind of write.
+void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHeaders& headers);
+void AddWriteCondition(const WriteCondition& condition, HttpHeaders& headers);
+// Adds Content-MD5, which some operations insist on.
+void AddContentMd5(S3Request& request);
+
+// s3_list.cc
+Async<ListPage> S3List(S3Client& client, ListRequest request);
+Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std::string bucket,
+                                                           std::string prefix);
+
+// s3_multipart.cc
+Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request);
+Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUpload& upload);
+Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request);
+Async<void> S3AbortMultipart(S3Client& client, const MultipartUpload& upload);
+
+// s3_bucket.cc
+Async<void> S3HeadBucket(S3Client& client, std::string bucket);
+Async<void> S3CreateBucket(S3Client& client, std::string bucket);
+Async<void> S3RemoveBucket(S3Client& client, std::string bucket);
+Async<std::vector<BucketInfo>> S3ListBuckets(S3Client& client);
+Async<bool> S3GetVersioning(S3Client& client, std::string bucket);
+Async<void> S3SetVersioning(S3Client& client, std::string bucket, bool enabled);
+
+}  // namespace longhaul

@@ -1,0 +1,273 @@
+// Bodies on their way up: which checksum goes with them, and what the answer proves.
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "storage/s3_body.h"
+#include "storage/s3_error.h"
+#include "storage/s3_operations.h"
+#include "storage/s3_xml.h"
+
+namespace longhaul {
+namespace {
+
+using ChecksumSupport = S3Client::ChecksumSupport;
+
+// A CRC of this much takes an eighth of a millisecond; more goes to the pool.
+constexpr size_t kCrcInlineBytes = 1 << 20;
+constexpr size_t kHashInlineBytes = 32 << 10;
+
+Async<std::string> DigestOf(S3Client& client, HashKind kind, std::span<const std::byte> bytes) {
+  bool cheap =
+      kind == HashKind::kCrc32 || kind == HashKind::kCrc32c || kind == HashKind::kCrc64Nvme;
+  if (bytes.size() <= (cheap ? kCrcInlineBytes : kHashInlineBytes)) co_return Digest(kind, bytes);
+  std::string digest =
+      co_await client.runtime().pool.Run([kind, bytes] { return Digest(kind, bytes); });
+  co_return digest;
+}
+
+bool HasEncryptionOfItsOwn(const HttpHeaders& headers) {
+  std::string_view encryption = headers.Get("x-amz-server-side-encryption");
+  return encryption.starts_with("aws:kms") ||
+         headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr;
+}
+
+struct Upload {
+  S3Request request;
+  std::optional<Checksum> checksum;  // What the caller knows of the body.
+  ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;  // What is computed else.
+  std::string content_md5;
+  bool repeatable = true;
+};
+
+struct Uploaded {
+  HttpHeaders headers;
+  std::optional<Checksum> checksum;  // That the server confirmed or was sent.
+};
+
+// Learns from an answer whether the server knows checksums at all.
+void Learn(S3Client& client, const HttpHeaders& headers, ChecksumAlgorithm sent) {
+  if (client.checksum_support != ChecksumSupport::kUnknown) return;
+  client.checksum_support = headers.Find(S3ChecksumHeader(sent)) != nullptr ? ChecksumSupport::kYes
+                                                                            : ChecksumSupport::kNo;
+}
+
+Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const std::byte> bytes) {
+  S3Request& request = upload.request;
+  request.body = bytes;
+  ChecksumSupport support = client.checksum_support;
+  if (upload.checksum && support != ChecksumSupport::kYes) {
+    // Such a server would take the body whatever the checksum says.
+    Result<std::string> digest =
+        co_await DigestOf(client, HashKindOf(upload.checksum->algorithm), bytes);
+    if (!digest) co_return digest.error();
+    if (Base64Encode(*digest) != upload.checksum->value) {
+      Error wrong = InvalidInput("the body does not have the checksum that was given with it");
+      wrong.code = "BadDigest";
+      co_return wrong;
+    }
+  }
+  if (!upload.checksum && support != ChecksumSupport::kNo) {
+    Result<std::string> digest = co_await DigestOf(client, HashKindOf(upload.algorithm), bytes);
+    if (!digest) co_return digest.error();
+    upload.checksum = Checksum{upload.algorithm, Base64Encode(*digest), false};
+  }
+  if (upload.checksum && support != ChecksumSupport::kNo) {
+    request.headers.Add(std::string(S3ChecksumHeader(upload.checksum->algorithm)),
+                        upload.checksum->value);
+  }
+  if (upload.content_md5.empty() && support != ChecksumSupport::kYes) {
+    Result<std::string> digest = co_await DigestOf(client, HashKind::kMd5, bytes);
+    if (!digest) co_return digest.error();
+    upload.content_md5 = Base64Encode(*digest);
+  }
+  if (!upload.content_md5.empty()) request.headers.Add("Content-MD5", upload.content_md5);
+  Result<S3Answer> answer = co_await client.Call(request, upload.repeatable);
+  if (!answer) co_return answer.error();
+  if (upload.checksum && support == ChecksumSupport::kUnknown) {
+    Learn(client, answer->response.headers, upload.checksum->algorithm);
+  }
+  if (client.checksum_support == ChecksumSupport::kNo) upload.checksum.reset();
+  co_return Uploaded{std::move(answer->response.headers), std::move(upload.checksum)};
+}
+
+Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) {
+  S3Request& request = upload.request;
+  ChecksumSupport support = client.checksum_support;
+  const std::optional<Capabilities>& probed = client.options().probed;
+  bool by_trailer = support == ChecksumSupport::kYes && !upload.checksum &&
+                    (!probed || probed->trailing_checksums) &&
+                    upload.algorithm == ChecksumAlgorithm::kCrc64Nvme;
+  // What neither a checksum nor Content-MD5 lets the server check is checked here, by the ETag.
+  bool by_etag = !by_trailer && upload.content_md5.empty() &&
+                 !(upload.checksum && support == ChecksumSupport::kYes);
+  CpuPool& pool = client.runtime().pool;
+  HashingSource plain(pool, body, by_etag ? std::optional(HashKind::kMd5) : std::nullopt);
+  TrailerSource trailer(pool, body);
+  if (by_trailer) {
+    request.source = &trailer;
+    request.source_size_bytes = TrailerSource::EncodedSize(body.size_bytes());
+    request.payload_sha256 = kUnsignedPayloadTrailer;
+    std::string encoding(request.headers.Get("Content-Encoding"));
+    request.headers.Set("Content-Encoding",
+                        encoding.empty() ? "aws-chunked" : "aws-chunked," + encoding);
+    request.headers.Add("x-amz-decoded-content-length", std::to_string(body.size_bytes()));
+    request.headers.Add("x-amz-trailer", "x-amz-checksum-crc64nvme");
+  } else {
+    request.source = &plain;
+    request.source_size_bytes = body.size_bytes();
+    if (upload.checksum && support != ChecksumSupport::kNo) {
+      request.headers.Add(std::string(S3ChecksumHeader(upload.checksum->algorithm)),
+                          upload.checksum->value);
+    }
+    if (!upload.content_md5.empty()) request.headers.Add("Content-MD5", upload.content_md5);
+  }
+  // Sent once: its bytes are gone then. Only what never left may be tried again.
+  const Runtime& runtime = client.runtime();
+  RetryBudget budget;
+  RetryState state(client.retry_policy(), budget, runtime.clock, runtime.random);
+  while (true) {
+    Result<HttpResponse> response = co_await client.SendOnce(request);
+    if (!response) {
+      bool untouched = by_trailer ? !trailer.touched() : !plain.touched();
+      std::optional<std::chrono::nanoseconds> delay;
+      if (untouched) delay = state.DelayAfter(response.error());
+      if (!delay) co_return state.GaveUp(response.error());
+      co_await runtime.clock.Sleep(*delay);
+      continue;
+    }
+    Result<std::string> text = co_await ReadAll(*response->body, kS3ErrorBytesMax);
+    if (!text) co_return text.error();
+    std::string etag = StripEtag(response->headers.Get("ETag"));
+    if (by_etag && IsPlainMd5Etag(etag) && !HasEncryptionOfItsOwn(response->headers) &&
+        etag != HexEncode(plain.digest())) {
+      co_return Corrupt("what the server stored is not what was sent: its ETag is " + etag +
+                        ", the MD5 was " + HexEncode(plain.digest()));
+    }
+    if (by_trailer) {
+      upload.checksum =
+          Checksum{ChecksumAlgorithm::kCrc64Nvme, Base64Encode(trailer.digest()), false};
+    } else if (upload.checksum) {
+      Learn(client, response->headers, upload.checksum->algorithm);
+    }
+    if (client.checksum_support == ChecksumSupport::kNo) upload.checksum.reset();
+    co_return Uploaded{std::move(response->headers), std::move(upload.checksum)};
+  }
+}
+
+Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
+  if (std::optional<std::span<const std::byte>> bytes = body.contiguous()) {
+    co_return co_await SendContiguous(client, std::move(upload), *bytes);
+  }
+  // Payloads that must be signed are needed twice, so they are held; and what is empty is at hand.
+  constexpr uint64_t kHeldBytesMax = 64 << 20;
+  if (body.size_bytes() == 0 || client.signs_payloads) {
+    if (body.size_bytes() > kHeldBytesMax) {
+      co_return InvalidInput(
+          "a streamed body of more than 64 MiB cannot be signed; use https, or payload_signing: "
+          "never");
+    }
+    std::vector<std::byte> held(static_cast<size_t>(body.size_bytes()));
+    size_t filled = 0;
+    while (filled < held.size()) {
+      Result<size_t> count = co_await body.Read(std::span(held).subspan(filled));
+      if (!count) co_return count.error();
+      if (*count == 0) co_return InvalidInput("the source ended early");
+      filled += *count;
+    }
+    co_return co_await SendContiguous(client, std::move(upload), held);
+  }
+  co_return co_await SendStreamed(client, std::move(upload), body);
+}
+
+}  // namespace
+
+void AddWriteCondition(const WriteCondition& condition, HttpHeaders& headers) {
+  if (condition.if_absent) headers.Add("If-None-Match", "*");
+  if (!condition.if_match.empty()) headers.Add("If-Match", "\"" + condition.if_match + "\"");
+}
+
+void AddContentMd5(S3Request& request) {
+  request.headers.Set("Content-MD5", Base64Encode(Digest(HashKind::kMd5, *request.body)));
+}
+
+void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHeaders& headers) {
+  auto add = [&headers](const char* name, const std::string& value) {
+    if (!value.empty()) headers.Add(name, value);
+  };
+  add("Content-Type", request.headers.content_type);
+  add("Content-Encoding", request.headers.content_encoding);
+  add("Content-Language", request.headers.content_language);
+  add("Content-Disposition", request.headers.content_disposition);
+  add("Cache-Control", request.headers.cache_control);
+  add("Expires", request.headers.expires);
+  add("x-amz-website-redirect-location", request.headers.website_redirect_location);
+  for (const auto& [name, value] : request.metadata) headers.Add("x-amz-meta-" + name, value);
+  add("x-amz-storage-class", request.storage_class);
+  std::string tagging;
+  for (const auto& [name, value] : request.tags) {
+    if (!tagging.empty()) tagging += '&';
+    tagging += PercentEncode(name, Slash::kEncode) + "=" + PercentEncode(value, Slash::kEncode);
+  }
+  add("x-amz-tagging", tagging);
+  const S3StoreOptions& options = client.options();
+  const std::string& kms_key = request.kms_key.empty() ? options.kms_key : request.kms_key;
+  if (!kms_key.empty()) {
+    add("x-amz-server-side-encryption", options.server_side_encryption.starts_with("aws:kms")
+                                            ? options.server_side_encryption
+                                            : "aws:kms");
+    add("x-amz-server-side-encryption-aws-kms-key-id", kms_key);
+  } else {
+    add("x-amz-server-side-encryption", options.server_side_encryption);
+  }
+}
+
+Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
+  Upload upload;
+  upload.request.method = "PUT";
+  upload.request.bucket = request.bucket;
+  upload.request.key = request.key;
+  AddObjectHeaders(client, request, upload.request.headers);
+  AddWriteCondition(request.condition, upload.request.headers);
+  if (request.checksum) {
+    upload.algorithm = request.checksum->algorithm;
+    if (!request.checksum->value.empty() && !request.checksum->composite) {
+      upload.checksum = request.checksum;
+    }
+  }
+  upload.content_md5 = request.content_md5;
+  upload.repeatable = !request.condition.if_absent && request.condition.if_match.empty();
+  Result<Uploaded> sent = co_await Send(client, std::move(upload), body);
+  if (!sent) co_return sent.error().In("put " + request.bucket + "/" + request.key);
+  PutResult result;
+  result.etag = StripEtag(sent->headers.Get("ETag"));
+  result.version_id = sent->headers.Get("x-amz-version-id");
+  if (result.version_id == "null") result.version_id.clear();
+  result.server_time = client.TimeOf(sent->headers);
+  co_return result;
+}
+
+Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& multipart, int number,
+                                 ByteSource& body) {
+  Upload upload;
+  upload.request.method = "PUT";
+  upload.request.bucket = multipart.bucket;
+  upload.request.key = multipart.key;
+  upload.request.query = {{"partNumber", std::to_string(number)},
+                          {"uploadId", multipart.upload_id}};
+  auto notes = client.upload_notes.find(multipart.upload_id);
+  if (notes != client.upload_notes.end()) upload.algorithm = notes->second.algorithm;
+  uint64_t size = body.size_bytes();
+  Result<Uploaded> sent = co_await Send(client, std::move(upload), body);
+  if (!sent) {
+    co_return sent.error().In("part " + std::to_string(number) + " of " + multipart.bucket + "/" +
+                              multipart.key);
+  }
+  co_return UploadedPart{.number = number,
+                         .etag = StripEtag(sent->headers.Get("ETag")),
+                         .size_bytes = size,
+                         .checksum = std::move(sent->checksum)};
+}
+
+}  // namespace longhaul

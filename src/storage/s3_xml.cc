@@ -1,0 +1,467 @@
+#include "storage/s3_xml.h"
+
+#include <charconv>
+#include <cstring>
+#include <pugixml.hpp>
+
+#include "base/bytes.h"
+
+namespace longhaul {
+namespace {
+
+// White space is kept: a tag's value or a key may be nothing else.
+constexpr unsigned kParseFlags =
+    pugi::parse_cdata | pugi::parse_escapes | pugi::parse_ws_pcdata_single;
+
+std::string_view LocalName(pugi::xml_node node) {
+  std::string_view name = node.name();
+  size_t colon = name.find(':');
+  return colon == name.npos ? name : name.substr(colon + 1);
+}
+
+pugi::xml_node Child(pugi::xml_node node, std::string_view name) {
+  for (pugi::xml_node child : node.children()) {
+    if (LocalName(child) == name) return child;
+  }
+  return {};
+}
+
+std::string Text(pugi::xml_node node, std::string_view name) {
+  return Child(node, name).child_value();
+}
+
+std::string Trimmed(std::string text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  size_t begin = text.find_first_not_of(kBlank);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+template <class T>
+bool Number(pugi::xml_node node, std::string_view name, T* value) {
+  std::string text = Trimmed(Text(node, name));
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool Flag(pugi::xml_node node, std::string_view name) {
+  return Trimmed(Text(node, name)) == "true";
+}
+
+SystemTime Time(pugi::xml_node node, std::string_view name) {
+  Result<SystemTime> time = ParseRfc3339(Trimmed(Text(node, name)));
+  return time ? *time : SystemTime{};
+}
+
+// Reads a document whose root is `root`.
+class Document {
+ public:
+  Result<pugi::xml_node> Open(std::string_view xml, std::string_view root) {
+    pugi::xml_parse_result parsed =
+        document_.load_buffer(xml.data(), xml.size(), kParseFlags, pugi::encoding_utf8);
+    if (!parsed) {
+      return Corrupt(std::string("not the XML that was asked for: ") + parsed.description());
+    }
+    pugi::xml_node element = document_.document_element();
+    if (!root.empty() && LocalName(element) != root) {
+      return Corrupt("not <" + std::string(root) + "> but <" +
+                     std::string(LocalName(element).substr(0, 64)) + ">");
+    }
+    return element;
+  }
+
+ private:
+  pugi::xml_document document_;
+};
+
+// Keys come as they are or, where the answer says so, percent-encoded with "+" for a space.
+class KeyDecoder {
+ public:
+  explicit KeyDecoder(pugi::xml_node root)
+      : encoded_(Trimmed(Text(root, "EncodingType")) == "url") {}
+  Result<std::string> Get(pugi::xml_node node, std::string_view name) const {
+    std::string text = Text(node, name);
+    if (!encoded_) return text;
+    Result<std::string> key = FormDecode(text);
+    if (!key) return Corrupt("a key in the listing: " + key.error().message);
+    return key;
+  }
+
+ private:
+  bool encoded_;
+};
+
+Result<ListedObject> ReadObject(pugi::xml_node node, const KeyDecoder& keys) {
+  ListedObject object;
+  Result<std::string> key = keys.Get(node, "Key");
+  if (!key) return key.error();
+  object.key = std::move(*key);
+  object.is_delete_marker = LocalName(node) == "DeleteMarker";
+  if (!object.is_delete_marker && !Number(node, "Size", &object.size_bytes)) {
+    return Corrupt("an object without a size in the listing: " + object.key);
+  }
+  object.etag = StripEtag(Trimmed(Text(node, "ETag")));
+  object.storage_class = Trimmed(Text(node, "StorageClass"));
+  object.last_modified = Time(node, "LastModified");
+  return object;
+}
+
+Result<void> ReadPrefixes(pugi::xml_node root, const KeyDecoder& keys, ListPage* page) {
+  for (pugi::xml_node node : root.children()) {
+    if (LocalName(node) != "CommonPrefixes") continue;
+    Result<std::string> prefix = keys.Get(node, "Prefix");
+    if (!prefix) return prefix.error();
+    page->common_prefixes.push_back(std::move(*prefix));
+  }
+  return Ok();
+}
+
+void AppendEscaped(std::string& to, std::string_view text) {
+  for (char c : text) {
+    switch (c) {
+      case '&':
+        to += "&amp;";
+        break;
+      case '<':
+        to += "&lt;";
+        break;
+      case '>':
+        to += "&gt;";
+        break;
+      case '"':
+        to += "&quot;";
+        break;
+      case '\r':
+        to += "&#13;";
+        break;  // As it is, a parser would make a line feed of it.
+      case '\n':
+        to += "&#10;";
+        break;
+      case '\t':
+        to += "&#9;";
+        break;
+      default:
+        to += c;
+    }
+  }
+}
+
+void AppendElement(std::string& to, std::string_view name, std::string_view text) {
+  to.append("<").append(name).append(">");
+  AppendEscaped(to, text);
+  to.append("</").append(name).append(">");
+}
+
+constexpr std::string_view kNamespace = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+
+std::string OpenElement(std::string_view name) {
+  return "<" + std::string(name) + std::string(kNamespace) + ">";
+}
+
+S3ErrorText ReadError(pugi::xml_node node) {
+  return {.code = Trimmed(Text(node, "Code")),
+          .message = Trimmed(Text(node, "Message")),
+          .request_id = Trimmed(Text(node, "RequestId")),
+          .region = Trimmed(Text(node, "Region"))};
+}
+
+}  // namespace
+
+std::string StripEtag(std::string_view etag) {
+  if (etag.starts_with("W/")) etag.remove_prefix(2);
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
+    etag = etag.substr(1, etag.size() - 2);
+  }
+  return std::string(etag);
+}
+
+std::optional<S3ErrorText> ParseS3Error(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "");
+  if (!root) return std::nullopt;
+  if (LocalName(*root) == "Error") return ReadError(*root);
+  // Some servers wrap it.
+  if (LocalName(*root) == "ErrorResponse") return ReadError(Child(*root, "Error"));
+  return std::nullopt;
+}
+
+Result<ListPage> ParseS3Listing(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "ListBucketResult");
+  if (!root) return root.error();
+  KeyDecoder keys(*root);
+  ListPage page;
+  for (pugi::xml_node node : root->children()) {
+    if (LocalName(node) != "Contents") continue;
+    Result<ListedObject> object = ReadObject(node, keys);
+    if (!object) return object.error();
+    page.objects.push_back(std::move(*object));
+  }
+  Result<void> prefixes = ReadPrefixes(*root, keys, &page);
+  if (!prefixes) return prefixes.error();
+  if (Flag(*root, "IsTruncated")) {
+    page.next_token = Text(*root, "NextContinuationToken");
+    if (page.next_token.empty()) return Corrupt("a truncated listing without a token");
+  }
+  return page;
+}
+
+Result<ListPage> ParseS3VersionListing(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "ListVersionsResult");
+  if (!root) return root.error();
+  KeyDecoder keys(*root);
+  ListPage page;
+  for (pugi::xml_node node : root->children()) {
+    if (LocalName(node) != "Version" && LocalName(node) != "DeleteMarker") continue;
+    Result<ListedObject> object = ReadObject(node, keys);
+    if (!object) return object.error();
+    object->version_id = Trimmed(Text(node, "VersionId"));
+    object->is_latest = Flag(node, "IsLatest");
+    page.objects.push_back(std::move(*object));
+  }
+  Result<void> prefixes = ReadPrefixes(*root, keys, &page);
+  if (!prefixes) return prefixes.error();
+  if (Flag(*root, "IsTruncated")) {
+    Result<std::string> key = keys.Get(*root, "NextKeyMarker");
+    if (!key) return key.error();
+    if (key->empty()) return Corrupt("a truncated listing without a marker");
+    page.next_token = PercentEncode(*key, Slash::kKeep) + " " +
+                      PercentEncode(Trimmed(Text(*root, "NextVersionIdMarker")), Slash::kEncode);
+  }
+  return page;
+}
+
+Result<S3VersionMarkers> ParseS3VersionToken(std::string_view token) {
+  size_t space = token.find(' ');
+  if (space == token.npos) return InvalidInput("not a token of a listing of versions");
+  Result<std::string> key = PercentDecode(token.substr(0, space));
+  Result<std::string> version = PercentDecode(token.substr(space + 1));
+  if (!key || !version) return InvalidInput("not a token of a listing of versions");
+  return S3VersionMarkers{std::move(*key), std::move(*version)};
+}
+
+Result<S3PartsPage> ParseS3Parts(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "ListPartsResult");
+  if (!root) return root.error();
+  S3PartsPage page;
+  for (pugi::xml_node node : root->children()) {
+    if (LocalName(node) != "Part") continue;
+    UploadedPart part;
+    if (!Number(node, "PartNumber", &part.number) || !Number(node, "Size", &part.size_bytes)) {
+      return Corrupt("a part without number or size");
+    }
+    part.etag = StripEtag(Trimmed(Text(node, "ETag")));
+    for (ChecksumAlgorithm algorithm : kS3ChecksumAlgorithms) {
+      std::string value = Trimmed(Text(node, S3ChecksumElement(algorithm)));
+      if (!value.empty()) part.checksum = Checksum{algorithm, std::move(value), false};
+    }
+    page.parts.push_back(std::move(part));
+  }
+  if (Flag(*root, "IsTruncated") && !Number(*root, "NextPartNumberMarker", &page.next_marker)) {
+    return Corrupt("a truncated list of parts without a marker");
+  }
+  return page;
+}
+
+Result<S3UploadsPage> ParseS3Uploads(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "ListMultipartUploadsResult");
+  if (!root) return root.error();
+  KeyDecoder keys(*root);
+  S3UploadsPage page;
+  for (pugi::xml_node node : root->children()) {
+    if (LocalName(node) != "Upload") continue;
+    Result<std::string> key = keys.Get(node, "Key");
+    if (!key) return key.error();
+    page.uploads.push_back({.bucket = "",
+                            .key = std::move(*key),
+                            .upload_id = Trimmed(Text(node, "UploadId")),
+                            .initiated = Time(node, "Initiated")});
+  }
+  page.truncated = Flag(*root, "IsTruncated");
+  Result<std::string> key = keys.Get(*root, "NextKeyMarker");
+  if (!key) return key.error();
+  page.next_key_marker = std::move(*key);
+  page.next_upload_id_marker = Trimmed(Text(*root, "NextUploadIdMarker"));
+  return page;
+}
+
+Result<std::string> ParseS3UploadId(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "InitiateMultipartUploadResult");
+  if (!root) return root.error();
+  std::string id = Trimmed(Text(*root, "UploadId"));
+  if (id.empty()) return Corrupt("no upload id in the answer");
+  return id;
+}
+
+Result<std::string> ParseS3Etag(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "");
+  if (!root) return root.error();
+  std::string_view name = LocalName(*root);
+  if (name != "CompleteMultipartUploadResult" && name != "CopyObjectResult" &&
+      name != "CopyPartResult") {
+    return Corrupt("not a result but <" + std::string(name.substr(0, 64)) + ">");
+  }
+  return StripEtag(Trimmed(Text(*root, "ETag")));
+}
+
+Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "DeleteResult");
+  if (!root) return root.error();
+  std::vector<S3DeleteFailure> failures;
+  for (pugi::xml_node node : root->children()) {
+    if (LocalName(node) != "Error") continue;
+    failures.push_back({.key = Text(node, "Key"),
+                        .version_id = Trimmed(Text(node, "VersionId")),
+                        .error = ReadError(node)});
+  }
+  return failures;
+}
+
+Result<Tags> ParseS3Tagging(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "Tagging");
+  if (!root) return root.error();
+  Tags tags;
+  for (pugi::xml_node node : Child(*root, "TagSet").children()) {
+    if (LocalName(node) != "Tag") continue;
+    tags[Text(node, "Key")] = Text(node, "Value");
+  }
+  return tags;
+}
+
+Result<std::vector<BucketInfo>> ParseS3Buckets(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "ListAllMyBucketsResult");
+  if (!root) return root.error();
+  std::vector<BucketInfo> buckets;
+  for (pugi::xml_node node : Child(*root, "Buckets").children()) {
+    if (LocalName(node) != "Bucket") continue;
+    buckets.push_back({.name = Trimmed(Text(node, "Name")), .created = Time(node, "CreationDate")});
+  }
+  return buckets;
+}
+
+Result<bool> ParseS3Versioning(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "VersioningConfiguration");
+  if (!root) return root.error();
+  return Trimmed(Text(*root, "Status")) == "Enabled";
+}
+
+bool IsXmlText(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    auto c = static_cast<unsigned char>(text[i]);
+    size_t length = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (c < 0x80) {
+      if (c < 0x20 && c != '\t' && c != '\n' && c != '\r') return false;
+      ++i;
+      continue;
+    }
+    if (c < 0xc2 || c > 0xf4 || i + length > text.size()) return false;
+    uint32_t code = c & (0xffu >> (length + 1));
+    for (size_t j = 1; j < length; ++j) {
+      auto next = static_cast<unsigned char>(text[i + j]);
+      if ((next & 0xc0) != 0x80) return false;
+      code = code << 6 | (next & 0x3fu);
+    }
+    constexpr uint32_t kShortest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kShortest[length] || (code >= 0xd800 && code < 0xe000) || code == 0xfffe ||
+        code == 0xffff || code > 0x10ffff) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+std::string WriteS3Delete(std::span<const RemoveRequest> requests) {
+  std::string xml = OpenElement("Delete") + "<Quiet>true</Quiet>";
+  for (const RemoveRequest& request : requests) {
+    xml += "<Object>";
+    AppendElement(xml, "Key", request.key);
+    if (!request.version_id.empty()) AppendElement(xml, "VersionId", request.version_id);
+    xml += "</Object>";
+  }
+  return xml + "</Delete>";
+}
+
+std::string WriteS3Complete(std::span<const UploadedPart> parts) {
+  std::string xml = OpenElement("CompleteMultipartUpload");
+  for (const UploadedPart& part : parts) {
+    xml += "<Part>";
+    AppendElement(xml, "PartNumber", std::to_string(part.number));
+    AppendElement(xml, "ETag", "\"" + part.etag + "\"");
+    if (part.checksum && !part.checksum->value.empty()) {
+      AppendElement(xml, S3ChecksumElement(part.checksum->algorithm), part.checksum->value);
+    }
+    xml += "</Part>";
+  }
+  return xml + "</CompleteMultipartUpload>";
+}
+
+std::string WriteS3Tagging(const Tags& tags) {
+  std::string xml = OpenElement("Tagging") + "<TagSet>";
+  for (const auto& [key, value] : tags) {
+    xml += "<Tag>";
+    AppendElement(xml, "Key", key);
+    AppendElement(xml, "Value", value);
+    xml += "</Tag>";
+  }
+  return xml + "</TagSet></Tagging>";
+}
+
+std::string WriteS3Versioning(bool enabled) {
+  return OpenElement("VersioningConfiguration") + "<Status>" + (enabled ? "Enabled" : "Suspended") +
+         "</Status></VersioningConfiguration>";
+}
+
+std::string WriteS3CreateBucket(std::string_view region) {
+  if (region.empty() || region == "us-east-1") return {};
+  std::string xml = OpenElement("CreateBucketConfiguration");
+  AppendElement(xml, "LocationConstraint", region);
+  return xml + "</CreateBucketConfiguration>";
+}
+
+std::string_view S3ChecksumHeader(ChecksumAlgorithm algorithm) {
+  switch (algorithm) {
+    case ChecksumAlgorithm::kCrc32:
+      return "x-amz-checksum-crc32";
+    case ChecksumAlgorithm::kCrc32c:
+      return "x-amz-checksum-crc32c";
+    case ChecksumAlgorithm::kCrc64Nvme:
+      return "x-amz-checksum-crc64nvme";
+    case ChecksumAlgorithm::kSha1:
+      return "x-amz-checksum-sha1";
+    case ChecksumAlgorithm::kSha256:
+      return "x-amz-checksum-sha256";
+  }
+  return "";
+}
+
+std::string_view S3ChecksumElement(ChecksumAlgorithm algorithm) {
+  switch (algorithm) {
+    case ChecksumAlgorithm::kCrc32:
+      return "ChecksumCRC32";
+    case ChecksumAlgorithm::kCrc32c:
+      return "ChecksumCRC32C";
+    case ChecksumAlgorithm::kCrc64Nvme:
+      return "ChecksumCRC64NVME";
+    case ChecksumAlgorithm::kSha1:
+      return "ChecksumSHA1";
+    case ChecksumAlgorithm::kSha256:
+      return "ChecksumSHA256";
+  }
+  return "";
+}
+
+std::string_view S3ChecksumName(ChecksumAlgorithm algorithm) {
+  return S3ChecksumElement(algorithm).substr(std::strlen("Checksum"));
+}
+
+}  // namespace longhaul
