@@ -20,7 +20,7 @@
 namespace longhaul {
 
 class Console;
-class Environment;
+class RunContext;
 class Output;
 
 struct CommandExample {
@@ -45,15 +45,15 @@ class Command {
   // Binds flags and arguments to members.
   virtual void Declare(FlagSet& flags) = 0;
 
-  // Whether the command does its work in RunAsync, in an Environment (clock, memory, signals).
+  // Whether the command does its work in RunAsync, in a RunContext (clock, memory, signals).
   // Such commands get the common flags --config, --memory, --grace, --json, --log-level too.
   [[nodiscard]] virtual bool asynchronous() const { return true; }
 
-  // On the thread of the environment's shard. An error is printed and becomes the exit code by
+  // On the thread of the context's shard. An error is printed and becomes the exit code by
   // ExitCodeOf; what failed for single objects is printed by the command, which returns
-  // kSomeFailed. When Environment::stop is set, finish or hand back soon and return anything: the
+  // kSomeFailed. When RunContext::stop is set, finish or hand back soon and return anything: the
   // exit code is then 130 or 143 by the signal, unless it is kDone.
-  virtual Async<ExitCode> RunAsync(Environment& environment);
+  virtual Async<ExitCode> RunAsync(RunContext& context);
   // For commands that need none of that.
   virtual Result<ExitCode> Run(Output& output);
 };

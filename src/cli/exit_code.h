@@ -24,7 +24,7 @@ enum class ExitCode : int {
 
 // An error that ended a whole command. kInvalidInput is kUsage, unless a server said it (it then
 // carries a code or an HTTP status): that is an object that failed. kCancelled is kInterrupted;
-// the environment knows which signal it really was.
+// the RunContext knows which signal it really was.
 ExitCode ExitCodeOf(const Error& error);
 
 // For EXIT STATUS in help texts.

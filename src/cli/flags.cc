@@ -4,8 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <numeric>
 #include <set>
+
+#include "base/units.h"
 
 namespace longhaul {
 
@@ -27,96 +28,7 @@ Result<bool> ParseBoolean(std::string_view text) {
   return InvalidInput("'" + std::string(text) + "' is neither true nor false");
 }
 
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
-
-std::optional<std::string_view> DidYouMean(std::string_view text,
-                                           const std::vector<std::string_view>& candidates) {
-  std::optional<std::string_view> best;
-  size_t best_distance = std::max<size_t>(1, text.size() / 3) + 1;
-  for (std::string_view candidate : candidates) {
-    size_t distance = EditDistance(text, candidate);
-    if (text.size() >= 3 && candidate.starts_with(text)) distance = std::min<size_t>(distance, 1);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-Result<uint64_t> ParseByteSize(std::string_view text) {
-  size_t digits = 0;
-  while (digits < text.size() &&
-         (text[digits] == '.' || (text[digits] >= '0' && text[digits] <= '9'))) {
-    ++digits;
-  }
-  Error bad = InvalidInput("'" + std::string(text) + "' is not a size: write 4096, 16KiB, 1.5GB");
-  Result<double> number = ParseNumber(text.substr(0, digits));
-  if (!number) return bad;
-  std::string_view unit = text.substr(digits);
-  static constexpr std::string_view kPrefixes = "KMGTP";
-  double factor = 1;
-  if (!unit.empty() && unit != "B") {
-    size_t power = kPrefixes.find(unit[0] == 'k' ? 'K' : unit[0]);
-    if (power == std::string_view::npos) return bad;
-    std::string_view rest = unit.substr(1);
-    double base = 1024;
-    if (rest == "B") {
-      base = 1000;
-    } else if (!rest.empty() && rest != "iB" && rest != "i") {
-      return bad;
-    }
-    factor = std::pow(base, static_cast<double>(power) + 1);
-  }
-  double bytes = *number * factor;
-  if (bytes > 9e18) return bad;
-  return static_cast<uint64_t>(std::llround(bytes));
-}
-
-Result<std::chrono::milliseconds> ParseDurationText(std::string_view text) {
-  size_t digits = 0;
-  while (digits < text.size() &&
-         (text[digits] == '.' || (text[digits] >= '0' && text[digits] <= '9'))) {
-    ++digits;
-  }
-  Error bad =
-      InvalidInput("'" + std::string(text) + "' is not a duration: write 200ms, 25s, 5m, 1h");
-  Result<double> number = ParseNumber(text.substr(0, digits));
-  if (!number) return bad;
-  std::string_view unit = text.substr(digits);
-  double milliseconds = 0;
-  if (unit == "ms") {
-    milliseconds = 1;
-  } else if (unit == "s") {
-    milliseconds = 1e3;
-  } else if (unit == "m") {
-    milliseconds = 60e3;
-  } else if (unit == "h") {
-    milliseconds = 3600e3;
-  } else if (unit == "d") {
-    milliseconds = 86400e3;
-  } else {
-    return bad;
-  }
-  milliseconds *= *number;
-  if (milliseconds > 1e14) return bad;
-  return std::chrono::milliseconds(std::llround(milliseconds));
-}
 
 std::string FlagSet::EnvironmentName(std::string_view flag_name) {
   std::string name = "LONGHAUL_";
@@ -219,7 +131,7 @@ void FlagSet::Number(FlagInfo info, double& value) {
 
 void FlagSet::Bytes(FlagInfo info, uint64_t& value) {
   Add(info, [&value](std::string_view text) -> Result<void> {
-    Result<uint64_t> parsed = ParseByteSize(text);
+    Result<uint64_t> parsed = ParseSize(text);
     if (!parsed) return parsed.error();
     value = *parsed;
     return Ok();
@@ -228,7 +140,7 @@ void FlagSet::Bytes(FlagInfo info, uint64_t& value) {
 
 void FlagSet::Bytes(FlagInfo info, std::optional<uint64_t>& value) {
   Add(info, [&value](std::string_view text) -> Result<void> {
-    Result<uint64_t> parsed = ParseByteSize(text);
+    Result<uint64_t> parsed = ParseSize(text);
     if (!parsed) return parsed.error();
     value = *parsed;
     return Ok();
@@ -237,7 +149,7 @@ void FlagSet::Bytes(FlagInfo info, std::optional<uint64_t>& value) {
 
 void FlagSet::Duration(FlagInfo info, std::chrono::milliseconds& value) {
   Add(info, [&value](std::string_view text) -> Result<void> {
-    Result<std::chrono::milliseconds> parsed = ParseDurationText(text);
+    Result<std::chrono::milliseconds> parsed = ParseDuration(text);
     if (!parsed) return parsed.error();
     value = *parsed;
     return Ok();
@@ -312,9 +224,9 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
       if (flag == nullptr) {
         std::vector<std::string_view> names;
         for (const Flag& other : flags_) names.push_back(other.info.name);
-        std::optional<std::string_view> meant = DidYouMean(name, names);
+        std::string_view meant = ClosestName(name, names);
         return InvalidInput("unknown option " + std::string(spelled) +
-                            (meant ? "; did you mean --" + std::string(*meant) + "?" : ""));
+                            (meant.empty() ? "" : "; did you mean --" + std::string(meant) + "?"));
       }
       std::string_view value = "true";
       if (equals != std::string_view::npos) {

@@ -93,13 +93,4 @@ class FlagSet {
   bool help_wanted_ = false;
 };
 
-// "4096", "16KiB", "1.5GB", "256M" (binary, as in rclone). kInvalidInput otherwise.
-Result<uint64_t> ParseByteSize(std::string_view text);
-// "200ms", "5s", "10m", "2h", "1d". A bare number is refused: the unit is what people get wrong.
-Result<std::chrono::milliseconds> ParseDurationText(std::string_view text);
-
-// The nearest of `candidates`, when it is near enough to be what was meant.
-std::optional<std::string_view> DidYouMean(std::string_view text,
-                                           const std::vector<std::string_view>& candidates);
-
 }  // namespace longhaul

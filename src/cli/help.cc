@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "cli/environment.h"
+#include "cli/run_context.h"
 
 namespace longhaul {
 

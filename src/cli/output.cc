@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/stream_logger.h"
 #include "cli/progress.h"
 
 namespace longhaul {
@@ -28,35 +29,6 @@ size_t Utf8Length(std::string_view text) {
     return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
   }
   return 0;
-}
-
-// Keys are bytes: what is not UTF-8 becomes U+FFFD, so that a line is always JSON.
-void AppendJsonString(std::string& out, std::string_view text) {
-  out.push_back('"');
-  for (size_t i = 0; i < text.size();) {
-    auto c = static_cast<unsigned char>(text[i]);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(static_cast<char>(c));
-      ++i;
-    } else if (c == '\n') {
-      out += "\\n";
-      ++i;
-    } else if (c < 0x20 || c == 0x7F) {
-      out += fmt::format("\\u{:04x}", c);
-      ++i;
-    } else {
-      size_t length = Utf8Length(text.substr(i));
-      if (length == 0) {
-        out += "\\ufffd";
-        ++i;
-      } else {
-        out += text.substr(i, length);
-        i += length;
-      }
-    }
-  }
-  out.push_back('"');
 }
 
 }  // namespace

@@ -3,14 +3,15 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/units.h"
 #include "cli/command.h"
-#include "cli/environment.h"
 #include "cli/help.h"
 #include "cli/output.h"
+#include "cli/run_context.h"
 
 namespace longhaul {
 
-Async<ExitCode> Command::RunAsync(Environment&) {
+Async<ExitCode> Command::RunAsync(RunContext&) {
   LH_CHECK(!asynchronous());  // An asynchronous command says what it does.
   co_return ExitCode::kDone;
 }
@@ -67,9 +68,10 @@ int UnknownCommand(const std::vector<std::string>& words, Console& console) {
       std::string_view name = command->help().name;
       if (name.starts_with(words[0] + " ")) seconds.push_back(name.substr(words[0].size() + 1));
     }
-    if (auto near = DidYouMean(words[1], seconds)) meant = words[0] + " " + std::string(*near);
-  } else if (auto near = DidYouMean(words[0], firsts)) {
-    meant = *near;
+    std::string_view near = ClosestName(words[1], seconds);
+    if (!near.empty()) meant = words[0] + " " + std::string(near);
+  } else {
+    meant = ClosestName(words[0], firsts);
   }
   console.WriteError("longhaul: unknown command '" + what + "'" +
                      (meant.empty() ? "" : "; did you mean 'longhaul " + meant + "'?") +
@@ -134,12 +136,12 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
     return Finish(ExitCodeOf(code.error()));
   }
 
-  Environment environment(common, console);
-  Result<ExitCode> code = environment.Run(command->RunAsync(environment));
-  std::optional<ExitCode> signal = environment.stopped_by();
+  RunContext context(common, console);
+  Result<ExitCode> code = context.Run(command->RunAsync(context));
+  std::optional<ExitCode> signal = context.stopped_by();
   if (!code) {
     if (!signal || code.error().kind != ErrorKind::kCancelled) {
-      environment.output().Problem("", code.error());
+      context.output().Problem("", code.error());
     }
     return Finish(signal ? *signal : ExitCodeOf(code.error()));
   }

@@ -1,4 +1,4 @@
-#include "cli/environment.h"
+#include "cli/run_context.h"
 
 #include <fcntl.h>
 #include <sys/sysinfo.h>
@@ -11,13 +11,14 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
-#include "cli/log_writer.h"
+#include "base/stream_logger.h"
 
 namespace longhaul {
 
@@ -117,13 +118,54 @@ void CommonFlags::Declare(FlagSet& flags) {
 
 // Order matters: whatever coroutines borrow is declared before `io`, which destroys them; the pool
 // comes after it, because its threads post to it.
-struct Environment::Impl {
+// The console's standard error as a stream for the logger.
+class LogStream {
+ public:
+  explicit LogStream(Console& console) : console_(console) {
+    cookie_io_functions_t functions{};
+    functions.write = [](void* cookie, const char* bytes, size_t count) -> ssize_t {
+      auto& console = static_cast<LogStream*>(cookie)->console_;
+      // A progress line may stand there; it is drawn again at the next tick.
+      std::string line = console.error_is_terminal() ? "\r\x1b[K" : "";
+      console.WriteError(line.append(bytes, count));
+      return static_cast<ssize_t>(count);
+    };
+    file_ = ::fopencookie(this, "w", functions);
+    LH_CHECK(file_ != nullptr);
+  }
+  ~LogStream() { std::fclose(file_); }
+  LogStream(const LogStream&) = delete;
+  LogStream& operator=(const LogStream&) = delete;
+  [[nodiscard]] std::FILE* file() const { return file_; }
+
+ private:
+  Console& console_;
+  std::FILE* file_ = nullptr;
+};
+
+LogOptions LogOptionsOf(const CommonFlags& flags, const Console& console) {
+  LogOptions options;
+  bool text =
+      flags.log_format == "text" || (flags.log_format == "auto" && console.error_is_terminal());
+  options.format = text ? LogFormat::kText : LogFormat::kJson;
+  options.color = WantsColour(console);
+  Result<LogLevel> level = ParseLogLevel(flags.log_level);
+  if (level) options.level_min = *level;
+  return options;
+}
+
+struct RunContext::Impl {
   Impl(CommonFlags given, Console& the_console)
       : flags(std::move(given)),
         console(the_console),
         output(the_console, flags.json, flags.quiet),
         memory(static_cast<int64_t>(flags.memory_bytes.value_or(DefaultMemoryBytes()))),
-        log(the_console, flags.log_level, flags.log_format),
+        log_stream(the_console),
+        log(log_stream.file(), LogOptionsOf(flags, the_console),
+            [] {
+              return std::chrono::time_point_cast<std::chrono::microseconds>(
+                  std::chrono::system_clock::now());
+            }),
         clock(io.get_executor()),
         pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))),
         runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
@@ -133,7 +175,8 @@ struct Environment::Impl {
   Output output;
   MemoryBudget memory;
   Metrics metrics;
-  LogWriter log;
+  LogStream log_stream;
+  StreamLogger log;
   SystemRandom random;
   Event stop;
   std::optional<ExitCode> stopped_by;
@@ -144,11 +187,11 @@ struct Environment::Impl {
   Runtime runtime;
 };
 
-Environment::Environment(CommonFlags flags, Console& console)
+RunContext::RunContext(CommonFlags flags, Console& console)
     : impl_(std::make_unique<Impl>(std::move(flags), console)) {}
-Environment::~Environment() { impl_->grace_timer.reset(); }
+RunContext::~RunContext() { impl_->grace_timer.reset(); }
 
-Result<ExitCode> Environment::Run(Async<ExitCode> work) {
+Result<ExitCode> RunContext::Run(Async<ExitCode> work) {
   std::optional<Result<ExitCode>> result;
   SignalCatcher signals(impl_->io, [this](int number) {
     impl_->stopped_by = number == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated;
@@ -170,12 +213,12 @@ Result<ExitCode> Environment::Run(Async<ExitCode> work) {
   return std::move(*result);
 }
 
-Runtime& Environment::runtime() { return impl_->runtime; }
-Output& Environment::output() { return impl_->output; }
-Console& Environment::console() { return impl_->console; }
-const CommonFlags& Environment::flags() const { return impl_->flags; }
-Event& Environment::stop() { return impl_->stop; }
-std::optional<ExitCode> Environment::stopped_by() const { return impl_->stopped_by; }
+Runtime& RunContext::runtime() { return impl_->runtime; }
+Output& RunContext::output() { return impl_->output; }
+Console& RunContext::console() { return impl_->console; }
+const CommonFlags& RunContext::flags() const { return impl_->flags; }
+Event& RunContext::stop() { return impl_->stop; }
+std::optional<ExitCode> RunContext::stopped_by() const { return impl_->stopped_by; }
 
 uint64_t MemoryBytesFrom(uint64_t machine_bytes, const std::vector<std::string>& cgroup_limits) {
   uint64_t usable = machine_bytes;

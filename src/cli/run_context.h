@@ -1,4 +1,4 @@
-// Environment: what a command runs in: the Runtime of a real run (io_context, clock, chance, pool,
+// RunContext: what a command runs in: the Runtime of a real run (io_context, clock, chance, pool,
 // memory budget, log, metrics), the signals, the output.
 //
 // SIGINT and SIGTERM set `stop`; the command then finishes or hands back what is in flight. After
@@ -32,13 +32,13 @@ struct CommonFlags {
   void Declare(FlagSet& flags);
 };
 
-class Environment {
+class RunContext {
  public:
   // Nothing runs yet. The console must outlive it.
-  Environment(CommonFlags flags, Console& console);
-  ~Environment();
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
+  RunContext(CommonFlags flags, Console& console);
+  ~RunContext();
+  RunContext(const RunContext&) = delete;
+  RunContext& operator=(const RunContext&) = delete;
 
   // Runs `work` to its end on the calling thread, with signals handled.
   Result<ExitCode> Run(Async<ExitCode> work);
