@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "base/stream_logger.h"
+#include "base/json.h"
 #include "cli/progress.h"
 
 namespace longhaul {

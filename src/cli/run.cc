@@ -8,6 +8,7 @@
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "rules/configuration.h"
 
 namespace longhaul {
 
@@ -136,7 +137,24 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
     return Finish(ExitCodeOf(code.error()));
   }
 
-  RunContext context(common, console);
+  std::optional<Configuration> configuration;
+  if (!common.config_path.empty()) {
+    Result<Configuration> loaded = LoadConfiguration(
+        common.config_path,
+        [&](std::string_view name) { return console.Environment(std::string(name)); });
+    if (!loaded) {
+      Output output(console, common.json, common.quiet);
+      output.Problem("", loaded.error());
+      return Finish(ExitCode::kUsage);
+    }
+    configuration = std::move(*loaded);
+  }
+  RunContext context(common, std::move(configuration), console);
+  if (const Configuration* loaded = context.configuration()) {
+    for (const std::string& warning : loaded->warnings) {
+      context.output().Problem(Message("warning").With("message", warning).Says(warning));
+    }
+  }
   Result<ExitCode> code = context.Run(command->RunAsync(context));
   std::optional<ExitCode> signal = context.stopped_by();
   if (!code) {

@@ -143,6 +143,12 @@ class LogStream {
   std::FILE* file_ = nullptr;
 };
 
+int64_t MemoryLimit(const CommonFlags& flags, const std::optional<Configuration>& configuration) {
+  if (flags.memory_bytes) return static_cast<int64_t>(*flags.memory_bytes);
+  if (configuration && configuration->memory_bytes > 0) return configuration->memory_bytes;
+  return static_cast<int64_t>(DefaultMemoryBytes());
+}
+
 LogOptions LogOptionsOf(const CommonFlags& flags, const Console& console) {
   LogOptions options;
   bool text =
@@ -155,11 +161,12 @@ LogOptions LogOptionsOf(const CommonFlags& flags, const Console& console) {
 }
 
 struct RunContext::Impl {
-  Impl(CommonFlags given, Console& the_console)
+  Impl(CommonFlags given, std::optional<Configuration> the_configuration, Console& the_console)
       : flags(std::move(given)),
+        configuration(std::move(the_configuration)),
         console(the_console),
         output(the_console, flags.json, flags.quiet),
-        memory(static_cast<int64_t>(flags.memory_bytes.value_or(DefaultMemoryBytes()))),
+        memory(MemoryLimit(flags, configuration)),
         log_stream(the_console),
         log(log_stream.file(), LogOptionsOf(flags, the_console),
             [] {
@@ -171,6 +178,7 @@ struct RunContext::Impl {
         runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
 
   CommonFlags flags;
+  std::optional<Configuration> configuration;
   Console& console;
   Output output;
   MemoryBudget memory;
@@ -187,8 +195,9 @@ struct RunContext::Impl {
   Runtime runtime;
 };
 
-RunContext::RunContext(CommonFlags flags, Console& console)
-    : impl_(std::make_unique<Impl>(std::move(flags), console)) {}
+RunContext::RunContext(CommonFlags flags, std::optional<Configuration> configuration,
+                       Console& console)
+    : impl_(std::make_unique<Impl>(std::move(flags), std::move(configuration), console)) {}
 RunContext::~RunContext() { impl_->grace_timer.reset(); }
 
 Result<ExitCode> RunContext::Run(Async<ExitCode> work) {
@@ -217,6 +226,9 @@ Runtime& RunContext::runtime() { return impl_->runtime; }
 Output& RunContext::output() { return impl_->output; }
 Console& RunContext::console() { return impl_->console; }
 const CommonFlags& RunContext::flags() const { return impl_->flags; }
+const Configuration* RunContext::configuration() const {
+  return impl_->configuration ? &*impl_->configuration : nullptr;
+}
 Event& RunContext::stop() { return impl_->stop; }
 std::optional<ExitCode> RunContext::stopped_by() const { return impl_->stopped_by; }
 

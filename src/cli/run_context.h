@@ -16,6 +16,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/output.h"
+#include "rules/rule.h"
 
 namespace longhaul {
 
@@ -34,8 +35,8 @@ struct CommonFlags {
 
 class RunContext {
  public:
-  // Nothing runs yet. The console must outlive it.
-  RunContext(CommonFlags flags, Console& console);
+  // Nothing runs yet. The console must outlive it. `configuration`: what --config names.
+  RunContext(CommonFlags flags, std::optional<Configuration> configuration, Console& console);
   ~RunContext();
   RunContext(const RunContext&) = delete;
   RunContext& operator=(const RunContext&) = delete;
@@ -47,6 +48,8 @@ class RunContext {
   [[nodiscard]] Output& output();
   [[nodiscard]] Console& console();
   [[nodiscard]] const CommonFlags& flags() const;
+  // nullptr: there was no --config.
+  [[nodiscard]] const Configuration* configuration() const;
 
   // Set by the first SIGINT or SIGTERM. A role watches it; a loop looks at it.
   [[nodiscard]] Event& stop();

@@ -1,0 +1,76 @@
+// Stores for commands: from addresses and options, and from the configuration.
+
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/address.h"
+#include "cli/flags.h"
+#include "cli/run_context.h"
+#include "rules/rule.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// How to reach s3:// addresses. The plain ones count for both ends.
+struct StoreFlags {
+  struct End {
+    std::optional<std::string> endpoint_url;
+    std::optional<std::string> profile;
+    std::optional<std::string> region;
+    bool no_sign_request = false;
+  };
+  End both;
+  End source;
+  End target;
+  std::string addressing = "auto";
+  std::string payload_signing = "auto";
+  bool requester_pays = false;
+  bool no_checksums = false;
+  std::optional<std::string> ca_file;
+  std::chrono::milliseconds timeout = std::chrono::minutes(5);
+
+  // `two_ends`: with --source-… and --target-….
+  void Declare(FlagSet& flags, bool two_ends);
+};
+
+enum class StoreEnd { kSource, kTarget };
+
+struct OpenedAddress {
+  CommandAddress address;
+  Store* store = nullptr;  // Owned by the StoreOpener.
+};
+
+// Opens each store once: two addresses of one place give the same Store, so that a copy within it
+// can be left to the server.
+class StoreOpener {
+ public:
+  // All are borrowed. `verify_md5`: reads of objects that have no checksum are verified by their
+  // MD5 ETag; a copy leaves that to the target's server.
+  StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5);
+
+  // kInvalidInput: the address, the options or the profile make no sense; the store is not in the
+  // configuration.
+  Result<OpenedAddress> Open(std::string_view text, StoreEnd end);
+
+ private:
+  Result<Store*> OpenS3(StoreEnd end);
+  Result<Store*> OpenNamed(const std::string& name);
+
+  RunContext& context_;
+  const StoreFlags& flags_;
+  bool verify_md5_;
+  std::map<std::string, std::unique_ptr<Store>> stores_;  // By what makes them one place.
+};
+
+// A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
+Result<std::unique_ptr<Store>> OpenConfiguredStore(
+    const Runtime& runtime, const StoreSettings& settings, Console& console,
+    std::chrono::milliseconds timeout = std::chrono::minutes(5), bool verify_md5 = true);
+
+}  // namespace longhaul
