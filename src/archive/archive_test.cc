@@ -13,147 +13,29 @@
 namespace longhaul {
 namespace {
 
+using testing::ArchiveItem;
+using testing::Everything;
 using testing::FakeWorld;
 using testing::MemoryArchiveFile;
 using testing::MemorySink;
+using testing::Noise;
 using testing::OpenedArchive;
+using testing::Put;
 using testing::ReadWholeArchive;
 using testing::RealWorld;
-
-struct Item {
-  ArchiveEntry entry;
-  std::string content;
-};
-
-ArchiveManifest TestManifest() {
-  return {.id = "01KJM0000000000000000000AR",
-          .rule_id = "app-logs",
-          .site = "east-1",
-          .source = "east:app-logs/2026/",
-          .sites_passed = {"west-2"},
-          .created = SystemTime(std::chrono::seconds(1772355600)),
-          .writer = "longhaul test"};
-}
-
-// Bytes that neither repeat nor compress.
-std::string Noise(size_t size, uint64_t seed) {
-  SeededRandom random(seed);
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random.Next());
-  return bytes;
-}
-
-Item Put(std::string key, std::string content) {
-  Item item{.entry = {.key = std::move(key),
-                      .stamp = SystemTime(std::chrono::seconds(1772355000)),
-                      .size_bytes = content.size()},
-            .content = std::move(content)};
-  return item;
-}
-
-// One of everything that an entry can have, and of the keys that make trouble.
-std::vector<Item> Everything() {
-  std::vector<Item> items;
-  items.push_back(Put("a", "file and folder"));
-  items.push_back(Put("a/b", "below a file"));
-  items.push_back(Put("a//b", "double slash"));
-  items.push_back(Put("a/./b", "dot"));
-  items.push_back(Put("a/../../etc/passwd", "dots"));
-  items.push_back(Put("/absolute", "leading slash"));
-  items.push_back(Put("folder/", "trailing slash with a body"));
-  items.push_back(Put("B/CASE", "case"));
-  items.push_back(Put("b/case", "letter case"));
-  items.push_back(Put("line\nbreak\x01\x7f\\\"%41", "control characters"));
-  items.push_back(Put("ключ/äöü/鍵", "not ASCII"));
-  items.push_back(Put("bytes/\xff\xfe\xc3(\xf4\x8f\xbc\x80", "not UTF-8"));
-  items.push_back(Put(std::string(1024, 'k'), "one long component"));
-  std::string deep;
-  while (deep.size() < 1023) deep += "d/";
-  items.push_back(Put(deep + "x", "deep"));
-  items.push_back(Put(std::string(150, 'p') + "/" + std::string(120, 'q'), "needs pax"));
-  items.push_back(Put(std::string(120, 'p') + "/" + std::string(90, 'q'), "fits in two fields"));
-  items.push_back(Put("empty", ""));
-  items.push_back(Put("empty too", ""));
-  items.push_back(Put("twin/1", "the same bytes in two objects"));
-  items.push_back(
-      Put(std::string(150, 'p') + "/" + std::string(120, 't'), "the same bytes in two objects"));
-  items.push_back(Put("twin/of-the-long-one", "the same bytes in two objects"));
-  items.push_back(Put("large", Noise(300'000, 7)));
-
-  Item rich = Put("rich", "content with everything");
-  rich.entry.version_id = "3HL4kqtJvjVBH40Nrjfkd";
-  rich.entry.stamp = SystemTime(std::chrono::microseconds(1772355001123456));
-  rich.entry.etag = "9bb58f26192e4ba00f01e2e7b136bbd8-3";
-  rich.entry.part_sizes = {8388608, 8388608, 8388608, 17};
-  rich.entry.headers = {.content_type = "text/plain; charset=\"utf-8\"",
-                        .content_encoding = "gzip",
-                        .content_language = "de",
-                        .content_disposition = "attachment; filename=\"ä.txt\"",
-                        .cache_control = "no-cache",
-                        .expires = "Wed, 21 Oct 2026 07:28:00 GMT",
-                        .website_redirect_location = "/other"};
-  rich.entry.metadata = {{"owner", "a team"}, {"latin", "caf\xe9"}, {"empty", ""}};
-  rich.entry.tags = {{"tier", "hot"}, {"a:b/c", "="}};
-  rich.entry.storage_class = "STANDARD_IA";
-  items.push_back(rich);
-
-  Item md5 = Put("md5/small", "its ETag follows from the bytes");
-  md5.entry.etag_is_md5 = true;
-  items.push_back(md5);
-  Item large_md5 = Put("md5/large", Noise(70'000, 8));
-  large_md5.entry.etag = HexEncode(Md5(large_md5.content));
-  large_md5.entry.etag_is_md5 = true;
-  large_md5.entry.checksum =
-      Checksum{.algorithm = ChecksumAlgorithm::kCrc64Nvme, .value = "AAAAAAAAAAA="};
-  items.push_back(large_md5);
-
-  Item gone = Put("gone", "");
-  gone.entry.op = EntryOp::kDelete;
-  items.push_back(gone);
-  Item retagged = Put("retagged", "");
-  retagged.entry.op = EntryOp::kTags;
-  retagged.entry.size_bytes = 12345;
-  retagged.entry.etag = "0123456789abcdef0123456789abcdef";
-  retagged.entry.etag_is_md5 = true;
-  retagged.entry.tags = {{"tier", "cold"}};
-  items.push_back(retagged);
-  return items;
-}
-
-Async<ArchiveSummary> Write(Runtime& runtime, std::vector<Item> items, ArchiveOptions options,
-                            MemorySink& sink) {
-  auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), options, sink);
-  if (!writer) co_return writer.error();
-  Result<void> added = Ok();
-  for (const Item& item : items) {
-    if (item.entry.op == EntryOp::kDelete) {
-      added = co_await (*writer)->AddDelete(item.entry);
-    } else if (item.entry.op == EntryOp::kTags) {
-      added = co_await (*writer)->AddTags(item.entry);
-    } else {
-      added = co_await (*writer)->Add(item.entry, AsBytes(item.content));
-    }
-    if (!added) break;
-  }
-  if (!added) {
-    co_await (*writer)->Abort();
-    co_return added.error();
-  }
-  auto summary = co_await (*writer)->Finish();
-  if (!summary) co_await (*writer)->Abort();
-  co_return summary;
-}
+using testing::TestManifest;
+using testing::WriteArchive;
 
 template <class World>
-std::string WriteOrFail(World& world, std::vector<Item> items, ArchiveOptions options = {}) {
+std::string WriteOrFail(World& world, std::vector<ArchiveItem> items, ArchiveOptions options = {}) {
   MemorySink sink;
-  auto summary = world.Run(Write(world.runtime, std::move(items), options, sink));
+  auto summary = world.Run(WriteArchive(world.runtime, std::move(items), options, sink));
   EXPECT_TRUE(summary) << summary.error().Describe();
   if (summary) EXPECT_EQ(summary->compressed_bytes, sink.bytes.size());
   return sink.bytes;
 }
 
-void ExpectSame(const std::vector<Item>& items, const Result<OpenedArchive>& opened) {
+void ExpectSame(const std::vector<ArchiveItem>& items, const Result<OpenedArchive>& opened) {
   ASSERT_TRUE(opened) << opened.error().Describe();
   EXPECT_EQ(opened->manifest, TestManifest());
   ASSERT_EQ(opened->entries.size(), items.size());
@@ -210,7 +92,7 @@ TEST(Archive, WritesAtEveryKindOfLevel) {
 TEST(Archive, MayHoldNothing) {
   FakeWorld world;
   ExpectSame({}, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, {}))));
-  std::vector<Item> deletes = {Put("gone", "")};
+  std::vector<ArchiveItem> deletes = {Put("gone", "")};
   deletes[0].entry.op = EntryOp::kDelete;
   ExpectSame(deletes, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, deletes))));
 }
@@ -219,10 +101,10 @@ TEST(Archive, MayHoldNothing) {
 TEST(Archive, StoresEqualObjectsOnce) {
   FakeWorld world;
   const std::string content = Noise(100'000, 3);
-  std::vector<Item> items;
+  std::vector<ArchiveItem> items;
   for (int i = 0; i < 20; ++i) items.push_back(Put("copy/" + std::to_string(i), content));
   MemorySink sink;
-  const auto summary = world.Run(Write(world.runtime, items, {}, sink));
+  const auto summary = world.Run(WriteArchive(world.runtime, items, {}, sink));
   ASSERT_TRUE(summary);
   EXPECT_EQ(summary->linked_entries, 19);
   EXPECT_LT(sink.bytes.size(), 102'000);
@@ -260,7 +142,7 @@ Async<void> WriteSingle(Runtime& runtime, ArchiveEntry entry, std::string conten
 // A large object goes through without ever being in memory as a whole.
 TEST(Archive, StreamsOneLargeObject) {
   RealWorld world;
-  const Item item = Put("big/object.bin", Noise(1'500'001, 5));
+  const ArchiveItem item = Put("big/object.bin", Noise(1'500'001, 5));
   MemorySink sink;
   const auto written =
       world.Run(WriteSingle(world.runtime, item.entry, item.content, 50'000, sink));
@@ -274,7 +156,7 @@ TEST(Archive, StreamsOneLargeObject) {
 // An object that turns out shorter must never look complete in an archive.
 TEST(Archive, RefusesAnObjectThatEndsEarly) {
   FakeWorld world;
-  Item item = Put("short", Noise(1000, 5));
+  ArchiveItem item = Put("short", Noise(1000, 5));
   item.entry.size_bytes = 1001;
   MemorySink sink;
   const auto written = world.Run(WriteSingle(world.runtime, item.entry, item.content, 300, sink));
@@ -284,11 +166,11 @@ TEST(Archive, RefusesAnObjectThatEndsEarly) {
 
 Async<void> AddWrongSize(Runtime& runtime, MemorySink& sink) {
   auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), {}, sink);
-  Item item = Put("wrong", "size");
+  ArchiveItem item = Put("wrong", "size");
   item.entry.size_bytes = 5;
   const auto wrong = co_await (*writer)->Add(item.entry, AsBytes(item.content));
   EXPECT_EQ(wrong.error().kind, ErrorKind::kInvalidInput);
-  Item large = Put("large/metadata", "x");
+  ArchiveItem large = Put("large/metadata", "x");
   large.entry.metadata["m"] = std::string(70'000, 'm');
   EXPECT_FALSE(co_await (*writer)->Add(large.entry, AsBytes(large.content)));
   item.entry.size_bytes = 4;
@@ -308,14 +190,14 @@ TEST(Archive, GoesOnAfterAnEntryThatItRefused) {
 // Whichever write of the sink fails, the caller hears of it and no memory stays reserved.
 TEST(Archive, PassesOnWhatTheSinkSays) {
   RealWorld world;
-  std::vector<Item> items;
+  std::vector<ArchiveItem> items;
   for (int i = 0; i < 10; ++i) items.push_back(Put(std::to_string(i), Noise(60'000, i)));
   int writes = 0;
   for (int fail_at = 1;; ++fail_at) {
     MemorySink sink;
     sink.fail_at = fail_at;
     const auto summary = world.Run(
-        Write(world.runtime, items, {.frame_size_bytes = 128 << 10, .slots_max = 2}, sink));
+        WriteArchive(world.runtime, items, {.frame_size_bytes = 128 << 10, .slots_max = 2}, sink));
     EXPECT_EQ(world.memory.reserved_bytes(), 0);
     if (summary) break;
     EXPECT_EQ(summary.error().kind, ErrorKind::kRetryable);
@@ -337,7 +219,7 @@ TEST(Archive, WorksInExactlyTheMemoryItAsksFor) {
 
   FakeWorld too_small(1, needed - 1);
   MemorySink sink;
-  const auto refused = too_small.Run(Write(too_small.runtime, items, options, sink));
+  const auto refused = too_small.Run(WriteArchive(too_small.runtime, items, options, sink));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidInput);
   EXPECT_NE(refused.error().message.find(std::to_string(needed)), std::string::npos)
@@ -361,7 +243,7 @@ Async<void> CountReads(Runtime& runtime, std::string bytes) {
 // One object of a large archive must come back without the rest of it.
 TEST(Archive, FetchesOnlyTheFramesItNeeds) {
   FakeWorld world;
-  std::vector<Item> items;
+  std::vector<ArchiveItem> items;
   for (int i = 0; i < 200; ++i) items.push_back(Put(std::to_string(1000 + i), Noise(20'000, i)));
   const std::string bytes = WriteOrFail(world, items, {.frame_size_bytes = 128 << 10});
   ASSERT_GT(bytes.size(), 3 << 20);
@@ -397,7 +279,7 @@ TEST(Archive, SaysWhenItsIndexHasTakenWhatTheBudgetHad) {
     auto writer = co_await ArchiveWriter::Open(runtime, TestManifest(), options, sink);
     if (!writer) co_return writer.error();
     while (!(*writer)->full() && (*writer)->entries() < 100'000) {
-      Item item = Put("key/" + std::to_string((*writer)->entries()), "x");
+      ArchiveItem item = Put("key/" + std::to_string((*writer)->entries()), "x");
       item.entry.metadata["note"] = Noise(40, (*writer)->entries());
       if (auto added = co_await (*writer)->Add(item.entry, AsBytes(item.content)); !added) {
         co_return added.error();

@@ -13,6 +13,8 @@
 #include "archive/reader.h"
 #include "archive/writer.h"
 #include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/random.h"
 
 namespace longhaul::testing {
 
@@ -84,6 +86,142 @@ inline Async<OpenedArchive> ReadWholeArchive(Runtime& runtime, std::string bytes
     opened.contents.push_back(std::move(*content));
   }
   co_return opened;
+}
+
+struct ArchiveItem {
+  ArchiveEntry entry;
+  std::string content;
+};
+
+inline ArchiveManifest TestManifest() {
+  return {.id = "01KJM0000000000000000000AR",
+          .rule_id = "app-logs",
+          .site = "east-1",
+          .source = "east:app-logs/2026/",
+          .sites_passed = {"west-2"},
+          .created = SystemTime(std::chrono::seconds(1772355600)),
+          .writer = "longhaul test"};
+}
+
+// Bytes that neither repeat nor compress.
+inline std::string Noise(size_t size, uint64_t seed) {
+  SeededRandom random(seed);
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random.Next());
+  return bytes;
+}
+
+// Text that compresses, as logs do.
+inline std::string Lines(size_t size, uint64_t seed) {
+  SeededRandom random(seed);
+  std::string text;
+  while (text.size() < size) {
+    text += "2026-03-01T09:30:00Z GET /item/" + std::to_string(random.Below(50)) + " 200\n";
+  }
+  text.resize(size);
+  return text;
+}
+
+inline ArchiveItem Put(std::string key, std::string content) {
+  ArchiveItem item{.entry = {.key = std::move(key),
+                             .stamp = SystemTime(std::chrono::seconds(1772355000)),
+                             .size_bytes = content.size()},
+                   .content = std::move(content)};
+  return item;
+}
+
+// One of everything that an entry can have, and of the keys that make trouble.
+inline std::vector<ArchiveItem> Everything() {
+  std::vector<ArchiveItem> items;
+  items.push_back(Put("a", "file and folder"));
+  items.push_back(Put("a/b", "below a file"));
+  items.push_back(Put("a//b", "double slash"));
+  items.push_back(Put("a/./b", "dot"));
+  items.push_back(Put("a/../../etc/passwd", "dots"));
+  items.push_back(Put("/absolute", "leading slash"));
+  items.push_back(Put("folder/", "trailing slash with a body"));
+  items.push_back(Put("B/CASE", "case"));
+  items.push_back(Put("b/case", "letter case"));
+  items.push_back(Put("line\nbreak\x01\x7f\\\"%41", "control characters"));
+  items.push_back(Put("ключ/äöü/鍵", "not ASCII"));
+  items.push_back(Put("bytes/\xff\xfe\xc3(\xf4\x8f\xbc\x80", "not UTF-8"));
+  items.push_back(Put(std::string(1024, 'k'), "one long component"));
+  std::string deep;
+  while (deep.size() < 1023) deep += "d/";
+  items.push_back(Put(deep + "x", "deep"));
+  items.push_back(Put(std::string(150, 'p') + "/" + std::string(120, 'q'), "needs pax"));
+  items.push_back(Put(std::string(120, 'p') + "/" + std::string(90, 'q'), "fits in two fields"));
+  items.push_back(Put("empty", ""));
+  items.push_back(Put("empty too", ""));
+  items.push_back(
+      Put(std::string(150, 'p') + "/" + std::string(120, 't'), "the same bytes in two objects"));
+  items.push_back(Put("twin/1", "the same bytes in two objects"));
+  items.push_back(Put("twin/of-the-long-one", "the same bytes in two objects"));
+  items.push_back(Put("large", Lines(300'000, 7)));
+
+  ArchiveItem rich = Put("rich", "content with everything");
+  rich.entry.version_id = "3HL4kqtJvjVBH40Nrjfkd";
+  rich.entry.stamp = SystemTime(std::chrono::microseconds(1772355001123456));
+  rich.entry.etag = "9bb58f26192e4ba00f01e2e7b136bbd8-3";
+  rich.entry.part_sizes = {8388608, 8388608, 8388608, 17};
+  rich.entry.headers = {.content_type = "text/plain; charset=\"utf-8\"",
+                        .content_encoding = "gzip",
+                        .content_language = "de",
+                        .content_disposition = "attachment; filename=\"ä.txt\"",
+                        .cache_control = "no-cache",
+                        .expires = "Wed, 21 Oct 2026 07:28:00 GMT",
+                        .website_redirect_location = "/other"};
+  rich.entry.metadata = {{"owner", "a team"}, {"latin", "caf\xe9"}, {"empty", ""}};
+  rich.entry.tags = {{"tier", "hot"}, {"a:b/c", "="}};
+  rich.entry.storage_class = "STANDARD_IA";
+  items.push_back(rich);
+
+  ArchiveItem md5 = Put("md5/small", "its ETag follows from the bytes");
+  md5.entry.etag_is_md5 = true;
+  items.push_back(md5);
+  ArchiveItem large_md5 = Put("md5/large", Lines(70'000, 8));
+  large_md5.entry.etag = HexEncode(Md5(large_md5.content));
+  large_md5.entry.etag_is_md5 = true;
+  large_md5.entry.checksum =
+      Checksum{.algorithm = ChecksumAlgorithm::kCrc64Nvme, .value = "AAAAAAAAAAA="};
+  items.push_back(large_md5);
+
+  ArchiveItem gone = Put("gone", "");
+  gone.entry.op = EntryOp::kDelete;
+  items.push_back(gone);
+  ArchiveItem retagged = Put("retagged", "");
+  retagged.entry.op = EntryOp::kTags;
+  retagged.entry.size_bytes = 12345;
+  retagged.entry.etag = "0123456789abcdef0123456789abcdef";
+  retagged.entry.etag_is_md5 = true;
+  retagged.entry.tags = {{"tier", "cold"}};
+  items.push_back(retagged);
+  return items;
+}
+
+inline Async<ArchiveSummary> WriteArchive(Runtime& runtime, std::vector<ArchiveItem> items,
+                                          ArchiveOptions options, MemorySink& sink,
+                                          ArchiveManifest manifest = TestManifest()) {
+  auto writer = co_await ArchiveWriter::Open(runtime, manifest, options, sink);
+  if (!writer) co_return writer.error();
+  Result<void> added = Ok();
+  for (const ArchiveItem& item : items) {
+    if (item.entry.op == EntryOp::kDelete) {
+      added = co_await (*writer)->AddDelete(item.entry);
+    } else if (item.entry.op == EntryOp::kTags) {
+      added = co_await (*writer)->AddTags(item.entry);
+    } else {
+      added = co_await (*writer)->Add(item.entry, AsBytes(item.content));
+    }
+    if (!added) break;
+  }
+  if (!added) {
+    co_await (*writer)->Abort();
+    co_return added.error();
+  }
+  auto summary = co_await (*writer)->Finish();
+  if (!summary) co_await (*writer)->Abort();
+  co_return summary;
 }
 
 }  // namespace longhaul::testing
