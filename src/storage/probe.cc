@@ -40,13 +40,14 @@ class Prober {
       bool Capabilities::* field;
       Async<bool> (Prober::*run)();
     };
-    constexpr std::array<Trial, 15> kTrials = {{
+    constexpr std::array<Trial, 16> kTrials = {{
         {&Capabilities::sorted_listing, &Prober::SortedListing},
         {&Capabilities::tags, &Prober::KeepsTags},
         {&Capabilities::checksums, &Prober::KeepsChecksums},
         {&Capabilities::trailing_checksums, &Prober::TakesTrailers},
         {&Capabilities::storage_classes, &Prober::KeepsStorageClass},
         {&Capabilities::lists_uploads, &Prober::ListsUploads},
+        {&Capabilities::heads_parts, &Prober::HeadsParts},
         {&Capabilities::create_if_absent, &Prober::CreatesIfAbsent},
         {&Capabilities::replace_if_match, &Prober::ReplacesIfMatch},
         {&Capabilities::complete_if_absent, &Prober::CompletesIfAbsent},
@@ -227,6 +228,15 @@ class Prober {
     co_return std::ranges::any_of(*found, [&](const MultipartUpload& one) {
       return one.key == upload->key && one.upload_id == upload->upload_id;
     });
+  }
+
+  Async<bool> HeadsParts() {
+    Result<PutResult> put = co_await PutByParts("parts", "part", {});
+    if (!put) co_return Cannot(put.error());
+    Result<ObjectInfo> info = co_await store_.Head(
+        {.bucket = bucket_, .key = base_ + "parts", .version_id = "", .part_number = 1});
+    if (!info) co_return Cannot(info.error());
+    co_return info->part_count == 1 && info->size_bytes == 4;
   }
 
   // One of several writers of the same new key.

@@ -86,7 +86,9 @@ Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std
   std::string key_marker;
   std::string upload_id_marker;
   for (int pages = 0; pages < kPagesMax; ++pages) {
-    S3Request http{.bucket = bucket, .query = {{"uploads", ""}, {"encoding-type", "url"}}};
+    S3Request http{.bucket = bucket, .query = {{"uploads", ""}}};
+    // Ceph encodes when asked to and does not say so in its answer.
+    if (client.is_aws()) http.query.emplace_back("encoding-type", "url");
     if (!prefix.empty()) http.query.emplace_back("prefix", prefix);
     if (!key_marker.empty()) {
       http.query.emplace_back("key-marker", key_marker);

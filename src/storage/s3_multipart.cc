@@ -23,12 +23,10 @@ std::string EtagOfParts(const std::vector<UploadedPart>& parts) {
   return HexEncode(Md5(digests)) + "-" + std::to_string(parts.size());
 }
 
-// Ceph forgets the tags that an upload was created with.
-Async<void> KeepTags(S3Client& client, const MultipartUpload& upload, Tags tags) {
-  Result<Tags> there = co_await S3GetTags(client, upload.bucket, upload.key, "");
-  if (!there) co_return there.error();
-  if (*there == tags) co_return Ok();
-  co_return co_await S3PutTags(client, upload.bucket, upload.key, std::move(tags));
+// Ceph says NoSuchKey of an upload that is not there.
+Error UploadError(Error error) {
+  if (error.code == "NoSuchKey") error.code = "NoSuchUpload";
+  return error;
 }
 
 }  // namespace
@@ -70,7 +68,7 @@ Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUp
     Result<S3Answer> answer = co_await client.Call(http);
     Result<S3PartsPage> page =
         answer ? ParseS3Parts(answer->text) : Result<S3PartsPage>(answer.error());
-    if (!page) co_return page.error().In(Place("list parts of", upload));
+    if (!page) co_return UploadError(page.error()).In(Place("list parts of", upload));
     for (UploadedPart& part : page->parts) parts.push_back(std::move(part));
     if (page->next_marker != 0 && page->next_marker <= marker) {
       co_return Corrupt("the list of parts does not move on").In(Place("list parts of", upload));
@@ -90,7 +88,7 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   http.body = AsBytes(xml);
   http.slow_answer = true;
   http.headers.Add("Content-Type", "application/xml");
-  AddWriteCondition(request.condition, http.headers);
+  AddWriteCondition(client, request.condition, http.headers);
   if (request.checksum && !request.checksum->value.empty() && !request.checksum->composite &&
       client.checksum_support != S3Client::ChecksumSupport::kNo) {
     http.headers.Add(std::string(S3ChecksumHeader(request.checksum->algorithm)),
@@ -103,7 +101,7 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   Result<S3Answer> answer = co_await client.Call(http, !conditional);
   PutResult result;
   if (!answer) {
-    Error error = answer.error();
+    Error error = UploadError(answer.error());
     if (error.code == "NoSuchUpload" && trace.sent > 1) {
       // Perhaps an earlier attempt succeeded and only its answer was lost.
       Result<ObjectInfo> there = co_await S3Head(client, {.bucket = upload.bucket,
@@ -128,7 +126,8 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   result.server_time = client.TimeOf(answer->response.headers);
   auto notes = client.upload_notes.extract(upload.upload_id);
   if (!notes.empty() && !notes.mapped().tags.empty()) {
-    Result<void> tagged = co_await KeepTags(client, upload, std::move(notes.mapped().tags));
+    Result<void> tagged =
+        co_await KeepTags(client, upload.bucket, upload.key, std::move(notes.mapped().tags));
     if (!tagged) co_return tagged.error().In(Place("complete", upload));
   }
   co_return result;
@@ -141,7 +140,7 @@ Async<void> S3AbortMultipart(S3Client& client, const MultipartUpload& upload) {
                  .query = {{"uploadId", upload.upload_id}}};
   client.upload_notes.erase(upload.upload_id);
   Result<S3Answer> answer = co_await client.Call(http);
-  if (!answer && answer.error().code != "NoSuchUpload") {
+  if (!answer && UploadError(answer.error()).code != "NoSuchUpload") {
     co_return answer.error().In(Place("abort upload of", upload));
   }
   co_return Ok();

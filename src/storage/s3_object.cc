@@ -193,7 +193,10 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   }
   http.headers.Add("x-amz-copy-source", std::move(source));
   if (!request.source_if_match.empty()) {
-    http.headers.Add("x-amz-copy-source-if-match", "\"" + request.source_if_match + "\"");
+    std::string quoted = "\"" + request.source_if_match + "\"";
+    http.headers.Add("x-amz-copy-source-if-match", quoted);
+    // Ceph reads this one alone.
+    if (!client.is_aws()) http.headers.Add("x-amz-copy-if-match", quoted);
   }
   PutRequest made;
   made.storage_class = request.storage_class;
@@ -207,7 +210,7 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
     made.tags = *request.tags;
   }
   AddObjectHeaders(client, made, http.headers);
-  AddWriteCondition(request.condition, http.headers);
+  AddWriteCondition(client, request.condition, http.headers);
   bool repeatable = !request.condition.if_absent && request.condition.if_match.empty();
   Result<S3Answer> answer = co_await client.Call(http, repeatable);
   Result<std::string> etag =
@@ -218,13 +221,27 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   result.version_id = answer->response.headers.Get("x-amz-version-id");
   if (result.version_id == "null") result.version_id.clear();
   result.server_time = client.TimeOf(answer->response.headers);
+  if (request.tags && !client.is_aws()) {
+    Result<void> tagged =
+        co_await KeepTags(client, request.bucket, request.key, std::move(*request.tags));
+    if (!tagged) co_return tagged.error().In(Place("copy to", request.bucket, request.key));
+  }
   co_return result;
+}
+
+Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags tags) {
+  Result<Tags> there = co_await S3GetTags(client, bucket, key, "");
+  if (!there) co_return there.error();
+  if (*there == tags) co_return Ok();
+  co_return co_await S3PutTags(client, std::move(bucket), std::move(key), std::move(tags));
 }
 
 Async<void> S3Remove(S3Client& client, RemoveRequest request) {
   S3Request http{.method = "DELETE", .bucket = request.bucket, .key = request.key};
   if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
-  if (!request.if_match.empty()) http.headers.Add("If-Match", "\"" + request.if_match + "\"");
+  if (!request.if_match.empty()) {
+    http.headers.Add("If-Match", EtagToMatch(client, request.if_match));
+  }
   Result<S3Answer> answer = co_await client.Call(http, request.if_match.empty());
   if (answer) co_return Ok();
   Error error = answer.error();

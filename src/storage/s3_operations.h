@@ -11,6 +11,9 @@
 namespace longhaul {
 
 // s3_object.cc
+// Sets the tags of what was just written where they are not `tags`: Ceph forgets those that an
+// upload was created with, and the new ones of a copy.
+Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags tags);
 Async<ObjectInfo> S3Head(S3Client& client, HeadRequest request);
 Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* absent_at);
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request);
@@ -27,7 +30,11 @@ Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& upload
                                  ByteSource& body);
 // The headers with which an object is created, of any kind of write.
 void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHeaders& headers);
-void AddWriteCondition(const WriteCondition& condition, HttpHeaders& headers);
+void AddWriteCondition(const S3Client& client, const WriteCondition& condition,
+                       HttpHeaders& headers);
+// An ETag for If-Match of a write: in quotes as RFC 9110 has it, but bare where the server is not
+// AWS: Ceph compares the quotes too, and the others take both.
+std::string EtagToMatch(const S3Client& client, const std::string& etag);
 // Adds Content-MD5, which some operations insist on.
 void AddContentMd5(S3Request& request);
 

@@ -183,9 +183,16 @@ Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
 
 }  // namespace
 
-void AddWriteCondition(const WriteCondition& condition, HttpHeaders& headers) {
+std::string EtagToMatch(const S3Client& client, const std::string& etag) {
+  return client.is_aws() ? "\"" + etag + "\"" : etag;
+}
+
+void AddWriteCondition(const S3Client& client, const WriteCondition& condition,
+                       HttpHeaders& headers) {
   if (condition.if_absent) headers.Add("If-None-Match", "*");
-  if (!condition.if_match.empty()) headers.Add("If-Match", "\"" + condition.if_match + "\"");
+  if (!condition.if_match.empty()) {
+    headers.Add("If-Match", EtagToMatch(client, condition.if_match));
+  }
 }
 
 void AddContentMd5(S3Request& request) {
@@ -229,7 +236,7 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
   upload.request.bucket = request.bucket;
   upload.request.key = request.key;
   AddObjectHeaders(client, request, upload.request.headers);
-  AddWriteCondition(request.condition, upload.request.headers);
+  AddWriteCondition(client, request.condition, upload.request.headers);
   if (request.checksum) {
     upload.algorithm = request.checksum->algorithm;
     if (!request.checksum->value.empty() && !request.checksum->composite) {

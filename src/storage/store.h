@@ -86,7 +86,7 @@ struct ListRequest {
 };
 
 struct ListPage {
-  std::vector<ListedObject> objects;         // In byte order of keys where capabilities().sorted_listing.
+  std::vector<ListedObject> objects;  // In byte order of keys where capabilities().sorted_listing.
   std::vector<std::string> common_prefixes;  // Only with a delimiter.
   std::string next_token;                    // Empty on the last page.
 };
@@ -102,9 +102,9 @@ struct GetRequest {
   std::string bucket;
   std::string key;
   std::string version_id;
-  std::optional<ByteRange> range;         // Past the end: kInvalidInput, code InvalidRange.
-  std::optional<uint64_t> suffix_bytes;   // The last N bytes (or all, if fewer); not with `range`.
-  std::string if_match;                   // ETag; another one there: kPrecondition.
+  std::optional<ByteRange> range;        // Past the end: kInvalidInput, code InvalidRange.
+  std::optional<uint64_t> suffix_bytes;  // The last N bytes (or all, if fewer); not with `range`.
+  std::string if_match;                  // ETag; another one there: kPrecondition.
 };
 
 struct ObjectStream {
@@ -202,13 +202,14 @@ struct Capabilities {
   bool sorted_listing = true;
   bool versions = false;
   bool tags = true;
-  bool checksums = true;        // Stores and returns x-amz-checksum-*.
+  bool checksums = true;  // Stores and returns x-amz-checksum-*.
   bool trailing_checksums = true;
   bool storage_classes = true;
   uint64_t copy_size_bytes_max = 5ULL << 30;
   uint64_t put_size_bytes_max = 5ULL << 30;
   uint64_t part_size_bytes_min = 5ULL << 20;
   bool lists_uploads = true;  // ListMultipartUploads finds uploads by prefix.
+  bool heads_parts = true;    // Head with a part number tells that part's size and their count.
   // Probed.
   bool create_if_absent = false;    // PUT If-None-Match: *
   bool replace_if_match = false;    // PUT If-Match

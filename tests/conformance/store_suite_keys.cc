@@ -189,6 +189,12 @@ TEST_P(StoreSuite, ListingIsInByteOrder) {
                                    "z.z",   "z/z.z", "z/z0", "~",     "0",       "00/1"};
   std::vector<std::string> stored;
   for (const std::string& key : keys) {
+    // A server that would take such a key and hide it: DeclaredKeyGapsAreThere.
+    bool below_a_key = std::ranges::any_of(
+        keys, [&](const std::string& other) { return key.starts_with(other + "/"); });
+    if (below_a_key && !can_.key_file_beside_folder && !harness_->refuses_unstorable_keys()) {
+      continue;
+    }
     Result<PutResult> put = TryPut(At(key), key);
     if (put) {
       stored.push_back(key);

@@ -89,7 +89,7 @@ TEST_P(StoreSuite, MultipartObjectsAreWhole) {
   Result<ObjectInfo> part =
       Run(store_.Head({.bucket = bucket_, .key = upload.key, .part_number = 2}));
   ASSERT_TRUE(part) << part.error().Describe();
-  EXPECT_EQ(part->part_count, 3);
+  EXPECT_EQ(part->part_count, can_.heads_parts ? 3 : 0);
 
   Result<std::vector<UploadedPart>> after = Run(store_.ListParts(upload));
   EXPECT_EQ(KindOf(after), ErrorKind::kNotFound);
@@ -107,7 +107,7 @@ TEST_P(StoreSuite, MultipartOfOnePart) {
   EXPECT_EQ(Read("single"), "tiny");
 }
 
-// A part that the caller did not name is not part of the object.
+// A part that the caller did not name is not part of the object; Ceph refuses to finish without it.
 TEST_P(StoreSuite, MultipartLeavesOutUnnamedParts) {
   MultipartUpload upload = Begin(At("some"));
   std::string a = Bytes(PartSize(can_), 1);
@@ -116,7 +116,11 @@ TEST_P(StoreSuite, MultipartLeavesOutUnnamedParts) {
   UploadedPart third = Part(upload, 3, "end");
   Result<PutResult> done =
       Run(store_.CompleteMultipart({.upload = upload, .parts = {first, third}}));
-  ASSERT_TRUE(done) << done.error().Describe();
+  if (!done) {
+    EXPECT_EQ(done.error().code, "InvalidPart") << done.error().Describe();
+    EXPECT_FALSE(Exists("some"));
+    return;
+  }
   EXPECT_TRUE(Read("some") == a + "end");
 }
 
