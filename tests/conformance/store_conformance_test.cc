@@ -1,5 +1,10 @@
-// StoreSuite on the fake in memory, as it is and with its abilities taken away.
+// StoreSuite on the fake in memory, as it is and with its abilities taken away, and on files.
 
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "storage/file_store.h"
 #include "tests/conformance/store_suite.h"
 #include "tests/support/memory_store.h"
 
@@ -58,6 +63,33 @@ std::vector<StoreBackendCase> MemoryBackends() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fakes, StoreSuite, ::testing::ValuesIn(MemoryBackends()),
+                         StoreBackendName);
+
+class FileHarness : public StoreHarness {
+ public:
+  FileHarness() {
+    std::string pattern = "/tmp/longhaul-file-XXXXXX";
+    root_ = ::mkdtemp(pattern.data());
+    store_ = std::move(*MakeFileStore(world_.runtime(), {.root = root_, .durable = false}));
+    std::filesystem::create_directory(root_ + "/bucket");
+  }
+  ~FileHarness() override {
+    store_.reset();
+    std::filesystem::remove_all(root_);
+  }
+  AnyWorld& world() override { return world_; }
+  Store& store() override { return *store_; }
+  std::string bucket() override { return "bucket"; }
+
+ private:
+  AnyWorld world_ = AnyWorld::Real();
+  std::string root_;
+  std::unique_ptr<Store> store_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Files, StoreSuite,
+                         ::testing::Values(StoreBackendCase{
+                             "File", [] { return std::make_unique<FileHarness>(); }}),
                          StoreBackendName);
 
 }  // namespace

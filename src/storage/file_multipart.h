@@ -1,0 +1,35 @@
+// Multipart uploads of a file store: .longhaul/uploads/<id>/ holds upload.json and a file for each
+// part, whose name says what it is: <number>.<MD5>.<CRC64NVME>. Everything here blocks.
+
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "storage/file_object.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+struct FileUpload {
+  MultipartUpload upload;
+  FileRecord record;  // Headers, metadata, tags and storage class of the object to be.
+  std::optional<ChecksumAlgorithm> announced;
+};
+
+Result<void> CreateFileUpload(const FileTree& tree, const FileUpload& upload);
+// kNotFound, code NoSuchUpload; the same where the id is that of another key's upload.
+Result<FileUpload> OpenFileUpload(const FileTree& tree, const MultipartUpload& upload);
+Result<std::vector<MultipartUpload>> ListFileUploads(const FileTree& tree,
+                                                     const std::string& bucket,
+                                                     const std::string& prefix);
+// Takes what `writer` has written as part `number`.
+Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& upload, int number);
+Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
+                                                const MultipartUpload& upload);
+Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
+                                     SystemTime now);
+Result<void> AbortFileUpload(const FileTree& tree, const MultipartUpload& upload);
+
+}  // namespace longhaul

@@ -1,0 +1,242 @@
+#include "storage/file_store.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "storage/file_names.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::RealWorld;
+
+class FileStoreTest : public ::testing::Test {
+ protected:
+  FileStoreTest() {
+    std::string pattern = "/tmp/longhaul-file-XXXXXX";
+    root_ = ::mkdtemp(pattern.data());
+    fs::create_directory(root_ + "/b");
+    store_ = Open();
+  }
+  ~FileStoreTest() override {
+    store_.reset();
+    fs::remove_all(root_);
+  }
+  std::unique_ptr<Store> Open() {
+    return std::move(*MakeFileStore(world_.runtime, {.root = root_, .durable = false}));
+  }
+  void WriteForeign(const std::string& path, const std::string& text) {
+    fs::create_directories(fs::path(root_ + "/b/" + path).parent_path());
+    std::ofstream(root_ + "/b/" + path, std::ios::binary) << text;
+  }
+  Result<PutResult> Put(std::string key, std::string text, WriteCondition condition = {}) {
+    PutRequest request;
+    request.bucket = "b";
+    request.key = std::move(key);
+    request.metadata = {{"m", "1"}};
+    request.condition = std::move(condition);
+    return world_.Run(PutText(*store_, request, std::move(text)));
+  }
+  Result<std::string> Read(std::string key) {
+    return world_.Run(GetAll(*store_, {.bucket = "b", .key = std::move(key)}, 64 << 20));
+  }
+  Result<ObjectInfo> Head(std::string key) {
+    return world_.Run(store_->Head({.bucket = "b", .key = std::move(key)}));
+  }
+  std::vector<std::string> Keys() {
+    std::vector<std::string> keys;
+    ListRequest request{.bucket = "b", .count_max = 100};
+    while (true) {
+      Result<ListPage> page = world_.Run(store_->List(request));
+      EXPECT_TRUE(page) << page.error().Describe();
+      if (!page) return keys;
+      for (const ListedObject& object : page->objects) keys.push_back(object.key);
+      if (page->next_token.empty()) return keys;
+      request.token = page->next_token;
+    }
+  }
+  size_t FilesBelow(const std::string& path) {
+    size_t count = 0;
+    if (!fs::exists(root_ + "/b/" + path)) return 0;
+    for (const auto& entry : fs::recursive_directory_iterator(root_ + "/b/" + path)) {
+      count += entry.is_regular_file() ? 1 : 0;
+    }
+    return count;
+  }
+
+  RealWorld world_;
+  std::string root_;
+  std::unique_ptr<Store> store_;
+};
+
+// A folder that people use beside longhaul is a bucket as it is.
+TEST_F(FileStoreTest, FilesOfOtherProgramsAreObjects) {
+  WriteForeign("logs/2026/a.log", "hello");
+  EXPECT_EQ(*Read("logs/2026/a.log"), "hello");
+  EXPECT_EQ(Keys(), std::vector<std::string>{"logs/2026/a.log"});
+  std::string etag = Head("logs/2026/a.log")->etag;
+  EXPECT_EQ(etag, HexEncode(Md5("hello")));
+  WriteForeign("logs/2026/a.log", "jello");  // The same size.
+  EXPECT_EQ(Head("logs/2026/a.log")->etag, HexEncode(Md5("jello")));
+}
+
+// What another program writes over an object must not be shown with the old ETag and metadata.
+TEST_F(FileStoreTest, OverwrittenByAnotherProgram) {
+  ASSERT_TRUE(Put("x", "ours!"));
+  EXPECT_EQ(Head("x")->metadata.size(), 1u);
+  WriteForeign("x", "their");
+  EXPECT_EQ(Head("x")->metadata.size(), 0u);
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  ASSERT_TRUE(Put("x", "again"));
+  EXPECT_EQ(*Read("x"), "again");
+  EXPECT_EQ(Head("x")->metadata.size(), 1u);
+}
+
+// A link in a bucket must not show, or overwrite, what is elsewhere on the machine.
+TEST_F(FileStoreTest, LinksAreNotFollowed) {
+  std::ofstream(root_ + "/secret") << "secret";
+  fs::create_symlink(root_ + "/secret", root_ + "/b/link");
+  fs::create_directory(root_ + "/outside");
+  fs::create_directory_symlink(root_ + "/outside", root_ + "/b/folder");
+  EXPECT_FALSE(Read("link"));
+  EXPECT_FALSE(Read("../secret"));
+  EXPECT_TRUE(Keys().empty());
+  ASSERT_TRUE(Put("folder/x", "x"));
+  ASSERT_TRUE(Put("../../escaped-x", "x"));
+  EXPECT_TRUE(fs::is_empty(root_ + "/outside"));
+  EXPECT_FALSE(fs::exists(root_ + "/escaped-x") || fs::exists(root_ + "/../escaped-x"));
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"../../escaped-x", "folder/x"}));
+  Result<void> outside = world_.Run(store_->HeadBucket("../b"));
+  EXPECT_EQ(outside.error().code, "NoSuchBucket");
+}
+
+// A disk that changed a byte must not pass it on as the object.
+TEST_F(FileStoreTest, ChangedBytesAreNoticed) {
+  std::string text(500'000, 'x');
+  ASSERT_TRUE(Put("rot", text));
+  fs::file_time_type time = fs::last_write_time(root_ + "/b/rot");
+  std::fstream(root_ + "/b/rot", std::ios::in | std::ios::out).seekp(300'000) << 'y';
+  fs::last_write_time(root_ + "/b/rot", time);
+  Result<std::string> read = Read("rot");
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt) << read.error().Describe();
+}
+
+// Overwriting and removing must not fill the bucket's own folder, nor leave empty folders.
+TEST_F(FileStoreTest, NothingIsLeftBehind) {
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(Put("a/b/c", std::string(10 + i, 'x')));
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 1u);
+  EXPECT_EQ(FilesBelow(".longhaul/tmp"), 0u);
+  EXPECT_FALSE(Put("a/b/c", "x", {.if_absent = true}));
+  EXPECT_EQ(FilesBelow(".longhaul/tmp"), 0u);
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 1u);
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "a/b/c"})));
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 0u);
+  EXPECT_FALSE(fs::exists(root_ + "/b/a"));
+}
+
+// A file takes the place of a folder and the other way round, without losing either.
+TEST_F(FileStoreTest, FilesAndFoldersChangePlaces) {
+  ASSERT_TRUE(Put("a/b", "1"));
+  ASSERT_TRUE(Put("a", "2"));
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "a/b"})));
+  ASSERT_TRUE(Put("a", "3"));
+  EXPECT_EQ(Keys(), std::vector<std::string>{"a"});
+  ASSERT_TRUE(Put("a/c", "4"));
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "a"})));
+  ASSERT_TRUE(Put("a/d", "5"));
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"a/c", "a/d"}));
+  EXPECT_EQ(*Read("a/c"), "4");
+  // Another program makes a folder of the plain name: both are seen, in order.
+  WriteForeign("x/2", "foreign");
+  ASSERT_TRUE(Put("x", "file"));
+  ASSERT_TRUE(Put("x/1", "one"));
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"a/c", "a/d", "x", "x/1", "x/2"}));
+}
+
+// Two processes that race for a key: one wins, also when they do not share a store object.
+TEST_F(FileStoreTest, ConditionsHoldBetweenProcesses) {
+  constexpr int kProcesses = 4;
+  constexpr int kKeys = 25;
+  std::vector<pid_t> children;
+  for (int process = 0; process < kProcesses; ++process) {
+    pid_t child = ::fork();
+    if (child == 0) {
+      RealWorld world;
+      auto store = MakeFileStore(world.runtime, {.root = root_, .durable = false});
+      int won = 0;
+      for (int i = 0; i < kKeys; ++i) {
+        PutRequest request;
+        request.bucket = "b";
+        request.key = "race/" + std::to_string(i);
+        request.condition.if_absent = true;
+        won += world.Run(PutText(**store, request, std::to_string(process))) ? 1 : 0;
+      }
+      ::_exit(won);
+    }
+    children.push_back(child);
+  }
+  int won = 0;
+  for (pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    won += WEXITSTATUS(status);
+  }
+  EXPECT_EQ(won, kKeys);
+  EXPECT_EQ(Keys().size(), static_cast<size_t>(kKeys));
+}
+
+// A flat folder of many files is read once for a listing, not once for each page.
+TEST_F(FileStoreTest, LargeFoldersArePagedInOrder) {
+  for (int i = 0; i < 3000; ++i) WriteForeign("flat/" + std::to_string(i), "");
+  std::vector<std::string> keys = Keys();
+  EXPECT_EQ(keys.size(), 3000u);
+  EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
+  // And what comes while it is kept is seen.
+  ASSERT_TRUE(Put("flat/~new", "x"));
+  EXPECT_EQ(Keys().back(), "flat/~new");
+}
+
+// "No such folder" when the program starts is better than an empty store for ever.
+TEST_F(FileStoreTest, TheRootMustBeThere) {
+  auto missing = MakeFileStore(world_.runtime, {.root = root_ + "/none"});
+  EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(MakeFileStore(world_.runtime, {.root = root_ + "/new/deep", .create_root = true}));
+}
+
+// Every name decodes to the segment it was made of: else a key would come back as another.
+TEST(FileNamesTest, NamesAreReversible) {
+  for (std::string segment :
+       {std::string(), std::string("."), std::string(".."), std::string("plain"),
+        std::string(".longhaul"), std::string(".longhaul=x"), std::string(".longhaul~x"),
+        std::string(300, 'a'), std::string(900, 'b')}) {
+    for (bool folder : {false, true}) {
+      for (const std::string& path : folder ? FolderNamesOf(segment) : FileNamesOf(segment)) {
+        std::string decoded;
+        std::vector<std::string> names = *SegmentsOf(path);
+        for (const std::string& name : names) {
+          EXPECT_LE(name.size(), 255u);
+          bool last = path.ends_with(name);
+          DecodedName part = DecodeName(name, folder || !last);
+          EXPECT_NE(part.kind, DecodedName::Kind::kPrivate) << name;
+          decoded += part.segment;
+        }
+        EXPECT_EQ(decoded, segment);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
