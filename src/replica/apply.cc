@@ -180,16 +180,19 @@ Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
   Lease lease = MakeLease(write.key);
   Result<void> acquired = co_await lease.Acquire(kLeaseWait);
   if (!acquired) co_return acquired.error();
-  Result<ApplyOutcome> outcome = co_await PutLocked(write, body, &lease, &needs_lease);
-  co_await lease.Release();
+  bool unknown = false;
+  Result<ApplyOutcome> outcome = co_await PutLocked(write, body, &lease, &unknown);
+  // A write without a condition whose end nobody knows may still happen: nobody else may write
+  // before the lease has run out.
+  if (!unknown) co_await lease.Release();
   co_return outcome;
 }
 
-// With `lease` null this uses conditional writes and gives up, setting `needs_lease`, where the
-// store has none of the kind that is needed.
+// With `lease` null this uses conditional writes and gives up, setting `flag`, where the store has
+// none of the kind that is needed. With a lease, `flag` says that the end of a write is unknown.
 Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
-                                       bool* needs_lease) {
-  *needs_lease = false;
+                                       bool* flag) {
+  *flag = false;
   const Capabilities& can = policy_.capabilities;
   bool create_first = lease == nullptr && new_share_ >= 0.5;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
@@ -234,7 +237,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
                                .reason = "the target has an object that is not a replica"};
       }
       if (lease == nullptr && !can.replace_if_match) {
-        *needs_lease = true;
+        *flag = true;
         co_return ApplyOutcome{};
       }
       // Before the object: a slower writer of an older state that had seen this same ETag would
@@ -257,6 +260,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
+    if (lease != nullptr && put.error().Transient()) *flag = true;
     if (put.error().kind != ErrorKind::kPrecondition && !unknown) co_return put.error();
     create_first = false;
   }
@@ -322,7 +326,7 @@ Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
   Result<void> acquired = co_await lease.Acquire(kLeaseWait);
   if (!acquired) co_return acquired.error();
   Result<ApplyOutcome> outcome = co_await RemoveLocked(key, stamp, &lease);
-  co_await lease.Release();
+  if (outcome || !outcome.error().Transient()) co_await lease.Release();
   co_return outcome;
 }
 

@@ -86,7 +86,7 @@ class Applier {
   class KeyGuard;
 
   Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
-                                bool* needs_lease);
+                                bool* flag);
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<bool> SameContent(const ReplicaWrite& write, const Existing& existing);

@@ -8,6 +8,7 @@
 #include "archive/writer.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "replication/archive_keys.h"
 #include "replication/archive_upload.h"
 #include "replication/staging.h"
 
@@ -76,14 +77,24 @@ class OpenArchive {
   Async<void> Open() {
     Result<std::unique_ptr<ArchiveWriter>> writer = co_await ArchiveWriter::Open(
         runtime_, manifest_, OptionsFor(context_.limits, level_, slots_), *upload_);
-    if (!writer) co_return writer.error().In("open archive");
+    if (!writer) {
+      // Not the fault of the objects that were to go into it: they stay where they are.
+      Error error = writer.error().In("open archive");
+      error.kind = ErrorKind::kRetryable;
+      co_return error;
+    }
     writer_ = std::move(*writer);
     co_return Ok();
   }
 
   // Finishes and says, for each target, whether the archive is durable there.
-  asio::awaitable<void> Finish(PackResult& result) {
+  asio::awaitable<void> Finish(PackResult& result, HintMessage keys) {
     Result<ArchiveSummary> summary = co_await writer_->Finish();
+    if (summary) {
+      Result<void> remembered = co_await RememberArchiveKeys(
+          context_.state, context_.runtime.clock.Now(), manifest_.id, std::move(keys));
+      if (!remembered) summary = remembered.error();
+    }
     if (!summary) {
       co_await Abort();
       for (Result<void>& target : result.targets) target = summary.error().In("write archive");
@@ -295,6 +306,13 @@ PackResult EmptyResult(size_t keys, size_t targets) {
   return result;
 }
 
+HintMessage MessageFor(const Rule& rule) {
+  return {.store = rule.source.store,
+          .bucket = rule.source.bucket,
+          .rule = rule.id,
+          .origin = HintOrigin::kReread};
+}
+
 void FailAll(PackResult& result, const Error& error) {
   for (PackedKey& key : result.keys) {
     key.state = PackedKey::State::kFailed;
@@ -381,6 +399,12 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
   Result<void> read = co_await reading.Join();
   if (!read && written) written = read;
 
+  HintMessage keys = MessageFor(*rule.rule);
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (result.keys[i].state == PackedKey::State::kStaged) {
+      keys.hints.push_back({.key = items[i].key, .time = result.keys[i].stamp});
+    }
+  }
   if (packed == 0 || !written) {
     co_await archive.Abort();
     if (!written) {
@@ -388,7 +412,7 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
     }
     co_return result;
   }
-  co_await archive.Finish(result);
+  co_await archive.Finish(result, std::move(keys));
   co_return result;
 }
 
@@ -482,7 +506,9 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     key.error = done.error().In("pack");
     co_return result;
   }
-  co_await archive.Finish(result);
+  HintMessage keys = MessageFor(*rule.rule);
+  keys.hints.push_back({.key = item.key, .time = key.stamp, .size_bytes = key.size_bytes});
+  co_await archive.Finish(result, std::move(keys));
   co_return result;
 }
 

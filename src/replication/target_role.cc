@@ -27,15 +27,6 @@ bool ConcernsStore(const Error& error) {
   return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
 }
 
-// Extends a lease until it is told to stop.
-Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds every) {
-  while (!co_await done.WaitFor(clock, every)) {
-    Result<void> extended = co_await lease.Extend();
-    if (!extended) co_return Ok();  // Lost: two of us apply the same archive, which is harmless.
-  }
-  co_return Ok();
-}
-
 }  // namespace
 
 asio::awaitable<TargetPass> TargetRole::RunPass() {
@@ -143,7 +134,7 @@ Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& 
 
   Event done;
   TaskGroup keeper(context_.runtime.executor);
-  keeper.Spawn(KeepLease(clock, lease, done, context_.limits.archive_lease / 3));
+  keeper.Spawn(KeepLease(clock, lease, done, context_.limits.archive_lease));
   Result<Handled> handled = co_await HandleLeased(rule, target, staged, work);
   done.Set();
   Result<void> kept = co_await keeper.Join();

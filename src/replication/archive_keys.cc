@@ -1,0 +1,53 @@
+#include "replication/archive_keys.h"
+
+#include <utility>
+
+#include "replica/floor.h"
+
+namespace longhaul {
+
+namespace {
+
+std::string Partition(const std::string& archive) { return "archive/" + archive; }
+constexpr int kRowsMax = 100;  // An archive of 10,000 of the longest keys takes 43.
+
+}  // namespace
+
+Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archive,
+                                HintMessage message) {
+  std::vector<StateWrite> writes;
+  for (std::string& body : EncodeHints(message)) {
+    writes.push_back({.key = std::to_string(writes.size()),
+                      .value = std::move(body),
+                      .expires = now + kFloorLifetime});
+  }
+  Result<std::vector<Result<int64_t>>> written =
+      co_await state.WriteMany(Partition(archive), std::move(writes));
+  if (!written) co_return written.error().In("remember the keys of an archive");
+  for (const Result<int64_t>& row : *written) {
+    if (!row) co_return row.error().In("remember the keys of an archive");
+  }
+  co_return Ok();
+}
+
+Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string archive) {
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), "", kRowsMax);
+  if (!rows) co_return rows.error().In("recall the keys of an archive");
+  std::vector<std::string> bodies;
+  for (StateRow& row : *rows) bodies.push_back(std::move(row.value));
+  co_return bodies;
+}
+
+Async<void> ForgetArchiveKeys(State& state, std::string archive) {
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), "", kRowsMax);
+  if (!rows) co_return rows.error();
+  std::vector<StateWrite> removals;
+  for (StateRow& row : *rows) removals.push_back({.key = std::move(row.key)});
+  if (removals.empty()) co_return Ok();
+  Result<std::vector<Result<int64_t>>> removed =
+      co_await state.WriteMany(Partition(archive), std::move(removals));
+  if (!removed) co_return removed.error();
+  co_return Ok();
+}
+
+}  // namespace longhaul

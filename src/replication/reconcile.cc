@@ -1,0 +1,360 @@
+#include "replication/reconcile.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+#include "events/hint.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kLooksMax = 32;         // HEADs side by side.
+constexpr size_t kSuspectsMax = 256;  // Keys that wait for one.
+
+// Walks a listing in order, a page in memory and the next one coming.
+class Cursor {
+ public:
+  Cursor(asio::any_io_executor executor, Store& store, std::string bucket, std::string prefix)
+      : store_(store),
+        bucket_(std::move(bucket)),
+        prefix_(std::move(prefix)),
+        fetching_(std::move(executor)) {}
+
+  // The object the cursor stands on, nullptr at the end. kCorrupt: the listing is not in order.
+  Async<const ListedObject*> Peek() {
+    while (position_ == page_.objects.size()) {
+      if (finished_) co_return nullptr;
+      if (!fetch_started_) Fetch("");
+      co_await fetching_.WaitBelow(1);
+      if (!next_) co_return next_.error().In("list " + bucket_ + "/" + prefix_);
+      page_ = std::move(*next_);
+      position_ = 0;
+      finished_ = page_.next_token.empty();
+      if (!finished_) Fetch(page_.next_token);
+    }
+    const ListedObject& object = page_.objects[position_];
+    if (any_ && object.key <= last_key_) {
+      co_return Corrupt("the listing of " + bucket_ + "/" + prefix_ + " is not in order at " +
+                        object.key);
+    }
+    co_return &object;
+  }
+  void Pop() {
+    last_key_ = page_.objects[position_].key;
+    any_ = true;
+    ++position_;
+    ++count_;
+  }
+  asio::awaitable<void> Close() {
+    Result<void> joined = co_await fetching_.Join();
+    static_cast<void>(joined);
+  }
+  [[nodiscard]] uint64_t count() const { return count_; }
+
+ private:
+  void Fetch(std::string token) {
+    fetch_started_ = true;
+    fetching_.Spawn(FetchPage(std::move(token)));
+  }
+  Async<void> FetchPage(std::string token) {
+    next_ = co_await store_.List({.bucket = bucket_, .prefix = prefix_, .token = std::move(token)});
+    co_return Ok();
+  }
+
+  Store& store_;
+  std::string bucket_;
+  std::string prefix_;
+  TaskGroup fetching_;
+  Result<ListPage> next_;
+  ListPage page_;
+  size_t position_ = 0;
+  bool fetch_started_ = false;
+  bool finished_ = false;
+  std::string last_key_;
+  bool any_ = false;
+  uint64_t count_ = 0;
+};
+
+// Collects hints and sends them a message at a time.
+class HintSender {
+ public:
+  HintSender(ReplicationContext& context, const Rule& rule, std::string target)
+      : context_(context),
+        message_{.store = rule.source.store,
+                 .bucket = rule.source.bucket,
+                 .rule = rule.id,
+                 .target = std::move(target),
+                 .origin = HintOrigin::kListing} {}
+
+  Async<void> Add(Hint hint) {
+    message_.hints.push_back(std::move(hint));
+    if (message_.hints.size() < kHintsPerMessageMax) co_return Ok();
+    co_return co_await Flush();
+  }
+  Async<void> Flush() {
+    if (message_.hints.empty()) co_return Ok();
+    Result<void> sent = co_await context_.queue.Send(EncodeHints(message_), {});
+    if (!sent) co_return sent.error().In("send hints");
+    message_.hints.clear();
+    co_return Ok();
+  }
+
+ private:
+  ReplicationContext& context_;
+  HintMessage message_;
+};
+
+// A key that a listing alone does not decide: the replica's metadata has to be looked at.
+struct Suspect {
+  Hint hint;
+  std::string source_etag;      // Empty: the source has no such key.
+  std::vector<size_t> targets;  // Those that must be looked at.
+  std::vector<bool> differs;    // For each target of the rule.
+  std::vector<Error> errors;
+};
+
+class Comparison {
+ public:
+  Comparison(ReplicationContext& context, const RuleContext& rule)
+      : context_(context), rule_(rule), all_(context, *rule.rule, "") {
+    const Rule& config = *rule.rule;
+    source_ = std::make_unique<Cursor>(context.runtime.executor, *rule.source, config.source.bucket,
+                                       config.source.prefix);
+    for (const auto& target : rule.targets) {
+      targets_.push_back(std::make_unique<Cursor>(context.runtime.executor, *target->store,
+                                                  target->config->to.bucket,
+                                                  target->config->to.prefix));
+      senders_.push_back(std::make_unique<HintSender>(context, config, target->config->name));
+    }
+  }
+
+  Async<ReconcileResult> Run(bool send_changes, bool send_deletes_at_once) {
+    send_changes_ = send_changes;
+    send_deletes_ = send_deletes_at_once;
+    Result<void> walked = co_await Walk();
+    co_await source_->Close();
+    for (auto& target : targets_) co_await target->Close();
+    if (walked) walked = co_await ResolveSuspects();
+    if (walked) walked = co_await all_.Flush();
+    for (auto& sender : senders_) {
+      if (walked) walked = co_await sender->Flush();
+    }
+    if (!walked) co_return walked.error();
+    result_.source_keys = source_->count();
+    for (auto& target : targets_) {
+      result_.target_keys = std::max(result_.target_keys, target->count());
+    }
+    co_return result_;
+  }
+
+  // Keys that only targets have, as far as they were kept; true: there were more.
+  std::deque<Suspect> extra_;
+  bool extra_overflow_ = false;
+  uint64_t extra_count_ = 0;
+
+  Async<void> SendDeletes(std::deque<Suspect> suspects) {
+    for (Suspect& suspect : suspects) suspects_.push_back(std::move(suspect));
+    Result<void> resolved = co_await ResolveSuspects();
+    if (resolved) resolved = co_await all_.Flush();
+    for (auto& sender : senders_) {
+      if (resolved) resolved = co_await sender->Flush();
+    }
+    co_return resolved;
+  }
+  [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
+
+ private:
+  Async<void> Walk() {
+    const Rule& config = *rule_.rule;
+    const size_t count = targets_.size();
+    while (true) {
+      Result<const ListedObject*> at_source = co_await source_->Peek();
+      if (!at_source) co_return at_source.error();
+      // The smallest key in sight, by its name at the source.
+      std::optional<std::string> key;
+      if (*at_source != nullptr) key = (*at_source)->key;
+      std::vector<const ListedObject*> at_target(count);
+      std::vector<std::optional<std::string>> target_key(count);
+      for (size_t i = 0; i < count; ++i) {
+        Result<const ListedObject*> found = co_await targets_[i]->Peek();
+        if (!found) co_return found.error();
+        at_target[i] = *found;
+        if (*found == nullptr) continue;
+        target_key[i] = SourceKey(config, *rule_.targets[i]->config, (*found)->key);
+        if (target_key[i] && (!key || *target_key[i] < *key)) key = target_key[i];
+      }
+      if (!key) co_return Ok();
+
+      const bool source_has = *at_source != nullptr && (*at_source)->key == *key;
+      if (config.MatchesKey(config.source.bucket, *key)) {
+        Suspect suspect{.hint = {.key = *key},
+                        .differs = std::vector<bool>(count),
+                        .errors = std::vector<Error>(count)};
+        if (source_has) {
+          suspect.hint.time = (*at_source)->last_modified;
+          suspect.hint.size_bytes = (*at_source)->size_bytes;
+          suspect.source_etag = (*at_source)->etag;
+        }
+        bool differs = false;
+        for (size_t i = 0; i < count; ++i) {
+          const bool target_has = target_key[i] == key;
+          if (source_has && !target_has) {
+            suspect.differs[i] = differs = true;
+          } else if (target_has && (!source_has || at_target[i]->etag != suspect.source_etag ||
+                                    at_target[i]->size_bytes != *suspect.hint.size_bytes)) {
+            suspect.targets.push_back(i);
+          }
+        }
+        const bool wanted = !source_has || config.filter.MatchesSize(*suspect.hint.size_bytes);
+        if (wanted && (differs || !suspect.targets.empty())) {
+          Result<void> noted = co_await Note(std::move(suspect), source_has);
+          if (!noted) co_return noted.error();
+        }
+      }
+      if (source_has) source_->Pop();
+      for (size_t i = 0; i < count; ++i) {
+        if (at_target[i] != nullptr && target_key[i] == key) targets_[i]->Pop();
+      }
+    }
+  }
+
+  Async<void> Note(Suspect suspect, bool source_has) {
+    if (!source_has) {
+      if (!rule_.rule->deletes) co_return Ok();
+      ++extra_count_;
+      if (!send_deletes_) {
+        if (static_cast<int64_t>(extra_.size()) <= rule_.rule->delete_guard.keys) {
+          extra_.push_back(std::move(suspect));
+        } else {
+          extra_overflow_ = true;
+        }
+        co_return Ok();
+      }
+    } else if (!send_changes_) {
+      co_return Ok();
+    }
+    suspects_.push_back(std::move(suspect));
+    if (suspects_.size() < kSuspectsMax) co_return Ok();
+    co_return co_await ResolveSuspects();
+  }
+
+  Async<void> ResolveSuspects() {
+    TaskGroup looks(context_.runtime.executor);
+    for (Suspect& suspect : suspects_) {
+      if (suspect.targets.empty()) continue;
+      co_await looks.WaitBelow(kLooksMax);
+      looks.Spawn(Look(suspect));
+    }
+    Result<void> looked = co_await looks.Join();
+    if (!looked) co_return looked;
+    while (!suspects_.empty()) {
+      Result<void> sent = co_await Send(suspects_.front());
+      if (!sent) co_return sent;
+      suspects_.pop_front();
+    }
+    co_return Ok();
+  }
+
+  // Finds out by the marks of the replicas which targets differ.
+  Async<void> Look(Suspect& suspect) {
+    for (size_t i : suspect.targets) {
+      const TargetContext& target = *rule_.targets[i];
+      const std::string& bucket = target.config->to.bucket;
+      std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, suspect.hint.key);
+      Result<ObjectInfo> info = co_await target.store->Head({.bucket = bucket, .key = *key});
+      if (!info) {
+        if (info.error().kind == ErrorKind::kNotFound) {
+          suspect.differs[i] = !suspect.source_etag.empty();
+          continue;
+        }
+        co_return info.error().In("look at " + *key);
+      }
+      std::optional<Mark> mark = FindMark(info->metadata, bucket, *key);
+      if (!mark && target.floors) {
+        Result<std::optional<Floor>> floor = co_await target.floors->Get(*key);
+        if (!floor) co_return floor.error();
+        if (*floor && (*floor)->kept_mark && (*floor)->kept_mark->target_etag == info->etag) {
+          mark = (*floor)->kept_mark->mark;
+        }
+      }
+      suspect.differs[i] = suspect.source_etag.empty()
+                               ? mark.has_value()
+                               : !mark || mark->source_etag != suspect.source_etag;
+    }
+    co_return Ok();
+  }
+
+  Async<void> Send(Suspect& suspect) {
+    const size_t differing =
+        static_cast<size_t>(std::count(suspect.differs.begin(), suspect.differs.end(), true));
+    if (differing == 0) co_return Ok();
+    if (suspect.source_etag.empty()) {
+      ++result_.delete_hints;
+    } else {
+      ++result_.hints;
+      result_.hint_bytes += suspect.hint.size_bytes.value_or(0);
+    }
+    if (differing == suspect.differs.size()) co_return co_await all_.Add(std::move(suspect.hint));
+    for (size_t i = 0; i < suspect.differs.size(); ++i) {
+      if (!suspect.differs[i]) continue;
+      Result<void> added = co_await senders_[i]->Add(suspect.hint);
+      if (!added) co_return added;
+    }
+    co_return Ok();
+  }
+
+  ReplicationContext& context_;
+  const RuleContext& rule_;
+  HintSender all_;
+  std::vector<std::unique_ptr<HintSender>> senders_;
+  std::unique_ptr<Cursor> source_;
+  std::vector<std::unique_ptr<Cursor>> targets_;
+  std::deque<Suspect> suspects_;
+  ReconcileResult result_;
+  bool send_changes_ = true;
+  bool send_deletes_ = false;
+};
+
+}  // namespace
+
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule) {
+  Comparison comparison(context, rule);
+  Result<ReconcileResult> result = co_await comparison.Run(true, false);
+  if (!result) co_return result.error().In("rule " + rule.rule->id);
+  context.observer.OnFound(result->hints, result->hint_bytes);
+  const uint64_t extra = comparison.extra_count_;
+  if (extra == 0) co_return result;
+
+  const DeleteGuard& guard = rule.rule->delete_guard;
+  const bool too_many =
+      guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
+      static_cast<double>(extra) > guard.share * static_cast<double>(result->target_keys);
+  if (too_many || result->source_keys == 0) {
+    result->guarded = true;
+    context.runtime.log.Failure(
+        "deletes held back",
+        {{"rule", rule.rule->id},
+         {"keys", extra},
+         {"target_keys", result->target_keys},
+         {"why", result->source_keys == 0
+                     ? "the source is empty"
+                     : "more than the delete guard allows; see delete_guard in the guide"}});
+    co_return result;
+  }
+  if (!comparison.extra_overflow_) {
+    Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_));
+    if (!sent) co_return sent.error();
+    result->delete_hints = comparison.delete_hints();
+    co_return result;
+  }
+  // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
+  Comparison deletes(context, rule);
+  Result<ReconcileResult> second = co_await deletes.Run(false, true);
+  if (!second) co_return second.error().In("rule " + rule.rule->id);
+  result->delete_hints = second->delete_hints;
+  co_return result;
+}
+
+}  // namespace longhaul

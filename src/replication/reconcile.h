@@ -1,0 +1,28 @@
+// Reconcile compares source and targets by listing and sends hints for what differs.
+//
+// It finds what no event told. Equal ETags are equal objects; else the source ETag in the replica's
+// mark decides; times never do. A key that only a target has is a hint, too, when the rule
+// replicates deletes and the object is a replica; these hints stop at the rule's delete guard, and
+// a listing that failed, is empty or out of order deletes nothing.
+
+#pragma once
+
+#include "replication/context.h"
+
+namespace longhaul {
+
+struct ReconcileResult {
+  uint64_t source_keys = 0;
+  uint64_t target_keys = 0;
+  uint64_t hints = 0;  // Keys to be carried.
+  uint64_t hint_bytes = 0;
+  uint64_t delete_hints = 0;  // Keys that only a target has.
+  bool guarded = false;       // The delete guard held them back.
+};
+
+// Compares a rule's source with all of its targets in one pass over each, in memory bounded by a
+// page of each. The hints are durable when it returns OK.
+// Errors: those of the listings and of the Queue; hints sent before stay.
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule);
+
+}  // namespace longhaul

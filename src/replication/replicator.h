@@ -1,0 +1,74 @@
+// Replicator: the roles of one process, put together and run, once or for ever.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "replication/context.h"
+#include "replication/receipts.h"
+#include "replication/source_role.h"
+#include "replication/target_role.h"
+
+namespace longhaul {
+
+struct ReplicatorOptions {
+  bool source = true;
+  bool target = true;
+  std::chrono::milliseconds timeout{300'000};  // Of RunOnce: how long nothing may go forward.
+};
+
+// How a run of RunOnce ended.
+struct OnceResult {
+  // Set: a store as a whole failed for longer than the timeout, or cannot be used at all.
+  std::optional<Error> store_error;
+  int parked_archives = 0;
+  int corrupt_archives = 0;
+  bool deletes_guarded = false;
+  bool stopped = false;  // By the stop event, before all was done.
+};
+
+// The context for some rules of a configuration. `stores`: by their names there.
+// kInvalidInput: a rule names a store that is not among them.
+Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
+    Runtime& runtime, const Configuration& configuration, std::map<std::string, Store*> stores,
+    Queue& queue, State& state, Observer& observer, ReplicationLimits limits);
+
+class Replicator {
+ public:
+  // kInvalidInput: the memory budget is too small; the message says what is needed.
+  static Result<std::unique_ptr<Replicator>> Make(ReplicationContext& context,
+                                                  ReplicatorOptions options);
+
+  // Brings every target up to date with what its source holds now. With the source role alone:
+  // until all is durable in staging; with the target role alone: until staging holds nothing more
+  // to apply.
+  asio::awaitable<OnceResult> RunOnce(Event& stop);
+  // Works until `stop` is set. Failing stores are retried for ever and told to the observer.
+  asio::awaitable<void> RunContinuous(Event& stop);
+
+ private:
+  Replicator(ReplicationContext& context, ReplicatorOptions options, PackMemory pack_memory,
+             int pack_jobs, int64_t apply_bytes);
+
+  // Finds buckets there, capabilities probed, appliers made. Errors are of a store as a whole.
+  Async<void> Prepare();
+  Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
+  Async<void> ReconcileAll(OnceResult* result);
+  Async<void> ReconcileUntil(Event& stop, OnceResult* result);
+  // Whether neither Queue nor staging held anything just now.
+  Async<bool> NothingUnderWay();
+  asio::awaitable<void> ReconcileLoop(RuleContext& rule, Event& stop);
+  asio::awaitable<void> LifeLoop(Event& stop);
+  // The loop of RunOnce after everything has been started.
+  asio::awaitable<OnceResult> WaitUntilDone(Event& stop, OnceResult result);
+
+  ReplicationContext& context_;
+  ReplicatorOptions options_;
+  SourceRole source_;
+  TargetRole target_;
+  ReceiptReader receipts_;
+  Event wake_;
+};
+
+}  // namespace longhaul

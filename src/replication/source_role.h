@@ -1,0 +1,79 @@
+// SourceRole turns hints into archives in staging.
+//
+// Hints come from the Queue in messages. A key is read no earlier than its hint's time plus the
+// rule's settle time; the readings of a rule are packed together. A message is acknowledged when
+// every (rule, target) that its keys belong to has them durable in staging; what could not be
+// carried goes back to the Queue as a new message before that.
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "events/hint.h"
+#include "replication/context.h"
+#include "replication/pack.h"
+
+namespace longhaul {
+
+class SourceRole {
+ public:
+  // `job_bytes`: the memory of one batch being packed; `jobs_max` batches at a time.
+  SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max);
+  ~SourceRole();
+
+  // Works until `stop` is set and what was under way is finished or handed back.
+  asio::awaitable<void> Run(Event& stop);
+
+  // Called after an archive has become durable in staging.
+  void OnStaged(std::function<void()> callback) { on_staged_ = std::move(callback); }
+
+  // Nothing pending here and nothing being packed. The Queue may hold more.
+  [[nodiscard]] bool idle() const {
+    return keys_pending_ == 0 && jobs_running_ == 0 && messages_.empty();
+  }
+  // The last failure that concerned a whole store, until something succeeded after it.
+  [[nodiscard]] const std::optional<Error>& store_error() const { return store_error_; }
+  // Keys carried so far: whoever waits for progress looks here.
+  [[nodiscard]] uint64_t keys_done() const { return keys_done_; }
+
+ private:
+  struct OpenMessage;
+  struct PendingKey;
+  struct RuleQueue;
+
+  asio::awaitable<void> ReceiveLoop(Event& stop);
+  asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
+  asio::awaitable<void> ExtendLoop(Event& stop);
+  asio::awaitable<void> TakeMessage(Message message);
+  Async<void> RunJob(RuleQueue& queue, std::vector<std::pair<std::string, PendingKey>> keys);
+  asio::awaitable<void> TakeResults(RuleQueue& queue,
+                                    std::vector<std::pair<std::string, PendingKey>> keys,
+                                    std::vector<size_t> targets, PackResult result);
+  asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
+  // One key of a message is done; `left` is what must go back, if anything.
+  asio::awaitable<void> Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
+                               std::vector<HintMessage> left);
+  asio::awaitable<void> Close(std::shared_ptr<OpenMessage> message);
+  [[nodiscard]] bool IsLarge(const PendingKey& pending) const;
+  void Requeue(RuleQueue& queue, std::string key, PendingKey pending);
+
+  ReplicationContext& context_;
+  PackMemory memory_;
+  std::vector<std::unique_ptr<RuleQueue>> queues_;
+  std::vector<std::shared_ptr<OpenMessage>> messages_;  // shared with the keys that they brought.
+  int64_t keys_pending_ = 0;
+  int jobs_running_ = 0;
+  bool queue_empty_ = false;
+  uint64_t keys_done_ = 0;
+  Semaphore jobs_;
+  WaitList changed_;
+  std::optional<Error> store_error_;
+  std::function<void()> on_staged_;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,79 @@
+#include <sstream>
+
+#include "tests/sim/world.h"
+
+namespace longhaul::sim {
+
+namespace {
+
+// Swarm testing: each kind of trouble is off in about half of the runs, so that rare combinations
+// of the others get room.
+double Maybe(Random& random, double most) {
+  return random.Below(2) == 0 ? 0 : most * random.Unit();
+}
+
+}  // namespace
+
+Plan::Plan(uint64_t seed) : seed(seed) {
+  SeededRandom random(seed * 0x9e3779b97f4a7c15ULL + 1);
+  deletes = random.Below(4) != 0;
+  conditional_writes = random.Below(4) != 0;
+  versioned = random.Below(3) == 0;
+  targets = random.Below(3) == 0 ? 2 : 1;
+  shared_staging = random.Below(2) == 0;
+  processes = 1 + static_cast<int>(random.Below(3));
+  split_roles = processes > 1 && random.Below(2) == 0;
+  crash_rate = Maybe(random, 0.2);
+  store_faults = Maybe(random, 0.05);
+  later_effects = Maybe(random, 0.03);
+  cut_bodies = Maybe(random, 0.05);
+  slow = Maybe(random, 0.2);
+  queue_faults = Maybe(random, 0.05);
+  state_faults = Maybe(random, 0.05);
+  lost_events = Maybe(random, 0.3);
+  doubled_events = Maybe(random, 0.3);
+  late_events = Maybe(random, 0.3);
+  corruptions = Maybe(random, 0.1);
+  keys = 1 + static_cast<int>(random.Below(12));
+  changes = 10 + static_cast<int>(random.Below(90));
+  workload = std::chrono::seconds(20 + random.Below(100));
+}
+
+std::string Plan::ToString() const {
+  std::ostringstream out;
+  out << "seed " << seed << ": deletes " << deletes << ", conditional_writes " << conditional_writes
+      << ", versioned " << versioned << ", targets " << targets << ", shared_staging "
+      << shared_staging << ", processes " << processes << ", split_roles " << split_roles
+      << ", crash_rate " << crash_rate << ", store_faults " << store_faults << ", later_effects "
+      << later_effects << ", cut_bodies " << cut_bodies << ", slow " << slow << ", queue_faults "
+      << queue_faults << ", state_faults " << state_faults << ", lost_events " << lost_events
+      << ", doubled_events " << doubled_events << ", late_events " << late_events
+      << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
+      << ", workload " << workload.count() << " s";
+  return out.str();
+}
+
+testing::Fault StoreFaults::Next(testing::StoreOperation, std::string_view, std::string_view) {
+  testing::Fault fault;
+  if (!enabled) return fault;
+  auto roll = [&](double probability) { return probability > 0 && random_.Unit() < probability; };
+  auto up_to = [&](int seconds) {
+    return std::chrono::nanoseconds(random_.Below(static_cast<uint64_t>(seconds) * 1'000'000'000));
+  };
+  if (roll(plan_.slow)) {
+    fault.delay = up_to(5);
+    fault.answer_delay = up_to(5);
+  }
+  if (roll(plan_.store_faults)) {
+    fault.error = Retryable("the connection broke");
+    if (random_.Below(2) == 0) fault.effect = testing::Fault::Effect::kDone;
+  } else if (roll(plan_.later_effects)) {
+    fault.error = Retryable("no answer");
+    fault.effect = testing::Fault::Effect::kLater;
+    fault.effect_delay = up_to(20);  // Less than a lease lives: docs/design.md, "Leases".
+  }
+  if (roll(plan_.cut_bodies)) fault.cut_body_after_bytes = random_.Below(100'000);
+  return fault;
+}
+
+}  // namespace longhaul::sim

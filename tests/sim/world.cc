@@ -1,0 +1,443 @@
+#include "tests/sim/world.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <cstdio>
+#include <set>
+#include <sstream>
+
+#include "events/hint.h"
+#include "replication/staging.h"
+
+namespace longhaul::sim {
+
+using testing::MemoryStoreBackend;
+
+namespace {
+
+constexpr char kSourceBucket[] = "source";
+constexpr char kTargetBucket[] = "target";
+constexpr char kStagingBucket[] = "staging";
+
+SystemTime Start() {
+  return std::chrono::sys_days(std::chrono::year(2026) / 3 / 1) + std::chrono::hours(9) +
+         std::chrono::milliseconds(400);
+}
+
+// Small, so that a run sees bundles and singles, several frames, several parts.
+ReplicationLimits SmallLimits() {
+  ReplicationLimits limits;
+  limits.bundle_object_bytes_max = 100'000;
+  limits.frame_bytes = 128 << 10;
+  limits.part_bytes = 64 << 10;
+  limits.reads_max = 4;
+  limits.writes_max = 4;
+  return limits;
+}
+
+std::shared_ptr<MemoryStoreBackend> MakeBackend(std::string name, bool conditional,
+                                                std::vector<std::string> buckets) {
+  testing::MemoryStoreOptions options;
+  options.name = std::move(name);
+  options.capabilities.part_size_bytes_min = 1;
+  if (!conditional) {
+    options.capabilities.create_if_absent = false;
+    options.capabilities.replace_if_match = false;
+    options.capabilities.complete_if_absent = false;
+    options.capabilities.complete_if_match = false;
+    options.capabilities.delete_if_match = false;
+  }
+  auto backend = std::make_shared<MemoryStoreBackend>(std::move(options));
+  for (std::string& bucket : buckets) backend->buckets[bucket].created = Start();
+  return backend;
+}
+
+}  // namespace
+
+// Tells what a process logs, and what becomes of its keys.
+class World::Voice : public Logger, public Observer {
+ public:
+  Voice(const World& world, std::string name) : world_(world), name_(std::move(name)) {}
+
+  void OnOutcome(const Outcome& outcome) override {
+    world_.Say(name_ + ": " + outcome.op + " " + outcome.key + " of " +
+               FormatRfc3339(outcome.stamp) + " at " + outcome.target + ": " +
+               std::string(ToString(outcome.state)) + " " + outcome.reason);
+  }
+
+ protected:
+  void Log(LogLevel, std::string_view event, Fields fields) override {
+    if (!world_.verbose) return;
+    std::string text = name_ + ": " + std::string(event);
+    for (const LogField& field : fields) {
+      text += " " + std::string(field.name) + "=";
+      if (const auto* words = std::get_if<std::string>(&field.value)) text += *words;
+      if (const auto* number = std::get_if<int64_t>(&field.value)) text += std::to_string(*number);
+    }
+    world_.Say(text);
+  }
+
+ private:
+  const World& world_;
+  std::string name_;
+};
+
+struct World::Process {
+  Process(World& world, std::string name, uint64_t seed, bool faults)
+      : voice(world, std::move(name)),
+        random(seed),
+        memory(48 << 20),
+        runtime{io.get_executor(), world.clock_, random, pool, memory, voice, metrics},
+        source(runtime, world.source_, faults ? &world.store_faults_ : nullptr),
+        queue(runtime, world.queue_, faults ? &world.queue_faults_ : nullptr),
+        state(runtime, world.state_, faults ? &world.state_faults_ : nullptr) {
+    for (const auto& backend : world.targets_) {
+      targets.push_back(std::make_unique<testing::MemoryStore>(
+          runtime, backend, faults ? &world.store_faults_ : nullptr));
+    }
+    std::map<std::string, Store*> stores{{"east", &source}};
+    for (size_t i = 0; i < targets.size(); ++i) {
+      stores["west" + std::to_string(i)] = targets[i].get();
+    }
+    auto made = MakeReplicationContext(runtime, world.configuration_, std::move(stores), queue,
+                                       state, voice, SmallLimits());
+    if (!made) std::abort();
+    context = std::move(*made);
+  }
+
+  void Spawn(asio::awaitable<void> task) {
+    asio::co_spawn(io, std::move(task), [this](std::exception_ptr exception) {
+      if (exception) std::rethrow_exception(exception);
+      running = false;
+    });
+    running = true;
+  }
+
+  Voice voice;
+  asio::io_context io{1};
+  SeededRandom random;
+  CpuPool pool{0};
+  MemoryBudget memory;
+  Metrics metrics;
+  Runtime runtime;
+  testing::MemoryStore source;
+  std::vector<std::unique_ptr<testing::MemoryStore>> targets;
+  testing::FakeQueue queue;
+  testing::FakeState state;
+  std::unique_ptr<ReplicationContext> context;
+  std::unique_ptr<Replicator> replicator;
+  Event stop;
+  bool running = false;
+};
+
+World::World(uint64_t seed)
+    : plan_(seed),
+      random_(seed),
+      clock_(Start()),
+      queue_(std::make_shared<testing::FakeQueueBackend>(1000)),
+      state_(std::make_shared<testing::FakeStateBackend>()),
+      store_faults_(plan_, seed + 1),
+      queue_faults_(seed + 2),
+      state_faults_(seed + 3) {
+  source_ = MakeBackend("east", true, {kSourceBucket});
+  for (int i = 0; i < plan_.targets; ++i) {
+    targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
+                                   {kTargetBucket, kStagingBucket}));
+    if (plan_.versioned) {
+      targets_.back()->buckets[kTargetBucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
+    }
+  }
+  for (testing::FakeFaults* faults : {&queue_faults_, &state_faults_}) {
+    const double rate = faults == &queue_faults_ ? plan_.queue_faults : plan_.state_faults;
+    faults->fails_before = faults->fails_after = rate / 2;
+    faults->slow = plan_.slow;
+    faults->delay_max = std::chrono::seconds(2);
+    if (faults == &queue_faults_) faults->duplicates = faults->reorders = rate * 4;
+  }
+
+  configuration_.site = "sim";
+  Rule rule;
+  rule.id = "rule";
+  rule.source = {.store = "east", .bucket = kSourceBucket, .prefix = "in/"};
+  rule.deletes = plan_.deletes;
+  rule.compression_level = 1;
+  rule.batch = {.size_bytes = 300'000, .count = 5, .linger = std::chrono::milliseconds(500)};
+  rule.intake.listing = std::chrono::seconds(20);
+  rule.delete_guard.enabled = false;
+  rule.on_conflict = OnConflict::kKeep;
+  for (int i = 0; i < plan_.targets; ++i) {
+    const std::string store = "west" + std::to_string(i);
+    Target target;
+    target.name = "t" + std::to_string(i);
+    target.to = {.store = store, .bucket = kTargetBucket, .prefix = "out/"};
+    // Sharing a staging means that one archive serves both targets.
+    target.staging = {
+        .store = plan_.shared_staging ? "west0" : store, .bucket = kStagingBucket, .prefix = ""};
+    rule.targets.push_back(std::move(target));
+  }
+  configuration_.rules.push_back(std::move(rule));
+
+  for (int i = 0; i < 6; ++i) {
+    // Bundles, and from time to time a single of several frames.
+    std::string content(random_.Below(i % 3 == 0 ? 250'000 : 5'000), '\0');
+    for (char& c : content) c = static_cast<char>('a' + random_.Below(4));
+    contents_.push_back(std::move(content));
+  }
+  contents_.push_back("");
+  user_ = std::make_unique<Process>(*this, "user", seed + 4, false);
+  processes_.resize(static_cast<size_t>(plan_.processes));
+}
+
+World::~World() = default;
+
+void World::Say(const std::string& text) const {
+  if (verbose) {
+    std::printf("%s %s\n", FormatRfc3339(clock_.Now()).c_str(), text.c_str());
+    std::fflush(stdout);
+  }
+}
+
+void World::StartProcess(size_t slot) {
+  auto process =
+      std::make_unique<Process>(*this, "process " + std::to_string(slot), random_.Next(), true);
+  ReplicatorOptions options;
+  if (plan_.split_roles) {
+    options.source = slot % 2 == 0;
+    options.target = slot % 2 == 1;
+  }
+  Result<std::unique_ptr<Replicator>> made = Replicator::Make(*process->context, options);
+  if (!made) {
+    std::fprintf(stderr, "%s\n", made.error().message.c_str());
+    std::abort();
+  }
+  process->replicator = std::move(*made);
+  process->Spawn(process->replicator->RunContinuous(process->stop));
+  processes_[slot] = std::move(process);
+  Say("process " + std::to_string(slot) + " starts");
+}
+
+void World::Kill(size_t slot) {
+  if (!processes_[slot]) return;
+  Say("process " + std::to_string(slot) + " is killed");
+  ++kills_;
+  dead_.push_back(std::move(processes_[slot]));
+}
+
+bool World::Step() {
+  // Any process that can run may run next: the seed decides.
+  const size_t count = processes_.size() + 1;
+  const size_t first = random_.Below(count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t slot = (first + i) % count;
+    Process* process = slot == processes_.size() ? user_.get() : processes_[slot].get();
+    if (process == nullptr) continue;
+    process->io.restart();
+    if (process->io.poll_one() > 0) return true;
+  }
+  return clock_.AdvanceToNextTimer();
+}
+
+void World::RunUntil(SystemTime time) {
+  bool reached = false;
+  auto timer = clock_.StartTimer(time - clock_.Now(), [&] { reached = true; });
+  while (!reached && Step()) {
+  }
+}
+
+namespace {
+
+Async<void> PutOne(Store& store, PutRequest request, std::string content) {
+  Result<PutResult> put = co_await PutText(store, std::move(request), std::move(content));
+  if (!put) co_return put.error();
+  co_return Ok();
+}
+
+asio::awaitable<void> Quietly(Async<void> task) {
+  Result<void> done = co_await std::move(task);
+  if (!done) {
+    std::fprintf(stderr, "the simulated user failed: %s\n", done.error().message.c_str());
+    std::abort();
+  }
+}
+
+Async<void> SendLater(Clock& clock, Queue& queue, std::string body,
+                      std::chrono::nanoseconds delay) {
+  co_await clock.Sleep(delay);
+  std::vector<std::string> bodies;
+  bodies.push_back(std::move(body));
+  co_return co_await queue.Send(std::move(bodies), {});
+}
+
+}  // namespace
+
+void World::SendEvent(const std::string& key) {
+  const int copies = random_.Unit() < plan_.doubled_events ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    HintMessage message{.store = "east", .bucket = kSourceBucket};
+    message.hints.push_back({.key = key, .time = clock_.Now()});
+    std::chrono::nanoseconds delay{random_.Below(200'000'000)};
+    if (random_.Unit() < plan_.late_events) delay = std::chrono::seconds(random_.Below(30));
+    user_->Spawn(Quietly(SendLater(clock_, user_->queue, EncodeHints(message).front(), delay)));
+  }
+}
+
+void World::ChangeSomething() {
+  const std::string name = "k" + std::to_string(random_.Below(static_cast<uint64_t>(plan_.keys)));
+  const std::string key = "in/" + name;
+  const bool lost = random_.Unit() < plan_.lost_events;
+  if (random_.Below(4) == 0) {
+    Say("user deletes " + key);
+    user_->Spawn(Quietly(user_->source.Remove({.bucket = kSourceBucket, .key = key})));
+  } else {
+    const size_t content = random_.Below(contents_.size());
+    PutRequest request{.bucket = kSourceBucket, .key = key};
+    request.headers.content_type = random_.Below(2) == 0 ? "text/plain" : "text/html";
+    request.metadata["writer"] = std::to_string(random_.Below(3));
+    if (random_.Below(3) == 0) request.tags["color"] = std::to_string(random_.Below(2));
+    if (random_.Below(10) == 0) request.metadata["long"] = std::string(1950, 'x');
+    // A comparison of listings must find what no event told, and it sees ETags alone.
+    std::string body = contents_[content];
+    if (lost) body += "change " + std::to_string(++changes_);
+    Say("user puts content " + std::to_string(content) + " to " + key);
+    user_->Spawn(Quietly(PutOne(user_->source, std::move(request), std::move(body))));
+  }
+  if (lost) {
+    Say("the event is lost");
+  } else {
+    SendEvent(key);
+  }
+}
+
+void World::CorruptSomething() {
+  const size_t target = random_.Below(targets_.size());
+  const auto& objects = targets_[target]->buckets[kStagingBucket].objects;
+  std::vector<std::string> archives;
+  for (const auto& [key, versions] : objects) {
+    if (key.ends_with(".tar.zst")) archives.push_back(key);
+  }
+  if (archives.empty()) return;
+  const std::string& key = archives[random_.Below(archives.size())];
+  const auto* version = targets_[target]->Find(kStagingBucket, key);
+  if (version == nullptr || version->bytes->empty()) return;
+  Say("a bit rots in " + key);
+  targets_[target]->CorruptStored(kStagingBucket, key, random_.Below(version->bytes->size()));
+}
+
+std::string World::Run() {
+  Say(plan_.ToString());
+  for (size_t slot = 0; slot < processes_.size(); ++slot) StartProcess(slot);
+  const SystemTime end = clock_.Now() + plan_.workload;
+  const auto pause = std::chrono::nanoseconds(plan_.workload) / plan_.changes;
+  while (clock_.Now() < end) {
+    RunUntil(clock_.Now() + std::chrono::duration_cast<std::chrono::microseconds>(
+                                pause * (0.1 + 1.8 * random_.Unit())));
+    ChangeSomething();
+    const double seconds = std::chrono::duration<double>(pause).count();
+    if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething();
+    for (size_t slot = 0; slot < processes_.size(); ++slot) {
+      if (!processes_[slot]) {
+        if (random_.Below(2) == 0) StartProcess(slot);
+      } else if (random_.Unit() < plan_.crash_rate * seconds) {
+        Kill(slot);
+      }
+    }
+  }
+  return FinishAndCheck();
+}
+
+std::string World::FinishAndCheck() {
+  // The trouble ends; some processes are told to stop, the others are killed.
+  store_faults_.enabled = false;
+  queue_faults_ = testing::FakeFaults(1);
+  state_faults_ = testing::FakeFaults(1);
+  for (size_t slot = 0; slot < processes_.size(); ++slot) {
+    if (!processes_[slot]) continue;
+    if (random_.Below(2) == 0) {
+      Kill(slot);
+      continue;
+    }
+    Process& process = *processes_[slot];
+    Say("process " + std::to_string(slot) + " is asked to stop");
+    process.stop.Set();
+    const SystemTime patience = clock_.Now() + std::chrono::minutes(10);
+    while (process.running && clock_.Now() < patience && Step()) {
+    }
+    if (process.running) return "a process does not stop when it is asked to";
+    if (process.memory.reserved_bytes() != 0) return "a stopped process holds memory";
+    dead_.push_back(std::move(processes_[slot]));
+  }
+  RunUntil(clock_.Now() + std::chrono::seconds(30));  // Late effects, late events.
+
+  auto last = std::make_unique<Process>(*this, "last", random_.Next(), false);
+  ReplicatorOptions options{.timeout = std::chrono::minutes(20)};
+  Result<std::unique_ptr<Replicator>> made = Replicator::Make(*last->context, options);
+  if (!made) return made.error().message;
+  last->replicator = std::move(*made);
+  OnceResult result;
+  struct Once {
+    static asio::awaitable<void> Run(Process& process, OnceResult& result) {
+      result = co_await process.replicator->RunOnce(process.stop);
+    }
+  };
+  Process& process = *last;
+  process.Spawn(Once::Run(process, result));
+  processes_[0] = std::move(last);
+  const SystemTime patience = clock_.Now() + std::chrono::hours(3);
+  while (process.running && clock_.Now() < patience && Step()) {
+  }
+  if (process.running) return "the last run does not end";
+  if (result.store_error) return "the last run failed: " + result.store_error->Describe();
+  if (result.parked_archives > 0) return "archives are parked that nothing is wrong with";
+  if (process.memory.reserved_bytes() != 0) return "the last run holds memory";
+  // What a process that died just now had open is swept a process lease later.
+  if (!queue_->rows.empty()) return "messages are left in the queue";
+
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    std::string difference = Compare(i);
+    if (!difference.empty()) return difference;
+    for (const auto& [bucket_name, bucket] : targets_[i]->buckets) {
+      for (const auto& [id, upload] : bucket.uploads) {
+        // A creation that takes effect after its process has died is nobody's; but for those of
+        // probes, the ledger knows them.
+        if (plan_.later_effects > 0 && upload.request.key.starts_with("probe/")) continue;
+        return "a multipart upload is left in " + bucket_name + ": " + upload.request.key;
+      }
+    }
+    for (const std::string& key : targets_[i]->Keys(kStagingBucket)) {
+      if (plan_.later_effects > 0 && key.starts_with("probe/")) continue;
+      return "left in staging: " + key;
+    }
+  }
+  return "";
+}
+
+std::string World::Compare(size_t target) const {
+  const MemoryStoreBackend& there = *targets_[target];
+  std::ostringstream wrong;
+  for (const std::string& key : source_->Keys(kSourceBucket)) {
+    const auto* expected = source_->Find(kSourceBucket, key);
+    const std::string target_key = "out/" + key.substr(3);
+    const auto* found = there.Find(kTargetBucket, target_key);
+    if (found == nullptr) {
+      wrong << "target " << target << " lacks " << target_key << "; ";
+      continue;
+    }
+    UserMetadata metadata = found->info.metadata;
+    metadata.erase(std::string(kMarkName));
+    if (*found->bytes != *expected->bytes) {
+      wrong << "target " << target << " has other bytes under " << target_key << "; ";
+    } else if (metadata != expected->info.metadata ||
+               found->info.headers != expected->info.headers || found->tags != expected->tags) {
+      wrong << "target " << target << " has other metadata under " << target_key << "; ";
+    }
+  }
+  if (plan_.deletes) {
+    for (const std::string& key : there.Keys(kTargetBucket)) {
+      if (source_->Find(kSourceBucket, "in/" + key.substr(4)) == nullptr) {
+        wrong << "target " << target << " still has " << key << "; ";
+      }
+    }
+  }
+  return wrong.str();
+}
+
+}  // namespace longhaul::sim

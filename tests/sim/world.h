@@ -1,0 +1,110 @@
+// The simulated world: servers, queue and state that survive everything, processes that do not, one
+// clock, one seed.
+//
+// A process has an io_context of its own. Killing it means that nobody runs that io_context any
+// more: whatever its coroutines were about to do never happens, and nothing is cleaned up, as after
+// kill -9. (The dead are kept until the end of the run; a run is a child process of its own.)
+
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replication/replicator.h"
+#include "rules/rule.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul::sim {
+
+// What one seed decides before anything runs.
+struct Plan {
+  explicit Plan(uint64_t seed);
+  [[nodiscard]] std::string ToString() const;
+
+  uint64_t seed;
+  bool deletes;
+  bool conditional_writes;  // Else the target's store has none, and leases stand in.
+  bool versioned;
+  int targets;  // 1 or 2.
+  bool shared_staging;
+  int processes;        // 1 to 3.
+  bool split_roles;     // Each process has one role.
+  double crash_rate;    // Kills per second and process.
+  double store_faults;  // Per operation; 0 switches them off.
+  double later_effects;
+  double cut_bodies;
+  double slow;
+  double queue_faults;
+  double state_faults;
+  double lost_events;
+  double doubled_events;
+  double late_events;
+  double corruptions;  // Of archives in staging, per second.
+  int keys;
+  int changes;
+  std::chrono::seconds workload;
+};
+
+class StoreFaults : public testing::FaultPlan {
+ public:
+  StoreFaults(const Plan& plan, uint64_t seed) : plan_(plan), random_(seed) {}
+  testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
+                      std::string_view key) override;
+  bool enabled = true;
+
+ private:
+  const Plan& plan_;
+  SeededRandom random_;
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed);
+  ~World();
+
+  // Runs the whole story. Empty: all is as it should be; else what is wrong.
+  std::string Run();
+  // Says what happens, on standard output.
+  bool verbose = false;
+
+ private:
+  class Voice;
+  struct Process;
+
+  void StartProcess(size_t slot);
+  void Kill(size_t slot);
+  // One handler of one process, or the next timer; false when nothing is left to happen.
+  bool Step();
+  void RunUntil(SystemTime time);
+  void ChangeSomething();
+  void SendEvent(const std::string& key);
+  void CorruptSomething();
+  std::string FinishAndCheck();
+  std::string Compare(size_t target) const;
+  void Say(const std::string& text) const;
+
+  Plan plan_;
+  SeededRandom random_;
+  testing::FakeClock clock_;
+  Configuration configuration_;
+  std::shared_ptr<testing::MemoryStoreBackend> source_;
+  std::vector<std::shared_ptr<testing::MemoryStoreBackend>> targets_;
+  std::shared_ptr<testing::FakeQueueBackend> queue_;
+  std::shared_ptr<testing::FakeStateBackend> state_;
+  StoreFaults store_faults_;
+  testing::FakeFaults queue_faults_;
+  testing::FakeFaults state_faults_;
+  std::unique_ptr<Process> user_;  // Changes the source and sends events; never fails.
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<std::unique_ptr<Process>> dead_;
+  std::vector<std::string> contents_;  // Bodies to choose from: the same may come back.
+  int kills_ = 0;
+  int changes_ = 0;
+};
+
+}  // namespace longhaul::sim
