@@ -90,13 +90,19 @@ asio::awaitable<bool> Event::WaitFor(Clock& clock, std::chrono::nanoseconds time
 }
 
 asio::awaitable<void> Semaphore::Acquire() {
-  while (count_ == 0) co_await waiters_.Wait();
-  --count_;
+  if (count_ > 0) {
+    --count_;
+    co_return;
+  }
+  co_await waiters_.Wait();  // Ends with the permit of whoever released.
 }
 
 void Semaphore::Release() {
-  ++count_;
-  waiters_.NotifyOne();
+  if (waiters_.empty()) {
+    ++count_;
+  } else {
+    waiters_.NotifyOne();
+  }
 }
 
 struct TaskGroup::Shared {

@@ -112,6 +112,44 @@ Async<void> ReserveOnce(MemoryBudget& memory, int64_t size) {
   co_return Ok();
 }
 
+Async<void> HoldOnce(testing::FakeWorld& world, Semaphore& semaphore, std::string name,
+                     std::string* order) {
+  co_await semaphore.Acquire();
+  *order += name;
+  co_await world.clock.Sleep(1s);
+  semaphore.Release();
+  co_return Ok();
+}
+
+// Takes and gives back at once, again and again, while another waits.
+Async<void> Greedy(Semaphore& semaphore, std::string* order) {
+  for (int i = 0; i < 3; ++i) {
+    co_await semaphore.Acquire();
+    *order += 'g';
+    co_await Yield();
+    semaphore.Release();
+  }
+  co_return Ok();
+}
+
+Async<void> ShareSemaphore(testing::FakeWorld& world, Semaphore& semaphore, std::string* order) {
+  TaskGroup group(world.io.get_executor());
+  group.Spawn(Greedy(semaphore, order));
+  group.Spawn(HoldOnce(world, semaphore, "a", order));
+  group.Spawn(HoldOnce(world, semaphore, "b", order));
+  co_return co_await group.Join();
+}
+
+// One that never rests must not keep the others out.
+TEST(SemaphoreTest, ServesInTheOrderOfAsking) {
+  testing::FakeWorld world;
+  Semaphore semaphore(1);
+  std::string order;
+  ASSERT_TRUE(world.Run(ShareSemaphore(world, semaphore, &order)));
+  EXPECT_EQ(order, "gabgg");
+  ASSERT_TRUE(world.Run(HoldOnce(world, semaphore, "c", &order)));  // The permit is back.
+}
+
 // What can never fit fails at once instead of waiting for ever.
 TEST(MemoryBudgetTest, RefusesMoreThanTheWhole) {
   testing::FakeWorld world;
