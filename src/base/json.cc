@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
 #include <cmath>
 
 #include "base/check.h"
@@ -25,6 +26,7 @@ struct Builder {
 
   json::value_stack stack;
   size_t member_count = 0;
+  std::string number_text;  // Of a number whose text comes in parts.
 
   bool on_document_begin(json::error_code&) {
     stack.reset();
@@ -58,16 +60,28 @@ struct Builder {
     stack.push_key(text);
     return true;
   }
-  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_number_part(json::string_view text, json::error_code&) {
+    number_text.append(text.data(), text.size());
+    return true;
+  }
   bool on_int64(std::int64_t number, json::string_view, json::error_code&) {
+    number_text.clear();
     stack.push_int64(number);
     return true;
   }
   bool on_uint64(std::uint64_t number, json::string_view, json::error_code&) {
+    number_text.clear();
     stack.push_uint64(number);
     return true;
   }
-  bool on_double(double number, json::string_view, json::error_code& error) {
+  bool on_double(double number, json::string_view text, json::error_code& error) {
+    // Boost 1.81 rounds the last bit wrongly where there are many digits.
+    number_text.append(text.data(), text.size());
+    const char* end = number_text.data() + number_text.size();
+    double exact = 0;
+    auto read = std::from_chars(number_text.data(), end, exact);
+    if (read.ec == std::errc() && read.ptr == end) number = exact;
+    number_text.clear();
     if (!std::isfinite(number)) {
       error = json::make_error_code(json::error::exponent_overflow);
       return false;

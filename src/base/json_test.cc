@@ -63,6 +63,10 @@ TEST(JsonTest, WritesTheSameBytes) {
   EXPECT_EQ(WriteJson(*value), text);
   EXPECT_EQ(WriteJson(boost::json::value("a\xff")), "\"a\xef\xbf\xbd\"");
   EXPECT_EQ(*ParseJson(WriteJson(boost::json::value(0.1))), boost::json::value(0.1));
+  // Many digits: a value that changes on its way through would change each time.
+  const double many = 111111111311111111111111111117.0;
+  EXPECT_EQ(ParseJson("111111111311111111111111111117")->as_double(), many);
+  EXPECT_EQ(ParseJson(WriteJson(boost::json::value(many)))->as_double(), many);
 }
 
 TEST(JsonTest, KnowsUtf8) {
