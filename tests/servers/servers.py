@@ -4,9 +4,9 @@
   servers.py run KIND... -- COMMAND...   start them, run COMMAND, stop them; its exit code is ours
   servers.py hold KIND...                start them, print where they are, wait for Ctrl-C
 
-KIND is rgw (Ceph), versitygw or minio. COMMAND finds them in its environment:
-LONGHAUL_TEST_RGW=http://127.0.0.1:PORT (and so on), with the keys in AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY. A server that does not start is a failure, never a skip.
+KIND is rgw (Ceph), versitygw or minio. COMMAND finds them in its environment, as
+LONGHAUL_TEST_S3=Rgw=http://127.0.0.1:PORT,Minio=http://…, with the keys in LONGHAUL_TEST_S3_KEY_ID
+and LONGHAUL_TEST_S3_SECRET. A server that does not start is a failure, never a skip.
 
 Every server is a child that the kernel kills when this process dies, however it dies, and keeps its
 data below one temporary folder: on a tmpfs where that has extended attributes and room.
@@ -267,9 +267,9 @@ KINDS = {server.kind: server for server in (Rgw, Versitygw, Minio)}
 
 
 def client_environment(servers) -> dict[str, str]:
-    found = {f"LONGHAUL_TEST_{server.kind.upper()}": server.endpoint for server in servers}
-    return {**found, "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_REGION": REGION}
+    return {"LONGHAUL_TEST_S3": ",".join(f"{server.kind.capitalize()}={server.endpoint}"
+                                         for server in servers),
+            "LONGHAUL_TEST_S3_KEY_ID": ACCESS_KEY_ID, "LONGHAUL_TEST_S3_SECRET": SECRET_ACCESS_KEY}
 
 
 def main(arguments) -> int:
