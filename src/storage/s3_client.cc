@@ -14,7 +14,8 @@ constexpr size_t kHashInlineBytes = 64 << 10;
 
 bool IsLoopback(std::string_view host) {
   host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.") ||
+  bool is_ipv4 = host.find_first_not_of("0123456789.") == host.npos;
+  return host == "localhost" || host == "[::1]" || (is_ipv4 && host.starts_with("127.")) ||
          host.ends_with(".localhost");
 }
 

@@ -1,0 +1,533 @@
+// What the S3 client does when servers and networks misbehave; what they do rightly is tested on
+// real servers (tests/conformance).
+
+#include "storage/s3_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <deque>
+#include <map>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "storage/s3_body.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+
+class TextBody : public HttpBody {
+ public:
+  TextBody(std::string text, bool cut) : text_(std::move(text)), cut_(cut) {}
+  Async<size_t> Read(std::span<std::byte> out) override {
+    size_t count = std::min(out.size(), text_.size() - at_);
+    if (count == 0 && cut_) co_return Retryable("cut");
+    std::memcpy(out.data(), text_.data() + at_, count);
+    at_ += count;
+    co_return count;
+  }
+  [[nodiscard]] const HttpHeaders& trailers() const override { return trailers_; }
+
+ private:
+  std::string text_;
+  bool cut_;
+  size_t at_ = 0;
+  HttpHeaders trailers_;
+};
+
+struct Answer {
+  int status = 200;
+  HttpHeaders headers;
+  std::string body;
+  bool cut_body = false;
+  std::optional<Error> error;  // Instead of an answer.
+};
+
+struct Seen {
+  HttpRequest request;
+  std::string body;
+};
+
+// Gives the planned answers in order, and the last one for ever.
+class PlannedHttp : public HttpClient {
+ public:
+  Async<HttpResponse> Send(HttpRequest request) override {
+    std::string body;
+    if (request.body) body = AsText(*request.body);
+    if (request.source) {
+      std::vector<std::byte> buffer(256 << 10);
+      while (true) {
+        Result<size_t> count = co_await request.source->Read(buffer);
+        if (!count) co_return count.error();
+        if (*count == 0) break;
+        body += AsText(std::span(buffer).first(*count));
+      }
+    }
+    seen.push_back({std::move(request), std::move(body)});
+    Answer answer = answers.front();
+    if (answers.size() > 1) answers.pop_front();
+    if (answer.error) co_return *answer.error;
+    HttpResponse response;
+    response.status = answer.status;
+    response.headers = answer.headers;
+    response.body = std::make_unique<TextBody>(answer.body, answer.cut_body);
+    co_return response;
+  }
+  std::deque<Answer> answers;
+  std::vector<Seen> seen;
+};
+
+class S3StoreTest : public ::testing::Test {
+ protected:
+  S3StoreTest() {
+    options.endpoint = "http://127.0.0.1:9000";
+    options.credentials = MakeStaticCredentials({.access_key_id = "K",
+                                                 .secret_access_key = Secret("S"),
+                                                 .session_token = {},
+                                                 .expires = {}});
+  }
+  Store& Open() {
+    Result<std::unique_ptr<Store>> made = MakeS3Store(world.runtime, options, &http);
+    EXPECT_TRUE(made) << made.error().Describe();
+    store = std::move(*made);
+    return *store;
+  }
+  static PutRequest At(std::string key) {
+    PutRequest request;
+    request.bucket = "bucket";
+    request.key = std::move(key);
+    return request;
+  }
+  static GetRequest From(std::string key) {
+    GetRequest request;
+    request.bucket = "bucket";
+    request.key = std::move(key);
+    return request;
+  }
+  static Answer ErrorAnswer(int status, std::string code) {
+    return {.status = status,
+            .headers = {},
+            .body = "<Error><Code>" + code + "</Code></Error>",
+            .cut_body = false,
+            .error = {}};
+  }
+  static Answer Broken() {
+    return {.status = 0, .headers = {}, .body = "", .cut_body = false, .error = Retryable("reset")};
+  }
+
+  testing::FakeWorld world;
+  PlannedHttp http;
+  S3StoreOptions options;
+  std::unique_ptr<Store> store;
+};
+
+// A server that is busy for a moment must not fail a transfer, nor be asked again at once.
+TEST_F(S3StoreTest, WaitsAndRepeats) {
+  http.answers = {ErrorAnswer(503, "SlowDown"), Broken(), {.headers = {{"ETag", "\"e\""}}}};
+  Result<PutResult> put = world.Run(PutText(Open(), At("k"), "text"));
+  ASSERT_TRUE(put) << put.error().Describe();
+  EXPECT_EQ(put->etag, "e");
+  ASSERT_EQ(http.seen.size(), 3u);
+  EXPECT_EQ(http.seen[2].body, "text");
+  EXPECT_GT(world.clock.SteadyNow().time_since_epoch(), 0s);
+}
+
+// Sent again, a conditional write would meet its own first success and report a lost race.
+TEST_F(S3StoreTest, ConditionalWritesAreNotSentTwice) {
+  PutRequest request = At("k");
+  request.condition.if_absent = true;
+  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
+  Result<PutResult> put = world.Run(PutText(Open(), request, "text"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(http.seen.size(), 1u);
+  // What was refused before it was carried out may be.
+  http.answers = {ErrorAnswer(503, "SlowDown"), {.headers = {{"ETag", "\"e\""}}}};
+  EXPECT_TRUE(world.Run(PutText(*store, request, "text")));
+  Error not_sent = Retryable("refused");
+  not_sent.code = kNotSentCode;
+  Answer refused = Broken();
+  refused.error = not_sent;
+  http.answers = {refused, {.headers = {{"ETag", "\"e\""}}}};
+  EXPECT_TRUE(world.Run(PutText(*store, request, "text")));
+}
+
+TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
+  options.operation_timeout = 30s;
+  http.answers = {ErrorAnswer(500, "InternalError")};
+  Result<PutResult> put = world.Run(PutText(Open(), At("k"), "text"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(put.error().code, "InternalError");
+  EXPECT_LE(http.seen.size(), static_cast<size_t>(options.attempts_max));
+}
+
+// A wrong clock is found out once; believing every Date would let a server shift our signatures.
+TEST_F(S3StoreTest, CorrectsTheClockOnlyWhenTold) {
+  Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
+  skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
+  http.answers = {skewed, {}};
+  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
+  ASSERT_EQ(http.seen.size(), 2u);
+  EXPECT_EQ(http.seen[0].request.headers.Get("X-Amz-Date"), "20260301T090000Z");
+  EXPECT_EQ(http.seen[1].request.headers.Get("X-Amz-Date"), "20260301T150000Z");
+  http.answers = {skewed};
+  Result<void> again = world.Run(store->HeadBucket("bucket"));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(http.seen.size(), 4u);
+}
+
+class Renewed : public CredentialsProvider {
+ public:
+  Async<std::shared_ptr<const Credentials>> Get() override {
+    co_return std::make_shared<const Credentials>(
+        Credentials{.access_key_id = "K" + std::to_string(renewals),
+                    .secret_access_key = Secret("S"),
+                    .session_token = {},
+                    .expires = {}});
+  }
+  bool Invalidate() override {
+    ++renewals;
+    return true;
+  }
+  int renewals = 0;
+};
+
+TEST_F(S3StoreTest, FetchesCredentialsAnewWhenTheyAreExpired) {
+  auto provider = std::make_shared<Renewed>();
+  options.credentials = provider;
+  http.answers = {ErrorAnswer(400, "ExpiredToken"), {}};
+  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
+  EXPECT_NE(http.seen[1].request.headers.Get("Authorization").find("Credential=K1/"),
+            std::string_view::npos);
+  http.answers = {ErrorAnswer(400, "ExpiredToken")};
+  Result<void> still = world.Run(store->HeadBucket("bucket"));
+  ASSERT_FALSE(still);
+  EXPECT_EQ(still.error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(provider->renewals, 2);
+}
+
+TEST_F(S3StoreTest, AnonymousRequestsAreNotSigned) {
+  options.credentials = nullptr;
+  http.answers = {{}};
+  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
+  EXPECT_EQ(http.seen[0].request.headers.Find("Authorization"), nullptr);
+}
+
+// Bytes that changed on their way must never be taken for the object.
+TEST_F(S3StoreTest, VerifiesWholeObjects) {
+  std::string text = "the text";
+  auto answer = [&](HttpHeaders headers) {
+    headers.Add("Content-Length", std::to_string(text.size()));
+    return Answer{.status = 200, .headers = headers, .body = text, .cut_body = false, .error = {}};
+  };
+  std::string crc = Base64Encode(Digest(HashKind::kCrc64Nvme, text));
+  std::string wrong_crc = Base64Encode(Digest(HashKind::kCrc64Nvme, "other"));
+  std::string md5 = HexEncode(Md5(text));
+  std::string wrong_md5 = HexEncode(Md5("other"));
+  struct Case {
+    HttpHeaders headers;
+    bool right;
+  };
+  for (const Case& one : {
+           Case{{{"x-amz-checksum-crc64nvme", crc}}, true},
+           Case{{{"x-amz-checksum-crc64nvme", wrong_crc}}, false},
+           Case{{{"ETag", "\"" + md5 + "\""}}, true},
+           Case{{{"ETag", "\"" + wrong_md5 + "\""}}, false},
+           // A checksum goes before the ETag.
+           Case{{{"ETag", "\"" + wrong_md5 + "\""}, {"x-amz-checksum-crc64nvme", crc}}, true},
+           // What says nothing about the whole: parts' checksums, multipart and KMS ETags.
+           Case{{{"x-amz-checksum-crc32c", "AAAAAA==-3"}}, true},
+           Case{{{"x-amz-checksum-crc32c", "AAAAAA=="}, {"x-amz-checksum-type", "COMPOSITE"}},
+                true},
+           Case{{{"ETag", "\"" + wrong_md5 + "-2\""}}, true},
+           Case{{{"ETag", "\"" + wrong_md5 + "\""}, {"x-amz-server-side-encryption", "aws:kms"}},
+                true},
+       }) {
+    http.answers = {answer(one.headers)};
+    Result<std::string> read = world.Run(GetAll(Open(), From("k"), 1000));
+    EXPECT_EQ(read.has_value(), one.right);
+    if (!read) EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt);
+  }
+}
+
+// An object that came short must not be stored as such.
+TEST_F(S3StoreTest, ShortBodiesAreErrors) {
+  for (bool cut : {false, true}) {
+    http.answers = {{.status = 200,
+                     .headers = {{"Content-Length", "10"}},
+                     .body = "12345",
+                     .cut_body = cut,
+                     .error = {}}};
+    Result<std::string> read = world.Run(GetAll(Open(), From("k"), 1000));
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().kind, ErrorKind::kRetryable);
+  }
+}
+
+// A gateway that answers a range with the whole would make a wrong archive of it.
+TEST_F(S3StoreTest, WrongRangesAreErrors) {
+  GetRequest request = From("k");
+  request.range = ByteRange{.offset_bytes = 5, .size_bytes = 5};
+  http.answers = {{.headers = {{"Content-Length", "20"}}, .body = std::string(20, 'x')}};
+  EXPECT_EQ(world.Run(GetAll(Open(), request, 1000)).error().kind, ErrorKind::kInvalidInput);
+  for (const char* range : {"bytes 5-9", "bytes 9-5/20", "5-9/20", "bytes 5-8/20", "bytes 5-9/7",
+                            "bytes 5-99999999999999999999/20", "bytes -5/20", ""}) {
+    http.answers = {{.status = 206,
+                     .headers = {{"Content-Length", "5"}, {"Content-Range", range}},
+                     .body = "12345"}};
+    Result<std::string> read = world.Run(GetAll(*store, request, 1000));
+    ASSERT_FALSE(read) << range;
+    EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt);
+  }
+}
+
+// "200 OK" and then an error: the answer of a server that began before it knew.
+TEST_F(S3StoreTest, ErrorsInsideAnAnswerOf200AreErrors) {
+  http.answers = {ErrorAnswer(200, "InternalError"),
+                  {.body = "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag>"
+                           "</CompleteMultipartUploadResult>"}};
+  CompleteRequest request;
+  request.upload = {.bucket = "bucket", .key = "k", .upload_id = "u", .initiated = {}};
+  request.parts = {{.number = 1, .etag = "e", .size_bytes = 1, .checksum = {}}};
+  Result<PutResult> done = world.Run(Open().CompleteMultipart(request));
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->etag, "e-1");
+  http.answers = {ErrorAnswer(200, "PreconditionFailed")};
+  EXPECT_EQ(world.Run(store->CompleteMultipart(request)).error().kind, ErrorKind::kPrecondition);
+}
+
+// The answer was lost, the upload is finished: looking at the object tells.
+TEST_F(S3StoreTest, CompletionWhoseAnswerWasLostIsFound) {
+  std::string part = HexEncode(Md5("part"));
+  std::string whole = HexEncode(Md5(Md5("part"))) + "-1";
+  CompleteRequest request;
+  request.upload = {.bucket = "bucket", .key = "k", .upload_id = "u", .initiated = {}};
+  request.parts = {{.number = 1, .etag = part, .size_bytes = 4, .checksum = {}}};
+  http.answers = {Broken(), ErrorAnswer(404, "NoSuchUpload"), {.headers = {{"ETag", whole}}}};
+  Result<PutResult> done = world.Run(Open().CompleteMultipart(request));
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->etag, whole);
+  http.answers = {Broken(), ErrorAnswer(404, "NoSuchUpload"), {.headers = {{"ETag", "other"}}}};
+  EXPECT_EQ(world.Run(store->CompleteMultipart(request)).error().code, "NoSuchUpload");
+}
+
+// Deletes are replicated on the word of the server: a bare 404 is nobody's word.
+TEST_F(S3StoreTest, AbsenceNeedsACode) {
+  SystemTime absent_at{};
+  Answer missing = ErrorAnswer(404, "NoSuchKey");
+  missing.headers = {{"Date", "Sun, 01 Mar 2026 09:00:07 GMT"}};
+  http.answers = {missing};
+  Result<ObjectStream> got = world.Run(Open().Get(From("k"), &absent_at));
+  EXPECT_EQ(got.error().code, "NoSuchKey");
+  EXPECT_EQ(FormatRfc3339(absent_at), "2026-03-01T09:00:07Z");
+  absent_at = {};
+  http.answers = {{.status = 404}};
+  got = world.Run(store->Get(From("k"), &absent_at));
+  EXPECT_EQ(got.error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(got.error().code, "");
+  EXPECT_EQ(absent_at, SystemTime{});
+}
+
+// Which checks go with a body, by what is known of the server.
+TEST_F(S3StoreTest, LearnsWhetherTheServerKnowsChecksums) {
+  std::string crc = Base64Encode(Digest(HashKind::kCrc64Nvme, "text"));
+  http.answers = {{.headers = {{"x-amz-checksum-crc64nvme", crc}}}};
+  Store& knows = Open();
+  ASSERT_TRUE(world.Run(PutText(knows, At("k"), "text")));
+  ASSERT_TRUE(world.Run(PutText(knows, At("k"), "text")));
+  EXPECT_EQ(http.seen[0].request.headers.Get("x-amz-checksum-crc64nvme"), crc);
+  EXPECT_NE(http.seen[0].request.headers.Find("Content-MD5"), nullptr);
+  EXPECT_EQ(http.seen[1].request.headers.Find("Content-MD5"), nullptr);
+  EXPECT_TRUE(knows.capabilities().checksums);
+
+  http.answers = {{}};
+  Store& does_not = Open();
+  ASSERT_TRUE(world.Run(PutText(does_not, At("k"), "text")));
+  ASSERT_TRUE(world.Run(PutText(does_not, At("k"), "text")));
+  EXPECT_EQ(http.seen[3].request.headers.Find("x-amz-checksum-crc64nvme"), nullptr);
+  EXPECT_EQ(http.seen[3].request.headers.Get("Content-MD5"), Base64Encode(Md5("text")));
+  EXPECT_FALSE(does_not.capabilities().checksums);
+  // Such a server takes a wrong checksum; we do not.
+  PutRequest wrong = At("k");
+  wrong.checksum = Checksum{ChecksumAlgorithm::kCrc32c, "AAAAAA==", false};
+  EXPECT_EQ(world.Run(PutText(does_not, wrong, "text")).error().code, "BadDigest");
+}
+
+// Not in memory as a whole.
+class Pieces : public ByteSource {
+ public:
+  explicit Pieces(std::string text) : text_(std::move(text)) {}
+  [[nodiscard]] uint64_t size_bytes() const override { return text_.size(); }
+  Async<size_t> Read(std::span<std::byte> out) override {
+    size_t count = std::min({out.size(), text_.size() - at_, size_t{70'000}});
+    std::memcpy(out.data(), text_.data() + at_, count);
+    at_ += count;
+    co_return count;
+  }
+
+ private:
+  std::string text_;
+  size_t at_ = 0;
+};
+
+Async<PutResult> PutPieces(Store& store, PutRequest request, std::string text) {
+  Pieces pieces(std::move(text));
+  co_return co_await store.Put(std::move(request), pieces);
+}
+
+// The framing is counted before the first byte is sent: one byte off and the server waits for ever.
+TEST_F(S3StoreTest, StreamedBodiesCarryATrailer) {
+  options.endpoint = "https://s3.eu-west-1.amazonaws.com";
+  options.region = "eu-west-1";
+  http.answers = {{}};
+  Store& store = Open();
+  for (size_t size :
+       {size_t{1}, size_t{262'079}, size_t{262'080}, size_t{262'081}, size_t{1'000'000}}) {
+    std::string text(size, 't');
+    PutRequest request = At("k");
+    request.headers.content_encoding = "gzip";
+    ASSERT_TRUE(world.Run(PutPieces(store, request, text)));
+    const Seen& seen = http.seen.back();
+    EXPECT_EQ(seen.request.url, "https://bucket.s3.eu-west-1.amazonaws.com/k");
+    EXPECT_EQ(seen.request.source_size_bytes, seen.body.size());
+    EXPECT_EQ(seen.request.headers.Get("Content-Encoding"), "aws-chunked,gzip");
+    EXPECT_EQ(seen.request.headers.Get("x-amz-decoded-content-length"), std::to_string(size));
+    EXPECT_EQ(seen.request.headers.Get("x-amz-content-sha256"),
+              "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    std::string decoded;
+    std::string_view rest = seen.body;
+    while (true) {
+      size_t end = rest.find("\r\n");
+      size_t chunk = std::stoul(std::string(rest.substr(0, end)), nullptr, 16);
+      rest.remove_prefix(end + 2);
+      if (chunk == 0) break;
+      decoded += rest.substr(0, chunk);
+      rest.remove_prefix(chunk + 2);
+    }
+    EXPECT_TRUE(decoded == text);
+    EXPECT_EQ(rest, "x-amz-checksum-crc64nvme:" + Base64Encode(Digest(HashKind::kCrc64Nvme, text)) +
+                        "\r\n\r\n");
+  }
+}
+
+// Where no server checks a streamed body, its ETag does.
+TEST_F(S3StoreTest, StreamedBodiesAreComparedWithTheEtag) {
+  options.checksums = false;
+  Store& store = Open();
+  http.answers = {{.headers = {{"ETag", HexEncode(Md5("text"))}}}};
+  EXPECT_TRUE(world.Run(PutPieces(store, At("k"), "text")));
+  http.answers = {{.headers = {{"ETag", HexEncode(Md5("other"))}}}};
+  EXPECT_EQ(world.Run(PutPieces(store, At("k"), "text")).error().kind, ErrorKind::kCorrupt);
+  // A stream cannot be sent twice.
+  http.answers = {ErrorAnswer(503, "SlowDown")};
+  size_t before = http.seen.size();
+  EXPECT_EQ(world.Run(PutPieces(store, At("k"), "text")).error().kind, ErrorKind::kThrottled);
+  EXPECT_EQ(http.seen.size(), before + 1);
+}
+
+// Over plain HTTP anyone on the way could change the body; over TLS hashing it is money burnt.
+TEST_F(S3StoreTest, SignsPayloadsWhereNobodyElseProtectsThem) {
+  struct Case {
+    const char* endpoint;
+    S3PayloadSigning signing;
+    bool is_signed;
+  };
+  for (const Case& one : {Case{"http://127.0.0.1:9", S3PayloadSigning::kAuto, false},
+                          Case{"http://localhost:9", S3PayloadSigning::kAuto, false},
+                          Case{"http://[::1]:9", S3PayloadSigning::kAuto, false},
+                          Case{"http://10.0.0.1:9", S3PayloadSigning::kAuto, true},
+                          Case{"http://127.example.com", S3PayloadSigning::kAuto, true},
+                          Case{"http://10.0.0.1:9", S3PayloadSigning::kNever, false},
+                          Case{"https://10.0.0.1:9", S3PayloadSigning::kAuto, false},
+                          Case{"https://10.0.0.1:9", S3PayloadSigning::kAlways, true}}) {
+    options.endpoint = one.endpoint;
+    options.payload_signing = one.signing;
+    http.answers = {{}};
+    ASSERT_TRUE(world.Run(PutText(Open(), At("k"), "text")));
+    EXPECT_EQ(http.seen.back().request.headers.Get("x-amz-content-sha256"),
+              one.is_signed ? HexEncode(Sha256("text")) : "UNSIGNED-PAYLOAD")
+        << one.endpoint;
+  }
+}
+
+// A wrong URL is another key, or another bucket.
+TEST_F(S3StoreTest, UrlsNameTheKeyByteForByte) {
+  struct Case {
+    const char* endpoint;
+    S3Addressing addressing;
+    const char* bucket;
+    const char* url;
+  };
+  for (const Case& one :
+       {Case{"http://h:9000/", S3Addressing::kAuto, "bucket", "http://h:9000/bucket/"},
+        Case{"http://h:80/base", S3Addressing::kAuto, "bucket", "http://h/base/bucket/"},
+        Case{"https://h", S3Addressing::kVirtualHost, "bucket", "https://bucket.h/"},
+        Case{"", S3Addressing::kAuto, "bucket", "https://bucket.s3.us-east-1.amazonaws.com/"},
+        Case{"", S3Addressing::kAuto, "dotted.bucket",
+             "https://s3.us-east-1.amazonaws.com/dotted.bucket/"}}) {
+    options.endpoint = one.endpoint;
+    options.addressing = one.addressing;
+    http.answers = {{}};
+    PutRequest request = At("/a//b/../ü +%?#&=~'");
+    request.bucket = one.bucket;
+    ASSERT_TRUE(world.Run(PutText(Open(), request, "text")));
+    EXPECT_EQ(http.seen.back().request.url,
+              std::string(one.url) + "/a//b/../%C3%BC%20%2B%25%3F%23%26%3D~%27");
+  }
+  for (const char* endpoint : {"h:9000", "ftp://h", "http://", "http://:80", "http://a b",
+                               "http://user@h", "http://h?x"}) {
+    options.endpoint = endpoint;
+    Result<std::unique_ptr<Store>> made = MakeS3Store(world.runtime, options, &http);
+    ASSERT_FALSE(made) << endpoint;
+    EXPECT_EQ(made.error().kind, ErrorKind::kInvalidInput);
+  }
+  Result<void> bucket = world.Run(store->HeadBucket("a/b"));
+  ASSERT_FALSE(bucket);
+  EXPECT_EQ(bucket.error().kind, ErrorKind::kInvalidInput);
+}
+
+// What the probe found is obeyed: such a key must not reach a server that would alias it.
+TEST_F(S3StoreTest, RefusesKeysThatTheServerCannotHold) {
+  Capabilities can;
+  can.key_dot_segments = can.key_double_slash = can.key_trailing_slash = false;
+  options.probed = can;
+  Store& store = Open();
+  for (const char* key : {"a//b", "/a", "a/", "a/./b", "..", "./a", "a/.."}) {
+    Result<PutResult> put = world.Run(PutText(store, At(key), "text"));
+    ASSERT_FALSE(put) << key;
+    EXPECT_EQ(put.error().code, "KeyNotStorable");
+  }
+  EXPECT_TRUE(http.seen.empty());
+  http.answers = {{}};
+  for (const char* key : {"a/b", "..a", "a..", ".a/b.", "..."}) {
+    EXPECT_TRUE(world.Run(PutText(store, At(key), "text"))) << key;
+  }
+}
+
+// Keys that XML cannot carry are deleted alone; those that failed for a moment are tried again.
+TEST_F(S3StoreTest, RemoveManyTellsTheFateOfEachKey) {
+  http.answers = {
+      {.body = "<DeleteResult><Error><Key>busy</Key><Code>SlowDown</Code></Error>"
+               "<Error><Key>held</Key><Code>AccessDenied</Code></Error></DeleteResult>"},
+      {.status = 204}};
+  std::vector<RemoveRequest> requests(4);
+  requests[0].key = "fine";
+  requests[1].key = "busy";
+  requests[2].key = "held";
+  requests[3].key = "control\x01";
+  Result<std::vector<RemoveFailure>> failures = world.Run(Open().RemoveMany("bucket", requests));
+  ASSERT_TRUE(failures) << failures.error().Describe();
+  ASSERT_EQ(failures->size(), 1u);
+  EXPECT_EQ((*failures)[0].key, "held");
+  EXPECT_EQ((*failures)[0].error.kind, ErrorKind::kDenied);
+  ASSERT_EQ(http.seen.size(), 3u);
+  EXPECT_EQ(http.seen[0].body.find("control"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace longhaul
