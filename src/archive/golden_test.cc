@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "tests/support/archive.h"
 #include "tests/support/run.h"
@@ -52,7 +52,9 @@ std::filesystem::path PathOf(const Golden& golden) {
 
 std::string Load(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::stringstream bytes;
+  bytes << file.rdbuf();
+  return std::move(bytes).str();
 }
 
 // Otherwise an update of longhaul would strand the archives that are under way, and old backups.

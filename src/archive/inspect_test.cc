@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "archive/folder_writer.h"
 #include "tests/support/archive.h"
@@ -39,7 +39,9 @@ class Inspect : public ::testing::Test {
   }
   static std::string Load(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::stringstream bytes;
+    bytes << file.rdbuf();
+    return std::move(bytes).str();
   }
 
   FakeWorld world_;

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "archive/member_path.h"
 #include "tests/support/archive.h"
@@ -20,7 +20,9 @@ using testing::RealWorld;
 
 std::string Load(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::stringstream bytes;
+  bytes << file.rdbuf();
+  return std::move(bytes).str();
 }
 
 bool Has(const std::string& tool) {
