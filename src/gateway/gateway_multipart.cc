@@ -1,0 +1,215 @@
+// Multipart uploads.
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/bytes.h"
+#include "gateway/gateway_impl.h"
+
+namespace longhaul {
+namespace {
+
+constexpr uint64_t kHoldBytesMax = 16 << 20;
+constexpr size_t kCompleteBytesMax = 4 << 20;
+
+Result<int> ReadNumber(const GatewayCall& call, const std::string& name, int missing) {
+  if (!call.Has(name)) return missing;
+  std::string text = call.Query(name);
+  int number = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number < 0) {
+    return GatewayError("InvalidArgument", name + " is not a number");
+  }
+  return number;
+}
+
+Result<int> ReadPartNumber(const GatewayCall& call) {
+  Result<int> number = ReadNumber(call, "partNumber", 0);
+  if (number && (*number < 1 || *number > 10'000)) {
+    return GatewayError("InvalidArgument", "Part number must be an integer between 1 and 10000");
+  }
+  return number;
+}
+
+MultipartUpload UploadOf(const GatewayCall& call) {
+  return {call.bucket, call.key, call.Query("uploadId"), {}};
+}
+
+// An object that is read, as a body to be written.
+class StreamSource : public ByteSource {
+ public:
+  explicit StreamSource(ObjectStream& stream) : stream_(stream) {}
+  [[nodiscard]] uint64_t size_bytes() const override { return stream_.length_bytes; }
+  Async<size_t> Read(std::span<std::byte> out) override { return stream_.body->Read(out); }
+
+ private:
+  ObjectStream& stream_;
+};
+
+}  // namespace
+
+Async<void> Gateway::Impl::CreateUpload(GatewayCall& call) {
+  Result<PutRequest> put = ReadPutHeaders(call);
+  if (!put) co_return put.error();
+  std::string_view algorithm = call.Header("x-amz-checksum-algorithm");
+  if (!algorithm.empty()) {
+    auto known = ParseChecksumAlgorithm(algorithm);
+    if (!known) co_return GatewayError("InvalidRequest", "an unknown checksum algorithm");
+    put->checksum = Checksum{*known, "", false};
+    call.response.headers.Set("x-amz-checksum-algorithm",
+                              std::string(ChecksumAlgorithmName(*known)));
+  }
+  Result<MultipartUpload> upload = co_await store.CreateMultipart(*put);
+  if (!upload) co_return upload.error();
+  XmlWriter xml("InitiateMultipartUploadResult");
+  xml.Text("Bucket", call.bucket);
+  xml.Text("Key", call.key);
+  xml.Text("UploadId", upload->upload_id);
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+Async<void> Gateway::Impl::UploadPart(GatewayCall& call) {
+  Result<int> number = ReadPartNumber(call);
+  if (!number) co_return number.error();
+  auto body = GatewayBody::Open(call.request, call.signature, runtime.pool);
+  if (!body) co_return body.error();
+  Result<std::optional<HeldBody>> held = co_await Hold(**body, kHoldBytesMax);
+  if (!held) co_return held.error();
+  MultipartUpload upload = UploadOf(call);
+  Result<UploadedPart> part = UploadedPart();
+  if (*held) {
+    MemorySource source{std::string_view((*held)->bytes)};
+    part = co_await store.UploadPart(upload, *number, source);
+  } else {
+    part = co_await store.UploadPart(upload, *number, **body);
+  }
+  if (!part) co_return part.error();
+  call.response.headers.Set("ETag", Quoted(part->etag));
+  std::optional<Checksum> checksum = (*body)->checksum();
+  if (!checksum) checksum = part->checksum;
+  if (checksum) call.response.headers.Set(ChecksumHeader(checksum->algorithm), checksum->value);
+  co_return co_await call.response.Send();
+}
+
+Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
+  Result<int> number = ReadPartNumber(call);
+  if (!number) co_return number.error();
+  Result<GatewayCopySource> source = ReadCopySource(call);
+  if (!source) co_return source.error();
+  GetRequest get;
+  get.bucket = source->bucket;
+  get.key = source->key;
+  get.version_id = source->version_id;
+  get.if_match = Unquoted(call.Header("x-amz-copy-source-if-match"));
+  std::string_view range = call.Header("x-amz-copy-source-range");
+  if (!range.empty()) {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    size_t dash = range.find('-');
+    bool right = range.starts_with("bytes=") && dash != std::string_view::npos;
+    if (right) {
+      const char* end = range.data() + range.size();
+      right = std::from_chars(range.data() + 6, range.data() + dash, first).ec == std::errc() &&
+              std::from_chars(range.data() + dash + 1, end, last).ec == std::errc() &&
+              last >= first;
+    }
+    if (!right) co_return GatewayError("InvalidArgument", "x-amz-copy-source-range is bytes=A-B");
+    get.range = ByteRange{first, last - first + 1};
+  }
+  Result<ObjectStream> stream = co_await store.Get(get);
+  if (!stream) co_return stream.error();
+  StreamSource body(*stream);
+  Result<std::optional<HeldBody>> held = co_await Hold(body, kHoldBytesMax);
+  if (!held) co_return held.error();
+  MultipartUpload upload = UploadOf(call);
+  Result<UploadedPart> part = UploadedPart();
+  if (*held) {
+    MemorySource memory_source{std::string_view((*held)->bytes)};
+    part = co_await store.UploadPart(upload, *number, memory_source);
+  } else {
+    part = co_await store.UploadPart(upload, *number, body);
+  }
+  if (!part) co_return part.error();
+  XmlWriter xml("CopyPartResult");
+  xml.Text("ETag", Quoted(part->etag));
+  xml.Text("LastModified", XmlTime(runtime.clock.Now()));
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
+  Result<std::string> text = co_await ReadBody(call, kCompleteBytesMax, false);
+  if (!text) co_return text.error();
+  Result<CompleteBody> body = ParseComplete(*text);
+  if (!body) co_return body.error();
+  Result<WriteCondition> condition = ReadWriteCondition(call);
+  if (!condition) co_return condition.error();
+  CompleteRequest request{.upload = UploadOf(call),
+                          .parts = std::move(body->parts),
+                          .condition = *condition,
+                          .checksum = std::nullopt};
+  // A checksum of checksums ("…-N") says nothing of the whole and is not looked at.
+  for (ChecksumAlgorithm algorithm :
+       {ChecksumAlgorithm::kCrc32, ChecksumAlgorithm::kCrc32c, ChecksumAlgorithm::kCrc64Nvme,
+        ChecksumAlgorithm::kSha1, ChecksumAlgorithm::kSha256}) {
+    std::string_view value = call.Header(ChecksumHeader(algorithm));
+    bool whole = call.Header("x-amz-checksum-type") == "FULL_OBJECT" ||
+                 algorithm == ChecksumAlgorithm::kCrc64Nvme;
+    if (!value.empty() && whole && value.find('-') == std::string_view::npos) {
+      request.checksum = Checksum{algorithm, std::string(value), false};
+    }
+  }
+  Result<PutResult> result = co_await store.CompleteMultipart(request);
+  if (!result) co_return result.error();
+  if (!result->version_id.empty()) {
+    call.response.headers.Set("x-amz-version-id", result->version_id);
+  }
+  if (notifier != nullptr) {
+    HeadRequest head;
+    head.bucket = call.bucket;
+    head.key = call.key;
+    Result<ObjectInfo> info = co_await store.Head(head);
+    Notify(call, "ObjectCreated:CompleteMultipartUpload", call.key, *result,
+           info ? info->size_bytes : 0);
+  }
+  XmlWriter xml("CompleteMultipartUploadResult");
+  xml.Text("Location", "/" + call.bucket + "/" + call.key);
+  xml.Text("Bucket", call.bucket);
+  xml.Text("Key", call.key);
+  xml.Text("ETag", Quoted(result->etag));
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+Async<void> Gateway::Impl::ListParts(GatewayCall& call) {
+  Result<int> count_max = ReadNumber(call, "max-parts", 1000);
+  Result<int> marker = ReadNumber(call, "part-number-marker", 0);
+  if (!count_max) co_return count_max.error();
+  if (!marker) co_return marker.error();
+  Result<std::vector<UploadedPart>> parts = co_await store.ListParts(UploadOf(call));
+  if (!parts) co_return parts.error();
+  std::erase_if(*parts, [&](const UploadedPart& part) { return part.number <= *marker; });
+  size_t count = static_cast<size_t>(std::clamp(*count_max, 0, 1000));
+  bool truncated = parts->size() > count;
+  if (truncated) parts->resize(count);
+  XmlWriter xml("ListPartsResult");
+  xml.Text("Bucket", call.bucket);
+  xml.Text("Key", call.key);
+  xml.Text("UploadId", call.Query("uploadId"));
+  xml.Text("StorageClass", "STANDARD");
+  xml.Text("PartNumberMarker", std::to_string(*marker));
+  xml.Text("MaxParts", std::to_string(count));
+  xml.Text("IsTruncated", truncated ? "true" : "false");
+  if (truncated && !parts->empty()) {
+    xml.Text("NextPartNumberMarker", std::to_string(parts->back().number));
+  }
+  for (const UploadedPart& part : *parts) {
+    xml.Open("Part");
+    xml.Text("PartNumber", std::to_string(part.number));
+    xml.Text("LastModified", XmlTime(runtime.clock.Now()));
+    xml.Text("ETag", Quoted(part.etag));
+    xml.Text("Size", std::to_string(part.size_bytes));
+    xml.Close();
+  }
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+}  // namespace longhaul

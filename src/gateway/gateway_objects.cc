@@ -1,0 +1,463 @@
+// Objects: GET, HEAD, PUT, copy, DELETE, tags.
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/bytes.h"
+#include "gateway/gateway_impl.h"
+
+namespace longhaul {
+namespace {
+
+constexpr size_t kStreamBytes = 256 << 10;
+constexpr uint64_t kHoldBytesMax = 1 << 20;
+constexpr size_t kTaggingBytesMax = 64 << 10;
+constexpr size_t kMetadataBytesMax = 2 << 10;
+constexpr std::string_view kMetaPrefix = "x-amz-meta-";
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return lower;
+}
+
+// "aws-chunked" is how the body travelled, not what it is.
+std::string WithoutAwsChunked(std::string_view encodings) {
+  std::string kept;
+  while (!encodings.empty()) {
+    size_t comma = encodings.find(',');
+    std::string_view one = encodings.substr(0, comma);
+    encodings.remove_prefix(comma == std::string_view::npos ? encodings.size() : comma + 1);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one.empty() || Lower(one) == "aws-chunked") continue;
+    kept += (kept.empty() ? "" : ",") + std::string(one);
+  }
+  return kept;
+}
+
+// What a Range header asks for; nothing when it is to be ignored. (RFC 9110, 14.2.)
+void ReadRange(std::string_view text, GetRequest& request) {
+  if (!text.starts_with("bytes=") || text.find(',') != std::string_view::npos) return;
+  text.remove_prefix(6);
+  size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return;
+  auto number = [](std::string_view digits, uint64_t& value) {
+    auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return !digits.empty() && failed == std::errc() && end == digits.data() + digits.size();
+  };
+  uint64_t first = 0;
+  uint64_t last = 0;
+  if (dash == 0) {
+    if (number(text.substr(1), last)) request.suffix_bytes = last;
+    return;
+  }
+  if (!number(text.substr(0, dash), first)) return;
+  if (dash + 1 == text.size()) {
+    request.range = ByteRange{first, UINT64_MAX - first};
+  } else if (number(text.substr(dash + 1), last) && last >= first) {
+    request.range = ByteRange{first, last - first + (last < UINT64_MAX ? 1 : 0)};
+  }
+}
+
+bool ListsEtag(std::string_view list, const std::string& etag) {
+  while (true) {
+    size_t comma = list.find(',');
+    std::string_view one = list.substr(0, comma);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one == "*" || Unquoted(one) == etag) return true;
+    if (comma == std::string_view::npos) return false;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+// 0: go on; else 304 or 412. (RFC 9110, 13.2.2: the order counts.)
+int ReadCondition(const GatewayCall& call, const ObjectInfo& info) {
+  SystemTime modified = std::chrono::floor<std::chrono::seconds>(info.last_modified);
+  std::string_view if_match = call.Header("If-Match");
+  if (!if_match.empty()) {
+    if (!ListsEtag(if_match, info.etag)) return 412;
+  } else if (Result<SystemTime> since = ParseHttpDate(call.Header("If-Unmodified-Since")); since) {
+    if (modified > *since) return 412;
+  }
+  std::string_view if_none_match = call.Header("If-None-Match");
+  if (!if_none_match.empty()) {
+    if (ListsEtag(if_none_match, info.etag)) return 304;
+  } else if (Result<SystemTime> since = ParseHttpDate(call.Header("If-Modified-Since")); since) {
+    if (modified <= *since) return 304;
+  }
+  return 0;
+}
+
+Async<void> SendCondition(GatewayCall& call, int status) {
+  if (status == 412) {
+    Error failed =
+        PreconditionFailed("At least one of the pre-conditions you specified did not hold");
+    failed.code = "PreconditionFailed";
+    co_return failed;
+  }
+  call.response.status = 304;
+  co_return co_await call.response.Send();
+}
+
+}  // namespace
+
+Result<WriteCondition> ReadWriteCondition(const GatewayCall& call) {
+  WriteCondition condition;
+  std::string_view none = call.Header("If-None-Match");
+  if (!none.empty() && none != "*") {
+    return GatewayError("NotImplemented", "If-None-Match of a write takes * alone");
+  }
+  condition.if_absent = !none.empty();
+  condition.if_match = Unquoted(call.Header("If-Match"));
+  if (condition.if_match == "*") {
+    return GatewayError("NotImplemented", "If-Match of a write takes an ETag");
+  }
+  return condition;
+}
+
+Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
+  PutRequest put;
+  put.bucket = call.bucket;
+  put.key = call.key;
+  put.headers = {
+      .content_type = std::string(call.Header("Content-Type")),
+      .content_encoding = WithoutAwsChunked(call.Header("Content-Encoding")),
+      .content_language = std::string(call.Header("Content-Language")),
+      .content_disposition = std::string(call.Header("Content-Disposition")),
+      .cache_control = std::string(call.Header("Cache-Control")),
+      .expires = std::string(call.Header("Expires")),
+      .website_redirect_location = std::string(call.Header("x-amz-website-redirect-location"))};
+  put.storage_class = call.Header("x-amz-storage-class");
+  size_t metadata_bytes = 0;
+  for (const auto& [header, value] : call.request.headers().entries()) {
+    std::string name = Lower(header);
+    if (name.starts_with("x-amz-server-side-encryption") || name.starts_with("x-amz-object-lock") ||
+        name.starts_with("x-amz-grant-") || name == "x-amz-write-offset-bytes") {
+      return GatewayError("NotImplemented", "not implemented here: " + name);
+    }
+    if (name == "x-amz-acl" && value != "private" && value != "bucket-owner-full-control") {
+      return GatewayError("NotImplemented", "not implemented here: x-amz-acl " + value);
+    }
+    if (!name.starts_with(kMetaPrefix)) continue;
+    std::string& stored = put.metadata[name.substr(kMetaPrefix.size())];
+    stored += (stored.empty() ? "" : ",") + value;
+    metadata_bytes += name.size() - kMetaPrefix.size() + value.size();
+  }
+  if (metadata_bytes > kMetadataBytesMax) {
+    return GatewayError("MetadataTooLarge", "Your metadata headers exceed 2 KB");
+  }
+  std::string_view tagging = call.Header("x-amz-tagging");
+  if (!tagging.empty()) {
+    Result<QueryParameters> tags = ParseQuery(tagging);
+    if (!tags) return GatewayError("InvalidArgument", "x-amz-tagging is not a query string");
+    for (const auto& [name, value] : *tags) {
+      if (!put.tags.emplace(name, value).second) {
+        return GatewayError("InvalidTag", "a tag is given twice");
+      }
+    }
+  }
+  return put;
+}
+
+Result<GatewayCopySource> ReadCopySource(const GatewayCall& call) {
+  std::string_view text = call.Header("x-amz-copy-source");
+  GatewayCopySource source;
+  static constexpr std::string_view kVersion = "?versionId=";
+  if (size_t at = text.find(kVersion); at != std::string_view::npos) {
+    source.version_id = text.substr(at + kVersion.size());
+    text = text.substr(0, at);
+  }
+  Result<std::string> decoded = PercentDecode(text);
+  if (!decoded) return GatewayError("InvalidArgument", "x-amz-copy-source is not encoded rightly");
+  if (decoded->starts_with('/')) decoded->erase(0, 1);
+  size_t slash = decoded->find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == decoded->size()) {
+    return GatewayError("InvalidArgument", "x-amz-copy-source is not BUCKET/KEY");
+  }
+  source.bucket = decoded->substr(0, slash);
+  source.key = decoded->substr(slash + 1);
+  for (const char* name : {"x-amz-copy-source-if-none-match", "x-amz-copy-source-if-modified-since",
+                           "x-amz-copy-source-if-unmodified-since"}) {
+    if (call.request.headers().Find(name) != nullptr) {
+      return GatewayError("NotImplemented", std::string("not implemented here: ") + name);
+    }
+  }
+  return source;
+}
+
+void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_checksums) {
+  HttpHeaders& headers = call.response.headers;
+  // The time of the reading itself: others order writes by it.
+  if (info.server_time != SystemTime()) headers.Set("Date", FormatHttpDate(info.server_time));
+  headers.Set("Last-Modified", FormatHttpDate(info.last_modified));
+  headers.Set("ETag", Quoted(info.etag));
+  headers.Set("Accept-Ranges", "bytes");
+  const SystemHeaders& system = info.headers;
+  auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) headers.Set(name, value);
+  };
+  add("Content-Type", system.content_type);
+  add("Content-Encoding", system.content_encoding);
+  add("Content-Language", system.content_language);
+  add("Content-Disposition", system.content_disposition);
+  add("Cache-Control", system.cache_control);
+  add("Expires", system.expires);
+  add("x-amz-website-redirect-location", system.website_redirect_location);
+  add("x-amz-version-id", info.version_id);
+  if (info.storage_class != "STANDARD") add("x-amz-storage-class", info.storage_class);
+  if (info.tag_count > 0) headers.Set("x-amz-tagging-count", std::to_string(info.tag_count));
+  if (info.part_count > 0) headers.Set("x-amz-mp-parts-count", std::to_string(info.part_count));
+  for (const auto& [name, value] : info.metadata) {
+    headers.Set(std::string(kMetaPrefix) + name, value);
+  }
+  for (const auto& [query, header] :
+       {std::pair{"response-content-type", "Content-Type"},
+        std::pair{"response-content-language", "Content-Language"},
+        std::pair{"response-expires", "Expires"},
+        std::pair{"response-cache-control", "Cache-Control"},
+        std::pair{"response-content-disposition", "Content-Disposition"},
+        std::pair{"response-content-encoding", "Content-Encoding"}}) {
+    if (call.Has(query)) headers.Set(header, call.Query(query));
+  }
+  if (!with_checksums || Lower(call.Header("x-amz-checksum-mode")) != "enabled") return;
+  for (const Checksum& checksum : info.checksums) {
+    std::string value = checksum.value;
+    if (checksum.composite) value += "-" + std::to_string(std::max(1, info.part_count));
+    headers.Set(ChecksumHeader(checksum.algorithm), value);
+    headers.Set("x-amz-checksum-type", checksum.composite ? "COMPOSITE" : "FULL_OBJECT");
+  }
+}
+
+Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
+  if (call.Has("partNumber")) co_return GatewayError("NotImplemented", "GET of one part");
+  GetRequest request;
+  request.bucket = call.bucket;
+  request.key = call.key;
+  request.version_id = call.Query("versionId");
+  ReadRange(call.Header("Range"), request);
+  bool partial = request.range || request.suffix_bytes;
+  SystemTime absent_at{};
+  Result<ObjectStream> stream = co_await store.Get(request, &absent_at);
+  if (!stream) {
+    if (absent_at != SystemTime()) call.response.headers.Set("Date", FormatHttpDate(absent_at));
+    co_return stream.error();
+  }
+  int condition = ReadCondition(call, stream->info);
+  AddObjectHeaders(call, stream->info, !partial);
+  if (condition != 0) co_return co_await SendCondition(call, condition);
+  if (partial) {
+    call.response.status = 206;
+    call.response.headers.Set(
+        "Content-Range", "bytes " + std::to_string(stream->offset_bytes) + "-" +
+                             std::to_string(stream->offset_bytes + stream->length_bytes - 1) + "/" +
+                             std::to_string(stream->info.size_bytes));
+  }
+  uint64_t left = stream->length_bytes;
+  std::string buffer(static_cast<size_t>(std::clamp<uint64_t>(left, 1, kStreamBytes)), '\0');
+  std::span<std::byte> room = std::as_writable_bytes(std::span(buffer));
+  if (left <= kStreamBytes) {
+    // All of it, and its end, before the first byte goes out: an error can still be told.
+    size_t filled = 0;
+    while (true) {
+      std::byte extra{};
+      bool full = filled == left;
+      Result<size_t> count = co_await stream->body->Read(
+          full ? std::span(&extra, 1) : room.subspan(filled, static_cast<size_t>(left) - filled));
+      if (!count) co_return count.error();
+      if (*count == 0) break;
+      if (full) co_return Corrupt("the object is longer than it said");
+      filled += *count;
+    }
+    buffer.resize(filled);
+    co_return co_await call.response.Send(std::move(buffer));
+  }
+  Result<void> sent = co_await call.response.Start(left);
+  // The last piece is held back until the store has found everything right.
+  std::string held;
+  while (sent) {
+    Result<size_t> count = co_await stream->body->Read(room);
+    if (!count) co_return count.error();
+    if (!held.empty()) sent = co_await call.response.Write(AsBytes(held));
+    held.assign(buffer, 0, *count);
+    if (*count == 0) break;
+  }
+  if (!sent) co_return sent;
+  co_return co_await call.response.Finish();
+}
+
+Async<void> Gateway::Impl::HeadObject(GatewayCall& call) {
+  HeadRequest request{.bucket = call.bucket,
+                      .key = call.key,
+                      .version_id = call.Query("versionId"),
+                      .part_number = std::nullopt};
+  if (call.Has("partNumber")) {
+    std::string text = call.Query("partNumber");
+    int number = 0;
+    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed != std::errc() || end != text.data() + text.size()) {
+      co_return GatewayError("InvalidArgument", "partNumber is not a number");
+    }
+    request.part_number = number;
+  }
+  Result<ObjectInfo> info = co_await store.Head(request);
+  if (!info) co_return info.error();
+  int condition = ReadCondition(call, *info);
+  AddObjectHeaders(call, *info, !request.part_number);
+  if (condition != 0) co_return co_await SendCondition(call, condition);
+  GetRequest range;
+  ReadRange(call.Header("Range"), range);
+  uint64_t length = info->size_bytes;
+  if (request.part_number) {
+    call.response.status = 206;
+  } else if (range.range || range.suffix_bytes) {
+    uint64_t offset =
+        range.range ? range.range->offset_bytes : length - std::min(length, *range.suffix_bytes);
+    if (offset >= length) co_return GatewayError("InvalidRange", "the range starts past the end");
+    uint64_t size =
+        range.range ? std::min(range.range->size_bytes, length - offset) : length - offset;
+    call.response.status = 206;
+    call.response.headers.Set("Content-Range", "bytes " + std::to_string(offset) + "-" +
+                                                   std::to_string(offset + size - 1) + "/" +
+                                                   std::to_string(length));
+    length = size;
+  }
+  call.response.headers.Set("Content-Length", std::to_string(length));
+  co_return co_await call.response.Send();
+}
+
+Async<void> Gateway::Impl::PutObject(GatewayCall& call) {
+  Result<PutRequest> put = ReadPutHeaders(call);
+  if (!put) co_return put.error();
+  Result<WriteCondition> condition = ReadWriteCondition(call);
+  if (!condition) co_return condition.error();
+  put->condition = *condition;
+  auto body = GatewayBody::Open(call.request, call.signature, runtime.pool);
+  if (!body) co_return body.error();
+  uint64_t size = (*body)->size_bytes();
+  if (size > store.capabilities().put_size_bytes_max) {
+    co_return GatewayError("EntityTooLarge", "larger than one PUT may be");
+  }
+  put->content_md5 = (*body)->content_md5();
+  Result<std::optional<HeldBody>> held = co_await Hold(**body, kHoldBytesMax);
+  if (!held) co_return held.error();
+  put->checksum = (*body)->checksum();
+  Result<PutResult> result = PutResult();
+  if (*held) {
+    MemorySource source{std::string_view((*held)->bytes)};
+    result = co_await store.Put(*put, source);
+  } else {
+    result = co_await store.Put(*put, **body);
+  }
+  if (!result) co_return result.error();
+  HttpHeaders& headers = call.response.headers;
+  if (result->server_time != SystemTime()) {
+    headers.Set("Date", FormatHttpDate(result->server_time));
+  }
+  headers.Set("ETag", Quoted(result->etag));
+  if (!result->version_id.empty()) headers.Set("x-amz-version-id", result->version_id);
+  if (const std::optional<Checksum>& checksum = (*body)->checksum(); checksum) {
+    headers.Set(ChecksumHeader(checksum->algorithm), checksum->value);
+    headers.Set("x-amz-checksum-type", "FULL_OBJECT");
+  }
+  Notify(call, "ObjectCreated:Put", call.key, *result, size);
+  co_return co_await call.response.Send();
+}
+
+Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
+  Result<GatewayCopySource> source = ReadCopySource(call);
+  if (!source) co_return source.error();
+  Result<PutRequest> put = ReadPutHeaders(call);
+  if (!put) co_return put.error();
+  Result<WriteCondition> condition = ReadWriteCondition(call);
+  if (!condition) co_return condition.error();
+  CopyRequest copy{.source_bucket = source->bucket,
+                   .source_key = source->key,
+                   .source_version_id = source->version_id,
+                   .source_if_match = Unquoted(call.Header("x-amz-copy-source-if-match")),
+                   .bucket = call.bucket,
+                   .key = call.key,
+                   .storage_class = put->storage_class,
+                   .condition = *condition};
+  std::string metadata = Lower(call.Header("x-amz-metadata-directive"));
+  std::string tagging = Lower(call.Header("x-amz-tagging-directive"));
+  if ((!metadata.empty() && metadata != "copy" && metadata != "replace") ||
+      (!tagging.empty() && tagging != "copy" && tagging != "replace")) {
+    co_return GatewayError("InvalidArgument", "a directive is COPY or REPLACE");
+  }
+  if (metadata == "replace") copy.replacement = {put->headers, put->metadata};
+  if (tagging == "replace") copy.tags = put->tags;
+  if (copy.source_bucket == copy.bucket && copy.source_key == copy.key && !copy.replacement &&
+      copy.storage_class.empty() && !copy.tags) {
+    co_return GatewayError("InvalidRequest",
+                           "This copy request is illegal because it is trying to copy an object "
+                           "to itself without changing anything");
+  }
+  Result<PutResult> result = co_await store.Copy(copy);
+  if (!result) co_return result.error();
+  HeadRequest head;
+  head.bucket = call.bucket;
+  head.key = call.key;
+  Result<ObjectInfo> info = co_await store.Head(head);
+  if (!result->version_id.empty()) {
+    call.response.headers.Set("x-amz-version-id", result->version_id);
+  }
+  Notify(call, "ObjectCreated:Copy", call.key, *result, info ? info->size_bytes : 0);
+  XmlWriter xml("CopyObjectResult");
+  xml.Text("ETag", Quoted(result->etag));
+  xml.Text("LastModified", XmlTime(info ? info->last_modified : runtime.clock.Now()));
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+Async<void> Gateway::Impl::DeleteObject(GatewayCall& call) {
+  Result<void> removed = co_await store.Remove({.bucket = call.bucket,
+                                                .key = call.key,
+                                                .version_id = call.Query("versionId"),
+                                                .if_match = Unquoted(call.Header("If-Match"))});
+  if (!removed) co_return removed.error();
+  NotifyRemoved(call, "ObjectRemoved:Delete", call.key);
+  call.response.status = 204;
+  co_return co_await call.response.Send();
+}
+
+Async<void> Gateway::Impl::GetTagging(GatewayCall& call) {
+  Result<Tags> tags = co_await store.GetTags(call.bucket, call.key, call.Query("versionId"));
+  if (!tags) co_return tags.error();
+  XmlWriter xml("Tagging");
+  xml.Open("TagSet");
+  for (const auto& [name, value] : *tags) {
+    xml.Open("Tag");
+    xml.Text("Key", name);
+    xml.Text("Value", value);
+    xml.Close();
+  }
+  co_return co_await SendXml(call, xml.Finish());
+}
+
+Async<void> Gateway::Impl::PutTagging(GatewayCall& call, bool remove) {
+  if (call.Has("versionId")) co_return GatewayError("NotImplemented", "tags of a version");
+  Tags tags;
+  if (!remove) {
+    Result<std::string> body = co_await ReadBody(call, kTaggingBytesMax);
+    if (!body) co_return body.error();
+    Result<Tags> parsed = ParseTagging(*body);
+    if (!parsed) co_return parsed.error();
+    tags = std::move(*parsed);
+  }
+  Result<void> put = co_await store.PutTags(call.bucket, call.key, std::move(tags));
+  if (!put) co_return put.error();
+  if (notifier != nullptr) {
+    HeadRequest head;
+    head.bucket = call.bucket;
+    head.key = call.key;
+    Result<ObjectInfo> info = co_await store.Head(head);
+    PutResult now{.etag = info ? info->etag : "", .version_id = "", .server_time = {}};
+    Notify(call, remove ? "ObjectTagging:Delete" : "ObjectTagging:Put", call.key, now,
+           info ? info->size_bytes : 0);
+  }
+  call.response.status = remove ? 204 : 200;
+  co_return co_await call.response.Send();
+}
+
+}  // namespace longhaul
