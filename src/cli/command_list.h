@@ -9,6 +9,7 @@ namespace longhaul {
 class Command;
 
 std::unique_ptr<Command> MakeCompletionCommand();
+std::unique_ptr<Command> MakeReplicateCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 
 }  // namespace longhaul

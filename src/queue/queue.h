@@ -25,7 +25,7 @@ struct Receipt {
   int64_t delivery = 0;
 };
 
-struct Message {
+struct QueueMessage {
   std::string body;
   int receive_count = 0;  // 1 at the first delivery.
   SystemTime sent{};
@@ -51,8 +51,9 @@ class Queue {
   // to `wait` for the first one; an empty result is not an error. A message that was received
   // `receives_max` times (a setting of the queue) goes to the dead letters instead. kRetryable:
   // some may have been taken; they come back when their visibility has run out.
-  virtual Async<std::vector<Message>> Receive(int count_max, std::chrono::milliseconds visibility,
-                                              std::chrono::milliseconds wait) = 0;
+  virtual Async<std::vector<QueueMessage>> Receive(int count_max,
+                                                   std::chrono::milliseconds visibility,
+                                                   std::chrono::milliseconds wait) = 0;
 
   // Hides a received message for `visibility` from now, also when its visibility has run out and
   // nobody else has got it. kPrecondition: it was delivered again since, or is gone.
@@ -77,7 +78,7 @@ class Queue {
   virtual Async<QueueDepth> Depth() = 0;
 
   // Dead letters, oldest first, without taking them.
-  virtual Async<std::vector<Message>> DeadLetters(int count_max) = 0;
+  virtual Async<std::vector<QueueMessage>> DeadLetters(int count_max) = 0;
   // Makes all dead letters visible again with a receive count of 0; says how many.
   virtual Async<int64_t> Redrive() = 0;
 };

@@ -95,20 +95,20 @@ Result<void> Move(SqliteConnection& db, Receipt receipt, int64_t visible_us, boo
   return db.changed_rows() > 0 ? Ok() : DeliveredAgain(receipt);
 }
 
-Message MessageOf(const SqliteStatement& row) {
-  return Message{.body = row.Bytes(4),
-                 .receive_count = static_cast<int>(row.Int(2)),
-                 .sent = SystemTime(microseconds(row.Int(1))),
-                 .receipt = {.id = row.Int(0), .delivery = row.Int(3)}};
+QueueMessage MessageOf(const SqliteStatement& row) {
+  return QueueMessage{.body = row.Bytes(4),
+                      .receive_count = static_cast<int>(row.Int(2)),
+                      .sent = SystemTime(microseconds(row.Int(1))),
+                      .receipt = {.id = row.Int(0), .delivery = row.Int(3)}};
 }
 
-Result<std::vector<Message>> TakeVisible(SqliteConnection& db, const std::string& queue,
-                                         int receives_max, int count_max, int64_t now_us,
-                                         int64_t visible_us) {
-  std::vector<Message> messages;
+Result<std::vector<QueueMessage>> TakeVisible(SqliteConnection& db, const std::string& queue,
+                                              int receives_max, int count_max, int64_t now_us,
+                                              int64_t visible_us) {
+  std::vector<QueueMessage> messages;
   auto wanted = static_cast<size_t>(count_max);
   while (messages.size() < wanted) {
-    std::vector<Message> found;
+    std::vector<QueueMessage> found;
     {
       SqliteStatement select = db.Prepare(
           "SELECT id, sent_us, receives, delivery, body FROM queue_messages"
@@ -126,7 +126,7 @@ Result<std::vector<Message>> TakeVisible(SqliteConnection& db, const std::string
     SqliteStatement hide = db.Prepare(
         "UPDATE queue_messages SET visible_us = ?, receives = receives + 1,"
         " delivery = delivery + 1, in_flight = 1 WHERE id = ?");
-    for (Message& message : found) {
+    for (QueueMessage& message : found) {
       bool is_dead = message.receive_count >= receives_max;
       SqliteStatement& update = is_dead ? bury : hide;
       update.Reset();
@@ -210,19 +210,19 @@ Async<SqliteQueue::Look> SqliteQueue::LookAround() {
   co_return co_await database_->Read<Look>(std::move(work));
 }
 
-Async<std::vector<Message>> SqliteQueue::Take(int count_max, milliseconds visibility) {
+Async<std::vector<QueueMessage>> SqliteQueue::Take(int count_max, milliseconds visibility) {
   int64_t now = Micros(runtime_.clock.Now());
-  std::function<Result<std::vector<Message>>(SqliteConnection&)> work =
+  std::function<Result<std::vector<QueueMessage>>(SqliteConnection&)> work =
       [queue = options_.name, receives_max = options_.receives_max, count_max, now,
        visibility](SqliteConnection& db) {
         return TakeVisible(db, queue, receives_max, count_max, now, now + Micros(visibility));
       };
-  co_return co_await database_->Write<std::vector<Message>>(std::move(work),
-                                                            SqliteDurability::kLazy);
+  co_return co_await database_->Write<std::vector<QueueMessage>>(std::move(work),
+                                                                 SqliteDurability::kLazy);
 }
 
-Async<std::vector<Message>> SqliteQueue::Receive(int count_max, milliseconds visibility,
-                                                 milliseconds wait) {
+Async<std::vector<QueueMessage>> SqliteQueue::Receive(int count_max, milliseconds visibility,
+                                                      milliseconds wait) {
   count_max = std::clamp(count_max, 1, kReceiveCountMax);
   SteadyTime deadline = runtime_.clock.SteadyNow() + wait;
   while (true) {
@@ -230,7 +230,7 @@ Async<std::vector<Message>> SqliteQueue::Receive(int count_max, milliseconds vis
     Result<Look> look = co_await LookAround();
     if (!look) co_return look.error().In("queue: receive");
     if (look->visible) {
-      Result<std::vector<Message>> messages = co_await Take(count_max, visibility);
+      Result<std::vector<QueueMessage>> messages = co_await Take(count_max, visibility);
       if (!messages) co_return messages.error().In("queue: receive");
       if (!messages->empty()) {
         poll_interval_ = kPollMin;
@@ -240,7 +240,7 @@ Async<std::vector<Message>> SqliteQueue::Receive(int count_max, milliseconds vis
       if (runtime_.clock.SteadyNow() >= deadline) co_return messages;
       continue;
     }
-    if (runtime_.clock.SteadyNow() >= deadline) co_return std::vector<Message>();
+    if (runtime_.clock.SteadyNow() >= deadline) co_return std::vector<QueueMessage>();
     Result<void> waited = co_await WaitForChange(*look, wakes_seen, deadline);
     if (!waited) co_return waited.error().In("queue: receive");
   }
@@ -347,16 +347,16 @@ Async<QueueDepth> SqliteQueue::Depth() {
   co_return co_await database_->Read<QueueDepth>(std::move(work));
 }
 
-Async<std::vector<Message>> SqliteQueue::DeadLetters(int count_max) {
+Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
   int64_t now = Micros(runtime_.clock.Now());
-  std::function<Result<std::vector<Message>>(SqliteConnection&)> work =
+  std::function<Result<std::vector<QueueMessage>>(SqliteConnection&)> work =
       [queue = options_.name, receives_max = options_.receives_max, count_max,
-       now](SqliteConnection& db) -> Result<std::vector<Message>> {
+       now](SqliteConnection& db) -> Result<std::vector<QueueMessage>> {
     SqliteStatement select = db.Prepare(
         "SELECT id, sent_us, receives, delivery, body FROM queue_messages WHERE queue = ?"
         " AND (dead = 1 OR (visible_us <= ? AND receives >= ?)) ORDER BY id LIMIT ?");
     select.Bind(queue).Bind(now).Bind(int64_t{receives_max}).Bind(int64_t{count_max});
-    std::vector<Message> messages;
+    std::vector<QueueMessage> messages;
     while (true) {
       Result<bool> row = select.Step();
       if (!row) return row.error();
@@ -364,7 +364,7 @@ Async<std::vector<Message>> SqliteQueue::DeadLetters(int count_max) {
       messages.push_back(MessageOf(select));
     }
   };
-  co_return co_await database_->Read<std::vector<Message>>(std::move(work));
+  co_return co_await database_->Read<std::vector<QueueMessage>>(std::move(work));
 }
 
 Async<int64_t> SqliteQueue::Redrive() {

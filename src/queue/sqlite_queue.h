@@ -32,15 +32,15 @@ class SqliteQueue : public Queue {
                                             SqliteQueueOptions options);
 
   Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) override;
-  Async<std::vector<Message>> Receive(int count_max, std::chrono::milliseconds visibility,
-                                      std::chrono::milliseconds wait) override;
+  Async<std::vector<QueueMessage>> Receive(int count_max, std::chrono::milliseconds visibility,
+                                           std::chrono::milliseconds wait) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
   Async<QueueDepth> Depth() override;
-  Async<std::vector<Message>> DeadLetters(int count_max) override;
+  Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;
 
  private:
@@ -50,7 +50,7 @@ class SqliteQueue : public Queue {
               SqliteQueueOptions options);
   // What there is to receive, now or later.
   Async<Look> LookAround();
-  Async<std::vector<Message>> Take(int count_max, std::chrono::milliseconds visibility);
+  Async<std::vector<QueueMessage>> Take(int count_max, std::chrono::milliseconds visibility);
   // Waits until a message may be there, or `deadline`.
   Async<void> WaitForChange(Look look, uint64_t wakes_seen, SteadyTime deadline);
   void WakeReceivers();

@@ -58,13 +58,14 @@ Async<void> WorkUntilKilled(Runtime& runtime, std::string path, std::string name
     Result<void> sent = co_await (*queue)->Send(bodies, 0ms);
     if (!sent) co_return sent.error();
     for (const std::string& body : bodies) told.Tell("sent " + body);
-    Result<std::vector<Message>> messages = co_await (*queue)->Receive(4, 1h, 0ms);
+    Result<std::vector<QueueMessage>> messages = co_await (*queue)->Receive(4, 1h, 0ms);
     if (!messages) co_return messages.error();
     std::vector<Receipt> receipts;
-    for (const Message& message : *messages) receipts.push_back(message.receipt);
+    for (const QueueMessage& message : *messages) receipts.push_back(message.receipt);
     bool replaces = i % 3 == 2 && !receipts.empty();
     std::string rest = replaces ? "rest." + name + "." + std::to_string(i) : "nothing";
-    for (const Message& message : *messages) told.Tell("removing " + message.body + " for " + rest);
+    for (const QueueMessage& message : *messages)
+      told.Tell("removing " + message.body + " for " + rest);
     if (replaces) {
       Result<void> replaced = co_await (*queue)->Replace(receipts, {rest}, 0ms);
       if (!replaced) co_return replaced.error();
@@ -73,7 +74,7 @@ Async<void> WorkUntilKilled(Runtime& runtime, std::string path, std::string name
       Result<void> acked = co_await (*queue)->Ack(receipts);
       if (!acked) co_return acked.error();
     }
-    for (const Message& message : *messages) told.Tell("done " + message.body);
+    for (const QueueMessage& message : *messages) told.Tell("done " + message.body);
   }
 }
 
@@ -135,10 +136,10 @@ TEST(SqliteQueueCrashTest, KilledProcessesLoseNothingAndRepeatNothing) {
   ASSERT_TRUE(queue) << queue.error().Describe();
   std::set<std::string> left;
   while (true) {
-    Result<std::vector<Message>> messages = world.Run((*queue)->Receive(1000, 48h, 0ms));
+    Result<std::vector<QueueMessage>> messages = world.Run((*queue)->Receive(1000, 48h, 0ms));
     ASSERT_TRUE(messages) << messages.error().Describe();
     if (messages->empty()) break;
-    for (const Message& message : *messages) {
+    for (const QueueMessage& message : *messages) {
       EXPECT_TRUE(left.insert(message.body).second) << message.body;
       EXPECT_FALSE(done.contains(message.body)) << message.body << " came back";
     }

@@ -114,7 +114,7 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
     }
     // While keys wait here, an empty queue must be noticed at once: their batch closes then.
     const bool waiting = keys_pending_ > 0 && !queue_empty_;
-    Result<std::vector<Message>> messages =
+    Result<std::vector<QueueMessage>> messages =
         co_await context_.queue.Receive(kMessagesPerReceive, context_.limits.visibility,
                                         waiting ? std::chrono::milliseconds(0) : kReceiveWait);
     if (!messages) {
@@ -127,12 +127,12 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
     if (failures > 0) context_.observer.OnReadiness("queue", std::nullopt);
     failures = 0;
     queue_empty_ = messages->empty();
-    for (Message& message : *messages) co_await TakeMessage(std::move(message));
+    for (QueueMessage& message : *messages) co_await TakeMessage(std::move(message));
     changed_.NotifyAll();
   }
 }
 
-asio::awaitable<void> SourceRole::TakeMessage(Message message) {
+asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   Result<HintMessage> hints = DecodeHints(message.body);
   if (!hints) {
     // It stays, and ends among the dead letters, where a person can look at it.

@@ -49,7 +49,7 @@ class SourceRole {
   asio::awaitable<void> ReceiveLoop(Event& stop);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> ExtendLoop(Event& stop);
-  asio::awaitable<void> TakeMessage(Message message);
+  asio::awaitable<void> TakeMessage(QueueMessage message);
   Async<void> RunJob(RuleQueue& queue, std::vector<std::pair<std::string, PendingKey>> keys);
   asio::awaitable<void> TakeResults(RuleQueue& queue,
                                     std::vector<std::pair<std::string, PendingKey>> keys,

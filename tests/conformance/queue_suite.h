@@ -53,20 +53,20 @@ class QueueSuite : public ::testing::TestWithParam<QueueBackendCase> {
     Result<void> sent = Run(queue_->Send(std::move(bodies), delay));
     ASSERT_TRUE(sent) << sent.error().Describe();
   }
-  std::vector<Message> Receive(int count_max = 10, Milliseconds visibility = kLong,
+  std::vector<QueueMessage> Receive(int count_max = 10, Milliseconds visibility = kLong,
                                Milliseconds wait = kNone) {
     return ReceiveFrom(*queue_, count_max, visibility, wait);
   }
-  std::vector<Message> ReceiveFrom(Queue& queue, int count_max, Milliseconds visibility,
+  std::vector<QueueMessage> ReceiveFrom(Queue& queue, int count_max, Milliseconds visibility,
                                    Milliseconds wait = kNone) {
-    Result<std::vector<Message>> messages = Run(queue.Receive(count_max, visibility, wait));
+    Result<std::vector<QueueMessage>> messages = Run(queue.Receive(count_max, visibility, wait));
     EXPECT_TRUE(messages) << messages.error().Describe();
-    return messages ? *messages : std::vector<Message>();
+    return messages ? *messages : std::vector<QueueMessage>();
   }
-  Message ReceiveOne(Milliseconds visibility = kLong) {
-    std::vector<Message> messages = Receive(1, visibility);
+  QueueMessage ReceiveOne(Milliseconds visibility = kLong) {
+    std::vector<QueueMessage> messages = Receive(1, visibility);
     EXPECT_EQ(messages.size(), 1u);
-    return messages.empty() ? Message() : messages[0];
+    return messages.empty() ? QueueMessage() : messages[0];
   }
   QueueDepth Depth() {
     Result<QueueDepth> depth = Run(queue_->Depth());
@@ -77,15 +77,15 @@ class QueueSuite : public ::testing::TestWithParam<QueueBackendCase> {
     EXPECT_FALSE(result);
     return result ? ErrorKind::kCancelled : result.error().kind;
   }
-  static std::multiset<std::string> Bodies(const std::vector<Message>& messages) {
+  static std::multiset<std::string> Bodies(const std::vector<QueueMessage>& messages) {
     std::multiset<std::string> bodies;
-    for (const Message& message : messages) bodies.insert(message.body);
+    for (const QueueMessage& message : messages) bodies.insert(message.body);
     return bodies;
   }
   // Delivers everything until it is dead, by letting each delivery go at once.
   void ExhaustReceives() {
     for (int i = 0; i < kSuiteReceivesMax; ++i) {
-      for (const Message& message : Receive(100)) {
+      for (const QueueMessage& message : Receive(100)) {
         ASSERT_TRUE(Run(queue_->Release(message.receipt, kNone)));
       }
     }
@@ -105,11 +105,11 @@ TEST_P(QueueSuite, DeliversWhatWasSent) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
   Send({"one", "", bytes, std::string(kMessageSizeMaxBytes, 'x')});
-  std::vector<Message> messages = Receive();
+  std::vector<QueueMessage> messages = Receive();
   EXPECT_EQ(Bodies(messages),
             (std::multiset<std::string>{"one", "", bytes, std::string(kMessageSizeMaxBytes, 'x')}));
   SystemTime now = harness_->world().clock().Now();
-  for (const Message& message : messages) {
+  for (const QueueMessage& message : messages) {
     EXPECT_EQ(message.receive_count, 1);
     EXPECT_LE(message.sent, now);
     EXPECT_GT(message.sent, now - std::chrono::minutes(1));
@@ -137,8 +137,8 @@ TEST_P(QueueSuite, DelayHidesAMessageUntilItIsOver) {
 TEST_P(QueueSuite, HidesReceivedMessagesFromEveryClient) {
   std::unique_ptr<Queue> other = harness_->Open();
   Send({"a", "b", "c"});
-  std::vector<Message> first = Receive(2);
-  std::vector<Message> second = ReceiveFrom(*other, 10, kLong);
+  std::vector<QueueMessage> first = Receive(2);
+  std::vector<QueueMessage> second = ReceiveFrom(*other, 10, kLong);
   EXPECT_EQ(first.size(), 2u);
   EXPECT_EQ(second.size(), 1u);
   EXPECT_TRUE(Receive().empty());
@@ -163,7 +163,7 @@ TEST_P(QueueSuite, MessageComesBackWhenItsReceiverDies) {
   }
   EXPECT_TRUE(Receive().empty());
   Sleep(kPastShort);
-  Message again = ReceiveOne();
+  QueueMessage again = ReceiveOne();
   EXPECT_EQ(again.body, "work");
   EXPECT_EQ(again.receive_count, 2);
 }
@@ -171,7 +171,7 @@ TEST_P(QueueSuite, MessageComesBackWhenItsReceiverDies) {
 // Long work must be able to keep its message from a second worker.
 TEST_P(QueueSuite, ExtendKeepsAMessageHidden) {
   Send({"long work"});
-  Message message = ReceiveOne(kShort);
+  QueueMessage message = ReceiveOne(kShort);
   ASSERT_TRUE(Run(queue_->Extend(message.receipt, kLong)));
   Sleep(kPastShort);
   EXPECT_TRUE(Receive().empty());
@@ -184,7 +184,7 @@ TEST_P(QueueSuite, ExtendKeepsAMessageHidden) {
 // Whoever was late but first must be able to go on with what nobody else has taken.
 TEST_P(QueueSuite, ExtendAfterTheVisibilityRanOutHidesAgain) {
   Send({"work"});
-  Message message = ReceiveOne(kShort);
+  QueueMessage message = ReceiveOne(kShort);
   Sleep(kPastShort);
   ASSERT_TRUE(Run(queue_->Extend(message.receipt, kLong)));
   EXPECT_TRUE(Receive().empty());
@@ -195,9 +195,9 @@ TEST_P(QueueSuite, ExtendAfterTheVisibilityRanOutHidesAgain) {
 // A worker that lost its message must learn it, and must not take it from its new owner.
 TEST_P(QueueSuite, AnOldReceiptHasNoPowerOverANewDelivery) {
   Send({"work"});
-  Message old = ReceiveOne(kShort);
+  QueueMessage old = ReceiveOne(kShort);
   Sleep(kPastShort);
-  Message current = ReceiveOne(kLong);
+  QueueMessage current = ReceiveOne(kLong);
   ASSERT_EQ(current.receipt.id, old.receipt.id);
   EXPECT_NE(current.receipt.delivery, old.receipt.delivery);
   EXPECT_EQ(KindOf(Run(queue_->Extend(old.receipt, kNone))), ErrorKind::kPrecondition);
@@ -211,7 +211,7 @@ TEST_P(QueueSuite, AnOldReceiptHasNoPowerOverANewDelivery) {
 // What was acknowledged must never be delivered again.
 TEST_P(QueueSuite, AckRemovesForGood) {
   Send({"a", "b"});
-  std::vector<Message> messages = Receive(10, kShort);
+  std::vector<QueueMessage> messages = Receive(10, kShort);
   ASSERT_EQ(messages.size(), 2u);
   ASSERT_TRUE(Run(queue_->Ack({messages[0].receipt, messages[1].receipt})));
   Sleep(kPastShort);
@@ -223,7 +223,7 @@ TEST_P(QueueSuite, AckRemovesForGood) {
 // The answer to an Ack can be lost; the caller must be able to repeat it.
 TEST_P(QueueSuite, AckMayBeRepeated) {
   Send({"a", "b"});
-  std::vector<Message> messages = Receive();
+  std::vector<QueueMessage> messages = Receive();
   ASSERT_EQ(messages.size(), 2u);
   ASSERT_TRUE(Run(queue_->Ack({messages[0].receipt})));
   EXPECT_TRUE(Run(queue_->Ack({messages[0].receipt, messages[1].receipt})));
@@ -234,11 +234,11 @@ TEST_P(QueueSuite, AckMayBeRepeated) {
 // An Ack of several must not half happen: its caller would not know what is left.
 TEST_P(QueueSuite, AckIsAllOrNone) {
   Send({"slow"});
-  Message slow = ReceiveOne(kShort);
+  QueueMessage slow = ReceiveOne(kShort);
   Sleep(kPastShort);
-  Message taken_over = ReceiveOne(kLong);
+  QueueMessage taken_over = ReceiveOne(kLong);
   Send({"fast"});
-  Message fast = ReceiveOne(kLong);
+  QueueMessage fast = ReceiveOne(kLong);
   EXPECT_EQ(KindOf(Run(queue_->Ack({fast.receipt, slow.receipt}))), ErrorKind::kPrecondition);
   EXPECT_EQ(Depth().in_flight, 2);
   EXPECT_TRUE(Run(queue_->Ack({fast.receipt, taken_over.receipt})));
@@ -248,7 +248,7 @@ TEST_P(QueueSuite, AckIsAllOrNone) {
 // Work that finished although its time had run out is done: it must not run again.
 TEST_P(QueueSuite, AckAfterTheVisibilityRanOutRemovesWhenNobodyElseHasIt) {
   Send({"work"});
-  Message message = ReceiveOne(kShort);
+  QueueMessage message = ReceiveOne(kShort);
   Sleep(kPastShort);
   EXPECT_TRUE(Run(queue_->Ack({message.receipt})));
   EXPECT_TRUE(Receive().empty());
@@ -257,11 +257,11 @@ TEST_P(QueueSuite, AckAfterTheVisibilityRanOutRemovesWhenNobodyElseHasIt) {
 // What is left undone of a message goes on as a new one, with nothing between to be lost.
 TEST_P(QueueSuite, ReplaceRemovesAndSendsInOneStep) {
   Send({"all"});
-  Message message = ReceiveOne();
+  QueueMessage message = ReceiveOne();
   ASSERT_TRUE(Run(queue_->Replace({message.receipt}, {"rest 1", "rest 2"}, kNone)));
-  std::vector<Message> rest = Receive();
+  std::vector<QueueMessage> rest = Receive();
   EXPECT_EQ(Bodies(rest), (std::multiset<std::string>{"rest 1", "rest 2"}));
-  for (const Message& part : rest) EXPECT_EQ(part.receive_count, 1);
+  for (const QueueMessage& part : rest) EXPECT_EQ(part.receive_count, 1);
   // Repeating it finds the message gone and must not send the rest a second time.
   EXPECT_EQ(KindOf(Run(queue_->Replace({message.receipt}, {"rest 1"}, kNone))),
             ErrorKind::kPrecondition);
@@ -271,7 +271,7 @@ TEST_P(QueueSuite, ReplaceRemovesAndSendsInOneStep) {
 // A Replace that is refused must leave everything as it was.
 TEST_P(QueueSuite, ReplaceIsAllOrNone) {
   Send({"a"});
-  Message message = ReceiveOne();
+  QueueMessage message = ReceiveOne();
   EXPECT_EQ(KindOf(Run(queue_->Replace(
                 {message.receipt}, {"fine", std::string(kMessageSizeMaxBytes + 1, 'x')}, kNone))),
             ErrorKind::kInvalidInput);
@@ -286,9 +286,9 @@ TEST_P(QueueSuite, ReplaceIsAllOrNone) {
 // A worker that stops gives its work back at once, not after the visibility.
 TEST_P(QueueSuite, ReleaseGivesBack) {
   Send({"work"});
-  Message message = ReceiveOne();
+  QueueMessage message = ReceiveOne();
   ASSERT_TRUE(Run(queue_->Release(message.receipt, kNone)));
-  Message again = ReceiveOne();
+  QueueMessage again = ReceiveOne();
   EXPECT_EQ(again.receive_count, 2);
   ASSERT_TRUE(Run(queue_->Release(again.receipt, kShort)));
   EXPECT_TRUE(Receive().empty());
@@ -307,7 +307,7 @@ TEST_P(QueueSuite, GoesToTheDeadLettersAfterTooManyReceives) {
   QueueDepth depth = Depth();
   EXPECT_EQ(depth.dead, 2);
   EXPECT_EQ(depth.visible, 0);
-  Result<std::vector<Message>> dead = Run(queue_->DeadLetters(10));
+  Result<std::vector<QueueMessage>> dead = Run(queue_->DeadLetters(10));
   ASSERT_TRUE(dead);
   ASSERT_EQ(dead->size(), 2u);
   EXPECT_EQ((*dead)[0].body, "poison 1");
@@ -326,9 +326,9 @@ TEST_P(QueueSuite, RedriveBringsDeadLettersBack) {
   ASSERT_TRUE(count);
   EXPECT_EQ(*count, 2);
   EXPECT_EQ(Depth().dead, 0);
-  std::vector<Message> messages = Receive();
+  std::vector<QueueMessage> messages = Receive();
   EXPECT_EQ(Bodies(messages), (std::multiset<std::string>{"a", "b", "alive"}));
-  for (const Message& message : messages) EXPECT_EQ(message.receive_count, 1);
+  for (const QueueMessage& message : messages) EXPECT_EQ(message.receive_count, 1);
   EXPECT_EQ(*Run(queue_->Redrive()), 0);
 }
 
@@ -338,7 +338,7 @@ TEST_P(QueueSuite, TheLastReceiverCanStillFinishADeadMessage) {
   for (int i = 1; i < kSuiteReceivesMax; ++i) {
     ASSERT_TRUE(Run(queue_->Release(ReceiveOne().receipt, kNone)));
   }
-  Message last = ReceiveOne(kShort);
+  QueueMessage last = ReceiveOne(kShort);
   Sleep(kPastShort);
   EXPECT_TRUE(Receive().empty());
   EXPECT_EQ(Depth().dead, 1);
@@ -381,10 +381,10 @@ TEST_P(QueueSuite, LongPollWakesUpOnASendOfAnotherClient) {
       co_await clock.Sleep(kPastShort);
       co_return co_await queue.Send({"event"}, Milliseconds(0));
     }
-    static Async<std::vector<Message>> Both(Queue& sender, Queue& receiver, Runtime& runtime) {
+    static Async<std::vector<QueueMessage>> Both(Queue& sender, Queue& receiver, Runtime& runtime) {
       TaskGroup group(runtime.executor);
       group.Spawn(Run(sender, runtime.clock));
-      Result<std::vector<Message>> messages = co_await receiver.Receive(1, kLong, kLong);
+      Result<std::vector<QueueMessage>> messages = co_await receiver.Receive(1, kLong, kLong);
       Result<void> joined = co_await group.Join();
       if (!joined) co_return joined.error();
       co_return messages;
@@ -392,7 +392,7 @@ TEST_P(QueueSuite, LongPollWakesUpOnASendOfAnotherClient) {
   };
   for (Queue* sender : {queue_.get(), other.get()}) {
     SteadyTime start = harness_->world().clock().SteadyNow();
-    Result<std::vector<Message>> messages =
+    Result<std::vector<QueueMessage>> messages =
         Run(SendLater::Both(*sender, *queue_, harness_->world().runtime()));
     ASSERT_TRUE(messages) << messages.error().Describe();
     ASSERT_EQ(messages->size(), 1u);
@@ -416,11 +416,11 @@ TEST_P(QueueSuite, ManyClientsShareTheWork) {
   struct Worker {
     static Async<void> Run(Queue& queue, std::vector<std::string>& done) {
       while (true) {
-        Result<std::vector<Message>> messages = co_await queue.Receive(7, kLong, kNone);
+        Result<std::vector<QueueMessage>> messages = co_await queue.Receive(7, kLong, kNone);
         if (!messages) co_return messages.error();
         if (messages->empty()) co_return Ok();
         std::vector<Receipt> receipts;
-        for (const Message& message : *messages) {
+        for (const QueueMessage& message : *messages) {
           done.push_back(message.body);
           receipts.push_back(message.receipt);
         }

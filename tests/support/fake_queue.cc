@@ -88,7 +88,7 @@ Async<void> FakeQueue::Send(std::vector<std::string> bodies, milliseconds delay)
   co_return co_await Perform("Send", std::move(effect));
 }
 
-std::vector<Message> FakeQueue::Take(int count_max, milliseconds visibility) {
+std::vector<QueueMessage> FakeQueue::Take(int count_max, milliseconds visibility) {
   SystemTime now = runtime_.clock.Now();
   std::vector<int64_t> visible;
   for (const auto& [id, row] : backend_->rows) {
@@ -98,7 +98,7 @@ std::vector<Message> FakeQueue::Take(int count_max, milliseconds visibility) {
     return std::make_pair(backend_->rows.at(a).visible_at, a) <
            std::make_pair(backend_->rows.at(b).visible_at, b);
   });
-  std::vector<Message> messages;
+  std::vector<QueueMessage> messages;
   while (!visible.empty() && std::cmp_less(messages.size(), count_max)) {
     size_t pick = 0;
     if (faults_ != nullptr && faults_->Roll(faults_->reorders)) {
@@ -115,7 +115,7 @@ std::vector<Message> FakeQueue::Take(int count_max, milliseconds visibility) {
     row.receive_count += 1;
     row.delivery = backend_->next_delivery++;
     row.in_flight = true;
-    messages.push_back(Message{.body = row.body,
+    messages.push_back(QueueMessage{.body = row.body,
                                .receive_count = row.receive_count,
                                .sent = row.sent,
                                .receipt = {.id = id, .delivery = row.delivery}});
@@ -123,7 +123,7 @@ std::vector<Message> FakeQueue::Take(int count_max, milliseconds visibility) {
   return messages;
 }
 
-Async<std::vector<Message>> FakeQueue::Receive(int count_max, milliseconds visibility,
+Async<std::vector<QueueMessage>> FakeQueue::Receive(int count_max, milliseconds visibility,
                                                milliseconds wait) {
   SystemTime deadline = runtime_.clock.Now() + wait;
   while (true) {
@@ -140,7 +140,7 @@ Async<std::vector<Message>> FakeQueue::Receive(int count_max, milliseconds visib
     if (any || now >= deadline) break;
     co_await receivers_.WaitFor(runtime_.clock, next - now);
   }
-  std::function<Result<std::vector<Message>>()> effect = [&]() -> Result<std::vector<Message>> {
+  std::function<Result<std::vector<QueueMessage>>()> effect = [&]() -> Result<std::vector<QueueMessage>> {
     return Take(count_max, visibility);
   };
   co_return co_await Perform("Receive", std::move(effect));
@@ -217,13 +217,13 @@ Async<QueueDepth> FakeQueue::Depth() {
   co_return co_await Perform("Depth", std::move(effect));
 }
 
-Async<std::vector<Message>> FakeQueue::DeadLetters(int count_max) {
-  std::function<Result<std::vector<Message>>()> effect = [&]() -> Result<std::vector<Message>> {
-    std::vector<Message> messages;
+Async<std::vector<QueueMessage>> FakeQueue::DeadLetters(int count_max) {
+  std::function<Result<std::vector<QueueMessage>>()> effect = [&]() -> Result<std::vector<QueueMessage>> {
+    std::vector<QueueMessage> messages;
     for (const auto& [id, row] : backend_->rows) {
       if (std::cmp_greater_equal(messages.size(), count_max)) break;
       if (!IsDead(row)) continue;
-      messages.push_back(Message{.body = row.body,
+      messages.push_back(QueueMessage{.body = row.body,
                                  .receive_count = row.receive_count,
                                  .sent = row.sent,
                                  .receipt = {.id = id, .delivery = row.delivery}});

@@ -55,7 +55,7 @@ class FakeQueue : public Queue {
   FakeQueue& operator=(const FakeQueue&) = delete;
 
   Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) override;
-  Async<std::vector<Message>> Receive(int count_max, std::chrono::milliseconds visibility,
+  Async<std::vector<QueueMessage>> Receive(int count_max, std::chrono::milliseconds visibility,
                                       std::chrono::milliseconds wait) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
@@ -63,7 +63,7 @@ class FakeQueue : public Queue {
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
   Async<QueueDepth> Depth() override;
-  Async<std::vector<Message>> DeadLetters(int count_max) override;
+  Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;
 
  private:
@@ -73,7 +73,7 @@ class FakeQueue : public Queue {
   Async<T> Perform(std::string name, std::function<Result<T>()> effect);
   void Insert(std::string body, std::chrono::milliseconds delay);
   void WakeReceivers();
-  std::vector<Message> Take(int count_max, std::chrono::milliseconds visibility);
+  std::vector<QueueMessage> Take(int count_max, std::chrono::milliseconds visibility);
   [[nodiscard]] bool IsDead(const Row& row) const;
   // The row that `receipt` holds; null: it is gone, or was delivered again.
   Row* Held(Receipt receipt);

@@ -1,0 +1,280 @@
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/sqlite.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/replication_observer.h"
+#include "cli/run_context.h"
+#include "cli/stores.h"
+#include "events/webhook.h"
+#include "queue/sqlite_queue.h"
+#include "replication/replicator.h"
+#include "server/management_server.h"
+#include "state/sqlite_state.h"
+
+namespace longhaul {
+
+namespace {
+
+// Hints that keep coming back are not parked: what they name may be carried later. A message is
+// received once more by every process that dies with it in its hands, so this must be large.
+constexpr int kReceivesMax = 1000;
+// In continuous mode a store that is away must be told soon; the roles go on trying by themselves.
+constexpr std::chrono::seconds kContinuousTimeout{30};
+
+class ReplicateCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "replicate",
+        .summary = "replicate buckets by the rules of a configuration",
+        .description =
+            "Replicates the sources of all rules to their targets: objects are read, packed into "
+            "compressed archives, carried through the staging bucket near the target, and written "
+            "there with their headers, metadata, tags and storage class.\n\n"
+            "Without --once it runs until it is stopped: it compares source and target at the "
+            "start, then follows events (POST /v1/events where the configuration has `listen`) and "
+            "lists the source again as the rule's intake says. Stores that fail are tried again "
+            "for "
+            "ever; /readyz tells the reason. With --once it brings every target up to date with "
+            "what the source holds now, and ends.\n\n"
+            "The source role packs archives near the source, the target role applies them near the "
+            "target; --roles runs one of them alone. Killing any process at any moment loses "
+            "nothing: start it again.",
+        .examples = {{"Bring every target up to date, once",
+                      "longhaul replicate --config longhaul.yaml --once"},
+                     {"The same, with a line of JSON for each object",
+                      "longhaul replicate --config longhaul.yaml --once --report report.jsonl"},
+                     {"Replicate until stopped", "longhaul replicate --config longhaul.yaml"},
+                     {"Only pack, near the source",
+                      "longhaul replicate --config longhaul.yaml --roles source"}},
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kDeleteGuard, ExitCode::kInterrupted,
+                       ExitCode::kTerminated}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    flags.Text({.name = "roles",
+                .help = "The roles of this process, separated by commas: source, target. "
+                        "Default: both.",
+                .value_name = "ROLES"},
+               roles_);
+    flags.Switch({.name = "once", .help = "End when every target is up to date."}, once_);
+    flags.Text({.name = "report",
+                .help = "Write a line of JSON for each object to this file, and a summary as the "
+                        "last line.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               report_);
+    flags.Duration({.name = "timeout",
+                    .help = "With --once: give up when nothing goes forward for this long. "
+                            "Default: 5m.",
+                    .value_name = "DURATION"},
+                   timeout_);
+    flags.Number({.name = "price-per-gib",
+                  .help = "US dollars for a GiB between the regions, for the money saved. "
+                          "Default: 0.02.",
+                  .value_name = "DOLLARS"},
+                 price_per_gib_);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    const Configuration* configuration = context.configuration();
+    if (configuration == nullptr) {
+      co_return InvalidInput("replicate needs a configuration: --config FILE");
+    }
+    if (configuration->rules.empty()) {
+      co_return InvalidInput(configuration->file + ": rules: there is none: add one");
+    }
+    ReplicatorOptions options{.source = false, .target = false, .timeout = timeout_};
+    Result<void> roles = ParseRoles(&options);
+    if (!roles) co_return roles.error();
+
+    Runtime& runtime = context.runtime();
+    // Destroyed in the reverse order: what borrows goes before what is borrowed.
+    std::map<std::string, std::unique_ptr<Store>> stores;
+    std::map<std::string, Store*> store_pointers;
+    const std::chrono::milliseconds deadline =
+        once_ ? timeout_ : std::chrono::milliseconds(kContinuousTimeout);
+    for (const auto& [name, settings] : configuration->stores) {
+      Result<std::unique_ptr<Store>> store =
+          OpenConfiguredStore(runtime, settings, context.console(), deadline);
+      if (!store) co_return store.error().In("store " + name);
+      store_pointers[name] = store->get();
+      stores[name] = std::move(*store);
+    }
+    Result<std::shared_ptr<SqliteDatabase>> queue_file =
+        co_await SqliteDatabase::Open({.path = configuration->queue_path});
+    if (!queue_file) co_return queue_file.error().In("queue");
+    Result<std::shared_ptr<SqliteDatabase>> state_file = *queue_file;
+    if (configuration->state_path != configuration->queue_path) {
+      state_file = co_await SqliteDatabase::Open({.path = configuration->state_path});
+      if (!state_file) co_return state_file.error().In("state");
+    }
+    Result<std::unique_ptr<Queue>> queue =
+        co_await SqliteQueue::Open(runtime, *queue_file, {.receives_max = kReceivesMax});
+    if (!queue) co_return queue.error().In("queue");
+    Result<std::unique_ptr<State>> state = co_await SqliteState::Open(runtime, *state_file);
+    if (!state) co_return state.error().In("state");
+
+    Readiness readiness;
+    ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
+                                 context.flags().json);
+    if (!report_.empty()) {
+      Result<void> opened = observer.OpenReport(report_);
+      if (!opened) co_return opened.error();
+    }
+    Result<std::unique_ptr<ReplicationContext>> replication = MakeReplicationContext(
+        runtime, *configuration, store_pointers, **queue, **state, observer, ReplicationLimits{});
+    if (!replication) co_return replication.error();
+    Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
+    if (!replicator) co_return replicator.error();
+    if (once_) co_return co_await RunOnce(context, **replicator, observer);
+    co_return co_await RunContinuous(context, *configuration, options, **queue, readiness,
+                                     **replicator, observer);
+  }
+
+ private:
+  Result<void> ParseRoles(ReplicatorOptions* options) const {
+    std::string_view left = roles_;
+    while (true) {
+      const size_t comma = left.find(',');
+      const std::string_view role = left.substr(0, comma);
+      if (role == "source") {
+        options->source = true;
+      } else if (role == "target") {
+        options->target = true;
+      } else {
+        return InvalidInput("--roles: '" + std::string(role) + "' is none: source, target or both");
+      }
+      if (comma == std::string_view::npos) return Ok();
+      left.remove_prefix(comma + 1);
+    }
+  }
+
+  Async<ExitCode> RunOnce(RunContext& context, Replicator& replicator,
+                          ReplicationObserver& observer) {
+    Runtime& runtime = context.runtime();
+    Progress progress(context.output(), runtime.clock, "replicated", price_per_gib_);
+    progress.totals.compresses = true;
+    observer.set_progress(&progress);
+    TaskGroup watch(runtime.executor);
+    watch.Spawn(progress.Watch());
+    OnceResult result = co_await replicator.RunOnce(context.stop());
+    progress.Finish();
+    Result<void> watched = co_await watch.Join();
+    static_cast<void>(watched);
+    observer.set_progress(nullptr);
+
+    const ReplicationObserver::Counts& counts = observer.counts();
+    Result<void> reported = observer.CloseReport(progress.seconds(), price_per_gib_);
+    if (result.store_error) {
+      context.output().Problem("replicate", *result.store_error);
+    } else if (!result.stopped) {
+      PrintSummary(context.output(), counts, result, progress.seconds());
+    }
+    if (result.store_error) co_return ExitCodeOf(*result.store_error);
+    if (!reported) co_return reported.error();
+    if (result.stopped) co_return ExitCode::kInterrupted;
+    if (counts.parked + counts.conflicts > 0 ||
+        result.parked_archives + result.corrupt_archives > 0) {
+      co_return ExitCode::kSomeFailed;
+    }
+    co_return result.deletes_guarded ? ExitCode::kDeleteGuard : ExitCode::kDone;
+  }
+
+  void PrintSummary(Output& output, const ReplicationObserver::Counts& counts,
+                    const OnceResult& result, double seconds) const {
+    const uint64_t saved =
+        counts.raw_bytes > counts.sent_bytes ? counts.raw_bytes - counts.sent_bytes : 0;
+    const double money = static_cast<double>(saved) / (1 << 30) * price_per_gib_;
+    std::vector<std::pair<std::string, std::string>> rows{
+        {"applied",
+         FormatCount(counts.applied) + " objects, " + FormatBytes(counts.applied_bytes)}};
+    auto add = [&](const char* name, uint64_t count) {
+      if (count > 0) rows.emplace_back(name, FormatCount(count));
+    };
+    add("equal already", counts.equal);
+    add("superseded", counts.superseded);
+    add("parked", counts.parked);
+    add("conflicts", counts.conflicts);
+    add("archives parked", static_cast<uint64_t>(result.parked_archives));
+    if (result.deletes_guarded) rows.emplace_back("deletes", "held back by the delete guard");
+    if (counts.sent_bytes > 0) {
+      char ratio[32];
+      std::snprintf(ratio, sizeof ratio, "%.2f",
+                    static_cast<double>(counts.raw_bytes) / static_cast<double>(counts.sent_bytes));
+      rows.emplace_back("sent", FormatBytes(counts.sent_bytes) + " for " +
+                                    FormatBytes(counts.raw_bytes) + ", ratio " + ratio);
+      rows.emplace_back("saved", FormatBytes(saved) + ", " + FormatMoney(money));
+    }
+    rows.emplace_back("time", FormatSeconds(seconds));
+    output.Print(Message("summary")
+                     .With("applied", counts.applied)
+                     .With("applied_bytes", counts.applied_bytes)
+                     .With("equal", counts.equal)
+                     .With("superseded", counts.superseded)
+                     .With("parked", counts.parked)
+                     .With("conflicts", counts.conflicts)
+                     .With("raw_bytes", counts.raw_bytes)
+                     .With("sent_bytes", counts.sent_bytes)
+                     .With("saved_bytes", saved)
+                     .With("saved_money", money)
+                     .With("seconds", seconds)
+                     .With("cpu_seconds", ProcessCpuSeconds())
+                     .Says(RenderTable(rows)));
+  }
+
+  Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,
+                                const ReplicatorOptions& options, Queue& queue,
+                                Readiness& readiness, Replicator& replicator,
+                                ReplicationObserver& observer) {
+    Runtime& runtime = context.runtime();
+    std::unique_ptr<EventWebhook> webhook;
+    std::unique_ptr<ManagementServer> server;
+    if (configuration.listen) {
+      const bool takes_events =
+          options.source &&
+          std::any_of(configuration.rules.begin(), configuration.rules.end(),
+                      [](const Rule& rule) { return rule.enabled && rule.intake.webhook; });
+      if (takes_events) {
+        webhook =
+            std::make_unique<EventWebhook>(runtime, configuration, queue, configuration.token);
+      }
+      server = std::make_unique<ManagementServer>(
+          runtime,
+          ManagementServerOptions{.listen = *configuration.listen,
+                                  .token = configuration.token,
+                                  .required = takes_events},
+          webhook.get(), readiness);
+      Result<void> started = co_await server->Start();
+      if (!started) co_return started.error();
+      runtime.log.Info("listening", {{"address", server->address()}});
+    }
+    runtime.log.Info("replicating",
+                     {{"rules", configuration.rules.size()}, {"site", configuration.site}});
+    co_await replicator.RunContinuous(context.stop());
+    if (server) {
+      Result<void> stopped = co_await server->Stop(std::chrono::seconds(1));
+      static_cast<void>(stopped);
+    }
+    Result<void> reported = observer.CloseReport(0, price_per_gib_);
+    if (!reported) co_return reported.error();
+    co_return ExitCode::kInterrupted;  // By the signal: the context knows which.
+  }
+
+  std::string roles_ = "source,target";
+  bool once_ = false;
+  std::string report_;
+  std::chrono::milliseconds timeout_{300'000};
+  double price_per_gib_ = 0.02;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeReplicateCommand() { return std::make_unique<ReplicateCommand>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,67 @@
+// What `replicate` tells of what it does: the report file, the progress line, metrics, readiness,
+// and the counts from which summary and exit code are made.
+
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "base/metrics.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "replication/outcome.h"
+#include "server/readiness.h"
+
+namespace longhaul {
+
+class ReplicationObserver : public Observer {
+ public:
+  struct Counts {
+    uint64_t applied = 0;
+    uint64_t equal = 0;
+    uint64_t superseded = 0;
+    uint64_t reread = 0;
+    uint64_t parked = 0;
+    uint64_t conflicts = 0;
+    uint64_t raw_bytes = 0;   // Packed.
+    uint64_t sent_bytes = 0;  // Carried.
+    uint64_t applied_bytes = 0;
+  };
+
+  // Borrows everything. `name_each`: tells every key, not only the failed ones.
+  ReplicationObserver(Clock& clock, Metrics& metrics, Output& output, Readiness& readiness,
+                      bool name_each);
+  ~ReplicationObserver() override;
+
+  // Writes `path` anew, a line for each outcome. kInvalidInput: it cannot be opened.
+  Result<void> OpenReport(const std::string& path);
+  // The last line of the report. kRetryable: the report could not be written in full.
+  Result<void> CloseReport(double seconds, double price_per_gib);
+
+  void set_progress(Progress* progress) { progress_ = progress; }
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+
+  void OnOutcome(const Outcome& outcome) override;
+  void OnFound(uint64_t objects, uint64_t size_bytes) override;
+  void OnArchiveStaged(uint64_t raw_bytes, uint64_t sent_bytes) override;
+  void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
+
+ private:
+  void WriteReport(const std::string& line);
+
+  Clock& clock_;
+  Metrics& metrics_;
+  Output& output_;
+  Readiness& readiness_;
+  bool name_each_;
+  Progress* progress_ = nullptr;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> report_{nullptr, std::fclose};
+  bool report_failed_ = false;
+  Counts counts_;
+};
+
+// User and system time of this process so far.
+double ProcessCpuSeconds();
+
+}  // namespace longhaul
