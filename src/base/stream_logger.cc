@@ -135,7 +135,7 @@ void StreamLogger::Log(LogLevel level, std::string_view event, Fields fields) {
   const std::string line = options_.format == LogFormat::kJson
                                ? JsonLine(now_(), level, event, fields)
                                : TextLine(now_(), level, event, fields, options_.color);
-  // stdio locks the stream for the whole call.
+  MutexLock lock(mutex_);  // stdio has a lock of its own, which the thread sanitizer does not see.
   std::fwrite(line.data(), 1, line.size(), out_);
   std::fflush(out_);
 }

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace longhaul {
 
@@ -37,7 +38,8 @@ class StreamLogger : public Logger {
   void Log(LogLevel level, std::string_view event, Fields fields) override;
 
  private:
-  std::FILE* out_;
+  Mutex mutex_;
+  std::FILE* out_ LH_GUARDED_BY(mutex_);
   LogOptions options_;
   std::function<SystemTime()> now_;
 };
