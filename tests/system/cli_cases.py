@@ -128,7 +128,7 @@ def _(c: Context):
     c.put("a/1", "a/2", "b")
     c.run("rm", c.url("a/1"))
     check(c.keys() == ["a/2", "b"], f"keys: {c.keys()}")
-    c.run("rm", "--recursive", c.url("a/"))
+    c.run("rm", "--recursive", "--yes", c.url("a/"))
     check(c.keys() == ["b"], f"keys: {c.keys()}")
 
 
@@ -146,7 +146,7 @@ def _(c: Context):
     ran = c.run("check", c.url("l/"), c.url("r/"), code=11,
                 words=["size", "bytes", "metadata", "tags", "left", "right"])
     check("same" not in ran.stdout, "names an object that is equal")
-    c.run("rm", "--recursive", c.url("r/"))
+    c.run("rm", "--recursive", "--yes", c.url("r/"))
     c.run("cp", "--recursive", c.url("l/"), c.url("r/"))
     c.run("check", c.url("l/"), c.url("r/"))
 

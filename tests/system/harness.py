@@ -250,7 +250,7 @@ class World(contextlib.ExitStack):
             "stores": {key: store if isinstance(store, dict) else store_of(store.endpoint)
                        for key, store in stores.items()},
             "queue": "sqlite:longhaul.db", "state": "sqlite:longhaul.db", **fields,
-            "rules": rules}, indent=1))
+            **({"rules": rules} if rules else {})}, indent=1))
         return path
 
 
