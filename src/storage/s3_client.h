@@ -77,6 +77,7 @@ class S3Client {
   // The `Date` of an answer, else our clock's time.
   [[nodiscard]] SystemTime TimeOf(const HttpHeaders& headers) const;
   [[nodiscard]] RetryPolicy retry_policy() const;
+  RetryBudget& retry_budget() { return retry_budget_; }
 
   // Whether the server checks x-amz-checksum-*: told by the options, then by its answers.
   enum class ChecksumSupport { kUnknown, kYes, kNo };

@@ -125,8 +125,7 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
   }
   // Sent once: its bytes are gone then. Only what never left may be tried again.
   const Runtime& runtime = client.runtime();
-  RetryBudget budget;
-  RetryState state(client.retry_policy(), budget, runtime.clock, runtime.random);
+  RetryState state(client.retry_policy(), client.retry_budget(), runtime.clock, runtime.random);
   while (true) {
     Result<HttpResponse> response = co_await client.SendOnce(request);
     if (!response) {
@@ -139,6 +138,7 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
     }
     Result<std::string> text = co_await ReadAll(*response->body, kS3ErrorBytesMax);
     if (!text) co_return text.error();
+    state.Succeeded();
     std::string etag = StripEtag(response->headers.Get("ETag"));
     if (by_etag && IsPlainMd5Etag(etag) && !HasEncryptionOfItsOwn(response->headers) &&
         etag != HexEncode(plain.digest())) {
