@@ -254,6 +254,12 @@ Async<void> Gateway::Impl::ServeObject(GatewayCall& call) {
 
 asio::awaitable<void> Gateway::Impl::SendError(GatewayCall& call, Error error) {
   if (call.response.started()) co_return;  // The server cuts the answer, which says enough.
+  // What has been said of an object is not true of the error.
+  std::string date(call.response.headers.Get("Date"));
+  call.response.headers.clear();
+  call.response.headers.Add("x-amz-request-id", call.request_id);
+  call.response.headers.Add("Server", "longhaul");
+  if (!date.empty()) call.response.headers.Add("Date", date);
   if (error.code == "DeleteMarker") {
     error.code = "NoSuchKey";
     call.response.headers.Set("x-amz-delete-marker", "true");

@@ -1,0 +1,99 @@
+#include "gateway/sigv4.h"
+
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+namespace longhaul {
+namespace {
+
+const GatewayKeys kKeys{"AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")};
+const SystemTime kNow = std::chrono::sys_days(std::chrono::year(2013) / 5 / 24);
+
+Result<SignedRequest> Verify(const std::string& text, SystemTime now = kNow,
+                             const GatewayKeys& keys = kKeys) {
+  Result<HttpRequestHead> head = ParseRequestHead(text, {});
+  EXPECT_TRUE(head) << head.error().Describe();
+  Result<QueryParameters> query = ParseQuery(head->query());
+  EXPECT_TRUE(query);
+  return VerifySigV4(*head, *query, keys, now);
+}
+
+// The example of the S3 API Reference, "Signature Calculations … Transferring Payload in Multiple
+// Chunks".
+const std::string kChunked =
+    "PUT /examplebucket/chunkObject.txt HTTP/1.1\r\n"
+    "Host: s3.amazonaws.com\r\n"
+    "x-amz-date: 20130524T000000Z\r\n"
+    "x-amz-storage-class: REDUCED_REDUNDANCY\r\n"
+    "Authorization: AWS4-HMAC-SHA256 "
+    "Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+    "SignedHeaders=content-encoding;content-length;host;x-amz-content-sha256;x-amz-date;"
+    "x-amz-decoded-content-length;x-amz-storage-class,"
+    "Signature=4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9\r\n"
+    "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\n"
+    "Content-Encoding: aws-chunked\r\n"
+    "x-amz-decoded-content-length: 66560\r\n"
+    "Content-Length: 66824\r\n\r\n";
+
+const std::string kPresigned =
+    "GET /test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE"
+    "%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400"
+    "&X-Amz-SignedHeaders=host&X-Amz-Signature="
+    "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404 HTTP/1.1\r\n"
+    "Host: examplebucket.s3.amazonaws.com\r\n\r\n";
+
+std::string Replaced(std::string text, std::string_view from, std::string_view to) {
+  text.replace(text.find(from), from.size(), to);
+  return text;
+}
+
+// What AWS publishes is what every client does.
+TEST(SigV4Test, ChunksOfThePublishedExample) {
+  Result<SignedRequest> request = Verify(kChunked);
+  ASSERT_TRUE(request) << request.error().Describe();
+  EXPECT_EQ(request->payload, PayloadKind::kChunksSigned);
+  auto sha = [](const std::string& bytes) { return HexEncode(Sha256(bytes)); };
+  std::string first = ChunkSignature(*request, request->signature, sha(std::string(65536, 'a')));
+  EXPECT_EQ(first, "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648");
+  std::string second = ChunkSignature(*request, first, sha(std::string(1024, 'a')));
+  EXPECT_EQ(second, "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497");
+  EXPECT_EQ(ChunkSignature(*request, second, sha("")),
+            "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9");
+}
+
+TEST(SigV4Test, PresignedUrlOfThePublishedExample) {
+  Result<SignedRequest> request = Verify(kPresigned, kNow + std::chrono::hours(23));
+  ASSERT_TRUE(request) << request.error().Describe();
+  EXPECT_EQ(request->payload, PayloadKind::kUnsigned);
+  EXPECT_EQ(Verify(kPresigned, kNow + std::chrono::hours(25)).error().code, "AccessDenied");
+}
+
+// Whoever changes a signed thing, adds an unsigned one, or comes late is not let in.
+TEST(SigV4Test, ChangedRequestsAreRefused) {
+  auto code = [](const Result<SignedRequest>& request) {
+    EXPECT_FALSE(request);
+    return request ? "" : request.error().code;
+  };
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "chunkObject", "otherObject"))),
+            "SignatureDoesNotMatch");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "66560", "66561"))), "SignatureDoesNotMatch");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "PUT", "GET"))), "SignatureDoesNotMatch");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, ".txt ", ".txt?acl "))), "SignatureDoesNotMatch");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "\r\n\r\n", "\r\nx-amz-tagging: a=b\r\n\r\n"))),
+            "AccessDenied");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "host;", ""))), "AccessDenied");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "AKIAIOSF", "AKIAIOSG"))), "InvalidAccessKeyId");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "Authorization", "Authorisation"))), "AccessDenied");
+  EXPECT_EQ(code(Verify(kChunked, kNow + std::chrono::minutes(16))), "RequestTimeTooSkewed");
+  EXPECT_EQ(code(Verify(kChunked, kNow - std::chrono::minutes(16))), "RequestTimeTooSkewed");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "/20130524/", "/20130523/"))),
+            "AuthorizationHeaderMalformed");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "AWS4-HMAC-SHA256 ", "AWS "))), "InvalidRequest");
+  EXPECT_EQ(code(Verify(kChunked, kNow, {kKeys.access_key_id, Secret("other")})),
+            "SignatureDoesNotMatch");
+}
+
+}  // namespace
+}  // namespace longhaul
