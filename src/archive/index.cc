@@ -9,6 +9,7 @@
 #include "archive/tar.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/secret.h"
 
 namespace longhaul::archive {
 namespace {
@@ -671,11 +672,9 @@ Result<std::string> CheckSeal(std::string_view text, const std::vector<SealKey>&
                         HexEncode(key_id).substr(0, 128) + " (hex of its id)");
   }
   const std::string expected = HmacSha256(key->secret, sealed);
-  unsigned difference = 0;  // In constant time.
-  for (size_t i = 0; i < expected.size(); ++i) {
-    difference |= static_cast<unsigned char>(expected[i] ^ hmac[i]);
+  if (!EqualInConstantTime(expected, hmac)) {
+    return Corrupt("the seal of the archive does not fit: not made by its key");
   }
-  if (difference != 0) return Corrupt("the seal of the archive does not fit: not made by its key");
   return key_id;
 }
 
