@@ -11,6 +11,7 @@ constexpr char kUploads[] = "uploads";
 constexpr char kProcesses[] = "process";
 // Servers' clocks may be behind ours by this much when an upload's time is compared.
 constexpr std::chrono::minutes kClockTolerance{15};
+constexpr std::chrono::minutes kCreationPatience{2};
 
 struct UploadRow {
   std::string owner;
@@ -179,7 +180,10 @@ Async<int> UploadLedger::Sweep() {
           ++swept;
         }
       }
-      if (!clean) continue;
+      // A creation without an answer may still happen: the row stays until that is out of question.
+      const bool settled = !row->upload_id.empty() || !doomed.empty() ||
+                           runtime_.clock.Now() > row->created + kCreationPatience;
+      if (!clean || !settled) continue;
       StateWrite removal{.key = state_row.key, .expected = Expected::Revision(state_row.revision)};
       Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));
       static_cast<void>(removed);  // Else the next sweep finds the row again.
