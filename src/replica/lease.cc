@@ -59,8 +59,7 @@ asio::awaitable<void> Lease::Release() {
   static_cast<void>(removed);
 }
 
-Async<void> KeepLease(Clock& clock, Lease& lease, Event& done,
-                      std::chrono::milliseconds lifetime) {
+Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds lifetime) {
   while (!co_await done.WaitFor(clock, lifetime / 3)) {
     Result<void> extended = co_await lease.Extend();
     if (!extended && extended.error().kind == ErrorKind::kPrecondition) break;

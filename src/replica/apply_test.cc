@@ -1,0 +1,335 @@
+#include "replica/apply.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using std::chrono::seconds;
+
+// A body that lies in memory, and what is to happen before it is written: a rival who is faster.
+class TextBody : public ReplicaBody {
+ public:
+  explicit TextBody(std::string text) : text_(std::move(text)) {}
+
+  Async<PutResult> Write(Store& store, PutRequest request) override {
+    ++writes;
+    if (before_write) {
+      auto rival = std::exchange(before_write, nullptr);
+      co_await rival();
+    }
+    MemorySource source{std::string_view(text_)};
+    Result<PutResult> put = co_await store.Put(std::move(request), source);
+    if (after_write) {
+      auto rival = std::exchange(after_write, nullptr);
+      co_await rival();
+    }
+    co_return put;
+  }
+
+  std::function<asio::awaitable<void>()> before_write;
+  std::function<asio::awaitable<void>()> after_write;
+  int writes = 0;
+
+ private:
+  std::string text_;
+};
+
+// The same promises hold with conditional writes, and without any, where leases stand in.
+class ApplierTest : public ::testing::TestWithParam<bool> {
+ protected:
+  ApplierTest()
+      : backend_(std::make_shared<testing::MemoryStoreBackend>(Options())),
+        state_backend_(std::make_shared<testing::FakeStateBackend>()),
+        store_(world_.runtime, backend_),
+        state_(world_.runtime, state_backend_),
+        floors_(state_, world_.clock, "rule/target") {
+    backend_->buckets["b"].created = world_.clock.Now();
+    start_ = std::chrono::time_point_cast<SystemTime::duration>(
+        std::chrono::floor<seconds>(world_.clock.Now()));
+    MakeApplier({});
+  }
+
+  static testing::MemoryStoreOptions Options() {
+    testing::MemoryStoreOptions options;
+    if (!GetParam()) {
+      options.capabilities.create_if_absent = false;
+      options.capabilities.replace_if_match = false;
+      options.capabilities.delete_if_match = false;
+    }
+    return options;
+  }
+
+  void MakeApplier(ApplyPolicy policy) {
+    policy.bucket = "b";
+    policy.site = "east";
+    policy.owner = "me";
+    policy.capabilities = store_.capabilities();
+    applier_ = std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy);
+  }
+
+  [[nodiscard]] SystemTime At(int second) const { return start_ + seconds(second); }
+
+  static std::string EtagOf(const std::string& text) { return "etag-of-" + text; }
+
+  [[nodiscard]] ReplicaWrite WriteOf(const std::string& text, int second) const {
+    return {.key = "k",
+            .stamp = At(second),
+            .source_etag = EtagOf(text),
+            .size_bytes = text.size(),
+            .metadata = {{"owner", "ann"}}};
+  }
+
+  ApplyState Put(const std::string& text, int second) {
+    TextBody body(text);
+    return PutBody(WriteOf(text, second), body);
+  }
+  ApplyState PutBody(ReplicaWrite write, TextBody& body) {
+    Result<ApplyOutcome> outcome = world_.Run(applier_->Put(std::move(write), body));
+    EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().Describe());
+    return outcome ? outcome->state : ApplyState::kConflict;
+  }
+  ApplyState Remove(int second) {
+    Result<ApplyOutcome> outcome = world_.Run(applier_->Remove("k", At(second)));
+    EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().Describe());
+    return outcome ? outcome->state : ApplyState::kConflict;
+  }
+  void PutForeign(const std::string& text) {
+    PutRequest request{.bucket = "b", .key = "k"};
+    ASSERT_TRUE(world_.Run(PutText(store_, std::move(request), text)));
+  }
+
+  // What stands at the target; "-" for nothing.
+  [[nodiscard]] std::string Content() const {
+    const auto* version = backend_->Find("b", "k");
+    return version == nullptr ? "-" : *version->bytes;
+  }
+
+  testing::FakeWorld world_;
+  std::shared_ptr<testing::MemoryStoreBackend> backend_;
+  std::shared_ptr<testing::FakeStateBackend> state_backend_;
+  testing::MemoryStore store_;
+  testing::FakeState state_;
+  Floors floors_;
+  std::unique_ptr<Applier> applier_;
+  SystemTime start_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, ApplierTest, ::testing::Bool(), [](const auto& info) {
+  return info.param ? "Conditional" : "WithLeases";
+});
+
+// The whole point: what belongs to the object comes along, and the mark says whose it is.
+TEST_P(ApplierTest, WritesTheObjectWithItsMark) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "one");
+  const UserMetadata& metadata = backend_->Find("b", "k")->info.metadata;
+  EXPECT_EQ(metadata.at("owner"), "ann");
+  std::optional<Mark> mark = FindMark(metadata, "b", "k");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->stamp, At(1));
+  EXPECT_EQ(mark->source_etag, EtagOf("one"));
+}
+
+// Promise 2: a late archive must not put an older state over a newer one.
+TEST_P(ApplierTest, NeverPutsOlderOverNewer) {
+  EXPECT_EQ(Put("new", 5), ApplyState::kApplied);
+  EXPECT_EQ(Put("old", 3), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "new");
+  EXPECT_EQ(Put("newest", 8), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "newest");
+}
+
+// Promise 2: a late archive must not bring a deleted key back.
+TEST_P(ApplierTest, NeverBringsADeletedKeyBack) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  EXPECT_EQ(Remove(5), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "-");
+  EXPECT_EQ(Put("late", 3), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "-");
+  EXPECT_EQ(Put("again", 7), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "again");
+}
+
+// A late delete must not remove what was written after it.
+TEST_P(ApplierTest, NeverDeletesWhatIsNewer) {
+  EXPECT_EQ(Put("new", 5), ApplyState::kApplied);
+  EXPECT_EQ(Remove(3), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "new");
+}
+
+// Promise 4: an archive that comes twice writes nothing twice.
+TEST_P(ApplierTest, TheSameReadingAgainWritesNothing) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  TextBody body("one");
+  EXPECT_EQ(PutBody(WriteOf("one", 1), body), ApplyState::kEqual);
+  EXPECT_LE(body.writes, 1);  // At most the try to create it.
+  EXPECT_EQ(backend_->Find("b", "k")->info.last_modified, world_.clock.Now());
+}
+
+// Two contents with one stamp have no order: only a later reading decides.
+TEST_P(ApplierTest, EqualStampsAreReadAnew) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  EXPECT_EQ(Put("two", 1), ApplyState::kReread);
+  EXPECT_EQ(Remove(1), ApplyState::kReread);
+  EXPECT_EQ(Content(), "one");
+  EXPECT_EQ(Remove(2), ApplyState::kApplied);
+  EXPECT_EQ(Put("three", 2), ApplyState::kReread);
+  EXPECT_EQ(Content(), "-");
+}
+
+// Content that came back (A, B, A) is not written again, but its stamp counts: B must not win.
+TEST_P(ApplierTest, RemembersTheStampOfContentThatWasThere) {
+  EXPECT_EQ(Put("a", 1), ApplyState::kApplied);
+  EXPECT_EQ(Put("a", 5), ApplyState::kEqual);
+  EXPECT_EQ(Put("b", 3), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "a");
+}
+
+// Somebody else's object is not ours to overwrite or delete.
+TEST_P(ApplierTest, KeepsWhatIsNotAReplica) {
+  PutForeign("foreign");
+  EXPECT_EQ(Put("mine", 5), ApplyState::kConflict);
+  EXPECT_EQ(Remove(6), ApplyState::kConflict);
+  EXPECT_EQ(Content(), "foreign");
+}
+
+TEST_P(ApplierTest, OverwritesConflictsWhereItIsTold) {
+  PutForeign("foreign");
+  MakeApplier({.overwrite_conflicts = true});
+  EXPECT_EQ(Put("mine", 5), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "mine");
+}
+
+// Where the bucket keeps versions nothing is lost by overwriting.
+TEST_P(ApplierTest, OverwritesForeignObjectsWhereVersionsAreKept) {
+  backend_->buckets["b"].versioning = testing::MemoryStoreBackend::Versioning::kEnabled;
+  PutForeign("foreign");
+  MakeApplier({.versioned = true});
+  EXPECT_EQ(Put("mine", 5), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "mine");
+}
+
+// An equal object that was there before becomes a replica: it can then be replaced and deleted.
+TEST_P(ApplierTest, AdoptsAnEqualObject) {
+  PutForeign("same");
+  ReplicaWrite write = WriteOf("same", 5);
+  write.source_etag = backend_->Find("b", "k")->info.etag;
+  write.metadata.clear();
+  write.headers = backend_->Find("b", "k")->info.headers;
+  TextBody body("same");
+  EXPECT_EQ(PutBody(write, body), ApplyState::kEqual);
+  EXPECT_EQ(Remove(4), ApplyState::kSuperseded);
+  EXPECT_EQ(Remove(6), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "-");
+}
+
+// A replica that was copied to another key is nobody's replica there.
+TEST_P(ApplierTest, AMarkOfAnotherKeyIsNone) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  PutRequest copy{.bucket = "b", .key = "copy"};
+  copy.metadata = backend_->Find("b", "k")->info.metadata;
+  ASSERT_TRUE(world_.Run(PutText(store_, std::move(copy), "one")));
+  Result<ApplyOutcome> outcome = world_.Run(applier_->Remove("copy", At(9)));
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->state, ApplyState::kConflict);
+}
+
+// Metadata that leaves no room for the mark must arrive whole; State keeps the mark.
+TEST_P(ApplierTest, KeepsTheMarkInStateWhereMetadataIsFull) {
+  ReplicaWrite write = WriteOf("one", 1);
+  write.metadata = {{"long", std::string(2000, 'x')}};
+  TextBody body("one");
+  EXPECT_EQ(PutBody(write, body), ApplyState::kApplied);
+  EXPECT_EQ(backend_->Find("b", "k")->info.metadata.size(), 1u);
+  EXPECT_EQ(PutBody(write, body), ApplyState::kEqual);
+  EXPECT_EQ(Put("two", 2), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "two");
+}
+
+// A request that took effect though its answer was lost is found by its mark, not written twice.
+TEST_P(ApplierTest, FindsItsOwnWriteAfterALostAnswer) {
+  struct LostAnswer : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kPut && !done) {
+        done = true;
+        fault.error = Retryable("no answer");
+        fault.effect = testing::Fault::Effect::kDone;
+      }
+      return fault;
+    }
+    bool done = false;
+  } plan;
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  ApplyPolicy policy = applier_->policy();
+  Applier applier(world_.runtime, faulty, state_, floors_, policy);
+  TextBody body("one");
+  Result<ApplyOutcome> outcome = world_.Run(applier.Put(WriteOf("one", 1), body));
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->state, ApplyState::kEqual);
+  EXPECT_EQ(body.writes, 1);
+}
+
+// Two processes of one target, the races between their steps.
+class RaceTest : public ApplierTest {
+ protected:
+  RaceTest() {
+    ApplyPolicy policy = applier_->policy();
+    policy.owner = "rival";
+    rival_ = std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy);
+  }
+
+  asio::awaitable<void> RivalPuts(std::string text, int second) {
+    TextBody body(text);
+    rival_outcome_ = co_await rival_->Put(WriteOf(text, second), body);
+  }
+  asio::awaitable<void> RivalRemoves(int second) {
+    rival_outcome_ = co_await rival_->Remove("k", At(second));
+  }
+
+  std::unique_ptr<Applier> rival_;
+  Result<ApplyOutcome> rival_outcome_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, RaceTest, ::testing::Values(true),
+                         [](const auto&) { return "Conditional"; });
+
+// Between our look and our write a newer state was written: ours must fail its condition.
+TEST_P(RaceTest, ANewerWriteInBetweenWins) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  TextBody body("two");
+  body.before_write = [this] { return RivalPuts("three", 9); };
+  EXPECT_EQ(PutBody(WriteOf("two", 5), body), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "three");
+}
+
+// Between our look and our write the key was deleted, later than our reading: what we created must
+// go again.
+TEST_P(RaceTest, ADeleteInBetweenUndoesTheCreate) {
+  TextBody body("one");
+  body.before_write = [this] { return RivalRemoves(9); };
+  EXPECT_EQ(PutBody(WriteOf("one", 5), body), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "-");
+}
+
+// A, B, A again: the ETag that we saw is back, and our condition holds, though the object is newer
+// than ours. The floor tells, and the source decides.
+TEST_P(RaceTest, AnEtagThatCameBackIsNoticed) {
+  EXPECT_EQ(Put("a", 1), ApplyState::kApplied);
+  TextBody body("c");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    co_await RivalPuts("b", 7);
+    co_await RivalPuts("a", 9);
+  };
+  const ApplyState state = PutBody(WriteOf("c", 6), body);
+  EXPECT_TRUE(state == ApplyState::kReread || Content() == "a");
+}
+
+}  // namespace
+}  // namespace longhaul
