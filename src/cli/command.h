@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +49,11 @@ class Command {
   // Whether the command does its work in RunAsync, in a RunContext (clock, memory, signals).
   // Such commands get the common flags --config, --memory, --grace, --json, --log-level too.
   [[nodiscard]] virtual bool asynchronous() const { return true; }
+
+  // A configuration file that an argument names, instead of --config. Asked after parsing.
+  [[nodiscard]] virtual std::optional<std::string> ConfigurationFile() const {
+    return std::nullopt;
+  }
 
   // On the thread of the context's shard. An error is printed and becomes the exit code by
   // ExitCodeOf; what failed for single objects is printed by the command, which returns

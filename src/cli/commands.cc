@@ -5,8 +5,9 @@ namespace longhaul {
 
 std::span<const CommandFactory> AllCommands() {
   static constexpr CommandFactory kCommands[] = {
-      MakeCompletionCommand,
-      MakeVersionCommand,
+      MakeListCommand,        MakeStatCommand,       MakeCatCommand,
+      MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,
+      MakeConfigCheckCommand, MakeCompletionCommand, MakeVersionCommand,
   };
   return kCommands;
 }

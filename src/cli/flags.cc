@@ -279,9 +279,13 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
 
 Result<void> FlagSet::SetArguments(const std::vector<std::string>& values) {
   size_t next = 0;
+  size_t needed_behind = 0;
+  for (const ArgumentInfo& argument : arguments_) needed_behind += argument.count_min;
   for (const ArgumentInfo& argument : arguments_) {
     size_t count = 0;
-    while (next < values.size() && count < argument.count_max) {
+    needed_behind -= argument.count_min;
+    while (next + (count < argument.count_min ? 0 : needed_behind) < values.size() &&
+           count < argument.count_max) {
       argument.set(values[next++]);
       ++count;
     }

@@ -138,6 +138,7 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
   }
 
   std::optional<Configuration> configuration;
+  if (std::optional<std::string> file = command->ConfigurationFile()) common.config_path = *file;
   if (!common.config_path.empty()) {
     Result<Configuration> loaded = LoadConfiguration(
         common.config_path,

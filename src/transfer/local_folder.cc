@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -95,13 +96,110 @@ std::string EtagOf(const struct stat& status) {
          "." + std::to_string(status.st_mtim.tv_nsec) + "." + std::to_string(status.st_ino);
 }
 
-ObjectInfo InfoOf(const struct stat& status, std::string_view key, SystemTime now) {
+// What an object has besides its bytes, as the value of an extended attribute: one line per entry,
+// "h.content-type=text%2Fplain" with both sides percent-encoded. Written by Put, read by Head and
+// Get; other tools do not see it, and file systems without attributes do without.
+constexpr const char* kAttribute = "user.longhaul";
+constexpr size_t kAttributeBytesMax = 64 << 10;  // Of Linux; most file systems take less.
+
+std::string* HeaderField(SystemHeaders& headers, std::string_view name) {
+  if (name == "content-type") return &headers.content_type;
+  if (name == "content-encoding") return &headers.content_encoding;
+  if (name == "content-language") return &headers.content_language;
+  if (name == "content-disposition") return &headers.content_disposition;
+  if (name == "cache-control") return &headers.cache_control;
+  if (name == "expires") return &headers.expires;
+  if (name == "website-redirect-location") return &headers.website_redirect_location;
+  return nullptr;
+}
+
+std::string EncodeAttributes(const PutRequest& request) {
+  std::string out = "v=1\n";
+  auto add = [&out](char kind, std::string_view name, std::string_view value) {
+    out += std::string(1, kind) + "." + PercentEncode(name, Slash::kEncode) + "=" +
+           PercentEncode(value, Slash::kEncode) + "\n";
+  };
+  SystemHeaders headers = request.headers;
+  for (std::string_view name :
+       {"content-type", "content-encoding", "content-language", "content-disposition",
+        "cache-control", "expires", "website-redirect-location"}) {
+    std::string* value = HeaderField(headers, name);
+    if (!value->empty()) add('h', name, *value);
+  }
+  for (const auto& [name, value] : request.metadata) add('m', name, value);
+  for (const auto& [name, value] : request.tags) add('t', name, value);
+  return out;
+}
+
+struct Attributes {
+  SystemHeaders headers;
+  UserMetadata metadata;
+  Tags tags;
+};
+
+// nullopt: there are none, or nobody of ours wrote them.
+std::optional<Attributes> DecodeAttributes(std::string_view text) {
+  if (!text.starts_with("v=1\n")) return std::nullopt;
+  text.remove_prefix(4);
+  Attributes attributes;
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    size_t equals = line.find('=');
+    if (line.size() < 3 || line[1] != '.' || equals == std::string_view::npos) return std::nullopt;
+    Result<std::string> name = PercentDecode(line.substr(2, equals - 2));
+    Result<std::string> value = PercentDecode(line.substr(equals + 1));
+    if (!name || !value) return std::nullopt;
+    if (line[0] == 'm') attributes.metadata[*name] = *value;
+    if (line[0] == 't') attributes.tags[*name] = *value;
+    std::string* header = line[0] == 'h' ? HeaderField(attributes.headers, *name) : nullptr;
+    if (header != nullptr) *header = *value;
+  }
+  return attributes;
+}
+
+std::optional<Attributes> ReadAttributes(int fd) {
+  ssize_t size = ::fgetxattr(fd, kAttribute, nullptr, 0);
+  if (size <= 0 || static_cast<size_t>(size) > kAttributeBytesMax) return std::nullopt;
+  std::string text(static_cast<size_t>(size), '\0');
+  size = ::fgetxattr(fd, kAttribute, text.data(), text.size());
+  if (size <= 0) return std::nullopt;
+  text.resize(static_cast<size_t>(size));
+  return DecodeAttributes(text);
+}
+
+struct Opened {
+  File file;
+  struct stat status{};
+  std::optional<Attributes> attributes;
+};
+
+Result<Opened> OpenFile(const std::string& path) {
+  Opened opened;
+  // Not blocking: a FIFO must not stop a copy.
+  opened.file = File(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (opened.file.fd() < 0 || ::fstat(opened.file.fd(), &opened.status) != 0) {
+    return FromErrno(errno, path);
+  }
+  if (!S_ISREG(opened.status.st_mode)) return NotFound(path + " is not a file", "NoSuchKey");
+  opened.attributes = ReadAttributes(opened.file.fd());
+  return opened;
+}
+
+ObjectInfo InfoOf(const Opened& opened, std::string_view key, SystemTime now) {
   ObjectInfo info;
-  info.size_bytes = static_cast<uint64_t>(status.st_size);
-  info.etag = EtagOf(status);
-  info.last_modified = TimeOf(status.st_mtim);
-  info.headers.content_type = ContentTypeOf(key);
+  info.size_bytes = static_cast<uint64_t>(opened.status.st_size);
+  info.etag = EtagOf(opened.status);
+  info.last_modified = TimeOf(opened.status.st_mtim);
   info.server_time = now;
+  if (opened.attributes) {
+    info.headers = opened.attributes->headers;
+    info.metadata = opened.attributes->metadata;
+    info.tag_count = static_cast<int>(opened.attributes->tags.size());
+  } else {
+    info.headers.content_type = ContentTypeOf(key);
+  }
   return info;
 }
 
@@ -175,6 +273,11 @@ class NewFile {
       bytes = bytes.subspan(static_cast<size_t>(count));
     }
     return Ok();
+  }
+
+  // Where the file system has no attributes, or no room for them, the bytes are kept without.
+  void Describe(const std::string& attributes) {
+    static_cast<void>(::fsetxattr(file_.fd(), kAttribute, attributes.data(), attributes.size(), 0));
   }
 
   Result<struct stat> Commit(bool if_absent) {
@@ -339,7 +442,7 @@ LocalFolder::~LocalFolder() = default;
 Capabilities LocalFolder::capabilities() const {
   return {.sorted_listing = true,
           .versions = false,
-          .tags = false,
+          .tags = true,
           .checksums = false,
           .trailing_checksums = false,
           .storage_classes = false,
@@ -392,33 +495,24 @@ Async<ObjectInfo> LocalFolder::Head(HeadRequest request) {
   Result<void> good = CheckKey(request.key);
   if (!good) co_return good.error();
   std::string path = PathOf(request.bucket, request.key);
-  struct stat status{};
-  int failed = co_await runtime_.pool.Run(
-      [&path, &status] { return ::stat(path.c_str(), &status) == 0 ? 0 : errno; });
-  if (failed != 0) co_return FromErrno(failed, path);
-  if (!S_ISREG(status.st_mode)) co_return NotFound(path + " is not a file", "NoSuchKey");
-  co_return InfoOf(status, request.key, runtime_.clock.Now());
+  Result<Opened> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) co_return opened.error();
+  co_return InfoOf(*opened, request.key, runtime_.clock.Now());
 }
 
 Async<ObjectStream> LocalFolder::Get(GetRequest request, SystemTime* absent_at) {
   Result<void> good = CheckKey(request.key);
   if (!good) co_return good.error();
   std::string path = PathOf(request.bucket, request.key);
-  struct stat status{};
-  int failed = 0;
-  int fd = co_await runtime_.pool.Run([&path, &status, &failed] {
-    int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (opened < 0 || ::fstat(opened, &status) != 0) failed = errno;
-    return opened;
-  });
-  File file(fd);
-  if (failed != 0) {
-    if (failed == ENOENT && absent_at != nullptr) *absent_at = runtime_.clock.Now();
-    co_return FromErrno(failed, path);
+  Result<Opened> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) {
+    if (opened.error().kind == ErrorKind::kNotFound && absent_at != nullptr) {
+      *absent_at = runtime_.clock.Now();
+    }
+    co_return opened.error();
   }
-  if (!S_ISREG(status.st_mode)) co_return NotFound(path + " is not a file", "NoSuchKey");
   ObjectStream stream;
-  stream.info = InfoOf(status, request.key, runtime_.clock.Now());
+  stream.info = InfoOf(*opened, request.key, runtime_.clock.Now());
   if (!request.if_match.empty() && request.if_match != stream.info.etag) {
     co_return PreconditionFailed(path + " has changed");
   }
@@ -437,8 +531,9 @@ Async<ObjectStream> LocalFolder::Get(GetRequest request, SystemTime* absent_at) 
     stream.offset_bytes = request.range->offset_bytes;
     stream.length_bytes = std::min(request.range->size_bytes, size - stream.offset_bytes);
   }
-  stream.body = std::make_unique<FileReader>(runtime_.pool, std::move(file), stream.info.etag, path,
-                                             stream.offset_bytes, stream.length_bytes);
+  stream.body =
+      std::make_unique<FileReader>(runtime_.pool, std::move(opened->file), stream.info.etag, path,
+                                   stream.offset_bytes, stream.length_bytes);
   co_return stream;
 }
 
@@ -488,9 +583,10 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
                       .code = "BadDigest"};
     }
   }
-  bool if_absent = request.condition.if_absent;
-  Result<struct stat> status =
-      co_await runtime_.pool.Run([&file, if_absent] { return (*file)->Commit(if_absent); });
+  Result<struct stat> status = co_await runtime_.pool.Run([&file, &request] {
+    (*file)->Describe(EncodeAttributes(request));
+    return (*file)->Commit(request.condition.if_absent);
+  });
   if (!status) co_return status.error();
   co_return PutResult{.etag = EtagOf(*status), .server_time = runtime_.clock.Now()};
 }
@@ -537,7 +633,14 @@ Async<std::vector<RemoveFailure>> LocalFolder::RemoveMany(std::string bucket,
   co_return failures;
 }
 
-Async<Tags> LocalFolder::GetTags(std::string, std::string, std::string) { co_return Tags{}; }
+Async<Tags> LocalFolder::GetTags(std::string bucket, std::string key, std::string) {
+  Result<void> good = CheckKey(key);
+  if (!good) co_return good.error();
+  std::string path = PathOf(bucket, key);
+  Result<Opened> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) co_return opened.error();
+  co_return opened->attributes ? opened->attributes->tags : Tags{};
+}
 Async<void> LocalFolder::PutTags(std::string, std::string, Tags) {
   co_return NotImplemented("tags");
 }
@@ -557,6 +660,8 @@ Async<void> LocalFolder::RemoveBucket(std::string) { co_return NotImplemented("b
 Async<std::vector<BucketInfo>> LocalFolder::ListBuckets() { co_return NotImplemented("buckets"); }
 Async<bool> LocalFolder::GetVersioning(std::string) { co_return false; }
 Async<void> LocalFolder::SetVersioning(std::string, bool) { co_return NotImplemented("versions"); }
+
+bool IsLocalEtag(std::string_view etag) { return etag.starts_with("file."); }
 
 // IANA media types of what people keep in buckets; a server that knows none serves downloads.
 std::string ContentTypeOf(std::string_view key) {

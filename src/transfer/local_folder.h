@@ -1,11 +1,13 @@
 // LocalFolder: a plain folder as a Store, for `cp` and its like: what is in it are files, not
 // objects of ours. A bucket is the path of a folder, a key the path of a file below it.
 //
-// Writing makes the file and the folders above it and nothing else: no side files, so headers, user
-// metadata and tags are not kept (a `file` store of the configuration keeps them). Reading tells
-// the size, the time, a content type guessed from the name, and as ETag a text made of size, time
-// and inode: it changes when the file does and is no MD5. A file that changes while it is read ends
-// its stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
+// Writing makes the file and the folders above it and nothing else: no side files. Headers, user
+// metadata and tags go into an extended attribute of the file (user.longhaul), so that a copy out
+// and back loses nothing; where the file system has none, they are not kept (a `file` store of the
+// configuration always keeps them). A file without it has the content type guessed from its name.
+// The ETag is a text made of size, time and inode (IsLocalEtag): it changes when the file does and
+// is no MD5. A file that changes while it is read ends its
+// stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
 // no link to a folder. Keys that would leave the folder or that no file can have (empty, "." and
@@ -64,6 +66,9 @@ class LocalFolder : public Store {
   // Listings under way, by their next token: going on needs no second look at what was listed.
   std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;
 };
+
+// Whether an ETag is one of these: it cannot be compared with that of another store.
+bool IsLocalEtag(std::string_view etag);
 
 // "text/html" for "a/index.html"; empty for names that tell nothing.
 std::string ContentTypeOf(std::string_view key);

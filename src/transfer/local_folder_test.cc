@@ -139,6 +139,23 @@ TEST_F(LocalFolderTest, FileThatChangesWhileReadIsNoticed) {
   EXPECT_EQ(read.error().kind, ErrorKind::kPrecondition);
 }
 
+// A copy out and back that lost headers, metadata or tags would not be the same object.
+TEST_F(LocalFolderTest, KeepsWhatBelongsToAnObject) {
+  PutRequest put{.bucket = folder.path(),
+                 .key = "page.html",
+                 .headers = {.content_type = "text/html; charset=x", .cache_control = "no-store"},
+                 .metadata = {{"a", "b=c\nd"}},
+                 .tags = {{"tier", "hot & cold"}}};
+  ASSERT_TRUE(world.Run(PutText(store, put, "hello")));
+  auto info = world.Run(store.Head({.bucket = folder.path(), .key = "page.html"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->headers, put.headers);
+  EXPECT_EQ(info->metadata, put.metadata);
+  EXPECT_EQ(info->tag_count, 1);
+  EXPECT_EQ(*world.Run(store.GetTags(folder.path(), "page.html", "")), put.tags);
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
 // Both ways through another store: what comes back is what was there.
 TEST_F(LocalFolderTest, CopiesOutAndBack) {
   auto backend = std::make_shared<testing::MemoryStoreBackend>();

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/run_context.h"
+
+namespace longhaul {
+
+namespace {
+
+class ConfigCheckCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {.name = "config check",
+            .summary = "read a configuration, name its mistakes, print what it says",
+            .description =
+                "Reads the configuration as `replicate` would: fields, values, variables, and how "
+                "the rules fit together (cycles, two sources for one target, staging in the way). "
+                "All mistakes are named at once, as FILE:LINE:COLUMN: FIELD: WHAT: REMEDY, with "
+                "exit code 2. No store is contacted and no secret is printed.",
+            .examples = {{"Check a file", "longhaul config check --config longhaul.yaml"},
+                         {"For an editor or a script",
+                          "longhaul config check --json --config longhaul.yaml"}},
+            .exit_codes = {}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    flags.Argument("FILE", "The configuration, instead of --config.", file_);
+  }
+
+  // The file given as an argument is read like that of --config.
+  [[nodiscard]] std::optional<std::string> ConfigurationFile() const override { return file_; }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    const Configuration* configuration = context.configuration();
+    if (configuration == nullptr) {
+      co_return InvalidInput("no configuration: give FILE, --config or LONGHAUL_CONFIG");
+    }
+    Output& output = context.output();
+    for (const auto& [name, store] : configuration->stores) {
+      std::string what = store.Place();
+      if (store.type == StoreType::kS3) {
+        if (!store.region.empty()) what += ", region " + store.region;
+        what += !store.access_key_id.empty() ? ", keys of the configuration"
+                : store.anonymous            ? ", not signed"
+                : !store.profile.empty()     ? ", profile " + store.profile
+                                             : ", default credentials";
+      }
+      output.Print(Message("store")
+                       .With("name", name)
+                       .With("place", store.Place())
+                       .Says("store " + name + ": " + what));
+    }
+    for (const Rule& rule : configuration->rules) {
+      std::vector<std::string> targets;
+      std::string text =
+          "rule " + rule.id + (rule.enabled ? "" : " (disabled)") + ": " + rule.source.ToString();
+      for (const Target& target : rule.targets) {
+        targets.push_back(target.to.ToString());
+        text += "\n  to " + target.to.ToString() + " by " + target.staging.ToString();
+        if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
+      }
+      text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {} objects",
+                          rule.compression_level == 0
+                              ? "not compressed"
+                              : fmt::format("compression level {}", rule.compression_level),
+                          rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
+                          FormatCount(static_cast<uint64_t>(rule.batch.count)));
+      output.Print(Message("rule")
+                       .With("id", rule.id)
+                       .With("enabled", rule.enabled)
+                       .With("source", rule.source.ToString())
+                       .With("targets", targets)
+                       .With("deletes", rule.deletes)
+                       .With("compression_level", rule.compression_level)
+                       .Says(text));
+    }
+    output.Print(Message("summary")
+                     .With("file", configuration->file)
+                     .With("stores", configuration->stores.size())
+                     .With("rules", configuration->rules.size())
+                     .With("warnings", configuration->warnings.size())
+                     .Says(fmt::format("{} is good: {} stores, {} rules", configuration->file,
+                                       configuration->stores.size(), configuration->rules.size())));
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  std::optional<std::string> file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeConfigCheckCommand() { return std::make_unique<ConfigCheckCommand>(); }
+
+}  // namespace longhaul
