@@ -89,7 +89,9 @@ Result<CommandAddress> ParseCommandAddress(std::string_view text) {
     }
     return address;
   }
-  if (slash != std::string_view::npos || text == "." || text == "..") {
+  std::error_code ignored;
+  if (slash != std::string_view::npos || text == "." || text == ".." ||
+      (!text.empty() && std::filesystem::exists(std::filesystem::path(text), ignored))) {
     return LocalAddress(text, std::move(address));
   }
   return InvalidInput("'" + address.text + "' is no address: write s3://BUCKET/KEY, " +

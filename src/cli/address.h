@@ -2,7 +2,7 @@
 //
 //   NAME:bucket/key     a store of the configuration (--config, LONGHAUL_CONFIG)
 //   s3://bucket/key     what the AWS environment and profile describe
-//   file:PATH, or a PATH with a '/' in it or one that is "." or ".."   a local file or folder
+//   file:PATH, or a PATH that has a '/' in it or exists   a local file or folder
 //
 // Keys are bytes: nothing is decoded, joined or cleaned. A path's last part becomes the key and the
 // rest the "bucket" of a plain folder (transfer/local_folder.h).

@@ -50,7 +50,7 @@ class ConfigCheckCommand : public Command {
                 : !store.profile.empty()     ? ", profile " + store.profile
                                              : ", default credentials";
       }
-      output.Print(Message("store")
+      output.Print(Notice("store")
                        .With("name", name)
                        .With("place", store.Place())
                        .Says("store " + name + ": " + what));
@@ -70,7 +70,7 @@ class ConfigCheckCommand : public Command {
                               : fmt::format("compression level {}", rule.compression_level),
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
                           FormatCount(static_cast<uint64_t>(rule.batch.count)));
-      output.Print(Message("rule")
+      output.Print(Notice("rule")
                        .With("id", rule.id)
                        .With("enabled", rule.enabled)
                        .With("source", rule.source.ToString())
@@ -79,7 +79,7 @@ class ConfigCheckCommand : public Command {
                        .With("compression_level", rule.compression_level)
                        .Says(text));
     }
-    output.Print(Message("summary")
+    output.Print(Notice("summary")
                      .With("file", configuration->file)
                      .With("stores", configuration->stores.size())
                      .With("rules", configuration->rules.size())

@@ -8,6 +8,7 @@
 #include "cli/stores.h"
 #include "transfer/copy_object.h"
 #include "transfer/copy_tree.h"
+#include "transfer/local_folder.h"
 
 namespace longhaul {
 
@@ -186,7 +187,7 @@ class CopyCommand : public Command {
     if (!outcome) {
       if (no_clobber_ && outcome.error().kind == ErrorKind::kPrecondition) {
         ++totals_.existing;
-        context.output().Note(Message("skipped")
+        context.output().Note(Notice("skipped")
                                   .With("target", to)
                                   .With("reason", "exists")
                                   .Says("left alone, it exists: " + Printable(to)));
@@ -202,7 +203,9 @@ class CopyCommand : public Command {
     }
     ++totals_.copied;
     totals_.bytes += outcome->size_bytes;
-    if (outcome->verified == Verified::kNot) ++totals_.not_verified;
+    if (outcome->verified == Verified::kNot && !IsLocalEtag(outcome->source_etag)) {
+      ++totals_.not_verified;
+    }
     ++progress.totals.objects_done;
     Tell(context.output(), "copied", "copied", from, to, outcome->size_bytes,
          VerifiedBy(outcome->verified));
@@ -212,7 +215,7 @@ class CopyCommand : public Command {
   static void Tell(Output& output, std::string_view event, std::string_view verb,
                    const std::string& from, const std::string& to, uint64_t size_bytes,
                    std::string_view verified) {
-    Message message(event);
+    Notice message(event);
     message.With("source", from).With("target", to).With("size", size_bytes);
     if (!verified.empty()) message.With("verified", verified);
     output.Note(message.Says(std::string(verb) + " " + Printable(from) + " to " + Printable(to) +
@@ -308,7 +311,7 @@ class CopyCommand : public Command {
       rows.emplace_back("no checksum at the source", FormatCount(totals_.not_verified));
     }
     if (totals_.failed > 0) rows.emplace_back("failed", FormatCount(totals_.failed));
-    Message message("summary");
+    Notice message("summary");
     message.With("objects", totals_.copied)
         .With("bytes", totals_.bytes)
         .With("left_alone", totals_.existing)

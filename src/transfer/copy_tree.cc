@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "transfer/listing.h"
+#include "transfer/local_folder.h"
 
 namespace longhaul {
 
@@ -28,7 +29,9 @@ struct TreeCopy {
     if (outcome) {
       ++totals.copied;
       totals.bytes += outcome->size_bytes;
-      if (outcome->verified == Verified::kNot) ++totals.not_verified;
+      if (outcome->verified == Verified::kNot && !IsLocalEtag(outcome->source_etag)) {
+        ++totals.not_verified;
+      }
       observer.OnCopied(object, target_key, *outcome);
     } else if (options.copy.if_absent && outcome.error().kind == ErrorKind::kPrecondition) {
       ++totals.existing;

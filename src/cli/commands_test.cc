@@ -1,0 +1,315 @@
+// Commands as people type them, run in this process against folders.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "cli/address.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/exit_code.h"
+#include "cli/help.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/run_context.h"
+#include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+
+namespace longhaul {
+namespace {
+
+// Keeps what was written; no terminal, unless told.
+class TestConsole : public Console {
+ public:
+  bool Write(std::string_view text) override {
+    out += text;
+    return !closed;
+  }
+  void WriteError(std::string_view text) override { error += text; }
+  std::optional<std::string> ReadLine() override { return answer; }
+  [[nodiscard]] bool output_is_terminal() const override { return terminal; }
+  [[nodiscard]] bool error_is_terminal() const override { return terminal; }
+  [[nodiscard]] bool input_is_terminal() const override { return terminal; }
+  [[nodiscard]] int width() const override { return 80; }
+  [[nodiscard]] std::optional<std::string> Environment(const std::string& name) const override {
+    auto found = environment.find(name);
+    if (found == environment.end()) return std::nullopt;
+    return found->second;
+  }
+  std::string out;
+  std::string error;
+  std::optional<std::string> answer;
+  bool terminal = false;
+  bool closed = false;
+  std::map<std::string, std::string> environment;
+};
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandsTest() {
+    std::filesystem::create_directories(folder.file("root/a"));
+    std::filesystem::create_directories(folder.file("root/b"));
+    std::ofstream(folder.file("c.yaml"))
+        << "version: 1\nstores:\n  disk: { type: file, root: root }\n";
+    console.environment["LONGHAUL_CONFIG"] = folder.file("c.yaml");
+  }
+  void WriteFile(const std::string& name, const std::string& text) {
+    std::filesystem::path path = folder.file(name);
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  std::string ReadFile(const std::string& name) {
+    std::ostringstream text;
+    text << std::ifstream(folder.file(name)).rdbuf();
+    return text.str();
+  }
+  int Run(std::vector<std::string> arguments) {
+    console.out.clear();
+    console.error.clear();
+    return RunProgram(arguments, console);
+  }
+
+  testing::TempDir folder;
+  TestConsole console;
+};
+
+TEST_F(CommandsTest, CopyThereAndBackAndCheck) {
+  WriteFile("in/x.txt", "hello");
+  WriteFile("in/sub/y.json", "{}");
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:a/p"}), 0) << console.error;
+  ASSERT_EQ(Run({"check", folder.file("in"), "disk:a/p/"}), 0) << console.out;
+  ASSERT_EQ(Run({"cp", "-r", "disk:a/p/", folder.file("out/")}), 0) << console.error;
+  EXPECT_EQ(ReadFile("out/sub/y.json"), "{}");
+  ASSERT_EQ(Run({"cp", "-r", "disk:a", "disk:b"}), 0) << console.error;
+  ASSERT_EQ(Run({"check", "--download", "disk:a", "disk:b"}), 0) << console.out;
+  WriteFile("out/x.txt", "hellO");
+  WriteFile("out/more", "1");
+  EXPECT_EQ(Run({"check", "disk:a/p", folder.file("out")}), 11);
+  EXPECT_NE(console.out.find("x.txt: bytes"), std::string::npos) << console.out;
+  EXPECT_NE(console.out.find("more: only at the target"), std::string::npos) << console.out;
+}
+
+// `cp FILE FOLDER/` and `cp FILE NAME` are two different things.
+TEST_F(CommandsTest, CopyOneFile) {
+  WriteFile("x.txt", "hello");
+  ASSERT_EQ(Run({"cp", folder.file("x.txt"), "disk:a/in/"}), 0) << console.error;
+  ASSERT_EQ(Run({"cp", folder.file("x.txt"), "disk:a/renamed"}), 0) << console.error;
+  ASSERT_EQ(Run({"ls", "-r", "--json", "disk:a"}), 0);
+  EXPECT_NE(console.out.find("\"key\":\"in/x.txt\""), std::string::npos) << console.out;
+  EXPECT_NE(console.out.find("\"key\":\"renamed\""), std::string::npos) << console.out;
+  EXPECT_TRUE(console.out.ends_with("{\"event\":\"summary\",\"objects\":2,\"bytes\":10}\n"));
+  ASSERT_EQ(Run({"cat", "disk:a/renamed", "disk:a/in/x.txt"}), 0);
+  EXPECT_EQ(console.out, "hellohello");
+  ASSERT_EQ(Run({"cat", "--tail", "2", "disk:a/renamed"}), 0);
+  EXPECT_EQ(console.out, "lo");
+  EXPECT_EQ(Run({"cp", folder.path(), "disk:a/"}), 2);
+}
+
+TEST_F(CommandsTest, NoClobberLeavesWhatIsThere) {
+  WriteFile("one", "1");
+  WriteFile("two", "2");
+  ASSERT_EQ(Run({"cp", folder.file("one"), "disk:a/k"}), 0);
+  ASSERT_EQ(Run({"cp", "--no-clobber", folder.file("two"), "disk:a/k"}), 0);
+  ASSERT_EQ(Run({"cat", "disk:a/k"}), 0);
+  EXPECT_EQ(console.out, "1");
+}
+
+// A dry run that writes is worse than none.
+TEST_F(CommandsTest, DryRunsChangeNothing) {
+  WriteFile("in/x", "1");
+  ASSERT_EQ(Run({"cp", "-rn", folder.file("in"), "disk:a"}), 0);
+  EXPECT_NE(console.out.find("would copy"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.file("root/a")));
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:a"}), 0);
+  ASSERT_EQ(Run({"rm", "-rn", "disk:a"}), 0);
+  ASSERT_EQ(Run({"cat", "disk:a/x"}), 0);
+}
+
+// Someone who typed `rm -r` on a terminal by mistake gets a second chance.
+TEST_F(CommandsTest, RemoveAsksOnATerminal) {
+  WriteFile("in/x", "1");
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:a"}), 0);
+  console.terminal = true;
+  console.answer = "n";
+  EXPECT_NE(Run({"rm", "-r", "disk:a"}), 0);
+  EXPECT_EQ(Run({"stat", "disk:a/x"}), 0);
+  EXPECT_EQ(Run({"rm", "-r", "--yes", "disk:a"}), 0);
+  EXPECT_EQ(Run({"stat", "disk:a/x"}), 3);
+}
+
+// Scripts branch on these.
+TEST_F(CommandsTest, ExitCodes) {
+  EXPECT_EQ(Run({"ls", "disk:no-such-bucket"}), 3);
+  EXPECT_EQ(Run({"stat", "disk:a/none"}), 3);
+  EXPECT_EQ(Run({"cp", "disk:a/none", folder.file("none")}), 3);
+  EXPECT_FALSE(std::filesystem::exists(folder.file("none")));
+  EXPECT_EQ(Run({"cp", "-r", "disk:a/none/", folder.file("none/")}), 3);
+  EXPECT_EQ(Run({"ls", "west:a"}), 2);
+  EXPECT_NE(console.error.find("no store 'west'"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"cp", "-r", "disk:a/x/", "disk:a/x/y/"}), 2);
+  EXPECT_EQ(Run({"ls", "--recursiv", "disk:a"}), 2);
+  EXPECT_EQ(Run({}), 2);
+  WriteFile("bad.yaml", "version: 1\nstoers: {}\n");
+  EXPECT_EQ(Run({"config", "check", folder.file("bad.yaml")}), 2);
+  EXPECT_NE(console.error.find("bad.yaml:2"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"config", "check", folder.file("c.yaml")}), 0) << console.error;
+}
+
+// `longhaul ls | head` must end quietly.
+TEST_F(CommandsTest, AClosedPipeIsNoFailure) {
+  WriteFile("in/x", "1");
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:a"}), 0);
+  console.closed = true;
+  EXPECT_EQ(Run({"ls", "-r", "disk:a"}), 0);
+  EXPECT_EQ(Run({"cat", "disk:a/x"}), 0);
+}
+
+// Every command has a help text of all sections, and examples that parse.
+TEST_F(CommandsTest, HelpIsComplete) {
+  for (CommandFactory make : AllCommands()) {
+    CommandHelp help = make()->help();
+    std::vector<std::string> words;
+    std::istringstream name{std::string(help.name)};
+    for (std::string word; name >> word;) words.push_back(word);
+    words.emplace_back("--help");
+    ASSERT_EQ(Run(words), 0) << help.name;
+    for (const char* section : {"SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS"}) {
+      EXPECT_NE(console.out.find(section), std::string::npos) << help.name << " " << section;
+    }
+    EXPECT_FALSE(help.examples.empty()) << help.name;
+    for (const CommandExample& example : help.examples) {
+      EXPECT_NE(example.command.find("longhaul " + std::string(help.name)), std::string::npos)
+          << example.command;
+    }
+    std::unique_ptr<Command> command = make();
+    FlagSet flags;
+    DeclareForHelp(*command, flags);
+    std::map<std::string_view, int> names;
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      EXPECT_EQ(++names[flag.info.name], 1) << help.name << " --" << flag.info.name;
+      EXPECT_FALSE(flag.info.help.empty()) << help.name << " --" << flag.info.name;
+    }
+  }
+}
+
+TEST_F(CommandsTest, UnknownCommandsGetAHint) {
+  EXPECT_EQ(Run({"chekc"}), 2);
+  EXPECT_NE(console.error.find("did you mean 'longhaul check'"), std::string::npos)
+      << console.error;
+  EXPECT_EQ(Run({"config", "chek"}), 2);
+  EXPECT_NE(console.error.find("did you mean 'longhaul config check'"), std::string::npos)
+      << console.error;
+}
+
+// A completion that does not parse breaks the shell of whoever sources it.
+TEST_F(CommandsTest, CompletionParsesAndCompletes) {
+  WriteFile("completion.bash", RenderCompletion(Shell::kBash));
+  std::string script = "source " + folder.file("completion.bash") +
+                       " && COMP_WORDS=(longhaul ch) COMP_CWORD=1 && _longhaul && "
+                       "echo \"${COMPREPLY[*]}\" && COMP_WORDS=(longhaul cp --recur) COMP_CWORD=2 "
+                       "&& _longhaul && echo \"${COMPREPLY[*]}\"";
+  std::FILE* pipe = popen(("bash -c '" + script + "' 2>&1").c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string said;
+  std::array<char, 256> buffer{};
+  while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) said += buffer.data();
+  EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_EQ(said, "check\n--recursive\n");
+  EXPECT_NE(RenderCompletion(Shell::kZsh).find("#compdef longhaul"), std::string::npos);
+  EXPECT_NE(RenderCompletion(Shell::kFish).find("complete -c longhaul"), std::string::npos);
+}
+
+TEST(Address, Forms) {
+  auto parse = [](std::string_view text) { return ParseCommandAddress(text); };
+  EXPECT_EQ(parse("s3://b/a//b/../c")->key, "a//b/../c");
+  EXPECT_EQ(parse("s3://b")->bucket, "b");
+  EXPECT_EQ(parse("s3://")->bucket, "");
+  EXPECT_EQ(parse("east:b//k")->key, "/k");
+  EXPECT_EQ(parse("east:b")->store, "east");
+  EXPECT_EQ(parse("east:")->bucket, "");
+  EXPECT_EQ(parse("./east:b")->kind, CommandAddress::Kind::kLocal);
+  EXPECT_EQ(parse("./east:b")->key, "east:b");
+  EXPECT_EQ(parse("/srv/x/file")->bucket, "/srv/x/");
+  EXPECT_EQ(parse("/srv/x/file")->key, "file");
+  EXPECT_EQ(parse("/tmp")->key, "");  // A folder that exists.
+  EXPECT_EQ(parse("file:///srv/x/file")->bucket, "/srv/x/");
+  EXPECT_EQ(parse("dir/new/")->bucket, "dir/new/");
+  for (const char* bad : {"", "no-such-word", "s3:///key", "http://host/b", "east:/key"}) {
+    EXPECT_FALSE(parse(bad)) << bad;
+  }
+}
+
+TEST(ExitCode, OfErrors) {
+  EXPECT_EQ(ExitCodeOf(NotFound("x")), ExitCode::kNotFound);
+  EXPECT_EQ(ExitCodeOf(Retryable("x")), ExitCode::kUnreachable);
+  EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kThrottled}), ExitCode::kUnreachable);
+  EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kDenied}), ExitCode::kDenied);
+  EXPECT_EQ(ExitCodeOf(InvalidInput("a flag")), ExitCode::kUsage);
+  EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kInvalidInput, .code = "KeyNotStorable"}),
+            ExitCode::kSomeFailed);
+  EXPECT_EQ(ExitCodeOf(Corrupt("x")), ExitCode::kSomeFailed);
+}
+
+// Keys are bytes; a line that is no JSON breaks whoever reads it.
+TEST(Notice, IsAlwaysJson) {
+  Notice message("copied");
+  message.With("key", std::string("a\"\\\n\x01\xff")).With("size", 7).With("ok", true);
+  EXPECT_EQ(message.Json(),
+            "{\"event\":\"copied\",\"key\":\"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\",\"size\":7,"
+            "\"ok\":true}");
+}
+
+// A key must not be able to move the cursor of a terminal.
+TEST(Output, PrintableHasNoControlCharacters) {
+  EXPECT_EQ(Printable("a\x1b[2Jb\n\xff\xc3\xa4"), "a\\x1b[2Jb\\x0a\\xff\xc3\xa4");
+  EXPECT_EQ(Printable("\xc2\x9b"), "\\xc2\\x9b");  // CSI as one character.
+}
+
+TEST(Output, Formats) {
+  EXPECT_EQ(FormatBytes(1023), "1023 B");
+  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+  EXPECT_EQ(FormatCount(1234567), "1,234,567");
+  EXPECT_EQ(FormatSeconds(3725), "1h 02m");
+  EXPECT_EQ(FormatMoney(1234.567), "$1,234.57");
+  EXPECT_EQ(FormatMoney(0.0000123), "$0.000012");
+}
+
+TEST(MemoryBytes, AreAQuarterOfTheTightestLimit) {
+  EXPECT_EQ(MemoryBytesFrom(16ULL << 30, {}), 4ULL << 30);
+  EXPECT_EQ(MemoryBytesFrom(16ULL << 30, {"max\n", "2147483648\n"}), 512ULL << 20);
+  EXPECT_EQ(MemoryBytesFrom(16ULL << 30, {"9223372036854771712\n"}), 4ULL << 30);
+  EXPECT_EQ(MemoryBytesFrom(100 << 20, {}), 64ULL << 20);
+}
+
+TEST(Progress, LineSaysRateAndTimeLeft) {
+  testing::FakeWorld world;
+  TestConsole console;
+  Output output(console, false, false);
+  Progress progress(output, world.clock, "copied", 0.02);
+  progress.totals = {.objects_total = 100,
+                     .bytes_total = 1000 << 20,
+                     .total_is_final = true,
+                     .objects_done = 25,
+                     .bytes_done = 250 << 20,
+                     .objects_failed = 1,
+                     .bytes_sent = 50 << 20,
+                     .compresses = true};
+  world.clock.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(progress.Line(),
+            "copied 25/100 objects, 250.0 MiB/1000.0 MiB (25%), 50.0 MiB/s, 5/s, 15.0 s left, "
+            "5.00x, saved 200.0 MiB ($0.0039), 1 failed");
+  // Not a terminal: a plain line every 10 s, nothing in between.
+  progress.Tick();
+  EXPECT_EQ(console.error, "");
+  world.clock.Advance(std::chrono::seconds(6));
+  progress.Tick();
+  EXPECT_TRUE(console.error.ends_with("1 failed\n"));
+}
+
+}  // namespace
+}  // namespace longhaul
