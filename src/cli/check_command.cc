@@ -130,7 +130,7 @@ class CheckCommand : public Command {
         text += std::string(difference.aspect) + ": " + Quoted(difference.source) +
                 " at the source, " + Quoted(difference.target) + " at the target";
       }
-      output_.Print(Notice("difference")
+      output_.Print(Message("difference")
                         .With("key", difference.name)
                         .With("aspect", difference.aspect)
                         .With("source", difference.source)
@@ -139,7 +139,7 @@ class CheckCommand : public Command {
     }
     void OnNotComparable(std::string_view name) override {
       output_.Note(
-          Notice("not_comparable")
+          Message("not_comparable")
               .With("key", name)
               .Says(Printable(name) + ": of equal size; --download would compare the bytes"));
     }
@@ -169,7 +169,7 @@ class CheckCommand : public Command {
     }
     if (totals.failed > 0) rows.emplace_back("failed", FormatCount(totals.failed));
     rows.emplace_back("time", FormatSeconds(seconds));
-    output.Note(Notice("summary")
+    output.Note(Message("summary")
                     .With("equal", totals.equal)
                     .With("different", totals.different)
                     .With("not_comparable", totals.not_comparable)

@@ -11,11 +11,12 @@ class Command;
 std::unique_ptr<Command> MakeCatCommand();
 std::unique_ptr<Command> MakeCheckCommand();
 std::unique_ptr<Command> MakeCompletionCommand();
-std::unique_ptr<Command> MakeReplicateCommand();
 std::unique_ptr<Command> MakeConfigCheckCommand();
 std::unique_ptr<Command> MakeCopyCommand();
 std::unique_ptr<Command> MakeListCommand();
 std::unique_ptr<Command> MakeRemoveCommand();
+std::unique_ptr<Command> MakeReplicateCommand();
+std::unique_ptr<Command> MakeServeS3Command();
 std::unique_ptr<Command> MakeStatCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 

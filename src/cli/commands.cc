@@ -5,8 +5,8 @@ namespace longhaul {
 
 std::span<const CommandFactory> AllCommands() {
   static constexpr CommandFactory kCommands[] = {
-      MakeListCommand,        MakeStatCommand,       MakeCatCommand,
-      MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,
+      MakeReplicateCommand,   MakeListCommand,       MakeStatCommand,    MakeCatCommand,
+      MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,   MakeServeS3Command,
       MakeConfigCheckCommand, MakeCompletionCommand, MakeVersionCommand,
   };
   return kCommands;

@@ -256,8 +256,8 @@ TEST(ExitCode, OfErrors) {
 }
 
 // Keys are bytes; a line that is no JSON breaks whoever reads it.
-TEST(Notice, IsAlwaysJson) {
-  Notice message("copied");
+TEST(Message, IsAlwaysJson) {
+  Message message("copied");
   message.With("key", std::string("a\"\\\n\x01\xff")).With("size", 7).With("ok", true);
   EXPECT_EQ(message.Json(),
             "{\"event\":\"copied\",\"key\":\"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\",\"size\":7,"

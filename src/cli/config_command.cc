@@ -50,7 +50,7 @@ class ConfigCheckCommand : public Command {
                 : !store.profile.empty()     ? ", profile " + store.profile
                                              : ", default credentials";
       }
-      output.Print(Notice("store")
+      output.Print(Message("store")
                        .With("name", name)
                        .With("place", store.Place())
                        .Says("store " + name + ": " + what));
@@ -70,7 +70,7 @@ class ConfigCheckCommand : public Command {
                               : fmt::format("compression level {}", rule.compression_level),
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
                           FormatCount(static_cast<uint64_t>(rule.batch.count)));
-      output.Print(Notice("rule")
+      output.Print(Message("rule")
                        .With("id", rule.id)
                        .With("enabled", rule.enabled)
                        .With("source", rule.source.ToString())
@@ -79,7 +79,7 @@ class ConfigCheckCommand : public Command {
                        .With("compression_level", rule.compression_level)
                        .Says(text));
     }
-    output.Print(Notice("summary")
+    output.Print(Message("summary")
                      .With("file", configuration->file)
                      .With("stores", configuration->stores.size())
                      .With("rules", configuration->rules.size())

@@ -187,7 +187,7 @@ class CopyCommand : public Command {
     if (!outcome) {
       if (no_clobber_ && outcome.error().kind == ErrorKind::kPrecondition) {
         ++totals_.existing;
-        context.output().Note(Notice("skipped")
+        context.output().Note(Message("skipped")
                                   .With("target", to)
                                   .With("reason", "exists")
                                   .Says("left alone, it exists: " + Printable(to)));
@@ -215,7 +215,7 @@ class CopyCommand : public Command {
   static void Tell(Output& output, std::string_view event, std::string_view verb,
                    const std::string& from, const std::string& to, uint64_t size_bytes,
                    std::string_view verified) {
-    Notice message(event);
+    Message message(event);
     message.With("source", from).With("target", to).With("size", size_bytes);
     if (!verified.empty()) message.With("verified", verified);
     output.Note(message.Says(std::string(verb) + " " + Printable(from) + " to " + Printable(to) +
@@ -311,7 +311,7 @@ class CopyCommand : public Command {
       rows.emplace_back("no checksum at the source", FormatCount(totals_.not_verified));
     }
     if (totals_.failed > 0) rows.emplace_back("failed", FormatCount(totals_.failed));
-    Notice message("summary");
+    Message message("summary");
     message.With("objects", totals_.copied)
         .With("bytes", totals_.bytes)
         .With("left_alone", totals_.existing)

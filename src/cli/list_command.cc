@@ -67,7 +67,7 @@ class ListCommand : public Command {
       if (!page) co_return page.error().In(address.text);
       for (const std::string& prefix : page->common_prefixes) {
         ++lines;
-        output.Print(Notice("folder")
+        output.Print(Message("folder")
                          .With("prefix", prefix)
                          .Says(fmt::format("{:>20}  {:>12}  {}", "", "folder",
                                            Printable(prefix.substr(cut)))));
@@ -84,7 +84,7 @@ class ListCommand : public Command {
       if (!output.open()) co_return ExitCode::kDone;
       if (context.stop().is_set()) co_return Cancelled("stopped on request");
     } while (!request.token.empty());
-    Notice summary("summary");
+    Message summary("summary");
     summary.With("objects", objects).With("bytes", bytes);
     if (summarize_) {
       summary.Says("\n" + FormatCount(objects) + " objects, " +
@@ -98,7 +98,7 @@ class ListCommand : public Command {
   }
 
  private:
-  [[nodiscard]] Notice Line(const ListedObject& object, size_t cut) const {
+  [[nodiscard]] Message Line(const ListedObject& object, size_t cut) const {
     std::string time =
         FormatRfc3339(std::chrono::time_point_cast<std::chrono::seconds>(object.last_modified));
     std::string size = object.is_delete_marker ? "deleted"
@@ -106,7 +106,7 @@ class ListCommand : public Command {
                                                : FormatBytes(object.size_bytes);
     std::string text =
         fmt::format("{:<20}  {:>12}  {}", time, size, Printable(object.key.substr(cut)));
-    Notice message("object");
+    Message message("object");
     message.With("key", object.key)
         .With("size", object.size_bytes)
         .With("last_modified", time)
@@ -127,12 +127,12 @@ class ListCommand : public Command {
     for (const BucketInfo& bucket : *buckets) {
       std::string time =
           FormatRfc3339(std::chrono::time_point_cast<std::chrono::seconds>(bucket.created));
-      output.Print(Notice("bucket")
+      output.Print(Message("bucket")
                        .With("bucket", bucket.name)
                        .With("created", time)
                        .Says(fmt::format("{:<20}  {}", time, Printable(bucket.name))));
     }
-    output.Print(Notice("summary").With("buckets", buckets->size()));
+    output.Print(Message("summary").With("buckets", buckets->size()));
     co_return ExitCode::kDone;
   }
 

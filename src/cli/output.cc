@@ -33,7 +33,7 @@ size_t Utf8Length(std::string_view text) {
 
 }  // namespace
 
-std::string Notice::Json() const {
+std::string Message::Json() const {
   std::string out = "{\"event\":";
   AppendJsonString(out, event_);
   for (const auto& [name, value] : fields_) {
@@ -74,7 +74,7 @@ void Output::WriteErrorLine(std::string_view line) {
   console_.WriteError(std::string(line) + "\n");
 }
 
-void Output::Print(const Notice& message) {
+void Output::Print(const Message& message) {
   if (json_) {
     WriteLine(message.Json());
   } else if (!message.text().empty()) {
@@ -82,11 +82,11 @@ void Output::Print(const Notice& message) {
   }
 }
 
-void Output::Note(const Notice& message) {
+void Output::Note(const Message& message) {
   if (json_ || !quiet_) Print(message);
 }
 
-void Output::Problem(const Notice& message) {
+void Output::Problem(const Message& message) {
   if (json_) {
     WriteLine(message.Json());
   } else if (!message.text().empty()) {
@@ -96,7 +96,7 @@ void Output::Problem(const Notice& message) {
 
 void Output::Problem(std::string_view what, const Error& error) {
   std::string context = what.empty() ? std::string() : std::string(what) + ": ";
-  Notice message("error");
+  Message message("error");
   message.With("kind", ToString(error.kind)).With("message", context + error.message);
   if (!error.code.empty()) message.With("code", error.code);
   if (error.http_status != 0) message.With("http_status", error.http_status);

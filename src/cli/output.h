@@ -1,6 +1,6 @@
 // Output: what a command tells its caller, for a person or, with --json, for a program.
 //
-// A Notice is one thing that happened: an event name, fields, and the sentence for a person. With
+// A Message is one thing that happened: an event name, fields, and the sentence for a person. With
 // --json each is one line on standard output, {"event":"copied","key":…}; the last one of a run is
 // a summary ({"event":"summary",…}). As text, results go to standard output, problems to standard
 // error, so that pipes carry only what was asked for.
@@ -20,28 +20,28 @@
 
 namespace longhaul {
 
-class Notice {
+class Message {
  public:
   using Value = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
 
-  explicit Notice(std::string_view event) : event_(event) {}
+  explicit Message(std::string_view event) : event_(event) {}
 
   // What a person reads; one line without its end, or several. Empty: nothing is printed as text.
-  Notice& Says(std::string text) & {
+  Message& Says(std::string text) & {
     text_ = std::move(text);
     return *this;
   }
-  Notice&& Says(std::string text) && {
+  Message&& Says(std::string text) && {
     text_ = std::move(text);
     return std::move(*this);
   }
   template <class T>
-  Notice& With(std::string_view name, T value) & {
+  Message& With(std::string_view name, T value) & {
     Add(name, std::move(value));
     return *this;
   }
   template <class T>
-  Notice&& With(std::string_view name, T value) && {
+  Message&& With(std::string_view name, T value) && {
     Add(name, std::move(value));
     return std::move(*this);
   }
@@ -84,11 +84,11 @@ class Output {
   Output(Console& console, bool json, bool quiet) : console_(console), json_(json), quiet_(quiet) {}
 
   // A result: what the command was asked for. Printed also with --quiet.
-  void Print(const Notice& message);
+  void Print(const Message& message);
   // What the command is doing; not printed as text with --quiet.
-  void Note(const Notice& message);
+  void Note(const Message& message);
   // Something went wrong for one object or for the run; on standard error as text.
-  void Problem(const Notice& message);
+  void Problem(const Message& message);
   // The same from an Error: {"event":"error","kind":…,"message":…}.
   void Problem(std::string_view what, const Error& error);
   // Raw bytes on standard output (`cat`, help).

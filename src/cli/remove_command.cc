@@ -74,7 +74,7 @@ class RemoveCommand : public Command {
       if (!done) co_return done.error();
     }
     output.Note(
-        Notice("summary")
+        Message("summary")
             .With("removed", removed_)
             .With("failed", failed_)
             .Says(recursive_ && !dry_run_ ? "removed " + FormatCount(removed_) + " objects" : ""));
@@ -160,7 +160,7 @@ class RemoveCommand : public Command {
   }
 
   void Tell(Output& output, const CommandAddress& address, const std::string& key) const {
-    output.Note(Notice(dry_run_ ? "would_remove" : "removed")
+    output.Note(Message(dry_run_ ? "would_remove" : "removed")
                     .With("key", key)
                     .Says(std::string(dry_run_ ? "would remove " : "removed ") +
                           Printable(address.WithKey(key))));

@@ -153,7 +153,7 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
   RunContext context(common, std::move(configuration), console);
   if (const Configuration* loaded = context.configuration()) {
     for (const std::string& warning : loaded->warnings) {
-      context.output().Problem(Notice("warning").With("message", warning).Says(warning));
+      context.output().Problem(Message("warning").With("message", warning).Says(warning));
     }
   }
   Result<ExitCode> code = context.Run(command->RunAsync(context));

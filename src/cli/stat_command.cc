@@ -70,7 +70,7 @@ class StatCommand : public Command {
       tags = std::move(*read);
     }
 
-    Notice message("object");
+    Message message("object");
     std::vector<std::pair<std::string, std::string>> rows;
     auto add = [&](const std::string& name, const std::string& value) {
       if (value.empty()) return;
@@ -112,7 +112,7 @@ class StatCommand : public Command {
     // Not every server tells, and not everyone may ask.
     Result<bool> versions = co_await store.GetVersioning(bucket);
     std::string told = versions ? (*versions ? "kept" : "not kept") : "unknown";
-    output.Print(Notice("bucket")
+    output.Print(Message("bucket")
                      .With("bucket", bucket)
                      .With("versions", told)
                      .Says(RenderTable({{"bucket", Printable(bucket)},

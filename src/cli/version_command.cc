@@ -19,7 +19,7 @@ class VersionCommand : public Command {
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
     output.Print(
-        Notice("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION));
+        Message("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION));
     return ExitCode::kDone;
   }
 };
