@@ -6,6 +6,7 @@ LONGHAUL_BIN names the program; boto3 (and `aws`, beside this Python) must be in
 import base64
 import concurrent.futures
 import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -20,6 +21,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -214,6 +216,65 @@ def signatures(s3, endpoint):
     assert unsigned.get_object(Bucket="first", Key="unsigned")["Body"].read() == b"payload"
 
 
+def signed_chunks(s3, endpoint):
+    """Bodies as the Java and Go SDKs send them over plain HTTP: each chunk signed, with a trailer or without."""
+    def mac(key, text):
+        return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+    def put(key, pieces, trailer="", spoil=lambda body: body):
+        payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" + ("-TRAILER" if trailer else "")
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{stamp[:8]}/us-east-1/s3/aws4_request"
+        headers = {"content-encoding": "aws-chunked,gzip", "host": endpoint[7:], "x-amz-content-sha256": payload,
+                   "x-amz-date": stamp, "x-amz-decoded-content-length": str(sum(map(len, pieces)))}
+        if trailer:
+            headers["x-amz-trailer"] = trailer.split(":")[0]
+        names = ";".join(sorted(headers))
+        canonical = "\n".join(["PUT", f"/first/{key}", "", *(f"{n}:{headers[n]}" for n in sorted(headers)), "", names,
+                               payload])
+        signing = ("AWS4" + SECRET).encode()
+        for part in scope.split("/"):
+            signing = mac(signing, part)
+
+        def sign(kind, *lines):
+            return mac(signing, "\n".join([kind, stamp, scope, *lines])).hex()
+
+        def sha(data):
+            return hashlib.sha256(data).hexdigest()
+
+        signature = sign("AWS4-HMAC-SHA256", sha(canonical.encode()))
+        headers["Authorization"] = (f"AWS4-HMAC-SHA256 Credential={KEY_ID}/{scope},SignedHeaders={names},"
+                                    f"Signature={signature}")
+        body = b""
+        for piece in [*pieces, b""]:
+            signature = sign("AWS4-HMAC-SHA256-PAYLOAD", signature, sha(b""), sha(piece))
+            body += f"{len(piece):x};chunk-signature={signature}\r\n".encode() + piece + (b"\r\n" if piece else b"")
+        if trailer:
+            last = sign("AWS4-HMAC-SHA256-TRAILER", signature, sha(trailer.encode() + b"\n"))
+            body += f"{trailer}\r\nx-amz-trailer-signature:{last}\r\n".encode()
+        try:
+            request = urllib.request.Request(f"{endpoint}/first/{key}", data=spoil(body + b"\r\n"), method="PUT",
+                                             headers=headers)
+            request.add_unredirected_header("Content-Type", "text/plain")
+            return urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode().split("<Code>")[1].split("<")[0]
+
+    pieces = [os.urandom(65536), os.urandom(65536), b"end"]
+    crc = "x-amz-checksum-crc32:" + base64.b64encode(zlib.crc32(b"".join(pieces)).to_bytes(4, "big")).decode()
+    wrong = "x-amz-checksum-crc32:" + base64.b64encode(b"oops").decode()
+    for trailer in ("", crc):
+        assert put("chunks", pieces, trailer) == 200
+        got = s3.get_object(Bucket="first", Key="chunks")
+        assert got["Body"].read() == b"".join(pieces) and got["ContentEncoding"] == "gzip"
+        spoiled = put("spoiled", pieces, trailer, lambda b: b.replace(b"end\r\n", b"END\r\n"))
+        assert spoiled == (403, "SignatureDoesNotMatch"), spoiled
+    assert put("spoiled", pieces, wrong) == (400, "BadDigest")
+    spoiled = put("spoiled", pieces, crc, lambda b: b.replace(crc.encode(), wrong.encode()))
+    assert spoiled == (403, "SignatureDoesNotMatch"), spoiled
+    fails("404", s3.head_object, Bucket="first", Key="spoiled")
+
+
 def many_at_once(s3):
     def one(i):
         s3.put_object(Bucket="first", Key=f"many/{i:04}", Body=b"x" * i)
@@ -288,6 +349,7 @@ def main():
         odd_keys(s3)
         multipart(s3, folder)
         signatures(s3, endpoint)
+        signed_chunks(s3, endpoint)
         many_at_once(s3)
         events(s3)
         aws_cli(endpoint, folder)
