@@ -1,6 +1,8 @@
 #include "archive/seek_table.h"
 
 #include "archive/entry.h"
+#include "base/bytes.h"
+#include "base/checksum.h"
 
 namespace longhaul::archive {
 namespace {
@@ -11,6 +13,7 @@ constexpr uint32_t kLocatorMagic = 0x184D2A5D;
 constexpr uint8_t kChecksumFlag = 0x80;
 constexpr uint8_t kReservedBits = 0x7C;  // Of the descriptor; must be zero.
 constexpr size_t kSkippableHeaderBytes = 8;
+constexpr size_t kChecksumOffset = 20;  // In the locator.
 
 void AppendLittle(std::string& out, uint64_t value, int size_bytes) {
   for (int i = 0; i < size_bytes; ++i) out += static_cast<char>(value >> (8 * i));
@@ -24,6 +27,11 @@ uint32_t ReadLittle(std::span<const std::byte> bytes, size_t offset, int size_by
   return value;
 }
 
+// Of everything in `tail` but the checksum itself.
+uint32_t TailChecksum(std::span<const std::byte> tail) {
+  return Crc32c(tail.subspan(kChecksumOffset + 4), Crc32c(tail.first(kChecksumOffset)));
+}
+
 }  // namespace
 
 std::string WriteTail(const Locator& locator, const std::vector<FrameSizes>& frames) {
@@ -34,6 +42,7 @@ std::string WriteTail(const Locator& locator, const std::vector<FrameSizes>& fra
   AppendLittle(out, 0, 2);
   AppendLittle(out, locator.index_frames, 4);
   AppendLittle(out, locator.entries, 4);
+  AppendLittle(out, 0, 4);  // The checksum, below.
   AppendLittle(out, kSeekTableMagic, 4);
   AppendLittle(out, frames.size() * 8 + kSeekTableFooterBytes, 4);
   for (const FrameSizes& frame : frames) {
@@ -43,7 +52,9 @@ std::string WriteTail(const Locator& locator, const std::vector<FrameSizes>& fra
   AppendLittle(out, frames.size(), 4);
   AppendLittle(out, 0, 1);  // No checksums here: every frame ends in one of its own.
   AppendLittle(out, kSeekableMagic, 4);
-  return out;
+  std::string checksum;
+  AppendLittle(checksum, TailChecksum(AsBytes(out)), 4);
+  return out.replace(kChecksumOffset, 4, checksum);
 }
 
 Result<uint64_t> TailSizeBytes(std::span<const std::byte> footer) {
@@ -72,6 +83,9 @@ Result<Tail> ParseTail(std::span<const std::byte> bytes) {
   if (ReadLittle(bytes, 0) != kLocatorMagic ||
       ReadLittle(bytes, 4) != kLocatorBytes - kSkippableHeaderBytes) {
     return Corrupt("no locator before the seek table: not an archive of longhaul, or damaged");
+  }
+  if (ReadLittle(bytes, kChecksumOffset) != TailChecksum(bytes)) {
+    return Corrupt("locator and seek table do not fit their checksum");
   }
   tail.locator.version = static_cast<uint16_t>(ReadLittle(bytes, 8, 2));
   tail.locator.index_frames = ReadLittle(bytes, 12);
