@@ -13,6 +13,7 @@ std::unique_ptr<Command> MakeCheckCommand();
 std::unique_ptr<Command> MakeCompletionCommand();
 std::unique_ptr<Command> MakeConfigCheckCommand();
 std::unique_ptr<Command> MakeCopyCommand();
+std::unique_ptr<Command> MakeDemoCommand();
 std::unique_ptr<Command> MakeListCommand();
 std::unique_ptr<Command> MakeRemoveCommand();
 std::unique_ptr<Command> MakeReplicateCommand();

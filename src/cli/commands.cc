@@ -5,9 +5,9 @@ namespace longhaul {
 
 std::span<const CommandFactory> AllCommands() {
   static constexpr CommandFactory kCommands[] = {
-      MakeReplicateCommand,   MakeListCommand,       MakeStatCommand,    MakeCatCommand,
-      MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,   MakeServeS3Command,
-      MakeConfigCheckCommand, MakeCompletionCommand, MakeVersionCommand,
+      MakeDemoCommand,    MakeReplicateCommand,   MakeListCommand,       MakeStatCommand,
+      MakeCatCommand,     MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,
+      MakeServeS3Command, MakeConfigCheckCommand, MakeCompletionCommand, MakeVersionCommand,
   };
   return kCommands;
 }
