@@ -1,5 +1,3 @@
-#include "cli/archive_command.h"
-
 #include <functional>
 #include <string>
 #include <vector>
@@ -8,6 +6,7 @@
 #include "archive/inspect.h"
 #include "archive/reader.h"
 #include "base/bytes.h"
+#include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"

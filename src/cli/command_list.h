@@ -8,6 +8,10 @@ namespace longhaul {
 
 class Command;
 
+std::unique_ptr<Command> MakeArchiveCatCommand();
+std::unique_ptr<Command> MakeArchiveExtractCommand();
+std::unique_ptr<Command> MakeArchiveListCommand();
+std::unique_ptr<Command> MakeArchiveVerifyCommand();
 std::unique_ptr<Command> MakeCatCommand();
 std::unique_ptr<Command> MakeCheckCommand();
 std::unique_ptr<Command> MakeCompletionCommand();

@@ -5,9 +5,12 @@ namespace longhaul {
 
 std::span<const CommandFactory> AllCommands() {
   static constexpr CommandFactory kCommands[] = {
-      MakeDemoCommand,    MakeReplicateCommand,   MakeListCommand,       MakeStatCommand,
-      MakeCatCommand,     MakeCopyCommand,        MakeRemoveCommand,     MakeCheckCommand,
-      MakeServeS3Command, MakeConfigCheckCommand, MakeCompletionCommand, MakeVersionCommand,
+      MakeDemoCommand,          MakeReplicateCommand,   MakeListCommand,
+      MakeStatCommand,          MakeCatCommand,         MakeCopyCommand,
+      MakeRemoveCommand,        MakeCheckCommand,       MakeServeS3Command,
+      MakeArchiveListCommand,   MakeArchiveCatCommand,  MakeArchiveExtractCommand,
+      MakeArchiveVerifyCommand, MakeConfigCheckCommand, MakeCompletionCommand,
+      MakeVersionCommand,
   };
   return kCommands;
 }

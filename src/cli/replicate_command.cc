@@ -6,6 +6,7 @@
 #include "base/sqlite.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/folder_watches.h"
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -256,7 +257,10 @@ class ReplicateCommand : public Command {
     }
     runtime.log.Info("replicating",
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
+    FolderWatches watches(runtime, queue);
+    if (options.source) watches.Start(configuration, replicator);
     co_await replicator.RunContinuous(context.stop());
+    co_await watches.Stop();
     if (server) {
       Result<void> stopped = co_await server->Stop(std::chrono::seconds(1));
       static_cast<void>(stopped);

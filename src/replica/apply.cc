@@ -269,7 +269,9 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
     if (lease != nullptr && put.error().Transient()) *flag = true;
-    if (put.error().kind != ErrorKind::kPrecondition && !unknown) co_return put.error();
+    // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
+    const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
+    if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) co_return put.error();
     create_first = false;
   }
   co_return Retryable("the key changes faster than it can be written: " + write.key);
@@ -305,7 +307,10 @@ Async<void> Applier::UndoCreate(const std::string& key, const PutResult& put, Sy
   if (policy_.capabilities.delete_if_match) {
     Result<void> removed =
         co_await store_.Remove({.bucket = policy_.bucket, .key = key, .if_match = put.etag});
-    if (removed || removed.error().kind == ErrorKind::kPrecondition) co_return Ok();
+    if (removed || removed.error().kind == ErrorKind::kPrecondition ||
+        removed.error().code == "NoSuchKey") {
+      co_return Ok();
+    }
     co_return removed.error();
   }
   std::optional<Lease> own;
@@ -361,7 +366,10 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (lease == nullptr) request.if_match = (*existing)->info.etag;
     Result<void> removed = co_await store_.Remove(std::move(request));
     if (!removed) {
-      if (removed.error().kind == ErrorKind::kPrecondition) continue;
+      if (removed.error().kind == ErrorKind::kPrecondition ||
+          removed.error().code == "NoSuchKey") {
+        continue;
+      }
       co_return removed.error();
     }
     Result<std::optional<Floor>> floor = co_await floors_.Get(key);

@@ -309,6 +309,19 @@ TEST_P(RaceTest, ANewerWriteInBetweenWins) {
   EXPECT_EQ(Content(), "three");
 }
 
+// Between our look and our write the key was deleted, but before our reading: ours is newer and must
+// arrive, though the object that it was to replace is gone.
+TEST_P(RaceTest, AnOlderDeleteInBetweenDoesNotStopTheWrite) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  TextBody body("two");
+  body.before_write = [this] {
+    backend_->buckets["b"].objects.erase("k");
+    return RivalRemoves(3);
+  };
+  EXPECT_EQ(PutBody(WriteOf("two", 5), body), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "two");
+}
+
 // Between our look and our write the key was deleted, later than our reading: what we created must
 // go again.
 TEST_P(RaceTest, ADeleteInBetweenUndoesTheCreate) {

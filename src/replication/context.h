@@ -57,6 +57,7 @@ struct RuleContext {
   const Rule* rule = nullptr;
   Store* source = nullptr;
   std::vector<std::unique_ptr<TargetContext>> targets;
+  Event compare_soon;  // Ends the pause between two comparisons.
 };
 
 // Borrows everything; whoever builds it keeps the parts until the roles have stopped.

@@ -170,6 +170,7 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
         context_, *target.store, target.staging_bucket, target.config->staging.prefix);
     if (!probed) co_return probed.error().In("probe " + target.store->description());
     policy.capabilities = *probed;
+    target.store->UseProbed(*probed);
   } else {
     // Nothing may be tried in a bucket of replicas: leases stand in for what is not known to work.
     policy.capabilities = target.store->capabilities();
@@ -376,8 +377,20 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
       continue;
     }
     failures = 0;
-    if (!rule.rule->intake.listing) co_return;  // At the start alone.
-    co_await stop.WaitFor(clock, *rule.rule->intake.listing);
+    // Until it is time again, somebody asks for it, or all stops.
+    rule.compare_soon.Reset();
+    if (stop.is_set()) co_return;
+    if (rule.rule->intake.listing) {
+      co_await rule.compare_soon.WaitFor(clock, *rule.rule->intake.listing);
+    } else {
+      co_await rule.compare_soon.Wait();
+    }
+  }
+}
+
+void Replicator::CompareSoon(std::string_view rule_id) {
+  for (const auto& rule : context_.rules) {
+    if (rule->rule->id == rule_id) rule->compare_soon.Set();
   }
 }
 
@@ -405,6 +418,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   }
   if (options_.target) running.Spawn(AsTask(target_.Run(stop)));
   co_await stop.Wait();
+  for (const auto& rule : context_.rules) rule->compare_soon.Set();
   target_.Wake();
   receipts_.Wake();
   Result<void> joined = co_await running.Join();

@@ -46,6 +46,8 @@ class Replicator {
   asio::awaitable<OnceResult> RunOnce(Event& stop);
   // Works until `stop` is set. Failing stores are retried for ever and told to the observer.
   asio::awaitable<void> RunContinuous(Event& stop);
+  // Asks for a comparison of a rule's source and targets before its interval has passed.
+  void CompareSoon(std::string_view rule_id);
 
  private:
   Replicator(ReplicationContext& context, ReplicatorOptions options, PackMemory pack_memory,

@@ -51,6 +51,10 @@ class S3Store : public Store {
     }
     return can;
   }
+  void UseProbed(const Capabilities& probed) override {
+    can_ = probed;
+    client_->UseProbed(probed);
+  }
   [[nodiscard]] std::string description() const override { return client_->description(); }
 
   Async<ListPage> List(ListRequest request) override {

@@ -231,6 +231,9 @@ class Store {
   // Declared abilities of this type of store; the probed fields are what the type promises when it
   // works as documented.
   [[nodiscard]] virtual Capabilities capabilities() const = 0;
+  // What storage/probe.h has found out: from now on capabilities() says this, and keys that the
+  // server would store under another name are refused (KeyNotStorable) before they are sent.
+  virtual void UseProbed(const Capabilities& probed) { static_cast<void>(probed); }
   // For messages: "s3 http://127.0.0.1:9001", "file /srv/buckets".
   [[nodiscard]] virtual std::string description() const = 0;
 
