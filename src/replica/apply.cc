@@ -100,9 +100,9 @@ PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart
         policy_.storage_class.empty() ? write.storage_class : policy_.storage_class);
   }
   std::optional<std::string> mark = FormatMark(MarkOf(write), policy_.bucket, write.key);
-  *mark_kept_apart =
-      !mark ||
-      MetadataSizeBytes(request.metadata) + kMarkName.size() + mark->size() > kUserMetadataBytesMax;
+  *mark_kept_apart = !mark || MetadataSizeBytes(request.metadata) +
+                                      MetadataSizeBytes({{std::string(kMarkName), *mark}}) >
+                                  kUserMetadataBytesMax;
   if (!*mark_kept_apart) request.metadata[std::string(kMarkName)] = *mark;
   return request;
 }

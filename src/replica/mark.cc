@@ -78,7 +78,9 @@ std::optional<Mark> FindMark(const UserMetadata& metadata, std::string_view buck
 
 size_t MetadataSizeBytes(const UserMetadata& metadata) {
   size_t size = 0;
-  for (const auto& [name, value] : metadata) size += name.size() + value.size();
+  for (const auto& [name, value] : metadata) {
+    size += kMetadataHeaderPrefixBytes + name.size() + value.size();
+  }
   return size;
 }
 

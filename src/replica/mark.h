@@ -23,6 +23,8 @@ inline constexpr size_t kMarkSizeBytesMax = 160;
 // S3 allows 2 KB for the names and values of all user metadata together.
 // (S3 User Guide, "Working with object metadata".)
 inline constexpr size_t kUserMetadataBytesMax = 2048;
+// "x-amz-meta-", before each name: minio counts it, so it is counted everywhere.
+inline constexpr size_t kMetadataHeaderPrefixBytes = 11;
 
 struct Mark {
   std::string site;  // The installation that wrote the replica.

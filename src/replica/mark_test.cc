@@ -40,6 +40,13 @@ TEST(MarkTest, RefusesNonsense) {
   }
 }
 
+// Some servers count the header's prefix: a replica that misses the mark by eleven bytes is
+// refused.
+TEST(MarkTest, MetadataIsCountedWithItsHeaderNames) {
+  EXPECT_EQ(MetadataSizeBytes({}), 0u);
+  EXPECT_EQ(MetadataSizeBytes({{"a", "12"}, {"bc", ""}}), 2 * std::size("x-amz-meta-") - 2 + 5);
+}
+
 // S3 refuses more than 2 KB of metadata; a mark that does not fit is kept in State instead.
 TEST(MarkTest, IsLeftOutWhenItWouldBeTooLong) {
   Mark mark = SomeMark();

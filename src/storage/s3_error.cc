@@ -84,7 +84,11 @@ Error S3Error(int status, const HttpHeaders& headers, std::string_view body) {
     error.message = std::move(text->message);
     if (error.request_id.empty()) error.request_id = std::move(text->request_id);
   }
-  if (error.message.empty()) error.message = "HTTP status " + std::to_string(status);
+  if (error.message.empty()) {
+    // The answer to a HEAD has no body that tells why.
+    error.message = status == 403 ? "access denied: wrong keys, or no right to it"
+                                  : "HTTP status " + std::to_string(status);
+  }
   std::optional<ErrorKind> by_code = KindOfCode(error.code);
   error.kind = by_code ? *by_code : KindOfStatus(status, error.code);
 

@@ -1,5 +1,6 @@
 #include "storage/s3_error.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace longhaul {
@@ -46,6 +47,8 @@ TEST(S3ErrorTest, StatusesAndCodesBecomeKinds) {
   EXPECT_EQ(S3Error(404, {}, "<html>not found</html>").code, "");
   EXPECT_EQ(S3Error(404, {{"x-amz-delete-marker", "true"}}, "").code, "DeleteMarker");
   EXPECT_EQ(S3Error(501, {}, "").code, "NotImplemented");
+  // A person must read more than a number.
+  EXPECT_THAT(S3Error(403, {}, "").message, ::testing::HasSubstr("denied"));
 }
 
 // A key that a server's file system cannot hold is parked, not retried.

@@ -36,10 +36,10 @@ def wrong_credentials(world: World) -> None:
     source, target = two_servers(world, 10)
     wrong = store_of(source.endpoint, secret_access_key="not-the-secret")
     config = world.config({"source": wrong, "target": target}, [rule()], "source.yaml")
-    once(world, config, "--timeout", "10s").expect(4, "source", "SignatureDoesNotMatch")
+    once(world, config, "--timeout", "10s").expect(4, "source", "denied")
     wrong = store_of(target.endpoint, secret_access_key="not-the-secret")
     config = world.config({"source": source, "target": wrong}, [rule()], "target.yaml")
-    ran = once(world, config, "--timeout", "10s").expect(4, "target")
+    ran = once(world, config, "--timeout", "10s").expect(4, "target", "denied")
     for secret in (SECRET_ACCESS_KEY, "not-the-secret"):
         check(secret not in ran.stdout + ran.stderr, "a secret was printed")
 
