@@ -36,10 +36,10 @@ def wrong_credentials(world: World) -> None:
     source, target = two_servers(world, 10)
     wrong = store_of(source.endpoint, secret_access_key="not-the-secret")
     config = world.config({"source": wrong, "target": target}, [rule()], "source.yaml")
-    once(world, config, "--timeout", "10s").expect(4, "source", "denied")
+    once(world, config, "--timeout", "10s").expect(4, source.endpoint, "denied")
     wrong = store_of(target.endpoint, secret_access_key="not-the-secret")
     config = world.config({"source": source, "target": wrong}, [rule()], "target.yaml")
-    ran = once(world, config, "--timeout", "10s").expect(4, "target", "denied")
+    ran = once(world, config, "--timeout", "10s").expect(4, target.endpoint, "denied")
     for secret in (SECRET_ACCESS_KEY, "not-the-secret"):
         check(secret not in ran.stdout + ran.stderr, "a secret was printed")
 
@@ -157,7 +157,7 @@ class Continuous:
             code, body = http(self.url + "/readyz")
             return code == status and all(word in body for word in words)
 
-        wait_until(as_wanted, 60, f"/readyz says {status} {words}: {http(self.url + '/readyz')}")
+        wait_until(as_wanted, 90, f"/readyz says {status} {words}")
 
     def becomes_equal(self, seconds: float = 90) -> None:
         wait_until(lambda: self.running() and not differences(

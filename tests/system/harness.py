@@ -193,7 +193,7 @@ def client(endpoint: str, access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_
         "s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         config=botocore.config.Config(
-            s3={"addressing_style": "path"}, max_pool_connections=32,
+            signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=32,
             retries={"max_attempts": 5, "mode": "standard"}, read_timeout=60,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required"))

@@ -4,6 +4,8 @@ Without it: an acknowledgement before its work was durable, or a half-applied ar
 object, or bring an old one back, only on the day a machine dies.
 """
 
+import contextlib
+import http.server
 import os
 import random
 import signal
@@ -70,13 +72,35 @@ class Watcher(threading.Thread):
             time.sleep(0.005)
 
 
+@contextlib.contextmanager
+def listener(port: int):
+    """Someone to answer versitygw's first event, without which it does not start."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
 def main(kills: int) -> None:
     seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
     step(f"{kills} kills, LONGHAUL_SEED={seed}")
     random_ = random.Random(seed)
     with World("kill9") as world:
         port = free_port()
-        source = world.serve("versitygw", "source", webhook=f"http://127.0.0.1:{port}/v1/events")
+        with listener(port):
+            source = world.serve("versitygw", "source",
+                                 webhook=f"http://127.0.0.1:{port}/v1/events")
         target = world.serve("minio", "target")
         make_buckets(source, target)
         config = world.config(
