@@ -149,7 +149,8 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
   for (size_t i = 0; i < sizes.size() && filled && !sending.failed(); ++i) {
     co_await sending.WaitBelow(parallel);
     for (const std::unique_ptr<PartUpload>& sent : parts) {
-      if (sent->uploaded && sent->uploaded->number > 0) sent->bytes = {};
+      // Not `= {}`: that would keep the memory.
+      if (sent->uploaded && sent->uploaded->number > 0) std::vector<std::byte>().swap(sent->bytes);
     }
     parts.push_back(std::make_unique<PartUpload>());
     parts.back()->bytes.resize(sizes[i]);
