@@ -1,0 +1,86 @@
+#include "replication/uploads.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class UploadLedgerTest : public ::testing::Test {
+ protected:
+  UploadLedgerTest()
+      : backend_(std::make_shared<testing::MemoryStoreBackend>()),
+        store_(world_.runtime, backend_),
+        state_(world_.runtime, std::make_shared<testing::FakeStateBackend>()),
+        dying_(MakeLedger("dying", store_)),
+        living_(MakeLedger("living", store_)) {
+    backend_->buckets["b"].created = world_.clock.Now();
+  }
+
+  UploadLedger MakeLedger(std::string owner, Store& store) {
+    return UploadLedger(world_.runtime, state_, std::move(owner), {{"west", &store}},
+                        milliseconds(15'000));
+  }
+  [[nodiscard]] size_t uploads() const { return backend_->buckets.at("b").uploads.size(); }
+
+  testing::FakeWorld world_;
+  std::shared_ptr<testing::MemoryStoreBackend> backend_;
+  testing::MemoryStore store_;
+  testing::FakeState state_;
+  UploadLedger dying_;
+  UploadLedger living_;
+};
+
+// A killed process must leave no upload that someone pays for, and a living one must keep its own.
+TEST_F(UploadLedgerTest, SweepsWhatTheDeadLeft) {
+  ASSERT_TRUE(world_.Run(dying_.Heartbeat()));
+  ASSERT_TRUE(world_.Run(dying_.Create(store_, {.bucket = "b", .key = "k"})));
+  ASSERT_TRUE(world_.Run(living_.Create(store_, {.bucket = "b", .key = "k"})));
+  ASSERT_EQ(uploads(), 2u);
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 0);
+  world_.clock.Advance(seconds(16));
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 1);
+  EXPECT_EQ(uploads(), 1u);
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 0);
+}
+
+// A creation whose answer was lost has no id: it is found by its key.
+TEST_F(UploadLedgerTest, SweepsCreationsWithoutAnAnswer) {
+  struct LostAnswer : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kCreateMultipart) {
+        fault.error = Retryable("no answer");
+        fault.effect = testing::Fault::Effect::kDone;
+      }
+      return fault;
+    }
+  } plan;
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  UploadLedger ledger = MakeLedger("unlucky", faulty);
+  EXPECT_FALSE(world_.Run(ledger.Create(faulty, {.bucket = "b", .key = "k"})));
+  ASSERT_EQ(uploads(), 1u);
+  world_.clock.Advance(seconds(16));
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 1);
+  EXPECT_EQ(uploads(), 0u);
+}
+
+// What has been completed or aborted is forgotten: an id may come again.
+TEST_F(UploadLedgerTest, ForgetsWhatIsDone) {
+  Result<MultipartUpload> upload = world_.Run(living_.Create(store_, {.bucket = "b", .key = "k"}));
+  ASSERT_TRUE(upload);
+  world_.Run(living_.Abort(store_, *upload));
+  EXPECT_EQ(uploads(), 0u);
+  EXPECT_TRUE(world_.Run(state_.Scan("uploads", "", 10))->empty());
+}
+
+}  // namespace
+}  // namespace longhaul
