@@ -157,7 +157,11 @@ class Continuous:
             code, body = http(self.url + "/readyz")
             return code == status and all(word in body for word in words)
 
-        wait_until(as_wanted, 90, f"/readyz says {status} {words}")
+        deadline = time.monotonic() + 90
+        while not as_wanted():
+            check(time.monotonic() < deadline, f"/readyz does not say {status} {words}: "
+                                               f"{http(self.url + '/readyz')}")
+            time.sleep(0.2)
 
     def becomes_equal(self, seconds: float = 90) -> None:
         wait_until(lambda: self.running() and not differences(
@@ -185,7 +189,7 @@ def outage(world: World, which: str, mode: str) -> None:
     step(f"{which}: {mode}")
     proxy.mode = mode
     put_all(source.s3, "data", things(50, seed=2, prefix="late/"))
-    running.ready_is(503, which)
+    running.ready_is(503, "rule main")
     time.sleep(5)
     check(running.running() and proxy.faults > 0, "nothing asked for the store")
     step("it is back")

@@ -310,7 +310,7 @@ def things(count: int, seed: int = 1, prefix: str = "") -> list[Thing]:
             options["ContentEncoding"] = "identity-of-test"
         if number % 5 == 0:
             options["Metadata"] = {"owner": f"team-{number % 17}", "note": "two  words; \"quoted\"",
-                                   "x-y_z": "1" * (number % 50)}
+                                   "x-yz": "1" * (number % 50)}
         if number == 10:
             options["Metadata"] = {"long": "m" * 1950}  # Leaves no room for a mark.
         if number % 13 == 0:
