@@ -173,7 +173,7 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
     co_await ledger_.Abort(store, *upload);
     co_return completed.error();
   }
-  co_await ledger_.Forget(*upload);
+  co_await ledger_.Forget(store, *upload);
   co_return completed;
 }
 

@@ -101,7 +101,7 @@ Async<void> ArchiveUpload::FinishOne(Progress& progress) {
     progress.result = completed.error().In("upload archive");
     co_return Ok();
   }
-  co_await ledger_.Forget(*progress.upload);
+  co_await ledger_.Forget(*destination.store, *progress.upload);
   progress.upload.reset();
   co_return Ok();
 }

@@ -91,12 +91,12 @@ Async<MultipartUpload> UploadLedger::Create(Store& store, PutRequest request) {
     static_cast<void>(aborted);
     co_return written.error().In("record upload");
   }
-  rows_[upload->upload_id] = row_key;
+  rows_[{&store, upload->upload_id}] = row_key;
   co_return upload;
 }
 
-asio::awaitable<void> UploadLedger::Forget(const MultipartUpload& upload) {
-  auto node = rows_.extract(upload.upload_id);
+asio::awaitable<void> UploadLedger::Forget(Store& store, const MultipartUpload& upload) {
+  auto node = rows_.extract({&store, upload.upload_id});
   if (node.empty()) co_return;
   StateWrite removal{.key = node.mapped()};
   Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));
@@ -108,10 +108,10 @@ asio::awaitable<void> UploadLedger::Abort(Store& store, const MultipartUpload& u
   if (!aborted) {
     runtime_.log.Warning("an upload could not be aborted; it is swept later",
                          {{"bucket", upload.bucket}, {"key", upload.key}, aborted.error()});
-    rows_.erase(upload.upload_id);
+    rows_.erase({&store, upload.upload_id});
     co_return;
   }
-  co_await Forget(upload);
+  co_await Forget(store, upload);
 }
 
 Async<void> UploadLedger::Heartbeat() {
@@ -164,7 +164,7 @@ Async<int> UploadLedger::Sweep() {
         for (MultipartUpload& found : *listed) {
           // Younger than the row and known to nobody else.
           if (found.key == row->key && found.initiated >= row->created - kClockTolerance &&
-              !rows_.contains(found.upload_id)) {
+              !rows_.contains({store->second, found.upload_id})) {
             doomed.push_back(std::move(found));
           }
         }

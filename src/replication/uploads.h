@@ -8,6 +8,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/runtime.h"
 #include "state/state.h"
@@ -23,7 +24,7 @@ class UploadLedger {
   // Creates an upload that the ledger knows. `store` is one of `stores`.
   Async<MultipartUpload> Create(Store& store, PutRequest request);
   // Forgets an upload that has been completed or aborted; a row that stays is swept later.
-  asio::awaitable<void> Forget(const MultipartUpload& upload);
+  asio::awaitable<void> Forget(Store& store, const MultipartUpload& upload);
   // Aborts and forgets.
   asio::awaitable<void> Abort(Store& store, const MultipartUpload& upload);
 
@@ -41,7 +42,8 @@ class UploadLedger {
   std::map<std::string, Store*> stores_;
   std::chrono::milliseconds process_lease_;
   uint64_t next_ = 0;
-  std::map<std::string, std::string> rows_;  // Upload id to row key, of uploads of this process.
+  // Row keys of the uploads of this process. Two stores may give out the same id.
+  std::map<std::pair<const Store*, std::string>, std::string> rows_;
 };
 
 }  // namespace longhaul
