@@ -21,8 +21,9 @@ struct FrameSizes {
   uint32_t raw_bytes = 0;
 };
 
-// Says where the index is, before any of it has been read. In the file it ends in a CRC32C of itself
-// and the seek table: a damaged number must look damaged, not like a newer or too large archive.
+// Says where the index is, before any of it has been read. In the file it ends in a CRC32C of
+// itself and the seek table: a damaged number must look damaged, not like a newer or too large
+// archive.
 struct Locator {
   uint16_t version = 1;       // Of the format.
   uint32_t index_frames = 0;  // The last this many frames of the seek table hold the index.

@@ -1,4 +1,5 @@
-// LH_CHECK: for what only a bug can break, also in release builds; never for what comes from outside.
+// LH_CHECK: for what only a bug can break, also in release builds; never for what comes from
+// outside.
 
 #pragma once
 

@@ -1,9 +1,9 @@
 #include "base/clock.h"
 
+#include <array>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <array>
 #include <charconv>
 #include <cstdio>
 

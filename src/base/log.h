@@ -23,8 +23,7 @@ struct LogField {
   LogField(std::string_view name, T value) : name(name), value(static_cast<int64_t>(value)) {}
   LogField(std::string_view name, bool value) : name(name), value(value) {}
   LogField(std::string_view name, double value) : name(name), value(value) {}
-  LogField(std::string_view name, std::string_view value)
-      : name(name), value(std::string(value)) {}
+  LogField(std::string_view name, std::string_view value) : name(name), value(std::string(value)) {}
   LogField(std::string_view name, const std::string& value) : name(name), value(value) {}
   LogField(std::string_view name, const char* value) : name(name), value(std::string(value)) {}
   LogField(const Error& error) : name("error"), value(error.Describe()) {}
@@ -44,9 +43,7 @@ class Logger {
   void Warning(std::string_view event, Fields fields = {}) {
     Log(LogLevel::kWarning, event, fields);
   }
-  void Failure(std::string_view event, Fields fields = {}) {
-    Log(LogLevel::kError, event, fields);
-  }
+  void Failure(std::string_view event, Fields fields = {}) { Log(LogLevel::kError, event, fields); }
 
  protected:
   virtual void Log(LogLevel level, std::string_view event, Fields fields) = 0;

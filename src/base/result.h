@@ -1,8 +1,8 @@
 // Result<T>: a value or an Error whose kind says what the caller should do next.
 //
 // Nothing in longhaul throws across a function boundary; whatever can fail returns Result<T>, and a
-// coroutine returns Async<T> (base/async.h). Both are [[nodiscard]]. Each layer that passes an error
-// on adds what it knew by Error::In().
+// coroutine returns Async<T> (base/async.h). Both are [[nodiscard]]. Each layer that passes an
+// error on adds what it knew by Error::In().
 
 #pragma once
 
@@ -18,9 +18,9 @@ namespace longhaul {
 
 // What to do about an error, not where it came from.
 enum class ErrorKind {
-  kRetryable,     // Wait and repeat: connection lost, timeout, 5xx. It may or may not have happened.
-  kThrottled,     // Wait longer and repeat: 503 SlowDown, 429.
-  kNotFound,      // It does not exist (NoSuchKey, NoSuchBucket, NoSuchUpload: see `code`).
+  kRetryable,  // Wait and repeat: connection lost, timeout, 5xx. It may or may not have happened.
+  kThrottled,  // Wait longer and repeat: 503 SlowDown, 429.
+  kNotFound,   // It does not exist (NoSuchKey, NoSuchBucket, NoSuchUpload: see `code`).
   kPrecondition,  // The world is not as you said: read again and decide.
   kDenied,        // Not allowed: give up on this and tell someone.
   kCorrupt,       // Bytes are not what they should be: keep the evidence and alarm.

@@ -366,8 +366,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (lease == nullptr) request.if_match = (*existing)->info.etag;
     Result<void> removed = co_await store_.Remove(std::move(request));
     if (!removed) {
-      if (removed.error().kind == ErrorKind::kPrecondition ||
-          removed.error().code == "NoSuchKey") {
+      if (removed.error().kind == ErrorKind::kPrecondition || removed.error().code == "NoSuchKey") {
         continue;
       }
       co_return removed.error();

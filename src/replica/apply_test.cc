@@ -309,8 +309,8 @@ TEST_P(RaceTest, ANewerWriteInBetweenWins) {
   EXPECT_EQ(Content(), "three");
 }
 
-// Between our look and our write the key was deleted, but before our reading: ours is newer and must
-// arrive, though the object that it was to replace is gone.
+// Between our look and our write the key was deleted, but before our reading: ours is newer and
+// must arrive, though the object that it was to replace is gone.
 TEST_P(RaceTest, AnOlderDeleteInBetweenDoesNotStopTheWrite) {
   EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
   TextBody body("two");

@@ -41,8 +41,8 @@ class Lease {
   SystemTime expires_{};
 };
 
-// Extends `lease` every third of `lifetime` until `done` is set, or the lease is lost. Run it beside
-// work that may take longer than a lifetime.
+// Extends `lease` every third of `lifetime` until `done` is set, or the lease is lost. Run it
+// beside work that may take longer than a lifetime.
 Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds lifetime);
 
 }  // namespace longhaul

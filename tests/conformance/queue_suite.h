@@ -54,11 +54,11 @@ class QueueSuite : public ::testing::TestWithParam<QueueBackendCase> {
     ASSERT_TRUE(sent) << sent.error().Describe();
   }
   std::vector<QueueMessage> Receive(int count_max = 10, Milliseconds visibility = kLong,
-                               Milliseconds wait = kNone) {
+                                    Milliseconds wait = kNone) {
     return ReceiveFrom(*queue_, count_max, visibility, wait);
   }
   std::vector<QueueMessage> ReceiveFrom(Queue& queue, int count_max, Milliseconds visibility,
-                                   Milliseconds wait = kNone) {
+                                        Milliseconds wait = kNone) {
     Result<std::vector<QueueMessage>> messages = Run(queue.Receive(count_max, visibility, wait));
     EXPECT_TRUE(messages) << messages.error().Describe();
     return messages ? *messages : std::vector<QueueMessage>();

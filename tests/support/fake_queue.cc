@@ -116,15 +116,15 @@ std::vector<QueueMessage> FakeQueue::Take(int count_max, milliseconds visibility
     row.delivery = backend_->next_delivery++;
     row.in_flight = true;
     messages.push_back(QueueMessage{.body = row.body,
-                               .receive_count = row.receive_count,
-                               .sent = row.sent,
-                               .receipt = {.id = id, .delivery = row.delivery}});
+                                    .receive_count = row.receive_count,
+                                    .sent = row.sent,
+                                    .receipt = {.id = id, .delivery = row.delivery}});
   }
   return messages;
 }
 
 Async<std::vector<QueueMessage>> FakeQueue::Receive(int count_max, milliseconds visibility,
-                                               milliseconds wait) {
+                                                    milliseconds wait) {
   SystemTime deadline = runtime_.clock.Now() + wait;
   while (true) {
     SystemTime now = runtime_.clock.Now();
@@ -140,9 +140,8 @@ Async<std::vector<QueueMessage>> FakeQueue::Receive(int count_max, milliseconds 
     if (any || now >= deadline) break;
     co_await receivers_.WaitFor(runtime_.clock, next - now);
   }
-  std::function<Result<std::vector<QueueMessage>>()> effect = [&]() -> Result<std::vector<QueueMessage>> {
-    return Take(count_max, visibility);
-  };
+  std::function<Result<std::vector<QueueMessage>>()> effect =
+      [&]() -> Result<std::vector<QueueMessage>> { return Take(count_max, visibility); };
   co_return co_await Perform("Receive", std::move(effect));
 }
 
@@ -218,15 +217,16 @@ Async<QueueDepth> FakeQueue::Depth() {
 }
 
 Async<std::vector<QueueMessage>> FakeQueue::DeadLetters(int count_max) {
-  std::function<Result<std::vector<QueueMessage>>()> effect = [&]() -> Result<std::vector<QueueMessage>> {
+  std::function<Result<std::vector<QueueMessage>>()> effect =
+      [&]() -> Result<std::vector<QueueMessage>> {
     std::vector<QueueMessage> messages;
     for (const auto& [id, row] : backend_->rows) {
       if (std::cmp_greater_equal(messages.size(), count_max)) break;
       if (!IsDead(row)) continue;
       messages.push_back(QueueMessage{.body = row.body,
-                                 .receive_count = row.receive_count,
-                                 .sent = row.sent,
-                                 .receipt = {.id = id, .delivery = row.delivery}});
+                                      .receive_count = row.receive_count,
+                                      .sent = row.sent,
+                                      .receipt = {.id = id, .delivery = row.delivery}});
     }
     return messages;
   };

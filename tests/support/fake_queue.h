@@ -56,7 +56,7 @@ class FakeQueue : public Queue {
 
   Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) override;
   Async<std::vector<QueueMessage>> Receive(int count_max, std::chrono::milliseconds visibility,
-                                      std::chrono::milliseconds wait) override;
+                                           std::chrono::milliseconds wait) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
