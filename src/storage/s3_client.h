@@ -71,7 +71,10 @@ class S3Client {
   std::string UrlOf(std::string_view bucket, std::string_view key) const;
 
   [[nodiscard]] const S3StoreOptions& options() const { return options_; }
-  void UseProbed(const Capabilities& probed) { options_.probed = probed; }
+  void UseProbed(const Capabilities& probed) {
+    options_.probed = probed;
+    checksum_support = probed.checksums ? ChecksumSupport::kYes : ChecksumSupport::kNo;
+  }
   [[nodiscard]] const Runtime& runtime() const { return runtime_; }
   [[nodiscard]] const std::string& region() const { return signer_.region(); }
   [[nodiscard]] std::string description() const;
