@@ -236,11 +236,14 @@ class ReplicateCommand : public Command {
     Runtime& runtime = context.runtime();
     std::unique_ptr<EventWebhook> webhook;
     std::unique_ptr<ManagementServer> server;
-    if (configuration.listen) {
-      const bool takes_events =
-          options.source &&
-          std::any_of(configuration.rules.begin(), configuration.rules.end(),
-                      [](const Rule& rule) { return rule.enabled && rule.intake.webhook; });
+    const bool events_wanted =
+        std::any_of(configuration.rules.begin(), configuration.rules.end(),
+                    [](const Rule& rule) { return rule.enabled && rule.intake.webhook; });
+    const bool takes_events = options.source && events_wanted;
+    if (configuration.listen && events_wanted && !takes_events) {
+      // Else a process that starts first would keep the one out that events are sent to.
+      runtime.log.Info("not listening: the port belongs to the process with the source role");
+    } else if (configuration.listen) {
       if (takes_events) {
         webhook =
             std::make_unique<EventWebhook>(runtime, configuration, queue, configuration.token);

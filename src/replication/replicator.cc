@@ -358,16 +358,27 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
   int failures = 0;
   while (!stop.is_set()) {
     // One process at a time: a second listing would cost and find the same.
+    // (Short: when its holder is killed, the next one must not wait for long.)
     Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
-                std::chrono::minutes(5));
+                context_.limits.archive_lease);
     Result<bool> acquired = co_await lease.TryAcquire();
     Result<void> done;
     if (!acquired) {
       done = acquired.error();
     } else if (*acquired) {
+      Event compared;
+      TaskGroup keeper(context_.runtime.executor);
+      keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease));
       Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule);
       if (!reconciled) done = reconciled.error();
+      compared.Set();
+      Result<void> kept = co_await keeper.Join();
+      static_cast<void>(kept);
       co_await lease.Release();
+    } else {
+      // At it, or killed at it: look again soon, not in an interval.
+      co_await stop.WaitFor(clock, context_.limits.archive_lease);
+      continue;
     }
     context_.observer.OnReadiness("listing of rule " + rule.rule->id,
                                   done ? std::nullopt : std::optional<Error>(done.error()));

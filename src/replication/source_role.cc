@@ -296,7 +296,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
     if (result.targets[i]) continue;
     const std::string& name = queue.rule->targets[targets[i]]->config->name;
     failed_targets.push_back(name);
-    store_error = result.targets[i].error().In("staging of target " + name);
+    store_error = result.targets[i].error().In("rule " + rule.id + ": staging of target " + name);
     context_.runtime.log.Warning("archive not staged",
                                  {{"rule", rule.id}, {"target", name}, result.targets[i].error()});
   }
@@ -356,7 +356,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
         const Error& error = packed.error;
         if (ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
             error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
-          store_error = error;
+          store_error = error.In("rule " + rule.id);
           co_await Finish(std::move(pending.messages), {left});
         } else {
           co_await Park(queue, key, packed);

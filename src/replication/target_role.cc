@@ -64,7 +64,7 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
         "staging cannot be listed",
         {{"rule", rule.rule->id}, {"target", target.config->name}, listed.error()});
     ++pass.waiting;
-    if (!pass.store_error) pass.store_error = listed.error();
+    if (!pass.store_error) pass.store_error = listed.error().In("rule " + rule.rule->id);
     co_return Ok();
   }
   const std::string prefix = rule.rule->id + "/" + target.config->name + "/";
@@ -93,7 +93,9 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
     if (!handled) {
       work.next_try = context_.runtime.clock.SteadyNow() + RetryDelay(work.attempts++);
       ++pass.waiting;
-      if (!pass.store_error && ConcernsStore(handled.error())) pass.store_error = handled.error();
+      if (!pass.store_error && ConcernsStore(handled.error())) {
+        pass.store_error = handled.error().In("rule " + rule.rule->id);
+      }
       context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
                                                                {"target", target.config->name},
                                                                {"archive", staged.ulid},

@@ -153,6 +153,11 @@ class Process:
         deadline = time.monotonic() + timeout
         while True:
             # wait4 gives the CPU seconds of the process and of children that it waited for.
+            if self.process.returncode is not None:  # running() has seen its end.
+                return Finished(self.args, self.process.returncode,
+                                self.out.read_text(errors="replace"),
+                                self.err.read_text(errors="replace"),
+                                time.monotonic() - self.started, 0.0, self.peak_rss_bytes)
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 break
