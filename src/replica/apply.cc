@@ -201,11 +201,17 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
-    if (*floor && (*floor)->stamp > write.stamp) {
+    if (*floor &&
+        ((*floor)->stamp > write.stamp || ((*floor)->stamp == write.stamp && (*floor)->deleted))) {
+      // An earlier try may have written this very reading too late, and been killed before it could
+      // undo that or say so; or what is recorded as newer has been deleted by a slower one.
+      Result<std::optional<Existing>> there = co_await Look(write.key, *floor);
+      if (!there) co_return there.error();
+      const bool ours = *there && (*there)->mark && (*there)->mark->stamp == write.stamp;
+      const bool gone = !*there && !(*floor)->deleted;
+      if (ours || gone) co_return Reread("an earlier try was cut short");
+      if ((*floor)->stamp == write.stamp) co_return Reread("a delete has the same stamp");
       co_return Superseded((*floor)->deleted ? "deleted later" : "a newer state is recorded");
-    }
-    if (*floor && (*floor)->stamp == write.stamp && (*floor)->deleted) {
-      co_return Reread("a delete has the same stamp");
     }
 
     bool mark_kept_apart = false;
@@ -348,7 +354,15 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     // The tombstone first: from here on no older write can bring the key back.
     Result<Floor> raised = co_await floors_.Raise(key, {.stamp = stamp, .deleted = true});
     if (!raised) co_return raised.error();
-    if (raised->stamp > stamp) co_return Superseded("a newer state is recorded");
+    if (raised->stamp > stamp) {
+      if (!raised->deleted) {
+        // An earlier try of this delete may have removed what is newer, and been killed.
+        Result<std::optional<Existing>> there = co_await Look(key, *raised);
+        if (!there) co_return there.error();
+        if (!*there) co_return Reread("what is recorded as newer is not there");
+      }
+      co_return Superseded("a newer state is recorded");
+    }
     if (!raised->deleted) co_return Reread("a write has the same stamp");
 
     Result<std::optional<Existing>> existing = co_await Look(key, *raised);

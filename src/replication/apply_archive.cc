@@ -193,6 +193,43 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   co_return Ok();
 }
 
+// Some stores hide "a/b" from listings while there is an object "a". Such a key is parked, not
+// written to where nobody finds it. One HEAD for each folder of an archive.
+class HiddenKeys {
+ public:
+  explicit HiddenKeys(Run& run) : run_(run) {
+    for (const ArchiveEntry& entry : run.reader.entries()) {
+      if (entry.op != EntryOp::kPut) continue;
+      if (auto key = TargetKey(*run.rule.rule, *run.target.config, entry.key))
+        objects_.insert(*key);
+    }
+  }
+
+  // The object that would hide `key`; empty: none.
+  Async<std::string> HiderOf(std::string key) {
+    for (size_t slash = key.find('/', 1); slash != std::string::npos && slash + 1 < key.size();
+         slash = key.find('/', slash + 1)) {
+      std::string folder = key.substr(0, slash);
+      if (objects_.contains(folder)) co_return folder;
+      if (folders_.contains(folder)) continue;
+      Result<ObjectInfo> info = co_await run_.target.store->Head(
+          {.bucket = run_.target.config->to.bucket, .key = folder});
+      if (info) co_return folder;
+      if (info.error().kind != ErrorKind::kNotFound &&
+          info.error().kind != ErrorKind::kInvalidInput) {
+        co_return info.error();
+      }
+      folders_.insert(std::move(folder));
+    }
+    co_return std::string();
+  }
+
+ private:
+  Run& run_;
+  std::set<std::string> objects_;  // Of this archive.
+  std::set<std::string> folders_;  // Known to be no objects.
+};
+
 }  // namespace
 
 Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& runtime,
@@ -225,6 +262,8 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     return std::pair(a.frame, a.entry) < std::pair(b.frame, b.entry);
   });
 
+  std::optional<HiddenKeys> hidden;
+  if (!target.applier->policy().capabilities.key_file_beside_folder) hidden.emplace(run);
   FrameCache frames(reader);
   TaskGroup writes(runtime.executor);
   Result<void> status;
@@ -238,6 +277,17 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     if (entry.op == EntryOp::kTags) {
       run.Take(next.entry, InvalidInput("changes of tags alone are not applied by this version"));
       continue;
+    }
+    if (hidden && entry.op == EntryOp::kPut) {
+      Result<std::string> hider = co_await hidden->HiderOf(*key);
+      if (!hider || !hider->empty()) {
+        Error error =
+            hider ? InvalidInput("the target's store would hide it: there is an object " + *hider)
+                  : hider.error();
+        if (hider) error.code = "KeyNotStorable";
+        run.Take(next.entry, error);
+        continue;
+      }
     }
     co_await writes.WaitBelow(context.limits.writes_max);
     if (entry.op == EntryOp::kDelete) {

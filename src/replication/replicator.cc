@@ -306,11 +306,16 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
     result.corrupt_archives = std::max(result.corrupt_archives, pass.corrupt);
 
     const bool target_done = !options_.target || (pass.applied == 0 && pass.waiting == 0);
-    const bool receipts_done = !options_.source || !options_.target ||
-                               (receipts.read == 0 && receipts.receipts == 0 && pass.corrupt == 0);
+    const bool receipts_done =
+        !options_.source || !options_.target || (receipts.read == 0 && pass.corrupt == 0);
     std::optional<Error> trouble = pass.store_error;
     if (!trouble) trouble = receipts.store_error;
-    if (!trouble) trouble = source_.store_error();
+    // A failure that waiting does not cure: a wrong key, a bucket that is not there. (What the
+    // source is refused for a single object is parked after a few tries.)
+    const bool hopeless =
+        trouble && (trouble->kind == ErrorKind::kDenied || trouble->kind == ErrorKind::kNotFound ||
+                    trouble->kind == ErrorKind::kInvalidInput);
+    if (!trouble && !source_done) trouble = source_.store_error();
     if (source_done && target_done && receipts_done && !trouble) {
       result.store_error.reset();
       co_return result;
@@ -326,8 +331,7 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
                                            std::to_string(options_.timeout.count() / 1000) + " s");
       co_return result;
     }
-    // A failure that waiting does not cure: a wrong key, a bucket that is not there.
-    if (trouble && !trouble->Transient() && pass.applied == 0 && source_.idle()) {
+    if (hopeless && pass.applied == 0 && source_.idle()) {
       result.store_error = trouble;
       co_return result;
     }
@@ -357,6 +361,7 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
   Clock& clock = context_.runtime.clock;
   int failures = 0;
   while (!stop.is_set()) {
+    rule.compare_soon.Reset();  // Who asks from now on asks for another comparison.
     // One process at a time: a second listing would cost and find the same.
     // (Short: when its holder is killed, the next one must not wait for long.)
     Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
@@ -389,7 +394,6 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
     }
     failures = 0;
     // Until it is time again, somebody asks for it, or all stops.
-    rule.compare_soon.Reset();
     if (stop.is_set()) co_return;
     if (rule.rule->intake.listing) {
       co_await rule.compare_soon.WaitFor(clock, *rule.rule->intake.listing);

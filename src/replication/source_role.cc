@@ -13,6 +13,7 @@ constexpr int kMessagesPerReceive = 10;
 constexpr std::chrono::milliseconds kReceiveWait{1'000};
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
+constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
 
 std::chrono::milliseconds RetryDelay(int tries) {
   return std::min<std::chrono::milliseconds>(kRetryLast, kRetryFirst * (1 << std::min(tries, 6)));
@@ -34,6 +35,7 @@ struct SourceRole::OpenMessage {
 // A key that is to be read for a rule, and who waits for it.
 struct SourceRole::PendingKey {
   SystemTime not_before{};
+  SystemTime due{};  // By our own clock; the source's is behind it.
   SteadyTime since{};
   std::optional<uint64_t> size_bytes;
   int tries = 0;
@@ -173,6 +175,7 @@ void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) 
   }
   PendingKey& known = entry->second;
   known.not_before = std::max(known.not_before, pending.not_before);
+  known.due = std::max(known.due, pending.due);
   known.tries = std::max(known.tries, pending.tries);
   if (pending.size_bytes) known.size_bytes = pending.size_bytes;
   known.messages.insert(known.messages.end(), pending.messages.begin(), pending.messages.end());
@@ -190,8 +193,8 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
     SteadyTime oldest = SteadyTime::max();
     auto next = std::chrono::nanoseconds(kReceiveWait);
     for (const auto& [name, pending] : queue.keys) {
-      if (pending.not_before > now) {
-        next = std::min<std::chrono::nanoseconds>(next, pending.not_before - now);
+      if (const SystemTime when = std::max(pending.not_before, pending.due); when > now) {
+        next = std::min<std::chrono::nanoseconds>(next, when - now);
         continue;
       }
       ++ready;
@@ -221,7 +224,7 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
     for (auto entry = queue.keys.begin(); entry != queue.keys.end();) {
       if (static_cast<int>(keys.size()) >= rule.batch.count || bytes >= rule.batch.size_bytes)
         break;
-      if (entry->second.not_before > start) {
+      if (std::max(entry->second.not_before, entry->second.due) > start) {
         ++entry;
         continue;
       }
@@ -340,7 +343,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
       case PackedKey::State::kTooEarly:
         // The source's clock is behind ours: wait for as long as the reading was early.
         pending.since = context_.runtime.clock.SteadyNow();
-        left.hints[0].time = pending.not_before;
+        pending.due = context_.runtime.clock.Now() +
+                      std::max<std::chrono::microseconds>(std::chrono::seconds(1),
+                                                          pending.not_before - packed.stamp);
         Requeue(queue, key, std::move(pending));
         break;
       case PackedKey::State::kLarge:
@@ -354,7 +359,10 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
         break;
       case PackedKey::State::kFailed: {
         const Error& error = packed.error;
-        if (ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
+        // A refusal may be that of the whole store, for a while: only one that stays is the
+        // object's.
+        const bool refused = error.kind == ErrorKind::kDenied && pending.tries < kRefusalsMax;
+        if (refused || ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
             error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
           store_error = error.In("rule " + rule.id);
           co_await Finish(std::move(pending.messages), {left});

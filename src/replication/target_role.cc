@@ -82,7 +82,7 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
       }
       // A crash came between receipt and removal, or another target is not done yet.
       Result<void> removed = co_await RemoveIfDone(rule, target, staged);
-      if (!removed || !staged.receipts.empty()) ++pass.waiting;
+      if (!removed) ++pass.waiting;  // Another target that is not done counts it in its own pass.
       continue;
     }
     if (work.next_try > context_.runtime.clock.SteadyNow()) {
@@ -214,12 +214,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       for (const ArchiveEntry& entry : (*reader)->entries()) keys.push_back(entry.key);
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
+    work.reread.insert(applied->reread.begin(), applied->reread.end());
     if (!applied->pending.empty() || !applied->parked.empty()) {
-      // What came before is done; only these are tried again. Keys to be read anew wait with them:
-      // they go into the receipt of a later attempt, which applies them once more.
+      // What came before is done; only these are tried again.
       work.only = applied->pending;
       work.only.insert(applied->parked.begin(), applied->parked.end());
-      if (!applied->reread.empty()) work.only.clear();
       if (applied->pending.empty()) {
         work.parked = true;
         work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
@@ -232,7 +231,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     receipt.entries = applied->entries;
     receipt.applied = applied->applied;
     receipt.conflicts = applied->conflicts;
-    receipt.reread = std::move(applied->reread);
+    receipt.reread.assign(work.reread.begin(), work.reread.end());
   }
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();

@@ -46,7 +46,8 @@ class TargetRole {
   struct Work {
     int attempts = 0;
     SteadyTime next_try{};
-    std::set<size_t> only;  // Entries left to be applied; empty: all.
+    std::set<size_t> only;         // Entries left to be applied; empty: all.
+    std::set<std::string> reread;  // Keys that earlier attempts want to be read anew.
     bool parked = false;
     bool corrupt = false;
   };
