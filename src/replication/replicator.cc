@@ -418,6 +418,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   // Hints may be taken, and what is in staging applied, while one of several stores is away: what
   // cannot be done waits in the Queue and in staging. Before the first Prepare nobody knows what
   // the stores can do.
+  context_.observer.OnReadiness("stores", Retryable("not looked at yet"));
   for (int attempt = 0; !stop.is_set(); ++attempt) {
     Result<void> ready = co_await Prepare();
     context_.observer.OnReadiness("stores",
