@@ -8,7 +8,8 @@ namespace longhaul {
 
 namespace {
 
-// Longer than any one write may take; see kWriteDeadline in storage.
+// Longer than a small write takes. A write that takes longer finds its lease lost, and its key is
+// read anew.
 constexpr std::chrono::seconds kLeaseLifetime{60};
 constexpr std::chrono::seconds kLeaseWait{90};
 constexpr int kAttemptsMax = 10;

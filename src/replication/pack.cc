@@ -294,7 +294,6 @@ Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
     reads.Spawn(ReadSmall(context, rule, items[i], *slots[i]));
   }
   Result<void> joined = co_await reads.Join();
-  started = std::max(started, static_cast<size_t>(0));
   progress.NotifyAll();
   co_return joined;
 }
@@ -427,7 +426,6 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
       co_await rule.source->Get({.bucket = bucket, .key = item.key}, &absent_at);
   if (!stream) {
     // Gone, or unreadable: a bundle says that as well, and carries a delete.
-    stream = Error(stream.error());
     Reading reading = ReadingOfError(rule, item, stream.error(), absent_at);
     key.state =
         reading.state == PackedKey::State::kStaged ? PackedKey::State::kUnread : reading.state;

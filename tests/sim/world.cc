@@ -218,7 +218,6 @@ void World::StartProcess(size_t slot) {
 void World::Kill(size_t slot) {
   if (!processes_[slot]) return;
   Say("process " + std::to_string(slot) + " is killed");
-  ++kills_;
   dead_.push_back(std::move(processes_[slot]));
 }
 

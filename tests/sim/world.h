@@ -103,7 +103,6 @@ class World {
   std::vector<std::unique_ptr<Process>> processes_;
   std::vector<std::unique_ptr<Process>> dead_;
   std::vector<std::string> contents_;  // Bodies to choose from: the same may come back.
-  int kills_ = 0;
   int changes_ = 0;
 };
 
