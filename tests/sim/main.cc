@@ -2,21 +2,26 @@
 //
 //   longhaul_sim --seed N          one seed, told in full
 //   longhaul_sim --seeds N         N seeds from --first on (default: from the clock)
-//   longhaul_sim --seconds S       as many new seeds as fit
+//   longhaul_sim --seconds S       as many seeds from --first on as begin within S seconds
 //   longhaul_sim --kept FILE       the seeds in a file, one a line; # begins a comment
+//   --jobs N                       so many runs at once (default: one for each core)
 //
 // Every run is a child process, so a crash is the failure of its seed alone. Exit 0: all as it
 // should be; 1: a seed failed, and is printed.
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/sim/world.h"
@@ -24,6 +29,14 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// A run takes a fraction of a second. One that runs in circles is ended by its CPU time, which does
+// not depend on how busy the machine is; one that waits for ever, by the clock on the wall.
+constexpr rlim_t kCpuSecondsMax = 60;
+constexpr unsigned kWallSecondsMax = 600;
+
+// After so many failures the rest would not say more.
+constexpr int kFailuresMax = 5;
 
 // The dead processes of a run keep what they held: that is what being killed means.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
@@ -40,24 +53,63 @@ int RunHere(uint64_t seed, bool verbose) {
   return wrong.empty() ? 0 : 1;
 }
 
-bool RunInChild(uint64_t seed) {
-  std::fflush(stdout);
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(30);  // A run takes a fraction of a second; one that hangs fails.
-    _exit(RunHere(seed, false));
+// Runs of seeds in child processes, `jobs` at once.
+class Runs {
+ public:
+  explicit Runs(size_t jobs) : jobs_(jobs) {}
+
+  // Waits until there is room, then begins a run.
+  void Begin(uint64_t seed) {
+    while (children_.size() >= jobs_) AwaitOne();
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child < 0) {
+      std::perror("longhaul_sim: fork");
+      std::exit(2);
+    }
+    if (child == 0) {
+      const rlimit limit{.rlim_cur = kCpuSecondsMax, .rlim_max = kCpuSecondsMax + 1};
+      setrlimit(RLIMIT_CPU, &limit);
+      alarm(kWallSecondsMax);
+      _exit(RunHere(seed, false));
+    }
+    children_.emplace(child, seed);
+    ++begun_;
   }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  if (!WIFEXITED(status)) {
-    std::printf("seed %llu: ended by signal %d\n", static_cast<unsigned long long>(seed),
-                WTERMSIG(status));
+
+  void AwaitAll() {
+    while (!children_.empty()) AwaitOne();
   }
-  std::printf("replay it with: ./dev test sim --seed %llu\n",
-              static_cast<unsigned long long>(seed));
-  return false;
-}
+
+  [[nodiscard]] uint64_t begun() const { return begun_; }
+  [[nodiscard]] int failed() const { return failed_; }
+
+ private:
+  void AwaitOne() {
+    int status = 0;
+    const auto child = children_.find(waitpid(-1, &status, 0));
+    if (child == children_.end()) return;
+    const uint64_t seed = child->second;
+    children_.erase(child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+    ++failed_;
+    if (!WIFEXITED(status)) {
+      const int signal = WTERMSIG(status);
+      const char* what = signal == SIGXCPU   ? ": it took more CPU time than any run should"
+                         : signal == SIGALRM ? ": it hung"
+                                             : "";
+      std::printf("seed %llu: ended by signal %d%s\n", static_cast<unsigned long long>(seed),
+                  signal, what);
+    }
+    std::printf("replay it with: ./dev test sim --seed %llu\n",
+                static_cast<unsigned long long>(seed));
+  }
+
+  const size_t jobs_;
+  std::map<pid_t, uint64_t> children_;
+  uint64_t begun_ = 0;
+  int failed_ = 0;
+};
 
 std::vector<uint64_t> ReadSeeds(const char* path) {
   std::vector<uint64_t> seeds;
@@ -80,9 +132,14 @@ int main(int argc, char** argv) {
       static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count() / 1000);
   uint64_t count = UINT64_MAX;
   double seconds = 0;
-  std::vector<uint64_t> seeds;
-  for (int i = 1; i + 1 < argc; i += 2) {
+  size_t jobs = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<uint64_t> kept;
+  for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
+    if (i + 1 == argc) {
+      std::fprintf(stderr, "longhaul_sim: %s needs a value\n", flag.c_str());
+      return 2;
+    }
     const char* value = argv[i + 1];
     if (flag == "--seed") return RunHere(std::strtoull(value, nullptr, 10), true);
     if (flag == "--seeds") {
@@ -91,28 +148,31 @@ int main(int argc, char** argv) {
       first = std::strtoull(value, nullptr, 10);
     } else if (flag == "--seconds") {
       seconds = std::strtod(value, nullptr);
+    } else if (flag == "--jobs") {
+      jobs = std::max(1ULL, std::strtoull(value, nullptr, 10));
     } else if (flag == "--kept") {
-      seeds = ReadSeeds(value);
+      kept = ReadSeeds(value);
     } else {
-      std::fprintf(stderr, "longhaul_sim: unknown flag %s\n", argv[i]);
+      std::fprintf(stderr, "longhaul_sim: unknown flag %s\n", flag.c_str());
       return 2;
     }
   }
-  int failed = 0;
-  uint64_t ran = 0;
+  if (count == UINT64_MAX && seconds == 0) seconds = 10;
+
+  Runs runs(jobs);
   const auto start = Clock::now();
   auto spent = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  if (!seeds.empty()) {
-    for (uint64_t seed : seeds) failed += RunInChild(seed) ? 0 : 1;
-    ran = seeds.size();
+  if (!kept.empty()) {
+    for (uint64_t seed : kept) runs.Begin(seed);
   } else {
-    if (count == UINT64_MAX && seconds == 0) seconds = 10;
-    for (; ran < count && (seconds == 0 || spent() < seconds) && failed < 5; ++ran) {
-      failed += RunInChild(first + ran) ? 0 : 1;
+    while (runs.begun() < count && (seconds == 0 || spent() < seconds) &&
+           runs.failed() < kFailuresMax) {
+      runs.Begin(first + runs.begun());
     }
   }
-  std::printf("%llu seeds from %llu in %.1f s, %d failed\n", static_cast<unsigned long long>(ran),
-              static_cast<unsigned long long>(seeds.empty() ? first : seeds.front()), spent(),
-              failed);
-  return failed == 0 ? 0 : 1;
+  runs.AwaitAll();
+  std::printf(
+      "%llu seeds from %llu in %.1f s, %d failed\n", static_cast<unsigned long long>(runs.begun()),
+      static_cast<unsigned long long>(kept.empty() ? first : kept.front()), spent(), runs.failed());
+  return runs.failed() == 0 ? 0 : 1;
 }
