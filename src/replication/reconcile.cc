@@ -28,7 +28,7 @@ class Cursor {
       if (finished_) co_return nullptr;
       if (!fetch_started_) Fetch("");
       co_await fetching_.WaitBelow(1);
-      if (!next_) co_return next_.error().In("list " + bucket_ + "/" + prefix_);
+      if (!next_) co_return next_.error().In(store_.description());
       page_ = std::move(*next_);
       position_ = 0;
       finished_ = page_.next_token.empty();
@@ -36,8 +36,8 @@ class Cursor {
     }
     const ListedObject& object = page_.objects[position_];
     if (any_ && object.key <= last_key_) {
-      co_return Corrupt("the listing of " + bucket_ + "/" + prefix_ + " is not in order at " +
-                        object.key);
+      co_return Corrupt(store_.description() + ": the listing of " + bucket_ + "/" + prefix_ +
+                        " is not in order at " + object.key);
     }
     co_return &object;
   }

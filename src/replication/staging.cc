@@ -139,7 +139,7 @@ Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
   do {
     Result<ListPage> page =
         co_await store.List({.bucket = bucket, .prefix = prefix, .token = token});
-    if (!page) co_return page.error().In("list staging " + bucket + "/" + prefix);
+    if (!page) co_return page.error().In("staging in " + store.description());
     for (ListedObject& object : page->objects) {
       std::string_view name = object.key;
       name.remove_prefix(prefix.size());

@@ -160,13 +160,14 @@ class Versitygw(Server):
     def __init__(self, folder, name="", webhook=""):
         super().__init__(folder, name)
         self.webhook = webhook
+        self.secret_access_key = SECRET_ACCESS_KEY  # May be another one at the next start.
         self.versions = folder / f"{self.name}.versions"
         self.versions.mkdir()
 
     def launch(self):
         events = ["--event-webhook-url", self.webhook] if self.webhook else []
         self.spawn([cache_dir() / "bin/versitygw", "--access", ACCESS_KEY_ID,
-                    "--secret", SECRET_ACCESS_KEY, "--port", f"127.0.0.1:{self.port}",
+                    "--secret", self.secret_access_key, "--port", f"127.0.0.1:{self.port}",
                     "--region", REGION, "--quiet", *events,
                     "posix", "--versioning-dir", self.versions, self.folder])
 

@@ -21,7 +21,8 @@ class FaultProxy:
 
     pass    it is handed on           down    the connection is closed without a word
     503 403 an S3 error               slow    handed on, a second late and in small pieces
-    cut     the body ends half way    mixed   one of 503, slow and cut, every third time
+    cut     the body ends half way    stalled nothing more comes after half of the body
+    mixed   one of 503, slow and cut, every third time
     """
 
     def __init__(self, endpoint: str, mode: str = "pass", seed: int = 1):
@@ -118,7 +119,7 @@ class FaultProxy:
                 request.wfile.write(whole)
                 return
             request.end_headers()
-            stop_at = int(length) // 2 if mode == "cut" else int(length)
+            stop_at = int(length) // 2 if mode in ("cut", "stalled") else int(length)
             sent = 0
             while sent < stop_at:
                 piece = answer.read(min(CHUNK if mode != "slow" else 8 << 10, stop_at - sent))
@@ -128,6 +129,9 @@ class FaultProxy:
                 sent += len(piece)
                 if mode == "slow":
                     time.sleep(0.01)
+            if mode == "stalled":
+                request.connection.settimeout(600)
+                request.connection.recv(1)  # Returns when the client has given up.
             if sent < int(length):
                 request.close_connection = True
                 request.connection.shutdown(socket.SHUT_RDWR)

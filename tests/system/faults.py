@@ -109,18 +109,38 @@ def broken_target(world: World) -> None:
     check_no_uploads(target, "copy", "staging")
 
 
-def damaged_archive(world: World) -> None:
-    source, target = two_servers(world, 300)
-    config = world.config({"source": source, "target": target}, [rule()])
-    step("--roles source: durable in staging, nothing applied")
+def broken_for_good(world: World) -> None:
+    """A source that answers nothing else: a message with its name, and an exit code that says so."""
+    source, target = two_servers(world, 20)
+    for mode, words in (("503", ["503"]), ("cut", []), ("stalled", [])):
+        proxy = FaultProxy(source.endpoint, mode)
+        config = world.config({"source": store_of(proxy.endpoint), "target": target}, [rule()],
+                              f"{mode}.yaml", queue=f"sqlite:{mode}.db", state=f"sqlite:{mode}.db")
+        ran = once(world, config, "--timeout", "5s").expect(5, proxy.endpoint, *words)
+        step(f"{mode}: exit 5 after {ran.seconds:.1f} s, {proxy.faults} faults")
+        check(ran.seconds < 60, f"{mode}: --timeout 5s took {ran.seconds:.0f} s")
+        check(not keys_of(target.s3, "copy"), "something was written")
+        proxy.close()
+
+
+def damage_staging(world: World, config, target) -> list[str]:
+    """Packs what the source holds, and spoils a byte of each archive."""
     world.run("replicate", "--config", config, "--once", "--roles", "source").expect(0)
-    check(not keys_of(target.s3, "copy"), "the source role wrote to the target bucket")
     archives = [key for key in keys_of(target.s3, "staging") if key.endswith(".tar.zst")]
     check(archives, "nothing in staging")
     for key in archives:
         data = bytearray(target.s3.get_object(Bucket="staging", Key=key)["Body"].read())
         data[len(data) // 3] ^= 0x20
         target.s3.put_object(Bucket="staging", Key=key, Body=bytes(data))
+    return archives
+
+
+def damaged_archive(world: World) -> None:
+    source, target = two_servers(world, 300)
+    config = world.config({"source": source, "target": target}, [rule()])
+    step("--roles source: durable in staging, nothing applied")
+    archives = damage_staging(world, config, target)
+    check(not keys_of(target.s3, "copy"), "the source role wrote to the target bucket")
     step("--roles target: exit 1, nothing of it applied")
     world.run("replicate", "--config", config, "--once", "--roles", "target").expect(
         1, archives[0].split("/")[-1].split(".")[0])
@@ -128,6 +148,16 @@ def damaged_archive(world: World) -> None:
     step("both roles: the source reads the keys anew")
     wait_until(lambda: once(world, config).code == 0, 60, "replicate --once exits with 0")
     check_equal(source, target)
+    check_staging_empty(target)
+    step("the same in continuous mode")
+    put_all(source.s3, "data", things(50, seed=2, prefix="late/"))
+    archives = damage_staging(world, config, target)
+    running = Continuous(world, source, target, {"source": source, "target": target})
+    running.becomes_equal()
+    check(archives[0].split("/")[-1].split(".")[0] in running.process.output(),
+          "the log does not name the damaged archive")
+    running.ready_is(200)
+    running.end()
     check_staging_empty(target)
 
 
@@ -214,6 +244,48 @@ def missing_at_start(world: World) -> None:
     running.end()
 
 
+def credentials_change(world: World) -> None:
+    """The keys of the configuration stop working for a while, and then work again."""
+    source, target = two_servers(world, 30)
+    running = Continuous(world, source, target, {"source": source, "target": target})
+    running.becomes_equal()
+    running.ready_is(200)
+    step("the source knows another secret")
+    source.stop()
+    source.secret_access_key = "another-secret"
+    source.start()
+    running.ready_is(503, "rule main")
+    said = running.process.output()
+    check(source.endpoint in said and "SignatureDoesNotMatch" in said, f"it says {said[-3000:]}")
+    step("and the old one again")
+    source.stop()
+    source.secret_access_key = SECRET_ACCESS_KEY
+    source.start()
+    put_all(source.s3, "data", things(30, seed=2, prefix="late/"))
+    running.becomes_equal()
+    running.ready_is(200)
+    running.end()
+    check(SECRET_ACCESS_KEY not in running.process.output(), "a secret was logged")
+
+
+def bucket_removed(world: World) -> None:
+    """A target bucket goes away while longhaul runs, with all that is in it, and comes back."""
+    source, target = two_servers(world, 30)
+    running = Continuous(world, source, target, {"source": source, "target": target})
+    running.becomes_equal()
+    step("the target bucket goes")
+    for key in keys_of(target.s3, "copy"):
+        target.s3.delete_object(Bucket="copy", Key=key)
+    target.s3.delete_bucket(Bucket="copy")
+    put_all(source.s3, "data", things(30, seed=2, prefix="late/"))
+    running.ready_is(503, "copy")
+    step("the target bucket comes back")
+    target.s3.create_bucket(Bucket="copy")
+    running.becomes_equal()
+    running.ready_is(200)
+    running.end()
+
+
 def full_disk(world: World) -> None:
     """The disk of the SQLite database is full: said clearly; when there is room, it goes on."""
     source, target = two_servers(world, 50)
@@ -270,7 +342,11 @@ CASES = {
     "target_denied": lambda world: outage(world, "target", "403"),
     "staging_down": lambda world: outage(world, "staging", "503"),
     "source_down": lambda world: outage(world, "source", "503"),
+    "source_cut": lambda world: outage(world, "source", "cut"),
     "missing_at_start": missing_at_start,
+    "broken_for_good": broken_for_good,
+    "credentials_change": credentials_change,
+    "bucket_removed": bucket_removed,
     "full_disk": full_disk,
 }
 
