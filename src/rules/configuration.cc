@@ -22,8 +22,9 @@ using namespace std::chrono_literals;
 
 constexpr int kRulesMax = 1'000;  // The topology check compares each with each.
 constexpr int kTargetsMax = 32;
-constexpr int kTagsMax = 10;            // S3 User Guide, "Categorizing your storage using tags".
-constexpr size_t kKeyBytesMax = 1'024;  // S3 User Guide, "Naming objects".
+constexpr int kTagsMax = 10;             // S3 User Guide, "Categorizing your storage using tags".
+constexpr size_t kSealKeyBytesMin = 16;  // archive/entry.h
+constexpr size_t kKeyBytesMax = 1'024;   // S3 User Guide, "Naming objects".
 
 constexpr std::array<std::string_view, 10> kAwsStorageClasses = {
     "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
@@ -110,6 +111,7 @@ class Reader {
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
+  void ReadSettle(YamlFields& fields, Rule& rule);
   void ReadIntake(YamlFields& fields, Rule& rule);
   void ReadCompression(YamlFields& fields, Rule& rule);
   void ReadBatch(YamlFields& fields, Batch& batch);
@@ -376,11 +378,13 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Boolean("deletes", rule.deletes);
   ReadCompression(*fields, rule);
   ReadBatch(*fields, rule.batch);
-  fields->Duration("settle", rule.settle, 0s, 1h);
+  ReadSettle(*fields, rule);
   fields->Choice("on_conflict", rule.on_conflict,
                  {{"keep", OnConflict::kKeep}, {"overwrite", OnConflict::kOverwrite}});
   ReadDeleteGuard(*fields, rule.delete_guard);
-  fields->Text("seal_key", rule.seal_key);
+  if (fields->Text("seal_key", rule.seal_key) && rule.seal_key.Reveal().size() < kSealKeyBytesMin) {
+    fields->Find("seal_key")->Fail("is too short to seal anything", "give 16 bytes or more");
+  }
   fields->Refuse("priority", "means nothing to longhaul: no two rules write to one place",
                  "remove it");
   fields->Refuse("transport", "is not in this version: archives go to staging directly",
@@ -420,6 +424,19 @@ void Reader::ReadFilter(YamlFields& fields, Filter& filter) {
       tags->Fail("asks for more than 10 tags", "no object has so many");
   }
   inner->Finish();
+}
+
+void Reader::ReadSettle(YamlFields& fields, Rule& rule) {
+  std::optional<YamlValue> value = fields.Find("settle");
+  std::optional<std::chrono::milliseconds> settle = value ? value->Duration(0s, 1h) : std::nullopt;
+  if (!settle) return;
+  rule.settle = *settle;
+  if (*settle < 1s) {
+    value->Fail(Quoted(value->node().raw) +
+                    " is too short: stamps have whole seconds, and of two changes within one the "
+                    "older could stay",
+                "give 1s to 1h");
+  }
 }
 
 void Reader::ReadIntake(YamlFields& fields, Rule& rule) {

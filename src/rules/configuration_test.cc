@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 std::optional<std::string> TestEnvironment(std::string_view name) {
   if (name == "EAST_KEY_ID") return "AKIDEAST";
   if (name == "EAST_SECRET") return "hunter2";
+  if (name == "SEAL_KEY") return "correct horse battery staple";
   if (name == "LONGHAUL_TOKEN") return "t0ken";
   return std::nullopt;
 }
@@ -141,10 +142,10 @@ TEST(ConfigurationTest, CarriesEveryField) {
                      "    deletes: true\n"
                      "    compression: none\n"
                      "    batch: { bytes: 1MiB, count: 1, linger: 0 }\n"
-                     "    settle: 0\n"
+                     "    settle: 1s\n"
                      "    on_conflict: overwrite\n"
                      "    delete_guard: { keys: 5, share: 0.5 }\n"
-                     "    seal_key: ${EAST_SECRET}\n",
+                     "    seal_key: ${SEAL_KEY}\n",
                      ", name: copy"));
   ASSERT_TRUE(read) << read.error().message;
   const Rule& rule = read->rules[0];
@@ -157,11 +158,11 @@ TEST(ConfigurationTest, CarriesEveryField) {
   EXPECT_EQ(rule.batch.size_bytes, 1U << 20);
   EXPECT_EQ(rule.batch.count, 1);
   EXPECT_EQ(rule.batch.linger, 0s);
-  EXPECT_EQ(rule.settle, 0s);
+  EXPECT_EQ(rule.settle, 1s);
   EXPECT_EQ(rule.on_conflict, OnConflict::kOverwrite);
   EXPECT_EQ(rule.delete_guard.keys, 5);
   EXPECT_EQ(rule.delete_guard.share, 0.5);
-  EXPECT_EQ(rule.seal_key.Reveal(), "hunter2");
+  EXPECT_EQ(rule.seal_key.Reveal(), "correct horse battery staple");
   EXPECT_EQ(rule.targets[0].name, "copy");
   EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing tells of changes")));
 
@@ -241,6 +242,9 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    delete_guard: { share: 2 }\n", "", "give 0 to 1"},
       {"    targts: []\n", "", "rules[0]: unknown field 'targts': did you mean 'targets'?"},
       {"    settle: 2\n", "", "has no unit"},
+      {"    settle: 0s\n", "", "settle: '0s' is too short"},
+      {"    settle: 999ms\n", "", "give 1s to 1h"},
+      {"    seal_key: ${EAST_SECRET}\n", "", "seal_key: is too short to seal anything"},
       {"", ", storage_class: STANDARD IA", "'STANDARD IA' is no storage class"},
       {"", ", name: a b", "cannot name a target"},
       {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},

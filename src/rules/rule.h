@@ -115,10 +115,10 @@ struct Rule {
   bool deletes = false;
   int compression_level = 6;  // 1 to 22; 0: none.
   Batch batch;
-  std::chrono::milliseconds settle{2'000};
+  std::chrono::milliseconds settle{2'000};  // 1 s at least: stamps have whole seconds.
   OnConflict on_conflict = OnConflict::kKeep;
   DeleteGuard delete_guard;
-  Secret seal_key;              // Empty: archives are not sealed.
+  Secret seal_key;              // At least 16 bytes; empty: archives are not sealed.
   std::vector<Target> targets;  // At least one.
 
   // By bucket, prefix and suffix: all that an event tells for sure.
