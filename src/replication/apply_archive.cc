@@ -47,12 +47,14 @@ struct Run {
       if (waiting) {
         if (result.pending.empty()) result.pending_error = error;
         result.pending.insert(index);
-        return;
+      } else if (error.kind == ErrorKind::kDenied || error.kind == ErrorKind::kCorrupt) {
+        result.refused.emplace(index, error);
+      } else {
+        result.parked.emplace(index, error);
       }
-      result.parked.insert(index);
-      Tell(entry, OutcomeState::kParked, error.Describe());
       return;
     }
+    ++result.settled;
     switch (outcome->state) {
       case ApplyState::kApplied:
         ++result.applied;
@@ -116,6 +118,7 @@ Async<void> ApplyMemory(Run& run, size_t index, std::string target_key, Content 
   }
   MemoryBody body(content.bytes);
   Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
+  if (outcome) run.context.bytes_moved += content.bytes.size();
   run.Take(index, outcome);
   co_return Ok();
 }
@@ -186,9 +189,11 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   Result<Reservation> memory = co_await run.runtime.memory.Reserve(parts);
   if (!memory) co_return memory.error();
   ArchiveBody body(run.runtime, run.reader, index, *run.context.uploads,
-                   static_cast<uint64_t>(parts));
+                   static_cast<uint64_t>(parts), run.context.bytes_moved);
   Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
-  if (!outcome && outcome.error().kind == ErrorKind::kCorrupt) co_return outcome.error();
+  // A row of State or an answer of the target may be corrupt, too: that is not the archive's fault.
+  const std::optional<Error>& damage = body.archive_failure();
+  if (!outcome && damage && damage->kind == ErrorKind::kCorrupt) co_return *damage;
   run.Take(index, outcome);
   co_return Ok();
 }

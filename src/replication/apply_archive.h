@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,21 +13,25 @@
 namespace longhaul {
 
 struct ArchiveApplication {
-  // Entries that failed with an error that waiting may cure, and those it will not.
+  // Entries that failed: those that waiting may cure; those that the target refused (kDenied, or
+  // kCorrupt: not as it was sent), which may be the store's fault or the object's; and those that
+  // nothing cures.
   std::set<size_t> pending;
-  std::set<size_t> parked;
-  Error pending_error;              // The first of them.
+  Error pending_error;  // The first of them.
+  std::map<size_t, Error> refused;
+  std::map<size_t, Error> parked;
   std::vector<std::string> reread;  // Source keys.
   uint64_t entries = 0;
+  uint64_t settled = 0;  // Ended in an outcome, whichever.
   uint64_t applied = 0;
   uint64_t conflicts = 0;
   SystemTime stamp_oldest{};
 };
 
 // Applies the entries of an open archive at `target`; `only`: these alone, when not empty. Tells
-// the observer of each. Memory comes from `runtime.memory`, which is the job's own. An error is
-// that of the archive (kCorrupt, or the staging's store); what was applied before it stays, and
-// doing it again is harmless.
+// the observer of each that is settled. Memory comes from `runtime.memory`, which is the job's own.
+// An error is that of the archive (kCorrupt: it is damaged) or of the staging's store; what was
+// applied before it stays, and doing it again is harmless.
 Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& runtime,
                                        const RuleContext& rule, TargetContext& target,
                                        ArchiveReader& reader, std::set<size_t> only);

@@ -16,8 +16,9 @@ constexpr uint64_t kPartsMax = 10'000;
 // The content of one entry in order, the next frame being fetched while this one is consumed.
 class EntrySource : public ByteSource {
  public:
-  EntrySource(Runtime& runtime, ArchiveReader& reader, size_t entry)
+  EntrySource(Runtime& runtime, ArchiveReader& reader, size_t entry, uint64_t& bytes_moved)
       : reader_(reader),
+        bytes_moved_(bytes_moved),
         size_bytes_(reader.entries()[entry].size_bytes),
         pieces_(reader.Pieces(entry)),
         fetching_(runtime.executor) {}
@@ -28,13 +29,20 @@ class EntrySource : public ByteSource {
     if (left_.empty()) {
       if (piece_ == pieces_.size()) co_return 0;
       Result<void> next = co_await NextPiece();
-      if (!next) co_return next.error();
+      if (!next) {
+        failure_ = next.error();
+        co_return next.error();
+      }
     }
     size_t count = std::min(out.size(), left_.size());
     std::memcpy(out.data(), left_.data(), count);
     left_ = left_.subspan(count);
+    bytes_moved_ += count;
     co_return count;
   }
+
+  // Why the archive did not give its bytes, if that was so.
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
 
   // Before it is destroyed.
   asio::awaitable<void> Close() {
@@ -60,6 +68,8 @@ class EntrySource : public ByteSource {
   }
 
   ArchiveReader& reader_;
+  uint64_t& bytes_moved_;
+  std::optional<Error> failure_;
   uint64_t size_bytes_;
   std::vector<ContentPiece> pieces_;
   size_t piece_ = 0;
@@ -112,14 +122,12 @@ Async<PutResult> ArchiveBody::Write(Store& store, PutRequest request) {
   const bool one_part = entry.etag.find('-') == std::string::npos;
   if (one_part && entry.size_bytes <= can.put_size_bytes_max) {
     request.checksum = entry.checksum;
-    if (entry.etag_is_md5 && !entry.etag.empty()) {
-      if (Result<std::string> digest = HexDecode(entry.etag)) {
-        request.content_md5 = Base64Encode(*digest);
-      }
-    }
-    EntrySource source(runtime_, reader_, entry_);
+    // No Content-MD5: not every ETag that looks like an MD5 is one (SSE-KMS), and the store finds
+    // a digest of its own for what is sent.
+    EntrySource source(runtime_, reader_, entry_, bytes_moved_);
     Result<PutResult> put = co_await store.Put(std::move(request), source);
     co_await source.Close();
+    archive_failure_ = source.failure();
     co_return put;
   }
   std::vector<uint64_t> sizes = entry.part_sizes;
@@ -143,7 +151,7 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
   const uint64_t largest = *std::max_element(sizes.begin(), sizes.end());
   const int parallel = static_cast<int>(std::clamp<uint64_t>(memory_bytes_ / largest, 1, 4));
   std::vector<std::unique_ptr<PartUpload>> parts;
-  EntrySource source(runtime_, reader_, entry_);
+  EntrySource source(runtime_, reader_, entry_, bytes_moved_);
   TaskGroup sending(runtime_.executor);
   Result<void> filled;
   for (size_t i = 0; i < sizes.size() && filled && !sending.failed(); ++i) {
@@ -161,6 +169,7 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
   }
   Result<void> sent = co_await sending.Join();
   co_await source.Close();
+  archive_failure_ = source.failure();
   if (filled && !sent) filled = sent;
   if (!filled) {
     co_await ledger_.Abort(store, *upload);

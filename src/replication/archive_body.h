@@ -27,14 +27,19 @@ class MemoryBody : public ReplicaBody {
 class ArchiveBody : public ReplicaBody {
  public:
   // `memory_bytes`: for parts, beside what the reader takes for frames; reserved by the caller.
+  // `bytes_moved` counts what is written.
   ArchiveBody(Runtime& runtime, ArchiveReader& reader, size_t entry, UploadLedger& ledger,
-              uint64_t memory_bytes)
+              uint64_t memory_bytes, uint64_t& bytes_moved)
       : runtime_(runtime),
         reader_(reader),
         entry_(entry),
         ledger_(ledger),
-        memory_bytes_(memory_bytes) {}
+        memory_bytes_(memory_bytes),
+        bytes_moved_(bytes_moved) {}
   Async<PutResult> Write(Store& store, PutRequest request) override;
+  // Set when the last Write failed because the archive did not give its bytes: kCorrupt is the
+  // archive's fault then, and else the target's.
+  [[nodiscard]] const std::optional<Error>& archive_failure() const { return archive_failure_; }
 
  private:
   Async<PutResult> WriteParts(Store& store, PutRequest request, std::vector<uint64_t> sizes);
@@ -44,6 +49,8 @@ class ArchiveBody : public ReplicaBody {
   size_t entry_;
   UploadLedger& ledger_;
   uint64_t memory_bytes_;
+  uint64_t& bytes_moved_;
+  std::optional<Error> archive_failure_;
 };
 
 }  // namespace longhaul

@@ -6,10 +6,12 @@
 namespace longhaul {
 
 ArchiveUpload::ArchiveUpload(Runtime& runtime, UploadLedger& ledger,
-                             std::vector<Destination> destinations, uint64_t part_bytes)
+                             std::vector<Destination> destinations, uint64_t part_bytes,
+                             uint64_t& bytes_moved)
     : runtime_(runtime),
       ledger_(ledger),
       part_bytes_(part_bytes),
+      bytes_moved_(bytes_moved),
       filling_(std::make_shared<std::vector<std::byte>>()),
       sending_(runtime.executor) {
   for (Destination& destination : destinations) {
@@ -72,6 +74,7 @@ Async<void> ArchiveUpload::SendPart(Progress& progress,
     co_return Ok();
   }
   sent_bytes_ += bytes->size();
+  bytes_moved_ += bytes->size();
   progress.parts.push_back(std::move(*part));
   co_return Ok();
 }
@@ -87,6 +90,7 @@ Async<void> ArchiveUpload::FinishOne(Progress& progress) {
       progress.result = put.error().In("upload archive");
     } else {
       sent_bytes_ += filling_->size();
+      bytes_moved_ += filling_->size();
     }
     co_return Ok();
   }
@@ -121,6 +125,12 @@ asio::awaitable<std::vector<Result<void>>> ArchiveUpload::Finish() {
     }
   }
   co_return results;
+}
+
+std::vector<Result<void>> ArchiveUpload::results() const {
+  std::vector<Result<void>> results;
+  for (const Progress& progress : progress_) results.push_back(progress.result);
+  return results;
 }
 
 asio::awaitable<void> ArchiveUpload::Abort() {

@@ -24,8 +24,9 @@ class ArchiveUpload : public ArchiveSink {
   };
 
   // Borrows everything by reference. Memory: MemoryNeeded, reserved by the caller.
+  // `bytes_moved` counts what arrives.
   ArchiveUpload(Runtime& runtime, UploadLedger& ledger, std::vector<Destination> destinations,
-                uint64_t part_bytes);
+                uint64_t part_bytes, uint64_t& bytes_moved);
   ~ArchiveUpload() override;
   static int64_t MemoryNeeded(uint64_t part_bytes) {
     return kBuffers * static_cast<int64_t>(part_bytes);
@@ -38,6 +39,8 @@ class ArchiveUpload : public ArchiveSink {
   // Leaves nothing behind.
   asio::awaitable<void> Abort();
 
+  // So far, for each destination; what has failed stays failed.
+  [[nodiscard]] std::vector<Result<void>> results() const;
   [[nodiscard]] uint64_t sent_bytes() const { return sent_bytes_; }
 
  private:
@@ -58,6 +61,7 @@ class ArchiveUpload : public ArchiveSink {
   UploadLedger& ledger_;
   std::vector<Progress> progress_;
   uint64_t part_bytes_;
+  uint64_t& bytes_moved_;
   std::shared_ptr<std::vector<std::byte>> filling_;  // shared with the parts that are being sent.
   int parts_ = 0;
   uint64_t sent_bytes_ = 0;

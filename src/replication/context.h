@@ -49,14 +49,19 @@ struct TargetContext {
   Store* staging_store = nullptr;
   std::string staging_bucket;
   std::string staging_prefix;  // With the rule id and a trailing "/".
+  // What has been found there (Replicator); until then its work waits in the Queue or in staging.
+  bool staging_found = false;
+  bool target_found = false;
+  bool compare_due = true;  // Not compared with its source yet, or without success.
   std::unique_ptr<Floors> floors;
-  std::unique_ptr<Applier> applier;  // Null until the target has been found fit (Prepare).
+  std::unique_ptr<Applier> applier;  // Null until the target has been found fit.
 };
 
 struct RuleContext {
   const Rule* rule = nullptr;
   Store* source = nullptr;
   std::vector<std::unique_ptr<TargetContext>> targets;
+  bool source_found = false;
   Event compare_soon;  // Ends the pause between two comparisons.
 };
 
@@ -72,6 +77,8 @@ struct ReplicationContext {
   std::map<std::string, Store*> stores;  // By their names in the configuration.
   std::vector<std::unique_ptr<RuleContext>> rules;
   std::unique_ptr<UploadLedger> uploads;
+  // Of objects and archives, read and written: whoever waits for progress looks here.
+  uint64_t bytes_moved = 0;
 };
 
 }  // namespace longhaul

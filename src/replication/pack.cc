@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "replication/archive_keys.h"
 #include "replication/archive_upload.h"
+#include "replication/seal.h"
 #include "replication/staging.h"
 
 namespace longhaul {
@@ -43,8 +44,7 @@ class OpenArchive {
         memory_budget_(memory.writer_bytes),
         runtime_(Runtime{context.runtime.executor, context.runtime.clock, context.runtime.random,
                          context.runtime.pool, memory_budget_, context.runtime.log,
-                         context.runtime.metrics}),
-        slots_(memory.slots) {
+                         context.runtime.metrics}) {
     manifest_.id = NewUlid(context.runtime.clock.Now(), context.runtime.random);
     manifest_.rule_id = rule.rule->id;
     manifest_.site = context.site;
@@ -52,7 +52,9 @@ class OpenArchive {
     manifest_.created = context.runtime.clock.Now();
     manifest_.writer = "longhaul " LONGHAUL_VERSION;
     manifest_.kind = kind;
-    level_ = rule.rule->compression_level;
+    options_ = OptionsFor(context.limits, rule.rule->compression_level, memory.slots);
+    std::vector<SealKey> seals = SealKeys(*rule.rule);
+    if (!seals.empty()) options_.seal = std::move(seals.front());
     std::vector<ArchiveUpload::Destination> destinations;
     for (size_t index : targets) {
       const TargetContext& target = *rule.targets[index];
@@ -71,12 +73,12 @@ class OpenArchive {
       destination_of_target_.push_back(same);
     }
     upload_ = std::make_unique<ArchiveUpload>(runtime_, *context.uploads, std::move(destinations),
-                                              context.limits.part_bytes);
+                                              context.limits.part_bytes, context.bytes_moved);
   }
 
   Async<void> Open() {
-    Result<std::unique_ptr<ArchiveWriter>> writer = co_await ArchiveWriter::Open(
-        runtime_, manifest_, OptionsFor(context_.limits, level_, slots_), *upload_);
+    Result<std::unique_ptr<ArchiveWriter>> writer =
+        co_await ArchiveWriter::Open(runtime_, manifest_, options_, *upload_);
     if (!writer) {
       // Not the fault of the objects that were to go into it: they stay where they are.
       Error error = writer.error().In("open archive");
@@ -97,7 +99,7 @@ class OpenArchive {
     }
     if (!summary) {
       co_await Abort();
-      for (Result<void>& target : result.targets) target = summary.error().In("write archive");
+      FailTargets(result, summary.error().In("write archive"));
       co_return;
     }
     std::vector<Result<void>> uploaded = co_await upload_->Finish();
@@ -117,14 +119,28 @@ class OpenArchive {
     co_await upload_->Abort();
   }
 
+  // No staging takes it any more: what the writer says then is said of them, not of an object.
+  [[nodiscard]] bool NobodyTakesIt() const {
+    const std::vector<Result<void>> results = upload_->results();
+    return std::none_of(results.begin(), results.end(),
+                        [](const Result<void>& result) { return result.has_value(); });
+  }
+  // The archive came to nothing: each target's own failure, else `error`.
+  void FailTargets(PackResult& result, const Error& error) const {
+    const std::vector<Result<void>> results = upload_->results();
+    for (size_t i = 0; i < result.targets.size(); ++i) {
+      const Result<void>& own = results[destination_of_target_[i]];
+      result.targets[i] = own ? Result<void>(error) : own;
+    }
+  }
+
   [[nodiscard]] ArchiveWriter& writer() { return *writer_; }
 
  private:
   ReplicationContext& context_;
   MemoryBudget memory_budget_;
   Runtime runtime_;
-  int slots_;
-  int level_ = 6;
+  ArchiveOptions options_;
   ArchiveManifest manifest_;
   std::vector<size_t> destination_of_target_;
   std::unique_ptr<ArchiveUpload> upload_;
@@ -214,13 +230,15 @@ Reading ReadingOfError(const RuleContext& rule, const PackItem& item, const Erro
   return reading;
 }
 
-Async<void> ReadBody(ByteReader& body, std::vector<std::byte>& content) {
+Async<void> ReadBody(ReplicationContext& context, ByteReader& body,
+                     std::vector<std::byte>& content) {
   size_t filled = 0;
   while (filled < content.size()) {
     Result<size_t> count = co_await body.Read(std::span(content).subspan(filled));
     if (!count) co_return count.error();
     if (*count == 0) co_return Retryable("the body ended early");
     filled += *count;
+    context.bytes_moved += *count;
   }
   std::byte end[1];
   Result<size_t> count = co_await body.Read(end);  // Where length and checksum are confirmed.
@@ -262,7 +280,7 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule, cons
   } else {
     slot.memory.ShrinkTo(static_cast<int64_t>(info.size_bytes));
     reading.content.resize(info.size_bytes);
-    Result<void> read = co_await ReadBody(*stream->body, reading.content);
+    Result<void> read = co_await ReadBody(context, *stream->body, reading.content);
     if (read) read = co_await CompleteReading(rule, info, item, context.site, reading);
     if (!read) {
       reading.state = PackedKey::State::kFailed;
@@ -312,11 +330,9 @@ HintMessage MessageFor(const Rule& rule) {
           .origin = HintOrigin::kReread};
 }
 
-void FailAll(PackResult& result, const Error& error) {
-  for (PackedKey& key : result.keys) {
-    key.state = PackedKey::State::kFailed;
-    key.error = error;
-  }
+// Nothing has been read: all of it goes back.
+void FailUnread(PackResult& result) {
+  for (PackedKey& key : result.keys) key.state = PackedKey::State::kStaged;
 }
 
 }  // namespace
@@ -351,7 +367,9 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
   OpenArchive archive(context, rule, targets, memory, ArchiveKind::kBundle);
   Result<void> opened = co_await archive.Open();
   if (!opened) {
-    FailAll(result, opened.error());
+    archive.FailTargets(result, opened.error());
+    co_await archive.Abort();
+    FailUnread(result);
     co_return result;
   }
 
@@ -384,8 +402,10 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
                       : co_await archive.writer().Add(std::move(taken.entry), taken.content);
       if (added) {
         ++packed;
-      } else if (added.error().kind == ErrorKind::kInvalidInput) {
-        key.state = PackedKey::State::kFailed;  // This object alone; the archive goes on.
+      } else if (added.error().kind == ErrorKind::kInvalidInput && !archive.NobodyTakesIt()) {
+        // Full, of names of metadata for example: it goes into an archive of its own.
+        key.alone = packed > 0;
+        key.state = key.alone ? PackedKey::State::kUnread : PackedKey::State::kFailed;
         key.error = added.error().In("pack");
       } else {
         written = added.error().In("pack");
@@ -406,9 +426,7 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
   }
   if (packed == 0 || !written) {
     co_await archive.Abort();
-    if (!written) {
-      for (Result<void>& target : result.targets) target = written;
-    }
+    if (!written) archive.FailTargets(result, written.error());
     co_return result;
   }
   co_await archive.Finish(result, std::move(keys));
@@ -445,7 +463,6 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
 
   Reading reading;
   reading.entry = EntryOf(item.key, info);
-  reading.entry.etag_is_md5 = IsPlainMd5Etag(info.etag) && !reading.entry.checksum;
   Result<void> done = co_await CompleteReading(rule, info, item, context.site, reading);
   key.state = reading.state;
   if (!done || key.state != PackedKey::State::kStaged) {
@@ -473,7 +490,8 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
   OpenArchive archive(context, rule, targets, memory, ArchiveKind::kSingle);
   done = co_await archive.Open();
   if (!done) {
-    FailAll(result, done.error());
+    archive.FailTargets(result, done.error());
+    co_await archive.Abort();
     co_return result;
   }
   done = co_await archive.writer().Begin(reading.entry);
@@ -494,14 +512,21 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     } else if (*count == 0) {
       done = Retryable("the body ended early");
     } else {
+      context.bytes_moved += *count;
       done = co_await archive.writer().Commit(*count);
     }
   }
   if (done) done = co_await archive.writer().End(reading.entry);
   if (!done) {
+    // What the staging does not take is not the object's fault.
+    const bool of_staging = archive.NobodyTakesIt();
+    if (of_staging) {
+      archive.FailTargets(result, done.error());
+    } else {
+      key.state = PackedKey::State::kFailed;
+      key.error = done.error().In("pack");
+    }
     co_await archive.Abort();
-    key.state = PackedKey::State::kFailed;
-    key.error = done.error().In("pack");
     co_return result;
   }
   HintMessage keys = MessageFor(*rule.rule);

@@ -30,6 +30,7 @@ struct PackedKey {
   uint64_t size_bytes = 0;
   SystemTime stamp{};
   bool deleted = false;
+  bool alone = false;  // Of kUnread: it found no room beside others.
   Error error;
 };
 
@@ -56,7 +57,8 @@ Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, in
                                   int64_t available_bytes);
 
 // Packs `items` (sorted by key, no key twice) for some targets of a rule. What fails for one key is
-// in its PackedKey; `targets` are indexes into rule.targets. Never fails as a whole.
+// in its PackedKey, what fails for a staging in `targets` (whatever was read is kStaged then all
+// the same); `targets` are indexes into rule.targets. Never fails as a whole.
 asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleContext& rule,
                                        std::vector<size_t> targets, std::vector<PackItem> items,
                                        PackMemory memory);

@@ -118,6 +118,7 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
   if (receipt.state == ArchiveReceipt::State::kCorrupt && !receipt.keys_known) {
     Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule);
     if (!reconciled) co_return reconciled.error();
+    if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
     co_return Ok();
   }
   if (receipt.state == ArchiveReceipt::State::kDone && receipt.entries > 0) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <numeric>
 #include <utility>
 
 #include "events/hint.h"
@@ -112,13 +113,15 @@ struct Suspect {
   std::string source_etag;      // Empty: the source has no such key.
   std::vector<size_t> targets;  // Those that must be looked at.
   std::vector<bool> differs;    // For each target of the rule.
-  std::vector<Error> errors;
 };
 
 class Comparison {
  public:
-  Comparison(ReplicationContext& context, const RuleContext& rule)
+  Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets)
       : context_(context), rule_(rule), all_(context, *rule.rule, "") {
+    alive_.resize(rule.targets.size());
+    extra_counts_.resize(rule.targets.size());
+    for (size_t i : targets) alive_[i] = true;
     const Rule& config = *rule.rule;
     source_ = std::make_unique<Cursor>(context.runtime.executor, *rule.source, config.source.bucket,
                                        config.source.prefix);
@@ -143,19 +146,35 @@ class Comparison {
     }
     if (!walked) co_return walked.error();
     result_.source_keys = source_->count();
-    for (auto& target : targets_) {
-      result_.target_keys = std::max(result_.target_keys, target->count());
+    for (size_t i = 0; i < targets_.size(); ++i) {
+      if (alive_[i]) result_.target_keys = std::max(result_.target_keys, targets_[i]->count());
     }
     co_return result_;
   }
 
+  // Targets that have been compared to their end.
+  [[nodiscard]] std::vector<size_t> Compared() const {
+    std::vector<size_t> compared;
+    for (size_t i = 0; i < alive_.size(); ++i) {
+      if (alive_[i]) compared.push_back(i);
+    }
+    return compared;
+  }
+  [[nodiscard]] uint64_t extra_count(size_t target) const { return extra_counts_[target]; }
+  [[nodiscard]] uint64_t target_keys(size_t target) const { return targets_[target]->count(); }
+  [[nodiscard]] const std::map<size_t, Error>& failed() const { return result_.failed; }
+
   // Keys that only targets have, as far as they were kept; true: there were more.
   std::deque<Suspect> extra_;
   bool extra_overflow_ = false;
-  uint64_t extra_count_ = 0;
 
-  Async<void> SendDeletes(std::deque<Suspect> suspects) {
-    for (Suspect& suspect : suspects) suspects_.push_back(std::move(suspect));
+  // For `targets` alone.
+  Async<void> SendDeletes(std::deque<Suspect> suspects, const std::vector<size_t>& targets) {
+    for (Suspect& suspect : suspects) {
+      std::erase_if(suspect.targets,
+                    [&](size_t i) { return std::ranges::find(targets, i) == targets.end(); });
+      if (!suspect.targets.empty()) suspects_.push_back(std::move(suspect));
+    }
     Result<void> resolved = co_await ResolveSuspects();
     if (resolved) resolved = co_await all_.Flush();
     for (auto& sender : senders_) {
@@ -166,6 +185,12 @@ class Comparison {
   [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
 
  private:
+  // This target is not compared any further; the others are.
+  void Fail(size_t target, Error error) {
+    alive_[target] = false;
+    result_.failed.emplace(target, std::move(error));
+  }
+
   Async<void> Walk() {
     const Rule& config = *rule_.rule;
     const size_t count = targets_.size();
@@ -177,21 +202,25 @@ class Comparison {
       if (*at_source != nullptr) key = (*at_source)->key;
       std::vector<const ListedObject*> at_target(count);
       std::vector<std::optional<std::string>> target_key(count);
+      bool any_alive = false;
       for (size_t i = 0; i < count; ++i) {
+        if (!alive_[i]) continue;
         Result<const ListedObject*> found = co_await targets_[i]->Peek();
-        if (!found) co_return found.error();
+        if (!found) {
+          Fail(i, found.error());
+          continue;
+        }
+        any_alive = true;
         at_target[i] = *found;
         if (*found == nullptr) continue;
         target_key[i] = SourceKey(config, *rule_.targets[i]->config, (*found)->key);
         if (target_key[i] && (!key || *target_key[i] < *key)) key = target_key[i];
       }
-      if (!key) co_return Ok();
+      if (!key || !any_alive) co_return Ok();
 
       const bool source_has = *at_source != nullptr && (*at_source)->key == *key;
       if (config.MatchesKey(config.source.bucket, *key)) {
-        Suspect suspect{.hint = {.key = *key},
-                        .differs = std::vector<bool>(count),
-                        .errors = std::vector<Error>(count)};
+        Suspect suspect{.hint = {.key = *key}, .differs = std::vector<bool>(count)};
         if (source_has) {
           suspect.hint.time = (*at_source)->last_modified;
           suspect.hint.size_bytes = (*at_source)->size_bytes;
@@ -199,6 +228,7 @@ class Comparison {
         }
         bool differs = false;
         for (size_t i = 0; i < count; ++i) {
+          if (!alive_[i]) continue;
           const bool target_has = target_key[i] == key;
           if (source_has && !target_has) {
             suspect.differs[i] = differs = true;
@@ -223,7 +253,7 @@ class Comparison {
   Async<void> Note(Suspect suspect, bool source_has) {
     if (!source_has) {
       if (!rule_.rule->deletes) co_return Ok();
-      ++extra_count_;
+      for (size_t i : suspect.targets) ++extra_counts_[i];
       if (!send_deletes_) {
         if (static_cast<int64_t>(extra_.size()) <= rule_.rule->delete_guard.keys) {
           extra_.push_back(std::move(suspect));
@@ -260,6 +290,7 @@ class Comparison {
   // Finds out by the marks of the replicas which targets differ.
   Async<void> Look(Suspect& suspect) {
     for (size_t i : suspect.targets) {
+      if (!alive_[i]) continue;
       const TargetContext& target = *rule_.targets[i];
       const std::string& bucket = target.config->to.bucket;
       std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, suspect.hint.key);
@@ -269,7 +300,8 @@ class Comparison {
           suspect.differs[i] = !suspect.source_etag.empty();
           continue;
         }
-        co_return info.error().In("look at " + *key);
+        Fail(i, info.error().In("look at " + *key));
+        continue;
       }
       std::optional<Mark> mark = FindMark(info->metadata, bucket, *key);
       if (!mark && target.floors) {
@@ -311,6 +343,8 @@ class Comparison {
   std::vector<std::unique_ptr<HintSender>> senders_;
   std::unique_ptr<Cursor> source_;
   std::vector<std::unique_ptr<Cursor>> targets_;
+  std::vector<bool> alive_;  // By target: takes part, and has not failed.
+  std::vector<uint64_t> extra_counts_;
   std::deque<Suspect> suspects_;
   ReconcileResult result_;
   bool send_changes_ = true;
@@ -319,42 +353,58 @@ class Comparison {
 
 }  // namespace
 
-Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule) {
-  Comparison comparison(context, rule);
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
+                                 std::vector<size_t> targets) {
+  Comparison comparison(context, rule, std::move(targets));
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->hints, result->hint_bytes);
-  const uint64_t extra = comparison.extra_count_;
-  if (extra == 0) co_return result;
 
   const DeleteGuard& guard = rule.rule->delete_guard;
-  const bool too_many =
-      guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
-      static_cast<double>(extra) > guard.share * static_cast<double>(result->target_keys);
-  if (too_many || result->source_keys == 0) {
+  const std::vector<size_t> compared = comparison.Compared();
+  std::vector<size_t> deleting;
+  for (size_t i : compared) {
+    const uint64_t extra = comparison.extra_count(i);
+    const uint64_t there = comparison.target_keys(i);
+    if (extra == 0) continue;
+    const bool too_many = guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
+                          static_cast<double>(extra) > guard.share * static_cast<double>(there);
+    if (!too_many && result->source_keys > 0) {
+      deleting.push_back(i);
+      continue;
+    }
     result->guarded = true;
     context.runtime.log.Failure(
         "deletes held back",
         {{"rule", rule.rule->id},
+         {"target", rule.targets[i]->config->name},
          {"keys", extra},
-         {"target_keys", result->target_keys},
+         {"target_keys", there},
          {"why", result->source_keys == 0
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});
-    co_return result;
   }
+  if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
-    Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_));
+    Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
     if (!sent) co_return sent.error();
     result->delete_hints = comparison.delete_hints();
+    result->failed = comparison.failed();
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule);
+  Comparison deletes(context, rule, deleting);
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   result->delete_hints = second->delete_hints;
+  result->failed.insert(second->failed.begin(), second->failed.end());
   co_return result;
+}
+
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule) {
+  std::vector<size_t> all(rule.targets.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  co_return co_await Reconcile(context, rule, std::move(all));
 }
 
 }  // namespace longhaul

@@ -7,6 +7,11 @@
 
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
 #include "replication/context.h"
 
 namespace longhaul {
@@ -18,11 +23,18 @@ struct ReconcileResult {
   uint64_t hint_bytes = 0;
   uint64_t delete_hints = 0;  // Keys that only a target has.
   bool guarded = false;       // The delete guard held them back.
+  // Targets (indexes into rule.targets) that could not be compared to their end, and why. What was
+  // found before that has been sent; none of their keys is deleted.
+  std::map<size_t, Error> failed;
 };
 
-// Compares a rule's source with all of its targets in one pass over each, in memory bounded by a
-// page of each. The hints are durable when it returns OK.
-// Errors: those of the listings and of the Queue; hints sent before stay.
+// Compares a rule's source with some of its targets (indexes into rule.targets) in one pass over
+// each, in memory bounded by a page of each. A target that fails does not keep the others from
+// being compared. The hints are durable when it returns OK. Errors: those of the source's listing
+// and of the Queue; hints sent before stay.
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
+                                 std::vector<size_t> targets);
+// The same with all targets.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule);
 
 }  // namespace longhaul

@@ -18,10 +18,41 @@ constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::milliseconds kOncePause{20};
 constexpr int kRoundsMax = 4;
+// Bytes that move are progress, until so many tries have failed since something was finished.
+constexpr uint64_t kFailuresMax = 5;
 
 std::chrono::nanoseconds RetryDelay(int attempts) {
   return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 5)));
 }
+
+// Whether anything goes forward, for RunOnce. One large object may take longer than the timeout, so
+// bytes count as well; but not those of tries that fail time after time.
+class ProgressWatch {
+ public:
+  ProgressWatch(Clock& clock, std::chrono::milliseconds timeout)
+      : clock_(clock), timeout_(timeout), last_(clock.SteadyNow()) {}
+
+  // All are sums since the process began. True: nothing has gone forward for the timeout at the
+  // time `ahead` from now.
+  bool RanOut(uint64_t finished, uint64_t failures, uint64_t bytes,
+              std::chrono::nanoseconds ahead = {}) {
+    if (finished != finished_) failures_ = failures;
+    if (finished != finished_ || (bytes != bytes_ && failures < failures_ + kFailuresMax)) {
+      last_ = clock_.SteadyNow();
+    }
+    finished_ = finished;
+    bytes_ = bytes;
+    return clock_.SteadyNow() + ahead > last_ + timeout_;
+  }
+
+ private:
+  Clock& clock_;
+  std::chrono::nanoseconds timeout_;
+  SteadyTime last_;
+  uint64_t finished_ = 0;
+  uint64_t failures_ = 0;
+  uint64_t bytes_ = 0;
+};
 
 Async<void> AsTask(asio::awaitable<void> work) {
   co_await std::move(work);
@@ -137,23 +168,96 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
   });
 }
 
+Async<void> Replicator::FindSource(RuleContext& rule) {
+  if (rule.source_found) co_return Ok();
+  Result<void> found = co_await RequireBucket(*rule.source, rule.rule->source.bucket, "source");
+  if (!found) co_return found.error().In("rule " + rule.rule->id);
+  rule.source_found = true;
+  co_return Ok();
+}
+
+Async<void> Replicator::FindTarget(RuleContext& rule, TargetContext& target) {
+  if (target.target_found) co_return Ok();
+  if (!target.staging_found) {
+    Result<void> found =
+        co_await RequireBucket(*target.staging_store, target.staging_bucket, "staging");
+    if (!found) co_return found.error().In("rule " + rule.rule->id);
+    co_await WarnOfVersions(target);
+    target.staging_found = true;
+  }
+  Result<void> found = co_await RequireBucket(*target.store, target.config->to.bucket, "target");
+  if (found && options_.target) found = co_await PrepareTarget(rule, target);
+  if (!found) co_return found.error().In("rule " + rule.rule->id);
+  target.target_found = true;
+  co_return Ok();
+}
+
+// Archives are removed when they have been applied; a bucket with versions keeps them all the same.
+asio::awaitable<void> Replicator::WarnOfVersions(const TargetContext& target) {
+  if (!target.staging_store->capabilities().versions) co_return;
+  const std::string bucket = target.staging_store->description() + "/" + target.staging_bucket;
+  if (!versions_warned_.insert(bucket).second) co_return;
+  Result<bool> versioned = co_await target.staging_store->GetVersioning(target.staging_bucket);
+  if (!versioned || !*versioned) co_return;
+  context_.runtime.log.Warning(
+      "a staging bucket keeps versions: what has been applied stays there and costs money; switch "
+      "versioning off, or add a lifecycle rule that expires noncurrent versions after a day",
+      {{"bucket", bucket}});
+}
+
+namespace {
+
+// Names all failures; the kind is that of the first one that waiting does not cure.
+Result<void> Together(const std::vector<Result<void>>& results) {
+  std::optional<Error> together;
+  std::string messages;
+  for (const Result<void>& result : results) {
+    if (result) continue;
+    if (!together || (together->Transient() && !result.error().Transient())) {
+      together = result.error();
+    }
+    if (!messages.empty()) messages += "; ";
+    messages += result.error().message;
+  }
+  if (!together) return Ok();
+  together->message = std::move(messages);
+  return *together;
+}
+
+Async<void> Keep(Async<void> task, Result<void>& result) {
+  result = co_await std::move(task);
+  co_return Ok();
+}
+
+}  // namespace
+
 Async<void> Replicator::Prepare() {
+  std::vector<Async<void>> tasks;
   for (const auto& rule : context_.rules) {
-    if (options_.source) {
-      Result<void> found =
-          co_await RequireBucket(*rule->source, rule->rule->source.bucket, "source");
-      if (!found) co_return found.error().In("rule " + rule->rule->id);
+    if (options_.source) tasks.push_back(FindSource(*rule));
+    for (const auto& target : rule->targets) tasks.push_back(FindTarget(*rule, *target));
+  }
+  std::vector<Result<void>> results(tasks.size());
+  TaskGroup group(context_.runtime.executor);
+  for (size_t i = 0; i < tasks.size(); ++i) group.Spawn(Keep(std::move(tasks[i]), results[i]));
+  Result<void> joined = co_await group.Join();
+  static_cast<void>(joined);
+  co_return Together(results);
+}
+
+Async<void> Replicator::KeepFinding(std::string part, RuleContext& rule, TargetContext* target,
+                                    Event& stop) {
+  for (int attempt = 0; !stop.is_set(); ++attempt) {
+    Result<void> found =
+        target == nullptr ? co_await FindSource(rule) : co_await FindTarget(rule, *target);
+    context_.observer.OnReadiness(part, found ? std::nullopt : std::optional<Error>(found.error()));
+    if (found) {
+      rule.compare_soon.Set();
+      target_.Wake();
+      co_return Ok();
     }
-    for (const auto& target : rule->targets) {
-      if (target->applier) continue;
-      Result<void> found =
-          co_await RequireBucket(*target->staging_store, target->staging_bucket, "staging");
-      if (found) {
-        found = co_await RequireBucket(*target->store, target->config->to.bucket, "target");
-      }
-      if (found && options_.target) found = co_await PrepareTarget(*rule, *target);
-      if (!found) co_return found.error().In("rule " + rule->rule->id);
-    }
+    context_.runtime.log.Warning("not ready, trying again", {found.error()});
+    co_await stop.WaitFor(context_.runtime.clock, RetryDelay(attempt));
   }
   co_return Ok();
 }
@@ -193,13 +297,25 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
   co_return Ok();
 }
 
-Async<void> Replicator::ReconcileAll(OnceResult* result) {
-  for (const auto& rule : context_.rules) {
-    Result<ReconcileResult> reconciled = co_await Reconcile(context_, *rule);
-    if (!reconciled) co_return reconciled.error();
-    result->deletes_guarded = result->deletes_guarded || reconciled->guarded;
+Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
+  std::vector<size_t> due;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (rule.targets[i]->target_found && rule.targets[i]->compare_due) due.push_back(i);
   }
-  co_return Ok();
+  if (due.empty()) co_return Ok();
+  Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, due);
+  if (!reconciled) co_return reconciled.error();
+  if (result != nullptr) result->deletes_guarded = result->deletes_guarded || reconciled->guarded;
+  std::vector<Result<void>> failed;
+  for (size_t i : due) {
+    const TargetContext& target = *rule.targets[i];
+    const auto problem = reconciled->failed.find(i);
+    rule.targets[i]->compare_due = problem != reconciled->failed.end();
+    if (!target.compare_due) continue;
+    failed.emplace_back(
+        problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
+  }
+  co_return Together(failed);
 }
 
 asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
@@ -228,18 +344,18 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
     if (options_.source) running.Spawn(AsTask(source_.Run(source_stop)));
     // What was under way when a comparison was made may change the target after it: then compare
     // once more. (A source that never stands still ends this after a few rounds.)
+    std::optional<Error> not_compared;
     for (int round = 0; round < kRoundsMax; ++round) {
       bool clean = true;
       if (options_.source) {
         Result<bool> nothing = co_await NothingUnderWay();
         clean = nothing && *nothing;
         Result<void> compared = co_await ReconcileUntil(stop, &result);
-        if (!compared) {
-          result.store_error = compared.error();
-          break;
-        }
+        // What could be compared is carried all the same.
+        if (!compared) not_compared = compared.error();
       }
       result = co_await WaitUntilDone(stop, std::move(result));
+      if (!result.store_error) result.store_error = not_compared;
       if (clean || result.store_error || stop.is_set() || !options_.target) break;
     }
     source_stop.Set();
@@ -253,15 +369,23 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
   co_return result;
 }
 
-// Compares; what waiting can cure is tried again until the timeout.
+// Compares; what waiting can cure is tried again until nothing has gone forward for the timeout.
 Async<void> Replicator::ReconcileUntil(Event& stop, OnceResult* result) {
   Clock& clock = context_.runtime.clock;
-  const SteadyTime deadline = clock.SteadyNow() + options_.timeout;
+  for (const auto& rule : context_.rules) {
+    for (const auto& target : rule->targets) target->compare_due = true;
+  }
+  ProgressWatch progress(clock, options_.timeout);
   for (int attempt = 0;; ++attempt) {
-    Result<void> done = co_await ReconcileAll(result);
+    std::vector<Result<void>> compared;
+    for (const auto& rule : context_.rules) {
+      compared.push_back(co_await ReconcileDue(*rule, result));
+    }
+    Result<void> done = Together(compared);
     const auto delay = RetryDelay(attempt);
-    if (done || !done.error().Transient() || stop.is_set() ||
-        clock.SteadyNow() + delay > deadline) {
+    const bool ran_out =
+        progress.RanOut(source_.keys_done(), source_.failures(), context_.bytes_moved, delay);
+    if (done || !done.error().Transient() || stop.is_set() || ran_out) {
       co_return done;
     }
     context_.runtime.log.Warning("comparison failed, trying again", {done.error()});
@@ -286,8 +410,9 @@ Async<bool> Replicator::NothingUnderWay() {
 
 asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult result) {
   Clock& clock = context_.runtime.clock;
-  SteadyTime deadline = clock.SteadyNow() + options_.timeout;
-  uint64_t done_before = 0;
+  ProgressWatch progress(clock, options_.timeout);
+  uint64_t finished = 0;  // By the target and the receipts; the source counts for itself.
+  uint64_t failures = 0;
   while (!stop.is_set()) {
     wake_.Reset();
     // In this order: what the source finishes after the pass has looked is seen by the next round.
@@ -299,7 +424,7 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
       if (!depth) result.store_error = depth.error();
     }
     TargetPass pass;
-    if (options_.target) pass = co_await target_.RunPass();
+    if (options_.target) pass = co_await target_.RunPass(stop);
     ReceiptPass receipts;
     if (options_.source) receipts = co_await receipts_.RunPass();
     result.parked_archives = pass.parked;
@@ -320,11 +445,10 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
       result.store_error.reset();
       co_return result;
     }
-    if (source_.keys_done() != done_before || pass.applied > 0 || receipts.read > 0) {
-      done_before = source_.keys_done();
-      deadline = clock.SteadyNow() + options_.timeout;
-    }
-    if (clock.SteadyNow() > deadline) {
+    finished += static_cast<uint64_t>(pass.applied + receipts.read);
+    failures += static_cast<uint64_t>(pass.failed);
+    if (progress.RanOut(finished + source_.keys_done(), failures + source_.failures(),
+                        context_.bytes_moved)) {
       result.store_error = trouble
                                ? *trouble
                                : Retryable("nothing went forward for " +
@@ -360,8 +484,29 @@ asio::awaitable<void> Replicator::LifeLoop(Event& stop) {
 asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) {
   Clock& clock = context_.runtime.clock;
   int failures = 0;
+  const std::string part = "listing of rule " + rule.rule->id;
+  const std::optional<std::chrono::seconds> interval = rule.rule->intake.listing;
+  SteadyTime next = clock.SteadyNow() + interval.value_or(std::chrono::seconds(0));
   while (!stop.is_set()) {
     rule.compare_soon.Reset();  // Who asks from now on asks for another comparison.
+    if (interval && clock.SteadyNow() >= next) {
+      next = clock.SteadyNow() + *interval;
+      for (const auto& target : rule.targets) target->compare_due = true;
+    }
+    const bool any_target =
+        std::any_of(rule.targets.begin(), rule.targets.end(),
+                    [](const auto& target) { return target->target_found && target->compare_due; });
+    if (!rule.source_found || !any_target) {
+      // Until it is time again, something has been found, somebody asks for it, or all stops.
+      if (interval) {
+        co_await rule.compare_soon.WaitFor(
+            clock, std::max<std::chrono::nanoseconds>(next - clock.SteadyNow(),
+                                                      std::chrono::milliseconds(1)));
+      } else {
+        co_await rule.compare_soon.Wait();
+      }
+      continue;
+    }
     // One process at a time: a second listing would cost and find the same.
     // (Short: when its holder is killed, the next one must not wait for long.)
     Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
@@ -374,8 +519,7 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
       Event compared;
       TaskGroup keeper(context_.runtime.executor);
       keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease));
-      Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule);
-      if (!reconciled) done = reconciled.error();
+      done = co_await ReconcileDue(rule, nullptr);
       compared.Set();
       Result<void> kept = co_await keeper.Join();
       static_cast<void>(kept);
@@ -385,47 +529,40 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
       co_await stop.WaitFor(clock, context_.limits.archive_lease);
       continue;
     }
-    context_.observer.OnReadiness("listing of rule " + rule.rule->id,
-                                  done ? std::nullopt : std::optional<Error>(done.error()));
+    context_.observer.OnReadiness(part, done ? std::nullopt : std::optional<Error>(done.error()));
     if (!done) {
       context_.runtime.log.Warning("reconcile failed", {{"rule", rule.rule->id}, done.error()});
-      co_await stop.WaitFor(clock, RetryDelay(failures++));
+      co_await rule.compare_soon.WaitFor(clock, RetryDelay(failures++));
       continue;
     }
     failures = 0;
-    // Until it is time again, somebody asks for it, or all stops.
-    if (stop.is_set()) co_return;
-    if (rule.rule->intake.listing) {
-      co_await rule.compare_soon.WaitFor(clock, *rule.rule->intake.listing);
-    } else {
-      co_await rule.compare_soon.Wait();
-    }
   }
 }
 
 void Replicator::CompareSoon(std::string_view rule_id) {
   for (const auto& rule : context_.rules) {
-    if (rule->rule->id == rule_id) rule->compare_soon.Set();
+    if (rule->rule->id != rule_id) continue;
+    for (const auto& target : rule->targets) target->compare_due = true;
+    rule->compare_soon.Set();
   }
 }
 
 asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
-  Clock& clock = context_.runtime.clock;
   Event life_ended;
   TaskGroup life(context_.runtime.executor);
   life.Spawn(AsTask(LifeLoop(life_ended)));
   TaskGroup running(context_.runtime.executor);
-  // Hints may be taken, and what is in staging applied, while one of several stores is away: what
-  // cannot be done waits in the Queue and in staging. Before the first Prepare nobody knows what
-  // the stores can do.
-  context_.observer.OnReadiness("stores", Retryable("not looked at yet"));
-  for (int attempt = 0; !stop.is_set(); ++attempt) {
-    Result<void> ready = co_await Prepare();
-    context_.observer.OnReadiness("stores",
-                                  ready ? std::nullopt : std::optional<Error>(ready.error()));
-    if (ready) break;
-    context_.runtime.log.Warning("not ready, trying again", {ready.error()});
-    co_await stop.WaitFor(clock, RetryDelay(attempt));
+  // Each store is looked for by itself; before that nobody knows what it can do, and what is for it
+  // waits in the Queue and in staging.
+  auto find = [&](RuleContext& rule, TargetContext* target) {
+    std::string part = target == nullptr ? "source" : "target " + target->config->name;
+    part += " of rule " + rule.rule->id;
+    context_.observer.OnReadiness(part, Retryable("not looked at yet"));
+    running.Spawn(KeepFinding(std::move(part), rule, target, stop));
+  };
+  for (const auto& rule : context_.rules) {
+    if (options_.source) find(*rule, nullptr);
+    for (const auto& target : rule->targets) find(*rule, target.get());
   }
   if (options_.source) {
     running.Spawn(AsTask(source_.Run(stop)));

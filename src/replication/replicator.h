@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "replication/context.h"
 #include "replication/receipts.h"
@@ -44,7 +46,8 @@ class Replicator {
   // until all is durable in staging; with the target role alone: until staging holds nothing more
   // to apply.
   asio::awaitable<OnceResult> RunOnce(Event& stop);
-  // Works until `stop` is set. Failing stores are retried for ever and told to the observer.
+  // Works until `stop` is set. Failing stores are retried for ever and told to the observer; what
+  // does not need them goes on meanwhile, also when they are away at the start.
   asio::awaitable<void> RunContinuous(Event& stop);
   // Asks for a comparison of a rule's source and targets before its interval has passed.
   void CompareSoon(std::string_view rule_id);
@@ -53,10 +56,18 @@ class Replicator {
   Replicator(ReplicationContext& context, ReplicatorOptions options, PackMemory pack_memory,
              int pack_jobs, int64_t apply_bytes);
 
-  // Finds buckets there, capabilities probed, appliers made. Errors are of a store as a whole.
-  Async<void> Prepare();
+  // Finds what a rule needs: buckets are there, capabilities probed, appliers made; what has been
+  // found stays so. Errors are of a store as a whole.
+  Async<void> FindSource(RuleContext& rule);
+  Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
-  Async<void> ReconcileAll(OnceResult* result);
+  asio::awaitable<void> WarnOfVersions(const TargetContext& target);
+  // All of it, side by side; the error names everything that failed.
+  Async<void> Prepare();
+  // The same for ever, each by itself: whatever has been found is put to work.
+  Async<void> KeepFinding(std::string part, RuleContext& rule, TargetContext* target, Event& stop);
+  // Compares what is due; the error names every target that could not be compared.
+  Async<void> ReconcileDue(RuleContext& rule, OnceResult* result);
   Async<void> ReconcileUntil(Event& stop, OnceResult* result);
   // Whether neither Queue nor staging held anything just now.
   Async<bool> NothingUnderWay();
@@ -71,6 +82,7 @@ class Replicator {
   TargetRole target_;
   ReceiptReader receipts_;
   Event wake_;
+  std::set<std::string> versions_warned_;  // Buckets.
 };
 
 }  // namespace longhaul

@@ -14,6 +14,10 @@ constexpr std::chrono::milliseconds kReceiveWait{1'000};
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
+// What is for a store that has not been found comes back so much later.
+constexpr std::chrono::seconds kAwayDelay{5};
+// An event's time may be ahead of our clock by this much.
+constexpr std::chrono::hours kClockTolerance{1};
 
 std::chrono::milliseconds RetryDelay(int tries) {
   return std::min<std::chrono::milliseconds>(kRetryLast, kRetryFirst * (1 << std::min(tries, 6)));
@@ -23,45 +27,65 @@ bool ConcernsStore(const Error& error) { return error.Transient() || error.code 
 
 }  // namespace
 
-// A message that was received and is not acknowledged yet.
-struct SourceRole::OpenMessage {
+struct OpenMessage {
   Receipt receipt;
   int undone = 0;  // Keys (times rules) that it still waits for.
   bool closing = false;
   std::vector<HintMessage> left;  // What must go back.
-  int tries_max = 0;
+  std::chrono::milliseconds delay{0};
 };
 
-// A key that is to be read for a rule, and who waits for it.
-struct SourceRole::PendingKey {
-  SystemTime not_before{};
-  SystemTime due{};  // By our own clock; the source's is behind it.
-  SteadyTime since{};
-  std::optional<uint64_t> size_bytes;
-  int tries = 0;
-  std::string target;  // Only this one; empty: all.
-  std::vector<std::shared_ptr<OpenMessage>> messages;
+// What keeps failing, and how long to leave it alone. Batches that fail side by side count once.
+struct SourceRole::Trouble {
+  std::optional<Error> error;
+  int failures = 0;
+  SteadyTime counted{};
+
+  std::chrono::milliseconds Note(Error problem, SteadyTime now) {
+    error = std::move(problem);
+    if (failures == 0 || now - counted >= RetryDelay(failures - 1)) {
+      ++failures;
+      counted = now;
+    }
+    return RetryDelay(failures - 1);
+  }
+  void Clear() {
+    error.reset();
+    failures = 0;
+  }
 };
 
 struct SourceRole::RuleQueue {
-  RuleContext* rule = nullptr;
-  // Two targets that need a key for themselves alone make two entries: the name is key NUL target.
-  std::map<std::string, PendingKey> keys;
+  RuleQueue(RuleContext& context, uint64_t bundle_object_bytes_max)
+      : rule(&context),
+        keys(context.rule->batch, bundle_object_bytes_max),
+        stagings(context.targets.size()) {}
+
+  RuleContext* rule;
+  PendingKeys keys;
+  std::optional<Error> source_error;
+  std::vector<Trouble> stagings;  // By target.
 };
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
     : context_(context), memory_(memory), jobs_(jobs_max) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
-    queues_.push_back(std::make_unique<RuleQueue>());
-    queues_.back()->rule = rule.get();
+    queues_.push_back(std::make_unique<RuleQueue>(*rule, context.limits.bundle_object_bytes_max));
   }
 }
 
 SourceRole::~SourceRole() = default;
 
-bool SourceRole::IsLarge(const PendingKey& pending) const {
-  return pending.size_bytes.value_or(0) > context_.limits.bundle_object_bytes_max;
+std::optional<Error> SourceRole::store_error() const {
+  if (queue_error_) return queue_error_;
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    if (queue->source_error) return queue->source_error;
+    for (const Trouble& staging : queue->stagings) {
+      if (staging.error) return staging.error;
+    }
+  }
+  return std::nullopt;
 }
 
 namespace {
@@ -122,12 +146,13 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
     if (!messages) {
       context_.runtime.log.Warning("the queue cannot be read", {messages.error()});
       context_.observer.OnReadiness("queue", messages.error());
-      store_error_ = messages.error().In("queue");
+      queue_error_ = messages.error().In("queue");
       co_await stop.WaitFor(context_.runtime.clock, RetryDelay(failures++));
       continue;
     }
     if (failures > 0) context_.observer.OnReadiness("queue", std::nullopt);
     failures = 0;
+    queue_error_.reset();
     queue_empty_ = messages->empty();
     for (QueueMessage& message : *messages) co_await TakeMessage(std::move(message));
     changed_.NotifyAll();
@@ -146,13 +171,15 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   open->undone = 1;  // Until all of its keys are taken.
   messages_.push_back(open);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
+  // A time that somebody made up must not keep a key waiting for ever.
+  const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
   for (Hint& hint : hints->hints) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const Rule& rule = *queue->rule->rule;
       if (rule.source.store != hints->store) continue;
       if (!hints->rule.empty() && hints->rule != rule.id) continue;
       if (!rule.MatchesKey(hints->bucket, hint.key)) continue;
-      PendingKey pending{.not_before = hint.time + rule.settle,
+      PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
                          .since = now,
                          .size_bytes = hint.size_bytes,
                          .tries = hint.tries,
@@ -162,88 +189,34 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
       Requeue(*queue, hint.key, std::move(pending));
     }
   }
-  co_await Finish({open}, {});
+  co_await Finish({open}, {}, {});
 }
 
-// Adds a key to those that wait. Two hints of one key need one reading, made late enough for both.
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
-  std::string name = key + '\0' + pending.target;
-  auto [entry, inserted] = queue.keys.try_emplace(std::move(name), std::move(pending));
-  if (inserted) {
-    ++keys_pending_;
-    return;
-  }
-  PendingKey& known = entry->second;
-  known.not_before = std::max(known.not_before, pending.not_before);
-  known.due = std::max(known.due, pending.due);
-  known.tries = std::max(known.tries, pending.tries);
-  if (pending.size_bytes) known.size_bytes = pending.size_bytes;
-  known.messages.insert(known.messages.end(), pending.messages.begin(), pending.messages.end());
+  if (queue.keys.Add(std::move(key), std::move(pending))) ++keys_pending_;
 }
 
 asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
   Clock& clock = context_.runtime.clock;
-  const Rule& rule = *queue.rule->rule;
   TaskGroup jobs(context_.runtime.executor);
   while (!stop.is_set()) {
-    // What may be read now, in the order of keys; and how long until more may be.
-    const SystemTime now = clock.Now();
-    uint64_t ready_bytes = 0;
-    int64_t ready = 0;
-    SteadyTime oldest = SteadyTime::max();
-    auto next = std::chrono::nanoseconds(kReceiveWait);
-    for (const auto& [name, pending] : queue.keys) {
-      if (const SystemTime when = std::max(pending.not_before, pending.due); when > now) {
-        next = std::min<std::chrono::nanoseconds>(next, when - now);
-        continue;
-      }
-      ++ready;
-      ready_bytes += pending.size_bytes.value_or(0);
-      oldest = std::min(oldest, pending.since);
-      if (ready >= rule.batch.count || ready_bytes >= rule.batch.size_bytes) break;
-    }
-    const bool nothing_waits = queue_empty_ && ready == static_cast<int64_t>(queue.keys.size());
-    const auto lingered = ready > 0 ? clock.SteadyNow() - oldest : std::chrono::nanoseconds(0);
-    const bool close =
-        ready > 0 && (ready >= rule.batch.count || ready_bytes >= rule.batch.size_bytes ||
-                      nothing_waits || lingered >= rule.batch.linger);
-    if (!close) {
-      if (ready > 0) next = std::min<std::chrono::nanoseconds>(next, rule.batch.linger - lingered);
+    std::optional<std::chrono::nanoseconds> next =
+        queue.keys.NextBatch(clock.Now(), clock.SteadyNow(), queue_empty_);
+    if (!next || next->count() > 0) {
+      const auto pause =
+          std::min<std::chrono::nanoseconds>(next.value_or(kReceiveWait), kReceiveWait);
       co_await changed_.WaitFor(
-          clock, std::max<std::chrono::nanoseconds>(next, std::chrono::milliseconds(1)));
+          clock, std::max<std::chrono::nanoseconds>(pause, std::chrono::milliseconds(1)));
       continue;
     }
     co_await jobs_.Acquire();
-    if (stop.is_set()) {
-      jobs_.Release();
-      break;
-    }
-    std::vector<std::pair<std::string, PendingKey>> keys;
-    uint64_t bytes = 0;
-    const SystemTime start = clock.Now();
-    for (auto entry = queue.keys.begin(); entry != queue.keys.end();) {
-      if (static_cast<int>(keys.size()) >= rule.batch.count || bytes >= rule.batch.size_bytes)
-        break;
-      if (std::max(entry->second.not_before, entry->second.due) > start) {
-        ++entry;
-        continue;
-      }
-      // Keys of one batch go to the same targets, and a large object goes alone.
-      const bool large = IsLarge(entry->second);
-      if (!keys.empty() && (large || keys.front().second.target != entry->second.target)) {
-        ++entry;
-        continue;
-      }
-      bytes += entry->second.size_bytes.value_or(0);
-      keys.emplace_back(entry->first.substr(0, entry->first.find('\0')), std::move(entry->second));
-      entry = queue.keys.erase(entry);
-      --keys_pending_;
-      if (large) break;
-    }
+    Items keys;
+    if (!stop.is_set()) keys = queue.keys.Take(clock.Now(), clock.SteadyNow(), queue_empty_);
     if (keys.empty()) {
       jobs_.Release();
       continue;
     }
+    keys_pending_ -= static_cast<int64_t>(keys.size());
     ++jobs_running_;
     jobs.Spawn(RunJob(queue, std::move(keys)));
   }
@@ -251,13 +224,26 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
   static_cast<void>(joined);
 }
 
-Async<void> SourceRole::RunJob(RuleQueue& queue,
-                               std::vector<std::pair<std::string, PendingKey>> keys) {
+Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   RuleContext& rule = *queue.rule;
+  std::vector<std::string> away;
   std::vector<size_t> targets;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
-    if (only.empty() || only == rule.targets[i]->config->name) targets.push_back(i);
+    const std::string& name = rule.targets[i]->config->name;
+    if (!only.empty() && only != name) continue;
+    if (rule.targets[i]->staging_found) {
+      targets.push_back(i);
+    } else {
+      away.push_back(name);
+    }
+  }
+  if (!rule.source_found || (targets.empty() && !away.empty())) {
+    co_await GiveBack(queue, std::move(keys));
+    --jobs_running_;
+    jobs_.Release();
+    changed_.NotifyAll();
+    co_return Ok();
   }
   Result<Reservation> memory = co_await context_.runtime.memory.Reserve(memory_.total());
   PackResult result;
@@ -275,35 +261,74 @@ Async<void> SourceRole::RunJob(RuleQueue& queue,
       items.push_back(
           {.key = key, .size_bytes = pending.size_bytes, .not_before = pending.not_before});
     }
-    if (IsLarge(keys.front().second)) {
+    if (queue.keys.IsLarge(keys.front().second)) {
       result = co_await PackSingle(context_, rule, targets, std::move(items.front()), memory_);
     } else {
       result = co_await PackBundle(context_, rule, targets, std::move(items), memory_);
     }
   }
   memory = Reservation();
-  co_await TakeResults(queue, std::move(keys), std::move(targets), std::move(result));
+  co_await TakeResults(queue, std::move(keys), std::move(targets), std::move(away),
+                       std::move(result));
   --jobs_running_;
   jobs_.Release();
   changed_.NotifyAll();
   co_return Ok();
 }
 
-asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
-                                              std::vector<std::pair<std::string, PendingKey>> keys,
-                                              std::vector<size_t> targets, PackResult result) {
-  const Rule& rule = *queue.rule->rule;
-  std::optional<Error> store_error;
-  std::vector<std::string> failed_targets;
-  for (size_t i = 0; i < result.targets.size(); ++i) {
-    if (result.targets[i]) continue;
-    const std::string& name = queue.rule->targets[targets[i]]->config->name;
-    failed_targets.push_back(name);
-    store_error = result.targets[i].error().In("rule " + rule.id + ": staging of target " + name);
-    context_.runtime.log.Warning("archive not staged",
-                                 {{"rule", rule.id}, {"target", name}, result.targets[i].error()});
+namespace {
+
+// What goes back of a key: all that is known of it.
+HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pending, int tries) {
+  return {.store = rule.source.store,
+          .bucket = rule.source.bucket,
+          .rule = rule.id,
+          .target = pending.target,
+          .origin = HintOrigin::kReread,
+          .hints = {{.key = key,
+                     .time = pending.not_before - rule.settle,
+                     .size_bytes = pending.size_bytes,
+                     .tries = tries}}};
+}
+
+}  // namespace
+
+asio::awaitable<void> SourceRole::GiveBack(RuleQueue& queue, Items keys) {
+  for (auto& [key, pending] : keys) {
+    std::vector<HintMessage> left{Left(*queue.rule->rule, key, pending, pending.tries)};
+    co_await Finish(std::move(pending.messages), std::move(left), kAwayDelay);
   }
-  const bool any_staged = failed_targets.size() < result.targets.size();
+}
+
+asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
+                                              std::vector<size_t> targets,
+                                              std::vector<std::string> away, PackResult result) {
+  const Rule& rule = *queue.rule->rule;
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  // Targets whose staging does not have the archive, and when to try again.
+  std::vector<std::string> failed_targets = away;
+  std::chrono::milliseconds delay = away.empty() ? std::chrono::milliseconds(0) : kAwayDelay;
+  const bool any_staged = std::any_of(result.targets.begin(), result.targets.end(),
+                                      [](const Result<void>& staged) { return bool(staged); });
+  const bool tried = !result.archive.empty() || !any_staged;
+  for (size_t i = 0; tried && i < result.targets.size(); ++i) {
+    const std::string& name = queue.rule->targets[targets[i]]->config->name;
+    const std::string part = "staging of target " + name + " of rule " + rule.id;
+    Trouble& trouble = queue.stagings[targets[i]];
+    if (result.targets[i]) {
+      trouble.Clear();
+      context_.observer.OnReadiness(part, std::nullopt);
+      continue;
+    }
+    const Error& error = result.targets[i].error();
+    failed_targets.push_back(name);
+    delay = std::max(
+        delay, trouble.Note(error.In("rule " + rule.id + ": staging of target " + name), now));
+    context_.observer.OnReadiness(part, trouble.error);
+    context_.runtime.log.Warning("archive not staged",
+                                 {{"rule", rule.id}, {"target", name}, error});
+    ++failures_;
+  }
   if (any_staged && !result.archive.empty()) {
     context_.runtime.log.Debug("archive staged", {{"rule", rule.id},
                                                   {"archive", result.archive},
@@ -312,36 +337,36 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
     if (on_staged_) on_staged_();
   }
 
+  std::optional<Error> source_error;
+  bool any_read = false;
   for (size_t i = 0; i < keys.size(); ++i) {
     auto& [key, pending] = keys[i];
     const PackedKey& packed = result.keys[i];
-    HintMessage left{.store = rule.source.store,
-                     .bucket = rule.source.bucket,
-                     .rule = rule.id,
-                     .target = pending.target,
-                     .origin = HintOrigin::kReread,
-                     .hints = {{.key = key,
-                                .time = pending.not_before - rule.settle,
-                                .size_bytes = pending.size_bytes,
-                                .tries = pending.tries + 1}}};
     switch (packed.state) {
       case PackedKey::State::kStaged: {
+        any_read = true;
+        HintMessage left = Left(rule, key, pending, pending.tries);
         std::vector<HintMessage> again;
-        for (const std::string& target : failed_targets) {
-          again.push_back(left);
-          if (any_staged) again.back().target = target;
-          if (!any_staged) break;
+        if (!any_staged) {
+          again.push_back(std::move(left));
+        } else {
+          ++keys_done_;
+          for (const std::string& target : failed_targets) {
+            again.push_back(left);
+            again.back().target = target;
+          }
         }
-        if (any_staged) ++keys_done_;
-        co_await Finish(std::move(pending.messages), std::move(again));
+        co_await Finish(std::move(pending.messages), std::move(again), delay);
         break;
       }
       case PackedKey::State::kSkipped:
+        any_read = true;
         ++keys_done_;
-        co_await Finish(std::move(pending.messages), {});
+        co_await Finish(std::move(pending.messages), {}, {});
         break;
       case PackedKey::State::kTooEarly:
         // The source's clock is behind ours: wait for as long as the reading was early.
+        any_read = true;
         pending.since = context_.runtime.clock.SteadyNow();
         pending.due = context_.runtime.clock.Now() +
                       std::max<std::chrono::microseconds>(std::chrono::seconds(1),
@@ -352,9 +377,10 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
       case PackedKey::State::kUnread:
         if (packed.size_bytes > 0) {
           pending.size_bytes = packed.size_bytes;
-        } else if (IsLarge(pending)) {
+        } else if (queue.keys.IsLarge(pending)) {
           pending.size_bytes.reset();  // Gone, or unreadable: a bundle says so.
         }
+        pending.alone = packed.alone;
         Requeue(queue, key, std::move(pending));
         break;
       case PackedKey::State::kFailed: {
@@ -364,22 +390,22 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue,
         const bool refused = error.kind == ErrorKind::kDenied && pending.tries < kRefusalsMax;
         if (refused || ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
             error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
-          store_error = error.In("rule " + rule.id);
-          co_await Finish(std::move(pending.messages), {left});
+          source_error = error.In("rule " + rule.id);
+          ++failures_;
+          std::vector<HintMessage> left{Left(rule, key, pending, pending.tries + 1)};
+          co_await Finish(std::move(pending.messages), std::move(left), RetryDelay(pending.tries));
         } else {
           co_await Park(queue, key, packed);
-          co_await Finish(std::move(pending.messages), {});
+          co_await Finish(std::move(pending.messages), {}, {});
         }
         break;
       }
     }
   }
-  if (store_error) {
-    store_error_ = store_error;
-  } else {
-    store_error_.reset();
+  if (source_error || any_read) {
+    queue.source_error = source_error;
+    context_.observer.OnReadiness("source of rule " + rule.id, source_error);
   }
-  context_.observer.OnReadiness("source", store_error);
 }
 
 asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
@@ -401,12 +427,13 @@ asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
 }
 
 asio::awaitable<void> SourceRole::Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
-                                         std::vector<HintMessage> left) {
+                                         std::vector<HintMessage> left,
+                                         std::chrono::milliseconds delay) {
   // What goes back goes back with every message that waited for it: one of them may have been
   // delivered to another process since, which read the key too early for the others.
   for (const std::shared_ptr<OpenMessage>& message : messages) {
+    if (!left.empty()) message->delay = std::max(message->delay, delay);
     for (const HintMessage& hints : left) {
-      message->tries_max = std::max(message->tries_max, hints.hints.front().tries);
       auto same =
           std::find_if(message->left.begin(), message->left.end(), [&](const HintMessage& other) {
             return other.rule == hints.rule && other.target == hints.target;
@@ -431,8 +458,7 @@ asio::awaitable<void> SourceRole::Close(std::shared_ptr<OpenMessage> message) {
   if (bodies.empty()) {
     closed = co_await context_.queue.Ack({message->receipt});
   } else {
-    closed = co_await context_.queue.Replace({message->receipt}, std::move(bodies),
-                                             RetryDelay(message->tries_max - 1));
+    closed = co_await context_.queue.Replace({message->receipt}, std::move(bodies), message->delay);
   }
   // Not acknowledged: it comes again when its visibility runs out, and doing it again is harmless.
   if (!closed && closed.error().kind != ErrorKind::kPrecondition) {

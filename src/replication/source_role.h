@@ -17,6 +17,7 @@
 #include "events/hint.h"
 #include "replication/context.h"
 #include "replication/pack.h"
+#include "replication/pending_keys.h"
 
 namespace longhaul {
 
@@ -36,30 +37,32 @@ class SourceRole {
   [[nodiscard]] bool idle() const {
     return keys_pending_ == 0 && jobs_running_ == 0 && messages_.empty();
   }
-  // The last failure that concerned a whole store, until something succeeded after it.
-  [[nodiscard]] const std::optional<Error>& store_error() const { return store_error_; }
-  // Keys carried so far: whoever waits for progress looks here.
+  // A failure that concerns the Queue or a whole store, until the same thing has succeeded.
+  [[nodiscard]] std::optional<Error> store_error() const;
+  // Keys carried so far, and batches that failed: whoever waits for progress looks here.
   [[nodiscard]] uint64_t keys_done() const { return keys_done_; }
+  [[nodiscard]] uint64_t failures() const { return failures_; }
 
  private:
-  struct OpenMessage;
-  struct PendingKey;
+  struct Trouble;
   struct RuleQueue;
+  using Items = std::vector<PendingKeys::Item>;
 
   asio::awaitable<void> ReceiveLoop(Event& stop);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> ExtendLoop(Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
-  Async<void> RunJob(RuleQueue& queue, std::vector<std::pair<std::string, PendingKey>> keys);
-  asio::awaitable<void> TakeResults(RuleQueue& queue,
-                                    std::vector<std::pair<std::string, PendingKey>> keys,
-                                    std::vector<size_t> targets, PackResult result);
+  Async<void> RunJob(RuleQueue& queue, Items keys);
+  // `away`: targets of these keys whose staging has not been found.
+  asio::awaitable<void> TakeResults(RuleQueue& queue, Items keys, std::vector<size_t> targets,
+                                    std::vector<std::string> away, PackResult result);
+  // Nothing can be done for these keys now.
+  asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys);
   asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
-  // One key of a message is done; `left` is what must go back, if anything.
+  // One key of a message is done; `left` is what must go back after `delay`, if anything.
   asio::awaitable<void> Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
-                               std::vector<HintMessage> left);
+                               std::vector<HintMessage> left, std::chrono::milliseconds delay);
   asio::awaitable<void> Close(std::shared_ptr<OpenMessage> message);
-  [[nodiscard]] bool IsLarge(const PendingKey& pending) const;
   void Requeue(RuleQueue& queue, std::string key, PendingKey pending);
 
   ReplicationContext& context_;
@@ -70,9 +73,10 @@ class SourceRole {
   int jobs_running_ = 0;
   bool queue_empty_ = false;
   uint64_t keys_done_ = 0;
+  uint64_t failures_ = 0;
   Semaphore jobs_;
   WaitList changed_;
-  std::optional<Error> store_error_;
+  std::optional<Error> queue_error_;
   std::function<void()> on_staged_;
 };
 

@@ -4,9 +4,7 @@
 #include <utility>
 
 #include "archive/archive_file.h"
-#include "archive/reader.h"
 #include "replica/lease.h"
-#include "replication/apply_archive.h"
 #include "replication/seal.h"
 
 namespace longhaul {
@@ -17,6 +15,8 @@ constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr int kPollGrowthMax = 10;
+constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
+constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
 
 std::chrono::nanoseconds RetryDelay(int attempts) {
   return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 6)));
@@ -29,12 +29,12 @@ bool ConcernsStore(const Error& error) {
 
 }  // namespace
 
-asio::awaitable<TargetPass> TargetRole::RunPass() {
+asio::awaitable<TargetPass> TargetRole::RunPass(const Event& stop) {
   TargetPass pass;
   TaskGroup group(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
-      if (target->applier) group.Spawn(PassOver(*rule, *target, pass));
+      if (target->applier) group.Spawn(PassOver(*rule, *target, pass, stop));
     }
   }
   Result<void> joined = co_await group.Join();
@@ -42,21 +42,44 @@ asio::awaitable<TargetPass> TargetRole::RunPass() {
   co_return pass;
 }
 
+// Each target has a loop of its own: one that hangs does not keep the others waiting.
 asio::awaitable<void> TargetRole::Run(Event& stop) {
-  int quiet_passes = 0;
-  while (!stop.is_set()) {
-    wake_.Reset();
-    TargetPass pass = co_await RunPass();
-    context_.observer.OnReadiness("target", pass.store_error);
-    quiet_passes = pass.applied > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
-    if (stop.is_set()) co_return;
-    // Something failed or is held by another: look again soon. Else listings cost money.
-    const int factor = pass.waiting > 0 ? 1 : std::max(quiet_passes, 1);
-    co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * factor);
+  TaskGroup loops(context_.runtime.executor);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    for (const std::unique_ptr<TargetContext>& target : rule->targets) {
+      loops.Spawn(PassLoop(*rule, *target, stop));
+    }
   }
+  Result<void> joined = co_await loops.Join();
+  static_cast<void>(joined);
 }
 
-Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass) {
+Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event& stop) {
+  int quiet_passes = 0;
+  while (!stop.is_set()) {
+    const uint64_t wakes = wakes_;
+    TargetPass pass;
+    if (target.applier) {
+      Result<void> passed = co_await PassOver(rule, target, pass, stop);
+      static_cast<void>(passed);
+      context_.observer.OnReadiness("target " + target.config->name + " of rule " + rule.rule->id,
+                                    pass.store_error);
+    }
+    quiet_passes = pass.applied > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
+    if (stop.is_set()) co_return Ok();
+    if (wakes != wakes_) continue;
+    // Something failed or is held by another: look again soon. Else listings cost money.
+    const int factor = pass.waiting > 0 ? 1 : std::max(quiet_passes, 1);
+    co_await woken_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * factor);
+  }
+  co_return Ok();
+}
+
+Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass,
+                                 const Event& stop) {
+  auto concerns_all = [&](const Error& error) {
+    if (!pass.store_error) pass.store_error = error.In("rule " + rule.rule->id);
+  };
   Result<std::vector<StagedArchive>> listed =
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) {
@@ -64,11 +87,12 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
         "staging cannot be listed",
         {{"rule", rule.rule->id}, {"target", target.config->name}, listed.error()});
     ++pass.waiting;
-    if (!pass.store_error) pass.store_error = listed.error().In("rule " + rule.rule->id);
+    concerns_all(listed.error());
     co_return Ok();
   }
   const std::string prefix = rule.rule->id + "/" + target.config->name + "/";
   std::set<std::string> present;
+  int failures = 0;  // One after the other, of a whole store.
   for (const StagedArchive& staged : *listed) {
     pass.receipts += static_cast<int>(staged.receipts.size());
     if (!staged.archive) continue;
@@ -85,16 +109,23 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
       if (!removed) ++pass.waiting;  // Another target that is not done counts it in its own pass.
       continue;
     }
-    if (work.next_try > context_.runtime.clock.SteadyNow()) {
+    if (work.next_try > context_.runtime.clock.SteadyNow() || stop.is_set() ||
+        failures >= kFailuresPerPass) {
       ++(work.parked ? pass.parked : pass.waiting);
+      if (work.store_error) concerns_all(*work.store_error);
       continue;
     }
     Result<Handled> handled = co_await Handle(rule, target, staged, work);
     if (!handled) {
       work.next_try = context_.runtime.clock.SteadyNow() + RetryDelay(work.attempts++);
       ++pass.waiting;
-      if (!pass.store_error && ConcernsStore(handled.error())) {
-        pass.store_error = handled.error().In("rule " + rule.rule->id);
+      ++pass.failed;
+      work.store_error.reset();
+      work.parked = false;
+      if (ConcernsStore(handled.error())) {
+        work.store_error = handled.error();
+        concerns_all(handled.error());
+        ++failures;
       }
       context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
                                                                {"target", target.config->name},
@@ -102,6 +133,8 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
                                                                handled.error()});
       continue;
     }
+    failures = 0;
+    work.store_error.reset();
     switch (*handled) {
       case Handled::kDone:
         ++pass.applied;
@@ -215,17 +248,10 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
-    if (!applied->pending.empty() || !applied->parked.empty()) {
-      // What came before is done; only these are tried again.
-      work.only = applied->pending;
-      work.only.insert(applied->parked.begin(), applied->parked.end());
-      if (applied->pending.empty()) {
-        work.parked = true;
-        work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
-        co_return Handled::kParked;
-      }
-      co_return applied->pending_error.In(std::to_string(applied->pending.size()) +
-                                          " of its objects failed, the first");
+    if (work.refusals == 0) work.settled_before = settled_[&target];
+    settled_[&target] += applied->settled;
+    if (!applied->pending.empty() || !applied->refused.empty() || !applied->parked.empty()) {
+      co_return KeepRest(target, staged, work, **reader, *applied);
     }
     receipt.stamp_oldest = applied->stamp_oldest;
     receipt.entries = applied->entries;
@@ -240,6 +266,58 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);
   if (!removed) co_return removed.error();
   co_return Handled::kDone;
+}
+
+Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const StagedArchive& staged,
+                                                 Work& work, const ArchiveReader& reader,
+                                                 const ArchiveApplication& applied) {
+  // What came before is done; only these are tried again.
+  work.only = applied.pending;
+  for (const auto& [index, error] : applied.refused) work.only.insert(index);
+  for (const auto& [index, error] : applied.parked) work.only.insert(index);
+  if (!applied.pending.empty()) {
+    return applied.pending_error.In(std::to_string(applied.pending.size()) +
+                                    " of its objects failed, the first");
+  }
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  std::map<size_t, Error> parked = applied.parked;
+  if (!applied.refused.empty()) {
+    ++work.refusals;
+    const auto& [index, error] = *applied.refused.begin();
+    // A store that settles nothing denies everything: that is no object's fault.
+    const bool denies_all =
+        settled_[&target] == work.settled_before &&
+        std::all_of(applied.refused.begin(), applied.refused.end(),
+                    [](const auto& refused) { return refused.second.kind == ErrorKind::kDenied; });
+    if (denies_all) return error.In("put " + reader.entries()[index].key);
+    if (work.refusals < kRefusalsMax) {
+      work.next_try = now + RetryDelay(work.refusals - 1);
+      context_.runtime.log.Warning("objects refused; they are tried again",
+                                   {{"target", target.config->name},
+                                    {"archive", staged.ulid},
+                                    {"objects", applied.refused.size()},
+                                    {"key", reader.entries()[index].key},
+                                    error});
+      return Handled::kWaiting;
+    }
+    parked.insert(applied.refused.begin(), applied.refused.end());
+  }
+  for (const auto& [index, error] : parked) {
+    const ArchiveEntry& entry = reader.entries()[index];
+    context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
+                                 .rule = target.rule->id,
+                                 .target = target.config->name,
+                                 .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                                 .key = entry.key,
+                                 .size_bytes = entry.size_bytes,
+                                 .stamp = entry.stamp,
+                                 .archive = staged.ulid,
+                                 .state = OutcomeState::kParked,
+                                 .reason = error.Describe()});
+  }
+  work.parked = true;
+  work.next_try = now + kParkedRetry;
+  return Handled::kParked;
 }
 
 Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,

@@ -13,6 +13,8 @@
 #include <set>
 #include <string>
 
+#include "archive/reader.h"
+#include "replication/apply_archive.h"
 #include "replication/context.h"
 #include "replication/staging.h"
 
@@ -22,6 +24,7 @@ namespace longhaul {
 struct TargetPass {
   int applied = 0;   // Archives that got their receipt.
   int waiting = 0;   // Not applied yet: a failure that may pass, or another process at work.
+  int failed = 0;    // Of these: tried in this pass.
   int parked = 0;    // Archives with entries that cannot be applied; they stay.
   int corrupt = 0;   // Damaged archives; they stay until the source has read their keys anew.
   int receipts = 0;  // Receipts that the source has not read yet.
@@ -34,30 +37,44 @@ class TargetRole {
   TargetRole(ReplicationContext& context, int64_t job_bytes)
       : context_(context), job_bytes_(job_bytes) {}
 
-  // Lists and applies once. Never fails as a whole: see TargetPass.
-  asio::awaitable<TargetPass> RunPass();
-  // Passes, with pauses that grow while nothing comes, until `stop` is set.
+  // Lists and applies once, at the targets that have been found fit; ends early, between two
+  // archives, when `stop` is set. Never fails as a whole: see TargetPass.
+  asio::awaitable<TargetPass> RunPass(const Event& stop);
+  // Passes over each target, with pauses that grow while nothing comes, until `stop` is set.
   asio::awaitable<void> Run(Event& stop);
   // Ends the pause between two passes.
-  void Wake() { wake_.Set(); }
+  void Wake() {
+    ++wakes_;
+    woken_.NotifyAll();
+  }
 
  private:
   // What is remembered about an archive between passes; forgetting it costs work, never data.
   struct Work {
     int attempts = 0;
     SteadyTime next_try{};
-    std::set<size_t> only;         // Entries left to be applied; empty: all.
-    std::set<std::string> reread;  // Keys that earlier attempts want to be read anew.
+    std::set<size_t> only;             // Entries left to be applied; empty: all.
+    std::set<std::string> reread;      // Keys that earlier attempts want to be read anew.
+    std::optional<Error> store_error;  // Of the last attempt, when it was that of a whole store.
+    // Attempts in which the target refused some entries, and how often it had settled one (of any
+    // archive) before the first of them.
+    int refusals = 0;
+    uint64_t settled_before = 0;
     bool parked = false;
     bool corrupt = false;
   };
   enum class Handled { kDone, kWaiting, kParked, kCorrupt };
 
-  Async<void> PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass);
+  Async<void> PassLoop(RuleContext& rule, TargetContext& target, Event& stop);
+  Async<void> PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass,
+                       const Event& stop);
   Async<Handled> Handle(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                         Work& work);
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                               Work& work);
+  // What becomes of an archive of which not all has been applied.
+  Result<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
+                           const ArchiveReader& reader, const ArchiveApplication& applied);
   Async<Handled> ReportCorrupt(TargetContext& target, const StagedArchive& staged,
                                const Error& error, const std::vector<std::string>* keys);
   Async<void> WriteReceipt(TargetContext& target, ArchiveReceipt receipt);
@@ -66,8 +83,10 @@ class TargetRole {
 
   ReplicationContext& context_;
   int64_t job_bytes_;
-  Event wake_;
-  std::map<std::string, Work> work_;  // By target and ULID.
+  uint64_t wakes_ = 0;
+  WaitList woken_;
+  std::map<std::string, Work> work_;                  // By target and ULID.
+  std::map<const TargetContext*, uint64_t> settled_;  // Entries, since this process began.
 };
 
 }  // namespace longhaul

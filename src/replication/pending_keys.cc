@@ -1,0 +1,136 @@
+#include "replication/pending_keys.h"
+
+#include <algorithm>
+
+namespace longhaul {
+
+namespace {
+
+// Whoever waits looks again after this; longer times need not fit into nanoseconds.
+constexpr std::chrono::hours kWaitMax{1};
+
+}  // namespace
+
+void PendingKeys::Insert(Entries::iterator entry) {
+  PendingKey& pending = entry->second.pending;
+  if (!entry->second.ready) {
+    sleeping_.emplace(std::pair(WakesAt(pending), entry->second.sequence), entry);
+    return;
+  }
+  Group& group = groups_[GroupOf(pending)];
+  group.by_key.emplace(entry->first, entry);
+  group.by_age.emplace(std::pair(pending.since, entry->second.sequence), entry);
+  group.size_bytes += pending.size_bytes.value_or(0);
+}
+
+// The reverse of Insert; the entry stays in entries_.
+void PendingKeys::Extract(Entries::iterator entry) {
+  PendingKey& pending = entry->second.pending;
+  if (!entry->second.ready) {
+    sleeping_.erase({WakesAt(pending), entry->second.sequence});
+    return;
+  }
+  auto group = groups_.find(GroupOf(pending));
+  group->second.by_key.erase(entry->first);
+  group->second.by_age.erase({pending.since, entry->second.sequence});
+  group->second.size_bytes -= pending.size_bytes.value_or(0);
+  if (group->second.by_key.empty()) groups_.erase(group);
+}
+
+bool PendingKeys::Add(std::string key, PendingKey pending) {
+  std::string name = std::move(key) + '\0' + pending.target;
+  auto [entry, inserted] = entries_.try_emplace(std::move(name));
+  if (inserted) {
+    entry->second.pending = std::move(pending);
+    entry->second.sequence = next_sequence_++;
+  } else {
+    Extract(entry);
+    PendingKey& known = entry->second.pending;
+    known.not_before = std::max(known.not_before, pending.not_before);
+    known.due = std::max(known.due, pending.due);
+    known.since = std::min(known.since, pending.since);
+    known.tries = std::max(known.tries, pending.tries);
+    known.alone = known.alone || pending.alone;
+    if (pending.size_bytes) known.size_bytes = pending.size_bytes;
+    known.messages.insert(known.messages.end(), pending.messages.begin(), pending.messages.end());
+    entry->second.ready = false;  // The next look decides.
+  }
+  Insert(entry);
+  return inserted;
+}
+
+void PendingKeys::WakeReady(SystemTime now) {
+  while (!sleeping_.empty() && sleeping_.begin()->first.first <= now) {
+    Entries::iterator entry = sleeping_.begin()->second;
+    Extract(entry);
+    entry->second.ready = true;
+    Insert(entry);
+  }
+}
+
+SteadyTime PendingKeys::ClosesAt(const Groups::value_type& group, bool nothing_comes) const {
+  const SteadyTime oldest = group.second.by_age.begin()->first.first;
+  const bool alone = group.first.second;
+  const bool full = static_cast<int64_t>(group.second.by_key.size()) >= batch_.count ||
+                    group.second.size_bytes >= batch_.size_bytes;
+  if (alone || full || (nothing_comes && sleeping_.empty())) return SteadyTime::min();
+  return oldest + batch_.linger;
+}
+
+std::optional<std::chrono::nanoseconds> PendingKeys::NextBatch(SystemTime now,
+                                                               SteadyTime steady_now,
+                                                               bool nothing_comes) {
+  WakeReady(now);
+  std::optional<std::chrono::nanoseconds> next;
+  if (!sleeping_.empty()) {
+    next = std::min<std::chrono::microseconds>(sleeping_.begin()->first.first - now, kWaitMax);
+  }
+  for (const auto& group : groups_) {
+    const SteadyTime closes = ClosesAt(group, nothing_comes);
+    if (closes <= steady_now) return std::chrono::nanoseconds(0);
+    if (!next || closes - steady_now < *next) next = closes - steady_now;
+  }
+  return next;
+}
+
+std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime steady_now,
+                                                 bool nothing_comes) {
+  WakeReady(now);
+  // Of the batches that are to be taken, that of the key that has waited longest.
+  Groups::value_type* chosen = nullptr;
+  for (auto& group : groups_) {
+    if (ClosesAt(group, nothing_comes) > steady_now) continue;
+    if (chosen == nullptr ||
+        group.second.by_age.begin()->first < chosen->second.by_age.begin()->first) {
+      chosen = &group;
+    }
+  }
+  std::vector<Entries::iterator> taken;
+  if (chosen != nullptr) {
+    const bool alone = chosen->first.second;
+    const auto& keys = chosen->second.by_key;
+    const size_t count_max =
+        alone ? 1 : std::min(keys.size(), static_cast<size_t>(std::max(batch_.count, 1)));
+    uint64_t size_bytes = 0;
+    auto next = keys.find(chosen->second.by_age.begin()->second->first);
+    while (taken.size() < count_max && (taken.empty() || size_bytes < batch_.size_bytes)) {
+      taken.push_back(next->second);
+      size_bytes += next->second->second.pending.size_bytes.value_or(0);
+      if (++next == keys.end()) next = keys.begin();
+    }
+  }
+  std::vector<Item> items;
+  items.reserve(taken.size());
+  for (Entries::iterator entry : taken) {
+    Extract(entry);
+    PendingKey& pending = entry->second.pending;
+    const size_t key_size = entry->first.size() - 1 - pending.target.size();
+    items.emplace_back(entry->first.substr(0, key_size), std::move(pending));
+    entries_.erase(entry);
+  }
+  std::sort(items.begin(), items.end(),
+            [](const Item& a, const Item& b) { return a.first < b.first; });
+  return items;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,105 @@
+// PendingKeys: the keys of a rule that wait to be read, and which of them travel together.
+//
+// A key sleeps until it may be read; then it is ready. The keys of one batch go to the same
+// targets, and a large object goes alone. A batch is begun with the key that has waited longest and
+// goes on in the order of keys (neighbours compress best), so nothing starves behind a steady
+// stream. Taking a batch costs O(log n) for each key in it, however many wait.
+//
+// Belongs to one shard; nothing here waits.
+
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "rules/rule.h"
+
+namespace longhaul {
+
+// A message that was received and is not acknowledged yet (source_role.cc).
+struct OpenMessage;
+
+// A key that is to be read for a rule, and who waits for it.
+struct PendingKey {
+  // A reading counts only when the source's own clock says that it was made at or after this.
+  SystemTime not_before{};
+  SystemTime due{};  // By our own clock; the source's is behind it.
+  SteadyTime since{};
+  std::optional<uint64_t> size_bytes;
+  int tries = 0;
+  std::string target;  // Only this one; empty: all.
+  bool alone = false;  // Does not fit beside others.
+  std::vector<std::shared_ptr<OpenMessage>> messages;
+};
+
+class PendingKeys {
+ public:
+  using Item = std::pair<std::string, PendingKey>;  // By key.
+
+  PendingKeys(const Batch& batch, uint64_t bundle_object_bytes_max)
+      : batch_(batch), bundle_object_bytes_max_(bundle_object_bytes_max) {}
+
+  // Two hints of one key need one reading, made late enough for both. True: it was not here before.
+  bool Add(std::string key, PendingKey pending);
+
+  // How long until a batch is to be taken: 0 when it is now. nullopt: nothing waits here.
+  // `nothing_comes`: the Queue is empty, so there is no use in waiting for more.
+  std::optional<std::chrono::nanoseconds> NextBatch(SystemTime now, SteadyTime steady_now,
+                                                    bool nothing_comes);
+  // The batch that is to be taken now, in the order of keys; empty: none is.
+  std::vector<Item> Take(SystemTime now, SteadyTime steady_now, bool nothing_comes);
+
+  [[nodiscard]] bool IsLarge(const PendingKey& pending) const {
+    return pending.size_bytes.value_or(0) > bundle_object_bytes_max_;
+  }
+  [[nodiscard]] size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    PendingKey pending;
+    uint64_t sequence = 0;  // Tells apart those that came at the same time.
+    bool ready = false;
+  };
+  // Key, NUL, target: two targets that need a key for themselves alone make two entries.
+  using Entries = std::map<std::string, Entry>;
+  template <class Time>
+  using ByTime = std::map<std::pair<Time, uint64_t>, Entries::iterator>;
+  // What may travel together.
+  struct Group {
+    std::map<std::string_view, Entries::iterator> by_key;
+    ByTime<SteadyTime> by_age;
+    uint64_t size_bytes = 0;
+  };
+  using Groups = std::map<std::pair<std::string, bool>, Group>;  // By target, and whether alone.
+
+  [[nodiscard]] std::pair<std::string, bool> GroupOf(const PendingKey& pending) const {
+    return {pending.target, pending.alone || IsLarge(pending)};
+  }
+  static SystemTime WakesAt(const PendingKey& pending) {
+    return std::max(pending.not_before, pending.due);
+  }
+  void Insert(Entries::iterator entry);
+  void Extract(Entries::iterator entry);
+  void WakeReady(SystemTime now);
+  // When the group's batch closes; at or before `steady_now`: now.
+  SteadyTime ClosesAt(const Groups::value_type& group, bool nothing_comes) const;
+
+  Batch batch_;
+  uint64_t bundle_object_bytes_max_;
+  uint64_t next_sequence_ = 0;
+  Entries entries_;
+  ByTime<SystemTime> sleeping_;
+  Groups groups_;  // Ready keys; never an empty group.
+};
+
+}  // namespace longhaul

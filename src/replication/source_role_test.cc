@@ -1,0 +1,107 @@
+#include "replication/source_role.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+// A staging that refuses parts is not the fault of the object: it goes to the staging that takes
+// it, comes back for the other, and is never parked.
+TEST(SourceRoleTest, AStagingThatFailsIsNotBlamedOnALargeObject) {
+  for (const int targets : {1, 2}) {
+    ReplicationWorld world(targets);
+    std::string noise(500'000, '\0');
+    SeededRandom random(7);
+    for (char& c : noise) c = static_cast<char>(random.Below(256));
+    world.Put("large", noise);
+    world.target(targets - 1).decide = [](StoreOperation operation, std::string_view bucket,
+                                          std::string_view) {
+      return operation == StoreOperation::kUploadPart && bucket == "staging"
+                 ? TroubledStore::Failing(ErrorKind::kInvalidInput)
+                 : Fault();
+    };
+    world.Start();
+    world.RunFor(60s);
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+    EXPECT_EQ(world.Replicas(targets - 1), Keys{});
+    if (targets == 2) EXPECT_EQ(world.Replicas(0), Keys{"large"});
+    const std::string part = "staging of target t" + std::to_string(targets - 1) + " of rule r";
+    EXPECT_TRUE(world.observer.unready.contains(part));
+    EXPECT_FALSE(world.observer.unready.contains("source of rule r"));
+    world.target(targets - 1).Heal();
+    world.RunFor(3min);
+    EXPECT_EQ(world.Replicas(targets - 1), Keys{"large"});
+    EXPECT_TRUE(world.observer.unready.empty());
+    world.Stop();
+  }
+}
+
+// With a seal_key the target refuses what is not sealed: the source has to seal.
+TEST(SourceRoleTest, SealsArchives) {
+  ReplicationWorld world;
+  world.configuration.rules[0].seal_key = Secret("correct horse battery staple");
+  world.Put("small", "text");
+  world.Put("large", std::string(200'000, 'x'));
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), (Keys{"large", "small"}));
+}
+
+// An ETag that looks like an MD5 need not be one (SSE-KMS); it must not be sent as Content-MD5.
+TEST(SourceRoleTest, AnEtagThatIsNoMd5IsNotSentAsOne) {
+  ReplicationWorld world;
+  world.Put("large", std::string(200'000, 'x'));
+  auto& version = world.source().backend->buckets["in"].objects["large"].back();
+  version.info.etag = "0123456789abcdef0123456789abcdef";
+  version.info.checksums.clear();
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
+}
+
+// An archive holds so many names of metadata; the object that finds no room for its own is not at
+// fault, and travels in the next one.
+TEST(SourceRoleTest, AnArchiveFullOfNamesParksNobody) {
+  ReplicationWorld world;
+  constexpr int kObjects = 150;
+  constexpr int kNames = 120;
+  for (int i = 0; i < kObjects; ++i) {
+    UserMetadata metadata;
+    for (int n = 0; n < kNames; ++n) metadata["n" + std::to_string(i * kNames + n)] = "v";
+    world.Put("k" + std::to_string(i), "text " + std::to_string(i), std::move(metadata));
+  }
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas().size(), static_cast<size_t>(kObjects));
+}
+
+// An event that claims to be from the future must not keep its key from being read.
+TEST(SourceRoleTest, AnEventFromTheFutureIsReadAllTheSame) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(10s);
+  world.Put("a", "text");
+  HintMessage message{
+      .store = "east", .bucket = "in", .hints = {{.key = "a", .time = SystemTime::max() - 1h}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2h);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  world.Stop();
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,175 @@
+#include "replication/target_role.h"
+
+#include <gtest/gtest.h>
+
+#include "events/hint.h"
+#include "replica/floor.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+auto DenyWrites(std::string only_key) {
+  return [only_key](StoreOperation operation, std::string_view bucket, std::string_view key) {
+    const bool hit = operation == StoreOperation::kPut && bucket == "out" &&
+                     (only_key.empty() || key == only_key);
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+}
+
+// Credentials that were withdrawn are not the fault of every object: nothing is parked, somebody is
+// told, and when they are mended all goes on.
+TEST(TargetRoleTest, AStoreThatDeniesEverythingIsAStoreError) {
+  ReplicationWorld world;
+  for (int i = 0; i < 5; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  world.target().decide = DenyWrites("");
+  world.Start();
+  world.RunFor(10min);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_TRUE(world.observer.unready.contains("target t0 of rule r"));
+  world.target().Heal();
+  world.RunFor(70s);
+  EXPECT_EQ(world.Replicas().size(), 5u);
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.Stop();
+}
+
+TEST(TargetRoleTest, OnceEndsAsDeniedWhenTheTargetDeniesEverything) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.Put("b", "text");
+  world.target().decide = DenyWrites("");
+  OnceResult result = world.RunOnce({.timeout = 20s});
+  ASSERT_TRUE(result.store_error);
+  EXPECT_EQ(result.store_error->kind, ErrorKind::kDenied);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+}
+
+// One object that the target refuses is parked, by itself, and not before it has been tried again.
+TEST(TargetRoleTest, AnObjectThatIsRefusedIsParkedAfterSomeTries) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  int tries = 0;
+  auto deny = DenyWrites("refused");
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault = deny(operation, bucket, key);
+    tries += fault.error ? 1 : 0;
+    return fault;
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(result.parked_archives, 1);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_GE(tries, 3);
+  ASSERT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+  EXPECT_EQ(world.observer.outcomes.back().key, "refused");
+}
+
+// A refusal that passes leaves nothing behind.
+TEST(TargetRoleTest, ARefusalThatPassesIsForgotten) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  int left = 2;
+  auto deny = DenyWrites("refused");
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault = deny(operation, bucket, key);
+    return fault.error && left-- > 0 ? fault : Fault();
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "refused"}));
+}
+
+// What is wrong with State or with the target's answer is not wrong with the archive: it must not
+// be thrown away and read anew for ever.
+TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {
+  for (const bool in_state : {false, true}) {
+    ReplicationWorld world;
+    world.Put("large", std::string(300'000, 'x'));
+    world.Put("small", "text");
+    if (in_state) {
+      const Rule& rule = world.configuration.rules[0];
+      Floors floors(world.state, world.world.clock, StatePartition(rule, rule.targets[0]));
+      ASSERT_TRUE(world.world.Run(floors.Raise("large", {.stamp = world.world.clock.Now() - 1h})));
+      for (auto& [name, row] : world.state_backend->rows) {
+        if (name.second == "large") row.value = "rubbish";
+      }
+    } else {
+      world.target().decide = [](StoreOperation operation, std::string_view bucket,
+                                 std::string_view key) {
+        const bool hit =
+            bucket == "out" && key == "large" &&
+            (operation == StoreOperation::kPut || operation == StoreOperation::kCompleteMultipart);
+        return hit ? TroubledStore::Failing(ErrorKind::kCorrupt) : Fault();
+      };
+    }
+    OnceResult result = world.RunOnce({.timeout = 60s});
+    EXPECT_EQ(result.corrupt_archives, 0) << "in_state " << in_state;
+    EXPECT_EQ(result.parked_archives, 1) << "in_state " << in_state;
+    EXPECT_EQ(world.Replicas(), Keys{"small"});
+    ASSERT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+    EXPECT_EQ(world.observer.outcomes.back().key, "large");
+  }
+}
+
+// Thousands of archives may wait: who is asked to stop must not apply all of them first.
+TEST(TargetRoleTest, StopsBetweenTwoArchives) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 0; i < 20; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  ReplicatorOptions source_only{.source = true, .target = false};
+  EXPECT_FALSE(world.RunOnce(source_only).store_error);
+  ASSERT_EQ(world.Staged().size(), 20u);
+  world.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && bucket == "out") fault.delay = 10s;
+    return fault;
+  };
+  world.Start({.source = false, .target = true});
+  world.RunFor(25s);
+  const SteadyTime asked = world.world.clock.SteadyNow();
+  world.Stop();
+  EXPECT_LT(world.world.clock.SteadyNow() - asked, 25s);
+  EXPECT_LT(world.Replicas().size(), 10u);
+  EXPECT_GT(world.Replicas().size(), 0u);
+}
+
+// A target that hangs must not slow down the others.
+TEST(TargetRoleTest, ATargetThatHangsKeepsNobodyWaiting) {
+  ReplicationWorld world(2);
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(20s);
+  world.target(1).decide = [](StoreOperation, std::string_view, std::string_view) {
+    Fault fault = TroubledStore::Failing(ErrorKind::kRetryable);
+    fault.delay = 10min;
+    return fault;
+  };
+  world.RunFor(2min);
+  ASSERT_EQ(world.Replicas(0), Keys{"a"});
+  // Staging 0 gets an archive while target 1 hangs.
+  HintMessage message{
+      .store = "east", .bucket = "in", .rule = "r", .target = "t0", .hints = {{.key = "b"}}};
+  world.Put("b", "text");
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(0), (Keys{"a", "b"}));
+  world.target(1).Heal();
+  world.Stop();
+}
+
+}  // namespace
+}  // namespace longhaul
