@@ -8,8 +8,7 @@ namespace longhaul {
 
 namespace {
 
-// Longer than a small write takes. A write that takes longer finds its lease lost, and its key is
-// read anew.
+// Extended while a write goes on; what it must outlive is a request of a holder that died.
 constexpr std::chrono::seconds kLeaseLifetime{60};
 constexpr std::chrono::seconds kLeaseWait{90};
 constexpr int kAttemptsMax = 10;
@@ -33,10 +32,20 @@ UserMetadata WithoutMark(UserMetadata metadata) {
 
 }  // namespace
 
-// What was found at the target, with its mark if it is a replica.
+// What was found at the target.
 struct Applier::Existing {
+  // It may be what one of several writes left that began and whose end nobody knows: ours to
+  // replace or to remove, and no state to rely on.
+  [[nodiscard]] bool uncertain() const { return kept && kept->target_etag.empty(); }
+  // Its mark, if it is a replica of a known state.
+  [[nodiscard]] const Mark* mark() const {
+    if (own) return &*own;
+    return kept && !uncertain() ? &kept->mark : nullptr;
+  }
+
   ObjectInfo info;
-  std::optional<Mark> mark;
+  std::optional<Mark> own;       // In its metadata.
+  std::optional<KeptMark> kept;  // In State.
 };
 
 Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy)
@@ -89,6 +98,12 @@ Mark Applier::MarkOf(const ReplicaWrite& write) const {
           .sites_passed = write.sites_passed};
 }
 
+KeptMark Applier::KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const {
+  return {.target_etag = std::move(target_etag),
+          .fingerprint = FingerprintOf(write.size_bytes, write.metadata),
+          .mark = MarkOf(write)};
+}
+
 PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const {
   PutRequest request{.bucket = policy_.bucket,
                      .key = write.key,
@@ -117,11 +132,10 @@ Async<std::optional<Applier::Existing>> Applier::Look(const std::string& key,
     }
     co_return std::nullopt;
   }
-  Existing existing{.info = std::move(*head), .mark = std::nullopt};
-  existing.mark = FindMark(existing.info.metadata, policy_.bucket, key);
-  if (!existing.mark && floor && floor->kept_mark &&
-      floor->kept_mark->target_etag == existing.info.etag) {
-    existing.mark = floor->kept_mark->mark;
+  Existing existing{.info = std::move(*head), .own = std::nullopt, .kept = std::nullopt};
+  existing.own = FindMark(existing.info.metadata, policy_.bucket, key);
+  if (!existing.own && floor) {
+    if (const KeptMark* kept = floor->FindMarkOf(existing.info)) existing.kept = *kept;
   }
   co_return std::optional<Existing>(std::move(existing));
 }
@@ -130,9 +144,10 @@ Async<std::optional<Applier::Existing>> Applier::Look(const std::string& key,
 // to them.
 Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& existing) {
   const ObjectInfo& info = existing.info;
-  bool same_bytes = info.size_bytes == write.size_bytes && !write.source_etag.empty() &&
-                    (info.etag == write.source_etag ||
-                     (existing.mark && existing.mark->source_etag == write.source_etag));
+  bool same_bytes =
+      info.size_bytes == write.size_bytes && !write.source_etag.empty() &&
+      (info.etag == write.source_etag ||
+       (existing.mark() != nullptr && existing.mark()->source_etag == write.source_etag));
   SystemHeaders headers = write.headers;
   // Servers make up a type for an object that came without one.
   if (headers.content_type.empty()) headers.content_type = info.headers.content_type;
@@ -152,11 +167,10 @@ Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& exis
 }
 
 Async<std::optional<ApplyOutcome>> Applier::Settle(const ReplicaWrite& write,
-                                                   const Existing& existing, bool adopt) {
+                                                   const Existing& existing) {
   Floor floor{.stamp = write.stamp};
-  if (adopt) {
-    floor.kept_mark = KeptMark{.target_etag = existing.info.etag, .mark = MarkOf(write)};
-  }
+  const bool adopt = !existing.own;
+  if (adopt) floor.kept_marks = {KeptMarkOf(write, existing.info.etag)};
   Result<Floor> raised = co_await floors_.Raise(write.key, floor);
   if (!raised) co_return raised.error();
   if (raised->stamp > write.stamp || raised->deleted) co_return std::nullopt;  // Decide anew.
@@ -178,27 +192,47 @@ Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
 
   bool needs_lease = !policy_.capabilities.create_if_absent;
   if (!needs_lease) {
-    Result<ApplyOutcome> outcome = co_await PutLocked(write, body, nullptr, &needs_lease);
+    Result<ApplyOutcome> outcome = co_await PutLocked(write, body, false, &needs_lease);
     if (!outcome || !needs_lease) co_return outcome;
   }
-  Lease lease = MakeLease(write.key);
+  bool unknown = false;
+  co_return co_await WithLease(write.key, PutLocked(write, body, true, &unknown), unknown);
+}
+
+// Does `work` while the lease of `key` is ours. `unknown`, looked at after it: a request without a
+// condition was sent whose end nobody knows.
+Async<ApplyOutcome> Applier::WithLease(std::string key, Async<ApplyOutcome> work,
+                                       const bool& unknown) {
+  Lease lease = MakeLease(key);
   Result<void> acquired = co_await lease.Acquire(kLeaseWait);
   if (!acquired) co_return acquired.error();
-  bool unknown = false;
-  Result<ApplyOutcome> outcome = co_await PutLocked(write, body, &lease, &unknown);
-  // A write without a condition whose end nobody knows may still happen: nobody else may write
-  // before the lease has run out.
-  if (!unknown) co_await lease.Release();
+  Event done;
+  TaskGroup keeper(runtime_.executor);
+  keeper.Spawn(KeepLease(runtime_.clock, lease, done, kLeaseLifetime));
+  Result<ApplyOutcome> outcome = co_await std::move(work);
+  done.Set();
+  Result<void> kept = co_await keeper.Join();
+  static_cast<void>(kept);  // Lost or not: asked below.
+  if (unknown) {
+    // It may still happen: nobody else may write before the lease, begun anew, has run out.
+    kept = co_await lease.Extend();
+    static_cast<void>(kept);
+    co_return outcome;
+  }
+  if (outcome && outcome->state == ApplyState::kApplied && !(co_await lease.CheckStillHeld())) {
+    co_return Reread("the lease ran out while it was written");
+  }
+  co_await lease.Release();
   co_return outcome;
 }
 
-// With `lease` null this uses conditional writes and gives up, setting `flag`, where the store has
+// Without a lease this uses conditional writes and gives up, setting `flag`, where the store has
 // none of the kind that is needed. With a lease, `flag` says that the end of a write is unknown.
-Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
+Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,
                                        bool* flag) {
   *flag = false;
   const Capabilities& can = policy_.capabilities;
-  bool create_first = lease == nullptr && new_share_ >= 0.5;
+  bool create_first = !leased && new_share_ >= 0.5;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
@@ -208,7 +242,9 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       // undo that or say so; or what is recorded as newer has been deleted by a slower one.
       Result<std::optional<Existing>> there = co_await Look(write.key, *floor);
       if (!there) co_return there.error();
-      const bool ours = *there && (*there)->mark && (*there)->mark->stamp == write.stamp;
+      const Mark* mark = *there ? (*there)->mark() : nullptr;
+      const bool ours =
+          *there && ((mark != nullptr && mark->stamp == write.stamp) || (*there)->uncertain());
       const bool gone = !*there && !(*floor)->deleted;
       if (ours || gone) co_return Reread("an earlier try was cut short");
       if ((*floor)->stamp == write.stamp) co_return Reread("a delete has the same stamp");
@@ -226,9 +262,10 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
 
     if (existing) {
       new_share_ *= 0.9;
-      const std::optional<Mark>& mark = existing->mark;
-      if (mark && mark->stamp > write.stamp) co_return Superseded("the replica is newer");
-      if (mark && mark->stamp == write.stamp) {
+      const Mark* mark = existing->mark();
+      if (mark != nullptr && mark->stamp > write.stamp)
+        co_return Superseded("the replica is newer");
+      if (mark != nullptr && mark->stamp == write.stamp) {
         // By ETag alone: what a server drops of the headers must not make this look like another
         // reading for ever. Metadata that changed within the second has an event, and a reading,
         // of its own.
@@ -240,42 +277,51 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       Result<bool> same = co_await SameContent(write, *existing);
       if (!same) co_return same.error();
       if (*same) {
-        Result<std::optional<ApplyOutcome>> settled = co_await Settle(
-            write, *existing,
-            /*adopt=*/!FindMark(existing->info.metadata, policy_.bucket, write.key));
+        Result<std::optional<ApplyOutcome>> settled = co_await Settle(write, *existing);
         if (!settled) co_return settled.error();
         if (*settled) co_return **settled;
         continue;
       }
-      if (!mark && !policy_.versioned && !policy_.overwrite_conflicts) {
+      if (mark == nullptr && !existing->uncertain() && !policy_.versioned &&
+          !policy_.overwrite_conflicts) {
         co_return ApplyOutcome{.state = ApplyState::kConflict,
                                .reason = "the target has an object that is not a replica"};
       }
-      if (lease == nullptr && !can.replace_if_match) {
+      if (!leased && !can.replace_if_match) {
         *flag = true;
         co_return ApplyOutcome{};
       }
-      // Before the object: a slower writer of an older state that had seen this same ETag would
-      // otherwise not notice that it came too late (A, then B, then A again).
-      Result<Floor> raised = co_await floors_.Raise(write.key, {.stamp = write.stamp});
-      if (!raised) co_return raised.error();
-      if (raised->stamp > write.stamp || raised->deleted) continue;
       if (can.replace_if_match) request.condition.if_match = existing->info.etag;
     } else if (can.create_if_absent) {
       request.condition.if_absent = true;
     } else {
-      LH_CHECK(lease != nullptr);
+      LH_CHECK(leased);
+    }
+
+    // The floor before the object. Of what replaces: a slower writer of an older state that had
+    // seen this same ETag would otherwise not notice that it came too late (A, then B, then A
+    // again). With a lease alone: whoever lost it would not. And a mark that is kept here must be
+    // here when the object is there, or the object would not be known as ours.
+    if (existing || leased || mark_kept_apart) {
+      Floor raise{.stamp = write.stamp};
+      if (mark_kept_apart) {
+        raise.kept_marks.push_back(KeptMarkOf(write, ""));
+        if (existing && existing->kept) raise.kept_marks.push_back(*existing->kept);
+      }
+      Result<Floor> raised = co_await floors_.Raise(write.key, std::move(raise));
+      if (!raised) co_return raised.error();
+      if (raised->stamp > write.stamp || raised->deleted) continue;
     }
 
     const bool creates = !existing;
     Result<PutResult> put = co_await body.Write(store_, std::move(request));
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
-      co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, lease);
+      co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, leased);
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
-    if (lease != nullptr && put.error().Transient()) *flag = true;
+    if (leased && put.error().Transient()) *flag = true;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
     const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
     if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) co_return put.error();
@@ -285,11 +331,10 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
 }
 
 Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
-                                        bool created, bool mark_kept_apart, Lease* lease) {
+                                        bool created, bool mark_kept_apart, bool leased) {
   if (mark_kept_apart) {
-    Floor floor{.stamp = write.stamp,
-                .kept_mark = KeptMark{.target_etag = put.etag, .mark = MarkOf(write)}};
-    Result<Floor> raised = co_await floors_.Raise(write.key, floor);
+    Floor floor{.stamp = write.stamp, .kept_marks = {KeptMarkOf(write, put.etag)}};
+    Result<Floor> raised = co_await floors_.Raise(write.key, std::move(floor));
     if (!raised) co_return raised.error();
   }
   Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
@@ -297,23 +342,19 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
   if (*floor &&
       ((*floor)->stamp > write.stamp || ((*floor)->stamp == write.stamp && (*floor)->deleted))) {
     if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
-      Result<void> undone = co_await UndoCreate(write.key, put, write.stamp, lease);
+      Result<void> undone = co_await UndoCreate(write, put, leased);
       if (!undone) co_return undone.error();
       co_return Superseded("deleted while it was written");
     }
     co_return Reread("a newer state was recorded while it was written");
   }
-  if (lease != nullptr && !(co_await lease->CheckStillHeld())) {
-    co_return Reread("the lease ran out while it was written");
-  }
   co_return ApplyOutcome{};
 }
 
-Async<void> Applier::UndoCreate(const std::string& key, const PutResult& put, SystemTime stamp,
-                                Lease* lease) {
+Async<void> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put, bool leased) {
   if (policy_.capabilities.delete_if_match) {
     Result<void> removed =
-        co_await store_.Remove({.bucket = policy_.bucket, .key = key, .if_match = put.etag});
+        co_await store_.Remove({.bucket = policy_.bucket, .key = write.key, .if_match = put.etag});
     if (removed || removed.error().kind == ErrorKind::kPrecondition ||
         removed.error().code == "NoSuchKey") {
       co_return Ok();
@@ -321,17 +362,18 @@ Async<void> Applier::UndoCreate(const std::string& key, const PutResult& put, Sy
     co_return removed.error();
   }
   std::optional<Lease> own;
-  if (lease == nullptr) {
-    own.emplace(MakeLease(key));
+  if (!leased) {
+    own.emplace(MakeLease(write.key));
     Result<void> acquired = co_await own->Acquire(kLeaseWait);
     if (!acquired) co_return acquired.error();
   }
   Result<void> removed = Ok();
-  Result<std::optional<Existing>> existing = co_await Look(key, std::nullopt);
+  Result<std::optional<Existing>> existing = co_await Look(write.key, std::nullopt);
   if (!existing) {
     removed = existing.error();
-  } else if (*existing && (*existing)->mark && (*existing)->mark->stamp == stamp) {
-    removed = co_await store_.Remove({.bucket = policy_.bucket, .key = key});
+  } else if (*existing && (*existing)->info.etag == put.etag &&
+             (!(*existing)->own || (*existing)->own->stamp == write.stamp)) {
+    removed = co_await store_.Remove({.bucket = policy_.bucket, .key = write.key});
   }
   if (own) co_await own->Release();
   co_return removed;
@@ -340,17 +382,15 @@ Async<void> Applier::UndoCreate(const std::string& key, const PutResult& put, Sy
 Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
   co_await LockKey(key);
   KeyGuard guard(*this, key);
-  if (policy_.capabilities.delete_if_match) co_return co_await RemoveLocked(key, stamp, nullptr);
-
-  Lease lease = MakeLease(key);
-  Result<void> acquired = co_await lease.Acquire(kLeaseWait);
-  if (!acquired) co_return acquired.error();
-  Result<ApplyOutcome> outcome = co_await RemoveLocked(key, stamp, &lease);
-  if (outcome || !outcome.error().Transient()) co_await lease.Release();
-  co_return outcome;
+  bool unknown = false;
+  if (policy_.capabilities.delete_if_match) {
+    co_return co_await RemoveLocked(key, stamp, false, &unknown);
+  }
+  co_return co_await WithLease(key, RemoveLocked(key, stamp, true, &unknown), unknown);
 }
 
-Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease) {
+Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
+                                          bool* unknown) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // The tombstone first: from here on no older write can bring the key back.
     Result<Floor> raised = co_await floors_.Raise(key, {.stamp = stamp, .deleted = true});
@@ -369,29 +409,27 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     Result<std::optional<Existing>> existing = co_await Look(key, *raised);
     if (!existing) co_return existing.error();
     if (!*existing) co_return ApplyOutcome{};
-    const std::optional<Mark>& mark = (*existing)->mark;
-    if (!mark) {
+    const Mark* mark = (*existing)->mark();
+    if (mark == nullptr && !(*existing)->uncertain()) {
       co_return ApplyOutcome{.state = ApplyState::kConflict,
                              .reason = "the target has an object that is not a replica"};
     }
-    if (mark->stamp > stamp) co_return Superseded("the replica is newer");
-    if (mark->stamp == stamp) co_return Reread("a write has the same stamp");
+    if (mark != nullptr && mark->stamp > stamp) co_return Superseded("the replica is newer");
+    if (mark != nullptr && mark->stamp == stamp) co_return Reread("a write has the same stamp");
 
     RemoveRequest request{.bucket = policy_.bucket, .key = key};
-    if (lease == nullptr) request.if_match = (*existing)->info.etag;
+    if (!leased) request.if_match = (*existing)->info.etag;
     Result<void> removed = co_await store_.Remove(std::move(request));
     if (!removed) {
       if (removed.error().kind == ErrorKind::kPrecondition || removed.error().code == "NoSuchKey") {
         continue;
       }
+      *unknown = removed.error().Transient();
       co_return removed.error();
     }
     Result<std::optional<Floor>> floor = co_await floors_.Get(key);
     if (!floor) co_return floor.error();
     if (*floor && (*floor)->stamp > stamp) co_return Reread("written while it was deleted");
-    if (lease != nullptr && !(co_await lease->CheckStillHeld())) {
-      co_return Reread("the lease ran out while it was deleted");
-    }
     co_return ApplyOutcome{};
   }
   co_return Retryable("the key changes faster than it can be deleted: " + key);

@@ -85,20 +85,22 @@ class Applier {
   struct Existing;
   class KeyGuard;
 
-  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, Lease* lease,
+  Async<ApplyOutcome> WithLease(std::string key, Async<ApplyOutcome> work, const bool& unknown);
+  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,
                                 bool* flag);
-  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease);
+  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
+                                   bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<bool> SameContent(const ReplicaWrite& write, const Existing& existing);
-  // Remembers `write.stamp` without writing the object; kEqual if `existing` is still there then.
-  Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing,
-                                            bool adopt);
+  // Remembers `write.stamp`, and the mark if there is none, without writing the object; kEqual if
+  // `existing` is still there then.
+  Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing);
   Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
-                                 bool mark_kept_apart, Lease* lease);
-  Async<void> UndoCreate(const std::string& key, const PutResult& put, SystemTime stamp,
-                         Lease* lease);
+                                 bool mark_kept_apart, bool leased);
+  Async<void> UndoCreate(const ReplicaWrite& write, const PutResult& put, bool leased);
   PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
   Mark MarkOf(const ReplicaWrite& write) const;
+  KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;
   asio::awaitable<void> LockKey(std::string key);
   void UnlockKey(const std::string& key);
   Lease MakeLease(const std::string& key);

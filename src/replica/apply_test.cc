@@ -24,7 +24,7 @@ class TextBody : public ReplicaBody {
     }
     MemorySource source{std::string_view(text_)};
     Result<PutResult> put = co_await store.Put(std::move(request), source);
-    if (after_write) {
+    if (put && after_write) {
       auto rival = std::exchange(after_write, nullptr);
       co_await rival();
     }
@@ -46,7 +46,7 @@ class ApplierTest : public ::testing::TestWithParam<bool> {
       : backend_(std::make_shared<testing::MemoryStoreBackend>(Options())),
         state_backend_(std::make_shared<testing::FakeStateBackend>()),
         store_(world_.runtime, backend_),
-        state_(world_.runtime, state_backend_),
+        state_(world_.runtime, state_backend_, &state_faults_),
         floors_(state_, world_.clock, "rule/target") {
     backend_->buckets["b"].created = world_.clock.Now();
     start_ = std::chrono::time_point_cast<SystemTime::duration>(
@@ -113,6 +113,7 @@ class ApplierTest : public ::testing::TestWithParam<bool> {
   std::shared_ptr<testing::MemoryStoreBackend> backend_;
   std::shared_ptr<testing::FakeStateBackend> state_backend_;
   testing::MemoryStore store_;
+  testing::FakeFaults state_faults_{1};
   testing::FakeState state_;
   Floors floors_;
   std::unique_ptr<Applier> applier_;
@@ -249,6 +250,137 @@ TEST_P(ApplierTest, KeepsTheMarkInStateWhereMetadataIsFull) {
   EXPECT_EQ(PutBody(write, body), ApplyState::kEqual);
   EXPECT_EQ(Put("two", 2), ApplyState::kApplied);
   EXPECT_EQ(Content(), "two");
+}
+
+ReplicaWrite WithFullMetadata(ReplicaWrite write) {
+  write.metadata = {{"long", std::string(2000, 'x')}};
+  return write;
+}
+
+// Killed between the object and its mark: what stands at the target then carries no mark, and must
+// be known as ours all the same.
+TEST_P(ApplierTest, KnowsAnObjectWhoseMarkWasNotKeptInTime) {
+  for (const bool replaces : {false, true}) {
+    SCOPED_TRACE(replaces);
+    const std::string two = replaces ? "two, for one" : "two";
+    if (replaces) {
+      ASSERT_EQ(Put("one", 1), ApplyState::kApplied);
+    }
+    TextBody body(two);
+    body.after_write = [this]() -> asio::awaitable<void> {
+      state_faults_.fails_before = 1;
+      co_return;
+    };
+    EXPECT_FALSE(world_.Run(applier_->Put(WithFullMetadata(WriteOf(two, 2)), body)));
+    EXPECT_EQ(Content(), two);
+    state_faults_.fails_before = 0;
+    // The same reading again, of which nobody knows that it arrived; then the next.
+    TextBody again(two);
+    EXPECT_EQ(PutBody(WithFullMetadata(WriteOf(two, 2)), again), ApplyState::kApplied);
+    EXPECT_EQ(Put("three", 3), ApplyState::kApplied);
+    EXPECT_EQ(Content(), "three");
+    EXPECT_EQ(Remove(4), ApplyState::kApplied);
+    EXPECT_EQ(Content(), "-");
+    start_ += seconds(10);
+  }
+}
+
+// The write failed before it began, again and again: what stands there keeps its kept mark.
+TEST_P(ApplierTest, WritesThatNeverHappenedDoNotPushOutTheMark) {
+  TextBody first("first");
+  ASSERT_EQ(PutBody(WithFullMetadata(WriteOf("first", 1)), first), ApplyState::kApplied);
+  for (int second = 2; second < 2 + 2 * static_cast<int>(kKeptMarksMax); ++second) {
+    struct NoPuts : testing::FaultPlan {
+      testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                          std::string_view) override {
+        testing::Fault fault;
+        if (operation == testing::StoreOperation::kPut) {
+          fault.error = Error{.kind = ErrorKind::kDenied, .message = "no"};
+        }
+        return fault;
+      }
+    } plan;
+    testing::MemoryStore denying(world_.runtime, backend_, &plan);
+    Applier applier(world_.runtime, denying, state_, floors_, applier_->policy());
+    TextBody body("other");
+    EXPECT_FALSE(world_.Run(applier.Put(WithFullMetadata(WriteOf("other", second)), body)));
+  }
+  EXPECT_EQ(Content(), "first");
+  EXPECT_EQ(Put("last", 100), ApplyState::kApplied);
+}
+
+// What looks like one of our unfinished writes is never taken for a state that is known.
+TEST_P(ApplierTest, AnUnfinishedWriteIsNoKnownState) {
+  TextBody body("two");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    state_faults_.fails_before = 1;
+    co_return;
+  };
+  EXPECT_FALSE(world_.Run(applier_->Put(WithFullMetadata(WriteOf("two", 2)), body)));
+  state_faults_.fails_before = 0;
+  // Somebody else's, of the same size and metadata, but other bytes.
+  PutRequest request{.bucket = "b", .key = "k", .metadata = {{"long", std::string(2000, 'x')}}};
+  ASSERT_TRUE(world_.Run(PutText(store_, std::move(request), "owt")));
+  TextBody again("two");
+  EXPECT_EQ(PutBody(WithFullMetadata(WriteOf("two", 2)), again), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "two");
+}
+
+// A large object takes longer than a lease lives, and arrives all the same.
+TEST_P(ApplierTest, ALongWriteKeepsItsLease) {
+  TextBody body("large");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    co_await world_.clock.Sleep(std::chrono::minutes(20));
+  };
+  EXPECT_EQ(PutBody(WriteOf("large", 1), body), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "large");
+}
+
+// One PUT without an answer, which takes effect `effect_delay` later.
+struct LatePut : testing::FaultPlan {
+  explicit LatePut(std::chrono::seconds effect_delay) : effect_delay(effect_delay) {}
+  testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                      std::string_view) override {
+    testing::Fault fault;
+    if (operation == testing::StoreOperation::kPut) {
+      fault.error = Retryable("no answer");
+      fault.effect = testing::Fault::Effect::kLater;
+      fault.effect_delay = effect_delay;
+    }
+    return fault;
+  }
+  std::chrono::seconds effect_delay;
+};
+
+// A request whose end nobody knows may land as long as a lease lives: nobody else writes before.
+TEST_P(ApplierTest, AWriteWithoutAnAnswerKeepsOthersAway) {
+  LatePut plan(seconds(55));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    co_await world_.clock.Sleep(seconds(15));
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  EXPECT_EQ(Put("new", 2), ApplyState::kApplied);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
+  EXPECT_EQ(Content(), "new");
+}
+
+// It landed even later, where no condition could stop it: the next try of either must notice.
+TEST_P(ApplierTest, ACreateThatLandsAfterItsLeaseIsNoticed) {
+  LatePut plan(std::chrono::minutes(10));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  EXPECT_EQ(Put("new", 2), ApplyState::kApplied);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(20)));
+  if (GetParam()) {
+    EXPECT_EQ(Content(), "new");  // If-None-Match held.
+  } else {
+    EXPECT_EQ(Put("old", 1), ApplyState::kReread);
+  }
 }
 
 // A request that took effect though its answer was lost is found by its mark, not written twice.

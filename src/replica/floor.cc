@@ -1,6 +1,10 @@
 #include "replica/floor.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
 
 namespace longhaul {
 
@@ -13,20 +17,96 @@ std::string_view NextField(std::string_view& text) {
   return field;
 }
 
-std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
-std::string FromDash(std::string_view text) { return text == "-" ? "" : std::string(text); }
+// A field of an ETag: no space in it, never empty.
+std::string EncodeEtag(const std::string& etag) {
+  return etag.empty() ? "-" : PercentEncode(etag, Slash::kKeep);
+}
+Result<std::string> DecodeEtag(std::string_view field) {
+  if (field == "-") return std::string();
+  return PercentDecode(field);
+}
+
+std::string EncodeKeptMark(const KeptMark& kept) {
+  std::string passed;
+  for (const std::string& site : kept.mark.sites_passed) {
+    passed += (passed.empty() ? "" : ",") + site;
+  }
+  return EncodeEtag(kept.target_etag) + " " + kept.fingerprint + " " + kept.mark.site + " " +
+         FormatRfc3339(kept.mark.stamp) + " " + EncodeEtag(kept.mark.source_etag) + " " +
+         (passed.empty() ? "-" : passed);
+}
+
+Result<KeptMark> DecodeKeptMark(std::string_view& rest) {
+  KeptMark kept;
+  Result<std::string> target_etag = DecodeEtag(NextField(rest));
+  if (!target_etag) return target_etag.error();
+  kept.target_etag = std::move(*target_etag);
+  kept.fingerprint = NextField(rest);
+  kept.mark.site = NextField(rest);
+  Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
+  if (!stamp) return stamp.error();
+  kept.mark.stamp = *stamp;
+  Result<std::string> source_etag = DecodeEtag(NextField(rest));
+  if (!source_etag) return source_etag.error();
+  kept.mark.source_etag = std::move(*source_etag);
+  std::string_view passed = NextField(rest);
+  if (passed.empty()) return Corrupt("a mark ends too soon");
+  for (std::string_view left = passed == "-" ? std::string_view() : passed; !left.empty();) {
+    size_t comma = left.find(',');
+    kept.mark.sites_passed.emplace_back(left.substr(0, comma));
+    left = comma == std::string_view::npos ? std::string_view() : left.substr(comma + 1);
+  }
+  return kept;
+}
+
+// Adds to `marks` those of `before`, without what one of `marks` says better, the newest first.
+void TakeOver(std::vector<KeptMark>& marks, std::vector<KeptMark> before) {
+  std::sort(before.begin(), before.end(),
+            [](const KeptMark& a, const KeptMark& b) { return a.mark.stamp > b.mark.stamp; });
+  for (KeptMark& old : before) {
+    const bool said = std::any_of(marks.begin(), marks.end(), [&](const KeptMark& kept) {
+      return kept.mark == old.mark && kept.fingerprint == old.fingerprint &&
+             (old.target_etag.empty() || kept.target_etag == old.target_etag);
+    });
+    if (!said) marks.push_back(std::move(old));
+  }
+  if (marks.size() > kKeptMarksMax) marks.resize(kKeptMarksMax);
+}
 
 }  // namespace
 
-// "1 <D|F> <stamp>" and, with a mark, " <target ETag> <site> <stamp> <source ETag> <sites passed>".
+std::string FingerprintOf(uint64_t size_bytes, const UserMetadata& metadata) {
+  std::string text = std::to_string(size_bytes);
+  for (const auto& [name, value] : metadata) {
+    if (name == kMarkName) continue;
+    text += '\0' + name + '\0' + value;
+  }
+  return HexEncode(Sha256(text)).substr(0, 16);
+}
+
+const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
+  if (kept_marks.empty()) return nullptr;
+  const std::string fingerprint = FingerprintOf(info.size_bytes, info.metadata);
+  const KeptMark* by_etag = nullptr;
+  const KeptMark* maybe = nullptr;
+  for (const KeptMark& kept : kept_marks) {
+    const bool same_fingerprint = kept.fingerprint == fingerprint;
+    if (kept.target_etag.empty()) {
+      if (same_fingerprint && maybe == nullptr) maybe = &kept;
+    } else if (kept.target_etag == info.etag) {
+      if (same_fingerprint) return &kept;
+      if (by_etag == nullptr) by_etag = &kept;
+    }
+  }
+  return by_etag != nullptr ? by_etag : maybe;
+}
+
+// "1 <D|F> <stamp>", and for each mark
+// " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
   std::string text = std::string("1 ") + (floor.deleted ? "D " : "F ") + FormatRfc3339(floor.stamp);
-  if (!floor.kept_mark) return text;
-  const Mark& mark = floor.kept_mark->mark;
-  std::string passed;
-  for (const std::string& site : mark.sites_passed) passed += (passed.empty() ? "" : ",") + site;
-  return text + " " + OrDash(floor.kept_mark->target_etag) + " " + mark.site + " " +
-         FormatRfc3339(mark.stamp) + " " + OrDash(mark.source_etag) + " " + OrDash(passed);
+  for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
+  return text;
 }
 
 Result<Floor> DecodeFloor(std::string_view text) {
@@ -40,22 +120,11 @@ Result<Floor> DecodeFloor(std::string_view text) {
   Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
   if (!stamp) return bad;
   floor.stamp = *stamp;
-  if (rest.empty()) return floor;
-
-  KeptMark kept;
-  kept.target_etag = FromDash(NextField(rest));
-  kept.mark.site = NextField(rest);
-  Result<SystemTime> mark_stamp = ParseRfc3339(NextField(rest));
-  if (!mark_stamp) return bad;
-  kept.mark.stamp = *mark_stamp;
-  kept.mark.source_etag = FromDash(NextField(rest));
-  std::string passed = FromDash(NextField(rest));
-  for (std::string_view left = passed; !left.empty();) {
-    size_t comma = left.find(',');
-    kept.mark.sites_passed.emplace_back(left.substr(0, comma));
-    left = comma == std::string_view::npos ? std::string_view() : left.substr(comma + 1);
+  while (!rest.empty()) {
+    Result<KeptMark> kept = DecodeKeptMark(rest);
+    if (!kept || floor.kept_marks.size() == kKeptMarksMax) return bad;
+    floor.kept_marks.push_back(std::move(*kept));
   }
-  floor.kept_mark = std::move(kept);
   return floor;
 }
 
@@ -93,24 +162,25 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
   while (true) {
     Result<std::optional<StateRow>> row = co_await state_.Get(partition_, key);
     if (!row) co_return row.error().In("raise floor");
+    Floor raised = floor;
     Expected expected = Expected::Absent();
     if (*row) {
       Result<Floor> there = DecodeFloor((*row)->value);
       if (!there) co_return there.error();
       if (there->stamp > floor.stamp) co_return *there;
-      // Of the same stamp: what is there stays, unless this only adds a mark to it.
-      bool adds_mark =
-          floor.kept_mark && floor.kept_mark != there->kept_mark && there->deleted == floor.deleted;
-      if (there->stamp == floor.stamp && !adds_mark) co_return *there;
-      if (!floor.kept_mark) floor.kept_mark = there->kept_mark;
+      // Of the same stamp: what is there stays, unless this only adds marks to it.
+      TakeOver(raised.kept_marks, there->kept_marks);
+      const bool adds_marks = there->deleted == floor.deleted && !floor.kept_marks.empty();
+      if (there->stamp == floor.stamp && (!adds_marks || raised == *there)) co_return *there;
       expected = Expected::Revision((*row)->revision);
     }
-    StateWrite write{.key = key, .value = EncodeFloor(floor), .expected = expected};
-    if (!floor.kept_mark) write.expires = clock_.Now() + kFloorLifetime;
+    StateWrite write{.key = key, .value = EncodeFloor(raised), .expected = expected};
+    if (raised.kept_marks.empty()) write.expires = clock_.Now() + kFloorLifetime;
     Result<int64_t> written = co_await state_.Write(partition_, std::move(write));
-    if (written) co_return floor;
-    if (written.error().kind != ErrorKind::kPrecondition)
+    if (written) co_return raised;
+    if (written.error().kind != ErrorKind::kPrecondition) {
       co_return written.error().In("raise floor");
+    }
   }
 }
 

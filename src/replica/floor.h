@@ -2,11 +2,11 @@
 //
 // A floor is raised before a delete (then it is a *tombstone*) and before a write that replaces an
 // object; every write reads the floor of its key before and after. A write below the floor is too
-// old. A floor can also hold the mark of a replica that has none of its own: one that was there
-// before us and was *adopted*, or whose metadata leaves no room.
+// old. A floor also holds the marks of replicas that have none of their own: of one that was there
+// before us and was *adopted*, or of one whose metadata leaves no room.
 //
 // A floor never sinks. Its row lives for 15 days, a day longer than the oldest archive that may
-// still be applied; rows that hold a mark stay.
+// still be applied; rows that hold marks stay.
 
 #pragma once
 
@@ -24,21 +24,33 @@ namespace longhaul {
 inline constexpr std::chrono::hours kArchiveAgeMax{14 * 24};
 inline constexpr std::chrono::hours kFloorLifetime{15 * 24};
 
-// The mark of the object that has `target_etag`, kept here instead of in its metadata.
+// A mark that is kept here instead of in the metadata of its object. It is written before the
+// object, when nobody knows the object's ETag yet, and again after it.
 struct KeptMark {
-  std::string target_etag;
+  std::string target_etag;  // Empty: the write may have happened or not.
+  std::string fingerprint;  // FingerprintOf its object.
   Mark mark;
 
   bool operator==(const KeptMark&) const = default;
 };
 
+inline constexpr size_t kKeptMarksMax = 8;
+
 struct Floor {
   SystemTime stamp{};
   bool deleted = false;  // A tombstone.
-  std::optional<KeptMark> kept_mark;
+  std::vector<KeptMark> kept_marks;
+
+  // The mark of the object that HEAD describes as `info`. One whose write is not known to have
+  // happened (`target_etag` empty) says only that the object may be a replica, of this or any other
+  // such write. Null: none; valid until the floor changes.
+  [[nodiscard]] const KeptMark* FindMarkOf(const ObjectInfo& info) const;
 
   bool operator==(const Floor&) const = default;
 };
+
+// What can be known of an object before it is written: 16 hex digits over size and metadata.
+std::string FingerprintOf(uint64_t size_bytes, const UserMetadata& metadata);
 
 std::string EncodeFloor(const Floor& floor);
 // kCorrupt: not a floor; the message holds the row's text.
@@ -54,8 +66,9 @@ class Floors {
   Async<std::vector<std::optional<Floor>>> GetMany(std::vector<std::string> keys);
 
   // Lifts the floor of `key` to at least `floor.stamp`. OK: the floor that is there now, which is
-  // either `floor` (its kept_mark, when it has none, is taken over from the row before) or one with
-  // a newer stamp, or one of the same stamp that says otherwise: compare. Durable when it returns.
+  // either `floor`, with the kept marks of the row before added to its own (at most kKeptMarksMax;
+  // those of `floor` first, then the newest), or one with a newer stamp, or one of the same stamp
+  // that says otherwise: compare. Durable when it returns.
   Async<Floor> Raise(std::string key, Floor floor);
 
  private:

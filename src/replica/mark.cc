@@ -31,6 +31,7 @@ std::string_view NextField(std::string_view& text) {
 
 std::optional<std::string> FormatMark(const Mark& mark, std::string_view bucket,
                                       std::string_view key) {
+  if (mark.source_etag.find(' ') != std::string::npos) return std::nullopt;
   std::string passed;
   for (const std::string& site : mark.sites_passed) {
     if (!passed.empty()) passed += ',';

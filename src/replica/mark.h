@@ -35,7 +35,8 @@ struct Mark {
   bool operator==(const Mark&) const = default;
 };
 
-// The value for the replica at bucket/key; nullopt when it would be longer than kMarkSizeBytesMax.
+// The value for the replica at bucket/key; nullopt when it would be longer than kMarkSizeBytesMax,
+// or the ETag has a space in it.
 std::optional<std::string> FormatMark(const Mark& mark, std::string_view bucket,
                                       std::string_view key);
 

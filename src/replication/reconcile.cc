@@ -307,8 +307,11 @@ class Comparison {
       if (!mark && target.floors) {
         Result<std::optional<Floor>> floor = co_await target.floors->Get(*key);
         if (!floor) co_return floor.error();
-        if (*floor && (*floor)->kept_mark && (*floor)->kept_mark->target_etag == info->etag) {
-          mark = (*floor)->kept_mark->mark;
+        const KeptMark* kept = *floor ? (*floor)->FindMarkOf(*info) : nullptr;
+        if (kept != nullptr) {
+          mark = kept->mark;
+          // Perhaps ours, in a state that nobody knows: it is read, or deleted, anew.
+          if (kept->target_etag.empty()) mark->source_etag.clear();
         }
       }
       suspect.differs[i] = suspect.source_etag.empty()

@@ -18,6 +18,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   SeededRandom random(seed * 0x9e3779b97f4a7c15ULL + 1);
   deletes = random.Below(4) != 0;
   conditional_writes = random.Below(4) != 0;
+  conditional_deletes = conditional_writes && random.Below(4) != 0;
   versioned = random.Below(3) == 0;
   targets = random.Below(3) == 0 ? 2 : 1;
   shared_staging = random.Below(2) == 0;
@@ -37,6 +38,9 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   keys = 1 + static_cast<int>(random.Below(12));
   changes = 10 + static_cast<int>(random.Below(90));
   workload = std::chrono::seconds(20 + random.Below(100));
+  skew = Maybe(random, 10);
+  // Only where events tell all: a comparison would hide what the apply lost.
+  compares = lost_events > 0 || corruptions > 0 || random.Below(2) == 0;
 }
 
 std::string Plan::ToString() const {
@@ -49,12 +53,17 @@ std::string Plan::ToString() const {
       << queue_faults << ", state_faults " << state_faults << ", lost_events " << lost_events
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
-      << ", workload " << workload.count() << " s";
+      << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares;
   return out.str();
 }
 
-testing::Fault StoreFaults::Next(testing::StoreOperation, std::string_view, std::string_view) {
+testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_view bucket,
+                                 std::string_view) {
   testing::Fault fault;
+  if (!plan_.compares && operation == testing::StoreOperation::kList && bucket == kSourceBucket) {
+    fault.error = Error{.kind = ErrorKind::kDenied, .message = "listing is not allowed"};
+    return fault;
+  }
   if (!enabled) return fault;
   auto roll = [&](double probability) { return probability > 0 && random_.Unit() < probability; };
   auto up_to = [&](int seconds) {

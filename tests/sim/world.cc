@@ -14,10 +14,6 @@ using testing::MemoryStoreBackend;
 
 namespace {
 
-constexpr char kSourceBucket[] = "source";
-constexpr char kTargetBucket[] = "target";
-constexpr char kStagingBucket[] = "staging";
-
 SystemTime Start() {
   return std::chrono::sys_days(std::chrono::year(2026) / 3 / 1) + std::chrono::hours(9) +
          std::chrono::milliseconds(400);
@@ -34,22 +30,39 @@ ReplicationLimits SmallLimits() {
   return limits;
 }
 
-std::shared_ptr<MemoryStoreBackend> MakeBackend(std::string name, bool conditional,
+std::shared_ptr<MemoryStoreBackend> MakeBackend(std::string name, bool conditional_writes,
+                                                bool conditional_deletes,
                                                 std::vector<std::string> buckets) {
   testing::MemoryStoreOptions options;
   options.name = std::move(name);
   options.capabilities.part_size_bytes_min = 1;
-  if (!conditional) {
+  if (!conditional_writes) {
     options.capabilities.create_if_absent = false;
     options.capabilities.replace_if_match = false;
     options.capabilities.complete_if_absent = false;
     options.capabilities.complete_if_match = false;
-    options.capabilities.delete_if_match = false;
   }
+  options.capabilities.delete_if_match = conditional_deletes;
   auto backend = std::make_shared<MemoryStoreBackend>(std::move(options));
   for (std::string& bucket : buckets) backend->buckets[bucket].created = Start();
   return backend;
 }
+
+// The clock of a machine: wrong by some seconds. What serves all processes has the true one.
+class SkewedClock : public Clock {
+ public:
+  SkewedClock(Clock& truth, std::chrono::microseconds skew) : truth_(truth), skew_(skew) {}
+  [[nodiscard]] SystemTime Now() const override { return truth_.Now() + skew_; }
+  [[nodiscard]] SteadyTime SteadyNow() const override { return truth_.SteadyNow(); }
+  std::unique_ptr<Timer> StartTimer(std::chrono::nanoseconds delay,
+                                    std::move_only_function<void()> function) override {
+    return truth_.StartTimer(delay, std::move(function));
+  }
+
+ private:
+  Clock& truth_;
+  std::chrono::microseconds skew_;
+};
 
 }  // namespace
 
@@ -85,14 +98,16 @@ struct World::Process {
   Process(World& world, std::string name, uint64_t seed, bool faults)
       : voice(world, std::move(name)),
         random(seed),
+        clock(world.clock_, Skew(world)),
         memory(48 << 20),
-        runtime{io.get_executor(), world.clock_, random, pool, memory, voice, metrics},
-        source(runtime, world.source_, faults ? &world.store_faults_ : nullptr),
-        queue(runtime, world.queue_, faults ? &world.queue_faults_ : nullptr),
-        state(runtime, world.state_, faults ? &world.state_faults_ : nullptr) {
+        runtime{io.get_executor(), clock, random, pool, memory, voice, metrics},
+        servers{io.get_executor(), world.clock_, random, pool, memory, voice, metrics},
+        source(servers, world.source_, faults ? &world.store_faults_ : nullptr),
+        queue(servers, world.queue_, faults ? &world.queue_faults_ : nullptr),
+        state(servers, world.state_, faults ? &world.state_faults_ : nullptr) {
     for (const auto& backend : world.targets_) {
       targets.push_back(std::make_unique<testing::MemoryStore>(
-          runtime, backend, faults ? &world.store_faults_ : nullptr));
+          servers, backend, faults ? &world.store_faults_ : nullptr));
     }
     std::map<std::string, Store*> stores{{"east", &source}};
     for (size_t i = 0; i < targets.size(); ++i) {
@@ -102,6 +117,11 @@ struct World::Process {
                                        state, voice, SmallLimits());
     if (!made) std::abort();
     context = std::move(*made);
+  }
+
+  std::chrono::microseconds Skew(const World& world) {
+    const double seconds = world.plan_.skew * (2 * random.Unit() - 1);
+    return std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6));
   }
 
   void Spawn(asio::awaitable<void> task) {
@@ -115,10 +135,12 @@ struct World::Process {
   Voice voice;
   asio::io_context io{1};
   SeededRandom random;
+  SkewedClock clock;
   CpuPool pool{0};
   MemoryBudget memory;
   Metrics metrics;
   Runtime runtime;
+  Runtime servers;  // What the clients of the servers get, which have the true clock.
   testing::MemoryStore source;
   std::vector<std::unique_ptr<testing::MemoryStore>> targets;
   testing::FakeQueue queue;
@@ -138,10 +160,10 @@ World::World(uint64_t seed)
       store_faults_(plan_, seed + 1),
       queue_faults_(seed + 2),
       state_faults_(seed + 3) {
-  source_ = MakeBackend("east", true, {kSourceBucket});
+  source_ = MakeBackend("east", true, true, {kSourceBucket});
   for (int i = 0; i < plan_.targets; ++i) {
     targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
-                                   {kTargetBucket, kStagingBucket}));
+                                   plan_.conditional_deletes, {kTargetBucket, kStagingBucket}));
     if (plan_.versioned) {
       targets_.back()->buckets[kTargetBucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
     }
@@ -196,11 +218,11 @@ void World::Say(const std::string& text) const {
   }
 }
 
-void World::StartProcess(size_t slot) {
+void World::StartProcess(size_t slot, bool split_roles) {
   auto process =
       std::make_unique<Process>(*this, "process " + std::to_string(slot), random_.Next(), true);
   ReplicatorOptions options;
-  if (plan_.split_roles) {
+  if (split_roles) {
     options.source = slot % 2 == 0;
     options.target = slot % 2 == 1;
   }
@@ -219,6 +241,19 @@ void World::Kill(size_t slot) {
   if (!processes_[slot]) return;
   Say("process " + std::to_string(slot) + " is killed");
   dead_.push_back(std::move(processes_[slot]));
+}
+
+std::string World::StopProcess(size_t slot) {
+  Process& process = *processes_[slot];
+  Say("process " + std::to_string(slot) + " is asked to stop");
+  process.stop.Set();
+  const SystemTime patience = clock_.Now() + std::chrono::minutes(10);
+  while (process.running && clock_.Now() < patience && Step()) {
+  }
+  if (process.running) return "a process does not stop when it is asked to";
+  if (process.memory.reserved_bytes() != 0) return "a stopped process holds memory";
+  dead_.push_back(std::move(processes_[slot]));
+  return "";
 }
 
 bool World::Step() {
@@ -323,7 +358,7 @@ void World::CorruptSomething() {
 
 std::string World::Run() {
   Say(plan_.ToString());
-  for (size_t slot = 0; slot < processes_.size(); ++slot) StartProcess(slot);
+  for (size_t slot = 0; slot < processes_.size(); ++slot) StartProcess(slot, plan_.split_roles);
   const SystemTime end = clock_.Now() + plan_.workload;
   const auto pause = std::chrono::nanoseconds(plan_.workload) / plan_.changes;
   while (clock_.Now() < end) {
@@ -334,7 +369,7 @@ std::string World::Run() {
     if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething();
     for (size_t slot = 0; slot < processes_.size(); ++slot) {
       if (!processes_[slot]) {
-        if (random_.Below(2) == 0) StartProcess(slot);
+        if (random_.Below(2) == 0) StartProcess(slot, plan_.split_roles);
       } else if (random_.Unit() < plan_.crash_rate * seconds) {
         Kill(slot);
       }
@@ -354,18 +389,37 @@ std::string World::FinishAndCheck() {
       Kill(slot);
       continue;
     }
-    Process& process = *processes_[slot];
-    Say("process " + std::to_string(slot) + " is asked to stop");
-    process.stop.Set();
-    const SystemTime patience = clock_.Now() + std::chrono::minutes(10);
-    while (process.running && clock_.Now() < patience && Step()) {
-    }
-    if (process.running) return "a process does not stop when it is asked to";
-    if (process.memory.reserved_bytes() != 0) return "a stopped process holds memory";
-    dead_.push_back(std::move(processes_[slot]));
+    std::string wrong = StopProcess(slot);
+    if (!wrong.empty()) return wrong;
   }
   RunUntil(clock_.Now() + std::chrono::seconds(30));  // Late effects, late events.
 
+  std::string wrong = plan_.compares ? LastRun() : LastRunByEvents();
+  if (!wrong.empty()) return wrong;
+  // What a process that died just now had open is swept a process lease later.
+  if (!queue_->rows.empty()) return "messages are left in the queue";
+
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    std::string difference = Compare(i);
+    if (difference.empty()) difference = CheckHistory(i);
+    if (!difference.empty()) return difference;
+    for (const auto& [bucket_name, bucket] : targets_[i]->buckets) {
+      for (const auto& [id, upload] : bucket.uploads) {
+        // What a probe leaves that is killed goes with the next one, a day later.
+        if (upload.request.key.starts_with("probe/")) continue;
+        return "a multipart upload is left in " + bucket_name + ": " + upload.request.key;
+      }
+    }
+    for (const std::string& key : targets_[i]->Keys(kStagingBucket)) {
+      if (key.starts_with("probe/")) continue;
+      return "left in staging: " + key;
+    }
+  }
+  return "";
+}
+
+// One process does what is left, by its own comparison, and ends.
+std::string World::LastRun() {
   auto last = std::make_unique<Process>(*this, "last", random_.Next(), false);
   ReplicatorOptions options{.timeout = std::chrono::minutes(20)};
   Result<std::unique_ptr<Replicator>> made = Replicator::Make(*last->context, options);
@@ -387,25 +441,29 @@ std::string World::FinishAndCheck() {
   if (result.store_error) return "the last run failed: " + result.store_error->Describe();
   if (result.parked_archives > 0) return "archives are parked that nothing is wrong with";
   if (process.memory.reserved_bytes() != 0) return "the last run holds memory";
-  // What a process that died just now had open is swept a process lease later.
-  if (!queue_->rows.empty()) return "messages are left in the queue";
+  return "";
+}
 
-  for (size_t i = 0; i < targets_.size(); ++i) {
-    std::string difference = Compare(i);
-    if (!difference.empty()) return difference;
-    for (const auto& [bucket_name, bucket] : targets_[i]->buckets) {
-      for (const auto& [id, upload] : bucket.uploads) {
-        // What a probe leaves that is killed goes with the next one, a day later.
-        if (upload.request.key.starts_with("probe/")) continue;
-        return "a multipart upload is left in " + bucket_name + ": " + upload.request.key;
-      }
-    }
-    for (const std::string& key : targets_[i]->Keys(kStagingBucket)) {
-      if (key.starts_with("probe/")) continue;
-      return "left in staging: " + key;
+// One process runs on until nothing is left to do, told by nothing but what is in the queue.
+std::string World::LastRunByEvents() {
+  StartProcess(0, /*split_roles=*/false);
+  const SystemTime patience = clock_.Now() + std::chrono::hours(3);
+  while (clock_.Now() < patience) {
+    RunUntil(clock_.Now() + std::chrono::minutes(1));
+    if (queue_->rows.empty() && StagingIsEmpty()) break;
+  }
+  // What was just applied may still have something to say.
+  RunUntil(clock_.Now() + std::chrono::minutes(5));
+  return StopProcess(0);
+}
+
+bool World::StagingIsEmpty() const {
+  for (const auto& target : targets_) {
+    for (const std::string& key : target->Keys(kStagingBucket)) {
+      if (!key.starts_with("probe/")) return false;
     }
   }
-  return "";
+  return true;
 }
 
 std::string World::Compare(size_t target) const {
@@ -437,6 +495,26 @@ std::string World::Compare(size_t target) const {
     }
   }
   return wrong.str();
+}
+
+// Where the target keeps versions and conditions hold, no version is older than one before it.
+std::string World::CheckHistory(size_t target) const {
+  if (!plan_.versioned || !plan_.conditional_writes) return "";
+  for (const auto& [key, versions] : targets_[target]->buckets.at(kTargetBucket).objects) {
+    SystemTime newest{};
+    std::set<std::string> etags;
+    bool came_back = false;
+    for (const auto& version : versions) {
+      std::optional<Mark> mark = FindMark(version.info.metadata, kTargetBucket, key);
+      // An ETag that came back fulfils a condition that was meant for its first coming; such a
+      // write is noticed after it, and the key read anew.
+      if (mark && mark->stamp < newest && !came_back)
+        return "an older version over a newer: " + key;
+      came_back = !etags.insert(version.info.etag).second;
+      if (mark) newest = std::max(newest, mark->stamp);
+    }
+  }
+  return "";
 }
 
 }  // namespace longhaul::sim

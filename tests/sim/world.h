@@ -21,6 +21,10 @@
 
 namespace longhaul::sim {
 
+inline constexpr char kSourceBucket[] = "source";
+inline constexpr char kTargetBucket[] = "target";
+inline constexpr char kStagingBucket[] = "staging";
+
 // What one seed decides before anything runs.
 struct Plan {
   explicit Plan(uint64_t seed);
@@ -29,6 +33,7 @@ struct Plan {
   uint64_t seed;
   bool deletes;
   bool conditional_writes;  // Else the target's store has none, and leases stand in.
+  bool conditional_deletes;
   bool versioned;
   int targets;  // 1 or 2.
   bool shared_staging;
@@ -48,6 +53,8 @@ struct Plan {
   int keys;
   int changes;
   std::chrono::seconds workload;
+  double skew;    // Seconds by which the clock of a process may be wrong, at most.
+  bool compares;  // Source and target are compared by listing; else events alone must do.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -76,7 +83,9 @@ class World {
   class Voice;
   struct Process;
 
-  void StartProcess(size_t slot);
+  void StartProcess(size_t slot, bool split_roles);
+  // Asks it to stop. Empty: it did, and holds nothing.
+  std::string StopProcess(size_t slot);
   void Kill(size_t slot);
   // One handler of one process, or the next timer; false when nothing is left to happen.
   bool Step();
@@ -85,7 +94,11 @@ class World {
   void SendEvent(const std::string& key);
   void CorruptSomething();
   std::string FinishAndCheck();
+  std::string LastRun();
+  std::string LastRunByEvents();
+  bool StagingIsEmpty() const;
   std::string Compare(size_t target) const;
+  std::string CheckHistory(size_t target) const;
   void Say(const std::string& text) const;
 
   Plan plan_;
