@@ -57,31 +57,27 @@ Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, A
 
 asio::awaitable<void> Applier::LockKey(std::string key) {
   while (true) {
-    auto [entry, inserted] = locked_keys_.try_emplace(key);
-    if (inserted) {
-      entry->second = std::make_unique<WaitList>();
-      co_return;
-    }
+    auto [entry, inserted] = locked_keys_->try_emplace(key);
+    if (inserted) co_return;
+    if (!entry->second) entry->second = std::make_unique<WaitList>();
     co_await entry->second->Wait();
   }
 }
 
-void Applier::UnlockKey(const std::string& key) {
-  auto node = locked_keys_.extract(key);
-  LH_CHECK(!node.empty());
-  node.mapped()->NotifyAll();
-}
-
-// Keeps a key to one coroutine of this process until it goes out of scope.
+// Keeps a locked key to one coroutine of this process until it goes out of scope.
 class Applier::KeyGuard {
  public:
-  KeyGuard(Applier& applier, std::string key) : applier_(applier), key_(std::move(key)) {}
-  ~KeyGuard() { applier_.UnlockKey(key_); }
+  KeyGuard(Applier& applier, std::string key) : keys_(applier.locked_keys_), key_(std::move(key)) {}
+  ~KeyGuard() {
+    auto node = keys_->extract(key_);
+    LH_CHECK(!node.empty());
+    if (node.mapped()) node.mapped()->NotifyAll();
+  }
   KeyGuard(const KeyGuard&) = delete;
   KeyGuard& operator=(const KeyGuard&) = delete;
 
  private:
-  Applier& applier_;
+  std::shared_ptr<LockedKeys> keys_;
   std::string key_;
 };
 

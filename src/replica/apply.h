@@ -10,9 +10,9 @@
 
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "base/runtime.h"
 #include "replica/floor.h"
@@ -102,7 +102,6 @@ class Applier {
   Mark MarkOf(const ReplicaWrite& write) const;
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;
   asio::awaitable<void> LockKey(std::string key);
-  void UnlockKey(const std::string& key);
   Lease MakeLease(const std::string& key);
 
   Runtime& runtime_;
@@ -113,7 +112,10 @@ class Applier {
   // Share of recent writes that found nothing at their key; above one half the next one tries to
   // create before it looks (one request instead of two).
   double new_share_ = 1;
-  std::map<std::string, std::unique_ptr<WaitList>> locked_keys_;
+  // The keys under way, each with those who wait for it, if any does. shared with the guards: a
+  // coroutine that is destroyed rather than finished may outlive its applier.
+  using LockedKeys = std::unordered_map<std::string, std::unique_ptr<WaitList>>;
+  std::shared_ptr<LockedKeys> locked_keys_ = std::make_shared<LockedKeys>();
 };
 
 }  // namespace longhaul

@@ -1,6 +1,7 @@
 #include "replica/floor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/bytes.h"
@@ -128,34 +129,69 @@ Result<Floor> DecodeFloor(std::string_view text) {
   return floor;
 }
 
+// Keys that are read together, by the coroutine that brought the first one.
+struct Floors::Round {
+  std::vector<std::string> keys;
+  bool open = true;  // More keys may join.
+  Event full;
+  Event done;
+  Result<std::vector<std::optional<StateRow>>> rows;
+  size_t untaken = 0;  // Those of `keys` whose row has not been looked at.
+};
+
 Floors::Floors(State& state, Clock& clock, std::string target_name)
     : state_(state), clock_(clock), partition_("floor/" + std::move(target_name)) {}
 
-Async<std::optional<Floor>> Floors::Get(std::string key) {
-  Result<std::optional<StateRow>> row = co_await state_.Get(partition_, std::move(key));
-  if (!row) co_return row.error().In("read floor");
-  if (!*row) co_return std::nullopt;
-  Result<Floor> floor = DecodeFloor((*row)->value);
-  if (!floor) co_return floor.error();
-  co_return std::optional<Floor>(std::move(*floor));
+Floors::~Floors() = default;
+
+namespace {
+
+Result<std::optional<Floor>> FloorOf(const std::optional<StateRow>& row) {
+  if (!row) return std::optional<Floor>();
+  Result<Floor> floor = DecodeFloor(row->value);
+  if (!floor) return floor.error();
+  return std::optional<Floor>(std::move(*floor));
 }
 
-Async<std::vector<std::optional<Floor>>> Floors::GetMany(std::vector<std::string> keys) {
-  Result<std::vector<std::optional<StateRow>>> rows =
-      co_await state_.GetMany(partition_, std::move(keys));
-  if (!rows) co_return rows.error().In("read floors");
-  std::vector<std::optional<Floor>> floors;
-  floors.reserve(rows->size());
-  for (const std::optional<StateRow>& row : *rows) {
-    if (!row) {
-      floors.push_back(std::nullopt);
-      continue;
-    }
-    Result<Floor> floor = DecodeFloor(row->value);
-    if (!floor) co_return floor.error();
-    floors.emplace_back(std::move(*floor));
+}  // namespace
+
+Async<std::optional<Floor>> Floors::GetAlone(std::string key) {
+  ++reading_;
+  Result<std::optional<StateRow>> row = co_await state_.Get(partition_, std::move(key));
+  --reading_;
+  if (!row) co_return row.error().In("read floor");
+  co_return FloorOf(*row);
+}
+
+Async<std::optional<Floor>> Floors::Get(std::string key) {
+  const bool first = rounds_.empty() || !rounds_.back().open;
+  if (first && reading_ == 0) co_return co_await GetAlone(std::move(key));
+  if (first) rounds_.emplace_back();
+  const auto round = std::prev(rounds_.end());
+  const size_t index = round->untaken++;
+  round->keys.push_back(std::move(key));
+  if (round->keys.size() == kFloorsGatherMax) {
+    round->open = false;
+    round->full.Set();
   }
-  co_return floors;
+  if (first) {
+    co_await round->full.WaitFor(clock_, kFloorsGatherTime);
+    round->open = false;
+    ++reading_;
+    round->rows = co_await state_.GetMany(partition_, std::move(round->keys));
+    --reading_;
+    round->done.Set();
+  } else {
+    co_await round->done.Wait();
+  }
+  Result<std::optional<Floor>> floor;
+  if (round->rows) {
+    floor = FloorOf((*round->rows)[index]);
+  } else {
+    floor = round->rows.error().In("read floor");
+  }
+  if (--round->untaken == 0) rounds_.erase(round);
+  co_return floor;
 }
 
 Async<Floor> Floors::Raise(std::string key, Floor floor) {

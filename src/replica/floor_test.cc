@@ -1,0 +1,98 @@
+#include "replica/floor.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using std::chrono::seconds;
+
+class FloorsTest : public ::testing::Test {
+ protected:
+  FloorsTest()
+      : backend_(std::make_shared<testing::FakeStateBackend>()),
+        state_(world_.runtime, backend_, &faults_),
+        floors_(state_, world_.clock, "rule/target") {
+    faults_.slow = 1;  // Each call takes a while, so that the next ones find it under way.
+    faults_.delay_max = std::chrono::microseconds(500);
+  }
+
+  void Raise(const std::string& key, int second) {
+    ASSERT_TRUE(world_.Run(floors_.Raise(key, {.stamp = SystemTime(seconds(second))})));
+  }
+
+  // Reads `count` keys "k0", "k1", … side by side.
+  std::vector<Result<std::optional<Floor>>> GetAll(int count) {
+    std::vector<Result<std::optional<Floor>>> floors(static_cast<size_t>(count));
+    TaskGroup group(world_.runtime.executor);
+    for (int i = 0; i < count; ++i) {
+      group.Spawn(GetOne("k" + std::to_string(i), floors[static_cast<size_t>(i)]));
+    }
+    EXPECT_TRUE(world_.Run(group.Join()));
+    return floors;
+  }
+  Async<void> GetOne(std::string key, Result<std::optional<Floor>>& floor) {
+    floor = co_await floors_.Get(std::move(key));
+    co_return Ok();
+  }
+
+  testing::FakeWorld world_;
+  testing::FakeFaults faults_{1};
+  std::shared_ptr<testing::FakeStateBackend> backend_;
+  testing::FakeState state_;
+  Floors floors_;
+};
+
+// A row handed to the wrong key would let a deleted object come back.
+TEST_F(FloorsTest, EachGetsItsOwnFloor) {
+  for (int i = 0; i < 200; i += 2) Raise("k" + std::to_string(i), 100 + i);
+  const auto floors = GetAll(200);
+  for (int i = 0; i < 200; ++i) {
+    const auto& floor = floors[static_cast<size_t>(i)];
+    ASSERT_TRUE(floor) << floor.error().message;
+    ASSERT_EQ(floor->has_value(), i % 2 == 0) << i;
+    if (i % 2 == 0) {
+      EXPECT_EQ((*floor)->stamp, SystemTime(seconds(100 + i)));
+    }
+  }
+}
+
+// Else every small object pays for two round trips to State, a tenth of its CPU.
+TEST_F(FloorsTest, ReadsSideBySideShareRoundTrips) {
+  ASSERT_EQ(GetAll(200).size(), 200U);
+  EXPECT_LE(faults_.operations, 10);
+}
+
+// Else a comparison that reads one floor after another would wait two milliseconds for each.
+TEST_F(FloorsTest, OneAloneDoesNotWaitForOthers) {
+  faults_.slow = 0;
+  const SteadyTime start = world_.clock.SteadyNow();
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(world_.Run(floors_.Get("k")));
+  EXPECT_EQ(world_.clock.SteadyNow(), start);
+}
+
+// A damaged row must not stop the keys that happen to be read with it.
+TEST_F(FloorsTest, DamagedRowFailsAlone) {
+  backend_->rows[{"floor/rule/target", "k7"}] = StateRow{.key = "k7", .value = "?", .revision = 1};
+  const auto floors = GetAll(20);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(floors[static_cast<size_t>(i)].has_value(), i != 7) << i;
+}
+
+// All that share a failed read must hear of it, and the next read must not.
+TEST_F(FloorsTest, FailedReadFailsAllThatShareIt) {
+  faults_.fail_before_at = 2;  // The first one goes alone.
+  const auto floors = GetAll(20);
+  EXPECT_TRUE(floors[0]);
+  for (int i = 1; i < 20; ++i) {
+    const auto& floor = floors[static_cast<size_t>(i)];
+    ASSERT_FALSE(floor) << i;
+    EXPECT_EQ(floor.error().kind, ErrorKind::kRetryable);
+  }
+  EXPECT_TRUE(GetAll(20)[19]);
+}
+
+}  // namespace
+}  // namespace longhaul
