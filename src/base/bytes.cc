@@ -58,11 +58,11 @@ Result<std::string> Decode(std::string_view text, bool plus_is_space) {
 }  // namespace
 
 std::string HexEncode(std::string_view bytes) {
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::string text(bytes.size() * 2, '\0');
+  char* out = text.data();
   for (char c : bytes) {
-    text += kHexLower[static_cast<uint8_t>(c) >> 4];
-    text += kHexLower[static_cast<uint8_t>(c) & 15];
+    *out++ = kHexLower[static_cast<uint8_t>(c) >> 4];
+    *out++ = kHexLower[static_cast<uint8_t>(c) & 15];
   }
   return text;
 }
