@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cinttypes>
 #include <cstdio>
 
 #include "base/bytes.h"
@@ -51,8 +52,7 @@ std::string RenderEvents(const std::deque<GatewayEvent>& events, size_t count, u
   for (size_t i = 0; i < count; ++i) {
     const GatewayEvent& event = events[i];
     char sequencer[24];
-    std::snprintf(sequencer, sizeof sequencer, "%016llX",
-                  static_cast<unsigned long long>(sequence + i));
+    std::snprintf(sequencer, sizeof sequencer, "%016" PRIX64, sequence + i);
     json::object object{{"key", FormEncode(event.key)}, {"sequencer", sequencer}};
     if (event.has_object) {
       object["size"] = event.size_bytes;
