@@ -1,5 +1,6 @@
 #include "replication/archive_keys.h"
 
+#include <string_view>
 #include <utility>
 
 #include "replica/floor.h"
@@ -9,6 +10,18 @@ namespace longhaul {
 namespace {
 
 std::string Partition(const std::string& archive) { return "archive/" + archive; }
+// When the archive was begun: the first 10 of a ULID's characters are milliseconds in base 32
+// (github.com/ulid/spec). The caller has looked that it is one.
+SystemTime UlidTime(std::string_view ulid) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  int64_t milliseconds = 0;
+  for (char c : ulid.substr(0, 10)) {
+    const size_t digit = kDigits.find(c);
+    milliseconds = milliseconds * 32 + static_cast<int64_t>(digit == kDigits.npos ? 0 : digit);
+  }
+  return SystemTime(std::chrono::milliseconds(milliseconds));
+}
+
 constexpr int kRowsMax = 100;  // An archive of 10,000 of the longest keys takes 43.
 
 }  // namespace
@@ -38,11 +51,19 @@ Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string arch
   co_return bodies;
 }
 
-Async<void> ForgetArchiveKeys(State& state, std::string archive) {
+Async<void> ForgetArchiveKeys(State& state, SystemTime now, std::string archive) {
   Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(archive), "", kRowsMax);
   if (!rows) co_return rows.error();
   std::vector<StateWrite> removals;
-  for (StateRow& row : *rows) removals.push_back({.key = std::move(row.key)});
+  const SystemTime end = UlidTime(archive) + kArchiveKeysKept;
+  for (StateRow& row : *rows) {
+    StateWrite write{.key = std::move(row.key)};
+    if (now < end) {
+      write.value = std::move(row.value);
+      write.expires = end;
+    }
+    removals.push_back(std::move(write));
+  }
   if (removals.empty()) co_return Ok();
   Result<std::vector<Result<int64_t>>> removed =
       co_await state.WriteMany(Partition(archive), std::move(removals));

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,16 @@
 
 namespace longhaul {
 
+inline constexpr std::chrono::hours kArchiveKeysKept{1};
+
 // Before the archive becomes visible. OK: durable.
 Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archive,
                                 HintMessage message);
 // The bodies of messages for the Queue; none when the archive is not remembered.
 Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string archive);
-Async<void> ForgetArchiveKeys(State& state, std::string archive);
+// The archive has been seen and is not there any more. Where it is uploaded to several stagings one
+// of them may get it later than another has applied it: rows live for an hour from the archive's
+// beginning on, and are gone at once when that has passed.
+Async<void> ForgetArchiveKeys(State& state, SystemTime now, std::string archive);
 
 }  // namespace longhaul

@@ -14,27 +14,30 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   std::set<std::string> before = std::move(present_);
   present_.clear();
   std::set<std::string> seen;  // Targets that share a staging share its listing.
+  TaskGroup passes(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
       std::string place = target->staging_store->description() + "/" + target->staging_bucket +
                           "/" + target->staging_prefix;
       if (!seen.insert(std::move(place)).second) continue;
-      Result<void> passed = co_await PassOver(*rule, *target, pass);
-      if (passed) continue;
-      if (!pass.store_error) pass.store_error = passed.error();
-      context_.runtime.log.Warning(
-          "receipts cannot be read",
-          {{"rule", rule->rule->id}, {"target", target->config->name}, passed.error()});
+      if (target->staging_found) {
+        passes.Spawn(PassAndTell(*rule, *target, pass));
+      } else {
+        pass.complete = false;
+      }
     }
   }
+  Result<void> joined = co_await passes.Join();
+  static_cast<void>(joined);
   // Gone from every staging: nobody will ask for its keys any more.
   for (const std::string& archive : before) {
     if (present_.contains(archive)) continue;
-    if (pass.store_error) {
+    if (!pass.complete) {
       present_.insert(archive);  // A staging could not be listed; it may be there.
       continue;
     }
-    Result<void> forgotten = co_await ForgetArchiveKeys(context_.state, archive);
+    Result<void> forgotten =
+        co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
     if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
   }
   co_return pass;
@@ -49,6 +52,18 @@ asio::awaitable<void> ReceiptReader::Run(Event& stop) {
     if (stop.is_set()) co_return;
     co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * quiet_passes);
   }
+}
+
+Async<void> ReceiptReader::PassAndTell(const RuleContext& rule, const TargetContext& target,
+                                       ReceiptPass& pass) {
+  Result<void> passed = co_await PassOver(rule, target, pass);
+  if (passed) co_return Ok();
+  pass.complete = false;
+  if (!pass.store_error) pass.store_error = passed.error();
+  context_.runtime.log.Warning(
+      "receipts cannot be read",
+      {{"rule", rule.rule->id}, {"target", target.config->name}, passed.error()});
+  co_return Ok();
 }
 
 Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext& target,

@@ -15,6 +15,7 @@ struct ReceiptPass {
   int archives = 0;  // Still in staging.
   int receipts = 0;  // Still in staging after this pass.
   int read = 0;
+  bool complete = true;  // Every staging has been looked at.
   std::optional<Error> store_error;
 };
 
@@ -29,6 +30,7 @@ class ReceiptReader {
   void Wake() { wake_.Set(); }
 
  private:
+  Async<void> PassAndTell(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
   Async<void> PassOver(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
   Async<void> Take(const RuleContext& rule, const ArchiveReceipt& receipt);
 

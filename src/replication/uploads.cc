@@ -1,6 +1,7 @@
 #include "replication/uploads.h"
 
 #include <boost/json.hpp>
+#include <set>
 #include <utility>
 
 namespace longhaul {
@@ -105,7 +106,7 @@ asio::awaitable<void> UploadLedger::Forget(Store& store, const MultipartUpload& 
 
 asio::awaitable<void> UploadLedger::Abort(Store& store, const MultipartUpload& upload) {
   Result<void> aborted = co_await store.AbortMultipart(upload);
-  if (!aborted) {
+  if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
     runtime_.log.Warning("an upload could not be aborted; it is swept later",
                          {{"bucket", upload.bucket}, {"key", upload.key}, aborted.error()});
     rows_.erase({&store, upload.upload_id});
@@ -122,73 +123,127 @@ Async<void> UploadLedger::Heartbeat() {
   co_return Ok();
 }
 
-Async<int> UploadLedger::Sweep() {
-  int swept = 0;
+struct UploadLedger::Row {
+  StateRow state;
+  UploadRow upload;
+};
+
+Async<std::vector<UploadLedger::Row>> UploadLedger::Rows() {
+  std::vector<Row> rows;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state_.Scan(kUploads, after, 100);
-    if (!rows) co_return rows.error().In("sweep uploads");
-    if (rows->empty()) co_return swept;
-    for (const StateRow& state_row : *rows) {
-      after = state_row.key;
-      std::optional<UploadRow> row = Decode(state_row.value);
-      if (!row) {
-        runtime_.log.Failure("State holds an upload that cannot be read", {{"row", state_row.key}});
-        continue;
-      }
-      if (row->owner == owner_) {
-        bool open = false;
-        for (const auto& [id, key] : rows_) open = open || key == state_row.key;
-        // Ours, but not open: an abort that failed, or a creation with an unknown end. Creations
-        // under way are young.
-        if (open || runtime_.clock.Now() < row->created + process_lease_) continue;
+    Result<std::vector<StateRow>> page = co_await state_.Scan(kUploads, after, 100);
+    if (!page) co_return page.error().In("sweep uploads");
+    if (page->empty()) co_return rows;
+    for (StateRow& row : *page) {
+      after = row.key;
+      std::optional<UploadRow> upload = Decode(row.value);
+      if (upload) {
+        rows.push_back({.state = std::move(row), .upload = std::move(*upload)});
       } else {
-        Result<std::optional<StateRow>> alive = co_await state_.Get(kProcesses, row->owner);
-        if (!alive) co_return alive.error().In("sweep uploads");
-        if (*alive) continue;
+        runtime_.log.Failure("State holds an upload that cannot be read", {{"row", row.key}});
       }
-      auto store = stores_.find(row->store);
-      if (store == stores_.end()) continue;  // Of another configuration; that one sweeps it.
-
-      MultipartUpload upload{.bucket = row->bucket, .key = row->key, .upload_id = row->upload_id};
-      std::vector<MultipartUpload> doomed;
-      if (!row->upload_id.empty()) {
-        doomed.push_back(upload);
-      } else {
-        Result<std::vector<MultipartUpload>> listed =
-            co_await store->second->ListMultipartUploads(row->bucket, row->key);
-        if (!listed) {
-          if (listed.error().kind == ErrorKind::kNotFound) continue;
-          co_return listed.error().In("sweep uploads");
-        }
-        for (MultipartUpload& found : *listed) {
-          // Younger than the row and known to nobody else.
-          if (found.key == row->key && found.initiated >= row->created - kClockTolerance &&
-              !rows_.contains({store->second, found.upload_id})) {
-            doomed.push_back(std::move(found));
-          }
-        }
-      }
-      bool clean = true;
-      for (const MultipartUpload& victim : doomed) {
-        Result<void> aborted = co_await store->second->AbortMultipart(victim);
-        if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
-          runtime_.log.Warning("an upload of a dead process could not be aborted",
-                               {{"bucket", victim.bucket}, {"key", victim.key}, aborted.error()});
-          clean = false;
-        } else {
-          ++swept;
-        }
-      }
-      // A creation without an answer may still happen: the row stays until that is out of question.
-      const bool settled = !row->upload_id.empty() || !doomed.empty() ||
-                           runtime_.clock.Now() > row->created + kCreationPatience;
-      if (!clean || !settled) continue;
-      StateWrite removal{.key = state_row.key, .expected = Expected::Revision(state_row.revision)};
-      Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));
-      static_cast<void>(removed);  // Else the next sweep finds the row again.
     }
   }
+}
+
+Async<bool> UploadLedger::InUse(const Row& row) {
+  if (row.upload.owner == owner_) {
+    for (const auto& [id, key] : rows_) {
+      if (key == row.state.key) co_return true;
+    }
+    // Ours, but not open: an abort that failed, or a creation with an unknown end. Creations under
+    // way are young.
+    co_return runtime_.clock.Now() < row.upload.created + process_lease_;
+  }
+  Result<std::optional<StateRow>> alive = co_await state_.Get(kProcesses, row.upload.owner);
+  if (!alive) co_return alive.error().In("sweep uploads");
+  co_return alive->has_value();
+}
+
+// The uploads that a creation without an answer may have left. Several processes may write one key
+// of a target: whatever may be another's is left alone.
+Async<std::optional<std::vector<MultipartUpload>>> UploadLedger::Orphans(Store& store,
+                                                                         const Row& orphan) {
+  const UploadRow& lost = orphan.upload;
+  Result<std::vector<MultipartUpload>> listed =
+      co_await store.ListMultipartUploads(lost.bucket, lost.key);
+  std::vector<MultipartUpload> orphans;
+  if (!listed) {
+    if (listed.error().kind == ErrorKind::kNotFound) co_return orphans;  // The bucket is gone.
+    co_return listed.error().In("sweep uploads");
+  }
+  // After the listing: whoever created one of these had his row in State before that.
+  Result<std::vector<Row>> rows = co_await Rows();
+  if (!rows) co_return rows.error();
+  std::set<std::string> others;
+  for (const Row& row : *rows) {
+    if (row.state.key == orphan.state.key || row.upload.bucket != lost.bucket ||
+        row.upload.key != lost.key) {
+      continue;
+    }
+    if (!row.upload.upload_id.empty()) {
+      others.insert(row.upload.upload_id);
+      continue;
+    }
+    Result<bool> in_use = co_await InUse(row);
+    if (!in_use) co_return in_use.error();
+    if (*in_use) co_return std::nullopt;  // One of them may be his, and he does not know it yet.
+  }
+  for (MultipartUpload& found : *listed) {
+    if (found.key == lost.key && found.initiated >= lost.created - kClockTolerance &&
+        found.initiated <= lost.created + kCreationPatience + kClockTolerance &&
+        !others.contains(found.upload_id)) {
+      orphans.push_back(std::move(found));
+    }
+  }
+  co_return orphans;
+}
+
+Async<int> UploadLedger::Sweep() {
+  int swept = 0;
+  std::optional<Error> failure;  // One store that is away does not keep the others from it.
+  Result<std::vector<Row>> rows = co_await Rows();
+  if (!rows) co_return rows.error();
+  for (const Row& row : *rows) {
+    const UploadRow& lost = row.upload;
+    auto store = stores_.find(lost.store);
+    if (store == stores_.end()) continue;  // Of another configuration; that one sweeps it.
+    Result<bool> in_use = co_await InUse(row);
+    if (!in_use) co_return in_use.error();
+    if (*in_use) continue;
+
+    std::vector<MultipartUpload> doomed;
+    if (!lost.upload_id.empty()) {
+      doomed.push_back({.bucket = lost.bucket, .key = lost.key, .upload_id = lost.upload_id});
+    } else {
+      Result<std::optional<std::vector<MultipartUpload>>> orphans =
+          co_await Orphans(*store->second, row);
+      if (!orphans && !failure) failure = orphans.error();
+      if (!orphans || !*orphans) continue;
+      doomed = std::move(**orphans);
+    }
+    bool clean = true;
+    for (const MultipartUpload& victim : doomed) {
+      Result<void> aborted = co_await store->second->AbortMultipart(victim);
+      if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
+        runtime_.log.Warning("an upload of a dead process could not be aborted",
+                             {{"bucket", victim.bucket}, {"key", victim.key}, aborted.error()});
+        clean = false;
+      } else {
+        ++swept;
+      }
+    }
+    // A creation without an answer may still happen: the row stays until that is out of question.
+    const bool settled = !lost.upload_id.empty() || !doomed.empty() ||
+                         runtime_.clock.Now() > lost.created + kCreationPatience;
+    if (!clean || !settled) continue;
+    StateWrite removal{.key = row.state.key, .expected = Expected::Revision(row.state.revision)};
+    Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));
+    static_cast<void>(removed);  // Else the next sweep finds the row again.
+  }
+  if (failure) co_return *failure;
+  co_return swept;
 }
 
 }  // namespace longhaul

@@ -7,8 +7,10 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/runtime.h"
 #include "state/state.h"
@@ -30,11 +32,16 @@ class UploadLedger {
 
   // Says that this process lives; call it at least every third of `process_lease`.
   Async<void> Heartbeat();
-  // Aborts what dead processes left; the count.
+  // Aborts what dead processes left; the count. What cannot be looked at is left for the next
+  // sweep, and is the error when all else has been swept.
   Async<int> Sweep();
 
  private:
-  std::string RowKey(const std::string& bucket, const std::string& key) const;
+  struct Row;
+  Async<std::vector<Row>> Rows();
+  // Whether its owner lives and may use it.
+  Async<bool> InUse(const Row& row);
+  Async<std::optional<std::vector<MultipartUpload>>> Orphans(Store& store, const Row& orphan);
 
   Runtime& runtime_;
   State& state_;

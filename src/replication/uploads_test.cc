@@ -73,6 +73,89 @@ TEST_F(UploadLedgerTest, SweepsCreationsWithoutAnAnswer) {
   EXPECT_EQ(uploads(), 0u);
 }
 
+// Two processes may write one key: the living one's upload must not go with the dead one's row, be
+// it open or just being created.
+TEST_F(UploadLedgerTest, ACreationWithoutAnAnswerTakesNobodyElsesUpload) {
+  struct Trouble : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation != testing::StoreOperation::kCreateMultipart) return fault;
+      if (lose) {
+        fault.error = Retryable("no answer");
+      } else {
+        fault.answer_delay = seconds(40);  // There, and its id not known yet.
+      }
+      return fault;
+    }
+    bool lose = true;
+  } plan;
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  UploadLedger ledger = MakeLedger("unlucky", faulty);
+  EXPECT_FALSE(world_.Run(ledger.Create(faulty, {.bucket = "b", .key = "k"})));
+  ASSERT_TRUE(world_.Run(living_.Heartbeat()));
+  ASSERT_TRUE(world_.Run(living_.Create(store_, {.bucket = "b", .key = "k"})));
+  UploadLedger sweeper = MakeLedger("sweeper", store_);
+  world_.clock.Advance(seconds(16));
+  ASSERT_TRUE(world_.Run(living_.Heartbeat()));
+  EXPECT_EQ(*world_.Run(sweeper.Sweep()), 0);
+  ASSERT_EQ(uploads(), 1u);
+
+  plan.lose = false;
+  UploadLedger slow = MakeLedger("slow", faulty);
+  bool created = false;
+  world_.Start([](UploadLedger& ledger, Store& store, bool& done) -> asio::awaitable<void> {
+    Result<MultipartUpload> upload = co_await ledger.Create(store, {.bucket = "b", .key = "k"});
+    EXPECT_TRUE(upload);
+    done = true;
+  }(slow, faulty, created));
+  ASSERT_TRUE(world_.Run(slow.Heartbeat()));
+  world_.Drive([&] { return uploads() == 2; });
+  ASSERT_FALSE(created);
+  EXPECT_EQ(*world_.Run(sweeper.Sweep()), 0);
+  EXPECT_EQ(uploads(), 2u);
+  world_.Drive([&] { return created; });
+}
+
+// What somebody else has aborted, or a lifecycle rule, is done.
+TEST_F(UploadLedgerTest, AnUploadThatIsGoneIsDone) {
+  struct Gone : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kAbortMultipart) {
+        fault.error = NotFound("gone", "NoSuchUpload");
+      }
+      return fault;
+    }
+  } plan;
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  UploadLedger ledger = MakeLedger("here", faulty);
+  Result<MultipartUpload> upload = world_.Run(ledger.Create(faulty, {.bucket = "b", .key = "k"}));
+  ASSERT_TRUE(upload);
+  world_.Run(ledger.Abort(faulty, *upload));
+  EXPECT_TRUE(world_.Run(state_.Scan("uploads", "", 10))->empty());
+}
+
+// One store that is away must not keep the uploads of the others.
+TEST_F(UploadLedgerTest, AStoreThatIsAwayKeepsNoOtherFromBeingSwept) {
+  struct Away : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation, std::string_view, std::string_view) override {
+      testing::Fault fault;
+      fault.error = Retryable("away");
+      return fault;
+    }
+  } plan;
+  testing::MemoryStore away(world_.runtime, backend_, &plan);
+  UploadLedger both(world_.runtime, state_, "a", {{"away", &away}, {"west", &store_}},
+                    milliseconds(15'000));
+  EXPECT_FALSE(world_.Run(both.Create(away, {.bucket = "b", .key = "k"})));
+  ASSERT_TRUE(world_.Run(dying_.Create(store_, {.bucket = "b", .key = "other"})));
+  world_.clock.Advance(seconds(16));
+  EXPECT_FALSE(world_.Run(both.Sweep()));
+  EXPECT_EQ(uploads(), 0u);
+}
+
 // What has been completed or aborted is forgotten: an id may come again.
 TEST_F(UploadLedgerTest, ForgetsWhatIsDone) {
   Result<MultipartUpload> upload = world_.Run(living_.Create(store_, {.bucket = "b", .key = "k"}));
