@@ -26,7 +26,9 @@ std::string_view ToString(ErrorKind kind) {
 
 Error Error::In(std::string_view context) const {
   Error error = *this;
-  error.message = std::string(context) + ": " + message;
+  // Two layers may know the same; it is said once.
+  const std::string before = std::string(context) + ": ";
+  if (!message.starts_with(before)) error.message = before + message;
   return error;
 }
 
@@ -36,7 +38,8 @@ std::string Error::Describe() const {
     if (!details.empty()) details += ", ";
     details += text;
   };
-  if (!code.empty()) add(code);
+  // Codes of our own HTTP client (net/http_client.h) are for programs; the message says the same.
+  if (!code.empty() && code != "NotSent" && code != "Timeout") add(code);
   if (http_status != 0) add("HTTP " + std::to_string(http_status));
   if (!request_id.empty()) add("request " + request_id);
   return details.empty() ? message : message + " (" + details + ")";

@@ -12,8 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <type_traits>
-#include <utility>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -50,8 +49,15 @@ class RetryBudget {
   int tokens_ = kTokensMax;
 };
 
-// The decisions of one operation, for loops of their own (refreshing credentials, say). Most use
-// Retry() below.
+// The decisions of one operation, for the loop that makes its attempts:
+//
+//     while (true) {
+//       Result<T> result = co_await Attempt();
+//       if (result) { state.Succeeded(); co_return result; }
+//       auto delay = state.DelayAfter(result.error());
+//       if (!delay) co_return state.GaveUp(result.error());
+//       co_await clock.Sleep(*delay);
+//     }
 class RetryState {
  public:
   RetryState(const RetryPolicy& policy, RetryBudget& budget, Clock& clock, Random& random);
@@ -74,31 +80,5 @@ class RetryState {
   int attempts_ = 1;  // The one that runs or has just failed.
   int last_cost_ = 0;
 };
-
-// Calls `operation()`, which returns an Async<T>, until it succeeds, fails for good (an error that
-// is not Transient()) or the policy gives up. `operation` is no coroutine itself but calls one:
-//     co_await Retry(clock, random, policy, budget, [&] { return Send(request); });
-// What it captures must live until the await is over. `stop`, when given and set, ends a wait with
-// kCancelled.
-template <class Operation>
-std::invoke_result_t<Operation&> Retry(Clock& clock, Random& random, RetryPolicy policy,
-                                       RetryBudget& budget, Operation operation,
-                                       Event* stop = nullptr) {
-  RetryState state(policy, budget, clock, random);
-  while (true) {
-    auto result = co_await operation();
-    if (result) {
-      state.Succeeded();
-      co_return std::move(result);
-    }
-    std::optional<std::chrono::nanoseconds> delay = state.DelayAfter(result.error());
-    if (!delay) co_return state.GaveUp(result.error());
-    if (stop == nullptr) {
-      co_await clock.Sleep(*delay);
-    } else if (co_await stop->WaitFor(clock, *delay)) {
-      co_return Cancelled("stopped while waiting to retry: " + result.error().message);
-    }
-  }
-}
 
 }  // namespace longhaul

@@ -249,22 +249,34 @@ std::string Join(const std::vector<std::string_view>& words) {
 
 void YamlErrors::Add(int line, int column, std::string_view field, std::string_view what,
                      std::string_view remedy) {
-  std::string message = file_ + ":" + std::to_string(line) + ":" + std::to_string(column) + ": ";
-  for (std::string_view part : {field, what}) {
-    if (part.empty()) continue;
-    message += part;
-    if (part.data() != what.data() || !remedy.empty()) message += ": ";
-  }
-  message += remedy;
+  YamlMistake mistake{.line = line,
+                      .column = column,
+                      .field = std::string(field),
+                      .what = std::string(what),
+                      .remedy = std::string(remedy)};
   // Kept in the order of the file; mistakes of one place in the order in which they were found.
-  auto place = std::upper_bound(places_.begin(), places_.end(), std::pair(line, column));
-  messages_.insert(messages_.begin() + (place - places_.begin()), std::move(message));
-  places_.insert(place, {line, column});
+  auto place = std::ranges::upper_bound(
+      mistakes_, std::pair(line, column), {},
+      [](const YamlMistake& other) { return std::pair(other.line, other.column); });
+  mistakes_.insert(place, std::move(mistake));
+}
+
+std::vector<std::string> YamlErrors::messages() const {
+  std::vector<std::string> messages;
+  for (const YamlMistake& mistake : mistakes_) {
+    std::string message =
+        file_ + ":" + std::to_string(mistake.line) + ":" + std::to_string(mistake.column);
+    for (const std::string* part : {&mistake.field, &mistake.what, &mistake.remedy}) {
+      if (!part->empty()) message += ": " + *part;
+    }
+    messages.push_back(std::move(message));
+  }
+  return messages;
 }
 
 Error YamlErrors::ToError() const {
   std::string all;
-  for (const std::string& message : messages_) {
+  for (const std::string& message : messages()) {
     if (!all.empty()) all += '\n';
     all += message;
   }

@@ -1,5 +1,5 @@
 // Yaml: typed reading of a configuration file, where every mistake is told with its place and a
-// remedy: "longhaul.yaml:12:7: rules[0].targts: unknown field: did you mean 'targets'?"
+// remedy: "longhaul.yaml:12:7: rules[0]: unknown field 'targts': did you mean 'targets'?"
 //
 // All mistakes of a file are collected, not only the first. Values are what their field says they
 // are, never what YAML 1.1 would guess: `site: no` is the text "no", `count: 08` is an error.
@@ -51,23 +51,32 @@ struct YamlNode::Entry {
   YamlNode value;
 };
 
+struct YamlMistake {
+  int line = 1;  // From 1, as is the column.
+  int column = 1;
+  std::string field;  // "rules[0].targets"; may be empty, as may the remedy.
+  std::string what;
+  std::string remedy;
+};
+
 // The mistakes of one file.
 class YamlErrors {
  public:
   explicit YamlErrors(std::string file) : file_(std::move(file)) {}
 
-  // "FILE:LINE:COLUMN: FIELD: WHAT: REMEDY"; `field` and `remedy` may be empty.
   void Add(int line, int column, std::string_view field, std::string_view what,
            std::string_view remedy);
-  [[nodiscard]] const std::vector<std::string>& messages() const { return messages_; }
-  [[nodiscard]] bool empty() const { return messages_.empty(); }
+  // In the order of the file.
+  [[nodiscard]] const std::vector<YamlMistake>& mistakes() const { return mistakes_; }
+  // The same as "FILE:LINE:COLUMN: FIELD: WHAT: REMEDY".
+  [[nodiscard]] std::vector<std::string> messages() const;
+  [[nodiscard]] bool empty() const { return mistakes_.empty(); }
   // kInvalidInput with all messages, one per line, in the order of the file.
   [[nodiscard]] Error ToError() const;
 
  private:
   std::string file_;
-  std::vector<std::pair<int, int>> places_;  // Of the messages.
-  std::vector<std::string> messages_;
+  std::vector<YamlMistake> mistakes_;
 };
 
 // Looks a variable up; nullopt: it is not set.

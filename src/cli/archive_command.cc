@@ -136,7 +136,7 @@ class ArchiveListCommand : public ArchiveCommand {
                               .With("entries", static_cast<uint64_t>(reader.entries().size()))
                               .With("frames", static_cast<uint64_t>(reader.frames().size()))
                               .With("bytes", bytes)
-                              .Says(FormatCount(reader.entries().size()) + " entries, " +
+                              .Says(Counted(reader.entries().size(), "entry", "entries") + ", " +
                                     FormatBytes(bytes) + ", from " + Printable(manifest.source) +
                                     " by rule " + Printable(manifest.rule_id)));
     co_return ExitCode::kDone;
@@ -173,7 +173,8 @@ class ArchiveCatCommand : public ArchiveCommand {
   }
   void Declare(FlagSet& flags) override {
     DeclareCommon(flags);
-    flags.Arguments("KEY", "Keys of objects in the archive.", 1, keys_);
+    flags.Arguments("KEY", "Keys of objects in the archive.", 1, keys_).completes =
+        Completes::kNothing;
     store_flags_.Declare(flags, false);
   }
 
@@ -255,7 +256,7 @@ class ArchiveExtractCommand : public ArchiveCommand {
                     .With("files", summary->files)
                     .With("bytes", summary->bytes)
                     .With("failed", summary->failed)
-                    .Says(FormatCount(summary->files) + " files, " + FormatBytes(summary->bytes) +
+                    .Says(Counted(summary->files, "file") + ", " + FormatBytes(summary->bytes) +
                           ", " + FormatCount(summary->failed) + " failed"));
     co_return summary->failed == 0 ? ExitCode::kDone : ExitCode::kSomeFailed;
   }
@@ -301,8 +302,8 @@ class ArchiveVerifyCommand : public ArchiveCommand {
             .With("bytes", summary->raw_bytes)
             .With("problems", summary->problems)
             .Says(
-                FormatCount(summary->frames) + " frames, " + FormatCount(summary->entries) +
-                " entries, " +
+                Counted(summary->frames, "frame") + ", " +
+                Counted(summary->entries, "entry", "entries") + ", " +
                 (summary->problems == 0 ? "sound" : FormatCount(summary->problems) + " problems")));
     co_return summary->problems == 0 ? ExitCode::kDone : ExitCode::kDifferences;
   }

@@ -162,8 +162,7 @@ class CheckCommand : public Command {
 
   static void Summarize(Output& output, const CompareTotals& totals, double seconds) {
     std::vector<std::pair<std::string, std::string>> rows = {
-        {"equal", FormatCount(totals.equal) + " objects"},
-        {"different", FormatCount(totals.different)}};
+        {"equal", Counted(totals.equal, "object")}, {"different", FormatCount(totals.different)}};
     if (totals.not_comparable > 0) {
       rows.emplace_back("not comparable", FormatCount(totals.not_comparable));
     }

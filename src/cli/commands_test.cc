@@ -1,82 +1,28 @@
 // Commands as people type them, run in this process against folders.
 
+#include "tests/support/commands.h"
+
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <sstream>
 
 #include "cli/address.h"
 #include "cli/command.h"
-#include "cli/console.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/run_context.h"
+#include "cli/savings.h"
 #include "tests/support/run.h"
-#include "tests/support/temp_dir.h"
 
 namespace longhaul {
 namespace {
 
-// Keeps what was written; no terminal, unless told.
-class TestConsole : public Console {
- public:
-  bool Write(std::string_view text) override {
-    out += text;
-    return !closed;
-  }
-  void WriteError(std::string_view text) override { error += text; }
-  std::optional<std::string> ReadLine() override { return answer; }
-  [[nodiscard]] bool output_is_terminal() const override { return terminal; }
-  [[nodiscard]] bool error_is_terminal() const override { return terminal; }
-  [[nodiscard]] bool input_is_terminal() const override { return terminal; }
-  [[nodiscard]] int width() const override { return 80; }
-  [[nodiscard]] std::optional<std::string> Environment(const std::string& name) const override {
-    auto found = environment.find(name);
-    if (found == environment.end()) return std::nullopt;
-    return found->second;
-  }
-  std::string out;
-  std::string error;
-  std::optional<std::string> answer;
-  bool terminal = false;
-  bool closed = false;
-  std::map<std::string, std::string> environment;
-};
-
-class CommandsTest : public ::testing::Test {
- protected:
-  CommandsTest() {
-    std::filesystem::create_directories(folder.file("root/a"));
-    std::filesystem::create_directories(folder.file("root/b"));
-    std::ofstream(folder.file("c.yaml"))
-        << "version: 1\nstores:\n  disk: { type: file, root: root }\n";
-    console.environment["LONGHAUL_CONFIG"] = folder.file("c.yaml");
-  }
-  void WriteFile(const std::string& name, const std::string& text) {
-    std::filesystem::path path = folder.file(name);
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-  }
-  std::string ReadFile(const std::string& name) {
-    std::ostringstream text;
-    text << std::ifstream(folder.file(name)).rdbuf();
-    return text.str();
-  }
-  int Run(std::vector<std::string> arguments) {
-    console.out.clear();
-    console.error.clear();
-    return RunProgram(arguments, console);
-  }
-
-  testing::TempDir folder;
-  TestConsole console;
-};
+using testing::CommandsTest;
+using testing::TestConsole;
 
 TEST_F(CommandsTest, CopyThereAndBackAndCheck) {
   WriteFile("in/x.txt", "hello");
@@ -160,6 +106,25 @@ TEST_F(CommandsTest, ExitCodes) {
   EXPECT_EQ(Run({"config", "check", folder.file("c.yaml")}), 0) << console.error;
 }
 
+// An editor marks the places; it cannot read sentences.
+TEST_F(CommandsTest, MistakesOfAConfigurationAreEvents) {
+  WriteFile("bad.yaml", "version: 1\nstoers: {}\nmemory: much\n");
+  EXPECT_EQ(Run({"config", "check", "--json", folder.file("bad.yaml")}), 2);
+  EXPECT_EQ(console.error, "");
+  std::istringstream lines(console.out);
+  std::vector<std::string> events;
+  for (std::string line; std::getline(lines, line);) events.push_back(line);
+  ASSERT_EQ(events.size(), 4U) << console.out;  // `stores` is missing too.
+  EXPECT_TRUE(events[1].starts_with("{\"event\":\"mistake\",\"file\":\"" + folder.file("bad.yaml") +
+                                    "\",\"line\":2,\"column\":1,"))
+      << events[1];
+  EXPECT_NE(events[1].find("\"message\":\"unknown field 'stoers'\""), std::string::npos)
+      << events[1];
+  EXPECT_NE(events[1].find("\"remedy\":\"did you mean 'stores'?\""), std::string::npos);
+  EXPECT_TRUE(events[3].starts_with("{\"event\":\"summary\"")) << events[3];
+  EXPECT_NE(events[3].find("\"mistakes\":3"), std::string::npos) << events[3];
+}
+
 // `longhaul ls | head` must end quietly.
 TEST_F(CommandsTest, AClosedPipeIsNoFailure) {
   WriteFile("in/x", "1");
@@ -206,24 +171,6 @@ TEST_F(CommandsTest, UnknownCommandsGetAHint) {
       << console.error;
 }
 
-// A completion that does not parse breaks the shell of whoever sources it.
-TEST_F(CommandsTest, CompletionParsesAndCompletes) {
-  WriteFile("completion.bash", RenderCompletion(Shell::kBash));
-  std::string script = "source " + folder.file("completion.bash") +
-                       " && COMP_WORDS=(longhaul ch) COMP_CWORD=1 && _longhaul && "
-                       "echo \"${COMPREPLY[*]}\" && COMP_WORDS=(longhaul cp --recur) COMP_CWORD=2 "
-                       "&& _longhaul && echo \"${COMPREPLY[*]}\"";
-  std::FILE* pipe = popen(("bash -c '" + script + "' 2>&1").c_str(), "r");
-  ASSERT_NE(pipe, nullptr);
-  std::string said;
-  std::array<char, 256> buffer{};
-  while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) said += buffer.data();
-  EXPECT_EQ(pclose(pipe), 0);
-  EXPECT_EQ(said, "check\n--recursive\n");
-  EXPECT_NE(RenderCompletion(Shell::kZsh).find("#compdef longhaul"), std::string::npos);
-  EXPECT_NE(RenderCompletion(Shell::kFish).find("complete -c longhaul"), std::string::npos);
-}
-
 TEST(Address, Forms) {
   auto parse = [](std::string_view text) { return ParseCommandAddress(text); };
   EXPECT_EQ(parse("s3://b/a//b/../c")->key, "a//b/../c");
@@ -260,7 +207,8 @@ TEST(Message, IsAlwaysJson) {
   Message message("copied");
   message.With("key", std::string("a\"\\\n\x01\xff")).With("size", 7).With("ok", true);
   EXPECT_EQ(message.Json(),
-            "{\"event\":\"copied\",\"key\":\"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\",\"size\":7,"
+            "{\"event\":\"copied\",\"key\":\"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\","
+            "\"key_base64\":\"YSJcCgH/\",\"size\":7,"
             "\"ok\":true}");
 }
 
@@ -277,6 +225,18 @@ TEST(Output, Formats) {
   EXPECT_EQ(FormatSeconds(3725), "1h 02m");
   EXPECT_EQ(FormatMoney(1234.567), "$1,234.57");
   EXPECT_EQ(FormatMoney(0.0000123), "$0.000012");
+  EXPECT_EQ(FormatMoney(1e-8), "less than $0.000001");
+}
+
+// Archives of a few tiny objects are larger than these: that is no gain.
+TEST(Savings, AreNoneWhereMoreWasSent) {
+  Savings loss{.plain_bytes = 5, .sent_bytes = 517, .price_per_gib = 0.02};
+  EXPECT_EQ(loss.bytes(), -512);
+  EXPECT_LT(loss.money(), 0);
+  EXPECT_EQ(loss.Describe(), "nothing: 512 B more were sent");
+  Savings gain{.plain_bytes = 2ULL << 30, .sent_bytes = 1ULL << 30, .price_per_gib = 0.02};
+  EXPECT_EQ(gain.Describe(), "1.0 GiB, $0.02");
+  EXPECT_EQ(gain.Ratio(), "2.00 to 1");
 }
 
 TEST(MemoryBytes, AreAQuarterOfTheTightestLimit) {
@@ -297,12 +257,16 @@ TEST(Progress, LineSaysRateAndTimeLeft) {
                      .objects_done = 25,
                      .bytes_done = 250 << 20,
                      .objects_failed = 1,
-                     .bytes_sent = 50 << 20,
-                     .compresses = true};
+                     .plain_bytes = 250 << 20,
+                     .sent_bytes = 50 << 20};
   world.clock.Advance(std::chrono::seconds(5));
   EXPECT_EQ(progress.Line(),
             "copied 25/100 objects, 250.0 MiB/1000.0 MiB (25%), 50.0 MiB/s, 5/s, 15.0 s left, "
             "5.00x, saved 200.0 MiB ($0.0039), 1 failed");
+  // What matters least goes first where the terminal is narrow; failures never do.
+  EXPECT_EQ(progress.Line(90),
+            "copied 25/100 objects, 250.0 MiB/1000.0 MiB (25%), 50.0 MiB/s, 15.0 s left, 1 failed");
+  EXPECT_EQ(progress.Line(20), "copied 25/100 objects, 1 failed");
   // Not a terminal: a plain line every 10 s, nothing in between.
   progress.Tick();
   EXPECT_EQ(console.error, "");

@@ -1,7 +1,8 @@
 #include "cli/command.h"
 #include "cli/command_list.h"
-#include "cli/help.h"
+#include "cli/completion.h"
 #include "cli/output.h"
+#include "rules/configuration.h"
 
 namespace longhaul {
 
@@ -14,14 +15,24 @@ class CompletionCommand : public Command {
             .summary = "print shell completion for bash, zsh or fish",
             .description =
                 "Prints a script that teaches the shell the commands and options of longhaul, made "
-                "from the same table as the help.",
+                "from the same table as the help. Where addresses go, the scripts offer the stores "
+                "of the configuration (--config, LONGHAUL_CONFIG) and what its rules name: "
+                "`completion addresses` prints these.",
             .examples = {{"Now, in bash", "source <(longhaul completion bash)"},
                          {"For every zsh", "longhaul completion zsh > \"${fpath[1]}/_longhaul\""},
                          {"For every fish",
                           "longhaul completion fish > ~/.config/fish/completions/longhaul.fish"}},
             .exit_codes = {}};
   }
-  void Declare(FlagSet& flags) override { flags.Argument("SHELL", "bash, zsh or fish.", shell_); }
+  void Declare(FlagSet& flags) override {
+    flags.Argument("SHELL", "bash, zsh or fish; or `addresses`.", shell_).offers = "bash zsh fish";
+    flags.Text({.name = "config",
+                .help = "Of `addresses`: the configuration.",
+                .value_name = "FILE",
+                .letter = 'c',
+                .completes = Completes::kFiles},
+               config_path_);
+  }
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
     if (shell_ == "bash") {
@@ -30,6 +41,8 @@ class CompletionCommand : public Command {
       output.Raw(RenderCompletion(Shell::kZsh));
     } else if (shell_ == "fish") {
       output.Raw(RenderCompletion(Shell::kFish));
+    } else if (shell_ == "addresses") {
+      PrintAddresses(output);
     } else {
       return InvalidInput("no completion for '" + shell_ + "': there is bash, zsh and fish");
     }
@@ -37,6 +50,19 @@ class CompletionCommand : public Command {
   }
 
  private:
+  // For a script in the middle of someone's typing: says nothing about what is wrong, and does not
+  // care for variables, which only hold secrets.
+  void PrintAddresses(Output& output) const {
+    if (config_path_.empty()) return;
+    Result<Configuration> loaded =
+        LoadConfiguration(config_path_, [&](std::string_view name) -> std::optional<std::string> {
+          return output.console().Environment(std::string(name)).value_or("unset");
+        });
+    if (!loaded) return;
+    for (const std::string& address : KnownAddresses(*loaded)) output.Raw(address + "\n");
+  }
+
+  std::string config_path_;
   std::string shell_;
 };
 

@@ -29,7 +29,8 @@ class ConfigCheckCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    flags.Argument("FILE", "The configuration, instead of --config.", file_);
+    flags.Argument("FILE", "The configuration, instead of --config.", file_).completes =
+        Completes::kFiles;
   }
 
   // The file given as an argument is read like that of --config.
@@ -64,12 +65,12 @@ class ConfigCheckCommand : public Command {
         text += "\n  to " + target.to.ToString() + " by " + target.staging.ToString();
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
       }
-      text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {} objects",
+      text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {}",
                           rule.compression_level == 0
                               ? "not compressed"
                               : fmt::format("compression level {}", rule.compression_level),
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
-                          FormatCount(static_cast<uint64_t>(rule.batch.count)));
+                          Counted(static_cast<uint64_t>(rule.batch.count), "object"));
       output.Print(Message("rule")
                        .With("id", rule.id)
                        .With("enabled", rule.enabled)
@@ -84,8 +85,9 @@ class ConfigCheckCommand : public Command {
                      .With("stores", configuration->stores.size())
                      .With("rules", configuration->rules.size())
                      .With("warnings", configuration->warnings.size())
-                     .Says(fmt::format("{} is good: {} stores, {} rules", configuration->file,
-                                       configuration->stores.size(), configuration->rules.size())));
+                     .Says(configuration->file +
+                           " is good: " + Counted(configuration->stores.size(), "store") + ", " +
+                           Counted(configuration->rules.size(), "rule")));
     co_return ExitCode::kDone;
   }
 

@@ -1,5 +1,6 @@
 #include "cli/console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -41,6 +42,9 @@ std::optional<std::string> ProcessConsole::ReadLine() {
   std::string line;
   char c = 0;
   while (line.size() < 4096) {
+    // Poll is not begun anew after a signal, as read is: Ctrl-C at a question is an answer.
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (::poll(&input, 1, -1) < 0) return std::nullopt;
     ssize_t count = ::read(STDIN_FILENO, &c, 1);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {

@@ -301,7 +301,7 @@ class CopyCommand : public Command {
 
   void Summarize(Output& output, double seconds) const {
     std::vector<std::pair<std::string, std::string>> rows = {
-        {"copied", FormatCount(totals_.copied) + " objects, " + FormatBytes(totals_.bytes)},
+        {"copied", Counted(totals_.copied, "object") + ", " + FormatBytes(totals_.bytes)},
         {"time", FormatSeconds(seconds) + ", " +
                      FormatBytes(static_cast<uint64_t>(static_cast<double>(totals_.bytes) /
                                                        std::max(seconds, 1e-3))) +

@@ -26,6 +26,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/run_context.h"
+#include "cli/savings.h"
 #include "storage/s3_store.h"
 #include "transfer/compare_trees.h"
 #include "transfer/listing.h"
@@ -55,6 +56,7 @@ class Child {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::setpgid(0, 0);  // Ctrl-C is for the demo, which then ends its children.
       if (::getppid() != parent) ::_exit(127);
       ::dup2(log, STDOUT_FILENO);
       ::dup2(log, STDERR_FILENO);
@@ -198,9 +200,9 @@ class DemoCommand : public Command {
     };
     std::unique_ptr<Child> east_gateway = serve("east", east_port);
     std::unique_ptr<Child> west_gateway = serve("west", west_port);
-    Result<std::unique_ptr<Store>> east = Open(runtime, Endpoint(east_port), secret);
+    Result<std::unique_ptr<Store>> east = Open(context, Endpoint(east_port), secret);
     if (!east) co_return east.error();
-    Result<std::unique_ptr<Store>> west = Open(runtime, Endpoint(west_port), secret);
+    Result<std::unique_ptr<Store>> west = Open(context, Endpoint(west_port), secret);
     if (!west) co_return west.error();
     for (auto [store, bucket] : {std::pair<Store*, const char*>{east->get(), "data"},
                                  {west->get(), "copy"},
@@ -224,6 +226,7 @@ class DemoCommand : public Command {
     progress.Finish();
     Result<void> joined = co_await group.Join();
     if (!joined) co_return joined.error();
+    if (!equal && equal.error().kind == ErrorKind::kCancelled) co_return equal.error();
     if (!equal) {
       output.Problem("", Error{.kind = ErrorKind::kCorrupt, .message = LastLines(work)});
       co_return equal.error();
@@ -237,15 +240,16 @@ class DemoCommand : public Command {
     co_return co_await Prove(context, **east, **west, progress, ReadReport(report));
   }
 
-  static Result<std::unique_ptr<Store>> Open(const Runtime& runtime, const std::string& endpoint,
+  static Result<std::unique_ptr<Store>> Open(RunContext& context, const std::string& endpoint,
                                              const std::string& secret) {
-    return MakeS3Store(runtime,
+    return MakeS3Store(context.runtime(),
                        {.endpoint = endpoint,
                         .region = "us-east-1",
                         .addressing = S3Addressing::kPath,
                         .credentials = MakeStaticCredentials(
                             {.access_key_id = "demo", .secret_access_key = Secret(secret)}),
-                        .operation_timeout = kStartTimeout});
+                        .operation_timeout = kStartTimeout,
+                        .stop = &context.stop()});
   }
 
   static std::string LastLines(const std::string& work) {
@@ -325,8 +329,9 @@ class DemoCommand : public Command {
       if (!compared) co_return compared.error();
       if (totals.different == 0 && totals.failed == 0) co_return true;
       if (runtime.clock.SteadyNow() > deadline) {
-        co_return Corrupt(FormatCount(totals.different) + " objects still differ after " +
-                          std::to_string(kEqualTimeout.count()) + " s");
+        co_return Corrupt(
+            Counted(totals.different, "object still differs", "objects still differ") + " after " +
+            std::to_string(kEqualTimeout.count()) + " s");
       }
       co_await runtime.clock.Sleep(seconds(1));
     }
@@ -374,8 +379,8 @@ class DemoCommand : public Command {
     if (!compared) co_return compared.error();
     bool equal = totals.different == 0 && totals.failed == 0 && totals.not_comparable == 0;
     std::vector<std::pair<std::string, std::string>> rows = {
-        {"equal on both sides", FormatCount(totals.equal) + " objects, " +
-                                    FormatBytes(totals.bytes) + " (bytes, headers, metadata)"},
+        {"equal on both sides", Counted(totals.equal, "object") + ", " + FormatBytes(totals.bytes) +
+                                    " (bytes, headers, metadata)"},
         {"different", FormatCount(totals.different)},
         {"time", FormatSeconds(progress.seconds())}};
     rows.insert(rows.begin() + 2, {"written in the east", FormatBytes(written_bytes_)});
@@ -388,17 +393,16 @@ class DemoCommand : public Command {
     if (carried) {
       // Against what was written, not what was read: an object that changes again soon is read
       // twice.
-      double ratio = static_cast<double>(written_bytes_) / static_cast<double>(carried->sent_bytes);
-      uint64_t saved =
-          written_bytes_ > carried->sent_bytes ? written_bytes_ - carried->sent_bytes : 0;
-      double money = static_cast<double>(saved) / (1 << 30) * price_per_gib_;
+      const Savings savings{.plain_bytes = written_bytes_,
+                            .sent_bytes = carried->sent_bytes,
+                            .price_per_gib = price_per_gib_};
       rows.emplace_back("went over the wire",
-                        FormatBytes(carried->sent_bytes) + fmt::format(" ({:.2f} to 1)", ratio));
-      rows.emplace_back("saved", FormatBytes(saved) + ", " + FormatMoney(money));
+                        FormatBytes(carried->sent_bytes) + " (" + savings.Ratio() + ")");
+      rows.emplace_back("saved", savings.Describe());
       message.With("bytes_read", carried->raw_bytes)
           .With("bytes_sent", carried->sent_bytes)
-          .With("saved_bytes", saved)
-          .With("saved_money", money);
+          .With("saved_bytes", savings.bytes())
+          .With("saved_money", savings.money());
     }
     context.output().Print(
         message.Says(std::string(equal ? "both sides are equal" : "the two sides differ") + "\n" +

@@ -156,26 +156,30 @@ void FlagSet::Duration(FlagInfo info, std::chrono::milliseconds& value) {
   });
 }
 
-void FlagSet::Argument(std::string_view name, std::string_view help, std::string& value) {
+FlagSet::ArgumentInfo& FlagSet::Argument(std::string_view name, std::string_view help,
+                                         std::string& value) {
   arguments_.push_back(
       {.name = name, .help = help, .set = [&value](std::string text) { value = std::move(text); }});
+  return arguments_.back();
 }
 
-void FlagSet::Argument(std::string_view name, std::string_view help,
-                       std::optional<std::string>& value) {
+FlagSet::ArgumentInfo& FlagSet::Argument(std::string_view name, std::string_view help,
+                                         std::optional<std::string>& value) {
   arguments_.push_back(
       {.name = name, .help = help, .count_min = 0, .set = [&value](std::string text) {
          value = std::move(text);
        }});
+  return arguments_.back();
 }
 
-void FlagSet::Arguments(std::string_view name, std::string_view help, size_t count_min,
-                        std::vector<std::string>& values) {
+FlagSet::ArgumentInfo& FlagSet::Arguments(std::string_view name, std::string_view help,
+                                          size_t count_min, std::vector<std::string>& values) {
   arguments_.push_back({.name = name,
                         .help = help,
                         .count_min = count_min,
                         .count_max = SIZE_MAX,
                         .set = [&values](std::string text) { values.push_back(std::move(text)); }});
+  return arguments_.back();
 }
 
 const FlagSet::Flag* FlagSet::Find(std::string_view name) const {

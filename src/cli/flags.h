@@ -20,7 +20,7 @@
 namespace longhaul {
 
 // What the shell may complete where a value goes.
-enum class Completes { kNothing, kFiles, kFolders };
+enum class Completes { kNothing, kFiles, kFolders, kAddresses };
 
 struct FlagInfo {
   std::string_view name;        // "endpoint-url".
@@ -29,6 +29,7 @@ struct FlagInfo {
   char letter = 0;              // 'r' for -r.
   std::string_view alias;       // Another long name that other tools use; not in the help's margin.
   Completes completes = Completes::kNothing;
+  std::string_view offers;  // Values that the shell offers, with spaces between them.
 };
 
 class FlagSet {
@@ -50,11 +51,23 @@ class FlagSet {
   void Bytes(FlagInfo info, std::optional<uint64_t>& value);
   void Duration(FlagInfo info, std::chrono::milliseconds& value);  // "25s", "5m", "200ms".
 
-  // Arguments, in order. A list takes all that is left.
-  void Argument(std::string_view name, std::string_view help, std::string& value);
-  void Argument(std::string_view name, std::string_view help, std::optional<std::string>& value);
-  void Arguments(std::string_view name, std::string_view help, size_t count_min,
-                 std::vector<std::string>& values);
+  struct ArgumentInfo {
+    std::string_view name;
+    std::string_view help;
+    size_t count_min = 1;
+    size_t count_max = 1;  // SIZE_MAX: all that is left.
+    std::function<void(std::string)> set;
+    // What the shell completes: this, or the words of `offers`.
+    Completes completes = Completes::kAddresses;
+    std::string_view offers;
+  };
+  // Arguments, in order. A list takes all that is left. What is returned can be set at once:
+  //     flags.Argument("FILE", "…", file_).completes = Completes::kFiles;
+  ArgumentInfo& Argument(std::string_view name, std::string_view help, std::string& value);
+  ArgumentInfo& Argument(std::string_view name, std::string_view help,
+                         std::optional<std::string>& value);
+  ArgumentInfo& Arguments(std::string_view name, std::string_view help, size_t count_min,
+                          std::vector<std::string>& values);
 
   // `arguments`: what follows the command's name. `environment` looks a variable up.
   Result<void> Parse(const std::vector<std::string>& arguments, const Lookup& environment);
@@ -68,13 +81,6 @@ class FlagSet {
     std::vector<std::string_view> choices;
     bool repeated = false;
     std::function<Result<void>(std::string_view)> set;
-  };
-  struct ArgumentInfo {
-    std::string_view name;
-    std::string_view help;
-    size_t count_min = 1;
-    size_t count_max = 1;  // SIZE_MAX: all that is left.
-    std::function<void(std::string)> set;
   };
   [[nodiscard]] const std::vector<Flag>& flags() const { return flags_; }
   [[nodiscard]] const std::vector<ArgumentInfo>& arguments() const { return arguments_; }

@@ -1,4 +1,4 @@
-// Help texts, laid out like a manual page, and shell completion; both made from the command table.
+// Help texts, laid out like a manual page, made from the command table.
 
 #pragma once
 
@@ -23,11 +23,8 @@ std::string RenderSynopsis(const CommandHelp& help, const FlagSet& flags);
 // spaces. Paragraphs (empty lines) stay; lines that start with two spaces stay as they are.
 std::string Wrap(std::string_view text, int indent, int width);
 
-enum class Shell { kBash, kZsh, kFish };
-std::string RenderCompletion(Shell shell);
-
 // All flags of a command, the common ones included, bound to `command` and to a scratch set of
-// common values: for help and completion only.
+// common values: for help and completion (cli/completion.h) only.
 void DeclareForHelp(Command& command, FlagSet& flags);
 
 }  // namespace longhaul

@@ -87,7 +87,7 @@ class ListCommand : public Command {
     Message summary("summary");
     summary.With("objects", objects).With("bytes", bytes);
     if (summarize_) {
-      summary.Says("\n" + FormatCount(objects) + " objects, " +
+      summary.Says("\n" + Counted(objects, "object") + ", " +
                    (bytes_ ? std::to_string(bytes) : FormatBytes(bytes)));
     }
     output.Print(summary);

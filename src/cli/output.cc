@@ -2,44 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/bytes.h"
 #include "base/json.h"
 #include "cli/progress.h"
 
 namespace longhaul {
 
-namespace {
-
-// How many bytes of valid UTF-8 start here; 0 when it is none (RFC 3629).
-size_t Utf8Length(std::string_view text) {
-  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
-  auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    bool overlong = lead == 0xE0 && byte(1) < 0xA0;
-    bool surrogate = lead == 0xED && byte(1) >= 0xA0;
-    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    bool overlong = lead == 0xF0 && byte(1) < 0x90;
-    bool beyond = lead == 0xF4 && byte(1) >= 0x90;
-    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
-
 std::string Message::Json() const {
-  std::string out = "{\"event\":";
-  AppendJsonString(out, event_);
-  for (const auto& [name, value] : fields_) {
-    out.push_back(',');
+  std::string out = "{";
+  auto begin = [&out](std::string_view name) {
+    if (out.size() > 1) out.push_back(',');
     AppendJsonString(out, name);
     out.push_back(':');
+  };
+  if (!event_.empty()) {
+    begin("event");
+    AppendJsonString(out, event_);
+  }
+  for (const auto& [name, value] : fields_) {
+    begin(name);
     if (const bool* flag = std::get_if<bool>(&value)) {
       out += *flag ? "true" : "false";
     } else if (const int64_t* integer = std::get_if<int64_t>(&value)) {
@@ -48,6 +32,10 @@ std::string Message::Json() const {
       out += std::isfinite(*number) ? fmt::format("{:.6g}", *number) : "null";
     } else if (const std::string* text = std::get_if<std::string>(&value)) {
       AppendJsonString(out, *text);
+      if (!IsUtf8(*text)) {
+        begin(name + "_base64");
+        AppendJsonString(out, Base64Encode(*text));
+      }
     } else {
       out.push_back('[');
       bool first = true;
@@ -101,7 +89,16 @@ void Output::Problem(std::string_view what, const Error& error) {
   if (!error.code.empty()) message.With("code", error.code);
   if (error.http_status != 0) message.With("http_status", error.http_status);
   if (!error.request_id.empty()) message.With("request_id", error.request_id);
-  message.Says(context + error.Describe());
+  // What a server says must not steer the terminal; lines of our own stay lines.
+  std::string text;
+  const std::string whole = context + error.Describe();
+  for (size_t at = 0; at <= whole.size();) {
+    const size_t end = std::min(whole.find('\n', at), whole.size());
+    if (at > 0) text += '\n';
+    text += Printable(std::string_view(whole).substr(at, end - at));
+    at = end + 1;
+  }
+  message.Says(std::move(text));
   Problem(message);
 }
 
@@ -131,6 +128,12 @@ std::string FormatCount(uint64_t count) {
   return digits;
 }
 
+std::string Counted(uint64_t count, std::string_view one, std::string_view many) {
+  std::string text = FormatCount(count) + " ";
+  if (count == 1) return text.append(one);
+  return many.empty() ? text.append(one) + "s" : text.append(many);
+}
+
 std::string FormatSeconds(double seconds) {
   if (!std::isfinite(seconds) || seconds > 1e9) return "-";
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
@@ -144,7 +147,7 @@ std::string Printable(std::string_view text) {
   out.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
     auto c = static_cast<unsigned char>(text[i]);
-    size_t length = c < 0x20 || c == 0x7F ? 0 : Utf8Length(text.substr(i));
+    size_t length = c < 0x20 || c == 0x7F ? 0 : Utf8Length(text, i);
     if (length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) length = 0;
     if (length == 0) {
       out += fmt::format("\\x{:02x}", c);

@@ -24,7 +24,8 @@ class Message {
  public:
   using Value = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
 
-  explicit Message(std::string_view event) : event_(event) {}
+  // Without an `event`: a line of a file in which all lines are of one kind.
+  explicit Message(std::string_view event = "") : event_(event) {}
 
   // What a person reads; one line without its end, or several. Empty: nothing is printed as text.
   Message& Says(std::string text) & {
@@ -46,6 +47,8 @@ class Message {
     return std::move(*this);
   }
 
+  // One line. A text that is not UTF-8 (keys are bytes) has U+FFFD where it is not, and beside it
+  // stands NAME_base64 with the bytes.
   [[nodiscard]] std::string Json() const;
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] const std::string& event() const { return event_; }
@@ -118,6 +121,8 @@ class Output {
 std::string FormatBytes(uint64_t bytes);
 // "1,234,567".
 std::string FormatCount(uint64_t count);
+// "1 object", "1,234 objects"; `many` where an s does not do.
+std::string Counted(uint64_t count, std::string_view one, std::string_view many = "");
 // "1h 02m", "3m 05s", "12.3 s".
 std::string FormatSeconds(double seconds);
 // Text with control characters as \xNN, for keys on a terminal.

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "cli/output.h"
+#include "cli/savings.h"
 
 namespace longhaul {
 
@@ -48,7 +48,7 @@ void Progress::TakeSample() {
   if (keep != samples_.begin() && keep != samples_.end()) samples_.erase(samples_.begin(), keep);
 }
 
-std::string Progress::Line() const {
+std::string Progress::Line(size_t width) const {
   const ProgressTotals& t = totals;
   const Sample& since = samples_.front();
   double elapsed = Seconds(since.when, clock_.SteadyNow());
@@ -58,18 +58,26 @@ std::string Progress::Line() const {
     bytes_rate = static_cast<double>(t.bytes_done - since.bytes) / elapsed;
     objects_rate = static_cast<double>(t.objects_done - since.objects) / elapsed;
   }
-  std::string line = verb_ + " " + FormatCount(t.objects_done);
+  // In the order of the line; `rank` 0 always stays, the greatest goes first.
+  struct Part {
+    int rank;
+    std::string text;
+  };
+  std::vector<Part> parts;
   std::string more = t.total_is_final ? "" : "+";
   bool total_known = t.objects_total > 0;
-  if (total_known) line += "/" + FormatCount(t.objects_total) + more;
-  line += " objects, " + FormatBytes(t.bytes_done);
-  if (total_known) line += "/" + FormatBytes(t.bytes_total) + more;
+  std::string objects = verb_ + " " + FormatCount(t.objects_done);
+  if (total_known) objects += "/" + FormatCount(t.objects_total) + more;
+  parts.push_back({0, objects + " objects"});
+  std::string bytes = FormatBytes(t.bytes_done);
+  if (total_known) bytes += "/" + FormatBytes(t.bytes_total) + more;
   if (t.bytes_total > 0 && t.total_is_final) {
-    line += fmt::format(" ({:.0f}%)", 100.0 * static_cast<double>(t.bytes_done) /
-                                          static_cast<double>(t.bytes_total));
+    bytes += fmt::format(" ({:.0f}%)", std::min(100.0, 100.0 * static_cast<double>(t.bytes_done) /
+                                                           static_cast<double>(t.bytes_total)));
   }
-  line += ", " + FormatBytes(static_cast<uint64_t>(bytes_rate)) + "/s";
-  line += fmt::format(", {:.0f}/s", objects_rate);
+  parts.push_back({1, bytes});
+  parts.push_back({3, FormatBytes(static_cast<uint64_t>(bytes_rate)) + "/s"});
+  parts.push_back({6, fmt::format("{:.0f}/s", objects_rate)});
   if (total_known && t.total_is_final) {
     // By bytes where they rule, by objects where those do: the slower of the two.
     double left = 0;
@@ -79,19 +87,27 @@ std::string Progress::Line() const {
     if (objects_rate > 0 && t.objects_total > t.objects_done) {
       left = std::max(left, static_cast<double>(t.objects_total - t.objects_done) / objects_rate);
     }
-    if (left > 0) line += ", " + FormatSeconds(left) + " left";
+    if (left > 0) parts.push_back({2, FormatSeconds(left) + " left"});
   }
-  if (t.compresses && t.bytes_sent > 0) {
-    line += fmt::format(", {:.2f}x",
-                        static_cast<double>(t.bytes_done) / static_cast<double>(t.bytes_sent));
-    if (t.bytes_done > t.bytes_sent) {
-      uint64_t saved = t.bytes_done - t.bytes_sent;
-      line += ", saved " + FormatBytes(saved) + " (" +
-              FormatMoney(static_cast<double>(saved) / (1 << 30) * price_per_gib_) + ")";
+  if (t.sent_bytes > 0) {
+    const Savings savings{
+        .plain_bytes = t.plain_bytes, .sent_bytes = t.sent_bytes, .price_per_gib = price_per_gib_};
+    parts.push_back({5, fmt::format("{:.2f}x", static_cast<double>(t.plain_bytes) /
+                                                   static_cast<double>(t.sent_bytes))});
+    if (savings.bytes() > 0) {
+      parts.push_back({4, "saved " + FormatBytes(static_cast<uint64_t>(savings.bytes())) + " (" +
+                              FormatMoney(savings.money()) + ")"});
     }
   }
-  if (t.objects_failed > 0) line += ", " + FormatCount(t.objects_failed) + " failed";
-  return line;
+  if (t.objects_failed > 0) parts.push_back({0, FormatCount(t.objects_failed) + " failed"});
+
+  while (true) {
+    std::string line;
+    for (const Part& part : parts) line += (line.empty() ? "" : ", ") + part.text;
+    auto least = std::ranges::max_element(parts, {}, &Part::rank);
+    if (line.size() <= width || least->rank == 0) return line;
+    parts.erase(least);
+  }
 }
 
 void Progress::Tick() {
@@ -105,12 +121,12 @@ void Progress::Tick() {
     return;
   }
   drawn_ = now;
-  std::string line = Line();
   if (!terminal) {
-    console.WriteError(line + "\n");
+    console.WriteError(Line() + "\n");
     return;
   }
   auto width = static_cast<size_t>(std::max(20, console.width() - 1));
+  std::string line = Line(width);
   if (line.size() > width) line.resize(width);
   bool red = WantsColour(console) && totals.objects_failed > 0;
   console.WriteError("\r" + std::string(red ? "\x1b[31m" : "") + line + (red ? "\x1b[0m" : "") +
@@ -143,16 +159,6 @@ std::string RenderTable(const std::vector<std::pair<std::string, std::string>>& 
     out += "  " + name + std::string(width - name.size() + 2, ' ') + value;
   }
   return out;
-}
-
-std::string FormatMoney(double dollars) {
-  if (dollars == 0) return "$0.00";
-  if (dollars < 0.01) {
-    int digits = std::min(9, 1 - static_cast<int>(std::floor(std::log10(dollars))));
-    return fmt::format("${:.{}f}", dollars, digits);
-  }
-  auto cents = static_cast<uint64_t>(std::llround(dollars * 100));
-  return fmt::format("${}.{:02}", FormatCount(cents / 100), cents % 100);
 }
 
 }  // namespace longhaul

@@ -1,6 +1,6 @@
 // Progress: what a long run shows to a person: objects and bytes done of all, rate, time left,
-// ratio and what was saved, failures. One line that is redrawn on a terminal, a plain line every
-// 10 s elsewhere, nothing with --quiet or --json; at the end a table.
+// ratio and what was saved (cli/savings.h), failures. One line that is redrawn on a terminal, a
+// plain line every 10 s elsewhere, nothing with --quiet or --json; at the end a table.
 //
 // The owner updates `totals` as things happen and calls Tick now and then (Watch does it).
 
@@ -26,9 +26,9 @@ struct ProgressTotals {
   uint64_t bytes_done = 0;
   uint64_t objects_failed = 0;
   uint64_t objects_skipped = 0;
-  // What went over the expensive wire for `bytes_done`; equal where nothing is compressed.
-  uint64_t bytes_sent = 0;
-  bool compresses = false;  // Shows ratio and savings.
+  // Of what archives carried so far; their ratio and savings are shown when anything was sent.
+  uint64_t plain_bytes = 0;
+  uint64_t sent_bytes = 0;
 };
 
 class Progress {
@@ -52,8 +52,9 @@ class Progress {
 
   [[nodiscard]] double seconds() const;
 
-  // The line, without colours; for tests.
-  [[nodiscard]] std::string Line() const;
+  // The line, without colours. Where `width` columns do not hold all of it, what matters least is
+  // left out first; objects done and failures always stay.
+  [[nodiscard]] std::string Line(size_t width = SIZE_MAX) const;
 
  private:
   Output& output_;
@@ -76,8 +77,5 @@ class Progress {
 
 // Rows of "name: value" with the names aligned.
 std::string RenderTable(const std::vector<std::pair<std::string, std::string>>& rows);
-
-// "$0.02", "$1,234.56", "$0.000012": two digits, or two significant ones below a cent.
-std::string FormatMoney(double dollars);
 
 }  // namespace longhaul

@@ -73,11 +73,10 @@ class RemoveCommand : public Command {
                                      : co_await RemoveOne(context, *opened);
       if (!done) co_return done.error();
     }
-    output.Note(
-        Message("summary")
-            .With("removed", removed_)
-            .With("failed", failed_)
-            .Says(recursive_ && !dry_run_ ? "removed " + FormatCount(removed_) + " objects" : ""));
+    output.Note(Message("summary")
+                    .With("removed", removed_)
+                    .With("failed", failed_)
+                    .Says(recursive_ && !dry_run_ ? "removed " + Counted(removed_, "object") : ""));
     co_return failed_ > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   }
 

@@ -61,7 +61,8 @@ class ReplicateCommand : public Command {
     flags.Text({.name = "roles",
                 .help = "The roles of this process, separated by commas: source, target. "
                         "Default: both.",
-                .value_name = "ROLES"},
+                .value_name = "ROLES",
+                .offers = "source target source,target"},
                roles_);
     flags.Switch({.name = "once", .help = "End when every target is up to date."}, once_);
     flags.Text({.name = "report",
@@ -94,6 +95,7 @@ class ReplicateCommand : public Command {
     Result<void> roles = ParseRoles(&options);
     if (!roles) co_return roles.error();
 
+    if (!once_) context.troubles().UseLog();
     Runtime& runtime = context.runtime();
     // Destroyed in the reverse order: what borrows goes before what is borrowed.
     std::map<std::string, std::unique_ptr<Store>> stores;
@@ -101,8 +103,7 @@ class ReplicateCommand : public Command {
     const std::chrono::milliseconds deadline =
         once_ ? timeout_ : std::chrono::milliseconds(kContinuousTimeout);
     for (const auto& [name, settings] : configuration->stores) {
-      Result<std::unique_ptr<Store>> store =
-          OpenConfiguredStore(runtime, settings, context.console(), deadline);
+      Result<std::unique_ptr<Store>> store = OpenConfiguredStore(context, settings, deadline);
       if (!store) co_return store.error().In("store " + name);
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
@@ -160,7 +161,6 @@ class ReplicateCommand : public Command {
                           ReplicationObserver& observer) {
     Runtime& runtime = context.runtime();
     Progress progress(context.output(), runtime.clock, "replicated", price_per_gib_);
-    progress.totals.compresses = true;
     observer.set_progress(&progress);
     TaskGroup watch(runtime.executor);
     watch.Spawn(progress.Watch());
@@ -172,14 +172,14 @@ class ReplicateCommand : public Command {
 
     const ReplicationObserver::Counts& counts = observer.counts();
     Result<void> reported = observer.CloseReport(progress.seconds(), price_per_gib_);
-    if (result.store_error) {
+    // What failed because the run was stopped needs no words.
+    if (result.store_error && !result.stopped) {
       context.output().Problem("replicate", *result.store_error);
-    } else if (!result.stopped) {
-      PrintSummary(context.output(), counts, result, progress.seconds());
     }
+    PrintSummary(context.output(), counts, result, progress.seconds());
+    if (result.stopped) co_return ExitCode::kInterrupted;
     if (result.store_error) co_return ExitCodeOf(*result.store_error);
     if (!reported) co_return reported.error();
-    if (result.stopped) co_return ExitCode::kInterrupted;
     if (counts.parked + counts.conflicts > 0 ||
         result.parked_archives + result.corrupt_archives > 0) {
       co_return ExitCode::kSomeFailed;
@@ -189,12 +189,9 @@ class ReplicateCommand : public Command {
 
   void PrintSummary(Output& output, const ReplicationObserver::Counts& counts,
                     const OnceResult& result, double seconds) const {
-    const uint64_t saved =
-        counts.raw_bytes > counts.sent_bytes ? counts.raw_bytes - counts.sent_bytes : 0;
-    const double money = static_cast<double>(saved) / (1 << 30) * price_per_gib_;
+    const Savings savings = counts.savings(price_per_gib_);
     std::vector<std::pair<std::string, std::string>> rows{
-        {"applied",
-         FormatCount(counts.applied) + " objects, " + FormatBytes(counts.applied_bytes)}};
+        {"applied", Counted(counts.applied, "object") + ", " + FormatBytes(counts.applied_bytes)}};
     auto add = [&](const char* name, uint64_t count) {
       if (count > 0) rows.emplace_back(name, FormatCount(count));
     };
@@ -204,13 +201,10 @@ class ReplicateCommand : public Command {
     add("conflicts", counts.conflicts);
     add("archives parked", static_cast<uint64_t>(result.parked_archives));
     if (result.deletes_guarded) rows.emplace_back("deletes", "held back by the delete guard");
-    if (counts.sent_bytes > 0) {
-      char ratio[32];
-      std::snprintf(ratio, sizeof ratio, "%.2f",
-                    static_cast<double>(counts.raw_bytes) / static_cast<double>(counts.sent_bytes));
-      rows.emplace_back("sent", FormatBytes(counts.sent_bytes) + " for " +
-                                    FormatBytes(counts.raw_bytes) + ", ratio " + ratio);
-      rows.emplace_back("saved", FormatBytes(saved) + ", " + FormatMoney(money));
+    if (savings.sent_bytes > 0) {
+      rows.emplace_back("sent", FormatBytes(savings.sent_bytes) + " for " +
+                                    FormatBytes(savings.plain_bytes) + ", " + savings.Ratio());
+      rows.emplace_back("saved", savings.Describe());
     }
     rows.emplace_back("time", FormatSeconds(seconds));
     output.Print(Message("summary")
@@ -220,10 +214,10 @@ class ReplicateCommand : public Command {
                      .With("superseded", counts.superseded)
                      .With("parked", counts.parked)
                      .With("conflicts", counts.conflicts)
-                     .With("raw_bytes", counts.raw_bytes)
-                     .With("sent_bytes", counts.sent_bytes)
-                     .With("saved_bytes", saved)
-                     .With("saved_money", money)
+                     .With("raw_bytes", counts.carried.objects)
+                     .With("sent_bytes", counts.carried.sent)
+                     .With("saved_bytes", savings.bytes())
+                     .With("saved_money", savings.money())
                      .With("seconds", seconds)
                      .With("cpu_seconds", ProcessCpuSeconds())
                      .Says(RenderTable(rows)));

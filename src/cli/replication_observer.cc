@@ -2,7 +2,6 @@
 
 #include <sys/resource.h>
 
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -10,13 +9,7 @@ namespace longhaul {
 
 namespace {
 
-// JSON is text, keys are bytes: what is not UTF-8 is shown as \xNN, as on a terminal.
-std::string JsonText(const std::string& bytes) {
-  boost::system::error_code error;
-  std::string quoted = boost::json::serialize(boost::json::string(bytes));
-  boost::json::parse(quoted, error);
-  return error ? Printable(bytes) : bytes;
-}
+constexpr size_t kRetriesToldMax = 10;
 
 }  // namespace
 
@@ -58,22 +51,22 @@ void ReplicationObserver::WriteReport(const std::string& line) {
 
 Result<void> ReplicationObserver::CloseReport(double seconds, double price_per_gib) {
   if (!report_) return Ok();
-  const uint64_t saved =
-      counts_.raw_bytes > counts_.sent_bytes ? counts_.raw_bytes - counts_.sent_bytes : 0;
-  WriteReport(boost::json::serialize(
-      boost::json::object{{"ts", FormatRfc3339(clock_.Now())},
-                          {"summary", true},
-                          {"objects", counts_.applied},
-                          {"bytes_read", counts_.raw_bytes},
-                          {"bytes_sent", counts_.sent_bytes},
-                          {"seconds", seconds},
-                          {"cpu_seconds", ProcessCpuSeconds()},
-                          {"saved_bytes", saved},
-                          {"saved_money", static_cast<double>(saved) / (1 << 30) * price_per_gib},
-                          {"equal", counts_.equal},
-                          {"superseded", counts_.superseded},
-                          {"parked", counts_.parked},
-                          {"conflicts", counts_.conflicts}}));
+  const Savings savings = counts_.savings(price_per_gib);
+  WriteReport(Message()
+                  .With("ts", FormatRfc3339(clock_.Now()))
+                  .With("summary", true)
+                  .With("objects", counts_.applied)
+                  .With("bytes_read", counts_.carried.objects)
+                  .With("bytes_sent", counts_.carried.sent)
+                  .With("seconds", seconds)
+                  .With("cpu_seconds", ProcessCpuSeconds())
+                  .With("saved_bytes", savings.bytes())
+                  .With("saved_money", savings.money())
+                  .With("equal", counts_.equal)
+                  .With("superseded", counts_.superseded)
+                  .With("parked", counts_.parked)
+                  .With("conflicts", counts_.conflicts)
+                  .Json());
   std::FILE* file = report_.release();
   const bool flushed = std::fflush(file) == 0;
   if (std::fclose(file) != 0 || !flushed || report_failed_) {
@@ -118,17 +111,18 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
     }
   }
   if (report_) {
-    boost::json::object line{{"ts", FormatRfc3339(outcome.time)},
-                             {"rule", outcome.rule},
-                             {"target", outcome.target},
-                             {"op", outcome.op},
-                             {"key", JsonText(outcome.key)},
-                             {"size", outcome.size_bytes},
-                             {"stamp", FormatRfc3339(outcome.stamp)},
-                             {"archive", outcome.archive},
-                             {"state", state}};
-    if (!outcome.reason.empty()) line["reason"] = JsonText(outcome.reason);
-    WriteReport(boost::json::serialize(line));
+    Message line;
+    line.With("ts", FormatRfc3339(outcome.time))
+        .With("rule", outcome.rule)
+        .With("target", outcome.target)
+        .With("op", outcome.op)
+        .With("key", outcome.key)
+        .With("size", outcome.size_bytes)
+        .With("stamp", FormatRfc3339(outcome.stamp))
+        .With("archive", outcome.archive)
+        .With("state", state);
+    if (!outcome.reason.empty()) line.With("reason", outcome.reason);
+    WriteReport(line.Json());
   }
   const bool failed =
       outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict;
@@ -137,10 +131,10 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
                         .With("rule", outcome.rule)
                         .With("target", outcome.target)
                         .With("op", outcome.op)
-                        .With("key", JsonText(outcome.key))
+                        .With("key", outcome.key)
                         .With("size", outcome.size_bytes)
                         .With("archive", outcome.archive)
-                        .With("reason", JsonText(outcome.reason));
+                        .With("reason", outcome.reason);
   if (failed) {
     output_.Problem(std::move(message).Says(state + ": " + Printable(outcome.key) + ": " +
                                             Printable(outcome.reason)));
@@ -158,15 +152,37 @@ void ReplicationObserver::OnFound(uint64_t objects, uint64_t size_bytes) {
   progress_->totals.total_is_final = true;
 }
 
-void ReplicationObserver::OnArchiveStaged(uint64_t raw_bytes, uint64_t sent_bytes) {
-  counts_.raw_bytes += raw_bytes;
-  counts_.sent_bytes += sent_bytes;
-  metrics_.counter("longhaul_archives_staged_total", "Archives put into staging").Add();
-  metrics_.counter("longhaul_raw_bytes_total", "Bytes that were packed")
-      .Add(static_cast<double>(raw_bytes));
-  metrics_.counter("longhaul_sent_bytes_total", "Bytes that went to staging")
-      .Add(static_cast<double>(sent_bytes));
-  if (progress_ != nullptr) progress_->totals.bytes_sent += sent_bytes;
+void ReplicationObserver::OnArchiveStaged(const ArchiveBytes& bytes) {
+  counts_.carried.objects += bytes.objects;
+  counts_.carried.plain += bytes.plain;
+  counts_.carried.sent += bytes.sent;
+  auto add = [this](const char* name, const char* help, uint64_t amount) {
+    metrics_.counter(name, help).Add(static_cast<double>(amount));
+  };
+  add("longhaul_archives_staged_total", "Archives put into staging", 1);
+  add("longhaul_raw_bytes_total", "Bytes of the objects that were packed", bytes.objects);
+  add("longhaul_plain_bytes_total",
+      "Bytes that copies of the objects to each target would have sent", bytes.plain);
+  add("longhaul_sent_bytes_total", "Bytes that went to staging", bytes.sent);
+  if (progress_ == nullptr) return;
+  progress_->totals.plain_bytes += bytes.plain;
+  progress_->totals.sent_bytes += bytes.sent;
+}
+
+void ReplicationObserver::OnRetry(std::string_view rule, std::string_view key, const Error& error) {
+  if (error.Transient()) return;  // StoreTroubles tells of it.
+  if (retries_told_.size() >= kRetriesToldMax) return;
+  if (!retries_told_.insert(std::string(rule) + '\0' + std::string(key)).second) return;
+  std::string text = Printable(key) + ": " + Printable(error.Describe()) + "; trying again";
+  if (retries_told_.size() == kRetriesToldMax) {
+    text += " (more may fail; those that cannot be carried are named when they are parked)";
+  }
+  output_.Problem(Message("object_trouble")
+                      .With("rule", rule)
+                      .With("key", key)
+                      .With("kind", ToString(error.kind))
+                      .With("message", error.Describe())
+                      .Says(std::move(text)));
 }
 
 void ReplicationObserver::OnReadiness(std::string_view part, const std::optional<Error>& error) {

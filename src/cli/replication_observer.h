@@ -5,11 +5,13 @@
 
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/metrics.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/savings.h"
 #include "replication/outcome.h"
 #include "server/readiness.h"
 
@@ -24,12 +26,17 @@ class ReplicationObserver : public Observer {
     uint64_t reread = 0;
     uint64_t parked = 0;
     uint64_t conflicts = 0;
-    uint64_t raw_bytes = 0;   // Packed.
-    uint64_t sent_bytes = 0;  // Carried.
     uint64_t applied_bytes = 0;
+    ArchiveBytes carried;
+
+    [[nodiscard]] Savings savings(double price_per_gib) const {
+      return {
+          .plain_bytes = carried.plain, .sent_bytes = carried.sent, .price_per_gib = price_per_gib};
+    }
   };
 
   // Borrows everything. `name_each`: tells every key, not only the failed ones.
+  // Of objects that are tried again, the first ten are named once each.
   ReplicationObserver(Clock& clock, Metrics& metrics, Output& output, Readiness& readiness,
                       bool name_each);
   ~ReplicationObserver() override;
@@ -44,7 +51,8 @@ class ReplicationObserver : public Observer {
 
   void OnOutcome(const Outcome& outcome) override;
   void OnFound(uint64_t objects, uint64_t size_bytes) override;
-  void OnArchiveStaged(uint64_t raw_bytes, uint64_t sent_bytes) override;
+  void OnArchiveStaged(const ArchiveBytes& bytes) override;
+  void OnRetry(std::string_view rule, std::string_view key, const Error& error) override;
   void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
 
  private:
@@ -58,6 +66,7 @@ class ReplicationObserver : public Observer {
   Progress* progress_ = nullptr;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> report_{nullptr, std::fclose};
   bool report_failed_ = false;
+  std::set<std::string> retries_told_;  // Rule and key.
   Counts counts_;
 };
 

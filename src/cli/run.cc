@@ -40,6 +40,29 @@ bool IsHelp(std::string_view word) { return word == "--help" || word == "-h" || 
 
 int Finish(ExitCode code) { return static_cast<int>(code); }
 
+// For a person the lines that compilers print; for a program one event for each mistake.
+void TellBadConfiguration(Output& output, const std::string& file, const Error& error,
+                          const std::vector<YamlMistake>& mistakes) {
+  if (mistakes.empty()) {
+    output.Problem("", error);
+    return;
+  }
+  if (!output.json()) {
+    output.console().WriteError(error.message + "\n");
+    return;
+  }
+  for (const YamlMistake& mistake : mistakes) {
+    output.Problem(Message("mistake")
+                       .With("file", file)
+                       .With("line", mistake.line)
+                       .With("column", mistake.column)
+                       .With("field", mistake.field)
+                       .With("message", mistake.what)
+                       .With("remedy", mistake.remedy));
+  }
+  output.Print(Message("summary").With("file", file).With("mistakes", mistakes.size()));
+}
+
 int UnknownCommand(const std::vector<std::string>& words, Console& console) {
   std::vector<std::string_view> firsts;
   std::vector<std::unique_ptr<Command>> commands;
@@ -140,12 +163,13 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
   std::optional<Configuration> configuration;
   if (std::optional<std::string> file = command->ConfigurationFile()) common.config_path = *file;
   if (!common.config_path.empty()) {
+    std::vector<YamlMistake> mistakes;
     Result<Configuration> loaded = LoadConfiguration(
         common.config_path,
-        [&](std::string_view name) { return console.Environment(std::string(name)); });
+        [&](std::string_view name) { return console.Environment(std::string(name)); }, &mistakes);
     if (!loaded) {
       Output output(console, common.json, common.quiet);
-      output.Problem("", loaded.error());
+      TellBadConfiguration(output, common.config_path, loaded.error(), mistakes);
       return Finish(ExitCode::kUsage);
     }
     configuration = std::move(*loaded);

@@ -174,6 +174,7 @@ struct RunContext::Impl {
                   std::chrono::system_clock::now());
             }),
         clock(io.get_executor()),
+        troubles(output, log, clock),
         pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))),
         runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
 
@@ -191,6 +192,7 @@ struct RunContext::Impl {
   std::unique_ptr<Clock::Timer> grace_timer;
   asio::io_context io{1};
   RealClock clock;
+  StoreTroubles troubles;
   CpuPool pool;
   Runtime runtime;
 };
@@ -229,6 +231,7 @@ const CommonFlags& RunContext::flags() const { return impl_->flags; }
 const Configuration* RunContext::configuration() const {
   return impl_->configuration ? &*impl_->configuration : nullptr;
 }
+StoreTroubles& RunContext::troubles() { return impl_->troubles; }
 Event& RunContext::stop() { return impl_->stop; }
 std::optional<ExitCode> RunContext::stopped_by() const { return impl_->stopped_by; }
 

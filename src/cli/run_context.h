@@ -16,6 +16,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/output.h"
+#include "cli/store_troubles.h"
 #include "rules/rule.h"
 
 namespace longhaul {
@@ -50,6 +51,9 @@ class RunContext {
   [[nodiscard]] const CommonFlags& flags() const;
   // nullptr: there was no --config.
   [[nodiscard]] const Configuration* configuration() const;
+
+  // Where stores tell that they fail.
+  [[nodiscard]] StoreTroubles& troubles();
 
   // Set by the first SIGINT or SIGTERM. A role watches it; a loop looks at it.
   [[nodiscard]] Event& stop();

@@ -172,6 +172,9 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
     if (!anonymous) {
       options.credentials = MakeDefaultCredentials(profile.value_or(""), environment);
     }
+    options.stop = &context_.stop();
+    options.on_trouble =
+        context_.troubles().For(options.endpoint.empty() ? "AWS" : options.endpoint);
     Result<std::unique_ptr<Store>> made = MakeS3Store(context_.runtime(), std::move(options));
     if (!made) return made.error();
     store = std::move(*made);
@@ -198,25 +201,28 @@ Result<Store*> StoreOpener::OpenNamed(const std::string& name) {
   }
   std::unique_ptr<Store>& store = stores_["named " + name];
   if (store == nullptr) {
-    Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
-        context_.runtime(), found->second, context_.console(), flags_.timeout, verify_md5_);
+    Result<std::unique_ptr<Store>> made =
+        OpenConfiguredStore(context_, found->second, flags_.timeout, verify_md5_);
     if (!made) return made.error();
     store = std::move(*made);
   }
   return store.get();
 }
 
-Result<std::unique_ptr<Store>> OpenConfiguredStore(const Runtime& runtime,
-                                                   const StoreSettings& settings, Console& console,
+Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
+                                                   const StoreSettings& settings,
                                                    std::chrono::milliseconds timeout,
                                                    bool verify_md5) {
+  const Runtime& runtime = context.runtime();
   if (settings.type == StoreType::kFile) {
     Result<std::unique_ptr<Store>> made = MakeFileStore(runtime, {.root = settings.root});
     if (!made) return made.error().In("store " + settings.name);
     return made;
   }
-  EnvironmentReader environment = ReaderOf(console);
+  EnvironmentReader environment = ReaderOf(context.console());
   S3StoreOptions options;
+  options.stop = &context.stop();
+  options.on_trouble = context.troubles().For("store " + settings.name);
   options.endpoint = settings.endpoint;
   options.region = settings.region;
   options.addressing = settings.addressing == Addressing::kPath ? S3Addressing::kPath

@@ -69,8 +69,10 @@ class StoreOpener {
 };
 
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
-Result<std::unique_ptr<Store>> OpenConfiguredStore(
-    const Runtime& runtime, const StoreSettings& settings, Console& console,
-    std::chrono::milliseconds timeout = std::chrono::minutes(5), bool verify_md5 = true);
+// The store must go before the context does.
+Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
+                                                   const StoreSettings& settings,
+                                                   std::chrono::milliseconds timeout,
+                                                   bool verify_md5 = true);
 
 }  // namespace longhaul

@@ -12,16 +12,23 @@ class VersionCommand : public Command {
     return {.name = "version",
             .summary = "print the version",
             .description = "Prints the name and version of the program.",
-            .examples = {{"Print the version", "longhaul version"}},
+            .examples = {{"Print the version", "longhaul version"},
+                         {"For a script", "longhaul version --json | jq -r .version"}},
             .exit_codes = {}};
   }
-  void Declare(FlagSet&) override {}
+  void Declare(FlagSet& flags) override {
+    flags.Switch({.name = "json", .help = "Print it as a JSON event."}, json_);
+  }
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
-    output.Print(
-        Message("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION));
+    const Message message =
+        Message("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION);
+    output.Raw((json_ ? message.Json() : message.text()) + "\n");
     return ExitCode::kDone;
   }
+
+ private:
+  bool json_ = false;
 };
 
 }  // namespace

@@ -28,6 +28,14 @@ struct Outcome {
   std::string reason;
 };
 
+// What an archive carries, and what carrying it took.
+struct ArchiveBytes {
+  uint64_t objects = 0;  // Bodies, without framing and metadata, each object counted once.
+  // What copies of the objects themselves would have sent: `objects` for each target.
+  uint64_t plain = 0;
+  uint64_t sent = 0;  // What went to staging.
+};
+
 // Hears what happens. Belongs to one shard; must not block.
 class Observer {
  public:
@@ -38,15 +46,18 @@ class Observer {
     static_cast<void>(objects);
     static_cast<void>(size_bytes);
   }
+  // An object could not be carried now for a reason of its own and will be tried again.
+  virtual void OnRetry(std::string_view rule, std::string_view key, const Error& error) {
+    static_cast<void>(rule);
+    static_cast<void>(key);
+    static_cast<void>(error);
+  }
   // A part of the program (source, target, …) can or cannot do its work now.
   virtual void OnReadiness(std::string_view part, const std::optional<Error>& error) {
     static_cast<void>(part);
     static_cast<void>(error);
   }
-  virtual void OnArchiveStaged(uint64_t raw_bytes, uint64_t sent_bytes) {
-    static_cast<void>(raw_bytes);
-    static_cast<void>(sent_bytes);
-  }
+  virtual void OnArchiveStaged(const ArchiveBytes&) {}
 };
 
 }  // namespace longhaul

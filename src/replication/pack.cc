@@ -103,15 +103,17 @@ class OpenArchive {
       co_return;
     }
     std::vector<Result<void>> uploaded = co_await upload_->Finish();
-    bool any = false;
+    for (const PackedKey& key : result.keys) {
+      if (key.state == PackedKey::State::kStaged) result.bytes.objects += key.size_bytes;
+    }
     for (size_t i = 0; i < result.targets.size(); ++i) {
       result.targets[i] = uploaded[destination_of_target_[i]];
-      any = any || result.targets[i].has_value();
+      if (result.targets[i]) result.bytes.plain += result.bytes.objects;
     }
     result.archive = manifest_.id;
-    result.raw_bytes = summary->raw_bytes;
-    result.sent_bytes = upload_->sent_bytes();
-    if (any) context_.observer.OnArchiveStaged(result.raw_bytes, result.sent_bytes);
+    result.bytes.sent = upload_->sent_bytes();
+    const bool any = std::ranges::any_of(result.targets, [](const auto& t) { return bool(t); });
+    if (any) context_.observer.OnArchiveStaged(result.bytes);
   }
 
   asio::awaitable<void> Abort() {

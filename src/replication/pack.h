@@ -39,8 +39,7 @@ struct PackResult {
   std::vector<Result<void>>
       targets;          // Whether the archive is durable there, for each of `targets`.
   std::string archive;  // Its ULID; empty when nothing was packed.
-  uint64_t raw_bytes = 0;
-  uint64_t sent_bytes = 0;
+  ArchiveBytes bytes;
 };
 
 // How a job's memory is divided; all of it is reserved in one step before the job begins.

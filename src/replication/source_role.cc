@@ -332,8 +332,8 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   if (any_staged && !result.archive.empty()) {
     context_.runtime.log.Debug("archive staged", {{"rule", rule.id},
                                                   {"archive", result.archive},
-                                                  {"raw_bytes", result.raw_bytes},
-                                                  {"sent_bytes", result.sent_bytes}});
+                                                  {"object_bytes", result.bytes.objects},
+                                                  {"sent_bytes", result.bytes.sent}});
     if (on_staged_) on_staged_();
   }
 
@@ -391,6 +391,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         if (refused || ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
             error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
           source_error = error.In("rule " + rule.id);
+          context_.observer.OnRetry(rule.id, key, error);
           ++failures_;
           std::vector<HintMessage> left{Left(rule, key, pending, pending.tries + 1)};
           co_await Finish(std::move(pending.messages), std::move(left), RetryDelay(pending.tries));

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "base/units.h"
 #include "rules/topology.h"
@@ -127,11 +128,16 @@ class Reader {
     auto found = configuration_.stores.find(address.store);
     return found == configuration_.stores.end() ? nullptr : &found->second;
   }
+  // The same; nullptr too when nobody knows what kind of store it is.
+  const StoreSettings* KnownStoreOf(const Address& address) const {
+    return unclear_stores_.contains(address.store) ? nullptr : StoreOf(address);
+  }
 
   Configuration configuration_;
   std::string directory_;
   YamlErrors& errors_;
   std::vector<Places> places_;
+  std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 
 std::optional<Configuration> Reader::Read(const YamlNode& root) {
@@ -213,7 +219,9 @@ void Reader::ReadStores(const YamlValue& value) {
     }
     StoreSettings& store = configuration_.stores[name];
     store.name = name;
+    const size_t mistakes_before = errors_.mistakes().size();
     ReadStore(store_value, store);
+    if (errors_.mistakes().size() > mistakes_before) unclear_stores_.insert(name);
   }
   if (configuration_.stores.empty()) value.Fail("names no store", "add one: NAME: { type: s3, … }");
 }
@@ -567,7 +575,7 @@ void Reader::ReadTarget(const YamlValue& value, const Rule& rule, Target& target
   ReadStorageClass(*fields, target);
   if (auto kms_key = fields->Find("kms_key")) {
     target.kms_key = kms_key->Text().value_or("");
-    const StoreSettings* store = StoreOf(target.to);
+    const StoreSettings* store = KnownStoreOf(target.to);
     if (store != nullptr && store->type == StoreType::kFile) {
       kms_key->Fail("a folder has no KMS", "remove it");
     }
@@ -579,7 +587,7 @@ void Reader::ReadStorageClass(YamlFields& fields, Target& target) {
   std::optional<YamlValue> value = fields.Find("storage_class");
   std::optional<std::string> name = value ? value->Text() : std::nullopt;
   if (!name) return;
-  const StoreSettings* store = StoreOf(target.to);
+  const StoreSettings* store = KnownStoreOf(target.to);
   const bool is_aws = store != nullptr && store->type == StoreType::kS3 && store->endpoint.empty();
   // Other servers have classes of their own.
   const bool known = std::ranges::find(kAwsStorageClasses, *name) != kAwsStorageClasses.end();
@@ -615,7 +623,8 @@ bool Reader::ReadAddress(const YamlValue& value, Address& address) {
                meant.empty() ? "add it to 'stores'" : "did you mean '" + std::string(meant) + "'?");
     return false;
   }
-  const std::string problem = BucketProblem(*store, address.bucket);
+  const std::string problem =
+      KnownStoreOf(address) == nullptr ? "" : BucketProblem(*store, address.bucket);
   if (!problem.empty()) {
     value.Fail(Quoted(address.bucket) + " cannot name a bucket", problem);
     return false;
@@ -637,16 +646,19 @@ bool IsPlainName(std::string_view name, size_t length_max) {
 
 Result<Configuration> ParseConfiguration(std::string_view text, const std::string& file,
                                          const std::string& directory,
-                                         const Environment& environment) {
+                                         const Environment& environment,
+                                         std::vector<YamlMistake>* mistakes) {
   YamlErrors errors(file);
   std::optional<YamlNode> root = ParseYaml(text, environment, errors);
-  if (!root) return errors.ToError();
-  std::optional<Configuration> configuration = Reader(file, directory, errors).Read(*root);
+  std::optional<Configuration> configuration;
+  if (root) configuration = Reader(file, directory, errors).Read(*root);
+  if (mistakes != nullptr) *mistakes = errors.mistakes();
   if (!configuration) return errors.ToError();
   return std::move(*configuration);
 }
 
-Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment) {
+Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
+                                        std::vector<YamlMistake>* mistakes) {
   std::FILE* stream = std::fopen(file.c_str(), "rbe");
   if (stream == nullptr) {
     const int error = errno;
@@ -666,7 +678,7 @@ Result<Configuration> LoadConfiguration(const std::string& file, const Environme
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(file, error);
   if (error) return InvalidInput("the current directory is gone: " + error.message());
-  return ParseConfiguration(text, file, absolute.parent_path().string(), environment);
+  return ParseConfiguration(text, file, absolute.parent_path().string(), environment, mistakes);
 }
 
 std::optional<std::string> ProcessEnvironment(std::string_view name) {

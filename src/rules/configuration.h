@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/yaml.h"
@@ -16,13 +17,15 @@
 namespace longhaul {
 
 // `file` is for messages; relative paths are relative to `directory`, which is absolute.
-// kInvalidInput: all mistakes, one per line.
+// kInvalidInput: all mistakes, one per line; `mistakes`, where given, gets them one by one.
 Result<Configuration> ParseConfiguration(std::string_view text, const std::string& file,
                                          const std::string& directory,
-                                         const Environment& environment);
+                                         const Environment& environment,
+                                         std::vector<YamlMistake>* mistakes = nullptr);
 
 // The same from a file. Blocks; for the start of the program. kNotFound, kDenied: the file.
-Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment);
+Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
+                                        std::vector<YamlMistake>* mistakes = nullptr);
 
 // The environment of this process.
 std::optional<std::string> ProcessEnvironment(std::string_view name);

@@ -215,6 +215,22 @@ TEST(ConfigurationTest, TellsAllMistakesAtOnce) {
       "lh.yaml:9:8: rules: is empty: add a rule: - { id: …, source: …, targets: … }");
 }
 
+// A store that is described wrongly is not taken for AWS: what follows would mislead.
+TEST(ConfigurationTest, SaysNothingOfBucketsInAStoreItDoesNotKnow) {
+  const std::string rules =
+      "site: s\nrules: [{ id: r, source: 'a:My_Bucket/', targets: [{ to: 'b:Other_One/', "
+      "staging: 'b:st/', storage_class: MINE }] }]\n";
+  const std::string said = ErrorOf(
+      "version: 1\nstores:\n  a: { type: s4 }\n  b: { type: s3, "
+      "endpont: 'http://x' }\n" +
+      rules);
+  EXPECT_EQ(said.find("AWS"), std::string::npos) << said;
+  EXPECT_EQ(said.find("storage class"), std::string::npos) << said;
+  const std::string known =
+      ErrorOf("version: 1\nstores:\n  a: { type: s3 }\n  b: { type: s3 }\n" + rules);
+  EXPECT_NE(known.find("'My_Bucket' cannot name a bucket: AWS allows"), std::string::npos) << known;
+}
+
 struct Mistake {
   const char* rule;    // Fields of the rule.
   const char* target;  // Fields of its target.

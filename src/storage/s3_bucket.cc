@@ -11,7 +11,7 @@ Async<void> S3HeadBucket(S3Client& client, std::string bucket) {
   Error error = answer.error();
   // A HEAD has no body to say so, but here nothing else can be missing.
   if (error.kind == ErrorKind::kNotFound && error.code.empty()) error.code = "NoSuchBucket";
-  co_return error.In("bucket " + bucket + ": HeadBucket");
+  co_return error.In("HeadBucket " + bucket);
 }
 
 Async<void> S3CreateBucket(S3Client& client, std::string bucket) {
@@ -19,14 +19,14 @@ Async<void> S3CreateBucket(S3Client& client, std::string bucket) {
   std::string xml = WriteS3CreateBucket(client.region());
   if (!xml.empty()) request.body = AsBytes(xml);
   Result<S3Answer> answer = co_await client.Call(request);
-  if (!answer) co_return answer.error().In("bucket " + bucket + ": CreateBucket");
+  if (!answer) co_return answer.error().In("CreateBucket " + bucket);
   co_return Ok();
 }
 
 Async<void> S3RemoveBucket(S3Client& client, std::string bucket) {
   S3Request request{.method = "DELETE", .bucket = bucket};
   Result<S3Answer> answer = co_await client.Call(request);
-  if (!answer) co_return answer.error().In("bucket " + bucket + ": DeleteBucket");
+  if (!answer) co_return answer.error().In("DeleteBucket " + bucket);
   co_return Ok();
 }
 
@@ -46,7 +46,7 @@ Async<bool> S3GetVersioning(S3Client& client, std::string bucket) {
   if (!enabled) {
     // A server that keeps no versions need not know the question.
     if (enabled.error().code == "NotImplemented") co_return false;
-    co_return enabled.error().In("bucket " + bucket + ": GetBucketVersioning");
+    co_return enabled.error().In("GetBucketVersioning " + bucket);
   }
   co_return enabled;
 }
@@ -57,7 +57,7 @@ Async<void> S3SetVersioning(S3Client& client, std::string bucket, bool enabled) 
   request.body = AsBytes(xml);
   AddContentMd5(request);
   Result<S3Answer> answer = co_await client.Call(request);
-  if (!answer) co_return answer.error().In("bucket " + bucket + ": PutBucketVersioning");
+  if (!answer) co_return answer.error().In("PutBucketVersioning " + bucket);
   co_return Ok();
 }
 

@@ -243,8 +243,44 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
 }
 
 Async<HttpResponse> S3Client::Open(const S3Request& request) {
-  co_return co_await Retry(runtime_.clock, runtime_.random, retry_policy(), retry_budget_,
-                           [&] { return SendOnce(request); });
+  RetryState state(retry_policy(), retry_budget_, runtime_.clock, runtime_.random);
+  while (true) {
+    Result<HttpResponse> response = co_await SendOnce(request);
+    if (response) {
+      Succeeded(state);
+      co_return response;
+    }
+    if (!co_await WaitToRetry(state, request, response.error())) {
+      co_return state.GaveUp(response.error());
+    }
+  }
+}
+
+asio::awaitable<bool> S3Client::WaitToRetry(RetryState& state, const S3Request& request,
+                                            Error error) {
+  if (options_.stop != nullptr && options_.stop->is_set()) co_return false;
+  const std::optional<std::chrono::nanoseconds> delay = state.DelayAfter(error);
+  if (!delay) co_return false;
+  if (options_.on_trouble) {
+    in_trouble_ = true;
+    std::string what = request.method;
+    if (!request.bucket.empty()) what += " " + request.bucket;
+    if (!request.key.empty()) what += "/" + request.key;
+    error = error.In(what);
+    options_.on_trouble(&error);
+  }
+  if (options_.stop == nullptr) {
+    co_await runtime_.clock.Sleep(*delay);
+    co_return true;
+  }
+  co_return !co_await options_.stop->WaitFor(runtime_.clock, *delay);
+}
+
+void S3Client::Succeeded(RetryState& state) {
+  state.Succeeded();
+  if (!in_trouble_) return;
+  in_trouble_ = false;
+  options_.on_trouble(nullptr);
 }
 
 Async<S3Answer> S3Client::CallOnce(const S3Request& request) {
@@ -275,15 +311,13 @@ Async<S3Answer> S3Client::Call(const S3Request& request, bool repeatable) {
   while (true) {
     Result<S3Answer> answer = co_await CallOnce(request);
     if (answer) {
-      state.Succeeded();
+      Succeeded(state);
       co_return answer;
     }
     const Error& error = answer.error();
     bool may_have_happened = error.kind == ErrorKind::kRetryable && error.code != kNotSentCode;
     if (!repeatable && may_have_happened) co_return error;
-    std::optional<std::chrono::nanoseconds> delay = state.DelayAfter(error);
-    if (!delay) co_return state.GaveUp(error);
-    co_await runtime_.clock.Sleep(*delay);
+    if (!co_await WaitToRetry(state, request, error)) co_return state.GaveUp(error);
   }
 }
 

@@ -82,6 +82,10 @@ class S3Client {
   [[nodiscard]] SystemTime TimeOf(const HttpHeaders& headers) const;
   [[nodiscard]] RetryPolicy retry_policy() const;
   RetryBudget& retry_budget() { return retry_budget_; }
+  // After a failure: waits until the request may be sent again. False: it may not.
+  asio::awaitable<bool> WaitToRetry(RetryState& state, const S3Request& request, Error error);
+  // After a success.
+  void Succeeded(RetryState& state);
 
   // Whether the server checks x-amz-checksum-*: told by the options, then by its answers.
   enum class ChecksumSupport { kUnknown, kYes, kNo };
@@ -124,6 +128,7 @@ class S3Client {
   std::unique_ptr<HttpClient> own_http_;
   HttpClient* http_ = nullptr;
   RetryBudget retry_budget_;
+  bool in_trouble_ = false;  // A failure was told to `on_trouble`, and no success yet.
   std::chrono::microseconds clock_offset_{0};
 };
 

@@ -130,15 +130,14 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
     Result<HttpResponse> response = co_await client.SendOnce(request);
     if (!response) {
       bool untouched = by_trailer ? !trailer.touched() : !plain.touched();
-      std::optional<std::chrono::nanoseconds> delay;
-      if (untouched) delay = state.DelayAfter(response.error());
-      if (!delay) co_return state.GaveUp(response.error());
-      co_await runtime.clock.Sleep(*delay);
+      if (!untouched || !co_await client.WaitToRetry(state, request, response.error())) {
+        co_return state.GaveUp(response.error());
+      }
       continue;
     }
     Result<std::string> text = co_await ReadAll(*response->body, kS3ErrorBytesMax);
     if (!text) co_return text.error();
-    state.Succeeded();
+    client.Succeeded(state);
     std::string etag = StripEtag(response->headers.Get("ETag"));
     if (by_etag && IsPlainMd5Etag(etag) && !HasEncryptionOfItsOwn(response->headers) &&
         etag != HexEncode(plain.digest())) {

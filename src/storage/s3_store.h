@@ -21,6 +21,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,12 @@ struct S3StoreOptions {
   int connections_max = 64;
   std::string ca_file;
   std::string proxy;
+  // Once it is set nothing is waited for and repeated any more: what fails comes out at once.
+  // Borrowed; null: never.
+  Event* stop = nullptr;
+  // Called with each failure that will be repeated ("GET bucket/key: …"), and with null by the
+  // first success after one. Does not block.
+  std::function<void(const Error* failure)> on_trouble;
 };
 
 // kInvalidInput: the endpoint is no http(s) URL, or two options contradict each other. `http`: to

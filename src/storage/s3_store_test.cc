@@ -165,6 +165,53 @@ TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
   EXPECT_LE(http.seen.size(), static_cast<size_t>(options.attempts_max));
 }
 
+// A person who waits must hear why at the first failure, not after the last.
+TEST_F(S3StoreTest, TellsOfTroubleAtOnceAndOfItsEnd) {
+  std::vector<std::string> told;
+  options.on_trouble = [&](const Error* failure) {
+    told.push_back(failure == nullptr ? "fine" : failure->Describe());
+  };
+  http.answers = {Broken(), ErrorAnswer(500, "InternalError"), {}, {}};
+  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
+  ASSERT_TRUE(world.Run(store->HeadBucket("bucket")));
+  EXPECT_EQ(told, (std::vector<std::string>{
+                      "HEAD bucket: reset",
+                      "HEAD bucket: HTTP status 500 (InternalError, HTTP 500)", "fine"}));
+}
+
+Async<void> SetLater(testing::FakeWorld& world, Event& event) {
+  co_await world.clock.Sleep(1s);
+  event.Set();
+  co_return Ok();
+}
+
+Async<void> HeadBeside(testing::FakeWorld& world, Store& store, Event& stop) {
+  TaskGroup group(world.io.get_executor());
+  group.Spawn(SetLater(world, stop));
+  Result<void> head = co_await store.HeadBucket("bucket");
+  Result<void> joined = co_await group.Join();
+  co_return joined ? head : joined;
+}
+
+// A process that is asked to stop must not sit out a long Retry-After; what it still does for
+// cleaning up is tried once.
+TEST_F(S3StoreTest, StopEndsTheWait) {
+  Event stop;
+  options.stop = &stop;
+  Answer busy = ErrorAnswer(503, "SlowDown");
+  busy.headers = {{"Retry-After", "60"}};
+  http.answers = {busy};
+  Result<void> head = world.Run(HeadBeside(world, Open(), stop));
+  ASSERT_FALSE(head);
+  EXPECT_EQ(head.error().kind, ErrorKind::kThrottled);
+  EXPECT_EQ(world.clock.SteadyNow().time_since_epoch(), 1s);
+  EXPECT_EQ(http.seen.size(), 1u);
+  http.answers = {busy, {}};
+  EXPECT_FALSE(world.Run(store->HeadBucket("bucket")));
+  EXPECT_EQ(http.seen.size(), 2u);
+  EXPECT_EQ(world.clock.SteadyNow().time_since_epoch(), 1s);
+}
+
 // A wrong clock is found out once; believing every Date would let a server shift our signatures.
 TEST_F(S3StoreTest, CorrectsTheClockOnlyWhenTold) {
   Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");

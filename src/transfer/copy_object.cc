@@ -114,11 +114,14 @@ class Copier {
     co_return InvalidInput("no route");
   }
 
+  // Most stores name the object themselves.
   Error ReadError(const Error& error) const {
-    return error.In("read " + NameOf(source_.bucket, source_.key));
+    const std::string name = NameOf(source_.bucket, source_.key);
+    return error.message.contains(name) ? error : error.In("read " + name);
   }
   Error WriteError(const Error& error) const {
-    return error.In("write " + NameOf(target_.bucket, target_.key));
+    const std::string name = NameOf(target_.bucket, target_.key);
+    return error.message.contains(name) ? error : error.In("write " + name);
   }
 
   GetRequest WholeGet() const {

@@ -4,11 +4,17 @@ Without it: the commands of the guide would be tried for the first time by their
 """
 
 import json
+import os
+import re
+import signal
+import subprocess
 import sys
+import time
 import traceback
 
-from harness import (PLAIN_ODD_KEYS, UNHOLDABLE, HOSTILE_KEYS, Thing, World, check,
-                     differences, facts, fail, free_port, keys_of, put_all, step, store_of, things)
+from harness import (BINARY, HOSTILE_KEYS, PLAIN_ODD_KEYS, UNHOLDABLE, Thing, World, check,
+                     differences, facts, fail, free_port, keys_of, put_all, report, rule, step,
+                     store_of, things, wait_until)
 
 CASES = []
 
@@ -170,6 +176,100 @@ def _(c: Context):
         c.run("cp", str(c.folder / "x"), c.url(key))
         if not key.endswith("/"):
             check(key in c.keys(), f"{key!r} is not there: {c.keys()}")
+
+
+@case("longhaul replicate --once (a store is away, then SIGTERM)")
+def _(c: Context):
+    config = c.world.config(
+        {"it": store_of(c.server.endpoint), "away": store_of(f"http://127.0.0.1:{free_port()}")},
+        [rule(f"it:{c.bucket}/", "away:copy/", "away:staging/")], f"{c.bucket}.yaml")
+    process = c.world.start("replicate", "--config", config, "--once")
+    # Told at the first failure, in one line, not after the last attempt.
+    wait_until(lambda: "store away" in process.output(), 3, "says that the store is away")
+    time.sleep(2)
+    check(process.output().count("trying again") == 1, f"not told once: {process.output()}")
+    check(process.running(), f"gave up: {process.output()}")
+    asked = time.monotonic()
+    process.kill(signal.SIGTERM)
+    process.wait(10).expect(143)
+    check(time.monotonic() - asked < 1.5, f"{time.monotonic() - asked:.1f} s to stop")
+
+
+@case("longhaul replicate --once (a tiny object is no gain)")
+def _(c: Context):
+    c.s3.create_bucket(Bucket=c.bucket + "-to")
+    c.s3.create_bucket(Bucket=c.bucket + "-st")
+    c.put("tiny")
+    config = c.world.config({"it": store_of(c.server.endpoint)},
+                            [rule(f"it:{c.bucket}/", f"it:{c.bucket}-to/", f"it:{c.bucket}-st/")],
+                            f"{c.bucket}.yaml", queue=f"sqlite:{c.bucket}.db",
+                            state=f"sqlite:{c.bucket}.db")
+    ran = c.world.run("replicate", "--config", config, "--once", "--json",
+                      "--report", c.folder / "report.jsonl").expect(0)
+    summary = ran.lines()[-1]
+    check(summary["event"] == "summary" and summary["raw_bytes"] == len("body of tiny"),
+          f"{summary}")
+    check(summary["saved_bytes"] == summary["raw_bytes"] - summary["sent_bytes"] < 0, f"{summary}")
+    last = report(c.folder / "report.jsonl")[-1]
+    check(last["saved_bytes"] == summary["saved_bytes"] and last["saved_money"] < 0, f"{last}")
+
+
+@case("longhaul config check --json FILE")
+def _(c: Context):
+    bad = c.folder / "bad.yaml"
+    bad.write_text("version: 1\nsite: s\nstores:\n  a: { type: s4 }\n"
+                   "rules: [{ id: r, source: 'a:My_B/', targets: [{ to: 'x:b', staging: 'a:s' }] }]")
+    lines = c.world.run("config", "check", "--json", bad).expect(2).lines()
+    check(lines[-1] == {"event": "summary", "file": str(bad), "mistakes": 2}, f"{lines}")
+    for line in lines[:-1]:
+        check(set(line) == {"event", "file", "line", "column", "field", "message", "remedy"},
+              f"{line}")
+    check([(line["line"], line["field"]) for line in lines[:-1]] ==
+          [(4, "stores.a.type"), (5, "rules[0].targets[0].to")], f"{lines}")
+
+
+@case("longhaul ls STORE:BUCKET | head -1")
+def _(c: Context):
+    c.put(*[f"many/{number:04}" for number in range(300)])
+    piped = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "{BINARY}" ls -r --config "{c.config}" "{c.url()}" '
+                       "| head -1; echo ${PIPESTATUS[0]}"],
+        capture_output=True, text=True, timeout=60, check=False)
+    check(piped.stdout.splitlines()[-1] == "0" and piped.stderr == "", f"{piped}")
+
+
+@case("longhaul cp --recursive (on a terminal)")
+def _(c: Context):
+    put_all(c.s3, c.bucket, [Thing(f"from/{i}", b"x" * 200_000) for i in range(60)])
+    args = ["cp", "--recursive", "--config", str(c.config), c.url("from/"), str(c.folder / "out/")]
+    colours = re.compile(r"\x1b\[\d+m")
+    code, shown = on_terminal(args, {})
+    check(code == 0 and "60 objects" in shown, shown)
+    check("\r\x1b[K" in shown, f"no line that is redrawn: {shown!r}")
+    code, shown = on_terminal(["cat", "--config", str(c.config), c.url("none")],
+                              {"NO_COLOR": "1"})
+    check(code == 3 and not colours.search(shown), f"{shown!r}")
+    ran = c.run(*args[:2], *args[4:])
+    check("\x1b" not in ran.stdout + ran.stderr, "steers a terminal that is not there")
+
+
+def on_terminal(args, env) -> tuple[int, str]:
+    """Runs the binary on a terminal of its own; its exit code and all that it has shown."""
+    import pty
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(BINARY, [BINARY, *args], {**os.environ, "TERM": "xterm", **env})
+    shown = b""
+    while True:
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:  # EIO: the program has ended.
+            break
+        if not more:
+            break
+        shown += more
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
 
 
 # The gateway alone: other people's clients must work unchanged.
