@@ -99,4 +99,15 @@ Result<CommandAddress> ParseCommandAddress(std::string_view text) {
                       " for a local file");
 }
 
+Error At(const CommandAddress& address, const Error& error) {
+  const std::string name = address.bucket + "/" + address.key;
+  const size_t place = error.message.find(" " + name + ": ");
+  if (address.kind == CommandAddress::Kind::kLocal || place == std::string::npos) {
+    return error.In(address.text);
+  }
+  Error named = error;
+  named.message.replace(place + 1, name.size(), address.WithKey(address.key));
+  return named;
+}
+
 }  // namespace longhaul

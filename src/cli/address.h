@@ -34,4 +34,8 @@ struct CommandAddress {
 // at the local file system for paths: a folder that exists is one also without a '/' at its end.
 Result<CommandAddress> ParseCommandAddress(std::string_view text);
 
+// `error`, saying where: an address stands in place of the BUCKET/KEY that the message names
+// ("get west:logs/a: …"), else before the message.
+Error At(const CommandAddress& address, const Error& error);
+
 }  // namespace longhaul

@@ -56,7 +56,7 @@ class CatCommand : public Command {
       if (!opened) co_return opened.error();
       if (opened->address.key.empty()) co_return InvalidInput("'" + text + "' names no object");
       Result<void> printed = co_await Print(context, *opened);
-      if (!printed) co_return printed.error().In(text);
+      if (!printed) co_return At(opened->address, printed.error());
       if (!context.output().open()) break;
     }
     co_return ExitCode::kDone;

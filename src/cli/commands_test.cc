@@ -191,6 +191,14 @@ TEST(Address, Forms) {
   }
 }
 
+// Which of two stores has no such key? And a name that is said twice hides the rest.
+TEST(Address, StandsInErrorsOnce) {
+  CommandAddress address = *ParseCommandAddress("west:logs/a/b");
+  EXPECT_EQ(At(address, NotFound("get logs/a/b: no such key")).message,
+            "get west:logs/a/b: no such key");
+  EXPECT_EQ(At(address, NotFound("credentials: none")).message, "west:logs/a/b: credentials: none");
+}
+
 TEST(ExitCode, OfErrors) {
   EXPECT_EQ(ExitCodeOf(NotFound("x")), ExitCode::kNotFound);
   EXPECT_EQ(ExitCodeOf(Retryable("x")), ExitCode::kUnreachable);

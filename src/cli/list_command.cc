@@ -64,7 +64,7 @@ class ListCommand : public Command {
     uint64_t lines = 0;
     do {
       Result<ListPage> page = co_await opened->store->List(request);
-      if (!page) co_return page.error().In(address.text);
+      if (!page) co_return At(address, page.error());
       for (const std::string& prefix : page->common_prefixes) {
         ++lines;
         output.Print(Message("folder")

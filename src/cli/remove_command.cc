@@ -93,7 +93,7 @@ class RemoveCommand : public Command {
     }
     Result<void> removed = co_await opened.store->Remove(
         {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
-    if (!removed) co_return removed.error().In(address.text);
+    if (!removed) co_return At(address, removed.error());
     ++removed_;
     if (verbose_ || context.output().json()) Tell(context.output(), address, address.key);
     co_return Ok();

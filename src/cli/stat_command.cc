@@ -62,11 +62,11 @@ class StatCommand : public Command {
     }
     Result<ObjectInfo> info = co_await opened->store->Head(
         {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
-    if (!info) co_return info.error().In(address.text);
+    if (!info) co_return At(address, info.error());
     Tags tags;
     if (info->tag_count > 0) {
       Result<Tags> read = co_await opened->store->GetTags(address.bucket, address.key, version_id_);
-      if (!read) co_return read.error().In(address.text);
+      if (!read) co_return At(address, read.error());
       tags = std::move(*read);
     }
 
@@ -108,7 +108,7 @@ class StatCommand : public Command {
  private:
   static Async<ExitCode> StatBucket(Output& output, Store& store, std::string bucket) {
     Result<void> there = co_await store.HeadBucket(bucket);
-    if (!there) co_return there.error().In(bucket);
+    if (!there) co_return there.error();
     // Not every server tells, and not everyone may ask.
     Result<bool> versions = co_await store.GetVersioning(bucket);
     std::string told = versions ? (*versions ? "kept" : "not kept") : "unknown";

@@ -86,8 +86,9 @@ Error S3Error(int status, const HttpHeaders& headers, std::string_view body) {
   }
   if (error.message.empty()) {
     // The answer to a HEAD has no body that tells why.
-    error.message = status == 403 ? "access denied: wrong keys, or no right to it"
-                                  : "HTTP status " + std::to_string(status);
+    error.message = status == 403   ? "access denied: wrong keys, or no right to it"
+                    : status == 404 ? "there is no such key, or no such bucket"
+                                    : "HTTP status " + std::to_string(status);
   }
   std::optional<ErrorKind> by_code = KindOfCode(error.code);
   error.kind = by_code ? *by_code : KindOfStatus(status, error.code);
