@@ -57,22 +57,6 @@ Result<FileRecord> RecordForeign(const FileTree& tree, std::string_view key,
 
 }  // namespace
 
-HashKind HashOf(ChecksumAlgorithm algorithm) {
-  switch (algorithm) {
-    case ChecksumAlgorithm::kCrc32:
-      return HashKind::kCrc32;
-    case ChecksumAlgorithm::kCrc32c:
-      return HashKind::kCrc32c;
-    case ChecksumAlgorithm::kCrc64Nvme:
-      return HashKind::kCrc64Nvme;
-    case ChecksumAlgorithm::kSha1:
-      return HashKind::kSha1;
-    case ChecksumAlgorithm::kSha256:
-      return HashKind::kSha256;
-  }
-  return HashKind::kCrc64Nvme;
-}
-
 Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key) {
   std::optional<int64_t> seen_without_record;
   for (int attempt = 0; attempt < kOpenAttemptsMax; ++attempt) {
@@ -141,7 +125,7 @@ FileWriter::FileWriter(FileTree tree, FileTree::Temporary temporary,
                        std::optional<ChecksumAlgorithm> also)
     : tree_(std::move(tree)), temporary_(std::move(temporary)), also_(also) {
   std::vector<HashKind> kinds = {HashKind::kMd5, HashKind::kCrc64Nvme};
-  if (also_) kinds.push_back(HashOf(*also_));
+  if (also_) kinds.push_back(HashKindOf(*also_));
   hashes_ = std::make_unique<HashSet>(std::move(kinds));
 }
 

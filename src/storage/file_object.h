@@ -37,8 +37,6 @@ ObjectInfo InfoOf(const FileObject& object);
 Result<size_t> ReadFileAt(int fd, uint64_t offset, std::span<std::byte> out);
 Result<void> WriteFile(int fd, std::span<const std::byte> bytes);
 
-HashKind HashOf(ChecksumAlgorithm algorithm);
-
 // Bytes on their way to becoming an object: in a temporary file, hashed as they pass. What is not
 // committed is removed.
 class FileWriter {

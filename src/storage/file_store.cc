@@ -33,9 +33,9 @@ Error Refused(std::string code, std::string message) {
 // The bytes of an object, or of a range of it, read ahead in pieces that are worth a hop.
 class FileReader : public ByteReader {
  public:
-  FileReader(CpuPool& pool, FileObject object, uint64_t offset, uint64_t length)
+  FileReader(CpuPool& pool, FileObject object, uint64_t offset, uint64_t length, bool verify)
       : pool_(pool), object_(std::move(object)), offset_(offset), end_(offset + length) {
-    bool whole = offset == 0 && length == object_.record.size_bytes;
+    bool whole = verify && offset == 0 && length == object_.record.size_bytes;
     for (const Checksum& checksum : object_.record.checksums) {
       if (checksum.algorithm == ChecksumAlgorithm::kCrc64Nvme && !checksum.composite && whole) {
         expected_ = checksum.value;
@@ -482,7 +482,7 @@ Result<ObjectStream> FileStore::OpenStream(const GetRequest& request) {
     stream.offset_bytes = size - stream.length_bytes;
   }
   auto reader = std::make_unique<FileReader>(runtime_.pool, std::move(*object), stream.offset_bytes,
-                                             stream.length_bytes);
+                                             stream.length_bytes, request.verify);
   if (stream.length_bytes <= kReadAheadBytes) {
     Result<void> ahead = reader->Ahead();  // Small objects need no second hop.
     if (!ahead) return ahead.error();

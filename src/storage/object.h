@@ -8,11 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/clock.h"
 
 namespace longhaul {
 
 enum class ChecksumAlgorithm { kCrc32, kCrc32c, kCrc64Nvme, kSha1, kSha256 };
+
+// What computes it.
+HashKind HashKindOf(ChecksumAlgorithm algorithm);
 
 // As S3 gives it: base64 of the big-endian digest. `composite`: a checksum of the parts' checksums
 // (value ends in "-N" on the wire; not here), which says nothing of the whole object.
@@ -42,7 +46,10 @@ using Tags = std::map<std::string, std::string>;
 
 struct ObjectInfo {
   uint64_t size_bytes = 0;
-  std::string etag;        // Without quotes; "<md5>-<parts>" for multipart objects.
+  std::string etag;  // Without quotes; "<md5>-<parts>" for multipart objects.
+  // Whatever it looks like, the ETag tells nothing of the bytes: encryption under KMS or a customer
+  // key, or a store that was told not to trust it.
+  bool etag_opaque = false;
   std::string version_id;  // Empty where the bucket keeps no versions.
   SystemTime last_modified{};
   std::string storage_class;  // Empty or "STANDARD" are the same.
@@ -68,8 +75,7 @@ struct ListedObject {
   bool is_delete_marker = false;
 };
 
-// An ETag that is the MD5 of the bytes: 32 hex digits, no "-N". (Not so under SSE-KMS; callers that
-// verify treat a mismatch there as unverifiable, see transfer/.)
+// An ETag that is the MD5 of the bytes, unless it is opaque: 32 hex digits, no "-N".
 bool IsPlainMd5Etag(std::string_view etag);
 
 }  // namespace longhaul

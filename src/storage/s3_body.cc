@@ -54,20 +54,10 @@ class VerifyingReader : public ByteReader {
 
 }  // namespace
 
-HashKind HashKindOf(ChecksumAlgorithm algorithm) {
-  switch (algorithm) {
-    case ChecksumAlgorithm::kCrc32:
-      return HashKind::kCrc32;
-    case ChecksumAlgorithm::kCrc32c:
-      return HashKind::kCrc32c;
-    case ChecksumAlgorithm::kCrc64Nvme:
-      return HashKind::kCrc64Nvme;
-    case ChecksumAlgorithm::kSha1:
-      return HashKind::kSha1;
-    case ChecksumAlgorithm::kSha256:
-      return HashKind::kSha256;
-  }
-  return HashKind::kCrc64Nvme;
+Error WrongDigest() {
+  Error wrong = InvalidInput("the body does not have the checksum that was given with it");
+  wrong.code = "BadDigest";
+  return wrong;
 }
 
 asio::awaitable<void> HashPiece(CpuPool& pool, HashKind kind, Hasher& hasher,
@@ -88,9 +78,15 @@ std::unique_ptr<ByteReader> MakeVerifyingReader(CpuPool& pool, std::unique_ptr<H
                                            std::move(expected));
 }
 
-HashingSource::HashingSource(CpuPool& pool, ByteSource& source, std::optional<HashKind> kind)
-    : pool_(pool), source_(source), kind_(kind), left_(source.size_bytes()) {
-  if (kind) hasher_ = NewHasher(*kind);
+HashingSource::HashingSource(CpuPool& pool, ByteSource& source, std::optional<HashKind> kind,
+                             std::optional<ExpectedDigest> expected)
+    : pool_(pool),
+      source_(source),
+      kind_(kind),
+      expected_(std::move(expected)),
+      left_(source.size_bytes()) {
+  if (kind_) hasher_ = NewHasher(*kind_);
+  if (expected_) checker_ = NewHasher(expected_->kind);
 }
 
 Async<size_t> HashingSource::Read(std::span<std::byte> out) {
@@ -108,9 +104,15 @@ Async<size_t> HashingSource::Read(std::span<std::byte> out) {
   }
   left_ -= *count;
   if (hasher_) co_await HashPiece(pool_, *kind_, *hasher_, out.first(*count));
+  if (checker_) co_await HashPiece(pool_, expected_->kind, *checker_, out.first(*count));
   if (left_ == 0 && hasher_) {
     digest_ = hasher_->Finish();
     hasher_.reset();
+  }
+  if (left_ == 0 && checker_) {
+    bool right = checker_->Finish() == expected_->digest;
+    checker_.reset();
+    if (!right) co_return WrongDigest();
   }
   co_return count;
 }

@@ -23,7 +23,8 @@ struct ExpectedDigest {
   std::string digest;
 };
 
-HashKind HashKindOf(ChecksumAlgorithm algorithm);
+// kInvalidInput, code BadDigest: what servers say of a body that is not what its checksum tells.
+Error WrongDigest();
 
 // Feeds `hasher`. CRCs run where they are (0.13 CPU s/GiB); MD5 and SHA (2 to 4) go to the pool
 // when there is enough to be worth the way there.
@@ -35,11 +36,14 @@ std::unique_ptr<ByteReader> MakeVerifyingReader(CpuPool& pool, std::unique_ptr<H
                                                 uint64_t length_bytes,
                                                 std::optional<ExpectedDigest> expected);
 
-// A ByteSource as an HTTP body that computes a digest of what passes.
+// A ByteSource as an HTTP body that computes a digest of what passes, or checks it, or both.
 class HashingSource : public HttpBodySource {
  public:
-  // `kind`: nullopt computes nothing.
-  HashingSource(CpuPool& pool, ByteSource& source, std::optional<HashKind> kind);
+  // `kind`: nullopt computes nothing. `expected`: what the whole must hash to; where it does not,
+  // the last piece is kept back and Read says kInvalidInput with the code BadDigest, so that the
+  // server gets too little and stores nothing.
+  HashingSource(CpuPool& pool, ByteSource& source, std::optional<HashKind> kind,
+                std::optional<ExpectedDigest> expected = std::nullopt);
   Async<size_t> Read(std::span<std::byte> out) override;
   // Raw, when all has been read; empty without a kind.
   [[nodiscard]] const std::string& digest() const { return digest_; }
@@ -51,6 +55,8 @@ class HashingSource : public HttpBodySource {
   ByteSource& source_;
   std::optional<HashKind> kind_;
   std::unique_ptr<Hasher> hasher_;
+  std::optional<ExpectedDigest> expected_;
+  std::unique_ptr<Hasher> checker_;
   uint64_t left_;
   bool touched_ = false;
   std::string digest_;

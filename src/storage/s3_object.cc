@@ -52,6 +52,10 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
     if (lower.starts_with(kPrefix)) info.metadata[lower.substr(kPrefix.size())] = value;
   }
   info.etag = StripEtag(headers.Get("ETag"));
+  // Under KMS and customer keys the ETag is no MD5. (S3 API Reference, Object: ETag.)
+  info.etag_opaque = headers.Get("x-amz-server-side-encryption").starts_with("aws:kms") ||
+                     headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr ||
+                     !client.options().verify_md5_etag;
   info.version_id = headers.Get("x-amz-version-id");
   if (info.version_id == "null") info.version_id.clear();
   Result<SystemTime> modified = ParseHttpDate(headers.Get("Last-Modified"));
@@ -93,18 +97,13 @@ bool ParseContentRange(std::string_view text, uint64_t* first, uint64_t* last, u
 }
 
 // What a whole object must hash to, by the best that came with it.
-std::optional<ExpectedDigest> ExpectedOf(const S3Client& client, const ObjectInfo& info,
-                                         const HttpHeaders& headers) {
+std::optional<ExpectedDigest> ExpectedOf(const ObjectInfo& info) {
   for (const Checksum& checksum : info.checksums) {
     if (checksum.composite) continue;
     Result<std::string> digest = Base64Decode(checksum.value);
     if (digest) return ExpectedDigest{HashKindOf(checksum.algorithm), std::move(*digest)};
   }
-  // Under KMS and customer keys the ETag is no MD5. (S3 API Reference, Object: ETag.)
-  bool is_md5 = IsPlainMd5Etag(info.etag) &&
-                !headers.Get("x-amz-server-side-encryption").starts_with("aws:kms") &&
-                !headers.Find("x-amz-server-side-encryption-customer-algorithm");
-  if (!is_md5 || !client.options().verify_md5_etag) return std::nullopt;
+  if (!IsPlainMd5Etag(info.etag) || info.etag_opaque) return std::nullopt;
   Result<std::string> digest = HexDecode(info.etag);
   if (!digest) return std::nullopt;
   return ExpectedDigest{HashKind::kMd5, std::move(*digest)};
@@ -175,8 +174,8 @@ Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* abse
         .In(Place("get", request.bucket, request.key));
   }
   std::optional<ExpectedDigest> expected;
-  if (stream.length_bytes == stream.info.size_bytes) {
-    expected = ExpectedOf(client, stream.info, response->headers);
+  if (request.verify && stream.length_bytes == stream.info.size_bytes) {
+    expected = ExpectedOf(stream.info);
   }
   stream.body = MakeVerifyingReader(client.runtime().pool, std::move(response->body),
                                     stream.length_bytes, std::move(expected));

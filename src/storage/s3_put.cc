@@ -17,6 +17,7 @@ using ChecksumSupport = S3Client::ChecksumSupport;
 // A CRC of this much takes an eighth of a millisecond; more goes to the pool.
 constexpr size_t kCrcInlineBytes = 1 << 20;
 constexpr size_t kHashInlineBytes = 32 << 10;
+constexpr size_t kReadBackBytes = 256 << 10;
 
 Async<std::string> DigestOf(S3Client& client, HashKind kind, std::span<const std::byte> bytes) {
   bool cheap =
@@ -63,9 +64,7 @@ Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const 
         co_await DigestOf(client, HashKindOf(upload.checksum->algorithm), bytes);
     if (!digest) co_return digest.error();
     if (Base64Encode(*digest) != upload.checksum->value) {
-      Error wrong = InvalidInput("the body does not have the checksum that was given with it");
-      wrong.code = "BadDigest";
-      co_return wrong;
+      co_return WrongDigest();
     }
   }
   if (!upload.checksum && support != ChecksumSupport::kNo) {
@@ -92,6 +91,68 @@ Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const 
   co_return Uploaded{std::move(answer->response.headers), std::move(upload.checksum)};
 }
 
+Error StoredWrong(const Checksum& sent, const std::string& there) {
+  return Corrupt("what the server stored is not what was sent: its checksum is " + there +
+                 ", that of the body was " + sent.value);
+}
+
+// After a streamed PUT with a checksum to a server of which it is not known whether it looks at
+// them: finds out, and where it does not, reads back what was stored, if `read_back`. Those that
+// come after it have their MD5 compared.
+Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent,
+                    const HttpHeaders& headers, bool read_back) {
+  std::string_view header = S3ChecksumHeader(sent.algorithm);
+  if (const std::string* there = headers.Find(header)) {
+    if (*there != sent.value) co_return StoredWrong(sent, *there);
+    client.checksum_support = ChecksumSupport::kYes;
+    co_return Ok();
+  }
+  // Not every server that keeps a checksum tells it at once.
+  std::string etag = StripEtag(headers.Get("ETag"));
+  std::string version_id(headers.Get("x-amz-version-id"));
+  if (version_id == "null") version_id.clear();
+  Result<ObjectInfo> info = co_await S3Head(
+      client, {.bucket = put.bucket, .key = put.key, .version_id = version_id, .part_number = {}});
+  if (!info) co_return info.error().In("look at what was put");
+  for (const Checksum& there : info->checksums) {
+    if (there.algorithm != sent.algorithm || there.composite || info->etag != etag) continue;
+    if (there.value != sent.value) co_return StoredWrong(sent, there.value);
+    client.checksum_support = ChecksumSupport::kYes;
+    co_return Ok();
+  }
+  if (client.checksum_support == ChecksumSupport::kUnknown) {
+    client.checksum_support = ChecksumSupport::kNo;
+  }
+  if (!read_back) co_return Ok();
+  Result<ObjectStream> stream = co_await S3Get(client,
+                                               {.bucket = put.bucket,
+                                                .key = put.key,
+                                                .version_id = version_id,
+                                                .range = {},
+                                                .suffix_bytes = {},
+                                                .if_match = etag,
+                                                .verify = false},
+                                               nullptr);
+  if (!stream) {
+    Error error = stream.error().In("read back what was put");
+    // Someone else wrote the key since: what became of our bytes cannot be told.
+    if (error.kind == ErrorKind::kPrecondition) error.kind = ErrorKind::kRetryable;
+    co_return error;
+  }
+  HashKind kind = HashKindOf(sent.algorithm);
+  std::unique_ptr<Hasher> hasher = NewHasher(kind);
+  std::vector<std::byte> buffer(kReadBackBytes);
+  while (true) {
+    Result<size_t> count = co_await stream->body->Read(buffer);
+    if (!count) co_return count.error().In("read back what was put");
+    if (*count == 0) break;
+    co_await HashPiece(client.runtime().pool, kind, *hasher, std::span(buffer).first(*count));
+  }
+  std::string there = Base64Encode(hasher->Finish());
+  if (there != sent.value) co_return StoredWrong(sent, there);
+  co_return Ok();
+}
+
 Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) {
   S3Request& request = upload.request;
   ChecksumSupport support = client.checksum_support;
@@ -100,10 +161,18 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
                     (!probed || probed->trailing_checksums) &&
                     upload.algorithm == ChecksumAlgorithm::kCrc64Nvme;
   // What neither a checksum nor Content-MD5 lets the server check is checked here, by the ETag.
+  // With a checksum that the server may or may not know, its answer tells first: an MD5 costs ten
+  // times as much as what is done then.
   bool by_etag = !by_trailer && upload.content_md5.empty() &&
-                 !(upload.checksum && support == ChecksumSupport::kYes);
+                 (!upload.checksum || support == ChecksumSupport::kNo);
+  std::optional<ExpectedDigest> expected;
+  if (upload.checksum && support != ChecksumSupport::kYes) {
+    Result<std::string> digest = Base64Decode(upload.checksum->value);
+    if (!digest) co_return WrongDigest();
+    expected = ExpectedDigest{HashKindOf(upload.checksum->algorithm), std::move(*digest)};
+  }
   CpuPool& pool = client.runtime().pool;
-  HashingSource plain(pool, body, by_etag ? std::optional(HashKind::kMd5) : std::nullopt);
+  HashingSource plain(pool, body, by_etag ? std::optional(HashKind::kMd5) : std::nullopt, expected);
   TrailerSource trailer(pool, body);
   if (by_trailer) {
     request.source = &trailer;
@@ -147,8 +216,10 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
     if (by_trailer) {
       upload.checksum =
           Checksum{ChecksumAlgorithm::kCrc64Nvme, Base64Encode(trailer.digest()), false};
-    } else if (upload.checksum) {
-      Learn(client, response->headers, upload.checksum->algorithm);
+    } else if (upload.checksum && support == ChecksumSupport::kUnknown) {
+      Result<void> confirmed = co_await Confirm(client, request, *upload.checksum,
+                                                response->headers, upload.content_md5.empty());
+      if (!confirmed) co_return confirmed.error();
     }
     if (client.checksum_support == ChecksumSupport::kNo) upload.checksum.reset();
     co_return Uploaded{std::move(response->headers), std::move(upload.checksum)};

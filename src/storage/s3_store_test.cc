@@ -477,6 +477,72 @@ TEST_F(S3StoreTest, StreamedBodiesAreComparedWithTheEtag) {
   EXPECT_EQ(http.seen.size(), before + 1);
 }
 
+// An MD5 of what was streamed costs more than all else; a server that keeps checksums needs none.
+TEST_F(S3StoreTest, StreamedChecksumsAreConfirmedByTheAnswer) {
+  Checksum crc{ChecksumAlgorithm::kCrc64Nvme, Base64Encode(Digest(HashKind::kCrc64Nvme, "text")),
+               false};
+  PutRequest request = At("k");
+  request.checksum = crc;
+  // The ETag is not looked at: it could be anything under KMS.
+  http.answers = {
+      {.headers = {{"ETag", HexEncode(Md5("?"))}, {"x-amz-checksum-crc64nvme", crc.value}}}};
+  Store& store = Open();
+  ASSERT_TRUE(world.Run(PutPieces(store, request, "text")));
+  ASSERT_EQ(http.seen.size(), 1u);
+  EXPECT_EQ(http.seen[0].request.headers.Get("x-amz-checksum-crc64nvme"), crc.value);
+  EXPECT_EQ(http.seen[0].request.headers.Find("Content-MD5"), nullptr);
+  // Told only when asked, and wrong in the answer of a server that stored something else.
+  Store& silent = Open();
+  http.answers = {{.headers = {{"ETag", "e"}}},
+                  {.headers = {{"ETag", "e"}, {"x-amz-checksum-crc64nvme", crc.value}}}};
+  ASSERT_TRUE(world.Run(PutPieces(silent, request, "text")));
+  EXPECT_EQ(http.seen.back().request.method, "HEAD");
+  EXPECT_TRUE(silent.capabilities().checksums);
+  http.answers = {{.headers = {{"x-amz-checksum-crc64nvme", "AAAAAAAAAAA="}}}};
+  EXPECT_EQ(world.Run(PutPieces(Open(), request, "text")).error().kind, ErrorKind::kCorrupt);
+}
+
+// Nothing vouches for the bytes at a server that ignores the checksum: they are read back, once.
+TEST_F(S3StoreTest, StreamedBodiesAreReadBackWhereTheServerKeepsNoChecksum) {
+  PutRequest request = At("k");
+  request.checksum = {ChecksumAlgorithm::kCrc32c, Base64Encode(Digest(HashKind::kCrc32c, "text")),
+                      false};
+  Answer plain{.headers = {{"ETag", "e"}, {"Content-Length", "4"}}};
+  Answer right = plain;
+  right.body = "text";
+  Store& store = Open();
+  http.answers = {plain, plain, right};
+  ASSERT_TRUE(world.Run(PutPieces(store, request, "text")));
+  ASSERT_EQ(http.seen.size(), 3u);
+  EXPECT_EQ(http.seen[1].request.method, "HEAD");
+  EXPECT_EQ(http.seen[2].request.method, "GET");
+  EXPECT_EQ(http.seen[2].request.headers.Get("If-Match"), "\"e\"");
+  EXPECT_FALSE(store.capabilities().checksums);
+  // From now on the ETag is compared.
+  http.answers = {{.headers = {{"ETag", HexEncode(Md5("other"))}}}};
+  EXPECT_EQ(world.Run(PutPieces(store, request, "text")).error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(http.seen.size(), 4u);
+
+  right.body = "tEXt";
+  http.answers = {plain, plain, right};
+  EXPECT_EQ(world.Run(PutPieces(Open(), request, "text")).error().kind, ErrorKind::kCorrupt);
+  // Overwritten by someone else in between: what became of ours is not known.
+  http.answers = {plain, plain, ErrorAnswer(412, "PreconditionFailed")};
+  EXPECT_EQ(world.Run(PutPieces(Open(), request, "text")).error().kind, ErrorKind::kRetryable);
+}
+
+// A server that ignores the checksum would store what is not the object.
+TEST_F(S3StoreTest, WrongStreamedBodiesNeverEnd) {
+  PutRequest request = At("k");
+  request.checksum = {ChecksumAlgorithm::kCrc32c, Base64Encode(Digest(HashKind::kCrc32c, "right")),
+                      false};
+  http.answers = {{}};
+  EXPECT_EQ(world.Run(PutPieces(Open(), request, "wrong")).error().code, "BadDigest");
+  options.checksums = false;
+  EXPECT_EQ(world.Run(PutPieces(Open(), request, "wrong")).error().code, "BadDigest");
+  EXPECT_TRUE(http.seen.empty());  // Not one of them was sent to its end.
+}
+
 // Over plain HTTP anyone on the way could change the body; over TLS hashing it is money burnt.
 TEST_F(S3StoreTest, SignsPayloadsWhereNobodyElseProtectsThem) {
   struct Case {

@@ -5,6 +5,22 @@
 
 namespace longhaul {
 
+HashKind HashKindOf(ChecksumAlgorithm algorithm) {
+  switch (algorithm) {
+    case ChecksumAlgorithm::kCrc32:
+      return HashKind::kCrc32;
+    case ChecksumAlgorithm::kCrc32c:
+      return HashKind::kCrc32c;
+    case ChecksumAlgorithm::kCrc64Nvme:
+      return HashKind::kCrc64Nvme;
+    case ChecksumAlgorithm::kSha1:
+      return HashKind::kSha1;
+    case ChecksumAlgorithm::kSha256:
+      return HashKind::kSha256;
+  }
+  return HashKind::kCrc64Nvme;
+}
+
 bool IsPlainMd5Etag(std::string_view etag) {
   return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }

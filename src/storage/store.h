@@ -105,6 +105,9 @@ struct GetRequest {
   std::optional<ByteRange> range;        // Past the end: kInvalidInput, code InvalidRange.
   std::optional<uint64_t> suffix_bytes;  // The last N bytes (or all, if fewer); not with `range`.
   std::string if_match;                  // ETag; another one there: kPrecondition.
+  // False: a store need not compare the bytes with the object's checksum or ETag, because someone
+  // behind the caller does: a Put that is given the same digest. Saves hashing twice.
+  bool verify = true;
 };
 
 struct ObjectStream {
@@ -128,10 +131,12 @@ struct PutRequest {
   std::string storage_class;  // Empty: the store's default.
   std::string kms_key;        // Empty: the bucket's default encryption.
   WriteCondition condition;
-  // A checksum of the whole body that the caller knows; the store's server checks it. Without one
-  // the store computes one itself where the body is contiguous.
+  // A checksum of the whole body that the caller knows: OK means that what is stored has it. The
+  // server checks it, or where it cannot, the store does, before the last byte goes out and again
+  // on what has arrived. BadDigest or kCorrupt: it does not. Without one the store computes one
+  // itself where the body is contiguous.
   std::optional<Checksum> checksum;
-  std::string content_md5;  // base64; for servers without checksums. Optional.
+  std::string content_md5;  // base64; for servers without checksums, which check it. Optional.
 };
 
 struct PutResult {

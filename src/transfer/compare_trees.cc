@@ -17,22 +17,6 @@ namespace {
 constexpr std::string_view kMarkName = "longhaul";
 constexpr size_t kPieceBytes = 1 << 20;
 
-HashKind KindOf(ChecksumAlgorithm algorithm) {
-  switch (algorithm) {
-    case ChecksumAlgorithm::kCrc32:
-      return HashKind::kCrc32;
-    case ChecksumAlgorithm::kCrc32c:
-      return HashKind::kCrc32c;
-    case ChecksumAlgorithm::kCrc64Nvme:
-      return HashKind::kCrc64Nvme;
-    case ChecksumAlgorithm::kSha1:
-      return HashKind::kSha1;
-    case ChecksumAlgorithm::kSha256:
-      return HashKind::kSha256;
-  }
-  return HashKind::kSha256;
-}
-
 enum class Bytes { kEqual, kDifferent, kUnknown };
 
 // By what both heads say.
@@ -250,7 +234,7 @@ class Comparison {
       const ObjectInfo& remote = left_local ? right : left;
       std::optional<Checksum> checksum = WholeChecksum(remote);
       if (checksum || IsPlainMd5Etag(remote.etag)) {
-        HashKind kind = checksum ? KindOf(checksum->algorithm) : HashKind::kMd5;
+        HashKind kind = checksum ? HashKindOf(checksum->algorithm) : HashKind::kMd5;
         Result<std::string> digest =
             left_local ? co_await DigestOf(source_.store, source_.bucket, one.key, kind)
                        : co_await DigestOf(target_.store, target_.bucket, two.key, kind);

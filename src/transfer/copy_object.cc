@@ -31,22 +31,6 @@ bool IsCrc(ChecksumAlgorithm algorithm) {
          algorithm == ChecksumAlgorithm::kCrc32;
 }
 
-HashKind KindOf(ChecksumAlgorithm algorithm) {
-  switch (algorithm) {
-    case ChecksumAlgorithm::kCrc32:
-      return HashKind::kCrc32;
-    case ChecksumAlgorithm::kCrc32c:
-      return HashKind::kCrc32c;
-    case ChecksumAlgorithm::kCrc64Nvme:
-      return HashKind::kCrc64Nvme;
-    case ChecksumAlgorithm::kSha1:
-      return HashKind::kSha1;
-    case ChecksumAlgorithm::kSha256:
-      return HashKind::kSha256;
-  }
-  return HashKind::kSha256;
-}
-
 // What an attempt tells the loop around it.
 enum class Again {
   kNo,        // Give up.
@@ -74,7 +58,11 @@ class Copier {
         co_return done;
       }
       bool stopped = options_.stop != nullptr && options_.stop->is_set();
-      if (again_ == Again::kNo || attempt == kAttemptsMax || stopped) co_return done.error();
+      if (again_ == Again::kNo || attempt == kAttemptsMax || stopped) {
+        Error error = done.error();
+        if (BytesWereWrong(error)) error.kind = ErrorKind::kCorrupt;
+        co_return error;
+      }
       if (again_ == Again::kFresh) source_.listed.reset();
       if (again_ == Again::kDisputed) etag_disputed_ = true;
       if (again_ == Again::kAllParts) ask_all_parts_ = true;
@@ -124,13 +112,15 @@ class Copier {
     return error.message.contains(name) ? error : error.In("write " + name);
   }
 
+  // Not verified on the way: the target's Put gets the same digest to verify by (AddDigest).
   GetRequest WholeGet() const {
-    return {.bucket = source_.bucket, .key = source_.key, .version_id = source_.version_id};
+    return {.bucket = source_.bucket,
+            .key = source_.key,
+            .version_id = source_.version_id,
+            .verify = false};
   }
 
-  RelayOptions Relaying() const {
-    return {.md5 = false, .stop = options_.stop, .on_bytes = options_.on_bytes};
-  }
+  RelayOptions Relaying() const { return {.stop = options_.stop, .on_bytes = options_.on_bytes}; }
 
   // All of the request but what verifies the body. Reads the tags when there are any; they are
   // those of the version that was read only if the object is still that one.
@@ -171,7 +161,7 @@ class Copier {
   Verified AddDigest(const ObjectInfo& info, PutRequest& put) const {
     std::optional<Checksum> checksum = WholeChecksum(info);
     if (checksum) put.checksum = checksum;
-    bool md5 = IsPlainMd5Etag(info.etag) && !etag_disputed_;
+    bool md5 = IsPlainMd5Etag(info.etag) && !info.etag_opaque;
     if (md5 && (!checksum || !target_can_.checksums)) {
       Result<std::string> raw = HexDecode(info.etag);
       if (raw) put.content_md5 = Base64Encode(*raw);
@@ -181,10 +171,9 @@ class Copier {
   }
 
   // After a failed PUT.
-  void DecideAfterPut(const Error& error, const PutRequest& put, bool replayable) {
+  void DecideAfterPut(const Error& error, bool replayable) {
     if (BytesWereWrong(error)) {
-      // A wrong checksum is a wrong byte. A wrong MD5 may be an ETag that is no MD5 (SSE-KMS).
-      again_ = put.checksum || put.content_md5.empty() ? Again::kFresh : Again::kDisputed;
+      again_ = Again::kFresh;
     } else if (error.Transient() && !replayable) {
       again_ = Again::kSame;
     }
@@ -245,15 +234,10 @@ class Copier {
     Result<PutRequest> put = co_await DescribeTarget(info);
     if (!put) co_return put.error();
     Verified verified = AddDigest(info, *put);
-    if (etag_disputed_ && IsPlainMd5Etag(info.etag)) {
-      std::string md5 = co_await runtime_.pool.Run(
-          [bytes] { return HexEncode(Digest(HashKind::kMd5, std::span<const std::byte>(bytes))); });
-      if (md5 == info.etag) verified = Verified::kEtag;
-    }
     MemorySource body{std::span<const std::byte>(bytes)};
     Result<PutResult> done = co_await target_.store.Put(*put, body);
     if (!done) {
-      DecideAfterPut(done.error(), *put, true);
+      DecideAfterPut(done.error(), true);
       co_return WriteError(done.error());
     }
     co_return CopyOutcome{.size_bytes = size_bytes,
@@ -278,17 +262,14 @@ class Copier {
     Result<PutRequest> put = co_await DescribeTarget(info);
     if (!put) co_return put.error();
     Verified verified = AddDigest(info, *put);
-    RelayOptions relaying = Relaying();
-    relaying.md5 = etag_disputed_ && IsPlainMd5Etag(info.etag) && verified == Verified::kNot;
-    RelaySource relay(runtime_, source_.store, WholeGet(), std::move(*stream), relaying);
+    RelaySource relay(runtime_, source_.store, WholeGet(), std::move(*stream), Relaying());
     Result<PutResult> done = co_await target_.store.Put(*put, relay);
     if (!done) {
-      DecideAfterPut(done.error(), *put, false);
+      DecideAfterPut(done.error(), false);
       if (relay.source_changed()) again_ = Again::kFresh;
       if (done.error().kind == ErrorKind::kCancelled) again_ = Again::kNo;
       co_return WriteError(done.error());
     }
-    if (relaying.md5 && HexEncode(relay.FinishMd5()) == info.etag) verified = Verified::kEtag;
     co_return CopyOutcome{.size_bytes = size_bytes,
                           .source_etag = info.etag,
                           .put = std::move(*done),
@@ -412,7 +393,7 @@ class Copier {
       offset += sizes[i];
     }
     std::optional<HashKind> hash;
-    if (checksum) hash = KindOf(checksum->algorithm);
+    if (checksum) hash = HashKindOf(checksum->algorithm);
     TaskGroup group(runtime_.executor);
     std::optional<Error> failure;
     for (Part& part : parts) {
@@ -451,7 +432,7 @@ class Copier {
       verified = Verified::kChecksum;
     }
     std::string etag = EtagOf(parts);
-    if (!hash && split_like_source_ && !etag.empty()) {
+    if (!hash && split_like_source_ && !etag.empty() && !info.etag_opaque) {
       if (etag == info.etag) {
         verified = Verified::kEtag;
       } else if (!etag_disputed_) {
@@ -505,7 +486,7 @@ class Copier {
     part.uploaded = std::move(*uploaded);
     if (hash) {
       // The store computed it to send it; once is enough.
-      bool known = part.uploaded.checksum && KindOf(part.uploaded.checksum->algorithm) == *hash;
+      bool known = part.uploaded.checksum && HashKindOf(part.uploaded.checksum->algorithm) == *hash;
       Result<std::string> raw =
           known ? Base64Decode(part.uploaded.checksum->value) : Result<std::string>(std::string());
       if (known && raw) {

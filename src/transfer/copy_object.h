@@ -2,9 +2,10 @@
 // system headers, user metadata, tags, storage class. copy_plan.h says by which route.
 //
 // Bytes are verified from the source's checksum (else its MD5 ETag) to the target's server, which
-// is given that digest to check; where the source has neither, the outcome says so. The source may
-// change while it is read: then the copy starts over with what is there now. Memory is reserved
-// before the GET that fills it. An upload that does not end well is aborted.
+// is given that digest to check; where the source has neither, the outcome says so. They are not
+// hashed on the way in: what the target stored is what counts, and one digest proves both. The
+// source may change while it is read: then the copy starts over with what is there now. Memory is
+// reserved before the GET that fills it. An upload that does not end well is aborted.
 
 #pragma once
 

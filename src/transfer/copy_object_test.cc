@@ -236,6 +236,34 @@ TEST_F(CopyObjectTest, ChangedBytesAreNoticedAndReadAgain) {
   }
 }
 
+// The same where an MD5 is all there is; and bytes that stay wrong must not pass for an odd ETag.
+TEST_F(CopyObjectTest, EtagsAreVerifiedToo) {
+  for (uint64_t size : {uint64_t{10'000}, 20 * kMib}) {
+    PutSource(Pattern(size));
+    ObjectInfo& info = source_backend->buckets["from"].objects["dir/object"].back().info;
+    info.checksums.clear();
+    source_faults.corruptions = 1;
+    auto done = Copy();
+    ASSERT_TRUE(done) << done.error().Describe();
+    EXPECT_GT(done->attempts, 1);
+    EXPECT_EQ(done->verified, Verified::kEtag);
+    ExpectSame();
+    source_faults.corruptions = 100;
+    target_backend->buckets["to"].objects.clear();
+    EXPECT_EQ(Copy().error().kind, ErrorKind::kCorrupt);
+    EXPECT_EQ(target_backend->Find("to", "copy"), nullptr);
+    source_faults.corruptions = 0;
+    // What KMS encrypted has an ETag that only looks like an MD5.
+    info.etag = std::string(32, '0');
+    info.etag_opaque = true;
+    done = Copy();
+    ASSERT_TRUE(done) << done.error().Describe();
+    EXPECT_EQ(done->attempts, 1);
+    EXPECT_EQ(done->verified, Verified::kNot);
+    ExpectTidy();
+  }
+}
+
 // Parts read from two versions would be an object that never was.
 TEST_F(CopyObjectTest, SourceThatChangesMidwayIsReadFromTheStart) {
   PutMultipartSource(Pattern(51 * kMib), std::vector<uint64_t>(3, 17 * kMib));

@@ -21,7 +21,6 @@ RelaySource::RelaySource(Runtime runtime, Store& store, GetRequest request, Obje
       options_(std::move(options)),
       begin_bytes_(stream.offset_bytes),
       length_bytes_(stream.length_bytes) {
-  if (options_.md5) md5_ = NewHasher(HashKind::kMd5);
   // From here on this version or none. Without an ETag the size has to do.
   if (request_.if_match.empty()) request_.if_match = stream.info.etag;
 }
@@ -49,10 +48,6 @@ Async<size_t> RelaySource::Read(std::span<std::byte> out) {
     }
     if (done_bytes_ + *count > length_bytes_) co_return Corrupt("the body is too long");
     done_bytes_ += *count;
-    if (md5_ != nullptr && *count > 0) {
-      std::span<const std::byte> bytes = out.first(*count);
-      co_await runtime_.pool.Run([this, bytes] { md5_->Update(bytes); });
-    }
     if (options_.on_bytes && *count > 0) options_.on_bytes(*count);
     co_return *count;
   }
@@ -83,8 +78,6 @@ Async<void> RelaySource::Reopen() {
   body_ = std::move(stream->body);
   co_return Ok();
 }
-
-std::string RelaySource::FinishMd5() { return md5_->Finish(); }
 
 Async<void> ReadExactly(ByteSource& source, std::span<std::byte> out) {
   size_t filled = 0;

@@ -8,14 +8,12 @@
 #include <optional>
 #include <string>
 
-#include "base/checksum.h"
 #include "base/runtime.h"
 #include "storage/store.h"
 
 namespace longhaul {
 
 struct RelayOptions {
-  bool md5 = false;                        // Computes the MD5 of what passes.
   Event* stop = nullptr;                   // Set: reads end with kCancelled while much is left.
   std::function<void(uint64_t)> on_bytes;  // After each read; may be empty.
 };
@@ -33,8 +31,6 @@ class RelaySource : public ByteSource {
 
   // Whether the source is not what it was when the stream was opened: read it anew.
   [[nodiscard]] bool source_changed() const { return source_changed_; }
-  // Raw digest of all bytes; only with RelayOptions::md5, once, after the end.
-  std::string FinishMd5();
 
  private:
   Async<void> Reopen();
@@ -44,7 +40,6 @@ class RelaySource : public ByteSource {
   GetRequest request_;
   std::unique_ptr<ByteReader> body_;
   RelayOptions options_;
-  std::unique_ptr<Hasher> md5_;
   uint64_t begin_bytes_;
   uint64_t length_bytes_;
   uint64_t done_bytes_ = 0;
