@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -81,33 +82,42 @@ std::string FormatRfc3339(SystemTime time) {
   auto day = floor<days>(time);
   year_month_day date(day);
   hh_mm_ss clock(time - day);
-  char text[64];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()));
-  std::string result = text;
-  auto micros = clock.subseconds().count();
+  // By hand: listings print a million of them.
+  std::string text = "0000-00-00T00:00:00Z";
+  auto put = [&text](size_t at, size_t count, int64_t value) {
+    for (; count > 0; --count, value /= 10)
+      text[at + count - 1] = static_cast<char>('0' + value % 10);
+  };
+  put(0, 4, std::clamp(static_cast<int>(date.year()), 0, 9999));
+  put(5, 2, static_cast<unsigned>(date.month()));
+  put(8, 2, static_cast<unsigned>(date.day()));
+  put(11, 2, clock.hours().count());
+  put(14, 2, clock.minutes().count());
+  put(17, 2, clock.seconds().count());
+  int64_t micros = clock.subseconds().count();
   if (micros != 0) {
-    std::snprintf(text, sizeof text, ".%06d", static_cast<int>(micros));
-    result += text;
-    while (result.back() == '0') result.pop_back();
+    text.replace(19, 1, ".000000");
+    put(20, 6, micros);
+    while (text.back() == '0') text.pop_back();
+    text += 'Z';
   }
-  return result + "Z";
+  return text;
 }
 
 Result<SystemTime> ParseRfc3339(std::string_view text) {
-  Error bad = InvalidInput("not an RFC 3339 time: '" + std::string(text.substr(0, 64)) + "'");
+  auto bad = [text] {
+    return InvalidInput("not an RFC 3339 time: '" + std::string(text.substr(0, 64)) + "'");
+  };
   int year, month, day, hour, minute, second;
   if (text.size() < 20 || !ReadDigits(text, 0, 4, &year) || text[4] != '-' ||
       !ReadDigits(text, 5, 2, &month) || text[7] != '-' || !ReadDigits(text, 8, 2, &day) ||
       (text[10] != 'T' && text[10] != 't' && text[10] != ' ') || !ReadDigits(text, 11, 2, &hour) ||
       text[13] != ':' || !ReadDigits(text, 14, 2, &minute) || text[16] != ':' ||
       !ReadDigits(text, 17, 2, &second)) {
-    return bad;
+    return bad();
   }
   SystemTime time;
-  if (!MakeTime(year, month, day, hour, minute, second, &time)) return bad;
+  if (!MakeTime(year, month, day, hour, minute, second, &time)) return bad();
   size_t at = 19;
   if (text[at] == '.') {
     ++at;
@@ -117,7 +127,7 @@ Result<SystemTime> ParseRfc3339(std::string_view text) {
     for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10) {
       micros += (text[at] - '0') * unit;
     }
-    if (at == start) return bad;
+    if (at == start) return bad();
     time += microseconds(micros);
   }
   if (at < text.size() && (text[at] == 'Z' || text[at] == 'z') && at + 1 == text.size()) {
@@ -127,7 +137,7 @@ Result<SystemTime> ParseRfc3339(std::string_view text) {
   if (at + 6 != text.size() || (text[at] != '+' && text[at] != '-') ||
       !ReadDigits(text, at + 1, 2, &offset_hours) || text[at + 3] != ':' ||
       !ReadDigits(text, at + 4, 2, &offset_minutes) || offset_hours > 23 || offset_minutes > 59) {
-    return bad;
+    return bad();
   }
   auto offset = std::chrono::hours(offset_hours) + std::chrono::minutes(offset_minutes);
   return text[at] == '+' ? time - offset : time + offset;

@@ -72,14 +72,21 @@ class ListCommand : public Command {
                          .Says(fmt::format("{:>20}  {:>12}  {}", "", "folder",
                                            Printable(prefix.substr(cut)))));
       }
+      std::string text;  // Of the whole page: a write for each line would cost more than the line.
       for (const ListedObject& object : page->objects) {
         ++lines;
         if (!object.is_delete_marker) {
           ++objects;
           bytes += object.size_bytes;
         }
-        output.Print(Line(object, cut));
+        if (output.json()) {
+          text += Described(object).Json();
+        } else {
+          AppendLine(text, object, cut);
+        }
+        text += '\n';
       }
+      output.Raw(text);
       request.token = page->next_token;
       if (!output.open()) co_return ExitCode::kDone;
       if (context.stop().is_set()) co_return Cancelled("stopped on request");
@@ -98,27 +105,34 @@ class ListCommand : public Command {
   }
 
  private:
-  [[nodiscard]] Message Line(const ListedObject& object, size_t cut) const {
-    std::string time =
-        FormatRfc3339(std::chrono::time_point_cast<std::chrono::seconds>(object.last_modified));
+  void AppendLine(std::string& to, const ListedObject& object, size_t cut) const {
     std::string size = object.is_delete_marker ? "deleted"
                        : bytes_                ? std::to_string(object.size_bytes)
                                                : FormatBytes(object.size_bytes);
-    std::string text =
-        fmt::format("{:<20}  {:>12}  {}", time, size, Printable(object.key.substr(cut)));
+    to += TimeOf(object);  // 20 characters.
+    to.append(size.size() < 12 ? 14 - size.size() : 2, ' ');
+    to.append(size).append("  ").append(Printable(std::string_view(object.key).substr(cut)));
+    if (versions_)
+      to.append("  ").append(object.version_id).append(object.is_latest ? " (latest)" : "");
+  }
+
+  [[nodiscard]] Message Described(const ListedObject& object) const {
     Message message("object");
     message.With("key", object.key)
         .With("size", object.size_bytes)
-        .With("last_modified", time)
+        .With("last_modified", TimeOf(object))
         .With("etag", object.etag);
     if (!object.storage_class.empty()) message.With("storage_class", object.storage_class);
     if (versions_) {
       message.With("version_id", object.version_id)
           .With("is_latest", object.is_latest)
           .With("is_delete_marker", object.is_delete_marker);
-      text += "  " + object.version_id + (object.is_latest ? " (latest)" : "");
     }
-    return message.Says(text);
+    return message;
+  }
+
+  static std::string TimeOf(const ListedObject& object) {
+    return FormatRfc3339(std::chrono::floor<std::chrono::seconds>(object.last_modified));
   }
 
   static Async<ExitCode> ListBuckets(Output& output, Store& store) {

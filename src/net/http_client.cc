@@ -30,13 +30,17 @@ std::string_view HttpHeaders::Get(std::string_view name) const {
   return value ? std::string_view(*value) : std::string_view();
 }
 
-Async<std::string> ReadAll(HttpBody& body, size_t size_bytes_max) {
+Async<std::string> ReadAll(HttpBody& body, size_t size_bytes_max, size_t size_bytes_hint) {
   std::string text;
   size_t filled = 0;
   while (true) {
     if (filled == text.size()) {
       if (filled > size_bytes_max) break;
-      text.resize(std::min(std::max<size_t>(4096, filled * 2), size_bytes_max + 1));
+      // One byte more than is expected: room to see the end.
+      size_t next = filled == 0 && size_bytes_hint > 0
+                        ? std::min(size_bytes_hint, size_bytes_max) + 1
+                        : std::max<size_t>(4096, filled * 2);
+      text.resize(std::min(next, size_bytes_max + 1));
     }
     Result<size_t> count =
         co_await body.Read(std::as_writable_bytes(std::span(text).subspan(filled)));

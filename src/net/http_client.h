@@ -129,6 +129,7 @@ struct HttpClientOptions {
 std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options = {});
 
 // Reads a body to its end. kInvalidInput when it is longer than `size_bytes_max`.
-Async<std::string> ReadAll(HttpBody& body, size_t size_bytes_max);
+// `size_bytes_hint`: how long it probably is.
+Async<std::string> ReadAll(HttpBody& body, size_t size_bytes_max, size_t size_bytes_hint = 0);
 
 }  // namespace longhaul

@@ -1,6 +1,7 @@
 #include "storage/s3_client.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -29,6 +30,20 @@ bool IsHostLabel(std::string_view bucket) {
 bool IsBucketName(std::string_view bucket) {
   return !bucket.empty() && bucket.size() <= 255 && bucket != "." && bucket != ".." &&
          bucket.find_first_of(std::string_view("/?#\r\n\0", 6)) == bucket.npos;
+}
+
+// Whether <Error> can be the root of an answer. While it works, a server sends blanks before it.
+bool MayBeError(std::string_view xml) {
+  constexpr size_t kPrologBytesMax = 1024;
+  xml.remove_prefix(std::min(xml.find_first_not_of(" \t\r\n"), xml.size()));
+  return xml.substr(0, kPrologBytesMax).find("<Error") != xml.npos;
+}
+
+size_t LengthHint(const HttpHeaders& headers) {
+  std::string_view text = headers.Get("Content-Length");
+  size_t length = 0;
+  std::from_chars(text.data(), text.data() + text.size(), length);
+  return length;
 }
 
 }  // namespace
@@ -288,14 +303,15 @@ Async<S3Answer> S3Client::CallOnce(const S3Request& request) {
   Result<S3Answer> answer;
   if (response) {
     answer->response = std::move(*response);
-    Result<std::string> text = co_await ReadAll(*answer->response.body, kS3AnswerBytesMax);
+    Result<std::string> text = co_await ReadAll(*answer->response.body, kS3AnswerBytesMax,
+                                                LengthHint(answer->response.headers));
     if (!text) {
       answer = text.error();
     } else {
       answer->text = std::move(*text);
       // Copies and completions answer 200 before they know. (S3 API Reference,
       // CompleteMultipartUpload.)
-      if (answer->text.find("<Error") != std::string::npos) {
+      if (MayBeError(answer->text)) {
         std::optional<S3ErrorText> inside = ParseS3Error(answer->text);
         if (inside) answer = S3ErrorInside(*inside);
       }

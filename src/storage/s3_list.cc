@@ -25,8 +25,8 @@ Async<ListPage> FetchPage(S3Client& client, const S3Request& http, const ListReq
                           const S3VersionMarkers& markers) {
   Result<S3Answer> answer = co_await client.Call(http);
   if (!answer) co_return answer.error();
-  if (!request.versions) co_return ParseS3Listing(answer->text);
-  Result<ListPage> page = ParseS3VersionListing(answer->text);
+  if (!request.versions) co_return ParseS3Listing(std::move(answer->text));
+  Result<ListPage> page = ParseS3VersionListing(std::move(answer->text));
   if (page && !page->objects.empty() && !markers.version_id.empty() &&
       page->objects.front().key == markers.key &&
       page->objects.front().version_id == markers.version_id) {

@@ -30,18 +30,28 @@ std::string Text(pugi::xml_node node, std::string_view name) {
   return Child(node, name).child_value();
 }
 
-std::string Trimmed(std::string text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+std::string_view Trimmed(std::string_view text) {
+  auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// The same of a child, as a string of its own.
+std::string Value(pugi::xml_node node, std::string_view name) {
+  return std::string(Trimmed(Child(node, name).child_value()));
+}
+
+template <class T>
+bool ParseNumber(std::string_view text, T* value) {
+  text = Trimmed(text);
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return error == std::errc() && end == text.data() + text.size();
 }
 
 template <class T>
 bool Number(pugi::xml_node node, std::string_view name, T* value) {
-  std::string text = Trimmed(Text(node, name));
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
-  return error == std::errc() && end == text.data() + text.size();
+  return ParseNumber(Child(node, name).child_value(), value);
 }
 
 bool Flag(pugi::xml_node node, std::string_view name) {
@@ -57,8 +67,18 @@ SystemTime Time(pugi::xml_node node, std::string_view name) {
 class Document {
  public:
   Result<pugi::xml_node> Open(std::string_view xml, std::string_view root) {
-    pugi::xml_parse_result parsed =
-        document_.load_buffer(xml.data(), xml.size(), kParseFlags, pugi::encoding_utf8);
+    return Look(document_.load_buffer(xml.data(), xml.size(), kParseFlags, pugi::encoding_utf8),
+                root);
+  }
+  // The same without a copy: `xml` becomes the document's and must outlive it.
+  Result<pugi::xml_node> OpenInPlace(std::string& xml, std::string_view root) {
+    return Look(
+        document_.load_buffer_inplace(xml.data(), xml.size(), kParseFlags, pugi::encoding_utf8),
+        root);
+  }
+
+ private:
+  Result<pugi::xml_node> Look(const pugi::xml_parse_result& parsed, std::string_view root) {
     if (!parsed) {
       return Corrupt(std::string("not the XML that was asked for: ") + parsed.description());
     }
@@ -70,18 +90,18 @@ class Document {
     return element;
   }
 
- private:
   pugi::xml_document document_;
 };
 
 // Keys come as they are or, where the answer says so, percent-encoded with "+" for a space.
 class KeyDecoder {
  public:
-  explicit KeyDecoder(pugi::xml_node root)
-      : encoded_(Trimmed(Text(root, "EncodingType")) == "url") {}
+  explicit KeyDecoder(pugi::xml_node root) : encoded_(Value(root, "EncodingType") == "url") {}
   Result<std::string> Get(pugi::xml_node node, std::string_view name) const {
-    std::string text = Text(node, name);
-    if (!encoded_) return text;
+    return Decode(Child(node, name).child_value());
+  }
+  Result<std::string> Decode(std::string_view text) const {
+    if (!encoded_ || text.find_first_of("%+") == text.npos) return std::string(text);
     Result<std::string> key = FormDecode(text);
     if (!key) return Corrupt("a key in the listing: " + key.error().message);
     return key;
@@ -93,16 +113,34 @@ class KeyDecoder {
 
 Result<ListedObject> ReadObject(pugi::xml_node node, const KeyDecoder& keys) {
   ListedObject object;
-  Result<std::string> key = keys.Get(node, "Key");
-  if (!key) return key.error();
-  object.key = std::move(*key);
   object.is_delete_marker = LocalName(node) == "DeleteMarker";
-  if (!object.is_delete_marker && !Number(node, "Size", &object.size_bytes)) {
+  bool has_size = false;
+  // One pass, and views into the document: a listing is a million of these.
+  for (pugi::xml_node child : node.children()) {
+    std::string_view name = LocalName(child);
+    std::string_view text = child.child_value();
+    if (name == "Key") {
+      Result<std::string> key = keys.Decode(text);
+      if (!key) return key.error();
+      object.key = std::move(*key);
+    } else if (name == "LastModified") {
+      Result<SystemTime> time = ParseRfc3339(Trimmed(text));
+      if (time) object.last_modified = *time;
+    } else if (name == "ETag") {
+      object.etag = StripEtag(Trimmed(text));
+    } else if (name == "Size") {
+      has_size = ParseNumber(text, &object.size_bytes);
+    } else if (name == "StorageClass") {
+      object.storage_class = Trimmed(text);
+    } else if (name == "VersionId") {
+      object.version_id = Trimmed(text);
+    } else if (name == "IsLatest") {
+      object.is_latest = Trimmed(text) == "true";
+    }
+  }
+  if (!object.is_delete_marker && !has_size) {
     return Corrupt("an object without a size in the listing: " + object.key);
   }
-  object.etag = StripEtag(Trimmed(Text(node, "ETag")));
-  object.storage_class = Trimmed(Text(node, "StorageClass"));
-  object.last_modified = Time(node, "LastModified");
   return object;
 }
 
@@ -159,10 +197,10 @@ std::string OpenElement(std::string_view name) {
 }
 
 S3ErrorText ReadError(pugi::xml_node node) {
-  return {.code = Trimmed(Text(node, "Code")),
-          .message = Trimmed(Text(node, "Message")),
-          .request_id = Trimmed(Text(node, "RequestId")),
-          .region = Trimmed(Text(node, "Region"))};
+  return {.code = Value(node, "Code"),
+          .message = Value(node, "Message"),
+          .request_id = Value(node, "RequestId"),
+          .region = Value(node, "Region")};
 }
 
 }  // namespace
@@ -185,9 +223,9 @@ std::optional<S3ErrorText> ParseS3Error(std::string_view xml) {
   return std::nullopt;
 }
 
-Result<ListPage> ParseS3Listing(std::string_view xml) {
+Result<ListPage> ParseS3Listing(std::string xml) {
   Document document;
-  Result<pugi::xml_node> root = document.Open(xml, "ListBucketResult");
+  Result<pugi::xml_node> root = document.OpenInPlace(xml, "ListBucketResult");
   if (!root) return root.error();
   KeyDecoder keys(*root);
   ListPage page;
@@ -206,9 +244,9 @@ Result<ListPage> ParseS3Listing(std::string_view xml) {
   return page;
 }
 
-Result<ListPage> ParseS3VersionListing(std::string_view xml) {
+Result<ListPage> ParseS3VersionListing(std::string xml) {
   Document document;
-  Result<pugi::xml_node> root = document.Open(xml, "ListVersionsResult");
+  Result<pugi::xml_node> root = document.OpenInPlace(xml, "ListVersionsResult");
   if (!root) return root.error();
   KeyDecoder keys(*root);
   ListPage page;
@@ -216,8 +254,6 @@ Result<ListPage> ParseS3VersionListing(std::string_view xml) {
     if (LocalName(node) != "Version" && LocalName(node) != "DeleteMarker") continue;
     Result<ListedObject> object = ReadObject(node, keys);
     if (!object) return object.error();
-    object->version_id = Trimmed(Text(node, "VersionId"));
-    object->is_latest = Flag(node, "IsLatest");
     page.objects.push_back(std::move(*object));
   }
   Result<void> prefixes = ReadPrefixes(*root, keys, &page);
@@ -227,7 +263,7 @@ Result<ListPage> ParseS3VersionListing(std::string_view xml) {
     if (!key) return key.error();
     if (key->empty()) return Corrupt("a truncated listing without a marker");
     page.next_token = PercentEncode(*key, Slash::kKeep) + " " +
-                      PercentEncode(Trimmed(Text(*root, "NextVersionIdMarker")), Slash::kEncode);
+                      PercentEncode(Value(*root, "NextVersionIdMarker"), Slash::kEncode);
   }
   return page;
 }
@@ -252,9 +288,9 @@ Result<S3PartsPage> ParseS3Parts(std::string_view xml) {
     if (!Number(node, "PartNumber", &part.number) || !Number(node, "Size", &part.size_bytes)) {
       return Corrupt("a part without number or size");
     }
-    part.etag = StripEtag(Trimmed(Text(node, "ETag")));
+    part.etag = StripEtag(Value(node, "ETag"));
     for (ChecksumAlgorithm algorithm : kS3ChecksumAlgorithms) {
-      std::string value = Trimmed(Text(node, S3ChecksumElement(algorithm)));
+      std::string value = Value(node, S3ChecksumElement(algorithm));
       if (!value.empty()) part.checksum = Checksum{algorithm, std::move(value), false};
     }
     page.parts.push_back(std::move(part));
@@ -277,14 +313,14 @@ Result<S3UploadsPage> ParseS3Uploads(std::string_view xml) {
     if (!key) return key.error();
     page.uploads.push_back({.bucket = "",
                             .key = std::move(*key),
-                            .upload_id = Trimmed(Text(node, "UploadId")),
+                            .upload_id = Value(node, "UploadId"),
                             .initiated = Time(node, "Initiated")});
   }
   page.truncated = Flag(*root, "IsTruncated");
   Result<std::string> key = keys.Get(*root, "NextKeyMarker");
   if (!key) return key.error();
   page.next_key_marker = std::move(*key);
-  page.next_upload_id_marker = Trimmed(Text(*root, "NextUploadIdMarker"));
+  page.next_upload_id_marker = Value(*root, "NextUploadIdMarker");
   return page;
 }
 
@@ -292,7 +328,7 @@ Result<std::string> ParseS3UploadId(std::string_view xml) {
   Document document;
   Result<pugi::xml_node> root = document.Open(xml, "InitiateMultipartUploadResult");
   if (!root) return root.error();
-  std::string id = Trimmed(Text(*root, "UploadId"));
+  std::string id = Value(*root, "UploadId");
   if (id.empty()) return Corrupt("no upload id in the answer");
   return id;
 }
@@ -306,7 +342,7 @@ Result<std::string> ParseS3Etag(std::string_view xml) {
       name != "CopyPartResult") {
     return Corrupt("not a result but <" + std::string(name.substr(0, 64)) + ">");
   }
-  return StripEtag(Trimmed(Text(*root, "ETag")));
+  return StripEtag(Value(*root, "ETag"));
 }
 
 Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml) {
@@ -317,7 +353,7 @@ Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml) {
   for (pugi::xml_node node : root->children()) {
     if (LocalName(node) != "Error") continue;
     failures.push_back({.key = Text(node, "Key"),
-                        .version_id = Trimmed(Text(node, "VersionId")),
+                        .version_id = Value(node, "VersionId"),
                         .error = ReadError(node)});
   }
   return failures;
@@ -342,7 +378,7 @@ Result<std::vector<BucketInfo>> ParseS3Buckets(std::string_view xml) {
   std::vector<BucketInfo> buckets;
   for (pugi::xml_node node : Child(*root, "Buckets").children()) {
     if (LocalName(node) != "Bucket") continue;
-    buckets.push_back({.name = Trimmed(Text(node, "Name")), .created = Time(node, "CreationDate")});
+    buckets.push_back({.name = Value(node, "Name"), .created = Time(node, "CreationDate")});
   }
   return buckets;
 }
@@ -351,7 +387,7 @@ Result<bool> ParseS3Versioning(std::string_view xml) {
   Document document;
   Result<pugi::xml_node> root = document.Open(xml, "VersioningConfiguration");
   if (!root) return root.error();
-  return Trimmed(Text(*root, "Status")) == "Enabled";
+  return Value(*root, "Status") == "Enabled";
 }
 
 bool IsXmlText(std::string_view text) {

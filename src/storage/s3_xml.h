@@ -29,9 +29,10 @@ struct S3ErrorText {
 // nullopt: not an <Error>.
 std::optional<S3ErrorText> ParseS3Error(std::string_view xml);
 
-// ListObjectsV2 and ListObjectVersions. The token of the latter is made here of its two markers.
-Result<ListPage> ParseS3Listing(std::string_view xml);
-Result<ListPage> ParseS3VersionListing(std::string_view xml);
+// ListObjectsV2 and ListObjectVersions, parsed in place: move the text in. The token of the latter
+// is made here of its two markers.
+Result<ListPage> ParseS3Listing(std::string xml);
+Result<ListPage> ParseS3VersionListing(std::string xml);
 struct S3VersionMarkers {
   std::string key;
   std::string version_id;
