@@ -70,7 +70,4 @@ class LocalFolder : public Store {
 // Whether an ETag is one of these: it cannot be compared with that of another store.
 bool IsLocalEtag(std::string_view etag);
 
-// "text/html" for "a/index.html"; empty for names that tell nothing.
-std::string ContentTypeOf(std::string_view key);
-
 }  // namespace longhaul
