@@ -1,6 +1,7 @@
 // Any bytes as each of the answers of an S3 server.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "storage/s3_xml.h"
@@ -9,8 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
   std::string_view text(reinterpret_cast<const char*>(data), size);
   (void)ParseS3Error(text);
-  (void)ParseS3Listing(text);
-  Result<ListPage> versions = ParseS3VersionListing(text);
+  (void)ParseS3Listing(std::string(text));
+  Result<ListPage> versions = ParseS3VersionListing(std::string(text));
   if (versions && !versions->next_token.empty()) {
     if (!ParseS3VersionToken(versions->next_token)) __builtin_trap();
   }
