@@ -73,6 +73,17 @@ class Prober {
       Result<void> aborted = co_await store_.AbortMultipart(upload);
       if (!aborted) co_return aborted.error();
     }
+    // An answer that was lost on its way has left an upload without a name. Some stores list
+    // uploads by their whole key alone.
+    for (const std::string& key : begun_) {
+      Result<std::vector<MultipartUpload>> left =
+          co_await store_.ListMultipartUploads(bucket_, key);
+      if (!left && left.error().Transient()) co_return left.error();
+      for (size_t i = 0; left && i < left->size(); ++i) {
+        Result<void> aborted = co_await store_.AbortMultipart((*left)[i]);
+        if (!aborted) co_return aborted.error();
+      }
+    }
     // Deepest first: "a/b" beside "a" may be a folder there.
     std::sort(keys_.begin(), keys_.end(), std::greater<>());
     for (const std::string& key : keys_) {
@@ -205,6 +216,7 @@ class Prober {
   }
 
   Async<MultipartUpload> Begin(std::string name) {
+    begun_.insert(base_ + name);
     Result<MultipartUpload> upload = co_await store_.CreateMultipart(At(name));
     if (upload) uploads_.push_back(*upload);
     co_return upload;
@@ -365,6 +377,7 @@ class Prober {
   std::string base_;
   std::vector<std::string> keys_;
   std::vector<MultipartUpload> uploads_;
+  std::set<std::string> begun_;  // Keys of uploads.
 };
 
 }  // namespace

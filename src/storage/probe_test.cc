@@ -83,6 +83,28 @@ TEST(ProbeTest, FindsAliasedKeys) {
   ExpectNothingLeft(probed);
 }
 
+// The answer to a creation may be lost on its way; its upload would be paid for for ever.
+TEST(ProbeTest, LeavesNoUploadWhoseNameItWasNotTold) {
+  struct LosesAnswers : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kCreateMultipart) {
+        fault.error = Retryable("no answer");
+        fault.effect = testing::Fault::Effect::kDone;
+      }
+      return fault;
+    }
+  } plan;
+  FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>(MemoryStoreOptions{});
+  backend->buckets["bucket"].created = world.clock.Now();
+  MemoryStore store(world.runtime, backend, &plan);
+  Result<Capabilities> found = world.Run(ProbeStore(store, "bucket", "staging/", world.random));
+  EXPECT_FALSE(found);
+  ExpectNothingLeft({std::move(found), backend});
+}
+
 TEST(ProbeTest, SaysWhenTheBucketIsNotThere) {
   FakeWorld world;
   auto backend = std::make_shared<MemoryStoreBackend>(MemoryStoreOptions{});
