@@ -107,12 +107,13 @@ def rclone(world: World, source, target, from_: str, to: str, flags) -> Finished
 
 
 class Buckets:
-    """Two servers; a bucket at the source, and a new empty one at the target for each run."""
+    """Two servers; a bucket at the source, and a new empty one at the target for each run. They keep
+    connections, as S3 does."""
 
     def __init__(self, world: World):
         self.world = world
-        self.source = world.serve("versitygw", "source")
-        self.target = world.serve("versitygw", "target")
+        self.source = world.serve("versitygw", "source", keep_alive=True)
+        self.target = world.serve("versitygw", "target", keep_alive=True)
         self.source.s3.create_bucket(Bucket="data")
         self.count = 0
 

@@ -157,18 +157,21 @@ class Server:
 class Versitygw(Server):
     kind = "versitygw"
 
-    def __init__(self, folder, name="", webhook=""):
+    def __init__(self, folder, name="", webhook="", keep_alive=False):
         super().__init__(folder, name)
         self.webhook = webhook
+        self.keep_alive = keep_alive  # Else it closes every connection after one request.
         self.secret_access_key = SECRET_ACCESS_KEY  # May be another one at the next start.
         self.versions = folder / f"{self.name}.versions"
         self.versions.mkdir()
 
     def launch(self):
-        events = ["--event-webhook-url", self.webhook] if self.webhook else []
+        options = ["--event-webhook-url", self.webhook] if self.webhook else []
+        if self.keep_alive:
+            options.append("--keep-alive")
         self.spawn([cache_dir() / "bin/versitygw", "--access", ACCESS_KEY_ID,
                     "--secret", self.secret_access_key, "--port", f"127.0.0.1:{self.port}",
-                    "--region", REGION, "--quiet", *events,
+                    "--region", REGION, "--quiet", *options,
                     "posix", "--versioning-dir", self.versions, self.folder])
 
 
