@@ -1,6 +1,7 @@
 #include "replication/pending_keys.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace longhaul {
 
@@ -8,6 +9,18 @@ namespace {
 
 // Whoever waits looks again after this; longer times need not fit into nanoseconds.
 constexpr std::chrono::hours kWaitMax{1};
+
+// One reading for both.
+void Merge(PendingKey& known, PendingKey other) {
+  known.not_before = std::max(known.not_before, other.not_before);
+  known.due = std::max(known.due, other.due);
+  known.since = std::min(known.since, other.since);
+  known.tries = std::max(known.tries, other.tries);
+  known.alone = known.alone || other.alone;
+  if (other.size_bytes) known.size_bytes = other.size_bytes;
+  known.messages.insert(known.messages.end(), std::make_move_iterator(other.messages.begin()),
+                        std::make_move_iterator(other.messages.end()));
+}
 
 }  // namespace
 
@@ -39,24 +52,29 @@ void PendingKeys::Extract(Entries::iterator entry) {
 
 bool PendingKeys::Add(std::string key, PendingKey pending) {
   std::string name = std::move(key) + '\0' + pending.target;
-  auto [entry, inserted] = entries_.try_emplace(std::move(name));
+  auto [place, inserted] = entries_.try_emplace(std::move(name));
+  Entry& entry = place->second;
   if (inserted) {
-    entry->second.pending = std::move(pending);
-    entry->second.sequence = next_sequence_++;
-  } else {
-    Extract(entry);
-    PendingKey& known = entry->second.pending;
-    known.not_before = std::max(known.not_before, pending.not_before);
-    known.due = std::max(known.due, pending.due);
-    known.since = std::min(known.since, pending.since);
-    known.tries = std::max(known.tries, pending.tries);
-    known.alone = known.alone || pending.alone;
-    if (pending.size_bytes) known.size_bytes = pending.size_bytes;
-    known.messages.insert(known.messages.end(), pending.messages.begin(), pending.messages.end());
-    entry->second.ready = false;  // The next look decides.
+    entry.put_off_until = pending.not_before + kPutOffMax;
+    entry.pending = std::move(pending);
+    entry.sequence = next_sequence_++;
+    Insert(place);
+    return true;
   }
-  Insert(entry);
-  return inserted;
+  if (pending.not_before > entry.put_off_until) {
+    const bool one_more = entry.later == nullptr;
+    if (one_more) {
+      entry.later = std::make_unique<PendingKey>(std::move(pending));
+    } else {
+      Merge(*entry.later, std::move(pending));
+    }
+    return one_more;
+  }
+  Extract(place);
+  Merge(entry.pending, std::move(pending));
+  entry.ready = false;  // The next look decides.
+  Insert(place);
+  return false;
 }
 
 void PendingKeys::WakeReady(SystemTime now) {
@@ -125,8 +143,10 @@ std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime stea
     Extract(entry);
     PendingKey& pending = entry->second.pending;
     const size_t key_size = entry->first.size() - 1 - pending.target.size();
+    std::unique_ptr<PendingKey> later = std::move(entry->second.later);
     items.emplace_back(entry->first.substr(0, key_size), std::move(pending));
     entries_.erase(entry);
+    if (later != nullptr) Add(items.back().first, std::move(*later));
   }
   std::sort(items.begin(), items.end(),
             [](const Item& a, const Item& b) { return a.first < b.first; });

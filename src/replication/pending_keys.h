@@ -45,11 +45,14 @@ struct PendingKey {
 class PendingKeys {
  public:
   using Item = std::pair<std::string, PendingKey>;  // By key.
+  static constexpr std::chrono::seconds kPutOffMax{10};
 
   PendingKeys(const Batch& batch, uint64_t bundle_object_bytes_max)
       : batch_(batch), bundle_object_bytes_max_(bundle_object_bytes_max) {}
 
-  // Two hints of one key need one reading, made late enough for both. True: it was not here before.
+  // Two hints of one key need one reading, made late enough for both. But a key that changes all
+  // the time must be read all the same: a hint that would put its reading off by more than
+  // kPutOffMax needs another reading, after that one. True: it needs a reading more than before.
   bool Add(std::string key, PendingKey pending);
 
   // How long until a batch is to be taken: 0 when it is now. nullopt: nothing waits here.
@@ -67,7 +70,9 @@ class PendingKeys {
  private:
   struct Entry {
     PendingKey pending;
-    uint64_t sequence = 0;  // Tells apart those that came at the same time.
+    SystemTime put_off_until{};
+    std::unique_ptr<PendingKey> later;  // The reading after this one.
+    uint64_t sequence = 0;              // Tells apart those that came at the same time.
     bool ready = false;
   };
   // Key, NUL, target: two targets that need a key for themselves alone make two entries.

@@ -45,6 +45,25 @@ TEST_F(PendingKeysTest, AKeySleepsUntilItMayBeRead) {
   EXPECT_EQ(keys_.NextBatch(SystemTime(2s), start_, true), std::nullopt);
 }
 
+// A key that changes more often than it may be read would otherwise never be read.
+TEST_F(PendingKeysTest, AKeyThatChangesAllTheTimeIsRead) {
+  auto change_at = [&](std::chrono::seconds second) {
+    PendingKey pending = Key(start_);
+    pending.not_before = SystemTime(second);
+    return keys_.Add("a", std::move(pending));
+  };
+  EXPECT_TRUE(change_at(2s));
+  EXPECT_FALSE(change_at(12s)) << "one reading for both";
+  EXPECT_TRUE(change_at(13s)) << "which can wait no longer";
+  EXPECT_FALSE(change_at(100s));
+  auto first = keys_.Take(SystemTime(12s), start_, true);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first.front().second.not_before, SystemTime(12s));
+  EXPECT_TRUE(keys_.Take(SystemTime(99s), start_, true).empty());
+  EXPECT_EQ(keys_.Take(SystemTime(100s), start_, true).size(), 1u) << "late enough for the last";
+  EXPECT_EQ(keys_.size(), 0u);
+}
+
 // A batch closes when it is full, when it has lingered, or when nothing more comes.
 TEST_F(PendingKeysTest, ABatchClosesForThreeReasons) {
   keys_.Add("a", Key(start_));
@@ -97,7 +116,7 @@ TEST_F(PendingKeysTest, HintsOfOneKeyAreOneReading) {
   first.tries = 2;
   first.messages.resize(1);
   PendingKey second = Key(start_ + 3s, 20);
-  second.not_before = SystemTime(30min);
+  second.not_before = SystemTime(9s);
   second.messages.resize(1);
   EXPECT_TRUE(keys_.Add("a", first));
   EXPECT_EQ(keys_.NextBatch(SystemTime(0s), start_, true), 0s);
