@@ -15,7 +15,8 @@ namespace longhaul::archive {
 class FrameCompressor {
  public:
   // `level`: 1 to 22, or 0 for the fastest that zstd has (it finds out what does not shrink, and
-  // stores it, at a small part of the price of level 1).
+  // stores it, at a small part of the price of level 1). From level 3 on, a frame that does not
+  // shrink, judged by samples from all over it, is compressed like that, too.
   FrameCompressor(int level, uint64_t frame_size_bytes);
   ~FrameCompressor();
   FrameCompressor(const FrameCompressor&) = delete;
