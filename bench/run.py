@@ -262,7 +262,7 @@ def replicate_files(runs: int) -> Table:
         table.bytes_sent = {"longhaul replicate": buckets.staged_bytes(staging), "zstd -6": tar}
     zstd = table.cpu("zstd -6") + table.cpu("zstd -d")
     table.goal("CPU s", table.cpu("longhaul replicate"), 1.25 * zstd + 0.35e-3 * len(objects))
-    table.goal("bytes in staging / tar | zstd -6",
+    table.goal("bytes in staging / tar and zstd -6",
                table.bytes_sent["longhaul replicate"] / tar, 1.03)
     return table
 
@@ -496,8 +496,11 @@ def main() -> None:
     unknown = [name for name in options.cases if name not in CASES]
     if unknown:
         parser.error(f"no such case: {unknown}")
-    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], text=True,
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True,
                             capture_output=True).stdout.strip()
+    if subprocess.run(["git", "-C", ROOT, "diff", "--quiet", "HEAD", "--", ".",
+                       f":!{RESULTS.relative_to(ROOT)}"]).returncode != 0:
+        commit += " with changes"
     tables = []
     for name in options.cases or CASES:
         origin = (f"{commit}, {datetime.date.today()}, {machine()}: "
