@@ -96,6 +96,35 @@ Error StoredWrong(const Checksum& sent, const std::string& there) {
                  ", that of the body was " + sent.value);
 }
 
+constexpr int kReadBacksMax = 3;
+
+// Reads the object that a PUT answered with `etag`, and compares.
+Async<void> ReadBack(S3Client& client, const S3Request& put, const Checksum& sent,
+                     const std::string& etag, const std::string& version_id) {
+  Result<ObjectStream> stream = co_await S3Get(client,
+                                               {.bucket = put.bucket,
+                                                .key = put.key,
+                                                .version_id = version_id,
+                                                .range = {},
+                                                .suffix_bytes = {},
+                                                .if_match = etag,
+                                                .verify = false},
+                                               nullptr);
+  if (!stream) co_return stream.error();
+  HashKind kind = HashKindOf(sent.algorithm);
+  std::unique_ptr<Hasher> hasher = NewHasher(kind);
+  std::vector<std::byte> buffer(kReadBackBytes);
+  while (true) {
+    Result<size_t> count = co_await stream->body->Read(buffer);
+    if (!count) co_return count.error();
+    if (*count == 0) break;
+    co_await HashPiece(client.runtime().pool, kind, *hasher, std::span(buffer).first(*count));
+  }
+  std::string there = Base64Encode(hasher->Finish());
+  if (there != sent.value) co_return StoredWrong(sent, there);
+  co_return Ok();
+}
+
 // After a streamed PUT with a checksum to a server of which it is not known whether it looks at
 // them: finds out, and where it does not, reads back what was stored, if `read_back`. Those that
 // come after it have their MD5 compared.
@@ -124,33 +153,16 @@ Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent
     client.checksum_support = ChecksumSupport::kNo;
   }
   if (!read_back) co_return Ok();
-  Result<ObjectStream> stream = co_await S3Get(client,
-                                               {.bucket = put.bucket,
-                                                .key = put.key,
-                                                .version_id = version_id,
-                                                .range = {},
-                                                .suffix_bytes = {},
-                                                .if_match = etag,
-                                                .verify = false},
-                                               nullptr);
-  if (!stream) {
-    Error error = stream.error().In("read back what was put");
-    // Someone else wrote the key since: what became of our bytes cannot be told.
-    if (error.kind == ErrorKind::kPrecondition) error.kind = ErrorKind::kRetryable;
-    co_return error;
+  // Again when the stream broke: a caller who put it again would find it there, and believe it.
+  Result<void> same = co_await ReadBack(client, put, sent, etag, version_id);
+  for (int tries = 1; !same && same.error().Transient() && tries < kReadBacksMax; ++tries) {
+    same = co_await ReadBack(client, put, sent, etag, version_id);
   }
-  HashKind kind = HashKindOf(sent.algorithm);
-  std::unique_ptr<Hasher> hasher = NewHasher(kind);
-  std::vector<std::byte> buffer(kReadBackBytes);
-  while (true) {
-    Result<size_t> count = co_await stream->body->Read(buffer);
-    if (!count) co_return count.error().In("read back what was put");
-    if (*count == 0) break;
-    co_await HashPiece(client.runtime().pool, kind, *hasher, std::span(buffer).first(*count));
-  }
-  std::string there = Base64Encode(hasher->Finish());
-  if (there != sent.value) co_return StoredWrong(sent, there);
-  co_return Ok();
+  if (same) co_return Ok();
+  // Someone else wrote the key since: what became of our bytes cannot be told.
+  Error error = same.error();
+  if (error.kind == ErrorKind::kPrecondition) error.kind = ErrorKind::kRetryable;
+  co_return error.kind == ErrorKind::kCorrupt ? error : error.In("read back what was put");
 }
 
 Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) {
