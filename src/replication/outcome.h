@@ -41,7 +41,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void OnOutcome(const Outcome&) {}
-  // Work found (by an event or a listing), packed and carried; sums over all calls.
+  // A comparison came to its end and found so much to be written or removed, each target's counted;
+  // sums over all calls.
   virtual void OnFound(uint64_t objects, uint64_t size_bytes) {
     static_cast<void>(objects);
     static_cast<void>(size_bytes);

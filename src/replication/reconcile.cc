@@ -183,6 +183,7 @@ class Comparison {
     co_return resolved;
   }
   [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
+  [[nodiscard]] uint64_t writes() const { return result_.writes; }
 
  private:
   // This target is not compared any further; the others are.
@@ -325,11 +326,12 @@ class Comparison {
     const size_t differing =
         static_cast<size_t>(std::count(suspect.differs.begin(), suspect.differs.end(), true));
     if (differing == 0) co_return Ok();
+    result_.writes += differing;
+    result_.write_bytes += differing * suspect.hint.size_bytes.value_or(0);
     if (suspect.source_etag.empty()) {
       ++result_.delete_hints;
     } else {
       ++result_.hints;
-      result_.hint_bytes += suspect.hint.size_bytes.value_or(0);
     }
     if (differing == suspect.differs.size()) co_return co_await all_.Add(std::move(suspect.hint));
     for (size_t i = 0; i < suspect.differs.size(); ++i) {
@@ -361,7 +363,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   Comparison comparison(context, rule, std::move(targets));
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
-  context.observer.OnFound(result->hints, result->hint_bytes);
+  context.observer.OnFound(result->writes, result->write_bytes);
 
   const DeleteGuard& guard = rule.rule->delete_guard;
   const std::vector<size_t> compared = comparison.Compared();
@@ -392,6 +394,8 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
     if (!sent) co_return sent.error();
     result->delete_hints = comparison.delete_hints();
+    context.observer.OnFound(comparison.writes() - result->writes, 0);
+    result->writes = comparison.writes();
     result->failed = comparison.failed();
     co_return result;
   }
@@ -400,6 +404,8 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   result->delete_hints = second->delete_hints;
+  context.observer.OnFound(second->writes, 0);
+  result->writes += second->writes;
   result->failed.insert(second->failed.begin(), second->failed.end());
   co_return result;
 }

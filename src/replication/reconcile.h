@@ -19,10 +19,12 @@ namespace longhaul {
 struct ReconcileResult {
   uint64_t source_keys = 0;
   uint64_t target_keys = 0;
-  uint64_t hints = 0;  // Keys to be carried.
-  uint64_t hint_bytes = 0;
+  uint64_t hints = 0;         // Keys to be carried.
   uint64_t delete_hints = 0;  // Keys that only a target has.
   bool guarded = false;       // The delete guard held them back.
+  // What the targets lack or have too much, each target's counted.
+  uint64_t writes = 0;
+  uint64_t write_bytes = 0;
   // Targets (indexes into rule.targets) that could not be compared to their end, and why. What was
   // found before that has been sent; none of their keys is deleted.
   std::map<size_t, Error> failed;

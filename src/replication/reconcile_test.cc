@@ -96,6 +96,7 @@ TEST_F(ReconcileTest, FindsWhatDiffers) {
   EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/missing", "a/other", "a/gone"}));
   EXPECT_EQ(result.hints, 2u);
   EXPECT_EQ(result.delete_hints, 1u);
+  EXPECT_EQ(result.writes, 3u);
 }
 
 // A replica whose ETag is not that of its source (other part sizes) is not carried for ever.
