@@ -25,6 +25,13 @@ std::string EffectiveStorageClass(const std::string& name) {
   return name == "STANDARD" ? "" : name;
 }
 
+// Both ETags are MD5s and differ. (That of a source that encrypts may only look like one: then what
+// is written twice is written twice.)
+bool SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write) {
+  return IsPlainMd5Etag(there.etag) && !there.etag_opaque && IsPlainMd5Etag(write.source_etag) &&
+         there.etag != write.source_etag;
+}
+
 UserMetadata WithoutMark(UserMetadata metadata) {
   metadata.erase(std::string(kMarkName));
   return metadata;
@@ -268,7 +275,11 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
         if (mark->source_etag != write.source_etag) {
           co_return Reread("another reading has the same stamp");
         }
-        co_return ApplyOutcome{.state = ApplyState::kEqual, .reason = "applied before"};
+        if (!SaysOtherBytes(existing->info, write)) {
+          co_return ApplyOutcome{.state = ApplyState::kEqual, .reason = "applied before"};
+        }
+        // Ours, and damaged when it was stored: a write that failed for that, or whose writer died
+        // before he had looked. It is written again.
       }
       Result<bool> same = co_await SameContent(write, *existing);
       if (!same) co_return same.error();

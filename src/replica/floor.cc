@@ -211,7 +211,7 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       expected = Expected::Revision((*row)->revision);
     }
     StateWrite write{.key = key, .value = EncodeFloor(raised), .expected = expected};
-    if (raised.kept_marks.empty()) write.expires = clock_.Now() + kFloorLifetime;
+    if (raised.deleted || raised.kept_marks.empty()) write.expires = clock_.Now() + kFloorLifetime;
     Result<int64_t> written = co_await state_.Write(partition_, std::move(write));
     if (written) co_return raised;
     if (written.error().kind != ErrorKind::kPrecondition) {

@@ -6,7 +6,8 @@
 // before us and was *adopted*, or of one whose metadata leaves no room.
 //
 // A floor never sinks. Its row lives for 15 days, a day longer than the oldest archive that may
-// still be applied; rows that hold marks stay.
+// still be applied; rows that hold marks stay, until
+// their object is deleted.
 
 #pragma once
 

@@ -41,9 +41,9 @@ struct Run {
     const ArchiveEntry& entry = reader.entries()[index];
     if (!outcome) {
       const Error& error = outcome.error();
-      // A whole store that is gone is not the object's fault.
-      const bool waiting =
-          error.Transient() || error.kind == ErrorKind::kCancelled || error.code == "NoSuchBucket";
+      // A whole store that is gone is not the object's fault, nor an upload that was aborted.
+      const bool waiting = error.Transient() || error.kind == ErrorKind::kCancelled ||
+                           error.code == "NoSuchBucket" || error.code == "NoSuchUpload";
       if (waiting) {
         if (result.pending.empty()) result.pending_error = error;
         result.pending.insert(index);

@@ -9,6 +9,16 @@
 
 namespace longhaul {
 
+namespace {
+
+// The staging of a target; several may share one.
+std::string PlaceOf(const TargetContext& target) {
+  return target.staging_store->description() + "/" + target.staging_bucket + "/" +
+         target.staging_prefix;
+}
+
+}  // namespace
+
 asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   ReceiptPass pass;
   std::set<std::string> before = std::move(present_);
@@ -17,8 +27,7 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   TaskGroup passes(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
-      std::string place = target->staging_store->description() + "/" + target->staging_bucket +
-                          "/" + target->staging_prefix;
+      std::string place = PlaceOf(*target);
       if (!seen.insert(std::move(place)).second) continue;
       if (target->staging_found) {
         passes.Spawn(PassAndTell(*rule, *target, pass));
@@ -71,8 +80,11 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   Result<std::vector<StagedArchive>> listed =
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) co_return listed.error();
+  const std::string place = PlaceOf(target) + "/";
+  std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
   for (const StagedArchive& staged : *listed) {
     if (staged.archive) present_.insert(staged.ulid);
+    bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (taken_.contains(found.key)) continue;
       Result<std::string> text = co_await GetAll(
@@ -91,13 +103,18 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
             .state = ArchiveReceipt::State::kCorrupt, .archive = staged.ulid, .keys_known = false};
       }
       Result<void> taken = co_await Take(rule, *receipt);
-      if (!taken) co_return taken.error();
-      if (receipt->state == ArchiveReceipt::State::kCorrupt) corrupt_.insert(staged.ulid);
+      if (!taken) {
+        if (!failure) failure = taken.error();
+        all_taken = false;
+        break;
+      }
+      if (receipt->state == ArchiveReceipt::State::kCorrupt) corrupt_.insert(place + staged.ulid);
       taken_.insert(found.key);
       ++pass.read;
     }
+    if (!all_taken) continue;
     // A damaged archive has said all that it can: its keys are in the Queue again.
-    const bool corrupt = corrupt_.contains(staged.ulid);
+    const bool corrupt = corrupt_.contains(place + staged.ulid);
     if (staged.archive && !corrupt) {
       ++pass.archives;
       pass.receipts += static_cast<int>(staged.receipts.size());
@@ -114,8 +131,9 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       if (!removed) co_return removed.error().In("remove receipt");
       taken_.erase(found.key);
     }
-    corrupt_.erase(staged.ulid);
+    corrupt_.erase(place + staged.ulid);
   }
+  if (failure) co_return *failure;
   co_return Ok();
 }
 
@@ -131,7 +149,18 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     }
   }
   if (receipt.state == ArchiveReceipt::State::kCorrupt && !receipt.keys_known) {
-    Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule);
+    // Those that are away are compared when they come.
+    std::vector<size_t> found;
+    for (size_t i = 0; i < rule.targets.size(); ++i) {
+      if (rule.targets[i]->target_found) {
+        found.push_back(i);
+      } else {
+        rule.targets[i]->compare_due = true;
+      }
+    }
+    if (found.empty())
+      co_return Retryable("no target of rule " + rule.rule->id + " can be compared");
+    Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, std::move(found));
     if (!reconciled) co_return reconciled.error();
     if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
     co_return Ok();

@@ -303,15 +303,20 @@ Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
     if (rule.targets[i]->target_found && rule.targets[i]->compare_due) due.push_back(i);
   }
   if (due.empty()) co_return Ok();
+  // Before it begins: whoever asks from now on asks for another comparison.
+  for (size_t i : due) rule.targets[i]->compare_due = false;
   Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, due);
-  if (!reconciled) co_return reconciled.error();
+  if (!reconciled) {
+    for (size_t i : due) rule.targets[i]->compare_due = true;
+    co_return reconciled.error();
+  }
   if (result != nullptr) result->deletes_guarded = result->deletes_guarded || reconciled->guarded;
   std::vector<Result<void>> failed;
   for (size_t i : due) {
     const TargetContext& target = *rule.targets[i];
     const auto problem = reconciled->failed.find(i);
-    rule.targets[i]->compare_due = problem != reconciled->failed.end();
-    if (!target.compare_due) continue;
+    if (problem == reconciled->failed.end()) continue;
+    rule.targets[i]->compare_due = true;
     failed.emplace_back(
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
   }
@@ -467,18 +472,26 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
 asio::awaitable<void> Replicator::LifeLoop(Event& stop) {
   Clock& clock = context_.runtime.clock;
   const auto beat = context_.limits.process_lease / 3;
-  SteadyTime next_sweep = clock.SteadyNow();
+  // Beside the heartbeat: a sweep may wait for a store that is away, and whoever does not beat is
+  // taken for dead.
+  TaskGroup sweeping(context_.runtime.executor);
+  bool swept_before = false;
   do {
     Result<void> beaten = co_await context_.uploads->Heartbeat();
     if (!beaten) context_.runtime.log.Warning("State cannot be written", {beaten.error()});
     context_.observer.OnReadiness("state",
                                   beaten ? std::nullopt : std::optional<Error>(beaten.error()));
-    if (beaten && clock.SteadyNow() >= next_sweep) {
-      next_sweep = clock.SteadyNow() + context_.limits.janitor_interval;
-      Result<int> swept = co_await context_.uploads->Sweep();
-      if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});
-    }
+    if (beaten && !std::exchange(swept_before, true)) sweeping.Spawn(AsTask(SweepLoop(stop)));
   } while (!co_await stop.WaitFor(clock, beat));
+  Result<void> joined = co_await sweeping.Join();
+  static_cast<void>(joined);
+}
+
+asio::awaitable<void> Replicator::SweepLoop(Event& stop) {
+  do {
+    Result<int> swept = co_await context_.uploads->Sweep();
+    if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});
+  } while (!co_await stop.WaitFor(context_.runtime.clock, context_.limits.janitor_interval));
 }
 
 asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) {

@@ -73,6 +73,7 @@ class Replicator {
   Async<bool> NothingUnderWay();
   asio::awaitable<void> ReconcileLoop(RuleContext& rule, Event& stop);
   asio::awaitable<void> LifeLoop(Event& stop);
+  asio::awaitable<void> SweepLoop(Event& stop);
   // The loop of RunOnce after everything has been started.
   asio::awaitable<OnceResult> WaitUntilDone(Event& stop, OnceResult result);
 

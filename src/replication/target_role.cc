@@ -289,7 +289,10 @@ Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const St
         settled_[&target] == work.settled_before &&
         std::all_of(applied.refused.begin(), applied.refused.end(),
                     [](const auto& refused) { return refused.second.kind == ErrorKind::kDenied; });
-    if (denies_all) return error.In("put " + reader.entries()[index].key);
+    if (denies_all) {
+      work.refusals = 0;
+      return error.In("put " + reader.entries()[index].key);
+    }
     if (work.refusals < kRefusalsMax) {
       work.next_try = now + RetryDelay(work.refusals - 1);
       context_.runtime.log.Warning("objects refused; they are tried again",

@@ -177,9 +177,11 @@ Async<std::optional<std::vector<MultipartUpload>>> UploadLedger::Orphans(Store& 
   Result<std::vector<Row>> rows = co_await Rows();
   if (!rows) co_return rows.error();
   std::set<std::string> others;
+  bool still_lost = false;
   for (const Row& row : *rows) {
-    if (row.state.key == orphan.state.key || row.upload.bucket != lost.bucket ||
-        row.upload.key != lost.key) {
+    if (row.upload.bucket != lost.bucket || row.upload.key != lost.key) continue;
+    if (row.state.key == orphan.state.key) {
+      still_lost = row.state.revision == orphan.state.revision;
       continue;
     }
     if (!row.upload.upload_id.empty()) {
@@ -190,6 +192,7 @@ Async<std::optional<std::vector<MultipartUpload>>> UploadLedger::Orphans(Store& 
     if (!in_use) co_return in_use.error();
     if (*in_use) co_return std::nullopt;  // One of them may be his, and he does not know it yet.
   }
+  if (!still_lost) co_return std::nullopt;  // A slow creation came to its end meanwhile.
   for (MultipartUpload& found : *listed) {
     if (found.key == lost.key && found.initiated >= lost.created - kClockTolerance &&
         found.initiated <= lost.created + kCreationPatience + kClockTolerance &&

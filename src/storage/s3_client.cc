@@ -127,6 +127,22 @@ S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, Address addre
   }
 }
 
+S3Client::ChecksumSupport S3Client::ChecksumSupportOf(ChecksumAlgorithm algorithm) const {
+  if (checksum_support != ChecksumSupport::kYes || address_.is_aws) return checksum_support;
+  auto known = algorithms_.find(algorithm);
+  if (known == algorithms_.end()) return ChecksumSupport::kUnknown;
+  return known->second ? ChecksumSupport::kYes : ChecksumSupport::kNo;
+}
+
+void S3Client::LearnChecksums(ChecksumAlgorithm algorithm, bool known) {
+  algorithms_[algorithm] = known;
+  if (known) {
+    checksum_support = ChecksumSupport::kYes;
+  } else if (checksum_support == ChecksumSupport::kUnknown) {
+    checksum_support = ChecksumSupport::kNo;
+  }
+}
+
 std::string S3Client::description() const {
   return "s3 " + address_.scheme + "://" + address_.host;
 }

@@ -74,6 +74,8 @@ class S3Client {
   void UseProbed(const Capabilities& probed) {
     options_.probed = probed;
     checksum_support = probed.checksums ? ChecksumSupport::kYes : ChecksumSupport::kNo;
+    algorithms_.clear();
+    algorithms_[ChecksumAlgorithm::kCrc64Nvme] = probed.checksums;  // What the probe tries.
   }
   [[nodiscard]] const Runtime& runtime() const { return runtime_; }
   [[nodiscard]] const std::string& region() const { return signer_.region(); }
@@ -87,9 +89,12 @@ class S3Client {
   // After a success.
   void Succeeded(RetryState& state);
 
-  // Whether the server checks x-amz-checksum-*: told by the options, then by its answers.
+  // Whether the server checks x-amz-checksum-* at all: told by the options, then by its answers.
   enum class ChecksumSupport { kUnknown, kYes, kNo };
   ChecksumSupport checksum_support = ChecksumSupport::kUnknown;
+  // The same of one algorithm: a server that knows one need not know a newer one.
+  [[nodiscard]] ChecksumSupport ChecksumSupportOf(ChecksumAlgorithm algorithm) const;
+  void LearnChecksums(ChecksumAlgorithm algorithm, bool known);
   // Whether payloads are signed with their SHA-256.
   bool signs_payloads = false;
   [[nodiscard]] bool is_aws() const { return address_.is_aws; }
@@ -103,6 +108,8 @@ class S3Client {
   std::unordered_map<std::string, UploadNotes> upload_notes;
 
  private:
+  std::map<ChecksumAlgorithm, bool> algorithms_;  // What is known of each.
+
   struct Address {
     std::string scheme;
     std::string host;       // With the port, where it is not the scheme's own.

@@ -47,17 +47,11 @@ struct Uploaded {
   std::optional<Checksum> checksum;  // That the server confirmed or was sent.
 };
 
-// Learns from an answer whether the server knows checksums at all.
-void Learn(S3Client& client, const HttpHeaders& headers, ChecksumAlgorithm sent) {
-  if (client.checksum_support != ChecksumSupport::kUnknown) return;
-  client.checksum_support = headers.Find(S3ChecksumHeader(sent)) != nullptr ? ChecksumSupport::kYes
-                                                                            : ChecksumSupport::kNo;
-}
-
 Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const std::byte> bytes) {
   S3Request& request = upload.request;
   request.body = bytes;
-  ChecksumSupport support = client.checksum_support;
+  ChecksumSupport support =
+      client.ChecksumSupportOf(upload.checksum ? upload.checksum->algorithm : upload.algorithm);
   if (upload.checksum && support != ChecksumSupport::kYes) {
     // Such a server would take the body whatever the checksum says.
     Result<std::string> digest =
@@ -85,9 +79,14 @@ Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const 
   Result<S3Answer> answer = co_await client.Call(request, upload.repeatable);
   if (!answer) co_return answer.error();
   if (upload.checksum && support == ChecksumSupport::kUnknown) {
-    Learn(client, answer->response.headers, upload.checksum->algorithm);
+    client.LearnChecksums(
+        upload.checksum->algorithm,
+        answer->response.headers.Find(S3ChecksumHeader(upload.checksum->algorithm)) != nullptr);
   }
-  if (client.checksum_support == ChecksumSupport::kNo) upload.checksum.reset();
+  if (upload.checksum &&
+      client.ChecksumSupportOf(upload.checksum->algorithm) == ChecksumSupport::kNo) {
+    upload.checksum.reset();
+  }
   co_return Uploaded{std::move(answer->response.headers), std::move(upload.checksum)};
 }
 
@@ -133,7 +132,7 @@ Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent
   std::string_view header = S3ChecksumHeader(sent.algorithm);
   if (const std::string* there = headers.Find(header)) {
     if (*there != sent.value) co_return StoredWrong(sent, *there);
-    client.checksum_support = ChecksumSupport::kYes;
+    client.LearnChecksums(sent.algorithm, true);
     co_return Ok();
   }
   // Not every server that keeps a checksum tells it at once.
@@ -142,16 +141,22 @@ Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent
   if (version_id == "null") version_id.clear();
   Result<ObjectInfo> info = co_await S3Head(
       client, {.bucket = put.bucket, .key = put.key, .version_id = version_id, .part_number = {}});
-  if (!info) co_return info.error().In("look at what was put");
+  if (!info) {
+    Error error = info.error().In("look at what was put");
+    // Who may only write cannot look: the next one has its MD5 compared.
+    if (error.kind == ErrorKind::kDenied) {
+      client.LearnChecksums(sent.algorithm, false);
+      error.kind = ErrorKind::kRetryable;
+    }
+    co_return error;
+  }
   for (const Checksum& there : info->checksums) {
     if (there.algorithm != sent.algorithm || there.composite || info->etag != etag) continue;
     if (there.value != sent.value) co_return StoredWrong(sent, there.value);
-    client.checksum_support = ChecksumSupport::kYes;
+    client.LearnChecksums(sent.algorithm, true);
     co_return Ok();
   }
-  if (client.checksum_support == ChecksumSupport::kUnknown) {
-    client.checksum_support = ChecksumSupport::kNo;
-  }
+  client.LearnChecksums(sent.algorithm, false);
   if (!read_back) co_return Ok();
   // Again when the stream broke: a caller who put it again would find it there, and believe it.
   Result<void> same = co_await ReadBack(client, put, sent, etag, version_id);
@@ -167,7 +172,8 @@ Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent
 
 Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) {
   S3Request& request = upload.request;
-  ChecksumSupport support = client.checksum_support;
+  ChecksumSupport support =
+      client.ChecksumSupportOf(upload.checksum ? upload.checksum->algorithm : upload.algorithm);
   const std::optional<Capabilities>& probed = client.options().probed;
   bool by_trailer = support == ChecksumSupport::kYes && !upload.checksum &&
                     (!probed || probed->trailing_checksums) &&
@@ -233,7 +239,10 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
                                                 response->headers, upload.content_md5.empty());
       if (!confirmed) co_return confirmed.error();
     }
-    if (client.checksum_support == ChecksumSupport::kNo) upload.checksum.reset();
+    if (upload.checksum &&
+        client.ChecksumSupportOf(upload.checksum->algorithm) == ChecksumSupport::kNo) {
+      upload.checksum.reset();
+    }
     co_return Uploaded{std::move(response->headers), std::move(upload.checksum)};
   }
 }
