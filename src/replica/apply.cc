@@ -149,6 +149,7 @@ Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& exis
   const ObjectInfo& info = existing.info;
   bool same_bytes =
       info.size_bytes == write.size_bytes && !write.source_etag.empty() &&
+      !SaysOtherBytes(info, write) &&
       (info.etag == write.source_etag ||
        (existing.mark() != nullptr && existing.mark()->source_etag == write.source_etag));
   SystemHeaders headers = write.headers;

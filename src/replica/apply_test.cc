@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
+#include "base/checksum.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
@@ -324,6 +326,22 @@ TEST_P(ApplierTest, AnUnfinishedWriteIsNoKnownState) {
   TextBody again("two");
   EXPECT_EQ(PutBody(WithFullMetadata(WriteOf("two", 2)), again), ApplyState::kApplied);
   EXPECT_EQ(Content(), "two");
+}
+
+// Stored wrong, and the writer failed or died before he could say so: its mark alone proves
+// nothing.
+TEST_P(ApplierTest, AReplicaThatWasDamagedWhenItWasStoredIsWrittenAgain) {
+  auto write = [this](const std::string& text) {
+    ReplicaWrite right = WriteOf(text, 1);
+    right.source_etag = HexEncode(Digest(HashKind::kMd5, text));
+    return right;
+  };
+  TextBody damaged("bytex");
+  ASSERT_EQ(PutBody(write("bytes"), damaged), ApplyState::kApplied);
+  TextBody right("bytes");
+  EXPECT_EQ(PutBody(write("bytes"), right), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "bytes");
+  EXPECT_EQ(PutBody(write("bytes"), right), ApplyState::kEqual);
 }
 
 // A large object takes longer than a lease lives, and arrives all the same.

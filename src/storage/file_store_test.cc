@@ -217,7 +217,7 @@ TEST_F(FileStoreTest, TheRootMustBeThere) {
 
 // Every name decodes to the segment it was made of: else a key would come back as another.
 TEST(FileNamesTest, NamesAreReversible) {
-  for (std::string segment :
+  for (const std::string& segment :
        {std::string(), std::string("."), std::string(".."), std::string("plain"),
         std::string(".longhaul"), std::string(".longhaul=x"), std::string(".longhaul~x"),
         std::string(300, 'a'), std::string(900, 'b')}) {

@@ -120,8 +120,9 @@ Async<size_t> HashingSource::Read(std::span<std::byte> out) {
 uint64_t TrailerSource::EncodedSize(uint64_t size_bytes) {
   auto frame = [](uint64_t chunk) {
     char text[32];
-    return static_cast<uint64_t>(
-        std::snprintf(text, sizeof text, "%llx\r\n", static_cast<unsigned long long>(chunk)) + 2);
+    const int line =
+        std::snprintf(text, sizeof text, "%llx\r\n", static_cast<unsigned long long>(chunk));
+    return static_cast<uint64_t>(line) + 2;
   };
   uint64_t full = size_bytes / kChunkBytes;
   uint64_t last = size_bytes % kChunkBytes;

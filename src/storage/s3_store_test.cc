@@ -502,6 +502,33 @@ TEST_F(S3StoreTest, StreamedChecksumsAreConfirmedByTheAnswer) {
   EXPECT_EQ(world.Run(PutPieces(Open(), request, "text")).error().kind, ErrorKind::kCorrupt);
 }
 
+// A server that keeps one kind of checksum need not know a newer one.
+TEST_F(S3StoreTest, WhatAServerKeepsIsLearntForEachAlgorithm) {
+  auto request = [](ChecksumAlgorithm algorithm, HashKind kind) {
+    PutRequest put = At("k");
+    put.checksum = {algorithm, Base64Encode(Digest(kind, "text")), false};
+    return put;
+  };
+  const PutRequest crc32c = request(ChecksumAlgorithm::kCrc32c, HashKind::kCrc32c);
+  const PutRequest newer = request(ChecksumAlgorithm::kCrc64Nvme, HashKind::kCrc64Nvme);
+  Store& store = Open();
+  http.answers = {{.headers = {{"ETag", "e"}, {"x-amz-checksum-crc32c", crc32c.checksum->value}}}};
+  ASSERT_TRUE(world.Run(PutPieces(store, crc32c, "text")));
+  // Not told, neither at once nor when asked: it is read back, and wrong.
+  Answer plain{.headers = {{"ETag", "e"}, {"Content-Length", "4"}}};
+  Answer wrong = plain;
+  wrong.body = "tEXt";
+  http.answers = {plain, plain, wrong};
+  EXPECT_EQ(world.Run(PutPieces(store, newer, "text")).error().kind, ErrorKind::kCorrupt);
+  EXPECT_TRUE(store.capabilities().checksums);
+  // Who may not look has the next one compared by its ETag.
+  Store& blind = Open();
+  http.answers = {plain, ErrorAnswer(403, "AccessDenied")};
+  EXPECT_EQ(world.Run(PutPieces(blind, newer, "text")).error().kind, ErrorKind::kRetryable);
+  http.answers = {{.headers = {{"ETag", HexEncode(Md5("text"))}}}};
+  EXPECT_TRUE(world.Run(PutPieces(blind, newer, "text")));
+}
+
 // Nothing vouches for the bytes at a server that ignores the checksum: they are read back, once.
 TEST_F(S3StoreTest, StreamedBodiesAreReadBackWhereTheServerKeepsNoChecksum) {
   PutRequest request = At("k");

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 
+from fault_proxy import FaultProxy
 from harness import (BINARY, HOSTILE_KEYS, PLAIN_ODD_KEYS, UNHOLDABLE, Thing, World, check,
                      differences, facts, fail, free_port, keys_of, put_all, report, rule, step,
                      store_of, things, wait_until)
@@ -243,7 +244,11 @@ def _(c: Context):
     put_all(c.s3, c.bucket, [Thing(f"from/{i}", b"x" * 200_000) for i in range(60)])
     args = ["cp", "--recursive", "--config", str(c.config), c.url("from/"), str(c.folder / "out/")]
     colours = re.compile(r"\x1b\[\d+m")
-    code, shown = on_terminal(args, {})
+    # A fast server is done before there is anything to redraw.
+    proxy = FaultProxy(c.server.endpoint, "slow")
+    slow = c.world.config({"it": store_of(proxy.endpoint)}, [], f"{c.bucket}-slow.yaml")
+    code, shown = on_terminal([*args[:3], str(slow), *args[4:]], {})
+    proxy.close()
     check(code == 0 and "60 objects" in shown, shown)
     check("\r\x1b[K" in shown, f"no line that is redrawn: {shown!r}")
     code, shown = on_terminal(["cat", "--config", str(c.config), c.url("none")],
