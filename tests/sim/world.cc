@@ -506,11 +506,11 @@ std::string World::CheckHistory(size_t target) const {
     bool came_back = false;
     for (const auto& version : versions) {
       std::optional<Mark> mark = FindMark(version.info.metadata, kTargetBucket, key);
-      // An ETag that came back fulfils a condition that was meant for its first coming; such a
-      // write is noticed after it, and the key read anew.
+      // An ETag that came back fulfils a condition that was meant for its first coming, and a
+      // deleted key that of a create; such a write is noticed after it, and undone or read anew.
       if (mark && mark->stamp < newest && !came_back)
         return "an older version over a newer: " + key;
-      came_back = !etags.insert(version.info.etag).second;
+      came_back = version.is_delete_marker || !etags.insert(version.info.etag).second;
       if (mark) newest = std::max(newest, mark->stamp);
     }
   }

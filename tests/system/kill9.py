@@ -149,7 +149,8 @@ def main(kills: int) -> None:
             staged = [key for key in keys_of(target.s3, "staging") if not key.startswith("probe/")]
             return not staged and not differences(source.s3, "data", target.s3, "copy")
 
-        wait_until(settled, 180, "both sides equal and staging empty", every=2)
+        # Leases of the dead run out first, then what has piled up behind them is applied.
+        wait_until(settled, 600, "both sides equal and staging empty", every=2)
         for role, process in roles.items():
             process.kill(signal.SIGTERM)
             finished = process.wait(40)
