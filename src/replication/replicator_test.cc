@@ -92,6 +92,45 @@ TEST(ReplicatorTest, StoresAreLookedForSideBySide) {
   EXPECT_LT(world.world.clock.SteadyNow() - start, 40s);
 }
 
+// Whoever asks for a comparison while one runs asks for what that one has passed already.
+TEST(ReplicatorTest, AComparisonAskedForWhileOneRunsIsMade) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kList) fault.answer_delay = 30s;
+    return fault;
+  };
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(20s);
+  world.Put("b", "text");
+  world.replicator->CompareSoon("r");
+  world.RunFor(3min);
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "b"}));
+  world.Stop();
+}
+
+// A sweep that waits for a store that hangs must not let the others take us for dead: they would
+// abort what we are uploading.
+TEST(ReplicatorTest, ASweepThatHangsDoesNotStopTheHeart) {
+  ReplicationWorld world(2);
+  UploadLedger dead(world.runtime, world.state, "dead", {{"west1", world.target(1).store.get()}},
+                    15'000ms);
+  ASSERT_TRUE(
+      world.world.Run(dead.Create(*world.target(1).store, {.bucket = "staging", .key = "left"})));
+  world.target(1).decide = [](StoreOperation, std::string_view, std::string_view) {
+    Fault fault = TroubledStore::Failing(ErrorKind::kRetryable);
+    fault.delay = 10min;
+    return fault;
+  };
+  world.Start();
+  world.RunFor(2min);
+  EXPECT_EQ(world.world.Run(world.state.Scan("process", "", 10))->size(), 1u);
+  world.target(1).Heal();
+  world.Stop();
+}
+
 // A large object that takes longer than the timeout is not "nothing goes forward".
 TEST(ReplicatorTest, BytesThatMoveAreProgress) {
   ReplicationWorld world;

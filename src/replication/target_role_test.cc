@@ -93,6 +93,30 @@ TEST(TargetRoleTest, ARefusalThatPassesIsForgotten) {
   EXPECT_EQ(world.Replicas(), (Keys{"a", "refused"}));
 }
 
+// An upload that was aborted under us is begun again; the object is not to blame.
+TEST(TargetRoleTest, AnUploadThatWasAbortedIsBegunAgain) {
+  ReplicationWorld world;
+  std::string noise(300'000, '\0');
+  SeededRandom random(7);
+  for (char& c : noise) c = static_cast<char>(random.Below(256));
+  world.Put("large", noise);
+  // In parts at the target, as it is at the source's.
+  world.target().backend->options.capabilities.put_size_bytes_max = 100'000;
+  int left = 1;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kUploadPart && bucket == "out" && left-- > 0) {
+      fault.error = NotFound("aborted", "NoSuchUpload");
+    }
+    return fault;
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_LE(left, 0) << "it never went in parts";
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
+}
+
 // What is wrong with State or with the target's answer is not wrong with the archive: it must not
 // be thrown away and read anew for ever.
 TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {

@@ -117,6 +117,34 @@ TEST_F(UploadLedgerTest, ACreationWithoutAnAnswerTakesNobodyElsesUpload) {
   world_.Drive([&] { return created; });
 }
 
+// A creation that took longer than a process may be silent came to its end while its uploads were
+// being listed: it is in use, not lost.
+TEST_F(UploadLedgerTest, ASlowCreationIsNotSweptAway) {
+  struct Slow : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kCreateMultipart) fault.answer_delay = seconds(20);
+      if (operation == testing::StoreOperation::kListMultipartUploads) {
+        fault.answer_delay = seconds(10);
+      }
+      return fault;
+    }
+  } plan;
+  testing::MemoryStore slow(world_.runtime, backend_, &plan);
+  UploadLedger ledger = MakeLedger("slow", slow);
+  bool created = false;
+  world_.Start([](UploadLedger& creator, Store& store, bool& done) -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await creator.Create(store, {.bucket = "b", .key = "k"}));
+    done = true;
+  }(ledger, slow, created));
+  world_.Run(world_.clock.Sleep(seconds(16)));
+  ASSERT_FALSE(created);
+  EXPECT_EQ(*world_.Run(ledger.Sweep()), 0);
+  EXPECT_TRUE(created);
+  EXPECT_EQ(uploads(), 1u);
+}
+
 // What somebody else has aborted, or a lifecycle rule, is done.
 TEST_F(UploadLedgerTest, AnUploadThatIsGoneIsDone) {
   struct Gone : testing::FaultPlan {
