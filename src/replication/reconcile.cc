@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <numeric>
 #include <utility>
 
 #include "events/hint.h"
@@ -408,12 +407,6 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   result->writes += second->writes;
   result->failed.insert(second->failed.begin(), second->failed.end());
   co_return result;
-}
-
-Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule) {
-  std::vector<size_t> all(rule.targets.size());
-  std::iota(all.begin(), all.end(), size_t{0});
-  co_return co_await Reconcile(context, rule, std::move(all));
 }
 
 }  // namespace longhaul

@@ -36,7 +36,5 @@ struct ReconcileResult {
 // and of the Queue; hints sent before stay.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets);
-// The same with all targets.
-Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule);
 
 }  // namespace longhaul

@@ -58,7 +58,8 @@ class ReconcileTest : public ::testing::Test {
                                           {{"east", &source_}, {"west", &target_}}, queue_, state_,
                                           observer_, {});
     EXPECT_TRUE(context);
-    Result<ReconcileResult> result = world_.Run(Reconcile(**context, *(*context)->rules.front()));
+    Result<ReconcileResult> result =
+        world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}));
     EXPECT_TRUE(result) << (result ? "" : result.error().Describe());
     return result ? *result : ReconcileResult{};
   }
@@ -145,7 +146,8 @@ TEST_F(ReconcileTest, RefusesAnUnsortedListing) {
   auto context = MakeReplicationContext(world_.runtime, configuration_,
                                         {{"east", &source_}, {"west", &target_}}, queue_, state_,
                                         observer_, {});
-  Result<ReconcileResult> result = world_.Run(Reconcile(**context, *(*context)->rules.front()));
+  Result<ReconcileResult> result =
+      world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}));
   ASSERT_TRUE(result);
   ASSERT_EQ(result->failed.size(), 1u);
   EXPECT_EQ(result->failed.begin()->second.kind, ErrorKind::kCorrupt);
