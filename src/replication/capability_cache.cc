@@ -11,6 +11,7 @@ namespace longhaul {
 namespace {
 
 constexpr char kPartition[] = "capabilities";
+constexpr char kProbes[] = "probes";  // Under way, or killed: where.
 constexpr std::chrono::hours kLifetime{24};
 // A probe takes a few dozen requests. Who dies in one leaves what the next one removes.
 constexpr std::chrono::seconds kProbeLease{20};
@@ -78,25 +79,27 @@ Async<std::optional<Capabilities>> Remembered(State& state, std::string key) {
   co_return DecodeCapabilities((*row)->value);
 }
 
-// What a probe that was killed has left below `prefix`. Nobody else probes: the lease is ours.
-Async<void> RemoveLeftovers(Store& store, std::string bucket, std::string prefix) {
-  Result<std::vector<MultipartUpload>> uploads =
-      co_await store.ListMultipartUploads(bucket, prefix);
-  if (uploads) {
-    for (const MultipartUpload& upload : *uploads) {
-      Result<void> aborted = co_await store.AbortMultipart(upload);
-      if (!aborted) co_return aborted.error();
-    }
-  } else if (uploads.error().Transient()) {
-    co_return uploads.error();
+// Probes at a place that State knows of before anything is there: a probe that was killed is
+// cleaned up by the next one. Nobody else probes: the lease is ours.
+Async<Capabilities> ProbeOnce(ReplicationContext& context, Store& store, const std::string& key,
+                              const std::string& bucket, const std::string& prefix) {
+  Result<std::optional<StateRow>> left = co_await context.state.Get(kProbes, key);
+  if (!left) co_return left.error().In("look for a probe that was killed");
+  if (*left) {
+    Result<void> removed = co_await RemoveProbe(store, bucket, (*left)->value);
+    if (!removed) co_return removed.error().In("remove what a probe has left");
   }
-  Result<ListPage> page = co_await store.List({.bucket = bucket, .prefix = prefix});
-  if (!page) co_return page.error();
-  for (const ListedObject& object : page->objects) {
-    Result<void> removed = co_await store.Remove({.bucket = bucket, .key = object.key});
-    if (!removed) co_return removed.error();
-  }
-  co_return Ok();
+  std::string base = NewProbeBase(prefix, context.runtime.random);
+  StateWrite begun{.key = key, .value = base};
+  Result<int64_t> written = co_await context.state.Write(kProbes, std::move(begun));
+  if (!written) co_return written.error().In("record a probe");
+  // It cleans up after itself unless it fails, and then the next one does.
+  Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base));
+  if (!probed) co_return probed;
+  StateWrite ended{.key = key};
+  written = co_await context.state.Write(kProbes, std::move(ended));
+  if (!written) co_return written.error().In("record a probe");
+  co_return probed;
 }
 
 }  // namespace
@@ -118,14 +121,7 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
   Event done;
   TaskGroup keeper(context.runtime.executor);
   keeper.Spawn(KeepLease(clock, lease, done, kProbeLease));
-  Result<void> cleaned = co_await RemoveLeftovers(store, bucket, prefix + "probe/");
-  Result<Capabilities> probed;
-  if (cleaned) {
-    probed =
-        co_await ProbeStore(store, std::move(bucket), std::move(prefix), context.runtime.random);
-  } else {
-    probed = cleaned.error().In("remove what a probe has left");
-  }
+  Result<Capabilities> probed = co_await ProbeOnce(context, store, key, bucket, prefix);
   if (probed) {
     StateWrite write{
         .key = key, .value = EncodeCapabilities(*probed), .expires = clock.Now() + kLifetime};

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 namespace longhaul {
 namespace {
@@ -25,6 +26,10 @@ class PiecewiseText : public ByteSource {
   std::string text_;
   size_t offset_ = 0;
 };
+
+// Some stores list uploads by their whole key alone: whoever cleans up must know these.
+constexpr std::array<std::string_view, 5> kUploadNames = {"uploads/one", "parts", "complete",
+                                                          "complete-missing", "complete-new"};
 
 class Prober {
  public:
@@ -65,6 +70,11 @@ class Prober {
     }
     can.trailing_checksums = can.trailing_checksums && can.checksums;
     co_return can;
+  }
+
+  // As if all of it had been begun, by somebody who is dead.
+  void Inherit() {
+    for (std::string_view name : kUploadNames) begun_.insert(base_ + std::string(name));
   }
 
   // Every version of everything below the base, and what listings may hide.
@@ -216,6 +226,7 @@ class Prober {
   }
 
   Async<MultipartUpload> Begin(std::string name) {
+    LH_CHECK(std::ranges::find(kUploadNames, name) != kUploadNames.end());
     begun_.insert(base_ + name);
     Result<MultipartUpload> upload = co_await store_.CreateMultipart(At(name));
     if (upload) uploads_.push_back(*upload);
@@ -382,14 +393,23 @@ class Prober {
 
 }  // namespace
 
-Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string prefix,
-                               Random& random) {
+std::string NewProbeBase(std::string_view prefix, Random& random) {
   std::string name;
   for (int i = 0; i < 2; ++i) {
     uint64_t value = random.Next();
     name += HexEncode(std::string_view(reinterpret_cast<const char*>(&value), sizeof value));
   }
-  Prober prober(store, bucket, prefix + "probe/" + name + "/");
+  return std::string(prefix) + "probe/" + name + "/";
+}
+
+Async<void> RemoveProbe(Store& store, std::string bucket, std::string base) {
+  Prober prober(store, std::move(bucket), std::move(base));
+  prober.Inherit();
+  co_return co_await prober.CleanUp();
+}
+
+Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base) {
+  Prober prober(store, bucket, std::move(base));
   Result<Capabilities> found = co_await prober.Run();
   Result<void> cleaned = co_await prober.CleanUp();
   if (!found) co_return found.error().In("probe " + store.description() + " " + bucket);

@@ -6,19 +6,25 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/random.h"
 #include "storage/store.h"
 
 namespace longhaul {
 
-// Tries everything in `bucket` below `<prefix>probe/<random>/` (about 60 small requests, two of
-// them at once for the races) and removes whatever it wrote there, every version of it, also when
-// it fails. What cannot be tried without changing a bucket (versions) or moving gigabytes (size
-// limits) stays as the store declares it. Errors: those of the store, when it does not answer or
-// does not let us write there at all; whatever else a server says to a trial means that it cannot
-// do it.
-Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string prefix,
-                               Random& random);
+// A place for a probe that nobody else has: "<prefix>probe/<32 hex digits>/".
+std::string NewProbeBase(std::string_view prefix, Random& random);
+
+// Tries everything in `bucket` below `base` (about 60 small requests, two of them at once for the
+// races) and removes whatever it wrote there, every version of it, also when it fails. What cannot
+// be tried without changing a bucket (versions) or moving gigabytes (size limits) stays as the
+// store declares it. Errors: those of the store, when it does not answer or does not let us write
+// there at all; whatever else a server says to a trial means that it cannot do it.
+Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base);
+
+// Removes what a probe at `base` may have left that was killed. It must not run any more. OK:
+// nothing is there. Errors: those of the store.
+Async<void> RemoveProbe(Store& store, std::string bucket, std::string base);
 
 }  // namespace longhaul

@@ -26,7 +26,7 @@ Probed Probe(MemoryStoreOptions options, bool versioned = false) {
   if (versioned) {
     backend->buckets["bucket"].versioning = MemoryStoreBackend::Versioning::kEnabled;
   }
-  Result<Capabilities> found = world.Run(ProbeStore(store, "bucket", "staging/", world.random));
+  Result<Capabilities> found = world.Run(ProbeStore(store, "bucket", "staging/probe/1/"));
   return {std::move(found), backend};
 }
 
@@ -100,7 +100,7 @@ TEST(ProbeTest, LeavesNoUploadWhoseNameItWasNotTold) {
   auto backend = std::make_shared<MemoryStoreBackend>(MemoryStoreOptions{});
   backend->buckets["bucket"].created = world.clock.Now();
   MemoryStore store(world.runtime, backend, &plan);
-  Result<Capabilities> found = world.Run(ProbeStore(store, "bucket", "staging/", world.random));
+  Result<Capabilities> found = world.Run(ProbeStore(store, "bucket", "staging/probe/1/"));
   EXPECT_FALSE(found);
   ExpectNothingLeft({std::move(found), backend});
 }
@@ -109,7 +109,7 @@ TEST(ProbeTest, SaysWhenTheBucketIsNotThere) {
   FakeWorld world;
   auto backend = std::make_shared<MemoryStoreBackend>(MemoryStoreOptions{});
   MemoryStore store(world.runtime, backend);
-  Result<Capabilities> found = world.Run(ProbeStore(store, "none", "", world.random));
+  Result<Capabilities> found = world.Run(ProbeStore(store, "none", "probe/1/"));
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().kind, ErrorKind::kNotFound);
 }

@@ -41,7 +41,7 @@ class S3Harness : public StoreHarness {
     auto found = probed.find(endpoint);
     if (found == probed.end()) {
       Result<Capabilities> can =
-          world_.Run(ProbeStore(*store_, bucket_, "", world_.runtime().random));
+          world_.Run(ProbeStore(*store_, bucket_, NewProbeBase("", world_.runtime().random)));
       EXPECT_TRUE(can) << can.error().Describe();
       if (can) found = probed.emplace(endpoint, *can).first;
       Result<ListPage> left = world_.Run(store_->List({.bucket = bucket_}));

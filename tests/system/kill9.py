@@ -122,7 +122,7 @@ def main(kills: int) -> None:
             thread.start()
 
         for number in range(kills):
-            time.sleep(min(12, max(0.2, random_.expovariate(1 / 1.8))))
+            time.sleep(min(12, max(0.2, random_.expovariate(1 / 1.2))))
             for role in random_.choice((["source"], ["target"], ["source", "target"])):
                 process = roles[role]
                 if not process.running():

@@ -1,0 +1,63 @@
+#include "replication/capability_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using testing::Fault;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+Result<Capabilities> Probe(ReplicationWorld& world) {
+  return world.world.Run(
+      ProbedCapabilities(*world.context, *world.target().store, "staging", "below/"));
+}
+
+// A probe that is killed has uploads open, which cost money, and which some stores list by their
+// whole key alone: nobody would ever find them.
+TEST(CapabilityCacheTest, WhatAKilledProbeHasLeftGoesWithTheNextOne) {
+  ReplicationWorld world;
+  world.target().backend->options.capabilities.lists_uploads = false;
+  world.MakeContext();
+  bool dead = false;
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    dead = dead || (operation == StoreOperation::kUploadPart && key.ends_with("complete"));
+    return dead ? TroubledStore::Failing(ErrorKind::kRetryable) : Fault();
+  };
+  EXPECT_FALSE(Probe(world));
+  ASSERT_FALSE(world.target().backend->buckets["staging"].uploads.empty());
+  world.target().Heal();
+  Result<Capabilities> probed = Probe(world);
+  ASSERT_TRUE(probed) << probed.error().Describe();
+  EXPECT_TRUE(world.target().backend->buckets["staging"].uploads.empty());
+  EXPECT_TRUE(world.target().backend->Keys("staging").empty());
+}
+
+// A probe is some 60 requests: each start of a process would pay for it.
+TEST(CapabilityCacheTest, AStoreIsProbedOnceADay) {
+  ReplicationWorld world;
+  world.MakeContext();
+  int requests = 0;
+  world.target().decide = [&](StoreOperation, std::string_view, std::string_view) {
+    ++requests;
+    return Fault();
+  };
+  Result<Capabilities> first = Probe(world);
+  ASSERT_TRUE(first);
+  const int once = requests;
+  EXPECT_GT(once, 20);
+  Result<Capabilities> second = Probe(world);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(*second, *first);
+  EXPECT_EQ(requests, once);
+  world.RunFor(std::chrono::hours(25));
+  ASSERT_TRUE(Probe(world));
+  EXPECT_EQ(requests, 2 * once);
+}
+
+}  // namespace
+}  // namespace longhaul
