@@ -6,6 +6,9 @@
 
 #include <thread>
 
+#include "archive/attributes.h"
+#include "archive/index_attributes.h"
+#include "archive/inspect.h"
 #include "archive/member_path.h"
 #include "base/checksum.h"
 #include "tests/support/run.h"
@@ -151,6 +154,53 @@ TEST(Archive, StreamsOneLargeObject) {
   ASSERT_TRUE(opened) << opened.error().Describe();
   EXPECT_EQ(opened->manifest.kind, ArchiveKind::kSingle);
   EXPECT_TRUE(opened->contents.at(0) == item.content);
+}
+
+// A segment that does not know its place would be taken for the whole object.
+TEST(Archive, CarriesASegmentWithItsPlace) {
+  RealWorld world;
+  ArchiveItem item = Put("big/object.bin", Noise(150'001, 5));
+  item.entry.segment = Segment{.plan = "01JC5N0XVRKGBGSKP4ZPQE4M7T",
+                               .offset_bytes = 300'000,
+                               .object_size_bytes = 6ULL << 40,
+                               .number = 2,
+                               .count = 10'000,
+                               .first_part = 7};
+  item.entry.part_sizes = {50'000, 50'000, 50'001};
+  MemorySink sink;
+  ASSERT_TRUE(world.Run(WriteSingle(world.runtime, item.entry, item.content, 50'000, sink)));
+  const auto opened = world.Run(ReadWholeArchive(world.runtime, sink.bytes));
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  EXPECT_EQ(opened->entries.at(0).segment, item.entry.segment);
+  EXPECT_EQ(opened->entries.at(0).part_sizes, item.entry.part_sizes);
+  EXPECT_EQ(opened->entries.at(0).key, "big/object.bin");
+  EXPECT_TRUE(opened->contents.at(0) == item.content);
+  const auto file = std::make_unique<MemoryArchiveFile>(sink.bytes);
+  const auto reader = world.Run(ArchiveReader::Open(world.runtime, *file, {}));
+  ASSERT_TRUE(reader);
+  std::vector<std::string> problems;
+  ASSERT_TRUE(world.Run(VerifyArchive(world.runtime, **reader,
+                                      [&](const std::string& text) { problems.push_back(text); })));
+  EXPECT_EQ(problems, std::vector<std::string>());
+}
+
+// What an index says of a segment comes from outside.
+TEST(Archive, RefusesSegmentsThatAreNone) {
+  const std::string good = "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 4";
+  ASSERT_TRUE(archive::ReadSegment(good));
+  EXPECT_EQ(archive::SegmentText(*archive::ReadSegment(good)), good);
+  for (const char* bad :
+       {"", "2 of 3, byte 5 of 9, part 4", "01JC5N0XVRKGBGSKP4ZPQE4M7T",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 3 of 3, byte 5 of 9, part 4",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 10 of 9, part 4",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 0",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 10001",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 10001, byte 5 of 9, part 4",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte -5 of 9, part 4",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 99999999999999999999, part 4",
+        "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 4 "}) {
+    EXPECT_FALSE(archive::ReadSegment(bad)) << bad;
+  }
 }
 
 // An object that turns out shorter must never look complete in an archive.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/entry.h"
 #include "storage/object.h"
 
 namespace longhaul::archive {
@@ -20,6 +21,7 @@ inline constexpr std::string_view kVersionAttribute = "version";
 inline constexpr std::string_view kMd5Attribute = "md5";
 inline constexpr std::string_view kEtagAttribute = "etag";
 inline constexpr std::string_view kPartsAttribute = "parts";
+inline constexpr std::string_view kSegmentAttribute = "segment";
 inline constexpr std::string_view kClassAttribute = "class";
 inline constexpr std::string_view kChecksumAttribute = "checksum";
 inline constexpr std::string_view kMetadataPrefix = "meta:";
@@ -51,6 +53,14 @@ inline constexpr std::array kAlgorithmNames{
     AlgorithmName{"sha256", ChecksumAlgorithm::kSha256},
 };
 inline constexpr std::string_view kCompositeSuffix = "-composite";
+
+// "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 40, byte 1073741824 of 21474836480, part 129": numbers from 0,
+// but parts from 1, as S3 counts them.
+inline std::string SegmentText(const Segment& segment) {
+  return segment.plan + " " + std::to_string(segment.number) + " of " +
+         std::to_string(segment.count) + ", byte " + std::to_string(segment.offset_bytes) + " of " +
+         std::to_string(segment.object_size_bytes) + ", part " + std::to_string(segment.first_part);
+}
 
 // "crc64nvme AAAAAAAAAAA=", "crc32c-composite AAAAAA=="
 inline std::string ChecksumText(const Checksum& checksum) {

@@ -18,6 +18,21 @@ enum class EntryOp {
   kTags,    // Only the tags have changed: the bytes are those of the version named by `etag`.
 };
 
+// The place of an entry's content in an object that is carried in several archives: its transfer
+// is known by the ULID `plan`, and what is sent of the object are parts of one multipart upload.
+struct Segment {
+  std::string plan;
+  uint64_t offset_bytes = 0;  // In the object.
+  uint64_t object_size_bytes = 0;
+  uint32_t number = 0;  // From 0 to count - 1.
+  uint32_t count = 1;   // 10,000 at most.
+  uint32_t first_part = 1;
+
+  bool operator==(const Segment&) const = default;
+};
+
+inline constexpr uint32_t kSegmentsMax = 10'000;
+
 // One reading. Strings are bytes: they need not be UTF-8.
 struct ArchiveEntry {
   EntryOp op = EntryOp::kPut;
@@ -31,6 +46,9 @@ struct ArchiveEntry {
   std::string etag;
   bool etag_is_md5 = false;
   std::vector<uint64_t> part_sizes;  // Of a multipart object; empty: one part or unknown.
+  // Set: the content, `size_bytes` and `part_sizes` are those of a segment alone; the rest is said
+  // of the object.
+  std::optional<Segment> segment;
   SystemHeaders headers;
   UserMetadata metadata;
   Tags tags;
@@ -44,7 +62,7 @@ inline constexpr uint64_t kDerivedSizeBytes = 64 << 10;
 
 enum class ArchiveKind {
   kBundle,  // Many small objects.
-  kSingle,  // One large object.
+  kSingle,  // One large object, or a segment of one.
 };
 
 struct ArchiveManifest {

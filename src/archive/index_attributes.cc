@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "archive/attributes.h"
+#include "base/random.h"
 
 namespace longhaul::archive {
 namespace {
@@ -16,11 +17,17 @@ constexpr size_t kPartsMax = 10'000;
 Attribute Classify(std::string_view name) {
   using Kind = AttributeKind;
   static constexpr std::array kKinds{
-      std::pair{kDeleteAttribute, Kind::kDelete},   std::pair{kTagsOnlyAttribute, Kind::kTagsOnly},
-      std::pair{kLinkAttribute, Kind::kLink},       std::pair{kKeyAttribute, Kind::kKey},
-      std::pair{kVersionAttribute, Kind::kVersion}, std::pair{kMd5Attribute, Kind::kMd5},
-      std::pair{kEtagAttribute, Kind::kEtag},       std::pair{kPartsAttribute, Kind::kParts},
-      std::pair{kClassAttribute, Kind::kClass},     std::pair{kChecksumAttribute, Kind::kChecksum},
+      std::pair{kDeleteAttribute, Kind::kDelete},
+      std::pair{kTagsOnlyAttribute, Kind::kTagsOnly},
+      std::pair{kSegmentAttribute, Kind::kSegment},
+      std::pair{kLinkAttribute, Kind::kLink},
+      std::pair{kKeyAttribute, Kind::kKey},
+      std::pair{kVersionAttribute, Kind::kVersion},
+      std::pair{kMd5Attribute, Kind::kMd5},
+      std::pair{kEtagAttribute, Kind::kEtag},
+      std::pair{kPartsAttribute, Kind::kParts},
+      std::pair{kClassAttribute, Kind::kClass},
+      std::pair{kChecksumAttribute, Kind::kChecksum},
   };
   Attribute attribute;
   for (const auto& [known, kind] : kKinds) {
@@ -66,6 +73,33 @@ std::optional<size_t> ReadParts(std::string_view text, std::vector<uint64_t>* ou
     if (!text.starts_with('+')) return std::nullopt;
     text.remove_prefix(1);
   }
+}
+
+std::optional<Segment> ReadSegment(std::string_view text) {
+  Segment segment;
+  const size_t space = text.find(' ');
+  if (space == std::string_view::npos || !IsUlid(text.substr(0, space))) return std::nullopt;
+  segment.plan = text.substr(0, space);
+  text.remove_prefix(space);
+  auto number_after = [&text](std::string_view words, uint64_t& value) {
+    if (!text.starts_with(words)) return false;
+    text.remove_prefix(words.size());
+    return ReadNumber(text, value);
+  };
+  uint64_t number = 0;
+  uint64_t count = 0;
+  uint64_t part = 0;
+  if (!number_after(" ", number) || !number_after(" of ", count) ||
+      !number_after(", byte ", segment.offset_bytes) ||
+      !number_after(" of ", segment.object_size_bytes) || !number_after(", part ", part) ||
+      !text.empty() || count == 0 || count > kSegmentsMax || number >= count || part == 0 ||
+      part > kPartsMax || segment.offset_bytes > segment.object_size_bytes) {
+    return std::nullopt;
+  }
+  segment.number = static_cast<uint32_t>(number);
+  segment.count = static_cast<uint32_t>(count);
+  segment.first_part = static_cast<uint32_t>(part);
+  return segment;
 }
 
 std::optional<Checksum> ReadChecksum(std::string_view text) {

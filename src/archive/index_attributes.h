@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/entry.h"
 #include "storage/object.h"
 
 namespace longhaul::archive {
@@ -23,6 +24,7 @@ enum class AttributeKind {
   kMd5,
   kEtag,
   kParts,
+  kSegment,
   kClass,
   kChecksum,
   kHeader,
@@ -47,6 +49,9 @@ bool ReadNumber(std::string_view& text, uint64_t& value);
 // "8388608x3+12": three parts of 8 MiB and one of 12 bytes. Returns how many parts there are, or
 // nothing when that is not what the text says. `out` may be null.
 std::optional<size_t> ReadParts(std::string_view text, std::vector<uint64_t>* out);
+
+// As SegmentText (attributes.h) writes it; nullopt when that is not what the text says.
+std::optional<Segment> ReadSegment(std::string_view text);
 
 // nullopt: of a kind that a later version knows; the bytes are still guarded by the frames.
 std::optional<Checksum> ReadChecksum(std::string_view text);

@@ -134,13 +134,15 @@ void IndexBuilder::Add(const ArchiveEntry& entry, uint64_t header_bytes,
   if (entry.op == EntryOp::kTags) AddAttribute(kTagsOnlyAttribute, "");
   if (link) AddAttribute(kLinkAttribute, std::to_string(*link));
   if (!entry.version_id.empty()) AddAttribute(kVersionAttribute, entry.version_id);
-  const bool derived = entry.op == EntryOp::kPut && entry.size_bytes < kDerivedSizeBytes;
+  const bool derived =
+      entry.op == EntryOp::kPut && entry.size_bytes < kDerivedSizeBytes && !entry.segment;
   if (entry.etag_is_md5) {
     AddAttribute(kMd5Attribute, derived ? std::string_view() : std::string_view(entry.etag));
   } else if (!entry.etag.empty()) {
     AddAttribute(kEtagAttribute, entry.etag);
   }
   if (!entry.part_sizes.empty()) AddAttribute(kPartsAttribute, PartsText(entry.part_sizes));
+  if (entry.segment) AddAttribute(kSegmentAttribute, SegmentText(*entry.segment));
   if (!entry.storage_class.empty()) AddAttribute(kClassAttribute, entry.storage_class);
   if (entry.checksum && !derived) AddAttribute(kChecksumAttribute, ChecksumText(*entry.checksum));
   for (const HeaderAttribute& attribute : kHeaderAttributes) {

@@ -184,6 +184,16 @@ Result<uint64_t> EntryParser::Walk(uint64_t tar_bytes, uint64_t memory_bytes_max
           memory += *count * 2 * sizeof(uint64_t);
           break;
         }
+        case AttributeKind::kSegment: {
+          string_bytes += column.Next(&scratch);
+          std::optional<Segment> segment = ReadSegment(scratch);
+          if (!segment) return MalformedIndex("a segment");
+          const uint64_t left = segment->object_size_bytes - segment->offset_bytes;
+          if (static_cast<uint64_t>(size_bytes) > left) return MalformedIndex("a segment's size");
+          memory += segment->plan.size() + kIndexStringBytes;
+          entry.segment = std::move(segment);
+          break;
+        }
         case AttributeKind::kClass:
           text(column, entry.storage_class);
           break;
@@ -215,7 +225,7 @@ Result<uint64_t> EntryParser::Walk(uint64_t tar_bytes, uint64_t memory_bytes_max
     }
 
     const bool put = entry.op == EntryOp::kPut;
-    if (put != (header_bytes > 0) || (link && !put) ||
+    if (put != (header_bytes > 0) || ((link || entry.segment) && !put) ||
         static_cast<uint64_t>(header_bytes) % kTarBlockBytes != 0) {
       return MalformedIndex("an entry contradicts itself");
     }

@@ -89,7 +89,7 @@ Async<ExtractSummary> ExtractArchive(
   for (size_t i = 0; i < reader.entries().size(); ++i) {
     const ArchiveEntry& entry = reader.entries()[i];
     if (entry.op != EntryOp::kPut || !entry.key.starts_with(options.prefix)) continue;
-    const std::string path = PathBelowFolder(paths.PathFor(entry.key, i));
+    const std::string path = PathBelowFolder(paths.PathFor(archive::MemberKey(entry), i));
     const Result<void> extracted =
         co_await ExtractOne(runtime, reader, window, i, **folder, path, options.overwrite);
     if (extracted) {
@@ -184,7 +184,8 @@ void Verifier::CheckHeaders(size_t number, std::span<const std::byte> bytes) {
     return Tell(entry.key + ": the tar links it to another member than the index");
   }
   const auto key = archive::KeyFromPath(member.path);
-  if (key && *key != entry.key) Tell(entry.key + ": the tar has another key: " + *key);
+  if (key && *key != archive::MemberKey(entry))
+    Tell(entry.key + ": the tar has another key: " + *key);
 }
 
 Async<void> Verifier::CheckEntry(size_t number) {
@@ -201,7 +202,8 @@ Async<void> Verifier::CheckEntry(size_t number) {
   }
   CheckHeaders(number, *bytes);
 
-  // What the archive holds of digests; the rest is vouched for by the frames.
+  // What the archive holds of digests; the rest is vouched for by the frames. Of a segment it holds
+  // those of the whole object.
   const std::vector<ContentPiece> pieces = reader_.Pieces(number);
   std::vector<HashKind> kinds;
   std::vector<std::pair<std::string, std::string>> expected;  // What, and its raw value.
@@ -222,7 +224,7 @@ Async<void> Verifier::CheckEntry(size_t number) {
     auto value = Base64Decode(entry.checksum->value);
     expected.emplace_back("checksum", value ? *value : "not base64");
   }
-  if (kinds.empty() || !Sound(pieces)) co_return Ok();
+  if (kinds.empty() || entry.segment || !Sound(pieces)) co_return Ok();
   HashSet hashes(kinds);
   for (const ContentPiece& piece : pieces) {
     auto content = co_await window_.Bytes(piece);

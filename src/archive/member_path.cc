@@ -92,6 +92,16 @@ bool MemberPaths::Claim(std::string_view path) {
   return true;
 }
 
+std::string MemberKey(const ArchiveEntry& entry) {
+  if (!entry.segment) return entry.key;
+  auto five = [](uint32_t number) {
+    std::string digits = std::to_string(number);
+    return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
+  };
+  return entry.key + ".segment-" + five(entry.segment->number) + "-of-" +
+         five(entry.segment->count);
+}
+
 std::string MemberPaths::PathFor(std::string_view key, uint64_t number) {
   std::string path = EscapedPath(key);
   if (path.size() <= kPathBytesMax && Claim(path)) return path;

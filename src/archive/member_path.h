@@ -15,10 +15,19 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "archive/entry.h"
+
 namespace longhaul::archive {
 
 inline constexpr std::string_view kManifestPath = "longhaul/manifest.json";
 inline constexpr std::string_view kIndexPath = "longhaul/index.json";
+
+// What a path is made of: the key, and which segment of the object it is.
+//
+//   "logs/all.bin"  ->  "logs/all.bin.segment-00002-of-00040"
+//
+// Numbers are from 0 and sort, so that cat puts an object together again.
+std::string MemberKey(const ArchiveEntry& entry);
 
 // The paths that one archive has given away.
 class MemberPaths {

@@ -335,7 +335,7 @@ void ArchiveWriter::Core::GrowIndexMemory() {
 }
 
 archive::TarMember ArchiveWriter::Core::MemberFor(const ArchiveEntry& entry) {
-  return {.path = paths.PathFor(entry.key, index.entries()),
+  return {.path = paths.PathFor(archive::MemberKey(entry), index.entries()),
           .size_bytes = entry.size_bytes,
           .mtime_seconds = MtimeSeconds()};
 }

@@ -113,15 +113,22 @@ class ArchiveListCommand : public ArchiveCommand {
       std::string op(ToText(entry.op));
       op.resize(6, ' ');
       const std::string stamp = FormatRfc3339(entry.stamp);
-      context.output().Print(
-          Message("entry")
-              .With("op", ToText(entry.op))
-              .With("key", entry.key)
-              .With("size", entry.size_bytes)
-              .With("stamp", stamp)
-              .With("etag", entry.etag)
-              .With("version", entry.version_id)
-              .Says(op + " " + size + "  " + stamp + "  " + Printable(entry.key)));
+      std::string segment;
+      if (entry.segment) {
+        segment = std::to_string(entry.segment->number + 1) + " of " +
+                  std::to_string(entry.segment->count);
+      }
+      context.output().Print(Message("entry")
+                                 .With("op", ToText(entry.op))
+                                 .With("key", entry.key)
+                                 .With("size", entry.size_bytes)
+                                 .With("stamp", stamp)
+                                 .With("etag", entry.etag)
+                                 .With("version", entry.version_id)
+                                 .With("segment", segment)
+                                 .Says(op + " " + size + "  " + stamp + "  " +
+                                       Printable(entry.key) +
+                                       (segment.empty() ? "" : " (segment " + segment + ")")));
       bytes += entry.size_bytes;
     }
     const ArchiveManifest& manifest = reader.manifest();

@@ -1,8 +1,10 @@
 #include "events/hint.h"
 
 #include <boost/json.hpp>
+#include <utility>
 
 #include "base/bytes.h"
+#include "base/random.h"
 
 namespace longhaul {
 
@@ -32,6 +34,55 @@ std::optional<HintOrigin> OriginNamed(std::string_view name) {
 
 int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
 
+boost::json::array SegmentToJson(const SegmentHint& hint) {
+  const Segment& segment = hint.segment;
+  return {segment.plan,
+          segment.number,
+          segment.count,
+          segment.offset_bytes,
+          segment.object_size_bytes,
+          segment.first_part,
+          hint.size_bytes,
+          hint.part_size_bytes,
+          Micros(hint.stamp),
+          PercentEncode(hint.etag, Slash::kKeep),
+          Micros(hint.last_modified)};
+}
+
+std::optional<SegmentHint> SegmentFromJson(const boost::json::value& value) {
+  if (!value.is_array() || value.as_array().size() != 11) return std::nullopt;
+  const boost::json::array& fields = value.as_array();
+  bool good = fields[0].is_string() && fields[9].is_string() && fields[8].is_int64() &&
+              fields[10].is_int64();
+  auto number = [&](size_t index, uint64_t max) -> uint64_t {
+    boost::system::error_code error;
+    const auto n = fields[index].is_number() ? fields[index].to_number<uint64_t>(error) : max + 1;
+    good = good && !error && n <= max;
+    return n;
+  };
+  constexpr uint64_t kSizeMax = 1ULL << 50;  // Beyond every store's largest object.
+  SegmentHint hint;
+  hint.segment.number = static_cast<uint32_t>(number(1, kSegmentsMax));
+  hint.segment.count = static_cast<uint32_t>(number(2, kSegmentsMax));
+  hint.segment.offset_bytes = number(3, kSizeMax);
+  hint.segment.object_size_bytes = number(4, kSizeMax);
+  hint.segment.first_part = static_cast<uint32_t>(number(5, kSegmentsMax));
+  hint.size_bytes = number(6, kContentSizeBytesMax);
+  hint.part_size_bytes = number(7, kContentSizeBytesMax);
+  if (!good) return std::nullopt;
+  hint.segment.plan = fields[0].as_string();
+  hint.stamp = SystemTime(std::chrono::microseconds(fields[8].as_int64()));
+  hint.last_modified = SystemTime(std::chrono::microseconds(fields[10].as_int64()));
+  Result<std::string> etag = PercentDecode(fields[9].as_string());
+  if (!etag || !IsUlid(hint.segment.plan) || hint.segment.number >= hint.segment.count ||
+      hint.segment.first_part == 0 || hint.part_size_bytes == 0 || hint.size_bytes == 0 ||
+      hint.segment.offset_bytes + hint.size_bytes > hint.segment.object_size_bytes) {
+    return std::nullopt;
+  }
+  hint.etag = std::move(*etag);
+  return hint;
+}
+
 std::string Header(const HintMessage& message) {
   boost::json::object header{{"v", 1},
                              {"store", message.store},
@@ -47,12 +98,15 @@ std::string Header(const HintMessage& message) {
 }  // namespace
 
 // {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries], …]},
-// keys percent-encoded: they are bytes, JSON is text.
+// keys percent-encoded: they are bytes, JSON is text. A fifth field makes it a segment:
+// [plan, number, count, offset, object size, first part, size, part size, stamp, ETag, last
+// modified]
 std::vector<std::string> EncodeHints(const HintMessage& message) {
   std::vector<std::string> bodies;
   const std::string header = Header(message);
   std::string body;
   size_t count = 0;
+  bool segment_before = false;
   for (const Hint& hint : message.hints) {
     boost::json::array item{PercentEncode(hint.key, Slash::kKeep), Micros(hint.time)};
     if (hint.size_bytes) {
@@ -61,8 +115,11 @@ std::vector<std::string> EncodeHints(const HintMessage& message) {
       item.emplace_back(nullptr);
     }
     item.emplace_back(hint.tries);
+    if (hint.segment) item.emplace_back(SegmentToJson(*hint.segment));
     std::string text = boost::json::serialize(item);
-    if (count == kHintsPerMessageMax ||
+    const bool after_segment = std::exchange(segment_before, hint.segment.has_value());
+    const bool alone = hint.segment || after_segment;
+    if (count == kHintsPerMessageMax || (count > 0 && alone) ||
         (count > 0 && body.size() + text.size() + 3 > kHintMessageBytesMax)) {
       bodies.push_back(body + "]}");
       count = 0;
@@ -82,7 +139,7 @@ Result<HintMessage> DecodeHints(std::string_view body) {
   Error bad = InvalidInput("not a message of hints: '" + std::string(body.substr(0, 100)) + "'");
   if (body.size() > (256 << 10)) return bad;
   boost::json::parse_options options;
-  options.max_depth = 4;
+  options.max_depth = 5;
   boost::system::error_code error;
   boost::json::value value = boost::json::parse(body, error, {}, options);
   if (error || !value.is_object()) return bad;
@@ -105,8 +162,9 @@ Result<HintMessage> DecodeHints(std::string_view body) {
   }
   message.origin = *origin;
   for (const boost::json::value& item : hints->as_array()) {
-    if (!item.is_array() || item.as_array().size() != 4) return bad;
+    if (!item.is_array()) return bad;
     const boost::json::array& fields = item.as_array();
+    if (fields.size() != 4 && fields.size() != 5) return bad;
     if (!fields[0].is_string() || !fields[1].is_int64() || !fields[3].is_int64()) return bad;
     Result<std::string> key = PercentDecode(fields[0].as_string());
     if (!key || key->empty()) return bad;
@@ -118,6 +176,10 @@ Result<HintMessage> DecodeHints(std::string_view body) {
       hint.size_bytes = static_cast<uint64_t>(fields[2].as_int64());
     } else if (!fields[2].is_null()) {
       return bad;
+    }
+    if (fields.size() == 5) {
+      hint.segment = SegmentFromJson(fields[4]);
+      if (!hint.segment) return bad;
     }
     message.hints.push_back(std::move(hint));
   }

@@ -11,16 +11,31 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/entry.h"
 #include "base/clock.h"
 #include "base/result.h"
 
 namespace longhaul {
+
+// A piece of a giant that is to be carried as it was when its transfer was planned. This alone is
+// believed, in so far as the object is still the one that it names.
+struct SegmentHint {
+  Segment segment;
+  SystemTime stamp{};  // Of the reading by which the transfer was planned.
+  std::string etag;    // The object's, and its time: as it was then.
+  SystemTime last_modified{};
+  uint64_t size_bytes = 0;       // Of the segment.
+  uint64_t part_size_bytes = 0;  // Of its parts; the last one may be smaller.
+
+  bool operator==(const SegmentHint&) const = default;
+};
 
 struct Hint {
   std::string key;
   SystemTime time{};  // Of the event, by the clock of the store; of a listing: LastModified.
   std::optional<uint64_t> size_bytes;
   int tries = 0;  // How often it has come back because it could not be carried.
+  std::optional<SegmentHint> segment;  // Not the key is to be read, but this much of it.
 
   bool operator==(const Hint&) const = default;
 };
@@ -43,7 +58,8 @@ inline constexpr size_t kHintsPerMessageMax = 1000;
 // Below the 256 KiB that a Queue takes (queue/queue.h); long keys make more messages.
 inline constexpr size_t kHintMessageBytesMax = 240 << 10;
 
-// As many messages as the limits ask for, in the order of the hints; none for no hints.
+// As many messages as the limits ask for, in the order of the hints; none for no hints. A segment
+// has a message to itself, so that many processes can take part.
 std::vector<std::string> EncodeHints(const HintMessage& message);
 // kInvalidInput: not a message of hints, or over the limits.
 Result<HintMessage> DecodeHints(std::string_view body);

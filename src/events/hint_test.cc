@@ -48,6 +48,52 @@ TEST(HintTest, SplitsWhatIsTooLarge) {
 
 // A message that cannot be understood must be an error, not an empty list: empty would be
 // acknowledged and lost.
+// A segment that comes back as another one would put a piece of an object in the wrong place.
+TEST(HintTest, SegmentsComeBackAndTravelAlone) {
+  SegmentHint segment{.segment = {.plan = "01JC5N0XVRKGBGSKP4ZPQE4M7T",
+                                  .offset_bytes = 1'000'000,
+                                  .object_size_bytes = 7ULL << 40,
+                                  .number = 2,
+                                  .count = 9'999,
+                                  .first_part = 129},
+                      .stamp = SystemTime(std::chrono::seconds(1'700'000'000)),
+                      .etag = "\"odd\xff\"-40",
+                      .last_modified = SystemTime(std::chrono::microseconds(1'699'999'999'123'456)),
+                      .size_bytes = 500'000,
+                      .part_size_bytes = 8 << 20};
+  HintMessage message{.store = "east", .bucket = "b"};
+  message.hints.push_back({.key = "before"});
+  message.hints.push_back({.key = "film", .size_bytes = 500'000, .segment = segment});
+  message.hints.push_back({.key = "film", .size_bytes = 500'000, .segment = segment});
+  message.hints.push_back({.key = "after"});
+  message.hints.push_back({.key = "after that"});
+  std::vector<std::string> bodies = EncodeHints(message);
+  ASSERT_EQ(bodies.size(), 4u);
+  std::vector<Hint> back;
+  for (const std::string& body : bodies) {
+    Result<HintMessage> decoded = DecodeHints(body);
+    ASSERT_TRUE(decoded) << body;
+    for (Hint& hint : decoded->hints) back.push_back(std::move(hint));
+  }
+  EXPECT_EQ(back, message.hints);
+}
+
+// What would be written outside the object, or read into no part of it.
+TEST(HintTest, RefusesSegmentsThatDoNotFitTheirObject) {
+  const std::string head =
+      R"({"v":1,"store":"s","bucket":"b","origin":"reread","hints":[["k",0,1,0,)";
+  const std::string plan = R"("01JC5N0XVRKGBGSKP4ZPQE4M7T")";
+  EXPECT_TRUE(DecodeHints(head + "[" + plan + R"(,0,2,0,20,1,10,5,0,"e",0]]]})"));
+  for (const char* rest : {R"(,2,2,0,20,1,10,5,0,"e",0)", R"(,0,2,11,20,1,10,5,0,"e",0)",
+                           R"(,0,2,0,20,0,10,5,0,"e",0)", R"(,0,2,0,20,1,0,5,0,"e",0)",
+                           R"(,0,2,0,20,1,10,0,0,"e",0)", R"(,0,2,-1,20,1,10,5,0,"e",0)",
+                           R"(,0,20000,0,20,1,10,5,0,"e",0)", R"(,0,2,0,20,1,10,5,"x","e",0)"}) {
+    EXPECT_FALSE(DecodeHints(head + "[" + plan + rest + "]]]}")) << rest;
+  }
+  EXPECT_FALSE(DecodeHints(head + R"(["no ulid",0,2,0,20,1,10,5,0,"e",0]]]})"));
+  EXPECT_FALSE(DecodeHints(head + "7]]}"));
+}
+
 TEST(HintTest, RefusesWhatIsNotHints) {
   for (const char* body :
        {"", "{}", "[]", "nonsense",

@@ -21,6 +21,11 @@ ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
 
+ApplyOutcome ForeignConflict() {
+  return {.state = ApplyState::kConflict,
+          .reason = "the target has an object that is not a replica"};
+}
+
 std::string EffectiveStorageClass(const std::string& name) {
   return name == "STANDARD" ? "" : name;
 }
@@ -30,6 +35,10 @@ std::string EffectiveStorageClass(const std::string& name) {
 bool SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write) {
   return IsPlainMd5Etag(there.etag) && !there.etag_opaque && IsPlainMd5Etag(write.source_etag) &&
          there.etag != write.source_etag;
+}
+
+bool IsAbove(const Floor& floor, const ReplicaWrite& write) {
+  return floor.stamp > write.stamp || (floor.stamp == write.stamp && floor.deleted);
 }
 
 UserMetadata WithoutMark(UserMetadata metadata) {
@@ -230,6 +239,63 @@ Async<ApplyOutcome> Applier::WithLease(std::string key, Async<ApplyOutcome> work
   co_return outcome;
 }
 
+// Not a replica, and nothing that may be lost.
+bool Applier::IsForeign(const Existing& existing) const {
+  return existing.mark() == nullptr && !existing.uncertain() && !policy_.versioned &&
+         !policy_.overwrite_conflicts;
+}
+
+Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& floor) {
+  // An earlier try may have written this very reading too late, and been killed before it could
+  // undo that or say so; or what is recorded as newer has been deleted by a slower one.
+  Result<std::optional<Existing>> there = co_await Look(write.key, floor);
+  if (!there) co_return there.error();
+  const Mark* mark = *there ? (*there)->mark() : nullptr;
+  const bool ours =
+      *there && ((mark != nullptr && mark->stamp == write.stamp) || (*there)->uncertain());
+  const bool gone = !*there && !floor.deleted;
+  if (ours || gone) co_return Reread("an earlier try was cut short");
+  if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
+  co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
+}
+
+PutRequest Applier::RequestFor(const ReplicaWrite& write) const {
+  bool mark_kept_apart = false;
+  return MakeRequest(write, &mark_kept_apart);
+}
+
+Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+  if (!floor) co_return floor.error();
+  if (*floor && IsAbove(**floor, write)) {
+    Result<ApplyOutcome> below = co_await BelowFloor(write, **floor);
+    if (!below) co_return below.error();
+    co_return std::optional<ApplyOutcome>(std::move(*below));
+  }
+  Result<std::optional<Existing>> existing = co_await Look(write.key, *floor);
+  if (!existing) co_return existing.error();
+  if (!*existing) co_return std::nullopt;
+  const Mark* mark = (*existing)->mark();
+  auto decided = [](ApplyOutcome outcome) {
+    return std::optional<ApplyOutcome>(std::move(outcome));
+  };
+  if (mark != nullptr && mark->stamp > write.stamp) {
+    co_return decided(Superseded("the replica is newer"));
+  }
+  if (mark != nullptr && mark->stamp == write.stamp) {
+    if (mark->source_etag != write.source_etag) {
+      co_return decided(Reread("another reading has the same stamp"));
+    }
+    if (SaysOtherBytes((*existing)->info, write)) co_return std::nullopt;
+    co_return decided({.state = ApplyState::kEqual, .reason = "applied before"});
+  }
+  Result<bool> same = co_await SameContent(write, **existing);
+  if (!same) co_return same.error();
+  if (*same) co_return co_await Settle(write, **existing);
+  if (IsForeign(**existing)) co_return decided(ForeignConflict());
+  co_return std::nullopt;
+}
+
 // Without a lease this uses conditional writes and gives up, setting `flag`, where the store has
 // none of the kind that is needed. With a lease, `flag` says that the end of a write is unknown.
 Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,
@@ -240,20 +306,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
-    if (*floor &&
-        ((*floor)->stamp > write.stamp || ((*floor)->stamp == write.stamp && (*floor)->deleted))) {
-      // An earlier try may have written this very reading too late, and been killed before it could
-      // undo that or say so; or what is recorded as newer has been deleted by a slower one.
-      Result<std::optional<Existing>> there = co_await Look(write.key, *floor);
-      if (!there) co_return there.error();
-      const Mark* mark = *there ? (*there)->mark() : nullptr;
-      const bool ours =
-          *there && ((mark != nullptr && mark->stamp == write.stamp) || (*there)->uncertain());
-      const bool gone = !*there && !(*floor)->deleted;
-      if (ours || gone) co_return Reread("an earlier try was cut short");
-      if ((*floor)->stamp == write.stamp) co_return Reread("a delete has the same stamp");
-      co_return Superseded((*floor)->deleted ? "deleted later" : "a newer state is recorded");
-    }
+    if (*floor && IsAbove(**floor, write)) co_return co_await BelowFloor(write, **floor);
 
     bool mark_kept_apart = false;
     PutRequest request = MakeRequest(write, &mark_kept_apart);
@@ -290,11 +343,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
         if (*settled) co_return **settled;
         continue;
       }
-      if (mark == nullptr && !existing->uncertain() && !policy_.versioned &&
-          !policy_.overwrite_conflicts) {
-        co_return ApplyOutcome{.state = ApplyState::kConflict,
-                               .reason = "the target has an object that is not a replica"};
-      }
+      if (IsForeign(*existing)) co_return ForeignConflict();
       if (!leased && !can.replace_if_match) {
         *flag = true;
         co_return ApplyOutcome{};
@@ -347,8 +396,7 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
   }
   Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
   if (!floor) co_return floor.error();
-  if (*floor &&
-      ((*floor)->stamp > write.stamp || ((*floor)->stamp == write.stamp && (*floor)->deleted))) {
+  if (*floor && IsAbove(**floor, write)) {
     if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
       Result<void> undone = co_await UndoCreate(write, put, leased);
       if (!undone) co_return undone.error();

@@ -76,6 +76,12 @@ class Applier {
 
   // Errors are those of the store and of State; the key can be tried again.
   Async<ApplyOutcome> Put(ReplicaWrite write, ReplicaBody& body);
+  // What Put would say of this write without writing anything: set when there is nothing to be
+  // written (the target has it, or is newer), or the source must read the key anew. For a write
+  // that takes many steps; Put decides at its end.
+  Async<std::optional<ApplyOutcome>> Decided(const ReplicaWrite& write);
+  // What Put would ask of the store, without conditions.
+  [[nodiscard]] PutRequest RequestFor(const ReplicaWrite& write) const;
   // Removes the replica at `key` if the source had nothing there at `stamp`.
   Async<ApplyOutcome> Remove(std::string key, SystemTime stamp);
 
@@ -84,6 +90,10 @@ class Applier {
  private:
   struct Existing;
   class KeyGuard;
+
+  [[nodiscard]] bool IsForeign(const Existing& existing) const;
+  // Of a floor that is above `write`.
+  Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
   Async<ApplyOutcome> WithLease(std::string key, Async<ApplyOutcome> work, const bool& unknown);
   Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,

@@ -8,11 +8,17 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "replication/apply_segment.h"
 #include "replication/archive_body.h"
 
 namespace longhaul {
 
 namespace {
+
+// Of the object, of which the entry may hold a segment.
+uint64_t SizeOf(const ArchiveEntry& entry) {
+  return entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
+}
 
 // One run over one archive: what all of its writes share.
 struct Run {
@@ -30,7 +36,7 @@ struct Run {
                                 .target = target.config->name,
                                 .op = entry.op == EntryOp::kDelete ? "delete" : "put",
                                 .key = entry.key,
-                                .size_bytes = entry.size_bytes,
+                                .size_bytes = SizeOf(entry),
                                 .stamp = entry.stamp,
                                 .archive = reader.manifest().id,
                                 .state = state,
@@ -82,7 +88,7 @@ ReplicaWrite WriteOf(const Run& run, const ArchiveEntry& entry, std::string targ
   ReplicaWrite write{.key = std::move(target_key),
                      .stamp = entry.stamp,
                      .source_etag = entry.etag,
-                     .size_bytes = entry.size_bytes,
+                     .size_bytes = SizeOf(entry),
                      .headers = entry.headers,
                      .metadata = entry.metadata,
                      .tags = entry.tags,
@@ -188,6 +194,20 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   }
   Result<Reservation> memory = co_await run.runtime.memory.Reserve(parts);
   if (!memory) co_return memory.error();
+  if (run.reader.entries()[index].segment) {
+    std::optional<Error> damage;
+    Result<std::optional<ApplyOutcome>> outcome =
+        co_await ApplySegment(run.context, run.runtime, run.target, run.reader, index,
+                              std::move(write), static_cast<uint64_t>(parts), damage);
+    if (!outcome && damage && damage->kind == ErrorKind::kCorrupt) co_return *damage;
+    if (outcome && !*outcome) {
+      ++run.result.settled;
+      co_return Ok();
+    }
+    run.result.transfer_over = outcome.has_value();
+    run.Take(index, outcome ? Result<ApplyOutcome>(std::move(**outcome)) : outcome.error());
+    co_return Ok();
+  }
   ArchiveBody body(run.runtime, run.reader, index, *run.context.uploads,
                    static_cast<uint64_t>(parts), run.context.bytes_moved);
   Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
@@ -301,7 +321,7 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
         continue;
       }
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
-    } else if (entry.size_bytes > context.limits.bundle_object_bytes_max) {
+    } else if (entry.segment || entry.size_bytes > context.limits.bundle_object_bytes_max) {
       frames.DropBefore(next.frame + 1);
       status = co_await ApplyLarge(run, next.entry, std::move(*key));
     } else {

@@ -26,6 +26,7 @@ struct ArchiveApplication {
   uint64_t applied = 0;
   uint64_t conflicts = 0;
   SystemTime stamp_oldest{};
+  bool transfer_over = false;  // Of a segment: its object is settled here, or to be read anew.
 };
 
 // Applies the entries of an open archive at `target`; `only`: these alone, when not empty. Tells

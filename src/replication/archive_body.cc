@@ -79,7 +79,7 @@ class EntrySource : public ByteSource {
   TaskGroup fetching_;
 };
 
-Async<void> FillPart(EntrySource& source, std::vector<std::byte>& part) {
+Async<void> FillPart(ByteSource& source, std::vector<std::byte>& part) {
   size_t filled = 0;
   while (filled < part.size()) {
     Result<size_t> count = co_await source.Read(std::span(part).subspan(filled));
@@ -89,6 +89,28 @@ Async<void> FillPart(EntrySource& source, std::vector<std::byte>& part) {
   }
   co_return Ok();
 }
+
+// The next `size_bytes` of another source.
+class PieceSource : public ByteSource {
+ public:
+  PieceSource(ByteSource& whole, uint64_t size_bytes) : whole_(whole), size_bytes_(size_bytes) {}
+  [[nodiscard]] uint64_t size_bytes() const override { return size_bytes_; }
+  Async<size_t> Read(std::span<std::byte> out) override {
+    const uint64_t left = size_bytes_ - read_;
+    if (left == 0) co_return 0;
+    Result<size_t> count =
+        co_await whole_.Read(out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), left))));
+    if (!count) co_return count.error();
+    if (*count == 0) co_return Corrupt("the archive holds less of an object than it says");
+    read_ += *count;
+    co_return count;
+  }
+
+ private:
+  ByteSource& whole_;
+  uint64_t size_bytes_;
+  uint64_t read_ = 0;
+};
 
 struct PartUpload {
   std::vector<std::byte> bytes;
@@ -146,12 +168,43 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
   const WriteCondition condition = request.condition;
   Result<MultipartUpload> upload = co_await ledger_.Create(store, std::move(request));
   if (!upload) co_return upload.error();
+  PartSender sender(runtime_, reader_, entry_, memory_bytes_, bytes_moved_);
+  Result<std::vector<UploadedPart>> parts = co_await sender.Send(store, *upload, 1, sizes);
+  archive_failure_ = sender.archive_failure();
+  if (!parts) {
+    co_await ledger_.Abort(store, *upload);
+    co_return parts.error();
+  }
+  CompleteRequest complete{
+      .upload = *upload, .parts = std::move(*parts), .condition = condition, .checksum = {}};
+  Result<PutResult> completed = co_await store.CompleteMultipart(std::move(complete));
+  if (!completed) {
+    co_await ledger_.Abort(store, *upload);
+    co_return completed.error();
+  }
+  co_await ledger_.Forget(store, *upload);
+  co_return completed;
+}
 
-  // As many parts under way as the memory holds, four at most.
+Async<std::vector<UploadedPart>> PartSender::Send(Store& store, const MultipartUpload& upload,
+                                                  int first, std::vector<uint64_t> sizes) {
+  const uint64_t largest = *std::max_element(sizes.begin(), sizes.end());
+  EntrySource source(runtime_, reader_, entry_, bytes_moved_);
+  Result<std::vector<UploadedPart>> sent =
+      largest <= memory_bytes_ ? co_await SendHeld(store, upload, first, sizes, source)
+                               : co_await SendStreamed(store, upload, first, sizes, source);
+  co_await source.Close();
+  archive_failure_ = source.failure();
+  co_return sent;
+}
+
+// As many parts under way as the memory holds, four at most.
+Async<std::vector<UploadedPart>> PartSender::SendHeld(Store& store, const MultipartUpload& upload,
+                                                      int first, const std::vector<uint64_t>& sizes,
+                                                      ByteSource& source) {
   const uint64_t largest = *std::max_element(sizes.begin(), sizes.end());
   const int parallel = static_cast<int>(std::clamp<uint64_t>(memory_bytes_ / largest, 1, 4));
   std::vector<std::unique_ptr<PartUpload>> parts;
-  EntrySource source(runtime_, reader_, entry_, bytes_moved_);
   TaskGroup sending(runtime_.executor);
   Result<void> filled;
   for (size_t i = 0; i < sizes.size() && filled && !sending.failed(); ++i) {
@@ -164,26 +217,31 @@ Async<PutResult> ArchiveBody::WriteParts(Store& store, PutRequest request,
     parts.back()->bytes.resize(sizes[i]);
     filled = co_await FillPart(source, parts.back()->bytes);
     if (filled) {
-      sending.Spawn(SendPart(store, *upload, static_cast<int>(i) + 1, *parts.back()));
+      sending.Spawn(SendPart(store, upload, first + static_cast<int>(i), *parts.back()));
     }
   }
-  Result<void> sent = co_await sending.Join();
-  co_await source.Close();
-  archive_failure_ = source.failure();
-  if (filled && !sent) filled = sent;
-  if (!filled) {
-    co_await ledger_.Abort(store, *upload);
-    co_return filled.error();
+  Result<void> joined = co_await sending.Join();
+  if (filled && !joined) filled = joined;
+  if (!filled) co_return filled.error();
+  std::vector<UploadedPart> uploaded;
+  for (const std::unique_ptr<PartUpload>& part : parts) uploaded.push_back(*part->uploaded);
+  co_return uploaded;
+}
+
+// Parts larger than the memory: as they come, one after the other.
+Async<std::vector<UploadedPart>> PartSender::SendStreamed(Store& store,
+                                                          const MultipartUpload& upload, int first,
+                                                          const std::vector<uint64_t>& sizes,
+                                                          ByteSource& source) {
+  std::vector<UploadedPart> uploaded;
+  for (uint64_t size : sizes) {
+    PieceSource piece(source, size);
+    Result<UploadedPart> part =
+        co_await store.UploadPart(upload, first + static_cast<int>(uploaded.size()), piece);
+    if (!part) co_return part.error();
+    uploaded.push_back(std::move(*part));
   }
-  CompleteRequest complete{.upload = *upload, .condition = condition};
-  for (const std::unique_ptr<PartUpload>& part : parts) complete.parts.push_back(*part->uploaded);
-  Result<PutResult> completed = co_await store.CompleteMultipart(std::move(complete));
-  if (!completed) {
-    co_await ledger_.Abort(store, *upload);
-    co_return completed.error();
-  }
-  co_await ledger_.Forget(store, *upload);
-  co_return completed;
+  co_return uploaded;
 }
 
 }  // namespace longhaul

@@ -11,6 +11,7 @@
 #include "queue/queue.h"
 #include "replica/apply.h"
 #include "replica/floor.h"
+#include "replication/giant_uploads.h"
 #include "replication/outcome.h"
 #include "replication/uploads.h"
 #include "rules/rule.h"
@@ -24,6 +25,11 @@ struct ReplicationLimits {
   // Objects up to this size travel in bundles, larger ones alone (docs/design.md).
   uint64_t bundle_object_bytes_max = 8 << 20;
   uint64_t single_object_bytes_max = 5ULL << 30;
+  // Beyond it an object is a giant and travels in segments: of at least so much, and with parts of
+  // at least so much where the source's own cannot be kept. Either is more where an upload would
+  // have more than 10,000 parts (S3's limit).
+  uint64_t segment_bytes_min = 512 << 20;
+  uint64_t giant_part_bytes_min = 16 << 20;
   uint64_t frame_bytes = 8 << 20;
   // Parts of an archive's upload: 10,000 of them hold every archive that fits the 5 GiB.
   uint64_t part_bytes = 8 << 20;
@@ -54,7 +60,9 @@ struct TargetContext {
   bool target_found = false;
   bool compare_due = true;  // Not compared with its source yet, or without success.
   std::unique_ptr<Floors> floors;
-  std::unique_ptr<Applier> applier;  // Null until the target has been found fit.
+  // Null until the target has been found fit.
+  std::unique_ptr<Applier> applier;
+  std::unique_ptr<GiantUploads> giants;
 };
 
 struct RuleContext {

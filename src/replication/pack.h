@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "events/hint.h"
 #include "replication/context.h"
 
 namespace longhaul {
@@ -15,6 +16,7 @@ struct PackItem {
   std::optional<uint64_t> size_bytes;  // A hint.
   // A reading counts only when the source's own clock says that it was made at or after this.
   SystemTime not_before{};
+  std::optional<SegmentHint> segment;  // Only this much of it.
 };
 
 struct PackedKey {
@@ -62,7 +64,10 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
                                        std::vector<size_t> targets, std::vector<PackItem> items,
                                        PackMemory memory);
 
-// The same for one large object.
+// The same for one large object, or one segment of a giant. A giant itself is not packed but
+// planned (giant.h): it is kStaged when the hints of its segments are durable in the Queue, and no
+// archive is named. A segment whose object has changed is kSkipped, and the object's key is in the
+// Queue.
 asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleContext& rule,
                                        std::vector<size_t> targets, PackItem item,
                                        PackMemory memory);

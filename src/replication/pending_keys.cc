@@ -10,6 +10,13 @@ namespace {
 // Whoever waits looks again after this; longer times need not fit into nanoseconds.
 constexpr std::chrono::hours kWaitMax{1};
 
+// What tells a segment from its object, and from the object's other segments.
+std::string SuffixOf(const PendingKey& pending) {
+  if (!pending.segment) return "";
+  const Segment& segment = pending.segment->segment;
+  return '\0' + segment.plan + '/' + std::to_string(segment.number);
+}
+
 // One reading for both.
 void Merge(PendingKey& known, PendingKey other) {
   known.not_before = std::max(known.not_before, other.not_before);
@@ -51,7 +58,7 @@ void PendingKeys::Extract(Entries::iterator entry) {
 }
 
 bool PendingKeys::Add(std::string key, PendingKey pending) {
-  std::string name = std::move(key) + '\0' + pending.target;
+  std::string name = std::move(key) + '\0' + pending.target + SuffixOf(pending);
   auto [place, inserted] = entries_.try_emplace(std::move(name));
   Entry& entry = place->second;
   if (inserted) {
@@ -142,7 +149,8 @@ std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime stea
   for (Entries::iterator entry : taken) {
     Extract(entry);
     PendingKey& pending = entry->second.pending;
-    const size_t key_size = entry->first.size() - 1 - pending.target.size();
+    const size_t key_size =
+        entry->first.size() - 1 - pending.target.size() - SuffixOf(pending).size();
     std::unique_ptr<PendingKey> later = std::move(entry->second.later);
     items.emplace_back(entry->first.substr(0, key_size), std::move(pending));
     entries_.erase(entry);

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "events/hint.h"
 #include "rules/rule.h"
 
 namespace longhaul {
@@ -37,8 +38,9 @@ struct PendingKey {
   SteadyTime since{};
   std::optional<uint64_t> size_bytes;
   int tries = 0;
-  std::string target;  // Only this one; empty: all.
-  bool alone = false;  // Does not fit beside others.
+  std::string target;                  // Only this one; empty: all.
+  bool alone = false;                  // Does not fit beside others.
+  std::optional<SegmentHint> segment;  // Only this much of it, and as it was planned.
   std::vector<std::shared_ptr<OpenMessage>> messages;
 };
 
@@ -75,7 +77,8 @@ class PendingKeys {
     uint64_t sequence = 0;              // Tells apart those that came at the same time.
     bool ready = false;
   };
-  // Key, NUL, target: two targets that need a key for themselves alone make two entries.
+  // Key, NUL, target, NUL, segment: two targets that need a key for themselves alone make two
+  // entries, and so do two segments of an object.
   using Entries = std::map<std::string, Entry>;
   template <class Time>
   using ByTime = std::map<std::pair<Time, uint64_t>, Entries::iterator>;
@@ -88,7 +91,7 @@ class PendingKeys {
   using Groups = std::map<std::pair<std::string, bool>, Group>;  // By target, and whether alone.
 
   [[nodiscard]] std::pair<std::string, bool> GroupOf(const PendingKey& pending) const {
-    return {pending.target, pending.alone || IsLarge(pending)};
+    return {pending.target, pending.alone || pending.segment || IsLarge(pending)};
   }
   static SystemTime WakesAt(const PendingKey& pending) {
     return std::max(pending.not_before, pending.due);

@@ -5,6 +5,7 @@
 
 #include "events/hint.h"
 #include "replication/archive_keys.h"
+#include "replication/giant.h"
 #include "replication/reconcile.h"
 
 namespace longhaul {
@@ -164,6 +165,15 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     if (!reconciled) co_return reconciled.error();
     if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
     co_return Ok();
+  }
+  if (!receipt.transfer.empty()) {
+    // Before the hint of what must be read anew, which would find the transfer still under way.
+    for (const std::unique_ptr<TargetContext>& target : rule.targets) {
+      if (target->config->name != receipt.target) continue;
+      Transfers transfers(context_.state, *rule.rule, *target->config);
+      Result<void> ended = co_await transfers.End(receipt.transfer_key, receipt.transfer);
+      if (!ended) co_return ended.error();
+    }
   }
   if (receipt.state == ArchiveReceipt::State::kDone && receipt.entries > 0) {
     const std::chrono::duration<double> lag = receipt.written - receipt.stamp_oldest;

@@ -7,6 +7,7 @@
 
 #include "archive/archive_file.h"
 #include "replica/lease.h"
+#include "replication/apply_segment.h"
 #include "replication/capability_cache.h"
 #include "replication/reconcile.h"
 
@@ -17,6 +18,7 @@ namespace {
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::milliseconds kOncePause{20};
+constexpr std::chrono::minutes kGiantsInterval{1};
 constexpr int kRoundsMax = 4;
 // Bytes that move are progress, until so many tries have failed since something was finished.
 constexpr uint64_t kFailuresMax = 5;
@@ -294,6 +296,9 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
   }
   target.applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
                                              *target.floors, std::move(policy));
+  target.giants = std::make_unique<GiantUploads>(context_.runtime, context_.state, *target.store,
+                                                 *context_.uploads, target.config->to.bucket,
+                                                 StatePartition(*rule.rule, *target.config));
   co_return Ok();
 }
 
@@ -366,6 +371,10 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
     source_stop.Set();
     Result<void> joined = co_await running.Join();
     static_cast<void>(joined);
+    if (options_.target && !result.store_error && !stop.is_set()) {
+      Result<void> swept = co_await SweepGiants({});
+      if (!swept) result.store_error = swept.error();
+    }
   }
   result.stopped = stop.is_set();
   life_ended.Set();
@@ -487,10 +496,40 @@ asio::awaitable<void> Replicator::LifeLoop(Event& stop) {
   static_cast<void>(joined);
 }
 
+// `idle`: how long an upload must have stood still when nothing is under way.
+Async<void> Replicator::SweepGiants(std::chrono::nanoseconds idle) {
+  for (const auto& rule : context_.rules) {
+    for (const auto& target : rule->targets) {
+      if (!target->giants) continue;
+      auto uploads = co_await target->giants->All();
+      if (!uploads) co_return uploads.error();
+      if (uploads->empty()) continue;
+      // In this order: no segment of what was there before can come any more.
+      std::chrono::nanoseconds idle_max = kArchiveAgeMax;
+      if (options_.source) {
+        Result<bool> nothing = co_await NothingUnderWay();
+        if (!nothing) co_return nothing.error();
+        if (*nothing) idle_max = idle;
+      }
+      Result<int> swept =
+          co_await SweepGiantUploads(context_, *target, std::move(*uploads), idle_max);
+      if (!swept) co_return swept.error().In("rule " + rule->rule->id);
+    }
+  }
+  co_return Ok();
+}
+
 asio::awaitable<void> Replicator::SweepLoop(Event& stop) {
   do {
     Result<int> swept = co_await context_.uploads->Sweep();
     if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});
+    const SteadyTime now = context_.runtime.clock.SteadyNow();
+    if (!options_.target || now < giants_swept_ + kGiantsInterval) continue;
+    giants_swept_ = now;
+    Result<void> giants_swept = co_await SweepGiants(kGiantsInterval);
+    if (!giants_swept) {
+      context_.runtime.log.Warning("uploads of giants not swept", {giants_swept.error()});
+    }
   } while (!co_await stop.WaitFor(context_.runtime.clock, context_.limits.janitor_interval));
 }
 

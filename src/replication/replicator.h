@@ -74,6 +74,7 @@ class Replicator {
   asio::awaitable<void> ReconcileLoop(RuleContext& rule, Event& stop);
   asio::awaitable<void> LifeLoop(Event& stop);
   asio::awaitable<void> SweepLoop(Event& stop);
+  Async<void> SweepGiants(std::chrono::nanoseconds idle);
   // The loop of RunOnce after everything has been started.
   asio::awaitable<OnceResult> WaitUntilDone(Event& stop, OnceResult result);
 
@@ -84,6 +85,7 @@ class Replicator {
   ReceiptReader receipts_;
   Event wake_;
   std::set<std::string> versions_warned_;  // Buckets.
+  SteadyTime giants_swept_{};
 };
 
 }  // namespace longhaul

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "replication/giant.h"
+
 namespace longhaul {
 
 namespace {
@@ -184,6 +186,7 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                          .size_bytes = hint.size_bytes,
                          .tries = hint.tries,
                          .target = hints->rule.empty() ? std::string() : hints->target,
+                         .segment = std::move(hint.segment),
                          .messages = {open}};
       ++open->undone;
       Requeue(*queue, hint.key, std::move(pending));
@@ -258,10 +261,12 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   } else {
     std::vector<PackItem> items;
     for (const auto& [key, pending] : keys) {
-      items.push_back(
-          {.key = key, .size_bytes = pending.size_bytes, .not_before = pending.not_before});
+      items.push_back({.key = key,
+                       .size_bytes = pending.size_bytes,
+                       .not_before = pending.not_before,
+                       .segment = pending.segment});
     }
-    if (queue.keys.IsLarge(keys.front().second)) {
+    if (items.front().segment || queue.keys.IsLarge(keys.front().second)) {
       result = co_await PackSingle(context_, rule, targets, std::move(items.front()), memory_);
     } else {
       result = co_await PackBundle(context_, rule, targets, std::move(items), memory_);
@@ -288,7 +293,8 @@ HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pen
           .hints = {{.key = key,
                      .time = pending.not_before - rule.settle,
                      .size_bytes = pending.size_bytes,
-                     .tries = tries}}};
+                     .tries = tries,
+                     .segment = pending.segment}}};
 }
 
 }  // namespace
@@ -397,6 +403,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           co_await Finish(std::move(pending.messages), std::move(left), RetryDelay(pending.tries));
         } else {
           co_await Park(queue, key, packed);
+          if (pending.segment) co_await EndTransfers(queue, key, pending.segment->segment.plan);
           co_await Finish(std::move(pending.messages), {}, {});
         }
         break;
@@ -425,6 +432,16 @@ asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
                                .stamp = packed.stamp,
                                .state = OutcomeState::kParked,
                                .reason = packed.error.Describe()});
+}
+
+// What is left of it comes to nothing; the next hint of the object begins anew.
+asio::awaitable<void> SourceRole::EndTransfers(RuleQueue& queue, const std::string& key,
+                                               const std::string& plan) {
+  for (const std::unique_ptr<TargetContext>& target : queue.rule->targets) {
+    Transfers transfers(context_.state, *queue.rule->rule, *target->config);
+    Result<void> ended = co_await transfers.End(key, plan);
+    if (!ended) context_.runtime.log.Warning("a transfer was not ended", {ended.error()});
+  }
 }
 
 asio::awaitable<void> SourceRole::Finish(std::vector<std::shared_ptr<OpenMessage>> messages,

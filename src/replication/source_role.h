@@ -59,6 +59,8 @@ class SourceRole {
   // Nothing can be done for these keys now.
   asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys);
   asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
+  asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
+                                     const std::string& plan);
   // One key of a message is done; `left` is what must go back after `delay`, if anything.
   asio::awaitable<void> Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
                                std::vector<HintMessage> left, std::chrono::milliseconds delay);

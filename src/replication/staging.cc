@@ -76,6 +76,10 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt) {
       {"conflicts", receipt.conflicts},
       {"keys_known", receipt.keys_known},
       {"reread", std::move(reread)}};
+  if (!receipt.transfer.empty()) {
+    object["transfer"] = receipt.transfer;
+    object["transfer_key"] = KeyToJson(receipt.transfer_key);
+  }
   if (!receipt.reason.empty()) object["reason"] = KeyToJson(receipt.reason);
   return boost::json::serialize(object);
 }
@@ -111,6 +115,8 @@ Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   if (!written || !oldest) return bad;
   receipt.written = *written;
   receipt.stamp_oldest = *oldest;
+  receipt.transfer = string("transfer");
+  receipt.transfer_key = KeyFromJson(string("transfer_key")).value_or("");
   receipt.entries = number("entries");
   receipt.applied = number("applied");
   receipt.conflicts = number("conflicts");

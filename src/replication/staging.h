@@ -39,6 +39,10 @@ struct ArchiveReceipt {
   uint64_t conflicts = 0;
   bool keys_known = true;
   std::vector<std::string> reread;  // Source keys.
+  // Set when the archive held a segment and its object is settled at the target, or must be read
+  // anew: the transfer (ULID) and the object's source key.
+  std::string transfer;
+  std::string transfer_key;
 };
 
 std::string EncodeReceipt(const ArchiveReceipt& receipt);

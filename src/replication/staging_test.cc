@@ -24,10 +24,14 @@ TEST(ReceiptTest, ComesBackAsItWasWritten) {
                          .applied = 3,
                          .conflicts = 2,
                          .keys_known = true,
-                         .reread = {"a b", "\x01%\xff", "ü/\"x\""}};
+                         .reread = {"a b", "\x01%\xff", "ü/\"x\""},
+                         .transfer = kLater,
+                         .transfer_key = "\x01%\xff"};
   Result<ArchiveReceipt> decoded = DecodeReceipt(EncodeReceipt(receipt));
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->reread, receipt.reread);
+  EXPECT_EQ(decoded->transfer, receipt.transfer);
+  EXPECT_EQ(decoded->transfer_key, receipt.transfer_key);
   EXPECT_EQ(decoded->reason, receipt.reason);
   EXPECT_EQ(decoded->state, receipt.state);
   EXPECT_EQ(decoded->written, receipt.written);

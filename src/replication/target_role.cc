@@ -23,6 +23,15 @@ std::chrono::nanoseconds RetryDelay(int attempts) {
 }
 
 // Whether an error says something of a whole store rather than of one object in it.
+// The source learns that the transfer of which this archive holds a segment is over.
+void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
+  for (const ArchiveEntry& entry : reader.entries()) {
+    if (!entry.segment) continue;
+    receipt.transfer = entry.segment->plan;
+    receipt.transfer_key = entry.key;
+  }
+}
+
 bool ConcernsStore(const Error& error) {
   return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
 }
@@ -238,6 +247,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   if (manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
     // The floors that would tell what is newer may have expired.
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
+    EndTransfer(**reader, receipt);
     receipt.reason = "older than 14 days";
   } else {
     Result<ArchiveApplication> applied =
@@ -253,6 +263,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     if (!applied->pending.empty() || !applied->refused.empty() || !applied->parked.empty()) {
       co_return KeepRest(target, staged, work, **reader, *applied);
     }
+    if (applied->transfer_over) EndTransfer(**reader, receipt);
     receipt.stamp_oldest = applied->stamp_oldest;
     receipt.entries = applied->entries;
     receipt.applied = applied->applied;

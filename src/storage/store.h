@@ -263,7 +263,7 @@ class Store {
   // `request.condition` and `content_md5` are ignored here; conditions belong to Complete. A
   // checksum algorithm in `request.checksum` (its value may be empty) is announced for the parts.
   virtual Async<MultipartUpload> CreateMultipart(PutRequest request) = 0;
-  // Contiguous bodies only. The same number again replaces the part.
+  // The same number again replaces the part. A streamed body is sent once.
   virtual Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
                                          ByteSource& body) = 0;
   virtual Async<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) = 0;

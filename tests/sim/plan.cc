@@ -41,6 +41,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   skew = Maybe(random, 10);
   // Only where events tell all: a comparison would hide what the apply lost.
   compares = lost_events > 0 || corruptions > 0 || random.Below(2) == 0;
+  giants = random.Below(2) == 0;
 }
 
 std::string Plan::ToString() const {
@@ -53,7 +54,8 @@ std::string Plan::ToString() const {
       << queue_faults << ", state_faults " << state_faults << ", lost_events " << lost_events
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
-      << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares;
+      << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
+      << ", giants " << giants;
   return out.str();
 }
 

@@ -55,6 +55,7 @@ struct Plan {
   std::chrono::seconds workload;
   double skew;    // Seconds by which the clock of a process may be wrong, at most.
   bool compares;  // Source and target are compared by listing; else events alone must do.
+  bool giants;    // What is too large for a bundle travels in segments.
 };
 
 class StoreFaults : public testing::FaultPlan {

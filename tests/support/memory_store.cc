@@ -292,7 +292,6 @@ Async<MultipartUpload> MemoryStore::CreateMultipart(PutRequest request) {
 Async<UploadedPart> MemoryStore::UploadPart(const MultipartUpload& upload, int number,
                                             ByteSource& body) {
   MemoryServer server{backend_.get(), &runtime_.clock};
-  if (!body.contiguous()) co_return InvalidInput("a part must lie in memory in one piece");
   Result<std::shared_ptr<const std::string>> bytes = co_await ReadSource(body);
   if (!bytes) co_return bytes.error();
   co_return co_await Perform<UploadedPart>(StoreOperation::kUploadPart, upload.bucket, upload.key,

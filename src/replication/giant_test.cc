@@ -1,0 +1,351 @@
+#include "replication/giant.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::MemoryStore;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kGiB = 1 << 30;
+
+void ExpectWhole(const std::vector<SegmentHint>& segments, uint64_t size, uint64_t part) {
+  uint64_t offset = 0;
+  uint64_t next_part = 1;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const SegmentHint& hint = segments[i];
+    ASSERT_EQ(hint.segment.number, i);
+    ASSERT_EQ(hint.segment.count, segments.size());
+    ASSERT_EQ(hint.segment.object_size_bytes, size);
+    ASSERT_EQ(hint.segment.offset_bytes, offset);
+    ASSERT_EQ(hint.segment.first_part, next_part);
+    ASSERT_EQ(hint.part_size_bytes, part);
+    ASSERT_LE(hint.size_bytes, kContentSizeBytesMax);
+    if (i + 1 < segments.size()) ASSERT_EQ(hint.size_bytes % part, 0u) << "a part would be cut";
+    offset += hint.size_bytes;
+    next_part += (hint.size_bytes + part - 1) / part;
+  }
+  EXPECT_EQ(offset, size);
+  EXPECT_LE(next_part - 1, 10'000u) << "no upload has so many parts";
+  EXPECT_LE(segments.size(), 10'000u);
+}
+
+// Parts that are cut elsewhere than at the source would change the ETag.
+TEST(GiantPlanTest, PartsOfTheSourceAreKept) {
+  for (uint64_t part : {5 * kMiB, 8 * kMiB, 64 * kMiB, 511 * kMiB, 5 * kGiB}) {
+    const uint64_t size = 20 * kGiB + 12'345;
+    ExpectWhole(PlanSegments({}, size, part), size, part);
+  }
+}
+
+// S3's largest object has 10,000 parts at most, whatever parts its source has.
+TEST(GiantPlanTest, TheLargestObjectFitsIntoAnUpload) {
+  const uint64_t size = 5 * 1024 * kGiB;
+  for (uint64_t source_part : {uint64_t{0}, kMiB, 8 * kMiB}) {
+    std::vector<SegmentHint> segments = PlanSegments({}, size, source_part);
+    ASSERT_FALSE(segments.empty());
+    ExpectWhole(segments, size, segments[0].part_size_bytes);
+  }
+  ExpectWhole(PlanSegments({}, size, 525 * kMiB), size, 525 * kMiB);
+  const uint64_t largest = 50'000'000'000'000;
+  ExpectWhole(PlanSegments({}, largest, 5'000'000'000), largest, 5'000'000'000);
+  ExpectWhole(PlanSegments({}, largest, 0), largest,
+              PlanSegments({}, largest, 0)[0].part_size_bytes);
+}
+
+// Small segments would cost requests; large ones could not be shared.
+TEST(GiantPlanTest, SegmentsHaveHalfAGigabyte) {
+  std::vector<SegmentHint> segments = PlanSegments({}, 20 * kGiB, 0);
+  EXPECT_EQ(segments.size(), 40u);
+  EXPECT_EQ(segments[0].part_size_bytes, 16 * kMiB);
+}
+
+class GiantTest : public ::testing::Test {
+ protected:
+  void Make(int targets = 1) {
+    world = std::make_unique<ReplicationWorld>(targets);
+    world->limits.single_object_bytes_max = 300'000;
+    world->limits.segment_bytes_min = 200'000;
+    world->limits.giant_part_bytes_min = 50'000;
+  }
+
+  static std::string Noise(size_t size, uint64_t seed) {
+    SeededRandom random(seed);
+    std::string noise(size, '\0');
+    for (char& c : noise) c = static_cast<char>(random.Below(256));
+    return noise;
+  }
+
+  // In parts of `part`, with headers, metadata and tags.
+  void PutParts(const std::string& key, const std::string& text, size_t part) {
+    MemoryStore direct(world->runtime, world->source().backend);
+    PutRequest request{.bucket = "in", .key = key};
+    request.headers.content_type = "video/mp4";
+    request.metadata["writer"] = "camera";
+    request.tags["tier"] = "hot";
+    auto upload = world->world.Run(direct.CreateMultipart(request));
+    ASSERT_TRUE(upload);
+    CompleteRequest complete{.upload = *upload, .parts = {}, .condition = {}, .checksum = {}};
+    for (size_t at = 0; at < text.size(); at += part) {
+      MemorySource body(std::string_view(text).substr(at, part));
+      auto uploaded =
+          world->world.Run(direct.UploadPart(*upload, static_cast<int>(at / part) + 1, body));
+      ASSERT_TRUE(uploaded);
+      complete.parts.push_back(*uploaded);
+    }
+    ASSERT_TRUE(world->world.Run(direct.CompleteMultipart(complete)));
+  }
+
+  void ExpectReplica(const std::string& key, const std::string& text, int target = 0) {
+    const auto* found = world->target(target).backend->Find("out", key);
+    ASSERT_NE(found, nullptr);
+    EXPECT_TRUE(*found->bytes == text);
+    const auto* source = world->source().backend->Find("in", key);
+    EXPECT_EQ(found->info.headers, source->info.headers);
+    EXPECT_EQ(found->tags, source->tags);
+    UserMetadata metadata = found->info.metadata;
+    EXPECT_EQ(metadata.erase(std::string(kMarkName)), 1u);
+    EXPECT_EQ(metadata, source->info.metadata);
+  }
+
+  // Neither uploads nor rows: what is left is paid for, or stands in the way of the next one.
+  void ExpectNothingLeft(int target = 0) {
+    for (const auto& [name, bucket] : world->target(target).backend->buckets) {
+      EXPECT_TRUE(bucket.uploads.empty()) << name;
+    }
+    EXPECT_TRUE(world->Staged(target).empty());
+    for (const auto& [place, row] : world->state_backend->rows) {
+      EXPECT_FALSE(place.first.starts_with("giant")) << place.first << " " << place.second;
+      EXPECT_FALSE(place.first.starts_with("transfer")) << place.first << " " << place.second;
+    }
+  }
+
+  [[nodiscard]] int Planned() const {
+    int count = 0;
+    for (const std::string& line : world->log.lines) {
+      count += line == "a giant travels in segments" ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::unique_ptr<ReplicationWorld> world;
+};
+
+// An object beyond one archive must arrive all the same, once, with what belongs to it.
+TEST_F(GiantTest, AGiantArrivesWithAllThatBelongsToIt) {
+  Make();
+  const std::string text = Noise(1'234'567, 1);
+  PutParts("film", text, 60'000);
+  world->Put("small", "text");
+  OnceResult result = world->RunOnce();
+  ASSERT_FALSE(result.store_error) << result.store_error->Describe();
+  ExpectReplica("film", text);
+  EXPECT_EQ(world->target().backend->Find("out", "film")->info.etag,
+            world->source().backend->Find("in", "film")->info.etag)
+      << "with the source's parts the ETag stays";
+  ExpectNothingLeft();
+  ASSERT_EQ(world->observer.outcomes.size(), 2u) << "a giant counts once";
+  EXPECT_EQ(world->observer.Count(OutcomeState::kApplied), 2);
+  uint64_t bytes = 0;
+  for (const Outcome& outcome : world->observer.outcomes) bytes += outcome.size_bytes;
+  EXPECT_EQ(bytes, text.size() + 4);
+}
+
+// A source in one part, as a folder has it.
+TEST_F(GiantTest, AGiantWithoutPartsArrives) {
+  Make();
+  const std::string text = Noise(1'000'000, 2);
+  world->Put("film", text);
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+}
+
+// Reading and packing for each target anew would cost as much again.
+TEST_F(GiantTest, OneTransferServesAllTargets) {
+  Make(3);
+  const std::string text = Noise(1'000'000, 3);
+  PutParts("film", text, 50'000);
+  int gets = 0;
+  world->source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    gets += operation == StoreOperation::kGet ? 1 : 0;
+    return Fault();
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  EXPECT_EQ(gets, 1 + 5) << "the first look, and one for each segment";
+  for (int i = 0; i < 3; ++i) {
+    ExpectReplica("film", text, i);
+    ExpectNothingLeft(i);
+  }
+}
+
+// Half of the old and half of the new would be neither.
+TEST_F(GiantTest, AGiantThatChangesMidwayIsTakenAnew) {
+  Make();
+  PutParts("film", Noise(1'000'000, 4), 50'000);
+  const std::string text = Noise(900'000, 5);
+  int gets = 0;
+  bool changed = false;
+  world->source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    if (operation == StoreOperation::kGet && ++gets == 4) changed = true;
+    return Fault();
+  };
+  world->Start();
+  world->world.Drive([&] { return changed; });
+  PutParts("film", text, 50'000);
+  world->RunFor(5min);
+  ExpectReplica("film", text);
+  world->Stop();
+  ExpectNothingLeft();
+}
+
+// A giant that is deleted midway, under a rule without deletes, must not leave its parts.
+TEST_F(GiantTest, PartsOfAGiantThatIsGoneAreSwept) {
+  Make();
+  world->configuration.rules[0].deletes = false;
+  PutParts("film", Noise(1'000'000, 4), 50'000);
+  int gets = 0;
+  world->source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    gets += operation == StoreOperation::kGet ? 1 : 0;
+    return Fault();
+  };
+  world->Start();
+  world->world.Drive([&] {
+    const auto& uploads = world->target().backend->buckets["out"].uploads;
+    return gets >= 4 && !uploads.empty();
+  });
+  MemoryStore direct(world->runtime, world->source().backend);
+  ASSERT_TRUE(world->world.Run(direct.Remove({.bucket = "in", .key = "film"})));
+  world->RunFor(10min);
+  EXPECT_TRUE(world->Replicas().empty());
+  world->Stop();
+  ExpectNothingLeft();
+}
+
+// A listing that comes by while a giant travels must not begin it anew, again and again.
+TEST_F(GiantTest, HintsThatComeMeanwhileDoNotBeginItAnew) {
+  Make();
+  const std::string text = Noise(1'000'000, 6);
+  PutParts("film", text, 50'000);
+  world->target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kUploadPart && bucket == "out") fault.delay = 40s;
+    return fault;
+  };
+  world->Start();
+  for (int minute = 0; minute < 20; ++minute) {
+    world->RunFor(60s);
+    world->replicator->CompareSoon("r");
+  }
+  EXPECT_EQ(Planned(), 1);
+  ExpectReplica("film", text);
+  world->Stop();
+  ExpectNothingLeft();
+}
+
+// But when the replica is lost after that, it must.
+TEST_F(GiantTest, AGiantThatWasRemovedAtTheTargetComesAgain) {
+  Make();
+  const std::string text = Noise(1'000'000, 7);
+  PutParts("film", text, 50'000);
+  ASSERT_FALSE(world->RunOnce().store_error);
+  MemoryStore direct(world->runtime, world->target().backend);
+  ASSERT_TRUE(world->world.Run(direct.Remove({.bucket = "out", .key = "film"})));
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectReplica("film", text);
+  EXPECT_EQ(Planned(), 2);
+  ExpectNothingLeft();
+}
+
+// A lifecycle rule may abort uploads that take long; then all must be sent again.
+TEST_F(GiantTest, AnUploadThatSomebodyAbortsIsBegunAgain) {
+  Make();
+  const std::string text = Noise(1'000'000, 8);
+  PutParts("film", text, 50'000);
+  bool aborted = false;
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view) {
+    auto& uploads = world->target().backend->buckets["out"].uploads;
+    if (operation == StoreOperation::kUploadPart && bucket == "out" && !aborted &&
+        !uploads.empty() && uploads.begin()->second.parts.size() > 7) {
+      uploads.clear();
+      aborted = true;
+    }
+    return Fault();
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  EXPECT_TRUE(aborted);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+}
+
+// An archive that rots in staging costs its segment, not the whole object.
+TEST_F(GiantTest, ADamagedSegmentAloneIsReadAnew) {
+  Make();
+  const std::string text = Noise(1'000'000, 9);
+  PutParts("film", text, 50'000);
+  ASSERT_FALSE(world->RunOnce({.source = true, .target = false}).store_error);
+  std::set<std::string> staged = world->Staged();
+  ASSERT_EQ(staged.size(), 5u);
+  world->target().backend->CorruptStored("staging", *std::next(staged.begin(), 2), 1000);
+  int gets = 0;
+  world->source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    gets += operation == StoreOperation::kGet ? 1 : 0;
+    return Fault();
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectReplica("film", text);
+  EXPECT_LE(gets, 2) << "the listing's hint, and the segment";
+  EXPECT_EQ(Planned(), 1);
+  ExpectNothingLeft();
+}
+
+// What a person keeps under the key is not to be buried under hours of work.
+TEST_F(GiantTest, AForeignObjectIsKept) {
+  Make();
+  PutParts("film", Noise(1'000'000, 10), 50'000);
+  MemoryStore direct(world->runtime, world->target().backend);
+  ASSERT_TRUE(world->world.Run(PutText(direct, {.bucket = "out", .key = "film"}, "mine")));
+  int parts = 0;
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view) {
+    parts += operation == StoreOperation::kUploadPart && bucket == "out" ? 1 : 0;
+    return Fault();
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  EXPECT_EQ(*world->target().backend->Find("out", "film")->bytes, "mine");
+  EXPECT_EQ(parts, 0);
+  EXPECT_GT(world->observer.Count(OutcomeState::kConflict), 0);
+  ExpectNothingLeft();
+}
+
+// A segment that the source refuses for good must not block its object until the row runs out.
+TEST_F(GiantTest, ATransferWithAParkedSegmentIsBegunAnewLater) {
+  Make();
+  const std::string text = Noise(1'000'000, 11);
+  PutParts("film", text, 50'000);
+  int gets = 0;
+  world->source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    if (operation == StoreOperation::kGet && ++gets > 3) {
+      return TroubledStore::Failing(ErrorKind::kInvalidInput);
+    }
+    return Fault();
+  };
+  static_cast<void>(world->RunOnce());
+  EXPECT_TRUE(world->Replicas().empty());
+  world->source().Heal();
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+}
+
+}  // namespace
+}  // namespace longhaul

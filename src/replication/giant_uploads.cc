@@ -1,0 +1,297 @@
+#include "replication/giant_uploads.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <utility>
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kAttemptsMax = 100;  // To set a bit while others set theirs.
+constexpr int kRowsPerScan = 500;
+
+std::string BitsToHex(const std::vector<bool>& bits) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (size_t i = 0; i < bits.size(); i += 4) {
+    unsigned digit = 0;
+    for (size_t bit = 0; bit < 4 && i + bit < bits.size(); ++bit) {
+      if (bits[i + bit]) digit |= 1U << bit;
+    }
+    hex += kDigits[digit];
+  }
+  return hex;
+}
+
+bool BitsFromHex(std::string_view hex, std::vector<bool>& bits) {
+  if (hex.size() != (bits.size() + 3) / 4) return false;
+  for (size_t i = 0; i < hex.size(); ++i) {
+    unsigned digit = 0;
+    const auto [end, error] = std::from_chars(hex.data() + i, hex.data() + i + 1, digit, 16);
+    if (error != std::errc()) return false;
+    for (size_t bit = 0; bit < 4 && 4 * i + bit < bits.size(); ++bit) {
+      bits[4 * i + bit] = ((digit >> bit) & 1U) != 0;
+    }
+  }
+  return true;
+}
+
+constexpr std::pair<ChecksumAlgorithm, std::string_view> kAlgorithms[] = {
+    {ChecksumAlgorithm::kCrc32, "crc32"},         {ChecksumAlgorithm::kCrc32c, "crc32c"},
+    {ChecksumAlgorithm::kCrc64Nvme, "crc64nvme"}, {ChecksumAlgorithm::kSha1, "sha1"},
+    {ChecksumAlgorithm::kSha256, "sha256"},
+};
+
+// [[number, size, ETag, algorithm, checksum], …]
+std::string EncodeParts(const std::vector<UploadedPart>& parts) {
+  boost::json::array rows;
+  for (const UploadedPart& part : parts) {
+    std::string_view name;
+    for (const auto& [algorithm, known] : kAlgorithms) {
+      if (part.checksum && part.checksum->algorithm == algorithm) name = known;
+    }
+    rows.push_back(boost::json::array{part.number, part.size_bytes, part.etag, name,
+                                      part.checksum ? part.checksum->value : ""});
+  }
+  return boost::json::serialize(rows);
+}
+
+bool DecodeParts(std::string_view text, std::vector<UploadedPart>& parts) {
+  boost::system::error_code error;
+  boost::json::value value = boost::json::parse(text, error);
+  if (error || !value.is_array()) return false;
+  for (const boost::json::value& item : value.as_array()) {
+    if (!item.is_array() || item.as_array().size() != 5) return false;
+    const boost::json::array& fields = item.as_array();
+    if (!fields[0].is_int64() || !fields[1].is_number() || !fields[2].is_string() ||
+        !fields[3].is_string() || !fields[4].is_string()) {
+      return false;
+    }
+    UploadedPart part{.number = static_cast<int>(fields[0].as_int64()),
+                      .etag = std::string(fields[2].as_string()),
+                      .size_bytes = fields[1].to_number<uint64_t>(error),
+                      .checksum = std::nullopt};
+    if (error) return false;
+    for (const auto& [algorithm, name] : kAlgorithms) {
+      if (fields[3].as_string() == name) {
+        part.checksum =
+            Checksum{.algorithm = algorithm, .value = std::string(fields[4].as_string())};
+      }
+    }
+    parts.push_back(std::move(part));
+  }
+  return true;
+}
+
+std::string RowOfSegment(uint32_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
+}
+
+}  // namespace
+
+bool GiantUpload::complete() const {
+  return std::find(stored.begin(), stored.end(), false) == stored.end();
+}
+
+std::string EncodeGiantUpload(const GiantUpload& upload) {
+  return boost::json::serialize(boost::json::object{{"plan", upload.plan},
+                                                    {"stamp", FormatRfc3339(upload.stamp)},
+                                                    {"etag", upload.etag},
+                                                    {"upload_id", upload.upload_id},
+                                                    {"segments", upload.stored.size()},
+                                                    {"stored", BitsToHex(upload.stored)},
+                                                    {"touched", FormatRfc3339(upload.touched)}});
+}
+
+Result<GiantUpload> DecodeGiantUpload(std::string_view text) {
+  Error bad =
+      Corrupt("State holds what is no upload of a giant: " + std::string(text.substr(0, 200)));
+  boost::system::error_code error;
+  boost::json::value value = boost::json::parse(text, error);
+  if (error || !value.is_object()) return bad;
+  const boost::json::object& object = value.as_object();
+  auto field = [&](const char* name) -> std::string {
+    const boost::json::value* found = object.if_contains(name);
+    return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
+  };
+  Result<SystemTime> stamp = ParseRfc3339(field("stamp"));
+  Result<SystemTime> touched = ParseRfc3339(field("touched"));
+  const boost::json::value* segments = object.if_contains("segments");
+  if (!stamp || !touched || segments == nullptr || !segments->is_number()) return bad;
+  const auto count = segments->to_number<uint32_t>(error);
+  if (error || count == 0 || count > kSegmentsMax) return bad;
+  GiantUpload upload{.plan = field("plan"),
+                     .stamp = *stamp,
+                     .etag = field("etag"),
+                     .upload_id = field("upload_id"),
+                     .stored = std::vector<bool>(count),
+                     .touched = *touched};
+  if (upload.plan.empty() || upload.upload_id.empty() ||
+      !BitsFromHex(field("stored"), upload.stored)) {
+    return bad;
+  }
+  return upload;
+}
+
+GiantUploads::GiantUploads(Runtime& runtime, State& state, class Store& store, UploadLedger& ledger,
+                           std::string bucket, std::string name)
+    : runtime_(runtime),
+      state_(state),
+      store_(store),
+      ledger_(ledger),
+      bucket_(std::move(bucket)),
+      name_(std::move(name)) {}
+
+Async<std::optional<GiantUpload>> GiantUploads::Find(std::string key) {
+  Result<std::optional<StateRow>> row = co_await state_.Get("giant/" + name_, std::move(key));
+  if (!row) co_return row.error().In("look for an upload");
+  if (!*row) co_return std::nullopt;
+  Result<GiantUpload> upload = DecodeGiantUpload((*row)->value);
+  if (!upload) co_return upload.error();
+  upload->revision = (*row)->revision;
+  co_return std::optional<GiantUpload>(std::move(*upload));
+}
+
+Async<GiantUpload> GiantUploads::Begin(const ArchiveEntry& entry, PutRequest request,
+                                       std::optional<GiantUpload> before) {
+  const std::string key = request.key;
+  // Until the row names it, the upload is the ledger's: it goes with this process.
+  Result<MultipartUpload> created = co_await ledger_.Create(store_, std::move(request));
+  if (!created) co_return created.error();
+  GiantUpload upload{.plan = entry.segment->plan,
+                     .stamp = entry.stamp,
+                     .etag = entry.etag,
+                     .upload_id = created->upload_id,
+                     .stored = std::vector<bool>(entry.segment->count),
+                     .touched = runtime_.clock.Now()};
+  StateWrite write{.key = key,
+                   .value = EncodeGiantUpload(upload),
+                   .expected = before ? Expected::Revision(before->revision) : Expected::Absent()};
+  Result<int64_t> written = co_await state_.Write("giant/" + name_, std::move(write));
+  if (!written && written.error().Transient()) {
+    // Written or not: if it is, the upload must stay.
+    Result<std::optional<GiantUpload>> there = co_await Find(key);
+    if (there && *there && (*there)->upload_id == upload.upload_id) written = (*there)->revision;
+  }
+  if (!written) {
+    co_await ledger_.Abort(store_, *created);
+    co_return written.error().In("record an upload");
+  }
+  upload.revision = *written;
+  co_await ledger_.Forget(store_, *created);
+  if (before) {
+    Result<void> dropped = co_await Drop(key, *before);
+    if (!dropped) runtime_.log.Warning("an older upload was not aborted", {dropped.error()});
+  }
+  co_return upload;
+}
+
+Async<GiantUpload> GiantUploads::Store(std::string key, GiantUpload upload, uint32_t number,
+                                       std::vector<UploadedPart> parts) {
+  StateWrite row{.key = RowOfSegment(number), .value = EncodeParts(parts)};
+  Result<int64_t> written = co_await state_.Write(PartsPartition(upload.plan), std::move(row));
+  if (!written) co_return written.error().In("record parts");
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    upload.stored[number] = true;
+    upload.touched = runtime_.clock.Now();
+    StateWrite bit{.key = key,
+                   .value = EncodeGiantUpload(upload),
+                   .expected = Expected::Revision(upload.revision)};
+    written = co_await state_.Write("giant/" + name_, std::move(bit));
+    if (written) {
+      upload.revision = *written;
+      co_return upload;
+    }
+    if (written.error().kind != ErrorKind::kPrecondition) {
+      co_return written.error().In("record a segment");
+    }
+    Result<std::optional<GiantUpload>> now = co_await Find(key);
+    if (!now) co_return now.error();
+    if (!*now || (*now)->upload_id != upload.upload_id) {
+      co_return Error{.kind = ErrorKind::kPrecondition, .message = "the upload is another one now"};
+    }
+    upload = std::move(**now);
+  }
+  co_return Retryable("the row of an upload changes faster than it can be written: " + key);
+}
+
+Async<std::vector<UploadedPart>> GiantUploads::Parts(const GiantUpload& upload) {
+  std::vector<UploadedPart> parts;
+  std::string after;
+  size_t segments = 0;
+  while (true) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(PartsPartition(upload.plan), after, kRowsPerScan);
+    if (!page) co_return page.error().In("recall parts");
+    if (page->empty()) break;
+    for (const StateRow& row : *page) {
+      if (!DecodeParts(row.value, parts)) co_return Corrupt("State holds parts that are none");
+      ++segments;
+    }
+    after = page->back().key;
+  }
+  if (segments != upload.stored.size()) {
+    co_return Corrupt("State remembers the parts of " + std::to_string(segments) + " of " +
+                      std::to_string(upload.stored.size()) + " segments");
+  }
+  co_return parts;
+}
+
+Async<void> GiantUploads::Drop(const std::string& key, const GiantUpload& upload) {
+  Result<void> aborted = co_await store_.AbortMultipart(UploadOf(key, upload));
+  if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
+    co_return aborted.error().In("abort an upload");
+  }
+  while (true) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(PartsPartition(upload.plan), "", kRowsPerScan);
+    if (!page) co_return page.error().In("forget parts");
+    if (page->empty()) co_return Ok();
+    std::vector<StateWrite> removals;
+    for (StateRow& row : *page) removals.push_back({.key = std::move(row.key)});
+    Result<std::vector<Result<int64_t>>> removed =
+        co_await state_.WriteMany(PartsPartition(upload.plan), std::move(removals));
+    if (!removed) co_return removed.error().In("forget parts");
+    for (const Result<int64_t>& row : *removed) {
+      if (!row) co_return row.error().In("forget parts");
+    }
+  }
+}
+
+Async<void> GiantUploads::End(std::string key, GiantUpload upload) {
+  Result<void> dropped = co_await Drop(key, upload);
+  if (!dropped) co_return dropped.error();
+  // Last: who finds the row finds the rest.
+  StateWrite removal{.key = std::move(key), .expected = Expected::Revision(upload.revision)};
+  Result<int64_t> removed = co_await state_.Write("giant/" + name_, std::move(removal));
+  if (!removed && removed.error().kind != ErrorKind::kPrecondition) {
+    co_return removed.error().In("forget an upload");
+  }
+  co_return Ok();
+}
+
+Async<std::vector<std::pair<std::string, GiantUpload>>> GiantUploads::All() {
+  std::vector<std::pair<std::string, GiantUpload>> all;
+  std::string after;
+  while (true) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan("giant/" + name_, after, kRowsPerScan);
+    if (!page) co_return page.error().In("look for uploads");
+    if (page->empty()) co_return all;
+    for (StateRow& row : *page) {
+      after = row.key;
+      Result<GiantUpload> upload = DecodeGiantUpload(row.value);
+      if (!upload) {
+        runtime_.log.Failure("an upload of a giant cannot be read", {upload.error()});
+        continue;
+      }
+      upload->revision = row.revision;
+      all.emplace_back(std::move(row.key), std::move(*upload));
+    }
+  }
+}
+
+}  // namespace longhaul

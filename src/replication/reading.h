@@ -1,0 +1,34 @@
+// Reading: what the source found under a key when it looked: an object or nothing, with a stamp.
+
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "archive/entry.h"
+#include "replication/context.h"
+#include "replication/pack.h"
+
+namespace longhaul {
+
+// An object as it was found, or its absence.
+struct Reading {
+  PackedKey::State state = PackedKey::State::kStaged;
+  ArchiveEntry entry;
+  std::vector<std::byte> content;
+  Error error;
+};
+
+// Of an object with these headers; `stamp` is the time of the answer.
+ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info);
+
+// Reads what belongs to an object besides its headers and bytes (tags), and says what becomes of
+// it: `reading.state`. Errors are those of the store, and kRetryable when it changed meanwhile.
+Async<void> CompleteReading(const RuleContext& rule, const ObjectInfo& info, const PackItem& item,
+                            std::string_view site, Reading& reading);
+
+// What a failed Get says: an absence, or a failure.
+Reading ReadingOfError(const RuleContext& rule, const PackItem& item, const Error& error,
+                       SystemTime absent_at);
+
+}  // namespace longhaul
