@@ -15,7 +15,7 @@ bool EqualNames(std::string_view a, std::string_view b) {
 
 void HttpHeaders::Set(std::string_view name, std::string value) {
   std::erase_if(entries_, [&](const Entry& entry) { return EqualNames(entry.first, name); });
-  Add(std::string(name), std::move(value));
+  entries_.emplace_back(name, std::move(value));
 }
 
 const std::string* HttpHeaders::Find(std::string_view name) const {

@@ -54,6 +54,7 @@ class HttpHeaders {
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   void clear() { entries_.clear(); }
+  void reserve(size_t count) { entries_.reserve(count); }
 
  private:
   std::vector<Entry> entries_;
@@ -125,7 +126,8 @@ struct HttpClientOptions {
   std::string proxy;               // Empty: none, whatever the environment says.
 };
 
-// An HttpClient by libcurl on the runtime's executor, which runs an io_context.
+// An HttpClient on the runtime's executor, which runs an io_context: by sockets of its own for
+// http://, by libcurl for https:// and through a proxy.
 std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options = {});
 
 // Reads a body to its end. kInvalidInput when it is longer than `size_bytes_max`.

@@ -1,11 +1,10 @@
-// HttpClient by libcurl: what a coroutine sees of curl_engine.h.
+#include "net/http_client_curl.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "net/curl_engine.h"
-#include "net/http_client.h"
 
 namespace longhaul {
 namespace {
@@ -139,7 +138,8 @@ class CurlClient : public HttpClient {
 
 }  // namespace
 
-std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options) {
+std::unique_ptr<HttpClient> MakeCurlHttpClient(const Runtime& runtime,
+                                               const HttpClientOptions& options) {
   return std::make_unique<CurlClient>(runtime, options);
 }
 

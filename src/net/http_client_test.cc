@@ -12,6 +12,8 @@
 #include <list>
 
 #include "base/bytes.h"
+#include "net/http_client_curl.h"
+#include "net/http_client_plain.h"
 #include "tests/support/run.h"
 
 namespace longhaul {
@@ -70,7 +72,8 @@ class Peer {
   std::string buffer_;
 };
 
-class HttpClientTest : public ::testing::Test {
+// The parameter: libcurl, which serves https:// and proxies, or our own.
+class HttpClientTest : public ::testing::TestWithParam<bool> {
  protected:
   using Script = std::function<asio::awaitable<void>(Peer& peer, int connection)>;
 
@@ -83,7 +86,11 @@ class HttpClientTest : public ::testing::Test {
     return "http://127.0.0.1:" + std::to_string(acceptor_->local_endpoint().port());
   }
 
-  void Restart(HttpClientOptions options) { client = MakeHttpClient(world.runtime, options); }
+  void Restart(HttpClientOptions options) {
+    client = GetParam() ? MakeCurlHttpClient(world.runtime, options)
+                        : MakePlainHttpClient(world.runtime, options);
+  }
+  void SetUp() override { Restart({}); }
 
   static Async<std::string> FetchText(HttpClient& client, HttpRequest request,
                                       HttpResponse* response = nullptr) {
@@ -104,7 +111,7 @@ class HttpClientTest : public ::testing::Test {
   }
 
   testing::RealWorld world;
-  std::unique_ptr<HttpClient> client = MakeHttpClient(world.runtime);
+  std::unique_ptr<HttpClient> client;
   Event never;  // What a silent server waits for; takes its coroutines along at the end.
   int connections = 0;
 
@@ -133,7 +140,7 @@ asio::awaitable<void> AnswerAll(Peer& peer, std::string answer) {
 }
 
 // The path is signed as bytes: a client that tidied it would ask for another key.
-TEST_F(HttpClientTest, SendsThePathAsItIsAndOnlyTheCallersHeaders) {
+TEST_P(HttpClientTest, SendsThePathAsItIsAndOnlyTheCallersHeaders) {
   std::string head;
   std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
     head = co_await peer.ReadHead();
@@ -153,14 +160,14 @@ TEST_F(HttpClientTest, SendsThePathAsItIsAndOnlyTheCallersHeaders) {
 }
 
 // A connection for each request would triple the cost of small objects.
-TEST_F(HttpClientTest, KeepsConnectionsAlive) {
+TEST_P(HttpClientTest, KeepsConnectionsAlive) {
   std::string url = Serve([](Peer& peer, int) { return AnswerAll(peer, std::string(kHello)); });
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Fetch(Get(url + "/x")));
   EXPECT_EQ(connections, 1);
 }
 
 // A header with a line break would let metadata of an object write headers of the request.
-TEST_F(HttpClientTest, RefusesHeadersThatBreakTheLine) {
+TEST_P(HttpClientTest, RefusesHeadersThatBreakTheLine) {
   HttpRequest request = Get("http://127.0.0.1:1/");
   request.headers.Add("X-A", "1\r\nX-B: 2");
   Result<std::string> body = Fetch(std::move(request));
@@ -169,7 +176,7 @@ TEST_F(HttpClientTest, RefusesHeadersThatBreakTheLine) {
 }
 
 // Servers send chunked listings, also byte by byte, and trailers with checksums.
-TEST_F(HttpClientTest, ReadsChunkedBodiesAndTrailers) {
+TEST_P(HttpClientTest, ReadsChunkedBodiesAndTrailers) {
   std::string url = Serve([](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     std::string answer =
@@ -185,7 +192,7 @@ TEST_F(HttpClientTest, ReadsChunkedBodiesAndTrailers) {
 }
 
 // A body that ends early must never look like a short object.
-TEST_F(HttpClientTest, CutBodyIsAnError) {
+TEST_P(HttpClientTest, CutBodyIsAnError) {
   for (std::string answer :
        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"}) {
@@ -200,7 +207,7 @@ TEST_F(HttpClientTest, CutBodyIsAnError) {
 }
 
 // What is not HTTP, or too much of it, ends the request and not the process.
-TEST_F(HttpClientTest, HostileHeadsAreErrors) {
+TEST_P(HttpClientTest, HostileHeadsAreErrors) {
   std::string many = "HTTP/1.1 200 OK\r\n";
   for (int i = 0; i < 300; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
   for (const std::string& answer :
@@ -219,7 +226,7 @@ TEST_F(HttpClientTest, HostileHeadsAreErrors) {
 }
 
 // The server closes an idle connection just when it is used again: no reason to bother anyone.
-TEST_F(HttpClientTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasDead) {
+TEST_P(HttpClientTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasDead) {
   for (size_t body_size : {size_t{0}, size_t{100}, size_t{200'000}}) {
     connections = 0;
     std::string url = Serve([&](Peer& peer, int connection) -> asio::awaitable<void> {
@@ -245,7 +252,7 @@ TEST_F(HttpClientTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasDead) {
 }
 
 // On a new connection the same is an error of the caller's: the request may have been carried out.
-TEST_F(HttpClientTest, DoesNotRepeatOnAFirstConnection) {
+TEST_P(HttpClientTest, DoesNotRepeatOnAFirstConnection) {
   std::string url = Serve([](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     peer.Reset();
@@ -256,7 +263,7 @@ TEST_F(HttpClientTest, DoesNotRepeatOnAFirstConnection) {
   EXPECT_EQ(connections, 1);
 }
 
-TEST_F(HttpClientTest, RefusedConnectionIsRetryable) {
+TEST_P(HttpClientTest, RefusedConnectionIsRetryable) {
   std::string url;
   {
     tcp::acceptor closed(world.io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
@@ -267,7 +274,7 @@ TEST_F(HttpClientTest, RefusedConnectionIsRetryable) {
   EXPECT_EQ(body.error().kind, ErrorKind::kRetryable);
 }
 
-TEST_F(HttpClientTest, NonsenseUrlIsInvalidInput) {
+TEST_P(HttpClientTest, NonsenseUrlIsInvalidInput) {
   for (const char* url : {"", "ftp://127.0.0.1/", "http://a b/", "file:///etc/passwd"}) {
     Result<std::string> body = Fetch(Get(url));
     ASSERT_FALSE(body) << url;
@@ -276,7 +283,7 @@ TEST_F(HttpClientTest, NonsenseUrlIsInvalidInput) {
 }
 
 // A server that falls silent must not hold a transfer for ever.
-TEST_F(HttpClientTest, SilenceEndsInAStall) {
+TEST_P(HttpClientTest, SilenceEndsInAStall) {
   std::string url = Serve([this](Peer& peer, int connection) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     if (connection == 1) co_await peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab");
@@ -294,7 +301,7 @@ TEST_F(HttpClientTest, SilenceEndsInAStall) {
 }
 
 // Slow is not stalled, but a deadline is a deadline.
-TEST_F(HttpClientTest, TotalDeadlineEndsASlowBody) {
+TEST_P(HttpClientTest, TotalDeadlineEndsASlowBody) {
   std::string url = Serve([this](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     co_await peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
@@ -316,6 +323,7 @@ class PatternSource : public HttpBodySource {
  public:
   PatternSource(Clock& clock, uint64_t size) : clock_(clock), left_(size) {}
   Async<size_t> Read(std::span<std::byte> out) override {
+    EXPECT_GE(out.size(), 256U << 10);  // Sources frame their bytes in one buffer.
     if (++reads_ % 3 == 0) co_await clock_.Sleep(1ms);
     if (fail_after_ == 0) co_return Corrupt("the source broke");
     --fail_after_;
@@ -334,7 +342,7 @@ class PatternSource : public HttpBodySource {
 };
 
 // A relay: what a slow source gives goes out once, in order, with its length or chunked.
-TEST_F(HttpClientTest, StreamsUpFromASource) {
+TEST_P(HttpClientTest, StreamsUpFromASource) {
   constexpr uint64_t kSize = 3'000'000;
   std::string head;
   bool right = false;
@@ -374,7 +382,7 @@ TEST_F(HttpClientTest, StreamsUpFromASource) {
 }
 
 // The source's own error is what the caller must see, and the server must not take half a body.
-TEST_F(HttpClientTest, ErrorOfTheSourceEndsTheRequest) {
+TEST_P(HttpClientTest, ErrorOfTheSourceEndsTheRequest) {
   bool complete = false;
   std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
@@ -393,7 +401,7 @@ TEST_F(HttpClientTest, ErrorOfTheSourceEndsTheRequest) {
 }
 
 // "403" while a gigabyte is on its way up: the answer counts, the rest is not sent.
-TEST_F(HttpClientTest, EarlyErrorAnswerEndsTheUpload) {
+TEST_P(HttpClientTest, EarlyErrorAnswerEndsTheUpload) {
   std::string url = Serve([this](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     co_await peer.ReadBody(100'000);
@@ -440,7 +448,7 @@ asio::awaitable<void> ServePattern(Peer& peer, size_t size) {
 }
 
 // Dropping a response mid-body is how a reader says that it has seen enough.
-TEST_F(HttpClientTest, ResponseMayBeDroppedMidBody) {
+TEST_P(HttpClientTest, ResponseMayBeDroppedMidBody) {
   std::string url = Serve([](Peer& peer, int) { return ServePattern(peer, 8 << 20); });
   for (int i = 0; i < 5; ++i) {
     Result<void> dropped = world.Run(OpenAndDrop(*client, url, 1000));
@@ -469,7 +477,7 @@ Async<void> ReadSlowly(HttpClient& client, Clock& clock, std::string url, size_t
 }
 
 // A reader slower than the network pauses it, and gets every byte once.
-TEST_F(HttpClientTest, SlowReaderHoldsTheServerBack) {
+TEST_P(HttpClientTest, SlowReaderHoldsTheServerBack) {
   std::string url = Serve([](Peer& peer, int) { return ServePattern(peer, 9'000'001); });
   Result<void> read = world.Run(ReadSlowly(*client, world.clock, url, 9'000'001));
   ASSERT_TRUE(read) << read.error().Describe();
@@ -481,8 +489,54 @@ Async<void> ReadMany(HttpClient& client, testing::RealWorld& world, std::string 
   co_return co_await group.Join();
 }
 
+Async<void> ReadAndWrite(HttpClient& client, Clock& clock, std::string url, std::string_view body) {
+  for (int i = 0; i < 5; ++i) {
+    Result<void> read = co_await ReadSlowly(client, clock, url, 300'000);
+    if (!read) co_return read.error();
+    HttpRequest put;
+    put.method = "PUT";
+    put.url = url;
+    put.body = AsBytes(body);
+    put.timeouts.stall = 1s;
+    Result<HttpResponse> response = co_await client.Send(std::move(put));
+    if (!response) co_return response.error();
+    Result<std::string> text = co_await ReadAll(*response->body, 1000);
+    if (!text) co_return text.error();
+  }
+  co_return Ok();
+}
+
+Async<void> ReadAndWriteMany(HttpClient& client, testing::RealWorld& world, std::string url,
+                             std::string_view body) {
+  TaskGroup group(world.io.get_executor());
+  for (int i = 0; i < 8; ++i) group.Spawn(ReadAndWrite(client, world.clock, url, body));
+  co_return co_await group.Join();
+}
+
+// News of bytes that have been read already is no answer: an upload that waited for one would wait
+// for ever, as its server waits for the rest.
+TEST_P(HttpClientTest, UploadsOnConnectionsThatWereJustRead) {
+  const std::string bytes(4'000'000, 'b');
+  std::string download(300'000, '\0');
+  for (size_t i = 0; i < download.size(); ++i) download[i] = static_cast<char>(i % 251);
+  std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
+    while (true) {
+      std::string head = co_await peer.ReadHead();
+      if (head.empty()) co_return;
+      if (head.starts_with("GET")) {
+        co_await peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + download);
+      } else {
+        co_await peer.ReadBody(bytes.size());
+        co_await peer.Write(std::string(kHello));
+      }
+    }
+  });
+  Result<void> done = world.Run(ReadAndWriteMany(*client, world, url, bytes));
+  ASSERT_TRUE(done) << done.error().Describe();
+}
+
 // More at once than the client lets out: all are served, by no more connections than allowed.
-TEST_F(HttpClientTest, HundredAtOnce) {
+TEST_P(HttpClientTest, HundredAtOnce) {
   Restart({.requests_max = 16});
   std::string url = Serve([](Peer& peer, int) { return ServePattern(peer, 300'000); });
   Result<void> read = world.Run(ReadMany(*client, world, url, 100));
@@ -491,7 +545,7 @@ TEST_F(HttpClientTest, HundredAtOnce) {
 }
 
 // A proxy variable in the environment must not redirect anyone's data.
-TEST_F(HttpClientTest, IgnoresProxiesOfTheEnvironment) {
+TEST_P(HttpClientTest, IgnoresProxiesOfTheEnvironment) {
   ::setenv("http_proxy", "http://127.0.0.1:1", 1);
   std::string url = Serve([](Peer& peer, int) { return AnswerAll(peer, std::string(kHello)); });
   EXPECT_TRUE(Fetch(Get(url)));
@@ -499,7 +553,7 @@ TEST_F(HttpClientTest, IgnoresProxiesOfTheEnvironment) {
 }
 
 // The head of an answer to HEAD announces a body that does not come.
-TEST_F(HttpClientTest, HeadHasNoBody) {
+TEST_P(HttpClientTest, HeadHasNoBody) {
   std::string url = Serve([](Peer& peer, int) {
     return AnswerAll(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
   });
@@ -515,6 +569,60 @@ TEST_F(HttpClientTest, HeadHasNoBody) {
   EXPECT_EQ(connections, 1);
 }
 
+// Hints that come before the answer are not the answer.
+TEST_P(HttpClientTest, SkipsInformationalAnswers) {
+  std::string url = Serve([](Peer& peer, int) {
+    return AnswerAll(peer, "HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n" + std::string(kHello));
+  });
+  HttpResponse response;
+  Result<std::string> body = Fetch(Get(url), &response);
+  ASSERT_TRUE(body) << body.error().Describe();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(*body, "hello");
+  EXPECT_EQ(response.headers.Find("X-Hint"), nullptr);
+}
+
+// A server that will close, or that said more than its answer, must not get another request there.
+TEST_P(HttpClientTest, DoesNotReuseWhatCannotBeReused) {
+  for (const std::string& answer :
+       {std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"),
+        std::string("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        std::string(kHello) + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"}) {
+    connections = 0;
+    std::string url = Serve([&](Peer& peer, int) { return AnswerAll(peer, answer); });
+    for (int i = 0; i < 2; ++i) {
+      Result<std::string> body = Fetch(Get(url));
+      ASSERT_TRUE(body) << body.error().Describe();
+      EXPECT_EQ(*body, "hello");
+    }
+    EXPECT_EQ(connections, 2) << answer;
+  }
+}
+
+// Without a length the end of the connection is the end of the body. (RFC 9112, 6.3.)
+TEST_P(HttpClientTest, ReadsABodyThatEndsWithItsConnection) {
+  std::string url = Serve([](Peer& peer, int) -> asio::awaitable<void> {
+    co_await peer.ReadHead();
+    co_await peer.Write("HTTP/1.1 200 OK\r\n\r\nhel");
+    co_await peer.Write("lo");
+    peer.Close();
+  });
+  Result<std::string> body = Fetch(Get(url));
+  ASSERT_TRUE(body) << body.error().Describe();
+  EXPECT_EQ(*body, "hello");
+}
+
+// Endpoints have names; this one often means two addresses, of which one answers.
+TEST_P(HttpClientTest, FindsAHostByItsName) {
+  std::string url = Serve([](Peer& peer, int) { return AnswerAll(peer, std::string(kHello)); });
+  Result<std::string> body = Fetch(Get("http://localhost" + url.substr(url.rfind(':')) + "/"));
+  ASSERT_TRUE(body) << body.error().Describe();
+  EXPECT_EQ(*body, "hello");
+  Result<std::string> none = Fetch(Get("http://no-such-host.invalid/"));
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, kNotSentCode);
+}
+
 Async<void> SleepFor(Clock& clock, std::chrono::milliseconds time) {
   co_await clock.Sleep(time);
   co_return Ok();
@@ -522,7 +630,7 @@ Async<void> SleepFor(Clock& clock, std::chrono::milliseconds time) {
 
 // A process that ends with requests under way takes their coroutines along and touches no freed
 // memory.
-TEST_F(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
+TEST_P(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
   std::string url = Serve([this](Peer& peer, int) -> asio::awaitable<void> {
     co_await peer.ReadHead();
     co_await peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab");
@@ -538,6 +646,9 @@ TEST_F(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
   ASSERT_TRUE(world.Run(SleepFor(world.clock, 50ms)));
   client.reset();
 }
+
+INSTANTIATE_TEST_SUITE_P(Clients, HttpClientTest, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Curl" : "Plain"; });
 
 }  // namespace
 }  // namespace longhaul
