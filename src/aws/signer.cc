@@ -10,12 +10,8 @@
 namespace longhaul {
 namespace {
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return lower;
+void AppendLower(std::string& to, std::string_view text) {
+  for (char c : text) to += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
 
 // Names in order, then values; a name without "=" gets one.
@@ -76,6 +72,15 @@ std::string FormatAmzDate(SystemTime time) {
   return text;
 }
 
+const std::string& Signer::TimestampOf(SystemTime now) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  if (timestamp_.empty() || second != timestamp_second_) {
+    timestamp_ = FormatAmzDate(now);
+    timestamp_second_ = second;
+  }
+  return timestamp_;
+}
+
 std::string Signer::ScopeOf(std::string_view date) const {
   std::string scope(date);
   scope.append("/").append(region_).append("/").append(service_).append("/aws4_request");
@@ -112,23 +117,30 @@ std::string Signer::Signature(std::string_view canonical_request, std::string_vi
 
 void Signer::Sign(std::string_view method, const SignedTarget& target, HttpHeaders& headers,
                   std::string_view payload_sha256, const Credentials& credentials, SystemTime now) {
-  std::string timestamp = FormatAmzDate(now);
+  const std::string& timestamp = TimestampOf(now);
   headers.Set("X-Amz-Date", timestamp);
   if (!credentials.session_token.empty()) {
     headers.Set("X-Amz-Security-Token", credentials.session_token.Reveal());
   }
   if (service_ == "s3") headers.Set("x-amz-content-sha256", std::string(payload_sha256));
 
-  std::vector<std::pair<std::string, std::string_view>> signed_headers;
+  // One string holds all names in lower case; it is long enough from the beginning.
+  std::string lower_names;
+  size_t names_size = 0;
+  for (const auto& [name, value] : headers.entries()) names_size += name.size();
+  lower_names.reserve(names_size);
+  std::vector<std::pair<std::string_view, std::string_view>> signed_headers;
   signed_headers.reserve(headers.entries().size() + 1);
   signed_headers.emplace_back("host", target.host);
   for (const auto& [name, value] : headers.entries()) {
-    std::string lower = Lower(name);
+    const size_t begin = lower_names.size();
+    AppendLower(lower_names, name);
+    const std::string_view lower = std::string_view(lower_names).substr(begin);
     if (!IsSigned(lower)) continue;
     // In order of names; values of one name in the order in which they are sent.
     auto after = std::upper_bound(signed_headers.begin(), signed_headers.end(), lower,
                                   [](const auto& x, const auto& y) { return x < y.first; });
-    signed_headers.emplace(after, std::move(lower), value);
+    signed_headers.emplace(after, lower, value);
   }
 
   std::string canonical;
@@ -136,6 +148,7 @@ void Signer::Sign(std::string_view method, const SignedTarget& target, HttpHeade
   canonical.append(method).append("\n").append(CanonicalPath(target.path)).append("\n");
   canonical.append(CanonicalQuery(target.query)).append("\n");
   std::string names;
+  names.reserve(names_size + signed_headers.size() + 4);
   for (size_t i = 0; i < signed_headers.size(); ++i) {
     const auto& [name, value] = signed_headers[i];
     if (i > 0 && signed_headers[i - 1].first == name) {  // The same header again: one line.

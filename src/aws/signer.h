@@ -53,6 +53,7 @@ class Signer {
   const std::string& KeyOf(const Credentials& credentials, std::string_view date);
   std::string Signature(std::string_view canonical_request, std::string_view timestamp,
                         const Credentials& credentials);
+  const std::string& TimestampOf(SystemTime now);
   std::string ScopeOf(std::string_view date) const;
   std::string CanonicalPath(std::string_view path) const;
 
@@ -62,6 +63,8 @@ class Signer {
   std::string key_access_key_id_;
   Secret key_secret_;
   std::string key_;
+  std::string timestamp_;  // Of timestamp_second_: thousands of requests share one.
+  std::chrono::sys_seconds timestamp_second_{};
 };
 
 // "20260301T093000Z".

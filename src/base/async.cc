@@ -31,14 +31,15 @@ WaitList::~WaitList() = default;
 
 namespace {
 
-template <class Start>
-asio::awaitable<bool> Park(Start start) {
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(bool)>(
-      [&start](auto handler) {
-        start([handler = std::move(handler)](bool notified) mutable {
+// Parks the caller until what `start` is given is called.
+template <class... Results, class Start>
+auto Park(Start start) {
+  return asio::async_initiate<const asio::use_awaitable_t<>&, void(Results...)>(
+      [start = std::move(start)](auto handler) mutable {
+        start([handler = std::move(handler)](Results... results) mutable {
           auto executor = asio::get_associated_executor(handler);
-          asio::post(executor, [handler = std::move(handler), notified]() mutable {
-            std::move(handler)(notified);
+          asio::post(executor, [handler = std::move(handler), results...]() mutable {
+            std::move(handler)(results...);
           });
         });
       },
@@ -48,15 +49,15 @@ asio::awaitable<bool> Park(Start start) {
 }  // namespace
 
 asio::awaitable<void> WaitList::Wait() {
-  co_await Park([this](std::move_only_function<void(bool)> resume) {
+  return Park<>([this](auto resume) {
     auto waiter = std::make_shared<Waiter>();
-    waiter->resume = std::move(resume);
+    waiter->resume = [resume = std::move(resume)](bool) mutable { resume(); };
     waiter->position = waiters_.insert(waiters_.end(), waiter);
   });
 }
 
 asio::awaitable<bool> WaitList::WaitFor(Clock& clock, std::chrono::nanoseconds timeout) {
-  co_return co_await Park([this, &clock, timeout](std::move_only_function<void(bool)> resume) {
+  return Park<bool>([this, &clock, timeout](auto resume) {
     auto waiter = std::make_shared<Waiter>();
     waiter->resume = std::move(resume);
     waiter->position = waiters_.insert(waiters_.end(), waiter);

@@ -158,21 +158,24 @@ std::string FormatHttpDate(SystemTime time) {
 }
 
 Result<SystemTime> ParseHttpDate(std::string_view text) {
-  Error bad = InvalidInput("not an HTTP date: '" + std::string(text.substr(0, 64)) + "'");
+  auto bad = [text] {  // Made when it is needed: every answer has two or three dates.
+    return InvalidInput("not an HTTP date: '" + std::string(text.substr(0, 64)) + "'");
+  };
   int year, day, hour, minute, second;
   if (text.size() != 29 || text.substr(3, 2) != ", " || !ReadDigits(text, 5, 2, &day) ||
       !ReadDigits(text, 12, 4, &year) || !ReadDigits(text, 17, 2, &hour) || text[19] != ':' ||
       !ReadDigits(text, 20, 2, &minute) || text[22] != ':' || !ReadDigits(text, 23, 2, &second) ||
       text.substr(25) != " GMT") {
-    return bad;
+    return bad();
   }
   for (size_t month = 0; month < kMonths.size(); ++month) {
     if (text.substr(8, 3) != kMonths[month]) continue;
     SystemTime time;
-    if (!MakeTime(year, static_cast<int>(month) + 1, day, hour, minute, second, &time)) return bad;
+    if (!MakeTime(year, static_cast<int>(month) + 1, day, hour, minute, second, &time))
+      return bad();
     return time;
   }
-  return bad;
+  return bad();
 }
 
 }  // namespace longhaul

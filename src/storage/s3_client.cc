@@ -220,7 +220,9 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     query += '=';
     query += PercentEncode(value, Slash::kEncode);
   }
-  std::string url = address_.scheme + "://" + target.host + target.path;
+  std::string url;
+  url.reserve(address_.scheme.size() + target.host.size() + target.path.size() + query.size() + 4);
+  url.append(address_.scheme).append("://").append(target.host).append(target.path);
   if (!query.empty()) url.append("?").append(query);
   Result<std::string> payload = co_await PayloadHash(request);
   if (!payload) co_return payload.error();
@@ -231,7 +233,8 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     HttpRequest http;
     http.method = request.method;
     http.url = url;
-    http.headers = request.headers;
+    http.headers.reserve(request.headers.entries().size() + 5);  // With those of the signature.
+    for (const auto& [name, value] : request.headers.entries()) http.headers.Add(name, value);
     if (options_.requester_pays) http.headers.Add("x-amz-request-payer", "requester");
     http.body = request.body;
     if (request.source != nullptr) {
