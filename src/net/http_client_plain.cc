@@ -340,7 +340,7 @@ class PlainClient : public HttpClient {
     std::shared_ptr<Semaphore> gate_;
   };
 
-  // Tries one address after the other; one that is silent gets half of the time that is left.
+  // Tries one address after the other; one that is silent takes all of the time.
   Async<void> Connect(PlainConnection& connection, const PlainOrigin& origin) {
     connection.connect_deadline = pool_->clock().SteadyNow() + connection.timeouts.connect;
     std::vector<PlainConnection::Endpoint> endpoints;

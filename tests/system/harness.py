@@ -325,15 +325,20 @@ def things(count: int, seed: int = 1, prefix: str = "") -> list[Thing]:
     return made
 
 
-def corpus(prefix: str) -> list[Thing]:
-    """Files of a real-world collection, where there is one ($LONGHAUL_CORPUS)."""
+def corpus(prefix: str, of_a_folder: int = 1_000_000) -> list[Thing]:
+    """Files of a real-world collection, where there is one ($LONGHAUL_CORPUS); at most so many
+    of each folder."""
     folder = pathlib.Path(os.environ.get("LONGHAUL_CORPUS", ROOT / "../shared/corpus"))
     if not folder.is_dir():
         check("LONGHAUL_CORPUS" not in os.environ, f"LONGHAUL_CORPUS={folder} is not a folder")
         step("no LONGHAUL_CORPUS: generated objects only")
         return []
-    return [Thing(prefix + str(path.relative_to(folder)), path.read_bytes())
-            for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = []
+    for below in [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]:
+        files = sorted(path for path in below.iterdir() if path.is_file())[:of_a_folder]
+        found += [Thing(prefix + str(path.relative_to(folder)), path.read_bytes())
+                  for path in files]
+    return found
 
 
 # Keys that not every server can hold, by the reason why.

@@ -43,7 +43,7 @@ class Writer(threading.Thread):
                     Bucket="data", Key=key, Body=head + head * (size // len(head)),
                     Metadata={"count": str(self.counts[key])})
             self.operations += 1
-            time.sleep(self.random.expovariate(1 / 0.02))
+            time.sleep(self.random.expovariate(1 / 0.03))
 
 
 class Watcher(threading.Thread):
@@ -69,7 +69,7 @@ class Watcher(threading.Thread):
                     self.stale.append(f"{key}: {count} after {self.seen[key]}")
                 self.seen[key] = max(count, self.seen.get(key, 0))
                 self.reads += 1
-            time.sleep(0.005)
+            time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""replicate.py SOURCE TARGET COUNT [corpus]: `replicate --once` between two different servers.
+"""replicate.py SOURCE TARGET COUNT [corpus [N]]: `replicate --once` between two different servers.
+
+With `corpus`, real files as well, at most N of each folder.
 
 Without it: what one server's quirks do to keys, headers, tags or bytes would be seen by users.
 """
@@ -10,13 +12,13 @@ from harness import (HOSTILE_KEYS, PLAIN_ODD_KEYS, UNHOLDABLE, Thing, World, che
                      report, rule, step, things)
 
 
-def main(source_kind: str, target_kind: str, count: int, with_corpus: bool) -> None:
+def main(source_kind: str, target_kind: str, count: int, files_of_a_folder: int) -> None:
     with World("replicate") as world:
         source = world.serve(source_kind, "source")
         target = world.serve(target_kind, "target")
         make_buckets(source, target)
         objects = things(count) + [Thing(key, key.encode()) for key in PLAIN_ODD_KEYS]
-        objects += corpus("files/") if with_corpus else []
+        objects += corpus("files/", files_of_a_folder) if files_of_a_folder else []
         step(f"servers are up; {len(objects)} objects")
         put_all(source.s3, "data", objects)
 
@@ -80,4 +82,5 @@ def hostile_keys(world: World, source, target) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), "corpus" in sys.argv[4:])
+    of_a_folder = int(sys.argv[5]) if len(sys.argv) > 5 else 1_000_000
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), of_a_folder if len(sys.argv) > 4 else 0)
