@@ -121,15 +121,20 @@ std::optional<std::chrono::nanoseconds> PendingKeys::NextBatch(SystemTime now,
 std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime steady_now,
                                                  bool nothing_comes) {
   WakeReady(now);
-  // Of the batches that are to be taken, that of the key that has waited longest.
+  // Of the batches that are to be taken, that of the key that has waited longest; but bundles and
+  // what travels alone take turns: thousands of segments must not keep small objects waiting.
   Groups::value_type* chosen = nullptr;
   for (auto& group : groups_) {
     if (ClosesAt(group, nothing_comes) > steady_now) continue;
-    if (chosen == nullptr ||
-        group.second.by_age.begin()->first < chosen->second.by_age.begin()->first) {
+    const bool turn = group.first.second != last_alone_;
+    const bool turn_of_chosen = chosen != nullptr && chosen->first.second != last_alone_;
+    if (chosen == nullptr || (turn && !turn_of_chosen) ||
+        (turn == turn_of_chosen &&
+         group.second.by_age.begin()->first < chosen->second.by_age.begin()->first)) {
       chosen = &group;
     }
   }
+  if (chosen != nullptr) last_alone_ = chosen->first.second;
   std::vector<Entries::iterator> taken;
   if (chosen != nullptr) {
     const bool alone = chosen->first.second;

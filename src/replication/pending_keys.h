@@ -3,7 +3,8 @@
 // A key sleeps until it may be read; then it is ready. The keys of one batch go to the same
 // targets, and a large object goes alone. A batch is begun with the key that has waited longest and
 // goes on in the order of keys (neighbours compress best), so nothing starves behind a steady
-// stream. Taking a batch costs O(log n) for each key in it, however many wait.
+// stream; large and small take turns. Taking a batch costs O(log n) for each key in it, however
+// many wait.
 //
 // Belongs to one shard; nothing here waits.
 
@@ -107,7 +108,8 @@ class PendingKeys {
   uint64_t next_sequence_ = 0;
   Entries entries_;
   ByTime<SystemTime> sleeping_;
-  Groups groups_;  // Ready keys; never an empty group.
+  Groups groups_;            // Ready keys; never an empty group.
+  bool last_alone_ = false;  // The batch before was of one key that travels alone.
 };
 
 }  // namespace longhaul

@@ -110,6 +110,25 @@ TEST_F(PendingKeysTest, SmallKeysDoNotStarveBehindLargeOnes) {
   EXPECT_EQ(Take(start_ + 5s), Keys{"small"});
 }
 
+// The segments of one giant came first, and there are thousands of them.
+TEST_F(PendingKeysTest, SmallKeysAndSegmentsTakeTurns) {
+  for (uint32_t number = 0; number < 100; ++number) {
+    PendingKey segment = Key(start_, kLargeBytes * 64);
+    segment.segment = SegmentHint{.segment = {.plan = "01JC5N0XVRKGBGSKP4ZPQE4M7T",
+                                              .object_size_bytes = 100,
+                                              .number = number,
+                                              .count = 100}};
+    EXPECT_TRUE(keys_.Add("film", std::move(segment))) << "each is a reading of its own";
+  }
+  keys_.Add("small", Key(start_ + 1s));
+  EXPECT_EQ(Take(start_ + 6s), Keys{"film"});
+  EXPECT_EQ(Take(start_ + 6s), Keys{"small"});
+  EXPECT_EQ(Take(start_ + 6s), Keys{"film"});
+  keys_.Add("other", Key(start_ + 2s));
+  EXPECT_EQ(Take(start_ + 7s), Keys{"other"});
+  EXPECT_EQ(keys_.size(), 98u);
+}
+
 // Two hints of one key are one reading: late enough for both, and as old as the older one.
 TEST_F(PendingKeysTest, HintsOfOneKeyAreOneReading) {
   PendingKey first = Key(start_);
