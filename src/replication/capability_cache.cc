@@ -79,26 +79,49 @@ Async<std::optional<Capabilities>> Remembered(State& state, std::string key) {
   co_return DecodeCapabilities((*row)->value);
 }
 
-// Probes at a place that State knows of before anything is there: a probe that was killed is
-// cleaned up by the next one. Nobody else probes: the lease is ours.
-Async<Capabilities> ProbeOnce(ReplicationContext& context, Store& store, const std::string& key,
-                              const std::string& bucket, const std::string& prefix) {
-  Result<std::optional<StateRow>> left = co_await context.state.Get(kProbes, key);
-  if (!left) co_return left.error().In("look for a probe that was killed");
-  if (*left) {
-    Result<void> removed = co_await RemoveProbe(store, bucket, (*left)->value);
-    if (!removed) co_return removed.error().In("remove what a probe has left");
-  }
-  std::string base = NewProbeBase(prefix, context.runtime.random);
-  StateWrite begun{.key = key, .value = base};
-  Result<int64_t> written = co_await context.state.Write(kProbes, std::move(begun));
+// Where a probe was begun that has not ended: it is under way, or was killed.
+Async<std::optional<std::string>> BegunProbe(State& state, std::string key) {
+  Result<std::optional<StateRow>> row = co_await state.Get(kProbes, std::move(key));
+  if (!row) co_return row.error().In("look for a probe that was killed");
+  if (!*row) co_return std::nullopt;
+  co_return std::move((*row)->value);
+}
+
+Async<void> WriteRow(State& state, const char* partition, StateWrite write) {
+  Result<int64_t> written = co_await state.Write(partition, std::move(write));
   if (!written) co_return written.error().In("record a probe");
+  co_return Ok();
+}
+
+// Nobody else probes: the lease is ours. A probe's place is in State before anything is there, so
+// that what it leaves when it is killed is found.
+Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const std::string& key,
+                                const std::string& bucket, const std::string& prefix) {
+  Result<std::optional<std::string>> left = co_await BegunProbe(context.state, key);
+  if (!left) co_return left.error();
+  if (*left) {
+    Result<void> removed = co_await RemoveProbe(store, bucket, **left);
+    if (!removed) co_return removed.error().In("remove what a probe has left");
+    removed = co_await WriteRow(context.state, kProbes, {.key = key});
+    if (!removed) co_return removed.error();
+  }
+  // Whoever had the lease before us may have found out.
+  Result<std::optional<Capabilities>> known = co_await Remembered(context.state, key);
+  if (!known) co_return known.error();
+  if (*known) co_return **known;
+
+  std::string base = NewProbeBase(prefix, context.runtime.random);
+  Result<void> written = co_await WriteRow(context.state, kProbes, {.key = key, .value = base});
+  if (!written) co_return written.error();
   // It cleans up after itself unless it fails, and then the next one does.
   Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base));
   if (!probed) co_return probed;
-  StateWrite ended{.key = key};
-  written = co_await context.state.Write(kProbes, std::move(ended));
-  if (!written) co_return written.error().In("record a probe");
+  written = co_await WriteRow(context.state, kPartition,
+                              {.key = key,
+                               .value = EncodeCapabilities(*probed),
+                               .expires = context.runtime.clock.Now() + kLifetime});
+  if (written) written = co_await WriteRow(context.state, kProbes, {.key = key});
+  if (!written) co_return written.error();
   co_return probed;
 }
 
@@ -108,26 +131,25 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
                                        std::string bucket, std::string prefix) {
   Clock& clock = context.runtime.clock;
   const std::string key = store.description() + "/" + bucket + "/" + prefix;
-  Lease lease(context.state, clock, "probe/" + key, context.owner, kProbeLease);
+  // An owner for each call: two rules of one process may want the same store.
+  Lease lease(context.state, clock, "probe/" + key,
+              context.owner + "/" + NewUlid(clock.Now(), context.runtime.random), kProbeLease);
   while (true) {
     Result<std::optional<Capabilities>> known = co_await Remembered(context.state, key);
     if (!known) co_return known.error();
-    if (*known) co_return **known;
+    Result<std::optional<std::string>> begun = co_await BegunProbe(context.state, key);
+    if (!begun) co_return begun.error();
+    if (*known && !*begun) co_return **known;
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) break;
+    if (*known) co_return **known;                         // Another process cleans up.
     co_await clock.Sleep(std::chrono::milliseconds(250));  // Another process is at it.
   }
   Event done;
   TaskGroup keeper(context.runtime.executor);
   keeper.Spawn(KeepLease(clock, lease, done, kProbeLease));
-  Result<Capabilities> probed = co_await ProbeOnce(context, store, key, bucket, prefix);
-  if (probed) {
-    StateWrite write{
-        .key = key, .value = EncodeCapabilities(*probed), .expires = clock.Now() + kLifetime};
-    Result<int64_t> written = co_await context.state.Write(kPartition, std::move(write));
-    if (!written) probed = written.error().In("remember capabilities");
-  }
+  Result<Capabilities> probed = co_await ProbeLeased(context, store, key, bucket, prefix);
   done.Set();
   Result<void> kept = co_await keeper.Join();
   static_cast<void>(kept);

@@ -8,6 +8,7 @@ namespace longhaul {
 namespace {
 
 using testing::Fault;
+using testing::MemoryStore;
 using testing::ReplicationWorld;
 using testing::StoreOperation;
 using testing::TroubledStore;
@@ -15,6 +16,20 @@ using testing::TroubledStore;
 Result<Capabilities> Probe(ReplicationWorld& world) {
   return world.world.Run(
       ProbedCapabilities(*world.context, *world.target().store, "staging", "below/"));
+}
+
+Async<void> AskOnce(ReplicationWorld& world) {
+  Result<Capabilities> probed =
+      co_await ProbedCapabilities(*world.context, *world.target().store, "staging", "below/");
+  if (!probed) co_return probed.error();
+  co_return Ok();
+}
+
+Async<void> AskTwice(ReplicationWorld& world) {
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(AskOnce(world));
+  group.Spawn(AskOnce(world));
+  co_return co_await group.Join();
 }
 
 // A probe that is killed has uploads open, which cost money, and which some stores list by their
@@ -35,6 +50,37 @@ TEST(CapabilityCacheTest, WhatAKilledProbeHasLeftGoesWithTheNextOne) {
   ASSERT_TRUE(probed) << probed.error().Describe();
   EXPECT_TRUE(world.target().backend->buckets["staging"].uploads.empty());
   EXPECT_TRUE(world.target().backend->Keys("staging").empty());
+}
+
+// Two rules with one staging must not probe it twice, nor one clean up what the other is at.
+TEST(CapabilityCacheTest, ThoseWhoAskAtOnceShareAProbe) {
+  ReplicationWorld world;
+  world.MakeContext();
+  int firsts = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    firsts += operation == StoreOperation::kPut && key.ends_with("/first") ? 1 : 0;
+    Fault fault;
+    fault.delay = std::chrono::milliseconds(100);
+    return fault;
+  };
+  Result<void> joined = world.world.Run(AskTwice(world));
+  EXPECT_TRUE(joined);
+  EXPECT_EQ(firsts, 1);
+}
+
+// What was killed late, when another had found out already, must not lie there for a day.
+TEST(CapabilityCacheTest, LeftoversGoAlsoWhenTheAnswerIsKnown) {
+  ReplicationWorld world;
+  world.MakeContext();
+  ASSERT_TRUE(Probe(world));
+  MemoryStore& store = *world.target().store;
+  ASSERT_TRUE(world.world.Run(
+      store.CreateMultipart({.bucket = "staging", .key = "below/probe/dead/uploads/one"})));
+  const std::string key = store.description() + "/staging/below/";
+  ASSERT_TRUE(
+      world.world.Run(world.state.Write("probes", {.key = key, .value = "below/probe/dead/"})));
+  ASSERT_TRUE(Probe(world));
+  EXPECT_TRUE(world.target().backend->buckets["staging"].uploads.empty());
 }
 
 // A probe is some 60 requests: each start of a process would pay for it.

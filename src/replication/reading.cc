@@ -47,6 +47,9 @@ Async<void> CompleteReading(const RuleContext& rule, const ObjectInfo& info, con
   if (info.tag_count > 0) {
     Result<Tags> tags =
         co_await rule.source->GetTags(config.source.bucket, item.key, info.version_id);
+    if (!tags && tags.error().kind == ErrorKind::kNotFound) {
+      co_return Retryable("it went while it was read");
+    }
     if (!tags) co_return tags.error().In("read tags");
     reading.entry.tags = std::move(*tags);
     if (info.version_id.empty()) {

@@ -92,6 +92,24 @@ TEST(ReplicatorTest, StoresAreLookedForSideBySide) {
   EXPECT_LT(world.world.clock.SteadyNow() - start, 40s);
 }
 
+// An object that goes between its bytes and its tags has changed; to park it would lose its delete.
+TEST(ReplicatorTest, AnObjectThatGoesWhileItIsReadIsReadAgain) {
+  ReplicationWorld world;
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "tagged"};
+  request.tags["color"] = "red";
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    if (operation == StoreOperation::kGetTags) {
+      world.source().backend->buckets["in"].objects.erase("tagged");
+    }
+    return Fault();
+  };
+  EXPECT_FALSE(world.RunOnce().store_error);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_TRUE(world.Replicas().empty());
+}
+
 // Whoever asks for a comparison while one runs asks for what that one has passed already.
 TEST(ReplicatorTest, AComparisonAskedForWhileOneRunsIsMade) {
   ReplicationWorld world;
