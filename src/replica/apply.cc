@@ -21,6 +21,10 @@ ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
 
+Error LandsLater() {
+  return Retryable("a create without an answer may still bring the key back; looking again");
+}
+
 ApplyOutcome ForeignConflict() {
   return {.state = ApplyState::kConflict,
           .reason = "the target has an object that is not a replica"};
@@ -239,6 +243,10 @@ Async<ApplyOutcome> Applier::WithLease(std::string key, Async<ApplyOutcome> work
   co_return outcome;
 }
 
+bool Applier::MayStillLand(const Floor& floor) const {
+  return floor.create_may_land_until > runtime_.clock.Now();
+}
+
 // Not a replica, and nothing that may be lost.
 bool Applier::IsForeign(const Existing& existing) const {
   return existing.mark() == nullptr && !existing.uncertain() && !policy_.versioned &&
@@ -256,6 +264,8 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   const bool gone = !*there && !floor.deleted;
   if (ours || gone) co_return Reread("an earlier try was cut short");
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
+  // Ours, perhaps: then it must be noticed when it has landed.
+  if (!*there && MayStillLand(floor)) co_return LandsLater();
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -376,6 +386,12 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
       co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, leased);
     }
+    if (creates && !leased && put.error().Transient()) {
+      // It may land when the key has been deleted since: no condition stops it then.
+      Result<void> noted =
+          co_await floors_.NoteUncertainCreate(write.key, runtime_.clock.Now() + kLeaseLifetime);
+      if (!noted) co_return noted.error();
+    }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
     if (leased && put.error().Transient()) *flag = true;
@@ -464,7 +480,10 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
 
     Result<std::optional<Existing>> existing = co_await Look(key, *raised);
     if (!existing) co_return existing.error();
-    if (!*existing) co_return ApplyOutcome{};
+    if (!*existing) {
+      if (MayStillLand(*raised)) co_return LandsLater();
+      co_return ApplyOutcome{};
+    }
     const Mark* mark = (*existing)->mark();
     if (mark == nullptr && !(*existing)->uncertain()) {
       co_return ApplyOutcome{.state = ApplyState::kConflict,
@@ -486,6 +505,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     Result<std::optional<Floor>> floor = co_await floors_.Get(key);
     if (!floor) co_return floor.error();
     if (*floor && (*floor)->stamp > stamp) co_return Reread("written while it was deleted");
+    if (*floor && MayStillLand(**floor)) co_return LandsLater();
     co_return ApplyOutcome{};
   }
   co_return Retryable("the key changes faster than it can be deleted: " + key);

@@ -92,6 +92,7 @@ class Applier {
   class KeyGuard;
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
+  [[nodiscard]] bool MayStillLand(const Floor& floor) const;
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 

@@ -401,6 +401,45 @@ TEST_P(ApplierTest, ACreateThatLandsAfterItsLeaseIsNoticed) {
   }
 }
 
+// A create whose answer was lost lands when the key has been deleted since, where If-None-Match
+// does not stop it. Whoever deletes looks until nothing can come any more.
+TEST_P(ApplierTest, ACreateThatLandsAfterADeleteIsRemoved) {
+  LatePut plan(seconds(30));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  Result<ApplyOutcome> removed;
+  for (int tries = 0; tries < 20; ++tries) {
+    removed = world_.Run(applier_->Remove("k", At(2)));
+    if (removed) break;
+    EXPECT_EQ(removed.error().kind, ErrorKind::kRetryable);
+    world_.Run(world_.clock.Sleep(seconds(10)));
+  }
+  ASSERT_TRUE(removed) << removed.error().Describe();
+  world_.Run(world_.clock.Sleep(seconds(120)));
+  EXPECT_EQ(Content(), "-");
+}
+
+// The same when the delete was faster than the loss of the answer: the writer looks again.
+TEST_P(ApplierTest, AWriterWithoutAnAnswerLooksAgainAfterADelete) {
+  if (!GetParam()) GTEST_SKIP() << "leases keep the delete waiting";
+  LatePut plan(seconds(30));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    Result<ApplyOutcome> removed = co_await applier_->Remove("k", At(2));
+    EXPECT_TRUE(removed);
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  TextBody again("old");
+  Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("old", 1), again));
+  ASSERT_FALSE(outcome) << "it may still land";
+  world_.Run(world_.clock.Sleep(seconds(40)));
+  EXPECT_EQ(Put("old", 1), ApplyState::kReread) << "the source reads, and finds nothing";
+}
+
 // A request that took effect though its answer was lost is found by its mark, not written twice.
 TEST_P(ApplierTest, FindsItsOwnWriteAfterALostAnswer) {
   struct LostAnswer : testing::FaultPlan {

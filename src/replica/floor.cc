@@ -102,10 +102,13 @@ const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
   return by_etag != nullptr ? by_etag : maybe;
 }
 
-// "1 <D|F> <stamp>", and for each mark
+// "1 <D|F> <stamp>", or "1 <DU|FU> <stamp> <create may land until>", and for each mark
 // " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
-  std::string text = std::string("1 ") + (floor.deleted ? "D " : "F ") + FormatRfc3339(floor.stamp);
+  const bool uncertain = floor.create_may_land_until != SystemTime();
+  std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (uncertain ? "U " : " ") +
+                     FormatRfc3339(floor.stamp);
+  if (uncertain) text += " " + FormatRfc3339(floor.create_may_land_until);
   for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
   return text;
 }
@@ -116,11 +119,16 @@ Result<Floor> DecodeFloor(std::string_view text) {
   if (NextField(rest) != "1") return bad;
   Floor floor;
   std::string_view kind = NextField(rest);
-  if (kind != "D" && kind != "F") return bad;
-  floor.deleted = kind == "D";
+  if (kind != "D" && kind != "F" && kind != "DU" && kind != "FU") return bad;
+  floor.deleted = kind.starts_with('D');
   Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
   if (!stamp) return bad;
   floor.stamp = *stamp;
+  if (kind.ends_with('U')) {
+    Result<SystemTime> until = ParseRfc3339(NextField(rest));
+    if (!until) return bad;
+    floor.create_may_land_until = *until;
+  }
   while (!rest.empty()) {
     Result<KeptMark> kept = DecodeKeptMark(rest);
     if (!kept || floor.kept_marks.size() == kKeptMarksMax) return bad;
@@ -206,16 +214,43 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       if (there->stamp > floor.stamp) co_return *there;
       // Of the same stamp: what is there stays, unless this only adds marks to it.
       TakeOver(raised.kept_marks, there->kept_marks);
+      raised.create_may_land_until =
+          std::max(floor.create_may_land_until, there->create_may_land_until);
       const bool adds_marks = there->deleted == floor.deleted && !floor.kept_marks.empty();
       if (there->stamp == floor.stamp && (!adds_marks || raised == *there)) co_return *there;
       expected = Expected::Revision((*row)->revision);
     }
-    StateWrite write{.key = key, .value = EncodeFloor(raised), .expected = expected};
-    if (raised.deleted || raised.kept_marks.empty()) write.expires = clock_.Now() + kFloorLifetime;
-    Result<int64_t> written = co_await state_.Write(partition_, std::move(write));
+    Result<int64_t> written = co_await Write(key, raised, expected);
     if (written) co_return raised;
     if (written.error().kind != ErrorKind::kPrecondition) {
       co_return written.error().In("raise floor");
+    }
+  }
+}
+
+Async<int64_t> Floors::Write(const std::string& key, const Floor& floor, Expected expected) {
+  StateWrite write{.key = key, .value = EncodeFloor(floor), .expected = expected};
+  if (floor.deleted || floor.kept_marks.empty()) write.expires = clock_.Now() + kFloorLifetime;
+  co_return co_await state_.Write(partition_, std::move(write));
+}
+
+Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
+  while (true) {
+    Result<std::optional<StateRow>> row = co_await state_.Get(partition_, key);
+    if (!row) co_return row.error().In("note an uncertain create");
+    Floor floor;
+    Expected expected = Expected::Absent();
+    if (*row) {
+      Result<Floor> there = DecodeFloor((*row)->value);
+      if (!there) co_return there.error();
+      floor = std::move(*there);
+      expected = Expected::Revision((*row)->revision);
+    }
+    floor.create_may_land_until = std::max(floor.create_may_land_until, until);
+    Result<int64_t> written = co_await Write(key, floor, expected);
+    if (written) co_return Ok();
+    if (written.error().kind != ErrorKind::kPrecondition) {
+      co_return written.error().In("note an uncertain create");
     }
   }
 }

@@ -44,6 +44,9 @@ inline constexpr size_t kKeptMarksMax = 8;
 struct Floor {
   SystemTime stamp{};
   bool deleted = false;  // A tombstone.
+  // Until then a create whose answer was lost may still land, whatever stands there now. Epoch:
+  // none.
+  SystemTime create_may_land_until{};
   std::vector<KeptMark> kept_marks;
 
   // The mark of the object that HEAD describes as `info`. One whose write is not known to have
@@ -80,9 +83,14 @@ class Floors {
   // that says otherwise: compare. Durable when it returns.
   Async<Floor> Raise(std::string key, Floor floor);
 
+  // Adds to the floor of `key`, or makes one that is below everything: a create may land until
+  // then.
+  Async<void> NoteUncertainCreate(std::string key, SystemTime until);
+
  private:
   struct Round;
   Async<std::optional<Floor>> GetAlone(std::string key);
+  Async<int64_t> Write(const std::string& key, const Floor& floor, Expected expected);
 
   State& state_;
   Clock& clock_;

@@ -46,6 +46,25 @@ class FloorsTest : public ::testing::Test {
   Floors floors_;
 };
 
+// Nobody else remembers that a create may still land; whoever raises the floor meanwhile must not
+// forget it.
+TEST_F(FloorsTest, AnUncertainCreateStaysNotedWhileTheFloorRises) {
+  const SystemTime until(std::chrono::seconds(1'800'000'060));
+  ASSERT_TRUE(world_.Run(floors_.NoteUncertainCreate("k", until)));
+  Result<std::optional<Floor>> noted = world_.Run(floors_.Get("k"));
+  ASSERT_TRUE(noted && *noted);
+  EXPECT_EQ((*noted)->create_may_land_until, until);
+  EXPECT_EQ((*noted)->stamp, SystemTime()) << "it is above nothing";
+  const Floor tombstone{.stamp = SystemTime(std::chrono::seconds(1'800'000'000)), .deleted = true};
+  Result<Floor> raised = world_.Run(floors_.Raise("k", tombstone));
+  ASSERT_TRUE(raised);
+  EXPECT_TRUE(raised->deleted);
+  EXPECT_EQ(raised->create_may_land_until, until);
+  EXPECT_EQ(DecodeFloor(EncodeFloor(*raised)).value(), *raised);
+  ASSERT_TRUE(world_.Run(floors_.NoteUncertainCreate("k", SystemTime(std::chrono::seconds(5)))));
+  EXPECT_EQ(world_.Run(floors_.Get("k"))->value().create_may_land_until, until) << "the later one";
+}
+
 // A row handed to the wrong key would let a deleted object come back.
 TEST_F(FloorsTest, EachGetsItsOwnFloor) {
   for (int i = 0; i < 200; i += 2) Raise("k" + std::to_string(i), 100 + i);
