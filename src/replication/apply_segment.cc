@@ -51,6 +51,19 @@ class CompletingBody : public ReplicaBody {
   const ArchiveEntry& entry_;
 };
 
+// An archive is not believed: the parts of a segment make it up, and fit into an upload.
+Result<void> CheckParts(const ArchiveEntry& entry) {
+  const Segment& segment = *entry.segment;
+  uint64_t left = entry.size_bytes;
+  bool good = !entry.part_sizes.empty() && segment.first_part + entry.part_sizes.size() <= 10'001;
+  for (uint64_t part : entry.part_sizes) {
+    good = good && part > 0 && part <= left;
+    left -= good ? part : 0;
+  }
+  if (good && left == 0) return Ok();
+  return Corrupt("the parts of a segment do not make it up: " + entry.key);
+}
+
 bool UploadIsGone(const Error& error) { return error.code == "NoSuchUpload"; }
 
 // It was completed by another process, superseded, or removed by someone.
@@ -77,6 +90,10 @@ Async<std::optional<ApplyOutcome>> ApplySegment(ReplicationContext& context, Run
   GiantUploads& giants = *target.giants;
   Applier& applier = *target.applier;
   using Outcome = std::optional<ApplyOutcome>;
+  if (Result<void> good = CheckParts(entry); !good) {
+    archive_failure = good.error();
+    co_return good.error();
+  }
 
   Result<std::optional<GiantUpload>> found = co_await giants.Find(write.key);
   if (!found) co_return found.error();
@@ -98,8 +115,9 @@ Async<std::optional<ApplyOutcome>> ApplySegment(ReplicationContext& context, Run
     co_return Outcome(Superseded("a newer reading of it is under way"));
   }
   if (same_plan && (*found)->stored.size() != segment.count) {
-    co_return Corrupt("a transfer of " + std::to_string((*found)->stored.size()) +
-                      " segments has one of " + std::to_string(segment.count));
+    archive_failure = Corrupt("a transfer of " + std::to_string((*found)->stored.size()) +
+                              " segments has one of " + std::to_string(segment.count));
+    co_return *archive_failure;
   }
 
   GiantUpload upload;

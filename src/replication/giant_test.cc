@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -306,6 +307,49 @@ TEST_F(GiantTest, ADamagedSegmentAloneIsReadAnew) {
   EXPECT_LE(gets, 2) << "the listing's hint, and the segment";
   EXPECT_EQ(Planned(), 1);
   ExpectNothingLeft();
+}
+
+// An archive comes from outside: what it says of parts must not be believed, nor crash anything.
+TEST_F(GiantTest, SegmentsWithPartsThatDoNotFitAreDamage) {
+  const std::string content = Noise(1000, 12);
+  struct Case {
+    std::vector<uint64_t> parts;
+    uint32_t first_part;
+  };
+  for (const Case& hostile : std::initializer_list<Case>{{{}, 1},
+                                                         {{1001}, 1},
+                                                         {{999}, 1},
+                                                         {{1000, 0}, 1},
+                                                         {{~uint64_t{0}, 1001}, 1},
+                                                         {{500, 500}, 10'000}}) {
+    Make();
+    testing::ArchiveItem item{.entry = {.key = "film",
+                                        .stamp = world->world.clock.Now(),
+                                        .size_bytes = content.size(),
+                                        .etag = "etag-2"},
+                              .content = content};
+    item.entry.part_sizes = hostile.parts;
+    item.entry.segment = Segment{.plan = "01JC5N0XVRKGBGSKP4ZPQE4M7T",
+                                 .object_size_bytes = 2000,
+                                 .count = 2,
+                                 .first_part = hostile.first_part};
+    ArchiveManifest manifest = testing::TestManifest();
+    manifest.id = NewUlid(world->world.clock.Now(), world->world.random);
+    manifest.rule_id = "r";
+    manifest.created = world->world.clock.Now();
+    testing::MemorySink sink;
+    std::vector<testing::ArchiveItem> items;
+    items.push_back(std::move(item));
+    ASSERT_TRUE(
+        world->world.Run(WriteArchive(world->runtime, std::move(items), {}, sink, manifest)));
+    MemoryStore direct(world->runtime, world->target().backend);
+    ASSERT_TRUE(world->world.Run(PutText(
+        direct, {.bucket = "staging", .key = "r/" + manifest.id + ".tar.zst"}, sink.bytes)));
+    OnceResult result = world->RunOnce({.source = false, .target = true});
+    EXPECT_EQ(result.corrupt_archives, 1);
+    EXPECT_TRUE(world->Replicas().empty());
+    EXPECT_TRUE(world->target().backend->buckets["out"].uploads.empty());
+  }
 }
 
 // What a person keeps under the key is not to be buried under hours of work.
