@@ -5,12 +5,14 @@ namespace longhaul {
 
 std::span<const CommandFactory> AllCommands() {
   static constexpr CommandFactory kCommands[] = {
-      MakeDemoCommand,          MakeReplicateCommand,   MakeListCommand,
-      MakeStatCommand,          MakeCatCommand,         MakeCopyCommand,
-      MakeRemoveCommand,        MakeCheckCommand,       MakeServeS3Command,
-      MakeArchiveListCommand,   MakeArchiveCatCommand,  MakeArchiveExtractCommand,
-      MakeArchiveVerifyCommand, MakeConfigCheckCommand, MakeCompletionCommand,
-      MakeVersionCommand,
+      MakeDemoCommand,           MakeReplicateCommand,     MakeRulesStatusCommand,
+      MakeRulesPauseCommand,     MakeRulesResumeCommand,   MakeRulesBackfillCommand,
+      MakeRulesParkedCommand,    MakeRulesRetryCommand,    MakeExplainCommand,
+      MakeListCommand,           MakeStatCommand,          MakeCatCommand,
+      MakeCopyCommand,           MakeRemoveCommand,        MakeCheckCommand,
+      MakeServeS3Command,        MakeArchiveListCommand,   MakeArchiveCatCommand,
+      MakeArchiveExtractCommand, MakeArchiveVerifyCommand, MakeConfigCheckCommand,
+      MakeCompletionCommand,     MakeVersionCommand,
   };
   return kCommands;
 }

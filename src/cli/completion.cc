@@ -92,7 +92,7 @@ std::string FirstSentence(std::string_view text) {
 // anew, and of each reply what stands before the last break is cut off again.
 constexpr std::string_view kBashHead =
     R"bash(# bash completion for longhaul: source <(longhaul completion bash)
-_longhaul_reply() {  # KIND WORDS: files, folders, addresses or words that begin with $word
+_longhaul_reply() {  # KIND WORDS: files, folders, addresses, rules or words that begin with $word
   local IFS=$'\n' before=""
   case "$1" in
     files) COMPREPLY=($(compgen -f -- "$word")) ;;
@@ -100,6 +100,8 @@ _longhaul_reply() {  # KIND WORDS: files, folders, addresses or words that begin
     addresses)
       COMPREPLY=($(compgen -W "$("${words[0]}" completion addresses $config 2>/dev/null)" -- "$word")
                  $(compgen -f -- "$word")) ;;
+    rules)
+      COMPREPLY=($(compgen -W "$("${words[0]}" completion rules $config 2>/dev/null)" -- "$word")) ;;
     *) COMPREPLY=($(compgen -W "${2// /$'\n'}" -- "$word")) ;;
   esac
   [[ "$word" == *:* && "$COMP_WORDBREAKS" == *:* ]] && before="${word%"${word##*:}"}"
@@ -173,6 +175,8 @@ std::string BashCompletion() {
       reply = "_longhaul_reply files";
     } else if (argument.completes == Completes::kAddresses) {
       reply = "_longhaul_reply addresses";
+    } else if (argument.completes == Completes::kRules) {
+      reply = "_longhaul_reply rules";
     }
     commands += "    '" + name +
                 "')\n      if [[ \"$word\" == -* ]]; then _longhaul_reply words '" + Join(names) +
@@ -203,6 +207,8 @@ std::string ZshAction(Completes completes, std::string_view offers) {
       return "_files -/";
     case Completes::kAddresses:
       return "_longhaul_addresses";
+    case Completes::kRules:
+      return "_longhaul_rules";
     case Completes::kNothing:
       break;
   }
@@ -218,6 +224,13 @@ _longhaul_addresses() {
   addresses=(${(f)"$(longhaul completion addresses $config 2>/dev/null)"})
   compadd -S '' -- $addresses
   _files
+}
+_longhaul_rules() {
+  local -a rules config
+  [[ -n "${opt_args[--config]}" ]] && config=(--config "${(Q)opt_args[--config]}")
+  [[ -n "${opt_args[-c]}" ]] && config=(--config "${(Q)opt_args[-c]}")
+  rules=(${(f)"$(longhaul completion rules $config 2>/dev/null)"})
+  compadd -- $rules
 }
 _longhaul() {
   local command="${words[2]}"
@@ -281,7 +294,7 @@ std::string ZshCompletion() {
 
 constexpr std::string_view kFishHead =
     R"fish(# fish completion for longhaul: longhaul completion fish | source
-function __longhaul_addresses
+function __longhaul_known
     set -l tokens (commandline -opc)
     set -l config
     for i in (seq (count $tokens))
@@ -292,7 +305,7 @@ function __longhaul_addresses
                 set config $tokens[$i]
         end
     end
-    longhaul completion addresses $config 2>/dev/null
+    longhaul completion $argv[1] $config 2>/dev/null
 end
 complete -c longhaul -n __fish_use_subcommand -f
 complete -c longhaul -l help -d 'show help'
@@ -324,7 +337,9 @@ std::string FishCompletion() {
     if (!argument.offers.empty()) {
       out += begin + " -f -a '" + std::string(argument.offers) + "'\n";
     } else if (argument.completes == Completes::kAddresses) {
-      out += begin + " -a '(__longhaul_addresses)'\n";
+      out += begin + " -a '(__longhaul_known addresses)'\n";
+    } else if (argument.completes == Completes::kRules) {
+      out += begin + " -f -a '(__longhaul_known rules)'\n";
     } else if (argument.completes == Completes::kNothing) {
       out += begin + " -f\n";
     }

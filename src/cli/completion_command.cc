@@ -17,7 +17,8 @@ class CompletionCommand : public Command {
                 "Prints a script that teaches the shell the commands and options of longhaul, made "
                 "from the same table as the help. Where addresses go, the scripts offer the stores "
                 "of the configuration (--config, LONGHAUL_CONFIG) and what its rules name: "
-                "`completion addresses` prints these.",
+                "`completion addresses` prints these. Where the id of a rule goes, they offer what "
+                "`completion rules` prints.",
             .examples = {{"Now, in bash", "source <(longhaul completion bash)"},
                          {"For every zsh", "longhaul completion zsh > \"${fpath[1]}/_longhaul\""},
                          {"For every fish",
@@ -25,9 +26,10 @@ class CompletionCommand : public Command {
             .exit_codes = {}};
   }
   void Declare(FlagSet& flags) override {
-    flags.Argument("SHELL", "bash, zsh or fish; or `addresses`.", shell_).offers = "bash zsh fish";
+    flags.Argument("SHELL", "bash, zsh or fish; or `addresses` or `rules`.", shell_).offers =
+        "bash zsh fish";
     flags.Text({.name = "config",
-                .help = "Of `addresses`: the configuration.",
+                .help = "Of `addresses` and `rules`: the configuration.",
                 .value_name = "FILE",
                 .letter = 'c',
                 .completes = Completes::kFiles},
@@ -41,8 +43,8 @@ class CompletionCommand : public Command {
       output.Raw(RenderCompletion(Shell::kZsh));
     } else if (shell_ == "fish") {
       output.Raw(RenderCompletion(Shell::kFish));
-    } else if (shell_ == "addresses") {
-      PrintAddresses(output);
+    } else if (shell_ == "addresses" || shell_ == "rules") {
+      PrintKnown(output);
     } else {
       return InvalidInput("no completion for '" + shell_ + "': there is bash, zsh and fish");
     }
@@ -52,13 +54,17 @@ class CompletionCommand : public Command {
  private:
   // For a script in the middle of someone's typing: says nothing about what is wrong, and does not
   // care for variables, which only hold secrets.
-  void PrintAddresses(Output& output) const {
+  void PrintKnown(Output& output) const {
     if (config_path_.empty()) return;
     Result<Configuration> loaded =
         LoadConfiguration(config_path_, [&](std::string_view name) -> std::optional<std::string> {
           return output.console().Environment(std::string(name)).value_or("unset");
         });
     if (!loaded) return;
+    if (shell_ == "rules") {
+      for (const Rule& rule : loaded->rules) output.Raw(rule.id + "\n");
+      return;
+    }
     for (const std::string& address : KnownAddresses(*loaded)) output.Raw(address + "\n");
   }
 

@@ -53,6 +53,7 @@ TEST_F(CompletionTest, CompletesAddresses) {
   EXPECT_EQ(Offered("longhaul ls di", "disk:\ndisk:a/\n"), "disk: disk:a/\n");
   EXPECT_EQ(Offered("longhaul cp -r x disk:", "disk:\ndisk:a/\neast:\n"), "a/\n");
   EXPECT_EQ(Offered("longhaul ls ro", "disk:\n"), "root\n");
+  EXPECT_EQ(Offered("longhaul rules parked app", "app-logs\nother\n"), "app-logs\n");
 }
 
 TEST_F(CompletionTest, AddressesAreThoseOfTheConfiguration) {
@@ -66,6 +67,8 @@ TEST_F(CompletionTest, AddressesAreThoseOfTheConfiguration) {
   EXPECT_EQ(console.out, "disk:\ndisk:a/in/\ndisk:b/\ndisk:c/\neast:\n");
   EXPECT_EQ(Run({"completion", "addresses"}), 0);
   EXPECT_EQ(console.out, "disk:\n");
+  EXPECT_EQ(Run({"completion", "rules", "--config", folder.file("r.yaml")}), 0);
+  EXPECT_EQ(console.out, "r\n");
   WriteFile("bad.yaml", "stores");
   EXPECT_EQ(Run({"completion", "addresses", "-c", folder.file("bad.yaml")}), 0);
   EXPECT_EQ(console.out + console.error, "");

@@ -20,7 +20,7 @@
 namespace longhaul {
 
 // What the shell may complete where a value goes.
-enum class Completes { kNothing, kFiles, kFolders, kAddresses };
+enum class Completes { kNothing, kFiles, kFolders, kAddresses, kRules };
 
 struct FlagInfo {
   std::string_view name;        // "endpoint-url".

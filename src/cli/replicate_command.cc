@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-#include "base/sqlite.h"
+#include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/folder_watches.h"
@@ -11,18 +11,13 @@
 #include "cli/run_context.h"
 #include "cli/stores.h"
 #include "events/webhook.h"
-#include "queue/sqlite_queue.h"
 #include "replication/replicator.h"
 #include "server/management_server.h"
-#include "state/sqlite_state.h"
 
 namespace longhaul {
 
 namespace {
 
-// Hints that keep coming back are not parked: what they name may be carried later. A message is
-// received once more by every process that dies with it in its hands, so this must be large.
-constexpr int kReceivesMax = 1000;
 // In continuous mode a store that is away must be told soon; the roles go on trying by themselves.
 constexpr std::chrono::seconds kContinuousTimeout{30};
 
@@ -108,19 +103,8 @@ class ReplicateCommand : public Command {
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
     }
-    Result<std::shared_ptr<SqliteDatabase>> queue_file =
-        co_await SqliteDatabase::Open({.path = configuration->queue_path});
-    if (!queue_file) co_return queue_file.error().In("queue");
-    Result<std::shared_ptr<SqliteDatabase>> state_file = *queue_file;
-    if (configuration->state_path != configuration->queue_path) {
-      state_file = co_await SqliteDatabase::Open({.path = configuration->state_path});
-      if (!state_file) co_return state_file.error().In("state");
-    }
-    Result<std::unique_ptr<Queue>> queue =
-        co_await SqliteQueue::Open(runtime, *queue_file, {.receives_max = kReceivesMax});
-    if (!queue) co_return queue.error().In("queue");
-    Result<std::unique_ptr<State>> state = co_await SqliteState::Open(runtime, *state_file);
-    if (!state) co_return state.error().In("state");
+    Result<Backends> backends = co_await OpenBackends(runtime, *configuration);
+    if (!backends) co_return backends.error();
 
     Readiness readiness;
     ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
@@ -129,17 +113,42 @@ class ReplicateCommand : public Command {
       Result<void> opened = observer.OpenReport(report_);
       if (!opened) co_return opened.error();
     }
-    Result<std::unique_ptr<ReplicationContext>> replication = MakeReplicationContext(
-        runtime, *configuration, store_pointers, **queue, **state, observer, ReplicationLimits{});
+    Result<std::unique_ptr<ReplicationContext>> replication =
+        MakeReplicationContext(runtime, *configuration, store_pointers, *backends->queue,
+                               *backends->state, observer, ReplicationLimits{});
     if (!replication) co_return replication.error();
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
     if (!replicator) co_return replicator.error();
-    if (once_) co_return co_await RunOnce(context, **replicator, observer);
-    co_return co_await RunContinuous(context, *configuration, options, **queue, readiness,
-                                     **replicator, observer);
+    // Late objects are told of while the roles run, and once more at the end.
+    std::unique_ptr<NotificationWebhook> webhook;
+    Event told;
+    TaskGroup telling(runtime.executor);
+    if (!configuration->notify.empty()) {
+      webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
+                                                      configuration->site);
+      observer.set_webhook(webhook.get());
+      telling.Spawn(Tell(*webhook, told));
+    }
+    Result<ExitCode> code = ExitCode::kDone;
+    if (once_) {
+      code = co_await RunOnce(context, **replicator, observer);
+    } else {
+      code = co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
+                                    **replicator, observer);
+    }
+    told.Set();
+    Result<void> joined = co_await telling.Join();
+    static_cast<void>(joined);
+    observer.set_webhook(nullptr);
+    co_return code;
   }
 
  private:
+  static Async<void> Tell(NotificationWebhook& webhook, Event& stop) {
+    co_await webhook.Run(stop);
+    co_return Ok();
+  }
+
   Result<void> ParseRoles(ReplicatorOptions* options) const {
     std::string_view left = roles_;
     while (true) {
@@ -176,12 +185,18 @@ class ReplicateCommand : public Command {
     if (result.store_error && !result.stopped) {
       context.output().Problem("replicate", *result.store_error);
     }
+    for (const std::string& what : result.paused) {
+      context.output().Problem(
+          Message("paused")
+              .With("what", what)
+              .Says(what + " is paused and was left as it is; see `longhaul rules resume`"));
+    }
     PrintSummary(context.output(), counts, result, progress.seconds());
     if (result.stopped) co_return ExitCode::kInterrupted;
     if (result.store_error) co_return ExitCodeOf(*result.store_error);
     if (!reported) co_return reported.error();
     if (counts.parked + counts.conflicts > 0 ||
-        result.parked_archives + result.corrupt_archives > 0) {
+        result.parked_archives + result.corrupt_archives > 0 || !result.paused.empty()) {
       co_return ExitCode::kSomeFailed;
     }
     co_return result.deletes_guarded ? ExitCode::kDeleteGuard : ExitCode::kDone;
@@ -200,6 +215,10 @@ class ReplicateCommand : public Command {
     add("parked", counts.parked);
     add("conflicts", counts.conflicts);
     add("archives parked", static_cast<uint64_t>(result.parked_archives));
+    if (!result.paused.empty()) {
+      rows.emplace_back("paused",
+                        Counted(result.paused.size(), "rule or target", "rules or targets"));
+    }
     if (result.deletes_guarded) rows.emplace_back("deletes", "held back by the delete guard");
     if (savings.sent_bytes > 0) {
       rows.emplace_back("sent", FormatBytes(savings.sent_bytes) + " for " +

@@ -169,6 +169,21 @@ void ReplicationObserver::OnArchiveStaged(const ArchiveBytes& bytes) {
   progress_->totals.sent_bytes += bytes.sent;
 }
 
+void ReplicationObserver::OnThreshold(const ThresholdEvent& event) {
+  if (webhook_ == nullptr) return;
+  const bool missed = event.kind == ThresholdEvent::Kind::kMissed;
+  const std::chrono::duration<double> age = event.time - event.heard;
+  const std::chrono::duration<double> threshold = event.threshold;
+  webhook_->Add(Message(missed ? "threshold_missed" : "threshold_reached_after")
+                    .With("ts", FormatRfc3339(event.time))
+                    .With("rule", event.rule)
+                    .With("target", event.target)
+                    .With("key", event.key)
+                    .With("seconds", age.count())
+                    .With("threshold_seconds", threshold.count())
+                    .Json());
+}
+
 void ReplicationObserver::OnRetry(std::string_view rule, std::string_view key, const Error& error) {
   if (error.Transient()) return;  // StoreTroubles tells of it.
   if (retries_told_.size() >= kRetriesToldMax) return;

@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "cli/savings.h"
 #include "replication/outcome.h"
+#include "server/notification_webhook.h"
 #include "server/readiness.h"
 
 namespace longhaul {
@@ -46,12 +47,15 @@ class ReplicationObserver : public Observer {
   // The last line of the report. kRetryable: the report could not be written in full.
   Result<void> CloseReport(double seconds, double price_per_gib);
 
+  // Hears of late objects, too.
+  void set_webhook(NotificationWebhook* webhook) { webhook_ = webhook; }
   void set_progress(Progress* progress) { progress_ = progress; }
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
   void OnOutcome(const Outcome& outcome) override;
   void OnFound(uint64_t objects, uint64_t size_bytes) override;
   void OnArchiveStaged(const ArchiveBytes& bytes) override;
+  void OnThreshold(const ThresholdEvent& event) override;
   void OnRetry(std::string_view rule, std::string_view key, const Error& error) override;
   void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
 
@@ -64,6 +68,7 @@ class ReplicationObserver : public Observer {
   Readiness& readiness_;
   bool name_each_;
   Progress* progress_ = nullptr;
+  NotificationWebhook* webhook_ = nullptr;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> report_{nullptr, std::fclose};
   bool report_failed_ = false;
   std::set<std::string> retries_told_;  // Rule and key.

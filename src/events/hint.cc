@@ -97,10 +97,10 @@ std::string Header(const HintMessage& message) {
 
 }  // namespace
 
-// {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries], …]},
-// keys percent-encoded: they are bytes, JSON is text. A fifth field makes it a segment:
-// [plan, number, count, offset, object size, first part, size, part size, stamp, ETag, last
-// modified]
+// {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries,
+// segment or null, microseconds heard], …]}, keys percent-encoded: they are bytes, JSON is text.
+// The last two may be missing. A segment is [plan, number, count, offset, object size, first part,
+// size, part size, stamp, ETag, last modified]
 std::vector<std::string> EncodeHints(const HintMessage& message) {
   std::vector<std::string> bodies;
   const std::string header = Header(message);
@@ -115,7 +115,12 @@ std::vector<std::string> EncodeHints(const HintMessage& message) {
       item.emplace_back(nullptr);
     }
     item.emplace_back(hint.tries);
-    if (hint.segment) item.emplace_back(SegmentToJson(*hint.segment));
+    if (hint.segment) {
+      item.emplace_back(SegmentToJson(*hint.segment));
+    } else if (hint.heard) {
+      item.emplace_back(nullptr);
+    }
+    if (hint.heard) item.emplace_back(Micros(*hint.heard));
     std::string text = boost::json::serialize(item);
     const bool after_segment = std::exchange(segment_before, hint.segment.has_value());
     const bool alone = hint.segment || after_segment;
@@ -164,7 +169,7 @@ Result<HintMessage> DecodeHints(std::string_view body) {
   for (const boost::json::value& item : hints->as_array()) {
     if (!item.is_array()) return bad;
     const boost::json::array& fields = item.as_array();
-    if (fields.size() != 4 && fields.size() != 5) return bad;
+    if (fields.size() < 4 || fields.size() > 6) return bad;
     if (!fields[0].is_string() || !fields[1].is_int64() || !fields[3].is_int64()) return bad;
     Result<std::string> key = PercentDecode(fields[0].as_string());
     if (!key || key->empty()) return bad;
@@ -177,9 +182,13 @@ Result<HintMessage> DecodeHints(std::string_view body) {
     } else if (!fields[2].is_null()) {
       return bad;
     }
-    if (fields.size() == 5) {
+    if (fields.size() >= 5 && !fields[4].is_null()) {
       hint.segment = SegmentFromJson(fields[4]);
       if (!hint.segment) return bad;
+    }
+    if (fields.size() == 6) {
+      if (!fields[5].is_int64()) return bad;
+      hint.heard = SystemTime(std::chrono::microseconds(fields[5].as_int64()));
     }
     message.hints.push_back(std::move(hint));
   }

@@ -35,6 +35,8 @@ struct Hint {
   SystemTime time{};  // Of the event, by the clock of the store; of a listing: LastModified.
   std::optional<uint64_t> size_bytes;
   int tries = 0;  // How often it has come back because it could not be carried.
+  // When it was heard of first, of one that has come back: its lag counts from then.
+  std::optional<SystemTime> heard{};
   std::optional<SegmentHint> segment;  // Not the key is to be read, but this much of it.
 
   bool operator==(const Hint&) const = default;

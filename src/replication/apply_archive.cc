@@ -61,6 +61,9 @@ struct Run {
       return;
     }
     ++result.settled;
+    const bool stays_parked =
+        outcome->state == ApplyState::kConflict || outcome->state == ApplyState::kReread;
+    if (!stays_parked && target.parked->MayHold(entry.key)) result.unparked.push_back(entry.key);
     switch (outcome->state) {
       case ApplyState::kApplied:
         ++result.applied;
@@ -74,6 +77,7 @@ struct Run {
         break;
       case ApplyState::kConflict:
         ++result.conflicts;
+        result.conflicting.emplace(index, outcome->reason);
         Tell(entry, OutcomeState::kConflict, outcome->reason);
         break;
       case ApplyState::kReread:

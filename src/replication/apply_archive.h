@@ -21,6 +21,9 @@ struct ArchiveApplication {
   std::map<size_t, Error> refused;
   std::map<size_t, Error> parked;
   std::vector<std::string> reread;  // Source keys.
+  // Entries in conflict, and why; and keys that were parked at the target and are settled now.
+  std::map<size_t, std::string> conflicting;
+  std::vector<std::string> unparked;
   uint64_t entries = 0;
   uint64_t settled = 0;  // Ended in an outcome, whichever.
   uint64_t applied = 0;

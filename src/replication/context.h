@@ -13,6 +13,9 @@
 #include "replica/floor.h"
 #include "replication/giant_uploads.h"
 #include "replication/outcome.h"
+#include "replication/parked.h"
+#include "replication/rule_control.h"
+#include "replication/rule_meter.h"
 #include "replication/uploads.h"
 #include "rules/rule.h"
 #include "state/state.h"
@@ -63,6 +66,7 @@ struct TargetContext {
   // Null until the target has been found fit.
   std::unique_ptr<Applier> applier;
   std::unique_ptr<GiantUploads> giants;
+  std::unique_ptr<ParkedPlace> parked;
 };
 
 struct RuleContext {
@@ -70,7 +74,8 @@ struct RuleContext {
   Store* source = nullptr;
   std::vector<std::unique_ptr<TargetContext>> targets;
   bool source_found = false;
-  Event compare_soon;  // Ends the pause between two comparisons.
+  Event compare_soon;                   // Ends the wait between two comparisons.
+  std::unique_ptr<ParkedPlace> parked;  // At the source.
 };
 
 // Borrows everything; whoever builds it keeps the parts until the roles have stopped.
@@ -85,6 +90,8 @@ struct ReplicationContext {
   std::map<std::string, Store*> stores;  // By their names in the configuration.
   std::vector<std::unique_ptr<RuleContext>> rules;
   std::unique_ptr<UploadLedger> uploads;
+  std::unique_ptr<RuleControl> control;
+  std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
 };

@@ -36,6 +36,18 @@ struct ArchiveBytes {
   uint64_t sent = 0;  // What went to staging.
 };
 
+// An object took longer to a target than its rule's threshold, or arrived there after that.
+struct ThresholdEvent {
+  enum class Kind { kMissed, kReachedAfter };
+  Kind kind = Kind::kMissed;
+  SystemTime time{};  // Of kReachedAfter: that of the receipt.
+  std::string rule;
+  std::string target;
+  std::string key;     // At the source.
+  SystemTime heard{};  // From when on it is waited for.
+  std::chrono::milliseconds threshold{0};
+};
+
 // Hears what happens. Belongs to one shard; must not block.
 class Observer {
  public:
@@ -59,6 +71,7 @@ class Observer {
     static_cast<void>(error);
   }
   virtual void OnArchiveStaged(const ArchiveBytes&) {}
+  virtual void OnThreshold(const ThresholdEvent&) {}
 };
 
 }  // namespace longhaul

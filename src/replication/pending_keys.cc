@@ -22,6 +22,7 @@ void Merge(PendingKey& known, PendingKey other) {
   known.not_before = std::max(known.not_before, other.not_before);
   known.due = std::max(known.due, other.due);
   known.since = std::min(known.since, other.since);
+  known.heard = std::min(known.heard, other.heard);
   known.tries = std::max(known.tries, other.tries);
   known.alone = known.alone || other.alone;
   if (other.size_bytes) known.size_bytes = other.size_bytes;
@@ -30,6 +31,28 @@ void Merge(PendingKey& known, PendingKey other) {
 }
 
 }  // namespace
+
+std::vector<PendingKeys::Item> PendingKeys::HeardBefore(SystemTime before, size_t max) const {
+  std::vector<Item> found;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.pending.heard >= before) continue;
+    if (found.size() == max) break;
+    found.emplace_back(name.substr(0, name.find('\0')),
+                       PendingKey{.heard = entry.pending.heard, .target = entry.pending.target});
+  }
+  return found;
+}
+
+std::optional<std::pair<SystemTime, std::string>> PendingKeys::Oldest() const {
+  Entries::const_iterator oldest = entries_.end();
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (oldest == entries_.end() || entry->second.pending.heard < oldest->second.pending.heard) {
+      oldest = entry;
+    }
+  }
+  if (oldest == entries_.end()) return std::nullopt;
+  return std::pair(oldest->second.pending.heard, oldest->first.substr(0, oldest->first.find('\0')));
+}
 
 void PendingKeys::Insert(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;

@@ -37,6 +37,7 @@ struct PendingKey {
   SystemTime not_before{};
   SystemTime due{};  // By our own clock; the source's is behind it.
   SteadyTime since{};
+  SystemTime heard{};  // First; lag counts from here.
   std::optional<uint64_t> size_bytes;
   int tries = 0;
   std::string target;                  // Only this one; empty: all.
@@ -69,6 +70,10 @@ class PendingKeys {
     return pending.size_bytes.value_or(0) > bundle_object_bytes_max_;
   }
   [[nodiscard]] size_t size() const { return entries_.size(); }
+  // Those that were heard of before a time, with their targets, at most `max`; and the one that was
+  // heard of first. Both look at all of them.
+  [[nodiscard]] std::vector<Item> HeardBefore(SystemTime before, size_t max) const;
+  [[nodiscard]] std::optional<std::pair<SystemTime, std::string>> Oldest() const;
 
  private:
   struct Entry {

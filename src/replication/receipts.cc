@@ -46,6 +46,7 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
       present_.insert(archive);  // A staging could not be listed; it may be there.
       continue;
     }
+    context_.meter->OnArchiveGone(archive);
     Result<void> forgotten =
         co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
     if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
@@ -62,6 +63,18 @@ asio::awaitable<void> ReceiptReader::Run(Event& stop) {
     if (stop.is_set()) co_return;
     co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * quiet_passes);
   }
+}
+
+// Whether nobody applies it now: whoever has no receipt yet is paused.
+bool ReceiptReader::WaitsForPaused(const RuleContext& rule, const TargetContext& target,
+                                   const StagedArchive& staged) const {
+  bool any_paused = false;
+  for (const std::unique_ptr<TargetContext>& other : rule.targets) {
+    if (PlaceOf(*other) != PlaceOf(target) || staged.HasReceipt(other->config->name)) continue;
+    if (!context_.control->Holds(rule.rule->id, other->config->name)) return false;
+    any_paused = true;
+  }
+  return any_paused;
 }
 
 Async<void> ReceiptReader::PassAndTell(const RuleContext& rule, const TargetContext& target,
@@ -117,7 +130,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
     // A damaged archive has said all that it can: its keys are in the Queue again.
     const bool corrupt = corrupt_.contains(place + staged.ulid);
     if (staged.archive && !corrupt) {
-      ++pass.archives;
+      if (!WaitsForPaused(rule, target, staged)) ++pass.archives;
       pass.receipts += static_cast<int>(staged.receipts.size());
       continue;
     }
@@ -139,6 +152,11 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
 }
 
 Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& receipt) {
+  if (receipt.state == ArchiveReceipt::State::kDone) {
+    context_.meter->OnReceipt(receipt.archive, receipt.target, receipt.written);
+  } else {
+    context_.meter->OnArchiveDropped(receipt.archive);  // Its keys come again.
+  }
   if (receipt.state == ArchiveReceipt::State::kCorrupt) {
     Result<std::vector<std::string>> bodies =
         co_await RecallArchiveKeys(context_.state, receipt.archive);

@@ -12,7 +12,7 @@
 namespace longhaul {
 
 struct ReceiptPass {
-  int archives = 0;  // Still in staging.
+  int archives = 0;  // Still in staging, and not only for targets that are paused.
   int receipts = 0;  // Still in staging after this pass.
   int read = 0;
   bool complete = true;  // Every staging has been looked at.
@@ -31,6 +31,8 @@ class ReceiptReader {
 
  private:
   Async<void> PassAndTell(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
+  bool WaitsForPaused(const RuleContext& rule, const TargetContext& target,
+                      const StagedArchive& staged) const;
   Async<void> PassOver(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
   Async<void> Take(const RuleContext& rule, const ArchiveReceipt& receipt);
 

@@ -116,18 +116,21 @@ struct Suspect {
 
 class Comparison {
  public:
-  Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets)
+  // `prefix`: of keys at the source; that of the rule where it is shorter.
+  Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
+             std::string prefix)
       : context_(context), rule_(rule), all_(context, *rule.rule, "") {
     alive_.resize(rule.targets.size());
     extra_counts_.resize(rule.targets.size());
     for (size_t i : targets) alive_[i] = true;
     const Rule& config = *rule.rule;
+    if (!prefix.starts_with(config.source.prefix)) prefix = config.source.prefix;
     source_ = std::make_unique<Cursor>(context.runtime.executor, *rule.source, config.source.bucket,
-                                       config.source.prefix);
+                                       prefix);
     for (const auto& target : rule.targets) {
       targets_.push_back(std::make_unique<Cursor>(context.runtime.executor, *target->store,
                                                   target->config->to.bucket,
-                                                  target->config->to.prefix));
+                                                  *TargetKey(config, *target->config, prefix)));
       senders_.push_back(std::make_unique<HintSender>(context, config, target->config->name));
     }
   }
@@ -358,8 +361,8 @@ class Comparison {
 }  // namespace
 
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
-                                 std::vector<size_t> targets) {
-  Comparison comparison(context, rule, std::move(targets));
+                                 std::vector<size_t> targets, std::string prefix) {
+  Comparison comparison(context, rule, std::move(targets), prefix);
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
@@ -399,7 +402,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule, deleting);
+  Comparison deletes(context, rule, deleting, prefix);
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   result->delete_hints = second->delete_hints;

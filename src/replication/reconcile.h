@@ -31,10 +31,11 @@ struct ReconcileResult {
 };
 
 // Compares a rule's source with some of its targets (indexes into rule.targets) in one pass over
-// each, in memory bounded by a page of each. A target that fails does not keep the others from
+// each, in memory bounded by a page of each; with a `prefix` (of keys at the source) only what is
+// below it. A target that fails does not keep the others from
 // being compared. The hints are durable when it returns OK. Errors: those of the source's listing
 // and of the Queue; hints sent before stay.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
-                                 std::vector<size_t> targets);
+                                 std::vector<size_t> targets, std::string prefix = "");
 
 }  // namespace longhaul

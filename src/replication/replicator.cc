@@ -10,6 +10,7 @@
 #include "replication/apply_segment.h"
 #include "replication/capability_cache.h"
 #include "replication/reconcile.h"
+#include "replication/spool.h"
 
 namespace longhaul {
 
@@ -22,6 +23,8 @@ constexpr std::chrono::minutes kGiantsInterval{1};
 constexpr int kRoundsMax = 4;
 // Bytes that move are progress, until so many tries have failed since something was finished.
 constexpr uint64_t kFailuresMax = 5;
+// A process that died after a pause had ended may have left hints that nobody else looks for.
+constexpr std::chrono::minutes kSpoolInterval{1};
 
 std::chrono::nanoseconds RetryDelay(int attempts) {
   return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 5)));
@@ -76,18 +79,23 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     Runtime& runtime, const Configuration& configuration, std::map<std::string, Store*> stores,
     Queue& queue, State& state, Observer& observer, ReplicationLimits limits) {
   std::string owner = NewUlid(runtime.clock.Now(), runtime.random);
+  auto meter = std::make_unique<RuleMeter>(runtime, state, observer, owner);
   std::unique_ptr<ReplicationContext> context(new ReplicationContext{.runtime = runtime,
                                                                      .queue = queue,
                                                                      .state = state,
-                                                                     .observer = observer,
+                                                                     .observer = *meter,
                                                                      .site = configuration.site,
                                                                      .owner = owner,
                                                                      .limits = limits,
                                                                      .stores = std::move(stores),
                                                                      .rules = {},
-                                                                     .uploads = nullptr});
+                                                                     .uploads = nullptr,
+                                                                     .control = nullptr,
+                                                                     .meter = nullptr});
+  context->meter = std::move(meter);
   context->uploads =
       std::make_unique<UploadLedger>(runtime, state, owner, context->stores, limits.process_lease);
+  context->control = std::make_unique<RuleControl>(state, runtime.clock);
   auto find = [&](const std::string& name) -> Store* {
     auto found = context->stores.find(name);
     return found == context->stores.end() ? nullptr : found->second;
@@ -97,6 +105,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     auto made = std::make_unique<RuleContext>();
     made->rule = &rule;
     made->source = find(rule.source.store);
+    made->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, "");
     for (const Target& config : rule.targets) {
       auto target = std::make_unique<TargetContext>();
       target->rule = &rule;
@@ -106,6 +115,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
       target->staging_bucket = config.staging.bucket;
       target->staging_prefix = StagingPrefix(rule, config);
       target->floors = std::make_unique<Floors>(state, runtime.clock, StatePartition(rule, config));
+      target->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, config.name);
       if (target->store == nullptr || target->staging_store == nullptr) {
         return InvalidInput("rule " + rule.id + " names a store that is not there");
       }
@@ -163,6 +173,21 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
       source_(context, pack_memory, pack_jobs),
       target_(context, apply_bytes),
       receipts_(context) {
+  std::vector<std::string> rules;
+  for (const auto& rule : context.rules) rules.push_back(rule->rule->id);
+  context.meter->Runs(std::move(rules), options.source, options.target,
+                      [this](const std::string& rule) { return source_.SightOf(rule); });
+  std::map<std::string, ThresholdWatch::WatchedRule> watched;
+  for (const auto& rule : context.rules) {
+    if (!rule->rule->threshold || !options.source) continue;
+    ThresholdWatch::WatchedRule& watch = watched[rule->rule->id];
+    watch.threshold = *rule->rule->threshold;
+    for (const auto& target : rule->targets) watch.targets.push_back(target->config->name);
+  }
+  context.meter->thresholds().Watch(std::move(watched),
+                                    [this](const std::string& rule, SystemTime before, size_t max) {
+                                      return source_.LateKeys(rule, before, max);
+                                    });
   source_.OnStaged([this] {
     target_.Wake();
     receipts_.Wake();
@@ -234,6 +259,10 @@ Async<void> Keep(Async<void> task, Result<void>& result) {
 }  // namespace
 
 Async<void> Replicator::Prepare() {
+  if (!context_.control->known()) {
+    Result<bool> read = co_await context_.control->Refresh();
+    if (!read) co_return read.error();
+  }
   std::vector<Async<void>> tasks;
   for (const auto& rule : context_.rules) {
     if (options_.source) tasks.push_back(FindSource(*rule));
@@ -302,10 +331,16 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
   co_return Ok();
 }
 
+// What a paused target lacks lies in its staging; comparing would have it packed again.
+bool Replicator::ComparableNow(const RuleContext& rule, const TargetContext& target) const {
+  return target.target_found && target.compare_due &&
+         !context_.control->Holds(rule.rule->id, target.config->name);
+}
+
 Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
   std::vector<size_t> due;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
-    if (rule.targets[i]->target_found && rule.targets[i]->compare_due) due.push_back(i);
+    if (ComparableNow(rule, *rule.targets[i])) due.push_back(i);
   }
   if (due.empty()) co_return Ok();
   // Before it begins: whoever asks from now on asks for another comparison.
@@ -328,12 +363,50 @@ Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
   co_return Together(failed);
 }
 
+std::optional<BackfillRequest> Replicator::BackfillNow(const RuleContext& rule) const {
+  const bool any = std::ranges::any_of(rule.targets, [&](const auto& target) {
+    return target->target_found && !context_.control->Holds(rule.rule->id, target->config->name);
+  });
+  return any ? context_.control->BackfillOf(rule.rule->id) : std::nullopt;
+}
+
+Async<void> Replicator::Backfill(RuleContext& rule, const BackfillRequest& asked) {
+  const std::string& id = rule.rule->id;
+  Result<bool> read = co_await context_.control->Refresh();
+  if (!read) co_return read.error();
+  if (BackfillNow(rule) != asked) co_return Ok();
+  std::vector<size_t> targets;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const TargetContext& target = *rule.targets[i];
+    if (target.target_found && !context_.control->Holds(id, target.config->name)) {
+      targets.push_back(i);
+    }
+  }
+  context_.runtime.log.Info("comparing, as asked", {{"rule", id}, {"prefix", asked.prefix}});
+  Result<ReconcileResult> compared = co_await Reconcile(context_, rule, targets, asked.prefix);
+  if (!compared) co_return compared.error();
+  if (!compared->failed.empty()) {
+    const auto& [index, error] = *compared->failed.begin();
+    co_return error.In("rule " + id + ": target " + rule.targets[index]->config->name);
+  }
+  context_.runtime.log.Info("compared, as asked", {{"rule", id},
+                                                   {"prefix", asked.prefix},
+                                                   {"source_keys", compared->source_keys},
+                                                   {"writes", compared->writes}});
+  Result<void> removed = co_await RemoveBackfill(context_.state, id, asked.revision);
+  if (!removed) co_return removed.error();
+  read = co_await context_.control->Refresh();
+  if (!read) co_return read.error();
+  co_return Ok();
+}
+
 asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
   OnceResult result;
   Clock& clock = context_.runtime.clock;
   Event life_ended;
   TaskGroup life(context_.runtime.executor);
   life.Spawn(AsTask(LifeLoop(life_ended)));
+  life.Spawn(AsTask(MeterLoop(life_ended)));
 
   const SteadyTime deadline = clock.SteadyNow() + options_.timeout;
   for (int attempt = 0; !stop.is_set(); ++attempt) {
@@ -349,6 +422,9 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
     co_await stop.WaitFor(clock, delay);
   }
   if (!result.store_error && !stop.is_set()) {
+    if (options_.source) co_await EmptySpools();
+    life.Spawn(AsTask(ControlLoop(life_ended)));
+    if (options_.source) life.Spawn(AsTask(SpoolLoop(life_ended)));
     Event source_stop;
     TaskGroup running(context_.runtime.executor);
     if (options_.source) running.Spawn(AsTask(source_.Run(source_stop)));
@@ -377,7 +453,9 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
     }
   }
   result.stopped = stop.is_set();
+  result.paused = WhatIsPaused();
   life_ended.Set();
+  look_at_spools_.Set();
   Result<void> joined = co_await life.Join();
   static_cast<void>(joined);
   co_return result;
@@ -413,6 +491,7 @@ Async<bool> Replicator::NothingUnderWay() {
   if (depth->visible + depth->delayed + depth->in_flight > 0) co_return false;
   for (const auto& rule : context_.rules) {
     for (const auto& target : rule->targets) {
+      if (context_.control->Holds(rule->rule->id, target->config->name)) continue;
       Result<std::vector<StagedArchive>> staged = co_await ListStaging(
           *target->staging_store, target->staging_bucket, target->staging_prefix);
       if (!staged) co_return staged.error();
@@ -533,6 +612,101 @@ asio::awaitable<void> Replicator::SweepLoop(Event& stop) {
   } while (!co_await stop.WaitFor(context_.runtime.clock, context_.limits.janitor_interval));
 }
 
+std::vector<std::string> Replicator::WhatIsPaused() const {
+  std::vector<std::string> paused;
+  auto add = [&](std::string what, const std::optional<Pause>& pause) {
+    if (pause && pause->until) what += " until " + FormatRfc3339(*pause->until);
+    if (pause) paused.push_back(std::move(what));
+  };
+  for (const auto& rule : context_.rules) {
+    const std::optional<Pause> whole = context_.control->PauseOf(rule->rule->id);
+    add("rule " + rule->rule->id, whole);
+    for (const auto& target : rule->targets) {
+      if (whole) continue;
+      add("target " + target->config->name + " of rule " + rule->rule->id,
+          context_.control->PauseOf(rule->rule->id, target->config->name));
+    }
+  }
+  return paused;
+}
+
+void Replicator::FollowControl() {
+  std::vector<std::string> paused = WhatIsPaused();
+  for (const std::string& what : paused) {
+    if (std::ranges::find(paused_, what) == paused_.end()) {
+      context_.runtime.log.Info("paused", {{"what", what}});
+    }
+  }
+  for (const std::string& what : paused_) {
+    if (std::ranges::find(paused, what) == paused.end()) {
+      context_.runtime.log.Info("not paused any more", {{"what", what}});
+    }
+  }
+  paused_ = std::move(paused);
+  look_at_spools_.Set();
+  for (const auto& rule : context_.rules) rule->compare_soon.Set();
+  target_.Wake();
+  receipts_.Wake();
+}
+
+asio::awaitable<void> Replicator::ControlLoop(Event& stop) {
+  bool failing = false;
+  do {
+    Result<bool> changed = co_await context_.control->Refresh();
+    if (changed && *changed) FollowControl();
+    if (!changed && !failing) {
+      context_.runtime.log.Warning("nobody knows which rules are paused", {changed.error()});
+    }
+    failing = !changed;
+  } while (!co_await stop.WaitFor(context_.runtime.clock, RuleControl::kInterval));
+}
+
+asio::awaitable<void> Replicator::MeterLoop(Event& stop) {
+  bool failing = false;
+  bool last = false;
+  // At once, so that whoever looks sees that somebody runs the rules.
+  for (std::chrono::seconds pause{0}; !last; pause = kStatusInterval) {
+    last = co_await stop.WaitFor(context_.runtime.clock, pause);
+    Result<void> published = co_await context_.meter->Publish(last);
+    if (!published && !failing) {
+      context_.runtime.log.Warning("status not published", {published.error()});
+    }
+    failing = !published;
+  }
+}
+
+asio::awaitable<void> Replicator::EmptySpools() {
+  Clock& clock = context_.runtime.clock;
+  for (const auto& rule : context_.rules) {
+    const std::string& id = rule->rule->id;
+    if (context_.control->Holds(id)) continue;
+    Result<bool> empty = co_await SpoolIsEmpty(context_.state, *rule->rule);
+    if (empty && *empty) continue;
+    Lease lease(context_.state, clock, "unspool/" + id, context_.owner,
+                context_.limits.archive_lease);
+    Result<bool> acquired = co_await lease.TryAcquire();
+    if (!acquired || !*acquired) continue;
+    Result<uint64_t> sent = co_await Unspool(context_.state, context_.queue, *rule->rule);
+    co_await lease.Release();
+    if (!sent) {
+      context_.runtime.log.Warning("hints of a rule that was paused wait on",
+                                   {{"rule", id}, sent.error()});
+    } else if (*sent > 0) {
+      context_.runtime.log.Info("hints of a rule that was paused are taken up",
+                                {{"rule", id}, {"keys", *sent}});
+    }
+  }
+}
+
+asio::awaitable<void> Replicator::SpoolLoop(Event& stop) {
+  while (!stop.is_set()) {
+    look_at_spools_.Reset();
+    co_await EmptySpools();
+    if (stop.is_set()) co_return;
+    co_await look_at_spools_.WaitFor(context_.runtime.clock, kSpoolInterval);
+  }
+}
+
 asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) {
   Clock& clock = context_.runtime.clock;
   int failures = 0;
@@ -547,8 +721,9 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
     }
     const bool any_target =
         std::any_of(rule.targets.begin(), rule.targets.end(),
-                    [](const auto& target) { return target->target_found && target->compare_due; });
-    if (!rule.source_found || !any_target) {
+                    [&](const auto& target) { return ComparableNow(rule, *target); });
+    const std::optional<BackfillRequest> asked = BackfillNow(rule);
+    if (!rule.source_found || (!any_target && !asked)) {
       // Until it is time again, something has been found, somebody asks for it, or all stops.
       if (interval) {
         co_await rule.compare_soon.WaitFor(
@@ -572,6 +747,7 @@ asio::awaitable<void> Replicator::ReconcileLoop(RuleContext& rule, Event& stop) 
       TaskGroup keeper(context_.runtime.executor);
       keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease));
       done = co_await ReconcileDue(rule, nullptr);
+      if (done && asked) done = co_await Backfill(rule, *asked);
       compared.Set();
       Result<void> kept = co_await keeper.Join();
       static_cast<void>(kept);
@@ -603,6 +779,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   Event life_ended;
   TaskGroup life(context_.runtime.executor);
   life.Spawn(AsTask(LifeLoop(life_ended)));
+  life.Spawn(AsTask(MeterLoop(life_ended)));
   TaskGroup running(context_.runtime.executor);
   // Each store is looked for by itself; before that nobody knows what it can do, and what is for it
   // waits in the Queue and in staging.
@@ -612,6 +789,8 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
     context_.observer.OnReadiness(part, Retryable("not looked at yet"));
     running.Spawn(KeepFinding(std::move(part), rule, target, stop));
   };
+  running.Spawn(AsTask(ControlLoop(stop)));
+  if (options_.source) running.Spawn(AsTask(SpoolLoop(stop)));
   for (const auto& rule : context_.rules) {
     if (options_.source) find(*rule, nullptr);
     for (const auto& target : rule->targets) find(*rule, target.get());
@@ -626,6 +805,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   for (const auto& rule : context_.rules) rule->compare_soon.Set();
   target_.Wake();
   receipts_.Wake();
+  look_at_spools_.Set();
   Result<void> joined = co_await running.Join();
   static_cast<void>(joined);
   life_ended.Set();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "replication/context.h"
 #include "replication/receipts.h"
@@ -27,6 +28,8 @@ struct OnceResult {
   int parked_archives = 0;
   int corrupt_archives = 0;
   bool deletes_guarded = false;
+  // What is paused, and was left as it is: "rule a", "target west of rule b".
+  std::vector<std::string> paused;
   bool stopped = false;  // By the stop event, before all was done.
 };
 
@@ -66,13 +69,27 @@ class Replicator {
   Async<void> Prepare();
   // The same for ever, each by itself: whatever has been found is put to work.
   Async<void> KeepFinding(std::string part, RuleContext& rule, TargetContext* target, Event& stop);
+  [[nodiscard]] bool ComparableNow(const RuleContext& rule, const TargetContext& target) const;
   // Compares what is due; the error names every target that could not be compared.
   Async<void> ReconcileDue(RuleContext& rule, OnceResult* result);
+  // What somebody asks for and can be compared now, at least at one target.
+  [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
+  // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
+  Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
   Async<void> ReconcileUntil(Event& stop, OnceResult* result);
   // Whether neither Queue nor staging held anything just now.
   Async<bool> NothingUnderWay();
   asio::awaitable<void> ReconcileLoop(RuleContext& rule, Event& stop);
   asio::awaitable<void> LifeLoop(Event& stop);
+  // Follows what people ask of the rules (RuleControl).
+  asio::awaitable<void> ControlLoop(Event& stop);
+  void FollowControl();
+  // Publishes what this process measures.
+  asio::awaitable<void> MeterLoop(Event& stop);
+  // Hints of rules that are not paused any more go back to the Queue.
+  asio::awaitable<void> SpoolLoop(Event& stop);
+  asio::awaitable<void> EmptySpools();
+  [[nodiscard]] std::vector<std::string> WhatIsPaused() const;
   asio::awaitable<void> SweepLoop(Event& stop);
   Async<void> SweepGiants(std::chrono::nanoseconds idle);
   // The loop of RunOnce after everything has been started.
@@ -85,6 +102,8 @@ class Replicator {
   ReceiptReader receipts_;
   Event wake_;
   std::set<std::string> versions_warned_;  // Buckets.
+  std::vector<std::string> paused_;        // As it was told last.
+  Event look_at_spools_;
   SteadyTime giants_swept_{};
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/giant.h"
+#include "replication/spool.h"
 
 namespace longhaul {
 
@@ -18,6 +19,7 @@ constexpr std::chrono::seconds kRetryLast{60};
 constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
 // What is for a store that has not been found comes back so much later.
 constexpr std::chrono::seconds kAwayDelay{5};
+constexpr std::chrono::seconds kPausedSegmentDelay{30};
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
@@ -65,6 +67,7 @@ struct SourceRole::RuleQueue {
 
   RuleContext* rule;
   PendingKeys keys;
+  std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   std::vector<Trouble> stagings;  // By target.
 };
@@ -78,6 +81,36 @@ SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_
 }
 
 SourceRole::~SourceRole() = default;
+
+RuleMeter::SourceSight SourceRole::SightOf(const std::string& rule_id) const {
+  RuleMeter::SourceSight sight;
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    if (queue->rule->rule->id != rule_id) continue;
+    sight.keys_pending = queue->keys.size();
+    if (auto oldest = queue->keys.Oldest()) {
+      sight.oldest = OldestKey{.heard = oldest->first, .key = std::move(oldest->second)};
+    }
+    if (!queue->packing.empty()) {
+      const auto& [heard, key] = *queue->packing.begin();
+      sight.oldest = Older(std::move(sight.oldest), OldestKey{.heard = heard, .key = key});
+    }
+  }
+  return sight;
+}
+
+std::vector<LateKey> SourceRole::LateKeys(const std::string& rule_id, SystemTime before,
+                                          size_t max) const {
+  std::vector<LateKey> late;
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    if (queue->rule->rule->id != rule_id) continue;
+    for (PendingKeys::Item& item : queue->keys.HeardBefore(before, max)) {
+      late.push_back({.key = std::move(item.first),
+                      .target = std::move(item.second.target),
+                      .heard = item.second.heard});
+    }
+  }
+  return late;
+}
 
 std::optional<Error> SourceRole::store_error() const {
   if (queue_error_) return queue_error_;
@@ -175,6 +208,8 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
   const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
+  // Where no event told, nobody knows since when a key differs: it counts from the comparison on.
+  const bool told = hints->origin == HintOrigin::kWebhook || hints->origin == HintOrigin::kWatch;
   for (Hint& hint : hints->hints) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const Rule& rule = *queue->rule->rule;
@@ -183,6 +218,9 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
       if (!rule.MatchesKey(hints->bucket, hint.key)) continue;
       PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
                          .since = now,
+                         .heard = hint.heard ? *hint.heard
+                                  : told     ? std::min(hint.time, message.sent)
+                                             : message.sent,
                          .size_bytes = hint.size_bytes,
                          .tries = hint.tries,
                          .target = hints->rule.empty() ? std::string() : hints->target,
@@ -229,6 +267,9 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
 
 Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   RuleContext& rule = *queue.rule;
+  const auto oldest = std::ranges::min_element(
+      keys, {}, [](const PendingKeys::Item& item) { return item.second.heard; });
+  const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
   std::vector<std::string> away;
   std::vector<size_t> targets;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
@@ -241,13 +282,22 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
       away.push_back(name);
     }
   }
-  if (!rule.source_found || (targets.empty() && !away.empty())) {
-    co_await GiveBack(queue, std::move(keys));
+  const bool paused = context_.control->known() && context_.control->PauseOf(rule.rule->id);
+  if (paused || !context_.control->known() || !rule.source_found ||
+      (targets.empty() && !away.empty())) {
+    if (paused) {
+      co_await Spool(queue, std::move(keys));
+    } else {
+      co_await GiveBack(queue, std::move(keys), kAwayDelay);
+    }
+    queue.packing.erase(packing);
     --jobs_running_;
     jobs_.Release();
     changed_.NotifyAll();
     co_return Ok();
   }
+  Result<void> loaded = co_await rule.parked->Load();
+  if (!loaded) context_.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
   Result<Reservation> memory = co_await context_.runtime.memory.Reserve(memory_.total());
   PackResult result;
   result.keys.resize(keys.size());
@@ -275,6 +325,7 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   memory = Reservation();
   co_await TakeResults(queue, std::move(keys), std::move(targets), std::move(away),
                        std::move(result));
+  queue.packing.erase(packing);
   --jobs_running_;
   jobs_.Release();
   changed_.NotifyAll();
@@ -294,16 +345,41 @@ HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pen
                      .time = pending.not_before - rule.settle,
                      .size_bytes = pending.size_bytes,
                      .tries = tries,
+                     .heard = pending.heard,
                      .segment = pending.segment}}};
 }
 
 }  // namespace
 
-asio::awaitable<void> SourceRole::GiveBack(RuleQueue& queue, Items keys) {
+asio::awaitable<void> SourceRole::GiveBack(RuleQueue& queue, Items keys,
+                                           std::chrono::milliseconds delay) {
   for (auto& [key, pending] : keys) {
+    NoteReturned(queue, key, pending, pending.target);
     std::vector<HintMessage> left{Left(*queue.rule->rule, key, pending, pending.tries)};
-    co_await Finish(std::move(pending.messages), std::move(left), kAwayDelay);
+    co_await Finish(std::move(pending.messages), std::move(left), delay);
   }
+}
+
+asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
+  const Rule& rule = *queue.rule->rule;
+  if (keys.front().second.segment) {
+    // What has been planned of a giant goes on as it was planned; it is a few messages.
+    co_await GiveBack(queue, std::move(keys), kPausedSegmentDelay);
+    co_return;
+  }
+  std::vector<SpooledHint> hints;
+  for (const auto& [key, pending] : keys) {
+    HintMessage left = Left(rule, key, pending, pending.tries);
+    hints.push_back({.target = pending.target, .hint = std::move(left.hints.front())});
+  }
+  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
+  if (!spooled) {
+    context_.runtime.log.Warning("hints of a paused rule not kept; they stay in the queue",
+                                 {{"rule", rule.id}, spooled.error()});
+    co_await GiveBack(queue, std::move(keys), kAwayDelay);
+    co_return;
+  }
+  for (auto& [key, pending] : keys) co_await Finish(std::move(pending.messages), {}, {});
 }
 
 asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
@@ -336,6 +412,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
     ++failures_;
   }
   if (any_staged && !result.archive.empty()) {
+    NoteStaged(queue, keys, targets, result);
     context_.runtime.log.Debug("archive staged", {{"rule", rule.id},
                                                   {"archive", result.archive},
                                                   {"object_bytes", result.bytes.objects},
@@ -355,12 +432,15 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         std::vector<HintMessage> again;
         if (!any_staged) {
           again.push_back(std::move(left));
+          NoteReturned(queue, key, pending, pending.target);
         } else {
           ++keys_done_;
           for (const std::string& target : failed_targets) {
             again.push_back(left);
             again.back().target = target;
+            NoteReturned(queue, key, pending, target);
           }
+          if (again.empty() && !pending.segment) co_await Unpark(queue, key);
         }
         co_await Finish(std::move(pending.messages), std::move(again), delay);
         break;
@@ -368,6 +448,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSkipped:
         any_read = true;
         ++keys_done_;
+        co_await Unpark(queue, key);
         co_await Finish(std::move(pending.messages), {}, {});
         break;
       case PackedKey::State::kTooEarly:
@@ -399,6 +480,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           source_error = error.In("rule " + rule.id);
           context_.observer.OnRetry(rule.id, key, error);
           ++failures_;
+          NoteReturned(queue, key, pending, pending.target);
           std::vector<HintMessage> left{Left(rule, key, pending, pending.tries + 1)};
           co_await Finish(std::move(pending.messages), std::move(left), RetryDelay(pending.tries));
         } else {
@@ -416,13 +498,32 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   }
 }
 
+void SourceRole::NoteReturned(const RuleQueue& queue, const std::string& key,
+                              const PendingKey& pending, const std::string& target) {
+  context_.meter->thresholds().OnReturned(queue.rule->rule->id,
+                                          {.key = key, .target = target, .heard = pending.heard});
+}
+
+void SourceRole::NoteStaged(const RuleQueue& queue, const Items& keys,
+                            const std::vector<size_t>& targets, const PackResult& result) {
+  std::vector<std::string> staged;
+  for (size_t i = 0; i < result.targets.size(); ++i) {
+    if (result.targets[i]) staged.push_back(queue.rule->targets[targets[i]]->config->name);
+  }
+  std::vector<LateKey> heard;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (result.keys[i].state != PackedKey::State::kStaged) continue;
+    heard.push_back({.key = keys[i].first, .heard = keys[i].second.heard});
+  }
+  context_.meter->OnStaged(queue.rule->rule->id, result.archive, staged, result.bytes, heard);
+}
+
 asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
                                        const PackedKey& packed) {
   context_.runtime.log.Failure("object parked",
                                {{"rule", queue.rule->rule->id}, {"key", key}, packed.error});
-  StateWrite write{.key = key, .value = packed.error.Describe()};
-  Result<int64_t> written =
-      co_await context_.state.Write("parked/" + queue.rule->rule->id, std::move(write));
+  Result<void> written = co_await queue.rule->parked->Park(
+      {.key = key, .op = "put", .reason = packed.error.Describe()});
   if (!written) context_.runtime.log.Warning("parked object not recorded", {written.error()});
   context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                .rule = queue.rule->rule->id,
@@ -432,6 +533,15 @@ asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
                                .stamp = packed.stamp,
                                .state = OutcomeState::kParked,
                                .reason = packed.error.Describe()});
+}
+
+// What was parked here has been carried past this place, or is not to be carried.
+asio::awaitable<void> SourceRole::Unpark(RuleQueue& queue, const std::string& key) {
+  Result<void> settled = co_await queue.rule->parked->Settled(key);
+  if (!settled) {
+    context_.runtime.log.Warning("an object stays recorded as parked",
+                                 {{"key", key}, settled.error()});
+  }
 }
 
 // What is left of it comes to nothing; the next hint of the object begins anew.

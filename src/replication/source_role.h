@@ -37,6 +37,10 @@ class SourceRole {
   [[nodiscard]] bool idle() const {
     return keys_pending_ == 0 && jobs_running_ == 0 && messages_.empty();
   }
+  // What of a rule waits here.
+  [[nodiscard]] RuleMeter::SourceSight SightOf(const std::string& rule_id) const;
+  [[nodiscard]] std::vector<LateKey> LateKeys(const std::string& rule_id, SystemTime before,
+                                              size_t max) const;
   // A failure that concerns the Queue or a whole store, until the same thing has succeeded.
   [[nodiscard]] std::optional<Error> store_error() const;
   // Keys carried so far, and batches that failed: whoever waits for progress looks here.
@@ -57,8 +61,15 @@ class SourceRole {
   asio::awaitable<void> TakeResults(RuleQueue& queue, Items keys, std::vector<size_t> targets,
                                     std::vector<std::string> away, PackResult result);
   // Nothing can be done for these keys now.
-  asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys);
+  asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys, std::chrono::milliseconds delay);
+  void NoteReturned(const RuleQueue& queue, const std::string& key, const PendingKey& pending,
+                    const std::string& target);
+  void NoteStaged(const RuleQueue& queue, const Items& keys, const std::vector<size_t>& targets,
+                  const PackResult& result);
+  // The rule is paused: they wait in State.
+  asio::awaitable<void> Spool(RuleQueue& queue, Items keys);
   asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
+  asio::awaitable<void> Unpark(RuleQueue& queue, const std::string& key);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);
   // One key of a message is done; `left` is what must go back after `delay`, if anything.

@@ -43,7 +43,8 @@ asio::awaitable<TargetPass> TargetRole::RunPass(const Event& stop) {
   TaskGroup group(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
-      if (target->applier) group.Spawn(PassOver(*rule, *target, pass, stop));
+      const bool held = context_.control->Holds(rule->rule->id, target->config->name);
+      if (target->applier && !held) group.Spawn(PassOver(*rule, *target, pass, stop));
     }
   }
   Result<void> joined = co_await group.Join();
@@ -68,7 +69,7 @@ Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event
   while (!stop.is_set()) {
     const uint64_t wakes = wakes_;
     TargetPass pass;
-    if (target.applier) {
+    if (target.applier && !context_.control->Holds(rule.rule->id, target.config->name)) {
       Result<void> passed = co_await PassOver(rule, target, pass, stop);
       static_cast<void>(passed);
       context_.observer.OnReadiness("target " + target.config->name + " of rule " + rule.rule->id,
@@ -100,13 +101,22 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
     co_return Ok();
   }
   const std::string prefix = rule.rule->id + "/" + target.config->name + "/";
+  const int64_t retry = context_.control->RetryRevision(rule.rule->id);
+  if (retry != std::exchange(retried_[&target], retry)) {
+    for (auto& [name, work] : work_) {
+      if (name.starts_with(prefix) && work.parked) work.next_try = {};
+    }
+  }
   std::set<std::string> present;
-  int failures = 0;  // One after the other, of a whole store.
+  std::set<std::string> archives;
+  std::map<std::string, SystemTime> left;  // Archives that are not applied yet, and their age.
+  int failures = 0;                        // One after the other, of a whole store.
   for (const StagedArchive& staged : *listed) {
     pass.receipts += static_cast<int>(staged.receipts.size());
     if (!staged.archive) continue;
     const std::string name = prefix + staged.ulid;
     present.insert(name);
+    archives.insert(staged.ulid);
     Work& work = work_[name];
     if (staged.HasReceipt(target.config->name)) {
       if (work.corrupt) {
@@ -118,8 +128,10 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
       if (!removed) ++pass.waiting;  // Another target that is not done counts it in its own pass.
       continue;
     }
+    left[staged.ulid] = staged.archive->last_modified;
     if (work.next_try > context_.runtime.clock.SteadyNow() || stop.is_set() ||
-        failures >= kFailuresPerPass) {
+        failures >= kFailuresPerPass ||
+        context_.control->Holds(rule.rule->id, target.config->name)) {
       ++(work.parked ? pass.parked : pass.waiting);
       if (work.store_error) concerns_all(*work.store_error);
       continue;
@@ -147,6 +159,7 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
     switch (*handled) {
       case Handled::kDone:
         ++pass.applied;
+        left.erase(staged.ulid);
         break;
       case Handled::kWaiting:
         ++pass.waiting;
@@ -160,6 +173,11 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
         break;
     }
   }
+  std::optional<SystemTime> oldest;
+  for (const auto& [ulid, time] : left) oldest = oldest ? std::min(*oldest, time) : time;
+  context_.meter->OnStagingSeen(rule.rule->id, target.config->name, left.size(), oldest);
+  Result<void> kept = co_await target.parked->KeepArchives(archives);
+  if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
   std::erase_if(work_, [&](const auto& entry) {
     return entry.first.starts_with(prefix) && !present.contains(entry.first);
   });
@@ -227,6 +245,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
                                    .archive = staged.ulid,
                                    .state = OutcomeState::kParked,
                                    .reason = reader.error().Describe()});
+      co_await Park(target,
+                    {.archive = staged.ulid, .op = "archive", .reason = reader.error().Describe()});
       work.parked = true;
       work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
       co_return Handled::kParked;
@@ -250,6 +270,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     EndTransfer(**reader, receipt);
     receipt.reason = "older than 14 days";
   } else {
+    Result<void> loaded = co_await target.parked->Load();
+    if (!loaded) co_return loaded.error();
     Result<ArchiveApplication> applied =
         co_await ApplyArchive(context_, runtime, rule, target, **reader, work.only);
     if (!applied) {
@@ -258,10 +280,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
+    co_await NoteParked(target, staged, **reader, *applied);
     if (work.refusals == 0) work.settled_before = settled_[&target];
     settled_[&target] += applied->settled;
     if (!applied->pending.empty() || !applied->refused.empty() || !applied->parked.empty()) {
-      co_return KeepRest(target, staged, work, **reader, *applied);
+      co_return co_await KeepRest(target, staged, work, **reader, *applied);
     }
     if (applied->transfer_over) EndTransfer(**reader, receipt);
     receipt.stamp_oldest = applied->stamp_oldest;
@@ -279,16 +302,44 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   co_return Handled::kDone;
 }
 
-Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const StagedArchive& staged,
-                                                 Work& work, const ArchiveReader& reader,
-                                                 const ArchiveApplication& applied) {
+asio::awaitable<void> TargetRole::Park(TargetContext& target, ParkedKey parked) {
+  Result<void> written = co_await target.parked->Park(std::move(parked));
+  if (!written) context_.runtime.log.Warning("parked object not recorded", {written.error()});
+}
+
+asio::awaitable<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& staged,
+                                             const ArchiveReader& reader,
+                                             const ArchiveApplication& applied) {
+  // Nothing else remembers a conflict: its archive goes.
+  for (const auto& [index, reason] : applied.conflicting) {
+    const ArchiveEntry& entry = reader.entries()[index];
+    co_await Park(target, {.key = entry.key,
+                           .archive = staged.ulid,
+                           .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                           .reason = "conflict: " + reason});
+  }
+  for (const std::string& key : applied.unparked) {
+    Result<void> settled = co_await target.parked->Settled(key);
+    if (!settled) {
+      context_.runtime.log.Warning("an object stays recorded as parked",
+                                   {{"key", key}, settled.error()});
+    }
+  }
+  Result<void> settled = co_await target.parked->ArchiveSettled(staged.ulid);
+  if (!settled)
+    context_.runtime.log.Warning("an archive stays recorded as parked", {settled.error()});
+}
+
+Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const StagedArchive& staged,
+                                                Work& work, const ArchiveReader& reader,
+                                                const ArchiveApplication& applied) {
   // What came before is done; only these are tried again.
   work.only = applied.pending;
   for (const auto& [index, error] : applied.refused) work.only.insert(index);
   for (const auto& [index, error] : applied.parked) work.only.insert(index);
   if (!applied.pending.empty()) {
-    return applied.pending_error.In(std::to_string(applied.pending.size()) +
-                                    " of its objects failed, the first");
+    co_return applied.pending_error.In(std::to_string(applied.pending.size()) +
+                                       " of its objects failed, the first");
   }
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   std::map<size_t, Error> parked = applied.parked;
@@ -302,7 +353,7 @@ Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const St
                     [](const auto& refused) { return refused.second.kind == ErrorKind::kDenied; });
     if (denies_all) {
       work.refusals = 0;
-      return error.In("put " + reader.entries()[index].key);
+      co_return error.In("put " + reader.entries()[index].key);
     }
     if (work.refusals < kRefusalsMax) {
       work.next_try = now + RetryDelay(work.refusals - 1);
@@ -312,7 +363,7 @@ Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const St
                                     {"objects", applied.refused.size()},
                                     {"key", reader.entries()[index].key},
                                     error});
-      return Handled::kWaiting;
+      co_return Handled::kWaiting;
     }
     parked.insert(applied.refused.begin(), applied.refused.end());
   }
@@ -328,10 +379,14 @@ Result<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const St
                                  .archive = staged.ulid,
                                  .state = OutcomeState::kParked,
                                  .reason = error.Describe()});
+    co_await Park(target, {.key = entry.key,
+                           .archive = staged.ulid,
+                           .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                           .reason = error.Describe()});
   }
   work.parked = true;
   work.next_try = now + kParkedRetry;
-  return Handled::kParked;
+  co_return Handled::kParked;
 }
 
 Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,

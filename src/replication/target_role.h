@@ -37,8 +37,8 @@ class TargetRole {
   TargetRole(ReplicationContext& context, int64_t job_bytes)
       : context_(context), job_bytes_(job_bytes) {}
 
-  // Lists and applies once, at the targets that have been found fit; ends early, between two
-  // archives, when `stop` is set. Never fails as a whole: see TargetPass.
+  // Lists and applies once, at the targets that have been found fit and are not paused; ends early,
+  // between two archives, when `stop` is set. Never fails as a whole: see TargetPass.
   asio::awaitable<TargetPass> RunPass(const Event& stop);
   // Passes over each target, with pauses that grow while nothing comes, until `stop` is set.
   asio::awaitable<void> Run(Event& stop);
@@ -73,8 +73,12 @@ class TargetRole {
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                               Work& work);
   // What becomes of an archive of which not all has been applied.
-  Result<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
-                           const ArchiveReader& reader, const ArchiveApplication& applied);
+  Async<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
+                          const ArchiveReader& reader, const ArchiveApplication& applied);
+  // Writes down what is parked now, or in conflict, and forgets what is not parked any more.
+  asio::awaitable<void> Park(TargetContext& target, ParkedKey parked);
+  asio::awaitable<void> NoteParked(TargetContext& target, const StagedArchive& staged,
+                                   const ArchiveReader& reader, const ArchiveApplication& applied);
   Async<Handled> ReportCorrupt(TargetContext& target, const StagedArchive& staged,
                                const Error& error, const std::vector<std::string>* keys);
   Async<void> WriteReceipt(TargetContext& target, ArchiveReceipt receipt);
@@ -87,6 +91,7 @@ class TargetRole {
   WaitList woken_;
   std::map<std::string, Work> work_;                  // By target and ULID.
   std::map<const TargetContext*, uint64_t> settled_;  // Entries, since this process began.
+  std::map<const TargetContext*, int64_t> retried_;   // RuleControl::RetryRevision, followed.
 };
 
 }  // namespace longhaul

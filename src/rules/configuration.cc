@@ -109,6 +109,7 @@ class Reader {
   void ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store);
   void ReadDatabase(YamlFields& fields, std::string_view name, std::string& path);
   void ReadListener(YamlFields& fields);
+  void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
@@ -172,6 +173,7 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
     configuration_.memory_bytes = static_cast<int64_t>(memory_bytes);
   }
   ReadListener(*fields);
+  ReadNotify(*fields);
   if (auto rules = fields->Find("rules")) {
     ReadRules(*rules);
   }
@@ -311,6 +313,14 @@ void Reader::ReadDatabase(YamlFields& fields, std::string_view name, std::string
   }
 }
 
+void Reader::ReadNotify(YamlFields& fields) {
+  if (!fields.Text("notify", configuration_.notify)) return;
+  const std::string_view url = configuration_.notify.Reveal();
+  if (!url.starts_with("http://") && !url.starts_with("https://")) {
+    fields.Find("notify")->Fail("is no URL", "write https://HOST/PATH");
+  }
+}
+
 void Reader::ReadListener(YamlFields& fields) {
   fields.Text("token", configuration_.token);
   std::optional<YamlValue> value = fields.Find("listen");
@@ -387,6 +397,10 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   ReadCompression(*fields, rule);
   ReadBatch(*fields, rule.batch);
   ReadSettle(*fields, rule);
+  std::chrono::milliseconds threshold{};
+  if (fields->Duration("threshold", threshold, 1s, std::chrono::days(30))) {
+    rule.threshold = threshold;
+  }
   fields->Choice("on_conflict", rule.on_conflict,
                  {{"keep", OnConflict::kKeep}, {"overwrite", OnConflict::kOverwrite}});
   ReadDeleteGuard(*fields, rule.delete_guard);

@@ -391,5 +391,16 @@ TEST(ConfigurationTest, LoadsFiles) {
   rmdir(folder);
 }
 
+// A threshold that is not read watches nothing, and nobody is told.
+TEST(ConfigurationTest, ReadsThresholdAndNotify) {
+  Result<Configuration> read =
+      Parse(WithRule("    threshold: 15m\n") + "notify: https://hooks.example/T0/secret\n");
+  ASSERT_TRUE(read) << read.error().Describe();
+  EXPECT_EQ(read->rules[0].threshold, std::chrono::minutes(15));
+  EXPECT_EQ(read->notify.Reveal(), "https://hooks.example/T0/secret");
+  EXPECT_THAT(ErrorOf(WithRule("") + "notify: hooks.example\n"), HasSubstr("notify: is no URL"));
+  EXPECT_THAT(ErrorOf(WithRule("    threshold: 0s\n")), HasSubstr("threshold"));
+}
+
 }  // namespace
 }  // namespace longhaul

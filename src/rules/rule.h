@@ -116,6 +116,9 @@ struct Rule {
   int compression_level = 6;  // 1 to 22; 0: none.
   Batch batch;
   std::chrono::milliseconds settle{2'000};  // 1 s at least: stamps have whole seconds.
+  // How long an object may take to a target, from its event to its receipt; what takes longer is
+  // counted, logged and told to Configuration::notify. None: nothing is watched.
+  std::optional<std::chrono::milliseconds> threshold{};
   OnConflict on_conflict = OnConflict::kKeep;
   DeleteGuard delete_guard;
   Secret seal_key;              // At least 16 bytes; empty: archives are not sealed.
@@ -139,6 +142,7 @@ struct Configuration {
   std::string state_path;    // May be the same.
   int64_t memory_bytes = 0;  // 0: the default of the machine.
   std::optional<ListenAddress> listen;
+  Secret notify;                      // A URL that late objects are told to; empty: none.
   Secret token;                       // Not empty where `listen` is not loopback.
   std::vector<Rule> rules;            // May be empty: a file can describe stores alone.
   std::vector<std::string> warnings;  // What is allowed and probably not meant.

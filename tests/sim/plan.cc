@@ -42,6 +42,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   // Only where events tell all: a comparison would hide what the apply lost.
   compares = lost_events > 0 || corruptions > 0 || random.Below(2) == 0;
   giants = random.Below(2) == 0;
+  pauses = Maybe(random, 0.1);
 }
 
 std::string Plan::ToString() const {
@@ -55,7 +56,7 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants;
+      << ", giants " << giants << ", pauses " << pauses;
   return out.str();
 }
 

@@ -2,7 +2,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <cstdio>
-#include <set>
 #include <sstream>
 
 #include "events/hint.h"
@@ -159,6 +158,7 @@ struct World::Process {
 World::World(uint64_t seed)
     : plan_(seed),
       random_(seed),
+      pauses_random_(seed + 5),
       clock_(Start()),
       queue_(std::make_shared<testing::FakeQueueBackend>(1000)),
       state_(std::make_shared<testing::FakeStateBackend>()),
@@ -361,6 +361,31 @@ void World::CorruptSomething() {
   targets_[target]->CorruptStored(kStagingBucket, key, random_.Below(version->bytes->size()));
 }
 
+void World::PauseSomething() {
+  const uint64_t which = pauses_random_.Below(1 + static_cast<uint64_t>(plan_.targets));
+  const std::string target = which == 0 ? "" : "t" + std::to_string(which - 1);
+  const std::string what = target.empty() ? "the rule" : target;
+  if (!paused_.insert(target).second) {
+    paused_.erase(target);
+    Say("user resumes " + what);
+    user_->Spawn(Quietly(RemovePause(user_->state, "rule", target)));
+    return;
+  }
+  Pause pause{.since = clock_.Now()};
+  if (pauses_random_.Below(2) == 0) {
+    pause.until = pause.since + std::chrono::seconds(1 + pauses_random_.Below(30));
+  }
+  Say("user pauses " + what + (pause.until ? " until " + FormatRfc3339(*pause.until) : ""));
+  user_->Spawn(Quietly(WritePause(user_->state, "rule", target, pause)));
+}
+
+void World::ResumeAll() {
+  for (const std::string& target : paused_) {
+    user_->Spawn(Quietly(RemovePause(user_->state, "rule", target)));
+  }
+  paused_.clear();
+}
+
 std::string World::Run() {
   Say(plan_.ToString());
   for (size_t slot = 0; slot < processes_.size(); ++slot) StartProcess(slot, plan_.split_roles);
@@ -372,6 +397,7 @@ std::string World::Run() {
     ChangeSomething();
     const double seconds = std::chrono::duration<double>(pause).count();
     if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething();
+    if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething();
     for (size_t slot = 0; slot < processes_.size(); ++slot) {
       if (!processes_[slot]) {
         if (random_.Below(2) == 0) StartProcess(slot, plan_.split_roles);
@@ -388,6 +414,7 @@ std::string World::FinishAndCheck() {
   store_faults_.enabled = false;
   queue_faults_ = testing::FakeFaults(1);
   state_faults_ = testing::FakeFaults(1);
+  ResumeAll();
   for (size_t slot = 0; slot < processes_.size(); ++slot) {
     if (!processes_[slot]) continue;
     if (random_.Below(2) == 0) {
@@ -403,6 +430,10 @@ std::string World::FinishAndCheck() {
   if (!wrong.empty()) return wrong;
   // What a process that died just now had open is swept a process lease later.
   if (!queue_->rows.empty()) return "messages are left in the queue";
+  for (const auto& [place, row] : state_->rows) {
+    if (place.first.starts_with("spool/")) return "left in the spool: " + place.second;
+    if (place.first.starts_with("parked")) return "recorded as parked: " + place.second;
+  }
 
   for (const auto& [place, row] : state_->rows) {
     if (place.first.starts_with("giant")) return "State still has " + place.first;

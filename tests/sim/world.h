@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ struct Plan {
   std::chrono::seconds workload;
   double skew;    // Seconds by which the clock of a process may be wrong, at most.
   bool compares;  // Source and target are compared by listing; else events alone must do.
+  double pauses;  // Of the rule or of a target, begun or ended, per second.
   bool giants;    // What is too large for a bundle travels in segments.
 };
 
@@ -94,6 +96,9 @@ class World {
   void ChangeSomething();
   void SendEvent(const std::string& key);
   void CorruptSomething();
+  // Pauses the rule or a target, or resumes what is paused.
+  void PauseSomething();
+  void ResumeAll();
   std::string FinishAndCheck();
   std::string LastRun();
   std::string LastRunByEvents();
@@ -104,6 +109,7 @@ class World {
 
   Plan plan_;
   SeededRandom random_;
+  SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
   testing::FakeClock clock_;
   Configuration configuration_;
   std::shared_ptr<testing::MemoryStoreBackend> source_;
@@ -118,6 +124,7 @@ class World {
   std::vector<std::unique_ptr<Process>> dead_;
   std::vector<std::string> contents_;  // Bodies to choose from: the same may come back.
   int changes_ = 0;
+  std::set<std::string> paused_;  // Targets; "" is the whole rule.
 };
 
 }  // namespace longhaul::sim

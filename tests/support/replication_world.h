@@ -64,12 +64,14 @@ struct RecordingObserver : Observer {
       unready.erase(std::string(part));
     }
   }
+  void OnThreshold(const ThresholdEvent& event) override { late.push_back(event); }
   [[nodiscard]] int Count(OutcomeState state) const {
     int count = 0;
     for (const Outcome& outcome : outcomes) count += outcome.state == state ? 1 : 0;
     return count;
   }
   std::vector<Outcome> outcomes;
+  std::vector<ThresholdEvent> late;
   std::map<std::string, std::string> unready;  // What /readyz would say.
 };
 

@@ -1,0 +1,130 @@
+// Commands about rules that run, as people type them, on folders.
+
+#include <filesystem>
+
+#include "tests/support/commands.h"
+
+namespace longhaul {
+namespace {
+
+using testing::CommandsTest;
+
+class RulesCommandsTest : public CommandsTest {
+ protected:
+  RulesCommandsTest() {
+    std::filesystem::create_directories(folder.file("root/staging"));
+    WriteFile("c.yaml",
+              "version: 1\nsite: here\nstores:\n  disk: { type: file, root: root }\n"
+              "rules:\n  - id: logs\n    source: disk:a/\n    settle: 1s\n    deletes: true\n"
+              "    targets: [{ to: 'disk:b/copy/', staging: 'disk:staging/', name: west }]\n");
+  }
+  [[nodiscard]] bool Says(std::string_view words) const {
+    return console.out.find(words) != std::string::npos;
+  }
+  int Once() { return Run({"replicate", "--once", "--quiet"}); }
+};
+
+// Whoever comes in the morning asks what did not get through, mends it and tries again.
+TEST_F(RulesCommandsTest, ParkedKeysAreListedAndTriedAgain) {
+  WriteFile("root/a/k", "ours");
+  WriteFile("root/b/copy/k", "theirs");
+  EXPECT_EQ(Once(), 1) << console.error;
+  EXPECT_EQ(Run({"rules", "parked"}), 0) << console.error;
+  EXPECT_TRUE(Says("logs, west: k: conflict: ")) << console.out;
+  EXPECT_TRUE(Says("1 key parked")) << console.out;
+  EXPECT_EQ(Run({"rules", "parked", "logs", "--json"}), 0);
+  EXPECT_TRUE(Says("{\"event\":\"parked\",\"rule\":\"logs\",\"target\":\"west\",\"key\":\"k\""))
+      << console.out;
+  EXPECT_TRUE(console.out.ends_with("{\"event\":\"summary\",\"keys\":1,\"archives\":0}\n"));
+
+  EXPECT_EQ(Run({"rules", "retry", "logs", "other"}), 1);
+  EXPECT_NE(console.error.find("other: is not parked"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"rules", "retry", "logs"}), 2);
+  std::filesystem::remove(folder.file("root/b/copy/k"));
+  EXPECT_EQ(Run({"rules", "retry", "logs", "k", "--target", "disk:b/copy/"}), 0) << console.error;
+  EXPECT_TRUE(Says("1 key will be tried again")) << console.out;
+  EXPECT_EQ(Run({"rules", "parked"}), 0);
+  EXPECT_TRUE(Says("retry asked for")) << console.out;
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/copy/k"), "ours");
+  EXPECT_EQ(Run({"rules", "parked"}), 0);
+  EXPECT_EQ(console.out, "nothing is parked\n");
+}
+
+// A pause outlives whoever asked for it, and a run of --once must not call that "up to date".
+TEST_F(RulesCommandsTest, APausedRuleIsLeftAloneUntilItIsResumed) {
+  WriteFile("root/a/k", "text");
+  EXPECT_EQ(Run({"rules", "pause", "logs", "--until", "2001-01-01T00:00:00Z"}), 2);
+  EXPECT_NE(console.error.find("has passed"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"rules", "pause", "logs", "--for", "1h"}), 0) << console.error;
+  EXPECT_TRUE(Says("rule logs is paused until ")) << console.out;
+  EXPECT_EQ(Once(), 1);
+  EXPECT_NE(console.error.find("rule logs until"), std::string::npos) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/b/copy/k")));
+  EXPECT_EQ(Run({"rules", "pause", "logs", "--target", "west"}), 0) << console.error;
+  EXPECT_EQ(Run({"rules", "resume", "logs"}), 0) << console.error;
+  EXPECT_TRUE(Says("target west of rule logs is paused still")) << console.out;
+  EXPECT_EQ(Once(), 1);
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/b/copy/k")));
+  EXPECT_EQ(Run({"rules", "resume", "logs", "--target", "west", "--json"}), 0) << console.error;
+  EXPECT_EQ(console.out,
+            "{\"event\":\"resumed\",\"rule\":\"logs\",\"target\":\"west\",\"was_paused\":true,"
+            "\"paused_still\":[]}\n");
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/copy/k"), "text");
+}
+
+// One question, from either end, and a script finds the answer in the last line.
+TEST_F(RulesCommandsTest, ExplainsAnObject) {
+  WriteFile("root/a/k", "text");
+  EXPECT_EQ(Run({"explain", "disk:a/k"}), 0) << console.error;
+  EXPECT_TRUE(Says("rule logs matches\n  source   4 B, ETag ")) << console.out;
+  EXPECT_TRUE(Says("target west (disk:b/copy/k): PENDING\n    there    no object\n"))
+      << console.out;
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(Run({"explain", "disk:b/copy/k"}), 0) << console.error;
+  EXPECT_TRUE(Says("mark     fits: by site here")) << console.out;
+  EXPECT_TRUE(console.out.ends_with("\nREPLICA: nothing until it changes\n")) << console.out;
+  EXPECT_EQ(Run({"explain", "--json", "disk:a/k"}), 0);
+  EXPECT_TRUE(
+      console.out.ends_with("{\"event\":\"summary\",\"address\":\"disk:a/k\",\"status\":"
+                            "\"COMPLETED\",\"next\":\"nothing until it changes\"}\n"))
+      << console.out;
+  EXPECT_EQ(Run({"explain", "disk:c/k"}), 0);
+  EXPECT_EQ(console.out, "none: no rule reads from or writes to disk:c/k\n");
+  EXPECT_EQ(Run({"explain", "disk:a/"}), 2);
+  EXPECT_EQ(Run({"explain", "./a"}), 2);
+}
+
+// After a run by night somebody wants to know by day how it went.
+TEST_F(RulesCommandsTest, StatusTellsOfEachRuleAndTarget) {
+  EXPECT_EQ(Run({"rules", "status"}), 0) << console.error;
+  EXPECT_TRUE(Says("rule logs: active, no process runs it\n")) << console.out;
+  WriteFile("root/a/k", std::string(10'000, 'x'));
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(Run({"rules", "pause", "logs", "--target", "west"}), 0);
+  EXPECT_EQ(Run({"rules", "status", "logs"}), 0) << console.error;
+  EXPECT_TRUE(Says("\n  sent     ")) << console.out;
+  EXPECT_TRUE(Says("\n  target west (disk:b/copy/): paused\n    lag      p50 ")) << console.out;
+  EXPECT_TRUE(Says("\n    applied  1 object, 9.8 KiB\n")) << console.out;
+  EXPECT_TRUE(console.out.ends_with("queue: 0 messages of hints\n")) << console.out;
+  EXPECT_EQ(Run({"rules", "status", "--json"}), 0);
+  EXPECT_TRUE(Says("\"applied\":1,\"applied_bytes\":10000")) << console.out;
+}
+
+// A request that nobody hears must not be taken for one that is being fulfilled.
+TEST_F(RulesCommandsTest, BackfillSaysThatNobodyRuns) {
+  EXPECT_EQ(Run({"rules", "backfill", "logs"}), 5);
+  EXPECT_NE(console.error.find("no process runs rule logs as source"), std::string::npos)
+      << console.error;
+}
+
+TEST_F(RulesCommandsTest, UnknownRulesAndTargetsAreNamed) {
+  EXPECT_EQ(Run({"rules", "parked", "lgos"}), 2);
+  EXPECT_NE(console.error.find("did you mean 'logs'?"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"rules", "retry", "logs", "--all", "--target", "east"}), 2);
+  EXPECT_NE(console.error.find("there is west (disk:b/copy/)"), std::string::npos) << console.error;
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,174 @@
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/rule_life.h"
+#include "replication/rule_control.h"
+
+namespace longhaul {
+
+namespace {
+
+// "rule app-logs", "target west of rule app-logs".
+std::string Naming(const Rule& rule, const std::string& target) {
+  return (target.empty() ? "" : "target " + target + " of ") + "rule " + rule.id;
+}
+
+class RulesPauseCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {.name = "rules pause",
+            .summary = "hold a rule, or one of its targets, until it is resumed",
+            .description =
+                "Every process that works by the same State follows within a few seconds, also one "
+                "that is started later; an archive that is being packed or applied is finished. "
+                "Nothing is lost meanwhile.\n\n"
+                "A paused rule is not compared and not packed: what events tell is kept in State, "
+                "each key once, and taken up when the rule goes on. Nor is anything applied that "
+                "lies in its stagings. With --target that target alone is held: the rule is packed "
+                "as before, its archives wait in staging, and other targets of the same archives "
+                "do not wait for it. (Staging costs what storage costs.)",
+            .examples = {{"Hold a rule", "longhaul rules pause app-logs --config longhaul.yaml"},
+                         {"Hold one target for two hours",
+                          "longhaul rules pause app-logs --target west:copy/ --for 2h --config "
+                          "longhaul.yaml"},
+                         {"Hold a rule until a maintenance window ends",
+                          "longhaul rules pause app-logs --until 2030-01-31T06:00:00Z --config "
+                          "longhaul.yaml"}},
+            .exit_codes = {}};
+  }
+  void Declare(FlagSet& flags) override {
+    DeclareRule(flags, rule_);
+    DeclareTarget(flags, "Only this target (its name or address).", target_);
+    flags.Text({.name = "until",
+                .help = "When it goes on by itself, as RFC 3339: 2030-01-31T06:00:00Z.",
+                .value_name = "TIME"},
+               until_);
+    flags.Duration({.name = "for",
+                    .help = "After how long it goes on by itself: 90s, 15m, 2h.",
+                    .value_name = "DURATION"},
+                   for_);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> configuration = RequireRules(context);
+    if (!configuration) co_return configuration.error();
+    Result<const Rule*> rule = RequireRule(**configuration, rule_);
+    if (!rule) co_return rule.error();
+    std::string target;
+    if (!target_.empty()) {
+      Result<const Target*> found = RequireTarget(**rule, target_);
+      if (!found) co_return found.error();
+      target = (*found)->name;
+    }
+    Pause pause{.since = context.runtime().clock.Now()};
+    if (until_ && for_.count() > 0) co_return InvalidInput("give --until or --for, not both");
+    if (until_) {
+      Result<SystemTime> time = ParseRfc3339(*until_);
+      if (!time)
+        co_return InvalidInput("--until: '" + *until_ +
+                               "' is no time; write it like "
+                               "2030-01-31T06:00:00Z");
+      if (*time <= pause.since) co_return InvalidInput("--until: " + *until_ + " has passed");
+      pause.until = *time;
+    } else if (for_.count() > 0) {
+      pause.until = pause.since + for_;
+    }
+    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    if (!backends) co_return backends.error();
+    Result<void> written = co_await WritePause(*backends->state, (*rule)->id, target, pause);
+    if (!written) co_return written.error();
+    Message message("paused");
+    message.With("rule", (*rule)->id).With("target", target);
+    std::string text = Naming(**rule, target) + " is paused";
+    if (pause.until) {
+      message.With("until", FormatRfc3339(*pause.until));
+      text += " until " + FormatRfc3339(*pause.until);
+    }
+    context.output().Print(message.Says(text));
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  std::string rule_;
+  std::string target_;
+  std::optional<std::string> until_;
+  std::chrono::milliseconds for_{0};
+};
+
+class RulesResumeCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {.name = "rules resume",
+            .summary = "let a rule, or one of its targets, go on",
+            .description =
+                "Ends a pause. Running processes follow within a few seconds: what events have "
+                "told meanwhile is read, what lies in staging is applied. A target that was paused "
+                "by itself stays so until it is resumed by itself.",
+            .examples = {{"Let a rule go on",
+                          "longhaul rules resume app-logs --config "
+                          "longhaul.yaml"},
+                         {"Let one target go on",
+                          "longhaul rules resume app-logs --target west:copy/ --config "
+                          "longhaul.yaml"}},
+            .exit_codes = {}};
+  }
+  void Declare(FlagSet& flags) override {
+    DeclareRule(flags, rule_);
+    DeclareTarget(flags, "Only this target (its name or address).", target_);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> configuration = RequireRules(context);
+    if (!configuration) co_return configuration.error();
+    Result<const Rule*> rule = RequireRule(**configuration, rule_);
+    if (!rule) co_return rule.error();
+    std::string target;
+    if (!target_.empty()) {
+      Result<const Target*> found = RequireTarget(**rule, target_);
+      if (!found) co_return found.error();
+      target = (*found)->name;
+    }
+    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    if (!backends) co_return backends.error();
+    RuleControl control(*backends->state, context.runtime().clock);
+    Result<bool> read = co_await control.Refresh();
+    if (!read) co_return read.error();
+    const std::optional<Pause> whole = control.PauseOf((*rule)->id);
+    const bool was =
+        target.empty() ? whole.has_value() : control.OwnPauseOf((*rule)->id, target).has_value();
+    Result<void> removed = co_await RemovePause(*backends->state, (*rule)->id, target);
+    if (!removed) co_return removed.error();
+    std::string text = Naming(**rule, target) + (was ? " goes on" : " was not paused");
+    // What still holds it, or a part of it.
+    std::vector<std::string> paused;
+    if (!target.empty() && whole) {
+      paused.push_back("rule " + (*rule)->id);
+    }
+    for (const Target& other : (*rule)->targets) {
+      if (target.empty() && control.OwnPauseOf((*rule)->id, other.name)) {
+        paused.push_back(Naming(**rule, other.name));
+      }
+    }
+    for (const std::string& what : paused) text += "\n" + what + " is paused still";
+    context.output().Print(Message("resumed")
+                               .With("rule", (*rule)->id)
+                               .With("target", target)
+                               .With("was_paused", was)
+                               .With("paused_still", paused)
+                               .Says(text));
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  std::string rule_;
+  std::string target_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeRulesPauseCommand() { return std::make_unique<RulesPauseCommand>(); }
+std::unique_ptr<Command> MakeRulesResumeCommand() { return std::make_unique<RulesResumeCommand>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,294 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/rule_life.h"
+#include "cli/savings.h"
+#include "replication/parked.h"
+#include "replication/rule_control.h"
+#include "replication/rule_meter.h"
+#include "replication/spool.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kParkedCountMax = 10'000;  // More are told as so many "or more".
+
+using Rows = std::vector<std::pair<std::string, std::string>>;
+
+double Seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
+
+class RulesStatusCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {.name = "rules status",
+            .summary = "show how far each rule and target is",
+            .description =
+                "For each rule and target: whether it is active, paused or disabled, and whether a "
+                "process runs it; how long changes take to arrive (p50, p99 and the longest of the "
+                "last one to two hours, from the event to the receipt); what waits, and the oldest "
+                "of it; how fast objects are applied; what was sent and saved; and what has "
+                "failed, is parked or in conflict. The processes publish this in State every few "
+                "seconds; counts are sums over all of them since the rule first ran.\n\n"
+                "Hints that wait in the queue are counted for all rules together.",
+            .examples = {{"All rules", "longhaul rules status --config longhaul.yaml"},
+                         {"One rule, for a script",
+                          "longhaul rules status app-logs --json --config longhaul.yaml"}},
+            .exit_codes = {}};
+  }
+  void Declare(FlagSet& flags) override {
+    DeclareRule(flags, rule_);
+    flags.Number({.name = "price-per-gib",
+                  .help = "US dollars for a GiB between the regions, for the money saved. "
+                          "Default: 0.02.",
+                  .value_name = "DOLLARS"},
+                 price_per_gib_);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> configuration = RequireRules(context);
+    if (!configuration) co_return configuration.error();
+    std::vector<const Rule*> rules;
+    if (rule_) {
+      Result<const Rule*> rule = RequireRule(**configuration, *rule_);
+      if (!rule) co_return rule.error();
+      rules.push_back(*rule);
+    } else {
+      for (const Rule& rule : (*configuration)->rules) rules.push_back(&rule);
+    }
+    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    if (!backends) co_return backends.error();
+    RuleControl control(*backends->state, context.runtime().clock);
+    Result<bool> read = co_await control.Refresh();
+    if (!read) co_return read.error();
+    for (const Rule* rule : rules) {
+      Result<void> told = co_await Tell(context, *backends->state, control, *rule);
+      if (!told) co_return told.error();
+    }
+    Result<QueueDepth> depth = co_await backends->queue->Depth();
+    if (!depth) co_return depth.error().In("queue");
+    const int64_t waiting = depth->visible + depth->delayed + depth->in_flight;
+    std::string text = "queue: " + Counted(static_cast<uint64_t>(waiting), "message") + " of hints";
+    if (depth->dead > 0) {
+      text += ", " + Counted(static_cast<uint64_t>(depth->dead), "dead letter");
+    }
+    context.output().Print(Message("summary")
+                               .With("rules", rules.size())
+                               .With("queue_messages", waiting)
+                               .With("dead_letters", depth->dead)
+                               .Says(text));
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  static std::string StateOf(const std::optional<Pause>& pause, bool enabled) {
+    if (!enabled) return "disabled";
+    if (!pause) return "active";
+    return pause->until ? "paused until " + FormatRfc3339(*pause->until) : "paused";
+  }
+
+  // "3", or "10,000 or more".
+  static std::string ParkedText(size_t count) {
+    return FormatCount(count) + (count == kParkedCountMax ? " or more" : "");
+  }
+
+  static std::string OldestText(const OldestKey& oldest, SystemTime now) {
+    const std::chrono::duration<double> age = now - oldest.heard;
+    return "the oldest " + (oldest.key.empty() ? std::string("of them") : Printable(oldest.key)) +
+           ", for " + FormatSeconds(std::max(0.0, age.count()));
+  }
+
+  static void AddOldest(Message& message, const std::optional<OldestKey>& oldest, SystemTime now) {
+    if (!oldest) return;
+    const std::chrono::duration<double> age = now - oldest->heard;
+    message.With("oldest_pending_seconds", std::max(0.0, age.count()));
+    if (!oldest->key.empty()) message.With("oldest_pending_key", oldest->key);
+  }
+
+  static std::string Processes(const std::vector<RuleNow>& running) {
+    if (running.empty()) return "no process runs it";
+    size_t source = 0;
+    size_t target = 0;
+    for (const RuleNow& process : running) {
+      source += process.source ? 1 : 0;
+      target += process.target ? 1 : 0;
+    }
+    std::string text = Counted(running.size(), "process", "processes");
+    if (source == 0) text += ", none as source";
+    if (target == 0) text += ", none as target";
+    return text;
+  }
+
+  Async<void> Tell(RunContext& context, State& state, const RuleControl& control,
+                   const Rule& rule) {
+    const SystemTime now = context.runtime().clock.Now();
+    Result<RuleTotals> totals = co_await ReadTotals(state, rule.id);
+    if (!totals) co_return totals.error();
+    Result<std::vector<RuleNow>> running = co_await ReadNow(state, rule.id);
+    if (!running) co_return running.error();
+    Result<std::vector<ParkedKey>> parked =
+        co_await ScanParked(state, rule.id, "", "", kParkedCountMax);
+    if (!parked) co_return parked.error();
+    Result<bool> no_spool = co_await SpoolIsEmpty(state, rule);
+    if (!no_spool) co_return no_spool.error();
+
+    uint64_t keys_pending = 0;
+    std::optional<OldestKey> oldest;
+    for (const RuleNow& process : *running) {
+      keys_pending += process.keys_pending;
+      oldest = Older(std::move(oldest), process.oldest);
+    }
+    const Savings savings{.plain_bytes = totals->plain_bytes,
+                          .sent_bytes = totals->sent_bytes,
+                          .price_per_gib = price_per_gib_};
+    const std::string state_text = StateOf(control.PauseOf(rule.id), rule.enabled);
+    Message message("rule");
+    message.With("rule", rule.id)
+        .With("state", state_text)
+        .With("processes", running->size())
+        .With("source", rule.source.ToString())
+        .With("keys_pending", keys_pending)
+        .With("hints_kept", !*no_spool)
+        .With("archives", totals->archives)
+        .With("object_bytes", totals->object_bytes)
+        .With("plain_bytes", totals->plain_bytes)
+        .With("sent_bytes", totals->sent_bytes)
+        .With("saved_bytes", savings.bytes())
+        .With("saved_money", savings.money())
+        .With("failures", totals->failures)
+        .With("parked", parked->size());
+    AddOldest(message, oldest, now);
+    Rows rows;
+    rows.emplace_back("source", rule.source.ToString());
+    if (totals->since) {
+      message.With("since", FormatRfc3339(*totals->since));
+      rows.emplace_back("since", FormatRfc3339(*totals->since));
+    }
+    if (keys_pending > 0 || oldest) {
+      std::string pending = Counted(keys_pending, "key") + " to be read";
+      if (oldest) pending += ", " + OldestText(*oldest, now);
+      rows.emplace_back("pending", std::move(pending));
+    }
+    if (!*no_spool) rows.emplace_back("kept", "events wait until the rule goes on");
+    if (totals->sent_bytes > 0) {
+      rows.emplace_back("sent", FormatBytes(totals->sent_bytes) + " for " +
+                                    FormatBytes(totals->plain_bytes) + ", " + savings.Ratio());
+      rows.emplace_back("saved", savings.Describe());
+    }
+    if (totals->failures > 0) {
+      rows.emplace_back("failures", FormatCount(totals->failures) + " tries failed");
+    }
+    if (!parked->empty()) rows.emplace_back("parked", ParkedText(parked->size()));
+    Print(context, std::move(message),
+          "rule " + rule.id + ": " + state_text + ", " + Processes(*running), rows, "  ");
+    for (const Target& target : rule.targets) {
+      Result<void> told =
+          co_await TellTarget(context, state, control, rule, target, *totals, *running);
+      if (!told) co_return told.error();
+    }
+    co_return Ok();
+  }
+
+  Async<void> TellTarget(RunContext& context, State& state, const RuleControl& control,
+                         const Rule& rule, const Target& target, const RuleTotals& all,
+                         const std::vector<RuleNow>& running) {
+    const SystemTime now = context.runtime().clock.Now();
+    Result<std::vector<ParkedKey>> parked =
+        co_await ScanParked(state, rule.id, target.name, "", kParkedCountMax);
+    if (!parked) co_return parked.error();
+    TargetNow seen;
+    for (const RuleNow& process : running) {
+      const auto found = process.targets.find(target.name);
+      if (found == process.targets.end()) continue;
+      seen.objects_per_second += found->second.objects_per_second;
+      seen.bytes_per_second += found->second.bytes_per_second;
+      // Each sees the same staging.
+      seen.archives_waiting = std::max(seen.archives_waiting, found->second.archives_waiting);
+      seen.oldest = Older(std::move(seen.oldest), found->second.oldest);
+    }
+    TargetTotals totals;
+    if (const auto found = all.targets.find(target.name); found != all.targets.end()) {
+      totals = found->second;
+    }
+    const LagHistogram lag = totals.RecentLag(now);
+    const std::string state_text = StateOf(control.PauseOf(rule.id, target.name), rule.enabled);
+    Message message("target");
+    message.With("rule", rule.id)
+        .With("target", target.name)
+        .With("address", target.to.ToString())
+        .With("state", state_text)
+        .With("archives_waiting", seen.archives_waiting)
+        .With("objects_per_second", seen.objects_per_second)
+        .With("bytes_per_second", seen.bytes_per_second)
+        .With("applied", totals.applied)
+        .With("applied_bytes", totals.applied_bytes)
+        .With("equal", totals.equal)
+        .With("superseded", totals.superseded)
+        .With("conflicts", totals.conflicts)
+        .With("parked", parked->size());
+    AddOldest(message, seen.oldest, now);
+    Rows rows;
+    if (lag.count() > 0) {
+      message.With("lag_p50_seconds", Seconds(lag.Quantile(0.5)))
+          .With("lag_p99_seconds", Seconds(lag.Quantile(0.99)))
+          .With("lag_max_seconds", Seconds(lag.max()))
+          .With("lag_objects", lag.count());
+      rows.emplace_back("lag", "p50 " + FormatSeconds(Seconds(lag.Quantile(0.5))) + ", p99 " +
+                                   FormatSeconds(Seconds(lag.Quantile(0.99))) + ", max " +
+                                   FormatSeconds(Seconds(lag.max())) + " (" +
+                                   Counted(lag.count(), "object") + " lately)");
+    }
+    if (seen.archives_waiting > 0 || seen.oldest) {
+      std::string pending = Counted(seen.archives_waiting, "archive") + " to be applied";
+      if (seen.oldest) pending += ", " + OldestText(*seen.oldest, now);
+      rows.emplace_back("pending", std::move(pending));
+    }
+    if (seen.objects_per_second > 0) {
+      rows.emplace_back("rate",
+                        fmt::format("{:.1f} objects/s, {}/s", seen.objects_per_second,
+                                    FormatBytes(static_cast<uint64_t>(seen.bytes_per_second))));
+    }
+    std::string applied =
+        Counted(totals.applied, "object") + ", " + FormatBytes(totals.applied_bytes);
+    if (totals.equal > 0) applied += ", " + FormatCount(totals.equal) + " equal";
+    if (totals.superseded > 0) applied += ", " + FormatCount(totals.superseded) + " superseded";
+    if (totals.conflicts > 0) applied += ", " + Counted(totals.conflicts, "conflict");
+    rows.emplace_back("applied", std::move(applied));
+    message.With("missed_threshold", totals.missed)
+        .With("reached_after_threshold", totals.reached_after);
+    if (totals.missed > 0) {
+      std::string threshold = " missed the threshold";
+      if (rule.threshold) threshold += " of " + FormatDuration(*rule.threshold);
+      rows.emplace_back("late", FormatCount(totals.missed) + threshold + ", " +
+                                    FormatCount(totals.reached_after) + " of them have arrived");
+    }
+    if (!parked->empty()) rows.emplace_back("parked", ParkedText(parked->size()));
+    Print(context, std::move(message),
+          "  target " + target.name + " (" + target.to.ToString() + "): " + state_text, rows,
+          "    ");
+    co_return Ok();
+  }
+
+  static void Print(RunContext& context, Message message, std::string text, const Rows& rows,
+                    const std::string& margin) {
+    for (const auto& [name, value] : rows) {
+      text +=
+          "\n" + margin + name + std::string(name.size() < 9 ? 9 - name.size() : 1, ' ') + value;
+    }
+    context.output().Print(message.Says(std::move(text)));
+  }
+
+  std::optional<std::string> rule_;
+  double price_per_gib_ = 0.02;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeRulesStatusCommand() { return std::make_unique<RulesStatusCommand>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,87 @@
+// Parked: what could not be carried and waits for a person, as rows in State.
+//
+// A key that cannot be read is parked at the source, for all targets of its rule; one that a target
+// cannot hold, or refuses, is parked there, and its archive stays in staging. The row of a key goes
+// when the key has been carried past the place where it was parked: has become durable in staging,
+// or has been settled at the target. A retry asks for that and leaves the row alone.
+//
+//   parked/<rule>                   by source key: at the source
+//   parked/<rule>/<target>          by source key: at that target
+//   parked-archive/<rule>/<target>  by ULID: archives that are refused as a whole
+
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "state/state.h"
+
+namespace longhaul {
+
+struct ParkedKey {
+  std::string key;      // At the source; empty: the whole of `archive`.
+  std::string target;   // Empty: at the source.
+  std::string archive;  // Its ULID; empty at the source.
+  std::string op;       // "put", "delete" or "archive".
+  std::string reason;
+  SystemTime when{};                  // Parked last; the epoch: not known.
+  std::optional<SystemTime> retried;  // Somebody has asked for it since.
+  int64_t revision = 0;               // Of the row it was read from; 0: none.
+};
+
+// Writes a row. With a revision: only in the place of that one (kPrecondition).
+Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked);
+// What is parked at the source (`target` empty) or at a target, in the order of keys: those after
+// `after`, at most `count_max`; archives that are refused as a whole are not among them.
+Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::string target,
+                                         std::string after, int count_max);
+Async<std::optional<ParkedKey>> FindParked(State& state, std::string rule, std::string target,
+                                           std::string key);
+// Archives that are refused as a whole at a target.
+Async<std::vector<ParkedKey>> ScanParkedArchives(State& state, std::string rule, std::string target,
+                                                 std::string after, int count_max);
+
+// What is parked at one place (the source of a rule, or one of its targets), for the role that
+// works there: it looks at each key that it settles, so this keeps the keys in memory. Belongs to
+// one shard. Borrowed: State and Clock.
+class ParkedPlace {
+ public:
+  // How old the keys in memory may be where there are many of them; a few are read every time. A
+  // row that another process has written since goes when its key is settled again.
+  static constexpr std::chrono::seconds kLoadedFor{10};
+  static constexpr size_t kKeysMax = 100'000;  // Above it every settled key costs a write.
+
+  ParkedPlace(State& state, Clock& clock, std::string rule, std::string target)
+      : state_(state), clock_(clock), rule_(std::move(rule)), target_(std::move(target)) {}
+
+  // Reads the rows, unless they are many and that was done a moment ago. Call it before each
+  // archive that is worked on, not while idle.
+  Async<void> Load();
+  Async<void> Park(ParkedKey parked);
+  // Whether the key has a row, as far as is known.
+  [[nodiscard]] bool MayHold(const std::string& key) const {
+    return overflow_ || keys_.contains(key);
+  }
+  // The key has been carried past this place.
+  Async<void> Settled(std::string key);
+  // The archive is refused no more.
+  Async<void> ArchiveSettled(std::string archive);
+  // Forgets the archives that are not among these: somebody has removed them.
+  Async<void> KeepArchives(const std::set<std::string>& there);
+
+ private:
+  State& state_;
+  Clock& clock_;
+  std::string rule_;
+  std::string target_;
+  std::optional<SteadyTime> loaded_;
+  bool overflow_ = false;
+  std::set<std::string> keys_;
+  std::set<std::string> archives_;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,33 @@
+// Spool: the hints of a rule that is paused, as rows of State, each key once.
+//
+// In the Queue they would come back again and again, or fill the memory that other rules need. When
+// the rule goes on they return to the Queue. Hints only: nothing is read while a rule is paused, so
+// what is carried later is what the source holds then.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "events/hint.h"
+#include "queue/queue.h"
+#include "rules/rule.h"
+#include "state/state.h"
+
+namespace longhaul {
+
+struct SpooledHint {
+  std::string target;  // Empty: all of the rule.
+  Hint hint;
+};
+
+// OK: durable. Of two hints of a key the later one counts. kRetryable: some may be there.
+Async<void> SpoolHints(State& state, std::string rule, std::vector<SpooledHint> hints);
+// Whether a hint of `key` for `target` is there.
+Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::string key);
+Async<bool> SpoolIsEmpty(State& state, const Rule& rule);
+// Sends what is there to the Queue and removes it; the count. An error leaves what was not sent,
+// and perhaps some that was: a hint too many is harmless.
+Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule);
+
+}  // namespace longhaul

@@ -1,0 +1,90 @@
+#include "server/notification_webhook.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr size_t kWaitingMax = 10'000;
+constexpr size_t kPerPostMax = 1'000;
+constexpr std::chrono::milliseconds kPauseMin{500};
+constexpr std::chrono::milliseconds kPauseMax{30'000};
+constexpr std::chrono::milliseconds kPoll{1'000};  // How soon a stop is noticed.
+constexpr size_t kAnswerBytesMax = 64 << 10;
+
+}  // namespace
+
+NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site)
+    : runtime_(runtime),
+      url_(std::move(url)),
+      site_(std::move(site)),
+      http_(MakeHttpClient(runtime)) {}
+
+NotificationWebhook::~NotificationWebhook() = default;
+
+void NotificationWebhook::Add(std::string event) {
+  if (waiting_.size() >= kWaitingMax) {
+    waiting_.pop_front();
+    runtime_.metrics
+        .counter("longhaul_notifications_dropped_total",
+                 "Events dropped because `notify` did not answer for too long")
+        .Add();
+  }
+  waiting_.push_back(std::move(event));
+  changed_.NotifyAll();
+}
+
+Async<void> NotificationWebhook::Post(const std::vector<std::string>& events) {
+  std::string body = "{\"site\":";
+  AppendJsonString(body, site_);
+  body += ",\"events\":[";
+  for (const std::string& event : events) {
+    if (!body.ends_with('[')) body += ',';
+    body += event;
+  }
+  body += "]}";
+  HttpRequest request{.method = "POST", .url = std::string(url_.Reveal())};
+  request.headers.Add("Content-Type", "application/json");
+  request.body = std::as_bytes(std::span(body));
+  request.timeouts.total = kPauseMax;
+  Result<HttpResponse> response = co_await http_->Send(std::move(request));
+  if (!response) co_return response.error();
+  Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
+  if (response->status / 100 == 2) co_return Ok();
+  co_return Retryable("it answers " + std::to_string(response->status));
+}
+
+asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
+  std::chrono::milliseconds pause = kPauseMin;
+  while (true) {
+    const bool last = stop.is_set();
+    if (!waiting_.empty()) {
+      std::vector<std::string> events;
+      while (!waiting_.empty() && events.size() < kPerPostMax) {
+        events.push_back(std::move(waiting_.front()));
+        waiting_.pop_front();
+      }
+      Result<void> posted = co_await Post(events);
+      if (posted) {
+        pause = kPauseMin;
+        continue;
+      }
+      runtime_.log.Warning("notifications wait: `notify` does not take them", {posted.error()});
+      while (!events.empty() && waiting_.size() < kWaitingMax) {
+        waiting_.push_front(std::move(events.back()));
+        events.pop_back();
+      }
+      if (last) co_return;
+      co_await stop.WaitFor(runtime_.clock, pause);
+      pause = std::min(2 * pause, kPauseMax);
+      continue;
+    }
+    if (last) co_return;
+    co_await changed_.WaitFor(runtime_.clock, kPoll);
+  }
+}
+
+}  // namespace longhaul

@@ -1,0 +1,41 @@
+// NotificationWebhook: tells a URL what an operator should know, as JSON: {"site":…,"events":[…]}.
+//
+// Events wait in memory, at most so many; a webhook that stays away costs the oldest ones (counted
+// and logged). Several go in one POST, in order; it is repeated with growing pauses until it is
+// answered by 2xx.
+
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "base/secret.h"
+#include "net/http_client.h"
+
+namespace longhaul {
+
+class NotificationWebhook {
+ public:
+  NotificationWebhook(const Runtime& runtime, Secret url, std::string site);
+  ~NotificationWebhook();
+
+  // `event`: a JSON object.
+  void Add(std::string event);
+  // Sends until `stop`, and then once more what waits. Run it once.
+  asio::awaitable<void> Run(Event& stop);
+
+ private:
+  Async<void> Post(const std::vector<std::string>& events);
+
+  Runtime runtime_;
+  Secret url_;  // Often holds a token.
+  std::string site_;
+  std::unique_ptr<HttpClient> http_;
+  std::deque<std::string> waiting_;
+  WaitList changed_;
+};
+
+}  // namespace longhaul
