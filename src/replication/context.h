@@ -59,6 +59,9 @@ struct TargetContext {
   bool staging_found = false;
   bool target_found = false;
   bool compare_due = true;  // Not compared with its source yet, or without success.
+  // Enabled rules that carry a key instead of this one where their filter matches it.
+  std::vector<const Rule*> rivals_above;
+  std::shared_ptr<Applier::LockedKeys> locked_keys;  // Of all targets in this bucket.
   std::unique_ptr<Floors> floors;
   // Null until the target has been found fit.
   std::unique_ptr<Applier> applier;

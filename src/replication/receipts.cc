@@ -46,6 +46,7 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
       present_.insert(archive);  // A staging could not be listed; it may be there.
       continue;
     }
+    std::erase_if(missed_, [&](const auto& missed) { return missed.first == archive; });
     Result<void> forgotten =
         co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
     if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
@@ -84,7 +85,10 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   const std::string place = PlaceOf(target) + "/";
   std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
   for (const StagedArchive& staged : *listed) {
-    if (staged.archive) present_.insert(staged.ulid);
+    if (staged.archive) {
+      present_.insert(staged.ulid);
+      WatchThreshold(rule, target, staged);
+    }
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (taken_.contains(found.key)) continue;
@@ -138,6 +142,43 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   co_return Ok();
 }
 
+void ReceiptReader::WatchThreshold(const RuleContext& rule, const TargetContext& staging,
+                                   const StagedArchive& staged) {
+  if (!rule.rule->threshold ||
+      context_.runtime.clock.Now() < staged.archive->last_modified + *rule.rule->threshold) {
+    return;
+  }
+  for (const std::unique_ptr<TargetContext>& target : rule.targets) {
+    if (PlaceOf(*target) != PlaceOf(staging) || staged.HasReceipt(target->config->name)) continue;
+    CountMissed(rule, target->config->name, staged.ulid);
+  }
+}
+
+void ReceiptReader::WatchThreshold(const RuleContext& rule, const ArchiveReceipt& receipt) {
+  if (!rule.rule->threshold || receipt.written <= receipt.stamp_oldest + *rule.rule->threshold) {
+    return;
+  }
+  CountMissed(rule, receipt.target, receipt.archive);
+  missed_.erase({receipt.archive, receipt.target});
+  const std::chrono::duration<double> lag = receipt.written - receipt.stamp_oldest;
+  context_.runtime.log.Warning("replicated after the threshold", {{"rule", rule.rule->id},
+                                                                  {"target", receipt.target},
+                                                                  {"archive", receipt.archive},
+                                                                  {"seconds", lag.count()}});
+}
+
+void ReceiptReader::CountMissed(const RuleContext& rule, const std::string& target,
+                                const std::string& archive) {
+  if (!missed_.emplace(archive, target).second) return;
+  context_.runtime.metrics
+      .counter("longhaul_replication_threshold_missed_total",
+               "Archives that were not applied within the rule's threshold",
+               {{"rule", rule.rule->id}, {"target", target}})
+      .Add();
+  context_.runtime.log.Warning("the threshold is missed",
+                               {{"rule", rule.rule->id}, {"target", target}, {"archive", archive}});
+}
+
 Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& receipt) {
   if (receipt.state == ArchiveReceipt::State::kCorrupt) {
     Result<std::vector<std::string>> bodies =
@@ -182,6 +223,7 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
                    "From the oldest reading of an archive to its receipt",
                    {{"rule", rule.rule->id}, {"target", receipt.target}})
         .Observe(std::max(0.0, lag.count()));
+    WatchThreshold(rule, receipt);
   }
   if (receipt.reread.empty()) co_return Ok();
   HintMessage message{

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "replication/context.h"
 #include "replication/staging.h"
@@ -33,11 +34,19 @@ class ReceiptReader {
   Async<void> PassAndTell(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
   Async<void> PassOver(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass);
   Async<void> Take(const RuleContext& rule, const ArchiveReceipt& receipt);
+  // Counts an archive that is in staging for longer than the rule's threshold, once for a target.
+  void WatchThreshold(const RuleContext& rule, const TargetContext& staging,
+                      const StagedArchive& staged);
+  // The same when its receipt says how long it took.
+  void WatchThreshold(const RuleContext& rule, const ArchiveReceipt& receipt);
+  void CountMissed(const RuleContext& rule, const std::string& target, const std::string& archive);
 
   ReplicationContext& context_;
   std::set<std::string> taken_;    // Keys of receipts whose hints have been sent.
   std::set<std::string> corrupt_;  // Archives that have such a receipt.
   std::set<std::string> present_;  // Archives seen in a staging by the last pass.
+  // Archive and target: has missed the threshold, and its receipt has not come yet.
+  std::set<std::pair<std::string, std::string>> missed_;
   Event wake_;
 };
 

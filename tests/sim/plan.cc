@@ -42,6 +42,9 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   // Only where events tell all: a comparison would hide what the apply lost.
   compares = lost_events > 0 || corruptions > 0 || random.Below(2) == 0;
   giants = random.Below(2) == 0;
+  // The seeds that are kept are older and tell the stories that they were kept for.
+  constexpr uint64_t kKeptSeedsMax = 1'000'000;
+  rivals = seed > kKeptSeedsMax && random.Below(3) == 0;
 }
 
 std::string Plan::ToString() const {
@@ -55,7 +58,7 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants;
+      << ", giants " << giants << ", rivals " << rivals;
   return out.str();
 }
 

@@ -56,6 +56,7 @@ struct Plan {
   double skew;    // Seconds by which the clock of a process may be wrong, at most.
   bool compares;  // Source and target are compared by listing; else events alone must do.
   bool giants;    // What is too large for a bundle travels in segments.
+  bool rivals;    // A second rule, above the first, carries the objects that have a tag.
 };
 
 class StoreFaults : public testing::FaultPlan {
