@@ -9,7 +9,8 @@ std::span<const CommandFactory> AllCommands() {
       MakeStatCommand,          MakeCatCommand,         MakeCopyCommand,
       MakeRemoveCommand,        MakeCheckCommand,       MakeServeS3Command,
       MakeArchiveListCommand,   MakeArchiveCatCommand,  MakeArchiveExtractCommand,
-      MakeArchiveVerifyCommand, MakeConfigCheckCommand, MakeCompletionCommand,
+      MakeArchiveVerifyCommand, MakeRulesCheckCommand,  MakeRulesImportCommand,
+      MakeRulesExportCommand,   MakeConfigCheckCommand, MakeCompletionCommand,
       MakeVersionCommand,
   };
   return kCommands;
