@@ -108,15 +108,25 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
                                        std::string bucket, std::string prefix) {
   Clock& clock = context.runtime.clock;
   const std::string key = store.description() + "/" + bucket + "/" + prefix;
-  Lease lease(context.state, clock, "probe/" + key, context.owner, kProbeLease);
+  // Of this one alone: two rules of one process must not probe one place at once.
+  const std::string owner = context.owner + "/" + std::to_string(++context.probers);
+  Lease lease(context.state, clock, "probe/" + key, owner, kProbeLease);
   while (true) {
     Result<std::optional<Capabilities>> known = co_await Remembered(context.state, key);
     if (!known) co_return known.error();
     if (*known) co_return **known;
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
-    if (*acquired) break;
-    co_await clock.Sleep(std::chrono::milliseconds(250));  // Another process is at it.
+    if (*acquired) {
+      // Another one may have ended in between: a probe that is not needed and is killed would be
+      // found again a day later.
+      known = co_await Remembered(context.state, key);
+      if (known && !*known) break;
+      co_await lease.Release();
+      if (!known) co_return known.error();
+      co_return **known;
+    }
+    co_await clock.Sleep(std::chrono::milliseconds(250));  // Another one is at it.
   }
   Event done;
   TaskGroup keeper(context.runtime.executor);

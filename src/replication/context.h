@@ -90,6 +90,8 @@ struct ReplicationContext {
   std::unique_ptr<UploadLedger> uploads;
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
+  // Each that looks for what a store can do is an owner of its own: rules share a staging.
+  uint64_t probers = 0;
 };
 
 }  // namespace longhaul
