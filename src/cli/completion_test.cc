@@ -34,6 +34,8 @@ class CompletionTest : public CommandsTest {
 TEST_F(CompletionTest, CompletesCommandsAndOptions) {
   EXPECT_EQ(Offered("longhaul ch"), "check\n");
   EXPECT_EQ(Offered("longhaul config "), "check\n");
+  EXPECT_EQ(Offered("longhaul rules im"), "import\n");
+  EXPECT_EQ(Offered("longhaul rules check --graph d"), "dot\n");
   EXPECT_EQ(Offered("longhaul cp --recur"), "--recursive\n");
   EXPECT_NE(RenderCompletion(Shell::kZsh).find("#compdef longhaul"), std::string::npos);
   EXPECT_NE(RenderCompletion(Shell::kFish).find("complete -c longhaul"), std::string::npos);

@@ -64,6 +64,9 @@ class ConfigCheckCommand : public Command {
         targets.push_back(target.to.ToString());
         text += "\n  to " + target.to.ToString() + " by " + target.staging.ToString();
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
+        if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
+        if (!target.acl.empty()) text += ", ACL " + target.acl;
+        if (!target.bucket_owner.empty()) text += ", owned by " + target.bucket_owner;
       }
       text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {}",
                           rule.compression_level == 0
@@ -71,9 +74,12 @@ class ConfigCheckCommand : public Command {
                               : fmt::format("compression level {}", rule.compression_level),
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
                           Counted(static_cast<uint64_t>(rule.batch.count), "object"));
+      if (rule.priority != 0) text += fmt::format(", priority {}", rule.priority);
+      if (rule.threshold) text += ", threshold " + FormatDuration(*rule.threshold);
       output.Print(Message("rule")
                        .With("id", rule.id)
                        .With("enabled", rule.enabled)
+                       .With("priority", rule.priority)
                        .With("source", rule.source.ToString())
                        .With("targets", targets)
                        .With("deletes", rule.deletes)

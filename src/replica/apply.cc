@@ -68,12 +68,14 @@ struct Applier::Existing {
   std::optional<KeptMark> kept;  // In State.
 };
 
-Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy)
+Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy,
+                 std::shared_ptr<LockedKeys> locked_keys)
     : runtime_(runtime),
       store_(store),
       state_(state),
       floors_(floors),
-      policy_(std::move(policy)) {}
+      policy_(std::move(policy)),
+      locked_keys_(locked_keys ? std::move(locked_keys) : std::make_shared<LockedKeys>()) {}
 
 asio::awaitable<void> Applier::LockKey(std::string key) {
   while (true) {
@@ -126,7 +128,9 @@ PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart
                      .headers = write.headers,
                      .metadata = WithoutMark(write.metadata),
                      .tags = write.tags,
-                     .kms_key = policy_.kms_key};
+                     .kms_key = policy_.kms_key,
+                     .acl = policy_.acl,
+                     .bucket_owner = policy_.bucket_owner};
   if (policy_.capabilities.storage_classes) {
     request.storage_class = EffectiveStorageClass(
         policy_.storage_class.empty() ? write.storage_class : policy_.storage_class);
@@ -492,7 +496,8 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (mark != nullptr && mark->stamp > stamp) co_return Superseded("the replica is newer");
     if (mark != nullptr && mark->stamp == stamp) co_return Reread("a write has the same stamp");
 
-    RemoveRequest request{.bucket = policy_.bucket, .key = key};
+    RemoveRequest request{
+        .bucket = policy_.bucket, .key = key, .bucket_owner = policy_.bucket_owner};
     if (!leased) request.if_match = (*existing)->info.etag;
     Result<void> removed = co_await store_.Remove(std::move(request));
     if (!removed) {

@@ -62,6 +62,8 @@ struct ApplyPolicy {
   std::string site;
   std::string storage_class;  // Empty: as at the source.
   std::string kms_key;
+  std::string acl;
+  std::string bucket_owner;
   bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.
   bool overwrite_conflicts = false;  // on_conflict: overwrite
   Capabilities capabilities;         // Probed.
@@ -72,7 +74,13 @@ struct ApplyPolicy {
 // everything by reference.
 class Applier {
  public:
-  Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy);
+  // The keys under way, each with those who wait for it, if any does.
+  using LockedKeys = std::unordered_map<std::string, std::unique_ptr<WaitList>>;
+
+  // `locked_keys`: of all appliers of this process that write to one bucket, so that they do not
+  // write one key at once (a lease keeps off other processes alone). Without: none but this one.
+  Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy,
+          std::shared_ptr<LockedKeys> locked_keys = nullptr);
 
   // Errors are those of the store and of State; the key can be tried again.
   Async<ApplyOutcome> Put(ReplicaWrite write, ReplicaBody& body);
@@ -123,10 +131,9 @@ class Applier {
   // Share of recent writes that found nothing at their key; above one half the next one tries to
   // create before it looks (one request instead of two).
   double new_share_ = 1;
-  // The keys under way, each with those who wait for it, if any does. shared with the guards: a
-  // coroutine that is destroyed rather than finished may outlive its applier.
-  using LockedKeys = std::unordered_map<std::string, std::unique_ptr<WaitList>>;
-  std::shared_ptr<LockedKeys> locked_keys_ = std::make_shared<LockedKeys>();
+  // shared with the guards as well: a coroutine that is destroyed rather than finished may outlive
+  // its applier.
+  std::shared_ptr<LockedKeys> locked_keys_;
 };
 
 }  // namespace longhaul

@@ -486,6 +486,40 @@ class RaceTest : public ApplierTest {
   Result<ApplyOutcome> rival_outcome_;
 };
 
+// Two rules of one process that write one key hold the same lease, which keeps off other processes
+// alone: without a lock between them the older state would be written over the newer one.
+TEST_P(ApplierTest, TwoAppliersOfOneBucketTakeTurns) {
+  auto locked_keys = std::make_shared<Applier::LockedKeys>();
+  auto make = [&] {
+    ApplyPolicy policy{
+        .bucket = "b", .site = "east", .capabilities = store_.capabilities(), .owner = "me"};
+    return std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy, locked_keys);
+  };
+  std::unique_ptr<Applier> one = make();
+  std::unique_ptr<Applier> other = make();
+  TextBody older("older");
+  TextBody newer("newer");
+  int done = 0;
+  struct Writer {
+    static asio::awaitable<void> Run(Applier& applier, ReplicaWrite write, TextBody& body,
+                                     int& done) {
+      Result<ApplyOutcome> outcome = co_await applier.Put(std::move(write), body);
+      EXPECT_TRUE(outcome);
+      ++done;
+    }
+  };
+  bool both_at_once = false;
+  older.before_write = [&]() -> asio::awaitable<void> {
+    world_.Start(Writer::Run(*other, WriteOf("newer", 2), newer, done));
+    co_await Event().WaitFor(world_.clock, seconds(5));
+    both_at_once = newer.writes > 0;
+  };
+  world_.Start(Writer::Run(*one, WriteOf("older", 1), older, done));
+  world_.Drive([&] { return done == 2; });
+  EXPECT_FALSE(both_at_once);
+  EXPECT_EQ(Content(), "newer");
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, RaceTest, ::testing::Values(true),
                          [](const auto&) { return "Conditional"; });
 

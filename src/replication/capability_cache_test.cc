@@ -105,5 +105,33 @@ TEST(CapabilityCacheTest, AStoreIsProbedOnceADay) {
   EXPECT_EQ(requests, 2 * once);
 }
 
+// Rules that share a staging ask for it at the same time. Two probes would cost twice, and of two
+// that are killed only one would be found again.
+TEST(CapabilityCacheTest, RulesThatShareAStagingProbeItOnce) {
+  ReplicationWorld world;
+  world.MakeContext();
+  int requests = 0;
+  world.target().decide = [&](StoreOperation, std::string_view, std::string_view) {
+    ++requests;
+    return Fault();
+  };
+  struct Asker {
+    static asio::awaitable<void> Ask(ReplicationWorld& world, int& done) {
+      Result<Capabilities> probed =
+          co_await ProbedCapabilities(*world.context, *world.target().store, "staging", "below/");
+      EXPECT_TRUE(probed);
+      ++done;
+    }
+  };
+  int done = 0;
+  world.world.Start(Asker::Ask(world, done));
+  world.world.Drive([&] { return done == 1; });
+  const int once = requests;
+  world.RunFor(std::chrono::hours(25));
+  for (int i = 0; i < 3; ++i) world.world.Start(Asker::Ask(world, done));
+  world.world.Drive([&] { return done == 4; });
+  EXPECT_EQ(requests, 2 * once);
+}
+
 }  // namespace
 }  // namespace longhaul

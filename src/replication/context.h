@@ -62,6 +62,9 @@ struct TargetContext {
   bool staging_found = false;
   bool target_found = false;
   bool compare_due = true;  // Not compared with its source yet, or without success.
+  // Enabled rules that carry a key instead of this one where their filter matches it.
+  std::vector<const Rule*> rivals_above;
+  std::shared_ptr<Applier::LockedKeys> locked_keys;  // Of all targets in this bucket.
   std::unique_ptr<Floors> floors;
   // Null until the target has been found fit.
   std::unique_ptr<Applier> applier;
@@ -94,6 +97,8 @@ struct ReplicationContext {
   std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
+  // Each that looks for what a store can do is an owner of its own: rules share a staging.
+  uint64_t probers = 0;
 };
 
 }  // namespace longhaul

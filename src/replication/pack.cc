@@ -46,14 +46,14 @@ uint64_t WindowBytes(const ReplicationLimits& limits, const PackItem& item) {
          1024;
 }
 
-Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule, const PackItem& item,
-                      Slot& slot) {
+Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
+                      const std::vector<size_t>& targets, const PackItem& item, Slot& slot) {
   Reading& reading = slot.reading;
   SystemTime absent_at{};
   Result<ObjectStream> stream =
       co_await rule.source->Get({.bucket = rule.rule->source.bucket, .key = item.key}, &absent_at);
   if (!stream) {
-    reading = ReadingOfError(rule, item, stream.error(), absent_at);
+    reading = ReadingOfError(rule, targets, item, stream.error(), absent_at);
     slot.done.Set();
     co_return Ok();
   }
@@ -67,7 +67,7 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule, cons
     slot.memory.ShrinkTo(static_cast<int64_t>(info.size_bytes));
     reading.content.resize(info.size_bytes);
     Result<void> read = co_await ReadBody(context, *stream->body, reading.content);
-    if (read) read = co_await CompleteReading(rule, info, item, context.site, reading);
+    if (read) read = co_await CompleteReading(rule, targets, info, item, context.site, reading);
     if (!read) {
       reading.state = PackedKey::State::kFailed;
       reading.error = read.error().In("read");
@@ -83,8 +83,9 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule, cons
 
 // Starts the reading of `items` in order, as far as the window and `slots` allow. Borrows all.
 Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
-                      const std::vector<PackItem>& items, std::vector<std::unique_ptr<Slot>>& slots,
-                      MemoryBudget& window, WaitList& progress, const bool& full, size_t& started) {
+                      const std::vector<size_t>& targets, const std::vector<PackItem>& items,
+                      std::vector<std::unique_ptr<Slot>>& slots, MemoryBudget& window,
+                      WaitList& progress, const bool& full, size_t& started) {
   TaskGroup reads(context.runtime.executor);
   for (size_t i = 0; i < items.size() && !full; ++i) {
     Result<Reservation> memory =
@@ -95,7 +96,7 @@ Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
     slots[i]->memory = std::move(*memory);
     started = i + 1;
     progress.NotifyAll();
-    reads.Spawn(ReadSmall(context, rule, items[i], *slots[i]));
+    reads.Spawn(ReadSmall(context, rule, targets, items[i], *slots[i]));
   }
   Result<void> joined = co_await reads.Join();
   progress.NotifyAll();
@@ -151,7 +152,7 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
   bool full = false;
   size_t started = 0;
   TaskGroup reading(context.runtime.executor);
-  reading.Spawn(ReadAhead(context, rule, items, slots, window, progress, full, started));
+  reading.Spawn(ReadAhead(context, rule, targets, items, slots, window, progress, full, started));
 
   const auto batch_bytes = static_cast<uint64_t>(rule.rule->batch.size_bytes);
   uint64_t packed = 0;
@@ -167,6 +168,7 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
     key.size_bytes = taken.entry.size_bytes;
     key.stamp = taken.entry.stamp;
     key.deleted = taken.entry.op == EntryOp::kDelete;
+    key.wanted = std::move(taken.wanted);
     key.error = std::move(taken.error);
     if (taken.state == PackedKey::State::kStaged && written) {
       Result<void> added =

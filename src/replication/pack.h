@@ -22,7 +22,9 @@ struct PackItem {
 struct PackedKey {
   enum class State {
     kStaged,    // In the archive; durable where PackResult::targets says so.
-    kSkipped,   // Nothing to carry: filtered, absent without `deletes`, or come round in a loop.
+    kSkipped,   // Nothing to carry: filtered, absent without `deletes`, left to another rule, or
+                // come round in a loop.
+    kSplit,     // Another rule carries it to some of the targets: read again, for `wanted` alone.
     kTooEarly,  // Read before `not_before`: read again.
     kLarge,     // Does not belong into a bundle: `size_bytes` says how large it is.
     kUnread,    // The archive is full, or the hint's size was wrong (`size_bytes`): again.
@@ -32,7 +34,8 @@ struct PackedKey {
   uint64_t size_bytes = 0;
   SystemTime stamp{};
   bool deleted = false;
-  bool alone = false;  // Of kUnread: it found no room beside others.
+  bool alone = false;            // Of kUnread: it found no room beside others.
+  std::vector<size_t> wanted{};  // Of kSplit: indexes into rule.targets.
   Error error;
 };
 

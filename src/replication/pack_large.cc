@@ -1,5 +1,6 @@
 // Large objects: each in an archive of its own, or, beyond that, in segments.
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -131,16 +132,24 @@ Async<void> PlanTransfer(ReplicationContext& context, const RuleContext& rule,
   co_return Ok();
 }
 
-// The object is not what it was when its transfer was planned: all that is left of it comes to
-// this.
-Async<void> GiveUpTransfer(ReplicationContext& context, const RuleContext& rule,
-                           const std::vector<size_t>& targets, const std::string& key,
-                           const Segment& segment) {
+Async<void> EndTransfers(ReplicationContext& context, const RuleContext& rule,
+                         const std::vector<size_t>& targets, const std::string& key,
+                         const Segment& segment) {
   for (size_t index : targets) {
     Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
     Result<void> ended = co_await transfers.End(key, segment.plan);
     if (!ended) co_return ended.error();
   }
+  co_return Ok();
+}
+
+// The object is not what it was when its transfer was planned: all that is left of it comes to
+// this.
+Async<void> GiveUpTransfer(ReplicationContext& context, const RuleContext& rule,
+                           const std::vector<size_t>& targets, const std::string& key,
+                           const Segment& segment) {
+  Result<void> ended = co_await EndTransfers(context, rule, targets, key, segment);
+  if (!ended) co_return ended;
   HintMessage message = HintsOfArchive(*rule.rule);
   message.hints.push_back({.key = key, .time = context.runtime.clock.Now()});
   Result<void> sent = co_await context.queue.Send(EncodeHints(message), {});
@@ -182,9 +191,21 @@ asio::awaitable<void> PackSegment(ReplicationContext& context, const RuleContext
   }
   Reading reading;
   reading.entry = EntryOf(item.key, stream->info);
-  Result<void> done = co_await CompleteReading(rule, stream->info, item, context.site, reading);
+  Result<void> done =
+      co_await CompleteReading(rule, targets, stream->info, item, context.site, reading);
   if (!done) co_return Fail(key, done.error(), "read");
   key.state = reading.state;
+  key.wanted = std::move(reading.wanted);
+  if (key.state == PackedKey::State::kSkipped || key.state == PackedKey::State::kSplit) {
+    // Its tags are others by now, and some of the targets are not this rule's any more: what was
+    // planned for them does not count when the tags come back.
+    std::vector<size_t> left;
+    for (size_t index : targets) {
+      if (std::ranges::find(key.wanted, index) == key.wanted.end()) left.push_back(index);
+    }
+    done = co_await EndTransfers(context, rule, left, item.key, segment);
+    if (!done) co_return Fail(key, done.error(), "end a transfer");
+  }
   if (key.state != PackedKey::State::kStaged) co_return;
   ArchiveEntry& entry = reading.entry;
   entry.stamp = planned.stamp;
@@ -223,9 +244,10 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
       co_await rule.source->Get({.bucket = bucket, .key = item.key}, &absent_at);
   if (!stream) {
     // Gone, or unreadable: a bundle says that as well, and carries a delete.
-    Reading reading = ReadingOfError(rule, item, stream.error(), absent_at);
-    key.state =
-        reading.state == PackedKey::State::kStaged ? PackedKey::State::kUnread : reading.state;
+    Reading reading = ReadingOfError(rule, targets, item, stream.error(), absent_at);
+    const bool carries =
+        reading.state == PackedKey::State::kStaged || reading.state == PackedKey::State::kSplit;
+    key.state = carries ? PackedKey::State::kUnread : reading.state;
     key.error = reading.error;
     co_return result;
   }
@@ -236,8 +258,9 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
 
   Reading reading;
   reading.entry = EntryOf(item.key, info);
-  Result<void> done = co_await CompleteReading(rule, info, item, context.site, reading);
+  Result<void> done = co_await CompleteReading(rule, targets, info, item, context.site, reading);
   key.state = reading.state;
+  key.wanted = std::move(reading.wanted);
   if (!done) {
     Fail(key, done.error(), "read");
     co_return result;

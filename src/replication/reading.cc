@@ -3,7 +3,30 @@
 #include <algorithm>
 #include <utility>
 
+#include "rules/priority.h"
+
 namespace longhaul {
+
+namespace {
+
+// Leaves the object to rules of higher priority where there are any.
+void LeaveToRivals(const RuleContext& rule, const std::vector<size_t>& targets,
+                   std::string_view key, const ObjectFacts& facts, Reading& reading) {
+  reading.wanted = WantedTargets(rule, targets, key, facts);
+  if (reading.wanted.size() == targets.size()) return;
+  reading.state = reading.wanted.empty() ? PackedKey::State::kSkipped : PackedKey::State::kSplit;
+}
+
+}  // namespace
+
+std::vector<size_t> WantedTargets(const RuleContext& rule, const std::vector<size_t>& targets,
+                                  std::string_view key, const ObjectFacts& facts) {
+  std::vector<size_t> wanted;
+  for (size_t i : targets) {
+    if (CarrierAmong(rule.targets[i]->rivals_above, key, facts) == nullptr) wanted.push_back(i);
+  }
+  return wanted;
+}
 
 ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info) {
   ArchiveEntry entry{.op = EntryOp::kPut,
@@ -26,8 +49,9 @@ ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info) {
 }
 
 // Reads what belongs to an object besides its headers and bytes, and says what becomes of it.
-Async<void> CompleteReading(const RuleContext& rule, const ObjectInfo& info, const PackItem& item,
-                            std::string_view site, Reading& reading) {
+Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& targets,
+                            const ObjectInfo& info, const PackItem& item, std::string_view site,
+                            Reading& reading) {
   const Rule& config = *rule.rule;
   reading.state = PackedKey::State::kStaged;
   if (info.server_time < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
@@ -40,7 +64,10 @@ Async<void> CompleteReading(const RuleContext& rule, const ObjectInfo& info, con
     reading.state = PackedKey::State::kSkipped;  // It came from here.
     co_return Ok();
   }
-  if (!config.filter.MatchesSize(info.size_bytes)) {
+  ObjectFacts facts{.size_bytes = info.size_bytes,
+                    .last_modified = info.last_modified,
+                    .kms_encrypted = info.kms_encrypted};
+  if (config.filter.Matches(facts) == Filter::Match::kNo) {
     reading.state = PackedKey::State::kSkipped;
     co_return Ok();
   }
@@ -59,15 +86,18 @@ Async<void> CompleteReading(const RuleContext& rule, const ObjectInfo& info, con
       if (!again || again->etag != info.etag) co_return Retryable("it changed while it was read");
     }
   }
-  if (!config.filter.MatchesTags(reading.entry.tags)) {
+  facts.tags = &reading.entry.tags;
+  if (config.filter.Matches(facts) == Filter::Match::kYes) {
+    LeaveToRivals(rule, targets, item.key, facts, reading);
+  } else {
     reading.state = PackedKey::State::kSkipped;
   }
   co_return Ok();
 }
 
 // What a failed Get says: an absence, or a failure.
-Reading ReadingOfError(const RuleContext& rule, const PackItem& item, const Error& error,
-                       SystemTime absent_at) {
+Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,
+                       const PackItem& item, const Error& error, SystemTime absent_at) {
   Reading reading;
   const bool absent = error.kind == ErrorKind::kNotFound &&
                       (error.code == "NoSuchKey" || error.code == "DeleteMarker");
@@ -87,7 +117,9 @@ Reading ReadingOfError(const RuleContext& rule, const PackItem& item, const Erro
   reading.entry = {.op = EntryOp::kDelete, .key = item.key, .stamp = absent_at};
   if (absent_at < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
     reading.state = PackedKey::State::kTooEarly;
+    return reading;
   }
+  LeaveToRivals(rule, targets, item.key, {}, reading);
   return reading;
 }
 

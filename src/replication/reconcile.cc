@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "events/hint.h"
+#include "rules/priority.h"
 
 namespace longhaul {
 
@@ -230,8 +231,14 @@ class Comparison {
           suspect.source_etag = (*at_source)->etag;
         }
         bool differs = false;
+        ObjectFacts facts;  // Of an object that is gone nothing is known.
+        if (source_has) {
+          facts = {.size_bytes = suspect.hint.size_bytes,
+                   .last_modified = (*at_source)->last_modified};
+        }
         for (size_t i = 0; i < count; ++i) {
           if (!alive_[i]) continue;
+          if (CarrierAmong(rule_.targets[i]->rivals_above, *key, facts) != nullptr) continue;
           const bool target_has = target_key[i] == key;
           if (source_has && !target_has) {
             suspect.differs[i] = differs = true;
@@ -240,7 +247,7 @@ class Comparison {
             suspect.targets.push_back(i);
           }
         }
-        const bool wanted = !source_has || config.filter.MatchesSize(*suspect.hint.size_bytes);
+        const bool wanted = !source_has || config.filter.Matches(facts) != Filter::Match::kNo;
         if (wanted && (differs || !suspect.targets.empty())) {
           Result<void> noted = co_await Note(std::move(suspect), source_has);
           if (!noted) co_return noted.error();

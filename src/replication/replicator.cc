@@ -11,6 +11,7 @@
 #include "replication/capability_cache.h"
 #include "replication/reconcile.h"
 #include "replication/spool.h"
+#include "rules/priority.h"
 
 namespace longhaul {
 
@@ -100,6 +101,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     auto found = context->stores.find(name);
     return found == context->stores.end() ? nullptr : found->second;
   };
+  std::map<std::string, std::shared_ptr<Applier::LockedKeys>> locked_keys;  // By partition.
   for (const Rule& rule : configuration.rules) {
     if (!rule.enabled) continue;
     auto made = std::make_unique<RuleContext>();
@@ -114,7 +116,11 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
       target->staging_store = find(config.staging.store);
       target->staging_bucket = config.staging.bucket;
       target->staging_prefix = StagingPrefix(rule, config);
-      target->floors = std::make_unique<Floors>(state, runtime.clock, StatePartition(rule, config));
+      target->rivals_above = RivalsAbove(configuration.rules, rule, config);
+      std::shared_ptr<Applier::LockedKeys>& locked = locked_keys[ReplicaPartition(config)];
+      if (!locked) locked = std::make_shared<Applier::LockedKeys>();
+      target->locked_keys = locked;
+      target->floors = std::make_unique<Floors>(state, runtime.clock, ReplicaPartition(config));
       target->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, config.name);
       if (target->store == nullptr || target->staging_store == nullptr) {
         return InvalidInput("rule " + rule.id + " names a store that is not there");
@@ -298,6 +304,8 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
                      .site = context_.site,
                      .storage_class = target.config->storage_class,
                      .kms_key = target.config->kms_key,
+                     .acl = target.config->acl,
+                     .bucket_owner = target.config->bucket_owner,
                      .overwrite_conflicts = rule.rule->on_conflict == OnConflict::kOverwrite,
                      .owner = context_.owner};
   if (target.staging_store == target.store) {
@@ -324,7 +332,7 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
     }
   }
   target.applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
-                                             *target.floors, std::move(policy));
+                                             *target.floors, std::move(policy), target.locked_keys);
   target.giants = std::make_unique<GiantUploads>(context_.runtime, context_.state, *target.store,
                                                  *context_.uploads, target.config->to.bucket,
                                                  StatePartition(*rule.rule, *target.config));

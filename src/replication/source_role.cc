@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/giant.h"
+#include "replication/reading.h"
 #include "replication/spool.h"
 
 namespace longhaul {
@@ -63,13 +64,34 @@ struct SourceRole::RuleQueue {
   RuleQueue(RuleContext& context, uint64_t bundle_object_bytes_max)
       : rule(&context),
         keys(context.rule->batch, bundle_object_bytes_max),
-        stagings(context.targets.size()) {}
+        stagings(context.targets.size()) {
+    for (const std::unique_ptr<TargetContext>& target : context.targets) {
+      has_rivals = has_rivals || !target->rivals_above.empty();
+    }
+  }
+
+  // The targets a hint is meant for, by their names ("": all, together) and as far as the key alone
+  // tells: what rules of higher priority carry is left to them.
+  [[nodiscard]] std::vector<std::string> TargetsOf(const std::string& key,
+                                                   const std::string& only) const {
+    if (!has_rivals) return {only};
+    std::vector<size_t> meant;
+    for (size_t i = 0; i < rule->targets.size(); ++i) {
+      if (only.empty() || only == rule->targets[i]->config->name) meant.push_back(i);
+    }
+    const std::vector<size_t> wanted = WantedTargets(*rule, meant, key, {});
+    if (wanted.size() == meant.size()) return {only};
+    std::vector<std::string> names;
+    for (size_t i : wanted) names.push_back(rule->targets[i]->config->name);
+    return names;
+  }
 
   RuleContext* rule;
   PendingKeys keys;
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   std::vector<Trouble> stagings;  // By target.
+  bool has_rivals = false;
 };
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
@@ -216,18 +238,21 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
       if (rule.source.store != hints->store) continue;
       if (!hints->rule.empty() && hints->rule != rule.id) continue;
       if (!rule.MatchesKey(hints->bucket, hint.key)) continue;
-      PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
-                         .since = now,
-                         .heard = hint.heard ? *hint.heard
-                                  : told     ? std::min(hint.time, message.sent)
-                                             : message.sent,
-                         .size_bytes = hint.size_bytes,
-                         .tries = hint.tries,
-                         .target = hints->rule.empty() ? std::string() : hints->target,
-                         .segment = std::move(hint.segment),
-                         .messages = {open}};
-      ++open->undone;
-      Requeue(*queue, hint.key, std::move(pending));
+      const std::string only = hints->rule.empty() ? std::string() : hints->target;
+      for (std::string& target : queue->TargetsOf(hint.key, only)) {
+        PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
+                           .since = now,
+                           .heard = hint.heard ? *hint.heard
+                                    : told     ? std::min(hint.time, message.sent)
+                                               : message.sent,
+                           .size_bytes = hint.size_bytes,
+                           .tries = hint.tries,
+                           .target = std::move(target),
+                           .segment = hint.segment,
+                           .messages = {open}};
+        ++open->undone;
+        Requeue(*queue, hint.key, std::move(pending));
+      }
     }
   }
   co_await Finish({open}, {}, {});
@@ -450,6 +475,18 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         ++keys_done_;
         co_await Unpark(queue, key);
         co_await Finish(std::move(pending.messages), {}, {});
+        break;
+      case PackedKey::State::kSplit:
+        any_read = true;
+        for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
+          message->undone += static_cast<int>(packed.wanted.size()) - 1;
+        }
+        for (size_t wanted : packed.wanted) {
+          PendingKey alone = pending;
+          alone.target = queue.rule->targets[wanted]->config->name;
+          alone.since = now;
+          Requeue(queue, key, std::move(alone));
+        }
         break;
       case PackedKey::State::kTooEarly:
         // The source's clock is behind ours: wait for as long as the reading was early.

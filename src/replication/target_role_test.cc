@@ -126,7 +126,7 @@ TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {
     world.Put("small", "text");
     if (in_state) {
       const Rule& rule = world.configuration.rules[0];
-      Floors floors(world.state, world.world.clock, StatePartition(rule, rule.targets[0]));
+      Floors floors(world.state, world.world.clock, ReplicaPartition(rule.targets[0]));
       ASSERT_TRUE(world.world.Run(floors.Raise("large", {.stamp = world.world.clock.Now() - 1h})));
       for (auto& [name, row] : world.state_backend->rows) {
         if (name.second == "large") row.value = "rubbish";

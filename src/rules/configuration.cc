@@ -13,7 +13,7 @@
 #include <set>
 
 #include "base/units.h"
-#include "rules/topology.h"
+#include "rules/priority.h"
 
 namespace longhaul {
 
@@ -26,6 +26,15 @@ constexpr int kTargetsMax = 32;
 constexpr int kTagsMax = 10;             // S3 User Guide, "Categorizing your storage using tags".
 constexpr size_t kSealKeyBytesMin = 16;  // archive/entry.h
 constexpr size_t kKeyBytesMax = 1'024;   // S3 User Guide, "Naming objects".
+
+// S3 User Guide, "Access control list (ACL) overview", canned ACLs for objects.
+constexpr std::array<std::string_view, 7> kCannedAcls = {"private",
+                                                         "bucket-owner-read",
+                                                         "bucket-owner-full-control",
+                                                         "authenticated-read",
+                                                         "public-read-write",
+                                                         "aws-exec-read",
+                                                         "public-read"};
 
 constexpr std::array<std::string_view, 10> kAwsStorageClasses = {
     "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
@@ -96,8 +105,9 @@ struct Places {
 
 class Reader {
  public:
-  Reader(const std::string& file, std::string directory, YamlErrors& errors)
-      : directory_(std::move(directory)), errors_(errors) {
+  Reader(const std::string& file, std::string directory, YamlErrors& errors,
+         std::vector<TopologyProblem>* problems)
+      : directory_(std::move(directory)), errors_(errors), problems_(problems) {
     configuration_.file = file;
   }
 
@@ -121,8 +131,10 @@ class Reader {
   void ReadTargets(const YamlValue& value, Rule& rule, Places& places);
   void ReadTarget(const YamlValue& value, const Rule& rule, Target& target, Places& places);
   bool ReadAddress(const YamlValue& value, Address& address);
+  void ReadOwner(YamlFields& fields, Target& target);
   void ReadStorageClass(YamlFields& fields, Target& target);
   void Warn(const YamlValue& value, const std::string& what);
+  void WarnOfIdleRules();
 
   std::string AbsolutePath(const std::string& path) const;
   const StoreSettings* StoreOf(const Address& address) const {
@@ -137,6 +149,7 @@ class Reader {
   Configuration configuration_;
   std::string directory_;
   YamlErrors& errors_;
+  std::vector<TopologyProblem>* problems_;  // Where they go instead; may be null.
   std::vector<Places> places_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
@@ -180,6 +193,11 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 
+  WarnOfIdleRules();
+  if (problems_ != nullptr) {
+    *problems_ = CheckTopology(configuration_);
+    return std::move(configuration_);
+  }
   for (const TopologyProblem& problem : CheckTopology(configuration_)) {
     const Places& places = places_[static_cast<size_t>(problem.rule)];
     const auto target = static_cast<size_t>(problem.target);
@@ -197,6 +215,21 @@ void Reader::Warn(const YamlValue& value, const std::string& what) {
   configuration_.warnings.push_back(configuration_.file + ":" + std::to_string(value.node().line) +
                                     ":" + std::to_string(value.node().column) + ": " +
                                     value.path() + ": " + what);
+}
+
+// A rule that is there and never carries anything is hardly meant.
+void Reader::WarnOfIdleRules() {
+  for (size_t i = 0; i < configuration_.rules.size(); ++i) {
+    const Rule& rule = configuration_.rules[i];
+    for (size_t t = 0; rule.enabled && t < rule.targets.size(); ++t) {
+      for (const Rule* above : RivalsAbove(configuration_.rules, rule, rule.targets[t])) {
+        if (!Covers(*above, rule)) continue;
+        Warn(*places_[i].targets[t], "the rule carries nothing to here: rule " + above->id +
+                                         " has a higher priority and matches all of its objects");
+        break;
+      }
+    }
+  }
 }
 
 std::string Reader::AbsolutePath(const std::string& path) const {
@@ -407,8 +440,7 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   if (fields->Text("seal_key", rule.seal_key) && rule.seal_key.Reveal().size() < kSealKeyBytesMin) {
     fields->Find("seal_key")->Fail("is too short to seal anything", "give 16 bytes or more");
   }
-  fields->Refuse("priority", "means nothing to longhaul: no two rules write to one place",
-                 "remove it");
+  fields->Integer("priority", rule.priority, 0, INT32_MAX);
   fields->Refuse("transport", "is not in this version: archives go to staging directly",
                  "remove it");
   if (auto targets = fields->Require("targets", "targets: [{ to: …, staging: … }]")) {
@@ -431,11 +463,24 @@ void Reader::ReadFilter(YamlFields& fields, Filter& filter) {
       value->Fail("no size is at least min_size and at most max_size", "swap them");
     }
   }
+  if (auto since = inner->Find("modified_since")) {
+    std::optional<std::string> text = since->Text();
+    Result<SystemTime> time = text ? ParseRfc3339(*text) : Result<SystemTime>(SystemTime{});
+    if (text && !time) {
+      since->Fail(Quoted(since->node().raw) + " is not a time",
+                  "write it as \"2026-11-21T00:00:00Z\"");
+    } else if (text) {
+      filter.modified_since = *time;
+    }
+  }
+  inner->Boolean("kms_encrypted", filter.kms_encrypted);
   std::optional<YamlValue> tags = inner->Find("tags");
   std::optional<YamlFields> names = tags ? tags->Fields() : std::nullopt;
   if (names) {
     for (auto& [name, tag] : names->All()) {
-      std::optional<std::string> text = tag.Text();
+      // "" is a value like any other.
+      std::optional<std::string> text = "";
+      if (!tag.node().quoted || !tag.node().raw.empty()) text = tag.Text();
       if (!text) continue;
       if (name.empty() || name.size() > 128 * 4 || text->size() > 256 * 4) {
         tag.Fail("is too long for a tag", "names have up to 128 characters, values up to 256");
@@ -594,7 +639,36 @@ void Reader::ReadTarget(const YamlValue& value, const Rule& rule, Target& target
       kms_key->Fail("a folder has no KMS", "remove it");
     }
   }
+  ReadOwner(*fields, target);
   fields->Finish();
+}
+
+void Reader::ReadOwner(YamlFields& fields, Target& target) {
+  const StoreSettings* store = KnownStoreOf(target.to);
+  const bool is_folder = store != nullptr && store->type == StoreType::kFile;
+  if (auto acl = fields.Find("acl")) {
+    target.acl = acl->Text().value_or("");
+    if (is_folder) {
+      acl->Fail("a folder has no ACLs", "remove it");
+    } else if (!target.acl.empty() &&
+               std::ranges::find(kCannedAcls, target.acl) == kCannedAcls.end()) {
+      const std::string_view meant = ClosestName(target.acl, kCannedAcls);
+      acl->Fail(Quoted(acl->node().raw) + " is no canned ACL",
+                meant.empty() ? "write it as bucket-owner-full-control"
+                              : "did you mean " + std::string(meant) + "?");
+    }
+  }
+  if (auto owner = fields.Find("bucket_owner")) {
+    target.bucket_owner = owner->Text().value_or("");
+    if (is_folder) {
+      owner->Fail("a folder belongs to no account", "remove it");
+    } else if (!target.bucket_owner.empty() &&
+               (target.bucket_owner.size() != 12 ||
+                target.bucket_owner.find_first_not_of("0123456789") != std::string::npos)) {
+      owner->Fail(Quoted(owner->node().raw) + " is no account",
+                  "write its 12 digits, in quotes: \"111122223333\"");
+    }
+  }
 }
 
 void Reader::ReadStorageClass(YamlFields& fields, Target& target) {
@@ -661,18 +735,20 @@ bool IsPlainName(std::string_view name, size_t length_max) {
 Result<Configuration> ParseConfiguration(std::string_view text, const std::string& file,
                                          const std::string& directory,
                                          const Environment& environment,
-                                         std::vector<YamlMistake>* mistakes) {
+                                         std::vector<YamlMistake>* mistakes,
+                                         std::vector<TopologyProblem>* problems) {
   YamlErrors errors(file);
   std::optional<YamlNode> root = ParseYaml(text, environment, errors);
   std::optional<Configuration> configuration;
-  if (root) configuration = Reader(file, directory, errors).Read(*root);
+  if (root) configuration = Reader(file, directory, errors, problems).Read(*root);
   if (mistakes != nullptr) *mistakes = errors.mistakes();
   if (!configuration) return errors.ToError();
   return std::move(*configuration);
 }
 
 Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
-                                        std::vector<YamlMistake>* mistakes) {
+                                        std::vector<YamlMistake>* mistakes,
+                                        std::vector<TopologyProblem>* problems) {
   std::FILE* stream = std::fopen(file.c_str(), "rbe");
   if (stream == nullptr) {
     const int error = errno;
@@ -692,7 +768,8 @@ Result<Configuration> LoadConfiguration(const std::string& file, const Environme
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(file, error);
   if (error) return InvalidInput("the current directory is gone: " + error.message());
-  return ParseConfiguration(text, file, absolute.parent_path().string(), environment, mistakes);
+  return ParseConfiguration(text, file, absolute.parent_path().string(), environment, mistakes,
+                            problems);
 }
 
 std::optional<std::string> ProcessEnvironment(std::string_view name) {

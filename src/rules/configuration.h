@@ -13,19 +13,23 @@
 #include "base/result.h"
 #include "base/yaml.h"
 #include "rules/rule.h"
+#include "rules/topology.h"
 
 namespace longhaul {
 
 // `file` is for messages; relative paths are relative to `directory`, which is absolute.
 // kInvalidInput: all mistakes, one per line; `mistakes`, where given, gets them one by one.
+// `problems`, where given, gets those of the topology, which are no mistakes then.
 Result<Configuration> ParseConfiguration(std::string_view text, const std::string& file,
                                          const std::string& directory,
                                          const Environment& environment,
-                                         std::vector<YamlMistake>* mistakes = nullptr);
+                                         std::vector<YamlMistake>* mistakes = nullptr,
+                                         std::vector<TopologyProblem>* problems = nullptr);
 
 // The same from a file. Blocks; for the start of the program. kNotFound, kDenied: the file.
 Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
-                                        std::vector<YamlMistake>* mistakes = nullptr);
+                                        std::vector<YamlMistake>* mistakes = nullptr,
+                                        std::vector<TopologyProblem>* problems = nullptr);
 
 // The environment of this process.
 std::optional<std::string> ProcessEnvironment(std::string_view name);

@@ -402,5 +402,58 @@ TEST(ConfigurationTest, ReadsThresholdAndNotify) {
   EXPECT_THAT(ErrorOf(WithRule("    threshold: 0s\n")), HasSubstr("threshold"));
 }
 
+// What a rule of S3's own replication says has a field here.
+TEST(ConfigurationTest, ReadsWhatNativeReplicationHas) {
+  Result<Configuration> read =
+      Parse(WithRule("    priority: 7\n    threshold: 15m\n"
+                     "    filter: { modified_since: '2026-11-21T12:00:00Z', kms_encrypted: false, "
+                     "tags: { a: '' } }\n",
+                     ", acl: bucket-owner-full-control, bucket_owner: '111122223333'"));
+  ASSERT_TRUE(read) << read.error().message;
+  const Rule& rule = read->rules[0];
+  EXPECT_EQ(rule.priority, 7);
+  EXPECT_EQ(rule.threshold, 15min);
+  EXPECT_EQ(rule.filter.modified_since, *ParseRfc3339("2026-11-21T12:00:00Z"));
+  EXPECT_FALSE(rule.filter.kms_encrypted);
+  EXPECT_EQ(rule.filter.tags, (Tags{{"a", ""}}));
+  EXPECT_EQ(rule.targets[0].acl, "bucket-owner-full-control");
+  EXPECT_EQ(rule.targets[0].bucket_owner, "111122223333");
+
+  EXPECT_THAT(ErrorOf(WithRule("    priority: -1\n")), HasSubstr("priority: '-1' is out of range"));
+  EXPECT_THAT(ErrorOf(WithRule("    threshold: 0s\n")),
+              HasSubstr("threshold: '0s' is out of range"));
+  EXPECT_THAT(ErrorOf(WithRule("    filter: { modified_since: noon }\n")),
+              HasSubstr("modified_since: 'noon' is not a time"));
+  EXPECT_THAT(ErrorOf(WithRule("    filter: { tags: { a: } }\n")), HasSubstr("has no value"));
+  EXPECT_THAT(ErrorOf(WithRule("", ", acl: bucket-owner-ful-control")),
+              HasSubstr("did you mean bucket-owner-full-control?"));
+  EXPECT_THAT(ErrorOf(WithRule("", ", bucket_owner: '1234'")), HasSubstr("is no account"));
+  EXPECT_THAT(ErrorOf(std::string(kStores) +
+                      "rules: [{ id: r, source: 'east:a/', targets: [{ to: 'disk:b/', staging: "
+                      "'west:s/', acl: private, bucket_owner: '111122223333' }] }]\n"),
+              AllOf(HasSubstr("a folder has no ACLs"), HasSubstr("belongs to no account")));
+}
+
+// Two priorities the wrong way round, and a rule does nothing for ever.
+TEST(ConfigurationTest, WarnsOfRulesThatCarryNothing) {
+  auto rules = [](int outer, int inner) {
+    auto line = [](const char* id, const char* prefix, int priority) {
+      return "  - { id: " + std::string(id) + ", priority: " + std::to_string(priority) +
+             ", source: 'east:a/" + prefix + "', targets: [{ to: 'west:b/" + prefix +
+             "', staging: 'west:staging/' }] }\n";
+    };
+    return std::string(kStores) + "rules:\n" + line("all", "", outer) +
+           line("logs", "logs/", inner);
+  };
+  Result<Configuration> read = Parse(rules(1, 2));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(read->warnings, IsEmpty());
+  read = Parse(rules(2, 1));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(read->warnings,
+              ElementsAre(HasSubstr("rules[1].targets[0].to: the rule carries nothing "
+                                    "to here: rule all has a higher priority")));
+}
+
 }  // namespace
 }  // namespace longhaul

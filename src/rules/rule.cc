@@ -37,16 +37,32 @@ std::string StoreSettings::Place() const {
   return "s3 " + std::string(host);
 }
 
-bool Filter::MatchesSize(uint64_t size_bytes) const {
-  return size_bytes >= size_bytes_min && (!size_bytes_max || size_bytes <= *size_bytes_max);
-}
-
-bool Filter::MatchesTags(const Tags& object_tags) const {
-  for (const auto& [name, value] : tags) {
-    auto found = object_tags.find(name);
-    if (found == object_tags.end() || found->second != value) return false;
-  }
-  return true;
+Filter::Match Filter::Matches(const ObjectFacts& facts) const {
+  Match match = Match::kYes;
+  // Each condition says no, or what it needs to know is not known, or it holds.
+  auto condition = [&match](bool is_one, bool known, auto holds) {
+    if (!is_one || match == Match::kNo) return;
+    if (!known) {
+      match = Match::kUnknown;
+    } else if (!holds()) {
+      match = Match::kNo;
+    }
+  };
+  condition(size_bytes_min > 0, facts.size_bytes.has_value(),
+            [&] { return *facts.size_bytes >= size_bytes_min; });
+  condition(size_bytes_max.has_value(), facts.size_bytes.has_value(),
+            [&] { return *facts.size_bytes <= *size_bytes_max; });
+  condition(modified_since.has_value(), facts.last_modified.has_value(),
+            [&] { return *facts.last_modified >= *modified_since; });
+  condition(!kms_encrypted, facts.kms_encrypted.has_value(), [&] { return !*facts.kms_encrypted; });
+  condition(!tags.empty(), facts.tags != nullptr, [&] {
+    for (const auto& [name, value] : tags) {
+      auto found = facts.tags->find(name);
+      if (found == facts.tags->end() || found->second != value) return false;
+    }
+    return true;
+  });
+  return match;
 }
 
 bool Rule::MatchesKey(std::string_view bucket, std::string_view key) const {
@@ -88,6 +104,10 @@ std::string ProbePrefix(const Target& target) { return target.staging.prefix + "
 
 std::string StatePartition(const Rule& rule, const Target& target) {
   return rule.id + "/" + target.name;
+}
+
+std::string ReplicaPartition(const Target& target) {
+  return "replicas/" + target.to.store + "/" + target.to.bucket;
 }
 
 std::string DerivedTargetName(const Address& to) {

@@ -60,15 +60,28 @@ struct StoreSettings {
   [[nodiscard]] std::string Place() const;
 };
 
+// What is known of an object besides its key. A listing tells less than a GET, and of an object
+// that is gone nothing is known.
+struct ObjectFacts {
+  std::optional<uint64_t> size_bytes{};
+  std::optional<SystemTime> last_modified{};
+  std::optional<bool> kms_encrypted{};
+  const Tags* tags = nullptr;
+};
+
 // Which objects of a source belong to a rule. Deletes are matched by key alone.
 struct Filter {
+  enum class Match { kNo, kYes, kUnknown };  // kUnknown: too little is known of the object.
+
   std::string suffix;
   uint64_t size_bytes_min = 0;  // Both ends included.
-  std::optional<uint64_t> size_bytes_max;
-  Tags tags;  // All of these, among others.
+  std::optional<uint64_t> size_bytes_max{};
+  Tags tags{};                                 // All of these, among others.
+  std::optional<SystemTime> modified_since{};  // Last modified then or later.
+  bool kms_encrypted = true;                   // Also objects under a key of the source's KMS.
 
-  [[nodiscard]] bool MatchesSize(uint64_t size_bytes) const;
-  [[nodiscard]] bool MatchesTags(const Tags& object_tags) const;
+  // By all but the key.
+  [[nodiscard]] Match Matches(const ObjectFacts& facts) const;
 };
 
 // Where a rule hears of changes. A listing at the start is always made.
@@ -104,11 +117,17 @@ struct Target {
   Address staging;            // Its prefix is empty or ends in "/".
   std::string storage_class;  // Empty: that of the source object.
   std::string kms_key;        // Empty: the default of the bucket.
+  std::string acl{};          // A canned ACL of the replicas; empty: none is sent.
+  // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
+  std::string bucket_owner{};
 };
 
 struct Rule {
   std::string id;  // [A-Za-z0-9._-]{1,64}, not "probe", "." or ".."; a path segment in staging.
   bool enabled = true;
+  // Of several rules that would write one key of one target, the one with the highest priority
+  // that matches carries it, alone (rules/priority.h).
+  int priority = 0;
   Address source;
   Filter filter;
   Intake intake;
@@ -165,6 +184,9 @@ std::string StagingPrefix(const Rule& rule, const Target& target);
 std::string ProbePrefix(const Target& target);
 // The State partition of what is remembered about a rule's target ("<rule id>/<target name>").
 std::string StatePartition(const Rule& rule, const Target& target);
+// The State partition of what is remembered about the keys of a target's bucket. Rules that write
+// to one bucket share it: what one of them deletes, no late archive of another may bring back.
+std::string ReplicaPartition(const Target& target);
 // Target::name when the configuration gives none.
 std::string DerivedTargetName(const Address& to);
 

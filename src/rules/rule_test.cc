@@ -52,17 +52,39 @@ TEST(RuleTest, FiltersByKeySizeAndTags) {
   rule.filter.suffix = "/";
   EXPECT_TRUE(rule.MatchesKey("app-logs", "2026/"));  // Prefix and suffix may share bytes.
 
+  using Match = Filter::Match;
   Filter filter;
+  EXPECT_EQ(filter.Matches({}), Match::kYes);
   filter.size_bytes_min = 1;
   filter.size_bytes_max = 10;
-  EXPECT_FALSE(filter.MatchesSize(0));
-  EXPECT_TRUE(filter.MatchesSize(1));
-  EXPECT_TRUE(filter.MatchesSize(10));
-  EXPECT_FALSE(filter.MatchesSize(11));
+  EXPECT_EQ(filter.Matches({}), Match::kUnknown);
+  EXPECT_EQ(filter.Matches({.size_bytes = 0}), Match::kNo);
+  EXPECT_EQ(filter.Matches({.size_bytes = 1}), Match::kYes);
+  EXPECT_EQ(filter.Matches({.size_bytes = 10}), Match::kYes);
+  EXPECT_EQ(filter.Matches({.size_bytes = 11}), Match::kNo);
   filter.tags = {{"tier", "hot"}};
-  EXPECT_TRUE(filter.MatchesTags({{"tier", "hot"}, {"team", "a"}}));
-  EXPECT_FALSE(filter.MatchesTags({{"tier", "cold"}}));
-  EXPECT_FALSE(filter.MatchesTags({}));
+  const Tags hot = {{"tier", "hot"}, {"team", "a"}};
+  const Tags cold = {{"tier", "cold"}};
+  const Tags none;
+  EXPECT_EQ(filter.Matches({.size_bytes = 5}), Match::kUnknown);
+  EXPECT_EQ(filter.Matches({.size_bytes = 11}), Match::kNo);  // Whatever its tags are.
+  EXPECT_EQ(filter.Matches({.size_bytes = 5, .tags = &hot}), Match::kYes);
+  EXPECT_EQ(filter.Matches({.size_bytes = 5, .tags = &cold}), Match::kNo);
+  EXPECT_EQ(filter.Matches({.size_bytes = 5, .tags = &none}), Match::kNo);
+}
+
+TEST(RuleTest, FiltersByTimeAndEncryption) {
+  using Match = Filter::Match;
+  const SystemTime noon = *ParseRfc3339("2026-11-21T12:00:00Z");
+  Filter filter;
+  filter.modified_since = noon;
+  EXPECT_EQ(filter.Matches({}), Match::kUnknown);
+  EXPECT_EQ(filter.Matches({.last_modified = noon}), Match::kYes);
+  EXPECT_EQ(filter.Matches({.last_modified = noon - std::chrono::seconds(1)}), Match::kNo);
+  filter = {};
+  filter.kms_encrypted = false;
+  EXPECT_EQ(filter.Matches({.kms_encrypted = false}), Match::kYes);
+  EXPECT_EQ(filter.Matches({.kms_encrypted = true}), Match::kNo);
 }
 
 // Both regions must find archives, receipts and State under the same names, for ever.
@@ -75,6 +97,7 @@ TEST(RuleTest, NamesAreStable) {
   EXPECT_NE(DerivedTargetName({"west", "copy", "a"}), DerivedTargetName({"west", "copy", "b"}));
   EXPECT_EQ(DerivedTargetName({"west", "copy", ""}), "copy-4a8d868d");
   EXPECT_EQ(StatePartition(rule, rule.targets[0]), "logs/" + rule.targets[0].name);
+  EXPECT_EQ(ReplicaPartition(rule.targets[0]), "replicas/west/copy");
 }
 
 }  // namespace

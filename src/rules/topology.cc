@@ -4,6 +4,8 @@
 #include <deque>
 #include <set>
 
+#include "rules/priority.h"
+
 namespace longhaul {
 
 namespace {
@@ -43,6 +45,11 @@ class Checker {
     return std::move(problems_);
   }
 
+  bool Feeds(TopologyStep step, int rule) const {
+    return Overlap(TargetSpace(static_cast<size_t>(step.rule), static_cast<size_t>(step.target)),
+                   SourceSpace(static_cast<size_t>(rule)));
+  }
+
  private:
   const Rule& RuleAt(size_t rule) const { return configuration_.rules[rule]; }
   const Target& TargetAt(size_t rule, size_t target) const { return RuleAt(rule).targets[target]; }
@@ -66,9 +73,16 @@ class Checker {
            TargetAt(rule, target).to.ToString() + ")";
   }
 
-  void Add(size_t rule, size_t target, Part part, std::string what, std::string remedy) {
+  static TopologyStep StepOf(size_t rule, size_t target) {
+    return {static_cast<int>(rule), static_cast<int>(target)};
+  }
+
+  // The path ends with the step at which the problem is told.
+  void Add(size_t rule, size_t target, Part part, std::string what, std::string remedy,
+           std::vector<TopologyStep> path_before = {}) {
+    path_before.push_back(StepOf(rule, target));
     problems_.push_back({static_cast<int>(rule), static_cast<int>(target), part, std::move(what),
-                         std::move(remedy)});
+                         std::move(remedy), std::move(path_before)});
   }
 
   // The shortest way from `start` over targets that feed other rules' sources back to it. Told
@@ -98,14 +112,17 @@ class Checker {
             return;
           }
           std::string path = Step(rule, target);
+          std::vector<TopologyStep> steps;
           for (int step = static_cast<int>(at); visits[static_cast<size_t>(step)].from >= 0;
                step = visits[static_cast<size_t>(step)].from) {
             const Visit& visit = visits[static_cast<size_t>(step)];
-            path = Step(visits[static_cast<size_t>(visit.from)].rule, visit.target_before) + ", " +
-                   path;
+            const size_t rule_before = visits[static_cast<size_t>(visit.from)].rule;
+            path = Step(rule_before, visit.target_before) + ", " + path;
+            steps.insert(steps.begin(), StepOf(rule_before, visit.target_before));
           }
           Add(rule, target, Part::kTarget, "objects would go in a circle: " + path,
-              "remove one of these rules, or give them prefixes that do not overlap");
+              "remove one of these rules, or give them prefixes that do not overlap",
+              std::move(steps));
           return;
         }
       }
@@ -119,9 +136,17 @@ class Checker {
       const size_t end = other == rule ? target : RuleAt(other).targets.size();
       for (size_t i = 0; i < end; ++i) {
         if (!Overlap(TargetSpace(rule, target), TargetSpace(other, i))) continue;
+        const bool rivals = other != rule && AreRivals(RuleAt(rule), TargetAt(rule, target),
+                                                       RuleAt(other), TargetAt(other, i));
+        if (rivals && RuleAt(other).priority != RuleAt(rule).priority) continue;
         Add(rule, target, Part::kTarget,
-            "two sources write to one place: " + Step(other, i) + " and " + Step(rule, target),
-            "give each its own prefix at the target");
+            (rivals ? "two rules carry the same keys to one place: "
+                    : "two sources write to one place: ") +
+                Step(other, i) + " and " + Step(rule, target),
+            rivals ? "give them different priorities: of those that match an object the highest "
+                     "carries it"
+                   : "give each its own prefix at the target",
+            {StepOf(other, i)});
         return;
       }
     }
@@ -174,6 +199,10 @@ class Checker {
 
 std::vector<TopologyProblem> CheckTopology(const Configuration& configuration) {
   return Checker(configuration).Check();
+}
+
+bool Feeds(const Configuration& configuration, TopologyStep step, int rule) {
+  return Checker(configuration).Feeds(step, rule);
 }
 
 }  // namespace longhaul

@@ -132,6 +132,26 @@ TEST_F(TopologyTest, FindsTwoWritersOfOnePlace) {
   EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write")));
 }
 
+// Rules that carry the same keys are told apart by their priority; without one nobody knows which
+// of them is to carry an object, and both would write it in turn.
+TEST_F(TopologyTest, RivalsNeedDifferentPriorities) {
+  Add("all", "east:a/", "west:c/");
+  Add("logs", "east:a/logs/", "west:c/logs/");
+  EXPECT_THAT(
+      Problems(),
+      ElementsAre("two rules carry the same keys to one place: all (east:a/ -> west:c/) and "
+                  "logs (east:a/logs/ -> west:c/logs/)"));
+  configuration_.rules[1].priority = 1;
+  EXPECT_THAT(Problems(), IsEmpty());
+  // Not the same keys: a priority does not help.
+  configuration_.rules[1].targets[0].to.prefix = "";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
+  // Under another name nobody sees that it is the same bucket.
+  configuration_.rules[1].targets[0].to.prefix = "logs/";
+  configuration_.rules[1].source.store = "east2";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
+}
+
 // Archives in a source would be replicated, archives among replicas would be taken for objects.
 TEST_F(TopologyTest, FindsStagingInTheWay) {
   Add("a", "east:a/", "west:b/", "west:b/staging/");

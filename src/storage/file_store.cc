@@ -415,6 +415,9 @@ class FileStore : public Store {
     if (!request.kms_key.empty()) {
       return Refused("NotImplemented", "a file store does not encrypt");
     }
+    if (!request.acl.empty() || !request.bucket_owner.empty()) {
+      return Refused("NotImplemented", "a file store knows no accounts");
+    }
     return Ok();
   }
 

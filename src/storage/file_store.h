@@ -6,9 +6,9 @@
 // that a file system cannot hold have escaped names (file_names.h); nothing follows a link and
 // nothing leaves the root. Conditional writes hold between processes of one machine.
 //
-// No versions (SetVersioning: kInvalidInput, code NotImplemented), no encryption: a `kms_key` is
-// refused. `server_time` is the local clock after the open. All input and output happens on the
-// CPU pool of the runtime.
+// No versions (SetVersioning: kInvalidInput, code NotImplemented), no encryption, no accounts: a
+// `kms_key`, an `acl` and a `bucket_owner` are refused. `server_time` is the local clock after the
+// open. All input and output happens on the CPU pool of the runtime.
 
 #pragma once
 

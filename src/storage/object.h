@@ -50,7 +50,8 @@ struct ObjectInfo {
   // Whatever it looks like, the ETag tells nothing of the bytes: encryption under KMS or a customer
   // key, or a store that was told not to trust it.
   bool etag_opaque = false;
-  std::string version_id;  // Empty where the bucket keeps no versions.
+  bool kms_encrypted = false;  // Under a key of the server's KMS (SSE-KMS, DSSE-KMS).
+  std::string version_id;      // Empty where the bucket keeps no versions.
   SystemTime last_modified{};
   std::string storage_class;  // Empty or "STANDARD" are the same.
   SystemHeaders headers;

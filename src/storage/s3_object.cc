@@ -53,7 +53,8 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
   }
   info.etag = StripEtag(headers.Get("ETag"));
   // Under KMS and customer keys the ETag is no MD5. (S3 API Reference, Object: ETag.)
-  info.etag_opaque = headers.Get("x-amz-server-side-encryption").starts_with("aws:kms") ||
+  info.kms_encrypted = headers.Get("x-amz-server-side-encryption").starts_with("aws:kms");
+  info.etag_opaque = info.kms_encrypted ||
                      headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr ||
                      !client.options().verify_md5_etag;
   info.version_id = headers.Get("x-amz-version-id");
@@ -241,6 +242,9 @@ Async<void> S3Remove(S3Client& client, RemoveRequest request) {
   if (!request.if_match.empty()) {
     http.headers.Add("If-Match", EtagToMatch(client, request.if_match));
   }
+  if (!request.bucket_owner.empty()) {
+    http.headers.Add("x-amz-expected-bucket-owner", request.bucket_owner);
+  }
   Result<S3Answer> answer = co_await client.Call(http, request.if_match.empty());
   if (answer) co_return Ok();
   Error error = answer.error();
@@ -269,7 +273,8 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
   std::vector<RemoveRequest> singles;  // What one request for many cannot say.
   for (RemoveRequest& request : requests) {
     request.bucket = bucket;
-    bool in_batch = request.if_match.empty() && IsXmlText(request.key) && requests.size() > 1;
+    bool in_batch = request.if_match.empty() && request.bucket_owner.empty() &&
+                    IsXmlText(request.key) && requests.size() > 1;
     (in_batch ? batch : singles).push_back(std::move(request));
   }
   if (!batch.empty()) {

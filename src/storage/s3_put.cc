@@ -319,6 +319,8 @@ void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHea
   } else {
     add("x-amz-server-side-encryption", options.server_side_encryption);
   }
+  add("x-amz-acl", request.acl);
+  add("x-amz-expected-bucket-owner", request.bucket_owner);
 }
 
 Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {

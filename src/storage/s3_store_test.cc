@@ -124,6 +124,55 @@ class S3StoreTest : public ::testing::Test {
   std::unique_ptr<Store> store;
 };
 
+// Encryption, class and owner of an object are decided when it is written: a header that is missing
+// then leaves a replica under the wrong key.
+TEST_F(S3StoreTest, SaysHowAnObjectIsToBeKept) {
+  PutRequest request = At("k");
+  request.storage_class = "STANDARD_IA";
+  request.kms_key = "arn:aws:kms:us-east-2:111122223333:key/k";
+  request.acl = "bucket-owner-full-control";
+  request.bucket_owner = "111122223333";
+  http.answers = {{.headers = {{"ETag", "\"e\""}}}};
+  ASSERT_TRUE(world.Run(PutText(Open(), request, "text")));
+  http.answers = {{.body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                           "</InitiateMultipartUploadResult>"}};
+  ASSERT_TRUE(world.Run(store->CreateMultipart(request)));
+  http.answers = {{.status = 204}};
+  ASSERT_TRUE(
+      world.Run(store->Remove({.bucket = "bucket", .key = "k", .bucket_owner = "111122223333"})));
+  ASSERT_EQ(http.seen.size(), 3u);
+  for (size_t i = 0; i < 2; ++i) {
+    const HttpHeaders& headers = http.seen[i].request.headers;
+    EXPECT_EQ(headers.Get("x-amz-storage-class"), "STANDARD_IA");
+    EXPECT_EQ(headers.Get("x-amz-server-side-encryption"), "aws:kms");
+    EXPECT_EQ(headers.Get("x-amz-server-side-encryption-aws-kms-key-id"), request.kms_key);
+    EXPECT_EQ(headers.Get("x-amz-acl"), "bucket-owner-full-control");
+  }
+  for (const Seen& seen : http.seen) {
+    EXPECT_EQ(seen.request.headers.Get("x-amz-expected-bucket-owner"), "111122223333");
+  }
+  http.seen.clear();
+  http.answers = {{.headers = {{"ETag", "\"e\""}}}};
+  ASSERT_TRUE(world.Run(PutText(*store, At("k"), "text")));
+  for (const char* name : {"x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-acl",
+                           "x-amz-expected-bucket-owner"}) {
+    EXPECT_EQ(http.seen[0].request.headers.Find(name), nullptr) << name;
+  }
+}
+
+// Which objects are under a key of the KMS decides whether a rule takes them.
+TEST_F(S3StoreTest, TellsWhetherAnObjectIsUnderAKmsKey) {
+  for (const auto& [encryption, is_kms] :
+       {std::pair("aws:kms", true), std::pair("aws:kms:dsse", true), std::pair("AES256", false)}) {
+    http.answers = {{.headers = {{"ETag", "\"e\""},
+                                 {"Content-Length", "4"},
+                                 {"x-amz-server-side-encryption", encryption}}}};
+    Result<ObjectInfo> info = world.Run(Open().Head({.bucket = "bucket", .key = "k"}));
+    ASSERT_TRUE(info) << info.error().Describe();
+    EXPECT_EQ(info->kms_encrypted, is_kms) << encryption;
+  }
+}
+
 // A server that is busy for a moment must not fail a transfer, nor be asked again at once.
 TEST_F(S3StoreTest, WaitsAndRepeats) {
   http.answers = {ErrorAnswer(503, "SlowDown"), Broken(), {.headers = {{"ETag", "\"e\""}}}};

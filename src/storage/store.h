@@ -130,6 +130,9 @@ struct PutRequest {
   Tags tags;
   std::string storage_class;  // Empty: the store's default.
   std::string kms_key;        // Empty: the bucket's default encryption.
+  std::string acl;            // A canned ACL ("bucket-owner-full-control"); empty: none is sent.
+  // The account that the bucket must belong to; another one: kDenied. Empty: any.
+  std::string bucket_owner;
   WriteCondition condition;
   // A checksum of the whole body that the caller knows: OK means that what is stored has it. The
   // server checks it, or where it cannot, the store does, before the last byte goes out and again
@@ -189,6 +192,7 @@ struct RemoveRequest {
   std::string key;
   std::string version_id;  // Removes that version for good; else adds a delete marker where kept.
   std::string if_match;
+  std::string bucket_owner;  // As in PutRequest.
 };
 
 struct RemoveFailure {

@@ -12,6 +12,7 @@ Every server is a child that the kernel kills when this process dies, however it
 data below one temporary folder: on a tmpfs where that has extended attributes and room.
 """
 
+import base64
 import ctypes
 import os
 import pathlib
@@ -29,6 +30,7 @@ import uuid
 ACCESS_KEY_ID = "longhaul-test"
 SECRET_ACCESS_KEY = "longhaul-test-secret"
 REGION = "us-east-1"
+KMS_KEY_ID = "replica-key"  # Of minio.
 FREE_BYTES_MIN = 6 << 30  # What the largest system test writes, twice.
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -182,6 +184,8 @@ class Minio(Server):
         self.spawn([cache_dir() / "bin/minio", "server", "--quiet",
                     "--address", f"127.0.0.1:{self.port}", self.folder],
                    {"MINIO_ROOT_USER": ACCESS_KEY_ID, "MINIO_ROOT_PASSWORD": SECRET_ACCESS_KEY,
+                    # A key for SSE-KMS; what does not ask for it is not encrypted.
+                    "MINIO_KMS_SECRET_KEY": f"{KMS_KEY_ID}:{base64.b64encode(bytes(32)).decode()}",
                     "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"})
 
     def ready_path(self):

@@ -43,6 +43,9 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   compares = lost_events > 0 || corruptions > 0 || random.Below(2) == 0;
   giants = random.Below(2) == 0;
   pauses = Maybe(random, 0.1);
+  // The seeds that are kept are older and tell the stories that they were kept for.
+  constexpr uint64_t kKeptSeedsMax = 1'000'000;
+  rivals = seed > kKeptSeedsMax && random.Below(3) == 0;
 }
 
 std::string Plan::ToString() const {
@@ -56,7 +59,7 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants << ", pauses " << pauses;
+      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals;
   return out.str();
 }
 

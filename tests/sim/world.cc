@@ -201,6 +201,14 @@ World::World(uint64_t seed)
         .store = plan_.shared_staging ? "west0" : store, .bucket = kStagingBucket, .prefix = ""};
     rule.targets.push_back(std::move(target));
   }
+  if (plan_.rivals) {
+    Rule rival = rule;
+    rival.id = "rival";
+    rival.priority = 1;
+    rival.filter.tags = {{"color", "1"}};
+    for (Target& target : rival.targets) target.storage_class = "RIVAL";
+    configuration_.rules.push_back(std::move(rival));
+  }
   configuration_.rules.push_back(std::move(rule));
 
   for (int i = 0; i < 6; ++i) {
@@ -524,6 +532,11 @@ std::string World::Compare(size_t target) const {
     } else if (metadata != expected->info.metadata ||
                found->info.headers != expected->info.headers || found->tags != expected->tags) {
       wrong << "target " << target << " has other metadata under " << target_key << "; ";
+    }
+    const auto color = expected->tags.find("color");
+    const bool is_rivals = plan_.rivals && color != expected->tags.end() && color->second == "1";
+    if ((found->info.storage_class == "RIVAL") != is_rivals) {
+      wrong << "target " << target << " has " << target_key << " from the wrong rule; ";
     }
   }
   // When nothing is left at the source and no event told so, the empty listing deletes nothing.

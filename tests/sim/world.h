@@ -58,6 +58,7 @@ struct Plan {
   bool compares;  // Source and target are compared by listing; else events alone must do.
   double pauses;  // Of the rule or of a target, begun or ended, per second.
   bool giants;    // What is too large for a bundle travels in segments.
+  bool rivals;    // A second rule, above the first, carries the objects that have a tag.
 };
 
 class StoreFaults : public testing::FaultPlan {

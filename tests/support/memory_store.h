@@ -103,6 +103,9 @@ class MemoryStoreBackend {
     Tags tags;
     std::vector<uint64_t> part_sizes_bytes;  // Empty: not a multipart object.
     bool is_delete_marker = false;
+    std::string kms_key;  // These three as the request had them.
+    std::string acl;
+    std::string bucket_owner;
   };
   struct Upload {
     PutRequest request;

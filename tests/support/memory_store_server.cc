@@ -451,6 +451,10 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   info.headers = request.headers;
   if (info.headers.content_type.empty()) info.headers.content_type = "binary/octet-stream";
   info.metadata = request.metadata;
+  info.kms_encrypted = !request.kms_key.empty();
+  version.kms_key = request.kms_key;
+  version.acl = request.acl;
+  version.bucket_owner = request.bucket_owner;
   backend->bytes_written += bytes->size();
   PutResult result{.etag = info.etag, .version_id = "", .server_time = Now()};
   result.version_id = Store(**bucket, StoredKey(request.key), std::move(version));

@@ -29,7 +29,8 @@ import botocore.exceptions
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/servers"))
 import servers as real_servers  # noqa: E402
-from servers import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Server, free_port  # noqa: E402
+from servers import (ACCESS_KEY_ID, KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, Server,  # noqa: E402
+                     free_port)
 
 BINARY = os.environ.get("LONGHAUL_BIN", str(ROOT / "build/release/longhaul"))
 MARK = "longhaul"

@@ -1,0 +1,150 @@
+#include "rules/import_pair.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "rules/configuration.h"
+#include "rules/import.h"
+
+namespace longhaul {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kSettings[] = R"({"stack_name": "haul", "enabled_regions": [
+    {"region": "eu-west-1", "vpc_cidr": "10.20.0.0/16", "source_target": ["source"],
+     "availability_zones": 2},
+    {"region": "us-east-2", "vpc_cidr": "10.21.0.0/16", "source_target": ["target"],
+     "availability_zones": 2}],
+  "notification_emails": ["ops@acme.test"], "tags": {"team": "data"}})";
+
+class ImportPairTest : public ::testing::Test {
+ protected:
+  const std::vector<Rule>& Import(const std::string& rules, const std::string& settings = "") {
+    remarks_.clear();
+    configuration_ = {};
+    std::vector<ImportFile> files = {{"r", rules}};
+    if (!settings.empty()) files.insert(files.begin(), {"s", settings});
+    Result<ImportResult> imported = ImportRules(files, options_);
+    EXPECT_TRUE(imported) << imported.error().message;
+    if (!imported) return configuration_.rules;
+    for (const ImportRemark& remark : imported->remarks) remarks_ += remark.Text() + "\n";
+    Result<Configuration> read = ParseConfiguration(imported->yaml, "out.yaml", "/",
+                                                    [](std::string_view) { return std::nullopt; });
+    EXPECT_TRUE(read) << read.error().message << "\n" << imported->yaml;
+    if (read) configuration_ = std::move(*read);
+    return configuration_.rules;
+  }
+  std::string Fails(const std::string& rules) {
+    Result<ImportResult> imported = ImportRules({{"r", rules}}, options_);
+    return imported ? "" : imported.error().message;
+  }
+  static std::string Entry(
+      const std::string& source_fields,
+      const std::string& destinations = R"({"region": "us-east-2", "bucket": "acme-copy"})") {
+    return R"({"source": {"region": "eu-west-1", "bucket": "acme-in")" + source_fields +
+           R"(}, "destinations": [)" + destinations + "]}";
+  }
+  static std::string List(const std::string& entries) {
+    return R"({"replication_configuration": [)" + entries + "]}";
+  }
+
+  ImportOptions options_{.staging = {{"us-east-2", {"us-east-2", "acme-staging", ""}}},
+                         .now = *ParseRfc3339("2026-11-21T12:00:00Z")};
+  std::string remarks_;
+  Configuration configuration_;
+};
+
+TEST_F(ImportPairTest, MakesARuleOfASource) {
+  const auto& rules = Import(
+      List(Entry(R"(, "prefix_filter": "logs/", "suffix_filter": ".csv", "kms_key_arn": "arn:k",
+                    "scaling_limit": 8, "min_capacity": 1, "cpu": 2048, "memory": 4096,
+                    "ephemeral_storage": 50, "scaling_target_backlog_per_task": 30,
+                    "visibility_timeout": 600)",
+                 R"({"region": "us-east-2", "bucket": "acme-copy", "storage_class": "STANDARD_IA",
+                     "kms_key_arn": "arn:aws:kms:us-east-2:111122223333:key/k"},
+                    {"region": "us-east-2", "bucket": "acme-vault", "backup": true},
+                    {"region": "us-east-2", "bucket": "acme-more", "backup": false,
+                     "kms_key_arn": ""})")),
+      kSettings);
+  ASSERT_EQ(rules.size(), 1U);
+  const Rule& rule = rules[0];
+  EXPECT_EQ(rule.id, "acme-in-logs");
+  EXPECT_EQ(rule.source.ToString(), "eu-west-1:acme-in/logs/");
+  EXPECT_EQ(rule.filter.suffix, ".csv");
+  EXPECT_FALSE(rule.deletes);
+  EXPECT_TRUE(rule.filter.modified_since);
+  ASSERT_EQ(rule.targets.size(), 2U);
+  EXPECT_EQ(rule.targets[0].to.ToString(), "us-east-2:acme-copy/logs/");
+  EXPECT_EQ(rule.targets[0].staging.ToString(), "us-east-2:acme-staging/");
+  EXPECT_EQ(rule.targets[0].storage_class, "STANDARD_IA");
+  EXPECT_EQ(rule.targets[0].kms_key, "arn:aws:kms:us-east-2:111122223333:key/k");
+  EXPECT_EQ(rule.targets[1].to.bucket, "acme-more");
+  EXPECT_EQ(rule.targets[1].kms_key, "");
+  EXPECT_EQ(configuration_.site, "eu-west-1");
+  // Every field that is not in the configuration is named.
+  for (const char* place :
+       {"s: stack_name", "s: enabled_regions[0].vpc_cidr",
+        "s: enabled_regions[1].availability_zones", "s: notification_emails", "s: tags"}) {
+    EXPECT_THAT(remarks_, HasSubstr(std::string(place) + ": not carried over: "));
+  }
+  for (const char* field :
+       {"source.kms_key_arn", "source.scaling_limit", "source.min_capacity", "source.cpu",
+        "source.memory", "source.ephemeral_storage", "source.scaling_target_backlog_per_task",
+        "source.visibility_timeout", "destinations[1].backup"}) {
+    EXPECT_THAT(remarks_, HasSubstr("r: replication_configuration[0]." + std::string(field) +
+                                    ": not carried over: "));
+  }
+}
+
+// The two releases disagree on a prefix without "/"; the newer one counts, and it is said.
+TEST_F(ImportPairTest, TakesPrefixesAsFolders) {
+  const auto& rules = Import(List(Entry(R"(, "prefix_filter": "logs")")));
+  EXPECT_EQ(rules[0].source.prefix, "logs/");
+  EXPECT_EQ(rules[0].targets[0].to.prefix, "logs/");
+  EXPECT_THAT(remarks_, HasSubstr("prefix_filter: differs: 'logs' is taken as a folder"));
+  EXPECT_EQ(Import(List(Entry("")))[0].source.prefix, "");
+  EXPECT_EQ(Import(List(Entry(R"(, "prefix_filter": "")")))[0].id, "acme-in");
+  options_.existing = true;
+  EXPECT_FALSE(Import(List(Entry("")))[0].filter.modified_since);
+}
+
+// Both were sent, and whatever came last stayed: here one of them carries a key.
+TEST_F(ImportPairTest, OrdersSourcesThatOverlap) {
+  const std::string csv = Entry(R"(, "prefix_filter": "b/", "suffix_filter": ".csv")");
+  const auto& rules = Import(List(Entry("") + "," +
+                                  Entry(R"(, "prefix_filter": "logs/")",
+                                        R"({"region": "us-east-2", "bucket": "acme-copy",
+                                  "storage_class": "GLACIER_IR"})")));
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_GT(rules[1].priority, rules[0].priority);
+  EXPECT_THAT(remarks_, HasSubstr("rule acme-in-logs alone carries them now"));
+  EXPECT_THAT(Fails(List(Entry("") + "," + Entry(""))), HasSubstr("carry the same keys"));
+  EXPECT_THAT(Fails(List(csv + "," + csv)), HasSubstr("carry the same keys"));
+  EXPECT_EQ(
+      Import(List(csv + "," + Entry(R"(, "prefix_filter": "b/", "suffix_filter": ".log")"))).size(),
+      2U);
+}
+
+TEST_F(ImportPairTest, TellsWhatDoesNotFit) {
+  Import(List(Entry("", R"({"region": "eu-west-1", "bucket": "acme-copy"})")), kSettings);
+  EXPECT_THAT(remarks_, HasSubstr("s does not give eu-west-1 the role of a target"));
+  EXPECT_THAT(remarks_, HasSubstr("need a staging bucket in their region"));
+  const std::string all = Fails(
+      R"({"replication_configuration": [{"source": {"region": "eu-west-1"}, "destinations": []},
+          {"destinations": [{"region": "us east", "bucket": "b", "backup": "yes"}], "colour": 1}]})");
+  for (const char* line : {"[0].source: has no bucket", "[0].destinations: is empty",
+                           "[1]: has no source", "[1].destinations[0].region: 'us east' is no name",
+                           "[1].destinations[0].backup: is not true or false"}) {
+    EXPECT_THAT(all, HasSubstr(line));
+  }
+  EXPECT_THAT(Fails(List("")), HasSubstr("is empty"));
+  EXPECT_THAT(Fails(List(Entry("", R"({"region": "us-east-2", "bucket": "v", "backup": true})"))),
+              HasSubstr("leaves nothing that can be carried"));
+  Import(R"({"replication_configuration": [)" + Entry(R"(, "flavour": 1)") + R"(], "x": 1})");
+  EXPECT_THAT(remarks_, HasSubstr("source.'flavour': not carried over"));
+  EXPECT_THAT(remarks_, HasSubstr("r: 'x': not carried over"));
+}
+
+}  // namespace
+}  // namespace longhaul
