@@ -206,6 +206,7 @@ class ExplainCommand : public Command {
       message.With("paused_until", told.pause->until ? until : std::string());
       rows.emplace_back("paused", "since " + FormatRfc3339(told.pause->since) + " until " + until);
     }
+    message.With("carrier", told.carrier != nullptr ? told.carrier->id : std::string());
     message.With("spooled", told.spooled).With("next", told.next);
     rows.emplace_back("next", told.next);
     Add(context, std::move(message),

@@ -9,6 +9,7 @@
 #include "replication/seal.h"
 #include "replication/spool.h"
 #include "replication/staging.h"
+#include "rules/priority.h"
 
 namespace longhaul {
 
@@ -25,6 +26,30 @@ std::string KeyMismatch(const Rule& rule, std::string_view key) {
   if (!key.ends_with(rule.filter.suffix)) return "its suffix is " + PrefixText(rule.filter.suffix);
   if (!rule.MatchesKey(rule.source.bucket, key)) return "its filter leaves the key out";
   return "";
+}
+
+// What is known of the object at the source.
+ObjectFacts FactsOf(const RuleExplanation& rule) {
+  if (!rule.source) return {};
+  return {.size_bytes = rule.source->size_bytes,
+          .last_modified = rule.source->last_modified,
+          .kms_encrypted = rule.source->kms_encrypted,
+          .tags = rule.tags ? &*rule.tags : nullptr};
+}
+
+// Why it leaves the object out; empty: it does not, or tags that are not known decide.
+std::string FilterMismatch(const Filter& filter, const ObjectFacts& facts) {
+  if (filter.Matches(facts) != Filter::Match::kNo) return "";
+  if (filter.Matches({.size_bytes = facts.size_bytes}) == Filter::Match::kNo) {
+    return "its filter leaves out objects of " + FormatSizeExact(*facts.size_bytes);
+  }
+  if (filter.Matches({.last_modified = facts.last_modified}) == Filter::Match::kNo) {
+    return "its filter leaves out what was written before " + FormatRfc3339(*filter.modified_since);
+  }
+  if (filter.Matches({.kms_encrypted = facts.kms_encrypted}) == Filter::Match::kNo) {
+    return "its filter leaves out objects under a key of KMS";
+  }
+  return "its filter asks for other tags";
 }
 
 class Explainer {
@@ -108,22 +133,22 @@ class Explainer {
     }
     told.source = std::move(*info);
     if (!told.why_not.empty()) co_return Ok();
+    if (told.source->tag_count == 0) told.tags.emplace();
     std::optional<Mark> mark = FindMark(told.source->metadata, rule.source.bucket, told.source_key);
     if (mark && std::ranges::find(mark->sites_passed, context_.site) != mark->sites_passed.end()) {
       told.why_not = "it came from here (site " + context_.site + "): a loop ends";
-    } else if (!rule.filter.MatchesSize(told.source->size_bytes)) {
-      told.why_not = "its filter leaves out objects of " + FormatSizeExact(told.source->size_bytes);
-    } else if (!rule.filter.tags.empty()) {
-      Tags tags;
-      if (told.source->tag_count > 0) {
-        Result<Tags> read = co_await known.source->GetTags(rule.source.bucket, told.source_key, "");
-        if (!read) {
-          told.source_error = read.error().In("read tags");
-          co_return Ok();
-        }
-        tags = std::move(*read);
-      }
-      if (!rule.filter.MatchesTags(tags)) told.why_not = "its filter asks for other tags";
+    } else {
+      told.why_not = FilterMismatch(rule.filter, FactsOf(told));
+    }
+    if (!told.why_not.empty() || told.source->tag_count == 0) co_return Ok();
+    Result<Tags> tags = co_await known.source->GetTags(rule.source.bucket, told.source_key, "");
+    if (!tags) {
+      told.source_error = tags.error().In("read tags");
+      co_return Ok();
+    }
+    told.tags = std::move(*tags);
+    if (rule.filter.Matches(FactsOf(told)) == Filter::Match::kNo) {
+      told.why_not = "its filter asks for other tags";
     }
     co_return Ok();
   }
@@ -135,6 +160,7 @@ class Explainer {
     told.key = TargetKey(*known.rule, config, rule.source_key).value_or("");
     told.address = config.to.store + ":" + config.to.bucket + "/" + told.key;
     told.pause = control_.PauseOf(known.rule->id, config.name);
+    told.carrier = CarrierAmong(target.rivals_above, rule.source_key, FactsOf(rule));
 
     Result<std::optional<ParkedKey>> parked =
         co_await FindParked(context_.state, known.rule->id, config.name, rule.source_key);
@@ -236,6 +262,10 @@ class Explainer {
     if (!source.why_not.empty()) {
       told.next = told.replica ? "nothing: the rule does not carry it, and leaves what is there"
                                : "nothing: the rule does not carry it";
+      co_return;
+    }
+    if (told.carrier != nullptr) {
+      told.next = "nothing: rule " + told.carrier->id + ", of higher priority, carries it";
       co_return;
     }
     if (InStep(rule, source, told)) {

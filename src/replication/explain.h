@@ -43,6 +43,7 @@ struct TargetExplanation {
   std::optional<ParkedKey> parked;
   std::optional<Pause> pause;
   bool spooled = false;
+  const Rule* carrier = nullptr;  // Of higher priority; it carries the object instead.
   ReplicationStatus status = ReplicationStatus::kNone;
   std::string next;  // What happens next, or what to do.
 };
@@ -53,6 +54,7 @@ struct RuleExplanation {
   std::string why_not;
   std::string source_key;
   std::optional<ObjectInfo> source;   // None: there is no object.
+  std::optional<Tags> tags;           // Of it, where they are known.
   std::optional<Error> source_error;  // It could not be read.
   std::optional<ParkedKey> parked;    // At the source.
   std::vector<TargetExplanation> targets;

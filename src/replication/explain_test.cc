@@ -88,6 +88,8 @@ TEST_F(ExplainTest, SaysWhyARuleDoesNotMatch) {
   EXPECT_NE(why().find("leaves out objects of"), std::string::npos);
   rule().filter = {.tags = {{"tier", "hot"}}};
   EXPECT_EQ(why(), "its filter asks for other tags");
+  rule().filter = {.modified_since = world.world.clock.Now() + 1h};
+  EXPECT_NE(why().find("what was written before"), std::string::npos);
   rule().filter = {};
   rule().enabled = false;
   EXPECT_EQ(why(), "the rule is disabled");
