@@ -82,6 +82,19 @@ class Semaphore {
   WaitList waiters_;
 };
 
+// What was acquired of a semaphore, until it goes out of scope. shared: it may outlive whoever owns
+// the semaphore, in a coroutine that is being destroyed.
+class Permit {
+ public:
+  explicit Permit(std::shared_ptr<Semaphore> gate) : gate_(std::move(gate)) {}
+  Permit(const Permit&) = delete;
+  Permit& operator=(const Permit&) = delete;
+  ~Permit() { gate_->Release(); }
+
+ private:
+  std::shared_ptr<Semaphore> gate_;
+};
+
 // Runs coroutines side by side and waits for all of them. Must be joined before it is destroyed,
 // unless the whole io_context goes away with it.
 class TaskGroup {

@@ -119,17 +119,6 @@ class CurlClient : public HttpClient {
   }
 
  private:
-  class Permit {
-   public:
-    explicit Permit(std::shared_ptr<Semaphore> gate) : gate_(std::move(gate)) {}
-    Permit(const Permit&) = delete;
-    Permit& operator=(const Permit&) = delete;
-    ~Permit() { gate_->Release(); }
-
-   private:
-    std::shared_ptr<Semaphore> gate_;
-  };
-
   std::shared_ptr<CurlEngine> engine_;
   // shared: a permit may outlive the client, in a coroutine that is being destroyed.
   std::shared_ptr<Semaphore> plain_gate_;

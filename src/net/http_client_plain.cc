@@ -329,17 +329,6 @@ class PlainClient : public HttpClient {
   }
 
  private:
-  class Permit {
-   public:
-    explicit Permit(std::shared_ptr<Semaphore> gate) : gate_(std::move(gate)) {}
-    Permit(const Permit&) = delete;
-    Permit& operator=(const Permit&) = delete;
-    ~Permit() { gate_->Release(); }
-
-   private:
-    std::shared_ptr<Semaphore> gate_;
-  };
-
   // Tries one address after the other; one that is silent takes all of the time.
   Async<void> Connect(PlainConnection& connection, const PlainOrigin& origin) {
     connection.connect_deadline = pool_->clock().SteadyNow() + connection.timeouts.connect;

@@ -289,25 +289,41 @@ Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
   Result<std::optional<Existing>> existing = co_await Look(write.key, *floor);
   if (!existing) co_return existing.error();
   if (!*existing) co_return std::nullopt;
-  const Mark* mark = (*existing)->mark();
-  auto decided = [](ApplyOutcome outcome) {
-    return std::optional<ApplyOutcome>(std::move(outcome));
-  };
+  Result<Verdict> verdict = co_await Judge(write, **existing);
+  if (!verdict) co_return verdict.error();
+  co_return std::move(verdict->outcome);
+}
+
+// What there is to say of a write where `existing` stands.
+Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing& existing) {
+  auto say = [](ApplyOutcome outcome) { return Verdict{.outcome = std::move(outcome)}; };
+  const Mark* mark = existing.mark();
   if (mark != nullptr && mark->stamp > write.stamp) {
-    co_return decided(Superseded("the replica is newer"));
+    co_return say(Superseded("the replica is newer"));
   }
   if (mark != nullptr && mark->stamp == write.stamp) {
+    // By ETag alone: what a server drops of the headers must not make this look like another
+    // reading for ever. Metadata that changed within the second has an event, and a reading, of its
+    // own.
     if (mark->source_etag != write.source_etag) {
-      co_return decided(Reread("another reading has the same stamp"));
+      co_return say(Reread("another reading has the same stamp"));
     }
-    if (SaysOtherBytes((*existing)->info, write)) co_return std::nullopt;
-    co_return decided({.state = ApplyState::kEqual, .reason = "applied before"});
+    if (!SaysOtherBytes(existing.info, write)) {
+      co_return say({.state = ApplyState::kEqual, .reason = "applied before"});
+    }
+    // Ours, and damaged when it was stored: a write that failed for that, or whose writer died
+    // before he had looked. It is written again.
   }
-  Result<bool> same = co_await SameContent(write, **existing);
+  Result<bool> same = co_await SameContent(write, existing);
   if (!same) co_return same.error();
-  if (*same) co_return co_await Settle(write, **existing);
-  if (IsForeign(**existing)) co_return decided(ForeignConflict());
-  co_return std::nullopt;
+  if (*same) {
+    Result<std::optional<ApplyOutcome>> settled = co_await Settle(write, existing);
+    if (!settled) co_return settled.error();
+    const bool changed = !settled->has_value();
+    co_return Verdict{.outcome = std::move(*settled), .changed = changed};
+  }
+  if (IsForeign(existing)) co_return say(ForeignConflict());
+  co_return Verdict{};
 }
 
 // Without a lease this uses conditional writes and gives up, setting `flag`, where the store has
@@ -333,31 +349,10 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
 
     if (existing) {
       new_share_ *= 0.9;
-      const Mark* mark = existing->mark();
-      if (mark != nullptr && mark->stamp > write.stamp)
-        co_return Superseded("the replica is newer");
-      if (mark != nullptr && mark->stamp == write.stamp) {
-        // By ETag alone: what a server drops of the headers must not make this look like another
-        // reading for ever. Metadata that changed within the second has an event, and a reading,
-        // of its own.
-        if (mark->source_etag != write.source_etag) {
-          co_return Reread("another reading has the same stamp");
-        }
-        if (!SaysOtherBytes(existing->info, write)) {
-          co_return ApplyOutcome{.state = ApplyState::kEqual, .reason = "applied before"};
-        }
-        // Ours, and damaged when it was stored: a write that failed for that, or whose writer died
-        // before he had looked. It is written again.
-      }
-      Result<bool> same = co_await SameContent(write, *existing);
-      if (!same) co_return same.error();
-      if (*same) {
-        Result<std::optional<ApplyOutcome>> settled = co_await Settle(write, *existing);
-        if (!settled) co_return settled.error();
-        if (*settled) co_return **settled;
-        continue;
-      }
-      if (IsForeign(*existing)) co_return ForeignConflict();
+      Result<Verdict> verdict = co_await Judge(write, *existing);
+      if (!verdict) co_return verdict.error();
+      if (verdict->outcome) co_return std::move(*verdict->outcome);
+      if (verdict->changed) continue;
       if (!leased && !can.replace_if_match) {
         *flag = true;
         co_return ApplyOutcome{};

@@ -98,6 +98,10 @@ class Applier {
  private:
   struct Existing;
   class KeyGuard;
+  struct Verdict {
+    std::optional<ApplyOutcome> outcome{};  // Set: nothing is to be written.
+    bool changed = false;                   // Not what was looked at any more: look again.
+  };
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
   [[nodiscard]] bool MayStillLand(const Floor& floor) const;
@@ -110,6 +114,7 @@ class Applier {
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                    bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
+  Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
   Async<bool> SameContent(const ReplicaWrite& write, const Existing& existing);
   // Remembers `write.stamp`, and the mark if there is none, without writing the object; kEqual if
   // `existing` is still there then.

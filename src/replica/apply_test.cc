@@ -421,25 +421,6 @@ TEST_P(ApplierTest, ACreateThatLandsAfterADeleteIsRemoved) {
   EXPECT_EQ(Content(), "-");
 }
 
-// The same when the delete was faster than the loss of the answer: the writer looks again.
-TEST_P(ApplierTest, AWriterWithoutAnAnswerLooksAgainAfterADelete) {
-  if (!GetParam()) GTEST_SKIP() << "leases keep the delete waiting";
-  LatePut plan(seconds(30));
-  testing::MemoryStore late(world_.runtime, backend_, &plan);
-  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
-  TextBody body("old");
-  body.before_write = [this]() -> asio::awaitable<void> {
-    Result<ApplyOutcome> removed = co_await applier_->Remove("k", At(2));
-    EXPECT_TRUE(removed);
-  };
-  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
-  TextBody again("old");
-  Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("old", 1), again));
-  ASSERT_FALSE(outcome) << "it may still land";
-  world_.Run(world_.clock.Sleep(seconds(40)));
-  EXPECT_EQ(Put("old", 1), ApplyState::kReread) << "the source reads, and finds nothing";
-}
-
 // A request that took effect though its answer was lost is found by its mark, not written twice.
 TEST_P(ApplierTest, FindsItsOwnWriteAfterALostAnswer) {
   struct LostAnswer : testing::FaultPlan {
@@ -522,6 +503,24 @@ TEST_P(ApplierTest, TwoAppliersOfOneBucketTakeTurns) {
 
 INSTANTIATE_TEST_SUITE_P(Stores, RaceTest, ::testing::Values(true),
                          [](const auto&) { return "Conditional"; });
+
+// A delete that was faster than the loss of a create's answer: the writer looks again.
+TEST_P(RaceTest, AWriterWithoutAnAnswerLooksAgainAfterADelete) {
+  LatePut plan(seconds(30));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    Result<ApplyOutcome> removed = co_await applier_->Remove("k", At(2));
+    EXPECT_TRUE(removed);
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  TextBody again("old");
+  Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("old", 1), again));
+  ASSERT_FALSE(outcome) << "it may still land";
+  world_.Run(world_.clock.Sleep(seconds(40)));
+  EXPECT_EQ(Put("old", 1), ApplyState::kReread) << "the source reads, and finds nothing";
+}
 
 // Between our look and our write a newer state was written: ours must fail its condition.
 TEST_P(RaceTest, ANewerWriteInBetweenWins) {

@@ -200,16 +200,20 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   if (!memory) co_return memory.error();
   if (run.reader.entries()[index].segment) {
     std::optional<Error> damage;
-    Result<std::optional<ApplyOutcome>> outcome =
+    Result<SegmentApplication> applied =
         co_await ApplySegment(run.context, run.runtime, run.target, run.reader, index,
                               std::move(write), static_cast<uint64_t>(parts), damage);
-    if (!outcome && damage && damage->kind == ErrorKind::kCorrupt) co_return *damage;
-    if (outcome && !*outcome) {
-      ++run.result.settled;
+    if (!applied) {
+      if (damage && damage->kind == ErrorKind::kCorrupt) co_return *damage;
+      run.Take(index, applied.error());
       co_return Ok();
     }
-    run.result.transfer_over = outcome.has_value();
-    run.Take(index, outcome ? Result<ApplyOutcome>(std::move(**outcome)) : outcome.error());
+    run.result.transfer_over = applied->over;
+    if (applied->outcome) {
+      run.Take(index, std::move(*applied->outcome));
+    } else {
+      ++run.result.settled;
+    }
     co_return Ok();
   }
   ArchiveBody body(run.runtime, run.reader, index, *run.context.uploads,

@@ -9,10 +9,6 @@ namespace longhaul {
 
 namespace {
 
-ApplyOutcome Superseded(std::string reason) {
-  return {.state = ApplyState::kSuperseded, .reason = std::move(reason)};
-}
-
 ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
@@ -35,14 +31,7 @@ class CompletingBody : public ReplicaBody {
         !entry_.checksum->composite) {
       complete.checksum = entry_.checksum;  // The target compares it with that of its parts.
     }
-    Result<PutResult> put = co_await store.CompleteMultipart(std::move(complete));
-    if (!put || request.tags.empty() || !store.capabilities().tags) co_return put;
-    // Not every store takes tags with an upload, and the process that knew of it may be gone.
-    Result<Tags> tags = co_await store.GetTags(request.bucket, request.key, put->version_id);
-    if (tags && *tags == request.tags) co_return put;
-    Result<void> tagged = co_await store.PutTags(request.bucket, request.key, request.tags);
-    if (!tagged) co_return tagged.error();
-    co_return put;
+    co_return co_await store.CompleteMultipart(std::move(complete));
   }
 
  private:
@@ -66,106 +55,184 @@ Result<void> CheckParts(const ArchiveEntry& entry) {
 
 bool UploadIsGone(const Error& error) { return error.code == "NoSuchUpload"; }
 
-// It was completed by another process, superseded, or removed by someone.
-Async<std::optional<ApplyOutcome>> AfterUploadIsGone(TargetContext& target,
-                                                     const ReplicaWrite& write,
-                                                     GiantUpload upload) {
+// Not every store takes tags with an upload, and who completed it may not have come to set them.
+// They must not be those of a newer state that came meanwhile: then all is read anew.
+Async<ApplyOutcome> EnsureTags(TargetContext& target, const ReplicaWrite& write,
+                               ApplyOutcome outcome) {
+  const bool there = outcome.state == ApplyState::kApplied || outcome.state == ApplyState::kEqual;
+  if (!there || write.tags.empty() || !target.store->capabilities().tags) co_return outcome;
+  const std::string& bucket = target.config->to.bucket;
+  Result<Tags> tags = co_await target.store->GetTags(bucket, write.key, "");
+  if (tags && *tags == write.tags) co_return outcome;
+  Result<void> tagged = co_await target.store->PutTags(bucket, write.key, write.tags);
+  const bool gone = !tagged && tagged.error().code == "NoSuchKey";
+  if (!tagged && !gone) co_return tagged.error();
   Result<std::optional<ApplyOutcome>> decided = co_await target.applier->Decided(write);
   if (!decided) co_return decided.error();
-  Result<void> ended = co_await target.giants->End(write.key, std::move(upload));
-  if (!ended) co_return ended.error();
-  if (*decided) co_return decided;
-  co_return std::optional<ApplyOutcome>(Reread("its upload is not there any more"));
+  if (!*decided || (*decided)->state != ApplyState::kEqual) {
+    co_return Reread("it changed while its tags were written");
+  }
+  co_return outcome;
 }
 
-}  // namespace
+// One segment at one target.
+class SegmentApplier {
+ public:
+  SegmentApplier(TargetContext& target, const ArchiveEntry& entry, ReplicaWrite write)
+      : target_(target), entry_(entry), segment_(*entry.segment), write_(std::move(write)) {}
 
-Async<std::optional<ApplyOutcome>> ApplySegment(ReplicationContext& context, Runtime& runtime,
-                                                TargetContext& target, ArchiveReader& reader,
-                                                size_t index, ReplicaWrite write,
-                                                uint64_t memory_bytes,
-                                                std::optional<Error>& archive_failure) {
-  const ArchiveEntry& entry = reader.entries()[index];
-  const Segment& segment = *entry.segment;
-  GiantUploads& giants = *target.giants;
-  Applier& applier = *target.applier;
-  using Outcome = std::optional<ApplyOutcome>;
-  if (Result<void> good = CheckParts(entry); !good) {
-    archive_failure = good.error();
-    co_return good.error();
-  }
-
-  Result<std::optional<GiantUpload>> found = co_await giants.Find(write.key);
-  if (!found) co_return found.error();
-  const bool same_plan = *found && (*found)->plan == segment.plan;
-  // First: whoever completed it may have been killed before he could say so.
-  Result<Outcome> decided = co_await applier.Decided(write);
-  if (!decided) co_return decided.error();
-  if (*decided) {
-    if (same_plan) {
-      Result<void> ended = co_await giants.End(write.key, std::move(**found));
-      if (!ended) co_return ended.error();
+  // The row of the upload that takes the segment, or what there is to say without one.
+  Async<std::optional<SegmentApplication>> FindUpload(std::optional<Error>& archive_failure) {
+    using Done = std::optional<SegmentApplication>;
+    Result<std::optional<GiantUpload>> found = co_await giants().Find(write_.key);
+    if (!found) co_return found.error();
+    const bool same_plan = *found && (*found)->plan == segment_.plan;
+    if (same_plan) upload_ = std::move(**found);
+    // First: whoever completed it may have been killed before he could say so.
+    Result<std::optional<ApplyOutcome>> decided = co_await applier().Decided(write_);
+    if (!decided) co_return decided.error();
+    if (*decided) {
+      Result<SegmentApplication> over = co_await Over(std::move(**decided));
+      if (!over) co_return over.error();
+      co_return Done(std::move(*over));
     }
-    co_return decided;
-  }
-  if (*found && !same_plan && (*found)->stamp >= entry.stamp) {
-    if ((*found)->stamp == entry.stamp && (*found)->etag != entry.etag) {
-      co_return Outcome(Reread("another reading of it has the same stamp"));
+    if (same_plan && upload_->stored.size() != segment_.count) {
+      archive_failure = Corrupt("a transfer of " + std::to_string(upload_->stored.size()) +
+                                " segments has one of " + std::to_string(segment_.count));
+      co_return *archive_failure;
     }
-    co_return Outcome(Superseded("a newer reading of it is under way"));
-  }
-  if (same_plan && (*found)->stored.size() != segment.count) {
-    archive_failure = Corrupt("a transfer of " + std::to_string((*found)->stored.size()) +
-                              " segments has one of " + std::to_string(segment.count));
-    co_return *archive_failure;
-  }
+    if (same_plan && upload_->lost_at) co_return Done(Lost());
+    if (same_plan) co_return std::nullopt;
 
-  GiantUpload upload;
-  if (same_plan) {
-    upload = std::move(**found);
-  } else {
+    if (*found) {
+      // A transfer whose upload is lost makes way for the one that was planned for it.
+      const bool replaces =
+          (*found)->stamp < entry_.stamp ||
+          ((*found)->stamp == entry_.stamp && (*found)->lost_at && (*found)->plan < segment_.plan);
+      if (!replaces) {
+        const bool other = (*found)->stamp == entry_.stamp && (*found)->etag != entry_.etag;
+        if (other) co_return Done(Told(Reread("another reading of it has the same stamp")));
+        co_return Done(Told(
+            {.state = ApplyState::kSuperseded, .reason = "a newer reading of it is under way"}));
+      }
+    }
     Result<GiantUpload> begun =
-        co_await giants.Begin(entry, applier.RequestFor(write), std::move(*found));
+        co_await giants().Begin(entry_, applier().RequestFor(write_), std::move(*found));
     // Another process began it at the same time: the next try finds its upload.
     if (!begun && begun.error().kind == ErrorKind::kPrecondition) {
       co_return Retryable("another process has begun the upload");
     }
     if (!begun) co_return begun.error();
-    upload = std::move(*begun);
+    upload_ = std::move(*begun);
+    co_return std::nullopt;
   }
 
-  if (!upload.stored[segment.number]) {
-    const MultipartUpload multipart{
-        .bucket = target.config->to.bucket, .key = write.key, .upload_id = upload.upload_id};
-    PartSender sender(runtime, reader, index, memory_bytes, context.bytes_moved);
-    Result<std::vector<UploadedPart>> parts = co_await sender.Send(
-        *target.store, multipart, static_cast<int>(segment.first_part), entry.part_sizes);
-    archive_failure = sender.archive_failure();
-    if (!parts) {
-      if (!archive_failure && UploadIsGone(parts.error()))
-        co_return co_await AfterUploadIsGone(target, write, upload);
-      co_return parts.error();
+  Async<SegmentApplication> Apply(Runtime& runtime, ReplicationContext& context,
+                                  ArchiveReader& reader, size_t index, uint64_t memory_bytes,
+                                  std::optional<Error>& archive_failure) {
+    if (!upload_->stored[segment_.number]) {
+      const MultipartUpload multipart{
+          .bucket = target_.config->to.bucket, .key = write_.key, .upload_id = upload_->upload_id};
+      PartSender sender(runtime, reader, index, memory_bytes, context.bytes_moved);
+      Result<std::vector<UploadedPart>> parts = co_await sender.Send(
+          *target_.store, multipart, static_cast<int>(segment_.first_part), entry_.part_sizes);
+      archive_failure = sender.archive_failure();
+      if (!parts) {
+        if (!archive_failure && UploadIsGone(parts.error())) co_return co_await AfterLoss();
+        co_return parts.error();
+      }
+      Result<GiantUpload> stored =
+          co_await giants().RecordParts(write_.key, *upload_, segment_.number, std::move(*parts));
+      if (!stored && stored.error().kind == ErrorKind::kPrecondition) {
+        co_return Retryable(stored.error().message);
+      }
+      if (!stored) co_return stored.error();
+      upload_ = std::move(*stored);
     }
-    Result<GiantUpload> stored =
-        co_await giants.Store(write.key, upload, segment.number, std::move(*parts));
-    if (!stored && stored.error().kind == ErrorKind::kPrecondition) {
-      co_return Retryable(stored.error().message);
-    }
-    if (!stored) co_return stored.error();
-    upload = std::move(*stored);
-  }
-  if (!upload.complete()) co_return std::nullopt;
+    if (!upload_->complete()) co_return SegmentApplication{};
 
-  CompletingBody body(giants, upload, entry);
-  Result<ApplyOutcome> outcome = co_await applier.Put(write, body);
-  if (!outcome) {
-    if (UploadIsGone(outcome.error())) co_return co_await AfterUploadIsGone(target, write, upload);
-    co_return outcome.error();
+    CompletingBody body(giants(), *upload_, entry_);
+    Result<ApplyOutcome> outcome = co_await applier().Put(write_, body);
+    if (!outcome) {
+      if (UploadIsGone(outcome.error())) co_return co_await AfterLoss();
+      co_return outcome.error();
+    }
+    co_return co_await Over(std::move(*outcome));
   }
-  // Completed or not wanted any more.
-  Result<void> ended = co_await giants.End(write.key, std::move(upload));
-  if (!ended) co_return ended.error();
-  co_return Outcome(std::move(*outcome));
+
+ private:
+  GiantUploads& giants() { return *target_.giants; }
+  Applier& applier() { return *target_.applier; }
+
+  // Settled, or not wanted any more. Said by whoever ends the upload; without one by the first
+  // segment. That it must be read anew is said by each: none may count on another.
+  SegmentApplication Told(ApplyOutcome outcome) {
+    SegmentApplication said{.over = true, .outcome = std::nullopt};
+    if (upload_ || segment_.number == 0 || outcome.state == ApplyState::kReread) {
+      said.outcome = std::move(outcome);
+    }
+    return said;
+  }
+
+  Async<SegmentApplication> Over(ApplyOutcome outcome) {
+    if (upload_) {
+      Result<ApplyOutcome> tagged = co_await EnsureTags(target_, write_, std::move(outcome));
+      if (!tagged) co_return tagged.error();
+      outcome = std::move(*tagged);
+      Result<void> ended = co_await giants().End(write_.key, *upload_);
+      if (!ended) co_return ended.error();
+    }
+    co_return Told(std::move(outcome));
+  }
+
+  // Its upload was completed by another process, superseded, or removed by someone.
+  Async<SegmentApplication> AfterLoss() {
+    Result<std::optional<ApplyOutcome>> decided = co_await applier().Decided(write_);
+    if (!decided) co_return decided.error();
+    if (*decided) co_return co_await Over(std::move(**decided));
+    // The row stays until the object has been planned anew: without it the segments that are still
+    // to come would begin an upload that nothing completes.
+    Result<GiantUpload> lost = co_await giants().RecordLoss(write_.key, *upload_, segment_.number);
+    if (!lost && lost.error().kind == ErrorKind::kPrecondition) {
+      co_return Retryable(lost.error().message);
+    }
+    if (!lost) co_return lost.error();
+    upload_ = std::move(*lost);
+    co_return Lost();
+  }
+
+  // One of them says so, each time that it is asked.
+  SegmentApplication Lost() {
+    SegmentApplication lost{.over = true, .outcome = std::nullopt};
+    if (*upload_->lost_at == segment_.number) {
+      lost.outcome = Reread("its upload is not there any more");
+    }
+    return lost;
+  }
+
+  TargetContext& target_;
+  const ArchiveEntry& entry_;
+  const Segment& segment_;
+  const ReplicaWrite write_;
+  std::optional<GiantUpload> upload_;  // That of this transfer.
+};
+
+}  // namespace
+
+Async<SegmentApplication> ApplySegment(ReplicationContext& context, Runtime& runtime,
+                                       TargetContext& target, ArchiveReader& reader, size_t index,
+                                       ReplicaWrite write, uint64_t memory_bytes,
+                                       std::optional<Error>& archive_failure) {
+  const ArchiveEntry& entry = reader.entries()[index];
+  if (Result<void> good = CheckParts(entry); !good) {
+    archive_failure = good.error();
+    co_return good.error();
+  }
+  SegmentApplier segment(target, entry, std::move(write));
+  Result<std::optional<SegmentApplication>> said = co_await segment.FindUpload(archive_failure);
+  if (!said) co_return said.error();
+  if (*said) co_return std::move(**said);
+  co_return co_await segment.Apply(runtime, context, reader, index, memory_bytes, archive_failure);
 }
 
 Async<int> SweepGiantUploads(ReplicationContext& context, TargetContext& target,

@@ -14,18 +14,23 @@
 
 namespace longhaul {
 
+struct SegmentApplication {
+  // The object is settled here, or to be read anew: its transfer is over.
+  bool over = false;
+  // What became of the object, from one of its segments: the others, which find it so, say nothing.
+  std::optional<ApplyOutcome> outcome;
+};
+
 // Puts the segment that is entry `index` of `reader` into the upload of its object, and completes
 // that when it was the last one that was missing. `write`: the whole object. `memory_bytes`: for
 // parts, reserved by the caller.
 //
-// OK: what became of the object, or nothing as long as other segments are missing. Errors are those
-// of State and of the target's store; the segment can be applied again. `archive_failure` is set
-// when it was the archive that did not give its bytes.
-Async<std::optional<ApplyOutcome>> ApplySegment(ReplicationContext& context, Runtime& runtime,
-                                                TargetContext& target, ArchiveReader& reader,
-                                                size_t index, ReplicaWrite write,
-                                                uint64_t memory_bytes,
-                                                std::optional<Error>& archive_failure);
+// Errors are those of State and of the target's store; the segment can be applied again.
+// `archive_failure` is set when it was the archive that did not give its bytes.
+Async<SegmentApplication> ApplySegment(ReplicationContext& context, Runtime& runtime,
+                                       TargetContext& target, ArchiveReader& reader, size_t index,
+                                       ReplicaWrite write, uint64_t memory_bytes,
+                                       std::optional<Error>& archive_failure);
 
 // Aborts those of `uploads`, which stood in State some time ago, that come to nothing: their object
 // is settled otherwise, or they have stood still for longer than `idle_max`. The count.

@@ -3,7 +3,13 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <set>
 #include <utility>
+
+#include "archive/attributes.h"
+#include "archive/index_attributes.h"
+#include "base/bytes.h"
+#include "base/checksum.h"
 
 namespace longhaul {
 
@@ -38,22 +44,12 @@ bool BitsFromHex(std::string_view hex, std::vector<bool>& bits) {
   return true;
 }
 
-constexpr std::pair<ChecksumAlgorithm, std::string_view> kAlgorithms[] = {
-    {ChecksumAlgorithm::kCrc32, "crc32"},         {ChecksumAlgorithm::kCrc32c, "crc32c"},
-    {ChecksumAlgorithm::kCrc64Nvme, "crc64nvme"}, {ChecksumAlgorithm::kSha1, "sha1"},
-    {ChecksumAlgorithm::kSha256, "sha256"},
-};
-
-// [[number, size, ETag, algorithm, checksum], …]
+// [[number, size, ETag, checksum], …]
 std::string EncodeParts(const std::vector<UploadedPart>& parts) {
   boost::json::array rows;
   for (const UploadedPart& part : parts) {
-    std::string_view name;
-    for (const auto& [algorithm, known] : kAlgorithms) {
-      if (part.checksum && part.checksum->algorithm == algorithm) name = known;
-    }
-    rows.push_back(boost::json::array{part.number, part.size_bytes, part.etag, name,
-                                      part.checksum ? part.checksum->value : ""});
+    rows.push_back(boost::json::array{part.number, part.size_bytes, part.etag,
+                                      part.checksum ? archive::ChecksumText(*part.checksum) : ""});
   }
   return boost::json::serialize(rows);
 }
@@ -63,31 +59,30 @@ bool DecodeParts(std::string_view text, std::vector<UploadedPart>& parts) {
   boost::json::value value = boost::json::parse(text, error);
   if (error || !value.is_array()) return false;
   for (const boost::json::value& item : value.as_array()) {
-    if (!item.is_array() || item.as_array().size() != 5) return false;
+    if (!item.is_array() || item.as_array().size() != 4) return false;
     const boost::json::array& fields = item.as_array();
     if (!fields[0].is_int64() || !fields[1].is_number() || !fields[2].is_string() ||
-        !fields[3].is_string() || !fields[4].is_string()) {
+        !fields[3].is_string()) {
       return false;
     }
     UploadedPart part{.number = static_cast<int>(fields[0].as_int64()),
                       .etag = std::string(fields[2].as_string()),
                       .size_bytes = fields[1].to_number<uint64_t>(error),
-                      .checksum = std::nullopt};
+                      .checksum = archive::ReadChecksum(fields[3].as_string())};
     if (error) return false;
-    for (const auto& [algorithm, name] : kAlgorithms) {
-      if (fields[3].as_string() == name) {
-        part.checksum =
-            Checksum{.algorithm = algorithm, .value = std::string(fields[4].as_string())};
-      }
-    }
     parts.push_back(std::move(part));
   }
   return true;
 }
 
-std::string RowOfSegment(uint32_t number) {
+// Upload ids may be long, and have any characters.
+std::string PartsPrefix(std::string_view upload_id) {
+  return HexEncode(Digest(HashKind::kSha256, AsBytes(upload_id))).substr(0, 32) + "/";
+}
+
+std::string RowOfSegment(std::string_view upload_id, uint32_t number) {
   const std::string digits = std::to_string(number);
-  return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
+  return PartsPrefix(upload_id) + std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
 }
 
 }  // namespace
@@ -97,13 +92,20 @@ bool GiantUpload::complete() const {
 }
 
 std::string EncodeGiantUpload(const GiantUpload& upload) {
-  return boost::json::serialize(boost::json::object{{"plan", upload.plan},
-                                                    {"stamp", FormatRfc3339(upload.stamp)},
-                                                    {"etag", upload.etag},
-                                                    {"upload_id", upload.upload_id},
-                                                    {"segments", upload.stored.size()},
-                                                    {"stored", BitsToHex(upload.stored)},
-                                                    {"touched", FormatRfc3339(upload.touched)}});
+  boost::json::object object{{"plan", upload.plan},
+                             {"stamp", FormatRfc3339(upload.stamp)},
+                             {"etag", upload.etag},
+                             {"upload_id", upload.upload_id},
+                             {"segments", upload.stored.size()},
+                             {"stored", BitsToHex(upload.stored)},
+                             {"touched", FormatRfc3339(upload.touched)}};
+  if (upload.lost_at) object["lost_at"] = *upload.lost_at;
+  if (!upload.replaced.empty()) {
+    boost::json::array replaced;
+    for (const std::string& id : upload.replaced) replaced.emplace_back(id);
+    object["replaced"] = std::move(replaced);
+  }
+  return boost::json::serialize(object);
 }
 
 Result<GiantUpload> DecodeGiantUpload(std::string_view text) {
@@ -128,15 +130,28 @@ Result<GiantUpload> DecodeGiantUpload(std::string_view text) {
                      .etag = field("etag"),
                      .upload_id = field("upload_id"),
                      .stored = std::vector<bool>(count),
+                     .lost_at = std::nullopt,
+                     .replaced = {},
                      .touched = *touched};
-  if (upload.plan.empty() || upload.upload_id.empty() ||
+  if (const boost::json::value* lost_at = object.if_contains("lost_at")) {
+    if (!lost_at->is_number()) return bad;
+    upload.lost_at = lost_at->to_number<uint32_t>(error);
+  }
+  if (const boost::json::value* replaced = object.if_contains("replaced")) {
+    if (!replaced->is_array()) return bad;
+    for (const boost::json::value& id : replaced->as_array()) {
+      if (!id.is_string()) return bad;
+      upload.replaced.emplace_back(id.as_string());
+    }
+  }
+  if (error || upload.plan.empty() || upload.upload_id.empty() ||
       !BitsFromHex(field("stored"), upload.stored)) {
     return bad;
   }
   return upload;
 }
 
-GiantUploads::GiantUploads(Runtime& runtime, State& state, class Store& store, UploadLedger& ledger,
+GiantUploads::GiantUploads(Runtime& runtime, State& state, Store& store, UploadLedger& ledger,
                            std::string bucket, std::string name)
     : runtime_(runtime),
       state_(state),
@@ -146,7 +161,7 @@ GiantUploads::GiantUploads(Runtime& runtime, State& state, class Store& store, U
       name_(std::move(name)) {}
 
 Async<std::optional<GiantUpload>> GiantUploads::Find(std::string key) {
-  Result<std::optional<StateRow>> row = co_await state_.Get("giant/" + name_, std::move(key));
+  Result<std::optional<StateRow>> row = co_await state_.Get(Partition(), std::move(key));
   if (!row) co_return row.error().In("look for an upload");
   if (!*row) co_return std::nullopt;
   Result<GiantUpload> upload = DecodeGiantUpload((*row)->value);
@@ -166,11 +181,18 @@ Async<GiantUpload> GiantUploads::Begin(const ArchiveEntry& entry, PutRequest req
                      .etag = entry.etag,
                      .upload_id = created->upload_id,
                      .stored = std::vector<bool>(entry.segment->count),
+                     .lost_at = std::nullopt,
+                     .replaced = {},
                      .touched = runtime_.clock.Now()};
-  StateWrite write{.key = key,
-                   .value = EncodeGiantUpload(upload),
-                   .expected = before ? Expected::Revision(before->revision) : Expected::Absent()};
-  Result<int64_t> written = co_await state_.Write("giant/" + name_, std::move(write));
+  StateWrite write{.key = key, .value = std::nullopt, .expected = Expected::Absent()};
+  if (before) {
+    // Named by the row before they are aborted: a kill in between loses none of them.
+    upload.replaced = std::move(before->replaced);
+    upload.replaced.push_back(std::move(before->upload_id));
+    write.expected = Expected::Revision(before->revision);
+  }
+  write.value = EncodeGiantUpload(upload);
+  Result<int64_t> written = co_await state_.Write(Partition(), std::move(write));
   if (!written && written.error().Transient()) {
     // Written or not: if it is, the upload must stay.
     Result<std::optional<GiantUpload>> there = co_await Find(key);
@@ -182,31 +204,46 @@ Async<GiantUpload> GiantUploads::Begin(const ArchiveEntry& entry, PutRequest req
   }
   upload.revision = *written;
   co_await ledger_.Forget(store_, *created);
-  if (before) {
-    Result<void> dropped = co_await Drop(key, *before);
-    if (!dropped) runtime_.log.Warning("an older upload was not aborted", {dropped.error()});
+  if (upload.replaced.empty()) co_return upload;
+  for (const std::string& id : upload.replaced) {
+    Result<void> dropped = co_await Drop(key, id);
+    if (dropped) continue;
+    runtime_.log.Warning("an older upload is aborted later", {dropped.error()});
+    co_return upload;
   }
-  co_return upload;
+  co_return co_await Change(key, std::move(upload), [](GiantUpload& row) { row.replaced.clear(); });
 }
 
-Async<GiantUpload> GiantUploads::Store(std::string key, GiantUpload upload, uint32_t number,
-                                       std::vector<UploadedPart> parts) {
-  StateWrite row{.key = RowOfSegment(number), .value = EncodeParts(parts)};
-  Result<int64_t> written = co_await state_.Write(PartsPartition(upload.plan), std::move(row));
+Async<GiantUpload> GiantUploads::RecordParts(std::string key, GiantUpload upload, uint32_t number,
+                                             std::vector<UploadedPart> parts) {
+  StateWrite row{.key = RowOfSegment(upload.upload_id, number), .value = EncodeParts(parts)};
+  Result<int64_t> written = co_await state_.Write(PartsPartition(), std::move(row));
   if (!written) co_return written.error().In("record parts");
+  co_return co_await Change(std::move(key), std::move(upload),
+                            [number](GiantUpload& row) { row.stored[number] = true; });
+}
+
+Async<GiantUpload> GiantUploads::RecordLoss(std::string key, GiantUpload upload, uint32_t number) {
+  co_return co_await Change(std::move(key), std::move(upload), [number](GiantUpload& row) {
+    if (!row.lost_at) row.lost_at = number;
+  });
+}
+
+Async<GiantUpload> GiantUploads::Change(std::string key, GiantUpload upload,
+                                        std::function<void(GiantUpload&)> change) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    upload.stored[number] = true;
+    change(upload);
     upload.touched = runtime_.clock.Now();
-    StateWrite bit{.key = key,
-                   .value = EncodeGiantUpload(upload),
-                   .expected = Expected::Revision(upload.revision)};
-    written = co_await state_.Write("giant/" + name_, std::move(bit));
+    StateWrite write{.key = key,
+                     .value = EncodeGiantUpload(upload),
+                     .expected = Expected::Revision(upload.revision)};
+    Result<int64_t> written = co_await state_.Write(Partition(), std::move(write));
     if (written) {
       upload.revision = *written;
       co_return upload;
     }
     if (written.error().kind != ErrorKind::kPrecondition) {
-      co_return written.error().In("record a segment");
+      co_return written.error().In("record what was uploaded");
     }
     Result<std::optional<GiantUpload>> now = co_await Find(key);
     if (!now) co_return now.error();
@@ -220,17 +257,19 @@ Async<GiantUpload> GiantUploads::Store(std::string key, GiantUpload upload, uint
 
 Async<std::vector<UploadedPart>> GiantUploads::Parts(const GiantUpload& upload) {
   std::vector<UploadedPart> parts;
-  std::string after;
+  const std::string prefix = PartsPrefix(upload.upload_id);
+  std::string after = prefix;
   size_t segments = 0;
   while (true) {
     Result<std::vector<StateRow>> page =
-        co_await state_.Scan(PartsPartition(upload.plan), after, kRowsPerScan);
+        co_await state_.Scan(PartsPartition(), after, kRowsPerScan);
     if (!page) co_return page.error().In("recall parts");
-    if (page->empty()) break;
     for (const StateRow& row : *page) {
+      if (!row.key.starts_with(prefix)) break;
       if (!DecodeParts(row.value, parts)) co_return Corrupt("State holds parts that are none");
       ++segments;
     }
+    if (page->empty() || !page->back().key.starts_with(prefix)) break;
     after = page->back().key;
   }
   if (segments != upload.stored.size()) {
@@ -240,33 +279,48 @@ Async<std::vector<UploadedPart>> GiantUploads::Parts(const GiantUpload& upload) 
   co_return parts;
 }
 
-Async<void> GiantUploads::Drop(const std::string& key, const GiantUpload& upload) {
-  Result<void> aborted = co_await store_.AbortMultipart(UploadOf(key, upload));
+Async<void> GiantUploads::Drop(const std::string& key, const std::string& upload_id) {
+  Result<void> aborted =
+      co_await store_.AbortMultipart({.bucket = bucket_, .key = key, .upload_id = upload_id});
   if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
     co_return aborted.error().In("abort an upload");
   }
+  const std::string prefix = PartsPrefix(upload_id);
   while (true) {
     Result<std::vector<StateRow>> page =
-        co_await state_.Scan(PartsPartition(upload.plan), "", kRowsPerScan);
+        co_await state_.Scan(PartsPartition(), prefix, kRowsPerScan);
     if (!page) co_return page.error().In("forget parts");
-    if (page->empty()) co_return Ok();
-    std::vector<StateWrite> removals;
-    for (StateRow& row : *page) removals.push_back({.key = std::move(row.key)});
-    Result<std::vector<Result<int64_t>>> removed =
-        co_await state_.WriteMany(PartsPartition(upload.plan), std::move(removals));
-    if (!removed) co_return removed.error().In("forget parts");
-    for (const Result<int64_t>& row : *removed) {
-      if (!row) co_return row.error().In("forget parts");
+    std::vector<std::string> rows;
+    for (StateRow& row : *page) {
+      if (row.key.starts_with(prefix)) rows.push_back(std::move(row.key));
     }
+    if (rows.empty()) co_return Ok();
+    Result<void> removed = co_await RemoveParts(std::move(rows));
+    if (!removed) co_return removed.error();
   }
 }
 
+Async<void> GiantUploads::RemoveParts(std::vector<std::string> rows) {
+  std::vector<StateWrite> removals;
+  for (std::string& row : rows) removals.push_back({.key = std::move(row)});
+  Result<std::vector<Result<int64_t>>> removed =
+      co_await state_.WriteMany(PartsPartition(), std::move(removals));
+  if (!removed) co_return removed.error().In("forget parts");
+  for (const Result<int64_t>& row : *removed) {
+    if (!row) co_return row.error().In("forget parts");
+  }
+  co_return Ok();
+}
+
 Async<void> GiantUploads::End(std::string key, GiantUpload upload) {
-  Result<void> dropped = co_await Drop(key, upload);
-  if (!dropped) co_return dropped.error();
+  upload.replaced.push_back(upload.upload_id);
+  for (const std::string& id : upload.replaced) {
+    Result<void> dropped = co_await Drop(key, id);
+    if (!dropped) co_return dropped.error();
+  }
   // Last: who finds the row finds the rest.
   StateWrite removal{.key = std::move(key), .expected = Expected::Revision(upload.revision)};
-  Result<int64_t> removed = co_await state_.Write("giant/" + name_, std::move(removal));
+  Result<int64_t> removed = co_await state_.Write(Partition(), std::move(removal));
   if (!removed && removed.error().kind != ErrorKind::kPrecondition) {
     co_return removed.error().In("forget an upload");
   }
@@ -277,8 +331,7 @@ Async<std::vector<std::pair<std::string, GiantUpload>>> GiantUploads::All() {
   std::vector<std::pair<std::string, GiantUpload>> all;
   std::string after;
   while (true) {
-    Result<std::vector<StateRow>> page =
-        co_await state_.Scan("giant/" + name_, after, kRowsPerScan);
+    Result<std::vector<StateRow>> page = co_await state_.Scan(Partition(), after, kRowsPerScan);
     if (!page) co_return page.error().In("look for uploads");
     if (page->empty()) co_return all;
     for (StateRow& row : *page) {
@@ -292,6 +345,37 @@ Async<std::vector<std::pair<std::string, GiantUpload>>> GiantUploads::All() {
       all.emplace_back(std::move(row.key), std::move(*upload));
     }
   }
+}
+
+Async<int> GiantUploads::ForgetStrayParts() {
+  std::vector<std::string> rows;
+  std::string after;
+  while (true) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(PartsPartition(), after, kRowsPerScan);
+    if (!page) co_return page.error().In("look for parts");
+    if (page->empty()) break;
+    after = page->back().key;
+    for (StateRow& row : *page) rows.push_back(std::move(row.key));
+  }
+  if (rows.empty()) co_return 0;
+  // After the rows: parts are recorded only while the row of their upload is there, and an upload
+  // that has lost its row never gets it back.
+  Result<std::vector<std::pair<std::string, GiantUpload>>> uploads = co_await All();
+  if (!uploads) co_return uploads.error();
+  std::set<std::string> living;
+  for (const auto& [key, upload] : *uploads) {
+    living.insert(PartsPrefix(upload.upload_id));
+    for (const std::string& id : upload.replaced) living.insert(PartsPrefix(id));
+  }
+  std::erase_if(rows, [&](const std::string& row) {
+    return living.contains(row.substr(0, row.find('/') + 1));
+  });
+  const int count = static_cast<int>(rows.size());
+  if (count == 0) co_return 0;
+  Result<void> removed = co_await RemoveParts(std::move(rows));
+  if (!removed) co_return removed.error();
+  co_return count;
 }
 
 }  // namespace longhaul

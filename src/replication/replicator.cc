@@ -590,6 +590,8 @@ Async<void> Replicator::SweepGiants(std::chrono::nanoseconds idle) {
       if (!target->giants) continue;
       auto uploads = co_await target->giants->All();
       if (!uploads) co_return uploads.error();
+      Result<int> stray = co_await target->giants->ForgetStrayParts();
+      if (!stray) co_return stray.error().In("rule " + rule->rule->id);
       if (uploads->empty()) continue;
       // In this order: no segment of what was there before can come any more.
       std::chrono::nanoseconds idle_max = kArchiveAgeMax;

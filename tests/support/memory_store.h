@@ -84,6 +84,7 @@ struct MemoryStoreOptions {
   bool alias_keys = false;
   bool tells_delete_markers = true;  // Else a delete marker looks like a missing key.
   bool bare_404 = false;             // A GET of a missing key says 404 without a code.
+  bool uploads_take_tags = true;     // Else a multipart upload forgets the tags it was made with.
 
   static Capabilities DefaultCapabilities();
 };

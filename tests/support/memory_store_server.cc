@@ -473,6 +473,7 @@ Result<MultipartUpload> MemoryServer::CreateMultipart(const PutRequest& request)
   stored.request = request;
   stored.request.condition = {};
   stored.request.content_md5.clear();
+  if (!backend->options.uploads_take_tags) stored.request.tags.clear();
   stored.initiated = Now();
   return upload;
 }

@@ -141,7 +141,8 @@ def main(kills: int) -> None:
         for thread in [*writers, watcher]:
             thread.join(30)
         step(f"{sum(w.operations for w in writers)} writes, {watcher.reads} looks at the target")
-        check(watcher.reads > 20 * min(kills, 10), "too little was applied to prove anything")
+        # Under a sanitizer a life of a second is hardly longer than the start of the process.
+        check(watcher.reads > 5 * kills, "too little was applied to prove anything")
 
         def settled() -> bool:
             for role, process in roles.items():
