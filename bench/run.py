@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
 
-Cases: copy-small copy-large replicate-small replicate-files bundle csv listing idle (default: all).
+Cases: copy-small copy-large replicate-small replicate-files bundle csv targets distance listing idle
+latency (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
@@ -12,9 +13,11 @@ tables of cases that did not run stay as they are, and so does what stands below
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import datetime
 import itertools
+import json
 import os
 import pathlib
 import platform
@@ -25,17 +28,20 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
 from fake_listing import FakeListing  # noqa: E402
 from harness import (ACCESS_KEY_ID, BINARY, REGION, SECRET_ACCESS_KEY, Finished, Process, Thing,  # noqa: E402
-                     World, check, corpus, differences, free_port, http, keys_of, put_all,
-                     real_servers, rule, step, store_of, text_bytes, wait_until)
+                     World, check, corpus, differences, free_port, http, keys_of, make_buckets,
+                     put_all, real_servers, rule, step, store_of, text_bytes, wait_until)
+from kill9 import listener  # noqa: E402
 
 CORES = os.cpu_count()
 MIB = 1 << 20
 RCLONE = real_servers.cache_dir() / "bin/rclone"
+TOXIPROXY = real_servers.cache_dir() / "bin/toxiproxy"
 # All that makes it cheaper and leaves a right copy: no HEADs, no hashes, no look at times.
 RCLONE_TUNED = ["--size-only", "--s3-no-head", "--s3-no-head-object", "--s3-disable-checksum",
                 "--ignore-checksum", "--s3-use-unsigned-payload=true", "--fast-list",
@@ -404,6 +410,195 @@ def csv(runs: int) -> Table:
     return table
 
 
+def targets(runs: int) -> Table:
+    """What a second and a third target cost the source."""
+    table = Table("Replicate to three targets, source",
+                  "20,000 × 4 KiB, level 6, `--roles source`: one target beside three, each of which "
+                  "has a staging of its own.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        for number in range(runs):
+            for count in (1, 3):
+                made = rule("source:data/", "", "", compression=6)
+                made["targets"] = [{"to": f"target:{buckets.empty()}/",
+                                    "staging": f"target:{buckets.empty()}/"} for _ in range(count)]
+                database = f"sqlite:{count}-{number}.db"
+                config = world.config({"source": buckets.source, "target": buckets.target}, [made],
+                                      f"{count}-{number}.yaml", queue=database, state=database)
+                table.add("one target" if count == 1 else "three targets", world.run(
+                    "replicate", "--config", config, "--once", "--roles", "source", timeout=3600))
+    table.goal("CPU / that of one target", table.cpu("three targets") / table.cpu("one target"), 1.1)
+    return table
+
+
+class Distance:
+    """A network with a round trip of MILLISECONDS in front of a server."""
+
+    MILLISECONDS = 80
+
+    def __init__(self, world: World, server):
+        port, self.port = free_port(), free_port()
+        self.process = Process(["-host", "127.0.0.1", "-port", str(port)], world.work, None,
+                               binary=str(TOXIPROXY))
+        api = f"http://127.0.0.1:{port}"
+        wait_until(lambda: self._answers(f"{api}/version"), 20, "toxiproxy answers", every=0.1)
+        self._post(f"{api}/proxies", {"name": "far", "listen": f"127.0.0.1:{self.port}",
+                                      "upstream": server.endpoint.removeprefix("http://")})
+        self.toxics = f"{api}/proxies/far/toxics"
+
+    def far(self) -> None:
+        for stream in ("upstream", "downstream"):
+            self._post(self.toxics, {"name": stream, "type": "latency", "stream": stream,
+                                     "attributes": {"latency": self.MILLISECONDS // 2}})
+
+    def near(self) -> None:
+        for stream in ("upstream", "downstream"):
+            urllib.request.urlopen(urllib.request.Request(f"{self.toxics}/{stream}",
+                                                          method="DELETE")).read()
+
+    @property
+    def store(self) -> dict:
+        return store_of(f"http://127.0.0.1:{self.port}")
+
+    def close(self) -> None:
+        self.process.kill(15)
+        self.process.wait(20)
+
+    @staticmethod
+    def _answers(url: str) -> bool:
+        try:
+            return bool(urllib.request.urlopen(url).read())
+        except OSError:
+            return False
+
+    @staticmethod
+    def _post(url: str, body: dict) -> None:
+        urllib.request.urlopen(url, json.dumps(body).encode()).read()
+
+
+def distance(runs: int) -> Table:
+    table = Table("Replicate over a distance",
+                  f"The target's server is {Distance.MILLISECONDS} ms (round trip) away, or beside: a "
+                  "proxy, toxiproxy, stands between in both cases. 20,000 × 4 KiB at level 6; and one "
+                  "object of 1 GiB that does not shrink. *source*: `--roles source`, as it runs beside "
+                  "its own server; *both roles* from one end, each write to the target over the "
+                  "distance.")
+    random_ = random.Random(14)
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        buckets.source.s3.create_bucket(Bucket="large")
+        with open(world.work / "body", "wb") as file:
+            for _ in range(64):
+                file.write(random_.randbytes(16 * MIB))
+        with open(world.work / "body", "rb") as file:
+            buckets.source.s3.put_object(Bucket="large", Key="one", Body=file)
+        (world.work / "body").unlink()
+        between = Distance(world, buckets.target)
+        for _ in range(runs):
+            for source, what, roles in (("data", "20,000 small, source", ["--roles", "source"]),
+                                        ("large", "1 GiB, source", ["--roles", "source"]),
+                                        ("data", "20,000 small, both roles", []),
+                                        ("large", "1 GiB, both roles", [])):
+                for where in ("near", "far"):
+                    to, staging = buckets.empty(), buckets.empty()
+                    config = world.config(
+                        {"source": buckets.source, "target": between.store},
+                        [rule(f"source:{source}/", f"target:{to}/", f"target:{staging}/",
+                              compression=6)],
+                        f"{to}.yaml", queue=f"sqlite:{to}.db", state=f"sqlite:{to}.db")
+                    if where == "far":
+                        between.far()
+                    table.add(f"{what}, {where}", world.run(
+                        "replicate", "--config", config, "--once", *roles, timeout=3600))
+                    if where == "far":
+                        between.near()
+                    subprocess.run(["find", buckets.target.folder, "-mindepth", "2", "-delete"])
+        between.close()
+    for what in [name.removesuffix(", far") for name in table.runs if name.endswith(", far")]:
+        # A throughput of 80 % is a time of 1 / 0.8.
+        table.goal(f"{what}: time far / near", table.wall(f"{what}, far") / table.wall(f"{what}, near"),
+                   1.25)
+    return table
+
+
+def latency(_: int) -> Table:
+    """From a change at the source to the same at the target."""
+    changes, burst, per_second = 1000, 20_000, 5
+    table = Table("How long a change takes",
+                  f"From the end of a PUT to the replica, a continuous `replicate` that hears of it by "
+                  f"webhook, `settle` of 2 s: {changes:,} changes, {per_second} a second; then a burst "
+                  f"of {burst:,} × 4 KiB as fast as the source takes them.")
+    things = small_things(changes + burst)
+    with World("bench") as world:
+        port = free_port()
+        with listener(port):
+            source = world.serve("versitygw", "source", keep_alive=True,
+                                 webhook=f"http://127.0.0.1:{port}/v1/events")
+        target = world.serve("versitygw", "target", keep_alive=True)
+        make_buckets(source, target)
+        config = world.config({"source": source, "target": target},
+                              [rule(intake={"webhook": True, "listing": "1h"})],
+                              listen=f"127.0.0.1:{port}")
+        process = world.start("replicate", "--config", config)
+        wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
+        time.sleep(3)
+
+        put_at: dict[str, float] = {}
+        took: list[float] = []
+        begun = time.monotonic()
+
+        def write():
+            for number, thing in enumerate(things[:changes]):
+                time.sleep(max(0, begun + number / per_second - time.monotonic()))
+                source.s3.put_object(Bucket="data", Key=thing.key, Body=thing.body)
+                put_at[thing.key] = time.monotonic()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while len(took) < changes:
+            for key, at in list(put_at.items()):
+                try:
+                    target.s3.head_object(Bucket="copy", Key=key)
+                except target.s3.exceptions.ClientError:
+                    continue
+                took.append(time.monotonic() - at)
+                del put_at[key]
+            check(time.monotonic() < begun + changes / per_second + 120, "changes do not arrive")
+            time.sleep(0.01)
+        writer.join()
+        took.sort()
+        step(f"idle: p50 {took[len(took) // 2]:.2f} s, p99 {took[len(took) * 99 // 100]:.2f} s, "
+             f"max {took[-1]:.2f} s")
+
+        late: list[float] = []
+        there: set[str] = set(keys_of(target.s3, "copy"))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            def put(thing: Thing):
+                source.s3.put_object(Bucket="data", Key=thing.key, Body=thing.body)
+                put_at[thing.key] = time.monotonic()
+
+            done = [pool.submit(put, thing) for thing in things[changes:]]
+            while len(late) < burst:
+                now = time.monotonic()
+                for key in set(keys_of(target.s3, "copy")) - there:
+                    there.add(key)
+                    late.append(now - put_at.get(key, now))
+                check(now < begun + 1200, "the burst does not arrive")
+                time.sleep(0.5)
+            for one in done:
+                one.result()
+        process.kill(15)
+        finished = process.wait(40)
+        finished.code = 0
+        table.add("longhaul replicate, from start to end", finished)
+    table.goal("idle: s, p50", took[len(took) // 2], 2 + 3)
+    table.goal("idle: s, p99", took[len(took) * 99 // 100], 2 + 3)
+    table.goal("burst: s, the last to arrive after its PUT", max(late), 60)
+    return table
+
+
 def listing(runs: int) -> Table:
     table = Table("List 1,000,000 keys",
                   "`longhaul ls --recursive` of a server that has its pages ready.")
@@ -451,8 +646,8 @@ def idle(_: int) -> Table:
 
 
 CASES = {"copy-small": copy_small, "copy-large": copy_large, "replicate-small": replicate_small,
-         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "listing": listing,
-         "idle": idle}
+         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
+         "distance": distance, "listing": listing, "idle": idle, "latency": latency}
 
 
 def machine() -> str:

@@ -3,17 +3,21 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace longhaul {
 
 ArchiveUpload::ArchiveUpload(Runtime& runtime, UploadLedger& ledger,
                              std::vector<Destination> destinations, uint64_t part_bytes,
-                             uint64_t& bytes_moved)
+                             int buffers, uint64_t& bytes_moved)
     : runtime_(runtime),
       ledger_(ledger),
       part_bytes_(part_bytes),
       bytes_moved_(bytes_moved),
       filling_(std::make_shared<std::vector<std::byte>>()),
-      sending_(runtime.executor) {
+      sending_(runtime.executor),
+      free_buffers_(buffers - 1) {
+  LH_CHECK(buffers >= kBuffersMin);
   for (Destination& destination : destinations) {
     progress_.push_back({.destination = std::move(destination)});
   }
@@ -55,18 +59,27 @@ Async<void> ArchiveUpload::SendPartToAll(std::shared_ptr<std::vector<std::byte>>
   co_return Ok();
 }
 
+asio::awaitable<void> ArchiveUpload::EnsureUpload(Progress& progress) {
+  if (progress.upload) co_return;
+  co_await progress.creation->Acquire();
+  if (!progress.upload && progress.result) {
+    const Destination& destination = progress.destination;
+    Result<MultipartUpload> upload = co_await ledger_.Create(
+        *destination.store, {.bucket = destination.bucket, .key = destination.key});
+    if (upload) {
+      progress.upload = std::move(*upload);
+    } else {
+      progress.result = upload.error().In("upload archive");
+    }
+  }
+  progress.creation->Release();
+}
+
 Async<void> ArchiveUpload::SendPart(Progress& progress,
                                     std::shared_ptr<std::vector<std::byte>> bytes, int number) {
   Store& store = *progress.destination.store;
-  if (!progress.upload) {
-    Result<MultipartUpload> upload = co_await ledger_.Create(
-        store, {.bucket = progress.destination.bucket, .key = progress.destination.key});
-    if (!upload) {
-      progress.result = upload.error().In("upload archive");
-      co_return Ok();
-    }
-    progress.upload = std::move(*upload);
-  }
+  co_await EnsureUpload(progress);
+  if (!progress.result) co_return Ok();
   MemorySource body{std::span<const std::byte>(*bytes)};
   Result<UploadedPart> part = co_await store.UploadPart(*progress.upload, number, body);
   if (!part) {

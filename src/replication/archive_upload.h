@@ -23,14 +23,15 @@ class ArchiveUpload : public ArchiveSink {
     std::string key;
   };
 
-  // Borrows everything by reference. Memory: MemoryNeeded, reserved by the caller.
+  // Of parts: one is filled while the others are sent. More of them keep a long way busy.
+  static constexpr int kBuffersMin = 2;
+  static constexpr int kBuffersMax = 8;
+
+  // Borrows everything by reference. Memory: `buffers` parts, reserved by the caller.
   // `bytes_moved` counts what arrives.
   ArchiveUpload(Runtime& runtime, UploadLedger& ledger, std::vector<Destination> destinations,
-                uint64_t part_bytes, uint64_t& bytes_moved);
+                uint64_t part_bytes, int buffers, uint64_t& bytes_moved);
   ~ArchiveUpload() override;
-  static int64_t MemoryNeeded(uint64_t part_bytes) {
-    return kBuffers * static_cast<int64_t>(part_bytes);
-  }
 
   // Fails only when every destination has failed.
   Async<void> Write(std::span<const std::byte> bytes) override;
@@ -44,14 +45,16 @@ class ArchiveUpload : public ArchiveSink {
   [[nodiscard]] uint64_t sent_bytes() const { return sent_bytes_; }
 
  private:
-  static constexpr int kBuffers = 2;  // One is filled while the other is sent.
   struct Progress {
     Destination destination;
     Result<void> result;
+    std::unique_ptr<Semaphore> creation = std::make_unique<Semaphore>(1);
     std::optional<MultipartUpload> upload;
     std::vector<UploadedPart> parts;
   };
 
+  // The first part that is to be sent creates the upload; the others wait for that.
+  asio::awaitable<void> EnsureUpload(Progress& progress);
   Async<void> SendPart(Progress& progress, std::shared_ptr<std::vector<std::byte>> bytes,
                        int number);
   Async<void> SendPartToAll(std::shared_ptr<std::vector<std::byte>> bytes, int number);
@@ -66,7 +69,7 @@ class ArchiveUpload : public ArchiveSink {
   int parts_ = 0;
   uint64_t sent_bytes_ = 0;
   TaskGroup sending_;
-  Semaphore free_buffers_{kBuffers - 1};
+  Semaphore free_buffers_;
 };
 
 }  // namespace longhaul

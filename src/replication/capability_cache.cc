@@ -11,7 +11,7 @@ namespace longhaul {
 namespace {
 
 constexpr char kPartition[] = "capabilities";
-constexpr char kProbes[] = "probes";  // Under way, or killed: where.
+constexpr char kProbes[] = "probes";  // Under way, or killed: whose, and where.
 constexpr std::chrono::hours kLifetime{24};
 // A probe takes a few dozen requests. Who dies in one leaves what the next one removes.
 constexpr std::chrono::seconds kProbeLease{20};
@@ -79,12 +79,40 @@ Async<std::optional<Capabilities>> Remembered(State& state, std::string key) {
   co_return DecodeCapabilities((*row)->value);
 }
 
-// Where a probe was begun that has not ended: it is under way, or was killed.
-Async<std::optional<std::string>> BegunProbe(State& state, std::string key) {
-  Result<std::optional<StateRow>> row = co_await state.Get(kProbes, std::move(key));
-  if (!row) co_return row.error().In("look for a probe that was killed");
-  if (!*row) co_return std::nullopt;
-  co_return std::move((*row)->value);
+// A probe that has begun and not ended, and that nobody is at any more.
+struct LeftProbe {
+  std::string row;
+  std::string base;
+};
+
+// Each probe has a row of its own: whoever lost his lease may go on for a while.
+Async<std::vector<LeftProbe>> LeftProbes(ReplicationContext& context, std::string key) {
+  const std::string prefix = std::move(key) + "\n";
+  std::vector<LeftProbe> left;
+  std::string after = prefix;
+  while (true) {
+    Result<std::vector<StateRow>> rows = co_await context.state.Scan(kProbes, after, 100);
+    if (!rows) co_return rows.error().In("look for a probe that was killed");
+    for (StateRow& row : *rows) {
+      if (!row.key.starts_with(prefix)) co_return left;
+      after = row.key;
+      // "<owner> <begun> <base>"
+      const size_t first = row.value.find(' ');
+      const size_t second = row.value.find(' ', first + 1);
+      if (first == std::string::npos || second == std::string::npos) continue;
+      if (context.probes.contains(row.key)) continue;
+      std::string owner = row.value.substr(0, first);
+      if (owner != context.owner) {
+        Result<SystemTime> begun = ParseRfc3339(row.value.substr(first + 1, second - first - 1));
+        Result<bool> lives =
+            co_await context.uploads->Lives(std::move(owner), begun ? *begun : SystemTime{});
+        if (!lives) co_return lives.error();
+        if (*lives) continue;
+      }
+      left.push_back({.row = std::move(row.key), .base = row.value.substr(second + 1)});
+    }
+    if (rows->empty()) co_return left;
+  }
 }
 
 Async<void> WriteRow(State& state, const char* partition, StateWrite write) {
@@ -93,16 +121,31 @@ Async<void> WriteRow(State& state, const char* partition, StateWrite write) {
   co_return Ok();
 }
 
-// Nobody else probes: the lease is ours. A probe's place is in State before anything is there, so
-// that what it leaves when it is killed is found.
+// A probe's place is in State before anything is there, so that what it leaves when it is killed is
+// found. It cleans up after itself unless it fails; then the next one does.
+Async<Capabilities> ProbeIn(ReplicationContext& context, Store& store, std::string row,
+                            const std::string& bucket, std::string base) {
+  Clock& clock = context.runtime.clock;
+  std::string value = context.owner + " " + FormatRfc3339(clock.Now()) + " " + base;
+  Result<void> written =
+      co_await WriteRow(context.state, kProbes, {.key = row, .value = std::move(value)});
+  if (!written) co_return written.error();
+  Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base));
+  if (!probed) co_return probed;
+  written = co_await WriteRow(context.state, kProbes, {.key = std::move(row)});
+  if (!written) co_return written.error();
+  co_return probed;
+}
+
+// Nobody else probes: the lease is ours.
 Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const std::string& key,
                                 const std::string& bucket, const std::string& prefix) {
-  Result<std::optional<std::string>> left = co_await BegunProbe(context.state, key);
+  Result<std::vector<LeftProbe>> left = co_await LeftProbes(context, key);
   if (!left) co_return left.error();
-  if (*left) {
-    Result<void> removed = co_await RemoveProbe(store, bucket, **left);
+  for (LeftProbe& probe : *left) {
+    Result<void> removed = co_await RemoveProbe(store, bucket, std::move(probe.base));
     if (!removed) co_return removed.error().In("remove what a probe has left");
-    removed = co_await WriteRow(context.state, kProbes, {.key = key});
+    removed = co_await WriteRow(context.state, kProbes, {.key = std::move(probe.row)});
     if (!removed) co_return removed.error();
   }
   // Whoever had the lease before us may have found out.
@@ -110,17 +153,16 @@ Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const
   if (!known) co_return known.error();
   if (*known) co_return **known;
 
-  std::string base = NewProbeBase(prefix, context.runtime.random);
-  Result<void> written = co_await WriteRow(context.state, kProbes, {.key = key, .value = base});
-  if (!written) co_return written.error();
-  // It cleans up after itself unless it fails, and then the next one does.
-  Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base));
+  Clock& clock = context.runtime.clock;
+  const std::string row = key + "\n" + NewUlid(clock.Now(), context.runtime.random);
+  context.probes.insert(row);
+  Result<Capabilities> probed =
+      co_await ProbeIn(context, store, row, bucket, NewProbeBase(prefix, context.runtime.random));
+  context.probes.erase(row);
   if (!probed) co_return probed;
-  written = co_await WriteRow(context.state, kPartition,
-                              {.key = key,
-                               .value = EncodeCapabilities(*probed),
-                               .expires = context.runtime.clock.Now() + kLifetime});
-  if (written) written = co_await WriteRow(context.state, kProbes, {.key = key});
+  Result<void> written = co_await WriteRow(
+      context.state, kPartition,
+      {.key = key, .value = EncodeCapabilities(*probed), .expires = clock.Now() + kLifetime});
   if (!written) co_return written.error();
   co_return probed;
 }
@@ -137,9 +179,9 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
   while (true) {
     Result<std::optional<Capabilities>> known = co_await Remembered(context.state, key);
     if (!known) co_return known.error();
-    Result<std::optional<std::string>> begun = co_await BegunProbe(context.state, key);
-    if (!begun) co_return begun.error();
-    if (*known && !*begun) co_return **known;
+    Result<std::vector<LeftProbe>> left = co_await LeftProbes(context, key);
+    if (!left) co_return left.error();
+    if (*known && left->empty()) co_return **known;
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) break;

@@ -76,11 +76,17 @@ TEST(CapabilityCacheTest, LeftoversGoAlsoWhenTheAnswerIsKnown) {
   MemoryStore& store = *world.target().store;
   ASSERT_TRUE(world.world.Run(
       store.CreateMultipart({.bucket = "staging", .key = "below/probe/dead/uploads/one"})));
-  const std::string key = store.description() + "/staging/below/";
-  ASSERT_TRUE(
-      world.world.Run(world.state.Write("probes", {.key = key, .value = "below/probe/dead/"})));
+  const std::string key = store.description() + "/staging/below/\n01JC5N0XVRKGBGSKP4ZPQE4M7T";
+  const std::string value =
+      "somebody " + FormatRfc3339(world.world.clock.Now()) + " below/probe/dead/";
+  ASSERT_TRUE(world.world.Run(world.state.Write("probes", {.key = key, .value = value})));
+  ASSERT_TRUE(Probe(world));
+  EXPECT_FALSE(world.target().backend->buckets["staging"].uploads.empty())
+      << "it may live: what it probes must not go while it looks";
+  world.RunFor(std::chrono::minutes(1));
   ASSERT_TRUE(Probe(world));
   EXPECT_TRUE(world.target().backend->buckets["staging"].uploads.empty());
+  EXPECT_EQ(world.state_backend->rows.count({"probes", key}), 0u);
 }
 
 // A probe is some 60 requests: each start of a process would pay for it.

@@ -97,8 +97,7 @@ struct ReplicationContext {
   std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
-  // Each that looks for what a store can do is an owner of its own: rules share a staging.
-  uint64_t probers = 0;
+  std::set<std::string> probes;  // Of stores, that this process has under way: rows in State.
 };
 
 }  // namespace longhaul

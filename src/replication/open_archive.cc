@@ -64,7 +64,8 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
     destination_of_target_.push_back(same);
   }
   upload_ = std::make_unique<ArchiveUpload>(runtime_, *context.uploads, std::move(destinations),
-                                            context.limits.part_bytes, context.bytes_moved);
+                                            context.limits.part_bytes, memory.upload_buffers,
+                                            context.bytes_moved);
 }
 
 Async<void> OpenArchive::Open() {

@@ -114,9 +114,11 @@ Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, in
                                   int64_t available_bytes) {
   const int64_t slot = ArchiveWriter::MemoryNeeded(ArchiveOptionsFor(limits, level, 1));
   const int64_t largest = static_cast<int64_t>(limits.bundle_object_bytes_max) + 1024;
+  const auto part = static_cast<int64_t>(limits.part_bytes);
   PackMemory memory{.slots = 1,
                     .writer_bytes = slot + kIndexBytes,
-                    .upload_bytes = ArchiveUpload::MemoryNeeded(limits.part_bytes),
+                    .upload_buffers = ArchiveUpload::kBuffersMin,
+                    .upload_bytes = ArchiveUpload::kBuffersMin * part,
                     .window_bytes = largest};
   if (memory.total() > available_bytes) {
     return InvalidInput("packing needs " + std::to_string(memory.total()) + " bytes of memory, " +
@@ -130,6 +132,13 @@ Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, in
   memory.window_bytes =
       std::min(available_bytes - memory.writer_bytes - memory.upload_bytes,
                std::max(largest, 2 * static_cast<int64_t>(limits.frame_bytes)) + largest);
+  // What is left keeps more parts on their way, but not at the price of a second job.
+  const int64_t share =
+      available_bytes / 2 >= memory.total() ? available_bytes / 2 : available_bytes;
+  while (memory.upload_buffers < ArchiveUpload::kBuffersMax && memory.total() + part <= share) {
+    ++memory.upload_buffers;
+    memory.upload_bytes += part;
+  }
   return memory;
 }
 

@@ -51,7 +51,8 @@ struct PackResult {
 struct PackMemory {
   int slots = 1;             // Frames side by side.
   int64_t writer_bytes = 0;  // The archive's frames and index.
-  int64_t upload_bytes = 0;
+  int upload_buffers = 0;    // Parts of the archive, being filled and sent.
+  int64_t upload_bytes = 0;  // Of all of them.
   int64_t window_bytes = 0;  // Objects read ahead of the frame.
   [[nodiscard]] int64_t total() const { return writer_bytes + upload_bytes + window_bytes; }
 };

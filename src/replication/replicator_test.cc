@@ -156,7 +156,7 @@ TEST(ReplicatorTest, BytesThatMoveAreProgress) {
   for (const char* name : {"east", "west0"}) {
     world.store(name).decide = [](StoreOperation operation, std::string_view, std::string_view) {
       Fault fault;
-      if (operation == StoreOperation::kUploadPart) fault.delay = 3s;
+      if (operation == StoreOperation::kUploadPart) fault.delay = 8s;
       return fault;
     };
   }

@@ -147,6 +147,13 @@ Async<std::vector<UploadLedger::Row>> UploadLedger::Rows() {
   }
 }
 
+Async<bool> UploadLedger::Lives(std::string owner, SystemTime heard) {
+  if (owner == owner_ || runtime_.clock.Now() < heard + process_lease_) co_return true;
+  Result<std::optional<StateRow>> alive = co_await state_.Get(kProcesses, std::move(owner));
+  if (!alive) co_return alive.error().In("look for a process");
+  co_return alive->has_value();
+}
+
 Async<bool> UploadLedger::InUse(const Row& row) {
   if (row.upload.owner == owner_) {
     for (const auto& [id, key] : rows_) {

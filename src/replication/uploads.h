@@ -32,6 +32,8 @@ class UploadLedger {
 
   // Says that this process lives; call it at least every third of `process_lease`.
   Async<void> Heartbeat();
+  // Whether process `owner`, which was heard of at `heard`, may still be at work.
+  Async<bool> Lives(std::string owner, SystemTime heard);
   // Aborts what dead processes left; the count. What cannot be looked at is left for the next
   // sweep, and is the error when all else has been swept.
   Async<int> Sweep();

@@ -10,6 +10,7 @@ boto3=boto3==1.40.0 botocore=botocore==1.40.76 awscli=awscli==1.46.2
 versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 rclone=github.com/rclone/rclone@v1.75.1
+toxiproxy=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 mkdir -p "$cache/bin"
 exec 9>"$cache/.lock"
@@ -39,7 +40,8 @@ go_command() { # Prints a Go that is new enough.
 program() { # NAME MODULE@VERSION
   [ -x "$cache/bin/$1" ] && return
   local started=$SECONDS
-  GOBIN=$cache/bin GOTOOLCHAIN=local GOFLAGS=-trimpath "$(go_command)" install -ldflags='-s -w' "$2"
+  GOBIN=$cache/bin/new GOTOOLCHAIN=local GOFLAGS=-trimpath "$(go_command)" install -ldflags='-s -w' "$2"
+  mv "$cache"/bin/new/* "$cache/bin/$1"  # Not each is installed under the name we know it by.
   echo "$1 built in $((SECONDS - started)) s"
 }
 
@@ -48,6 +50,7 @@ program versitygw "$versitygw"
 program minio "$minio"
 if [ "${1:-}" = bench ]; then
   program rclone "$rclone"
+  program toxiproxy "$toxiproxy"
   "$cache/venv/bin/python" -c "import awscrt" 2>/dev/null ||
     "$cache/venv/bin/pip" install -q --disable-pip-version-check "botocore[crt]==${botocore#*==}"
 fi

@@ -1,6 +1,8 @@
 // longhaul_sim: runs the simulation.
 //
 //   longhaul_sim --seed N          one seed, told in full
+//       [--without NAMES] [--leave-out NUMBERS]   with less in it, as --shrink says
+//   longhaul_sim --shrink N        the least of a failing seed that still fails
 //   longhaul_sim --seeds N         N seeds from --first on (default: from the clock)
 //   longhaul_sim --seconds S       as many seeds from --first on as begin within S seconds
 //   longhaul_sim --kept FILE       the seeds in a file, one a line; # begins a comment
@@ -20,10 +22,13 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
 namespace {
@@ -41,9 +46,9 @@ constexpr int kFailuresMax = 5;
 // The dead processes of a run keep what they held: that is what being killed means.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
-int RunHere(uint64_t seed, bool verbose) {
+int RunHere(uint64_t seed, bool verbose, const longhaul::sim::Cut& cut = {}) {
   // Never destroyed, as the process ends with it.
-  auto* world = new longhaul::sim::World(seed);
+  auto* world = new longhaul::sim::World(longhaul::sim::PlanOf(seed, cut), cut.left_out);
   world->verbose = verbose;
   const std::string wrong = world->Run();
   if (!wrong.empty()) {
@@ -101,7 +106,7 @@ class Runs {
       std::printf("seed %llu: ended by signal %d%s\n", static_cast<unsigned long long>(seed),
                   signal, what);
     }
-    std::printf("replay it with: ./dev test sim --seed %llu\n",
+    std::printf("replay it with: ./dev test sim --seed %llu (or find the least of it: --shrink)\n",
                 static_cast<unsigned long long>(seed));
   }
 
@@ -134,6 +139,8 @@ int main(int argc, char** argv) {
   double seconds = 0;
   size_t jobs = std::max(1U, std::thread::hardware_concurrency());
   std::vector<uint64_t> kept;
+  std::optional<uint64_t> one;
+  longhaul::sim::Cut cut;
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     if (i + 1 == argc) {
@@ -141,8 +148,18 @@ int main(int argc, char** argv) {
       return 2;
     }
     const char* value = argv[i + 1];
-    if (flag == "--seed") return RunHere(std::strtoull(value, nullptr, 10), true);
-    if (flag == "--seeds") {
+    if (flag == "--shrink") return longhaul::sim::Shrink(std::strtoull(value, nullptr, 10));
+    if (flag == "--seed") {
+      one = std::strtoull(value, nullptr, 10);
+    } else if (flag == "--without") {
+      std::istringstream names(value);
+      for (std::string name; std::getline(names, name, ',');) cut.without.push_back(name);
+    } else if (flag == "--leave-out") {
+      if (!longhaul::sim::ParseNumbers(value, cut.left_out)) {
+        std::fprintf(stderr, "longhaul_sim: --leave-out takes numbers: 0-17,19\n");
+        return 2;
+      }
+    } else if (flag == "--seeds") {
       count = std::strtoull(value, nullptr, 10);
     } else if (flag == "--first") {
       first = std::strtoull(value, nullptr, 10);
@@ -157,6 +174,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  if (one) return RunHere(*one, true, cut);
   if (count == UINT64_MAX && seconds == 0) seconds = 10;
 
   Runs runs(jobs);

@@ -45,7 +45,68 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   pauses = Maybe(random, 0.1);
   // The seeds that are kept are older and tell the stories that they were kept for.
   constexpr uint64_t kKeptSeedsMax = 1'000'000;
-  rivals = seed > kKeptSeedsMax && random.Below(3) == 0;
+  const bool is_new = seed > kKeptSeedsMax;
+  rivals = is_new && random.Below(3) == 0;
+  sources = is_new && random.Below(3) == 0;
+  steps = is_new ? Maybe(random, 0.1) : 0;
+}
+
+namespace {
+
+struct Rate {
+  std::string_view name;
+  double Plan::* value;
+};
+constexpr Rate kRates[] = {
+    {"crash_rate", &Plan::crash_rate},
+    {"store_faults", &Plan::store_faults},
+    {"later_effects", &Plan::later_effects},
+    {"cut_bodies", &Plan::cut_bodies},
+    {"slow", &Plan::slow},
+    {"queue_faults", &Plan::queue_faults},
+    {"state_faults", &Plan::state_faults},
+    {"lost_events", &Plan::lost_events},
+    {"doubled_events", &Plan::doubled_events},
+    {"late_events", &Plan::late_events},
+    {"corruptions", &Plan::corruptions},
+    {"skew", &Plan::skew},
+    {"pauses", &Plan::pauses},
+    {"steps", &Plan::steps},
+};
+
+struct Switch {
+  std::string_view name;
+  bool Plan::* value;
+};
+constexpr Switch kSwitches[] = {
+    {"deletes", &Plan::deletes}, {"versioned", &Plan::versioned},
+    {"giants", &Plan::giants},   {"rivals", &Plan::rivals},
+    {"sources", &Plan::sources}, {"split_roles", &Plan::split_roles},
+};
+
+}  // namespace
+
+std::vector<std::string> Plan::Troubles() {
+  std::vector<std::string> names;
+  for (const Rate& rate : kRates) names.emplace_back(rate.name);
+  for (const Switch& one : kSwitches) names.emplace_back(one.name);
+  return names;
+}
+
+bool Plan::Without(std::string_view name) {
+  for (const Rate& rate : kRates) {
+    if (rate.name == name && this->*rate.value > 0) {
+      this->*rate.value = 0;
+      return true;
+    }
+  }
+  for (const Switch& one : kSwitches) {
+    if (one.name == name && this->*one.value) {
+      this->*one.value = false;
+      return true;
+    }
+  }
+  return false;
 }
 
 std::string Plan::ToString() const {
@@ -59,14 +120,16 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals;
+      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals << ", sources "
+      << sources << ", steps " << steps;
   return out.str();
 }
 
 testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_view bucket,
                                  std::string_view) {
   testing::Fault fault;
-  if (!plan_.compares && operation == testing::StoreOperation::kList && bucket == kSourceBucket) {
+  if (!plan_.compares && operation == testing::StoreOperation::kList &&
+      (bucket == kSourceBucket || bucket == kOtherBucket)) {
     fault.error = Error{.kind = ErrorKind::kDenied, .message = "listing is not allowed"};
     return fault;
   }

@@ -62,6 +62,8 @@ class SkewedClock : public Clock {
                                     std::move_only_function<void()> function) override {
     return truth_.StartTimer(delay, std::move(function));
   }
+  // As when somebody sets it, or a time server does.
+  void StepTo(std::chrono::microseconds skew) { skew_ = skew; }
 
  private:
   Clock& truth_;
@@ -155,17 +157,19 @@ struct World::Process {
   bool running = false;
 };
 
-World::World(uint64_t seed)
-    : plan_(seed),
-      random_(seed),
-      pauses_random_(seed + 5),
+World::World(Plan plan, std::set<int> left_out)
+    : plan_(plan),
+      random_(plan.seed),
+      pauses_random_(plan.seed + 5),
+      steps_random_(plan.seed + 6),
+      left_out_(std::move(left_out)),
       clock_(Start()),
       queue_(std::make_shared<testing::FakeQueueBackend>(1000)),
       state_(std::make_shared<testing::FakeStateBackend>()),
-      store_faults_(plan_, seed + 1),
-      queue_faults_(seed + 2),
-      state_faults_(seed + 3) {
-  source_ = MakeBackend("east", true, true, {kSourceBucket});
+      store_faults_(plan_, plan.seed + 1),
+      queue_faults_(plan.seed + 2),
+      state_faults_(plan.seed + 3) {
+  source_ = MakeBackend("east", true, true, {kSourceBucket, kOtherBucket});
   for (int i = 0; i < plan_.targets; ++i) {
     targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
                                    plan_.conditional_deletes, {kTargetBucket, kStagingBucket}));
@@ -209,6 +213,13 @@ World::World(uint64_t seed)
     for (Target& target : rival.targets) target.storage_class = "RIVAL";
     configuration_.rules.push_back(std::move(rival));
   }
+  if (plan_.sources) {
+    Rule other = rule;
+    other.id = "other";
+    other.source.bucket = kOtherBucket;
+    for (Target& target : other.targets) target.to.prefix = "other/";
+    configuration_.rules.push_back(std::move(other));
+  }
   configuration_.rules.push_back(std::move(rule));
 
   for (int i = 0; i < 6; ++i) {
@@ -218,7 +229,7 @@ World::World(uint64_t seed)
     contents_.push_back(std::move(content));
   }
   contents_.push_back("");
-  user_ = std::make_unique<Process>(*this, "user", seed + 4, false);
+  user_ = std::make_unique<Process>(*this, "user", plan.seed + 4, false);
   processes_.resize(static_cast<size_t>(plan_.processes));
 }
 
@@ -316,10 +327,10 @@ Async<void> SendLater(Clock& clock, Queue& queue, std::string body,
 
 }  // namespace
 
-void World::SendEvent(const std::string& key) {
+void World::SendEvent(const std::string& bucket, const std::string& key) {
   const int copies = random_.Unit() < plan_.doubled_events ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    HintMessage message{.store = "east", .bucket = kSourceBucket};
+    HintMessage message{.store = "east", .bucket = bucket};
     message.hints.push_back({.key = key, .time = clock_.Now()});
     std::chrono::nanoseconds delay{random_.Below(200'000'000)};
     if (random_.Unit() < plan_.late_events) delay = std::chrono::seconds(random_.Below(30));
@@ -327,16 +338,19 @@ void World::SendEvent(const std::string& key) {
   }
 }
 
-void World::ChangeSomething() {
+void World::ChangeSomething(bool happens) {
   const std::string name = "k" + std::to_string(random_.Below(static_cast<uint64_t>(plan_.keys)));
   const std::string key = "in/" + name;
+  const std::string bucket =
+      plan_.sources && steps_random_.Below(2) == 0 ? kOtherBucket : kSourceBucket;
   const bool lost = random_.Unit() < plan_.lost_events;
   if (random_.Below(4) == 0) {
-    Say("user deletes " + key);
-    user_->Spawn(Quietly(user_->source.Remove({.bucket = kSourceBucket, .key = key})));
+    if (!happens) return;
+    Say("user deletes " + bucket + "/" + key);
+    user_->Spawn(Quietly(user_->source.Remove({.bucket = bucket, .key = key})));
   } else {
     const size_t content = random_.Below(contents_.size());
-    PutRequest request{.bucket = kSourceBucket, .key = key};
+    PutRequest request{.bucket = bucket, .key = key};
     request.headers.content_type = random_.Below(2) == 0 ? "text/plain" : "text/html";
     request.metadata["writer"] = std::to_string(random_.Below(3));
     if (random_.Below(3) == 0) request.tags["color"] = std::to_string(random_.Below(2));
@@ -344,17 +358,18 @@ void World::ChangeSomething() {
     // A comparison of listings must find what no event told, and it sees ETags alone.
     std::string body = contents_[content];
     if (lost) body += "change " + std::to_string(++changes_);
-    Say("user puts content " + std::to_string(content) + " to " + key);
+    if (!happens) return;
+    Say("user puts content " + std::to_string(content) + " to " + bucket + "/" + key);
     user_->Spawn(Quietly(PutOne(user_->source, std::move(request), std::move(body))));
   }
   if (lost) {
     Say("the event is lost");
   } else {
-    SendEvent(key);
+    SendEvent(bucket, key);
   }
 }
 
-void World::CorruptSomething() {
+void World::CorruptSomething(bool happens) {
   const size_t target = random_.Below(targets_.size());
   const auto& objects = targets_[target]->buckets[kStagingBucket].objects;
   std::vector<std::string> archives;
@@ -365,14 +380,28 @@ void World::CorruptSomething() {
   const std::string& key = archives[random_.Below(archives.size())];
   const auto* version = targets_[target]->Find(kStagingBucket, key);
   if (version == nullptr || version->bytes->empty()) return;
+  const size_t offset = random_.Below(version->bytes->size());
+  if (!happens) return;
   Say("a bit rots in " + key);
-  targets_[target]->CorruptStored(kStagingBucket, key, random_.Below(version->bytes->size()));
+  targets_[target]->CorruptStored(kStagingBucket, key, offset);
 }
 
-void World::PauseSomething() {
+void World::StepAClock(bool happens) {
+  const size_t slot = steps_random_.Below(processes_.size());
+  // Within what the clocks of machines that share work may differ by.
+  const auto skew =
+      std::chrono::milliseconds(10'000 - static_cast<int>(steps_random_.Below(20'000)));
+  if (!processes_[slot] || !happens) return;
+  Say("the clock of process " + std::to_string(slot) + " is set to " +
+      std::to_string(skew.count()) + " ms from the true one");
+  processes_[slot]->clock.StepTo(skew);
+}
+
+void World::PauseSomething(bool happens) {
   const uint64_t which = pauses_random_.Below(1 + static_cast<uint64_t>(plan_.targets));
   const std::string target = which == 0 ? "" : "t" + std::to_string(which - 1);
   const std::string what = target.empty() ? "the rule" : target;
+  if (!happens) return;
   if (!paused_.insert(target).second) {
     paused_.erase(target);
     Say("user resumes " + what);
@@ -402,14 +431,15 @@ std::string World::Run() {
   while (clock_.Now() < end) {
     RunUntil(clock_.Now() + std::chrono::duration_cast<std::chrono::microseconds>(
                                 pause * (0.1 + 1.8 * random_.Unit())));
-    ChangeSomething();
+    ChangeSomething(Happens());
     const double seconds = std::chrono::duration<double>(pause).count();
-    if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething();
-    if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething();
+    if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething(Happens());
+    if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething(Happens());
+    if (steps_random_.Unit() < plan_.steps * seconds) StepAClock(Happens());
     for (size_t slot = 0; slot < processes_.size(); ++slot) {
       if (!processes_[slot]) {
         if (random_.Below(2) == 0) StartProcess(slot, plan_.split_roles);
-      } else if (random_.Unit() < plan_.crash_rate * seconds) {
+      } else if (random_.Unit() < plan_.crash_rate * seconds && Happens()) {
         Kill(slot);
       }
     }
@@ -515,11 +545,27 @@ bool World::StagingIsEmpty() const {
 }
 
 std::string World::Compare(size_t target) const {
+  std::set<std::string> keys;
+  std::string wrong = CompareBucket(target, kSourceBucket, "out/", keys);
+  if (plan_.sources) wrong += CompareBucket(target, kOtherBucket, "other/", keys);
+  for (const std::string& key : targets_[target]->Keys(kTargetBucket)) {
+    if (keys.contains(key) || !plan_.deletes) continue;
+    // When nothing is left at a source and no event told so, the empty listing deletes nothing.
+    const bool other = key.starts_with("other/");
+    if (source_->Keys(other ? kOtherBucket : kSourceBucket).empty()) continue;
+    wrong += "target " + std::to_string(target) + " still has " + key + "; ";
+  }
+  return wrong;
+}
+
+std::string World::CompareBucket(size_t target, const std::string& bucket,
+                                 const std::string& prefix, std::set<std::string>& keys) const {
   const MemoryStoreBackend& there = *targets_[target];
   std::ostringstream wrong;
-  for (const std::string& key : source_->Keys(kSourceBucket)) {
-    const auto* expected = source_->Find(kSourceBucket, key);
-    const std::string target_key = "out/" + key.substr(3);
+  for (const std::string& key : source_->Keys(bucket)) {
+    const auto* expected = source_->Find(bucket, key);
+    const std::string target_key = prefix + key.substr(3);
+    keys.insert(target_key);
     const auto* found = there.Find(kTargetBucket, target_key);
     if (found == nullptr) {
       wrong << "target " << target << " lacks " << target_key << "; ";
@@ -534,17 +580,10 @@ std::string World::Compare(size_t target) const {
       wrong << "target " << target << " has other metadata under " << target_key << "; ";
     }
     const auto color = expected->tags.find("color");
-    const bool is_rivals = plan_.rivals && color != expected->tags.end() && color->second == "1";
+    const bool is_rivals = plan_.rivals && bucket == kSourceBucket &&
+                           color != expected->tags.end() && color->second == "1";
     if ((found->info.storage_class == "RIVAL") != is_rivals) {
       wrong << "target " << target << " has " << target_key << " from the wrong rule; ";
-    }
-  }
-  // When nothing is left at the source and no event told so, the empty listing deletes nothing.
-  if (plan_.deletes && !source_->Keys(kSourceBucket).empty()) {
-    for (const std::string& key : there.Keys(kTargetBucket)) {
-      if (source_->Find(kSourceBucket, "in/" + key.substr(4)) == nullptr) {
-        wrong << "target " << target << " still has " << key << "; ";
-      }
     }
   }
   return wrong.str();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "replication/replicator.h"
@@ -23,6 +24,7 @@
 namespace longhaul::sim {
 
 inline constexpr char kSourceBucket[] = "source";
+inline constexpr char kOtherBucket[] = "other";  // Of a second rule.
 inline constexpr char kTargetBucket[] = "target";
 inline constexpr char kStagingBucket[] = "staging";
 
@@ -30,6 +32,9 @@ inline constexpr char kStagingBucket[] = "staging";
 struct Plan {
   explicit Plan(uint64_t seed);
   [[nodiscard]] std::string ToString() const;
+  // Switches the trouble of that name off; false: there is none, or it is off.
+  bool Without(std::string_view name);
+  static std::vector<std::string> Troubles();
 
   uint64_t seed;
   bool deletes;
@@ -59,6 +64,8 @@ struct Plan {
   double pauses;  // Of the rule or of a target, begun or ended, per second.
   bool giants;    // What is too large for a bundle travels in segments.
   bool rivals;    // A second rule, above the first, carries the objects that have a tag.
+  bool sources;   // A rule of its own carries another bucket to the same targets.
+  double steps;   // Of the clock of a process, forth or back, per second.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -75,11 +82,14 @@ class StoreFaults : public testing::FaultPlan {
 
 class World {
  public:
-  explicit World(uint64_t seed);
+  // `left_out`: the numbers of events that do not happen.
+  explicit World(Plan plan, std::set<int> left_out = {});
   ~World();
 
   // Runs the whole story. Empty: all is as it should be; else what is wrong.
   std::string Run();
+  // Changes, kills, pauses and the like, when the story is over.
+  [[nodiscard]] int events() const { return events_; }
   // Says what happens, on standard output.
   bool verbose = false;
 
@@ -94,23 +104,32 @@ class World {
   // One handler of one process, or the next timer; false when nothing is left to happen.
   bool Step();
   void RunUntil(SystemTime time);
-  void ChangeSomething();
-  void SendEvent(const std::string& key);
-  void CorruptSomething();
+  // Counts an event; whether it happens.
+  bool Happens() { return !left_out_.contains(events_++); }
+  void ChangeSomething(bool happens);
+  void SendEvent(const std::string& bucket, const std::string& key);
+  void CorruptSomething(bool happens);
+  void StepAClock(bool happens);
   // Pauses the rule or a target, or resumes what is paused.
-  void PauseSomething();
+  void PauseSomething(bool happens);
   void ResumeAll();
   std::string FinishAndCheck();
   std::string LastRun();
   std::string LastRunByEvents();
   bool StagingIsEmpty() const;
   std::string Compare(size_t target) const;
+  // `keys`: those of the target that were expected are added.
+  std::string CompareBucket(size_t target, const std::string& bucket, const std::string& prefix,
+                            std::set<std::string>& keys) const;
   std::string CheckHistory(size_t target) const;
   void Say(const std::string& text) const;
 
   Plan plan_;
   SeededRandom random_;
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
+  SeededRandom steps_random_;   // And this.
+  std::set<int> left_out_;
+  int events_ = 0;
   testing::FakeClock clock_;
   Configuration configuration_;
   std::shared_ptr<testing::MemoryStoreBackend> source_;
