@@ -105,6 +105,23 @@ ReplicaWrite WriteOf(const Run& run, const ArchiveEntry& entry, std::string targ
   return write;
 }
 
+// A clock may be ahead of ours by this much. A stamp further ahead, by mistake or on purpose, would
+// keep every later change away until its time has come: it waits itself.
+constexpr std::chrono::hours kStampAheadMax{1};
+
+// Why the rule, as it is configured here, does not let the entry in; nullopt: it does.
+std::optional<std::string> RefusalOf(const Run& run, const ArchiveEntry& entry) {
+  const Rule& rule = *run.rule.rule;
+  if (!entry.key.starts_with(rule.source.prefix)) return "the key is not below the rule's source";
+  if (!rule.MatchesKey(rule.source.bucket, entry.key)) return "the rule does not carry this key";
+  if (entry.op == EntryOp::kDelete && !rule.deletes) return "the rule does not allow deletes";
+  if (entry.stamp > run.runtime.clock.Now() + kStampAheadMax) {
+    return "its stamp, " + FormatRfc3339(entry.stamp) +
+           ", is more than an hour ahead of this machine's clock";
+  }
+  return std::nullopt;
+}
+
 Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
   Result<ApplyOutcome> outcome =
       co_await run.target.applier->Remove(std::move(target_key), run.reader.entries()[index].stamp);
@@ -302,11 +319,11 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   Result<void> status;
   for (const Work& next : work) {
     const ArchiveEntry& entry = entries[next.entry];
-    std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
-    if (!key) {
-      run.Take(next.entry, InvalidInput("the key is not below the rule's source"));
+    if (std::optional<std::string> refusal = RefusalOf(run, entry)) {
+      run.Take(next.entry, InvalidInput(std::move(*refusal)));
       continue;
     }
+    std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
     if (entry.op == EntryOp::kTags) {
       run.Take(next.entry, InvalidInput("changes of tags alone are not applied by this version"));
       continue;
@@ -324,10 +341,6 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     }
     co_await writes.WaitBelow(context.limits.writes_max);
     if (entry.op == EntryOp::kDelete) {
-      if (!rule.rule->deletes) {
-        run.Take(next.entry, InvalidInput("the rule does not allow deletes"));
-        continue;
-      }
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
     } else if (entry.segment || entry.size_bytes > context.limits.bundle_object_bytes_max) {
       frames.DropBefore(next.frame + 1);
