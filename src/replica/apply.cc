@@ -451,6 +451,7 @@ Async<void> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put,
 }
 
 Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
+  if (!policy_.deletes) co_return InvalidInput("the rule does not allow deletes");
   co_await LockKey(key);
   KeyGuard guard(*this, key);
   bool unknown = false;

@@ -66,6 +66,7 @@ struct ApplyPolicy {
   std::string bucket_owner;
   bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.
   bool overwrite_conflicts = false;  // on_conflict: overwrite
+  bool deletes = false;              // Else Remove refuses: here, where no caller can forget it.
   Capabilities capabilities;         // Probed.
   std::string owner;                 // Of leases: unique per process.
 };
@@ -90,7 +91,8 @@ class Applier {
   Async<std::optional<ApplyOutcome>> Decided(const ReplicaWrite& write);
   // What Put would ask of the store, without conditions.
   [[nodiscard]] PutRequest RequestFor(const ReplicaWrite& write) const;
-  // Removes the replica at `key` if the source had nothing there at `stamp`.
+  // Removes the replica at `key` if the source had nothing there at `stamp`. In a bucket that keeps
+  // versions that makes a delete marker. kInvalidInput: the policy allows no deletes.
   Async<ApplyOutcome> Remove(std::string key, SystemTime stamp);
 
   [[nodiscard]] const ApplyPolicy& policy() const { return policy_; }

@@ -114,7 +114,6 @@ std::optional<std::string> RefusalOf(const Run& run, const ArchiveEntry& entry) 
   const Rule& rule = *run.rule.rule;
   if (!entry.key.starts_with(rule.source.prefix)) return "the key is not below the rule's source";
   if (!rule.MatchesKey(rule.source.bucket, entry.key)) return "the rule does not carry this key";
-  if (entry.op == EntryOp::kDelete && !rule.deletes) return "the rule does not allow deletes";
   if (entry.stamp > run.runtime.clock.Now() + kStampAheadMax) {
     return "its stamp, " + FormatRfc3339(entry.stamp) +
            ", is more than an hour ahead of this machine's clock";
