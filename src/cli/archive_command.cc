@@ -22,8 +22,8 @@ std::string_view ToText(EntryOp op) {
       return "put";
     case EntryOp::kDelete:
       return "delete";
-    case EntryOp::kTags:
-      return "tags";
+    case EntryOp::kAttributes:
+      return "attributes";
   }
   return "put";
 }

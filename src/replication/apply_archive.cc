@@ -20,6 +20,10 @@ uint64_t SizeOf(const ArchiveEntry& entry) {
   return entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
 }
 
+std::string OpName(EntryOp op) {
+  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
+}
+
 // One run over one archive: what all of its writes share.
 struct Run {
   ReplicationContext& context;
@@ -34,7 +38,7 @@ struct Run {
     context.observer.OnOutcome({.time = runtime.clock.Now(),
                                 .rule = rule.rule->id,
                                 .target = target.config->name,
-                                .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                                .op = OpName(entry.op),
                                 .key = entry.key,
                                 .size_bytes = SizeOf(entry),
                                 .stamp = entry.stamp,
@@ -124,6 +128,13 @@ std::optional<std::string> RefusalOf(const Run& run, const ArchiveEntry& entry) 
 Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
   Result<ApplyOutcome> outcome =
       co_await run.target.applier->Remove(std::move(target_key), run.reader.entries()[index].stamp);
+  run.Take(index, outcome);
+  co_return Ok();
+}
+
+Async<void> ApplyAttributes(Run& run, size_t index, std::string target_key) {
+  Result<ApplyOutcome> outcome = co_await run.target.applier->PutAttributes(
+      WriteOf(run, run.reader.entries()[index], std::move(target_key)));
   run.Take(index, outcome);
   co_return Ok();
 }
@@ -323,10 +334,6 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
       continue;
     }
     std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
-    if (entry.op == EntryOp::kTags) {
-      run.Take(next.entry, InvalidInput("changes of tags alone are not applied by this version"));
-      continue;
-    }
     if (hidden && entry.op == EntryOp::kPut) {
       Result<std::string> hider = co_await hidden->HiderOf(*key);
       if (!hider || !hider->empty()) {
@@ -341,6 +348,8 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     co_await writes.WaitBelow(context.limits.writes_max);
     if (entry.op == EntryOp::kDelete) {
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
+    } else if (entry.op == EntryOp::kAttributes) {
+      writes.Spawn(ApplyAttributes(run, next.entry, std::move(*key)));
     } else if (entry.segment || entry.size_bytes > context.limits.bundle_object_bytes_max) {
       frames.DropBefore(next.frame + 1);
       status = co_await ApplyLarge(run, next.entry, std::move(*key));

@@ -45,7 +45,12 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   pauses = Maybe(random, 0.1);
   // The seeds that are kept are older and tell the stories that they were kept for.
   constexpr uint64_t kKeptSeedsMax = 1'000'000;
-  rivals = seed > kKeptSeedsMax && random.Below(3) == 0;
+  const bool fresh = seed > kKeptSeedsMax;
+  rivals = fresh && random.Below(3) == 0;
+  sealed = fresh && random.Below(2) == 0;
+  key_changes = sealed ? Maybe(random, 0.05) : 0;
+  source_versions = fresh && random.Below(3) == 0;
+  attributes = fresh ? Maybe(random, 0.7) : 0;
 }
 
 std::string Plan::ToString() const {
@@ -59,13 +64,18 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals;
+      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals << ", sealed "
+      << sealed << ", key_changes " << key_changes << ", source_versions " << source_versions
+      << ", attributes " << attributes;
   return out.str();
 }
 
 testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_view bucket,
                                  std::string_view) {
   testing::Fault fault;
+  const bool removal = operation == testing::StoreOperation::kRemove ||
+                       operation == testing::StoreOperation::kRemoveMany;
+  if (removal && bucket == kTargetBucket) ++removes;
   if (!plan_.compares && operation == testing::StoreOperation::kList && bucket == kSourceBucket) {
     fault.error = Error{.kind = ErrorKind::kDenied, .message = "listing is not allowed"};
     return fault;

@@ -54,11 +54,15 @@ struct Plan {
   int keys;
   int changes;
   std::chrono::seconds workload;
-  double skew;    // Seconds by which the clock of a process may be wrong, at most.
-  bool compares;  // Source and target are compared by listing; else events alone must do.
-  double pauses;  // Of the rule or of a target, begun or ended, per second.
-  bool giants;    // What is too large for a bundle travels in segments.
-  bool rivals;    // A second rule, above the first, carries the objects that have a tag.
+  double skew;           // Seconds by which the clock of a process may be wrong, at most.
+  bool compares;         // Source and target are compared by listing; else events alone must do.
+  double pauses;         // Of the rule or of a target, begun or ended, per second.
+  bool giants;           // What is too large for a bundle travels in segments.
+  bool rivals;           // A second rule, above the first, carries the objects that have a tag.
+  bool sealed;           // Archives have a seal.
+  double key_changes;    // Of the seal's key, per second; processes that run keep the old one.
+  bool source_versions;  // The source keeps versions, and old ones and markers are removed.
+  double attributes;     // Share of changes that leave the bytes as they are.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -67,6 +71,7 @@ class StoreFaults : public testing::FaultPlan {
   testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
                       std::string_view key) override;
   bool enabled = true;
+  int removes = 0;  // At buckets of replicas.
 
  private:
   const Plan& plan_;
@@ -95,7 +100,13 @@ class World {
   bool Step();
   void RunUntil(SystemTime time);
   void ChangeSomething();
-  void SendEvent(const std::string& key);
+  // Metadata and tags of what is there, without its bytes.
+  void ChangeAttributes(const std::string& key);
+  // A version of the source, or its delete marker, for good.
+  void RemoveVersion(const std::string& key);
+  // A new key seals from now on; the ones before are accepted by those who start from now on.
+  void ChangeSealKey();
+  void SendEvent(const std::string& key, bool attributes = false);
   void CorruptSomething();
   // Pauses the rule or a target, or resumes what is paused.
   void PauseSomething();
@@ -111,6 +122,7 @@ class World {
   Plan plan_;
   SeededRandom random_;
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
+  SeededRandom keys_random_;    // So is this one.
   testing::FakeClock clock_;
   Configuration configuration_;
   std::shared_ptr<testing::MemoryStoreBackend> source_;
