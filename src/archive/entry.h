@@ -13,9 +13,9 @@
 namespace longhaul {
 
 enum class EntryOp {
-  kPut,     // The object as it was read: bytes, headers, metadata, tags.
-  kDelete,  // There was no object under the key.
-  kTags,    // Only the tags have changed: the bytes are those of the version named by `etag`.
+  kPut,         // The object as it was read: bytes, headers, metadata, tags.
+  kDelete,      // There was no object under the key.
+  kAttributes,  // The same without the bytes: they are those that `etag` and `size_bytes` name.
 };
 
 // The place of an entry's content in an object that is carried in several archives: its transfer

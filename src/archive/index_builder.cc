@@ -131,7 +131,7 @@ void IndexBuilder::Add(const ArchiveEntry& entry, uint64_t header_bytes,
   const SystemHeaders& headers = entry.headers;
   shape_.clear();
   if (entry.op == EntryOp::kDelete) AddAttribute(kDeleteAttribute, "");
-  if (entry.op == EntryOp::kTags) AddAttribute(kTagsOnlyAttribute, "");
+  if (entry.op == EntryOp::kAttributes) AddAttribute(kTagsOnlyAttribute, "");
   if (link) AddAttribute(kLinkAttribute, std::to_string(*link));
   if (!entry.version_id.empty()) AddAttribute(kVersionAttribute, entry.version_id);
   const bool derived =

@@ -153,7 +153,7 @@ Result<uint64_t> EntryParser::Walk(uint64_t tar_bytes, uint64_t memory_bytes_max
           break;
         case AttributeKind::kTagsOnly:
           column.Next(nullptr);
-          entry.op = EntryOp::kTags;
+          entry.op = EntryOp::kAttributes;
           break;
         case AttributeKind::kLink: {
           column.Next(&scratch);

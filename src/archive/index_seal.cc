@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 
 #include "archive/index.h"
 #include "base/bytes.h"
@@ -53,8 +54,11 @@ Result<std::string> CheckSeal(std::string_view text, const std::vector<SealKey>&
   }
   const auto key = std::ranges::find(keys, key_id, &SealKey::id);
   if (key == keys.end()) {
+    const bool plain = std::ranges::all_of(key_id, [](unsigned char c) {
+      return c < 0x80 && (std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-');
+    });
     return InvalidInput("the archive is sealed with the unknown key " +
-                        HexEncode(key_id).substr(0, 128) + " (hex of its id)");
+                        (plain ? key_id : HexEncode(key_id).substr(0, 128) + " (hex of its id)"));
   }
   const std::string expected = HmacSha256(key->secret, sealed);
   if (!EqualInConstantTime(expected, hmac)) {

@@ -436,8 +436,8 @@ Async<void> ArchiveWriter::AddDelete(ArchiveEntry entry) {
   co_return core_->AddWithoutContent(entry);
 }
 
-Async<void> ArchiveWriter::AddTags(ArchiveEntry entry) {
-  entry.op = EntryOp::kTags;
+Async<void> ArchiveWriter::AddAttributes(ArchiveEntry entry) {
+  entry.op = EntryOp::kAttributes;
   co_return core_->AddWithoutContent(entry);
 }
 

@@ -71,9 +71,9 @@ class ArchiveWriter {
   // kInvalidInput: the content is not of the entry's size, the entry's strings are over 64 KiB, the
   // archive is full; the archive is as it was before and goes on. Other errors are the sink's.
   Async<void> Add(ArchiveEntry entry, std::span<const std::byte> content);
-  // A delete, or a change of tags: an entry without content.
+  // A delete, or an object without its bytes: an entry without content.
   Async<void> AddDelete(ArchiveEntry entry);
-  Async<void> AddTags(ArchiveEntry entry);
+  Async<void> AddAttributes(ArchiveEntry entry);
 
   // One large object, piece by piece: Begin, then Buffer and Commit until all of
   // entry.size_bytes is there, then End. `entry` and `final_entry` agree in key and size.

@@ -22,8 +22,8 @@ std::string_view ToText(EntryOp op) {
       return "put";
     case EntryOp::kDelete:
       return "delete";
-    case EntryOp::kTags:
-      return "tags";
+    case EntryOp::kAttributes:
+      return "attributes";
   }
   return "put";
 }
@@ -68,8 +68,9 @@ class ArchiveCommand : public Command {
   void DeclareCommon(FlagSet& flags) {
     flags.Argument("ADDRESS", "The archive: NAME:bucket/key, s3://bucket/key or a path.", address_);
     flags.Text({.name = "rule",
-                .help = "Accept only an archive sealed with the seal_key of this rule of the "
-                        "configuration. Default: seals are not checked.",
+                .help = "Accept only an archive sealed with seal_key, or one of "
+                        "seal_keys_accepted, of this rule of the configuration. Default: seals are "
+                        "not checked.",
                 .value_name = "ID"},
                rule_);
   }
@@ -145,7 +146,10 @@ class ArchiveListCommand : public ArchiveCommand {
                               .With("bytes", bytes)
                               .Says(Counted(reader.entries().size(), "entry", "entries") + ", " +
                                     FormatBytes(bytes) + ", from " + Printable(manifest.source) +
-                                    " by rule " + Printable(manifest.rule_id)));
+                                    " by rule " + Printable(manifest.rule_id) +
+                                    (reader.seal_key_id().empty()
+                                         ? ", not sealed"
+                                         : ", sealed by key " + Printable(reader.seal_key_id()))));
     co_return ExitCode::kDone;
   }
 };

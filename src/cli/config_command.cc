@@ -7,6 +7,7 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "replication/seal.h"
 
 namespace longhaul {
 
@@ -76,6 +77,12 @@ class ConfigCheckCommand : public Command {
                           Counted(static_cast<uint64_t>(rule.batch.count), "object"));
       if (rule.priority != 0) text += fmt::format(", priority {}", rule.priority);
       if (rule.threshold) text += ", threshold " + FormatDuration(*rule.threshold);
+      std::vector<std::string> seal_keys;
+      for (const SealKey& key : SealKeys(rule)) seal_keys.push_back(key.id);
+      for (size_t i = 0; i < seal_keys.size(); ++i) {
+        text += (i == 0 ? ", sealed by key " : i == 1 ? " (also accepted: " : ", ") + seal_keys[i];
+      }
+      if (seal_keys.size() > 1) text += ")";
       output.Print(Message("rule")
                        .With("id", rule.id)
                        .With("enabled", rule.enabled)
@@ -84,6 +91,7 @@ class ConfigCheckCommand : public Command {
                        .With("targets", targets)
                        .With("deletes", rule.deletes)
                        .With("compression_level", rule.compression_level)
+                       .With("seal_keys", seal_keys)
                        .Says(text));
     }
     output.Print(Message("summary")

@@ -98,9 +98,9 @@ std::string Header(const HintMessage& message) {
 }  // namespace
 
 // {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries,
-// segment or null, microseconds heard], …]}, keys percent-encoded: they are bytes, JSON is text.
-// The last two may be missing. A segment is [plan, number, count, offset, object size, first part,
-// size, part size, stamp, ETag, last modified]
+// segment or null, microseconds heard or null, attributes], …]}, keys percent-encoded: they are
+// bytes, JSON is text. The last three may be missing. A segment is [plan, number, count, offset,
+// object size, first part, size, part size, stamp, ETag, last modified]
 std::vector<std::string> EncodeHints(const HintMessage& message) {
   std::vector<std::string> bodies;
   const std::string header = Header(message);
@@ -117,10 +117,15 @@ std::vector<std::string> EncodeHints(const HintMessage& message) {
     item.emplace_back(hint.tries);
     if (hint.segment) {
       item.emplace_back(SegmentToJson(*hint.segment));
-    } else if (hint.heard) {
+    } else if (hint.heard || hint.attributes) {
       item.emplace_back(nullptr);
     }
-    if (hint.heard) item.emplace_back(Micros(*hint.heard));
+    if (hint.heard) {
+      item.emplace_back(Micros(*hint.heard));
+    } else if (hint.attributes) {
+      item.emplace_back(nullptr);
+    }
+    if (hint.attributes) item.emplace_back(true);
     std::string text = boost::json::serialize(item);
     const bool after_segment = std::exchange(segment_before, hint.segment.has_value());
     const bool alone = hint.segment || after_segment;
@@ -169,7 +174,7 @@ Result<HintMessage> DecodeHints(std::string_view body) {
   for (const boost::json::value& item : hints->as_array()) {
     if (!item.is_array()) return bad;
     const boost::json::array& fields = item.as_array();
-    if (fields.size() < 4 || fields.size() > 6) return bad;
+    if (fields.size() < 4 || fields.size() > 7) return bad;
     if (!fields[0].is_string() || !fields[1].is_int64() || !fields[3].is_int64()) return bad;
     Result<std::string> key = PercentDecode(fields[0].as_string());
     if (!key || key->empty()) return bad;
@@ -186,7 +191,11 @@ Result<HintMessage> DecodeHints(std::string_view body) {
       hint.segment = SegmentFromJson(fields[4]);
       if (!hint.segment) return bad;
     }
-    if (fields.size() == 6) {
+    if (fields.size() == 7) {
+      if (!fields[6].is_bool()) return bad;
+      hint.attributes = fields[6].as_bool();
+    }
+    if (fields.size() >= 6 && !fields[5].is_null()) {
       if (!fields[5].is_int64()) return bad;
       hint.heard = SystemTime(std::chrono::microseconds(fields[5].as_int64()));
     }

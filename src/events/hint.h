@@ -38,6 +38,8 @@ struct Hint {
   // When it was heard of first, of one that has come back: its lag counts from then.
   std::optional<SystemTime> heard{};
   std::optional<SegmentHint> segment;  // Not the key is to be read, but this much of it.
+  // By what was heard, no byte of it may have changed: asking whether the target has them may pay.
+  bool attributes = false;
 
   bool operator==(const Hint&) const = default;
 };

@@ -78,6 +78,20 @@ TEST(HintTest, SegmentsComeBackAndTravelAlone) {
   EXPECT_EQ(back, message.hints);
 }
 
+// A hint that lost its word for attributes costs a body; one that gained it could cost a change.
+TEST(HintTest, AttributesComeBack) {
+  HintMessage message{.store = "east", .bucket = "b"};
+  message.hints.push_back({.key = "a", .attributes = true});
+  message.hints.push_back({.key = "b", .size_bytes = 7, .attributes = true});
+  message.hints.back().heard = SystemTime(std::chrono::seconds(1'700'000'000));
+  message.hints.push_back({.key = "c"});
+  std::vector<std::string> bodies = EncodeHints(message);
+  ASSERT_EQ(bodies.size(), 1u);
+  Result<HintMessage> decoded = DecodeHints(bodies[0]);
+  ASSERT_TRUE(decoded) << bodies[0];
+  EXPECT_EQ(*decoded, message);
+}
+
 // What would be written outside the object, or read into no part of it.
 TEST(HintTest, RefusesSegmentsThatDoNotFitTheirObject) {
   const std::string head =

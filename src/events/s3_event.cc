@@ -1,9 +1,11 @@
 #include "events/s3_event.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
+#include <span>
 
 #include "base/bytes.h"
 
@@ -33,6 +35,10 @@ constexpr std::array<std::string_view, 14> kIgnoredNames = {"ObjectAccessed",
                                                             "Object Access Tier",
                                                             "Object Restore Initiated",
                                                             "Bucket"};
+
+constexpr std::array<std::string_view, 5> kAttributeNames = {
+    "ObjectTagging", "Object Tags", "ObjectCreated:Copy", "ObjectCreated:PutTagging",
+    "ObjectCreated:DeleteTagging"};
 
 Error Refusal(std::string code, std::string message) {
   Error error = InvalidInput(std::move(message));
@@ -210,13 +216,15 @@ class Parser {
     return Ok();
   }
 
-  static bool IsIgnored(std::string_view name) {
+  static bool StartsWithOneOf(std::string_view name, std::span<const std::string_view> starts) {
     if (name.starts_with("s3:")) name.remove_prefix(3);
     if (size_t type = name.rfind("com.amazonaws.s3."); type == 0) name.remove_prefix(17);
-    for (std::string_view ignored : kIgnoredNames) {
-      if (name.starts_with(ignored)) return true;
-    }
-    return false;
+    return std::ranges::any_of(starts,
+                               [&](std::string_view start) { return name.starts_with(start); });
+  }
+  static bool IsIgnored(std::string_view name) { return StartsWithOneOf(name, kIgnoredNames); }
+  static bool IsOfAttributes(std::string_view name) {
+    return StartsWithOneOf(name, kAttributeNames);
   }
 
   // A record of the S3 message structure.
@@ -235,7 +243,7 @@ class Parser {
     const json::object* s3 = Object(record, "s3");
     if (s3 == nullptr) return Malformed();
     bool always_encoded = Text(record, "eventSource") == "minio:s3";
-    return Take(*s3, Text(record, "eventTime"), always_encoded);
+    return Take(*s3, Text(record, "eventTime"), always_encoded, IsOfAttributes(name));
   }
 
   // The detail of EventBridge.
@@ -245,10 +253,12 @@ class Parser {
       ++events_.ignored;
       return Ok();
     }
-    return Take(detail, time, false);
+    return Take(detail, time, false,
+                IsOfAttributes(type) || Text(detail, "reason") == "CopyObject");
   }
 
-  Result<void> Take(const json::object& holder, std::string_view time, bool always_encoded) {
+  Result<void> Take(const json::object& holder, std::string_view time, bool always_encoded,
+                    bool attributes) {
     const json::object* bucket = Object(holder, "bucket");
     const json::object* object = Object(holder, "object");
     if (bucket == nullptr || object == nullptr) return Malformed();
@@ -258,7 +268,8 @@ class Parser {
     S3EventRecord record{.bucket = std::string(bucket_name),
                          .key = {},
                          .time = std::nullopt,
-                         .size_bytes = Number(*object, "size")};
+                         .size_bytes = Number(*object, "size"),
+                         .attributes = attributes};
     Result<SystemTime> when = ParseRfc3339(time);
     if (when) record.time = *when;
     for (std::string& key : keys) {

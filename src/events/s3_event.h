@@ -34,6 +34,8 @@ struct S3EventRecord {
   std::string key;
   std::optional<SystemTime> time;  // When it happened, by the clock of the store.
   std::optional<uint64_t> size_bytes;
+  // Of tags, or of a copy, perhaps onto itself: the bytes may be those that were there before.
+  bool attributes = false;
 
   bool operator==(const S3EventRecord&) const = default;
 };

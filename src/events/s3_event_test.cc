@@ -127,6 +127,33 @@ TEST(S3EventTest, IgnoresWhatChangesNothing) {
   }
 }
 
+// Only these make it worth asking whether a target holds the bytes already.
+TEST(S3EventTest, TellsWhatMayBeAChangeOfAttributes) {
+  const auto attributes = [](const std::string& body) {
+    Result<S3Events> events = ParseS3Events(body);
+    EXPECT_TRUE(events && events->records.size() == 1) << body;
+    return events && events->records.at(0).attributes;
+  };
+  for (const char* name : {"ObjectTagging:Put", "s3:ObjectTagging:Delete", "ObjectCreated:Copy",
+                           "s3:ObjectCreated:PutTagging", "s3:ObjectCreated:DeleteTagging"}) {
+    EXPECT_TRUE(attributes(Message(Record(R"("k")", name)))) << name;
+  }
+  for (const char* name : {"ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload",
+                           "ObjectRemoved:Delete", "ObjectRestore:Completed", "SomethingNew"}) {
+    EXPECT_FALSE(attributes(Message(Record(R"("k")", name)))) << name;
+  }
+  const auto bridge = [](const std::string& type, const std::string& reason) {
+    return R"({"version":"0","detail-type":")" + type +
+           R"(","source":"aws.s3","detail":{"bucket":{"name":"b"},"object":{"key":"k"},"reason":")" +
+           reason + R"("}})";
+  };
+  EXPECT_TRUE(attributes(bridge("Object Tags Added", "PutObjectTagging")));
+  EXPECT_TRUE(attributes(bridge("Object Tags Deleted", "DeleteObjectTagging")));
+  EXPECT_TRUE(attributes(bridge("Object Created", "CopyObject")));
+  EXPECT_FALSE(attributes(bridge("Object Created", "PutObject")));
+  EXPECT_FALSE(attributes(bridge("Object Deleted", "Lifecycle Expiration")));
+}
+
 TEST(S3EventTest, TestEventsAreUnderstoodAndEmpty) {
   Result<S3Events> events = ParseS3Events(
       R"({"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-03-01T09:00:00.000Z","Bucket":"b"})");

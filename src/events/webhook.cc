@@ -139,7 +139,8 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
       matched = true;
       hints[{from, record.bucket}].push_back({.key = record.key,
                                               .time = std::min(record.time.value_or(now), now),
-                                              .size_bytes = record.size_bytes});
+                                              .size_bytes = record.size_bytes,
+                                              .attributes = record.attributes});
     }
     if (!matched) ++no_rule;
   }

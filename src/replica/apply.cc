@@ -25,6 +25,10 @@ Error LandsLater() {
   return Retryable("a create without an answer may still bring the key back; looking again");
 }
 
+Error CopyLandsLater() {
+  return Retryable("a copy without an answer may still put an older state there; looking again");
+}
+
 ApplyOutcome ForeignConflict() {
   return {.state = ApplyState::kConflict,
           .reason = "the target has an object that is not a replica"};
@@ -32,13 +36,6 @@ ApplyOutcome ForeignConflict() {
 
 std::string EffectiveStorageClass(const std::string& name) {
   return name == "STANDARD" ? "" : name;
-}
-
-// Both ETags are MD5s and differ. (That of a source that encrypts may only look like one: then what
-// is written twice is written twice.)
-bool SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write) {
-  return IsPlainMd5Etag(there.etag) && !there.etag_opaque && IsPlainMd5Etag(write.source_etag) &&
-         there.etag != write.source_etag;
 }
 
 bool IsAbove(const Floor& floor, const ReplicaWrite& write) {
@@ -52,21 +49,12 @@ UserMetadata WithoutMark(UserMetadata metadata) {
 
 }  // namespace
 
-// What was found at the target.
-struct Applier::Existing {
-  // It may be what one of several writes left that began and whose end nobody knows: ours to
-  // replace or to remove, and no state to rely on.
-  [[nodiscard]] bool uncertain() const { return kept && kept->target_etag.empty(); }
-  // Its mark, if it is a replica of a known state.
-  [[nodiscard]] const Mark* mark() const {
-    if (own) return &*own;
-    return kept && !uncertain() ? &kept->mark : nullptr;
-  }
-
-  ObjectInfo info;
-  std::optional<Mark> own;       // In its metadata.
-  std::optional<KeptMark> kept;  // In State.
-};
+// (The ETag of a source that encrypts may only look like an MD5: then what is written twice is
+// written twice.)
+bool Applier::SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write) {
+  return IsPlainMd5Etag(there.etag) && !there.etag_opaque && IsPlainMd5Etag(write.source_etag) &&
+         there.etag != write.source_etag;
+}
 
 Applier::Applier(Runtime& runtime, Store& store, State& state, Floors& floors, ApplyPolicy policy,
                  std::shared_ptr<LockedKeys> locked_keys)
@@ -208,6 +196,10 @@ Async<std::optional<ApplyOutcome>> Applier::Settle(const ReplicaWrite& write,
 }
 
 Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
+  return PutWithLock(std::move(write), &body);
+}
+
+Async<ApplyOutcome> Applier::PutWithLock(ReplicaWrite write, ReplicaBody* body) {
   co_await LockKey(write.key);
   KeyGuard guard(*this, write.key);
 
@@ -251,6 +243,10 @@ bool Applier::MayStillLand(const Floor& floor) const {
   return floor.create_may_land_until > runtime_.clock.Now();
 }
 
+bool Applier::CopyMayStillLand(const Floor& floor) const {
+  return floor.copy_may_land_until > runtime_.clock.Now();
+}
+
 // Not a replica, and nothing that may be lost.
 bool Applier::IsForeign(const Existing& existing) const {
   return existing.mark() == nullptr && !existing.uncertain() && !policy_.versioned &&
@@ -270,6 +266,7 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
   // Ours, perhaps: then it must be noticed when it has landed.
   if (!*there && MayStillLand(floor)) co_return LandsLater();
+  if (CopyMayStillLand(floor)) co_return CopyLandsLater();
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -328,11 +325,11 @@ Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing
 
 // Without a lease this uses conditional writes and gives up, setting `flag`, where the store has
 // none of the kind that is needed. With a lease, `flag` says that the end of a write is unknown.
-Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,
+Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* body, bool leased,
                                        bool* flag) {
   *flag = false;
   const Capabilities& can = policy_.capabilities;
-  bool create_first = !leased && new_share_ >= 0.5;
+  bool create_first = body != nullptr && !leased && new_share_ >= 0.5;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
@@ -351,6 +348,10 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       new_share_ *= 0.9;
       Result<Verdict> verdict = co_await Judge(write, *existing);
       if (!verdict) co_return verdict.error();
+      const bool conflict = verdict->outcome && verdict->outcome->state == ApplyState::kConflict;
+      if (verdict->outcome && !conflict && *floor && CopyMayStillLand(**floor)) {
+        co_return CopyLandsLater();
+      }
       if (verdict->outcome) co_return std::move(*verdict->outcome);
       if (verdict->changed) continue;
       if (!leased && !can.replace_if_match) {
@@ -364,12 +365,22 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       LH_CHECK(leased);
     }
 
+    SystemTime copy_until{};
+    if (body == nullptr) {
+      if (!existing || !HoldsBytesOf(write, *existing)) {
+        co_return Reread("the target does not hold the bytes");
+      }
+      // One copy of a key at a time: nobody could tell afterwards which of them are over.
+      if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
+      copy_until = CopyMayLandUntil(write);
+    }
+
     // The floor before the object. Of what replaces: a slower writer of an older state that had
     // seen this same ETag would otherwise not notice that it came too late (A, then B, then A
     // again). With a lease alone: whoever lost it would not. And a mark that is kept here must be
     // here when the object is there, or the object would not be known as ours.
     if (existing || leased || mark_kept_apart) {
-      Floor raise{.stamp = write.stamp};
+      Floor raise{.stamp = write.stamp, .copy_may_land_until = copy_until};
       if (mark_kept_apart) {
         raise.kept_marks.push_back(KeptMarkOf(write, ""));
         if (existing && existing->kept) raise.kept_marks.push_back(*existing->kept);
@@ -377,10 +388,16 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
       Result<Floor> raised = co_await floors_.Raise(write.key, std::move(raise));
       if (!raised) co_return raised.error();
       if (raised->stamp > write.stamp || raised->deleted) continue;
+      if (body == nullptr && raised->copy_may_land_until != copy_until) co_return CopyLandsLater();
     }
 
     const bool creates = !existing;
-    Result<PutResult> put = co_await body.Write(store_, std::move(request));
+    Result<PutResult> put;
+    if (body != nullptr) {
+      put = co_await body->Write(store_, std::move(request));
+    } else {
+      put = co_await CopyOntoItself(std::move(request), existing->info.etag, copy_until);
+    }
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
       co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, leased);
@@ -396,6 +413,12 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody& b
     if (leased && put.error().Transient()) *flag = true;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
     const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
+    const bool refused =
+        put.error().kind == ErrorKind::kInvalidInput || put.error().kind == ErrorKind::kDenied;
+    if (body == nullptr && refused) {
+      co_return Reread("the target's store does not copy it onto itself: " +
+                       put.error().Describe());
+    }
     if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) co_return put.error();
     create_first = false;
   }
@@ -419,6 +442,7 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
     }
     co_return Reread("a newer state was recorded while it was written");
   }
+  if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
   co_return ApplyOutcome{};
 }
 
@@ -451,6 +475,7 @@ Async<void> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put,
 }
 
 Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
+  if (!policy_.deletes) co_return InvalidInput("the rule does not allow deletes");
   co_await LockKey(key);
   KeyGuard guard(*this, key);
   bool unknown = false;
@@ -481,6 +506,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (!existing) co_return existing.error();
     if (!*existing) {
       if (MayStillLand(*raised)) co_return LandsLater();
+      if (CopyMayStillLand(*raised)) co_return CopyLandsLater();
       co_return ApplyOutcome{};
     }
     const Mark* mark = (*existing)->mark();
@@ -506,6 +532,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (!floor) co_return floor.error();
     if (*floor && (*floor)->stamp > stamp) co_return Reread("written while it was deleted");
     if (*floor && MayStillLand(**floor)) co_return LandsLater();
+    if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
     co_return ApplyOutcome{};
   }
   co_return Retryable("the key changes faster than it can be deleted: " + key);

@@ -66,6 +66,7 @@ struct ApplyPolicy {
   std::string bucket_owner;
   bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.
   bool overwrite_conflicts = false;  // on_conflict: overwrite
+  bool deletes = false;              // Else Remove refuses: here, where no caller can forget it.
   Capabilities capabilities;         // Probed.
   std::string owner;                 // Of leases: unique per process.
 };
@@ -84,19 +85,38 @@ class Applier {
 
   // Errors are those of the store and of State; the key can be tried again.
   Async<ApplyOutcome> Put(ReplicaWrite write, ReplicaBody& body);
+  // The same for a write whose bytes the target holds already: the replica is copied onto itself
+  // by its store, with everything of `write` but its bytes. kReread: it does not hold them (any
+  // more), or its store will not do that; the source must send them.
+  Async<ApplyOutcome> PutAttributes(ReplicaWrite write);
   // What Put would say of this write without writing anything: set when there is nothing to be
   // written (the target has it, or is newer), or the source must read the key anew. For a write
   // that takes many steps; Put decides at its end.
   Async<std::optional<ApplyOutcome>> Decided(const ReplicaWrite& write);
   // What Put would ask of the store, without conditions.
   [[nodiscard]] PutRequest RequestFor(const ReplicaWrite& write) const;
-  // Removes the replica at `key` if the source had nothing there at `stamp`.
+  // Removes the replica at `key` if the source had nothing there at `stamp`. In a bucket that keeps
+  // versions that makes a delete marker. kInvalidInput: the policy allows no deletes.
   Async<ApplyOutcome> Remove(std::string key, SystemTime stamp);
 
   [[nodiscard]] const ApplyPolicy& policy() const { return policy_; }
 
  private:
-  struct Existing;
+  // What was found at the target.
+  struct Existing {
+    // It may be what one of several writes left that began and whose end nobody knows: ours to
+    // replace or to remove, and no state to rely on.
+    [[nodiscard]] bool uncertain() const { return kept && kept->target_etag.empty(); }
+    // Its mark, if it is a replica of a known state.
+    [[nodiscard]] const Mark* mark() const {
+      if (own) return &*own;
+      return kept && !uncertain() ? &kept->mark : nullptr;
+    }
+
+    ObjectInfo info;
+    std::optional<Mark> own;       // In its metadata.
+    std::optional<KeptMark> kept;  // In State.
+  };
   class KeyGuard;
   struct Verdict {
     std::optional<ApplyOutcome> outcome{};  // Set: nothing is to be written.
@@ -105,12 +125,22 @@ class Applier {
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
   [[nodiscard]] bool MayStillLand(const Floor& floor) const;
+  // A copy onto itself may still put an older state over whatever stands there: nothing is settled.
+  [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
   Async<ApplyOutcome> WithLease(std::string key, Async<ApplyOutcome> work, const bool& unknown);
-  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody& body, bool leased,
+  // `body` is null where the target has the bytes.
+  Async<ApplyOutcome> PutWithLock(ReplicaWrite write, ReplicaBody* body);
+  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody* body, bool leased,
                                 bool* flag);
+  // Both ETags are MD5s and differ.
+  static bool SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write);
+  // apply_attributes.cc. `until`: how long the copy may land when nobody hears of its end.
+  [[nodiscard]] bool HoldsBytesOf(const ReplicaWrite& write, const Existing& existing) const;
+  [[nodiscard]] SystemTime CopyMayLandUntil(const ReplicaWrite& write) const;
+  Async<PutResult> CopyOntoItself(PutRequest request, std::string etag, SystemTime until);
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                    bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);

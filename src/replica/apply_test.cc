@@ -70,6 +70,7 @@ class ApplierTest : public ::testing::TestWithParam<bool> {
     policy.bucket = "b";
     policy.site = "east";
     policy.owner = "me";
+    policy.deletes = true;
     policy.capabilities = store_.capabilities();
     applier_ = std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy);
   }

@@ -102,13 +102,15 @@ const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
   return by_etag != nullptr ? by_etag : maybe;
 }
 
-// "1 <D|F> <stamp>", or "1 <DU|FU> <stamp> <create may land until>", and for each mark
-// " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
+// "1 <D|F>[U][C] <stamp>", with U " <create may land until>", with C " <copy may land until>", and
+// for each mark " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
-  const bool uncertain = floor.create_may_land_until != SystemTime();
-  std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (uncertain ? "U " : " ") +
-                     FormatRfc3339(floor.stamp);
-  if (uncertain) text += " " + FormatRfc3339(floor.create_may_land_until);
+  const bool creates = floor.create_may_land_until != SystemTime();
+  const bool copies = floor.copy_may_land_until != SystemTime();
+  std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (creates ? "U" : "") +
+                     (copies ? "C " : " ") + FormatRfc3339(floor.stamp);
+  if (creates) text += " " + FormatRfc3339(floor.create_may_land_until);
+  if (copies) text += " " + FormatRfc3339(floor.copy_may_land_until);
   for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
   return text;
 }
@@ -119,16 +121,21 @@ Result<Floor> DecodeFloor(std::string_view text) {
   if (NextField(rest) != "1") return bad;
   Floor floor;
   std::string_view kind = NextField(rest);
-  if (kind != "D" && kind != "F" && kind != "DU" && kind != "FU") return bad;
+  if (!kind.starts_with('D') && !kind.starts_with('F')) return bad;
   floor.deleted = kind.starts_with('D');
+  kind.remove_prefix(1);
   Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
   if (!stamp) return bad;
   floor.stamp = *stamp;
-  if (kind.ends_with('U')) {
+  for (const auto& [letter, time] :
+       {std::pair('U', &floor.create_may_land_until), std::pair('C', &floor.copy_may_land_until)}) {
+    if (!kind.starts_with(letter)) continue;
+    kind.remove_prefix(1);
     Result<SystemTime> until = ParseRfc3339(NextField(rest));
     if (!until) return bad;
-    floor.create_may_land_until = *until;
+    *time = *until;
   }
+  if (!kind.empty()) return bad;
   while (!rest.empty()) {
     Result<KeptMark> kept = DecodeKeptMark(rest);
     if (!kept || floor.kept_marks.size() == kKeptMarksMax) return bad;
@@ -212,12 +219,15 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       Result<Floor> there = DecodeFloor((*row)->value);
       if (!there) co_return there.error();
       if (there->stamp > floor.stamp) co_return *there;
-      // Of the same stamp: what is there stays, unless this only adds marks to it.
+      const bool copies = floor.copy_may_land_until != SystemTime();
+      if (copies && there->copy_may_land_until > clock_.Now()) co_return *there;
+      // Of the same stamp: what is there stays, unless this only adds to it.
       TakeOver(raised.kept_marks, there->kept_marks);
       raised.create_may_land_until =
           std::max(floor.create_may_land_until, there->create_may_land_until);
-      const bool adds_marks = there->deleted == floor.deleted && !floor.kept_marks.empty();
-      if (there->stamp == floor.stamp && (!adds_marks || raised == *there)) co_return *there;
+      raised.copy_may_land_until = std::max(floor.copy_may_land_until, there->copy_may_land_until);
+      const bool adds = there->deleted == floor.deleted && (!floor.kept_marks.empty() || copies);
+      if (there->stamp == floor.stamp && (!adds || raised == *there)) co_return *there;
       expected = Expected::Revision((*row)->revision);
     }
     Result<int64_t> written = co_await Write(key, raised, expected);
@@ -234,10 +244,10 @@ Async<int64_t> Floors::Write(const std::string& key, const Floor& floor, Expecte
   co_return co_await state_.Write(partition_, std::move(write));
 }
 
-Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
+Async<void> Floors::Change(const std::string& key, const std::function<bool(Floor&)>& change) {
   while (true) {
     Result<std::optional<StateRow>> row = co_await state_.Get(partition_, key);
-    if (!row) co_return row.error().In("note an uncertain create");
+    if (!row) co_return row.error();
     Floor floor;
     Expected expected = Expected::Absent();
     if (*row) {
@@ -246,13 +256,33 @@ Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
       floor = std::move(*there);
       expected = Expected::Revision((*row)->revision);
     }
-    floor.create_may_land_until = std::max(floor.create_may_land_until, until);
+    if (!change(floor)) co_return Ok();
     Result<int64_t> written = co_await Write(key, floor, expected);
     if (written) co_return Ok();
-    if (written.error().kind != ErrorKind::kPrecondition) {
-      co_return written.error().In("note an uncertain create");
-    }
+    if (written.error().kind != ErrorKind::kPrecondition) co_return written.error();
   }
+}
+
+Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
+  const std::function<bool(Floor&)> note = [until](Floor& floor) {
+    floor.create_may_land_until = std::max(floor.create_may_land_until, until);
+    return true;
+  };
+  Result<void> noted = co_await Change(key, note);
+  if (!noted) co_return noted.error().In("note an uncertain create");
+  co_return Ok();
+}
+
+Async<void> Floors::EndCopy(std::string key, SystemTime until) {
+  const std::function<bool(Floor&)> end = [until](Floor& floor) {
+    // Another one, that was begun when this one's time was over, may still land.
+    if (floor.copy_may_land_until != until) return false;
+    floor.copy_may_land_until = SystemTime();
+    return true;
+  };
+  Result<void> ended = co_await Change(key, end);
+  if (!ended) co_return ended.error().In("note the end of a copy");
+  co_return Ok();
 }
 
 }  // namespace longhaul

@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <functional>
 #include <list>
 #include <optional>
 #include <string>
@@ -47,6 +48,8 @@ struct Floor {
   // Until then a create whose answer was lost may still land, whatever stands there now. Epoch:
   // none.
   SystemTime create_may_land_until{};
+  // Until then a copy of the object onto itself may land, over whatever stands there. Epoch: none.
+  SystemTime copy_may_land_until{};
   std::vector<KeptMark> kept_marks;
 
   // The mark of the object that HEAD describes as `info`. One whose write is not known to have
@@ -80,17 +83,22 @@ class Floors {
   // Lifts the floor of `key` to at least `floor.stamp`. OK: the floor that is there now, which is
   // either `floor`, with the kept marks of the row before added to its own (at most kKeptMarksMax;
   // those of `floor` first, then the newest), or one with a newer stamp, or one of the same stamp
-  // that says otherwise: compare. Durable when it returns.
+  // that says otherwise: compare. Durable when it returns. A floor with a copy is not put over one
+  // whose own copy may still land: that one is returned.
   Async<Floor> Raise(std::string key, Floor floor);
 
   // Adds to the floor of `key`, or makes one that is below everything: a create may land until
   // then.
   Async<void> NoteUncertainCreate(std::string key, SystemTime until);
+  // The copy that was to land until then is over.
+  Async<void> EndCopy(std::string key, SystemTime until);
 
  private:
   struct Round;
   Async<std::optional<Floor>> GetAlone(std::string key);
   Async<int64_t> Write(const std::string& key, const Floor& floor, Expected expected);
+  // Changes the floor of `key`, or a new one that is below everything, until that has succeeded.
+  Async<void> Change(const std::string& key, const std::function<bool(Floor&)>& change);
 
   State& state_;
   Clock& clock_;

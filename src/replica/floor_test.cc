@@ -46,6 +46,34 @@ class FloorsTest : public ::testing::Test {
   Floors floors_;
 };
 
+// One copy at a time may be under way, and only the one that has ended is forgotten.
+TEST_F(FloorsTest, OneCopyAtATime) {
+  const SystemTime now = world_.clock.Now();
+  const SystemTime until = now + seconds(60);
+  Result<Floor> first = world_.Run(
+      floors_.Raise("k", {.stamp = SystemTime(seconds(1)), .copy_may_land_until = until}));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->copy_may_land_until, until);
+  Result<Floor> second = world_.Run(floors_.Raise(
+      "k", {.stamp = SystemTime(seconds(2)), .copy_may_land_until = until + seconds(1)}));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(*second, *first) << "it is not begun";
+  // What brings its bytes goes on, and forgets nothing.
+  Raise("k", 3);
+  Result<std::optional<Floor>> raised = world_.Run(floors_.Get("k"));
+  ASSERT_TRUE(raised && *raised);
+  EXPECT_EQ((*raised)->stamp, SystemTime(seconds(3)));
+  EXPECT_EQ((*raised)->copy_may_land_until, until);
+  EXPECT_EQ(*DecodeFloor(EncodeFloor(**raised)), **raised);
+  ASSERT_TRUE(world_.Run(floors_.EndCopy("k", until + seconds(1))));
+  EXPECT_EQ((*world_.Run(floors_.Get("k")))->copy_may_land_until, until);
+  ASSERT_TRUE(world_.Run(floors_.EndCopy("k", until)));
+  EXPECT_EQ((*world_.Run(floors_.Get("k")))->copy_may_land_until, SystemTime());
+  Floor both{.stamp = now, .deleted = true, .create_may_land_until = now + seconds(1)};
+  both.copy_may_land_until = until;
+  EXPECT_EQ(*DecodeFloor(EncodeFloor(both)), both);
+}
+
 // Nobody else remembers that a create may still land; whoever raises the floor meanwhile must not
 // forget it.
 TEST_F(FloorsTest, AnUncertainCreateStaysNotedWhileTheFloorRises) {

@@ -20,6 +20,10 @@ uint64_t SizeOf(const ArchiveEntry& entry) {
   return entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
 }
 
+std::string OpName(EntryOp op) {
+  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
+}
+
 // One run over one archive: what all of its writes share.
 struct Run {
   ReplicationContext& context;
@@ -34,7 +38,7 @@ struct Run {
     context.observer.OnOutcome({.time = runtime.clock.Now(),
                                 .rule = rule.rule->id,
                                 .target = target.config->name,
-                                .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                                .op = OpName(entry.op),
                                 .key = entry.key,
                                 .size_bytes = SizeOf(entry),
                                 .stamp = entry.stamp,
@@ -105,9 +109,32 @@ ReplicaWrite WriteOf(const Run& run, const ArchiveEntry& entry, std::string targ
   return write;
 }
 
+// A clock may be ahead of ours by this much. A stamp further ahead, by mistake or on purpose, would
+// keep every later change away until its time has come: it waits itself.
+constexpr std::chrono::hours kStampAheadMax{1};
+
+// Why the rule, as it is configured here, does not let the entry in; nullopt: it does.
+std::optional<std::string> RefusalOf(const Run& run, const ArchiveEntry& entry) {
+  const Rule& rule = *run.rule.rule;
+  if (!entry.key.starts_with(rule.source.prefix)) return "the key is not below the rule's source";
+  if (!rule.MatchesKey(rule.source.bucket, entry.key)) return "the rule does not carry this key";
+  if (entry.stamp > run.runtime.clock.Now() + kStampAheadMax) {
+    return "its stamp, " + FormatRfc3339(entry.stamp) +
+           ", is more than an hour ahead of this machine's clock";
+  }
+  return std::nullopt;
+}
+
 Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
   Result<ApplyOutcome> outcome =
       co_await run.target.applier->Remove(std::move(target_key), run.reader.entries()[index].stamp);
+  run.Take(index, outcome);
+  co_return Ok();
+}
+
+Async<void> ApplyAttributes(Run& run, size_t index, std::string target_key) {
+  Result<ApplyOutcome> outcome = co_await run.target.applier->PutAttributes(
+      WriteOf(run, run.reader.entries()[index], std::move(target_key)));
   run.Take(index, outcome);
   co_return Ok();
 }
@@ -302,15 +329,11 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   Result<void> status;
   for (const Work& next : work) {
     const ArchiveEntry& entry = entries[next.entry];
+    if (std::optional<std::string> refusal = RefusalOf(run, entry)) {
+      run.Take(next.entry, InvalidInput(std::move(*refusal)));
+      continue;
+    }
     std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
-    if (!key) {
-      run.Take(next.entry, InvalidInput("the key is not below the rule's source"));
-      continue;
-    }
-    if (entry.op == EntryOp::kTags) {
-      run.Take(next.entry, InvalidInput("changes of tags alone are not applied by this version"));
-      continue;
-    }
     if (hidden && entry.op == EntryOp::kPut) {
       Result<std::string> hider = co_await hidden->HiderOf(*key);
       if (!hider || !hider->empty()) {
@@ -324,11 +347,9 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     }
     co_await writes.WaitBelow(context.limits.writes_max);
     if (entry.op == EntryOp::kDelete) {
-      if (!rule.rule->deletes) {
-        run.Take(next.entry, InvalidInput("the rule does not allow deletes"));
-        continue;
-      }
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
+    } else if (entry.op == EntryOp::kAttributes) {
+      writes.Spawn(ApplyAttributes(run, next.entry, std::move(*key)));
     } else if (entry.segment || entry.size_bytes > context.limits.bundle_object_bytes_max) {
       frames.DropBefore(next.frame + 1);
       status = co_await ApplyLarge(run, next.entry, std::move(*key));

@@ -33,6 +33,9 @@ struct ReplicationLimits {
   // have more than 10,000 parts (S3's limit).
   uint64_t segment_bytes_min = 512 << 20;
   uint64_t giant_part_bytes_min = 16 << 20;
+  // From this size on, what may be a change of metadata or tags alone is asked for without its
+  // bytes: a HEAD of the source and one of each target. Below, sending the bytes is cheaper.
+  uint64_t attributes_alone_bytes_min = 64 << 10;
   uint64_t frame_bytes = 8 << 20;
   // Parts of an archive's upload: 10,000 of them hold every archive that fits the 5 GiB.
   uint64_t part_bytes = 8 << 20;

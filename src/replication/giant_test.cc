@@ -449,6 +449,33 @@ TEST_F(GiantTest, SegmentsWithPartsThatDoNotFitAreDamage) {
   }
 }
 
+// The tags of a giant go to another rule and come back while its first transfer is under way: that
+// one is older than what the other rule has sent, so the giant must be sent once more.
+TEST_F(GiantTest, TagsThatComeBackAreSentAnew) {
+  Make();
+  Rule hot = world->configuration.rules[0];
+  hot.id = "hot";
+  hot.priority = 1;
+  hot.filter.tags = {{"tier", "hot"}};
+  hot.targets[0].storage_class = "HOT";
+  world->configuration.rules.push_back(hot);
+  const std::string text = Noise(1'000'000, 12);
+  PutParts("film", text, 50'000);
+  MemoryStore direct(world->runtime, world->source().backend);
+  for (const char* tier : {"cold", "hot", "cold"}) {
+    ASSERT_TRUE(world->world.Run(direct.PutTags("in", "film", {{"tier", tier}})));
+    HintMessage message{.store = "east", .bucket = "in"};
+    message.hints.push_back({.key = "film", .time = world->world.clock.Now(), .attributes = true});
+    ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
+    ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+    world->RunFor(5s);
+  }
+  EXPECT_EQ(Planned(), 3);
+  ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
+  ExpectReplica("film", text);
+  EXPECT_EQ(world->target().backend->Find("out", "film")->info.storage_class, "");
+}
+
 // What a person keeps under the key is not to be buried under hours of work.
 TEST_F(GiantTest, AForeignObjectIsKept) {
   Make();

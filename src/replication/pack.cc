@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "replication/attributes.h"
 #include "replication/open_archive.h"
 #include "replication/reading.h"
 
@@ -49,6 +50,11 @@ uint64_t WindowBytes(const ReplicationLimits& limits, const PackItem& item) {
 Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
                       const std::vector<size_t>& targets, const PackItem& item, Slot& slot) {
   Reading& reading = slot.reading;
+  if (item.attributes && co_await ReadAttributes(context, rule, targets, item, reading)) {
+    slot.memory.ShrinkTo(0);
+    slot.done.Set();
+    co_return Ok();
+  }
   SystemTime absent_at{};
   Result<ObjectStream> stream =
       co_await rule.source->Get({.bucket = rule.rule->source.bucket, .key = item.key}, &absent_at);
@@ -174,15 +180,17 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
     Reading& taken = slot.reading;
     PackedKey& key = result.keys[i];
     key.state = taken.state;
-    key.size_bytes = taken.entry.size_bytes;
+    const bool attributes = taken.entry.op == EntryOp::kAttributes;
+    key.size_bytes = attributes ? 0 : taken.entry.size_bytes;
     key.stamp = taken.entry.stamp;
     key.deleted = taken.entry.op == EntryOp::kDelete;
     key.wanted = std::move(taken.wanted);
     key.error = std::move(taken.error);
     if (taken.state == PackedKey::State::kStaged && written) {
       Result<void> added =
-          key.deleted ? co_await archive.writer().AddDelete(std::move(taken.entry))
-                      : co_await archive.writer().Add(std::move(taken.entry), taken.content);
+          key.deleted  ? co_await archive.writer().AddDelete(std::move(taken.entry))
+          : attributes ? co_await archive.writer().AddAttributes(std::move(taken.entry))
+                       : co_await archive.writer().Add(std::move(taken.entry), taken.content);
       if (added) {
         ++packed;
       } else if (added.error().kind == ErrorKind::kInvalidInput && !archive.NobodyTakesIt()) {

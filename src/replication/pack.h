@@ -17,6 +17,7 @@ struct PackItem {
   // A reading counts only when the source's own clock says that it was made at or after this.
   SystemTime not_before{};
   std::optional<SegmentHint> segment;  // Only this much of it.
+  bool attributes = false;             // Without its bytes, where the targets hold them.
 };
 
 struct PackedKey {

@@ -143,6 +143,24 @@ Async<void> EndTransfers(ReplicationContext& context, const RuleContext& rule,
   co_return Ok();
 }
 
+// To those of `targets` that this rule does not carry the object to (any more). Whatever carries it
+// there, or nobody, makes newer states: when its tags come back as they were, the transfer that was
+// planned then must not count as one that is under way.
+Async<void> ForgetTransfers(ReplicationContext& context, const RuleContext& rule,
+                            const std::vector<size_t>& targets, const std::vector<size_t>& wanted,
+                            const std::string& key) {
+  for (size_t index : targets) {
+    if (std::ranges::find(wanted, index) != wanted.end()) continue;
+    Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
+    Result<std::optional<Transfer>> known = co_await transfers.Find(key);
+    if (!known) co_return known.error();
+    if (!*known) continue;
+    Result<void> ended = co_await transfers.End(key, (*known)->plan);
+    if (!ended) co_return ended.error();
+  }
+  co_return Ok();
+}
+
 // The object is not what it was when its transfer was planned: all that is left of it comes to
 // this.
 Async<void> GiveUpTransfer(ReplicationContext& context, const RuleContext& rule,
@@ -265,9 +283,14 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     Fail(key, done.error(), "read");
     co_return result;
   }
+  const bool giant = info.size_bytes > context.limits.single_object_bytes_max;
+  if (giant && (key.state == PackedKey::State::kSkipped || key.state == PackedKey::State::kSplit)) {
+    done = co_await ForgetTransfers(context, rule, targets, key.wanted, item.key);
+    if (!done) Fail(key, done.error(), "end a transfer");
+  }
   if (key.state != PackedKey::State::kStaged) co_return result;
 
-  if (info.size_bytes > context.limits.single_object_bytes_max) {
+  if (giant) {
     stream->body.reset();  // Planning may take a while.
     done = co_await PlanTransfer(context, rule, targets, reading.entry, info);
     if (!done) Fail(key, done.error(), "plan a transfer");

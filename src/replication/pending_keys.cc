@@ -25,6 +25,7 @@ void Merge(PendingKey& known, PendingKey other) {
   known.heard = std::min(known.heard, other.heard);
   known.tries = std::max(known.tries, other.tries);
   known.alone = known.alone || other.alone;
+  known.attributes = known.attributes && other.attributes;
   if (other.size_bytes) known.size_bytes = other.size_bytes;
   known.messages.insert(known.messages.end(), std::make_move_iterator(other.messages.begin()),
                         std::make_move_iterator(other.messages.end()));
@@ -63,7 +64,7 @@ void PendingKeys::Insert(Entries::iterator entry) {
   Group& group = groups_[GroupOf(pending)];
   group.by_key.emplace(entry->first, entry);
   group.by_age.emplace(std::pair(pending.since, entry->second.sequence), entry);
-  group.size_bytes += pending.size_bytes.value_or(0);
+  group.size_bytes += BytesOf(pending);
 }
 
 // The reverse of Insert; the entry stays in entries_.
@@ -76,7 +77,7 @@ void PendingKeys::Extract(Entries::iterator entry) {
   auto group = groups_.find(GroupOf(pending));
   group->second.by_key.erase(entry->first);
   group->second.by_age.erase({pending.since, entry->second.sequence});
-  group->second.size_bytes -= pending.size_bytes.value_or(0);
+  group->second.size_bytes -= BytesOf(pending);
   if (group->second.by_key.empty()) groups_.erase(group);
 }
 
@@ -168,7 +169,7 @@ std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime stea
     auto next = keys.find(chosen->second.by_age.begin()->second->first);
     while (taken.size() < count_max && (taken.empty() || size_bytes < batch_.size_bytes)) {
       taken.push_back(next->second);
-      size_bytes += next->second->second.pending.size_bytes.value_or(0);
+      size_bytes += BytesOf(next->second->second.pending);
       if (++next == keys.end()) next = keys.begin();
     }
   }

@@ -42,6 +42,7 @@ struct PendingKey {
   int tries = 0;
   std::string target;                  // Only this one; empty: all.
   bool alone = false;                  // Does not fit beside others.
+  bool attributes = false;             // Its bytes may be at the target already (events/hint.h).
   std::optional<SegmentHint> segment;  // Only this much of it, and as it was planned.
   std::vector<std::shared_ptr<OpenMessage>> messages;
 };
@@ -66,8 +67,13 @@ class PendingKeys {
   // The batch that is to be taken now, in the order of keys; empty: none is.
   std::vector<Item> Take(SystemTime now, SteadyTime steady_now, bool nothing_comes);
 
+  // What may travel without its bytes is not.
   [[nodiscard]] bool IsLarge(const PendingKey& pending) const {
-    return pending.size_bytes.value_or(0) > bundle_object_bytes_max_;
+    return !pending.attributes && pending.size_bytes.value_or(0) > bundle_object_bytes_max_;
+  }
+  // What it takes of a batch.
+  [[nodiscard]] static uint64_t BytesOf(const PendingKey& pending) {
+    return pending.attributes ? 0 : pending.size_bytes.value_or(0);
   }
   [[nodiscard]] size_t size() const { return entries_.size(); }
   // Those that were heard of before a time, with their targets, at most `max`; and the one that was

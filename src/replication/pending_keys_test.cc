@@ -64,6 +64,23 @@ TEST_F(PendingKeysTest, AKeyThatChangesAllTheTimeIsRead) {
   EXPECT_EQ(keys_.size(), 0u);
 }
 
+// A large key that may travel without its bytes goes with the others, unless anybody says that they
+// have changed.
+TEST_F(PendingKeysTest, AttributesAloneAreNotLarge) {
+  PendingKey tagged = Key(start_, kLargeBytes + 1);
+  tagged.attributes = true;
+  keys_.Add("a", tagged);
+  keys_.Add("b", Key(start_));
+  EXPECT_EQ(Take(start_, true), (Keys{"a", "b"}));
+  for (const bool tagged_first : {true, false}) {
+    keys_.Add("a", tagged_first ? tagged : Key(start_, kLargeBytes + 1));
+    keys_.Add("a", tagged_first ? Key(start_, kLargeBytes + 1) : tagged);
+    auto batch = keys_.Take(SystemTime(1h), start_, true);
+    ASSERT_EQ(batch.size(), 1u);
+    EXPECT_FALSE(batch.front().second.attributes);
+  }
+}
+
 // A batch closes when it is full, when it has lingered, or when nothing more comes.
 TEST_F(PendingKeysTest, ABatchClosesForThreeReasons) {
   keys_.Add("a", Key(start_));

@@ -307,6 +307,7 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
                      .acl = target.config->acl,
                      .bucket_owner = target.config->bucket_owner,
                      .overwrite_conflicts = rule.rule->on_conflict == OnConflict::kOverwrite,
+                     .deletes = rule.rule->deletes,
                      .owner = context_.owner};
   if (target.staging_store == target.store) {
     Result<Capabilities> probed = co_await ProbedCapabilities(

@@ -5,11 +5,21 @@
 
 namespace longhaul {
 
+namespace {
+
+SealKey KeyOf(const Secret& secret) {
+  const std::string& text = secret.Reveal();
+  return {.id = HexEncode(Sha256("longhaul seal key id\n" + text)).substr(0, 8), .secret = text};
+}
+
+}  // namespace
+
 std::vector<SealKey> SealKeys(const Rule& rule) {
-  if (rule.seal_key.empty()) return {};
-  std::string secret(rule.seal_key.Reveal());
-  std::string id = HexEncode(Sha256("longhaul seal key id\n" + secret)).substr(0, 8);
-  return {{.id = std::move(id), .secret = std::move(secret)}};
+  std::vector<SealKey> keys;
+  if (rule.seal_key.empty()) return keys;
+  keys.push_back(KeyOf(rule.seal_key));
+  for (const Secret& accepted : rule.seal_keys_accepted) keys.push_back(KeyOf(accepted));
+  return keys;
 }
 
 }  // namespace longhaul

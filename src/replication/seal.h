@@ -1,4 +1,8 @@
-// The key that seals a rule's archives, when its configuration has one.
+// The keys that seal a rule's archives, when its configuration has any.
+//
+// A key's id follows from its secret: the two ends cannot disagree about which secret an id means,
+// and nobody has to invent names that are never used twice. It tells nothing of the secret that
+// helps to guess one of 16 random bytes.
 
 #pragma once
 
@@ -9,7 +13,8 @@
 
 namespace longhaul {
 
-// One key, whose id follows from its secret; empty when the rule has none.
+// The first one seals; archives of any of them are accepted. Empty: the rule has no key, and seals
+// are not looked at.
 std::vector<SealKey> SealKeys(const Rule& rule);
 
 }  // namespace longhaul

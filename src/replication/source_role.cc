@@ -248,6 +248,7 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                            .size_bytes = hint.size_bytes,
                            .tries = hint.tries,
                            .target = std::move(target),
+                           .attributes = hint.attributes,
                            .segment = hint.segment,
                            .messages = {open}};
         ++open->undone;
@@ -339,7 +340,8 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
       items.push_back({.key = key,
                        .size_bytes = pending.size_bytes,
                        .not_before = pending.not_before,
-                       .segment = pending.segment});
+                       .segment = pending.segment,
+                       .attributes = pending.attributes});
     }
     if (items.front().segment || queue.keys.IsLarge(keys.front().second)) {
       result = co_await PackSingle(context_, rule, targets, std::move(items.front()), memory_);
@@ -371,7 +373,8 @@ HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pen
                      .size_bytes = pending.size_bytes,
                      .tries = tries,
                      .heard = pending.heard,
-                     .segment = pending.segment}}};
+                     .segment = pending.segment,
+                     .attributes = pending.attributes}}};
 }
 
 }  // namespace
@@ -501,6 +504,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kUnread:
         if (packed.size_bytes > 0) {
           pending.size_bytes = packed.size_bytes;
+          pending.attributes = false;  // It was read: its bytes are needed.
         } else if (queue.keys.IsLarge(pending)) {
           pending.size_bytes.reset();  // Gone, or unreadable: a bundle says so.
         }

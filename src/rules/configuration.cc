@@ -14,6 +14,7 @@
 
 #include "base/units.h"
 #include "rules/priority.h"
+#include "rules/seal_fields.h"
 
 namespace longhaul {
 
@@ -23,9 +24,8 @@ using namespace std::chrono_literals;
 
 constexpr int kRulesMax = 1'000;  // The topology check compares each with each.
 constexpr int kTargetsMax = 32;
-constexpr int kTagsMax = 10;             // S3 User Guide, "Categorizing your storage using tags".
-constexpr size_t kSealKeyBytesMin = 16;  // archive/entry.h
-constexpr size_t kKeyBytesMax = 1'024;   // S3 User Guide, "Naming objects".
+constexpr int kTagsMax = 10;            // S3 User Guide, "Categorizing your storage using tags".
+constexpr size_t kKeyBytesMax = 1'024;  // S3 User Guide, "Naming objects".
 
 // S3 User Guide, "Access control list (ACL) overview", canned ACLs for objects.
 constexpr std::array<std::string_view, 7> kCannedAcls = {"private",
@@ -437,9 +437,7 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Choice("on_conflict", rule.on_conflict,
                  {{"keep", OnConflict::kKeep}, {"overwrite", OnConflict::kOverwrite}});
   ReadDeleteGuard(*fields, rule.delete_guard);
-  if (fields->Text("seal_key", rule.seal_key) && rule.seal_key.Reveal().size() < kSealKeyBytesMin) {
-    fields->Find("seal_key")->Fail("is too short to seal anything", "give 16 bytes or more");
-  }
+  ReadSeal(*fields, rule);
   fields->Integer("priority", rule.priority, 0, INT32_MAX);
   fields->Refuse("transport", "is not in this version: archives go to staging directly",
                  "remove it");

@@ -145,7 +145,8 @@ TEST(ConfigurationTest, CarriesEveryField) {
                      "    settle: 1s\n"
                      "    on_conflict: overwrite\n"
                      "    delete_guard: { keys: 5, share: 0.5 }\n"
-                     "    seal_key: ${SEAL_KEY}\n",
+                     "    seal_key: ${SEAL_KEY}\n"
+                     "    seal_keys_accepted: [ 0123456789abcdef, 0123456789abcdeg ]\n",
                      ", name: copy"));
   ASSERT_TRUE(read) << read.error().message;
   const Rule& rule = read->rules[0];
@@ -163,6 +164,8 @@ TEST(ConfigurationTest, CarriesEveryField) {
   EXPECT_EQ(rule.delete_guard.keys, 5);
   EXPECT_EQ(rule.delete_guard.share, 0.5);
   EXPECT_EQ(rule.seal_key.Reveal(), "correct horse battery staple");
+  ASSERT_EQ(rule.seal_keys_accepted.size(), 2U);
+  EXPECT_EQ(rule.seal_keys_accepted[0].Reveal(), "0123456789abcdef");
   EXPECT_EQ(rule.targets[0].name, "copy");
   EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing tells of changes")));
 
@@ -261,6 +264,12 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    settle: 0s\n", "", "settle: '0s' is too short"},
       {"    settle: 999ms\n", "", "give 1s to 1h"},
       {"    seal_key: ${EAST_SECRET}\n", "", "seal_key: is too short to seal anything"},
+      {"    seal_keys_accepted: [ 0123456789abcdef ]\n", "",
+       "seal_keys_accepted: accepts keys of a rule that seals nothing: add seal_key"},
+      {"    seal_key: ${SEAL_KEY}\n    seal_keys_accepted: [ short ]\n", "",
+       "seal_keys_accepted[0]: is too short to seal anything"},
+      {"    seal_key: ${SEAL_KEY}\n    seal_keys_accepted: [ \"${SEAL_KEY}\" ]\n", "",
+       "seal_keys_accepted[0]: stands here already"},
       {"", ", storage_class: STANDARD IA", "'STANDARD IA' is no storage class"},
       {"", ", name: a b", "cannot name a target"},
       {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},

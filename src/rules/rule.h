@@ -140,7 +140,10 @@ struct Rule {
   std::optional<std::chrono::milliseconds> threshold{};
   OnConflict on_conflict = OnConflict::kKeep;
   DeleteGuard delete_guard;
-  Secret seal_key;              // At least 16 bytes; empty: archives are not sealed.
+  Secret seal_key;  // At least 16 bytes; empty: archives are not sealed.
+  // Keys that a target accepts besides, as long as the key is being changed. No key twice; none
+  // without a seal_key.
+  std::vector<Secret> seal_keys_accepted{};
   std::vector<Target> targets;  // At least one.
 
   // By bucket, prefix and suffix: all that an event tells for sure.

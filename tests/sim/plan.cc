@@ -49,6 +49,10 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   rivals = is_new && random.Below(3) == 0;
   sources = is_new && random.Below(3) == 0;
   steps = is_new ? Maybe(random, 0.1) : 0;
+  sealed = is_new && random.Below(2) == 0;
+  key_changes = sealed ? Maybe(random, 0.05) : 0;
+  source_versions = is_new && random.Below(3) == 0;
+  attributes = is_new ? Maybe(random, 0.7) : 0;
 }
 
 namespace {
@@ -72,6 +76,8 @@ constexpr Rate kRates[] = {
     {"skew", &Plan::skew},
     {"pauses", &Plan::pauses},
     {"steps", &Plan::steps},
+    {"key_changes", &Plan::key_changes},
+    {"attributes", &Plan::attributes},
 };
 
 struct Switch {
@@ -82,6 +88,7 @@ constexpr Switch kSwitches[] = {
     {"deletes", &Plan::deletes}, {"versioned", &Plan::versioned},
     {"giants", &Plan::giants},   {"rivals", &Plan::rivals},
     {"sources", &Plan::sources}, {"split_roles", &Plan::split_roles},
+    {"sealed", &Plan::sealed},   {"source_versions", &Plan::source_versions},
 };
 
 }  // namespace
@@ -121,13 +128,17 @@ std::string Plan::ToString() const {
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
       << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals << ", sources "
-      << sources << ", steps " << steps;
+      << sources << ", steps " << steps << ", sealed " << sealed << ", key_changes " << key_changes
+      << ", source_versions " << source_versions << ", attributes " << attributes;
   return out.str();
 }
 
 testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_view bucket,
                                  std::string_view) {
   testing::Fault fault;
+  const bool removal = operation == testing::StoreOperation::kRemove ||
+                       operation == testing::StoreOperation::kRemoveMany;
+  if (removal && bucket == kTargetBucket) ++removes;
   if (!plan_.compares && operation == testing::StoreOperation::kList &&
       (bucket == kSourceBucket || bucket == kOtherBucket)) {
     fault.error = Error{.kind = ErrorKind::kDenied, .message = "listing is not allowed"};

@@ -27,6 +27,7 @@ ReplicationLimits SmallLimits(bool giants) {
     limits.giant_part_bytes_min = 25'000;
   }
   limits.bundle_object_bytes_max = 100'000;
+  limits.attributes_alone_bytes_min = 1;
   limits.frame_bytes = 128 << 10;
   limits.part_bytes = 64 << 10;
   limits.reads_max = 4;
@@ -102,7 +103,8 @@ class World::Voice : public Logger, public Observer {
 
 struct World::Process {
   Process(World& world, std::string name, uint64_t seed, bool faults)
-      : voice(world, std::move(name)),
+      : configuration(world.configuration_),
+        voice(world, std::move(name)),
         random(seed),
         clock(world.clock_, Skew(world)),
         memory(48 << 20),
@@ -119,8 +121,8 @@ struct World::Process {
     for (size_t i = 0; i < targets.size(); ++i) {
       stores["west" + std::to_string(i)] = targets[i].get();
     }
-    auto made = MakeReplicationContext(runtime, world.configuration_, std::move(stores), queue,
-                                       state, voice, SmallLimits(world.plan_.giants));
+    auto made = MakeReplicationContext(runtime, configuration, std::move(stores), queue, state,
+                                       voice, SmallLimits(world.plan_.giants));
     if (!made) std::abort();
     context = std::move(*made);
   }
@@ -138,6 +140,7 @@ struct World::Process {
     running = true;
   }
 
+  Configuration configuration;  // As it was when the process started.
   Voice voice;
   asio::io_context io{1};
   SeededRandom random;
@@ -162,6 +165,7 @@ World::World(Plan plan, std::set<int> left_out)
       random_(plan.seed),
       pauses_random_(plan.seed + 5),
       steps_random_(plan.seed + 6),
+      keys_random_(plan.seed + 7),
       left_out_(std::move(left_out)),
       clock_(Start()),
       queue_(std::make_shared<testing::FakeQueueBackend>(1000)),
@@ -170,6 +174,11 @@ World::World(Plan plan, std::set<int> left_out)
       queue_faults_(plan.seed + 2),
       state_faults_(plan.seed + 3) {
   source_ = MakeBackend("east", true, true, {kSourceBucket, kOtherBucket});
+  if (plan_.source_versions) {
+    for (const char* bucket : {kSourceBucket, kOtherBucket}) {
+      source_->buckets[bucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
+    }
+  }
   for (int i = 0; i < plan_.targets; ++i) {
     targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
                                    plan_.conditional_deletes, {kTargetBucket, kStagingBucket}));
@@ -221,6 +230,7 @@ World::World(Plan plan, std::set<int> left_out)
     configuration_.rules.push_back(std::move(other));
   }
   configuration_.rules.push_back(std::move(rule));
+  if (plan_.sealed) ChangeSealKey();
 
   for (int i = 0; i < 6; ++i) {
     // Bundles, and from time to time a single of several frames.
@@ -327,15 +337,71 @@ Async<void> SendLater(Clock& clock, Queue& queue, std::string body,
 
 }  // namespace
 
-void World::SendEvent(const std::string& bucket, const std::string& key) {
+void World::SendEvent(const std::string& bucket, const std::string& key, bool attributes) {
   const int copies = random_.Unit() < plan_.doubled_events ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     HintMessage message{.store = "east", .bucket = bucket};
-    message.hints.push_back({.key = key, .time = clock_.Now()});
+    message.hints.push_back({.key = key, .time = clock_.Now(), .attributes = attributes});
     std::chrono::nanoseconds delay{random_.Below(200'000'000)};
     if (random_.Unit() < plan_.late_events) delay = std::chrono::seconds(random_.Below(30));
     user_->Spawn(Quietly(SendLater(clock_, user_->queue, EncodeHints(message).front(), delay)));
   }
+}
+
+namespace {
+
+Async<void> CopyOne(Store& store, CopyRequest request) {
+  Result<PutResult> copied = co_await store.Copy(std::move(request));
+  if (!copied) co_return copied.error();
+  co_return Ok();
+}
+
+}  // namespace
+
+void World::ChangeAttributes(const std::string& bucket, const std::string& key, bool happens) {
+  if (keys_random_.Below(2) == 0) {
+    Tags tags;
+    if (keys_random_.Below(3) > 0) tags["color"] = std::to_string(keys_random_.Below(2));
+    if (!happens) return;
+    Say("user tags " + bucket + "/" + key);
+    user_->Spawn(Quietly(user_->source.PutTags(bucket, key, std::move(tags))));
+  } else {
+    CopyRequest request{.source_bucket = bucket,
+                        .source_key = key,
+                        .bucket = bucket,
+                        .key = key,
+                        .replacement = CopyRequest::Replacement{}};
+    request.replacement->headers.content_type =
+        keys_random_.Below(2) == 0 ? "text/plain" : "text/html";
+    request.replacement->metadata["writer"] = "copier " + std::to_string(keys_random_.Below(3));
+    if (keys_random_.Below(10) == 0) request.replacement->metadata["long"] = std::string(1950, 'y');
+    if (!happens) return;
+    Say("user copies " + bucket + "/" + key + " onto itself");
+    user_->Spawn(Quietly(CopyOne(user_->source, std::move(request))));
+  }
+  // No comparison finds what it leaves: ETags are as they were. So this event is never lost.
+  SendEvent(bucket, key, /*attributes=*/true);
+}
+
+void World::RemoveVersion(const std::string& bucket, const std::string& key, bool happens) {
+  const auto& objects = source_->buckets[bucket].objects;
+  const auto found = objects.find(key);
+  if (found == objects.end()) return;
+  const auto& version = found->second[keys_random_.Below(found->second.size())];
+  if (!happens) return;
+  Say("user removes a version of " + bucket + "/" + key);
+  user_->Spawn(Quietly(
+      user_->source.Remove({.bucket = bucket, .key = key, .version_id = version.info.version_id})));
+  SendEvent(bucket, key);
+}
+
+void World::ChangeSealKey() {
+  for (Rule& rule : configuration_.rules) {
+    if (!rule.seal_key.empty()) rule.seal_keys_accepted.push_back(rule.seal_key);
+    rule.seal_key = Secret("seal key number " + std::to_string(changes_));
+  }
+  ++changes_;
+  Say("user changes the key of the seal");
 }
 
 void World::ChangeSomething(bool happens) {
@@ -343,6 +409,13 @@ void World::ChangeSomething(bool happens) {
   const std::string key = "in/" + name;
   const std::string bucket =
       plan_.sources && steps_random_.Below(2) == 0 ? kOtherBucket : kSourceBucket;
+  if (plan_.attributes > 0 && keys_random_.Unit() < plan_.attributes &&
+      source_->Find(bucket, key) != nullptr) {
+    return ChangeAttributes(bucket, key, happens);
+  }
+  if (plan_.source_versions && keys_random_.Below(5) == 0) {
+    return RemoveVersion(bucket, key, happens);
+  }
   const bool lost = random_.Unit() < plan_.lost_events;
   if (random_.Below(4) == 0) {
     if (!happens) return;
@@ -436,6 +509,9 @@ std::string World::Run() {
     if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething(Happens());
     if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething(Happens());
     if (steps_random_.Unit() < plan_.steps * seconds) StepAClock(Happens());
+    if (plan_.key_changes > 0 && keys_random_.Unit() < plan_.key_changes * seconds && Happens()) {
+      ChangeSealKey();
+    }
     for (size_t slot = 0; slot < processes_.size(); ++slot) {
       if (!processes_[slot]) {
         if (random_.Below(2) == 0) StartProcess(slot, plan_.split_roles);
@@ -468,6 +544,7 @@ std::string World::FinishAndCheck() {
   if (!wrong.empty()) return wrong;
   // What a process that died just now had open is swept a process lease later.
   if (!queue_->rows.empty()) return "messages are left in the queue";
+  if (!plan_.deletes && store_faults_.removes > 0) return "a replica was removed without deletes";
   for (const auto& [place, row] : state_->rows) {
     if (place.first.starts_with("spool/")) return "left in the spool: " + place.second;
     if (place.first.starts_with("parked")) return "recorded as parked: " + place.second;

@@ -59,13 +59,17 @@ struct Plan {
   int keys;
   int changes;
   std::chrono::seconds workload;
-  double skew;    // Seconds by which the clock of a process may be wrong, at most.
-  bool compares;  // Source and target are compared by listing; else events alone must do.
-  double pauses;  // Of the rule or of a target, begun or ended, per second.
-  bool giants;    // What is too large for a bundle travels in segments.
-  bool rivals;    // A second rule, above the first, carries the objects that have a tag.
-  bool sources;   // A rule of its own carries another bucket to the same targets.
-  double steps;   // Of the clock of a process, forth or back, per second.
+  double skew;           // Seconds by which the clock of a process may be wrong, at most.
+  bool compares;         // Source and target are compared by listing; else events alone must do.
+  double pauses;         // Of the rule or of a target, begun or ended, per second.
+  bool giants;           // What is too large for a bundle travels in segments.
+  bool rivals;           // A second rule, above the first, carries the objects that have a tag.
+  bool sources;          // A rule of its own carries another bucket to the same targets.
+  double steps;          // Of the clock of a process, forth or back, per second.
+  bool sealed;           // Archives have a seal.
+  double key_changes;    // Of the seal's key, per second; processes that run keep the old one.
+  bool source_versions;  // The source keeps versions, and old ones and markers are removed.
+  double attributes;     // Share of changes that leave the bytes as they are.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -74,6 +78,7 @@ class StoreFaults : public testing::FaultPlan {
   testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
                       std::string_view key) override;
   bool enabled = true;
+  int removes = 0;  // At buckets of replicas.
 
  private:
   const Plan& plan_;
@@ -107,7 +112,13 @@ class World {
   // Counts an event; whether it happens.
   bool Happens() { return !left_out_.contains(events_++); }
   void ChangeSomething(bool happens);
-  void SendEvent(const std::string& bucket, const std::string& key);
+  // Metadata and tags of what is there, without its bytes.
+  void ChangeAttributes(const std::string& bucket, const std::string& key, bool happens);
+  // A version of the source, or its delete marker, for good.
+  void RemoveVersion(const std::string& bucket, const std::string& key, bool happens);
+  // A new key seals from now on; the ones before are accepted by those who start from now on.
+  void ChangeSealKey();
+  void SendEvent(const std::string& bucket, const std::string& key, bool attributes = false);
   void CorruptSomething(bool happens);
   void StepAClock(bool happens);
   // Pauses the rule or a target, or resumes what is paused.
@@ -128,6 +139,7 @@ class World {
   SeededRandom random_;
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
   SeededRandom steps_random_;   // And this.
+  SeededRandom keys_random_;    // And this.
   std::set<int> left_out_;
   int events_ = 0;
   testing::FakeClock clock_;

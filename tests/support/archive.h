@@ -190,7 +190,7 @@ inline std::vector<ArchiveItem> Everything() {
   gone.entry.op = EntryOp::kDelete;
   items.push_back(gone);
   ArchiveItem retagged = Put("retagged", "");
-  retagged.entry.op = EntryOp::kTags;
+  retagged.entry.op = EntryOp::kAttributes;
   retagged.entry.size_bytes = 12345;
   retagged.entry.etag = "0123456789abcdef0123456789abcdef";
   retagged.entry.etag_is_md5 = true;
@@ -208,8 +208,8 @@ inline Async<ArchiveSummary> WriteArchive(Runtime& runtime, std::vector<ArchiveI
   for (const ArchiveItem& item : items) {
     if (item.entry.op == EntryOp::kDelete) {
       added = co_await (*writer)->AddDelete(item.entry);
-    } else if (item.entry.op == EntryOp::kTags) {
-      added = co_await (*writer)->AddTags(item.entry);
+    } else if (item.entry.op == EntryOp::kAttributes) {
+      added = co_await (*writer)->AddAttributes(item.entry);
     } else {
       added = co_await (*writer)->Add(item.entry, AsBytes(item.content));
     }

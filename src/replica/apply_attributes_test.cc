@@ -1,0 +1,357 @@
+// Changes of metadata alone: the same promises as of every write, although the ETag never changes.
+
+#include <gtest/gtest.h>
+
+#include "replica/apply.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using std::chrono::seconds;
+using testing::Fault;
+using testing::StoreOperation;
+
+class TextBody : public ReplicaBody {
+ public:
+  explicit TextBody(std::string text) : text_(std::move(text)) {}
+  Async<PutResult> Write(Store& store, PutRequest request) override {
+    MemorySource source{std::string_view(text_)};
+    co_return co_await store.Put(std::move(request), source);
+  }
+
+ private:
+  std::string text_;
+};
+
+// Decides about copies alone.
+struct CopyFaults : testing::FaultPlan {
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    return operation == StoreOperation::kCopy ? std::exchange(next, Fault()) : Fault();
+  }
+  Fault next;
+};
+
+// A store that lets somebody else be faster.
+class RivalStore : public testing::MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<PutResult> Copy(CopyRequest request) override {
+    if (before_copy) co_await std::exchange(before_copy, nullptr)();
+    Result<PutResult> copied = co_await MemoryStore::Copy(std::move(request));
+    if (copied && after_copy) co_await std::exchange(after_copy, nullptr)();
+    co_return copied;
+  }
+  std::function<asio::awaitable<void>()> before_copy;
+  std::function<asio::awaitable<void>()> after_copy;
+};
+
+class AttributesTest : public ::testing::TestWithParam<bool> {
+ protected:
+  AttributesTest()
+      : backend_(std::make_shared<testing::MemoryStoreBackend>(Options())),
+        state_backend_(std::make_shared<testing::FakeStateBackend>()),
+        store_(world_.runtime, backend_, &faults_),
+        state_(world_.runtime, state_backend_),
+        floors_(state_, world_.clock, "rule/target") {
+    backend_->buckets["b"].created = world_.clock.Now();
+    start_ = std::chrono::time_point_cast<SystemTime::duration>(
+        std::chrono::floor<seconds>(world_.clock.Now()));
+    MakeAppliers({});
+  }
+
+  static testing::MemoryStoreOptions Options() {
+    testing::MemoryStoreOptions options;
+    options.capabilities.part_size_bytes_min = 1;
+    if (!GetParam()) {
+      options.capabilities.create_if_absent = false;
+      options.capabilities.replace_if_match = false;
+      options.capabilities.delete_if_match = false;
+    }
+    return options;
+  }
+  void MakeAppliers(ApplyPolicy policy) {
+    policy.bucket = "b";
+    policy.site = "east";
+    policy.owner = "me";
+    policy.deletes = true;
+    policy.capabilities = store_.capabilities();
+    applier_ = std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy);
+    policy.owner = "rival";
+    rival_ = std::make_unique<Applier>(world_.runtime, store_, state_, floors_, policy);
+  }
+
+  [[nodiscard]] ReplicaWrite WriteOf(const std::string& text, int second,
+                                     const std::string& owner) const {
+    return {.key = "k",
+            .stamp = start_ + seconds(second),
+            .source_etag = "etag-of-" + text,
+            .size_bytes = text.size(),
+            .headers = {.content_type = "text/" + owner},
+            .metadata = {{"owner", owner}},
+            .tags = {{"owner", owner}}};
+  }
+  Result<ApplyOutcome> Put(const std::string& text, int second, const std::string& owner) {
+    TextBody body(text);
+    return world_.Run(applier_->Put(WriteOf(text, second, owner), body));
+  }
+  void Begin(const std::string& text) { ASSERT_EQ(Said(Put(text, 1, "ann")), "applied"); }
+  Result<ApplyOutcome> Change(const std::string& text, int second, const std::string& owner) {
+    return world_.Run(applier_->PutAttributes(WriteOf(text, second, owner)));
+  }
+  static std::string Said(const Result<ApplyOutcome>& outcome) {
+    if (!outcome) return outcome.error().Transient() ? "again" : outcome.error().Describe();
+    switch (outcome->state) {
+      case ApplyState::kApplied:
+        return "applied";
+      case ApplyState::kEqual:
+        return "equal";
+      case ApplyState::kSuperseded:
+        return "superseded";
+      case ApplyState::kConflict:
+        return "conflict";
+      case ApplyState::kReread:
+        return "reread";
+    }
+    return "";
+  }
+  asio::awaitable<void> RivalPuts(std::string text, int second, std::string owner) {
+    TextBody body(text);
+    rival_outcome_ = co_await rival_->Put(WriteOf(text, second, owner), body);
+  }
+  asio::awaitable<void> RivalChanges(std::string text, int second, std::string owner) {
+    rival_outcome_ = co_await rival_->PutAttributes(WriteOf(text, second, owner));
+  }
+  asio::awaitable<void> RivalRemoves(int second) {
+    rival_outcome_ = co_await rival_->Remove("k", start_ + seconds(second));
+  }
+
+  // "bytes by owner", with all that is the owner's; "-" for nothing.
+  [[nodiscard]] std::string There() const {
+    const auto* version = backend_->Find("b", "k");
+    if (version == nullptr) return "-";
+    const std::string owner = version->info.metadata.at("owner");
+    EXPECT_EQ(version->info.headers.content_type, "text/" + owner);
+    EXPECT_EQ(version->tags, (Tags{{"owner", owner}}));
+    return *version->bytes + " by " + owner;
+  }
+  void Sleep(seconds time) { world_.Run(world_.clock.Sleep(time)); }
+
+  testing::FakeWorld world_;
+  CopyFaults faults_;
+  std::shared_ptr<testing::MemoryStoreBackend> backend_;
+  std::shared_ptr<testing::FakeStateBackend> state_backend_;
+  RivalStore store_;
+  testing::FakeState state_;
+  Floors floors_;
+  SystemTime start_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<Applier> rival_;
+  Result<ApplyOutcome> rival_outcome_;
+};
+
+INSTANTIATE_TEST_SUITE_P(WithConditionsAndWithout, AttributesTest, ::testing::Bool());
+
+TEST_P(AttributesTest, EverythingChangesButTheBytes) {
+  ASSERT_EQ(Said(Put("one", 1, "ann")), "applied");
+  const int puts = backend_->count(StoreOperation::kPut);
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "applied");
+  EXPECT_EQ(There(), "one by bob");
+  EXPECT_EQ(backend_->count(StoreOperation::kPut), puts);
+  EXPECT_EQ(backend_->count(StoreOperation::kCopy), 1);
+  // Twice is harmless, and what came before is old.
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "equal");
+  EXPECT_EQ(Said(Change("one", 1, "eve")), "superseded");
+  EXPECT_EQ(Said(Put("one", 1, "ann")), "superseded");
+  EXPECT_EQ(There(), "one by bob");
+  // Nothing waits for a copy whose end is known.
+  EXPECT_EQ(Said(Change("one", 3, "cid")), "applied");
+  EXPECT_EQ(Said(Put("two", 4, "dan")), "applied");
+  EXPECT_EQ(There(), "two by dan");
+}
+
+TEST_P(AttributesTest, AnOlderChangeComesTooLate) {
+  Begin("one");
+  EXPECT_EQ(Said(Change("one", 3, "cid")), "applied");
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "superseded");
+  EXPECT_EQ(There(), "one by cid");
+}
+
+// Attributes without the bytes that they belong to are no state of the object.
+TEST_P(AttributesTest, OtherBytesAreNotGivenTheseAttributes) {
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "reread");
+  EXPECT_EQ(There(), "-");
+  Begin("two");
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "reread");
+  ReplicaWrite longer = WriteOf("two", 2, "bob");
+  longer.size_bytes = 4;
+  EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(longer))), "reread");
+  ReplicaWrite nameless = WriteOf("two", 2, "bob");
+  nameless.source_etag.clear();
+  EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(nameless))), "reread");
+  EXPECT_EQ(There(), "two by ann");
+}
+
+// A replica that was damaged when it was stored must not be called right.
+TEST_P(AttributesTest, DamagedBytesAreNotGivenTheseAttributes) {
+  ReplicaWrite damaged = WriteOf("one", 1, "ann");
+  damaged.source_etag = "0123456789abcdef0123456789abcdef";
+  TextBody body("one");
+  ASSERT_EQ(Said(world_.Run(applier_->Put(damaged, body))), "applied");
+  damaged.stamp += seconds(1);
+  EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(damaged))), "reread");
+  EXPECT_EQ(backend_->count(StoreOperation::kCopy), 0);
+}
+
+TEST_P(AttributesTest, DeletedBeforeOrAfterItIsGone) {
+  Begin("one");
+  ASSERT_EQ(Said(world_.Run(applier_->Remove("k", start_ + seconds(3)))), "applied");
+  EXPECT_EQ(Said(Change("one", 2, "bob")), "superseded");
+  EXPECT_EQ(Said(Change("one", 4, "bob")), "reread");
+  EXPECT_EQ(There(), "-");
+}
+
+// The body is replaced between the look and the copy.
+TEST_P(AttributesTest, ANewerBodyInBetweenIsKept) {
+  Begin("one");
+  if (!GetParam()) return;  // Whoever holds the lease is alone.
+  store_.before_copy = [this] { return RivalPuts("two", 5, "eve"); };
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "superseded");
+  EXPECT_EQ(There(), "two by eve");
+}
+
+// The same bytes are written with newer attributes between the look and the copy: their ETag is the
+// one that the copy asks for.
+TEST_P(AttributesTest, ANewerStateWithTheSameEtagIsNoticed) {
+  Begin("one");
+  if (!GetParam()) return;
+  store_.before_copy = [this] { return RivalPuts("one", 5, "eve"); };
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "reread");
+  // The rival does not call settled what the copy may still undo.
+  EXPECT_EQ(Said(rival_outcome_), "again");
+}
+
+TEST_P(AttributesTest, TwoCopiesOfAKeyTakeTurns) {
+  Begin("one");
+  if (!GetParam()) return;
+  store_.before_copy = [this] { return RivalChanges("one", 5, "eve"); };
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "applied");
+  EXPECT_EQ(Said(rival_outcome_), "again");
+  EXPECT_EQ(Said(Change("one", 5, "eve")), "applied");
+  EXPECT_EQ(There(), "one by eve");
+}
+
+TEST_P(AttributesTest, ADeleteInBetweenIsNotUndone) {
+  Begin("one");
+  if (!GetParam()) return;
+  store_.before_copy = [this] { return RivalRemoves(5); };
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "superseded");
+  EXPECT_EQ(There(), "-");
+}
+
+// A copy without an answer lands long after a newer state of the same bytes: whoever wrote that has
+// not called it settled, and finds the older one.
+TEST_P(AttributesTest, ACopyThatLandsLateIsFound) {
+  Begin("one");
+  faults_.next.error = Retryable("no answer");
+  faults_.next.effect = Fault::Effect::kLater;
+  faults_.next.effect_delay = seconds(20);
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
+  std::string said = Said(Put("one", 5, "eve"));
+  if (GetParam()) EXPECT_EQ(said, "again");  // Without conditions it has waited for the lease.
+  for (int i = 0; i < 30 && said == "again"; ++i) {
+    EXPECT_EQ(Said(Change("one", 3, "bob")), "again") << "as long as it is not over";
+    Sleep(seconds(5));
+    said = Said(Put("one", 5, "eve"));
+  }
+  EXPECT_TRUE(said == "applied" || said == "equal") << said;
+  EXPECT_EQ(There(), "one by eve");
+}
+
+// The same, and the newer state is a delete.
+TEST_P(AttributesTest, ADeleteWaitsForACopyThatMayLand) {
+  Begin("one");
+  faults_.next.error = Retryable("no answer");
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
+  Sleep(seconds(30));
+  if (GetParam()) {
+    EXPECT_EQ(Said(world_.Run(applier_->Remove("k", start_ + seconds(5)))), "again");
+  }
+  Sleep(seconds(60));
+  EXPECT_EQ(Said(world_.Run(applier_->Remove("k", start_ + seconds(5)))), "applied");
+  EXPECT_EQ(There(), "-");
+}
+
+// Killed when the copy had been made, before anybody was told: it is made again, and is there.
+TEST_P(AttributesTest, KilledAfterTheCopyTheSameEndsAsBefore) {
+  Begin("one");
+  faults_.next.error = Retryable("the process is gone");
+  faults_.next.effect = Fault::Effect::kDone;
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
+  EXPECT_EQ(There(), "one by bob");
+  Sleep(seconds(61));
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "equal");
+  EXPECT_EQ(There(), "one by bob");
+  EXPECT_EQ(Said(Change("one", 4, "eve")), "applied");
+}
+
+// Where the store will not copy, or the credentials do not let it, the body travels.
+TEST_P(AttributesTest, AStoreThatDoesNotCopyGetsTheBytes) {
+  Begin("one");
+  for (const ErrorKind kind : {ErrorKind::kInvalidInput, ErrorKind::kDenied}) {
+    faults_.next.error = Error{.kind = kind, .message = "no", .code = "NotImplemented"};
+    EXPECT_EQ(Said(Change("one", 3, "bob")), "reread");
+  }
+  EXPECT_EQ(Said(Put("one", 4, "bob")), "applied") << "nothing is in its way";
+}
+
+// A replica that was made of parts gets another ETag by the copy; what counts is its mark.
+TEST_P(AttributesTest, AReplicaOfPartsKeepsItsMark) {
+  PutRequest request = applier_->RequestFor(WriteOf("onetwo", 1, "ann"));
+  auto upload = world_.Run(store_.CreateMultipart(request));
+  ASSERT_TRUE(upload);
+  std::vector<UploadedPart> parts;
+  for (const char* text : {"one", "two"}) {
+    MemorySource source{std::string_view(text)};
+    auto part = world_.Run(store_.UploadPart(*upload, static_cast<int>(parts.size()) + 1, source));
+    ASSERT_TRUE(part);
+    parts.push_back(*part);
+  }
+  auto done = world_.Run(store_.CompleteMultipart({.upload = *upload, .parts = parts}));
+  ASSERT_TRUE(done);
+  EXPECT_EQ(Said(Change("onetwo", 2, "bob")), "applied");
+  EXPECT_NE(backend_->Find("b", "k")->info.etag, done->etag);
+  EXPECT_EQ(Said(Change("onetwo", 3, "cid")), "applied");
+  EXPECT_EQ(There(), "onetwo by cid");
+}
+
+// Where metadata leaves no room for the mark, it is kept in State, as with every write.
+TEST_P(AttributesTest, AMarkThatIsKeptApartMovesWithIt) {
+  ReplicaWrite write = WriteOf("one", 1, "ann");
+  write.metadata["long"] = std::string(1950, 'x');
+  TextBody body("one");
+  ASSERT_EQ(Said(world_.Run(applier_->Put(write, body))), "applied");
+  for (int second = 2; second < 4; ++second) {
+    write.stamp = start_ + seconds(second);
+    write.metadata["long"] = std::string(1950, static_cast<char>('x' + second));
+    EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(write))), "applied");
+    EXPECT_EQ(backend_->Find("b", "k")->info.metadata.at("long"), write.metadata["long"]);
+  }
+  write.stamp = start_ + seconds(1);
+  EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(write))), "superseded");
+}
+
+// What a copy could not say would be lost: another key of the KMS, another owner's access.
+TEST_P(AttributesTest, WhatACopyCannotSayTravelsWithTheBytes) {
+  Begin("one");
+  for (const ApplyPolicy& policy : {ApplyPolicy{.kms_key = "key"}, ApplyPolicy{.acl = "private"},
+                                    ApplyPolicy{.bucket_owner = "111122223333"}}) {
+    MakeAppliers(policy);
+    EXPECT_EQ(Said(Change("one", 2, "bob")), "reread");
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
