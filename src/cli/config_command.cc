@@ -75,6 +75,15 @@ class ConfigCheckCommand : public Command {
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
                           Counted(static_cast<uint64_t>(rule.batch.count), "object"));
       if (rule.priority != 0) text += fmt::format(", priority {}", rule.priority);
+      if (rule.local_staging) {
+        text += rule.transport == Transport::kS3Replication
+                    ? fmt::format(
+                          "\n  the store replicates archives from {}; what is not there after "
+                          "{} the source uploads",
+                          rule.local_staging->ToString(), FormatDuration(rule.replication_timeout))
+                    : "\n  archives left in " + rule.local_staging->ToString() +
+                          " are brought to their end";
+      }
       if (rule.threshold) text += ", threshold " + FormatDuration(*rule.threshold);
       output.Print(Message("rule")
                        .With("id", rule.id)
@@ -84,6 +93,7 @@ class ConfigCheckCommand : public Command {
                        .With("targets", targets)
                        .With("deletes", rule.deletes)
                        .With("compression_level", rule.compression_level)
+                       .With("transport", ToString(rule.transport))
                        .Says(text));
     }
     output.Print(Message("summary")

@@ -72,11 +72,21 @@ struct TargetContext {
   std::unique_ptr<ParkedPlace> parked;
 };
 
+// A rule's staging on the source's side, which the store replicates to those of the targets
+// (local_staging.h).
+struct LocalStagingContext {
+  Store* store = nullptr;
+  std::string bucket;
+  std::string prefix;      // With the rule id and a trailing "/".
+  bool versioned = false;  // Known when RuleContext::source_found.
+};
+
 struct RuleContext {
   const Rule* rule = nullptr;
   Store* source = nullptr;
+  std::unique_ptr<LocalStagingContext> local;  // Null: it has none.
   std::vector<std::unique_ptr<TargetContext>> targets;
-  bool source_found = false;
+  bool source_found = false;            // With its local staging, if any.
   Event compare_soon;                   // Ends the wait between two comparisons.
   std::unique_ptr<ParkedPlace> parked;  // At the source.
 };

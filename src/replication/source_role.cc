@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/giant.h"
+#include "replication/local_staging.h"
 #include "replication/reading.h"
 #include "replication/spool.h"
 
@@ -297,11 +298,14 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
   std::vector<std::string> away;
   std::vector<size_t> targets;
+  // What goes by the local staging needs no other to be there.
+  const bool local = GoesByLocalStaging(
+      rule, keys.front().second.target.empty() ? rule.targets.size() : size_t{1});
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
     const std::string& name = rule.targets[i]->config->name;
     if (!only.empty() && only != name) continue;
-    if (rule.targets[i]->staging_found) {
+    if (local || rule.targets[i]->staging_found) {
       targets.push_back(i);
     } else {
       away.push_back(name);

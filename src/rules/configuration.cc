@@ -99,6 +99,7 @@ std::optional<std::string> NormalEndpoint(std::string_view text) {
 // Where the addresses of a rule stand in the file, for the topology's messages.
 struct Places {
   std::optional<YamlValue> source;
+  std::optional<YamlValue> local_staging;
   std::vector<std::optional<YamlValue>> targets;
   std::vector<std::optional<YamlValue>> staging;
 };
@@ -122,6 +123,7 @@ class Reader {
   void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
   void ReadIntake(YamlFields& fields, Rule& rule);
@@ -202,9 +204,10 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
     const Places& places = places_[static_cast<size_t>(problem.rule)];
     const auto target = static_cast<size_t>(problem.target);
     const std::optional<YamlValue>& place =
-        problem.part == TopologyProblem::Part::kSource    ? places.source
-        : problem.part == TopologyProblem::Part::kStaging ? places.staging[target]
-                                                          : places.targets[target];
+        problem.part == TopologyProblem::Part::kSource         ? places.source
+        : problem.part == TopologyProblem::Part::kLocalStaging ? places.local_staging
+        : problem.part == TopologyProblem::Part::kStaging      ? places.staging[target]
+                                                               : places.targets[target];
     place->Fail(problem.what, problem.remedy);
   }
   if (!errors_.empty()) return std::nullopt;
@@ -441,12 +444,48 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
     fields->Find("seal_key")->Fail("is too short to seal anything", "give 16 bytes or more");
   }
   fields->Integer("priority", rule.priority, 0, INT32_MAX);
-  fields->Refuse("transport", "is not in this version: archives go to staging directly",
-                 "remove it");
   if (auto targets = fields->Require("targets", "targets: [{ to: …, staging: … }]")) {
     ReadTargets(*targets, rule, places);
   }
+  ReadTransport(*fields, rule, places);
   fields->Finish();
+}
+
+// After the targets.
+void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
+  fields.Choice("transport", rule.transport,
+                {{"direct", Transport::kDirect}, {"s3-replication", Transport::kS3Replication}});
+  const bool by_store = rule.transport == Transport::kS3Replication;
+  std::optional<YamlValue> staging = fields.Find("staging");
+  places.local_staging = staging;
+  const bool timed =
+      fields.Duration("replication_timeout", rule.replication_timeout, 10s, std::chrono::days(7));
+  if (!staging) {
+    if (by_store) {
+      fields.Find("transport")
+          ->Fail("needs the bucket that the store replicates",
+                 "add staging: STORE:bucket/prefix/ to the rule");
+    } else if (timed) {
+      fields.Find("replication_timeout")->Fail("is for transport: s3-replication", "remove it");
+    }
+    return;
+  }
+  Address local;
+  if (!ReadAddress(*staging, local)) return;
+  if (!local.prefix.empty() && !local.prefix.ends_with('/')) local.prefix += '/';
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const Address& there = rule.targets[i].staging;
+    if (there.bucket.empty() || there.prefix == local.prefix) continue;
+    places.staging[i]->Fail("has another prefix than the staging of the rule, " + local.ToString() +
+                                ", and a store that replicates keeps keys",
+                            "write " + Address{there.store, there.bucket, local.prefix}.ToString());
+  }
+  rule.local_staging = std::move(local);
+  if (!by_store) {
+    Warn(*staging,
+         "nothing new goes there without transport: s3-replication; what is there is "
+         "brought to its end");
+  }
 }
 
 void Reader::ReadFilter(YamlFields& fields, Filter& filter) {

@@ -46,6 +46,15 @@ std::string LabelOf(const Rule& rule) {
   return label;
 }
 
+bool IsReplicated(const Rule& rule) {
+  return rule.local_staging && rule.transport == Transport::kS3Replication;
+}
+
+// The way of its archives as far as the staging of a target.
+std::string ReplicatedFrom(const Rule& rule) {
+  return IsReplicated(rule) ? OneLine(rule.local_staging->ToString()) + ", replicated to " : "";
+}
+
 // The rules that read what a step writes.
 std::vector<std::string> ReadersOf(const Configuration& configuration, TopologyStep step) {
   std::vector<std::string> readers;
@@ -78,7 +87,7 @@ std::string DrawTopologyText(const Configuration& configuration,
         const auto mark = marks.find(step);
         out += mark == marks.end() ? "    " : "!   ";
         out += "-> " + OneLine(rule.targets[t].to.ToString()) + "  (" + LabelOf(rule) + "; by " +
-               OneLine(rule.targets[t].staging.ToString());
+               ReplicatedFrom(rule) + OneLine(rule.targets[t].staging.ToString());
         if (rule.enabled) {
           for (const std::string& reader : ReadersOf(configuration, step)) {
             out += "; read by " + reader;
@@ -119,8 +128,21 @@ std::string DrawTopologyDot(const Configuration& configuration,
       }
       std::string label = LabelOf(rule);
       if (mark != marks.end()) label += " (problem " + NumbersOf(mark->second) + ")";
-      out += "  " + DotQuoted(rule.source.ToString()) + " -> " + DotQuoted(staging) +
-             " [label=" + DotQuoted(label) + style + "];\n";
+      std::string from = rule.source.ToString();
+      if (IsReplicated(rule)) {
+        const std::string local = "staging " + rule.local_staging->ToString();
+        if (stagings.insert(local).second) {
+          out += "  " + DotQuoted(local) +
+                 " [shape=folder, label=" + DotQuoted(rule.local_staging->ToString()) + "];\n";
+        }
+        if (t == 0) {
+          out += "  " + DotQuoted(from) + " -> " + DotQuoted(local) +
+                 " [label=" + DotQuoted(rule.id) + "];\n";
+        }
+        from = local;
+      }
+      out += "  " + DotQuoted(from) + " -> " + DotQuoted(staging) + " [label=" + DotQuoted(label) +
+             style + "];\n";
       out += "  " + DotQuoted(staging) + " -> " + DotQuoted(target.to.ToString()) +
              " [label=" + DotQuoted(rule.id) + style + "];\n";
       if (!rule.enabled) continue;

@@ -46,6 +46,10 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   // The seeds that are kept are older and tell the stories that they were kept for.
   constexpr uint64_t kKeptSeedsMax = 1'000'000;
   rivals = seed > kKeptSeedsMax && random.Below(3) == 0;
+  s3_replication = seed > kKeptSeedsMax && random.Below(3) == 0;
+  replication_late = Maybe(random, 80);
+  replication_loss = Maybe(random, 0.4);
+  replication_twice = Maybe(random, 0.4);
 }
 
 std::string Plan::ToString() const {
@@ -59,7 +63,9 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals;
+      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals
+      << ", s3_replication " << s3_replication << ", replication_late " << replication_late
+      << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice;
   return out.str();
 }
 

@@ -15,6 +15,7 @@
 
 #include "replication/replicator.h"
 #include "rules/rule.h"
+#include "tests/support/fake_copier.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -25,6 +26,7 @@ namespace longhaul::sim {
 inline constexpr char kSourceBucket[] = "source";
 inline constexpr char kTargetBucket[] = "target";
 inline constexpr char kStagingBucket[] = "staging";
+inline constexpr char kLocalStagingBucket[] = "local-staging";
 
 // What one seed decides before anything runs.
 struct Plan {
@@ -58,7 +60,12 @@ struct Plan {
   bool compares;  // Source and target are compared by listing; else events alone must do.
   double pauses;  // Of the rule or of a target, begun or ended, per second.
   bool giants;    // What is too large for a bundle travels in segments.
-  bool rivals;    // A second rule, above the first, carries the objects that have a tag.
+  // Archives go to a staging at the source, which its store replicates to those of the targets.
+  bool s3_replication;
+  double replication_late;  // Seconds, at most.
+  double replication_loss;  // Per archive and staging.
+  double replication_twice;
+  bool rivals;  // A second rule, above the first, carries the objects that have a tag.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -100,6 +107,8 @@ class World {
   // Pauses the rule or a target, or resumes what is paused.
   void PauseSomething();
   void ResumeAll();
+  // Lets the store replicate the local staging.
+  void StartCopier();
   std::string FinishAndCheck();
   std::string LastRun();
   std::string LastRunByEvents();
@@ -120,6 +129,8 @@ class World {
   StoreFaults store_faults_;
   testing::FakeFaults queue_faults_;
   testing::FakeFaults state_faults_;
+  SeededRandom copier_random_;
+  std::unique_ptr<testing::FakeCopier> copier_;  // Null: nothing is replicated by a store.
   std::unique_ptr<Process> user_;  // Changes the source and sends events; never fails.
   std::vector<std::unique_ptr<Process>> processes_;
   std::vector<std::unique_ptr<Process>> dead_;
