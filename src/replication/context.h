@@ -70,6 +70,9 @@ struct TargetContext {
   std::unique_ptr<Applier> applier;
   std::unique_ptr<GiantUploads> giants;
   std::unique_ptr<ParkedPlace> parked;
+  // Objects that the source itself has settled here, and how many at the last denial (carry.h).
+  uint64_t carried = 0;
+  uint64_t carried_at_denial = 0;
 };
 
 // A rule's staging on the source's side, which the store replicates to those of the targets

@@ -9,6 +9,7 @@
 #include "replica/lease.h"
 #include "replication/apply_segment.h"
 #include "replication/capability_cache.h"
+#include "replication/carry.h"
 #include "replication/local_staging.h"
 #include "replication/reconcile.h"
 #include "replication/spool.h"
@@ -249,7 +250,9 @@ Async<void> Replicator::FindTarget(RuleContext& rule, TargetContext& target) {
     target.staging_found = true;
   }
   Result<void> found = co_await RequireBucket(*target.store, target.config->to.bucket, "target");
-  if (found && options_.target) found = co_await PrepareTarget(rule, target);
+  if (found && (options_.target || CarriesDirectly(*rule.rule))) {
+    found = co_await PrepareTarget(rule, target);
+  }
   if (!found) co_return found.error().In("rule " + rule.rule->id);
   target.target_found = true;
   co_return Ok();
@@ -356,6 +359,13 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
     policy.capabilities.complete_if_absent = false;
     policy.capabilities.complete_if_match = false;
     policy.capabilities.delete_if_match = false;
+  }
+  if (rule.rule->transport == Transport::kCopy) {
+    // Whether copies heed conditions is not probed, and few servers do: leases stand in.
+    policy.capabilities.create_if_absent = false;
+    policy.capabilities.replace_if_match = false;
+    policy.capabilities.complete_if_absent = false;
+    policy.capabilities.complete_if_match = false;
   }
   if (policy.capabilities.versions) {
     Result<bool> versioned = co_await target.store->GetVersioning(policy.bucket);
@@ -745,7 +755,13 @@ asio::awaitable<void> Replicator::EmptySpools() {
                 context_.limits.archive_lease);
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired || !*acquired) continue;
-    Result<uint64_t> sent = co_await Unspool(context_.state, context_.queue, *rule->rule);
+    // Without archives a paused target has its hints kept, not its staging.
+    Result<uint64_t> sent =
+        co_await Unspool(context_.state, context_.queue, *rule->rule,
+                         [this, &rule = *rule->rule](const std::string& target) {
+                           return CarriesDirectly(rule) && !target.empty() &&
+                                  context_.control->Holds(rule.id, target);
+                         });
     co_await lease.Release();
     if (!sent) {
       context_.runtime.log.Warning("hints of a rule that was paused wait on",

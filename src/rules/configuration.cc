@@ -123,6 +123,7 @@ class Reader {
   void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void CheckCopies(const Rule& rule, Places& places);
   void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
@@ -451,10 +452,34 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Finish();
 }
 
+// A store copies within itself alone, and not with all that a write can say.
+void Reader::CheckCopies(const Rule& rule, Places& places) {
+  const StoreSettings* from = KnownStoreOf(rule.source);
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const Target& target = rule.targets[i];
+    const StoreSettings* to = KnownStoreOf(target.to);
+    if (from == nullptr || to == nullptr) continue;
+    if (from->Place() != to->Place()) {
+      places.targets[i]->Fail("is not in the store of the source (" + from->Place() + " and " +
+                                  to->Place() + "), and a store copies within itself alone",
+                              "write transport: direct, or plain");
+    } else if (!target.kms_key.empty() || !target.acl.empty() || !target.bucket_owner.empty()) {
+      places.targets[i]->Fail(
+          "has a kms_key, acl or bucket_owner, which copies of this version "
+          "do not carry",
+          "write transport: plain, or let the bucket's defaults say it");
+    }
+  }
+}
+
 // After the targets.
 void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
   fields.Choice("transport", rule.transport,
-                {{"direct", Transport::kDirect}, {"s3-replication", Transport::kS3Replication}});
+                {{"direct", Transport::kDirect},
+                 {"s3-replication", Transport::kS3Replication},
+                 {"copy", Transport::kCopy},
+                 {"plain", Transport::kPlain}});
+  if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
   const bool by_store = rule.transport == Transport::kS3Replication;
   std::optional<YamlValue> staging = fields.Find("staging");
   places.local_staging = staging;

@@ -270,7 +270,7 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
       {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},
       {"    filter: { min_size: 2, max_size: 1 }\n", "", "no size is at least min_size"},
-      {"    transport: pigeon\n", "", "write direct or s3-replication"},
+      {"    transport: pigeon\n", "", "write direct, s3-replication, copy or plain"},
       {"    transport: s3-replication\n", "",
        "transport: needs the bucket that the store replicates: add staging: STORE:bucket/prefix/"},
       {"    transport: s3-replication\n    staging: east:out/p\n", "",
@@ -280,6 +280,7 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    transport: s3-replication\n    staging: west:staging/\n", "",
        "rules[0].staging: the staging west:staging/ of rule logs overlaps the staging "
        "west:staging/ of a target of rule logs: give it a bucket or a prefix of its own"},
+      {"    transport: copy\n", "", "rules[0].targets[0].to: is not in the store of the source"},
       {"    replication_timeout: 1m\n", "", "is for transport: s3-replication"},
       {"    transport: s3-replication\n    staging: east:out/\n    replication_timeout: 9s\n", "",
        "give 10s to 7d"},

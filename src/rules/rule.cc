@@ -102,6 +102,10 @@ std::string_view ToString(Transport transport) {
       return "direct";
     case Transport::kS3Replication:
       return "s3-replication";
+    case Transport::kCopy:
+      return "copy";
+    case Transport::kPlain:
+      return "plain";
   }
   return "";
 }

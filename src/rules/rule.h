@@ -108,10 +108,13 @@ struct DeleteGuard {
 // What becomes of an unmarked object at the target that differs, in a bucket without versions.
 enum class OnConflict { kKeep, kOverwrite };
 
-// How a rule's archives get to the stagings of its targets.
+// How what a rule carries gets to its targets: in archives, by way of staging; or object by object,
+// written to the targets by the source.
 enum class Transport {
   kDirect,         // The source uploads them to each staging.
   kS3Replication,  // It uploads them to Rule::local_staging, and the store replicates that bucket.
+  kCopy,           // The store, the same on both sides, copies each object.
+  kPlain,          // Each object is streamed.
 };
 std::string_view ToString(Transport transport);  // As in the configuration.
 

@@ -50,6 +50,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   replication_late = Maybe(random, 80);
   replication_loss = Maybe(random, 0.4);
   replication_twice = Maybe(random, 0.4);
+  plain = seed > kKeptSeedsMax && !s3_replication && random.Below(4) == 0;
 }
 
 std::string Plan::ToString() const {
@@ -65,7 +66,8 @@ std::string Plan::ToString() const {
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
       << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
-      << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice;
+      << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
+      << ", plain " << plain;
   return out.str();
 }
 

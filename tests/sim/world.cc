@@ -198,6 +198,7 @@ World::World(uint64_t seed)
     rule.replication_timeout = std::chrono::seconds(40);
     StartCopier();
   }
+  if (plan_.plain) rule.transport = Transport::kPlain;
   for (int i = 0; i < plan_.targets; ++i) {
     const std::string store = "west" + std::to_string(i);
     Target target;

@@ -65,6 +65,7 @@ struct Plan {
   double replication_late;  // Seconds, at most.
   double replication_loss;  // Per archive and staging.
   double replication_twice;
+  bool plain;   // No archives: the source writes to the targets itself.
   bool rivals;  // A second rule, above the first, carries the objects that have a tag.
 };
 
