@@ -62,7 +62,10 @@ class ConfigCheckCommand : public Command {
           "rule " + rule.id + (rule.enabled ? "" : " (disabled)") + ": " + rule.source.ToString();
       for (const Target& target : rule.targets) {
         targets.push_back(target.to.ToString());
-        text += "\n  to " + target.to.ToString() + " by " + target.staging.ToString();
+        text += "\n  to " + target.to.ToString();
+        text += rule.transport == Transport::kPlain  ? ", streamed"
+                : rule.transport == Transport::kCopy ? ", copied by the store"
+                                                     : " by " + target.staging.ToString();
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
         if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
         if (!target.acl.empty()) text += ", ACL " + target.acl;
