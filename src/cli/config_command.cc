@@ -63,7 +63,10 @@ class ConfigCheckCommand : public Command {
           "rule " + rule.id + (rule.enabled ? "" : " (disabled)") + ": " + rule.source.ToString();
       for (const Target& target : rule.targets) {
         targets.push_back(target.to.ToString());
-        text += "\n  to " + target.to.ToString() + " by " + target.staging.ToString();
+        text += "\n  to " + target.to.ToString();
+        text += rule.transport == Transport::kPlain  ? ", streamed"
+                : rule.transport == Transport::kCopy ? ", copied by the store"
+                                                     : " by " + target.staging.ToString();
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
         if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
         if (!target.acl.empty()) text += ", ACL " + target.acl;
@@ -76,6 +79,15 @@ class ConfigCheckCommand : public Command {
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
                           Counted(static_cast<uint64_t>(rule.batch.count), "object"));
       if (rule.priority != 0) text += fmt::format(", priority {}", rule.priority);
+      if (rule.local_staging) {
+        text += rule.transport == Transport::kS3Replication
+                    ? fmt::format(
+                          "\n  the store replicates archives from {}; what is not there after "
+                          "{} the source uploads",
+                          rule.local_staging->ToString(), FormatDuration(rule.replication_timeout))
+                    : "\n  archives left in " + rule.local_staging->ToString() +
+                          " are brought to their end";
+      }
       if (rule.threshold) text += ", threshold " + FormatDuration(*rule.threshold);
       std::vector<std::string> seal_keys;
       for (const SealKey& key : SealKeys(rule)) seal_keys.push_back(key.id);
@@ -92,6 +104,7 @@ class ConfigCheckCommand : public Command {
                        .With("deletes", rule.deletes)
                        .With("compression_level", rule.compression_level)
                        .With("seal_keys", seal_keys)
+                       .With("transport", ToString(rule.transport))
                        .Says(text));
     }
     output.Print(Message("summary")

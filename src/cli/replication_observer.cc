@@ -121,6 +121,7 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
         .With("stamp", FormatRfc3339(outcome.stamp))
         .With("archive", outcome.archive)
         .With("state", state);
+    if (!outcome.route.empty()) line.With("route", outcome.route);
     if (!outcome.reason.empty()) line.With("reason", outcome.reason);
     WriteReport(line.Json());
   }
@@ -159,7 +160,7 @@ void ReplicationObserver::OnArchiveStaged(const ArchiveBytes& bytes) {
   auto add = [this](const char* name, const char* help, uint64_t amount) {
     metrics_.counter(name, help).Add(static_cast<double>(amount));
   };
-  add("longhaul_archives_staged_total", "Archives put into staging", 1);
+  add("longhaul_archives_staged_total", "Archives put into staging", bytes.archives);
   add("longhaul_raw_bytes_total", "Bytes of the objects that were packed", bytes.objects);
   add("longhaul_plain_bytes_total",
       "Bytes that copies of the objects to each target would have sent", bytes.plain);

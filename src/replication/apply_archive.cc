@@ -10,6 +10,8 @@
 #include "base/checksum.h"
 #include "replication/apply_segment.h"
 #include "replication/archive_body.h"
+#include "replication/hidden_keys.h"
+#include "replication/reading.h"
 
 namespace longhaul {
 
@@ -24,6 +26,11 @@ std::string OpName(EntryOp op) {
   return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
 }
 
+// As this configuration has it: an archive does not tell how it came.
+std::string RouteOfArchives(const Rule& rule) {
+  return rule.transport == Transport::kS3Replication ? "s3-replication" : "archive";
+}
+
 // One run over one archive: what all of its writes share.
 struct Run {
   ReplicationContext& context;
@@ -31,7 +38,6 @@ struct Run {
   const RuleContext& rule;
   TargetContext& target;
   ArchiveReader& reader;
-  std::string source_bucket;
   ArchiveApplication result;
 
   void Tell(const ArchiveEntry& entry, OutcomeState state, std::string reason) {
@@ -43,6 +49,7 @@ struct Run {
                                 .size_bytes = SizeOf(entry),
                                 .stamp = entry.stamp,
                                 .archive = reader.manifest().id,
+                                .route = RouteOfArchives(*rule.rule),
                                 .state = state,
                                 .reason = std::move(reason)});
   }
@@ -92,23 +99,6 @@ struct Run {
   }
 };
 
-ReplicaWrite WriteOf(const Run& run, const ArchiveEntry& entry, std::string target_key) {
-  ReplicaWrite write{.key = std::move(target_key),
-                     .stamp = entry.stamp,
-                     .source_etag = entry.etag,
-                     .size_bytes = SizeOf(entry),
-                     .headers = entry.headers,
-                     .metadata = entry.metadata,
-                     .tags = entry.tags,
-                     .storage_class = entry.storage_class};
-  // The mark that the source object itself carried tells which installations it has passed.
-  if (std::optional<Mark> mark = FindMark(entry.metadata, run.source_bucket, entry.key)) {
-    write.sites_passed = mark->sites_passed;
-    if (mark->site != run.context.site) write.sites_passed.push_back(mark->site);
-  }
-  return write;
-}
-
 // A clock may be ahead of ours by this much. A stamp further ahead, by mistake or on purpose, would
 // keep every later change away until its time has come: it waits itself.
 constexpr std::chrono::hours kStampAheadMax{1};
@@ -133,8 +123,8 @@ Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
 }
 
 Async<void> ApplyAttributes(Run& run, size_t index, std::string target_key) {
-  Result<ApplyOutcome> outcome = co_await run.target.applier->PutAttributes(
-      WriteOf(run, run.reader.entries()[index], std::move(target_key)));
+  Result<ApplyOutcome> outcome = co_await run.target.applier->PutAttributes(ReplicaWriteOf(
+      run.rule, run.reader.entries()[index], std::move(target_key), run.context.site));
   run.Take(index, outcome);
   co_return Ok();
 }
@@ -149,7 +139,7 @@ struct Content {
 
 Async<void> ApplyMemory(Run& run, size_t index, std::string target_key, Content content) {
   const ArchiveEntry& entry = run.reader.entries()[index];
-  ReplicaWrite write = WriteOf(run, entry, std::move(target_key));
+  ReplicaWrite write = ReplicaWriteOf(run.rule, entry, std::move(target_key), run.context.site);
   if (write.source_etag.empty() && entry.etag_is_md5) {
     write.source_etag = HexEncode(Digest(HashKind::kMd5, content.bytes));
   }
@@ -215,7 +205,8 @@ Async<Content> LoadContent(Run& run, FrameCache& frames, size_t index) {
 
 // Large objects are not held in memory but streamed, one at a time.
 Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
-  ReplicaWrite write = WriteOf(run, run.reader.entries()[index], std::move(target_key));
+  ReplicaWrite write = ReplicaWriteOf(run.rule, run.reader.entries()[index], std::move(target_key),
+                                      run.context.site);
   const int64_t frames = 2 * run.reader.FrameMemoryNeeded();
   const int64_t parts =
       run.runtime.memory.limit_bytes() - run.runtime.memory.reserved_bytes() - frames;
@@ -253,42 +244,15 @@ Async<void> ApplyLarge(Run& run, size_t index, std::string target_key) {
   co_return Ok();
 }
 
-// Some stores hide "a/b" from listings while there is an object "a". Such a key is parked, not
-// written to where nobody finds it. One HEAD for each folder of an archive.
-class HiddenKeys {
- public:
-  explicit HiddenKeys(Run& run) : run_(run) {
-    for (const ArchiveEntry& entry : run.reader.entries()) {
-      if (entry.op != EntryOp::kPut) continue;
-      if (auto key = TargetKey(*run.rule.rule, *run.target.config, entry.key))
-        objects_.insert(*key);
-    }
+// The keys that the archive writes.
+std::set<std::string> KeysWritten(const Run& run) {
+  std::set<std::string> keys;
+  for (const ArchiveEntry& entry : run.reader.entries()) {
+    if (entry.op != EntryOp::kPut) continue;
+    if (auto key = TargetKey(*run.rule.rule, *run.target.config, entry.key)) keys.insert(*key);
   }
-
-  // The object that would hide `key`; empty: none.
-  Async<std::string> HiderOf(std::string key) {
-    for (size_t slash = key.find('/', 1); slash != std::string::npos && slash + 1 < key.size();
-         slash = key.find('/', slash + 1)) {
-      std::string folder = key.substr(0, slash);
-      if (objects_.contains(folder)) co_return folder;
-      if (folders_.contains(folder)) continue;
-      Result<ObjectInfo> info = co_await run_.target.store->Head(
-          {.bucket = run_.target.config->to.bucket, .key = folder});
-      if (info) co_return folder;
-      if (info.error().kind != ErrorKind::kNotFound &&
-          info.error().kind != ErrorKind::kInvalidInput) {
-        co_return info.error();
-      }
-      folders_.insert(std::move(folder));
-    }
-    co_return std::string();
-  }
-
- private:
-  Run& run_;
-  std::set<std::string> objects_;  // Of this archive.
-  std::set<std::string> folders_;  // Known to be no objects.
-};
+  return keys;
+}
 
 }  // namespace
 
@@ -300,7 +264,6 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
           .rule = rule,
           .target = target,
           .reader = reader,
-          .source_bucket = rule.rule->source.bucket,
           .result = {}};
   const std::vector<ArchiveEntry>& entries = reader.entries();
   run.result.entries = entries.size();
@@ -323,7 +286,9 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   });
 
   std::optional<HiddenKeys> hidden;
-  if (!target.applier->policy().capabilities.key_file_beside_folder) hidden.emplace(run);
+  if (!target.applier->policy().capabilities.key_file_beside_folder) {
+    hidden.emplace(*target.store, target.config->to.bucket, KeysWritten(run));
+  }
   FrameCache frames(reader);
   TaskGroup writes(runtime.executor);
   Result<void> status;
@@ -335,13 +300,9 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     }
     std::optional<std::string> key = TargetKey(*rule.rule, *target.config, entry.key);
     if (hidden && entry.op == EntryOp::kPut) {
-      Result<std::string> hider = co_await hidden->HiderOf(*key);
-      if (!hider || !hider->empty()) {
-        Error error =
-            hider ? InvalidInput("the target's store would hide it: there is an object " + *hider)
-                  : hider.error();
-        if (hider) error.code = "KeyNotStorable";
-        run.Take(next.entry, error);
+      Result<void> stored = co_await hidden->Check(*key);
+      if (!stored) {
+        run.Take(next.entry, stored.error());
         continue;
       }
     }

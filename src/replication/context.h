@@ -73,13 +73,26 @@ struct TargetContext {
   std::unique_ptr<Applier> applier;
   std::unique_ptr<GiantUploads> giants;
   std::unique_ptr<ParkedPlace> parked;
+  // Objects that the source itself has settled here, and how many at the last denial (carry.h).
+  uint64_t carried = 0;
+  uint64_t carried_at_denial = 0;
+};
+
+// A rule's staging on the source's side, which the store replicates to those of the targets
+// (local_staging.h).
+struct LocalStagingContext {
+  Store* store = nullptr;
+  std::string bucket;
+  std::string prefix;      // With the rule id and a trailing "/".
+  bool versioned = false;  // Known when RuleContext::source_found.
 };
 
 struct RuleContext {
   const Rule* rule = nullptr;
   Store* source = nullptr;
+  std::unique_ptr<LocalStagingContext> local;  // Null: it has none.
   std::vector<std::unique_ptr<TargetContext>> targets;
-  bool source_found = false;
+  bool source_found = false;            // With its local staging, if any.
   Event compare_soon;                   // Ends the wait between two comparisons.
   std::unique_ptr<ParkedPlace> parked;  // At the source.
 };

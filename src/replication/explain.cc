@@ -1,11 +1,13 @@
 #include "replication/explain.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "archive/archive_file.h"
 #include "archive/reader.h"
 #include "base/units.h"
+#include "replication/local_staging.h"
 #include "replication/seal.h"
 #include "replication/spool.h"
 #include "replication/staging.h"
@@ -202,28 +204,50 @@ class Explainer {
       if (!told.error) told.error = listed.error();
       co_return;
     }
-    std::vector<std::string> waiting;
-    for (const StagedArchive& staged : *listed) {
-      if (staged.archive && !staged.HasReceipt(told.name)) waiting.push_back(staged.ulid);
+    std::set<std::string> waiting;
+    std::set<std::string> replicated;  // Of these: still to come from the local staging.
+    if (known.local) {
+      Result<LocalArchives> local =
+          co_await ReadLocalStaging(context_.state, known, /*stale=*/nullptr);
+      if (!local && !told.error) told.error = local.error();
+      for (const auto& [ulid, archive] : local ? *local : LocalArchives()) {
+        if (!archive.settled.contains(told.name)) replicated.insert(ulid);
+      }
     }
-    // The newest readings are those that count.
-    std::ranges::reverse(waiting);
+    for (const StagedArchive& staged : *listed) {
+      replicated.erase(staged.ulid);
+      if (staged.archive && !staged.HasReceipt(told.name)) waiting.insert(staged.ulid);
+    }
+    waiting.insert(replicated.begin(), replicated.end());
+    co_await LookIntoNewest(known, target, {waiting.rbegin(), waiting.rend()}, replicated,
+                            source_key, told);
+  }
+
+  // The newest readings are those that count.
+  asio::awaitable<void> LookIntoNewest(const RuleContext& known, const TargetContext& target,
+                                       std::vector<std::string> waiting,
+                                       const std::set<std::string>& replicated,
+                                       const std::string& source_key, TargetExplanation& told) {
     if (waiting.size() > options_.archives_max) {
       told.archives_not_read = waiting.size() - options_.archives_max;
       waiting.resize(options_.archives_max);
     }
     for (const std::string& ulid : waiting) {
-      Result<void> read = co_await LookIntoArchive(known, target, ulid, source_key, told);
+      const bool local = replicated.contains(ulid);
+      Result<void> read = co_await LookIntoArchive(
+          known, local ? *known.local->store : *target.staging_store,
+          local ? known.local->bucket : target.staging_bucket,
+          ArchiveKey(local ? known.local->prefix : target.staging_prefix, ulid), ulid, source_key,
+          told);
       if (!read && read.error().kind != ErrorKind::kNotFound) ++told.archives_not_read;
     }
   }
 
-  Async<void> LookIntoArchive(const RuleContext& known, const TargetContext& target,
-                              std::string ulid, const std::string& source_key,
+  Async<void> LookIntoArchive(const RuleContext& known, Store& store, std::string bucket,
+                              std::string key, std::string ulid, const std::string& source_key,
                               TargetExplanation& told) {
-    Result<std::unique_ptr<StoreArchiveFile>> file = co_await StoreArchiveFile::Open(
-        context_.runtime, *target.staging_store, target.staging_bucket,
-        ArchiveKey(target.staging_prefix, ulid), "");
+    Result<std::unique_ptr<StoreArchiveFile>> file =
+        co_await StoreArchiveFile::Open(context_.runtime, store, bucket, key, "");
     if (!file) co_return file.error();
     ReaderOptions options;
     options.seal_keys = SealKeys(*known.rule);

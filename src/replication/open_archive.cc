@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "replication/archive_keys.h"
+#include "replication/local_staging.h"
 #include "replication/seal.h"
 #include "replication/staging.h"
 
@@ -48,12 +49,19 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
   std::vector<SealKey> seals = SealKeys(*rule.rule);
   if (!seals.empty()) options_.seal = std::move(seals.front());
   std::vector<ArchiveUpload::Destination> destinations;
+  const bool by_local_staging = GoesByLocalStaging(rule, targets.size());
+  if (by_local_staging) copies_ = StagingsOf(rule);
   for (size_t index : targets) {
     const TargetContext& target = *rule.targets[index];
     // Targets that share a staging share the archive.
     ArchiveUpload::Destination destination{.store = target.staging_store,
                                            .bucket = target.staging_bucket,
                                            .key = ArchiveKey(target.staging_prefix, manifest_.id)};
+    if (by_local_staging) {
+      destination = {.store = rule.local->store,
+                     .bucket = rule.local->bucket,
+                     .key = ArchiveKey(rule.local->prefix, manifest_.id)};
+    }
     size_t same = 0;
     while (same < destinations.size() && (destinations[same].store != destination.store ||
                                           destinations[same].bucket != destination.bucket ||
@@ -102,7 +110,7 @@ asio::awaitable<void> OpenArchive::Finish(PackResult& result, HintMessage keys) 
     if (result.targets[i]) result.bytes.plain += result.bytes.objects;
   }
   result.archive = manifest_.id;
-  result.bytes.sent = upload_->sent_bytes();
+  result.bytes.sent = upload_->sent_bytes() * copies_;
   const bool any = std::ranges::any_of(result.targets, [](const auto& t) { return bool(t); });
   if (any) context_.observer.OnArchiveStaged(result.bytes);
 }

@@ -47,6 +47,7 @@ class OpenArchive {
   ArchiveOptions options_;
   ArchiveManifest manifest_;
   std::vector<size_t> destination_of_target_;
+  uint64_t copies_ = 1;  // That a store makes of what is uploaded, on the way to the targets.
   std::unique_ptr<ArchiveUpload> upload_;
   std::unique_ptr<ArchiveWriter> writer_;
 };

@@ -24,6 +24,7 @@ struct Outcome {
   uint64_t size_bytes = 0;
   SystemTime stamp{};
   std::string archive;  // Its ULID; empty for what failed at the source.
+  std::string route{};  // archive, s3-replication, copy or plain; empty where it took none.
   OutcomeState state = OutcomeState::kApplied;
   std::string reason;
 };
@@ -33,7 +34,8 @@ struct ArchiveBytes {
   uint64_t objects = 0;  // Bodies, without framing and metadata, each object counted once.
   // What copies of the objects themselves would have sent: `objects` for each target.
   uint64_t plain = 0;
-  uint64_t sent = 0;  // What went to staging.
+  uint64_t sent = 0;  // What went to staging, or to the targets themselves.
+  uint64_t archives = 1;
 };
 
 // An object took longer to a target than its rule's threshold, or arrived there after that.

@@ -48,6 +48,25 @@ ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info) {
   return entry;
 }
 
+ReplicaWrite ReplicaWriteOf(const RuleContext& rule, const ArchiveEntry& entry,
+                            std::string target_key, const std::string& site) {
+  ReplicaWrite write{
+      .key = std::move(target_key),
+      .stamp = entry.stamp,
+      .source_etag = entry.etag,
+      .size_bytes = entry.segment ? entry.segment->object_size_bytes : entry.size_bytes,
+      .headers = entry.headers,
+      .metadata = entry.metadata,
+      .tags = entry.tags,
+      .storage_class = entry.storage_class};
+  // The mark that the source object itself carried tells which installations it has passed.
+  if (std::optional<Mark> mark = FindMark(entry.metadata, rule.rule->source.bucket, entry.key)) {
+    write.sites_passed = mark->sites_passed;
+    if (mark->site != site) write.sites_passed.push_back(mark->site);
+  }
+  return write;
+}
+
 // Reads what belongs to an object besides its headers and bytes, and says what becomes of it.
 Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& targets,
                             const ObjectInfo& info, const PackItem& item, std::string_view site,

@@ -28,6 +28,10 @@ std::vector<size_t> WantedTargets(const RuleContext& rule, const std::vector<siz
 // Of an object with these headers; `stamp` is the time of the answer.
 ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info);
 
+// What a target should be given of an entry. Of a segment: of the whole object.
+ReplicaWrite ReplicaWriteOf(const RuleContext& rule, const ArchiveEntry& entry,
+                            std::string target_key, const std::string& site);
+
 // Reads what belongs to an object besides its headers and bytes (tags), and says what becomes of
 // it on the way to `targets`: `reading.state`. Errors are those of the store, and kRetryable when
 // it changed meanwhile.

@@ -10,35 +10,34 @@
 
 namespace longhaul {
 
-namespace {
-
-// The staging of a target; several may share one.
-std::string PlaceOf(const TargetContext& target) {
-  return target.staging_store->description() + "/" + target.staging_bucket + "/" +
-         target.staging_prefix;
-}
-
-}  // namespace
-
 asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   ReceiptPass pass;
   std::set<std::string> before = std::move(present_);
   present_.clear();
+  Sight sight;
+  TaskGroup looks(context_.runtime.executor);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    if (rule->local) looks.Spawn(LookLocally(*rule, pass, sight));
+  }
+  Result<void> joined = co_await looks.Join();
   std::set<std::string> seen;  // Targets that share a staging share its listing.
   TaskGroup passes(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
-      std::string place = PlaceOf(*target);
+      std::string place = StagingPlace(*target);
       if (!seen.insert(std::move(place)).second) continue;
       if (target->staging_found) {
-        passes.Spawn(PassAndTell(*rule, *target, pass));
+        passes.Spawn(PassAndTell(*rule, *target, pass, sight));
       } else {
         pass.complete = false;
       }
     }
   }
-  Result<void> joined = co_await passes.Join();
+  joined = co_await passes.Join();
   static_cast<void>(joined);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    if (rule->local) co_await TendLocally(*rule, pass, sight);
+  }
   // Gone from every staging: nobody will ask for its keys any more.
   for (const std::string& archive : before) {
     if (present_.contains(archive)) continue;
@@ -59,7 +58,9 @@ asio::awaitable<void> ReceiptReader::Run(Event& stop) {
   while (!stop.is_set()) {
     wake_.Reset();
     ReceiptPass pass = co_await RunPass();
-    quiet_passes = pass.read > 0 || pass.archives > 0 ? 1 : std::min(quiet_passes + 1, 10);
+    quiet_passes = pass.read > 0 || pass.archives > 0 || pass.on_the_way > 0
+                       ? 1
+                       : std::min(quiet_passes + 1, 10);
     if (stop.is_set()) co_return;
     co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * quiet_passes);
   }
@@ -70,16 +71,59 @@ bool ReceiptReader::WaitsForPaused(const RuleContext& rule, const TargetContext&
                                    const StagedArchive& staged) const {
   bool any_paused = false;
   for (const std::unique_ptr<TargetContext>& other : rule.targets) {
-    if (PlaceOf(*other) != PlaceOf(target) || staged.HasReceipt(other->config->name)) continue;
+    if (StagingPlace(*other) != StagingPlace(target) || staged.HasReceipt(other->config->name))
+      continue;
     if (!context_.control->Holds(rule.rule->id, other->config->name)) return false;
     any_paused = true;
   }
   return any_paused;
 }
 
+Async<void> ReceiptReader::LookLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight) {
+  Result<LocalArchives> archives = rule.source_found
+                                       ? co_await local_staging_.Look(rule)
+                                       : Result<LocalArchives>(Retryable("not looked at yet"));
+  if (archives) {
+    for (const auto& [ulid, archive] : *archives) present_.insert(ulid);
+    sight.local[&rule] = std::move(*archives);
+    co_return Ok();
+  }
+  pass.complete = false;
+  if (!rule.source_found) co_return Ok();
+  if (!pass.store_error) pass.store_error = archives.error();
+  context_.runtime.log.Warning("the local staging cannot be looked at",
+                               {{"rule", rule.rule->id}, archives.error()});
+  co_return Ok();
+}
+
+asio::awaitable<void> ReceiptReader::TendLocally(const RuleContext& rule, ReceiptPass& pass,
+                                                 Sight& sight) {
+  const auto found = sight.local.find(&rule);
+  if (found == sight.local.end()) co_return;
+  LocalPass tended = co_await local_staging_.Tend(rule, found->second, sight.seen);
+  pass.on_the_way += tended.on_the_way;
+  pass.read += tended.repaired;
+  for (const auto& [ulid, target] : tended.unreadable) {
+    context_.runtime.log.Failure("an archive is damaged in local staging; its keys are read anew",
+                                 {{"rule", rule.rule->id}, {"archive", ulid}});
+    ArchiveReceipt damaged{.state = ArchiveReceipt::State::kCorrupt,
+                           .archive = ulid,
+                           .target = target,
+                           .keys_known = false};
+    Result<void> done = co_await Take(rule, damaged);
+    if (done) done = co_await local_staging_.Settle(rule, &found->second, ulid, target);
+    if (!done && !tended.failure) tended.failure = done.error();
+    if (done) ++pass.read;
+  }
+  if (!tended.failure) co_return;
+  if (!pass.store_error) pass.store_error = tended.failure;
+  context_.runtime.log.Warning("the local staging cannot be cleared",
+                               {{"rule", rule.rule->id}, *tended.failure});
+}
+
 Async<void> ReceiptReader::PassAndTell(const RuleContext& rule, const TargetContext& target,
-                                       ReceiptPass& pass) {
-  Result<void> passed = co_await PassOver(rule, target, pass);
+                                       ReceiptPass& pass, Sight& sight) {
+  Result<void> passed = co_await PassOver(rule, target, pass, sight);
   if (passed) co_return Ok();
   pass.complete = false;
   if (!pass.store_error) pass.store_error = passed.error();
@@ -90,11 +134,14 @@ Async<void> ReceiptReader::PassAndTell(const RuleContext& rule, const TargetCont
 }
 
 Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext& target,
-                                    ReceiptPass& pass) {
+                                    ReceiptPass& pass, Sight& sight) {
   Result<std::vector<StagedArchive>> listed =
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) co_return listed.error();
-  const std::string place = PlaceOf(target) + "/";
+  std::set<std::string>& seen = sight.seen[StagingPlace(target)];
+  for (const StagedArchive& staged : *listed) seen.insert(staged.ulid);
+  const auto local = sight.local.find(&rule);
+  const std::string place = StagingPlace(target) + "/";
   std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
   for (const StagedArchive& staged : *listed) {
     if (staged.archive) present_.insert(staged.ulid);
@@ -116,7 +163,13 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
         receipt = ArchiveReceipt{
             .state = ArchiveReceipt::State::kCorrupt, .archive = staged.ulid, .keys_known = false};
       }
-      Result<void> taken = co_await Take(rule, *receipt);
+      // First: should this process end now, the receipt is still there and is taken again.
+      Result<void> taken;
+      if (rule.local) {
+        taken = co_await local_staging_.Settle(
+            rule, local == sight.local.end() ? nullptr : &local->second, staged.ulid, found.target);
+      }
+      if (taken) taken = co_await Take(rule, *receipt);
       if (!taken) {
         if (!failure) failure = taken.error();
         all_taken = false;

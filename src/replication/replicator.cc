@@ -9,6 +9,8 @@
 #include "replica/lease.h"
 #include "replication/apply_segment.h"
 #include "replication/capability_cache.h"
+#include "replication/carry.h"
+#include "replication/local_staging.h"
 #include "replication/reconcile.h"
 #include "replication/spool.h"
 #include "rules/priority.h"
@@ -20,6 +22,7 @@ namespace {
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::milliseconds kOncePause{20};
+constexpr std::chrono::milliseconds kReplicationPause{1'000};  // Stores take seconds; looks cost.
 constexpr std::chrono::minutes kGiantsInterval{1};
 constexpr int kRoundsMax = 4;
 // Bytes that move are progress, until so many tries have failed since something was finished.
@@ -108,6 +111,15 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     made->rule = &rule;
     made->source = find(rule.source.store);
     made->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, "");
+    if (rule.local_staging) {
+      made->local = std::make_unique<LocalStagingContext>();
+      made->local->store = find(rule.local_staging->store);
+      made->local->bucket = rule.local_staging->bucket;
+      made->local->prefix = LocalStagingPrefix(rule);
+      if (made->local->store == nullptr) {
+        return InvalidInput("rule " + rule.id + " names a store that is not there");
+      }
+    }
     for (const Target& config : rule.targets) {
       auto target = std::make_unique<TargetContext>();
       target->rule = &rule;
@@ -204,8 +216,27 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
 Async<void> Replicator::FindSource(RuleContext& rule) {
   if (rule.source_found) co_return Ok();
   Result<void> found = co_await RequireBucket(*rule.source, rule.rule->source.bucket, "source");
+  if (found && rule.local) found = co_await FindLocalStaging(rule);
   if (!found) co_return found.error().In("rule " + rule.rule->id);
   rule.source_found = true;
+  co_return Ok();
+}
+
+Async<void> Replicator::FindLocalStaging(RuleContext& rule) {
+  LocalStagingContext& local = *rule.local;
+  Result<void> found = co_await RequireBucket(*local.store, local.bucket, "local staging");
+  if (!found) co_return found.error();
+  Result<bool> versioned = false;
+  if (local.store->capabilities().versions) {
+    versioned = co_await local.store->GetVersioning(local.bucket);
+  }
+  // Without knowing it, what is removed could leave a version behind, or a delete marker.
+  if (!versioned) co_return versioned.error().In("local staging bucket " + local.bucket);
+  local.versioned = *versioned;
+  if (local.versioned || rule.rule->transport != Transport::kS3Replication) co_return Ok();
+  context_.runtime.log.Warning(
+      "the local staging keeps no versions; S3 replicates only buckets that do",
+      {{"rule", rule.rule->id}, {"bucket", local.store->description() + "/" + local.bucket}});
   co_return Ok();
 }
 
@@ -219,7 +250,9 @@ Async<void> Replicator::FindTarget(RuleContext& rule, TargetContext& target) {
     target.staging_found = true;
   }
   Result<void> found = co_await RequireBucket(*target.store, target.config->to.bucket, "target");
-  if (found && options_.target) found = co_await PrepareTarget(rule, target);
+  if (found && (options_.target || CarriesDirectly(*rule.rule))) {
+    found = co_await PrepareTarget(rule, target);
+  }
   if (!found) co_return found.error().In("rule " + rule.rule->id);
   target.target_found = true;
   co_return Ok();
@@ -233,8 +266,12 @@ asio::awaitable<void> Replicator::WarnOfVersions(const TargetContext& target) {
   Result<bool> versioned = co_await target.staging_store->GetVersioning(target.staging_bucket);
   if (!versioned || !*versioned) co_return;
   context_.runtime.log.Warning(
-      "a staging bucket keeps versions: what has been applied stays there and costs money; switch "
-      "versioning off, or add a lifecycle rule that expires noncurrent versions after a day",
+      target.rule->transport == Transport::kS3Replication
+          ? "a staging bucket keeps versions, as replication needs it: what has been applied stays "
+            "there and costs money unless a lifecycle rule expires noncurrent versions after a day"
+          : "a staging bucket keeps versions: what has been applied stays there and costs money; "
+            "switch versioning off, or add a lifecycle rule that expires noncurrent versions after "
+            "a day",
       {{"bucket", bucket}});
 }
 
@@ -323,6 +360,13 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
     policy.capabilities.complete_if_absent = false;
     policy.capabilities.complete_if_match = false;
     policy.capabilities.delete_if_match = false;
+  }
+  if (rule.rule->transport == Transport::kCopy) {
+    // Whether copies heed conditions is not probed, and few servers do: leases stand in.
+    policy.capabilities.create_if_absent = false;
+    policy.capabilities.replace_if_match = false;
+    policy.capabilities.complete_if_absent = false;
+    policy.capabilities.complete_if_match = false;
   }
   if (policy.capabilities.versions) {
     Result<bool> versioned = co_await target.store->GetVersioning(policy.bucket);
@@ -499,6 +543,9 @@ Async<bool> Replicator::NothingUnderWay() {
   if (!depth) co_return depth.error();
   if (depth->visible + depth->delayed + depth->in_flight > 0) co_return false;
   for (const auto& rule : context_.rules) {
+    Result<bool> empty = co_await LocalStagingIsEmpty(*rule);
+    if (!empty) co_return empty.error();
+    if (!*empty) co_return false;
     for (const auto& target : rule->targets) {
       if (context_.control->Holds(rule->rule->id, target->config->name)) continue;
       Result<std::vector<StagedArchive>> staged = co_await ListStaging(
@@ -515,6 +562,10 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
   ProgressWatch progress(clock, options_.timeout);
   uint64_t finished = 0;  // By the target and the receipts; the source counts for itself.
   uint64_t failures = 0;
+  const bool replicated = options_.source && std::ranges::any_of(context_.rules, [](auto& rule) {
+                            return rule->local != nullptr;
+                          });
+  receipts_.WaitAtMost(options_.timeout / 2);  // Else a late store would let the time run out.
   while (!stop.is_set()) {
     wake_.Reset();
     // In this order: what the source finishes after the pass has looked is seen by the next round.
@@ -525,16 +576,22 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
                     depth->in_flight == 0;
       if (!depth) result.store_error = depth.error();
     }
+    // What a store has not replicated to a staging may come there behind the back of the pass.
+    ReceiptPass before;
+    if (replicated) before = co_await receipts_.RunPass();
     TargetPass pass;
     if (options_.target) pass = co_await target_.RunPass(stop);
     ReceiptPass receipts;
     if (options_.source) receipts = co_await receipts_.RunPass();
+    receipts.read += before.read;
+    if (!receipts.store_error) receipts.store_error = before.store_error;
     result.parked_archives = pass.parked;
     result.corrupt_archives = std::max(result.corrupt_archives, pass.corrupt);
 
     const bool target_done = !options_.target || (pass.applied == 0 && pass.waiting == 0);
     const bool receipts_done =
-        !options_.source || !options_.target || (receipts.read == 0 && pass.corrupt == 0);
+        !options_.source ||
+        ((!options_.target || (receipts.read == 0 && pass.corrupt == 0)) && before.on_the_way == 0);
     std::optional<Error> trouble = pass.store_error;
     if (!trouble) trouble = receipts.store_error;
     // A failure that waiting does not cure: a wrong key, a bucket that is not there. (What the
@@ -561,7 +618,9 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
       result.store_error = trouble;
       co_return result;
     }
-    if (pass.applied == 0) co_await wake_.WaitFor(clock, kOncePause);
+    if (pass.applied == 0) {
+      co_await wake_.WaitFor(clock, before.on_the_way > 0 ? kReplicationPause : kOncePause);
+    }
   }
   co_return result;
 }
@@ -697,7 +756,13 @@ asio::awaitable<void> Replicator::EmptySpools() {
                 context_.limits.archive_lease);
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired || !*acquired) continue;
-    Result<uint64_t> sent = co_await Unspool(context_.state, context_.queue, *rule->rule);
+    // Without archives a paused target has its hints kept, not its staging.
+    Result<uint64_t> sent =
+        co_await Unspool(context_.state, context_.queue, *rule->rule,
+                         [this, &rule = *rule->rule](const std::string& target) {
+                           return CarriesDirectly(rule) && !target.empty() &&
+                                  context_.control->Holds(rule.id, target);
+                         });
     co_await lease.Release();
     if (!sent) {
       context_.runtime.log.Warning("hints of a rule that was paused wait on",

@@ -62,6 +62,7 @@ class Replicator {
   // Finds what a rule needs: buckets are there, capabilities probed, appliers made; what has been
   // found stays so. Errors are of a store as a whole.
   Async<void> FindSource(RuleContext& rule);
+  Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
   asio::awaitable<void> WarnOfVersions(const TargetContext& target);

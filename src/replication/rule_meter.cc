@@ -108,7 +108,7 @@ void RuleMeter::OnStaged(const std::string& rule, const std::string& archive,
   thresholds_.OnStaged(rule, archive, targets, heard);
   Sight& sight = rules_[rule];
   sight.worked = true;
-  sight.unpublished.archives += 1;
+  sight.unpublished.archives += bytes.archives;
   sight.unpublished.object_bytes += bytes.objects;
   sight.unpublished.plain_bytes += bytes.plain;
   sight.unpublished.sent_bytes += bytes.sent;

@@ -5,7 +5,9 @@
 #include <set>
 #include <utility>
 
+#include "replication/carry.h"
 #include "replication/giant.h"
+#include "replication/local_staging.h"
 #include "replication/reading.h"
 #include "replication/spool.h"
 
@@ -297,18 +299,31 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
       keys, {}, [](const PendingKeys::Item& item) { return item.second.heard; });
   const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
   std::vector<std::string> away;
+  std::vector<std::string> held;
   std::vector<size_t> targets;
+  // What goes by the local staging needs no other to be there.
+  const bool local = GoesByLocalStaging(
+      rule, keys.front().second.target.empty() ? rule.targets.size() : size_t{1});
+  const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
     const std::string& name = rule.targets[i]->config->name;
     if (!only.empty() && only != name) continue;
-    if (rule.targets[i]->staging_found) {
+    const TargetContext& target = *rule.targets[i];
+    // (A paused target's archives wait in its staging.)
+    if (direct && context_.control->OwnPauseOf(rule.rule->id, name)) {
+      held.push_back(name);
+    } else if (local || (direct ? target.applier != nullptr : target.staging_found)) {
       targets.push_back(i);
     } else {
       away.push_back(name);
     }
   }
   const bool paused = context_.control->known() && context_.control->PauseOf(rule.rule->id);
+  if (!held.empty() && !paused && context_.control->known()) {
+    Result<void> kept = co_await SpoolFor(queue, keys, held);
+    if (!kept) away.insert(away.end(), held.begin(), held.end());
+  }
   if (paused || !context_.control->known() || !rule.source_found ||
       (targets.empty() && !away.empty())) {
     if (paused) {
@@ -343,15 +358,23 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
                        .segment = pending.segment,
                        .attributes = pending.attributes});
     }
-    if (items.front().segment || queue.keys.IsLarge(keys.front().second)) {
+    if (direct) {
+      result = co_await CarryDirectly(context_, rule, targets, std::move(items),
+                                      queue.keys.IsLarge(keys.front().second), memory_.total());
+    } else if (items.front().segment || queue.keys.IsLarge(keys.front().second)) {
       result = co_await PackSingle(context_, rule, targets, std::move(items.front()), memory_);
     } else {
       result = co_await PackBundle(context_, rule, targets, std::move(items), memory_);
     }
   }
   memory = Reservation();
-  co_await TakeResults(queue, std::move(keys), std::move(targets), std::move(away),
-                       std::move(result));
+  const std::string batch = direct ? result.archive : "";
+  co_await TakeResults(queue, std::move(keys), targets, std::move(away), std::move(result));
+  for (size_t i : targets) {
+    if (!batch.empty()) {
+      context_.meter->OnReceipt(batch, rule.targets[i]->config->name, context_.runtime.clock.Now());
+    }
+  }
   queue.packing.erase(packing);
   --jobs_running_;
   jobs_.Release();
@@ -408,6 +431,24 @@ asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
     co_return;
   }
   for (auto& [key, pending] : keys) co_await Finish(std::move(pending.messages), {}, {});
+}
+
+Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
+                                 std::vector<std::string> targets) {
+  const Rule& rule = *queue.rule->rule;
+  std::vector<SpooledHint> hints;
+  for (const std::string& target : targets) {
+    for (const auto& [key, pending] : keys) {
+      HintMessage left = Left(rule, key, pending, pending.tries);
+      hints.push_back({.target = target, .hint = std::move(left.hints.front())});
+    }
+  }
+  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
+  if (!spooled) {
+    context_.runtime.log.Warning("hints of a paused target not kept; they stay in the queue",
+                                 {{"rule", rule.id}, spooled.error()});
+  }
+  co_return spooled;
 }
 
 asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,

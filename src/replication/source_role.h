@@ -68,6 +68,8 @@ class SourceRole {
                   const PackResult& result);
   // The rule is paused: they wait in State.
   asio::awaitable<void> Spool(RuleQueue& queue, Items keys);
+  // Keeps hints of `keys` for targets that are paused. Not OK: they are not kept.
+  Async<void> SpoolFor(RuleQueue& queue, const Items& keys, std::vector<std::string> targets);
   asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
   asio::awaitable<void> Unpark(RuleQueue& queue, const std::string& key);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,

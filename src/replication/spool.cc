@@ -120,7 +120,8 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
   co_return rows->empty();
 }
 
-Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule) {
+Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
+                        std::function<bool(const std::string& target)> held) {
   uint64_t count = 0;
   std::string after;
   while (true) {
@@ -131,7 +132,9 @@ Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule) {
     std::vector<StateWrite> removals;
     for (const StateRow& row : *rows) {
       const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
-      HintMessage& message = messages[row.key.substr(0, slash)];
+      const std::string target = row.key.substr(0, slash);
+      if (held && held(target)) continue;
+      HintMessage& message = messages[target];
       message.hints.push_back(Decode(row.key.substr(slash + 1), row.value));
       removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
     }
@@ -145,10 +148,10 @@ Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule) {
       if (!sent) co_return sent.error().In("spool");
     }
     // A row that has been written since stays, and is sent by the next one who looks.
+    count += removals.size();
     Result<std::vector<Result<int64_t>>> removed =
         co_await state.WriteMany(Partition(rule.id), std::move(removals));
     if (!removed) co_return removed.error().In("spool");
-    count += rows->size();
     if (rows->size() < kPageRows) co_return count;
     after = rows->back().key;
   }

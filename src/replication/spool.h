@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::s
 Async<bool> SpoolIsEmpty(State& state, const Rule& rule);
 // Sends what is there to the Queue and removes it; the count. An error leaves what was not sent,
 // and perhaps some that was: a hint too many is harmless.
-Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule);
+// `held`, where given, says for which targets hints stay.
+Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
+                        std::function<bool(const std::string& target)> held = nullptr);
 
 }  // namespace longhaul

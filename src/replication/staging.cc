@@ -55,6 +55,14 @@ std::string ArchiveKey(std::string_view prefix, std::string_view ulid) {
   return std::string(prefix) + std::string(ulid) + std::string(kArchiveSuffix);
 }
 
+std::optional<std::string> UlidOfArchive(std::string_view prefix, std::string_view key) {
+  if (!key.starts_with(prefix)) return std::nullopt;
+  key.remove_prefix(prefix.size());
+  if (key.size() <= kUlidSize || !IsUlid(key.substr(0, kUlidSize))) return std::nullopt;
+  if (key.substr(kUlidSize) != kArchiveSuffix) return std::nullopt;
+  return std::string(key.substr(0, kUlidSize));
+}
+
 std::string ReceiptKey(std::string_view prefix, std::string_view ulid, std::string_view target) {
   return std::string(prefix) + std::string(ulid) + "." + std::string(target) +
          std::string(kReceiptSuffix);

@@ -19,6 +19,8 @@
 namespace longhaul {
 
 std::string ArchiveKey(std::string_view prefix, std::string_view ulid);
+// Of an archive's key. nullopt: another object, or none below `prefix`.
+std::optional<std::string> UlidOfArchive(std::string_view prefix, std::string_view key);
 std::string ReceiptKey(std::string_view prefix, std::string_view ulid, std::string_view target);
 
 // What a target says of an archive.

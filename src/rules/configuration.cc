@@ -99,6 +99,7 @@ std::optional<std::string> NormalEndpoint(std::string_view text) {
 // Where the addresses of a rule stand in the file, for the topology's messages.
 struct Places {
   std::optional<YamlValue> source;
+  std::optional<YamlValue> local_staging;
   std::vector<std::optional<YamlValue>> targets;
   std::vector<std::optional<YamlValue>> staging;
 };
@@ -122,6 +123,8 @@ class Reader {
   void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void CheckCopies(const Rule& rule, Places& places);
+  void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
   void ReadIntake(YamlFields& fields, Rule& rule);
@@ -202,9 +205,10 @@ std::optional<Configuration> Reader::Read(const YamlNode& root) {
     const Places& places = places_[static_cast<size_t>(problem.rule)];
     const auto target = static_cast<size_t>(problem.target);
     const std::optional<YamlValue>& place =
-        problem.part == TopologyProblem::Part::kSource    ? places.source
-        : problem.part == TopologyProblem::Part::kStaging ? places.staging[target]
-                                                          : places.targets[target];
+        problem.part == TopologyProblem::Part::kSource         ? places.source
+        : problem.part == TopologyProblem::Part::kLocalStaging ? places.local_staging
+        : problem.part == TopologyProblem::Part::kStaging      ? places.staging[target]
+                                                               : places.targets[target];
     place->Fail(problem.what, problem.remedy);
   }
   if (!errors_.empty()) return std::nullopt;
@@ -439,12 +443,72 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   ReadDeleteGuard(*fields, rule.delete_guard);
   ReadSeal(*fields, rule);
   fields->Integer("priority", rule.priority, 0, INT32_MAX);
-  fields->Refuse("transport", "is not in this version: archives go to staging directly",
-                 "remove it");
   if (auto targets = fields->Require("targets", "targets: [{ to: …, staging: … }]")) {
     ReadTargets(*targets, rule, places);
   }
+  ReadTransport(*fields, rule, places);
   fields->Finish();
+}
+
+// A store copies within itself alone, and not with all that a write can say.
+void Reader::CheckCopies(const Rule& rule, Places& places) {
+  const StoreSettings* from = KnownStoreOf(rule.source);
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const Target& target = rule.targets[i];
+    const StoreSettings* to = KnownStoreOf(target.to);
+    if (from == nullptr || to == nullptr) continue;
+    if (from->Place() != to->Place()) {
+      places.targets[i]->Fail("is not in the store of the source (" + from->Place() + " and " +
+                                  to->Place() + "), and a store copies within itself alone",
+                              "write transport: direct, or plain");
+    } else if (!target.kms_key.empty() || !target.acl.empty() || !target.bucket_owner.empty()) {
+      places.targets[i]->Fail(
+          "has a kms_key, acl or bucket_owner, which copies of this version "
+          "do not carry",
+          "write transport: plain, or let the bucket's defaults say it");
+    }
+  }
+}
+
+// After the targets.
+void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
+  fields.Choice("transport", rule.transport,
+                {{"direct", Transport::kDirect},
+                 {"s3-replication", Transport::kS3Replication},
+                 {"copy", Transport::kCopy},
+                 {"plain", Transport::kPlain}});
+  if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
+  const bool by_store = rule.transport == Transport::kS3Replication;
+  std::optional<YamlValue> staging = fields.Find("staging");
+  places.local_staging = staging;
+  const bool timed =
+      fields.Duration("replication_timeout", rule.replication_timeout, 10s, std::chrono::days(7));
+  if (!staging) {
+    if (by_store) {
+      fields.Find("transport")
+          ->Fail("needs the bucket that the store replicates",
+                 "add staging: STORE:bucket/prefix/ to the rule");
+    } else if (timed) {
+      fields.Find("replication_timeout")->Fail("is for transport: s3-replication", "remove it");
+    }
+    return;
+  }
+  Address local;
+  if (!ReadAddress(*staging, local)) return;
+  if (!local.prefix.empty() && !local.prefix.ends_with('/')) local.prefix += '/';
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const Address& there = rule.targets[i].staging;
+    if (there.bucket.empty() || there.prefix == local.prefix) continue;
+    places.staging[i]->Fail("has another prefix than the staging of the rule, " + local.ToString() +
+                                ", and a store that replicates keeps keys",
+                            "write " + Address{there.store, there.bucket, local.prefix}.ToString());
+  }
+  rule.local_staging = std::move(local);
+  if (!by_store) {
+    Warn(*staging,
+         "nothing new goes there without transport: s3-replication; what is there is "
+         "brought to its end");
+  }
 }
 
 void Reader::ReadFilter(YamlFields& fields, Filter& filter) {

@@ -234,6 +234,23 @@ TEST(ConfigurationTest, SaysNothingOfBucketsInAStoreItDoesNotKnow) {
   EXPECT_NE(known.find("'My_Bucket' cannot name a bucket: AWS allows"), std::string::npos) << known;
 }
 
+TEST(ConfigurationTest, ReadsTheStagingThatAStoreReplicates) {
+  Result<Configuration> read =
+      Parse(WithRule("    transport: s3-replication\n    staging: east:out\n"
+                     "    replication_timeout: 2m\n"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].transport, Transport::kS3Replication);
+  ASSERT_TRUE(read->rules[0].local_staging);
+  EXPECT_EQ(read->rules[0].local_staging->ToString(), "east:out/");
+  EXPECT_EQ(read->rules[0].replication_timeout, 2min);
+  EXPECT_THAT(read->warnings, IsEmpty());
+  // What was left there before the transport was changed must not be forgotten.
+  read = Parse(WithRule("    transport: direct\n    staging: east:out\n"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->rules[0].local_staging);
+  EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing new goes there")));
+}
+
 struct Mistake {
   const char* rule;    // Fields of the rule.
   const char* target;  // Fields of its target.
@@ -256,7 +273,20 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
       {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},
       {"    filter: { min_size: 2, max_size: 1 }\n", "", "no size is at least min_size"},
-      {"    transport: copy\n", "", "transport: is not in this version"},
+      {"    transport: pigeon\n", "", "write direct, s3-replication, copy or plain"},
+      {"    transport: s3-replication\n", "",
+       "transport: needs the bucket that the store replicates: add staging: STORE:bucket/prefix/"},
+      {"    transport: s3-replication\n    staging: east:out/p\n", "",
+       "rules[0].targets[0].staging: has another prefix than the staging of the rule, east:out/p/, "
+       "and a store that replicates keeps keys: write west:staging/p/"},
+      {"    transport: s3-replication\n    staging: est:out/\n", "", "there is no store 'est'"},
+      {"    transport: s3-replication\n    staging: west:staging/\n", "",
+       "rules[0].staging: the staging west:staging/ of rule logs overlaps the staging "
+       "west:staging/ of a target of rule logs: give it a bucket or a prefix of its own"},
+      {"    transport: copy\n", "", "rules[0].targets[0].to: is not in the store of the source"},
+      {"    replication_timeout: 1m\n", "", "is for transport: s3-replication"},
+      {"    transport: s3-replication\n    staging: east:out/\n    replication_timeout: 9s\n", "",
+       "give 10s to 7d"},
       {"    on_conflict: abort\n", "", "It takes keep or overwrite|write keep or overwrite"},
       {"    delete_guard: { share: 2 }\n", "", "give 0 to 1"},
       {"    targts: []\n", "", "rules[0]: unknown field 'targts': did you mean 'targets'?"},

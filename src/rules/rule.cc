@@ -96,6 +96,24 @@ std::optional<std::string> SourceKey(const Rule& rule, const Target& target,
   return key;
 }
 
+std::string_view ToString(Transport transport) {
+  switch (transport) {
+    case Transport::kDirect:
+      return "direct";
+    case Transport::kS3Replication:
+      return "s3-replication";
+    case Transport::kCopy:
+      return "copy";
+    case Transport::kPlain:
+      return "plain";
+  }
+  return "";
+}
+
+std::string LocalStagingPrefix(const Rule& rule) {
+  return rule.local_staging->prefix + rule.id + "/";
+}
+
 std::string StagingPrefix(const Rule& rule, const Target& target) {
   return target.staging.prefix + rule.id + "/";
 }

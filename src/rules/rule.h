@@ -108,6 +108,16 @@ struct DeleteGuard {
 // What becomes of an unmarked object at the target that differs, in a bucket without versions.
 enum class OnConflict { kKeep, kOverwrite };
 
+// How what a rule carries gets to its targets: in archives, by way of staging; or object by object,
+// written to the targets by the source.
+enum class Transport {
+  kDirect,         // The source uploads them to each staging.
+  kS3Replication,  // It uploads them to Rule::local_staging, and the store replicates that bucket.
+  kCopy,           // The store, the same on both sides, copies each object.
+  kPlain,          // Each object is streamed.
+};
+std::string_view ToString(Transport transport);  // As in the configuration.
+
 struct Target {
   // Names the target in receipts and in State; [A-Za-z0-9._-], unique within its rule. Made from
   // bucket and prefix alone (unless given), so that the processes of both regions agree on it even
@@ -140,6 +150,12 @@ struct Rule {
   std::optional<std::chrono::milliseconds> threshold{};
   OnConflict on_conflict = OnConflict::kKeep;
   DeleteGuard delete_guard;
+  Transport transport = Transport::kDirect;
+  // Needed by kS3Replication; with kDirect what still lies there is brought to its end. Its prefix
+  // is empty or ends in "/", and is that of every target's staging: the store keeps keys.
+  std::optional<Address> local_staging{};
+  // What has not been replicated to a target's staging for so long the source uploads there.
+  std::chrono::milliseconds replication_timeout{900'000};
   Secret seal_key;  // At least 16 bytes; empty: archives are not sealed.
   // Keys that a target accepts besides, as long as the key is being changed. No key twice; none
   // without a seal_key.
@@ -183,6 +199,8 @@ std::optional<std::string> SourceKey(const Rule& rule, const Target& target,
 
 // "<staging prefix><rule id>/": where archives and receipts of a rule lie.
 std::string StagingPrefix(const Rule& rule, const Target& target);
+// The same in the local staging; the rule has one.
+std::string LocalStagingPrefix(const Rule& rule);
 // "<staging prefix>probe/": what the probing of the store may write below.
 std::string ProbePrefix(const Target& target);
 // The State partition of what is remembered about a rule's target ("<rule id>/<target name>").

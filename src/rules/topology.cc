@@ -37,6 +37,7 @@ class Checker {
     for (size_t rule = 0; rule < configuration_.rules.size(); ++rule) {
       if (!RuleAt(rule).enabled) continue;
       CheckCycle(rule);
+      if (RuleAt(rule).local_staging) CheckLocalStaging(rule);
       for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
         CheckWriters(rule, target);
         CheckStaging(rule, target);
@@ -187,6 +188,42 @@ class Checker {
                          TargetAt(other, i).staging.ToString() + ")",
                      "use the same staging for both, or two beside each other");
         }
+      }
+    }
+  }
+
+  // What a store replicates must hold nothing but archives on their way out: whatever else lies
+  // there would come to the targets' stagings, and what comes there must not set out again.
+  void CheckLocalStaging(size_t rule) {
+    const std::string name = RuleAt(rule).local_staging->ToString();
+    const Space local = SpaceOf(*RuleAt(rule).local_staging, "");
+    auto add = [&](const std::string& what) {
+      Add(rule, 0, Part::kLocalStaging,
+          "the staging " + name + " of rule " + RuleAt(rule).id + " overlaps " + what,
+          "give it a bucket or a prefix of its own");
+    };
+    for (size_t other = 0; other < configuration_.rules.size(); ++other) {
+      const Rule& there = RuleAt(other);
+      if (!there.enabled) continue;
+      if (Overlap(local, SourceSpace(other))) {
+        return add("the source " + there.source.ToString() + " of rule " + there.id);
+      }
+      for (size_t i = 0; i < there.targets.size(); ++i) {
+        if (Overlap(local, TargetSpace(other, i))) {
+          return add("the target " + there.targets[i].to.ToString() + " of rule " + there.id);
+        }
+        if (Overlap(local, SpaceOf(there.targets[i].staging, ""))) {
+          return add("the staging " + there.targets[i].staging.ToString() +
+                     " of a target of rule " + there.id);
+        }
+      }
+      if (other == rule || !there.local_staging) continue;
+      const Space outer = SpaceOf(*there.local_staging, "");
+      const std::string archives = outer.path + there.id + "/";
+      const std::string own = local.path + RuleAt(rule).id + "/";
+      if (outer.place == local.place && own != archives && own.starts_with(archives)) {
+        return add("that of rule " + there.id + ", " + there.local_staging->ToString() +
+                   ": it lies inside");
       }
     }
   }

@@ -27,7 +27,7 @@ struct TopologyStep {
 };
 
 struct TopologyProblem {
-  enum class Part { kSource, kTarget, kStaging };
+  enum class Part { kSource, kTarget, kStaging, kLocalStaging };
   // Where the last of the addresses in question stands in the configuration.
   int rule = 0;
   int target = 0;

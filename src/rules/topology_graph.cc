@@ -46,6 +46,54 @@ std::string LabelOf(const Rule& rule) {
   return label;
 }
 
+bool IsReplicated(const Rule& rule) {
+  return rule.local_staging && rule.transport == Transport::kS3Replication;
+}
+
+bool MakesArchives(const Rule& rule) {
+  return rule.transport == Transport::kDirect || rule.transport == Transport::kS3Replication;
+}
+
+// How it gets to a target.
+std::string WayOf(const Rule& rule, const Target& target) {
+  if (rule.transport == Transport::kPlain) return "streamed";
+  if (rule.transport == Transport::kCopy) return "copied by the store";
+  const std::string from =
+      IsReplicated(rule) ? OneLine(rule.local_staging->ToString()) + ", replicated to " : "";
+  return "by " + from + OneLine(target.staging.ToString());
+}
+
+std::string Edge(const std::string& from, const std::string& to, const std::string& label,
+                 const std::string& style) {
+  return "  " + DotQuoted(from) + " -> " + DotQuoted(to) + " [label=" + DotQuoted(label) + style +
+         "];\n";
+}
+
+// Archives lie in staging on the way, so the way is drawn through it. `stagings`: drawn already.
+std::string EdgesByStaging(const Rule& rule, size_t index, const std::string& label,
+                           const std::string& style, std::set<std::string>& stagings) {
+  std::string out;
+  auto node = [&](const Address& address) {
+    std::string name = "staging " + address.ToString();
+    if (stagings.insert(name).second) {
+      out += "  " + DotQuoted(name) + " [shape=folder, label=" + DotQuoted(address.ToString()) +
+             "];\n";
+    }
+    return name;
+  };
+  const Target& target = rule.targets[index];
+  const std::string staging = node(target.staging);
+  std::string from = rule.source.ToString();
+  if (IsReplicated(rule)) {
+    const std::string local = node(*rule.local_staging);
+    if (index == 0) out += Edge(from, local, rule.id, "");
+    from = local;
+  }
+  out += Edge(from, staging, label, style);
+  out += Edge(staging, target.to.ToString(), rule.id, style);
+  return out;
+}
+
 // The rules that read what a step writes.
 std::vector<std::string> ReadersOf(const Configuration& configuration, TopologyStep step) {
   std::vector<std::string> readers;
@@ -77,8 +125,8 @@ std::string DrawTopologyText(const Configuration& configuration,
         const TopologyStep step{static_cast<int>(r), static_cast<int>(t)};
         const auto mark = marks.find(step);
         out += mark == marks.end() ? "    " : "!   ";
-        out += "-> " + OneLine(rule.targets[t].to.ToString()) + "  (" + LabelOf(rule) + "; by " +
-               OneLine(rule.targets[t].staging.ToString());
+        out += "-> " + OneLine(rule.targets[t].to.ToString()) + "  (" + LabelOf(rule) + "; " +
+               WayOf(rule, rule.targets[t]);
         if (rule.enabled) {
           for (const std::string& reader : ReadersOf(configuration, step)) {
             out += "; read by " + reader;
@@ -111,18 +159,12 @@ std::string DrawTopologyDot(const Configuration& configuration,
       const auto mark = marks.find(step);
       std::string style = rule.enabled ? "" : ", style=dashed, color=gray";
       if (mark != marks.end()) style = ", color=red, fontcolor=red, penwidth=2";
-      // Archives lie there on the way, so the way is drawn through it.
-      const std::string staging = "staging " + target.staging.ToString();
-      if (stagings.insert(staging).second) {
-        out += "  " + DotQuoted(staging) +
-               " [shape=folder, label=" + DotQuoted(target.staging.ToString()) + "];\n";
-      }
       std::string label = LabelOf(rule);
       if (mark != marks.end()) label += " (problem " + NumbersOf(mark->second) + ")";
-      out += "  " + DotQuoted(rule.source.ToString()) + " -> " + DotQuoted(staging) +
-             " [label=" + DotQuoted(label) + style + "];\n";
-      out += "  " + DotQuoted(staging) + " -> " + DotQuoted(target.to.ToString()) +
-             " [label=" + DotQuoted(rule.id) + style + "];\n";
+      out += MakesArchives(rule)
+                 ? EdgesByStaging(rule, t, label, style, stagings)
+                 : Edge(rule.source.ToString(), target.to.ToString(),
+                        label + ", " + std::string(ToString(rule.transport)), style);
       if (!rule.enabled) continue;
       // Where a target and a source overlap and are not one address: objects go on from there.
       for (size_t next = 0; next < configuration.rules.size(); ++next) {

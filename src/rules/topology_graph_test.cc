@@ -57,6 +57,33 @@ TEST(TopologyGraphTest, DrawsRulesBySource) {
   EXPECT_THAT(dot, Not(HasSubstr("red")));
 }
 
+// Archives that the store replicates lie in two stagings, and both must be seen.
+TEST(TopologyGraphTest, DrawsTheStagingThatTheStoreReplicates) {
+  Drawn drawn(LineOf("r", "a/", "west:b/", "transport: s3-replication, staging: 'east:out/', "));
+  EXPECT_TRUE(drawn.problems.empty());
+  EXPECT_EQ(drawn.Text(),
+            "  east:a/\n"
+            "    -> west:b/  (r; by east:out/, replicated to west:staging/)\n");
+  const std::string dot = drawn.Dot();
+  EXPECT_THAT(dot, HasSubstr("\"east:a/\" -> \"staging east:out/\" [label=\"r\"];"));
+  EXPECT_THAT(dot, HasSubstr("\"staging east:out/\" -> \"staging west:staging/\""));
+  EXPECT_THAT(dot, HasSubstr("\"staging west:staging/\" -> \"west:b/\""));
+}
+
+// What makes no archives lies in no staging on its way.
+TEST(TopologyGraphTest, DrawsWhatGoesWithoutArchives) {
+  Drawn drawn(LineOf("p", "a/", "west:b/", "transport: plain, ") +
+              LineOf("c", "x/", "east:y/", "transport: copy, "));
+  EXPECT_EQ(drawn.Text(),
+            "  east:a/\n"
+            "    -> west:b/  (p; streamed)\n"
+            "  east:x/\n"
+            "    -> east:y/  (c; copied by the store)\n");
+  const std::string dot = drawn.Dot();
+  EXPECT_THAT(dot, HasSubstr("\"east:a/\" -> \"west:b/\" [label=\"p, plain\"];"));
+  EXPECT_THAT(dot, Not(HasSubstr("staging")));
+}
+
 // The way that is wrong must be seen in the drawing, all of it.
 TEST(TopologyGraphTest, MarksTheWholeCircle) {
   Drawn drawn(LineOf("out", "a/", "west:b/") + LineOf("aside", "a/", "west:c/") +

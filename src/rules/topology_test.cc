@@ -182,5 +182,20 @@ TEST_F(TopologyTest, FindsStagingInsideStaging) {
   EXPECT_THAT(Problems(), IsEmpty());
 }
 
+// What a store replicates must hold archives of that rule and its like alone.
+TEST_F(TopologyTest, RefusesALocalStagingInTheWay) {
+  Add("r", "east:a/", "west:b/", "north:staging/").local_staging = *ParseAddress("east2:out/");
+  EXPECT_THAT(Problems(), IsEmpty());
+  Add("other", "east:c/", "west:d/", "north:staging/").local_staging = *ParseAddress("east:out/");
+  EXPECT_THAT(Problems(), IsEmpty());
+  for (const char* where : {"east:a/x/", "west:b/", "north:staging/", "north:staging/p/"}) {
+    configuration_.rules[0].local_staging = *ParseAddress(where);
+    EXPECT_THAT(Problems(), ElementsAre(HasSubstr("the staging " + std::string(where) +
+                                                  " of rule r overlaps the ")));
+  }
+  configuration_.rules[0].local_staging = *ParseAddress("east:out/other/");
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("it lies inside")));
+}
+
 }  // namespace
 }  // namespace longhaul

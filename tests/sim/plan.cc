@@ -53,6 +53,11 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   key_changes = sealed ? Maybe(random, 0.05) : 0;
   source_versions = is_new && random.Below(3) == 0;
   attributes = is_new ? Maybe(random, 0.7) : 0;
+  s3_replication = is_new && random.Below(3) == 0;
+  replication_late = Maybe(random, 80);
+  replication_loss = Maybe(random, 0.4);
+  replication_twice = Maybe(random, 0.4);
+  plain = is_new && !s3_replication && random.Below(4) == 0;
 }
 
 namespace {
@@ -78,6 +83,9 @@ constexpr Rate kRates[] = {
     {"steps", &Plan::steps},
     {"key_changes", &Plan::key_changes},
     {"attributes", &Plan::attributes},
+    {"replication_late", &Plan::replication_late},
+    {"replication_loss", &Plan::replication_loss},
+    {"replication_twice", &Plan::replication_twice},
 };
 
 struct Switch {
@@ -85,10 +93,16 @@ struct Switch {
   bool Plan::* value;
 };
 constexpr Switch kSwitches[] = {
-    {"deletes", &Plan::deletes}, {"versioned", &Plan::versioned},
-    {"giants", &Plan::giants},   {"rivals", &Plan::rivals},
-    {"sources", &Plan::sources}, {"split_roles", &Plan::split_roles},
-    {"sealed", &Plan::sealed},   {"source_versions", &Plan::source_versions},
+    {"deletes", &Plan::deletes},
+    {"versioned", &Plan::versioned},
+    {"giants", &Plan::giants},
+    {"rivals", &Plan::rivals},
+    {"sources", &Plan::sources},
+    {"split_roles", &Plan::split_roles},
+    {"sealed", &Plan::sealed},
+    {"source_versions", &Plan::source_versions},
+    {"s3_replication", &Plan::s3_replication},
+    {"plain", &Plan::plain},
 };
 
 }  // namespace
@@ -129,7 +143,10 @@ std::string Plan::ToString() const {
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
       << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals << ", sources "
       << sources << ", steps " << steps << ", sealed " << sealed << ", key_changes " << key_changes
-      << ", source_versions " << source_versions << ", attributes " << attributes;
+      << ", source_versions " << source_versions << ", attributes " << attributes
+      << ", s3_replication " << s3_replication << ", replication_late " << replication_late
+      << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
+      << ", plain " << plain;
   return out.str();
 }
 

@@ -172,10 +172,11 @@ World::World(Plan plan, std::set<int> left_out)
       state_(std::make_shared<testing::FakeStateBackend>()),
       store_faults_(plan_, plan.seed + 1),
       queue_faults_(plan.seed + 2),
-      state_faults_(plan.seed + 3) {
-  source_ = MakeBackend("east", true, true, {kSourceBucket, kOtherBucket});
+      state_faults_(plan.seed + 3),
+      copier_random_(plan.seed + 8) {
+  source_ = MakeBackend("east", true, true, {kSourceBucket, kOtherBucket, kLocalStagingBucket});
   if (plan_.source_versions) {
-    for (const char* bucket : {kSourceBucket, kOtherBucket}) {
+    for (const char* bucket : {kSourceBucket, kOtherBucket, kLocalStagingBucket}) {
       source_->buckets[bucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
     }
   }
@@ -204,6 +205,13 @@ World::World(Plan plan, std::set<int> left_out)
   rule.intake.listing = std::chrono::seconds(20);
   rule.delete_guard.enabled = false;
   rule.on_conflict = OnConflict::kKeep;
+  if (plan_.s3_replication) {
+    rule.transport = Transport::kS3Replication;
+    rule.local_staging = Address{.store = "east", .bucket = kLocalStagingBucket, .prefix = ""};
+    rule.replication_timeout = std::chrono::seconds(40);
+    StartCopier();
+  }
+  if (plan_.plain) rule.transport = Transport::kPlain;
   for (int i = 0; i < plan_.targets; ++i) {
     const std::string store = "west" + std::to_string(i);
     Target target;
@@ -244,6 +252,31 @@ World::World(Plan plan, std::set<int> left_out)
 }
 
 World::~World() = default;
+
+void World::StartCopier() {
+  // S3 replicates only between buckets that keep versions.
+  using Versioning = MemoryStoreBackend::Versioning;
+  source_->buckets[kLocalStagingBucket].versioning = Versioning::kEnabled;
+  std::vector<testing::FakeCopier::Destination> stagings;
+  for (const auto& target : targets_) {
+    if (!stagings.empty() && plan_.shared_staging) break;
+    target->buckets[kStagingBucket].versioning = Versioning::kEnabled;
+    stagings.push_back({.backend = target, .bucket = kStagingBucket});
+  }
+  copier_ = std::make_unique<testing::FakeCopier>(clock_, source_, kLocalStagingBucket,
+                                                  std::move(stagings));
+  copier_->delays = [this](const std::string&, size_t) {
+    std::vector<std::chrono::nanoseconds> delays;
+    const bool trouble = store_faults_.enabled;
+    if (trouble && copier_random_.Unit() < plan_.replication_loss) return delays;
+    const bool twice = trouble && copier_random_.Unit() < plan_.replication_twice;
+    for (int i = 0; i < (twice ? 2 : 1); ++i) {
+      const double most = trouble ? plan_.replication_late : 0;
+      delays.emplace_back(static_cast<int64_t>((0.1 + most * copier_random_.Unit()) * 1e9));
+    }
+    return delays;
+  };
+}
 
 void World::Say(const std::string& text) const {
   if (verbose) {
@@ -444,6 +477,18 @@ void World::ChangeSomething(bool happens) {
 
 void World::CorruptSomething(bool happens) {
   const size_t target = random_.Below(targets_.size());
+  if (plan_.s3_replication && random_.Below(3) == 0) {
+    const std::vector<std::string> local = source_->Keys(kLocalStagingBucket);
+    if (local.empty()) return;
+    const std::string& key = local[random_.Below(local.size())];
+    const auto* there = source_->Find(kLocalStagingBucket, key);
+    if (there->bytes->empty()) return;
+    const size_t offset = random_.Below(there->bytes->size());
+    if (!happens) return;
+    Say("a bit rots in the local staging's " + key);
+    source_->CorruptStored(kLocalStagingBucket, key, offset);
+    return;
+  }
   const auto& objects = targets_[target]->buckets[kStagingBucket].objects;
   std::vector<std::string> archives;
   for (const auto& [key, versions] : objects) {
@@ -538,7 +583,8 @@ std::string World::FinishAndCheck() {
     std::string wrong = StopProcess(slot);
     if (!wrong.empty()) return wrong;
   }
-  RunUntil(clock_.Now() + std::chrono::seconds(30));  // Late effects, late events.
+  // Late effects, late events, late copies.
+  RunUntil(clock_.Now() + std::chrono::seconds(plan_.s3_replication ? 90 : 30));
 
   std::string wrong = plan_.compares ? LastRun() : LastRunByEvents();
   if (!wrong.empty()) return wrong;
@@ -547,12 +593,16 @@ std::string World::FinishAndCheck() {
   if (!plan_.deletes && store_faults_.removes > 0) return "a replica was removed without deletes";
   for (const auto& [place, row] : state_->rows) {
     if (place.first.starts_with("spool/")) return "left in the spool: " + place.second;
+    if (place.first.starts_with("local-staging")) return "State still has " + place.first;
     if (place.first.starts_with("parked")) return "recorded as parked: " + place.second;
   }
 
   for (const auto& [place, row] : state_->rows) {
     if (place.first.starts_with("giant")) return "State still has " + place.first;
   }
+  const MemoryStoreBackend::Bucket& local = source_->buckets[kLocalStagingBucket];
+  if (!local.objects.empty()) return "left in local staging: " + local.objects.begin()->first;
+  if (!local.uploads.empty()) return "a multipart upload is left in local staging";
   for (size_t i = 0; i < targets_.size(); ++i) {
     std::string difference = Compare(i);
     if (difference.empty()) difference = CheckHistory(i);
@@ -613,6 +663,7 @@ std::string World::LastRunByEvents() {
 }
 
 bool World::StagingIsEmpty() const {
+  if (!source_->buckets.at(kLocalStagingBucket).objects.empty()) return false;
   for (const auto& target : targets_) {
     for (const std::string& key : target->Keys(kStagingBucket)) {
       if (!key.starts_with("probe/")) return false;

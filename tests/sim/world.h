@@ -16,6 +16,7 @@
 
 #include "replication/replicator.h"
 #include "rules/rule.h"
+#include "tests/support/fake_copier.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -27,6 +28,7 @@ inline constexpr char kSourceBucket[] = "source";
 inline constexpr char kOtherBucket[] = "other";  // Of a second rule.
 inline constexpr char kTargetBucket[] = "target";
 inline constexpr char kStagingBucket[] = "staging";
+inline constexpr char kLocalStagingBucket[] = "local-staging";
 
 // What one seed decides before anything runs.
 struct Plan {
@@ -70,6 +72,12 @@ struct Plan {
   double key_changes;    // Of the seal's key, per second; processes that run keep the old one.
   bool source_versions;  // The source keeps versions, and old ones and markers are removed.
   double attributes;     // Share of changes that leave the bytes as they are.
+  // Archives go to a staging at the source, which its store replicates to those of the targets.
+  bool s3_replication;
+  double replication_late;  // Seconds, at most.
+  double replication_loss;  // Per archive and staging.
+  double replication_twice;
+  bool plain;  // No archives: the source writes to the targets itself.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -124,6 +132,8 @@ class World {
   // Pauses the rule or a target, or resumes what is paused.
   void PauseSomething(bool happens);
   void ResumeAll();
+  // Lets the store replicate the local staging.
+  void StartCopier();
   std::string FinishAndCheck();
   std::string LastRun();
   std::string LastRunByEvents();
@@ -151,6 +161,8 @@ class World {
   StoreFaults store_faults_;
   testing::FakeFaults queue_faults_;
   testing::FakeFaults state_faults_;
+  SeededRandom copier_random_;
+  std::unique_ptr<testing::FakeCopier> copier_;  // Null: nothing is replicated by a store.
   std::unique_ptr<Process> user_;  // Changes the source and sends events; never fails.
   std::vector<std::unique_ptr<Process>> processes_;
   std::vector<std::unique_ptr<Process>> dead_;

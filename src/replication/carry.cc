@@ -1,0 +1,284 @@
+#include "replication/carry.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "replication/archive_body.h"
+#include "replication/direct_body.h"
+#include "replication/hidden_keys.h"
+#include "replication/open_archive.h"
+#include "replication/reading.h"
+
+namespace longhaul {
+
+namespace {
+
+OutcomeState StateOf(ApplyState state) {
+  switch (state) {
+    case ApplyState::kApplied:
+      return OutcomeState::kApplied;
+    case ApplyState::kEqual:
+      return OutcomeState::kEqual;
+    case ApplyState::kSuperseded:
+      return OutcomeState::kSuperseded;
+    case ApplyState::kConflict:
+      return OutcomeState::kConflict;
+    case ApplyState::kReread:
+      return OutcomeState::kReread;
+  }
+  return OutcomeState::kReread;
+}
+
+// One batch: what all of its objects share.
+class Carrier {
+ public:
+  Carrier(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
+          const std::vector<PackItem>& items, bool alone)
+      : context_(context), rule_(rule), targets_(std::move(targets)), alone_(alone) {
+    for (size_t index : targets_) {
+      const TargetContext& target = *rule.targets[index];
+      if (target.applier->policy().capabilities.key_file_beside_folder) continue;
+      std::set<std::string> keys;
+      for (const PackItem& item : items) {
+        if (auto key = TargetKey(*rule.rule, *target.config, item.key)) keys.insert(*key);
+      }
+      hidden_.emplace(index, std::make_unique<HiddenKeys>(*target.store, target.config->to.bucket,
+                                                          std::move(keys)));
+    }
+  }
+
+  Async<void> Carry(const PackItem& item, Reservation memory, PackedKey& key) {
+    Result<void> done = co_await CarryOne(item, memory, key);
+    if (done) co_return Ok();
+    key.state = PackedKey::State::kFailed;
+    key.error = done.error();
+    co_return Ok();
+  }
+
+  ArchiveBytes bytes;
+
+ private:
+  // Server-side, where the store can copy so much in one request.
+  [[nodiscard]] bool Copies(const TargetContext& target, uint64_t size_bytes) const {
+    return rule_.rule->transport == Transport::kCopy &&
+           size_bytes <= target.store->capabilities().copy_size_bytes_max;
+  }
+  [[nodiscard]] bool CopiesToAll(uint64_t size_bytes) const {
+    return std::ranges::all_of(
+        targets_, [&](size_t index) { return Copies(*rule_.targets[index], size_bytes); });
+  }
+
+  // Headers, with the body where that is small. Of what is not needed as a whole a byte is asked
+  // for: a HEAD tells neither of tags nor, for sure, of an absence.
+  Async<ObjectStream> Open(const PackItem& item, SystemTime* absent_at) {
+    GetRequest request{.bucket = rule_.rule->source.bucket, .key = item.key};
+    const bool body = !alone_ && rule_.rule->transport != Transport::kCopy;
+    if (!body && item.size_bytes.value_or(0) > 0) {
+      request.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
+    }
+    Result<ObjectStream> stream = co_await rule_.source->Get(request, absent_at);
+    if (!stream && stream.error().code == "InvalidRange") {
+      request.range.reset();  // It is empty by now.
+      stream = co_await rule_.source->Get(request, absent_at);
+    }
+    co_return stream;
+  }
+
+  Async<void> CarryOne(const PackItem& item, Reservation& memory, PackedKey& key) {
+    SystemTime absent_at{};
+    Result<ObjectStream> stream = co_await Open(item, &absent_at);
+    if (!stream) {
+      Reading reading = ReadingOfError(rule_, targets_, item, stream.error(), absent_at);
+      key.state = reading.state;
+      key.stamp = reading.entry.stamp;
+      key.deleted = reading.entry.op == EntryOp::kDelete;
+      key.wanted = std::move(reading.wanted);
+      key.error = std::move(reading.error);
+      if (key.state != PackedKey::State::kStaged) co_return Ok();
+      co_return co_await ToAll(reading.entry, {}, nullptr, 0);
+    }
+    const ObjectInfo info = stream->info;
+    key.size_bytes = info.size_bytes;
+    key.stamp = info.server_time;
+    Reading reading;
+    reading.entry = EntryOf(item.key, info);
+    const bool large = info.size_bytes > context_.limits.bundle_object_bytes_max;
+    const bool copies = CopiesToAll(info.size_bytes);
+    const bool whole = stream->length_bytes == info.size_bytes;
+    if (!copies && large && !alone_) {
+      key.state = PackedKey::State::kLarge;
+      co_return Ok();
+    }
+    if (!copies && !large &&
+        (!whole || static_cast<int64_t>(info.size_bytes) > memory.size_bytes())) {
+      key.state = PackedKey::State::kUnread;  // Not of the size that the hint said.
+      co_return Ok();
+    }
+    if (!copies && !large) {
+      reading.content.resize(info.size_bytes);
+      Result<void> read = co_await ReadContent(*stream->body, reading.content);
+      if (!read) co_return read.error().In("read");
+    }
+    stream->body.reset();
+    Result<void> completed =
+        co_await CompleteReading(rule_, targets_, info, item, context_.site, reading);
+    if (!completed) co_return completed.error().In("read");
+    key.state = reading.state;
+    key.wanted = std::move(reading.wanted);
+    if (key.state != PackedKey::State::kStaged) co_return Ok();
+    const uint64_t part_bytes = large ? static_cast<uint64_t>(memory.size_bytes()) : 0;
+    co_return co_await ToAll(reading.entry, reading.content, copies || large ? &info : nullptr,
+                             part_bytes);
+  }
+
+  Async<void> ReadContent(ByteReader& body, std::vector<std::byte>& content) {
+    for (size_t filled = 0; filled < content.size();) {
+      Result<size_t> count = co_await body.Read(std::span(content).subspan(filled));
+      if (!count) co_return count.error();
+      if (*count == 0) co_return Retryable("the body ended early");
+      filled += *count;
+      context_.bytes_moved += *count;
+    }
+    std::byte end[1];
+    Result<size_t> count = co_await body.Read(end);  // Where length and checksum are confirmed.
+    if (!count) co_return count.error();
+    if (*count != 0) co_return Retryable("the body is longer than its headers say");
+    co_return Ok();
+  }
+
+  // `info`: the object at the source, where its bytes are not in `content`.
+  Async<void> ToAll(const ArchiveEntry& entry, std::span<const std::byte> content,
+                    const ObjectInfo* info, uint64_t memory_bytes) {
+    std::optional<Error> failure;
+    for (size_t index : targets_) {
+      TargetContext& target = *rule_.targets[index];
+      Result<ApplyOutcome> outcome = co_await ToOne(target, entry, content, info, memory_bytes);
+      Result<void> taken = outcome ? co_await Take(target, entry, *outcome)
+                                   : Result<void>(ErrorOf(target, outcome.error()));
+      if (!taken && !failure) failure = taken.error().In("target " + target.config->name);
+    }
+    if (failure) co_return *failure;
+    bytes.objects += entry.size_bytes;
+    co_return Ok();
+  }
+
+  Async<ApplyOutcome> ToOne(TargetContext& target, const ArchiveEntry& entry,
+                            std::span<const std::byte> content, const ObjectInfo* info,
+                            uint64_t memory_bytes) {
+    std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, entry.key);
+    if (!key) co_return InvalidInput("the key is not below the rule's source");
+    if (entry.op == EntryOp::kDelete) {
+      co_return co_await target.applier->Remove(std::move(*key), entry.stamp);
+    }
+    for (auto& [index, hidden] : hidden_) {
+      if (rule_.targets[index].get() != &target) continue;
+      Result<void> stored = co_await hidden->Check(*key);
+      if (!stored) co_return stored.error();
+    }
+    ReplicaWrite write = ReplicaWriteOf(rule_, entry, std::move(*key), context_.site);
+    if (info == nullptr) {
+      MemoryBody body(content);
+      co_return co_await target.applier->Put(std::move(write), body);
+    }
+    DirectSource source{.store = rule_.source,
+                        .bucket = rule_.rule->source.bucket,
+                        .key = entry.key,
+                        .info = *info};
+    if (Copies(target, entry.size_bytes)) {
+      CopyBody body(std::move(source));
+      co_return co_await target.applier->Put(std::move(write), body);
+    }
+    StreamBody body(context_.runtime, std::move(source), *context_.uploads, memory_bytes,
+                    context_.bytes_moved);
+    co_return co_await target.applier->Put(std::move(write), body);
+  }
+
+  // A target that refuses all there is denies everything, and that is no object's fault: then it
+  // is tried again for as long as it takes.
+  static Error ErrorOf(TargetContext& target, Error error) {
+    if (error.kind != ErrorKind::kDenied) return error;
+    const bool denies_all = target.carried == target.carried_at_denial;
+    target.carried_at_denial = target.carried;
+    if (denies_all) error.kind = ErrorKind::kRetryable;
+    return error;
+  }
+
+  Async<void> Take(TargetContext& target, const ArchiveEntry& entry, const ApplyOutcome& outcome) {
+    const std::string op = entry.op == EntryOp::kDelete ? "delete" : "put";
+    context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
+                                 .rule = rule_.rule->id,
+                                 .target = target.config->name,
+                                 .op = op,
+                                 .key = entry.key,
+                                 .size_bytes = entry.size_bytes,
+                                 .stamp = entry.stamp,
+                                 .route = Copies(target, entry.size_bytes) ? "copy" : "plain",
+                                 .state = StateOf(outcome.state),
+                                 .reason = outcome.reason});
+    if (outcome.state == ApplyState::kReread) co_return Retryable("read anew: " + outcome.reason);
+    ++target.carried;
+    if (outcome.state == ApplyState::kApplied) {
+      bytes.plain += entry.size_bytes;
+      bytes.sent += entry.size_bytes;  // Also of a copy: between regions it costs the same.
+    }
+    if (outcome.state == ApplyState::kConflict) {
+      co_return co_await target.parked->Park(
+          {.key = entry.key, .op = op, .reason = "conflict: " + outcome.reason});
+    }
+    if (!target.parked->MayHold(entry.key)) co_return Ok();
+    co_return co_await target.parked->Settled(entry.key);
+  }
+
+  ReplicationContext& context_;
+  const RuleContext& rule_;
+  std::vector<size_t> targets_;
+  bool alone_;
+  std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;
+};
+
+}  // namespace
+
+bool CarriesDirectly(const Rule& rule) {
+  return rule.transport == Transport::kPlain || rule.transport == Transport::kCopy;
+}
+
+asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const RuleContext& rule,
+                                          std::vector<size_t> targets, std::vector<PackItem> items,
+                                          bool alone, int64_t memory_bytes) {
+  PackResult result = EmptyPackResult(items.size(), targets.size());
+  result.archive = NewUlid(context.runtime.clock.Now(), context.runtime.random);
+  for (size_t index : targets) {
+    Result<void> loaded = co_await rule.targets[index]->parked->Load();
+    if (!loaded) context.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
+  }
+  MemoryBudget window(memory_bytes);
+  Carrier carrier(context, rule, targets, items, alone);
+  TaskGroup carrying(context.runtime.executor);
+  for (size_t i = 0; i < items.size(); ++i) {
+    const uint64_t object_max = context.limits.bundle_object_bytes_max;
+    int64_t needed =
+        static_cast<int64_t>(std::min(items[i].size_bytes.value_or(object_max), object_max)) + 1024;
+    if (alone) needed = memory_bytes;
+    if (!alone && rule.rule->transport == Transport::kCopy) needed = 1024;
+    Result<Reservation> memory = co_await window.Reserve(needed);
+    if (!memory) {
+      result.keys[i].state = PackedKey::State::kFailed;
+      result.keys[i].error = memory.error();
+      continue;
+    }
+    co_await carrying.WaitBelow(context.limits.writes_max);
+    carrying.Spawn(carrier.Carry(items[i], std::move(*memory), result.keys[i]));
+  }
+  Result<void> joined = co_await carrying.Join();
+  static_cast<void>(joined);
+  result.bytes = carrier.bytes;
+  result.bytes.archives = 0;
+  context.observer.OnArchiveStaged(result.bytes);
+  co_return result;
+}
+
+}  // namespace longhaul

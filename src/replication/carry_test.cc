@@ -1,0 +1,292 @@
+#include "replication/carry.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::MemoryStore;
+using testing::MemoryStoreBackend;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+// Rule "r" with one of the transports that make no archives.
+class DirectWorld : public ReplicationWorld {
+ public:
+  explicit DirectWorld(Transport transport, int targets = 1) : ReplicationWorld(targets) {
+    Rule& rule = configuration.rules[0];
+    rule.transport = transport;
+    if (transport != Transport::kCopy) return;
+    source().backend->buckets["copy"].created = world.clock.Now();
+    rule.targets[0].to = {.store = "east", .bucket = "copy", .prefix = "c/"};
+  }
+
+  void PutTagged(const std::string& key, std::string text, const std::string& color) {
+    MemoryStore direct(runtime, source().backend);
+    PutRequest request{.bucket = "in", .key = key};
+    request.headers.content_type = "text/" + color;
+    request.metadata["color"] = color;
+    request.tags["color"] = color;
+    ASSERT_TRUE(world.Run(PutText(direct, std::move(request), std::move(text))));
+  }
+  // The replica of what PutTagged wrote.
+  void ExpectTagged(const MemoryStoreBackend::Version* replica, const std::string& text,
+                    const std::string& color) {
+    ASSERT_NE(replica, nullptr);
+    EXPECT_EQ(*replica->bytes, text);
+    EXPECT_EQ(replica->info.headers.content_type, "text/" + color);
+    EXPECT_EQ(replica->info.metadata.at("color"), color);
+    EXPECT_TRUE(replica->info.metadata.contains(std::string(kMarkName)));
+    EXPECT_EQ(replica->tags, (Tags{{"color", color}}));
+  }
+  [[nodiscard]] Keys Routes() const {
+    Keys routes;
+    for (const Outcome& outcome : observer.outcomes) routes.insert(outcome.route);
+    return routes;
+  }
+};
+
+// Everything that an archive would have brought, and no archive.
+TEST(CarryTest, PlainObjectsArriveWithAllThatBelongsToThem) {
+  DirectWorld world(Transport::kPlain, 2);
+  world.target(1).decide = [](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    EXPECT_FALSE(operation == StoreOperation::kPut && bucket == "staging" &&
+                 key.ends_with(".tar.zst"));
+    return Fault();
+  };
+  world.PutTagged("small", "text", "red");
+  world.PutTagged("empty", "", "blue");
+  const std::string large(300'000, 'x');
+  world.PutTagged("large", large, "green");
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  for (int i = 0; i < 2; ++i) {
+    const MemoryStoreBackend& there = *world.target(i).backend;
+    world.ExpectTagged(there.Find("out", "small"), "text", "red");
+    world.ExpectTagged(there.Find("out", "empty"), "", "blue");
+    world.ExpectTagged(there.Find("out", "large"), large, "green");
+  }
+  EXPECT_EQ(world.Routes(), Keys{"plain"});
+  EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 6);
+
+  // Nothing is written twice, and deletes go the same way.
+  world.observer.outcomes.clear();
+  world.RunFor(5s);
+  world.source().backend->buckets["in"].objects.erase("small");
+  result = world.RunOnce();
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(world.Replicas(0), (Keys{"empty", "large"}));
+  EXPECT_EQ(world.Replicas(1), (Keys{"empty", "large"}));
+  EXPECT_EQ(world.observer.outcomes.size(), 2U);
+}
+
+// The parts of a large object stay, and with them its ETag.
+TEST(CarryTest, PartsStayWhereMemoryHoldsThem) {
+  DirectWorld world(Transport::kPlain);
+  MemoryStore direct(world.runtime, world.source().backend);
+  auto upload = world.world.Run(direct.CreateMultipart({.bucket = "in", .key = "parts"}));
+  ASSERT_TRUE(upload);
+  std::vector<UploadedPart> parts;
+  for (int number = 1; number <= 3; ++number) {
+    const std::string text(number < 3 ? 120'000 : 5'000, static_cast<char>('a' + number));
+    MemorySource body{std::string_view(text)};
+    auto part = world.world.Run(direct.UploadPart(*upload, number, body));
+    ASSERT_TRUE(part);
+    parts.push_back(*part);
+  }
+  ASSERT_TRUE(world.world.Run(direct.CompleteMultipart({.upload = *upload, .parts = parts})));
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  const auto* replica = world.target().backend->Find("out", "parts");
+  ASSERT_NE(replica, nullptr);
+  const auto* original = world.source().backend->Find("in", "parts");
+  EXPECT_EQ(*replica->bytes, *original->bytes);
+  EXPECT_EQ(replica->info.etag, original->info.etag);
+  EXPECT_TRUE(world.target().backend->buckets["out"].uploads.empty());
+}
+
+// A body that breaks off, or arrives damaged, must not become a replica.
+TEST(CarryTest, WhatArrivesDamagedIsReadAgain) {
+  DirectWorld world(Transport::kPlain);
+  MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "large"};
+  const std::string text(300'000, 'x');
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), text)));
+  int reads = 0;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    Fault fault;
+    // The first byte is asked for, then the whole.
+    if (operation != StoreOperation::kGet || key != "large") return fault;
+    ++reads;
+    if (reads == 2) fault.cut_body_after_bytes = 299'999;
+    if (reads == 3) fault.corrupt_body_at_byte = 5;
+    return fault;
+  };
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_GE(reads, 5) << "two tries came to nothing";
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  const auto* replica = world.target().backend->Find("out", "large");
+  ASSERT_NE(replica, nullptr);
+  EXPECT_EQ(*replica->bytes, text);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 1);
+}
+
+// Within one store nothing needs to pass through this machine.
+TEST(CarryTest, AStoreCopiesWithinItself) {
+  DirectWorld world(Transport::kCopy);
+  world.PutTagged("small", "text", "red");
+  world.PutTagged("empty", "", "blue");
+  const std::string large(300'000, 'x');
+  world.PutTagged("large", large, "green");
+  world.source().backend->bytes_written = 0;
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  const MemoryStoreBackend& there = *world.source().backend;
+  world.ExpectTagged(there.Find("copy", "c/small"), "text", "red");
+  world.ExpectTagged(there.Find("copy", "c/empty"), "", "blue");
+  world.ExpectTagged(there.Find("copy", "c/large"), large, "green");
+  EXPECT_EQ(there.count(StoreOperation::kCopy), 3);
+  EXPECT_EQ(there.count(StoreOperation::kPut), 3) << "those of this test";
+  EXPECT_EQ(world.Routes(), Keys{"copy"});
+
+  world.observer.outcomes.clear();
+  world.RunFor(5s);
+  world.source().backend->buckets["in"].objects.erase("large");
+  EXPECT_FALSE(world.RunOnce().store_error);
+  EXPECT_EQ(there.Find("copy", "c/large"), nullptr);
+  EXPECT_EQ(world.observer.outcomes.size(), 1U);
+}
+
+// What was read and what is copied must be one state of the object.
+TEST(CarryTest, AnObjectThatChangesBeforeTheCopyIsReadAnew) {
+  DirectWorld world(Transport::kCopy);
+  world.PutTagged("a", "old text", "red");
+  bool changed = false;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    if (operation == StoreOperation::kCopy && !std::exchange(changed, true)) {
+      auto& version = world.source().backend->buckets["in"].objects["a"].back();
+      version.bytes = std::make_shared<const std::string>("new text");
+      version.info.etag = "0123456789abcdef0123456789abcdef";
+      version.info.metadata["color"] = "blue";
+      version.info.headers.content_type = "text/blue";
+      version.tags["color"] = "blue";
+    }
+    return Fault();
+  };
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  world.ExpectTagged(world.source().backend->Find("copy", "c/a"), "new text", "blue");
+  EXPECT_GE(world.source().backend->count(StoreOperation::kCopy), 2);
+}
+
+// One request copies 5 GiB at most; what is larger is streamed.
+TEST(CarryTest, WhatIsTooLargeForACopyIsStreamed) {
+  DirectWorld world(Transport::kCopy);
+  world.source().backend->options.capabilities.copy_size_bytes_max = 200'000;
+  world.Put("small", "text");
+  world.Put("large", std::string(300'000, 'x'));
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.source().backend->count(StoreOperation::kCopy), 1);
+  EXPECT_EQ(world.source().backend->Find("copy", "c/large")->bytes->size(), 300'000U);
+  EXPECT_EQ(world.Routes(), (Keys{"copy", "plain"}));
+}
+
+// A process of the source alone does all of it.
+TEST(CarryTest, TheSourceAloneCarries) {
+  DirectWorld world(Transport::kPlain);
+  world.Put("a", "text");
+  OnceResult result = world.RunOnce({.source = true, .target = false});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+}
+
+// A target that is away, or denies everything, keeps its objects waiting and nobody else's; nothing
+// is parked.
+TEST(CarryTest, ATargetThatDeniesEverythingIsWaitedFor) {
+  DirectWorld world(Transport::kPlain, 2);
+  for (int i = 0; i < 3; ++i) world.Put("k" + std::to_string(i), "text");
+  world.target(1).decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    const bool denied = operation == StoreOperation::kPut && bucket == "out";
+    return denied ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  world.Start();
+  world.RunFor(10min);
+  EXPECT_EQ(world.Replicas(0), (Keys{"k0", "k1", "k2"}));
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_FALSE(world.observer.unready.empty());
+  world.target(1).Heal();
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(1), (Keys{"k0", "k1", "k2"}));
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.Stop();
+}
+
+// Nothing is written to a paused target; what changes meanwhile is carried when it goes on.
+TEST(CarryTest, APausedTargetIsNotWrittenTo) {
+  DirectWorld world(Transport::kPlain, 2);
+  world.configuration.rules[0].intake.listing.reset();
+  ASSERT_TRUE(
+      world.world.Run(WritePause(world.state, "r", "t1", Pause{.since = world.world.clock.Now()})));
+  world.Start();
+  world.RunFor(10s);
+  world.Put("a", "text");
+  HintMessage message{.store = "east", .bucket = "in"};
+  message.hints.push_back({.key = "a", .time = world.world.clock.Now()});
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(3min);
+  EXPECT_EQ(world.Replicas(0), Keys{"a"});
+  EXPECT_EQ(world.Replicas(1), Keys{});
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  ASSERT_TRUE(world.world.Run(RemovePause(world.state, "r", "t1")));
+  world.RunFor(20s);
+  EXPECT_EQ(world.Replicas(1), Keys{"a"});
+  for (const auto& [place, row] : world.state_backend->rows) {
+    EXPECT_FALSE(place.first.starts_with("spool/"));
+  }
+  world.Stop();
+}
+
+// What stands at the target and is not ours is kept and told of, as with archives.
+TEST(CarryTest, AForeignObjectIsKept) {
+  DirectWorld world(Transport::kPlain);
+  MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(world.world.Run(PutText(direct, PutRequest{.bucket = "out", .key = "a"}, "foreign")));
+  world.Put("a", "text");
+  world.Put("b", "text");
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.observer.Count(OutcomeState::kConflict), 1);
+  EXPECT_EQ(*world.target().backend->Find("out", "a")->bytes, "foreign");
+  EXPECT_EQ(*world.target().backend->Find("out", "b")->bytes, "text");
+  auto parked = world.world.Run(FindParked(world.state, "r", "t0", "a"));
+  ASSERT_TRUE(parked && *parked);
+  EXPECT_NE((*parked)->reason.find("conflict"), std::string::npos);
+}
+
+// One object that the target refuses is parked, and only that one.
+TEST(CarryTest, AnObjectThatIsRefusedIsParked) {
+  DirectWorld world(Transport::kPlain);
+  world.target().decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+    const bool denied = operation == StoreOperation::kPut && key == "refused";
+    return denied ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+  };
+  world.Put("a", "text");
+  world.Put("refused", "text");
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+}
+
+}  // namespace
+}  // namespace longhaul

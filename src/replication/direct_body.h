@@ -1,0 +1,60 @@
+// The bytes of replicas that go from the source to a target without an archive.
+
+#pragma once
+
+#include <string>
+
+#include "base/runtime.h"
+#include "replica/apply.h"
+#include "replication/uploads.h"
+
+namespace longhaul {
+
+// The object at the source, as it was when it was read; a body that finds another one fails with
+// kRetryable.
+struct DirectSource {
+  Store* store = nullptr;
+  std::string bucket;
+  std::string key;
+  ObjectInfo info;
+};
+
+// Streams the object: in one PUT when its source has one part, so that the ETag stays; else in
+// parts, the source's own where memory allows. It is verified before its last bytes go out.
+class StreamBody : public ReplicaBody {
+ public:
+  // `memory_bytes`: for parts, reserved by the caller. `bytes_moved` counts what is read.
+  StreamBody(Runtime& runtime, DirectSource source, UploadLedger& ledger, uint64_t memory_bytes,
+             uint64_t& bytes_moved)
+      : runtime_(runtime),
+        source_(std::move(source)),
+        ledger_(ledger),
+        memory_bytes_(memory_bytes),
+        bytes_moved_(bytes_moved) {}
+  Async<PutResult> Write(Store& store, PutRequest request) override;
+
+ private:
+  Async<PutResult> WriteParts(Store& store, PutRequest request, ByteSource& body,
+                              uint64_t part_bytes);
+
+  Runtime& runtime_;
+  DirectSource source_;
+  UploadLedger& ledger_;
+  uint64_t memory_bytes_;
+  uint64_t& bytes_moved_;
+};
+
+// Has the target's store copy the object, which lies in the same store, up to
+// capabilities().copy_size_bytes_max. What of `request` a copy does not take (kms_key, acl,
+// bucket_owner) must be empty. A condition is refused as well: whether a server heeds it for a copy
+// has not been probed.
+class CopyBody : public ReplicaBody {
+ public:
+  explicit CopyBody(DirectSource source) : source_(std::move(source)) {}
+  Async<PutResult> Write(Store& store, PutRequest request) override;
+
+ private:
+  DirectSource source_;
+};
+
+}  // namespace longhaul
