@@ -20,10 +20,6 @@ uint64_t SizeOf(const ArchiveEntry& entry) {
   return entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
 }
 
-std::string OpName(EntryOp op) {
-  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
-}
-
 // One run over one archive: what all of its writes share.
 struct Run {
   ReplicationContext& context;
@@ -291,6 +287,10 @@ class HiddenKeys {
 };
 
 }  // namespace
+
+std::string OpName(EntryOp op) {
+  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
+}
 
 Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& runtime,
                                        const RuleContext& rule, TargetContext& target,
