@@ -22,10 +22,6 @@ uint64_t SizeOf(const ArchiveEntry& entry) {
   return entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
 }
 
-std::string OpName(EntryOp op) {
-  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
-}
-
 // As this configuration has it: an archive does not tell how it came.
 std::string RouteOfArchives(const Rule& rule) {
   return rule.transport == Transport::kS3Replication ? "s3-replication" : "archive";
@@ -255,6 +251,10 @@ std::set<std::string> KeysWritten(const Run& run) {
 }
 
 }  // namespace
+
+std::string OpName(EntryOp op) {
+  return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
+}
 
 Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& runtime,
                                        const RuleContext& rule, TargetContext& target,

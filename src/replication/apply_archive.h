@@ -32,6 +32,9 @@ struct ArchiveApplication {
   bool transfer_over = false;  // Of a segment: its object is settled here, or to be read anew.
 };
 
+// As reports and rows of what is parked name it: "put", "delete", "attributes".
+std::string OpName(EntryOp op);
+
 // Applies the entries of an open archive at `target`; `only`: these alone, when not empty. Tells
 // the observer of each that is settled. Memory comes from `runtime.memory`, which is the job's own.
 // An error is that of the archive (kCorrupt: it is damaged) or of the staging's store; what was

@@ -276,8 +276,9 @@ Async<bool> LocalStaging::Bring(const RuleContext& rule, const TargetContext& ta
 Async<void> LocalStaging::Upload(const RuleContext& rule, const TargetContext& target,
                                  const LocalArchive& archive) {
   const uint64_t part_bytes = context_.limits.part_bytes;
+  constexpr int kBuffers = ArchiveUpload::kBuffersMin;
   Result<Reservation> memory = co_await context_.runtime.memory.Reserve(
-      ArchiveUpload::MemoryNeeded(part_bytes) + static_cast<int64_t>(kPieceBytes));
+      static_cast<int64_t>(kBuffers * part_bytes + kPieceBytes));
   if (!memory) co_return memory.error();
   Result<ObjectStream> stream = co_await rule.local->store->Get(
       {.bucket = rule.local->bucket, .key = archive.key, .version_id = archive.newest_version});
@@ -286,7 +287,7 @@ Async<void> LocalStaging::Upload(const RuleContext& rule, const TargetContext& t
                        {{.store = target.staging_store,
                          .bucket = target.staging_bucket,
                          .key = ArchiveKey(target.staging_prefix, archive.ulid)}},
-                       part_bytes, context_.bytes_moved);
+                       part_bytes, kBuffers, context_.bytes_moved);
   std::vector<std::byte> piece(kPieceBytes);
   while (true) {
     Result<size_t> count = co_await stream->body->Read(piece);

@@ -26,7 +26,7 @@ struct ParkedKey {
   std::string key;      // At the source; empty: the whole of `archive`.
   std::string target;   // Empty: at the source.
   std::string archive;  // Its ULID; empty at the source.
-  std::string op;       // "put", "delete" or "archive".
+  std::string op;       // "put", "delete", "attributes" or "archive".
   std::string reason;
   SystemTime when{};                  // Parked last; the epoch: not known.
   std::optional<SystemTime> retried;  // Somebody has asked for it since.

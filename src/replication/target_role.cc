@@ -315,7 +315,7 @@ asio::awaitable<void> TargetRole::NoteParked(TargetContext& target, const Staged
     const ArchiveEntry& entry = reader.entries()[index];
     co_await Park(target, {.key = entry.key,
                            .archive = staged.ulid,
-                           .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                           .op = OpName(entry.op),
                            .reason = "conflict: " + reason});
   }
   for (const std::string& key : applied.unparked) {
@@ -372,7 +372,7 @@ Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const Sta
     context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                  .rule = target.rule->id,
                                  .target = target.config->name,
-                                 .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                                 .op = OpName(entry.op),
                                  .key = entry.key,
                                  .size_bytes = entry.size_bytes,
                                  .stamp = entry.stamp,
@@ -381,7 +381,7 @@ Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const Sta
                                  .reason = error.Describe()});
     co_await Park(target, {.key = entry.key,
                            .archive = staged.ulid,
-                           .op = entry.op == EntryOp::kDelete ? "delete" : "put",
+                           .op = OpName(entry.op),
                            .reason = error.Describe()});
   }
   work.parked = true;
