@@ -153,7 +153,14 @@ int main(int argc, char** argv) {
       one = std::strtoull(value, nullptr, 10);
     } else if (flag == "--without") {
       std::istringstream names(value);
-      for (std::string name; std::getline(names, name, ',');) cut.without.push_back(name);
+      const std::vector<std::string> known = longhaul::sim::Plan::Troubles();
+      for (std::string name; std::getline(names, name, ',');) {
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+          std::fprintf(stderr, "longhaul_sim: --without does not know %s\n", name.c_str());
+          return 2;
+        }
+        cut.without.push_back(name);
+      }
     } else if (flag == "--leave-out") {
       if (!longhaul::sim::ParseNumbers(value, cut.left_out)) {
         std::fprintf(stderr, "longhaul_sim: --leave-out takes numbers: 0-17,19\n");
