@@ -124,6 +124,7 @@ class Reader {
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
   void CheckCopies(const Rule& rule, Places& places);
+  void FindCopies(Rule& rule);
   void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
@@ -450,6 +451,10 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Finish();
 }
 
+bool CopiesCarryAllOf(const Target& target) {
+  return target.kms_key.empty() && target.acl.empty() && target.bucket_owner.empty();
+}
+
 // A store copies within itself alone, and not with all that a write can say.
 void Reader::CheckCopies(const Rule& rule, Places& places) {
   const StoreSettings* from = KnownStoreOf(rule.source);
@@ -461,12 +466,21 @@ void Reader::CheckCopies(const Rule& rule, Places& places) {
       places.targets[i]->Fail("is not in the store of the source (" + from->Place() + " and " +
                                   to->Place() + "), and a store copies within itself alone",
                               "write transport: direct, or plain");
-    } else if (!target.kms_key.empty() || !target.acl.empty() || !target.bucket_owner.empty()) {
+    } else if (!CopiesCarryAllOf(target)) {
       places.targets[i]->Fail(
           "has a kms_key, acl or bucket_owner, which copies of this version "
           "do not carry",
           "write transport: plain, or let the bucket's defaults say it");
     }
+  }
+}
+
+void Reader::FindCopies(Rule& rule) {
+  const StoreSettings* from = KnownStoreOf(rule.source);
+  for (Target& target : rule.targets) {
+    const StoreSettings* to = KnownStoreOf(target.to);
+    target.store_can_copy = from != nullptr && to != nullptr && from->Place() == to->Place() &&
+                            CopiesCarryAllOf(target);
   }
 }
 
@@ -476,8 +490,10 @@ void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
                 {{"direct", Transport::kDirect},
                  {"s3-replication", Transport::kS3Replication},
                  {"copy", Transport::kCopy},
-                 {"plain", Transport::kPlain}});
+                 {"plain", Transport::kPlain},
+                 {"auto", Transport::kAuto}});
   if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
+  if (rule.transport == Transport::kAuto) FindCopies(rule);
   const bool by_store = rule.transport == Transport::kS3Replication;
   std::optional<YamlValue> staging = fields.Find("staging");
   places.local_staging = staging;
