@@ -71,11 +71,14 @@ class Carrier {
   ArchiveBytes bytes;
 
  private:
-  // Server-side, where the store can copy so much in one request.
+  // Server-side; what is too large for one request goes in parts.
   [[nodiscard]] bool Copies(const TargetContext& target, uint64_t size_bytes) const {
-    return MayCopy(*rule_.rule, *target.config) &&
-           context_.runtime.clock.SteadyNow() >= target.no_copies_until &&
-           size_bytes <= target.store->capabilities().copy_size_bytes_max;
+    const SteadyTime now = context_.runtime.clock.SteadyNow();
+    return MayCopy(*rule_.rule, *target.config) && now >= target.no_copies_until &&
+           (!InParts(target, size_bytes) || now >= target.no_part_copies_until);
+  }
+  static bool InParts(const TargetContext& target, uint64_t size_bytes) {
+    return size_bytes > target.store->capabilities().copy_size_bytes_max;
   }
 
   // Headers, with the body where that is small. Of what is not needed as a whole a byte is asked
@@ -207,9 +210,9 @@ class Carrier {
                         .info = *info};
     if (Copies(target, entry.size_bytes)) {
       route = "copy";
-      CopyBody body(std::move(source));
+      CopyBody body(context_.runtime, std::move(source), *context_.uploads);
       Result<ApplyOutcome> copied = co_await target.applier->Put(std::move(write), body);
-      if (!copied) co_return NotCopied(target, copied.error());
+      if (!copied) co_return NotCopied(target, entry.size_bytes, copied.error());
       co_return copied;
     }
     StreamBody body(context_.runtime, std::move(source), *context_.uploads, memory_bytes,
@@ -218,13 +221,15 @@ class Carrier {
   }
 
   // A store that does not copy, or with credentials that may not read the source, can be written to
-  // all the same, where the rule leaves the way to us.
-  Error NotCopied(TargetContext& target, Error error) {
+  // all the same, where the rule leaves the way to us; so can one that knows no copies of parts.
+  Error NotCopied(TargetContext& target, uint64_t size_bytes, Error error) {
     const bool refused = error.kind == ErrorKind::kDenied || error.kind == ErrorKind::kInvalidInput;
-    if (rule_.rule->transport != Transport::kAuto || !refused) return error;
+    const bool in_parts = InParts(target, size_bytes);
+    if (!refused || (rule_.rule->transport != Transport::kAuto && !in_parts)) return error;
     context_.runtime.log.Warning("the store does not copy; objects are streamed for a while",
-                                 {{"target", target.config->name}, error});
-    target.no_copies_until = context_.runtime.clock.SteadyNow() + kNoCopiesFor;
+                                 {{"target", target.config->name}, {"bytes", size_bytes}, error});
+    (in_parts ? target.no_part_copies_until : target.no_copies_until) =
+        context_.runtime.clock.SteadyNow() + kNoCopiesFor;
     error.kind = ErrorKind::kRetryable;
     error.code = kNotCopied;
     return error;

@@ -81,8 +81,10 @@ struct TargetContext {
   // Objects that the source itself has settled here, and how many at the last denial (carry.h).
   uint64_t carried = 0;
   uint64_t carried_at_denial = 0;
-  // Of `transport: auto`: the store did not copy what it was asked to; until then it is not asked.
+  // The store did not copy what it was asked to, objects (with `transport: auto` alone) or parts of
+  // larger ones; until then it is not asked.
   SteadyTime no_copies_until{};
+  SteadyTime no_part_copies_until{};
   std::string state_id{};  // Of its floors, once it is known (shared_state.h).
 };
 

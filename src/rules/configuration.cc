@@ -451,11 +451,7 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Finish();
 }
 
-bool CopiesCarryAllOf(const Target& target) {
-  return target.kms_key.empty() && target.acl.empty() && target.bucket_owner.empty();
-}
-
-// A store copies within itself alone, and not with all that a write can say.
+// A store copies within itself alone.
 void Reader::CheckCopies(const Rule& rule, Places& places) {
   const StoreSettings* from = KnownStoreOf(rule.source);
   for (size_t i = 0; i < rule.targets.size(); ++i) {
@@ -465,12 +461,7 @@ void Reader::CheckCopies(const Rule& rule, Places& places) {
     if (from->Place() != to->Place()) {
       places.targets[i]->Fail("is not in the store of the source (" + from->Place() + " and " +
                                   to->Place() + "), and a store copies within itself alone",
-                              "write transport: direct, or plain");
-    } else if (!CopiesCarryAllOf(target)) {
-      places.targets[i]->Fail(
-          "has a kms_key, acl or bucket_owner, which copies of this version "
-          "do not carry",
-          "write transport: plain, or let the bucket's defaults say it");
+                              "write transport: auto, direct or plain");
     }
   }
 }
@@ -479,8 +470,7 @@ void Reader::FindCopies(Rule& rule) {
   const StoreSettings* from = KnownStoreOf(rule.source);
   for (Target& target : rule.targets) {
     const StoreSettings* to = KnownStoreOf(target.to);
-    target.store_can_copy = from != nullptr && to != nullptr && from->Place() == to->Place() &&
-                            CopiesCarryAllOf(target);
+    target.store_can_copy = from != nullptr && to != nullptr && from->Place() == to->Place();
   }
 }
 

@@ -133,7 +133,7 @@ struct Target {
   std::string acl{};          // A canned ACL of the replicas; empty: none is sent.
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
-  // Of kAuto: source and target lie in one store, and a copy can say all that a write would.
+  // Of kAuto: source and target lie in one store.
   bool store_can_copy = false;
 };
 
