@@ -7,7 +7,7 @@ Without it: what real servers make of a copy with other metadata would be guesse
 import random
 import sys
 
-from harness import (Thing, World, check, check_equal, check_no_uploads, check_staging_empty,
+from harness import (KMS_KEY_ID, Thing, World, check, check_equal, check_no_uploads, check_staging_empty,
                      keys_of, put_all, report, rule, step, text_bytes, things)
 
 
@@ -131,6 +131,19 @@ def main() -> None:
         choose(world, "chosen", source, plain, "plain")
         step("chosen within minio")
         choose(world, "within", plain, plain, "copy")
+
+        step("copies under a key, within minio")
+        plain.s3.create_bucket(Bucket="keyed")
+        keyed = rule(source="one:within-in/", to="one:keyed/", staging="one:staging/",
+                     transport="copy")
+        keyed["targets"][0]["kms_key"] = KMS_KEY_ID
+        config = world.config({"one": plain}, [keyed], name="keyed.yaml", state="sqlite:keyed.db",
+                              queue="sqlite:keyed.db")
+        carry(world, config, "copy", len(keys_of(plain.s3, "within-in")))
+        check_equal(plain, plain, "within-in", "keyed")
+        for key in keys_of(plain.s3, "keyed"):
+            head = plain.s3.head_object(Bucket="keyed", Key=key)
+            check(head.get("SSEKMSKeyId", "").endswith(KMS_KEY_ID), f"{key} is under {head}")
         step("ok")
 
 
