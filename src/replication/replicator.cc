@@ -262,7 +262,7 @@ Async<void> Replicator::FindTarget(RuleContext& rule, TargetContext& target) {
     target.staging_found = true;
   }
   Result<void> found = co_await RequireBucket(*target.store, target.config->to.bucket, "target");
-  if (found && (options_.target || CarriesDirectly(*rule.rule))) {
+  if (found && (options_.target || MayCarryDirectly(*rule.rule))) {
     found = co_await PrepareTarget(rule, target);
   }
   if (!found) co_return found.error().In("rule " + rule.rule->id);
@@ -348,6 +348,16 @@ Async<void> Replicator::KeepFinding(std::string part, RuleContext& rule, TargetC
   co_return Ok();
 }
 
+bool Replicator::AnyCopiesTo(const Target& target) const {
+  const std::string bucket = ReplicaPartition(target);
+  for (const auto& rule : context_.rules) {
+    for (const Target& other : rule->rule->targets) {
+      if (ReplicaPartition(other) == bucket && MayCopy(*rule->rule, other)) return true;
+    }
+  }
+  return false;
+}
+
 Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) {
   ApplyPolicy policy{.bucket = target.config->to.bucket,
                      .site = context_.site,
@@ -373,8 +383,9 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
     policy.capabilities.complete_if_match = false;
     policy.capabilities.delete_if_match = false;
   }
-  if (rule.rule->transport == Transport::kCopy) {
-    // Whether copies heed conditions is not probed, and few servers do: leases stand in.
+  if (AnyCopiesTo(*target.config)) {
+    // Whether copies heed conditions is not probed, and few servers do: leases stand in, for all
+    // that write there, or a copy would go over what a condition has let in meanwhile.
     policy.capabilities.create_if_absent = false;
     policy.capabilities.replace_if_match = false;
     policy.capabilities.complete_if_absent = false;
@@ -772,7 +783,7 @@ asio::awaitable<void> Replicator::EmptySpools() {
     Result<uint64_t> sent =
         co_await Unspool(context_.state, context_.queue, *rule->rule,
                          [this, &rule = *rule->rule](const std::string& target) {
-                           return CarriesDirectly(rule) && !target.empty() &&
+                           return MayCarryDirectly(rule) && !target.empty() &&
                                   context_.control->Holds(rule.id, target);
                          });
     co_await lease.Release();

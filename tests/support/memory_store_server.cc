@@ -609,6 +609,9 @@ Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
                  .metadata = from.info.metadata,
                  .tags = request.tags.value_or(from.tags),
                  .storage_class = request.storage_class,
+                 .kms_key = request.kms_key,
+                 .acl = request.acl,
+                 .bucket_owner = request.bucket_owner,
                  .condition = request.condition};
   if (request.replacement) {
     put.headers = request.replacement->headers;
