@@ -17,6 +17,9 @@ namespace {
 
 constexpr int kMessagesPerReceive = 10;
 constexpr std::chrono::milliseconds kReceiveWait{1'000};
+constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be room again.
+// What a key costs beside its bytes, for sharing: the time of a request at 100 MB/s.
+constexpr int64_t kKeyCostBytes = 16 << 10;
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
@@ -36,6 +39,7 @@ bool ConcernsStore(const Error& error) { return error.Transient() || error.code 
 
 struct OpenMessage {
   Receipt receipt;
+  std::string lane;
   int undone = 0;  // Keys (times rules) that it still waits for.
   bool closing = false;
   std::vector<HintMessage> left;  // What must go back.
@@ -63,8 +67,9 @@ struct SourceRole::Trouble {
 };
 
 struct SourceRole::RuleQueue {
-  RuleQueue(RuleContext& context, uint64_t bundle_object_bytes_max)
+  RuleQueue(RuleContext& context, size_t number, uint64_t bundle_object_bytes_max)
       : rule(&context),
+        index(number),
         keys(context.rule->batch, bundle_object_bytes_max),
         stagings(context.targets.size()) {
     for (const std::unique_ptr<TargetContext>& target : context.targets) {
@@ -89,7 +94,9 @@ struct SourceRole::RuleQueue {
   }
 
   RuleContext* rule;
+  size_t index;  // Among the rules that share the process.
   PendingKeys keys;
+  bool more_waits = true;  // In its lanes, as far as is known: a batch need not close yet.
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   std::vector<Trouble> stagings;  // By target.
@@ -97,10 +104,11 @@ struct SourceRole::RuleQueue {
 };
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
-    : context_(context), memory_(memory), jobs_(jobs_max) {
+    : context_(context), memory_(memory), slots_(jobs_max, context.rules.size()) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
-    queues_.push_back(std::make_unique<RuleQueue>(*rule, context.limits.bundle_object_bytes_max));
+    queues_.push_back(
+        std::make_unique<RuleQueue>(*rule, queues_.size(), context.limits.bundle_object_bytes_max));
   }
 }
 
@@ -193,27 +201,33 @@ asio::awaitable<void> SourceRole::ExtendLoop(Event& stop) {
 asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
   int failures = 0;
   while (!stop.is_set()) {
-    if (keys_pending_ >= context_.limits.hints_pending_max) {
-      co_await changed_.WaitFor(context_.runtime.clock, kReceiveWait);
-      continue;
+    // While keys wait here, an empty lane must be noticed at once: their batch closes then.
+    const bool waiting = std::ranges::any_of(queues_, [](const std::unique_ptr<RuleQueue>& queue) {
+      return queue->more_waits && queue->keys.size() > 0;
+    });
+    ReceiveRequest request{.count_max = kMessagesPerReceive,
+                           .visibility = context_.limits.visibility,
+                           .wait = waiting ? std::chrono::milliseconds(0) : kReceiveWait,
+                           .without = FullLanes()};
+    const bool some_full = !request.without.empty();
+    if (some_full) {
+      // Messages hold up to a thousand keys each.
+      request.count_max = 1;
+      request.wait = kFullLaneWait;
     }
-    // While keys wait here, an empty queue must be noticed at once: their batch closes then.
-    const bool waiting = keys_pending_ > 0 && !queue_empty_;
-    Result<std::vector<QueueMessage>> messages =
-        co_await context_.queue.Receive(kMessagesPerReceive, context_.limits.visibility,
-                                        waiting ? std::chrono::milliseconds(0) : kReceiveWait);
-    if (!messages) {
-      context_.runtime.log.Warning("the queue cannot be read", {messages.error()});
-      context_.observer.OnReadiness("queue", messages.error());
-      queue_error_ = messages.error().In("queue");
+    Result<Received> received = co_await context_.queue.Receive(std::move(request));
+    if (!received) {
+      context_.runtime.log.Warning("the queue cannot be read", {received.error()});
+      context_.observer.OnReadiness("queue", received.error());
+      queue_error_ = received.error().In("queue");
       co_await stop.WaitFor(context_.runtime.clock, RetryDelay(failures++));
       continue;
     }
     if (failures > 0) context_.observer.OnReadiness("queue", std::nullopt);
     failures = 0;
     queue_error_.reset();
-    queue_empty_ = messages->empty();
-    for (QueueMessage& message : *messages) co_await TakeMessage(std::move(message));
+    for (QueueMessage& message : received->messages) co_await TakeMessage(std::move(message));
+    NoteWaiting(received->waiting);
     changed_.NotifyAll();
   }
 }
@@ -227,7 +241,38 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   }
   auto open = std::make_shared<OpenMessage>();
   open->receipt = message.receipt;
-  open->undone = 1;  // Until all of its keys are taken.
+// Half of what may be held is for whoever comes first; of the other half each lane has its part.
+std::vector<std::string> SourceRole::FullLanes() const {
+  const int64_t max = context_.limits.hints_pending_max;
+  std::vector<std::string> full;
+  if (keys_held_total_ < max / 2) return full;
+  const int64_t part = max / 2 / std::max<int64_t>(1, 2 * std::ssize(queues_));
+  for (const auto& [lane, held] : keys_held_) {
+    if (held >= std::max<int64_t>(part, 1)) full.push_back(lane);
+  }
+  return full;
+}
+
+void SourceRole::NoteWaiting(const std::vector<std::string>& waiting) {
+  auto waits = [&](const std::string& lane) {
+    return std::ranges::find(waiting, lane) != waiting.end();
+  };
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    const std::string& rule = queue->rule->rule->id;
+    queue->more_waits = waits(FreshLane(rule)) || waits(BacklogLane(rule)) || waits("");
+  }
+}
+
+void SourceRole::Undone(OpenMessage& message, int count) {
+  message.undone += count;
+  keys_held_total_ += count;
+  auto held = keys_held_.try_emplace(message.lane).first;
+  held->second += count;
+  if (held->second == 0) keys_held_.erase(held);
+}
+
+  open->lane = message.lane;
+  Undone(*open, 1);  // Until all of its keys are taken.
   messages_.push_back(open);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
@@ -253,13 +298,14 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                            .attributes = hint.attributes,
                            .segment = hint.segment,
                            .messages = {open}};
-        ++open->undone;
+        Undone(*open, 1);
         Requeue(*queue, hint.key, std::move(pending));
       }
     }
   }
   co_await Finish({open}, {}, {});
 }
+                           .backlog = message.lane == BacklogLane(rule.id),
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
   if (queue.keys.Add(std::move(key), std::move(pending))) ++keys_pending_;
@@ -270,7 +316,7 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
   TaskGroup jobs(context_.runtime.executor);
   while (!stop.is_set()) {
     std::optional<std::chrono::nanoseconds> next =
-        queue.keys.NextBatch(clock.Now(), clock.SteadyNow(), queue_empty_);
+        queue.keys.NextBatch(clock.Now(), clock.SteadyNow(), !queue.more_waits);
     if (!next || next->count() > 0) {
       const auto pause =
           std::min<std::chrono::nanoseconds>(next.value_or(kReceiveWait), kReceiveWait);
@@ -278,11 +324,11 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
           clock, std::max<std::chrono::nanoseconds>(pause, std::chrono::milliseconds(1)));
       continue;
     }
-    co_await jobs_.Acquire();
+    co_await slots_.Acquire(queue.index);
     Items keys;
-    if (!stop.is_set()) keys = queue.keys.Take(clock.Now(), clock.SteadyNow(), queue_empty_);
+    if (!stop.is_set()) keys = queue.keys.Take(clock.Now(), clock.SteadyNow(), !queue.more_waits);
     if (keys.empty()) {
-      jobs_.Release();
+      slots_.Release(queue.index);
       continue;
     }
     keys_pending_ -= static_cast<int64_t>(keys.size());
@@ -307,6 +353,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
+  int64_t charged = 0;  // By what the hints say; corrected when all is read.
+  for (const auto& [key, pending] : keys) {
+    charged += kKeyCostBytes + static_cast<int64_t>(PendingKeys::BytesOf(pending));
+  }
+  slots_.Charge(queue.index, charged);
     const std::string& name = rule.targets[i]->config->name;
     if (!only.empty() && only != name) continue;
     const TargetContext& target = *rule.targets[i];
@@ -333,7 +384,7 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
     }
     queue.packing.erase(packing);
     --jobs_running_;
-    jobs_.Release();
+    slots_.Release(queue.index);
     changed_.NotifyAll();
     co_return Ok();
   }
@@ -346,6 +397,7 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
     for (PackedKey& key : result.keys) key.state = PackedKey::State::kSkipped;
   } else if (!memory) {
     for (PackedKey& key : result.keys) {
+    slots_.Charge(queue.index, -charged);
       key.state = PackedKey::State::kFailed;
       key.error = memory.error();
     }
@@ -377,7 +429,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   queue.packing.erase(packing);
   --jobs_running_;
-  jobs_.Release();
+  slots_.SetSick(queue.index, queue.source_error ||
+                                  std::ranges::any_of(queue.stagings, [](const Trouble& staging) {
+                                    return staging.error.has_value();
+                                  }));
+  slots_.Release(queue.index);
   changed_.NotifyAll();
   co_return Ok();
 }
@@ -385,6 +441,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
 namespace {
 
 // What goes back of a key: all that is known of it.
+  for (const PackedKey& key : result.keys) {
+    const bool read = key.state == PackedKey::State::kStaged;
+    charged -= kKeyCostBytes + (read ? static_cast<int64_t>(key.size_bytes) : 0);
+  }
+  slots_.Charge(queue.index, -charged);
 HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pending, int tries) {
   return {.store = rule.source.store,
           .bucket = rule.source.bucket,
@@ -523,7 +584,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSplit:
         any_read = true;
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
-          message->undone += static_cast<int>(packed.wanted.size()) - 1;
+          Undone(*message, static_cast<int>(packed.wanted.size()) - 1);
         }
         for (size_t wanted : packed.wanted) {
           PendingKey alone = pending;
@@ -654,21 +715,26 @@ asio::awaitable<void> SourceRole::Finish(std::vector<std::shared_ptr<OpenMessage
         same->hints.push_back(hints.hints.front());
       }
     }
-    if (--message->undone == 0) co_await Close(message);
+    Undone(*message, -1);
+    if (message->undone == 0) co_await Close(message);
   }
 }
 
 asio::awaitable<void> SourceRole::Close(std::shared_ptr<OpenMessage> message) {
   message->closing = true;
-  std::vector<std::string> bodies;
+  std::vector<NewMessage> left;
   for (const HintMessage& hints : message->left) {
-    for (std::string& body : EncodeHints(hints)) bodies.push_back(std::move(body));
+    for (NewMessage& encoded : EncodeHints(hints)) {
+      // Where it was; but what comes from the lane without a name gets one now.
+      if (!message->lane.empty()) encoded.lane = message->lane;
+      left.push_back(std::move(encoded));
+    }
   }
   Result<void> closed;
-  if (bodies.empty()) {
+  if (left.empty()) {
     closed = co_await context_.queue.Ack({message->receipt});
   } else {
-    closed = co_await context_.queue.Replace({message->receipt}, std::move(bodies), message->delay);
+    closed = co_await context_.queue.Replace({message->receipt}, std::move(left), message->delay);
   }
   // Not acknowledged: it comes again when its visibility runs out, and doing it again is harmless.
   if (!closed && closed.error().kind != ErrorKind::kPrecondition) {

@@ -4,6 +4,10 @@
 // rule's settle time; the readings of a rule are packed together. A message is acknowledged when
 // every (rule, target) that its keys belong to has them durable in staging; what could not be
 // carried goes back to the Queue as a new message before that.
+//
+// Rules share the process fairly. Each has two lanes in the Queue (events/hint.h), which take
+// turns, and a part of the keys that may wait here is kept free for each lane: one that is full is
+// left alone. The places for packing go by bytes (fair_slots.h).
 
 #pragma once
 
@@ -16,6 +20,7 @@
 
 #include "events/hint.h"
 #include "replication/context.h"
+#include "replication/fair_slots.h"
 #include "replication/pack.h"
 #include "replication/pending_keys.h"
 
@@ -57,6 +62,10 @@ class SourceRole {
   asio::awaitable<void> ExtendLoop(Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
   Async<void> RunJob(RuleQueue& queue, Items keys);
+  // Lanes of which enough is here.
+  [[nodiscard]] std::vector<std::string> FullLanes() const;
+  void NoteWaiting(const std::vector<std::string>& waiting);
+  void Undone(OpenMessage& message, int count);
   // `away`: targets of these keys whose staging has not been found.
   asio::awaitable<void> TakeResults(RuleQueue& queue, Items keys, std::vector<size_t> targets,
                                     std::vector<std::string> away, PackResult result);
@@ -86,10 +95,12 @@ class SourceRole {
   std::vector<std::shared_ptr<OpenMessage>> messages_;  // shared with the keys that they brought.
   int64_t keys_pending_ = 0;
   int jobs_running_ = 0;
-  bool queue_empty_ = false;
+  // Of messages that are not acknowledged, each as often as rules have them: by lane, and of all.
+  std::map<std::string, int64_t> keys_held_;
+  int64_t keys_held_total_ = 0;
   uint64_t keys_done_ = 0;
   uint64_t failures_ = 0;
-  Semaphore jobs_;
+  FairSlots slots_;
   WaitList changed_;
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;

@@ -58,6 +58,8 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   replication_loss = Maybe(random, 0.4);
   replication_twice = Maybe(random, 0.4);
   plain = is_new && !s3_replication && random.Below(4) == 0;
+  lanes = is_new && random.Below(2) == 0;
+  crowded = is_new && random.Below(3) == 0;
 }
 
 namespace {
@@ -103,6 +105,8 @@ constexpr Switch kSwitches[] = {
     {"source_versions", &Plan::source_versions},
     {"s3_replication", &Plan::s3_replication},
     {"plain", &Plan::plain},
+    {"lanes", &Plan::lanes},
+    {"crowded", &Plan::crowded},
 };
 
 }  // namespace
@@ -146,7 +150,7 @@ std::string Plan::ToString() const {
       << ", source_versions " << source_versions << ", attributes " << attributes
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
-      << ", plain " << plain;
+      << ", plain " << plain << ", lanes " << lanes << ", crowded " << crowded;
   return out.str();
 }
 

@@ -77,7 +77,9 @@ struct Plan {
   double replication_late;  // Seconds, at most.
   double replication_loss;  // Per archive and staging.
   double replication_twice;
-  bool plain;  // No archives: the source writes to the targets itself.
+  bool plain;    // No archives: the source writes to the targets itself.
+  bool lanes;    // Events wait in the lanes of their rules, as the webhook sends them.
+  bool crowded;  // Few keys may wait at the source: lanes are full, and left alone.
 };
 
 class StoreFaults : public testing::FaultPlan {
