@@ -775,18 +775,20 @@ asio::awaitable<void> Replicator::EmptySpools() {
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired || !*acquired) continue;
     // Without archives a paused target has its hints kept, not its staging.
+    auto held = [this, &rule = *rule](const std::string& name) {
+      for (const auto& target : rule.targets) {
+        if (target->config->name == name && target->breaker.open()) return true;
+      }
+      return CarriesDirectly(*rule.rule) && !name.empty() &&
+             context_.control->Holds(rule.rule->id, name);
+    };
     Result<uint64_t> sent =
-        co_await Unspool(context_.state, context_.queue, *rule->rule,
-                         [this, &rule = *rule->rule](const std::string& target) {
-                           return CarriesDirectly(rule) && !target.empty() &&
-                                  context_.control->Holds(rule.id, target);
-                         });
+        co_await Unspool(context_.state, context_.queue, *rule->rule, std::move(held));
     co_await lease.Release();
     if (!sent) {
-      context_.runtime.log.Warning("hints of a rule that was paused wait on",
-                                   {{"rule", id}, sent.error()});
+      context_.runtime.log.Warning("hints that were kept wait on", {{"rule", id}, sent.error()});
     } else if (*sent > 0) {
-      context_.runtime.log.Info("hints of a rule that was paused are taken up",
+      context_.runtime.log.Info("hints that were kept are taken up",
                                 {{"rule", id}, {"keys", *sent}});
     }
   }
@@ -883,6 +885,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
     context_.observer.OnReadiness(part, Retryable("not looked at yet"));
     running.Spawn(KeepFinding(std::move(part), rule, target, stop));
   };
+  source_.UseSpool([this] { look_at_spools_.Set(); });
   running.Spawn(AsTask(ControlLoop(stop)));
   if (options_.source) running.Spawn(AsTask(SpoolLoop(stop)));
   for (const auto& rule : context_.rules) {

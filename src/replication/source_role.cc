@@ -100,6 +100,7 @@ struct SourceRole::RuleQueue {
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   std::vector<Trouble> stagings;  // By target.
+  std::set<size_t> probed;        // Targets that are left alone and looked after.
   bool has_rivals = false;
 };
 
@@ -125,6 +126,11 @@ RuleMeter::SourceSight SourceRole::SightOf(const std::string& rule_id) const {
     if (!queue->packing.empty()) {
       const auto& [heard, key] = *queue->packing.begin();
       sight.oldest = Older(std::move(sight.oldest), OldestKey{.heard = heard, .key = key});
+    }
+    for (const std::unique_ptr<TargetContext>& target : queue->rule->targets) {
+      if (!target->breaker.open()) continue;
+      sight.open[target->config->name] = {.since = *target->breaker.since(),
+                                          .reason = target->breaker.error().Describe()};
     }
   }
   return sight;
@@ -165,6 +171,8 @@ Async<void> AsTask(asio::awaitable<void> work) {
 }  // namespace
 
 asio::awaitable<void> SourceRole::Run(Event& stop) {
+  stop_ = &stop;
+  probes_ = std::make_unique<TaskGroup>(context_.runtime.executor);
   TaskGroup loops(context_.runtime.executor);
   loops.Spawn(AsTask(ReceiveLoop(stop)));
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
@@ -175,6 +183,7 @@ asio::awaitable<void> SourceRole::Run(Event& stop) {
   extender.Spawn(AsTask(ExtendLoop(extended)));
   Result<void> joined = co_await loops.Join();
   static_cast<void>(joined);
+  joined = co_await probes_->Join();
   extended.Set();
   joined = co_await extender.Join();
   // What was not begun goes back at once instead of when its visibility runs out.
@@ -232,15 +241,6 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
   }
 }
 
-asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
-  Result<HintMessage> hints = DecodeHints(message.body);
-  if (!hints) {
-    // It stays, and ends among the dead letters, where a person can look at it.
-    context_.runtime.log.Failure("a message in the queue cannot be understood", {hints.error()});
-    co_return;
-  }
-  auto open = std::make_shared<OpenMessage>();
-  open->receipt = message.receipt;
 // Half of what may be held is for whoever comes first; of the other half each lane has its part.
 std::vector<std::string> SourceRole::FullLanes() const {
   const int64_t max = context_.limits.hints_pending_max;
@@ -271,6 +271,15 @@ void SourceRole::Undone(OpenMessage& message, int count) {
   if (held->second == 0) keys_held_.erase(held);
 }
 
+asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
+  Result<HintMessage> hints = DecodeHints(message.body);
+  if (!hints) {
+    // It stays, and ends among the dead letters, where a person can look at it.
+    context_.runtime.log.Failure("a message in the queue cannot be understood", {hints.error()});
+    co_return;
+  }
+  auto open = std::make_shared<OpenMessage>();
+  open->receipt = message.receipt;
   open->lane = message.lane;
   Undone(*open, 1);  // Until all of its keys are taken.
   messages_.push_back(open);
@@ -296,6 +305,7 @@ void SourceRole::Undone(OpenMessage& message, int count) {
                            .tries = hint.tries,
                            .target = std::move(target),
                            .attributes = hint.attributes,
+                           .backlog = message.lane == BacklogLane(rule.id),
                            .segment = hint.segment,
                            .messages = {open}};
         Undone(*open, 1);
@@ -305,7 +315,6 @@ void SourceRole::Undone(OpenMessage& message, int count) {
   }
   co_await Finish({open}, {}, {});
 }
-                           .backlog = message.lane == BacklogLane(rule.id),
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
   if (queue.keys.Add(std::move(key), std::move(pending))) ++keys_pending_;
@@ -344,6 +353,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   const auto oldest = std::ranges::min_element(
       keys, {}, [](const PendingKeys::Item& item) { return item.second.heard; });
   const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
+  int64_t charged = 0;  // By what the hints say; corrected when all is read.
+  for (const auto& [key, pending] : keys) {
+    charged += kKeyCostBytes + static_cast<int64_t>(PendingKeys::BytesOf(pending));
+  }
+  slots_.Charge(queue.index, charged);
   std::vector<std::string> away;
   std::vector<std::string> held;
   std::vector<size_t> targets;
@@ -353,17 +367,18 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
-  int64_t charged = 0;  // By what the hints say; corrected when all is read.
-  for (const auto& [key, pending] : keys) {
-    charged += kKeyCostBytes + static_cast<int64_t>(PendingKeys::BytesOf(pending));
-  }
-  slots_.Charge(queue.index, charged);
     const std::string& name = rule.targets[i]->config->name;
     if (!only.empty() && only != name) continue;
     const TargetContext& target = *rule.targets[i];
+    const bool open = !local && target.breaker.open();
     // (A paused target's archives wait in its staging.)
     if (direct && context_.control->OwnPauseOf(rule.rule->id, name)) {
       held.push_back(name);
+    } else if (open && on_closed_ && !keys.front().second.segment) {
+      held.push_back(name);
+      for (const auto& [key, pending] : keys) NoteReturned(queue, key, pending, name);
+    } else if (open) {
+      away.push_back(name);
     } else if (local || (direct ? target.applier != nullptr : target.staging_found)) {
       targets.push_back(i);
     } else {
@@ -382,6 +397,7 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
     } else {
       co_await GiveBack(queue, std::move(keys), kAwayDelay);
     }
+    slots_.Charge(queue.index, -charged);
     queue.packing.erase(packing);
     --jobs_running_;
     slots_.Release(queue.index);
@@ -390,14 +406,14 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   Result<void> loaded = co_await rule.parked->Load();
   if (!loaded) context_.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
-  Result<Reservation> memory = co_await context_.runtime.memory.Reserve(memory_.total());
+  Result<Reservation> memory = Reservation();
+  if (!targets.empty()) memory = co_await context_.runtime.memory.Reserve(memory_.total());
   PackResult result;
   result.keys.resize(keys.size());
   if (targets.empty()) {
     for (PackedKey& key : result.keys) key.state = PackedKey::State::kSkipped;
   } else if (!memory) {
     for (PackedKey& key : result.keys) {
-    slots_.Charge(queue.index, -charged);
       key.state = PackedKey::State::kFailed;
       key.error = memory.error();
     }
@@ -421,6 +437,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   memory = Reservation();
   const std::string batch = direct ? result.archive : "";
+  for (const PackedKey& key : result.keys) {
+    const bool read = key.state == PackedKey::State::kStaged;
+    charged -= kKeyCostBytes + (read ? static_cast<int64_t>(key.size_bytes) : 0);
+  }
+  slots_.Charge(queue.index, -charged);
   co_await TakeResults(queue, std::move(keys), targets, std::move(away), std::move(result));
   for (size_t i : targets) {
     if (!batch.empty()) {
@@ -429,10 +450,11 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   queue.packing.erase(packing);
   --jobs_running_;
-  slots_.SetSick(queue.index, queue.source_error ||
-                                  std::ranges::any_of(queue.stagings, [](const Trouble& staging) {
-                                    return staging.error.has_value();
-                                  }));
+  bool sick = queue.source_error.has_value();
+  for (size_t i = 0; i < queue.stagings.size(); ++i) {
+    sick = sick || (queue.stagings[i].error && !rule.targets[i]->breaker.open());
+  }
+  slots_.SetSick(queue.index, sick);
   slots_.Release(queue.index);
   changed_.NotifyAll();
   co_return Ok();
@@ -441,11 +463,6 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
 namespace {
 
 // What goes back of a key: all that is known of it.
-  for (const PackedKey& key : result.keys) {
-    const bool read = key.state == PackedKey::State::kStaged;
-    charged -= kKeyCostBytes + (read ? static_cast<int64_t>(key.size_bytes) : 0);
-  }
-  slots_.Charge(queue.index, -charged);
 HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pending, int tries) {
   return {.store = rule.source.store,
           .bucket = rule.source.bucket,
@@ -506,7 +523,7 @@ Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
   }
   Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
   if (!spooled) {
-    context_.runtime.log.Warning("hints of a paused target not kept; they stay in the queue",
+    context_.runtime.log.Warning("hints of a target that waits not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});
   }
   co_return spooled;
@@ -525,18 +542,14 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   const bool tried = !result.archive.empty() || !any_staged;
   for (size_t i = 0; tried && i < result.targets.size(); ++i) {
     const std::string& name = queue.rule->targets[targets[i]]->config->name;
-    const std::string part = "staging of target " + name + " of rule " + rule.id;
-    Trouble& trouble = queue.stagings[targets[i]];
-    if (result.targets[i]) {
-      trouble.Clear();
-      context_.observer.OnReadiness(part, std::nullopt);
-      continue;
-    }
+    NoteStaging(queue, targets[i], result.targets[i]);
+    if (result.targets[i]) continue;
     const Error& error = result.targets[i].error();
     failed_targets.push_back(name);
-    delay = std::max(
-        delay, trouble.Note(error.In("rule " + rule.id + ": staging of target " + name), now));
-    context_.observer.OnReadiness(part, trouble.error);
+    delay = std::max(delay, queue.stagings[targets[i]].Note(
+                                error.In("rule " + rule.id + ": staging of target " + name), now));
+    context_.observer.OnReadiness("staging of target " + name + " of rule " + rule.id,
+                                  queue.stagings[targets[i]].error);
     context_.runtime.log.Warning("archive not staged",
                                  {{"rule", rule.id}, {"target", name}, error});
     ++failures_;
@@ -639,6 +652,66 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
     queue.source_error = source_error;
     context_.observer.OnReadiness("source of rule " + rule.id, source_error);
   }
+}
+
+void SourceRole::NoteStaging(RuleQueue& queue, size_t index, const Result<void>& staged) {
+  TargetBreaker& breaker = queue.rule->targets[index]->breaker;
+  if (!staged) {
+    const bool local = GoesByLocalStaging(*queue.rule, queue.rule->targets.size());
+    if (!local && breaker.Failed(staged.error(), context_.runtime.clock.Now())) {
+      NoteOpen(queue, index, true);
+    }
+    return;
+  }
+  const bool closed = breaker.Succeeded();
+  NoteWell(queue, index);
+  if (closed) NoteOpen(queue, index, false);
+}
+
+void SourceRole::NoteWell(RuleQueue& queue, size_t index) {
+  queue.stagings[index].Clear();
+  context_.observer.OnReadiness("staging of target " + queue.rule->targets[index]->config->name +
+                                    " of rule " + queue.rule->rule->id,
+                                std::nullopt);
+}
+
+void SourceRole::NoteOpen(RuleQueue& queue, size_t index, bool open) {
+  const std::string& rule = queue.rule->rule->id;
+  const TargetContext& target = *queue.rule->targets[index];
+  const std::string& name = target.config->name;
+  context_.runtime.metrics
+      .gauge("longhaul_target_open", "1: its store fails, and it is left alone but for probes",
+             {{"rule", rule}, {"target", name}})
+      .Set(open ? 1 : 0);
+  if (!open) {
+    context_.runtime.log.Info("a target is not left alone any more",
+                              {{"rule", rule}, {"target", name}});
+    if (on_closed_) on_closed_();
+    return;
+  }
+  context_.runtime.log.Warning("a target is left alone until a probe of its store succeeds",
+                               {{"rule", rule}, {"target", name}, target.breaker.error()});
+  if (queue.probed.insert(index).second) probes_->Spawn(ProbeLoop(queue, index));
+}
+
+Async<void> SourceRole::ProbeLoop(RuleQueue& queue, size_t index) {
+  TargetContext& target = *queue.rule->targets[index];
+  const std::string key = ProbePrefix(*target.config) + "alive";
+  while (target.breaker.open()) {
+    if (co_await stop_->WaitFor(context_.runtime.clock, target.breaker.ProbeDelay())) break;
+    if (!target.breaker.open()) break;  // An archive that was under way has arrived.
+    Result<void> probed =
+        co_await ProbeByWriting(*target.staging_store, target.staging_bucket, key);
+    if (!probed) {
+      target.breaker.ProbeFailed(probed.error());
+    } else if (target.breaker.open()) {
+      target.breaker.ProbeSucceeded();
+      NoteWell(queue, index);
+      NoteOpen(queue, index, false);
+    }
+  }
+  queue.probed.erase(index);
+  co_return Ok();
 }
 
 void SourceRole::NoteReturned(const RuleQueue& queue, const std::string& key,

@@ -37,6 +37,10 @@ class SourceRole {
 
   // Called after an archive has become durable in staging.
   void OnStaged(std::function<void()> callback) { on_staged_ = std::move(callback); }
+  // From now on what is for a target that is left alone (target_breaker.h) goes to the spool, and
+  // `on_closed` is called when it can come back. Else it goes back to the Queue: whoever waits
+  // until the Queue is empty must not overlook it.
+  void UseSpool(std::function<void()> on_closed) { on_closed_ = std::move(on_closed); }
 
   // Nothing pending here and nothing being packed. The Queue may hold more.
   [[nodiscard]] bool idle() const {
@@ -58,19 +62,24 @@ class SourceRole {
   using Items = std::vector<PendingKeys::Item>;
 
   asio::awaitable<void> ReceiveLoop(Event& stop);
-  asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
-  asio::awaitable<void> ExtendLoop(Event& stop);
-  asio::awaitable<void> TakeMessage(QueueMessage message);
-  Async<void> RunJob(RuleQueue& queue, Items keys);
   // Lanes of which enough is here.
   [[nodiscard]] std::vector<std::string> FullLanes() const;
   void NoteWaiting(const std::vector<std::string>& waiting);
   void Undone(OpenMessage& message, int count);
+  asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
+  asio::awaitable<void> ExtendLoop(Event& stop);
+  asio::awaitable<void> TakeMessage(QueueMessage message);
+  Async<void> RunJob(RuleQueue& queue, Items keys);
   // `away`: targets of these keys whose staging has not been found.
   asio::awaitable<void> TakeResults(RuleQueue& queue, Items keys, std::vector<size_t> targets,
                                     std::vector<std::string> away, PackResult result);
   // Nothing can be done for these keys now.
   asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys, std::chrono::milliseconds delay);
+  // What became of an archive, or of a probe, at the staging of a target.
+  void NoteStaging(RuleQueue& queue, size_t target, const Result<void>& staged);
+  void NoteWell(RuleQueue& queue, size_t target);
+  void NoteOpen(RuleQueue& queue, size_t target, bool open);
+  Async<void> ProbeLoop(RuleQueue& queue, size_t target);
   void NoteReturned(const RuleQueue& queue, const std::string& key, const PendingKey& pending,
                     const std::string& target);
   void NoteStaged(const RuleQueue& queue, const Items& keys, const std::vector<size_t>& targets,
@@ -104,6 +113,9 @@ class SourceRole {
   WaitList changed_;
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;
+  std::function<void()> on_closed_;
+  Event* stop_ = nullptr;              // Of Run.
+  std::unique_ptr<TaskGroup> probes_;  // Of Run.
 };
 
 }  // namespace longhaul

@@ -164,6 +164,7 @@ struct World::Process {
 World::World(Plan plan, std::set<int> left_out)
     : plan_(plan),
       random_(plan.seed),
+      outages_random_(plan.seed + 9),
       pauses_random_(plan.seed + 5),
       steps_random_(plan.seed + 6),
       keys_random_(plan.seed + 7),
@@ -563,6 +564,10 @@ std::string World::Run() {
     const double seconds = std::chrono::duration<double>(pause).count();
     if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething(Happens());
     if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething(Happens());
+    if (outages_random_.Unit() < plan_.outages * seconds && Happens()) {
+      store_faults_.stagings_away = !store_faults_.stagings_away;
+      Say(store_faults_.stagings_away ? "the stagings go away" : "the stagings come back");
+    }
     if (steps_random_.Unit() < plan_.steps * seconds) StepAClock(Happens());
     if (plan_.key_changes > 0 && keys_random_.Unit() < plan_.key_changes * seconds && Happens()) {
       ChangeSealKey();

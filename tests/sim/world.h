@@ -77,9 +77,10 @@ struct Plan {
   double replication_late;  // Seconds, at most.
   double replication_loss;  // Per archive and staging.
   double replication_twice;
-  bool plain;    // No archives: the source writes to the targets itself.
-  bool lanes;    // Events wait in the lanes of their rules, as the webhook sends them.
-  bool crowded;  // Few keys may wait at the source: lanes are full, and left alone.
+  bool plain;      // No archives: the source writes to the targets itself.
+  bool lanes;      // Events wait in the lanes of their rules, as the webhook sends them.
+  double outages;  // Of all stagings at once, begun or ended, per second.
+  bool crowded;    // Few keys may wait at the source: lanes are full, and left alone.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -88,6 +89,7 @@ class StoreFaults : public testing::FaultPlan {
   testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
                       std::string_view key) override;
   bool enabled = true;
+  bool stagings_away = false;
   int removes = 0;  // At buckets of replicas.
 
  private:
@@ -149,6 +151,7 @@ class World {
 
   Plan plan_;
   SeededRandom random_;
+  SeededRandom outages_random_;
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
   SeededRandom steps_random_;   // And this.
   SeededRandom keys_random_;    // And this.
