@@ -266,6 +266,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     const bool carries =
         reading.state == PackedKey::State::kStaged || reading.state == PackedKey::State::kSplit;
     key.state = carries ? PackedKey::State::kUnread : reading.state;
+    key.stamp = reading.entry.stamp;
     key.error = reading.error;
     co_return result;
   }

@@ -63,6 +63,18 @@ class ProgressWatch {
   uint64_t bytes_ = 0;
 };
 
+// For a person, where nothing has failed and nothing goes forward.
+std::string WhatIsWaited(bool source_done, const TargetPass& pass, const ReceiptPass& receipts) {
+  std::string text;
+  auto add = [&](const std::string& what) { text += (text.empty() ? "" : ", ") + what; };
+  if (!source_done) add("hints are being worked on or wait in the queue");
+  if (pass.waiting > 0) add(std::to_string(pass.waiting) + " archives wait in staging");
+  if (receipts.on_the_way > 0) {
+    add(std::to_string(receipts.on_the_way) + " archives have not been replicated by the store");
+  }
+  return text.empty() ? "receipts wait for the source" : text;
+}
+
 Async<void> AsTask(asio::awaitable<void> work) {
   co_await std::move(work);
   co_return Ok();
@@ -626,10 +638,10 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
     failures += static_cast<uint64_t>(pass.failed);
     if (progress.RanOut(finished + source_.keys_done(), failures + source_.failures(),
                         context_.bytes_moved)) {
-      result.store_error = trouble
-                               ? *trouble
-                               : Retryable("nothing went forward for " +
-                                           std::to_string(options_.timeout.count() / 1000) + " s");
+      result.store_error = trouble ? *trouble
+                                   : Retryable("nothing went forward for " +
+                                               std::to_string(options_.timeout.count() / 1000) +
+                                               " s; " + WhatIsWaited(source_done, pass, before));
       co_return result;
     }
     if (hopeless && pass.applied == 0 && source_.idle()) {

@@ -607,12 +607,13 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         }
         break;
       case PackedKey::State::kTooEarly:
-        // The source's clock is behind ours: wait for as long as the reading was early.
+        // The source's clock is behind ours: wait for as long as the reading was early, but not
+        // for ever, whatever that clock says.
         any_read = true;
         pending.since = context_.runtime.clock.SteadyNow();
         pending.due = context_.runtime.clock.Now() +
-                      std::max<std::chrono::microseconds>(std::chrono::seconds(1),
-                                                          pending.not_before - packed.stamp);
+                      std::clamp<std::chrono::microseconds>(pending.not_before - packed.stamp,
+                                                            kRetryFirst, kRetryLast);
         Requeue(queue, key, std::move(pending));
         break;
       case PackedKey::State::kLarge:

@@ -117,8 +117,8 @@ std::vector<const std::string*> KeysAfter(const Backend::Bucket& bucket, bool so
 }  // namespace
 
 SystemTime MemoryServer::Now() const {
-  if (backend->options.exact_time) return clock->Now();
-  return std::chrono::floor<std::chrono::seconds>(clock->Now());
+  const SystemTime now = clock->Now() + backend->options.clock_offset;
+  return backend->options.exact_time ? now : std::chrono::floor<std::chrono::seconds>(now);
 }
 
 std::string MemoryServer::NewId(std::string_view kind) const {
