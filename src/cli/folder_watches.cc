@@ -21,6 +21,7 @@ void FolderWatches::Start(const Configuration& configuration, Replicator& replic
         .folder = store.root + "/" + rule.source.bucket,
         .store = rule.source.store,
         .bucket = rule.source.bucket,
+        .rule = rule.id,
         .wanted =
             [&rule](std::string_view key) { return rule.MatchesKey(rule.source.bucket, key); },
         .on_listing_needed = [&rule,

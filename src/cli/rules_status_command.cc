@@ -33,7 +33,9 @@ class RulesStatusCommand : public Command {
                 "process runs it; how long changes take to arrive (p50, p99 and the longest of the "
                 "last one to two hours, from the event to the receipt); what waits, and the oldest "
                 "of it; how fast objects are applied; what was sent and saved; and what has "
-                "failed, is parked or in conflict. The processes publish this in State every few "
+                "failed, is parked or in conflict. A target whose store fails is open: it is left "
+                "alone until a probe succeeds, and its events are kept meanwhile. The processes "
+                "publish this in State every few "
                 "seconds; counts are sums over all of them since the rule first ran.\n\n"
                 "Hints that wait in the queue are counted for all rules together.",
             .examples = {{"All rules", "longhaul rules status --config longhaul.yaml"},
@@ -210,6 +212,7 @@ class RulesStatusCommand : public Command {
       // Each sees the same staging.
       seen.archives_waiting = std::max(seen.archives_waiting, found->second.archives_waiting);
       seen.oldest = Older(std::move(seen.oldest), found->second.oldest);
+      if (!seen.open) seen.open = found->second.open;
     }
     TargetTotals totals;
     if (const auto found = all.targets.find(target.name); found != all.targets.end()) {
@@ -233,6 +236,13 @@ class RulesStatusCommand : public Command {
         .With("parked", parked->size());
     AddOldest(message, seen.oldest, now);
     Rows rows;
+    message.With("open", seen.open.has_value());
+    if (seen.open) {
+      message.With("open_since", FormatRfc3339(seen.open->since))
+          .With("open_reason", seen.open->reason);
+      rows.emplace_back("open", "left alone since " + FormatRfc3339(seen.open->since) +
+                                    ", until a probe succeeds: " + seen.open->reason);
+    }
     if (lag.count() > 0) {
       message.With("lag_p50_seconds", Seconds(lag.Quantile(0.5)))
           .With("lag_p99_seconds", Seconds(lag.Quantile(0.99)))

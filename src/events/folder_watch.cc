@@ -281,7 +281,7 @@ Async<void> FolderWatch::Impl::ScanNow(Folder start, bool with_keys) {
 Async<void> FolderWatch::Impl::Flush() {
   HintMessage message{.store = options.store,
                       .bucket = options.bucket,
-                      .rule = {},
+                      .rule = options.rule,
                       .target = {},
                       .origin = HintOrigin::kWatch,
                       .hints = {}};

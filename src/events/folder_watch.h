@@ -26,6 +26,7 @@ struct FolderWatchOptions {
   std::string folder;  // Of the bucket.
   std::string store;   // For the hints, by their names in the configuration.
   std::string bucket;
+  std::string rule;  // For which they are; empty: for all that match.
   // Which keys are hinted; empty: all.
   std::function<bool(std::string_view key)> wanted;
   // Called when a listing has to find what the watch did not tell.

@@ -97,12 +97,22 @@ std::string Header(const HintMessage& message) {
 
 }  // namespace
 
+// A rule's id has no "/" in it.
+std::string FreshLane(const std::string& rule) { return rule; }
+std::string BacklogLane(const std::string& rule) { return rule + "/backlog"; }
+
 // {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries,
 // segment or null, microseconds heard or null, attributes], …]}, keys percent-encoded: they are
 // bytes, JSON is text. The last three may be missing. A segment is [plan, number, count, offset,
 // object size, first part, size, part size, stamp, ETag, last modified]
-std::vector<std::string> EncodeHints(const HintMessage& message) {
-  std::vector<std::string> bodies;
+std::vector<NewMessage> EncodeHints(const HintMessage& message) {
+  std::vector<NewMessage> messages;
+  const bool listed = message.origin == HintOrigin::kListing;
+  auto put = [&](std::string body, bool segment) {
+    messages.push_back(
+        {.body = std::move(body),
+         .lane = listed || segment ? BacklogLane(message.rule) : FreshLane(message.rule)});
+  };
   const std::string header = Header(message);
   std::string body;
   size_t count = 0;
@@ -131,7 +141,7 @@ std::vector<std::string> EncodeHints(const HintMessage& message) {
     const bool alone = hint.segment || after_segment;
     if (count == kHintsPerMessageMax || (count > 0 && alone) ||
         (count > 0 && body.size() + text.size() + 3 > kHintMessageBytesMax)) {
-      bodies.push_back(body + "]}");
+      put(body + "]}", after_segment);
       count = 0;
     }
     if (count++ == 0) {
@@ -141,8 +151,8 @@ std::vector<std::string> EncodeHints(const HintMessage& message) {
     }
     body += text;
   }
-  if (count > 0) bodies.push_back(body + "]}");
-  return bodies;
+  if (count > 0) put(body + "]}", segment_before);
+  return messages;
 }
 
 Result<HintMessage> DecodeHints(std::string_view body) {

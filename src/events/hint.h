@@ -14,6 +14,7 @@
 #include "archive/entry.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "queue/queue.h"
 
 namespace longhaul {
 
@@ -62,9 +63,15 @@ inline constexpr size_t kHintsPerMessageMax = 1000;
 // Below the 256 KiB that a Queue takes (queue/queue.h); long keys make more messages.
 inline constexpr size_t kHintMessageBytesMax = 240 << 10;
 
+// The lanes of the Queue in which hints wait. Each rule has two, so that the backlog of one is not
+// before what another hears of, and what is found by listing not before what happens now.
+std::string FreshLane(const std::string& rule);
+std::string BacklogLane(const std::string& rule);
+
 // As many messages as the limits ask for, in the order of the hints; none for no hints. A segment
-// has a message to itself, so that many processes can take part.
-std::vector<std::string> EncodeHints(const HintMessage& message);
+// has a message to itself, so that many processes can take part. What a listing found, and
+// segments, go to the rule's lane for a backlog.
+std::vector<NewMessage> EncodeHints(const HintMessage& message);
 // kInvalidInput: not a message of hints, or over the limits.
 Result<HintMessage> DecodeHints(std::string_view body);
 

@@ -23,9 +23,9 @@ HintMessage SomeMessage(size_t count, size_t key_size) {
 // Keys are bytes: one that is not UTF-8 must come out as it went in.
 TEST(HintTest, ComesBackAsItWasSent) {
   HintMessage message = SomeMessage(5, 0);
-  std::vector<std::string> bodies = EncodeHints(message);
+  std::vector<NewMessage> bodies = EncodeHints(message);
   ASSERT_EQ(bodies.size(), 1u);
-  Result<HintMessage> decoded = DecodeHints(bodies[0]);
+  Result<HintMessage> decoded = DecodeHints(bodies[0].body);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(*decoded, message);
 }
@@ -33,10 +33,10 @@ TEST(HintTest, ComesBackAsItWasSent) {
 // A body over the queue's limit could never be sent: long keys must spread over several.
 TEST(HintTest, SplitsWhatIsTooLarge) {
   HintMessage message = SomeMessage(2500, 500);
-  std::vector<std::string> bodies = EncodeHints(message);
+  std::vector<NewMessage> bodies = EncodeHints(message);
   EXPECT_GT(bodies.size(), 3u);
   std::vector<Hint> all;
-  for (const std::string& body : bodies) {
+  for (const auto& [body, lane] : bodies) {
     EXPECT_LE(body.size(), 256u << 10);
     Result<HintMessage> decoded = DecodeHints(body);
     ASSERT_TRUE(decoded);
@@ -67,15 +67,28 @@ TEST(HintTest, SegmentsComeBackAndTravelAlone) {
   message.hints.push_back({.key = "film", .size_bytes = 500'000, .segment = segment});
   message.hints.push_back({.key = "after"});
   message.hints.push_back({.key = "after that"});
-  std::vector<std::string> bodies = EncodeHints(message);
+  std::vector<NewMessage> bodies = EncodeHints(message);
   ASSERT_EQ(bodies.size(), 4u);
   std::vector<Hint> back;
-  for (const std::string& body : bodies) {
+  for (const auto& [body, lane] : bodies) {
     Result<HintMessage> decoded = DecodeHints(body);
     ASSERT_TRUE(decoded) << body;
     for (Hint& hint : decoded->hints) back.push_back(std::move(hint));
   }
   EXPECT_EQ(back, message.hints);
+}
+
+// What a listing finds, and the thousand segments of a giant, must not be before what happens now.
+TEST(HintTest, BacklogsHaveALaneOfTheirOwn) {
+  HintMessage message{.store = "east", .bucket = "b", .rule = "r"};
+  message.hints.push_back({.key = "fresh"});
+  message.hints.push_back({.key = "film", .segment = SegmentHint()});
+  message.hints.push_back({.key = "fresh too"});
+  std::vector<std::string> lanes;
+  for (const NewMessage& encoded : EncodeHints(message)) lanes.push_back(encoded.lane);
+  EXPECT_EQ(lanes, (std::vector<std::string>{"r", "r/backlog", "r"}));
+  message.origin = HintOrigin::kListing;
+  EXPECT_EQ(EncodeHints(message).front().lane, "r/backlog");
 }
 
 // A hint that lost its word for attributes costs a body; one that gained it could cost a change.
@@ -85,10 +98,10 @@ TEST(HintTest, AttributesComeBack) {
   message.hints.push_back({.key = "b", .size_bytes = 7, .attributes = true});
   message.hints.back().heard = SystemTime(std::chrono::seconds(1'700'000'000));
   message.hints.push_back({.key = "c"});
-  std::vector<std::string> bodies = EncodeHints(message);
+  std::vector<NewMessage> bodies = EncodeHints(message);
   ASSERT_EQ(bodies.size(), 1u);
-  Result<HintMessage> decoded = DecodeHints(bodies[0]);
-  ASSERT_TRUE(decoded) << bodies[0];
+  Result<HintMessage> decoded = DecodeHints(bodies[0].body);
+  ASSERT_TRUE(decoded) << bodies[0].body;
   EXPECT_EQ(*decoded, message);
 }
 

@@ -83,12 +83,16 @@ std::vector<std::string> EventWebhook::StoresOf(std::string_view bucket,
   return {stores.begin(), stores.end()};
 }
 
-bool EventWebhook::AnyRuleMatches(std::string_view store, const S3EventRecord& record) const {
-  return std::any_of(configuration_.rules.begin(), configuration_.rules.end(),
-                     [&](const Rule& rule) {
-                       return TakesWebhooks(rule) && rule.source.store == store &&
-                              rule.MatchesKey(record.bucket, record.key);
-                     });
+std::vector<const Rule*> EventWebhook::RulesOf(std::string_view store,
+                                               const S3EventRecord& record) const {
+  std::vector<const Rule*> rules;
+  for (const Rule& rule : configuration_.rules) {
+    if (TakesWebhooks(rule) && rule.source.store == store &&
+        rule.MatchesKey(record.bucket, record.key)) {
+      rules.push_back(&rule);
+    }
+  }
+  return rules;
 }
 
 std::string EventWebhook::KnownBuckets() const {
@@ -122,7 +126,7 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
 
   // Never later than now: a store whose clock is ahead must not hold its keys back.
   SystemTime now = runtime_.clock.Now();
-  std::map<std::pair<std::string, std::string>, std::vector<Hint>> hints;
+  std::map<const Rule*, std::vector<Hint>> hints;  // Each rule's wait in a lane of its own.
   int64_t unknown_buckets = 0;
   int64_t no_rule = 0;
   std::string unknown_bucket;
@@ -135,12 +139,13 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
     }
     bool matched = false;
     for (const std::string& from : stores) {
-      if (!AnyRuleMatches(from, record)) continue;
-      matched = true;
-      hints[{from, record.bucket}].push_back({.key = record.key,
-                                              .time = std::min(record.time.value_or(now), now),
-                                              .size_bytes = record.size_bytes,
-                                              .attributes = record.attributes});
+      for (const Rule* rule : RulesOf(from, record)) {
+        matched = true;
+        hints[rule].push_back({.key = record.key,
+                               .time = std::min(record.time.value_or(now), now),
+                               .size_bytes = record.size_bytes,
+                               .attributes = record.attributes});
+      }
     }
     if (!matched) ++no_rule;
   }
@@ -161,20 +166,20 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
     co_return Refuse(400, "malformed", "an event without a bucket or a key that could be one");
   }
 
-  std::vector<std::string> bodies;
+  std::vector<NewMessage> messages;
   size_t hint_count = 0;
-  for (auto& [where, found] : hints) {
+  for (auto& [rule, found] : hints) {
     hint_count += found.size();
-    HintMessage message{.store = where.first,
-                        .bucket = where.second,
-                        .rule = {},
+    HintMessage message{.store = rule->source.store,
+                        .bucket = rule->source.bucket,
+                        .rule = rule->id,
                         .target = {},
                         .origin = HintOrigin::kWebhook,
                         .hints = std::move(found)};
-    for (std::string& encoded : EncodeHints(message)) bodies.push_back(std::move(encoded));
+    for (NewMessage& encoded : EncodeHints(message)) messages.push_back(std::move(encoded));
   }
-  if (!bodies.empty()) {
-    Result<void> sent = co_await queue_.Send(std::move(bodies), std::chrono::milliseconds(0));
+  if (!messages.empty()) {
+    Result<void> sent = co_await queue_.Send(std::move(messages), std::chrono::milliseconds(0));
     if (!sent) {
       WebhookReply reply = Refuse(503, "queue", sent.error().Describe());
       reply.retry_after_seconds = kRetryAfterSeconds;

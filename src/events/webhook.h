@@ -51,7 +51,9 @@ class EventWebhook {
   // The stores from which rules that take webhooks replicate `bucket`.
   [[nodiscard]] std::vector<std::string> StoresOf(std::string_view bucket,
                                                   std::string_view store) const;
-  [[nodiscard]] bool AnyRuleMatches(std::string_view store, const S3EventRecord& record) const;
+  // The rules that take webhooks and this record.
+  [[nodiscard]] std::vector<const Rule*> RulesOf(std::string_view store,
+                                                 const S3EventRecord& record) const;
   [[nodiscard]] std::string KnownBuckets() const;
   WebhookReply Refuse(int status, std::string_view reason, std::string message);
   void Ignore(std::string_view reason, int64_t count);

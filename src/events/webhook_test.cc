@@ -66,7 +66,7 @@ TEST_F(WebhookTest, PutsHintsIntoTheQueueBeforeItSaysSo) {
   ASSERT_EQ(queued.size(), 1u);
   EXPECT_EQ(queued[0].store, "east");
   EXPECT_EQ(queued[0].bucket, "acme");
-  EXPECT_EQ(queued[0].rule, "");
+  EXPECT_EQ(queued[0].rule, "logs");
   EXPECT_EQ(queued[0].origin, HintOrigin::kWebhook);
   ASSERT_EQ(queued[0].hints.size(), 1u);
   EXPECT_EQ(queued[0].hints[0].key, "logs/a.log");
@@ -111,11 +111,27 @@ TEST_F(WebhookTest, AnAmbiguousBucketIsHintedForEveryStore) {
   EXPECT_EQ(Post(Event("shared", "k")).status, 200);
   std::vector<HintMessage> queued = Queued();
   ASSERT_EQ(queued.size(), 2u);
-  EXPECT_EQ(queued[0].store, "east");
-  EXPECT_EQ(queued[1].store, "west");
+  EXPECT_EQ(queued[0].store, "west");
+  EXPECT_EQ(queued[1].store, "east");
   EXPECT_EQ(Post(Event("shared", "k"), "west").status, 200);
   ASSERT_EQ(Queued().size(), 3u);
   EXPECT_EQ(Queued()[2].store, "west");
+}
+
+// The events of one rule must not wait behind those of another: each gets its own, in its lane.
+TEST_F(WebhookTest, EachRuleHasItsEventsInItsLane) {
+  AddRule("deep", {"east", "acme", "logs/deep/"});
+  const std::string events =
+      R"({"Records":[)" + Event("acme", "logs/a") + "," + Event("acme", "logs/deep/b") + "]}";
+  EXPECT_EQ(Post(events).status, 200);
+  std::vector<HintMessage> queued = Queued();
+  ASSERT_EQ(queued.size(), 2u);
+  EXPECT_EQ(queued[0].rule, "logs");
+  EXPECT_EQ(queued[0].hints.size(), 2u);
+  EXPECT_EQ(queued[1].rule, "deep");
+  EXPECT_EQ(queued[1].hints.size(), 1u);
+  EXPECT_EQ(backend_->rows.begin()->second.lane, "logs");
+  EXPECT_EQ(backend_->rows.rbegin()->second.lane, "deep");
 }
 
 // One unknown bucket must not make the sender repeat, for ever, a message whose rest was taken.

@@ -3,9 +3,14 @@
 // Delivery is at least once and in any order, as in SQS, so handlers are idempotent. A Queue
 // belongs to one shard; many shards and processes may open the same one. Backends: sqlite, and the
 // fake of the simulation. tests/conformance/queue_suite.h says in code what the comments below say.
+//
+// Messages wait in *lanes*, and lanes take turns: however much waits in one, what is sent to
+// another is received after at most one Receive for each lane. A lane is a name; it is there as
+// long as something is in it. Where queues are named beforehand (SQS) a lane is a queue.
 
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -25,11 +30,30 @@ struct Receipt {
   int64_t delivery = 0;
 };
 
+struct NewMessage {
+  std::string body;
+  std::string lane;
+};
+
 struct QueueMessage {
   std::string body;
+  std::string lane;
   int receive_count = 0;  // 1 at the first delivery.
   SystemTime sent{};
   Receipt receipt;
+};
+
+struct ReceiveRequest {
+  int count_max = 1;
+  std::chrono::milliseconds visibility{};  // So long they are hidden from other receivers.
+  std::chrono::milliseconds wait{};        // For the first one.
+  std::vector<std::string> without;        // Lanes to be left alone.
+};
+
+struct Received {
+  std::vector<QueueMessage> messages;  // All of one lane.
+  // Lanes in which something was to be received now, beside `messages`; also of those left alone.
+  std::vector<std::string> waiting;
 };
 
 struct QueueDepth {
@@ -45,15 +69,14 @@ class Queue {
 
   // Adds messages, all or none, invisible for `delay`. OK: they are durable. kRetryable: they may
   // be there or not. Bodies are at most kMessageSizeMaxBytes (kInvalidInput).
-  virtual Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) = 0;
+  virtual Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) = 0;
 
-  // Takes up to `count_max` messages and hides each from other receivers for `visibility`. Waits up
-  // to `wait` for the first one; an empty result is not an error. A message that was received
-  // `receives_max` times (a setting of the queue) goes to the dead letters instead. kRetryable:
-  // some may have been taken; they come back when their visibility has run out.
-  virtual Async<std::vector<QueueMessage>> Receive(int count_max,
-                                                   std::chrono::milliseconds visibility,
-                                                   std::chrono::milliseconds wait) = 0;
+  // Takes up to `count_max` messages of the lane whose turn it is: the next one after that of the
+  // Receive before, in the order of their names, that holds something. An answer without messages
+  // is not an error. A message that was received `receives_max` times (a setting of the queue) goes
+  // to the dead letters instead. kRetryable: some may have been taken; they come back when their
+  // visibility has run out.
+  virtual Async<Received> Receive(ReceiveRequest request) = 0;
 
   // Hides a received message for `visibility` from now, also when its visibility has run out and
   // nobody else has got it. kPrecondition: it was delivered again since, or is gone.
@@ -64,11 +87,11 @@ class Queue {
   // that is gone is no error: an Ack may be repeated.
   virtual Async<void> Ack(std::vector<Receipt> receipts) = 0;
 
-  // Removes `receipts` and adds `bodies` in one step: what is left undone goes back as new
+  // Removes `receipts` and adds `messages` in one step: what is left undone goes back as new
   // messages. Where a backend cannot do both at once it sends first, so a crash doubles and never
   // loses. kPrecondition: one of `receipts` was delivered again since, or is gone (this Replace may
   // have been made before); nothing was sent.
-  virtual Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+  virtual Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                               std::chrono::milliseconds delay) = 0;
 
   // Gives a message back at once or after `delay`; the receive still counts. kPrecondition: it was
@@ -82,5 +105,11 @@ class Queue {
   // Makes all dead letters visible again with a receive count of 0; says how many.
   virtual Async<int64_t> Redrive() = 0;
 };
+
+// The lane whose turn it is: the first of `lanes` (sorted) after `last`, else the first of all.
+inline const std::string& NextLane(const std::vector<std::string>& lanes, const std::string& last) {
+  auto next = std::upper_bound(lanes.begin(), lanes.end(), last);
+  return next == lanes.end() ? lanes.front() : *next;
+}
 
 }  // namespace longhaul

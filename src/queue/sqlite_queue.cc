@@ -31,6 +31,13 @@ constexpr const char* kSchema1 = R"(
   CREATE INDEX queue_messages_by_visibility
     ON queue_messages (queue, dead, visible_us, receives, in_flight);
 )";
+// What was sent before there were lanes is in the one without a name.
+constexpr const char* kSchema2 = R"(
+  ALTER TABLE queue_messages ADD COLUMN lane BLOB NOT NULL DEFAULT x'';
+  DROP INDEX queue_messages_by_visibility;
+  CREATE INDEX queue_messages_by_lane
+    ON queue_messages (queue, dead, lane, visible_us, receives, in_flight);
+)";
 
 int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
 int64_t Micros(milliseconds time) { return microseconds(time).count(); }
@@ -40,23 +47,29 @@ Error DeliveredAgain(Receipt receipt) {
                             " was delivered again or is gone");
 }
 
-Result<void> CheckBodies(const std::vector<std::string>& bodies) {
-  for (const std::string& body : bodies) {
-    if (body.size() > kMessageSizeMaxBytes) {
-      return InvalidInput("a message of " + std::to_string(body.size()) + " bytes: at most " +
-                          std::to_string(kMessageSizeMaxBytes) + " are allowed");
+Result<void> Check(const std::vector<NewMessage>& messages) {
+  for (const NewMessage& message : messages) {
+    if (message.body.size() > kMessageSizeMaxBytes) {
+      return InvalidInput("a message of " + std::to_string(message.body.size()) +
+                          " bytes: at most " + std::to_string(kMessageSizeMaxBytes) +
+                          " are allowed");
     }
   }
   return Ok();
 }
 
 Result<void> Insert(SqliteConnection& db, const std::string& queue,
-                    const std::vector<std::string>& bodies, int64_t sent_us, int64_t visible_us) {
+                    const std::vector<NewMessage>& messages, int64_t sent_us, int64_t visible_us) {
   SqliteStatement insert = db.Prepare(
-      "INSERT INTO queue_messages (queue, sent_us, visible_us, body) VALUES (?, ?, ?, ?)");
-  for (const std::string& body : bodies) {
+      "INSERT INTO queue_messages (queue, lane, sent_us, visible_us, body) VALUES (?, ?, ?, ?, ?)");
+  for (const NewMessage& message : messages) {
     insert.Reset();
-    Result<void> inserted = insert.Bind(queue).Bind(sent_us).Bind(visible_us).Bind(body).Run();
+    Result<void> inserted = insert.Bind(queue)
+                                .Bind(message.lane)
+                                .Bind(sent_us)
+                                .Bind(visible_us)
+                                .Bind(message.body)
+                                .Run();
     if (!inserted) return inserted;
   }
   return Ok();
@@ -97,23 +110,26 @@ Result<void> Move(SqliteConnection& db, Receipt receipt, int64_t visible_us, boo
 
 QueueMessage MessageOf(const SqliteStatement& row) {
   return QueueMessage{.body = row.Bytes(4),
+                      .lane = row.Bytes(5),
                       .receive_count = static_cast<int>(row.Int(2)),
                       .sent = SystemTime(microseconds(row.Int(1))),
                       .receipt = {.id = row.Int(0), .delivery = row.Int(3)}};
 }
 
 Result<std::vector<QueueMessage>> TakeVisible(SqliteConnection& db, const std::string& queue,
-                                              int receives_max, int count_max, int64_t now_us,
-                                              int64_t visible_us) {
+                                              const std::string& lane, int receives_max,
+                                              int count_max, int64_t now_us, int64_t visible_us) {
   std::vector<QueueMessage> messages;
   auto wanted = static_cast<size_t>(count_max);
   while (messages.size() < wanted) {
     std::vector<QueueMessage> found;
     {
       SqliteStatement select = db.Prepare(
-          "SELECT id, sent_us, receives, delivery, body FROM queue_messages"
-          " WHERE queue = ? AND dead = 0 AND visible_us <= ? ORDER BY visible_us, id LIMIT ?");
-      select.Bind(queue).Bind(now_us).Bind(static_cast<int64_t>(wanted - messages.size()));
+          "SELECT id, sent_us, receives, delivery, body, lane FROM queue_messages"
+          " WHERE queue = ? AND dead = 0 AND lane = ? AND visible_us <= ?"
+          " ORDER BY visible_us, receives, in_flight, id LIMIT ?");
+      select.Bind(queue).Bind(lane).Bind(now_us);
+      select.Bind(static_cast<int64_t>(wanted - messages.size()));
       while (true) {
         Result<bool> row = select.Step();
         if (!row) return row.error();
@@ -147,8 +163,9 @@ Result<std::vector<QueueMessage>> TakeVisible(SqliteConnection& db, const std::s
 }  // namespace
 
 struct SqliteQueue::Look {
-  bool visible = false;
-  std::optional<SystemTime> next;  // When the next message becomes visible.
+  std::vector<std::string> waiting;  // Lanes that hold something to be received now.
+  std::vector<std::string> wanted;   // Those of them that are not to be left alone.
+  std::optional<SystemTime> next;    // When another wanted message becomes visible.
   int64_t change_count = 0;
 };
 
@@ -162,7 +179,7 @@ SqliteQueue::SqliteQueue(Runtime runtime, std::shared_ptr<SqliteDatabase> databa
 Async<std::unique_ptr<Queue>> SqliteQueue::Open(Runtime runtime,
                                                 std::shared_ptr<SqliteDatabase> database,
                                                 SqliteQueueOptions options) {
-  Result<void> made = co_await database->EnsureSchema("queue", {kSchema1});
+  Result<void> made = co_await database->EnsureSchema("queue", {kSchema1, kSchema2});
   if (!made) co_return made.error().In("open the queue");
   co_return std::unique_ptr<Queue>(
       new SqliteQueue(runtime, std::move(database), std::move(options)));
@@ -174,13 +191,13 @@ void SqliteQueue::WakeReceivers() {
   receivers_.NotifyAll();
 }
 
-Async<void> SqliteQueue::Send(std::vector<std::string> bodies, milliseconds delay) {
-  Result<void> checked = CheckBodies(bodies);
-  if (!checked || bodies.empty()) co_return checked;
+Async<void> SqliteQueue::Send(std::vector<NewMessage> messages, milliseconds delay) {
+  Result<void> checked = Check(messages);
+  if (!checked || messages.empty()) co_return checked;
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<void>(SqliteConnection&)> work =
-      [queue = options_.name, bodies = std::move(bodies), now, delay](SqliteConnection& db) {
-        return Insert(db, queue, bodies, now, now + Micros(delay));
+      [queue = options_.name, messages = std::move(messages), now, delay](SqliteConnection& db) {
+        return Insert(db, queue, messages, now, now + Micros(delay));
       };
   Result<void> sent = co_await database_->Write<void>(std::move(work));
   if (!sent) co_return sent.error().In("queue: send");
@@ -188,59 +205,74 @@ Async<void> SqliteQueue::Send(std::vector<std::string> bodies, milliseconds dela
   co_return Ok();
 }
 
-Async<SqliteQueue::Look> SqliteQueue::LookAround() {
+Async<SqliteQueue::Look> SqliteQueue::LookAround(std::vector<std::string> without) {
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<Look>(SqliteConnection&)> work =
-      [queue = options_.name, now](SqliteConnection& db) -> Result<Look> {
+      [queue = options_.name, without = std::move(without),
+       now](SqliteConnection& db) -> Result<Look> {
     Look look;
     Result<int64_t> count = db.ChangeCount();
     if (!count) return count.error();
     look.change_count = *count;
+    // Of each lane the message that is visible first; ">=" finds the lane without a name.
     SqliteStatement first = db.Prepare(
-        "SELECT visible_us FROM queue_messages WHERE queue = ? AND dead = 0"
-        " ORDER BY visible_us LIMIT 1");
-    Result<bool> row = first.Bind(queue).Step();
-    if (!row) return row.error();
-    if (*row) {
-      look.visible = first.Int(0) <= now;
-      look.next = SystemTime(microseconds(first.Int(0)));
+        "SELECT lane, visible_us FROM queue_messages WHERE queue = ? AND dead = 0 AND lane >= ?"
+        " ORDER BY lane, visible_us LIMIT 1");
+    for (std::string lane;; lane += '\0') {
+      first.Reset();
+      Result<bool> row = first.Bind(queue).Bind(lane).Step();
+      if (!row) return row.error();
+      if (!*row) return look;
+      lane = first.Bytes(0);
+      const bool wanted = std::ranges::find(without, lane) == without.end();
+      const SystemTime visible(microseconds(first.Int(1)));
+      if (first.Int(1) <= now) {
+        look.waiting.push_back(lane);
+        if (wanted) look.wanted.push_back(lane);
+      } else if (wanted && (!look.next || visible < *look.next)) {
+        look.next = visible;
+      }
     }
-    return look;
   };
   co_return co_await database_->Read<Look>(std::move(work));
 }
 
-Async<std::vector<QueueMessage>> SqliteQueue::Take(int count_max, milliseconds visibility) {
+Async<std::vector<QueueMessage>> SqliteQueue::Take(std::string lane, int count_max,
+                                                   milliseconds visibility) {
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<std::vector<QueueMessage>>(SqliteConnection&)> work =
-      [queue = options_.name, receives_max = options_.receives_max, count_max, now,
-       visibility](SqliteConnection& db) {
-        return TakeVisible(db, queue, receives_max, count_max, now, now + Micros(visibility));
+      [queue = options_.name, lane = std::move(lane), receives_max = options_.receives_max,
+       count_max, now, visibility](SqliteConnection& db) {
+        return TakeVisible(db, queue, lane, receives_max, count_max, now, now + Micros(visibility));
       };
   co_return co_await database_->Write<std::vector<QueueMessage>>(std::move(work),
                                                                  SqliteDurability::kLazy);
 }
 
-Async<std::vector<QueueMessage>> SqliteQueue::Receive(int count_max, milliseconds visibility,
-                                                      milliseconds wait) {
-  count_max = std::clamp(count_max, 1, kReceiveCountMax);
-  SteadyTime deadline = runtime_.clock.SteadyNow() + wait;
+Async<Received> SqliteQueue::Receive(ReceiveRequest request) {
+  const int count_max = std::clamp(request.count_max, 1, kReceiveCountMax);
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + request.wait;
   while (true) {
     uint64_t wakes_seen = wakes_;
-    Result<Look> look = co_await LookAround();
+    Result<Look> look = co_await LookAround(request.without);
     if (!look) co_return look.error().In("queue: receive");
-    if (look->visible) {
-      Result<std::vector<QueueMessage>> messages = co_await Take(count_max, visibility);
+    Received received{.messages = {}, .waiting = std::move(look->waiting)};
+    if (!look->wanted.empty()) {
+      last_lane_ = NextLane(look->wanted, last_lane_);
+      Result<std::vector<QueueMessage>> messages =
+          co_await Take(last_lane_, count_max, request.visibility);
       if (!messages) co_return messages.error().In("queue: receive");
-      if (!messages->empty()) {
+      received.messages = std::move(*messages);
+      if (std::ssize(received.messages) < count_max) std::erase(received.waiting, last_lane_);
+      if (!received.messages.empty()) {
         poll_interval_ = kPollMin;
-        co_return messages;
+        co_return received;
       }
       // Another receiver was faster, or they were dead.
-      if (runtime_.clock.SteadyNow() >= deadline) co_return messages;
+      if (runtime_.clock.SteadyNow() >= deadline) co_return received;
       continue;
     }
-    if (runtime_.clock.SteadyNow() >= deadline) co_return std::vector<QueueMessage>();
+    if (runtime_.clock.SteadyNow() >= deadline) co_return received;
     Result<void> waited = co_await WaitForChange(*look, wakes_seen, deadline);
     if (!waited) co_return waited.error().In("queue: receive");
   }
@@ -289,17 +321,17 @@ Async<void> SqliteQueue::Ack(std::vector<Receipt> receipts) {
   co_return Ok();
 }
 
-Async<void> SqliteQueue::Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+Async<void> SqliteQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                                  milliseconds delay) {
-  Result<void> checked = CheckBodies(bodies);
+  Result<void> checked = Check(messages);
   if (!checked) co_return checked;
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<void>(SqliteConnection&)> work =
-      [queue = options_.name, receipts = std::move(receipts), bodies = std::move(bodies), now,
+      [queue = options_.name, receipts = std::move(receipts), messages = std::move(messages), now,
        delay](SqliteConnection& db) {
         Result<void> removed = Delete(db, receipts, false);
         if (!removed) return removed;
-        return Insert(db, queue, bodies, now, now + Micros(delay));
+        return Insert(db, queue, messages, now, now + Micros(delay));
       };
   Result<void> replaced = co_await database_->Write<void>(std::move(work));
   if (!replaced) co_return replaced.error().In("queue: replace");
@@ -353,7 +385,7 @@ Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
       [queue = options_.name, receives_max = options_.receives_max, count_max,
        now](SqliteConnection& db) -> Result<std::vector<QueueMessage>> {
     SqliteStatement select = db.Prepare(
-        "SELECT id, sent_us, receives, delivery, body FROM queue_messages WHERE queue = ?"
+        "SELECT id, sent_us, receives, delivery, body, lane FROM queue_messages WHERE queue = ?"
         " AND (dead = 1 OR (visible_us <= ? AND receives >= ?)) ORDER BY id LIMIT ?");
     select.Bind(queue).Bind(now).Bind(int64_t{receives_max}).Bind(int64_t{count_max});
     std::vector<QueueMessage> messages;

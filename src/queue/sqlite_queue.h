@@ -4,6 +4,8 @@
 // Send that returned OK survives a power loss. Receive, Extend and Release survive kill -9 of every
 // process; a power loss may undo them, and the message is then delivered again, as after a crash.
 //
+// Lanes are found by hopping over the index: one step of it for each lane that holds something.
+//
 // Waiting: a Send of this process wakes waiting receivers at once. What other processes do is seen
 // by reading the file's change counter, every 50 ms at first and every 250 ms when nothing has
 // happened for some seconds; that costs some 10 microseconds each.
@@ -31,12 +33,11 @@ class SqliteQueue : public Queue {
                                             std::shared_ptr<SqliteDatabase> database,
                                             SqliteQueueOptions options);
 
-  Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) override;
-  Async<std::vector<QueueMessage>> Receive(int count_max, std::chrono::milliseconds visibility,
-                                           std::chrono::milliseconds wait) override;
+  Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) override;
+  Async<Received> Receive(ReceiveRequest request) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
-  Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+  Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
   Async<QueueDepth> Depth() override;
@@ -48,9 +49,10 @@ class SqliteQueue : public Queue {
 
   SqliteQueue(Runtime runtime, std::shared_ptr<SqliteDatabase> database,
               SqliteQueueOptions options);
-  // What there is to receive, now or later.
-  Async<Look> LookAround();
-  Async<std::vector<QueueMessage>> Take(int count_max, std::chrono::milliseconds visibility);
+  // What there is to receive, now or later, outside of the lanes `without`.
+  Async<Look> LookAround(std::vector<std::string> without);
+  Async<std::vector<QueueMessage>> Take(std::string lane, int count_max,
+                                        std::chrono::milliseconds visibility);
   // Waits until a message may be there, or `deadline`.
   Async<void> WaitForChange(Look look, uint64_t wakes_seen, SteadyTime deadline);
   void WakeReceivers();
@@ -59,7 +61,8 @@ class SqliteQueue : public Queue {
   std::shared_ptr<SqliteDatabase> database_;  // shared with State and with other shards.
   SqliteQueueOptions options_;
   WaitList receivers_;
-  uint64_t wakes_ = 0;  // So often receivers were woken: tells what happened during an await.
+  std::string last_lane_;  // Of the last Receive.
+  uint64_t wakes_ = 0;     // So often receivers were woken: tells what happened during an await.
   std::chrono::milliseconds poll_interval_;
 };
 

@@ -26,6 +26,80 @@ Async<std::unique_ptr<Queue>> OpenQueue(Runtime runtime, std::string path, bool 
   co_return co_await SqliteQueue::Open(runtime, *database, {.receives_max = 100});
 }
 
+// --- Schema
+
+// The database of an older longhaul, with what waits in it, must be read on: it is in the lane
+// without a name, and takes its turn.
+TEST(SqliteQueueSchemaTest, WhatWasSentBeforeThereWereLanesIsReceived) {
+  testing::TempDir dir;
+  testing::FakeWorld world;
+  Result<Database> database =
+      world.Run(SqliteDatabase::Open({.path = dir.file("test.db"), .threaded = false}));
+  ASSERT_TRUE(database);
+  ASSERT_TRUE(world.Run((*database)->EnsureSchema("queue", {R"(
+    CREATE TABLE queue_messages (
+      id         INTEGER PRIMARY KEY AUTOINCREMENT,
+      queue      BLOB NOT NULL,
+      sent_us    INTEGER NOT NULL,
+      visible_us INTEGER NOT NULL,
+      receives   INTEGER NOT NULL DEFAULT 0,
+      delivery   INTEGER NOT NULL DEFAULT 0,
+      in_flight  INTEGER NOT NULL DEFAULT 0,
+      dead       INTEGER NOT NULL DEFAULT 0,
+      body       BLOB NOT NULL
+    );
+    CREATE INDEX queue_messages_by_visibility
+      ON queue_messages (queue, dead, visible_us, receives, in_flight);
+    INSERT INTO queue_messages (queue, sent_us, visible_us, body)
+      VALUES (CAST('events' AS BLOB), 5, 5, CAST('old' AS BLOB));
+  )"})));
+  Result<std::unique_ptr<Queue>> queue =
+      world.Run(SqliteQueue::Open(world.runtime, *database, {.receives_max = 100}));
+  ASSERT_TRUE(queue) << queue.error().Describe();
+  ASSERT_TRUE(world.Run((*queue)->Send({{.body = "new", .lane = "rule"}}, 0ms)));
+  std::map<std::string, std::string> found;
+  for (int i = 0; i < 2; ++i) {
+    Result<Received> received = world.Run(
+        (*queue)->Receive({.count_max = 10, .visibility = 1h, .wait = 0ms, .without = {}}));
+    ASSERT_TRUE(received) << received.error().Describe();
+    for (const QueueMessage& message : received->messages) found[message.lane] = message.body;
+  }
+  EXPECT_EQ(found, (std::map<std::string, std::string>{{"", "old"}, {"rule", "new"}}));
+}
+
+// A million messages may wait: whoever looks for the next one must not look at all of them, nor
+// sort them.
+TEST(SqliteQueueSchemaTest, ReceiveReadsTheIndexInOrder) {
+  testing::TempDir dir;
+  testing::FakeWorld world;
+  Result<Database> database =
+      world.Run(SqliteDatabase::Open({.path = dir.file("test.db"), .threaded = false}));
+  ASSERT_TRUE(database);
+  ASSERT_TRUE(world.Run(SqliteQueue::Open(world.runtime, *database, {})));
+  for (const char* sql :
+       {"EXPLAIN QUERY PLAN SELECT lane, visible_us FROM queue_messages WHERE queue = ? AND dead = "
+        "0 AND lane >= ? ORDER BY lane, visible_us LIMIT 1",
+        "EXPLAIN QUERY PLAN SELECT id, body FROM queue_messages WHERE queue = ? AND dead = 0 AND "
+        "lane = ? AND visible_us <= ? ORDER BY visible_us, receives, in_flight, id LIMIT ?"}) {
+    std::function<Result<std::string>(SqliteConnection&)> work =
+        [sql](SqliteConnection& db) -> Result<std::string> {
+      std::string plan;
+      SqliteStatement explain = db.Prepare(sql);
+      while (true) {
+        Result<bool> row = explain.Step();
+        if (!row) return row.error();
+        if (!*row) return plan;
+        plan += explain.Bytes(3) + "; ";
+      }
+    };
+    Result<std::string> plan = world.Run((*database)->Read<std::string>(std::move(work)));
+    ASSERT_TRUE(plan) << plan.error().Describe();
+    EXPECT_NE(plan->find("queue_messages_by_lane (queue=? AND dead=? AND lane"), plan->npos)
+        << *plan;
+    EXPECT_EQ(plan->find("ORDER BY"), plan->npos) << *plan;
+  }
+}
+
 // --- kill -9
 
 // What a process told the outside. One write(2) a line: what is in the file was told.
@@ -55,26 +129,33 @@ Async<void> WorkUntilKilled(Runtime& runtime, std::string path, std::string name
     for (int j = 0; j < 5; ++j) {
       bodies.push_back(name + "." + std::to_string(i) + "." + std::to_string(j));
     }
-    Result<void> sent = co_await (*queue)->Send(bodies, 0ms);
+    std::vector<NewMessage> sending;
+    for (const std::string& body : bodies) {
+      sending.push_back({.body = body, .lane = i % 2 == 0 ? "even" : "odd"});
+    }
+    Result<void> sent = co_await (*queue)->Send(sending, 0ms);
     if (!sent) co_return sent.error();
     for (const std::string& body : bodies) told.Tell("sent " + body);
-    Result<std::vector<QueueMessage>> messages = co_await (*queue)->Receive(4, 1h, 0ms);
-    if (!messages) co_return messages.error();
+    Result<Received> received =
+        co_await (*queue)->Receive({.count_max = 4, .visibility = 1h, .wait = 0ms, .without = {}});
+    if (!received) co_return received.error();
+    const std::vector<QueueMessage>& messages = received->messages;
     std::vector<Receipt> receipts;
-    for (const QueueMessage& message : *messages) receipts.push_back(message.receipt);
+    for (const QueueMessage& message : messages) receipts.push_back(message.receipt);
     bool replaces = i % 3 == 2 && !receipts.empty();
     std::string rest = replaces ? "rest." + name + "." + std::to_string(i) : "nothing";
-    for (const QueueMessage& message : *messages)
+    for (const QueueMessage& message : messages)
       told.Tell("removing " + message.body + " for " + rest);
     if (replaces) {
-      Result<void> replaced = co_await (*queue)->Replace(receipts, {rest}, 0ms);
+      Result<void> replaced =
+          co_await (*queue)->Replace(receipts, {{.body = rest, .lane = "rest"}}, 0ms);
       if (!replaced) co_return replaced.error();
       told.Tell("sent " + rest);
     } else {
       Result<void> acked = co_await (*queue)->Ack(receipts);
       if (!acked) co_return acked.error();
     }
-    for (const QueueMessage& message : *messages) told.Tell("done " + message.body);
+    for (const QueueMessage& message : messages) told.Tell("done " + message.body);
   }
 }
 
@@ -136,10 +217,11 @@ TEST(SqliteQueueCrashTest, KilledProcessesLoseNothingAndRepeatNothing) {
   ASSERT_TRUE(queue) << queue.error().Describe();
   std::set<std::string> left;
   while (true) {
-    Result<std::vector<QueueMessage>> messages = world.Run((*queue)->Receive(1000, 48h, 0ms));
-    ASSERT_TRUE(messages) << messages.error().Describe();
-    if (messages->empty()) break;
-    for (const QueueMessage& message : *messages) {
+    Result<Received> received = world.Run(
+        (*queue)->Receive({.count_max = 1000, .visibility = 48h, .wait = 0ms, .without = {}}));
+    ASSERT_TRUE(received) << received.error().Describe();
+    if (received->messages.empty()) break;
+    for (const QueueMessage& message : received->messages) {
       EXPECT_TRUE(left.insert(message.body).second) << message.body;
       EXPECT_FALSE(done.contains(message.body)) << message.body << " came back";
     }

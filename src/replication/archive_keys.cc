@@ -29,9 +29,9 @@ constexpr int kRowsMax = 100;  // An archive of 10,000 of the longest keys takes
 Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archive,
                                 HintMessage message) {
   std::vector<StateWrite> writes;
-  for (std::string& body : EncodeHints(message)) {
+  for (NewMessage& encoded : EncodeHints(message)) {
     writes.push_back({.key = std::to_string(writes.size()),
-                      .value = std::move(body),
+                      .value = std::move(encoded.body),
                       .expires = now + kFloorLifetime});
   }
   Result<std::vector<Result<int64_t>>> written =

@@ -17,6 +17,7 @@
 #include "replication/parked.h"
 #include "replication/rule_control.h"
 #include "replication/rule_meter.h"
+#include "replication/target_breaker.h"
 #include "replication/uploads.h"
 #include "rules/rule.h"
 #include "state/state.h"
@@ -69,6 +70,7 @@ struct TargetContext {
   // What has been found there (Replicator); until then its work waits in the Queue or in staging.
   bool staging_found = false;
   bool target_found = false;
+  TargetBreaker breaker;    // Of its staging, as the source role finds it.
   bool compare_due = true;  // Not compared with its source yet, or without success.
   // Enabled rules that carry a key instead of this one where their filter matches it.
   std::vector<const Rule*> rivals_above;

@@ -325,7 +325,9 @@ class Explainer {
     } else if (!told.pending.empty()) {
       told.next = "the target role applies archive " + told.pending.front().archive;
     } else if (told.spooled) {
-      told.next = "the source role reads it: an event was kept while the rule was paused";
+      told.next =
+          "the source role reads it: an event was kept while the rule was paused or the "
+          "target's store failed";
     } else {
       Result<QueueDepth> depth = co_await context_.queue.Depth();
       const int64_t waiting = depth ? depth->visible + depth->delayed + depth->in_flight : 0;

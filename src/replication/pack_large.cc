@@ -106,18 +106,18 @@ Async<void> PlanTransfer(ReplicationContext& context, const RuleContext& rule,
     message.hints.push_back(
         {.key = entry.key, .time = entry.stamp, .size_bytes = size, .segment = std::move(segment)});
   }
-  std::vector<std::string> bodies;
+  std::vector<NewMessage> messages;
   // One archive serves all targets, unless some have it already.
   if (left.size() == rule.targets.size()) {
-    bodies = EncodeHints(message);
+    messages = EncodeHints(message);
   } else {
     for (size_t index : left) {
       message.target = rule.targets[index]->config->name;
-      for (std::string& body : EncodeHints(message)) bodies.push_back(std::move(body));
+      for (NewMessage& encoded : EncodeHints(message)) messages.push_back(std::move(encoded));
     }
   }
   const size_t count = message.hints.size();
-  Result<void> sent = co_await context.queue.Send(std::move(bodies), {});
+  Result<void> sent = co_await context.queue.Send(std::move(messages), {});
   if (!sent) co_return sent.error().In("send segments");
   for (size_t index : left) {
     Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);

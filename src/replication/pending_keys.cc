@@ -26,6 +26,7 @@ void Merge(PendingKey& known, PendingKey other) {
   known.tries = std::max(known.tries, other.tries);
   known.alone = known.alone || other.alone;
   known.attributes = known.attributes && other.attributes;
+  known.backlog = known.backlog && other.backlog;
   if (other.size_bytes) known.size_bytes = other.size_bytes;
   known.messages.insert(known.messages.end(), std::make_move_iterator(other.messages.begin()),
                         std::make_move_iterator(other.messages.end()));
@@ -119,7 +120,7 @@ void PendingKeys::WakeReady(SystemTime now) {
 
 SteadyTime PendingKeys::ClosesAt(const Groups::value_type& group, bool nothing_comes) const {
   const SteadyTime oldest = group.second.by_age.begin()->first.first;
-  const bool alone = group.first.second;
+  const bool alone = group.first.second.alone;
   const bool full = static_cast<int64_t>(group.second.by_key.size()) >= batch_.count ||
                     group.second.size_bytes >= batch_.size_bytes;
   if (alone || full || (nothing_comes && sleeping_.empty())) return SteadyTime::min();
@@ -145,23 +146,23 @@ std::optional<std::chrono::nanoseconds> PendingKeys::NextBatch(SystemTime now,
 std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime steady_now,
                                                  bool nothing_comes) {
   WakeReady(now);
-  // Of the batches that are to be taken, that of the key that has waited longest; but bundles and
-  // what travels alone take turns: thousands of segments must not keep small objects waiting.
+  // Of the batches that are to be taken, that of the key that has waited longest; but kinds take
+  // turns: thousands of segments must not keep small objects waiting, nor a backlog what is new.
   Groups::value_type* chosen = nullptr;
   for (auto& group : groups_) {
     if (ClosesAt(group, nothing_comes) > steady_now) continue;
-    const bool turn = group.first.second != last_alone_;
-    const bool turn_of_chosen = chosen != nullptr && chosen->first.second != last_alone_;
-    if (chosen == nullptr || (turn && !turn_of_chosen) ||
+    const uint64_t turn = turns_[group.first.second];
+    const uint64_t turn_of_chosen = chosen == nullptr ? turn : turns_[chosen->first.second];
+    if (chosen == nullptr || turn < turn_of_chosen ||
         (turn == turn_of_chosen &&
          group.second.by_age.begin()->first < chosen->second.by_age.begin()->first)) {
       chosen = &group;
     }
   }
-  if (chosen != nullptr) last_alone_ = chosen->first.second;
+  if (chosen != nullptr) turns_[chosen->first.second] = next_turn_++;
   std::vector<Entries::iterator> taken;
   if (chosen != nullptr) {
-    const bool alone = chosen->first.second;
+    const bool alone = chosen->first.second.alone;
     const auto& keys = chosen->second.by_key;
     const size_t count_max =
         alone ? 1 : std::min(keys.size(), static_cast<size_t>(std::max(batch_.count, 1)));

@@ -3,8 +3,8 @@
 // A key sleeps until it may be read; then it is ready. The keys of one batch go to the same
 // targets, and a large object goes alone. A batch is begun with the key that has waited longest and
 // goes on in the order of keys (neighbours compress best), so nothing starves behind a steady
-// stream; large and small take turns. Taking a batch costs O(log n) for each key in it, however
-// many wait.
+// stream. Large and small take turns, and so do fresh keys and those of a backlog. Taking a batch
+// costs O(log n) for each key in it, however many wait.
 //
 // Belongs to one shard; nothing here waits.
 
@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,7 @@ struct PendingKey {
   std::string target;                  // Only this one; empty: all.
   bool alone = false;                  // Does not fit beside others.
   bool attributes = false;             // Its bytes may be at the target already (events/hint.h).
+  bool backlog = false;                // Nobody waits for it more than for all the others.
   std::optional<SegmentHint> segment;  // Only this much of it, and as it was planned.
   std::vector<std::shared_ptr<OpenMessage>> messages;
 };
@@ -100,10 +102,16 @@ class PendingKeys {
     ByTime<SteadyTime> by_age;
     uint64_t size_bytes = 0;
   };
-  using Groups = std::map<std::pair<std::string, bool>, Group>;  // By target, and whether alone.
+  struct Kind {
+    bool alone = false;
+    bool backlog = false;
+    auto operator<=>(const Kind&) const = default;
+  };
+  using Groups = std::map<std::pair<std::string, Kind>, Group>;  // By target.
 
-  [[nodiscard]] std::pair<std::string, bool> GroupOf(const PendingKey& pending) const {
-    return {pending.target, pending.alone || pending.segment || IsLarge(pending)};
+  [[nodiscard]] std::pair<std::string, Kind> GroupOf(const PendingKey& pending) const {
+    return {pending.target, Kind{.alone = pending.alone || pending.segment || IsLarge(pending),
+                                 .backlog = pending.backlog}};
   }
   static SystemTime WakesAt(const PendingKey& pending) {
     return std::max(pending.not_before, pending.due);
@@ -119,8 +127,10 @@ class PendingKeys {
   uint64_t next_sequence_ = 0;
   Entries entries_;
   ByTime<SystemTime> sleeping_;
-  Groups groups_;            // Ready keys; never an empty group.
-  bool last_alone_ = false;  // The batch before was of one key that travels alone.
+  Groups groups_;  // Ready keys; never an empty group.
+  // The kinds take turns: when each had its last one.
+  std::map<Kind, uint64_t> turns_{{Kind(), 1}, {Kind{.backlog = true}, 2}};
+  uint64_t next_turn_ = 3;
 };
 
 }  // namespace longhaul

@@ -146,6 +146,29 @@ TEST_F(PendingKeysTest, SmallKeysAndSegmentsTakeTurns) {
   EXPECT_EQ(keys_.size(), 98u);
 }
 
+// What is found by listing may be a million keys; what happens meanwhile must not wait for them.
+TEST_F(PendingKeysTest, FreshKeysAndABacklogTakeTurns) {
+  for (int i = 0; i < 100; ++i) {
+    PendingKey listed = Key(start_);
+    listed.backlog = true;
+    keys_.Add("a" + std::to_string(i), std::move(listed));
+    if (i < 20) keys_.Add("fresh" + std::to_string(i), Key(start_ + 1s));
+  }
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_TRUE(Take(start_ + 6s).begin()->starts_with("fresh"));
+    EXPECT_TRUE(Take(start_ + 6s).begin()->starts_with("a"));
+  }
+  // One that an event tells of as well is fresh.
+  keys_.Add("a99", Key(start_ + 2s));
+  for (int i = 0; i < 3; ++i) keys_.Add("fresh" + std::to_string(20 + i), Key(start_ + 3s));
+  bool found = false;
+  for (int i = 0; i < 3; ++i) {
+    found = found || Take(start_ + 9s).contains("a99");
+    Take(start_ + 9s);
+  }
+  EXPECT_TRUE(found);
+}
+
 // Two hints of one key are one reading: late enough for both, and as old as the older one.
 TEST_F(PendingKeysTest, HintsOfOneKeyAreOneReading) {
   PendingKey first = Key(start_);

@@ -215,7 +215,11 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
         co_await RecallArchiveKeys(context_.state, receipt.archive);
     if (!bodies) co_return bodies.error();
     if (!bodies->empty()) {
-      Result<void> sent = co_await context_.queue.Send(std::move(*bodies), {});
+      std::vector<NewMessage> again;
+      for (std::string& body : *bodies) {
+        again.push_back({.body = std::move(body), .lane = FreshLane(rule.rule->id)});
+      }
+      Result<void> sent = co_await context_.queue.Send(std::move(again), {});
       if (!sent) co_return sent.error().In("send hints");
       co_return Ok();
     }

@@ -171,10 +171,16 @@ Result<std::unique_ptr<Replicator>> Replicator::Make(ReplicationContext& context
   const auto object = static_cast<int64_t>(context.limits.bundle_object_bytes_max);
   const int64_t apply_min =
       static_cast<int64_t>(StoreArchiveFile::kTailSizeBytes) + 4 * frame + 2 * object + (8 << 20);
-  int64_t apply_bytes = 0;
+  // Where one of several targets hangs, another goes on: for two archives at a time, where the
+  // memory is enough for that.
+  size_t targets = 0;
+  for (const auto& rule : context.rules) targets += rule->targets.size();
+  const int64_t apply_jobs = targets > 1 && total / 3 >= 2 * apply_min ? 2 : 1;
+  int64_t apply_job_bytes = 0;
   if (options.target) {
-    apply_bytes = std::clamp(total / 3, apply_min, 3 * apply_min);
+    apply_job_bytes = std::clamp(total / 3 / apply_jobs, apply_min, 3 * apply_min);
   }
+  const int64_t apply_bytes = apply_jobs * apply_job_bytes;
   if (options.target && !options.source && apply_bytes > total) {
     return InvalidInput("applying needs " + std::to_string(apply_bytes) +
                         " bytes of memory, the budget is " + std::to_string(total) + " (--memory)");
@@ -183,25 +189,37 @@ Result<std::unique_ptr<Replicator>> Replicator::Make(ReplicationContext& context
   int jobs = 1;
   if (options.source) {
     const int64_t available = total - apply_bytes;
+    // Of several rules, one may hold all places but one (fair_slots.h).
     Result<PackMemory> planned = PlanPackMemory(context.limits, level, threads, available);
+    int shares = 2;
+    if (context.rules.size() > 1) {
+      Result<PackMemory> third = PlanPackMemory(context.limits, level, threads, available / 3);
+      Result<PackMemory> half = PlanPackMemory(context.limits, level, threads, available / 2);
+      if (third && planned && third->slots == planned->slots) {
+        planned = third;
+        shares = 3;
+      } else if (half) {
+        planned = half;
+      }
+    }
     if (!planned) {
       return InvalidInput(planned.error().message + "; with applying, which takes " +
                           std::to_string(apply_bytes) + ", the budget is " + std::to_string(total) +
                           " bytes");
     }
     pack = *planned;
-    jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, 2));
+    jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, shares));
   }
   return std::unique_ptr<Replicator>(
-      new Replicator(context, options, pack, jobs, std::max<int64_t>(apply_bytes, 1)));
+      new Replicator(context, options, pack, jobs, std::max<int64_t>(apply_job_bytes, 1)));
 }
 
 Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
-                       PackMemory pack_memory, int pack_jobs, int64_t apply_bytes)
+                       PackMemory pack_memory, int pack_jobs, int64_t apply_job_bytes)
     : context_(context),
       options_(options),
       source_(context, pack_memory, pack_jobs),
-      target_(context, apply_bytes),
+      target_(context, apply_job_bytes),
       receipts_(context) {
   std::vector<std::string> rules;
   for (const auto& rule : context.rules) rules.push_back(rule->rule->id);
@@ -780,18 +798,20 @@ asio::awaitable<void> Replicator::EmptySpools() {
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired || !*acquired) continue;
     // Without archives a paused target has its hints kept, not its staging.
+    auto held = [this, &rule = *rule](const std::string& name) {
+      for (const auto& target : rule.targets) {
+        if (target->config->name == name && target->breaker.open()) return true;
+      }
+      return MayCarryDirectly(*rule.rule) && !name.empty() &&
+             context_.control->Holds(rule.rule->id, name);
+    };
     Result<uint64_t> sent =
-        co_await Unspool(context_.state, context_.queue, *rule->rule,
-                         [this, &rule = *rule->rule](const std::string& target) {
-                           return MayCarryDirectly(rule) && !target.empty() &&
-                                  context_.control->Holds(rule.id, target);
-                         });
+        co_await Unspool(context_.state, context_.queue, *rule->rule, std::move(held));
     co_await lease.Release();
     if (!sent) {
-      context_.runtime.log.Warning("hints of a rule that was paused wait on",
-                                   {{"rule", id}, sent.error()});
+      context_.runtime.log.Warning("hints that were kept wait on", {{"rule", id}, sent.error()});
     } else if (*sent > 0) {
-      context_.runtime.log.Info("hints of a rule that was paused are taken up",
+      context_.runtime.log.Info("hints that were kept are taken up",
                                 {{"rule", id}, {"keys", *sent}});
     }
   }
@@ -888,6 +908,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
     context_.observer.OnReadiness(part, Retryable("not looked at yet"));
     running.Spawn(KeepFinding(std::move(part), rule, target, stop));
   };
+  source_.UseSpool([this] { look_at_spools_.Set(); });
   running.Spawn(AsTask(ControlLoop(stop)));
   if (options_.source) running.Spawn(AsTask(SpoolLoop(stop)));
   for (const auto& rule : context_.rules) {

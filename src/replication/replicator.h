@@ -57,7 +57,7 @@ class Replicator {
 
  private:
   Replicator(ReplicationContext& context, ReplicatorOptions options, PackMemory pack_memory,
-             int pack_jobs, int64_t apply_bytes);
+             int pack_jobs, int64_t apply_job_bytes);
 
   // Finds what a rule needs: buckets are there, capabilities probed, appliers made; what has been
   // found stays so. Errors are of a store as a whole.

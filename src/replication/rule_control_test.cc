@@ -273,11 +273,12 @@ TEST(SpoolTest, TheLaterOfTwoHintsCounts) {
   ASSERT_TRUE(sent);
   EXPECT_EQ(*sent, 2u);
   EXPECT_EQ(Spooled(world), 0u);
-  Result<std::vector<QueueMessage>> messages = world.world.Run(world.queue.Receive(10, 1s, 0ms));
-  ASSERT_TRUE(messages);
-  ASSERT_EQ(messages->size(), 2u);
-  HintMessage all = *DecodeHints((*messages)[0].body);
-  HintMessage one = *DecodeHints((*messages)[1].body);
+  Result<Received> received = world.world.Run(
+      world.queue.Receive({.count_max = 10, .visibility = 1s, .wait = 0ms, .without = {}}));
+  ASSERT_TRUE(received);
+  ASSERT_EQ(received->messages.size(), 2u);
+  HintMessage all = *DecodeHints(received->messages[0].body);
+  HintMessage one = *DecodeHints(received->messages[1].body);
   if (!all.target.empty()) std::swap(all, one);
   EXPECT_EQ(all.rule, "r");
   ASSERT_EQ(all.hints.size(), 1u);

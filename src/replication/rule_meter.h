@@ -44,6 +44,13 @@ struct OldestKey {
 // The older one of two.
 std::optional<OldestKey> Older(std::optional<OldestKey> a, std::optional<OldestKey> b);
 
+// Why a target is left alone, and since when (target_breaker.h).
+struct OpenTarget {
+  SystemTime since{};
+  std::string reason;
+  bool operator==(const OpenTarget&) const = default;
+};
+
 struct TargetTotals {
   uint64_t applied = 0;
   uint64_t applied_bytes = 0;
@@ -82,6 +89,7 @@ struct TargetNow {
   double bytes_per_second = 0;
   uint64_t archives_waiting = 0;  // Packed by this process, or seen in staging by the target role.
   std::optional<OldestKey> oldest;
+  std::optional<OpenTarget> open;
 };
 
 struct RuleNow {
@@ -111,6 +119,7 @@ class RuleMeter : public Observer {
   struct SourceSight {
     uint64_t keys_pending = 0;
     std::optional<OldestKey> oldest;
+    std::map<std::string, OpenTarget> open;  // By target.
   };
   using AskSource = std::function<SourceSight(const std::string& rule)>;
 

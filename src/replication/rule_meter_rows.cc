@@ -136,6 +136,10 @@ std::string EncodeNow(const RuleNow& now) {
                             {"bytes_per_second", target.bytes_per_second},
                             {"archives_waiting", target.archives_waiting}};
     AddOldest(row, target.oldest);
+    if (target.open) {
+      row["open_since"] = FormatRfc3339(target.open->since);
+      row["open_reason"] = PercentEncode(target.open->reason, Slash::kKeep);
+    }
     targets[name] = std::move(row);
   }
   boost::json::object row{{"beat", FormatRfc3339(now.beat)},
@@ -168,6 +172,10 @@ RuleNow DecodeNow(std::string_view text) {
     target.bytes_per_second = field.Number("bytes_per_second");
     target.archives_waiting = field.Count("archives_waiting");
     target.oldest = OldestOf(field);
+    if (std::optional<SystemTime> since = field.Time("open_since")) {
+      Result<std::string> reason = PercentDecode(field.Text("open_reason"));
+      target.open = OpenTarget{.since = *since, .reason = reason ? *reason : ""};
+    }
   }
   return now;
 }

@@ -18,6 +18,9 @@ namespace {
 
 constexpr int kMessagesPerReceive = 10;
 constexpr std::chrono::milliseconds kReceiveWait{1'000};
+constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be room again.
+// What a key costs beside its bytes, for sharing: the time of a request at 100 MB/s.
+constexpr int64_t kKeyCostBytes = 16 << 10;
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
@@ -37,6 +40,7 @@ bool ConcernsStore(const Error& error) { return error.Transient() || error.code 
 
 struct OpenMessage {
   Receipt receipt;
+  std::string lane;
   int undone = 0;  // Keys (times rules) that it still waits for.
   bool closing = false;
   std::vector<HintMessage> left;  // What must go back.
@@ -64,8 +68,9 @@ struct SourceRole::Trouble {
 };
 
 struct SourceRole::RuleQueue {
-  RuleQueue(RuleContext& context, uint64_t bundle_object_bytes_max)
+  RuleQueue(RuleContext& context, size_t number, uint64_t bundle_object_bytes_max)
       : rule(&context),
+        index(number),
         keys(context.rule->batch, bundle_object_bytes_max),
         stagings(context.targets.size()) {
     for (const std::unique_ptr<TargetContext>& target : context.targets) {
@@ -90,18 +95,22 @@ struct SourceRole::RuleQueue {
   }
 
   RuleContext* rule;
+  size_t index;  // Among the rules that share the process.
   PendingKeys keys;
+  bool more_waits = true;  // In its lanes, as far as is known: a batch need not close yet.
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   std::vector<Trouble> stagings;  // By target.
+  std::set<size_t> probed;        // Targets that are left alone and looked after.
   bool has_rivals = false;
 };
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
-    : context_(context), memory_(memory), jobs_(jobs_max) {
+    : context_(context), memory_(memory), slots_(jobs_max, context.rules.size()) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
-    queues_.push_back(std::make_unique<RuleQueue>(*rule, context.limits.bundle_object_bytes_max));
+    queues_.push_back(
+        std::make_unique<RuleQueue>(*rule, queues_.size(), context.limits.bundle_object_bytes_max));
   }
 }
 
@@ -118,6 +127,11 @@ RuleMeter::SourceSight SourceRole::SightOf(const std::string& rule_id) const {
     if (!queue->packing.empty()) {
       const auto& [heard, key] = *queue->packing.begin();
       sight.oldest = Older(std::move(sight.oldest), OldestKey{.heard = heard, .key = key});
+    }
+    for (const std::unique_ptr<TargetContext>& target : queue->rule->targets) {
+      if (!target->breaker.open()) continue;
+      sight.open[target->config->name] = {.since = *target->breaker.since(),
+                                          .reason = target->breaker.error().Describe()};
     }
   }
   return sight;
@@ -158,6 +172,8 @@ Async<void> AsTask(asio::awaitable<void> work) {
 }  // namespace
 
 asio::awaitable<void> SourceRole::Run(Event& stop) {
+  stop_ = &stop;
+  probes_ = std::make_unique<TaskGroup>(context_.runtime.executor);
   TaskGroup loops(context_.runtime.executor);
   loops.Spawn(AsTask(ReceiveLoop(stop)));
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
@@ -168,6 +184,7 @@ asio::awaitable<void> SourceRole::Run(Event& stop) {
   extender.Spawn(AsTask(ExtendLoop(extended)));
   Result<void> joined = co_await loops.Join();
   static_cast<void>(joined);
+  joined = co_await probes_->Join();
   extended.Set();
   joined = co_await extender.Join();
   // What was not begun goes back at once instead of when its visibility runs out.
@@ -194,29 +211,65 @@ asio::awaitable<void> SourceRole::ExtendLoop(Event& stop) {
 asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
   int failures = 0;
   while (!stop.is_set()) {
-    if (keys_pending_ >= context_.limits.hints_pending_max) {
-      co_await changed_.WaitFor(context_.runtime.clock, kReceiveWait);
-      continue;
+    // While keys wait here, an empty lane must be noticed at once: their batch closes then.
+    const bool waiting = std::ranges::any_of(queues_, [](const std::unique_ptr<RuleQueue>& queue) {
+      return queue->more_waits && queue->keys.size() > 0;
+    });
+    ReceiveRequest request{.count_max = kMessagesPerReceive,
+                           .visibility = context_.limits.visibility,
+                           .wait = waiting ? std::chrono::milliseconds(0) : kReceiveWait,
+                           .without = FullLanes()};
+    const bool some_full = !request.without.empty();
+    if (some_full) {
+      // Messages hold up to a thousand keys each.
+      request.count_max = 1;
+      request.wait = kFullLaneWait;
     }
-    // While keys wait here, an empty queue must be noticed at once: their batch closes then.
-    const bool waiting = keys_pending_ > 0 && !queue_empty_;
-    Result<std::vector<QueueMessage>> messages =
-        co_await context_.queue.Receive(kMessagesPerReceive, context_.limits.visibility,
-                                        waiting ? std::chrono::milliseconds(0) : kReceiveWait);
-    if (!messages) {
-      context_.runtime.log.Warning("the queue cannot be read", {messages.error()});
-      context_.observer.OnReadiness("queue", messages.error());
-      queue_error_ = messages.error().In("queue");
+    Result<Received> received = co_await context_.queue.Receive(std::move(request));
+    if (!received) {
+      context_.runtime.log.Warning("the queue cannot be read", {received.error()});
+      context_.observer.OnReadiness("queue", received.error());
+      queue_error_ = received.error().In("queue");
       co_await stop.WaitFor(context_.runtime.clock, RetryDelay(failures++));
       continue;
     }
     if (failures > 0) context_.observer.OnReadiness("queue", std::nullopt);
     failures = 0;
     queue_error_.reset();
-    queue_empty_ = messages->empty();
-    for (QueueMessage& message : *messages) co_await TakeMessage(std::move(message));
+    for (QueueMessage& message : received->messages) co_await TakeMessage(std::move(message));
+    NoteWaiting(received->waiting);
     changed_.NotifyAll();
   }
+}
+
+// Half of what may be held is for whoever comes first; of the other half each lane has its part.
+std::vector<std::string> SourceRole::FullLanes() const {
+  const int64_t max = context_.limits.hints_pending_max;
+  std::vector<std::string> full;
+  if (keys_held_total_ < max / 2) return full;
+  const int64_t part = max / 2 / std::max<int64_t>(1, 2 * std::ssize(queues_));
+  for (const auto& [lane, held] : keys_held_) {
+    if (held >= std::max<int64_t>(part, 1)) full.push_back(lane);
+  }
+  return full;
+}
+
+void SourceRole::NoteWaiting(const std::vector<std::string>& waiting) {
+  auto waits = [&](const std::string& lane) {
+    return std::ranges::find(waiting, lane) != waiting.end();
+  };
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    const std::string& rule = queue->rule->rule->id;
+    queue->more_waits = waits(FreshLane(rule)) || waits(BacklogLane(rule)) || waits("");
+  }
+}
+
+void SourceRole::Undone(OpenMessage& message, int count) {
+  message.undone += count;
+  keys_held_total_ += count;
+  auto held = keys_held_.try_emplace(message.lane).first;
+  held->second += count;
+  if (held->second == 0) keys_held_.erase(held);
 }
 
 asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
@@ -228,7 +281,8 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   }
   auto open = std::make_shared<OpenMessage>();
   open->receipt = message.receipt;
-  open->undone = 1;  // Until all of its keys are taken.
+  open->lane = message.lane;
+  Undone(*open, 1);  // Until all of its keys are taken.
   messages_.push_back(open);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
@@ -252,9 +306,10 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                            .tries = hint.tries,
                            .target = std::move(target),
                            .attributes = hint.attributes,
+                           .backlog = message.lane == BacklogLane(rule.id),
                            .segment = hint.segment,
                            .messages = {open}};
-        ++open->undone;
+        Undone(*open, 1);
         Requeue(*queue, hint.key, std::move(pending));
       }
     }
@@ -271,7 +326,7 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
   TaskGroup jobs(context_.runtime.executor);
   while (!stop.is_set()) {
     std::optional<std::chrono::nanoseconds> next =
-        queue.keys.NextBatch(clock.Now(), clock.SteadyNow(), queue_empty_);
+        queue.keys.NextBatch(clock.Now(), clock.SteadyNow(), !queue.more_waits);
     if (!next || next->count() > 0) {
       const auto pause =
           std::min<std::chrono::nanoseconds>(next.value_or(kReceiveWait), kReceiveWait);
@@ -279,11 +334,11 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
           clock, std::max<std::chrono::nanoseconds>(pause, std::chrono::milliseconds(1)));
       continue;
     }
-    co_await jobs_.Acquire();
+    co_await slots_.Acquire(queue.index);
     Items keys;
-    if (!stop.is_set()) keys = queue.keys.Take(clock.Now(), clock.SteadyNow(), queue_empty_);
+    if (!stop.is_set()) keys = queue.keys.Take(clock.Now(), clock.SteadyNow(), !queue.more_waits);
     if (keys.empty()) {
-      jobs_.Release();
+      slots_.Release(queue.index);
       continue;
     }
     keys_pending_ -= static_cast<int64_t>(keys.size());
@@ -294,16 +349,29 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
   static_cast<void>(joined);
 }
 
+// By what the hints say.
+int64_t SourceRole::CostOf(const Items& keys) {
+  int64_t cost = 0;
+  for (const auto& [key, pending] : keys) {
+    cost += kKeyCostBytes + static_cast<int64_t>(PendingKeys::BytesOf(pending));
+  }
+  return cost;
+}
+
 Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   const RuleContext& rule = *queue.rule;
   const auto oldest = std::ranges::min_element(
       keys, {}, [](const PendingKeys::Item& item) { return item.second.heard; });
   const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
+  const int64_t charged = CostOf(keys);
+  slots_.Charge(queue.index, charged);
   const bool known = context_.control->known();
   if (known && context_.control->PauseOf(rule.rule->id)) {
     co_await Spool(queue, std::move(keys));
+    slots_.Charge(queue.index, -charged);
   } else if (!known || !rule.source_found) {
     co_await GiveBack(queue, std::move(keys), kAwayDelay);
+    slots_.Charge(queue.index, -charged);
   } else if (rule.rule->transport != Transport::kAuto) {
     const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
     co_await Carry(queue, std::move(keys), direct);
@@ -319,13 +387,19 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   queue.packing.erase(packing);
   --jobs_running_;
-  jobs_.Release();
+  bool sick = queue.source_error.has_value();
+  for (size_t i = 0; i < queue.stagings.size(); ++i) {
+    sick = sick || (queue.stagings[i].error && !rule.targets[i]->breaker.open());
+  }
+  slots_.SetSick(queue.index, sick);
+  slots_.Release(queue.index);
   changed_.NotifyAll();
   co_return Ok();
 }
 
 asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direct) {
   RuleContext& rule = *queue.rule;
+  int64_t charged = CostOf(keys);  // Corrected when all is read.
   std::vector<std::string> away;
   std::vector<std::string> held;
   std::vector<size_t> targets;
@@ -337,9 +411,15 @@ asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direc
     const std::string& name = rule.targets[i]->config->name;
     if (!only.empty() && only != name) continue;
     const TargetContext& target = *rule.targets[i];
+    const bool open = !local && target.breaker.open();
     // (A paused target's archives wait in its staging.)
     if (direct && context_.control->OwnPauseOf(rule.rule->id, name)) {
       held.push_back(name);
+    } else if (open && on_closed_ && !keys.front().second.segment) {
+      held.push_back(name);
+      for (const auto& [key, pending] : keys) NoteReturned(queue, key, pending, name);
+    } else if (open) {
+      away.push_back(name);
     } else if (local || (direct ? target.applier != nullptr : target.staging_found)) {
       targets.push_back(i);
     } else {
@@ -352,11 +432,13 @@ asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direc
   }
   if (targets.empty() && !away.empty()) {
     co_await GiveBack(queue, std::move(keys), kAwayDelay);
+    slots_.Charge(queue.index, -charged);
     co_return;
   }
   Result<void> loaded = co_await rule.parked->Load();
   if (!loaded) context_.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
-  Result<Reservation> memory = co_await context_.runtime.memory.Reserve(memory_.total());
+  Result<Reservation> memory = Reservation();
+  if (!targets.empty()) memory = co_await context_.runtime.memory.Reserve(memory_.total());
   PackResult result;
   result.keys.resize(keys.size());
   if (targets.empty()) {
@@ -386,6 +468,11 @@ asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direc
   }
   memory = Reservation();
   const std::string batch = result.carried ? result.archive : "";
+  for (const PackedKey& key : result.keys) {
+    const bool read = key.state == PackedKey::State::kStaged;
+    charged -= kKeyCostBytes + (read ? static_cast<int64_t>(key.size_bytes) : 0);
+  }
+  slots_.Charge(queue.index, -charged);
   co_await TakeResults(queue, std::move(keys), targets, std::move(away), std::move(result));
   for (size_t i : targets) {
     if (!batch.empty()) {
@@ -457,7 +544,7 @@ Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
   }
   Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
   if (!spooled) {
-    context_.runtime.log.Warning("hints of a paused target not kept; they stay in the queue",
+    context_.runtime.log.Warning("hints of a target that waits not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});
   }
   co_return spooled;
@@ -477,18 +564,14 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   const bool tried = !result.carried && (!result.archive.empty() || !any_staged);
   for (size_t i = 0; tried && i < result.targets.size(); ++i) {
     const std::string& name = queue.rule->targets[targets[i]]->config->name;
-    const std::string part = "staging of target " + name + " of rule " + rule.id;
-    Trouble& trouble = queue.stagings[targets[i]];
-    if (result.targets[i]) {
-      trouble.Clear();
-      context_.observer.OnReadiness(part, std::nullopt);
-      continue;
-    }
+    NoteStaging(queue, targets[i], result.targets[i]);
+    if (result.targets[i]) continue;
     const Error& error = result.targets[i].error();
     failed_targets.push_back(name);
-    delay = std::max(
-        delay, trouble.Note(error.In("rule " + rule.id + ": staging of target " + name), now));
-    context_.observer.OnReadiness(part, trouble.error);
+    delay = std::max(delay, queue.stagings[targets[i]].Note(
+                                error.In("rule " + rule.id + ": staging of target " + name), now));
+    context_.observer.OnReadiness("staging of target " + name + " of rule " + rule.id,
+                                  queue.stagings[targets[i]].error);
     context_.runtime.log.Warning("archive not staged",
                                  {{"rule", rule.id}, {"target", name}, error});
     ++failures_;
@@ -536,7 +619,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSplit:
         any_read = true;
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
-          message->undone += static_cast<int>(packed.wanted.size()) - 1;
+          Undone(*message, static_cast<int>(packed.wanted.size()) - 1);
         }
         for (size_t wanted : packed.wanted) {
           PendingKey alone = pending;
@@ -592,6 +675,66 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
     queue.source_error = source_error;
     context_.observer.OnReadiness("source of rule " + rule.id, source_error);
   }
+}
+
+void SourceRole::NoteStaging(RuleQueue& queue, size_t index, const Result<void>& staged) {
+  TargetBreaker& breaker = queue.rule->targets[index]->breaker;
+  if (!staged) {
+    const bool local = GoesByLocalStaging(*queue.rule, queue.rule->targets.size());
+    if (!local && breaker.Failed(staged.error(), context_.runtime.clock.Now())) {
+      NoteOpen(queue, index, true);
+    }
+    return;
+  }
+  const bool closed = breaker.Succeeded();
+  NoteWell(queue, index);
+  if (closed) NoteOpen(queue, index, false);
+}
+
+void SourceRole::NoteWell(RuleQueue& queue, size_t index) {
+  queue.stagings[index].Clear();
+  context_.observer.OnReadiness("staging of target " + queue.rule->targets[index]->config->name +
+                                    " of rule " + queue.rule->rule->id,
+                                std::nullopt);
+}
+
+void SourceRole::NoteOpen(RuleQueue& queue, size_t index, bool open) {
+  const std::string& rule = queue.rule->rule->id;
+  const TargetContext& target = *queue.rule->targets[index];
+  const std::string& name = target.config->name;
+  context_.runtime.metrics
+      .gauge("longhaul_target_open", "1: its store fails, and it is left alone but for probes",
+             {{"rule", rule}, {"target", name}})
+      .Set(open ? 1 : 0);
+  if (!open) {
+    context_.runtime.log.Info("a target is not left alone any more",
+                              {{"rule", rule}, {"target", name}});
+    if (on_closed_) on_closed_();
+    return;
+  }
+  context_.runtime.log.Warning("a target is left alone until a probe of its store succeeds",
+                               {{"rule", rule}, {"target", name}, target.breaker.error()});
+  if (queue.probed.insert(index).second) probes_->Spawn(ProbeLoop(queue, index));
+}
+
+Async<void> SourceRole::ProbeLoop(RuleQueue& queue, size_t index) {
+  TargetContext& target = *queue.rule->targets[index];
+  const std::string key = ProbePrefix(*target.config) + "alive";
+  while (target.breaker.open()) {
+    if (co_await stop_->WaitFor(context_.runtime.clock, target.breaker.ProbeDelay())) break;
+    if (!target.breaker.open()) break;  // An archive that was under way has arrived.
+    Result<void> probed =
+        co_await ProbeByWriting(*target.staging_store, target.staging_bucket, key);
+    if (!probed) {
+      target.breaker.ProbeFailed(probed.error());
+    } else if (target.breaker.open()) {
+      target.breaker.ProbeSucceeded();
+      NoteWell(queue, index);
+      NoteOpen(queue, index, false);
+    }
+  }
+  queue.probed.erase(index);
+  co_return Ok();
 }
 
 void SourceRole::NoteReturned(const RuleQueue& queue, const std::string& key,
@@ -668,21 +811,26 @@ asio::awaitable<void> SourceRole::Finish(std::vector<std::shared_ptr<OpenMessage
         same->hints.push_back(hints.hints.front());
       }
     }
-    if (--message->undone == 0) co_await Close(message);
+    Undone(*message, -1);
+    if (message->undone == 0) co_await Close(message);
   }
 }
 
 asio::awaitable<void> SourceRole::Close(std::shared_ptr<OpenMessage> message) {
   message->closing = true;
-  std::vector<std::string> bodies;
+  std::vector<NewMessage> left;
   for (const HintMessage& hints : message->left) {
-    for (std::string& body : EncodeHints(hints)) bodies.push_back(std::move(body));
+    for (NewMessage& encoded : EncodeHints(hints)) {
+      // Where it was; but what comes from the lane without a name gets one now.
+      if (!message->lane.empty()) encoded.lane = message->lane;
+      left.push_back(std::move(encoded));
+    }
   }
   Result<void> closed;
-  if (bodies.empty()) {
+  if (left.empty()) {
     closed = co_await context_.queue.Ack({message->receipt});
   } else {
-    closed = co_await context_.queue.Replace({message->receipt}, std::move(bodies), message->delay);
+    closed = co_await context_.queue.Replace({message->receipt}, std::move(left), message->delay);
   }
   // Not acknowledged: it comes again when its visibility runs out, and doing it again is harmless.
   if (!closed && closed.error().kind != ErrorKind::kPrecondition) {

@@ -4,6 +4,10 @@
 // rule's settle time; the readings of a rule are packed together. A message is acknowledged when
 // every (rule, target) that its keys belong to has them durable in staging; what could not be
 // carried goes back to the Queue as a new message before that.
+//
+// Rules share the process fairly. Each has two lanes in the Queue (events/hint.h), which take
+// turns, and a part of the keys that may wait here is kept free for each lane: one that is full is
+// left alone. The places for packing go by bytes (fair_slots.h).
 
 #pragma once
 
@@ -16,6 +20,7 @@
 
 #include "events/hint.h"
 #include "replication/context.h"
+#include "replication/fair_slots.h"
 #include "replication/pack.h"
 #include "replication/pending_keys.h"
 
@@ -32,6 +37,10 @@ class SourceRole {
 
   // Called after an archive has become durable in staging.
   void OnStaged(std::function<void()> callback) { on_staged_ = std::move(callback); }
+  // From now on what is for a target that is left alone (target_breaker.h) goes to the spool, and
+  // `on_closed` is called when it can come back. Else it goes back to the Queue: whoever waits
+  // until the Queue is empty must not overlook it.
+  void UseSpool(std::function<void()> on_closed) { on_closed_ = std::move(on_closed); }
 
   // Nothing pending here and nothing being packed. The Queue may hold more.
   [[nodiscard]] bool idle() const {
@@ -53,10 +62,15 @@ class SourceRole {
   using Items = std::vector<PendingKeys::Item>;
 
   asio::awaitable<void> ReceiveLoop(Event& stop);
+  // Lanes of which enough is here.
+  [[nodiscard]] std::vector<std::string> FullLanes() const;
+  void NoteWaiting(const std::vector<std::string>& waiting);
+  void Undone(OpenMessage& message, int count);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> ExtendLoop(Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
   Async<void> RunJob(RuleQueue& queue, Items keys);
+  static int64_t CostOf(const Items& keys);
   // All of them by archive, or all of them carried by this process.
   asio::awaitable<void> Carry(RuleQueue& queue, Items keys, bool direct);
   // `away`: targets of these keys whose staging has not been found.
@@ -64,6 +78,11 @@ class SourceRole {
                                     std::vector<std::string> away, PackResult result);
   // Nothing can be done for these keys now.
   asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys, std::chrono::milliseconds delay);
+  // What became of an archive, or of a probe, at the staging of a target.
+  void NoteStaging(RuleQueue& queue, size_t target, const Result<void>& staged);
+  void NoteWell(RuleQueue& queue, size_t target);
+  void NoteOpen(RuleQueue& queue, size_t target, bool open);
+  Async<void> ProbeLoop(RuleQueue& queue, size_t target);
   void NoteReturned(const RuleQueue& queue, const std::string& key, const PendingKey& pending,
                     const std::string& target);
   void NoteStaged(const RuleQueue& queue, const Items& keys, const std::vector<size_t>& targets,
@@ -88,13 +107,18 @@ class SourceRole {
   std::vector<std::shared_ptr<OpenMessage>> messages_;  // shared with the keys that they brought.
   int64_t keys_pending_ = 0;
   int jobs_running_ = 0;
-  bool queue_empty_ = false;
+  // Of messages that are not acknowledged, each as often as rules have them: by lane, and of all.
+  std::map<std::string, int64_t> keys_held_;
+  int64_t keys_held_total_ = 0;
   uint64_t keys_done_ = 0;
   uint64_t failures_ = 0;
-  Semaphore jobs_;
+  FairSlots slots_;
   WaitList changed_;
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;
+  std::function<void()> on_closed_;
+  Event* stop_ = nullptr;              // Of Run.
+  std::unique_ptr<TaskGroup> probes_;  // Of Run.
 };
 
 }  // namespace longhaul

@@ -144,7 +144,10 @@ Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
       message.rule = rule.id;
       message.target = target;
       message.origin = HintOrigin::kReread;
-      Result<void> sent = co_await queue.Send(EncodeHints(message), {});
+      // They are many perhaps, and have waited: what happens now is not to wait behind them.
+      std::vector<NewMessage> encoded = EncodeHints(message);
+      for (NewMessage& one : encoded) one.lane = BacklogLane(rule.id);
+      Result<void> sent = co_await queue.Send(std::move(encoded), {});
       if (!sent) co_return sent.error().In("spool");
     }
     // A row that has been written since stays, and is sent by the next one who looks.

@@ -1,4 +1,5 @@
-// Spool: the hints of a rule that is paused, as rows of State, each key once.
+// Spool: the hints of a rule that is paused, or of a target whose store fails, as rows of State,
+// each key once.
 //
 // In the Queue they would come back again and again, or fill the memory that other rules need. When
 // the rule goes on they return to the Queue. Hints only: nothing is read while a rule is paused, so

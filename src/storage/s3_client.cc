@@ -208,6 +208,29 @@ Async<std::string> S3Client::PayloadHash(const S3Request& request) {
   co_return HexEncode(digest);
 }
 
+std::shared_ptr<RequestLimit> S3Client::LimitOf(const std::string& bucket) {
+  std::shared_ptr<RequestLimit>& limit = limits_[bucket];
+  if (!limit) limit = std::make_shared<RequestLimit>(options_.connections_max);
+  return limit;
+}
+
+void S3Client::NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled) {
+  const MetricLabels labels{{"endpoint", address_.host}, {"bucket", bucket}};
+  if (throttled) {
+    runtime_.metrics
+        .counter("longhaul_requests_throttled_total", "Requests that a store answered by SlowDown",
+                 labels)
+        .Add(1);
+  }
+  if (!turn.Answered(throttled)) return;
+  runtime_.metrics
+      .gauge("longhaul_requests_limit",
+             "Requests that may be under way at a bucket, since it "
+             "asked for rest",
+             labels)
+      .Set(limits_[bucket]->limit());
+}
+
 Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
   if (!request.bucket.empty() && !IsBucketName(request.bucket)) {
     co_return InvalidInput("not a bucket name: '" + request.bucket + "'");
@@ -253,14 +276,22 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     } else if (*payload == kUnsignedPayloadTrailer) {
       http.headers.Add("x-amz-content-sha256", *payload);
     }
+    std::unique_ptr<RequestLimit::Turn> turn =
+        co_await RequestLimit::Acquire(LimitOf(request.bucket));
+    if (request.source != nullptr) turn->StopCounting();
     if (request.trace != nullptr) ++request.trace->sent;
     Result<HttpResponse> response = co_await http_->Send(std::move(http));
     if (!response) co_return response.error();
     if (request.trace != nullptr) request.trace->answered_at = TimeOf(response->headers);
-    if (response->status >= 200 && response->status < 300) co_return response;
+    if (response->status >= 200 && response->status < 300) {
+      NoteAnswer(*turn, request.bucket, false);
+      co_return response;
+    }
 
     Result<std::string> body = co_await ReadAll(*response->body, kS3ErrorBytesMax);
     Error error = S3Error(response->status, response->headers, body ? *body : std::string());
+    NoteAnswer(*turn, request.bucket, error.kind == ErrorKind::kThrottled);
+    turn.reset();
     if (request.source != nullptr) co_return error;  // Its bytes are gone.
     if (IsClockSkew(error) && !clock_corrected && response->headers.Find("Date")) {
       clock_corrected = true;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@
 #include "base/retry.h"
 #include "base/runtime.h"
 #include "net/http_client.h"
+#include "storage/request_limit.h"
 #include "storage/s3_store.h"
 
 namespace longhaul {
@@ -126,6 +128,9 @@ class S3Client {
   [[nodiscard]] bool UsesVirtualHost(std::string_view bucket) const;
   [[nodiscard]] Target TargetOf(std::string_view bucket, std::string_view key) const;
   Async<std::string> PayloadHash(const S3Request& request);
+  // Of requests at a bucket.
+  std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
+  void NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled);
   Async<S3Answer> CallOnce(const S3Request& request);
 
   Runtime runtime_;
@@ -135,6 +140,7 @@ class S3Client {
   std::unique_ptr<HttpClient> own_http_;
   HttpClient* http_ = nullptr;
   RetryBudget retry_budget_;
+  std::map<std::string, std::shared_ptr<RequestLimit>> limits_;  // shared with what is under way.
   bool in_trouble_ = false;  // A failure was told to `on_trouble`, and no success yet.
   std::chrono::microseconds clock_offset_{0};
 };

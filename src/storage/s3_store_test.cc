@@ -67,6 +67,9 @@ class PlannedHttp : public HttpClient {
       }
     }
     seen.push_back({std::move(request), std::move(body)});
+    under_way_most = std::max(under_way_most, ++under_way);
+    if (takes.count() > 0) co_await world->clock.Sleep(takes);
+    --under_way;
     Answer answer = answers.front();
     if (answers.size() > 1) answers.pop_front();
     if (answer.error) co_return *answer.error;
@@ -78,11 +81,16 @@ class PlannedHttp : public HttpClient {
   }
   std::deque<Answer> answers;
   std::vector<Seen> seen;
+  testing::FakeWorld* world = nullptr;
+  std::chrono::milliseconds takes{0};
+  int under_way = 0;
+  int under_way_most = 0;
 };
 
 class S3StoreTest : public ::testing::Test {
  protected:
   S3StoreTest() {
+    http.world = &world;
     options.endpoint = "http://127.0.0.1:9000";
     options.credentials = MakeStaticCredentials({.access_key_id = "K",
                                                  .secret_access_key = Secret("S"),
@@ -220,6 +228,44 @@ TEST_F(S3StoreTest, WaitsAndRepeats) {
   ASSERT_EQ(http.seen.size(), 3u);
   EXPECT_EQ(http.seen[2].body, "text");
   EXPECT_GT(world.clock.SteadyNow().time_since_epoch(), 0s);
+}
+
+Async<void> PutMany(testing::FakeWorld& world, Store& store, int count) {
+  TaskGroup group(world.io.get_executor());
+  struct Task {
+    static Async<void> Run(Store& store, PutRequest request) {
+      Result<PutResult> put = co_await PutText(store, std::move(request), "text");
+      if (!put) co_return put.error();
+      co_return Ok();
+    }
+  };
+  for (int i = 0; i < count; ++i) {
+    PutRequest request;
+    request.bucket = "bucket";
+    request.key = "k" + std::to_string(i);
+    group.Spawn(Task::Run(store, std::move(request)));
+  }
+  co_return co_await group.Join();
+}
+
+// Whoever is asked to slow down and goes on with as many requests at once is asked again.
+TEST_F(S3StoreTest, SendsFewerAtATimeWhenAskedToSlowDown) {
+  const Answer fine{.headers = {{"ETag", "\"e\""}}};
+  http.takes = 100ms;
+  http.answers = {fine};
+  ASSERT_TRUE(world.Run(PutMany(world, Open(), 32)));
+  EXPECT_EQ(http.under_way_most, 32);
+  http.answers = {ErrorAnswer(503, "SlowDown"), fine};
+  ASSERT_TRUE(world.Run(PutMany(world, *store, 32)));
+  http.under_way_most = 0;
+  ASSERT_TRUE(world.Run(PutMany(world, *store, 32)));
+  EXPECT_GE(http.under_way_most, 16);
+  EXPECT_LE(http.under_way_most, 20);
+  EXPECT_EQ(world.metrics
+                .counter("longhaul_requests_throttled_total", "",
+                         {{"endpoint", "127.0.0.1:9000"}, {"bucket", "bucket"}})
+                .value(),
+            1);
 }
 
 // Sent again, a conditional write would meet its own first success and report a lost race.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -49,9 +50,23 @@ class QueueSuite : public ::testing::TestWithParam<QueueBackendCase> {
   }
   void Sleep(Milliseconds time) { (void)Run(SleepOk(harness_->world().clock(), time)); }
 
-  void Send(std::vector<std::string> bodies, Milliseconds delay = kNone) {
-    Result<void> sent = Run(queue_->Send(std::move(bodies), delay));
+  static std::vector<NewMessage> New(std::vector<std::string> bodies, std::string lane = "") {
+    std::vector<NewMessage> messages;
+    for (std::string& body : bodies) messages.push_back({.body = std::move(body), .lane = lane});
+    return messages;
+  }
+  void Send(std::vector<std::string> bodies, Milliseconds delay = kNone, std::string lane = "") {
+    Result<void> sent = Run(queue_->Send(New(std::move(bodies), std::move(lane)), delay));
     ASSERT_TRUE(sent) << sent.error().Describe();
+  }
+  Received ReceiveTurn(int count_max, std::vector<std::string> without = {},
+                       Milliseconds wait = kNone) {
+    Result<Received> received = Run(queue_->Receive({.count_max = count_max,
+                                                     .visibility = kLong,
+                                                     .wait = wait,
+                                                     .without = std::move(without)}));
+    EXPECT_TRUE(received) << received.error().Describe();
+    return received ? *received : Received();
   }
   std::vector<QueueMessage> Receive(int count_max = 10, Milliseconds visibility = kLong,
                                     Milliseconds wait = kNone) {
@@ -59,9 +74,10 @@ class QueueSuite : public ::testing::TestWithParam<QueueBackendCase> {
   }
   std::vector<QueueMessage> ReceiveFrom(Queue& queue, int count_max, Milliseconds visibility,
                                         Milliseconds wait = kNone) {
-    Result<std::vector<QueueMessage>> messages = Run(queue.Receive(count_max, visibility, wait));
-    EXPECT_TRUE(messages) << messages.error().Describe();
-    return messages ? *messages : std::vector<QueueMessage>();
+    Result<Received> received = Run(queue.Receive(
+        {.count_max = count_max, .visibility = visibility, .wait = wait, .without = {}}));
+    EXPECT_TRUE(received) << received.error().Describe();
+    return received ? received->messages : std::vector<QueueMessage>();
   }
   QueueMessage ReceiveOne(Milliseconds visibility = kLong) {
     std::vector<QueueMessage> messages = Receive(1, visibility);
@@ -119,7 +135,7 @@ TEST_P(QueueSuite, DeliversWhatWasSent) {
 // One body too long must not let the others through: the caller would send them again.
 TEST_P(QueueSuite, SendsAllOrNone) {
   std::vector<std::string> bodies{"good", std::string(kMessageSizeMaxBytes + 1, 'x')};
-  EXPECT_EQ(KindOf(Run(queue_->Send(bodies, kNone))), ErrorKind::kInvalidInput);
+  EXPECT_EQ(KindOf(Run(queue_->Send(New(bodies), kNone))), ErrorKind::kInvalidInput);
   EXPECT_TRUE(Receive().empty());
   EXPECT_TRUE(Run(queue_->Send({}, kNone)));
 }
@@ -203,7 +219,8 @@ TEST_P(QueueSuite, AnOldReceiptHasNoPowerOverANewDelivery) {
   EXPECT_EQ(KindOf(Run(queue_->Extend(old.receipt, kNone))), ErrorKind::kPrecondition);
   EXPECT_EQ(KindOf(Run(queue_->Release(old.receipt, kNone))), ErrorKind::kPrecondition);
   EXPECT_EQ(KindOf(Run(queue_->Ack({old.receipt}))), ErrorKind::kPrecondition);
-  EXPECT_EQ(KindOf(Run(queue_->Replace({old.receipt}, {"rest"}, kNone))), ErrorKind::kPrecondition);
+  EXPECT_EQ(KindOf(Run(queue_->Replace({old.receipt}, New({"rest"}), kNone))),
+            ErrorKind::kPrecondition);
   EXPECT_TRUE(Receive().empty());  // Still hidden, and nothing was sent.
   EXPECT_TRUE(Run(queue_->Ack({current.receipt})));
 }
@@ -258,12 +275,12 @@ TEST_P(QueueSuite, AckAfterTheVisibilityRanOutRemovesWhenNobodyElseHasIt) {
 TEST_P(QueueSuite, ReplaceRemovesAndSendsInOneStep) {
   Send({"all"});
   QueueMessage message = ReceiveOne();
-  ASSERT_TRUE(Run(queue_->Replace({message.receipt}, {"rest 1", "rest 2"}, kNone)));
+  ASSERT_TRUE(Run(queue_->Replace({message.receipt}, New({"rest 1", "rest 2"}), kNone)));
   std::vector<QueueMessage> rest = Receive();
   EXPECT_EQ(Bodies(rest), (std::multiset<std::string>{"rest 1", "rest 2"}));
   for (const QueueMessage& part : rest) EXPECT_EQ(part.receive_count, 1);
   // Repeating it finds the message gone and must not send the rest a second time.
-  EXPECT_EQ(KindOf(Run(queue_->Replace({message.receipt}, {"rest 1"}, kNone))),
+  EXPECT_EQ(KindOf(Run(queue_->Replace({message.receipt}, New({"rest 1"}), kNone))),
             ErrorKind::kPrecondition);
   EXPECT_TRUE(Receive().empty());
 }
@@ -272,12 +289,13 @@ TEST_P(QueueSuite, ReplaceRemovesAndSendsInOneStep) {
 TEST_P(QueueSuite, ReplaceIsAllOrNone) {
   Send({"a"});
   QueueMessage message = ReceiveOne();
-  EXPECT_EQ(KindOf(Run(queue_->Replace(
-                {message.receipt}, {"fine", std::string(kMessageSizeMaxBytes + 1, 'x')}, kNone))),
-            ErrorKind::kInvalidInput);
+  EXPECT_EQ(
+      KindOf(Run(queue_->Replace(
+          {message.receipt}, New({"fine", std::string(kMessageSizeMaxBytes + 1, 'x')}), kNone))),
+      ErrorKind::kInvalidInput);
   EXPECT_EQ(Depth().in_flight, 1);
   EXPECT_EQ(Depth().visible, 0);
-  ASSERT_TRUE(Run(queue_->Replace({message.receipt}, {"later"}, kShort)));
+  ASSERT_TRUE(Run(queue_->Replace({message.receipt}, New({"later"}), kShort)));
   EXPECT_TRUE(Receive().empty());  // The delay counts.
   Sleep(kPastShort);
   EXPECT_EQ(ReceiveOne().body, "later");
@@ -379,15 +397,17 @@ TEST_P(QueueSuite, LongPollWakesUpOnASendOfAnotherClient) {
   struct SendLater {
     static Async<void> Run(Queue& queue, Clock& clock) {
       co_await clock.Sleep(kPastShort);
-      co_return co_await queue.Send({"event"}, Milliseconds(0));
+      co_return co_await queue.Send(New({"event"}), Milliseconds(0));
     }
     static Async<std::vector<QueueMessage>> Both(Queue& sender, Queue& receiver, Runtime& runtime) {
       TaskGroup group(runtime.executor);
       group.Spawn(Run(sender, runtime.clock));
-      Result<std::vector<QueueMessage>> messages = co_await receiver.Receive(1, kLong, kLong);
+      Result<Received> received = co_await receiver.Receive(
+          {.count_max = 1, .visibility = kLong, .wait = kLong, .without = {}});
       Result<void> joined = co_await group.Join();
       if (!joined) co_return joined.error();
-      co_return messages;
+      if (!received) co_return received.error();
+      co_return received->messages;
     }
   };
   for (Queue* sender : {queue_.get(), other.get()}) {
@@ -410,17 +430,66 @@ TEST_P(QueueSuite, LongPollWakesUpWhenAMessageBecomesVisible) {
   EXPECT_LT(harness_->world().clock().SteadyNow() - start, std::chrono::seconds(5));
 }
 
+// However much waits in one lane, another must not wait behind it.
+TEST_P(QueueSuite, LanesTakeTurns) {
+  Send(std::vector<std::string>(50, "backlog"), kNone, "a");
+  Send({"fresh"}, kNone, "b");
+  Send({"nameless"});
+  std::map<std::string, int> turns;
+  for (int i = 0; i < 4; ++i) {
+    const Received received = ReceiveTurn(10);
+    ASSERT_FALSE(received.messages.empty());
+    const std::string lane = received.messages.front().lane;
+    for (const QueueMessage& message : received.messages) EXPECT_EQ(message.lane, lane);
+    if (lane != "a") EXPECT_EQ(received.messages.size(), 1u);
+    ++turns[lane];
+    if (i == 2) EXPECT_EQ(turns.size(), 3u) << "each has had its turn";
+  }
+  EXPECT_EQ(turns["a"], 2);
+}
+
+// Whoever has enough of one lane must be able to go on with the others, and see what waits.
+TEST_P(QueueSuite, LanesCanBeLeftAlone) {
+  Send({"1", "2", "3"}, kNone, "a");
+  Send({"4"}, kNone, "b");
+  Received received = ReceiveTurn(10, {"a"});
+  ASSERT_EQ(received.messages.size(), 1u);
+  EXPECT_EQ(received.messages.front().body, "4");
+  EXPECT_EQ(received.waiting, std::vector<std::string>{"a"});
+  received = ReceiveTurn(10, {"a"}, kShort);
+  EXPECT_TRUE(received.messages.empty());
+  EXPECT_EQ(received.waiting, std::vector<std::string>{"a"});
+  received = ReceiveTurn(2);
+  EXPECT_EQ(received.messages.size(), 2u);
+  EXPECT_EQ(received.waiting, std::vector<std::string>{"a"});
+  received = ReceiveTurn(2);
+  EXPECT_EQ(received.messages.size(), 1u);
+  EXPECT_TRUE(received.waiting.empty());
+}
+
+// What a message becomes must stay where its sender says, and a delivery must not change its lane.
+TEST_P(QueueSuite, MessagesKeepTheirLanes) {
+  Send({"work"}, kNone, "a");
+  QueueMessage message = ReceiveOne();
+  ASSERT_TRUE(Run(queue_->Release(message.receipt, kNone)));
+  message = ReceiveOne();
+  EXPECT_EQ(message.lane, "a");
+  ASSERT_TRUE(Run(queue_->Replace({message.receipt}, New({"rest"}, "b"), kNone)));
+  EXPECT_EQ(ReceiveOne().lane, "b");
+}
+
 // Many workers share one queue: everything is delivered, and nothing to two of them at once.
 TEST_P(QueueSuite, ManyClientsShareTheWork) {
   constexpr int kMessages = 200;
   struct Worker {
     static Async<void> Run(Queue& queue, std::vector<std::string>& done) {
       while (true) {
-        Result<std::vector<QueueMessage>> messages = co_await queue.Receive(7, kLong, kNone);
-        if (!messages) co_return messages.error();
-        if (messages->empty()) co_return Ok();
+        Result<Received> received = co_await queue.Receive(
+            {.count_max = 7, .visibility = kLong, .wait = kNone, .without = {}});
+        if (!received) co_return received.error();
+        if (received->messages.empty()) co_return Ok();
         std::vector<Receipt> receipts;
-        for (const QueueMessage& message : *messages) {
+        for (const QueueMessage& message : received->messages) {
           done.push_back(message.body);
           receipts.push_back(message.receipt);
         }

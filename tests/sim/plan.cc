@@ -60,6 +60,9 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   plain = is_new && !s3_replication && random.Below(4) == 0;
   chosen = is_new && !s3_replication && !plain && random.Below(2) == 0;
   same_store = is_new && random.Below(4) == 0;
+  lanes = is_new && random.Below(2) == 0;
+  crowded = is_new && random.Below(3) == 0;
+  outages = is_new ? Maybe(random, 0.1) : 0;
 }
 
 namespace {
@@ -85,6 +88,7 @@ constexpr Rate kRates[] = {
     {"steps", &Plan::steps},
     {"key_changes", &Plan::key_changes},
     {"attributes", &Plan::attributes},
+    {"outages", &Plan::outages},
     {"replication_late", &Plan::replication_late},
     {"replication_loss", &Plan::replication_loss},
     {"replication_twice", &Plan::replication_twice},
@@ -107,6 +111,8 @@ constexpr Switch kSwitches[] = {
     {"plain", &Plan::plain},
     {"chosen", &Plan::chosen},
     {"same_store", &Plan::same_store},
+    {"lanes", &Plan::lanes},
+    {"crowded", &Plan::crowded},
 };
 
 }  // namespace
@@ -150,7 +156,8 @@ std::string Plan::ToString() const {
       << ", source_versions " << source_versions << ", attributes " << attributes
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
-      << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store;
+      << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store << ", lanes "
+      << lanes << ", crowded " << crowded << ", outages " << outages;
   return out.str();
 }
 
@@ -170,6 +177,11 @@ testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_
   auto up_to = [&](int seconds) {
     return std::chrono::nanoseconds(random_.Below(static_cast<uint64_t>(seconds) * 1'000'000'000));
   };
+  if (stagings_away && bucket == kStagingBucket) {
+    fault.delay = up_to(5);
+    fault.error = Retryable("nobody answers");
+    return fault;
+  }
   if (roll(plan_.slow)) {
     fault.delay = up_to(5);
     fault.answer_delay = up_to(5);

@@ -19,9 +19,9 @@ SystemTime Start() {
 }
 
 // Small, so that a run sees bundles and singles, several frames, several parts.
-ReplicationLimits SmallLimits(bool giants) {
+ReplicationLimits SmallLimits(const Plan& plan) {
   ReplicationLimits limits;
-  if (giants) {
+  if (plan.giants) {
     limits.single_object_bytes_max = 100'000;
     limits.segment_bytes_min = 60'000;
     limits.giant_part_bytes_min = 25'000;
@@ -32,6 +32,7 @@ ReplicationLimits SmallLimits(bool giants) {
   limits.sample_bytes = 500;
   limits.frame_bytes = 128 << 10;
   limits.part_bytes = 64 << 10;
+  if (plan.crowded) limits.hints_pending_max = 6;
   limits.reads_max = 4;
   limits.writes_max = 4;
   return limits;
@@ -124,7 +125,7 @@ struct World::Process {
       stores["west" + std::to_string(i)] = targets[i].get();
     }
     auto made = MakeReplicationContext(runtime, configuration, std::move(stores), queue, state,
-                                       voice, SmallLimits(world.plan_.giants));
+                                       voice, SmallLimits(world.plan_));
     if (!made) std::abort();
     context = std::move(*made);
   }
@@ -165,6 +166,7 @@ struct World::Process {
 World::World(Plan plan, std::set<int> left_out)
     : plan_(plan),
       random_(plan.seed),
+      outages_random_(plan.seed + 9),
       pauses_random_(plan.seed + 5),
       steps_random_(plan.seed + 6),
       keys_random_(plan.seed + 7),
@@ -378,12 +380,10 @@ asio::awaitable<void> Quietly(Async<void> task) {
   }
 }
 
-Async<void> SendLater(Clock& clock, Queue& queue, std::string body,
+Async<void> SendLater(Clock& clock, Queue& queue, std::vector<NewMessage> messages,
                       std::chrono::nanoseconds delay) {
   co_await clock.Sleep(delay);
-  std::vector<std::string> bodies;
-  bodies.push_back(std::move(body));
-  co_return co_await queue.Send(std::move(bodies), {});
+  co_return co_await queue.Send(std::move(messages), {});
 }
 
 }  // namespace
@@ -391,11 +391,22 @@ Async<void> SendLater(Clock& clock, Queue& queue, std::string body,
 void World::SendEvent(const std::string& bucket, const std::string& key, bool attributes) {
   const int copies = random_.Unit() < plan_.doubled_events ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    HintMessage message{.store = "east", .bucket = bucket};
-    message.hints.push_back({.key = key, .time = clock_.Now(), .attributes = attributes});
+    std::vector<std::string> rules{""};  // Empty: all that match.
+    if (plan_.lanes) {
+      rules.clear();
+      for (const Rule& rule : configuration_.rules) {
+        if (rule.MatchesKey(bucket, key)) rules.push_back(rule.id);
+      }
+    }
+    std::vector<NewMessage> messages;
+    for (const std::string& rule : rules) {
+      HintMessage message{.store = "east", .bucket = bucket, .rule = rule};
+      message.hints.push_back({.key = key, .time = clock_.Now(), .attributes = attributes});
+      for (NewMessage& encoded : EncodeHints(message)) messages.push_back(std::move(encoded));
+    }
     std::chrono::nanoseconds delay{random_.Below(200'000'000)};
     if (random_.Unit() < plan_.late_events) delay = std::chrono::seconds(random_.Below(30));
-    user_->Spawn(Quietly(SendLater(clock_, user_->queue, EncodeHints(message).front(), delay)));
+    user_->Spawn(Quietly(SendLater(clock_, user_->queue, std::move(messages), delay)));
   }
 }
 
@@ -571,6 +582,10 @@ std::string World::Run() {
     const double seconds = std::chrono::duration<double>(pause).count();
     if (random_.Unit() < plan_.corruptions * seconds) CorruptSomething(Happens());
     if (pauses_random_.Unit() < plan_.pauses * seconds) PauseSomething(Happens());
+    if (outages_random_.Unit() < plan_.outages * seconds && Happens()) {
+      store_faults_.stagings_away = !store_faults_.stagings_away;
+      Say(store_faults_.stagings_away ? "the stagings go away" : "the stagings come back");
+    }
     if (steps_random_.Unit() < plan_.steps * seconds) StepAClock(Happens());
     if (plan_.key_changes > 0 && keys_random_.Unit() < plan_.key_changes * seconds && Happens()) {
       ChangeSealKey();

@@ -81,6 +81,9 @@ struct Plan {
   // What does not shrink the source writes to the targets itself; half of the contents do not.
   bool chosen;
   bool same_store;  // The first target lies in the source's store, which copies what is not packed.
+  bool lanes;       // Events wait in the lanes of their rules, as the webhook sends them.
+  double outages;   // Of all stagings at once, begun or ended, per second.
+  bool crowded;     // Few keys may wait at the source: lanes are full, and left alone.
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -89,6 +92,7 @@ class StoreFaults : public testing::FaultPlan {
   testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
                       std::string_view key) override;
   bool enabled = true;
+  bool stagings_away = false;
   int removes = 0;  // At buckets of replicas.
 
  private:
@@ -150,6 +154,7 @@ class World {
 
   Plan plan_;
   SeededRandom random_;
+  SeededRandom outages_random_;
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
   SeededRandom steps_random_;   // And this.
   SeededRandom keys_random_;    // And this.

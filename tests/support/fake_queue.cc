@@ -39,10 +39,12 @@ void FakeQueue::WakeReceivers() {
   for (FakeQueue* client : backend_->clients) client->receivers_.NotifyAll();
 }
 
-void FakeQueue::Insert(std::string body, milliseconds delay) {
+void FakeQueue::Insert(NewMessage message, milliseconds delay) {
   SystemTime now = runtime_.clock.Now();
-  backend_->rows.emplace(backend_->next_id++,
-                         Row{.body = std::move(body), .sent = now, .visible_at = now + delay});
+  backend_->rows.emplace(backend_->next_id++, Row{.body = std::move(message.body),
+                                                  .lane = std::move(message.lane),
+                                                  .sent = now,
+                                                  .visible_at = now + delay});
 }
 
 bool FakeQueue::IsDead(const Row& row) const {
@@ -57,10 +59,10 @@ FakeQueue::Row* FakeQueue::Held(Receipt receipt) {
 
 namespace {
 
-Result<void> CheckBodies(const std::vector<std::string>& bodies) {
-  for (const std::string& body : bodies) {
-    if (body.size() > kMessageSizeMaxBytes) {
-      return InvalidInput("a message of " + std::to_string(body.size()) +
+Result<void> Check(const std::vector<NewMessage>& messages) {
+  for (const NewMessage& message : messages) {
+    if (message.body.size() > kMessageSizeMaxBytes) {
+      return InvalidInput("a message of " + std::to_string(message.body.size()) +
                           " bytes: at most 262144 are allowed");
     }
   }
@@ -74,13 +76,13 @@ Error DeliveredAgain(Receipt receipt) {
 
 }  // namespace
 
-Async<void> FakeQueue::Send(std::vector<std::string> bodies, milliseconds delay) {
+Async<void> FakeQueue::Send(std::vector<NewMessage> messages, milliseconds delay) {
   std::function<Result<void>()> effect = [&]() -> Result<void> {
-    Result<void> checked = CheckBodies(bodies);
+    Result<void> checked = Check(messages);
     if (!checked) return checked;
-    for (const std::string& body : bodies) {
-      Insert(body, delay);
-      if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) Insert(body, delay);
+    for (const NewMessage& message : messages) {
+      Insert(message, delay);
+      if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) Insert(message, delay);
     }
     WakeReceivers();
     return Ok();
@@ -88,18 +90,27 @@ Async<void> FakeQueue::Send(std::vector<std::string> bodies, milliseconds delay)
   co_return co_await Perform("Send", std::move(effect));
 }
 
-std::vector<QueueMessage> FakeQueue::Take(int count_max, milliseconds visibility) {
+Received FakeQueue::Take(const ReceiveRequest& request) {
   SystemTime now = runtime_.clock.Now();
-  std::vector<int64_t> visible;
+  std::map<std::string, std::vector<int64_t>> lanes;
   for (const auto& [id, row] : backend_->rows) {
-    if (row.visible_at <= now && !IsDead(row)) visible.push_back(id);
+    if (row.visible_at <= now && !IsDead(row)) lanes[row.lane].push_back(id);
+  }
+  std::vector<std::string> wanted;
+  for (const auto& [lane, ids] : lanes) {
+    if (std::ranges::find(request.without, lane) == request.without.end()) wanted.push_back(lane);
+  }
+  std::vector<int64_t> visible;
+  if (!wanted.empty()) {
+    last_lane_ = NextLane(wanted, last_lane_);
+    visible = std::exchange(lanes[last_lane_], {});
   }
   std::sort(visible.begin(), visible.end(), [this](int64_t a, int64_t b) {
     return std::make_pair(backend_->rows.at(a).visible_at, a) <
            std::make_pair(backend_->rows.at(b).visible_at, b);
   });
   std::vector<QueueMessage> messages;
-  while (!visible.empty() && std::cmp_less(messages.size(), count_max)) {
+  while (!visible.empty() && std::cmp_less(messages.size(), request.count_max)) {
     size_t pick = 0;
     if (faults_ != nullptr && faults_->Roll(faults_->reorders)) {
       pick = faults_->Below(visible.size());
@@ -109,29 +120,35 @@ std::vector<QueueMessage> FakeQueue::Take(int count_max, milliseconds visibility
     Row& row = backend_->rows.at(id);
     // A second delivery is a second message: it must not use up the receives of the first.
     if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) {
-      Insert(row.body, milliseconds(0));
+      Insert({.body = row.body, .lane = row.lane}, milliseconds(0));
     }
-    row.visible_at = now + visibility;
+    row.visible_at = now + request.visibility;
     row.receive_count += 1;
     row.delivery = backend_->next_delivery++;
     row.in_flight = true;
     messages.push_back(QueueMessage{.body = row.body,
+                                    .lane = row.lane,
                                     .receive_count = row.receive_count,
                                     .sent = row.sent,
                                     .receipt = {.id = id, .delivery = row.delivery}});
   }
-  return messages;
+  if (!visible.empty()) lanes[last_lane_] = std::move(visible);
+  Received received{.messages = std::move(messages), .waiting = {}};
+  for (const auto& [lane, ids] : lanes) {
+    if (!ids.empty()) received.waiting.push_back(lane);
+  }
+  return received;
 }
 
-Async<std::vector<QueueMessage>> FakeQueue::Receive(int count_max, milliseconds visibility,
-                                                    milliseconds wait) {
-  SystemTime deadline = runtime_.clock.Now() + wait;
+Async<Received> FakeQueue::Receive(ReceiveRequest request) {
+  SystemTime deadline = runtime_.clock.Now() + request.wait;
   while (true) {
     SystemTime now = runtime_.clock.Now();
     SystemTime next = deadline;
     bool any = false;
     for (const auto& [id, row] : backend_->rows) {
       if (IsDead(row)) continue;
+      if (std::ranges::find(request.without, row.lane) != request.without.end()) continue;
       if (row.visible_at <= now) any = true;
       if (row.visible_at > now && row.receive_count < backend_->receives_max) {
         next = std::min(next, row.visible_at);
@@ -140,8 +157,7 @@ Async<std::vector<QueueMessage>> FakeQueue::Receive(int count_max, milliseconds 
     if (any || now >= deadline) break;
     co_await receivers_.WaitFor(runtime_.clock, next - now);
   }
-  std::function<Result<std::vector<QueueMessage>>()> effect =
-      [&]() -> Result<std::vector<QueueMessage>> { return Take(count_max, visibility); };
+  std::function<Result<Received>()> effect = [&]() -> Result<Received> { return Take(request); };
   co_return co_await Perform("Receive", std::move(effect));
 }
 
@@ -169,16 +185,16 @@ Async<void> FakeQueue::Ack(std::vector<Receipt> receipts) {
   co_return co_await Perform("Ack", std::move(effect));
 }
 
-Async<void> FakeQueue::Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+Async<void> FakeQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                                milliseconds delay) {
   std::function<Result<void>()> effect = [&]() -> Result<void> {
-    Result<void> checked = CheckBodies(bodies);
+    Result<void> checked = Check(messages);
     if (!checked) return checked;
     for (const Receipt& receipt : receipts) {
       if (Held(receipt) == nullptr) return DeliveredAgain(receipt);
     }
     for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
-    for (const std::string& body : bodies) Insert(body, delay);
+    for (const NewMessage& message : messages) Insert(message, delay);
     WakeReceivers();
     return Ok();
   };
@@ -224,6 +240,7 @@ Async<std::vector<QueueMessage>> FakeQueue::DeadLetters(int count_max) {
       if (std::cmp_greater_equal(messages.size(), count_max)) break;
       if (!IsDead(row)) continue;
       messages.push_back(QueueMessage{.body = row.body,
+                                      .lane = row.lane,
                                       .receive_count = row.receive_count,
                                       .sent = row.sent,
                                       .receipt = {.id = id, .delivery = row.delivery}});

@@ -28,6 +28,7 @@ struct FakeQueueBackend {
 
   struct Row {
     std::string body;
+    std::string lane;
     SystemTime sent{};
     SystemTime visible_at{};
     int receive_count = 0;
@@ -54,12 +55,11 @@ class FakeQueue : public Queue {
   FakeQueue(const FakeQueue&) = delete;
   FakeQueue& operator=(const FakeQueue&) = delete;
 
-  Async<void> Send(std::vector<std::string> bodies, std::chrono::milliseconds delay) override;
-  Async<std::vector<QueueMessage>> Receive(int count_max, std::chrono::milliseconds visibility,
-                                           std::chrono::milliseconds wait) override;
+  Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) override;
+  Async<Received> Receive(ReceiveRequest request) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
-  Async<void> Replace(std::vector<Receipt> receipts, std::vector<std::string> bodies,
+  Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
   Async<QueueDepth> Depth() override;
@@ -71,9 +71,9 @@ class FakeQueue : public Queue {
 
   template <class T>
   Async<T> Perform(std::string name, std::function<Result<T>()> effect);
-  void Insert(std::string body, std::chrono::milliseconds delay);
+  void Insert(NewMessage message, std::chrono::milliseconds delay);
   void WakeReceivers();
-  std::vector<QueueMessage> Take(int count_max, std::chrono::milliseconds visibility);
+  Received Take(const ReceiveRequest& request);
   [[nodiscard]] bool IsDead(const Row& row) const;
   // The row that `receipt` holds; null: it is gone, or was delivered again.
   Row* Held(Receipt receipt);
@@ -82,6 +82,7 @@ class FakeQueue : public Queue {
   std::shared_ptr<FakeQueueBackend> backend_;  // shared by all clients: it is the "server".
   FakeFaults* faults_;
   WaitList receivers_;
+  std::string last_lane_;
   WaitList sleepers_;  // Never notified: here, and not in a frame, so that a crash ends the wait.
 };
 
