@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,8 @@ struct TargetContext {
   std::unique_ptr<Applier> applier;
   std::unique_ptr<GiantUploads> giants;
   std::unique_ptr<ParkedPlace> parked;
+  // Names of archives that another system has left for it (take_over.h).
+  std::set<std::string> archives_to_take_over;
   // Objects that the source itself has settled here, and how many at the last denial (carry.h).
   uint64_t carried = 0;
   uint64_t carried_at_denial = 0;

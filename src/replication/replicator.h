@@ -11,6 +11,7 @@
 #include "replication/context.h"
 #include "replication/receipts.h"
 #include "replication/source_role.h"
+#include "replication/take_over.h"
 #include "replication/target_role.h"
 
 namespace longhaul {
@@ -100,6 +101,7 @@ class Replicator {
   ReplicatorOptions options_;
   SourceRole source_;
   TargetRole target_;
+  TakeOverRole take_over_;
   ReceiptReader receipts_;
   Event wake_;
   std::set<std::string> versions_warned_;  // Buckets.
