@@ -263,6 +263,8 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
       *there && ((mark != nullptr && mark->stamp == write.stamp) || (*there)->uncertain());
   const bool gone = !*there && !floor.deleted;
   if (ours || gone) co_return Reread("an earlier try was cut short");
+  // Whoever noted the delete hears of what came after it, too.
+  if (floor.stamp == write.stamp && write.caution) co_return Superseded("deleted in that second");
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
   // Ours, perhaps: then it must be noticed when it has landed.
   if (!*there && MayStillLand(floor)) co_return LandsLater();

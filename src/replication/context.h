@@ -66,6 +66,7 @@ struct TargetContext {
   bool staging_found = false;
   bool target_found = false;
   bool compare_due = true;  // Not compared with its source yet, or without success.
+  bool compared = false;    // Once, with success, since this process began.
   // Enabled rules that carry a key instead of this one where their filter matches it.
   std::vector<const Rule*> rivals_above;
   std::shared_ptr<Applier::LockedKeys> locked_keys;  // Of all targets in this bucket.

@@ -410,7 +410,8 @@ Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
   for (size_t i : due) {
     const TargetContext& target = *rule.targets[i];
     const auto problem = reconciled->failed.find(i);
-    if (problem == reconciled->failed.end()) continue;
+    rule.targets[i]->compared = problem == reconciled->failed.end();
+    if (rule.targets[i]->compared) continue;
     rule.targets[i]->compare_due = true;
     failed.emplace_back(
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));

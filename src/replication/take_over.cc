@@ -16,7 +16,8 @@ constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr std::chrono::minutes kHeldRetry{1};
-constexpr int kPollGrowthMax = 12;  // With the janitor's 5 s a listing a minute.
+constexpr std::chrono::hours kComparisonWait{1};  // A comparison may fail for ever.
+constexpr int kPollGrowthMax = 12;                // With the janitor's 5 s a listing a minute.
 constexpr size_t kFoldersToldMax = 100;
 
 std::chrono::nanoseconds RetryDelay(int attempts) {
@@ -111,10 +112,11 @@ asio::awaitable<TakeOverPass> TakeOverRole::RunPass(const Event& stop) {
 asio::awaitable<void> TakeOverRole::Run(Event& stop) {
   if (places_.empty()) co_return;
   Clock& clock = context_.runtime.clock;
+  const SteadyTime patience = clock.SteadyNow() + kComparisonWait;
   int quiet_passes = 1;
   // Not at once: what this process compares is found first.
   while (!co_await stop.WaitFor(clock, context_.limits.janitor_interval * quiet_passes)) {
-    const TakeOverPass pass = co_await PassOverAll(stop, true);
+    const TakeOverPass pass = co_await PassOverAll(stop, clock.SteadyNow() < patience);
     context_.observer.OnReadiness("take-over", pass.store_error);
     const bool soon = pass.removed > 0 || pass.waiting > 0;
     quiet_passes = soon ? 1 : std::min(quiet_passes + 1, kPollGrowthMax);
@@ -134,7 +136,7 @@ std::vector<TakeOverRole::Pair> TakeOverRole::ReadyPairs(const Group& group, boo
   std::vector<Pair> ready;
   for (const Pair& pair : group.pairs) {
     const bool to_be_compared =
-        after_comparison && pair.rule->source_found && pair.target->compare_due;
+        after_comparison && pair.rule->source_found && !pair.target->compared;
     if (context_.control->Holds(pair.rule->rule->id, pair.target->config->name)) continue;
     if (!pair.target->applier || to_be_compared) {
       ++waiting;
@@ -319,6 +321,8 @@ Async<TakeOverRole::Handled> TakeOverRole::HandleLeased(Place& place, const Grou
   if (ready.size() < group.pairs.size()) co_return Handled::kHeld;
   Result<void> removed = co_await Remove(place, listed);
   if (!removed) co_return removed.error().In("remove archive " + listed.key);
+  context_.runtime.log.Info("archive taken over, and removed",
+                            {{"archive", listed.key}, {"objects", contents->entries.size()}});
   co_return Handled::kRemoved;
 }
 

@@ -478,6 +478,15 @@ void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
                  {"s3-replication", Transport::kS3Replication},
                  {"copy", Transport::kCopy},
                  {"plain", Transport::kPlain}});
+  const bool carries = rule.transport == Transport::kCopy || rule.transport == Transport::kPlain;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (!carries || !rule.targets[i].take_over) continue;
+    // All that is remembered of its keys is with the source's process.
+    places.targets[i]->Fail(
+        "takes over archives, which the target does, and by this transport the "
+        "source alone writes to it",
+        "write transport: direct until take_over is done with");
+  }
   if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
   const bool by_store = rule.transport == Transport::kS3Replication;
   std::optional<YamlValue> staging = fields.Find("staging");

@@ -112,7 +112,7 @@ rules:
 
 // A place from which archives are removed must be meant.
 TEST(ConfigurationTest, ReadsTakeOver) {
-  auto with = [](const std::string& take_over) {
+  auto with = [](const std::string& take_over, const std::string& transport = "direct") {
     return Parse(R"(
 version: 1
 site: here
@@ -121,7 +121,7 @@ rules:
   - id: r
     source: east:in/
     targets: [{ to: "west:out/", staging: "west:staging/", take_over: )" +
-                 take_over + " }]\n");
+                 take_over + " }]\n    transport: " + transport + "\n");
   };
   Result<Configuration> read = with(R"({ from: "west:inbound/left" })");
   ASSERT_TRUE(read) << read.error().message;
@@ -142,6 +142,9 @@ rules:
     ASSERT_FALSE(read) << text;
     EXPECT_THAT(read.error().message, HasSubstr(words));
   }
+  read = with(R"({ from: "west:inbound" })", "plain");
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message, HasSubstr("transport: direct"));
 }
 
 // What is left out must be as the documentation says.

@@ -58,6 +58,8 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   replication_loss = Maybe(random, 0.4);
   replication_twice = Maybe(random, 0.4);
   plain = is_new && !s3_replication && random.Below(4) == 0;
+  // Where events tell all: of what an archive brings a comparison finds no headers missing.
+  left_archives = is_new && !plain && lost_events == 0 ? Maybe(random, 0.8) : 0;
 }
 
 namespace {
@@ -86,6 +88,7 @@ constexpr Rate kRates[] = {
     {"replication_late", &Plan::replication_late},
     {"replication_loss", &Plan::replication_loss},
     {"replication_twice", &Plan::replication_twice},
+    {"left_archives", &Plan::left_archives},
 };
 
 struct Switch {
@@ -146,7 +149,7 @@ std::string Plan::ToString() const {
       << ", source_versions " << source_versions << ", attributes " << attributes
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
-      << ", plain " << plain;
+      << ", plain " << plain << ", left_archives " << left_archives;
   return out.str();
 }
 
