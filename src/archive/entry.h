@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +76,8 @@ struct ArchiveManifest {
   SystemTime created{};
   std::string writer;  // "longhaul 0.1.0"
   ArchiveKind kind = ArchiveKind::kBundle;
+  // By the names of targets: who applies it there must have this State. Empty: any will do.
+  std::map<std::string, std::string> states{};
 
   bool operator==(const ArchiveManifest&) const = default;
 };

@@ -1,5 +1,7 @@
 #include "archive/manifest.h"
 
+#include <utility>
+
 #include "archive/json_text.h"
 
 namespace longhaul::archive {
@@ -25,12 +27,24 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
   add("created", FormatRfc3339(manifest.created));
   add("writer", manifest.writer);
   add("kind", manifest.kind == ArchiveKind::kBundle ? "bundle" : "single");
+  if (!manifest.states.empty()) {
+    out += ",\"states\":{";
+    bool next = false;
+    for (const auto& [target, state] : manifest.states) {
+      if (std::exchange(next, true)) out += ',';
+      AppendJsonString(out, target);
+      out += ':';
+      AppendJsonString(out, state);
+    }
+    out += '}';
+  }
   out += '}';
   return out;
 }
 
 Result<ArchiveManifest> ParseManifest(std::string_view text) {
   constexpr size_t kSitesMax = 1000;
+  constexpr size_t kStatesMax = 1000;
   JsonCursor cursor(text);
   ArchiveManifest manifest;
   manifest.version = 0;
@@ -69,6 +83,15 @@ Result<ArchiveManifest> ParseManifest(std::string_view text) {
       cursor.String(&manifest.writer);
     } else if (name == "kind") {
       cursor.String(&kind);
+    } else if (name == "states") {
+      cursor.Expect('{');
+      bool first_state = true;
+      std::string target;
+      manifest.states.clear();
+      while (cursor.ok() && cursor.NextMember(first_state, target)) {
+        if (manifest.states.size() == kStatesMax) cursor.Fail();
+        cursor.String(&manifest.states[target]);
+      }
     } else {
       cursor.Skip();
     }

@@ -67,6 +67,10 @@ class ConfigCheckCommand : public Command {
         text += rule.transport == Transport::kPlain  ? ", streamed"
                 : rule.transport == Transport::kCopy ? ", copied by the store"
                                                      : " by " + target.staging.ToString();
+        if (rule.transport == Transport::kAuto) {
+          text += target.store_can_copy ? ", what does not shrink copied by the store"
+                                        : ", what does not shrink streamed";
+        }
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
         if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
         if (!target.acl.empty()) text += ", ACL " + target.acl;

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <map>
 #include <memory>
 #include <set>
@@ -7,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/rule_life.h"
 #include "cli/stores.h"
+#include "replication/choose_route.h"
 #include "replication/explain.h"
 #include "replication/replicator.h"
 
@@ -158,6 +161,14 @@ class ExplainCommand : public Command {
       rows.emplace_back("source", told.source_error->Describe());
     } else if (told.why_not.empty() || backwards) {
       rows.emplace_back("source", "no object");
+    }
+    if (told.shrinks_to) {
+      const bool by_archive = *told.shrinks_to <= kShrinksTo;
+      message.With("sample_shrinks_to", *told.shrinks_to).With("by_archive", by_archive);
+      rows.emplace_back(
+          "way", by_archive ? fmt::format("goes by archive: a sample of it shrinks to {:.0f} %",
+                                          100 * *told.shrinks_to)
+                            : "goes without an archive: a sample of it does not shrink");
     }
     if (told.parked) AddParked(message, rows, *told.parked, now);
     Add(context, std::move(message), text, rows, "  ");

@@ -26,11 +26,8 @@ Async<ApplyOutcome> Applier::PutAttributes(ReplicaWrite write) {
 // say of them that they are right.
 bool Applier::HoldsBytesOf(const ReplicaWrite& write, const Existing& existing) const {
   const Mark* mark = existing.mark();
-  // A copy that does not say these would take the bucket's defaults.
-  const bool sayable =
-      policy_.kms_key.empty() && policy_.acl.empty() && policy_.bucket_owner.empty();
-  return mark != nullptr && sayable && !write.source_etag.empty() &&
-         mark->source_etag == write.source_etag && existing.info.size_bytes == write.size_bytes &&
+  return mark != nullptr && !write.source_etag.empty() && mark->source_etag == write.source_etag &&
+         existing.info.size_bytes == write.size_bytes &&
          write.size_bytes <= policy_.capabilities.copy_size_bytes_max &&
          !SaysOtherBytes(existing.info, write);
 }
@@ -49,7 +46,10 @@ Async<PutResult> Applier::CopyOntoItself(PutRequest request, std::string etag, S
                    .key = key,
                    .replacement = CopyRequest::Replacement{.headers = std::move(request.headers),
                                                            .metadata = std::move(request.metadata)},
-                   .storage_class = std::move(request.storage_class)};
+                   .storage_class = std::move(request.storage_class),
+                   .kms_key = std::move(request.kms_key),  // Else those of the bucket's defaults.
+                   .acl = std::move(request.acl),
+                   .bucket_owner = std::move(request.bucket_owner)};
   if (policy_.capabilities.tags) copy.tags = std::move(request.tags);
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
   if (!copied && copied.error().Transient()) co_return copied.error();

@@ -17,6 +17,10 @@ namespace longhaul {
 
 namespace {
 
+// How long a store is not asked to copy that has refused it, and the code of that.
+constexpr std::chrono::minutes kNoCopiesFor{10};
+constexpr char kNotCopied[] = "NotCopied";
+
 OutcomeState StateOf(ApplyState state) {
   switch (state) {
     case ApplyState::kApplied:
@@ -59,24 +63,29 @@ class Carrier {
     co_return Ok();
   }
 
-  ArchiveBytes bytes;
-
- private:
-  // Server-side, where the store can copy so much in one request.
-  [[nodiscard]] bool Copies(const TargetContext& target, uint64_t size_bytes) const {
-    return rule_.rule->transport == Transport::kCopy &&
-           size_bytes <= target.store->capabilities().copy_size_bytes_max;
-  }
   [[nodiscard]] bool CopiesToAll(uint64_t size_bytes) const {
     return std::ranges::all_of(
         targets_, [&](size_t index) { return Copies(*rule_.targets[index], size_bytes); });
+  }
+
+  ArchiveBytes bytes;
+
+ private:
+  // Server-side; what is too large for one request goes in parts.
+  [[nodiscard]] bool Copies(const TargetContext& target, uint64_t size_bytes) const {
+    const SteadyTime now = context_.runtime.clock.SteadyNow();
+    return MayCopy(*rule_.rule, *target.config) && now >= target.no_copies_until &&
+           (!InParts(target, size_bytes) || now >= target.no_part_copies_until);
+  }
+  static bool InParts(const TargetContext& target, uint64_t size_bytes) {
+    return size_bytes > target.store->capabilities().copy_size_bytes_max;
   }
 
   // Headers, with the body where that is small. Of what is not needed as a whole a byte is asked
   // for: a HEAD tells neither of tags nor, for sure, of an absence.
   Async<ObjectStream> Open(const PackItem& item, SystemTime* absent_at) {
     GetRequest request{.bucket = rule_.rule->source.bucket, .key = item.key};
-    const bool body = !alone_ && rule_.rule->transport != Transport::kCopy;
+    const bool body = !alone_ && !CopiesToAll(item.size_bytes.value_or(0));
     if (!body && item.size_bytes.value_or(0) > 0) {
       request.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
     }
@@ -130,9 +139,17 @@ class Carrier {
     key.state = reading.state;
     key.wanted = std::move(reading.wanted);
     if (key.state != PackedKey::State::kStaged) co_return Ok();
+    if (info.size_bytes > context_.limits.single_object_bytes_max) {
+      // Segments of an older state may be under way, and must not count for this one.
+      Result<void> forgotten = co_await ForgetTransfers(context_, rule_, targets_, {}, item.key);
+      if (!forgotten) co_return forgotten.error().In("end a transfer");
+    }
     const uint64_t part_bytes = large ? static_cast<uint64_t>(memory.size_bytes()) : 0;
-    co_return co_await ToAll(reading.entry, reading.content, copies || large ? &info : nullptr,
-                             part_bytes);
+    Result<void> carried = co_await ToAll(reading.entry, reading.content,
+                                          copies || large ? &info : nullptr, part_bytes);
+    if (carried || carried.error().code != kNotCopied) co_return carried;
+    key.state = PackedKey::State::kUnread;  // Again, by another way.
+    co_return Ok();
   }
 
   Async<void> ReadContent(ByteReader& body, std::vector<std::byte>& content) {
@@ -156,8 +173,10 @@ class Carrier {
     std::optional<Error> failure;
     for (size_t index : targets_) {
       TargetContext& target = *rule_.targets[index];
-      Result<ApplyOutcome> outcome = co_await ToOne(target, entry, content, info, memory_bytes);
-      Result<void> taken = outcome ? co_await Take(target, entry, *outcome)
+      std::string_view route = "plain";
+      Result<ApplyOutcome> outcome =
+          co_await ToOne(target, entry, content, info, memory_bytes, route);
+      Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, outcome.error()));
       if (!taken && !failure) failure = taken.error().In("target " + target.config->name);
     }
@@ -168,10 +187,11 @@ class Carrier {
 
   Async<ApplyOutcome> ToOne(TargetContext& target, const ArchiveEntry& entry,
                             std::span<const std::byte> content, const ObjectInfo* info,
-                            uint64_t memory_bytes) {
+                            uint64_t memory_bytes, std::string_view& route) {
     std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, entry.key);
     if (!key) co_return InvalidInput("the key is not below the rule's source");
     if (entry.op == EntryOp::kDelete) {
+      if (rule_.rule->transport == Transport::kCopy) route = "copy";
       co_return co_await target.applier->Remove(std::move(*key), entry.stamp);
     }
     for (auto& [index, hidden] : hidden_) {
@@ -189,12 +209,30 @@ class Carrier {
                         .key = entry.key,
                         .info = *info};
     if (Copies(target, entry.size_bytes)) {
-      CopyBody body(std::move(source));
-      co_return co_await target.applier->Put(std::move(write), body);
+      route = "copy";
+      CopyBody body(context_.runtime, std::move(source), *context_.uploads);
+      Result<ApplyOutcome> copied = co_await target.applier->Put(std::move(write), body);
+      if (!copied) co_return NotCopied(target, entry.size_bytes, copied.error());
+      co_return copied;
     }
     StreamBody body(context_.runtime, std::move(source), *context_.uploads, memory_bytes,
                     context_.bytes_moved);
     co_return co_await target.applier->Put(std::move(write), body);
+  }
+
+  // A store that does not copy, or with credentials that may not read the source, can be written to
+  // all the same, where the rule leaves the way to us; so can one that knows no copies of parts.
+  Error NotCopied(TargetContext& target, uint64_t size_bytes, Error error) {
+    const bool refused = error.kind == ErrorKind::kDenied || error.kind == ErrorKind::kInvalidInput;
+    const bool in_parts = InParts(target, size_bytes);
+    if (!refused || (rule_.rule->transport != Transport::kAuto && !in_parts)) return error;
+    context_.runtime.log.Warning("the store does not copy; objects are streamed for a while",
+                                 {{"target", target.config->name}, {"bytes", size_bytes}, error});
+    (in_parts ? target.no_part_copies_until : target.no_copies_until) =
+        context_.runtime.clock.SteadyNow() + kNoCopiesFor;
+    error.kind = ErrorKind::kRetryable;
+    error.code = kNotCopied;
+    return error;
   }
 
   // A target that refuses all there is denies everything, and that is no object's fault: then it
@@ -207,7 +245,8 @@ class Carrier {
     return error;
   }
 
-  Async<void> Take(TargetContext& target, const ArchiveEntry& entry, const ApplyOutcome& outcome) {
+  Async<void> Take(TargetContext& target, const ArchiveEntry& entry, const ApplyOutcome& outcome,
+                   std::string_view route) {
     const std::string op = entry.op == EntryOp::kDelete ? "delete" : "put";
     context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                  .rule = rule_.rule->id,
@@ -216,7 +255,7 @@ class Carrier {
                                  .key = entry.key,
                                  .size_bytes = entry.size_bytes,
                                  .stamp = entry.stamp,
-                                 .route = Copies(target, entry.size_bytes) ? "copy" : "plain",
+                                 .route = std::string(route),
                                  .state = StateOf(outcome.state),
                                  .reason = outcome.reason});
     if (outcome.state == ApplyState::kReread) co_return Retryable("read anew: " + outcome.reason);
@@ -246,6 +285,15 @@ bool CarriesDirectly(const Rule& rule) {
   return rule.transport == Transport::kPlain || rule.transport == Transport::kCopy;
 }
 
+bool MayCarryDirectly(const Rule& rule) {
+  return CarriesDirectly(rule) || rule.transport == Transport::kAuto;
+}
+
+bool MayCopy(const Rule& rule, const Target& target) {
+  return rule.transport == Transport::kCopy ||
+         (rule.transport == Transport::kAuto && target.store_can_copy);
+}
+
 asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const RuleContext& rule,
                                           std::vector<size_t> targets, std::vector<PackItem> items,
                                           bool alone, int64_t memory_bytes) {
@@ -263,7 +311,7 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
     int64_t needed =
         static_cast<int64_t>(std::min(items[i].size_bytes.value_or(object_max), object_max)) + 1024;
     if (alone) needed = memory_bytes;
-    if (!alone && rule.rule->transport == Transport::kCopy) needed = 1024;
+    if (!alone && carrier.CopiesToAll(items[i].size_bytes.value_or(0))) needed = 1024;
     Result<Reservation> memory = co_await window.Reserve(needed);
     if (!memory) {
       result.keys[i].state = PackedKey::State::kFailed;
@@ -277,6 +325,7 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
   static_cast<void>(joined);
   result.bytes = carrier.bytes;
   result.bytes.archives = 0;
+  result.carried = true;
   context.observer.OnArchiveStaged(result.bytes);
   co_return result;
 }

@@ -1,9 +1,10 @@
 // Carrying without archives: the source writes to the targets itself, by the transports `plain` and
-// `copy`.
+// `copy`, and by `auto` what does not shrink.
 //
 // What an archive's entry goes through at the target, such an object goes through here: the same
-// stamps, marks, floors and conditions (replica/apply.h). All of the rule's writes and deletes are
-// made by the source's process, so their rows of State are in one place.
+// stamps, marks, floors and conditions (replica/apply.h). With `plain` and `copy` all of the rule's
+// writes and deletes are made by the source's process, so their rows of State are in one place;
+// with `auto` whoever applies the archives must have the same State (shared_state.h).
 
 #pragma once
 
@@ -14,8 +15,13 @@
 
 namespace longhaul {
 
-// Whether the source writes to the targets itself.
+// Whether the source writes everything to the targets itself; whether it may do so.
 bool CarriesDirectly(const Rule& rule);
+bool MayCarryDirectly(const Rule& rule);
+
+// Whether this rule may have the target's store copy an object from the source. Copies heed no
+// conditions, so everything that is written to the target's bucket goes by leases then.
+bool MayCopy(const Rule& rule, const Target& target);
 
 // Brings `items` (no key twice) to the `targets` (indexes into rule.targets, all with an applier),
 // each to all of them: kStaged where that is done, kFailed with the first error where not; doing it

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
+#include "base/checksum.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -188,17 +190,83 @@ TEST(CarryTest, AnObjectThatChangesBeforeTheCopyIsReadAnew) {
   EXPECT_GE(world.source().backend->count(StoreOperation::kCopy), 2);
 }
 
-// One request copies 5 GiB at most; what is larger is streamed.
-TEST(CarryTest, WhatIsTooLargeForACopyIsStreamed) {
+// One request copies 5 GiB at most; what is larger is copied in parts, the source's where they can
+// stay.
+TEST(CarryTest, WhatIsTooLargeForOneCopyIsCopiedInParts) {
   DirectWorld world(Transport::kCopy);
-  world.source().backend->options.capabilities.copy_size_bytes_max = 200'000;
+  world.source().backend->options.capabilities.copy_size_bytes_max = 130'000;
+  world.configuration.rules[0].targets[0].kms_key = "key";
+  world.configuration.rules[0].targets[0].acl = "private";
   world.Put("small", "text");
-  world.Put("large", std::string(300'000, 'x'));
+  world.PutTagged("large", std::string(300'000, 'x'), "red");
+  MemoryStore direct(world.runtime, world.source().backend);
+  auto upload = world.world.Run(direct.CreateMultipart({.bucket = "in", .key = "parts"}));
+  ASSERT_TRUE(upload);
+  std::vector<UploadedPart> parts;
+  for (int number = 1; number <= 3; ++number) {
+    const std::string text(number < 3 ? 130'000 : 5'000, static_cast<char>('a' + number));
+    MemorySource body{std::string_view(text)};
+    auto part = world.world.Run(direct.UploadPart(*upload, number, body));
+    ASSERT_TRUE(part);
+    parts.push_back(*part);
+  }
+  ASSERT_TRUE(world.world.Run(direct.CompleteMultipart({.upload = *upload, .parts = parts})));
   OnceResult result = world.RunOnce();
   EXPECT_FALSE(result.store_error) << result.store_error->Describe();
-  EXPECT_EQ(world.source().backend->count(StoreOperation::kCopy), 1);
-  EXPECT_EQ(world.source().backend->Find("copy", "c/large")->bytes->size(), 300'000U);
+  const MemoryStoreBackend& there = *world.source().backend;
+  EXPECT_EQ(there.count(StoreOperation::kCopy), 1);
+  world.ExpectTagged(there.Find("copy", "c/large"), std::string(300'000, 'x'), "red");
+  EXPECT_EQ(*there.Find("copy", "c/parts")->bytes, *there.Find("in", "parts")->bytes);
+  EXPECT_EQ(there.Find("copy", "c/parts")->info.etag, there.Find("in", "parts")->info.etag);
+  for (const char* key : {"c/small", "c/large"}) {
+    EXPECT_EQ(there.Find("copy", key)->kms_key, "key");
+    EXPECT_EQ(there.Find("copy", key)->acl, "private");
+  }
+  EXPECT_EQ(world.Routes(), Keys{"copy"});
+  EXPECT_TRUE(world.source().backend->buckets["copy"].uploads.empty());
+}
+
+// A server may not heed the condition of a part: what was copied while the object changed may be of
+// two objects, and is thrown away.
+TEST(CarryTest, PartsOfAnObjectThatChangedAreNotPutTogether) {
+  DirectWorld world(Transport::kCopy);
+  world.source().backend->options.capabilities.copy_size_bytes_max = 130'000;
+  world.Put("large", std::string(300'000, 'x'));
+  int parts = 0;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    // The last part has been read by then.
+    if (operation == StoreOperation::kUploadPart && ++parts == 3) {
+      auto& version = world.source().backend->buckets["in"].objects["large"].back();
+      version.bytes = std::make_shared<const std::string>(std::string(300'000, 'y'));
+      version.info.etag = HexEncode(Md5(*version.bytes));
+      version.info.checksums.clear();
+    }
+    return Fault();
+  };
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(*world.source().backend->Find("copy", "c/large")->bytes, std::string(300'000, 'y'));
+  EXPECT_EQ(world.source().backend->count(StoreOperation::kCompleteMultipart), 1);
+  EXPECT_TRUE(world.source().backend->buckets["copy"].uploads.empty());
+}
+
+// A store that copies objects and no parts is written to all the same.
+TEST(CarryTest, PartsThatAreNotCopiedAreStreamed) {
+  DirectWorld world(Transport::kCopy);
+  world.source().backend->options.capabilities.copy_size_bytes_max = 130'000;
+  world.Put("small", "text");
+  const std::string large(300'000, 'x');
+  world.Put("large", large);
+  bool refused = false;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    const bool now = operation == StoreOperation::kUploadPart && !std::exchange(refused, true);
+    return now ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+  };
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(*world.source().backend->Find("copy", "c/large")->bytes, large);
   EXPECT_EQ(world.Routes(), (Keys{"copy", "plain"}));
+  EXPECT_TRUE(world.source().backend->buckets["copy"].uploads.empty());
 }
 
 // A process of the source alone does all of it.

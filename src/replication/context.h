@@ -12,6 +12,7 @@
 #include "queue/queue.h"
 #include "replica/apply.h"
 #include "replica/floor.h"
+#include "replication/content_kinds.h"
 #include "replication/giant_uploads.h"
 #include "replication/outcome.h"
 #include "replication/parked.h"
@@ -37,6 +38,10 @@ struct ReplicationLimits {
   // From this size on, what may be a change of metadata or tags alone is asked for without its
   // bytes: a HEAD of the source and one of each target. Below, sending the bytes is cheaper.
   uint64_t attributes_alone_bytes_min = 64 << 10;
+  // What `transport: auto` may carry without archives, and how much of it tells whether it shrinks
+  // (choose_route.h).
+  uint64_t carried_object_bytes_min = 1 << 20;
+  uint64_t sample_bytes = 128 << 10;
   uint64_t frame_bytes = 8 << 20;
   // Parts of an archive's upload: 10,000 of them hold every archive that fits the 5 GiB.
   uint64_t part_bytes = 8 << 20;
@@ -80,6 +85,11 @@ struct TargetContext {
   // Objects that the source itself has settled here, and how many at the last denial (carry.h).
   uint64_t carried = 0;
   uint64_t carried_at_denial = 0;
+  // The store did not copy what it was asked to, objects (with `transport: auto` alone) or parts of
+  // larger ones; until then it is not asked.
+  SteadyTime no_copies_until{};
+  SteadyTime no_part_copies_until{};
+  std::string state_id{};  // Of its floors, once it is known (shared_state.h).
 };
 
 // A rule's staging on the source's side, which the store replicates to those of the targets
@@ -117,6 +127,7 @@ struct ReplicationContext {
   std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
+  ContentKinds kinds{};          // As far as this process has learnt.
   std::set<std::string> probes;  // Of stores, that this process has under way: rows in State.
 };
 

@@ -15,6 +15,9 @@ namespace {
 constexpr uint64_t kOwnPartBytes = 16 << 20;  // The mean part size from which ETags are kept.
 constexpr uint64_t kPartsMax = 10'000;
 constexpr int kPartsAtOnce = 4;
+// No byte of a copy comes here: parts are as large as keeps requests few and a failure cheap.
+constexpr uint64_t kCopiedPartBytes = 512 << 20;
+constexpr int kCopiesAtOnce = 8;
 
 Error Changed() { return Retryable("the object changed while it was carried"); }
 
@@ -173,7 +176,9 @@ Async<PutResult> PutInParts(Runtime& runtime, UploadLedger& ledger, Store& store
 
 Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
   LH_CHECK(!request.condition.if_absent && request.condition.if_match.empty());
-  LH_CHECK(request.kms_key.empty() && request.acl.empty() && request.bucket_owner.empty());
+  if (source_.info.size_bytes > store.capabilities().copy_size_bytes_max) {
+    co_return co_await WriteParts(store, std::move(request));
+  }
   CopyRequest copy{.source_bucket = source_.bucket,
                    .source_key = source_.key,
                    .source_version_id = source_.info.version_id,
@@ -183,12 +188,88 @@ Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
                    .replacement = CopyRequest::Replacement{.headers = std::move(request.headers),
                                                            .metadata = std::move(request.metadata)},
                    .tags = std::move(request.tags),
-                   .storage_class = std::move(request.storage_class)};
+                   .storage_class = std::move(request.storage_class),
+                   .kms_key = std::move(request.kms_key),
+                   .acl = std::move(request.acl),
+                   .bucket_owner = std::move(request.bucket_owner)};
   Result<PutResult> copied = co_await store.Copy(std::move(copy));
   if (!copied && SaysChanged(copied.error()) && copied.error().code != "NoSuchBucket") {
     co_return Changed();
   }
   co_return copied;
+}
+
+namespace {
+
+Async<void> CopyOnePart(Store& store, const MultipartUpload& upload, int number,
+                        CopyPartRequest request, UploadedPart& part) {
+  Result<UploadedPart> copied = co_await store.CopyPart(upload, number, std::move(request));
+  if (!copied) co_return copied.error();
+  part = std::move(*copied);
+  co_return Ok();
+}
+
+}  // namespace
+
+Async<std::vector<UploadedPart>> CopyBody::CopyParts(Store& store, const MultipartUpload& upload,
+                                                     uint64_t part_bytes) {
+  const ObjectInfo& info = source_.info;
+  std::vector<UploadedPart> parts((info.size_bytes + part_bytes - 1) / part_bytes);
+  TaskGroup copying(runtime_.executor);
+  for (size_t i = 0; i < parts.size() && !copying.failed(); ++i) {
+    co_await copying.WaitBelow(kCopiesAtOnce);
+    const uint64_t offset = i * part_bytes;
+    CopyPartRequest part{.source_bucket = source_.bucket,
+                         .source_key = source_.key,
+                         .source_version_id = info.version_id,
+                         .source_if_match = info.etag,
+                         .range = {.offset_bytes = offset,
+                                   .size_bytes = std::min(part_bytes, info.size_bytes - offset)}};
+    copying.Spawn(CopyOnePart(store, upload, static_cast<int>(i) + 1, std::move(part), parts[i]));
+  }
+  Result<void> joined = co_await copying.Join();
+  if (!joined) co_return joined.error();
+  // Ceph, for one, copies parts of whatever is there by now.
+  Result<ObjectInfo> after = co_await source_.store->Head(
+      {.bucket = source_.bucket, .key = source_.key, .version_id = info.version_id});
+  if (!after) co_return after.error().In("look at the source again");
+  const bool same = after->etag == info.etag && after->size_bytes == info.size_bytes &&
+                    after->last_modified == info.last_modified;
+  if (!same) co_return Changed();
+  co_return parts;
+}
+
+Async<PutResult> CopyBody::WriteParts(Store& store, PutRequest request) {
+  const uint64_t copy_max = store.capabilities().copy_size_bytes_max;
+  const uint64_t size = source_.info.size_bytes;
+  Result<uint64_t> part =
+      co_await PartSizeOf(*source_.store, source_.bucket, source_.key, source_.info);
+  if (!part) co_return part.error().In("look at the parts");
+  // The source's own keep the ETag; but each is a request.
+  const bool keep =
+      *part >= std::min(kOwnPartBytes, copy_max) && *part <= copy_max && size / *part < kPartsMax;
+  const uint64_t part_bytes =
+      keep ? *part : std::min(std::max(kCopiedPartBytes, size / kPartsMax + 1), copy_max);
+  request.parts_copied = true;
+  Result<MultipartUpload> upload = co_await ledger_.Create(store, std::move(request));
+  if (!upload) co_return upload.error();
+  Result<std::vector<UploadedPart>> parts = co_await CopyParts(store, *upload, part_bytes);
+  Result<PutResult> completed;
+  if (!parts) {
+    const bool changed = SaysChanged(parts.error()) && parts.error().code != "NoSuchUpload" &&
+                         parts.error().code != "NoSuchBucket";
+    completed = changed ? Changed() : parts.error();
+  } else {
+    CompleteRequest complete{
+        .upload = *upload, .parts = std::move(*parts), .condition = {}, .checksum = {}};
+    completed = co_await store.CompleteMultipart(std::move(complete));
+  }
+  if (completed) {
+    co_await ledger_.Forget(store, *upload);
+  } else {
+    co_await ledger_.Abort(store, *upload);
+  }
+  co_return completed;
 }
 
 }  // namespace longhaul

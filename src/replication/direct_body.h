@@ -47,17 +47,23 @@ class StreamBody : public ReplicaBody {
   uint64_t& bytes_moved_;
 };
 
-// Has the target's store copy the object, which lies in the same store, up to
-// capabilities().copy_size_bytes_max. What of `request` a copy does not take (kms_key, acl,
-// bucket_owner) must be empty. A condition is refused as well: whether a server heeds it for a copy
-// has not been probed.
+// Has the target's store copy the object, which lies in the same store: in one request, or in parts
+// where it is larger than capabilities().copy_size_bytes_max. `request` must have no condition:
+// whether a server heeds it for a copy has not been probed.
 class CopyBody : public ReplicaBody {
  public:
-  explicit CopyBody(DirectSource source) : source_(std::move(source)) {}
+  CopyBody(Runtime& runtime, DirectSource source, UploadLedger& ledger)
+      : runtime_(runtime), source_(std::move(source)), ledger_(ledger) {}
   Async<PutResult> Write(Store& store, PutRequest request) override;
 
  private:
+  Async<PutResult> WriteParts(Store& store, PutRequest request);
+  Async<std::vector<UploadedPart>> CopyParts(Store& store, const MultipartUpload& upload,
+                                             uint64_t part_bytes);
+
+  Runtime& runtime_;
   DirectSource source_;
+  UploadLedger& ledger_;
 };
 
 }  // namespace longhaul

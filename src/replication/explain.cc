@@ -7,6 +7,7 @@
 #include "archive/archive_file.h"
 #include "archive/reader.h"
 #include "base/units.h"
+#include "replication/choose_route.h"
 #include "replication/local_staging.h"
 #include "replication/seal.h"
 #include "replication/spool.h"
@@ -108,6 +109,11 @@ class Explainer {
       if (!read) co_return read.error();
     }
     told.matches = told.why_not.empty();
+    if (told.matches && told.source &&
+        ContentDecides(context_.limits, rule, told.source->size_bytes)) {
+      Result<double> share = co_await SampleOf(context_, *known, key, told.source->size_bytes);
+      if (share) told.shrinks_to = *share;
+    }
     for (const auto& target : known->targets) {
       if (only != nullptr && target->config != only) continue;
       if (!told.matches && only == nullptr) continue;

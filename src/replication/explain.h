@@ -57,6 +57,8 @@ struct RuleExplanation {
   std::optional<Tags> tags;           // Of it, where they are known.
   std::optional<Error> source_error;  // It could not be read.
   std::optional<ParkedKey> parked;    // At the source.
+  // Of `transport: auto` and an object whose content decides: what a sample of it shrinks to.
+  std::optional<double> shrinks_to;
   std::vector<TargetExplanation> targets;
 };
 

@@ -126,6 +126,7 @@ class GiantTest : public ::testing::Test {
     for (const auto& [place, row] : world->state_backend->rows) {
       EXPECT_FALSE(place.first.starts_with("giant")) << place.first << " " << place.second;
       EXPECT_FALSE(place.first.starts_with("transfer")) << place.first << " " << place.second;
+      EXPECT_FALSE(place.second.starts_with("kept/")) << place.second;
     }
   }
 
@@ -340,6 +341,31 @@ TEST_F(GiantTest, TagsArriveThoughUploadsDoNotTakeThem) {
   EXPECT_EQ(refused, 2);
   ExpectReplica("film", text);
   ExpectNothingLeft();
+}
+
+// A process that died while it created an upload left a row without an id: what is found under its
+// key may be a transfer that is under way.
+TEST_F(GiantTest, ALostCreationTakesNoUploadThatIsUnderWay) {
+  Make();
+  const std::string text = Noise(1'000'000, 17);
+  PutParts("film", text, 50'000);
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kUploadPart && bucket == "out") fault.answer_delay = 20s;
+    return fault;
+  };
+  const std::string row = R"({"owner": "dead", "store": "west0", "bucket": "out", "key": "film",)"
+                          R"( "upload_id": "", "created": ")" +
+                          FormatRfc3339(world->world.clock.Now()) + R"("})";
+  ASSERT_TRUE(world->world.Run(world->state.Write("uploads", {.key = "dead/0", .value = row})));
+  world->Start();
+  world->RunFor(10min);
+  world->Stop();
+  EXPECT_EQ(Planned(), 1);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+  EXPECT_TRUE(world->world.Run(world->state.Scan("uploads", "", 10))->empty());
 }
 
 // An upload that a newer reading replaced is aborted, at the latest when that one has ended.

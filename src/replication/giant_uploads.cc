@@ -203,7 +203,7 @@ Async<GiantUpload> GiantUploads::Begin(const ArchiveEntry& entry, PutRequest req
     co_return written.error().In("record an upload");
   }
   upload.revision = *written;
-  co_await ledger_.Forget(store_, *created);
+  co_await ledger_.Keep(store_, *created);
   if (upload.replaced.empty()) co_return upload;
   for (const std::string& id : upload.replaced) {
     Result<void> dropped = co_await Drop(key, id);
@@ -280,11 +280,13 @@ Async<std::vector<UploadedPart>> GiantUploads::Parts(const GiantUpload& upload) 
 }
 
 Async<void> GiantUploads::Drop(const std::string& key, const std::string& upload_id) {
-  Result<void> aborted =
-      co_await store_.AbortMultipart({.bucket = bucket_, .key = key, .upload_id = upload_id});
+  const MultipartUpload upload{.bucket = bucket_, .key = key, .upload_id = upload_id};
+  Result<void> aborted = co_await store_.AbortMultipart(upload);
   if (!aborted && aborted.error().kind != ErrorKind::kNotFound) {
     co_return aborted.error().In("abort an upload");
   }
+  Result<void> released = co_await ledger_.Release(store_, upload);
+  if (!released) co_return released.error();
   const std::string prefix = PartsPrefix(upload_id);
   while (true) {
     Result<std::vector<StateRow>> page =

@@ -6,6 +6,7 @@
 #include "replication/archive_keys.h"
 #include "replication/local_staging.h"
 #include "replication/seal.h"
+#include "replication/shared_state.h"
 #include "replication/staging.h"
 
 namespace longhaul {
@@ -34,6 +35,7 @@ HintMessage HintsOfArchive(const Rule& rule) {
 OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
                          const std::vector<size_t>& targets, PackMemory memory, ArchiveKind kind)
     : context_(context),
+      rule_(rule),
       memory_budget_(memory.writer_bytes),
       runtime_(Runtime{context.runtime.executor, context.runtime.clock, context.runtime.random,
                        context.runtime.pool, memory_budget_, context.runtime.log,
@@ -77,6 +79,8 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
 }
 
 Async<void> OpenArchive::Open() {
+  Result<void> named = co_await NameStates(context_, rule_, manifest_);
+  if (!named) co_return named.error();
   Result<std::unique_ptr<ArchiveWriter>> writer =
       co_await ArchiveWriter::Open(runtime_, manifest_, options_, *upload_);
   if (!writer) {

@@ -42,6 +42,7 @@ class OpenArchive {
 
  private:
   ReplicationContext& context_;
+  const RuleContext& rule_;
   MemoryBudget memory_budget_;
   Runtime runtime_;
   ArchiveOptions options_;

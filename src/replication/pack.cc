@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "replication/attributes.h"
+#include "replication/choose_route.h"
 #include "replication/open_archive.h"
 #include "replication/reading.h"
 
@@ -67,6 +68,8 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
   reading.entry = EntryOf(item.key, info);
   if (info.size_bytes > context.limits.bundle_object_bytes_max) {
     reading.state = PackedKey::State::kLarge;
+  } else if (!item.size_bytes && ContentDecides(context.limits, *rule.rule, info.size_bytes)) {
+    reading.state = PackedKey::State::kUnread;  // Now that its size is known, it may go elsewhere.
   } else if (static_cast<int64_t>(info.size_bytes) > slot.memory.size_bytes()) {
     reading.state = PackedKey::State::kUnread;  // Larger than the hint said.
   } else {

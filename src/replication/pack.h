@@ -46,6 +46,7 @@ struct PackResult {
       targets;          // Whether the archive is durable there, for each of `targets`.
   std::string archive;  // Its ULID; empty when nothing was packed.
   ArchiveBytes bytes;
+  bool carried = false;  // Written to the targets already (carry.h); `archive` names the batch.
 };
 
 // How a job's memory is divided; all of it is reserved in one step before the job begins.
@@ -76,5 +77,12 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
 asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleContext& rule,
                                        std::vector<size_t> targets, PackItem item,
                                        PackMemory memory);
+
+// To those of `targets` that are not in `wanted` no archive carries this giant (any more). Whatever
+// carries it there, or nobody, makes newer states: when it becomes again what it was, the transfer
+// that was planned then must not count as one that is under way.
+Async<void> ForgetTransfers(ReplicationContext& context, const RuleContext& rule,
+                            const std::vector<size_t>& targets, const std::vector<size_t>& wanted,
+                            const std::string& key);
 
 }  // namespace longhaul

@@ -143,24 +143,6 @@ Async<void> EndTransfers(ReplicationContext& context, const RuleContext& rule,
   co_return Ok();
 }
 
-// To those of `targets` that this rule does not carry the object to (any more). Whatever carries it
-// there, or nobody, makes newer states: when its tags come back as they were, the transfer that was
-// planned then must not count as one that is under way.
-Async<void> ForgetTransfers(ReplicationContext& context, const RuleContext& rule,
-                            const std::vector<size_t>& targets, const std::vector<size_t>& wanted,
-                            const std::string& key) {
-  for (size_t index : targets) {
-    if (std::ranges::find(wanted, index) != wanted.end()) continue;
-    Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
-    Result<std::optional<Transfer>> known = co_await transfers.Find(key);
-    if (!known) co_return known.error();
-    if (!*known) continue;
-    Result<void> ended = co_await transfers.End(key, (*known)->plan);
-    if (!ended) co_return ended.error();
-  }
-  co_return Ok();
-}
-
 // The object is not what it was when its transfer was planned: all that is left of it comes to
 // this.
 Async<void> GiveUpTransfer(ReplicationContext& context, const RuleContext& rule,
@@ -247,6 +229,21 @@ asio::awaitable<void> PackSegment(ReplicationContext& context, const RuleContext
 
 }  // namespace
 
+Async<void> ForgetTransfers(ReplicationContext& context, const RuleContext& rule,
+                            const std::vector<size_t>& targets, const std::vector<size_t>& wanted,
+                            const std::string& key) {
+  for (size_t index : targets) {
+    if (std::ranges::find(wanted, index) != wanted.end()) continue;
+    Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
+    Result<std::optional<Transfer>> known = co_await transfers.Find(key);
+    if (!known) co_return known.error();
+    if (!*known) continue;
+    Result<void> ended = co_await transfers.End(key, (*known)->plan);
+    if (!ended) co_return ended.error();
+  }
+  co_return Ok();
+}
+
 asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleContext& rule,
                                        std::vector<size_t> targets, PackItem item,
                                        PackMemory memory) {
@@ -266,6 +263,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     const bool carries =
         reading.state == PackedKey::State::kStaged || reading.state == PackedKey::State::kSplit;
     key.state = carries ? PackedKey::State::kUnread : reading.state;
+    key.stamp = reading.entry.stamp;
     key.error = reading.error;
     co_return result;
   }

@@ -63,6 +63,18 @@ class ProgressWatch {
   uint64_t bytes_ = 0;
 };
 
+// For a person, where nothing has failed and nothing goes forward.
+std::string WhatIsWaited(bool source_done, const TargetPass& pass, const ReceiptPass& receipts) {
+  std::string text;
+  auto add = [&](const std::string& what) { text += (text.empty() ? "" : ", ") + what; };
+  if (!source_done) add("hints are being worked on or wait in the queue");
+  if (pass.waiting > 0) add(std::to_string(pass.waiting) + " archives wait in staging");
+  if (receipts.on_the_way > 0) {
+    add(std::to_string(receipts.on_the_way) + " archives have not been replicated by the store");
+  }
+  return text.empty() ? "receipts wait for the source" : text;
+}
+
 Async<void> AsTask(asio::awaitable<void> work) {
   co_await std::move(work);
   co_return Ok();
@@ -252,7 +264,7 @@ Async<void> Replicator::FindTarget(RuleContext& rule, TargetContext& target) {
     target.staging_found = true;
   }
   Result<void> found = co_await RequireBucket(*target.store, target.config->to.bucket, "target");
-  if (found && (options_.target || CarriesDirectly(*rule.rule))) {
+  if (found && (options_.target || MayCarryDirectly(*rule.rule))) {
     found = co_await PrepareTarget(rule, target);
   }
   if (!found) co_return found.error().In("rule " + rule.rule->id);
@@ -338,6 +350,16 @@ Async<void> Replicator::KeepFinding(std::string part, RuleContext& rule, TargetC
   co_return Ok();
 }
 
+bool Replicator::AnyCopiesTo(const Target& target) const {
+  const std::string bucket = ReplicaPartition(target);
+  for (const auto& rule : context_.rules) {
+    for (const Target& other : rule->rule->targets) {
+      if (ReplicaPartition(other) == bucket && MayCopy(*rule->rule, other)) return true;
+    }
+  }
+  return false;
+}
+
 Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) {
   ApplyPolicy policy{.bucket = target.config->to.bucket,
                      .site = context_.site,
@@ -363,8 +385,9 @@ Async<void> Replicator::PrepareTarget(RuleContext& rule, TargetContext& target) 
     policy.capabilities.complete_if_match = false;
     policy.capabilities.delete_if_match = false;
   }
-  if (rule.rule->transport == Transport::kCopy) {
-    // Whether copies heed conditions is not probed, and few servers do: leases stand in.
+  if (AnyCopiesTo(*target.config)) {
+    // Whether copies heed conditions is not probed, and few servers do: leases stand in, for all
+    // that write there, or a copy would go over what a condition has let in meanwhile.
     policy.capabilities.create_if_absent = false;
     policy.capabilities.replace_if_match = false;
     policy.capabilities.complete_if_absent = false;
@@ -620,10 +643,10 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
     failures += static_cast<uint64_t>(pass.failed);
     if (progress.RanOut(finished + source_.keys_done(), failures + source_.failures(),
                         context_.bytes_moved)) {
-      result.store_error = trouble
-                               ? *trouble
-                               : Retryable("nothing went forward for " +
-                                           std::to_string(options_.timeout.count() / 1000) + " s");
+      result.store_error = trouble ? *trouble
+                                   : Retryable("nothing went forward for " +
+                                               std::to_string(options_.timeout.count() / 1000) +
+                                               " s; " + WhatIsWaited(source_done, pass, before));
       co_return result;
     }
     if (hopeless && pass.applied == 0 && source_.idle()) {
@@ -772,7 +795,7 @@ asio::awaitable<void> Replicator::EmptySpools() {
     Result<uint64_t> sent =
         co_await Unspool(context_.state, context_.queue, *rule->rule,
                          [this, &rule = *rule->rule](const std::string& target) {
-                           return CarriesDirectly(rule) && !target.empty() &&
+                           return MayCarryDirectly(rule) && !target.empty() &&
                                   context_.control->Holds(rule.id, target);
                          });
     co_await lease.Release();

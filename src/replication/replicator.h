@@ -66,6 +66,8 @@ class Replicator {
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
+  // Whether any rule may have the store copy objects into that bucket.
+  [[nodiscard]] bool AnyCopiesTo(const Target& target) const;
   asio::awaitable<void> WarnOfVersions(const TargetContext& target);
   // All of it, side by side; the error names everything that failed.
   Async<void> Prepare();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/carry.h"
+#include "replication/choose_route.h"
 #include "replication/giant.h"
 #include "replication/local_staging.h"
 #include "replication/reading.h"
@@ -294,17 +295,43 @@ asio::awaitable<void> SourceRole::PackLoop(RuleQueue& queue, Event& stop) {
 }
 
 Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
-  RuleContext& rule = *queue.rule;
+  const RuleContext& rule = *queue.rule;
   const auto oldest = std::ranges::min_element(
       keys, {}, [](const PendingKeys::Item& item) { return item.second.heard; });
   const auto packing = queue.packing.emplace(oldest->second.heard, oldest->first);
+  const bool known = context_.control->known();
+  if (known && context_.control->PauseOf(rule.rule->id)) {
+    co_await Spool(queue, std::move(keys));
+  } else if (!known || !rule.source_found) {
+    co_await GiveBack(queue, std::move(keys), kAwayDelay);
+  } else if (rule.rule->transport != Transport::kAuto) {
+    const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
+    co_await Carry(queue, std::move(keys), direct);
+  } else {
+    const std::vector<bool> leaves = co_await ChooseRoutes(context_, rule, keys);
+    Items packed;
+    Items carried;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      (leaves[i] ? carried : packed).push_back(std::move(keys[i]));
+    }
+    if (!packed.empty()) co_await Carry(queue, std::move(packed), false);
+    if (!carried.empty()) co_await Carry(queue, std::move(carried), true);
+  }
+  queue.packing.erase(packing);
+  --jobs_running_;
+  jobs_.Release();
+  changed_.NotifyAll();
+  co_return Ok();
+}
+
+asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direct) {
+  RuleContext& rule = *queue.rule;
   std::vector<std::string> away;
   std::vector<std::string> held;
   std::vector<size_t> targets;
   // What goes by the local staging needs no other to be there.
   const bool local = GoesByLocalStaging(
       rule, keys.front().second.target.empty() ? rule.targets.size() : size_t{1});
-  const bool direct = CarriesDirectly(*rule.rule) && !keys.front().second.segment;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     const std::string& only = keys.front().second.target;
     const std::string& name = rule.targets[i]->config->name;
@@ -319,23 +346,13 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
       away.push_back(name);
     }
   }
-  const bool paused = context_.control->known() && context_.control->PauseOf(rule.rule->id);
-  if (!held.empty() && !paused && context_.control->known()) {
+  if (!held.empty()) {
     Result<void> kept = co_await SpoolFor(queue, keys, held);
     if (!kept) away.insert(away.end(), held.begin(), held.end());
   }
-  if (paused || !context_.control->known() || !rule.source_found ||
-      (targets.empty() && !away.empty())) {
-    if (paused) {
-      co_await Spool(queue, std::move(keys));
-    } else {
-      co_await GiveBack(queue, std::move(keys), kAwayDelay);
-    }
-    queue.packing.erase(packing);
-    --jobs_running_;
-    jobs_.Release();
-    changed_.NotifyAll();
-    co_return Ok();
+  if (targets.empty() && !away.empty()) {
+    co_await GiveBack(queue, std::move(keys), kAwayDelay);
+    co_return;
   }
   Result<void> loaded = co_await rule.parked->Load();
   if (!loaded) context_.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
@@ -368,18 +385,13 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
     }
   }
   memory = Reservation();
-  const std::string batch = direct ? result.archive : "";
+  const std::string batch = result.carried ? result.archive : "";
   co_await TakeResults(queue, std::move(keys), targets, std::move(away), std::move(result));
   for (size_t i : targets) {
     if (!batch.empty()) {
       context_.meter->OnReceipt(batch, rule.targets[i]->config->name, context_.runtime.clock.Now());
     }
   }
-  queue.packing.erase(packing);
-  --jobs_running_;
-  jobs_.Release();
-  changed_.NotifyAll();
-  co_return Ok();
 }
 
 namespace {
@@ -461,7 +473,8 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   std::chrono::milliseconds delay = away.empty() ? std::chrono::milliseconds(0) : kAwayDelay;
   const bool any_staged = std::any_of(result.targets.begin(), result.targets.end(),
                                       [](const Result<void>& staged) { return bool(staged); });
-  const bool tried = !result.archive.empty() || !any_staged;
+  // (What was carried says nothing of a staging, and so does a batch of which nothing was left.)
+  const bool tried = !result.carried && (!result.archive.empty() || !any_staged);
   for (size_t i = 0; tried && i < result.targets.size(); ++i) {
     const std::string& name = queue.rule->targets[targets[i]]->config->name;
     const std::string part = "staging of target " + name + " of rule " + rule.id;
@@ -533,12 +546,13 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         }
         break;
       case PackedKey::State::kTooEarly:
-        // The source's clock is behind ours: wait for as long as the reading was early.
+        // The source's clock is behind ours: wait for as long as the reading was early, but not
+        // for ever, whatever that clock says.
         any_read = true;
         pending.since = context_.runtime.clock.SteadyNow();
         pending.due = context_.runtime.clock.Now() +
-                      std::max<std::chrono::microseconds>(std::chrono::seconds(1),
-                                                          pending.not_before - packed.stamp);
+                      std::clamp<std::chrono::microseconds>(pending.not_before - packed.stamp,
+                                                            kRetryFirst, kRetryLast);
         Requeue(queue, key, std::move(pending));
         break;
       case PackedKey::State::kLarge:

@@ -57,6 +57,8 @@ class SourceRole {
   asio::awaitable<void> ExtendLoop(Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
   Async<void> RunJob(RuleQueue& queue, Items keys);
+  // All of them by archive, or all of them carried by this process.
+  asio::awaitable<void> Carry(RuleQueue& queue, Items keys, bool direct);
   // `away`: targets of these keys whose staging has not been found.
   asio::awaitable<void> TakeResults(RuleQueue& queue, Items keys, std::vector<size_t> targets,
                                     std::vector<std::string> away, PackResult result);

@@ -88,6 +88,49 @@ TEST(SourceRoleTest, AnArchiveFullOfNamesParksNobody) {
   EXPECT_EQ(world.Replicas().size(), static_cast<size_t>(kObjects));
 }
 
+// The source's clock is behind ours, and a large object is gone when it is read too early: its
+// delete must travel all the same.
+TEST(SourceRoleTest, ALargeObjectThatIsGoneIsReadAgain) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.limits.bundle_object_bytes_max = 1'000;
+  world.source().backend->options.clock_offset = -20s;
+  const std::string text(2'000, 'x');
+  world.Put("a", text);
+  world.Start();
+  world.RunFor(2min);
+  ASSERT_EQ(world.Replicas(), Keys{"a"});
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "a"})));
+  HintMessage message{
+      .store = "east",
+      .bucket = "in",
+      .hints = {{.key = "a", .time = world.world.clock.Now(), .size_bytes = text.size()}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), Keys{});
+  world.Stop();
+}
+
+// Even a clock that is days behind keeps nobody from looking again.
+TEST(SourceRoleTest, ASourceThatLivesInThePastIsLookedAtAgain) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.source().backend->options.clock_offset = -48h;
+  world.Start();
+  world.RunFor(10s);
+  world.Put("a", "text");
+  HintMessage message{
+      .store = "east", .bucket = "in", .hints = {{.key = "a", .time = world.world.clock.Now()}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2min);
+  EXPECT_TRUE(world.Replicas().empty()) << "what is read now may be older than the event";
+  world.source().backend->options.clock_offset = 0s;
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  world.Stop();
+}
+
 // An event that claims to be from the future must not keep its key from being read.
 TEST(SourceRoleTest, AnEventFromTheFutureIsReadAllTheSame) {
   ReplicationWorld world;

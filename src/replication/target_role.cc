@@ -6,6 +6,7 @@
 #include "archive/archive_file.h"
 #include "replica/lease.h"
 #include "replication/seal.h"
+#include "replication/shared_state.h"
 
 namespace longhaul {
 
@@ -237,20 +238,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, reader.error(), nullptr);
     }
     if (reader.error().kind == ErrorKind::kInvalidInput) {
-      context_.runtime.log.Failure("archive refused; it stays in staging",
-                                   {{"archive", staged.archive->key}, reader.error()});
-      context_.observer.OnOutcome({.time = runtime.clock.Now(),
-                                   .rule = rule.rule->id,
-                                   .target = target.config->name,
-                                   .op = "archive",
-                                   .archive = staged.ulid,
-                                   .state = OutcomeState::kParked,
-                                   .reason = reader.error().Describe()});
-      co_await Park(target,
-                    {.archive = staged.ulid, .op = "archive", .reason = reader.error().Describe()});
-      work.parked = true;
-      work.next_try = runtime.clock.SteadyNow() + kParkedRetry;
-      co_return Handled::kParked;
+      co_return co_await Refuse(target, staged, work, reader.error());
     }
     co_return reader.error().In("open archive " + staged.archive->key);
   }
@@ -262,6 +250,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
         nullptr);
   }
 
+  Result<void> same_state = co_await CheckState(context_, target, manifest);
+  if (!same_state) {
+    if (same_state.error().kind != ErrorKind::kInvalidInput) co_return same_state.error();
+    co_return co_await Refuse(target, staged, work, same_state.error());
+  }
   std::vector<std::string> keys;
   ArchiveReceipt receipt{
       .archive = staged.ulid, .rule = rule.rule->id, .target = target.config->name};
@@ -301,6 +294,24 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);
   if (!removed) co_return removed.error();
   co_return Handled::kDone;
+}
+
+Async<TargetRole::Handled> TargetRole::Refuse(TargetContext& target, const StagedArchive& staged,
+                                              Work& work, const Error& error) {
+  Clock& clock = context_.runtime.clock;
+  context_.runtime.log.Failure("archive refused; it stays in staging",
+                               {{"archive", staged.archive->key}, error});
+  context_.observer.OnOutcome({.time = clock.Now(),
+                               .rule = target.rule->id,
+                               .target = target.config->name,
+                               .op = "archive",
+                               .archive = staged.ulid,
+                               .state = OutcomeState::kParked,
+                               .reason = error.Describe()});
+  co_await Park(target, {.archive = staged.ulid, .op = "archive", .reason = error.Describe()});
+  work.parked = true;
+  work.next_try = clock.SteadyNow() + kParkedRetry;
+  co_return Handled::kParked;
 }
 
 asio::awaitable<void> TargetRole::Park(TargetContext& target, ParkedKey parked) {

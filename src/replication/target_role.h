@@ -75,6 +75,9 @@ class TargetRole {
   // What becomes of an archive of which not all has been applied.
   Async<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
                           const ArchiveReader& reader, const ArchiveApplication& applied);
+  // The whole archive: it stays, and nothing of it is applied.
+  Async<Handled> Refuse(TargetContext& target, const StagedArchive& staged, Work& work,
+                        const Error& error);
   // Writes down what is parked now, or in conflict, and forgets what is not parked any more.
   asio::awaitable<void> Park(TargetContext& target, ParkedKey parked);
   asio::awaitable<void> NoteParked(TargetContext& target, const StagedArchive& staged,

@@ -4,12 +4,16 @@
 #include <set>
 #include <utility>
 
+#include "base/bytes.h"
+#include "base/checksum.h"
+
 namespace longhaul {
 
 namespace {
 
 constexpr char kUploads[] = "uploads";
 constexpr char kProcesses[] = "process";
+constexpr char kNoProcess[] = "";  // The owner of uploads that outlive the one that created them.
 // Servers' clocks may be behind ours by this much when an upload's time is compared.
 constexpr std::chrono::minutes kClockTolerance{15};
 constexpr std::chrono::minutes kCreationPatience{2};
@@ -50,6 +54,11 @@ std::optional<UploadRow> Decode(std::string_view text) {
                    .created = *created};
 }
 
+std::string KeptRow(const std::string& store, const MultipartUpload& upload) {
+  const std::string text = store + '\n' + upload.bucket + '\n' + upload.upload_id;
+  return "kept/" + HexEncode(Digest(HashKind::kSha256, AsBytes(text))).substr(0, 32);
+}
+
 }  // namespace
 
 UploadLedger::UploadLedger(Runtime& runtime, State& state, std::string owner,
@@ -61,14 +70,19 @@ UploadLedger::UploadLedger(Runtime& runtime, State& state, std::string owner,
       stores_(std::move(stores)),
       process_lease_(process_lease) {}
 
+std::string UploadLedger::NameOf(const Store& store) const {
+  for (const auto& [name, known] : stores_) {
+    if (known == &store) return name;
+  }
+  return "";
+}
+
 Async<MultipartUpload> UploadLedger::Create(Store& store, PutRequest request) {
   UploadRow row{.owner = owner_,
+                .store = NameOf(store),
                 .bucket = request.bucket,
                 .key = request.key,
                 .created = runtime_.clock.Now()};
-  for (const auto& [name, known] : stores_) {
-    if (known == &store) row.store = name;
-  }
   const std::string row_key = owner_ + "/" + std::to_string(next_++);
   StateWrite intention{.key = row_key, .value = Encode(row)};
   Result<int64_t> written = co_await state_.Write(kUploads, std::move(intention));
@@ -115,6 +129,26 @@ asio::awaitable<void> UploadLedger::Abort(Store& store, const MultipartUpload& u
   co_await Forget(store, upload);
 }
 
+asio::awaitable<void> UploadLedger::Keep(Store& store, const MultipartUpload& upload) {
+  UploadRow row{.owner = kNoProcess,
+                .store = NameOf(store),
+                .bucket = upload.bucket,
+                .key = upload.key,
+                .upload_id = upload.upload_id,
+                .created = runtime_.clock.Now()};
+  StateWrite kept{.key = KeptRow(row.store, upload), .value = Encode(row)};
+  Result<int64_t> written = co_await state_.Write(kUploads, std::move(kept));
+  if (!written) runtime_.log.Warning("an upload is not recorded as kept", {written.error()});
+  co_await Forget(store, upload);
+}
+
+Async<void> UploadLedger::Release(Store& store, const MultipartUpload& upload) {
+  StateWrite removal{.key = KeptRow(NameOf(store), upload)};
+  Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));
+  if (!removed) co_return removed.error().In("release an upload");
+  co_return Ok();
+}
+
 Async<void> UploadLedger::Heartbeat() {
   StateWrite write{
       .key = owner_, .value = "alive", .expires = runtime_.clock.Now() + process_lease_};
@@ -155,6 +189,7 @@ Async<bool> UploadLedger::Lives(std::string owner, SystemTime heard) {
 }
 
 Async<bool> UploadLedger::InUse(const Row& row) {
+  if (row.upload.owner == kNoProcess) co_return true;
   if (row.upload.owner == owner_) {
     for (const auto& [id, key] : rows_) {
       if (key == row.state.key) co_return true;
@@ -244,9 +279,10 @@ Async<int> UploadLedger::Sweep() {
         ++swept;
       }
     }
-    // A creation without an answer may still happen: the row stays until that is out of question.
-    const bool settled = !lost.upload_id.empty() || !doomed.empty() ||
-                         runtime_.clock.Now() > lost.created + kCreationPatience;
+    // A creation without an answer may still happen: the row stays until that is out of question,
+    // also when something was found: that may have been what another such creation left.
+    const bool settled =
+        !lost.upload_id.empty() || runtime_.clock.Now() > lost.created + kCreationPatience;
     if (!clean || !settled) continue;
     StateWrite removal{.key = row.state.key, .expected = Expected::Revision(row.state.revision)};
     Result<int64_t> removed = co_await state_.Write(kUploads, std::move(removal));

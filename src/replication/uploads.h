@@ -29,6 +29,10 @@ class UploadLedger {
   asio::awaitable<void> Forget(Store& store, const MultipartUpload& upload);
   // Aborts and forgets.
   asio::awaitable<void> Abort(Store& store, const MultipartUpload& upload);
+  // Of an upload that outlives this process, because it is recorded elsewhere: no Sweep takes it
+  // for what a lost creation left, until it is released by whoever ends it.
+  asio::awaitable<void> Keep(Store& store, const MultipartUpload& upload);
+  Async<void> Release(Store& store, const MultipartUpload& upload);
 
   // Says that this process lives; call it at least every third of `process_lease`.
   Async<void> Heartbeat();
@@ -40,6 +44,7 @@ class UploadLedger {
 
  private:
   struct Row;
+  [[nodiscard]] std::string NameOf(const Store& store) const;
   Async<std::vector<Row>> Rows();
   // Whether its owner lives and may use it.
   Async<bool> InUse(const Row& row);

@@ -73,6 +73,66 @@ TEST_F(UploadLedgerTest, SweepsCreationsWithoutAnAnswer) {
   EXPECT_EQ(uploads(), 0u);
 }
 
+// Two creations of one key got no answer, and the uploads appear one after the other: the first one
+// answers for one row only.
+TEST_F(UploadLedgerTest, SweepsEachOfTwoCreationsWithoutAnAnswer) {
+  struct Lost : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation != testing::StoreOperation::kCreateMultipart) return fault;
+      fault.error = Retryable("no answer");
+      if (!late) fault.effect = testing::Fault::Effect::kDone;
+      return fault;
+    }
+    bool late = false;  // The upload is created further below.
+  } plan;
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  UploadLedger first = MakeLedger("first", faulty);
+  UploadLedger second = MakeLedger("second", faulty);
+  EXPECT_FALSE(world_.Run(first.Create(faulty, {.bucket = "b", .key = "k"})));
+  plan.late = true;
+  EXPECT_FALSE(world_.Run(second.Create(faulty, {.bucket = "b", .key = "k"})));
+  world_.clock.Advance(seconds(16));
+  ASSERT_TRUE(world_.Run(living_.Sweep()));
+  EXPECT_EQ(uploads(), 0u);
+
+  ASSERT_TRUE(world_.Run(store_.CreateMultipart({.bucket = "b", .key = "k"})));  // The second's.
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 1);
+  EXPECT_EQ(uploads(), 0u);
+  world_.clock.Advance(minutes(3));
+  ASSERT_TRUE(world_.Run(living_.Sweep()));
+  EXPECT_TRUE(world_.Run(state_.Scan("uploads", "", 10))->empty());
+}
+
+// An upload that is recorded elsewhere goes neither with the process that created it nor with the
+// row of a creation that got no answer.
+TEST_F(UploadLedgerTest, WhatIsKeptIsNotSwept) {
+  struct LostRequest : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kCreateMultipart) fault.error = Retryable("lost");
+      return fault;
+    }
+  } plan;
+  Result<MultipartUpload> kept = world_.Run(dying_.Create(store_, {.bucket = "b", .key = "k"}));
+  ASSERT_TRUE(kept);
+  world_.Run(dying_.Keep(store_, *kept));
+  testing::MemoryStore faulty(world_.runtime, backend_, &plan);
+  UploadLedger unlucky = MakeLedger("unlucky", faulty);
+  EXPECT_FALSE(world_.Run(unlucky.Create(faulty, {.bucket = "b", .key = "k"})));
+  world_.clock.Advance(seconds(16));
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 0);
+  EXPECT_EQ(uploads(), 1u);
+
+  ASSERT_TRUE(world_.Run(living_.Release(store_, *kept)));
+  ASSERT_TRUE(world_.Run(store_.AbortMultipart(*kept)));
+  world_.clock.Advance(minutes(3));
+  EXPECT_EQ(*world_.Run(living_.Sweep()), 0);
+  EXPECT_TRUE(world_.Run(state_.Scan("uploads", "", 10))->empty());
+}
+
 // Two processes may write one key: the living one's upload must not go with the dead one's row, be
 // it open or just being created.
 TEST_F(UploadLedgerTest, ACreationWithoutAnAnswerTakesNobodyElsesUpload) {

@@ -124,6 +124,7 @@ class Reader {
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
   void CheckCopies(const Rule& rule, Places& places);
+  void FindCopies(Rule& rule);
   void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
@@ -451,7 +452,7 @@ void Reader::ReadRule(const YamlValue& value, Rule& rule, Places& places) {
   fields->Finish();
 }
 
-// A store copies within itself alone, and not with all that a write can say.
+// A store copies within itself alone.
 void Reader::CheckCopies(const Rule& rule, Places& places) {
   const StoreSettings* from = KnownStoreOf(rule.source);
   for (size_t i = 0; i < rule.targets.size(); ++i) {
@@ -461,13 +462,16 @@ void Reader::CheckCopies(const Rule& rule, Places& places) {
     if (from->Place() != to->Place()) {
       places.targets[i]->Fail("is not in the store of the source (" + from->Place() + " and " +
                                   to->Place() + "), and a store copies within itself alone",
-                              "write transport: direct, or plain");
-    } else if (!target.kms_key.empty() || !target.acl.empty() || !target.bucket_owner.empty()) {
-      places.targets[i]->Fail(
-          "has a kms_key, acl or bucket_owner, which copies of this version "
-          "do not carry",
-          "write transport: plain, or let the bucket's defaults say it");
+                              "write transport: auto, direct or plain");
     }
+  }
+}
+
+void Reader::FindCopies(Rule& rule) {
+  const StoreSettings* from = KnownStoreOf(rule.source);
+  for (Target& target : rule.targets) {
+    const StoreSettings* to = KnownStoreOf(target.to);
+    target.store_can_copy = from != nullptr && to != nullptr && from->Place() == to->Place();
   }
 }
 
@@ -477,17 +481,20 @@ void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
                 {{"direct", Transport::kDirect},
                  {"s3-replication", Transport::kS3Replication},
                  {"copy", Transport::kCopy},
-                 {"plain", Transport::kPlain}});
-  const bool carries = rule.transport == Transport::kCopy || rule.transport == Transport::kPlain;
+                 {"plain", Transport::kPlain},
+                 {"auto", Transport::kAuto}});
+  const bool carries = rule.transport == Transport::kCopy || rule.transport == Transport::kPlain ||
+                       rule.transport == Transport::kAuto;
   for (size_t i = 0; i < rule.targets.size(); ++i) {
     if (!carries || !rule.targets[i].take_over) continue;
     // All that is remembered of its keys is with the source's process.
     places.targets[i]->Fail(
         "takes over archives, which the target does, and by this transport the "
-        "source alone writes to it",
+        "source writes to it as well",
         "write transport: direct until take_over is done with");
   }
   if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
+  if (rule.transport == Transport::kAuto) FindCopies(rule);
   const bool by_store = rule.transport == Transport::kS3Replication;
   std::optional<YamlValue> staging = fields.Find("staging");
   places.local_staging = staging;

@@ -288,6 +288,27 @@ TEST(ConfigurationTest, ReadsTheStagingThatAStoreReplicates) {
   EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing new goes there")));
 }
 
+// Copies are only for targets in the source's store.
+TEST(ConfigurationTest, TransportAutoKnowsWhereAStoreCanCopy) {
+  Result<Configuration> read = Parse(WithRule("    transport: auto\n"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].transport, Transport::kAuto);
+  EXPECT_FALSE(read->rules[0].targets[0].store_can_copy);
+  auto within = [](const std::string& fields) {
+    return Parse(std::string(kStores) +
+                 "rules:\n  - id: logs\n    source: east:logs/\n    transport: auto\n"
+                 "    intake: { webhook: false }\n"
+                 "    targets: [ { to: \"east:copy/\", staging: \"east:staging/\"" +
+                 fields + " } ]\n");
+  };
+  read = within("");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->rules[0].targets[0].store_can_copy);
+  read = within(", kms_key: alias/copy");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->rules[0].targets[0].store_can_copy) << "a copy says it as any write does";
+}
+
 struct Mistake {
   const char* rule;    // Fields of the rule.
   const char* target;  // Fields of its target.
@@ -310,7 +331,7 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
       {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},
       {"    filter: { min_size: 2, max_size: 1 }\n", "", "no size is at least min_size"},
-      {"    transport: pigeon\n", "", "write direct, s3-replication, copy or plain"},
+      {"    transport: pigeon\n", "", "write direct, s3-replication, copy, plain or auto"},
       {"    transport: s3-replication\n", "",
        "transport: needs the bucket that the store replicates: add staging: STORE:bucket/prefix/"},
       {"    transport: s3-replication\n    staging: east:out/p\n", "",

@@ -104,6 +104,8 @@ std::string_view ToString(Transport transport) {
       return "s3-replication";
     case Transport::kCopy:
       return "copy";
+    case Transport::kAuto:
+      return "auto";
     case Transport::kPlain:
       return "plain";
   }

@@ -115,6 +115,9 @@ enum class Transport {
   kS3Replication,  // It uploads them to Rule::local_staging, and the store replicates that bucket.
   kCopy,           // The store, the same on both sides, copies each object.
   kPlain,          // Each object is streamed.
+  // What shrinks as with kDirect; what does not, and is not small, as with kCopy where
+  // Target::store_can_copy, else as with kPlain (replication/choose_route.h).
+  kAuto,
 };
 std::string_view ToString(Transport transport);  // As in the configuration.
 
@@ -142,6 +145,8 @@ struct Target {
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
   std::optional<TakeOver> take_over{};
+  // Of kAuto: source and target lie in one store.
+  bool store_can_copy = false;
 };
 
 struct Rule {

@@ -51,7 +51,7 @@ bool IsReplicated(const Rule& rule) {
 }
 
 bool MakesArchives(const Rule& rule) {
-  return rule.transport == Transport::kDirect || rule.transport == Transport::kS3Replication;
+  return rule.transport != Transport::kPlain && rule.transport != Transport::kCopy;
 }
 
 // How it gets to a target.
@@ -60,7 +60,10 @@ std::string WayOf(const Rule& rule, const Target& target) {
   if (rule.transport == Transport::kCopy) return "copied by the store";
   const std::string from =
       IsReplicated(rule) ? OneLine(rule.local_staging->ToString()) + ", replicated to " : "";
-  return "by " + from + OneLine(target.staging.ToString());
+  const std::string chosen = rule.transport != Transport::kAuto ? ""
+                             : target.store_can_copy ? ", what does not shrink copied by the store"
+                                                     : ", what does not shrink streamed";
+  return "by " + from + OneLine(target.staging.ToString()) + chosen;
 }
 
 std::string Edge(const std::string& from, const std::string& to, const std::string& label,
@@ -161,10 +164,15 @@ std::string DrawTopologyDot(const Configuration& configuration,
       if (mark != marks.end()) style = ", color=red, fontcolor=red, penwidth=2";
       std::string label = LabelOf(rule);
       if (mark != marks.end()) label += " (problem " + NumbersOf(mark->second) + ")";
-      out += MakesArchives(rule)
-                 ? EdgesByStaging(rule, t, label, style, stagings)
-                 : Edge(rule.source.ToString(), target.to.ToString(),
-                        label + ", " + std::string(ToString(rule.transport)), style);
+      auto directly = [&](std::string_view how) {
+        return Edge(rule.source.ToString(), target.to.ToString(), label + ", " + std::string(how),
+                    style);
+      };
+      out += MakesArchives(rule) ? EdgesByStaging(rule, t, label, style, stagings)
+                                 : directly(ToString(rule.transport));
+      if (rule.transport == Transport::kAuto) {
+        out += directly(target.store_can_copy ? "copied" : "streamed");
+      }
       if (!rule.enabled) continue;
       // Where a target and a source overlap and are not one address: objects go on from there.
       for (size_t next = 0; next < configuration.rules.size(); ++next) {

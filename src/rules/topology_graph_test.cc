@@ -84,6 +84,17 @@ TEST(TopologyGraphTest, DrawsWhatGoesWithoutArchives) {
   EXPECT_THAT(dot, Not(HasSubstr("staging")));
 }
 
+// What is chosen object by object has two ways.
+TEST(TopologyGraphTest, DrawsBothWaysOfWhatIsChosen) {
+  Drawn drawn(LineOf("p", "a/", "west:b/", "transport: auto, "));
+  EXPECT_EQ(drawn.Text(),
+            "  east:a/\n"
+            "    -> west:b/  (p; by west:staging/, what does not shrink streamed)\n");
+  const std::string dot = drawn.Dot();
+  EXPECT_THAT(dot, HasSubstr("\"staging west:staging/\" -> \"west:b/\""));
+  EXPECT_THAT(dot, HasSubstr("\"east:a/\" -> \"west:b/\" [label=\"p, streamed\"];"));
+}
+
 // The way that is wrong must be seen in the drawing, all of it.
 TEST(TopologyGraphTest, MarksTheWholeCircle) {
   Drawn drawn(LineOf("out", "a/", "west:b/") + LineOf("aside", "a/", "west:c/") +

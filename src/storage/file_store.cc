@@ -590,6 +590,9 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
                  .metadata = source->record.metadata,
                  .tags = request.tags.value_or(source->record.tags),
                  .storage_class = request.storage_class,
+                 .kms_key = request.kms_key,
+                 .acl = request.acl,
+                 .bucket_owner = request.bucket_owner,
                  .condition = request.condition};
   if (request.replacement) {
     put.headers = request.replacement->headers;

@@ -37,7 +37,7 @@ Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
   AddObjectHeaders(client, request, http.headers);
   ChecksumAlgorithm algorithm =
       request.checksum ? request.checksum->algorithm : ChecksumAlgorithm::kCrc64Nvme;
-  if (client.checksum_support != S3Client::ChecksumSupport::kNo) {
+  if (client.checksum_support != S3Client::ChecksumSupport::kNo && !request.parts_copied) {
     http.headers.Add("x-amz-checksum-algorithm", std::string(S3ChecksumName(algorithm)));
     bool is_crc = algorithm != ChecksumAlgorithm::kSha1 && algorithm != ChecksumAlgorithm::kSha256;
     http.headers.Add("x-amz-checksum-type", is_crc ? "FULL_OBJECT" : "COMPOSITE");

@@ -183,23 +183,58 @@ Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* abse
   co_return stream;
 }
 
+namespace {
+
+void AddCopySource(const S3Client& client, const std::string& bucket, const std::string& key,
+                   const std::string& version_id, const std::string& if_match,
+                   HttpHeaders& headers) {
+  std::string source =
+      PercentEncode(bucket, Slash::kEncode) + "/" + PercentEncode(key, Slash::kKeep);
+  if (!version_id.empty()) source += "?versionId=" + PercentEncode(version_id, Slash::kEncode);
+  headers.Add("x-amz-copy-source", std::move(source));
+  if (if_match.empty()) return;
+  const std::string quoted = "\"" + if_match + "\"";
+  headers.Add("x-amz-copy-source-if-match", quoted);
+  // Ceph reads this one alone.
+  if (!client.is_aws()) headers.Add("x-amz-copy-if-match", quoted);
+}
+
+}  // namespace
+
+Async<UploadedPart> S3CopyPart(S3Client& client, const MultipartUpload& upload, int number,
+                               CopyPartRequest request) {
+  S3Request http{.method = "PUT",
+                 .bucket = upload.bucket,
+                 .key = upload.key,
+                 .query = {{"partNumber", std::to_string(number)}, {"uploadId", upload.upload_id}}};
+  http.slow_answer = true;
+  AddCopySource(client, request.source_bucket, request.source_key, request.source_version_id,
+                request.source_if_match, http.headers);
+  const ByteRange& range = request.range;
+  http.headers.Add("x-amz-copy-source-range",
+                   "bytes=" + std::to_string(range.offset_bytes) + "-" +
+                       std::to_string(range.offset_bytes + range.size_bytes - 1));
+  Result<S3Answer> answer = co_await client.Call(http);
+  Result<std::string> etag =
+      answer ? ParseS3Etag(answer->text) : Result<std::string>(answer.error());
+  if (!etag) {
+    co_return etag.error().In(
+        Place("copy to part " + std::to_string(number) + " of", upload.bucket, upload.key));
+  }
+  co_return UploadedPart{
+      .number = number, .etag = std::move(*etag), .size_bytes = range.size_bytes, .checksum = {}};
+}
+
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   S3Request http{.method = "PUT", .bucket = request.bucket, .key = request.key};
   http.slow_answer = true;
-  std::string source = PercentEncode(request.source_bucket, Slash::kEncode) + "/" +
-                       PercentEncode(request.source_key, Slash::kKeep);
-  if (!request.source_version_id.empty()) {
-    source += "?versionId=" + PercentEncode(request.source_version_id, Slash::kEncode);
-  }
-  http.headers.Add("x-amz-copy-source", std::move(source));
-  if (!request.source_if_match.empty()) {
-    std::string quoted = "\"" + request.source_if_match + "\"";
-    http.headers.Add("x-amz-copy-source-if-match", quoted);
-    // Ceph reads this one alone.
-    if (!client.is_aws()) http.headers.Add("x-amz-copy-if-match", quoted);
-  }
+  AddCopySource(client, request.source_bucket, request.source_key, request.source_version_id,
+                request.source_if_match, http.headers);
   PutRequest made;
   made.storage_class = request.storage_class;
+  made.kms_key = request.kms_key;
+  made.acl = request.acl;
+  made.bucket_owner = request.bucket_owner;
   if (request.replacement) {
     http.headers.Add("x-amz-metadata-directive", "REPLACE");
     made.headers = request.replacement->headers;

@@ -17,6 +17,8 @@ Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags
 Async<ObjectInfo> S3Head(S3Client& client, HeadRequest request);
 Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* absent_at);
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request);
+Async<UploadedPart> S3CopyPart(S3Client& client, const MultipartUpload& upload, int number,
+                               CopyPartRequest request);
 Async<void> S3Remove(S3Client& client, RemoveRequest request);
 Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
                                                std::vector<RemoveRequest> requests);

@@ -82,6 +82,10 @@ class S3Store : public Store {
                                  ByteSource& body) override {
     return S3UploadPart(*client_, upload, number, body);
   }
+  Async<UploadedPart> CopyPart(const MultipartUpload& upload, int number,
+                               CopyPartRequest request) override {
+    return S3CopyPart(*client_, upload, number, std::move(request));
+  }
   Async<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) override {
     return S3ListParts(*client_, upload);
   }

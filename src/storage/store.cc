@@ -32,6 +32,36 @@ Async<size_t> MemorySource::Read(std::span<std::byte> out) {
   co_return count;
 }
 
+namespace {
+
+// What is left of a stream.
+class RestOfStream : public ByteSource {
+ public:
+  explicit RestOfStream(ObjectStream& stream) : stream_(stream) {}
+  [[nodiscard]] uint64_t size_bytes() const override { return stream_.length_bytes; }
+  Async<size_t> Read(std::span<std::byte> out) override { return stream_.body->Read(out); }
+
+ private:
+  ObjectStream& stream_;
+};
+
+}  // namespace
+
+Async<UploadedPart> Store::CopyPart(const MultipartUpload& upload, int number,
+                                    CopyPartRequest request) {
+  Result<ObjectStream> stream = co_await Get({.bucket = std::move(request.source_bucket),
+                                              .key = std::move(request.source_key),
+                                              .version_id = std::move(request.source_version_id),
+                                              .range = request.range,
+                                              .if_match = std::move(request.source_if_match)});
+  if (!stream) co_return stream.error();
+  if (stream->length_bytes != request.range.size_bytes) {
+    co_return InvalidInput("the range ends behind the object");
+  }
+  RestOfStream body(*stream);
+  co_return co_await UploadPart(upload, number, body);
+}
+
 Async<std::string> ReadAll(ByteReader& reader, uint64_t size_bytes_max) {
   std::string text;
   size_t filled = 0;

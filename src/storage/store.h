@@ -140,6 +140,9 @@ struct PutRequest {
   // itself where the body is contiguous.
   std::optional<Checksum> checksum;
   std::string content_md5;  // base64; for servers without checksums, which check it. Optional.
+  // Of CreateMultipart: its parts come by CopyPart. No checksum is announced then: servers would
+  // ask for one of each part, and nobody here has seen its bytes.
+  bool parts_copied = false;
 };
 
 struct PutResult {
@@ -185,6 +188,19 @@ struct CopyRequest {
   std::optional<Tags> tags;  // Set: x-amz-tagging-directive: REPLACE.
   std::string storage_class;
   WriteCondition condition;
+  std::string kms_key;  // These three as in PutRequest.
+  std::string acl;
+  std::string bucket_owner;
+};
+
+// A range of an object of the same store. Not every server heeds `source_if_match` here: whoever
+// must know that all parts are of one object looks at it (Head) after the last of them.
+struct CopyPartRequest {
+  std::string source_bucket;
+  std::string source_key;
+  std::string source_version_id;
+  std::string source_if_match;
+  ByteRange range;
 };
 
 struct RemoveRequest {
@@ -278,6 +294,10 @@ class Store {
   virtual Async<std::vector<MultipartUpload>> ListMultipartUploads(std::string bucket,
                                                                    std::string prefix) = 0;
 
+  // A part of an upload (PutRequest::parts_copied) from another object of this store; server-side
+  // where the store can, else its bytes pass through this process. Errors of the source as of Copy.
+  virtual Async<UploadedPart> CopyPart(const MultipartUpload& upload, int number,
+                                       CopyPartRequest request);
   // Server-side, within this store, at most capabilities().copy_size_bytes_max.
   virtual Async<PutResult> Copy(CopyRequest request) = 0;
 

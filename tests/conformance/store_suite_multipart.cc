@@ -44,6 +44,57 @@ size_t PartSize(const Capabilities& can) {
 
 }  // namespace
 
+// What lies in the store already becomes parts of another object.
+TEST_P(StoreSuite, PartsAreCopied) {
+  const size_t size = PartSize(can_);
+  const std::string bytes = Bytes(2 * size + 10, 4);
+  const std::string etag = Put("copied/from a+b", bytes).etag;
+  PutRequest request = At("copied/to");
+  request.metadata = {{"a", "1"}};
+  request.parts_copied = true;
+  MultipartUpload upload = Begin(request);
+  std::vector<UploadedPart> parts;
+  for (size_t offset = 0; offset < bytes.size(); offset += size) {
+    CopyPartRequest copy{
+        .source_bucket = bucket_,
+        .source_key = "copied/from a+b",
+        .source_version_id = "",
+        .source_if_match = etag,
+        .range = {.offset_bytes = offset, .size_bytes = std::min(size, bytes.size() - offset)}};
+    Result<UploadedPart> part =
+        Run(store_.CopyPart(upload, static_cast<int>(parts.size()) + 1, std::move(copy)));
+    ASSERT_TRUE(part) << part.error().Describe();
+    parts.push_back(*part);
+  }
+  Result<PutResult> done = Run(store_.CompleteMultipart({.upload = upload, .parts = parts}));
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->etag, MultipartEtag({bytes.substr(0, size), bytes.substr(size, size),
+                                       bytes.substr(2 * size)}));
+  EXPECT_TRUE(Read("copied/to") == bytes);
+  EXPECT_EQ(Head("copied/to").metadata, request.metadata);
+}
+
+// A part of what is not there any more is refused, or taken from what is there: nobody may rely on
+// the condition (CopyPartRequest). But it is never made up.
+TEST_P(StoreSuite, PartsOfWhatIsGoneAreNotCopied) {
+  const std::string etag = Put("from", Bytes(1000, 5)).etag;
+  PutRequest request = At("to");
+  request.parts_copied = true;
+  MultipartUpload upload = Begin(request);
+  CopyPartRequest copy{.source_bucket = bucket_,
+                       .source_key = "from",
+                       .source_version_id = "",
+                       .source_if_match = etag,
+                       .range = {.offset_bytes = 0, .size_bytes = 1000}};
+  EXPECT_TRUE(Run(store_.CopyPart(upload, 1, copy)));
+  Put("from", Bytes(1000, 6));
+  Result<UploadedPart> changed = Run(store_.CopyPart(upload, 1, copy));
+  EXPECT_TRUE(changed || changed.error().kind == ErrorKind::kPrecondition);
+  copy.source_key = "absent";
+  EXPECT_EQ(KindOf(Run(store_.CopyPart(upload, 1, copy))), ErrorKind::kNotFound);
+  EXPECT_TRUE(Run(store_.AbortMultipart(upload)));
+}
+
 // An object of many parts is the parts in order, with everything given at the start.
 TEST_P(StoreSuite, MultipartObjectsAreWhole) {
   PutRequest request = At("multi/a b+c");

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """Breaks each promise's line in turn and shows that a test fails (mutations.toml).
 
-    run.py [--build DIR] [--seeds N] [--check] [NAME...]
+    run.py [--build DIR] [--jobs N] [--seeds N] [--check] [NAME...]
 
-Works in a copy of the tracked files below the build folder; the tree itself is never touched.
---check only sees that every mutation applies. The last line counts what was caught and missed.
-Exit 0: all were caught.
+Works in copies of the tracked files below the build folder, one for each job; the tree itself is
+never touched. --check only sees that every mutation applies. The last line counts what was caught
+and missed. Exit 0: all were caught.
 """
 
 import argparse
+import os
 import pathlib
+import queue
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 
@@ -63,41 +66,69 @@ def copy_tree(tree):
             path.unlink()
 
 
-def run(command, log, timeout):
-    """True: it ended with 0."""
-    log.write(f"$ {' '.join(map(str, command))}\n")
-    log.flush()
-    try:
-        return subprocess.run(command, stdout=log, stderr=log, timeout=timeout).returncode == 0
-    except subprocess.TimeoutExpired:
-        log.write("timed out\n")
-        return False
+class Broken(Exception):
+    """The check itself cannot be made."""
 
 
-def build(build_dir, target, log):
-    return run(["cmake", "--build", build_dir, "--target", target], log, 3600)
+class Job:
+    """A copy of the tree and its build."""
 
+    def __init__(self, folder, seeds):
+        self.seeds = seeds
+        # Paths as in any clone, so that the compiler's cache serves all of them.
+        self.tree, self.build_dir = folder, folder / "build/dev"
+        self.env = {**os.environ, "CCACHE_BASEDIR": str(self.tree), "CCACHE_NOHASHDIR": "1"}
+        copy_tree(self.tree)
 
-def caught_by(build_dir, tree, seeds, log):
-    """What noticed: "unit tests", "simulation", or None."""
-    if not build(build_dir, "longhaul_tests", log):
-        sys.exit(f"a mutation does not compile: {log.name}")
-    if not run([build_dir / "tests/longhaul_tests", "--gtest_brief=1", "--gtest_fail_fast"],
-               log, 600):
-        return "unit tests"
-    if not build(build_dir, "longhaul_sim", log):
-        sys.exit(f"a mutation does not compile: {log.name}")
-    simulation = build_dir / "tests/longhaul_sim"
-    if not run([simulation, "--kept", tree / "tests/sim/kept_seeds.txt"], log, 1800):
-        return "kept seeds"
-    if not run([simulation, "--seeds", str(seeds), "--first", "1"], log, 3600):
-        return "simulation"
-    return None
+    def run(self, command, log, timeout):
+        """True: it ended with 0."""
+        log.write(f"$ {' '.join(map(str, command))}\n")
+        log.flush()
+        try:
+            return subprocess.run(command, stdout=log, stderr=log, timeout=timeout, env=self.env,
+                                  cwd=self.tree).returncode == 0
+        except subprocess.TimeoutExpired:
+            log.write("timed out\n")
+            return False
+
+    def configure(self, log):
+        # A precompiled header holds the path of its clone.
+        if not self.run(["cmake", "--preset", "dev", "-DLONGHAUL_PCH=OFF"], log, 600):
+            raise Broken(f"cmake failed: {log.name}")
+
+    def build(self, target, log):
+        if not self.run(["ninja", "-C", self.build_dir, "-j2", target], log, 3600):
+            raise Broken(f"it does not compile: {log.name}")
+
+    def caught_by(self, log):
+        """What noticed: "unit tests", "kept seeds", "simulation", or None."""
+        self.build("longhaul_tests", log)
+        if not self.run([self.build_dir / "tests/longhaul_tests", "--gtest_brief=1",
+                         "--gtest_fail_fast"], log, 900):
+            return "unit tests"
+        self.build("longhaul_sim", log)
+        simulation = self.build_dir / "tests/longhaul_sim"
+        if not self.run([simulation, "--jobs", "1", "--kept",
+                         self.tree / "tests/sim/kept_seeds.txt"], log, 1800):
+            return "kept seeds"
+        if not self.run([simulation, "--jobs", "1", "--seeds", str(self.seeds), "--first", "1"],
+                        log, 3600):
+            return "simulation"
+        return None
+
+    def look_at(self, mutation, log):
+        path, text, broken = mutate(self.tree, mutation)
+        try:
+            path.write_text(broken)
+            return self.caught_by(log)
+        finally:
+            path.write_text(text)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutations")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME")
@@ -109,34 +140,54 @@ def main():
         print(f"{len(mutations)} mutations apply")
         return 0
 
-    tree, build_dir = options.build / "tree", options.build / "build"
-    copy_tree(tree)
-    (options.build / "logs").mkdir(exist_ok=True)
-    subprocess.run(["cmake", "-S", tree, "-B", build_dir, "-G", "Ninja",
-                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1"],
-                   check=True, stdout=subprocess.DEVNULL)
-    with open(options.build / "logs/unbroken.log", "w") as log:
-        noticed = caught_by(build_dir, tree, options.seeds, log)
-        if noticed:
-            sys.exit(f"the tests fail without any mutation ({noticed}): {log.name}")
-    missed = []
+    logs = options.build / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    jobs = [Job(options.build / str(i), options.seeds) for i in range(options.jobs)]
+    for i, job in enumerate(jobs):
+        with open(logs / f"unbroken-{i}.log", "w") as log:
+            job.configure(log)
+            job.build("longhaul_tests", log)
+            noticed = job.caught_by(log) if i == 0 else None
+            if noticed:
+                raise Broken(f"the tests fail without any mutation ({noticed}): {log.name}")
+
+    waiting = queue.SimpleQueue()
     for mutation in mutations:
-        path, text, broken = mutate(tree, mutation)
-        start = time.monotonic()
-        try:
-            path.write_text(broken)
-            with open(options.build / f"logs/{mutation['name']}.log", "w") as log:
-                noticed = caught_by(build_dir, tree, options.seeds, log)
-        finally:
-            path.write_text(text)
-        if not noticed:
-            missed.append(mutation["name"])
-        print(f"{'caught' if noticed else 'MISSED':6} {mutation['name']:34} "
-              f"{noticed or mutation['promise']} ({time.monotonic() - start:.0f} s)", flush=True)
+        waiting.put(mutation)
+    missed, broken = [], []
+
+    def work(job):
+        while not waiting.empty() and not broken:
+            try:
+                mutation = waiting.get_nowait()
+            except queue.Empty:
+                return
+            start = time.monotonic()
+            try:
+                with open(logs / f"{mutation['name']}.log", "w") as log:
+                    noticed = job.look_at(mutation, log)
+            except Broken as error:
+                broken.append(f"{mutation['name']}: {error}")
+                return
+            if not noticed:
+                missed.append(mutation["name"])
+            print(f"{'caught' if noticed else 'MISSED':6} {mutation['name']:34} "
+                  f"{noticed or mutation['promise']} ({time.monotonic() - start:.0f} s)", flush=True)
+
+    workers = [threading.Thread(target=work, args=(job,)) for job in jobs]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if broken:
+        raise Broken("; ".join(broken))
     print(f"{len(mutations)} mutations: {len(mutations) - len(missed)} caught, "
           f"{len(missed)} missed{': ' + ', '.join(missed) if missed else ''}")
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Broken as problem:
+        sys.exit(str(problem))

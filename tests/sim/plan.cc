@@ -58,8 +58,10 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   replication_loss = Maybe(random, 0.4);
   replication_twice = Maybe(random, 0.4);
   plain = is_new && !s3_replication && random.Below(4) == 0;
+  chosen = is_new && !s3_replication && !plain && random.Below(2) == 0;
+  same_store = is_new && random.Below(4) == 0;
   // Where events tell all: of what an archive brings a comparison finds no headers missing.
-  left_archives = is_new && !plain && lost_events == 0 ? Maybe(random, 0.8) : 0;
+  left_archives = is_new && !plain && !chosen && lost_events == 0 ? Maybe(random, 0.8) : 0;
 }
 
 namespace {
@@ -106,6 +108,8 @@ constexpr Switch kSwitches[] = {
     {"source_versions", &Plan::source_versions},
     {"s3_replication", &Plan::s3_replication},
     {"plain", &Plan::plain},
+    {"chosen", &Plan::chosen},
+    {"same_store", &Plan::same_store},
 };
 
 }  // namespace
@@ -149,7 +153,8 @@ std::string Plan::ToString() const {
       << ", source_versions " << source_versions << ", attributes " << attributes
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
-      << ", plain " << plain << ", left_archives " << left_archives;
+      << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store
+      << ", left_archives " << left_archives;
   return out.str();
 }
 

@@ -29,6 +29,8 @@ ReplicationLimits SmallLimits(bool giants) {
   }
   limits.bundle_object_bytes_max = 100'000;
   limits.attributes_alone_bytes_min = 1;
+  limits.carried_object_bytes_min = 2'000;
+  limits.sample_bytes = 500;
   limits.frame_bytes = 128 << 10;
   limits.part_bytes = 64 << 10;
   limits.reads_max = 4;
@@ -176,16 +178,26 @@ World::World(Plan plan, std::set<int> left_out)
       queue_faults_(plan.seed + 2),
       state_faults_(plan.seed + 3),
       copier_random_(plan.seed + 8) {
-  source_ = MakeBackend("east", true, true, {kSourceBucket, kOtherBucket, kLocalStagingBucket});
+  const bool same_store = plan_.same_store;
+  source_ = MakeBackend("east", !same_store || plan_.conditional_writes,
+                        !same_store || plan_.conditional_deletes,
+                        {kSourceBucket, kOtherBucket, kLocalStagingBucket});
   if (plan_.source_versions) {
     for (const char* bucket : {kSourceBucket, kOtherBucket, kLocalStagingBucket}) {
       source_->buckets[bucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
     }
   }
   for (int i = 0; i < plan_.targets; ++i) {
-    targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
-                                   plan_.conditional_deletes,
-                                   {kTargetBucket, kStagingBucket, kInboundBucket}));
+    if (same_store && i == 0) {
+      for (const char* bucket : {kTargetBucket, kStagingBucket, kInboundBucket}) {
+        source_->buckets[bucket].created = Start();
+      }
+      targets_.push_back(source_);
+    } else {
+      targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
+                                     plan_.conditional_deletes,
+                                     {kTargetBucket, kStagingBucket, kInboundBucket}));
+    }
     if (plan_.versioned) {
       targets_.back()->buckets[kTargetBucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
     }
@@ -214,11 +226,16 @@ World::World(Plan plan, std::set<int> left_out)
     rule.replication_timeout = std::chrono::seconds(40);
     StartCopier();
   }
-  if (plan_.plain) rule.transport = Transport::kPlain;
+  if (plan_.plain) {
+    const bool copies = plan_.same_store && plan_.targets == 1;
+    rule.transport = copies ? Transport::kCopy : Transport::kPlain;
+  }
+  if (plan_.chosen) rule.transport = Transport::kAuto;
   for (int i = 0; i < plan_.targets; ++i) {
     const std::string store = "west" + std::to_string(i);
     Target target;
     target.name = "t" + std::to_string(i);
+    target.store_can_copy = plan_.same_store && i == 0;
     target.to = {.store = store, .bucket = kTargetBucket, .prefix = "out/"};
     // Sharing a staging means that one archive serves both targets.
     target.staging = {
@@ -249,7 +266,8 @@ World::World(Plan plan, std::set<int> left_out)
   for (int i = 0; i < 6; ++i) {
     // Bundles, and from time to time a single of several frames.
     std::string content(random_.Below(i % 3 == 0 ? 250'000 : 5'000), '\0');
-    for (char& c : content) c = static_cast<char>('a' + random_.Below(4));
+    const uint64_t letters = plan_.chosen && i % 2 == 0 ? 256 : 4;
+    for (char& c : content) c = static_cast<char>('a' + random_.Below(letters));
     contents_.push_back(std::move(content));
   }
   contents_.push_back("");
@@ -771,6 +789,8 @@ std::string World::CompareBucket(size_t target, const std::string& bucket,
 // Where the target keeps versions and conditions hold, no version is older than one before it.
 std::string World::CheckHistory(size_t target) const {
   if (!plan_.versioned || !plan_.conditional_writes) return "";
+  // (Copies go by leases, and what was too late is noticed after it.)
+  if (target == 0 && plan_.same_store && (plan_.chosen || plan_.plain)) return "";
   for (const auto& [key, versions] : targets_[target]->buckets.at(kTargetBucket).objects) {
     SystemTime newest{};
     std::set<std::string> etags;

@@ -79,6 +79,9 @@ struct Plan {
   double replication_loss;  // Per archive and staging.
   double replication_twice;
   bool plain;  // No archives: the source writes to the targets itself.
+  // What does not shrink the source writes to the targets itself; half of the contents do not.
+  bool chosen;
+  bool same_store;  // The first target lies in the source's store, which copies what is not packed.
   // Another system's archives of states that the source has no more, per change.
   double left_archives;
 };

@@ -75,6 +75,7 @@ struct MemoryStoreOptions {
   Capabilities capabilities = DefaultCapabilities();
   std::string name = "memory";
   bool exact_time = false;  // server_time with microseconds; else whole seconds, as HTTP's Date.
+  std::chrono::seconds clock_offset{0};    // What the server's clock is ahead of ours.
   bool refuse_unknown_conditions = false;  // NotImplemented, instead of ignoring them.
   // A condition is looked at when the request arrives and the write happens after its `delay`: two
   // racing writers may both win.

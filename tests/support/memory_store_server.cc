@@ -117,8 +117,8 @@ std::vector<const std::string*> KeysAfter(const Backend::Bucket& bucket, bool so
 }  // namespace
 
 SystemTime MemoryServer::Now() const {
-  if (backend->options.exact_time) return clock->Now();
-  return std::chrono::floor<std::chrono::seconds>(clock->Now());
+  const SystemTime now = clock->Now() + backend->options.clock_offset;
+  return backend->options.exact_time ? now : std::chrono::floor<std::chrono::seconds>(now);
 }
 
 std::string MemoryServer::NewId(std::string_view kind) const {
@@ -609,6 +609,9 @@ Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
                  .metadata = from.info.metadata,
                  .tags = request.tags.value_or(from.tags),
                  .storage_class = request.storage_class,
+                 .kms_key = request.kms_key,
+                 .acl = request.acl,
+                 .bucket_owner = request.bucket_owner,
                  .condition = request.condition};
   if (request.replacement) {
     put.headers = request.replacement->headers;
