@@ -201,6 +201,16 @@ Result<void> ParsePaxRecords(std::string_view records, TarMember& member) {
   return Ok();
 }
 
+Result<uint64_t> TarHeaderBytes(std::span<const std::byte> block) {
+  const auto header = ParseHeader(AsText(block));
+  if (!header) return header.error();
+  if (header->type != kPaxHeader) return kTarBlockBytes;
+  if (header->size_bytes > kEntryHeaderBytesMax) {
+    return Corrupt("a pax header is larger than " + std::to_string(kEntryHeaderBytesMax));
+  }
+  return kTarBlockBytes + PaddedBytes(header->size_bytes) + kTarBlockBytes;
+}
+
 Result<ParsedTarMember> ParseTarHeaders(std::span<const std::byte> bytes) {
   const std::string_view text = AsText(bytes);
   ParsedTarMember parsed;

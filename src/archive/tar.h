@@ -32,6 +32,10 @@ struct TarMember {
 // (owner, mode, times) is constant: that is what lets 512 bytes compress to ten.
 std::string WriteTarHeaders(const TarMember& member);
 
+// How many bytes the headers of a member take whose first block is `block`, the pax header
+// included. kCorrupt as ParseTarHeaders.
+Result<uint64_t> TarHeaderBytes(std::span<const std::byte> block);
+
 struct ParsedTarMember {
   TarMember member;
   uint64_t header_bytes = 0;  // Of `bytes`, with the pax header.

@@ -75,6 +75,10 @@ class ConfigCheckCommand : public Command {
         if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
         if (!target.acl.empty()) text += ", ACL " + target.acl;
         if (!target.bucket_owner.empty()) text += ", owned by " + target.bucket_owner;
+        if (target.take_over) {
+          text += ", takes over the archives in " + target.take_over->from.ToString();
+          if (!target.take_over->etags_are_md5) text += " (ETags are opaque)";
+        }
       }
       text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {}",
                           rule.compression_level == 0

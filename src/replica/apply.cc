@@ -263,6 +263,8 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
       *there && ((mark != nullptr && mark->stamp == write.stamp) || (*there)->uncertain());
   const bool gone = !*there && !floor.deleted;
   if (ours || gone) co_return Reread("an earlier try was cut short");
+  // Whoever noted the delete hears of what came after it, too.
+  if (floor.stamp == write.stamp && write.caution) co_return Superseded("deleted in that second");
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
   // Ours, perhaps: then it must be noticed when it has landed.
   if (!*there && MayStillLand(floor)) co_return LandsLater();
@@ -294,6 +296,7 @@ Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
 // What there is to say of a write where `existing` stands.
 Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing& existing) {
   auto say = [](ApplyOutcome outcome) { return Verdict{.outcome = std::move(outcome)}; };
+  if (write.caution) co_return co_await JudgeWithCaution(write, existing);
   const Mark* mark = existing.mark();
   if (mark != nullptr && mark->stamp > write.stamp) {
     co_return say(Superseded("the replica is newer"));
@@ -320,6 +323,44 @@ Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing
     co_return Verdict{.outcome = std::move(*settled), .changed = changed};
   }
   if (IsForeign(existing)) co_return say(ForeignConflict());
+  co_return Verdict{};
+}
+
+// (See Caution.) Nothing is adopted: its age is not known well enough to be remembered.
+Async<Applier::Verdict> Applier::JudgeWithCaution(const ReplicaWrite& write,
+                                                  const Existing& existing) {
+  auto say = [](ApplyOutcome outcome) { return Verdict{.outcome = std::move(outcome)}; };
+  if (existing.uncertain()) co_return Retryable("what stands there is being written");
+  const Mark* mark = existing.mark();
+  if (mark != nullptr && write.stamp < mark->stamp) {
+    co_return say(Superseded("the replica is newer"));
+  }
+  const ObjectInfo& info = existing.info;
+  const bool same_etag = (info.etag == write.source_etag && !info.etag_opaque) ||
+                         (mark != nullptr && mark->source_etag == write.source_etag);
+  if (info.size_bytes == write.size_bytes && same_etag && !SaysOtherBytes(info, write)) {
+    co_return say({.state = ApplyState::kEqual, .reason = "it was there already"});
+  }
+  if (mark != nullptr && mark->stamp == write.stamp) {
+    co_return say(Reread("another state has the same stamp"));
+  }
+  if (write.caution->creates_only) {
+    co_return say({.state = ApplyState::kConflict,
+                   .reason = "the target has another object, and which of them is older is not "
+                             "known for sure"});
+  }
+  if (mark != nullptr) co_return Verdict{};
+  std::optional<SystemTime> age;
+  if (write.caution->age_of_unmarked && policy_.capabilities.tags) {
+    Result<Tags> tags = co_await store_.GetTags(policy_.bucket, write.key, "");
+    if (!tags) co_return tags.error();
+    age = write.caution->age_of_unmarked(*tags);
+  }
+  if (!age) {
+    co_return say({.state = ApplyState::kConflict,
+                   .reason = "the target has an object of unknown age that is not a replica"});
+  }
+  if (*age >= write.stamp) co_return say(Superseded("what the target has is not older"));
   co_return Verdict{};
 }
 

@@ -10,7 +10,9 @@
 
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -21,6 +23,17 @@
 #include "storage/store.h"
 
 namespace longhaul {
+
+// How a write treats what it finds when its stamp is no reading's but comes from another system,
+// and nothing is known of the headers and metadata of its object. It replaces only what is known to
+// be older, whatever the policy would allow, and never what has the same bytes.
+struct Caution {
+  // Not even that: what stands there stays.
+  bool creates_only = false;
+  // When the source's object was written of which an object without a mark is a copy, as its tags
+  // say; nullopt: they do not. Null: nobody knows.
+  std::function<std::optional<SystemTime>(const Tags&)> age_of_unmarked;
+};
 
 // What a key should be at the target, as its source was at `stamp`.
 struct ReplicaWrite {
@@ -33,6 +46,7 @@ struct ReplicaWrite {
   UserMetadata metadata;  // The user's; a mark in it is dropped.
   Tags tags;
   std::string storage_class;
+  std::optional<Caution> caution{};
 };
 
 // The bytes of a ReplicaWrite; written at most once per call, possibly again in a later one.
@@ -145,6 +159,7 @@ class Applier {
                                    bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
+  Async<Verdict> JudgeWithCaution(const ReplicaWrite& write, const Existing& existing);
   Async<bool> SameContent(const ReplicaWrite& write, const Existing& existing);
   // Remembers `write.stamp`, and the mark if there is none, without writing the object; kEqual if
   // `existing` is still there then.

@@ -99,18 +99,6 @@ struct Run {
 // keep every later change away until its time has come: it waits itself.
 constexpr std::chrono::hours kStampAheadMax{1};
 
-// Why the rule, as it is configured here, does not let the entry in; nullopt: it does.
-std::optional<std::string> RefusalOf(const Run& run, const ArchiveEntry& entry) {
-  const Rule& rule = *run.rule.rule;
-  if (!entry.key.starts_with(rule.source.prefix)) return "the key is not below the rule's source";
-  if (!rule.MatchesKey(rule.source.bucket, entry.key)) return "the rule does not carry this key";
-  if (entry.stamp > run.runtime.clock.Now() + kStampAheadMax) {
-    return "its stamp, " + FormatRfc3339(entry.stamp) +
-           ", is more than an hour ahead of this machine's clock";
-  }
-  return std::nullopt;
-}
-
 Async<void> ApplyDelete(Run& run, size_t index, std::string target_key) {
   Result<ApplyOutcome> outcome =
       co_await run.target.applier->Remove(std::move(target_key), run.reader.entries()[index].stamp);
@@ -252,6 +240,17 @@ std::set<std::string> KeysWritten(const Run& run) {
 
 }  // namespace
 
+std::optional<std::string> RefusalByRule(const Rule& rule, const std::string& key, SystemTime stamp,
+                                         SystemTime now) {
+  if (!key.starts_with(rule.source.prefix)) return "the key is not below the rule's source";
+  if (!rule.MatchesKey(rule.source.bucket, key)) return "the rule does not carry this key";
+  if (stamp > now + kStampAheadMax) {
+    return "its stamp, " + FormatRfc3339(stamp) +
+           ", is more than an hour ahead of this machine's clock";
+  }
+  return std::nullopt;
+}
+
 std::string OpName(EntryOp op) {
   return op == EntryOp::kDelete ? "delete" : op == EntryOp::kAttributes ? "attributes" : "put";
 }
@@ -294,7 +293,8 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   Result<void> status;
   for (const Work& next : work) {
     const ArchiveEntry& entry = entries[next.entry];
-    if (std::optional<std::string> refusal = RefusalOf(run, entry)) {
+    if (std::optional<std::string> refusal =
+            RefusalByRule(*rule.rule, entry.key, entry.stamp, runtime.clock.Now())) {
       run.Take(next.entry, InvalidInput(std::move(*refusal)));
       continue;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ struct ArchiveApplication {
   SystemTime stamp_oldest{};
   bool transfer_over = false;  // Of a segment: its object is settled here, or to be read anew.
 };
+
+// Why the rule, as it is configured here, does not let a reading in; nullopt: it does.
+std::optional<std::string> RefusalByRule(const Rule& rule, const std::string& key, SystemTime stamp,
+                                         SystemTime now);
 
 // As reports and rows of what is parked name it: "put", "delete", "attributes".
 std::string OpName(EntryOp op);

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,7 @@ struct TargetContext {
   bool target_found = false;
   TargetBreaker breaker;    // Of its staging, as the source role finds it.
   bool compare_due = true;  // Not compared with its source yet, or without success.
+  bool compared = false;    // Once, with success, since this process began.
   // Enabled rules that carry a key instead of this one where their filter matches it.
   std::vector<const Rule*> rivals_above;
   std::shared_ptr<Applier::LockedKeys> locked_keys;  // Of all targets in this bucket.
@@ -80,6 +82,8 @@ struct TargetContext {
   std::unique_ptr<Applier> applier;
   std::unique_ptr<GiantUploads> giants;
   std::unique_ptr<ParkedPlace> parked;
+  // Names of archives that another system has left for it (take_over.h).
+  std::set<std::string> archives_to_take_over;
   // Objects that the source itself has settled here, and how many at the last denial (carry.h).
   uint64_t carried = 0;
   uint64_t carried_at_denial = 0;

@@ -146,16 +146,18 @@ Async<PutResult> StreamBody::Write(Store& store, PutRequest request) {
                            " bytes of memory for a part, " + std::to_string(memory_bytes_) +
                            " are there (--memory)");
   }
-  co_return co_await WriteParts(store, std::move(request), body, part_bytes);
+  co_return co_await PutInParts(runtime_, ledger_, store, std::move(request), body, part_bytes,
+                                memory_bytes_);
 }
 
-Async<PutResult> StreamBody::WriteParts(Store& store, PutRequest request, ByteSource& body,
-                                        uint64_t part_bytes) {
+Async<PutResult> PutInParts(Runtime& runtime, UploadLedger& ledger, Store& store,
+                            PutRequest request, ByteSource& body, uint64_t part_bytes,
+                            uint64_t memory_bytes) {
   const WriteCondition condition = request.condition;
-  Result<MultipartUpload> upload = co_await ledger_.Create(store, std::move(request));
+  Result<MultipartUpload> upload = co_await ledger.Create(store, std::move(request));
   if (!upload) co_return upload.error();
   Result<std::vector<UploadedPart>> parts =
-      co_await SendAll(runtime_, store, *upload, body, part_bytes, memory_bytes_);
+      co_await SendAll(runtime, store, *upload, body, part_bytes, memory_bytes);
   Result<PutResult> completed;
   if (!parts) {
     completed = parts.error();
@@ -165,9 +167,9 @@ Async<PutResult> StreamBody::WriteParts(Store& store, PutRequest request, ByteSo
     completed = co_await store.CompleteMultipart(std::move(complete));
   }
   if (completed) {
-    co_await ledger_.Forget(store, *upload);
+    co_await ledger.Forget(store, *upload);
   } else {
-    co_await ledger_.Abort(store, *upload);
+    co_await ledger.Abort(store, *upload);
   }
   co_return completed;
 }

@@ -19,6 +19,12 @@ struct DirectSource {
   ObjectInfo info;
 };
 
+// Sends `body` as an upload in parts of `part_bytes`, as many under way as `memory_bytes` hold; the
+// condition of `request` is that of the completion.
+Async<PutResult> PutInParts(Runtime& runtime, UploadLedger& ledger, Store& store,
+                            PutRequest request, ByteSource& body, uint64_t part_bytes,
+                            uint64_t memory_bytes);
+
 // Streams the object: in one PUT when its source has one part, so that the ETag stays; else in
 // parts, the source's own where memory allows. It is verified before its last bytes go out.
 class StreamBody : public ReplicaBody {
@@ -34,9 +40,6 @@ class StreamBody : public ReplicaBody {
   Async<PutResult> Write(Store& store, PutRequest request) override;
 
  private:
-  Async<PutResult> WriteParts(Store& store, PutRequest request, ByteSource& body,
-                              uint64_t part_bytes);
-
   Runtime& runtime_;
   DirectSource source_;
   UploadLedger& ledger_;

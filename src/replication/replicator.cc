@@ -146,7 +146,8 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
       target->locked_keys = locked;
       target->floors = std::make_unique<Floors>(state, runtime.clock, ReplicaPartition(config));
       target->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, config.name);
-      if (target->store == nullptr || target->staging_store == nullptr) {
+      const bool taken_over = !config.take_over || find(config.take_over->from.store) != nullptr;
+      if (target->store == nullptr || target->staging_store == nullptr || !taken_over) {
         return InvalidInput("rule " + rule.id + " names a store that is not there");
       }
       made->targets.push_back(std::move(target));
@@ -210,16 +211,19 @@ Result<std::unique_ptr<Replicator>> Replicator::Make(ReplicationContext& context
     pack = *planned;
     jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, shares));
   }
-  return std::unique_ptr<Replicator>(
-      new Replicator(context, options, pack, jobs, std::max<int64_t>(apply_job_bytes, 1)));
+  return std::unique_ptr<Replicator>(new Replicator(context, options, pack, jobs,
+                                                    std::max<int64_t>(apply_job_bytes, 1),
+                                                    std::max<int64_t>(apply_bytes, 1)));
 }
 
 Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
-                       PackMemory pack_memory, int pack_jobs, int64_t apply_job_bytes)
+                       PackMemory pack_memory, int pack_jobs, int64_t apply_job_bytes,
+                       int64_t take_over_bytes)
     : context_(context),
       options_(options),
       source_(context, pack_memory, pack_jobs),
       target_(context, apply_job_bytes),
+      take_over_(context, take_over_bytes),
       receipts_(context) {
   std::vector<std::string> rules;
   for (const auto& rule : context.rules) rules.push_back(rule->rule->id);
@@ -449,7 +453,8 @@ Async<void> Replicator::ReconcileDue(RuleContext& rule, OnceResult* result) {
   for (size_t i : due) {
     const TargetContext& target = *rule.targets[i];
     const auto problem = reconciled->failed.find(i);
-    if (problem == reconciled->failed.end()) continue;
+    rule.targets[i]->compared = problem == reconciled->failed.end();
+    if (rule.targets[i]->compared) continue;
     rule.targets[i]->compare_due = true;
     failed.emplace_back(
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
@@ -622,6 +627,15 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
     if (replicated) before = co_await receipts_.RunPass();
     TargetPass pass;
     if (options_.target) pass = co_await target_.RunPass(stop);
+    // After all that the source holds: see TakeOverRole::Run.
+    if (options_.target && source_done && pass.applied == 0 && pass.waiting == 0) {
+      const TakeOverPass taken = co_await take_over_.RunPass(stop);
+      pass.applied += taken.removed;
+      pass.waiting += taken.waiting;
+      pass.failed += taken.failed;
+      pass.parked += taken.parked;
+      if (!pass.store_error) pass.store_error = taken.store_error;
+    }
     ReceiptPass receipts;
     if (options_.source) receipts = co_await receipts_.RunPass();
     receipts.read += before.read;
@@ -920,7 +934,10 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
     running.Spawn(AsTask(receipts_.Run(stop)));
     for (const auto& rule : context_.rules) running.Spawn(AsTask(ReconcileLoop(*rule, stop)));
   }
-  if (options_.target) running.Spawn(AsTask(target_.Run(stop)));
+  if (options_.target) {
+    running.Spawn(AsTask(target_.Run(stop)));
+    running.Spawn(AsTask(take_over_.Run(stop)));
+  }
   co_await stop.Wait();
   for (const auto& rule : context_.rules) rule->compare_soon.Set();
   target_.Wake();

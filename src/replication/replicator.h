@@ -11,6 +11,7 @@
 #include "replication/context.h"
 #include "replication/receipts.h"
 #include "replication/source_role.h"
+#include "replication/take_over.h"
 #include "replication/target_role.h"
 
 namespace longhaul {
@@ -57,7 +58,7 @@ class Replicator {
 
  private:
   Replicator(ReplicationContext& context, ReplicatorOptions options, PackMemory pack_memory,
-             int pack_jobs, int64_t apply_job_bytes);
+             int pack_jobs, int64_t apply_job_bytes, int64_t take_over_bytes);
 
   // Finds what a rule needs: buckets are there, capabilities probed, appliers made; what has been
   // found stays so. Errors are of a store as a whole.
@@ -102,6 +103,7 @@ class Replicator {
   ReplicatorOptions options_;
   SourceRole source_;
   TargetRole target_;
+  TakeOverRole take_over_;
   ReceiptReader receipts_;
   Event wake_;
   std::set<std::string> versions_warned_;  // Buckets.

@@ -177,6 +177,7 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
   std::optional<SystemTime> oldest;
   for (const auto& [ulid, time] : left) oldest = oldest ? std::min(*oldest, time) : time;
   context_.meter->OnStagingSeen(rule.rule->id, target.config->name, left.size(), oldest);
+  archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   Result<void> kept = co_await target.parked->KeepArchives(archives);
   if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
   std::erase_if(work_, [&](const auto& entry) {

@@ -136,6 +136,7 @@ class Reader {
   void ReadTarget(const YamlValue& value, const Rule& rule, Target& target, Places& places);
   bool ReadAddress(const YamlValue& value, Address& address);
   void ReadOwner(YamlFields& fields, Target& target);
+  void ReadTakeOver(const YamlValue& value, Target& target);
   void ReadStorageClass(YamlFields& fields, Target& target);
   void Warn(const YamlValue& value, const std::string& what);
   void WarnOfIdleRules();
@@ -482,6 +483,16 @@ void Reader::ReadTransport(YamlFields& fields, Rule& rule, Places& places) {
                  {"copy", Transport::kCopy},
                  {"plain", Transport::kPlain},
                  {"auto", Transport::kAuto}});
+  const bool carries = rule.transport == Transport::kCopy || rule.transport == Transport::kPlain ||
+                       rule.transport == Transport::kAuto;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (!carries || !rule.targets[i].take_over) continue;
+    // All that is remembered of its keys is with the source's process.
+    places.targets[i]->Fail(
+        "takes over archives, which the target does, and by this transport the "
+        "source writes to it as well",
+        "write transport: direct until take_over is done with");
+  }
   if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
   if (rule.transport == Transport::kAuto) FindCopies(rule);
   const bool by_store = rule.transport == Transport::kS3Replication;
@@ -708,7 +719,30 @@ void Reader::ReadTarget(const YamlValue& value, const Rule& rule, Target& target
     }
   }
   ReadOwner(*fields, target);
+  if (auto take_over = fields->Find("take_over")) ReadTakeOver(*take_over, target);
   fields->Finish();
+}
+
+void Reader::ReadTakeOver(const YamlValue& value, Target& target) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  TakeOver take_over;
+  if (auto from = fields->Require("from", "from: STORE:inbound-bucket/")) {
+    ReadAddress(*from, take_over.from);
+    if (!take_over.from.prefix.empty() && !take_over.from.prefix.ends_with('/')) {
+      take_over.from.prefix += '/';
+    }
+  }
+  if (auto etags = fields->Find("etags")) {
+    const std::string word = etags->Text().value_or("");
+    take_over.etags_are_md5 = word != "opaque";
+    if (word != "md5" && word != "opaque") {
+      etags->Fail(Quoted(etags->node().raw) + " is neither md5 nor opaque",
+                  "write opaque where the source's objects are encrypted under KMS");
+    }
+  }
+  fields->Finish();
+  target.take_over = std::move(take_over);
 }
 
 void Reader::ReadOwner(YamlFields& fields, Target& target) {

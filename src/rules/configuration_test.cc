@@ -110,6 +110,43 @@ rules:
   EXPECT_THAT(read->warnings, IsEmpty());
 }
 
+// A place from which archives are removed must be meant.
+TEST(ConfigurationTest, ReadsTakeOver) {
+  auto with = [](const std::string& take_over, const std::string& transport = "direct") {
+    return Parse(R"(
+version: 1
+site: here
+stores: { east: { type: file, root: /east }, west: { type: file, root: /west } }
+rules:
+  - id: r
+    source: east:in/
+    targets: [{ to: "west:out/", staging: "west:staging/", take_over: )" +
+                 take_over + " }]\n    transport: " + transport + "\n");
+  };
+  Result<Configuration> read = with(R"({ from: "west:inbound/left" })");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].targets[0].take_over,
+            (TakeOver{.from = {"west", "inbound", "left/"}, .etags_are_md5 = true}));
+  read = with(R"({ from: "west:inbound", etags: opaque })");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_FALSE(read->rules[0].targets[0].take_over->etags_are_md5);
+  const std::pair<std::string, std::string> mistakes[] = {
+      {"{ etags: md5 }", "from"},
+      {R"({ from: "west:inbound", etags: maybe })", "neither md5 nor opaque"},
+      {R"({ from: "north:inbound" })", "north"},
+      {R"({ from: "west:inbound", to: x })", "to"},
+      {R"({ from: "west:out" })", "overlaps the target"},
+      {R"({ from: "east:in" })", "overlaps the source"}};
+  for (const auto& [text, words] : mistakes) {
+    read = with(text);
+    ASSERT_FALSE(read) << text;
+    EXPECT_THAT(read.error().message, HasSubstr(words));
+  }
+  read = with(R"({ from: "west:inbound" })", "plain");
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message, HasSubstr("transport: direct"));
+}
+
 // What is left out must be as the documentation says.
 TEST(ConfigurationTest, FillsInDefaults) {
   Result<Configuration> read = Parse(WithRule(""));

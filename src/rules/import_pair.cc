@@ -1,6 +1,7 @@
 #include "rules/import_pair.h"
 
 #include <algorithm>
+#include <set>
 
 #include "rules/configuration.h"
 #include "rules/priority.h"
@@ -81,6 +82,7 @@ class Importer {
       }
     }
     fields->Finish();
+    OfferTakeOver(imported);
     if (imported.rule.targets.empty()) {
       if (!log_.failed()) {
         log_.Remark(Kind::kNotCarried, imported.place, "none of its destinations is carried", "");
@@ -94,6 +96,20 @@ class Importer {
     draft_.rules.push_back(std::move(imported));
   }
 
+  // The files do not say in which account the buckets are.
+  void OfferTakeOver(ImportedRule& imported) const {
+    const std::string stack = settings_ && !settings_->stack.empty() ? settings_->stack : "STACK";
+    std::set<std::string> regions;
+    for (const Target& target : imported.rule.targets) {
+      if (!regions.insert(target.to.store).second) continue;
+      imported.comments.push_back("Archives that are left in " + target.to.store +
+                                  " are applied when its targets say: " + "take_over: { from: \"" +
+                                  target.to.store + ":" + stack + "-ACCOUNT-" + target.to.store +
+                                  "-inbound/\"" + (source_encrypts_ ? ", etags: opaque" : "") +
+                                  " }");
+    }
+  }
+
   void TakeSource(const ImportValue& value, ImportedRule& imported) {
     std::optional<ImportFields> fields = value.Fields();
     if (!fields) return;
@@ -104,7 +120,9 @@ class Importer {
     CheckRole(value, rule.source.store, "source");
     TakePrefix(*fields, rule);
     rule.filter.suffix = ReadText(*fields, "suffix_filter");
+    source_encrypts_ = false;
     if (std::optional<ImportValue> key = fields->Find("kms_key_arn")) {
+      source_encrypts_ = !key->Text().value_or("").empty();
       if (const std::string arn = key->Text().value_or(""); !arn.empty()) {
         key->Remark(Kind::kNotCarried, "a rule names no key that it reads with",
                     "let the credentials of the store " + rule.source.store +
@@ -231,6 +249,7 @@ class Importer {
   const ImportOptions& options_;
   ImportLog& log_;
   ImportDraft draft_;
+  bool source_encrypts_ = false;  // Of the entry that is being read.
 };
 
 }  // namespace

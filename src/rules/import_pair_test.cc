@@ -146,5 +146,22 @@ TEST_F(ImportPairTest, TellsWhatDoesNotFit) {
   EXPECT_THAT(remarks_, HasSubstr("r: 'x': not carried over"));
 }
 
+// What is on its way at the cut-over is neither lost nor carried twice; but the files do not name
+// the account, so nobody can name the bucket.
+TEST_F(ImportPairTest, OffersToTakeOverWhatIsLeft) {
+  auto yaml = [&](const std::string& source_fields, bool settings) {
+    std::vector<ImportFile> files;
+    if (settings) files.push_back({"s", kSettings});
+    files.push_back({"r", List(Entry(source_fields))});
+    Result<ImportResult> imported = ImportRules(files, options_);
+    EXPECT_TRUE(imported) << imported.error().message;
+    return imported ? imported->yaml : "";
+  };
+  EXPECT_THAT(yaml("", true),
+              HasSubstr(R"(take_over: { from: "us-east-2:haul-ACCOUNT-us-east-2-inbound/" })"));
+  EXPECT_THAT(yaml(R"(, "kms_key_arn": "arn:k")", false),
+              HasSubstr(R"("us-east-2:STACK-ACCOUNT-us-east-2-inbound/", etags: opaque })"));
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -121,6 +121,17 @@ enum class Transport {
 };
 std::string_view ToString(Transport transport);  // As in the configuration.
 
+// The bucket in which the cross-region compressor of AWS Samples left archives that were meant for
+// a target; the target role applies and removes them.
+struct TakeOver {
+  Address from;  // Its prefix is empty or ends in "/".
+  // Where an ETag that looks like the MD5 of its object is not, the archive is damaged. False: the
+  // source encrypts under KMS, and no ETag tells anything of the bytes.
+  bool etags_are_md5 = true;
+
+  bool operator==(const TakeOver&) const = default;
+};
+
 struct Target {
   // Names the target in receipts and in State; [A-Za-z0-9._-], unique within its rule. Made from
   // bucket and prefix alone (unless given), so that the processes of both regions agree on it even
@@ -133,6 +144,7 @@ struct Target {
   std::string acl{};          // A canned ACL of the replicas; empty: none is sent.
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
+  std::optional<TakeOver> take_over{};
   // Of kAuto: source and target lie in one store.
   bool store_can_copy = false;
 };

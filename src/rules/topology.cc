@@ -41,6 +41,7 @@ class Checker {
       for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
         CheckWriters(rule, target);
         CheckStaging(rule, target);
+        if (TargetAt(rule, target).take_over) CheckTakeOver(rule, target);
       }
     }
     return std::move(problems_);
@@ -187,6 +188,27 @@ class Checker {
                          " lies inside that of rule " + RuleAt(other).id + " (" +
                          TargetAt(other, i).staging.ToString() + ")",
                      "use the same staging for both, or two beside each other");
+        }
+      }
+    }
+  }
+
+  // Archives are removed from there when they have been applied.
+  void CheckTakeOver(size_t rule, size_t target) {
+    const Address& from = TargetAt(rule, target).take_over->from;
+    const Space left = SpaceOf(from, "");
+    auto add = [&](const std::string& what) {
+      Add(rule, target, Part::kTarget, "take_over from " + from.ToString() + " overlaps " + what,
+          "name the bucket in which the archives were left");
+    };
+    for (const Rule& other : configuration_.rules) {
+      if (!other.enabled) continue;
+      if (Overlap(left, SpaceOf(other.source, ""))) {
+        return add("the source " + other.source.ToString() + " of rule " + other.id);
+      }
+      for (const Target& there : other.targets) {
+        if (Overlap(left, SpaceOf(there.to, ""))) {
+          return add("the target " + there.to.ToString() + " of rule " + other.id);
         }
       }
     }

@@ -63,6 +63,8 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   lanes = is_new && random.Below(2) == 0;
   crowded = is_new && random.Below(3) == 0;
   outages = is_new ? Maybe(random, 0.1) : 0;
+  // Where events tell all: of what an archive brings a comparison finds no headers missing.
+  left_archives = is_new && !plain && !chosen && lost_events == 0 ? Maybe(random, 0.8) : 0;
 }
 
 namespace {
@@ -92,6 +94,7 @@ constexpr Rate kRates[] = {
     {"replication_late", &Plan::replication_late},
     {"replication_loss", &Plan::replication_loss},
     {"replication_twice", &Plan::replication_twice},
+    {"left_archives", &Plan::left_archives},
 };
 
 struct Switch {
@@ -157,7 +160,8 @@ std::string Plan::ToString() const {
       << ", s3_replication " << s3_replication << ", replication_late " << replication_late
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
       << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store << ", lanes "
-      << lanes << ", crowded " << crowded << ", outages " << outages;
+      << lanes << ", crowded " << crowded << ", outages " << outages << ", left_archives "
+      << left_archives;
   return out.str();
 }
 

@@ -6,6 +6,7 @@
 
 #include "events/hint.h"
 #include "replication/staging.h"
+#include "tests/support/compressor_archive.h"
 
 namespace longhaul::sim {
 
@@ -170,6 +171,7 @@ World::World(Plan plan, std::set<int> left_out)
       pauses_random_(plan.seed + 5),
       steps_random_(plan.seed + 6),
       keys_random_(plan.seed + 7),
+      left_random_(plan.seed + 9),
       left_out_(std::move(left_out)),
       clock_(Start()),
       queue_(std::make_shared<testing::FakeQueueBackend>(1000)),
@@ -189,13 +191,14 @@ World::World(Plan plan, std::set<int> left_out)
   }
   for (int i = 0; i < plan_.targets; ++i) {
     if (same_store && i == 0) {
-      for (const char* bucket : {kTargetBucket, kStagingBucket}) {
+      for (const char* bucket : {kTargetBucket, kStagingBucket, kInboundBucket}) {
         source_->buckets[bucket].created = Start();
       }
       targets_.push_back(source_);
     } else {
       targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
-                                     plan_.conditional_deletes, {kTargetBucket, kStagingBucket}));
+                                     plan_.conditional_deletes,
+                                     {kTargetBucket, kStagingBucket, kInboundBucket}));
     }
     if (plan_.versioned) {
       targets_.back()->buckets[kTargetBucket].versioning = MemoryStoreBackend::Versioning::kEnabled;
@@ -239,6 +242,9 @@ World::World(Plan plan, std::set<int> left_out)
     // Sharing a staging means that one archive serves both targets.
     target.staging = {
         .store = plan_.shared_staging ? "west0" : store, .bucket = kStagingBucket, .prefix = ""};
+    if (plan_.left_archives > 0) {
+      target.take_over = {.from = {.store = store, .bucket = kInboundBucket, .prefix = ""}};
+    }
     rule.targets.push_back(std::move(target));
   }
   if (plan_.rivals) {
@@ -457,6 +463,44 @@ void World::RemoveVersion(const std::string& bucket, const std::string& key, boo
   SendEvent(bucket, key);
 }
 
+namespace {
+
+Async<void> PutLater(Clock& clock, Store& store, std::string key, std::string bytes,
+                     std::chrono::nanoseconds delay) {
+  co_await clock.Sleep(delay);
+  co_return co_await PutOne(store, {.bucket = kInboundBucket, .key = std::move(key)},
+                            std::move(bytes));
+}
+
+}  // namespace
+
+// Of what is about to be replaced or deleted.
+void World::LeaveArchive(const std::string& bucket, const std::string& key) {
+  const auto* before = source_->Find(bucket, key);
+  if (before == nullptr) return;
+  testing::CompressorArchive archive{.source_bucket = bucket, .source_prefix = "in/"};
+  std::string tags;
+  for (const auto& [name, value] : before->tags) {
+    tags += (tags.empty() ? "{\"" : ",{\"") + name + "\":\"" + value + "\"}";
+  }
+  archive.objects.push_back({.relative_key = key.substr(3),
+                             .content = *before->bytes,
+                             .created = before->info.last_modified,
+                             .tags = "[" + tags + "]",
+                             .etag = before->info.etag});
+  archive.targets.clear();
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    archive.targets.push_back({.region = "west" + std::to_string(i), .bucket = kTargetBucket});
+  }
+  const std::string place =
+      bucket + "/in/" + HexEncode(Md5(std::to_string(++changes_))) + ".tar.zst";
+  Say("another system has left " + place + " of " + bucket + "/" + key);
+  for (const auto& target : user_->targets) {
+    const std::chrono::nanoseconds delay = std::chrono::seconds(left_random_.Below(30));
+    user_->Spawn(Quietly(PutLater(clock_, *target, place, archive.Bytes(), delay)));
+  }
+}
+
 void World::ChangeSealKey() {
   for (Rule& rule : configuration_.rules) {
     if (!rule.seal_key.empty()) rule.seal_keys_accepted.push_back(rule.seal_key);
@@ -477,6 +521,9 @@ void World::ChangeSomething(bool happens) {
   }
   if (plan_.source_versions && keys_random_.Below(5) == 0) {
     return RemoveVersion(bucket, key, happens);
+  }
+  if (plan_.left_archives > 0 && left_random_.Unit() < plan_.left_archives && Happens()) {
+    LeaveArchive(bucket, key);
   }
   const bool lost = random_.Unit() < plan_.lost_events;
   if (random_.Below(4) == 0) {
@@ -652,6 +699,9 @@ std::string World::FinishAndCheck() {
       if (key.starts_with("probe/")) continue;
       return "left in staging: " + key;
     }
+    for (const std::string& key : targets_[i]->Keys(kInboundBucket)) {
+      return "not taken over: " + key;
+    }
   }
   return "";
 }
@@ -701,6 +751,7 @@ bool World::StagingIsEmpty() const {
     for (const std::string& key : target->Keys(kStagingBucket)) {
       if (!key.starts_with("probe/")) return false;
     }
+    if (!target->Keys(kInboundBucket).empty()) return false;
   }
   return true;
 }

@@ -28,6 +28,7 @@ inline constexpr char kSourceBucket[] = "source";
 inline constexpr char kOtherBucket[] = "other";  // Of a second rule.
 inline constexpr char kTargetBucket[] = "target";
 inline constexpr char kStagingBucket[] = "staging";
+inline constexpr char kInboundBucket[] = "inbound";  // Of what another system left.
 inline constexpr char kLocalStagingBucket[] = "local-staging";
 
 // What one seed decides before anything runs.
@@ -84,6 +85,8 @@ struct Plan {
   bool lanes;       // Events wait in the lanes of their rules, as the webhook sends them.
   double outages;   // Of all stagings at once, begun or ended, per second.
   bool crowded;     // Few keys may wait at the source: lanes are full, and left alone.
+  // Another system's archives of states that the source has no more, per change.
+  double left_archives;
 };
 
 class StoreFaults : public testing::FaultPlan {
@@ -134,6 +137,7 @@ class World {
   // A new key seals from now on; the ones before are accepted by those who start from now on.
   void ChangeSealKey();
   void SendEvent(const std::string& bucket, const std::string& key, bool attributes = false);
+  void LeaveArchive(const std::string& bucket, const std::string& key);
   void CorruptSomething(bool happens);
   void StepAClock(bool happens);
   // Pauses the rule or a target, or resumes what is paused.
@@ -158,6 +162,7 @@ class World {
   SeededRandom pauses_random_;  // Its own: the seeds of before tell the same stories.
   SeededRandom steps_random_;   // And this.
   SeededRandom keys_random_;    // And this.
+  SeededRandom left_random_;    // And this.
   std::set<int> left_out_;
   int events_ = 0;
   testing::FakeClock clock_;
