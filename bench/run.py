@@ -481,7 +481,7 @@ def distance(runs: int) -> Table:
     table = Table("Replicate over a distance",
                   f"The target's server is {Distance.MILLISECONDS} ms (round trip) away, or beside: a "
                   "proxy, toxiproxy, stands between in both cases. 20,000 × 4 KiB at level 6; and one "
-                  "object of 1 GiB that does not shrink. *source*: `--roles source`, as it runs beside "
+                  "object of 2 GiB that does not shrink. *source*: `--roles source`, as it runs beside "
                   "its own server; *both roles* from one end, each write to the target over the "
                   "distance.")
     random_ = random.Random(14)
@@ -490,7 +490,7 @@ def distance(runs: int) -> Table:
         put_all(buckets.source.s3, "data", small_things())
         buckets.source.s3.create_bucket(Bucket="large")
         with open(world.work / "body", "wb") as file:
-            for _ in range(64):
+            for _ in range(128):
                 file.write(random_.randbytes(16 * MIB))
         with open(world.work / "body", "rb") as file:
             buckets.source.s3.put_object(Bucket="large", Key="one", Body=file)
@@ -498,9 +498,9 @@ def distance(runs: int) -> Table:
         between = Distance(world, buckets.target)
         for _ in range(runs):
             for source, what, roles in (("data", "20,000 small, source", ["--roles", "source"]),
-                                        ("large", "1 GiB, source", ["--roles", "source"]),
+                                        ("large", "2 GiB, source", ["--roles", "source"]),
                                         ("data", "20,000 small, both roles", []),
-                                        ("large", "1 GiB, both roles", [])):
+                                        ("large", "2 GiB, both roles", [])):
                 for where in ("near", "far"):
                     to, staging = buckets.empty(), buckets.empty()
                     config = world.config(

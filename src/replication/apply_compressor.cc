@@ -306,7 +306,7 @@ class Application {
     }
     if (outcome->state == ApplyState::kReread) {
       // Nobody here can have it read anew. When its source has brought it, this one is older.
-      result_.parked.emplace(index, InvalidInput(outcome->reason));
+      result_.unclear.emplace(index, InvalidInput(outcome->reason));
       return;
     }
     ++result_.settled;

@@ -16,6 +16,7 @@ constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr std::chrono::minutes kHeldRetry{1};
+constexpr int kUnclearTries = 4;                  // With the delays between them, 15 seconds.
 constexpr std::chrono::hours kComparisonWait{1};  // A comparison may fail for ever.
 constexpr int kPollGrowthMax = 12;                // With the janitor's 5 s a listing a minute.
 constexpr size_t kFoldersToldMax = 100;
@@ -355,8 +356,13 @@ Async<bool> TakeOverRole::ApplyTo(Runtime& runtime, const Group& group, Pair pai
     const auto& [index, error] = *applied->refused.begin();
     co_return error.In("put " + contents.entries[index].key);
   }
+  if (!applied->unclear.empty() && work.attempts < kUnclearTries) {
+    const auto& [index, error] = *applied->unclear.begin();
+    co_return Retryable(error.message).In("put " + contents.entries[index].key);
+  }
   std::map<size_t, Error> parked = std::move(applied->parked);
   parked.merge(applied->refused);
+  parked.merge(applied->unclear);
   std::erase_if(parked, [&](const auto& entry) {
     // Of several rules that share out the keys of one source another carries this one.
     const std::string& key = contents.entries[entry.first].key;

@@ -111,6 +111,28 @@ TEST(TakeOverTest, NeverReplacesANewerReplica) {
   EXPECT_EQ(world.Left(), 0u);
 }
 
+// Something is happening to the key just now: a delete has taken the object away and not yet said
+// so, for instance. That is no reason to park anything at once, nor to write.
+TEST(TakeOverTest, LooksAgainWhereSomethingIsHappening) {
+  for (const bool ends : {true, false}) {
+    CutOver world;
+    world.Leave({.objects = {{.relative_key = "a", .content = "old", .created = world.now - 1h}}});
+    world.Start(kTargetAlone);
+    const TargetContext& target = *world.context->rules[0]->targets[0];
+    const Floor written{.stamp = world.now};  // And yet nothing is there.
+    ASSERT_TRUE(world.world.Run(target.floors->Raise("a", written)));
+    world.RunFor(ends ? 5s : 5min);
+    EXPECT_EQ(world.Left(), 1u);
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), ends ? 0 : 1);
+    const Floor deleted{.stamp = world.now + 1s, .deleted = true};
+    ASSERT_TRUE(world.world.Run(target.floors->Raise("a", deleted)));
+    world.RunFor(15min);
+    EXPECT_EQ(world.Left(), 0u);
+    EXPECT_EQ(world.Replicas(), Keys());
+    world.Stop();
+  }
+}
+
 TEST(TakeOverTest, ReplacesAnOlderReplica) {
   CutOver world;
   world.Leave({.objects = {{.relative_key = "a", .content = "old", .created = world.now - 2h}}});
