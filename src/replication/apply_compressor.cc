@@ -305,8 +305,7 @@ class Application {
       return;
     }
     if (outcome->state == ApplyState::kReread) {
-      // Nobody here can have it read anew. When its source has brought it, this one is older.
-      result_.unclear.emplace(index, InvalidInput(outcome->reason));
+      result_.reread.emplace(index, outcome->reason);
       return;
     }
     ++result_.settled;

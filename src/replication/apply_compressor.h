@@ -12,11 +12,11 @@
 namespace longhaul {
 
 struct CompressorApplication {
-  // Entries that failed: those that waiting may cure; those whose keys something else is just
-  // happening to, so that another look may tell; those that the target refused, which may be the
-  // store's fault or the object's; and those that nothing cures.
+  // Those whose keys the source must read anew, and why: what it has decides.
+  std::map<size_t, std::string> reread;
+  // Entries that failed: those that waiting may cure; those that the target refused, which may be
+  // the store's fault or the object's; and those that nothing cures.
   std::map<size_t, Error> pending;
-  std::map<size_t, Error> unclear;
   std::map<size_t, Error> refused;
   std::map<size_t, Error> parked;
   std::map<size_t, std::string> conflicting;  // Kept as they were at the target; settled.

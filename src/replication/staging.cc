@@ -146,6 +146,16 @@ bool StagedArchive::HasReceipt(std::string_view target) const {
                      [&](const StagedReceipt& receipt) { return receipt.target == target; });
 }
 
+Async<void> WriteReceipt(Store& store, std::string bucket, const std::string& prefix,
+                         const ArchiveReceipt& receipt) {
+  PutRequest request{.bucket = std::move(bucket),
+                     .key = ReceiptKey(prefix, receipt.archive, receipt.target)};
+  request.headers.content_type = "application/json";
+  Result<PutResult> put = co_await PutText(store, std::move(request), EncodeReceipt(receipt));
+  if (!put) co_return put.error().In("write receipt");
+  co_return Ok();
+}
+
 Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
                                               std::string prefix) {
   std::map<std::string, StagedArchive> found;  // By ULID, whose order is that of time.

@@ -67,6 +67,11 @@ struct StagedArchive {
   [[nodiscard]] bool HasReceipt(std::string_view target) const;
 };
 
+// Writes `receipt` below `prefix` (with the rule id). One whose archive is not there is taken by
+// the source all the same, and removed: so a target asks for keys to be read anew.
+Async<void> WriteReceipt(Store& store, std::string bucket, const std::string& prefix,
+                         const ArchiveReceipt& receipt);
+
 // Everything below `prefix` (with the rule id), oldest archive first. Objects that are neither an
 // archive nor a receipt are left alone and not listed.
 Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket, std::string prefix);

@@ -5,6 +5,7 @@
 
 #include "replica/floor.h"
 #include "replica/lease.h"
+#include "replication/staging.h"
 
 namespace longhaul {
 
@@ -16,7 +17,6 @@ constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr std::chrono::minutes kHeldRetry{1};
-constexpr int kUnclearTries = 4;                  // With the delays between them, 15 seconds.
 constexpr std::chrono::hours kComparisonWait{1};  // A comparison may fail for ever.
 constexpr int kPollGrowthMax = 12;                // With the janitor's 5 s a listing a minute.
 constexpr size_t kFoldersToldMax = 100;
@@ -346,6 +346,11 @@ Async<bool> TakeOverRole::ApplyTo(Runtime& runtime, const Group& group, Pair pai
     // Nothing else remembers a conflict: the archive goes.
     if (!noted) co_return noted.error();
   }
+  if (!applied->reread.empty()) {
+    Result<void> asked = co_await AskSource(pair, contents, applied->reread, name);
+    if (!asked) co_return asked.error();
+    for (const auto& [index, reason] : applied->reread) settled.insert(index);
+  }
   co_await Unpark(pair, contents, settled, name);
   if (!applied->pending.empty()) {
     co_return applied->pending.begin()->second.In(std::to_string(applied->pending.size()) +
@@ -356,13 +361,8 @@ Async<bool> TakeOverRole::ApplyTo(Runtime& runtime, const Group& group, Pair pai
     const auto& [index, error] = *applied->refused.begin();
     co_return error.In("put " + contents.entries[index].key);
   }
-  if (!applied->unclear.empty() && work.attempts < kUnclearTries) {
-    const auto& [index, error] = *applied->unclear.begin();
-    co_return Retryable(error.message).In("put " + contents.entries[index].key);
-  }
   std::map<size_t, Error> parked = std::move(applied->parked);
   parked.merge(applied->refused);
-  parked.merge(applied->unclear);
   std::erase_if(parked, [&](const auto& entry) {
     // Of several rules that share out the keys of one source another carries this one.
     const std::string& key = contents.entries[entry.first].key;
@@ -391,6 +391,38 @@ Async<bool> TakeOverRole::ApplyTo(Runtime& runtime, const Group& group, Pair pai
     if (!noted) context_.runtime.log.Warning("parked object not recorded", {noted.error()});
   }
   co_return !parked.empty();
+}
+
+// Something newer was recorded than these, and is not what stands there: what the source has now is
+// to decide, as it is for readings. Durable when it returns.
+Async<void> TakeOverRole::AskSource(Pair pair, const CompressorContents& contents,
+                                    const std::map<size_t, std::string>& reread,
+                                    const std::string& name) {
+  const TargetContext& target = *pair.target;
+  const SystemTime now = context_.runtime.clock.Now();
+  ArchiveReceipt receipt{.archive = NewUlid(now, context_.runtime.random),
+                         .rule = pair.rule->rule->id,
+                         .target = target.config->name,
+                         .written = now};
+  for (const auto& [index, reason] : reread) receipt.reread.push_back(contents.entries[index].key);
+  Result<void> written = co_await WriteReceipt(*target.staging_store, target.staging_bucket,
+                                               target.staging_prefix, receipt);
+  if (!written) co_return written.error();
+  for (const auto& [index, reason] : reread) {
+    const CompressorEntry& entry = contents.entries[index];
+    context_.observer.OnOutcome({.time = now,
+                                 .rule = pair.rule->rule->id,
+                                 .target = target.config->name,
+                                 .op = "put",
+                                 .key = entry.key,
+                                 .size_bytes = entry.size_bytes,
+                                 .stamp = entry.stamp,
+                                 .archive = name,
+                                 .route = "take-over",
+                                 .state = OutcomeState::kReread,
+                                 .reason = reason});
+  }
+  co_return Ok();
 }
 
 // What this archive had parked and has settled now.

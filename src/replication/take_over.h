@@ -83,6 +83,8 @@ class TakeOverRole {
   Async<bool> ApplyTo(Runtime& runtime, const Group& group, Pair pair,
                       const CompressorArchivePlace& archive, const CompressorContents& contents,
                       const std::string& name, Work& work);
+  Async<void> AskSource(Pair pair, const CompressorContents& contents,
+                        const std::map<size_t, std::string>& reread, const std::string& name);
   asio::awaitable<void> ParkWhole(const std::vector<Pair>& pairs, const std::string& name,
                                   const std::string& reason);
   asio::awaitable<void> Unpark(Pair pair, const CompressorContents& contents,

@@ -430,14 +430,8 @@ Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,
 
 Async<void> TargetRole::WriteReceipt(TargetContext& target, ArchiveReceipt receipt) {
   receipt.written = context_.runtime.clock.Now();
-  PutRequest request{
-      .bucket = target.staging_bucket,
-      .key = ReceiptKey(target.staging_prefix, receipt.archive, target.config->name)};
-  request.headers.content_type = "application/json";
-  Result<PutResult> put =
-      co_await PutText(*target.staging_store, std::move(request), EncodeReceipt(receipt));
-  if (!put) co_return put.error().In("write receipt");
-  co_return Ok();
+  co_return co_await longhaul::WriteReceipt(*target.staging_store, target.staging_bucket,
+                                            target.staging_prefix, receipt);
 }
 
 Async<void> TargetRole::RemoveIfDone(RuleContext& rule, TargetContext& target,
