@@ -73,31 +73,41 @@ TEST_F(UploadLedgerTest, SweepsCreationsWithoutAnAnswer) {
   EXPECT_EQ(uploads(), 0u);
 }
 
-// Two creations of one key got no answer, and the uploads appear one after the other: the first one
-// answers for one row only.
+// Two creations of one key got no answer, and the uploads appear one after the other: the one that
+// is found answers for one row only, and nobody knows for which.
 TEST_F(UploadLedgerTest, SweepsEachOfTwoCreationsWithoutAnAnswer) {
   struct Lost : testing::FaultPlan {
     testing::Fault Next(testing::StoreOperation operation, std::string_view,
                         std::string_view) override {
       testing::Fault fault;
-      if (operation != testing::StoreOperation::kCreateMultipart) return fault;
-      fault.error = Retryable("no answer");
-      if (!late) fault.effect = testing::Fault::Effect::kDone;
+      if (operation == testing::StoreOperation::kCreateMultipart) {
+        fault.error = Retryable("no answer");
+        if (!late) fault.effect = testing::Fault::Effect::kDone;
+      }
+      if (operation == testing::StoreOperation::kAbortMultipart) {
+        // Another sweep was faster, and listings show it for a while.
+        fault.error = NotFound("gone", "NoSuchUpload");
+        fault.effect = testing::Fault::Effect::kLater;
+        fault.effect_delay = seconds(1);
+      }
       return fault;
     }
-    bool late = false;  // The upload is created further below.
+    bool late = true;  // The upload is created further below.
   } plan;
   testing::MemoryStore faulty(world_.runtime, backend_, &plan);
   UploadLedger first = MakeLedger("first", faulty);
   UploadLedger second = MakeLedger("second", faulty);
   EXPECT_FALSE(world_.Run(first.Create(faulty, {.bucket = "b", .key = "k"})));
-  plan.late = true;
+  plan.late = false;
   EXPECT_FALSE(world_.Run(second.Create(faulty, {.bucket = "b", .key = "k"})));
+  ASSERT_EQ(uploads(), 1u);
   world_.clock.Advance(seconds(16));
-  ASSERT_TRUE(world_.Run(living_.Sweep()));
-  EXPECT_EQ(uploads(), 0u);
+  UploadLedger sweeper = MakeLedger("sweeper", faulty);
+  EXPECT_EQ(*world_.Run(sweeper.Sweep()), 2) << "found for both";
+  world_.Run(world_.clock.Sleep(seconds(2)));
+  ASSERT_EQ(uploads(), 0u);
 
-  ASSERT_TRUE(world_.Run(store_.CreateMultipart({.bucket = "b", .key = "k"})));  // The second's.
+  ASSERT_TRUE(world_.Run(store_.CreateMultipart({.bucket = "b", .key = "k"})));  // The first's.
   EXPECT_EQ(*world_.Run(living_.Sweep()), 1);
   EXPECT_EQ(uploads(), 0u);
   world_.clock.Advance(minutes(3));
