@@ -32,10 +32,14 @@ class AutoWorld : public ReplicationWorld {
     limits.sample_bytes = 4'000;
     configuration.rules[0].transport = Transport::kAuto;
   }
-  // The target's bucket, "copy", is one of the source's store.
+  // The target's bucket, "copy", is one of the source's store, and so is its staging: what was
+  // probed there holds for the target as well.
   void TargetInTheSource() {
-    source().backend->buckets["copy"].created = world.clock.Now();
+    for (const char* bucket : {"copy", "staging"}) {
+      source().backend->buckets[bucket].created = world.clock.Now();
+    }
     Target& target = configuration.rules[0].targets[0];
+    target.staging = {.store = "east", .bucket = "staging", .prefix = ""};
     target.to = {.store = "east", .bucket = "copy", .prefix = ""};
     target.store_can_copy = true;
   }
@@ -163,6 +167,17 @@ TEST(ChooseRouteTest, WhatIsNotCopiedIsStreamed) {
   for (const auto& [key, route] : routes) EXPECT_EQ(route, "plain") << key;
   EXPECT_LE(copies, 2) << "one for each batch that was under way";
   EXPECT_EQ(*world.source().backend->Find("copy", "large.jpg")->bytes, Noise(300'000));
+}
+
+// Else a lease for each write would be paid for nothing.
+TEST(ChooseRouteTest, WhereNobodyCopiesConditionsDo) {
+  AutoWorld world;
+  world.TargetInTheSource();
+  world.configuration.rules[0].transport = Transport::kDirect;
+  world.RunWell();
+  const auto& target = *world.context->rules[0]->targets[0];
+  EXPECT_TRUE(target.applier->policy().capabilities.create_if_absent);
+  EXPECT_TRUE(target.applier->policy().capabilities.replace_if_match);
 }
 
 // Rules that write to one bucket must keep each other away by the same means.
