@@ -10,7 +10,7 @@ import sys
 import urllib.request
 
 from harness import (World, check, check_equal, check_staging_empty, facts, free_port, http,
-                     keys_of, make_buckets, report, rule, step, wait_until)
+                     make_buckets, report, rule, staged, step, wait_until)
 
 SIZE = 1 << 20
 
@@ -65,7 +65,7 @@ def main(source_kind: str, target_kind: str) -> None:
         source.s3.delete_object_tagging(Bucket="data", Key="k")
         tell("ObjectTagging:Delete")
         arrives("no tags")
-        wait_until(lambda: not keys_of(target.s3, "staging", "main/"), 20, "an empty staging")
+        wait_until(lambda: not staged(target), 20, "an empty staging")
         running.kill(signal.SIGTERM)
         running.wait(60)
         summary = report(lines)[-1]

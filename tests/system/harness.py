@@ -425,8 +425,13 @@ def check_equal(source: Server, target: Server, source_bucket="data", target_buc
     return len(keys_of(source.s3, source_bucket))
 
 
+def staged(server: Server, bucket: str = "staging") -> list[str]:
+    """What replication has in staging: archives and receipts."""
+    return [key for key in keys_of(server.s3, bucket) if not key.startswith("probe/")]
+
+
 def check_staging_empty(server: Server, bucket: str = "staging") -> None:
-    left = [key for key in keys_of(server.s3, bucket) if not key.startswith("probe/")]
+    left = staged(server, bucket)
     check(not left, f"left in staging: {left[:20]}")
 
 

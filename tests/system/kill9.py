@@ -14,7 +14,8 @@ import threading
 import time
 
 from harness import (World, check, check_equal, check_no_uploads, check_staging_empty,
-                     differences, free_port, keys_of, make_buckets, rule, step, wait_until)
+                     differences, free_port, keys_of, make_buckets, rule, staged, step,
+                     wait_until)
 
 KEYS = 400
 SIZES = (0, 300, 4_000, 60_000, 12_000_000)  # The last one travels alone, in parts.
@@ -154,8 +155,7 @@ def main(kills: int) -> None:
         def settled() -> bool:
             for role, process in roles.items():
                 check(process.running(), f"{role} ended: {process.output()[-3000:]}")
-            staged = [key for key in keys_of(target.s3, "staging") if not key.startswith("probe/")]
-            if staged or sizes(source.s3, "data") != sizes(target.s3, "copy"):
+            if staged(target) or sizes(source.s3, "data") != sizes(target.s3, "copy"):
                 return False  # Known without reading anything.
             return not differences(source.s3, "data", target.s3, "copy")
 

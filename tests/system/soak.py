@@ -13,7 +13,7 @@ import time
 
 from fault_proxy import FaultProxy
 from harness import (World, check, check_equal, check_no_uploads, check_staging_empty, differences,
-                     free_port, keys_of, make_buckets, rule, step, store_of, wait_until)
+                     free_port, make_buckets, rule, staged, step, store_of, wait_until)
 from kill9 import Watcher, Writer, listener
 
 SAMPLE_SECONDS = 1.0
@@ -95,10 +95,8 @@ def main(minutes: float) -> None:
             thread.join(60)
         for proxy in proxies:
             proxy.mode = "pass"
-        wait_until(lambda: not [key for key in keys_of(target.s3, "staging")
-                                if not key.startswith("probe/")]
-                   and not differences(source.s3, "data", target.s3, "copy"), 180,
-                   "both sides equal and staging empty", every=2)
+        wait_until(lambda: not staged(target) and not differences(
+            source.s3, "data", target.s3, "copy"), 180, "both sides equal and staging empty", every=2)
         process.kill(signal.SIGTERM)
         finished = process.wait(40)
         check(finished.code in (0, 143), f"exit {finished.code}: {finished.stderr[-2000:]}")
