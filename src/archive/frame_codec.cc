@@ -3,6 +3,7 @@
 #define ZSTD_STATIC_LINKING_ONLY  // Context sizes, frame headers, ZSTD_d_forceIgnoreChecksum.
 #include <zstd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "archive/entry.h"
@@ -24,6 +25,11 @@ constexpr size_t kSampleBytes = 16 << 10;
 constexpr size_t kSamples = 8;
 constexpr double kShrinks = 0.985;  // Less than this of its size.
 
+// Levels 5 to 12 look for matches of 5 bytes or more; 6 finds fewer and better candidates in what
+// object stores hold. Measured with levels 5 to 12 on real files: 0.3 to 3 % smaller and 2 to 20 %
+// cheaper for events, tables, logs, documents and text, 1 % larger for databases and arrays.
+constexpr int kMinMatch = 6;
+
 }  // namespace
 
 struct FrameCompressor::Impl {
@@ -38,7 +44,9 @@ struct FrameCompressor::Impl {
     Set(ZSTD_c_hashLog, static_cast<int>(parameters.hashLog));
     Set(ZSTD_c_chainLog, static_cast<int>(parameters.chainLog));
     Set(ZSTD_c_searchLog, static_cast<int>(parameters.searchLog));
-    Set(ZSTD_c_minMatch, static_cast<int>(parameters.minMatch));
+    const bool hashed = parameters.strategy >= ZSTD_greedy && parameters.strategy <= ZSTD_lazy2;
+    Set(ZSTD_c_minMatch, hashed ? std::max(kMinMatch, static_cast<int>(parameters.minMatch))
+                                : static_cast<int>(parameters.minMatch));
     // Of the levels below 1 this follows from the level.
     if (zstd_level > 0) Set(ZSTD_c_targetLength, static_cast<int>(parameters.targetLength));
     Set(ZSTD_c_strategy, static_cast<int>(parameters.strategy));

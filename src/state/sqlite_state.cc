@@ -1,5 +1,8 @@
 #include "state/sqlite_state.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace longhaul {
 
 using std::chrono::microseconds;
@@ -28,6 +31,12 @@ constexpr const char* kSchema1 = R"(
 
 int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
 
+StateRow RowOf(SqliteStatement& select, std::string key) {
+  StateRow row{.key = std::move(key), .value = select.Bytes(0), .revision = select.Int(1)};
+  if (!select.IsNull(2)) row.expires = SystemTime(microseconds(select.Int(2)));
+  return row;
+}
+
 Result<std::optional<StateRow>> Find(SqliteConnection& db, const std::string& partition,
                                      const std::string& key, int64_t now_us) {
   SqliteStatement select = db.Prepare(
@@ -36,9 +45,34 @@ Result<std::optional<StateRow>> Find(SqliteConnection& db, const std::string& pa
   Result<bool> found = select.Bind(partition).Bind(key).Bind(now_us).Step();
   if (!found) return found.error();
   if (!*found) return std::optional<StateRow>();
-  StateRow row{.key = key, .value = select.Bytes(0), .revision = select.Int(1)};
-  if (!select.IsNull(2)) row.expires = SystemTime(microseconds(select.Int(2)));
-  return std::optional<StateRow>(std::move(row));
+  return std::optional<StateRow>(RowOf(select, key));
+}
+
+// Asks for the first row from a key on: keys before it have none, and are not asked for. Most of
+// what is written for the first time has no row, and each question costs a walk down the tree.
+Result<std::vector<std::optional<StateRow>>> FindMany(SqliteConnection& db,
+                                                      const std::string& partition,
+                                                      const std::vector<std::string>& keys,
+                                                      int64_t now_us) {
+  std::vector<std::optional<StateRow>> rows(keys.size());
+  std::vector<size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) -> const std::string& { return keys[i]; });
+  bool gap = false;  // No row is between the last key that was asked for and `gap_to`.
+  std::optional<std::string> gap_to;
+  for (size_t i : order) {
+    const std::string& key = keys[i];
+    if (gap && (!gap_to || key < *gap_to)) continue;
+    SqliteStatement select = db.Prepare(
+        "SELECT value, revision, expires_us, key FROM state_rows WHERE partition = ? AND key >= ?"
+        " AND (expires_us IS NULL OR expires_us > ?) ORDER BY key LIMIT 1");
+    Result<bool> found = select.Bind(partition).Bind(key).Bind(now_us).Step();
+    if (!found) return found.error();
+    gap_to = *found ? std::optional(select.Bytes(3)) : std::nullopt;
+    gap = gap_to != key;
+    if (!gap) rows[i] = RowOf(select, key);
+  }
+  return rows;
 }
 
 Result<int64_t> NextRevision(SqliteConnection& db) {
@@ -139,17 +173,9 @@ Async<std::vector<std::optional<StateRow>>> SqliteState::GetMany(std::string par
   using Rows = std::vector<std::optional<StateRow>>;
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<Rows>(SqliteConnection&)> work =
-      [partition = std::move(partition), keys = std::move(keys),
-       now](SqliteConnection& db) -> Result<Rows> {
-    Rows rows;
-    rows.reserve(keys.size());
-    for (const std::string& key : keys) {
-      Result<std::optional<StateRow>> row = Find(db, partition, key, now);
-      if (!row) return row.error();
-      rows.push_back(std::move(*row));
-    }
-    return rows;
-  };
+      [partition = std::move(partition), keys = std::move(keys), now](SqliteConnection& db) {
+        return FindMany(db, partition, keys, now);
+      };
   Result<Rows> rows = co_await database_->Read<Rows>(std::move(work));
   if (!rows) co_return rows.error().In("state: get");
   co_return rows;
