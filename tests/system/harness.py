@@ -202,10 +202,22 @@ def client(endpoint: str, access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_
             signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=32,
             retries={"max_attempts": 5, "mode": "standard"}, read_timeout=60,
             request_checksum_calculation="when_required",
-            response_checksum_validation="when_required"))
+            response_checksum_validation="when_required",
+            # Half of what the system tests cost is boto3; this and the endpoints are a third of that.
+            user_agent="longhaul-tests", parameter_validation=False))
+    remember_endpoints(s3)
     # After an empty PUT with Expect: 100-continue, minio leaves boto3's connection hanging for 30 s.
     s3.meta.events.register("before-send.s3.PutObject", drop_expect)
     return s3
+
+
+def remember_endpoints(s3) -> None:
+    """An endpoint depends on the bucket; boto3 would work it out for each key."""
+    resolver = s3._ruleset_resolver
+    construct = resolver.construct_endpoint
+    resolver.construct_endpoint = lambda operation_model, call_args, request_context: construct(
+        operation_model=operation_model, request_context=request_context,
+        call_args={name: value for name, value in call_args.items() if name != "Key"})
 
 
 def drop_expect(request, **_) -> None:

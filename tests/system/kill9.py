@@ -160,7 +160,7 @@ def main(kills: int) -> None:
             return not differences(source.s3, "data", target.s3, "copy")
 
         # Leases of the dead run out first, then what has piled up behind them is applied.
-        wait_until(settled, 600, "both sides equal and staging empty", every=2)
+        wait_until(settled, 600, "both sides equal and staging empty", every=4)
         for role, process in roles.items():
             process.kill(signal.SIGTERM)
             finished = process.wait(40)
