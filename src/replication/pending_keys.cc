@@ -123,8 +123,12 @@ SteadyTime PendingKeys::ClosesAt(const Groups::value_type& group, bool nothing_c
   const bool alone = group.first.second.alone;
   const bool full = static_cast<int64_t>(group.second.by_key.size()) >= batch_.count ||
                     group.second.size_bytes >= batch_.size_bytes;
-  if (alone || full || (nothing_comes && sleeping_.empty())) return SteadyTime::min();
-  return oldest + batch_.linger;
+  if (alone || full) return SteadyTime::min();
+  const SteadyTime lingered = oldest + batch_.linger;
+  if (!nothing_comes || !sleeping_.empty()) return lingered;
+  auto taken = taken_at_.find(group.first);
+  return taken == taken_at_.end() ? SteadyTime::min()
+                                  : std::min(lingered, taken->second + kBatchPause);
 }
 
 std::optional<std::chrono::nanoseconds> PendingKeys::NextBatch(SystemTime now,
@@ -163,6 +167,7 @@ std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime stea
   std::vector<Entries::iterator> taken;
   if (chosen != nullptr) {
     const bool alone = chosen->first.second.alone;
+    if (!alone) taken_at_[chosen->first] = steady_now;
     const auto& keys = chosen->second.by_key;
     const size_t count_max =
         alone ? 1 : std::min(keys.size(), static_cast<size_t>(std::max(batch_.count, 1)));

@@ -53,6 +53,9 @@ class PendingKeys {
  public:
   using Item = std::pair<std::string, PendingKey>;  // By key.
   static constexpr std::chrono::seconds kPutOffMax{10};
+  // Where nothing more comes a batch need not linger; but of keys that come one by one not each is
+  // to become an archive of its own.
+  static constexpr std::chrono::milliseconds kBatchPause{500};
 
   PendingKeys(const Batch& batch, uint64_t bundle_object_bytes_max)
       : batch_(batch), bundle_object_bytes_max_(bundle_object_bytes_max) {}
@@ -127,7 +130,8 @@ class PendingKeys {
   uint64_t next_sequence_ = 0;
   Entries entries_;
   ByTime<SystemTime> sleeping_;
-  Groups groups_;  // Ready keys; never an empty group.
+  Groups groups_;                                    // Ready keys; never an empty group.
+  std::map<Groups::key_type, SteadyTime> taken_at_;  // The last batch of small keys.
   // The kinds take turns: when each had its last one.
   std::map<Kind, uint64_t> turns_{{Kind(), 1}, {Kind{.backlog = true}, 2}};
   uint64_t next_turn_ = 3;
