@@ -405,7 +405,9 @@ def facts(s3, bucket: str, key: str) -> dict:
              **{name: answer.get(name, "") for name in SYSTEM_HEADERS}}
     if "Expires" in answer:
         found["Expires"] = str(answer["Expires"])
-    tags = s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] if answer.get("TagCount") else []
+    tags = []
+    if answer.get("TagCount"):  # Changed since, on RGW there may be no TagSet.
+        tags = s3.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
     found["tags"] = sorted((tag["Key"], tag["Value"]) for tag in tags)
     return found
 
