@@ -29,6 +29,10 @@ Error CopyLandsLater() {
   return Retryable("a copy without an answer may still put an older state there; looking again");
 }
 
+Error DeleteLandsLater() {
+  return Retryable("a delete without an answer may still remove what is there; looking again");
+}
+
 ApplyOutcome ForeignConflict() {
   return {.state = ApplyState::kConflict,
           .reason = "the target has an object that is not a replica"};
@@ -247,6 +251,22 @@ bool Applier::CopyMayStillLand(const Floor& floor) const {
   return floor.copy_may_land_until > runtime_.clock.Now();
 }
 
+std::optional<Error> Applier::Unsettled(const Floor& floor) const {
+  if (CopyMayStillLand(floor)) return CopyLandsLater();
+  if (floor.delete_may_land_until > runtime_.clock.Now()) return DeleteLandsLater();
+  return std::nullopt;
+}
+
+Async<ApplyOutcome> Applier::Confirm(std::string key, ApplyOutcome outcome) {
+  if (outcome.state == ApplyState::kConflict) co_return outcome;
+  Result<std::optional<Floor>> floor = co_await floors_.Get(std::move(key));
+  if (!floor) co_return floor.error();
+  if (*floor) {
+    if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
+  }
+  co_return outcome;
+}
+
 // Not a replica, and nothing that may be lost.
 bool Applier::IsForeign(const Existing& existing) const {
   return existing.mark() == nullptr && !existing.uncertain() && !policy_.versioned &&
@@ -290,7 +310,10 @@ Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
   if (!*existing) co_return std::nullopt;
   Result<Verdict> verdict = co_await Judge(write, **existing);
   if (!verdict) co_return verdict.error();
-  co_return std::move(verdict->outcome);
+  if (!verdict->outcome) co_return std::nullopt;
+  Result<ApplyOutcome> confirmed = co_await Confirm(write.key, std::move(*verdict->outcome));
+  if (!confirmed) co_return confirmed.error();
+  co_return std::optional<ApplyOutcome>(std::move(*confirmed));
 }
 
 // What there is to say of a write where `existing` stands.
@@ -389,11 +412,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       new_share_ *= 0.9;
       Result<Verdict> verdict = co_await Judge(write, *existing);
       if (!verdict) co_return verdict.error();
-      const bool conflict = verdict->outcome && verdict->outcome->state == ApplyState::kConflict;
-      if (verdict->outcome && !conflict && *floor && CopyMayStillLand(**floor)) {
-        co_return CopyLandsLater();
-      }
-      if (verdict->outcome) co_return std::move(*verdict->outcome);
+      if (verdict->outcome) co_return co_await Confirm(write.key, std::move(*verdict->outcome));
       if (verdict->changed) continue;
       if (!leased && !can.replace_if_match) {
         *flag = true;
@@ -441,7 +460,8 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     }
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
-      co_return co_await AfterWrite(write, *put, creates, mark_kept_apart, leased);
+      co_return co_await AfterWrite(write, *put, creates ? &*floor : nullptr, mark_kept_apart,
+                                    leased);
     }
     if (creates && !leased && put.error().Transient()) {
       // It may land when the key has been deleted since: no condition stops it then.
@@ -466,8 +486,19 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
   co_return Retryable("the key changes faster than it can be written: " + write.key);
 }
 
+namespace {
+
+// A DELETE may have come and gone between the two looks at the floor.
+bool DeletedBetween(const std::optional<Floor>& before, const Floor& after) {
+  return after.deleted &&
+         (!before || before->stamp != after.stamp || before->delete_may_land_until != SystemTime());
+}
+
+}  // namespace
+
 Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
-                                        bool created, bool mark_kept_apart, bool leased) {
+                                        const std::optional<Floor>* floor_before,
+                                        bool mark_kept_apart, bool leased) {
   if (mark_kept_apart) {
     Floor floor{.stamp = write.stamp, .kept_marks = {KeptMarkOf(write, put.etag)}};
     Result<Floor> raised = co_await floors_.Raise(write.key, std::move(floor));
@@ -476,43 +507,67 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
   Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
   if (!floor) co_return floor.error();
   if (*floor && IsAbove(**floor, write)) {
-    if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
-      Result<void> undone = co_await UndoCreate(write, put, leased);
-      if (!undone) co_return undone.error();
-      co_return Superseded("deleted while it was written");
+    if (floor_before != nullptr && (*floor)->deleted && (*floor)->stamp > write.stamp) {
+      co_return co_await UndoCreate(write, put, (*floor)->stamp, leased);
     }
     co_return Reread("a newer state was recorded while it was written");
   }
-  if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
+  if (*floor) {
+    if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
+  }
+  if (*floor && floor_before != nullptr && DeletedBetween(*floor_before, **floor)) {
+    // An older delete: it was on its way to the same bytes, perhaps.
+    Result<std::optional<Existing>> there = co_await Look(write.key, *floor);
+    if (!there) co_return there.error();
+    if (!*there || (*there)->info.etag != put.etag) {
+      co_return Retryable("it was deleted while it was written: " + write.key);
+    }
+  }
   co_return ApplyOutcome{};
 }
 
-Async<void> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put, bool leased) {
-  if (policy_.capabilities.delete_if_match) {
-    Result<void> removed =
-        co_await store_.Remove({.bucket = policy_.bucket, .key = write.key, .if_match = put.etag});
-    if (removed || removed.error().kind == ErrorKind::kPrecondition ||
-        removed.error().code == "NoSuchKey") {
-      co_return Ok();
-    }
-    co_return removed.error();
-  }
+// Of what was created after a delete of `deleted_at` had begun.
+Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put,
+                                        SystemTime deleted_at, bool leased) {
   std::optional<Lease> own;
-  if (!leased) {
+  if (!leased && !policy_.capabilities.delete_if_match) {
     own.emplace(MakeLease(write.key));
     Result<void> acquired = co_await own->Acquire(kLeaseWait);
     if (!acquired) co_return acquired.error();
   }
+  const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
+  Result<Floor> raised = co_await floors_.Raise(
+      write.key, {.stamp = deleted_at, .deleted = true, .delete_may_land_until = until});
+  if (!raised) co_return raised.error();
   Result<void> removed = Ok();
-  Result<std::optional<Existing>> existing = co_await Look(write.key, std::nullopt);
-  if (!existing) {
-    removed = existing.error();
-  } else if (*existing && (*existing)->info.etag == put.etag &&
-             (!(*existing)->own || (*existing)->own->stamp == write.stamp)) {
-    removed = co_await store_.Remove({.bucket = policy_.bucket, .key = write.key});
+  if (raised->stamp != deleted_at || !raised->deleted) {
+    removed = Retryable("it changes while it is written: " + write.key);
+  } else if (policy_.capabilities.delete_if_match) {
+    removed =
+        co_await store_.Remove({.bucket = policy_.bucket, .key = write.key, .if_match = put.etag});
+    if (!removed &&
+        (removed.error().kind == ErrorKind::kPrecondition || removed.error().code == "NoSuchKey")) {
+      removed = Ok();
+    }
+  } else {
+    Result<std::optional<Existing>> existing = co_await Look(write.key, std::nullopt);
+    if (!existing) {
+      removed = existing.error();
+    } else if (*existing && (*existing)->info.etag == put.etag &&
+               (!(*existing)->own || (*existing)->own->stamp == write.stamp)) {
+      removed = co_await store_.Remove({.bucket = policy_.bucket, .key = write.key});
+    }
+  }
+  bool newer = false;
+  if (removed || !removed.error().Transient()) {
+    Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
+    if (!ended) co_return ended.error();
+    newer = ended->stamp > deleted_at;
   }
   if (own) co_await own->Release();
-  co_return removed;
+  if (!removed) co_return removed.error();
+  if (newer) co_return Reread("written while a create was undone");
+  co_return Superseded("deleted while it was written");
 }
 
 Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
@@ -529,8 +584,11 @@ Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
 Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                           bool* unknown) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    // The tombstone first: from here on no older write can bring the key back.
-    Result<Floor> raised = co_await floors_.Raise(key, {.stamp = stamp, .deleted = true});
+    // The tombstone first: from here on no older write can bring the key back. It says as well that
+    // a DELETE is on its way, so that who writes the key meanwhile does not take that for settled.
+    const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
+    Result<Floor> raised = co_await floors_.Raise(
+        key, {.stamp = stamp, .deleted = true, .delete_may_land_until = until});
     if (!raised) co_return raised.error();
     if (raised->stamp > stamp) {
       if (!raised->deleted) {
@@ -543,40 +601,45 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     }
     if (!raised->deleted) co_return Reread("a write has the same stamp");
 
-    Result<std::optional<Existing>> existing = co_await Look(key, *raised);
-    if (!existing) co_return existing.error();
-    if (!*existing) {
-      if (MayStillLand(*raised)) co_return LandsLater();
-      if (CopyMayStillLand(*raised)) co_return CopyLandsLater();
-      co_return ApplyOutcome{};
-    }
-    const Mark* mark = (*existing)->mark();
-    if (mark == nullptr && !(*existing)->uncertain()) {
-      co_return ApplyOutcome{.state = ApplyState::kConflict,
-                             .reason = "the target has an object that is not a replica"};
-    }
-    if (mark != nullptr && mark->stamp > stamp) co_return Superseded("the replica is newer");
-    if (mark != nullptr && mark->stamp == stamp) co_return Reread("a write has the same stamp");
-
-    RemoveRequest request{
-        .bucket = policy_.bucket, .key = key, .bucket_owner = policy_.bucket_owner};
-    if (!leased) request.if_match = (*existing)->info.etag;
-    Result<void> removed = co_await store_.Remove(std::move(request));
-    if (!removed) {
-      if (removed.error().kind == ErrorKind::kPrecondition || removed.error().code == "NoSuchKey") {
-        continue;
-      }
-      *unknown = removed.error().Transient();
-      co_return removed.error();
-    }
-    Result<std::optional<Floor>> floor = co_await floors_.Get(key);
+    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, leased, unknown);
+    if (*unknown) co_return outcome;
+    Result<Floor> floor = co_await floors_.EndDelete(key, until);
     if (!floor) co_return floor.error();
-    if (*floor && (*floor)->stamp > stamp) co_return Reread("written while it was deleted");
-    if (*floor && MayStillLand(**floor)) co_return LandsLater();
-    if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
-    co_return ApplyOutcome{};
+    if (!outcome && outcome.error().kind == ErrorKind::kPrecondition) continue;
+    if (!outcome || outcome->state != ApplyState::kApplied) co_return outcome;
+    if (floor->stamp > stamp) co_return Reread("written while it was deleted");
+    if (MayStillLand(*floor)) co_return LandsLater();
+    if (CopyMayStillLand(*floor)) co_return CopyLandsLater();
+    co_return outcome;
   }
   co_return Retryable("the key changes faster than it can be deleted: " + key);
+}
+
+Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone, bool leased,
+                                       bool* unknown) {
+  Result<std::optional<Existing>> existing = co_await Look(key, tombstone);
+  if (!existing) co_return existing.error();
+  if (!*existing) co_return ApplyOutcome{};
+  const Mark* mark = (*existing)->mark();
+  if (mark == nullptr && !(*existing)->uncertain()) {
+    co_return ApplyOutcome{.state = ApplyState::kConflict,
+                           .reason = "the target has an object that is not a replica"};
+  }
+  if (mark != nullptr && mark->stamp > tombstone.stamp)
+    co_return Superseded("the replica is newer");
+  if (mark != nullptr && mark->stamp == tombstone.stamp) {
+    co_return Reread("a write has the same stamp");
+  }
+
+  RemoveRequest request{.bucket = policy_.bucket, .key = key, .bucket_owner = policy_.bucket_owner};
+  if (!leased) request.if_match = (*existing)->info.etag;
+  Result<void> removed = co_await store_.Remove(std::move(request));
+  if (removed) co_return ApplyOutcome{};
+  if (removed.error().code == "NoSuchKey") {
+    co_return Error{.kind = ErrorKind::kPrecondition, .message = "it is gone"};
+  }
+  *unknown = removed.error().Transient();
+  co_return removed.error();
 }
 
 }  // namespace longhaul

@@ -141,6 +141,10 @@ class Applier {
   [[nodiscard]] bool MayStillLand(const Floor& floor) const;
   // A copy onto itself may still put an older state over whatever stands there: nothing is settled.
   [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
+  // Why what stands there may not stay; nullopt: it does.
+  [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor) const;
+  // `outcome`, decided by a look, unless something may still land that no look can see.
+  Async<ApplyOutcome> Confirm(std::string key, ApplyOutcome outcome);
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
@@ -157,6 +161,9 @@ class Applier {
   Async<PutResult> CopyOntoItself(PutRequest request, std::string etag, SystemTime until);
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                    bool* unknown);
+  // The same below the tombstone. kPrecondition: it is not what was looked at any more.
+  Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, bool leased,
+                                bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
   Async<Verdict> JudgeWithCaution(const ReplicaWrite& write, const Existing& existing);
@@ -164,9 +171,12 @@ class Applier {
   // Remembers `write.stamp`, and the mark if there is none, without writing the object; kEqual if
   // `existing` is still there then.
   Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing);
-  Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
-                                 bool mark_kept_apart, bool leased);
-  Async<void> UndoCreate(const ReplicaWrite& write, const PutResult& put, bool leased);
+  // `floor_before`: null where the write did not create the object.
+  Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put,
+                                 const std::optional<Floor>* floor_before, bool mark_kept_apart,
+                                 bool leased);
+  Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, const PutResult& put,
+                                 SystemTime deleted_at, bool leased);
   PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
   Mark MarkOf(const ReplicaWrite& write) const;
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;

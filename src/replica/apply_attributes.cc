@@ -12,8 +12,7 @@ namespace longhaul {
 
 namespace {
 
-// What a request of a holder that died outlives, and the time that a slow store takes to copy.
-constexpr std::chrono::seconds kCopyLifetime{60};
+// The time that a slow store takes to copy.
 constexpr uint64_t kCopyBytesPerSecond = 8 << 20;
 
 }  // namespace
@@ -33,7 +32,7 @@ bool Applier::HoldsBytesOf(const ReplicaWrite& write, const Existing& existing) 
 }
 
 SystemTime Applier::CopyMayLandUntil(const ReplicaWrite& write) const {
-  return runtime_.clock.Now() + kCopyLifetime +
+  return runtime_.clock.Now() + kRequestLifetime +
          std::chrono::seconds(write.size_bytes / kCopyBytesPerSecond);
 }
 

@@ -261,7 +261,7 @@ TEST_P(AttributesTest, ACopyThatLandsLateIsFound) {
   EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
   std::string said = Said(Put("one", 5, "eve"));
   if (GetParam()) EXPECT_EQ(said, "again");  // Without conditions it has waited for the lease.
-  for (int i = 0; i < 30 && said == "again"; ++i) {
+  for (int i = 0; i < 60 && said == "again"; ++i) {
     EXPECT_EQ(Said(Change("one", 3, "bob")), "again") << "as long as it is not over";
     Sleep(seconds(5));
     said = Said(Put("one", 5, "eve"));
@@ -279,7 +279,7 @@ TEST_P(AttributesTest, ADeleteWaitsForACopyThatMayLand) {
   if (GetParam()) {
     EXPECT_EQ(Said(world_.Run(applier_->Remove("k", start_ + seconds(5)))), "again");
   }
-  Sleep(seconds(60));
+  Sleep(kRequestLifetime);
   EXPECT_EQ(Said(world_.Run(applier_->Remove("k", start_ + seconds(5)))), "applied");
   EXPECT_EQ(There(), "-");
 }
@@ -291,7 +291,7 @@ TEST_P(AttributesTest, KilledAfterTheCopyTheSameEndsAsBefore) {
   faults_.next.effect = Fault::Effect::kDone;
   EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
   EXPECT_EQ(There(), "one by bob");
-  Sleep(seconds(61));
+  Sleep(kRequestLifetime);
   EXPECT_EQ(Said(Change("one", 3, "bob")), "equal");
   EXPECT_EQ(There(), "one by bob");
   EXPECT_EQ(Said(Change("one", 4, "eve")), "applied");

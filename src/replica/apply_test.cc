@@ -422,6 +422,74 @@ TEST_P(ApplierTest, ACreateThatLandsAfterADeleteIsRemoved) {
   EXPECT_EQ(Content(), "-");
 }
 
+// One DELETE without an answer, which takes effect later.
+struct LateDelete : testing::FaultPlan {
+  testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                      std::string_view) override {
+    testing::Fault fault;
+    if (operation == testing::StoreOperation::kRemove) {
+      fault.error = Retryable("no answer");
+      fault.effect = testing::Fault::Effect::kLater;
+      fault.effect_delay = seconds(20);
+    }
+    return fault;
+  }
+};
+
+// A DELETE without an answer lands when the same bytes have been written anew: its condition, their
+// ETag, holds. Nobody may have called them settled.
+TEST_P(ApplierTest, ADeleteThatLandsLateTakesNothingForGood) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  LateDelete plan;
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  EXPECT_FALSE(world_.Run(applier.Remove("k", At(3))));
+  for (int tries = 0; tries < 60; ++tries) {
+    TextBody body("one");
+    Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("one", 5), body));
+    if (outcome) break;
+    EXPECT_EQ(outcome.error().kind, ErrorKind::kRetryable);
+    world_.Run(world_.clock.Sleep(seconds(5)));
+  }
+  EXPECT_EQ(Content(), "one");
+  EXPECT_EQ(Put("one", 5), ApplyState::kEqual) << "settled";
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(20)));
+  EXPECT_EQ(Content(), "one");
+}
+
+// The same of a create that is taken back, because a delete was faster.
+TEST_P(ApplierTest, AnUndoThatLandsLateTakesNothingForGood) {
+  LateDelete plan;
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody old("one");
+  old.after_write = [this]() -> asio::awaitable<void> {
+    Result<Floor> raised = co_await floors_.Raise("k", {.stamp = At(3), .deleted = true});
+    EXPECT_TRUE(raised);
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("one", 1), old)));
+  for (int tries = 0; tries < 60; ++tries) {
+    TextBody body("one");
+    Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("one", 5), body));
+    if (outcome) break;
+    EXPECT_EQ(outcome.error().kind, ErrorKind::kRetryable);
+    world_.Run(world_.clock.Sleep(seconds(5)));
+  }
+  EXPECT_EQ(Content(), "one");
+  EXPECT_EQ(Put("one", 5), ApplyState::kEqual);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(20)));
+  EXPECT_EQ(Content(), "one");
+}
+
+// Where every answer comes nobody has to wait: most keys that are deleted and written again are.
+TEST_P(ApplierTest, AfterADeleteThatWasAnsweredTheNextWriteIsSettled) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  EXPECT_EQ(Remove(3), ApplyState::kApplied);
+  EXPECT_EQ(Put("one", 5), ApplyState::kApplied);
+  EXPECT_EQ(Remove(3), ApplyState::kSuperseded);
+  EXPECT_EQ(Put("one", 5), ApplyState::kEqual);
+}
+
 // A request that took effect though its answer was lost is found by its mark, not written twice.
 TEST_P(ApplierTest, FindsItsOwnWriteAfterALostAnswer) {
   struct LostAnswer : testing::FaultPlan {
@@ -552,6 +620,88 @@ TEST_P(RaceTest, ADeleteInBetweenUndoesTheCreate) {
   body.before_write = [this] { return RivalRemoves(9); };
   EXPECT_EQ(PutBody(WriteOf("one", 5), body), ApplyState::kSuperseded);
   EXPECT_EQ(Content(), "-");
+}
+
+struct SlowDelete : testing::FaultPlan {
+  testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                      std::string_view) override {
+    testing::Fault fault;
+    if (operation == testing::StoreOperation::kRemove) fault.delay = seconds(10);
+    return fault;
+  }
+};
+
+// Between the look of a delete and its DELETE the same bytes are found to be newer by another
+// process. The DELETE takes them, and who knows whether its sender lives to say so.
+TEST_P(RaceTest, WhatADeleteIsOnItsWayToIsNotSettled) {
+  SlowDelete plan;
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  testing::MemoryStore slow(world_.runtime, backend_, &plan);
+  Applier remover(world_.runtime, slow, state_, floors_, applier_->policy());
+  Result<ApplyOutcome> removed;
+  bool done = false;
+  struct Remover {
+    static asio::awaitable<void> Run(Applier& applier, SystemTime stamp,
+                                     Result<ApplyOutcome>& removed, bool& done) {
+      removed = co_await applier.Remove("k", stamp);
+      done = true;
+    }
+  };
+  world_.Start(Remover::Run(remover, At(5), removed, done));
+  world_.Run(world_.clock.Sleep(seconds(5)));
+  world_.Run(RivalPuts("one", 9));
+  EXPECT_FALSE(rival_outcome_) << "it was called " << static_cast<int>(rival_outcome_->state);
+  world_.Drive([&] { return done; });
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed->state, ApplyState::kReread);
+  EXPECT_EQ(Content(), "-");
+}
+
+// A create is taken back, and with it the same bytes of a newer state.
+TEST_P(RaceTest, WhatAnUndoTookIsReadAnew) {
+  SlowDelete plan;
+  testing::MemoryStore slow(world_.runtime, backend_, &plan);
+  Applier writer(world_.runtime, slow, state_, floors_, applier_->policy());
+  TextBody body("one");
+  body.after_write = [this]() -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await floors_.Raise("k", {.stamp = At(9), .deleted = true}));
+  };
+  Result<ApplyOutcome> put;
+  bool done = false;
+  struct Writer {
+    static asio::awaitable<void> Run(Applier& applier, ReplicaWrite write, TextBody& body,
+                                     Result<ApplyOutcome>& put, bool& done) {
+      put = co_await applier.Put(std::move(write), body);
+      done = true;
+    }
+  };
+  world_.Start(Writer::Run(writer, WriteOf("one", 5), body, put, done));
+  world_.Run(world_.clock.Sleep(seconds(5)));
+  ReplicaWrite newer = WriteOf("one", 12);
+  newer.metadata["owner"] = "bob";
+  TextBody same_bytes("one");
+  EXPECT_FALSE(world_.Run(applier_->Put(newer, same_bytes))) << "the undo is on its way to it";
+  world_.Drive([&] { return done; });
+  EXPECT_EQ(Content(), "-");
+  ASSERT_TRUE(put);
+  EXPECT_EQ(put->state, ApplyState::kReread);
+}
+
+// An older delete, on its way to the same bytes as they were before, takes what was just created,
+// and has gone when its writer looks.
+TEST_P(RaceTest, ACreateThatAnOlderDeleteTookIsNotSettled) {
+  TextBody body("one");
+  body.after_write = [this]() -> asio::awaitable<void> {
+    const SystemTime until = world_.clock.Now() + seconds(60);
+    EXPECT_TRUE(co_await floors_.Raise(
+        "k", {.stamp = At(3), .deleted = true, .delete_may_land_until = until}));
+    EXPECT_TRUE(co_await store_.Remove({.bucket = "b", .key = "k"}));
+    EXPECT_TRUE(co_await floors_.EndDelete("k", until));
+  };
+  Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("one", 5), body));
+  EXPECT_FALSE(outcome);
+  EXPECT_EQ(Put("one", 5), ApplyState::kApplied);
+  EXPECT_EQ(Content(), "one");
 }
 
 // A, B, A again: the ETag that we saw is back, and our condition holds, though the object is newer

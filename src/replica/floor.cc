@@ -102,15 +102,18 @@ const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
   return by_etag != nullptr ? by_etag : maybe;
 }
 
-// "1 <D|F>[U][C] <stamp>", with U " <create may land until>", with C " <copy may land until>", and
-// for each mark " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
+// "1 <D|F>[U][C][R] <stamp>", with U " <create may land until>", with C " <copy may land until>",
+// with R " <delete may land until>", and for each mark " <target ETag> <fingerprint> <site> <stamp>
+// <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
   const bool creates = floor.create_may_land_until != SystemTime();
   const bool copies = floor.copy_may_land_until != SystemTime();
+  const bool deletes = floor.delete_may_land_until != SystemTime();
   std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (creates ? "U" : "") +
-                     (copies ? "C " : " ") + FormatRfc3339(floor.stamp);
+                     (copies ? "C" : "") + (deletes ? "R " : " ") + FormatRfc3339(floor.stamp);
   if (creates) text += " " + FormatRfc3339(floor.create_may_land_until);
   if (copies) text += " " + FormatRfc3339(floor.copy_may_land_until);
+  if (deletes) text += " " + FormatRfc3339(floor.delete_may_land_until);
   for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
   return text;
 }
@@ -128,7 +131,8 @@ Result<Floor> DecodeFloor(std::string_view text) {
   if (!stamp) return bad;
   floor.stamp = *stamp;
   for (const auto& [letter, time] :
-       {std::pair('U', &floor.create_may_land_until), std::pair('C', &floor.copy_may_land_until)}) {
+       {std::pair('U', &floor.create_may_land_until), std::pair('C', &floor.copy_may_land_until),
+        std::pair('R', &floor.delete_may_land_until)}) {
     if (!kind.starts_with(letter)) continue;
     kind.remove_prefix(1);
     Result<SystemTime> until = ParseRfc3339(NextField(rest));
@@ -226,7 +230,14 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       raised.create_may_land_until =
           std::max(floor.create_may_land_until, there->create_may_land_until);
       raised.copy_may_land_until = std::max(floor.copy_may_land_until, there->copy_may_land_until);
-      const bool adds = there->deleted == floor.deleted && (!floor.kept_marks.empty() || copies);
+      raised.delete_may_land_until =
+          std::max(floor.delete_may_land_until, there->delete_may_land_until);
+      const bool deletes = floor.delete_may_land_until != SystemTime();
+      if (deletes && there->delete_may_land_until > clock_.Now()) {
+        raised.delete_may_land_until += std::chrono::seconds(1);
+      }
+      const bool adds =
+          there->deleted == floor.deleted && (!floor.kept_marks.empty() || copies || deletes);
       if (there->stamp == floor.stamp && (!adds || raised == *there)) co_return *there;
       expected = Expected::Revision((*row)->revision);
     }
@@ -244,7 +255,7 @@ Async<int64_t> Floors::Write(const std::string& key, const Floor& floor, Expecte
   co_return co_await state_.Write(partition_, std::move(write));
 }
 
-Async<void> Floors::Change(const std::string& key, const std::function<bool(Floor&)>& change) {
+Async<Floor> Floors::Change(const std::string& key, const std::function<bool(Floor&)>& change) {
   while (true) {
     Result<std::optional<StateRow>> row = co_await state_.Get(partition_, key);
     if (!row) co_return row.error();
@@ -256,9 +267,9 @@ Async<void> Floors::Change(const std::string& key, const std::function<bool(Floo
       floor = std::move(*there);
       expected = Expected::Revision((*row)->revision);
     }
-    if (!change(floor)) co_return Ok();
+    if (!change(floor)) co_return floor;
     Result<int64_t> written = co_await Write(key, floor, expected);
-    if (written) co_return Ok();
+    if (written) co_return floor;
     if (written.error().kind != ErrorKind::kPrecondition) co_return written.error();
   }
 }
@@ -268,7 +279,7 @@ Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
     floor.create_may_land_until = std::max(floor.create_may_land_until, until);
     return true;
   };
-  Result<void> noted = co_await Change(key, note);
+  Result<Floor> noted = co_await Change(key, note);
   if (!noted) co_return noted.error().In("note an uncertain create");
   co_return Ok();
 }
@@ -280,9 +291,20 @@ Async<void> Floors::EndCopy(std::string key, SystemTime until) {
     floor.copy_may_land_until = SystemTime();
     return true;
   };
-  Result<void> ended = co_await Change(key, end);
+  Result<Floor> ended = co_await Change(key, end);
   if (!ended) co_return ended.error().In("note the end of a copy");
   co_return Ok();
+}
+
+Async<Floor> Floors::EndDelete(std::string key, SystemTime until) {
+  const std::function<bool(Floor&)> end = [until](Floor& floor) {
+    if (floor.delete_may_land_until != until) return false;  // Of another one as well.
+    floor.delete_may_land_until = SystemTime();
+    return true;
+  };
+  Result<Floor> ended = co_await Change(key, end);
+  if (!ended) co_return ended.error().In("note the end of a delete");
+  co_return ended;
 }
 
 }  // namespace longhaul

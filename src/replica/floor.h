@@ -26,6 +26,9 @@ namespace longhaul {
 
 inline constexpr std::chrono::hours kArchiveAgeMax{14 * 24};
 inline constexpr std::chrono::hours kFloorLifetime{15 * 24};
+// How long after an operation has begun a request of it may take effect, whatever became of whoever
+// sent it: its attempts may take two minutes (base/retry.h), and the last of them another one.
+inline constexpr std::chrono::seconds kRequestLifetime{180};
 // Some 20 reads at 5,000 writes a second; little beside the 20 ms that a write to S3 takes.
 inline constexpr std::chrono::milliseconds kFloorsGatherTime{2};
 inline constexpr size_t kFloorsGatherMax = 64;
@@ -50,6 +53,9 @@ struct Floor {
   SystemTime create_may_land_until{};
   // Until then a copy of the object onto itself may land, over whatever stands there. Epoch: none.
   SystemTime copy_may_land_until{};
+  // Until then a DELETE may land. Its condition is an ETag at best, which what has been written
+  // since may have as well. Epoch: none.
+  SystemTime delete_may_land_until{};
   std::vector<KeptMark> kept_marks;
 
   // The mark of the object that HEAD describes as `info`. One whose write is not known to have
@@ -84,7 +90,8 @@ class Floors {
   // either `floor`, with the kept marks of the row before added to its own (at most kKeptMarksMax;
   // those of `floor` first, then the newest), or one with a newer stamp, or one of the same stamp
   // that says otherwise: compare. Durable when it returns. A floor with a copy is not put over one
-  // whose own copy may still land: that one is returned.
+  // whose own copy may still land: that one is returned. Of two deletes that may land the floor
+  // says a time that is neither's, so that the end of one does not end both.
   Async<Floor> Raise(std::string key, Floor floor);
 
   // Adds to the floor of `key`, or makes one that is below everything: a create may land until
@@ -92,13 +99,16 @@ class Floors {
   Async<void> NoteUncertainCreate(std::string key, SystemTime until);
   // The copy that was to land until then is over.
   Async<void> EndCopy(std::string key, SystemTime until);
+  // The same of a delete; OK: the floor that is there now.
+  Async<Floor> EndDelete(std::string key, SystemTime until);
 
  private:
   struct Round;
   Async<std::optional<Floor>> GetAlone(std::string key);
   Async<int64_t> Write(const std::string& key, const Floor& floor, Expected expected);
-  // Changes the floor of `key`, or a new one that is below everything, until that has succeeded.
-  Async<void> Change(const std::string& key, const std::function<bool(Floor&)>& change);
+  // Changes the floor of `key`, or a new one that is below everything, until that has succeeded, or
+  // `change` says that there is nothing to change. OK: the floor that is there now.
+  Async<Floor> Change(const std::string& key, const std::function<bool(Floor&)>& change);
 
   State& state_;
   Clock& clock_;

@@ -74,6 +74,30 @@ TEST_F(FloorsTest, OneCopyAtATime) {
   EXPECT_EQ(*DecodeFloor(EncodeFloor(both)), both);
 }
 
+// The end of one DELETE says nothing of another one that is on its way to the same object.
+TEST_F(FloorsTest, TheEndOfADeleteEndsNoOther) {
+  const SystemTime until = world_.clock.Now() + seconds(60);
+  const Floor tombstone{
+      .stamp = SystemTime(seconds(1)), .deleted = true, .delete_may_land_until = until};
+  Result<Floor> one = world_.Run(floors_.Raise("k", tombstone));
+  ASSERT_TRUE(one);
+  EXPECT_EQ(*one, tombstone);
+  EXPECT_EQ(*DecodeFloor(EncodeFloor(*one)), *one);
+  ASSERT_TRUE(world_.Run(floors_.Raise("k", tombstone)));
+  Raise("k", 3);  // What is written after them must hear of them.
+  Result<Floor> ended = world_.Run(floors_.EndDelete("k", until));
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->stamp, SystemTime(seconds(3)));
+  EXPECT_GT(ended->delete_may_land_until, until);
+  EXPECT_EQ(*world_.Run(floors_.Get("k")), *ended);
+
+  ASSERT_TRUE(world_.Run(floors_.Raise("alone", tombstone)));
+  ended = world_.Run(floors_.EndDelete("alone", until));
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->delete_may_land_until, SystemTime());
+  EXPECT_EQ(*world_.Run(floors_.Get("alone")), *ended);
+}
+
 // Nobody else remembers that a create may still land; whoever raises the floor meanwhile must not
 // forget it.
 TEST_F(FloorsTest, AnUncertainCreateStaysNotedWhileTheFloorRises) {

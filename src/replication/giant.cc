@@ -104,15 +104,22 @@ Async<std::optional<Transfer>> Transfers::Find(std::string key) {
   Result<std::optional<StateRow>> row = co_await state_.Get(partition_, std::move(key));
   if (!row) co_return row.error().In("look for a transfer");
   if (!*row) co_return std::nullopt;
-  const std::string& value = (*row)->value;
-  const size_t space = value.find(' ');
-  if (space == std::string::npos) co_return std::nullopt;  // Whatever it is, it is begun anew.
-  co_return Transfer{.plan = value.substr(0, space), .fingerprint = value.substr(space + 1)};
+  // "<plan> <fingerprint> <heard until>"; whatever else it is, it is begun anew.
+  const std::string_view value = (*row)->value;
+  const size_t first = value.find(' ');
+  const size_t second = first == std::string_view::npos ? first : value.find(' ', first + 1);
+  if (second == std::string_view::npos) co_return std::nullopt;
+  Result<SystemTime> heard_until = ParseRfc3339(value.substr(second + 1));
+  if (!heard_until) co_return std::nullopt;
+  co_return Transfer{.plan = std::string(value.substr(0, first)),
+                     .fingerprint = std::string(value.substr(first + 1, second - first - 1)),
+                     .heard_until = *heard_until};
 }
 
 Async<void> Transfers::Begin(std::string key, Transfer transfer, SystemTime now) {
   StateWrite write{.key = std::move(key),
-                   .value = transfer.plan + " " + transfer.fingerprint,
+                   .value = transfer.plan + " " + transfer.fingerprint + " " +
+                            FormatRfc3339(transfer.heard_until),
                    .expires = now + kTransferKept};
   Result<int64_t> written = co_await state_.Write(partition_, std::move(write));
   if (!written) co_return written.error().In("record a transfer");

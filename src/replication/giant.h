@@ -3,8 +3,8 @@
 // A transfer is planned once, as messages in the Queue, one for each segment: whichever process
 // gets one reads that much of the object, as long as it is the one that was planned, and packs it.
 // A row in State says that the transfer to a target is under way, so that hints which come
-// meanwhile do not begin it anew; it goes when the target says that the object is settled there, or
-// when no segment has been packed for a week.
+// meanwhile of what it holds already do not begin it anew; it goes when the target says that the
+// object is settled there, or when no segment has been packed for a week.
 
 #pragma once
 
@@ -33,8 +33,16 @@ Async<uint64_t> PartSizeOf(Store& store, std::string bucket, std::string key, Ob
 std::string FingerprintOfReading(const ArchiveEntry& entry, SystemTime last_modified);
 
 struct Transfer {
-  std::string plan;         // ULID
-  std::string fingerprint;  // Of the reading by which it was planned.
+  // Whether the object, read anew because something was heard of `heard`, comes with this transfer.
+  // The same state can come back later, when the marker of a delete is removed for example; what
+  // has been staged of the delete is newer than this transfer then.
+  [[nodiscard]] bool Covers(const std::string& fingerprint_now, SystemTime heard) const {
+    return fingerprint == fingerprint_now && heard <= heard_until;
+  }
+
+  std::string plan;          // ULID
+  std::string fingerprint;   // Of the reading by which it was planned.
+  SystemTime heard_until{};  // What was heard of up to then was there when it was planned.
 };
 
 // The transfers of a rule's objects to one of its targets. Errors are those of State.

@@ -253,6 +253,37 @@ TEST_F(GiantTest, HintsThatComeMeanwhileDoNotBeginItAnew) {
   ExpectNothingLeft();
 }
 
+// The state that travels can come back after a delete that was carried meanwhile: what is under way
+// is older than the delete then.
+TEST_F(GiantTest, AGiantThatComesBackAfterADeleteIsTakenAnew) {
+  Make();
+  world->source().backend->buckets["in"].versioning =
+      testing::MemoryStoreBackend::Versioning::kEnabled;
+  const std::string text = Noise(1'000'000, 8);
+  PutParts("film", text, 50'000);
+  MemoryStore direct(world->runtime, world->source().backend);
+  auto hear = [&] {
+    HintMessage message{.store = "east", .bucket = "in"};
+    message.hints.push_back({.key = "film", .time = world->world.clock.Now()});
+    ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
+    ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+    world->RunFor(5s);
+  };
+  hear();
+  ASSERT_TRUE(world->world.Run(direct.Remove({.bucket = "in", .key = "film"})));
+  hear();
+  const std::string marker =
+      world->source().backend->buckets["in"].objects["film"].back().info.version_id;
+  ASSERT_TRUE(
+      world->world.Run(direct.Remove({.bucket = "in", .key = "film", .version_id = marker})));
+  hear();
+  EXPECT_EQ(Planned(), 2);
+  ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
+  ExpectReplica("film", text);
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectNothingLeft();
+}
+
 // But when the replica is lost after that, it must.
 TEST_F(GiantTest, AGiantThatWasRemovedAtTheTargetComesAgain) {
   Make();

@@ -76,20 +76,22 @@ void Fail(PackedKey& key, const Error& error, std::string_view what) {
   key.error = error.In(what);
 }
 
-// Plans the transfer to those targets that none is under way to. The order matters: once the row is
-// there a hint of the object is taken for done, so its segments must be in the Queue by then.
+// Plans the transfer to those targets that none is under way to which covers it. The order matters:
+// once the row is there a hint of the object is taken for done, so its segments must be in the
+// Queue by then.
 Async<void> PlanTransfer(ReplicationContext& context, const RuleContext& rule,
                          const std::vector<size_t>& targets, const ArchiveEntry& entry,
-                         const ObjectInfo& info) {
+                         const ObjectInfo& info, SystemTime heard) {
   const SystemTime now = context.runtime.clock.Now();
   Transfer transfer{.plan = NewUlid(now, context.runtime.random),
-                    .fingerprint = FingerprintOfReading(entry, info.last_modified)};
+                    .fingerprint = FingerprintOfReading(entry, info.last_modified),
+                    .heard_until = std::max(heard, entry.stamp)};
   std::vector<size_t> left;
   for (size_t index : targets) {
     Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
     Result<std::optional<Transfer>> known = co_await transfers.Find(entry.key);
     if (!known) co_return known.error();
-    if (!*known || (*known)->fingerprint != transfer.fingerprint) left.push_back(index);
+    if (!*known || !(*known)->Covers(transfer.fingerprint, heard)) left.push_back(index);
   }
   if (left.empty()) co_return Ok();
   Result<uint64_t> part =
@@ -144,14 +146,15 @@ Async<void> EndTransfers(ReplicationContext& context, const RuleContext& rule,
 }
 
 // The object is not what it was when its transfer was planned: all that is left of it comes to
-// this.
+// this. Each of its segments may say so: a reading after that by which it was planned covers all of
+// them.
 Async<void> GiveUpTransfer(ReplicationContext& context, const RuleContext& rule,
                            const std::vector<size_t>& targets, const std::string& key,
-                           const Segment& segment) {
-  Result<void> ended = co_await EndTransfers(context, rule, targets, key, segment);
+                           const SegmentHint& planned) {
+  Result<void> ended = co_await EndTransfers(context, rule, targets, key, planned.segment);
   if (!ended) co_return ended;
   HintMessage message = HintsOfArchive(*rule.rule);
-  message.hints.push_back({.key = key, .time = context.runtime.clock.Now()});
+  message.hints.push_back({.key = key, .time = planned.stamp + std::chrono::seconds(1)});
   Result<void> sent = co_await context.queue.Send(EncodeHints(message), {});
   if (!sent) co_return sent.error().In("send hint");
   co_return Ok();
@@ -184,7 +187,7 @@ asio::awaitable<void> PackSegment(ReplicationContext& context, const RuleContext
               stream->info.last_modified != planned.last_modified;
   }
   if (changed) {
-    Result<void> given_up = co_await GiveUpTransfer(context, rule, targets, item.key, segment);
+    Result<void> given_up = co_await GiveUpTransfer(context, rule, targets, item.key, planned);
     if (!given_up) co_return Fail(key, given_up.error(), "give up a transfer");
     key.state = PackedKey::State::kSkipped;
     co_return;
@@ -290,7 +293,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
 
   if (giant) {
     stream->body.reset();  // Planning may take a while.
-    done = co_await PlanTransfer(context, rule, targets, reading.entry, info);
+    done = co_await PlanTransfer(context, rule, targets, reading.entry, info, item.not_before);
     if (!done) Fail(key, done.error(), "plan a transfer");
     co_return result;
   }
