@@ -81,10 +81,12 @@ const std::string& Signer::TimestampOf(SystemTime now) {
   return timestamp_;
 }
 
-std::string Signer::ScopeOf(std::string_view date) const {
-  std::string scope(date);
-  scope.append("/").append(region_).append("/").append(service_).append("/aws4_request");
-  return scope;
+const std::string& Signer::ScopeOf(std::string_view date) {
+  if (!scope_.starts_with(date)) {
+    scope_ = date;
+    scope_.append("/").append(region_).append("/").append(service_).append("/aws4_request");
+  }
+  return scope_;
 }
 
 std::string Signer::CanonicalPath(std::string_view path) const {
@@ -109,8 +111,13 @@ const std::string& Signer::KeyOf(const Credentials& credentials, std::string_vie
 std::string Signer::Signature(std::string_view canonical_request, std::string_view timestamp,
                               const Credentials& credentials) {
   std::string_view date = timestamp.substr(0, 8);
-  std::string to_sign = "AWS4-HMAC-SHA256\n";
-  to_sign.append(timestamp).append("\n").append(ScopeOf(date)).append("\n");
+  std::string to_sign;
+  to_sign.reserve(192);
+  to_sign.append("AWS4-HMAC-SHA256\n")
+      .append(timestamp)
+      .append("\n")
+      .append(ScopeOf(date))
+      .append("\n");
   to_sign += HexEncode(Sha256(canonical_request));
   return HexEncode(HmacSha256(KeyOf(credentials, date), to_sign));
 }
@@ -163,10 +170,12 @@ void Signer::Sign(std::string_view method, const SignedTarget& target, HttpHeade
   }
   canonical.append("\n").append(names).append("\n").append(payload_sha256);
 
-  std::string authorization = "AWS4-HMAC-SHA256 Credential=" + credentials.access_key_id + "/" +
-                              ScopeOf(std::string_view(timestamp).substr(0, 8)) +
-                              ", SignedHeaders=" + names +
-                              ", Signature=" + Signature(canonical, timestamp, credentials);
+  std::string authorization;
+  authorization.reserve(names.size() + 256);
+  authorization.append("AWS4-HMAC-SHA256 Credential=").append(credentials.access_key_id);
+  authorization.append("/").append(ScopeOf(std::string_view(timestamp).substr(0, 8)));
+  authorization.append(", SignedHeaders=").append(names);
+  authorization.append(", Signature=").append(Signature(canonical, timestamp, credentials));
   headers.Set("Authorization", std::move(authorization));
 }
 

@@ -54,7 +54,8 @@ class Signer {
   std::string Signature(std::string_view canonical_request, std::string_view timestamp,
                         const Credentials& credentials);
   const std::string& TimestampOf(SystemTime now);
-  std::string ScopeOf(std::string_view date) const;
+  // Valid until that of another date is asked for.
+  const std::string& ScopeOf(std::string_view date);
   std::string CanonicalPath(std::string_view path) const;
 
   std::string region_;
@@ -63,6 +64,7 @@ class Signer {
   std::string key_access_key_id_;
   Secret key_secret_;
   std::string key_;
+  std::string scope_;
   std::string timestamp_;  // Of timestamp_second_: thousands of requests share one.
   std::chrono::sys_seconds timestamp_second_{};
 };
