@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "net/http_client.h"
 
 namespace longhaul {
 
@@ -12,6 +13,8 @@ namespace {
 constexpr std::chrono::seconds kLeaseLifetime{60};
 constexpr std::chrono::seconds kLeaseWait{90};
 constexpr int kAttemptsMax = 10;
+// A DELETE that is not sent within this time of its note is noted anew.
+constexpr std::chrono::seconds kSendTime{10};
 
 ApplyOutcome Superseded(std::string reason) {
   return {.state = ApplyState::kSuperseded, .reason = std::move(reason)};
@@ -122,7 +125,8 @@ PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart
                      .tags = write.tags,
                      .kms_key = policy_.kms_key,
                      .acl = policy_.acl,
-                     .bucket_owner = policy_.bucket_owner};
+                     .bucket_owner = policy_.bucket_owner,
+                     .at_most_once = true};
   if (policy_.capabilities.storage_classes) {
     request.storage_class = EffectiveStorageClass(
         policy_.storage_class.empty() ? write.storage_class : policy_.storage_class);
@@ -257,14 +261,19 @@ std::optional<Error> Applier::Unsettled(const Floor& floor) const {
   return std::nullopt;
 }
 
-Async<ApplyOutcome> Applier::Confirm(std::string key, ApplyOutcome outcome) {
-  if (outcome.state == ApplyState::kConflict) co_return outcome;
+SystemTime Applier::DeletesNoted(const std::optional<Floor>& floor) const {
+  if (!floor) return SystemTime();
+  const SystemTime until = floor->delete_may_land_until;
+  return until > runtime_.clock.Now() ? SystemTime::max() : until;  // It may land at any time.
+}
+
+Async<bool> Applier::IsThereToStay(std::string key, SystemTime deletes_noted) {
   Result<std::optional<Floor>> floor = co_await floors_.Get(std::move(key));
   if (!floor) co_return floor.error();
   if (*floor) {
     if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
   }
-  co_return outcome;
+  co_return DeletesNoted(*floor) == deletes_noted;
 }
 
 // Not a replica, and nothing that may be lost.
@@ -305,15 +314,18 @@ Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
     if (!below) co_return below.error();
     co_return std::optional<ApplyOutcome>(std::move(*below));
   }
+  const SystemTime deletes_noted = DeletesNoted(*floor);
   Result<std::optional<Existing>> existing = co_await Look(write.key, *floor);
   if (!existing) co_return existing.error();
   if (!*existing) co_return std::nullopt;
   Result<Verdict> verdict = co_await Judge(write, **existing);
   if (!verdict) co_return verdict.error();
-  if (!verdict->outcome) co_return std::nullopt;
-  Result<ApplyOutcome> confirmed = co_await Confirm(write.key, std::move(*verdict->outcome));
-  if (!confirmed) co_return confirmed.error();
-  co_return std::optional<ApplyOutcome>(std::move(*confirmed));
+  if (verdict->outcome && verdict->outcome->state != ApplyState::kConflict) {
+    Result<bool> stays = co_await IsThereToStay(write.key, deletes_noted);
+    if (!stays) co_return stays.error();
+    if (!*stays) co_return Retryable("a delete was under way: " + write.key);
+  }
+  co_return std::move(verdict->outcome);
 }
 
 // What there is to say of a write where `existing` stands.
@@ -398,6 +410,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
     if (*floor && IsAbove(**floor, write)) co_return co_await BelowFloor(write, **floor);
+    const SystemTime deletes_noted = DeletesNoted(*floor);
 
     bool mark_kept_apart = false;
     PutRequest request = MakeRequest(write, &mark_kept_apart);
@@ -412,7 +425,12 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       new_share_ *= 0.9;
       Result<Verdict> verdict = co_await Judge(write, *existing);
       if (!verdict) co_return verdict.error();
-      if (verdict->outcome) co_return co_await Confirm(write.key, std::move(*verdict->outcome));
+      if (verdict->outcome && verdict->outcome->state != ApplyState::kConflict) {
+        Result<bool> stays = co_await IsThereToStay(write.key, deletes_noted);
+        if (!stays) co_return stays.error();
+        if (!*stays) continue;
+      }
+      if (verdict->outcome) co_return std::move(*verdict->outcome);
       if (verdict->changed) continue;
       if (!leased && !can.replace_if_match) {
         *flag = true;
@@ -460,13 +478,12 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     }
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
-      co_return co_await AfterWrite(write, *put, creates ? &*floor : nullptr, mark_kept_apart,
-                                    leased);
+      co_return co_await AfterWrite(write, *put, creates, deletes_noted, mark_kept_apart, leased);
     }
     if (creates && !leased && put.error().Transient()) {
       // It may land when the key has been deleted since: no condition stops it then.
       Result<void> noted =
-          co_await floors_.NoteUncertainCreate(write.key, runtime_.clock.Now() + kLeaseLifetime);
+          co_await floors_.NoteUncertainCreate(write.key, runtime_.clock.Now() + kRequestLifetime);
       if (!noted) co_return noted.error();
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
@@ -486,18 +503,8 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
   co_return Retryable("the key changes faster than it can be written: " + write.key);
 }
 
-namespace {
-
-// A DELETE may have come and gone between the two looks at the floor.
-bool DeletedBetween(const std::optional<Floor>& before, const Floor& after) {
-  return after.deleted &&
-         (!before || before->stamp != after.stamp || before->delete_may_land_until != SystemTime());
-}
-
-}  // namespace
-
 Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
-                                        const std::optional<Floor>* floor_before,
+                                        bool created, SystemTime deletes_noted,
                                         bool mark_kept_apart, bool leased) {
   if (mark_kept_apart) {
     Floor floor{.stamp = write.stamp, .kept_marks = {KeptMarkOf(write, put.etag)}};
@@ -507,67 +514,83 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
   Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
   if (!floor) co_return floor.error();
   if (*floor && IsAbove(**floor, write)) {
-    if (floor_before != nullptr && (*floor)->deleted && (*floor)->stamp > write.stamp) {
-      co_return co_await UndoCreate(write, put, (*floor)->stamp, leased);
+    if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
+      co_return co_await UndoCreate(write, (*floor)->stamp, leased);
     }
     co_return Reread("a newer state was recorded while it was written");
   }
   if (*floor) {
     if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
   }
-  if (*floor && floor_before != nullptr && DeletedBetween(*floor_before, **floor)) {
-    // An older delete: it was on its way to the same bytes, perhaps.
+  if (DeletesNoted(*floor) != deletes_noted) {
+    // An older delete has come and gone, which was on its way to the same bytes, perhaps.
     Result<std::optional<Existing>> there = co_await Look(write.key, *floor);
     if (!there) co_return there.error();
-    if (!*there || (*there)->info.etag != put.etag) {
-      co_return Retryable("it was deleted while it was written: " + write.key);
+    const Mark* mark = *there ? (*there)->mark() : nullptr;
+    if (mark == nullptr || mark->stamp != write.stamp) {
+      co_return Retryable("a delete was under way: " + write.key);
     }
   }
   co_return ApplyOutcome{};
 }
 
 // Of what was created after a delete of `deleted_at` had begun.
-Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, const PutResult& put,
-                                        SystemTime deleted_at, bool leased) {
-  std::optional<Lease> own;
-  if (!leased && !policy_.capabilities.delete_if_match) {
-    own.emplace(MakeLease(write.key));
-    Result<void> acquired = co_await own->Acquire(kLeaseWait);
-    if (!acquired) co_return acquired.error();
+Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, SystemTime deleted_at,
+                                        bool leased) {
+  if (leased || policy_.capabilities.delete_if_match) {
+    bool unknown = false;
+    co_return co_await UndoLocked(write, deleted_at, leased, &unknown);
   }
+  bool unknown = false;
+  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true, &unknown), unknown);
+}
+
+Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime deleted_at,
+                                        bool leased, bool* unknown) {
   const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
   Result<Floor> raised = co_await floors_.Raise(
       write.key, {.stamp = deleted_at, .deleted = true, .delete_may_land_until = until});
   if (!raised) co_return raised.error();
-  Result<void> removed = Ok();
   if (raised->stamp != deleted_at || !raised->deleted) {
-    removed = Retryable("it changes while it is written: " + write.key);
-  } else if (policy_.capabilities.delete_if_match) {
-    removed =
-        co_await store_.Remove({.bucket = policy_.bucket, .key = write.key, .if_match = put.etag});
-    if (!removed &&
-        (removed.error().kind == ErrorKind::kPrecondition || removed.error().code == "NoSuchKey")) {
-      removed = Ok();
-    }
-  } else {
-    Result<std::optional<Existing>> existing = co_await Look(write.key, std::nullopt);
-    if (!existing) {
-      removed = existing.error();
-    } else if (*existing && (*existing)->info.etag == put.etag &&
-               (!(*existing)->own || (*existing)->own->stamp == write.stamp)) {
-      removed = co_await store_.Remove({.bucket = policy_.bucket, .key = write.key});
-    }
+    co_return Retryable("it changes while it is written: " + write.key);
   }
-  bool newer = false;
-  if (removed || !removed.error().Transient()) {
-    Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
-    if (!ended) co_return ended.error();
-    newer = ended->stamp > deleted_at;
+  Result<void> removed = Ok();
+  Result<std::optional<Existing>> existing = co_await Look(write.key, *raised);
+  if (!existing) {
+    removed = existing.error();
+  } else if (*existing) {
+    const Mark* mark = (*existing)->mark();
+    const bool ours = mark != nullptr ? mark->stamp == write.stamp : (*existing)->uncertain();
+    if (ours) removed = co_await SendDelete(write.key, (*existing)->info.etag, leased, unknown);
   }
-  if (own) co_await own->Release();
-  if (!removed) co_return removed.error();
-  if (newer) co_return Reread("written while a create was undone");
+  if (*unknown) co_return removed.error();
+  Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
+  if (!ended) co_return ended.error();
+  if (!removed && removed.error().kind != ErrorKind::kPrecondition) co_return removed.error();
+  if (ended->stamp > deleted_at) co_return Reread("written while a create was undone");
   co_return Superseded("deleted while it was written");
+}
+
+// A DELETE that the floor of its key knows of. `unknown`: it may still land, and the floor says so.
+// kPrecondition: it is not what was looked at any more.
+Async<void> Applier::SendDelete(const std::string& key, std::string etag, bool leased,
+                                bool* unknown) {
+  RemoveRequest request{.bucket = policy_.bucket,
+                        .key = key,
+                        .bucket_owner = policy_.bucket_owner,
+                        .at_most_once = true};
+  if (!leased) request.if_match = std::move(etag);
+  Result<void> removed = co_await store_.Remove(std::move(request));
+  if (removed) co_return Ok();
+  Error error = removed.error();
+  if (error.code == "NoSuchKey") error.kind = ErrorKind::kPrecondition;
+  *unknown = error.kind == ErrorKind::kRetryable && error.code != kNotSentCode;
+  if (*unknown) {
+    const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
+    Result<void> noted = co_await floors_.NoteUncertainDelete(key, until);
+    if (!noted) co_return noted.error();
+  }
+  co_return error;
 }
 
 Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
@@ -586,7 +609,8 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // The tombstone first: from here on no older write can bring the key back. It says as well that
     // a DELETE is on its way, so that who writes the key meanwhile does not take that for settled.
-    const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
+    const SystemTime begun = runtime_.clock.Now();
+    const SystemTime until = begun + kRequestLifetime;
     Result<Floor> raised = co_await floors_.Raise(
         key, {.stamp = stamp, .deleted = true, .delete_may_land_until = until});
     if (!raised) co_return raised.error();
@@ -596,12 +620,14 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
         Result<std::optional<Existing>> there = co_await Look(key, *raised);
         if (!there) co_return there.error();
         if (!*there) co_return Reread("what is recorded as newer is not there");
+        // Or it may do so yet: whoever comes then must find it.
+        if (raised->delete_may_land_until > runtime_.clock.Now()) co_return DeleteLandsLater();
       }
       co_return Superseded("a newer state is recorded");
     }
     if (!raised->deleted) co_return Reread("a write has the same stamp");
 
-    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, leased, unknown);
+    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, begun, leased, unknown);
     if (*unknown) co_return outcome;
     Result<Floor> floor = co_await floors_.EndDelete(key, until);
     if (!floor) co_return floor.error();
@@ -615,8 +641,8 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
   co_return Retryable("the key changes faster than it can be deleted: " + key);
 }
 
-Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone, bool leased,
-                                       bool* unknown) {
+Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone,
+                                       SystemTime begun, bool leased, bool* unknown) {
   Result<std::optional<Existing>> existing = co_await Look(key, tombstone);
   if (!existing) co_return existing.error();
   if (!*existing) co_return ApplyOutcome{};
@@ -631,15 +657,12 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
     co_return Reread("a write has the same stamp");
   }
 
-  RemoveRequest request{.bucket = policy_.bucket, .key = key, .bucket_owner = policy_.bucket_owner};
-  if (!leased) request.if_match = (*existing)->info.etag;
-  Result<void> removed = co_await store_.Remove(std::move(request));
-  if (removed) co_return ApplyOutcome{};
-  if (removed.error().code == "NoSuchKey") {
-    co_return Error{.kind = ErrorKind::kPrecondition, .message = "it is gone"};
+  if (runtime_.clock.Now() > begun + kSendTime) {
+    co_return Error{.kind = ErrorKind::kPrecondition, .message = "the look took too long"};
   }
-  *unknown = removed.error().Transient();
-  co_return removed.error();
+  Result<void> removed = co_await SendDelete(key, (*existing)->info.etag, leased, unknown);
+  if (!removed) co_return removed.error();
+  co_return ApplyOutcome{};
 }
 
 }  // namespace longhaul

@@ -143,8 +143,12 @@ class Applier {
   [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
   // Why what stands there may not stay; nullopt: it does.
   [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor) const;
-  // `outcome`, decided by a look, unless something may still land that no look can see.
-  Async<ApplyOutcome> Confirm(std::string key, ApplyOutcome outcome);
+  // Of the floor that was read before a look or a write: tells afterwards whether a DELETE may have
+  // landed between.
+  [[nodiscard]] SystemTime DeletesNoted(const std::optional<Floor>& floor) const;
+  // Whether what was seen at `key`, after a floor with `deletes_noted`, is there to stay; false: it
+  // may be gone again. kRetryable: nobody can tell yet.
+  Async<bool> IsThereToStay(std::string key, SystemTime deletes_noted);
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
@@ -162,8 +166,8 @@ class Applier {
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                    bool* unknown);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.
-  Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, bool leased,
-                                bool* unknown);
+  Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, SystemTime begun,
+                                bool leased, bool* unknown);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
   Async<Verdict> JudgeWithCaution(const ReplicaWrite& write, const Existing& existing);
@@ -171,12 +175,12 @@ class Applier {
   // Remembers `write.stamp`, and the mark if there is none, without writing the object; kEqual if
   // `existing` is still there then.
   Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing);
-  // `floor_before`: null where the write did not create the object.
-  Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put,
-                                 const std::optional<Floor>* floor_before, bool mark_kept_apart,
-                                 bool leased);
-  Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, const PutResult& put,
-                                 SystemTime deleted_at, bool leased);
+  Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
+                                 SystemTime deletes_noted, bool mark_kept_apart, bool leased);
+  Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, SystemTime deleted_at, bool leased);
+  Async<ApplyOutcome> UndoLocked(const ReplicaWrite& write, SystemTime deleted_at, bool leased,
+                                 bool* unknown);
+  Async<void> SendDelete(const std::string& key, std::string etag, bool leased, bool* unknown);
   PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
   Mark MarkOf(const ReplicaWrite& write) const;
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;

@@ -48,7 +48,8 @@ Async<PutResult> Applier::CopyOntoItself(PutRequest request, std::string etag, S
                    .storage_class = std::move(request.storage_class),
                    .kms_key = std::move(request.kms_key),  // Else those of the bucket's defaults.
                    .acl = std::move(request.acl),
-                   .bucket_owner = std::move(request.bucket_owner)};
+                   .bucket_owner = std::move(request.bucket_owner),
+                   .at_most_once = true};
   if (policy_.capabilities.tags) copy.tags = std::move(request.tags);
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
   if (!copied && copied.error().Transient()) co_return copied.error();

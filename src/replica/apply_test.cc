@@ -444,6 +444,14 @@ TEST_P(ApplierTest, ADeleteThatLandsLateTakesNothingForGood) {
   testing::MemoryStore late(world_.runtime, backend_, &plan);
   Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
   EXPECT_FALSE(world_.Run(applier.Remove("k", At(3))));
+  if (GetParam()) {  // Without conditions the lease keeps the write back.
+    TextBody same_bytes("one");
+    EXPECT_FALSE(world_.Run(applier_->Put(WriteOf("one", 5), same_bytes)));
+    Result<ApplyOutcome> again = world_.Run(applier_->Remove("k", At(3)));
+    EXPECT_FALSE(again) << "nor is the delete over: it must find what it has taken";
+    world_.Run(world_.clock.Sleep(kRequestLifetime + seconds(30)));
+    EXPECT_EQ(Remove(3), ApplyState::kReread);
+  }
   for (int tries = 0; tries < 60; ++tries) {
     TextBody body("one");
     Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("one", 5), body));
@@ -655,6 +663,18 @@ TEST_P(RaceTest, WhatADeleteIsOnItsWayToIsNotSettled) {
   ASSERT_TRUE(removed);
   EXPECT_EQ(removed->state, ApplyState::kReread);
   EXPECT_EQ(Content(), "-");
+}
+
+// A create is taken back that has been deleted since, and written anew: what stands there now is
+// not ours, though its bytes are.
+TEST_P(RaceTest, AnUndoSparesWhatIsNewer) {
+  TextBody body("one");
+  body.after_write = [this]() -> asio::awaitable<void> {
+    co_await RivalRemoves(9);
+    co_await RivalPuts("one", 12);
+  };
+  EXPECT_EQ(PutBody(WriteOf("one", 5), body), ApplyState::kSuperseded);
+  EXPECT_EQ(Content(), "one");
 }
 
 // A create is taken back, and with it the same bytes of a newer state.

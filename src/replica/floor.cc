@@ -296,10 +296,20 @@ Async<void> Floors::EndCopy(std::string key, SystemTime until) {
   co_return Ok();
 }
 
+Async<void> Floors::NoteUncertainDelete(std::string key, SystemTime until) {
+  const std::function<bool(Floor&)> note = [until](Floor& floor) {
+    floor.delete_may_land_until = std::max(floor.delete_may_land_until, until);
+    return true;
+  };
+  Result<Floor> noted = co_await Change(key, note);
+  if (!noted) co_return noted.error().In("note an uncertain delete");
+  co_return Ok();
+}
+
 Async<Floor> Floors::EndDelete(std::string key, SystemTime until) {
-  const std::function<bool(Floor&)> end = [until](Floor& floor) {
+  const std::function<bool(Floor&)> end = [this, until](Floor& floor) {
     if (floor.delete_may_land_until != until) return false;  // Of another one as well.
-    floor.delete_may_land_until = SystemTime();
+    floor.delete_may_land_until = std::min(until, clock_.Now());
     return true;
   };
   Result<Floor> ended = co_await Change(key, end);

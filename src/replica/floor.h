@@ -26,9 +26,9 @@ namespace longhaul {
 
 inline constexpr std::chrono::hours kArchiveAgeMax{14 * 24};
 inline constexpr std::chrono::hours kFloorLifetime{15 * 24};
-// How long after an operation has begun a request of it may take effect, whatever became of whoever
-// sent it: its attempts may take two minutes (base/retry.h), and the last of them another one.
-inline constexpr std::chrono::seconds kRequestLifetime{180};
+// How long after it was begun, or after its answer was given up, a request may take effect,
+// whatever became of whoever sent it. A request that stalls is given up after a minute.
+inline constexpr std::chrono::seconds kRequestLifetime{120};
 // Some 20 reads at 5,000 writes a second; little beside the 20 ms that a write to S3 takes.
 inline constexpr std::chrono::milliseconds kFloorsGatherTime{2};
 inline constexpr size_t kFloorsGatherMax = 64;
@@ -54,7 +54,7 @@ struct Floor {
   // Until then a copy of the object onto itself may land, over whatever stands there. Epoch: none.
   SystemTime copy_may_land_until{};
   // Until then a DELETE may land. Its condition is an ETag at best, which what has been written
-  // since may have as well. Epoch: none.
+  // since may have as well. A time that has passed: what was written before may have been removed.
   SystemTime delete_may_land_until{};
   std::vector<KeptMark> kept_marks;
 
@@ -99,7 +99,11 @@ class Floors {
   Async<void> NoteUncertainCreate(std::string key, SystemTime until);
   // The copy that was to land until then is over.
   Async<void> EndCopy(std::string key, SystemTime until);
-  // The same of a delete; OK: the floor that is there now.
+  // Adds to the floor of `key`, whatever its stamp is: a DELETE without an answer may land until
+  // then.
+  Async<void> NoteUncertainDelete(std::string key, SystemTime until);
+  // The DELETE that was to land until then is over; the time of that stays. OK: the floor that is
+  // there now.
   Async<Floor> EndDelete(std::string key, SystemTime until);
 
  private:

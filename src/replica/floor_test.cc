@@ -94,8 +94,11 @@ TEST_F(FloorsTest, TheEndOfADeleteEndsNoOther) {
   ASSERT_TRUE(world_.Run(floors_.Raise("alone", tombstone)));
   ended = world_.Run(floors_.EndDelete("alone", until));
   ASSERT_TRUE(ended);
-  EXPECT_EQ(ended->delete_may_land_until, SystemTime());
+  EXPECT_LE(ended->delete_may_land_until, world_.clock.Now());
+  EXPECT_GT(ended->delete_may_land_until, SystemTime()) << "who looked before must look again";
   EXPECT_EQ(*world_.Run(floors_.Get("alone")), *ended);
+  ASSERT_TRUE(world_.Run(floors_.NoteUncertainDelete("alone", until)));
+  EXPECT_EQ((*world_.Run(floors_.Get("alone")))->delete_may_land_until, until);
 }
 
 // Nobody else remembers that a create may still land; whoever raises the floor meanwhile must not

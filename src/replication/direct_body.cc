@@ -191,7 +191,8 @@ Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
                    .storage_class = std::move(request.storage_class),
                    .kms_key = std::move(request.kms_key),
                    .acl = std::move(request.acl),
-                   .bucket_owner = std::move(request.bucket_owner)};
+                   .bucket_owner = std::move(request.bucket_owner),
+                   .at_most_once = request.at_most_once};
   Result<PutResult> copied = co_await store.Copy(std::move(copy));
   if (!copied && SaysChanged(copied.error()) && copied.error().code != "NoSuchBucket") {
     co_return Changed();

@@ -284,6 +284,28 @@ TEST_F(GiantTest, AGiantThatComesBackAfterADeleteIsTakenAnew) {
   ExpectNothingLeft();
 }
 
+// Each segment of a transfer may find that the object must be read anew: once is enough.
+TEST_F(GiantTest, AnObjectThatAllSegmentsWantReadAnewIsPlannedOnce) {
+  Make();
+  const std::string text = Noise(1'000'000, 9);
+  PutParts("film", text, 50'000);
+  ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+  ASSERT_GE(world->Staged().size(), 4U);
+  // What is recorded as newer is not there.
+  Floors floors(world->state, world->world.clock,
+                ReplicaPartition(world->configuration.rules[0].targets[0]));
+  const Floor newer{.stamp = world->world.clock.Now() + 1s};
+  ASSERT_TRUE(world->world.Run(floors.Raise("film", newer)));
+  world->RunFor(5s);
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
+    world->RunFor(60s);
+    ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+  }
+  EXPECT_EQ(Planned(), 2);
+  ExpectReplica("film", text);
+}
+
 // But when the replica is lost after that, it must.
 TEST_F(GiantTest, AGiantThatWasRemovedAtTheTargetComesAgain) {
   Make();

@@ -76,16 +76,17 @@ void Fail(PackedKey& key, const Error& error, std::string_view what) {
   key.error = error.In(what);
 }
 
-// Plans the transfer to those targets that none is under way to which covers it. The order matters:
-// once the row is there a hint of the object is taken for done, so its segments must be in the
-// Queue by then.
+// `begun`: when the reading began, by the clock here: what is heard of may have its time from
+// either. Plans the transfer to those targets that none is under way to which covers it. The order
+// matters: once the row is there a hint of the object is taken for done, so its segments must be in
+// the Queue by then.
 Async<void> PlanTransfer(ReplicationContext& context, const RuleContext& rule,
                          const std::vector<size_t>& targets, const ArchiveEntry& entry,
-                         const ObjectInfo& info, SystemTime heard) {
+                         const ObjectInfo& info, SystemTime heard, SystemTime begun) {
   const SystemTime now = context.runtime.clock.Now();
   Transfer transfer{.plan = NewUlid(now, context.runtime.random),
                     .fingerprint = FingerprintOfReading(entry, info.last_modified),
-                    .heard_until = std::max(heard, entry.stamp)};
+                    .heard_until = std::max(heard, std::min(entry.stamp, begun))};
   std::vector<size_t> left;
   for (size_t index : targets) {
     Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
@@ -257,6 +258,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
   }
   PackedKey& key = result.keys[0];
   const std::string& bucket = rule.rule->source.bucket;
+  const SystemTime begun = context.runtime.clock.Now();
   SystemTime absent_at{};
   Result<ObjectStream> stream =
       co_await rule.source->Get({.bucket = bucket, .key = item.key}, &absent_at);
@@ -293,7 +295,8 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
 
   if (giant) {
     stream->body.reset();  // Planning may take a while.
-    done = co_await PlanTransfer(context, rule, targets, reading.entry, info, item.not_before);
+    done =
+        co_await PlanTransfer(context, rule, targets, reading.entry, info, item.not_before, begun);
     if (!done) Fail(key, done.error(), "plan a transfer");
     co_return result;
   }

@@ -267,8 +267,13 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
       .target = receipt.state == ArchiveReceipt::State::kCorrupt ? std::string() : receipt.target,
       .origin = HintOrigin::kReread};
   for (const std::string& key : receipt.reread) {
-    // A later second than any reading so far: its stamp decides where the others could not.
-    message.hints.push_back({.key = key, .time = context_.runtime.clock.Now()});
+    // A later second than any reading so far: its stamp decides where the others could not. Each
+    // segment of a transfer may ask for that; one new reading is enough for all of them.
+    const bool of_transfer = !receipt.transfer.empty() && key == receipt.transfer_key &&
+                             receipt.stamp_oldest != SystemTime();
+    message.hints.push_back({.key = key,
+                             .time = of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1)
+                                                 : context_.runtime.clock.Now()});
   }
   Result<void> sent = co_await context_.queue.Send(EncodeHints(message), {});
   if (!sent) co_return sent.error().In("send hints");

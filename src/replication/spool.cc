@@ -61,18 +61,19 @@ Async<void> SpoolBatch(State& state, std::string partition, std::map<std::string
       Hint& hint = batch[keys[i]];
       StateWrite write{.key = keys[i], .value = Encode(hint), .expected = Expected::Absent()};
       if (const std::optional<StateRow>& row = (*rows)[i]) {
-        const Hint there = Decode("", row->value);
-        if (there.time >= hint.time) {
-          batch.erase(keys[i]);
-          continue;
-        }
+        // Also where it says no more than what is there: whoever has sent that and is about to
+        // remove the row, because for him the rule goes on, must not take this one with it.
+        Hint there = Decode("", row->value);
         if (there.heard && (!hint.heard || *there.heard < *hint.heard)) hint.heard = there.heard;
+        if (there.time >= hint.time) {
+          there.heard = hint.heard;
+          hint = std::move(there);
+        }
         write.value = Encode(hint);
         write.expected = Expected::Revision(row->revision);
       }
       writes.push_back(std::move(write));
     }
-    if (writes.empty()) co_return Ok();
     const std::vector<StateWrite> asked = writes;
     Result<std::vector<Result<int64_t>>> written =
         co_await state.WriteMany(partition, std::move(writes));

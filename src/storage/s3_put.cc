@@ -337,7 +337,8 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
     }
   }
   upload.content_md5 = request.content_md5;
-  upload.repeatable = !request.condition.if_absent && request.condition.if_match.empty();
+  upload.repeatable =
+      !request.at_most_once && !request.condition.if_absent && request.condition.if_match.empty();
   Result<Uploaded> sent = co_await Send(client, std::move(upload), body);
   if (!sent) co_return sent.error().In("put " + request.bucket + "/" + request.key);
   PutResult result;

@@ -288,6 +288,23 @@ TEST_F(S3StoreTest, ConditionalWritesAreNotSentTwice) {
   EXPECT_TRUE(world.Run(PutText(*store, request, "text")));
 }
 
+// The first attempt may take effect after the second one was answered, on what came after that.
+TEST_F(S3StoreTest, WhatIsAskedForAtMostOnceIsNotSentTwice) {
+  PutRequest put = At("k");
+  put.at_most_once = true;
+  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
+  EXPECT_FALSE(world.Run(PutText(Open(), put, "text")));
+  http.answers = {Broken(), {.status = 204}};
+  EXPECT_FALSE(world.Run(store->Remove({.bucket = put.bucket, .key = "k", .at_most_once = true})));
+  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
+  EXPECT_FALSE(world.Run(store->Copy({.source_bucket = put.bucket,
+                                      .source_key = "k",
+                                      .bucket = put.bucket,
+                                      .key = "k",
+                                      .at_most_once = true})));
+  EXPECT_EQ(http.seen.size(), 3u);
+}
+
 TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
   options.operation_timeout = 30s;
   http.answers = {ErrorAnswer(500, "InternalError")};

@@ -143,6 +143,8 @@ struct PutRequest {
   // Of CreateMultipart: its parts come by CopyPart. No checksum is announced then: servers would
   // ask for one of each part, and nobody here has seen its bytes.
   bool parts_copied = false;
+  // Of Put: not sent again after an attempt that may have had an effect, or may have it yet.
+  bool at_most_once = false;
 };
 
 struct PutResult {
@@ -191,6 +193,7 @@ struct CopyRequest {
   std::string kms_key;  // These three as in PutRequest.
   std::string acl;
   std::string bucket_owner;
+  bool at_most_once = false;  // As of Put.
 };
 
 // A range of an object of the same store. Not every server heeds `source_if_match` here: whoever
@@ -208,7 +211,8 @@ struct RemoveRequest {
   std::string key;
   std::string version_id;  // Removes that version for good; else adds a delete marker where kept.
   std::string if_match;
-  std::string bucket_owner;  // As in PutRequest.
+  std::string bucket_owner;   // As in PutRequest.
+  bool at_most_once = false;  // As of Put.
 };
 
 struct RemoveFailure {
