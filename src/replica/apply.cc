@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "net/http_client.h"
 
 namespace longhaul {
 
@@ -13,6 +12,8 @@ namespace {
 constexpr std::chrono::seconds kLeaseLifetime{60};
 constexpr std::chrono::seconds kLeaseWait{90};
 constexpr int kAttemptsMax = 10;
+// Of WithLease: the floor says what may still land.
+constexpr bool kNoted = false;
 // A DELETE that is not sent within this time of its note is noted anew.
 constexpr std::chrono::seconds kSendTime{10};
 
@@ -30,6 +31,10 @@ Error LandsLater() {
 
 Error CopyLandsLater() {
   return Retryable("a copy without an answer may still put an older state there; looking again");
+}
+
+Error WriteLandsLater() {
+  return Retryable("a write without an answer may still put an older state there; looking again");
 }
 
 Error DeleteLandsLater() {
@@ -255,8 +260,14 @@ bool Applier::CopyMayStillLand(const Floor& floor) const {
   return floor.copy_may_land_until > runtime_.clock.Now();
 }
 
-std::optional<Error> Applier::Unsettled(const Floor& floor) const {
+bool Applier::WriteMayStillLand(const Floor& floor) const {
+  return floor.write_may_land_until > runtime_.clock.Now();
+}
+
+std::optional<Error> Applier::Unsettled(const Floor& floor, SystemTime stamp) const {
   if (CopyMayStillLand(floor)) return CopyLandsLater();
+  // What it would write itself may come twice.
+  if (WriteMayStillLand(floor) && floor.write_stamp != stamp) return WriteLandsLater();
   if (floor.delete_may_land_until > runtime_.clock.Now()) return DeleteLandsLater();
   return std::nullopt;
 }
@@ -267,11 +278,12 @@ SystemTime Applier::DeletesNoted(const std::optional<Floor>& floor) const {
   return until > runtime_.clock.Now() ? SystemTime::max() : until;  // It may land at any time.
 }
 
-Async<bool> Applier::IsThereToStay(std::string key, SystemTime deletes_noted) {
-  Result<std::optional<Floor>> floor = co_await floors_.Get(std::move(key));
+Async<bool> Applier::IsThereToStay(const ReplicaWrite& write, SystemTime deletes_noted) {
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
   if (!floor) co_return floor.error();
   if (*floor) {
-    if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
+    if (std::optional<Error> unsettled = Unsettled(**floor, write.stamp))
+      co_return std::move(*unsettled);
   }
   co_return DeletesNoted(*floor) == deletes_noted;
 }
@@ -298,6 +310,7 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   // Ours, perhaps: then it must be noticed when it has landed.
   if (!*there && MayStillLand(floor)) co_return LandsLater();
   if (CopyMayStillLand(floor)) co_return CopyLandsLater();
+  if (WriteMayStillLand(floor)) co_return WriteLandsLater();
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -321,7 +334,7 @@ Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
   Result<Verdict> verdict = co_await Judge(write, **existing);
   if (!verdict) co_return verdict.error();
   if (verdict->outcome && verdict->outcome->state != ApplyState::kConflict) {
-    Result<bool> stays = co_await IsThereToStay(write.key, deletes_noted);
+    Result<bool> stays = co_await IsThereToStay(write, deletes_noted);
     if (!stays) co_return stays.error();
     if (!*stays) co_return Retryable("a delete was under way: " + write.key);
   }
@@ -426,7 +439,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       Result<Verdict> verdict = co_await Judge(write, *existing);
       if (!verdict) co_return verdict.error();
       if (verdict->outcome && verdict->outcome->state != ApplyState::kConflict) {
-        Result<bool> stays = co_await IsThereToStay(write.key, deletes_noted);
+        Result<bool> stays = co_await IsThereToStay(write, deletes_noted);
         if (!stays) co_return stays.error();
         if (!*stays) continue;
       }
@@ -474,21 +487,25 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     if (body != nullptr) {
       put = co_await body->Write(store_, std::move(request));
     } else {
-      put = co_await CopyOntoItself(std::move(request), existing->info.etag, copy_until);
+      put = co_await CopyOntoItself(write, std::move(request), existing->info.etag, copy_until);
     }
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
       co_return co_await AfterWrite(write, *put, creates, deletes_noted, mark_kept_apart, leased);
     }
-    if (creates && !leased && put.error().Transient()) {
-      // It may land when the key has been deleted since: no condition stops it then.
-      Result<void> noted =
-          co_await floors_.NoteUncertainCreate(write.key, runtime_.clock.Now() + kRequestLifetime);
+    const bool may_have_happened = MayHaveHappened(put.error());
+    if (may_have_happened && body != nullptr) {
+      // A create may land when the key has been deleted since, what replaces when the same bytes
+      // have come back with another state: no condition stops it then.
+      const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
+      Result<void> noted = creates && !leased
+                               ? co_await floors_.NoteUncertainCreate(write.key, until)
+                               : co_await floors_.NoteUncertainWrite(write.key, write.stamp, until);
       if (!noted) co_return noted.error();
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
-    if (leased && put.error().Transient()) *flag = true;
+    if (leased && may_have_happened) *flag = true;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
     const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
     const bool refused =
@@ -520,7 +537,8 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
     co_return Reread("a newer state was recorded while it was written");
   }
   if (*floor) {
-    if (std::optional<Error> unsettled = Unsettled(**floor)) co_return std::move(*unsettled);
+    if (std::optional<Error> unsettled = Unsettled(**floor, write.stamp))
+      co_return std::move(*unsettled);
   }
   if (DeletesNoted(*floor) != deletes_noted) {
     // An older delete has come and gone, which was on its way to the same bytes, perhaps.
@@ -542,7 +560,7 @@ Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, SystemTime de
     co_return co_await UndoLocked(write, deleted_at, leased, &unknown);
   }
   bool unknown = false;
-  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true, &unknown), unknown);
+  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true, &unknown), kNoted);
 }
 
 Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime deleted_at,
@@ -566,7 +584,10 @@ Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime de
   if (*unknown) co_return removed.error();
   Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
   if (!ended) co_return ended.error();
-  if (!removed && removed.error().kind != ErrorKind::kPrecondition) co_return removed.error();
+  if (!removed && removed.error().kind == ErrorKind::kPrecondition) {
+    co_return Retryable("it changes while it is written: " + write.key);
+  }
+  if (!removed) co_return removed.error();
   if (ended->stamp > deleted_at) co_return Reread("written while a create was undone");
   co_return Superseded("deleted while it was written");
 }
@@ -584,7 +605,7 @@ Async<void> Applier::SendDelete(const std::string& key, std::string etag, bool l
   if (removed) co_return Ok();
   Error error = removed.error();
   if (error.code == "NoSuchKey") error.kind = ErrorKind::kPrecondition;
-  *unknown = error.kind == ErrorKind::kRetryable && error.code != kNotSentCode;
+  *unknown = MayHaveHappened(error);
   if (*unknown) {
     const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
     Result<void> noted = co_await floors_.NoteUncertainDelete(key, until);
@@ -601,7 +622,7 @@ Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
   if (policy_.capabilities.delete_if_match) {
     co_return co_await RemoveLocked(key, stamp, false, &unknown);
   }
-  co_return co_await WithLease(key, RemoveLocked(key, stamp, true, &unknown), unknown);
+  co_return co_await WithLease(key, RemoveLocked(key, stamp, true, &unknown), kNoted);
 }
 
 Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
@@ -636,6 +657,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (floor->stamp > stamp) co_return Reread("written while it was deleted");
     if (MayStillLand(*floor)) co_return LandsLater();
     if (CopyMayStillLand(*floor)) co_return CopyLandsLater();
+    if (WriteMayStillLand(*floor)) co_return WriteLandsLater();
     co_return outcome;
   }
   co_return Retryable("the key changes faster than it can be deleted: " + key);

@@ -49,7 +49,8 @@ struct ReplicaWrite {
   std::optional<Caution> caution{};
 };
 
-// The bytes of a ReplicaWrite; written at most once per call, possibly again in a later one.
+// The bytes of a ReplicaWrite; written once per call, or twice where an answer was lost, and
+// possibly again in a later one.
 class ReplicaBody {
  public:
   virtual ~ReplicaBody() = default;
@@ -141,14 +142,15 @@ class Applier {
   [[nodiscard]] bool MayStillLand(const Floor& floor) const;
   // A copy onto itself may still put an older state over whatever stands there: nothing is settled.
   [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
-  // Why what stands there may not stay; nullopt: it does.
-  [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor) const;
+  [[nodiscard]] bool WriteMayStillLand(const Floor& floor) const;
+  // Why what `stamp` says may not stay; nullopt: it does.
+  [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor, SystemTime stamp) const;
   // Of the floor that was read before a look or a write: tells afterwards whether a DELETE may have
   // landed between.
   [[nodiscard]] SystemTime DeletesNoted(const std::optional<Floor>& floor) const;
-  // Whether what was seen at `key`, after a floor with `deletes_noted`, is there to stay; false: it
-  // may be gone again. kRetryable: nobody can tell yet.
-  Async<bool> IsThereToStay(std::string key, SystemTime deletes_noted);
+  // Whether what was seen at its key, after a floor with `deletes_noted`, is there to stay; false:
+  // it may be gone again. kRetryable: nobody can tell yet.
+  Async<bool> IsThereToStay(const ReplicaWrite& write, SystemTime deletes_noted);
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
@@ -162,7 +164,8 @@ class Applier {
   // apply_attributes.cc. `until`: how long the copy may land when nobody hears of its end.
   [[nodiscard]] bool HoldsBytesOf(const ReplicaWrite& write, const Existing& existing) const;
   [[nodiscard]] SystemTime CopyMayLandUntil(const ReplicaWrite& write) const;
-  Async<PutResult> CopyOntoItself(PutRequest request, std::string etag, SystemTime until);
+  Async<PutResult> CopyOntoItself(const ReplicaWrite& write, PutRequest request, std::string etag,
+                                  SystemTime until);
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
                                    bool* unknown);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.

@@ -36,7 +36,8 @@ SystemTime Applier::CopyMayLandUntil(const ReplicaWrite& write) const {
          std::chrono::seconds(write.size_bytes / kCopyBytesPerSecond);
 }
 
-Async<PutResult> Applier::CopyOntoItself(PutRequest request, std::string etag, SystemTime until) {
+Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest request,
+                                         std::string etag, SystemTime until) {
   const std::string key = request.key;
   CopyRequest copy{.source_bucket = request.bucket,
                    .source_key = key,
@@ -52,7 +53,13 @@ Async<PutResult> Applier::CopyOntoItself(PutRequest request, std::string etag, S
                    .at_most_once = true};
   if (policy_.capabilities.tags) copy.tags = std::move(request.tags);
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
-  if (!copied && copied.error().Transient()) co_return copied.error();
+  if (!copied && MayHaveHappened(copied.error())) {
+    // From now on: what was noted before it is over when an answer has been long in coming.
+    Result<void> noted =
+        co_await floors_.NoteUncertainWrite(key, write.stamp, CopyMayLandUntil(write));
+    if (!noted) co_return noted.error();
+    co_return copied.error();
+  }
   Result<void> ended = co_await floors_.EndCopy(key, until);
   if (!ended) co_return ended.error();
   co_return copied;

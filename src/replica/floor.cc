@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "net/http_client.h"
 
 namespace longhaul {
 
@@ -76,6 +77,11 @@ void TakeOver(std::vector<KeptMark>& marks, std::vector<KeptMark> before) {
 
 }  // namespace
 
+bool MayHaveHappened(const Error& error) {
+  return (error.kind == ErrorKind::kRetryable && error.code != kNotSentCode) ||
+         error.kind == ErrorKind::kCancelled;
+}
+
 std::string FingerprintOf(uint64_t size_bytes, const UserMetadata& metadata) {
   std::string text = std::to_string(size_bytes);
   for (const auto& [name, value] : metadata) {
@@ -102,18 +108,24 @@ const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
   return by_etag != nullptr ? by_etag : maybe;
 }
 
-// "1 <D|F>[U][C][R] <stamp>", with U " <create may land until>", with C " <copy may land until>",
-// with R " <delete may land until>", and for each mark " <target ETag> <fingerprint> <site> <stamp>
-// <source ETag> <sites passed>".
+// "1 <D|F>[U][C][R][W] <stamp>", with U " <create may land until>", with C " <copy may land
+// until>", with R " <delete may land until>", with W " <write may land until> <its stamp>", and for
+// each mark " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
   const bool creates = floor.create_may_land_until != SystemTime();
   const bool copies = floor.copy_may_land_until != SystemTime();
   const bool deletes = floor.delete_may_land_until != SystemTime();
+  const bool writes = floor.write_may_land_until != SystemTime();
   std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (creates ? "U" : "") +
-                     (copies ? "C" : "") + (deletes ? "R " : " ") + FormatRfc3339(floor.stamp);
+                     (copies ? "C" : "") + (deletes ? "R" : "") + (writes ? "W " : " ") +
+                     FormatRfc3339(floor.stamp);
   if (creates) text += " " + FormatRfc3339(floor.create_may_land_until);
   if (copies) text += " " + FormatRfc3339(floor.copy_may_land_until);
   if (deletes) text += " " + FormatRfc3339(floor.delete_may_land_until);
+  if (writes) {
+    text += " " + FormatRfc3339(floor.write_may_land_until);
+    text += " " + FormatRfc3339(floor.write_stamp);
+  }
   for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
   return text;
 }
@@ -132,12 +144,18 @@ Result<Floor> DecodeFloor(std::string_view text) {
   floor.stamp = *stamp;
   for (const auto& [letter, time] :
        {std::pair('U', &floor.create_may_land_until), std::pair('C', &floor.copy_may_land_until),
-        std::pair('R', &floor.delete_may_land_until)}) {
+        std::pair('R', &floor.delete_may_land_until),
+        std::pair('W', &floor.write_may_land_until)}) {
     if (!kind.starts_with(letter)) continue;
     kind.remove_prefix(1);
     Result<SystemTime> until = ParseRfc3339(NextField(rest));
     if (!until) return bad;
     *time = *until;
+  }
+  if (floor.write_may_land_until != SystemTime()) {
+    Result<SystemTime> write_stamp = ParseRfc3339(NextField(rest));
+    if (!write_stamp) return bad;
+    floor.write_stamp = *write_stamp;
   }
   if (!kind.empty()) return bad;
   while (!rest.empty()) {
@@ -232,6 +250,8 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       raised.copy_may_land_until = std::max(floor.copy_may_land_until, there->copy_may_land_until);
       raised.delete_may_land_until =
           std::max(floor.delete_may_land_until, there->delete_may_land_until);
+      raised.write_may_land_until = there->write_may_land_until;
+      raised.write_stamp = there->write_stamp;
       const bool deletes = floor.delete_may_land_until != SystemTime();
       if (deletes && there->delete_may_land_until > clock_.Now()) {
         raised.delete_may_land_until += std::chrono::seconds(1);
@@ -293,6 +313,18 @@ Async<void> Floors::EndCopy(std::string key, SystemTime until) {
   };
   Result<Floor> ended = co_await Change(key, end);
   if (!ended) co_return ended.error().In("note the end of a copy");
+  co_return Ok();
+}
+
+Async<void> Floors::NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until) {
+  const std::function<bool(Floor&)> note = [this, stamp, until](Floor& floor) {
+    const bool others = floor.write_may_land_until > clock_.Now() && floor.write_stamp != stamp;
+    floor.write_stamp = others ? SystemTime() : stamp;
+    floor.write_may_land_until = std::max(floor.write_may_land_until, until);
+    return true;
+  };
+  Result<Floor> noted = co_await Change(key, note);
+  if (!noted) co_return noted.error().In("note an uncertain write");
   co_return Ok();
 }
 

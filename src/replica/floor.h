@@ -33,6 +33,9 @@ inline constexpr std::chrono::seconds kRequestLifetime{120};
 inline constexpr std::chrono::milliseconds kFloorsGatherTime{2};
 inline constexpr size_t kFloorsGatherMax = 64;
 
+// Whether a request that failed so may have had an effect, or may have it yet.
+[[nodiscard]] bool MayHaveHappened(const Error& error);
+
 // A mark that is kept here instead of in the metadata of its object. It is written before the
 // object, when nobody knows the object's ETag yet, and again after it.
 struct KeptMark {
@@ -56,6 +59,11 @@ struct Floor {
   // Until then a DELETE may land. Its condition is an ETag at best, which what has been written
   // since may have as well. A time that has passed: what was written before may have been removed.
   SystemTime delete_may_land_until{};
+  // Until then a write whose answer was lost may replace whatever stands there and has the ETag
+  // that it asked for (or anything): the one of that stamp, or of epoch, one of several. Epoch:
+  // none.
+  SystemTime write_may_land_until{};
+  SystemTime write_stamp{};
   std::vector<KeptMark> kept_marks;
 
   // The mark of the object that HEAD describes as `info`. One whose write is not known to have
@@ -99,6 +107,8 @@ class Floors {
   Async<void> NoteUncertainCreate(std::string key, SystemTime until);
   // The copy that was to land until then is over.
   Async<void> EndCopy(std::string key, SystemTime until);
+  // The same of a write of `stamp` that replaces, whatever the floor's stamp is.
+  Async<void> NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until);
   // Adds to the floor of `key`, whatever its stamp is: a DELETE without an answer may land until
   // then.
   Async<void> NoteUncertainDelete(std::string key, SystemTime until);

@@ -74,6 +74,22 @@ TEST_F(FloorsTest, OneCopyAtATime) {
   EXPECT_EQ(*DecodeFloor(EncodeFloor(both)), both);
 }
 
+// Two writes of different states without an answer: either may land over the other.
+TEST_F(FloorsTest, OfSeveralUncertainWritesNoneIsExempt) {
+  const SystemTime until = world_.clock.Now() + seconds(60);
+  const SystemTime one(seconds(1));
+  ASSERT_TRUE(world_.Run(floors_.NoteUncertainWrite("k", one, until)));
+  Raise("k", 3);
+  std::optional<Floor> floor = *world_.Run(floors_.Get("k"));
+  EXPECT_EQ(floor->write_may_land_until, until);
+  EXPECT_EQ(floor->write_stamp, one);
+  EXPECT_EQ(*DecodeFloor(EncodeFloor(*floor)), *floor);
+  ASSERT_TRUE(world_.Run(floors_.NoteUncertainWrite("k", SystemTime(seconds(3)), until)));
+  floor = *world_.Run(floors_.Get("k"));
+  EXPECT_EQ(floor->write_may_land_until, until);
+  EXPECT_EQ(floor->write_stamp, SystemTime());
+}
+
 // The end of one DELETE says nothing of another one that is on its way to the same object.
 TEST_F(FloorsTest, TheEndOfADeleteEndsNoOther) {
   const SystemTime until = world_.clock.Now() + seconds(60);
