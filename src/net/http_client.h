@@ -32,6 +32,11 @@ struct Runtime;
 
 // The code of a kRetryable error where no byte of the request can have reached a server.
 inline constexpr std::string_view kNotSentCode = "NotSent";
+// Whether a request that failed so may have had an effect, or may have it yet.
+[[nodiscard]] inline bool MayHaveHappened(const Error& error) {
+  return (error.kind == ErrorKind::kRetryable && error.code != kNotSentCode) ||
+         error.kind == ErrorKind::kCancelled;
+}
 
 // Headers in the order in which they are sent; names compare without regard to case.
 class HttpHeaders {

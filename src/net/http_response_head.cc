@@ -82,7 +82,6 @@ Result<void> AddHeaderLine(std::string_view line, HttpHeaders& headers) {
 
 Result<HttpResponseHead> ParseResponseHead(std::string_view bytes) {
   HttpResponseHead head;
-  head.headers.reserve(16);  // What S3 answers with; growing to it costs four allocations.
   if (!ParseStatusLine(TakeLine(bytes), head)) return Retryable("the answer is not HTTP");
   head.headers.reserve(16);  // S3 sends some ten.
   for (std::string_view line = TakeLine(bytes); !line.empty(); line = TakeLine(bytes)) {

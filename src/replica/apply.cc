@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "net/http_client.h"
 
 namespace longhaul {
 
@@ -498,9 +499,9 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       // A create may land when the key has been deleted since, what replaces when the same bytes
       // have come back with another state: no condition stops it then.
       const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
-      Result<void> noted = creates && !leased
-                               ? co_await floors_.NoteUncertainCreate(write.key, until)
-                               : co_await floors_.NoteUncertainWrite(write.key, write.stamp, until);
+      Result<Floor> noted =
+          creates && !leased ? co_await floors_.NoteUncertainCreate(write.key, until)
+                             : co_await floors_.NoteUncertainWrite(write.key, write.stamp, until);
       if (!noted) co_return noted.error();
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
@@ -556,15 +557,13 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
 Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, SystemTime deleted_at,
                                         bool leased) {
   if (leased || policy_.capabilities.delete_if_match) {
-    bool unknown = false;
-    co_return co_await UndoLocked(write, deleted_at, leased, &unknown);
+    co_return co_await UndoLocked(write, deleted_at, leased);
   }
-  bool unknown = false;
-  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true, &unknown), kNoted);
+  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true), kNoted);
 }
 
 Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime deleted_at,
-                                        bool leased, bool* unknown) {
+                                        bool leased) {
   const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
   Result<Floor> raised = co_await floors_.Raise(
       write.key, {.stamp = deleted_at, .deleted = true, .delete_may_land_until = until});
@@ -572,6 +571,7 @@ Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime de
   if (raised->stamp != deleted_at || !raised->deleted) {
     co_return Retryable("it changes while it is written: " + write.key);
   }
+  bool may_land = false;
   Result<void> removed = Ok();
   Result<std::optional<Existing>> existing = co_await Look(write.key, *raised);
   if (!existing) {
@@ -579,9 +579,9 @@ Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime de
   } else if (*existing) {
     const Mark* mark = (*existing)->mark();
     const bool ours = mark != nullptr ? mark->stamp == write.stamp : (*existing)->uncertain();
-    if (ours) removed = co_await SendDelete(write.key, (*existing)->info.etag, leased, unknown);
+    if (ours) removed = co_await SendDelete(write.key, (*existing)->info.etag, leased, &may_land);
   }
-  if (*unknown) co_return removed.error();
+  if (may_land) co_return removed.error();
   Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
   if (!ended) co_return ended.error();
   if (!removed && removed.error().kind == ErrorKind::kPrecondition) {
@@ -592,10 +592,10 @@ Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime de
   co_return Superseded("deleted while it was written");
 }
 
-// A DELETE that the floor of its key knows of. `unknown`: it may still land, and the floor says so.
+// A DELETE that the floor of its key knows of. `may_land`: later than now, and the floor says so.
 // kPrecondition: it is not what was looked at any more.
 Async<void> Applier::SendDelete(const std::string& key, std::string etag, bool leased,
-                                bool* unknown) {
+                                bool* may_land) {
   RemoveRequest request{.bucket = policy_.bucket,
                         .key = key,
                         .bucket_owner = policy_.bucket_owner,
@@ -605,10 +605,10 @@ Async<void> Applier::SendDelete(const std::string& key, std::string etag, bool l
   if (removed) co_return Ok();
   Error error = removed.error();
   if (error.code == "NoSuchKey") error.kind = ErrorKind::kPrecondition;
-  *unknown = MayHaveHappened(error);
-  if (*unknown) {
+  *may_land = MayHaveHappened(error);
+  if (*may_land) {
     const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
-    Result<void> noted = co_await floors_.NoteUncertainDelete(key, until);
+    Result<Floor> noted = co_await floors_.NoteUncertainDelete(key, until);
     if (!noted) co_return noted.error();
   }
   co_return error;
@@ -618,15 +618,11 @@ Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
   if (!policy_.deletes) co_return InvalidInput("the rule does not allow deletes");
   co_await LockKey(key);
   KeyGuard guard(*this, key);
-  bool unknown = false;
-  if (policy_.capabilities.delete_if_match) {
-    co_return co_await RemoveLocked(key, stamp, false, &unknown);
-  }
-  co_return co_await WithLease(key, RemoveLocked(key, stamp, true, &unknown), kNoted);
+  if (policy_.capabilities.delete_if_match) co_return co_await RemoveLocked(key, stamp, false);
+  co_return co_await WithLease(key, RemoveLocked(key, stamp, true), kNoted);
 }
 
-Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
-                                          bool* unknown) {
+Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // The tombstone first: from here on no older write can bring the key back. It says as well that
     // a DELETE is on its way, so that who writes the key meanwhile does not take that for settled.
@@ -648,8 +644,9 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     }
     if (!raised->deleted) co_return Reread("a write has the same stamp");
 
-    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, begun, leased, unknown);
-    if (*unknown) co_return outcome;
+    bool may_land = false;
+    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, begun, leased, &may_land);
+    if (may_land) co_return outcome;
     Result<Floor> floor = co_await floors_.EndDelete(key, until);
     if (!floor) co_return floor.error();
     if (!outcome && outcome.error().kind == ErrorKind::kPrecondition) continue;
@@ -664,7 +661,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
 }
 
 Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone,
-                                       SystemTime begun, bool leased, bool* unknown) {
+                                       SystemTime begun, bool leased, bool* may_land) {
   Result<std::optional<Existing>> existing = co_await Look(key, tombstone);
   if (!existing) co_return existing.error();
   if (!*existing) co_return ApplyOutcome{};
@@ -682,7 +679,7 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
   if (runtime_.clock.Now() > begun + kSendTime) {
     co_return Error{.kind = ErrorKind::kPrecondition, .message = "the look took too long"};
   }
-  Result<void> removed = co_await SendDelete(key, (*existing)->info.etag, leased, unknown);
+  Result<void> removed = co_await SendDelete(key, (*existing)->info.etag, leased, may_land);
   if (!removed) co_return removed.error();
   co_return ApplyOutcome{};
 }

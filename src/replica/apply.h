@@ -166,11 +166,10 @@ class Applier {
   [[nodiscard]] SystemTime CopyMayLandUntil(const ReplicaWrite& write) const;
   Async<PutResult> CopyOntoItself(const ReplicaWrite& write, PutRequest request, std::string etag,
                                   SystemTime until);
-  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased,
-                                   bool* unknown);
+  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.
   Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, SystemTime begun,
-                                bool leased, bool* unknown);
+                                bool leased, bool* may_land);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
   Async<Verdict> JudgeWithCaution(const ReplicaWrite& write, const Existing& existing);
@@ -181,9 +180,8 @@ class Applier {
   Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
                                  SystemTime deletes_noted, bool mark_kept_apart, bool leased);
   Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, SystemTime deleted_at, bool leased);
-  Async<ApplyOutcome> UndoLocked(const ReplicaWrite& write, SystemTime deleted_at, bool leased,
-                                 bool* unknown);
-  Async<void> SendDelete(const std::string& key, std::string etag, bool leased, bool* unknown);
+  Async<ApplyOutcome> UndoLocked(const ReplicaWrite& write, SystemTime deleted_at, bool leased);
+  Async<void> SendDelete(const std::string& key, std::string etag, bool leased, bool* may_land);
   PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
   Mark MarkOf(const ReplicaWrite& write) const;
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;

@@ -6,6 +6,7 @@
 // until when the copy may land. Until then, or until its end is known, nobody calls this key
 // settled, and no other copy is begun; whoever comes after that sees what it has become.
 
+#include "net/http_client.h"
 #include "replica/apply.h"
 
 namespace longhaul {
@@ -55,12 +56,12 @@ Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest r
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
   if (!copied && MayHaveHappened(copied.error())) {
     // From now on: what was noted before it is over when an answer has been long in coming.
-    Result<void> noted =
+    Result<Floor> noted =
         co_await floors_.NoteUncertainWrite(key, write.stamp, CopyMayLandUntil(write));
     if (!noted) co_return noted.error();
     co_return copied.error();
   }
-  Result<void> ended = co_await floors_.EndCopy(key, until);
+  Result<Floor> ended = co_await floors_.EndCopy(key, until);
   if (!ended) co_return ended.error();
   co_return copied;
 }

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
-#include "net/http_client.h"
 
 namespace longhaul {
 
@@ -76,11 +75,6 @@ void TakeOver(std::vector<KeptMark>& marks, std::vector<KeptMark> before) {
 }
 
 }  // namespace
-
-bool MayHaveHappened(const Error& error) {
-  return (error.kind == ErrorKind::kRetryable && error.code != kNotSentCode) ||
-         error.kind == ErrorKind::kCancelled;
-}
 
 std::string FingerprintOf(uint64_t size_bytes, const UserMetadata& metadata) {
   std::string text = std::to_string(size_bytes);
@@ -275,78 +269,63 @@ Async<int64_t> Floors::Write(const std::string& key, const Floor& floor, Expecte
   co_return co_await state_.Write(partition_, std::move(write));
 }
 
-Async<Floor> Floors::Change(const std::string& key, const std::function<bool(Floor&)>& change) {
+Async<Floor> Floors::Change(std::string key, std::string what, std::function<bool(Floor&)> change) {
   while (true) {
     Result<std::optional<StateRow>> row = co_await state_.Get(partition_, key);
-    if (!row) co_return row.error();
+    if (!row) co_return row.error().In(what);
     Floor floor;
     Expected expected = Expected::Absent();
     if (*row) {
       Result<Floor> there = DecodeFloor((*row)->value);
-      if (!there) co_return there.error();
+      if (!there) co_return there.error().In(what);
       floor = std::move(*there);
       expected = Expected::Revision((*row)->revision);
     }
     if (!change(floor)) co_return floor;
     Result<int64_t> written = co_await Write(key, floor, expected);
     if (written) co_return floor;
-    if (written.error().kind != ErrorKind::kPrecondition) co_return written.error();
+    if (written.error().kind != ErrorKind::kPrecondition) co_return written.error().In(what);
   }
 }
 
-Async<void> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
-  const std::function<bool(Floor&)> note = [until](Floor& floor) {
+Async<Floor> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
+  return Change(std::move(key), "note an uncertain create", [until](Floor& floor) {
     floor.create_may_land_until = std::max(floor.create_may_land_until, until);
     return true;
-  };
-  Result<Floor> noted = co_await Change(key, note);
-  if (!noted) co_return noted.error().In("note an uncertain create");
-  co_return Ok();
+  });
 }
 
-Async<void> Floors::EndCopy(std::string key, SystemTime until) {
-  const std::function<bool(Floor&)> end = [until](Floor& floor) {
-    // Another one, that was begun when this one's time was over, may still land.
-    if (floor.copy_may_land_until != until) return false;
-    floor.copy_may_land_until = SystemTime();
-    return true;
-  };
-  Result<Floor> ended = co_await Change(key, end);
-  if (!ended) co_return ended.error().In("note the end of a copy");
-  co_return Ok();
-}
-
-Async<void> Floors::NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until) {
-  const std::function<bool(Floor&)> note = [this, stamp, until](Floor& floor) {
+Async<Floor> Floors::NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until) {
+  return Change(std::move(key), "note an uncertain write", [this, stamp, until](Floor& floor) {
     const bool others = floor.write_may_land_until > clock_.Now() && floor.write_stamp != stamp;
     floor.write_stamp = others ? SystemTime() : stamp;
     floor.write_may_land_until = std::max(floor.write_may_land_until, until);
     return true;
-  };
-  Result<Floor> noted = co_await Change(key, note);
-  if (!noted) co_return noted.error().In("note an uncertain write");
-  co_return Ok();
+  });
 }
 
-Async<void> Floors::NoteUncertainDelete(std::string key, SystemTime until) {
-  const std::function<bool(Floor&)> note = [until](Floor& floor) {
+Async<Floor> Floors::NoteUncertainDelete(std::string key, SystemTime until) {
+  return Change(std::move(key), "note an uncertain delete", [until](Floor& floor) {
     floor.delete_may_land_until = std::max(floor.delete_may_land_until, until);
     return true;
-  };
-  Result<Floor> noted = co_await Change(key, note);
-  if (!noted) co_return noted.error().In("note an uncertain delete");
-  co_return Ok();
+  });
+}
+
+Async<Floor> Floors::EndCopy(std::string key, SystemTime until) {
+  return Change(std::move(key), "note the end of a copy", [until](Floor& floor) {
+    // Another one, that was begun when this one's time was over, may still land.
+    if (floor.copy_may_land_until != until) return false;
+    floor.copy_may_land_until = SystemTime();
+    return true;
+  });
 }
 
 Async<Floor> Floors::EndDelete(std::string key, SystemTime until) {
-  const std::function<bool(Floor&)> end = [this, until](Floor& floor) {
+  return Change(std::move(key), "note the end of a delete", [this, until](Floor& floor) {
     if (floor.delete_may_land_until != until) return false;  // Of another one as well.
     floor.delete_may_land_until = std::min(until, clock_.Now());
     return true;
-  };
-  Result<Floor> ended = co_await Change(key, end);
-  if (!ended) co_return ended.error().In("note the end of a delete");
-  co_return ended;
+  });
 }
 
 }  // namespace longhaul

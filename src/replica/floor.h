@@ -33,9 +33,6 @@ inline constexpr std::chrono::seconds kRequestLifetime{120};
 inline constexpr std::chrono::milliseconds kFloorsGatherTime{2};
 inline constexpr size_t kFloorsGatherMax = 64;
 
-// Whether a request that failed so may have had an effect, or may have it yet.
-[[nodiscard]] bool MayHaveHappened(const Error& error);
-
 // A mark that is kept here instead of in the metadata of its object. It is written before the
 // object, when nobody knows the object's ETag yet, and again after it.
 struct KeptMark {
@@ -102,18 +99,18 @@ class Floors {
   // says a time that is neither's, so that the end of one does not end both.
   Async<Floor> Raise(std::string key, Floor floor);
 
-  // Adds to the floor of `key`, or makes one that is below everything: a create may land until
-  // then.
-  Async<void> NoteUncertainCreate(std::string key, SystemTime until);
+  // These change what the floor of `key` says may still land, or make one that is below everything.
+  // OK: the floor that is there then.
+  //
+  // A create may land until then.
+  Async<Floor> NoteUncertainCreate(std::string key, SystemTime until);
+  // A write of `stamp` that replaces may.
+  Async<Floor> NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until);
+  // A DELETE may, whatever the floor's stamp is.
+  Async<Floor> NoteUncertainDelete(std::string key, SystemTime until);
   // The copy that was to land until then is over.
-  Async<void> EndCopy(std::string key, SystemTime until);
-  // The same of a write of `stamp` that replaces, whatever the floor's stamp is.
-  Async<void> NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until);
-  // Adds to the floor of `key`, whatever its stamp is: a DELETE without an answer may land until
-  // then.
-  Async<void> NoteUncertainDelete(std::string key, SystemTime until);
-  // The DELETE that was to land until then is over; the time of that stays. OK: the floor that is
-  // there now.
+  Async<Floor> EndCopy(std::string key, SystemTime until);
+  // The DELETE that was to land until then is over; the time of that stays.
   Async<Floor> EndDelete(std::string key, SystemTime until);
 
  private:
@@ -121,8 +118,8 @@ class Floors {
   Async<std::optional<Floor>> GetAlone(std::string key);
   Async<int64_t> Write(const std::string& key, const Floor& floor, Expected expected);
   // Changes the floor of `key`, or a new one that is below everything, until that has succeeded, or
-  // `change` says that there is nothing to change. OK: the floor that is there now.
-  Async<Floor> Change(const std::string& key, const std::function<bool(Floor&)>& change);
+  // `change` says that there is nothing to change. `what`: for errors.
+  Async<Floor> Change(std::string key, std::string what, std::function<bool(Floor&)> change);
 
   State& state_;
   Clock& clock_;

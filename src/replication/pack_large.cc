@@ -76,10 +76,10 @@ void Fail(PackedKey& key, const Error& error, std::string_view what) {
   key.error = error.In(what);
 }
 
-// `begun`: when the reading began, by the clock here: what is heard of may have its time from
-// either. Plans the transfer to those targets that none is under way to which covers it. The order
-// matters: once the row is there a hint of the object is taken for done, so its segments must be in
-// the Queue by then.
+// Plans the transfer to those targets to which none is under way that covers it. The order matters:
+// once the row is there a hint of the object is taken for done, so its segments must be in the
+// Queue by then. `heard`: the time of the hint. `begun`: when the reading began, by the clock here:
+// a hint may have its time from this one or from the source's.
 Async<void> PlanTransfer(ReplicationContext& context, const RuleContext& rule,
                          const std::vector<size_t>& targets, const ArchiveEntry& entry,
                          const ObjectInfo& info, SystemTime heard, SystemTime begun) {

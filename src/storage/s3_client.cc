@@ -381,8 +381,7 @@ Async<S3Answer> S3Client::Call(const S3Request& request, bool repeatable) {
       co_return answer;
     }
     const Error& error = answer.error();
-    bool may_have_happened = error.kind == ErrorKind::kRetryable && error.code != kNotSentCode;
-    if (!repeatable && may_have_happened) co_return error;
+    if (!repeatable && MayHaveHappened(error)) co_return error;
     if (!co_await WaitToRetry(state, request, error)) co_return state.GaveUp(error);
   }
 }
