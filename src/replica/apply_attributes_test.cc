@@ -270,7 +270,25 @@ TEST_P(AttributesTest, ACopyThatLandsLateIsFound) {
   EXPECT_EQ(There(), "one by eve");
 }
 
-// The same, and the newer state is a delete.
+// What was noted before a copy is nearly over when it is given up.
+TEST_P(AttributesTest, ACopyThatIsGivenUpLateMayLandAsLongAsAnyOther) {
+  Begin("one");
+  faults_.next.error = Retryable("no answer");
+  faults_.next.effect = Fault::Effect::kLater;
+  faults_.next.effect_delay = seconds(160);
+  faults_.next.answer_delay = seconds(100);
+  EXPECT_EQ(Said(Change("one", 3, "bob")), "again");
+  Sleep(seconds(30));
+  std::string said = Said(Put("one", 5, "eve"));
+  for (int i = 0; i < 60 && said == "again"; ++i) {
+    Sleep(seconds(5));
+    said = Said(Put("one", 5, "eve"));
+  }
+  Sleep(seconds(600));
+  EXPECT_EQ(There(), "one by eve");
+}
+
+// A newer state is a delete, and waits as well.
 TEST_P(AttributesTest, ADeleteWaitsForACopyThatMayLand) {
   Begin("one");
   faults_.next.error = Retryable("no answer");

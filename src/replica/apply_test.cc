@@ -392,6 +392,12 @@ TEST_P(ApplierTest, AWriteWithoutAnAnswerKeepsOthersAway) {
     co_await world_.clock.Sleep(seconds(15));
   };
   EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  TextBody newer("new");
+  Result<ApplyOutcome> first = world_.Run(applier_->Put(WriteOf("new", 2), newer));
+  EXPECT_EQ(bool(first), GetParam()) << "settled where If-None-Match stops the other";
+  EXPECT_EQ(Content(), "new");
+  world_.Run(world_.clock.Sleep(seconds(60)));
+  EXPECT_EQ(Content(), "new");
   PutUntilSettled("new", 2);
   world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
   EXPECT_EQ(Content(), "new");
@@ -470,18 +476,23 @@ TEST_P(ApplierTest, AReplacementThatLandsLateIsFound) {
   EXPECT_EQ(backend_->Find("b", "k")->info.metadata.at("owner"), "eve");
 }
 
-// One DELETE without an answer, which takes effect later.
+// DELETEs without an answer, which take effect later; it is given up after `patience`.
 struct LateDelete : testing::FaultPlan {
+  explicit LateDelete(seconds effect_delay = seconds(20), seconds patience = seconds(0))
+      : effect_delay(effect_delay), patience(patience) {}
   testing::Fault Next(testing::StoreOperation operation, std::string_view,
                       std::string_view) override {
     testing::Fault fault;
     if (operation == testing::StoreOperation::kRemove) {
       fault.error = Retryable("no answer");
       fault.effect = testing::Fault::Effect::kLater;
-      fault.effect_delay = seconds(20);
+      fault.effect_delay = effect_delay;
+      fault.answer_delay = patience;
     }
     return fault;
   }
+  seconds effect_delay;
+  seconds patience;
 };
 
 // A DELETE without an answer lands when the same bytes have been written anew: its condition, their
@@ -492,14 +503,12 @@ TEST_P(ApplierTest, ADeleteThatLandsLateTakesNothingForGood) {
   testing::MemoryStore late(world_.runtime, backend_, &plan);
   Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
   EXPECT_FALSE(world_.Run(applier.Remove("k", At(3))));
-  if (GetParam()) {  // Without conditions the lease keeps the write back.
-    TextBody same_bytes("one");
-    EXPECT_FALSE(world_.Run(applier_->Put(WriteOf("one", 5), same_bytes)));
-    Result<ApplyOutcome> again = world_.Run(applier_->Remove("k", At(3)));
-    EXPECT_FALSE(again) << "nor is the delete over: it must find what it has taken";
-    world_.Run(world_.clock.Sleep(kRequestLifetime + seconds(30)));
-    EXPECT_EQ(Remove(3), ApplyState::kReread);
-  }
+  TextBody same_bytes("one");
+  EXPECT_FALSE(world_.Run(applier_->Put(WriteOf("one", 5), same_bytes)));
+  Result<ApplyOutcome> again = world_.Run(applier_->Remove("k", At(3)));
+  EXPECT_FALSE(again) << "nor is the delete over: it must find what it has taken";
+  world_.Run(world_.clock.Sleep(kRequestLifetime + seconds(30)));
+  EXPECT_EQ(Remove(3), ApplyState::kReread);
   PutUntilSettled("one", 5);
   EXPECT_EQ(Content(), "one");
   EXPECT_EQ(Put("one", 5), ApplyState::kEqual) << "settled";
@@ -507,7 +516,48 @@ TEST_P(ApplierTest, ADeleteThatLandsLateTakesNothingForGood) {
   EXPECT_EQ(Content(), "one");
 }
 
-// The same of a create that is taken back, because a delete was faster.
+// What was noted before a DELETE is nearly over when it is given up.
+TEST_P(ApplierTest, ADeleteThatIsGivenUpLateMayLandAsLongAsAnyOther) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  LateDelete plan(seconds(160), seconds(100));
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  EXPECT_FALSE(world_.Run(applier.Remove("k", At(3))));
+  world_.Run(world_.clock.Sleep(seconds(30)));
+  PutUntilSettled("one", 5);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(20)));
+  EXPECT_EQ(Content(), "one");
+}
+
+// A look that takes long leaves little of what is noted: the DELETE is noted anew.
+TEST_P(ApplierTest, ADeleteIsSentSoonAfterItsNote) {
+  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  struct SlowLook : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kHead && looks++ == 0) fault.delay = seconds(100);
+      if (operation == testing::StoreOperation::kRemove) on_remove();
+      return fault;
+    }
+    int looks = 0;
+    std::function<void()> on_remove;
+  } plan;
+  int removes = 0;
+  plan.on_remove = [&] {
+    ++removes;
+    Result<Floor> floor = DecodeFloor(state_backend_->rows.at({"floor/rule/target", "k"}).value);
+    ASSERT_TRUE(floor);
+    EXPECT_GT(floor->delete_may_land_until, world_.clock.Now() + kRequestLifetime - seconds(15));
+  };
+  testing::MemoryStore slow(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, slow, state_, floors_, applier_->policy());
+  ASSERT_TRUE(world_.Run(applier.Remove("k", At(3))));
+  EXPECT_EQ(removes, 1);
+  EXPECT_EQ(Content(), "-");
+}
+
+// A create is taken back because a delete was faster, and the DELETE for that lands late.
 TEST_P(ApplierTest, AnUndoThatLandsLateTakesNothingForGood) {
   LateDelete plan;
   testing::MemoryStore late(world_.runtime, backend_, &plan);

@@ -258,36 +258,5 @@ TEST(RuleControlTest, ABackfillWaitsForWhatItNeeds) {
   world.Stop();
 }
 
-// A hint that is put off by an older one would be read before its change is there.
-TEST(SpoolTest, TheLaterOfTwoHintsCounts) {
-  ReplicationWorld world;
-  const SystemTime now = world.world.clock.Now();
-  std::vector<SpooledHint> hints{{.hint = {.key = "a/b", .time = now, .size_bytes = 7, .tries = 2}},
-                                 {.hint = {.key = "a/b", .time = now - 5s}},
-                                 {.target = "t0", .hint = {.key = "a/b", .time = now - 5s}}};
-  ASSERT_TRUE(world.world.Run(SpoolHints(world.state, "r", hints)));
-  ASSERT_TRUE(
-      world.world.Run(SpoolHints(world.state, "r", {{.hint = {.key = "a/b", .time = now - 9s}}})));
-  Result<uint64_t> sent =
-      world.world.Run(Unspool(world.state, world.queue, world.configuration.rules[0]));
-  ASSERT_TRUE(sent);
-  EXPECT_EQ(*sent, 2u);
-  EXPECT_EQ(Spooled(world), 0u);
-  Result<Received> received = world.world.Run(
-      world.queue.Receive({.count_max = 10, .visibility = 1s, .wait = 0ms, .without = {}}));
-  ASSERT_TRUE(received);
-  ASSERT_EQ(received->messages.size(), 2u);
-  HintMessage all = *DecodeHints(received->messages[0].body);
-  HintMessage one = *DecodeHints(received->messages[1].body);
-  if (!all.target.empty()) std::swap(all, one);
-  EXPECT_EQ(all.rule, "r");
-  ASSERT_EQ(all.hints.size(), 1u);
-  EXPECT_EQ(all.hints[0].key, "a/b");
-  EXPECT_EQ(all.hints[0].time, now);
-  EXPECT_EQ(all.hints[0].size_bytes, 7u);
-  EXPECT_EQ(all.hints[0].tries, 2);
-  EXPECT_EQ(one.target, "t0");
-}
-
 }  // namespace
 }  // namespace longhaul
