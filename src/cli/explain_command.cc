@@ -11,7 +11,7 @@
 #include "cli/stores.h"
 #include "replication/choose_route.h"
 #include "replication/explain.h"
-#include "replication/replicator.h"
+#include "replication/make_context.h"
 
 namespace longhaul {
 

@@ -11,6 +11,7 @@
 #include "cli/run_context.h"
 #include "cli/stores.h"
 #include "events/webhook.h"
+#include "replication/make_context.h"
 #include "replication/replicator.h"
 #include "server/management_server.h"
 

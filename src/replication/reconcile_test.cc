@@ -5,7 +5,7 @@
 #include <set>
 
 #include "events/hint.h"
-#include "replication/replicator.h"
+#include "replication/make_context.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"

@@ -5,6 +5,7 @@
 
 #include "replica/floor.h"
 #include "replica/lease.h"
+#include "replication/loops.h"
 #include "replication/staging.h"
 
 namespace longhaul {
@@ -13,21 +14,11 @@ namespace {
 
 constexpr std::string_view kSuffix = ".tar.zst";
 constexpr size_t kNameSize = 32;
-constexpr std::chrono::seconds kRetryFirst{1};
-constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr std::chrono::minutes kHeldRetry{1};
 constexpr std::chrono::hours kComparisonWait{1};  // A comparison may fail for ever.
 constexpr int kPollGrowthMax = 12;                // With the janitor's 5 s a listing a minute.
 constexpr size_t kFoldersToldMax = 100;
-
-std::chrono::nanoseconds RetryDelay(int attempts) {
-  return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 6)));
-}
-
-bool ConcernsStore(const Error& error) {
-  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
-}
 
 // Below the place: "bucket/prefix/".
 std::string FolderOfSource(const Address& source) {

@@ -5,6 +5,7 @@
 
 #include "archive/archive_file.h"
 #include "replica/lease.h"
+#include "replication/loops.h"
 #include "replication/seal.h"
 #include "replication/shared_state.h"
 
@@ -12,18 +13,11 @@ namespace longhaul {
 
 namespace {
 
-constexpr std::chrono::seconds kRetryFirst{1};
-constexpr std::chrono::seconds kRetryLast{60};
 constexpr std::chrono::minutes kParkedRetry{10};
 constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
 
-std::chrono::nanoseconds RetryDelay(int attempts) {
-  return std::min<std::chrono::nanoseconds>(kRetryLast, kRetryFirst * (1 << std::min(attempts, 6)));
-}
-
-// Whether an error says something of a whole store rather than of one object in it.
 // The source learns that the transfer of which this archive holds a segment is over.
 void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
   for (const ArchiveEntry& entry : reader.entries()) {
@@ -31,10 +25,6 @@ void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
     receipt.transfer = entry.segment->plan;
     receipt.transfer_key = entry.key;
   }
-}
-
-bool ConcernsStore(const Error& error) {
-  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "events/hint.h"
+#include "replication/make_context.h"
 #include "replication/staging.h"
 #include "tests/support/compressor_archive.h"
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "replication/make_context.h"
 #include "replication/replicator.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"

@@ -1,0 +1,66 @@
+#include "replication/memory_plan.h"
+
+#include <algorithm>
+#include <string>
+
+#include "archive/archive_file.h"
+
+namespace longhaul {
+
+Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, bool applies) {
+  const int64_t total = context.runtime.memory.limit_bytes();
+  const int threads = std::max(1, context.runtime.pool.threads());
+  int level = 1;
+  for (const auto& rule : context.rules) level = std::max(level, rule->rule->compression_level);
+
+  // Of the target: the tail, two frames as they come and as they are, an object or a part of one.
+  const auto frame = static_cast<int64_t>(context.limits.frame_bytes);
+  const auto object = static_cast<int64_t>(context.limits.bundle_object_bytes_max);
+  const int64_t apply_min =
+      static_cast<int64_t>(StoreArchiveFile::kTailSizeBytes) + 4 * frame + 2 * object + (8 << 20);
+  // Where one of several targets hangs, another goes on: for two archives at a time, where the
+  // memory is enough for that.
+  size_t targets = 0;
+  for (const auto& rule : context.rules) targets += rule->targets.size();
+  const int64_t apply_jobs = targets > 1 && total / 3 >= 2 * apply_min ? 2 : 1;
+  int64_t apply_job_bytes = 0;
+  if (applies) {
+    apply_job_bytes = std::clamp(total / 3 / apply_jobs, apply_min, 3 * apply_min);
+  }
+  const int64_t apply_bytes = apply_jobs * apply_job_bytes;
+  if (applies && !packs && apply_bytes > total) {
+    return InvalidInput("applying needs " + std::to_string(apply_bytes) +
+                        " bytes of memory, the budget is " + std::to_string(total) + " (--memory)");
+  }
+  PackMemory pack;
+  int jobs = 1;
+  if (packs) {
+    const int64_t available = total - apply_bytes;
+    // Of several rules, one may hold all places but one (fair_slots.h).
+    Result<PackMemory> planned = PlanPackMemory(context.limits, level, threads, available);
+    int shares = 2;
+    if (context.rules.size() > 1) {
+      Result<PackMemory> third = PlanPackMemory(context.limits, level, threads, available / 3);
+      Result<PackMemory> half = PlanPackMemory(context.limits, level, threads, available / 2);
+      if (third && planned && third->slots == planned->slots) {
+        planned = third;
+        shares = 3;
+      } else if (half) {
+        planned = half;
+      }
+    }
+    if (!planned) {
+      return InvalidInput(planned.error().message + "; with applying, which takes " +
+                          std::to_string(apply_bytes) + ", the budget is " + std::to_string(total) +
+                          " bytes");
+    }
+    pack = *planned;
+    jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, shares));
+  }
+  return MemoryPlan{.pack = pack,
+                    .pack_jobs = jobs,
+                    .apply_job_bytes = std::max<int64_t>(apply_job_bytes, 1),
+                    .take_over_bytes = std::max<int64_t>(apply_bytes, 1)};
+}
+
+}  // namespace longhaul

@@ -1,0 +1,107 @@
+#include "replication/upkeep.h"
+
+#include <utility>
+
+#include "replication/apply_segment.h"
+#include "replication/local_staging.h"
+#include "replication/loops.h"
+#include "replication/staging.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr std::chrono::minutes kGiantsInterval{1};
+
+}  // namespace
+
+Async<bool> NothingUnderWay(ReplicationContext& context) {
+  Result<QueueDepth> depth = co_await context.queue.Depth();
+  if (!depth) co_return depth.error();
+  if (depth->visible + depth->delayed + depth->in_flight > 0) co_return false;
+  for (const auto& rule : context.rules) {
+    Result<bool> empty = co_await LocalStagingIsEmpty(*rule);
+    if (!empty) co_return empty.error();
+    if (!*empty) co_return false;
+    for (const auto& target : rule->targets) {
+      if (context.control->Holds(rule->rule->id, target->config->name)) continue;
+      Result<std::vector<StagedArchive>> staged = co_await ListStaging(
+          *target->staging_store, target->staging_bucket, target->staging_prefix);
+      if (!staged) co_return staged.error();
+      if (!staged->empty()) co_return false;
+    }
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Upkeep::Beat(Event& stop) {
+  Clock& clock = context_.runtime.clock;
+  const auto beat = context_.limits.process_lease / 3;
+  // Beside the heartbeat: a sweep may wait for a store that is away, and whoever does not beat is
+  // taken for dead.
+  TaskGroup sweeping(context_.runtime.executor);
+  bool swept_before = false;
+  do {
+    Result<void> beaten = co_await context_.uploads->Heartbeat();
+    if (!beaten) context_.runtime.log.Warning("State cannot be written", {beaten.error()});
+    context_.observer.OnReadiness("state",
+                                  beaten ? std::nullopt : std::optional<Error>(beaten.error()));
+    if (beaten && !std::exchange(swept_before, true)) sweeping.Spawn(AsTask(Sweep(stop)));
+  } while (!co_await stop.WaitFor(clock, beat));
+  Result<void> joined = co_await sweeping.Join();
+  static_cast<void>(joined);
+}
+
+Async<void> Upkeep::SweepGiants(std::chrono::nanoseconds idle) {
+  for (const auto& rule : context_.rules) {
+    for (const auto& target : rule->targets) {
+      if (!target->giants) continue;
+      auto uploads = co_await target->giants->All();
+      if (!uploads) co_return uploads.error();
+      Result<int> stray = co_await target->giants->ForgetStrayParts();
+      if (!stray) co_return stray.error().In("rule " + rule->rule->id);
+      if (uploads->empty()) continue;
+      // In this order: no segment of what was there before can come any more.
+      std::chrono::nanoseconds idle_max = kArchiveAgeMax;
+      if (packs_) {
+        Result<bool> nothing = co_await NothingUnderWay(context_);
+        if (!nothing) co_return nothing.error();
+        if (*nothing) idle_max = idle;
+      }
+      Result<int> swept =
+          co_await SweepGiantUploads(context_, *target, std::move(*uploads), idle_max);
+      if (!swept) co_return swept.error().In("rule " + rule->rule->id);
+    }
+  }
+  co_return Ok();
+}
+
+asio::awaitable<void> Upkeep::Sweep(Event& stop) {
+  do {
+    Result<int> swept = co_await context_.uploads->Sweep();
+    if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});
+    const SteadyTime now = context_.runtime.clock.SteadyNow();
+    if (!applies_ || now < giants_swept_ + kGiantsInterval) continue;
+    giants_swept_ = now;
+    Result<void> giants_swept = co_await SweepGiants(kGiantsInterval);
+    if (!giants_swept) {
+      context_.runtime.log.Warning("uploads of giants not swept", {giants_swept.error()});
+    }
+  } while (!co_await stop.WaitFor(context_.runtime.clock, context_.limits.janitor_interval));
+}
+
+asio::awaitable<void> Upkeep::Publish(Event& stop) {
+  bool failing = false;
+  bool last = false;
+  // At once, so that whoever looks sees that somebody runs the rules.
+  for (std::chrono::seconds pause{0}; !last; pause = kStatusInterval) {
+    last = co_await stop.WaitFor(context_.runtime.clock, pause);
+    Result<void> published = co_await context_.meter->Publish(last);
+    if (!published && !failing) {
+      context_.runtime.log.Warning("status not published", {published.error()});
+    }
+    failing = !published;
+  }
+}
+
+}  // namespace longhaul

@@ -1,0 +1,42 @@
+// Upkeep: what a process does beside its work so that others know of it and nothing is left behind.
+//
+// It says that it is alive, sweeps uploads that crashed processes have left and the uploads of
+// giants that come to nothing, and publishes what it measures.
+
+#pragma once
+
+#include <chrono>
+
+#include "replication/context.h"
+
+namespace longhaul {
+
+// Whether neither Queue nor staging held anything just now. What is for targets that are paused
+// does not count. Errors: of the Queue or of a store.
+Async<bool> NothingUnderWay(ReplicationContext& context);
+
+class Upkeep {
+ public:
+  // `packs`, `applies`: the roles of this process.
+  Upkeep(ReplicationContext& context, bool packs, bool applies)
+      : context_(context), packs_(packs), applies_(applies) {}
+
+  // Two loops until `stop` is set; what fails is told and tried again.
+  // Says that this process is alive, and sweeps.
+  asio::awaitable<void> Beat(Event& stop);
+  // Publishes what this process measures, a last time when it stops.
+  asio::awaitable<void> Publish(Event& stop);
+  // Sweeps giants' uploads that have stood still for `idle` when nothing is under way, else those
+  // that are older than any archive can be.
+  Async<void> SweepGiants(std::chrono::nanoseconds idle);
+
+ private:
+  asio::awaitable<void> Sweep(Event& stop);
+
+  ReplicationContext& context_;
+  bool packs_;
+  bool applies_;
+  SteadyTime giants_swept_{};
+};
+
+}  // namespace longhaul
