@@ -114,6 +114,8 @@ CURL* CurlEngine::NewEasy(CurlSlot* slot) {
   set(CURLOPT_SSL_VERIFYPEER, options_.verify_certificate ? 1L : 0L);
   set(CURLOPT_SSL_VERIFYHOST, options_.verify_certificate ? 2L : 0L);
   if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
+  set(CURLOPT_PREREQFUNCTION, &CurlSlot::OnRequest);
+  set(CURLOPT_PREREQDATA, slot);
   set(CURLOPT_HEADERFUNCTION, &CurlSlot::OnHeader);
   set(CURLOPT_HEADERDATA, slot);
   set(CURLOPT_WRITEFUNCTION, &CurlSlot::OnBody);

@@ -34,6 +34,8 @@ Result<void> CurlSlot::Prepare(const HttpRequest& request, SteadyTime now) {
   error.reset();
   error_text[0] = 0;
   timeouts = request.timeouts;
+  once = request.once;
+  sent = false;
   idle_sweeps = 0;
   deadline = request.timeouts.total.count() > 0 ? now + request.timeouts.total : SteadyTime::max();
 
@@ -171,6 +173,13 @@ void CurlSlot::Finish(CURLcode result) {
   connection_was_reused = connects == 0;
   if (result != CURLE_OK) Fail(ErrorOf(result));
   if (result == CURLE_OK && !head_done) Fail(Retryable("the answer has no complete head"));
+}
+
+// libcurl, too, sends a request again where a kept connection turns out dead.
+int CurlSlot::OnRequest(void* user, char*, char*, int, int) {
+  auto* slot = static_cast<CurlSlot*>(user);
+  const bool again = std::exchange(slot->sent, true);
+  return again && slot->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 size_t CurlSlot::OnHeader(char* data, size_t, size_t size, void* user) {

@@ -42,6 +42,8 @@ struct CurlSlot {
 
   // Download.
   int status = 0;
+  bool once = false;  // As in HttpRequest.
+  bool sent = false;  // It went out, on this connection or the one before.
   bool head_done = false;
   size_t header_bytes = 0;
   HttpHeaders headers;
@@ -87,6 +89,7 @@ struct CurlSlot {
   void Finish(CURLcode result);
 
   // Callbacks of curl, with the slot as their data.
+  static int OnRequest(void* user, char* ip, char* local_ip, int port, int local_port);
   static size_t OnHeader(char* data, size_t, size_t size, void* user);
   static size_t OnBody(char* data, size_t, size_t size, void* user);
   static size_t OnUpload(char* into, size_t, size_t size, void* user);

@@ -91,6 +91,9 @@ struct HttpRequest {
   std::optional<std::span<const std::byte>> body;
   HttpBodySource* source = nullptr;
   std::optional<uint64_t> source_size_bytes;  // Without it the body goes out chunked.
+  // Whatever happens, no second copy of it goes out: the first may be carried out yet, after the
+  // second has been answered.
+  bool once = false;
   HttpTimeouts timeouts;
 };
 
@@ -117,7 +120,8 @@ class HttpClient {
 
   // OK when the head of the answer is here and the request body has been sent or is not wanted any
   // more (an answer of 400 or more ends the upload). Where a kept-alive connection turns out dead
-  // before a byte of answer came, a request without a source is sent again at once on a new one.
+  // before a byte of answer came, a request without a source is sent again at once on a new one,
+  // unless it is to go out `once`.
   virtual Async<HttpResponse> Send(HttpRequest request) = 0;
 };
 

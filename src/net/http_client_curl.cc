@@ -104,7 +104,7 @@ class CurlClient : public HttpClient {
       slot->upload = slot->rewind = {};
       if (slot->error && !slot->head_done) {
         bool stale = slot->connection_was_reused && slot->header_bytes == 0 && slot->done;
-        if (!stale || retried || request.source || !slot->error->Transient()) {
+        if (!stale || retried || request.source || request.once || !slot->error->Transient()) {
           co_return *slot->error;
         }
         retried = true;

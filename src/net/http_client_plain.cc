@@ -312,7 +312,7 @@ class PlainClient : public HttpClient {
         // The server may close an idle connection just when it is used again.
         const Error& error = answer.error();
         const bool stale = reused && !connection.answered && error.Transient() &&
-                           error.code.empty() && request.source == nullptr;
+                           error.code.empty() && request.source == nullptr && !request.once;
         if (!stale || retried) co_return error;
         retried = true;
         continue;

@@ -260,6 +260,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     for (const auto& [name, value] : request.headers.entries()) http.headers.Add(name, value);
     if (options_.requester_pays) http.headers.Add("x-amz-request-payer", "requester");
     http.body = request.body;
+    http.once = !request.repeatable || request.trace != nullptr;  // The trace counts them.
     if (request.source != nullptr) {
       http.source = request.source;
       http.source_size_bytes = request.source_size_bytes;
@@ -372,7 +373,7 @@ Async<S3Answer> S3Client::CallOnce(const S3Request& request) {
   co_return answer;
 }
 
-Async<S3Answer> S3Client::Call(const S3Request& request, bool repeatable) {
+Async<S3Answer> S3Client::Call(const S3Request& request) {
   RetryState state(retry_policy(), retry_budget_, runtime_.clock, runtime_.random);
   while (true) {
     Result<S3Answer> answer = co_await CallOnce(request);
@@ -381,7 +382,7 @@ Async<S3Answer> S3Client::Call(const S3Request& request, bool repeatable) {
       co_return answer;
     }
     const Error& error = answer.error();
-    if (!repeatable && MayHaveHappened(error)) co_return error;
+    if (!request.repeatable && MayHaveHappened(error)) co_return error;
     if (!co_await WaitToRetry(state, request, error)) co_return state.GaveUp(error);
   }
 }

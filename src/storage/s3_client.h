@@ -45,6 +45,8 @@ struct S3Request {
   std::string payload_sha256;
   // A server may work for long before it says a word: copies and completions.
   bool slow_answer = false;
+  // False: an attempt after which it may have been carried out, now or later, is the last.
+  bool repeatable = true;
   S3Trace* trace = nullptr;
 };
 
@@ -65,9 +67,8 @@ class S3Client {
   // Sends with retries and leaves the body a stream.
   Async<HttpResponse> Open(const S3Request& request);
   // Sends with retries and reads the body, up to kS3AnswerBytesMax. An <Error> inside an answer of
-  // 200 counts as an error. `repeatable` false: an error after which the request may have been
-  // carried out is not retried.
-  Async<S3Answer> Call(const S3Request& request, bool repeatable = true);
+  // 200 counts as an error.
+  Async<S3Answer> Call(const S3Request& request);
 
   // Where `key` is, for a browser or a tool without credentials.
   std::string UrlOf(std::string_view bucket, std::string_view key) const;

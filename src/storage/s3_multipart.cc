@@ -95,10 +95,10 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
                      request.checksum->value);
     http.headers.Add("x-amz-checksum-type", "FULL_OBJECT");
   }
-  bool conditional = request.condition.if_absent || !request.condition.if_match.empty();
+  http.repeatable = !request.condition.if_absent && request.condition.if_match.empty();
   S3Trace trace;
   http.trace = &trace;
-  Result<S3Answer> answer = co_await client.Call(http, !conditional);
+  Result<S3Answer> answer = co_await client.Call(http);
   PutResult result;
   if (!answer) {
     Error error = UploadError(answer.error());

@@ -246,9 +246,9 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   }
   AddObjectHeaders(client, made, http.headers);
   AddWriteCondition(client, request.condition, http.headers);
-  bool repeatable =
+  http.repeatable =
       !request.at_most_once && !request.condition.if_absent && request.condition.if_match.empty();
-  Result<S3Answer> answer = co_await client.Call(http, repeatable);
+  Result<S3Answer> answer = co_await client.Call(http);
   Result<std::string> etag =
       answer ? ParseS3Etag(answer->text) : Result<std::string>(answer.error());
   if (!etag) co_return etag.error().In(Place("copy to", request.bucket, request.key));
@@ -281,8 +281,8 @@ Async<void> S3Remove(S3Client& client, RemoveRequest request) {
   if (!request.bucket_owner.empty()) {
     http.headers.Add("x-amz-expected-bucket-owner", request.bucket_owner);
   }
-  Result<S3Answer> answer =
-      co_await client.Call(http, !request.at_most_once && request.if_match.empty());
+  http.repeatable = !request.at_most_once && request.if_match.empty();
+  Result<S3Answer> answer = co_await client.Call(http);
   if (answer) co_return Ok();
   Error error = answer.error();
   if (error.kind == ErrorKind::kNotFound && error.code != "NoSuchBucket") {

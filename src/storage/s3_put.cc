@@ -39,7 +39,6 @@ struct Upload {
   std::optional<Checksum> checksum;  // What the caller knows of the body.
   ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;  // What is computed else.
   std::string content_md5;
-  bool repeatable = true;
 };
 
 struct Uploaded {
@@ -76,7 +75,7 @@ Async<Uploaded> SendContiguous(S3Client& client, Upload upload, std::span<const 
     upload.content_md5 = Base64Encode(*digest);
   }
   if (!upload.content_md5.empty()) request.headers.Add("Content-MD5", upload.content_md5);
-  Result<S3Answer> answer = co_await client.Call(request, upload.repeatable);
+  Result<S3Answer> answer = co_await client.Call(request);
   if (!answer) co_return answer.error();
   if (upload.checksum && support == ChecksumSupport::kUnknown) {
     client.LearnChecksums(
@@ -337,7 +336,7 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
     }
   }
   upload.content_md5 = request.content_md5;
-  upload.repeatable =
+  upload.request.repeatable =
       !request.at_most_once && !request.condition.if_absent && request.condition.if_match.empty();
   Result<Uploaded> sent = co_await Send(client, std::move(upload), body);
   if (!sent) co_return sent.error().In("put " + request.bucket + "/" + request.key);

@@ -302,7 +302,12 @@ TEST_F(S3StoreTest, WhatIsAskedForAtMostOnceIsNotSentTwice) {
                                       .bucket = put.bucket,
                                       .key = "k",
                                       .at_most_once = true})));
-  EXPECT_EQ(http.seen.size(), 3u);
+  ASSERT_EQ(http.seen.size(), 3u);
+  // Nor by the HTTP client, where a kept connection turns out dead.
+  for (const auto& seen : http.seen) EXPECT_TRUE(seen.request.once);
+  http.answers = {{.status = 204}};
+  EXPECT_TRUE(world.Run(store->Remove({.bucket = put.bucket, .key = "k"})));
+  EXPECT_FALSE(http.seen.back().request.once);
 }
 
 TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
