@@ -305,6 +305,36 @@ TEST(HostileArchive, IsRefusedForItsSeekTable) {
   }
 }
 
+Async<int64_t> MemoryToRead(Runtime& runtime, std::string bytes) {
+  testing::MemoryArchiveFile file(std::move(bytes));
+  auto reader = co_await ArchiveReader::Open(runtime, file, {});
+  if (!reader) co_return reader.error();
+  co_return (*reader)->held_bytes() + (*reader)->FrameMemoryNeeded();
+}
+
+// A frame that fits into the budget alone, but not beside the index, would be waited for until
+// somebody ends the process.
+TEST(HostileArchive, IsRefusedWhenAFrameDoesNotFitBesideTheIndex) {
+  FakeWorld maker;
+  testing::MemorySink sink;
+  std::vector<testing::ArchiveItem> items;
+  for (int i = 0; i < 100; ++i) {
+    items.push_back(testing::Put("a/" + std::to_string(i), testing::Noise(20'000, 1 + i)));
+  }
+  ASSERT_TRUE(maker.Run(
+      testing::WriteArchive(maker.runtime, std::move(items), {.frame_size_bytes = 4 << 20}, sink)));
+  Result<int64_t> needed = maker.Run(MemoryToRead(maker.runtime, sink.bytes));
+  ASSERT_TRUE(needed);
+  FakeWorld enough(1, *needed);
+  EXPECT_TRUE(enough.Run(testing::ReadWholeArchive(enough.runtime, sink.bytes)));
+  FakeWorld less(1, *needed - 1);
+  auto opened = less.Run(testing::ReadWholeArchive(less.runtime, sink.bytes));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_NE(opened.error().message.find(std::to_string(*needed)), std::string::npos)
+      << opened.error().message;
+}
+
 // An index that the budget cannot hold: the person who can change that must learn how.
 TEST(HostileArchive, NamesTheBudgetThatAnIndexNeeds) {
   FakeWorld world(1, 100'000);

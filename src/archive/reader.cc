@@ -27,6 +27,8 @@ struct ArchiveReader::Impl {
   Async<ArchiveFrame> ReadFrame(size_t number);
   Result<void> CheckFrames();
   Result<void> TakeMore(int64_t size_bytes);
+  [[nodiscard]] int64_t held_bytes() const;
+  [[nodiscard]] int64_t FrameMemoryNeeded() const;
   [[nodiscard]] ContentPiece HeaderPiece(size_t entry) const;
   [[nodiscard]] std::vector<ContentPiece> Locate(uint64_t offset, uint64_t size) const;
   [[nodiscard]] uint64_t QuarterOfBudget() const {
@@ -287,6 +289,20 @@ std::vector<ContentPiece> ArchiveReader::Impl::Locate(uint64_t offset, uint64_t 
   return pieces;
 }
 
+int64_t ArchiveReader::Impl::held_bytes() const {
+  int64_t total = 0;
+  for (const Reservation& reservation : memory) total += reservation.size_bytes();
+  return total;
+}
+
+int64_t ArchiveReader::Impl::FrameMemoryNeeded() const {
+  uint64_t most = 0;
+  for (const FrameInfo& frame : frames) {
+    most = std::max(most, frame.size_bytes + frame.raw_size_bytes);
+  }
+  return static_cast<int64_t>(most + archive::kDecompressContextBytes);
+}
+
 ContentPiece ArchiveReader::Impl::HeaderPiece(size_t entry) const {
   const EntryLocation& location = index.locations[entry];
   const auto pieces = Locate(location.header_offset_bytes, location.header_bytes);
@@ -296,6 +312,13 @@ ContentPiece ArchiveReader::Impl::HeaderPiece(size_t entry) const {
 Async<void> ArchiveReader::Impl::Open() {
   if (auto read = co_await ReadTail(); !read) co_return read.error();
   if (auto read = co_await ReadIndex(); !read) co_return read.error();
+  // Who waited for memory while this is held would wait for ever.
+  const int64_t needed = held_bytes() + FrameMemoryNeeded();
+  if (needed > runtime.memory.limit_bytes()) {
+    co_return InvalidInput("reading the archive takes " + std::to_string(needed) +
+                           " bytes of memory, the budget is " +
+                           std::to_string(runtime.memory.limit_bytes()) + " (--memory)");
+  }
   co_return co_await ReadKeysFromTar();
 }
 
@@ -326,19 +349,8 @@ size_t ArchiveReader::ContentOwner(size_t entry) const {
 
 ContentPiece ArchiveReader::TarHeader(size_t entry) const { return impl_->HeaderPiece(entry); }
 
-int64_t ArchiveReader::held_bytes() const {
-  int64_t total = 0;
-  for (const Reservation& reservation : impl_->memory) total += reservation.size_bytes();
-  return total;
-}
-
-int64_t ArchiveReader::FrameMemoryNeeded() const {
-  uint64_t most = 0;
-  for (const FrameInfo& frame : impl_->frames) {
-    most = std::max(most, frame.size_bytes + frame.raw_size_bytes);
-  }
-  return static_cast<int64_t>(most + archive::kDecompressContextBytes);
-}
+int64_t ArchiveReader::held_bytes() const { return impl_->held_bytes(); }
+int64_t ArchiveReader::FrameMemoryNeeded() const { return impl_->FrameMemoryNeeded(); }
 
 Async<ArchiveFrame> ArchiveReader::ReadFrame(size_t frame) { return impl_->ReadFrame(frame); }
 

@@ -92,7 +92,8 @@ class ArchiveReader {
   [[nodiscard]] ContentPiece TarHeader(size_t entry) const;
   // Memory of the budget that this reader holds for as long as it lives.
   [[nodiscard]] int64_t held_bytes() const;
-  // What one ReadFrame reserves at most, in one step, for any frame of this archive.
+  // What one ReadFrame reserves at most, in one step, for any frame of this archive. Both together
+  // are within the budget, or Open has refused the archive.
   [[nodiscard]] int64_t FrameMemoryNeeded() const;
 
   // Fetches a frame by one range, checks its SHA-256, decompresses it on the pool. Reserves memory

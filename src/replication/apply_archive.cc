@@ -265,6 +265,15 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
           .reader = reader,
           .result = {}};
   const std::vector<ArchiveEntry>& entries = reader.entries();
+  // A small object that lies in several frames is put together beside the next one of them: what
+  // could never be reserved must not be waited for.
+  const int64_t needed = reader.held_bytes() + reader.FrameMemoryNeeded() +
+                         static_cast<int64_t>(context.limits.bundle_object_bytes_max);
+  if (needed > runtime.memory.limit_bytes()) {
+    co_return InvalidInput("applying the archive takes " + std::to_string(needed) +
+                           " bytes of memory; one archive may take " +
+                           std::to_string(runtime.memory.limit_bytes()) + " (--memory)");
+  }
   run.result.entries = entries.size();
   run.result.stamp_oldest = runtime.clock.Now();
 

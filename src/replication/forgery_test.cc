@@ -82,7 +82,7 @@ struct Target {
 
 // One of everything, as the source of the rule would send it.
 std::string Archive(const std::optional<SealKey>& seal, std::vector<testing::ArchiveItem> items,
-                    ArchiveKind kind = ArchiveKind::kBundle) {
+                    ArchiveKind kind = ArchiveKind::kBundle, size_t frame_size_bytes = 128 << 10) {
   testing::FakeWorld world;
   ArchiveManifest manifest = testing::TestManifest();
   manifest.id = kUlid;
@@ -93,8 +93,8 @@ std::string Archive(const std::optional<SealKey>& seal, std::vector<testing::Arc
   for (testing::ArchiveItem& item : items) item.entry.key = "in/" + item.entry.key;
   testing::MemorySink sink;
   EXPECT_TRUE(world.Run(testing::WriteArchive(world.runtime, std::move(items),
-                                              {.frame_size_bytes = 128 << 10, .seal = seal}, sink,
-                                              manifest)));
+                                              {.frame_size_bytes = frame_size_bytes, .seal = seal},
+                                              sink, manifest)));
   return sink.bytes;
 }
 
@@ -155,6 +155,24 @@ TEST(ForgeryTest, NothingOfASealedArchiveCanBeForged) {
       EXPECT_TRUE(target.StillStaged());
     }
   }
+}
+
+// Frames larger than one archive may take of the memory: it must not be waited for, nor tried for
+// ever without a word to anybody.
+TEST(ForgeryTest, AnArchiveThatTakesTooMuchMemoryIsParked) {
+  Target target;
+  std::vector<testing::ArchiveItem> items;
+  for (int i = 0; i < 450; ++i) {
+    items.push_back(testing::Put("k" + std::to_string(i), testing::Lines(99'000, 1 + i)));
+  }
+  target.Stage(Archive(std::nullopt, std::move(items), ArchiveKind::kBundle, 44 << 20));
+  const OnceResult result = target.Apply();
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(result.parked_archives, 1);
+  EXPECT_EQ(target.changed, Keys{});
+  EXPECT_TRUE(target.StillStaged());
+  ASSERT_EQ(target.world.observer.Count(OutcomeState::kParked), 1);
+  EXPECT_NE(target.world.observer.outcomes.back().reason.find("--memory"), std::string::npos);
 }
 
 // Without its seal, with another's, or with the id of another key, it is no better.

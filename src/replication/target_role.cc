@@ -259,6 +259,10 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     Result<ArchiveApplication> applied =
         co_await ApplyArchive(context_, runtime, rule, target, **reader, work.only);
     if (!applied) {
+      // More memory than there is: waiting does not cure that.
+      if (applied.error().kind == ErrorKind::kInvalidInput) {
+        co_return co_await Refuse(target, staged, work, applied.error());
+      }
       if (applied.error().kind != ErrorKind::kCorrupt) co_return applied.error();
       for (const ArchiveEntry& entry : (*reader)->entries()) keys.push_back(entry.key);
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
