@@ -112,6 +112,42 @@ TEST_F(RuleFeaturesTest, TagsDecideObjectByObject) {
   EXPECT_EQ(WriterOf("cold"), "hot");
 }
 
+// What is left to another rule at the targets that are there is not left to it at one that is away:
+// a change of tags is seen by no comparison that comes later.
+TEST_F(RuleFeaturesTest, ATargetThatIsAwayIsNotForgotten) {
+  for (const int targets : {2, 3}) {  // With three of them one is there that the rule carries to.
+    ReplicationWorld many(targets);
+    Rule hot = many.configuration.rules[0];
+    hot.id = "hot";
+    hot.priority = 5;
+    hot.filter.tags = {{"tier", "hot"}};
+    hot.targets.resize(1);
+    many.configuration.rules.push_back(hot);
+    testing::MemoryStore direct(many.runtime, many.source().backend);
+    PutRequest request{.bucket = "in", .key = "a"};
+    request.tags = {{"tier", "cold"}};
+    ASSERT_TRUE(many.world.Run(PutText(direct, request, "text")));
+    ASSERT_FALSE(many.RunOnce({.timeout = 60s}).store_error);
+
+    testing::TroubledStore& away = many.target(targets - 1);
+    away.Fails(ErrorKind::kRetryable);
+    many.Start();
+    many.RunFor(5s);
+    request.tags = {{"tier", "hot"}};
+    ASSERT_TRUE(many.world.Run(PutText(direct, request, "text")));
+    HintMessage event{
+        .store = "east", .bucket = "in", .hints = {{.key = "a", .time = many.world.clock.Now()}}};
+    ASSERT_TRUE(many.world.Run(many.queue.Send(EncodeHints(event), {})));
+    many.RunFor(30s);
+    away.Heal();
+    many.RunFor(3min);
+    many.Stop();
+    for (int i = 0; i < targets; ++i) {
+      EXPECT_EQ(many.target(i).backend->Find("out", "a")->tags, request.tags) << i;
+    }
+  }
+}
+
 // What is decided for one target says nothing of the others.
 TEST_F(RuleFeaturesTest, EachTargetForItself) {
   ReplicationWorld two(2);

@@ -499,6 +499,17 @@ HintMessage Left(const Rule& rule, const std::string& key, const PendingKey& pen
                      .attributes = pending.attributes}}};
 }
 
+// The same for some targets alone: what was decided of the others says nothing of them.
+std::vector<HintMessage> LeftFor(const std::vector<std::string>& targets, const Rule& rule,
+                                 const std::string& key, const PendingKey& pending) {
+  std::vector<HintMessage> left;
+  for (const std::string& target : targets) {
+    left.push_back(Left(rule, key, pending, pending.tries));
+    left.back().target = target;
+  }
+  return left;
+}
+
 }  // namespace
 
 asio::awaitable<void> SourceRole::GiveBack(RuleQueue& queue, Items keys,
@@ -613,13 +624,13 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSkipped:
         any_read = true;
         ++keys_done_;
-        co_await Unpark(queue, key);
-        co_await Finish(std::move(pending.messages), {}, {});
+        if (away.empty()) co_await Unpark(queue, key);
+        co_await Finish(std::move(pending.messages), LeftFor(away, rule, key, pending), delay);
         break;
       case PackedKey::State::kSplit:
         any_read = true;
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
-          Undone(*message, static_cast<int>(packed.wanted.size()) - 1);
+          Undone(*message, static_cast<int>(packed.wanted.size()));
         }
         for (size_t wanted : packed.wanted) {
           PendingKey alone = pending;
@@ -627,6 +638,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           alone.since = now;
           Requeue(queue, key, std::move(alone));
         }
+        co_await Finish(std::move(pending.messages), LeftFor(away, rule, key, pending), delay);
         break;
       case PackedKey::State::kTooEarly:
         // The source's clock is behind ours: wait for as long as the reading was early, but not
