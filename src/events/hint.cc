@@ -194,8 +194,8 @@ Result<HintMessage> DecodeHints(std::string_view body) {
               .tries = static_cast<int>(fields[3].as_int64())};
     if (fields[2].is_int64() && fields[2].as_int64() >= 0) {
       hint.size_bytes = static_cast<uint64_t>(fields[2].as_int64());
-    } else if (!fields[2].is_null()) {
-      return bad;
+    } else if (!fields[2].is_null() && !fields[2].is_uint64() && !fields[2].is_double()) {
+      return bad;  // (A number too large for a size is none: the other hints are worth more.)
     }
     if (fields.size() >= 5 && !fields[4].is_null()) {
       hint.segment = SegmentFromJson(fields[4]);

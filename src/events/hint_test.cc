@@ -105,6 +105,19 @@ TEST(HintTest, AttributesComeBack) {
   EXPECT_EQ(*decoded, message);
 }
 
+// One absurd size must not take the hints of a thousand other keys with it.
+TEST(HintTest, ASizeThatIsTooLargeIsNone) {
+  for (const char* size : {"18446744073709551615", "1e300"}) {
+    Result<HintMessage> decoded =
+        DecodeHints(R"({"v":1,"store":"s","bucket":"b","origin":"webhook","hints":[["a",1,)" +
+                    std::string(size) + R"(,0],["b",1,7,0]]})");
+    ASSERT_TRUE(decoded) << size;
+    ASSERT_EQ(decoded->hints.size(), 2u);
+    EXPECT_EQ(decoded->hints[0].size_bytes, std::nullopt);
+    EXPECT_EQ(decoded->hints[1].size_bytes, 7u);
+  }
+}
+
 // What would be written outside the object, or read into no part of it.
 TEST(HintTest, RefusesSegmentsThatDoNotFitTheirObject) {
   const std::string head =

@@ -16,6 +16,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr size_t kKeyBytesMax = 1024;
+constexpr uint64_t kObjectSizeBytesMax = 1ULL << 50;  // Far more than any store takes.
 // An SNS notification in a CloudEvent in an array is the most that makes sense.
 constexpr int kWrappersMax = 3;
 
@@ -61,21 +62,22 @@ const json::object* Object(const json::object& object, std::string_view name) {
   return found == nullptr ? nullptr : found->if_object();
 }
 
-// Ceph sends sizes as text.
-std::optional<uint64_t> Number(const json::object& object, std::string_view name) {
+// A size is a hint. What no object can have is none. Ceph sends sizes as text.
+std::optional<uint64_t> SizeOf(const json::object& object, std::string_view name) {
   const json::value* found = Find(object, name);
+  uint64_t size = 0;
   if (found == nullptr) return std::nullopt;
-  if (found->is_uint64()) return found->get_uint64();
-  if (found->is_int64() && found->get_int64() >= 0) {
-    return static_cast<uint64_t>(found->get_int64());
-  }
   if (found->is_string()) {
     std::string_view text = Text(object, name);
-    uint64_t number = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && end == text.data() + text.size()) return number;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  } else if (found->is_int64() && found->get_int64() >= 0) {
+    size = static_cast<uint64_t>(found->get_int64());
+  } else {
+    return std::nullopt;
   }
-  return std::nullopt;
+  if (size > kObjectSizeBytesMax) return std::nullopt;
+  return size;
 }
 
 bool IsHexDigit(char c) {
@@ -268,7 +270,7 @@ class Parser {
     S3EventRecord record{.bucket = std::string(bucket_name),
                          .key = {},
                          .time = std::nullopt,
-                         .size_bytes = Number(*object, "size"),
+                         .size_bytes = SizeOf(*object, "size"),
                          .attributes = attributes};
     Result<SystemTime> when = ParseRfc3339(time);
     if (when) record.time = *when;

@@ -83,6 +83,20 @@ TEST(S3EventTest, CephSendsSizesAsText) {
   EXPECT_EQ(events->records[0].time, *ParseRfc3339("2026-03-01T09:30:00.124724Z"));
 }
 
+// What no object can have would make a message that nobody can read any more.
+TEST(S3EventTest, AnAbsurdSizeIsNone) {
+  for (const char* size :
+       {"18446744073709551615", "9223372036854775807", "-1", "\"1e9\"", "1e300"}) {
+    Result<S3Events> events = ParseS3Events(
+        R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",)"
+        R"("eventTime":"2026-03-01T09:30:00Z","s3":{"bucket":{"name":"b"},"object":{"key":"k","size":)" +
+        std::string(size) + "}}}]}");
+    ASSERT_TRUE(events) << size;
+    ASSERT_EQ(events->records.size(), 1u) << size;
+    EXPECT_EQ(events->records[0].size_bytes, std::nullopt) << size;
+  }
+}
+
 // The same event through each of its carriers.
 TEST(S3EventTest, UnwrapsSnsEventBridgeAndCloudEvents) {
   std::string inner = Message(Record(R"("logs/a.csv")"));

@@ -12,6 +12,7 @@ namespace {
 
 // What sources may rely on (storage/s3_body.h); one system call for so much.
 constexpr size_t kUploadPieceBytes = 256 << 10;
+constexpr int kTrailersMax = 256;
 
 struct PlainUrl {
   PlainOrigin origin;
@@ -142,7 +143,8 @@ class PlainBody : public HttpBody {
     if (failed != std::errc() || end != last) {
       co_return Retryable("the size of a chunk is not a number");
     }
-    while (left_ == 0) {
+    for (int trailers = 0; left_ == 0; ++trailers) {
+      if (trailers > kTrailersMax) co_return Retryable("the answer has trailers without end");
       line = co_await connection.ReadLine();
       if (!line) co_return line.error();
       if (line->empty()) {

@@ -191,6 +191,50 @@ TEST_P(HttpClientTest, ReadsChunkedBodiesAndTrailers) {
   EXPECT_EQ(response.body->trailers().Get("x-sum"), "9");
 }
 
+// Chunks whose lines are cut anywhere: what was read ahead of one moves, and stays what it is.
+TEST_P(HttpClientTest, ReadsChunksThatAreCutInsideTheirLines) {
+  std::string expected;
+  std::vector<std::string> pieces = {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1"};
+  for (int i = 0; i < 60; ++i) {
+    const std::string chunk(4096 + 160, static_cast<char>('a' + i % 26));
+    expected += chunk;
+    pieces.push_back("0a0\r\n" + chunk + "\r\n" + (i < 59 ? "1" : "0"));
+  }
+  pieces.emplace_back("\r\n\r\n");
+  std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
+    co_await peer.ReadHead();
+    for (const std::string& piece : pieces) {
+      co_await peer.Write(piece);
+      co_await world.clock.Sleep(1ms);
+    }
+  });
+  Result<std::string> body = Fetch(Get(url));
+  ASSERT_TRUE(body) << body.error().Describe();
+  EXPECT_EQ(*body, expected);
+}
+
+// A server that goes on without end, in a place where no body is counted, is left.
+TEST_P(HttpClientTest, WhatNeverEndsIsLeft) {
+  constexpr int kLines = 100'000;
+  const std::string line(1000, 'x');
+  for (const bool trailers : {false, true}) {
+    int sent = 0;
+    std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
+      co_await peer.ReadHead();
+      if (trailers) {
+        co_await peer.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+      }
+      for (; sent < kLines; ++sent) {
+        co_await peer.Write(trailers ? line + "\r\n" : "HTTP/1.1 100 " + line + "\r\n\r\n");
+      }
+    });
+    Result<std::string> body = Fetch(Get(url));
+    ASSERT_FALSE(body) << trailers;
+    EXPECT_EQ(body.error().kind, ErrorKind::kRetryable);
+    EXPECT_LT(sent, kLines / 2) << trailers;
+  }
+}
+
 // A body that ends early must never look like a short object.
 TEST_P(HttpClientTest, CutBodyIsAnError) {
   for (std::string answer :

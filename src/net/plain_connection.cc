@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -17,6 +18,7 @@ namespace {
 // A head and the body of a small object come in one read.
 constexpr size_t kReadAheadBytes = 16 << 10;
 constexpr size_t kLineBytesMax = 8 << 10;
+constexpr int kInterimAnswersMax = 100;
 
 Error Broken(std::string_view what, const std::string& why) {
   return Retryable(std::string(what) + ": " + why);
@@ -193,6 +195,11 @@ Async<size_t> PlainConnection::Receive(std::span<std::byte> out, bool at_once) {
 
 Async<size_t> PlainConnection::Fill() {
   if (drained()) begin_ = end_ = 0;
+  if (begin_ > 0 && buffer_.size() < end_ + kReadAheadBytes / 2) {
+    // A server that always stops inside the line of a chunk must not have it grow with the body.
+    buffer_.erase(0, begin_);
+    end_ -= std::exchange(begin_, 0);
+  }
   if (buffer_.size() < end_ + kReadAheadBytes / 2) buffer_.resize(end_ + kReadAheadBytes);
   Result<size_t> count =
       co_await Receive(std::as_writable_bytes(std::span(buffer_).subspan(end_)), false);
@@ -204,7 +211,7 @@ Async<size_t> PlainConnection::Fill() {
 
 Async<HttpResponseHead> PlainConnection::ReadHead() {
   constexpr std::string_view kBeginning = "HTTP/1.";
-  while (true) {
+  for (int interim = 0; interim <= kInterimAnswersMax; ++interim) {
     size_t end = FindResponseHeadEnd(buffered());
     while (end == std::string_view::npos) {
       std::string_view known = buffered().substr(0, kBeginning.size());
@@ -225,6 +232,7 @@ Async<HttpResponseHead> PlainConnection::ReadHead() {
     begin_ += end;
     if (!head || head->status >= 200) co_return head;
   }
+  co_return Retryable("the server answers 1xx without end");
 }
 
 Async<size_t> PlainConnection::Read(std::span<std::byte> out) {

@@ -20,6 +20,7 @@ namespace {
 // How long a store is not asked to copy that has refused it, and the code of that.
 constexpr std::chrono::minutes kNoCopiesFor{10};
 constexpr char kNotCopied[] = "NotCopied";
+constexpr size_t kDenialsMax = 10'000;
 
 OutcomeState StateOf(ApplyState state) {
   switch (state) {
@@ -45,6 +46,7 @@ class Carrier {
       : context_(context), rule_(rule), targets_(std::move(targets)), alone_(alone) {
     for (size_t index : targets_) {
       const TargetContext& target = *rule.targets[index];
+      carried_before_[&target] = target.carried;
       if (target.applier->policy().capabilities.key_file_beside_folder) continue;
       std::set<std::string> keys;
       for (const PackItem& item : items) {
@@ -177,7 +179,7 @@ class Carrier {
       Result<ApplyOutcome> outcome =
           co_await ToOne(target, entry, content, info, memory_bytes, route);
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
-                                   : Result<void>(ErrorOf(target, outcome.error()));
+                                   : Result<void>(ErrorOf(target, entry.key, outcome.error()));
       if (!taken && !failure) failure = taken.error().In("target " + target.config->name);
     }
     if (failure) co_return *failure;
@@ -215,6 +217,10 @@ class Carrier {
       if (!copied) co_return NotCopied(target, entry.size_bytes, copied.error());
       co_return copied;
     }
+    if (!alone_ || memory_bytes == 0) {
+      // Refused to another object since its way was chosen: there is no memory to stream it with.
+      co_return Error{.kind = ErrorKind::kRetryable, .message = "not copied", .code = kNotCopied};
+    }
     StreamBody body(context_.runtime, std::move(source), *context_.uploads, memory_bytes,
                     context_.bytes_moved);
     co_return co_await target.applier->Put(std::move(write), body);
@@ -235,13 +241,14 @@ class Carrier {
     return error;
   }
 
-  // A target that refuses all there is denies everything, and that is no object's fault: then it
-  // is tried again for as long as it takes.
-  static Error ErrorOf(TargetContext& target, Error error) {
+  // A target that has settled nothing since it first refused an object denies everything, and that
+  // is no object's fault: then it is tried again for as long as it takes.
+  Error ErrorOf(TargetContext& target, const std::string& key, Error error) {
     if (error.kind != ErrorKind::kDenied) return error;
-    const bool denies_all = target.carried == target.carried_at_denial;
-    target.carried_at_denial = target.carried;
-    if (denies_all) error.kind = ErrorKind::kRetryable;
+    std::map<std::string, uint64_t>& denials = target.carried_at_denial;
+    if (denials.size() >= kDenialsMax && !denials.contains(key)) denials.clear();
+    const auto first = denials.try_emplace(key, carried_before_[&target]).first;
+    if (target.carried == first->second) error.kind = ErrorKind::kRetryable;
     return error;
   }
 
@@ -260,6 +267,7 @@ class Carrier {
                                  .reason = outcome.reason});
     if (outcome.state == ApplyState::kReread) co_return Retryable("read anew: " + outcome.reason);
     ++target.carried;
+    target.carried_at_denial.erase(entry.key);
     if (outcome.state == ApplyState::kApplied) {
       bytes.plain += entry.size_bytes;
       bytes.sent += entry.size_bytes;  // Also of a copy: between regions it costs the same.
@@ -276,6 +284,7 @@ class Carrier {
   const RuleContext& rule_;
   std::vector<size_t> targets_;
   bool alone_;
+  std::map<const TargetContext*, uint64_t> carried_before_;
   std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -354,6 +355,67 @@ TEST(CarryTest, AnObjectThatIsRefusedIsParked) {
   EXPECT_FALSE(result.store_error) << result.store_error->Describe();
   EXPECT_EQ(world.Replicas(), Keys{"a"});
   EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+}
+
+// One that the target denies is parked when it has been tried for a while, although nothing else of
+// the rule is under way any more: a run would wait for it in vain, and blame the store.
+TEST(CarryTest, AnObjectThatIsDeniedIsParked) {
+  DirectWorld world(Transport::kPlain);
+  world.target().decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+    const bool denied = operation == StoreOperation::kPut && key == "denied";
+    return denied ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  for (int i = 0; i < 20; ++i) world.Put("k" + std::to_string(i), "text");
+  world.Put("denied", "text");
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas().size(), 20u);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+}
+
+// Of two targets the second refuses to copy, while others are on their way: they go by the other
+// way, and none of them is parked for want of memory that was not asked for.
+TEST(CarryTest, ARefusedCopyBesideOthersParksNone) {
+  DirectWorld world(Transport::kAuto);
+  world.limits.carried_object_bytes_min = 1'000;
+  Rule& rule = world.configuration.rules[0];
+  world.source().backend->buckets["one"].created = world.world.clock.Now();
+  world.source().backend->buckets["two"].created = world.world.clock.Now();
+  rule.targets[0].to = {.store = "east", .bucket = "one", .prefix = ""};
+  rule.targets[0].store_can_copy = true;
+  Target second = rule.targets[0];
+  second.name = "second";
+  second.to.bucket = "two";
+  rule.targets.push_back(second);
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  Keys keys;
+  for (int i = 0; i < 30; ++i) {
+    // ETags of uploads in parts, which a stream would want to keep.
+    const std::string key = "k" + std::to_string(i);
+    keys.insert(key);
+    const std::string part = testing::Noise(20'000, 1 + i);
+    auto upload = world.world.Run(direct.CreateMultipart({.bucket = "in", .key = key}));
+    ASSERT_TRUE(upload);
+    std::vector<UploadedPart> parts;
+    for (int number = 1; number <= 2; ++number) {
+      MemorySource body(AsBytes(part));
+      auto sent = world.world.Run(direct.UploadPart(*upload, number, body));
+      ASSERT_TRUE(sent);
+      parts.push_back(*sent);
+    }
+    ASSERT_TRUE(world.world.Run(direct.CompleteMultipart({.upload = *upload, .parts = parts})));
+  }
+  world.source().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    const bool refused = operation == StoreOperation::kCopy && bucket == "two";
+    return refused ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  for (const char* bucket : {"one", "two"}) {
+    const std::vector<std::string> there = world.source().backend->Keys(bucket);
+    EXPECT_EQ(Keys(there.begin(), there.end()), keys) << bucket;
+  }
 }
 
 }  // namespace

@@ -84,9 +84,10 @@ struct TargetContext {
   std::unique_ptr<ParkedPlace> parked;
   // Names of archives that another system has left for it (take_over.h).
   std::set<std::string> archives_to_take_over;
-  // Objects that the source itself has settled here, and how many at the last denial (carry.h).
+  // Objects that the source itself has settled here; and of each that was denied since, how many
+  // there were when the batch of its first denial began (carry.h). Bounded.
   uint64_t carried = 0;
-  uint64_t carried_at_denial = 0;
+  std::map<std::string, uint64_t> carried_at_denial;
   // The store did not copy what it was asked to, objects (with `transport: auto` alone) or parts of
   // larger ones; until then it is not asked.
   SteadyTime no_copies_until{};

@@ -347,8 +347,8 @@ Async<bool> TakeOverRole::ApplyTo(Runtime& runtime, const Group& group, Pair pai
     co_return applied->pending.begin()->second.In(std::to_string(applied->pending.size()) +
                                                   " of its objects failed, the first");
   }
-  if (!applied->refused.empty() && applied->settled == 0) {
-    // A store that settles nothing denies everything: that is no object's fault.
+  if (!applied->refused.empty() && settled.empty()) {
+    // A store that has settled nothing, then or now, denies everything: that is no object's fault.
     const auto& [index, error] = *applied->refused.begin();
     co_return error.In("put " + contents.entries[index].key);
   }

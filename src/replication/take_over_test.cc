@@ -658,6 +658,30 @@ TEST(TakeOverTest, AStoreThatDeniesEverythingIsAStoreError) {
   EXPECT_EQ(world.Left(), 1u);
 }
 
+// One object that stays refused among others that were applied: it is parked, and looked at again
+// now and then, not downloaded with all the others twice a minute for ever.
+TEST(TakeOverTest, ARefusedObjectStaysParked) {
+  CutOver world;
+  world.Leave({.objects = {{.relative_key = "a", .content = "a", .created = world.now - 1h},
+                           {.relative_key = "b", .content = "b", .created = world.now - 1h}}});
+  int gets = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    gets += operation == StoreOperation::kGet && bucket == "inbound" ? 1 : 0;
+    const bool hit = operation == StoreOperation::kPut && bucket == "out" && key.ends_with("b");
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  world.Start(kTargetAlone);
+  world.RunFor(1min);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+  const int once = gets;
+  world.RunFor(1h);
+  EXPECT_TRUE(world.observer.unready.empty()) << world.observer.unready.begin()->second;
+  EXPECT_LE(gets, 8 * once) << "every ten minutes";
+  EXPECT_EQ(world.Left(), 1u);
+  world.Stop();
+}
+
 // A bomb: what it unpacks to takes time, and no more memory than there is.
 TEST(TakeOverTest, MemoryIsBounded) {
   CutOver world;
