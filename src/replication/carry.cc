@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/bytes.h"
@@ -68,6 +69,16 @@ class Carrier {
   [[nodiscard]] bool CopiesToAll(uint64_t size_bytes) const {
     return std::ranges::all_of(
         targets_, [&](size_t index) { return Copies(*rule_.targets[index], size_bytes); });
+  }
+
+  // Targets to which something was sent, and whether any of it was taken (PackResult).
+  [[nodiscard]] std::map<size_t, Result<void>> CarriedTo() const {
+    std::map<size_t, Result<void>> to;
+    for (const auto& [index, failure] : failures_) {
+      if (!taken_.contains(index)) to.emplace(index, failure);
+    }
+    for (size_t index : taken_) to.emplace(index, Ok());
+    return to;
   }
 
   ArchiveBytes bytes;
@@ -176,8 +187,14 @@ class Carrier {
     for (size_t index : targets_) {
       TargetContext& target = *rule_.targets[index];
       std::string_view route = "plain";
+      bool source_failed = false;
       Result<ApplyOutcome> outcome =
-          co_await ToOne(target, entry, content, info, memory_bytes, route);
+          co_await ToOne(target, entry, content, info, memory_bytes, route, source_failed);
+      if (outcome) {
+        taken_.insert(index);
+      } else if (!source_failed && FailsAsStore(outcome.error())) {
+        failures_.emplace(index, outcome.error());
+      }
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, entry.key, outcome.error()));
       if (!taken && !failure) failure = taken.error().In("target " + target.config->name);
@@ -189,7 +206,7 @@ class Carrier {
 
   Async<ApplyOutcome> ToOne(TargetContext& target, const ArchiveEntry& entry,
                             std::span<const std::byte> content, const ObjectInfo* info,
-                            uint64_t memory_bytes, std::string_view& route) {
+                            uint64_t memory_bytes, std::string_view& route, bool& source_failed) {
     std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, entry.key);
     if (!key) co_return InvalidInput("the key is not below the rule's source");
     if (entry.op == EntryOp::kDelete) {
@@ -214,16 +231,20 @@ class Carrier {
       route = "copy";
       CopyBody body(context_.runtime, std::move(source), *context_.uploads);
       Result<ApplyOutcome> copied = co_await target.applier->Put(std::move(write), body);
+      source_failed = true;  // They are one store: what fails is the source as well.
       if (!copied) co_return NotCopied(target, entry.size_bytes, copied.error());
       co_return copied;
     }
     if (!alone_ || memory_bytes == 0) {
       // Refused to another object since its way was chosen: there is no memory to stream it with.
+      source_failed = true;
       co_return Error{.kind = ErrorKind::kRetryable, .message = "not copied", .code = kNotCopied};
     }
     StreamBody body(context_.runtime, std::move(source), *context_.uploads, memory_bytes,
                     context_.bytes_moved);
-    co_return co_await target.applier->Put(std::move(write), body);
+    Result<ApplyOutcome> streamed = co_await target.applier->Put(std::move(write), body);
+    source_failed = body.source_failed();
+    co_return streamed;
   }
 
   // A store that does not copy, or with credentials that may not read the source, can be written to
@@ -285,6 +306,8 @@ class Carrier {
   std::vector<size_t> targets_;
   bool alone_;
   std::map<const TargetContext*, uint64_t> carried_before_;
+  std::set<size_t> taken_;            // Targets, by their indexes,
+  std::map<size_t, Error> failures_;  // and the first failure of the store of each.
   std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;
 };
 
@@ -335,6 +358,7 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
   result.bytes = carrier.bytes;
   result.bytes.archives = 0;
   result.carried = true;
+  result.carried_to = carrier.CarriedTo();
   context.observer.OnArchiveStaged(result.bytes);
   co_return result;
 }

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "replication/spool.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -297,6 +298,75 @@ TEST(CarryTest, ATargetThatDeniesEverythingIsWaitedFor) {
   world.RunFor(2min);
   EXPECT_EQ(world.Replicas(1), (Keys{"k0", "k1", "k2"}));
   EXPECT_TRUE(world.observer.unready.empty());
+  world.Stop();
+}
+
+// One that fails is left alone, as it is where archives go there: what is for it is kept in State,
+// and others are not kept waiting by its deadlines.
+TEST(CarryTest, ASickTargetIsLeftAlone) {
+  DirectWorld world(Transport::kPlain, 2);
+  int tries = 0;
+  world.Start();
+  world.RunFor(5s);
+  world.target(0).decide = [&tries](StoreOperation operation, std::string_view bucket,
+                                    std::string_view) {
+    if (bucket != "out") return Fault();
+    tries += operation == StoreOperation::kPut ? 1 : 0;
+    return TroubledStore::Failing(ErrorKind::kRetryable);
+  };
+  Keys all;
+  for (int i = 0; i < 300; i += 10) {
+    HintMessage message{.store = "east", .bucket = "in"};
+    for (int k = i; k < i + 10; ++k) {
+      const std::string key = "k" + std::to_string(k);
+      world.Put(key, "text " + key);
+      all.insert(key);
+      message.hints.push_back({.key = key, .time = world.world.clock.Now()});
+    }
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    world.RunFor(5s);
+  }
+  world.RunFor(10s);
+  EXPECT_EQ(world.Replicas(1), all);
+  EXPECT_LT(tries, 150) << "300 objects, each of which would be tried again and again";
+  EXPECT_TRUE(world.observer.unready.contains("target t0 of rule r"));
+  Result<std::vector<RuleNow>> seen = world.world.Run(ReadNow(world.state, "r"));
+  ASSERT_TRUE(seen && seen->size() == 1);
+  EXPECT_TRUE(seen->front().targets["t0"].open);
+  EXPECT_LT(world.queue_backend->rows.size(), 20u);
+  world.target(0).Heal();
+  world.RunFor(4min);
+  EXPECT_EQ(world.Replicas(0), all);
+  EXPECT_TRUE(world.observer.unready.empty());
+  Result<bool> empty = world.world.Run(SpoolIsEmpty(world.state, world.configuration.rules[0]));
+  EXPECT_TRUE(empty && *empty);
+  world.Stop();
+}
+
+// The source's own failures say nothing of a target.
+TEST(CarryTest, AFailingSourceLeavesNoTargetAlone) {
+  DirectWorld world(Transport::kPlain);
+  world.limits.bundle_object_bytes_max = 1'000;  // So that bodies are streamed.
+  world.Start();
+  world.RunFor(5s);
+  world.Put("large", std::string(5'000, 'x'));
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    Fault cut;
+    if (operation == StoreOperation::kGet) cut.cut_body_after_bytes = 100;
+    return cut;
+  };
+  HintMessage message{.store = "east",
+                      .bucket = "in",
+                      .hints = {{.key = "large", .time = world.world.clock.Now()}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2min);
+  Result<std::vector<RuleNow>> seen = world.world.Run(ReadNow(world.state, "r"));
+  ASSERT_TRUE(seen && seen->size() == 1);
+  EXPECT_FALSE(seen->front().targets["t0"].open);
+  EXPECT_FALSE(world.observer.unready.empty());
+  world.source().Heal();
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
   world.Stop();
 }
 

@@ -28,11 +28,18 @@ bool SaysChanged(const Error& error) {
 // A body whose last bytes are given out only when the whole has been found right.
 class VerifiedSource : public ByteSource {
  public:
-  VerifiedSource(ByteReader& body, uint64_t size_bytes, uint64_t& bytes_moved)
-      : body_(body), size_bytes_(size_bytes), bytes_moved_(bytes_moved) {}
+  VerifiedSource(ByteReader& body, uint64_t size_bytes, uint64_t& bytes_moved, bool& failed)
+      : body_(body), size_bytes_(size_bytes), bytes_moved_(bytes_moved), failed_(failed) {}
 
   [[nodiscard]] uint64_t size_bytes() const override { return size_bytes_; }
   Async<size_t> Read(std::span<std::byte> out) override {
+    Result<size_t> count = co_await ReadVerified(out);
+    failed_ = failed_ || !count;
+    co_return count;
+  }
+
+ private:
+  Async<size_t> ReadVerified(std::span<std::byte> out) {
     const uint64_t left = size_bytes_ - read_;
     if (left == 0) co_return 0;
     Result<size_t> count =
@@ -49,11 +56,11 @@ class VerifiedSource : public ByteSource {
     co_return count;
   }
 
- private:
   ByteReader& body_;
   uint64_t size_bytes_;
   uint64_t& bytes_moved_;
   uint64_t read_ = 0;
+  bool& failed_;
 };
 
 struct Part {
@@ -115,21 +122,28 @@ Async<PutResult> StreamBody::Write(Store& store, PutRequest request) {
                                                              .key = source_.key,
                                                              .version_id = info.version_id,
                                                              .if_match = info.etag});
+  source_failed_ = true;  // As long as nothing has gone to the target.
   if (!stream && SaysChanged(stream.error())) co_return Changed();
   if (!stream) co_return stream.error().In("read");
   if (stream->info.etag != info.etag || stream->info.last_modified != info.last_modified ||
       stream->length_bytes != info.size_bytes) {
     co_return Changed();
   }
-  VerifiedSource body(*stream->body, info.size_bytes, bytes_moved_);
+  co_return co_await WriteStream(store, std::move(request), std::move(*stream));
+}
+
+Async<PutResult> StreamBody::WriteStream(Store& store, PutRequest request, ObjectStream stream) {
+  const ObjectInfo& info = source_.info;
+  VerifiedSource body(*stream.body, info.size_bytes, bytes_moved_, source_failed_);
   const Capabilities can = store.capabilities();
   if (info.etag.find('-') == std::string::npos && info.size_bytes <= can.put_size_bytes_max) {
-    for (const Checksum& checksum : stream->info.checksums) {
+    for (const Checksum& checksum : stream.info.checksums) {
       if (!checksum.composite &&
           (!request.checksum || checksum.algorithm == ChecksumAlgorithm::kCrc64Nvme)) {
         request.checksum = checksum;
       }
     }
+    source_failed_ = false;
     co_return co_await store.Put(std::move(request), body);
   }
   Result<uint64_t> part = co_await PartSizeOf(*source_.store, source_.bucket, source_.key, info);
@@ -146,6 +160,7 @@ Async<PutResult> StreamBody::Write(Store& store, PutRequest request) {
                            " bytes of memory for a part, " + std::to_string(memory_bytes_) +
                            " are there (--memory)");
   }
+  source_failed_ = false;
   co_return co_await PutInParts(runtime_, ledger_, store, std::move(request), body, part_bytes,
                                 memory_bytes_);
 }

@@ -38,13 +38,18 @@ class StreamBody : public ReplicaBody {
         memory_bytes_(memory_bytes),
         bytes_moved_(bytes_moved) {}
   Async<PutResult> Write(Store& store, PutRequest request) override;
+  // Whether a Write has failed for what the source is or does, and not at the target.
+  [[nodiscard]] bool source_failed() const { return source_failed_; }
 
  private:
+  Async<PutResult> WriteStream(Store& store, PutRequest request, ObjectStream stream);
+
   Runtime& runtime_;
   DirectSource source_;
   UploadLedger& ledger_;
   uint64_t memory_bytes_;
   uint64_t& bytes_moved_;
+  bool source_failed_ = false;
 };
 
 // Has the target's store copy the object, which lies in the same store: in one request, or in parts

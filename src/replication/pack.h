@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,6 +48,9 @@ struct PackResult {
   std::string archive;  // Its ULID; empty when nothing was packed.
   ArchiveBytes bytes;
   bool carried = false;  // Written to the targets already (carry.h); `archive` names the batch.
+  // Then: the targets (indexes into rule.targets) to which something was sent, and whether their
+  // store took any of it.
+  std::map<size_t, Result<void>> carried_to{};
 };
 
 // How a job's memory is divided; all of it is reserved in one step before the job begins.

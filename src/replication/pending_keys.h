@@ -29,7 +29,7 @@
 
 namespace longhaul {
 
-// A message that was received and is not acknowledged yet (source_role.cc).
+// A message that was received and is not acknowledged yet (open_messages.h).
 struct OpenMessage;
 
 // A key that is to be read for a rule, and who waits for it.

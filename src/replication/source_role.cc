@@ -9,6 +9,7 @@
 #include "replication/choose_route.h"
 #include "replication/giant.h"
 #include "replication/local_staging.h"
+#include "replication/loops.h"
 #include "replication/reading.h"
 #include "replication/spool.h"
 
@@ -30,49 +31,14 @@ constexpr std::chrono::seconds kPausedSegmentDelay{30};
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
-std::chrono::milliseconds RetryDelay(int tries) {
-  return std::min<std::chrono::milliseconds>(kRetryLast, kRetryFirst * (1 << std::min(tries, 6)));
-}
-
-bool ConcernsStore(const Error& error) { return error.Transient() || error.code == "NoSuchBucket"; }
-
 }  // namespace
 
-struct OpenMessage {
-  Receipt receipt;
-  std::string lane;
-  int undone = 0;  // Keys (times rules) that it still waits for.
-  bool closing = false;
-  std::vector<HintMessage> left;  // What must go back.
-  std::chrono::milliseconds delay{0};
-};
-
-// What keeps failing, and how long to leave it alone. Batches that fail side by side count once.
-struct SourceRole::Trouble {
-  std::optional<Error> error;
-  int failures = 0;
-  SteadyTime counted{};
-
-  std::chrono::milliseconds Note(Error problem, SteadyTime now) {
-    error = std::move(problem);
-    if (failures == 0 || now - counted >= RetryDelay(failures - 1)) {
-      ++failures;
-      counted = now;
-    }
-    return RetryDelay(failures - 1);
-  }
-  void Clear() {
-    error.reset();
-    failures = 0;
-  }
-};
-
 struct SourceRole::RuleQueue {
-  RuleQueue(RuleContext& context, size_t number, uint64_t bundle_object_bytes_max)
+  RuleQueue(ReplicationContext& roles, RuleContext& context, size_t number)
       : rule(&context),
         index(number),
-        keys(context.rule->batch, bundle_object_bytes_max),
-        stagings(context.targets.size()) {
+        keys(context.rule->batch, roles.limits.bundle_object_bytes_max),
+        health(roles, context) {
     for (const std::unique_ptr<TargetContext>& target : context.targets) {
       has_rivals = has_rivals || !target->rivals_above.empty();
     }
@@ -100,17 +66,18 @@ struct SourceRole::RuleQueue {
   bool more_waits = true;  // In its lanes, as far as is known: a batch need not close yet.
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
-  std::vector<Trouble> stagings;  // By target.
-  std::set<size_t> probed;        // Targets that are left alone and looked after.
+  TargetHealth health;
   bool has_rivals = false;
 };
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
-    : context_(context), memory_(memory), slots_(jobs_max, context.rules.size()) {
+    : context_(context),
+      memory_(memory),
+      messages_(context, 2 * std::ssize(context.rules)),
+      slots_(jobs_max, context.rules.size()) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
-    queues_.push_back(
-        std::make_unique<RuleQueue>(*rule, queues_.size(), context.limits.bundle_object_bytes_max));
+    queues_.push_back(std::make_unique<RuleQueue>(context, *rule, queues_.size()));
   }
 }
 
@@ -155,25 +122,16 @@ std::optional<Error> SourceRole::store_error() const {
   if (queue_error_) return queue_error_;
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
     if (queue->source_error) return queue->source_error;
-    for (const Trouble& staging : queue->stagings) {
-      if (staging.error) return staging.error;
-    }
+    if (std::optional<Error> error = queue->health.error()) return error;
   }
   return std::nullopt;
 }
 
-namespace {
-
-Async<void> AsTask(asio::awaitable<void> work) {
-  co_await std::move(work);
-  co_return Ok();
-}
-
-}  // namespace
-
 asio::awaitable<void> SourceRole::Run(Event& stop) {
-  stop_ = &stop;
-  probes_ = std::make_unique<TaskGroup>(context_.runtime.executor);
+  TaskGroup probes(context_.runtime.executor);
+  for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+    queue->health.Start(stop, probes, on_closed_);
+  }
   TaskGroup loops(context_.runtime.executor);
   loops.Spawn(AsTask(ReceiveLoop(stop)));
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
@@ -181,31 +139,13 @@ asio::awaitable<void> SourceRole::Run(Event& stop) {
   }
   Event extended;
   TaskGroup extender(context_.runtime.executor);
-  extender.Spawn(AsTask(ExtendLoop(extended)));
+  extender.Spawn(AsTask(messages_.KeepHidden(extended)));
   Result<void> joined = co_await loops.Join();
   static_cast<void>(joined);
-  joined = co_await probes_->Join();
+  joined = co_await probes.Join();
   extended.Set();
   joined = co_await extender.Join();
-  // What was not begun goes back at once instead of when its visibility runs out.
-  for (const std::shared_ptr<OpenMessage>& message : messages_) {
-    Result<void> released = co_await context_.queue.Release(message->receipt, {});
-    static_cast<void>(released);
-  }
-  messages_.clear();
-}
-
-asio::awaitable<void> SourceRole::ExtendLoop(Event& stop) {
-  const auto visibility = context_.limits.visibility;
-  while (!co_await stop.WaitFor(context_.runtime.clock, visibility / 3)) {
-    const std::vector<std::shared_ptr<OpenMessage>> messages = messages_;
-    for (const std::shared_ptr<OpenMessage>& message : messages) {
-      if (message->closing) continue;
-      // Lost: another process works on the same keys, which is harmless.
-      Result<void> extended = co_await context_.queue.Extend(message->receipt, visibility);
-      static_cast<void>(extended);
-    }
-  }
+  co_await messages_.Release();
 }
 
 asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
@@ -218,7 +158,7 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
     ReceiveRequest request{.count_max = kMessagesPerReceive,
                            .visibility = context_.limits.visibility,
                            .wait = waiting ? std::chrono::milliseconds(0) : kReceiveWait,
-                           .without = FullLanes()};
+                           .without = messages_.FullLanes()};
     const bool some_full = !request.without.empty();
     if (some_full) {
       // Messages hold up to a thousand keys each.
@@ -242,18 +182,6 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
   }
 }
 
-// Half of what may be held is for whoever comes first; of the other half each lane has its part.
-std::vector<std::string> SourceRole::FullLanes() const {
-  const int64_t max = context_.limits.hints_pending_max;
-  std::vector<std::string> full;
-  if (keys_held_total_ < max / 2) return full;
-  const int64_t part = max / 2 / std::max<int64_t>(1, 2 * std::ssize(queues_));
-  for (const auto& [lane, held] : keys_held_) {
-    if (held >= std::max<int64_t>(part, 1)) full.push_back(lane);
-  }
-  return full;
-}
-
 void SourceRole::NoteWaiting(const std::vector<std::string>& waiting) {
   auto waits = [&](const std::string& lane) {
     return std::ranges::find(waiting, lane) != waiting.end();
@@ -264,14 +192,6 @@ void SourceRole::NoteWaiting(const std::vector<std::string>& waiting) {
   }
 }
 
-void SourceRole::Undone(OpenMessage& message, int count) {
-  message.undone += count;
-  keys_held_total_ += count;
-  auto held = keys_held_.try_emplace(message.lane).first;
-  held->second += count;
-  if (held->second == 0) keys_held_.erase(held);
-}
-
 asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   Result<HintMessage> hints = DecodeHints(message.body);
   if (!hints) {
@@ -279,11 +199,7 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     context_.runtime.log.Failure("a message in the queue cannot be understood", {hints.error()});
     co_return;
   }
-  auto open = std::make_shared<OpenMessage>();
-  open->receipt = message.receipt;
-  open->lane = message.lane;
-  Undone(*open, 1);  // Until all of its keys are taken.
-  messages_.push_back(open);
+  const std::shared_ptr<OpenMessage> open = messages_.Open(message);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
   const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
@@ -309,12 +225,12 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                            .backlog = message.lane == BacklogLane(rule.id),
                            .segment = hint.segment,
                            .messages = {open}};
-        Undone(*open, 1);
+        messages_.Wait(*open, 1);
         Requeue(*queue, hint.key, std::move(pending));
       }
     }
   }
-  co_await Finish({open}, {}, {});
+  co_await messages_.Finish({open}, {}, {});
 }
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
@@ -387,11 +303,7 @@ Async<void> SourceRole::RunJob(RuleQueue& queue, Items keys) {
   }
   queue.packing.erase(packing);
   --jobs_running_;
-  bool sick = queue.source_error.has_value();
-  for (size_t i = 0; i < queue.stagings.size(); ++i) {
-    sick = sick || (queue.stagings[i].error && !rule.targets[i]->breaker.open());
-  }
-  slots_.SetSick(queue.index, sick);
+  slots_.SetSick(queue.index, queue.source_error.has_value() || queue.health.sick());
   slots_.Release(queue.index);
   changed_.NotifyAll();
   co_return Ok();
@@ -517,7 +429,7 @@ asio::awaitable<void> SourceRole::GiveBack(RuleQueue& queue, Items keys,
   for (auto& [key, pending] : keys) {
     NoteReturned(queue, key, pending, pending.target);
     std::vector<HintMessage> left{Left(*queue.rule->rule, key, pending, pending.tries)};
-    co_await Finish(std::move(pending.messages), std::move(left), delay);
+    co_await messages_.Finish(std::move(pending.messages), std::move(left), delay);
   }
 }
 
@@ -540,7 +452,7 @@ asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
     co_await GiveBack(queue, std::move(keys), kAwayDelay);
     co_return;
   }
-  for (auto& [key, pending] : keys) co_await Finish(std::move(pending.messages), {}, {});
+  for (auto& [key, pending] : keys) co_await messages_.Finish(std::move(pending.messages), {}, {});
 }
 
 Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
@@ -574,18 +486,24 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
   // (What was carried says nothing of a staging, and so does a batch of which nothing was left.)
   const bool tried = !result.carried && (!result.archive.empty() || !any_staged);
   for (size_t i = 0; tried && i < result.targets.size(); ++i) {
+    if (result.targets[i]) {
+      queue.health.Succeeded(targets[i]);
+      continue;
+    }
     const std::string& name = queue.rule->targets[targets[i]]->config->name;
-    NoteStaging(queue, targets[i], result.targets[i]);
-    if (result.targets[i]) continue;
     const Error& error = result.targets[i].error();
     failed_targets.push_back(name);
-    delay = std::max(delay, queue.stagings[targets[i]].Note(
-                                error.In("rule " + rule.id + ": staging of target " + name), now));
-    context_.observer.OnReadiness("staging of target " + name + " of rule " + rule.id,
-                                  queue.stagings[targets[i]].error);
+    delay = std::max(delay, queue.health.Failed(targets[i], error));
     context_.runtime.log.Warning("archive not staged",
                                  {{"rule", rule.id}, {"target", name}, error});
     ++failures_;
+  }
+  for (const auto& [target, answered] : result.carried_to) {
+    if (answered) {
+      queue.health.Succeeded(target);
+    } else {
+      queue.health.Failed(target, answered.error());
+    }
   }
   if (any_staged && !result.archive.empty()) {
     NoteStaged(queue, keys, targets, result);
@@ -618,19 +536,20 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           }
           if (again.empty() && !pending.segment) co_await Unpark(queue, key);
         }
-        co_await Finish(std::move(pending.messages), std::move(again), delay);
+        co_await messages_.Finish(std::move(pending.messages), std::move(again), delay);
         break;
       }
       case PackedKey::State::kSkipped:
         any_read = true;
         ++keys_done_;
         if (away.empty()) co_await Unpark(queue, key);
-        co_await Finish(std::move(pending.messages), LeftFor(away, rule, key, pending), delay);
+        co_await messages_.Finish(std::move(pending.messages), LeftFor(away, rule, key, pending),
+                                  delay);
         break;
       case PackedKey::State::kSplit:
         any_read = true;
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
-          Undone(*message, static_cast<int>(packed.wanted.size()));
+          messages_.Wait(*message, static_cast<int>(packed.wanted.size()));
         }
         for (size_t wanted : packed.wanted) {
           PendingKey alone = pending;
@@ -638,7 +557,8 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           alone.since = now;
           Requeue(queue, key, std::move(alone));
         }
-        co_await Finish(std::move(pending.messages), LeftFor(away, rule, key, pending), delay);
+        co_await messages_.Finish(std::move(pending.messages), LeftFor(away, rule, key, pending),
+                                  delay);
         break;
       case PackedKey::State::kTooEarly:
         // The source's clock is behind ours: wait for as long as the reading was early, but not
@@ -666,18 +586,20 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         // A refusal may be that of the whole store, for a while: only one that stays is the
         // object's.
         const bool refused = error.kind == ErrorKind::kDenied && pending.tries < kRefusalsMax;
-        if (refused || ConcernsStore(error) || error.kind == ErrorKind::kCorrupt ||
-            error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
+        if (refused || (error.Transient() || error.code == "NoSuchBucket") ||
+            error.kind == ErrorKind::kCorrupt || error.kind == ErrorKind::kCancelled ||
+            error.kind == ErrorKind::kPrecondition) {
           source_error = error.In("rule " + rule.id);
           context_.observer.OnRetry(rule.id, key, error);
           ++failures_;
           NoteReturned(queue, key, pending, pending.target);
           std::vector<HintMessage> left{Left(rule, key, pending, pending.tries + 1)};
-          co_await Finish(std::move(pending.messages), std::move(left), RetryDelay(pending.tries));
+          co_await messages_.Finish(std::move(pending.messages), std::move(left),
+                                    RetryDelay(pending.tries));
         } else {
           co_await Park(queue, key, packed);
           if (pending.segment) co_await EndTransfers(queue, key, pending.segment->segment.plan);
-          co_await Finish(std::move(pending.messages), {}, {});
+          co_await messages_.Finish(std::move(pending.messages), {}, {});
         }
         break;
       }
@@ -687,66 +609,6 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
     queue.source_error = source_error;
     context_.observer.OnReadiness("source of rule " + rule.id, source_error);
   }
-}
-
-void SourceRole::NoteStaging(RuleQueue& queue, size_t index, const Result<void>& staged) {
-  TargetBreaker& breaker = queue.rule->targets[index]->breaker;
-  if (!staged) {
-    const bool local = GoesByLocalStaging(*queue.rule, queue.rule->targets.size());
-    if (!local && breaker.Failed(staged.error(), context_.runtime.clock.Now())) {
-      NoteOpen(queue, index, true);
-    }
-    return;
-  }
-  const bool closed = breaker.Succeeded();
-  NoteWell(queue, index);
-  if (closed) NoteOpen(queue, index, false);
-}
-
-void SourceRole::NoteWell(RuleQueue& queue, size_t index) {
-  queue.stagings[index].Clear();
-  context_.observer.OnReadiness("staging of target " + queue.rule->targets[index]->config->name +
-                                    " of rule " + queue.rule->rule->id,
-                                std::nullopt);
-}
-
-void SourceRole::NoteOpen(RuleQueue& queue, size_t index, bool open) {
-  const std::string& rule = queue.rule->rule->id;
-  const TargetContext& target = *queue.rule->targets[index];
-  const std::string& name = target.config->name;
-  context_.runtime.metrics
-      .gauge("longhaul_target_open", "1: its store fails, and it is left alone but for probes",
-             {{"rule", rule}, {"target", name}})
-      .Set(open ? 1 : 0);
-  if (!open) {
-    context_.runtime.log.Info("a target is not left alone any more",
-                              {{"rule", rule}, {"target", name}});
-    if (on_closed_) on_closed_();
-    return;
-  }
-  context_.runtime.log.Warning("a target is left alone until a probe of its store succeeds",
-                               {{"rule", rule}, {"target", name}, target.breaker.error()});
-  if (queue.probed.insert(index).second) probes_->Spawn(ProbeLoop(queue, index));
-}
-
-Async<void> SourceRole::ProbeLoop(RuleQueue& queue, size_t index) {
-  TargetContext& target = *queue.rule->targets[index];
-  const std::string key = ProbePrefix(*target.config) + "alive";
-  while (target.breaker.open()) {
-    if (co_await stop_->WaitFor(context_.runtime.clock, target.breaker.ProbeDelay())) break;
-    if (!target.breaker.open()) break;  // An archive that was under way has arrived.
-    Result<void> probed =
-        co_await ProbeByWriting(*target.staging_store, target.staging_bucket, key);
-    if (!probed) {
-      target.breaker.ProbeFailed(probed.error());
-    } else if (target.breaker.open()) {
-      target.breaker.ProbeSucceeded();
-      NoteWell(queue, index);
-      NoteOpen(queue, index, false);
-    }
-  }
-  queue.probed.erase(index);
-  co_return Ok();
 }
 
 void SourceRole::NoteReturned(const RuleQueue& queue, const std::string& key,
@@ -803,52 +665,6 @@ asio::awaitable<void> SourceRole::EndTransfers(RuleQueue& queue, const std::stri
     Result<void> ended = co_await transfers.End(key, plan);
     if (!ended) context_.runtime.log.Warning("a transfer was not ended", {ended.error()});
   }
-}
-
-asio::awaitable<void> SourceRole::Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
-                                         std::vector<HintMessage> left,
-                                         std::chrono::milliseconds delay) {
-  // What goes back goes back with every message that waited for it: one of them may have been
-  // delivered to another process since, which read the key too early for the others.
-  for (const std::shared_ptr<OpenMessage>& message : messages) {
-    if (!left.empty()) message->delay = std::max(message->delay, delay);
-    for (const HintMessage& hints : left) {
-      auto same =
-          std::find_if(message->left.begin(), message->left.end(), [&](const HintMessage& other) {
-            return other.rule == hints.rule && other.target == hints.target;
-          });
-      if (same == message->left.end()) {
-        message->left.push_back(hints);
-      } else {
-        same->hints.push_back(hints.hints.front());
-      }
-    }
-    Undone(*message, -1);
-    if (message->undone == 0) co_await Close(message);
-  }
-}
-
-asio::awaitable<void> SourceRole::Close(std::shared_ptr<OpenMessage> message) {
-  message->closing = true;
-  std::vector<NewMessage> left;
-  for (const HintMessage& hints : message->left) {
-    for (NewMessage& encoded : EncodeHints(hints)) {
-      // Where it was; but what comes from the lane without a name gets one now.
-      if (!message->lane.empty()) encoded.lane = message->lane;
-      left.push_back(std::move(encoded));
-    }
-  }
-  Result<void> closed;
-  if (left.empty()) {
-    closed = co_await context_.queue.Ack({message->receipt});
-  } else {
-    closed = co_await context_.queue.Replace({message->receipt}, std::move(left), message->delay);
-  }
-  // Not acknowledged: it comes again when its visibility runs out, and doing it again is harmless.
-  if (!closed && closed.error().kind != ErrorKind::kPrecondition) {
-    context_.runtime.log.Warning("a message could not be acknowledged", {closed.error()});
-  }
-  std::erase(messages_, message);
 }
 
 }  // namespace longhaul

@@ -21,8 +21,10 @@
 #include "events/hint.h"
 #include "replication/context.h"
 #include "replication/fair_slots.h"
+#include "replication/open_messages.h"
 #include "replication/pack.h"
 #include "replication/pending_keys.h"
+#include "replication/target_health.h"
 
 namespace longhaul {
 
@@ -57,17 +59,12 @@ class SourceRole {
   [[nodiscard]] uint64_t failures() const { return failures_; }
 
  private:
-  struct Trouble;
   struct RuleQueue;
   using Items = std::vector<PendingKeys::Item>;
 
   asio::awaitable<void> ReceiveLoop(Event& stop);
-  // Lanes of which enough is here.
-  [[nodiscard]] std::vector<std::string> FullLanes() const;
   void NoteWaiting(const std::vector<std::string>& waiting);
-  void Undone(OpenMessage& message, int count);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
-  asio::awaitable<void> ExtendLoop(Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
   Async<void> RunJob(RuleQueue& queue, Items keys);
   static int64_t CostOf(const Items& keys);
@@ -78,11 +75,6 @@ class SourceRole {
                                     std::vector<std::string> away, PackResult result);
   // Nothing can be done for these keys now.
   asio::awaitable<void> GiveBack(RuleQueue& queue, Items keys, std::chrono::milliseconds delay);
-  // What became of an archive, or of a probe, at the staging of a target.
-  void NoteStaging(RuleQueue& queue, size_t target, const Result<void>& staged);
-  void NoteWell(RuleQueue& queue, size_t target);
-  void NoteOpen(RuleQueue& queue, size_t target, bool open);
-  Async<void> ProbeLoop(RuleQueue& queue, size_t target);
   void NoteReturned(const RuleQueue& queue, const std::string& key, const PendingKey& pending,
                     const std::string& target);
   void NoteStaged(const RuleQueue& queue, const Items& keys, const std::vector<size_t>& targets,
@@ -95,21 +87,14 @@ class SourceRole {
   asio::awaitable<void> Unpark(RuleQueue& queue, const std::string& key);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);
-  // One key of a message is done; `left` is what must go back after `delay`, if anything.
-  asio::awaitable<void> Finish(std::vector<std::shared_ptr<OpenMessage>> messages,
-                               std::vector<HintMessage> left, std::chrono::milliseconds delay);
-  asio::awaitable<void> Close(std::shared_ptr<OpenMessage> message);
   void Requeue(RuleQueue& queue, std::string key, PendingKey pending);
 
   ReplicationContext& context_;
   PackMemory memory_;
   std::vector<std::unique_ptr<RuleQueue>> queues_;
-  std::vector<std::shared_ptr<OpenMessage>> messages_;  // shared with the keys that they brought.
+  OpenMessages messages_;
   int64_t keys_pending_ = 0;
   int jobs_running_ = 0;
-  // Of messages that are not acknowledged, each as often as rules have them: by lane, and of all.
-  std::map<std::string, int64_t> keys_held_;
-  int64_t keys_held_total_ = 0;
   uint64_t keys_done_ = 0;
   uint64_t failures_ = 0;
   FairSlots slots_;
@@ -117,8 +102,6 @@ class SourceRole {
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;
   std::function<void()> on_closed_;
-  Event* stop_ = nullptr;              // Of Run.
-  std::unique_ptr<TaskGroup> probes_;  // Of Run.
 };
 
 }  // namespace longhaul
