@@ -21,8 +21,9 @@ constexpr uint64_t kObjectSizeBytesMax = 1ULL << 50;  // Far more than any store
 constexpr int kWrappersMax = 3;
 
 // Not about the content, metadata or tags of an object. ObjectAccessed above all: it is raised by
-// our own reading.
-constexpr std::array<std::string_view, 14> kIgnoredNames = {"ObjectAccessed",
+// our own reading. Of restores only the completed one matters: before it, and when the restored
+// copy has expired, the object cannot be read.
+constexpr std::array<std::string_view, 17> kIgnoredNames = {"ObjectAccessed",
                                                             "Object Accessed",
                                                             "Replication",
                                                             "OperationReplication",
@@ -34,7 +35,10 @@ constexpr std::array<std::string_view, 14> kIgnoredNames = {"ObjectAccessed",
                                                             "ObjectAnnotation",
                                                             "Object Storage Class",
                                                             "Object Access Tier",
+                                                            "ObjectRestore:Post",
+                                                            "ObjectRestore:Delete",
                                                             "Object Restore Initiated",
+                                                            "Object Restore Expired",
                                                             "Bucket"};
 
 constexpr std::array<std::string_view, 5> kAttributeNames = {

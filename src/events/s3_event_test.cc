@@ -127,7 +127,8 @@ TEST(S3EventTest, UnwrapsSnsEventBridgeAndCloudEvents) {
 // Our own reads raise ObjectAccessed: taking it for a change would never end.
 TEST(S3EventTest, IgnoresWhatChangesNothing) {
   for (const char* name : {"ObjectAccessed:Get", "s3:ObjectAccessed:Head", "ObjectAcl:Put",
-                           "s3:Replication:OperationCompletedReplication", "LifecycleTransition"}) {
+                           "s3:Replication:OperationCompletedReplication", "LifecycleTransition",
+                           "IntelligentTiering", "ObjectRestore:Post", "s3:ObjectRestore:Delete"}) {
     Result<S3Events> events = ParseS3Events(Message(Record(R"("k")", name)));
     ASSERT_TRUE(events);
     EXPECT_TRUE(events->records.empty()) << name;
@@ -136,8 +137,47 @@ TEST(S3EventTest, IgnoresWhatChangesNothing) {
   for (const char* name :
        {"ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete",
         "ObjectTagging:Put", "ObjectCreated:CompleteMultipartUpload", "ObjectSynced:Create",
-        "ObjectLifecycle:Expiration:Current", "s3:ObjectCreated:PutTagging", "SomethingNew:Put"}) {
+        "ObjectLifecycle:Expiration:Current", "s3:ObjectCreated:PutTagging", "SomethingNew:Put",
+        "ObjectRestore:Completed"}) {
     EXPECT_EQ(Keys(Message(Record(R"("k")", name))), (Strings{"k"})) << name;
+  }
+}
+
+// EventBridge sends all that happens in a bucket; nobody can ask it for less. What changes an
+// object must be taken, also a restore, after which it can be read for the first time; what follows
+// from our own reading must not.
+TEST(S3EventTest, KnowsTheTypesOfEventBridge) {
+  const auto bridge = [](const std::string& type, const std::string& more) {
+    return R"({"version":"0","id":"0","detail-type":")" + type +
+           R"(","source":"aws.s3","account":"111122223333","time":"2026-03-01T09:30:00Z",)"
+           R"("region":"eu-west-1","resources":["arn:aws:s3:::acme-in"],"detail":{"version":"0",)"
+           R"("bucket":{"name":"acme-in"},"object":{"key":"logs/a b.csv","size":7,)"
+           R"("version-id":"v1","sequencer":"00"},"request-id":"1","requester":"111122223333")" +
+           more + "}}";
+  };
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"Object Created", R"(,"reason":"PutObject")"},
+      {"Object Created", R"(,"reason":"POST Object")"},
+      {"Object Created", R"(,"reason":"CopyObject")"},
+      {"Object Created", R"(,"reason":"CompleteMultipartUpload")"},
+      {"Object Deleted", R"(,"reason":"DeleteObject","deletion-type":"Permanently Deleted")"},
+      {"Object Deleted", R"(,"reason":"DeleteObject","deletion-type":"Delete Marker Created")"},
+      {"Object Deleted",
+       R"(,"reason":"Lifecycle Expiration","deletion-type":"Delete Marker Created")"},
+      {"Object Tags Added", ""},
+      {"Object Tags Deleted", ""},
+      {"Object Restore Completed",
+       R"(,"restore-expiry-time":"2026-03-08T00:00:00Z","source-storage-class":"GLACIER")"}};
+  for (const auto& [type, more] : changes) {
+    EXPECT_EQ(Keys(bridge(type, more)), (Strings{"logs/a b.csv"})) << type << more;
+  }
+  for (const char* type :
+       {"Object Restore Initiated", "Object Restore Expired", "Object Storage Class Changed",
+        "Object Access Tier Changed", "Object ACL Updated"}) {
+    Result<S3Events> events = ParseS3Events(bridge(type, ""));
+    ASSERT_TRUE(events) << type;
+    EXPECT_TRUE(events->records.empty()) << type;
+    EXPECT_EQ(events->ignored, 1) << type;
   }
 }
 

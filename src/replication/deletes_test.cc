@@ -44,11 +44,21 @@ class DeletesTest : public ::testing::Test {
   }
   // As the server sends it.
   void Tell(const std::string& name, const std::string& key, const std::string& source = "aws:s3") {
+    Send(R"({"Records":[{"eventVersion":"2.1","eventSource":")" + source + R"(","eventTime":")" +
+         FormatRfc3339(world_.world.clock.Now()) + R"(","eventName":")" + name +
+         R"(","s3":{"bucket":{"name":"in"},"object":{"key":")" + key + R"("}}}]})");
+  }
+  // As EventBridge sends it. A delete has a type: "Permanently Deleted", "Delete Marker Created".
+  void TellByEventBridge(const std::string& key, const std::string& reason,
+                         const std::string& deletion_type) {
+    Send(R"({"version":"0","detail-type":"Object Deleted","source":"aws.s3","time":")" +
+         FormatRfc3339(world_.world.clock.Now()) +
+         R"(","detail":{"version":"0","bucket":{"name":"in"},"object":{"key":")" + key +
+         R"(","version-id":"v1","sequencer":"0066DA1CBF"},"reason":")" + reason +
+         R"(","deletion-type":")" + deletion_type + R"("}})");
+  }
+  void Send(const std::string& body) {
     EventWebhook webhook(world_.runtime, world_.configuration, world_.queue, Secret());
-    const std::string body =
-        R"({"Records":[{"eventVersion":"2.1","eventSource":")" + source + R"(","eventTime":")" +
-        FormatRfc3339(world_.world.clock.Now()) + R"(","eventName":")" + name +
-        R"(","s3":{"bucket":{"name":"in"},"object":{"key":")" + key + R"("}}}]})";
     const WebhookReply reply = world_.world.Run(webhook.Handle("", body));
     EXPECT_EQ(reply.status, 200) << reply.body;
   }
@@ -100,16 +110,25 @@ TEST_F(DeletesTest, EveryKindOfRemovalIsHeard) {
       {"ObjectLifecycle:Expiration:DeleteMarker", "ceph:s3"},
       {"ObjectSynced:Delete", "ceph:s3"},
       {"ObjectSynced:DeletionMarkerCreated", "ceph:s3"}};
-  for (const auto& [name, source] : names) {
-    SCOPED_TRACE(name);
+  const auto is_heard = [this](const std::function<void()>& tell) {
     Put("k", "text");
-    Tell(name, "k", source);
+    tell();
     world_.RunFor(10s);
     EXPECT_TRUE(world_.Replicas().contains("k")) << "it is there";
     RemoveAtSource("k");
-    Tell(name, "k", source);
+    tell();
     world_.RunFor(10s);
     EXPECT_EQ(world_.Replicas(), Keys{"stays"});
+  };
+  for (const auto& [name, source] : names) {
+    SCOPED_TRACE(name);
+    is_heard([&] { Tell(name, "k", source); });
+  }
+  for (const char* reason : {"DeleteObject", "Lifecycle Expiration"}) {
+    for (const char* type : {"Permanently Deleted", "Delete Marker Created"}) {
+      SCOPED_TRACE(std::string(reason) + ", " + type);
+      is_heard([&] { TellByEventBridge("k", reason, type); });
+    }
   }
   world_.Stop();
 }

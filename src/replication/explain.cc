@@ -33,7 +33,7 @@ std::string KeyMismatch(const Rule& rule, std::string_view key) {
 
 // What is known of the object at the source.
 ObjectFacts FactsOf(const RuleExplanation& rule) {
-  if (!rule.source) return {};
+  if (!rule.source) return rule.source_error ? ObjectFacts{} : kFactsOfDelete;
   return {.size_bytes = rule.source->size_bytes,
           .last_modified = rule.source->last_modified,
           .kms_encrypted = rule.source->kms_encrypted,

@@ -138,7 +138,7 @@ Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targe
     reading.state = PackedKey::State::kTooEarly;
     return reading;
   }
-  LeaveToRivals(rule, targets, item.key, {}, reading);
+  LeaveToRivals(rule, targets, item.key, kFactsOfDelete, reading);
   return reading;
 }
 

@@ -231,7 +231,7 @@ class Comparison {
           suspect.source_etag = (*at_source)->etag;
         }
         bool differs = false;
-        ObjectFacts facts;  // Of an object that is gone nothing is known.
+        ObjectFacts facts = kFactsOfDelete;
         if (source_has) {
           facts = {.size_bytes = suspect.hint.size_bytes,
                    .last_modified = (*at_source)->last_modified};

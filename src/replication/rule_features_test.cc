@@ -222,9 +222,13 @@ TEST_F(RuleFeaturesTest, ADisabledRuleDoesNothing) {
 }
 
 // The rule that stands above decides whether deletes are replicated, where it needs to know no more
-// than the key.
+// than the key. A time and encryption in its filter, as imported rules have them, take nothing from
+// that: what it does not delete, no rule below it may.
 TEST_F(RuleFeaturesTest, PriorityDecidesDeletes) {
-  Add("kept", 2, "kept/").deletes = false;
+  Rule& kept = Add("kept", 2, "kept/");
+  kept.deletes = false;
+  kept.filter.modified_since = world.world.clock.Now() - 1h;
+  kept.filter.kms_encrypted = false;
   Rule& tagged = Add("hot", 3);
   tagged.filter.tags = {{"tier", "hot"}};
   tagged.deletes = false;

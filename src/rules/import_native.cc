@@ -146,6 +146,13 @@ class Importer {
     target.storage_class = destination.storage_class;
     target.kms_key = destination.kms_key;
     target.bucket_owner = destination.account;
+    if (!destination.kms_key.empty()) {
+      log_.Remark(Kind::kDiffers, native.place + ".Destination.EncryptionConfiguration",
+                  "longhaul writes every replica under this key; S3 uses it for those of objects "
+                  "under KMS keys alone",
+                  "remove kms_key from the target to leave it to the default encryption of " +
+                      destination.bucket);
+    }
     if (destination.owner_override) {
       target.acl = "bucket-owner-full-control";
       log_.Remark(

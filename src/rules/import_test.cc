@@ -123,10 +123,11 @@ TEST_F(ImportTest, ReadsV2) {
   EXPECT_EQ(target.kms_key, "arn:aws:kms:us-east-2:111122223333:key/k");
   EXPECT_EQ(target.acl, "bucket-owner-full-control");
   EXPECT_EQ(target.bucket_owner, "111122223333");
-  EXPECT_EQ(remarks_.size(), 4U) << remarks_.size();
+  EXPECT_EQ(remarks_.size(), 5U);
   EXPECT_TRUE(Said("f: Role: not carried over"));
   EXPECT_TRUE(Said("f: Rules[0].SourceSelectionCriteria.ReplicaModifications: not carried over"));
   EXPECT_TRUE(Said("f: Rules[0].Destination.ReplicationTime: differs"));
+  EXPECT_TRUE(Said("f: Rules[0].Destination.EncryptionConfiguration: differs"));
   EXPECT_TRUE(Said("f: Rules[0].Destination.AccessControlTranslation: differs"));
 }
 

@@ -6,7 +6,8 @@
 // carries it, alone; rules that go to different buckets, or to different keys, never meet.
 //
 // A delete is decided by key alone: of an object that is gone nobody knows whether its tags or its
-// size matched, so only rivals that need to know neither stand above.
+// size matched, so only rivals that need to know neither stand above. When it was written, and
+// under which key, is of no account: like S3's delete marker a delete is of now, and under none.
 
 #pragma once
 
@@ -28,6 +29,10 @@ std::vector<const Rule*> RivalsAbove(const std::vector<Rule>& rules, const Rule&
 
 // Whether every object that matches `inner`, of the same source bucket, matches `outer` as well.
 bool Covers(const Rule& outer, const Rule& inner);
+
+// What is known of a delete, to CarrierAmong.
+inline constexpr ObjectFacts kFactsOfDelete{.last_modified = SystemTime::max(),
+                                            .kms_encrypted = false};
 
 // The one among `rivals` that is known to carry `key`; nullptr: none.
 const Rule* CarrierAmong(const std::vector<const Rule*>& rivals, std::string_view key,

@@ -63,6 +63,14 @@ TEST(PriorityTest, TheHighestThatMatchesCarries) {
   EXPECT_EQ(CarrierAmong(above, "x", {}), nullptr);
   EXPECT_EQ(CarrierAmong(above, "logs/x", {}), &rules[2]);
 
+  // A delete is of now and under no key: rules that leave old objects, or those under keys, to
+  // others decide of it as if they did not.
+  rules[2].filter.modified_since = SystemTime{} + std::chrono::hours(2);
+  rules[2].filter.kms_encrypted = false;
+  EXPECT_EQ(CarrierAmong(above, "logs/x", {}), nullptr);
+  EXPECT_EQ(CarrierAmong(above, "logs/x", kFactsOfDelete), &rules[2]);
+  EXPECT_EQ(CarrierAmong(above, "x", kFactsOfDelete), nullptr);
+
   rules[1].enabled = false;
   EXPECT_THAT(RivalsAbove(rules, low, low.targets[0]), ElementsAre(&rules[2]));
 }

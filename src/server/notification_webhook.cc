@@ -17,24 +17,31 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 
 }  // namespace
 
-NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site)
+NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
+                                         HttpClient* http)
     : runtime_(runtime),
       url_(std::move(url)),
       site_(std::move(site)),
-      http_(MakeHttpClient(runtime)) {}
+      own_http_(http == nullptr ? MakeHttpClient(runtime) : nullptr),
+      http_(http == nullptr ? *own_http_ : *http) {}
 
 NotificationWebhook::~NotificationWebhook() = default;
 
 void NotificationWebhook::Add(std::string event) {
   if (waiting_.size() >= kWaitingMax) {
     waiting_.pop_front();
-    runtime_.metrics
-        .counter("longhaul_notifications_dropped_total",
-                 "Events dropped because `notify` did not answer for too long")
-        .Add();
+    CountDropped(1);
   }
   waiting_.push_back(std::move(event));
   changed_.NotifyAll();
+}
+
+void NotificationWebhook::CountDropped(size_t events) {
+  if (events == 0) return;
+  runtime_.metrics
+      .counter("longhaul_notifications_dropped_total",
+               "Events dropped because `notify` did not answer for too long")
+      .Add(static_cast<double>(events));
 }
 
 Async<void> NotificationWebhook::Post(const std::vector<std::string>& events) {
@@ -50,7 +57,7 @@ Async<void> NotificationWebhook::Post(const std::vector<std::string>& events) {
   request.headers.Add("Content-Type", "application/json");
   request.body = std::as_bytes(std::span(body));
   request.timeouts.total = kPauseMax;
-  Result<HttpResponse> response = co_await http_->Send(std::move(request));
+  Result<HttpResponse> response = co_await http_.Send(std::move(request));
   if (!response) co_return response.error();
   Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
   if (response->status / 100 == 2) co_return Ok();
@@ -77,6 +84,7 @@ asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
         waiting_.push_front(std::move(events.back()));
         events.pop_back();
       }
+      CountDropped(events.size());  // The oldest: others have come in their place meanwhile.
       if (last) co_return;
       co_await stop.WaitFor(runtime_.clock, pause);
       pause = std::min(2 * pause, kPauseMax);

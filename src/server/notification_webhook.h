@@ -19,7 +19,9 @@ namespace longhaul {
 
 class NotificationWebhook {
  public:
-  NotificationWebhook(const Runtime& runtime, Secret url, std::string site);
+  // `http` is borrowed; null: a client of its own.
+  NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
+                      HttpClient* http = nullptr);
   ~NotificationWebhook();
 
   // `event`: a JSON object.
@@ -29,11 +31,13 @@ class NotificationWebhook {
 
  private:
   Async<void> Post(const std::vector<std::string>& events);
+  void CountDropped(size_t events);
 
   Runtime runtime_;
   Secret url_;  // Often holds a token.
   std::string site_;
-  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<HttpClient> own_http_;  // Null where one was given.
+  HttpClient& http_;
   std::deque<std::string> waiting_;
   WaitList changed_;
 };

@@ -116,7 +116,21 @@ constexpr Switch kSwitches[] = {
     {"same_store", &Plan::same_store},
     {"lanes", &Plan::lanes},
     {"crowded", &Plan::crowded},
+    {"shared_staging", &Plan::shared_staging},
 };
+
+// "targets" and "processes": all but the first.
+struct Count {
+  std::string_view name;
+  int Plan::* value;
+};
+constexpr Count kCounts[] = {
+    {"targets", &Plan::targets},
+    {"processes", &Plan::processes},
+};
+
+// What stands in for conditional writes and deletes where the target's store has none.
+constexpr std::string_view kLeases = "leases";
 
 }  // namespace
 
@@ -124,6 +138,8 @@ std::vector<std::string> Plan::Troubles() {
   std::vector<std::string> names;
   for (const Rate& rate : kRates) names.emplace_back(rate.name);
   for (const Switch& one : kSwitches) names.emplace_back(one.name);
+  for (const Count& count : kCounts) names.emplace_back(count.name);
+  names.emplace_back(kLeases);
   return names;
 }
 
@@ -139,6 +155,17 @@ bool Plan::Without(std::string_view name) {
       this->*one.value = false;
       return true;
     }
+  }
+  for (const Count& count : kCounts) {
+    if (count.name == name && this->*count.value > 1) {
+      this->*count.value = 1;
+      if (processes == 1) split_roles = false;  // One process has both.
+      return true;
+    }
+  }
+  if (name == kLeases && !conditional_deletes) {
+    conditional_writes = conditional_deletes = true;
+    return true;
   }
   return false;
 }

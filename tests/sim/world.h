@@ -35,7 +35,8 @@ inline constexpr char kLocalStagingBucket[] = "local-staging";
 struct Plan {
   explicit Plan(uint64_t seed);
   [[nodiscard]] std::string ToString() const;
-  // Switches the trouble of that name off; false: there is none, or it is off.
+  // Switches the trouble of that name off ("targets", "processes": there is one); false: there is
+  // none, or it is off.
   bool Without(std::string_view name);
   static std::vector<std::string> Troubles();
 

@@ -651,6 +651,7 @@ Result<void> MemoryServer::Remove(const RemoveRequest& request) const {
   Version marker;
   marker.is_delete_marker = true;
   marker.info.last_modified = Now();
+  marker.bucket_owner = request.bucket_owner;
   Store(**bucket, key, std::move(marker));
   return Ok();
 }
