@@ -96,6 +96,24 @@ TEST_F(RulesCommandsTest, ExplainsAnObject) {
   EXPECT_EQ(Run({"explain", "./a"}), 2);
 }
 
+// A disk that is not mounted must not keep the rest from being told.
+TEST_F(RulesCommandsTest, ExplainsWhileAStoreIsAway) {
+  std::filesystem::create_directories(folder.file("other"));
+  WriteFile("c.yaml",
+            "version: 1\nsite: here\nstores:\n  disk: { type: file, root: root }\n"
+            "  other: { type: file, root: other }\nrules:\n  - id: logs\n    source: other:a/\n"
+            "    targets: [{ to: 'disk:b/copy/', staging: 'disk:staging/', name: west }]\n");
+  std::filesystem::remove(folder.file("other"));
+  EXPECT_EQ(Run({"explain", "other:a/k"}), 0) << console.error;
+  EXPECT_TRUE(Says("  source   store other: no such folder: ")) << console.out;
+  EXPECT_TRUE(Says("    there    no object\n")) << console.out;
+  EXPECT_TRUE(console.out.ends_with(
+      "\nPENDING: the source cannot be looked at: it is tried again for ever\n"))
+      << console.out;
+  EXPECT_EQ(Run({"explain", "disk:b/copy/k"}), 0) << console.error;
+  EXPECT_TRUE(Says("rule logs matches its source\n")) << console.out;
+}
+
 // After a run by night somebody wants to know by day how it went.
 TEST_F(RulesCommandsTest, StatusTellsOfEachRuleAndTarget) {
   EXPECT_EQ(Run({"rules", "status"}), 0) << console.error;

@@ -1,7 +1,8 @@
 // Explain: what becomes of one object, and why, told from what can be seen now: the rules, the
 // source, the replicas and their marks, State, and staging. Changes nothing.
 //
-// Hints in the Queue cannot be seen; all else can.
+// Hints in the Queue cannot be seen, nor what processes keep to themselves: when they try again is
+// told by what they write down, as rows in State.
 
 #pragma once
 
@@ -12,8 +13,11 @@
 
 #include "archive/entry.h"
 #include "replication/context.h"
+#include "replication/giant_uploads.h"
 #include "replication/parked.h"
 #include "replication/rule_control.h"
+#include "replication/rule_meter.h"
+#include "replication/staging.h"
 
 namespace longhaul {
 
@@ -21,11 +25,28 @@ namespace longhaul {
 enum class ReplicationStatus { kNone, kPending, kCompleted, kFailed, kReplica };
 std::string_view ToString(ReplicationStatus status);
 
-// An archive in staging that holds a reading of the key and is not applied yet.
-struct PendingReading {
+// A reading of the key in an archive in staging.
+struct StagedReading {
   std::string archive;
   EntryOp op = EntryOp::kPut;
   SystemTime stamp{};
+  std::optional<Segment> segment;  // Of a giant: it holds this much of it.
+};
+
+// What a target has said of an archive that held the key, and nobody has cleared away yet.
+struct LeftReceipt {
+  // Of one that cannot be read, as the source takes it: kCorrupt, and nothing but the reason.
+  ArchiveReceipt receipt;
+  std::optional<StagedReading> reading;  // None: the archive is gone, or damaged.
+  bool rereads = false;                  // It has the source read the key anew.
+  bool archive_there = false;
+  std::vector<std::string> waits_for;  // Targets of this staging that have not left one.
+};
+
+// The transfer of an object that travels in segments.
+struct GiantTransfer {
+  std::string plan;                   // ULID; empty: only an upload is left of it.
+  std::optional<GiantUpload> upload;  // None: no segment has arrived.
 };
 
 struct TargetExplanation {
@@ -38,14 +59,20 @@ struct TargetExplanation {
   bool mark_in_state = false;  // Kept there, as the object has no room for it or was adopted.
   bool foreign_mark = false;   // It has a mark, of another bucket or key.
   std::optional<Floor> floor;
-  std::vector<PendingReading> pending;
-  size_t archives_not_read = 0;  // Too many, or unreadable: the key may be in them.
+  std::vector<StagedReading> pending;  // Not applied yet, the newest first.
+  std::vector<LeftReceipt> receipts;   // The newest first.
+  std::vector<ParkedKey> refused;      // Archives as a whole, that hold the key or may.
+  size_t archives_not_read = 0;        // Too many, or unreadable: the key may be in them.
   std::optional<ParkedKey> parked;
   std::optional<Pause> pause;
+  std::optional<OpenTarget> open;  // It is left alone, by the process that says so.
+  std::optional<GiantTransfer> giant;
   bool spooled = false;
   const Rule* carrier = nullptr;  // Of higher priority; it carries the object instead.
   ReplicationStatus status = ReplicationStatus::kNone;
   std::string next;  // What happens next, or what to do.
+  // When that is, as far as it is known; `next` says whether it is sure, a guess or a limit.
+  std::optional<SystemTime> next_try;
 };
 
 struct RuleExplanation {
@@ -67,10 +94,12 @@ struct Explanation {
   std::vector<RuleExplanation> to;    // Rules that write to where it lies; that target alone.
   ReplicationStatus status = ReplicationStatus::kNone;
   std::string next;
+  std::optional<SystemTime> next_try;  // As in TargetExplanation.
 };
 
 struct ExplainOptions {
-  size_t archives_max = 50;  // Opened, for each target: a few requests each.
+  // Archives and receipts read, for each target: a few requests each.
+  size_t archives_max = 50;
 };
 
 // `stores`: the names under which the configuration knows the store. Of what cannot be looked at

@@ -2,33 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "replication/spool.h"
-#include "tests/support/replication_world.h"
+#include "tests/support/explain_world.h"
 
 namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Fault;
+using testing::ExplainTest;
 using testing::MemoryStore;
 using testing::ReplicationWorld;
-using testing::StoreOperation;
-using testing::TroubledStore;
-
-class ExplainTest : public ::testing::Test {
- protected:
-  Explanation Ask(const std::string& store, const std::string& bucket, const std::string& key) {
-    world.MakeContext();
-    auto told = world.world.Run(
-        Explain(*world.context, world.configuration, {store}, bucket, key, {.archives_max = 3}));
-    EXPECT_TRUE(told);
-    return told ? std::move(*told) : Explanation();
-  }
-  Explanation AskSource(const std::string& key) { return Ask("east", "in", key); }
-  [[nodiscard]] Rule& rule() { return world.configuration.rules[0]; }
-
-  ReplicationWorld world;
-};
+using testing::Says;
 
 // Whoever asks wants one word first, and it must be the right one at each stage.
 TEST_F(ExplainTest, TellsTheWayOfAnObject) {
@@ -99,11 +85,7 @@ TEST_F(ExplainTest, SaysWhyARuleDoesNotMatch) {
 TEST_F(ExplainTest, WhatIsParkedHasFailed) {
   world.Put("a", "text a");
   world.Put("refused", "text");
-  world.target().decide = [](StoreOperation operation, std::string_view bucket,
-                             std::string_view key) {
-    const bool hit = operation == StoreOperation::kPut && bucket == "out" && key == "refused";
-    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
-  };
+  RefuseWrites("refused");
   world.RunOnce({.timeout = 60s});
   world.target().Heal();
   Explanation told = AskSource("refused");
@@ -158,6 +140,7 @@ TEST_F(ExplainTest, APauseIsTheNextThing) {
   EXPECT_EQ(told.status, ReplicationStatus::kPending);
   EXPECT_TRUE(told.from[0].targets[0].spooled);
   EXPECT_NE(told.next.find(FormatRfc3339(until)), std::string::npos) << told.next;
+  EXPECT_EQ(told.next_try, until);
 }
 
 // A store that is away must not keep the rest from being told.
@@ -177,6 +160,153 @@ TEST_F(ExplainTest, SaysHowManyArchivesItDidNotOpen) {
   world.RunOnce({.target = false});
   Explanation told = AskSource("k0");
   EXPECT_EQ(told.from[0].targets[0].archives_not_read, 2u);
+}
+
+// An archive that one target is done with stays for the other: without the receipt it would look as
+// if it had never been applied, or as if it were forgotten.
+TEST(ExplainReceiptTest, AReceiptTellsWhomTheArchiveWaitsFor) {
+  ReplicationWorld world(2);
+  world.configuration.rules[0].targets[1].staging = world.configuration.rules[0].targets[0].staging;
+  world.Put("a", "text");
+  world.Put("b", "text");
+  ASSERT_TRUE(world.world.Run(WritePause(world.state, "r", "t1", {.since = {}, .until = {}})));
+  world.RunOnce();
+  world.MakeContext();
+  auto told =
+      world.world.Run(Explain(*world.context, world.configuration, {"east"}, "in", "a", {}));
+  ASSERT_TRUE(told);
+  const TargetExplanation& done = told->from[0].targets[0];
+  ASSERT_EQ(done.receipts.size(), 1u);
+  const LeftReceipt& left = done.receipts[0];
+  EXPECT_EQ(left.receipt.state, ArchiveReceipt::State::kDone);
+  EXPECT_EQ(left.receipt.applied, 2u);
+  EXPECT_NE(left.receipt.written, SystemTime());
+  EXPECT_EQ(left.waits_for, std::vector<std::string>{"t1"});
+  ASSERT_TRUE(left.reading);
+  EXPECT_EQ(left.reading->archive, left.receipt.archive);
+  EXPECT_TRUE(done.pending.empty());
+  EXPECT_EQ(done.status, ReplicationStatus::kCompleted);
+  const TargetExplanation& paused = told->from[0].targets[1];
+  EXPECT_TRUE(paused.receipts.empty());
+  ASSERT_EQ(paused.pending.size(), 1u);
+  EXPECT_EQ(paused.pending[0].archive, left.receipt.archive);
+  told = world.world.Run(Explain(*world.context, world.configuration, {"east"}, "in", "x", {}));
+  ASSERT_TRUE(told);
+  EXPECT_TRUE(told->from[0].targets[0].receipts.empty()) << "it is not in that archive";
+}
+
+// Nothing in staging is to be applied any more, and yet somebody is at work: the source.
+TEST_F(ExplainTest, AReceiptOfADamagedArchiveAsksTheSource) {
+  world.Put("a", std::string(5000, 'x'));
+  world.RunOnce({.target = false});
+  const std::string ulid = StagedUlid();
+  world.target().backend->CorruptStored("staging", "r/" + ulid + ".tar.zst", 40);
+  world.RunOnce({.source = false, .timeout = 30s});
+  Explanation told = AskSource("a");
+  EXPECT_EQ(told.status, ReplicationStatus::kPending);
+  ASSERT_EQ(told.from[0].targets[0].receipts.size(), 1u);
+  const LeftReceipt& left = told.from[0].targets[0].receipts[0];
+  EXPECT_EQ(left.receipt.state, ArchiveReceipt::State::kCorrupt);
+  EXPECT_FALSE(left.receipt.reason.empty());
+  EXPECT_TRUE(left.rereads);
+  EXPECT_TRUE(left.archive_there);
+  EXPECT_TRUE(Says(told.next, "reads it anew, as the receipt of archive " + ulid)) << told.next;
+
+  MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(world.world.Run(
+      PutText(direct, {.bucket = "staging", .key = ReceiptKey("r/", ulid, "t0")}, "no receipt")));
+  told = AskSource("a");
+  ASSERT_EQ(told.from[0].targets[0].receipts.size(), 1u);
+  EXPECT_TRUE(Says(told.from[0].targets[0].receipts[0].receipt.reason, "cannot be read"));
+}
+
+// A giant is at the target in part, which no HEAD shows: only State knows how far it has come.
+TEST_F(ExplainTest, AGiantTellsHowMuchOfItHasArrived) {
+  world.limits.single_object_bytes_max = 300'000;
+  world.limits.segment_bytes_min = 200'000;
+  world.limits.giant_part_bytes_min = 50'000;
+  MemoryStore source(world.runtime, world.source().backend);
+  auto upload = world.world.Run(source.CreateMultipart({.bucket = "in", .key = "film"}));
+  ASSERT_TRUE(upload);
+  CompleteRequest complete{.upload = *upload, .parts = {}, .condition = {}, .checksum = {}};
+  const std::string part(50'000, 'x');
+  for (int number = 1; number <= 20; ++number) {
+    MemorySource body{std::string_view(part)};
+    auto stored = world.world.Run(source.UploadPart(*upload, number, body));
+    ASSERT_TRUE(stored);
+    complete.parts.push_back(*stored);
+  }
+  ASSERT_TRUE(world.world.Run(source.CompleteMultipart(complete)));
+  world.RunOnce({.target = false});
+  Explanation told = AskSource("film");
+  const TargetExplanation* target = &told.from[0].targets[0];
+  ASSERT_TRUE(target->giant);
+  EXPECT_FALSE(target->giant->upload);
+  ASSERT_FALSE(target->pending.empty());
+  ASSERT_TRUE(target->pending[0].segment);
+  EXPECT_EQ(target->pending[0].segment->count, 5u);
+
+  const std::set<std::string> staged = world.Staged();
+  ASSERT_EQ(staged.size(), 5u);
+  MemoryStore direct(world.runtime, world.target().backend);
+  for (const std::string& key : {*staged.begin(), *staged.rbegin()}) {
+    ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "staging", .key = key})));
+  }
+  world.RunOnce({.source = false});
+  told = AskSource("film");
+  target = &told.from[0].targets[0];
+  ASSERT_TRUE(target->giant && target->giant->upload);
+  EXPECT_EQ(target->giant->plan, target->giant->upload->plan);
+  EXPECT_FALSE(target->giant->upload->upload_id.empty());
+  EXPECT_EQ(target->giant->upload->stored.size(), 5u);
+  EXPECT_EQ(std::ranges::count(target->giant->upload->stored, true), 3);
+  EXPECT_TRUE(Says(told.next, "its segments travel")) << told.next;
+
+  rule().deletes = false;
+  ASSERT_TRUE(world.world.Run(source.Remove({.bucket = "in", .key = "film"})));
+  told = AskSource("film");
+  target = &told.from[0].targets[0];
+  EXPECT_EQ(told.next_try, target->giant->upload->touched + kArchiveAgeMax);
+  EXPECT_TRUE(Says(told.next, "is swept")) << told.next;
+}
+
+// With the source away nobody knows what it holds; what the target and staging have is told still.
+TEST_F(ExplainTest, ASourceThatIsAwayKeepsNothingElseFromBeingTold) {
+  world.Put("a", "text");
+  world.RunOnce({.target = false});
+  rule().filter = {.tags = {{"tier", "hot"}}};
+  for (ErrorKind kind : {ErrorKind::kRetryable, ErrorKind::kDenied}) {
+    world.source().Fails(kind);
+    Explanation told = AskSource("a");
+    EXPECT_EQ(told.status, ReplicationStatus::kPending);
+    ASSERT_TRUE(told.from[0].source_error);
+    EXPECT_TRUE(told.from[0].matches);
+    EXPECT_FALSE(told.from[0].source);
+    EXPECT_EQ(told.from[0].targets[0].pending.size(), 1u);
+    EXPECT_EQ(told.next, "the source cannot be looked at: it is tried again for ever");
+  }
+  // Neither is an empty bucket; a HEAD says 404 of both.
+  world.source().Heal();
+  world.source().backend->options.bare_404 = true;
+  EXPECT_TRUE(AskSource("absent").from[0].source_error);
+  world.source().backend->options.bare_404 = false;
+  EXPECT_FALSE(AskSource("absent").from[0].source_error);
+  world.source().backend->buckets.clear();
+  EXPECT_EQ(AskSource("a").status, ReplicationStatus::kPending);
+}
+
+// A State that is new, or was lost, says nothing; source and replica alone tell then.
+TEST_F(ExplainTest, AStateWithoutRowsIsNoTrouble) {
+  world.Put("a", "text");
+  world.RunOnce();
+  world.state_backend->rows.clear();
+  EXPECT_EQ(AskSource("a").status, ReplicationStatus::kCompleted);
+  world.RunFor(5s);
+  world.Put("a", "other text");
+  Explanation told = AskSource("a");
+  EXPECT_EQ(told.status, ReplicationStatus::kPending);
+  EXPECT_FALSE(told.from[0].targets[0].floor);
+  EXPECT_FALSE(told.next_try);
 }
 
 }  // namespace

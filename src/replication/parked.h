@@ -22,6 +22,10 @@
 
 namespace longhaul {
 
+// How often the target role tries what is parked there and lies in staging: whoever is to mend it
+// takes minutes, and each try costs its requests.
+inline constexpr std::chrono::minutes kParkedRetry{10};
+
 struct ParkedKey {
   std::string key;      // At the source; empty: the whole of `archive`.
   std::string target;   // Empty: at the source.

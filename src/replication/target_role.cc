@@ -13,7 +13,6 @@ namespace longhaul {
 
 namespace {
 
-constexpr std::chrono::minutes kParkedRetry{10};
 constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
