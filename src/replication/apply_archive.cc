@@ -306,7 +306,7 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
         continue;
       }
     }
-    co_await writes.WaitBelow(context.limits.writes_max);
+    co_await writes.WaitBelow(target.writes_max);
     if (entry.op == EntryOp::kDelete) {
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
     } else if (entry.op == EntryOp::kAttributes) {
