@@ -51,6 +51,7 @@ class ConfigCheckCommand : public Command {
                 : store.anonymous            ? ", not signed"
                 : !store.profile.empty()     ? ", profile " + store.profile
                                              : ", default credentials";
+        if (store.requests) what += fmt::format(", {} requests at a time", *store.requests);
       }
       output.Print(Message("store")
                        .With("name", name)
@@ -72,7 +73,11 @@ class ConfigCheckCommand : public Command {
                                         : ", what does not shrink streamed";
         }
         if (!target.storage_class.empty()) text += ", storage class " + target.storage_class;
+        if (!target.sse.empty()) text += ", encryption " + target.sse;
         if (!target.kms_key.empty()) text += ", KMS key " + target.kms_key;
+        if (target.bucket_key) {
+          text += *target.bucket_key ? ", S3 Bucket Key" : ", no S3 Bucket Key";
+        }
         if (!target.acl.empty()) text += ", ACL " + target.acl;
         if (!target.bucket_owner.empty()) text += ", owned by " + target.bucket_owner;
         if (target.take_over) {

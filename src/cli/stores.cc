@@ -1,5 +1,7 @@
 #include "cli/stores.h"
 
+#include <sys/resource.h>
+
 #include <utility>
 
 #include "aws/credentials.h"
@@ -13,6 +15,15 @@ namespace {
 
 EnvironmentReader ReaderOf(Console& console) {
   return [&console](const std::string& name) { return console.Environment(name); };
+}
+
+// Each connection is an open file, and the usual limit of 1,024 may be raised by whoever needs
+// more.
+void AllowOpenFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // Else what does not connect is repeated.
 }
 
 S3PayloadSigning SigningOf(std::string_view text) {
@@ -229,6 +240,10 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
                        : settings.endpoint.empty()              ? S3Addressing::kAuto
                                                                 : S3Addressing::kVirtualHost;
   options.requester_pays = settings.requester_pays;
+  if (settings.requests) {
+    options.connections_max = *settings.requests;
+    AllowOpenFiles();
+  }
   options.operation_timeout = timeout;
   options.verify_md5_etag = verify_md5;
   switch (settings.payload_signing) {

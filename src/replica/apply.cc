@@ -129,7 +129,9 @@ PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart
                      .headers = write.headers,
                      .metadata = WithoutMark(write.metadata),
                      .tags = write.tags,
+                     .sse = policy_.sse,
                      .kms_key = policy_.kms_key,
+                     .bucket_key = policy_.bucket_key,
                      .acl = policy_.acl,
                      .bucket_owner = policy_.bucket_owner,
                      .at_most_once = true};

@@ -76,7 +76,9 @@ struct ApplyPolicy {
   std::string bucket;
   std::string site;
   std::string storage_class;  // Empty: as at the source.
+  std::string sse;            // These five as in PutRequest.
   std::string kms_key;
+  std::optional<bool> bucket_key{};
   std::string acl;
   std::string bucket_owner;
   bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.

@@ -48,7 +48,9 @@ Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest r
                    .replacement = CopyRequest::Replacement{.headers = std::move(request.headers),
                                                            .metadata = std::move(request.metadata)},
                    .storage_class = std::move(request.storage_class),
-                   .kms_key = std::move(request.kms_key),  // Else those of the bucket's defaults.
+                   .sse = std::move(request.sse),  // Else, from here on, the bucket's defaults.
+                   .kms_key = std::move(request.kms_key),
+                   .bucket_key = request.bucket_key,
                    .acl = std::move(request.acl),
                    .bucket_owner = std::move(request.bucket_owner),
                    .at_most_once = true};

@@ -315,7 +315,7 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
         continue;
       }
     }
-    co_await writes.WaitBelow(context.limits.writes_max);
+    co_await writes.WaitBelow(target.writes_max);
     if (entry.op == EntryOp::kDelete) {
       writes.Spawn(ApplyDelete(run, next.entry, std::move(*key)));
     } else if (entry.op == EntryOp::kAttributes) {

@@ -201,7 +201,7 @@ class Application {
       if (!joined) co_return joined.error();
       co_return co_await ApplyLarge(index);
     }
-    co_await writes.WaitBelow(context_.limits.writes_max);
+    co_await writes.WaitBelow(target_.writes_max);
     // First, so that the archive's window is in what is reserved.
     Result<void> there = co_await cursor_.SeekTo(entry.member);
     if (!there) co_return there.error();

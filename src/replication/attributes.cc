@@ -10,10 +10,6 @@ namespace {
 asio::awaitable<bool> HoldsBytes(const RuleContext& rule, const TargetContext& target,
                                  const ArchiveEntry& entry) {
   const Target& config = *target.config;
-  // A copy onto itself would take the bucket's defaults for these.
-  if (!config.kms_key.empty() || !config.acl.empty() || !config.bucket_owner.empty()) {
-    co_return false;
-  }
   // One that is away must not hold up what goes to others.
   if (!target.target_found) co_return false;
   if (entry.size_bytes > target.store->capabilities().copy_size_bytes_max) co_return false;

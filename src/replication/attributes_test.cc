@@ -195,6 +195,71 @@ TEST_F(AttributesAloneTest, WhatIsTooLargeToCopyTravels) {
   world_.Stop();
 }
 
+// The copy says how the replica is to be kept, as any write does: the body need not come for that.
+TEST_F(AttributesAloneTest, ATargetWithKeyAclAndOwnerGetsNoBody) {
+  Target& target = world_.configuration.rules[0].targets[0];
+  target.storage_class = "STANDARD_IA";
+  target.sse = "aws:kms";
+  target.kms_key = "alias/copy";
+  target.bucket_key = true;
+  target.acl = "bucket-owner-full-control";
+  target.bucket_owner = "111122223333";
+  Start();
+  Tag("red");
+  Tell("ObjectTagging:Put");
+  EXPECT_LT(Moved(), kLittle);
+  EXPECT_EQ(Copies(), 1);
+  EXPECT_EQ(Replica().tags, (Tags{{"color", "red"}}));
+  EXPECT_EQ(Replica().info.storage_class, "STANDARD_IA");
+  EXPECT_EQ(Replica().sse, "aws:kms");
+  EXPECT_EQ(Replica().kms_key, "alias/copy");
+  EXPECT_EQ(Replica().bucket_key, true);
+  EXPECT_EQ(Replica().acl, "bucket-owner-full-control");
+  EXPECT_EQ(Replica().bucket_owner, "111122223333");
+  world_.Stop();
+}
+
+// Without archives the source sends the same: nothing but the attributes, of objects that are held
+// in memory and of those that are streamed.
+TEST_F(AttributesAloneTest, ACarriedObjectKeepsItsBodyToo) {
+  world_.configuration.rules[0].transport = Transport::kPlain;
+  const std::string small = body_.substr(0, 80'000);
+  world_.Put("small", small);
+  Start();
+  ASSERT_TRUE(world_.Replicas().contains("small"));
+  for (const char* key : {"k", "small"}) {
+    Tag("red", key);
+    Tell("ObjectTagging:Put", key);
+    const auto& replica = *world_.target().backend->Find("out", key);
+    EXPECT_EQ(replica.tags, (Tags{{"color", "red"}}));
+    EXPECT_EQ(*replica.bytes, key == std::string("k") ? body_ : small);
+    EXPECT_EQ(world_.observer.outcomes.back().op, "attributes");
+  }
+  EXPECT_LT(Moved(), kLittle);
+  EXPECT_EQ(Copies(), 2);
+  EXPECT_TRUE(world_.queue_backend->rows.empty());
+  world_.Stop();
+}
+
+// Else the same question would be asked for ever.
+TEST_F(AttributesAloneTest, ACarriedObjectThatIsNotCopiedIsSentWhole) {
+  world_.configuration.rules[0].transport = Transport::kPlain;
+  Start();
+  world_.target().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    return operation == StoreOperation::kCopy ? TroubledStore::Failing(ErrorKind::kInvalidInput)
+                                              : Fault();
+  };
+  Tag("red");
+  Tell("ObjectTagging:Put");
+  EXPECT_EQ(Replica().tags, (Tags{{"color", "red"}}));
+  EXPECT_EQ(*Replica().bytes, body_);
+  EXPECT_EQ(Copies(), 1);
+  EXPECT_EQ(world_.observer.outcomes.back().op, "put");
+  EXPECT_EQ(world_.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_TRUE(world_.queue_backend->rows.empty());
+  world_.Stop();
+}
+
 class TwoTargetsTest : public AttributesAloneTest {
  protected:
   TwoTargetsTest() : AttributesAloneTest(2) {}
@@ -214,6 +279,30 @@ TEST_F(TwoTargetsTest, AllMustHoldTheBody) {
     EXPECT_EQ(*Replica(target).bytes, body_);
   }
   EXPECT_EQ(Copies(0) + Copies(1), 2);
+  world_.Stop();
+}
+
+// What the one took without its bytes stands: the body is for the other alone to want, and nothing
+// is older or newer by that.
+TEST_F(TwoTargetsTest, WhoWantsTheBodyOfACarriedObjectGetsIt) {
+  world_.configuration.rules[0].transport = Transport::kPlain;
+  Start();
+  world_.target(1).decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    return operation == StoreOperation::kCopy ? TroubledStore::Failing(ErrorKind::kDenied)
+                                              : Fault();
+  };
+  Tag("red");
+  Tell("ObjectTagging:Put");
+  for (int target : {0, 1}) {
+    EXPECT_EQ(Replica(target).tags, (Tags{{"color", "red"}}));
+    EXPECT_EQ(*Replica(target).bytes, body_);
+  }
+  std::vector<OutcomeState> first;
+  for (const Outcome& outcome : world_.observer.outcomes) {
+    if (outcome.target == "t0") first.push_back(outcome.state);
+  }
+  EXPECT_EQ(first.back(), OutcomeState::kEqual) << "not written again";
+  EXPECT_TRUE(world_.queue_backend->rows.empty());
   world_.Stop();
 }
 

@@ -8,7 +8,9 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "replication/apply_archive.h"
 #include "replication/archive_body.h"
+#include "replication/attributes.h"
 #include "replication/direct_body.h"
 #include "replication/hidden_keys.h"
 #include "replication/open_archive.h"
@@ -22,6 +24,8 @@ namespace {
 constexpr std::chrono::minutes kNoCopiesFor{10};
 constexpr char kNotCopied[] = "NotCopied";
 constexpr size_t kDenialsMax = 10'000;
+// The code of a change of attributes whose object must be read with its bytes.
+constexpr char kNotHeld[] = "NotHeld";
 
 OutcomeState StateOf(ApplyState state) {
   switch (state) {
@@ -64,6 +68,14 @@ class Carrier {
     key.state = PackedKey::State::kFailed;
     key.error = done.error();
     co_return Ok();
+  }
+
+  // Objects side by side: as many as keep the busiest of the stores busy; the others let requests
+  // wait.
+  [[nodiscard]] int objects_max() const {
+    int most = rule_.reads_max;
+    for (size_t index : targets_) most = std::max(most, rule_.targets[index]->writes_max);
+    return most;
   }
 
   [[nodiscard]] bool CopiesToAll(uint64_t size_bytes) const {
@@ -111,6 +123,11 @@ class Carrier {
   }
 
   Async<void> CarryOne(const PackItem& item, Reservation& memory, PackedKey& key) {
+    if (item.attributes) {
+      Result<bool> carried = co_await CarryAttributes(item, key);
+      if (!carried) co_return carried.error();
+      if (*carried) co_return Ok();
+    }
     SystemTime absent_at{};
     Result<ObjectStream> stream = co_await Open(item, &absent_at);
     if (!stream) {
@@ -165,6 +182,20 @@ class Carrier {
     co_return Ok();
   }
 
+  // False: a target wants the bytes, and nothing is decided.
+  Async<bool> CarryAttributes(const PackItem& item, PackedKey& key) {
+    Reading reading;
+    if (!co_await ReadAttributes(context_, rule_, targets_, item, reading)) co_return false;
+    key.state = reading.state;
+    key.stamp = reading.entry.stamp;
+    key.wanted = std::move(reading.wanted);
+    if (key.state != PackedKey::State::kStaged) co_return true;
+    Result<void> carried = co_await ToAll(reading.entry, {}, nullptr, 0);
+    if (carried) co_return true;
+    if (carried.error().code == kNotHeld) co_return false;
+    co_return carried.error();
+  }
+
   Async<void> ReadContent(ByteReader& body, std::vector<std::byte>& content) {
     for (size_t filled = 0; filled < content.size();) {
       Result<size_t> count = co_await body.Read(std::span(content).subspan(filled));
@@ -197,10 +228,13 @@ class Carrier {
       }
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, entry.key, outcome.error()));
-      if (!taken && !failure) failure = taken.error().In("target " + target.config->name);
+      // Whoever wants the bytes decides: all of them get what is read then.
+      if (!taken && (!failure || taken.error().code == kNotHeld)) {
+        failure = taken.error().In("target " + target.config->name);
+      }
     }
     if (failure) co_return *failure;
-    bytes.objects += entry.size_bytes;
+    if (entry.op == EntryOp::kPut) bytes.objects += entry.size_bytes;
     co_return Ok();
   }
 
@@ -212,6 +246,11 @@ class Carrier {
     if (entry.op == EntryOp::kDelete) {
       if (rule_.rule->transport == Transport::kCopy) route = "copy";
       co_return co_await target.applier->Remove(std::move(*key), entry.stamp);
+    }
+    if (entry.op == EntryOp::kAttributes) {
+      route = "copy";
+      co_return co_await target.applier->PutAttributes(
+          ReplicaWriteOf(rule_, entry, std::move(*key), context_.site));
     }
     for (auto& [index, hidden] : hidden_) {
       if (rule_.targets[index].get() != &target) continue;
@@ -275,7 +314,7 @@ class Carrier {
 
   Async<void> Take(TargetContext& target, const ArchiveEntry& entry, const ApplyOutcome& outcome,
                    std::string_view route) {
-    const std::string op = entry.op == EntryOp::kDelete ? "delete" : "put";
+    const std::string op = OpName(entry.op);
     context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                  .rule = rule_.rule->id,
                                  .target = target.config->name,
@@ -286,10 +325,14 @@ class Carrier {
                                  .route = std::string(route),
                                  .state = StateOf(outcome.state),
                                  .reason = outcome.reason});
-    if (outcome.state == ApplyState::kReread) co_return Retryable("read anew: " + outcome.reason);
+    if (outcome.state == ApplyState::kReread) {
+      Error error = Retryable("read anew: " + outcome.reason);
+      if (entry.op == EntryOp::kAttributes) error.code = kNotHeld;
+      co_return error;
+    }
     ++target.carried;
     target.carried_at_denial.erase(entry.key);
-    if (outcome.state == ApplyState::kApplied) {
+    if (outcome.state == ApplyState::kApplied && entry.op == EntryOp::kPut) {
       bytes.plain += entry.size_bytes;
       bytes.sent += entry.size_bytes;  // Also of a copy: between regions it costs the same.
     }
@@ -350,7 +393,7 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
       result.keys[i].error = memory.error();
       continue;
     }
-    co_await carrying.WaitBelow(context.limits.writes_max);
+    co_await carrying.WaitBelow(carrier.objects_max());
     carrying.Spawn(carrier.Carry(items[i], std::move(*memory), result.keys[i]));
   }
   Result<void> joined = co_await carrying.Join();

@@ -197,6 +197,7 @@ TEST(CarryTest, AnObjectThatChangesBeforeTheCopyIsReadAnew) {
 TEST(CarryTest, WhatIsTooLargeForOneCopyIsCopiedInParts) {
   DirectWorld world(Transport::kCopy);
   world.source().backend->options.capabilities.copy_size_bytes_max = 130'000;
+  world.configuration.rules[0].targets[0].sse = "aws:kms:dsse";
   world.configuration.rules[0].targets[0].kms_key = "key";
   world.configuration.rules[0].targets[0].acl = "private";
   world.Put("small", "text");
@@ -221,6 +222,7 @@ TEST(CarryTest, WhatIsTooLargeForOneCopyIsCopiedInParts) {
   EXPECT_EQ(*there.Find("copy", "c/parts")->bytes, *there.Find("in", "parts")->bytes);
   EXPECT_EQ(there.Find("copy", "c/parts")->info.etag, there.Find("in", "parts")->info.etag);
   for (const char* key : {"c/small", "c/large"}) {
+    EXPECT_EQ(there.Find("copy", key)->sse, "aws:kms:dsse");
     EXPECT_EQ(there.Find("copy", key)->kms_key, "key");
     EXPECT_EQ(there.Find("copy", key)->acl, "private");
   }

@@ -46,8 +46,10 @@ struct ReplicationLimits {
   uint64_t frame_bytes = 8 << 20;
   // Parts of an archive's upload: 10,000 of them hold every archive that fits the 5 GiB.
   uint64_t part_bytes = 8 << 20;
-  // How many objects are read, or written, side by side by one process: hides 64 round trips
-  // behind one; S3 answers in some 20 to 80 ms, so 1,000 to 3,000 objects a second.
+  // How many objects of one batch or archive are read, or written, side by side, where the store
+  // has no `requests` of its own (RuleContext, TargetContext): hides 64 round trips behind one; S3
+  // answers in some 20 to 80 ms, so 1,000 to 3,000 objects a second. A process works on a few
+  // batches at a time; the requests that it has under way are bounded by the store.
   int reads_max = 64;
   int writes_max = 64;
   // How long a message stays hidden; extended every third of it while it is worked on. What a
@@ -65,6 +67,7 @@ struct TargetContext {
   const Rule* rule = nullptr;
   const Target* config = nullptr;
   Store* store = nullptr;
+  int writes_max = 1;  // Objects of one archive that are written side by side.
   Store* staging_store = nullptr;
   std::string staging_bucket;
   std::string staging_prefix;  // With the rule id and a trailing "/".
@@ -107,6 +110,7 @@ struct LocalStagingContext {
 struct RuleContext {
   const Rule* rule = nullptr;
   Store* source = nullptr;
+  int reads_max = 1;                           // Objects of one batch that are read side by side.
   std::unique_ptr<LocalStagingContext> local;  // Null: it has none.
   std::vector<std::unique_ptr<TargetContext>> targets;
   bool source_found = false;            // With its local staging, if any.
@@ -125,6 +129,9 @@ struct ReplicationContext {
   ReplicationLimits limits;
   std::map<std::string, Store*> stores;  // By their names in the configuration.
   std::vector<std::unique_ptr<RuleContext>> rules;
+  // What the requests of the stores take beside their objects, where there are more than usual: not
+  // there for batches and archives.
+  int64_t request_bytes = 0;
   std::unique_ptr<UploadLedger> uploads;
   std::unique_ptr<RuleControl> control;
   std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.

@@ -204,7 +204,9 @@ Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
                                                            .metadata = std::move(request.metadata)},
                    .tags = std::move(request.tags),
                    .storage_class = std::move(request.storage_class),
+                   .sse = std::move(request.sse),
                    .kms_key = std::move(request.kms_key),
+                   .bucket_key = request.bucket_key,
                    .acl = std::move(request.acl),
                    .bucket_owner = std::move(request.bucket_owner),
                    .at_most_once = request.at_most_once};

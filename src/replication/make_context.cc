@@ -1,5 +1,6 @@
 #include "replication/make_context.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "replication/local_staging.h"
@@ -7,6 +8,15 @@
 #include "rules/priority.h"
 
 namespace longhaul {
+
+namespace {
+
+// What a request takes beside its object: an answer that waits to be read (net/http_client.h). That
+// of the requests that a store has by default is in what a process takes anyway.
+constexpr int64_t kRequestBytes = 320 << 10;
+constexpr int kRequestsWithoutMemory = 64;
+
+}  // namespace
 
 Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     Runtime& runtime, const Configuration& configuration, std::map<std::string, Store*> stores,
@@ -33,12 +43,24 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     auto found = context->stores.find(name);
     return found == context->stores.end() ? nullptr : found->second;
   };
+  // Of the objects that have something to do with a store as many are worked on as requests may be
+  // under way there.
+  auto requests = [&](const std::string& name, int otherwise) {
+    auto settings = configuration.stores.find(name);
+    if (settings == configuration.stores.end()) return otherwise;
+    return settings->second.requests.value_or(otherwise);
+  };
+  for (const auto& [name, settings] : configuration.stores) {
+    context->request_bytes +=
+        kRequestBytes * std::max(settings.requests.value_or(0) - kRequestsWithoutMemory, 0);
+  }
   std::map<std::string, std::shared_ptr<Applier::LockedKeys>> locked_keys;  // By partition.
   for (const Rule& rule : configuration.rules) {
     if (!rule.enabled) continue;
     auto made = std::make_unique<RuleContext>();
     made->rule = &rule;
     made->source = find(rule.source.store);
+    made->reads_max = requests(rule.source.store, limits.reads_max);
     made->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, "");
     if (rule.local_staging) {
       made->local = std::make_unique<LocalStagingContext>();
@@ -54,6 +76,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
       target->rule = &rule;
       target->config = &config;
       target->store = find(config.to.store);
+      target->writes_max = requests(config.to.store, limits.writes_max);
       target->staging_store = find(config.staging.store);
       target->staging_bucket = config.staging.bucket;
       target->staging_prefix = StagingPrefix(rule, config);

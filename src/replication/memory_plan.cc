@@ -8,7 +8,12 @@
 namespace longhaul {
 
 Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, bool applies) {
-  const int64_t total = context.runtime.memory.limit_bytes();
+  const int64_t budget = context.runtime.memory.limit_bytes();
+  const int64_t total = budget - context.request_bytes;
+  const std::string requests =
+      context.request_bytes == 0
+          ? ""
+          : ", and the stores' requests " + std::to_string(context.request_bytes);
   const int threads = std::max(1, context.runtime.pool.threads());
   int level = 1;
   for (const auto& rule : context.rules) level = std::max(level, rule->rule->compression_level);
@@ -29,8 +34,8 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
   }
   const int64_t apply_bytes = apply_jobs * apply_job_bytes;
   if (applies && !packs && apply_bytes > total) {
-    return InvalidInput("applying needs " + std::to_string(apply_bytes) +
-                        " bytes of memory, the budget is " + std::to_string(total) + " (--memory)");
+    return InvalidInput("applying needs " + std::to_string(apply_bytes) + " bytes of memory" +
+                        requests + ", the budget is " + std::to_string(budget) + " (--memory)");
   }
   PackMemory pack;
   int jobs = 1;
@@ -51,8 +56,8 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
     }
     if (!planned) {
       return InvalidInput(planned.error().message + "; with applying, which takes " +
-                          std::to_string(apply_bytes) + ", the budget is " + std::to_string(total) +
-                          " bytes");
+                          std::to_string(apply_bytes) + requests + ", the budget is " +
+                          std::to_string(budget) + " bytes");
     }
     pack = *planned;
     jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, shares));

@@ -19,7 +19,7 @@ struct Outcome {
   SystemTime time{};
   std::string rule;
   std::string target;  // Empty for what failed at the source, before it had a target.
-  std::string op;      // "put" or "delete"
+  std::string op;      // "put", "delete" or "attributes"
   std::string key;     // At the source.
   uint64_t size_bytes = 0;
   SystemTime stamp{};

@@ -100,7 +100,7 @@ Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
     Result<Reservation> memory =
         co_await window.Reserve(static_cast<int64_t>(WindowBytes(context.limits, items[i])));
     if (!memory) co_return memory.error();  // Cannot be: the window holds the largest object.
-    co_await reads.WaitBelow(context.limits.reads_max);
+    co_await reads.WaitBelow(rule.reads_max);
     slots[i] = std::make_unique<Slot>();
     slots[i]->memory = std::move(*memory);
     started = i + 1;

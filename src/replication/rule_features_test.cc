@@ -11,8 +11,10 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Fault;
 using ::testing::HasSubstr;
 using testing::ReplicationWorld;
+using testing::StoreOperation;
 
 using Keys = std::set<std::string>;
 
@@ -305,7 +307,9 @@ TEST_F(RuleFeaturesTest, RivalsRememberTheSameDeletes) {
 // How replicas are kept is decided by the target's configuration, for small and large objects.
 TEST_F(RuleFeaturesTest, WritesWithKeyOwnerAndAcl) {
   Target& target = world.configuration.rules[0].targets[0];
+  target.sse = "aws:kms";
   target.kms_key = "alias/copy";
+  target.bucket_key = true;
   target.acl = "bucket-owner-full-control";
   target.bucket_owner = "111122223333";
   target.storage_class = "STANDARD_IA";
@@ -315,10 +319,64 @@ TEST_F(RuleFeaturesTest, WritesWithKeyOwnerAndAcl) {
   for (const char* key : {"small", "large"}) {
     const auto* version = world.target().backend->Find("out", key);
     ASSERT_NE(version, nullptr) << key;
+    EXPECT_EQ(version->sse, "aws:kms");
     EXPECT_EQ(version->kms_key, "alias/copy");
+    EXPECT_EQ(version->bucket_key, true);
     EXPECT_EQ(version->acl, "bucket-owner-full-control");
     EXPECT_EQ(version->bucket_owner, "111122223333");
     EXPECT_EQ(version->info.storage_class, "STANDARD_IA");
+  }
+}
+
+// A store far away needs more requests at a time than a near one; one that is weak, fewer. The
+// number of one store must not become that of another.
+TEST_F(RuleFeaturesTest, AsManyObjectsAtATimeAsTheStoreTakes) {
+  struct Begun {
+    int at_once = 0;
+    int most = 0;
+    SystemTime time{};
+    void Count(SystemTime now) {
+      at_once = now == std::exchange(time, now) ? at_once + 1 : 1;
+      most = std::max(most, at_once);
+    }
+  };
+  for (Transport transport : {Transport::kDirect, Transport::kPlain}) {
+    for (const auto& [reads, writes] : {std::pair(std::optional(100), std::optional(90)),
+                                        std::pair(std::optional(3), std::optional(7)),
+                                        std::pair(std::optional<int>(), std::optional<int>())}) {
+      ReplicationWorld many;
+      many.configuration.rules[0].transport = transport;
+      many.configuration.stores["east"].requests = reads;
+      many.configuration.stores["west0"].requests = writes;
+      for (int i = 0; i < 250; ++i) many.Put("k" + std::to_string(i), "text" + std::to_string(i));
+      Begun gets;
+      Begun puts;
+      auto slow = [&](StoreOperation counted, std::string_view counted_in, Begun& begun) {
+        return [&, counted, counted_in](StoreOperation operation, std::string_view bucket,
+                                        std::string_view) {
+          Fault fault;
+          if (operation == counted && bucket == counted_in) {
+            begun.Count(many.world.clock.Now());
+            fault.delay = 1s;
+          }
+          return fault;
+        };
+      };
+      many.source().decide = slow(StoreOperation::kGet, "in", gets);
+      many.target().decide = slow(StoreOperation::kPut, "out", puts);
+      OnceResult result = many.RunOnce();
+      ASSERT_FALSE(result.store_error) << result.store_error->Describe();
+      EXPECT_EQ(many.Replicas().size(), 250U);
+      const int most_reads = reads.value_or(many.limits.reads_max);
+      const int most_writes = writes.value_or(many.limits.writes_max);
+      if (transport == Transport::kDirect) {
+        EXPECT_EQ(gets.most, most_reads);
+        EXPECT_EQ(puts.most, most_writes);
+      } else {
+        // One object at a time is read and then written; the HTTP client bounds either.
+        EXPECT_EQ(gets.most, std::max(most_reads, most_writes));
+      }
+    }
   }
 }
 

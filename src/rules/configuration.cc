@@ -135,6 +135,7 @@ class Reader {
   void ReadTargets(const YamlValue& value, Rule& rule, Places& places);
   void ReadTarget(const YamlValue& value, const Rule& rule, Target& target, Places& places);
   bool ReadAddress(const YamlValue& value, Address& address);
+  void ReadEncryption(YamlFields& fields, Target& target);
   void ReadOwner(YamlFields& fields, Target& target);
   void ReadTakeOver(const YamlValue& value, Target& target);
   void ReadStorageClass(YamlFields& fields, Target& target);
@@ -315,6 +316,8 @@ void Reader::ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& s
                  {"always", PayloadSigning::kAlways},
                  {"never", PayloadSigning::kNever}});
   fields.Boolean("requester_pays", store.requester_pays);
+  int requests = 0;
+  if (fields.Integer("requests", requests, 1, 1'024)) store.requests = requests;
 
   const bool has_id = fields.Find("access_key_id").has_value();
   const bool has_secret = fields.Find("secret_access_key").has_value();
@@ -711,13 +714,7 @@ void Reader::ReadTarget(const YamlValue& value, const Rule& rule, Target& target
     }
   }
   ReadStorageClass(*fields, target);
-  if (auto kms_key = fields->Find("kms_key")) {
-    target.kms_key = kms_key->Text().value_or("");
-    const StoreSettings* store = KnownStoreOf(target.to);
-    if (store != nullptr && store->type == StoreType::kFile) {
-      kms_key->Fail("a folder has no KMS", "remove it");
-    }
-  }
+  ReadEncryption(*fields, target);
   ReadOwner(*fields, target);
   if (auto take_over = fields->Find("take_over")) ReadTakeOver(*take_over, target);
   fields->Finish();
@@ -743,6 +740,33 @@ void Reader::ReadTakeOver(const YamlValue& value, Target& target) {
   }
   fields->Finish();
   target.take_over = std::move(take_over);
+}
+
+void Reader::ReadEncryption(YamlFields& fields, Target& target) {
+  const StoreSettings* store = KnownStoreOf(target.to);
+  const bool is_folder = store != nullptr && store->type == StoreType::kFile;
+  fields.Choice<std::string>(
+      "sse", target.sse,
+      {{"AES256", "AES256"}, {"aws:kms", "aws:kms"}, {"aws:kms:dsse", "aws:kms:dsse"}});
+  fields.Text("kms_key", target.kms_key);
+  bool bucket_key = false;
+  if (fields.Boolean("bucket_key", bucket_key)) target.bucket_key = bucket_key;
+  if (is_folder) {
+    for (const char* name : {"sse", "kms_key", "bucket_key"}) {
+      if (auto field = fields.Find(name)) field->Fail("a folder has no KMS", "remove it");
+    }
+    return;
+  }
+  if (target.sse == "AES256" && !target.kms_key.empty()) {
+    fields.Find("sse")->Fail("AES256 is encryption under S3's own keys, and there is a kms_key",
+                             "write aws:kms, or remove kms_key");
+  }
+  // S3 User Guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys": not with DSSE-KMS.
+  const bool by_kms = target.sse.empty() ? !target.kms_key.empty() : target.sse == "aws:kms";
+  if (target.bucket_key && !by_kms) {
+    fields.Find("bucket_key")
+        ->Fail("goes with sse: aws:kms alone", "write sse: aws:kms, or remove bucket_key");
+  }
 }
 
 void Reader::ReadOwner(YamlFields& fields, Target& target) {

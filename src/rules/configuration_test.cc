@@ -359,6 +359,12 @@ TEST(ConfigurationTest, ChecksRules) {
       {"    seal_key: ${SEAL_KEY}\n    seal_keys_accepted: [ \"${SEAL_KEY}\" ]\n", "",
        "seal_keys_accepted[0]: stands here already"},
       {"", ", storage_class: STANDARD IA", "'STANDARD IA' is no storage class"},
+      {"", ", sse: aes256", "is not one of its values|It takes AES256, aws:kms or aws:kms:dsse"},
+      {"", ", sse: AES256, kms_key: k",
+       "sse: AES256 is encryption under S3's own keys, and there is a kms_key: write aws:kms, or "
+       "remove kms_key"},
+      {"", ", bucket_key: true", "bucket_key: goes with sse: aws:kms alone"},
+      {"", ", sse: 'aws:kms:dsse', kms_key: k, bucket_key: false", "goes with sse: aws:kms alone"},
       {"", ", name: a b", "cannot name a target"},
       {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},
   };
@@ -409,6 +415,46 @@ TEST(ConfigurationTest, ChecksIdsAndAddresses) {
   EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
                        "'west:s', kms_key: x }]\n"),
               HasSubstr("a folder has no KMS"));
+  EXPECT_THAT(
+      error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
+               "'west:s', sse: AES256, bucket_key: true }]\n"),
+      AllOf(HasSubstr("sse: a folder has no KMS"), HasSubstr("bucket_key: a folder has no KMS")));
+}
+
+// What is read and not kept would leave the replicas under the bucket's default.
+TEST(ConfigurationTest, ReadsHowReplicasAreEncrypted) {
+  Result<Configuration> read = Parse(WithRule("", ", sse: AES256"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].targets[0].sse, "AES256");
+  EXPECT_EQ(read->rules[0].targets[0].bucket_key, std::nullopt);
+  read = Parse(WithRule("", ", sse: aws:kms, bucket_key: true"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].targets[0].sse, "aws:kms");
+  EXPECT_EQ(read->rules[0].targets[0].bucket_key, true);
+  read = Parse(WithRule("", ", kms_key: k, bucket_key: false"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].targets[0].sse, "") << "kms_key says it as before";
+  EXPECT_EQ(read->rules[0].targets[0].bucket_key, false);
+  read = Parse(WithRule("", ", sse: aws:kms:dsse, kms_key: k"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->rules[0].targets[0].sse, "aws:kms:dsse");
+}
+
+// A number that is out of range, or for a folder, must not become 64 in silence.
+TEST(ConfigurationTest, ReadsHowManyRequestsAStoreTakes) {
+  auto with = [](const std::string& store) {
+    return Parse("version: 1\nstores: { a: { " + store + " } }\n");
+  };
+  Result<Configuration> read = with("type: s3, requests: 256");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->stores.at("a").requests, 256);
+  EXPECT_EQ(with("type: s3")->stores.at("a").requests, std::nullopt);
+  for (const char* number : {"0", "1025", "-1"}) {
+    read = with(std::string("type: s3, requests: ") + number);
+    ASSERT_FALSE(read);
+    EXPECT_THAT(read.error().message, HasSubstr("give 1 to 1024"));
+  }
+  EXPECT_FALSE(with("type: file, root: /srv, requests: 2"));
 }
 
 // Half a set of credentials would be silently replaced by another identity.

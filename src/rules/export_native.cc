@@ -60,6 +60,7 @@ class Exporter {
     destination.bucket = target.to.bucket;
     destination.storage_class = target.storage_class;
     destination.kms_key = target.kms_key;
+    TakeEncryption(place, target);
     TakeOwner(place, target, destination);
     TakeThreshold(place, rule, destination);
     if (target.to.prefix != rule.source.prefix) {
@@ -84,6 +85,22 @@ class Exporter {
                   "");
     }
     configuration_.rules.push_back(std::move(native));
+  }
+
+  // S3's rules name a key, and nothing else of how replicas are encrypted.
+  void TakeEncryption(const std::string& place, const Target& target) {
+    const bool by_key = !target.kms_key.empty() && target.sse == "aws:kms";
+    if (!target.sse.empty() && !by_key) {
+      log_.Remark(Kind::kNotCarried, place,
+                  "the encryption " + QuotedForImport(target.sse) + " of its replicas",
+                  target.kms_key.empty() ? "make it the default encryption of " + target.to.bucket
+                                         : "S3 takes aws:kms where a rule names a key");
+    }
+    if (target.bucket_key) {
+      log_.Remark(Kind::kNotCarried, place,
+                  std::string("bucket_key: ") + (*target.bucket_key ? "true" : "false"),
+                  "set the S3 Bucket Key of " + target.to.bucket);
+    }
   }
 
   void TakeOwner(const std::string& place, const Target& target, NativeDestination& destination) {

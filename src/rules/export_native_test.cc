@@ -45,6 +45,7 @@ TEST(ExportNativeTest, WritesWhatS3Takes) {
   rule.threshold = std::chrono::minutes(15);
   Target& target = rule.targets[0];
   target.storage_class = "STANDARD_IA";
+  target.sse = "aws:kms";  // That is what S3 does with a key.
   target.kms_key = "arn:aws:kms:us-east-2:111122223333:key/k";
   target.acl = "bucket-owner-full-control";
   target.bucket_owner = "111122223333";
@@ -120,14 +121,17 @@ TEST(ExportNativeTest, TellsWhatS3CannotDo) {
   rule.seal_key = Secret("0123456789abcdef");
   rule.targets[0].to.prefix = "elsewhere/";
   rule.targets[0].acl = "public-read";
+  rule.targets[0].sse = "AES256";
+  rule.targets[0].bucket_key = true;
   Result<ExportResult> exported = ExportRules({&rule}, {});
   ASSERT_TRUE(exported);
   EXPECT_THAT(exported->json, HasSubstr("FILL-IN"));
   const std::string remarks = RemarksOf(*exported);
-  for (const char* words : {"Role: fill in: ", "no filter by suffix", "no filter by size",
-                            "no delete markers for a rule", "no archives to be sealed",
-                            "15 minutes", "keeps keys as they are", "'public-read'",
-                            "leaves objects under KMS keys alone", "not what is there already"}) {
+  for (const char* words :
+       {"Role: fill in: ", "no filter by suffix", "no filter by size",
+        "no delete markers for a rule", "no archives to be sealed", "15 minutes",
+        "keeps keys as they are", "'public-read'", "the encryption 'AES256' of its replicas",
+        "bucket_key: true", "leaves objects under KMS keys alone", "not what is there already"}) {
     EXPECT_THAT(remarks, HasSubstr(words));
   }
 }

@@ -51,6 +51,7 @@ struct StoreSettings {
   bool anonymous = false;
   PayloadSigning payload_signing = PayloadSigning::kAuto;
   bool requester_pays = false;
+  std::optional<int> requests{};  // Under way at a time, 1 to 1024; none: 64.
 
   // type file.
   std::string root;  // Absolute.
@@ -140,8 +141,12 @@ struct Target {
   Address to;
   Address staging;            // Its prefix is empty or ends in "/".
   std::string storage_class;  // Empty: that of the source object.
-  std::string kms_key;        // Empty: the default of the bucket.
-  std::string acl{};          // A canned ACL of the replicas; empty: none is sent.
+  // How S3 encrypts the replicas: "AES256", "aws:kms" or "aws:kms:dsse". Empty: with a kms_key
+  // aws:kms, else the default of the bucket.
+  std::string sse{};
+  std::string kms_key{};             // Never with AES256.
+  std::optional<bool> bucket_key{};  // Of aws:kms alone; none: as the bucket has it.
+  std::string acl{};                 // A canned ACL of the replicas; empty: none is sent.
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
   std::optional<TakeOver> take_over{};

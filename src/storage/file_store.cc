@@ -412,7 +412,7 @@ class FileStore : public Store {
     if (!SegmentsOf(request.key)) {
       return KeyNotStorable("it is empty, longer than 1,024 bytes or holds a zero byte");
     }
-    if (!request.kms_key.empty()) {
+    if (!request.sse.empty() || !request.kms_key.empty() || request.bucket_key) {
       return Refused("NotImplemented", "a file store does not encrypt");
     }
     if (!request.acl.empty() || !request.bucket_owner.empty()) {
@@ -590,7 +590,9 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
                  .metadata = source->record.metadata,
                  .tags = request.tags.value_or(source->record.tags),
                  .storage_class = request.storage_class,
+                 .sse = request.sse,
                  .kms_key = request.kms_key,
+                 .bucket_key = request.bucket_key,
                  .acl = request.acl,
                  .bucket_owner = request.bucket_owner,
                  .condition = request.condition};

@@ -208,6 +208,21 @@ TEST_F(FileStoreTest, LargeFoldersArePagedInOrder) {
   EXPECT_EQ(Keys().back(), "flat/~new");
 }
 
+// Whoever asks for encryption must not get plain files in silence.
+TEST_F(FileStoreTest, EncryptionIsRefused) {
+  for (int which = 0; which < 3; ++which) {
+    PutRequest request{.bucket = "b", .key = "k"};
+    if (which == 0) request.sse = "AES256";
+    if (which == 1) request.kms_key = "k";
+    if (which == 2) request.bucket_key = false;
+    Result<PutResult> put = world_.Run(PutText(*store_, request, "text"));
+    ASSERT_FALSE(put) << which;
+    EXPECT_EQ(put.error().code, "NotImplemented");
+    EXPECT_FALSE(world_.Run(store_->CreateMultipart(request))) << which;
+  }
+  EXPECT_TRUE(Keys().empty());
+}
+
 // "No such folder" when the program starts is better than an empty store for ever.
 TEST_F(FileStoreTest, TheRootMustBeThere) {
   auto missing = MakeFileStore(world_.runtime, {.root = root_ + "/none"});

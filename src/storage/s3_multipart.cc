@@ -34,7 +34,7 @@ Error UploadError(Error error) {
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
   S3Request http{
       .method = "POST", .bucket = request.bucket, .key = request.key, .query = {{"uploads", ""}}};
-  AddObjectHeaders(client, request, http.headers);
+  AddObjectHeaders(request, http.headers);
   ChecksumAlgorithm algorithm =
       request.checksum ? request.checksum->algorithm : ChecksumAlgorithm::kCrc64Nvme;
   if (client.checksum_support != S3Client::ChecksumSupport::kNo && !request.parts_copied) {

@@ -232,7 +232,9 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
                 request.source_if_match, http.headers);
   PutRequest made;
   made.storage_class = request.storage_class;
+  made.sse = request.sse;
   made.kms_key = request.kms_key;
+  made.bucket_key = request.bucket_key;
   made.acl = request.acl;
   made.bucket_owner = request.bucket_owner;
   if (request.replacement) {
@@ -244,7 +246,7 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
     http.headers.Add("x-amz-tagging-directive", "REPLACE");
     made.tags = *request.tags;
   }
-  AddObjectHeaders(client, made, http.headers);
+  AddObjectHeaders(made, http.headers);
   AddWriteCondition(client, request.condition, http.headers);
   http.repeatable =
       !request.at_most_once && !request.condition.if_absent && request.condition.if_match.empty();

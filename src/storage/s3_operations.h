@@ -31,7 +31,7 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body);
 Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& upload, int number,
                                  ByteSource& body);
 // The headers with which an object is created, of any kind of write.
-void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHeaders& headers);
+void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers);
 void AddWriteCondition(const S3Client& client, const WriteCondition& condition,
                        HttpHeaders& headers);
 // An ETag for If-Match of a write: in quotes as RFC 9110 has it, but bare where the server is not

@@ -289,7 +289,7 @@ void AddContentMd5(S3Request& request) {
   request.headers.Set("Content-MD5", Base64Encode(Digest(HashKind::kMd5, *request.body)));
 }
 
-void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHeaders& headers) {
+void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers) {
   auto add = [&headers](const char* name, const std::string& value) {
     if (!value.empty()) headers.Add(name, value);
   };
@@ -308,15 +308,11 @@ void AddObjectHeaders(const S3Client& client, const PutRequest& request, HttpHea
     tagging += PercentEncode(name, Slash::kEncode) + "=" + PercentEncode(value, Slash::kEncode);
   }
   add("x-amz-tagging", tagging);
-  const S3StoreOptions& options = client.options();
-  const std::string& kms_key = request.kms_key.empty() ? options.kms_key : request.kms_key;
-  if (!kms_key.empty()) {
-    add("x-amz-server-side-encryption", options.server_side_encryption.starts_with("aws:kms")
-                                            ? options.server_side_encryption
-                                            : "aws:kms");
-    add("x-amz-server-side-encryption-aws-kms-key-id", kms_key);
-  } else {
-    add("x-amz-server-side-encryption", options.server_side_encryption);
+  add("x-amz-server-side-encryption",
+      request.sse.empty() && !request.kms_key.empty() ? "aws:kms" : request.sse);
+  add("x-amz-server-side-encryption-aws-kms-key-id", request.kms_key);
+  if (request.bucket_key) {
+    add("x-amz-server-side-encryption-bucket-key-enabled", *request.bucket_key ? "true" : "false");
   }
   add("x-amz-acl", request.acl);
   add("x-amz-expected-bucket-owner", request.bucket_owner);
@@ -327,7 +323,7 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
   upload.request.method = "PUT";
   upload.request.bucket = request.bucket;
   upload.request.key = request.key;
-  AddObjectHeaders(client, request, upload.request.headers);
+  AddObjectHeaders(request, upload.request.headers);
   AddWriteCondition(client, request.condition, upload.request.headers);
   if (request.checksum) {
     upload.algorithm = request.checksum->algorithm;

@@ -62,13 +62,11 @@ struct S3StoreOptions {
   // What storage/probe.h found: keys that the server would alias or hide are refused, and
   // capabilities() says this.
   std::optional<Capabilities> probed;
-  std::string server_side_encryption;  // "AES256", "aws:kms", …; empty: the bucket's default.
-  std::string kms_key;                 // Unless a PutRequest names one.
   int attempts_max = 10;
   std::chrono::milliseconds operation_timeout{300'000};  // With all retries of one operation.
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds stall_timeout{60'000};
-  int connections_max = 64;
+  int connections_max = 64;  // Requests under way at a time: HttpClientOptions::requests_max.
   std::string ca_file;
   std::string proxy;
   // Once it is set nothing is waited for and repeated any more: what fails comes out at once.

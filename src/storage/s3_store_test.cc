@@ -178,6 +178,58 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeKept) {
   }
 }
 
+// What is not said, or is said and not signed, leaves a replica under another key than was meant.
+TEST_F(S3StoreTest, SaysHowAnObjectIsToBeEncrypted) {
+  constexpr char kMode[] = "x-amz-server-side-encryption";
+  constexpr char kKey[] = "x-amz-server-side-encryption-aws-kms-key-id";
+  constexpr char kBucketKey[] = "x-amz-server-side-encryption-bucket-key-enabled";
+  struct Case {
+    const char* sse;
+    const char* kms_key;
+    std::optional<bool> bucket_key;
+    const char* mode;
+  };
+  for (const Case& one :
+       {Case{"AES256", "", {}, "AES256"}, Case{"aws:kms", "", true, "aws:kms"},
+        Case{"aws:kms", "k", false, "aws:kms"}, Case{"aws:kms:dsse", "k", {}, "aws:kms:dsse"},
+        Case{"", "k", true, "aws:kms"}}) {
+    PutRequest request = At("k");
+    request.sse = one.sse;
+    request.kms_key = one.kms_key;
+    request.bucket_key = one.bucket_key;
+    CopyRequest copy{.source_bucket = "bucket",
+                     .source_key = "from",
+                     .bucket = "bucket",
+                     .key = "k",
+                     .sse = one.sse,
+                     .kms_key = one.kms_key,
+                     .bucket_key = one.bucket_key};
+    http.seen.clear();
+    http.answers = {{.headers = {{"ETag", "\"e\""}}}};
+    ASSERT_TRUE(world.Run(PutText(Open(), request, "text")));
+    http.answers = {{.body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                             "</InitiateMultipartUploadResult>"}};
+    ASSERT_TRUE(world.Run(store->CreateMultipart(request)));
+    http.answers = {{.body = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"}};
+    ASSERT_TRUE(world.Run(store->Copy(copy)));
+    ASSERT_EQ(http.seen.size(), 3u);
+    for (const Seen& seen : http.seen) {
+      const HttpHeaders& headers = seen.request.headers;
+      const std::string authorization(headers.Get("Authorization"));
+      auto is_signed = [&](const std::string& name) {
+        return authorization.find(";" + name + ";") != std::string::npos ||
+               authorization.find(";" + name + ",") != std::string::npos;
+      };
+      EXPECT_EQ(headers.Get(kMode), one.mode);
+      EXPECT_TRUE(is_signed(kMode)) << authorization;
+      EXPECT_EQ(headers.Get(kKey), one.kms_key);
+      EXPECT_EQ(is_signed(kKey), *one.kms_key != 0) << authorization;
+      EXPECT_EQ(headers.Get(kBucketKey), !one.bucket_key ? "" : *one.bucket_key ? "true" : "false");
+      EXPECT_EQ(is_signed(kBucketKey), one.bucket_key.has_value()) << authorization;
+    }
+  }
+}
+
 // A part of what lies in the store already needs no bytes from here; and as nobody here has seen
 // them, no checksum is announced, which servers would ask for.
 TEST_F(S3StoreTest, CopiesPartsOnTheServer) {

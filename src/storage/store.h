@@ -129,8 +129,12 @@ struct PutRequest {
   UserMetadata metadata;
   Tags tags;
   std::string storage_class;  // Empty: the store's default.
-  std::string kms_key;        // Empty: the bucket's default encryption.
-  std::string acl;            // A canned ACL ("bucket-owner-full-control"); empty: none is sent.
+  // "AES256", "aws:kms" or "aws:kms:dsse". Empty: with a kms_key aws:kms, else the bucket's
+  // default.
+  std::string sse;
+  std::string kms_key;               // Empty: the account's own key for S3, where KMS encrypts.
+  std::optional<bool> bucket_key{};  // Of aws:kms; none: as the bucket has it.
+  std::string acl;  // A canned ACL ("bucket-owner-full-control"); empty: none is sent.
   // The account that the bucket must belong to; another one: kDenied. Empty: any.
   std::string bucket_owner;
   WriteCondition condition;
@@ -190,7 +194,9 @@ struct CopyRequest {
   std::optional<Tags> tags;  // Set: x-amz-tagging-directive: REPLACE.
   std::string storage_class;
   WriteCondition condition;
-  std::string kms_key;  // These three as in PutRequest.
+  std::string sse;  // These five as in PutRequest; nothing of them is copied.
+  std::string kms_key;
+  std::optional<bool> bucket_key{};
   std::string acl;
   std::string bucket_owner;
   bool at_most_once = false;  // As of Put.

@@ -105,7 +105,9 @@ class MemoryStoreBackend {
     Tags tags;
     std::vector<uint64_t> part_sizes_bytes;  // Empty: not a multipart object.
     bool is_delete_marker = false;
-    std::string kms_key;  // These three as the request had them.
+    std::string sse;  // These five as the request had them.
+    std::string kms_key;
+    std::optional<bool> bucket_key{};
     std::string acl;
     std::string bucket_owner;
   };

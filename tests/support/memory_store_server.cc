@@ -451,8 +451,10 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   info.headers = request.headers;
   if (info.headers.content_type.empty()) info.headers.content_type = "binary/octet-stream";
   info.metadata = request.metadata;
-  info.kms_encrypted = !request.kms_key.empty();
+  info.kms_encrypted = !request.kms_key.empty() || request.sse.starts_with("aws:kms");
+  version.sse = request.sse;
   version.kms_key = request.kms_key;
+  version.bucket_key = request.bucket_key;
   version.acl = request.acl;
   version.bucket_owner = request.bucket_owner;
   backend->bytes_written += bytes->size();
@@ -609,7 +611,9 @@ Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
                  .metadata = from.info.metadata,
                  .tags = request.tags.value_or(from.tags),
                  .storage_class = request.storage_class,
+                 .sse = request.sse,
                  .kms_key = request.kms_key,
+                 .bucket_key = request.bucket_key,
                  .acl = request.acl,
                  .bucket_owner = request.bucket_owner,
                  .condition = request.condition};
