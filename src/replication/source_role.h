@@ -65,6 +65,7 @@ class SourceRole {
   // Lanes of which enough is here.
   [[nodiscard]] std::vector<std::string> FullLanes() const;
   void NoteWaiting(const std::vector<std::string>& waiting);
+  [[nodiscard]] int HeldOf(const std::string& lane) const;  // Messages.
   void Undone(OpenMessage& message, int count);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> ExtendLoop(Event& stop);
