@@ -63,9 +63,9 @@ inline constexpr size_t kHintsPerMessageMax = 1000;
 // Below the 256 KiB that a Queue takes (queue/queue.h); long keys make more messages.
 inline constexpr size_t kHintMessageBytesMax = 240 << 10;
 
-// The lanes of the Queue in which hints wait. Each rule has three, so that the backlog of one is not
-// before what another hears of, what is found by listing not before what happens now, and neither
-// behind the segments of giants, of which a process takes only what it carries next.
+// The lanes of the Queue in which hints wait. Each rule has three, so that the backlog of one is
+// not before what another hears of, what is found by listing not before what happens now, and
+// neither behind the segments of giants, of which a process takes only what it carries next.
 std::string FreshLane(const std::string& rule);
 std::string BacklogLane(const std::string& rule);
 std::string SegmentLane(const std::string& rule);

@@ -17,8 +17,8 @@ namespace longhaul {
 namespace {
 
 constexpr int kMessagesPerReceive = 10;
-// Three are packed at a time (memory_plan.cc), and as many are at hand; the others are for whichever
-// process has time. A process that took all would also have to extend 10,000 messages.
+// Three are packed at a time (memory_plan.cc), and as many are at hand; the others are for
+// whichever process has time. One that took all would also have to extend 10,000 messages.
 constexpr int kSegmentsHeldMax = 6;
 constexpr std::chrono::milliseconds kReceiveWait{1'000};
 constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be room again.
