@@ -100,6 +100,7 @@ std::string Header(const HintMessage& message) {
 // A rule's id has no "/" in it.
 std::string FreshLane(const std::string& rule) { return rule; }
 std::string BacklogLane(const std::string& rule) { return rule + "/backlog"; }
+std::string SegmentLane(const std::string& rule) { return rule + "/segments"; }
 
 // {"v":1,"store":…,"bucket":…,"origin":…,"hints":[[key, microseconds, size or null, tries,
 // segment or null, microseconds heard or null, attributes], …]}, keys percent-encoded: they are
@@ -109,9 +110,10 @@ std::vector<NewMessage> EncodeHints(const HintMessage& message) {
   std::vector<NewMessage> messages;
   const bool listed = message.origin == HintOrigin::kListing;
   auto put = [&](std::string body, bool segment) {
-    messages.push_back(
-        {.body = std::move(body),
-         .lane = listed || segment ? BacklogLane(message.rule) : FreshLane(message.rule)});
+    messages.push_back({.body = std::move(body),
+                        .lane = segment  ? SegmentLane(message.rule)
+                                : listed ? BacklogLane(message.rule)
+                                         : FreshLane(message.rule)});
   };
   const std::string header = Header(message);
   std::string body;

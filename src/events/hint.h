@@ -63,14 +63,16 @@ inline constexpr size_t kHintsPerMessageMax = 1000;
 // Below the 256 KiB that a Queue takes (queue/queue.h); long keys make more messages.
 inline constexpr size_t kHintMessageBytesMax = 240 << 10;
 
-// The lanes of the Queue in which hints wait. Each rule has two, so that the backlog of one is not
-// before what another hears of, and what is found by listing not before what happens now.
+// The lanes of the Queue in which hints wait. Each rule has three, so that the backlog of one is
+// not before what another hears of, what is found by listing not before what happens now, and
+// neither behind the segments of giants, of which a process takes only what it carries next.
 std::string FreshLane(const std::string& rule);
 std::string BacklogLane(const std::string& rule);
+std::string SegmentLane(const std::string& rule);
 
 // As many messages as the limits ask for, in the order of the hints; none for no hints. A segment
-// has a message to itself, so that many processes can take part. What a listing found, and
-// segments, go to the rule's lane for a backlog.
+// has a message to itself, so that many processes can take part. What a listing found goes to the
+// rule's lane for a backlog.
 std::vector<NewMessage> EncodeHints(const HintMessage& message);
 // kInvalidInput: not a message of hints, or over the limits.
 Result<HintMessage> DecodeHints(std::string_view body);

@@ -86,7 +86,7 @@ TEST(HintTest, BacklogsHaveALaneOfTheirOwn) {
   message.hints.push_back({.key = "fresh too"});
   std::vector<std::string> lanes;
   for (const NewMessage& encoded : EncodeHints(message)) lanes.push_back(encoded.lane);
-  EXPECT_EQ(lanes, (std::vector<std::string>{"r", "r/backlog", "r"}));
+  EXPECT_EQ(lanes, (std::vector<std::string>{"r", "r/segments", "r"}));
   message.origin = HintOrigin::kListing;
   EXPECT_EQ(EncodeHints(message).front().lane, "r/backlog");
 }

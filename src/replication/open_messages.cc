@@ -81,6 +81,11 @@ std::vector<std::string> OpenMessages::FullLanes() const {
   return full;
 }
 
+int OpenMessages::CountOf(const std::string& lane) const {
+  return static_cast<int>(std::ranges::count(
+      messages_, lane, [](const std::shared_ptr<OpenMessage>& message) { return message->lane; }));
+}
+
 asio::awaitable<void> OpenMessages::KeepHidden(Event& stop) {
   const auto visibility = context_.limits.visibility;
   while (!co_await stop.WaitFor(context_.runtime.clock, visibility / 3)) {

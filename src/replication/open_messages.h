@@ -45,6 +45,8 @@ class OpenMessages {
 
   // Lanes of which enough is here.
   [[nodiscard]] std::vector<std::string> FullLanes() const;
+  // Messages of a lane that are open.
+  [[nodiscard]] int CountOf(const std::string& lane) const;
   [[nodiscard]] bool empty() const { return messages_.empty(); }
 
   // Keeps them from other receivers, until `stop` is set.

@@ -18,6 +18,9 @@ namespace longhaul {
 namespace {
 
 constexpr int kMessagesPerReceive = 10;
+// Three are packed at a time (memory_plan.cc), and as many are at hand; the others are for
+// whichever process has time. One that took all would also have to extend 10,000 messages.
+constexpr int kSegmentsHeldMax = 6;
 constexpr std::chrono::milliseconds kReceiveWait{1'000};
 constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be room again.
 // What a key costs beside its bytes, for sharing: the time of a request at 100 MB/s.
@@ -160,6 +163,10 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
                            .wait = waiting ? std::chrono::milliseconds(0) : kReceiveWait,
                            .without = messages_.FullLanes()};
     const bool some_full = !request.without.empty();
+    for (const std::unique_ptr<RuleQueue>& queue : queues_) {
+      const std::string lane = SegmentLane(queue->rule->rule->id);
+      if (messages_.CountOf(lane) >= kSegmentsHeldMax) request.without.push_back(lane);
+    }
     if (some_full) {
       // Messages hold up to a thousand keys each.
       request.count_max = 1;
@@ -199,6 +206,17 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     context_.runtime.log.Failure("a message in the queue cannot be understood", {hints.error()});
     co_return;
   }
+  const bool segment = !hints->hints.empty() && hints->hints.front().segment;
+  if (segment && messages_.CountOf(message.lane) >= kSegmentsHeldMax) {
+    // A new message: giving it back would count as a receive, until it is a dead letter.
+    Hint& hint = hints->hints.front();
+    if (!hint.heard) hint.heard = message.sent;
+    Result<void> replaced =
+        co_await context_.queue.Replace({message.receipt}, EncodeHints(*hints), {});
+    // Not: it comes back when its visibility runs out.
+    static_cast<void>(replaced);
+    co_return;
+  }
   const std::shared_ptr<OpenMessage> open = messages_.Open(message);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
@@ -222,7 +240,7 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
                            .tries = hint.tries,
                            .target = std::move(target),
                            .attributes = hint.attributes,
-                           .backlog = message.lane == BacklogLane(rule.id),
+                           .backlog = message.lane == BacklogLane(rule.id) || hint.segment,
                            .segment = hint.segment,
                            .messages = {open}};
         messages_.Wait(*open, 1);

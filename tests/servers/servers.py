@@ -31,7 +31,8 @@ ACCESS_KEY_ID = "longhaul-test"
 SECRET_ACCESS_KEY = "longhaul-test-secret"
 REGION = "us-east-1"
 KMS_KEY_ID = "replica-key"  # Of minio.
-FREE_BYTES_MIN = 6 << 30  # What the largest system test writes, twice.
+FREE_BYTES_MIN = 6 << 30  # What most system tests write at most, twice.
+MEMORY_LEFT_BYTES_MIN = 4 << 30  # For everything that runs beside.
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -60,12 +61,22 @@ def has_xattrs(folder: str) -> bool:
             return False
 
 
-def make_temp_dir(name: str) -> pathlib.Path:
+def memory_free_bytes() -> int:
+    """What a tmpfs can really take: its own limit may be more than the machine has left."""
+    with open("/proc/meminfo") as meminfo:
+        for line in meminfo:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return 0
+
+
+def make_temp_dir(name: str, bytes_needed: int = FREE_BYTES_MIN) -> pathlib.Path:
     """A new folder, in memory if there is a tmpfs that will do (versitygw needs xattrs)."""
     for base in ("/dev/shm", tempfile.gettempdir()):
         if not os.path.isdir(base) or not os.access(base, os.W_OK):
             continue
-        if base == "/dev/shm" and shutil.disk_usage(base).free < FREE_BYTES_MIN:
+        if base == "/dev/shm" and (shutil.disk_usage(base).free < bytes_needed or
+                                   memory_free_bytes() < bytes_needed + MEMORY_LEFT_BYTES_MIN):
             continue
         if has_xattrs(base):
             return pathlib.Path(tempfile.mkdtemp(prefix=f"longhaul-{name}-", dir=base))

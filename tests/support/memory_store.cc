@@ -111,10 +111,11 @@ namespace {
 class MemoryReader : public ByteReader {
  public:
   MemoryReader(std::shared_ptr<MemoryStoreBackend> backend,
-               std::shared_ptr<const std::string> bytes, uint64_t offset, uint64_t length,
-               std::string md5_hex, const Fault& fault)
+               std::shared_ptr<const std::string> bytes, std::optional<SparseRange> sparse,
+               uint64_t offset, uint64_t length, std::string md5_hex, const Fault& fault)
       : backend_(std::move(backend)),
         bytes_(std::move(bytes)),
+        sparse_(sparse),
         offset_(offset),
         end_(offset + length),
         begin_(offset),
@@ -137,7 +138,11 @@ class MemoryReader : public ByteReader {
       }
       co_return 0;
     }
-    std::memcpy(out.data(), bytes_->data() + offset_, count);
+    if (sparse_) {
+      FillSparse(sparse_->offset_bytes + offset_, out.first(count));
+    } else {
+      std::memcpy(out.data(), bytes_->data() + offset_, count);
+    }
     if (fault_.corrupt_body_at_byte) {
       uint64_t at = begin_ + *fault_.corrupt_body_at_byte;
       if (at >= offset_ && at < offset_ + count) {
@@ -153,6 +158,7 @@ class MemoryReader : public ByteReader {
  private:
   std::shared_ptr<MemoryStoreBackend> backend_;  // Counts what is read.
   std::shared_ptr<const std::string> bytes_;
+  std::optional<SparseRange> sparse_;
   uint64_t offset_;
   uint64_t end_;
   uint64_t begin_;
@@ -181,6 +187,32 @@ Async<std::shared_ptr<const std::string>> ReadSource(ByteSource& body) {
   }
   if (filled != bytes->size()) co_return InvalidInput("the body is shorter than it said");
   co_return bytes;
+}
+
+// The range of the sparse content that a body is; its first bytes tell where it begins.
+Async<SparseRange> ReadSparse(ByteSource& body) {
+  SparseRange range{.offset_bytes = 0, .size_bytes = body.size_bytes()};
+  std::vector<std::byte> buffer(kSparseBlockBytes);
+  uint64_t read = 0;
+  while (true) {
+    size_t filled = 0;
+    while (filled < buffer.size()) {
+      Result<size_t> count = co_await body.Read(std::span(buffer).subspan(filled));
+      if (!count) co_return count.error();
+      if (*count == 0) break;
+      filled += *count;
+    }
+    if (filled == 0) break;
+    const std::span<const std::byte> block = std::span(buffer).first(filled);
+    if (read == 0) range.offset_bytes = SparseOffset(block);
+    if (!IsSparse(range.offset_bytes + read, block)) {
+      co_return InvalidInput("a part that is not of the sparse content, at its byte " +
+                             std::to_string(read));
+    }
+    read += filled;
+  }
+  if (read != range.size_bytes) co_return InvalidInput("the body has another size than it said");
+  co_return range;
 }
 
 }  // namespace
@@ -248,14 +280,14 @@ Async<ObjectStream> MemoryStore::Get(GetRequest request, SystemTime* absent_at) 
     if (absent_at != nullptr) *absent_at = *absent;
     co_return opened.error();
   }
-  bool whole = opened->length_bytes == opened->bytes->size();
+  bool whole = opened->length_bytes == opened->info.size_bytes;
   ObjectStream stream{.info = std::move(opened->info),
                       .offset_bytes = opened->offset_bytes,
                       .length_bytes = opened->length_bytes,
                       .body = nullptr};
   bool checked = whole && !stream.info.checksums.empty();
   stream.body =
-      std::make_unique<MemoryReader>(backend_, opened->bytes, stream.offset_bytes,
+      std::make_unique<MemoryReader>(backend_, opened->bytes, opened->sparse, stream.offset_bytes,
                                      stream.length_bytes, checked ? stream.info.etag : "", fault);
   co_return stream;
 }
@@ -292,6 +324,14 @@ Async<MultipartUpload> MemoryStore::CreateMultipart(PutRequest request) {
 Async<UploadedPart> MemoryStore::UploadPart(const MultipartUpload& upload, int number,
                                             ByteSource& body) {
   MemoryServer server{backend_.get(), &runtime_.clock};
+  if (body.size_bytes() >= backend_->options.sparse_part_bytes_min) {
+    Result<SparseRange> range = co_await ReadSparse(body);
+    if (!range) co_return range.error();
+    co_return co_await Perform<UploadedPart>(StoreOperation::kUploadPart, upload.bucket, upload.key,
+                                             [server, upload, number, range = *range] {
+                                               return server.UploadPart(upload, number, {}, range);
+                                             });
+  }
   Result<std::shared_ptr<const std::string>> bytes = co_await ReadSource(body);
   if (!bytes) co_return bytes.error();
   co_return co_await Perform<UploadedPart>(StoreOperation::kUploadPart, upload.bucket, upload.key,
@@ -419,6 +459,28 @@ Async<void> MemoryStore::SetVersioning(std::string bucket, bool enabled) {
   MemoryServer server{backend_.get(), &runtime_.clock};
   return Perform<void>(StoreOperation::kBucket, bucket, "",
                        [server, bucket, enabled] { return server.SetVersioning(bucket, enabled); });
+}
+
+Result<PutResult> MemoryStore::PutSparse(const PutRequest& request, uint64_t size_bytes,
+                                         uint64_t part_size_bytes) {
+  MemoryServer server{backend_.get(), &runtime_.clock};
+  Result<MultipartUpload> upload = server.CreateMultipart(request);
+  if (!upload) return upload.error();
+  CompleteRequest complete{.upload = *upload, .parts = {}, .condition = {}, .checksum = {}};
+  for (uint64_t offset = 0; offset < size_bytes; offset += part_size_bytes) {
+    Result<UploadedPart> part = PutSparsePart(
+        *upload, static_cast<int>(complete.parts.size()) + 1,
+        {.offset_bytes = offset, .size_bytes = std::min(part_size_bytes, size_bytes - offset)});
+    if (!part) return part.error();
+    complete.parts.push_back(std::move(*part));
+  }
+  return server.CompleteMultipart(complete);
+}
+
+Result<UploadedPart> MemoryStore::PutSparsePart(const MultipartUpload& upload, int number,
+                                                SparseRange range) {
+  MemoryServer server{backend_.get(), &runtime_.clock};
+  return server.UploadPart(upload, number, {}, range);
 }
 
 }  // namespace longhaul::testing

@@ -3,7 +3,8 @@
 // The data lives in a MemoryStoreBackend, which survives the "processes" that use it; a MemoryStore
 // is the light client of one of them. Time and chance come from its Runtime, so it runs under a
 // virtual clock. A FaultPlan decides before each operation what goes wrong with it. It passes
-// tests/conformance/store_suite.h as it is; the knobs below take abilities away.
+// tests/conformance/store_suite.h as it is; the knobs below take abilities away. Objects of the
+// sparse content (sparse_content.h) may have any size and take no memory; they have no checksums.
 
 #pragma once
 
@@ -20,6 +21,7 @@
 
 #include "base/runtime.h"
 #include "storage/store.h"
+#include "tests/support/sparse_content.h"
 
 namespace longhaul::testing {
 
@@ -86,6 +88,9 @@ struct MemoryStoreOptions {
   bool tells_delete_markers = true;  // Else a delete marker looks like a missing key.
   bool bare_404 = false;             // A GET of a missing key says 404 without a code.
   bool uploads_take_tags = true;     // Else a multipart upload forgets the tags it was made with.
+  // Parts from this size on must be ranges of the sparse content, and no more than that is
+  // remembered of them; others are refused.
+  uint64_t sparse_part_bytes_min = ~uint64_t{0};
 
   static Capabilities DefaultCapabilities();
 };
@@ -98,9 +103,14 @@ class MemoryStoreBackend {
     std::shared_ptr<const std::string> bytes;
     std::string etag;
     SystemTime uploaded{};
+    std::optional<SparseRange> sparse{};  // Set: what it holds; `bytes` is empty then.
+    [[nodiscard]] uint64_t size_bytes() const {
+      return sparse ? sparse->size_bytes : bytes->size();
+    }
   };
   struct Version {
     std::shared_ptr<const std::string> bytes;  // shared with the streams that read it.
+    std::optional<SparseRange> sparse;         // Set: what it holds; `bytes` is empty then.
     ObjectInfo info;                           // last_modified, etag, version_id, … as stored.
     Tags tags;
     std::vector<uint64_t> part_sizes_bytes;  // Empty: not a multipart object.
@@ -110,6 +120,9 @@ class MemoryStoreBackend {
     std::optional<bool> bucket_key{};
     std::string acl;
     std::string bucket_owner;
+    [[nodiscard]] uint64_t size_bytes() const {
+      return sparse ? sparse->size_bytes : bytes->size();
+    }
   };
   struct Upload {
     PutRequest request;
@@ -185,6 +198,14 @@ class MemoryStore : public Store {
   Async<std::vector<BucketInfo>> ListBuckets() override;
   Async<bool> GetVersioning(std::string bucket) override;
   Async<void> SetVersioning(std::string bucket, bool enabled) override;
+
+  // Done at the server itself, at once and without faults, for what would take hours as requests.
+  // An object of `size_bytes` of the sparse content, in parts of `part_size_bytes`; the multipart
+  // ETag tells the range that each part holds.
+  Result<PutResult> PutSparse(const PutRequest& request, uint64_t size_bytes,
+                              uint64_t part_size_bytes);
+  // A part of an upload, as UploadPart would store it.
+  Result<UploadedPart> PutSparsePart(const MultipartUpload& upload, int number, SparseRange range);
 
  private:
   template <class T>

@@ -77,6 +77,13 @@ std::string Hex(std::string_view bytes) {
   return out;
 }
 
+// Of a sparse part: that of the range that it holds.
+std::string DigestOfPart(const Backend::Part& part) {
+  if (!part.sparse) return Digest(EVP_md5(), *part.bytes);
+  return Digest(EVP_md5(), "sparse " + std::to_string(part.sparse->offset_bytes) + " " +
+                               std::to_string(part.sparse->size_bytes));
+}
+
 uint64_t Shuffled(std::string_view key) {
   uint64_t hash = 0xcbf29ce484222325;
   for (char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -388,11 +395,12 @@ Result<MemoryServer::Opened> MemoryServer::Get(const GetRequest& request,
   if (!request.if_match.empty() && request.if_match != found.info.etag) {
     return Fail(ErrorKind::kPrecondition, 412, "PreconditionFailed", "another ETag is there");
   }
-  Opened opened{.info = found.info, .bytes = found.bytes, .length_bytes = found.bytes->size()};
+  const uint64_t size = found.size_bytes();
+  Opened opened{
+      .info = found.info, .bytes = found.bytes, .sparse = found.sparse, .length_bytes = size};
   opened.info.server_time = Now();
   opened.info.tag_count = static_cast<int>(found.tags.size());
   if (!backend->options.capabilities.checksums) opened.info.checksums.clear();
-  uint64_t size = found.bytes->size();
   if (request.range) {
     if (request.range->offset_bytes >= size) {
       return Fail(ErrorKind::kInvalidInput, 416, "InvalidRange", "the range starts past the end");
@@ -411,11 +419,12 @@ Result<MemoryServer::Opened> MemoryServer::Get(const GetRequest& request,
 
 Result<PutResult> MemoryServer::Put(const PutRequest& request,
                                     std::shared_ptr<const std::string> bytes,
-                                    std::vector<uint64_t> part_sizes,
-                                    const std::string& etag) const {
+                                    std::vector<uint64_t> part_sizes, const std::string& etag,
+                                    std::optional<SparseRange> sparse) const {
+  if (!bytes) bytes = std::make_shared<const std::string>();
   Result<Backend::Bucket*> bucket = FindBucket(request.bucket);
   if (!bucket) return bucket.error();
-  Result<void> storable = CheckStorable(**bucket, request.key, !bytes->empty());
+  Result<void> storable = CheckStorable(**bucket, request.key, sparse || !bytes->empty());
   if (!storable) return storable.error();
   Result<void> allowed = CheckLimits(request);
   if (!allowed) return allowed.error();
@@ -423,7 +432,10 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   if (!request.content_md5.empty() && request.content_md5 != Base64(md5)) {
     return Fail(ErrorKind::kInvalidInput, 400, "BadDigest", "the MD5 is wrong");
   }
-  bool knows_checksums = backend->options.capabilities.checksums;
+  if (sparse && request.checksum && !request.checksum->value.empty()) {
+    return Fail(ErrorKind::kInvalidInput, 501, "NotImplemented", "no checksums of sparse objects");
+  }
+  bool knows_checksums = backend->options.capabilities.checksums && !sparse;
   Version version;
   if (knows_checksums) {
     ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;
@@ -440,11 +452,12 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
     Result<void> holds = Check(request.bucket, request.key, request.condition);
     if (!holds) return holds.error();
   }
-  version.bytes = bytes;
+  version.bytes = std::move(bytes);
+  version.sparse = sparse;
   version.tags = request.tags;
   version.part_sizes_bytes = std::move(part_sizes);
   ObjectInfo& info = version.info;
-  info.size_bytes = bytes->size();
+  info.size_bytes = version.size_bytes();
   info.etag = etag.empty() ? Hex(md5) : etag;
   info.last_modified = Now();
   info.storage_class = request.storage_class == "STANDARD" ? "" : request.storage_class;
@@ -457,7 +470,7 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   version.bucket_key = request.bucket_key;
   version.acl = request.acl;
   version.bucket_owner = request.bucket_owner;
-  backend->bytes_written += bytes->size();
+  backend->bytes_written += info.size_bytes;
   PutResult result{.etag = info.etag, .version_id = "", .server_time = Now()};
   result.version_id = Store(**bucket, StoredKey(request.key), std::move(version));
   return result;
@@ -491,23 +504,27 @@ Result<Backend::Upload*> MemoryServer::FindUpload(const MultipartUpload& upload)
 }
 
 Result<UploadedPart> MemoryServer::UploadPart(const MultipartUpload& upload, int number,
-                                              std::shared_ptr<const std::string> bytes) const {
+                                              std::shared_ptr<const std::string> bytes,
+                                              std::optional<SparseRange> sparse) const {
+  if (!bytes) bytes = std::make_shared<const std::string>();
   Result<Backend::Upload*> found = FindUpload(upload);
   if (!found) return found.error();
   if (number < 1 || number > 10000) {
     return Fail(ErrorKind::kInvalidInput, 400, "InvalidArgument", "part number not in 1 to 10,000");
   }
+  Backend::Part stored{.bytes = bytes, .etag = "", .uploaded = Now(), .sparse = sparse};
+  stored.etag = Hex(DigestOfPart(stored));
   UploadedPart part{.number = number,
-                    .etag = Hex(Digest(EVP_md5(), *bytes)),
-                    .size_bytes = bytes->size(),
+                    .etag = stored.etag,
+                    .size_bytes = stored.size_bytes(),
                     .checksum = std::nullopt};
   const std::optional<Checksum>& announced = (*found)->request.checksum;
-  if (announced && backend->options.capabilities.checksums) {
+  if (announced && backend->options.capabilities.checksums && !sparse) {
     part.checksum =
         Checksum{announced->algorithm, Base64(RawChecksum(announced->algorithm, *bytes)), false};
   }
-  backend->bytes_written += bytes->size();
-  (*found)->parts[number] = {bytes, part.etag, Now()};
+  backend->bytes_written += part.size_bytes;
+  (*found)->parts[number] = std::move(stored);
   return part;
 }
 
@@ -516,7 +533,7 @@ Result<std::vector<UploadedPart>> MemoryServer::ListParts(const MultipartUpload&
   if (!found) return found.error();
   std::vector<UploadedPart> parts;
   for (const auto& [number, part] : (*found)->parts) {
-    parts.push_back({.number = number, .etag = part.etag, .size_bytes = part.bytes->size()});
+    parts.push_back({.number = number, .etag = part.etag, .size_bytes = part.size_bytes()});
   }
   return parts;
 }
@@ -528,6 +545,7 @@ Result<PutResult> MemoryServer::CompleteMultipart(const CompleteRequest& request
     return Fail(ErrorKind::kInvalidInput, 400, "MalformedXML", "no parts");
   }
   auto bytes = std::make_shared<std::string>();
+  std::optional<SparseRange> sparse;
   std::string digests;
   std::vector<uint64_t> sizes;
   int before = 0;
@@ -540,14 +558,25 @@ Result<PutResult> MemoryServer::CompleteMultipart(const CompleteRequest& request
     if (found == (*upload)->parts.end() || found->second.etag != part.etag) {
       return Fail(ErrorKind::kInvalidInput, 400, "InvalidPart", "a part is not there");
     }
-    const std::string& piece = *found->second.bytes;
+    const Backend::Part& piece = found->second;
     if (&part != &request.parts.back() &&
-        piece.size() < backend->options.capabilities.part_size_bytes_min) {
+        piece.size_bytes() < backend->options.capabilities.part_size_bytes_min) {
       return Fail(ErrorKind::kInvalidInput, 400, "EntityTooSmall", "a part is too small");
     }
-    *bytes += piece;
-    digests += Digest(EVP_md5(), piece);
-    sizes.push_back(piece.size());
+    // S3 would join anything. Here it must be told at once: nobody compares these bytes later.
+    const bool first = sizes.empty();
+    if ((first || sparse.has_value()) != (first || piece.sparse.has_value()) ||
+        (!first && sparse && sparse->end_bytes() != piece.sparse->offset_bytes)) {
+      return Fail(ErrorKind::kInvalidInput, 400, "InvalidPart", "sparse parts that do not join");
+    }
+    if (first) {
+      sparse = piece.sparse;
+    } else if (sparse) {
+      sparse->size_bytes += piece.sparse->size_bytes;
+    }
+    *bytes += *piece.bytes;
+    digests += DigestOfPart(piece);
+    sizes.push_back(piece.size_bytes());
   }
   Result<void> holds =
       Check(request.upload.bucket, request.upload.key, request.condition, /*complete=*/true);
@@ -555,8 +584,9 @@ Result<PutResult> MemoryServer::CompleteMultipart(const CompleteRequest& request
   PutRequest put = (*upload)->request;
   put.checksum = request.checksum;
   std::string etag = Hex(Digest(EVP_md5(), digests)) + "-" + std::to_string(sizes.size());
-  backend->bytes_written -= std::min<uint64_t>(backend->bytes_written, bytes->size());
-  Result<PutResult> result = Put(put, std::move(bytes), std::move(sizes), etag);
+  const uint64_t size = sparse ? sparse->size_bytes : bytes->size();
+  backend->bytes_written -= std::min<uint64_t>(backend->bytes_written, size);
+  Result<PutResult> result = Put(put, std::move(bytes), std::move(sizes), etag, sparse);
   if (!result) return result.error();
   (*FindBucket(request.upload.bucket))->uploads.erase(request.upload.upload_id);
   return result;
@@ -621,7 +651,7 @@ Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
     put.headers = request.replacement->headers;
     put.metadata = request.replacement->metadata;
   }
-  return Put(put, from.bytes, {});
+  return Put(put, from.bytes, {}, "", from.sparse);
 }
 
 Result<void> MemoryServer::Remove(const RemoveRequest& request) const {

@@ -14,6 +14,7 @@ struct MemoryServer {
   struct Opened {
     ObjectInfo info;
     std::shared_ptr<const std::string> bytes;
+    std::optional<SparseRange> sparse{};
     uint64_t offset_bytes = 0;
     uint64_t length_bytes = 0;
   };
@@ -21,12 +22,15 @@ struct MemoryServer {
   Result<ListPage> List(const ListRequest& request) const;
   Result<ObjectInfo> Head(const HeadRequest& request) const;
   Result<Opened> Get(const GetRequest& request, SystemTime& absent_at) const;
-  // `part_sizes`: empty, or those of a multipart object.
+  // `part_sizes`: empty, or those of a multipart object. `sparse`: here and below, instead of
+  // `bytes`, which may be null then.
   Result<PutResult> Put(const PutRequest& request, std::shared_ptr<const std::string> bytes,
-                        std::vector<uint64_t> part_sizes, const std::string& etag = "") const;
+                        std::vector<uint64_t> part_sizes, const std::string& etag = "",
+                        std::optional<SparseRange> sparse = std::nullopt) const;
   Result<MultipartUpload> CreateMultipart(const PutRequest& request) const;
   Result<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
-                                  std::shared_ptr<const std::string> bytes) const;
+                                  std::shared_ptr<const std::string> bytes,
+                                  std::optional<SparseRange> sparse = std::nullopt) const;
   Result<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) const;
   Result<PutResult> CompleteMultipart(const CompleteRequest& request) const;
   Result<void> AbortMultipart(const MultipartUpload& upload) const;

@@ -228,9 +228,9 @@ def drop_expect(request, **_) -> None:
 class World(contextlib.ExitStack):
     """A temporary folder and the servers of one test; all of it goes when the test ends."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, bytes_needed: int = real_servers.FREE_BYTES_MIN):
         super().__init__()
-        self.folder = real_servers.make_temp_dir(name)
+        self.folder = real_servers.make_temp_dir(name, bytes_needed)
         self.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.work = self.folder / "work"
         self.work.mkdir()
