@@ -117,7 +117,8 @@ class HttpClient {
 
   // OK when the head of the answer is here and the request body has been sent or is not wanted any
   // more (an answer of 400 or more ends the upload). Where a kept-alive connection turns out dead
-  // before a byte of answer came, a request without a source is sent again at once on a new one.
+  // before a byte of answer came, a GET or HEAD is sent again at once on a new one. Over plain HTTP
+  // nothing else is: it may have been carried out.
   virtual Async<HttpResponse> Send(HttpRequest request) = 0;
 };
 

@@ -225,7 +225,10 @@ TEST_P(HttpClientTest, HostileHeadsAreErrors) {
   }
 }
 
-// The server closes an idle connection just when it is used again: no reason to bother anyone.
+// The server closes an idle connection just when it is used again: no reason to bother anyone. But
+// it may have carried the request out: a write that is sent again without its sender's knowledge
+// would remove what came in between, or report its own first success as a lost race. (libcurl does
+// so.)
 TEST_P(HttpClientTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasDead) {
   for (size_t body_size : {size_t{0}, size_t{100}, size_t{200'000}}) {
     connections = 0;
@@ -245,9 +248,10 @@ TEST_P(HttpClientTest, SendsAgainOnAFreshConnectionWhenAKeptOneWasDead) {
         request.body = AsBytes(bytes);
       }
       Result<std::string> body = Fetch(std::move(request));
-      ASSERT_TRUE(body) << body_size << ": " << body.error().Describe();
+      const bool sent_again = GetParam() || body_size == 0 || i == 0;
+      ASSERT_EQ(body.has_value(), sent_again) << body_size;
     }
-    EXPECT_EQ(connections, 2);
+    EXPECT_EQ(connections, GetParam() || body_size == 0 ? 2 : 1);
   }
 }
 

@@ -302,7 +302,9 @@ TEST_F(S3StoreTest, WhatIsAskedForAtMostOnceIsNotSentTwice) {
                                       .bucket = put.bucket,
                                       .key = "k",
                                       .at_most_once = true})));
-  EXPECT_EQ(http.seen.size(), 3u);
+  http.answers = {Broken(), {}};
+  EXPECT_FALSE(world.Run(store->CreateMultipart(put)));
+  EXPECT_EQ(http.seen.size(), 4u);
 }
 
 TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
