@@ -311,7 +311,8 @@ class PlainClient : public HttpClient {
       Exchange exchange(lease, request, *head);
       Result<HttpResponseHead> answer = co_await exchange.Run();
       if (!answer) {
-        // The server may close an idle connection just when it is used again.
+        // The server may close an idle connection just when it is used again. It may as well have
+        // carried the request out: whether a write may be sent again is for its sender to say.
         const Error& error = answer.error();
         const bool stale = reused && !connection.answered && error.Transient() &&
                            error.code.empty() && request.source == nullptr && !request.once;

@@ -88,6 +88,8 @@ Async<MultipartUpload> UploadLedger::Create(Store& store, PutRequest request) {
   Result<int64_t> written = co_await state_.Write(kUploads, std::move(intention));
   if (!written) co_return written.error().In("record upload");
 
+  // A second one would get another id, and with it the row: nobody would look for the first.
+  request.at_most_once = true;
   Result<MultipartUpload> upload = co_await store.CreateMultipart(std::move(request));
   if (!upload) {
     // It may have been created all the same; the row stays for Sweep unless it cannot have been.

@@ -42,7 +42,8 @@ Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
     bool is_crc = algorithm != ChecksumAlgorithm::kSha1 && algorithm != ChecksumAlgorithm::kSha256;
     http.headers.Add("x-amz-checksum-type", is_crc ? "FULL_OBJECT" : "COMPOSITE");
   }
-  // Repeated, it may leave an upload without parts that nobody knows of: the janitor's listing.
+  // Repeated, it may leave an upload without parts that nobody knows of.
+  http.repeatable = !request.at_most_once;
   Result<S3Answer> answer = co_await client.Call(http);
   Result<std::string> id =
       answer ? ParseS3UploadId(answer->text) : Result<std::string>(answer.error());

@@ -354,7 +354,9 @@ TEST_F(S3StoreTest, WhatIsAskedForAtMostOnceIsNotSentTwice) {
                                       .bucket = put.bucket,
                                       .key = "k",
                                       .at_most_once = true})));
-  ASSERT_EQ(http.seen.size(), 3u);
+  http.answers = {Broken(), {}};
+  EXPECT_FALSE(world.Run(store->CreateMultipart(put)));
+  ASSERT_EQ(http.seen.size(), 4u);
   // Nor by the HTTP client, where a kept connection turns out dead.
   for (const auto& seen : http.seen) EXPECT_TRUE(seen.request.once);
   http.answers = {{.status = 204}};

@@ -147,7 +147,8 @@ struct PutRequest {
   // Of CreateMultipart: its parts come by CopyPart. No checksum is announced then: servers would
   // ask for one of each part, and nobody here has seen its bytes.
   bool parts_copied = false;
-  // Of Put: not sent again after an attempt that may have had an effect, or may have it yet.
+  // Of Put and CreateMultipart: not sent again after an attempt that may have had an effect, or may
+  // have it yet.
   bool at_most_once = false;
 };
 

@@ -4,17 +4,21 @@
 Without it: a person would learn of a broken store by missing objects, or by a process that is gone.
 """
 
+import io
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+from boto3.s3.transfer import TransferConfig
 from fault_proxy import FaultProxy
 from harness import (SECRET_ACCESS_KEY, World, check, check_equal, check_no_uploads,
                      check_staging_empty, differences, free_port, http, keys_of, make_buckets,
                      put_all, rule, staged, step, store_of, things, wait_until)
+from kill9 import Watcher, Writer
 
 
 def two_servers(world: World, count: int = 300):
@@ -85,13 +89,13 @@ def bad_configuration(world: World) -> None:
 
 
 def broken_source(world: World, mode: str = "mixed") -> None:
-    """A source that answers 503, slowly, or cuts bodies: everything arrives all the same."""
+    """A source with faults of all sorts: everything arrives all the same."""
     source, target = two_servers(world, 200)
     proxy = FaultProxy(source.endpoint, mode)
     config = world.config({"source": store_of(proxy.endpoint), "target": target}, [rule()])
     ran = once(world, config).expect(0)
     step(f"{proxy.faults} faults, {ran.seconds:.1f} s")
-    check(proxy.faults > 20, f"only {proxy.faults} faults: nothing was tried")
+    check(len({mode for mode, _ in proxy.kinds}) > 5, f"hardly a fault was tried: {proxy.kinds}")
     check_equal(source, target)
     check_staging_empty(target)
 
@@ -99,14 +103,112 @@ def broken_source(world: World, mode: str = "mixed") -> None:
 def broken_target(world: World) -> None:
     source, target = two_servers(world, 200)
     source.s3.put_object(Bucket="data", Key="large", Body=random.Random(3).randbytes(24 << 20))
-    proxy = FaultProxy(target.endpoint, "mixed")
+    # A creation of an upload that got no answer is swept 15 s later, when --once has ended.
+    proxy = FaultProxy(target.endpoint, "mixed", only=lambda _, path: "?uploads" not in path)
     config = world.config({"source": source, "target": store_of(proxy.endpoint)}, [rule()])
-    ran = once(world, config).expect(0)
-    step(f"{proxy.faults} faults, {ran.seconds:.1f} s")
-    check(proxy.faults > 20, f"only {proxy.faults} faults: nothing was tried")
+    ran = once(world, config)
+    step(f"exit {ran.code}, {proxy.faults} faults, {ran.seconds:.1f} s")
+    if ran.code == 1:  # An archive was read with a wrong byte: it counts as damaged, and is reported.
+        proxy.mode = "pass"
+        once(world, config)
+        ran = once(world, config)
+    ran.expect(0)
+    check(len({mode for mode, _ in proxy.kinds}) > 5, f"hardly a fault was tried: {proxy.kinds}")
     check_equal(source, target)
     check_staging_empty(target)
     check_no_uploads(target, "copy", "staging")
+
+
+def first_of_each(*methods: str):
+    """For `FaultProxy.only`: the fault meets the first request for each operation and key. What
+    is made anew under a new name would never succeed so: probes are let through, and of the creations
+    of multipart uploads only the first one is met."""
+    seen = set()
+
+    def only(method: str, path: str) -> bool:
+        if method not in methods or "/probe/" in path:
+            return False
+        what = method, "uploads" if path.partition("?")[2].startswith("uploads") else path
+        is_first = what not in seen
+        seen.add(what)
+        return is_first
+
+    return only
+
+
+def uploads_of(server) -> list:
+    return [upload for bucket in ("copy", "staging")
+            for upload in server.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def nothing_wrong(source, target) -> None:
+    """What is at the target is as it is at the source, even if not all of it is there."""
+    wrong = [line for line in differences(source.s3, "data", target.s3, "copy")
+             if not line.startswith("missing at the target")]
+    check(not wrong, f"wrong at the target: {wrong[:10]}")
+
+
+def wrong_bytes(world: World, mode: str) -> None:
+    """Answers that are not HTTP, or bodies with a wrong byte: a missing comparison of checksums
+    would carry them to the target; a reader that trusts an answer could crash or park the object."""
+    source, target = two_servers(world, 60)
+    source.s3.put_object(Bucket="data", Key="large", Body=random.Random(3).randbytes(12 << 20))
+    servers = {"source": source, "target": target}
+    for which, server in servers.items():
+        fields = {"queue": f"sqlite:{which}.db", "state": f"sqlite:{which}.db"}
+        proxy = FaultProxy(server.endpoint)
+        stores = servers | {which: store_of(proxy.endpoint)}
+        config = world.config(stores, [rule()], f"{which}.yaml", **fields)
+        if which == "target":  # Where archives are read.
+            put_all(source.s3, "data", things(60, seed=2, prefix="late/"))
+            world.run("replicate", "--config", config, "--once", "--roles", "source").expect(0)
+        proxy.mode = mode
+        ran = once(world, config, "--timeout", "3s")
+        step(f"{which}: {mode} always: exit {ran.code}, {proxy.faults} faults, {ran.seconds:.1f} s")
+        check(ran.code in (1, 5), f"exit {ran.code}: {ran.stderr[-2000:]}")
+        nothing_wrong(source, target)
+        if (which, mode) == ("target", "corrupt"):
+            # An archive that was read wrong counts as damaged: its keys are packed anew.
+            proxy.mode = "pass"
+            wait_until(lambda: once(world, config).code == 0, 30, "replicate --once exits with 0")
+        else:
+            proxy.only = first_of_each("GET", "HEAD", "PUT", "POST", "DELETE")
+            once(world, config).expect(0)
+        check_equal(source, target)
+        check_staging_empty(target)
+        proxy.close()
+
+
+def cut_upload(world: World) -> None:
+    """Each upload breaks half way once: half a body must never count as a whole one."""
+    source, target = two_servers(world, 100)
+    source.s3.put_object(Bucket="data", Key="large", Body=random.Random(3).randbytes(40 << 20))
+    proxy = FaultProxy(target.endpoint, "cut_upload", only=first_of_each("PUT", "POST"))
+    config = world.config({"source": source, "target": store_of(proxy.endpoint)}, [rule()])
+    ran = once(world, config).expect(0)
+    step(f"{proxy.kinds}, {ran.seconds:.1f} s")
+    check(proxy.kinds["cut_upload", "PUT partNumber uploadId"] > 0, "no part was cut")
+    check(proxy.kinds["cut_upload", "PUT"] > 50, "hardly an upload was cut")
+    check_equal(source, target)
+    check_staging_empty(target)
+    check_no_uploads(target, "copy", "staging")
+
+
+def slow_line(world: World) -> None:
+    """A narrow line to a far place: a deadline for each request would never let a large object
+    through."""
+    source, target = two_servers(world, 5)
+    source.s3.put_object(Bucket="data", Key="large", Body=random.Random(3).randbytes(12 << 20))
+    line = {"latency_seconds": 0.1, "bytes_per_second": 4 << 20}
+    proxies = [FaultProxy(source.endpoint, **line), FaultProxy(target.endpoint, **line)]
+    config = world.config({"source": store_of(proxies[0].endpoint),
+                           "target": store_of(proxies[1].endpoint)}, [rule()])
+    ran = once(world, config, "--timeout", "3s").expect(0)
+    step(f"{ran.seconds:.1f} s")
+    # Into staging, out of it, and to its place: three times over the target's line.
+    check(ran.seconds > 8, "the line was not slow")
+    check_equal(source, target)
+    check_staging_empty(target)
 
 
 def broken_for_good(world: World) -> None:
@@ -224,12 +326,51 @@ def outage(world: World, which: str, mode: str) -> None:
     put_all(source.s3, "data", things(50, seed=2, prefix="late/"))
     running.ready_is(503, "rule main")
     time.sleep(5)
-    check(running.running() and proxy.faults > 0, "nothing asked for the store")
+    # Of a connection that is refused the proxy learns nothing.
+    check(running.running() and (proxy.faults > 0 or mode == "refused"), "nothing asked for the store")
     step("it is back")
     proxy.mode = "pass"
     running.becomes_equal()
     running.ready_is(200)
     wait_until(lambda: not keys_of(staging.s3, "staging"), 60, "staging is empty", every=1)
+    running.end()
+
+
+def lost_answers(world: World) -> None:
+    """The first answer to each read at the source and each write at the target is lost after it
+    was carried out. A PUT or DELETE that is sent twice, or forgotten, would put an older state over
+    a newer one; a lost CompleteMultipartUpload would never end, and a creation that is sent twice
+    leaves an upload that nobody knows of."""
+    source, target = two_servers(world, 30)
+    proxies = [FaultProxy(source.endpoint, "lost", only=first_of_each("GET", "HEAD")),
+               FaultProxy(target.endpoint, "lost", only=first_of_each("PUT", "POST", "DELETE"))]
+    stop = threading.Event()
+    writers = [Writer(source, number, 7 + number, stop) for number in range(3)]
+    watcher = Watcher(target, stop)
+    running = Continuous(
+        world, source, target,
+        {"source": store_of(proxies[0].endpoint), "target": store_of(proxies[1].endpoint)},
+        [rule(deletes=True, intake={"listing": "1s"}, batch={"linger": "200ms"})])
+    source.s3.upload_fileobj(
+        io.BytesIO(random.Random(3).randbytes(32 << 20)), "data", "large",
+        Config=TransferConfig(multipart_threshold=1, multipart_chunksize=16 << 20))
+    for thread in [*writers, watcher]:
+        thread.start()
+    time.sleep(4)
+    stop.set()
+    for thread in writers:
+        thread.join(30)
+    step(f"{sum(writer.operations for writer in writers)} writes at the source")
+    running.becomes_equal(200)
+    step("equal")
+    watcher.join(30)
+    check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+    wait_until(lambda: not staged(target), 60, "staging is empty", every=1)
+    for lost in ("PUT", "DELETE", "POST uploads", "POST uploadId"):
+        check(proxies[1].kinds["lost", lost] > 0, f"no {lost} was lost: {proxies[1].kinds}")
+    step(f"{proxies[1].kinds}")
+    # Who sent the creation is given 15 s to come back.
+    wait_until(lambda: not uploads_of(target), 40, "no upload is left")
     running.end()
 
 
@@ -341,8 +482,14 @@ CASES = {
     "bad_configuration": bad_configuration,
     "broken_source": broken_source,
     "broken_target": broken_target,
+    "garbage": lambda world: wrong_bytes(world, "garbage"),
+    "corrupt": lambda world: wrong_bytes(world, "corrupt"),
+    "cut_upload": cut_upload,
+    "slow_line": slow_line,
+    "lost_answers": lost_answers,
     "damaged_archive": damaged_archive,
     "target_down": lambda world: outage(world, "target", "down"),
+    "target_refused": lambda world: outage(world, "target", "refused"),
     "target_denied": lambda world: outage(world, "target", "403"),
     "staging_down": lambda world: outage(world, "staging", "503"),
     "source_down": lambda world: outage(world, "source", "503"),

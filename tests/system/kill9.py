@@ -25,8 +25,9 @@ WEIGHTS = (2, 40, 40, 17, 1)
 class Writer(threading.Thread):
     """Writes, overwrites and deletes; each body says how many writes its key has had."""
 
-    def __init__(self, server, number: int, seed: int, stop: threading.Event):
+    def __init__(self, server, number: int, seed: int, stop: threading.Event, shrinks: bool = True):
         super().__init__(daemon=True)
+        self.shrinks = shrinks
         self.s3, self.number, self.random, self.stop = server.s3, number, random.Random(seed), stop
         self.counts: dict[str, int] = {}
         self.operations = 0
@@ -40,8 +41,9 @@ class Writer(threading.Thread):
                 self.counts[key] = self.counts.get(key, 0) + 1
                 head = f"{self.counts[key]:010} {key}\n".encode()
                 size = self.random.choices(SIZES, WEIGHTS)[0]
+                rest = head * (size // len(head)) if self.shrinks else self.random.randbytes(size)
                 self.s3.put_object(
-                    Bucket="data", Key=key, Body=head + head * (size // len(head)),
+                    Bucket="data", Key=key, Body=head + rest,
                     Metadata={"count": str(self.counts[key])})
             self.operations += 1
             time.sleep(self.random.expovariate(1 / 0.03))

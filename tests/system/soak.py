@@ -2,8 +2,15 @@
 
 Without it: memory, file descriptors or a database that grow a little with every object would be
 found by the first user whose process lives for a month.
+
+Flat means: the mean of the last quarter of the samples is at most 5 % over that of the first. Nothing
+is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their bounds,
+and the allocator keeps what the first storm took. Memory gets no other allowance. Descriptors are
+counted in whole ones: where 5 % are less than one, one is allowed. SQLite's log grows to 4 MB and
+begins anew, so where 5 % of the database are less than 1 MiB, that is.
 """
 
+import collections
 import os
 import signal
 import statistics
@@ -45,7 +52,7 @@ class Samples(threading.Thread):
 
 
 def quarters(values: list) -> tuple[float, float]:
-    """The means of the first and of the last quarter, when the first tenth has warmed it up."""
+    """The means of the first and of the last quarter, without the first tenth (see above)."""
     warm = values[len(values) // 10:]
     length = max(1, len(warm) // 4)
     return statistics.mean(warm[:length]), statistics.mean(warm[-length:])
@@ -58,19 +65,30 @@ def main(minutes: float) -> None:
             source = world.serve("versitygw", "source",
                                  webhook=f"http://127.0.0.1:{port}/v1/events")
         target = world.serve("minio", "target")
+        second = world.serve("versitygw", "second")
         make_buckets(source, target)
-        proxies = [FaultProxy(source.endpoint), FaultProxy(target.endpoint, seed=2)]
+        for bucket in ("copy", "staging"):
+            second.s3.create_bucket(Bucket=bucket)
+        proxies = [FaultProxy(server.endpoint, seed=seed)
+                   for seed, server in enumerate((source, target, second))]
+        stores = dict(zip(("source", "target", "second"),
+                          (store_of(proxy.endpoint) for proxy in proxies)))
+        fields = {"deletes": True, "intake": {"webhook": True, "listing": "20s"},
+                  "batch": {"linger": "500ms"}}
         config = world.config(
-            {"source": store_of(proxies[0].endpoint), "target": store_of(proxies[1].endpoint)},
-            [rule(deletes=True, intake={"webhook": True, "listing": "20s"},
-                  batch={"linger": "500ms"})],
+            stores,
+            [rule(**fields),
+             # What does not shrink leaves the archives.
+             rule(to="second:copy/", staging="second:staging/", transport="auto", **fields)
+             | {"id": "second"}],
             listen=f"127.0.0.1:{port}", memory="256MiB")
         process = world.start("replicate", "--config", config)
         stop = threading.Event()
-        writers = [Writer(source, number, 7 + number, stop) for number in range(3)]
-        watcher = Watcher(target, stop)
+        writers = [Writer(source, number, 7 + number, stop, shrinks=number > 0)
+                   for number in range(3)]
+        watchers = [Watcher(target, stop), Watcher(second, stop)]
         samples = Samples(process, world.work / "longhaul.db", stop)
-        for thread in [*writers, watcher, samples]:
+        for thread in [*writers, *watchers, samples]:
             thread.start()
 
         end = time.monotonic() + minutes * 60
@@ -83,7 +101,8 @@ def main(minutes: float) -> None:
                     proxy.mode = "mixed" if mode == "mixed" else "pass"
                 time.sleep(max(0, min(seconds, end - time.monotonic())))
             check(process.running(), f"it ended by itself: {process.output()[-3000:]}")
-            check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+            for watcher in watchers:
+                check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
             if samples.rss and time.monotonic() - said > 55:
                 said = time.monotonic()
                 step(f"{sum(writer.operations for writer in writers)} writes, "
@@ -91,24 +110,36 @@ def main(minutes: float) -> None:
                      f"{samples.rss[-1]:.0f} MiB, {samples.descriptors[-1]} descriptors, "
                      f"database {samples.database_bytes[-1] >> 10} KiB")
         stop.set()
-        for thread in [*writers, watcher, samples]:
+        for thread in [*writers, *watchers, samples]:
             thread.join(60)
         for proxy in proxies:
             proxy.mode = "pass"
-        wait_until(lambda: not staged(target) and not differences(
-            source.s3, "data", target.s3, "copy"), 180, "both sides equal and staging empty", every=2)
+        for server in (target, second):
+            wait_until(lambda: not staged(server) and not differences(
+                source.s3, "data", server.s3, "copy"), 240, f"{server.name} equal, staging empty",
+                       every=2)
         process.kill(signal.SIGTERM)
         finished = process.wait(40)
         check(finished.code in (0, 143), f"exit {finished.code}: {finished.stderr[-2000:]}")
-        count = check_equal(source, target)
-        check_staging_empty(target)
-        check_no_uploads(target, "copy", "staging")
-        for name, values, slack in (("memory in MiB", samples.rss, 2),
-                                    ("descriptors", samples.descriptors, 8),
+        for server in (target, second):
+            count = check_equal(source, server)
+            check_staging_empty(server)
+            check_no_uploads(server, "copy", "staging")
+        kinds = collections.Counter()
+        for proxy in proxies:
+            for (mode, _), number in proxy.kinds.items():
+                kinds[mode] += number
+        step(f"faults: {dict(kinds.most_common())}")
+        grown = []
+        for name, values, slack in (("memory in MiB", samples.rss, 0),
+                                    ("descriptors", samples.descriptors, 1),
                                     ("bytes of database", samples.database_bytes, 1 << 20)):
             first, last = quarters(values)
-            step(f"{name}: {first:.1f} in the first quarter, {last:.1f} in the last")
-            check(minutes < GROWTH_MINUTES_MIN or last <= 1.05 * first + slack, f"{name} grow: {first:.1f}, then {last:.1f}")
+            step(f"{name}: {first:.1f} in the first quarter, {last:.1f} in the last; least "
+                 f"{min(values):.1f}, median {statistics.median(values):.1f}, most {max(values):.1f}")
+            if last > first + max(0.05 * first, slack):
+                grown.append(f"{name} grow: {first:.1f}, then {last:.1f}")
+        check(minutes < GROWTH_MINUTES_MIN or not grown, "; ".join(grown))
         step(f"ok: {count} objects equal after {minutes:g} minutes, "
              f"{sum(proxy.faults for proxy in proxies)} faults")
 
