@@ -1,0 +1,92 @@
+// ConfigurationReader: the YAML of a configuration (configuration.h) becomes plain values, field by
+// field. Internal to configuration.cc; its functions stand by what they read: stores, rules,
+// targets, and all that concerns the whole file.
+
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/yaml.h"
+#include "rules/rule.h"
+#include "rules/topology.h"
+
+namespace longhaul {
+
+// Of ASCII, whatever the locale.
+bool IsAlphanumeric(char c);
+
+// As a message shows what somebody has written.
+std::string Quoted(std::string_view text);
+
+// Where the addresses of a rule stand in the file, for the topology's messages.
+struct ConfigurationPlaces {
+  std::optional<YamlValue> source;
+  std::optional<YamlValue> local_staging;
+  std::vector<std::optional<YamlValue>> targets;
+  std::vector<std::optional<YamlValue>> staging;
+};
+
+class ConfigurationReader {
+ public:
+  using Places = ConfigurationPlaces;
+
+  ConfigurationReader(const std::string& file, std::string directory, YamlErrors& errors,
+                      std::vector<TopologyProblem>* problems)
+      : directory_(std::move(directory)), errors_(errors), problems_(problems) {
+    configuration_.file = file;
+  }
+
+  std::optional<Configuration> Read(const YamlNode& root);
+
+ private:
+  void ReadStores(const YamlValue& value);
+  void ReadStore(const YamlValue& value, StoreSettings& store);
+  void ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store);
+  void ReadDatabase(YamlFields& fields, std::string_view name, std::string& path);
+  void ReadListener(YamlFields& fields);
+  void ReadNotify(YamlFields& fields);
+  void ReadRules(const YamlValue& value);
+  void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void CheckCopies(const Rule& rule, Places& places);
+  void FindCopies(Rule& rule);
+  void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
+  void ReadFilter(YamlFields& fields, Filter& filter);
+  void ReadSettle(YamlFields& fields, Rule& rule);
+  void ReadIntake(YamlFields& fields, Rule& rule);
+  void ReadCompression(YamlFields& fields, Rule& rule);
+  void ReadBatch(YamlFields& fields, Batch& batch);
+  void ReadDeleteGuard(YamlFields& fields, DeleteGuard& guard);
+  void ReadTargets(const YamlValue& value, Rule& rule, Places& places);
+  void ReadTarget(const YamlValue& value, const Rule& rule, Target& target, Places& places);
+  bool ReadAddress(const YamlValue& value, Address& address);
+  void ReadEncryption(YamlFields& fields, Target& target);
+  void ReadOwner(YamlFields& fields, Target& target);
+  void ReadTakeOver(const YamlValue& value, Target& target);
+  void ReadStorageClass(YamlFields& fields, Target& target);
+  void Warn(const YamlValue& value, const std::string& what);
+  void WarnOfIdleRules();
+
+  std::string AbsolutePath(const std::string& path) const;
+  const StoreSettings* StoreOf(const Address& address) const {
+    auto found = configuration_.stores.find(address.store);
+    return found == configuration_.stores.end() ? nullptr : &found->second;
+  }
+  // The same; nullptr too when nobody knows what kind of store it is.
+  const StoreSettings* KnownStoreOf(const Address& address) const {
+    return unclear_stores_.contains(address.store) ? nullptr : StoreOf(address);
+  }
+
+  Configuration configuration_;
+  std::string directory_;
+  YamlErrors& errors_;
+  std::vector<TopologyProblem>* problems_;  // Where they go instead; may be null.
+  std::vector<Places> places_;
+  std::set<std::string> unclear_stores_;  // Described with mistakes.
+};
+
+}  // namespace longhaul

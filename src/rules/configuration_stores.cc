@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <charconv>
+
+#include "rules/configuration.h"
+#include "rules/configuration_reader.h"
+
+namespace longhaul {
+
+namespace {
+
+// The scheme and host in lower case, without a default port and without "/" at the end.
+std::optional<std::string> NormalEndpoint(std::string_view text) {
+  std::string endpoint(text);
+  const size_t scheme_end = endpoint.find("://");
+  if (scheme_end == std::string::npos) return std::nullopt;
+  std::ranges::transform(endpoint, endpoint.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (endpoint.ends_with('/')) endpoint.pop_back();
+  const std::string scheme = endpoint.substr(0, scheme_end);
+  if (scheme != "http" && scheme != "https") return std::nullopt;
+  if (endpoint.size() <= scheme_end + 3) return std::nullopt;
+  std::string_view authority = std::string_view(endpoint).substr(scheme_end + 3);
+  for (char c : authority) {
+    if (!IsAlphanumeric(c) && !std::string_view(".-:[]_").contains(c)) return std::nullopt;
+  }
+  const size_t colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.back() != ']') {
+    std::string_view digits = authority.substr(colon + 1);
+    uint16_t port = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc() || end != digits.data() + digits.size() || port == 0 || colon == 0) {
+      return std::nullopt;
+    }
+    if (port == (scheme == "http" ? 80 : 443)) endpoint.resize(scheme_end + 3 + colon);
+  }
+  return endpoint;
+}
+
+}  // namespace
+
+void ConfigurationReader::ReadStores(const YamlValue& value) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  for (auto& [name, store_value] : fields->All()) {
+    if (!IsPlainName(name, 64) || name == "s3" || name == "file") {
+      store_value.Fail(
+          Quoted(name) + " cannot name a store",
+          "use A-Z, a-z, 0-9, '.', '_' and '-'; not s3 or file, which begin addresses");
+      continue;
+    }
+    StoreSettings& store = configuration_.stores[name];
+    store.name = name;
+    const size_t mistakes_before = errors_.mistakes().size();
+    ReadStore(store_value, store);
+    if (errors_.mistakes().size() > mistakes_before) unclear_stores_.insert(name);
+  }
+  if (configuration_.stores.empty()) value.Fail("names no store", "add one: NAME: { type: s3, … }");
+}
+
+void ConfigurationReader::ReadStore(const YamlValue& value, StoreSettings& store) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  fields->Require("type", "type: s3 (or file)");
+  if (!fields->Choice("type", store.type, {{"s3", StoreType::kS3}, {"file", StoreType::kFile}})) {
+    return;  // Which fields there are follows from the type.
+  }
+  if (store.type == StoreType::kFile) {
+    std::string root;
+    fields->Require("root", "root: /the/folder/of/buckets");
+    if (fields->Text("root", root)) store.root = AbsolutePath(root);
+  } else {
+    ReadS3(value, *fields, store);
+  }
+  fields->Finish();
+}
+
+void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store) {
+  if (auto endpoint = fields.Find("endpoint")) {
+    if (std::optional<std::string> text = endpoint->Text()) {
+      if (std::optional<std::string> normal = NormalEndpoint(*text)) {
+        store.endpoint = *normal;
+      } else {
+        endpoint->Fail(Quoted(endpoint->node().raw) + " is not an endpoint",
+                       "write http:// or https://, a host, and :PORT where needed");
+      }
+    }
+  }
+  // A server of one's own seldom has a name for each bucket; AWS wants them.
+  store.addressing = store.endpoint.empty() ? Addressing::kVirtualHost : Addressing::kPath;
+  fields.Choice("addressing", store.addressing,
+                {{"path", Addressing::kPath}, {"virtual", Addressing::kVirtualHost}});
+  if (auto region = fields.Find("region")) {
+    store.region = region->Text().value_or("");
+    if (!store.region.empty() && !IsPlainName(store.region, 64)) {
+      region->Fail(Quoted(region->node().raw) + " is not a region", "write it as eu-west-1");
+    }
+  }
+  fields.Text("access_key_id", store.access_key_id);
+  fields.Text("secret_access_key", store.secret_access_key);
+  fields.Text("session_token", store.session_token);
+  fields.Text("profile", store.profile);
+  fields.Boolean("anonymous", store.anonymous);
+  fields.Choice("payload_signing", store.payload_signing,
+                {{"auto", PayloadSigning::kAuto},
+                 {"always", PayloadSigning::kAlways},
+                 {"never", PayloadSigning::kNever}});
+  fields.Boolean("requester_pays", store.requester_pays);
+  int requests = 0;
+  if (fields.Integer("requests", requests, 1, 1'024)) store.requests = requests;
+
+  const bool has_id = fields.Find("access_key_id").has_value();
+  const bool has_secret = fields.Find("secret_access_key").has_value();
+  if (has_id != has_secret) {
+    value.Fail(has_id ? "has an access_key_id and no secret_access_key"
+                      : "has a secret_access_key and no access_key_id",
+               "give both, or a profile, or neither for the default chain");
+  }
+  if (fields.Find("session_token") && !has_id) {
+    value.Fail("has a session_token without the keys that it belongs to", "give all three");
+  }
+  if (static_cast<int>(has_id) + static_cast<int>(!store.profile.empty()) +
+          static_cast<int>(store.anonymous) >
+      1) {
+    value.Fail("says in several ways who it is",
+               "give one of access_key_id, profile and anonymous");
+  }
+}
+
+}  // namespace longhaul
