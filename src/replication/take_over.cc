@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::string_view kSuffix = ".tar.zst";
 constexpr size_t kNameSize = 32;
-constexpr std::chrono::minutes kParkedRetry{10};
 constexpr std::chrono::minutes kHeldRetry{1};
 constexpr std::chrono::hours kComparisonWait{1};  // A comparison may fail for ever.
 constexpr int kPollGrowthMax = 12;                // With the janitor's 5 s a listing a minute.
