@@ -159,7 +159,8 @@ Error CurlSlot::ErrorOf(CURLcode result) const {
     case CURLE_URL_MALFORMAT:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_BAD_FUNCTION_ARGUMENT:
-      error.kind = ErrorKind::kInvalidInput;
+      // (Of an answer that has begun it is what libcurl makes of trailers that are too long.)
+      if (!head_done) error.kind = ErrorKind::kInvalidInput;
       break;
     default:
       break;

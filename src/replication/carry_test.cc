@@ -331,7 +331,7 @@ TEST(CarryTest, ASickTargetIsLeftAlone) {
   world.RunFor(10s);
   EXPECT_EQ(world.Replicas(1), all);
   EXPECT_LT(tries, 150) << "300 objects, each of which would be tried again and again";
-  EXPECT_TRUE(world.observer.unready.contains("target t0 of rule r"));
+  EXPECT_TRUE(world.observer.unready.contains("store of target t0 of rule r"));
   Result<std::vector<RuleNow>> seen = world.world.Run(ReadNow(world.state, "r"));
   ASSERT_TRUE(seen && seen->size() == 1);
   EXPECT_TRUE(seen->front().targets["t0"].open);

@@ -22,7 +22,7 @@ namespace {
 
 // As the observer knows it.
 std::string PartOf(const Rule& rule, const Target& target) {
-  return (CarriesDirectly(rule) ? "target " : "staging of target ") + target.name + " of rule " +
+  return (CarriesDirectly(rule) ? "store of target " : "staging of target ") + target.name + " of rule " +
          rule.id;
 }
 

@@ -41,7 +41,7 @@ bool IsAlphanumeric(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-std::string Quoted(std::string_view text) {
+std::string ConfigurationReader::Quoted(std::string_view text) {
   return "'" + std::string(text.substr(0, 80)) + (text.size() > 80 ? "…'" : "'");
 }
 

@@ -20,9 +20,6 @@ namespace longhaul {
 // Of ASCII, whatever the locale.
 bool IsAlphanumeric(char c);
 
-// As a message shows what somebody has written.
-std::string Quoted(std::string_view text);
-
 // Where the addresses of a rule stand in the file, for the topology's messages.
 struct ConfigurationPlaces {
   std::optional<YamlValue> source;
@@ -68,6 +65,8 @@ class ConfigurationReader {
   void ReadOwner(YamlFields& fields, Target& target);
   void ReadTakeOver(const YamlValue& value, Target& target);
   void ReadStorageClass(YamlFields& fields, Target& target);
+  // As a message shows what somebody has written.
+  static std::string Quoted(std::string_view text);
   void Warn(const YamlValue& value, const std::string& what);
   void WarnOfIdleRules();
 
