@@ -24,8 +24,8 @@ import tomllib
 
 # Seeds up to a million are old ones, which know few of the faults (tests/sim/plan.cc).
 FIRST_SEED = 1_000_001
-# What a failed test or seed says of itself. A test that ends the process says only that it began.
 SUITE = re.compile(r"^TEST(?:_[FP])?\((\w+),", re.MULTILINE)
+# What a failed test or seed says of itself. A test that ends the process says only that it began.
 FAILED = re.compile(r"^(?:\[  FAILED  \] ([\w/.]+)|(seed \d+):)", re.MULTILINE)
 BEGAN = re.compile(r"^\[ RUN      \] ([\w/.]+)", re.MULTILINE)
 
