@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "replica/apply.h"
-#include "tests/support/fake_state.h"
-#include "tests/support/memory_store.h"
-#include "tests/support/run.h"
+#include "tests/support/applier_test.h"
 
 namespace longhaul {
 namespace {
@@ -13,18 +10,7 @@ namespace {
 using std::chrono::seconds;
 using testing::Fault;
 using testing::StoreOperation;
-
-class TextBody : public ReplicaBody {
- public:
-  explicit TextBody(std::string text) : text_(std::move(text)) {}
-  Async<PutResult> Write(Store& store, PutRequest request) override {
-    MemorySource source{std::string_view(text_)};
-    co_return co_await store.Put(std::move(request), source);
-  }
-
- private:
-  std::string text_;
-};
+using testing::TextBody;
 
 // Decides about copies alone.
 struct CopyFaults : testing::FaultPlan {
