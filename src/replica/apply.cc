@@ -26,20 +26,26 @@ ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
 
+Error KeyBusy(std::string why) {
+  Error error = Retryable(std::move(why));
+  error.code = kKeyBusyCode;
+  return error;
+}
+
 Error LandsLater() {
-  return Retryable("a create without an answer may still bring the key back; looking again");
+  return KeyBusy("a create without an answer may still bring the key back; looking again");
 }
 
 Error CopyLandsLater() {
-  return Retryable("a copy without an answer may still put an older state there; looking again");
+  return KeyBusy("a copy without an answer may still put an older state there; looking again");
 }
 
 Error WriteLandsLater() {
-  return Retryable("a write without an answer may still put an older state there; looking again");
+  return KeyBusy("a write without an answer may still put an older state there; looking again");
 }
 
 Error DeleteLandsLater() {
-  return Retryable("a delete without an answer may still remove what is there; looking again");
+  return KeyBusy("a delete without an answer may still remove what is there; looking again");
 }
 
 ApplyOutcome ForeignConflict() {
@@ -520,7 +526,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) co_return put.error();
     create_first = false;
   }
-  co_return Retryable("the key changes faster than it can be written: " + write.key);
+  co_return KeyBusy("the key changes faster than it can be written: " + write.key);
 }
 
 Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
@@ -659,7 +665,7 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (WriteMayStillLand(*floor)) co_return WriteLandsLater();
     co_return outcome;
   }
-  co_return Retryable("the key changes faster than it can be deleted: " + key);
+  co_return KeyBusy("the key changes faster than it can be deleted: " + key);
 }
 
 Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone,

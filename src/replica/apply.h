@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/runtime.h"
@@ -34,6 +35,10 @@ struct Caution {
   // say; nullopt: they do not. Null: nobody knows.
   std::function<std::optional<SystemTime>(const Tags&)> age_of_unmarked;
 };
+
+// The code of a kRetryable error that is of one key alone, at a store that answers: another request
+// for it may land yet, or it changes all the time.
+inline constexpr std::string_view kKeyBusyCode = "KeyBusy";
 
 // What a key should be at the target, as its source was at `stamp`.
 struct ReplicaWrite {

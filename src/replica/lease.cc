@@ -35,7 +35,11 @@ Async<void> Lease::Acquire(std::chrono::milliseconds timeout) {
     Result<bool> acquired = co_await TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) co_return Ok();
-    if (clock_.SteadyNow() >= deadline) co_return Retryable("lease " + name_ + " is taken");
+    if (clock_.SteadyNow() >= deadline) {
+      co_return Error{.kind = ErrorKind::kRetryable,
+                      .message = "lease " + name_ + " is taken",
+                      .code = std::string(kLeaseTakenCode)};
+    }
     co_await clock_.Sleep(std::chrono::milliseconds(250));
   }
 }

@@ -7,12 +7,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "state/state.h"
 
 namespace longhaul {
+
+inline constexpr std::string_view kLeaseTakenCode = "LeaseTaken";
 
 class Lease {
  public:
@@ -22,7 +25,8 @@ class Lease {
 
   // True: it is ours for `lifetime` from now. False: someone else has it.
   Async<bool> TryAcquire();
-  // Waits for it, looking again every quarter of a second, at most `timeout`; kRetryable then.
+  // Waits for it, looking again every quarter of a second, at most `timeout`; kRetryable with
+  // kLeaseTakenCode then.
   Async<void> Acquire(std::chrono::milliseconds timeout);
   // Starts the lifetime anew. kPrecondition: it was lost.
   Async<void> Extend();

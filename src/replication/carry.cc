@@ -43,6 +43,10 @@ OutcomeState StateOf(ApplyState state) {
   return OutcomeState::kReread;
 }
 
+bool SaysSomethingOfStore(const Error& error) {
+  return FailsAsStore(error) && error.code != kKeyBusyCode && error.code != kLeaseTakenCode;
+}
+
 // One batch: what all of its objects share.
 class Carrier {
  public:
@@ -83,11 +87,13 @@ class Carrier {
         targets_, [&](size_t index) { return Copies(*rule_.targets[index], size_bytes); });
   }
 
-  // Targets to which something was sent, and whether any of it was taken (PackResult).
+  // Targets to which something was sent, and whether any of it was taken (PackResult). One object
+  // that is denied says nothing of the others.
   [[nodiscard]] std::map<size_t, Result<void>> CarriedTo() const {
     std::map<size_t, Result<void>> to;
-    for (const auto& [index, failure] : failures_) {
-      if (!taken_.contains(index)) to.emplace(index, failure);
+    for (const auto& [index, failed] : failures_) {
+      const bool one_denied = failed.error.kind == ErrorKind::kDenied && failed.count == 1;
+      if (!taken_.contains(index) && !one_denied) to.emplace(index, failed.error);
     }
     for (size_t index : taken_) to.emplace(index, Ok());
     return to;
@@ -223,8 +229,8 @@ class Carrier {
           co_await ToOne(target, entry, content, info, memory_bytes, route, source_failed);
       if (outcome) {
         taken_.insert(index);
-      } else if (!source_failed && FailsAsStore(outcome.error())) {
-        failures_.emplace(index, outcome.error());
+      } else if (!source_failed && SaysSomethingOfStore(outcome.error())) {
+        ++failures_.try_emplace(index, outcome.error()).first->second.count;
       }
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, entry.key, outcome.error()));
@@ -344,13 +350,18 @@ class Carrier {
     co_return co_await target.parked->Settled(entry.key);
   }
 
+  struct Failed {
+    Error error;  // The first.
+    int count = 0;
+  };
+
   ReplicationContext& context_;
   const RuleContext& rule_;
   std::vector<size_t> targets_;
   bool alone_;
   std::map<const TargetContext*, uint64_t> carried_before_;
-  std::set<size_t> taken_;            // Targets, by their indexes,
-  std::map<size_t, Error> failures_;  // and the first failure of the store of each.
+  std::set<size_t> taken_;             // Targets, by their indexes,
+  std::map<size_t, Failed> failures_;  // and what failed of the store of each.
   std::map<size_t, std::unique_ptr<HiddenKeys>> hidden_;
 };
 

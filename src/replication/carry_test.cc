@@ -345,6 +345,46 @@ TEST(CarryTest, ASickTargetIsLeftAlone) {
   world.Stop();
 }
 
+// Of one key nothing may be called settled for two minutes, and one object is denied for ever:
+// their store is well, and others are not kept waiting for it.
+TEST(CarryTest, ABusyKeyLeavesNoTargetAlone) {
+  DirectWorld world(Transport::kPlain);
+  world.Put("gone", "text");
+  world.Start();
+  world.RunFor(20s);
+  world.target().decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kRemove && key == "gone") {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);  // And may yet be carried out.
+    } else if (operation == StoreOperation::kPut && key == "denied") {
+      fault = TroubledStore::Failing(ErrorKind::kDenied);
+    }
+    return fault;
+  };
+  auto hear_of = [&](const std::string& key) {
+    HintMessage message{
+        .store = "east", .bucket = "in", .hints = {{.key = key, .time = world.world.clock.Now()}}};
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  };
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "gone"})));
+  hear_of("gone");
+  world.RunFor(4s);
+  world.Put("gone", "back");
+  hear_of("gone");
+  world.Put("denied", "text");
+  hear_of("denied");
+  for (int i = 0; i < 20; ++i) {
+    world.RunFor(5s);
+    Result<std::vector<RuleNow>> seen = world.world.Run(ReadNow(world.state, "r"));
+    ASSERT_TRUE(seen && seen->size() == 1);
+    ASSERT_FALSE(seen->front().targets["t0"].open) << i << seen->front().targets["t0"].open->reason;
+  }
+  world.RunFor(3min);
+  EXPECT_EQ(world.Replicas(), Keys{"gone"});
+  world.Stop();
+}
+
 // The source's own failures say nothing of a target.
 TEST(CarryTest, AFailingSourceLeavesNoTargetAlone) {
   DirectWorld world(Transport::kPlain);

@@ -23,10 +23,11 @@ struct PackItem {
 
 struct PackedKey {
   enum class State {
-    kStaged,    // In the archive; durable where PackResult::targets says so.
-    kSkipped,   // Nothing to carry: filtered, absent without `deletes`, left to another rule, or
-                // come round in a loop.
-    kSplit,     // Another rule carries it to some of the targets: read again, for `wanted` alone.
+    kStaged,   // In the archive; durable where PackResult::targets says so.
+    kSkipped,  // Nothing to carry, to no target: filtered, absent without `deletes`, or come round
+               // in a loop.
+    kSplit,    // Another rule carries it to some of these targets, or all: read again, for `wanted`
+               // alone.
     kTooEarly,  // Read before `not_before`: read again.
     kLarge,     // Does not belong into a bundle: `size_bytes` says how large it is.
     kUnread,    // The archive is full, or the hint's size was wrong (`size_bytes`): again.

@@ -13,8 +13,7 @@ namespace {
 void LeaveToRivals(const RuleContext& rule, const std::vector<size_t>& targets,
                    std::string_view key, const ObjectFacts& facts, Reading& reading) {
   reading.wanted = WantedTargets(rule, targets, key, facts);
-  if (reading.wanted.size() == targets.size()) return;
-  reading.state = reading.wanted.empty() ? PackedKey::State::kSkipped : PackedKey::State::kSplit;
+  if (reading.wanted.size() != targets.size()) reading.state = PackedKey::State::kSplit;
 }
 
 }  // namespace

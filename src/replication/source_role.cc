@@ -516,7 +516,10 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
                                  {{"rule", rule.id}, {"target", name}, error});
     ++failures_;
   }
+  // Of a rule whose archives go to a staging the breaker is that staging's.
+  const bool stores_alone = CarriesDirectly(rule);
   for (const auto& [target, answered] : result.carried_to) {
+    if (!stores_alone) break;
     if (answered) {
       queue.health.Succeeded(target);
     } else {
@@ -560,12 +563,13 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSkipped:
         any_read = true;
         ++keys_done_;
-        if (away.empty()) co_await Unpark(queue, key);
-        co_await messages_.Finish(std::move(pending.messages), LeftFor(away, rule, key, pending),
-                                  delay);
+        co_await Unpark(queue, key);
+        co_await messages_.Finish(std::move(pending.messages), {}, {});
         break;
       case PackedKey::State::kSplit:
         any_read = true;
+        if (packed.wanted.empty()) ++keys_done_;
+        if (packed.wanted.empty() && away.empty()) co_await Unpark(queue, key);
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
           messages_.Wait(*message, static_cast<int>(packed.wanted.size()));
         }

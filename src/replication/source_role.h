@@ -5,7 +5,7 @@
 // every (rule, target) that its keys belong to has them durable in staging; what could not be
 // carried goes back to the Queue as a new message before that.
 //
-// Rules share the process fairly. Each has two lanes in the Queue (events/hint.h), which take
+// Rules share the process fairly. Each has three lanes in the Queue (events/hint.h), which take
 // turns, and a part of the keys that may wait here is kept free for each lane: one that is full is
 // left alone. The places for packing go by bytes (fair_slots.h).
 

@@ -22,8 +22,8 @@ namespace {
 
 // As the observer knows it.
 std::string PartOf(const Rule& rule, const Target& target) {
-  return (CarriesDirectly(rule) ? "store of target " : "staging of target ") + target.name + " of rule " +
-         rule.id;
+  return (CarriesDirectly(rule) ? "store of target " : "staging of target ") + target.name +
+         " of rule " + rule.id;
 }
 
 }  // namespace
@@ -89,11 +89,15 @@ void TargetHealth::TellOpen(size_t index, bool open) {
   if (probed_.insert(index).second) probes_->Spawn(ProbeLoop(index));
 }
 
-// In its staging; a target bucket never sees a key that is not a replica, and is only looked at.
+// Something is written to the staging, where that lies in the store that is asked after. A target
+// bucket never sees a key that is not a replica, and is only looked at.
 Async<void> TargetHealth::Probe(TargetContext& target) {
-  const std::string key = ProbePrefix(*target.config) + "alive";
-  Result<void> written = co_await ProbeByWriting(*target.staging_store, target.staging_bucket, key);
-  if (!written || !MayCarryDirectly(*rule_.rule)) co_return written;
+  const bool direct = CarriesDirectly(*rule_.rule);
+  if (!direct || target.staging_store == target.store) {
+    Result<void> written = co_await ProbeByWriting(*target.staging_store, target.staging_bucket,
+                                                   ProbePrefix(*target.config) + "alive");
+    if (!written || !direct) co_return written;
+  }
   Result<void> there = co_await target.store->HeadBucket(target.config->to.bucket);
   if (!there) co_return there.error().In("probe");
   co_return Ok();

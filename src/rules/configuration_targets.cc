@@ -120,7 +120,7 @@ void ConfigurationReader::ReadEncryption(YamlFields& fields, Target& target) {
   if (fields.Boolean("bucket_key", bucket_key)) target.bucket_key = bucket_key;
   if (is_folder) {
     for (const char* name : {"sse", "kms_key", "bucket_key"}) {
-      if (auto field = fields.Find(name)) field->Fail("a folder has no KMS", "remove it");
+      if (auto field = fields.Find(name)) field->Fail("a folder encrypts nothing", "remove it");
     }
     return;
   }

@@ -414,11 +414,11 @@ TEST(ConfigurationTest, ChecksIdsAndAddresses) {
               HasSubstr("did you mean STANDARD_IA?"));
   EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
                        "'west:s', kms_key: x }]\n"),
-              HasSubstr("a folder has no KMS"));
-  EXPECT_THAT(
-      error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
-               "'west:s', sse: AES256, bucket_key: true }]\n"),
-      AllOf(HasSubstr("sse: a folder has no KMS"), HasSubstr("bucket_key: a folder has no KMS")));
+              HasSubstr("a folder encrypts nothing"));
+  EXPECT_THAT(error_of("  - id: r\n    source: 'east:a'\n    targets: [{ to: 'disk:b/' , staging: "
+                       "'west:s', sse: AES256, bucket_key: true }]\n"),
+              AllOf(HasSubstr("sse: a folder encrypts nothing"),
+                    HasSubstr("bucket_key: a folder encrypts nothing")));
 }
 
 // What is read and not kept would leave the replicas under the bucket's default.
