@@ -272,6 +272,7 @@ class ReplicateCommand : public Command {
       if (!started) co_return started.error();
       runtime.log.Info("listening", {{"address", server->address()}});
     }
+    const SteadyTime started_at = runtime.clock.SteadyNow();
     runtime.log.Info("replicating",
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
     FolderWatches watches(runtime, queue);
@@ -282,7 +283,8 @@ class ReplicateCommand : public Command {
       Result<void> stopped = co_await server->Stop(std::chrono::seconds(1));
       static_cast<void>(stopped);
     }
-    Result<void> reported = observer.CloseReport(0, price_per_gib_);
+    const std::chrono::duration<double> ran = runtime.clock.SteadyNow() - started_at;
+    Result<void> reported = observer.CloseReport(ran.count(), price_per_gib_);
     if (!reported) co_return reported.error();
     co_return ExitCode::kInterrupted;  // By the signal: the context knows which.
   }

@@ -10,6 +10,7 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kRetriesToldMax = 10;
+constexpr size_t kReportBufferBytes = 64 << 10;
 
 }  // namespace
 
@@ -34,6 +35,8 @@ ReplicationObserver::~ReplicationObserver() = default;
 
 Result<void> ReplicationObserver::OpenReport(const std::string& path) {
   report_.reset(std::fopen(path.c_str(), "w"));
+  // Line by line: whoever follows it, or is left with it after a kill, finds all of it.
+  if (report_) std::setvbuf(report_.get(), nullptr, _IOLBF, kReportBufferBytes);
   if (report_) return Ok();
   Error error = InvalidInput("--report: cannot write to " + path + ": " + std::strerror(errno));
   return error;

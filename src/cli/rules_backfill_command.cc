@@ -75,7 +75,8 @@ class RulesBackfillCommand : public Command {
             .With("prefix", prefix_)
             .With("paused", paused)
             .Says("rule " + rule.id +
-                  (paused ? " is paused; it is compared when it goes on" : " is compared now")));
+                  (paused ? " is paused; it is compared when it goes on"
+                          : " will be compared by the process that runs it, within seconds")));
     co_return ExitCode::kDone;
   }
 

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 
 #include "base/units.h"
@@ -99,6 +101,14 @@ class RulesStatusCommand : public Command {
     return FormatCount(count) + (count == kParkedCountMax ? " or more" : "");
   }
 
+  static std::string TroublesText(const std::map<std::string, std::string>& troubles) {
+    std::string text;
+    for (const auto& [part, reason] : troubles) {
+      text += (text.empty() ? "" : "; ") + part + ": " + reason;
+    }
+    return text;
+  }
+
   static std::string OldestText(const OldestKey& oldest, SystemTime now) {
     const std::chrono::duration<double> age = now - oldest.heard;
     return "the oldest " + (oldest.key.empty() ? std::string("of them") : Printable(oldest.key)) +
@@ -140,8 +150,12 @@ class RulesStatusCommand : public Command {
     if (!no_spool) co_return no_spool.error();
 
     uint64_t keys_pending = 0;
+    uint64_t deletes_held = 0;
     std::optional<OldestKey> oldest;
+    std::map<std::string, std::string> troubles;
     for (const RuleNow& process : *running) {
+      deletes_held = std::max(deletes_held, process.deletes_held);
+      troubles.insert(process.troubles.begin(), process.troubles.end());
       keys_pending += process.keys_pending;
       oldest = Older(std::move(oldest), process.oldest);
     }
@@ -163,10 +177,17 @@ class RulesStatusCommand : public Command {
         .With("saved_bytes", savings.bytes())
         .With("saved_money", savings.money())
         .With("failures", totals->failures)
-        .With("parked", parked->size());
+        .With("parked", parked->size())
+        .With("deletes_held", deletes_held)
+        .With("troubles", TroublesText(troubles));
     AddOldest(message, oldest, now);
     Rows rows;
     rows.emplace_back("source", rule.source.ToString());
+    for (const auto& [part, reason] : troubles) rows.emplace_back("trouble", part + ": " + reason);
+    if (deletes_held > 0) {
+      rows.emplace_back("held", "deletes of " + Counted(deletes_held, "key") +
+                                    ", by the delete guard (delete_guard in the guide)");
+    }
     if (totals->since) {
       message.With("since", FormatRfc3339(*totals->since));
       rows.emplace_back("since", FormatRfc3339(*totals->since));

@@ -128,7 +128,8 @@ class Judgement {
 
   void JudgeInStep() {
     const bool there = told_.replica.has_value() && source_.source.has_value();
-    Say(there || rule_.deletes ? ReplicationStatus::kCompleted : ReplicationStatus::kNone,
+    const bool deleted = !told_.replica && !source_.source && told_.floor && told_.floor->deleted;
+    Say(there || deleted ? ReplicationStatus::kCompleted : ReplicationStatus::kNone,
         source_.source   ? "nothing until it changes"
         : !told_.replica ? "nothing: it is at neither end"
         : rule_.deletes  ? "nothing: what is there is no replica"
@@ -178,6 +179,7 @@ class Judgement {
     } else if (!told_.pending.empty()) {
       told_.next = "the target role applies archive " + told_.pending.front().archive;
       if (!Runs(&RuleNow::target)) told_.next += ", when one runs; none does now";
+      AddTrouble("target " + told_.name);
     } else if (const LeftReceipt* left = Rereading()) {
       told_.next = "the source role reads it anew, as the receipt of archive " +
                    left->receipt.archive + " asks";
@@ -206,10 +208,34 @@ class Judgement {
     return left == told_.receipts.end() ? nullptr : &*left;
   }
 
+  // What a process says that fails there.
+  void AddTrouble(const std::string& part) {
+    for (const RuleNow& process : sight_.processes) {
+      const auto trouble = process.troubles.find(part);
+      if (trouble == process.troubles.end()) continue;
+      told_.next += "; at present it fails: " + trouble->second;
+      return;
+    }
+  }
+
+  // Keys that only a target has, and that a comparison leaves there.
+  [[nodiscard]] uint64_t DeletesHeld() const {
+    uint64_t held = 0;
+    for (const RuleNow& process : sight_.processes) held = std::max(held, process.deletes_held);
+    return held;
+  }
+
   // Nothing shows that anybody has heard of it.
   void JudgeUnheard() {
+    if (!source_.source && DeletesHeld() > 0) {
+      told_.next = "its delete is held back by the delete guard, as one of " +
+                   std::to_string(DeletesHeld()) +
+                   " that a comparison found: where they are meant, allow more by delete_guard";
+      return;
+    }
     if (sight_.messages == 0) {
       told_.next = "no event is in the queue: " + ComparisonFinds();
+      AddTrouble("listing");
       return;
     }
     const std::string comparison = ComparisonFinds();
@@ -273,8 +299,9 @@ void Conclude(Explanation& explanation) {
   if (explanation.status != ReplicationStatus::kNone) return;
   for (const RuleExplanation& rule : explanation.to) {
     for (const TargetExplanation& target : rule.targets) {
-      if (!target.replica || !target.mark) continue;
-      explanation.status = ReplicationStatus::kReplica;
+      const bool replica = target.replica && target.mark;
+      if (!replica && target.status == ReplicationStatus::kNone) continue;
+      explanation.status = replica ? ReplicationStatus::kReplica : target.status;
       take(target);
     }
   }

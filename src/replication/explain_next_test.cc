@@ -102,6 +102,23 @@ TEST_F(ExplainNextTest, AnObjectThatHasNotSettledIsWaitedFor) {
   EXPECT_TRUE(Says(told.next, "an event may be among the 1 messages")) << told.next;
 }
 
+// A comparison that holds deletes back is no promise that the next one will not.
+TEST_F(ExplainNextTest, AHeldDeleteSaysWhy) {
+  world.Put("a", "text");
+  world.RunOnce();
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "a"})));
+  Publish({.deletes_held = 3});
+  Explanation told = AskSource("a");
+  EXPECT_EQ(told.status, ReplicationStatus::kPending);
+  EXPECT_TRUE(Says(told.next, "held back by the delete guard")) << told.next;
+  Publish({.troubles = {{"listing", "it is denied"}}});
+  world.Put("b", "text");
+  EXPECT_TRUE(Says(AskSource("b").next, "it is denied")) << told.next;
+  told = AskSource("never was");
+  EXPECT_EQ(told.status, ReplicationStatus::kNone) << "nothing has been completed";
+}
+
 // A target that is left alone is not tried at all; the reason is known to the process alone.
 TEST_F(ExplainNextTest, ATargetThatIsLeftAloneSaysWhy) {
   world.Put("a", "text");

@@ -377,6 +377,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   const DeleteGuard& guard = rule.rule->delete_guard;
   const std::vector<size_t> compared = comparison.Compared();
   std::vector<size_t> deleting;
+  uint64_t held = 0;
   for (size_t i : compared) {
     const uint64_t extra = comparison.extra_count(i);
     const uint64_t there = comparison.target_keys(i);
@@ -388,6 +389,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
       continue;
     }
     result->guarded = true;
+    held = std::max(held, extra);
     context.runtime.log.Failure(
         "deletes held back",
         {{"rule", rule.rule->id},
@@ -398,6 +400,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});
   }
+  if (prefix.empty()) context.meter->OnDeletesHeld(rule.rule->id, held);
   if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);

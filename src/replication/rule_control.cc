@@ -1,5 +1,6 @@
 #include "replication/rule_control.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/bytes.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr char kPartition[] = "rules";
 constexpr int kPageRows = 1000;
+constexpr int kMergeTries = 10;
 // Requests that nobody has heard are forgotten: whoever asked has gone by then.
 constexpr std::chrono::hours kRequestLifetime{24};
 
@@ -23,6 +25,20 @@ std::optional<SystemTime> TimeOf(const JsonView& row, std::string_view name) {
   if (!text) return std::nullopt;
   Result<SystemTime> time = ParseRfc3339(*text);
   return time ? std::optional<SystemTime>(*time) : std::nullopt;
+}
+
+// nullopt: it cannot be read.
+std::optional<BackfillRequest> RequestIn(const StateRow& row) {
+  Result<boost::json::value> value = ParseJson(row.value);
+  if (!value) return std::nullopt;
+  BackfillRequest request{.revision = row.revision};
+  request.asked = TimeOf(JsonView(*value), "asked").value_or(SystemTime{});
+  if (Result<std::string_view> prefix = JsonView(*value).Text("prefix")) {
+    Result<std::string> decoded = PercentDecode(*prefix);
+    if (!decoded) return std::nullopt;
+    request.prefix = std::move(*decoded);
+  }
+  return request;
 }
 
 Async<void> Write(State& state, StateWrite write) {
@@ -53,13 +69,30 @@ Async<void> AskForRetry(State& state, std::string rule, SystemTime now) {
 }
 
 Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest request) {
-  // A prefix is bytes; JSON is UTF-8 alone.
-  const std::string prefix = PercentEncode(request.prefix, Slash::kKeep);
-  boost::json::object row{{"asked", FormatRfc3339(request.asked)}, {"prefix", prefix}};
-  StateWrite write{.key = rule + "/backfill",
-                   .value = WriteJson(row),
-                   .expires = request.asked + kRequestLifetime};
-  co_return co_await Write(state, std::move(write));
+  const std::string key = rule + "/backfill";
+  Result<void> asked;
+  for (int tries = 0; tries < kMergeTries; ++tries) {
+    Result<std::optional<StateRow>> row = co_await state.Get(kPartition, key);
+    if (!row) co_return row.error().In("State");
+    Expected expected = Expected::Absent();
+    if (*row) {
+      expected = Expected::Revision((*row)->revision);
+      if (std::optional<BackfillRequest> before = RequestIn(**row)) {
+        const auto both = std::ranges::mismatch(request.prefix, before->prefix);
+        request.prefix.erase(both.in1, request.prefix.end());
+      }
+    }
+    // A prefix is bytes; JSON is UTF-8 alone.
+    const std::string prefix = PercentEncode(request.prefix, Slash::kKeep);
+    boost::json::object text{{"asked", FormatRfc3339(request.asked)}, {"prefix", prefix}};
+    StateWrite write{.key = key,
+                     .value = WriteJson(text),
+                     .expected = expected,
+                     .expires = request.asked + kRequestLifetime};
+    asked = co_await Write(state, std::move(write));
+    if (asked || asked.error().kind != ErrorKind::kPrecondition) break;
+  }
+  co_return asked;
 }
 
 Async<void> RemoveBackfill(State& state, std::string rule, int64_t revision) {
@@ -83,15 +116,8 @@ Async<bool> RuleControl::Refresh() {
       Result<boost::json::value> value = ParseJson(row.value);
       if (what == "retry") {
         rows.retries[rule] = row.revision;
-      } else if (what == "backfill" && value) {
-        BackfillRequest request{.revision = row.revision};
-        request.asked = TimeOf(JsonView(*value), "asked").value_or(SystemTime{});
-        if (Result<std::string_view> prefix = JsonView(*value).Text("prefix")) {
-          Result<std::string> decoded = PercentDecode(*prefix);
-          if (!decoded) continue;
-          request.prefix = std::move(*decoded);
-        }
-        rows.backfills[rule] = std::move(request);
+      } else if (what == "backfill") {
+        if (auto request = RequestIn(row)) rows.backfills[rule] = std::move(*request);
       } else if (what == "pause" || what.starts_with("pause/")) {
         // A row that cannot be read pauses all the same: somebody wanted it.
         Pause pause;

@@ -43,7 +43,8 @@ Async<void> WritePause(State& state, std::string rule, std::string target, Pause
 // OK also where there was none.
 Async<void> RemovePause(State& state, std::string rule, std::string target);
 Async<void> AskForRetry(State& state, std::string rule, SystemTime now);
-// Replaces a request that nobody has fulfilled yet.
+// A request that nobody has fulfilled yet is widened, so that what it asks for is compared as well:
+// to what both prefixes begin with. kPrecondition: others ask all the time.
 Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest request);
 // The request has been fulfilled; one that was made since stays.
 Async<void> RemoveBackfill(State& state, std::string rule, int64_t revision);

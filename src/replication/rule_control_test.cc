@@ -215,6 +215,61 @@ TEST(RuleControlTest, ABackfillComparesNow) {
   world.Stop();
 }
 
+// Who asks for a little must not be the end of what somebody else has asked for.
+TEST(RuleControlTest, ABackfillIsWidenedByTheNext) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(30s);
+  for (const char* key : {"logs/a", "logs/b", "other"}) world.Put(key, "text");
+  auto ask = [&](const std::string& prefix) {
+    ASSERT_TRUE(world.world.Run(
+        AskForBackfill(world.state, "r", {.asked = world.world.clock.Now(), .prefix = prefix})));
+  };
+  ask("logs/a");
+  ask("logs/b");
+  world.RunFor(15s);
+  EXPECT_EQ(world.Replicas(), (Keys{"logs/a", "logs/b"}));
+  ask("");
+  ask("nothing/");
+  world.RunFor(15s);
+  EXPECT_EQ(world.Replicas().size(), 3u);
+  world.Stop();
+}
+
+// Whoever looks at a rule must see that its deletes are held back, and that its target fails.
+TEST(RuleControlTest, StatusTellsOfTroublesAndOfDeletesHeld) {
+  ReplicationWorld world;
+  world.configuration.rules[0].delete_guard = {.keys = 1, .share = 0.1};
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(world.Replicas().size(), 3u);
+  MemoryStore direct(world.runtime, world.source().backend);
+  for (const char* key : {"a", "b"}) {
+    ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = key})));
+  }
+  world.RunFor(90s);
+  auto seen = [&world] {
+    Result<std::vector<RuleNow>> now = world.world.Run(ReadNow(world.state, "r"));
+    EXPECT_TRUE(now && now->size() == 1);
+    return now->front();
+  };
+  EXPECT_EQ(seen().deletes_held, 2u);
+  EXPECT_TRUE(seen().troubles.empty());
+  world.target().Fails(ErrorKind::kRetryable);
+  world.Put("d", "text");
+  world.RunFor(90s);
+  EXPECT_FALSE(seen().troubles.empty());
+  world.target().Heal();
+  world.Put("a", "text");
+  world.RunFor(4min);
+  EXPECT_TRUE(seen().troubles.empty());
+  EXPECT_EQ(seen().deletes_held, 0u) << "one is no more than the guard allows";
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "c", "d"}));
+  world.Stop();
+}
+
 // Deletes found below a prefix are those of the prefix alone.
 TEST(RuleControlTest, ABackfillOfAPrefixDeletesNothingElsewhere) {
   ReplicationWorld world;

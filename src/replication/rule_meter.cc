@@ -10,6 +10,7 @@ namespace {
 constexpr char kStatusPartition[] = "status";
 constexpr char kTotalsPartition[] = "totals";
 constexpr int kPageRows = 1000;
+constexpr size_t kTroubleBytesMax = 500;
 constexpr std::chrono::seconds kRateWindow{60};
 // Of archives under way, each 16 bytes: what comes above it (a target is away or paused for long)
 // counts with the oldest of its archive.
@@ -225,8 +226,33 @@ void RuleMeter::OnFound(uint64_t objects, uint64_t size_bytes) {
   observer_.OnFound(objects, size_bytes);
 }
 void RuleMeter::OnReadiness(std::string_view part, const std::optional<Error>& error) {
+  constexpr std::string_view kOfRule = " of rule ";
+  const size_t end = part.rfind(kOfRule);
+  const auto rule =
+      end == part.npos ? rules_.end() : rules_.find(std::string(part.substr(end + kOfRule.size())));
+  if (rule != rules_.end()) {
+    auto& troubles = rule->second.troubles;
+    const std::string what(part.substr(0, end));
+    const bool had = troubles.contains(what);
+    if (error) {
+      troubles[what] = error->Describe().substr(0, kTroubleBytesMax);
+    } else {
+      troubles.erase(what);
+    }
+    if (had != error.has_value()) rule->second.changed = true;
+  }
   observer_.OnReadiness(part, error);
 }
+
+void RuleMeter::OnDeletesHeld(const std::string& rule, uint64_t keys) {
+  Sight& sight = rules_[rule];
+  if (std::exchange(sight.deletes_held, keys) != keys) sight.changed = true;
+  runtime_.metrics
+      .gauge("longhaul_deletes_held", "Keys that the delete guard held back at the last comparison",
+             {{"rule", rule}})
+      .Set(static_cast<double>(keys));
+}
+
 void RuleMeter::OnArchiveStaged(const ArchiveBytes& bytes) { observer_.OnArchiveStaged(bytes); }
 
 void RuleMeter::OnThreshold(const ThresholdEvent& event) {
@@ -243,6 +269,8 @@ RuleNow RuleMeter::Look(const std::string& rule, Sight& sight) {
               .started = started_,
               .source = source_,
               .target = target_};
+  now.troubles = sight.troubles;
+  now.deletes_held = sight.deletes_held;
   if (source_ && ask_) {
     SourceSight source = ask_(rule);
     now.keys_pending = source.keys_pending;
@@ -323,7 +351,8 @@ Async<void> RuleMeter::Publish(bool last) {
     StateWrite write{.key = rule + "/" + process_};
     if (!last) {
       RuleNow now = Look(rule, sight);
-      const bool waits = now.keys_pending > 0 || now.oldest.has_value();
+      const bool waits = std::exchange(sight.changed, false) || now.keys_pending > 0 ||
+                         now.oldest.has_value();
       if (!beat && !waits && (worked.empty() || worked.back() != rule)) continue;
       write.value = EncodeNow(now);
       write.expires = expires;

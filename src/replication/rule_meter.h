@@ -101,6 +101,10 @@ struct RuleNow {
   uint64_t keys_pending = 0;  // Received and not packed.
   std::optional<OldestKey> oldest;
   std::map<std::string, TargetNow> targets;
+  // What keeps it from its work, by the part that fails: "target west", "listing", "source".
+  std::map<std::string, std::string> troubles;
+  // Keys that only a target has, and that the delete guard held back at the last comparison.
+  uint64_t deletes_held = 0;
 };
 
 std::string EncodeTotals(const RuleTotals& totals);
@@ -150,6 +154,9 @@ class RuleMeter : public Observer {
   void OnStagingSeen(const std::string& rule, const std::string& target, uint64_t waiting,
                      std::optional<SystemTime> oldest);
 
+  // A comparison has held so many deletes back, or none.
+  void OnDeletesHeld(const std::string& rule, uint64_t keys);
+
   // Writes what has changed, if it is time. `last`: all of it, and this process ends.
   Async<void> Publish(bool last);
 
@@ -175,7 +182,10 @@ class RuleMeter : public Observer {
   };
   struct Sight {
     RuleTotals unpublished;
-    bool worked = false;  // Since the last Publish.
+    bool worked = false;                          // Since the last Publish.
+    bool changed = false;                         // What it sees, since then.
+    std::map<std::string, std::string> troubles;  // As in RuleNow.
+    uint64_t deletes_held = 0;
     std::map<std::string, TargetSight> targets;
   };
   // An archive whose receipts are waited for.

@@ -149,6 +149,12 @@ std::string EncodeNow(const RuleNow& now) {
                           {"keys_pending", now.keys_pending},
                           {"targets", std::move(targets)}};
   AddOldest(row, now.oldest);
+  if (now.deletes_held > 0) row["deletes_held"] = now.deletes_held;
+  boost::json::object troubles;
+  for (const auto& [part, reason] : now.troubles) {
+    troubles[part] = PercentEncode(reason, Slash::kKeep);
+  }
+  if (!troubles.empty()) row["troubles"] = std::move(troubles);
   return WriteJson(row);
 }
 
@@ -163,6 +169,14 @@ RuleNow DecodeNow(std::string_view text) {
   now.target = row.Flag("target");
   now.keys_pending = row.Count("keys_pending");
   now.oldest = OldestOf(row);
+  now.deletes_held = row.Count("deletes_held");
+  if (const boost::json::object* troubles = row.Object("troubles")) {
+    for (const auto& member : *troubles) {
+      if (!member.value().is_string()) continue;
+      Result<std::string> reason = PercentDecode(member.value().as_string());
+      if (reason) now.troubles[std::string(member.key())] = std::move(*reason);
+    }
+  }
   const boost::json::object* targets = row.Object("targets");
   if (targets == nullptr) return now;
   for (const auto& member : *targets) {

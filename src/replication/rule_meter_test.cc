@@ -230,7 +230,11 @@ TEST(RuleMeterTest, RowsComeBack) {
                       .bytes_per_second = 3,
                       .archives_waiting = 4,
                       .oldest = OldestKey{.heard = SystemTime(4s)}};
+  now.troubles["target t"] = "no \xff answer";
+  now.deletes_held = 5;
   RuleNow back = DecodeNow(EncodeNow(now));
+  EXPECT_EQ(back.troubles, now.troubles);
+  EXPECT_EQ(back.deletes_held, 5u);
   EXPECT_EQ(back.oldest, now.oldest);
   EXPECT_EQ(back.targets["t"].oldest, now.targets["t"].oldest);
   EXPECT_EQ(back.targets["t"].objects_per_second, 1.5);

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
-#include "base/retry.h"
 
 namespace longhaul {
 
@@ -18,8 +17,6 @@ constexpr char kNoProcess[] = "";  // The owner of uploads that outlive the one 
 // Servers' clocks may be behind ours by this much when an upload's time is compared.
 constexpr std::chrono::minutes kClockTolerance{15};
 constexpr std::chrono::minutes kCreationPatience{2};
-constexpr int kCreationsMax = 3;
-constexpr std::chrono::seconds kCreationPause{1};
 
 struct UploadRow {
   std::string owner;
@@ -81,18 +78,6 @@ std::string UploadLedger::NameOf(const Store& store) const {
 }
 
 Async<MultipartUpload> UploadLedger::Create(Store& store, PutRequest request) {
-  for (int tries = 1;; ++tries) {
-    Result<MultipartUpload> upload = co_await CreateOnce(store, request);
-    const bool again = !upload && upload.error().kind == ErrorKind::kRetryable &&
-                       upload.error().code != kTimeoutCode && tries < kCreationsMax;
-    if (!again) co_return upload;
-    co_await runtime_.clock.Sleep(kCreationPause);
-  }
-}
-
-// One request, and a row of its own: two requests could make two uploads, of which one row would
-// name one alone.
-Async<MultipartUpload> UploadLedger::CreateOnce(Store& store, PutRequest request) {
   UploadRow row{.owner = owner_,
                 .store = NameOf(store),
                 .bucket = request.bucket,
@@ -103,6 +88,7 @@ Async<MultipartUpload> UploadLedger::CreateOnce(Store& store, PutRequest request
   Result<int64_t> written = co_await state_.Write(kUploads, std::move(intention));
   if (!written) co_return written.error().In("record upload");
 
+  // A second one would get another id, and with it the row: nobody would look for the first.
   request.at_most_once = true;
   Result<MultipartUpload> upload = co_await store.CreateMultipart(std::move(request));
   if (!upload) {

@@ -23,8 +23,7 @@ class UploadLedger {
   UploadLedger(Runtime& runtime, State& state, std::string owner,
                std::map<std::string, Store*> stores, std::chrono::milliseconds process_lease);
 
-  // Creates an upload that the ledger knows. `store` is one of `stores`. Tried three times where
-  // the answer was lost or was a failure; what an earlier try may have left is swept.
+  // Creates an upload that the ledger knows. `store` is one of `stores`.
   Async<MultipartUpload> Create(Store& store, PutRequest request);
   // Forgets an upload that has been completed or aborted; a row that stays is swept later.
   asio::awaitable<void> Forget(Store& store, const MultipartUpload& upload);
@@ -44,7 +43,6 @@ class UploadLedger {
   Async<int> Sweep();
 
  private:
-  Async<MultipartUpload> CreateOnce(Store& store, PutRequest request);
   struct Row;
   [[nodiscard]] std::string NameOf(const Store& store) const;
   Async<std::vector<Row>> Rows();

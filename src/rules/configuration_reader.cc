@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "rules/configuration.h"
+#include "rules/import_draft.h"
 #include "rules/priority.h"
 
 namespace longhaul {
@@ -222,6 +223,9 @@ bool ConfigurationReader::ReadAddress(const YamlValue& value, Address& address) 
   if (!problem.empty()) {
     value.Fail(Quoted(address.bucket) + " cannot name a bucket", problem);
     return false;
+  }
+  if (address.bucket == kSourceToFillIn || address.bucket == kStagingToFillIn) {
+    Warn(value, "is still to be filled in: somebody else may own a bucket of that name");
   }
   if (address.prefix.size() > kKeyBytesMax) {
     value.Fail("has a prefix longer than any key", "keys have at most 1024 bytes");

@@ -400,5 +400,13 @@ TEST(CopyPlan, GuessesEvenParts) {
   EXPECT_EQ(GuessPartSize(10, 2), 0U);
 }
 
+// Not even an empty object can be copied by a store that does not copy.
+TEST(CopyPlanTest, AStoreThatDoesNotCopyIsNotAsked) {
+  CopyShape shape{.one_store = true, .target = {}};
+  EXPECT_EQ(ChooseRoute(shape), CopyRoute::kServerCopy);
+  shape.target.copy_size_bytes_max = 0;
+  EXPECT_EQ(ChooseRoute(shape), CopyRoute::kBuffer);
+}
+
 }  // namespace
 }  // namespace longhaul

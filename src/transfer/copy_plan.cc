@@ -25,7 +25,8 @@ std::optional<int> PartCountOfEtag(std::string_view etag) {
 }
 
 CopyRoute ChooseRoute(const CopyShape& shape) {
-  if (shape.one_store && shape.size_bytes <= shape.target.copy_size_bytes_max) {
+  const uint64_t copy_max = shape.target.copy_size_bytes_max;  // 0: it does not copy.
+  if (shape.one_store && copy_max > 0 && shape.size_bytes <= copy_max) {
     return CopyRoute::kServerCopy;
   }
   bool target_has_parts = shape.target.put_size_bytes_max != UINT64_MAX;
