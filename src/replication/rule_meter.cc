@@ -351,8 +351,8 @@ Async<void> RuleMeter::Publish(bool last) {
     StateWrite write{.key = rule + "/" + process_};
     if (!last) {
       RuleNow now = Look(rule, sight);
-      const bool waits = std::exchange(sight.changed, false) || now.keys_pending > 0 ||
-                         now.oldest.has_value();
+      const bool waits =
+          std::exchange(sight.changed, false) || now.keys_pending > 0 || now.oldest.has_value();
       if (!beat && !waits && (worked.empty() || worked.back() != rule)) continue;
       write.value = EncodeNow(now);
       write.expires = expires;
