@@ -11,8 +11,10 @@ begins anew, so where 5 % of the database are less than 1 MiB, that is.
 """
 
 import collections
+import contextlib
 import os
 import signal
+import sqlite3
 import statistics
 import sys
 import threading
@@ -21,7 +23,7 @@ import time
 from fault_proxy import FaultProxy
 from harness import (World, check, check_equal, check_no_uploads, check_staging_empty, differences,
                      free_port, make_buckets, rule, staged, step, store_of, wait_until)
-from kill9 import Watcher, Writer, listener
+from kill9 import KEYS, Watcher, Writer, listener
 
 SAMPLE_SECONDS = 1.0
 # The faults come and go; what counts is how it looks a while after a storm.
@@ -57,6 +59,17 @@ def quarters(values: list) -> tuple[float, float]:
     warm = values[len(values) // 10:]
     length = max(1, len(warm) // 4)
     return statistics.mean(warm[:length]), statistics.mean(warm[-length:])
+
+
+def check_rows(database) -> None:
+    """A row for each key of each target, and a few. (Which keys an archive carried is remembered for an
+    hour, whatever becomes of it: the file grows that long.)"""
+    with contextlib.closing(sqlite3.connect(database)) as rows:
+        count = rows.execute("SELECT count(*) FROM state_rows WHERE "
+                             "CAST(partition AS TEXT) NOT LIKE 'archive/%'").fetchone()[0]
+    rows_max = 2 * 3 * KEYS + 100
+    step(f"{count} rows are left in State")
+    check(count <= rows_max, f"{count} rows are left in State; {rows_max} would do")
 
 
 def await_equal(process, source, server) -> None:
@@ -142,6 +155,7 @@ def main(minutes: float) -> None:
             count = check_equal(source, server)
             check_staging_empty(server)
             check_no_uploads(server, "copy", "staging")
+        check_rows(world.work / "longhaul.db")
         kinds = collections.Counter()
         for proxy in proxies:
             for (mode, _), number in proxy.kinds.items():
