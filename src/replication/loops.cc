@@ -11,10 +11,6 @@ std::chrono::milliseconds RetryDelay(int failures, std::chrono::seconds last) {
   return std::min(last, std::chrono::seconds(1 << std::clamp(failures, 0, 20)));
 }
 
-bool ConcernsStore(const Error& error) {
-  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kDenied;
-}
-
 Result<void> Together(const std::vector<Result<void>>& results) {
   std::optional<Error> together;
   std::string messages;

@@ -1,5 +1,5 @@
-// What the loops of the roles share: how long what has failed is left alone, and of what an error
-// says something.
+// What the loops of the roles share: how long what has failed is left alone, and failures of
+// several as one.
 
 #pragma once
 
@@ -14,9 +14,6 @@ namespace longhaul {
 // 1, 2, 4 ... seconds after `failures` failures (0: the first), at most `last`.
 std::chrono::milliseconds RetryDelay(int failures,
                                      std::chrono::seconds last = std::chrono::seconds(60));
-
-// Whether an error of a target says something of a whole store rather than of one object in it.
-bool ConcernsStore(const Error& error);
 
 // Names all failures; the kind is that of the first one that waiting does not cure.
 Result<void> Together(const std::vector<Result<void>>& results);

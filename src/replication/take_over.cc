@@ -206,7 +206,7 @@ asio::awaitable<void> TakeOverRole::PassOver(Place& place, TakeOverPass& pass, c
       work.next_try = context_.runtime.clock.SteadyNow() + RetryDelay(work.attempts++);
       ++pass.waiting;
       ++pass.failed;
-      if (ConcernsStore(handled.error())) {
+      if (FailsAsStore(handled.error())) {
         work.store_error = handled.error();
         concerns_all(handled.error());
       }

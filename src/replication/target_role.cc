@@ -133,7 +133,7 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
       ++pass.failed;
       work.store_error.reset();
       work.parked = false;
-      if (ConcernsStore(handled.error())) {
+      if (FailsAsStore(handled.error())) {
         work.store_error = handled.error();
         concerns_all(handled.error());
         ++failures;
