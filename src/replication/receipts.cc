@@ -139,15 +139,24 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) co_return listed.error();
   std::set<std::string>& seen = sight.seen[StagingPlace(target)];
-  for (const StagedArchive& staged : *listed) seen.insert(staged.ulid);
+  // Only what is still there stays known: another process may have removed what this one has taken,
+  // and what comes in its place is not taken yet.
+  Known& known = known_[StagingPlace(target)];
+  Known before = std::exchange(known, Known());
+  for (const StagedArchive& staged : *listed) {
+    seen.insert(staged.ulid);
+    known.corrupt.insert(before.corrupt.extract(staged.ulid));
+    for (const StagedReceipt& found : staged.receipts) {
+      known.taken.insert(before.taken.extract(found.key));
+    }
+  }
   const auto local = sight.local.find(&rule);
-  const std::string place = StagingPlace(target) + "/";
   std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
   for (const StagedArchive& staged : *listed) {
     if (staged.archive) present_.insert(staged.ulid);
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
-      if (taken_.contains(found.key)) continue;
+      if (known.taken.contains(found.key)) continue;
       Result<std::string> text = co_await GetAll(
           *target.staging_store, {.bucket = target.staging_bucket, .key = found.key},
           kReceiptSizeBytesMax);
@@ -175,13 +184,13 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
         all_taken = false;
         break;
       }
-      if (receipt->state == ArchiveReceipt::State::kCorrupt) corrupt_.insert(place + staged.ulid);
-      taken_.insert(found.key);
+      if (receipt->state == ArchiveReceipt::State::kCorrupt) known.corrupt.insert(staged.ulid);
+      known.taken.insert(found.key);
       ++pass.read;
     }
     if (!all_taken) continue;
     // A damaged archive has said all that it can: its keys are in the Queue again.
-    const bool corrupt = corrupt_.contains(place + staged.ulid);
+    const bool corrupt = known.corrupt.contains(staged.ulid);
     if (staged.archive && !corrupt) {
       if (!WaitsForPaused(rule, target, staged)) ++pass.archives;
       pass.receipts += static_cast<int>(staged.receipts.size());
@@ -196,9 +205,9 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       Result<void> removed = co_await target.staging_store->Remove(
           {.bucket = target.staging_bucket, .key = found.key});
       if (!removed) co_return removed.error().In("remove receipt");
-      taken_.erase(found.key);
+      known.taken.erase(found.key);
     }
-    corrupt_.erase(place + staged.ulid);
+    known.corrupt.erase(staged.ulid);
   }
   if (failure) co_return *failure;
   co_return Ok();

@@ -43,6 +43,11 @@ class ReceiptReader {
     std::map<const RuleContext*, LocalArchives> local;
     SeenInStaging seen;
   };
+  // What is known of that which the last pass saw in one staging.
+  struct Known {
+    std::set<std::string> taken;    // Keys of receipts whose hints have been sent.
+    std::set<std::string> corrupt;  // Archives that have such a receipt.
+  };
 
   Async<void> LookLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
   asio::awaitable<void> TendLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
@@ -55,9 +60,8 @@ class ReceiptReader {
   Async<void> Take(const RuleContext& rule, const ArchiveReceipt& receipt);
 
   ReplicationContext& context_;
-  std::set<std::string> taken_;    // Keys of receipts whose hints have been sent.
-  std::set<std::string> corrupt_;  // Archives that have such a receipt.
-  std::set<std::string> present_;  // Archives seen in a staging by the last pass.
+  std::map<std::string, Known> known_;  // By StagingPlace.
+  std::set<std::string> present_;       // Archives seen in a staging by the last pass.
   LocalStaging local_staging_;
   Event wake_;
 };

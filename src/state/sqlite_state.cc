@@ -10,7 +10,9 @@ using std::chrono::microseconds;
 namespace {
 
 constexpr std::chrono::seconds kSweepInterval{10};
-// Keeps a sweep at some milliseconds; 100 rows a second leave the file, more than roles put in.
+// Keeps a sweep at some milliseconds, for which the write waits that it goes with. More rows than
+// that can expire in an interval, as every delete leaves one: after a sweep that ended at the limit
+// the next write sweeps as well. So rows leave faster than they come: a write brings one or a few.
 constexpr int64_t kSweepRowsMax = 1000;
 
 // BLOBs compare as bytes. The revision of all rows together is one number, so that no row ever
@@ -125,14 +127,17 @@ Result<int64_t> WriteRow(SqliteConnection& db, const std::string& partition,
   return revision;
 }
 
-Result<void> Sweep(SqliteConnection& db, int64_t now_us) {
-  return db
-      .Prepare(
-          "DELETE FROM state_rows WHERE (partition, key) IN"
-          " (SELECT partition, key FROM state_rows WHERE expires_us <= ? LIMIT ?)")
-      .Bind(now_us)
-      .Bind(kSweepRowsMax)
-      .Run();
+// Whether there may be more to take out.
+Result<bool> Sweep(SqliteConnection& db, int64_t now_us) {
+  Result<void> swept =
+      db.Prepare(
+            "DELETE FROM state_rows WHERE (partition, key) IN"
+            " (SELECT partition, key FROM state_rows WHERE expires_us <= ? LIMIT ?)")
+          .Bind(now_us)
+          .Bind(kSweepRowsMax)
+          .Run();
+  if (!swept) return swept.error();
+  return db.changed_rows() == kSweepRowsMax;
 }
 
 // Whether the error is about this one write, so that the others of a WriteMany go on.
@@ -151,7 +156,8 @@ Async<std::unique_ptr<State>> SqliteState::Open(Runtime runtime,
 
 bool SqliteState::SweepIsDue() {
   SteadyTime now = runtime_.clock.SteadyNow();
-  if (now - last_sweep_ < kSweepInterval) return false;
+  if (!more_to_sweep_ && now - last_sweep_ < kSweepInterval) return false;
+  more_to_sweep_ = false;  // Until this sweep has ended: writes side by side do not all sweep.
   last_sweep_ = now;
   return true;
 }
@@ -192,28 +198,33 @@ Async<int64_t> SqliteState::Write(std::string partition, StateWrite write) {
 
 Async<std::vector<Result<int64_t>>> SqliteState::WriteMany(std::string partition,
                                                            std::vector<StateWrite> writes) {
-  using Results = std::vector<Result<int64_t>>;
-  if (writes.empty()) co_return Results();
+  struct Done {
+    std::vector<Result<int64_t>> results;
+    bool more_to_sweep = false;
+  };
+  if (writes.empty()) co_return std::vector<Result<int64_t>>();
   int64_t now = Micros(runtime_.clock.Now());
-  std::function<Result<Results>(SqliteConnection&)> work =
+  std::function<Result<Done>(SqliteConnection&)> work =
       [partition = std::move(partition), writes = std::move(writes), now,
-       sweep = SweepIsDue()](SqliteConnection& db) -> Result<Results> {
-    Results results;
-    results.reserve(writes.size());
+       sweep = SweepIsDue()](SqliteConnection& db) -> Result<Done> {
+    Done done;
+    done.results.reserve(writes.size());
     for (const StateWrite& write : writes) {
       Result<int64_t> written = WriteRow(db, partition, write, now);
       if (!written && !IsVerdict(written.error())) return written.error();
-      results.push_back(std::move(written));
+      done.results.push_back(std::move(written));
     }
     if (sweep) {
-      Result<void> swept = Sweep(db, now);
-      if (!swept) return swept.error();
+      Result<bool> more = Sweep(db, now);
+      if (!more) return more.error();
+      done.more_to_sweep = *more;
     }
-    return results;
+    return done;
   };
-  Result<Results> results = co_await database_->Write<Results>(std::move(work));
-  if (!results) co_return results.error().In("state: write");
-  co_return results;
+  Result<Done> done = co_await database_->Write<Done>(std::move(work));
+  if (!done) co_return done.error().In("state: write");
+  if (done->more_to_sweep) more_to_sweep_ = true;
+  co_return std::move(done->results);
 }
 
 Async<int64_t> SqliteState::Add(std::string partition, std::string key, int64_t amount) {

@@ -38,6 +38,7 @@ class SqliteState : public State {
   Runtime runtime_;
   std::shared_ptr<SqliteDatabase> database_;  // shared with Queue and with other shards.
   SteadyTime last_sweep_{};
+  bool more_to_sweep_ = false;  // The last sweep ended at its limit.
 };
 
 }  // namespace longhaul

@@ -1,0 +1,60 @@
+#include "replication/receipts.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+constexpr char kUlid[] = "01KJM000000000000000000000";
+
+// Two processes read the receipts of a staging that two targets share. Were what the other one has
+// removed known for ever, it would take more and more memory, and a receipt that a target leaves
+// later in its place would be removed without its keys being read anew.
+TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
+  testing::ReplicationWorld world(2);
+  std::vector<Target>& targets = world.configuration.rules[0].targets;
+  targets[1].staging = targets[0].staging;
+  auto make_process = [&] {
+    world.MakeContext();
+    for (const auto& target : world.context->rules[0]->targets) target->staging_found = true;
+    return std::move(world.context);
+  };
+  const std::unique_ptr<ReplicationContext> one = make_process();
+  const std::unique_ptr<ReplicationContext> two = make_process();
+  ReceiptReader first(*one);
+  ReceiptReader second(*two);
+  Store& store = *world.target().store;
+  const std::string prefix = one->rules[0]->targets[0]->staging_prefix;
+  auto leave_receipt = [&](const std::string& target, std::vector<std::string> reread = {}) {
+    const SystemTime now = world.world.clock.Now();
+    const ArchiveReceipt receipt{.archive = kUlid,
+                                 .rule = "r",
+                                 .target = target,
+                                 .written = now,
+                                 .stamp_oldest = now,
+                                 .reread = std::move(reread)};
+    return world.world.Run(WriteReceipt(store, "staging", prefix, receipt));
+  };
+
+  const std::string archive = ArchiveKey(prefix, kUlid);
+  ASSERT_TRUE(world.world.Run(PutText(store, {.bucket = "staging", .key = archive}, "x")));
+  ASSERT_TRUE(leave_receipt("t0"));
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 0) << "It waits for the other target's.";
+
+  ASSERT_TRUE(leave_receipt("t1"));
+  ASSERT_TRUE(world.world.Run(store.Remove({.bucket = "staging", .key = archive})));
+  EXPECT_EQ(world.world.Run(second.RunPass()).read, 2);
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 0);
+
+  ASSERT_TRUE(leave_receipt("t0", {"k"}));
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
+  EXPECT_EQ(world.queue_backend->rows.size(), 1u);
+  EXPECT_TRUE(world.Staged().empty());
+}
+
+}  // namespace
+}  // namespace longhaul
