@@ -191,10 +191,16 @@ Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& exis
         policy_.storage_class.empty() ? write.storage_class : policy_.storage_class;
     if (EffectiveStorageClass(info.storage_class) != EffectiveStorageClass(wanted)) co_return false;
   }
-  if (!policy_.capabilities.tags || (write.tags.empty() && info.tag_count == 0)) co_return true;
+  if (!policy_.capabilities.tags) co_return true;
+  // Not every server says with a HEAD how many there are: the last one would never go.
   Result<Tags> tags = co_await store_.GetTags(policy_.bucket, write.key, "");
-  if (!tags) co_return tags.error();
-  co_return *tags == write.tags;
+  if (tags) co_return *tags == write.tags;
+  const ErrorKind kind = tags.error().kind;
+  if (tags.error().code == "NoSuchKey") co_return Retryable("it went while it was looked at");
+  // Whoever may not ask, or asks a store without tags, has nothing but what the HEAD says.
+  const bool refused = kind == ErrorKind::kDenied || kind == ErrorKind::kInvalidInput;
+  if (refused && write.tags.empty() && info.tag_count == 0) co_return true;
+  co_return tags.error();
 }
 
 Async<std::optional<ApplyOutcome>> Applier::Settle(const ReplicaWrite& write,
@@ -219,6 +225,14 @@ Async<std::optional<ApplyOutcome>> Applier::Settle(const ReplicaWrite& write,
 
 Async<ApplyOutcome> Applier::Put(ReplicaWrite write, ReplicaBody& body) {
   return PutWithLock(std::move(write), &body);
+}
+
+Async<ApplyOutcome> Applier::EnsureTags(ReplicaWrite write, ApplyOutcome outcome) {
+  const bool there = outcome.state == ApplyState::kApplied || outcome.state == ApplyState::kEqual;
+  if (!there || write.tags.empty() || !policy_.capabilities.tags) co_return outcome;
+  co_await LockKey(write.key);
+  KeyGuard guard(*this, write.key);
+  co_return co_await SetMissingTags(write, std::move(outcome));
 }
 
 Async<ApplyOutcome> Applier::PutWithLock(ReplicaWrite write, ReplicaBody* body) {
@@ -366,7 +380,9 @@ Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing
       co_return say(Reread("another reading has the same stamp"));
     }
     if (!SaysOtherBytes(existing.info, write)) {
-      co_return say({.state = ApplyState::kEqual, .reason = "applied before"});
+      co_return Verdict{
+          .outcome = ApplyOutcome{.state = ApplyState::kEqual, .reason = "applied before"},
+          .applied_before = true};
     }
     // Ours, and damaged when it was stored: a write that failed for that, or whose writer died
     // before he had looked. It is written again.
@@ -396,7 +412,9 @@ Async<Applier::Verdict> Applier::JudgeWithCaution(const ReplicaWrite& write,
   const bool same_etag = (info.etag == write.source_etag && !info.etag_opaque) ||
                          (mark != nullptr && mark->source_etag == write.source_etag);
   if (info.size_bytes == write.size_bytes && same_etag && !SaysOtherBytes(info, write)) {
-    co_return say({.state = ApplyState::kEqual, .reason = "it was there already"});
+    co_return Verdict{
+        .outcome = ApplyOutcome{.state = ApplyState::kEqual, .reason = "it was there already"},
+        .applied_before = mark != nullptr && mark->stamp == write.stamp};
   }
   if (mark != nullptr && mark->stamp == write.stamp) {
     co_return say(Reread("another state has the same stamp"));
@@ -451,6 +469,11 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
         Result<bool> stays = co_await IsThereToStay(write, deletes_noted);
         if (!stays) co_return stays.error();
         if (!*stays) continue;
+      }
+      // A copy may have left the old ones there; what came with its bytes began without any.
+      const bool may_lack_tags = can.tags && (body == nullptr || !write.tags.empty());
+      if (verdict->applied_before && may_lack_tags) {
+        co_return co_await SetMissingTags(write, std::move(*verdict->outcome));
       }
       if (verdict->outcome) co_return std::move(*verdict->outcome);
       if (verdict->changed) continue;

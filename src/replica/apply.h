@@ -115,6 +115,10 @@ class Applier {
   // written (the target has it, or is newer), or the source must read the key anew. For a write
   // that takes many steps; Put decides at its end.
   Async<std::optional<ApplyOutcome>> Decided(const ReplicaWrite& write);
+  // `outcome` of this write, once the object has its tags: not every store takes them with an
+  // upload. kReread: another state has come meanwhile. Put and PutAttributes need no such call, but
+  // for a body that completes what another process began.
+  Async<ApplyOutcome> EnsureTags(ReplicaWrite write, ApplyOutcome outcome);
   // What Put would ask of the store, without conditions.
   [[nodiscard]] PutRequest RequestFor(const ReplicaWrite& write) const;
   // Removes the replica at `key` if the source had nothing there at `stamp`. In a bucket that keeps
@@ -143,6 +147,7 @@ class Applier {
   struct Verdict {
     std::optional<ApplyOutcome> outcome{};  // Set: nothing is to be written.
     bool changed = false;                   // Not what was looked at any more: look again.
+    bool applied_before = false;            // This very reading was; its tags may be missing.
   };
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
@@ -173,6 +178,8 @@ class Applier {
   [[nodiscard]] SystemTime CopyMayLandUntil(const ReplicaWrite& write) const;
   Async<PutResult> CopyOntoItself(const ReplicaWrite& write, PutRequest request, std::string etag,
                                   SystemTime until);
+  // apply_tags.cc. `outcome`, once what `write` has made has its tags.
+  Async<ApplyOutcome> SetMissingTags(const ReplicaWrite& write, ApplyOutcome outcome);
   Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.
   Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, SystemTime begun,

@@ -301,6 +301,39 @@ TEST_P(AttributesTest, KilledAfterTheCopyTheSameEndsAsBefore) {
   EXPECT_EQ(Said(Change("one", 4, "eve")), "applied");
 }
 
+// Ceph keeps the tags that were there, and its client sets the others after the copy. A replica
+// that has the mark without them would never be looked at again.
+TEST_P(AttributesTest, KilledBeforeTheTagsWereSetTheNextTrySetsThem) {
+  Begin("one");
+  int second = 2;
+  for (const Tags& wanted : {Tags{{"owner", "bob"}}, Tags{}}) {
+    ReplicaWrite write = WriteOf("one", second++, "bob");
+    write.tags = wanted;
+    faults_.next.error = Retryable("the process is gone");
+    faults_.next.effect = Fault::Effect::kDone;
+    EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(write))), "again");
+    backend_->buckets["b"].objects["k"].back().tags = {{"owner", "ann"}};
+    Sleep(kRequestLifetime);
+    EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(write))), "equal");
+    EXPECT_EQ(backend_->Find("b", "k")->tags, wanted);
+  }
+}
+
+// Not every server says with a HEAD that there are tags: the last one would stay for ever.
+TEST_P(AttributesTest, TheLastTagGoesThoughAHeadTellsOfNone) {
+  backend_->options.heads_tell_tags = false;
+  Begin("one");
+  ReplicaWrite untagged = WriteOf("one", 2, "ann");
+  untagged.tags.clear();
+  EXPECT_EQ(Said(world_.Run(applier_->PutAttributes(untagged))), "applied");
+  EXPECT_TRUE(backend_->Find("b", "k")->tags.empty());
+  ASSERT_TRUE(world_.Run(store_.PutTags("b", "k", {{"owner", "ann"}})));
+  untagged.stamp += seconds(1);
+  TextBody body("one");
+  EXPECT_EQ(Said(world_.Run(applier_->Put(untagged, body))), "applied");
+  EXPECT_TRUE(backend_->Find("b", "k")->tags.empty());
+}
+
 // Where the store will not copy, or the credentials do not let it, the body travels.
 TEST_P(AttributesTest, AStoreThatDoesNotCopyGetsTheBytes) {
   Begin("one");

@@ -55,26 +55,6 @@ Result<void> CheckParts(const ArchiveEntry& entry) {
 
 bool UploadIsGone(const Error& error) { return error.code == "NoSuchUpload"; }
 
-// Not every store takes tags with an upload, and who completed it may not have come to set them.
-// They must not be those of a newer state that came meanwhile: then all is read anew.
-Async<ApplyOutcome> EnsureTags(TargetContext& target, const ReplicaWrite& write,
-                               ApplyOutcome outcome) {
-  const bool there = outcome.state == ApplyState::kApplied || outcome.state == ApplyState::kEqual;
-  if (!there || write.tags.empty() || !target.store->capabilities().tags) co_return outcome;
-  const std::string& bucket = target.config->to.bucket;
-  Result<Tags> tags = co_await target.store->GetTags(bucket, write.key, "");
-  if (tags && *tags == write.tags) co_return outcome;
-  Result<void> tagged = co_await target.store->PutTags(bucket, write.key, write.tags);
-  const bool gone = !tagged && tagged.error().code == "NoSuchKey";
-  if (!tagged && !gone) co_return tagged.error();
-  Result<std::optional<ApplyOutcome>> decided = co_await target.applier->Decided(write);
-  if (!decided) co_return decided.error();
-  if (!*decided || (*decided)->state != ApplyState::kEqual) {
-    co_return Reread("it changed while its tags were written");
-  }
-  co_return outcome;
-}
-
 // One segment at one target.
 class SegmentApplier {
  public:
@@ -175,10 +155,12 @@ class SegmentApplier {
   }
 
   Async<SegmentApplication> Over(ApplyOutcome outcome) {
+    // Who completed it may not be who began it, and may have died before he had looked at its tags;
+    // and the upload may have been swept since.
+    Result<ApplyOutcome> tagged = co_await applier().EnsureTags(write_, std::move(outcome));
+    if (!tagged) co_return tagged.error();
+    outcome = std::move(*tagged);
     if (upload_) {
-      Result<ApplyOutcome> tagged = co_await EnsureTags(target_, write_, std::move(outcome));
-      if (!tagged) co_return tagged.error();
-      outcome = std::move(*tagged);
       Result<void> ended = co_await giants().End(write_.key, *upload_);
       if (!ended) co_return ended.error();
     }

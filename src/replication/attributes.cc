@@ -41,8 +41,10 @@ asio::awaitable<bool> ReadAttributes(ReplicationContext& context, const RuleCont
   Reading found;
   found.entry = EntryOf(item.key, *info);
   found.entry.op = EntryOp::kAttributes;
+  // Not every server says with a HEAD how many tags there are (a GET would, but not of an object in
+  // an archive class), and none would be taken from all targets: they are asked for, always.
   Result<void> completed =
-      co_await CompleteReading(rule, targets, *info, item, context.site, found);
+      co_await CompleteReading(rule, targets, *info, item, context.site, found, TagCount::kUnknown);
   if (!completed) co_return false;
   if (found.state == PackedKey::State::kStaged) {
     for (size_t target : targets) {

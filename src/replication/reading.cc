@@ -69,7 +69,7 @@ ReplicaWrite ReplicaWriteOf(const RuleContext& rule, const ArchiveEntry& entry,
 // Reads what belongs to an object besides its headers and bytes, and says what becomes of it.
 Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& targets,
                             const ObjectInfo& info, const PackItem& item, std::string_view site,
-                            Reading& reading) {
+                            Reading& reading, TagCount tag_count) {
   const Rule& config = *rule.rule;
   reading.state = PackedKey::State::kStaged;
   if (info.server_time < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
@@ -89,9 +89,12 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
     reading.state = PackedKey::State::kSkipped;
     co_return Ok();
   }
-  if (info.tag_count > 0) {
+  const bool untold = tag_count == TagCount::kUnknown && rule.source->capabilities().tags;
+  if (info.tag_count > 0 || untold) {
     Result<Tags> tags =
         co_await rule.source->GetTags(config.source.bucket, item.key, info.version_id);
+    const bool no_tags_there = !tags && tags.error().code == "NotImplemented";
+    if (info.tag_count == 0 && no_tags_there) tags = Tags();  // A source without any.
     if (!tags && tags.error().kind == ErrorKind::kNotFound) {
       co_return Retryable("it went while it was read");
     }

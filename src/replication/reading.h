@@ -32,12 +32,15 @@ ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info);
 ReplicaWrite ReplicaWriteOf(const RuleContext& rule, const ArchiveEntry& entry,
                             std::string target_key, const std::string& site);
 
+// Whether ObjectInfo::tag_count of a source can be relied upon: that of a GET can.
+enum class TagCount { kTold, kUnknown };
+
 // Reads what belongs to an object besides its headers and bytes (tags), and says what becomes of
 // it on the way to `targets`: `reading.state`. Errors are those of the store, and kRetryable when
 // it changed meanwhile.
 Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& targets,
                             const ObjectInfo& info, const PackItem& item, std::string_view site,
-                            Reading& reading);
+                            Reading& reading, TagCount tag_count = TagCount::kTold);
 
 // What a failed Get says: an absence, or a failure.
 Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,

@@ -56,7 +56,9 @@ struct ObjectInfo {
   std::string storage_class;  // Empty or "STANDARD" are the same.
   SystemHeaders headers;
   UserMetadata metadata;
-  int tag_count = 0;  // x-amz-tagging-count; a store without tags says 0.
+  // x-amz-tagging-count; a store without tags says 0. So does the HEAD of servers that tell it with
+  // a GET alone (Ozone, older versitygw): 0 from there proves nothing.
+  int tag_count = 0;
   std::vector<Checksum> checksums;
   int part_count = 0;  // x-amz-mp-parts-count, where asked for; else 0.
   // The `Date` of the server's answer; of a `file` store the local clock after the open. This is

@@ -101,30 +101,31 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   http.trace = &trace;
   Result<S3Answer> answer = co_await client.Call(http);
   PutResult result;
-  if (!answer) {
+  if (answer) {
+    Result<std::string> etag = ParseS3Etag(answer->text);
+    if (!etag) co_return etag.error().In(Place("complete", upload));
+    // Ceph answers with an empty one.
+    result.etag = etag->empty() ? EtagOfParts(request.parts) : std::move(*etag);
+    result.version_id = answer->response.headers.Get("x-amz-version-id");
+    if (result.version_id == "null") result.version_id.clear();
+    result.server_time = client.TimeOf(answer->response.headers);
+  } else {
     Error error = UploadError(answer.error());
-    if (error.code == "NoSuchUpload" && trace.sent > 1) {
-      // Perhaps an earlier attempt succeeded and only its answer was lost.
-      Result<ObjectInfo> there = co_await S3Head(client, {.bucket = upload.bucket,
-                                                          .key = upload.key,
-                                                          .version_id = "",
-                                                          .part_number = std::nullopt});
-      if (there && there->etag == EtagOfParts(request.parts)) {
-        result.etag = there->etag;
-        result.version_id = there->version_id;
-        result.server_time = there->server_time;
-        co_return result;
-      }
+    if (error.code != "NoSuchUpload" || trace.sent <= 1) {
+      co_return error.In(Place("complete", upload));
     }
-    co_return error.In(Place("complete", upload));
+    // Perhaps an earlier attempt succeeded and only its answer was lost.
+    Result<ObjectInfo> there = co_await S3Head(client, {.bucket = upload.bucket,
+                                                        .key = upload.key,
+                                                        .version_id = "",
+                                                        .part_number = std::nullopt});
+    if (!there || there->etag != EtagOfParts(request.parts)) {
+      co_return error.In(Place("complete", upload));
+    }
+    result.etag = there->etag;
+    result.version_id = there->version_id;
+    result.server_time = there->server_time;
   }
-  Result<std::string> etag = ParseS3Etag(answer->text);
-  if (!etag) co_return etag.error().In(Place("complete", upload));
-  // Ceph answers with an empty one.
-  result.etag = etag->empty() ? EtagOfParts(request.parts) : std::move(*etag);
-  result.version_id = answer->response.headers.Get("x-amz-version-id");
-  if (result.version_id == "null") result.version_id.clear();
-  result.server_time = client.TimeOf(answer->response.headers);
   auto notes = client.upload_notes.extract(upload.upload_id);
   if (!notes.empty() && !notes.mapped().tags.empty()) {
     Result<void> tagged =

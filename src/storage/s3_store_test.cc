@@ -572,6 +572,26 @@ TEST_F(S3StoreTest, CompletionWhoseAnswerWasLostIsFound) {
   EXPECT_EQ(world.Run(store->CompleteMultipart(request)).error().code, "NoSuchUpload");
 }
 
+// The server forgets the tags of an upload, and nobody else has set them.
+TEST_F(S3StoreTest, CompletionWhoseAnswerWasLostGetsItsTags) {
+  http.answers = {{.body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                           "</InitiateMultipartUploadResult>"}};
+  PutRequest put = At("k");
+  put.tags = {{"color", "red"}};
+  Result<MultipartUpload> upload = world.Run(Open().CreateMultipart(put));
+  ASSERT_TRUE(upload) << upload.error().Describe();
+  CompleteRequest request;
+  request.upload = *upload;
+  request.parts = {{.number = 1, .etag = HexEncode(Md5("part")), .size_bytes = 4, .checksum = {}}};
+  const std::string whole = HexEncode(Md5(Md5("part"))) + "-1";
+  http.answers = {Broken(), ErrorAnswer(404, "NoSuchUpload"), {.headers = {{"ETag", whole}}}, {}};
+  http.seen.clear();
+  Result<PutResult> done = world.Run(store->CompleteMultipart(request));
+  ASSERT_TRUE(done) << done.error().Describe();
+  ASSERT_EQ(http.seen.size(), 5U) << "twice completed, looked at, asked for tags, given them";
+  EXPECT_NE(http.seen.back().body.find("<Key>color</Key>"), std::string::npos);
+}
+
 // Deletes are replicated on the word of the server: a bare 404 is nobody's word.
 TEST_F(S3StoreTest, AbsenceNeedsACode) {
   SystemTime absent_at{};

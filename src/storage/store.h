@@ -298,7 +298,9 @@ class Store {
   virtual Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
                                          ByteSource& body) = 0;
   virtual Async<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) = 0;
-  // An error inside a 200 answer is an error (kRetryable, kPrecondition, …).
+  // An error inside a 200 answer is an error (kRetryable, kPrecondition, …). OK: it has the tags of
+  // its CreateMultipart, if that was asked of this Store. Some servers forget them (Ceph), and they
+  // are set here when the object is there already: an error of that comes out of here as well.
   virtual Async<PutResult> CompleteMultipart(CompleteRequest request) = 0;
   // OK also when the upload is not there any more.
   virtual Async<void> AbortMultipart(const MultipartUpload& upload) = 0;
@@ -309,7 +311,8 @@ class Store {
   // where the store can, else its bytes pass through this process. Errors of the source as of Copy.
   virtual Async<UploadedPart> CopyPart(const MultipartUpload& upload, int number,
                                        CopyPartRequest request);
-  // Server-side, within this store, at most capabilities().copy_size_bytes_max.
+  // Server-side, within this store, at most capabilities().copy_size_bytes_max. Tags as of
+  // CompleteMultipart.
   virtual Async<PutResult> Copy(CopyRequest request) = 0;
 
   // OK also when the key was not there. kPrecondition with `if_match` (also when it is not there).

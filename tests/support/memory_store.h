@@ -88,6 +88,7 @@ struct MemoryStoreOptions {
   bool tells_delete_markers = true;  // Else a delete marker looks like a missing key.
   bool bare_404 = false;             // A GET of a missing key says 404 without a code.
   bool uploads_take_tags = true;     // Else a multipart upload forgets the tags it was made with.
+  bool heads_tell_tags = true;       // Else a HEAD says of all objects that they have none.
   // Parts from this size on must be ranges of the sparse content, and no more than that is
   // remembered of them; others are refused.
   uint64_t sparse_part_bytes_min = ~uint64_t{0};

@@ -368,7 +368,9 @@ Result<ObjectInfo> MemoryServer::Head(const HeadRequest& request) const {
   }
   ObjectInfo info = (*version)->info;
   info.server_time = Now();
-  info.tag_count = static_cast<int>((*version)->tags.size());
+  if (backend->options.heads_tell_tags) {
+    info.tag_count = static_cast<int>((*version)->tags.size());
+  }
   if (!backend->options.capabilities.checksums) info.checksums.clear();
   if (request.part_number) {
     const std::vector<uint64_t>& sizes = (*version)->part_sizes_bytes;
