@@ -77,7 +77,19 @@ class AttributesAloneTest : public ::testing::Test {
   uint64_t moved_ = 0;
 };
 
-TEST_F(AttributesAloneTest, TagsTravelWithoutTheBody) {
+// Source and target say with a HEAD how many tags there are, or with a GET alone.
+class TagsAloneTest : public AttributesAloneTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  TagsAloneTest() {
+    world_.source().backend->options.heads_tell_tags = GetParam();
+    world_.target().backend->options.heads_tell_tags = GetParam();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, TagsAloneTest, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "ToldByHead" : "ToldByGet"; });
+
+TEST_P(TagsAloneTest, TagsTravelWithoutTheBody) {
   Start();
   Tag("red");
   Tell("ObjectTagging:Put");
@@ -87,6 +99,22 @@ TEST_F(AttributesAloneTest, TagsTravelWithoutTheBody) {
   EXPECT_EQ(Copies(), 1);
   EXPECT_EQ(world_.observer.outcomes.back().op, "attributes");
   EXPECT_TRUE(world_.Staged().empty());
+  world_.Stop();
+}
+
+// What has gone at the source must not decide for ever who reads the replica.
+TEST_P(TagsAloneTest, TheLastTagGoesWithoutTheBody) {
+  Start();
+  Tag("red");
+  Tell("ObjectTagging:Put");
+  EXPECT_EQ(Replica().tags, (Tags{{"color", "red"}}));
+  MemoryStore direct(world_.runtime, world_.source().backend);
+  ASSERT_TRUE(world_.world.Run(direct.PutTags("in", "k", {})));
+  Tell("ObjectTagging:Delete");
+  EXPECT_TRUE(Replica().tags.empty());
+  EXPECT_EQ(*Replica().bytes, body_);
+  EXPECT_LT(Moved(), kLittle);
+  EXPECT_EQ(Copies(), 2);
   world_.Stop();
 }
 
@@ -317,6 +345,35 @@ TEST_F(AttributesAloneTest, AComparisonIsContentAfterwards) {
   const int outcomes = static_cast<int>(world_.observer.outcomes.size());
   EXPECT_FALSE(world_.RunOnce({.timeout = 60s}).store_error);
   EXPECT_EQ(static_cast<int>(world_.observer.outcomes.size()), outcomes);
+}
+
+// One object that the target refuses keeps its archive in staging, but no other from being read
+// anew: who asks for that must not wait for the archive's end.
+TEST_F(AttributesAloneTest, AParkedNeighbourKeepsNobodyFromBeingReadAnew) {
+  Start();
+  world_.target().decide = [](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    const bool refused = operation == StoreOperation::kPut && bucket == "out" && key == "refused";
+    const bool no_copy = operation == StoreOperation::kCopy && bucket == "out";
+    return refused || no_copy ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+  };
+  Tag("red");
+  world_.Put("refused", "text");
+  EventWebhook webhook(world_.runtime, world_.configuration, world_.queue, Secret());
+  const std::string time = FormatRfc3339(world_.world.clock.Now());
+  auto record = [&](const std::string& name, const std::string& key) {
+    return R"({"eventVersion":"2.1","eventSource":"aws:s3","eventTime":")" + time +
+           R"(","eventName":")" + name + R"(","s3":{"bucket":{"name":"in"},"object":{"key":")" +
+           key + R"("}}})";
+  };
+  const std::string body = R"({"Records":[)" + record("ObjectTagging:Put", "k") + "," +
+                           record("ObjectCreated:Put", "refused") + "]}";
+  EXPECT_EQ(world_.world.Run(webhook.Handle("", body)).status, 200);
+  world_.RunFor(5min);
+  EXPECT_EQ(world_.Staged().size(), 1u) << "what is parked stays in staging";
+  EXPECT_FALSE(world_.Replicas().contains("refused"));
+  EXPECT_EQ(Replica().tags, (Tags{{"color", "red"}}));
+  world_.Stop();
 }
 
 }  // namespace

@@ -43,6 +43,13 @@ OutcomeState StateOf(ApplyState state) {
   return OutcomeState::kReread;
 }
 
+// Of the failures of several targets the one counts that has most to say of what comes next.
+int Urgency(const Error& error) {
+  if (error.code == kNotHeld) return 3;
+  if (MayPass(error)) return 2;
+  return error.kind == ErrorKind::kDenied ? 1 : 0;
+}
+
 bool SaysSomethingOfStore(const Error& error) {
   return FailsAsStore(error) && error.code != kKeyBusyCode && error.code != kLeaseTakenCode;
 }
@@ -144,7 +151,7 @@ class Carrier {
       key.wanted = std::move(reading.wanted);
       key.error = std::move(reading.error);
       if (key.state != PackedKey::State::kStaged) co_return Ok();
-      co_return co_await ToAll(reading.entry, {}, nullptr, 0);
+      co_return co_await ToAll(reading.entry, {}, nullptr, 0, key);
     }
     const ObjectInfo info = stream->info;
     key.size_bytes = info.size_bytes;
@@ -182,7 +189,7 @@ class Carrier {
     }
     const uint64_t part_bytes = large ? static_cast<uint64_t>(memory.size_bytes()) : 0;
     Result<void> carried = co_await ToAll(reading.entry, reading.content,
-                                          copies || large ? &info : nullptr, part_bytes);
+                                          copies || large ? &info : nullptr, part_bytes, key);
     if (carried || carried.error().code != kNotCopied) co_return carried;
     key.state = PackedKey::State::kUnread;  // Again, by another way.
     co_return Ok();
@@ -196,7 +203,7 @@ class Carrier {
     key.stamp = reading.entry.stamp;
     key.wanted = std::move(reading.wanted);
     if (key.state != PackedKey::State::kStaged) co_return true;
-    Result<void> carried = co_await ToAll(reading.entry, {}, nullptr, 0);
+    Result<void> carried = co_await ToAll(reading.entry, {}, nullptr, 0, key);
     if (carried) co_return true;
     if (carried.error().code == kNotHeld) co_return false;
     co_return carried.error();
@@ -217,10 +224,13 @@ class Carrier {
     co_return Ok();
   }
 
-  // `info`: the object at the source, where its bytes are not in `content`.
+  // `info`: the object at the source, where its bytes are not in `content`. Whoever wants the bytes
+  // decides: all of them get what is read then. What may pass is tried again for all: what another
+  // target refuses for good is not the end of it.
   Async<void> ToAll(const ArchiveEntry& entry, std::span<const std::byte> content,
-                    const ObjectInfo* info, uint64_t memory_bytes) {
+                    const ObjectInfo* info, uint64_t memory_bytes, PackedKey& key) {
     std::optional<Error> failure;
+    key.refused_by.clear();
     for (size_t index : targets_) {
       TargetContext& target = *rule_.targets[index];
       std::string_view route = "plain";
@@ -234,8 +244,9 @@ class Carrier {
       }
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, entry.key, outcome.error()));
-      // Whoever wants the bytes decides: all of them get what is read then.
-      if (!taken && (!failure || taken.error().code == kNotHeld)) {
+      if (taken) continue;
+      if (!MayPass(taken.error())) key.refused_by.emplace(index, taken.error());
+      if (!failure || Urgency(taken.error()) > Urgency(*failure)) {
         failure = taken.error().In("target " + target.config->name);
       }
     }

@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "events/hint.h"
+#include "replication/parked.h"
 #include "replication/spool.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
@@ -527,6 +529,43 @@ TEST(CarryTest, ARefusedCopyBesideOthersParksNone) {
   for (const char* bucket : {"one", "two"}) {
     const std::vector<std::string> there = world.source().backend->Keys(bucket);
     EXPECT_EQ(Keys(there.begin(), there.end()), keys) << bucket;
+  }
+}
+
+// What one target refuses for good is not the end of it for another that fails for a moment, or has
+// not been found yet.
+TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
+  for (const bool away : {false, true}) {
+    DirectWorld world(Transport::kPlain, 3);
+    world.configuration.rules[0].intake.listing.reset();
+    world.Put("k", "text");
+    world.target(0).decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+      const bool refused = operation == StoreOperation::kPut && key == "k";
+      return refused ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+    };
+    int left = 1;
+    world.target(1).decide = [&left, away](StoreOperation operation, std::string_view,
+                                           std::string_view key) {
+      if (away) return TroubledStore::Failing(ErrorKind::kRetryable);
+      const bool fails = operation == StoreOperation::kPut && key == "k" && left-- > 0;
+      return fails ? TroubledStore::Failing(ErrorKind::kRetryable) : Fault();
+    };
+    world.Start();
+    world.RunFor(5s);
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    world.RunFor(1min);
+    EXPECT_EQ(world.Replicas(2), Keys{"k"});
+    if (away) world.target(1).Heal();
+    world.RunFor(3min);
+    EXPECT_EQ(world.Replicas(1), Keys{"k"}) << (away ? "away" : "at hand");
+    // Where it is parked the others cannot end it.
+    Result<std::optional<ParkedKey>> parked =
+        world.world.Run(FindParked(world.state, "r", "t0", "k"));
+    ASSERT_TRUE(parked && *parked) << (away ? "away" : "at hand");
+    parked = world.world.Run(FindParked(world.state, "r", "", "k"));
+    EXPECT_TRUE(parked && !*parked);
+    world.Stop();
   }
 }
 

@@ -119,6 +119,18 @@ class Judgement {
     return "it is tried again at " + FormatRfc3339(due);
   }
 
+  // Likewise the source role, which reads anew what no archive holds, unless a comparison is
+  // sooner.
+  std::string SourceTries(const ParkedKey& parked) {
+    const bool runs = Runs(&RuleNow::source);
+    const SystemTime due = NextReading(parked);
+    const std::optional<SystemTime> comparison = NextComparison();
+    if (!runs || sight_.backfill || (comparison && *comparison < due)) return ComparisonFinds();
+    if (due <= sight_.now) return "it is tried again any moment";
+    told_.next_try = due;
+    return "it is tried again at " + FormatRfc3339(due);
+  }
+
   void JudgeUnseen() {
     Say(ReplicationStatus::kPending,
         std::string(source_.source_error ? "the source" : "the target or its staging") +
@@ -159,8 +171,9 @@ class Judgement {
         !at_source && std::ranges::any_of(told_.pending, [&](const StagedReading& reading) {
           return reading.archive == parked.archive;
         });
-    // What is not in staging comes again when an event or a comparison brings it.
-    told_.next += in_staging ? TargetTries(parked) : ComparisonFinds();
+    told_.next += in_staging                 ? TargetTries(parked)
+                  : ReadAnewBySource(parked) ? SourceTries(parked)
+                                             : ComparisonFinds();
   }
 
   void JudgeRefused(const ParkedKey& refused) {

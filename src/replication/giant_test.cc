@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "events/hint.h"
+#include "replication/rule_control.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -396,6 +398,35 @@ TEST_F(GiantTest, TagsArriveThoughUploadsDoNotTakeThem) {
   ExpectNothingLeft();
 }
 
+// The same of an upload that one process makes: the object is there, and so is its mark, when its
+// tags cannot be set.
+TEST_F(GiantTest, TagsArriveWithWhatIsNoGiantAsWell) {
+  Make();
+  world->target().backend->options.uploads_take_tags = false;
+  const std::string text = Noise(250'000, 18);
+  PutParts("film", text, 50'000);
+  int completed = 0;
+  int refused = 0;
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view) {
+    Fault fault;
+    if (bucket == "out" && operation == StoreOperation::kCompleteMultipart && completed++ == 0) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.effect = Fault::Effect::kDone;
+    }
+    if (bucket == "out" && operation == StoreOperation::kPutTags && refused++ == 0) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+    }
+    return fault;
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  EXPECT_GE(completed, 1);
+  EXPECT_GT(refused, 1);
+  EXPECT_EQ(Planned(), 0);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+}
+
 // A process that died while it created an upload left a row without an id: what is found under its
 // key may be a transfer that is under way.
 TEST_F(GiantTest, ALostCreationTakesNoUploadThatIsUnderWay) {
@@ -592,6 +623,43 @@ TEST_F(GiantTest, ATransferWithAParkedSegmentIsBegunAnewLater) {
   ASSERT_FALSE(world->RunOnce().store_error);
   ExpectReplica("film", text);
   ExpectNothingLeft();
+}
+
+// What waits in the staging of a paused target is under way, for as long as the pause lasts: an
+// upload that was swept meanwhile would never become whole.
+TEST_F(GiantTest, AnUploadOutlivesAPause) {
+  for (const bool whole_rule : {false, true}) {
+    Make();
+    world->configuration.rules[0].intake.listing.reset();
+    const std::string text = Noise(1'000'000, 24);
+    PutParts("film", text, 50'000);
+    int parts = 0;
+    world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                                 std::string_view) {
+      Fault fault;
+      if (operation == StoreOperation::kUploadPart && bucket == "out" && ++parts > 4) {
+        fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      }
+      return fault;
+    };
+    world->Start();
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "film"}}};
+    ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
+    world->RunFor(20s);
+    ASSERT_GE(parts, 4);
+    ASSERT_FALSE(world->target().backend->buckets["out"].uploads.empty());
+    const SystemTime now = world->world.clock.Now();
+    const std::string target = whole_rule ? "" : "t0";
+    ASSERT_TRUE(world->world.Run(WritePause(world->state, "r", target, {.since = now})));
+    world->target().Heal();
+    world->RunFor(10min);
+    EXPECT_TRUE(world->Replicas().empty());
+    ASSERT_TRUE(world->world.Run(RemovePause(world->state, "r", target)));
+    world->RunFor(5min);
+    ExpectReplica("film", text);
+    world->Stop();
+    ExpectNothingLeft();
+  }
 }
 
 }  // namespace

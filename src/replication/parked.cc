@@ -1,5 +1,6 @@
 #include "replication/parked.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
 
@@ -23,6 +24,7 @@ std::string ArchivePartition(const std::string& rule, const std::string& target)
 std::string Encode(const ParkedKey& parked) {
   boost::json::object row{{"reason", parked.reason.substr(0, kReasonBytesMax)},
                           {"when", FormatRfc3339(parked.when)}};
+  if (parked.since != SystemTime{}) row["since"] = FormatRfc3339(parked.since);
   if (!parked.archive.empty()) row["archive"] = parked.archive;
   if (!parked.op.empty()) row["op"] = parked.op;
   if (parked.retried) row["retried"] = FormatRfc3339(*parked.retried);
@@ -46,6 +48,7 @@ ParkedKey Decode(const StateRow& row, std::string target) {
   parked.archive = field("archive");
   parked.op = field("op");
   if (Result<SystemTime> when = ParseRfc3339(field("when"))) parked.when = *when;
+  if (Result<SystemTime> since = ParseRfc3339(field("since"))) parked.since = *since;
   if (Result<SystemTime> retried = ParseRfc3339(field("retried"))) parked.retried = *retried;
   return parked;
 }
@@ -78,6 +81,16 @@ Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>&
 }
 
 }  // namespace
+
+bool ReadAnewBySource(const ParkedKey& parked) {
+  return parked.archive.empty() && !parked.key.empty() && !parked.reason.starts_with("conflict: ");
+}
+
+SystemTime NextReading(const ParkedKey& parked) {
+  const SystemTime tried = std::max(parked.when, parked.retried.value_or(parked.when));
+  const SystemTime since = parked.since == SystemTime{} ? parked.when : parked.since;
+  return tried + std::clamp<SystemTime::duration>(tried - since, kParkedRetry, kParkedRetryLast);
+}
 
 Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked) {
   const bool whole = parked.key.empty();
@@ -129,6 +142,12 @@ Async<void> ParkedPlace::Load() {
 Async<void> ParkedPlace::Park(ParkedKey parked) {
   parked.target = target_;
   parked.when = clock_.Now();
+  parked.since = parked.when;
+  if (MayHold(parked.key)) {
+    Result<std::optional<ParkedKey>> before =
+        co_await FindParked(state_, rule_, target_, parked.key);
+    if (before && *before && (*before)->since != SystemTime{}) parked.since = (*before)->since;
+  }
   if (parked.key.empty()) {
     archives_.insert(parked.archive);
   } else {

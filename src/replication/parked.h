@@ -3,7 +3,8 @@
 // A key that cannot be read is parked at the source, for all targets of its rule; one that a target
 // cannot hold, or refuses, is parked there, and its archive stays in staging. The row of a key goes
 // when the key has been carried past the place where it was parked: has become durable in staging,
-// or has been settled at the target. A retry asks for that and leaves the row alone.
+// or has been settled at the target. A retry asks for that and leaves the row alone; the roles
+// retry from time to time, since what is denied today may be allowed tomorrow.
 //
 //   parked/<rule>                   by source key: at the source
 //   parked/<rule>/<target>          by source key: at that target
@@ -25,6 +26,9 @@ namespace longhaul {
 // How often the target role tries what is parked there and lies in staging: whoever is to mend it
 // takes minutes, and each try costs its requests.
 inline constexpr std::chrono::minutes kParkedRetry{10};
+// What no archive holds is read anew after ten minutes, and from then on whenever as much time has
+// gone by as it had been parked for when it was tried last; once a day at least.
+inline constexpr std::chrono::hours kParkedRetryLast{24};
 
 struct ParkedKey {
   std::string key;      // At the source; empty: the whole of `archive`.
@@ -33,9 +37,15 @@ struct ParkedKey {
   std::string op;       // "put", "delete", "attributes" or "archive".
   std::string reason;
   SystemTime when{};                  // Parked last; the epoch: not known.
+  SystemTime since{};                 // Parked first, of what has been parked again and again.
   std::optional<SystemTime> retried;  // Somebody has asked for it since.
   int64_t revision = 0;               // Of the row it was read from; 0: none.
 };
+
+// Whether nobody tries it but the source: a key that no archive in staging holds.
+bool ReadAnewBySource(const ParkedKey& parked);
+// When the source tries it again by itself.
+SystemTime NextReading(const ParkedKey& parked);
 
 // Writes a row. With a revision: only in the place of that one (kPrecondition).
 Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked);
@@ -65,12 +75,13 @@ class ParkedPlace {
   // Reads the rows, unless they are many and that was done a moment ago. Call it before each
   // archive that is worked on, not while idle.
   Async<void> Load();
+  // `when` and `since` are set here.
   Async<void> Park(ParkedKey parked);
   // Whether the key has a row, as far as is known.
   [[nodiscard]] bool MayHold(const std::string& key) const {
     return overflow_ || keys_.contains(key);
   }
-  // The key has been carried past this place.
+  // The key has been carried past this place, or is not to be carried.
   Async<void> Settled(std::string key);
   // The archive is refused no more.
   Async<void> ArchiveSettled(std::string archive);

@@ -17,6 +17,8 @@ using testing::ReplicationWorld;
 using testing::StoreOperation;
 using testing::TroubledStore;
 
+using Keys = std::set<std::string>;
+
 std::vector<ParkedKey> Parked(ReplicationWorld& world, const std::string& target) {
   auto parked = world.world.Run(ScanParked(world.state, "r", target, "", 100));
   return parked ? *parked : std::vector<ParkedKey>();
@@ -190,6 +192,71 @@ TEST(ParkedTest, ReadsTheRowsOfTheFirstVersion) {
   ASSERT_TRUE(world.world.Run(world.state.Write("parked/r", {.key = "k", .value = "denied: no"})));
   ASSERT_EQ(Parked(world, "").size(), 1u);
   EXPECT_EQ(Parked(world, "")[0].reason, "denied: no");
+}
+
+// Whoever gives the source's credentials back what they lacked does not know what was refused
+// meanwhile, and where nothing is compared nobody else would ask for it.
+TEST(ParkedTest, WhatWasDeniedIsReadAnewByItself) {
+  for (const Transport transport : {Transport::kDirect, Transport::kPlain}) {
+    ReplicationWorld world;
+    world.configuration.rules[0].intake.listing.reset();
+    world.configuration.rules[0].transport = transport;
+    Keys keys;
+    for (int i = 0; i < 20; ++i) keys.insert("k" + std::to_string(i));
+    for (const std::string& key : keys) world.Put(key, "text");
+    int gets = 0;
+    world.source().decide = [&gets](StoreOperation operation, std::string_view, std::string_view) {
+      const bool hit = operation == StoreOperation::kGet;
+      gets += hit ? 1 : 0;
+      return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+    };
+    world.Start();
+    for (const std::string& key : keys) SendHint(world, key);
+    world.RunFor(2min);
+    EXPECT_EQ(Parked(world, "").size(), 20u);
+    gets = 0;
+    world.RunFor(24h);
+    EXPECT_GT(gets, 20 * 2);
+    EXPECT_LT(gets, 20 * 100) << "a day of denials costs requests";
+    world.source().Heal();
+    world.RunFor(25h);
+    EXPECT_EQ(world.Replicas(), keys);
+    EXPECT_TRUE(Parked(world, "").empty());
+    world.Stop();
+  }
+}
+
+// After a short outage it comes soon.
+TEST(ParkedTest, WhatWasDeniedForAMomentComesWithinTenMinutes) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.source().decide = Deny(StoreOperation::kGet, "in", "k");
+  world.Start();
+  SendHint(world, "k");
+  world.RunFor(60s);
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  world.source().Heal();
+  world.RunFor(12min);
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  world.Stop();
+}
+
+// An object that is damaged at the source would be read whole once a minute, for ever, and nobody
+// would be told which.
+TEST(ParkedTest, WhatIsAlwaysDamagedIsParked) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.Put("rotten", "text");
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+    const bool hit = operation == StoreOperation::kGet && key == "rotten";
+    return hit ? TroubledStore::Failing(ErrorKind::kCorrupt) : Fault();
+  };
+  OnceResult result = world.RunOnce({.timeout = 5min});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  EXPECT_EQ(Parked(world, "")[0].key, "rotten");
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
                   target_.Wake();
                   receipts_.Wake();
                 }),
+      parked_retries_(context),
       upkeep_(context, options.source, options.target) {
   std::vector<std::string> rules;
   for (const auto& rule : context.rules) rules.push_back(rule->rule->id);
@@ -113,7 +114,7 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
     for (int round = 0; round < kRoundsMax; ++round) {
       bool clean = true;
       if (options_.source) {
-        Result<bool> nothing = co_await NothingUnderWay(context_);
+        Result<bool> nothing = co_await NothingUnderWay(context_, PausedTargets::kLeftOut);
         clean = nothing && *nothing;
         Result<void> compared = co_await CompareUntil(stop, &result.deletes_guarded);
         // What could be compared is carried all the same.
@@ -258,6 +259,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   source_.UseSpool([this] { follower_.LookAtSpools(); });
   running.Spawn(AsTask(follower_.Follow(stop)));
   if (options_.source) running.Spawn(AsTask(follower_.KeepSpoolsEmpty(stop)));
+  if (options_.source) running.Spawn(AsTask(parked_retries_.Run(stop)));
   for (const auto& rule : context_.rules) {
     if (options_.source) find(*rule, nullptr);
     for (const auto& target : rule->targets) find(*rule, target.get());

@@ -14,6 +14,7 @@
 #include "replication/follow_rules.h"
 #include "replication/memory_plan.h"
 #include "replication/receipts.h"
+#include "replication/retry_parked.h"
 #include "replication/source_role.h"
 #include "replication/take_over.h"
 #include "replication/target_role.h"
@@ -73,6 +74,7 @@ class Replicator {
   StoreFinder finder_;
   Comparisons comparisons_;
   RuleFollower follower_;
+  ParkedRetries parked_retries_;
   Upkeep upkeep_;
   Event wake_;
 };

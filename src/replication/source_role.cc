@@ -12,6 +12,7 @@
 #include "replication/loops.h"
 #include "replication/reading.h"
 #include "replication/spool.h"
+#include "replication/target_breaker.h"
 
 namespace longhaul {
 
@@ -27,10 +28,15 @@ constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be ro
 constexpr int64_t kKeyCostBytes = 16 << 10;
 constexpr std::chrono::seconds kRetryFirst{1};
 constexpr std::chrono::seconds kRetryLast{60};
-constexpr int kRefusalsMax = 4;  // With the delays between them, 15 seconds.
+// How often an object that is refused is tried, and one that arrives damaged: with the delays
+// between them 15 seconds, and two minutes.
+constexpr int kRefusalsMax = 4;
+constexpr int kDamagesMax = 7;
 // What is for a store that has not been found comes back so much later.
 constexpr std::chrono::seconds kAwayDelay{5};
 constexpr std::chrono::seconds kPausedSegmentDelay{30};
+// So long the segments of a rule that is not in this configuration wait for a process that has it.
+constexpr std::chrono::hours kForeignSegmentsFor{1};
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
@@ -217,6 +223,10 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     static_cast<void>(replaced);
     co_return;
   }
+  if (!hints->rule.empty() && !Knows(hints->rule)) {
+    co_await KeepForOthers(message, *hints);
+    co_return;
+  }
   const std::shared_ptr<OpenMessage> open = messages_.Open(message);
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
@@ -249,6 +259,38 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     }
   }
   co_await messages_.Finish({open}, {}, {});
+}
+
+bool SourceRole::Knows(const std::string& rule_id) const {
+  return std::ranges::any_of(context_.rules,
+                             [&](const auto& rule) { return rule->rule->id == rule_id; });
+}
+
+// Another process on this database may have a newer configuration. In the Queue they would come
+// back here, and nobody could wait for it to run empty; kept like those of a rule that is paused
+// they wait for whoever has the rule. A segment is kept by the plan it belongs to, for a while.
+asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, HintMessage& hints) {
+  const SystemTime now = context_.runtime.clock.Now();
+  std::vector<SpooledHint> kept;
+  for (Hint& hint : hints.hints) {
+    if (!hint.heard) hint.heard = message.sent;
+    kept.push_back({.target = hints.target, .hint = hint});
+  }
+  Result<void> done;
+  if (hints.hints.empty() || !hints.hints.front().segment) {
+    done = co_await SpoolHints(context_.state, hints.rule, std::move(kept));
+    if (done) done = co_await context_.queue.Ack({message.receipt});
+  } else if (*hints.hints.front().heard > now - kForeignSegmentsFor) {
+    done =
+        co_await context_.queue.Replace({message.receipt}, EncodeHints(hints), kPausedSegmentDelay);
+  } else {
+    done = co_await context_.queue.Ack({message.receipt});
+  }
+  // Not: it comes back when its visibility runs out.
+  if (!done) {
+    context_.runtime.log.Warning("hints of a rule that is not in this configuration are not kept",
+                                 {{"rule", hints.rule}, done.error()});
+  }
 }
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
@@ -555,7 +597,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
             again.back().target = target;
             NoteReturned(queue, key, pending, target);
           }
-          if (again.empty() && !pending.segment) co_await Unpark(queue, key);
+          if (again.empty() && !pending.segment) co_await Unpark(*queue.rule->parked, key);
         }
         co_await messages_.Finish(std::move(pending.messages), std::move(again), delay);
         break;
@@ -563,13 +605,17 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSkipped:
         any_read = true;
         ++keys_done_;
-        co_await Unpark(queue, key);
+        co_await Unpark(*queue.rule->parked, key);
+        // Where nothing went by staging no archive is left that could settle it.
+        for (size_t t = 0; result.carried && t < targets.size(); ++t) {
+          co_await Unpark(*queue.rule->targets[targets[t]]->parked, key);
+        }
         co_await messages_.Finish(std::move(pending.messages), {}, {});
         break;
       case PackedKey::State::kSplit:
         any_read = true;
         if (packed.wanted.empty()) ++keys_done_;
-        if (packed.wanted.empty() && away.empty()) co_await Unpark(queue, key);
+        if (packed.wanted.empty() && away.empty()) co_await Unpark(*queue.rule->parked, key);
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
           messages_.Wait(*message, static_cast<int>(packed.wanted.size()));
         }
@@ -605,12 +651,11 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         break;
       case PackedKey::State::kFailed: {
         const Error& error = packed.error;
-        // A refusal may be that of the whole store, for a while: only one that stays is the
-        // object's.
+        // A refusal may be that of the whole store, and damage that of the way, for a while: only
+        // what stays is the object's.
         const bool refused = error.kind == ErrorKind::kDenied && pending.tries < kRefusalsMax;
-        if (refused || (error.Transient() || error.code == "NoSuchBucket") ||
-            error.kind == ErrorKind::kCorrupt || error.kind == ErrorKind::kCancelled ||
-            error.kind == ErrorKind::kPrecondition) {
+        const bool damaged = error.kind == ErrorKind::kCorrupt && pending.tries >= kDamagesMax;
+        if (refused || (MayPass(error) && !damaged)) {
           source_error = error.In("rule " + rule.id);
           context_.observer.OnRetry(rule.id, key, error);
           ++failures_;
@@ -621,7 +666,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         } else {
           co_await Park(queue, key, packed);
           if (pending.segment) co_await EndTransfers(queue, key, pending.segment->segment.plan);
-          co_await messages_.Finish(std::move(pending.messages), {}, {});
+          // Those that are away have not been asked.
+          co_await messages_.Finish(std::move(pending.messages), LeftFor(away, rule, key, pending),
+                                    delay);
         }
         break;
       }
@@ -655,24 +702,36 @@ void SourceRole::NoteStaged(const RuleQueue& queue, const Items& keys,
 
 asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
                                        const PackedKey& packed) {
-  context_.runtime.log.Failure("object parked",
-                               {{"rule", queue.rule->rule->id}, {"key", key}, packed.error});
-  Result<void> written = co_await queue.rule->parked->Park(
-      {.key = key, .op = "put", .reason = packed.error.Describe()});
+  for (const auto& [index, error] : packed.refused_by) {
+    TargetContext& target = *queue.rule->targets[index];
+    co_await ParkAt(*target.parked, target.config->name, queue, key, packed, error);
+  }
+  if (!packed.refused_by.empty()) co_return;
+  co_await ParkAt(*queue.rule->parked, "", queue, key, packed, packed.error);
+}
+
+asio::awaitable<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target,
+                                         RuleQueue& queue, const std::string& key,
+                                         const PackedKey& packed, const Error& error) {
+  const std::string op = packed.deleted ? "delete" : "put";
+  context_.runtime.log.Failure(
+      "object parked", {{"rule", queue.rule->rule->id}, {"target", target}, {"key", key}, error});
+  Result<void> written = co_await place.Park({.key = key, .op = op, .reason = error.Describe()});
   if (!written) context_.runtime.log.Warning("parked object not recorded", {written.error()});
   context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                .rule = queue.rule->rule->id,
-                               .op = "put",
+                               .target = target,
+                               .op = op,
                                .key = key,
                                .size_bytes = packed.size_bytes,
                                .stamp = packed.stamp,
                                .state = OutcomeState::kParked,
-                               .reason = packed.error.Describe()});
+                               .reason = error.Describe()});
 }
 
-// What was parked here has been carried past this place, or is not to be carried.
-asio::awaitable<void> SourceRole::Unpark(RuleQueue& queue, const std::string& key) {
-  Result<void> settled = co_await queue.rule->parked->Settled(key);
+// What was parked there has been carried past that place, or is not to be carried.
+asio::awaitable<void> SourceRole::Unpark(ParkedPlace& place, const std::string& key) {
+  Result<void> settled = co_await place.Settled(key);
   if (!settled) {
     context_.runtime.log.Warning("an object stays recorded as parked",
                                  {{"key", key}, settled.error()});

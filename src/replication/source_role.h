@@ -66,6 +66,8 @@ class SourceRole {
   void NoteWaiting(const std::vector<std::string>& waiting);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
+  [[nodiscard]] bool Knows(const std::string& rule_id) const;
+  asio::awaitable<void> KeepForOthers(const QueueMessage& message, HintMessage& hints);
   Async<void> RunJob(RuleQueue& queue, Items keys);
   static int64_t CostOf(const Items& keys);
   // All of them by archive, or all of them carried by this process.
@@ -84,7 +86,9 @@ class SourceRole {
   // Keeps hints of `keys` for targets that are paused. Not OK: they are not kept.
   Async<void> SpoolFor(RuleQueue& queue, const Items& keys, std::vector<std::string> targets);
   asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
-  asio::awaitable<void> Unpark(RuleQueue& queue, const std::string& key);
+  asio::awaitable<void> ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
+                               const std::string& key, const PackedKey& packed, const Error& error);
+  asio::awaitable<void> Unpark(ParkedPlace& place, const std::string& key);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);
   void Requeue(RuleQueue& queue, std::string key, PendingKey pending);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "events/hint.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -143,6 +144,36 @@ TEST(SourceRoleTest, AnEventFromTheFutureIsReadAllTheSame) {
   ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
   world.RunFor(2h);
   EXPECT_EQ(world.Replicas(), Keys{"a"});
+  world.Stop();
+}
+
+// A process with an older configuration, on the same database: what is for a rule that it does not
+// know is for somebody else. Acknowledged, it would be gone; left in the Queue, it would keep a run
+// from ever finding that empty.
+TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(5s);
+  HintMessage message{.store = "east", .bucket = "in", .rule = "s"};
+  Keys keys;
+  for (int i = 0; i < 50; ++i) {
+    keys.insert("k" + std::to_string(i));
+    message.hints.push_back({.key = "k" + std::to_string(i)});
+    world.Put("k" + std::to_string(i), "text");
+  }
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  world.Stop();
+
+  std::vector<Rule>& rules = world.configuration.rules;
+  rules.push_back(rules[0]);
+  rules[1].id = "s";
+  world.stop.Reset();
+  world.Start();
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), keys);
   world.Stop();
 }
 

@@ -10,6 +10,11 @@ bool FailsAsStore(const Error& error) {
   return error.Transient() || error.kind == ErrorKind::kDenied || error.code == "NoSuchBucket";
 }
 
+bool MayPass(const Error& error) {
+  return error.Transient() || error.code == "NoSuchBucket" || error.kind == ErrorKind::kCorrupt ||
+         error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition;
+}
+
 bool TargetBreaker::Failed(const Error& error, SystemTime now) {
   if (!FailsAsStore(error)) return false;
   error_ = error;

@@ -51,6 +51,9 @@ class TargetBreaker {
 
 // Whether a failure says something of the store as a whole.
 bool FailsAsStore(const Error& error);
+// Whether trying once more may be enough, whatever was asked for. A refusal is none of these: it
+// may be that of a whole store, for a while, but one that stays is the object's.
+bool MayPass(const Error& error);
 
 // Writes and removes `key`, for which `bucket` need not be empty before.
 Async<void> ProbeByWriting(Store& store, std::string bucket, std::string key);

@@ -271,6 +271,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     if (work.refusals == 0) work.settled_before = settled_[&target];
     settled_[&target] += applied->settled;
     if (!applied->pending.empty() || !applied->refused.empty() || !applied->parked.empty()) {
+      Result<void> asked = co_await AskSource(target, work);
+      if (!asked) co_return asked.error();
       co_return co_await KeepRest(target, staged, work, **reader, *applied);
     }
     if (applied->transfer_over) EndTransfer(**reader, receipt);
@@ -333,6 +335,19 @@ asio::awaitable<void> TargetRole::NoteParked(TargetContext& target, const Staged
   Result<void> settled = co_await target.parked->ArchiveSettled(staged.ulid);
   if (!settled)
     context_.runtime.log.Warning("an archive stays recorded as parked", {settled.error()});
+}
+
+// The receipt of an archive of which something is parked may be long in coming.
+Async<void> TargetRole::AskSource(TargetContext& target, Work& work) {
+  if (work.reread.empty()) co_return Ok();
+  ArchiveReceipt receipt{.archive = NewUlid(context_.runtime.clock.Now(), context_.runtime.random),
+                         .rule = target.rule->id,
+                         .target = target.config->name,
+                         .reread = {work.reread.begin(), work.reread.end()}};
+  Result<void> written = co_await WriteReceipt(target, std::move(receipt));
+  if (!written) co_return written.error();
+  work.reread.clear();
+  co_return Ok();
 }
 
 Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const StagedArchive& staged,

@@ -15,7 +15,7 @@ constexpr std::chrono::minutes kGiantsInterval{1};
 
 }  // namespace
 
-Async<bool> NothingUnderWay(ReplicationContext& context) {
+Async<bool> NothingUnderWay(ReplicationContext& context, PausedTargets paused) {
   Result<QueueDepth> depth = co_await context.queue.Depth();
   if (!depth) co_return depth.error();
   if (depth->visible + depth->delayed + depth->in_flight > 0) co_return false;
@@ -24,7 +24,8 @@ Async<bool> NothingUnderWay(ReplicationContext& context) {
     if (!empty) co_return empty.error();
     if (!*empty) co_return false;
     for (const auto& target : rule->targets) {
-      if (context.control->Holds(rule->rule->id, target->config->name)) continue;
+      const bool held = context.control->Holds(rule->rule->id, target->config->name);
+      if (held && paused == PausedTargets::kLeftOut) continue;
       Result<std::vector<StagedArchive>> staged = co_await ListStaging(
           *target->staging_store, target->staging_bucket, target->staging_prefix);
       if (!staged) co_return staged.error();
@@ -61,10 +62,11 @@ Async<void> Upkeep::SweepGiants(std::chrono::nanoseconds idle) {
       Result<int> stray = co_await target->giants->ForgetStrayParts();
       if (!stray) co_return stray.error().In("rule " + rule->rule->id);
       if (uploads->empty()) continue;
-      // In this order: no segment of what was there before can come any more.
+      // In this order: no segment of what was there before can come any more. (Those of a target
+      // that is paused come when it goes on.)
       std::chrono::nanoseconds idle_max = kArchiveAgeMax;
       if (packs_) {
-        Result<bool> nothing = co_await NothingUnderWay(context_);
+        Result<bool> nothing = co_await NothingUnderWay(context_, PausedTargets::kCounted);
         if (!nothing) co_return nothing.error();
         if (*nothing) idle_max = idle;
       }

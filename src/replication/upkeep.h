@@ -11,9 +11,10 @@
 
 namespace longhaul {
 
-// Whether neither Queue nor staging held anything just now. What is for targets that are paused
-// does not count. Errors: of the Queue or of a store.
-Async<bool> NothingUnderWay(ReplicationContext& context);
+// Whether neither Queue nor staging held anything just now. What waits in the staging of a target
+// that is paused counts where one asks for it. Errors: of the Queue or of a store.
+enum class PausedTargets { kLeftOut, kCounted };
+Async<bool> NothingUnderWay(ReplicationContext& context, PausedTargets paused);
 
 class Upkeep {
  public:
