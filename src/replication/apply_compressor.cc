@@ -257,8 +257,7 @@ class Application {
       co_return Ok();
     }
     if (*decided) {
-      // Who applied it may not have come to set its tags.
-      Take(index, co_await target_.applier->EnsureTags(WriteOf(entry), std::move(**decided)));
+      Take(index, std::move(**decided));
       co_return Ok();
     }
     // First, so that the archive's window is in what is reserved.

@@ -140,6 +140,7 @@ class Carrier {
       Result<bool> carried = co_await CarryAttributes(item, key);
       if (!carried) co_return carried.error();
       if (*carried) co_return Ok();
+      key.refused_by.clear();
     }
     SystemTime absent_at{};
     Result<ObjectStream> stream = co_await Open(item, &absent_at);
@@ -245,7 +246,8 @@ class Carrier {
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)
                                    : Result<void>(ErrorOf(target, entry.key, outcome.error()));
       if (taken) continue;
-      if (!MayPass(taken.error())) key.refused_by.emplace(index, taken.error());
+      const bool damaged = taken.error().kind == ErrorKind::kCorrupt;
+      if (!MayPass(taken.error()) || damaged) key.refused_by.emplace(index, taken.error());
       if (!failure || Urgency(taken.error()) > Urgency(*failure)) {
         failure = taken.error().In("target " + target.config->name);
       }

@@ -569,5 +569,30 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
   }
 }
 
+// An object that one target finds damaged time after time, and another refuses, is parked at both.
+TEST(CarryTest, DamageAtOneTargetIsNotHiddenByARefusalAtAnother) {
+  DirectWorld world(Transport::kPlain, 2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("a", "text");
+  world.Put("k", "text");
+  for (int i = 0; i < 2; ++i) {
+    world.target(i).decide = [i](StoreOperation operation, std::string_view, std::string_view key) {
+      const bool hit = operation == StoreOperation::kPut && key == "k";
+      const ErrorKind kind = i == 0 ? ErrorKind::kCorrupt : ErrorKind::kInvalidInput;
+      return hit ? TroubledStore::Failing(kind) : Fault();
+    };
+  }
+  world.Start();
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "a"}, {.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(5min);
+  for (const char* target : {"t0", "t1"}) {
+    Result<std::optional<ParkedKey>> parked =
+        world.world.Run(FindParked(world.state, "r", target, "k"));
+    EXPECT_TRUE(parked && *parked) << target;
+  }
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -40,8 +40,8 @@ struct PackedKey {
   bool alone = false;            // Of kUnread: it found no room beside others.
   std::vector<size_t> wanted{};  // Of kSplit: indexes into rule.targets.
   Error error;
-  // Of kFailed, where the source was read and nothing can be cured by waiting: the targets (indexes
-  // into rule.targets) that refuse it, and why.
+  // Of kFailed, where that is not the source's fault: the targets (indexes into rule.targets) that
+  // refuse it or find it damaged, and why. It may be worth another try all the same.
   std::map<size_t, Error> refused_by{};
 };
 

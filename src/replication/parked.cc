@@ -103,6 +103,14 @@ Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked)
   co_return Ok();
 }
 
+Async<void> ForgetParked(State& state, const std::string& rule, const ParkedKey& parked) {
+  StateWrite removal{.key = parked.key, .expected = Expected::Revision(parked.revision)};
+  Result<int64_t> removed =
+      co_await state.Write(KeyPartition(rule, parked.target), std::move(removal));
+  if (!removed) co_return removed.error().In("forget what was parked");
+  co_return Ok();
+}
+
 Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::string target,
                                          std::string after, int count_max) {
   co_return co_await Scan(state, KeyPartition(rule, target), target, std::move(after), count_max);

@@ -49,6 +49,8 @@ SystemTime NextReading(const ParkedKey& parked);
 
 // Writes a row. With a revision: only in the place of that one (kPrecondition).
 Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked);
+// Removes the row it was read from. kPrecondition: it has been written since.
+Async<void> ForgetParked(State& state, const std::string& rule, const ParkedKey& parked);
 // What is parked at the source (`target` empty) or at a target, in the order of keys: those after
 // `after`, at most `count_max`; archives that are refused as a whole are not among them.
 Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::string target,

@@ -259,5 +259,32 @@ TEST(ParkedTest, WhatIsAlwaysDamagedIsParked) {
   EXPECT_EQ(Parked(world, "")[0].key, "rotten");
 }
 
+// A row that nobody ends would be asked for day after day, and a person would look for its cause.
+TEST(ParkedTest, WhatTheRuleDoesNotCarryAnyMoreIsForgotten) {
+  ReplicationWorld world;
+  Rule& rule = world.configuration.rules[0];
+  rule.intake.listing.reset();
+  rule.transport = Transport::kPlain;
+  rule.source.prefix = "logs/";
+  for (const char* target : {"", "t0"}) {
+    ParkedKey row{.key = "other", .target = target, .reason = "denied"};
+    row.when = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+    row.key = "logs/a";
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+  }
+  world.Start();
+  world.RunFor(2min);
+  for (const char* target : {"", "t0"}) {
+    const std::vector<ParkedKey> parked = Parked(world, target);
+    ASSERT_EQ(parked.size(), 1u);
+    EXPECT_EQ(parked[0].key, "logs/a");
+  }
+  world.RunFor(15min);
+  EXPECT_TRUE(Parked(world, "").empty()) << "it is not there to be carried";
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -258,6 +258,10 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
       Result<void> ended = co_await transfers.End(receipt.transfer_key, receipt.transfer);
       if (!ended) co_return ended.error();
     }
+    if (std::ranges::find(receipt.reread, receipt.transfer_key) == receipt.reread.end()) {
+      Result<void> settled = co_await rule.parked->Settled(receipt.transfer_key);
+      if (!settled) co_return settled.error();
+    }
   }
   if (receipt.state == ArchiveReceipt::State::kDone && receipt.entries > 0) {
     const std::chrono::duration<double> lag = receipt.written - receipt.stamp_oldest;

@@ -1,11 +1,13 @@
 #include "replication/retry_parked.h"
 
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "events/hint.h"
 #include "replication/carry.h"
 #include "replication/parked.h"
+#include "replication/reading.h"
 
 namespace longhaul {
 
@@ -24,8 +26,24 @@ Async<uint64_t> ParkedRetries::RetryAt(const RuleContext& rule, const std::strin
   if (!parked) co_return parked.error();
   after = std::ssize(*parked) < kPageRows ? "" : parked->back().key;
   const SystemTime now = context_.runtime.clock.Now();
+  std::vector<size_t> meant;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (target.empty() || target == rule.targets[i]->config->name) meant.push_back(i);
+  }
+  std::set<std::string> none_any_more;
+  for (const ParkedKey& key : *parked) {
+    // By now another rule carries it, or none.
+    const bool carried = rule.rule->MatchesKey(rule.rule->source.bucket, key.key) &&
+                         !WantedTargets(rule, meant, key.key, {}).empty();
+    if (carried || !ReadAnewBySource(key)) continue;
+    Result<void> forgotten = co_await ForgetParked(context_.state, id, key);
+    if (!forgotten && forgotten.error().kind != ErrorKind::kPrecondition) {
+      co_return forgotten.error();
+    }
+    none_any_more.insert(key.key);
+  }
   std::erase_if(*parked, [&](const ParkedKey& key) {
-    return !ReadAnewBySource(key) || NextReading(key) > now;
+    return none_any_more.contains(key.key) || !ReadAnewBySource(key) || NextReading(key) > now;
   });
   if (parked->empty()) co_return uint64_t{0};
   HintMessage message{.store = rule.rule->source.store,

@@ -35,8 +35,6 @@ constexpr int kDamagesMax = 7;
 // What is for a store that has not been found comes back so much later.
 constexpr std::chrono::seconds kAwayDelay{5};
 constexpr std::chrono::seconds kPausedSegmentDelay{30};
-// So long the segments of a rule that is not in this configuration wait for a process that has it.
-constexpr std::chrono::hours kForeignSegmentsFor{1};
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
@@ -173,6 +171,10 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
       const std::string lane = SegmentLane(queue->rule->rule->id);
       if (messages_.CountOf(lane) >= kSegmentsHeldMax) request.without.push_back(lane);
     }
+    // (A run that ends waits for the Queue to be empty.)
+    if (on_closed_) {
+      request.without.insert(request.without.end(), foreign_lanes_.begin(), foreign_lanes_.end());
+    }
     if (some_full) {
       // Messages hold up to a thousand keys each.
       request.count_max = 1;
@@ -268,29 +270,26 @@ bool SourceRole::Knows(const std::string& rule_id) const {
 
 // Another process on this database may have a newer configuration. In the Queue they would come
 // back here, and nobody could wait for it to run empty; kept like those of a rule that is paused
-// they wait for whoever has the rule. A segment is kept by the plan it belongs to, for a while.
+// they wait for whoever has the rule. Instead of a segment its object is kept, to be planned anew.
 asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, HintMessage& hints) {
-  const SystemTime now = context_.runtime.clock.Now();
   std::vector<SpooledHint> kept;
   for (Hint& hint : hints.hints) {
     if (!hint.heard) hint.heard = message.sent;
+    if (hint.segment) {
+      // As when a transfer is given up. No more of its lane are taken: each would begin it anew.
+      hint.time = hint.segment->stamp + std::chrono::seconds(1);
+      hint.size_bytes.reset();
+      hint.segment.reset();
+      foreign_lanes_.insert(message.lane);
+    }
     kept.push_back({.target = hints.target, .hint = hint});
   }
-  Result<void> done;
-  if (hints.hints.empty() || !hints.hints.front().segment) {
-    done = co_await SpoolHints(context_.state, hints.rule, std::move(kept));
-    if (done) done = co_await context_.queue.Ack({message.receipt});
-  } else if (*hints.hints.front().heard > now - kForeignSegmentsFor) {
-    done =
-        co_await context_.queue.Replace({message.receipt}, EncodeHints(hints), kPausedSegmentDelay);
-  } else {
-    done = co_await context_.queue.Ack({message.receipt});
-  }
-  // Not: it comes back when its visibility runs out.
-  if (!done) {
-    context_.runtime.log.Warning("hints of a rule that is not in this configuration are not kept",
-                                 {{"rule", hints.rule}, done.error()});
-  }
+  Result<void> done = co_await SpoolHints(context_.state, hints.rule, std::move(kept));
+  if (done) done = co_await context_.queue.Ack({message.receipt});
+  if (done) co_return;
+  // It comes back when its visibility runs out.
+  context_.runtime.log.Warning("hints of a rule that is not in this configuration are not kept",
+                               {{"rule", hints.rule}, done.error()});
 }
 
 void SourceRole::Requeue(RuleQueue& queue, std::string key, PendingKey pending) {
@@ -597,7 +596,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
             again.back().target = target;
             NoteReturned(queue, key, pending, target);
           }
-          if (again.empty() && !pending.segment) co_await Unpark(*queue.rule->parked, key);
+          // (Of a giant that has been planned just now nothing has been carried: receipts.cc.)
+          const bool packed_now = !result.archive.empty() && !pending.segment;
+          if (again.empty() && packed_now) co_await Unpark(*queue.rule->parked, key);
         }
         co_await messages_.Finish(std::move(pending.messages), std::move(again), delay);
         break;
@@ -616,6 +617,12 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         any_read = true;
         if (packed.wanted.empty()) ++keys_done_;
         if (packed.wanted.empty() && away.empty()) co_await Unpark(*queue.rule->parked, key);
+        for (size_t target : targets) {
+          const bool wanted = std::ranges::find(packed.wanted, target) != packed.wanted.end();
+          if (result.carried && !wanted) {
+            co_await Unpark(*queue.rule->targets[target]->parked, key);
+          }
+        }
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
           messages_.Wait(*message, static_cast<int>(packed.wanted.size()));
         }

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,7 @@ class SourceRole {
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;
   std::function<void()> on_closed_;
+  std::set<std::string> foreign_lanes_;  // Of segments of rules that others have.
 };
 
 }  // namespace longhaul

@@ -177,5 +177,37 @@ TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
   world.Stop();
 }
 
+// A segment would come back again and again, and be parted from its transfer for good when it is
+// acknowledged: the object is planned anew by whoever has the rule, once.
+TEST(SourceRoleTest, SegmentsOfARuleThatOthersHaveArePlannedAnew) {
+  ReplicationWorld world;
+  world.limits.single_object_bytes_max = 300'000;
+  world.limits.segment_bytes_min = 200'000;
+  world.limits.giant_part_bytes_min = 50'000;
+  std::string film(1'000'000, '\0');
+  SeededRandom random(5);
+  for (char& c : film) c = static_cast<char>(random.Next());
+  world.configuration.rules[0].id = "s";
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("film", film);
+  world.Start();
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "film"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.world.Drive([&] { return world.log.Has("a giant travels in segments"); });
+  world.Stop();
+  ASSERT_FALSE(world.Replicas().contains("film"));
+  ASSERT_FALSE(world.queue_backend->rows.empty()) << "all of its segments were carried";
+
+  world.stop.Reset();
+  world.configuration.rules[0].id = "r";
+  world.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  world.configuration.rules[0].id = "s";
+  world.RunOnce({.timeout = 60s});
+  const auto* replica = world.target().backend->Find("out", "film");
+  ASSERT_NE(replica, nullptr);
+  EXPECT_TRUE(*replica->bytes == film);
+}
+
 }  // namespace
 }  // namespace longhaul
