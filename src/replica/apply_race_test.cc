@@ -54,11 +54,34 @@ TEST_P(RaceTest, AWriterWithoutAnAnswerLooksAgainAfterADelete) {
 
 // Between our look and our write a newer state was written: ours must fail its condition.
 TEST_P(RaceTest, ANewerWriteInBetweenWins) {
-  EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+  for (const bool looks_first : {false, true}) {
+    // Where most keys were new the next one is created before anybody looks; after some that were
+    // not, a look comes first.
+    EXPECT_EQ(Put("one", 1), ApplyState::kApplied);
+    for (int second = 2; looks_first && second < 12; ++second) {
+      EXPECT_EQ(Put("one " + std::to_string(second), second), ApplyState::kApplied);
+    }
+    TextBody body("two");
+    body.before_write = [this] { return RivalPuts("three", 30); };
+    EXPECT_EQ(PutBody(WriteOf("two", 20), body), ApplyState::kSuperseded) << looks_first;
+    EXPECT_EQ(Content(), "three");
+    backend_->buckets["b"].objects.erase("k");
+    state_backend_->rows.clear();
+  }
+}
+
+// The same with one that is no replica, and leaves nothing in State that could tell of it.
+TEST_P(RaceTest, AForeignObjectInBetweenIsKept) {
+  for (int second = 1; second < 12; ++second) {
+    EXPECT_EQ(Put("one " + std::to_string(second), second), ApplyState::kApplied);
+  }
   TextBody body("two");
-  body.before_write = [this] { return RivalPuts("three", 9); };
-  EXPECT_EQ(PutBody(WriteOf("two", 5), body), ApplyState::kSuperseded);
-  EXPECT_EQ(Content(), "three");
+  body.before_write = [this]() -> asio::awaitable<void> {
+    MemorySource theirs(std::string_view("theirs"));
+    EXPECT_TRUE(co_await store_.Put({.bucket = "b", .key = "k"}, theirs));
+  };
+  EXPECT_EQ(PutBody(WriteOf("two", 20), body), ApplyState::kConflict);
+  EXPECT_EQ(Content(), "theirs");
 }
 
 // Between our look and our write the key was deleted, but before our reading: ours is newer and

@@ -153,7 +153,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   const auto local = sight.local.find(&rule);
   std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
   for (const StagedArchive& staged : *listed) {
-    if (staged.archive) present_.insert(staged.ulid);
+    present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (known.taken.contains(found.key)) continue;

@@ -61,7 +61,8 @@ class ReceiptReader {
 
   ReplicationContext& context_;
   std::map<std::string, Known> known_;  // By StagingPlace.
-  std::set<std::string> present_;       // Archives seen in a staging by the last pass.
+  // Archives of which the last pass saw themselves or a receipt in a staging.
+  std::set<std::string> present_;
   LocalStaging local_staging_;
   Event wake_;
 };

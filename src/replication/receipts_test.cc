@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "replication/archive_keys.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -54,6 +55,34 @@ TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
   EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
   EXPECT_EQ(world.queue_backend->rows.size(), 1u);
   EXPECT_TRUE(world.Staged().empty());
+}
+
+// An archive that is applied at once is never listed beside its receipt. The rows of its keys would
+// fill State for two weeks.
+TEST(ReceiptReaderTest, KeysOfAnArchiveThatNobodySawAreForgotten) {
+  testing::ReplicationWorld world;
+  world.MakeContext();
+  world.context->rules[0]->targets[0]->staging_found = true;
+  const SystemTime now = world.world.clock.Now();
+  HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(RememberArchiveKeys(world.state, now, kUlid, std::move(keys))));
+  const ArchiveReceipt receipt{.archive = kUlid,
+                               .rule = "r",
+                               .target = "t0",
+                               .written = now,
+                               .stamp_oldest = now,
+                               .entries = 1,
+                               .applied = 1};
+  ReceiptReader reader(*world.context);
+  ASSERT_TRUE(
+      world.world.Run(WriteReceipt(*world.target().store, "staging",
+                                   world.context->rules[0]->targets[0]->staging_prefix, receipt)));
+  EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+  EXPECT_EQ(world.world.Run(reader.RunPass()).read, 0);
+  for (const auto& [place, row] : world.state_backend->rows) {
+    const bool of_archive = place.first == "archive/" + std::string(kUlid);
+    EXPECT_TRUE(!of_archive || row.expires <= now + kArchiveKeysKept) << place.second;
+  }
 }
 
 }  // namespace
