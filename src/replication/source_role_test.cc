@@ -10,6 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Fault;
+using testing::MemoryStore;
 using testing::ReplicationWorld;
 using testing::StoreOperation;
 using testing::TroubledStore;
@@ -207,6 +208,59 @@ TEST(SourceRoleTest, SegmentsOfARuleThatOthersHaveArePlannedAnew) {
   const auto* replica = world.target().backend->Find("out", "film");
   ASSERT_NE(replica, nullptr);
   EXPECT_TRUE(*replica->bytes == film);
+}
+
+// A 404 without a code may be that of anything on the way, which knows nothing of the object: no
+// delete follows from it.
+TEST(SourceRoleTest, ABare404IsNoAbsence) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.Start();
+  auto send_hint = [&] {
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+    message.hints[0].time = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  };
+  send_hint();
+  world.RunFor(15s);
+  ASSERT_EQ(world.Replicas(), Keys{"k"});
+  world.source().backend->options.bare_404 = true;
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "k"})));
+  send_hint();
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  world.source().backend->options.bare_404 = false;
+  world.RunFor(2min);
+  EXPECT_TRUE(world.Replicas().empty());
+  world.Stop();
+}
+
+// A body that breaks off, or is damaged on its way, must not get into an archive: nobody could tell
+// afterwards. By itself, and in a bundle.
+TEST(SourceRoleTest, WhatArrivesDamagedIsNotPacked) {
+  for (const size_t size : {size_t{4'000}, size_t{300'000}}) {
+    ReplicationWorld world;
+    const std::string text(size, 'x');
+    world.Put("k", text);
+    int reads = 0;
+    world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+      Fault fault;
+      if (operation != StoreOperation::kGet) return fault;
+      ++reads;
+      if (reads <= 2) fault.cut_body_after_bytes = size - 1;
+      if (reads == 3 || reads == 4) fault.corrupt_body_at_byte = 5;
+      return fault;
+    };
+    OnceResult result = world.RunOnce();
+    EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+    EXPECT_GE(reads, 5);
+    const auto* replica = world.target().backend->Find("out", "k");
+    ASSERT_NE(replica, nullptr);
+    EXPECT_EQ(*replica->bytes, text) << size;
+    EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 1);
+  }
 }
 
 }  // namespace
