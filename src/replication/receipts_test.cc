@@ -85,5 +85,31 @@ TEST(ReceiptReaderTest, KeysOfAnArchiveThatNobodySawAreForgotten) {
   }
 }
 
+// A damaged archive's keys: those that State remembers, or else those that its receipt names.
+TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
+  for (const bool remembered : {false, true}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    const TargetContext& target = *world.context->rules[0]->targets[0];
+    world.context->rules[0]->targets[0]->staging_found = true;
+    const SystemTime now = world.world.clock.Now();
+    HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+    if (remembered) {
+      ASSERT_TRUE(world.world.Run(RememberArchiveKeys(world.state, now, kUlid, std::move(keys))));
+    }
+    ArchiveReceipt receipt{.state = ArchiveReceipt::State::kCorrupt,
+                           .archive = kUlid,
+                           .rule = "r",
+                           .target = "t0",
+                           .written = now};
+    if (!remembered) receipt.reread = {"k"};
+    ASSERT_TRUE(world.world.Run(
+        WriteReceipt(*world.target().store, "staging", target.staging_prefix, receipt)));
+    ReceiptReader reader(*world.context);
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    EXPECT_EQ(world.queue_backend->rows.size(), 1u) << remembered;
+  }
+}
+
 }  // namespace
 }  // namespace longhaul
