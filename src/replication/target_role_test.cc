@@ -195,5 +195,20 @@ TEST(TargetRoleTest, ATargetThatHangsKeepsNobodyWaiting) {
   world.Stop();
 }
 
+// Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
+// that nobody remembers: the source reads its keys anew.
+TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  world.RunOnce({.source = true, .target = false, .timeout = 60s});
+  ASSERT_EQ(world.Staged().size(), 1u);
+  world.RunFor(15 * 24h);
+  world.RunOnce({.source = false, .target = true, .timeout = 60s});
+  EXPECT_TRUE(world.Replicas().empty());
+  EXPECT_EQ(world.Staged().size(), 1u) << "a receipt";
+  world.RunOnce({.timeout = 60s});
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+}
+
 }  // namespace
 }  // namespace longhaul
