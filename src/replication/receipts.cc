@@ -259,7 +259,9 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
       if (!ended) co_return ended.error();
     }
     if (std::ranges::find(receipt.reread, receipt.transfer_key) == receipt.reread.end()) {
-      Result<void> settled = co_await rule.parked->Settled(receipt.transfer_key);
+      // Another process may have parked it: a row that stays would have all of it carried again.
+      Result<void> settled = co_await rule.parked->Load();
+      if (settled) settled = co_await rule.parked->Settled(receipt.transfer_key);
       if (!settled) co_return settled.error();
     }
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/archive_keys.h"
+#include "replication/parked.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -108,6 +109,35 @@ TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
     ReceiptReader reader(*world.context);
     EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
     EXPECT_EQ(world.queue_backend->rows.size(), 1u) << remembered;
+  }
+}
+
+// A giant that was parked, by another process perhaps, and has arrived: were its row to stay, all
+// of it would be carried again and again.
+TEST(ReceiptReaderTest, AGiantThatHasArrivedIsParkedNoMore) {
+  for (const bool reread : {false, true}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    world.context->rules[0]->targets[0]->staging_found = true;
+    const SystemTime now = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(
+        WriteParked(world.state, "r", {.key = "film", .reason = "denied", .when = now})));
+    ArchiveReceipt receipt{.archive = kUlid,
+                           .rule = "r",
+                           .target = "t0",
+                           .written = now,
+                           .stamp_oldest = now,
+                           .transfer = kUlid,
+                           .transfer_key = "film"};
+    if (reread) receipt.reread = {"film"};
+    ASSERT_TRUE(world.world.Run(WriteReceipt(*world.target().store, "staging",
+                                             world.context->rules[0]->targets[0]->staging_prefix,
+                                             receipt)));
+    ReceiptReader reader(*world.context);
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    auto parked = world.world.Run(FindParked(world.state, "r", "", "film"));
+    ASSERT_TRUE(parked);
+    EXPECT_EQ(parked->has_value(), reread);
   }
 }
 
