@@ -5,11 +5,10 @@ found by the first user whose process lives for a month.
 
 Flat means: the mean of the last quarter of the samples is at most 5 % over that of the first. Nothing
 is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their bounds,
-and the allocator keeps what the first storm took. Of memory each calm stretch counts with its least:
-what is kept for good is in that, and what happens to be under way is not, which differs by more than
-5 % from quarter to quarter by itself. It gets no other allowance. Descriptors are
-counted in whole ones: where 5 % are less than one, one is allowed. The size of the database is told;
-its rows are what is judged (check_rows).
+and the allocator keeps what the first storm took. Memory gets no other allowance. It is judged twice:
+all of it, and the least of each calm stretch, in which there is less of what happens to be under way.
+Descriptors are counted in whole ones: where 5 % are less than one, one is allowed. The size of the
+database is told; its rows are what is judged (check_rows).
 """
 
 import collections
@@ -173,8 +172,8 @@ def main(minutes: float) -> None:
         step(f"faults: {dict(kinds.most_common())}")
         grown = []
         step("least MiB of each stretch: " + " ".join(f"{mib:.0f}" for mib in samples.rss_least))
-        for name, values, slack in (("all of memory in MiB", samples.rss, None),
-                                    ("memory in MiB", samples.rss_least, 0),
+        for name, values, slack in (("memory in MiB", samples.rss, 0),
+                                    ("least memory in MiB", samples.rss_least, 0),
                                     ("descriptors", samples.descriptors, 1),
                                     ("bytes of database", samples.database_bytes, None)):
             first, last = quarters(values)
