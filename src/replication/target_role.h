@@ -72,10 +72,10 @@ class TargetRole {
                         Work& work);
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                               Work& work);
-  // What becomes of an archive of which not all has been applied.
   // Has the source read anew what earlier attempts at an archive want: it is durable when it
   // returns, in a receipt of its own.
   Async<void> AskSource(TargetContext& target, Work& work);
+  // What becomes of an archive of which not all has been applied.
   Async<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
                           const ArchiveReader& reader, const ArchiveApplication& applied);
   // The whole archive: it stays, and nothing of it is applied.
