@@ -215,6 +215,20 @@ TEST(HostileArchive, IsRefusedWhenItsIndexDoesNotFit) {
   }
 }
 
+// What was changed before it was compressed, or by whoever can compress it again, has every
+// checksum of the layers below.
+TEST(HostileArchive, AnIndexThatDoesNotHaveItsDigestIsRefused) {
+  const std::string data = OneMember("objects/k", "abc");
+  std::string index = IndexOf(data, std::string(kOneEntry));
+  const size_t at = index.find("\"first\":0");
+  ASSERT_NE(at, std::string::npos);
+  index.replace(at, 9, "\"first\":7");
+  FakeWorld world;
+  const auto opened = world.Run(ReadWholeArchive(world.runtime, ArchiveAround(data, index, 1)));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, ErrorKind::kCorrupt) << opened.error().Describe();
+}
+
 // Keys that only the tar tells must not be taken from a member that tells none.
 TEST(HostileArchive, IsRefusedWhenATarHeaderTellsNoKey) {
   std::string broken = OneMember("objects/k", "abc");

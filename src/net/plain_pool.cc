@@ -89,8 +89,20 @@ void PlainPool::StartSweeper() {
   sweeper_ = clock_.StartTimer(kSweepInterval, [this] {
     sweeper_.reset();
     Sweep();
-    if (!active_.empty() && !sweeper_) StartSweeper();
+    DropOld();
+    if ((!active_.empty() || kept_count_ > 0) && !sweeper_) StartSweeper();
   });
+}
+
+// What a burst has left would stay for good, its ends at the servers long closed.
+void PlainPool::DropOld() {
+  const SteadyTime oldest = clock_.SteadyNow() - kKeptFor;
+  for (auto& [origin, kept] : kept_) {
+    auto end = kept.begin();
+    while (end != kept.end() && (*end)->kept_since < oldest) (*end++)->Close();
+    kept_count_ -= static_cast<size_t>(end - kept.begin());
+    kept.erase(kept.begin(), end);
+  }
 }
 
 void PlainPool::Sweep() {

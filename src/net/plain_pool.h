@@ -46,6 +46,7 @@ class PlainPool {
   void Activate(PlainConnection& connection);
   void StartSweeper();
   void Sweep();
+  void DropOld();
 
   struct Addresses {
     std::vector<PlainConnection::Endpoint> endpoints;

@@ -32,22 +32,6 @@ Error KeyBusy(std::string why) {
   return error;
 }
 
-Error LandsLater() {
-  return KeyBusy("a create without an answer may still bring the key back; looking again");
-}
-
-Error CopyLandsLater() {
-  return KeyBusy("a copy without an answer may still put an older state there; looking again");
-}
-
-Error WriteLandsLater() {
-  return KeyBusy("a write without an answer may still put an older state there; looking again");
-}
-
-Error DeleteLandsLater() {
-  return KeyBusy("a delete without an answer may still remove what is there; looking again");
-}
-
 ApplyOutcome ForeignConflict() {
   return {.state = ApplyState::kConflict,
           .reason = "the target has an object that is not a replica"};
@@ -287,11 +271,42 @@ bool Applier::WriteMayStillLand(const Floor& floor) const {
   return floor.write_may_land_until > runtime_.clock.Now();
 }
 
+std::chrono::milliseconds BusyFor(const Error& error) {
+  return error.code == kKeyBusyCode ? error.retry_after : std::chrono::milliseconds(0);
+}
+
+Error Applier::LandsLater(SystemTime until, std::string_view what) const {
+  Error error = KeyBusy(std::string(what) + "; looking again");
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - runtime_.clock.Now());
+  error.retry_after = std::max(left, std::chrono::milliseconds(1));
+  return error;
+}
+
+Error Applier::CreateLandsLater(const Floor& floor) const {
+  return LandsLater(floor.create_may_land_until,
+                    "a create without an answer may still bring the key back");
+}
+
+Error Applier::CopyLandsLater(const Floor& floor) const {
+  return LandsLater(floor.copy_may_land_until,
+                    "a copy without an answer may still put an older state there");
+}
+
+Error Applier::WriteLandsLater(const Floor& floor) const {
+  return LandsLater(floor.write_may_land_until,
+                    "a write without an answer may still put an older state there");
+}
+
+Error Applier::DeleteLandsLater(const Floor& floor) const {
+  return LandsLater(floor.delete_may_land_until,
+                    "a delete without an answer may still remove what is there");
+}
+
 std::optional<Error> Applier::Unsettled(const Floor& floor, SystemTime stamp) const {
-  if (CopyMayStillLand(floor)) return CopyLandsLater();
+  if (CopyMayStillLand(floor)) return CopyLandsLater(floor);
   // What it would write itself may come twice.
-  if (WriteMayStillLand(floor) && floor.write_stamp != stamp) return WriteLandsLater();
-  if (floor.delete_may_land_until > runtime_.clock.Now()) return DeleteLandsLater();
+  if (WriteMayStillLand(floor) && floor.write_stamp != stamp) return WriteLandsLater(floor);
+  if (floor.delete_may_land_until > runtime_.clock.Now()) return DeleteLandsLater(floor);
   return std::nullopt;
 }
 
@@ -331,9 +346,9 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   if (floor.stamp == write.stamp && write.caution) co_return Superseded("deleted in that second");
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
   // Ours, perhaps: then it must be noticed when it has landed.
-  if (!*there && MayStillLand(floor)) co_return LandsLater();
-  if (CopyMayStillLand(floor)) co_return CopyLandsLater();
-  if (WriteMayStillLand(floor)) co_return WriteLandsLater();
+  if (!*there && MayStillLand(floor)) co_return CreateLandsLater(floor);
+  if (CopyMayStillLand(floor)) co_return CopyLandsLater(floor);
+  if (WriteMayStillLand(floor)) co_return WriteLandsLater(floor);
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -494,7 +509,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
         co_return Reread("the target does not hold the bytes");
       }
       // One copy of a key at a time: nobody could tell afterwards which of them are over.
-      if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater();
+      if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater(**floor);
       copy_until = CopyMayLandUntil(write);
     }
 
@@ -511,7 +526,9 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       Result<Floor> raised = co_await floors_.Raise(write.key, std::move(raise));
       if (!raised) co_return raised.error();
       if (raised->stamp > write.stamp || raised->deleted) continue;
-      if (body == nullptr && raised->copy_may_land_until != copy_until) co_return CopyLandsLater();
+      if (body == nullptr && raised->copy_may_land_until != copy_until) {
+        co_return CopyLandsLater(*raised);
+      }
     }
 
     const bool creates = !existing;
@@ -669,7 +686,9 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
         if (!there) co_return there.error();
         if (!*there) co_return Reread("what is recorded as newer is not there");
         // Or it may do so yet: whoever comes then must find it.
-        if (raised->delete_may_land_until > runtime_.clock.Now()) co_return DeleteLandsLater();
+        if (raised->delete_may_land_until > runtime_.clock.Now()) {
+          co_return DeleteLandsLater(*raised);
+        }
       }
       co_return Superseded("a newer state is recorded");
     }
@@ -683,9 +702,9 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
     if (!outcome && outcome.error().kind == ErrorKind::kPrecondition) continue;
     if (!outcome || outcome->state != ApplyState::kApplied) co_return outcome;
     if (floor->stamp > stamp) co_return Reread("written while it was deleted");
-    if (MayStillLand(*floor)) co_return LandsLater();
-    if (CopyMayStillLand(*floor)) co_return CopyLandsLater();
-    if (WriteMayStillLand(*floor)) co_return WriteLandsLater();
+    if (MayStillLand(*floor)) co_return CreateLandsLater(*floor);
+    if (CopyMayStillLand(*floor)) co_return CopyLandsLater(*floor);
+    if (WriteMayStillLand(*floor)) co_return WriteLandsLater(*floor);
     co_return outcome;
   }
   co_return KeyBusy("the key changes faster than it can be deleted: " + key);

@@ -37,8 +37,10 @@ struct Caution {
 };
 
 // The code of a kRetryable error that is of one key alone, at a store that answers: another request
-// for it may land yet, or it changes all the time.
+// for it may land yet (for as long as `retry_after` says), or it changes all the time.
 inline constexpr std::string_view kKeyBusyCode = "KeyBusy";
+// How long another request for the key may land yet; 0: the error is another one.
+std::chrono::milliseconds BusyFor(const Error& error);
 
 // What a key should be at the target, as its source was at `stamp`.
 struct ReplicaWrite {
@@ -155,6 +157,12 @@ class Applier {
   // A copy onto itself may still put an older state over whatever stands there: nothing is settled.
   [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
   [[nodiscard]] bool WriteMayStillLand(const Floor& floor) const;
+  // kKeyBusyCode, and until when: `retry_after`.
+  [[nodiscard]] Error LandsLater(SystemTime until, std::string_view what) const;
+  [[nodiscard]] Error CreateLandsLater(const Floor& floor) const;
+  [[nodiscard]] Error CopyLandsLater(const Floor& floor) const;
+  [[nodiscard]] Error WriteLandsLater(const Floor& floor) const;
+  [[nodiscard]] Error DeleteLandsLater(const Floor& floor) const;
   // Why what `stamp` says may not stay; nullopt: it does.
   [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor, SystemTime stamp) const;
   // Of the floor that was read before a look or a write: tells afterwards whether a DELETE may have

@@ -58,7 +58,9 @@ struct Run {
       const bool waiting = error.Transient() || error.kind == ErrorKind::kCancelled ||
                            error.code == "NoSuchBucket" || error.code == "NoSuchUpload";
       if (waiting) {
-        if (result.pending.empty()) result.pending_error = error;
+        if (result.pending.empty() || BusyFor(error) < BusyFor(result.pending_error)) {
+          result.pending_error = error;
+        }
         result.pending.insert(index);
       } else if (error.kind == ErrorKind::kDenied || error.kind == ErrorKind::kCorrupt) {
         result.refused.emplace(index, error);

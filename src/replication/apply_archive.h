@@ -18,7 +18,7 @@ struct ArchiveApplication {
   // kCorrupt: not as it was sent), which may be the store's fault or the object's; and those that
   // nothing cures.
   std::set<size_t> pending;
-  Error pending_error;  // The first of them.
+  Error pending_error;  // Of that which is to be tried again first: see BusyFor.
   std::map<size_t, Error> refused;
   std::map<size_t, Error> parked;
   std::vector<std::string> reread;  // Source keys.

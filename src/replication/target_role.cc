@@ -15,7 +15,16 @@ namespace {
 
 constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
+constexpr int kSoonTries = 3;        // Within seven seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
+
+// A request that is under way is soon over; one that had no answer may take effect for so long, and
+// until then each look finds the same.
+std::chrono::milliseconds DelayAfter(const Error& error, int attempts_before) {
+  const std::chrono::milliseconds busy = BusyFor(error);
+  if (attempts_before < kSoonTries || busy.count() == 0) return RetryDelay(attempts_before);
+  return busy;
+}
 
 // The source learns that the transfer of which this archive holds a segment is over.
 void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
@@ -128,7 +137,8 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
     }
     Result<Handled> handled = co_await Handle(rule, target, staged, work);
     if (!handled) {
-      work.next_try = context_.runtime.clock.SteadyNow() + RetryDelay(work.attempts++);
+      work.next_try =
+          context_.runtime.clock.SteadyNow() + DelayAfter(handled.error(), work.attempts++);
       ++pass.waiting;
       ++pass.failed;
       work.store_error.reset();

@@ -195,6 +195,28 @@ TEST(TargetRoleTest, ATargetThatHangsKeepsNobodyWaiting) {
   world.Stop();
 }
 
+// A DELETE without an answer may land for two minutes: an archive that waits for that is looked at
+// a few times in case it is over sooner, and then when it is over, not a while after it.
+TEST(TargetRoleTest, WhatARequestHoldsUpIsTriedAgainWhenThatIsOver) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  ASSERT_EQ(world.Staged().size(), 1u);
+  Floors floors(world.state, world.world.clock,
+                ReplicaPartition(world.configuration.rules[0].targets[0]));
+  ASSERT_TRUE(
+      world.world.Run(floors.NoteUncertainDelete("k", world.world.clock.Now() + kRequestLifetime)));
+  world.log.lines.clear();
+  world.Start({.source = false, .target = true});
+  world.RunFor(kRequestLifetime - 1s);
+  EXPECT_FALSE(world.Staged().empty());
+  EXPECT_EQ(std::ranges::count(world.log.lines, "archive not applied yet"), 4);
+  world.RunFor(2s + world.limits.staging_poll);
+  EXPECT_EQ(world.observer.outcomes.size(), 1u);
+  world.Stop();
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+}
+
 // Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
 // that nobody remembers: the source reads its keys anew.
 TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {

@@ -18,7 +18,8 @@ from harness import (World, check, check_equal, check_no_uploads, check_staging_
                      wait_until)
 
 KEYS = 400
-SIZES = (0, 300, 4_000, 60_000, 12_000_000)  # The last one travels alone, in parts.
+LARGE = 12_000_000  # Travels alone, in parts.
+SIZES = (0, 300, 4_000, 60_000, LARGE)
 WEIGHTS = (2, 40, 40, 17, 1)
 
 
@@ -31,6 +32,7 @@ class Writer(threading.Thread):
         self.s3, self.number, self.random, self.stop = server.s3, number, random.Random(seed), stop
         self.counts: dict[str, int] = {}
         self.operations = 0
+        self.large = True  # Else what would be large is as the largest of the others.
 
     def run(self):
         while not self.stop.is_set():
@@ -41,6 +43,8 @@ class Writer(threading.Thread):
                 self.counts[key] = self.counts.get(key, 0) + 1
                 head = f"{self.counts[key]:010} {key}\n".encode()
                 size = self.random.choices(SIZES, WEIGHTS)[0]
+                if size == LARGE and not self.large:
+                    size = SIZES[-2]
                 rest = head * (size // len(head)) if self.shrinks else self.random.randbytes(size)
                 self.s3.put_object(
                     Bucket="data", Key=key, Body=head + rest,

@@ -7,6 +7,8 @@ Flat means: the mean of the last quarter of the samples is at most 5 % over that
 is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their bounds,
 and the allocator keeps what the first storm took. Memory gets no other allowance. It is judged twice:
 all of it, and the least of each calm stretch, in which there is less of what happens to be under way.
+Large objects are written in the storms alone: one takes as much as all that could be found here, two
+parts of 8 MiB, and chance would decide how many of them are under way when memory is looked at.
 Descriptors are counted in whole ones: where 5 % are less than one, one is allowed. The size of the
 database is told; its rows are what is judged (check_rows).
 """
@@ -138,6 +140,8 @@ def main(minutes: float) -> None:
             for mode, seconds in (("mixed", STORM_SECONDS), ("pass", CALM_SECONDS),
                                   ("count", COUNTED_SECONDS)):
                 samples.counting = mode == "count"
+                for writer in writers:
+                    writer.large = mode == "mixed"
                 for proxy in proxies:
                     proxy.mode = "mixed" if mode == "mixed" else "pass"
                 time.sleep(max(0, min(seconds, end - time.monotonic())))
