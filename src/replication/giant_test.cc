@@ -377,6 +377,36 @@ TEST_F(GiantTest, AnUploadThatIsGoneIsSaidUntilItIsHeard) {
   ExpectNothingLeft();
 }
 
+// That it is gone is remembered by State, not by who has found it.
+TEST_F(GiantTest, AnUploadThatIsGoneIsKnownToTheNextProcess) {
+  Make();
+  const std::string text = Noise(1'000'000, 8);
+  PutParts("film", text, 50'000);
+  ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+  ASSERT_GE(world->Staged().size(), 4U);
+  auto& uploads = world->target().backend->buckets["out"].uploads;
+  bool aborted = false;
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view key) {
+    if (operation == StoreOperation::kUploadPart && bucket == "out" && !aborted &&
+        !uploads.empty() && uploads.begin()->second.parts.size() > 7) {
+      uploads.clear();
+      aborted = true;
+    }
+    const bool receipt =
+        operation == StoreOperation::kPut && bucket == "staging" && !key.ends_with(".zst");
+    return aborted && receipt ? TroubledStore::Failing(ErrorKind::kRetryable) : Fault();
+  };
+  world->RunOnce({.source = false, .timeout = 60s});
+  ASSERT_TRUE(aborted);
+  world->target().Heal();
+  world->RunOnce({.source = false, .timeout = 60s});
+  EXPECT_TRUE(uploads.empty()) << "it would lack the segments that are done";
+  ASSERT_FALSE(world->RunOnce().store_error);
+  ExpectReplica("film", text);
+  ExpectNothingLeft();
+}
+
 // Ceph forgets the tags of an upload; whoever completed it may fail, or die, before they are set.
 TEST_F(GiantTest, TagsArriveThoughUploadsDoNotTakeThem) {
   Make();
