@@ -590,30 +590,36 @@ TEST_F(GiantTest, SegmentsWithPartsThatDoNotFitAreDamage) {
 }
 
 // The tags of a giant go to another rule and come back while its first transfer is under way: that
-// one is older than what the other rule has sent, so the giant must be sent once more.
+// one is older than what the other rule has sent, so the giant must be sent once more. An event
+// tells that, or a hint that knows no more than when the object was written.
 TEST_F(GiantTest, TagsThatComeBackAreSentAnew) {
-  Make();
-  Rule hot = world->configuration.rules[0];
-  hot.id = "hot";
-  hot.priority = 1;
-  hot.filter.tags = {{"tier", "hot"}};
-  hot.targets[0].storage_class = "HOT";
-  world->configuration.rules.push_back(hot);
-  const std::string text = Noise(1'000'000, 12);
-  PutParts("film", text, 50'000);
-  MemoryStore direct(world->runtime, world->source().backend);
-  for (const char* tier : {"cold", "hot", "cold"}) {
-    ASSERT_TRUE(world->world.Run(direct.PutTags("in", "film", {{"tier", tier}})));
-    HintMessage message{.store = "east", .bucket = "in"};
-    message.hints.push_back({.key = "film", .time = world->world.clock.Now(), .attributes = true});
-    ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
-    ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
-    world->RunFor(5s);
+  for (const bool by_event : {true, false}) {
+    SCOPED_TRACE(by_event);
+    Make();
+    Rule hot = world->configuration.rules[0];
+    hot.id = "hot";
+    hot.priority = 1;
+    hot.filter.tags = {{"tier", "hot"}};
+    hot.targets[0].storage_class = "HOT";
+    world->configuration.rules.push_back(hot);
+    const std::string text = Noise(1'000'000, 12);
+    PutParts("film", text, 50'000);
+    MemoryStore direct(world->runtime, world->source().backend);
+    const SystemTime written = world->source().backend->Find("in", "film")->info.last_modified;
+    for (const char* tier : {"cold", "hot", "cold"}) {
+      ASSERT_TRUE(world->world.Run(direct.PutTags("in", "film", {{"tier", tier}})));
+      HintMessage message{.store = "east", .bucket = "in"};
+      const SystemTime heard = by_event ? world->world.clock.Now() : written;
+      message.hints.push_back({.key = "film", .time = heard, .attributes = by_event});
+      ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
+      ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+      world->RunFor(5s);
+    }
+    EXPECT_EQ(Planned(), 3);
+    ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
+    ExpectReplica("film", text);
+    EXPECT_EQ(world->target().backend->Find("out", "film")->info.storage_class, "");
   }
-  EXPECT_EQ(Planned(), 3);
-  ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
-  ExpectReplica("film", text);
-  EXPECT_EQ(world->target().backend->Find("out", "film")->info.storage_class, "");
 }
 
 // What a person keeps under the key is not to be buried under hours of work.
