@@ -7,10 +7,12 @@ Flat means: the mean of the last quarter of the samples is at most 5 % over that
 is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their bounds,
 and the allocator keeps what the first storm took. Memory gets no other allowance. It is judged twice:
 all of it, and the least of each calm stretch, in which there is less of what happens to be under way.
+Descriptors are judged by the latter alone: half of them are connections on which the source tells its
+events, as many as it likes, for as long as a server keeps idle ones. They are counted in whole ones:
+where 5 % are less than one, one is allowed.
 Large objects are written in the storms alone: one takes as much as all that could be found here, two
 parts of 8 MiB, and chance would decide how many of them are under way when memory is looked at.
-Descriptors are counted in whole ones: where 5 % are less than one, one is allowed. The size of the
-database is told; its rows are what is judged (check_rows).
+The size of the database is told; its rows are what is judged (check_rows).
 """
 
 import collections
@@ -43,8 +45,10 @@ class Samples(threading.Thread):
         self.process, self.database, self.stop = process, database, stop
         self.counting = False  # Else nothing is noted.
         self.rss: list[float] = []
-        self.rss_least: list[float] = []  # Of each stretch that was counted.
         self.descriptors: list[int] = []
+        # Of each stretch that was counted.
+        self.rss_least: list[float] = []
+        self.descriptors_least: list[int] = []
         self.database_bytes: list[int] = []
 
     def run(self):
@@ -55,12 +59,14 @@ class Samples(threading.Thread):
                 counted_before = False
                 continue
             self.rss.append(self.process.rss_bytes() / (1 << 20))
-            if counted_before:
-                self.rss_least[-1] = min(self.rss_least[-1], self.rss[-1])
-            else:
-                self.rss_least.append(self.rss[-1])
-            counted_before = True
             self.descriptors.append(len(os.listdir(f"/proc/{self.process.pid}/fd")))
+            for values, least in ((self.rss, self.rss_least),
+                                  (self.descriptors, self.descriptors_least)):
+                if counted_before:
+                    least[-1] = min(least[-1], values[-1])
+                else:
+                    least.append(values[-1])
+            counted_before = True
             self.database_bytes.append(sum(
                 path.stat().st_size for path in self.database.parent.glob(self.database.name + "*")))
 
@@ -178,7 +184,8 @@ def main(minutes: float) -> None:
         step("least MiB of each stretch: " + " ".join(f"{mib:.0f}" for mib in samples.rss_least))
         for name, values, slack in (("memory in MiB", samples.rss, 0),
                                     ("least memory in MiB", samples.rss_least, 0),
-                                    ("descriptors", samples.descriptors, 1),
+                                    ("descriptors", samples.descriptors, None),
+                                    ("least descriptors", samples.descriptors_least, 1),
                                     ("bytes of database", samples.database_bytes, None)):
             first, last = quarters(values)
             if values is samples.database_bytes:
