@@ -622,6 +622,30 @@ TEST_F(GiantTest, TagsThatComeBackAreSentAnew) {
   }
 }
 
+// Of a rule that carries giants in segments, then directly, then in segments again: the first
+// transfer is older than what was carried since.
+TEST_F(GiantTest, WhatWasCarriedSinceEndsATransfer) {
+  Make();
+  const std::string text = Noise(1'000'000, 12);
+  PutParts("film", text, 50'000);
+  MemoryStore direct(world->runtime, world->source().backend);
+  const SystemTime written = world->source().backend->Find("in", "film")->info.last_modified;
+  const std::vector<std::pair<const char*, Transport>> steps = {
+      {"cold", Transport::kDirect}, {"warm", Transport::kPlain}, {"cold", Transport::kDirect}};
+  for (const auto& [tier, transport] : steps) {
+    world->configuration.rules[0].transport = transport;
+    ASSERT_TRUE(world->world.Run(direct.PutTags("in", "film", {{"tier", tier}})));
+    HintMessage message{.store = "east", .bucket = "in"};
+    message.hints.push_back({.key = "film", .time = written});
+    ASSERT_TRUE(world->world.Run(world->queue.Send(EncodeHints(message), {})));
+    ASSERT_FALSE(world->RunOnce({.target = false}).store_error);
+    world->RunFor(5s);
+  }
+  EXPECT_EQ(Planned(), 2);
+  ASSERT_FALSE(world->RunOnce({.source = false}).store_error);
+  ExpectReplica("film", text);
+}
+
 // What a person keeps under the key is not to be buried under hours of work.
 TEST_F(GiantTest, AForeignObjectIsKept) {
   Make();
