@@ -269,8 +269,13 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   const std::vector<ArchiveEntry>& entries = reader.entries();
   // A small object that lies in several frames is put together beside the next one of them: what
   // could never be reserved must not be waited for.
-  const int64_t needed = reader.held_bytes() + reader.FrameMemoryNeeded() +
-                         static_cast<int64_t>(context.limits.bundle_object_bytes_max);
+  uint64_t in_pieces = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].size_bytes > context.limits.bundle_object_bytes_max) continue;
+    if (reader.Pieces(i).size() > 1) in_pieces = std::max(in_pieces, entries[i].size_bytes);
+  }
+  const int64_t needed =
+      reader.held_bytes() + reader.FrameMemoryNeeded() + static_cast<int64_t>(in_pieces);
   if (needed > runtime.memory.limit_bytes()) {
     co_return InvalidInput("applying the archive takes " + std::to_string(needed) +
                            " bytes of memory; one archive may take " +

@@ -50,10 +50,6 @@ int Urgency(const Error& error) {
   return error.kind == ErrorKind::kDenied ? 1 : 0;
 }
 
-bool SaysSomethingOfStore(const Error& error) {
-  return FailsAsStore(error) && error.code != kKeyBusyCode && error.code != kLeaseTakenCode;
-}
-
 // One batch: what all of its objects share.
 class Carrier {
  public:
@@ -240,7 +236,7 @@ class Carrier {
           co_await ToOne(target, entry, content, info, memory_bytes, route, source_failed);
       if (outcome) {
         taken_.insert(index);
-      } else if (!source_failed && SaysSomethingOfStore(outcome.error())) {
+      } else if (!source_failed && FailsAsStore(outcome.error())) {
         ++failures_.try_emplace(index, outcome.error()).first->second.count;
       }
       Result<void> taken = outcome ? co_await Take(target, entry, *outcome, route)

@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include "base/retry.h"
+#include "replica/apply.h"
+#include "replica/lease.h"
 
 namespace longhaul {
 
 bool FailsAsStore(const Error& error) {
+  if (error.code == kKeyBusyCode || error.code == kLeaseTakenCode) return false;
   return error.Transient() || error.kind == ErrorKind::kDenied || error.code == "NoSuchBucket";
 }
 

@@ -49,7 +49,7 @@ class TargetBreaker {
   Error error_;
 };
 
-// Whether a failure says something of the store as a whole.
+// Whether a failure says something of the store as a whole, not of one key at a store that answers.
 bool FailsAsStore(const Error& error);
 // Whether trying once more may be enough, whatever was asked for. A refusal is none of these: it
 // may be that of a whole store, for a while, but one that stays is the object's.

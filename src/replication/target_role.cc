@@ -17,6 +17,11 @@ constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
 constexpr int kSoonTries = 3;        // Within seven seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
+constexpr int kArchivesAtOnce = 16;
+// What most small archives take: one frame and its index. Those that need more get what is planned
+// for any archive; that would let one or two at a time into a small budget.
+constexpr uint64_t kSmallArchiveBytes = 256 << 10;
+constexpr int64_t kSmallJobBytes = 4 << 20;
 
 // A request that is under way is soon over; one that had no answer may take effect for so long, and
 // until then each look finds the same.
@@ -38,17 +43,25 @@ void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
 }  // namespace
 
 asio::awaitable<TargetPass> TargetRole::RunPass(const Event& stop) {
-  TargetPass pass;
+  auto pass = std::make_shared<TargetPass>();
   TaskGroup group(context_.runtime.executor);
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     for (const std::unique_ptr<TargetContext>& target : rule->targets) {
       const bool held = context_.control->Holds(rule->rule->id, target->config->name);
-      if (target->applier && !held) group.Spawn(PassOver(*rule, *target, pass, stop));
+      if (target->applier && !held) group.Spawn(WholePass(*rule, *target, pass, stop));
     }
   }
   Result<void> joined = co_await group.Join();
   static_cast<void>(joined);
-  co_return pass;
+  co_return *pass;
+}
+
+Async<void> TargetRole::WholePass(RuleContext& rule, TargetContext& target,
+                                  std::shared_ptr<TargetPass> pass, const Event& stop) {
+  TaskGroup applying(context_.runtime.executor);
+  Result<void> passed = co_await PassOver(rule, target, std::move(pass), stop, applying);
+  Result<void> joined = co_await applying.Join();
+  co_return passed ? joined : passed;
 }
 
 // Each target has a loop of its own: one that hangs does not keep the others waiting.
@@ -64,38 +77,42 @@ asio::awaitable<void> TargetRole::Run(Event& stop) {
 }
 
 Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event& stop) {
+  TaskGroup applying(context_.runtime.executor);
   int quiet_passes = 0;
   while (!stop.is_set()) {
     const uint64_t wakes = wakes_;
-    TargetPass pass;
+    auto pass = std::make_shared<TargetPass>();
     if (target.applier && !context_.control->Holds(rule.rule->id, target.config->name)) {
-      Result<void> passed = co_await PassOver(rule, target, pass, stop);
+      Result<void> passed = co_await PassOver(rule, target, pass, stop, applying);
       static_cast<void>(passed);
       context_.observer.OnReadiness("target " + target.config->name + " of rule " + rule.rule->id,
-                                    pass.store_error);
+                                    pass->store_error);
     }
-    quiet_passes = pass.applied > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
-    if (stop.is_set()) co_return Ok();
+    quiet_passes = pass->begun > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
+    if (stop.is_set()) break;
     if (wakes != wakes_) continue;
-    // Something failed or is held by another: look again soon. Else listings cost money.
-    const int factor = pass.waiting > 0 ? 1 : std::max(quiet_passes, 1);
+    // Something is under way, failed or is held by another: look again soon. Else listings cost
+    // money.
+    const int factor = pass->waiting > 0 ? 1 : std::max(quiet_passes, 1);
     co_await woken_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * factor);
   }
-  co_return Ok();
+  co_return co_await applying.Join();
 }
 
-Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass,
-                                 const Event& stop) {
+Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
+                                 std::shared_ptr<TargetPass> pass, const Event& stop,
+                                 TaskGroup& applying) {
   auto concerns_all = [&](const Error& error) {
-    if (!pass.store_error) pass.store_error = error.In("rule " + rule.rule->id);
+    if (!pass->store_error) pass->store_error = error.In("rule " + rule.rule->id);
   };
+  const SteadyTime begun_at = context_.runtime.clock.SteadyNow();
   Result<std::vector<StagedArchive>> listed =
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) {
     context_.runtime.log.Warning(
         "staging cannot be listed",
         {{"rule", rule.rule->id}, {"target", target.config->name}, listed.error()});
-    ++pass.waiting;
+    ++pass->waiting;
     concerns_all(listed.error());
     co_return Ok();
   }
@@ -106,111 +123,150 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target, Targe
       if (name.starts_with(prefix) && work.parked) work.next_try = {};
     }
   }
-  std::set<std::string> present;
   std::set<std::string> archives;
-  std::map<std::string, SystemTime> left;  // Archives that are not applied yet, and their age.
-  int failures = 0;                        // One after the other, of a whole store.
+  std::map<std::string, SystemTime>& left = left_[&target];
+  left.clear();
+  bool sick = false;
   for (const StagedArchive& staged : *listed) {
-    pass.receipts += static_cast<int>(staged.receipts.size());
+    pass->receipts += static_cast<int>(staged.receipts.size());
     if (!staged.archive) continue;
-    const std::string name = prefix + staged.ulid;
-    present.insert(name);
     archives.insert(staged.ulid);
-    Work& work = work_[name];
+    const Work& work = work_[prefix + staged.ulid];
+    sick = sick || work.store_error;
+    if (!staged.HasReceipt(target.config->name) && !(work.done_at >= begun_at)) {
+      left[staged.ulid] = staged.archive->last_modified;
+    }
+  }
+  std::erase_if(work_, [&](const auto& entry) {
+    return entry.first.starts_with(prefix) && !entry.second.under_way &&
+           !archives.contains(entry.first.substr(prefix.size()));
+  });
+  TellStaging(rule, target);
+
+  for (const StagedArchive& staged : *listed) {
+    if (!staged.archive) continue;
+    Work& work = work_[prefix + staged.ulid];
+    if (work.under_way || work.done_at >= begun_at) {
+      ++pass->waiting;
+      if (work.store_error) concerns_all(*work.store_error);
+      continue;
+    }
     if (staged.HasReceipt(target.config->name)) {
       if (work.corrupt) {
-        ++pass.corrupt;
+        ++pass->corrupt;
         continue;
       }
       // A crash came between receipt and removal, or another target is not done yet.
       Result<void> removed = co_await RemoveIfDone(rule, target, staged);
-      if (!removed) ++pass.waiting;  // Another target that is not done counts it in its own pass.
+      if (!removed) ++pass->waiting;  // Another target that is not done counts it in its own pass.
       continue;
     }
-    left[staged.ulid] = staged.archive->last_modified;
-    if (work.next_try > context_.runtime.clock.SteadyNow() || stop.is_set() ||
-        failures >= kFailuresPerPass ||
+    const bool due = work.next_try <= context_.runtime.clock.SteadyNow();
+    // A store that failed gets as many tries as it may fail.
+    if (due) co_await applying.WaitBelow(sick ? kFailuresPerPass : kArchivesAtOnce);
+    if (!due || stop.is_set() || pass->store_failures >= kFailuresPerPass ||
         context_.control->Holds(rule.rule->id, target.config->name)) {
-      ++(work.parked ? pass.parked : pass.waiting);
+      ++(work.parked ? pass->parked : pass->waiting);
       if (work.store_error) concerns_all(*work.store_error);
       continue;
     }
-    Result<Handled> handled = co_await Handle(rule, target, staged, work);
-    if (!handled) {
-      work.next_try =
-          context_.runtime.clock.SteadyNow() + DelayAfter(handled.error(), work.attempts++);
-      ++pass.waiting;
-      ++pass.failed;
-      work.store_error.reset();
-      work.parked = false;
-      if (FailsAsStore(handled.error())) {
-        work.store_error = handled.error();
-        concerns_all(handled.error());
-        ++failures;
-      }
-      context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
-                                                               {"target", target.config->name},
-                                                               {"archive", staged.ulid},
-                                                               handled.error()});
-      continue;
-    }
-    failures = 0;
-    work.store_error.reset();
-    switch (*handled) {
-      case Handled::kDone:
-        ++pass.applied;
-        left.erase(staged.ulid);
-        break;
-      case Handled::kWaiting:
-        ++pass.waiting;
-        break;
-      case Handled::kParked:
-        ++pass.parked;
-        break;
-      case Handled::kCorrupt:
-        work.corrupt = true;
-        ++pass.corrupt;
-        break;
-    }
+    ++pass->begun;
+    work.under_way = true;
+    applying.Spawn(Apply(rule, target, staged, work, pass, stop));
   }
-  std::optional<SystemTime> oldest;
-  for (const auto& [ulid, time] : left) oldest = oldest ? std::min(*oldest, time) : time;
-  context_.meter->OnStagingSeen(rule.rule->id, target.config->name, left.size(), oldest);
   archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   Result<void> kept = co_await target.parked->KeepArchives(archives);
   if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
-  std::erase_if(work_, [&](const auto& entry) {
-    return entry.first.starts_with(prefix) && !present.contains(entry.first);
-  });
+  co_return Ok();
+}
+
+void TargetRole::TellStaging(const RuleContext& rule, const TargetContext& target) {
+  const std::map<std::string, SystemTime>& left = left_[&target];
+  std::optional<SystemTime> oldest;
+  for (const auto& [ulid, time] : left) oldest = oldest ? std::min(*oldest, time) : time;
+  context_.meter->OnStagingSeen(rule.rule->id, target.config->name, left.size(), oldest);
+}
+
+Async<void> TargetRole::Apply(RuleContext& rule, TargetContext& target, StagedArchive staged,
+                              Work& work, std::shared_ptr<TargetPass> pass, const Event& stop) {
+  Result<Handled> handled = co_await Handle(rule, target, staged, work, stop);
+  work.under_way = false;
+  work.store_error.reset();
+  if (!handled) {
+    work.next_try =
+        context_.runtime.clock.SteadyNow() + DelayAfter(handled.error(), work.attempts++);
+    ++pass->waiting;
+    ++pass->failed;
+    work.parked = false;
+    if (FailsAsStore(handled.error())) {
+      work.store_error = handled.error();
+      if (!pass->store_error) pass->store_error = handled.error().In("rule " + rule.rule->id);
+      ++pass->store_failures;
+    }
+    context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
+                                                             {"target", target.config->name},
+                                                             {"archive", staged.ulid},
+                                                             handled.error()});
+    co_return Ok();
+  }
+  pass->store_failures = 0;
+  switch (*handled) {
+    case Handled::kDone:
+      ++pass->applied;
+      work = {.done_at = context_.runtime.clock.SteadyNow()};
+      left_[&target].erase(staged.ulid);
+      TellStaging(rule, target);
+      break;
+    case Handled::kWaiting:
+    case Handled::kNeedsMoreMemory:
+      ++pass->waiting;
+      break;
+    case Handled::kParked:
+      ++pass->parked;
+      break;
+    case Handled::kCorrupt:
+      work.corrupt = true;
+      ++pass->corrupt;
+      break;
+  }
   co_return Ok();
 }
 
 Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& target,
-                                              const StagedArchive& staged, Work& work) {
-  Clock& clock = context_.runtime.clock;
-  Lease lease(context_.state, clock,
-              "archive/" + rule.rule->id + "/" + staged.ulid + "/" + target.config->name,
-              context_.owner, context_.limits.archive_lease);
-  Result<bool> acquired = co_await lease.TryAcquire();
-  if (!acquired) co_return acquired.error();
-  if (!*acquired) co_return Handled::kWaiting;
+                                              const StagedArchive& staged, Work& work,
+                                              const Event& stop) {
+  while (true) {
+    const bool small = !work.large && staged.archive->size_bytes <= kSmallArchiveBytes;
+    const int64_t job_bytes = small ? std::min(kSmallJobBytes, job_bytes_) : job_bytes_;
+    // Before the lease: others may have the memory that this process lacks.
+    Result<Reservation> memory = co_await context_.runtime.memory.Reserve(job_bytes);
+    if (!memory) co_return memory.error();
+    if (stop.is_set()) co_return Handled::kWaiting;
 
-  Event done;
-  TaskGroup keeper(context_.runtime.executor);
-  keeper.Spawn(KeepLease(clock, lease, done, context_.limits.archive_lease));
-  Result<Handled> handled = co_await HandleLeased(rule, target, staged, work);
-  done.Set();
-  Result<void> kept = co_await keeper.Join();
-  static_cast<void>(kept);
-  co_await lease.Release();
-  co_return handled;
+    Clock& clock = context_.runtime.clock;
+    Lease lease(context_.state, clock,
+                "archive/" + rule.rule->id + "/" + staged.ulid + "/" + target.config->name,
+                context_.owner, context_.limits.archive_lease);
+    Result<bool> acquired = co_await lease.TryAcquire();
+    if (!acquired) co_return acquired.error();
+    if (!*acquired) co_return Handled::kWaiting;
+    Event done;
+    TaskGroup keeper(context_.runtime.executor);
+    keeper.Spawn(KeepLease(clock, lease, done, context_.limits.archive_lease));
+    Result<Handled> handled = co_await HandleLeased(rule, target, staged, work, job_bytes);
+    done.Set();
+    Result<void> kept = co_await keeper.Join();
+    static_cast<void>(kept);
+    co_await lease.Release();
+    if (!handled || *handled != Handled::kNeedsMoreMemory) co_return handled;
+    work.large = true;
+  }
 }
 
 Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetContext& target,
-                                                    const StagedArchive& staged, Work& work) {
-  Result<Reservation> memory = co_await context_.runtime.memory.Reserve(job_bytes_);
-  if (!memory) co_return memory.error();
-  MemoryBudget job_memory(job_bytes_);
+                                                    const StagedArchive& staged, Work& work,
+                                                    int64_t job_bytes) {
+  MemoryBudget job_memory(job_bytes);
   Runtime runtime{context_.runtime.executor,
                   context_.runtime.clock,
                   context_.runtime.random,
@@ -237,6 +293,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, reader.error(), nullptr);
     }
     if (reader.error().kind == ErrorKind::kInvalidInput) {
+      if (job_bytes < job_bytes_) co_return Handled::kNeedsMoreMemory;
       co_return co_await Refuse(target, staged, work, reader.error());
     }
     co_return reader.error().In("open archive " + staged.archive->key);
@@ -270,6 +327,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     if (!applied) {
       // More memory than there is: waiting does not cure that.
       if (applied.error().kind == ErrorKind::kInvalidInput) {
+        if (job_bytes < job_bytes_) co_return Handled::kNeedsMoreMemory;
         co_return co_await Refuse(target, staged, work, applied.error());
       }
       if (applied.error().kind != ErrorKind::kCorrupt) co_return applied.error();

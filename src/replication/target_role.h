@@ -4,6 +4,9 @@
 // receipt of ours under a lease, applies it, writes the receipt, and removes the archive when every
 // target that shares the staging has a receipt. A wake-up from the source role saves the wait for
 // the next pass and is never needed.
+//
+// Several archives are applied at a time, in whatever order they end: a request that hangs, and an
+// archive that takes hours, keep no other waiting.
 
 #pragma once
 
@@ -29,6 +32,8 @@ struct TargetPass {
   int corrupt = 0;   // Damaged archives; they stay until the source has read their keys anew.
   int receipts = 0;  // Receipts that the source has not read yet.
   std::optional<Error> store_error;  // The first failure that concerns a store as a whole.
+  int begun = 0;                     // Archives that were tried.
+  int store_failures = 0;            // One after the other.
 };
 
 class TargetRole {
@@ -51,6 +56,9 @@ class TargetRole {
  private:
   // What is remembered about an archive between passes; forgetting it costs work, never data.
   struct Work {
+    bool under_way = false;
+    bool large = false;                   // It needs more memory than small archives get.
+    std::optional<SteadyTime> done_at{};  // A listing that was begun before that does not know it.
     int attempts = 0;
     SteadyTime next_try{};
     std::set<size_t> only;             // Entries left to be applied; empty: all.
@@ -63,15 +71,23 @@ class TargetRole {
     bool parked = false;
     bool corrupt = false;
   };
-  enum class Handled { kDone, kWaiting, kParked, kCorrupt };
+  enum class Handled { kDone, kWaiting, kParked, kCorrupt, kNeedsMoreMemory };
 
   Async<void> PassLoop(RuleContext& rule, TargetContext& target, Event& stop);
-  Async<void> PassOver(RuleContext& rule, TargetContext& target, TargetPass& pass,
-                       const Event& stop);
+  // One pass to its end.
+  Async<void> WholePass(RuleContext& rule, TargetContext& target, std::shared_ptr<TargetPass> pass,
+                        const Event& stop);
+  // Lists, and begins what is to be done in `applying`; that tells `pass` what came of it.
+  Async<void> PassOver(RuleContext& rule, TargetContext& target, std::shared_ptr<TargetPass> pass,
+                       const Event& stop, TaskGroup& applying);
+  Async<void> Apply(RuleContext& rule, TargetContext& target, StagedArchive staged, Work& work,
+                    std::shared_ptr<TargetPass> pass, const Event& stop);
+  // What waits in the staging of a target, for its meter.
+  void TellStaging(const RuleContext& rule, const TargetContext& target);
   Async<Handled> Handle(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
-                        Work& work);
+                        Work& work, const Event& stop);
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
-                              Work& work);
+                              Work& work, int64_t job_bytes);
   // Has the source read anew what earlier attempts at an archive want: it is durable when it
   // returns, in a receipt of its own.
   Async<void> AskSource(TargetContext& target, Work& work);
@@ -98,6 +114,8 @@ class TargetRole {
   std::map<std::string, Work> work_;                  // By target and ULID.
   std::map<const TargetContext*, uint64_t> settled_;  // Entries, since this process began.
   std::map<const TargetContext*, int64_t> retried_;   // RuleControl::RetryRevision, followed.
+  // Archives that are not applied yet, and since when they lie there.
+  std::map<const TargetContext*, std::map<std::string, SystemTime>> left_;
 };
 
 }  // namespace longhaul

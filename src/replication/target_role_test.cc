@@ -153,10 +153,10 @@ TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {
 TEST(TargetRoleTest, StopsBetweenTwoArchives) {
   ReplicationWorld world;
   world.configuration.rules[0].batch.count = 1;
-  for (int i = 0; i < 20; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  for (int i = 0; i < 60; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
   ReplicatorOptions source_only{.source = true, .target = false};
   EXPECT_FALSE(world.RunOnce(source_only).store_error);
-  ASSERT_EQ(world.Staged().size(), 20u);
+  ASSERT_EQ(world.Staged().size(), 60u);
   world.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
     Fault fault;
     if (operation == StoreOperation::kPut && bucket == "out") fault.delay = 10s;
@@ -167,8 +167,60 @@ TEST(TargetRoleTest, StopsBetweenTwoArchives) {
   const SteadyTime asked = world.world.clock.SteadyNow();
   world.Stop();
   EXPECT_LT(world.world.clock.SteadyNow() - asked, 25s);
-  EXPECT_LT(world.Replicas().size(), 10u);
+  EXPECT_LT(world.Replicas().size(), 60u);
   EXPECT_GT(world.Replicas().size(), 0u);
+}
+
+// One request that hangs, or one object that takes hours, is no reason for the others to get old.
+TEST(TargetRoleTest, AnArchiveThatHangsKeepsNoOtherWaiting) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 0; i < 20; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  bool hung = false;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && bucket == "out" && key == "k0" &&
+        !std::exchange(hung, true)) {
+      fault.delay = 10min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas().size(), 19u);
+  world.Put("k20", "text");
+  HintMessage message{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k20"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(10s);
+  EXPECT_EQ(world.Replicas().size(), 20u) << "nor those that come later";
+  EXPECT_EQ(world.Staged().size(), 1u);
+  world.RunFor(15min);
+  EXPECT_EQ(world.Replicas().size(), 21u);
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 21) << "each once";
+  world.Stop();
+}
+
+// Keys that wait for a request without an answer say nothing of their store: it is not left alone.
+TEST(TargetRoleTest, BusyKeysKeepNoOtherArchiveWaiting) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 10; i < 30; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  Floors floors(world.state, world.world.clock,
+                ReplicaPartition(world.configuration.rules[0].targets[0]));
+  for (int i = 10; i < 29; ++i) {
+    ASSERT_TRUE(world.world.Run(floors.NoteUncertainDelete(
+        "k" + std::to_string(i), world.world.clock.Now() + kRequestLifetime)));
+  }
+  world.Start({.source = false, .target = true});
+  world.RunFor(500ms);
+  EXPECT_EQ(world.observer.outcomes.size(), 1u);
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.RunFor(kRequestLifetime + 2s);
+  EXPECT_EQ(world.observer.outcomes.size(), 20u);
+  world.Stop();
 }
 
 // A target that hangs must not slow down the others.
