@@ -124,17 +124,15 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
     }
   }
   std::set<std::string> archives;
-  std::map<std::string, SystemTime>& left = left_[&target];
+  auto& left = left_[&target];
   left.clear();
-  bool sick = false;
   for (const StagedArchive& staged : *listed) {
     pass->receipts += static_cast<int>(staged.receipts.size());
     if (!staged.archive) continue;
     archives.insert(staged.ulid);
     const Work& work = work_[prefix + staged.ulid];
-    sick = sick || work.store_error;
     if (!staged.HasReceipt(target.config->name) && !(work.done_at >= begun_at)) {
-      left[staged.ulid] = staged.archive->last_modified;
+      left.emplace(staged.archive->last_modified, staged.ulid);
     }
   }
   std::erase_if(work_, [&](const auto& entry) {
@@ -143,6 +141,10 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
   });
   TellStaging(rule, target);
 
+  // A store that has failed gets as many tries at a time as it may fail.
+  int& store_failures = store_failures_[&target];
+  const int at_once =
+      std::exchange(store_failures, 0) >= kFailuresPerPass ? kFailuresPerPass : kArchivesAtOnce;
   for (const StagedArchive& staged : *listed) {
     if (!staged.archive) continue;
     Work& work = work_[prefix + staged.ulid];
@@ -162,9 +164,8 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
       continue;
     }
     const bool due = work.next_try <= context_.runtime.clock.SteadyNow();
-    // A store that failed gets as many tries as it may fail.
-    if (due) co_await applying.WaitBelow(sick ? kFailuresPerPass : kArchivesAtOnce);
-    if (!due || stop.is_set() || pass->store_failures >= kFailuresPerPass ||
+    if (due) co_await applying.WaitBelow(at_once);
+    if (!due || stop.is_set() || store_failures >= kFailuresPerPass ||
         context_.control->Holds(rule.rule->id, target.config->name)) {
       ++(work.parked ? pass->parked : pass->waiting);
       if (work.store_error) concerns_all(*work.store_error);
@@ -181,9 +182,9 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
 }
 
 void TargetRole::TellStaging(const RuleContext& rule, const TargetContext& target) {
-  const std::map<std::string, SystemTime>& left = left_[&target];
+  const auto& left = left_[&target];
   std::optional<SystemTime> oldest;
-  for (const auto& [ulid, time] : left) oldest = oldest ? std::min(*oldest, time) : time;
+  if (!left.empty()) oldest = left.begin()->first;
   context_.meter->OnStagingSeen(rule.rule->id, target.config->name, left.size(), oldest);
 }
 
@@ -201,7 +202,7 @@ Async<void> TargetRole::Apply(RuleContext& rule, TargetContext& target, StagedAr
     if (FailsAsStore(handled.error())) {
       work.store_error = handled.error();
       if (!pass->store_error) pass->store_error = handled.error().In("rule " + rule.rule->id);
-      ++pass->store_failures;
+      ++store_failures_[&target];
     }
     context_.runtime.log.Warning("archive not applied yet", {{"rule", rule.rule->id},
                                                              {"target", target.config->name},
@@ -209,12 +210,12 @@ Async<void> TargetRole::Apply(RuleContext& rule, TargetContext& target, StagedAr
                                                              handled.error()});
     co_return Ok();
   }
-  pass->store_failures = 0;
+  store_failures_[&target] = 0;
   switch (*handled) {
     case Handled::kDone:
       ++pass->applied;
       work = {.done_at = context_.runtime.clock.SteadyNow()};
-      left_[&target].erase(staged.ulid);
+      left_[&target].erase({staged.archive->last_modified, staged.ulid});
       TellStaging(rule, target);
       break;
     case Handled::kWaiting:

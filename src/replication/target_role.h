@@ -33,7 +33,6 @@ struct TargetPass {
   int receipts = 0;  // Receipts that the source has not read yet.
   std::optional<Error> store_error;  // The first failure that concerns a store as a whole.
   int begun = 0;                     // Archives that were tried.
-  int store_failures = 0;            // One after the other.
 };
 
 class TargetRole {
@@ -115,7 +114,9 @@ class TargetRole {
   std::map<const TargetContext*, uint64_t> settled_;  // Entries, since this process began.
   std::map<const TargetContext*, int64_t> retried_;   // RuleControl::RetryRevision, followed.
   // Archives that are not applied yet, and since when they lie there.
-  std::map<const TargetContext*, std::map<std::string, SystemTime>> left_;
+  std::map<const TargetContext*, std::set<std::pair<SystemTime, std::string>>> left_;
+  // Failures of a store as a whole, one after the other, since its last pass began.
+  std::map<const TargetContext*, int> store_failures_;
 };
 
 }  // namespace longhaul
