@@ -543,7 +543,7 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
       const bool refused = operation == StoreOperation::kPut && key == "k";
       return refused ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
     };
-    int left = 1;
+    int left = 3;  // The applier itself tries twice.
     world.target(1).decide = [&left, away](StoreOperation operation, std::string_view,
                                            std::string_view key) {
       if (away) return TroubledStore::Failing(ErrorKind::kRetryable);
