@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "events/hint.h"
+#include "replication/spool.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -166,6 +167,10 @@ TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
   ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
   world.RunFor(1min);
   EXPECT_TRUE(world.queue_backend->rows.empty());
+  for (const std::string& key : keys) {
+    Result<bool> spooled = world.world.Run(IsSpooled(world.state, "s", "", key));
+    EXPECT_TRUE(spooled && *spooled) << key;
+  }
   world.Stop();
 
   std::vector<Rule>& rules = world.configuration.rules;
