@@ -550,7 +550,13 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
       const bool fails = operation == StoreOperation::kPut && key == "k" && left-- > 0;
       return fails ? TroubledStore::Failing(ErrorKind::kRetryable) : Fault();
     };
-    world.Start();  // The first comparison finds it; nobody tells of it twice.
+    world
+        .Start();  // The first comparison finds it; where all are at hand nobody tells of it twice.
+    if (away) {
+      world.RunFor(5s);
+      HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+      ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    }
     world.RunFor(1min);
     EXPECT_EQ(world.Replicas(2), Keys{"k"});
     if (away) world.target(1).Heal();
