@@ -550,8 +550,8 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
       const bool fails = operation == StoreOperation::kPut && key == "k" && left-- > 0;
       return fails ? TroubledStore::Failing(ErrorKind::kRetryable) : Fault();
     };
-    world
-        .Start();  // The first comparison finds it; where all are at hand nobody tells of it twice.
+    // The first comparison finds it; where all are at hand nobody tells of it twice.
+    world.Start();
     if (away) {
       world.RunFor(5s);
       HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
