@@ -32,6 +32,7 @@ StateRow* FakeState::Find(const std::string& partition, const std::string& key) 
 Result<int64_t> FakeState::WriteNow(const std::string& partition, const StateWrite& write) {
   Result<void> checked = CheckStateWrite(write);
   if (!checked) return checked.error();
+  if (partition == backend_->read_only) return Retryable("fake state: " + partition + " is full");
   StateRow* row = Find(partition, write.key);
   if (write.expected.kind == Expected::Kind::kAbsent && row != nullptr) {
     return PreconditionFailed("state row is there");

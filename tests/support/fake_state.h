@@ -26,6 +26,7 @@ struct FakeStateBackend {
   // By partition and key, in byte order (std::string compares as unsigned char).
   std::map<std::pair<std::string, std::string>, StateRow> rows;
   int64_t last_revision = 0;  // Of all rows together, so none is ever seen twice.
+  std::string read_only;      // Writes to this partition fail, kRetryable. Empty: none.
 };
 
 class FakeState : public State {
