@@ -23,6 +23,8 @@ class ArchiveFile {
   // Fills `out`. kCorrupt: the file ends before that. kPrecondition: it is not the file any more
   // that was opened. Else the errors of the store.
   virtual Async<void> ReadAt(uint64_t offset_bytes, std::span<std::byte> out) = 0;
+  // The memory that it keeps reserved for as long as it lives.
+  [[nodiscard]] virtual int64_t held_bytes() const { return 0; }
 };
 
 // A file on this machine; it is read on the CPU pool.
@@ -58,6 +60,7 @@ class StoreArchiveFile : public ArchiveFile {
   [[nodiscard]] uint64_t size_bytes() const override { return size_bytes_; }
   [[nodiscard]] const std::string& etag() const { return etag_; }
   Async<void> ReadAt(uint64_t offset_bytes, std::span<std::byte> out) override;
+  [[nodiscard]] int64_t held_bytes() const override { return memory_.size_bytes(); }
 
  private:
   StoreArchiveFile(Store& store, std::string bucket, std::string key)

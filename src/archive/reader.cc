@@ -26,7 +26,14 @@ struct ArchiveReader::Impl {
   Async<void> ReadKeysFromTar();
   Async<ArchiveFrame> ReadFrame(size_t number);
   Result<void> CheckFrames();
-  Result<void> TakeMore(int64_t size_bytes);
+  // kInvalidInput: so much beside what is held is more than the budget. Who waited for it would
+  // wait for ever.
+  [[nodiscard]] Result<void> CheckFits(int64_t size_bytes) const;
+  // Waits until so much is free. kInvalidInput: see CheckFits.
+  Async<Reservation> Take(uint64_t size_bytes);
+  // Does not wait. kInvalidInput: with `beside`, which is held but not in `memory`, it is more than
+  // the budget; kRetryable: others hold too much now.
+  Result<void> TakeMore(int64_t size_bytes, int64_t beside);
   [[nodiscard]] int64_t held_bytes() const;
   [[nodiscard]] int64_t FrameMemoryNeeded() const;
   [[nodiscard]] ContentPiece HeaderPiece(size_t entry) const;
@@ -104,8 +111,8 @@ Async<void> ArchiveReader::Impl::ReadTail() {
   if (*needed > size) co_return Corrupt("cut off: the seek table is longer than the file");
   tail_bytes = *needed;
   // The table as it is, as numbers and as FrameInfo.
-  auto reserved = co_await runtime.memory.Reserve(static_cast<int64_t>(
-      tail_bytes + tail_bytes / 8 * (sizeof(FrameSizes) + sizeof(FrameInfo) + 32)));
+  auto reserved =
+      co_await Take(tail_bytes + tail_bytes / 8 * (sizeof(FrameSizes) + sizeof(FrameInfo) + 32));
   if (!reserved) co_return reserved.error();
   std::vector<std::byte> bytes(tail_bytes);
   if (auto read = co_await file.ReadAt(size - tail_bytes, bytes); !read) co_return read.error();
@@ -137,8 +144,7 @@ Async<void> ArchiveReader::Impl::ReadIndex() {
   const uint64_t text_memory = raw_bytes + compressed_bytes_max + archive::kDecompressContextBytes;
   uint64_t entries_memory =
       std::min(archive::UsualIndexMemoryBytes(tail.locator.entries, raw_bytes), QuarterOfBudget());
-  auto reserved =
-      co_await runtime.memory.Reserve(static_cast<int64_t>(text_memory + entries_memory));
+  auto reserved = co_await Take(text_memory + entries_memory);
   if (!reserved) co_return reserved.error();
 
   auto raw = std::make_unique_for_overwrite<std::byte[]>(raw_bytes);
@@ -177,7 +183,8 @@ Async<void> ArchiveReader::Impl::ReadIndex() {
       entries_memory < QuarterOfBudget()) {
     // Unusual: few bytes of text that stand for many. Not waited for: waiting while holding memory
     // is how readers stop each other.
-    auto more = TakeMore(static_cast<int64_t>(QuarterOfBudget() - entries_memory));
+    auto more =
+        TakeMore(static_cast<int64_t>(QuarterOfBudget() - entries_memory), reserved->size_bytes());
     if (!more) co_return more.error();
     entries_memory = QuarterOfBudget();
     parsed = co_await runtime.pool.Run(parse);
@@ -193,7 +200,7 @@ Async<void> ArchiveReader::Impl::ReadIndex() {
   reserved->ShrinkTo(std::min(reserved->size_bytes(), static_cast<int64_t>(index.memory_bytes)));
   const auto missing = static_cast<int64_t>(index.memory_bytes) - reserved->size_bytes();
   memory.push_back(std::move(*reserved));
-  if (missing > 0) co_return TakeMore(missing);
+  if (missing > 0) co_return TakeMore(missing, 0);
   co_return Ok();
 }
 
@@ -228,7 +235,7 @@ Async<void> ArchiveReader::Impl::ReadKeysFromTar() {
     }
     available -= static_cast<int64_t>(key->size()) + 32;
     if (available < 0) {
-      auto more = TakeMore(kStepBytes);
+      auto more = TakeMore(kStepBytes, static_cast<int64_t>(frame.bytes().size()));
       if (!more) co_return more.error();
       available += kStepBytes;
     }
@@ -237,7 +244,22 @@ Async<void> ArchiveReader::Impl::ReadKeysFromTar() {
   co_return Ok();
 }
 
-Result<void> ArchiveReader::Impl::TakeMore(int64_t size_bytes) {
+Result<void> ArchiveReader::Impl::CheckFits(int64_t size_bytes) const {
+  const int64_t needed = held_bytes() + size_bytes;
+  if (needed <= runtime.memory.limit_bytes()) return Ok();
+  return InvalidInput("reading the archive takes " + std::to_string(needed) +
+                      " bytes of memory, the budget is " +
+                      std::to_string(runtime.memory.limit_bytes()) + " (--memory)");
+}
+
+Async<Reservation> ArchiveReader::Impl::Take(uint64_t size_bytes) {
+  const auto bytes = static_cast<int64_t>(size_bytes);
+  if (auto fits = CheckFits(bytes); !fits) co_return fits.error();
+  co_return co_await runtime.memory.Reserve(bytes);
+}
+
+Result<void> ArchiveReader::Impl::TakeMore(int64_t size_bytes, int64_t beside) {
+  if (auto fits = CheckFits(beside + size_bytes); !fits) return fits;
   auto more = runtime.memory.TryReserve(size_bytes);
   if (!more) {
     return Retryable("opening the archive takes " + std::to_string(size_bytes) +
@@ -251,8 +273,8 @@ Async<ArchiveFrame> ArchiveReader::Impl::ReadFrame(size_t number) {
   LH_CHECK(number < frames.size());
   const FrameInfo& frame = frames[number];
   const std::string context = "frame " + std::to_string(number);
-  auto reserved = co_await runtime.memory.Reserve(static_cast<int64_t>(
-      frame.size_bytes + frame.raw_size_bytes + archive::kDecompressContextBytes));
+  auto reserved =
+      co_await Take(frame.size_bytes + frame.raw_size_bytes + archive::kDecompressContextBytes);
   if (!reserved) co_return reserved.error().In(context);
   auto compressed = std::make_unique_for_overwrite<std::byte[]>(frame.size_bytes);
   const std::span<std::byte> in(compressed.get(), frame.size_bytes);
@@ -290,7 +312,7 @@ std::vector<ContentPiece> ArchiveReader::Impl::Locate(uint64_t offset, uint64_t 
 }
 
 int64_t ArchiveReader::Impl::held_bytes() const {
-  int64_t total = 0;
+  int64_t total = file.held_bytes();
   for (const Reservation& reservation : memory) total += reservation.size_bytes();
   return total;
 }
@@ -312,14 +334,9 @@ ContentPiece ArchiveReader::Impl::HeaderPiece(size_t entry) const {
 Async<void> ArchiveReader::Impl::Open() {
   if (auto read = co_await ReadTail(); !read) co_return read.error();
   if (auto read = co_await ReadIndex(); !read) co_return read.error();
-  // Who waited for memory while this is held would wait for ever.
-  const int64_t needed = held_bytes() + FrameMemoryNeeded();
-  if (needed > runtime.memory.limit_bytes()) {
-    co_return InvalidInput("reading the archive takes " + std::to_string(needed) +
-                           " bytes of memory, the budget is " +
-                           std::to_string(runtime.memory.limit_bytes()) + " (--memory)");
-  }
-  co_return co_await ReadKeysFromTar();
+  if (auto fits = CheckFits(FrameMemoryNeeded()); !fits) co_return fits.error();
+  if (auto read = co_await ReadKeysFromTar(); !read) co_return read.error();
+  co_return CheckFits(FrameMemoryNeeded());  // The keys take memory, too.
 }
 
 ArchiveReader::ArchiveReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

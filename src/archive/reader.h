@@ -90,7 +90,7 @@ class ArchiveReader {
   [[nodiscard]] size_t ContentOwner(size_t entry) const;
   // Where the tar headers of an entry lie: one piece, empty size for an entry without a member.
   [[nodiscard]] ContentPiece TarHeader(size_t entry) const;
-  // Memory of the budget that this reader holds for as long as it lives.
+  // Memory of the budget that this reader and its file hold for as long as they live.
   [[nodiscard]] int64_t held_bytes() const;
   // What one ReadFrame reserves at most, in one step, for any frame of this archive. Both together
   // are within the budget, or Open has refused the archive.
@@ -98,6 +98,8 @@ class ArchiveReader {
 
   // Fetches a frame by one range, checks its SHA-256, decompresses it on the pool. Reserves memory
   // for both forms in one step before the request, and keeps that of the raw one in the result.
+  // Waits until so much is free: whoever holds more of the same budget than `held_bytes` sees to it
+  // that this can be.
   Async<ArchiveFrame> ReadFrame(size_t frame);
 
  private:

@@ -543,6 +543,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       co_return co_await AfterWrite(write, *put, creates, deletes_noted, mark_kept_apart, leased);
     }
     const bool may_have_happened = MayHaveHappened(put.error());
+    if (leased && may_have_happened) *flag = true;  // Also when it cannot be noted.
     if (may_have_happened && body != nullptr) {
       // A create may land when the key has been deleted since, what replaces when the same bytes
       // have come back with another state: no condition stops it then.
@@ -554,7 +555,6 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
-    if (leased && may_have_happened) *flag = true;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
     const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
     const bool refused =

@@ -47,6 +47,27 @@ TEST_P(LateRequestTest, AWriteWithoutAnAnswerKeepsOthersAway) {
   EXPECT_EQ(Content(), "new");
 }
 
+// The same when State fails just as that is to be noted.
+TEST_P(LateRequestTest, AWriteWithoutAnAnswerThatCannotBeNotedKeepsOthersAway) {
+  struct UnnotedLatePut : LatePut {
+    explicit UnnotedLatePut(testing::FakeFaults& state) : LatePut(seconds(20)), state(state) {}
+    testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
+                        std::string_view key) override {
+      if (operation == testing::StoreOperation::kPut) state.fail_before_at = state.operations + 1;
+      return LatePut::Next(operation, bucket, key);
+    }
+    testing::FakeFaults& state;
+  } plan(state_faults_);
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  EXPECT_EQ(state_faults_.failures, 1);
+  PutUntilSettled("new", 2);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
+  EXPECT_EQ(Content(), "new");
+}
+
 // It landed even later, where no condition could stop it: the next try of either must notice.
 TEST_P(LateRequestTest, ACreateThatLandsAfterItsLeaseIsNoticed) {
   LatePut plan(std::chrono::minutes(10));

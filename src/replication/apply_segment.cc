@@ -13,6 +13,13 @@ ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
 
+// Another process was faster: the next try finds what it has done.
+Error Busy(std::string why) {
+  Error error = Retryable(std::move(why));
+  error.code = kKeyBusyCode;
+  return error;
+}
+
 // Completes the upload: the bytes are there already.
 class CompletingBody : public ReplicaBody {
  public:
@@ -98,9 +105,8 @@ class SegmentApplier {
     }
     Result<GiantUpload> begun =
         co_await giants().Begin(entry_, applier().RequestFor(write_), std::move(*found));
-    // Another process began it at the same time: the next try finds its upload.
     if (!begun && begun.error().kind == ErrorKind::kPrecondition) {
-      co_return Retryable("another process has begun the upload");
+      co_return Busy("another process has begun the upload");
     }
     if (!begun) co_return begun.error();
     upload_ = std::move(*begun);
@@ -124,7 +130,7 @@ class SegmentApplier {
       Result<GiantUpload> stored =
           co_await giants().RecordParts(write_.key, *upload_, segment_.number, std::move(*parts));
       if (!stored && stored.error().kind == ErrorKind::kPrecondition) {
-        co_return Retryable(stored.error().message);
+        co_return Busy(stored.error().message);
       }
       if (!stored) co_return stored.error();
       upload_ = std::move(*stored);
@@ -176,7 +182,7 @@ class SegmentApplier {
     // to come would begin an upload that nothing completes.
     Result<GiantUpload> lost = co_await giants().RecordLoss(write_.key, *upload_, segment_.number);
     if (!lost && lost.error().kind == ErrorKind::kPrecondition) {
-      co_return Retryable(lost.error().message);
+      co_return Busy(lost.error().message);
     }
     if (!lost) co_return lost.error();
     upload_ = std::move(*lost);

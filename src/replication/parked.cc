@@ -67,7 +67,6 @@ Async<std::vector<ParkedKey>> Scan(State& state, std::string partition, const st
 // All keys of a partition, as far as there is room; true: there are more.
 Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>& keys,
                      size_t keys_max) {
-  keys.clear();
   std::string after;
   while (true) {
     Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kPageRows);
@@ -136,13 +135,31 @@ Async<std::vector<ParkedKey>> ScanParkedArchives(State& state, std::string rule,
 Async<void> ParkedPlace::Load() {
   const bool cheap = keys_.size() + archives_.size() < kPageRows;
   if (loaded_ && !cheap && clock_.SteadyNow() < *loaded_ + kLoadedFor) co_return Ok();
-  Result<bool> more = co_await LoadKeys(state_, KeyPartition(rule_, target_), keys_, kKeysMax);
-  if (!more) co_return more.error();
-  overflow_ = *more;
+  ++loading_;
+  Result<void> read = co_await ReadRows();
+  if (--loading_ == 0) {
+    keys_meanwhile_.clear();
+    archives_meanwhile_.clear();
+  }
+  co_return read;
+}
+
+// What was known stands until all is read: others settle keys meanwhile.
+Async<void> ParkedPlace::ReadRows() {
+  std::set<std::string> keys;
+  std::set<std::string> archives;
+  Result<bool> overflow = co_await LoadKeys(state_, KeyPartition(rule_, target_), keys, kKeysMax);
+  if (!overflow) co_return overflow.error();
   if (!target_.empty()) {
-    more = co_await LoadKeys(state_, ArchivePartition(rule_, target_), archives_, kKeysMax);
+    Result<bool> more =
+        co_await LoadKeys(state_, ArchivePartition(rule_, target_), archives, kKeysMax);
     if (!more) co_return more.error();
   }
+  keys.insert(keys_meanwhile_.begin(), keys_meanwhile_.end());
+  archives.insert(archives_meanwhile_.begin(), archives_meanwhile_.end());
+  keys_ = std::move(keys);
+  archives_ = std::move(archives);
+  overflow_ = *overflow;
   loaded_ = clock_.SteadyNow();
   co_return Ok();
 }
@@ -158,8 +175,10 @@ Async<void> ParkedPlace::Park(ParkedKey parked) {
   }
   if (parked.key.empty()) {
     archives_.insert(parked.archive);
+    if (loading_ > 0) archives_meanwhile_.insert(parked.archive);
   } else {
     keys_.insert(parked.key);
+    if (loading_ > 0) keys_meanwhile_.insert(parked.key);
   }
   co_return co_await WriteParked(state_, rule_, std::move(parked));
 }

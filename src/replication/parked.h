@@ -75,7 +75,7 @@ class ParkedPlace {
       : state_(state), clock_(clock), rule_(std::move(rule)), target_(std::move(target)) {}
 
   // Reads the rows, unless they are many and that was done a moment ago. Call it before each
-  // archive that is worked on, not while idle.
+  // archive that is worked on, not while idle. Several may run at a time.
   Async<void> Load();
   // `when` and `since` are set here.
   Async<void> Park(ParkedKey parked);
@@ -91,6 +91,8 @@ class ParkedPlace {
   Async<void> KeepArchives(const std::set<std::string>& there);
 
  private:
+  Async<void> ReadRows();
+
   State& state_;
   Clock& clock_;
   std::string rule_;
@@ -99,6 +101,10 @@ class ParkedPlace {
   bool overflow_ = false;
   std::set<std::string> keys_;
   std::set<std::string> archives_;
+  int loading_ = 0;  // Loads under way.
+  // Parked since the first of these began: it may have read before that.
+  std::set<std::string> keys_meanwhile_;
+  std::set<std::string> archives_meanwhile_;
 };
 
 }  // namespace longhaul

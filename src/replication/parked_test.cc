@@ -11,6 +11,8 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::FakeFaults;
+using testing::FakeState;
 using testing::Fault;
 using testing::MemoryStore;
 using testing::ReplicationWorld;
@@ -34,6 +36,32 @@ auto Deny(StoreOperation denied, std::string in_bucket, std::string of_key) {
     const bool hit = operation == denied && bucket == in_bucket && key == of_key;
     return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
   };
+}
+
+// What is settled while another archive has the rows read goes, and what is parked stays known.
+TEST(ParkedTest, AKeyThatIsSettledWhileTheRowsAreReadLosesItsRow) {
+  ReplicationWorld world;
+  FakeFaults faults(7);
+  FakeState slow(world.runtime, world.state_backend, &faults);
+  ParkedPlace place(slow, world.world.clock, "r", "t0");
+  ASSERT_TRUE(world.world.Run(place.Load()));
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "old", .op = "put", .reason = "no"})));
+  faults.slow = 1;
+  faults.delay_max = 10s;
+  bool loaded = false;
+  world.world.Start([](ParkedPlace& place, bool& loaded) -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await place.Load());
+    loaded = true;
+  }(place, loaded));
+  world.RunFor(1ms);
+  ASSERT_FALSE(loaded);
+  faults.slow = 0;
+  ASSERT_TRUE(place.MayHold("old"));
+  ASSERT_TRUE(world.world.Run(place.Settled("old")));
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "new", .op = "put", .reason = "no"})));
+  world.world.Drive([&] { return loaded; });
+  ASSERT_EQ(Parked(world, "t0").size(), 1u);
+  EXPECT_TRUE(place.MayHold("new"));
 }
 
 // Without a row nobody could say tomorrow what is parked; a row that stays would be a lie.

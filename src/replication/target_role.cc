@@ -18,6 +18,7 @@ constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds
 constexpr int kSoonTries = 3;        // Within seven seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
 constexpr int kArchivesAtOnce = 16;
+constexpr int kLargeAtOnce = 2;
 // What most small archives take: one frame and its index. Those that need more get what is planned
 // for any archive; that would let one or two at a time into a small budget.
 constexpr uint64_t kSmallArchiveBytes = 256 << 10;
@@ -90,7 +91,7 @@ Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event
     }
     quiet_passes = pass->begun > 0 ? 0 : std::min(quiet_passes + 1, kPollGrowthMax);
     if (stop.is_set()) break;
-    if (wakes != wakes_) continue;
+    if (wakes != wakes_ || pass->full) continue;
     // Something is under way, failed or is held by another: look again soon. Else listings cost
     // money.
     const int factor = pass->waiting > 0 ? 1 : std::max(quiet_passes, 1);
@@ -141,10 +142,17 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
   });
   TellStaging(rule, target);
 
-  // A store that has failed gets as many tries at a time as it may fail.
-  int& store_failures = store_failures_[&target];
-  const int at_once =
-      std::exchange(store_failures, 0) >= kFailuresPerPass ? kFailuresPerPass : kArchivesAtOnce;
+  // A store that fails gets as many tries at a time as it may fail, until one succeeds.
+  const int& store_failures = store_failures_[&target];
+  int failures_before = store_failures;
+  const int at_once = failures_before >= kFailuresPerPass ? kFailuresPerPass : kArchivesAtOnce;
+  // Small ones first: the others may have to wait for a place.
+  std::ranges::sort(*listed, {}, [&](const StagedArchive& staged) {
+    return std::pair(staged.archive && IsLarge(staged, work_[prefix + staged.ulid]), staged.ulid);
+  });
+  std::shared_ptr<LargePlaces>& places = large_[&target];
+  if (!places) places = std::make_shared<LargePlaces>();
+  bool full = false;
   for (const StagedArchive& staged : *listed) {
     if (!staged.archive) continue;
     Work& work = work_[prefix + staged.ulid];
@@ -163,9 +171,13 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
       if (!removed) ++pass->waiting;  // Another target that is not done counts it in its own pass.
       continue;
     }
-    const bool due = work.next_try <= context_.runtime.clock.SteadyNow();
-    if (due) co_await applying.WaitBelow(at_once);
-    if (!due || stop.is_set() || store_failures >= kFailuresPerPass ||
+    bool begins = work.next_try <= context_.runtime.clock.SteadyNow();
+    if (begins) co_await applying.WaitBelow(at_once);
+    const bool large = IsLarge(staged, work);
+    if (begins && large && !full) full = !co_await WaitForPlace(*places, stop);
+    if (large && full) begins = false;
+    failures_before = std::min(failures_before, store_failures);
+    if (!begins || stop.is_set() || store_failures >= failures_before + kFailuresPerPass ||
         context_.control->Holds(rule.rule->id, target.config->name)) {
       ++(work.parked ? pass->parked : pass->waiting);
       if (work.store_error) concerns_all(*work.store_error);
@@ -173,12 +185,35 @@ Async<void> TargetRole::PassOver(RuleContext& rule, TargetContext& target,
     }
     ++pass->begun;
     work.under_way = true;
-    applying.Spawn(Apply(rule, target, staged, work, pass, stop));
+    applying.Spawn(
+        Apply(rule, target, staged, work, large ? LargePlace(places) : LargePlace(), pass, stop));
   }
+  pass->full = pass->full || full;
   archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   Result<void> kept = co_await target.parked->KeepArchives(archives);
   if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
   co_return Ok();
+}
+
+bool TargetRole::IsLarge(const StagedArchive& staged, const Work& work) {
+  return work.needs_much || staged.archive->size_bytes > kSmallArchiveBytes;
+}
+
+asio::awaitable<bool> TargetRole::WaitForPlace(LargePlaces& places, const Event& stop) {
+  // Not for long: the pass that waits sees nothing that is new in staging.
+  Clock& clock = context_.runtime.clock;
+  const SteadyTime until = clock.SteadyNow() + context_.limits.staging_poll;
+  while (places.taken >= kLargeAtOnce) {
+    if (stop.is_set() || clock.SteadyNow() >= until) co_return false;
+    co_await places.freed.WaitFor(clock, until - clock.SteadyNow());
+  }
+  co_return true;
+}
+
+TargetRole::LargePlace::~LargePlace() {
+  if (!places_) return;
+  --places_->taken;
+  places_->freed.NotifyAll();
 }
 
 void TargetRole::TellStaging(const RuleContext& rule, const TargetContext& target) {
@@ -189,8 +224,9 @@ void TargetRole::TellStaging(const RuleContext& rule, const TargetContext& targe
 }
 
 Async<void> TargetRole::Apply(RuleContext& rule, TargetContext& target, StagedArchive staged,
-                              Work& work, std::shared_ptr<TargetPass> pass, const Event& stop) {
-  Result<Handled> handled = co_await Handle(rule, target, staged, work, stop);
+                              Work& work, LargePlace place, std::shared_ptr<TargetPass> pass,
+                              const Event& stop) {
+  Result<Handled> handled = co_await Handle(rule, target, staged, work, std::move(place), stop);
   work.under_way = false;
   work.store_error.reset();
   if (!handled) {
@@ -235,10 +271,10 @@ Async<void> TargetRole::Apply(RuleContext& rule, TargetContext& target, StagedAr
 
 Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& target,
                                               const StagedArchive& staged, Work& work,
-                                              const Event& stop) {
+                                              LargePlace place, const Event& stop) {
   while (true) {
-    const bool small = !work.large && staged.archive->size_bytes <= kSmallArchiveBytes;
-    const int64_t job_bytes = small ? std::min(kSmallJobBytes, job_bytes_) : job_bytes_;
+    const int64_t job_bytes =
+        IsLarge(staged, work) ? job_bytes_ : std::min(kSmallJobBytes, job_bytes_);
     // Before the lease: others may have the memory that this process lacks.
     Result<Reservation> memory = co_await context_.runtime.memory.Reserve(job_bytes);
     if (!memory) co_return memory.error();
@@ -260,7 +296,9 @@ Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& 
     static_cast<void>(kept);
     co_await lease.Release();
     if (!handled || *handled != Handled::kNeedsMoreMemory) co_return handled;
-    work.large = true;
+    work.needs_much = true;
+    if (large_[&target]->taken >= kLargeAtOnce) co_return Handled::kNeedsMoreMemory;
+    place = LargePlace(large_[&target]);
   }
 }
 

@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "archive/reader.h"
 #include "replication/apply_archive.h"
@@ -33,6 +34,7 @@ struct TargetPass {
   int receipts = 0;  // Receipts that the source has not read yet.
   std::optional<Error> store_error;  // The first failure that concerns a store as a whole.
   int begun = 0;                     // Archives that were tried.
+  bool full = false;                 // Large archives wait for places, as the pass did for a while.
 };
 
 class TargetRole {
@@ -56,7 +58,7 @@ class TargetRole {
   // What is remembered about an archive between passes; forgetting it costs work, never data.
   struct Work {
     bool under_way = false;
-    bool large = false;                   // It needs more memory than small archives get.
+    bool needs_much = false;              // More memory than small archives get.
     std::optional<SteadyTime> done_at{};  // A listing that was begun before that does not know it.
     int attempts = 0;
     SteadyTime next_try{};
@@ -70,6 +72,29 @@ class TargetRole {
     bool parked = false;
     bool corrupt = false;
   };
+  // Of the archives of one target that get more memory than small ones a few are under way at a
+  // time: a store that hangs must not hold the memory that others need.
+  struct LargePlaces {
+    int taken = 0;
+    WaitList freed;
+  };
+  // One of them, until it goes out of scope; or none.
+  class LargePlace {
+   public:
+    LargePlace() = default;
+    explicit LargePlace(std::shared_ptr<LargePlaces> places) : places_(std::move(places)) {
+      ++places_->taken;
+    }
+    LargePlace(LargePlace&&) = default;
+    LargePlace& operator=(LargePlace&& other) noexcept {
+      std::swap(places_, other.places_);
+      return *this;
+    }
+    ~LargePlace();
+
+   private:
+    std::shared_ptr<LargePlaces> places_;  // shared: a coroutine may outlive the role.
+  };
   enum class Handled { kDone, kWaiting, kParked, kCorrupt, kNeedsMoreMemory };
 
   Async<void> PassLoop(RuleContext& rule, TargetContext& target, Event& stop);
@@ -79,12 +104,15 @@ class TargetRole {
   // Lists, and begins what is to be done in `applying`; that tells `pass` what came of it.
   Async<void> PassOver(RuleContext& rule, TargetContext& target, std::shared_ptr<TargetPass> pass,
                        const Event& stop, TaskGroup& applying);
+  [[nodiscard]] static bool IsLarge(const StagedArchive& staged, const Work& work);
+  // Waits for a place of `places`, for as long as a pass may.
+  asio::awaitable<bool> WaitForPlace(LargePlaces& places, const Event& stop);
   Async<void> Apply(RuleContext& rule, TargetContext& target, StagedArchive staged, Work& work,
-                    std::shared_ptr<TargetPass> pass, const Event& stop);
+                    LargePlace place, std::shared_ptr<TargetPass> pass, const Event& stop);
   // What waits in the staging of a target, for its meter.
   void TellStaging(const RuleContext& rule, const TargetContext& target);
   Async<Handled> Handle(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
-                        Work& work, const Event& stop);
+                        Work& work, LargePlace place, const Event& stop);
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                               Work& work, int64_t job_bytes);
   // Has the source read anew what earlier attempts at an archive want: it is durable when it
@@ -115,8 +143,9 @@ class TargetRole {
   std::map<const TargetContext*, int64_t> retried_;   // RuleControl::RetryRevision, followed.
   // Archives that are not applied yet, and since when they lie there.
   std::map<const TargetContext*, std::set<std::pair<SystemTime, std::string>>> left_;
-  // Failures of a store as a whole, one after the other, since its last pass began.
+  // Failures of a store as a whole, one after the other.
   std::map<const TargetContext*, int> store_failures_;
+  std::map<const TargetContext*, std::shared_ptr<LargePlaces>> large_;  // shared: with LargePlace.
 };
 
 }  // namespace longhaul

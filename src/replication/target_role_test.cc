@@ -247,6 +247,125 @@ TEST(TargetRoleTest, ATargetThatHangsKeepsNobodyWaiting) {
   world.Stop();
 }
 
+// Large archives take much memory each: those for a target that hangs leave enough for another's.
+TEST(TargetRoleTest, LargeArchivesOfATargetThatHangsLeaveMemoryToOthers) {
+  ReplicationWorld world(2);
+  const size_t large = 400'000;
+  for (int i = 0; i < 8; ++i) {
+    std::string bytes(large, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(world.world.random.Next());
+    world.Put("large" + std::to_string(i), std::move(bytes));
+  }
+  world.target(1).decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (bucket == "out" && operation == StoreOperation::kPut) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 10min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Staged(1).size(), 8u);
+  ASSERT_EQ(world.Replicas(0).size(), 8u);
+  EXPECT_EQ(world.Replicas(1), Keys{});
+  world.target(1).Heal();
+  world.RunFor(20min);
+  EXPECT_EQ(world.Replicas(1).size(), 8u);
+  world.Stop();
+}
+
+// Nor do they keep small ones of the same target waiting.
+TEST(TargetRoleTest, LargeArchivesThatHangLeavePlacesToSmallOnes) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  for (int i = 0; i < 20; ++i) {
+    std::string bytes(300'000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(world.world.random.Next());
+    world.Put("large" + std::to_string(i), std::move(bytes));
+  }
+  int hanging = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (bucket == "out" && key.starts_with("large") && operation == StoreOperation::kPut) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 10min;
+      ++hanging;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Staged().size(), 20u);
+  ASSERT_EQ(hanging, 2);
+  world.Put("small", "text");
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "small"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(15s);
+  EXPECT_EQ(world.Replicas(), Keys{"small"});
+  world.target().Heal();
+  world.RunFor(20min);
+  EXPECT_EQ(world.Replicas().size(), 21u);
+  world.Stop();
+}
+
+// A store at which everything hangs gets fewer tries at a time, until one of them succeeds.
+TEST(TargetRoleTest, AStoreThatFailsGetsFewTriesAtATime) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  std::vector<SteadyTime> tries;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (bucket == "out" && key.starts_with("k") && operation == StoreOperation::kPut) {
+      tries.push_back(world.world.clock.SteadyNow());
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 5min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(5s);
+  for (int i = 0; i < 30; ++i) {  // Archives of their own.
+    const std::string key = "k" + std::to_string(i);
+    world.Put(key, "text");
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = key}}};
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    world.RunFor(8s);
+  }
+  EXPECT_EQ(tries.size(), 16u);
+  world.RunFor(30min);  // Those have failed.
+  tries.clear();
+  world.RunFor(5min);
+  EXPECT_GT(tries.size(), 0u);
+  EXPECT_LE(tries.size(), 6u) << "Three at a time.";
+  world.target().Heal();
+  world.RunFor(30min);
+  EXPECT_EQ(world.Replicas().size(), 30u);
+  world.Stop();
+}
+
+// What a small archive takes in memory is not known before it is opened. One that shrinks well
+// needs more than small ones get, and must not wait for it for ever.
+TEST(TargetRoleTest, ASmallArchiveThatUnpacksToMuchIsApplied) {
+  for (const size_t kibibytes : {2600, 3000, 3200, 3300, 3400, 3500, 3600, 3800, 4200, 7000}) {
+    ReplicationWorld world;
+    world.limits.frame_bytes = 8 << 20;
+    world.limits.bundle_object_bytes_max = 8 << 20;
+    std::string bytes(kibibytes << 10, 'x');
+    for (size_t i = 0; i < 190'000; ++i) bytes[i] = static_cast<char>(world.world.random.Next());
+    world.Put("log", bytes);
+    EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+    ASSERT_EQ(world.Staged().size(), 1u);
+    world.Start({.source = false, .target = true});
+    world.RunFor(1min);
+    ASSERT_EQ(world.Replicas(), Keys{"log"}) << kibibytes;
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+    world.Stop();
+  }
+}
+
 // A DELETE without an answer may land for two minutes: an archive that waits for that is looked at
 // a few times in case it is over sooner, and then when it is over, not a while after it.
 TEST(TargetRoleTest, WhatARequestHoldsUpIsTriedAgainWhenThatIsOver) {
