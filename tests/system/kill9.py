@@ -33,9 +33,13 @@ class Writer(threading.Thread):
         self.counts: dict[str, int] = {}
         self.operations = 0
         self.large = True  # Else what would be large is as the largest of the others.
+        self.rests = False
 
     def run(self):
         while not self.stop.is_set():
+            if self.rests:
+                time.sleep(0.1)
+                continue
             key = f"{self.number}/{self.random.randrange(KEYS):04}"
             if self.random.random() < 0.2:
                 self.s3.delete_object(Bucket="data", Key=key)

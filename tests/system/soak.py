@@ -3,13 +3,14 @@
 Without it: memory, file descriptors or a database that grow a little with every object would be
 found by the first user whose process lives for a month.
 
-Flat means: the mean of the last quarter of the samples is at most 5 % over that of the first. Nothing
-is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their bounds,
-and the allocator keeps what the first storm took. Memory gets no other allowance. It is judged twice:
-all of it, and the least of each calm stretch, in which there is less of what happens to be under way.
-Descriptors are judged by the latter alone: half of them are connections on which the source tells its
-events, as many as it likes, for as long as a server keeps idle ones. They are counted in whole ones:
-where 5 % are less than one, one is allowed.
+Flat means two things. At rest, when all has arrived, memory and descriptors are at the end at most
+5 % over what they were after the first quarter: a leak shows there, however small, for nothing else
+does. Under load, the mean of the last quarter of the samples is at most 5 % over the most of the
+quarters before: how much is under way is chance, and differs by more than 5 % from one to another.
+Nothing is counted in the first tenth: caches, pools and the pages of SQLite fill once, up to their
+bounds. Descriptors under load are told alone: half of them are connections on which the source tells
+its events, as many as it likes, for as long as a server keeps idle ones. They are counted in whole
+ones: where 5 % are less than one, one is allowed.
 Large objects are written in the storms alone: one takes as much as all that could be found here, two
 parts of 8 MiB, and chance would decide how many of them are under way when memory is looked at.
 The size of the database is told; its rows are what is judged (check_rows).
@@ -34,6 +35,8 @@ SAMPLE_SECONDS = 1.0
 # The faults come and go; what counts is how it looks a while after a storm.
 STORM_SECONDS, CALM_SECONDS, COUNTED_SECONDS = 8, 8, 16
 SETTLE_SECONDS = 420
+REST_SECONDS = 75  # Idle connections are closed after 60.
+REST_AFTER_MINUTES = 6  # SQLite's pages have filled by then.
 GROWTH_MINUTES_MIN = 5  # A shorter run sees it warm up.
 
 
@@ -46,9 +49,7 @@ class Samples(threading.Thread):
         self.counting = False  # Else nothing is noted.
         self.rss: list[float] = []
         self.descriptors: list[int] = []
-        # Of each stretch that was counted.
-        self.rss_least: list[float] = []
-        self.descriptors_least: list[int] = []
+        self.rss_least: list[float] = []  # Of each stretch that was counted.
         self.database_bytes: list[int] = []
 
     def run(self):
@@ -60,22 +61,20 @@ class Samples(threading.Thread):
                 continue
             self.rss.append(self.process.rss_bytes() / (1 << 20))
             self.descriptors.append(len(os.listdir(f"/proc/{self.process.pid}/fd")))
-            for values, least in ((self.rss, self.rss_least),
-                                  (self.descriptors, self.descriptors_least)):
-                if counted_before:
-                    least[-1] = min(least[-1], values[-1])
-                else:
-                    least.append(values[-1])
+            if counted_before:
+                self.rss_least[-1] = min(self.rss_least[-1], self.rss[-1])
+            else:
+                self.rss_least.append(self.rss[-1])
             counted_before = True
             self.database_bytes.append(sum(
                 path.stat().st_size for path in self.database.parent.glob(self.database.name + "*")))
 
 
-def quarters(values: list) -> tuple[float, float]:
-    """The means of the first and of the last quarter, without the first tenth (see above)."""
+def quarters(values: list) -> list[float]:
+    """The mean of each quarter, without the first tenth (see above)."""
     warm = values[len(values) // 10:]
     length = max(1, len(warm) // 4)
-    return statistics.mean(warm[:length]), statistics.mean(warm[-length:])
+    return [statistics.mean(warm[i * length:(i + 1) * length] or warm[-1:]) for i in range(4)]
 
 
 def check_rows(database) -> None:
@@ -105,6 +104,16 @@ def await_equal(process, source, server) -> None:
               f"{server.name} after {SETTLE_SECONDS} s: in staging {waiting[:20]}, different "
               f"{different[:20]}\n{process.output()[-6000:]}")
         time.sleep(2)
+
+
+def at_rest(process) -> tuple[float, float]:
+    """Memory in MiB and descriptors, once connections that are not used have been closed."""
+    time.sleep(REST_SECONDS)
+    found = []
+    for _ in range(10):
+        found.append((process.rss_bytes() / (1 << 20), len(os.listdir(f"/proc/{process.pid}/fd"))))
+        time.sleep(SAMPLE_SECONDS)
+    return tuple(statistics.median(values) for values in zip(*found))
 
 
 def main(minutes: float) -> None:
@@ -140,9 +149,29 @@ def main(minutes: float) -> None:
         for thread in [*writers, *watchers, samples]:
             thread.start()
 
+        def rest() -> tuple[float, float]:
+            samples.counting = False
+            for proxy in proxies:
+                proxy.mode = "pass"
+            for server in (target, second):
+                await_equal(process, source, server)
+            return at_rest(process)
+
         end = time.monotonic() + minutes * 60
+        rest_at = time.monotonic() + max(minutes / 4, min(minutes / 2, REST_AFTER_MINUTES)) * 60
+        first_rest = None
         said = 0.0
         while time.monotonic() < end:
+            if first_rest is None and time.monotonic() >= rest_at:
+                begun = time.monotonic()
+                for writer in writers:
+                    writer.rests = True
+                time.sleep(1)
+                first_rest = rest()
+                for writer in writers:
+                    writer.rests = False
+                end += time.monotonic() - begun
+                step("at rest: {:.1f} MiB, {:.0f} descriptors".format(*first_rest))
             for mode, seconds in (("mixed", STORM_SECONDS), ("pass", CALM_SECONDS),
                                   ("count", COUNTED_SECONDS)):
                 samples.counting = mode == "count"
@@ -163,10 +192,7 @@ def main(minutes: float) -> None:
         stop.set()
         for thread in [*writers, *watchers, samples]:
             thread.join(60)
-        for proxy in proxies:
-            proxy.mode = "pass"
-        for server in (target, second):
-            await_equal(process, source, server)
+        last_rest = rest()
         process.kill(signal.SIGTERM)
         finished = process.wait(40)
         check(finished.code in (0, 143), f"exit {finished.code}: {finished.stderr[-2000:]}")
@@ -182,18 +208,19 @@ def main(minutes: float) -> None:
         step(f"faults: {dict(kinds.most_common())}")
         grown = []
         step("least MiB of each stretch: " + " ".join(f"{mib:.0f}" for mib in samples.rss_least))
-        for name, values, slack in (("memory in MiB", samples.rss, 0),
-                                    ("least memory in MiB", samples.rss_least, 0),
-                                    ("descriptors", samples.descriptors, None),
-                                    ("least descriptors", samples.descriptors_least, 1),
-                                    ("bytes of database", samples.database_bytes, None)):
-            first, last = quarters(values)
-            if values is samples.database_bytes:
-                # It fills for an hour: so long it is remembered which keys an archive carried.
-                first = quarters(values[:-len(values) // 4])[1]
-            step(f"{name}: {first:.1f} before, {last:.1f} in the last quarter; least "
-                 f"{min(values):.1f}, median {statistics.median(values):.1f}, most {max(values):.1f}")
-            if slack is not None and last > first + max(0.05 * first, slack):
+        for name, values in (("memory in MiB", samples.rss),
+                             ("descriptors", samples.descriptors),
+                             ("bytes of database", samples.database_bytes)):
+            means = quarters(values)
+            step(f"{name} under load: {', '.join(f'{mean:.1f}' for mean in means)} in the quarters; "
+                 f"least {min(values):.1f}, median {statistics.median(values):.1f}, "
+                 f"most {max(values):.1f}")
+            if values is samples.rss and means[-1] > 1.05 * max(means[:-1]):
+                grown.append(f"{name} grow under load")
+        for name, first, last, slack in (("memory in MiB", first_rest[0], last_rest[0], 0),
+                                         ("descriptors", first_rest[1], last_rest[1], 1)):
+            step(f"{name} at rest: {first:.1f} after the first quarter, {last:.1f} at the end")
+            if last > first + max(0.05 * first, slack):
                 grown.append(f"{name} grow: {first:.1f}, then {last:.1f}")
         check(minutes < GROWTH_MINUTES_MIN or not grown, "; ".join(grown))
         step(f"ok: {count} objects equal after {minutes:g} minutes, "
