@@ -17,12 +17,15 @@
 #include <thread>
 #include <vector>
 
+#include "base/allocator.h"
 #include "base/check.h"
 #include "base/stream_logger.h"
 
 namespace longhaul {
 
 namespace {
+
+constexpr std::chrono::seconds kReleaseInterval{10};
 
 // What a signal handler may touch: the first signal and the pipe that tells the event loop.
 // Process-wide, because signals are.
@@ -178,6 +181,15 @@ struct RunContext::Impl {
         pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))),
         runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
 
+  // A process that rests would hold what its last load needed. The event loop's thread alone holds
+  // much: the others work on what it gave them.
+  void KeepReleasingMemory() {
+    release_timer = clock.StartTimer(kReleaseInterval, [this] {
+      ReleaseFreedMemory();
+      KeepReleasingMemory();
+    });
+  }
+
   CommonFlags flags;
   std::optional<Configuration> configuration;
   Console& console;
@@ -192,6 +204,7 @@ struct RunContext::Impl {
   std::unique_ptr<Clock::Timer> grace_timer;
   asio::io_context io{1};
   RealClock clock;
+  std::unique_ptr<Clock::Timer> release_timer;
   StoreTroubles troubles;
   CpuPool pool;
   Runtime runtime;
@@ -218,6 +231,7 @@ Result<ExitCode> RunContext::Run(Async<ExitCode> work) {
                    result = std::move(done);
                    impl_->io.stop();
                  });
+  impl_->KeepReleasingMemory();
   impl_->io.restart();
   impl_->io.run();
   LH_CHECK(result.has_value());
