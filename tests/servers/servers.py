@@ -16,6 +16,7 @@ import base64
 import ctypes
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ REGION = "us-east-1"
 KMS_KEY_ID = "replica-key"  # Of minio.
 FREE_BYTES_MIN = 6 << 30  # What most system tests write at most, twice.
 MEMORY_LEFT_BYTES_MIN = 4 << 30  # For everything that runs beside.
+PORTS = (20000, 32768)  # Above the ports of the guide's example, below those of connections.
+PORTS_TAKEN: list[socket.socket] = []
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -47,9 +50,25 @@ def cache_dir() -> pathlib.Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of the loopback that stays ours until this process ends, though nothing listens yet.
+
+    It is none that the kernel gives to connections: one of those, of any test beside this one, would
+    take it before a server binds it. An abstract Unix socket of its number, which the kernel closes
+    with the process, tells the other tests that it is taken.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        taken = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind(f"\0longhaul-test-port-{port}")
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                taken.close()
+                continue
+        PORTS_TAKEN.append(taken)
+        return port
 
 
 def has_xattrs(folder: str) -> bool:

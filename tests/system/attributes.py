@@ -49,11 +49,14 @@ def main(source_kind: str, target_kind: str) -> None:
         arrives("the object")
         step("the object is there")
 
-        source.s3.put_object_tagging(Bucket="data", Key="k",
-                                     Tagging={"TagSet": [{"Key": "color", "Value": "red"}]})
-        tell("ObjectTagging:Put")
-        arrives("the tags")
-        step("the tags are there")
+        def tag(color: str) -> None:
+            source.s3.put_object_tagging(Bucket="data", Key="k",
+                                         Tagging={"TagSet": [{"Key": "color", "Value": color}]})
+            tell("ObjectTagging:Put")
+            arrives(f"the tag {color}")
+            step(f"the tag {color} is there")
+
+        tag("red")
 
         source.s3.copy_object(Bucket="data", Key="k", CopySource={"Bucket": "data", "Key": "k"},
                               MetadataDirective="REPLACE", Metadata={"writer": "bob"},
@@ -62,6 +65,7 @@ def main(source_kind: str, target_kind: str) -> None:
         arrives("the metadata")
         step("the metadata is there")
 
+        tag("blue")  # RGW's copy has lost the one before: none would be left to delete.
         source.s3.delete_object_tagging(Bucket="data", Key="k")
         tell("ObjectTagging:Delete")
         arrives("no tags")
@@ -70,7 +74,8 @@ def main(source_kind: str, target_kind: str) -> None:
         running.wait(60)
         summary = report(lines)[-1]
         outcomes = [line["op"] + " " + line["state"] for line in report(lines) if "op" in line]
-        check(outcomes == ["put applied"] + 3 * ["attributes applied"], f"outcomes: {outcomes}")
+        check(outcomes == ["put applied"] + 4 * ["attributes applied"],
+              f"outcomes: {report(lines)}")
         check(summary["bytes_read"] == SIZE, f"bodies read: {summary}")
         check_equal(source, target)
         check_staging_empty(target)

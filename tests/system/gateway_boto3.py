@@ -28,15 +28,11 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from harness import free_port
+
 KEY_ID, SECRET = "AKIDGATEWAYTEST", "gateway/secret+with=odd"
 ODD_KEYS = ["plain", "with space", "a+b", "a%41", "aA", "a//b", "a/./b", "a/../b", "/lead", "trail/", "ü/é", "🚚",
             "q?a#b&c=d", "<x>&'\"", "a", "a/b", "new\nline", "x" * 900, ".longhaul/meta", "back\\slash", "~.-_*()!'"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Hook(http.server.BaseHTTPRequestHandler):

@@ -235,11 +235,13 @@ class World(contextlib.ExitStack):
         self.work = self.folder / "work"
         self.work.mkdir()
         self.processes: list[Process] = []
-        self.callback(self._kill_all)
+        self.push(self._kill_all)
 
-    def _kill_all(self):
+    def _kill_all(self, error, *_):
         for process in self.processes:
             process.kill()
+            if error:
+                print(f"--- {' '.join(process.args)}\n{process.output()[-2000:]}", flush=True)
 
     def serve(self, kind: str, name: str = "", **options) -> Server:
         server = KINDS[kind](self.folder, name or kind, **options)
