@@ -34,6 +34,8 @@ struct HttpServer::Impl {
   WaitList changed;  // A connection or the accept loop ended.
 
   static asio::awaitable<void> Accept(std::shared_ptr<Impl> self);
+  // Shuts the connections that have been idle longest, an eighth of all at most.
+  void MakeRoom();
   static void Sweep(const std::weak_ptr<Impl>& weak);
   void CloseListener() {
     boost::system::error_code ignored;
@@ -57,12 +59,21 @@ class HttpConnection {
   static asio::awaitable<void> Run(std::shared_ptr<HttpServer::Impl> server,
                                    asio::ip::tcp::socket socket) {
     HttpConnection connection(std::move(server), std::move(socket));
-    while (co_await connection.ServeOne()) {
-    }
+    while (co_await connection.ServeOne()) connection.served_ = true;
     co_await connection.Linger();
   }
 
   [[nodiscard]] bool idle() const { return idle_; }
+  // Since when it waits for a further request; nothing while it serves one, or waits for its first.
+  [[nodiscard]] std::optional<SteadyTime> idle_since() const {
+    if (!idle_ || !served_) return std::nullopt;
+    return deadline_ - server_->options.idle_timeout;
+  }
+  // A request has arrived that has not been read yet.
+  [[nodiscard]] bool HasArrived() const {
+    boost::system::error_code closed;
+    return socket_.available(closed) > 0;
+  }
   [[nodiscard]] bool Expired(SteadyTime now) const { return now >= deadline_; }
   // Ends whatever it waits for.
   void Shut() {
@@ -110,7 +121,8 @@ class HttpConnection {
   asio::ip::tcp::socket socket_;
   SteadyTime deadline_{};
   bool idle_ = true;
-  std::string buffer_;  // Read ahead; from `consumed_` on it is still to be used.
+  bool served_ = false;  // A request at least.
+  std::string buffer_;   // Read ahead; from `consumed_` on it is still to be used.
   size_t consumed_ = 0;
 
   // Of the present request.

@@ -1,9 +1,11 @@
 #include "net/http_server.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <vector>
 
 #include "base/check.h"
 #include "net/http_connection.h"
@@ -17,6 +19,8 @@ namespace {
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 // How often stalled connections are looked for.
 constexpr std::chrono::seconds kSweep{1};
+// A client that has just had an answer may be about to send its next request.
+constexpr std::chrono::milliseconds kIdleMin{100};
 
 }  // namespace
 
@@ -75,11 +79,6 @@ bool HttpServerResponse::started() const { return connection_.started(); }
 asio::awaitable<void> HttpServer::Impl::Accept(std::shared_ptr<Impl> self) {
   self->accepting = true;
   while (!self->stopping) {
-    while (static_cast<int>(self->connections.size()) >= self->options.connections_max &&
-           !self->stopping) {
-      co_await self->changed.Wait();
-    }
-    if (self->stopping) break;
     auto [error, socket] = co_await self->acceptor.async_accept(kAsTuple);
     if (self->stopping) break;
     if (error) {
@@ -88,12 +87,32 @@ asio::awaitable<void> HttpServer::Impl::Accept(std::shared_ptr<Impl> self) {
       co_await self->runtime.clock.Sleep(std::chrono::milliseconds(100));
       continue;
     }
+    while (static_cast<int>(self->connections.size()) >= self->options.connections_max &&
+           !self->stopping) {
+      self->MakeRoom();
+      co_await self->changed.WaitFor(self->runtime.clock, kIdleMin);
+    }
+    if (self->stopping) break;
     boost::system::error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     SpawnDetached(self->runtime.executor, HttpConnection::Run(self, std::move(socket)));
   }
   self->accepting = false;
   self->changed.NotifyAll();
+}
+
+void HttpServer::Impl::MakeRoom() {
+  const SteadyTime enough = runtime.clock.SteadyNow() - kIdleMin;
+  std::vector<std::pair<SteadyTime, HttpConnection*>> idle;
+  for (HttpConnection* connection : connections) {
+    std::optional<SteadyTime> since = connection->idle_since();
+    if (since && *since <= enough) idle.emplace_back(*since, connection);
+  }
+  std::ranges::sort(idle);
+  idle.resize(std::min(idle.size(), connections.size() / 8 + 1));
+  for (auto& [since, connection] : idle) {
+    if (!connection->HasArrived()) connection->Shut();
+  }
 }
 
 void HttpServer::Impl::Sweep(const std::weak_ptr<Impl>& weak) {
@@ -143,7 +162,7 @@ Async<void> HttpServer::Listen(std::string address) {
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(1024, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     impl_->CloseListener();
     if (error == asio::error::address_in_use) {

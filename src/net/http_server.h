@@ -83,7 +83,8 @@ class HttpServerResponse {
 
 struct HttpServerOptions {
   HttpHeadLimits head;
-  int connections_max = 1024;                       // Further ones wait in the kernel.
+  // Further ones end those that have been idle longest, and wait while all are busy.
+  int connections_max = 1024;
   std::chrono::milliseconds idle_timeout{75'000};   // Between two requests.
   std::chrono::milliseconds head_timeout{20'000};   // From the first byte of a head to its last.
   std::chrono::milliseconds stall_timeout{60'000};  // No byte of a body moved, in or out.

@@ -305,5 +305,81 @@ TEST_F(ImpatientServerTest, SlowClientsAreCutOff) {
   EXPECT_EQ(answer.find("200"), std::string::npos) << answer;
 }
 
+class SmallServerTest : public HttpServerTest {
+ protected:
+  SmallServerTest() : HttpServerTest({.connections_max = 3}) {}
+};
+
+// One request and its answer; the connection stays.
+Async<std::string> Ask(tcp::socket& socket, std::string request) {
+  auto [error, sent] = co_await asio::async_write(socket, asio::buffer(request), kAsTuple);
+  if (error) co_return Retryable(error.message());
+  std::string buffer(4096, '\0');
+  auto [closed, count] = co_await socket.async_read_some(asio::buffer(buffer), kAsTuple);
+  if (closed) co_return Retryable(closed.message());
+  co_return buffer.substr(0, count);
+}
+
+Async<std::vector<std::string>> AskInTurns(uint16_t port, int clients, Clock& clock) {
+  std::vector<tcp::socket> sockets;
+  std::vector<std::string> answers;
+  std::string request = "GET / HTTP/1.1\r\n\r\n";
+  for (int turn = 0; turn < clients; ++turn) {
+    sockets.emplace_back(co_await CurrentExecutor());
+    sockets.back().connect({asio::ip::make_address("127.0.0.1"), port});
+    Result<std::string> answer = co_await Ask(sockets.back(), request);
+    answers.push_back(answer ? *answer : answer.error().message);
+    co_await clock.Sleep(milliseconds(10));  // The connections do not look equally old.
+  }
+  for (tcp::socket& socket : sockets) {
+    Result<std::string> answer = co_await Ask(socket, request);
+    answers.push_back(answer ? *answer : answer.error().message);
+  }
+  co_return answers;
+}
+
+// A sender of events that opens a connection for each and leaves it open (versitygw does, for three
+// seconds) would keep all others out, and lose the events for which it cannot wait.
+TEST_F(SmallServerTest, ConnectionsThatAreIdleMakeRoom) {
+  SteadyTime begun = world_.clock.SteadyNow();
+  Result<std::vector<std::string>> answers =
+      world_.Run(AskInTurns(server_.port(), 5, world_.clock));
+  ASSERT_TRUE(answers) << answers.error().Describe();
+  for (int i = 0; i < 10; ++i) {
+    // The first two have made room for the last two.
+    EXPECT_EQ(CountOf((*answers)[i], "HTTP/1.1 200"), i == 5 || i == 6 ? 0U : 1U)
+        << i << ": " << (*answers)[i];
+  }
+  EXPECT_LT(world_.clock.SteadyNow() - begun, std::chrono::seconds(10));
+}
+
+Async<std::vector<std::string>> AskAtOnce(uint16_t port, int clients, Clock& clock) {
+  std::vector<tcp::socket> sockets;
+  std::vector<std::string> answers;
+  for (int i = 0; i < clients; ++i) {
+    sockets.emplace_back(co_await CurrentExecutor());
+    sockets.back().connect({asio::ip::make_address("127.0.0.1"), port});
+    std::string request =
+        i == 0 ? "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\na" : "GET /slow HTTP/1.1\r\n\r\n";
+    if (i == 1) request = "";  // This one comes, and says nothing for a while.
+    (void)co_await asio::async_write(sockets[i], asio::buffer(request), kAsTuple);
+  }
+  co_await clock.Sleep(milliseconds(600));
+  for (int i = 0; i < clients; ++i) {
+    std::string rest = i == 0 ? "b" : i == 1 ? "GET / HTTP/1.1\r\n\r\n" : "";
+    Result<std::string> answer = co_await Ask(sockets[i], rest);
+    answers.push_back(answer ? *answer : answer.error().message);
+  }
+  co_return answers;
+}
+
+// Those that serve a request, or have just come, are not shut: the others wait for their turn.
+TEST_F(SmallServerTest, ConnectionsThatAreBusyStay) {
+  Result<std::vector<std::string>> answers = world_.Run(AskAtOnce(server_.port(), 7, world_.clock));
+  ASSERT_TRUE(answers) << answers.error().Describe();
+  for (const std::string& answer : *answers)
+    EXPECT_EQ(CountOf(answer, "HTTP/1.1 200"), 1U) << answer;
+}
+
 }  // namespace
 }  // namespace longhaul
