@@ -51,7 +51,7 @@ void DeclareEnd(FlagSet& flags, StoreFlags::End& end, std::string_view endpoint_
              end.endpoint_url);
   flags.Text({.name = profile_name,
               .help = both ? "Profile of ~/.aws/config and ~/.aws/credentials for s3:// addresses. "
-                             "Default: AWS_PROFILE, else the environment's keys."
+                             "Default: the environment's keys, else AWS_PROFILE, else default."
                            : "As --profile, for this end alone.",
               .value_name = "NAME"},
              end.profile);

@@ -10,7 +10,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr uint64_t kOwnPartBytes = 16 << 20;  // DESIGN's mean part size from which ETags are kept.
+constexpr uint64_t kOwnPartBytes = 16 << 20;  // The mean part size from which ETags are kept.
 constexpr uint64_t kPartsMax = 10'000;
 
 // The content of one entry in order, the next frame being fetched while this one is consumed.

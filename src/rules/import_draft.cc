@@ -163,8 +163,8 @@ std::string WriteDraft(const ImportDraft& draft) {
   for (const std::string& comment : draft.comments) out += Comment("", comment);
   out += "version: 1\nsite: " + Quoted(draft.site) + "\n";
   out += Comment("",
-                 "A store has the credentials that the AWS tools would use, or those of profile: "
-                 "NAME, or");
+                 "A store has the keys of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or those of "
+                 "profile: NAME, or");
   out += Comment("",
                  "access_key_id: \"${KEY_ID}\" and secret_access_key: \"${SECRET}\". Not AWS: "
                  "endpoint: https://HOST.");

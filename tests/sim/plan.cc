@@ -223,7 +223,7 @@ testing::Fault StoreFaults::Next(testing::StoreOperation operation, std::string_
   } else if (roll(plan_.later_effects)) {
     fault.error = Retryable("no answer");
     fault.effect = testing::Fault::Effect::kLater;
-    fault.effect_delay = up_to(20);  // Less than a lease lives: docs/design.md, "Leases".
+    fault.effect_delay = up_to(20);  // Less than a lease lives.
   }
   if (roll(plan_.cut_bodies)) fault.cut_body_after_bytes = random_.Below(100'000);
   return fault;
