@@ -6,10 +6,12 @@ latency (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
-differences below 20 % as none.
+differences below 20 % as none. Cases run over HTTP and over HTTPS: then nginx stands before the
+servers, and nobody but the clients is measured.
 
---record writes the tables to bench/RESULTS.md, each with its commit, date, machine and command. The
-tables of cases that did not run stay as they are, and so does what stands below KEPT, by hand.
+--record writes the tables to bench/RESULTS.md, each with its commit, date, machine and command: one
+for each case and kind of machine. The tables of other machines and of cases that did not run stay
+as they are, and so does what stands below KEPT, by hand.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from harness import (ACCESS_KEY_ID, BINARY, REGION, SECRET_ACCESS_KEY, Finished,
                      World, check, corpus, differences, free_port, http, keys_of, make_buckets,
                      put_all, real_servers, rule, step, store_of, text_bytes, wait_until)
 from kill9 import listener  # noqa: E402
+from tls_front import TlsFront  # noqa: E402
 
 CORES = os.cpu_count()
 MIB = 1 << 20
@@ -49,40 +52,62 @@ RCLONE_TUNED = ["--size-only", "--s3-no-head", "--s3-no-head-object", "--s3-disa
                 "--buffer-size", "0", "--transfers", "16"]
 
 
+SCHEMES = (False, True)  # HTTP, HTTPS.
+
+
 class Table:
     """Rows of one case: what ran, its figures, and goals with what was reached."""
 
     def __init__(self, title: str, explain: str):
         self.title, self.explain = title, explain
-        self.runs: dict[str, list[Finished]] = {}
+        self.runs: dict[str, dict[bool, list[Finished]]] = {}
         self.bytes_sent: dict[str, float] = {}
         self.goals: list[tuple[str, float, float]] = []
         self.origin = ""  # Commit, date, machine and command.
 
-    def add(self, name: str, finished: Finished) -> Finished:
+    def add(self, name: str, finished: Finished, https: bool = False) -> Finished:
         finished.expect(0)
-        self.runs.setdefault(name, []).append(finished)
-        step(f"{self.title}: {name}: CPU {finished.cpu_seconds:.1f} s, wall {finished.seconds:.1f} s,"
-             f" {finished.peak_rss_bytes >> 20} MiB")
+        self.runs.setdefault(name, {}).setdefault(https, []).append(finished)
+        step(f"{self.title}: {name}{', HTTPS' if https else ''}: CPU {finished.cpu_seconds:.1f} s, "
+             f"wall {finished.seconds:.1f} s, {finished.peak_rss_bytes >> 20} MiB")
         return finished
 
-    def cpu(self, name: str) -> float:
-        return statistics.median(run.cpu_seconds for run in self.runs[name])
+    def cpu(self, name: str, https: bool = False) -> float:
+        return statistics.median(run.cpu_seconds for run in self.runs[name][https])
 
-    def wall(self, name: str) -> float:
-        return statistics.median(run.seconds for run in self.runs[name])
+    def wall(self, name: str, https: bool = False) -> float:
+        return statistics.median(run.seconds for run in self.runs[name][https])
+
+    def rss_mib(self, name: str, https: bool = False) -> float:
+        return max(run.peak_rss_bytes for run in self.runs[name][https]) / MIB
 
     def goal(self, text: str, value: float, limit: float) -> None:
         self.goals.append((text, value, limit))
 
+    def goals_of_both(self, text: str, figure, limit: float, limit_https: float) -> None:
+        """`figure` of HTTP and of HTTPS, each with its limit."""
+        self.goal(text, figure(False), limit)
+        self.goal(f"{text}, HTTPS", figure(True), limit_https)
+
+    def _figures(self, name: str, https: bool) -> list[str]:
+        if https not in self.runs[name]:
+            return ["", "", ""]
+        rss = self.rss_mib(name, https)
+        return [f"{self.cpu(name, https):.2f}", f"{self.wall(name, https):.1f}",
+                f"{rss:.0f}" if rss else ""]
+
     def markdown(self) -> str:
-        lines = [f"## {self.title}", "", self.explain, "", self.origin, "",
-                 "| | CPU s | wall s | peak RSS MiB | MB sent | runs |", "|---|---|---|---|---|---|"]
+        """What belongs to the machine: the title and what it explains are the same on all."""
+        both = any(True in runs for runs in self.runs.values())
+        heads = ["", "CPU s", "wall s", "peak RSS MiB"]
+        heads += ["HTTPS: CPU s", "wall s", "peak RSS MiB"] if both else []
+        heads += ["MB sent", "runs"]
+        lines = [self.origin, "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
         for name, runs in self.runs.items():
-            sent = f"{self.bytes_sent[name] / 1e6:.2f}" if name in self.bytes_sent else ""
-            rss = max(run.peak_rss_bytes for run in runs)
-            lines.append(f"| {name} | {self.cpu(name):.2f} | {self.wall(name):.1f} | "
-                         f"{f'{rss / MIB:.0f}' if rss else ''} | {sent} | {len(runs)} |")
+            cells = [name, *self._figures(name, False), *(self._figures(name, True) if both else [])]
+            cells += [f"{self.bytes_sent[name] / 1e6:.2f}" if name in self.bytes_sent else "",
+                      str(max(len(some) for some in runs.values()))]
+            lines.append(f"| {' | '.join(cells)} |")
         if self.goals:
             lines += ["", "| goal | reached | limit | |", "|---|---|---|---|"]
             lines += [f"| {text} | {value:.3g} | {limit:.3g} | "
@@ -104,6 +129,8 @@ def shell(world: World, text: str) -> Finished:
 
 def rclone(world: World, source, target, from_: str, to: str, flags) -> Finished:
     env = {"RCLONE_CONFIG": str(world.work / "rclone.conf")}
+    if source.endpoint.startswith("https://"):
+        flags = [*flags, "--ca-cert", str(world.work / "certificate.pem")]
     for name, server in (("A", source), ("B", target)):
         env |= {f"RCLONE_CONFIG_{name}_TYPE": "s3", f"RCLONE_CONFIG_{name}_PROVIDER": "Other",
                 f"RCLONE_CONFIG_{name}_ENDPOINT": server.endpoint,
@@ -121,8 +148,18 @@ class Buckets:
         self.world = world
         self.source = world.serve("versitygw", "source", keep_alive=True)
         self.target = world.serve("versitygw", "target", keep_alive=True)
+        front = TlsFront(world.work, self.source.endpoint, self.target.endpoint)
+        world.callback(front.close)
+        self.ends = {False: (self.source, self.target), True: tuple(front.servers)}
+        self.env = {"AWS_CA_BUNDLE": str(front.certificate)}
         self.source.s3.create_bucket(Bucket="data")
         self.count = 0
+
+    def stores(self, https: bool) -> dict:
+        return dict(zip(("source", "target"), self.ends[https]))
+
+    def rclone(self, to: str, flags, https: bool = False) -> Finished:
+        return rclone(self.world, *self.ends[https], "data", to, flags)
 
     def empty(self) -> str:
         self.count += 1
@@ -138,20 +175,25 @@ class Buckets:
         there = len(keys_of(self.target.s3, bucket))
         check(there == count, f"{there} objects at the target, not {count}")
 
-    def copy(self, to: str, *flags) -> Finished:
-        config = self.world.config({"source": self.source, "target": self.target}, [], "cp.yaml")
+    def copy(self, to: str, *flags, https: bool = False) -> Finished:
+        config = self.world.config(self.stores(https), [], "cp.yaml")
         return self.world.run("cp", "--config", config, "--recursive", "source:data/",
-                              f"target:{to}/", *flags, timeout=3600)
+                              f"target:{to}/", *flags, timeout=3600, env=self.env)
 
-    def replicate(self, to: str, roles: str = "", level: int = 6, source: str = "data/"):
+    def sync(self, to: str, https: bool = False) -> Finished:
+        config = self.world.config(self.stores(https), [], "sync.yaml")
+        return self.world.run("sync", "--config", config, "source:data/", f"target:{to}/",
+                              timeout=3600, env=self.env)
+
+    def replicate(self, to: str, level: int = 6, source: str = "data/", https: bool = False):
         staging = self.empty()
         # A new database for each run; both roles of one run share it.
         config = self.world.config(
-            {"source": self.source, "target": self.target},
+            self.stores(https),
             [rule(f"source:{source}", f"target:{to}/", f"target:{staging}/", compression=level)],
             f"{to}.yaml", queue=f"sqlite:{to}.db", state=f"sqlite:{to}.db")
         return staging, lambda *more: self.world.run(
-            "replicate", "--config", config, "--once", *more, timeout=3600)
+            "replicate", "--config", config, "--once", *more, timeout=3600, env=self.env)
 
     def staged_bytes(self, staging: str) -> int:
         pages = self.target.s3.get_paginator("list_objects_v2").paginate(Bucket=staging)
@@ -170,16 +212,44 @@ def copy_small(runs: int) -> Table:
     with World("bench") as world:
         buckets = Buckets(world)
         put_all(buckets.source.s3, "data", small_things())
-        for _ in range(runs):
+        for https in SCHEMES * runs:
             to = buckets.empty()
-            table.add("longhaul cp", buckets.copy(to))
+            table.add("longhaul cp", buckets.copy(to, https=https), https)
             buckets.expect_copied(to, 20_000)
             to = buckets.empty()
-            table.add("rclone, tuned", rclone(world, buckets.source, buckets.target, "data", to,
-                                              RCLONE_TUNED))
+            table.add("rclone, tuned", buckets.rclone(to, RCLONE_TUNED, https), https)
             buckets.expect_copied(to, 20_000)
-    table.goal("CPU / rclone's", table.cpu("longhaul cp") / table.cpu("rclone, tuned"), 0.25)
-    table.goal("wall / rclone's", table.wall("longhaul cp") / table.wall("rclone, tuned"), 0.7)
+    table.goals_of_both("CPU / rclone's", lambda https: table.cpu("longhaul cp", https) /
+                        table.cpu("rclone, tuned", https), 0.2, 0.3)
+    table.goals_of_both("wall / rclone's", lambda https: table.wall("longhaul cp", https) /
+                        table.wall("rclone, tuned", https), 0.7, 0.7)
+    return table
+
+
+def sync_small(runs: int) -> Table:
+    table = Table("Sync, 20,000 × 4 KiB",
+                  "`longhaul sync`, first with all objects new, then with nothing to do, beside "
+                  "`rclone copy` doing the same: tuned, then with `--size-only --fast-list`.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        for https in SCHEMES * runs:
+            to = buckets.empty()
+            table.add("longhaul sync, new", buckets.sync(to, https), https)
+            buckets.expect_copied(to, 20_000)
+            table.add("longhaul sync, nothing to do", buckets.sync(to, https), https)
+            to = buckets.empty()
+            table.add("rclone, tuned, new", buckets.rclone(to, RCLONE_TUNED, https), https)
+            buckets.expect_copied(to, 20_000)
+            table.add("rclone, nothing to do",
+                      buckets.rclone(to, ["--size-only", "--fast-list"], https), https)
+    table.goals_of_both("new: CPU / rclone's", lambda https: table.cpu("longhaul sync, new", https)
+                        / table.cpu("rclone, tuned, new", https), 0.2, 0.3)
+    table.goals_of_both("nothing to do: CPU / rclone's", lambda https:
+                        table.cpu("longhaul sync, nothing to do", https) /
+                        table.cpu("rclone, nothing to do", https), 0.1, 0.1)
+    table.goals_of_both("nothing to do: CPU s", lambda https:
+                        table.cpu("longhaul sync, nothing to do", https), 0.2, 0.2)
     return table
 
 
@@ -201,14 +271,16 @@ def copy_large(runs: int) -> Table:
             path.unlink()
         head = buckets.source.s3.head_object(Bucket="data", Key="large-0", ChecksumMode="ENABLED")
         check(head.get("ChecksumCRC64NVME"), f"the source has no CRC64NVME: {head}")
-        for _ in range(runs):
-            for name, copy in (("longhaul cp", buckets.copy), ("rclone", lambda to: rclone(
-                    world, buckets.source, buckets.target, "data", to, []))):
+        for https in SCHEMES * runs:
+            for name, copy in (("longhaul cp", lambda to: buckets.copy(to, https=https)),
+                               ("rclone", lambda to: buckets.rclone(to, [], https))):
                 to = buckets.empty()
-                table.add(name, copy(to))
+                table.add(name, copy(to), https)
                 buckets.expect_copied(to, 4)
                 buckets.drop(to)
-    table.goal("CPU / rclone's", table.cpu("longhaul cp") / table.cpu("rclone"), 0.2)
+    table.goals_of_both("CPU / rclone's", lambda https: table.cpu("longhaul cp", https) /
+                        table.cpu("rclone", https), 0.2, 0.35)
+    table.goal("CPU s per GiB, HTTPS", table.cpu("longhaul cp", True) / 4, 1.8)
     return table
 
 
@@ -219,17 +291,16 @@ def replicate_small(runs: int) -> Table:
     with World("bench") as world:
         buckets = Buckets(world)
         put_all(buckets.source.s3, "data", small_things())
-        for number in range(runs):
+        for number, https in enumerate(SCHEMES * runs):
             to = buckets.empty()
-            _, replicate = buckets.replicate(to)
-            table.add("longhaul replicate", replicate())
-            if number == 0:
+            _, replicate = buckets.replicate(to, https=https)
+            table.add("longhaul replicate", replicate(), https)
+            if number < len(SCHEMES):
                 found = differences(buckets.source.s3, "data", buckets.target.s3, to)
                 check(not found, f"not equal: {found[:5]}")
-            table.add("rclone, tuned", rclone(world, buckets.source, buckets.target, "data",
-                                              buckets.empty(), RCLONE_TUNED))
-    table.goal("CPU / rclone's",
-               table.cpu("longhaul replicate") / table.cpu("rclone, tuned"), 0.35)
+            table.add("rclone, tuned", buckets.rclone(buckets.empty(), RCLONE_TUNED, https), https)
+    table.goals_of_both("CPU / rclone's", lambda https: table.cpu("longhaul replicate", https) /
+                        table.cpu("rclone, tuned", https), 0.35, 0.3)
     return table
 
 
@@ -253,11 +324,12 @@ def replicate_files(runs: int) -> Table:
         put_all(buckets.source.s3, "data", objects)
         write_files(world.work / "files", objects)
         for _ in range(runs):
-            to = buckets.empty()
-            _, replicate = buckets.replicate(to)
-            table.add("longhaul replicate", replicate())
-            buckets.expect_copied(to, len(objects))
-            buckets.drop(to)
+            for https in SCHEMES:
+                to = buckets.empty()
+                _, replicate = buckets.replicate(to, https=https)
+                table.add("longhaul replicate", replicate(), https)
+                buckets.expect_copied(to, len(objects))
+                buckets.drop(to)
             # One thread, as CPU is what counts.
             table.add("zstd -6", shell(world, "tar -C files -cf files.tar . && "
                                               "zstd -q -f -6 --single-thread files.tar"))
@@ -268,7 +340,8 @@ def replicate_files(runs: int) -> Table:
         replicate("--roles", "source").expect(0)
         table.bytes_sent = {"longhaul replicate": buckets.staged_bytes(staging), "zstd -6": tar}
     zstd = table.cpu("zstd -6") + table.cpu("zstd -d")
-    table.goal("CPU s", table.cpu("longhaul replicate"), 1.25 * zstd + 0.35e-3 * len(objects))
+    table.goals_of_both("CPU s", lambda https: table.cpu("longhaul replicate", https),
+                        *[1.25 * zstd + 0.35e-3 * len(objects)] * 2)
     table.goal("bytes in staging / tar and zstd -6",
                table.bytes_sent["longhaul replicate"] / tar, 1.03)
     return table
@@ -392,20 +465,23 @@ def csv(runs: int) -> Table:
         put_all(buckets.source.s3, "data", objects)
         write_files(world.work / "files", objects)
         for _ in range(runs):
-            to = buckets.empty()
-            staging, replicate = buckets.replicate(to, level=12)
-            with Busy(world) as busy:
-                table.add("longhaul, source", replicate("--roles", "source"))
-            idle_shares.append(1 - busy.share)
-            table.bytes_sent["longhaul, source"] = buckets.staged_bytes(staging)
-            table.add("longhaul, target", replicate("--roles", "target"))
-            buckets.expect_copied(to, len(objects))
+            for https in SCHEMES:
+                to = buckets.empty()
+                staging, replicate = buckets.replicate(to, level=12, https=https)
+                with Busy(world) as busy:
+                    table.add("longhaul, source", replicate("--roles", "source"), https)
+                idle_shares.append(1 - busy.share)
+                table.bytes_sent["longhaul, source"] = buckets.staged_bytes(staging)
+                table.add("longhaul, target", replicate("--roles", "target"), https)
+                buckets.expect_copied(to, len(objects))
+                buckets.drop(to)
             table.add("zstd -12", shell(world, "tar -C files -c . | "
                                                "zstd -q -f -12 --single-thread -o one.zst"))
         table.bytes_sent["zstd -12"] = (world.work / "one.zst").stat().st_size
-    source = table.cpu("longhaul, source")
-    table.goal("source: CPU s", source, 1.1 * table.cpu("zstd -12") + gib)
-    table.goal("target: CPU s per GiB", table.cpu("longhaul, target") / gib, 6)
+    table.goals_of_both("source: CPU s", lambda https: table.cpu("longhaul, source", https),
+                        *[1.1 * table.cpu("zstd -12") + gib] * 2)
+    table.goals_of_both("target: CPU s per GiB",
+                        lambda https: table.cpu("longhaul, target", https) / gib, 6, 6)
     table.goal("source: share of the cores left idle while compressing",
                statistics.median(idle_shares), 0.1)
     return table
@@ -419,17 +495,19 @@ def targets(runs: int) -> Table:
     with World("bench") as world:
         buckets = Buckets(world)
         put_all(buckets.source.s3, "data", small_things())
-        for number in range(runs):
+        for number, https in enumerate(SCHEMES * runs):
             for count in (1, 3):
                 made = rule("source:data/", "", "", compression=6)
                 made["targets"] = [{"to": f"target:{buckets.empty()}/",
                                     "staging": f"target:{buckets.empty()}/"} for _ in range(count)]
                 database = f"sqlite:{count}-{number}.db"
-                config = world.config({"source": buckets.source, "target": buckets.target}, [made],
-                                      f"{count}-{number}.yaml", queue=database, state=database)
+                config = world.config(buckets.stores(https), [made], f"{count}-{number}.yaml",
+                                      queue=database, state=database)
                 table.add("one target" if count == 1 else "three targets", world.run(
-                    "replicate", "--config", config, "--once", "--roles", "source", timeout=3600))
-    table.goal("CPU / that of one target", table.cpu("three targets") / table.cpu("one target"), 1.1)
+                    "replicate", "--config", config, "--once", "--roles", "source", timeout=3600,
+                    env=buckets.env), https)
+    table.goals_of_both("CPU / that of one target", lambda https: table.cpu("three targets", https) /
+                        table.cpu("one target", https), 1.1, 1.1)
     return table
 
 
@@ -445,7 +523,8 @@ class Distance:
         api = f"http://127.0.0.1:{port}"
         wait_until(lambda: self._answers(f"{api}/version"), 20, "toxiproxy answers", every=0.1)
         self._post(f"{api}/proxies", {"name": "far", "listen": f"127.0.0.1:{self.port}",
-                                      "upstream": server.endpoint.removeprefix("http://")})
+                                      "upstream": server.endpoint.partition("://")[2]})
+        self.scheme = server.endpoint.partition("://")[0]
         self.toxics = f"{api}/proxies/far/toxics"
 
     def far(self) -> None:
@@ -460,7 +539,7 @@ class Distance:
 
     @property
     def store(self) -> dict:
-        return store_of(f"http://127.0.0.1:{self.port}")
+        return store_of(f"{self.scheme}://127.0.0.1:{self.port}")
 
     def close(self) -> None:
         self.process.kill(15)
@@ -478,11 +557,13 @@ class Distance:
         urllib.request.urlopen(url, json.dumps(body).encode()).read()
 
 
-def carried_by_two(world: World, source, target, staging: pathlib.Path) -> Finished:
+def carried_by_two(buckets: Buckets, source, target, staging: pathlib.Path) -> Finished:
     """A process for each role, until the target has applied all that the source has staged; as one."""
     begun = time.monotonic()
-    applies = world.start("replicate", "--config", target, "--roles", "target")
-    packed = world.run("replicate", "--config", source, "--roles", "source", "--once", timeout=3600)
+    world = buckets.world
+    applies = world.start("replicate", "--config", target, "--roles", "target", env=buckets.env)
+    packed = world.run("replicate", "--config", source, "--roles", "source", "--once", timeout=3600,
+                       env=buckets.env)
     packed.expect(0)
 
     def applied() -> bool:  # The server's files: listings would take from those who work.
@@ -495,6 +576,43 @@ def carried_by_two(world: World, source, target, staging: pathlib.Path) -> Finis
     return dataclasses.replace(packed, seconds=seconds,
                                cpu_seconds=packed.cpu_seconds + ended.cpu_seconds,
                                peak_rss_bytes=max(packed.peak_rss_bytes, ended.peak_rss_bytes))
+
+
+def carry_near_and_far(table: Table, buckets: Buckets, https: bool) -> None:
+    world = buckets.world
+    source_end, target_end = buckets.ends[https]
+    between = Distance(world, target_end)
+    for source, what, roles in (("data", "60,000 small, source and target", "apart"),
+                                ("large", "2 GiB, source and target", "apart"),
+                                ("data", "60,000 small, source", "source"),
+                                ("large", "2 GiB, source", "source"),
+                                ("data", "60,000 small, both roles", "source,target"),
+                                ("large", "2 GiB, both roles", "source,target")):
+        for where in ("near", "far"):
+            to, staging = buckets.empty(), buckets.empty()
+
+            def config(name: str, target) -> pathlib.Path:
+                return world.config(
+                    {"source": source_end, "target": target},
+                    [rule(f"source:{source}/", f"target:{to}/", f"target:{staging}/",
+                          compression=6)],
+                    f"{name}.yaml", queue=f"sqlite:{name}.db", state=f"sqlite:{name}.db")
+
+            if where == "far":
+                between.far()
+            if roles == "apart":
+                ran = carried_by_two(buckets, config(f"{to}-source", between.store),
+                                     config(f"{to}-target", target_end),
+                                     buckets.target.folder / staging / "main")
+            else:
+                far = {**between.store, "requests": 256} if "target" in roles else between.store
+                ran = world.run("replicate", "--config", config(to, far), "--once", "--roles", roles,
+                                timeout=3600, env=buckets.env)
+            table.add(f"{what}, {where}", ran, https)
+            if where == "far":
+                between.near()
+            subprocess.run(["find", buckets.target.folder, "-mindepth", "2", "-delete"])
+    between.close()
 
 
 def distance(runs: int) -> Table:
@@ -517,43 +635,12 @@ def distance(runs: int) -> Table:
         with open(world.work / "body", "rb") as file:
             buckets.source.s3.put_object(Bucket="large", Key="one", Body=file)
         (world.work / "body").unlink()
-        between = Distance(world, buckets.target)
-        for _ in range(runs):
-            for source, what, roles in (("data", "60,000 small, source and target", "apart"),
-                                        ("large", "2 GiB, source and target", "apart"),
-                                        ("data", "60,000 small, source", "source"),
-                                        ("large", "2 GiB, source", "source"),
-                                        ("data", "60,000 small, both roles", "source,target"),
-                                        ("large", "2 GiB, both roles", "source,target")):
-                for where in ("near", "far"):
-                    to, staging = buckets.empty(), buckets.empty()
-
-                    def config(name: str, target) -> pathlib.Path:
-                        return world.config(
-                            {"source": buckets.source, "target": target},
-                            [rule(f"source:{source}/", f"target:{to}/", f"target:{staging}/",
-                                  compression=6)],
-                            f"{name}.yaml", queue=f"sqlite:{name}.db", state=f"sqlite:{name}.db")
-
-                    if where == "far":
-                        between.far()
-                    if roles == "apart":
-                        ran = carried_by_two(world, config(f"{to}-source", between.store),
-                                             config(f"{to}-target", buckets.target),
-                                             buckets.target.folder / staging / "main")
-                    else:
-                        far = {**between.store, "requests": 256} if "target" in roles else between.store
-                        ran = world.run("replicate", "--config", config(to, far), "--once",
-                                        "--roles", roles, timeout=3600)
-                    table.add(f"{what}, {where}", ran)
-                    if where == "far":
-                        between.near()
-                    subprocess.run(["find", buckets.target.folder, "-mindepth", "2", "-delete"])
-        between.close()
+        for https in SCHEMES * runs:
+            carry_near_and_far(table, buckets, https)
     for what in [name.removesuffix(", far") for name in table.runs if name.endswith(", far")]:
         # A throughput of 80 % is a time of 1 / 0.8.
-        table.goal(f"{what}: time far / near", table.wall(f"{what}, far") / table.wall(f"{what}, near"),
-                   1.25)
+        table.goals_of_both(f"{what}: time far / near", lambda https: table.wall(
+            f"{what}, far", https) / table.wall(f"{what}, near", https), 1.25, 1.25)
     return table
 
 
@@ -566,6 +653,17 @@ def latency(_: int) -> Table:
                   f"one after the other, every second of them of an object that is there; then a burst of {burst:,} × 4 KiB for one rule, as fast as the "
                   "source takes them.")
     things = small_things(changes + burst)
+    figures = {https: watch_changes(table, https, rules, changes, things) for https in SCHEMES}
+    for text, limit in (("idle: s, p50", 2 + 3), ("idle: s, p99", 2 + 3),
+                        ("burst: s, the last to arrive after its PUT", 60),
+                        ("burst: objects over the rule's threshold of 60 s", 0)):
+        table.goals_of_both(text, lambda https: figures[https][text], limit, limit)
+    return table
+
+
+def watch_changes(table: Table, https: bool, rules: int, changes: int,
+                  things: list[Thing]) -> dict[str, float]:
+    burst = len(things) - changes
     with World("bench") as world:
         port = free_port()
         with listener(port):
@@ -573,14 +671,18 @@ def latency(_: int) -> Table:
                                  webhook=f"http://127.0.0.1:{port}/v1/events")
         target = world.serve("versitygw", "target", keep_alive=True)
         make_buckets(source, target)
+        front = TlsFront(world.work, source.endpoint, target.endpoint)
+        world.callback(front.close)
+        ends = front.servers if https else [source, target]
         made = []
         for number in range(rules):
             made.append(rule(f"source:data/{number}/", f"target:copy/{number}/",
                              intake={"webhook": True, "listing": "1h"}, threshold="60s")
                         | {"id": f"rule-{number}"})
-        config = world.config({"source": source, "target": target}, made,
+        config = world.config(dict(zip(("source", "target"), ends)), made,
                               listen=f"127.0.0.1:{port}")
-        process = world.start("replicate", "--config", config)
+        process = world.start("replicate", "--config", config,
+                              env={"AWS_CA_BUNDLE": str(front.certificate)})
         wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
         time.sleep(3)
 
@@ -640,12 +742,10 @@ def latency(_: int) -> Table:
         process.kill(15)
         finished = process.wait(40)
         finished.code = 0
-        table.add("longhaul replicate, from start to end", finished)
-    table.goal("idle: s, p50", took[len(took) // 2], 2 + 3)
-    table.goal("idle: s, p99", took[len(took) * 99 // 100], 2 + 3)
-    table.goal("burst: s, the last to arrive after its PUT", max(late), 60)
-    table.goal("burst: objects over the rule's threshold of 60 s", missed, 0)
-    return table
+        table.add("longhaul replicate, from start to end", finished, https)
+    return {"idle: s, p50": took[len(took) // 2], "idle: s, p99": took[len(took) * 99 // 100],
+            "burst: s, the last to arrive after its PUT": max(late),
+            "burst: objects over the rule's threshold of 60 s": missed}
 
 
 def listing(runs: int) -> Table:
@@ -653,50 +753,75 @@ def listing(runs: int) -> Table:
                   "`longhaul ls --recursive` of a server that has its pages ready.")
     with World("bench") as world:
         server = FakeListing(1_000_000)
-        config = world.config({"fake": store_of(server.endpoint)}, [], "ls.yaml")
-        for _ in range(runs):
-            ran = table.add("longhaul ls", world.run("ls", "--config", config, "--recursive",
-                                                     "fake:data/", timeout=600))
+        front = TlsFront(world.work, server.endpoint)
+        world.callback(front.close)
+        for https in SCHEMES * runs:
+            end = front.servers[0] if https else server
+            config = world.config({"fake": store_of(end.endpoint)}, [], "ls.yaml")
+            ran = table.add("longhaul ls", world.run(
+                "ls", "--config", config, "--recursive", "fake:data/", timeout=600,
+                env={"AWS_CA_BUNDLE": str(front.certificate)}), https)
             lines = ran.stdout.count("key-")
             check(lines == 1_000_000, f"{lines} keys")
         server.close()
-    table.goal("CPU s", table.cpu("longhaul ls"), 2)
-    table.goal("peak RSS MiB", max(run.peak_rss_bytes for run in table.runs["longhaul ls"]) / MIB,
-               100)
+    table.goals_of_both("CPU s", lambda https: table.cpu("longhaul ls", https), 2, 2)
+    table.goals_of_both("peak RSS MiB", lambda https: table.rss_mib("longhaul ls", https), 100, 100)
+    return table
+
+
+def list_flat(runs: int) -> Table:
+    table = Table("List a flat prefix of 1,000,000 keys in no pattern, pages of 50 ms",
+                  "`longhaul ls --recursive`; beside it `--listers 1`, once.")
+    with World("bench") as world:
+        server = FakeListing(1_000_000, pattern=False, seconds=0.05)
+        config = world.config({"fake": store_of(server.endpoint)}, [], "ls.yaml")
+        for name, times, flags in (("64 listers", runs, []), ("one lister", 1, ["--listers", "1"])):
+            for _ in range(times):
+                ran = table.add(name, world.run("ls", "--config", config, "--recursive", *flags,
+                                                "fake:data/", timeout=600))
+                keys = [line.split("  ")[-1] for line in ran.stdout.splitlines()]
+                check(len(keys) == 1_000_000 and keys == sorted(set(keys)), f"{len(keys)} keys")
+        server.close()
+    table.goal("wall s, 64 listers ÷ one lister", table.wall("64 listers") / table.wall("one lister"),
+               0.05)
+    table.goal("peak RSS MiB", table.rss_mib("64 listers"), 150)
     return table
 
 
 def idle(_: int) -> Table:
     seconds = 30
     table = Table("Idle", f"A continuous `replicate` with one rule and nothing to do, {seconds} s.")
-    with World("bench") as world:
-        buckets = Buckets(world)
-        to, staging = buckets.empty(), buckets.empty()
-        put_all(buckets.source.s3, "data", small_things(10))
-        port = free_port()
-        config = world.config({"source": buckets.source, "target": buckets.target},
-                              [rule("source:data/", f"target:{to}/", f"target:{staging}/")],
-                              listen=f"127.0.0.1:{port}")
-        process = world.start("replicate", "--config", config)
-        wait_until(lambda: len(keys_of(buckets.target.s3, to)) == 10, 60, "10 objects arrive")
-        wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
-        time.sleep(5)
-        before = process.cpu_seconds()
-        time.sleep(seconds)
-        share = (process.cpu_seconds() - before) / seconds
-        rss = process.rss_bytes() / MIB
-        process.kill(15)
-        finished = process.wait(40)
-        finished.code = 0
-        table.add("longhaul replicate, from start to end", finished)
-    table.goal("% of a core", 100 * share, 1)
-    table.goal("RSS MiB", rss, 40)
+    shares, sizes = {}, {}
+    for https in SCHEMES:
+        with World("bench") as world:
+            buckets = Buckets(world)
+            to, staging = buckets.empty(), buckets.empty()
+            put_all(buckets.source.s3, "data", small_things(10))
+            port = free_port()
+            config = world.config(buckets.stores(https),
+                                  [rule("source:data/", f"target:{to}/", f"target:{staging}/")],
+                                  listen=f"127.0.0.1:{port}")
+            process = world.start("replicate", "--config", config, env=buckets.env)
+            wait_until(lambda: len(keys_of(buckets.target.s3, to)) == 10, 60, "10 objects arrive")
+            wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
+            time.sleep(5)
+            before = process.cpu_seconds()
+            time.sleep(seconds)
+            shares[https] = (process.cpu_seconds() - before) / seconds
+            sizes[https] = process.rss_bytes() / MIB
+            process.kill(15)
+            finished = process.wait(40)
+            finished.code = 0
+            table.add("longhaul replicate, from start to end", finished, https)
+    table.goals_of_both("% of a core", lambda https: 100 * shares[https], 1, 1)
+    table.goals_of_both("RSS MiB", lambda https: sizes[https], 40, 40)
     return table
 
 
-CASES = {"copy-small": copy_small, "copy-large": copy_large, "replicate-small": replicate_small,
+CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_large,
+         "replicate-small": replicate_small,
          "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
-         "distance": distance, "listing": listing, "idle": idle, "latency": latency}
+         "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency}
 
 
 def machine() -> str:
@@ -706,28 +831,43 @@ def machine() -> str:
             f"Linux {platform.release()}")
 
 
+def machine_kind() -> str:
+    """What figures are compared within."""
+    model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{CORES} × {model[1] if model else platform.machine()}"
+
+
 RESULTS = ROOT / "bench/RESULTS.md"
 HEAD = """# Measured
 
 By `./dev bench --record`. CPU is user + system seconds of the whole process tree of the client; the
-servers share the machine with it, data is on a tmpfs where there is one, and everything goes by
-plain HTTP over loopback. Times are medians, peak RSS is the highest of the runs. Absolute figures
-drift with the machine and with what else it does: compare within a table, where the tools took
-turns, and read differences below 20 % as none.
+servers share the machine with it, data is on a tmpfs where there is one, and everything goes over
+loopback: by HTTP, and by HTTPS with nginx in front of the servers. Times are medians, peak RSS is
+the highest of the runs. There is one table for each kind of machine. Absolute figures drift with the
+machine and with what else it does, and ratios from one kind of machine to the next: compare within a
+table, where the tools took turns, and read differences below 20 % as none.
 """
 KEPT = "<!-- Below this line nothing is generated. -->"
 
 
+def sections_of(text: str, mark: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first heading that `mark` begins, and what below each of them."""
+    first, *rest = ("\n" + text).split(f"\n{mark} ")
+    return first.strip(), {title: below.strip() for title, _, below in
+                           (section.partition("\n") for section in rest)}
+
+
 def record(table: Table) -> None:
-    """Puts one table into RESULTS, in the place of its predecessor."""
+    """Puts one table into RESULTS, in the place of its predecessor of this kind of machine."""
     generated, mark, by_hand = (RESULTS.read_text() if RESULTS.exists() else "").partition(KEPT)
-    sections = {}
-    if mark:
-        for section in generated.split("\n## ")[1:]:
-            sections[section.split("\n", 1)[0]] = section.rstrip() + "\n"
-    sections[table.title] = table.markdown().removeprefix("## ")
-    RESULTS.write_text(HEAD + "".join(f"\n## {section}" for section in sections.values()) +
-                       f"\n{KEPT}\n\n{by_hand.strip()}".rstrip() + "\n")
+    sections = sections_of(generated, "##")[1] if mark else {}
+    tables = sections_of(sections.get(table.title, ""), "###")[1]
+    tables[machine_kind()] = table.markdown().strip()
+    sections[table.title] = "\n\n".join(
+        [table.explain, *(f"### {kind}\n\n{text}" for kind, text in sorted(tables.items()))])
+    RESULTS.write_text(
+        HEAD + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items()) +
+        f"\n{KEPT}\n\n{by_hand.strip()}".rstrip() + "\n")
 
 
 def main() -> None:
@@ -753,7 +893,8 @@ def main() -> None:
         tables[-1].origin = origin
         if options.record:  # At once: what was measured is kept when a later case fails.
             record(tables[-1])
-    print("\n".join(table.markdown() for table in tables))
+    print("\n".join(f"## {table.title}\n\n{table.explain}\n\n{table.markdown()}"
+                    for table in tables))
 
 
 if __name__ == "__main__":

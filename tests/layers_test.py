@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The folders below src/ are the architecture: includes point only downward in this list.
 
-Folders on one line do not include each other. Tests may include what they like. The repository
+Folders on one line do not include each other. A folder with rooms has a list of its own, top first;
+what lies in the folder itself joins its rooms, stands above them, and no room includes it. Tests may
+include what they like. The repository
 speaks of the product alone: no paths of somebody's machine, no notes of work left undone.
 """
 
@@ -30,6 +32,12 @@ net
 base
 """.strip().splitlines()]
 RANK = {folder: rank for rank, line in enumerate(LAYERS) for folder in line}
+# Rooms of a folder, as LAYERS.
+ROOMS = {
+    "replication": [["explain"], ["source", "target", "take_over"], ["compare", "apply"], ["giants"],
+                    ["staging"], ["context"], ["life"]],
+    "transfer": [["tree"], ["listing", "object", "runs"], ["local", "uploads", "limits"]],
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 FORBIDDEN = re.compile(r"(?<![\w.~])/(work|home|root)/|\b(TODO|FIXME|XXX)\b")
 
@@ -43,7 +51,10 @@ def layer_errors(root: pathlib.Path) -> list[str]:
         if len(parts) == 1:  # main.cc
             continue
         own = parts[0]
-        if len(parts) != 2 or own not in RANK:
+        room = parts[1] if len(parts) == 3 else ""
+        rooms = {"": -1} | {name: rank for rank, line in enumerate(ROOMS.get(own, []))
+                            for name in line}
+        if len(parts) not in (2, 3) or own not in RANK or room not in rooms:
             errors.append(f"{path}: not in a folder of the list")
             continue
         if path.name.endswith("_test.cc"):
@@ -58,6 +69,13 @@ def layer_errors(root: pathlib.Path) -> list[str]:
                 errors.append(f"{where}: not named by its folder below src/")
             elif other != own and RANK[other] <= RANK[own]:
                 errors.append(f"{where}: {own}/ is not above {other}/")
+            elif other == own:
+                steps = found[1].split("/")
+                inner = steps[1] if len(steps) == 3 else ""
+                if inner not in rooms:
+                    errors.append(f"{where}: {own}/ has no room {inner}")
+                elif inner != room and rooms[inner] <= rooms[room]:
+                    errors.append(f"{where}: {own}/{room} is not above {own}/{inner}")
     return errors
 
 
@@ -88,7 +106,14 @@ def self_test() -> list[str]:
         "src/base/b_test.cc": ('#include "cli/cli.h"', False),
         "src/misc/a.h": ("", True),
         "src/net/b.h": ('#include "helper.h"', True),
+        "src/net/room/c.h": ("", True),
+        "src/self/top/a.h": ('#include "self/low/b.h"', False),
+        "src/self/low/b.h": ('#include "self/top/a.h"', True),
+        "src/self/low/c.h": ('#include "self/join.h"', True),
+        "src/self/join.h": ('#include "self/low/c.h"', False),
+        "src/self/low/d_test.cc": ('#include "self/top/a.h"', False),
     }
+    RANK["self"], ROOMS["self"] = 0, [["top"], ["low"]]
     errors = []
     for name, (text, is_wrong) in cases.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +122,7 @@ def self_test() -> list[str]:
             path.write_text(text)
             if bool(layer_errors(pathlib.Path(folder))) != is_wrong:
                 errors.append(f"self test: {name}: {text!r} judged wrongly")
+    del RANK["self"], ROOMS["self"]
     return errors
 
 

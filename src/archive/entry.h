@@ -74,7 +74,7 @@ struct ArchiveManifest {
   std::string source;  // "east:bucket/prefix"
   std::vector<std::string> sites_passed;
   SystemTime created{};
-  std::string writer;  // "longhaul 0.2.0"
+  std::string writer;  // "longhaul 0.3.0"
   ArchiveKind kind = ArchiveKind::kBundle;
   // By the names of targets: who applies it there must have this State. Empty: any will do.
   std::map<std::string, std::string> states{};

@@ -55,14 +55,8 @@ struct AwsProfile {
 // Reads profile `name`; empty: AWS_PROFILE, else "default". Files: AWS_SHARED_CREDENTIALS_FILE and
 // AWS_CONFIG_FILE, else below ~/.aws; the credentials file wins. A missing file is an empty one.
 // kInvalidInput: a file is malformed (named with its line), larger than 1 MiB, or unreadable; or a
-// profile that was asked for by name (here or by AWS_PROFILE) is in neither file; or it wants
-// something not supported here (credential_process, sso_*, role_arn), which is named.
+// profile that was asked for by name (here or by AWS_PROFILE) is in neither file.
 Result<AwsProfile> ReadAwsProfile(std::string_view name, const EnvironmentReader& environment);
-
-// The default chain: AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY / AWS_SESSION_TOKEN (not where a
-// profile is named), then the profile. Files are read anew after Invalidate.
-std::shared_ptr<CredentialsProvider> MakeDefaultCredentials(std::string profile,
-                                                            EnvironmentReader environment);
 
 // AWS_REGION, AWS_DEFAULT_REGION (not where a profile is named), then the profile's region; empty
 // where none says.

@@ -1,45 +1,15 @@
 #include "aws/credentials.h"
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <map>
-
-#include "tests/support/run.h"
+#include "tests/support/credentials_fixture.h"
 
 namespace longhaul {
 namespace {
 
-class CredentialsTest : public ::testing::Test {
+class CredentialsTest : public testing::CredentialsFixture {
  protected:
-  CredentialsTest() {
-    char name[] = "/tmp/longhaul-credentials-XXXXXX";
-    home_ = ::mkdtemp(name);
-    std::filesystem::create_directory(home_ + "/.aws");
-    variables_["HOME"] = home_;
-  }
-  ~CredentialsTest() override { std::filesystem::remove_all(home_); }
-
-  void Write(const std::string& name, std::string_view text) {
-    std::ofstream(home_ + "/.aws/" + name, std::ios::binary) << text;
-  }
-  EnvironmentReader Environment() {
-    return [this](const std::string& name) -> std::optional<std::string> {
-      auto found = variables_.find(name);
-      if (found == variables_.end()) return std::nullopt;
-      return found->second;
-    };
-  }
   Result<std::shared_ptr<const Credentials>> Default(std::string profile = "") {
-    testing::FakeWorld world;
-    auto provider = MakeDefaultCredentials(std::move(profile), Environment());
-    return world.Run(provider->Get());
+    return Get({.profile = std::move(profile)});
   }
-
-  std::string home_;
-  std::map<std::string, std::string> variables_;
 };
 
 // The order in which people's other AWS tools look is the one they expect here.
@@ -106,25 +76,17 @@ TEST_F(CredentialsTest, NothingAnywhereIsDeniedAndSaysWhereItLooked) {
   EXPECT_EQ(Default("missing").error().kind, ErrorKind::kInvalidInput);
 }
 
-TEST_F(CredentialsTest, WhatIsNotSupportedIsNamed) {
-  Write("config", "[default]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = y\n");
-  auto found = Default();
-  ASSERT_FALSE(found);
-  EXPECT_NE(found.error().message.find("role_arn"), std::string::npos) << found.error().message;
-}
-
 // A file that a person has mended must count without a restart.
 TEST_F(CredentialsTest, InvalidateReadsTheFileAnew) {
   Write("credentials", "[default]\naws_access_key_id = A\naws_secret_access_key = s\n");
-  testing::FakeWorld world;
-  auto provider = MakeDefaultCredentials("", Environment());
-  EXPECT_EQ((*world.Run(provider->Get()))->access_key_id, "A");
+  auto provider = Chain();
+  EXPECT_EQ((*world_.Run(provider->Get()))->access_key_id, "A");
   EXPECT_FALSE(provider->Invalidate());
-  EXPECT_EQ((*world.Run(provider->Get()))->access_key_id, "A");
+  EXPECT_EQ((*world_.Run(provider->Get()))->access_key_id, "A");
   Write("credentials", "[default]\naws_access_key_id = B\naws_secret_access_key = s\n");
-  EXPECT_EQ((*world.Run(provider->Get()))->access_key_id, "A");
+  EXPECT_EQ((*world_.Run(provider->Get()))->access_key_id, "A");
   EXPECT_TRUE(provider->Invalidate());
-  EXPECT_EQ((*world.Run(provider->Get()))->access_key_id, "B");
+  EXPECT_EQ((*world_.Run(provider->Get()))->access_key_id, "B");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -11,7 +12,11 @@ namespace longhaul {
 namespace {
 
 void AppendLower(std::string& to, std::string_view text) {
-  for (char c : text) to += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const size_t begin = to.size();
+  to.append(text);
+  for (char& c : std::span(to).subspan(begin)) {
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  }
 }
 
 // Names in order, then values; a name without "=" gets one.
@@ -38,6 +43,10 @@ std::string CanonicalQuery(std::string_view query) {
 
 // Without blanks at the ends, and with runs of blanks inside as one.
 void AppendTrimmed(std::string& to, std::string_view value) {
+  if (value.find(' ') == value.npos && value.find('\t') == value.npos) {  // Mostly.
+    to.append(value);
+    return;
+  }
   bool blank = false;
   bool first = true;
   for (char c : value) {

@@ -5,7 +5,7 @@
 //   file:PATH, or a PATH that has a '/' in it or exists   a local file or folder
 //
 // Keys are bytes: nothing is decoded, joined or cleaned. A path's last part becomes the key and the
-// rest the "bucket" of a plain folder (transfer/local_folder.h).
+// rest the "bucket" of a plain folder (transfer/local/local_folder.h).
 
 #pragma once
 

@@ -10,7 +10,7 @@
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
-#include "replication/seal.h"
+#include "replication/staging/seal.h"
 
 namespace longhaul {
 

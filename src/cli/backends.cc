@@ -2,8 +2,16 @@
 
 #include <utility>
 
+#include "aws/aws_service.h"
+#include "aws/dynamodb_client.h"
 #include "base/sqlite.h"
+#include "cli/sqs_place.h"
+#include "net/postgres_client.h"
+#include "queue/postgres_queue.h"
 #include "queue/sqlite_queue.h"
+#include "queue/sqs_queue.h"
+#include "state/dynamodb_state.h"
+#include "state/postgres_state.h"
 #include "state/sqlite_state.h"
 
 namespace longhaul {
@@ -14,26 +22,116 @@ namespace {
 // received once more by every process that dies with it in its hands, so this must be large.
 constexpr int kReceivesMax = 1000;
 
-}  // namespace
+// An opened database: one of these.
+struct Opened {
+  std::shared_ptr<SqliteDatabase> sqlite;
+  std::shared_ptr<PostgresClient> postgres;
+  std::shared_ptr<DynamodbClient> dynamodb;
+};
 
-Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration) {
-  Result<std::shared_ptr<SqliteDatabase>> queue_file =
-      co_await SqliteDatabase::Open({.path = configuration.queue_path});
-  if (!queue_file) co_return queue_file.error().In("queue");
-  Result<std::shared_ptr<SqliteDatabase>> state_file = *queue_file;
-  if (configuration.state_path != configuration.queue_path) {
-    state_file = co_await SqliteDatabase::Open({.path = configuration.state_path});
-    if (!state_file) co_return state_file.error().In("state");
+Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place) {
+  Opened opened;
+  if (!place.postgres_url.empty()) {
+    Result<std::shared_ptr<PostgresClient>> client =
+        PostgresClient::Make(runtime, {.url = place.postgres_url});
+    if (!client) co_return client.error();
+    opened.postgres = std::move(*client);
+  } else if (place.dynamodb) {
+    Result<std::unique_ptr<DynamodbClient>> client = MakeDynamodbClient(runtime, *place.dynamodb);
+    if (!client) co_return client.error();
+    opened.dynamodb = std::move(*client);
+  } else {
+    Result<std::shared_ptr<SqliteDatabase>> file =
+        co_await SqliteDatabase::Open({.path = place.sqlite_path});
+    if (!file) co_return file.error();
+    opened.sqlite = std::move(*file);
   }
-  Result<std::unique_ptr<Queue>> queue =
-      co_await SqliteQueue::Open(runtime, *queue_file, {.receives_max = kReceivesMax});
-  if (!queue) co_return queue.error().In("queue");
-  Result<std::unique_ptr<State>> state = co_await SqliteState::Open(runtime, *state_file);
-  if (!state) co_return state.error().In("state");
+  co_return opened;
+}
+
+Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const Opened& opened) {
+  if (opened.postgres) co_return co_await PostgresState::Open(runtime, opened.postgres);
+  if (opened.dynamodb) co_return co_await DynamodbState::Open(runtime, opened.dynamodb);
+  co_return co_await SqliteState::Open(runtime, opened.sqlite);
+}
+
+// What is missing is mended by `longhaul setup`, which needs to be told of what.
+Error NamingTheFile(Error error, const Configuration& configuration) {
+  constexpr std::string_view kCommand = "'longhaul setup'";
+  const size_t at = error.message.find(kCommand);
+  if (at == std::string::npos) return error;
+  error.message.replace(at, kCommand.size(),
+                        "'longhaul setup --config " + configuration.file + "'");
+  return error;
+}
+
+Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configuration,
+                        std::string queue_name) {
+  Result<Opened> queue_place = Opened();
+  if (!configuration.queue.sqs) queue_place = co_await Open(runtime, configuration.queue);
+  if (!queue_place) co_return queue_place.error().In("queue");
+  Result<Opened> state_place = *queue_place;
+  if (configuration.state != configuration.queue) {
+    state_place = co_await Open(runtime, configuration.state);
+    if (!state_place) co_return state_place.error().In("state");
+  }
   Backends backends;
-  backends.queue = std::move(*queue);
+  if (configuration.queue.sqs) {
+    if (queue_name != kEventsQueue) {
+      co_return InvalidInput(
+          "queue: migrations need it in SQLite or PostgreSQL: SQS takes only "
+          "queues that are named beforehand");
+    }
+    const SqsQueueOptions options = SqsOptionsOf(configuration);
+    Result<std::shared_ptr<SqsClient>> client =
+        MakeSqsClient(runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()));
+    if (!client) co_return client.error().In("queue");
+    Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(runtime, *client, options);
+    if (!queue) co_return queue.error().In("queue");
+    backends.queue = std::move(*queue);
+  } else if (queue_place->postgres) {
+    Result<std::unique_ptr<Queue>> queue =
+        co_await PostgresQueue::Open(runtime, queue_place->postgres,
+                                     {.name = std::move(queue_name), .receives_max = kReceivesMax});
+    if (!queue) co_return queue.error().In("queue");
+    backends.queue = std::move(*queue);
+  } else {
+    Result<std::unique_ptr<Queue>> queue =
+        co_await SqliteQueue::Open(runtime, queue_place->sqlite,
+                                   {.name = std::move(queue_name), .receives_max = kReceivesMax});
+    if (!queue) co_return queue.error().In("queue");
+    backends.queue = std::move(*queue);
+  }
+  Result<std::unique_ptr<State>> state = co_await OpenState(runtime, *state_place);
+  if (!state) co_return state.error().In("state");
   backends.state = std::move(*state);
   co_return backends;
+}
+
+}  // namespace
+
+Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place) {
+  Result<Opened> opened = co_await Open(runtime, place);
+  if (!opened) co_return opened.error();
+  co_return co_await OpenState(runtime, *opened);
+}
+
+Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
+                             std::string queue_name) {
+  Result<Backends> all = co_await OpenAll(runtime, configuration, std::move(queue_name));
+  if (!all) co_return NamingTheFile(all.error(), configuration);
+  co_return all;
+}
+
+Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(const Runtime& runtime,
+                                                           const AwsPlace& place) {
+  Result<AwsJsonOptions> options =
+      FindAwsService(runtime, place, "dynamodb", "DynamoDB_20120810", ProcessEnvironment());
+  if (!options) return options.error();
+  Result<std::unique_ptr<AwsJsonClient>> service =
+      AwsJsonClient::Make(runtime, std::move(*options));
+  if (!service) return service.error();
+  return std::make_unique<DynamodbClient>(std::move(*service), place.name);
 }
 
 }  // namespace longhaul

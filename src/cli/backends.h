@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "aws/dynamodb_client.h"
 #include "base/runtime.h"
 #include "queue/queue.h"
 #include "rules/rule.h"
@@ -16,7 +18,18 @@ struct Backends {
   std::unique_ptr<State> state;
 };
 
-// The error says which of them cannot be opened. The runtime must outlive them.
-Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration);
+inline constexpr char kEventsQueue[] = "events";
+
+// The error says which of them cannot be opened. The runtime must outlive them. `queue`: one of the
+// queues that live in one place; "events" is what rules hear of.
+Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
+                             std::string queue = kEventsQueue);
+
+// The same for a State alone.
+Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place);
+
+// With region, endpoint and credentials as the process's environment has them.
+Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(const Runtime& runtime,
+                                                           const AwsPlace& place);
 
 }  // namespace longhaul

@@ -1,11 +1,15 @@
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "cli/check_report.h"
+#include "cli/check_root.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
-#include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/listing_flags.h"
 #include "cli/stores.h"
-#include "transfer/compare_trees.h"
+#include "cli/transfer_flags.h"
+#include "transfer/tree/compare_trees.h"
 
 namespace longhaul {
 
@@ -26,13 +30,26 @@ class CheckCommand : public Command {
             "tells (a multipart object beside one of other parts), the object is counted as not "
             "comparable; --download then reads both sides and compares. Two MD5 ETags that differ "
             "count as different bytes.\n\n"
-            "Left out: the user metadata entry 'longhaul', which is the mark that longhaul puts on "
-            "replicas, and of plain local folders all but size and bytes.",
+            "Left out: the user metadata that only copies have (the mark 'longhaul' of replicas, "
+            "'longhaul-version-id' and 'longhaul-version-time'), and of plain local folders all "
+            "but size and bytes. Filters are asked of the object at SOURCE, or where there is "
+            "none, of that at TARGET.\n\n"
+            "It ends with a hash over all of each side, and with --depth of each prefix: equal "
+            "hashes are equal trees. --root makes that of SOURCE alone, for two sites that cannot "
+            "see each other: --save keeps the tree in a file, and --against names what differs "
+            "from "
+            "such a file. A hash says in its text whether it is 'full' or, with --no-metadata, of "
+            "the 'listing' alone; docs/listings.md says how it is made.",
         .examples = {{"Is the copy complete?",
                       "longhaul check --config longhaul.yaml east:logs west:logs-copy"},
                      {"Compare a folder with a bucket",
                       "longhaul check ./photos s3://my-bucket/photos"},
-                     {"Names and sizes only, fast", "longhaul check --no-metadata s3://a s3://b"},
+                     {"Names, sizes and ETags only, fast",
+                      "longhaul check --no-metadata s3://a s3://b"},
+                     {"At one site: keep what is there",
+                      "longhaul check --root --save east.tree east:logs"},
+                     {"At the other: compare with that",
+                      "longhaul check --root --against east.tree west:logs-copy"},
                      {"Every byte, also where ETags cannot be compared",
                       "longhaul check --download east:logs west:logs-copy"}},
         .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
@@ -42,7 +59,7 @@ class CheckCommand : public Command {
 
   void Declare(FlagSet& flags) override {
     flags.Argument("SOURCE", "What should be there: a bucket, prefix or folder.", source_);
-    flags.Argument("TARGET", "Where it should be.", target_);
+    flags.Argument("TARGET", "Where it should be; none with --root.", target_);
     flags.Switch({.name = "download",
                   .help = "Read both sides where neither ETag nor checksum can be compared."},
                  options_.download);
@@ -54,54 +71,93 @@ class CheckCommand : public Command {
                  options_.storage_class);
     flags.Switch({.name = "one-way", .help = "What is only at the target is no difference."},
                  options_.one_way);
-    flags.List({.name = "include", .help = "Compare only names that match.", .value_name = "GLOB"},
-               options_.filter.include);
-    flags.List({.name = "exclude", .help = "Compare no names that match.", .value_name = "GLOB"},
-               options_.filter.exclude);
     flags.Integer({.name = "checkers",
                    .help = "Objects that are looked at together. Default: 64.",
                    .value_name = "N"},
                   1, 4096, in_flight_);
+    flags.Text({.name = "report",
+                .help = "Write each difference to this file, too, as lines of JSON.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               report_path_);
+    flags.Section("HASHES");
+    flags.Switch({.name = "root", .help = "Print the hash of SOURCE; there is no TARGET."}, root_);
+    flags.Text({.name = "save",
+                .help = "With --root: keep the tree in this file.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               root_options_.save);
+    flags.Text({.name = "against",
+                .help = "With --root: name what differs from the tree in this file.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               root_options_.against);
+    flags.Integer({.name = "depth",
+                   .help = "Levels of prefixes whose hashes are printed, too. Default: 0.",
+                   .value_name = "N"},
+                  0, 512, depth_);
+    filters_.Declare(flags);
+    listing_flags_.Declare(flags, true);
     store_flags_.Declare(flags, true);
   }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
+    options_.filter = filters_.Make(context.runtime().clock.Now());
     StoreOpener opener(context, store_flags_, true);
     Result<OpenedAddress> source = opener.Open(source_, StoreEnd::kSource);
     if (!source) co_return source.error();
-    Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
-    if (!target) co_return target.error();
-    for (OpenedAddress* end : {&*source, &*target}) {
-      if (end->address.bucket.empty()) {
-        co_return InvalidInput("'" + end->address.text + "' names no bucket");
-      }
+    if (source->address.bucket.empty()) co_return InvalidInput("'" + source_ + "' names no bucket");
+    DifferenceReport report;
+    Result<void> opened = report.Open(report_path_);
+    if (!opened) co_return opened.error();
+    if (root_) co_return co_await RunRoot(context, opener, *source, report);
+    if (!root_options_.save.empty() || !root_options_.against.empty()) {
+      co_return InvalidInput("--save and --against go with --root");
     }
+    if (!target_) co_return InvalidInput("TARGET is missing (or --root, for SOURCE alone)");
+    Result<OpenedAddress> target = opener.Open(*target_, StoreEnd::kTarget);
+    if (!target) co_return target.error();
+    if (target->address.bucket.empty())
+      co_return InvalidInput("'" + *target_ + "' names no bucket");
     Result<void> scoped = co_await Scope(*source, *target);
     if (!scoped) co_return scoped.error();
 
+    for (StoreEnd end : {StoreEnd::kSource, StoreEnd::kTarget}) {
+      Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
+          context, opener, end == StoreEnd::kSource ? *source : *target, end);
+      if (!listing) co_return listing.error();
+      (end == StoreEnd::kSource ? options_.source_listing : options_.target_listing) =
+          std::move(*listing);
+    }
     options_.metadata = !no_metadata_;
     options_.in_flight = static_cast<int>(in_flight_);
     options_.stop = &context.stop();
-    Progress progress(context.output(), context.runtime().clock, "checked", 0);
-    TaskGroup watch(context.runtime().executor);
-    watch.Spawn(progress.Watch());
-    Observer observer(context.output(), progress);
-    CompareTotals totals;
-    Result<void> done = co_await CompareTrees(
-        context.runtime(),
+    options_.roots = true;
+    co_return co_await CompareAndReport(
+        context,
         {.store = *source->store, .bucket = source->address.bucket, .prefix = source->address.key},
         {.store = *target->store, .bucket = target->address.bucket, .prefix = target->address.key},
-        options_, observer, totals);
-    progress.Finish();
-    Result<void> watched = co_await watch.Join();
-    if (!watched) co_return watched.error();
-    if (!done) co_return done.error();
-    Summarize(context.output(), totals, progress.seconds());
-    if (totals.different > 0) co_return ExitCode::kDifferences;
-    co_return totals.failed > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
+        std::move(options_), depth_, report, Message("summary"));
   }
 
  private:
+  Async<ExitCode> RunRoot(RunContext& context, StoreOpener& opener, OpenedAddress source,
+                          DifferenceReport& report) {
+    if (target_) co_return InvalidInput("--root is of SOURCE alone: leave out TARGET");
+    if (!source.address.folder()) source.address.key += '/';
+    Result<std::unique_ptr<Listing>> listing =
+        co_await listing_flags_.Open(context, opener, source, StoreEnd::kSource);
+    if (!listing) co_return listing.error();
+    root_options_.tree = {.mode = no_metadata_ ? TreeMode::kListing : TreeMode::kFull,
+                          .download = options_.download,
+                          .filter = options_.filter,
+                          .in_flight = static_cast<int>(in_flight_),
+                          .stop = &context.stop()};
+    root_options_.depth = depth_;
+    co_return co_await CheckRoot(context, opener, source, std::move(*listing), root_options_,
+                                 report);
+  }
+
   // Both sides are folders, unless SOURCE is one object: then TARGET is one too.
   static Async<void> Scope(OpenedAddress& source, OpenedAddress& target) {
     if (!source.address.folder() && !target.address.folder()) {
@@ -116,73 +172,17 @@ class CheckCommand : public Command {
     co_return Ok();
   }
 
-  class Observer : public CompareObserver {
-   public:
-    Observer(Output& output, Progress& progress) : output_(output), progress_(progress) {}
-
-    void OnDifference(const Difference& difference) override {
-      std::string text = Printable(difference.name) + ": ";
-      if (difference.aspect == "missing") {
-        text += "missing at the target";
-      } else if (difference.aspect == "extra") {
-        text += "only at the target";
-      } else {
-        text += std::string(difference.aspect) + ": " + Quoted(difference.source) +
-                " at the source, " + Quoted(difference.target) + " at the target";
-      }
-      output_.Print(Message("difference")
-                        .With("key", difference.name)
-                        .With("aspect", difference.aspect)
-                        .With("source", difference.source)
-                        .With("target", difference.target)
-                        .Says(text));
-    }
-    void OnNotComparable(std::string_view name) override {
-      output_.Note(
-          Message("not_comparable")
-              .With("key", name)
-              .Says(Printable(name) + ": of equal size; --download would compare the bytes"));
-    }
-    void OnFailed(std::string_view name, const Error& error) override {
-      ++progress_.totals.objects_failed;
-      output_.Problem(Printable(name), error);
-    }
-    void OnCompared(uint64_t size_bytes) override {
-      ++progress_.totals.objects_done;
-      progress_.totals.bytes_done += size_bytes;
-    }
-
-   private:
-    static std::string Quoted(std::string_view text) {
-      return text.empty() ? "nothing" : "'" + Printable(text) + "'";
-    }
-    Output& output_;
-    Progress& progress_;
-  };
-
-  static void Summarize(Output& output, const CompareTotals& totals, double seconds) {
-    std::vector<std::pair<std::string, std::string>> rows = {
-        {"equal", Counted(totals.equal, "object")}, {"different", FormatCount(totals.different)}};
-    if (totals.not_comparable > 0) {
-      rows.emplace_back("not comparable", FormatCount(totals.not_comparable));
-    }
-    if (totals.failed > 0) rows.emplace_back("failed", FormatCount(totals.failed));
-    rows.emplace_back("time", FormatSeconds(seconds));
-    output.Note(Message("summary")
-                    .With("equal", totals.equal)
-                    .With("different", totals.different)
-                    .With("not_comparable", totals.not_comparable)
-                    .With("failed", totals.failed)
-                    .With("bytes", totals.bytes)
-                    .With("seconds", seconds)
-                    .Says(RenderTable(rows)));
-  }
-
   std::string source_;
-  std::string target_;
+  std::optional<std::string> target_;
+  FilterFlags filters_;
   CompareOptions options_;
   bool no_metadata_ = false;
   int64_t in_flight_ = 64;
+  bool root_ = false;
+  RootCheckOptions root_options_;
+  int64_t depth_ = 0;
+  std::string report_path_;
+  ListingFlags listing_flags_;
   StoreFlags store_flags_;
 };
 

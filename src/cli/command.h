@@ -50,6 +50,9 @@ class Command {
   // Such commands get the common flags --config, --memory, --grace, --json, --log-level too.
   [[nodiscard]] virtual bool asynchronous() const { return true; }
 
+  // Whether --json=s5cmd means something for it.
+  [[nodiscard]] virtual bool has_s5cmd_lines() const { return false; }
+
   // A configuration file that an argument names, instead of --config. Asked after parsing.
   [[nodiscard]] virtual std::optional<std::string> ConfigurationFile() const {
     return std::nullopt;

@@ -7,7 +7,7 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
-#include "replication/seal.h"
+#include "replication/staging/seal.h"
 
 namespace longhaul {
 
@@ -50,7 +50,9 @@ class ConfigCheckCommand : public Command {
         what += !store.access_key_id.empty() ? ", keys of the configuration"
                 : store.anonymous            ? ", not signed"
                 : !store.profile.empty()     ? ", profile " + store.profile
+                : !store.credentials.empty() ? ", keys of " + store.credentials
                                              : ", default credentials";
+        if (!store.role_arn.empty()) what += ", role " + store.role_arn;
         if (store.requests) what += fmt::format(", {} requests at a time", *store.requests);
       }
       output.Print(Message("store")

@@ -28,8 +28,8 @@
 #include "cli/run_context.h"
 #include "cli/savings.h"
 #include "storage/s3_store.h"
-#include "transfer/compare_trees.h"
-#include "transfer/listing.h"
+#include "transfer/listing/listing.h"
+#include "transfer/tree/compare_trees.h"
 
 namespace longhaul {
 
@@ -339,12 +339,12 @@ class DemoCommand : public Command {
 
   static Async<uint64_t> CountObjects(RunContext& context, Store& store, std::string bucket,
                                       uint64_t* bytes) {
-    Listing listing(context.runtime(), store, bucket, "");
+    std::unique_ptr<Listing> listing = OpenListing(context.runtime(), store, bucket, "");
     uint64_t count = 0;
     while (true) {
-      Result<std::optional<ListedObject>> object = co_await listing.Next();
+      Result<std::optional<ListedObject>> object = co_await listing->Next();
       if (!object || !*object) {
-        co_await listing.Close();
+        co_await listing->Close();
         if (!object) co_return object.error();
         co_return count;
       }

@@ -1,5 +1,9 @@
 #include "cli/exit_code.h"
 
+#include "transfer/tree/removals.h"
+#include "transfer/tree/store_wide.h"
+#include "transfer/tree/sync_trees.h"
+
 namespace longhaul {
 
 ExitCode ExitCodeOf(const Error& error) {
@@ -12,11 +16,14 @@ ExitCode ExitCodeOf(const Error& error) {
     case ErrorKind::kThrottled:
       return ExitCode::kUnreachable;
     case ErrorKind::kInvalidInput:
-      return error.code.empty() && error.http_status == 0 ? ExitCode::kUsage
-                                                          : ExitCode::kSomeFailed;
+      if (error.code.empty() && error.http_status == 0) return ExitCode::kUsage;
+      return IsStoreWide(error) ? ExitCode::kUsage : ExitCode::kSomeFailed;
     case ErrorKind::kCancelled:
+      if (error.code == kLimitCode) return ExitCode::kLimit;
       return ExitCode::kInterrupted;
     case ErrorKind::kPrecondition:
+      if (error.code == kDeleteGuardCode) return ExitCode::kDeleteGuard;
+      return ExitCode::kSomeFailed;
     case ErrorKind::kCorrupt:
       return ExitCode::kSomeFailed;
   }
@@ -37,6 +44,8 @@ std::string_view Meaning(ExitCode code) {
       return "access denied";
     case ExitCode::kUnreachable:
       return "a store is unreachable or throttles; try again later";
+    case ExitCode::kLimit:
+      return "stopped in order at --max-transfer or --max-duration";
     case ExitCode::kDifferences:
       return "verification found differences";
     case ExitCode::kDeleteGuard:

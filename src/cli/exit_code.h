@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kNotFound = 3,       // Bucket or key.
   kDenied = 4,         // Access denied.
   kUnreachable = 5,    // Unreachable or throttled: try again.
+  kLimit = 10,         // A limit of the user's own ended it in order.
   kDifferences = 11,   // Verification found differences.
   kDeleteGuard = 12,   // A delete guard stopped the run.
   kInterrupted = 130,  // SIGINT.
@@ -23,7 +24,8 @@ enum class ExitCode : int {
 };
 
 // An error that ended a whole command. kInvalidInput is kUsage, unless a server said it (it then
-// carries a code or an HTTP status): that is an object that failed. kCancelled is kInterrupted;
+// carries a code or an HTTP status): that is an object that failed, or, where the code is about the
+// bucket as a whole (its name, its region), kUsage again. kCancelled is kInterrupted;
 // the RunContext knows which signal it really was.
 ExitCode ExitCodeOf(const Error& error);
 

@@ -8,7 +8,7 @@
 #include "cli/explain_print.h"
 #include "cli/rule_life.h"
 #include "cli/stores.h"
-#include "replication/explain.h"
+#include "replication/explain/explain.h"
 #include "replication/make_context.h"
 
 namespace longhaul {

@@ -8,7 +8,7 @@
 
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "replication/choose_route.h"
+#include "replication/source/choose_route.h"
 
 namespace longhaul {
 
@@ -91,6 +91,17 @@ void AddMayLand(Block& block, const char* field, const std::string& what, System
                                                ", which has passed");
 }
 
+// Epoch: there is none, or more than one.
+SystemTime StampOfTheWrite(const PendingRequests& pending) {
+  SystemTime stamp{};
+  for (const PendingRequest& request : pending.all()) {
+    if (request.kind != PendingKind::kWrite) continue;
+    if (stamp != SystemTime()) return {};
+    stamp = request.stamp;
+  }
+  return stamp;
+}
+
 void AddFloor(Block& block, const Floor& floor) {
   const std::string kind = floor.deleted ? "tombstone" : "floor";
   block.message().With(kind, FormatRfc3339(floor.stamp));
@@ -99,17 +110,18 @@ void AddFloor(Block& block, const Floor& floor) {
   } else {
     block.Row("state", kind + " of " + FormatRfc3339(floor.stamp) + ": nothing older is written");
   }
-  AddMayLand(block, "create_may_land_until", "a create", floor.create_may_land_until);
+  const PendingRequests& pending = floor.pending;
+  AddMayLand(block, "create_may_land_until", "a create", pending.LandsUntil(PendingKind::kCreate));
   AddMayLand(block, "copy_may_land_until", "a copy of the object onto itself",
-             floor.copy_may_land_until);
-  AddMayLand(block, "delete_may_land_until", "a delete", floor.delete_may_land_until);
-  const bool one_write =
-      floor.write_may_land_until != SystemTime() && floor.write_stamp != SystemTime();
-  if (one_write) block.message().With("write_stamp", FormatRfc3339(floor.write_stamp));
+             pending.LandsUntil(PendingKind::kCopy));
+  AddMayLand(block, "delete_may_land_until", "a delete", pending.LandsUntil(PendingKind::kDelete));
+  const SystemTime write_stamp = StampOfTheWrite(pending);
+  const bool one_write = write_stamp != SystemTime();
+  if (one_write) block.message().With("write_stamp", FormatRfc3339(write_stamp));
   AddMayLand(block, "write_may_land_until",
-             one_write ? "a write of the source as of " + FormatRfc3339(floor.write_stamp)
+             one_write ? "a write of the source as of " + FormatRfc3339(write_stamp)
                        : "one of several writes",
-             floor.write_may_land_until);
+             pending.LandsUntil(PendingKind::kWrite));
   for (const KeptMark& kept : floor.kept_marks) {
     block.Row("kept", (kept.target_etag.empty()
                            ? std::string("mark of a write that may have happened: ")
@@ -124,7 +136,7 @@ void AddGiant(Block& block, const GiantTransfer& giant) {
     block.Row("giant", "transfer " + giant.plan + ": no segment has arrived");
     return;
   }
-  const GiantUpload& upload = *giant.upload;
+  const SharedUpload& upload = *giant.upload;
   const auto done = std::ranges::count(upload.stored, true);
   const SystemTime swept = upload.touched + kArchiveAgeMax;
   block.message()

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cli/run_context.h"
-#include "replication/explain.h"
+#include "replication/explain/explain.h"
 
 namespace longhaul {
 

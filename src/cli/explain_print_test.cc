@@ -68,11 +68,10 @@ TEST_F(ExplainPrintTest, TheNextTryIsAFieldOnlyWhereItIsKnown) {
 // What may still land explains a write that waits, and what has landed late a replica that changed.
 TEST_F(ExplainPrintTest, AFloorTellsItsMarksAndWhatMayLand) {
   Floor floor{.stamp = past, .deleted = true};
-  floor.create_may_land_until = future;
-  floor.delete_may_land_until = past;
-  floor.write_may_land_until = future;
-  floor.write_stamp = past;
-  floor.copy_may_land_until = future;
+  floor.pending = {{.kind = PendingKind::kCreate, .until = future},
+                   {.kind = PendingKind::kDelete, .until = past},
+                   {.kind = PendingKind::kWrite, .until = future, .stamp = past},
+                   {.kind = PendingKind::kCopy, .until = future}};
   floor.kept_marks.push_back(
       {.target_etag = "e1", .mark = {.site = "s1", .stamp = past, .source_etag = "e2"}});
   floor.kept_marks.push_back(
@@ -93,7 +92,7 @@ TEST_F(ExplainPrintTest, AFloorTellsItsMarksAndWhatMayLand) {
   ExpectEvent("\"write_stamp\":\"2026-01-02T00:00:00Z\",\"write_may_land_until\":\"2199");
   ExpectEvent("{\"event\":\"kept_mark\",\"rule\":\"logs\",\"target\":\"west\",\"etag\":\"e1\"");
 
-  target().floor = Floor{.write_may_land_until = future};
+  target().floor = Floor{.pending = {{.kind = PendingKind::kWrite, .until = future}}};
   Print();
   ExpectText("state    a floor below everything, for what it notes\n");
   ExpectText("state    one of several writes may still land, until 2199");
@@ -131,7 +130,7 @@ TEST_F(ExplainPrintTest, ReceiptsTellWhatBecameOfTheArchive) {
 }
 
 TEST_F(ExplainPrintTest, AGiantTellsItsUploadAndItsSegments) {
-  GiantUpload upload{.plan = kUlid, .upload_id = "upload-1", .stored = {true, false, true}};
+  SharedUpload upload{.plan = kUlid, .upload_id = "upload-1", .stored = {true, false, true}};
   upload.touched = past;
   target().giant = GiantTransfer{.plan = kUlid, .upload = upload};
   target().pending.push_back({.archive = kUlid, .stamp = past, .segment = Segment{.count = 3}});

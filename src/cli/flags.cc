@@ -22,13 +22,13 @@ Result<double> ParseNumber(std::string_view text) {
   return value;
 }
 
-Result<bool> ParseBoolean(std::string_view text) {
+}  // namespace
+
+Result<bool> ParseSwitch(std::string_view text) {
   if (text == "1" || text == "true" || text == "yes" || text == "on") return true;
   if (text == "0" || text == "false" || text == "no" || text == "off" || text.empty()) return false;
   return InvalidInput("'" + std::string(text) + "' is neither true nor false");
 }
-
-}  // namespace
 
 std::string FlagSet::EnvironmentName(std::string_view flag_name) {
   std::string name = "LONGHAUL_";
@@ -46,7 +46,7 @@ void FlagSet::Add(FlagInfo info, std::function<Result<void>(std::string_view)> s
 
 void FlagSet::Switch(FlagInfo info, bool& value) {
   Add(info, [&value](std::string_view text) -> Result<void> {
-    Result<bool> parsed = ParseBoolean(text);
+    Result<bool> parsed = ParseSwitch(text);
     if (!parsed) return parsed.error();
     value = *parsed;
     return Ok();
@@ -72,6 +72,15 @@ void FlagSet::List(FlagInfo info, std::vector<std::string>& values) {
     values.emplace_back(text);
     return Ok();
   });
+  flags_.back().repeated = true;
+}
+
+void FlagSet::Parsed(FlagInfo info, std::function<Result<void>(std::string_view)> set) {
+  Add(info, std::move(set));
+}
+
+void FlagSet::Each(FlagInfo info, std::function<Result<void>(std::string_view)> set) {
+  Add(info, std::move(set));
   flags_.back().repeated = true;
 }
 
@@ -184,8 +193,11 @@ FlagSet::ArgumentInfo& FlagSet::Arguments(std::string_view name, std::string_vie
 
 const FlagSet::Flag* FlagSet::Find(std::string_view name) const {
   for (const Flag& flag : flags_) {
-    if (flag.info.name == name || (!flag.info.alias.empty() && flag.info.alias == name)) {
-      return &flag;
+    if (flag.info.name == name) return &flag;
+    for (std::string_view aliases = flag.info.alias; !aliases.empty();) {
+      const size_t end = std::min(aliases.find(' '), aliases.size());
+      if (aliases.substr(0, end) == name) return &flag;
+      aliases.remove_prefix(std::min(end + 1, aliases.size()));
     }
   }
   return nullptr;

@@ -22,12 +22,15 @@ namespace longhaul {
 // What the shell may complete where a value goes.
 enum class Completes { kNothing, kFiles, kFolders, kAddresses, kRules };
 
+// What a switch may be set to by "=" or from the environment: 1, true, yes, on; 0, false, no, off.
+Result<bool> ParseSwitch(std::string_view text);
+
 struct FlagInfo {
   std::string_view name;        // "endpoint-url".
   std::string_view help;        // A sentence or more; the default is named here.
   std::string_view value_name;  // "URL"; a switch has none.
   char letter = 0;              // 'r' for -r.
-  std::string_view alias;       // Another long name that other tools use; not in the help's margin.
+  std::string_view alias;       // Other long names that other tools use, with spaces between them.
   Completes completes = Completes::kNothing;
   std::string_view offers;  // Values that the shell offers, with spaces between them.
 };
@@ -50,6 +53,10 @@ class FlagSet {
   void Bytes(FlagInfo info, uint64_t& value);  // "256MiB", "1GB", "4096".
   void Bytes(FlagInfo info, std::optional<uint64_t>& value);
   void Duration(FlagInfo info, std::chrono::milliseconds& value);  // "25s", "5m", "200ms".
+  void Parsed(FlagInfo info, std::function<Result<void>(std::string_view)> set);  // Once.
+  // May be given many times; `set` gets each value ("true" of a switch) in the order of the command
+  // line, also among others like it. From the environment it gets one.
+  void Each(FlagInfo info, std::function<Result<void>(std::string_view)> set);
 
   struct ArgumentInfo {
     std::string_view name;

@@ -26,7 +26,9 @@ std::string FlagTitle(const FlagSet::Flag& flag) {
   if (flag.info.letter != 0) title += std::string("-") + flag.info.letter + ", ";
   title += "--" + std::string(flag.info.name);
   if (!flag.info.value_name.empty()) title += "=" + std::string(flag.info.value_name);
-  if (!flag.info.alias.empty()) title += ", --" + std::string(flag.info.alias);
+  for (char c : flag.info.alias.empty() ? std::string() : " " + std::string(flag.info.alias)) {
+    title += c == ' ' ? ", --" : std::string(1, c);
+  }
   return title;
 }
 
@@ -175,8 +177,8 @@ std::string RenderProgramHelp(int width) {
   out += Heading("EXIT STATUS");
   for (ExitCode code :
        {ExitCode::kDone, ExitCode::kSomeFailed, ExitCode::kUsage, ExitCode::kNotFound,
-        ExitCode::kDenied, ExitCode::kUnreachable, ExitCode::kDifferences, ExitCode::kDeleteGuard,
-        ExitCode::kInterrupted, ExitCode::kTerminated}) {
+        ExitCode::kDenied, ExitCode::kUnreachable, ExitCode::kLimit, ExitCode::kDifferences,
+        ExitCode::kDeleteGuard, ExitCode::kInterrupted, ExitCode::kTerminated}) {
     std::string number = std::to_string(static_cast<int>(code));
     out += std::string(kIndent, ' ') + number + std::string(5 - number.size(), ' ') +
            std::string(Meaning(code)) + "\n";

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "cli/progress.h"
+#include "cli/s5cmd_lines.h"
 
 namespace longhaul {
 
@@ -51,6 +52,19 @@ std::string Message::Json() const {
   return out;
 }
 
+const Message::Value* Message::Find(std::string_view name) const {
+  for (const auto& [field, value] : fields_) {
+    if (field == name) return &value;
+  }
+  return nullptr;
+}
+
+void Output::WriteJson(const Message& message) {
+  if (!s5cmd()) return WriteLine(message.Json());
+  const std::string line = S5cmdLine(message);
+  if (!line.empty()) WriteLine(line);
+}
+
 void Output::WriteLine(std::string_view line) {
   if (!open_) return;
   if (progress_ != nullptr) progress_->Hide();
@@ -64,7 +78,7 @@ void Output::WriteErrorLine(std::string_view line) {
 
 void Output::Print(const Message& message) {
   if (json_) {
-    WriteLine(message.Json());
+    WriteJson(message);
   } else if (!message.text().empty()) {
     WriteLine(message.text());
   }
@@ -75,7 +89,9 @@ void Output::Note(const Message& message) {
 }
 
 void Output::Problem(const Message& message) {
-  if (json_) {
+  if (s5cmd()) {
+    if (!message.text().empty()) WriteErrorLine(S5cmdError(s5cmd_, "", message.text()));
+  } else if (json_) {
     WriteLine(message.Json());
   } else if (!message.text().empty()) {
     WriteErrorLine("longhaul: " + message.text());
@@ -83,6 +99,7 @@ void Output::Problem(const Message& message) {
 }
 
 void Output::Problem(std::string_view what, const Error& error) {
+  if (s5cmd()) return WriteErrorLine(S5cmdError(s5cmd_, what, error.Describe()));
   std::string context = what.empty() ? std::string() : std::string(what) + ": ";
   Message message("error");
   message.With("kind", ToString(error.kind)).With("message", context + error.message);

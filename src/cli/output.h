@@ -52,6 +52,8 @@ class Message {
   [[nodiscard]] std::string Json() const;
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] const std::string& event() const { return event_; }
+  // Null: there is no such field.
+  [[nodiscard]] const Value* Find(std::string_view name) const;
 
  private:
   void Add(std::string_view name, bool value) { fields_.emplace_back(name, value); }
@@ -97,6 +99,10 @@ class Output {
   // Raw bytes on standard output (`cat`, help).
   void Raw(std::string_view bytes);
 
+  // From now on the lines of s5cmd (s5cmd_lines.h) in place of ours. `operation`: the command.
+  void TellAsS5cmd(std::string_view operation) { s5cmd_ = operation; }
+  [[nodiscard]] bool s5cmd() const { return !s5cmd_.empty(); }
+
   // False once standard output is closed: end quietly.
   [[nodiscard]] bool open() const { return open_; }
   [[nodiscard]] bool json() const { return json_; }
@@ -107,6 +113,7 @@ class Output {
   void set_progress(Progress* progress) { progress_ = progress; }
 
  private:
+  void WriteJson(const Message& message);
   void WriteLine(std::string_view line);
   void WriteErrorLine(std::string_view line);
 
@@ -114,6 +121,7 @@ class Output {
   bool json_;
   bool quiet_;
   bool open_ = true;
+  std::string s5cmd_;
   Progress* progress_ = nullptr;
 };
 

@@ -2,36 +2,49 @@
 
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/listing_flags.h"
 #include "cli/output.h"
 #include "cli/stores.h"
-#include "transfer/glob.h"
-#include "transfer/listing.h"
+#include "cli/transfer_flags.h"
+#include "cli/transfer_run.h"
+#include "transfer/listing/listing.h"
+#include "transfer/tree/remove_collected.h"
 
 namespace longhaul {
 
 namespace {
 
-constexpr size_t kBatch = 1000;  // S3 API Reference, DeleteObjects.
+// Without a guard nobody has to wait for the end of the listing; more would only take memory and
+// disk.
+constexpr uint64_t kCollectedMax = 100'000;
 
 class RemoveCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
-    return {.name = "rm",
-            .summary = "remove objects and files",
-            .description =
-                "Removes objects; with --recursive all that lies below an address. A key that is "
-                "not there is no mistake: S3 answers a delete of nothing as done. In a bucket that "
-                "keeps versions an object gets a delete marker, unless --version-id names the "
-                "version to remove for good.\n\n"
-                "On a terminal --recursive asks first, unless --yes is given; elsewhere it does "
-                "what it is told. Folders on local disks stay, empty.",
-            .examples = {{"Remove an object", "longhaul rm s3://my-bucket/old.txt"},
-                         {"See what would go", "longhaul rm -r --dry-run s3://my-bucket/tmp/"},
-                         {"Remove logs below a prefix without asking",
-                          "longhaul rm -r --yes --include '*.log' east:logs/2019/"}},
-            .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
-                           ExitCode::kUnreachable, ExitCode::kInterrupted, ExitCode::kTerminated}};
+    return {
+        .name = "rm",
+        .summary = "remove objects and files",
+        .description =
+            "Removes objects; with --recursive all that lies below an address. A key that is "
+            "not there is no mistake: S3 answers a delete of nothing as done. In a bucket that "
+            "keeps versions an object gets a delete marker, unless --version-id names the "
+            "version to remove for good, or --versions takes all of them.\n\n"
+            "On a terminal --recursive asks first, unless --yes is given; elsewhere it does "
+            "what it is told. With --max-delete or --max-delete-percent all is listed before "
+            "anything goes, and nothing goes when there is more (exit 12), or when the listing "
+            "fails. Folders on local disks stay, empty.",
+        .examples = {{"Remove an object", "longhaul rm s3://my-bucket/old.txt"},
+                     {"See what would go", "longhaul rm -r --dry-run s3://my-bucket/tmp/"},
+                     {"Remove logs below a prefix without asking",
+                      "longhaul rm -r --yes --include '*.log' east:logs/2019/"},
+                     {"Remove what is older than 90 days, but never more than half",
+                      "longhaul rm -r --yes --min-age 90d --max-delete-percent 50 s3://b/tmp/"}},
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kDeleteGuard, ExitCode::kInterrupted,
+                       ExitCode::kTerminated}};
   }
+
+  [[nodiscard]] bool has_s5cmd_lines() const override { return true; }
 
   void Declare(FlagSet& flags) override {
     flags.Arguments("ADDRESS", "Objects or files; with --recursive folders.", 1, addresses_);
@@ -43,19 +56,29 @@ class RemoveCommand : public Command {
                   .letter = 'n'},
                  dry_run_);
     flags.Switch({.name = "yes", .help = "Do not ask.", .letter = 'y', .alias = "force"}, yes_);
-    flags.List({.name = "include",
-                .help = "With --recursive: only names that match.",
-                .value_name = "GLOB"},
-               filter_.include);
-    flags.List(
-        {.name = "exclude", .help = "With --recursive: no names that match.", .value_name = "GLOB"},
-        filter_.exclude);
+    flags.Integer({.name = "max-delete",
+                   .help = "Remove nothing when more than N would go; exit 12.",
+                   .value_name = "N"},
+                  0, INT64_MAX, max_delete_);
+    flags.Number(
+        {.name = "max-delete-percent",
+         .help = "Remove nothing when more than this part of what lies below ADDRESS would "
+                 "go; exit 12.",
+         .value_name = "PERCENT"},
+        max_delete_percent_);
     flags.Text({.name = "version-id",
                 .help = "Remove this version of one object for good.",
                 .value_name = "ID"},
                version_id_);
-    flags.Switch({.name = "verbose", .help = "Name each object that was removed.", .letter = 'v'},
-                 verbose_);
+    flags.Switch({.name = "versions",
+                  .help = "With --recursive: all versions and delete markers, for good.",
+                  .alias = "all-versions"},
+                 versions_);
+    verbose_.Declare(flags);
+    flags.Section("LISTINGS");
+    listings_.Declare(flags, false);
+    filters_.Declare(flags);
+    reports_.Declare(flags);
     store_flags_.Declare(flags, false);
   }
 
@@ -63,43 +86,62 @@ class RemoveCommand : public Command {
     if (!version_id_.empty() && (recursive_ || addresses_.size() > 1)) {
       co_return InvalidInput("--version-id goes with one object");
     }
+    if (!recursive_ && (max_delete_ || max_delete_percent_ >= 0)) {
+      co_return InvalidInput("--max-delete and --max-delete-percent go with --recursive");
+    }
+    const bool from_file = listings_.FromFile(StoreEnd::kSource);
+    if (!recursive_ && (versions_ || from_file)) {
+      co_return InvalidInput("--versions and listings from files go with --recursive");
+    }
+    if (versions_ && from_file) {
+      co_return InvalidInput("--versions asks the store: without a listing from a file");
+    }
     StoreOpener opener(context, store_flags_, true);
-    Output& output = context.output();
+    const ObjectFilter filter = filters_.Make(context.runtime().clock.Now());
+    if (!recursive_ && !filter.empty()) co_return InvalidInput("filters go with --recursive");
+    TransferRun run(
+        context,
+        {.verb = "removed", .verbose = verbose_.level, .dry_run = dry_run_, .filter = &filter});
+    Result<void> done = run.Open(reports_);
+    if (!done) co_return done.error();
+    run.Begin();
     for (const std::string& text : addresses_) {
       Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kTarget);
-      if (!opened) co_return opened.error();
-      if (opened->address.bucket.empty()) co_return InvalidInput("'" + text + "' names no bucket");
-      Result<void> done = recursive_ ? co_await RemoveBelow(context, *opened)
-                                     : co_await RemoveOne(context, *opened);
-      if (!done) co_return done.error();
+      if (opened && opened->address.bucket.empty()) {
+        opened = InvalidInput("'" + text + "' names no bucket");
+      }
+      done = !opened      ? Result<void>(opened.error())
+             : recursive_ ? co_await RemoveBelow(context, opener, *opened, filter, run)
+                          : co_await RemoveOne(context, *opened, run);
+      if (!done) break;
     }
-    output.Note(Message("summary")
-                    .With("removed", removed_)
-                    .With("failed", failed_)
-                    .Says(recursive_ && !dry_run_ ? "removed " + Counted(removed_, "object") : ""));
-    co_return failed_ > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
+    co_return co_await run.Conclude(
+        done, recursive_ && !dry_run_ ? SummaryText::kRemoval : SummaryText::kNone);
   }
 
  private:
-  Async<void> RemoveOne(RunContext& context, OpenedAddress opened) {
+  Async<void> RemoveOne(RunContext& context, OpenedAddress opened, TransferRun& run) {
     const CommandAddress& address = opened.address;
     if (address.key.empty()) {
       co_return InvalidInput("'" + address.text +
                              "' is a bucket or folder: add --recursive to remove what is in it");
     }
-    if (dry_run_) {
-      Tell(context.output(), address, address.key);
-      co_return Ok();
+    if (!dry_run_) {
+      Result<void> removed = co_await opened.store->Remove(
+          {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
+      if (!removed) co_return At(address, removed.error());
+      ++run.totals.removed;
     }
-    Result<void> removed = co_await opened.store->Remove(
-        {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
-    if (!removed) co_return At(address, removed.error());
-    ++removed_;
-    if (verbose_ || context.output().json()) Tell(context.output(), address, address.key);
+    const ListedObject object{.key = address.key, .version_id = version_id_};
+    CommandAddress parent = address;
+    parent.key.clear();
+    run.SetEnds({.address = parent}, {.address = parent});
+    run.observers.OnRemoved({.name = address.key, .target = &object});
     co_return Ok();
   }
 
-  Async<void> RemoveBelow(RunContext& context, OpenedAddress opened) {
+  Async<void> RemoveBelow(RunContext& context, StoreOpener& opener, OpenedAddress opened,
+                          const ObjectFilter& filter, TransferRun& run) {
     CommandAddress& address = opened.address;
     if (!address.folder()) address.key += '/';
     Console& console = context.console();
@@ -111,70 +153,83 @@ class RemoveCommand : public Command {
         co_return Cancelled("nothing was removed");
       }
     }
-    Listing listing(context.runtime(), *opened.store, address.bucket, address.key);
-    Result<void> done = co_await RemoveListed(context, opened, listing);
-    co_await listing.Close();
+    run.SetEnds(opened, opened);
+    Result<std::unique_ptr<Listing>> listing = std::unique_ptr<Listing>();
+    if (versions_) {
+      listing = OpenVersionListing(context.runtime(), *opened.store, address.bucket, address.key);
+    } else {
+      listing = co_await listings_.Open(context, opener, opened, StoreEnd::kSource);
+    }
+    if (!listing) co_return listing.error();
+    SyncRun inner(run.observers, run.totals, FailureWatch(1));
+    Result<void> done = co_await RemoveListed(context, opened, filter, **listing, inner);
+    co_await (*listing)->Close();
     co_return done;
   }
 
-  Async<void> RemoveListed(RunContext& context, OpenedAddress opened, Listing& listing) {
+  Async<void> RemoveListed(RunContext& context, OpenedAddress opened, const ObjectFilter& filter,
+                           Listing& listing, SyncRun& run) {
     const CommandAddress& address = opened.address;
-    std::vector<RemoveRequest> batch;
-    while (true) {
-      if (context.stop().is_set()) co_return Cancelled("stopped on request");
-      Result<std::optional<ListedObject>> object = co_await listing.Next();
-      if (!object) co_return object.error();
-      if (*object) {
-        if (!filter_.Matches(std::string_view((*object)->key).substr(address.key.size()))) continue;
-        if (dry_run_) {
-          Tell(context.output(), address, (*object)->key);
+    const bool guarded = max_delete_ || max_delete_percent_ >= 0;
+    uint64_t listed = 0;
+    bool more = true;
+    while (more) {
+      Removals removals(context.runtime().pool);
+      while (more && (guarded || removals.count() < kCollectedMax)) {
+        if (context.stop().is_set()) co_return Cancelled("stopped on request");
+        Result<std::optional<ListedObject>> object = co_await listing.Next();
+        if (!object) co_return object.error();
+        more = object->has_value();
+        if (!more) break;
+        ++listed;
+        const SyncStep step{.name = std::string_view((*object)->key).substr(address.key.size()),
+                            .target = &**object,
+                            .decision = {SyncVerdict::kSkip, reason::kExcluded}};
+        if (!filter.Matches(step.name, **object)) {
+          ++run.totals.excluded;
+          run.observer.OnExcluded(step);
           continue;
         }
-        batch.push_back({.bucket = address.bucket, .key = (*object)->key});
-        if (batch.size() < kBatch) continue;
-      }
-      if (!batch.empty()) {
-        std::vector<RemoveRequest> requests;
-        requests.swap(batch);
-        Result<std::vector<RemoveFailure>> failures =
-            co_await opened.store->RemoveMany(address.bucket, requests);
-        if (!failures) co_return failures.error().In(address.text);
-        removed_ += requests.size() - failures->size();
-        failed_ += failures->size();
-        for (const RemoveFailure& failure : *failures) {
-          context.output().Problem(address.WithKey(failure.key), failure.error);
-        }
-        if (verbose_ || context.output().json()) {
-          for (const RemoveRequest& request : requests) {
-            bool failed = false;
-            for (const RemoveFailure& failure : *failures) {
-              failed = failed || failure.key == request.key;
-            }
-            if (!failed) Tell(context.output(), address, request.key);
-          }
+        removals.Add({.key = (*object)->key,
+                      .etag = (*object)->etag,
+                      .version_id = (*object)->version_id,
+                      .size_bytes = (*object)->size_bytes});
+        if (removals.full()) {
+          Result<void> spilled = co_await removals.Spill();
+          if (!spilled) co_return spilled;
         }
       }
-      if (!*object) co_return Ok();
+      if (guarded) {
+        RemovalGuard guard;
+        if (max_delete_) guard.count_max = static_cast<uint64_t>(*max_delete_);
+        if (max_delete_percent_ >= 0) guard.percent_max = max_delete_percent_;
+        // There is no source here whose emptiness could mean anything.
+        Result<void> allowed = CheckRemovals(
+            {.removals = removals.count(), .target_objects = listed, .source_objects = 1}, guard);
+        if (!allowed) co_return allowed;
+      }
+      Result<void> removed = co_await RemoveCollected(
+          context.runtime(),
+          {.store = *opened.store, .bucket = address.bucket, .prefix = address.key}, removals,
+          {.dry_run = dry_run_, .copy = {.stop = &context.stop()}}, run);
+      if (!removed) co_return removed;
     }
-  }
-
-  void Tell(Output& output, const CommandAddress& address, const std::string& key) const {
-    output.Note(Message(dry_run_ ? "would_remove" : "removed")
-                    .With("key", key)
-                    .Says(std::string(dry_run_ ? "would remove " : "removed ") +
-                          Printable(address.WithKey(key))));
+    co_return Ok();
   }
 
   std::vector<std::string> addresses_;
   bool recursive_ = false;
   bool dry_run_ = false;
   bool yes_ = false;
-  bool verbose_ = false;
-  NameFilter filter_;
+  bool versions_ = false;
+  VerboseFlag verbose_;
+  ListingFlags listings_;
+  FilterFlags filters_;
+  ReportFlags reports_;
+  std::optional<int64_t> max_delete_;
+  double max_delete_percent_ = -1;
   std::string version_id_;
   StoreFlags store_flags_;
-  uint64_t removed_ = 0;
-  uint64_t failed_ = 0;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/folder_watches.h"
+#include "cli/queue_intakes.h"
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -141,6 +142,8 @@ class ReplicateCommand : public Command {
     Result<void> joined = co_await telling.Join();
     static_cast<void>(joined);
     observer.set_webhook(nullptr);
+    Result<void> closed = co_await backends->queue->Close();
+    static_cast<void>(closed);
     co_return code;
   }
 
@@ -248,6 +251,11 @@ class ReplicateCommand : public Command {
                                 Readiness& readiness, Replicator& replicator,
                                 ReplicationObserver& observer) {
     Runtime& runtime = context.runtime();
+    QueueIntakes intakes(runtime, configuration, queue);
+    if (options.source) {
+      Result<void> opened = co_await intakes.Open();
+      if (!opened) co_return opened.error();
+    }
     std::unique_ptr<EventWebhook> webhook;
     std::unique_ptr<ManagementServer> server;
     const bool events_wanted =
@@ -277,8 +285,10 @@ class ReplicateCommand : public Command {
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
     FolderWatches watches(runtime, queue);
     if (options.source) watches.Start(configuration, replicator);
+    intakes.Start();
     co_await replicator.RunContinuous(context.stop());
     co_await watches.Stop();
+    co_await intakes.Stop();
     if (server) {
       Result<void> stopped = co_await server->Stop(std::chrono::seconds(1));
       static_cast<void>(stopped);

@@ -12,7 +12,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/savings.h"
-#include "replication/outcome.h"
+#include "replication/life/outcome.h"
 #include "server/notification_webhook.h"
 #include "server/readiness.h"
 

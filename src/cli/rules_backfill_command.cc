@@ -5,8 +5,8 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "replication/rule_control.h"
-#include "replication/rule_meter.h"
+#include "replication/life/rule_control.h"
+#include "replication/life/rule_meter.h"
 
 namespace longhaul {
 

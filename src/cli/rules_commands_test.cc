@@ -1,8 +1,13 @@
 // Commands about rules that run, as people type them, on folders.
 
 #include <filesystem>
+#include <thread>
 
+#include "base/sqlite.h"
+#include "events/hint.h"
+#include "queue/sqlite_queue.h"
 #include "tests/support/commands.h"
+#include "tests/support/run.h"
 
 namespace longhaul {
 namespace {
@@ -49,6 +54,50 @@ TEST_F(RulesCommandsTest, ParkedKeysAreListedAndTriedAgain) {
   EXPECT_EQ(ReadFile("root/b/copy/k"), "ours");
   EXPECT_EQ(Run({"rules", "parked"}), 0);
   EXPECT_EQ(console.out, "nothing is parked\n");
+}
+
+// What came back from the queue too often is neither lost nor out of sight: somebody can look at it
+// and send it again.
+TEST_F(RulesCommandsTest, DeadLettersAreListedAndSentAgain) {
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(Run({"rules", "dead-letters"}), 0) << console.error;
+  EXPECT_EQ(console.out, "there are no dead letters\n");
+  {
+    testing::RealWorld world;
+    auto database = world.Run(SqliteDatabase::Open({.path = folder.file("longhaul.db")}));
+    ASSERT_TRUE(database) << database.error().Describe();
+    auto queue = world.Run(SqliteQueue::Open(world.runtime, *database, {.receives_max = 1}));
+    ASSERT_TRUE(queue);
+    HintMessage hints{.store = "disk",
+                      .bucket = "a",
+                      .rule = "logs",
+                      .target = "",
+                      .hints = {{.key = "k", .time = world.clock.Now()}}};
+    std::vector<NewMessage> messages = EncodeHints(hints);
+    messages.push_back({.body = "no hints\n", .lane = messages.front().lane});
+    ASSERT_TRUE(world.Run((*queue)->Send(std::move(messages), {})));
+    for (int receive = 0; receive < 3; ++receive) {
+      ASSERT_TRUE(world.Run(
+          (*queue)->Receive({.count_max = 10, .visibility = std::chrono::milliseconds(1)})));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  EXPECT_EQ(Run({"rules", "status"}), 0) << console.error;
+  EXPECT_TRUE(Says("2 dead letters (longhaul rules dead-letters)")) << console.out;
+  EXPECT_EQ(Run({"rules", "dead-letters"}), 0) << console.error;
+  EXPECT_TRUE(Says("received 1 time: rule logs: 1 key of disk:a, from events: k\n")) << console.out;
+  EXPECT_TRUE(
+      Says("nobody understands it: not a message of hints: 'no hints\\x0a'\n2 dead letters; "))
+      << console.out;
+  EXPECT_EQ(Run({"rules", "dead-letters", "--json", "--limit", "1"}), 0) << console.error;
+  EXPECT_TRUE(Says("\"rule\":\"logs\",\"target\":\"\",\"source\":\"disk:a\"")) << console.out;
+  EXPECT_TRUE(Says("{\"event\":\"summary\",\"dead_letters\":2,\"listed\":1}\n")) << console.out;
+  EXPECT_EQ(Run({"rules", "dead-letters", "--limit", "0"}), 2);
+
+  EXPECT_EQ(Run({"rules", "dead-letters", "--redrive"}), 0) << console.error;
+  EXPECT_EQ(console.out, "2 messages will be received again\n");
+  EXPECT_EQ(Run({"rules", "dead-letters", "--redrive"}), 0);
+  EXPECT_EQ(console.out, "there are no dead letters\n");
 }
 
 // A pause outlives whoever asked for it, and a run of --once must not call that "up to date".

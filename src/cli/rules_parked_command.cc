@@ -6,8 +6,8 @@
 #include "cli/output.h"
 #include "cli/rule_life.h"
 #include "events/hint.h"
-#include "replication/parked.h"
-#include "replication/rule_control.h"
+#include "replication/life/parked.h"
+#include "replication/life/rule_control.h"
 
 namespace longhaul {
 

@@ -4,7 +4,7 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "replication/rule_control.h"
+#include "replication/life/rule_control.h"
 
 namespace longhaul {
 

@@ -10,10 +10,10 @@
 #include "cli/output.h"
 #include "cli/rule_life.h"
 #include "cli/savings.h"
-#include "replication/parked.h"
-#include "replication/rule_control.h"
-#include "replication/rule_meter.h"
-#include "replication/spool.h"
+#include "replication/life/parked.h"
+#include "replication/life/rule_control.h"
+#include "replication/life/rule_meter.h"
+#include "replication/life/spool.h"
 
 namespace longhaul {
 
@@ -28,22 +28,25 @@ double Seconds(std::chrono::milliseconds time) { return static_cast<double>(time
 class RulesStatusCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
-    return {.name = "rules status",
-            .summary = "show how far each rule and target is",
-            .description =
-                "For each rule and target: whether it is active, paused or disabled, and whether a "
-                "process runs it; how long changes take to arrive (p50, p99 and the longest of the "
-                "last one to two hours, from the event to the receipt); what waits, and the oldest "
-                "of it; how fast objects are applied; what was sent and saved; and what has "
-                "failed, is parked or in conflict. A target whose store fails is open: it is left "
-                "alone until a probe succeeds, and its events are kept meanwhile. The processes "
-                "publish this in State every few "
-                "seconds; counts are sums over all of them since the rule first ran.\n\n"
-                "Hints that wait in the queue are counted for all rules together.",
-            .examples = {{"All rules", "longhaul rules status --config longhaul.yaml"},
-                         {"One rule, for a script",
-                          "longhaul rules status app-logs --json --config longhaul.yaml"}},
-            .exit_codes = {}};
+    return {
+        .name = "rules status",
+        .summary = "show how far each rule and target is",
+        .description =
+            "For each rule and target: whether it is active, paused or disabled, and whether a "
+            "process runs it; how long changes take to arrive (p50, p99 and the longest of the "
+            "last one to two hours, from the event to the receipt); what waits, and the oldest "
+            "of it; how fast objects are applied; what was sent and saved; and what has "
+            "failed, is parked or in conflict. A target whose store fails is open: it is left "
+            "alone until a probe succeeds, and its events are kept meanwhile. The processes "
+            "publish this in State every few "
+            "seconds; counts are sums over all of them since the rule first ran.\n\n"
+            "Then the processes that run them, on whatever machine: roles, version, when each was "
+            "last seen, and how many keys it holds. Hints that wait in the queue are counted "
+            "for all rules together.",
+        .examples = {{"All rules", "longhaul rules status --config longhaul.yaml"},
+                     {"One rule, for a script",
+                      "longhaul rules status app-logs --json --config longhaul.yaml"}},
+        .exit_codes = {}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);
@@ -74,12 +77,14 @@ class RulesStatusCommand : public Command {
       Result<void> told = co_await Tell(context, *backends->state, control, *rule);
       if (!told) co_return told.error();
     }
+    TellMembers(context);
     Result<QueueDepth> depth = co_await backends->queue->Depth();
     if (!depth) co_return depth.error().In("queue");
     const int64_t waiting = depth->visible + depth->delayed + depth->in_flight;
     std::string text = "queue: " + Counted(static_cast<uint64_t>(waiting), "message") + " of hints";
     if (depth->dead > 0) {
-      text += ", " + Counted(static_cast<uint64_t>(depth->dead), "dead letter");
+      text += ", " + Counted(static_cast<uint64_t>(depth->dead), "dead letter") +
+              " (longhaul rules dead-letters)";
     }
     context.output().Print(Message("summary")
                                .With("rules", rules.size())
@@ -154,6 +159,10 @@ class RulesStatusCommand : public Command {
     std::optional<OldestKey> oldest;
     std::map<std::string, std::string> troubles;
     for (const RuleNow& process : *running) {
+      Member& member = members_[process.process];
+      member.now = process;
+      member.keys_pending += process.keys_pending;
+      ++member.rules;
       deletes_held = std::max(deletes_held, process.deletes_held);
       troubles.insert(process.troubles.begin(), process.troubles.end());
       keys_pending += process.keys_pending;
@@ -314,8 +323,44 @@ class RulesStatusCommand : public Command {
     context.output().Print(message.Says(std::move(text)));
   }
 
+  // A process that runs some of the rules told of.
+  struct Member {
+    RuleNow now;  // Of one of them; what is said of the process is the same in all.
+    uint64_t keys_pending = 0;
+    size_t rules = 0;
+  };
+
+  void TellMembers(RunContext& context) const {
+    const SystemTime now = context.runtime().clock.Now();
+    for (const auto& [id, member] : members_) {
+      const std::chrono::duration<double> silent = now - member.now.beat;
+      const std::chrono::duration<double> age = now - member.now.started;
+      const std::string roles = member.now.source && member.now.target ? "source,target"
+                                : member.now.source                    ? "source"
+                                                                       : "target";
+      std::string text =
+          "process " + std::to_string(member.now.pid) + " on " + Printable(member.now.host) + ": " +
+          roles + ", version " + Printable(member.now.version) + ", runs for " +
+          FormatSeconds(std::max(0.0, age.count())) + ", seen " +
+          FormatSeconds(std::max(0.0, silent.count())) + " ago, holds " +
+          Counted(member.keys_pending, "key") + " of " + Counted(member.rules, "rule");
+      context.output().Print(Message("member")
+                                 .With("process", id)
+                                 .With("host", member.now.host)
+                                 .With("pid", member.now.pid)
+                                 .With("version", member.now.version)
+                                 .With("roles", roles)
+                                 .With("started", FormatRfc3339(member.now.started))
+                                 .With("seen", FormatRfc3339(member.now.beat))
+                                 .With("keys_pending", member.keys_pending)
+                                 .With("rules", member.rules)
+                                 .Says(std::move(text)));
+    }
+  }
+
   std::optional<std::string> rule_;
   double price_per_gib_ = 0.02;
+  std::map<std::string, Member> members_;
 };
 
 }  // namespace

@@ -145,6 +145,9 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
     console.Write(RenderCommandHelp(help, flags, console.width()));
     return Finish(ExitCode::kDone);
   }
+  if (parsed && common.s5cmd && !command->has_s5cmd_lines()) {
+    parsed = InvalidInput("--json=s5cmd is of cp, mv, sync, rm and ls; here it is --json");
+  }
   if (!parsed) {
     console.WriteError("longhaul " + std::string(help.name) + ": " + parsed.error().message +
                        "\nUsage: " + RenderSynopsis(help, flags) + "\nTry 'longhaul " +
@@ -168,13 +171,14 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
         common.config_path,
         [&](std::string_view name) { return console.Environment(std::string(name)); }, &mistakes);
     if (!loaded) {
-      Output output(console, common.json, common.quiet);
+      Output output(console, common.json && !common.s5cmd, common.quiet);
       TellBadConfiguration(output, common.config_path, loaded.error(), mistakes);
       return Finish(ExitCode::kUsage);
     }
     configuration = std::move(*loaded);
   }
   RunContext context(common, std::move(configuration), console);
+  if (common.s5cmd) context.output().TellAsS5cmd(help.name);
   if (const Configuration* loaded = context.configuration()) {
     for (const std::string& warning : loaded->warnings) {
       context.output().Problem(Message("warning").With("message", warning).Says(warning));

@@ -102,10 +102,17 @@ void CommonFlags::Declare(FlagSet& flags) {
                           "signal stops at once. Default: 25s.",
                   .value_name = "DURATION"},
                  grace);
-  flags.Switch({.name = "json",
+  flags.Parsed({.name = "json",
                 .help = "Print one JSON event per line on standard output; the last one is a "
-                        "summary."},
-               json);
+                        "summary. --json=s5cmd: of cp, mv, sync, rm and ls the lines that s5cmd "
+                        "prints."},
+               [this](std::string_view text) -> Result<void> {
+                 s5cmd = text == "s5cmd";
+                 Result<bool> wanted = s5cmd ? Result<bool>(true) : ParseSwitch(text);
+                 if (!wanted) return wanted.error();
+                 json = *wanted;
+                 return Ok();
+               });
   flags.Switch(
       {.name = "quiet", .help = "No progress, no notes: results and problems only.", .letter = 'q'},
       quiet);

@@ -29,6 +29,7 @@ struct CommonFlags {
   std::string log_level = "info";
   std::string log_format = "auto";
   bool json = false;
+  bool s5cmd = false;  // With `json`: the lines of s5cmd.
   bool quiet = false;
 
   void Declare(FlagSet& flags);

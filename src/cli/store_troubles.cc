@@ -1,6 +1,7 @@
 #include "cli/store_troubles.h"
 
 #include <chrono>
+#include <utility>
 
 namespace longhaul {
 
@@ -35,6 +36,24 @@ std::function<void(const Error*)> StoreTroubles::For(const std::string& store) {
     } else {
       Succeeded(*known);
     }
+  };
+}
+
+std::function<void(seconds)> StoreTroubles::ClockOff(const std::string& store) {
+  return [this, store](seconds ahead) {
+    if (std::exchange(clock_told_, true)) return;
+    if (use_log_) {
+      log_.Warning("this machine's clock is not that of a store",
+                   {{"store", store}, {"seconds_ahead", -ahead.count()}});
+      return;
+    }
+    output_.Problem(Message("clock_off")
+                        .With("store", store)
+                        .With("seconds_ahead", -ahead.count())
+                        .Says("this machine's clock is " +
+                              FormatSeconds(static_cast<double>(std::chrono::abs(ahead).count())) +
+                              (ahead.count() > 0 ? " behind" : " ahead of") + " that of " +
+                              Printable(store) + "; all works, but set it right"));
   };
 }
 

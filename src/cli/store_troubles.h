@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +32,9 @@ class StoreTroubles {
   // What S3StoreOptions::on_trouble wants. `store`: how a person knows it.
   std::function<void(const Error* failure)> For(const std::string& store);
 
+  // What S3StoreOptions::on_clock_off wants: says it once, whichever store shows it first.
+  std::function<void(std::chrono::seconds ahead)> ClockOff(const std::string& store);
+
  private:
   struct Store {
     std::string name;
@@ -46,6 +50,7 @@ class StoreTroubles {
   Logger& log_;
   Clock& clock_;
   bool use_log_ = false;
+  bool clock_told_ = false;
   std::map<std::string, std::unique_ptr<Store>> stores_;
 };
 

@@ -43,6 +43,17 @@ TEST(StoreTroubles, TellsTheFirstFailureAndEachNewKind) {
   EXPECT_NE(t.After(1s, &refused), "");  // A new outage.
 }
 
+// Each of ten stores notices the same wrong clock.
+TEST(StoreTroubles, AWrongClockIsToldOnce) {
+  Troubled t;
+  auto east = t.troubles.ClockOff("store east");
+  t.troubles.ClockOff("store west")(300s);
+  east(300s);
+  EXPECT_EQ(t.console.error,
+            "longhaul: this machine's clock is 5m 00s behind that of store west; all works, but "
+            "set it right\n");
+}
+
 // A server that refuses one request in a hundred must not fill the screen, yet its end is told.
 TEST(StoreTroubles, FlappingIsOneLineAndALongOutageAnother) {
   Troubled t;

@@ -4,10 +4,14 @@
 
 #include <utility>
 
+#include "aws/aws_settings.h"
 #include "aws/credentials.h"
+#include "aws/default_credentials.h"
+#include "base/units.h"
 #include "storage/file_store.h"
+#include "storage/s3_provider.h"
 #include "storage/s3_store.h"
-#include "transfer/local_folder.h"
+#include "transfer/local/local_folder.h"
 
 namespace longhaul {
 
@@ -24,6 +28,14 @@ void AllowOpenFiles() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // Else what does not connect is repeated.
+}
+
+// What environment and profile say besides the endpoint.
+void UseSettings(const AwsSettings& settings, S3StoreOptions& options) {
+  options.wishes = settings.wishes();
+  options.proxy = settings.proxy();
+  options.ca_file = settings.ca_bundle.value;
+  options.attempts_max = settings.AttemptsMax(options.attempts_max);
 }
 
 S3PayloadSigning SigningOf(std::string_view text) {
@@ -68,16 +80,46 @@ void DeclareEnd(FlagSet& flags, StoreFlags::End& end, std::string_view endpoint_
                end.no_sign_request);
 }
 
+void DeclareProvider(FlagSet& flags, StoreFlags::End& end, std::string_view name,
+                     std::string_view which) {
+  flags.Text(
+      {.name = name,
+       .help = which == "s3://" ? "What s3:// is: aws, aws-cn, gcs, aliyun-oss, tencent-cos, "
+                                  "qiniu-kodo, r2, b2, wasabi, minio, ceph or generic. Gives "
+                                  "the endpoint by region, and what it cannot do."
+                                : "As --provider, for this end alone.",
+       .value_name = "NAME"},
+      end.provider);
+}
+
+// Endpoint, region and quirks of a provider, around what is set already.
+Result<void> UseProvider(const S3Provider& provider, const std::string& account, bool by_path,
+                         S3StoreOptions& options) {
+  if (by_path && provider.virtual_only) {
+    return InvalidInput(std::string(provider.title) + " takes buckets in host names alone");
+  }
+  Result<S3Place> place = PlaceAt(
+      provider, {.endpoint = options.endpoint, .region = options.region, .account = account});
+  if (!place) return place.error();
+  options.endpoint = place->endpoint;
+  options.region = place->region;
+  options.quirks = provider.quirks();
+  return Ok();
+}
+
 }  // namespace
 
 void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
   flags.Section("STORE OPTIONS");
   DeclareEnd(flags, both, "endpoint-url", "profile", "region", "no-sign-request", "");
+  DeclareProvider(flags, both, "provider", "s3://");
   if (two_ends) {
     DeclareEnd(flags, source, "source-endpoint-url", "source-profile", "source-region",
                "source-no-sign-request", "source");
+    DeclareProvider(flags, source, "source-provider", "the source");
     DeclareEnd(flags, target, "target-endpoint-url", "target-profile", "target-region",
                "target-no-sign-request", "target");
+    DeclareProvider(flags, target, "target-provider", "the target");
   }
   flags.Choice({.name = "addressing",
                 .help = "How s3:// bucket names go into URLs; auto is virtual-host on AWS and path "
@@ -94,16 +136,43 @@ void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
   flags.Switch({.name = "no-checksums",
                 .help = "The s3:// server knows no x-amz-checksum headers; use Content-MD5."},
                no_checksums);
-  flags.Text({.name = "ca-bundle",
-              .help = "Certificates to trust for s3://, in PEM. Default: AWS_CA_BUNDLE, else those "
-                      "of the system.",
-              .value_name = "FILE",
-              .completes = Completes::kFiles},
-             ca_file);
+  flags.Text(
+      {.name = "ca-bundle",
+       .help = "Certificates to trust for https://, in PEM. Default: AWS_CA_BUNDLE, else those "
+               "of the system.",
+       .value_name = "FILE",
+       .completes = Completes::kFiles},
+      ca_file);
   flags.Duration({.name = "timeout",
                   .help = "How long one operation is retried before it fails. Default: 5m.",
                   .value_name = "DURATION"},
                  timeout);
+}
+
+std::vector<std::string> StoreFlags::Arguments() const {
+  std::vector<std::string> arguments;
+  auto text = [&arguments](const std::string& name, const std::optional<std::string>& value) {
+    if (value) arguments.push_back("--" + name + "=" + *value);
+  };
+  auto flag = [&arguments](const std::string& name, bool value) {
+    if (value) arguments.push_back("--" + name);
+  };
+  auto add_end = [&](const std::string& which, const End& end) {
+    text(which + "endpoint-url", end.endpoint_url);
+    text(which + "profile", end.profile);
+    text(which + "region", end.region);
+    flag(which + "no-sign-request", end.no_sign_request);
+  };
+  add_end("", both);
+  add_end("source-", source);
+  add_end("target-", target);
+  text("addressing", addressing);
+  text("payload-signing", payload_signing);
+  flag("requester-pays", requester_pays);
+  flag("no-checksums", no_checksums);
+  text("ca-bundle", ca_file);
+  text("timeout", FormatDuration(timeout));
+  return arguments;
 }
 
 StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5)
@@ -143,28 +212,43 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
   EnvironmentReader environment = ReaderOf(context_.console());
 
   S3StoreOptions options;
-  std::optional<std::string> endpoint = Either(one.endpoint_url, flags_.both.endpoint_url);
-  if (!endpoint) {
-    for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}) {
-      std::optional<std::string> value = environment(name);
-      if (!endpoint && value && !value->empty()) endpoint = value;
+  const S3Provider* provider = nullptr;
+  if (std::optional<std::string> name = Either(one.provider, flags_.both.provider)) {
+    provider = FindS3Provider(*name);
+    if (provider == nullptr) {
+      return InvalidInput("no provider '" + *name + "'; there are " + S3ProviderNames());
     }
   }
-  if (!endpoint && !anonymous) {
-    Result<AwsProfile> read = ReadAwsProfile(profile.value_or(""), environment);
-    if (!read) return read.error();
-    if (!read->endpoint_url.empty()) endpoint = read->endpoint_url;
+  std::optional<std::string> endpoint = Either(one.endpoint_url, flags_.both.endpoint_url);
+  // A provider that has an endpoint means that one, not what the environment says of another.
+  const bool has_endpoint = provider != nullptr && provider->endpoint != "-";
+  Result<AwsSettings> settings = ReadAwsSettings(
+      "S3", profile.value_or(""), anonymous ? WithoutProfiles(environment) : environment);
+  if (!settings) return settings.error();
+  if (!endpoint && !has_endpoint && !settings->endpoint_url.value.empty()) {
+    endpoint = settings->endpoint_url.value;
   }
   options.endpoint = endpoint.value_or("");
   while (options.endpoint.ends_with('/')) options.endpoint.pop_back();
   if (std::optional<std::string> region = Either(one.region, flags_.both.region)) {
     options.region = *region;
+  } else if (provider != nullptr && !provider->region.empty()) {
+    options.region = provider->region;
   } else {
     Result<std::string> found = FindAwsRegion(profile.value_or(""), environment);
     if (!found && !anonymous) return found.error();
     if (found) options.region = *found;
   }
-  if (flags_.addressing == "path" || (flags_.addressing == "auto" && !options.endpoint.empty())) {
+  // A service is known by its endpoint as well.
+  if (provider == nullptr) provider = FindS3ProviderOf(options.endpoint);
+  if (provider != nullptr) {
+    Result<void> set = UseProvider(*provider, "", flags_.addressing == "path", options);
+    if (!set) return set.error();
+  }
+  if (provider != nullptr && flags_.addressing == "auto") {
+    options.addressing = provider->addressing;
+  } else if (flags_.addressing == "path" ||
+             (flags_.addressing == "auto" && !options.endpoint.empty())) {
     options.addressing = S3Addressing::kPath;
   } else if (flags_.addressing == "virtual-host") {
     options.addressing = S3Addressing::kVirtualHost;
@@ -174,18 +258,23 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
   options.checksums = !flags_.no_checksums;
   options.verify_md5_etag = verify_md5_;
   options.operation_timeout = flags_.timeout;
-  options.ca_file = flags_.ca_file.value_or(environment("AWS_CA_BUNDLE").value_or(""));
+  UseSettings(*settings, options);
+  if (flags_.ca_file) options.ca_file = *flags_.ca_file;
 
-  std::string place = "s3 " + options.endpoint + " " + options.region + " " +
-                      profile.value_or("-") + (anonymous ? " anonymous" : "");
+  std::string place = (provider == nullptr ? "" : std::string(provider->name) + " ") + "s3 " +
+                      options.endpoint + " " + options.region + " " + profile.value_or("-") +
+                      (anonymous ? " anonymous" : "");
   std::unique_ptr<Store>& store = stores_[place];
   if (store == nullptr) {
     if (!anonymous) {
-      options.credentials = MakeDefaultCredentials(profile.value_or(""), environment);
+      options.credentials = MakeDefaultCredentials(
+          context_.runtime(), environment,
+          {.profile = profile.value_or(""), .region = options.region, .ca_file = options.ca_file});
     }
     options.stop = &context_.stop();
-    options.on_trouble =
-        context_.troubles().For(options.endpoint.empty() ? "AWS" : options.endpoint);
+    const std::string name = options.endpoint.empty() ? "AWS" : options.endpoint;
+    options.on_trouble = context_.troubles().For(name);
+    options.on_clock_off = context_.troubles().ClockOff(name);
     Result<std::unique_ptr<Store>> made = MakeS3Store(context_.runtime(), std::move(options));
     if (!made) return made.error();
     store = std::move(*made);
@@ -213,17 +302,24 @@ Result<Store*> StoreOpener::OpenNamed(const std::string& name) {
   std::unique_ptr<Store>& store = stores_["named " + name];
   if (store == nullptr) {
     Result<std::unique_ptr<Store>> made =
-        OpenConfiguredStore(context_, found->second, flags_.timeout, verify_md5_);
+        OpenConfiguredStore(context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file);
     if (!made) return made.error();
     store = std::move(*made);
   }
   return store.get();
 }
 
+Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
+                                      const EnvironmentReader& environment) {
+  const bool own = settings.anonymous || !settings.access_key_id.empty();
+  return ReadAwsSettings("S3", settings.profile, own ? WithoutProfiles(environment) : environment);
+}
+
 Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
                                                    const StoreSettings& settings,
                                                    std::chrono::milliseconds timeout,
-                                                   bool verify_md5) {
+                                                   bool verify_md5,
+                                                   std::optional<std::string> ca_file) {
   const Runtime& runtime = context.runtime();
   if (settings.type == StoreType::kFile) {
     Result<std::unique_ptr<Store>> made = MakeFileStore(runtime, {.root = settings.root});
@@ -234,11 +330,19 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
   S3StoreOptions options;
   options.stop = &context.stop();
   options.on_trouble = context.troubles().For("store " + settings.name);
-  options.endpoint = settings.endpoint;
+  options.on_clock_off = context.troubles().ClockOff("store " + settings.name);
+  Result<AwsSettings> said = ReadStoreSettings(settings, environment);
+  if (!said) return said.error().In("store " + settings.name);
+  UseSettings(*said, options);
+  options.endpoint = settings.endpoint.empty() ? said->endpoint_url.value : settings.endpoint;
   options.region = settings.region;
   options.addressing = settings.addressing == Addressing::kPath ? S3Addressing::kPath
-                       : settings.endpoint.empty()              ? S3Addressing::kAuto
+                       : options.endpoint.empty()               ? S3Addressing::kAuto
+                       : settings.endpoint.empty()              ? S3Addressing::kPath
                                                                 : S3Addressing::kVirtualHost;
+  if (const S3Provider* provider = FindS3ProviderOf(options.endpoint)) {
+    options.quirks = provider->quirks();
+  }
   options.requester_pays = settings.requester_pays;
   if (settings.requests) {
     options.connections_max = *settings.requests;
@@ -262,14 +366,25 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
     if (!region) return region.error().In("store " + settings.name);
     options.region = *region;
   }
-  if (!settings.access_key_id.empty()) {
-    options.credentials = MakeStaticCredentials({.access_key_id = settings.access_key_id,
-                                                 .secret_access_key = settings.secret_access_key,
-                                                 .session_token = settings.session_token});
-  } else if (!settings.anonymous) {
-    options.credentials = MakeDefaultCredentials(settings.profile, environment);
+  if (ca_file) options.ca_file = *ca_file;
+  if (!settings.anonymous) {
+    DefaultCredentialsOptions from{.profile = settings.profile,
+                                   .role_arn = settings.role_arn,
+                                   .external_id = settings.external_id,
+                                   .region = options.region,
+                                   .ca_file = options.ca_file};
+    if (!settings.credentials.empty()) {
+      Result<SecretReference> kept = ParseSecretReference(settings.credentials);
+      if (!kept) return kept.error().In("store " + settings.name);
+      from.kept = std::move(*kept);
+    }
+    if (!settings.access_key_id.empty()) {
+      from.keys = Credentials{.access_key_id = settings.access_key_id,
+                              .secret_access_key = settings.secret_access_key,
+                              .session_token = settings.session_token};
+    }
+    options.credentials = MakeDefaultCredentials(runtime, environment, std::move(from));
   }
-  if (std::optional<std::string> ca = environment("AWS_CA_BUNDLE")) options.ca_file = *ca;
   Result<std::unique_ptr<Store>> made = MakeS3Store(runtime, std::move(options));
   if (!made) return made.error().In("store " + settings.name);
   return made;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "aws/aws_settings.h"
 #include "cli/address.h"
 #include "cli/flags.h"
 #include "cli/run_context.h"
@@ -23,6 +24,7 @@ struct StoreFlags {
     std::optional<std::string> endpoint_url;
     std::optional<std::string> profile;
     std::optional<std::string> region;
+    std::optional<std::string> provider;
     bool no_sign_request = false;
   };
   End both;
@@ -37,6 +39,9 @@ struct StoreFlags {
 
   // `two_ends`: with --source-… and --target-….
   void Declare(FlagSet& flags, bool two_ends);
+  // What makes a FlagSet that was declared with two ends give the same again. There is no secret
+  // in it.
+  [[nodiscard]] std::vector<std::string> Arguments() const;
 };
 
 enum class StoreEnd { kSource, kTarget };
@@ -68,11 +73,17 @@ class StoreOpener {
   std::map<std::string, std::unique_ptr<Store>> stores_;  // By what makes them one place.
 };
 
+// What the environment says of how it is reached, and a profile where it has no keys of its own.
+Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
+                                      const EnvironmentReader& environment);
+
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
-// The store must go before the context does.
+// `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. The store must go before the
+// context does.
 Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
                                                    const StoreSettings& settings,
                                                    std::chrono::milliseconds timeout,
-                                                   bool verify_md5 = true);
+                                                   bool verify_md5 = true,
+                                                   std::optional<std::string> ca_file = {});
 
 }  // namespace longhaul

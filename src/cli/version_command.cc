@@ -1,3 +1,4 @@
+#include "base/version.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/output.h"
@@ -22,7 +23,7 @@ class VersionCommand : public Command {
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
     const Message message =
-        Message("version").With("version", LONGHAUL_VERSION).Says("longhaul " LONGHAUL_VERSION);
+        Message("version").With("version", kVersion).Says("longhaul " + std::string(kVersion));
     output.Raw((json_ ? message.Json() : message.text()) + "\n");
     return ExitCode::kDone;
   }

@@ -45,6 +45,11 @@ constexpr std::array<std::string_view, 5> kAttributeNames = {
     "ObjectTagging", "Object Tags", "ObjectCreated:Copy", "ObjectCreated:PutTagging",
     "ObjectCreated:DeleteTagging"};
 
+constexpr std::array<std::string_view, 5> kRemovalNames = {"ObjectRemoved", "Object Deleted",
+                                                           "LifecycleExpiration",
+                                                           "ObjectLifecycle:Expiration",  // Ceph's.
+                                                           "ObjectSynced:Delete"};
+
 Error Refusal(std::string code, std::string message) {
   Error error = InvalidInput(std::move(message));
   error.code = std::move(code);
@@ -106,21 +111,24 @@ bool MayBeFormEncoded(std::string_view text) {
   return true;
 }
 
+// How a key is written in an event.
+enum class KeyForm { kEither, kEncoded, kPlain };
+
 // What the key of an event may be; nothing, when it can be none.
-std::vector<std::string> KeysOf(std::string_view text, bool always_encoded) {
+std::vector<std::string> KeysOf(std::string_view text, KeyForm form) {
   std::vector<std::string> keys;
   auto add = [&](std::string key) {
     if (!key.empty() && key.size() <= kKeyBytesMax && key.find('\0') == std::string::npos) {
       keys.push_back(std::move(key));
     }
   };
-  if (!MayBeFormEncoded(text)) {
+  if (form == KeyForm::kPlain || !MayBeFormEncoded(text)) {
     add(std::string(text));
     return keys;
   }
   Result<std::string> decoded = FormDecode(text);
   if (decoded) add(*decoded);
-  if (!decoded || (*decoded != text && !always_encoded)) add(std::string(text));
+  if (!decoded || (*decoded != text && form != KeyForm::kEncoded)) add(std::string(text));
   return keys;
 }
 
@@ -232,6 +240,15 @@ class Parser {
   static bool IsOfAttributes(std::string_view name) {
     return StartsWithOneOf(name, kAttributeNames);
   }
+  static bool IsRemoval(std::string_view name) { return StartsWithOneOf(name, kRemovalNames); }
+
+  // As the cross-region compressor of AWS Samples tells its sources of objects that were there
+  // before: an event that nobody sent, with the key as it is.
+  static bool IsOfExistingObject(const json::object& record, const json::object& s3) {
+    const json::object* who = Object(record, "userIdentity");
+    return who != nullptr && Text(*who, "principalId") == "EXAMPLE" &&
+           Text(s3, "configurationId") == "testConfigRule";
+  }
 
   // A record of the S3 message structure.
   Result<void> TakeRecord(const json::object& record) {
@@ -248,8 +265,11 @@ class Parser {
     }
     const json::object* s3 = Object(record, "s3");
     if (s3 == nullptr) return Malformed();
-    bool always_encoded = Text(record, "eventSource") == "minio:s3";
-    return Take(*s3, Text(record, "eventTime"), always_encoded, IsOfAttributes(name));
+    const KeyForm form = IsOfExistingObject(record, *s3)             ? KeyForm::kPlain
+                         : Text(record, "eventSource") == "minio:s3" ? KeyForm::kEncoded
+                                                                     : KeyForm::kEither;
+    return Take(*s3, Text(record, "eventTime"), form,
+                {.attributes = IsOfAttributes(name), .removal = IsRemoval(name)});
   }
 
   // The detail of EventBridge.
@@ -259,23 +279,29 @@ class Parser {
       ++events_.ignored;
       return Ok();
     }
-    return Take(detail, time, false,
-                IsOfAttributes(type) || Text(detail, "reason") == "CopyObject");
+    return Take(detail, time, KeyForm::kEither,
+                {.attributes = IsOfAttributes(type) || Text(detail, "reason") == "CopyObject",
+                 .removal = IsRemoval(type)});
   }
 
-  Result<void> Take(const json::object& holder, std::string_view time, bool always_encoded,
-                    bool attributes) {
+  struct Kind {
+    bool attributes = false;
+    bool removal = false;
+  };
+
+  Result<void> Take(const json::object& holder, std::string_view time, KeyForm form, Kind kind) {
     const json::object* bucket = Object(holder, "bucket");
     const json::object* object = Object(holder, "object");
     if (bucket == nullptr || object == nullptr) return Malformed();
     std::string_view bucket_name = Text(*bucket, "name");
-    std::vector<std::string> keys = KeysOf(Text(*object, "key"), always_encoded);
+    std::vector<std::string> keys = KeysOf(Text(*object, "key"), form);
     if (bucket_name.empty() || bucket_name.size() > 255 || keys.empty()) return Malformed();
     S3EventRecord record{.bucket = std::string(bucket_name),
                          .key = {},
                          .time = std::nullopt,
                          .size_bytes = SizeOf(*object, "size"),
-                         .attributes = attributes};
+                         .attributes = kind.attributes,
+                         .removal = kind.removal};
     Result<SystemTime> when = ParseRfc3339(time);
     if (when) record.time = *when;
     for (std::string& key : keys) {

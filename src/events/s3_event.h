@@ -8,7 +8,9 @@
 // are, and versitygw too, although it calls itself aws:s3. Nothing in a message tells which: so
 // what cannot be encoded (a space, a lone '%', bytes that an encoder never leaves) is taken as it
 // is, what reads the same both ways is one key, and of everything else *both* readings are given: a
-// hint for a key that does not exist costs one request and changes nothing. MinIO always encodes.
+// hint for a key that does not exist costs one request and changes nothing. MinIO always encodes;
+// the messages with which the cross-region compressor of AWS Samples fetches existing objects never
+// do.
 //
 // Sources: S3 User Guide, "Event message structure" and "EventBridge"; MinIO internal/event;
 // Ceph, "Bucket notifications"; CloudEvents 1.0, JSON format.
@@ -36,6 +38,7 @@ struct S3EventRecord {
   std::optional<uint64_t> size_bytes;
   // Of tags, or of a copy, perhaps onto itself: the bytes may be those that were there before.
   bool attributes = false;
+  bool removal = false;  // Of a delete, a delete marker, an expiry.
 
   bool operator==(const S3EventRecord&) const = default;
 };

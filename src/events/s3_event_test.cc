@@ -70,6 +70,30 @@ TEST(S3EventTest, MinioEncodesAlways) {
   EXPECT_EQ(Keys(body), (Strings{"logs/a b+\xc3\xbc.csv"}));
 }
 
+// Messages that the cross-region compressor makes of objects that were there before: keys as they
+// are.
+TEST(S3EventTest, ExistingObjectsOfTheCompressorAreTakenAsTheyAre) {
+  const std::string body =
+      R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-01-01T00:00:00Z",)"
+      R"("eventName":"ObjectCreated:Put","userIdentity":{"principalId":"EXAMPLE"},"s3":)"
+      R"({"configurationId":"testConfigRule","bucket":{"name":"acme-in"},"object":)"
+      R"({"key":"logs/a+b%41.csv","size":7,"sequencer":"0A1B2C3D4E5F678901"}}}]})";
+  EXPECT_EQ(Keys(body), (Strings{"logs/a+b%41.csv"}));
+}
+
+// Every channel has its own words for a removal, and in each of them the key is read anew.
+TEST(S3EventTest, RemovalsOfEveryChannelAreTold) {
+  for (const char* name : {"ObjectRemoved:Delete", "s3:ObjectRemoved:Delete",
+                           "ObjectRemoved:DeleteMarkerCreated", "s3:ObjectRemoved:NoOP",
+                           "LifecycleExpiration:Delete", "LifecycleExpiration:DeleteMarkerCreated",
+                           "ObjectLifecycle:Expiration:Noncurrent", "ObjectSynced:Delete"}) {
+    Result<S3Events> events = ParseS3Events(Message(Record(R"("k")", name)));
+    ASSERT_TRUE(events);
+    ASSERT_EQ(events->records.size(), 1u) << name;
+    EXPECT_TRUE(events->records[0].removal) << name;
+  }
+}
+
 TEST(S3EventTest, CephSendsSizesAsText) {
   std::string body =
       R"({"Records":[{"eventVersion":"2.1","eventSource":"ceph:s3","eventTime":"2026-03-01T09:30:00.124724Z",)"
@@ -179,6 +203,22 @@ TEST(S3EventTest, KnowsTheTypesOfEventBridge) {
     EXPECT_TRUE(events->records.empty()) << type;
     EXPECT_EQ(events->ignored, 1) << type;
   }
+}
+
+// Whoever deletes nothing must be able to tell them from the others.
+TEST(S3EventTest, TellsRemovals) {
+  const auto removal = [](const std::string& body) {
+    Result<S3Events> events = ParseS3Events(body);
+    EXPECT_TRUE(events && events->records.size() == 1) << body;
+    return events && events->records.at(0).removal;
+  };
+  for (const char* name : {"ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated",
+                           "LifecycleExpiration:Delete"}) {
+    EXPECT_TRUE(removal(Message(Record(R"("k")", name)))) << name;
+  }
+  EXPECT_FALSE(removal(Message(Record(R"("k")", "ObjectCreated:Put"))));
+  EXPECT_TRUE(removal(R"({"version":"0","detail-type":"Object Deleted","source":"aws.s3",)"
+                      R"("detail":{"bucket":{"name":"b"},"object":{"key":"k"}}})"));
 }
 
 // Only these make it worth asking whether a target holds the bytes already.

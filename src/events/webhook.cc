@@ -5,15 +5,13 @@
 #include <map>
 #include <set>
 
-#include "events/hint.h"
+#include "events/rule_events.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr int kRetryAfterSeconds = 5;
-
-bool TakesWebhooks(const Rule& rule) { return rule.enabled && rule.intake.webhook; }
 
 std::string ToLower(std::string_view text) {
   std::string lower(text);
@@ -36,7 +34,16 @@ bool BearerTokenFits(std::string_view authorization, const Secret& token) {
 
 EventWebhook::EventWebhook(Runtime runtime, const Configuration& configuration, Queue& queue,
                            Secret token)
-    : runtime_(runtime), configuration_(configuration), queue_(queue), token_(std::move(token)) {}
+    : runtime_(runtime),
+      configuration_(configuration),
+      own_(std::make_unique<RuleEvents>(runtime, configuration, queue, "webhook",
+                                        [](const Rule& rule) { return rule.intake.webhook; })),
+      taker_(*own_),
+      token_(std::move(token)) {}
+
+EventWebhook::EventWebhook(Runtime runtime, const Configuration& configuration, EventTaker& taker,
+                           Secret token)
+    : runtime_(runtime), configuration_(configuration), taker_(taker), token_(std::move(token)) {}
 
 WebhookReply EventWebhook::Refuse(int status, std::string_view reason, std::string message) {
   runtime_.metrics
@@ -76,29 +83,17 @@ WebhookReply EventWebhook::BodyTooLarge() {
 std::vector<std::string> EventWebhook::StoresOf(std::string_view bucket,
                                                 std::string_view store) const {
   std::set<std::string> stores;
-  for (const Rule& rule : configuration_.rules) {
-    if (!TakesWebhooks(rule) || rule.source.bucket != bucket) continue;
-    if (store.empty() || rule.source.store == store) stores.insert(rule.source.store);
+  for (const EventTaker::Source& source : taker_.Sources()) {
+    if (source.bucket != bucket) continue;
+    if (store.empty() || source.store == store) stores.insert(source.store);
   }
   return {stores.begin(), stores.end()};
 }
 
-std::vector<const Rule*> EventWebhook::RulesOf(std::string_view store,
-                                               const S3EventRecord& record) const {
-  std::vector<const Rule*> rules;
-  for (const Rule& rule : configuration_.rules) {
-    if (TakesWebhooks(rule) && rule.source.store == store &&
-        rule.MatchesKey(record.bucket, record.key)) {
-      rules.push_back(&rule);
-    }
-  }
-  return rules;
-}
-
 std::string EventWebhook::KnownBuckets() const {
   std::set<std::string> buckets;
-  for (const Rule& rule : configuration_.rules) {
-    if (TakesWebhooks(rule)) buckets.insert(rule.source.store + ":" + rule.source.bucket);
+  for (const EventTaker::Source& source : taker_.Sources()) {
+    buckets.insert(source.store + ":" + source.bucket);
   }
   std::string text;
   int count = 0;
@@ -124,11 +119,9 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
                {{"origin", "webhook"}})
       .Add(static_cast<double>(events->records.size()));
 
-  // Never later than now: a store whose clock is ahead must not hold its keys back.
-  SystemTime now = runtime_.clock.Now();
-  std::map<const Rule*, std::vector<Hint>> hints;  // Each rule's wait in a lane of its own.
+  std::vector<StoreEvent> wanted;
   int64_t unknown_buckets = 0;
-  int64_t no_rule = 0;
+  std::map<std::string_view, int64_t> unwanted;
   std::string unknown_bucket;
   for (S3EventRecord& record : events->records) {
     std::vector<std::string> stores = StoresOf(record.bucket, store);
@@ -138,60 +131,50 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
       continue;
     }
     bool matched = false;
-    for (const std::string& from : stores) {
-      for (const Rule* rule : RulesOf(from, record)) {
-        matched = true;
-        hints[rule].push_back({.key = record.key,
-                               .time = std::min(record.time.value_or(now), now),
-                               .size_bytes = record.size_bytes,
-                               .attributes = record.attributes});
-      }
+    std::string_view why_not;
+    for (std::string& from : stores) {
+      StoreEvent event{.store = std::move(from), .record = record};
+      why_not = taker_.Unwanted(event);
+      if (!why_not.empty()) continue;
+      matched = true;
+      wanted.push_back(std::move(event));
     }
-    if (!matched) ++no_rule;
+    if (!matched) ++unwanted[why_not];
+  }
+  int64_t unwanted_count = 0;
+  for (const auto& [reason, count] : unwanted) {
+    Ignore(reason, count);
+    unwanted_count += count;
   }
   Ignore("unknown_bucket", unknown_buckets);
-  Ignore("no_rule", no_rule);
   Ignore("kind", events->ignored);
   Ignore("test", events->tests);
   Ignore("malformed", events->malformed);
 
-  bool nothing_else = hints.empty() && no_rule == 0 && events->ignored == 0 && events->tests == 0;
+  bool nothing_else =
+      wanted.empty() && unwanted_count == 0 && events->ignored == 0 && events->tests == 0;
   if (nothing_else && unknown_buckets > 0) {
     co_return Refuse(404, "unknown_bucket",
-                     "no rule replicates bucket '" + unknown_bucket + "'" +
-                         (store.empty() ? "" : " of store '" + store + "'") +
-                         "; rules replicate: " + KnownBuckets());
+                     std::string(taker_.words().nobody) + " bucket '" + unknown_bucket + "'" +
+                         (store.empty() ? "" : " of store '" + store + "'") + "; " +
+                         std::string(taker_.words().everybody) + ": " + KnownBuckets());
   }
   if (nothing_else && events->malformed > 0) {
     co_return Refuse(400, "malformed", "an event without a bucket or a key that could be one");
   }
 
-  std::vector<NewMessage> messages;
   size_t hint_count = 0;
-  for (auto& [rule, found] : hints) {
-    hint_count += found.size();
-    HintMessage message{.store = rule->source.store,
-                        .bucket = rule->source.bucket,
-                        .rule = rule->id,
-                        .target = {},
-                        .origin = HintOrigin::kWebhook,
-                        .hints = std::move(found)};
-    for (NewMessage& encoded : EncodeHints(message)) messages.push_back(std::move(encoded));
-  }
-  if (!messages.empty()) {
-    Result<void> sent = co_await queue_.Send(std::move(messages), std::chrono::milliseconds(0));
-    if (!sent) {
-      WebhookReply reply = Refuse(503, "queue", sent.error().Describe());
+  if (!wanted.empty()) {
+    Result<size_t> taken = co_await taker_.Take(std::move(wanted));
+    if (!taken) {
+      WebhookReply reply = Refuse(503, "queue", taken.error().Describe());
       reply.retry_after_seconds = kRetryAfterSeconds;
       co_return reply;
     }
+    hint_count = *taken;
   }
-  runtime_.metrics
-      .counter("longhaul_hints_queued_total", "Hints put into the queue, by origin.",
-               {{"origin", "webhook"}})
-      .Add(static_cast<double>(hint_count));
   boost::json::object answer{{"hints", hint_count},
-                             {"ignored", no_rule + unknown_buckets + events->ignored},
+                             {"ignored", unwanted_count + unknown_buckets + events->ignored},
                              {"malformed", events->malformed},
                              {"tests", events->tests}};
   co_return WebhookReply{.status = 200, .body = boost::json::serialize(answer) + "\n"};

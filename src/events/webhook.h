@@ -1,7 +1,8 @@
-// EventWebhook: takes events that stores send by HTTP, and puts hints into the Queue.
+// EventWebhook: takes events that stores send by HTTP, and hands them to whoever wants them; for
+// the rules of a configuration it puts hints into the Queue.
 //
-// It knows no HTTP server: server/ hands it requests. 200 is said when the hints are durable. It
-// belongs to one shard.
+// It knows no HTTP server: server/ hands it requests. 200 is said when what they ask for is
+// durable. It belongs to one shard.
 //
 //   200  taken, or understood and of no interest (a test, keys of no rule)
 //   400  not an event, or one that needs a person (SNS asks to confirm a subscription)
@@ -13,6 +14,7 @@
 
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +22,7 @@
 
 #include "base/runtime.h"
 #include "base/secret.h"
-#include "events/s3_event.h"
+#include "events/event_taker.h"
 #include "queue/queue.h"
 #include "rules/rule.h"
 
@@ -36,31 +38,32 @@ class EventWebhook {
  public:
   // `configuration` and `queue` are borrowed. An empty `token`: no one is asked for one.
   EventWebhook(Runtime runtime, const Configuration& configuration, Queue& queue, Secret token);
+  // For somebody else than the rules; `taker` is borrowed.
+  EventWebhook(Runtime runtime, const Configuration& configuration, EventTaker& taker,
+               Secret token);
 
   // What can be said before the body is read; nullopt: read it and call Handle.
   std::optional<WebhookReply> CheckHead(std::string_view method, std::string_view authorization);
 
   // `store`: the one the events come from, where the sender's URL names it (?store=NAME); empty:
-  // every store from which a rule replicates the event's bucket.
+  // every store from which somebody wants events of the bucket.
   asio::awaitable<WebhookReply> Handle(std::string store, std::string body);
 
   // For the caller that finds the body too large.
   WebhookReply BodyTooLarge();
 
  private:
-  // The stores from which rules that take webhooks replicate `bucket`.
+  // The stores from which events of `bucket` are wanted.
   [[nodiscard]] std::vector<std::string> StoresOf(std::string_view bucket,
                                                   std::string_view store) const;
-  // The rules that take webhooks and this record.
-  [[nodiscard]] std::vector<const Rule*> RulesOf(std::string_view store,
-                                                 const S3EventRecord& record) const;
   [[nodiscard]] std::string KnownBuckets() const;
   WebhookReply Refuse(int status, std::string_view reason, std::string message);
   void Ignore(std::string_view reason, int64_t count);
 
   Runtime runtime_;
   const Configuration& configuration_;
-  Queue& queue_;
+  std::unique_ptr<EventTaker> own_;  // Null: borrowed.
+  EventTaker& taker_;
   Secret token_;
 };
 

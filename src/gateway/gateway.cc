@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/bytes.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/gateway_operations.h"
 
 namespace longhaul {
 namespace {
@@ -83,38 +85,6 @@ Answer AnswerFor(const Error& error) {
   return {"InternalError", 500};
 }
 
-// Parts of S3 that are asked for by a word in the query, and that are not here.
-constexpr std::array<std::string_view, 30> kNotHere = {"accelerate",
-                                                       "acl",
-                                                       "analytics",
-                                                       "attributes",
-                                                       "cors",
-                                                       "encryption",
-                                                       "intelligent-tiering",
-                                                       "inventory",
-                                                       "legal-hold",
-                                                       "lifecycle",
-                                                       "logging",
-                                                       "metadataTable",
-                                                       "metrics",
-                                                       "notification",
-                                                       "object-lock",
-                                                       "ownershipControls",
-                                                       "policy",
-                                                       "policyStatus",
-                                                       "publicAccessBlock",
-                                                       "replication",
-                                                       "requestPayment",
-                                                       "restore",
-                                                       "retention",
-                                                       "select",
-                                                       "session",
-                                                       "torrent",
-                                                       "website",
-                                                       "append",
-                                                       "renameObject",
-                                                       "annotation"};
-
 }  // namespace
 
 Error GatewayError(std::string code, std::string message) {
@@ -176,80 +146,71 @@ Async<void> Gateway::Impl::Serve(GatewayCall& call) {
   call.bucket = std::move(*bucket);
   call.key = std::move(*key);
 
-  for (std::string_view word : kNotHere) {
-    if (call.Has(std::string(word))) {
-      co_return GatewayError("NotImplemented", "not implemented here: " + std::string(word));
-    }
-  }
-  if (call.bucket.empty()) {
-    if (call.method() != "GET") co_return GatewayError("MethodNotAllowed", "only GET here");
-    co_return co_await ListBuckets(call);
-  }
-  if (call.key.empty()) co_return co_await ServeBucket(call);
-  co_return co_await ServeObject(call);
-}
-
-Async<void> Gateway::Impl::ServeBucket(GatewayCall& call) {
-  const std::string& method = call.method();
-  if (call.Has("tagging")) co_return GatewayError("NotImplemented", "no tags on buckets here");
-  if (method == "GET" || method == "HEAD") {
-    if (method == "HEAD") {
-      Result<void> there = co_await store.HeadBucket(call.bucket);
-      if (!there) co_return there.error();
-      call.response.headers.Add("x-amz-bucket-region", options.region);
-      co_return co_await call.response.Send();
-    }
-    if (call.Has("location")) co_return co_await GetLocation(call);
-    if (call.Has("versioning")) co_return co_await GetVersioning(call);
-    if (call.Has("uploads")) co_return co_await ListUploads(call);
-    if (call.Has("versions")) co_return co_await ListVersions(call);
-    co_return co_await ListObjects(call);
-  }
-  if (method == "PUT") {
-    if (call.Has("versioning")) co_return co_await PutVersioning(call);
-    co_return co_await CreateBucket(call);
-  }
-  if (method == "DELETE") {
-    Result<void> removed = co_await store.RemoveBucket(call.bucket);
-    if (!removed) co_return removed.error();
-    call.response.status = 204;
-    co_return co_await call.response.Send();
-  }
-  if (method == "POST" && call.Has("delete")) co_return co_await DeleteMany(call);
-  co_return GatewayError("NotImplemented", "not implemented here: " + method + " of a bucket");
-}
-
-Async<void> Gateway::Impl::ServeObject(GatewayCall& call) {
-  const std::string& method = call.method();
+  Result<GatewayOperation> operation = FindGatewayOperation({.method = call.method(),
+                                                             .names_bucket = !call.bucket.empty(),
+                                                             .names_key = !call.key.empty(),
+                                                             .query = call.query,
+                                                             .headers = call.request.headers()});
+  if (!operation) co_return operation.error();
   if (call.key.size() > 1024) co_return GatewayError("KeyTooLongError", "Your key is too long");
-  bool upload = call.Has("uploadId");
-  if (call.Has("tagging")) {
-    if (method == "GET") co_return co_await GetTagging(call);
-    if (method == "PUT") co_return co_await PutTagging(call, false);
-    if (method == "DELETE") co_return co_await PutTagging(call, true);
-  } else if (method == "GET") {
-    if (upload) co_return co_await ListParts(call);
-    co_return co_await GetObject(call);
-  } else if (method == "HEAD") {
-    co_return co_await HeadObject(call);
-  } else if (method == "PUT") {
-    bool copy = call.request.headers().Find("x-amz-copy-source") != nullptr;
-    if (upload && copy) co_return co_await UploadPartCopy(call);
-    if (upload) co_return co_await UploadPart(call);
-    if (copy) co_return co_await CopyObject(call);
-    co_return co_await PutObject(call);
-  } else if (method == "DELETE") {
-    if (!upload) co_return co_await DeleteObject(call);
-    MultipartUpload aborted{call.bucket, call.key, call.Query("uploadId"), {}};
-    Result<void> done = co_await store.AbortMultipart(aborted);
-    if (!done) co_return done.error();
-    call.response.status = 204;
-    co_return co_await call.response.Send();
-  } else if (method == "POST") {
-    if (call.Has("uploads")) co_return co_await CreateUpload(call);
-    if (upload) co_return co_await CompleteUpload(call);
+  co_return co_await Perform(*operation, call);
+}
+
+Async<void> Gateway::Impl::Perform(GatewayOperation operation, GatewayCall& call) {
+  switch (operation) {
+    case GatewayOperation::kListBuckets:
+      return ListBuckets(call);
+    case GatewayOperation::kHeadBucket:
+      return HeadBucket(call);
+    case GatewayOperation::kCreateBucket:
+      return CreateBucket(call);
+    case GatewayOperation::kDeleteBucket:
+      return DeleteBucket(call);
+    case GatewayOperation::kGetBucketLocation:
+      return GetLocation(call);
+    case GatewayOperation::kGetBucketVersioning:
+      return GetVersioning(call);
+    case GatewayOperation::kPutBucketVersioning:
+      return PutVersioning(call);
+    case GatewayOperation::kListObjects:
+    case GatewayOperation::kListObjectsV2:
+      return ListObjects(call);
+    case GatewayOperation::kListObjectVersions:
+      return ListVersions(call);
+    case GatewayOperation::kListMultipartUploads:
+      return ListUploads(call);
+    case GatewayOperation::kDeleteObjects:
+      return DeleteMany(call);
+    case GatewayOperation::kGetObject:
+      return GetObject(call);
+    case GatewayOperation::kHeadObject:
+      return HeadObject(call);
+    case GatewayOperation::kPutObject:
+      return PutObject(call);
+    case GatewayOperation::kCopyObject:
+      return CopyObject(call);
+    case GatewayOperation::kDeleteObject:
+      return DeleteObject(call);
+    case GatewayOperation::kGetObjectTagging:
+      return GetTagging(call);
+    case GatewayOperation::kPutObjectTagging:
+      return PutTagging(call, false);
+    case GatewayOperation::kDeleteObjectTagging:
+      return PutTagging(call, true);
+    case GatewayOperation::kCreateMultipartUpload:
+      return CreateUpload(call);
+    case GatewayOperation::kUploadPart:
+      return UploadPart(call);
+    case GatewayOperation::kUploadPartCopy:
+      return UploadPartCopy(call);
+    case GatewayOperation::kListParts:
+      return ListParts(call);
+    case GatewayOperation::kCompleteMultipartUpload:
+      return CompleteUpload(call);
+    case GatewayOperation::kAbortMultipartUpload:
+      return AbortUpload(call);
   }
-  co_return GatewayError("NotImplemented", "not implemented here: " + method + " of an object");
+  std::unreachable();
 }
 
 asio::awaitable<void> Gateway::Impl::SendError(GatewayCall& call, Error error) {

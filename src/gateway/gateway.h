@@ -3,7 +3,8 @@
 // What works: SigV4 in header and query, signed, unsigned and aws-chunked bodies with trailers;
 // buckets; objects with headers, metadata, tags, ranges, conditions and checksums; ListObjects V1
 // and V2, versions where the store has them; multipart uploads, also by copying parts; copies;
-// batch deletes; notifications to a webhook. Everything else answers 501 NotImplemented. Path style
+// batch deletes; notifications to a webhook. Everything else answers 501 NotImplemented and has no
+// effect: gateway_operations.h is the list of what is known. Path style
 // only (http://host/bucket/key), no TLS, one pair of keys. Keys reach the store exactly as they
 // were sent.
 //

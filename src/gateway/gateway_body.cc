@@ -90,6 +90,13 @@ Result<std::unique_ptr<GatewayBody>> GatewayBody::Open(HttpServerRequest& reques
     body->checksum_ = Checksum{algorithm.algorithm, "", false};
     body->checksum_in_trailer_ = true;
   }
+  std::string_view announced = headers.Get("x-amz-sdk-checksum-algorithm");
+  if (!announced.empty() && with_checksum &&
+      (!body->checksum_ || ParseChecksumAlgorithm(announced) != body->checksum_->algorithm)) {
+    return Bad("InvalidRequest",
+               "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+               "x-amz-trailer headers were found.");
+  }
   body->content_md5_ = headers.Get("Content-MD5");
   if (!body->content_md5_.empty()) {
     Result<std::string> digest = Base64Decode(body->content_md5_);

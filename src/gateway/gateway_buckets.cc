@@ -12,15 +12,15 @@ namespace {
 constexpr size_t kConfigurationBytesMax = 64 << 10;
 constexpr size_t kDeleteBytesMax = 2 << 20;
 
-Result<int> ReadCount(const GatewayCall& call, const std::string& name) {
+Result<int> ReadCount(const GatewayCall& call, const std::string& name, int count_max = 1000) {
   std::string text = call.Query(name);
-  if (text.empty()) return 1000;
+  if (text.empty()) return count_max;
   int count = 0;
   auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
   if (failed != std::errc() || end != text.data() + text.size() || count < 0) {
     return GatewayError("InvalidArgument", name + " is not a count");
   }
-  return std::min(count, 1000);
+  return std::min(count, count_max);
 }
 
 // Keys in answers, percent-encoded when the client asks for it.
@@ -38,6 +38,15 @@ class KeyWriter {
   bool encode_;
 };
 
+constexpr std::string_view kOwner = "longhaul";
+
+void WriteOwner(XmlWriter& xml) {
+  xml.Open("Owner");
+  xml.Text("ID", kOwner);
+  xml.Text("DisplayName", kOwner);
+  xml.Close();
+}
+
 std::string_view ClassOf(const std::string& storage_class) {
   return storage_class.empty() ? std::string_view("STANDARD") : storage_class;
 }
@@ -45,29 +54,63 @@ std::string_view ClassOf(const std::string& storage_class) {
 }  // namespace
 
 Async<void> Gateway::Impl::ListBuckets(GatewayCall& call) {
+  Result<int> count = ReadCount(call, "max-buckets", 10'000);
+  if (!count) co_return count.error();
+  if (*count == 0) co_return GatewayError("InvalidArgument", "max-buckets is 1 to 10000");
+  std::string after;
+  if (call.Has("continuation-token")) {
+    Result<std::string> token = Base64Decode(call.Query("continuation-token"));
+    if (!token || token->empty()) {
+      co_return GatewayError("InvalidArgument", "The continuation token provided is incorrect");
+    }
+    after = *token;
+  }
   Result<std::vector<BucketInfo>> buckets = co_await store.ListBuckets();
   if (!buckets) co_return buckets.error();
+  bool elsewhere = call.Has("bucket-region") && call.Query("bucket-region") != options.region;
+  std::erase_if(*buckets, [&](const BucketInfo& bucket) {
+    return elsewhere || bucket.name <= after || !bucket.name.starts_with(call.Query("prefix"));
+  });
+  std::ranges::sort(*buckets, {}, &BucketInfo::name);
+  bool truncated = buckets->size() > static_cast<size_t>(*count);
+  if (truncated) buckets->resize(static_cast<size_t>(*count));
   XmlWriter xml("ListAllMyBucketsResult");
-  xml.Open("Owner");
-  xml.Text("ID", "longhaul");
-  xml.Close();
+  WriteOwner(xml);
+  if (call.Has("prefix")) xml.Text("Prefix", call.Query("prefix"));
+  if (truncated) xml.Text("ContinuationToken", Base64Encode(buckets->back().name));
   xml.Open("Buckets");
   for (const BucketInfo& bucket : *buckets) {
     xml.Open("Bucket");
     xml.Text("Name", bucket.name);
     xml.Text("CreationDate", XmlTime(bucket.created));
+    xml.Text("BucketRegion", options.region);
     xml.Close();
   }
   co_return co_await SendXml(call, xml.Finish());
 }
 
+Async<void> Gateway::Impl::HeadBucket(GatewayCall& call) {
+  Result<void> there = co_await store.HeadBucket(call.bucket);
+  if (!there) co_return there.error();
+  call.response.headers.Add("x-amz-bucket-region", options.region);
+  co_return co_await call.response.Send();
+}
+
 Async<void> Gateway::Impl::CreateBucket(GatewayCall& call) {
-  // The body can name a region; there is one here.
   Result<std::string> body = co_await ReadBody(call, kConfigurationBytesMax);
   if (!body) co_return body.error();
+  Result<void> known = CheckCreateBucket(*body);
+  if (!known) co_return known.error();
   Result<void> created = co_await store.CreateBucket(call.bucket);
   if (!created) co_return created.error();
   call.response.headers.Add("Location", "/" + call.bucket);
+  co_return co_await call.response.Send();
+}
+
+Async<void> Gateway::Impl::DeleteBucket(GatewayCall& call) {
+  Result<void> removed = co_await store.RemoveBucket(call.bucket);
+  if (!removed) co_return removed.error();
+  call.response.status = 204;
   co_return co_await call.response.Send();
 }
 
@@ -160,6 +203,7 @@ Async<void> Gateway::Impl::ListObjects(GatewayCall& call) {
     xml.Text("ETag", Quoted(object.etag));
     xml.Text("Size", std::to_string(object.size_bytes));
     xml.Text("StorageClass", ClassOf(object.storage_class));
+    if (!second || call.Query("fetch-owner") == "true") WriteOwner(xml);
     xml.Close();
   }
   for (const std::string& prefix : page->common_prefixes) {
@@ -272,7 +316,12 @@ Async<void> Gateway::Impl::DeleteMany(GatewayCall& call) {
   if (!text) co_return text.error();
   Result<DeleteBody> body = ParseDelete(*text);
   if (!body) co_return body.error();
-  for (RemoveRequest& request : body->requests) request.bucket = call.bucket;
+  Capabilities can = store.capabilities();
+  for (RemoveRequest& request : body->requests) {
+    request.bucket = call.bucket;
+    Result<std::string> if_match = ReadDeleteCondition(request.if_match, can);
+    if (!if_match) co_return if_match.error();
+  }
   Result<std::vector<RemoveFailure>> failures =
       co_await store.RemoveMany(call.bucket, body->requests);
   if (!failures) co_return failures.error();

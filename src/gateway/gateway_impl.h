@@ -11,6 +11,8 @@
 #include "base/memory_budget.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway_body.h"
+#include "gateway/gateway_operations.h"
+#include "gateway/gateway_part_notes.h"
 #include "gateway/gateway_xml.h"
 #include "gateway/notifier.h"
 #include "gateway/sigv4.h"
@@ -44,14 +46,15 @@ struct Gateway::Impl {
 
   asio::awaitable<void> Handle(HttpServerRequest& request, HttpServerResponse& response);
   Async<void> Serve(GatewayCall& call);
-  Async<void> ServeBucket(GatewayCall& call);
-  Async<void> ServeObject(GatewayCall& call);
+  Async<void> Perform(GatewayOperation operation, GatewayCall& call);
   asio::awaitable<void> SendError(GatewayCall& call, Error error);
   Async<void> SendXml(GatewayCall& call, std::string xml);
 
   // gateway_buckets.cc
   Async<void> ListBuckets(GatewayCall& call);
+  Async<void> HeadBucket(GatewayCall& call);
   Async<void> CreateBucket(GatewayCall& call);
+  Async<void> DeleteBucket(GatewayCall& call);
   Async<void> ListObjects(GatewayCall& call);
   Async<void> ListVersions(GatewayCall& call);
   Async<void> ListUploads(GatewayCall& call);
@@ -74,6 +77,9 @@ struct Gateway::Impl {
   Async<void> UploadPart(GatewayCall& call);
   Async<void> UploadPartCopy(GatewayCall& call);
   Async<void> CompleteUpload(GatewayCall& call);
+  Async<void> CheckComplete(GatewayCall& call, CompleteRequest& request);
+  Result<void> CheckComposite(const CompleteRequest& request);
+  Async<void> AbortUpload(GatewayCall& call);
   Async<void> ListParts(GatewayCall& call);
 
   // Reads a small body (XML), checked.
@@ -94,22 +100,25 @@ struct Gateway::Impl {
   GatewayOptions options;
   GatewayKeys keys;
   MemoryBudget memory;
+  GatewayPartNotes part_notes;
   std::unique_ptr<Notifier> notifier;
   std::unique_ptr<HttpServer> server;
 };
 
-// Headers of a PUT or of CreateMultipartUpload. kInvalidInput: NotImplemented for what the gateway
-// does not do (encryption, object lock, ACLs other than private ones).
+// Headers of a PUT or of CreateMultipartUpload.
 Result<PutRequest> ReadPutHeaders(const GatewayCall& call);
-// x-amz-copy-source: bucket, key and version.
+// x-amz-copy-source: bucket, key and version, and its If-Match.
 struct GatewayCopySource {
   std::string bucket;
   std::string key;
   std::string version_id;
+  std::string if_match;
 };
 Result<GatewayCopySource> ReadCopySource(const GatewayCall& call);
-// If-Match / If-None-Match of a write.
-Result<WriteCondition> ReadWriteCondition(const GatewayCall& call);
+// If-Match / If-None-Match of a write. NotImplemented: the store would not heed it.
+Result<WriteCondition> ReadWriteCondition(const GatewayCall& call, bool if_absent, bool if_match);
+// If-Match of a delete; empty: none.
+Result<std::string> ReadDeleteCondition(std::string_view if_match, const Capabilities& can);
 void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_checksums);
 // Milliseconds, as S3 writes times in XML.
 std::string XmlTime(SystemTime time);

@@ -1,6 +1,7 @@
 // Multipart uploads.
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/bytes.h"
@@ -11,6 +12,9 @@ namespace {
 
 constexpr uint64_t kHoldBytesMax = 16 << 20;
 constexpr size_t kCompleteBytesMax = 4 << 20;
+constexpr std::array kAllChecksums = {ChecksumAlgorithm::kCrc32, ChecksumAlgorithm::kCrc32c,
+                                      ChecksumAlgorithm::kCrc64Nvme, ChecksumAlgorithm::kSha1,
+                                      ChecksumAlgorithm::kSha256};
 
 Result<int> ReadNumber(const GatewayCall& call, const std::string& name, int missing) {
   if (!call.Has(name)) return missing;
@@ -52,9 +56,21 @@ Async<void> Gateway::Impl::CreateUpload(GatewayCall& call) {
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
   std::string_view algorithm = call.Header("x-amz-checksum-algorithm");
+  std::string_view type = call.Header("x-amz-checksum-type");
+  if (!type.empty() && algorithm.empty()) {
+    co_return GatewayError("InvalidRequest", "a checksum type without an algorithm");
+  }
   if (!algorithm.empty()) {
     auto known = ParseChecksumAlgorithm(algorithm);
     if (!known) co_return GatewayError("InvalidRequest", "an unknown checksum algorithm");
+    // Checksums of parts cannot be combined to a SHA of the whole, and of a CRC64NVME nothing else
+    // is made. (S3 User Guide, "Checking object integrity for multipart uploads".)
+    bool is_sha = *known == ChecksumAlgorithm::kSha1 || *known == ChecksumAlgorithm::kSha256;
+    if ((is_sha && type == "FULL_OBJECT") ||
+        (*known == ChecksumAlgorithm::kCrc64Nvme && type == "COMPOSITE")) {
+      co_return GatewayError("InvalidRequest",
+                             "this checksum algorithm does not go with this checksum type");
+    }
     put->checksum = Checksum{*known, "", false};
     call.response.headers.Set("x-amz-checksum-algorithm",
                               std::string(ChecksumAlgorithmName(*known)));
@@ -87,7 +103,10 @@ Async<void> Gateway::Impl::UploadPart(GatewayCall& call) {
   call.response.headers.Set("ETag", Quoted(part->etag));
   std::optional<Checksum> checksum = (*body)->checksum();
   if (!checksum) checksum = part->checksum;
-  if (checksum) call.response.headers.Set(ChecksumHeader(checksum->algorithm), checksum->value);
+  if (checksum) {
+    call.response.headers.Set(ChecksumHeader(checksum->algorithm), checksum->value);
+    part_notes.Add(upload.upload_id, *number, part->etag, *checksum);
+  }
   co_return co_await call.response.Send();
 }
 
@@ -100,7 +119,7 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
   get.bucket = source->bucket;
   get.key = source->key;
   get.version_id = source->version_id;
-  get.if_match = Unquoted(call.Header("x-amz-copy-source-if-match"));
+  get.if_match = source->if_match;
   std::string_view range = call.Header("x-amz-copy-source-range");
   if (!range.empty()) {
     uint64_t first = 0;
@@ -136,30 +155,106 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
   co_return co_await SendXml(call, xml.Finish());
 }
 
+// What the request says of the parts and of the whole, as far as the store does not look at it
+// itself; that is put into `request`.
+Async<void> Gateway::Impl::CheckComplete(GatewayCall& call, CompleteRequest& request) {
+  const std::string& id = request.upload.upload_id;
+  for (UploadedPart& part : request.parts) {
+    if (!part.checksum) continue;
+    std::optional<Checksum> noted =
+        part_notes.Find(id, part.number, part.etag, part.checksum->algorithm);
+    if (noted && noted->value != part.checksum->value) {
+      co_return GatewayError("InvalidPart", "the checksum of part " + std::to_string(part.number) +
+                                                " is not the one that it came with");
+    }
+  }
+  std::string_view type = call.Header("x-amz-checksum-type");
+  for (ChecksumAlgorithm algorithm : kAllChecksums) {
+    std::string_view value = call.Header(ChecksumHeader(algorithm));
+    if (value.empty()) continue;
+    bool composite = value.find('-') != std::string_view::npos;
+    if (request.checksum || (!type.empty() && composite != (type == "COMPOSITE"))) {
+      co_return GatewayError("InvalidRequest", "the checksums of the whole contradict each other");
+    }
+    request.checksum = Checksum{algorithm, std::string(value), composite};
+  }
+  if (request.checksum && request.checksum->composite) {
+    Result<void> same = CheckComposite(request);
+    if (!same) co_return same.error();
+    request.checksum.reset();
+  }
+  std::string_view size = call.Header("x-amz-mp-object-size");
+  if (size.empty()) co_return Ok();
+  uint64_t wanted = 0;
+  auto [end, failed] = std::from_chars(size.data(), size.data() + size.size(), wanted);
+  if (failed != std::errc() || end != size.data() + size.size()) {
+    co_return GatewayError("InvalidRequest", "x-amz-mp-object-size is not a number");
+  }
+  Result<std::vector<UploadedPart>> parts = co_await store.ListParts(request.upload);
+  if (!parts) co_return parts.error();
+  uint64_t there = 0;
+  for (const UploadedPart& part : request.parts) {
+    auto found = std::ranges::find(*parts, part.number, &UploadedPart::number);
+    if (found == parts->end() || found->etag != part.etag) {
+      co_return GatewayError("InvalidPart", "part " + std::to_string(part.number) +
+                                                " is not there, or is another one");
+    }
+    there += found->size_bytes;
+  }
+  if (there != wanted) {
+    co_return GatewayError("InvalidRequest",
+                           "The provided 'x-amz-mp-object-size' header value " + std::string(size) +
+                               " does not match what was computed: " + std::to_string(there));
+  }
+  co_return Ok();
+}
+
+// A checksum of the parts' checksums: "…-N".
+Result<void> Gateway::Impl::CheckComposite(const CompleteRequest& request) {
+  ChecksumAlgorithm algorithm = request.checksum->algorithm;
+  std::string digests;
+  for (const UploadedPart& part : request.parts) {
+    std::optional<Checksum> noted =
+        part_notes.Find(request.upload.upload_id, part.number, part.etag, algorithm);
+    Result<std::string> digest = noted ? Base64Decode(noted->value) : Result<std::string>("");
+    if (!digest || digest->empty()) {
+      return GatewayError("NotImplemented",
+                          "a checksum of checksums of parts that came without that checksum");
+    }
+    digests += *digest;
+  }
+  std::string whole = Base64Encode(Digest(HashKindOf(algorithm), AsBytes(digests))) + "-" +
+                      std::to_string(request.parts.size());
+  if (whole == request.checksum->value) return Ok();
+  return GatewayError("BadDigest", "the checksum of the checksums of the parts is wrong");
+}
+
+Async<void> Gateway::Impl::AbortUpload(GatewayCall& call) {
+  Result<void> done = co_await store.AbortMultipart(UploadOf(call));
+  if (!done) co_return done.error();
+  part_notes.Forget(call.Query("uploadId"));
+  call.response.status = 204;
+  co_return co_await call.response.Send();
+}
+
 Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
   Result<std::string> text = co_await ReadBody(call, kCompleteBytesMax, false);
   if (!text) co_return text.error();
   Result<CompleteBody> body = ParseComplete(*text);
   if (!body) co_return body.error();
-  Result<WriteCondition> condition = ReadWriteCondition(call);
+  Capabilities can = store.capabilities();
+  Result<WriteCondition> condition =
+      ReadWriteCondition(call, can.complete_if_absent, can.complete_if_match);
   if (!condition) co_return condition.error();
   CompleteRequest request{.upload = UploadOf(call),
                           .parts = std::move(body->parts),
                           .condition = *condition,
                           .checksum = std::nullopt};
-  // A checksum of checksums ("…-N") says nothing of the whole and is not looked at.
-  for (ChecksumAlgorithm algorithm :
-       {ChecksumAlgorithm::kCrc32, ChecksumAlgorithm::kCrc32c, ChecksumAlgorithm::kCrc64Nvme,
-        ChecksumAlgorithm::kSha1, ChecksumAlgorithm::kSha256}) {
-    std::string_view value = call.Header(ChecksumHeader(algorithm));
-    bool whole = call.Header("x-amz-checksum-type") == "FULL_OBJECT" ||
-                 algorithm == ChecksumAlgorithm::kCrc64Nvme;
-    if (!value.empty() && whole && value.find('-') == std::string_view::npos) {
-      request.checksum = Checksum{algorithm, std::string(value), false};
-    }
-  }
+  Result<void> right = co_await CheckComplete(call, request);
+  if (!right) co_return right.error();
   Result<PutResult> result = co_await store.CompleteMultipart(request);
   if (!result) co_return result.error();
+  part_notes.Forget(request.upload.upload_id);
   if (!result->version_id.empty()) {
     call.response.headers.Set("x-amz-version-id", result->version_id);
   }

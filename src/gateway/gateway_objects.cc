@@ -103,7 +103,7 @@ Async<void> SendCondition(GatewayCall& call, int status) {
 
 }  // namespace
 
-Result<WriteCondition> ReadWriteCondition(const GatewayCall& call) {
+Result<WriteCondition> ReadWriteCondition(const GatewayCall& call, bool if_absent, bool if_match) {
   WriteCondition condition;
   std::string_view none = call.Header("If-None-Match");
   if (!none.empty() && none != "*") {
@@ -114,7 +114,21 @@ Result<WriteCondition> ReadWriteCondition(const GatewayCall& call) {
   if (condition.if_match == "*") {
     return GatewayError("NotImplemented", "If-Match of a write takes an ETag");
   }
+  if ((condition.if_absent && !if_absent) || (!condition.if_match.empty() && !if_match)) {
+    return GatewayError("NotImplemented", "this store does not heed conditions of writes");
+  }
   return condition;
+}
+
+Result<std::string> ReadDeleteCondition(std::string_view if_match, const Capabilities& can) {
+  std::string etag = Unquoted(if_match);
+  if (etag == "*") {
+    return GatewayError("NotImplemented", "If-Match of a delete takes an ETag");
+  }
+  if (!etag.empty() && !can.delete_if_match) {
+    return GatewayError("NotImplemented", "this store does not heed conditions of deletes");
+  }
+  return etag;
 }
 
 Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
@@ -133,13 +147,6 @@ Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
   size_t metadata_bytes = 0;
   for (const auto& [header, value] : call.request.headers().entries()) {
     std::string name = Lower(header);
-    if (name.starts_with("x-amz-server-side-encryption") || name.starts_with("x-amz-object-lock") ||
-        name.starts_with("x-amz-grant-") || name == "x-amz-write-offset-bytes") {
-      return GatewayError("NotImplemented", "not implemented here: " + name);
-    }
-    if (name == "x-amz-acl" && value != "private" && value != "bucket-owner-full-control") {
-      return GatewayError("NotImplemented", "not implemented here: x-amz-acl " + value);
-    }
     if (!name.starts_with(kMetaPrefix)) continue;
     std::string& stored = put.metadata[name.substr(kMetaPrefix.size())];
     stored += (stored.empty() ? "" : ",") + value;
@@ -178,11 +185,11 @@ Result<GatewayCopySource> ReadCopySource(const GatewayCall& call) {
   }
   source.bucket = decoded->substr(0, slash);
   source.key = decoded->substr(slash + 1);
-  for (const char* name : {"x-amz-copy-source-if-none-match", "x-amz-copy-source-if-modified-since",
-                           "x-amz-copy-source-if-unmodified-since"}) {
-    if (call.request.headers().Find(name) != nullptr) {
-      return GatewayError("NotImplemented", std::string("not implemented here: ") + name);
-    }
+  source.if_match = Unquoted(call.Header("x-amz-copy-source-if-match"));
+  std::string same = Unquoted(call.Header("x-amz-copy-if-match"));
+  if (source.if_match.empty()) source.if_match = same;
+  if (source.if_match == "*" || (!same.empty() && same != source.if_match)) {
+    return GatewayError("NotImplemented", "If-Match of a source takes one ETag");
   }
   return source;
 }
@@ -221,7 +228,8 @@ void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_check
         std::pair{"response-content-encoding", "Content-Encoding"}}) {
     if (call.Has(query)) headers.Set(header, call.Query(query));
   }
-  if (!with_checksums || Lower(call.Header("x-amz-checksum-mode")) != "enabled") return;
+  bool asks = !call.Header("x-amz-checksum-mode").empty() || call.Has("x-amz-checksum-mode");
+  if (!with_checksums || !asks) return;
   for (const Checksum& checksum : info.checksums) {
     std::string value = checksum.value;
     if (checksum.composite) value += "-" + std::to_string(std::max(1, info.part_count));
@@ -231,7 +239,6 @@ void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_check
 }
 
 Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
-  if (call.Has("partNumber")) co_return GatewayError("NotImplemented", "GET of one part");
   GetRequest request;
   request.bucket = call.bucket;
   request.key = call.key;
@@ -300,6 +307,9 @@ Async<void> Gateway::Impl::HeadObject(GatewayCall& call) {
     if (failed != std::errc() || end != text.data() + text.size()) {
       co_return GatewayError("InvalidArgument", "partNumber is not a number");
     }
+    if (!call.Header("Range").empty()) {
+      co_return GatewayError("InvalidRequest", "Cannot specify both Range and partNumber");
+    }
     request.part_number = number;
   }
   Result<ObjectInfo> info = co_await store.Head(request);
@@ -331,13 +341,15 @@ Async<void> Gateway::Impl::HeadObject(GatewayCall& call) {
 Async<void> Gateway::Impl::PutObject(GatewayCall& call) {
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
-  Result<WriteCondition> condition = ReadWriteCondition(call);
+  Capabilities can = store.capabilities();
+  Result<WriteCondition> condition =
+      ReadWriteCondition(call, can.create_if_absent, can.replace_if_match);
   if (!condition) co_return condition.error();
   put->condition = *condition;
   auto body = GatewayBody::Open(call.request, call.signature, runtime.pool);
   if (!body) co_return body.error();
   uint64_t size = (*body)->size_bytes();
-  if (size > store.capabilities().put_size_bytes_max) {
+  if (size > can.put_size_bytes_max) {
     co_return GatewayError("EntityTooLarge", "larger than one PUT may be");
   }
   put->content_md5 = (*body)->content_md5();
@@ -371,22 +383,20 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
   if (!source) co_return source.error();
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
-  Result<WriteCondition> condition = ReadWriteCondition(call);
+  Capabilities can = store.capabilities();
+  Result<WriteCondition> condition =
+      ReadWriteCondition(call, can.create_if_absent, can.replace_if_match);
   if (!condition) co_return condition.error();
   CopyRequest copy{.source_bucket = source->bucket,
                    .source_key = source->key,
                    .source_version_id = source->version_id,
-                   .source_if_match = Unquoted(call.Header("x-amz-copy-source-if-match")),
+                   .source_if_match = source->if_match,
                    .bucket = call.bucket,
                    .key = call.key,
                    .storage_class = put->storage_class,
                    .condition = *condition};
   std::string metadata = Lower(call.Header("x-amz-metadata-directive"));
   std::string tagging = Lower(call.Header("x-amz-tagging-directive"));
-  if ((!metadata.empty() && metadata != "copy" && metadata != "replace") ||
-      (!tagging.empty() && tagging != "copy" && tagging != "replace")) {
-    co_return GatewayError("InvalidArgument", "a directive is COPY or REPLACE");
-  }
   if (metadata == "replace") copy.replacement = {put->headers, put->metadata};
   if (tagging == "replace") copy.tags = put->tags;
   if (copy.source_bucket == copy.bucket && copy.source_key == copy.key && !copy.replacement &&
@@ -412,10 +422,12 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
 }
 
 Async<void> Gateway::Impl::DeleteObject(GatewayCall& call) {
+  Result<std::string> if_match = ReadDeleteCondition(call.Header("If-Match"), store.capabilities());
+  if (!if_match) co_return if_match.error();
   Result<void> removed = co_await store.Remove({.bucket = call.bucket,
                                                 .key = call.key,
                                                 .version_id = call.Query("versionId"),
-                                                .if_match = Unquoted(call.Header("If-Match"))});
+                                                .if_match = *if_match});
   if (!removed) co_return removed.error();
   NotifyRemoved(call, "ObjectRemoved:Delete", call.key);
   call.response.status = 204;
@@ -437,7 +449,6 @@ Async<void> Gateway::Impl::GetTagging(GatewayCall& call) {
 }
 
 Async<void> Gateway::Impl::PutTagging(GatewayCall& call, bool remove) {
-  if (call.Has("versionId")) co_return GatewayError("NotImplemented", "tags of a version");
   Tags tags;
   if (!remove) {
     Result<std::string> body = co_await ReadBody(call, kTaggingBytesMax);

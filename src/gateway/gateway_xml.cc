@@ -1,6 +1,9 @@
 #include "gateway/gateway_xml.h"
 
+#include <algorithm>
+#include <array>
 #include <pugixml.hpp>
+#include <set>
 
 namespace longhaul {
 namespace {
@@ -9,10 +12,35 @@ constexpr size_t kPartsMax = 10'000;
 constexpr size_t kKeysMax = 1000;
 constexpr size_t kTagsMax = 50;
 
+constexpr std::array<std::pair<const char*, ChecksumAlgorithm>, 5> kPartChecksums = {
+    {{"ChecksumCRC32", ChecksumAlgorithm::kCrc32},
+     {"ChecksumCRC32C", ChecksumAlgorithm::kCrc32c},
+     {"ChecksumCRC64NVME", ChecksumAlgorithm::kCrc64Nvme},
+     {"ChecksumSHA1", ChecksumAlgorithm::kSha1},
+     {"ChecksumSHA256", ChecksumAlgorithm::kSha256}}};
+
 Error Malformed(std::string message) {
   Error error = InvalidInput("The XML you provided was not well-formed: " + std::move(message));
   error.code = "MalformedXML";
   return error;
+}
+
+// Each child once, and none but these ("*" at the end of one: it may come many times).
+Result<void> OnlyChildren(pugi::xml_node parent, std::initializer_list<std::string_view> known) {
+  std::set<std::string_view> seen;
+  for (pugi::xml_node child : parent.children()) {
+    if (child.type() != pugi::node_element) continue;
+    std::string_view name = child.name();
+    if (std::ranges::find(known, std::string(name) + "*") != known.end()) continue;
+    if (std::ranges::find(known, name) == known.end()) {
+      Error error = InvalidInput("not implemented here: the element " + std::string(name) + " of " +
+                                 parent.name());
+      error.code = "NotImplemented";
+      return error;
+    }
+    if (!seen.insert(name).second) return Malformed(std::string(name) + " is there twice");
+  }
+  return Ok();
 }
 
 // Parses, and finds the root element whatever its namespace prefix.
@@ -80,12 +108,24 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
   Result<pugi::xml_node> root = Root(document, xml, "CompleteMultipartUpload");
   if (!root) return root.error();
   CompleteBody body;
+  Result<void> known = OnlyChildren(*root, {"Part*"});
+  if (!known) return known.error();
   for (pugi::xml_node part : root->children("Part")) {
     if (body.parts.size() >= kPartsMax) return Malformed("more than 10,000 parts");
-    body.parts.push_back({.number = part.child("PartNumber").text().as_int(),
-                          .etag = Unquoted(part.child("ETag").text().get()),
-                          .size_bytes = 0,
-                          .checksum = std::nullopt});
+    known = OnlyChildren(part, {"PartNumber", "ETag", "ChecksumCRC32", "ChecksumCRC32C",
+                                "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumSHA256"});
+    if (!known) return known.error();
+    UploadedPart read{.number = part.child("PartNumber").text().as_int(),
+                      .etag = Unquoted(part.child("ETag").text().get()),
+                      .size_bytes = 0,
+                      .checksum = std::nullopt};
+    for (const auto& [name, algorithm] : kPartChecksums) {
+      std::string_view value = part.child(name).child_value();
+      if (value.empty()) continue;
+      if (read.checksum) return Malformed("a part with two checksums");
+      read.checksum = Checksum{algorithm, std::string(value), false};
+    }
+    body.parts.push_back(std::move(read));
   }
   if (body.parts.empty()) return Malformed("no parts");
   return body;
@@ -99,10 +139,15 @@ Result<DeleteBody> ParseDelete(std::string_view xml) {
   if (!parsed) return Malformed(parsed.description());
   pugi::xml_node root = document.document_element();
   if (std::string_view(root.name()) != "Delete") return Malformed("no Delete");
+  Result<void> known = OnlyChildren(root, {"Quiet", "Object*"});
+  if (!known) return known.error();
   DeleteBody body;
   body.quiet = root.child("Quiet").text().as_bool();
   for (pugi::xml_node object : root.children("Object")) {
     if (body.requests.size() >= kKeysMax) return Malformed("more than 1,000 keys");
+    // LastModifiedTime and Size are conditions that no store here can keep in one step.
+    known = OnlyChildren(object, {"Key", "VersionId", "ETag"});
+    if (!known) return known.error();
     RemoveRequest request;
     request.key = object.child("Key").child_value();
     request.version_id = object.child("VersionId").child_value();
@@ -135,9 +180,24 @@ Result<bool> ParseVersioning(std::string_view xml) {
   pugi::xml_document document;
   Result<pugi::xml_node> root = Root(document, xml, "VersioningConfiguration");
   if (!root) return root.error();
+  Result<void> known = OnlyChildren(*root, {"Status", "MfaDelete"});
+  if (!known) return known.error();
+  if (std::string_view(root->child("MfaDelete").child_value()) == "Enabled") {
+    Error error = InvalidInput("not implemented here: MfaDelete");
+    error.code = "NotImplemented";
+    return error;
+  }
   std::string_view status = root->child("Status").child_value();
   if (status != "Enabled" && status != "Suspended") return Malformed("no Status");
   return status == "Enabled";
+}
+
+Result<void> CheckCreateBucket(std::string_view xml) {
+  if (xml.empty()) return Ok();
+  pugi::xml_document document;
+  Result<pugi::xml_node> root = Root(document, xml, "CreateBucketConfiguration");
+  if (!root) return root.error();
+  return OnlyChildren(*root, {"LocationConstraint"});
 }
 
 std::string Unquoted(std::string_view etag) {

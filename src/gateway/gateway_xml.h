@@ -25,7 +25,8 @@ class XmlWriter {
   std::vector<std::string> open_;
 };
 
-// kInvalidInput, code MalformedXML.
+// kInvalidInput, code MalformedXML; NotImplemented for an element that asks for what the gateway
+// does not do.
 struct CompleteBody {
   std::vector<UploadedPart> parts;
 };
@@ -37,6 +38,8 @@ struct DeleteBody {
 Result<DeleteBody> ParseDelete(std::string_view xml);
 Result<Tags> ParseTagging(std::string_view xml);
 Result<bool> ParseVersioning(std::string_view xml);
+// A CreateBucketConfiguration, or nothing. Any region will do: there is one place here.
+Result<void> CheckCreateBucket(std::string_view xml);
 
 std::string Unquoted(std::string_view etag);
 std::string Quoted(std::string_view etag);

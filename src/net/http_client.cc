@@ -1,58 +1,135 @@
 #include "net/http_client.h"
 
-#include <algorithm>
+#include "base/runtime.h"
+#include "net/client_body.h"
+#include "net/client_exchange.h"
+#include "net/client_pool.h"
+#include "net/client_proxy.h"
+#include "net/client_url.h"
 
 namespace longhaul {
 namespace {
 
-bool EqualNames(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [&](char x, char y) { return lower(x) == lower(y); });
-}
+class SocketHttpClient : public HttpClient {
+ public:
+  SocketHttpClient(const Runtime& runtime, const HttpClientOptions& options)
+      : options_(options),
+        pool_(std::make_shared<ClientPool>(runtime, 2 * static_cast<size_t>(options.requests_max))),
+        plain_gate_(std::make_shared<Semaphore>(options.requests_max)),
+        source_gate_(std::make_shared<Semaphore>(options.requests_max)) {}
+
+  Async<HttpResponse> Send(HttpRequest request) override {
+    Result<ClientUrl> url = ParseClientUrl(request.url);
+    if (!url) co_return url.error();
+    Result<std::string> head = WriteRequestHead(request, *url);
+    if (!head) co_return head.error();
+    std::shared_ptr<Semaphore> gate = request.source ? source_gate_ : plain_gate_;
+    co_await gate.get()->Acquire();
+    Permit permit(std::move(gate));
+    const SteadyTime deadline = request.timeouts.total.count() > 0
+                                    ? pool_->clock().SteadyNow() + request.timeouts.total
+                                    : SteadyTime::max();
+    // The server may close an idle connection just when it is used again. It may as well have
+    // carried the request out: whether a write may be sent again is for its sender to say.
+    const bool spare = request.source == nullptr && !request.once;
+    bool retried = false;
+    while (true) {
+      std::shared_ptr<ClientConnection> kept =
+          retried ? nullptr : pool_->TakeKept(url->origin.name, spare);
+      const bool reused = kept != nullptr;
+      ClientLease lease(pool_, reused ? std::move(kept) : pool_->TakeNew(url->origin.name));
+      ClientConnection& connection = *lease.connection();
+      connection.timeouts = request.timeouts;
+      connection.deadline = deadline;
+      connection.idle_sweeps = 0;
+      connection.answered = false;
+      if (!reused) {
+        Result<void> connected = co_await Connect(connection, url->origin);
+        if (!connected) co_return connected.error();
+      }
+      ClientExchange exchange(lease, request, *head);
+      Result<HttpResponseHead> answer = co_await exchange.Run();
+      if (!answer) {
+        const Error& error = answer.error();
+        const bool stale =
+            spare && reused && !connection.answered && error.Transient() && error.code.empty();
+        if (!stale || retried) co_return error;
+        retried = true;
+        continue;
+      }
+      const bool no_body =
+          request.method == "HEAD" || answer->status == 204 || answer->status == 304;
+      HttpResponse response;
+      response.status = answer->status;
+      response.body =
+          std::make_unique<ClientBody>(std::move(lease), *answer, no_body, exchange.complete());
+      response.headers = std::move(answer->headers);
+      co_return response;
+    }
+  }
+
+ private:
+  // Tries one address after the other; one that is silent takes all of the time.
+  Async<void> Connect(ClientConnection& connection, const Origin& origin) {
+    connection.connect_deadline = pool_->clock().SteadyNow() + connection.timeouts.connect;
+    std::optional<ClientProxy> proxy;
+    if (origin.tls && !options_.proxy.url.empty() &&
+        !IsExemptFromProxy(origin, options_.proxy.no_proxy)) {
+      Result<ClientProxy> parsed = ParseClientProxy(options_.proxy.url.Reveal());
+      if (!parsed) co_return parsed.error();
+      proxy = std::move(*parsed);
+    }
+    const Origin& first = proxy ? proxy->origin : origin;
+    std::vector<ClientConnection::Endpoint> endpoints;
+    if (const auto* known = pool_->FindAddresses(first.name)) {
+      endpoints = *known;
+    } else {
+      Result<std::vector<ClientConnection::Endpoint>> found =
+          co_await connection.Resolve(first.host, first.port);
+      if (!found) co_return Through(proxy, found.error());
+      endpoints = std::move(*found);
+      pool_->NoteAddresses(first.name, endpoints);
+    }
+    Result<void> connected = Retryable("no address");
+    for (const ClientConnection::Endpoint& endpoint : endpoints) {
+      connected = co_await connection.Connect(endpoint);
+      if (connected && proxy) {
+        connected = co_await connection.OpenTunnel(ConnectRequestHead(*proxy, origin));
+      }
+      if (!connected) connected = Through(proxy, connected.error());
+      if (connected && origin.tls) connected = co_await StartTls(connection, origin);
+      if (connected || !connected.error().Transient()) break;
+    }
+    if (connected) connection.connect_deadline = SteadyTime::max();
+    co_return connected;
+  }
+
+  static Error Through(const std::optional<ClientProxy>& proxy, const Error& error) {
+    return proxy ? error.In("proxy " + proxy->origin.name) : error;
+  }
+
+  Async<void> StartTls(ClientConnection& connection, const Origin& origin) {
+    if (!tls_) {
+      Result<std::shared_ptr<TlsContext>> made =
+          TlsContext::Make(options_.ca_file, options_.verify_certificate);
+      if (!made) co_return made.error();
+      tls_ = std::move(*made);
+    }
+    co_return co_await connection.StartTls(tls_, std::string(origin.bare_host()));
+  }
+
+  HttpClientOptions options_;
+  std::shared_ptr<ClientPool> pool_;
+  std::shared_ptr<TlsContext> tls_;  // Made when it is first needed. shared with connections.
+  // shared: a permit may outlive the client, in a coroutine that is being destroyed.
+  std::shared_ptr<Semaphore> plain_gate_;
+  std::shared_ptr<Semaphore> source_gate_;
+};
 
 }  // namespace
 
-void HttpHeaders::Set(std::string_view name, std::string value) {
-  std::erase_if(entries_, [&](const Entry& entry) { return EqualNames(entry.first, name); });
-  entries_.emplace_back(name, std::move(value));
-}
-
-const std::string* HttpHeaders::Find(std::string_view name) const {
-  for (const Entry& entry : entries_) {
-    if (EqualNames(entry.first, name)) return &entry.second;
-  }
-  return nullptr;
-}
-
-std::string_view HttpHeaders::Get(std::string_view name) const {
-  const std::string* value = Find(name);
-  return value ? std::string_view(*value) : std::string_view();
-}
-
-Async<std::string> ReadAll(HttpBody& body, size_t size_bytes_max, size_t size_bytes_hint) {
-  std::string text;
-  size_t filled = 0;
-  while (true) {
-    if (filled == text.size()) {
-      if (filled > size_bytes_max) break;
-      // One byte more than is expected: room to see the end.
-      size_t next = filled == 0 && size_bytes_hint > 0
-                        ? std::min(size_bytes_hint, size_bytes_max) + 1
-                        : std::max<size_t>(4096, filled * 2);
-      text.resize(std::min(next, size_bytes_max + 1));
-    }
-    Result<size_t> count =
-        co_await body.Read(std::as_writable_bytes(std::span(text).subspan(filled)));
-    if (!count) co_return count.error();
-    if (*count == 0) break;
-    filled += *count;
-  }
-  if (filled > size_bytes_max) {
-    co_return InvalidInput("an answer of more than " + std::to_string(size_bytes_max) + " bytes");
-  }
-  text.resize(filled);
-  co_return text;
+std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options) {
+  return std::make_unique<SocketHttpClient>(runtime, std::move(options));
 }
 
 }  // namespace longhaul

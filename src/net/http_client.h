@@ -2,14 +2,15 @@
 //
 // One per shard and endpoint family: it keeps connections alive and reuses them. It belongs to its
 // shard; many coroutines of it may send at once. Answers of any status are answers, not errors; it
-// follows no redirect, decompresses nothing, reads no proxy from the environment and sends no
+// follows no redirect, decompresses nothing, uses no proxy that it was not given and sends no
 // header but `Host`, `Content-Length` (or `Transfer-Encoding: chunked`) and what the caller gave.
 // The URL goes out as it came: no segment is cleaned, nothing is re-encoded.
 //
 // Errors: kRetryable for what the network did (refused, reset, cut, stalled, deadline, garbage
-// instead of HTTP); kDenied for a certificate that is not trusted; kInvalidInput for a URL or an
-// option that makes no sense; kCorrupt never (content is not looked at). Codes: kNotSentCode, and
-// kTimeoutCode (base/retry.h) for a stall or a deadline.
+// instead of HTTP or TLS); kDenied for a certificate that is not trusted, with what to do about it;
+// kInvalidInput for a URL, a proxy or an option that makes no sense; kDenied also from a proxy that
+// lets nobody through; kCorrupt never (content is not looked
+// at). Codes: kNotSentCode, and kTimeoutCode (base/retry.h) for a stall or a deadline.
 
 #pragma once
 
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "base/async.h"
+#include "base/secret.h"
 
 namespace longhaul {
 
@@ -125,18 +127,25 @@ class HttpClient {
   virtual Async<HttpResponse> Send(HttpRequest request) = 0;
 };
 
+// A proxy for https://, by CONNECT (net/client_proxy.h). http:// and this machine's own names and
+// addresses never go by it.
+struct HttpProxySettings {
+  Secret url;            // http://[USER:PASSWORD@]HOST:PORT; empty: none.
+  std::string no_proxy;  // As NO_PROXY: what goes straight all the same.
+};
+
 struct HttpClientOptions {
   // Requests that wait for the head of their answer: so many without a source and as many with one
   // (two counts, so that a source can itself send requests). Further ones wait in order. Answers
   // whose body is still being read do not count: their readers bound them.
   int requests_max = 64;
-  std::string ca_file;             // Instead of the system's certificates.
+  std::string ca_file;             // Instead of the system's certificates: PEM, or a hashed folder.
   bool verify_certificate = true;  // Off: for tests alone.
-  std::string proxy;               // Empty: none, whatever the environment says.
+  HttpProxySettings proxy;
 };
 
-// An HttpClient on the runtime's executor, which runs an io_context: by sockets of its own for
-// http://, by libcurl for https:// and through a proxy.
+// An HttpClient on the runtime's executor, which runs an io_context: for http:// and https://, on
+// sockets of its own.
 std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options = {});
 
 // Reads a body to its end. kInvalidInput when it is longer than `size_bytes_max`.

@@ -12,9 +12,8 @@
 #include <list>
 
 #include "base/bytes.h"
-#include "net/http_client_curl.h"
-#include "net/http_client_plain.h"
 #include "tests/support/run.h"
+#include "tests/support/tls.h"
 
 namespace longhaul {
 namespace {
@@ -25,7 +24,18 @@ using asio::ip::tcp;
 // One accepted connection of a server that says what a test tells it to say.
 class Peer {
  public:
-  explicit Peer(tcp::socket socket) : socket_(std::move(socket)) {}
+  // `tls`: null for plain HTTP.
+  Peer(tcp::socket socket, asio::ssl::context* tls)
+      : socket_(std::move(socket)), tls_(tls != nullptr ? new Tls(socket_, *tls) : nullptr) {}
+
+  asio::awaitable<bool> Handshake() {
+    boost::system::error_code error;
+    if (tls_) {
+      co_await tls_->async_handshake(asio::ssl::stream_base::server,
+                                     asio::redirect_error(asio::use_awaitable, error));
+    }
+    co_return !error;
+  }
 
   // The next request's head; empty when the client has closed.
   asio::awaitable<std::string> ReadHead() {
@@ -46,8 +56,20 @@ class Peer {
   }
   asio::awaitable<void> Write(std::string text) {
     boost::system::error_code error;
-    co_await asio::async_write(socket_, asio::buffer(text),
-                               asio::redirect_error(asio::use_awaitable, error));
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    if (tls_) {
+      co_await asio::async_write(*tls_, asio::buffer(text), token);
+    } else {
+      co_await asio::async_write(socket_, asio::buffer(text), token);
+    }
+  }
+  // As a server that has said all.
+  asio::awaitable<void> End() {
+    boost::system::error_code error;
+    if (tls_) {
+      co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+    }
+    Close();
   }
   void Close() {
     boost::system::error_code error;
@@ -62,17 +84,21 @@ class Peer {
   asio::awaitable<bool> Fill() {
     char bytes[65536];
     boost::system::error_code error;
-    size_t count = co_await socket_.async_read_some(
-        asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, error));
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    size_t count = tls_ ? co_await tls_->async_read_some(asio::buffer(bytes), token)
+                        : co_await socket_.async_read_some(asio::buffer(bytes), token);
     buffer_.append(bytes, count);
     co_return !error;
   }
 
+  using Tls = asio::ssl::stream<tcp::socket&>;
+
   tcp::socket socket_;
+  std::unique_ptr<Tls> tls_;
   std::string buffer_;
 };
 
-// The parameter: libcurl, which serves https:// and proxies, or our own.
+// The parameter: whether all of it goes by TLS.
 class HttpClientTest : public ::testing::TestWithParam<bool> {
  protected:
   using Script = std::function<asio::awaitable<void>(Peer& peer, int connection)>;
@@ -83,12 +109,14 @@ class HttpClientTest : public ::testing::TestWithParam<bool> {
                                                 tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     scripts_.push_back(std::move(script));
     world.Start(Accept(scripts_.back()));
-    return "http://127.0.0.1:" + std::to_string(acceptor_->local_endpoint().port());
+    return Scheme() + "127.0.0.1:" + std::to_string(acceptor_->local_endpoint().port());
   }
+  static std::string Scheme() { return GetParam() ? "https://" : "http://"; }
+  static std::string HostOf(const std::string& url) { return url.substr(url.find("://") + 3); }
 
   void Restart(HttpClientOptions options) {
-    client = GetParam() ? MakeCurlHttpClient(world.runtime, options)
-                        : MakePlainHttpClient(world.runtime, options);
+    options.ca_file = tls_.trust_file();
+    client = MakeHttpClient(world.runtime, options);
   }
   void SetUp() override { Restart({}); }
 
@@ -122,12 +150,15 @@ class HttpClientTest : public ::testing::TestWithParam<bool> {
       tcp::socket socket =
           co_await acceptor_->async_accept(asio::redirect_error(asio::use_awaitable, error));
       if (error) co_return;
-      world.Start(RunScript(script, std::make_unique<Peer>(std::move(socket)), connections++));
+      auto peer = std::make_unique<Peer>(std::move(socket), GetParam() ? &tls_.context() : nullptr);
+      world.Start(RunScript(script, std::move(peer), connections++));
     }
   }
   asio::awaitable<void> RunScript(Script& script, std::unique_ptr<Peer> peer, int connection) {
-    co_await script(*peer, connection);
+    if (co_await peer->Handshake()) co_await script(*peer, connection);
   }
+
+  testing::TlsServer tls_{"IP:127.0.0.1,DNS:localhost"};
 
   std::list<Script> scripts_;  // Their captures live as long as the coroutines they start.
   std::unique_ptr<tcp::acceptor> acceptor_;
@@ -155,7 +186,7 @@ TEST_P(HttpClientTest, SendsThePathAsItIsAndOnlyTheCallersHeaders) {
   EXPECT_EQ(*body, "hello");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.headers.Get("x-a"), "1");
-  EXPECT_EQ(head, "GET /b//a/../x/./%2e?prefix=%2F&empty= HTTP/1.1\r\nHost: " + url.substr(7) +
+  EXPECT_EQ(head, "GET /b//a/../x/./%2e?prefix=%2F&empty= HTTP/1.1\r\nHost: " + HostOf(url) +
                       "\r\nX-First: 1\r\nX-Empty:\r\n\r\n");
 }
 
@@ -168,7 +199,7 @@ TEST_P(HttpClientTest, KeepsConnectionsAlive) {
 
 // A header with a line break would let metadata of an object write headers of the request.
 TEST_P(HttpClientTest, RefusesHeadersThatBreakTheLine) {
-  HttpRequest request = Get("http://127.0.0.1:1/");
+  HttpRequest request = Get(Scheme() + "127.0.0.1:1/");
   request.headers.Add("X-A", "1\r\nX-B: 2");
   Result<std::string> body = Fetch(std::move(request));
   ASSERT_FALSE(body);
@@ -321,8 +352,32 @@ TEST_P(HttpClientTest, WhatGoesOutOnceIsNotSentAgainOnAFreshConnection) {
       ASSERT_FALSE(body) << body_size;
       EXPECT_TRUE(MayHaveHappened(body.error())) << body.error().Describe();
     }
-    EXPECT_EQ(requests, 2) << body_size;  // (libcurl connects, before it learns that it must not.)
+    EXPECT_EQ(requests, 2) << body_size;
+    EXPECT_EQ(connections, 1) << body_size;
   }
+}
+
+// A server may end a connection at any time and without a word: a request that cannot be sent again
+// must not be lost to a connection of which that could have been known, be it ever so fresh.
+TEST_P(HttpClientTest, WhatGoesOutOnceGoesToNoConnectionThatHasEnded) {
+  Event ended;
+  std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
+    co_await peer.ReadHead();
+    co_await peer.Write(std::string(kHello));
+    peer.Close();
+    ended.Set();
+  });
+  auto twice = [](HttpClient& client, HttpRequest request, Event& ended) -> Async<std::string> {
+    Result<std::string> first = co_await FetchText(client, request);
+    if (!first) co_return first;
+    co_await ended.Wait();
+    co_return co_await FetchText(client, std::move(request));
+  };
+  HttpRequest request = Get(url);
+  request.once = true;
+  Result<std::string> body = world.Run(twice(*client, std::move(request), ended));
+  ASSERT_TRUE(body) << body.error().Describe();
+  EXPECT_EQ(connections, 2);
 }
 
 // On a new connection the same is an error of the caller's: the request may have been carried out.
@@ -341,7 +396,7 @@ TEST_P(HttpClientTest, RefusedConnectionIsRetryable) {
   std::string url;
   {
     tcp::acceptor closed(world.io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-    url = "http://127.0.0.1:" + std::to_string(closed.local_endpoint().port());
+    url = Scheme() + "127.0.0.1:" + std::to_string(closed.local_endpoint().port());
   }
   Result<std::string> body = Fetch(Get(url));
   ASSERT_FALSE(body);
@@ -349,7 +404,8 @@ TEST_P(HttpClientTest, RefusedConnectionIsRetryable) {
 }
 
 TEST_P(HttpClientTest, NonsenseUrlIsInvalidInput) {
-  for (const char* url : {"", "ftp://127.0.0.1/", "http://a b/", "file:///etc/passwd"}) {
+  for (const char* url :
+       {"", "ftp://127.0.0.1/", "http://a b/", "https://a b/", "file:///etc/passwd"}) {
     Result<std::string> body = Fetch(Get(url));
     ASSERT_FALSE(body) << url;
     EXPECT_EQ(body.error().kind, ErrorKind::kInvalidInput) << url << body.error().Describe();
@@ -571,7 +627,7 @@ Async<void> ReadAndWrite(HttpClient& client, Clock& clock, std::string url, std:
     put.method = "PUT";
     put.url = url;
     put.body = AsBytes(body);
-    put.timeouts.stall = 1s;
+    put.timeouts.stall = 5s;
     Result<HttpResponse> response = co_await client.Send(std::move(put));
     if (!response) co_return response.error();
     Result<std::string> text = co_await ReadAll(*response->body, 1000);
@@ -679,7 +735,7 @@ TEST_P(HttpClientTest, ReadsABodyThatEndsWithItsConnection) {
     co_await peer.ReadHead();
     co_await peer.Write("HTTP/1.1 200 OK\r\n\r\nhel");
     co_await peer.Write("lo");
-    peer.Close();
+    co_await peer.End();
   });
   Result<std::string> body = Fetch(Get(url));
   ASSERT_TRUE(body) << body.error().Describe();
@@ -689,10 +745,10 @@ TEST_P(HttpClientTest, ReadsABodyThatEndsWithItsConnection) {
 // Endpoints have names; this one often means two addresses, of which one answers.
 TEST_P(HttpClientTest, FindsAHostByItsName) {
   std::string url = Serve([](Peer& peer, int) { return AnswerAll(peer, std::string(kHello)); });
-  Result<std::string> body = Fetch(Get("http://localhost" + url.substr(url.rfind(':')) + "/"));
+  Result<std::string> body = Fetch(Get(Scheme() + "localhost" + url.substr(url.rfind(':')) + "/"));
   ASSERT_TRUE(body) << body.error().Describe();
   EXPECT_EQ(*body, "hello");
-  Result<std::string> none = Fetch(Get("http://no-such-host.invalid/"));
+  Result<std::string> none = Fetch(Get(Scheme() + "no-such-host.invalid/"));
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, kNotSentCode);
 }
@@ -721,8 +777,8 @@ TEST_P(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
   client.reset();
 }
 
-INSTANTIATE_TEST_SUITE_P(Clients, HttpClientTest, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Curl" : "Plain"; });
+INSTANTIATE_TEST_SUITE_P(Schemes, HttpClientTest, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Https" : "Http"; });
 
 }  // namespace
 }  // namespace longhaul

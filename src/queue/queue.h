@@ -1,8 +1,9 @@
 // A Queue carries work from the roles that find it to the roles that do it.
 //
 // Delivery is at least once and in any order, as in SQS, so handlers are idempotent. A Queue
-// belongs to one shard; many shards and processes may open the same one. Backends: sqlite, and the
-// fake of the simulation. tests/conformance/queue_suite.h says in code what the comments below say.
+// belongs to one shard; many shards and processes may open the same one. Backends: sqlite,
+// postgres, sqs, and the fake of the simulation. tests/conformance/queue_suite.h says in code what
+// the comments below say, and as data where a backend differs: SQS knows only its own deliveries.
 //
 // Messages wait in *lanes*, and lanes take turns: however much waits in one, what is sent to
 // another is received after at most one Receive for each lane. A lane is a name; it is there as
@@ -41,6 +42,7 @@ struct QueueMessage {
   int receive_count = 0;  // 1 at the first delivery.
   SystemTime sent{};
   Receipt receipt;
+  std::string reason{};  // Of a dead letter that somebody has set aside: why.
 };
 
 struct ReceiveRequest {
@@ -61,6 +63,8 @@ struct QueueDepth {
   int64_t delayed = 0;    // Sent or released with a delay that still runs.
   int64_t in_flight = 0;  // Received, not acknowledged.
   int64_t dead = 0;       // Received too often; parked for a person.
+  // False: there may be more, which is not counted yet. Nothing here is then not nothing at all.
+  bool settled = true;
 };
 
 class Queue {
@@ -82,6 +86,18 @@ class Queue {
   // nobody else has got it. kPrecondition: it was delivered again since, or is gone.
   virtual Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) = 0;
 
+  // The same for many, by as few requests as the backend can. What was delivered again since, or is
+  // gone, is passed over.
+  virtual Async<void> ExtendAll(std::vector<Receipt> receipts,
+                                std::chrono::milliseconds visibility) {
+    Result<void> all;
+    for (const Receipt& receipt : receipts) {
+      Result<void> one = co_await Extend(receipt, visibility);
+      if (!one && one.error().kind != ErrorKind::kPrecondition) all = one;
+    }
+    co_return all;
+  }
+
   // Removes messages for good, all or none. Call it last, when all that they asked for is durable.
   // kPrecondition: one of them was delivered again since and is still there; none was removed. One
   // that is gone is no error: an Ack may be repeated.
@@ -97,6 +113,27 @@ class Queue {
   // Gives a message back at once or after `delay`; the receive still counts. kPrecondition: it was
   // delivered again since, or is gone.
   virtual Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) = 0;
+
+  // The same for many, at once, as ExtendAll.
+  virtual Async<void> ReleaseAll(std::vector<Receipt> receipts) {
+    Result<void> all;
+    for (const Receipt& receipt : receipts) {
+      Result<void> one = co_await Release(receipt, std::chrono::milliseconds(0));
+      if (!one && one.error().kind != ErrorKind::kPrecondition) all = one;
+    }
+    co_return all;
+  }
+
+  // Nobody can ever do what a message says: it goes to the dead letters, with the reason. Where a
+  // backend keeps no reasons it stays as it is, and goes there when it was received too often.
+  virtual Async<void> Bury(QueueMessage message, std::string reason) {
+    static_cast<void>(message);
+    static_cast<void>(reason);
+    co_return Ok();
+  }
+
+  // Nothing more is received: gives back at once what was taken and not yet handed out.
+  virtual Async<void> Close() { co_return Ok(); }
 
   virtual Async<QueueDepth> Depth() = 0;
 

@@ -4,33 +4,17 @@
 
 #include "base/check.h"
 #include "net/http_client.h"
+#include "replica/apply_parts.h"
 
 namespace longhaul {
 
 namespace {
 
-// Extended while a write goes on; what it must outlive is a request of a holder that died.
-constexpr std::chrono::seconds kLeaseLifetime{60};
-constexpr std::chrono::seconds kLeaseWait{90};
-constexpr int kAttemptsMax = 10;
-// Of WithLease: the floor says what may still land.
-constexpr bool kNoted = false;
-// A DELETE that is not sent within this time of its note is noted anew.
-constexpr std::chrono::seconds kSendTime{10};
-
-ApplyOutcome Superseded(std::string reason) {
-  return {.state = ApplyState::kSuperseded, .reason = std::move(reason)};
-}
-
-ApplyOutcome Reread(std::string reason) {
-  return {.state = ApplyState::kReread, .reason = std::move(reason)};
-}
-
-Error KeyBusy(std::string why) {
-  Error error = Retryable(std::move(why));
-  error.code = kKeyBusyCode;
-  return error;
-}
+// A lease is extended while a write goes on. What it must outlive is a request of a holder that has
+// died, or that cannot reach State any more: when one is sent the lease lasts as long as that.
+constexpr std::chrono::seconds kLeaseKept{20};
+constexpr std::chrono::seconds kLeaseLifetime = kRequestLifetime + kLeaseKept;
+constexpr std::chrono::seconds kLeaseWait = kLeaseLifetime + std::chrono::seconds(10);
 
 ApplyOutcome ForeignConflict() {
   return {.state = ApplyState::kConflict,
@@ -76,23 +60,6 @@ asio::awaitable<void> Applier::LockKey(std::string key) {
     co_await entry->second->Wait();
   }
 }
-
-// Keeps a locked key to one coroutine of this process until it goes out of scope.
-class Applier::KeyGuard {
- public:
-  KeyGuard(Applier& applier, std::string key) : keys_(applier.locked_keys_), key_(std::move(key)) {}
-  ~KeyGuard() {
-    auto node = keys_->extract(key_);
-    LH_CHECK(!node.empty());
-    if (node.mapped()) node.mapped()->NotifyAll();
-  }
-  KeyGuard(const KeyGuard&) = delete;
-  KeyGuard& operator=(const KeyGuard&) = delete;
-
- private:
-  std::shared_ptr<LockedKeys> keys_;
-  std::string key_;
-};
 
 Lease Applier::MakeLease(const std::string& key) {
   return Lease(state_, runtime_.clock,
@@ -225,23 +192,23 @@ Async<ApplyOutcome> Applier::PutWithLock(ReplicaWrite write, ReplicaBody* body) 
 
   bool needs_lease = !policy_.capabilities.create_if_absent;
   if (!needs_lease) {
-    Result<ApplyOutcome> outcome = co_await PutLocked(write, body, false, &needs_lease);
+    Result<ApplyOutcome> outcome = co_await PutLocked(write, body, nullptr, &needs_lease);
     if (!outcome || !needs_lease) co_return outcome;
   }
   bool unknown = false;
-  co_return co_await WithLease(write.key, PutLocked(write, body, true, &unknown), unknown);
+  Lease lease = MakeLease(write.key);
+  co_return co_await WithLease(lease, PutLocked(write, body, &lease, &unknown), unknown);
 }
 
-// Does `work` while the lease of `key` is ours. `unknown`, looked at after it: a request without a
+// Does `work` while `lease` is ours. `unknown`, looked at after it: a request without a
 // condition was sent whose end nobody knows.
-Async<ApplyOutcome> Applier::WithLease(std::string key, Async<ApplyOutcome> work,
+Async<ApplyOutcome> Applier::WithLease(Lease& lease, Async<ApplyOutcome> work,
                                        const bool& unknown) {
-  Lease lease = MakeLease(key);
   Result<void> acquired = co_await lease.Acquire(kLeaseWait);
   if (!acquired) co_return acquired.error();
   Event done;
   TaskGroup keeper(runtime_.executor);
-  keeper.Spawn(KeepLease(runtime_.clock, lease, done, kLeaseLifetime));
+  keeper.Spawn(KeepLease(runtime_.clock, lease, done, kLeaseKept));
   Result<ApplyOutcome> outcome = co_await std::move(work);
   done.Set();
   Result<void> kept = co_await keeper.Join();
@@ -259,71 +226,11 @@ Async<ApplyOutcome> Applier::WithLease(std::string key, Async<ApplyOutcome> work
   co_return outcome;
 }
 
-bool Applier::MayStillLand(const Floor& floor) const {
-  return floor.create_may_land_until > runtime_.clock.Now();
-}
-
-bool Applier::CopyMayStillLand(const Floor& floor) const {
-  return floor.copy_may_land_until > runtime_.clock.Now();
-}
-
-bool Applier::WriteMayStillLand(const Floor& floor) const {
-  return floor.write_may_land_until > runtime_.clock.Now();
-}
-
-std::chrono::milliseconds BusyFor(const Error& error) {
-  return error.code == kKeyBusyCode ? error.retry_after : std::chrono::milliseconds(0);
-}
-
-Error Applier::LandsLater(SystemTime until, std::string_view what) const {
-  Error error = KeyBusy(std::string(what) + "; looking again");
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - runtime_.clock.Now());
-  error.retry_after = std::max(left, std::chrono::milliseconds(1));
-  return error;
-}
-
-Error Applier::CreateLandsLater(const Floor& floor) const {
-  return LandsLater(floor.create_may_land_until,
-                    "a create without an answer may still bring the key back");
-}
-
-Error Applier::CopyLandsLater(const Floor& floor) const {
-  return LandsLater(floor.copy_may_land_until,
-                    "a copy without an answer may still put an older state there");
-}
-
-Error Applier::WriteLandsLater(const Floor& floor) const {
-  return LandsLater(floor.write_may_land_until,
-                    "a write without an answer may still put an older state there");
-}
-
-Error Applier::DeleteLandsLater(const Floor& floor) const {
-  return LandsLater(floor.delete_may_land_until,
-                    "a delete without an answer may still remove what is there");
-}
-
-std::optional<Error> Applier::Unsettled(const Floor& floor, SystemTime stamp) const {
-  if (CopyMayStillLand(floor)) return CopyLandsLater(floor);
-  // What it would write itself may come twice.
-  if (WriteMayStillLand(floor) && floor.write_stamp != stamp) return WriteLandsLater(floor);
-  if (floor.delete_may_land_until > runtime_.clock.Now()) return DeleteLandsLater(floor);
-  return std::nullopt;
-}
-
-SystemTime Applier::DeletesNoted(const std::optional<Floor>& floor) const {
-  if (!floor) return SystemTime();
-  const SystemTime until = floor->delete_may_land_until;
-  return until > runtime_.clock.Now() ? SystemTime::max() : until;  // It may land at any time.
-}
-
-Async<bool> Applier::IsThereToStay(const ReplicaWrite& write, SystemTime deletes_noted) {
-  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
-  if (!floor) co_return floor.error();
-  if (*floor) {
-    if (std::optional<Error> unsettled = Unsettled(**floor, write.stamp))
-      co_return std::move(*unsettled);
-  }
-  co_return DeletesNoted(*floor) == deletes_noted;
+Async<void> Applier::CoverRequest(Lease* lease) {
+  if (lease == nullptr) co_return Ok();
+  Result<void> lasts = co_await lease->LastFor(kRequestLifetime);
+  if (!lasts) co_return KeyBusy("a request would outlive its lease: " + lasts.error().Describe());
+  co_return Ok();
 }
 
 // Not a replica, and nothing that may be lost.
@@ -345,10 +252,10 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   // Whoever noted the delete hears of what came after it, too.
   if (floor.stamp == write.stamp && write.caution) co_return Superseded("deleted in that second");
   if (floor.stamp == write.stamp) co_return Reread("a delete has the same stamp");
+  std::optional<Error> lands = LandsLater(floor, {PendingKind::kCopy, PendingKind::kWrite});
   // Ours, perhaps: then it must be noticed when it has landed.
-  if (!*there && MayStillLand(floor)) co_return CreateLandsLater(floor);
-  if (CopyMayStillLand(floor)) co_return CopyLandsLater(floor);
-  if (WriteMayStillLand(floor)) co_return WriteLandsLater(floor);
+  if (!*there && !lands) lands = LandsLater(floor, {PendingKind::kCreate});
+  if (lands) co_return std::move(*lands);
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -456,11 +363,11 @@ Async<Applier::Verdict> Applier::JudgeWithCaution(const ReplicaWrite& write,
 
 // Without a lease this uses conditional writes and gives up, setting `flag`, where the store has
 // none of the kind that is needed. With a lease, `flag` says that the end of a write is unknown.
-Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* body, bool leased,
+Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* body, Lease* lease,
                                        bool* flag) {
   *flag = false;
   const Capabilities& can = policy_.capabilities;
-  bool create_first = body != nullptr && !leased && new_share_ >= 0.5;
+  bool create_first = body != nullptr && lease == nullptr && new_share_ >= 0.5;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
     if (!floor) co_return floor.error();
@@ -492,7 +399,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       }
       if (verdict->outcome) co_return std::move(*verdict->outcome);
       if (verdict->changed) continue;
-      if (!leased && !can.replace_if_match) {
+      if (lease == nullptr && !can.replace_if_match) {
         *flag = true;
         co_return ApplyOutcome{};
       }
@@ -500,25 +407,29 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     } else if (can.create_if_absent) {
       request.condition.if_absent = true;
     } else {
-      LH_CHECK(leased);
+      LH_CHECK(lease != nullptr);
     }
 
-    SystemTime copy_until{};
+    PendingRequest copy{.kind = PendingKind::kCopy};
     if (body == nullptr) {
       if (!existing || !HoldsBytesOf(write, *existing)) {
         co_return Reread("the target does not hold the bytes");
       }
       // One copy of a key at a time: nobody could tell afterwards which of them are over.
-      if (*floor && CopyMayStillLand(**floor)) co_return CopyLandsLater(**floor);
-      copy_until = CopyMayLandUntil(write);
+      if (*floor) {
+        std::optional<Error> lands = LandsLater(**floor, {PendingKind::kCopy});
+        if (lands) co_return std::move(*lands);
+      }
+      copy.until = CopyMayLandUntil(write);
     }
 
     // The floor before the object. Of what replaces: a slower writer of an older state that had
     // seen this same ETag would otherwise not notice that it came too late (A, then B, then A
     // again). With a lease alone: whoever lost it would not. And a mark that is kept here must be
     // here when the object is there, or the object would not be known as ours.
-    if (existing || leased || mark_kept_apart) {
-      Floor raise{.stamp = write.stamp, .copy_may_land_until = copy_until};
+    if (existing || lease != nullptr || mark_kept_apart) {
+      Floor raise{.stamp = write.stamp};
+      if (body == nullptr) raise.pending = {copy};
       if (mark_kept_apart) {
         raise.kept_marks.push_back(KeptMarkOf(write, ""));
         if (existing && existing->kept) raise.kept_marks.push_back(*existing->kept);
@@ -526,31 +437,34 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       Result<Floor> raised = co_await floors_.Raise(write.key, std::move(raise));
       if (!raised) co_return raised.error();
       if (raised->stamp > write.stamp || raised->deleted) continue;
-      if (body == nullptr && raised->copy_may_land_until != copy_until) {
-        co_return CopyLandsLater(*raised);
+      if (body == nullptr && !raised->pending.Has(copy)) {
+        co_return LandsLater(*raised, {PendingKind::kCopy}).value_or(KeyBusy("another copy of it"));
       }
     }
 
     const bool creates = !existing;
+    Result<void> covered = co_await CoverRequest(lease);
+    if (!covered) co_return covered.error();
     Result<PutResult> put;
     if (body != nullptr) {
       put = co_await body->Write(store_, std::move(request));
     } else {
-      put = co_await CopyOntoItself(write, std::move(request), existing->info.etag, copy_until);
+      put = co_await CopyOntoItself(write, std::move(request), existing->info.etag, copy);
     }
     if (put) {
       if (creates) new_share_ = new_share_ * 0.9 + 0.1;
-      co_return co_await AfterWrite(write, *put, creates, deletes_noted, mark_kept_apart, leased);
+      co_return co_await AfterWrite(write, *put, creates, deletes_noted, mark_kept_apart, lease);
     }
     const bool may_have_happened = MayHaveHappened(put.error());
-    if (leased && may_have_happened) *flag = true;  // Also when it cannot be noted.
+    if (lease != nullptr && may_have_happened) *flag = true;  // Also when it cannot be noted.
     if (may_have_happened && body != nullptr) {
       // A create may land when the key has been deleted since, what replaces when the same bytes
       // have come back with another state: no condition stops it then.
-      const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
-      Result<Floor> noted =
-          creates && !leased ? co_await floors_.NoteUncertainCreate(write.key, until)
-                             : co_await floors_.NoteUncertainWrite(write.key, write.stamp, until);
+      PendingRequest lost{.kind = PendingKind::kWrite,
+                          .until = runtime_.clock.Now() + kRequestLifetime,
+                          .stamp = write.stamp};
+      if (creates && lease == nullptr) lost = {.kind = PendingKind::kCreate, .until = lost.until};
+      Result<Floor> noted = co_await floors_.Note(write.key, lost);
       if (!noted) co_return noted.error();
     }
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
@@ -571,7 +485,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
 
 Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResult& put,
                                         bool created, SystemTime deletes_noted,
-                                        bool mark_kept_apart, bool leased) {
+                                        bool mark_kept_apart, Lease* lease) {
   if (mark_kept_apart) {
     Floor floor{.stamp = write.stamp, .kept_marks = {KeptMarkOf(write, put.etag)}};
     Result<Floor> raised = co_await floors_.Raise(write.key, std::move(floor));
@@ -581,7 +495,7 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
   if (!floor) co_return floor.error();
   if (*floor && IsAbove(**floor, write)) {
     if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {
-      co_return co_await UndoCreate(write, (*floor)->stamp, leased);
+      co_return co_await UndoCreate(write, (*floor)->stamp, lease);
     }
     co_return Reread("a newer state was recorded while it was written");
   }
@@ -598,139 +512,6 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
       co_return Retryable("a delete was under way: " + write.key);
     }
   }
-  co_return ApplyOutcome{};
-}
-
-// Of what was created after a delete of `deleted_at` had begun.
-Async<ApplyOutcome> Applier::UndoCreate(const ReplicaWrite& write, SystemTime deleted_at,
-                                        bool leased) {
-  if (leased || policy_.capabilities.delete_if_match) {
-    co_return co_await UndoLocked(write, deleted_at, leased);
-  }
-  co_return co_await WithLease(write.key, UndoLocked(write, deleted_at, true), kNoted);
-}
-
-Async<ApplyOutcome> Applier::UndoLocked(const ReplicaWrite& write, SystemTime deleted_at,
-                                        bool leased) {
-  const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
-  Result<Floor> raised = co_await floors_.Raise(
-      write.key, {.stamp = deleted_at, .deleted = true, .delete_may_land_until = until});
-  if (!raised) co_return raised.error();
-  if (raised->stamp != deleted_at || !raised->deleted) {
-    co_return Retryable("it changes while it is written: " + write.key);
-  }
-  bool may_land = false;
-  Result<void> removed = Ok();
-  Result<std::optional<Existing>> existing = co_await Look(write.key, *raised);
-  if (!existing) {
-    removed = existing.error();
-  } else if (*existing) {
-    const Mark* mark = (*existing)->mark();
-    const bool ours = mark != nullptr ? mark->stamp == write.stamp : (*existing)->uncertain();
-    if (ours) removed = co_await SendDelete(write.key, (*existing)->info.etag, leased, &may_land);
-  }
-  if (may_land) co_return removed.error();
-  Result<Floor> ended = co_await floors_.EndDelete(write.key, until);
-  if (!ended) co_return ended.error();
-  if (!removed && removed.error().kind == ErrorKind::kPrecondition) {
-    co_return Retryable("it changes while it is written: " + write.key);
-  }
-  if (!removed) co_return removed.error();
-  if (ended->stamp > deleted_at) co_return Reread("written while a create was undone");
-  co_return Superseded("deleted while it was written");
-}
-
-// A DELETE that the floor of its key knows of. `may_land`: later than now, and the floor says so.
-// kPrecondition: it is not what was looked at any more.
-Async<void> Applier::SendDelete(const std::string& key, std::string etag, bool leased,
-                                bool* may_land) {
-  RemoveRequest request{.bucket = policy_.bucket,
-                        .key = key,
-                        .bucket_owner = policy_.bucket_owner,
-                        .at_most_once = true};
-  if (!leased) request.if_match = std::move(etag);
-  Result<void> removed = co_await store_.Remove(std::move(request));
-  if (removed) co_return Ok();
-  Error error = removed.error();
-  if (error.code == "NoSuchKey") error.kind = ErrorKind::kPrecondition;
-  *may_land = MayHaveHappened(error);
-  if (*may_land) {
-    const SystemTime until = runtime_.clock.Now() + kRequestLifetime;
-    Result<Floor> noted = co_await floors_.NoteUncertainDelete(key, until);
-    if (!noted) co_return noted.error();
-  }
-  co_return error;
-}
-
-Async<ApplyOutcome> Applier::Remove(std::string key, SystemTime stamp) {
-  if (!policy_.deletes) co_return InvalidInput("the rule does not allow deletes");
-  co_await LockKey(key);
-  KeyGuard guard(*this, key);
-  if (policy_.capabilities.delete_if_match) co_return co_await RemoveLocked(key, stamp, false);
-  co_return co_await WithLease(key, RemoveLocked(key, stamp, true), kNoted);
-}
-
-Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime stamp, bool leased) {
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    // The tombstone first: from here on no older write can bring the key back. It says as well that
-    // a DELETE is on its way, so that who writes the key meanwhile does not take that for settled.
-    const SystemTime begun = runtime_.clock.Now();
-    const SystemTime until = begun + kRequestLifetime;
-    Result<Floor> raised = co_await floors_.Raise(
-        key, {.stamp = stamp, .deleted = true, .delete_may_land_until = until});
-    if (!raised) co_return raised.error();
-    if (raised->stamp > stamp) {
-      if (!raised->deleted) {
-        // An earlier try of this delete may have removed what is newer, and been killed.
-        Result<std::optional<Existing>> there = co_await Look(key, *raised);
-        if (!there) co_return there.error();
-        if (!*there) co_return Reread("what is recorded as newer is not there");
-        // Or it may do so yet: whoever comes then must find it.
-        if (raised->delete_may_land_until > runtime_.clock.Now()) {
-          co_return DeleteLandsLater(*raised);
-        }
-      }
-      co_return Superseded("a newer state is recorded");
-    }
-    if (!raised->deleted) co_return Reread("a write has the same stamp");
-
-    bool may_land = false;
-    Result<ApplyOutcome> outcome = co_await RemoveOld(key, *raised, begun, leased, &may_land);
-    if (may_land) co_return outcome;
-    Result<Floor> floor = co_await floors_.EndDelete(key, until);
-    if (!floor) co_return floor.error();
-    if (!outcome && outcome.error().kind == ErrorKind::kPrecondition) continue;
-    if (!outcome || outcome->state != ApplyState::kApplied) co_return outcome;
-    if (floor->stamp > stamp) co_return Reread("written while it was deleted");
-    if (MayStillLand(*floor)) co_return CreateLandsLater(*floor);
-    if (CopyMayStillLand(*floor)) co_return CopyLandsLater(*floor);
-    if (WriteMayStillLand(*floor)) co_return WriteLandsLater(*floor);
-    co_return outcome;
-  }
-  co_return KeyBusy("the key changes faster than it can be deleted: " + key);
-}
-
-Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tombstone,
-                                       SystemTime begun, bool leased, bool* may_land) {
-  Result<std::optional<Existing>> existing = co_await Look(key, tombstone);
-  if (!existing) co_return existing.error();
-  if (!*existing) co_return ApplyOutcome{};
-  const Mark* mark = (*existing)->mark();
-  if (mark == nullptr && !(*existing)->uncertain()) {
-    co_return ApplyOutcome{.state = ApplyState::kConflict,
-                           .reason = "the target has an object that is not a replica"};
-  }
-  if (mark != nullptr && mark->stamp > tombstone.stamp)
-    co_return Superseded("the replica is newer");
-  if (mark != nullptr && mark->stamp == tombstone.stamp) {
-    co_return Reread("a write has the same stamp");
-  }
-
-  if (runtime_.clock.Now() > begun + kSendTime) {
-    co_return Error{.kind = ErrorKind::kPrecondition, .message = "the look took too long"};
-  }
-  Result<void> removed = co_await SendDelete(key, (*existing)->info.etag, leased, may_land);
-  if (!removed) co_return removed.error();
   co_return ApplyOutcome{};
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -153,16 +154,11 @@ class Applier {
   };
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
-  [[nodiscard]] bool MayStillLand(const Floor& floor) const;
-  // A copy onto itself may still put an older state over whatever stands there: nothing is settled.
-  [[nodiscard]] bool CopyMayStillLand(const Floor& floor) const;
-  [[nodiscard]] bool WriteMayStillLand(const Floor& floor) const;
-  // kKeyBusyCode, and until when: `retry_after`.
-  [[nodiscard]] Error LandsLater(SystemTime until, std::string_view what) const;
-  [[nodiscard]] Error CreateLandsLater(const Floor& floor) const;
-  [[nodiscard]] Error CopyLandsLater(const Floor& floor) const;
-  [[nodiscard]] Error WriteLandsLater(const Floor& floor) const;
-  [[nodiscard]] Error DeleteLandsLater(const Floor& floor) const;
+  // apply_pending.cc. kKeyBusyCode, and until when: `retry_after`; nullopt: none of `kinds` may
+  // still land, but for writes of the stamp `own`.
+  [[nodiscard]] std::optional<Error> LandsLater(const Floor& floor,
+                                                std::initializer_list<PendingKind> kinds,
+                                                std::optional<SystemTime> own = {}) const;
   // Why what `stamp` says may not stay; nullopt: it does.
   [[nodiscard]] std::optional<Error> Unsettled(const Floor& floor, SystemTime stamp) const;
   // Of the floor that was read before a look or a write: tells afterwards whether a DELETE may have
@@ -174,24 +170,28 @@ class Applier {
   // Of a floor that is above `write`.
   Async<ApplyOutcome> BelowFloor(const ReplicaWrite& write, const Floor& floor);
 
-  Async<ApplyOutcome> WithLease(std::string key, Async<ApplyOutcome> work, const bool& unknown);
+  Async<ApplyOutcome> WithLease(Lease& lease, Async<ApplyOutcome> work, const bool& unknown);
+  // Before a request that only `lease` guards (null: it has a condition): kRetryable where the
+  // lease might end before the request has landed for good.
+  Async<void> CoverRequest(Lease* lease);
   // `body` is null where the target has the bytes.
   Async<ApplyOutcome> PutWithLock(ReplicaWrite write, ReplicaBody* body);
-  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody* body, bool leased,
+  Async<ApplyOutcome> PutLocked(const ReplicaWrite& write, ReplicaBody* body, Lease* lease,
                                 bool* flag);
   // Both ETags are MD5s and differ.
   static bool SaysOtherBytes(const ObjectInfo& there, const ReplicaWrite& write);
-  // apply_attributes.cc. `until`: how long the copy may land when nobody hears of its end.
+  // apply_attributes.cc. `noted`: the copy, as the floor has it.
   [[nodiscard]] bool HoldsBytesOf(const ReplicaWrite& write, const Existing& existing) const;
   [[nodiscard]] SystemTime CopyMayLandUntil(const ReplicaWrite& write) const;
   Async<PutResult> CopyOntoItself(const ReplicaWrite& write, PutRequest request, std::string etag,
-                                  SystemTime until);
+                                  PendingRequest noted);
   // apply_tags.cc. `outcome`, once what `write` has made has its tags.
   Async<ApplyOutcome> SetMissingTags(const ReplicaWrite& write, ApplyOutcome outcome);
-  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, bool leased);
+  // apply_remove.cc.
+  Async<ApplyOutcome> RemoveLocked(const std::string& key, SystemTime stamp, Lease* lease);
   // The same below the tombstone. kPrecondition: it is not what was looked at any more.
   Async<ApplyOutcome> RemoveOld(const std::string& key, const Floor& tombstone, SystemTime begun,
-                                bool leased, bool* may_land);
+                                Lease* lease, bool* may_land);
   Async<std::optional<Existing>> Look(const std::string& key, const std::optional<Floor>& floor);
   Async<Verdict> Judge(const ReplicaWrite& write, const Existing& existing);
   Async<Verdict> JudgeWithCaution(const ReplicaWrite& write, const Existing& existing);
@@ -200,10 +200,10 @@ class Applier {
   // `existing` is still there then.
   Async<std::optional<ApplyOutcome>> Settle(const ReplicaWrite& write, const Existing& existing);
   Async<ApplyOutcome> AfterWrite(const ReplicaWrite& write, const PutResult& put, bool created,
-                                 SystemTime deletes_noted, bool mark_kept_apart, bool leased);
-  Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, SystemTime deleted_at, bool leased);
-  Async<ApplyOutcome> UndoLocked(const ReplicaWrite& write, SystemTime deleted_at, bool leased);
-  Async<void> SendDelete(const std::string& key, std::string etag, bool leased, bool* may_land);
+                                 SystemTime deletes_noted, bool mark_kept_apart, Lease* lease);
+  Async<ApplyOutcome> UndoCreate(const ReplicaWrite& write, SystemTime deleted_at, Lease* lease);
+  Async<ApplyOutcome> UndoLocked(const ReplicaWrite& write, SystemTime deleted_at, Lease* lease);
+  Async<void> SendDelete(const std::string& key, std::string etag, Lease* lease, bool* may_land);
   PutRequest MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const;
   Mark MarkOf(const ReplicaWrite& write) const;
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;

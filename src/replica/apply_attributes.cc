@@ -38,7 +38,7 @@ SystemTime Applier::CopyMayLandUntil(const ReplicaWrite& write) const {
 }
 
 Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest request,
-                                         std::string etag, SystemTime until) {
+                                         std::string etag, PendingRequest noted) {
   const std::string key = request.key;
   CopyRequest copy{.source_bucket = request.bucket,
                    .source_key = key,
@@ -58,12 +58,13 @@ Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest r
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
   if (!copied && MayHaveHappened(copied.error())) {
     // From now on: what was noted before it is over when an answer has been long in coming.
-    Result<Floor> noted =
-        co_await floors_.NoteUncertainWrite(key, write.stamp, CopyMayLandUntil(write));
-    if (!noted) co_return noted.error();
+    const PendingRequest lost{
+        .kind = PendingKind::kWrite, .until = CopyMayLandUntil(write), .stamp = write.stamp};
+    Result<Floor> floor = co_await floors_.Note(key, lost);
+    if (!floor) co_return floor.error();
     co_return copied.error();
   }
-  Result<Floor> ended = co_await floors_.EndCopy(key, until);
+  Result<Floor> ended = co_await floors_.End(key, noted);
   if (!ended) co_return ended.error();
   co_return copied;
 }

@@ -38,13 +38,82 @@ TEST_P(LateRequestTest, AWriteWithoutAnAnswerKeepsOthersAway) {
   EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
   TextBody newer("new");
   Result<ApplyOutcome> first = world_.Run(applier_->Put(WriteOf("new", 2), newer));
-  EXPECT_EQ(bool(first), GetParam()) << "settled where If-None-Match stops the other";
+  EXPECT_TRUE(first) << "If-None-Match stops the other, or it has landed before the lease was over";
   EXPECT_EQ(Content(), "new");
   world_.Run(world_.clock.Sleep(seconds(60)));
   EXPECT_EQ(Content(), "new");
   PutUntilSettled("new", 2);
   world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
   EXPECT_EQ(Content(), "new");
+}
+
+// Whoever sends a write that a lease alone guards, and is gone then, cannot note that it may land:
+// his lease must outlive it.
+TEST_P(LateRequestTest, AWriteOfSomebodyWhoIsGoneLandsUnderHisLease) {
+  struct LastPut : LatePut {
+    explicit LastPut(testing::FakeFaults& state) : LatePut(seconds(110)), state(state) {}
+    testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
+                        std::string_view key) override {
+      // From here on his State is out of reach, as for one who is dead.
+      if (operation == testing::StoreOperation::kPut) state.fails_before = 1;
+      return LatePut::Next(operation, bucket, key);
+    }
+    testing::FakeFaults& state;
+  };
+  testing::FakeFaults own_faults(1);
+  testing::FakeState own_state(world_.runtime, state_backend_, &own_faults);
+  Floors own_floors(own_state, world_.clock, "rule/target");
+  LastPut plan(own_faults);
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  ApplyPolicy policy = applier_->policy();
+  policy.owner = "gone";
+  Applier applier(world_.runtime, late, own_state, own_floors, policy);
+  TextBody body("old");
+  // The lease is as old as it gets when the write is sent.
+  body.before_write = [this]() -> asio::awaitable<void> {
+    co_await world_.clock.Sleep(seconds(19));
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  PutUntilSettled("new", 2);
+  world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
+  EXPECT_EQ(Content(), "new");
+}
+
+// State was out of reach when the lease was to be extended: what is sent then must not outlive it.
+TEST_P(LateRequestTest, ALeaseThatWasNotExtendedIsExtendedBeforeARequest) {
+  if (GetParam()) return;
+  struct SlowLook : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kHead) fault.delay = on_look();
+      if (operation == testing::StoreOperation::kPut) on_put();
+      return fault;
+    }
+    std::function<std::chrono::nanoseconds()> on_look;
+    std::function<void()> on_put;
+  } plan;
+  std::unique_ptr<Clock::Timer> timer;
+  plan.on_look = [&] {
+    state_faults_.fails_before = 1;
+    timer = world_.clock.StartTimer(seconds(24), [&] { state_faults_.fails_before = 0; });
+    return seconds(25);
+  };
+  int puts = 0;
+  plan.on_put = [&] {
+    ++puts;
+    for (const auto& [place, row] : state_backend_->rows) {
+      if (place.first != "lease") continue;
+      ASSERT_TRUE(row.expires);
+      EXPECT_GE(*row.expires, world_.clock.Now() + kRequestLifetime);
+    }
+  };
+  testing::MemoryStore slow(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, slow, state_, floors_, applier_->policy());
+  TextBody body("text");
+  EXPECT_TRUE(world_.Run(applier.Put(WriteOf("text", 1), body)));
+  EXPECT_EQ(puts, 1);
+  EXPECT_GT(state_faults_.failures, 0);
 }
 
 // The same when State fails just as that is to be noted.
@@ -66,6 +135,50 @@ TEST_P(LateRequestTest, AWriteWithoutAnAnswerThatCannotBeNotedKeepsOthersAway) {
   PutUntilSettled("new", 2);
   world_.Run(world_.clock.Sleep(std::chrono::minutes(5)));
   EXPECT_EQ(Content(), "new");
+}
+
+// One DELETE without an answer, that cannot even be noted: what was noted before it must stay.
+struct UnnotedDelete : testing::FaultPlan {
+  explicit UnnotedDelete(testing::FakeFaults& state) : state(state) {}
+  testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                      std::string_view) override {
+    testing::Fault fault;
+    if (operation == testing::StoreOperation::kRemove) {
+      state.fail_before_at = state.operations + 1;
+      fault.error = Retryable("no answer");
+      fault.effect = testing::Fault::Effect::kLater;
+      fault.effect_delay = seconds(30);
+    }
+    return fault;
+  }
+  testing::FakeFaults& state;
+};
+
+TEST_P(LateRequestTest, ADeleteThatCannotBeNotedAgainStaysNoted) {
+  EXPECT_EQ(Put("old", 1), ApplyState::kApplied);
+  UnnotedDelete plan(state_faults_);
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  EXPECT_FALSE(world_.Run(applier.Remove("k", At(2))));
+  EXPECT_EQ(state_faults_.failures, 1);
+  std::optional<Floor> floor = *world_.Run(floors_.Get("k"));
+  ASSERT_TRUE(floor);
+  EXPECT_GT(floor->pending.LandsUntil(PendingKind::kDelete), world_.clock.Now() + seconds(30));
+}
+
+TEST_P(LateRequestTest, AnUndoThatCannotBeNotedAgainStaysNoted) {
+  UnnotedDelete plan(state_faults_);
+  testing::MemoryStore late(world_.runtime, backend_, &plan);
+  Applier applier(world_.runtime, late, state_, floors_, applier_->policy());
+  TextBody body("old");
+  body.after_write = [this]() -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await floors_.Raise("k", {.stamp = At(2), .deleted = true}));
+  };
+  EXPECT_FALSE(world_.Run(applier.Put(WriteOf("old", 1), body)));
+  EXPECT_EQ(state_faults_.failures, 1);
+  std::optional<Floor> floor = *world_.Run(floors_.Get("k"));
+  ASSERT_TRUE(floor);
+  EXPECT_GT(floor->pending.LandsUntil(PendingKind::kDelete), world_.clock.Now() + seconds(30));
 }
 
 // It landed even later, where no condition could stop it: the next try of either must notice.
@@ -213,7 +326,8 @@ TEST_P(LateRequestTest, ADeleteIsSentSoonAfterItsNote) {
     ++removes;
     Result<Floor> floor = DecodeFloor(state_backend_->rows.at({"floor/rule/target", "k"}).value);
     ASSERT_TRUE(floor);
-    EXPECT_GT(floor->delete_may_land_until, world_.clock.Now() + kRequestLifetime - seconds(15));
+    EXPECT_GT(floor->pending.LandsUntil(PendingKind::kDelete),
+              world_.clock.Now() + kRequestLifetime - seconds(15));
   };
   testing::MemoryStore slow(world_.runtime, backend_, &plan);
   Applier applier(world_.runtime, slow, state_, floors_, applier_->policy());

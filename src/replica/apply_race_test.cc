@@ -188,11 +188,12 @@ TEST_P(RaceTest, WhatAnUndoTookIsReadAnew) {
 TEST_P(RaceTest, ACreateThatAnOlderDeleteTookIsNotSettled) {
   TextBody body("one");
   body.after_write = [this]() -> asio::awaitable<void> {
-    const SystemTime until = world_.clock.Now() + seconds(60);
+    const PendingRequest request{.kind = PendingKind::kDelete,
+                                 .until = world_.clock.Now() + seconds(60)};
     EXPECT_TRUE(co_await floors_.Raise(
-        "k", {.stamp = At(3), .deleted = true, .delete_may_land_until = until}));
+        "k", {.stamp = At(3), .deleted = true, .pending = {request}, .kept_marks = {}}));
     EXPECT_TRUE(co_await store_.Remove({.bucket = "b", .key = "k"}));
-    EXPECT_TRUE(co_await floors_.EndDelete("k", until));
+    EXPECT_TRUE(co_await floors_.End("k", request));
   };
   Result<ApplyOutcome> outcome = world_.Run(applier_->Put(WriteOf("one", 5), body));
   EXPECT_FALSE(outcome);

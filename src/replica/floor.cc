@@ -102,32 +102,48 @@ const KeptMark* Floor::FindMarkOf(const ObjectInfo& info) const {
   return by_etag != nullptr ? by_etag : maybe;
 }
 
-// "1 <D|F>[U][C][R][W] <stamp>", with U " <create may land until>", with C " <copy may land
-// until>", with R " <delete may land until>", with W " <write may land until> <its stamp>", and for
-// each mark " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
+// "1 <D|F> <stamp>", or where something may land "2 <D|F> <stamp> <PendingRequests>", and for each
+// mark " <target ETag> <fingerprint> <site> <stamp> <source ETag> <sites passed>".
 std::string EncodeFloor(const Floor& floor) {
-  const bool creates = floor.create_may_land_until != SystemTime();
-  const bool copies = floor.copy_may_land_until != SystemTime();
-  const bool deletes = floor.delete_may_land_until != SystemTime();
-  const bool writes = floor.write_may_land_until != SystemTime();
-  std::string text = std::string("1 ") + (floor.deleted ? "D" : "F") + (creates ? "U" : "") +
-                     (copies ? "C" : "") + (deletes ? "R" : "") + (writes ? "W " : " ") +
-                     FormatRfc3339(floor.stamp);
-  if (creates) text += " " + FormatRfc3339(floor.create_may_land_until);
-  if (copies) text += " " + FormatRfc3339(floor.copy_may_land_until);
-  if (deletes) text += " " + FormatRfc3339(floor.delete_may_land_until);
-  if (writes) {
-    text += " " + FormatRfc3339(floor.write_may_land_until);
-    text += " " + FormatRfc3339(floor.write_stamp);
-  }
+  std::string text = std::string(floor.pending.empty() ? "1 " : "2 ") +
+                     (floor.deleted ? "D " : "F ") + FormatRfc3339(floor.stamp);
+  if (!floor.pending.empty()) text += floor.pending.Encode();
   for (const KeptMark& kept : floor.kept_marks) text += " " + EncodeKeptMark(kept);
   return text;
 }
 
+namespace {
+
+// Up to 0.2 rows of version 1 said what may land as well, each kind once: "1 <D|F>[U][C][R][W]
+// <stamp>", with U, C, R and W " <until>" of a create, a copy, a delete and a write, and with W
+// " <its stamp>".
+Result<PendingRequests> DecodePendingOf02(std::string_view& letters, std::string_view& rest) {
+  PendingRequests pending;
+  for (const auto& [letter, kind] :
+       {std::pair('U', PendingKind::kCreate), std::pair('C', PendingKind::kCopy),
+        std::pair('R', PendingKind::kDelete), std::pair('W', PendingKind::kWrite)}) {
+    if (!letters.starts_with(letter)) continue;
+    letters.remove_prefix(1);
+    Result<SystemTime> until = ParseRfc3339(NextField(rest));
+    if (!until) return until.error();
+    PendingRequest request{.kind = kind, .until = *until};
+    if (kind == PendingKind::kWrite) {
+      Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
+      if (!stamp) return stamp.error();
+      request.stamp = *stamp;
+    }
+    pending.Add(request, *until);
+  }
+  return pending;
+}
+
+}  // namespace
+
 Result<Floor> DecodeFloor(std::string_view text) {
   Error bad = Corrupt("State holds a floor that cannot be read: '" + std::string(text) + "'");
   std::string_view rest = text;
-  if (NextField(rest) != "1") return bad;
+  const std::string_view version = NextField(rest);
+  if (version != "1" && version != "2") return bad;
   Floor floor;
   std::string_view kind = NextField(rest);
   if (!kind.starts_with('D') && !kind.starts_with('F')) return bad;
@@ -136,22 +152,10 @@ Result<Floor> DecodeFloor(std::string_view text) {
   Result<SystemTime> stamp = ParseRfc3339(NextField(rest));
   if (!stamp) return bad;
   floor.stamp = *stamp;
-  for (const auto& [letter, time] :
-       {std::pair('U', &floor.create_may_land_until), std::pair('C', &floor.copy_may_land_until),
-        std::pair('R', &floor.delete_may_land_until),
-        std::pair('W', &floor.write_may_land_until)}) {
-    if (!kind.starts_with(letter)) continue;
-    kind.remove_prefix(1);
-    Result<SystemTime> until = ParseRfc3339(NextField(rest));
-    if (!until) return bad;
-    *time = *until;
-  }
-  if (floor.write_may_land_until != SystemTime()) {
-    Result<SystemTime> write_stamp = ParseRfc3339(NextField(rest));
-    if (!write_stamp) return bad;
-    floor.write_stamp = *write_stamp;
-  }
-  if (!kind.empty()) return bad;
+  Result<PendingRequests> pending =
+      version == "1" ? DecodePendingOf02(kind, rest) : PendingRequests::Decode(rest);
+  if (!pending || !kind.empty()) return bad;
+  floor.pending = std::move(*pending);
   while (!rest.empty()) {
     Result<KeptMark> kept = DecodeKeptMark(rest);
     if (!kept || floor.kept_marks.size() == kKeptMarksMax) return bad;
@@ -235,23 +239,15 @@ Async<Floor> Floors::Raise(std::string key, Floor floor) {
       Result<Floor> there = DecodeFloor((*row)->value);
       if (!there) co_return there.error();
       if (there->stamp > floor.stamp) co_return *there;
-      const bool copies = floor.copy_may_land_until != SystemTime();
-      if (copies && there->copy_may_land_until > clock_.Now()) co_return *there;
+      const SystemTime now = clock_.Now();
+      const bool copies = floor.pending.LandsUntil(PendingKind::kCopy) != SystemTime();
+      if (copies && there->pending.LandsUntil(PendingKind::kCopy) > now) co_return *there;
       // Of the same stamp: what is there stays, unless this only adds to it.
       TakeOver(raised.kept_marks, there->kept_marks);
-      raised.create_may_land_until =
-          std::max(floor.create_may_land_until, there->create_may_land_until);
-      raised.copy_may_land_until = std::max(floor.copy_may_land_until, there->copy_may_land_until);
-      raised.delete_may_land_until =
-          std::max(floor.delete_may_land_until, there->delete_may_land_until);
-      raised.write_may_land_until = there->write_may_land_until;
-      raised.write_stamp = there->write_stamp;
-      const bool deletes = floor.delete_may_land_until != SystemTime();
-      if (deletes && there->delete_may_land_until > clock_.Now()) {
-        raised.delete_may_land_until += std::chrono::seconds(1);
-      }
+      raised.pending = there->pending;
+      raised.pending.Add(floor.pending, now);
       const bool adds =
-          there->deleted == floor.deleted && (!floor.kept_marks.empty() || copies || deletes);
+          there->deleted == floor.deleted && (!floor.kept_marks.empty() || !floor.pending.empty());
       if (there->stamp == floor.stamp && (!adds || raised == *there)) co_return *there;
       expected = Expected::Revision((*row)->revision);
     }
@@ -288,44 +284,16 @@ Async<Floor> Floors::Change(std::string key, std::string what, std::function<boo
   }
 }
 
-Async<Floor> Floors::NoteUncertainCreate(std::string key, SystemTime until) {
-  return Change(std::move(key), "note an uncertain create", [until](Floor& floor) {
-    floor.create_may_land_until = std::max(floor.create_may_land_until, until);
+Async<Floor> Floors::Note(std::string key, PendingRequest request) {
+  return Change(std::move(key), "note a request without an answer", [this, request](Floor& floor) {
+    floor.pending.Add(request, clock_.Now());
     return true;
   });
 }
 
-Async<Floor> Floors::NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until) {
-  return Change(std::move(key), "note an uncertain write", [this, stamp, until](Floor& floor) {
-    const bool others = floor.write_may_land_until > clock_.Now() && floor.write_stamp != stamp;
-    floor.write_stamp = others ? SystemTime() : stamp;
-    floor.write_may_land_until = std::max(floor.write_may_land_until, until);
-    return true;
-  });
-}
-
-Async<Floor> Floors::NoteUncertainDelete(std::string key, SystemTime until) {
-  return Change(std::move(key), "note an uncertain delete", [until](Floor& floor) {
-    floor.delete_may_land_until = std::max(floor.delete_may_land_until, until);
-    return true;
-  });
-}
-
-Async<Floor> Floors::EndCopy(std::string key, SystemTime until) {
-  return Change(std::move(key), "note the end of a copy", [until](Floor& floor) {
-    // Another one, that was begun when this one's time was over, may still land.
-    if (floor.copy_may_land_until != until) return false;
-    floor.copy_may_land_until = SystemTime();
-    return true;
-  });
-}
-
-Async<Floor> Floors::EndDelete(std::string key, SystemTime until) {
-  return Change(std::move(key), "note the end of a delete", [this, until](Floor& floor) {
-    if (floor.delete_may_land_until != until) return false;  // Of another one as well.
-    floor.delete_may_land_until = std::min(until, clock_.Now());
-    return true;
-  });
+Async<Floor> Floors::End(std::string key, PendingRequest request) {
+  return Change(std::move(key), "note the end of a request",
+                [this, request](Floor& floor) { return floor.pending.End(request, clock_.Now()); });
 }
 
 }  // namespace longhaul

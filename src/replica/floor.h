@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "replica/mark.h"
+#include "replica/pending_requests.h"
 #include "state/state.h"
 
 namespace longhaul {
@@ -47,20 +48,8 @@ inline constexpr size_t kKeptMarksMax = 8;
 
 struct Floor {
   SystemTime stamp{};
-  bool deleted = false;  // A tombstone.
-  // Until then a create whose answer was lost may still land, whatever stands there now. Epoch:
-  // none.
-  SystemTime create_may_land_until{};
-  // Until then a copy of the object onto itself may land, over whatever stands there. Epoch: none.
-  SystemTime copy_may_land_until{};
-  // Until then a DELETE may land. Its condition is an ETag at best, which what has been written
-  // since may have as well. A time that has passed: what was written before may have been removed.
-  SystemTime delete_may_land_until{};
-  // Until then a write whose answer was lost may replace whatever stands there and has the ETag
-  // that it asked for (or anything): the one of that stamp, or of epoch, one of several. Epoch:
-  // none.
-  SystemTime write_may_land_until{};
-  SystemTime write_stamp{};
+  bool deleted = false;     // A tombstone.
+  PendingRequests pending;  // What may still land on the key, whatever stands there now.
   std::vector<KeptMark> kept_marks;
 
   // The mark of the object that HEAD describes as `info`. One whose write is not known to have
@@ -94,24 +83,18 @@ class Floors {
   // Lifts the floor of `key` to at least `floor.stamp`. OK: the floor that is there now, which is
   // either `floor`, with the kept marks of the row before added to its own (at most kKeptMarksMax;
   // those of `floor` first, then the newest), or one with a newer stamp, or one of the same stamp
-  // that says otherwise: compare. Durable when it returns. A floor with a copy is not put over one
-  // whose own copy may still land: that one is returned. Of two deletes that may land the floor
-  // says a time that is neither's, so that the end of one does not end both.
+  // that says otherwise: compare. Durable when it returns. What `floor` has pending is added to
+  // what is; a floor with a copy is not put over one whose own copy may still land: that one is
+  // returned.
   Async<Floor> Raise(std::string key, Floor floor);
 
   // These change what the floor of `key` says may still land, or make one that is below everything.
   // OK: the floor that is there then.
   //
-  // A create may land until then.
-  Async<Floor> NoteUncertainCreate(std::string key, SystemTime until);
-  // A write of `stamp` that replaces may.
-  Async<Floor> NoteUncertainWrite(std::string key, SystemTime stamp, SystemTime until);
-  // A DELETE may, whatever the floor's stamp is.
-  Async<Floor> NoteUncertainDelete(std::string key, SystemTime until);
-  // The copy that was to land until then is over.
-  Async<Floor> EndCopy(std::string key, SystemTime until);
-  // The DELETE that was to land until then is over; the time of that stays.
-  Async<Floor> EndDelete(std::string key, SystemTime until);
+  // `request` got no answer.
+  Async<Floor> Note(std::string key, PendingRequest request);
+  // `request`, as it was given to Raise, is over.
+  Async<Floor> End(std::string key, PendingRequest request);
 
  private:
   struct Round;

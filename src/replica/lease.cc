@@ -55,6 +55,11 @@ Async<void> Lease::Extend() {
   co_return Ok();
 }
 
+Async<void> Lease::LastFor(std::chrono::milliseconds duration) {
+  if (clock_.Now() + duration <= expires_) co_return Ok();
+  co_return co_await Extend();
+}
+
 Async<void> Lease::CheckStillHeld() { co_return co_await Extend(); }
 
 asio::awaitable<void> Lease::Release() {
@@ -63,8 +68,8 @@ asio::awaitable<void> Lease::Release() {
   static_cast<void>(removed);
 }
 
-Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds lifetime) {
-  while (!co_await done.WaitFor(clock, lifetime / 3)) {
+Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds interval) {
+  while (!co_await done.WaitFor(clock, interval)) {
     Result<void> extended = co_await lease.Extend();
     if (!extended && extended.error().kind == ErrorKind::kPrecondition) break;
   }

@@ -30,6 +30,9 @@ class Lease {
   Async<void> Acquire(std::chrono::milliseconds timeout);
   // Starts the lifetime anew. kPrecondition: it was lost.
   Async<void> Extend();
+  // Has it last for at least `duration` from now: extends it where it does not. kPrecondition: it
+  // was lost. Call it before a request that may take effect so long.
+  Async<void> LastFor(std::chrono::milliseconds duration);
   // OK only when it is still ours now, with certainty.
   Async<void> CheckStillHeld();
   // Gives it back; never fails: a lease that cannot be given back runs out.
@@ -45,8 +48,8 @@ class Lease {
   SystemTime expires_{};
 };
 
-// Extends `lease` every third of `lifetime` until `done` is set, or the lease is lost. Run it
-// beside work that may take longer than a lifetime.
-Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds lifetime);
+// Extends `lease` every `interval` until `done` is set, or the lease is lost. Run it beside work
+// that may take longer than a lifetime.
+Async<void> KeepLease(Clock& clock, Lease& lease, Event& done, std::chrono::milliseconds interval);
 
 }  // namespace longhaul

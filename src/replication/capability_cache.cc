@@ -26,6 +26,7 @@ void VisitFlags(Capabilities& can, Visit visit) {
   visit("trailing_checksums", can.trailing_checksums);
   visit("storage_classes", can.storage_classes);
   visit("lists_uploads", can.lists_uploads);
+  visit("heads_parts", can.heads_parts);
   visit("create_if_absent", can.create_if_absent);
   visit("replace_if_match", can.replace_if_match);
   visit("complete_if_absent", can.complete_if_absent);
@@ -124,13 +125,14 @@ Async<void> WriteRow(State& state, const char* partition, StateWrite write) {
 // A probe's place is in State before anything is there, so that what it leaves when it is killed is
 // found. It cleans up after itself unless it fails; then the next one does.
 Async<Capabilities> ProbeIn(ReplicationContext& context, Store& store, std::string row,
-                            const std::string& bucket, std::string base) {
+                            const std::string& bucket, std::string base,
+                            std::vector<std::string>& without) {
   Clock& clock = context.runtime.clock;
   std::string value = context.owner + " " + FormatRfc3339(clock.Now()) + " " + base;
   Result<void> written =
       co_await WriteRow(context.state, kProbes, {.key = row, .value = std::move(value)});
   if (!written) co_return written.error();
-  Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base));
+  Result<Capabilities> probed = co_await ProbeStore(store, bucket, std::move(base), &without);
   if (!probed) co_return probed;
   written = co_await WriteRow(context.state, kProbes, {.key = std::move(row)});
   if (!written) co_return written.error();
@@ -156,10 +158,16 @@ Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const
   Clock& clock = context.runtime.clock;
   const std::string row = key + "\n" + NewUlid(clock.Now(), context.runtime.random);
   context.probes.insert(row);
-  Result<Capabilities> probed =
-      co_await ProbeIn(context, store, row, bucket, NewProbeBase(prefix, context.runtime.random));
+  std::vector<std::string> without;
+  Result<Capabilities> probed = co_await ProbeIn(
+      context, store, row, bucket, NewProbeBase(prefix, context.runtime.random), without);
   context.probes.erase(row);
   if (!probed) co_return probed;
+  for (const std::string& what : without) {
+    context.runtime.log.Warning(
+        "a target does without what it may not do",
+        {{"store", store.description()}, {"bucket", bucket}, {"without", what}});
+  }
   Result<void> written = co_await WriteRow(
       context.state, kPartition,
       {.key = key, .value = EncodeCapabilities(*probed), .expires = clock.Now() + kLifetime});
@@ -190,7 +198,7 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
   }
   Event done;
   TaskGroup keeper(context.runtime.executor);
-  keeper.Spawn(KeepLease(clock, lease, done, kProbeLease));
+  keeper.Spawn(KeepLease(clock, lease, done, kProbeLease / 3));
   Result<Capabilities> probed = co_await ProbeLeased(context, store, key, bucket, prefix);
   done.Set();
   Result<void> kept = co_await keeper.Join();

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "replication/context.h"
+#include "replication/context/context.h"
 
 namespace longhaul {
 

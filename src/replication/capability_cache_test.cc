@@ -52,6 +52,38 @@ TEST(CapabilityCacheTest, WhatAKilledProbeHasLeftGoesWithTheNextOne) {
   EXPECT_TRUE(world.target().backend->Keys("staging").empty());
 }
 
+// A policy that allows neither to read tags nor to list uploads is common, and the work can do
+// without: the target starts, and says what it does without.
+TEST(CapabilityCacheTest, WhatMayBeDeniedKeepsNoTargetFromStarting) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  world.target().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    const bool denied =
+        operation == StoreOperation::kGetTags || operation == StoreOperation::kListMultipartUploads;
+    return denied ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  world.MakeContext();
+  Result<Capabilities> probed = Probe(world);
+  ASSERT_TRUE(probed) << probed.error().Describe();
+  EXPECT_TRUE(probed->tags) << "of the target's bucket nothing is known";
+  EXPECT_FALSE(probed->lists_uploads);
+  EXPECT_EQ(std::ranges::count(world.log.lines, "a target does without what it may not do"), 2);
+  EXPECT_TRUE(world.target().backend->Keys("staging").empty());
+
+  EXPECT_FALSE(world.RunOnce().store_error);
+  const auto* replica = world.target().backend->Find("out", "k");
+  ASSERT_NE(replica, nullptr);
+  EXPECT_EQ(*replica->bytes, "text");
+}
+
+// What was found must be what is remembered, each ability of it.
+TEST(CapabilityCacheTest, EachAbilityIsRemembered) {
+  Capabilities none = *DecodeCapabilities(EncodeCapabilities({}));
+  EXPECT_EQ(none, Capabilities{});
+  none.heads_parts = none.lists_uploads = none.tags = none.sorted_listing = false;
+  EXPECT_EQ(*DecodeCapabilities(EncodeCapabilities(none)), none);
+}
+
 // Two rules with one staging must not probe it twice, nor one clean up what the other is at.
 TEST(CapabilityCacheTest, ThoseWhoAskAtOnceShareAProbe) {
   ReplicationWorld world;

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "events/webhook.h"
-#include "replication/seal.h"
-#include "replication/staging.h"
+#include "replication/staging/seal.h"
+#include "replication/staging/staging.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 

@@ -3,8 +3,9 @@
 #include <utility>
 
 #include "replication/capability_cache.h"
-#include "replication/carry.h"
-#include "replication/loops.h"
+#include "replication/context/loops.h"
+#include "replication/giants/giant.h"
+#include "replication/source/carry.h"
 
 namespace longhaul {
 
@@ -179,9 +180,9 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
   }
   target.applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
                                              *target.floors, std::move(policy), target.locked_keys);
-  target.giants = std::make_unique<GiantUploads>(context_.runtime, context_.state, *target.store,
-                                                 *context_.uploads, target.config->to.bucket,
-                                                 StatePartition(*rule.rule, *target.config));
+  target.giants = std::make_unique<SharedUploads>(
+      context_.runtime, context_.state, *target.store, *context_.uploads, target.config->to.bucket,
+      GiantRows(), StatePartition(*rule.rule, *target.config));
   co_return Ok();
 }
 

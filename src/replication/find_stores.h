@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "replication/context.h"
+#include "replication/context/context.h"
 
 namespace longhaul {
 

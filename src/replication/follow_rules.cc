@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "replica/lease.h"
-#include "replication/carry.h"
-#include "replication/spool.h"
+#include "replication/life/spool.h"
+#include "replication/source/carry.h"
 
 namespace longhaul {
 

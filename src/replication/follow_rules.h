@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "replication/context.h"
+#include "replication/context/context.h"
 
 namespace longhaul {
 

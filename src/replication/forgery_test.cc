@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "replication/seal.h"
-#include "replication/staging.h"
+#include "replication/staging/seal.h"
+#include "replication/staging/staging.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "replication/local_staging.h"
-#include "replication/staging.h"
+#include "replication/staging/local_staging.h"
+#include "replication/staging/staging.h"
 #include "rules/priority.h"
 
 namespace longhaul {

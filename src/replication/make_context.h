@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "replication/context.h"
+#include "replication/context/context.h"
 
 namespace longhaul {
 

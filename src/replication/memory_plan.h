@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "replication/context.h"
-#include "replication/pack.h"
+#include "replication/context/context.h"
+#include "replication/source/pack.h"
 
 namespace longhaul {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "replication/loops.h"
-#include "replication/progress_watch.h"
+#include "replication/context/loops.h"
+#include "replication/life/progress_watch.h"
 
 namespace longhaul {
 
@@ -181,7 +181,7 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
     if (options_.source) {
       Result<QueueDepth> depth = co_await context_.queue.Depth();
       source_done = source_.idle() && depth && depth->visible == 0 && depth->delayed == 0 &&
-                    depth->in_flight == 0;
+                    depth->in_flight == 0 && depth->settled;
       if (!depth) result.store_error = depth.error();
     }
     // What a store has not replicated to a staging may come there behind the back of the pass.

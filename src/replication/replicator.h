@@ -8,16 +8,16 @@
 #include <string_view>
 #include <vector>
 
-#include "replication/comparisons.h"
-#include "replication/context.h"
+#include "replication/compare/comparisons.h"
+#include "replication/context/context.h"
 #include "replication/find_stores.h"
 #include "replication/follow_rules.h"
 #include "replication/memory_plan.h"
-#include "replication/receipts.h"
-#include "replication/retry_parked.h"
-#include "replication/source_role.h"
-#include "replication/take_over.h"
-#include "replication/target_role.h"
+#include "replication/source/receipts.h"
+#include "replication/source/retry_parked.h"
+#include "replication/source/source_role.h"
+#include "replication/take_over/take_over.h"
+#include "replication/target/target_role.h"
 #include "replication/upkeep.h"
 
 namespace longhaul {

@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "replication/apply_segment.h"
-#include "replication/local_staging.h"
-#include "replication/loops.h"
-#include "replication/staging.h"
+#include "replication/context/loops.h"
+#include "replication/giants/apply_segment.h"
+#include "replication/staging/local_staging.h"
+#include "replication/staging/staging.h"
 
 namespace longhaul {
 
@@ -18,7 +18,7 @@ constexpr std::chrono::minutes kGiantsInterval{1};
 Async<bool> NothingUnderWay(ReplicationContext& context, PausedTargets paused) {
   Result<QueueDepth> depth = co_await context.queue.Depth();
   if (!depth) co_return depth.error();
-  if (depth->visible + depth->delayed + depth->in_flight > 0) co_return false;
+  if (depth->visible + depth->delayed + depth->in_flight > 0 || !depth->settled) co_return false;
   for (const auto& rule : context.rules) {
     Result<bool> empty = co_await LocalStagingIsEmpty(*rule);
     if (!empty) co_return empty.error();
@@ -70,8 +70,8 @@ Async<void> Upkeep::SweepGiants(std::chrono::nanoseconds idle) {
         if (!nothing) co_return nothing.error();
         if (*nothing) idle_max = idle;
       }
-      Result<int> swept =
-          co_await SweepGiantUploads(context_, *target, std::move(*uploads), idle_max);
+      Result<int> swept = co_await SweepGiantUploads(context_.runtime.clock, *target,
+                                                     std::move(*uploads), idle_max);
       if (!swept) co_return swept.error().In("rule " + rule->rule->id);
     }
   }

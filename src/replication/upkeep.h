@@ -7,7 +7,7 @@
 
 #include <chrono>
 
-#include "replication/context.h"
+#include "replication/context/context.h"
 
 namespace longhaul {
 

@@ -31,9 +31,14 @@ Result<Configuration> ParseConfiguration(std::string_view text, const std::strin
   return std::move(*configuration);
 }
 
-Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
-                                        std::vector<YamlMistake>* mistakes,
-                                        std::vector<TopologyProblem>* problems) {
+namespace {
+
+struct ConfigurationFile {
+  std::string text;
+  std::string directory;  // Absolute.
+};
+
+Result<ConfigurationFile> ReadConfigurationFile(const std::string& file) {
   std::FILE* stream = std::fopen(file.c_str(), "rbe");
   if (stream == nullptr) {
     const int error = errno;
@@ -53,8 +58,29 @@ Result<Configuration> LoadConfiguration(const std::string& file, const Environme
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(file, error);
   if (error) return InvalidInput("the current directory is gone: " + error.message());
-  return ParseConfiguration(text, file, absolute.parent_path().string(), environment, mistakes,
-                            problems);
+  return ConfigurationFile{.text = std::move(text), .directory = absolute.parent_path().string()};
+}
+
+}  // namespace
+
+Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
+                                        std::vector<YamlMistake>* mistakes,
+                                        std::vector<TopologyProblem>* problems) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  return ParseConfiguration(read->text, file, read->directory, environment, mistakes, problems);
+}
+
+Result<std::vector<Migration>> LoadMigrations(const std::string& file,
+                                              const Environment& environment) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  YamlErrors errors(file);
+  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
+  if (!root) return errors.ToError();
+  ConfigurationReader reader(file, read->directory, errors, nullptr);
+  if (!reader.Read(*root)) return errors.ToError();
+  return reader.TakeMigrations();
 }
 
 std::optional<std::string> ProcessEnvironment(std::string_view name) {

@@ -71,8 +71,8 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   if (auto stores = fields->Require("stores", "stores: { NAME: { type: s3, … } }")) {
     ReadStores(*stores);
   }
-  ReadDatabase(*fields, "queue", configuration_.queue_path);
-  ReadDatabase(*fields, "state", configuration_.state_path);
+  ReadDatabase(*fields, "queue", configuration_.queue);
+  ReadDatabase(*fields, "state", configuration_.state);
   uint64_t memory_bytes = 0;
   if (fields->Size("memory", memory_bytes, 16 << 20, 1ULL << 50)) {
     configuration_.memory_bytes = static_cast<int64_t>(memory_bytes);
@@ -82,6 +82,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   if (auto rules = fields->Find("rules")) {
     ReadRules(*rules);
   }
+  if (auto migrations = fields->Find("migrations")) ReadMigrations(*migrations);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 
@@ -133,25 +134,6 @@ std::string ConfigurationReader::AbsolutePath(const std::string& path) const {
   std::string text = (error ? absolute.lexically_normal() : canonical).string();
   while (text.size() > 1 && text.ends_with('/')) text.pop_back();
   return text;
-}
-
-void ConfigurationReader::ReadDatabase(YamlFields& fields, std::string_view name,
-                                       std::string& path) {
-  // Beside the configuration: what belongs together is found together.
-  path = AbsolutePath("longhaul.db");
-  std::optional<YamlValue> value = fields.Find(name);
-  std::optional<std::string> url = value ? value->Text() : std::nullopt;
-  if (!url) return;
-  const size_t colon = url->find(':');
-  const std::string scheme = url->substr(0, colon);
-  const std::string rest = colon == std::string::npos ? "" : url->substr(colon + 1);
-  if (scheme == "sqlite" && !rest.empty()) {
-    path = AbsolutePath(rest);
-  } else if (scheme == "postgres" || scheme == "sqs" || scheme == "dynamodb") {
-    value->Fail(scheme + " is not in this version", "write sqlite:PATH");
-  } else {
-    value->Fail(Quoted(value->node().raw) + " is no place for it", "write sqlite:PATH");
-  }
 }
 
 void ConfigurationReader::ReadNotify(YamlFields& fields) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/yaml.h"
+#include "rules/migration.h"
 #include "rules/rule.h"
 #include "rules/topology.h"
 
@@ -39,16 +40,26 @@ class ConfigurationReader {
   }
 
   std::optional<Configuration> Read(const YamlNode& root);
+  // After Read.
+  std::vector<Migration> TakeMigrations() { return std::move(migrations_); }
 
  private:
   void ReadStores(const YamlValue& value);
   void ReadStore(const YamlValue& value, StoreSettings& store);
   void ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store);
-  void ReadDatabase(YamlFields& fields, std::string_view name, std::string& path);
+  // Endpoint, region and addressing of a provider, after those that are given.
+  void ReadProvider(const YamlValue& value, YamlFields& fields, StoreSettings& store);
+  void ReadRole(const YamlValue& value, YamlFields& fields, StoreSettings& store);
+  void ReadDatabase(YamlFields& fields, std::string_view name, DatabasePlace& place);
   void ReadListener(YamlFields& fields);
   void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void ReadMigrations(const YamlValue& value);
+  void ReadMigration(const YamlValue& value, Migration& migration);
+  void ReadMigrationOptions(YamlFields& fields, MigrationOptions& options);
+  void ReadTriggers(YamlFields& fields, MigrationTriggers& triggers);
+  [[nodiscard]] bool ComesAfterItself(const Migration& migration) const;
   void CheckCopies(const Rule& rule, Places& places);
   void FindCopies(Rule& rule);
   void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
@@ -85,6 +96,7 @@ class ConfigurationReader {
   YamlErrors& errors_;
   std::vector<TopologyProblem>* problems_;  // Where they go instead; may be null.
   std::vector<Places> places_;
+  std::vector<Migration> migrations_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 

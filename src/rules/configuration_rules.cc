@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "queue/sqs_setup.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
 #include "rules/seal_fields.h"
@@ -230,10 +231,24 @@ void ConfigurationReader::ReadIntake(YamlFields& fields, Rule& rule) {
   if (inner->Boolean("watch", intake.watch) && intake.watch && store != nullptr && !is_folder) {
     value->Fail("only folders can be watched", "remove watch; use webhook or listing");
   }
-  inner->Refuse("sqs", "is not in this version", "use webhook or listing");
-  inner->Refuse("eventbridge", "is not in this version", "use webhook or listing");
+  if (auto sqs = inner->Find("sqs")) {
+    constexpr char kRemedy[] = "write the name of a standard queue, or NAME?region=REGION";
+    const std::optional<std::string> text = sqs->Text();
+    Result<AwsPlace> queue = ParseAwsPlace(text ? *text : "");
+    if (text && !queue) sqs->Fail(Quoted(*text) + " " + queue.error().message, kRemedy);
+    if (queue && !IsSqsName(queue->name)) {
+      sqs->Fail(Quoted(queue->name) + " is no name of a standard queue", kRemedy);
+    } else if (queue && is_folder) {
+      sqs->Fail("a folder sends no events to SQS", "use watch");
+    } else if (queue) {
+      intake.sqs = std::move(*queue);
+    }
+  }
+  inner->Refuse("eventbridge", "is no place of its own",
+                "send its events to SQS, and name that by sqs");
   inner->Finish();
-  if (!(intake.webhook && configuration_.listen) && !intake.listing && !intake.watch) {
+  if (!(intake.webhook && configuration_.listen) && !intake.listing && !intake.watch &&
+      !intake.sqs) {
     Warn(*value, "after the listing at the start nothing tells of changes");
   }
 }

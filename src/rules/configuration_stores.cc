@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <charconv>
 
+#include "aws/kept_credentials.h"
+#include "aws/sts_credentials.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
+#include "storage/s3_provider.h"
 
 namespace longhaul {
 
@@ -75,6 +78,62 @@ void ConfigurationReader::ReadStore(const YamlValue& value, StoreSettings& store
   fields->Finish();
 }
 
+void ConfigurationReader::ReadProvider(const YamlValue& value, YamlFields& fields,
+                                       StoreSettings& store) {
+  std::string account;
+  std::string name;
+  fields.Text("account", account);
+  if (!fields.Text("provider", name)) {
+    if (!account.empty()) value.Fail("has an account and no provider", "provider: r2");
+    return;
+  }
+  const S3Provider* provider = FindS3Provider(name);
+  if (provider == nullptr) {
+    fields.Find("provider")
+        ->Fail(Quoted(name) + " is no provider", "use one of " + S3ProviderNames());
+    return;
+  }
+  // From here on a store is known by its endpoint alone.
+  if (!store.endpoint.empty() && !provider->host_ends.empty() &&
+      FindS3ProviderOf(store.endpoint) != provider) {
+    fields.Find("provider")
+        ->Fail(store.endpoint + " is no endpoint of " + name,
+               "leave one of the two out, or write provider: generic");
+    return;
+  }
+  Result<S3Place> place =
+      PlaceAt(*provider, {.endpoint = store.endpoint, .region = store.region, .account = account});
+  if (!place) {
+    value.Fail(place.error().message, "give region, account or endpoint");
+    return;
+  }
+  store.endpoint = place->endpoint;
+  store.region = place->region;
+  store.addressing =
+      provider->addressing == S3Addressing::kPath ? Addressing::kPath : Addressing::kVirtualHost;
+  if (auto addressing = fields.Find("addressing");
+      addressing && provider->virtual_only && addressing->node().raw == "path") {
+    addressing->Fail(std::string(provider->title) + " takes buckets in host names alone",
+                     "leave it out");
+  }
+}
+
+void ConfigurationReader::ReadRole(const YamlValue& value, YamlFields& fields,
+                                   StoreSettings& store) {
+  fields.Text("external_id", store.external_id);
+  if (!fields.Text("role_arn", store.role_arn)) {
+    if (!store.external_id.empty()) {
+      value.Fail("has an external_id without the role that it belongs to", "give role_arn as well");
+    }
+    return;
+  }
+  AssumedRole role;
+  role.role_arn = store.role_arn;
+  role.external_id = store.external_id;
+  Result<void> checked = CheckRole(role);
+  if (!checked) fields.Find("role_arn")->Fail("cannot be assumed", checked.error().message);
+}
+
 void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store) {
   if (auto endpoint = fields.Find("endpoint")) {
     if (std::optional<std::string> text = endpoint->Text()) {
@@ -87,19 +146,31 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
     }
   }
   // A server of one's own seldom has a name for each bucket; AWS wants them.
-  store.addressing = store.endpoint.empty() ? Addressing::kVirtualHost : Addressing::kPath;
-  fields.Choice("addressing", store.addressing,
-                {{"path", Addressing::kPath}, {"virtual", Addressing::kVirtualHost}});
+  const S3Provider* known = FindS3ProviderOf(store.endpoint);
+  const bool by_host =
+      store.endpoint.empty() || (known != nullptr && known->addressing != S3Addressing::kPath);
+  store.addressing = by_host ? Addressing::kVirtualHost : Addressing::kPath;
   if (auto region = fields.Find("region")) {
     store.region = region->Text().value_or("");
     if (!store.region.empty() && !IsPlainName(store.region, 64)) {
       region->Fail(Quoted(region->node().raw) + " is not a region", "write it as eu-west-1");
     }
   }
+  ReadProvider(value, fields, store);
+  fields.Choice("addressing", store.addressing,
+                {{"path", Addressing::kPath}, {"virtual", Addressing::kVirtualHost}});
   fields.Text("access_key_id", store.access_key_id);
   fields.Text("secret_access_key", store.secret_access_key);
   fields.Text("session_token", store.session_token);
   fields.Text("profile", store.profile);
+  if (fields.Text("credentials", store.credentials)) {
+    Result<SecretReference> reference = ParseSecretReference(store.credentials);
+    if (!reference) {
+      fields.Find("credentials")
+          ->Fail("names no place where keys are kept", reference.error().message);
+    }
+  }
+  ReadRole(value, fields, store);
   fields.Boolean("anonymous", store.anonymous);
   fields.Choice("payload_signing", store.payload_signing,
                 {{"auto", PayloadSigning::kAuto},
@@ -120,10 +191,13 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
     value.Fail("has a session_token without the keys that it belongs to", "give all three");
   }
   if (static_cast<int>(has_id) + static_cast<int>(!store.profile.empty()) +
-          static_cast<int>(store.anonymous) >
+          static_cast<int>(!store.credentials.empty()) + static_cast<int>(store.anonymous) >
       1) {
     value.Fail("says in several ways who it is",
-               "give one of access_key_id, profile and anonymous");
+               "give one of access_key_id, profile, credentials and anonymous");
+  }
+  if (store.anonymous && !store.role_arn.empty()) {
+    value.Fail("has a role_arn and is anonymous", "leave one of the two out");
   }
 }
 

@@ -78,8 +78,8 @@ rules:
 )");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->site, "east-1");
-  EXPECT_EQ(read->queue_path, "/etc/longhaul/longhaul.db");
-  EXPECT_EQ(read->state_path, "/var/lib/state.db");
+  EXPECT_EQ(read->queue.sqlite_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->state.sqlite_path, "/var/lib/state.db");
   EXPECT_EQ(read->memory_bytes, 1 << 30);
   EXPECT_EQ(read->listen->host, "127.0.0.1");
   EXPECT_EQ(read->listen->port, 8787);
@@ -151,8 +151,8 @@ rules:
 TEST(ConfigurationTest, FillsInDefaults) {
   Result<Configuration> read = Parse(WithRule(""));
   ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ(read->queue_path, "/etc/longhaul/longhaul.db");
-  EXPECT_EQ(read->state_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->queue.sqlite_path, "/etc/longhaul/longhaul.db");
+  EXPECT_EQ(read->state.sqlite_path, "/etc/longhaul/longhaul.db");
   EXPECT_EQ(read->memory_bytes, 0);
   EXPECT_FALSE(read->listen);
   EXPECT_EQ(read->stores.at("disk").root, "/etc/longhaul/buckets");
@@ -215,9 +215,12 @@ TEST(ConfigurationTest, CarriesEveryField) {
       std::string(kStores) +
       "  more: { type: s3, endpoint: 'HTTPS://S3.Example.com:443/', anonymous: true, "
       "addressing: virtual, payload_signing: never, requester_pays: true }\n"
+      "  far: { type: s3, role_arn: 'arn:aws:iam::1:role/x', external_id: ext-1 }\n"
       "listen: '[::1]:80'\n"
       "rules: [{ id: r, source: 'disk:a', targets: [{ to: 'east:b', staging: 'east:s/t' }] }]\n");
   ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->stores.at("far").role_arn, "arn:aws:iam::1:role/x");
+  EXPECT_EQ(read->stores.at("far").external_id, "ext-1");
   const StoreSettings& more = read->stores.at("more");
   EXPECT_EQ(more.endpoint, "https://s3.example.com");
   EXPECT_TRUE(more.anonymous);
@@ -238,7 +241,7 @@ TEST(ConfigurationTest, TellsAllMistakesAtOnce) {
               "  s3: { type: s3 }\n"
               "  a: { type: s3, endpont: 'http://x' }\n"
               "  b: { type: s4 }\n"
-              "queue: sqs:work\n"
+              "queue: 'sqs:my work'\n"
               "listen: 0.0.0.0:80\n"
               "rules: []\n"),
       "lh.yaml:1:10: version: is for a later longhaul: this one reads version: 1\n"
@@ -249,10 +252,54 @@ TEST(ConfigurationTest, TellsAllMistakesAtOnce) {
       "lh.yaml:5:18: stores.a: unknown field 'endpont': did you mean 'endpoint'?\n"
       "lh.yaml:6:14: stores.b.type: 's4' is not one of its values: did you mean 's3'? It takes "
       "s3 or file\n"
-      "lh.yaml:7:8: queue: sqs is not in this version: write sqlite:PATH\n"
+      "lh.yaml:7:8: queue: 'my work' cannot begin the names of queues of SQS: use 1 to 40 of A-Z, "
+      "a-z, 0-9, '_' and '-'\n"
       "lh.yaml:8:9: listen: '0.0.0.0:80' can be reached from elsewhere, and there is no token: "
       "add token: \"${LONGHAUL_TOKEN}\", or listen at 127.0.0.1\n"
       "lh.yaml:9:8: rules: is empty: add a rule: - { id: …, source: …, targets: … }");
+}
+
+// A State in another place than the others' would be a State of its own.
+TEST(ConfigurationTest, AStateInDynamodb) {
+  Result<Configuration> read =
+      Parse(WithRule("") + "state: dynamodb:jobs.v1?region=eu-west-1&profile=mover\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->state.dynamodb,
+            (AwsPlace{.name = "jobs.v1", .region = "eu-west-1", .profile = "mover"}));
+  EXPECT_EQ(read->state.sqlite_path, "");
+  EXPECT_NE(read->state, read->queue);
+  auto error_of = [](const std::string& place) { return ErrorOf(WithRule("") + place + "\n"); };
+  EXPECT_THAT(error_of("state: 'dynamodb:'"), HasSubstr("has no name: write dynamodb:TABLE"));
+  EXPECT_THAT(error_of("state: dynamodb:my table"), HasSubstr("cannot name a table of DynamoDB"));
+  EXPECT_THAT(error_of("state: dynamodb:jobs?regoin=eu"), HasSubstr("a field 'regoin'"));
+  EXPECT_THAT(error_of("queue: dynamodb:jobs"), HasSubstr("is no place for it: write sqlite:PATH, "
+                                                          "sqs:PREFIX or postgresql"));
+}
+
+TEST(ConfigurationTest, AQueueInSqs) {
+  Result<Configuration> read = Parse(WithRule("") + "queue: sqs:haul?region=eu-west-1\n");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->queue.sqs, (AwsPlace{.name = "haul", .region = "eu-west-1"}));
+  EXPECT_NE(read->state, read->queue);
+  auto error_of = [](const std::string& place) { return ErrorOf(WithRule("") + place + "\n"); };
+  EXPECT_THAT(error_of("queue: 'sqs:'"), HasSubstr("has no name: write sqs:PREFIX"));
+  EXPECT_THAT(error_of("queue: sqs:a.b"), HasSubstr("cannot begin the names of queues"));
+  EXPECT_THAT(error_of("state: sqs:haul"), HasSubstr("is no place for it"));
+}
+
+// A role that nobody could assume is a mistake in the file, not a refusal hours later.
+TEST(ConfigurationTest, RolesOfStoresMakeSense) {
+  auto error_of = [](const std::string& fields) {
+    return ErrorOf(std::string(kStores) + "  far: { type: s3, " + fields + " }\n" +
+                   "rules: [{ id: r, source: 'disk:a', targets: [{ to: 'east:b', staging: "
+                   "'east:s/t' }] }]\n");
+  };
+  EXPECT_THAT(error_of("role_arn: mover"), HasSubstr("no ARN of a role"));
+  EXPECT_THAT(error_of("external_id: ext-1"), HasSubstr("give role_arn as well"));
+  EXPECT_THAT(error_of("role_arn: 'arn:aws:iam::1:role/x', external_id: 'a b'"),
+              HasSubstr("external_id: 2 to 1224"));
+  EXPECT_THAT(error_of("role_arn: 'arn:aws:iam::1:role/x', anonymous: true"),
+              HasSubstr("is anonymous"));
 }
 
 // A store that is described wrongly is not taken for AWS: what follows would mislead.
@@ -325,8 +372,10 @@ TEST(ConfigurationTest, ChecksRules) {
        "batch.count: '10001' is out of range: give 1 to 10000"},
       {"    batch: { bytes: 1KiB }\n", "", "give 1MiB to 5GiB"},
       {"    batch: { linger: 5 }\n", "", "'5' has no unit: write it as 250ms, 5s, 10m, 1h or 2d"},
-      {"    intake: { sqs: q }\n", "",
-       "intake.sqs: is not in this version: use webhook or listing"},
+      {"    intake: { sqs: q.fifo }\n", "",
+       "intake.sqs: 'q.fifo' is no name of a standard queue: write the name of a standard queue, "
+       "or "
+       "NAME?region=REGION"},
       {"    intake: { watch: true }\n", "", "only folders can be watched"},
       {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
       {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},
@@ -526,7 +575,7 @@ TEST(ConfigurationTest, LoadsFiles) {
   std::fclose(out);
   Result<Configuration> read = LoadConfiguration(file, TestEnvironment);
   ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ(read->state_path, std::string(folder) + "/longhaul.db");
+  EXPECT_EQ(read->state.sqlite_path, std::string(folder) + "/longhaul.db");
   EXPECT_EQ(LoadConfiguration(std::string(folder) + "/none.yaml", TestEnvironment).error().kind,
             ErrorKind::kNotFound);
   EXPECT_EQ(LoadConfiguration(folder, TestEnvironment).error().kind, ErrorKind::kDenied);
@@ -596,6 +645,34 @@ TEST(ConfigurationTest, WarnsOfRulesThatCarryNothing) {
   EXPECT_THAT(read->warnings,
               ElementsAre(HasSubstr("rules[1].targets[0].to: the rule carries nothing "
                                     "to here: rule all has a higher priority")));
+}
+
+// What a provider gives is what a person would have written.
+TEST(ConfigurationTest, AProviderGivesEndpointAndAddressing) {
+  auto read = [](const std::string& fields) {
+    return Parse("version: 1\nstores:\n  a: { type: s3, " + fields + " }\n");
+  };
+  Result<Configuration> wasabi = read("provider: wasabi, region: eu-central-1");
+  ASSERT_TRUE(wasabi) << wasabi.error().message;
+  EXPECT_EQ(wasabi->stores.at("a").endpoint, "https://s3.eu-central-1.wasabisys.com");
+  EXPECT_EQ(wasabi->stores.at("a").addressing, Addressing::kPath);
+  Result<Configuration> oss = read("provider: aliyun-oss, region: cn-hangzhou");
+  ASSERT_TRUE(oss) << oss.error().message;
+  EXPECT_EQ(oss->stores.at("a").addressing, Addressing::kVirtualHost);
+  // Known by its endpoint as well.
+  Result<Configuration> named = read("endpoint: \"https://s3.oss-cn-hangzhou.aliyuncs.com\"");
+  ASSERT_TRUE(named) << named.error().message;
+  EXPECT_EQ(named->stores.at("a").addressing, Addressing::kVirtualHost);
+  Result<Configuration> r2 = read("provider: r2, account: abc");
+  ASSERT_TRUE(r2) << r2.error().message;
+  EXPECT_EQ(r2->stores.at("a").endpoint, "https://abc.r2.cloudflarestorage.com");
+  for (const char* wrong :
+       {"provider: nimbus", "provider: b2", "provider: r2", "provider: minio", "account: abc",
+        "provider: aliyun-oss, region: cn-hangzhou, addressing: path",
+        "provider: wasabi, endpoint: \"https://proxy.example.com\"",
+        "provider: aws-cn, region: eu-west-1"}) {
+    EXPECT_FALSE(read(wrong)) << wrong;
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aws/aws_place.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "storage/object.h"
@@ -40,7 +41,8 @@ struct StoreSettings {
   std::string name;
   StoreType type = StoreType::kS3;
 
-  // type s3. Without access_key_id, profile and anonymous: the default chain of credentials.
+  // type s3. Without access_key_id, profile, credentials and anonymous: the default chain of
+  // credentials.
   std::string endpoint;  // "http://127.0.0.1:9001", no "/" at the end; empty: AWS.
   std::string region;    // Empty: that of the environment or the profile.
   Addressing addressing = Addressing::kVirtualHost;
@@ -48,6 +50,10 @@ struct StoreSettings {
   Secret secret_access_key;
   Secret session_token;
   std::string profile;
+  std::string
+      credentials;       // "secretsmanager:NAME", "ssm:NAME": where keys are kept; empty: not so.
+  std::string role_arn;  // Assumed with those credentials; empty: none.
+  std::string external_id;  // Of the role.
   bool anonymous = false;
   PayloadSigning payload_signing = PayloadSigning::kAuto;
   bool requester_pays = false;
@@ -90,6 +96,7 @@ struct Intake {
   bool webhook = true;                            // POST /v1/events, where there is a listener.
   std::optional<std::chrono::seconds> listing{};  // How often the source is listed again.
   bool watch = false;                             // Watches the folder; `file` stores only.
+  std::optional<AwsPlace> sqs{};                  // A queue that the store sends its events to.
 };
 
 // A batch closes when one of these is reached, or when nothing more waits.
@@ -117,7 +124,7 @@ enum class Transport {
   kCopy,           // The store, the same on both sides, copies each object.
   kPlain,          // Each object is streamed.
   // What shrinks as with kDirect; what does not, and is not small, as with kCopy where
-  // Target::store_can_copy, else as with kPlain (replication/choose_route.h).
+  // Target::store_can_copy, else as with kPlain (replication/source/choose_route.h).
   kAuto,
 };
 std::string_view ToString(Transport transport);  // As in the configuration.
@@ -194,12 +201,22 @@ struct ListenAddress {
   [[nodiscard]] bool loopback() const;
 };
 
+// Where a Queue or a State lies: one of these.
+struct DatabasePlace {
+  std::string sqlite_path;  // Absolute.
+  Secret postgres_url{};
+  std::optional<AwsPlace> dynamodb{};  // Of a State alone.
+  std::optional<AwsPlace> sqs{};       // Of a Queue alone; the names of its queues begin so.
+
+  bool operator==(const DatabasePlace&) const = default;
+};
+
 struct Configuration {
   std::string file;  // Where it was read, for messages.
   std::string site;  // [A-Za-z0-9._-]{1,32}; may be empty where there are no rules.
   std::map<std::string, StoreSettings> stores;
-  std::string queue_path;    // The SQLite database; absolute.
-  std::string state_path;    // May be the same.
+  DatabasePlace queue;
+  DatabasePlace state;       // May be the same database.
   int64_t memory_bytes = 0;  // 0: the default of the machine.
   std::optional<ListenAddress> listen;
   Secret notify;                      // A URL that late objects are told to; empty: none.

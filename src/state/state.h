@@ -2,8 +2,9 @@
 // probed capabilities, statistics.
 //
 // Every row has a revision; Put and Remove can demand the one that the caller saw. A State belongs
-// to one shard; many shards and processes may open the same one. Backends: sqlite, and the fake of
-// the simulation. tests/conformance/state_suite.h says in code what the comments below say.
+// to one shard; many shards and processes may open the same one. Backends: sqlite,
+// postgres, dynamodb, and the fake of the simulation. tests/conformance/state_suite.h says in code
+// what the comments below say.
 
 #pragma once
 

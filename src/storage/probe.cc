@@ -72,6 +72,9 @@ class Prober {
     co_return can;
   }
 
+  // What is denied and can be done without, and what follows.
+  [[nodiscard]] const std::vector<std::string>& without() const { return without_; }
+
   // As if all of it had been begun, by somebody who is dead.
   void Inherit() {
     for (std::string_view name : kUploadNames) begun_.insert(base_ + std::string(name));
@@ -149,6 +152,9 @@ class Prober {
     }
     co_return *found == text;
   }
+  void Lacks(std::string what, const Error& denied) {
+    without_.push_back(std::move(what) + " (" + denied.Describe() + ")");
+  }
   // A trial that failed: passed on when it is trouble, else "cannot".
   static Result<bool> Cannot(const Error& error) {
     if (IsTrouble(error)) return error;
@@ -186,9 +192,22 @@ class Prober {
     PutRequest request = At("tags");
     request.tags = {{"probe", "a b"}};
     Tags tags = request.tags;
+    const bool declared = store_.capabilities().tags;
     Result<PutResult> put = co_await PutText(store_, std::move(request), "tags");
+    if (!put && put.error().kind == ErrorKind::kDenied) {
+      Lacks("may not write tags: objects that have any are refused", put.error());
+      co_return declared;
+    }
     if (!put) co_return Cannot(put.error());
     Result<Tags> found = co_await store_.GetTags(bucket_, base_ + "tags", "");
+    if (!found && found.error().kind == ErrorKind::kDenied) {
+      Lacks(
+          "may not read tags: an object with tags that is at the target already cannot be "
+          "compared, "
+          "and is parked, where this holds for its bucket as well",
+          found.error());
+      co_return declared;
+    }
     if (!found) co_return Cannot(found.error());
     co_return *found == tags;
   }
@@ -247,6 +266,13 @@ class Prober {
     if (!upload) co_return Cannot(upload.error());
     Result<std::vector<MultipartUpload>> found =
         co_await store_.ListMultipartUploads(bucket_, base_ + "uploads/");
+    if (!found && found.error().kind == ErrorKind::kDenied) {
+      Lacks(
+          "may not list uploads: one whose creation got no answer is not found again, and stays "
+          "until a lifecycle rule removes it",
+          found.error());
+      co_return false;
+    }
     if (!found) co_return Cannot(found.error());
     co_return std::ranges::any_of(*found, [&](const MultipartUpload& one) {
       return one.key == upload->key && one.upload_id == upload->upload_id;
@@ -389,6 +415,7 @@ class Prober {
   std::vector<std::string> keys_;
   std::vector<MultipartUpload> uploads_;
   std::set<std::string> begun_;  // Keys of uploads.
+  std::vector<std::string> without_;
 };
 
 }  // namespace
@@ -408,10 +435,12 @@ Async<void> RemoveProbe(Store& store, std::string bucket, std::string base) {
   co_return co_await prober.CleanUp();
 }
 
-Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base) {
+Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base,
+                               std::vector<std::string>* without) {
   Prober prober(store, bucket, std::move(base));
   Result<Capabilities> found = co_await prober.Run();
   Result<void> cleaned = co_await prober.CleanUp();
+  if (without != nullptr) *without = prober.without();
   if (!found) co_return found.error().In("probe " + store.description() + " " + bucket);
   if (!cleaned) co_return cleaned.error().In("clean up after the probe of " + store.description());
   co_return found;

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/random.h"
 #include "storage/store.h"
@@ -21,7 +22,12 @@ std::string NewProbeBase(std::string_view prefix, Random& random);
 // be tried without changing a bucket (versions) or moving gigabytes (size limits) stays as the
 // store declares it. Errors: those of the store, when it does not answer or does not let us write
 // there at all; whatever else a server says to a trial means that it cannot do it.
-Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base);
+//
+// What the work can do without may be denied: tags, whose ability stays as the store declares it,
+// and listing uploads. `without`, where given, gets a line for each such thing: what may not be
+// done there, and what follows.
+Async<Capabilities> ProbeStore(Store& store, std::string bucket, std::string base,
+                               std::vector<std::string>* without = nullptr);
 
 // Removes what a probe at `base` may have left that was killed. It must not run any more. OK:
 // nothing is there. Errors: those of the store.

@@ -40,6 +40,7 @@ Async<std::vector<BucketInfo>> S3ListBuckets(S3Client& client) {
 }
 
 Async<bool> S3GetVersioning(S3Client& client, std::string bucket) {
+  if (!client.options().quirks.can.versions) co_return false;
   S3Request request{.bucket = bucket, .query = {{"versioning", ""}}};
   Result<S3Answer> answer = co_await client.Call(request);
   Result<bool> enabled = answer ? ParseS3Versioning(answer->text) : answer.error();

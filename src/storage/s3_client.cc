@@ -12,6 +12,8 @@ namespace {
 
 // Hashing this much takes a quarter of a millisecond; more goes to the pool.
 constexpr size_t kHashInlineBytes = 64 << 10;
+// S3 takes signatures of a clock that is up to 15 minutes off, STS and others of five.
+constexpr std::chrono::seconds kClockOff{60};
 
 bool IsLoopback(std::string_view host) {
   host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
@@ -51,13 +53,11 @@ size_t LengthHint(const HttpHeaders& headers) {
 Result<S3Client::Address> S3Client::ParseEndpoint(const S3StoreOptions& options) {
   Address address;
   if (options.endpoint.empty()) {
-    std::string region = options.region.empty() ? "us-east-1" : options.region;
-    if (region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != region.npos) {
-      return InvalidInput("not a region: '" + region + "'");
-    }
+    Result<std::string> host =
+        AwsServiceHost("s3", options.region.empty() ? "us-east-1" : options.region, options.wishes);
+    if (!host) return host.error();
     address.scheme = "https";
-    address.host =
-        "s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com");
+    address.host = std::move(*host);
     address.is_aws = true;
     return address;
   }
@@ -78,7 +78,7 @@ Result<S3Client::Address> S3Client::ParseEndpoint(const S3StoreOptions& options)
   address.base_path = rest.substr(slash);
   while (address.base_path.ends_with('/')) address.base_path.pop_back();
   if (address.host.empty() || address.host.front() == ':') return bad;
-  // curl leaves the scheme's own port out of the Host header, so the signature must too.
+  // HttpClient leaves the scheme's own port out of the Host header, so the signature must too.
   std::string_view own_port = address.scheme == "https" ? ":443" : ":80";
   if (address.host.ends_with(own_port)) address.host.resize(address.host.size() - own_port.size());
   std::string_view host = address.host;
@@ -120,7 +120,8 @@ S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, Address addre
       signs_payloads = address_.scheme == "http" && !IsLoopback(address_.host);
       break;
   }
-  if (!options_.checksums || (options_.probed && !options_.probed->checksums)) {
+  if (!options_.checksums || !options_.quirks.can.checksums ||
+      (options_.probed && !options_.probed->checksums)) {
     checksum_support = ChecksumSupport::kNo;
   } else if (address_.is_aws) {
     checksum_support = ChecksumSupport::kYes;
@@ -194,6 +195,17 @@ SystemTime S3Client::TimeOf(const HttpHeaders& headers) const {
     if (time) return *time;
   }
   return runtime_.clock.Now();
+}
+
+void S3Client::CompareClocks(const HttpHeaders& headers) {
+  if (!options_.on_clock_off || clock_is_off_) return;
+  Result<SystemTime> date = ParseHttpDate(headers.Get("Date"));
+  if (!date) return;
+  // An answer that was long under way is no proof of less than this.
+  const auto ahead = std::chrono::round<std::chrono::seconds>(*date - runtime_.clock.Now());
+  if (std::chrono::abs(ahead) < kClockOff) return;
+  clock_is_off_ = true;
+  options_.on_clock_off(ahead);
 }
 
 Async<std::string> S3Client::PayloadHash(const S3Request& request) {
@@ -283,6 +295,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     if (request.trace != nullptr) ++request.trace->sent;
     Result<HttpResponse> response = co_await http_->Send(std::move(http));
     if (!response) co_return response.error();
+    CompareClocks(response->headers);
     if (request.trace != nullptr) request.trace->answered_at = TimeOf(response->headers);
     if (response->status >= 200 && response->status < 300) {
       NoteAnswer(*turn, request.bucket, false);

@@ -133,6 +133,7 @@ class S3Client {
   std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
   void NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled);
   Async<S3Answer> CallOnce(const S3Request& request);
+  void CompareClocks(const HttpHeaders& headers);
 
   Runtime runtime_;
   S3StoreOptions options_;
@@ -144,6 +145,7 @@ class S3Client {
   std::map<std::string, std::shared_ptr<RequestLimit>> limits_;  // shared with what is under way.
   bool in_trouble_ = false;  // A failure was told to `on_trouble`, and no success yet.
   std::chrono::microseconds clock_offset_{0};
+  bool clock_is_off_ = false;  // It has been told.
 };
 
 }  // namespace longhaul

@@ -27,9 +27,12 @@ std::optional<ErrorKind> KindOfCode(std::string_view code) {
                                             "NoSuchVersion", "NoSuchTagSet", "DeleteMarker"};
   constexpr std::string_view kPrecondition[] = {"PreconditionFailed", "ConditionalRequestConflict"};
   constexpr std::string_view kDenied[] = {
-      "AccessDenied",       "InvalidAccessKeyId",    "SignatureDoesNotMatch", "ExpiredToken",
-      "InvalidToken",       "TokenRefreshRequired",  "AccountProblem",        "AllAccessDisabled",
-      "InvalidObjectState", "ExpiredTokenException", "RequestTimeTooSkewed"};
+      "AccessDenied",          "InvalidAccessKeyId",
+      "SignatureDoesNotMatch", "ExpiredToken",
+      "InvalidToken",          "TokenRefreshRequired",
+      "AccountProblem",        "AllAccessDisabled",
+      "InvalidObjectState",    "ExpiredTokenException",
+      "RequestTimeTooSkewed",  "XAdminUserNotFound"};  // versitygw: no such access key, with a 404.
   if (OneOf(code, kThrottled)) return ErrorKind::kThrottled;
   if (OneOf(code, kRetryable)) return ErrorKind::kRetryable;
   if (OneOf(code, kNotFound)) return ErrorKind::kNotFound;

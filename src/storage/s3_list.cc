@@ -25,7 +25,9 @@ Async<ListPage> FetchPage(S3Client& client, const S3Request& http, const ListReq
                           const S3VersionMarkers& markers) {
   Result<S3Answer> answer = co_await client.Call(http);
   if (!answer) co_return answer.error();
-  if (!request.versions) co_return ParseS3Listing(std::move(answer->text));
+  if (!request.versions) {
+    co_return ParseS3Listing(std::move(answer->text), client.options().quirks.lists_v2);
+  }
   Result<ListPage> page = ParseS3VersionListing(std::move(answer->text));
   if (page && !page->objects.empty() && !markers.version_id.empty() &&
       page->objects.front().key == markers.key &&
@@ -59,6 +61,10 @@ Async<ListPage> S3List(S3Client& client, ListRequest request) {
     } else if (!request.start_after.empty()) {
       add("key-marker", request.start_after);
     }
+  } else if (!client.options().quirks.lists_v2) {
+    // The token is where the last page ended.
+    const std::string& marker = request.token.empty() ? request.start_after : request.token;
+    if (!marker.empty()) add("marker", marker);
   } else {
     add("list-type", "2");
     if (!request.token.empty()) {

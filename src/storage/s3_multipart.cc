@@ -31,7 +31,19 @@ Error UploadError(Error error) {
 
 }  // namespace
 
+void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutRequest& request) {
+  ChecksumAlgorithm algorithm =
+      request.checksum ? request.checksum->algorithm : ChecksumAlgorithm::kCrc64Nvme;
+  if (algorithm == ChecksumAlgorithm::kCrc64Nvme && (request.tags.empty() || client.is_aws())) {
+    return;
+  }
+  if (client.upload_notes.size() >= kRememberedUploadsMax) client.upload_notes.clear();
+  client.upload_notes[upload_id] = {algorithm, request.tags};
+}
+
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
+  Result<void> known = CheckWrite(client, {}, request.tags, false);
+  if (!known) co_return known.error().In("create upload of " + request.bucket + "/" + request.key);
   S3Request http{
       .method = "POST", .bucket = request.bucket, .key = request.key, .query = {{"uploads", ""}}};
   AddObjectHeaders(request, http.headers);
@@ -48,10 +60,7 @@ Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
   Result<std::string> id =
       answer ? ParseS3UploadId(answer->text) : Result<std::string>(answer.error());
   if (!id) co_return id.error().In("create upload of " + request.bucket + "/" + request.key);
-  if (algorithm != ChecksumAlgorithm::kCrc64Nvme || (!request.tags.empty() && !client.is_aws())) {
-    if (client.upload_notes.size() >= kRememberedUploadsMax) client.upload_notes.clear();
-    client.upload_notes[*id] = {algorithm, request.tags};
-  }
+  S3NoteUpload(client, *id, request);
   co_return MultipartUpload{.bucket = request.bucket,
                             .key = request.key,
                             .upload_id = std::move(*id),
@@ -81,6 +90,8 @@ Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUp
 
 Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) {
   const MultipartUpload& upload = request.upload;
+  Result<void> known = CheckWrite(client, request.condition, {}, true);
+  if (!known) co_return known.error().In(Place("complete", upload));
   std::string xml = WriteS3Complete(request.parts);
   S3Request http{.method = "POST",
                  .bucket = upload.bucket,

@@ -81,6 +81,15 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
     std::optional<Checksum> checksum = ChecksumIn(headers, algorithm, info.etag);
     if (checksum) info.checksums.push_back(std::move(*checksum));
   }
+  if (const auto& own = client.options().quirks.own_checksum; own && info.checksums.empty()) {
+    std::string_view value = headers.Get(own->header);
+    size_t at = value.find(own->begins);
+    if (at != value.npos) {
+      value = value.substr(at + own->begins.size());
+      value = value.substr(0, value.find(','));
+      info.checksums.push_back({own->algorithm, std::string(value), false});
+    }
+  }
   info.server_time = client.TimeOf(headers);
   return info;
 }
@@ -226,6 +235,9 @@ Async<UploadedPart> S3CopyPart(S3Client& client, const MultipartUpload& upload, 
 }
 
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
+  Result<void> known = CheckWrite(client, request.condition, request.tags.value_or(Tags()), false);
+  if (!known) co_return known.error().In(Place("copy to", request.bucket, request.key));
+  if (!client.options().quirks.can.tags) request.tags.reset();
   S3Request http{.method = "PUT", .bucket = request.bucket, .key = request.key};
   http.slow_answer = true;
   AddCopySource(client, request.source_bucket, request.source_key, request.source_version_id,
@@ -275,6 +287,11 @@ Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags
 }
 
 Async<void> S3Remove(S3Client& client, RemoveRequest request) {
+  if (!request.if_match.empty() && !client.options().quirks.can.delete_if_match) {
+    Error error = InvalidInput("this store has no If-Match of deletes");
+    error.code = "NotImplemented";
+    co_return error.In(Place("remove", request.bucket, request.key));
+  }
   S3Request http{.method = "DELETE", .bucket = request.bucket, .key = request.key};
   if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
   if (!request.if_match.empty()) {
@@ -313,7 +330,8 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
   for (RemoveRequest& request : requests) {
     request.bucket = bucket;
     bool in_batch = request.if_match.empty() && request.bucket_owner.empty() &&
-                    IsXmlText(request.key) && requests.size() > 1;
+                    IsXmlText(request.key) && requests.size() > 1 &&
+                    client.options().quirks.deletes_batches;
     (in_batch ? batch : singles).push_back(std::move(request));
   }
   if (!batch.empty()) {
@@ -355,6 +373,7 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
 
 Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
                       std::string version_id) {
+  if (!client.options().quirks.can.tags) co_return Tags();
   S3Request http{.bucket = bucket, .key = key, .query = {{"tagging", ""}}};
   if (!version_id.empty()) http.query.emplace_back("versionId", version_id);
   Result<S3Answer> answer = co_await client.Call(http);

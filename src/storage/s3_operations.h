@@ -32,6 +32,10 @@ Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& upload
                                  ByteSource& body);
 // The headers with which an object is created, of any kind of write.
 void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers);
+// Refuses (NotImplemented) what the server is known to ignore or not to take. `completes`: of
+// CompleteMultipartUpload.
+Result<void> CheckWrite(const S3Client& client, const WriteCondition& condition, const Tags& tags,
+                        bool completes);
 void AddWriteCondition(const S3Client& client, const WriteCondition& condition,
                        HttpHeaders& headers);
 // An ETag for If-Match of a write: in quotes as RFC 9110 has it, but bare where the server is not
@@ -46,6 +50,8 @@ Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std
                                                            std::string prefix);
 
 // s3_multipart.cc
+// What the later steps of an upload need of the request that created it (S3Client::upload_notes).
+void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutRequest& request);
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request);
 Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUpload& upload);
 Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request);

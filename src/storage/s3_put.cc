@@ -39,6 +39,7 @@ struct Upload {
   std::optional<Checksum> checksum;  // What the caller knows of the body.
   ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;  // What is computed else.
   std::string content_md5;
+  bool etag_is_md5 = true;  // Of the answer; else it verifies nothing.
 };
 
 struct Uploaded {
@@ -175,6 +176,7 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
       client.ChecksumSupportOf(upload.checksum ? upload.checksum->algorithm : upload.algorithm);
   const std::optional<Capabilities>& probed = client.options().probed;
   bool by_trailer = support == ChecksumSupport::kYes && !upload.checksum &&
+                    client.options().quirks.can.trailing_checksums &&
                     (!probed || probed->trailing_checksums) &&
                     upload.algorithm == ChecksumAlgorithm::kCrc64Nvme;
   // What neither a checksum nor Content-MD5 lets the server check is checked here, by the ETag.
@@ -250,13 +252,17 @@ Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
   if (std::optional<std::span<const std::byte>> bytes = body.contiguous()) {
     co_return co_await SendContiguous(client, std::move(upload), *bytes);
   }
-  // Payloads that must be signed are needed twice, so they are held; and what is empty is at hand.
+  // Payloads that must be signed are needed twice, so they are held, as are those of which only
+  // Content-MD5 can say what they are; and what is empty is at hand.
   constexpr uint64_t kHeldBytesMax = 64 << 20;
-  if (body.size_bytes() == 0 || client.signs_payloads) {
+  const bool verifiable = upload.etag_is_md5 || upload.checksum || !upload.content_md5.empty();
+  if (body.size_bytes() == 0 || client.signs_payloads || !verifiable) {
     if (body.size_bytes() > kHeldBytesMax) {
       co_return InvalidInput(
-          "a streamed body of more than 64 MiB cannot be signed; use https, or payload_signing: "
-          "never");
+          !verifiable ? "a streamed body of more than 64 MiB cannot be verified by this server; "
+                        "use smaller parts"
+                      : "a streamed body of more than 64 MiB cannot be signed; use https, or "
+                        "payload_signing: never");
     }
     std::vector<std::byte> held(static_cast<size_t>(body.size_bytes()));
     size_t filled = 0;
@@ -318,7 +324,27 @@ void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers) {
   add("x-amz-expected-bucket-owner", request.bucket_owner);
 }
 
+Result<void> CheckWrite(const S3Client& client, const WriteCondition& condition, const Tags& tags,
+                        bool completes) {
+  const Capabilities& can = client.options().quirks.can;
+  auto refuse = [](std::string_view what) -> Result<void> {
+    Error error = InvalidInput("this store has no " + std::string(what));
+    error.code = "NotImplemented";
+    return error;
+  };
+  if (condition.if_absent && !(completes ? can.complete_if_absent : can.create_if_absent)) {
+    return refuse("If-None-Match of writes");
+  }
+  if (!condition.if_match.empty() && !(completes ? can.complete_if_match : can.replace_if_match)) {
+    return refuse("If-Match of writes");
+  }
+  if (!tags.empty() && !can.tags) return refuse("tags");
+  return Ok();
+}
+
 Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
+  Result<void> known = CheckWrite(client, request.condition, request.tags, false);
+  if (!known) co_return known.error().In("put " + request.bucket + "/" + request.key);
   Upload upload;
   upload.request.method = "PUT";
   upload.request.bucket = request.bucket;
@@ -352,6 +378,7 @@ Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& multip
   upload.request.key = multipart.key;
   upload.request.query = {{"partNumber", std::to_string(number)},
                           {"uploadId", multipart.upload_id}};
+  upload.etag_is_md5 = client.options().quirks.multipart_etags;
   auto notes = client.upload_notes.find(multipart.upload_id);
   if (notes != client.upload_notes.end()) upload.algorithm = notes->second.algorithm;
   uint64_t size = body.size_bytes();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "storage/adopt_multipart.h"
+#include "storage/part_rules.h"
 #include "storage/s3_client.h"
 #include "storage/s3_operations.h"
 
@@ -35,13 +37,11 @@ Result<void> CheckKey(const std::string& key, const Capabilities& can) {
   return Ok();
 }
 
-class S3Store : public Store {
+class S3Store : public Store, public AdoptsMultipart, public HasPartRules {
  public:
   explicit S3Store(std::unique_ptr<S3Client> client) : client_(std::move(client)) {
-    if (client_->options().probed)
-      can_ = *client_->options().probed;
-    else
-      can_ = Promised();
+    const S3StoreOptions& options = client_->options();
+    can_ = options.probed ? WithinQuirks(*options.probed, options.quirks) : options.quirks.can;
   }
 
   [[nodiscard]] Capabilities capabilities() const override {
@@ -52,10 +52,14 @@ class S3Store : public Store {
     return can;
   }
   void UseProbed(const Capabilities& probed) override {
-    can_ = probed;
-    client_->UseProbed(probed);
+    can_ = WithinQuirks(probed, client_->options().quirks);
+    client_->UseProbed(can_);
   }
   [[nodiscard]] std::string description() const override { return client_->description(); }
+  [[nodiscard]] PartRules part_rules() const override {
+    const S3Quirks& quirks = client_->options().quirks;
+    return {.equal = quirks.equal_parts, .etags_of_md5 = quirks.multipart_etags};
+  }
 
   Async<ListPage> List(ListRequest request) override {
     return S3List(*client_, std::move(request));
@@ -77,6 +81,9 @@ class S3Store : public Store {
     Result<void> key = CheckKey(request.key, can_);
     if (!key) co_return key.error().In("create upload in " + request.bucket);
     co_return co_await S3CreateMultipart(*client_, std::move(request));
+  }
+  void Adopt(const MultipartUpload& upload, const PutRequest& request) override {
+    S3NoteUpload(*client_, upload.upload_id, request);
   }
   Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
                                  ByteSource& body) override {
@@ -139,18 +146,6 @@ class S3Store : public Store {
   }
 
  private:
-  // What S3 does as documented. (S3 User Guide, "Conditional requests", 2025.)
-  static Capabilities Promised() {
-    Capabilities can;
-    can.versions = true;
-    can.create_if_absent = true;
-    can.replace_if_match = true;
-    can.complete_if_absent = true;
-    can.complete_if_match = true;
-    can.delete_if_match = true;
-    return can;
-  }
-
   std::unique_ptr<S3Client> client_;
   Capabilities can_;
 };

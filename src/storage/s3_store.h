@@ -29,9 +29,11 @@
 #include <optional>
 #include <string>
 
+#include "aws/aws_endpoint.h"
 #include "aws/credentials.h"
 #include "base/runtime.h"
 #include "net/http_client.h"
+#include "storage/s3_quirks.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -51,12 +53,15 @@ enum class S3PayloadSigning {
 struct S3StoreOptions {
   std::string endpoint;  // "https://host[:port]"; empty: AWS, by region.
   std::string region;    // Empty: us-east-1.
+  AwsWishes wishes;      // For where AWS is.
   S3Addressing addressing = S3Addressing::kAuto;
   // Null: anonymous, requests are not signed. Shared by the stores of one shard that use the same
   // account, so that credentials are fetched once.
   std::shared_ptr<CredentialsProvider> credentials;
   S3PayloadSigning payload_signing = S3PayloadSigning::kAuto;
   bool requester_pays = false;
+  // What the server does otherwise (storage/s3_provider.h has those of known services).
+  S3Quirks quirks;
   bool checksums = true;  // False: the server knows no x-amz-checksum-*; Content-MD5 stands in.
   bool verify_md5_etag = true;  // GET of what has no checksum: see above.
   // What storage/probe.h found: keys that the server would alias or hide are refused, and
@@ -68,7 +73,10 @@ struct S3StoreOptions {
   std::chrono::milliseconds stall_timeout{60'000};
   int connections_max = 64;  // Requests under way at a time: HttpClientOptions::requests_max.
   std::string ca_file;
-  std::string proxy;
+  HttpProxySettings proxy;
+  // Called once, when an answer shows that this machine's clock is a minute or more off: how much
+  // the server's is ahead of it. Null: nobody wants to know.
+  std::function<void(std::chrono::seconds ahead)> on_clock_off;
   // Once it is set nothing is waited for and repeated any more: what fails comes out at once.
   // Borrowed; null: never.
   Event* stop = nullptr;
@@ -78,7 +86,7 @@ struct S3StoreOptions {
 };
 
 // kInvalidInput: the endpoint is no http(s) URL, or two options contradict each other. `http`: to
-// share one client (then `connections_max`, `ca_file` and `proxy` are its own affair); null: its
+// share one client (then `connections_max` and `ca_file` are its own affair); null: its
 // own. `runtime` and `http` outlive the store.
 Result<std::unique_ptr<Store>> MakeS3Store(const Runtime& runtime, S3StoreOptions options,
                                            HttpClient* http = nullptr);

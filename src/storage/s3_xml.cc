@@ -1,8 +1,12 @@
 #include "storage/s3_xml.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <initializer_list>
+#include <map>
 #include <pugixml.hpp>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -96,7 +100,7 @@ class Document {
 // Keys come as they are or, where the answer says so, percent-encoded with "+" for a space.
 class KeyDecoder {
  public:
-  explicit KeyDecoder(pugi::xml_node root) : encoded_(Value(root, "EncodingType") == "url") {}
+  explicit KeyDecoder(std::string_view encoding_type) : encoded_(Trimmed(encoding_type) == "url") {}
   Result<std::string> Get(pugi::xml_node node, std::string_view name) const {
     return Decode(Child(node, name).child_value());
   }
@@ -144,9 +148,34 @@ Result<ListedObject> ReadObject(pugi::xml_node node, const KeyDecoder& keys) {
   return object;
 }
 
-Result<void> ReadPrefixes(pugi::xml_node root, const KeyDecoder& keys, ListPage* page) {
-  for (pugi::xml_node node : root.children()) {
-    if (LocalName(node) != "CommonPrefixes") continue;
+// What a page of a listing holds, sorted out in one pass: it has a thousand children.
+struct PageNodes {
+  PageNodes(pugi::xml_node root, std::initializer_list<std::string_view> object_names) {
+    for (pugi::xml_node child : root.children()) {
+      const std::string_view name = LocalName(child);
+      if (std::ranges::find(object_names, name) != object_names.end()) {
+        objects.push_back(child);
+      } else if (name == "CommonPrefixes") {
+        prefixes.push_back(child);
+      } else {
+        fields.try_emplace(name, child.child_value());
+      }
+    }
+  }
+  // The first of that name; empty: none.
+  [[nodiscard]] std::string_view Field(std::string_view name) const {
+    auto found = fields.find(name);
+    return found == fields.end() ? std::string_view() : found->second;
+  }
+  [[nodiscard]] bool truncated() const { return Trimmed(Field("IsTruncated")) == "true"; }
+
+  std::vector<pugi::xml_node> objects;
+  std::vector<pugi::xml_node> prefixes;
+  std::map<std::string_view, std::string_view> fields;
+};
+
+Result<void> ReadPrefixes(const PageNodes& nodes, const KeyDecoder& keys, ListPage* page) {
+  for (pugi::xml_node node : nodes.prefixes) {
     Result<std::string> prefix = keys.Get(node, "Prefix");
     if (!prefix) return prefix.error();
     page->common_prefixes.push_back(std::move(*prefix));
@@ -223,22 +252,31 @@ std::optional<S3ErrorText> ParseS3Error(std::string_view xml) {
   return std::nullopt;
 }
 
-Result<ListPage> ParseS3Listing(std::string xml) {
+Result<ListPage> ParseS3Listing(std::string xml, bool second) {
   Document document;
   Result<pugi::xml_node> root = document.OpenInPlace(xml, "ListBucketResult");
   if (!root) return root.error();
-  KeyDecoder keys(*root);
+  const PageNodes nodes(*root, {"Contents"});
+  KeyDecoder keys(nodes.Field("EncodingType"));
   ListPage page;
-  for (pugi::xml_node node : root->children()) {
-    if (LocalName(node) != "Contents") continue;
+  page.objects.reserve(nodes.objects.size());
+  for (pugi::xml_node node : nodes.objects) {
     Result<ListedObject> object = ReadObject(node, keys);
     if (!object) return object.error();
     page.objects.push_back(std::move(*object));
   }
-  Result<void> prefixes = ReadPrefixes(*root, keys, &page);
+  Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
   if (!prefixes) return prefixes.error();
-  if (Flag(*root, "IsTruncated")) {
-    page.next_token = Text(*root, "NextContinuationToken");
+  if (nodes.truncated() && !second) {
+    // It need not be there without a delimiter: the last key does as well then.
+    Result<std::string> marker = keys.Decode(nodes.Field("NextMarker"));
+    if (!marker) return marker.error();
+    if (marker->empty() && !page.objects.empty()) *marker = page.objects.back().key;
+    if (!page.common_prefixes.empty()) *marker = std::max(*marker, page.common_prefixes.back());
+    page.next_token = std::move(*marker);
+    if (page.next_token.empty()) return Corrupt("a truncated listing without a marker");
+  } else if (nodes.truncated()) {
+    page.next_token = nodes.Field("NextContinuationToken");
     if (page.next_token.empty()) return Corrupt("a truncated listing without a token");
   }
   return page;
@@ -248,22 +286,23 @@ Result<ListPage> ParseS3VersionListing(std::string xml) {
   Document document;
   Result<pugi::xml_node> root = document.OpenInPlace(xml, "ListVersionsResult");
   if (!root) return root.error();
-  KeyDecoder keys(*root);
+  const PageNodes nodes(*root, {"Version", "DeleteMarker"});
+  KeyDecoder keys(nodes.Field("EncodingType"));
   ListPage page;
-  for (pugi::xml_node node : root->children()) {
-    if (LocalName(node) != "Version" && LocalName(node) != "DeleteMarker") continue;
+  page.objects.reserve(nodes.objects.size());
+  for (pugi::xml_node node : nodes.objects) {
     Result<ListedObject> object = ReadObject(node, keys);
     if (!object) return object.error();
     page.objects.push_back(std::move(*object));
   }
-  Result<void> prefixes = ReadPrefixes(*root, keys, &page);
+  Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
   if (!prefixes) return prefixes.error();
-  if (Flag(*root, "IsTruncated")) {
-    Result<std::string> key = keys.Get(*root, "NextKeyMarker");
+  if (nodes.truncated()) {
+    Result<std::string> key = keys.Decode(nodes.Field("NextKeyMarker"));
     if (!key) return key.error();
     if (key->empty()) return Corrupt("a truncated listing without a marker");
     page.next_token = PercentEncode(*key, Slash::kKeep) + " " +
-                      PercentEncode(Value(*root, "NextVersionIdMarker"), Slash::kEncode);
+                      PercentEncode(Trimmed(nodes.Field("NextVersionIdMarker")), Slash::kEncode);
   }
   return page;
 }
@@ -305,7 +344,7 @@ Result<S3UploadsPage> ParseS3Uploads(std::string_view xml) {
   Document document;
   Result<pugi::xml_node> root = document.Open(xml, "ListMultipartUploadsResult");
   if (!root) return root.error();
-  KeyDecoder keys(*root);
+  KeyDecoder keys(Value(*root, "EncodingType"));
   S3UploadsPage page;
   for (pugi::xml_node node : root->children()) {
     if (LocalName(node) != "Upload") continue;

@@ -31,7 +31,8 @@ std::optional<S3ErrorText> ParseS3Error(std::string_view xml);
 
 // ListObjectsV2 and ListObjectVersions, parsed in place: move the text in. The token of the latter
 // is made here of its two markers.
-Result<ListPage> ParseS3Listing(std::string xml);
+// `second`: ListObjectsV2; else ListObjects, whose token is the marker to go on from.
+Result<ListPage> ParseS3Listing(std::string xml, bool second = true);
 Result<ListPage> ParseS3VersionListing(std::string xml);
 struct S3VersionMarkers {
   std::string key;

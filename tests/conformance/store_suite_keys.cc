@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/conformance/store_suite.h"
+#include "transfer/listing/listing.h"
 
 namespace longhaul::testing {
 
@@ -286,6 +287,38 @@ TEST_P(StoreSuite, ManyKeysPageByPage) {
   EXPECT_EQ(can_.sorted_listing ? listed : Sorted(listed), Sorted(expected));
 }
 
+// Split points are chosen texts that no key has: every server must take them, and put them where
+// bytes are put.
+TEST_P(StoreSuite, ListedInParallel) {
+  std::vector<std::string> expected;
+  for (int i = 0; i < 90; ++i) {
+    const std::string number = std::to_string(i * 7919 % 1000);
+    expected.push_back("flat-" + number);
+    expected.push_back("deep/" + number.substr(0, 1) + "/" + number + "/x");
+    expected.push_back("\u00e4\u03b1/" + number);
+  }
+  for (const std::string& key : expected) Put(key, "x");
+  for (const char* prefix : {"", "deep/", "flat"}) {
+    for (bool versions : {false, true}) {
+      if (versions && !can_.versions) continue;
+      ListingOptions options{.parallel_from = {}, .page_keys = 8};
+      Runtime& runtime = harness_->world().runtime();
+      auto listing = versions ? OpenVersionListing(runtime, store_, bucket_, prefix, options)
+                              : OpenListing(runtime, store_, bucket_, prefix, options);
+      std::vector<std::string> listed;
+      while (true) {
+        Result<std::optional<ListedObject>> next = Run(listing->Next());
+        ASSERT_TRUE(next) << next.error().Describe();
+        if (!*next) break;
+        listed.push_back((*next)->key);
+      }
+      std::vector<std::string> wanted = Sorted(expected);
+      std::erase_if(wanted, [&](const std::string& key) { return !key.starts_with(prefix); });
+      EXPECT_EQ(listed, wanted) << prefix << (versions ? " versions" : "");
+    }
+  }
+}
+
 // A bucket is made, found, refused while it holds something, and removed.
 TEST_P(StoreSuite, Buckets) {
   std::string name = harness_->unused_bucket();
@@ -353,6 +386,19 @@ TEST_P(StoreSuite, VersionsAndDeleteMarkers) {
   EXPECT_EQ(all[2].version_id, first);
   EXPECT_EQ(all[2].size_bytes, 3u);
   EXPECT_EQ(ListAll({.prefix = "v", .count_max = 1, .versions = true}).objects.size(), 3u);
+
+  // The bucket as it was then, and now.
+  SystemTime then = all[2].last_modified;
+  if (all[1].last_modified > then) {
+    auto listing = OpenListingAt(harness_->world().runtime(), store_, bucket_, "v", then);
+    Result<std::optional<ListedObject>> was = Run(listing->Next());
+    ASSERT_TRUE(was && *was);
+    EXPECT_EQ((*was)->version_id, first);
+    EXPECT_TRUE(!*Run(listing->Next()));
+  }
+  auto now = OpenListingAt(harness_->world().runtime(), store_, bucket_, "v",
+                           all[0].last_modified + std::chrono::hours(1));
+  EXPECT_TRUE(!*Run(now->Next()));
 
   // Removing the marker brings the object back; removing a version is for good.
   ASSERT_TRUE(Run(store_.Remove({.bucket = bucket_, .key = "v", .version_id = all[0].version_id})));

@@ -70,7 +70,7 @@ def copy_tree(tree):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
-    for path in tree.glob("src/*/*"):
+    for path in tree.glob("src/**/*"):
         if path.is_file() and path not in kept:
             path.unlink()
 

@@ -10,6 +10,10 @@ boto3=boto3==1.40.0 botocore=botocore==1.40.76 awscli=awscli==1.46.2
 versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 rclone=github.com/rclone/rclone@v1.75.1
+moto=5.2.5
+dynamodb=com.amazonaws:DynamoDBLocal:2.6.1
+elasticmq=org.elasticmq:elasticmq-server_2.13:1.7.1
+maven_dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 toxiproxy=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 mkdir -p "$cache/bin"
@@ -20,6 +24,26 @@ python() {
   [ -x "$cache/venv/bin/pip" ] || python3 -m venv "$cache/venv"
   "$cache/venv/bin/python" -c 'import boto3, awscli' 2>/dev/null ||
     "$cache/venv/bin/pip" install -q --disable-pip-version-check "$boto3" "$botocore" "$awscli"
+  [ -x "$cache/venv/bin/moto_server" ] ||
+    "$cache/venv/bin/pip" install -q --disable-pip-version-check "$boto3" "$botocore" "$awscli" \
+      "moto[dynamodb,sqs]==$moto" flask==3.1.3 flask-cors==6.0.5
+}
+
+jars() { # NAME GROUP:ARTIFACT:VERSION, with what it needs at run time
+  [ -d "$cache/$1/lib" ] && return
+  local started=$SECONDS group artifact version
+  IFS=: read -r group artifact version <<<"$2"
+  mkdir -p "$cache/$1"
+  cat >"$cache/$1/pom.xml" <<POM
+<project><modelVersion>4.0.0</modelVersion>
+<groupId>test</groupId><artifactId>$1</artifactId><version>1</version>
+<dependencies><dependency><groupId>$group</groupId><artifactId>$artifact</artifactId>
+<version>$version</version></dependency></dependencies></project>
+POM
+  (cd "$cache/$1" && rm -rf new && mvn -q -B "$maven_dependency:copy-dependencies" \
+    -DincludeScope=runtime -DoutputDirectory=new)
+  mv "$cache/$1/new" "$cache/$1/lib"
+  echo "$1 fetched in $((SECONDS - started)) s"
 }
 
 go_command() { # Prints a Go that is new enough.
@@ -46,6 +70,8 @@ program() { # NAME MODULE@VERSION
 }
 
 python
+jars dynamodb "$dynamodb"
+jars elasticmq "$elasticmq"
 program versitygw "$versitygw"
 program minio "$minio"
 if [ "${1:-}" = bench ]; then

@@ -4,9 +4,12 @@
   servers.py run KIND... -- COMMAND...   start them, run COMMAND, stop them; its exit code is ours
   servers.py hold KIND...                start them, print where they are, wait for Ctrl-C
 
-KIND is rgw (Ceph), versitygw or minio. COMMAND finds them in its environment, as
-LONGHAUL_TEST_S3=Rgw=http://127.0.0.1:PORT,Minio=http://…, with the keys in LONGHAUL_TEST_S3_KEY_ID
-and LONGHAUL_TEST_S3_SECRET. A server that does not start is a failure, never a skip.
+KIND is rgw (Ceph), versitygw or minio; postgres; dynamodb (DynamoDB Local), elasticmq (SQS), or
+moto for both.
+COMMAND finds them in its environment, as LONGHAUL_TEST_S3=Rgw=http://127.0.0.1:PORT,Minio=http://…,
+with the keys in LONGHAUL_TEST_S3_KEY_ID and LONGHAUL_TEST_S3_SECRET, and
+LONGHAUL_TEST_POSTGRES=postgresql://…, LONGHAUL_TEST_DYNAMODB=Moto=http://…,Local=http://…,
+LONGHAUL_TEST_SQS=Moto=http://…,Elasticmq=http://…. A server that does not start is a failure, never a skip.
 
 Every server is a child that the kernel kills when this process dies, however it dies, and keeps its
 data below one temporary folder: on a tmpfs where that has extended attributes and room.
@@ -189,9 +192,12 @@ class Server:
 class Versitygw(Server):
     kind = "versitygw"
 
-    def __init__(self, folder, name="", webhook="", keep_alive=False):
+    def __init__(self, folder, name="", webhook="", keep_alive=False, certificate=None):
         super().__init__(folder, name)
         self.webhook = webhook
+        self.certificate = certificate  # And its key, in PEM: it speaks TLS.
+        if certificate:
+            self.endpoint = f"https://127.0.0.1:{self.port}"
         self.keep_alive = keep_alive  # Else it closes every connection after one request.
         self.secret_access_key = SECRET_ACCESS_KEY  # May be another one at the next start.
         self.versions = folder / f"{self.name}.versions"
@@ -201,6 +207,8 @@ class Versitygw(Server):
         options = ["--event-webhook-url", self.webhook] if self.webhook else []
         if self.keep_alive:
             options.append("--keep-alive")
+        if self.certificate:
+            options += ["--cert", self.certificate[0], "--key", self.certificate[1]]
         self.spawn([cache_dir() / "bin/versitygw", "--access", ACCESS_KEY_ID,
                     "--secret", self.secret_access_key, "--port", f"127.0.0.1:{self.port}",
                     "--region", REGION, "--quiet", *options,
@@ -301,12 +309,116 @@ rgw_thread_pool_size = 64
         self.wait_until_ready()
 
 
-KINDS = {server.kind: server for server in (Rgw, Versitygw, Minio)}
+class Postgres(Server):
+    """PostgreSQL with one database and one user; not as root, whom it refuses."""
+
+    kind = "postgres"
+    bin = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+    def __init__(self, folder, name=""):
+        super().__init__(folder, name)
+        self.endpoint = f"postgresql://longhaul:{SECRET_ACCESS_KEY}@127.0.0.1:{self.port}/postgres"
+
+    def as_user(self, *command) -> list[str]:
+        return [*(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+                  if os.geteuid() == 0 else []), *(str(word) for word in command)]
+
+    def launch(self):
+        if self.bin is None:
+            raise ServerError("the package postgresql is not installed")
+        data = self.folder / "data"
+        if not data.exists():
+            password = self.folder / "password"
+            password.write_text(SECRET_ACCESS_KEY)
+            if os.geteuid() == 0:
+                shutil.chown(self.folder, "postgres")
+                shutil.chown(password, "postgres")
+                self.folder.parent.chmod(0o711)
+            with open(self.log, "ab") as log:
+                subprocess.run(self.as_user(self.bin / "initdb", "-D", data, "-U", "longhaul", "-A",
+                                            "scram-sha-256", f"--pwfile={password}", "--no-sync",
+                                            "-E", "UTF8", "--locale=C"),
+                               check=True, timeout=120, stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=log, cwd="/")
+        self.spawn(self.as_user(self.bin / "postgres", "-D", data, "-p", self.port, "-k", self.folder,
+                                "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"))
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.start_seconds_max
+        while subprocess.run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p",
+                              str(self.port)]).returncode != 0:
+            if self.processes[-1].poll() is not None or time.monotonic() > deadline:
+                raise ServerError("not ready")
+            time.sleep(0.05)
+
+    def stop(self, kill: bool = False) -> None:
+        # SIGINT: a fast shutdown; SIGQUIT: as after a crash, but with its children.
+        for process in self.processes:
+            process.send_signal(signal.SIGQUIT if kill else signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = []
+
+
+class Moto(Server):
+    """Moto: AWS in Python; here for DynamoDB and SQS."""
+
+    kind = "moto"
+    dynamodb_name = "Moto"
+    sqs_name = "Moto"
+    start_seconds_max = 180  # A lot of Python, beside whatever else runs.
+
+    def launch(self):
+        self.spawn([cache_dir() / "venv/bin/python", pathlib.Path(__file__).parent / "moto_server.py",
+                    self.port], {"MOTO_PORT": str(self.port)})
+
+
+class DynamodbLocal(Server):
+    """Amazon's own DynamoDB Local, in memory."""
+
+    kind = "dynamodb"
+    dynamodb_name = "Local"
+    start_seconds_max = 180
+
+    def launch(self):
+        jars = cache_dir() / "dynamodb/lib"
+        self.spawn(["java", "-Xmx512m", f"-Djava.library.path={jars}", "-cp", f"{jars}/*",
+                    "com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb",
+                    "-port", self.port, "-disableTelemetry"])
+
+
+class Elasticmq(Server):
+    """ElasticMQ: SQS in memory, with its visibilities."""
+
+    kind = "elasticmq"
+    sqs_name = "Elasticmq"
+    start_seconds_max = 180
+
+    def launch(self):
+        self.spawn(["java", "-Xmx256m", "-Dnode-address.host=127.0.0.1",
+                    f"-Dnode-address.port={self.port}", "-Drest-sqs.bind-hostname=127.0.0.1",
+                    f"-Drest-sqs.bind-port={self.port}", "-Drest-stats.enabled=false",
+                    "-cp", f"{cache_dir() / 'elasticmq/lib'}/*", "org.elasticmq.server.Main"])
+
+
+KINDS = {server.kind: server for server in (Rgw, Versitygw, Minio, Postgres, Moto, DynamodbLocal, Elasticmq)}
+S3_KINDS = (Rgw.kind, Versitygw.kind, Minio.kind)
 
 
 def client_environment(servers) -> dict[str, str]:
+    databases = [server.endpoint for server in servers if server.kind == "postgres"]
+    dynamodb = [f"{server.dynamodb_name}={server.endpoint}" for server in servers
+                if hasattr(server, "dynamodb_name")]
+    sqs = [f"{server.sqs_name}={server.endpoint}" for server in servers
+           if hasattr(server, "sqs_name")]
     return {"LONGHAUL_TEST_S3": ",".join(f"{server.kind.capitalize()}={server.endpoint}"
-                                         for server in servers),
+                                         for server in servers if server.kind in S3_KINDS),
+            **({"LONGHAUL_TEST_POSTGRES": databases[0]} if databases else {}),
+            **({"LONGHAUL_TEST_DYNAMODB": ",".join(dynamodb)} if dynamodb else {}),
+            **({"LONGHAUL_TEST_SQS": ",".join(sqs)} if sqs else {}),
             "LONGHAUL_TEST_S3_KEY_ID": ACCESS_KEY_ID, "LONGHAUL_TEST_S3_SECRET": SECRET_ACCESS_KEY}
 
 

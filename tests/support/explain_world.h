@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "replication/explain.h"
+#include "replication/explain/explain.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul::testing {

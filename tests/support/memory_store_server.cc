@@ -534,8 +534,14 @@ Result<std::vector<UploadedPart>> MemoryServer::ListParts(const MultipartUpload&
   Result<Backend::Upload*> found = FindUpload(upload);
   if (!found) return found.error();
   std::vector<UploadedPart> parts;
+  const std::optional<Checksum>& announced = (*found)->request.checksum;
   for (const auto& [number, part] : (*found)->parts) {
-    parts.push_back({.number = number, .etag = part.etag, .size_bytes = part.size_bytes()});
+    UploadedPart listed{.number = number, .etag = part.etag, .size_bytes = part.size_bytes()};
+    if (announced && backend->options.capabilities.checksums && !part.sparse) {
+      listed.checksum = Checksum{announced->algorithm,
+                                 Base64(RawChecksum(announced->algorithm, *part.bytes)), false};
+    }
+    parts.push_back(std::move(listed));
   }
   return parts;
 }

@@ -158,6 +158,81 @@ def _(c: Context):
     c.run("check", c.url("l/"), c.url("r/"))
 
 
+@case("longhaul check --root SRC --against FILE")
+def _(c: Context):
+    for side in ("l", "r"):
+        for number in range(20):
+            c.s3.put_object(Bucket=c.bucket, Key=f"{side}/{number % 3}/{number}",
+                            Body=f"{number}".encode(), Metadata={"n": str(number)},
+                            Tagging="a=b" if number == 7 else "")
+    tree = str(c.folder / "l.tree")
+    root = c.run("check", "--root", "--save", tree, c.url("l/")).stdout.strip()
+    check(root.startswith("longhaul-tree-1:full:"), root)
+    ran = c.run("check", "--root", "--depth", "1", "--against", tree, c.url("r/"))
+    check(root in ran.stdout and ran.stdout.count("longhaul-tree-1:full:") == 4, ran.stdout)
+    both = c.run("check", "--json", c.url("l/"), c.url("r/")).stdout.splitlines()[-1]
+    check(json.loads(both)["source_root"] == json.loads(both)["target_root"] == root, both)
+    listed = c.run("check", "--root", "--no-metadata", c.url("l/")).stdout.strip()
+    check(listed.startswith("longhaul-tree-1:listing:"), listed)
+    c.run("check", "--root", "--no-metadata", "--against", tree, c.url("r/"), code=2,
+          words=["other mode"])
+
+    c.s3.put_object(Bucket=c.bucket, Key="r/0/3", Body=b"3", Metadata={"n": "other"})
+    c.s3.put_object(Bucket=c.bucket, Key="r/new", Body=b"new")
+    c.s3.delete_object(Bucket=c.bucket, Key="r/1/4")
+    again = c.run("check", "--root", "--no-metadata", c.url("r/0/")).stdout
+    check(again == c.run("check", "--root", "--no-metadata", c.url("l/0/")).stdout,
+          "metadata is in the hash of a listing")
+    found = c.folder / "report.jsonl"
+    c.run("check", "--root", "--against", tree, "--report", str(found), c.url("r/"), code=11)
+    aspects = {line["key"]: line["aspect"] for line in map(json.loads, open(found))}
+    check(aspects == {"0/3": "content", "new": "extra", "1/4": "missing"}, str(aspects))
+    found.unlink()
+    c.run("check", "--report", str(found), c.url("l/"), c.url("r/"), code=11)
+    aspects = {line["key"]: line["aspect"] for line in map(json.loads, open(found))}
+    check(aspects == {"0/3": "metadata n", "new": "extra", "1/4": "missing"}, str(aspects))
+
+
+@case("longhaul du --depth 2 STORE:BUCKET")
+def _(c: Context):
+    for key, size in (("a/x/1", 10), ("a/x/2", 20), ("a-b", 1), ("a/y", 3), ("z", 5)):
+        c.s3.put_object(Bucket=c.bucket, Key=key, Body=b"." * size)
+    lines = [json.loads(line) for line in
+             c.run("du", "--depth", "2", "--json", c.url()).stdout.splitlines()]
+    sums = {line["prefix"]: (line["objects"], line["bytes"]) for line in lines
+            if line["event"] == "prefix"}
+    check(sums == {"a/x/": (2, 30), "a/": (3, 33)}, str(sums))
+    check((lines[-1]["objects"], lines[-1]["bytes"]) == (5, 39), str(lines[-1]))
+    c.run("du", "--depth", "0", c.url("a/"), words=["3 objects", "33 B"])
+    c.run("du", c.url("none"), code=3, words=["nothing"])
+
+
+@case("longhaul ls --listing FILE STORE:BUCKET/PREFIX")
+def _(c: Context):
+    c.put(*(f"in/{number}" for number in range(30)), "in/odd \u00e4+%", "other")
+    kept = str(c.folder / "kept.zst")
+    listed = c.run("ls", "-r", "--save-listing", kept, c.url()).stdout
+    c.s3.delete_object(Bucket=c.bucket, Key="in/3")
+    check(c.run("ls", "-r", "--listing", kept, c.url()).stdout == listed, "not what was kept")
+    check(c.run("du", "--listing", kept, c.url("in/"), words=["31 objects"]), "")
+    cut = c.folder / "cut.zst"
+    cut.write_bytes(open(kept, "rb").read()[:-10])
+    c.run("ls", "-r", "--listing", str(cut), c.url(), code=1, words=["cut"])
+    c.run("check", "--source-listing", kept, "--no-metadata", c.url("in/"), c.url("in/"), code=11,
+          words=["3: missing at the target"])
+    # What other programs write, from a bucket and from a file.
+    lines = c.run("ls", "-r", "--json", c.url("in/")).stdout
+    c.s3.put_object(Bucket=c.bucket, Key="lists/l.jsonl", Body=lines.encode())
+    check("31 objects" not in c.run("du", "--listing", c.url("lists/l.jsonl"), c.url()).stdout, "")
+    c.run("du", "--listing", c.url("lists/l.jsonl"), c.url(), words=["30 objects"])
+    (c.folder / "m.csv").write_text(f"{c.bucket},in/1\n{c.bucket},in/none\n")
+    c.run("ls", "--listing", str(c.folder / "m.csv"), c.url(), code=1,
+          words=["in/1", "m.csv line 2", "in/none"])
+    (c.folder / "names").write_text("# two\n2\nodd \u00e4+%\n")
+    check(c.run("ls", "--files-from", str(c.folder / "names"), c.url("in/")).stdout.count("\n") == 2,
+          "not the two names")
+
+
 @case("longhaul ls s3://BUCKET --endpoint-url URL")
 def _(c: Context):
     c.put("k")

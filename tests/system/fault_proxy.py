@@ -60,6 +60,7 @@ class FaultProxy:
 
     `latency_seconds` for each request, and `bytes_per_second` of all bodies together, hold in any
     mode. `only`, when set, says by method and path which requests `mode` is for.
+    `puts` counts the PUTs that have been handed on, by path.
     `faults` counts what has really gone wrong, `kinds` by mode and operation, as in
     kinds["lost", "PUT partNumber uploadId"]. Connections that nobody accepted are not counted.
     """
@@ -71,6 +72,7 @@ class FaultProxy:
         self.only = only
         self.name = "proxy"
         self.kinds: collections.Counter = collections.Counter()
+        self.puts: collections.Counter = collections.Counter()
         self.random = random.Random(seed)
         self.lock = threading.Lock()
         self.link_free_at = 0.0
@@ -185,6 +187,9 @@ class FaultProxy:
             if mode == "slow":
                 self.count(mode, request)
                 time.sleep(1)
+            if request.command == "PUT":
+                with self.lock:
+                    self.puts[request.path] += 1
             self.forward(request, bytes(body), mode)
 
     def refuse(self, request, status: int, code: str, message: str) -> None:

@@ -105,7 +105,8 @@ class Process:
         self.err = self.out.with_name(self.out.name + ".err")
         environment = {**os.environ, "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
                        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY, "AWS_REGION": REGION,
-                       "AWS_EC2_METADATA_DISABLED": "true", **(env or {})}
+                       "AWS_EC2_METADATA_DISABLED": "true",
+                       "XDG_STATE_HOME": str(folder / "state-home"), **(env or {})}
         self.started = time.monotonic()
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
@@ -250,7 +251,8 @@ class World(contextlib.ExitStack):
         except real_servers.ServerError as error:
             fail(str(error))
         self.callback(server.stop, kill=True)
-        server.s3 = client(server.endpoint)
+        if server.endpoint.startswith("http"):
+            server.s3 = client(server.endpoint)
         return server
 
     def start(self, *args, **options) -> Process:

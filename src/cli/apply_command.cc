@@ -1,0 +1,119 @@
+#include <memory>
+#include <utility>
+
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/stores.h"
+#include "cli/transfer_ends.h"
+#include "cli/transfer_flags.h"
+#include "cli/transfer_limits.h"
+#include "cli/transfer_run.h"
+#include "transfer/tree/apply_plan.h"
+
+namespace longhaul {
+
+namespace {
+
+class ApplyCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "apply",
+        .summary = "do what a plan of sync says, and nothing else",
+        .description =
+            "Carries out a plan that `sync --plan FILE` has written: its copies, then its removals "
+            "when all copies have worked. The whole file is read first; one that was cut is "
+            "refused. An object that is not what it was when the plan was made, at either end, is "
+            "left alone and named, and the exit code is 1.\n\n"
+            "A plan that broke off is applied again: what it did the first time is recognised by "
+            "comparing both ends and skipped, and large objects go on where they broke off.\n\n"
+            "How to reach the stores is in the plan, all but the keys: those come from the "
+            "environment, the profiles or the configuration, as for sync.",
+        .examples =
+            {{"After `longhaul sync --delete --plan plan.jsonl ./photos s3://b/photos`, and a "
+              "look at plan.jsonl, do just that",
+              "longhaul apply plan.jsonl"},
+             {"Slowly, and with a report",
+              "longhaul apply --bwlimit 10M --report done.jsonl plan.jsonl"}},
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kInterrupted, ExitCode::kTerminated}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    flags.Argument("FILE", "The plan.", file_).completes = Completes::kFiles;
+    verbose_.Declare(flags);
+    limits_.Declare(flags);
+    reports_.Declare(flags);
+    flags.Section("RESUME");
+    run_flags_.state.Declare(flags);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<PlanHead> head = co_await ReadPlanHead(context.runtime(), file_);
+    if (!head) co_return head.error();
+    if (limits_.bytes_max || limits_.duration_max) {
+      co_return InvalidInput("--max-transfer and --max-duration go with sync: a plan is a whole");
+    }
+    StoreFlags store_flags;
+    CopyFlags copies;
+    FlagSet planned;
+    store_flags.Declare(planned, true);
+    copies.Declare(planned);
+    Result<void> parsed =
+        planned.Parse(head->arguments, [](const std::string&) { return std::nullopt; });
+    if (!parsed) co_return parsed.error().In(file_);
+
+    StoreOpener opener(context, store_flags, true);
+    LimitedStores limited(context, limits_);
+    Result<OpenedAddress> source = opener.Open(head->source, StoreEnd::kSource);
+    if (!source) co_return source.error();
+    Result<OpenedAddress> target = opener.Open(head->target, StoreEnd::kTarget);
+    if (!target) co_return target.error();
+    Result<void> prepared = PrepareEnds(*source, *target);
+    if (!prepared) co_return prepared.error();
+    ApplyOptions options{.carry = {.copy = copies.Options()},
+                         .in_flight = static_cast<int>(copies.in_flight)};
+    if (!head->backup.empty()) {
+      Result<TreeTarget> backup = OpenBackup(opener, limited, head->backup, *source, *target);
+      if (!backup) co_return backup.error();
+      options.carry.backup.emplace(*backup);
+    }
+    limited.Wrap(*source);
+    limited.Wrap(*target);
+
+    TransferRun run(context, {.verbose = verbose_.level});
+    Result<void> opened = run.Open(reports_);
+    if (!opened) co_return opened.error();
+    Result<void> remembered = co_await run.Remember(run_flags_, {.command = "apply",
+                                                                 .source = head->source,
+                                                                 .target = head->target,
+                                                                 .below = target->address.key});
+    if (!remembered) co_return remembered.error();
+    run.Begin();
+    run.SetEnds(*source, *target);
+    options.carry.copy.uploads = run.uploads();
+    options.carry.copy.stop = &context.stop();
+    options.carry.copy.on_bytes = [&run](uint64_t bytes) {
+      run.progress.totals.bytes_done += bytes;
+    };
+    Result<void> done = co_await ApplyPlan(
+        context.runtime(), file_,
+        {.store = *source->store, .bucket = source->address.bucket, .prefix = source->address.key},
+        {.store = *target->store, .bucket = target->address.bucket, .prefix = target->address.key},
+        std::move(options), run.observers, run.totals);
+    co_return co_await run.Conclude(done);
+  }
+
+ private:
+  std::string file_;
+  VerboseFlag verbose_;
+  LimitFlags limits_;
+  ReportFlags reports_;
+  RunFlags run_flags_;  // Only where uploads are remembered.
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeApplyCommand() { return std::make_unique<ApplyCommand>(); }
+
+}  // namespace longhaul

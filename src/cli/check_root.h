@@ -1,0 +1,26 @@
+// `check --root`: the hash of one side, its tree in a file, and what differs from such a file.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/check_report.h"
+#include "cli/stores.h"
+#include "transfer/tree/tree_root.h"
+
+namespace longhaul {
+
+struct RootCheckOptions {
+  TreeRootOptions tree;
+  std::string save;
+  std::string against;
+  int64_t depth = 0;
+};
+
+// kDifferences: `against` has another tree. The stores are the opener's.
+Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddress source,
+                          std::unique_ptr<Listing> listing, RootCheckOptions options,
+                          DifferenceReport& report);
+
+}  // namespace longhaul

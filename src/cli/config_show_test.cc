@@ -1,0 +1,129 @@
+#include "tests/support/commands.h"
+
+namespace longhaul {
+namespace {
+
+class ConfigShowTest : public testing::CommandsTest {
+ protected:
+  ConfigShowTest() {
+    console.environment["HOME"] = folder.file("home");
+    std::filesystem::create_directories(folder.file("home/.aws"));
+  }
+  // The line of `path`, its words one blank apart; "" where there is none.
+  std::string Line(const std::string& path) {
+    std::istringstream lines(console.out);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string text;
+      for (std::string word; words >> word;) text += (text.empty() ? "" : " ") + word;
+      if (text.starts_with(path + " ")) return text.substr(path.size() + 1);
+    }
+    return "";
+  }
+};
+
+constexpr const char* kYaml = R"(version: 1
+site: "${SITE}"
+stores:
+  east:
+    type: s3
+    endpoint: http://127.0.0.1:9001
+    access_key_id: "${EAST_ID}"
+    secret_access_key: "${EAST_SECRET}"
+  far: { type: s3, provider: r2, account: abc, profile: far }
+  kept: { type: s3, credentials: "secretsmanager:far/keys", region: eu-west-1 }
+  aws: { type: s3, role_arn: "arn:aws:iam::123456789012:role/x", external_id: HUSH4 }
+state: postgresql://me:HUSH2@db.test/jobs
+rules:
+  - id: logs
+    source: east:logs/
+    seal_key: HUSH-HUSH-HUSH-HUSH
+    deletes: true
+    batch: { count: 7 }
+    targets: [{ to: "far:copy/", staging: "far:staging/" }]
+)";
+
+// "Why does it go there?" is answered by the line or the variable that says so.
+TEST_F(ConfigShowTest, SaysWhereEachValueCameFrom) {
+  WriteFile("c.yaml", kYaml);
+  WriteFile("home/.aws/config",
+            "[default]\nregion = ap-east-1\nmax_attempts = 4\nrole_arn = arn:aws:iam::1:role/r\n"
+            "source_profile = keys\n[profile keys]\naws_access_key_id = K\n"
+            "aws_secret_access_key = HUSH3\n[profile far]\ncredential_process = /bin/true\n");
+  console.environment["SITE"] = "here";
+  console.environment["EAST_ID"] = "AKIAEAST";
+  console.environment["EAST_SECRET"] = "HUSH1";
+  console.environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true";
+  console.environment["HTTPS_PROXY"] = "http://u:HUSH5@proxy.test:3128";
+  console.environment["LONGHAUL_MEMORY"] = "300MiB";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  const std::string file = folder.file("c.yaml");
+  EXPECT_EQ(Line("site"), "here " + file + ":2 from SITE");
+  EXPECT_EQ(Line("memory"), "300MiB LONGHAUL_MEMORY");
+  EXPECT_EQ(Line("state"), "(hidden) " + file + ":12");
+  EXPECT_EQ(Line("queue"), "sqlite:" + folder.file("longhaul.db") + " default");
+  EXPECT_EQ(Line("stores.east.access_key_id"), "AKIAEAST " + file + ":7 from EAST_ID");
+  EXPECT_EQ(Line("stores.east.secret_access_key"), "(hidden) " + file + ":8 from EAST_SECRET");
+  EXPECT_EQ(Line("stores.east.region"), "us-east-1 default");
+  EXPECT_EQ(Line("stores.east.max_attempts"), "10 default");  // Its keys are its own.
+  EXPECT_EQ(Line("stores.far.endpoint"), "https://abc.r2.cloudflarestorage.com provider");
+  EXPECT_EQ(Line("stores.far.credentials"),
+            "profile 'far' (credential_process) the store's profile");
+  EXPECT_EQ(Line("stores.kept.credentials"), "secretsmanager:far/keys " + file + ":10");
+  EXPECT_EQ(Line("stores.aws.endpoint"), "AWS default");
+  EXPECT_EQ(Line("stores.aws.region"), "ap-east-1 profile 'default'");
+  EXPECT_EQ(Line("stores.aws.max_attempts"), "4 profile 'default'");
+  EXPECT_EQ(Line("stores.aws.use_dualstack_endpoint"), "true AWS_USE_DUALSTACK_ENDPOINT");
+  EXPECT_EQ(Line("stores.aws.https_proxy"), "(hidden) HTTPS_PROXY");
+  EXPECT_EQ(Line("stores.aws.no_proxy"), "none default");
+  EXPECT_EQ(Line("stores.aws.credentials"),
+            "profile 'default' (role_arn) the chain of the AWS SDKs");
+  EXPECT_EQ(Line("rules[0].deletes"), "true " + file + ":17");
+  EXPECT_EQ(Line("rules[0].batch.count"), "7 " + file + ":18");
+  EXPECT_EQ(Line("rules[0].batch.bytes"), "256MiB default");
+  EXPECT_EQ(Line("rules[0].targets[0].to"), "far:copy/ " + file + ":19");
+  EXPECT_EQ(Line("rules[0].delete_guard.share"), "0.25 default");
+  EXPECT_EQ(console.out.find("HUSH"), std::string::npos) << console.out;
+
+  ASSERT_EQ(Run({"config", "show", "--memory", "1GiB", "--origin", "--json"}), 0);
+  EXPECT_NE(
+      console.out.find(R"("path":"memory","value":"1GiB","hidden":false,"origin":"--memory")"),
+      std::string::npos)
+      << console.out;
+  EXPECT_EQ(console.out.find("HUSH"), std::string::npos) << console.out;
+}
+
+TEST_F(ConfigShowTest, WithoutAConfigurationTheEnvironmentIsShown) {
+  console.environment.erase("LONGHAUL_CONFIG");
+  console.environment["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9001/";
+  console.environment["AWS_ACCESS_KEY_ID"] = "A";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "HUSH";
+  console.environment["AWS_REGION"] = "eu-west-1";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_EQ(Line("s3:// endpoint"), "http://127.0.0.1:9001 AWS_ENDPOINT_URL_S3");
+  EXPECT_EQ(Line("s3:// addressing"), "path default");
+  EXPECT_EQ(Line("s3:// region"), "eu-west-1 AWS_REGION");
+  EXPECT_EQ(Line("s3:// credentials"), "AWS_ACCESS_KEY_ID the chain of the AWS SDKs");
+  EXPECT_EQ(console.out.find("HUSH"), std::string::npos);
+  ASSERT_EQ(Run({"config", "show"}), 0);
+  EXPECT_EQ(Line("s3:// region"), "eu-west-1");
+  console.environment["AWS_MAX_ATTEMPTS"] = "none";
+  EXPECT_EQ(Run({"config", "show"}), 2);
+  EXPECT_NE(console.error.find("AWS_MAX_ATTEMPTS"), std::string::npos) << console.error;
+}
+
+// Two answers to one question, or one that names nothing, must not be found out by a 403.
+TEST_F(ConfigShowTest, KeptCredentialsAreChecked) {
+  for (const char* fields : {"credentials: \"vault:x\"", "credentials: \"ssm:x\", profile: y",
+                             "credentials: \"ssm:x\", access_key_id: a, secret_access_key: b",
+                             "credentials: \"ssm:x\", anonymous: true"}) {
+    WriteFile("c.yaml", "version: 1\nstores:\n  x: { type: s3, " + std::string(fields) + " }\n");
+    EXPECT_EQ(Run({"config", "check"}), 2) << fields;
+  }
+  WriteFile("c.yaml", "version: 1\nstores:\n  x: { type: s3, credentials: \"ssm:/a/b\" }\n");
+  EXPECT_EQ(Run({"config", "check"}), 0) << console.error;
+  EXPECT_NE(console.out.find("keys of ssm:/a/b"), std::string::npos) << console.out;
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,245 @@
+#include "cli/copy_or_move.h"
+
+#include <memory>
+#include <utility>
+
+#include "cli/output.h"
+#include "cli/transfer_ends.h"
+#include "transfer/listing/listing.h"
+#include "transfer/local/local_folder.h"
+#include "transfer/tree/carry_object.h"
+#include "transfer/tree/store_wide.h"
+#include "transfer/tree/sync_trees.h"
+
+namespace longhaul {
+
+namespace {
+
+// `cp a/b FOLDER/` makes FOLDER/b.
+std::string TargetKey(const CommandAddress& target, const std::string& key) {
+  if (!target.folder()) return target.key;
+  std::string_view name = key;
+  if (name.ends_with('/')) name.remove_suffix(1);
+  const size_t slash = name.rfind('/');
+  return target.key + (slash == std::string_view::npos ? key : key.substr(slash + 1));
+}
+
+}  // namespace
+
+void CopyOrMove::Declare(FlagSet& flags) {
+  const bool move = move_;
+  flags.Arguments(
+      "SOURCE",
+      move ? "What to move: an address or a path." : "What to copy: an address or a path.", 1,
+      sources_);
+  flags.Argument("TARGET", "Where to: an address or a path.", target_);
+  flags.Switch(
+      {.name = "recursive",
+       .help = move ? "Move all that lies below SOURCE." : "Copy all that lies below SOURCE.",
+       .letter = 'r'},
+      recursive_);
+  flags.Switch(
+      {.name = "dry-run", .help = "Show what would be done, and change nothing.", .letter = 'n'},
+      dry_run_);
+  flags.Switch({.name = "no-clobber",
+                .help = "Leave targets alone that exist. The target's server decides "
+                        "(If-None-Match), so nothing is overwritten by a race either.",
+                .alias = "ignore-existing"},
+               no_clobber_);
+  verbose_.Declare(flags);
+  if (!move_) at_.Declare(flags);
+  if (!move_) versions_.Declare(flags);
+  flags.Section("LISTINGS");
+  listings_.Declare(flags, false);
+  filters_.Declare(flags);
+  copies_.Declare(flags);
+  limits_.Declare(flags);
+  reports_.Declare(flags);
+  run_flags_.Declare(flags);
+  store_flags_.Declare(flags, true);
+}
+
+Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
+  StoreOpener opener(context, store_flags_, true);
+  LimitedStores limited(context, limits_);
+  Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
+  if (!target) co_return target.error();
+  if (target->address.bucket.empty()) {
+    co_return InvalidInput("'" + target_ + "' names no bucket");
+  }
+  if (sources_.size() > 1 && !target->address.folder()) {
+    co_return InvalidInput("several sources need a folder as TARGET: write '" + target_ + "/'");
+  }
+  const bool given = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
+  if (!recursive_ && (at_.at || given)) {
+    co_return InvalidInput("--at and listings in files go with --recursive");
+  }
+  if (at_.at && given) co_return InvalidInput("one of --at and a listing in a file is enough");
+  if (versions_.versions) {
+    if (!recursive_) co_return InvalidInput("--versions goes with --recursive");
+    if (at_.at || no_clobber_) {
+      co_return InvalidInput("--versions goes without --at and --no-clobber");
+    }
+    Result<void> whole = CheckWholeHistories(
+        listings_, filters_.Make({}), !(run_flags_.resume + run_flags_.retry_failed).empty());
+    if (!whole) co_return whole.error();
+  }
+  limited.Wrap(*target);
+  SyncOptions options{.copy = copies_.Options(),
+                      .filter = filters_.Make(context.runtime().clock.Now()),
+                      .in_flight = static_cast<int>(copies_.in_flight),
+                      .dry_run = dry_run_,
+                      .move = move_};
+  options.copy.if_absent = no_clobber_;
+  limits_.Apply(options, context.runtime().clock.SteadyNow());
+  TransferRun run(context, {.verb = move_ ? "moved" : "copied",
+                            .verbose = verbose_.level,
+                            .dry_run = dry_run_,
+                            .move = move_,
+                            .filter = &options.filter});
+  Result<void> done = run.Open(reports_);
+  if (!done) co_return done.error();
+  const bool journal = recursive_ && sources_.size() == 1 && !dry_run_ && !given && !at_.at;
+  if (!journal && !(run_flags_.resume + run_flags_.retry_failed).empty()) {
+    co_return InvalidInput("--resume and --retry-failed go with --recursive and one SOURCE");
+  }
+  std::string below = target->address.key;
+  if (!recursive_ && !target->address.folder()) below.clear();
+  if (recursive_ && !target->address.folder()) below += '/';
+  if (!versions_.versions) {
+    Result<void> remembered = co_await run.Remember(run_flags_, {.command = move_ ? "mv" : "cp",
+                                                                 .source = sources_.front(),
+                                                                 .target = target_,
+                                                                 .below = below,
+                                                                 .journal = journal});
+    if (!remembered) co_return remembered.error();
+  }
+  run.Begin();
+  for (const std::string& text : sources_) {
+    Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
+    if (source) limited.Wrap(*source);
+    done = !source      ? Result<void>(source.error())
+           : recursive_ ? co_await CarryBelow(context, opener, *source, *target, run, options)
+                        : co_await CarryOne(context, *source, *target, run);
+    if (!done) break;
+  }
+  co_return co_await run.Conclude(
+      done, recursive_ && !dry_run_ ? SummaryText::kTransfer : SummaryText::kNone);
+}
+
+Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
+                                 TransferRun& run) {
+  if (source.address.bucket.empty()) {
+    co_return InvalidInput("'" + source.address.text + "' names no bucket");
+  }
+  const std::string& key = source.address.key;
+  if (key.empty() ||
+      (source.address.kind == CommandAddress::Kind::kLocal && source.address.folder())) {
+    co_return InvalidInput("'" + source.address.text +
+                           "' is a folder: add --recursive to take what is in it");
+  }
+  const std::string target_key = TargetKey(target.address, key);
+  const std::string from = source.address.WithKey(key);
+  const std::string to = target.address.WithKey(target_key);
+  if (source.store == target.store && source.address.bucket == target.address.bucket &&
+      key == target_key) {
+    co_return InvalidInput("'" + from + "' and '" + to + "' are the same");
+  }
+  auto tell = [&](const char* event, const char* verb, uint64_t size_bytes,
+                  std::string_view verified, uint64_t found_bytes = 0) {
+    Message message(event);
+    message.With("source", from).With("target", to).With("size", size_bytes);
+    if (!verified.empty()) message.With("verified", verified);
+    std::string size = FormatBytes(size_bytes);
+    if (found_bytes > 0) {
+      message.With("found", found_bytes);
+      size += ", " + FormatBytes(found_bytes) + " of it were there";
+    }
+    context.output().Note(message.Says(std::string(verb) + " " + Printable(from) + " to " +
+                                       Printable(to) + " (" + size + ")"));
+  };
+  if (dry_run_) {
+    Result<ObjectInfo> info =
+        co_await source.store->Head({.bucket = source.address.bucket, .key = key});
+    if (!info) co_return info.error().In(from);
+    tell(move_ ? "would_move" : "would_copy", move_ ? "would move" : "would copy", info->size_bytes,
+         "");
+    co_return Ok();
+  }
+  ++run.progress.totals.objects_total;
+  CopyOptions copy = copies_.Options();
+  copy.if_absent = no_clobber_;
+  copy.uploads = run.uploads();
+  copy.stop = &context.stop();
+  copy.on_bytes = [&run](uint64_t bytes) { run.progress.totals.bytes_done += bytes; };
+  CopySource object{.store = *source.store, .bucket = source.address.bucket, .key = key};
+  CopyTarget place{.store = *target.store, .bucket = target.address.bucket, .key = target_key};
+  Result<CopyOutcome> outcome =
+      move_ ? co_await MoveObject(context.runtime(), object, place, std::move(copy))
+            : co_await CopyObject(context.runtime(), object, place, std::move(copy));
+  if (!outcome) {
+    if (no_clobber_ && outcome.error().kind == ErrorKind::kPrecondition) {
+      ++run.totals.skipped;
+      context.output().Note(Message("skipped")
+                                .With("target", to)
+                                .With("reason", "exists")
+                                .Says("left alone, it exists: " + Printable(to)));
+      co_return Ok();
+    }
+    if (sources_.size() == 1 || IsStoreWide(outcome.error())) {
+      co_return outcome.error().In(from);  // This alone says it all.
+    }
+    ++run.totals.failed;
+    context.output().Problem(from, outcome.error());
+    co_return Ok();
+  }
+  ++run.totals.copied;
+  run.totals.bytes += outcome->size_bytes;
+  if (outcome->verified == Verified::kNot && !IsLocalEtag(outcome->source_etag)) {
+    ++run.totals.not_verified;
+  }
+  ++run.progress.totals.objects_done;
+  tell(move_ ? "moved" : "copied", move_ ? "moved" : "copied", outcome->size_bytes,
+       VerifiedBy(outcome->verified), outcome->found_bytes);
+  co_return Ok();
+}
+
+Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, OpenedAddress source,
+                                   OpenedAddress target, TransferRun& run, SyncOptions options) {
+  Result<void> prepared = PrepareEnds(source, target);
+  if (!prepared) co_return prepared;
+  Result<bool> denied = co_await IsTargetDenied(target);
+  if (!denied) co_return denied.error();
+  options.target_denied = *denied;
+  const uint64_t before = run.totals.source_objects + run.totals.excluded;
+  std::unique_ptr<Listing> given;
+  if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
+    Result<std::unique_ptr<Listing>> listing =
+        co_await listings_.Open(context, opener, source, StoreEnd::kSource);
+    if (!listing) co_return listing.error();
+    given = std::move(*listing);
+  }
+  auto open = [&](ListingOptions listed) {
+    if (given != nullptr) return std::move(given);
+    if (at_.at) {
+      return OpenListingAt(context.runtime(), *source.store, source.address.bucket,
+                           source.address.key, at_.at->From(context.runtime().clock.Now()),
+                           std::move(listed));
+    }
+    return OpenListing(context.runtime(), *source.store, source.address.bucket, source.address.key,
+                       std::move(listed));
+  };
+  Result<void> done =
+      versions_.versions
+          ? co_await run.TransferVersions(
+                source, target, {.listers_max = static_cast<int>(listings_.listers)}, options)
+          : co_await run.Transfer(source, target, open, false, options);
+  if (!done) co_return done;
+  if (run.totals.source_objects + run.totals.excluded == before && !source.address.key.empty() &&
+      (run_flags_.resume + run_flags_.retry_failed).empty()) {
+    co_return NotFound("there is nothing below '" + source.address.text + "'");
+  }
+  co_return Ok();
+}
+
+}  // namespace longhaul

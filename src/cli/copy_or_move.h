@@ -1,0 +1,51 @@
+// What cp and mv have in common: all but their help.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/listing_flags.h"
+#include "cli/run_session.h"
+#include "cli/stores.h"
+#include "cli/transfer_flags.h"
+#include "cli/transfer_limits.h"
+#include "cli/transfer_run.h"
+
+namespace longhaul {
+
+class CopyOrMove : public Command {
+ public:
+  explicit CopyOrMove(bool move) : move_(move) {}
+
+  [[nodiscard]] bool has_s5cmd_lines() const override { return true; }
+  void Declare(FlagSet& flags) override;
+  Async<ExitCode> RunAsync(RunContext& context) override;
+
+ private:
+  // An error ends the run: there is only this object, or its store refuses as a whole.
+  Async<void> CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
+                       TransferRun& run);
+  Async<void> CarryBelow(RunContext& context, StoreOpener& opener, OpenedAddress source,
+                         OpenedAddress target, TransferRun& run, SyncOptions options);
+
+  bool move_;
+  std::vector<std::string> sources_;
+  std::string target_;
+  bool recursive_ = false;
+  bool dry_run_ = false;
+  bool no_clobber_ = false;
+  VerboseFlag verbose_;
+  FilterFlags filters_;
+  CopyFlags copies_;
+  AtFlag at_;
+  VersionsFlag versions_;
+  ListingFlags listings_;
+  LimitFlags limits_;
+  ReportFlags reports_;
+  RunFlags run_flags_;
+  StoreFlags store_flags_;
+};
+
+}  // namespace longhaul

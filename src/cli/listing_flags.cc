@@ -1,0 +1,115 @@
+#include "cli/listing_flags.h"
+
+#include <utility>
+
+#include "transfer/listing/kept_listing.h"
+#include "transfer/listing/listing_source.h"
+
+namespace longhaul {
+
+namespace {
+
+// A plain file name needs no "./" here: it is no address of a place, but a file's.
+Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEnd end) {
+  const bool plain = !text.contains('/') && !text.contains(':');
+  Result<OpenedAddress> opened = opener.Open(plain ? "file:" + text : text, end);
+  if (!opened) return opened.error();
+  return ListingFile{.store = opened->store,
+                     .bucket = opened->address.bucket,
+                     .key = opened->address.key,
+                     .name = text};
+}
+
+}  // namespace
+
+void ListingFlags::Declare(FlagSet& flags, bool two_ends) {
+  flags.Section("LISTINGS");
+  flags.Text({.name = two_ends ? "source-listing" : "listing",
+              .help = "Take what is there from this file in place of asking the store: a listing "
+                      "that was kept, the manifest.json of an S3 Inventory (also s3://…), CSV of "
+                      "bucket,key, or lines of JSON with a key.",
+              .value_name = "FILE",
+              .alias = two_ends ? "listing" : "",
+              .completes = Completes::kFiles},
+             source.file);
+  flags.Text({.name = two_ends ? "save-source-listing" : "save-listing",
+              .help = "Keep the listing in this file, for --listing later.",
+              .value_name = "FILE",
+              .alias = two_ends ? "save-listing" : "",
+              .completes = Completes::kFiles},
+             source.save);
+  if (two_ends) {
+    flags.Text({.name = "target-listing",
+                .help = "The same as --source-listing, of the target.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               target.file);
+    flags.Text({.name = "save-target-listing",
+                .help = "Keep the target's listing in this file.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               target.save);
+  }
+  flags.Text({.name = "files-from",
+              .help = "Only the names in this file, one to a line, below the address; nothing is "
+                      "listed. Blank lines and lines that begin with # or ; do not count.",
+              .value_name = "FILE",
+              .completes = Completes::kFiles},
+             files_from);
+  flags.Text({.name = "files-from-raw",
+              .help = "The same, each line as it is.",
+              .value_name = "FILE",
+              .completes = Completes::kFiles},
+             files_from_raw);
+  flags.Integer({.name = "listers",
+                 .help = "Pages of one listing that are asked for side by side. Default: 64.",
+                 .value_name = "N"},
+                1, 1024, listers);
+}
+
+bool ListingFlags::FromFile(StoreEnd end) const {
+  const End& own = end == StoreEnd::kSource ? source : target;
+  return !own.file.empty() || !files_from.empty() || !files_from_raw.empty();
+}
+
+Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpener& opener,
+                                                   OpenedAddress opened, StoreEnd end,
+                                                   ListingOptions options,
+                                                   MissingKey missing) const {
+  const End& own = end == StoreEnd::kSource ? source : target;
+  const std::string& names = files_from.empty() ? files_from_raw : files_from;
+  const int given =
+      int{!own.file.empty()} + int{!files_from.empty()} + int{!files_from_raw.empty()};
+  if (given > 1) {
+    co_return InvalidInput("one of --listing, --files-from and --files-from-raw is enough");
+  }
+  Store& store = *opened.store;
+  const std::string& bucket = opened.address.bucket;
+  const std::string& prefix = opened.address.key;
+  const KeptHead head{.store = store.description(),
+                      .bucket = bucket,
+                      .prefix = prefix,
+                      .taken = context.runtime().clock.Now()};
+  options.listers_max = static_cast<int>(listers);
+  if (!own.save.empty()) options.ordered = true;
+  std::unique_ptr<Listing> listing;
+  if (FromFile(end)) {
+    Result<ListingFile> file = FileOf(opener, own.file.empty() ? names : own.file, end);
+    if (!file) co_return file.error();
+    const ListingFileKind kind = !own.file.empty()    ? ListingFileKind::kAny
+                                 : files_from.empty() ? ListingFileKind::kRawNames
+                                                      : ListingFileKind::kNames;
+    if (missing == nullptr) missing = [](const Error&) {};
+    Result<std::unique_ptr<Listing>> read =
+        co_await OpenListingFile(context.runtime(), std::move(*file), kind, store, bucket, prefix,
+                                 std::move(options), std::move(missing));
+    if (!read) co_return read.error();
+    listing = std::move(*read);
+  } else {
+    listing = OpenListing(context.runtime(), store, bucket, prefix, std::move(options));
+  }
+  if (own.save.empty()) co_return listing;
+  co_return KeepListing(context.runtime(), std::move(listing), own.save, head);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,41 @@
+// Where a command's listings come from: the store, a kept listing, an inventory, a list of names.
+// Declared by every command that lists.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/stores.h"
+#include "transfer/listing/key_list.h"
+#include "transfer/listing/listing.h"
+
+namespace longhaul {
+
+struct ListingFlags {
+  struct End {
+    std::string file;  // Used in place of asking the store.
+    std::string save;  // Kept there.
+  };
+  End source;
+  End target;
+  std::string files_from;
+  std::string files_from_raw;
+  int64_t listers = 64;
+
+  // `two_ends`: with --target-…; the plain ones are the source's.
+  void Declare(FlagSet& flags, bool two_ends);
+
+  // Whether the store itself is not listed at this end.
+  [[nodiscard]] bool FromFile(StoreEnd end) const;
+
+  // What lies below `opened`, as these flags say. The names of --files-from count at both ends. All
+  // are borrowed for as long as the listing is open. `missing`: told of names that are not there;
+  // else they are left out in silence. kInvalidInput: flags that contradict each other.
+  Async<std::unique_ptr<Listing>> Open(RunContext& context, StoreOpener& opener,
+                                       OpenedAddress opened, StoreEnd end,
+                                       ListingOptions options = {},
+                                       MissingKey missing = nullptr) const;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,44 @@
+// The queues of SQS that the stores of a configuration's rules send events to, read beside the
+// roles.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "events/queue_intake.h"
+#include "events/rule_events.h"
+#include "queue/queue.h"
+#include "rules/rule.h"
+
+namespace longhaul {
+
+class QueueIntakes {
+ public:
+  // Borrowed until Stop has returned. `hints`: where what rules hear of waits.
+  QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints);
+
+  // kInvalidInput: a queue is missing, closed to us, or has no dead letters; with the command that
+  // mends it.
+  Async<void> Open();
+  void Start();
+  asio::awaitable<void> Stop();
+
+ private:
+  struct One {
+    std::unique_ptr<Queue> queue;
+    std::unique_ptr<RuleEvents> taker;
+    std::unique_ptr<QueueIntake> intake;
+  };
+
+  Runtime& runtime_;
+  const Configuration& configuration_;
+  Queue& hints_;
+  Event stop_;
+  std::vector<One> all_;
+  TaskGroup running_;
+};
+
+}  // namespace longhaul

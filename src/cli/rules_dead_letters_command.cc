@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/rule_life.h"
+#include "events/hint.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr size_t kKeysTold = 3;
+constexpr size_t kBodyBytesTold = 120;
+
+std::string_view OriginName(HintOrigin origin) {
+  switch (origin) {
+    case HintOrigin::kWebhook:
+      return "events";
+    case HintOrigin::kListing:
+      return "a listing";
+    case HintOrigin::kWatch:
+      return "a folder watch";
+    case HintOrigin::kReread:
+      break;
+  }
+  return "something to be read anew";
+}
+
+class RulesDeadLettersCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "rules dead-letters",
+        .summary = "list the messages that nobody could carry, and send them again",
+        .description =
+            "A message of the queue that has been received 1,000 times without being carried is "
+            "set aside, so that it does not come back for ever: a process died each time that "
+            "it held it, or nobody understands it. This lists what is set aside, the oldest "
+            "first: when it was sent, how often it was received, which keys it names, or why it "
+            "cannot be read. It holds for the queue, so for all rules. Nothing is lost by it: "
+            "the next comparison finds what differs; --redrive has it carried now.",
+        .examples = {{"What is set aside", "longhaul rules dead-letters --config longhaul.yaml"},
+                     {"Once the reason is mended: send all of it again",
+                      "longhaul rules dead-letters --redrive --config longhaul.yaml"}},
+        .exit_codes = {}};
+  }
+  void Declare(FlagSet& flags) override {
+    flags.Switch({.name = "redrive",
+                  .help = "Puts all of them back into the queue, as if they had just been sent."},
+                 redrive_);
+    flags.Integer({.name = "limit",
+                   .help = "How many are listed at most. Default: 100.",
+                   .value_name = "COUNT"},
+                  1, kLimitMax, limit_);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> configuration = RequireRules(context);
+    if (!configuration) co_return configuration.error();
+    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    if (!backends) co_return backends.error();
+    if (redrive_) {
+      Result<int64_t> redriven = co_await backends->queue->Redrive();
+      if (!redriven) co_return redriven.error();
+      const auto count = static_cast<uint64_t>(*redriven);
+      context.output().Print(
+          Message("summary")
+              .With("redriven", count)
+              .Says(count == 0 ? "there are no dead letters"
+                               : Counted(count, "message") + " will be received again"));
+      co_return ExitCode::kDone;
+    }
+    Result<std::vector<QueueMessage>> dead =
+        co_await backends->queue->DeadLetters(static_cast<int>(limit_));
+    if (!dead) co_return dead.error().In("queue");
+    for (const QueueMessage& letter : *dead) Print(context, letter);
+    Result<QueueDepth> depth = co_await backends->queue->Depth();
+    if (!depth) co_return depth.error().In("queue");
+    const auto all = static_cast<uint64_t>(std::max<int64_t>(depth->dead, std::ssize(*dead)));
+    std::string text = all == 0 ? "there are no dead letters" : Counted(all, "dead letter");
+    if (all > dead->size()) text += ", of which the oldest " + FormatCount(dead->size());
+    if (all > 0) text += "; once the reason is mended: longhaul rules dead-letters --redrive";
+    context.output().Print(
+        Message("summary").With("dead_letters", all).With("listed", dead->size()).Says(text));
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  static constexpr int64_t kLimitMax = 1000;  // Of 256 KiB each.
+
+  static void Print(RunContext& context, const QueueMessage& letter) {
+    Message message("dead_letter");
+    message.With("lane", letter.lane)
+        .With("sent", FormatRfc3339(letter.sent))
+        .With("received", letter.receive_count)
+        .With("bytes", letter.body.size());
+    std::string text = "sent " + AgoText(letter.sent, context.runtime().clock.Now()) +
+                       ", received " +
+                       Counted(static_cast<uint64_t>(letter.receive_count), "time") + ": ";
+    if (Result<HintMessage> hints = DecodeHints(letter.body); hints) {
+      message.With("reason", letter.reason.empty() ? "never carried to its end" : letter.reason);
+      text += Describe(*hints, message);
+    } else {
+      const std::string body = Printable(std::string_view(letter.body).substr(0, kBodyBytesTold)) +
+                               (letter.body.size() > kBodyBytesTold ? "…" : "");
+      const std::string reason = letter.reason.empty() ? hints.error().Describe() : letter.reason;
+      message.With("reason", reason).With("body", body);
+      text += "nobody understands it: " + Printable(reason);
+    }
+    context.output().Print(message.Says(text));
+  }
+
+  // "rule logs: 2 keys of disk:a, from events: k, l".
+  static std::string Describe(const HintMessage& hints, Message& message) {
+    message.With("rule", hints.rule)
+        .With("target", hints.target)
+        .With("source", hints.store + ":" + hints.bucket)
+        .With("origin", OriginName(hints.origin))
+        .With("keys", hints.hints.size());
+    std::string keys;
+    for (size_t i = 0; i < std::min(kKeysTold, hints.hints.size()); ++i) {
+      keys += (i == 0 ? "" : ", ") + Printable(hints.hints[i].key);
+    }
+    if (!hints.hints.empty()) message.With("first_key", hints.hints.front().key);
+    if (hints.hints.size() > kKeysTold) keys += ", …";
+    return (hints.rule.empty() ? std::string("any rule") : "rule " + hints.rule) +
+           (hints.target.empty() ? "" : ", target " + hints.target) + ": " +
+           Counted(hints.hints.size(), "key") + " of " + hints.store + ":" + hints.bucket +
+           ", from " + std::string(OriginName(hints.origin)) + ": " + keys;
+  }
+
+  bool redrive_ = false;
+  int64_t limit_ = 100;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeRulesDeadLettersCommand() {
+  return std::make_unique<RulesDeadLettersCommand>();
+}
+
+}  // namespace longhaul

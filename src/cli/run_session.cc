@@ -1,0 +1,155 @@
+#include "cli/run_session.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace longhaul {
+
+namespace {
+
+constexpr size_t kFinishedRunsKept = 200;
+constexpr std::chrono::hours kFinishedRunsAge{30 * 24};
+constexpr int kFailuresPerScan = 1000;
+
+}  // namespace
+
+void RunFlags::Declare(FlagSet& flags) {
+  flags.Section("RESUME");
+  flags.Text({.name = "resume",
+              .help = "Go on with a run that stopped: its id, the beginning of it, or 'last'. What "
+                      "it did is not looked at again. See `longhaul runs ls`.",
+              .value_name = "RUN"},
+             resume);
+  flags.Text({.name = "retry-failed",
+              .help = "Do what failed in a run again, and nothing else.",
+              .value_name = "RUN"},
+             retry_failed);
+  state.Declare(flags);
+}
+
+Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const RunFlags& flags,
+                                                    What what) {
+  std::unique_ptr<RunSession> session(new RunSession(context));
+  const Runtime& runtime = context.runtime();
+  if (!flags.resume.empty() && !flags.retry_failed.empty()) {
+    co_return InvalidInput("--resume tries what failed as well: leave --retry-failed out");
+  }
+  const std::string again = flags.resume.empty() ? flags.retry_failed : flags.resume;
+  std::optional<DatabasePlace> place = LocalStatePlace(context, flags.state);
+  if (!place) {
+    if (again.empty()) co_return session;
+    co_return InvalidInput("nothing says where runs are kept: give --state FILE");
+  }
+  session->state_ = std::make_unique<LocalState>(runtime, *place);
+  session->failed_only_ = !flags.retry_failed.empty();
+  if (!again.empty()) {
+    Result<void> taken = co_await session->TakeOver(again, what);
+    if (!taken) co_return taken.error();
+  } else if (what.journal) {
+    std::error_code ignored;
+    RunRecord run{.command = what.command,
+                  .arguments = ProcessArguments(),
+                  .folder = std::filesystem::current_path(ignored).string(),
+                  .source = what.source,
+                  .target = what.target};
+    Result<std::unique_ptr<RunJournal>> begun =
+        co_await RunJournal::Begin(runtime, *session->state_, std::move(run));
+    if (begun) {
+      session->journal_ = std::move(*begun);
+      Result<void> pruned =
+          co_await Runs(runtime, *session->state_).Prune(kFinishedRunsKept, kFinishedRunsAge);
+      static_cast<void>(pruned);  // The next run tries again.
+    } else {
+      runtime.log.Warning("this run cannot be resumed", {begun.error()});
+      session->state_.reset();
+      co_return session;
+    }
+  }
+  if (session->journal_ != nullptr && context.output().json()) {
+    context.output().Note(Message("run").With("run", session->journal_->record().id));
+  }
+  session->uploads_ = std::make_unique<UploadRecords>(
+      runtime, *session->state_, ThisProcess(),
+      session->journal_ != nullptr ? session->journal_->record().id : "", what.below);
+  co_return session;
+}
+
+Async<void> RunSession::TakeOver(std::string id, const What& what) {
+  Result<RunRecord> run = co_await Runs(context_.runtime(), *state_).Find(std::move(id));
+  if (!run) co_return run.error();
+  if (run->command != what.command || run->source != what.source || run->target != what.target) {
+    co_return InvalidInput("run " + run->id + " is '" + run->command + " " + run->source + " " +
+                           run->target + "'; `longhaul runs resume " + run->id +
+                           "` goes on with it");
+  }
+  if (run->phase == RunPhase::kDone) {
+    co_return InvalidInput("run " + run->id + " is done; there is nothing to go on with");
+  }
+  Result<std::unique_ptr<RunJournal>> taken =
+      co_await RunJournal::Resume(context_.runtime(), *state_, *run);
+  if (!taken) co_return taken.error();
+  journal_ = std::move(*taken);
+  found_ = std::move(*run);
+  co_return Ok();
+}
+
+Async<std::vector<std::string>> RunSession::NamesToRedo() {
+  std::vector<std::string> names;
+  if (!found_) co_return names;
+  if (!failed_only_) names = found_->open;
+  Runs runs(context_.runtime(), *state_);
+  std::string after;
+  while (true) {
+    Result<std::vector<RunFailure>> failures =
+        co_await runs.Failures(found_->id, after, kFailuresPerScan);
+    if (!failures) co_return failures.error();
+    if (failures->empty()) break;
+    after = failures->back().name;
+    for (RunFailure& failure : *failures) names.push_back(std::move(failure.name));
+  }
+  std::ranges::sort(names);
+  const auto doubled = std::ranges::unique(names);
+  names.erase(doubled.begin(), doubled.end());
+  co_return names;
+}
+
+std::optional<std::string> RunSession::GoesOnAfter() const {
+  if (!found_) return "";
+  if (failed_only_ || found_->listed_all) return std::nullopt;
+  return found_->upto;
+}
+
+asio::awaitable<void> RunSession::Close(ExitCode code, const std::optional<Error>& error) {
+  if (journal_ == nullptr) co_return;
+  RunPhase phase = RunPhase::kDone;
+  if (error || (failed_only_ && !found_->listed_all)) {
+    phase = RunPhase::kStopped;
+  } else if (code != ExitCode::kDone) {
+    phase = RunPhase::kFailed;
+  }
+  const std::string id = journal_->record().id;
+  std::string reason;
+  if (error) reason = context_.stopped_by() ? "stopped by a signal" : error->message;
+  Result<void> finished = co_await journal_->Finish(phase, std::move(reason));
+  if (!finished) {
+    context_.runtime().log.Warning("the journal of the run could not be written",
+                                   {finished.error()});
+    co_return;
+  }
+  const RunRecord& run = journal_->record();
+  const RunCounts& counts = run.counts;
+  // What was refused before its first object is no run that anybody goes on with.
+  if (phase == RunPhase::kStopped && !found_ && run.upto.empty() && run.open.empty() &&
+      counts.copied + counts.skipped + counts.failed == 0) {
+    Result<void> forgotten = co_await Runs(context_.runtime(), *state_).Forget(run);
+    static_cast<void>(forgotten);
+    co_return;
+  }
+  if (phase == RunPhase::kDone || context_.output().json()) co_return;  // The summary comes last.
+  context_.output().Note(Message("run").Says(phase == RunPhase::kStopped
+                                                 ? "go on with: longhaul runs resume " + id
+                                                 : "what failed: longhaul runs show " + id +
+                                                       "; again: longhaul runs resume " + id));
+}
+
+}  // namespace longhaul

@@ -1,0 +1,331 @@
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/listing_flags.h"
+#include "cli/plan_writer.h"
+#include "cli/retry_failed.h"
+#include "cli/run_session.h"
+#include "cli/stores.h"
+#include "cli/transfer_ends.h"
+#include "cli/transfer_flags.h"
+#include "cli/transfer_limits.h"
+#include "cli/transfer_run.h"
+#include "transfer/listing/listing.h"
+#include "transfer/tree/sync_trees.h"
+
+namespace longhaul {
+
+namespace {
+
+class SyncCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "sync",
+        .summary = "make a bucket, prefix or folder like another",
+        .description =
+            "Copies what lies below SOURCE and not, or not the same, below TARGET, between any two "
+            "stores or local folders. Both are folders, with or without a '/' at the end.\n\n"
+            "Two objects are the same when their sizes are and the one at SOURCE is not newer. "
+            "That takes the two listings and no request for single objects. --size-only, "
+            "--update, --ignore-existing and --immutable change it.\n\n"
+            "With --delete, what is only at TARGET is removed, after all copies, and only when "
+            "both listings have ended well and no copy has failed. Nothing is removed when SOURCE "
+            "has no object, or when more than 1,000 objects and a quarter of TARGET would go; "
+            "--max-delete and --max-delete-percent set other limits. What the filters leave out is "
+            "not removed either.\n\n"
+            "With --target-listing TARGET is not asked what it has; what would be replaced or "
+            "removed there is looked at first, and stays and is named where it is not what the "
+            "listing says.\n\n"
+            "With --versions whole histories are copied: the versions of a key one after the "
+            "other, oldest first, and delete markers as deletes. A version that fails holds up "
+            "those behind it, and the next run goes on there. Nothing is removed for good.\n\n"
+            "Headers, user metadata, tags and storage class are carried; bytes are verified from "
+            "the source's checksum (else its MD5 ETag) to a digest that the target's server "
+            "checks.",
+        .examples = {{"Mirror a folder to a bucket, and see first what would be done",
+                      "longhaul sync --delete --dry-run ./photos s3://my-bucket/photos"},
+                     {"Between two servers, with two sets of keys",
+                      "longhaul sync --source-endpoint-url http://a:9000 --source-profile a "
+                      "--target-endpoint-url http://b:9000 --target-profile b s3://x s3://y"},
+                     {"A bucket with its history, to a bucket that keeps versions",
+                      "longhaul sync --versions east:ledger west:ledger"},
+                     {"All but temporary files, of the last week",
+                      "longhaul sync --exclude '*.tmp' --max-age 7d s3://my-bucket ./copy"}},
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kLimit, ExitCode::kDeleteGuard,
+                       ExitCode::kInterrupted, ExitCode::kTerminated}};
+  }
+
+  [[nodiscard]] bool has_s5cmd_lines() const override { return true; }
+
+  void Declare(FlagSet& flags) override {
+    flags.Argument("SOURCE", "What should be there: a bucket, prefix or folder.", source_);
+    flags.Argument("TARGET", "Where it should be.", target_);
+    flags.Switch(
+        {.name = "dry-run", .help = "Show what would be done, and change nothing.", .letter = 'n'},
+        options_.dry_run);
+    verbose_.Declare(flags);
+    flags.Text({.name = "plan",
+                .help = "Change nothing, and write what would be done to FILE, for `longhaul "
+                        "apply FILE`.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               plan_);
+    at_.Declare(flags);
+    versions_.Declare(flags);
+    compare_.Declare(flags);
+    flags.Section("LISTINGS");
+    listings_.Declare(flags, true);
+    filters_.Declare(flags);
+    flags.Section("REMOVALS");
+    flags.Switch({.name = "delete",
+                  .help = "Remove what is only at TARGET, after all copies.",
+                  .alias = "delete-after"},
+                 options_.remove);
+    flags.Integer({.name = "max-delete",
+                   .help = "Remove nothing when more than N would go; exit 12.",
+                   .value_name = "N"},
+                  0, INT64_MAX, max_delete_);
+    flags.Number({.name = "max-delete-percent",
+                  .help = "Remove nothing when more than this part of TARGET would go; exit 12.",
+                  .value_name = "PERCENT"},
+                 max_delete_percent_);
+    flags.Switch(
+        {.name = "delete-excluded", .help = "With --delete: also what the filters leave out."},
+        options_.remove_excluded);
+    flags.Switch({.name = "ignore-errors", .help = "With --delete: also when copies have failed."},
+                 options_.remove_despite_failures);
+    flags.Text({.name = "backup-dir",
+                .help = "Where what is replaced or removed at TARGET is copied first: a place of "
+                        "the same store.",
+                .value_name = "ADDRESS",
+                .completes = Completes::kAddresses},
+               backup_);
+    copies_.Declare(flags);
+    limits_.Declare(flags);
+    reports_.Declare(flags);
+    run_flags_.Declare(flags);
+    store_flags_.Declare(flags, true);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    // A report of an earlier run stands for it.
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(run_flags_.retry_failed, ignored)) {
+      retry_failed_ = std::exchange(run_flags_.retry_failed, "");
+    }
+    Result<void> sound = CheckFlags();
+    if (!sound) co_return sound.error();
+    StoreOpener opener(context, store_flags_, true);
+    LimitedStores limited(context, limits_);
+    Result<OpenedAddress> source = opener.Open(source_, StoreEnd::kSource);
+    if (!source) co_return source.error();
+    Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
+    if (!target) co_return target.error();
+    sound = PrepareEnds(*source, *target);
+    if (!sound) co_return sound.error();
+    if (options_.remove && LiesIn(*source, *target)) {
+      co_return InvalidInput("'" + source_ + "' lies in '" + target_ +
+                             "': --delete would remove it");
+    }
+    SetOptions(context);
+    if (!backup_.empty()) {
+      Result<TreeTarget> backup = OpenBackup(opener, limited, backup_, *source, *target);
+      if (!backup) co_return backup.error();
+      options_.backup.emplace(*backup);
+    }
+    limited.Wrap(*source);
+    limited.Wrap(*target);
+    if (versions_.versions) co_return co_await MirrorVersions(context, *source, *target);
+    std::unique_ptr<Listing> failed;
+    std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
+    if (!retry_failed_.empty()) {
+      Result<std::unique_ptr<Listing>> listing =
+          co_await OpenFailed(context.runtime(), retry_failed_, source->address);
+      if (!listing) co_return listing.error();
+      failed = std::move(*listing);
+    } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
+      Result<std::unique_ptr<Listing>> listing =
+          co_await listings_.Open(context, opener, *source, StoreEnd::kSource);
+      if (!listing) co_return listing.error();
+      given = std::move(*listing);
+    }
+    std::unique_ptr<Listing> there;
+    if (TargetListed()) {
+      Result<std::unique_ptr<Listing>> listing =
+          co_await listings_.Open(context, opener, *target, StoreEnd::kTarget);
+      if (!listing) co_return listing.error();
+      there = std::move(*listing);
+    }
+
+    TransferRun run(
+        context,
+        {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
+    Result<void> opened = run.Open(reports_);
+    if (!opened) co_return opened.error();
+    std::optional<PlanWriter> plan;
+    if (!plan_.empty()) {
+      Result<PlanWriter> writer = PlanWriter::Create(plan_, HeadOfPlan(context));
+      if (!writer) co_return writer.error();
+      plan.emplace(std::move(*writer));
+      run.Add(*plan);
+    }
+    // A relative --at, or a file that may change, would be another source when it goes on.
+    const bool journal =
+        !options_.dry_run && failed == nullptr && given == nullptr && there == nullptr && !at_.at;
+    Result<void> remembered = co_await run.Remember(run_flags_, {.command = "sync",
+                                                                 .source = source_,
+                                                                 .target = target_,
+                                                                 .below = target->address.key,
+                                                                 .journal = journal});
+    if (!remembered) co_return remembered.error();
+    run.Begin();
+    auto open = [&](ListingOptions listed) {
+      if (failed != nullptr) return std::move(failed);
+      if (given != nullptr) return std::move(given);
+      if (at_.at) {
+        return OpenListingAt(context.runtime(), *source->store, source->address.bucket,
+                             source->address.key, at_.at->From(context.runtime().clock.Now()),
+                             std::move(listed));
+      }
+      return OpenListing(context.runtime(), *source->store, source->address.bucket,
+                         source->address.key, std::move(listed));
+    };
+    Result<void> done = co_await run.Transfer(*source, *target, open, retry_failed_.empty(),
+                                              options_, std::move(there));
+    if (plan && done && run.totals.failed == 0) done = plan->Finish();
+    co_return co_await run.Conclude(done);
+  }
+
+ private:
+  // Whether the target's listing comes out of a file, or is kept in one.
+  [[nodiscard]] bool TargetListed() const {
+    return !(listings_.target.file + listings_.target.save).empty();
+  }
+
+  Async<ExitCode> MirrorVersions(RunContext& context, OpenedAddress source, OpenedAddress target) {
+    TransferRun run(
+        context,
+        {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
+    Result<void> opened = run.Open(reports_);
+    if (!opened) co_return opened.error();
+    run.Begin();
+    Result<void> done = co_await run.TransferVersions(
+        source, target, {.listers_max = static_cast<int>(listings_.listers)}, options_);
+    co_return co_await run.Conclude(done);
+  }
+
+  Result<void> CheckVersionsFlags() const {
+    const CompareRules& rules = compare_.rules;
+    if (rules.size_only || rules.checksum || rules.ignore_times || rules.ignore_existing ||
+        rules.update || rules.immutable || rules.window.count() > 0) {
+      return InvalidInput("--versions compares histories: without flags of COMPARISON");
+    }
+    if (options_.remove || !backup_.empty()) {
+      return InvalidInput(
+          "--versions removes and replaces nothing: without --delete and "
+          "--backup-dir");
+    }
+    if (at_.at || !plan_.empty()) return InvalidInput("--versions goes without --at and --plan");
+    return CheckWholeHistories(
+        listings_, filters_.Make({}),
+        !(retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty());
+  }
+
+  Result<void> CheckFlags() const {
+    if (versions_.versions) {
+      Result<void> sound = CheckVersionsFlags();
+      if (!sound) return sound;
+    }
+    if (!options_.remove && (max_delete_ || max_delete_percent_ >= 0 || options_.remove_excluded ||
+                             options_.remove_despite_failures)) {
+      return InvalidInput(
+          "--max-delete, --max-delete-percent, --delete-excluded and --ignore-errors go with "
+          "--delete");
+    }
+    if (compare_.download && !compare_.rules.checksum) {
+      return InvalidInput("--download goes with --checksum");
+    }
+    const bool given = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
+    if (options_.remove && listings_.FromFile(StoreEnd::kSource)) {
+      return InvalidInput("--delete with a listing in a file would remove what that does not name");
+    }
+    if (int{at_.at.has_value()} + int{given} + int{!retry_failed_.empty()} > 1) {
+      return InvalidInput("one of --at, --retry-failed and a listing in a file is enough");
+    }
+    if (TargetListed() && !(listings_.files_from + listings_.files_from_raw).empty()) {
+      return InvalidInput("the target's listing in a file goes without --files-from");
+    }
+    if (TargetListed() && !(retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty()) {
+      return InvalidInput(
+          "the target's listing in a file goes without --resume and --retry-failed");
+    }
+    if (at_.at && (compare_.rules.checksum || compare_.rules.update)) {
+      return InvalidInput("--at compares by size and ETag: without --checksum and --update");
+    }
+    if (at_.at && !plan_.empty()) {
+      return InvalidInput("--plan is of what is there now: without --at");
+    }
+    if (!(retry_failed_ + run_flags_.retry_failed).empty() && options_.remove) {
+      return InvalidInput("--retry-failed removes nothing: run sync --delete for that");
+    }
+    return Ok();
+  }
+
+  void SetOptions(RunContext& context) {
+    const Clock& clock = context.runtime().clock;
+    options_.copy = copies_.Options();
+    options_.compare = compare_.rules;
+    options_.compare.past = at_.at.has_value();
+    options_.download = compare_.download;
+    options_.filter = filters_.Make(clock.Now());
+    options_.in_flight = static_cast<int>(copies_.in_flight);
+    options_.target_listed_before = !listings_.target.file.empty();
+    if (max_delete_) options_.guard.count_max = static_cast<uint64_t>(*max_delete_);
+    if (max_delete_percent_ >= 0) options_.guard.percent_max = max_delete_percent_;
+    if (!plan_.empty()) options_.dry_run = true;
+    limits_.Apply(options_, clock.SteadyNow());
+  }
+
+  PlanHead HeadOfPlan(RunContext& context) const {
+    PlanHead head{.source = source_,
+                  .target = target_,
+                  .backup = backup_,
+                  .arguments = store_flags_.Arguments(),
+                  .made = FormatRfc3339(context.runtime().clock.Now())};
+    std::ranges::move(copies_.Arguments(), std::back_inserter(head.arguments));
+    return head;
+  }
+
+  std::string source_;
+  std::string target_;
+  std::string plan_;
+  RunFlags run_flags_;
+  std::string retry_failed_;  // A report.
+  std::string backup_;
+  VerboseFlag verbose_;
+  CompareFlags compare_;
+  FilterFlags filters_;
+  CopyFlags copies_;
+  AtFlag at_;
+  VersionsFlag versions_;
+  ListingFlags listings_;
+  LimitFlags limits_;
+  ReportFlags reports_;
+  SyncOptions options_;
+  std::optional<int64_t> max_delete_;
+  double max_delete_percent_ = -1;
+  StoreFlags store_flags_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeSyncCommand() { return std::make_unique<SyncCommand>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,333 @@
+// sync and cp as people type them, run in this process against folders.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/support/commands.h"
+
+namespace longhaul {
+namespace {
+
+using testing::CommandsTest;
+
+class SyncCommandTest : public CommandsTest {
+ protected:
+  bool Says(const std::string& text) const {
+    return console.out.contains(text) || console.error.contains(text);
+  }
+};
+
+TEST_F(SyncCommandTest, ThereAndBackAndNothingToDo) {
+  WriteFile("in/x.txt", "hello");
+  WriteFile("in/sub/y.json", "{}");
+  ASSERT_EQ(Run({"sync", "-v", folder.file("in"), "disk:a/p"}), 0) << console.error;
+  EXPECT_TRUE(Says("to disk:a/p/x.txt")) << console.out;
+  ASSERT_EQ(Run({"check", folder.file("in"), "disk:a/p/"}), 0) << console.out;
+  ASSERT_EQ(Run({"sync", "--json", folder.file("in"), "disk:a/p"}), 0);
+  EXPECT_TRUE(Says("\"objects\":0,\"bytes\":0,\"left_alone\":2")) << console.out;
+  // Back to a folder that is not there yet, and again nothing.
+  ASSERT_EQ(Run({"sync", "--json", "disk:a/p", folder.file("out/new/")}), 0) << console.error;
+  EXPECT_TRUE(Says("\"objects\":2")) << console.out;
+  EXPECT_EQ(ReadFile("out/new/sub/y.json"), "{}");
+  ASSERT_EQ(Run({"sync", "--json", "disk:a/p", folder.file("out/new")}), 0);
+  EXPECT_TRUE(Says("\"objects\":0,\"bytes\":0,\"left_alone\":2")) << console.out;
+  // Nor the other way round, although the files are as old as they ever were.
+  ASSERT_EQ(Run({"sync", "--json", folder.file("out/new"), "disk:a/p"}), 0);
+  EXPECT_TRUE(Says("\"objects\":0,\"bytes\":0,\"left_alone\":2")) << console.out;
+  EXPECT_EQ(std::filesystem::last_write_time(folder.file("in/x.txt")),
+            std::filesystem::last_write_time(folder.file("out/new/x.txt")));
+}
+
+TEST_F(SyncCommandTest, DeleteAndItsGuards) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/x", "1");
+  WriteFile("root/a/y", "1");
+  ASSERT_EQ(Run({"sync", folder.file("in"), "disk:a"}), 0);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/y")));  // Not without --delete.
+  ASSERT_EQ(Run({"sync", "--delete", "--max-delete", "0", folder.file("in"), "disk:a"}), 12);
+  EXPECT_TRUE(Says("--max-delete allows 0")) << console.error;
+  ASSERT_EQ(Run({"sync", "--delete", "--max-delete-percent", "10", folder.file("in"), "disk:a"}),
+            12);
+  ASSERT_EQ(Run({"sync", "--delete", "--dry-run", folder.file("in"), "disk:a"}), 0);
+  EXPECT_TRUE(Says("would remove disk:a/y")) << console.out;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/y")));
+  ASSERT_EQ(Run({"sync", "--delete", folder.file("in"), "disk:a"}), 0) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/y")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
+// A mistyped or unmounted source must not empty the target.
+TEST_F(SyncCommandTest, AnEmptyOrMissingSourceRemovesNothing) {
+  WriteFile("root/a/x", "1");
+  std::filesystem::create_directories(folder.file("empty"));
+  EXPECT_EQ(Run({"sync", "--delete", folder.file("empty"), "disk:a"}), 12);
+  EXPECT_EQ(Run({"sync", "--delete", folder.file("typo/"), "disk:a"}), 3);
+  EXPECT_EQ(Run({"sync", "--delete", folder.file("typo"), "disk:a"}), 3);
+  EXPECT_EQ(Run({"sync", "--delete", "disk:nobucket", "disk:a"}), 3);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
+TEST_F(SyncCommandTest, OverlapsAreRefused) {
+  WriteFile("in/sub/x", "1");
+  EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("in/sub/deeper")}), 2);
+  EXPECT_EQ(Run({"sync", "--delete", folder.file("in/sub"), folder.file("in")}), 2);
+  EXPECT_EQ(Run({"sync", "--delete", "disk:a/p/q", "disk:a/p"}), 2);
+  EXPECT_EQ(Run({"sync", folder.file("in/sub/x"), "disk:a"}), 2);
+}
+
+// Which rule decided is what people ask when a file is missing.
+TEST_F(SyncCommandTest, VeryVerboseNamesTheRule) {
+  WriteFile("in/a.log", "1");
+  WriteFile("in/a.tmp", "1");
+  WriteFile("in/b.txt", "1");
+  ASSERT_EQ(
+      Run({"sync", "-vv", "--exclude", "*.tmp", "--filter", "- b*", folder.file("in"), "disk:a"}),
+      0);
+  EXPECT_TRUE(Says("excluded by --exclude '*.tmp'")) << console.out;
+  EXPECT_TRUE(Says("excluded by --filter '- b*'")) << console.out;
+  ASSERT_EQ(Run({"sync", "-vv", "--include", "*.log", folder.file("in"), "disk:a"}), 0);
+  EXPECT_TRUE(Says("a.log: same")) << console.out;
+  EXPECT_TRUE(Says("excluded by no --include matches")) << console.out;
+  EXPECT_EQ(Run({"sync", "--filter", "* b", folder.file("in"), "disk:a"}), 2);
+}
+
+TEST_F(SyncCommandTest, LsDuAndCheckTakeTheSameFilters) {
+  WriteFile("root/a/logs/x.log", "1");
+  WriteFile("root/a/logs/y.tmp", "22");
+  WriteFile("root/a/z", "333");
+  ASSERT_EQ(Run({"ls", "--filter", "- *.tmp", "--max-size", "2", "disk:a"}), 0);
+  EXPECT_TRUE(Says("logs/x.log")) << console.out;
+  EXPECT_FALSE(Says("y.tmp") || Says("z")) << console.out;
+  EXPECT_EQ(Run({"ls", "--include", "*.none", "disk:a/logs/"}), 0);
+  ASSERT_EQ(Run({"du", "--json", "--exclude", "logs/*", "disk:a"}), 0);
+  EXPECT_TRUE(Says("\"objects\":1,\"bytes\":3")) << console.out;
+  ASSERT_EQ(Run({"du", "--json", "--exclude", "x.log", "disk:a/logs/"}), 0);
+  EXPECT_TRUE(Says("\"objects\":1,\"bytes\":2")) << console.out;
+  WriteFile("root/b/logs/x.log", "1");
+  auto check = [this](std::vector<std::string> filters) {
+    std::vector<std::string> words = {"check", "--no-metadata", "disk:a", "disk:b"};
+    words.insert(words.end(), filters.begin(), filters.end());
+    return Run(words);
+  };
+  EXPECT_EQ(check({}), 11);
+  EXPECT_EQ(check({"--include", "*.log"}), 0) << console.out;
+  EXPECT_EQ(check({"--filter", "+ *.log", "--filter", "- **"}), 0) << console.out;
+  EXPECT_EQ(check({"--max-size", "1"}), 0) << console.out;
+  EXPECT_EQ(check({"--exclude", "z", "--include", "*"}), 11);
+  EXPECT_FALSE(Says("z: missing")) << console.out;
+}
+
+TEST_F(SyncCommandTest, AKeptListingOfTheTarget) {
+  WriteFile("in/new", "1");
+  WriteFile("in/there", "1");
+  WriteFile("root/a/there", "1");
+  WriteFile("root/a/extra", "1");
+  const std::string kept = folder.file("kept.zst");
+  ASSERT_EQ(Run({"sync", "-n", "--save-target-listing", kept, folder.file("in"), "disk:a"}), 0);
+  WriteFile("root/a/extra", "changed since");
+  const std::vector<std::string> sync = {"sync", "--delete",        "--target-listing",
+                                         kept,   folder.file("in"), "disk:a"};
+  EXPECT_EQ(Run(sync), 1);
+  EXPECT_TRUE(Says("disk:a/extra: the target has changed since it was listed")) << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/new")));
+  for (const char* other : {"--versions", "--resume=last", "--files-from=x"}) {
+    std::vector<std::string> words = sync;
+    words[1] = other;
+    EXPECT_EQ(Run(words), 2) << other;
+  }
+}
+
+TEST_F(SyncCommandTest, CompareFlags) {
+  WriteFile("root/a/x", "1");
+  std::filesystem::last_write_time(
+      folder.file("root/a/x"),
+      std::filesystem::file_time_type::clock::now() - std::chrono::seconds(10));
+  WriteFile("in/x", "2");  // Newer, and of the same size.
+  ASSERT_EQ(Run({"sync", "--size-only", folder.file("in"), "disk:a"}), 0);
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  ASSERT_EQ(Run({"sync", "--ignore-existing", folder.file("in"), "disk:a"}), 0);
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  ASSERT_EQ(Run({"sync", "--immutable", folder.file("in"), "disk:a"}), 1);
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  EXPECT_TRUE(Says("--immutable")) << console.error;
+  ASSERT_EQ(Run({"sync", folder.file("in"), "disk:a"}), 0);
+  EXPECT_EQ(ReadFile("root/a/x"), "2");
+}
+
+// Ten thousand errors about one bucket are one error.
+TEST_F(SyncCommandTest, AMissingBucketIsOneMessage) {
+  for (int i = 0; i < 100; ++i) WriteFile("in/" + std::to_string(i), "1");
+  for (const char* command : {"cp", "sync"}) {
+    std::vector<std::string> words = {command, folder.file("in"), "disk:nobucket"};
+    if (words[0] == "cp") words.insert(words.begin() + 1, "-r");
+    EXPECT_EQ(Run(words), 3);
+    EXPECT_EQ(std::count(console.error.begin(), console.error.end(), '\n'), 1) << console.error;
+    EXPECT_TRUE(Says("create the bucket first")) << console.error;
+    EXPECT_EQ(console.out, "");
+  }
+}
+
+// On a terminal the first failures of a cause are shown and the others counted.
+TEST_F(SyncCommandTest, ManyFailuresOfOneCauseAreCounted) {
+  WriteFile("in/ok", "1");
+  for (int i = 0; i < 30; ++i) {
+    WriteFile("in/x" + std::to_string(i), "22");
+    WriteFile("root/a/x" + std::to_string(i), "1");
+  }
+  console.terminal = true;
+  EXPECT_EQ(Run({"sync", "--immutable", folder.file("in"), "disk:a"}), 1);
+  EXPECT_TRUE(Says("and 25 more")) << console.error;
+  console.terminal = false;
+  EXPECT_EQ(Run({"sync", "--json", "--immutable", folder.file("in"), "disk:a"}), 1);
+  size_t count = 0;
+  for (size_t at = 0; (at = console.out.find("\"event\":\"error\"", at)) != std::string::npos; ++at)
+    ++count;
+  EXPECT_EQ(count, 30U);
+}
+
+TEST_F(SyncCommandTest, PlanAndApply) {
+  WriteFile("in/x", "1");
+  WriteFile("in/y", "1");
+  WriteFile("root/a/extra", "1");
+  ASSERT_EQ(Run({"sync", "--delete", "--plan", folder.file("plan"), folder.file("in"), "disk:a"}),
+            0)
+      << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
+  ASSERT_EQ(Run({"apply", folder.file("plan")}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/extra")));
+  // Once more, as after a kill: all of it is done.
+  EXPECT_EQ(Run({"apply", folder.file("plan")}), 0) << console.error;
+  // Somebody else's.
+  WriteFile("root/a/x", "2");
+  EXPECT_EQ(Run({"apply", folder.file("plan")}), 1);
+  EXPECT_EQ(ReadFile("root/a/x"), "2");
+  EXPECT_TRUE(Says("has changed since the plan")) << console.error;
+  // A plan that was cut.
+  std::filesystem::resize_file(folder.file("plan"),
+                               std::filesystem::file_size(folder.file("plan")) - 10);
+  EXPECT_EQ(Run({"apply", folder.file("plan")}), 2);
+  EXPECT_EQ(Run({"apply", folder.file("none")}), 2);
+}
+
+// A plan is what a guard has let pass.
+TEST_F(SyncCommandTest, AGuardRefusesThePlan) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/extra", "1");
+  ASSERT_EQ(Run({"sync", "--delete", "--max-delete", "0", "--plan", folder.file("plan"),
+                 folder.file("in"), "disk:a"}),
+            12);
+  EXPECT_EQ(Run({"apply", folder.file("plan")}), 2);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
+}
+
+TEST_F(SyncCommandTest, MoveTakesOneOrAll) {
+  WriteFile("in/x", "1");
+  WriteFile("in/sub/y", "2");
+  WriteFile("one", "3");
+  ASSERT_EQ(Run({"mv", "-n", folder.file("one"), "disk:a/"}), 0);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("one")));
+  ASSERT_EQ(Run({"mv", folder.file("one"), "disk:a/"}), 0) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("one")));
+  EXPECT_EQ(ReadFile("root/a/one"), "3");
+  ASSERT_EQ(Run({"mv", "-r", folder.file("in"), "disk:a/in"}), 0) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("in/x")));
+  EXPECT_EQ(ReadFile("root/a/in/sub/y"), "2");
+  ASSERT_EQ(Run({"mv", "disk:a/one", "disk:b/two"}), 0) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/one")));
+  EXPECT_EQ(ReadFile("root/b/two"), "3");
+  EXPECT_EQ(Run({"mv", "disk:b/two", "disk:b/two"}), 2);
+  EXPECT_EQ(Run({"mv", "disk:b/none", "disk:a/"}), 3);
+  EXPECT_EQ(Run({"mv", "--no-clobber", "disk:b/two", "disk:a/in/x"}), 0);
+  EXPECT_EQ(ReadFile("root/b/two"), "3");  // It was not copied, so it stays.
+}
+
+TEST_F(SyncCommandTest, RemoveKeepsToFiltersAndGuards) {
+  for (const char* name : {"a.log", "b.log", "c.txt"})
+    WriteFile(std::string("root/a/") + name, "1");
+  EXPECT_EQ(Run({"rm", "-r", "--max-delete", "2", "disk:a"}), 12);
+  EXPECT_EQ(Run({"rm", "-r", "--max-delete-percent", "50", "--include", "*.log", "disk:a"}), 12);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/a.log")));
+  ASSERT_EQ(Run({"rm", "-r", "--max-delete", "2", "--include", "*.log", "disk:a"}), 0)
+      << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/a.log")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/c.txt")));
+  EXPECT_EQ(Run({"rm", "--include", "*", "disk:a/c.txt"}), 2);
+}
+
+TEST_F(SyncCommandTest, ReportsAndRetry) {
+  WriteFile("in/new", "1");
+  WriteFile("in/differs", "22");
+  WriteFile("in/same", "1");
+  WriteFile("root/a/differs", "1");
+  WriteFile("root/a/extra", "1");
+  ASSERT_EQ(Run({"cp", folder.file("in/same"), "disk:a/same"}), 0);
+  ASSERT_EQ(Run({"sync", "--immutable", "--report", folder.file("report"), "--combined",
+                 folder.file("combined"), folder.file("in"), "disk:a"}),
+            1);
+  EXPECT_EQ(ReadFile("combined").size(), std::string("! differs\n- extra\n+ new\n= same\n").size());
+  for (const char* sign : {"! differs", "- extra", "+ new", "= same"}) {
+    EXPECT_TRUE(ReadFile("combined").contains(sign)) << ReadFile("combined");
+  }
+  const std::string report = ReadFile("report");
+  EXPECT_TRUE(report.contains("\"state\":\"failed\",\"name\":\"differs\"")) << report;
+  EXPECT_TRUE(report.contains("\"event\":\"summary\"")) << report;
+  // What failed, and nothing else.
+  WriteFile("in/another", "1");
+  ASSERT_EQ(
+      Run({"sync", "--json", "--retry-failed", folder.file("report"), folder.file("in"), "disk:a"}),
+      0)
+      << console.error;
+  EXPECT_TRUE(Says("\"objects\":1")) << console.out;
+  EXPECT_EQ(ReadFile("root/a/differs"), "22");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/another")));
+  EXPECT_EQ(Run({"sync", "--retry-failed", folder.file("report"), folder.file("in/"), "disk:b"}),
+            0);
+  std::filesystem::create_directories(folder.file("elsewhere"));
+  EXPECT_EQ(
+      Run({"sync", "--retry-failed", folder.file("report"), folder.file("elsewhere"), "disk:b"}),
+      2);
+  EXPECT_EQ(Run({"sync", "--report", folder.file("no/such/folder"), folder.file("in"), "disk:b"}),
+            2);
+}
+
+TEST_F(SyncCommandTest, BackupDirKeepsWhatGoes) {
+  WriteFile("in/x", "new");
+  WriteFile("root/a/x", "older");
+  WriteFile("root/a/y", "1");
+  ASSERT_EQ(Run({"sync", "--delete", "--backup-dir", "disk:b/old", folder.file("in"), "disk:a"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/b/old/x"), "older");
+  EXPECT_EQ(ReadFile("root/b/old/y"), "1");
+  EXPECT_EQ(ReadFile("root/a/x"), "new");
+  EXPECT_EQ(Run({"sync", "--backup-dir", "disk:a/old", folder.file("in"), "disk:a"}), 2);
+  EXPECT_EQ(Run({"sync", "--backup-dir", folder.file("old"), folder.file("in"), "disk:a"}), 2);
+}
+
+TEST_F(SyncCommandTest, LimitsEndInOrder) {
+  for (int i = 0; i < 9; ++i) WriteFile("in/" + std::to_string(i), std::string(1000, 'x'));
+  EXPECT_EQ(Run({"sync", "--json", "--max-transfer", "3500B", folder.file("in"), "disk:a"}), 10);
+  EXPECT_TRUE(Says("\"objects\":3,")) << console.out;
+  EXPECT_EQ(Run({"sync", "--bwlimit", "512", folder.file("in"), "disk:a"}), 2);
+  EXPECT_EQ(Run({"sync", "--bwlimit", "08:00,512M 19:00,1G", "--tpslimit", "10000",
+                 folder.file("in"), "disk:a"}),
+            0);
+}
+
+TEST_F(SyncCommandTest, ChecksumFindsWhatTimesHide) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/x", "2");  // Newer, of the same size.
+  ASSERT_EQ(Run({"sync", folder.file("in"), "disk:a"}), 0);
+  EXPECT_EQ(ReadFile("root/a/x"), "2");
+  ASSERT_EQ(Run({"sync", "-v", "--checksum", folder.file("in"), "disk:a"}), 0);
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  ASSERT_EQ(Run({"sync", "--json", "--checksum", folder.file("in"), "disk:a"}), 0);
+  EXPECT_TRUE(Says("\"objects\":0,\"bytes\":0,\"left_alone\":1")) << console.out;
+  EXPECT_EQ(Run({"sync", "--download", folder.file("in"), "disk:a"}), 2);
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,104 @@
+// TransferRun: what sync, cp, mv and apply do around the transfer of a tree: progress, messages,
+// report files, limits, and the end with its summary and exit code.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/listing_flags.h"
+#include "cli/progress.h"
+#include "cli/run_context.h"
+#include "cli/run_session.h"
+#include "cli/stores.h"
+#include "cli/transfer_observer.h"
+#include "cli/transfer_report.h"
+#include "transfer/listing/listing.h"
+#include "transfer/tree/journal_observer.h"
+#include "transfer/tree/sync_trees.h"
+
+namespace longhaul {
+
+// Tells several observers.
+class SyncObservers : public SyncObserver {
+ public:
+  void Add(SyncObserver& observer) { observers_.push_back(&observer); }
+  void OnExcluded(const SyncStep& step) override { Each(&SyncObserver::OnExcluded, step); }
+  void OnSkipped(const SyncStep& step) override { Each(&SyncObserver::OnSkipped, step); }
+  void OnExtra(const SyncStep& step) override { Each(&SyncObserver::OnExtra, step); }
+  void OnChosen(const SyncStep& step) override { Each(&SyncObserver::OnChosen, step); }
+  void OnListedAll() override { Each(&SyncObserver::OnListedAll); }
+  void OnCopied(const SyncStep& step, const CopyOutcome& outcome) override {
+    Each(&SyncObserver::OnCopied, step, outcome);
+  }
+  void OnRemoved(const SyncStep& step) override { Each(&SyncObserver::OnRemoved, step); }
+  void OnFailed(const SyncStep& step, const Error& error) override {
+    Each(&SyncObserver::OnFailed, step, error);
+  }
+
+ private:
+  template <class... Arguments>
+  void Each(void (SyncObserver::*what)(Arguments...), const auto&... with) {
+    for (SyncObserver* observer : observers_) (observer->*what)(with...);
+  }
+  std::vector<SyncObserver*> observers_;
+};
+
+class TransferRun {
+ public:
+  // `filter` is borrowed. Ask Open and Begin before anything else.
+  TransferRun(RunContext& context, TransferObserver::Options options);
+
+  // kInvalidInput: a report cannot be written.
+  Result<void> Open(const ReportFlags& flags) { return report_.Open(flags); }
+  void Begin() { watch_.Spawn(progress.Watch()); }
+  void Add(SyncObserver& observer) { observers.Add(observer); }
+  void SetEnds(const OpenedAddress& source, const OpenedAddress& target);
+
+  // Keeps a journal and remembers uploads; without it nothing can be gone on with. Before Begin.
+  // Errors as RunSession::Open.
+  Async<void> Remember(const RunFlags& flags, RunSession::What what);
+  // Null: nothing is remembered.
+  [[nodiscard]] UploadRecords* uploads() { return session_ ? session_->uploads() : nullptr; }
+
+  // Opens the listing of the source, from where the options say.
+  using OpenSource = std::function<std::unique_ptr<Listing>(ListingOptions)>;
+  // One tree; with `compare` the listing of the target is read beside that of the source. Of a run
+  // that goes on, first what was in flight or failed, then what is behind the last name done.
+  // `target_listing`: in place of asking the target; only where nothing is remembered.
+  Async<void> Transfer(OpenedAddress source, OpenedAddress target, OpenSource open, bool compare,
+                       SyncOptions options, std::unique_ptr<Listing> target_listing = nullptr);
+
+  // The same of whole histories (transfer/tree/mirror_versions.h).
+  Async<void> TransferVersions(OpenedAddress source, OpenedAddress target, ListingOptions listed,
+                               SyncOptions options);
+
+  // The end, after which nothing may be asked of it. `done`: how it went.
+  Async<ExitCode> Conclude(Result<void> done, SummaryText text = SummaryText::kTransfer);
+
+  Progress progress;
+  SyncObservers observers;
+  SyncTotals totals;
+
+ private:
+  Async<void> Redo(OpenedAddress source, OpenedAddress target, SyncOptions options);
+  Async<void> Carry(OpenedAddress source, OpenedAddress target, Listing& listing, Listing* there,
+                    SyncOptions options);
+
+  RunContext& context_;
+  std::unique_ptr<RunSession> session_;
+  std::optional<JournalObserver> journal_;
+  TransferObserver observer_;
+  TransferReport report_;
+  TaskGroup watch_;
+};
+
+// What does not go with --versions: listings in files, a filter that would leave out some
+// versions of a key, `again` (--resume, --retry-failed). kInvalidInput.
+Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter,
+                                 bool again);
+
+}  // namespace longhaul

@@ -1,0 +1,55 @@
+// QueueIntake: takes events out of a queue that stores fill (S3 to SQS directly, through SNS,
+// through EventBridge), and hands them to whoever wants them.
+//
+// A message is removed only when what it asks for is durable, or when it was understood and asks
+// for nothing (a test, keys of no rule). What is not understood, in whole or in part, or is of a
+// bucket that nobody replicates, goes to the queue's dead letters with the reason; what else it
+// said is done all the same. Messages are gathered for a moment, so that their hints travel
+// together.
+//
+// Belongs to one shard.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "events/event_taker.h"
+#include "queue/queue.h"
+
+namespace longhaul {
+
+class QueueIntake {
+ public:
+  // `queue` and `taker` are borrowed. `name`: of the queue, for logs.
+  QueueIntake(Runtime runtime, Queue& queue, EventTaker& taker, std::string name)
+      : runtime_(runtime), queue_(queue), taker_(taker), name_(std::move(name)) {}
+
+  // Until `stop` is set; what is not done then is given back at once.
+  asio::awaitable<void> Run(Event& stop);
+
+ private:
+  // What has been received and not yet been done.
+  struct Gathered {
+    std::vector<StoreEvent> events;
+    std::vector<Receipt> receipts;
+    std::vector<QueueMessage> poison;  // With its reason; goes when `events` are durable.
+
+    [[nodiscard]] bool empty() const { return receipts.empty() && poison.empty(); }
+  };
+
+  void Read(QueueMessage message, Gathered& gathered);
+  Async<void> Finish(Gathered gathered, Event& stop);
+  // Tries until it has succeeded or `stop` is set; meanwhile `receipts` stay hidden.
+  Async<void> MakeDurable(std::vector<StoreEvent> events, const std::vector<Receipt>& receipts,
+                          Event& stop);
+  void Ignore(std::string_view reason, int64_t count);
+
+  Runtime runtime_;
+  Queue& queue_;
+  EventTaker& taker_;
+  std::string name_;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,270 @@
+#include "events/queue_intake.h"
+
+#include <gtest/gtest.h>
+
+#include "events/hint.h"
+#include "events/rule_events.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/sqs_fixture.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeSqs;
+using Fault = testing::FakeSqs::Fault;
+
+constexpr char kQueue[] = "app-events";
+constexpr char kDead[] = "app-events-dead";
+
+std::string EventOf(const std::string& key, const std::string& bucket = "acme-in") {
+  return R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-03-01T08:30:00Z",)"
+         R"("eventName":"ObjectCreated:Put","s3":{"bucket":{"name":")" +
+         bucket + R"("},"object":{"key":")" + key + R"(","size":7}}}]})";
+}
+
+class QueueIntakeTest : public ::testing::Test {
+ protected:
+  QueueIntakeTest() {
+    sqs_.queues[kDead];
+    sqs_.queues[kQueue].attributes["RedrivePolicy"] =
+        std::string(R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:)") + kDead +
+        R"(","maxReceiveCount":5})";
+    Rule rule;
+    rule.id = "logs";
+    rule.source = {"east", "acme-in", "logs/"};
+    rule.intake.sqs = AwsPlace{.name = kQueue};
+    configuration_.rules.push_back(rule);
+    rule.id = "elsewhere";
+    rule.source = {"east", "other", ""};
+    rule.intake.sqs.reset();
+    configuration_.rules.push_back(rule);
+  }
+  std::unique_ptr<Queue> Open() {
+    auto opened = world_.Run(
+        SqsQueue::Open(world_.runtime, sqs_.Client(),
+                       {.prefix = kQueue, .lanes = {{.lane = "", .queue = kQueue}}, .own = false}));
+    EXPECT_TRUE(opened) << opened.error().Describe();
+    return std::move(*opened);
+  }
+  // Lets the intake work for `time`, and stops it.
+  void RunFor(Queue& queue, std::chrono::nanoseconds time) {
+    QueueIntake intake(world_.runtime, queue, taker_, kQueue);
+    struct Runner {
+      static Async<void> Work(QueueIntake& intake, Event& stop) {
+        co_await intake.Run(stop);
+        co_return Ok();
+      }
+      static Async<void> Run(QueueIntake& intake, testing::FakeWorld& world,
+                             std::chrono::nanoseconds time) {
+        Event stop;
+        TaskGroup group(world.runtime.executor);
+        group.Spawn(Work(intake, stop));
+        co_await world.clock.Sleep(time);
+        stop.Set();
+        co_return co_await group.Join();
+      }
+    };
+    ASSERT_TRUE(world_.Run(Runner::Run(intake, world_, time)));
+  }
+  std::vector<std::string> Keys() {
+    std::vector<std::string> keys;
+    for (const std::string& body : hints_->Bodies()) {
+      Result<HintMessage> message = DecodeHints(body);
+      EXPECT_TRUE(message);
+      for (const Hint& hint : message ? message->hints : std::vector<Hint>()) {
+        keys.push_back(hint.key);
+      }
+    }
+    std::ranges::sort(keys);
+    return keys;
+  }
+  std::string ReasonOf(const FakeSqs::Message& message) {
+    const boost::json::value* reason = message.attributes.if_contains("reason");
+    return reason == nullptr ? "" : reason->at("StringValue").as_string().c_str();
+  }
+  std::deque<FakeSqs::Message>& Waiting() { return sqs_.queues.at(kQueue).messages; }
+  std::deque<FakeSqs::Message>& Dead() { return sqs_.queues.at(kDead).messages; }
+
+  testing::FakeWorld world_;
+  FakeSqs sqs_{world_.runtime};
+  Configuration configuration_;
+  std::shared_ptr<testing::FakeQueueBackend> hints_ = std::make_shared<testing::FakeQueueBackend>();
+  testing::FakeFaults faults_{1};
+  testing::FakeQueue hint_queue_{world_.runtime, hints_, &faults_};
+  RuleEvents taker_{world_.runtime, configuration_, hint_queue_, "sqs",
+                    [](const Rule& rule) { return rule.intake.sqs.has_value(); }};
+};
+
+TEST_F(QueueIntakeTest, EventsBecomeHintsAndGo) {
+  for (int i = 0; i < 25; ++i) sqs_.Put(kQueue, EventOf("logs/" + std::to_string(i)));
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 10s);
+  EXPECT_EQ(Keys().size(), 25u);
+  EXPECT_TRUE(Waiting().empty());
+  EXPECT_TRUE(Dead().empty());
+  // Together, not one by one: each would cost a request there too.
+  EXPECT_LE(hints_->rows.size(), 2u);
+  EXPECT_EQ(hints_->rows.begin()->second.lane, "logs");
+}
+
+// What tells of nothing that is wanted has been understood.
+TEST_F(QueueIntakeTest, TestsAndKeysOfNoRuleGo) {
+  sqs_.Put(kQueue, R"({"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"acme-in"})");
+  sqs_.Put(kQueue, EventOf("tmp/x"));
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_TRUE(Waiting().empty());
+  EXPECT_TRUE(Dead().empty());
+  EXPECT_TRUE(Keys().empty());
+}
+
+// A message may go only when what it asks for is durable: else the object is never carried.
+TEST_F(QueueIntakeTest, AMessageStaysUntilItsHintIsDurable) {
+  faults_.fails_before = 1;
+  sqs_.Put(kQueue, EventOf("logs/a"));
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 20s);
+  ASSERT_EQ(Waiting().size(), 1u);
+  EXPECT_EQ(sqs_.count("DeleteMessageBatch"), 0);
+  // Each delivery counts, and after five it would be a dead letter.
+  EXPECT_EQ(Waiting().front().receive_count, 1);
+  faults_.fails_before = 0;
+  queue = Open();
+  RunFor(*queue, 120s);
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/a"}));
+  EXPECT_TRUE(Waiting().empty());
+}
+
+// What is not understood must be kept for a person, with the reason, and not come for ever.
+TEST_F(QueueIntakeTest, WhatIsNotUnderstoodIsADeadLetterWithItsReason) {
+  sqs_.Put(kQueue, "no JSON");
+  sqs_.Put(kQueue, R"({"some":"transformer"})");
+  sqs_.Put(kQueue, EventOf("k", "unknown-bucket"));
+  sqs_.Put(kQueue, EventOf(""));
+  sqs_.Put(kQueue, R"({"Type":"SubscriptionConfirmation","TopicArn":"arn:aws:sns:x"})");
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_TRUE(Waiting().empty());
+  ASSERT_EQ(Dead().size(), 5u);
+  EXPECT_TRUE(ReasonOf(Dead()[0]).contains("not JSON")) << ReasonOf(Dead()[0]);
+  EXPECT_TRUE(ReasonOf(Dead()[1]).contains("not an S3 event")) << ReasonOf(Dead()[1]);
+  EXPECT_TRUE(ReasonOf(Dead()[2]).contains("'unknown-bucket'")) << ReasonOf(Dead()[2]);
+  EXPECT_TRUE(ReasonOf(Dead()[3]).contains("without a bucket or a key")) << ReasonOf(Dead()[3]);
+  EXPECT_TRUE(ReasonOf(Dead()[4]).contains("confirm")) << ReasonOf(Dead()[4]);
+  EXPECT_EQ(Dead()[0].body, "no JSON");
+}
+
+// Of a message that is understood by half that half is done, and all of it kept.
+TEST_F(QueueIntakeTest, HalfOfAMessageIsDoneAndAllOfItKept) {
+  sqs_.Put(
+      kQueue,
+      R"({"Records":[{"eventVersion":"2.1","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"acme-in"},)"
+      R"("object":{"key":"logs/good"}}},{"eventVersion":"2.1","eventName":"ObjectCreated:Put","s3":{}}]})");
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/good"}));
+  EXPECT_EQ(Dead().size(), 1u);
+}
+
+// Dead letters that cannot be written keep what they should take.
+TEST_F(QueueIntakeTest, WhatIsNotUnderstoodStaysWhereItCannotBeKeptElsewhere) {
+  sqs_.faults["SendMessageBatch"].assign(100, Fault::kLostBefore);
+  sqs_.Put(kQueue, "no JSON");
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_EQ(Waiting().size(), 1u);
+  EXPECT_EQ(sqs_.count("DeleteMessageBatch"), 0);
+}
+
+// Somebody else's queue is used only where poison has a place to go to.
+TEST_F(QueueIntakeTest, AQueueWithoutDeadLettersIsRefusedWithTheCommandsThatMendIt) {
+  sqs_.queues.at(kQueue).attributes.clear();
+  auto opened = world_.Run(
+      SqsQueue::Open(world_.runtime, sqs_.Client(),
+                     {.prefix = kQueue, .lanes = {{.lane = "", .queue = kQueue}}, .own = false}));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, ErrorKind::kInvalidInput);
+  const std::string& message = opened.error().message;
+  EXPECT_TRUE(message.contains("create-queue --queue-name app-events-dead-letters")) << message;
+  EXPECT_TRUE(message.contains(R"('{"RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:)"
+                               R"(us-east-1:111122223333:app-events-dead-letters\")"))
+      << message;
+  sqs_.queues.erase(kQueue);
+  opened = world_.Run(
+      SqsQueue::Open(world_.runtime, sqs_.Client(),
+                     {.prefix = kQueue, .lanes = {{.lane = "", .queue = kQueue}}, .own = false}));
+  ASSERT_FALSE(opened);
+  EXPECT_TRUE(opened.error().message.contains(
+      "aws sqs create-queue --region us-east-1 --queue-name app-events "))
+      << opened.error().message;
+}
+
+// From the event to the acknowledged hint, with the rules' queue in SQS as well: what a steady
+// stream of small objects costs in all.
+TEST_F(QueueIntakeTest, ASteadyStreamCostsTwentyOneRequestsAHundred) {
+  for (const char* name : {"haul-dead-letters", "haul-logs-events"}) sqs_.queues[name];
+  sqs_.queues["haul-logs-events"].attributes["RedrivePolicy"] =
+      R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:haul-dead-letters","maxReceiveCount":1000})";
+  auto lanes = world_.Run(
+      SqsQueue::Open(world_.runtime, sqs_.Client(),
+                     {.prefix = "haul", .lanes = {{.lane = "logs", .queue = "haul-logs-events"}}}));
+  ASSERT_TRUE(lanes) << lanes.error().Describe();
+  RuleEvents taker(world_.runtime, configuration_, **lanes, "sqs",
+                   [](const Rule& rule) { return rule.intake.sqs.has_value(); });
+  std::unique_ptr<Queue> queue = Open();
+  QueueIntake intake(world_.runtime, *queue, taker, kQueue);
+  struct Runner {
+    static Async<void> Put(FakeSqs& sqs, Clock& clock, int count) {
+      for (int i = 0; i < count; ++i) {
+        sqs.Put(kQueue, EventOf("logs/" + std::to_string(i)));
+        co_await clock.Sleep(3ms);
+      }
+      co_return Ok();
+    }
+    static Async<void> Carry(Queue& lanes, Clock& clock, Event& stop, size_t* keys) {
+      while (!stop.is_set()) {
+        Result<Received> received =
+            co_await lanes.Receive({.count_max = 10, .visibility = 30s, .wait = 1s, .without = {}});
+        if (!received) co_return received.error();
+        std::vector<Receipt> receipts;
+        for (const QueueMessage& message : received->messages) {
+          Result<HintMessage> hints = DecodeHints(message.body);
+          if (!hints) co_return hints.error();
+          *keys += hints->hints.size();
+          receipts.push_back(message.receipt);
+        }
+        if (receipts.empty()) continue;
+        Result<void> acked = co_await lanes.Ack(std::move(receipts));
+        if (!acked) co_return acked.error();
+      }
+      co_return Ok();
+    }
+    static Async<void> Take(QueueIntake& intake, Event& stop) {
+      co_await intake.Run(stop);
+      co_return Ok();
+    }
+    static Async<void> Run(QueueIntake& intake, Queue& lanes, FakeSqs& sqs,
+                           testing::FakeWorld& world, size_t* keys) {
+      Event stop;
+      TaskGroup group(world.runtime.executor);
+      group.Spawn(Put(sqs, world.clock, 10'000));
+      group.Spawn(Take(intake, stop));
+      group.Spawn(Carry(lanes, world.clock, stop, keys));
+      co_await world.clock.Sleep(40s);
+      stop.Set();
+      co_return co_await group.Join();
+    }
+  };
+  const int before = sqs_.count();
+  size_t keys = 0;
+  Result<void> ran = world_.Run(Runner::Run(intake, **lanes, sqs_, world_, &keys));
+  ASSERT_TRUE(ran) << ran.error().Describe();
+  EXPECT_EQ(keys, 10'000u);
+  EXPECT_LE(sqs_.count() - before, 2'100)
+      << sqs_.count("ReceiveMessage") << " receives, " << sqs_.count("DeleteMessageBatch")
+      << " removals, " << sqs_.count("SendMessageBatch") << " sends";
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,314 @@
+#include "migration/event_intake.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "events/webhook.h"
+#include "tests/support/migration_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeQueue;
+using testing::FakeState;
+using testing::Fault;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::MemoryStore;
+using testing::MigrationWorld;
+using testing::StoreOperation;
+
+// Holds up the writes of one process.
+class SlowPuts : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
+    Fault fault;
+    if (operation != StoreOperation::kPut || key != "out/x" || times-- <= 0) return fault;
+    ++held;
+    if (after_death) {
+      fault.effect = Fault::Effect::kLater;
+      fault.effect_delay = 5s;
+      fault.error = Retryable("no answer");
+      fault.answer_delay = 1h;
+    } else {
+      fault.delay = 5s;
+    }
+    return fault;
+  }
+  int times = 1;
+  bool after_death = false;  // It lands although its sender is not there any more.
+  int held = 0;
+};
+
+class EventIntakeTest : public ::testing::Test {
+ protected:
+  EventIntakeTest()
+      : queue(world.base.runtime, world.queue), rows(world.base.runtime, world.state) {
+    world.migration.options.events = true;
+  }
+
+  migration::EventIntake Intake() {
+    return {world.base.runtime,
+            queue,
+            rows,
+            {world.migration},
+            [](const Migration& one) -> Result<migration::StartRequest> {
+              return migration::StartRequest{.migration = one};
+            },
+            "intake"};
+  }
+  static StoreEvent Event(const std::string& name, bool removal = false) {
+    return {.store = "a", .record = {.bucket = "from", .key = "in/" + name, .removal = removal}};
+  }
+  void Take(std::vector<StoreEvent> events) {
+    migration::EventIntake intake = Intake();
+    Result<size_t> taken = world.Run(intake.Take(std::move(events)));
+    ASSERT_TRUE(taken) << taken.error().Describe();
+  }
+  void Put(bool at_source, PutRequest request, std::string text) {
+    MemoryStore store(world.base.runtime, at_source ? world.source : world.target);
+    request.bucket = at_source ? "from" : "to";
+    request.key = (at_source ? "in/" : "out/") + request.key;
+    ASSERT_TRUE(world.Run(PutText(store, request, std::move(text))));
+  }
+  void Finish() {
+    ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+    EXPECT_EQ(world.AtTarget(), world.AtSource());
+    EXPECT_THAT(world.Leftovers(), IsEmpty());
+  }
+
+  MigrationWorld world;
+  FakeQueue queue;
+  FakeState rows;
+};
+
+// A run that nobody has started carries what events name, and has finished when that is done.
+TEST_F(EventIntakeTest, EventBringsItsObject) {
+  world.PutSource("x", "one");
+  world.PutSource("y", "two");
+  Take({Event("x"), Event("x"), Event("y")});
+  world.StartWorker();
+  Finish();
+  EXPECT_EQ(world.Status().done.copied, 2);
+  EXPECT_EQ(world.Status().named, 2);
+  EXPECT_EQ(world.Status().run.started_by, "event");
+  // The next one opens it again.
+  world.PutSource("x", "three");
+  Take({Event("x")});
+  EXPECT_FALSE(world.Finished());
+  Finish();
+  EXPECT_EQ(world.Status().done.copied, 3);
+  // However many tasks that takes, they leave no row each.
+  for (const auto& [key, row] : world.state->rows) {
+    EXPECT_FALSE(key.second.starts_with("done/")) << key.second;
+  }
+}
+
+// A late or doubled event costs a look, and no second copy.
+TEST_F(EventIntakeTest, DoubledEventsCopyNothingTwice) {
+  world.PutSource("x", "one");
+  world.StartWorker();
+  Take({Event("x")});
+  Finish();
+  world.target->ResetCounts();
+  for (int i = 0; i < 5; ++i) Take({Event("x")});
+  Finish();
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 0);
+  EXPECT_EQ(world.Status().done.equal, 5);
+}
+
+// Tags and metadata leave the ETag as it is.
+TEST_F(EventIntakeTest, ChangeOfTagsOrMetadataIsCarried) {
+  Put(true, {.key = "x"}, "one");
+  world.StartWorker();
+  Take({Event("x")});
+  Finish();
+  Put(true, {.key = "x", .tags = {{"t", "1"}}}, "one");
+  Take({Event("x")});
+  Finish();
+  EXPECT_EQ(world.target->Find("to", "out/x")->tags, (Tags{{"t", "1"}}));
+  Put(true, {.key = "x", .metadata = {{"m", "1"}}, .tags = {{"t", "1"}}}, "one");
+  Take({Event("x")});
+  Finish();
+  EXPECT_EQ(world.target->Find("to", "out/x")->info.metadata, (UserMetadata{{"m", "1"}}));
+}
+
+// A run deletes nothing, and what is gone again is no failure.
+TEST_F(EventIntakeTest, DeletesAreLeftAlone) {
+  world.PutSource("x", "one");
+  migration::EventIntake intake = Intake();
+  EXPECT_EQ(intake.Unwanted(Event("x")), "");
+  EXPECT_EQ(intake.Unwanted(Event("x", true)), "delete");
+  Take({Event("x"), Event("gone")});
+  world.StartWorker();
+  Finish();
+  EXPECT_EQ(world.Status().gone, 0);
+  EXPECT_EQ(world.Status().failed, 0);
+  world.source->buckets["from"].objects.clear();
+  Take({Event("x")});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget().size(), 1U);
+}
+
+TEST_F(EventIntakeTest, FilterHoldsForEvents) {
+  ASSERT_TRUE(world.migration.options.filter.AddText("- tmp/**"));
+  world.migration.options.filter.size_bytes_min = 3;
+  migration::EventIntake intake = Intake();
+  EXPECT_EQ(intake.Unwanted(Event("tmp/x")), "no_migration");
+  EXPECT_EQ(intake.Unwanted({.store = "b", .record = {.bucket = "from", .key = "in/x"}}),
+            "no_migration");
+  EXPECT_EQ(intake.Unwanted({.store = "a", .record = {.bucket = "from", .key = "other"}}),
+            "no_migration");
+  world.PutSource("small", "x");
+  world.PutSource("large", "12345");
+  Take({Event("small"), Event("large")});
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget().size(), 1U);
+  EXPECT_TRUE(world.AtTarget().contains("large"));
+}
+
+// A write that was held up must not stay where a newer state has been carried meanwhile.
+TEST_F(EventIntakeTest, LateWriteDoesNotAgeAnObject) {
+  for (const bool by_event : {true, false}) {
+    MigrationWorld& one = world;
+    one.PutSource("x", by_event ? "first" : "third");
+    SlowPuts slow;
+    one.target_faults = &slow;
+    auto& late = one.StartWorker();
+    if (by_event) {
+      Take({Event("x")});
+    } else {
+      ASSERT_TRUE(one.Start());
+    }
+    ASSERT_TRUE(one.Drive([&] { return slow.held == 1; }));
+    one.target_faults = nullptr;
+    auto& other = one.StartWorker();
+    one.PutSource("x", by_event ? "later" : "fifth");  // Of the same size.
+    Take({Event("x")});
+    Finish();
+    one.Kill(late);
+    one.Kill(other);
+  }
+}
+
+// The same of a worker that dies over it: whoever takes over looks at what the source is by then.
+TEST_F(EventIntakeTest, WriteOfADeadWorkerDoesNotAgeAnObject) {
+  for (const bool by_event : {true, false}) {
+    world.PutSource("x", by_event ? "first" : "third");
+    SlowPuts slow;
+    slow.after_death = true;
+    world.target_faults = &slow;
+    auto& dead = world.StartWorker();
+    if (by_event) {
+      Take({Event("x")});
+    } else {
+      ASSERT_TRUE(world.Start());
+    }
+    ASSERT_TRUE(world.Drive([&] { return slow.held == 1; }));
+    world.Kill(dead);
+    world.target_faults = nullptr;
+    auto& other = world.StartWorker();
+    const std::string now = by_event ? "later" : "fifth";
+    world.PutSource("x", now);
+    Take({Event("x")});
+    ASSERT_TRUE(world.Drive([&] { return world.AtTarget()["x"] == now; }));
+    Finish();
+    world.Kill(other);
+  }
+}
+
+// Nor may a time speak for a copy whose ETag tells nothing: it may have been late.
+TEST_F(EventIntakeTest, ANewerCopyIsNotBelievedItsTime) {
+  world.PutSource("x", "later");
+  world.base.clock.Advance(1min);
+  Put(false, {.key = "x"}, "first");
+  auto& version = world.target->buckets["to"].objects["out/x"].back();
+  version.info.etag = std::string(32, '0') + "-2";
+  version.info.checksums.clear();
+  Take({Event("x")});
+  world.StartWorker();
+  Finish();
+}
+
+// What an event names may be a giant: its upload is that of all workers.
+TEST_F(EventIntakeTest, GiantsAreShared) {
+  for (auto& backend : {world.source, world.target}) {
+    backend->options.capabilities.part_size_bytes_min = 1;
+  }
+  world.migration.options.giant_bytes = 5'000;
+  world.migration.options.part_bytes = 1'000;
+  world.migration.options.range_bytes = 2'000;
+  world.PutSource("giant", std::string(9'500, 'g'));
+  world.PutSource("small", "s");
+  Take({Event("giant"), Event("small")});
+  for (int i = 0; i < 2; ++i) world.StartWorker();
+  Finish();
+  EXPECT_GT(world.target->count(StoreOperation::kUploadPart), 5);
+  EXPECT_EQ(world.Status().done.copied, 2);
+  Take({Event("giant")});
+  world.target->ResetCounts();
+  Finish();
+  EXPECT_EQ(world.target->count(StoreOperation::kUploadPart), 0);
+}
+
+// What a webhook has said 200 to is there after a kill at any step.
+TEST_F(EventIntakeTest, KillAtEachStep) {
+  int kills = 0;
+  for (int at = 1;; at = at * 5 / 4 + 1) {
+    MigrationWorld one(static_cast<uint64_t>(at));
+    one.migration.options.events = true;
+    one.PutSource("a", "1");
+    one.PutSource("b", "2");
+    FakeQueue messages(one.base.runtime, one.queue);
+    FakeState state(one.base.runtime, one.state);
+    migration::EventIntake intake(
+        one.base.runtime, messages, state, {one.migration},
+        [](const Migration& wanted) -> Result<migration::StartRequest> {
+          return migration::StartRequest{.migration = wanted};
+        },
+        "intake");
+    ASSERT_TRUE(one.Run(intake.Take({Event("a")})));
+    ASSERT_TRUE(one.Run(intake.Take({Event("b")})));
+    auto& victim = one.StartWorker();
+    int steps = 0;
+    one.Drive([&] { return ++steps > at || one.Finished(); });
+    if (one.Finished()) break;
+    ++kills;
+    one.Kill(victim);
+    auto& heir = one.StartWorker({.until_done = {"run"}});
+    ASSERT_TRUE(one.Drive([&] { return !heir.running; })) << "killed at " << at;
+    EXPECT_EQ(one.AtTarget(), one.AtSource()) << "killed at " << at;
+    EXPECT_THAT(one.Leftovers(), IsEmpty()) << "killed at " << at;
+  }
+  EXPECT_GT(kills, 10);
+}
+
+// Through the webhook: what is durable is 200, what is nobody's says so.
+TEST_F(EventIntakeTest, WebhookAnswers) {
+  migration::EventIntake intake = Intake();
+  Configuration configuration;
+  configuration.stores["a"].name = "a";
+  EventWebhook webhook(world.base.runtime, configuration, intake, Secret());
+  const auto post = [&](const std::string& bucket, const std::string& event) {
+    return world.Run(webhook.Handle("", R"({"Records":[{"eventVersion":"2.1","eventName":")" +
+                                            event + R"(","s3":{"bucket":{"name":")" + bucket +
+                                            R"("},"object":{"key":"in/x"}}}]})"));
+  };
+  WebhookReply reply = post("from", "ObjectCreated:Put");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_THAT(reply.body, HasSubstr(R"("hints":1)"));
+  EXPECT_FALSE(world.queue->rows.empty());
+  reply = post("from", "ObjectRemoved:Delete");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_THAT(reply.body, HasSubstr(R"("hints":0,"ignored":1)"));
+  reply = post("other", "ObjectCreated:Put");
+  EXPECT_EQ(reply.status, 404);
+  EXPECT_THAT(reply.body, HasSubstr("no migration takes events of bucket"));
+  world.state->read_only = migration::BodiesOf("run");
+  EXPECT_EQ(post("from", "ObjectCreated:Put").status, 503);
+}
+
+}  // namespace
+}  // namespace longhaul

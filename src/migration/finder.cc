@@ -1,0 +1,242 @@
+#include "migration/finder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "migration/plan.h"
+#include "migration/row.h"
+
+namespace longhaul::migration {
+
+namespace {
+
+constexpr int kRowsPerScan = 500;
+
+}  // namespace
+
+std::string FindKey(const std::string& id) { return "find/" + id; }
+
+std::string EncodeFind(const FindRow& row) {
+  Row out;
+  out.Set("prefix", row.prefix)
+      .Set("check", row.check)
+      .Set("cursor", row.cursor)
+      .Set("next", row.next)
+      .Set("listed", row.listed)
+      .Set("listed_bytes", row.listed_bytes)
+      .Set("equal", row.equal)
+      .Set("found", row.found)
+      .Set("found_bytes", row.found_bytes)
+      .Set("begun", row.begun)
+      .Set("done", row.done)
+      .Set("failure", row.failure);
+  return out.Encode();
+}
+
+Result<FindRow> DecodeFind(const StateRow& state) {
+  Result<Row> row = Row::Decode(state.value);
+  if (!row) return row.error();
+  return FindRow{.id = state.key.substr(std::min(state.key.size(), FindKey("").size())),
+                 .prefix = row->Text("prefix"),
+                 .check = row->Flag("check"),
+                 .cursor = row->Text("cursor"),
+                 .next = row->Number("next"),
+                 .listed = row->Number("listed"),
+                 .listed_bytes = row->Number("listed_bytes"),
+                 .equal = row->Number("equal"),
+                 .found = row->Number("found"),
+                 .found_bytes = row->Number("found_bytes"),
+                 .begun = row->Flag("begun"),
+                 .done = row->Flag("done"),
+                 .failure = row->Text("failure"),
+                 .revision = state.revision};
+}
+
+std::string NumberedId(const std::string& prefix, int64_t number) {
+  const std::string digits = std::to_string(number);
+  return prefix + "-" + std::string(8 - std::min<size_t>(8, digits.size()), '0') + digits;
+}
+
+struct Finder::Pass {
+  const Run& run;
+  FindRow& row;
+  Ends ends;
+  Event& stop;
+  MissingReader& missing;
+  FindRow before;  // As it was when the listing began.
+  std::vector<TaskObject> gathered;
+  TaskShape shape{};
+  bool listing_failed = false;
+
+  // Notes what has been listed: up to the last one gathered, or to where the listing is.
+  void Count() {
+    const MissingCounts& counts = missing.counts();
+    row.listed = before.listed + counts.listed;
+    row.listed_bytes = before.listed_bytes + counts.listed_bytes;
+    row.equal = before.equal + counts.equal;
+  }
+};
+
+Async<FindRow> Finder::Read(const std::string& run_id, const std::string& find) {
+  Result<std::optional<StateRow>> state = co_await state_.Get(RowsOf(run_id), FindKey(find));
+  if (!state) co_return state.error().In("look for a find");
+  if (!*state) co_return NotFound("there is no find " + find, std::string(kNoSuchFind));
+  co_return DecodeFind(**state);
+}
+
+Async<void> Finder::Save(const std::string& run_id, FindRow& row) {
+  StateWrite write{.key = FindKey(row.id),
+                   .value = EncodeFind(row),
+                   .expected = Expected::Revision(row.revision)};
+  Result<int64_t> written = co_await state_.Write(RowsOf(run_id), std::move(write));
+  if (!written) co_return written.error().In("note how far a find is");
+  row.revision = *written;
+  co_return Ok();
+}
+
+Async<void> Finder::GiveUp(const Run& run, std::string find, std::string reason) {
+  Result<FindRow> row = co_await Read(run.id, find);
+  if (!row) co_return row.error();
+  row->failure = std::move(reason);
+  co_return co_await Save(run.id, *row);
+}
+
+Async<void> Finder::ForgetObjects(const std::string& run_id, const std::string& prefix) {
+  const std::string begin = ObjectKey(prefix);
+  std::vector<StateWrite> removals;
+  removals.push_back({.key = begin});  // Of an object that has the prefix for a name.
+  while (true) {
+    Result<std::vector<StateRow>> page = co_await state_.Scan(RowsOf(run_id), begin, kRowsPerScan);
+    if (!page) co_return page.error().In("look for what failed");
+    bool more = false;
+    for (StateRow& row : *page) {
+      more = row.key.starts_with(begin);
+      if (!more) break;
+      removals.push_back({.key = std::move(row.key)});
+    }
+    Result<void> removed = co_await board_.WriteRows(RowsOf(run_id), std::move(removals));
+    if (!removed) co_return removed.error().In("forget what failed");
+    if (!more) co_return Ok();
+    removals.clear();
+  }
+}
+
+Async<void> Finder::Resume(const Run& run, FindRow& row) {
+  while (true) {
+    const std::string id = NumberedId(row.id, row.next);
+    bool done = false;
+    Result<std::optional<Task>> task = co_await board_.Look(run.id, id, &done);
+    if (!task) co_return task.error();
+    if (!*task) co_return Ok();
+    // A done one without a body does not say up to where it went; what it copied is equal by now,
+    // so going on from before it makes nothing twice.
+    if (!done) {
+      row.cursor = std::max(row.cursor, (*task)->until);
+      row.found += static_cast<int64_t>((*task)->objects.size());
+      row.found_bytes += static_cast<int64_t>((*task)->bytes());
+      Result<void> sent = co_await board_.Add(std::move(**task));
+      if (!sent) co_return sent.error();
+    }
+    ++row.next;
+    Result<void> saved = co_await Save(run.id, row);
+    if (!saved) co_return saved.error();
+  }
+}
+
+Async<void> Finder::Work(Run run, Ends ends, std::string find, Event& stop, bool* listing_failed) {
+  Result<FindRow> row = co_await Read(run.id, find);
+  if (!row) co_return row.error();
+  if (row->done) co_return Ok();
+  if (!row->begun) {
+    Result<void> forgotten = co_await ForgetObjects(run.id, row->prefix);
+    if (!forgotten) co_return forgotten.error();
+    row->begun = true;
+    row->failure.clear();
+    Result<void> saved = co_await Save(run.id, *row);
+    if (!saved) co_return saved.error();
+  }
+  Result<void> resumed = co_await Resume(run, *row);
+  if (!resumed) co_return resumed.error();
+
+  MissingReader missing(runtime_, run, ends, row->prefix, row->cursor);
+  Pass pass{
+      .run = run, .row = *row, .ends = ends, .stop = stop, .missing = missing, .before = *row};
+  Result<void> merged = co_await Merge(pass);
+  co_await missing.Close();
+  *listing_failed = pass.listing_failed;
+  co_return merged;
+}
+
+Async<void> Finder::Merge(Pass& pass) {
+  const MigrationOptions& options = pass.run.options;
+  FindRow& row = pass.row;
+  while (true) {
+    if (pass.stop.is_set()) co_return Cancelled("stopped on request");
+    Result<std::optional<Missing>> missing = co_await pass.missing.Next();
+    if (!missing) {
+      pass.listing_failed = true;
+      co_return missing.error();
+    }
+    if (*missing && (*missing)->none) {
+      if (!pass.gathered.empty()) continue;  // Noted with these.
+      pass.Count();
+      row.cursor = pass.missing.last_name();
+      Result<void> saved = co_await Save(pass.run.id, row);
+      if (!saved) co_return saved.error();
+      continue;
+    }
+    const bool full =
+        pass.shape.objects > 0 &&
+        (!*missing || (*missing)->giant || !pass.shape.HasRoomFor((*missing)->object, options));
+    if (full) {
+      Result<void> flushed = co_await Flush(pass, TaskKind::kObjects);
+      if (!flushed) co_return flushed.error();
+    }
+    if (!*missing) break;
+    const bool giant = (*missing)->giant;
+    pass.shape.Add((*missing)->object);
+    pass.gathered.push_back(std::move((*missing)->object));
+    pass.Count();
+    if (giant) {
+      Result<void> flushed = co_await Flush(pass, TaskKind::kGiant);
+      if (!flushed) co_return flushed.error();
+    }
+  }
+  pass.Count();
+  row.done = true;
+  co_return co_await Save(pass.run.id, row);
+}
+
+Async<void> Finder::Flush(Pass& pass, TaskKind kind) {
+  Result<void> room = co_await WaitForRoom(pass.stop);
+  if (!room) co_return room.error();
+  FindRow& row = pass.row;
+  row.found += static_cast<int64_t>(pass.gathered.size());
+  row.found_bytes += static_cast<int64_t>(pass.shape.bytes);
+  Task task{.run = pass.run.id,
+            .id = NumberedId(row.id, row.next),
+            .kind = kind,
+            .objects = std::move(pass.gathered),
+            .check = row.check};
+  task.until = task.objects.back().name;
+  const std::string until = task.until;
+  pass.gathered.clear();
+  pass.shape = {};
+  Result<void> added = co_await board_.Add(std::move(task));
+  if (!added) co_return added.error();
+  row.cursor = until;
+  ++row.next;
+  co_return co_await Save(pass.run.id, row);
+}
+
+Async<void> Finder::WaitForRoom(Event& stop) {
+  while (!stop.is_set()) {
+    Result<QueueDepth> depth = co_await queue_.Depth();
+    if (!depth) co_return depth.error().In("look at the queue");
+    if (depth->visible + depth->delayed < limits_.tasks_waiting_max) co_return Ok();
+    co_await stop.WaitFor(runtime_.clock, limits_.wait);
+  }
+  co_return Cancelled("stopped on request");
+}
+
+}  // namespace longhaul::migration

@@ -1,0 +1,84 @@
+// Finder: compares the two sides of a run below a prefix and makes tasks of what is missing.
+//
+// Memory does not grow with the number of objects. How far it is lies in State (FindRow), so that
+// whoever takes over goes on there: tasks are numbered, each says up to which name it covers the
+// listing, and one that is found again is not made anew.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/runtime.h"
+#include "migration/board.h"
+#include "migration/compare.h"
+#include "migration/run.h"
+#include "migration/task.h"
+
+namespace longhaul::migration {
+
+struct FindRow {
+  std::string id;
+  std::string prefix;  // Of the names.
+  bool check = false;  // Tasks of an earlier start were not done.
+  std::string cursor;  // Up to this name all that was missing is in tasks.
+  int64_t next = 0;    // The number of the next task.
+  int64_t listed = 0;
+  int64_t listed_bytes = 0;
+  int64_t equal = 0;
+  int64_t found = 0;
+  int64_t found_bytes = 0;
+  bool begun = false;
+  bool done = false;
+  std::string failure;  // Of one that was given up.
+  int64_t revision = 0;
+};
+std::string FindKey(const std::string& id);
+std::string EncodeFind(const FindRow& row);
+Result<FindRow> DecodeFind(const StateRow& row);
+
+// The number of a finder's task as part of its id: "<find>-00000042".
+std::string NumberedId(const std::string& prefix, int64_t number);
+
+inline constexpr std::string_view kNoSuchFind = "NoSuchFind";
+
+struct FinderLimits {
+  int64_t tasks_waiting_max = 1'000;  // In the Queue; then finders wait.
+  std::chrono::milliseconds wait{1'000};
+};
+
+class Finder {
+ public:
+  Finder(Runtime& runtime, Queue& queue, State& state, TaskBoard& board, FinderLimits limits)
+      : runtime_(runtime), queue_(queue), state_(state), board_(board), limits_(limits) {}
+
+  // Makes all tasks of a find. OK: they are durable. kPrecondition: somebody else does it.
+  // `listing_failed`: whether an error is one of the stores. kCancelled: `stop`. kNotFound, code
+  // kNoSuchFind: it is forgotten. Others as the stores list, and as State and Queue fail.
+  Async<void> Work(Run run, Ends ends, std::string find, Event& stop, bool* listing_failed);
+  // Says that it was given up, and why.
+  Async<void> GiveUp(const Run& run, std::string find, std::string reason);
+
+ private:
+  struct Pass;
+  Async<FindRow> Read(const std::string& run_id, const std::string& find);
+  // What failed below the prefix before is compared anew now.
+  Async<void> ForgetObjects(const std::string& run_id, const std::string& prefix);
+  // Goes past the tasks that somebody has made and not noted.
+  Async<void> Resume(const Run& run, FindRow& row);
+  Async<void> Merge(Pass& pass);
+  // Makes a task of what has been gathered, which covers the listing up to its last name.
+  Async<void> Flush(Pass& pass, TaskKind kind);
+  Async<void> WaitForRoom(Event& stop);
+  Async<void> Save(const std::string& run_id, FindRow& row);
+
+  Runtime& runtime_;
+  Queue& queue_;
+  State& state_;
+  TaskBoard& board_;
+  FinderLimits limits_;
+};
+
+}  // namespace longhaul::migration

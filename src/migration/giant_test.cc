@@ -1,0 +1,304 @@
+#include "migration/giant.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "tests/support/migration_world.h"
+
+namespace longhaul {
+namespace {
+
+using migration::RunStatus;
+using testing::Fault;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::MemoryStore;
+using testing::MigrationWorld;
+using testing::StoreOperation;
+
+constexpr size_t kPart = 1000;
+
+// Counts, delays, and does something at one of the calls.
+class Script : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
+    Fault fault;
+    fault.delay = delay;
+    const int number = ++calls[operation];
+    if (operation == at && number == when && then) then();
+    if (operation == at && error && (key == bad_key || bad_key.empty()) && times-- > 0) {
+      fault.error = error;
+    }
+    return fault;
+  }
+  std::chrono::nanoseconds delay{0};
+  StoreOperation at = StoreOperation::kGet;
+  int when = 0;
+  std::function<void()> then;
+  std::string bad_key;
+  std::optional<Error> error;
+  int times = INT32_MAX;
+  std::map<StoreOperation, int> calls;
+};
+
+class MigrationGiantTest : public ::testing::Test {
+ protected:
+  MigrationGiantTest() { Prepare(world); }
+
+  static void Prepare(MigrationWorld& world) {
+    for (auto& backend : {world.source, world.target}) {
+      backend->options.capabilities.part_size_bytes_min = 1;
+    }
+    world.migration.options.giant_bytes = 5 * kPart;
+    world.migration.options.part_bytes = kPart;
+    world.migration.options.range_bytes = 2 * kPart;
+  }
+  static std::string Bytes(size_t size, char first) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i)
+      bytes[i] = static_cast<char>(first + static_cast<char>(i % 23));
+    return bytes;
+  }
+  static void ExpectDone(MigrationWorld& world, const std::string& what = "") {
+    EXPECT_EQ(world.AtTarget(), world.AtSource()) << what;
+    EXPECT_THAT(world.Leftovers(), IsEmpty()) << what;
+    EXPECT_TRUE(world.target->buckets["to"].uploads.empty()) << what;
+  }
+  // Writes the object again, as whoever uses the source does.
+  void Overwrite(const std::string& name, std::string text) {
+    MemoryStoreWrite(world, name, std::move(text));
+  }
+  static void MemoryStoreWrite(MigrationWorld& world, const std::string& name, std::string text) {
+    // At the server itself: this is called in the midst of a request of somebody else.
+    auto& versions = world.source->buckets["from"].objects["in/" + name];
+    auto version = versions.back();
+    version.bytes = std::make_shared<const std::string>(text);
+    version.info.etag = HexEncode(Md5(text));
+    version.info.size_bytes = text.size();
+    version.info.checksums.clear();
+    version.info.last_modified = world.base.clock.Now();
+    versions.back() = version;
+  }
+  MigrationWorld world;
+};
+
+TEST_F(MigrationGiantTest, RangesCoverTheObject) {
+  migration::GiantRow row{.size_bytes = 10 * kPart + 1, .part_bytes = kPart, .range_parts = 3};
+  EXPECT_EQ(row.parts(), 11U);
+  EXPECT_EQ(row.ranges(), 4U);
+  uint64_t sum = 0;
+  for (uint32_t range = 0; range < row.ranges(); ++range) sum += row.RangeBytes(range);
+  EXPECT_EQ(sum, row.size_bytes);
+  EXPECT_EQ(row.RangeBytes(3), kPart + 1);
+  EXPECT_EQ(row.EndPart(3), 12U);
+  EXPECT_EQ(row.RangeOfPart(11).size_bytes, 1U);
+  Result<migration::GiantRow> read =
+      migration::DecodeGiant({.value = migration::EncodeGiant([&] {
+                                migration::GiantRow full = row;
+                                full.plan = "01PLAN";
+                                full.checksum = Checksum{.value = "AAAAAAAAAAA="};
+                                return full;
+                              }())});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->range_parts, 3U);
+  EXPECT_EQ(read->checksum->value, "AAAAAAAAAAA=");
+}
+
+// One object is carried by all workers: each sends some of its parts, one completes it.
+TEST_F(MigrationGiantTest, ManyWorkersCarryOneObject) {
+  world.PutSource("big", Bytes(40 * kPart + 7, 'a'));
+  world.PutSource("small", "x");
+  Script source;
+  source.delay = std::chrono::milliseconds(20);
+  world.source_faults = &source;
+  ASSERT_TRUE(world.Start());
+  for (int i = 0; i < 3; ++i) world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone(world);
+  EXPECT_EQ(world.target->count(StoreOperation::kCreateMultipart), 1);
+  EXPECT_EQ(world.target->count(StoreOperation::kUploadPart), 41);
+  int shares = 0;
+  for (auto& process : world.processes) {
+    for (const auto& [run, meter] : process->worker.meters()) shares += meter.bytes > 5000 ? 1 : 0;
+  }
+  EXPECT_EQ(shares, 3);
+  RunStatus status = world.Status();
+  EXPECT_EQ(status.done.copied, 2);
+  EXPECT_EQ(status.done.bytes, static_cast<int64_t>(40 * kPart + 8));
+}
+
+// Doubled messages of ranges cost no byte: bits in State say what is there.
+TEST_F(MigrationGiantTest, DoubledRangesSendNothingTwice) {
+  world.queue_faults.duplicates = 0.5;
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  ASSERT_TRUE(world.Start());
+  for (int i = 0; i < 2; ++i) world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone(world);
+  EXPECT_EQ(world.target->count(StoreOperation::kUploadPart), 20);
+}
+
+// The source changes while it is carried: that transfer comes to nothing, its upload goes, and what
+// arrives is the new object, never a mixture.
+TEST_F(MigrationGiantTest, SourceThatChangesIsCarriedAnew) {
+  for (int when : {1, 5, 12, 20, 21}) {
+    MigrationWorld one(static_cast<uint64_t>(when));
+    Prepare(one);
+    one.PutSource("big", Bytes(20 * kPart, 'a'));
+    Script script;
+    script.delay = std::chrono::milliseconds(5);
+    script.at = when == 21 ? StoreOperation::kCompleteMultipart : StoreOperation::kGet;
+    script.when = when == 21 ? 1 : when;
+    script.then = [&] { MemoryStoreWrite(one, "big", Bytes(20 * kPart, 'b')); };
+    (when == 21 ? one.target_faults : one.source_faults) = &script;
+    ASSERT_TRUE(one.Start());
+    for (int i = 0; i < 2; ++i) one.StartWorker({.in_flight = 2});
+    ASSERT_TRUE(one.Drive([&] { return one.Finished(); })) << when;
+    if (when == 21) {
+      // After the last look: what was completed is one state, and the next start brings the other.
+      EXPECT_EQ(one.AtTarget()["big"], Bytes(20 * kPart, 'a'));
+      continue;
+    }
+    ExpectDone(one, "changed at " + std::to_string(when));
+    EXPECT_EQ(one.Status().done.copied, 1);
+  }
+}
+
+// One that never stands still is given up with its reason, and leaves no upload.
+TEST_F(MigrationGiantTest, SourceThatKeepsChangingIsGivenUp) {
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script script;
+  script.delay = std::chrono::milliseconds(5);
+  char next = 'b';
+  std::function<void()> change = [&] {
+    Overwrite("big", Bytes(20 * kPart, next++));
+    script.when += 7;
+  };
+  script.when = 7;
+  script.then = change;
+  world.source_faults = &script;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.Status().failed, 1);
+  EXPECT_TRUE(world.AtTarget().empty());
+  EXPECT_TRUE(world.target->buckets["to"].uploads.empty());
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+TEST_F(MigrationGiantTest, SourceThatGoesIsGone) {
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script script;
+  script.delay = std::chrono::milliseconds(5);
+  script.when = 9;
+  script.then = [&] { world.source->buckets["from"].objects.erase("in/big"); };
+  world.source_faults = &script;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.Status().gone, 1);
+  EXPECT_EQ(world.Status().failed, 0);
+  ExpectDone(world);
+}
+
+// A part that cannot be read ends the transfer with its reason; its upload does not stay.
+TEST_F(MigrationGiantTest, RangeThatFailsEndsTheTransfer) {
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script script;
+  script.at = StoreOperation::kUploadPart;
+  script.bad_key = "out/big";
+  script.error = Error{.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+  world.target_faults = &script;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.Status().failed, 1);
+  EXPECT_TRUE(world.target->buckets["to"].uploads.empty());
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// Somebody aborts the upload behind our back: the object is carried anew.
+TEST_F(MigrationGiantTest, UploadThatIsRemovedIsBegunAnew) {
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script script;
+  script.delay = std::chrono::milliseconds(5);
+  script.when = 8;
+  script.then = [&] { world.target->buckets["to"].uploads.clear(); };
+  world.source_faults = &script;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone(world);
+  EXPECT_EQ(world.Status().failed, 0);
+}
+
+// A worker that dies between any two steps of a giant: nothing is lost, no upload is left, and the
+// parts that were there are not sent again.
+TEST_F(MigrationGiantTest, KillAtEachStep) {
+  int kills = 0;
+  for (int at = 1;; at = at * 21 / 20 + 1) {
+    MigrationWorld one(static_cast<uint64_t>(at));
+    Prepare(one);
+    one.PutSource("big", Bytes(12 * kPart, 'a'));
+    one.PutSource("small", "x");
+    ASSERT_TRUE(one.Start());
+    auto& victim = one.StartWorker({.in_flight = 2});
+    int steps = 0;
+    one.Drive([&] { return ++steps > at || one.Finished(); });
+    if (one.Finished()) break;
+    ++kills;
+    one.Kill(victim);
+    auto& heir = one.StartWorker();
+    ASSERT_TRUE(one.Drive([&] { return one.Finished(); })) << "killed at " << at;
+    // An upload whose creation nobody noted is swept when its creator has been silent for long.
+    one.Drive([&] { return one.target->buckets["to"].uploads.empty() && one.Leftovers().empty(); },
+              std::chrono::minutes(10));
+    ExpectDone(one, "killed at " + std::to_string(at));
+    EXPECT_EQ(one.Status().failed + one.Status().gone, 0) << "killed at " << at;
+    EXPECT_LE(one.target->count(StoreOperation::kUploadPart), 12 + 4) << "killed at " << at;
+    heir.stop.Set();
+    one.Drive([&] { return !heir.running; });
+  }
+  EXPECT_GT(kills, 40);
+}
+
+// Queue and State fail now and then, messages come twice, workers die: all of it at once.
+TEST_F(MigrationGiantTest, FaultsAndKills) {
+  for (uint64_t seed = 1; seed <= 15; ++seed) {
+    MigrationWorld one(seed);
+    Prepare(one);
+    one.migration.options.tries_max = 50;
+    for (testing::FakeFaults* faults : {&one.queue_faults, &one.state_faults}) {
+      faults->fails_before = 0.02;
+      faults->fails_after = 0.02;
+      faults->duplicates = 0.1;
+    }
+    Script source;
+    source.delay = std::chrono::milliseconds(10);
+    one.source_faults = &source;
+    for (int i = 0; i < 30; ++i) one.PutSource(std::to_string(i), std::to_string(i));
+    one.PutSource("big", Bytes(25 * kPart, 'a'));
+    one.PutSource("bigger", Bytes(35 * kPart + 1, 'c'));
+    ASSERT_TRUE(one.Start());
+    for (int i = 0; i < 3; ++i) one.StartWorker({.in_flight = 3});
+    for (int kill = 0; kill < 6 && !one.Finished(); ++kill) {
+      const SystemTime next =
+          one.base.clock.Now() + std::chrono::milliseconds(one.base.random.Below(4000));
+      one.Drive([&] { return one.base.clock.Now() >= next || one.Finished(); });
+      one.Kill(*one.processes[one.base.random.Below(one.processes.size())]);
+      one.StartWorker({.in_flight = 3});
+    }
+    ASSERT_TRUE(one.Drive([&] { return one.Finished(); })) << "seed " << seed;
+    one.Drive([&] { return one.target->buckets["to"].uploads.empty() && one.Leftovers().empty(); },
+              std::chrono::minutes(15));
+    ExpectDone(one, "seed " + std::to_string(seed));
+    for (const auto& [key, row] : one.state->rows) {
+      if (key.second.starts_with("object/")) ADD_FAILURE() << key.second << row.value;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longhaul

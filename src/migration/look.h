@@ -1,0 +1,44 @@
+// What an object is at both sides, asked of their stores, and whether it is to be carried: for what
+// two listings could not tell, and for what an event named.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/runtime.h"
+#include "migration/compare.h"
+#include "migration/run.h"
+#include "migration/task.h"
+
+namespace longhaul::migration {
+
+struct Looked {
+  enum class Kind {
+    kCarry,
+    kSame,
+    kLeftOut,  // By the filter of the run, which asks for more than a name.
+  };
+  Kind kind = Kind::kCarry;
+  // Of the source, as it is now.
+  uint64_t size_bytes = 0;
+  std::string etag;
+  SystemTime last_modified{};
+};
+
+// By the comparison of the run; times tell nothing of what an event named, nor in a run that takes
+// events: a copy that was late is newer than its source. Errors are those of the stores; IsGone: it
+// is not at the source.
+Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object);
+
+// Whether the source still is what has been copied, or is gone. `copied.last_modified` counts where
+// it is known. Whoever writes last and then finds this true has not put an older state over a newer
+// one, however many carry the same object.
+Async<bool> IsStillSo(const Run& run, Ends ends, std::string name, Looked copied);
+
+// Whether an error says that the object is not at the source any more.
+bool IsGone(const Error& error);
+// The same of an object whose HEAD was answered 404, which proves nothing.
+Async<bool> IsProvenGone(Store& store, std::string bucket, std::string key);
+
+}  // namespace longhaul::migration

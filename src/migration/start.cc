@@ -1,0 +1,339 @@
+#include "migration/start.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "migration/compare.h"
+#include "migration/finder.h"
+#include "migration/plan.h"
+#include "transfer/object/copy_plan.h"
+
+namespace longhaul::migration {
+
+namespace {
+
+constexpr int kRowsPerScan = 500;
+constexpr size_t kMessagesPerSend = 100;
+constexpr size_t kFilterBytesMax = 128 << 10;  // Of the 256 KiB that State takes.
+
+// The rows of a partition that begin with `prefix`.
+Async<std::vector<StateRow>> RowsBelow(State& state, std::string partition, std::string prefix) {
+  std::vector<StateRow> rows;
+  std::string after = prefix;
+  while (true) {
+    Result<std::vector<StateRow>> page = co_await state.Scan(partition, after, kRowsPerScan);
+    if (!page) co_return page.error();
+    bool more = false;
+    for (StateRow& row : *page) {
+      more = row.key.starts_with(prefix);
+      if (!more) break;
+      after = row.key;
+      rows.push_back(std::move(row));
+    }
+    if (!more) co_return rows;
+  }
+}
+
+class Starter {
+ public:
+  Starter(Runtime& runtime, Queue& queue, State& state)
+      : runtime_(runtime),
+        queue_(queue),
+        state_(state),
+        book_(runtime, state),
+        board_(runtime, queue, state, "") {}
+
+  Async<Run> Open(StartRequest request) {
+    const std::string id = request.migration.id;
+    Result<std::optional<Run>> there = co_await book_.Find(id);
+    if (!there) co_return there.error();
+    if (*there) {
+      Result<void> same = CheckPlaces(**there, request);
+      if (!same) co_return same.error();
+      // Also where it says so already: whoever is about to say that it has finished is too late.
+      Result<std::optional<Run>> changed = co_await book_.Change(id, [](Run& run) {
+        run.finished.reset();
+        run.options.events = true;
+        return true;
+      });
+      if (!changed) co_return changed.error();
+      if (*changed) co_return std::move(**changed);
+    }
+    request.migration.options.CountAges(runtime_.clock.Now());
+    co_return co_await Record(request);
+  }
+
+  Async<Run> Start(StartRequest request) {
+    request.migration.options.CountAges(runtime_.clock.Now());
+    const Migration& migration = request.migration;
+    if (EncodeRun({.options = migration.options}).size() > kFilterBytesMax) {
+      co_return InvalidInput("the filter of run " + migration.id +
+                             " is too long: its rules take more than 128 KiB");
+    }
+    Result<std::optional<Run>> before = co_await book_.Find(migration.id);
+    if (!before) co_return before.error();
+    if (*before) {
+      Result<void> same = CheckPlaces(**before, request);
+      if (!same) co_return same.error();
+    }
+    if (*before && (*before)->finished) {
+      Result<void> reset = co_await Reset(migration.id);
+      if (!reset) co_return reset.error();
+    }
+    Result<void> planned = co_await PlanFinds(migration.id, std::move(request.prefixes));
+    if (!planned) co_return planned.error();
+    // After what is to be done and before its messages: no worker takes it for finished or unknown.
+    Result<Run> run = co_await Record(request);
+    if (!run) co_return run.error();
+    Result<void> sent = co_await SendAll();
+    if (!sent) co_return sent.error();
+    co_return run;
+  }
+
+  Async<Retried> Retry(std::string id) {
+    Result<std::optional<Run>> run = co_await book_.Find(id);
+    if (!run) co_return run.error();
+    if (!*run) co_return NotFound("there is no run " + id);
+    Retried retried;
+    Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(id), "object/");
+    if (!rows) co_return rows.error();
+    std::vector<StateWrite> removals;
+    Task task = NewTask(id);
+    TaskShape shape;
+    for (const StateRow& row : *rows) {
+      Result<ObjectRow> object = DecodeObject(row.key, row.value);
+      if (!object || object->state != ObjectRow::State::kFailed) continue;
+      removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
+      ++retried.objects;
+      object->object.tries = 0;
+      const MigrationOptions& options = (*run)->options;
+      // Whether it goes in parts is seen when it is carried: IsGiant needs the stores.
+      const bool alone = object->object.size_bytes > kBufferBytesMax ||
+                         object->object.size_bytes >= options.giant_bytes;
+      const bool full = shape.objects > 0 && (alone || !shape.HasRoomFor(object->object, options));
+      if (full) {
+        Result<void> put = co_await Put(std::move(task));
+        if (!put) co_return put.error();
+        task = NewTask(id);
+        shape = {};
+      }
+      shape.Add(object->object);
+      task.objects.push_back(std::move(object->object));
+      if (alone) {
+        Result<void> put = co_await Put(std::move(task));
+        if (!put) co_return put.error();
+        task = NewTask(id);
+        shape = {};
+      }
+    }
+    if (!task.objects.empty()) {
+      Result<void> put = co_await Put(std::move(task));
+      if (!put) co_return put.error();
+    }
+    Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id);
+    if (!prefixes) co_return prefixes.error();
+    retried.prefixes = static_cast<int64_t>(prefixes->size());
+    if (!prefixes->empty()) {
+      Result<void> planned = co_await PlanFinds(id, std::move(*prefixes));
+      if (!planned) co_return planned.error();
+    }
+    if (retried.objects + retried.prefixes == 0) co_return retried;
+    Result<std::optional<Run>> changed = co_await book_.Change(id, [](Run& row) {
+      row.finished.reset();
+      row.stopped = false;
+      return true;
+    });
+    if (!changed) co_return changed.error();
+    Result<void> sent = co_await SendAll();
+    if (!sent) co_return sent.error();
+    // Last: what is forgotten here is in a task.
+    Result<std::vector<Result<int64_t>>> removed =
+        co_await state_.WriteMany(RowsOf(id), std::move(removals));
+    if (!removed) co_return removed.error();
+    Result<int64_t> redriven = co_await queue_.Redrive();
+    if (!redriven) co_return redriven.error();
+    co_return retried;
+  }
+
+ private:
+  Task NewTask(const std::string& run) {
+    return {.run = run, .id = NewUlid(runtime_.clock.Now(), runtime_.random), .check = true};
+  }
+
+  static Result<void> CheckPlaces(const Run& run, const StartRequest& request) {
+    const Migration& migration = request.migration;
+    if (run.source == migration.source && run.target == migration.target &&
+        run.source_place == request.source_place && run.target_place == request.target_place) {
+      return Ok();
+    }
+    return InvalidInput("run " + migration.id + " is there and leads from " +
+                        run.source.ToString() + " (" + run.source_place + ") to " +
+                        run.target.ToString() + " (" + run.target_place +
+                        "): give this one another name");
+  }
+
+  // Its message is sent by SendAll.
+  Async<void> Put(Task task) {
+    messages_.push_back(MessageOf(task.run, task.id, task.kind));
+    co_return co_await board_.Put(std::move(task));
+  }
+
+  // What was counted of a run that has finished.
+  Async<void> Reset(const std::string& id) {
+    for (const char* prefix : {"done/", "find/", "events/"}) {
+      Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(id), prefix);
+      if (!rows) co_return rows.error();
+      std::vector<StateWrite> removals;
+      for (StateRow& row : *rows) removals.push_back({.key = std::move(row.key)});
+      Result<void> removed = co_await board_.WriteRows(RowsOf(id), std::move(removals));
+      if (!removed) co_return removed.error();
+    }
+    co_return Ok();
+  }
+
+  Async<void> PlanFinds(const std::string& id, std::vector<std::string> prefixes) {
+    const std::vector<std::string> wanted = OutermostPrefixes(std::move(prefixes));
+    Result<std::vector<StateRow>> todo = co_await RowsBelow(state_, RowsOf(id), "todo/");
+    if (!todo) co_return todo.error();
+    bool check = false;
+    std::set<std::string> open;  // Finds that are not done.
+    for (const StateRow& row : *todo) {
+      Result<TodoRow> task = DecodeTodo(row.key, row.value);
+      if (!task) co_return task.error();
+      if (task->kind == TaskKind::kFind) {
+        open.insert(task->id);
+      } else {
+        check = true;
+      }
+    }
+    Result<std::vector<StateRow>> finds = co_await RowsBelow(state_, RowsOf(id), "find/");
+    if (!finds) co_return finds.error();
+    std::vector<FindRow> waiting;  // Not begun: whatever they will find is new enough.
+    for (const StateRow& row : *finds) {
+      Result<FindRow> find = DecodeFind(row);
+      if (!find) co_return find.error();
+      if (open.contains(find->id)) check = true;
+      if (open.contains(find->id) && !find->begun) waiting.push_back(std::move(*find));
+    }
+    for (const std::string& prefix : wanted) {
+      auto same = std::ranges::find_if(
+          waiting, [&](const FindRow& find) { return prefix.starts_with(find.prefix); });
+      if (same != waiting.end()) {
+        // Its message may never have been sent.
+        messages_.push_back(MessageOf(id, same->id, TaskKind::kFind));
+        continue;
+      }
+      FindRow find{
+          .id = NewUlid(runtime_.clock.Now(), runtime_.random), .prefix = prefix, .check = check};
+      StateWrite write{.key = FindKey(find.id), .value = EncodeFind(find)};
+      Result<int64_t> written = co_await state_.Write(RowsOf(id), std::move(write));
+      if (!written) co_return written.error();
+      Task task{.run = id, .id = find.id, .kind = TaskKind::kFind, .objects = {{.name = prefix}}};
+      Result<void> put = co_await Put(std::move(task));
+      if (!put) co_return put.error();
+    }
+    co_return Ok();
+  }
+
+  Async<std::vector<std::string>> FailedPrefixes(const std::string& id) {
+    Result<std::vector<StateRow>> finds = co_await RowsBelow(state_, RowsOf(id), "find/");
+    if (!finds) co_return finds.error();
+    std::vector<std::string> prefixes;
+    for (const StateRow& row : *finds) {
+      Result<FindRow> find = DecodeFind(row);
+      if (!find) co_return find.error();
+      if (find->failure.empty()) continue;
+      prefixes.push_back(find->prefix);
+      find->failure.clear();
+      StateWrite write{
+          .key = row.key, .value = EncodeFind(*find), .expected = Expected::Revision(row.revision)};
+      Result<int64_t> written = co_await state_.Write(RowsOf(id), std::move(write));
+      if (!written) co_return written.error();
+    }
+    co_return prefixes;
+  }
+
+  Async<Run> Record(const StartRequest& request) {
+    const SystemTime now = runtime_.clock.Now();
+    const Migration& migration = request.migration;
+    auto change = [&](Run& run) {
+      run.options = migration.options;
+      run.started = now;
+      run.started_by = request.by;
+      ++run.starts;
+      run.stopped = false;
+      run.finished.reset();
+      return true;
+    };
+    Run fresh{.id = migration.id,
+              .source = migration.source,
+              .target = migration.target,
+              .source_place = request.source_place,
+              .target_place = request.target_place,
+              .created = now};
+    change(fresh);
+    Result<std::optional<Run>> changed = co_await book_.Change(migration.id, change);
+    if (!changed) co_return changed.error();
+    if (*changed) co_return std::move(**changed);
+    Result<int64_t> written = co_await book_.Save(fresh);
+    if (!written && written.error().kind == ErrorKind::kPrecondition) {
+      changed = co_await book_.Change(migration.id, change);  // Somebody else was first.
+      if (!changed) co_return changed.error();
+      if (*changed) co_return std::move(**changed);
+    }
+    if (!written) co_return written.error();
+    fresh.revision = *written;
+    co_return fresh;
+  }
+
+  Async<void> SendAll() {
+    for (size_t begin = 0; begin < messages_.size(); begin += kMessagesPerSend) {
+      const size_t end = std::min(messages_.size(), begin + kMessagesPerSend);
+      std::vector<NewMessage> some(messages_.begin() + static_cast<ptrdiff_t>(begin),
+                                   messages_.begin() + static_cast<ptrdiff_t>(end));
+      Result<void> sent = co_await queue_.Send(std::move(some), {});
+      if (!sent) co_return sent.error().In("send tasks");
+    }
+    messages_.clear();
+    co_return Ok();
+  }
+
+  Runtime& runtime_;
+  Queue& queue_;
+  State& state_;
+  RunBook book_;
+  TaskBoard board_;
+  std::vector<NewMessage> messages_;
+};
+
+}  // namespace
+
+Async<Run> StartRun(Runtime& runtime, Queue& queue, State& state, StartRequest request) {
+  Starter starter(runtime, queue, state);
+  co_return co_await starter.Start(std::move(request));
+}
+
+Async<Run> OpenRun(Runtime& runtime, Queue& queue, State& state, StartRequest request) {
+  Starter starter(runtime, queue, state);
+  co_return co_await starter.Open(std::move(request));
+}
+
+Async<Run> StopRun(Runtime& runtime, State& state, std::string id) {
+  RunBook book(runtime, state);
+  Result<std::optional<Run>> run = co_await book.Change(id, [](Run& row) {
+    row.stopped = true;
+    return true;
+  });
+  if (!run) co_return run.error();
+  if (!*run) co_return NotFound("there is no run " + id);
+  co_return std::move(**run);
+}
+
+Async<Retried> RetryRun(Runtime& runtime, Queue& queue, State& state, std::string id) {
+  Starter starter(runtime, queue, state);
+  co_return co_await starter.Retry(std::move(id));
+}
+
+}  // namespace longhaul::migration

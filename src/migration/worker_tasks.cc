@@ -1,0 +1,246 @@
+// Worker: what is done with a task of each kind, and what is said of it afterwards.
+
+#include <algorithm>
+#include <utility>
+
+#include "migration/worker_parts.h"
+
+namespace longhaul::migration {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kForeignPause = 10'000ms;  // What this process cannot open is left to others.
+
+}  // namespace
+
+Async<bool> Worker::Do(Open& open, Known& known, std::chrono::milliseconds* delay) {
+  if (!known.ends) {
+    Result<Ends> ends = opener_(known.run);
+    if (!ends) {
+      if (!known.foreign) {
+        runtime_.log.Warning("a run is left to other workers",
+                             {{"run", known.run.id}, ends.error()});
+      }
+      known.foreign = true;
+      known.foreign_until = runtime_.clock.SteadyNow() + kForeignPause;
+      *delay = 1'000ms;
+      co_return false;
+    }
+    auto giants = std::make_unique<GiantCarrier>(
+        runtime_, state_, board_, known.run, *ends, options_.name,
+        GiantCarrier::Limits{
+            .slots = slots_, .delay = options_.delay, .lease = options_.visibility});
+    // Before its first upload: an upload of somebody who is not known to live is swept.
+    Result<void> lives = co_await giants->Heartbeat();
+    if (!lives) co_return lives.error();
+    if (!known.ends) {
+      known.foreign = false;
+      known.ends = *ends;
+      if (known.giants) known.retired.push_back(std::move(known.giants));
+      known.giants = std::move(giants);
+    }
+  }
+  Result<std::optional<Task>> task = co_await board_.Open(open.run, open.id);
+  if (!task) co_return task.error();
+  if (!*task) co_return true;
+  Result<Claim> claim = co_await board_.TryClaim(open.run, open.id, options_.visibility);
+  if (!claim) co_return claim.error();
+  if (!claim->mine) {
+    *delay = std::min(claim->busy, options_.visibility);
+    co_return false;
+  }
+  // It may have been finished between the two looks.
+  task = co_await board_.Open(open.run, open.id);
+  if (!task) co_return task.error();
+  if (!*task) co_return true;
+  open.claim = *claim;
+  if (claim->starts > options_.starts_max) {
+    Result<void> buried = co_await Bury(known, std::move(**task), *claim);
+    if (!buried) co_return buried.error();
+    co_return true;
+  }
+  switch ((*task)->kind) {
+    case TaskKind::kFind:
+      co_return co_await DoFind(open, known, std::move(**task), delay);
+    case TaskKind::kObjects: {
+      const std::vector<TaskObject>& objects = (*task)->objects;
+      const bool giant = objects.size() == 1 && IsGiant(known.run.options, *known.ends,
+                                                        objects[0].size_bytes, objects[0].etag);
+      if (giant) co_return co_await DoGiant(open, known, std::move(**task), delay);
+      co_return co_await DoObjects(open, known, std::move(**task), delay);
+    }
+    case TaskKind::kGiant:
+      co_return co_await DoGiant(open, known, std::move(**task), delay);
+    case TaskKind::kRange:
+      co_return co_await DoRange(open, known, std::move(**task), delay);
+  }
+  co_return true;
+}
+
+std::chrono::milliseconds Worker::DelayAfter(int tries) {
+  auto delay = options_.delay;
+  for (int i = 1; i < tries && delay < options_.delay_max; ++i) delay *= 2;
+  delay = std::min(delay, options_.delay_max);
+  // Jitter: what failed together need not come back together.
+  return delay / 2 + std::chrono::milliseconds(
+                         runtime_.random.Below(static_cast<uint64_t>(delay.count()) / 2 + 1));
+}
+
+Async<bool> Worker::DoFind(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
+  const migration::Run run = known.run;
+  bool listing_failed = false;
+  Result<void> found = co_await finder_.Work(run, *known.ends, open.id, open.stop, &listing_failed);
+  if (found || found.error().code == kNoSuchFind) {
+    Result<void> finished = co_await board_.Finish(std::move(task), {});
+    if (!finished) co_return finished.error();
+    co_return true;
+  }
+  const Error error = found.error();
+  if (error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kPrecondition) {
+    Result<void> left = co_await board_.Unclaim(open.run, open.id);
+    if (!left) co_return left.error();
+    if (error.kind == ErrorKind::kPrecondition) *delay = options_.delay;
+    co_return false;
+  }
+  runtime_.log.Warning("a comparison failed", {{"run", run.id}, error});
+  if (!listing_failed) {  // State or Queue: nothing is wrong with the task.
+    Result<void> left = co_await board_.Unclaim(open.run, open.id);
+    if (!left) co_return left.error();
+    *delay = options_.delay;
+    co_return false;
+  }
+  if (task.objects.empty()) task.objects.emplace_back();
+  const int tries = ++task.objects.front().tries;
+  task.reason = error.Describe();
+  if (tries >= run.options.tries_max || error.kind == ErrorKind::kInvalidInput) {
+    Result<void> given_up = co_await finder_.GiveUp(run, open.id, task.reason);
+    if (!given_up) co_return given_up.error();
+    Result<void> finished = co_await board_.Finish(std::move(task), {});
+    if (!finished) co_return finished.error();
+    co_return true;
+  }
+  *delay = DelayAfter(tries);
+  Result<void> put = co_await board_.PutBack(std::move(task), {});
+  if (!put && put.error().kind != ErrorKind::kPrecondition) co_return put.error();
+  co_return false;
+}
+
+Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
+                              std::chrono::milliseconds* delay) {
+  int tries = 0;
+  for (const TaskObject& object : task.objects) tries = std::max(tries, object.tries);
+  const bool look_first = task.check || open.claim.starts > 1 || tries > 0;
+  const migration::Run run = known.run;
+  TaskEnd end =
+      co_await CopyObjects(runtime_, run, *known.ends, std::move(task),
+                           {.slots = slots_, .look_first = look_first}, open.stop, meters_[run.id]);
+  if (open.timed_out && !end.task.objects.empty()) {
+    std::vector<TaskObject> left;
+    std::vector<TaskObject> objects = std::move(end.task.objects);
+    end.task.objects.clear();
+    for (TaskObject& object : objects) {
+      const Error late = Retryable("the task took longer than its timeout");
+      NoteFailure(run, std::move(object), late, runtime_.clock.Now(), end, left, meters_[run.id]);
+    }
+    end.task.objects = std::move(left);
+  }
+  co_return co_await Settle(known, std::move(end), delay);
+}
+
+Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
+  const migration::Run run = known.run;
+  const TaskObject& giant = task.objects.front();
+  const bool look_first =
+      task.check || open.claim.starts > 1 || giant.tries > 0 || giant.look != Look::kNone;
+  Result<TaskStep> step =
+      co_await known.giants->Begin(run, task, look_first, open.stop, meters_[run.id]);
+  if (!step && step.error().kind == ErrorKind::kCancelled) {
+    Result<void> left = co_await board_.Unclaim(open.run, open.id);
+    if (!left) co_return left.error();
+    co_return false;
+  }
+  if (!step) co_return step.error();
+  switch (step->kind) {
+    case TaskStep::Kind::kAck:
+      co_return true;
+    case TaskStep::Kind::kRelease:
+      *delay = step->delay;
+      co_return false;
+    case TaskStep::Kind::kPlain:
+      co_return co_await DoObjects(open, known, std::move(task), delay);
+    case TaskStep::Kind::kFailed:
+      break;
+  }
+  TaskEnd end{.task = std::move(task)};
+  TaskObject object = std::move(end.task.objects.front());
+  std::vector<TaskObject> left;
+  NoteFailure(run, std::move(object), *step->error, runtime_.clock.Now(), end, left,
+              meters_[run.id]);
+  end.task.objects = std::move(left);
+  co_return co_await Settle(known, std::move(end), delay);
+}
+
+Async<bool> Worker::DoRange(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
+  const migration::Run run = known.run;
+  Result<TaskStep> step =
+      co_await known.giants->Carry(run, std::move(task), open.stop, open.timed_out, meters_[run.id],
+                                   [this](int tries) { return DelayAfter(tries); });
+  if (!step) co_return step.error();
+  *delay = step->delay;
+  co_return step->kind == TaskStep::Kind::kAck;
+}
+
+Async<bool> Worker::Settle(Known& known, TaskEnd end, std::chrono::milliseconds* delay) {
+  std::vector<StateWrite> settled;
+  for (const std::string& name : end.settled) settled.push_back({.key = ObjectKey(name)});
+  Result<void> cleared = co_await board_.WriteRows(RowsOf(known.run.id), std::move(settled));
+  if (!cleared) co_return cleared.error();
+  for (TaskObject& giant : end.giants) {
+    // Before this one is done. Should it be made twice, the second finds the object there.
+    Task task{.run = known.run.id,
+              .id = NewUlid(runtime_.clock.Now(), runtime_.random),
+              .kind = TaskKind::kGiant,
+              .check = true,
+              .event = end.task.event};
+    task.objects.push_back(std::move(giant));
+    Result<void> added = co_await board_.Add(std::move(task));
+    if (!added) co_return added.error();
+  }
+  if (end.task.objects.empty()) {
+    Result<void> finished = co_await board_.Finish(std::move(end.task), std::move(end.rows));
+    if (!finished) co_return finished.error();
+    co_return true;
+  }
+  int tries = 1;
+  for (const TaskObject& object : end.task.objects) tries = std::max(tries, object.tries);
+  *delay = end.failed ? DelayAfter(tries) : 0ms;
+  Result<void> put = co_await board_.PutBack(std::move(end.task), std::move(end.rows));
+  if (!put && put.error().kind != ErrorKind::kPrecondition) co_return put.error();
+  co_return false;
+}
+
+Async<void> Worker::Bury(Known& known, Task task, const Claim& claim) {
+  const std::string reason = std::to_string(claim.starts - 1) +
+                             " workers died over its task, the last one was " + claim.worker;
+  runtime_.log.Failure("a task is given up",
+                       {{"run", known.run.id}, {"task", task.id}, {"reason", reason}});
+  if (task.kind == TaskKind::kFind) {
+    Result<void> given_up = co_await finder_.GiveUp(known.run, task.id, reason);
+    if (!given_up) co_return given_up.error();
+    co_return co_await board_.Finish(std::move(task), {});
+  }
+  if (task.kind == TaskKind::kRange) {
+    co_return co_await known.giants->GiveUp(known.run, std::move(task), reason);
+  }
+  std::vector<ObjectRow> rows;
+  for (TaskObject& object : task.objects) {
+    ++task.counts.failed;
+    rows.push_back({.object = std::move(object), .reason = reason, .time = runtime_.clock.Now()});
+  }
+  task.objects.clear();
+  co_return co_await board_.Finish(std::move(task), std::move(rows));
+}
+
+}  // namespace longhaul::migration

@@ -1,0 +1,455 @@
+#include "migration/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/migration_world.h"
+
+namespace longhaul {
+namespace {
+
+using migration::RunStatus;
+using migration::WorkerOptions;
+using testing::FakeQueue;
+using testing::FakeState;
+using testing::Fault;
+using ::testing::IsEmpty;
+using testing::MemoryStore;
+using testing::MigrationWorld;
+using testing::StoreOperation;
+
+class MigrationTest : public ::testing::Test {
+ protected:
+  void Fill(int count) {
+    for (int i = 0; i < count; ++i) {
+      world.PutSource(std::to_string(i / 10) + "/" + std::to_string(i),
+                      "object " + std::to_string(i));
+    }
+  }
+  void ExpectDone() {
+    EXPECT_EQ(world.AtTarget(), world.AtSource());
+    EXPECT_THAT(world.Leftovers(), IsEmpty());
+    EXPECT_TRUE(world.target->buckets["to"].uploads.empty());
+  }
+  MigrationWorld world;
+};
+
+// Errors for one key, for as long as somebody likes.
+class KeyFault : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
+    ++calls[operation];
+    Fault fault;
+    fault.delay = delay;
+    if (operation == at && key == bad_key && times-- > 0) fault.error = error;
+    return fault;
+  }
+  StoreOperation at = StoreOperation::kGet;
+  std::string bad_key;
+  int times = INT32_MAX;
+  Error error = Retryable("lost");
+  std::chrono::nanoseconds delay{0};
+  std::map<StoreOperation, int> calls;
+};
+
+TEST_F(MigrationTest, CarriesWhatIsMissingAndEnds) {
+  Fill(95);
+  world.PutSource("empty", "");
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone();
+  RunStatus status = world.Status();
+  EXPECT_EQ(status.state(), "finished");
+  EXPECT_EQ(status.done.copied, 96);
+  EXPECT_EQ(status.listed, 96);
+  EXPECT_EQ(status.failed, 0);
+  EXPECT_TRUE(world.queue->rows.empty());
+}
+
+// A second start compares anew and carries what is new; what is there costs no request of its own.
+TEST_F(MigrationTest, SecondStartCarriesOnlyWhatIsNew) {
+  Fill(30);
+  ASSERT_TRUE(world.Start());
+  auto& first = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
+  world.PutSource("new", "x");
+  world.target->ResetCounts();
+  ASSERT_TRUE(world.Start());
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 1);
+  EXPECT_EQ(world.Status().done.copied, 1);
+  EXPECT_EQ(world.Status().there_before, 30);
+}
+
+// Starting while a run is under way adds what is missing, and never refuses.
+TEST_F(MigrationTest, StartWhileUnderWayAdds) {
+  Fill(60);
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Start());  // Nothing has begun: nothing to add.
+  EXPECT_EQ(world.Status().finds.size(), 1U);
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 5; }));
+  world.PutSource("0/added", "late");  // Before where the comparison is by now.
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+}
+
+TEST_F(MigrationTest, PrefixesAreComparedSideBySide) {
+  Fill(50);
+  world.PutSource("other", "x");
+  ASSERT_TRUE(world.Start({"0/", "1/", "1/1", "4/"}));
+  EXPECT_EQ(world.Status().finds.size(), 3U);  // "1/1" lies in "1/".
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 30U);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// Roles in processes of their own; a worker that may not find leaves comparisons alone.
+TEST_F(MigrationTest, RolesInDifferentProcesses) {
+  Fill(50);
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.finds = false});
+  EXPECT_FALSE(world.Drive([&] { return world.Finished(); }, std::chrono::minutes(2)));
+  EXPECT_TRUE(world.AtTarget().empty());
+  world.StartWorker({.works = false});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+}
+
+// One object that cannot be read must not keep the others; it is named, with the reason, and comes
+// with a retry.
+TEST_F(MigrationTest, WhatFailsIsNamedAndRetried) {
+  Fill(30);
+  KeyFault faults;
+  faults.bad_key = "in/1/17";
+  faults.error = {.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+  world.source_faults = &faults;
+  ASSERT_TRUE(world.Start());
+  auto& first = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 29U);
+  RunStatus status = world.Status();
+  EXPECT_EQ(status.failed, 1);
+  EXPECT_EQ(status.done.copied, 29);
+  EXPECT_EQ(faults.calls[StoreOperation::kGet], 29 + world.migration.options.tries_max);
+  std::vector<migration::ObjectStatus> objects;
+  FakeState rows(world.base.runtime, world.state);
+  ASSERT_TRUE(world.Run(migration::ReadObjects(rows, world.base.clock, "run", [&](const auto& one) {
+    objects.push_back(one);
+    return true;
+  })));
+  ASSERT_EQ(objects.size(), 1U);
+  EXPECT_EQ(objects[0].object.name, "1/17");
+  EXPECT_EQ(objects[0].object.tries, world.migration.options.tries_max);
+  EXPECT_THAT(objects[0].reason, ::testing::HasSubstr("AccessDenied"));
+
+  faults.times = 0;
+  FakeQueue queue(world.base.runtime, world.queue);
+  auto retried = world.Run(migration::RetryRun(world.base.runtime, queue, rows, "run"));
+  ASSERT_TRUE(retried);
+  EXPECT_EQ(retried->objects, 1);
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.Status().failed, 0);
+}
+
+// A try that fails costs a delay, not the object, and not the others a second copy.
+TEST_F(MigrationTest, WhatPassesIsTriedAgainAlone) {
+  Fill(10);
+  KeyFault faults;
+  faults.at = StoreOperation::kPut;
+  faults.bad_key = "out/0/3";
+  faults.times = 3;
+  world.target_faults = &faults;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone();
+  EXPECT_EQ(faults.calls[StoreOperation::kPut], 13);
+  EXPECT_EQ(world.Status().done.copied, 10);
+}
+
+TEST_F(MigrationTest, WhatHasGoneIsSaidSo) {
+  Fill(10);
+  KeyFault faults;
+  faults.bad_key = "in/0/3";
+  faults.error = NotFound("gone", "NoSuchKey");
+  world.source_faults = &faults;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.Status().gone, 1);
+  EXPECT_EQ(world.Status().failed, 0);
+}
+
+// A bucket that is not there ends the comparison with its reason, not the worker.
+TEST_F(MigrationTest, ListingThatFailsIsGivenUpWithItsReason) {
+  Fill(5);
+  world.target->buckets.erase("to");
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  RunStatus status = world.Status();
+  ASSERT_EQ(status.finds.size(), 1U);
+  EXPECT_THAT(status.finds[0].failure, ::testing::HasSubstr("NoSuchBucket"));
+  world.target->buckets["to"];
+  FakeState rows(world.base.runtime, world.state);
+  FakeQueue queue(world.base.runtime, world.queue);
+  ASSERT_TRUE(world.Run(migration::RetryRun(world.base.runtime, queue, rows, "run")));
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  ExpectDone();
+}
+
+// A stopped run is left alone; started again it goes on where it was.
+TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
+  Fill(80);
+  KeyFault slow;
+  slow.delay = std::chrono::milliseconds(500);
+  world.source_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 4; }));
+  FakeState rows(world.base.runtime, world.state);
+  ASSERT_TRUE(world.Run(migration::StopRun(world.base.runtime, rows, "run")));
+  EXPECT_FALSE(world.Drive([&] { return world.Finished(); }, std::chrono::minutes(5)));
+  const size_t held = world.AtTarget().size();
+  EXPECT_LT(held, 40U);
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+}
+
+// A worker that is asked to stop hands back what is in flight: nobody waits for its leases.
+TEST_F(MigrationTest, StoppedWorkerHandsBack) {
+  Fill(40);
+  KeyFault slow;
+  slow.delay = std::chrono::milliseconds(300);
+  world.source_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  auto& first = world.StartWorker({.in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 4; }));
+  first.stop.Set();
+  ASSERT_TRUE(world.Drive([&] { return !first.running; }, std::chrono::minutes(1)));
+  EXPECT_EQ(first.memory.reserved_bytes(), 0);
+  slow.delay = {};
+  const SystemTime before = world.base.clock.Now();
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  EXPECT_LT(world.base.clock.Now() - before, std::chrono::seconds(8));  // Not a whole visibility.
+  ExpectDone();
+}
+
+// Messages that come twice, late and in any order: nothing is lost, nothing counted twice.
+TEST_F(MigrationTest, DoubledMessagesDoNoHarm) {
+  world.queue_faults.duplicates = 0.5;
+  world.queue_faults.reorders = 0.5;
+  Fill(120);
+  ASSERT_TRUE(world.Start());
+  for (int i = 0; i < 3; ++i) world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+  EXPECT_EQ(world.Status().done.copied + world.Status().done.equal, 120);
+}
+
+// Queue and State fail now and then, before and after the fact.
+TEST_F(MigrationTest, FaultsOfQueueAndState) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    MigrationWorld faulty(seed);
+    for (testing::FakeFaults* faults : {&faulty.queue_faults, &faulty.state_faults}) {
+      faults->fails_before = 0.03;
+      faults->fails_after = 0.03;
+      faults->duplicates = 0.1;
+    }
+    for (int i = 0; i < 60; ++i) faulty.PutSource(std::to_string(i), std::to_string(i));
+    ASSERT_TRUE(faulty.Start());
+    for (int i = 0; i < 3; ++i) faulty.StartWorker();
+    ASSERT_TRUE(faulty.Drive([&] { return faulty.Finished(); })) << "seed " << seed;
+    EXPECT_EQ(faulty.AtTarget(), faulty.AtSource()) << "seed " << seed;
+    EXPECT_TRUE(faulty.Status().finds.empty()) << "seed " << seed;
+  }
+}
+
+// A worker that dies between any two steps loses nothing and leaves nothing.
+TEST_F(MigrationTest, KillAtEachStep) {
+  int kills = 0;
+  for (int at = 1;; at = at * 11 / 10 + 1) {
+    MigrationWorld one(static_cast<uint64_t>(at));
+    for (int i = 0; i < 25; ++i) one.PutSource(std::to_string(i), std::to_string(i));
+    ASSERT_TRUE(one.Start());
+    auto& victim = one.StartWorker();
+    int steps = 0;
+    one.Drive([&] { return ++steps > at || one.Finished(); });
+    if (one.Finished()) break;
+    ++kills;
+    one.Kill(victim);
+    auto& heir = one.StartWorker({.until_done = {"run"}});
+    ASSERT_TRUE(one.Drive([&] { return !heir.running; })) << "killed at " << at;
+    EXPECT_EQ(one.AtTarget(), one.AtSource()) << "killed at " << at;
+    EXPECT_THAT(one.Leftovers(), IsEmpty()) << "killed at " << at;
+    RunStatus status = one.Status();
+    EXPECT_EQ(status.failed + status.gone, 0) << "killed at " << at;
+  }
+  EXPECT_GT(kills, 20);
+}
+
+// What is not durable is not acknowledged: a State that refuses the end of a task brings it back.
+TEST_F(MigrationTest, TaskThatCannotBeNotedComesBack) {
+  Fill(5);
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return !world.AtTarget().empty(); }));
+  world.state->read_only = migration::RowsOf("run");
+  EXPECT_FALSE(world.Drive([&] { return world.Finished(); }, std::chrono::minutes(3)));
+  EXPECT_FALSE(world.queue->rows.empty());
+  world.state->read_only.clear();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+}
+
+// A task that kills whoever takes it ends as a dead letter with its reason.
+TEST_F(MigrationTest, TaskThatKillsItsWorkersIsGivenUp) {
+  Fill(5);
+  ASSERT_TRUE(world.Start());
+  KeyFault slow;
+  slow.delay = std::chrono::seconds(1);
+  world.source_faults = &slow;
+  for (int i = 0; i < 3; ++i) {
+    auto& victim = world.StartWorker({.starts_max = 3});
+    ASSERT_TRUE(world.Drive([&] { return world.Copying(); }));
+    world.Kill(victim);
+    world.base.clock.Advance(std::chrono::seconds(15));  // Its claim runs out.
+  }
+  auto& last = world.StartWorker({.until_done = {"run"}, .starts_max = 3});
+  ASSERT_TRUE(world.Drive([&] { return !last.running; }));
+  EXPECT_EQ(world.Status().failed, 5);
+}
+
+// A message that got lost (a queue that was emptied by hand) costs time, not objects.
+TEST_F(MigrationTest, LostMessagesAreSentAgain) {
+  Fill(20);
+  ASSERT_TRUE(world.Start());
+  world.queue->rows.clear();
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone();
+}
+
+// Whose MD5s differ is another object, also where the copy is newer: the source may have changed
+// while it was copied.
+TEST_F(MigrationTest, NewerCopyOfOtherBytesIsReplaced) {
+  world.PutSource("a", "new");
+  world.base.clock.Advance(std::chrono::minutes(1));
+  MemoryStore target(world.base.runtime, world.target);
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "old")));
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.Status().done.copied, 1);
+}
+
+// Under KMS no ETag is an MD5: each start would copy everything anew.
+TEST_F(MigrationTest, EtagsThatTellNothingLeaveItToTheTimes) {
+  Fill(12);
+  ASSERT_TRUE(world.Start());
+  auto& first = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
+  for (auto& [key, versions] : world.target->buckets["to"].objects) {
+    versions.back().info.etag = std::string(32, 'a');
+    versions.back().info.etag_opaque = true;
+    versions.back().info.checksums.clear();
+  }
+  world.target->ResetCounts();
+  ASSERT_TRUE(world.Start());
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 0);
+  EXPECT_EQ(world.Status().done.equal, 12);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// With --checksum the bytes decide, whatever the times; what is the same costs heads alone.
+TEST_F(MigrationTest, ChecksumLooksAtBytes) {
+  MemoryStore target(world.base.runtime, world.target);
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/same"}, "bytes")));
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/other"}, "bytes")));
+  world.base.clock.Advance(std::chrono::minutes(1));
+  world.PutSource("same", "bytes");
+  world.PutSource("other", "BYTES");
+  world.PutSource("new", "bytes");
+  world.migration.options.compare.checksum = true;
+  world.target->ResetCounts();
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 2);
+  EXPECT_EQ(world.Status().done.equal, 1);
+}
+
+TEST_F(MigrationTest, SizeOnlyAndUpdateLeaveAlone) {
+  MemoryStore target(world.base.runtime, world.target);
+  world.PutSource("size", "12345");
+  world.PutSource("update", "1");
+  world.base.clock.Advance(std::chrono::minutes(1));
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/size"}, "54321")));
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/update"}, "22")));
+  world.migration.options.compare.size_only = true;
+  world.migration.options.compare.update = true;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget()["size"], "54321");
+  EXPECT_EQ(world.AtTarget()["update"], "22");
+}
+
+// The filter of `sync`, by name, size and age, as it is when the run is started.
+TEST_F(MigrationTest, FilterIsThatOfSync) {
+  world.PutSource("old.log", "12345");
+  world.base.clock.Advance(std::chrono::hours(5));
+  world.PutSource("a.log", "12345");
+  world.PutSource("dir/b.log", "12345");
+  world.PutSource("small.log", "1");
+  world.PutSource("c.txt", "12345");
+  MigrationOptions& options = world.migration.options;
+  ASSERT_TRUE(options.filter.AddRule("- /dir/**", ""));
+  options.filter.AddGlob(true, "*.log", "");
+  options.filter.size_bytes_min = 2;
+  options.age_max = std::chrono::hours(1);
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 1U);
+  EXPECT_TRUE(world.AtTarget().contains("a.log"));
+}
+
+// What a run is, and what it leaves out, is the same for every process that reads its row.
+TEST_F(MigrationTest, RunIsReadAsItWasWritten) {
+  MigrationOptions& options = world.migration.options;
+  ASSERT_TRUE(options.filter.AddText("- tmp/**"));
+  ASSERT_TRUE(options.filter.AddText("include *.log"));
+  options.filter.size_bytes_min = 0;
+  options.filter.size_bytes_max = 1ULL << 40;
+  options.filter.modified_after = world.base.clock.Now();
+  options.compare.checksum = true;
+  options.compare.window = std::chrono::milliseconds(1500);
+  options.events = true;
+  options.storage_class = "STANDARD_IA";
+  Result<migration::Run> run = world.Start();
+  ASSERT_TRUE(run);
+  FakeState rows(world.base.runtime, world.state);
+  migration::RunBook book(world.base.runtime, rows);
+  Result<std::optional<migration::Run>> read = world.Run(book.Find("run"));
+  ASSERT_TRUE(read && *read);
+  EXPECT_EQ((*read)->options, options);
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,274 @@
+#include "net/postgres_connection.h"
+
+#include <postgresql/libpq-fe.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <memory>
+#include <utility>
+
+namespace longhaul {
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+// libpq's messages end with a line break, and may have several lines.
+std::string OneLine(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text[at] = ' ';
+  return text;
+}
+
+// A server that refuses a connection tells a SQLSTATE that libpq does not pass on.
+ErrorKind KindOfRefusal(std::string_view message) {
+  for (std::string_view denied :
+       {"authentication failed", "no password supplied", "no pg_hba.conf entry",
+        "permission denied", "is not permitted to log in", "certificate verify failed",
+        "does not support SSL", "does not match host name"}) {
+    if (message.contains(denied)) return ErrorKind::kDenied;
+  }
+  if (message.contains("FATAL") && message.contains("does not exist")) {
+    return message.contains("role ") ? ErrorKind::kDenied : ErrorKind::kInvalidInput;
+  }
+  return ErrorKind::kRetryable;
+}
+
+std::vector<std::string> SplitHosts(const std::string& text) {
+  std::vector<std::string> hosts(1);
+  for (char c : text) {
+    if (c == ',') {
+      hosts.emplace_back();
+    } else {
+      hosts.back() += c;
+    }
+  }
+  return hosts;
+}
+
+}  // namespace
+
+// (PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".)
+ErrorKind PostgresErrorKind(std::string_view sqlstate) {
+  const std::string_view group = sqlstate.substr(0, 2);
+  if (group == "28" || sqlstate == "42501") return ErrorKind::kDenied;
+  if (group == "XX" && sqlstate != "XX000") return ErrorKind::kCorrupt;
+  // A connection, a conflict with another transaction, too few resources, an operator, I/O; and
+  // what a server says that is a standby by now.
+  for (std::string_view passing : {"08", "40", "53", "55", "57", "58"}) {
+    if (group == passing) return ErrorKind::kRetryable;
+  }
+  if (sqlstate == "25006") return ErrorKind::kRetryable;
+  return ErrorKind::kInvalidInput;
+}
+
+PostgresConnection::PostgresConnection(const Runtime& runtime)
+    : runtime_(runtime), descriptor_(runtime.executor) {}
+
+PostgresConnection::~PostgresConnection() {
+  if (descriptor_.is_open()) descriptor_.release();
+  PQfinish(connection_);
+}
+
+Error PostgresConnection::Broken(std::string_view code, const std::string& why) {
+  usable_ = false;
+  Error error = Retryable("the database does not answer: " + OneLine(why));
+  error.code = code;
+  return error;
+}
+
+Async<void> PostgresConnection::LookUpHosts(PostgresKeywords& keywords) {
+  std::string hosts;
+  for (const auto& [name, value] : keywords) {
+    if (name == "host") hosts = value;
+    if (name == "hostaddr" && !value.empty()) co_return Ok();
+  }
+  if (hosts.empty() || hosts.starts_with('/')) co_return Ok();
+  std::string addresses;
+  asio::ip::tcp::resolver resolver(runtime_.executor);
+  for (const std::string& host : SplitHosts(hosts)) {
+    auto [error, found] = co_await resolver.async_resolve(host, "", kNoThrow);
+    if (error || found.empty()) {
+      co_return Broken(kPostgresNotSent, "cannot find the host " + host);
+    }
+    if (!addresses.empty()) addresses += ',';
+    addresses += found.begin()->endpoint().address().to_string();
+  }
+  keywords.emplace_back("hostaddr", addresses);
+  co_return Ok();
+}
+
+Result<void> PostgresConnection::WatchSocket() {
+  const int socket = PQsocket(connection_);
+  if (descriptor_.is_open()) {
+    if (descriptor_.native_handle() == socket) return Ok();
+    descriptor_.release();
+  }
+  if (socket < 0) return Broken(kPostgresNotSent, PQerrorMessage(connection_));
+  boost::system::error_code error;
+  descriptor_.assign(socket, error);
+  if (error) return Broken(kPostgresNotSent, error.message());
+  return Ok();
+}
+
+asio::awaitable<bool> PostgresConnection::Wait(Descriptor::wait_type what, SteadyTime deadline) {
+  const std::chrono::nanoseconds left = deadline - runtime_.clock.SteadyNow();
+  if (left.count() <= 0) co_return false;
+  std::unique_ptr<Clock::Timer> timer =
+      runtime_.clock.StartTimer(left, [this] { descriptor_.cancel(); });
+  auto [error] = co_await descriptor_.async_wait(what, kNoThrow);
+  co_return !error;
+}
+
+Async<void> PostgresConnection::Connect(PostgresKeywords keywords,
+                                        std::chrono::nanoseconds timeout) {
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
+  Result<void> found = co_await LookUpHosts(keywords);
+  if (!found) co_return found;
+  std::vector<const char*> names;
+  std::vector<const char*> values;
+  for (const auto& [name, value] : keywords) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  connection_ = PQconnectStartParams(names.data(), values.data(), 0);
+  if (connection_ == nullptr) co_return Broken(kPostgresNotSent, "out of memory");
+  PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
+  PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
+  while (PQstatus(connection_) != CONNECTION_BAD && wants != PGRES_POLLING_OK) {
+    if (wants == PGRES_POLLING_FAILED) break;
+    Result<void> watched = WatchSocket();
+    if (!watched) co_return watched;
+    const bool ready = co_await Wait(
+        wants == PGRES_POLLING_READING ? Descriptor::wait_read : Descriptor::wait_write, deadline);
+    if (!ready) co_return Broken(kPostgresNotSent, "no connection within its time");
+    wants = PQconnectPoll(connection_);
+  }
+  if (PQstatus(connection_) != CONNECTION_OK) {
+    const std::string why = OneLine(PQerrorMessage(connection_));
+    Error refused = Broken(kPostgresNotSent, why);
+    refused.kind = KindOfRefusal(why);
+    if (refused.kind != ErrorKind::kRetryable) refused.message = "the database refuses us: " + why;
+    co_return refused;
+  }
+  if (PQsetnonblocking(connection_, 1) != 0) co_return Broken(kPostgresNotSent, "not non-blocking");
+  Result<void> watched = WatchSocket();
+  if (!watched) co_return watched;
+  usable_ = true;
+  co_return Ok();
+}
+
+Async<void> PostgresConnection::Flush(SteadyTime deadline) {
+  while (true) {
+    const int flushed = PQflush(connection_);
+    if (flushed == 0) co_return Ok();
+    if (flushed < 0) co_return Broken(kPostgresNoAnswer, PQerrorMessage(connection_));
+    if (!co_await Wait(Descriptor::wait_write, deadline)) {
+      co_return Broken(kPostgresNoAnswer, "it took nothing within the time for a statement");
+    }
+  }
+}
+
+Async<PostgresRows> PostgresConnection::Answer(SteadyTime deadline) {
+  Result<void> flushed = co_await Flush(deadline);
+  if (!flushed) co_return flushed.error();
+  std::optional<Error> failure;
+  PostgresRows rows(nullptr);
+  while (true) {
+    while (PQisBusy(connection_) != 0) {
+      if (!co_await Wait(Descriptor::wait_read, deadline)) {
+        co_return Broken(kPostgresNoAnswer, "nothing came within the time for a statement");
+      }
+      if (PQconsumeInput(connection_) == 0) {
+        co_return Broken(kPostgresNoAnswer, PQerrorMessage(connection_));
+      }
+    }
+    pg_result* result = PQgetResult(connection_);
+    if (result == nullptr) break;
+    PostgresRows answer(result);
+    const ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && !failure) {
+      const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+      const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+      failure =
+          Error{.kind = PostgresErrorKind(code == nullptr ? "08000" : code),
+                .message = "the database: " +
+                           OneLine(message == nullptr ? PQresultErrorMessage(result) : message),
+                .code = code == nullptr ? std::string(kPostgresNoAnswer) : code};
+    }
+    rows = std::move(answer);
+  }
+  if (PQstatus(connection_) != CONNECTION_OK) usable_ = false;
+  if (failure) {
+    // Another server may be the one that takes writes by now.
+    if (failure->code == "25006" || failure->code.starts_with("57P")) usable_ = false;
+    co_return *failure;
+  }
+  co_return rows;
+}
+
+Async<PostgresRows> PostgresConnection::Run(const char* sql, const PostgresArguments& arguments,
+                                            std::chrono::nanoseconds timeout) {
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
+  std::vector<Oid> types;
+  std::vector<const char*> values;
+  std::vector<int> lengths;
+  for (const PostgresArguments::Value& value : arguments.values_) {
+    types.push_back(value.type);
+    values.push_back(value.bytes.data());
+    lengths.push_back(static_cast<int>(value.bytes.size()));
+  }
+  const auto count = static_cast<int>(values.size());
+  auto known = prepared_.find(sql);
+  if (known == prepared_.end()) {
+    std::string name = "s" + std::to_string(prepared_.size());
+    if (PQsendPrepare(connection_, name.c_str(), sql, count, types.data()) == 0) {
+      co_return Broken(kPostgresNotSent, PQerrorMessage(connection_));
+    }
+    Result<PostgresRows> prepared = co_await Answer(deadline);
+    if (!prepared) {
+      Error error = prepared.error();
+      if (error.code == kPostgresNoAnswer) error.code = kPostgresNotSent;
+      co_return error;
+    }
+    known = prepared_.emplace(sql, std::move(name)).first;
+  }
+  const std::vector<int> binary(values.size(), 1);
+  if (PQsendQueryPrepared(connection_, known->second.c_str(), count, values.data(), lengths.data(),
+                          binary.data(), 1) == 0) {
+    co_return Broken(kPostgresNotSent, PQerrorMessage(connection_));
+  }
+  co_return co_await Answer(deadline);
+}
+
+Async<void> PostgresConnection::Execute(const std::string& sql, std::chrono::nanoseconds timeout) {
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
+  if (PQsendQuery(connection_, sql.c_str()) == 0) {
+    co_return Broken(kPostgresNotSent, PQerrorMessage(connection_));
+  }
+  Result<PostgresRows> answer = co_await Answer(deadline);
+  if (!answer) co_return answer.error();
+  co_return Ok();
+}
+
+Async<bool> PostgresConnection::WaitForNotice(std::chrono::nanoseconds timeout) {
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
+  bool noticed = false;
+  while (true) {
+    while (PGnotify* notice = PQnotifies(connection_)) {
+      PQfreemem(notice);
+      noticed = true;
+    }
+    if (noticed) co_return true;
+    if (!co_await Wait(Descriptor::wait_read, deadline)) co_return false;
+    if (PQconsumeInput(connection_) == 0) {
+      co_return Broken(kPostgresNoAnswer, PQerrorMessage(connection_));
+    }
+  }
+}
+
+}  // namespace longhaul

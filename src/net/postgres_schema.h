@@ -1,0 +1,34 @@
+// The tables of longhaul in a PostgreSQL database: made and brought up to date by `longhaul setup`,
+// and only by it, since a role that works needs no right to make tables.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/postgres_client.h"
+
+namespace longhaul {
+
+// One part of the schema, "queue" or "state": step i leads from version i to i + 1.
+struct PostgresPart {
+  std::string_view name;
+  std::vector<std::string_view> steps;
+
+  [[nodiscard]] int version() const { return static_cast<int>(steps.size()); }
+};
+
+// All of it as SQL from the beginning, for a person or a tool that carries it out.
+std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts);
+
+// Makes what is missing; does nothing where nothing is. May be run by several at once. The names of
+// the parts that were made or changed. kInvalidInput: a newer longhaul was here. kDenied: the role
+// may not.
+Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
+                                              const std::vector<PostgresPart>& parts);
+
+// OK: the part is there in its version. kInvalidInput: it is not; says what to run.
+Async<void> CheckPostgresPart(PostgresClient& client, const PostgresPart& part);
+
+}  // namespace longhaul

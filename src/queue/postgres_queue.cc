@@ -1,0 +1,236 @@
+#include "queue/postgres_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace longhaul {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A message may become visible without a notice: because its receiver died, or a notice was lost.
+constexpr milliseconds kListenAgain{5'000};
+constexpr int kReceiveCountMax = 1000;
+
+int64_t Micros(milliseconds time) { return microseconds(time).count(); }
+
+Result<void> Check(const std::vector<NewMessage>& messages) {
+  for (const NewMessage& message : messages) {
+    if (message.body.size() > kMessageSizeMaxBytes) {
+      return InvalidInput("a message of " + std::to_string(message.body.size()) +
+                          " bytes: at most " + std::to_string(kMessageSizeMaxBytes) +
+                          " are allowed");
+    }
+  }
+  return Ok();
+}
+
+Error DeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
+
+void AddMessages(PostgresArguments& arguments, const std::vector<NewMessage>& messages) {
+  std::vector<std::string_view> lanes;
+  std::vector<std::string_view> bodies;
+  for (const NewMessage& message : messages) {
+    lanes.push_back(message.lane);
+    bodies.push_back(message.body);
+  }
+  arguments.Bytes(std::span<const std::string_view>(lanes));
+  arguments.Bytes(std::span<const std::string_view>(bodies));
+}
+
+void AddReceipts(PostgresArguments& arguments, const std::vector<Receipt>& receipts) {
+  std::vector<int64_t> ids;
+  std::vector<int64_t> deliveries;
+  for (const Receipt& receipt : receipts) {
+    ids.push_back(receipt.id);
+    deliveries.push_back(receipt.delivery);
+  }
+  arguments.Ints(std::span<const int64_t>(ids));
+  arguments.Ints(std::span<const int64_t>(deliveries));
+}
+
+QueueMessage MessageOf(const PostgresRows& rows, int row, std::string lane) {
+  return {.body = rows.Bytes(row, 4),
+          .lane = std::move(lane),
+          .receive_count = static_cast<int>(rows.Int(row, 2)),
+          .sent = SystemTime(microseconds(rows.Int(row, 1))),
+          .receipt = {.id = rows.Int(row, 0), .delivery = rows.Int(row, 3)}};
+}
+
+}  // namespace
+
+struct PostgresQueue::Look {
+  std::vector<std::string> waiting;  // Lanes that hold something to be received now.
+  std::vector<std::string> wanted;   // Those of them that are not to be left alone.
+  // Until another wanted message becomes visible.
+  std::optional<std::chrono::nanoseconds> next_in;
+};
+
+Async<std::unique_ptr<Queue>> PostgresQueue::Open(Runtime runtime,
+                                                  std::shared_ptr<PostgresClient> client,
+                                                  PostgresQueueOptions options) {
+  Result<void> there = co_await CheckPostgresPart(*client, PostgresQueuePart());
+  if (!there) co_return there.error();
+  co_return std::unique_ptr<Queue>(
+      new PostgresQueue(runtime, std::move(client), std::move(options)));
+}
+
+Async<void> PostgresQueue::Send(std::vector<NewMessage> messages, milliseconds delay) {
+  Result<void> checked = Check(messages);
+  if (!checked || messages.empty()) co_return checked;
+  PostgresArguments arguments;
+  arguments.Text(options_.name);
+  AddMessages(arguments, messages);
+  arguments.Int(Micros(delay));
+  Result<PostgresRows> sent =
+      co_await client_->Run("SELECT queue_insert($1, $2, $3, $4)", arguments);
+  if (!sent) co_return sent.error().In("queue: send");
+  co_return Ok();
+}
+
+Async<PostgresQueue::Look> PostgresQueue::LookAround(const std::vector<std::string>& without) {
+  Result<PostgresRows> rows =
+      co_await client_->Run("SELECT lane, wait_us FROM queue_lanes($1)",
+                            PostgresArguments().Text(options_.name), PostgresRepeat::kSafe);
+  if (!rows) co_return rows.error();
+  Look look;
+  for (int row = 0; row < rows->size(); ++row) {
+    std::string lane = rows->Bytes(row, 0);
+    const microseconds wait(rows->Int(row, 1));
+    const bool wanted = std::ranges::find(without, lane) == without.end();
+    if (wait.count() <= 0) {
+      if (wanted) look.wanted.push_back(lane);
+      look.waiting.push_back(std::move(lane));
+    } else if (wanted && (!look.next_in || wait < *look.next_in)) {
+      look.next_in = wait;
+    }
+  }
+  co_return look;
+}
+
+Async<std::vector<QueueMessage>> PostgresQueue::Take(const std::string& lane, int count_max,
+                                                     milliseconds visibility) {
+  PostgresArguments arguments;
+  arguments.Text(options_.name).Bytes(lane).Int(count_max).Int(Micros(visibility));
+  arguments.Int(options_.receives_max);
+  // Taken without an answer: they come back when their visibility has run out.
+  Result<PostgresRows> rows = co_await client_->Run(
+      "SELECT id, sent_us, receives, delivery, body FROM queue_receive($1, $2, $3, $4, $5)",
+      arguments);
+  if (!rows) co_return rows.error();
+  std::vector<QueueMessage> messages;
+  for (int row = 0; row < rows->size(); ++row) messages.push_back(MessageOf(*rows, row, lane));
+  co_return messages;
+}
+
+Async<Received> PostgresQueue::Receive(ReceiveRequest request) {
+  const int count_max = std::clamp(request.count_max, 1, kReceiveCountMax);
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + request.wait;
+  const bool waits = request.wait.count() > 0;
+  while (true) {
+    const uint64_t notices = waits ? co_await client_->Notices() : 0;
+    Result<Look> look = co_await LookAround(request.without);
+    if (!look) co_return look.error().In("queue: receive");
+    Received received{.messages = {}, .waiting = std::move(look->waiting)};
+    if (!look->wanted.empty()) {
+      last_lane_ = NextLane(look->wanted, last_lane_);
+      Result<std::vector<QueueMessage>> messages =
+          co_await Take(last_lane_, count_max, request.visibility);
+      if (!messages) co_return messages.error().In("queue: receive");
+      received.messages = std::move(*messages);
+      if (std::ssize(received.messages) < count_max) std::erase(received.waiting, last_lane_);
+      // Else another receiver was faster, or they were dead.
+      if (!received.messages.empty() || runtime_.clock.SteadyNow() >= deadline) co_return received;
+      continue;
+    }
+    const std::chrono::nanoseconds left = deadline - runtime_.clock.SteadyNow();
+    if (left.count() <= 0) co_return received;
+    std::chrono::nanoseconds wait = std::min<std::chrono::nanoseconds>(left, kListenAgain);
+    if (look->next_in) wait = std::min(wait, *look->next_in);
+    co_await client_->WaitForNotices(notices, wait);
+  }
+}
+
+Async<void> PostgresQueue::Move(Receipt receipt, milliseconds visible_in, bool in_flight) {
+  PostgresArguments arguments;
+  arguments.Int(receipt.id).Int(receipt.delivery).Int(Micros(visible_in)).Int(in_flight ? 1 : 0);
+  Result<PostgresRows> moved =
+      co_await client_->Run("SELECT queue_move($1, $2, $3, $4)", arguments);
+  if (!moved) co_return moved.error();
+  co_return moved->Int(0, 0) != 0 ? Ok() : DeliveredAgain();
+}
+
+Async<void> PostgresQueue::Extend(Receipt receipt, milliseconds visibility) {
+  Result<void> moved = co_await Move(receipt, visibility, true);
+  if (!moved) co_return moved.error().In("queue: extend");
+  co_return Ok();
+}
+
+Async<void> PostgresQueue::Release(Receipt receipt, milliseconds delay) {
+  Result<void> moved = co_await Move(receipt, delay, false);
+  if (!moved) co_return moved.error().In("queue: release");
+  co_return Ok();
+}
+
+Async<void> PostgresQueue::Ack(std::vector<Receipt> receipts) {
+  if (receipts.empty()) co_return Ok();
+  PostgresArguments arguments;
+  AddReceipts(arguments, receipts);
+  Result<PostgresRows> acked =
+      co_await client_->Run("SELECT queue_ack($1, $2)", arguments, PostgresRepeat::kSafe);
+  if (!acked) co_return acked.error().In("queue: acknowledge");
+  if (acked->Int(0, 0) == 0) co_return DeliveredAgain().In("queue: acknowledge");
+  co_return Ok();
+}
+
+Async<void> PostgresQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
+                                   milliseconds delay) {
+  Result<void> checked = Check(messages);
+  if (!checked) co_return checked;
+  PostgresArguments arguments;
+  arguments.Text(options_.name);
+  AddReceipts(arguments, receipts);
+  AddMessages(arguments, messages);
+  arguments.Int(Micros(delay));
+  Result<PostgresRows> replaced =
+      co_await client_->Run("SELECT queue_replace($1, $2, $3, $4, $5, $6)", arguments);
+  if (!replaced) co_return replaced.error().In("queue: replace");
+  if (replaced->Int(0, 0) == 0) co_return DeliveredAgain().In("queue: replace");
+  co_return Ok();
+}
+
+Async<QueueDepth> PostgresQueue::Depth() {
+  Result<PostgresRows> rows = co_await client_->Run(
+      "SELECT visible, delayed, in_flight, dead FROM queue_depth($1, $2)",
+      PostgresArguments().Text(options_.name).Int(options_.receives_max), PostgresRepeat::kSafe);
+  if (!rows) co_return rows.error().In("queue: depth");
+  co_return QueueDepth{.visible = rows->Int(0, 0),
+                       .delayed = rows->Int(0, 1),
+                       .in_flight = rows->Int(0, 2),
+                       .dead = rows->Int(0, 3)};
+}
+
+Async<std::vector<QueueMessage>> PostgresQueue::DeadLetters(int count_max) {
+  Result<PostgresRows> rows = co_await client_->Run(
+      "SELECT id, sent_us, receives, delivery, body, lane FROM queue_dead_letters($1, $2, $3)",
+      PostgresArguments().Text(options_.name).Int(count_max).Int(options_.receives_max),
+      PostgresRepeat::kSafe);
+  if (!rows) co_return rows.error().In("queue: dead letters");
+  std::vector<QueueMessage> messages;
+  for (int row = 0; row < rows->size(); ++row) {
+    messages.push_back(MessageOf(*rows, row, rows->Bytes(row, 5)));
+  }
+  co_return messages;
+}
+
+Async<int64_t> PostgresQueue::Redrive() {
+  Result<PostgresRows> rows =
+      co_await client_->Run("SELECT queue_redrive($1, $2)",
+                            PostgresArguments().Text(options_.name).Int(options_.receives_max));
+  if (!rows) co_return rows.error().In("queue: redrive");
+  co_return rows->Int(0, 0);
+}
+
+}  // namespace longhaul

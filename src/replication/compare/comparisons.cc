@@ -1,0 +1,155 @@
+#include "replication/compare/comparisons.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "replica/lease.h"
+#include "replication/compare/reconcile.h"
+#include "replication/context/loops.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr std::chrono::seconds kRetryLast{30};
+
+}  // namespace
+
+// What a paused target lacks lies in its staging; comparing would have it packed again.
+bool Comparisons::IsDue(const RuleContext& rule, const TargetContext& target) const {
+  return target.target_found && target.compare_due &&
+         !context_.control->Holds(rule.rule->id, target.config->name);
+}
+
+Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
+  std::vector<size_t> due;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (IsDue(rule, *rule.targets[i])) due.push_back(i);
+  }
+  if (due.empty()) co_return Ok();
+  // Before it begins: whoever asks from now on asks for another comparison.
+  for (size_t i : due) rule.targets[i]->compare_due = false;
+  Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, due);
+  if (!reconciled) {
+    for (size_t i : due) rule.targets[i]->compare_due = true;
+    co_return reconciled.error();
+  }
+  if (guarded != nullptr) *guarded = *guarded || reconciled->guarded;
+  std::vector<Result<void>> failed;
+  for (size_t i : due) {
+    const TargetContext& target = *rule.targets[i];
+    const auto problem = reconciled->failed.find(i);
+    rule.targets[i]->compared = problem == reconciled->failed.end();
+    if (rule.targets[i]->compared) continue;
+    rule.targets[i]->compare_due = true;
+    failed.emplace_back(
+        problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
+  }
+  co_return Together(failed);
+}
+
+std::optional<BackfillRequest> Comparisons::BackfillNow(const RuleContext& rule) const {
+  const bool any = std::ranges::any_of(rule.targets, [&](const auto& target) {
+    return target->target_found && !context_.control->Holds(rule.rule->id, target->config->name);
+  });
+  return any ? context_.control->BackfillOf(rule.rule->id) : std::nullopt;
+}
+
+Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& asked) {
+  const std::string& id = rule.rule->id;
+  Result<bool> read = co_await context_.control->Refresh();
+  if (!read) co_return read.error();
+  if (BackfillNow(rule) != asked) co_return Ok();
+  std::vector<size_t> targets;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    const TargetContext& target = *rule.targets[i];
+    if (target.target_found && !context_.control->Holds(id, target.config->name)) {
+      targets.push_back(i);
+    }
+  }
+  context_.runtime.log.Info("comparing, as asked", {{"rule", id}, {"prefix", asked.prefix}});
+  Result<ReconcileResult> compared = co_await Reconcile(context_, rule, targets, asked.prefix);
+  if (!compared) co_return compared.error();
+  if (!compared->failed.empty()) {
+    const auto& [index, error] = *compared->failed.begin();
+    co_return error.In("rule " + id + ": target " + rule.targets[index]->config->name);
+  }
+  context_.runtime.log.Info("compared, as asked", {{"rule", id},
+                                                   {"prefix", asked.prefix},
+                                                   {"source_keys", compared->source_keys},
+                                                   {"writes", compared->writes}});
+  Result<void> removed = co_await RemoveBackfill(context_.state, id, asked.revision);
+  if (!removed) co_return removed.error();
+  read = co_await context_.control->Refresh();
+  if (!read) co_return read.error();
+  co_return Ok();
+}
+
+asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
+  Clock& clock = context_.runtime.clock;
+  int failures = 0;
+  const std::string part = "listing of rule " + rule.rule->id;
+  const std::optional<std::chrono::seconds> interval = rule.rule->intake.listing;
+  SteadyTime next = clock.SteadyNow() + interval.value_or(std::chrono::seconds(0));
+  while (!stop.is_set()) {
+    rule.compare_soon.Reset();  // Who asks from now on asks for another comparison.
+    if (interval && clock.SteadyNow() >= next) {
+      next = clock.SteadyNow() + *interval;
+      for (const auto& target : rule.targets) target->compare_due = true;
+    }
+    const bool any_target = std::any_of(rule.targets.begin(), rule.targets.end(),
+                                        [&](const auto& target) { return IsDue(rule, *target); });
+    const std::optional<BackfillRequest> asked = BackfillNow(rule);
+    if (!rule.source_found || (!any_target && !asked)) {
+      // Until it is time again, something has been found, somebody asks for it, or all stops.
+      if (interval) {
+        co_await rule.compare_soon.WaitFor(
+            clock, std::max<std::chrono::nanoseconds>(next - clock.SteadyNow(),
+                                                      std::chrono::milliseconds(1)));
+      } else {
+        co_await rule.compare_soon.Wait();
+      }
+      continue;
+    }
+    // One process at a time: a second listing would cost and find the same.
+    // (Short: when its holder is killed, the next one must not wait for long.)
+    Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
+                context_.limits.archive_lease);
+    Result<bool> acquired = co_await lease.TryAcquire();
+    Result<void> done;
+    if (!acquired) {
+      done = acquired.error();
+    } else if (*acquired) {
+      Event compared;
+      TaskGroup keeper(context_.runtime.executor);
+      keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease / 3));
+      done = co_await CompareDue(rule, nullptr);
+      if (done && asked) done = co_await Backfill(rule, *asked);
+      compared.Set();
+      Result<void> kept = co_await keeper.Join();
+      static_cast<void>(kept);
+      co_await lease.Release();
+    } else {
+      // At it, or killed at it: look again soon, not in an interval.
+      co_await stop.WaitFor(clock, context_.limits.archive_lease);
+      continue;
+    }
+    context_.observer.OnReadiness(part, done ? std::nullopt : std::optional<Error>(done.error()));
+    if (!done) {
+      context_.runtime.log.Warning("reconcile failed", {{"rule", rule.rule->id}, done.error()});
+      co_await rule.compare_soon.WaitFor(clock, RetryDelay(failures++, kRetryLast));
+      continue;
+    }
+    failures = 0;
+  }
+}
+
+void Comparisons::Soon(std::string_view rule_id) {
+  for (const auto& rule : context_.rules) {
+    if (rule->rule->id != rule_id) continue;
+    for (const auto& target : rule->targets) target->compare_due = true;
+    rule->compare_soon.Set();
+  }
+}
+
+}  // namespace longhaul

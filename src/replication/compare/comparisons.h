@@ -1,0 +1,40 @@
+// Comparisons: when the source and targets of a rule are compared, and by which process.
+//
+// Each target is compared at the start, as often as the rule's listing says, and when somebody asks
+// for it; what is paused or has not been found is compared later. In continuous mode one process
+// compares a rule at a time, under a lease.
+
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "replication/context/context.h"
+
+namespace longhaul {
+
+class Comparisons {
+ public:
+  explicit Comparisons(ReplicationContext& context) : context_(context) {}
+
+  // Compares a rule's source with the targets that are due now, if any. `guarded`, where given,
+  // becomes true when the delete guard held something back. The error names every target that
+  // could not be compared; those stay due.
+  Async<void> CompareDue(RuleContext& rule, bool* guarded);
+  // Compares a rule whenever it is due, until `stop` is set (and RuleContext::compare_soon after
+  // it). Failures are told to the observer and tried again for ever.
+  asio::awaitable<void> Run(RuleContext& rule, Event& stop);
+  // Asks Run for a comparison before the interval has passed.
+  void Soon(std::string_view rule_id);
+
+ private:
+  [[nodiscard]] bool IsDue(const RuleContext& rule, const TargetContext& target) const;
+  // What somebody asks for and can be compared now, at least at one target.
+  [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
+  // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
+  Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
+
+  ReplicationContext& context_;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,443 @@
+#include "replication/compare/reconcile.h"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "events/hint.h"
+#include "replication/compare/under_way.h"
+#include "rules/priority.h"
+#include "transfer/listing/listing.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kLooksMax = 32;         // HEADs side by side.
+constexpr size_t kSuspectsMax = 256;  // Keys that wait for one.
+// Archives of each staging that are looked into: some MiB of indexes at most, in a few seconds.
+constexpr size_t kArchivesMax = 1000;
+
+// A comparison runs beside the work of the rule, which needs most of the requests and memory.
+constexpr int kListersMax = 16;
+constexpr int64_t kWaitingBytesMax = 8 << 20;
+
+// Walks a listing in order.
+class Cursor {
+ public:
+  Cursor(const Runtime& runtime, Store& store, std::string bucket, std::string prefix)
+      : store_(store),
+        listing_(OpenListing(runtime, store, std::move(bucket), std::move(prefix),
+                             {.listers_max = kListersMax, .waiting_bytes_max = kWaitingBytesMax})) {
+  }
+
+  // The object the cursor stands on, nullptr at the end. kCorrupt: the listing is not in order.
+  Async<const ListedObject*> Peek() {
+    if (object_ && taken_) {
+      // In its place, without a coroutine, where the next one is at hand.
+      taken_ = !listing_->TakeReady(*object_);
+      if (taken_) object_.reset();
+    }
+    if (!object_ && !ended_) {
+      Result<std::optional<ListedObject>> next = co_await listing_->Next();
+      if (!next) co_return next.error().In(store_.description());
+      object_ = std::move(*next);
+      taken_ = false;
+      ended_ = !object_;
+    }
+    co_return object_ ? &*object_ : nullptr;
+  }
+  void Pop() {
+    taken_ = true;
+    ++count_;
+  }
+  asio::awaitable<void> Close() { co_await listing_->Close(); }
+  [[nodiscard]] uint64_t count() const { return count_; }
+
+ private:
+  Store& store_;
+  std::unique_ptr<Listing> listing_;
+  std::optional<ListedObject> object_;
+  bool taken_ = false;
+  bool ended_ = false;
+  uint64_t count_ = 0;
+};
+
+// Collects hints and sends them a message at a time.
+class HintSender {
+ public:
+  HintSender(ReplicationContext& context, const Rule& rule, std::string target)
+      : context_(context),
+        message_{.store = rule.source.store,
+                 .bucket = rule.source.bucket,
+                 .rule = rule.id,
+                 .target = std::move(target),
+                 .origin = HintOrigin::kListing} {}
+
+  Async<void> Add(Hint hint) {
+    message_.hints.push_back(std::move(hint));
+    if (message_.hints.size() < kHintsPerMessageMax) co_return Ok();
+    co_return co_await Flush();
+  }
+  Async<void> Flush() {
+    if (message_.hints.empty()) co_return Ok();
+    Result<void> sent = co_await context_.queue.Send(EncodeHints(message_), {});
+    if (!sent) co_return sent.error().In("send hints");
+    message_.hints.clear();
+    co_return Ok();
+  }
+
+ private:
+  ReplicationContext& context_;
+  HintMessage message_;
+};
+
+// A key that a listing alone does not decide: the replica's metadata has to be looked at.
+struct Suspect {
+  Hint hint;
+  std::string source_etag;      // Empty: the source has no such key.
+  std::vector<size_t> targets;  // Those that must be looked at.
+  std::vector<bool> differs;    // For each target of the rule.
+};
+
+class Comparison {
+ public:
+  // `prefix`: of keys at the source; that of the rule where it is shorter.
+  Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
+             std::string prefix)
+      : context_(context), rule_(rule), all_(context, *rule.rule, "") {
+    alive_.resize(rule.targets.size());
+    extra_counts_.resize(rule.targets.size());
+    for (size_t i : targets) alive_[i] = true;
+    const Rule& config = *rule.rule;
+    if (!prefix.starts_with(config.source.prefix)) prefix = config.source.prefix;
+    source_ = std::make_unique<Cursor>(context.runtime, *rule.source, config.source.bucket, prefix);
+    for (const auto& target : rule.targets) {
+      targets_.push_back(std::make_unique<Cursor>(context.runtime, *target->store,
+                                                  target->config->to.bucket,
+                                                  *TargetKey(config, *target->config, prefix)));
+      senders_.push_back(std::make_unique<HintSender>(context, config, target->config->name));
+    }
+  }
+
+  Async<ReconcileResult> Run(bool send_changes, bool send_deletes_at_once) {
+    send_changes_ = send_changes;
+    send_deletes_ = send_deletes_at_once;
+    co_await LookIntoStaging();
+    Result<void> walked = co_await Walk();
+    co_await source_->Close();
+    for (auto& target : targets_) co_await target->Close();
+    if (walked) walked = co_await ResolveSuspects();
+    if (walked) walked = co_await all_.Flush();
+    for (auto& sender : senders_) {
+      if (walked) walked = co_await sender->Flush();
+    }
+    if (!walked) co_return walked.error();
+    result_.source_keys = source_->count();
+    for (size_t i = 0; i < targets_.size(); ++i) {
+      if (alive_[i]) result_.target_keys = std::max(result_.target_keys, targets_[i]->count());
+    }
+    co_return result_;
+  }
+
+  // Targets that have been compared to their end.
+  [[nodiscard]] std::vector<size_t> Compared() const {
+    std::vector<size_t> compared;
+    for (size_t i = 0; i < alive_.size(); ++i) {
+      if (alive_[i]) compared.push_back(i);
+    }
+    return compared;
+  }
+  [[nodiscard]] uint64_t extra_count(size_t target) const { return extra_counts_[target]; }
+  [[nodiscard]] uint64_t target_keys(size_t target) const { return targets_[target]->count(); }
+  [[nodiscard]] const std::map<size_t, Error>& failed() const { return result_.failed; }
+
+  // Keys that only targets have, as far as they were kept; true: there were more.
+  std::deque<Suspect> extra_;
+  bool extra_overflow_ = false;
+
+  // For `targets` alone.
+  Async<void> SendDeletes(std::deque<Suspect> suspects, const std::vector<size_t>& targets) {
+    for (Suspect& suspect : suspects) {
+      std::erase_if(suspect.targets,
+                    [&](size_t i) { return std::ranges::find(targets, i) == targets.end(); });
+      if (!suspect.targets.empty()) suspects_.push_back(std::move(suspect));
+    }
+    Result<void> resolved = co_await ResolveSuspects();
+    if (resolved) resolved = co_await all_.Flush();
+    for (auto& sender : senders_) {
+      if (resolved) resolved = co_await sender->Flush();
+    }
+    co_return resolved;
+  }
+  [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
+  [[nodiscard]] uint64_t writes() const { return result_.writes; }
+
+ private:
+  // What waits in staging is not sent again.
+  asio::awaitable<void> LookIntoStaging() {
+    under_way_.resize(targets_.size());
+    const Transport transport = rule_.rule->transport;
+    if (transport == Transport::kPlain || transport == Transport::kCopy) co_return;
+    for (size_t i = 0; i < targets_.size(); ++i) {
+      if (!alive_[i]) continue;
+      Result<UnderWay> found = co_await UnderWay::Look(
+          context_.runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
+          static_cast<size_t>(context_.limits.hints_pending_max));
+      if (found) {
+        under_way_[i] = std::move(*found);
+      } else {
+        context_.runtime.log.Warning(
+            "a comparison may send again what waits in staging",
+            {{"rule", rule_.rule->id}, {"target", rule_.targets[i]->config->name}, found.error()});
+      }
+    }
+  }
+
+  // This target is not compared any further; the others are.
+  void Fail(size_t target, Error error) {
+    alive_[target] = false;
+    result_.failed.emplace(target, std::move(error));
+  }
+
+  Async<void> Walk() {
+    const Rule& config = *rule_.rule;
+    const size_t count = targets_.size();
+    while (true) {
+      Result<const ListedObject*> at_source = co_await source_->Peek();
+      if (!at_source) co_return at_source.error();
+      // The smallest key in sight, by its name at the source.
+      std::optional<std::string> key;
+      if (*at_source != nullptr) key = (*at_source)->key;
+      std::vector<const ListedObject*> at_target(count);
+      std::vector<std::optional<std::string>> target_key(count);
+      bool any_alive = false;
+      for (size_t i = 0; i < count; ++i) {
+        if (!alive_[i]) continue;
+        Result<const ListedObject*> found = co_await targets_[i]->Peek();
+        if (!found) {
+          Fail(i, found.error());
+          continue;
+        }
+        any_alive = true;
+        at_target[i] = *found;
+        if (*found == nullptr) continue;
+        target_key[i] = SourceKey(config, *rule_.targets[i]->config, (*found)->key);
+        if (target_key[i] && (!key || *target_key[i] < *key)) key = target_key[i];
+      }
+      if (!key || !any_alive) co_return Ok();
+
+      const bool source_has = *at_source != nullptr && (*at_source)->key == *key;
+      if (config.MatchesKey(config.source.bucket, *key)) {
+        Suspect suspect{.hint = {.key = *key}, .differs = std::vector<bool>(count)};
+        if (source_has) {
+          suspect.hint.time = (*at_source)->last_modified;
+          suspect.hint.size_bytes = (*at_source)->size_bytes;
+          suspect.source_etag = (*at_source)->etag;
+        }
+        bool differs = false;
+        ObjectFacts facts = kFactsOfDelete;
+        if (source_has) {
+          facts = {.size_bytes = suspect.hint.size_bytes,
+                   .last_modified = (*at_source)->last_modified};
+        }
+        for (size_t i = 0; i < count; ++i) {
+          if (!alive_[i]) continue;
+          if (CarrierAmong(rule_.targets[i]->rivals_above, *key, facts) != nullptr) continue;
+          const bool target_has = target_key[i] == key;
+          const bool equal =
+              source_has == target_has &&
+              (!source_has || (at_target[i]->etag == suspect.source_etag &&
+                               at_target[i]->size_bytes == *suspect.hint.size_bytes));
+          if (equal) continue;
+          if (source_has ? under_way_[i].Brings(**at_source) : under_way_[i].Removes(*key)) {
+            ++result_.under_way;
+          } else if (!target_has) {
+            suspect.differs[i] = differs = true;
+          } else {
+            suspect.targets.push_back(i);
+          }
+        }
+        const bool wanted = !source_has || config.filter.Matches(facts) != Filter::Match::kNo;
+        if (wanted && (differs || !suspect.targets.empty())) {
+          Result<void> noted = co_await Note(std::move(suspect), source_has);
+          if (!noted) co_return noted.error();
+        }
+      }
+      if (source_has) source_->Pop();
+      for (size_t i = 0; i < count; ++i) {
+        if (at_target[i] != nullptr && target_key[i] == key) targets_[i]->Pop();
+      }
+    }
+  }
+
+  Async<void> Note(Suspect suspect, bool source_has) {
+    if (!source_has) {
+      if (!rule_.rule->deletes) co_return Ok();
+      for (size_t i : suspect.targets) ++extra_counts_[i];
+      if (!send_deletes_) {
+        if (static_cast<int64_t>(extra_.size()) <= rule_.rule->delete_guard.keys) {
+          extra_.push_back(std::move(suspect));
+        } else {
+          extra_overflow_ = true;
+        }
+        co_return Ok();
+      }
+    } else if (!send_changes_) {
+      co_return Ok();
+    }
+    suspects_.push_back(std::move(suspect));
+    if (suspects_.size() < kSuspectsMax) co_return Ok();
+    co_return co_await ResolveSuspects();
+  }
+
+  Async<void> ResolveSuspects() {
+    TaskGroup looks(context_.runtime.executor);
+    for (Suspect& suspect : suspects_) {
+      if (suspect.targets.empty()) continue;
+      co_await looks.WaitBelow(kLooksMax);
+      looks.Spawn(Look(suspect));
+    }
+    Result<void> looked = co_await looks.Join();
+    if (!looked) co_return looked;
+    while (!suspects_.empty()) {
+      Result<void> sent = co_await Send(suspects_.front());
+      if (!sent) co_return sent;
+      suspects_.pop_front();
+    }
+    co_return Ok();
+  }
+
+  // Finds out by the marks of the replicas which targets differ.
+  Async<void> Look(Suspect& suspect) {
+    for (size_t i : suspect.targets) {
+      if (!alive_[i]) continue;
+      const TargetContext& target = *rule_.targets[i];
+      const std::string& bucket = target.config->to.bucket;
+      std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, suspect.hint.key);
+      Result<ObjectInfo> info = co_await target.store->Head({.bucket = bucket, .key = *key});
+      if (!info) {
+        if (info.error().kind == ErrorKind::kNotFound) {
+          suspect.differs[i] = !suspect.source_etag.empty();
+          continue;
+        }
+        Fail(i, info.error().In("look at " + *key));
+        continue;
+      }
+      std::optional<Mark> mark = FindMark(info->metadata, bucket, *key);
+      if (!mark && target.floors) {
+        Result<std::optional<Floor>> floor = co_await target.floors->Get(*key);
+        if (!floor) co_return floor.error();
+        const KeptMark* kept = *floor ? (*floor)->FindMarkOf(*info) : nullptr;
+        if (kept != nullptr) {
+          mark = kept->mark;
+          // Perhaps ours, in a state that nobody knows: it is read, or deleted, anew.
+          if (kept->target_etag.empty()) mark->source_etag.clear();
+        }
+      }
+      suspect.differs[i] = suspect.source_etag.empty()
+                               ? mark.has_value()
+                               : !mark || mark->source_etag != suspect.source_etag;
+    }
+    co_return Ok();
+  }
+
+  Async<void> Send(Suspect& suspect) {
+    const size_t differing =
+        static_cast<size_t>(std::count(suspect.differs.begin(), suspect.differs.end(), true));
+    if (differing == 0) co_return Ok();
+    result_.writes += differing;
+    result_.write_bytes += differing * suspect.hint.size_bytes.value_or(0);
+    if (suspect.source_etag.empty()) {
+      ++result_.delete_hints;
+    } else {
+      ++result_.hints;
+    }
+    if (differing == suspect.differs.size()) co_return co_await all_.Add(std::move(suspect.hint));
+    for (size_t i = 0; i < suspect.differs.size(); ++i) {
+      if (!suspect.differs[i]) continue;
+      Result<void> added = co_await senders_[i]->Add(suspect.hint);
+      if (!added) co_return added;
+    }
+    co_return Ok();
+  }
+
+  ReplicationContext& context_;
+  const RuleContext& rule_;
+  HintSender all_;
+  std::vector<std::unique_ptr<HintSender>> senders_;
+  std::unique_ptr<Cursor> source_;
+  std::vector<std::unique_ptr<Cursor>> targets_;
+  std::vector<UnderWay> under_way_;  // By target.
+  std::vector<bool> alive_;          // By target: takes part, and has not failed.
+  std::vector<uint64_t> extra_counts_;
+  std::deque<Suspect> suspects_;
+  ReconcileResult result_;
+  bool send_changes_ = true;
+  bool send_deletes_ = false;
+};
+
+}  // namespace
+
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
+                                 std::vector<size_t> targets, std::string prefix) {
+  Comparison comparison(context, rule, std::move(targets), prefix);
+  Result<ReconcileResult> result = co_await comparison.Run(true, false);
+  if (!result) co_return result.error().In("rule " + rule.rule->id);
+  context.observer.OnFound(result->writes, result->write_bytes);
+  if (result->under_way > 0) {
+    context.runtime.log.Info("not sent again: it waits in staging",
+                             {{"rule", rule.rule->id}, {"keys", result->under_way}});
+  }
+
+  const DeleteGuard& guard = rule.rule->delete_guard;
+  const std::vector<size_t> compared = comparison.Compared();
+  std::vector<size_t> deleting;
+  uint64_t held = 0;
+  for (size_t i : compared) {
+    const uint64_t extra = comparison.extra_count(i);
+    const uint64_t there = comparison.target_keys(i);
+    if (extra == 0) continue;
+    const bool too_many = guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
+                          static_cast<double>(extra) > guard.share * static_cast<double>(there);
+    if (!too_many && result->source_keys > 0) {
+      deleting.push_back(i);
+      continue;
+    }
+    result->guarded = true;
+    held = std::max(held, extra);
+    context.runtime.log.Failure(
+        "deletes held back",
+        {{"rule", rule.rule->id},
+         {"target", rule.targets[i]->config->name},
+         {"keys", extra},
+         {"target_keys", there},
+         {"why", result->source_keys == 0
+                     ? "the source is empty"
+                     : "more than the delete guard allows; see delete_guard in the guide"}});
+  }
+  if (prefix.empty()) context.meter->OnDeletesHeld(rule.rule->id, held);
+  if (deleting.empty()) co_return result;
+  if (!comparison.extra_overflow_) {
+    Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
+    if (!sent) co_return sent.error();
+    result->delete_hints = comparison.delete_hints();
+    context.observer.OnFound(comparison.writes() - result->writes, 0);
+    result->writes = comparison.writes();
+    result->failed = comparison.failed();
+    co_return result;
+  }
+  // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
+  Comparison deletes(context, rule, deleting, prefix);
+  Result<ReconcileResult> second = co_await deletes.Run(false, true);
+  if (!second) co_return second.error().In("rule " + rule.rule->id);
+  result->delete_hints = second->delete_hints;
+  context.observer.OnFound(second->writes, 0);
+  result->writes += second->writes;
+  result->failed.insert(second->failed.begin(), second->failed.end());
+  co_return result;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,42 @@
+// Reconcile compares source and targets by listing and sends hints for what differs.
+//
+// It finds what no event told. Equal ETags are equal objects; else the source ETag in the replica's
+// mark decides; times never do. A key that only a target has is a hint, too, when the rule
+// replicates deletes and the object is a replica; these hints stop at the rule's delete guard, and
+// a listing that failed, is empty or out of order deletes nothing.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "replication/context/context.h"
+
+namespace longhaul {
+
+struct ReconcileResult {
+  uint64_t source_keys = 0;
+  uint64_t target_keys = 0;
+  uint64_t hints = 0;         // Keys to be carried.
+  uint64_t delete_hints = 0;  // Keys that only a target has.
+  bool guarded = false;       // The delete guard held them back.
+  uint64_t under_way = 0;     // Left out: archives in staging bring it, each target's counted.
+  // What the targets lack or have too much, each target's counted.
+  uint64_t writes = 0;
+  uint64_t write_bytes = 0;
+  // Targets (indexes into rule.targets) that could not be compared to their end, and why. What was
+  // found before that has been sent; none of their keys is deleted.
+  std::map<size_t, Error> failed;
+};
+
+// Compares a rule's source with some of its targets (indexes into rule.targets) in one pass over
+// each, in bounded memory; with a `prefix` (of keys at the source) only what is
+// below it. A target that fails does not keep the others from
+// being compared. The hints are durable when it returns OK. Errors: those of the source's listing
+// and of the Queue; hints sent before stay.
+Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
+                                 std::vector<size_t> targets, std::string prefix = "");
+
+}  // namespace longhaul

@@ -1,0 +1,184 @@
+#include "replication/compare/reconcile.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "events/hint.h"
+#include "replication/make_context.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+class ReconcileTest : public ::testing::Test {
+ protected:
+  ReconcileTest()
+      : east_(std::make_shared<testing::MemoryStoreBackend>()),
+        west_(std::make_shared<testing::MemoryStoreBackend>()),
+        queue_backend_(std::make_shared<testing::FakeQueueBackend>()),
+        source_(world_.runtime, east_),
+        target_(world_.runtime, west_),
+        queue_(world_.runtime, queue_backend_),
+        state_(world_.runtime, std::make_shared<testing::FakeStateBackend>()) {
+    east_->buckets["in"].created = world_.clock.Now();
+    west_->buckets["out"].created = world_.clock.Now();
+    west_->buckets["staging"].created = world_.clock.Now();
+    configuration_.site = "here";
+    Rule rule;
+    rule.id = "r";
+    rule.source = {.store = "east", .bucket = "in", .prefix = "a/"};
+    rule.deletes = true;
+    Target target;
+    target.name = "t";
+    target.to = {.store = "west", .bucket = "out", .prefix = "b/"};
+    target.staging = {.store = "west", .bucket = "staging", .prefix = ""};
+    rule.targets.push_back(target);
+    configuration_.rules.push_back(rule);
+  }
+
+  void Put(Store& store, std::string bucket, std::string key, std::string text,
+           UserMetadata metadata = {}) {
+    PutRequest request{.bucket = std::move(bucket), .key = std::move(key)};
+    request.metadata = std::move(metadata);
+    ASSERT_TRUE(world_.Run(PutText(store, std::move(request), std::move(text))));
+  }
+  // A replica of something that had `source_etag`.
+  void PutReplica(const std::string& key, const std::string& source_etag) {
+    Mark mark{.site = "here", .stamp = world_.clock.Now(), .source_etag = source_etag};
+    Put(target_, "out", key, "replica of " + source_etag,
+        {{std::string(kMarkName), *FormatMark(mark, "out", key)}});
+  }
+
+  ReconcileResult Compare() {
+    auto context = MakeReplicationContext(world_.runtime, configuration_,
+                                          {{"east", &source_}, {"west", &target_}}, queue_, state_,
+                                          observer_, {});
+    EXPECT_TRUE(context);
+    Result<ReconcileResult> result =
+        world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}));
+    EXPECT_TRUE(result) << (result ? "" : result.error().Describe());
+    return result ? *result : ReconcileResult{};
+  }
+  [[nodiscard]] std::set<std::string> HintedKeys() const {
+    std::set<std::string> keys;
+    for (const std::string& body : queue_backend_->Bodies()) {
+      for (const Hint& hint : DecodeHints(body)->hints) keys.insert(hint.key);
+    }
+    return keys;
+  }
+
+  testing::FakeWorld world_;
+  std::shared_ptr<testing::MemoryStoreBackend> east_;
+  std::shared_ptr<testing::MemoryStoreBackend> west_;
+  std::shared_ptr<testing::FakeQueueBackend> queue_backend_;
+  testing::MemoryStore source_;
+  testing::MemoryStore target_;
+  testing::FakeQueue queue_;
+  testing::FakeState state_;
+  Observer observer_;
+  Configuration configuration_;
+};
+
+// What no event told is found: missing, different, and gone at the source.
+TEST_F(ReconcileTest, FindsWhatDiffers) {
+  Put(source_, "in", "a/equal", "same");
+  Put(target_, "out", "b/equal", "same");
+  Put(source_, "in", "a/missing", "x");
+  Put(source_, "in", "a/other", "x");
+  PutReplica("b/other", "another-etag");
+  PutReplica("b/gone", "etag");
+  Put(target_, "out", "b/foreign", "not a replica");
+  Put(source_, "in", "elsewhere", "not of this rule");
+  ReconcileResult result = Compare();
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/missing", "a/other", "a/gone"}));
+  EXPECT_EQ(result.hints, 2u);
+  EXPECT_EQ(result.delete_hints, 1u);
+  EXPECT_EQ(result.writes, 3u);
+}
+
+// A replica whose ETag is not that of its source (other part sizes) is not carried for ever.
+TEST_F(ReconcileTest, TrustsTheMarkWhereEtagsDiffer) {
+  Put(source_, "in", "a/k", "text");
+  PutReplica("b/k", east_->Find("in", "a/k")->info.etag);
+  Compare();
+  EXPECT_TRUE(HintedKeys().empty());
+}
+
+// An empty or wrongly named source must not empty the target.
+TEST_F(ReconcileTest, AnEmptySourceDeletesNothing) {
+  PutReplica("b/k", "etag");
+  EXPECT_TRUE(Compare().guarded);
+  EXPECT_TRUE(HintedKeys().empty());
+}
+
+// More than the guard allows is told to a person, not done.
+TEST_F(ReconcileTest, TheDeleteGuardHoldsManyDeletesBack) {
+  configuration_.rules[0].delete_guard = {.enabled = true, .keys = 3, .share = 0.5};
+  Put(source_, "in", "a/kept", "x");
+  for (int i = 0; i < 5; ++i) PutReplica("b/" + std::to_string(i), "etag");
+  EXPECT_TRUE(Compare().guarded);
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/kept"}));
+  // Allowed, and more than are kept in memory: a second pass sends them.
+  configuration_.rules[0].delete_guard.share = 1.0;
+  queue_backend_->rows.clear();
+  EXPECT_FALSE(Compare().guarded);
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/kept", "a/0", "a/1", "a/2", "a/3", "a/4"}));
+}
+
+// A rule that does not replicate deletes must not even hint at one.
+TEST_F(ReconcileTest, WithoutDeletesNothingIsHintedThatOnlyTheTargetHas) {
+  configuration_.rules[0].deletes = false;
+  Put(source_, "in", "a/kept", "x");
+  PutReplica("b/gone", "etag");
+  Compare();
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/kept"}));
+}
+
+// Says that it lists in order, and does not.
+class Liar : public testing::MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  [[nodiscard]] Capabilities capabilities() const override {
+    Capabilities can = MemoryStore::capabilities();
+    can.sorted_listing = true;
+    return can;
+  }
+};
+
+// A listing out of order would make equal keys look missing: it is an error, and deletes nothing.
+TEST_F(ReconcileTest, RefusesAListingOutOfOrder) {
+  west_->options.capabilities.sorted_listing = false;
+  Liar liar(world_.runtime, west_);
+  for (int i = 0; i < 20; ++i) PutReplica("b/" + std::to_string(i), "etag");
+  Put(source_, "in", "a/kept", "x");
+  auto context =
+      MakeReplicationContext(world_.runtime, configuration_, {{"east", &source_}, {"west", &liar}},
+                             queue_, state_, observer_, {});
+  Result<ReconcileResult> result =
+      world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}));
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->failed.size(), 1u);
+  EXPECT_EQ(result->failed.begin()->second.kind, ErrorKind::kCorrupt);
+  EXPECT_FALSE(HintedKeys().contains("a/1"));
+}
+
+// A store that lists in no order and says so is sorted first.
+TEST_F(ReconcileTest, ComparesAStoreThatListsInNoOrder) {
+  west_->options.capabilities.sorted_listing = false;
+  for (int i = 0; i < 20; ++i) {
+    Put(source_, "in", "a/" + std::to_string(i), "x");
+    if (i != 7) PutReplica("b/" + std::to_string(i), "other");
+  }
+  PutReplica("b/gone", "etag");
+  ReconcileResult result = Compare();
+  EXPECT_TRUE(result.failed.empty());
+  EXPECT_TRUE(HintedKeys().contains("a/7"));
+  EXPECT_TRUE(HintedKeys().contains("a/gone"));
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,110 @@
+#include "replication/compare/under_way.h"
+
+#include <set>
+#include <utility>
+
+#include "archive/archive_file.h"
+#include "archive/reader.h"
+#include "replication/life/parked.h"
+#include "replication/staging/seal.h"
+#include "replication/staging/staging.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kOpenMax = 8;  // Archives side by side.
+constexpr int kRefusedMax = 1000;
+
+}  // namespace
+
+class UnderWay::Looking {
+ public:
+  Looking(Runtime& runtime, State& state, const RuleContext& rule, const TargetContext& target,
+          size_t keys_max)
+      : runtime_(runtime), state_(state), rule_(rule), target_(target), keys_max_(keys_max) {}
+
+  Async<UnderWay> Run(size_t archives_max) {
+    const std::string& name = target_.config->name;
+    Result<std::vector<ParkedKey>> refused =
+        co_await ScanParkedArchives(state_, rule_.rule->id, name, "", kRefusedMax);
+    if (!refused) co_return refused.error();
+    std::set<std::string> hopeless;
+    for (const ParkedKey& archive : *refused) hopeless.insert(archive.archive);
+    Result<std::vector<StagedArchive>> listed = co_await ListStaging(
+        *target_.staging_store, target_.staging_bucket, target_.staging_prefix);
+    if (!listed) co_return listed.error().In("look into staging");
+    TaskGroup opening(runtime_.executor);
+    for (auto staged = listed->rbegin(); staged != listed->rend() && archives_max > 0; ++staged) {
+      const bool waits =
+          staged->archive && !staged->HasReceipt(name) && !hopeless.contains(staged->ulid);
+      if (!waits || found_.readings_.size() >= keys_max_) continue;
+      --archives_max;
+      co_await opening.WaitBelow(kOpenMax);
+      opening.Spawn(Open(staged->ulid));
+    }
+    Result<void> joined = co_await opening.Join();
+    if (!joined) co_return joined.error();
+    co_return std::move(found_);
+  }
+
+ private:
+  Async<void> Open(std::string ulid) {
+    Result<std::unique_ptr<StoreArchiveFile>> file =
+        co_await StoreArchiveFile::Open(runtime_, *target_.staging_store, target_.staging_bucket,
+                                        ArchiveKey(target_.staging_prefix, ulid), "");
+    if (!file) co_return Ok();  // Applied just now, or nobody can read it.
+    ReaderOptions options;
+    options.seal_keys = SealKeys(*rule_.rule);
+    Result<std::unique_ptr<ArchiveReader>> reader =
+        co_await ArchiveReader::Open(runtime_, **file, std::move(options));
+    if (!reader || (*reader)->manifest().rule_id != rule_.rule->id) co_return Ok();
+    for (const ArchiveEntry& entry : (*reader)->entries()) Note(entry);
+    co_return Ok();
+  }
+
+  void Note(const ArchiveEntry& entry) {
+    const auto known = found_.readings_.find(entry.key);
+    if (known == found_.readings_.end() && found_.readings_.size() >= keys_max_) return;
+    if (known != found_.readings_.end() && known->second.stamp >= entry.stamp) return;
+    Reading reading{.deletes = entry.op == EntryOp::kDelete,
+                    .stamp = entry.stamp,
+                    .size_bytes = entry.size_bytes,
+                    .etag = entry.etag};
+    if (entry.segment) reading.stamp = {};  // Nothing is younger than that.
+    found_.readings_.insert_or_assign(entry.key, std::move(reading));
+  }
+
+  Runtime& runtime_;
+  State& state_;
+  const RuleContext& rule_;
+  const TargetContext& target_;
+  size_t keys_max_;
+  UnderWay found_;
+};
+
+Async<UnderWay> UnderWay::Look(Runtime& runtime, State& state, const RuleContext& rule,
+                               const TargetContext& target, size_t archives_max, size_t keys_max) {
+  if (target.staging_store == nullptr) co_return UnderWay();
+  Looking looking(runtime, state, rule, target, keys_max);
+  co_return co_await looking.Run(archives_max);
+}
+
+// Both times are of the source's clock, in whole seconds: what was written in the second of the
+// reading may have come after it.
+bool UnderWay::Brings(const ListedObject& object) const {
+  const auto found = readings_.find(object.key);
+  if (found == readings_.end()) return false;
+  const Reading& reading = found->second;
+  return !reading.deletes && reading.size_bytes == object.size_bytes &&
+         (reading.etag.empty() || reading.etag == object.etag) &&
+         std::chrono::floor<std::chrono::seconds>(object.last_modified) <
+             std::chrono::floor<std::chrono::seconds>(reading.stamp);
+}
+
+bool UnderWay::Removes(const std::string& key) const {
+  const auto found = readings_.find(key);
+  return found != readings_.end() && found->second.deletes;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,215 @@
+#include "replication/life/parked.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/json.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kPageRows = 1000;
+// Servers' messages are quoted; a row has its limit, and a person reads a line or two.
+constexpr size_t kReasonBytesMax = 4096;
+
+std::string KeyPartition(const std::string& rule, const std::string& target) {
+  return target.empty() ? "parked/" + rule : "parked/" + rule + "/" + target;
+}
+std::string ArchivePartition(const std::string& rule, const std::string& target) {
+  return "parked-archive/" + rule + "/" + target;
+}
+
+std::string Encode(const ParkedKey& parked) {
+  boost::json::object row{{"reason", parked.reason.substr(0, kReasonBytesMax)},
+                          {"when", FormatRfc3339(parked.when)}};
+  if (parked.since != SystemTime{}) row["since"] = FormatRfc3339(parked.since);
+  if (!parked.archive.empty()) row["archive"] = parked.archive;
+  if (!parked.op.empty()) row["op"] = parked.op;
+  if (parked.retried) row["retried"] = FormatRfc3339(*parked.retried);
+  return WriteJson(row);
+}
+
+// Rows of version 0.1 are the bare reason.
+ParkedKey Decode(const StateRow& row, std::string target) {
+  ParkedKey parked{.key = row.key, .target = std::move(target), .revision = row.revision};
+  Result<boost::json::value> value = ParseJson(row.value);
+  if (!value || !value->is_object()) {
+    parked.reason = row.value;
+    return parked;
+  }
+  JsonView view(*value);
+  auto field = [&](std::string_view name) {
+    Result<std::string_view> found = view.Text(name);
+    return found ? std::string(*found) : std::string();
+  };
+  parked.reason = field("reason");
+  parked.archive = field("archive");
+  parked.op = field("op");
+  if (Result<SystemTime> when = ParseRfc3339(field("when"))) parked.when = *when;
+  if (Result<SystemTime> since = ParseRfc3339(field("since"))) parked.since = *since;
+  if (Result<SystemTime> retried = ParseRfc3339(field("retried"))) parked.retried = *retried;
+  return parked;
+}
+
+Async<std::vector<ParkedKey>> Scan(State& state, std::string partition, const std::string& target,
+                                   std::string after, int count_max) {
+  Result<std::vector<StateRow>> rows =
+      co_await state.Scan(std::move(partition), std::move(after), count_max);
+  if (!rows) co_return rows.error().In("read what is parked");
+  std::vector<ParkedKey> parked;
+  parked.reserve(rows->size());
+  for (const StateRow& row : *rows) parked.push_back(Decode(row, target));
+  co_return parked;
+}
+
+// All keys of a partition, as far as there is room; true: there are more.
+Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>& keys,
+                     size_t keys_max) {
+  std::string after;
+  while (true) {
+    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, after, kPageRows);
+    if (!rows) co_return rows.error().In("read what is parked");
+    if (rows->empty()) co_return false;
+    after = rows->back().key;
+    for (StateRow& row : *rows) keys.insert(std::move(row.key));
+    if (keys.size() > keys_max) co_return true;
+    if (rows->size() < kPageRows) co_return false;
+  }
+}
+
+}  // namespace
+
+bool ReadAnewBySource(const ParkedKey& parked) {
+  return parked.archive.empty() && !parked.key.empty() && !parked.reason.starts_with("conflict: ");
+}
+
+SystemTime NextReading(const ParkedKey& parked) {
+  const SystemTime tried = std::max(parked.when, parked.retried.value_or(parked.when));
+  const SystemTime since = parked.since == SystemTime{} ? parked.when : parked.since;
+  return tried + std::clamp<SystemTime::duration>(tried - since, kParkedRetry, kParkedRetryLast);
+}
+
+Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked) {
+  const bool whole = parked.key.empty();
+  std::string partition =
+      whole ? ArchivePartition(rule, parked.target) : KeyPartition(rule, parked.target);
+  StateWrite write{.key = whole ? parked.archive : parked.key, .value = Encode(parked)};
+  if (parked.revision > 0) write.expected = Expected::Revision(parked.revision);
+  Result<int64_t> written = co_await state.Write(std::move(partition), std::move(write));
+  if (!written) co_return written.error().In("record what is parked");
+  co_return Ok();
+}
+
+Async<void> ForgetParked(State& state, const std::string& rule, const ParkedKey& parked) {
+  StateWrite removal{.key = parked.key, .expected = Expected::Revision(parked.revision)};
+  Result<int64_t> removed =
+      co_await state.Write(KeyPartition(rule, parked.target), std::move(removal));
+  if (!removed) co_return removed.error().In("forget what was parked");
+  co_return Ok();
+}
+
+Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::string target,
+                                         std::string after, int count_max) {
+  co_return co_await Scan(state, KeyPartition(rule, target), target, std::move(after), count_max);
+}
+
+Async<std::optional<ParkedKey>> FindParked(State& state, std::string rule, std::string target,
+                                           std::string key) {
+  Result<std::optional<StateRow>> row = co_await state.Get(KeyPartition(rule, target), key);
+  if (!row) co_return row.error().In("read what is parked");
+  if (!*row) co_return std::optional<ParkedKey>();
+  co_return std::optional<ParkedKey>(Decode(**row, target));
+}
+
+Async<std::vector<ParkedKey>> ScanParkedArchives(State& state, std::string rule, std::string target,
+                                                 std::string after, int count_max) {
+  Result<std::vector<ParkedKey>> parked =
+      co_await Scan(state, ArchivePartition(rule, target), target, std::move(after), count_max);
+  if (!parked) co_return parked.error();
+  for (ParkedKey& archive : *parked) archive.archive = std::exchange(archive.key, "");
+  co_return parked;
+}
+
+Async<void> ParkedPlace::Load() {
+  const bool cheap = keys_.size() + archives_.size() < kPageRows;
+  if (loaded_ && !cheap && clock_.SteadyNow() < *loaded_ + kLoadedFor) co_return Ok();
+  ++loading_;
+  Result<void> read = co_await ReadRows();
+  if (--loading_ == 0) {
+    keys_meanwhile_.clear();
+    archives_meanwhile_.clear();
+  }
+  co_return read;
+}
+
+// What was known stands until all is read: others settle keys meanwhile.
+Async<void> ParkedPlace::ReadRows() {
+  std::set<std::string> keys;
+  std::set<std::string> archives;
+  Result<bool> overflow = co_await LoadKeys(state_, KeyPartition(rule_, target_), keys, kKeysMax);
+  if (!overflow) co_return overflow.error();
+  if (!target_.empty()) {
+    Result<bool> more =
+        co_await LoadKeys(state_, ArchivePartition(rule_, target_), archives, kKeysMax);
+    if (!more) co_return more.error();
+  }
+  keys.insert(keys_meanwhile_.begin(), keys_meanwhile_.end());
+  archives.insert(archives_meanwhile_.begin(), archives_meanwhile_.end());
+  keys_ = std::move(keys);
+  archives_ = std::move(archives);
+  overflow_ = *overflow;
+  loaded_ = clock_.SteadyNow();
+  co_return Ok();
+}
+
+Async<void> ParkedPlace::Park(ParkedKey parked) {
+  parked.target = target_;
+  parked.when = clock_.Now();
+  parked.since = parked.when;
+  if (MayHold(parked.key)) {
+    Result<std::optional<ParkedKey>> before =
+        co_await FindParked(state_, rule_, target_, parked.key);
+    if (before && *before && (*before)->since != SystemTime{}) parked.since = (*before)->since;
+  }
+  if (parked.key.empty()) {
+    archives_.insert(parked.archive);
+    if (loading_ > 0) archives_meanwhile_.insert(parked.archive);
+  } else {
+    keys_.insert(parked.key);
+    if (loading_ > 0) keys_meanwhile_.insert(parked.key);
+  }
+  co_return co_await WriteParked(state_, rule_, std::move(parked));
+}
+
+Async<void> ParkedPlace::Settled(std::string key) {
+  if (!MayHold(key)) co_return Ok();
+  StateWrite removal{.key = key};
+  Result<int64_t> removed = co_await state_.Write(KeyPartition(rule_, target_), std::move(removal));
+  if (!removed) co_return removed.error().In("forget what was parked");
+  keys_.erase(key);
+  co_return Ok();
+}
+
+Async<void> ParkedPlace::KeepArchives(const std::set<std::string>& there) {
+  const std::set<std::string> known = archives_;
+  for (const std::string& archive : known) {
+    if (there.contains(archive)) continue;
+    Result<void> settled = co_await ArchiveSettled(archive);
+    if (!settled) co_return settled.error();
+  }
+  co_return Ok();
+}
+
+Async<void> ParkedPlace::ArchiveSettled(std::string archive) {
+  if (!archives_.contains(archive)) co_return Ok();
+  StateWrite removal{.key = archive};
+  Result<int64_t> removed =
+      co_await state_.Write(ArchivePartition(rule_, target_), std::move(removal));
+  if (!removed) co_return removed.error().In("forget what was parked");
+  archives_.erase(archive);
+  co_return Ok();
+}
+
+}  // namespace longhaul

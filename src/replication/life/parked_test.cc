@@ -1,0 +1,318 @@
+#include "replication/life/parked.h"
+
+#include <gtest/gtest.h>
+
+#include "archive/archive_file.h"
+#include "events/hint.h"
+#include "replication/staging/staging.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeFaults;
+using testing::FakeState;
+using testing::Fault;
+using testing::MemoryStore;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+std::vector<ParkedKey> Parked(ReplicationWorld& world, const std::string& target) {
+  auto parked = world.world.Run(ScanParked(world.state, "r", target, "", 100));
+  return parked ? *parked : std::vector<ParkedKey>();
+}
+
+void SendHint(ReplicationWorld& world, const std::string& key) {
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = key}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+}
+
+auto Deny(StoreOperation denied, std::string in_bucket, std::string of_key) {
+  return [=](StoreOperation operation, std::string_view bucket, std::string_view key) {
+    const bool hit = operation == denied && bucket == in_bucket && key == of_key;
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+}
+
+// What is settled while another archive has the rows read goes, and what is parked stays known.
+TEST(ParkedTest, AKeyThatIsSettledWhileTheRowsAreReadLosesItsRow) {
+  ReplicationWorld world;
+  FakeFaults faults(7);
+  FakeState slow(world.runtime, world.state_backend, &faults);
+  ParkedPlace place(slow, world.world.clock, "r", "t0");
+  ASSERT_TRUE(world.world.Run(place.Load()));
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "old", .op = "put", .reason = "no"})));
+  faults.slow = 1;
+  faults.delay_max = 10s;
+  bool loaded = false;
+  world.world.Start([](ParkedPlace& place, bool& loaded) -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await place.Load());
+    loaded = true;
+  }(place, loaded));
+  world.RunFor(1ms);
+  ASSERT_FALSE(loaded);
+  faults.slow = 0;
+  ASSERT_TRUE(place.MayHold("old"));
+  ASSERT_TRUE(world.world.Run(place.Settled("old")));
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "new", .op = "put", .reason = "no"})));
+  world.world.Drive([&] { return loaded; });
+  ASSERT_EQ(Parked(world, "t0").size(), 1u);
+  EXPECT_TRUE(place.MayHold("new"));
+}
+
+// Without a row nobody could say tomorrow what is parked; a row that stays would be a lie.
+TEST(ParkedTest, AKeyThatATargetRefusesHasARowUntilItIsApplied) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  world.target().decide = Deny(StoreOperation::kPut, "out", "refused");
+  world.Start();
+  world.RunFor(60s);
+  std::vector<ParkedKey> parked = Parked(world, "t0");
+  ASSERT_EQ(parked.size(), 1u);
+  EXPECT_EQ(parked[0].key, "refused");
+  EXPECT_EQ(parked[0].op, "put");
+  EXPECT_NE(parked[0].reason.find("trouble"), std::string::npos) << parked[0].reason;
+  EXPECT_GT(parked[0].when, SystemTime{});
+  ASSERT_EQ(world.Staged().size(), 1u);
+  EXPECT_NE(world.Staged().begin()->find(parked[0].archive), std::string::npos);
+  EXPECT_TRUE(Parked(world, "").empty());
+
+  world.target().Heal();
+  SendHint(world, "refused");
+  world.RunFor(30s);
+  EXPECT_TRUE(world.Replicas().contains("refused"));
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  world.Stop();
+}
+
+// The row outlives the process that wrote it, and another one must be able to end it.
+TEST(ParkedTest, AnotherProcessForgetsWhatItApplies) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  world.target().decide = Deny(StoreOperation::kPut, "out", "refused");
+  world.RunOnce({.timeout = 60s});
+  ASSERT_EQ(Parked(world, "t0").size(), 1u);
+  world.target().Heal();
+  world.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(Parked(world, "t0").empty());
+}
+
+// What the source cannot read is parked for all targets, and forgotten when it has been read.
+TEST(ParkedTest, AKeyThatTheSourceRefusesHasARowUntilItIsRead) {
+  ReplicationWorld world;
+  world.Put("secret", "text");
+  world.source().decide = Deny(StoreOperation::kGet, "in", "secret");
+  world.Start();
+  world.RunFor(60s);
+  std::vector<ParkedKey> parked = Parked(world, "");
+  ASSERT_EQ(parked.size(), 1u);
+  EXPECT_EQ(parked[0].key, "secret");
+  EXPECT_TRUE(parked[0].archive.empty());
+  world.source().Heal();
+  SendHint(world, "secret");
+  world.RunFor(30s);
+  EXPECT_TRUE(world.Replicas().contains("secret"));
+  EXPECT_TRUE(Parked(world, "").empty());
+  world.Stop();
+}
+
+// A row must not outlive its reason because another process carries the key.
+TEST(ParkedTest, AnotherProcessForgetsWhatItReads) {
+  ReplicationWorld world;
+  world.Put("secret", "text");
+  world.source().decide = Deny(StoreOperation::kGet, "in", "secret");
+  world.RunOnce({.timeout = 60s});
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  world.source().Heal();
+  world.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(world.Replicas().contains("secret"));
+  EXPECT_TRUE(Parked(world, "").empty());
+}
+
+// An object that goes between the reading of its bytes and of its tags has changed, no more.
+TEST(ParkedTest, AnObjectThatGoesWhileItIsReadIsNotParked) {
+  ReplicationWorld world;
+  MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "k"};
+  request.tags["color"] = "red";
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  int left = 1;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kGetTags && left-- > 0) {
+      fault.error = NotFound("no such key", "NoSuchKey");
+    }
+    return fault;
+  };
+  world.RunOnce({.timeout = 60s});
+  EXPECT_LE(left, 0) << "no tags were read";
+  EXPECT_TRUE(Parked(world, "").empty());
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_TRUE(world.Replicas().contains("k"));
+}
+
+// A conflict's archive goes, so the row is all that is left of it.
+TEST(ParkedTest, AConflictHasARowUntilTheKeyIsFree) {
+  ReplicationWorld world;
+  world.Put("k", "ours");
+  MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, "theirs")));
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(Parked(world, "t0").size(), 1u);
+  EXPECT_TRUE(Parked(world, "t0")[0].reason.starts_with("conflict: "));
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "out", .key = "k"})));
+  SendHint(world, "k");
+  world.RunFor(30s);
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  world.Stop();
+}
+
+// An archive that this version may not read has a row, too; it goes with the archive.
+TEST(ParkedTest, ARefusedArchiveHasARowWhileItIsThere) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.RunOnce({.target = false});
+  ASSERT_EQ(world.Staged().size(), 1u);
+  // From now on archives must be sealed.
+  world.configuration.rules[0].seal_key = Secret("0123456789abcdef");
+  world.Start({.source = false});
+  world.RunFor(30s);
+  auto archives = world.world.Run(ScanParkedArchives(world.state, "r", "t0", "", 10));
+  ASSERT_TRUE(archives);
+  ASSERT_EQ(archives->size(), 1u);
+  EXPECT_EQ(world.Staged().begin()->find((*archives)[0].archive), 2u);
+  MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(
+      world.world.Run(direct.Remove({.bucket = "staging", .key = *world.Staged().begin()})));
+  world.RunFor(30s);
+  archives = world.world.Run(ScanParkedArchives(world.state, "r", "t0", "", 10));
+  EXPECT_TRUE(archives && archives->empty());
+  world.Stop();
+}
+
+// A row that somebody asked to retry must not come back after it has been carried meanwhile.
+TEST(ParkedTest, ARowIsReplacedOnlyWhileItIsThere) {
+  ReplicationWorld world;
+  ParkedPlace place(world.state, world.world.clock, "r", "t0");
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "k", .op = "put", .reason = "why"})));
+  ParkedKey parked = Parked(world, "t0").at(0);
+  EXPECT_GT(parked.revision, 0);
+  parked.retried = world.world.clock.Now();
+  ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", parked)));
+  EXPECT_EQ(Parked(world, "t0").at(0).retried, parked.retried);
+  ASSERT_TRUE(world.world.Run(place.Settled("k")));
+  Result<void> late = world.world.Run(WriteParked(world.state, "r", parked));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().kind, ErrorKind::kPrecondition);
+  EXPECT_TRUE(Parked(world, "t0").empty());
+}
+
+// Rows of version 0.1 hold the bare reason.
+TEST(ParkedTest, ReadsTheRowsOfTheFirstVersion) {
+  ReplicationWorld world;
+  ASSERT_TRUE(world.world.Run(world.state.Write("parked/r", {.key = "k", .value = "denied: no"})));
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  EXPECT_EQ(Parked(world, "")[0].reason, "denied: no");
+}
+
+// Whoever gives the source's credentials back what they lacked does not know what was refused
+// meanwhile, and where nothing is compared nobody else would ask for it.
+TEST(ParkedTest, WhatWasDeniedIsReadAnewByItself) {
+  for (const Transport transport : {Transport::kDirect, Transport::kPlain}) {
+    ReplicationWorld world;
+    world.configuration.rules[0].intake.listing.reset();
+    world.configuration.rules[0].transport = transport;
+    Keys keys;
+    for (int i = 0; i < 20; ++i) keys.insert("k" + std::to_string(i));
+    for (const std::string& key : keys) world.Put(key, "text");
+    int gets = 0;
+    world.source().decide = [&gets](StoreOperation operation, std::string_view, std::string_view) {
+      const bool hit = operation == StoreOperation::kGet;
+      gets += hit ? 1 : 0;
+      return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+    };
+    world.Start();
+    for (const std::string& key : keys) SendHint(world, key);
+    world.RunFor(2min);
+    EXPECT_EQ(Parked(world, "").size(), 20u);
+    gets = 0;
+    world.RunFor(24h);
+    EXPECT_GT(gets, 20 * 2);
+    EXPECT_LT(gets, 20 * 100) << "a day of denials costs requests";
+    world.source().Heal();
+    world.RunFor(25h);
+    EXPECT_EQ(world.Replicas(), keys);
+    EXPECT_TRUE(Parked(world, "").empty());
+    world.Stop();
+  }
+}
+
+// After a short outage it comes soon.
+TEST(ParkedTest, WhatWasDeniedForAMomentComesWithinTenMinutes) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.source().decide = Deny(StoreOperation::kGet, "in", "k");
+  world.Start();
+  SendHint(world, "k");
+  world.RunFor(60s);
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  world.source().Heal();
+  world.RunFor(12min);
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  world.Stop();
+}
+
+// An object that is damaged at the source would be read whole once a minute, for ever, and nobody
+// would be told which.
+TEST(ParkedTest, WhatIsAlwaysDamagedIsParked) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.Put("rotten", "text");
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view key) {
+    const bool hit = operation == StoreOperation::kGet && key == "rotten";
+    return hit ? TroubledStore::Failing(ErrorKind::kCorrupt) : Fault();
+  };
+  OnceResult result = world.RunOnce({.timeout = 5min});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  EXPECT_EQ(Parked(world, "")[0].key, "rotten");
+}
+
+// A row that nobody ends would be asked for day after day, and a person would look for its cause.
+TEST(ParkedTest, WhatTheRuleDoesNotCarryAnyMoreIsForgotten) {
+  ReplicationWorld world;
+  Rule& rule = world.configuration.rules[0];
+  rule.intake.listing.reset();
+  rule.transport = Transport::kPlain;
+  rule.source.prefix = "logs/";
+  for (const char* target : {"", "t0"}) {
+    ParkedKey row{.key = "other", .target = target, .reason = "denied"};
+    row.when = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+    row.key = "logs/a";
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+  }
+  world.Start();
+  world.RunFor(2min);
+  for (const char* target : {"", "t0"}) {
+    const std::vector<ParkedKey> parked = Parked(world, target);
+    ASSERT_EQ(parked.size(), 1u);
+    EXPECT_EQ(parked[0].key, "logs/a");
+  }
+  world.RunFor(15min);
+  EXPECT_TRUE(Parked(world, "").empty()) << "it is not there to be carried";
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  world.Stop();
+}
+
+}  // namespace
+}  // namespace longhaul

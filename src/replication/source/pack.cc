@@ -1,0 +1,230 @@
+#include "replication/source/pack.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "replication/source/attributes.h"
+#include "replication/source/choose_route.h"
+#include "replication/source/open_archive.h"
+#include "replication/source/reading.h"
+
+namespace longhaul {
+
+namespace {
+
+// Indexes grow with the entries; this much beside the frames serves 100,000 entries.
+constexpr int64_t kIndexBytes = 8 << 20;
+
+Async<void> ReadBody(ReplicationContext& context, ByteReader& body,
+                     std::vector<std::byte>& content) {
+  size_t filled = 0;
+  while (filled < content.size()) {
+    Result<size_t> count = co_await body.Read(std::span(content).subspan(filled));
+    if (!count) co_return count.error();
+    if (*count == 0) co_return Retryable("the body ended early");
+    filled += *count;
+    context.bytes_moved += *count;
+  }
+  std::byte end[1];
+  Result<size_t> count = co_await body.Read(end);  // Where length and checksum are confirmed.
+  if (!count) co_return count.error();
+  if (*count != 0) co_return Retryable("the body is longer than its headers say");
+  co_return Ok();
+}
+
+// One object of a bundle on its way into memory.
+struct Slot {
+  Reservation memory;
+  Reading reading;
+  Event done;
+};
+
+uint64_t WindowBytes(const ReplicationLimits& limits, const PackItem& item) {
+  return std::min<uint64_t>(item.size_bytes.value_or(limits.bundle_object_bytes_max),
+                            limits.bundle_object_bytes_max) +
+         1024;
+}
+
+Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
+                      const std::vector<size_t>& targets, const PackItem& item, Slot& slot) {
+  Reading& reading = slot.reading;
+  if (item.attributes && co_await ReadAttributes(context, rule, targets, item, reading)) {
+    slot.memory.ShrinkTo(0);
+    slot.done.Set();
+    co_return Ok();
+  }
+  SystemTime absent_at{};
+  Result<ObjectStream> stream =
+      co_await rule.source->Get({.bucket = rule.rule->source.bucket, .key = item.key}, &absent_at);
+  if (!stream) {
+    reading = ReadingOfError(rule, targets, item, stream.error(), absent_at);
+    slot.done.Set();
+    co_return Ok();
+  }
+  const ObjectInfo& info = stream->info;
+  reading.entry = EntryOf(item.key, info);
+  if (info.size_bytes > context.limits.bundle_object_bytes_max) {
+    reading.state = PackedKey::State::kLarge;
+  } else if (!item.size_bytes && ContentDecides(context.limits, *rule.rule, info.size_bytes)) {
+    reading.state = PackedKey::State::kUnread;  // Now that its size is known, it may go elsewhere.
+  } else if (static_cast<int64_t>(info.size_bytes) > slot.memory.size_bytes()) {
+    reading.state = PackedKey::State::kUnread;  // Larger than the hint said.
+  } else {
+    slot.memory.ShrinkTo(static_cast<int64_t>(info.size_bytes));
+    reading.content.resize(info.size_bytes);
+    Result<void> read = co_await ReadBody(context, *stream->body, reading.content);
+    if (read) read = co_await CompleteReading(rule, targets, info, item, context.site, reading);
+    if (!read) {
+      reading.state = PackedKey::State::kFailed;
+      reading.error = read.error().In("read");
+    } else if (info.size_bytes < kDerivedSizeBytes && IsPlainMd5Etag(info.etag)) {
+      reading.entry.etag_is_md5 =
+          HexEncode(Digest(HashKind::kMd5, std::span<const std::byte>(reading.content))) ==
+          info.etag;
+    }
+  }
+  slot.done.Set();
+  co_return Ok();
+}
+
+// Starts the reading of `items` in order, as far as the window and `slots` allow. Borrows all.
+Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
+                      const std::vector<size_t>& targets, const std::vector<PackItem>& items,
+                      std::vector<std::unique_ptr<Slot>>& slots, MemoryBudget& window,
+                      WaitList& progress, const bool& full, size_t& started) {
+  TaskGroup reads(context.runtime.executor);
+  for (size_t i = 0; i < items.size() && !full; ++i) {
+    Result<Reservation> memory =
+        co_await window.Reserve(static_cast<int64_t>(WindowBytes(context.limits, items[i])));
+    if (!memory) co_return memory.error();  // Cannot be: the window holds the largest object.
+    co_await reads.WaitBelow(rule.reads_max);
+    slots[i] = std::make_unique<Slot>();
+    slots[i]->memory = std::move(*memory);
+    started = i + 1;
+    progress.NotifyAll();
+    reads.Spawn(ReadSmall(context, rule, targets, items[i], *slots[i]));
+  }
+  Result<void> joined = co_await reads.Join();
+  progress.NotifyAll();
+  co_return joined;
+}
+
+// Nothing has been read: all of it goes back.
+void FailUnread(PackResult& result) {
+  for (PackedKey& key : result.keys) key.state = PackedKey::State::kStaged;
+}
+
+}  // namespace
+
+Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
+                                  int64_t available_bytes) {
+  const int64_t slot = ArchiveWriter::MemoryNeeded(ArchiveOptionsFor(limits, level, 1));
+  const int64_t largest = static_cast<int64_t>(limits.bundle_object_bytes_max) + 1024;
+  const auto part = static_cast<int64_t>(limits.part_bytes);
+  PackMemory memory{.slots = 1,
+                    .writer_bytes = slot + kIndexBytes,
+                    .upload_buffers = ArchiveUpload::kBuffersMin,
+                    .upload_bytes = ArchiveUpload::kBuffersMin * part,
+                    .window_bytes = largest};
+  if (memory.total() > available_bytes) {
+    return InvalidInput("packing needs " + std::to_string(memory.total()) + " bytes of memory, " +
+                        std::to_string(available_bytes) + " are there for it (--memory)");
+  }
+  while (memory.slots < threads + 1 && memory.total() + slot <= available_bytes) {
+    ++memory.slots;
+    memory.writer_bytes += slot;
+  }
+  // A window of two frames keeps the next one coming while one is cut.
+  memory.window_bytes =
+      std::min(available_bytes - memory.writer_bytes - memory.upload_bytes,
+               std::max(largest, 2 * static_cast<int64_t>(limits.frame_bytes)) + largest);
+  // What is left keeps more parts on their way, but not at the price of a second job.
+  const int64_t share =
+      available_bytes / 2 >= memory.total() ? available_bytes / 2 : available_bytes;
+  while (memory.upload_buffers < ArchiveUpload::kBuffersMax && memory.total() + part <= share) {
+    ++memory.upload_buffers;
+    memory.upload_bytes += part;
+  }
+  return memory;
+}
+
+asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleContext& rule,
+                                       std::vector<size_t> targets, std::vector<PackItem> items,
+                                       PackMemory memory) {
+  PackResult result = EmptyPackResult(items.size(), targets.size());
+  OpenArchive archive(context, rule, targets, memory, ArchiveKind::kBundle);
+  Result<void> opened = co_await archive.Open();
+  if (!opened) {
+    archive.FailTargets(result, opened.error());
+    co_await archive.Abort();
+    FailUnread(result);
+    co_return result;
+  }
+
+  MemoryBudget window(memory.window_bytes);
+  std::vector<std::unique_ptr<Slot>> slots(items.size());
+  WaitList progress;
+  bool full = false;
+  size_t started = 0;
+  TaskGroup reading(context.runtime.executor);
+  reading.Spawn(ReadAhead(context, rule, targets, items, slots, window, progress, full, started));
+
+  const auto batch_bytes = static_cast<uint64_t>(rule.rule->batch.size_bytes);
+  uint64_t packed = 0;
+  Result<void> written;
+  for (size_t i = 0; i < items.size(); ++i) {
+    while (started <= i && reading.running() > 0) co_await progress.Wait();
+    if (started <= i) break;  // The archive was full before this one was read.
+    Slot& slot = *slots[i];
+    co_await slot.done.Wait();
+    Reading& taken = slot.reading;
+    PackedKey& key = result.keys[i];
+    key.state = taken.state;
+    const bool attributes = taken.entry.op == EntryOp::kAttributes;
+    key.size_bytes = attributes ? 0 : taken.entry.size_bytes;
+    key.stamp = taken.entry.stamp;
+    key.deleted = taken.entry.op == EntryOp::kDelete;
+    key.wanted = std::move(taken.wanted);
+    key.error = std::move(taken.error);
+    if (taken.state == PackedKey::State::kStaged && written) {
+      Result<void> added =
+          key.deleted  ? co_await archive.writer().AddDelete(std::move(taken.entry))
+          : attributes ? co_await archive.writer().AddAttributes(std::move(taken.entry))
+                       : co_await archive.writer().Add(std::move(taken.entry), taken.content);
+      if (added) {
+        ++packed;
+      } else if (added.error().kind == ErrorKind::kInvalidInput && !archive.NobodyTakesIt()) {
+        // Full, of names of metadata for example: it goes into an archive of its own.
+        key.alone = packed > 0;
+        key.state = key.alone ? PackedKey::State::kUnread : PackedKey::State::kFailed;
+        key.error = added.error().In("pack");
+      } else {
+        written = added.error().In("pack");
+        full = true;
+      }
+    }
+    slots[i].reset();
+    if (archive.writer().full() || archive.writer().raw_bytes() >= batch_bytes) full = true;
+  }
+  Result<void> read = co_await reading.Join();
+  if (!read && written) written = read;
+
+  HintMessage keys = HintsOfArchive(*rule.rule);
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (result.keys[i].state == PackedKey::State::kStaged) {
+      keys.hints.push_back({.key = items[i].key, .time = result.keys[i].stamp});
+    }
+  }
+  if (packed == 0 || !written) {
+    co_await archive.Abort();
+    if (!written) archive.FailTargets(result, written.error());
+    co_return result;
+  }
+  co_await archive.Finish(result, std::move(keys));
+  co_return result;
+}
+
+}  // namespace longhaul

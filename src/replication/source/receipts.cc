@@ -1,0 +1,298 @@
+#include "replication/source/receipts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "events/hint.h"
+#include "replication/compare/reconcile.h"
+#include "replication/giants/giant.h"
+#include "replication/staging/archive_keys.h"
+
+namespace longhaul {
+
+asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
+  ReceiptPass pass;
+  std::set<std::string> before = std::move(present_);
+  present_.clear();
+  Sight sight;
+  TaskGroup looks(context_.runtime.executor);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    if (rule->local) looks.Spawn(LookLocally(*rule, pass, sight));
+  }
+  Result<void> joined = co_await looks.Join();
+  std::set<std::string> seen;  // Targets that share a staging share its listing.
+  TaskGroup passes(context_.runtime.executor);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    for (const std::unique_ptr<TargetContext>& target : rule->targets) {
+      std::string place = StagingPlace(*target);
+      if (!seen.insert(std::move(place)).second) continue;
+      if (target->staging_found) {
+        passes.Spawn(PassAndTell(*rule, *target, pass, sight));
+      } else {
+        pass.complete = false;
+      }
+    }
+  }
+  joined = co_await passes.Join();
+  static_cast<void>(joined);
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    if (rule->local) co_await TendLocally(*rule, pass, sight);
+  }
+  // Gone from every staging: nobody will ask for its keys any more.
+  for (const std::string& archive : before) {
+    if (present_.contains(archive)) continue;
+    if (!pass.complete) {
+      present_.insert(archive);  // A staging could not be listed; it may be there.
+      continue;
+    }
+    context_.meter->OnArchiveGone(archive);
+    Result<void> forgotten =
+        co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
+    if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
+  }
+  co_return pass;
+}
+
+asio::awaitable<void> ReceiptReader::Run(Event& stop) {
+  int quiet_passes = 1;
+  while (!stop.is_set()) {
+    wake_.Reset();
+    ReceiptPass pass = co_await RunPass();
+    quiet_passes = pass.read > 0 || pass.archives > 0 || pass.on_the_way > 0
+                       ? 1
+                       : std::min(quiet_passes + 1, 10);
+    if (stop.is_set()) co_return;
+    co_await wake_.WaitFor(context_.runtime.clock, context_.limits.staging_poll * quiet_passes);
+  }
+}
+
+// Whether nobody applies it now: whoever has no receipt yet is paused.
+bool ReceiptReader::WaitsForPaused(const RuleContext& rule, const TargetContext& target,
+                                   const StagedArchive& staged) const {
+  bool any_paused = false;
+  for (const std::unique_ptr<TargetContext>& other : rule.targets) {
+    if (StagingPlace(*other) != StagingPlace(target) || staged.HasReceipt(other->config->name))
+      continue;
+    if (!context_.control->Holds(rule.rule->id, other->config->name)) return false;
+    any_paused = true;
+  }
+  return any_paused;
+}
+
+Async<void> ReceiptReader::LookLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight) {
+  Result<LocalArchives> archives = rule.source_found
+                                       ? co_await local_staging_.Look(rule)
+                                       : Result<LocalArchives>(Retryable("not looked at yet"));
+  if (archives) {
+    for (const auto& [ulid, archive] : *archives) present_.insert(ulid);
+    sight.local[&rule] = std::move(*archives);
+    co_return Ok();
+  }
+  pass.complete = false;
+  if (!rule.source_found) co_return Ok();
+  if (!pass.store_error) pass.store_error = archives.error();
+  context_.runtime.log.Warning("the local staging cannot be looked at",
+                               {{"rule", rule.rule->id}, archives.error()});
+  co_return Ok();
+}
+
+asio::awaitable<void> ReceiptReader::TendLocally(const RuleContext& rule, ReceiptPass& pass,
+                                                 Sight& sight) {
+  const auto found = sight.local.find(&rule);
+  if (found == sight.local.end()) co_return;
+  LocalPass tended = co_await local_staging_.Tend(rule, found->second, sight.seen);
+  pass.on_the_way += tended.on_the_way;
+  pass.read += tended.repaired;
+  for (const auto& [ulid, target] : tended.unreadable) {
+    context_.runtime.log.Failure("an archive is damaged in local staging; its keys are read anew",
+                                 {{"rule", rule.rule->id}, {"archive", ulid}});
+    ArchiveReceipt damaged{.state = ArchiveReceipt::State::kCorrupt,
+                           .archive = ulid,
+                           .target = target,
+                           .keys_known = false};
+    Result<void> done = co_await Take(rule, damaged);
+    if (done) done = co_await local_staging_.Settle(rule, &found->second, ulid, target);
+    if (!done && !tended.failure) tended.failure = done.error();
+    if (done) ++pass.read;
+  }
+  if (!tended.failure) co_return;
+  if (!pass.store_error) pass.store_error = tended.failure;
+  context_.runtime.log.Warning("the local staging cannot be cleared",
+                               {{"rule", rule.rule->id}, *tended.failure});
+}
+
+Async<void> ReceiptReader::PassAndTell(const RuleContext& rule, const TargetContext& target,
+                                       ReceiptPass& pass, Sight& sight) {
+  Result<void> passed = co_await PassOver(rule, target, pass, sight);
+  if (passed) co_return Ok();
+  pass.complete = false;
+  if (!pass.store_error) pass.store_error = passed.error();
+  context_.runtime.log.Warning(
+      "receipts cannot be read",
+      {{"rule", rule.rule->id}, {"target", target.config->name}, passed.error()});
+  co_return Ok();
+}
+
+Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext& target,
+                                    ReceiptPass& pass, Sight& sight) {
+  Result<std::vector<StagedArchive>> listed =
+      co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
+  if (!listed) co_return listed.error();
+  std::set<std::string>& seen = sight.seen[StagingPlace(target)];
+  // Only what is still there stays known: another process may have removed what this one has taken,
+  // and what comes in its place is not taken yet.
+  Known& known = known_[StagingPlace(target)];
+  Known before = std::exchange(known, Known());
+  for (const StagedArchive& staged : *listed) {
+    seen.insert(staged.ulid);
+    known.corrupt.insert(before.corrupt.extract(staged.ulid));
+    for (const StagedReceipt& found : staged.receipts) {
+      known.taken.insert(before.taken.extract(found.key));
+    }
+  }
+  const auto local = sight.local.find(&rule);
+  std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
+  for (const StagedArchive& staged : *listed) {
+    present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
+    bool all_taken = true;
+    for (const StagedReceipt& found : staged.receipts) {
+      if (known.taken.contains(found.key)) continue;
+      Result<std::string> text = co_await GetAll(
+          *target.staging_store, {.bucket = target.staging_bucket, .key = found.key},
+          kReceiptSizeBytesMax);
+      if (!text) {
+        if (text.error().kind == ErrorKind::kNotFound) continue;
+        co_return text.error().In("read receipt " + found.key);
+      }
+      Result<ArchiveReceipt> receipt = DecodeReceipt(*text);
+      if (!receipt) {
+        // Nobody knows what it wanted: comparing both sides finds out.
+        context_.runtime.log.Failure("a receipt cannot be read; comparing the whole rule",
+                                     {{"key", found.key}, receipt.error()});
+        receipt = ArchiveReceipt{
+            .state = ArchiveReceipt::State::kCorrupt, .archive = staged.ulid, .keys_known = false};
+      }
+      // First: should this process end now, the receipt is still there and is taken again.
+      Result<void> taken;
+      if (rule.local) {
+        taken = co_await local_staging_.Settle(
+            rule, local == sight.local.end() ? nullptr : &local->second, staged.ulid, found.target);
+      }
+      if (taken) taken = co_await Take(rule, *receipt);
+      if (!taken) {
+        if (!failure) failure = taken.error();
+        all_taken = false;
+        break;
+      }
+      if (receipt->state == ArchiveReceipt::State::kCorrupt) known.corrupt.insert(staged.ulid);
+      known.taken.insert(found.key);
+      ++pass.read;
+    }
+    if (!all_taken) continue;
+    // A damaged archive has said all that it can: its keys are in the Queue again.
+    const bool corrupt = known.corrupt.contains(staged.ulid);
+    if (staged.archive && !corrupt) {
+      if (!WaitsForPaused(rule, target, staged)) ++pass.archives;
+      pass.receipts += static_cast<int>(staged.receipts.size());
+      continue;
+    }
+    if (staged.archive) {
+      Result<void> removed = co_await target.staging_store->Remove(
+          {.bucket = target.staging_bucket, .key = staged.archive->key});
+      if (!removed) co_return removed.error().In("remove damaged archive");
+    }
+    for (const StagedReceipt& found : staged.receipts) {
+      Result<void> removed = co_await target.staging_store->Remove(
+          {.bucket = target.staging_bucket, .key = found.key});
+      if (!removed) co_return removed.error().In("remove receipt");
+      known.taken.erase(found.key);
+    }
+    known.corrupt.erase(staged.ulid);
+  }
+  if (failure) co_return *failure;
+  co_return Ok();
+}
+
+Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& receipt) {
+  if (receipt.state == ArchiveReceipt::State::kDone) {
+    context_.meter->OnReceipt(receipt.archive, receipt.target, receipt.written);
+  } else {
+    context_.meter->OnArchiveDropped(receipt.archive);  // Its keys come again.
+  }
+  if (receipt.state == ArchiveReceipt::State::kCorrupt) {
+    Result<std::vector<std::string>> bodies =
+        co_await RecallArchiveKeys(context_.state, receipt.archive);
+    if (!bodies) co_return bodies.error();
+    if (!bodies->empty()) {
+      std::vector<NewMessage> again;
+      for (std::string& body : *bodies) {
+        again.push_back({.body = std::move(body), .lane = FreshLane(rule.rule->id)});
+      }
+      Result<void> sent = co_await context_.queue.Send(std::move(again), {});
+      if (!sent) co_return sent.error().In("send hints");
+      co_return Ok();
+    }
+  }
+  if (receipt.state == ArchiveReceipt::State::kCorrupt && !receipt.keys_known) {
+    // Those that are away are compared when they come.
+    std::vector<size_t> found;
+    for (size_t i = 0; i < rule.targets.size(); ++i) {
+      if (rule.targets[i]->target_found) {
+        found.push_back(i);
+      } else {
+        rule.targets[i]->compare_due = true;
+      }
+    }
+    if (found.empty())
+      co_return Retryable("no target of rule " + rule.rule->id + " can be compared");
+    Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, std::move(found));
+    if (!reconciled) co_return reconciled.error();
+    if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
+    co_return Ok();
+  }
+  if (!receipt.transfer.empty()) {
+    // Before the hint of what must be read anew, which would find the transfer still under way.
+    for (const std::unique_ptr<TargetContext>& target : rule.targets) {
+      if (target->config->name != receipt.target) continue;
+      Transfers transfers(context_.state, *rule.rule, *target->config);
+      Result<void> ended = co_await transfers.End(receipt.transfer_key, receipt.transfer);
+      if (!ended) co_return ended.error();
+    }
+    if (std::ranges::find(receipt.reread, receipt.transfer_key) == receipt.reread.end()) {
+      // Another process may have parked it: a row that stays would have all of it carried again.
+      Result<void> settled = co_await rule.parked->Load();
+      if (settled) settled = co_await rule.parked->Settled(receipt.transfer_key);
+      if (!settled) co_return settled.error();
+    }
+  }
+  if (receipt.state == ArchiveReceipt::State::kDone && receipt.entries > 0) {
+    const std::chrono::duration<double> lag = receipt.written - receipt.stamp_oldest;
+    context_.runtime.metrics
+        .histogram("longhaul_replication_lag_seconds",
+                   "From the oldest reading of an archive to its receipt",
+                   {{"rule", rule.rule->id}, {"target", receipt.target}})
+        .Observe(std::max(0.0, lag.count()));
+  }
+  if (receipt.reread.empty()) co_return Ok();
+  HintMessage message{
+      .store = rule.rule->source.store,
+      .bucket = rule.rule->source.bucket,
+      .rule = rule.rule->id,
+      // A damaged archive goes for all targets that share it.
+      .target = receipt.state == ArchiveReceipt::State::kCorrupt ? std::string() : receipt.target,
+      .origin = HintOrigin::kReread};
+  for (const std::string& key : receipt.reread) {
+    // A later second than any reading so far: its stamp decides where the others could not. Each
+    // segment of a transfer may ask for that; one new reading is enough for all of them.
+    const bool of_transfer = !receipt.transfer.empty() && key == receipt.transfer_key &&
+                             receipt.stamp_oldest != SystemTime();
+    message.hints.push_back({.key = key,
+                             .time = of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1)
+                                                 : context_.runtime.clock.Now()});
+  }
+  Result<void> sent = co_await context_.queue.Send(EncodeHints(message), {});
+  if (!sent) co_return sent.error().In("send hints");
+  co_return Ok();
+}
+
+}  // namespace longhaul

@@ -1,0 +1,145 @@
+#include "replication/source/receipts.h"
+
+#include <gtest/gtest.h>
+
+#include "replication/life/parked.h"
+#include "replication/staging/archive_keys.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+constexpr char kUlid[] = "01KJM000000000000000000000";
+
+// Two processes read the receipts of a staging that two targets share. Were what the other one has
+// removed known for ever, it would take more and more memory, and a receipt that a target leaves
+// later in its place would be removed without its keys being read anew.
+TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
+  testing::ReplicationWorld world(2);
+  std::vector<Target>& targets = world.configuration.rules[0].targets;
+  targets[1].staging = targets[0].staging;
+  auto make_process = [&] {
+    world.MakeContext();
+    for (const auto& target : world.context->rules[0]->targets) target->staging_found = true;
+    return std::move(world.context);
+  };
+  const std::unique_ptr<ReplicationContext> one = make_process();
+  const std::unique_ptr<ReplicationContext> two = make_process();
+  ReceiptReader first(*one);
+  ReceiptReader second(*two);
+  Store& store = *world.target().store;
+  const std::string prefix = one->rules[0]->targets[0]->staging_prefix;
+  auto leave_receipt = [&](const std::string& target, std::vector<std::string> reread = {}) {
+    const SystemTime now = world.world.clock.Now();
+    const ArchiveReceipt receipt{.archive = kUlid,
+                                 .rule = "r",
+                                 .target = target,
+                                 .written = now,
+                                 .stamp_oldest = now,
+                                 .reread = std::move(reread)};
+    return world.world.Run(WriteReceipt(store, "staging", prefix, receipt));
+  };
+
+  const std::string archive = ArchiveKey(prefix, kUlid);
+  ASSERT_TRUE(world.world.Run(PutText(store, {.bucket = "staging", .key = archive}, "x")));
+  ASSERT_TRUE(leave_receipt("t0"));
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 0) << "It waits for the other target's.";
+
+  ASSERT_TRUE(leave_receipt("t1"));
+  ASSERT_TRUE(world.world.Run(store.Remove({.bucket = "staging", .key = archive})));
+  EXPECT_EQ(world.world.Run(second.RunPass()).read, 2);
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 0);
+
+  ASSERT_TRUE(leave_receipt("t0", {"k"}));
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
+  EXPECT_EQ(world.queue_backend->rows.size(), 1u);
+  EXPECT_TRUE(world.Staged().empty());
+}
+
+// An archive that is applied at once is never listed beside its receipt. The rows of its keys would
+// fill State for two weeks.
+TEST(ReceiptReaderTest, KeysOfAnArchiveThatNobodySawAreForgotten) {
+  testing::ReplicationWorld world;
+  world.MakeContext();
+  world.context->rules[0]->targets[0]->staging_found = true;
+  const SystemTime now = world.world.clock.Now();
+  HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(RememberArchiveKeys(world.state, now, kUlid, std::move(keys))));
+  const ArchiveReceipt receipt{.archive = kUlid,
+                               .rule = "r",
+                               .target = "t0",
+                               .written = now,
+                               .stamp_oldest = now,
+                               .entries = 1,
+                               .applied = 1};
+  ReceiptReader reader(*world.context);
+  ASSERT_TRUE(
+      world.world.Run(WriteReceipt(*world.target().store, "staging",
+                                   world.context->rules[0]->targets[0]->staging_prefix, receipt)));
+  EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+  EXPECT_EQ(world.world.Run(reader.RunPass()).read, 0);
+  for (const auto& [place, row] : world.state_backend->rows) {
+    const bool of_archive = place.first == "archive/" + std::string(kUlid);
+    EXPECT_TRUE(!of_archive || row.expires <= now + kArchiveKeysKept) << place.second;
+  }
+}
+
+// A damaged archive's keys: those that State remembers, or else those that its receipt names.
+TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
+  for (const bool remembered : {false, true}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    const TargetContext& target = *world.context->rules[0]->targets[0];
+    world.context->rules[0]->targets[0]->staging_found = true;
+    const SystemTime now = world.world.clock.Now();
+    HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+    if (remembered) {
+      ASSERT_TRUE(world.world.Run(RememberArchiveKeys(world.state, now, kUlid, std::move(keys))));
+    }
+    ArchiveReceipt receipt{.state = ArchiveReceipt::State::kCorrupt,
+                           .archive = kUlid,
+                           .rule = "r",
+                           .target = "t0",
+                           .written = now};
+    if (!remembered) receipt.reread = {"k"};
+    ASSERT_TRUE(world.world.Run(
+        WriteReceipt(*world.target().store, "staging", target.staging_prefix, receipt)));
+    ReceiptReader reader(*world.context);
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    EXPECT_EQ(world.queue_backend->rows.size(), 1u) << remembered;
+  }
+}
+
+// A giant that was parked, by another process perhaps, and has arrived: were its row to stay, all
+// of it would be carried again and again.
+TEST(ReceiptReaderTest, AGiantThatHasArrivedIsParkedNoMore) {
+  for (const bool reread : {false, true}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    world.context->rules[0]->targets[0]->staging_found = true;
+    const SystemTime now = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(
+        WriteParked(world.state, "r", {.key = "film", .reason = "denied", .when = now})));
+    ArchiveReceipt receipt{.archive = kUlid,
+                           .rule = "r",
+                           .target = "t0",
+                           .written = now,
+                           .stamp_oldest = now,
+                           .transfer = kUlid,
+                           .transfer_key = "film"};
+    if (reread) receipt.reread = {"film"};
+    ASSERT_TRUE(world.world.Run(WriteReceipt(*world.target().store, "staging",
+                                             world.context->rules[0]->targets[0]->staging_prefix,
+                                             receipt)));
+    ReceiptReader reader(*world.context);
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    auto parked = world.world.Run(FindParked(world.state, "r", "", "film"));
+    ASSERT_TRUE(parked);
+    EXPECT_EQ(parked->has_value(), reread);
+  }
+}
+
+}  // namespace
+}  // namespace longhaul

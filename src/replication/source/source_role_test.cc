@@ -1,0 +1,272 @@
+#include "replication/source/source_role.h"
+
+#include <gtest/gtest.h>
+
+#include "events/hint.h"
+#include "replication/life/spool.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::MemoryStore;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+// A staging that refuses parts is not the fault of the object: it goes to the staging that takes
+// it, comes back for the other, and is never parked.
+TEST(SourceRoleTest, AStagingThatFailsIsNotBlamedOnALargeObject) {
+  for (const int targets : {1, 2}) {
+    ReplicationWorld world(targets);
+    std::string noise(500'000, '\0');
+    SeededRandom random(7);
+    for (char& c : noise) c = static_cast<char>(random.Below(256));
+    world.Put("large", noise);
+    world.target(targets - 1).decide = [](StoreOperation operation, std::string_view bucket,
+                                          std::string_view) {
+      return operation == StoreOperation::kUploadPart && bucket == "staging"
+                 ? TroubledStore::Failing(ErrorKind::kInvalidInput)
+                 : Fault();
+    };
+    world.Start();
+    world.RunFor(60s);
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+    EXPECT_EQ(world.Replicas(targets - 1), Keys{});
+    if (targets == 2) EXPECT_EQ(world.Replicas(0), Keys{"large"});
+    const std::string part = "staging of target t" + std::to_string(targets - 1) + " of rule r";
+    EXPECT_TRUE(world.observer.unready.contains(part));
+    EXPECT_FALSE(world.observer.unready.contains("source of rule r"));
+    world.target(targets - 1).Heal();
+    world.RunFor(3min);
+    EXPECT_EQ(world.Replicas(targets - 1), Keys{"large"});
+    EXPECT_TRUE(world.observer.unready.empty());
+    world.Stop();
+  }
+}
+
+// With a seal_key the target refuses what is not sealed: the source has to seal.
+TEST(SourceRoleTest, SealsArchives) {
+  ReplicationWorld world;
+  world.configuration.rules[0].seal_key = Secret("correct horse battery staple");
+  world.Put("small", "text");
+  world.Put("large", std::string(200'000, 'x'));
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), (Keys{"large", "small"}));
+}
+
+// An ETag that looks like an MD5 need not be one (SSE-KMS); it must not be sent as Content-MD5.
+TEST(SourceRoleTest, AnEtagThatIsNoMd5IsNotSentAsOne) {
+  ReplicationWorld world;
+  world.Put("large", std::string(200'000, 'x'));
+  auto& version = world.source().backend->buckets["in"].objects["large"].back();
+  version.info.etag = "0123456789abcdef0123456789abcdef";
+  version.info.checksums.clear();
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
+}
+
+// An archive holds so many names of metadata; the object that finds no room for its own is not at
+// fault, and travels in the next one.
+TEST(SourceRoleTest, AnArchiveFullOfNamesParksNobody) {
+  ReplicationWorld world;
+  constexpr int kObjects = 150;
+  constexpr int kNames = 120;
+  for (int i = 0; i < kObjects; ++i) {
+    UserMetadata metadata;
+    for (int n = 0; n < kNames; ++n) metadata["n" + std::to_string(i * kNames + n)] = "v";
+    world.Put("k" + std::to_string(i), "text " + std::to_string(i), std::move(metadata));
+  }
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas().size(), static_cast<size_t>(kObjects));
+}
+
+// The source's clock is behind ours, and a large object is gone when it is read too early: its
+// delete must travel all the same.
+TEST(SourceRoleTest, ALargeObjectThatIsGoneIsReadAgain) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.limits.bundle_object_bytes_max = 1'000;
+  world.source().backend->options.clock_offset = -20s;
+  const std::string text(2'000, 'x');
+  world.Put("a", text);
+  world.Start();
+  world.RunFor(2min);
+  ASSERT_EQ(world.Replicas(), Keys{"a"});
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "a"})));
+  HintMessage message{
+      .store = "east",
+      .bucket = "in",
+      .hints = {{.key = "a", .time = world.world.clock.Now(), .size_bytes = text.size()}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), Keys{});
+  world.Stop();
+}
+
+// Even a clock that is days behind keeps nobody from looking again.
+TEST(SourceRoleTest, ASourceThatLivesInThePastIsLookedAtAgain) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.source().backend->options.clock_offset = -48h;
+  world.Start();
+  world.RunFor(10s);
+  world.Put("a", "text");
+  HintMessage message{
+      .store = "east", .bucket = "in", .hints = {{.key = "a", .time = world.world.clock.Now()}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2min);
+  EXPECT_TRUE(world.Replicas().empty()) << "what is read now may be older than the event";
+  world.source().backend->options.clock_offset = 0s;
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  world.Stop();
+}
+
+// An event that claims to be from the future must not keep its key from being read.
+TEST(SourceRoleTest, AnEventFromTheFutureIsReadAllTheSame) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(10s);
+  world.Put("a", "text");
+  HintMessage message{
+      .store = "east", .bucket = "in", .hints = {{.key = "a", .time = SystemTime::max() - 1h}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(2h);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  world.Stop();
+}
+
+// A process with an older configuration, on the same database: what is for a rule that it does not
+// know is for somebody else. Acknowledged, it would be gone; left in the Queue, it would keep a run
+// from ever finding that empty.
+TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start();
+  world.RunFor(5s);
+  HintMessage message{.store = "east", .bucket = "in", .rule = "s"};
+  Keys keys;
+  for (int i = 0; i < 50; ++i) {
+    keys.insert("k" + std::to_string(i));
+    message.hints.push_back({.key = "k" + std::to_string(i)});
+    world.Put("k" + std::to_string(i), "text");
+  }
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  for (const std::string& key : keys) {
+    Result<bool> spooled = world.world.Run(IsSpooled(world.state, "s", "", key));
+    EXPECT_TRUE(spooled && *spooled) << key;
+  }
+  world.Stop();
+
+  std::vector<Rule>& rules = world.configuration.rules;
+  rules.push_back(rules[0]);
+  rules[1].id = "s";
+  world.stop.Reset();
+  world.Start();
+  world.RunFor(2min);
+  EXPECT_EQ(world.Replicas(), keys);
+  world.Stop();
+}
+
+// A segment would come back again and again, and be parted from its transfer for good when it is
+// acknowledged: the object is planned anew by whoever has the rule, once.
+TEST(SourceRoleTest, SegmentsOfARuleThatOthersHaveArePlannedAnew) {
+  ReplicationWorld world;
+  world.limits.single_object_bytes_max = 300'000;
+  world.limits.segment_bytes_min = 200'000;
+  world.limits.giant_part_bytes_min = 50'000;
+  std::string film(1'000'000, '\0');
+  SeededRandom random(5);
+  for (char& c : film) c = static_cast<char>(random.Next());
+  world.configuration.rules[0].id = "s";
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("film", film);
+  world.Start();
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "film"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.world.Drive([&] { return world.log.Has("a giant travels in segments"); });
+  world.Stop();
+  ASSERT_FALSE(world.Replicas().contains("film"));
+  ASSERT_FALSE(world.queue_backend->rows.empty()) << "all of its segments were carried";
+
+  world.stop.Reset();
+  world.configuration.rules[0].id = "r";
+  world.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  world.configuration.rules[0].id = "s";
+  world.RunOnce({.timeout = 60s});
+  const auto* replica = world.target().backend->Find("out", "film");
+  ASSERT_NE(replica, nullptr);
+  EXPECT_TRUE(*replica->bytes == film);
+}
+
+// A 404 without a code may be that of anything on the way, which knows nothing of the object: no
+// delete follows from it.
+TEST(SourceRoleTest, ABare404IsNoAbsence) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.Start();
+  auto send_hint = [&] {
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+    message.hints[0].time = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  };
+  send_hint();
+  world.RunFor(15s);
+  ASSERT_EQ(world.Replicas(), Keys{"k"});
+  world.source().backend->options.bare_404 = true;
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "k"})));
+  send_hint();
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  world.source().backend->options.bare_404 = false;
+  world.RunFor(2min);
+  EXPECT_TRUE(world.Replicas().empty());
+  world.Stop();
+}
+
+// A body that breaks off, or is damaged on its way, must not get into an archive: nobody could tell
+// afterwards. By itself, and in a bundle.
+TEST(SourceRoleTest, WhatArrivesDamagedIsNotPacked) {
+  for (const size_t size : {size_t{4'000}, size_t{300'000}}) {
+    ReplicationWorld world;
+    const std::string text(size, 'x');
+    world.Put("k", text);
+    int reads = 0;
+    world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+      Fault fault;
+      if (operation != StoreOperation::kGet) return fault;
+      ++reads;
+      if (reads <= 2) fault.cut_body_after_bytes = size - 1;
+      if (reads == 3 || reads == 4) fault.corrupt_body_at_byte = 5;
+      return fault;
+    };
+    OnceResult result = world.RunOnce();
+    EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+    EXPECT_GE(reads, 5);
+    const auto* replica = world.target().backend->Find("out", "k");
+    ASSERT_NE(replica, nullptr);
+    EXPECT_EQ(*replica->bytes, text) << size;
+    EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 1);
+  }
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,408 @@
+#include "replication/target/target_role.h"
+
+#include <gtest/gtest.h>
+
+#include "events/hint.h"
+#include "replica/floor.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Fault;
+using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
+
+using Keys = std::set<std::string>;
+
+auto DenyWrites(std::string only_key) {
+  return [only_key](StoreOperation operation, std::string_view bucket, std::string_view key) {
+    const bool hit = operation == StoreOperation::kPut && bucket == "out" &&
+                     (only_key.empty() || key == only_key);
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+}
+
+// Credentials that were withdrawn are not the fault of every object: nothing is parked, somebody is
+// told, and when they are mended all goes on.
+TEST(TargetRoleTest, AStoreThatDeniesEverythingIsAStoreError) {
+  ReplicationWorld world;
+  for (int i = 0; i < 5; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  world.target().decide = DenyWrites("");
+  world.Start();
+  world.RunFor(10min);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_TRUE(world.observer.unready.contains("target t0 of rule r"));
+  world.target().Heal();
+  world.RunFor(70s);
+  EXPECT_EQ(world.Replicas().size(), 5u);
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.Stop();
+}
+
+TEST(TargetRoleTest, OnceEndsAsDeniedWhenTheTargetDeniesEverything) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.Put("b", "text");
+  world.target().decide = DenyWrites("");
+  OnceResult result = world.RunOnce({.timeout = 20s});
+  ASSERT_TRUE(result.store_error);
+  EXPECT_EQ(result.store_error->kind, ErrorKind::kDenied);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+}
+
+// One object that the target refuses is parked, by itself, and not before it has been tried again.
+TEST(TargetRoleTest, AnObjectThatIsRefusedIsParkedAfterSomeTries) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  int tries = 0;
+  auto deny = DenyWrites("refused");
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault = deny(operation, bucket, key);
+    tries += fault.error ? 1 : 0;
+    return fault;
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(result.parked_archives, 1);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_GE(tries, 3);
+  ASSERT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+  EXPECT_EQ(world.observer.outcomes.back().key, "refused");
+}
+
+// A refusal that passes leaves nothing behind.
+TEST(TargetRoleTest, ARefusalThatPassesIsForgotten) {
+  ReplicationWorld world;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  int left = 2;
+  auto deny = DenyWrites("refused");
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault = deny(operation, bucket, key);
+    return fault.error && left-- > 0 ? fault : Fault();
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "refused"}));
+}
+
+// An upload that was aborted under us is begun again; the object is not to blame.
+TEST(TargetRoleTest, AnUploadThatWasAbortedIsBegunAgain) {
+  ReplicationWorld world;
+  std::string noise(300'000, '\0');
+  SeededRandom random(7);
+  for (char& c : noise) c = static_cast<char>(random.Below(256));
+  world.Put("large", noise);
+  // In parts at the target, as it is at the source's.
+  world.target().backend->options.capabilities.put_size_bytes_max = 100'000;
+  int left = 1;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kUploadPart && bucket == "out" && left-- > 0) {
+      fault.error = NotFound("aborted", "NoSuchUpload");
+    }
+    return fault;
+  };
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_LE(left, 0) << "it never went in parts";
+  EXPECT_EQ(result.parked_archives, 0);
+  EXPECT_EQ(world.Replicas(), Keys{"large"});
+}
+
+// What is wrong with State or with the target's answer is not wrong with the archive: it must not
+// be thrown away and read anew for ever.
+TEST(TargetRoleTest, CorruptionElsewhereIsNotBlamedOnTheArchive) {
+  for (const bool in_state : {false, true}) {
+    ReplicationWorld world;
+    world.Put("large", std::string(300'000, 'x'));
+    world.Put("small", "text");
+    if (in_state) {
+      const Rule& rule = world.configuration.rules[0];
+      Floors floors(world.state, world.world.clock, ReplicaPartition(rule.targets[0]));
+      ASSERT_TRUE(world.world.Run(floors.Raise("large", {.stamp = world.world.clock.Now() - 1h})));
+      for (auto& [name, row] : world.state_backend->rows) {
+        if (name.second == "large") row.value = "rubbish";
+      }
+    } else {
+      world.target().decide = [](StoreOperation operation, std::string_view bucket,
+                                 std::string_view key) {
+        const bool hit =
+            bucket == "out" && key == "large" &&
+            (operation == StoreOperation::kPut || operation == StoreOperation::kCompleteMultipart);
+        return hit ? TroubledStore::Failing(ErrorKind::kCorrupt) : Fault();
+      };
+    }
+    OnceResult result = world.RunOnce({.timeout = 60s});
+    EXPECT_EQ(result.corrupt_archives, 0) << "in_state " << in_state;
+    EXPECT_EQ(result.parked_archives, 1) << "in_state " << in_state;
+    EXPECT_EQ(world.Replicas(), Keys{"small"});
+    ASSERT_EQ(world.observer.Count(OutcomeState::kParked), 1);
+    EXPECT_EQ(world.observer.outcomes.back().key, "large");
+  }
+}
+
+// Thousands of archives may wait: who is asked to stop must not apply all of them first.
+TEST(TargetRoleTest, StopsBetweenTwoArchives) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 0; i < 60; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  ReplicatorOptions source_only{.source = true, .target = false};
+  EXPECT_FALSE(world.RunOnce(source_only).store_error);
+  ASSERT_EQ(world.Staged().size(), 60u);
+  world.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && bucket == "out") fault.delay = 10s;
+    return fault;
+  };
+  world.Start({.source = false, .target = true});
+  world.RunFor(25s);
+  const SteadyTime asked = world.world.clock.SteadyNow();
+  world.Stop();
+  EXPECT_LT(world.world.clock.SteadyNow() - asked, 25s);
+  EXPECT_LT(world.Replicas().size(), 60u);
+  EXPECT_GT(world.Replicas().size(), 0u);
+}
+
+// One request that hangs, or one object that takes hours, is no reason for the others to get old.
+TEST(TargetRoleTest, AnArchiveThatHangsKeepsNoOtherWaiting) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 0; i < 20; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  bool hung = false;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && bucket == "out" && key == "k0" &&
+        !std::exchange(hung, true)) {
+      fault.delay = 10min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas().size(), 19u);
+  world.Put("k20", "text");
+  HintMessage message{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k20"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(10s);
+  EXPECT_EQ(world.Replicas().size(), 20u) << "nor those that come later";
+  EXPECT_EQ(world.Staged().size(), 1u);
+  world.RunFor(15min);
+  EXPECT_EQ(world.Replicas().size(), 21u);
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 21) << "each once";
+  world.Stop();
+}
+
+// Keys that wait for a request without an answer say nothing of their store: it is not left alone.
+TEST(TargetRoleTest, BusyKeysKeepNoOtherArchiveWaiting) {
+  ReplicationWorld world;
+  world.configuration.rules[0].batch.count = 1;
+  for (int i = 10; i < 30; ++i) world.Put("k" + std::to_string(i), "text " + std::to_string(i));
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  Floors floors(world.state, world.world.clock,
+                ReplicaPartition(world.configuration.rules[0].targets[0]));
+  for (int i = 10; i < 29; ++i) {
+    ASSERT_TRUE(world.world.Run(floors.Note(
+        "k" + std::to_string(i),
+        {.kind = PendingKind::kDelete, .until = world.world.clock.Now() + kRequestLifetime})));
+  }
+  world.Start({.source = false, .target = true});
+  world.RunFor(500ms);
+  EXPECT_EQ(world.observer.outcomes.size(), 1u);
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.RunFor(kRequestLifetime + 2s);
+  EXPECT_EQ(world.observer.outcomes.size(), 20u);
+  world.Stop();
+}
+
+// A target that hangs must not slow down the others.
+TEST(TargetRoleTest, ATargetThatHangsKeepsNobodyWaiting) {
+  ReplicationWorld world(2);
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(20s);
+  world.target(1).decide = [](StoreOperation, std::string_view, std::string_view) {
+    Fault fault = TroubledStore::Failing(ErrorKind::kRetryable);
+    fault.delay = 10min;
+    return fault;
+  };
+  world.RunFor(2min);
+  ASSERT_EQ(world.Replicas(0), Keys{"a"});
+  // Staging 0 gets an archive while target 1 hangs.
+  HintMessage message{
+      .store = "east", .bucket = "in", .rule = "r", .target = "t0", .hints = {{.key = "b"}}};
+  world.Put("b", "text");
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(0), (Keys{"a", "b"}));
+  world.target(1).Heal();
+  world.Stop();
+}
+
+// Large archives take much memory each: those for a target that hangs leave enough for another's.
+TEST(TargetRoleTest, LargeArchivesOfATargetThatHangsLeaveMemoryToOthers) {
+  ReplicationWorld world(2);
+  const size_t large = 400'000;
+  for (int i = 0; i < 8; ++i) {
+    std::string bytes(large, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(world.world.random.Next());
+    world.Put("large" + std::to_string(i), std::move(bytes));
+  }
+  world.target(1).decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (bucket == "out" && operation == StoreOperation::kPut) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 10min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Staged(1).size(), 8u);
+  ASSERT_EQ(world.Replicas(0).size(), 8u);
+  EXPECT_EQ(world.Replicas(1), Keys{});
+  world.target(1).Heal();
+  world.RunFor(20min);
+  EXPECT_EQ(world.Replicas(1).size(), 8u);
+  world.Stop();
+}
+
+// Nor do they keep small ones of the same target waiting.
+TEST(TargetRoleTest, LargeArchivesThatHangLeavePlacesToSmallOnes) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  for (int i = 0; i < 20; ++i) {
+    std::string bytes(300'000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(world.world.random.Next());
+    world.Put("large" + std::to_string(i), std::move(bytes));
+  }
+  int hanging = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (bucket == "out" && key.starts_with("large") && operation == StoreOperation::kPut) {
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 10min;
+      ++hanging;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Staged().size(), 20u);
+  ASSERT_EQ(hanging, 2);
+  world.Put("small", "text");
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "small"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(15s);
+  EXPECT_EQ(world.Replicas(), Keys{"small"});
+  world.target().Heal();
+  world.RunFor(20min);
+  EXPECT_EQ(world.Replicas().size(), 21u);
+  world.Stop();
+}
+
+// A store at which everything hangs gets fewer tries at a time, until one of them succeeds.
+TEST(TargetRoleTest, AStoreThatFailsGetsFewTriesAtATime) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  std::vector<SteadyTime> tries;
+  world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                              std::string_view key) {
+    Fault fault;
+    if (bucket == "out" && key.starts_with("k") && operation == StoreOperation::kPut) {
+      tries.push_back(world.world.clock.SteadyNow());
+      fault = TroubledStore::Failing(ErrorKind::kRetryable);
+      fault.delay = 5min;
+    }
+    return fault;
+  };
+  world.Start();
+  world.RunFor(5s);
+  for (int i = 0; i < 30; ++i) {  // Archives of their own.
+    const std::string key = "k" + std::to_string(i);
+    world.Put(key, "text");
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = key}}};
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    world.RunFor(8s);
+  }
+  EXPECT_EQ(tries.size(), 16u);
+  world.RunFor(30min);  // Those have failed.
+  tries.clear();
+  world.RunFor(5min);
+  EXPECT_GT(tries.size(), 0u);
+  EXPECT_LE(tries.size(), 6u) << "Three at a time.";
+  world.target().Heal();
+  world.RunFor(30min);
+  EXPECT_EQ(world.Replicas().size(), 30u);
+  world.Stop();
+}
+
+// What a small archive takes in memory is not known before it is opened. One that shrinks well
+// needs more than small ones get, and must not wait for it for ever.
+TEST(TargetRoleTest, ASmallArchiveThatUnpacksToMuchIsApplied) {
+  for (const size_t kibibytes : {2600, 3000, 3200, 3300, 3400, 3500, 3600, 3800, 4200, 7000}) {
+    ReplicationWorld world;
+    world.limits.frame_bytes = 8 << 20;
+    world.limits.bundle_object_bytes_max = 8 << 20;
+    std::string bytes(kibibytes << 10, 'x');
+    for (size_t i = 0; i < 190'000; ++i) bytes[i] = static_cast<char>(world.world.random.Next());
+    world.Put("log", bytes);
+    EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+    ASSERT_EQ(world.Staged().size(), 1u);
+    world.Start({.source = false, .target = true});
+    world.RunFor(1min);
+    ASSERT_EQ(world.Replicas(), Keys{"log"}) << kibibytes;
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+    world.Stop();
+  }
+}
+
+// A DELETE without an answer may land for two minutes: an archive that waits for that is looked at
+// a few times in case it is over sooner, and then when it is over, not a while after it.
+TEST(TargetRoleTest, WhatARequestHoldsUpIsTriedAgainWhenThatIsOver) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  ASSERT_EQ(world.Staged().size(), 1u);
+  Floors floors(world.state, world.world.clock,
+                ReplicaPartition(world.configuration.rules[0].targets[0]));
+  ASSERT_TRUE(world.world.Run(floors.Note(
+      "k", {.kind = PendingKind::kDelete, .until = world.world.clock.Now() + kRequestLifetime})));
+  world.log.lines.clear();
+  world.Start({.source = false, .target = true});
+  world.RunFor(kRequestLifetime - 1s);
+  EXPECT_FALSE(world.Staged().empty());
+  EXPECT_EQ(std::ranges::count(world.log.lines, "archive not applied yet"), 4);
+  world.RunFor(2s + world.limits.staging_poll);
+  EXPECT_EQ(world.observer.outcomes.size(), 1u);
+  world.Stop();
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+}
+
+// Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
+// that nobody remembers: the source reads its keys anew.
+TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  world.RunOnce({.source = true, .target = false, .timeout = 60s});
+  ASSERT_EQ(world.Staged().size(), 1u);
+  world.RunFor(15 * 24h);
+  world.RunOnce({.source = false, .target = true, .timeout = 60s});
+  EXPECT_TRUE(world.Replicas().empty());
+  EXPECT_EQ(world.Staged().size(), 1u) << "a receipt";
+  world.RunOnce({.timeout = 60s});
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,42 @@
+// Lists of keys that people and other tools write, as listings: one key to a line, CSV manifests of
+// S3 Batch Operations, JSON lines.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/runtime.h"
+#include "transfer/listing/listing.h"
+#include "transfer/listing/text_lines.h"
+
+namespace longhaul {
+
+// Told of a key that a list names and the store does not have.
+using MissingKey = std::function<void(const Error&)>;
+
+enum class KeyListKind {
+  kNames,      // Names below the prefix; blank lines and those that begin with # or ; are left out,
+               // blanks around a name and a / before it, too (rclone's --files-from).
+  kRawNames,   // The same, each line as it is (--files-from-raw).
+  kCsv,        // bucket,key[,version]: keys are URL-encoded (S3 Batch Operations).
+  kJsonLines,  // {"key":…} and what else is known: bucket, size, etag, last_modified, version_id.
+};
+
+// What a line says; nullopt: nothing. `known`: it tells size and time, too.
+Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_view line,
+                                                 std::string_view bucket, std::string_view prefix,
+                                                 bool& known);
+
+// In the order of the file. Of what a line does not tell (the size, the time, the ETag) `store` is
+// asked, many objects at a time; of a key that is not there `missing` hears (kNotFound, with the
+// line) and it is left out; without `missing` that is the error. Keys that are not below the prefix
+// are left out. kInvalidInput: a line that makes no sense or names another
+// bucket, with its number.
+std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
+                                     KeyListKind kind, Store& store, std::string bucket,
+                                     std::string prefix, MissingKey missing = nullptr);
+
+}  // namespace longhaul

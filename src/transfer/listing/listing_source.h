@@ -1,0 +1,34 @@
+// Where a listing comes from when it is not asked of the store: a file that says what is there.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/runtime.h"
+#include "transfer/listing/key_list.h"
+#include "transfer/listing/listing.h"
+#include "transfer/listing/text_lines.h"
+
+namespace longhaul {
+
+enum class ListingFileKind {
+  kAny,       // Told by name and content: a kept listing, manifest.json of an inventory, CSV, JSON
+              // lines; the last three also compressed.
+  kNames,     // One name to a line.
+  kRawNames,  // The same, each line as it is.
+};
+
+// What `file` lists of `bucket` below `prefix`, in order of keys and each once. Sorted on disk
+// where the file is not (ListingOptions::spill_folder). Of `store`, the bucket's, is asked only
+// what a file of keys alone does not tell. `store` and the file's outlive the listing.
+// kInvalidInput and kCorrupt as of kept_listing.h, inventory.h and key_list.h; they name the file
+// and the line.
+Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile file,
+                                                ListingFileKind kind, Store& store,
+                                                std::string bucket, std::string prefix,
+                                                ListingOptions options = {},
+                                                MissingKey missing = nullptr);
+
+}  // namespace longhaul

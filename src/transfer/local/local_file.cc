@@ -1,0 +1,349 @@
+#include "transfer/local/local_file.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+
+#include "base/bytes.h"
+#include "transfer/local/content_type.h"
+
+namespace longhaul {
+namespace {
+
+constexpr const char* kAttribute = "user.longhaul";
+constexpr size_t kAttributeBytesMax = 64 << 10;  // Of Linux; most file systems take less.
+
+std::string* HeaderField(SystemHeaders& headers, std::string_view name) {
+  if (name == "content-type") return &headers.content_type;
+  if (name == "content-encoding") return &headers.content_encoding;
+  if (name == "content-language") return &headers.content_language;
+  if (name == "content-disposition") return &headers.content_disposition;
+  if (name == "cache-control") return &headers.cache_control;
+  if (name == "expires") return &headers.expires;
+  if (name == "website-redirect-location") return &headers.website_redirect_location;
+  return nullptr;
+}
+
+// nullopt: there are none, or nobody of ours wrote them.
+std::optional<FileAttributes> DecodeAttributes(std::string_view text) {
+  if (!text.starts_with("v=1\n")) return std::nullopt;
+  text.remove_prefix(4);
+  FileAttributes attributes;
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    size_t equals = line.find('=');
+    if (line.size() < 3 || line[1] != '.' || equals == std::string_view::npos) return std::nullopt;
+    Result<std::string> name = PercentDecode(line.substr(2, equals - 2));
+    Result<std::string> value = PercentDecode(line.substr(equals + 1));
+    if (!name || !value) return std::nullopt;
+    if (line[0] == 's' && *name == "file-time") attributes.file_time = ParseFileTime(*value);
+    if (line[0] == 's' && *name == "modified") {
+      if (std::optional<timespec> time = ParseFileTime(*value)) attributes.modified = TimeOf(*time);
+    }
+    if (line[0] == 'm') attributes.metadata[*name] = *value;
+    if (line[0] == 't') attributes.tags[*name] = *value;
+    std::string* header = line[0] == 'h' ? HeaderField(attributes.headers, *name) : nullptr;
+    if (header != nullptr) *header = *value;
+  }
+  return attributes;
+}
+
+// `get`: fgetxattr or getxattr of one file.
+template <class Get>
+std::optional<FileAttributes> ReadAttributesBy(const Get& get) {
+  char few[1024];  // Most fit; one call is enough then.
+  ssize_t size = get(few, sizeof(few));
+  if (size > 0) return DecodeAttributes({few, static_cast<size_t>(size)});
+  if (size == 0 || errno != ERANGE) return std::nullopt;
+  std::string text(kAttributeBytesMax, '\0');
+  size = get(text.data(), text.size());
+  if (size <= 0) return std::nullopt;
+  text.resize(static_cast<size_t>(size));
+  return DecodeAttributes(text);
+}
+
+std::optional<FileAttributes> ReadAttributes(int fd) {
+  return ReadAttributesBy(
+      [fd](char* out, size_t size) { return ::fgetxattr(fd, kAttribute, out, size); });
+}
+
+bool Untouched(const FileAttributes& attributes, const struct stat& status) {
+  return attributes.file_time && attributes.file_time->tv_sec == status.st_mtim.tv_sec &&
+         attributes.file_time->tv_nsec == status.st_mtim.tv_nsec;
+}
+
+timespec ToTimespec(SystemTime time) {
+  const auto since = time.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  return {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(since - seconds).count()};
+}
+
+class FileReader : public ByteReader {
+ public:
+  FileReader(CpuPool& pool, FileHandle file, std::string etag, std::string path, uint64_t offset,
+             uint64_t length)
+      : pool_(pool),
+        file_(std::move(file)),
+        etag_(std::move(etag)),
+        path_(std::move(path)),
+        offset_(offset),
+        left_(length) {}
+
+  Async<size_t> Read(std::span<std::byte> out) override {
+    co_return co_await pool_.Run([this, out] { return ReadNow(out); });
+  }
+
+ private:
+  Result<size_t> ReadNow(std::span<std::byte> out) {
+    if (left_ == 0) {
+      struct stat status{};
+      if (::fstat(file_.fd(), &status) != 0) return FromErrno(errno, path_);
+      if (EtagOf(status) != etag_) return PreconditionFailed(path_ + " changed while it was read");
+      return 0;
+    }
+    size_t want = std::min<uint64_t>(out.size(), left_);
+    ssize_t count = 0;
+    do {
+      count = ::pread(file_.fd(), out.data(), want, static_cast<off_t>(offset_));
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return FromErrno(errno, path_);
+    if (count == 0) return PreconditionFailed(path_ + " became shorter while it was read");
+    offset_ += static_cast<uint64_t>(count);
+    left_ -= static_cast<uint64_t>(count);
+    return static_cast<size_t>(count);
+  }
+
+  CpuPool& pool_;
+  FileHandle file_;
+  std::string etag_;
+  std::string path_;
+  uint64_t offset_;
+  uint64_t left_;
+};
+
+}  // namespace
+
+Result<void> CheckFileKey(std::string_view key) {
+  Error bad{.kind = ErrorKind::kInvalidInput,
+            .message = "no file can have the name of this key",
+            .code = "KeyNotStorable"};
+  if (key.empty() || key.find('\0') != std::string_view::npos) return bad;
+  while (true) {
+    size_t slash = key.find('/');
+    std::string_view segment = key.substr(0, slash);
+    if (segment.empty() || segment == "." || segment == ".." || segment.size() > 255) return bad;
+    if (slash == std::string_view::npos) return Ok();
+    key.remove_prefix(slash + 1);
+  }
+}
+
+std::string FilePathOf(const std::string& bucket, std::string_view key) {
+  return bucket + (bucket.ends_with('/') ? "" : "/") + std::string(key);
+}
+
+Error FromErrno(int number, const std::string& what) {
+  std::string message = what + ": " + std::generic_category().message(number);
+  switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+      return NotFound(message, "NoSuchKey");
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return {.kind = ErrorKind::kDenied, .message = message};
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EIO:
+      return Retryable(message);
+    default:
+      return {.kind = ErrorKind::kInvalidInput,
+              .message = message,
+              .code = number == ENOSPC ? "NoSpace" : "FileSystem"};
+  }
+}
+
+SystemTime TimeOf(const timespec& time) {
+  return SystemTime(std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)));
+}
+
+std::string EtagOf(const struct stat& status) {
+  return "file." + std::to_string(status.st_size) + "." + std::to_string(status.st_mtim.tv_sec) +
+         "." + std::to_string(status.st_mtim.tv_nsec) + "." + std::to_string(status.st_ino);
+}
+
+std::string FormatFileTime(const timespec& time) {
+  // Before 1970 the fraction counts up from the second below.
+  std::string text = std::to_string(time.tv_sec);
+  if (time.tv_nsec == 0) return text;
+  std::string fraction = std::to_string(1'000'000'000 + time.tv_nsec).substr(1);
+  while (fraction.ends_with('0')) fraction.pop_back();
+  return text + "." + fraction;
+}
+
+std::optional<timespec> ParseFileTime(std::string_view text) {
+  timespec time{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), time.tv_sec);
+  if (error != std::errc()) return std::nullopt;
+  std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
+  if (rest.empty()) return time;
+  if (rest.size() < 2 || rest[0] != '.') return std::nullopt;
+  long unit = 100'000'000;
+  for (char c : rest.substr(1)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    time.tv_nsec += (c - '0') * unit;
+    unit /= 10;
+  }
+  return time;
+}
+
+SystemTime ModifiedOf(const std::string& path, const struct stat& status) {
+  std::optional<FileAttributes> attributes = ReadAttributesBy(
+      [&path](char* out, size_t size) { return ::getxattr(path.c_str(), kAttribute, out, size); });
+  if (attributes && attributes->modified && Untouched(*attributes, status)) {
+    return *attributes->modified;
+  }
+  return TimeOf(status.st_mtim);
+}
+
+std::string EncodeAttributes(const PutRequest& request, timespec file_time, SystemTime modified) {
+  std::string out = "v=1\n";
+  auto add = [&out](char kind, std::string_view name, std::string_view value) {
+    out += std::string(1, kind) + "." + PercentEncode(name, Slash::kEncode) + "=" +
+           PercentEncode(value, Slash::kEncode) + "\n";
+  };
+  SystemHeaders headers = request.headers;
+  for (std::string_view name :
+       {"content-type", "content-encoding", "content-language", "content-disposition",
+        "cache-control", "expires", "website-redirect-location"}) {
+    std::string* value = HeaderField(headers, name);
+    if (!value->empty()) add('h', name, *value);
+  }
+  add('s', "file-time", FormatFileTime(file_time));
+  if (modified != SystemTime{}) add('s', "modified", FormatFileTime(ToTimespec(modified)));
+  for (const auto& [name, value] : request.metadata) add('m', name, value);
+  for (const auto& [name, value] : request.tags) add('t', name, value);
+  return out;
+}
+
+Result<OpenedFile> OpenFile(const std::string& path) {
+  OpenedFile opened;
+  // Not blocking: a FIFO must not stop a copy.
+  opened.file = FileHandle(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (opened.file.fd() < 0 || ::fstat(opened.file.fd(), &opened.status) != 0) {
+    return FromErrno(errno, path);
+  }
+  if (!S_ISREG(opened.status.st_mode)) return NotFound(path + " is not a file", "NoSuchKey");
+  opened.attributes = ReadAttributes(opened.file.fd());
+  return opened;
+}
+
+ObjectInfo InfoOf(const OpenedFile& opened, std::string_view key, SystemTime now) {
+  ObjectInfo info;
+  info.size_bytes = static_cast<uint64_t>(opened.status.st_size);
+  info.etag = EtagOf(opened.status);
+  info.last_modified = TimeOf(opened.status.st_mtim);
+  info.server_time = now;
+  if (opened.attributes) {
+    info.headers = opened.attributes->headers;
+    info.metadata = opened.attributes->metadata;
+    info.tag_count = static_cast<int>(opened.attributes->tags.size());
+  } else {
+    info.headers.content_type = ContentTypeOf(key);
+  }
+  if (!opened.attributes || !Untouched(*opened.attributes, opened.status)) {
+    info.metadata[kFileTimeName] = FormatFileTime(opened.status.st_mtim);
+  } else if (opened.attributes->modified) {
+    info.last_modified = *opened.attributes->modified;
+  }
+  return info;
+}
+
+std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::string etag,
+                                         std::string path, uint64_t offset_bytes,
+                                         uint64_t length_bytes) {
+  return std::make_unique<FileReader>(pool, std::move(file), std::move(etag), std::move(path),
+                                      offset_bytes, length_bytes);
+}
+
+Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path, uint64_t id) {
+  std::error_code error;
+  std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (error) return FromErrno(error.value(), parent.string());
+  std::string hidden =
+      (parent / (".longhaul-" + std::to_string(::getpid()) + "-" + std::to_string(id) + ".part"))
+          .string();
+  int fd = ::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return FromErrno(errno, hidden);
+  return std::unique_ptr<NewFile>(new NewFile(FileHandle(fd), std::move(path), std::move(hidden)));
+}
+
+NewFile::~NewFile() {
+  if (!committed_) ::unlink(hidden_.c_str());
+}
+
+Result<void> NewFile::Write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = ::write(file_.fd(), bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FromErrno(errno, path_);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+  return Ok();
+}
+
+void DescribeFile(int fd, const PutRequest& request, SystemTime modified) {
+  auto set_time = [fd](timespec time) {
+    const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, time};
+    static_cast<void>(::futimens(fd, times));
+  };
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return;
+  timespec time = status.st_mtim;
+  if (modified != SystemTime{}) time = ToTimespec(modified);
+  const timespec comparable = time;
+  if (auto kept = request.metadata.find(kFileTimeName); kept != request.metadata.end()) {
+    time = ParseFileTime(kept->second).value_or(time);
+  }
+  set_time(time);
+  // What the file system made of it: some keep whole seconds.
+  if (::fstat(fd, &status) != 0) return;
+  const std::string attributes = EncodeAttributes(request, status.st_mtim, modified);
+  if (::fsetxattr(fd, kAttribute, attributes.data(), attributes.size(), 0) != 0) {
+    set_time(comparable);
+  }
+}
+
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent) {
+  if (!if_absent) {
+    if (::rename(hidden.c_str(), path.c_str()) != 0) return FromErrno(errno, path);
+    return Ok();
+  }
+  if (::link(hidden.c_str(), path.c_str()) == 0) {
+    ::unlink(hidden.c_str());
+    return Ok();
+  }
+  if (errno == EEXIST) return PreconditionFailed(path + " is already there");
+  return FromErrno(errno, path);
+}
+
+Result<struct stat> NewFile::Commit(bool if_absent) {
+  struct stat status{};
+  if (::fstat(file_.fd(), &status) != 0) return FromErrno(errno, path_);
+  Result<void> placed = PlaceFile(hidden_, path_, if_absent);
+  if (!placed) return placed.error();
+  committed_ = true;
+  return status;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,124 @@
+// A file of a LocalFolder: opened, described, read and written. All of it blocks: on the CPU pool.
+//
+// Internal to LocalFolder.
+
+#pragma once
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/cpu_pool.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+// Closes what it holds.
+class FileHandle {
+ public:
+  explicit FileHandle(int fd = -1) : fd_(fd) {}
+  FileHandle(FileHandle&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileHandle& operator=(FileHandle&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileHandle() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// KeyNotStorable: no file below a folder can have this name.
+Result<void> CheckFileKey(std::string_view key);
+std::string FilePathOf(const std::string& bucket, std::string_view key);
+
+// What a failed system call on `what` means.
+Error FromErrno(int number, const std::string& what);
+
+// Not 32 hex digits and not "…-N", so nobody takes it for an MD5.
+std::string EtagOf(const struct stat& status);
+SystemTime TimeOf(const timespec& time);
+
+struct FileAttributes {
+  SystemHeaders headers;
+  UserMetadata metadata;
+  Tags tags;
+  // The time that its writer gave the file: while it has that one, nobody has changed it.
+  std::optional<timespec> file_time;
+  std::optional<SystemTime> modified;  // LastModified of the object it was written from.
+};
+
+// What an object has besides its bytes, as the value of an extended attribute: one line per entry,
+// "h.content-type=text%2Fplain" with both sides percent-encoded. Written by Put, read by Head and
+// Get; other tools do not see it, and file systems without attributes do without.
+// `modified`: FileAttributes::modified; epoch: not known.
+std::string EncodeAttributes(const PutRequest& request, timespec file_time, SystemTime modified);
+
+// The user metadata entry in which rclone keeps the time of a file: seconds since 1970 with up to
+// nine digits of fraction.
+inline constexpr const char* kFileTimeName = "mtime";
+std::string FormatFileTime(const timespec& time);
+std::optional<timespec> ParseFileTime(std::string_view text);
+
+// LastModified of the file `path`, as of the object that it is: of one that was written here and
+// has not been touched since, that of its source; else the file's own time.
+SystemTime ModifiedOf(const std::string& path, const struct stat& status);
+
+struct OpenedFile {
+  FileHandle file;
+  struct stat status{};
+  std::optional<FileAttributes> attributes;
+};
+
+// kNotFound, code NoSuchKey: there is none, or what is there is no file.
+Result<OpenedFile> OpenFile(const std::string& path);
+ObjectInfo InfoOf(const OpenedFile& opened, std::string_view key, SystemTime now);
+
+// Reads a part of an opened file; kPrecondition when it has changed since `etag` was made of it.
+std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::string etag,
+                                         std::string path, uint64_t offset_bytes,
+                                         uint64_t length_bytes);
+
+// Gives a new file all but its bytes: attributes and the file's time, which is that of the file
+// that was uploaded once (kFileTimeName), else LastModified. Where the file system has no
+// attributes, or no room for them, the bytes are kept without, and the time is LastModified: it has
+// to be one by which the file can be compared with its source.
+void DescribeFile(int fd, const PutRequest& request, SystemTime modified);
+// Gives the file `hidden` the name `path`, in the same folder. kPrecondition: `if_absent`, and
+// there is one.
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent);
+
+// A file under a hidden name until Commit; unlinked when it never comes to that.
+class NewFile {
+ public:
+  // `id`: unique in this process. Makes the folders above `path`.
+  static Result<std::unique_ptr<NewFile>> Create(std::string path, uint64_t id);
+  ~NewFile();
+
+  Result<void> Write(std::span<const std::byte> bytes);
+  void Describe(const PutRequest& request, SystemTime modified) {
+    DescribeFile(file_.fd(), request, modified);
+  }
+  // kPrecondition: `if_absent`, and there is one.
+  Result<struct stat> Commit(bool if_absent);
+
+ private:
+  NewFile(FileHandle file, std::string path, std::string hidden)
+      : file_(std::move(file)), path_(std::move(path)), hidden_(std::move(hidden)) {}
+  FileHandle file_;
+  std::string path_;
+  std::string hidden_;
+  bool committed_ = false;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,374 @@
+#include "transfer/local/local_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "transfer/local/local_file.h"
+
+namespace longhaul {
+
+namespace {
+
+Error NotImplemented(std::string_view what) {
+  return {.kind = ErrorKind::kInvalidInput,
+          .message = "a plain folder has no " + std::string(what),
+          .code = "NotImplemented"};
+}
+
+}  // namespace
+
+// A depth-first walk in byte order of keys: a folder sorts as its name with a '/' behind it.
+class LocalFolder::Walk {
+ public:
+  Walk(std::string bucket, std::string prefix, std::string start_after, bool shallow)
+      : bucket_(std::move(bucket)),
+        prefix_(std::move(prefix)),
+        start_after_(std::move(start_after)),
+        shallow_(shallow) {}
+
+  Result<void> Open() {
+    size_t slash = prefix_.rfind('/');
+    std::string folder = slash == std::string::npos ? "" : prefix_.substr(0, slash + 1);
+    struct stat status{};
+    if (::stat(bucket_.empty() ? "." : bucket_.c_str(), &status) != 0) {
+      Error error = FromErrno(errno, bucket_);
+      if (error.kind == ErrorKind::kNotFound) error.code = "NoSuchBucket";
+      return error;
+    }
+    if (!S_ISDIR(status.st_mode)) {
+      return NotFound(bucket_ + " is not a folder", "NoSuchBucket");
+    }
+    if (!folder.empty() && !CheckFileKey(folder.substr(0, folder.size() - 1))) return Ok();
+    Result<void> entered = Enter(folder);
+    // A prefix below which there is nothing is an empty listing.
+    if (!entered && entered.error().kind != ErrorKind::kNotFound) return entered;
+    return Ok();
+  }
+
+  // Up to `count_max` more; at_end() says whether that was all.
+  Result<void> Next(int count_max, ListPage& page) {
+    while (!levels_.empty() &&
+           page.objects.size() + page.common_prefixes.size() < static_cast<size_t>(count_max)) {
+      Level& level = levels_.back();
+      if (level.next == level.names.size()) {
+        levels_.pop_back();
+        continue;
+      }
+      std::string key = level.folder + level.names[level.next++];
+      if (key.ends_with('/')) {
+        if (shallow_ && key.size() > prefix_.size()) {
+          if (key > start_after_) page.common_prefixes.push_back(key);
+          continue;
+        }
+        Result<void> entered = Enter(key);
+        // It went away meanwhile, or it is not ours to read: a copy that leaves a part out without
+        // a word would be worse than one that stops.
+        if (!entered && entered.error().kind != ErrorKind::kNotFound) return entered;
+        continue;
+      }
+      if (key <= start_after_) continue;
+      struct stat status{};
+      if (::stat(FilePathOf(bucket_, key).c_str(), &status) != 0) {
+        if (errno == ENOENT || errno == ELOOP) continue;  // Gone, or a link to nowhere.
+        return FromErrno(errno, FilePathOf(bucket_, key));
+      }
+      if (!S_ISREG(status.st_mode)) continue;
+      ListedObject object;
+      object.key = std::move(key);
+      object.size_bytes = static_cast<uint64_t>(status.st_size);
+      object.etag = EtagOf(status);
+      object.last_modified = ModifiedOf(FilePathOf(bucket_, object.key), status);
+      page.objects.push_back(std::move(object));
+    }
+    return Ok();
+  }
+
+  [[nodiscard]] bool at_end() const { return levels_.empty(); }
+
+ private:
+  struct Level {
+    std::string folder;  // "" or with a '/' at the end.
+    std::vector<std::string> names;
+    size_t next = 0;
+  };
+
+  Result<void> Enter(const std::string& folder) {
+    std::string path =
+        folder.empty() ? (bucket_.empty() ? "." : bucket_) : FilePathOf(bucket_, folder);
+    DIR* directory = ::opendir(path.c_str());
+    if (directory == nullptr) return FromErrno(errno, path);
+    Level level{.folder = folder};
+    errno = 0;
+    while (dirent* entry = ::readdir(directory)) {
+      std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (name.starts_with(".longhaul-") && name.ends_with(".part")) continue;
+      bool is_folder = entry->d_type == DT_DIR;
+      if (entry->d_type == DT_UNKNOWN) {
+        struct stat status{};
+        is_folder =
+            ::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(status.st_mode);
+      }
+      if (is_folder) name.push_back('/');
+      std::string key = folder + name;
+      bool below = key.starts_with(prefix_) || (is_folder && prefix_.starts_with(key));
+      bool later =
+          is_folder ? key > start_after_ || start_after_.starts_with(key) : key > start_after_;
+      if (below && later) level.names.push_back(std::move(name));
+    }
+    int failed = errno;
+    ::closedir(directory);
+    if (failed != 0) return FromErrno(failed, path);
+    std::sort(level.names.begin(), level.names.end());
+    levels_.push_back(std::move(level));
+    return Ok();
+  }
+
+  std::string bucket_;
+  std::string prefix_;
+  std::string start_after_;
+  bool shallow_;
+  std::vector<Level> levels_;
+};
+
+SystemTime TakeModified(PutRequest& request) {
+  auto entry = request.metadata.find(kModifiedEntry);
+  if (entry == request.metadata.end()) return {};
+  const SystemTime modified = ParseRfc3339(entry->second).value_or(SystemTime{});
+  request.metadata.erase(entry);
+  return modified;
+}
+
+LocalFolder::LocalFolder(Runtime runtime) : runtime_(runtime) {}
+LocalFolder::~LocalFolder() = default;
+
+Capabilities LocalFolder::capabilities() const {
+  return {.sorted_listing = true,
+          .versions = false,
+          .tags = true,
+          .checksums = false,
+          .trailing_checksums = false,
+          .storage_classes = false,
+          .copy_size_bytes_max = 0,
+          .put_size_bytes_max = UINT64_MAX,
+          .part_size_bytes_min = 0,
+          .create_if_absent = true,
+          .delete_if_match = true,
+          .key_dot_segments = false,
+          .key_double_slash = false,
+          .key_file_beside_folder = false,
+          .key_trailing_slash = false};
+}
+
+std::string LocalFolder::description() const { return "local files"; }
+
+Async<ListPage> LocalFolder::List(ListRequest request) {
+  if (request.versions) co_return NotImplemented("versions");
+  std::unique_ptr<Walk> walk;
+  if (!request.token.empty()) {
+    auto found = walks_.find(request.token);
+    if (found == walks_.end()) co_return InvalidInput("a listing that is not under way");
+    walk = std::move(found->second);
+    walks_.erase(found);
+  } else {
+    walk = std::make_unique<Walk>(request.bucket, request.prefix, request.start_after,
+                                  !request.delimiter.empty());
+  }
+  ListPage page;
+  Walk* borrowed = walk.get();
+  bool fresh = request.token.empty();
+  Result<void> listed =
+      co_await runtime_.pool.Run([borrowed, fresh, count = request.count_max, &page] {
+        if (fresh) {
+          Result<void> opened = borrowed->Open();
+          if (!opened) return opened;
+        }
+        return borrowed->Next(count, page);
+      });
+  if (!listed) co_return listed.error();
+  if (!walk->at_end()) {
+    page.next_token = "walk-" + std::to_string(next_id_++);
+    walks_[page.next_token] = std::move(walk);
+  }
+  co_return page;
+}
+
+Async<ObjectInfo> LocalFolder::Head(HeadRequest request) {
+  if (request.part_number) co_return NotImplemented("parts");
+  Result<void> good = CheckFileKey(request.key);
+  if (!good) co_return good.error();
+  std::string path = FilePathOf(request.bucket, request.key);
+  Result<OpenedFile> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) co_return opened.error();
+  co_return InfoOf(*opened, request.key, runtime_.clock.Now());
+}
+
+Async<ObjectStream> LocalFolder::Get(GetRequest request, SystemTime* absent_at) {
+  Result<void> good = CheckFileKey(request.key);
+  if (!good) co_return good.error();
+  std::string path = FilePathOf(request.bucket, request.key);
+  Result<OpenedFile> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) {
+    if (opened.error().kind == ErrorKind::kNotFound && absent_at != nullptr) {
+      *absent_at = runtime_.clock.Now();
+    }
+    co_return opened.error();
+  }
+  ObjectStream stream;
+  stream.info = InfoOf(*opened, request.key, runtime_.clock.Now());
+  if (!request.if_match.empty() && request.if_match != stream.info.etag) {
+    co_return PreconditionFailed(path + " has changed");
+  }
+  uint64_t size = stream.info.size_bytes;
+  stream.length_bytes = size;
+  if (request.suffix_bytes) {
+    stream.length_bytes = std::min(size, *request.suffix_bytes);
+    stream.offset_bytes = size - stream.length_bytes;
+  } else if (request.range) {
+    if (request.range->offset_bytes >= size) {
+      co_return Error{.kind = ErrorKind::kInvalidInput,
+                      .message = path + ": the range starts past the end",
+                      .code = "InvalidRange",
+                      .http_status = 416};
+    }
+    stream.offset_bytes = request.range->offset_bytes;
+    stream.length_bytes = std::min(request.range->size_bytes, size - stream.offset_bytes);
+  }
+  stream.body = ReadFilePart(runtime_.pool, std::move(opened->file), stream.info.etag, path,
+                             stream.offset_bytes, stream.length_bytes);
+  co_return stream;
+}
+
+Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
+  Result<void> good = CheckFileKey(request.key);
+  if (!good) co_return good.error();
+  if (!request.condition.if_match.empty()) co_return NotImplemented("If-Match on writing");
+  const SystemTime modified = TakeModified(request);
+  std::string path = FilePathOf(request.bucket, request.key);
+  uint64_t id = next_id_++;
+  Result<std::unique_ptr<NewFile>> file =
+      co_await runtime_.pool.Run([&path, id] { return NewFile::Create(path, id); });
+  if (!file) co_return file.error();
+
+  std::vector<HashKind> kinds;
+  if (request.checksum) kinds.push_back(HashKindOf(request.checksum->algorithm));
+  if (!request.content_md5.empty()) kinds.push_back(HashKind::kMd5);
+  HashSet hashes(kinds);
+  auto write = [&file, &hashes](std::span<const std::byte> bytes) {
+    hashes.Update(bytes);
+    return (*file)->Write(bytes);
+  };
+  if (auto whole = body.contiguous()) {
+    Result<void> written = co_await runtime_.pool.Run([&] { return write(*whole); });
+    if (!written) co_return written.error();
+  } else {
+    constexpr size_t kPieceBytes = 1 << 20;
+    auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
+    uint64_t total = 0;
+    while (true) {
+      Result<size_t> count = co_await body.Read(std::span(buffer.get(), kPieceBytes));
+      if (!count) co_return count.error();
+      if (*count == 0) break;
+      total += *count;
+      Result<void> written =
+          co_await runtime_.pool.Run([&] { return write(std::span(buffer.get(), *count)); });
+      if (!written) co_return written.error();
+    }
+    if (total != body.size_bytes()) co_return Corrupt(path + ": the body ended early");
+  }
+  for (const auto& [kind, digest] : hashes.Finish()) {
+    const std::string& wanted = request.checksum && kind == HashKindOf(request.checksum->algorithm)
+                                    ? request.checksum->value
+                                    : request.content_md5;
+    if (Base64Encode(digest) != wanted) {
+      co_return Error{.kind = ErrorKind::kCorrupt,
+                      .message = path + ": the bytes do not have the digest that was announced",
+                      .code = "BadDigest"};
+    }
+  }
+  Result<struct stat> status = co_await runtime_.pool.Run([&file, &request, modified] {
+    (*file)->Describe(request, modified);
+    return (*file)->Commit(request.condition.if_absent);
+  });
+  if (!status) co_return status.error();
+  co_return PutResult{.etag = EtagOf(*status), .server_time = runtime_.clock.Now()};
+}
+
+Async<PutResult> LocalFolder::Copy(CopyRequest) { co_return NotImplemented("server-side copy"); }
+
+Async<void> LocalFolder::Remove(RemoveRequest request) {
+  Result<void> good = CheckFileKey(request.key);
+  if (!good) co_return good.error();
+  std::string path = FilePathOf(request.bucket, request.key);
+  co_return co_await runtime_.pool.Run([&path, &request]() -> Result<void> {
+    if (!request.if_match.empty()) {
+      struct stat status{};
+      if (::stat(path.c_str(), &status) != 0 || EtagOf(status) != request.if_match) {
+        return PreconditionFailed(path + " has changed");
+      }
+    }
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return Ok();
+    return FromErrno(errno, path);
+  });
+}
+
+Async<std::vector<RemoveFailure>> LocalFolder::RemoveMany(std::string bucket,
+                                                          std::vector<RemoveRequest> requests) {
+  std::vector<RemoveFailure> failures;
+  for (RemoveRequest& request : requests) {
+    request.bucket = bucket;
+    std::string key = request.key;
+    Result<void> removed = co_await Remove(std::move(request));
+    if (!removed) failures.push_back({.key = std::move(key), .error = removed.error()});
+  }
+  co_return failures;
+}
+
+Async<Tags> LocalFolder::GetTags(std::string bucket, std::string key, std::string) {
+  Result<void> good = CheckFileKey(key);
+  if (!good) co_return good.error();
+  std::string path = FilePathOf(bucket, key);
+  Result<OpenedFile> opened = co_await runtime_.pool.Run([&path] { return OpenFile(path); });
+  if (!opened) co_return opened.error();
+  co_return opened->attributes ? opened->attributes->tags : Tags{};
+}
+Async<void> LocalFolder::PutTags(std::string, std::string, Tags) {
+  co_return NotImplemented("tags");
+}
+
+Async<void> LocalFolder::HeadBucket(std::string bucket) {
+  std::error_code error;
+  if (std::filesystem::is_directory(bucket.empty() ? "." : bucket, error)) co_return Ok();
+  co_return NotFound(bucket + " is not a folder", "NoSuchBucket");
+}
+Async<void> LocalFolder::CreateBucket(std::string bucket) {
+  std::error_code error;
+  std::filesystem::create_directories(bucket, error);
+  if (error) co_return FromErrno(error.value(), bucket);
+  co_return Ok();
+}
+Async<void> LocalFolder::RemoveBucket(std::string) { co_return NotImplemented("buckets"); }
+Async<std::vector<BucketInfo>> LocalFolder::ListBuckets() { co_return NotImplemented("buckets"); }
+Async<bool> LocalFolder::GetVersioning(std::string) { co_return false; }
+Async<void> LocalFolder::SetVersioning(std::string, bool) { co_return NotImplemented("versions"); }
+
+bool IsPlainFolder(const Capabilities& can) {
+  return can.put_size_bytes_max == UINT64_MAX && can.copy_size_bytes_max == 0;
+}
+
+bool IsLocalEtag(std::string_view etag) { return etag.starts_with("file."); }
+
+}  // namespace longhaul

@@ -1,0 +1,109 @@
+// LocalFolder: a plain folder as a Store, for `cp` and its like: what is in it are files, not
+// objects of ours. A bucket is the path of a folder, a key the path of a file below it.
+//
+// Writing makes the file and the folders above it and nothing else: no side files. Headers, user
+// metadata and tags go into an extended attribute of the file (user.longhaul), so that a copy out
+// and back loses nothing; where the file system has none, they are not kept (a `file` store of the
+// configuration always keeps them). A file without it has the content type guessed from its name.
+//
+// The time of a file survives a trip to a store and back: reading adds the user metadata entry
+// "mtime", as rclone does, and writing gives the file that time, else the object's LastModified.
+// In listings the LastModified of a file that was written here, and not touched since, is that of
+// the object it was written from; of any other it is the file's own time. (Both need extended
+// attributes; without them the file's time is LastModified.) So a listing is enough to tell whether
+// the object or the file is newer.
+//
+// The ETag is a text made of size, time and inode (IsLocalEtag): it changes when the file does and
+// is no MD5. A file that changes while it is read ends its
+// stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
+//
+// Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
+// no link to a folder. Keys that would leave the folder or that no file can have (empty, "." and
+// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable.
+// Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
+// UINT64_MAX, which says that one PUT carries everything.
+//
+// What is large comes in parts all the same, so that it goes on where it broke off: OpenPlaced
+// (placed_parts.h) in place of CreateMultipart, which is NotImplemented. The parts lie in a hidden
+// folder beside the file to be (local_upload.h), and become it without being written again.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/runtime.h"
+#include "storage/part_rules.h"
+#include "storage/placed_parts.h"
+#include "storage/store.h"
+
+namespace longhaul {
+
+class LocalUpload;
+
+class LocalFolder : public Store, public PlacesParts, public HasPlacedParts, public HasPartRules {
+ public:
+  explicit LocalFolder(Runtime runtime);
+  ~LocalFolder() override;
+
+  [[nodiscard]] Capabilities capabilities() const override;
+  [[nodiscard]] std::string description() const override;
+  Async<ListPage> List(ListRequest request) override;
+  Async<ObjectInfo> Head(HeadRequest request) override;
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override;
+  Async<PutResult> Put(PutRequest request, ByteSource& body) override;
+  [[nodiscard]] PlacesParts* placed_parts() override { return this; }
+  [[nodiscard]] PartRules part_rules() const override { return {.etags_of_md5 = false}; }
+  Async<PlacedUpload> OpenPlaced(PutRequest request, PartPlaces places) override;
+  void Leave(const MultipartUpload& upload) override;
+  Async<MultipartUpload> CreateMultipart(PutRequest request) override;
+  Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,
+                                 ByteSource& body) override;
+  Async<std::vector<UploadedPart>> ListParts(const MultipartUpload& upload) override;
+  Async<PutResult> CompleteMultipart(CompleteRequest request) override;
+  Async<void> AbortMultipart(const MultipartUpload& upload) override;
+  Async<std::vector<MultipartUpload>> ListMultipartUploads(std::string bucket,
+                                                           std::string prefix) override;
+  Async<PutResult> Copy(CopyRequest request) override;
+  Async<void> Remove(RemoveRequest request) override;
+  Async<std::vector<RemoveFailure>> RemoveMany(std::string bucket,
+                                               std::vector<RemoveRequest> requests) override;
+  Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override;
+  Async<void> PutTags(std::string bucket, std::string key, Tags tags) override;
+  Async<void> HeadBucket(std::string bucket) override;
+  Async<void> CreateBucket(std::string bucket) override;
+  Async<void> RemoveBucket(std::string bucket) override;
+  Async<std::vector<BucketInfo>> ListBuckets() override;
+  Async<bool> GetVersioning(std::string bucket) override;
+  Async<void> SetVersioning(std::string bucket, bool enabled) override;
+
+ private:
+  class Walk;
+  // An upload of this process. Shared with the parts that are being written: an abort may come
+  // between.
+  struct Opened {
+    std::shared_ptr<LocalUpload> upload;
+    PutRequest request;
+    SystemTime modified{};
+  };
+  Runtime runtime_;
+  uint64_t next_id_ = 1;
+  // Listings under way, by their next token: going on needs no second look at what was listed.
+  std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;
+  std::unordered_map<std::string, Opened> uploads_;  // By id.
+};
+
+// A user metadata entry of a PutRequest that says when the object was last modified where it comes
+// from. A plain folder takes it out and gives the file that time; nobody else may see it.
+inline constexpr const char* kModifiedEntry = "longhaul-last-modified";
+// Takes it out: the time, if there is one.
+SystemTime TakeModified(PutRequest& request);
+// Whether a store is one of these, told by what it can do: it may stand behind another Store.
+bool IsPlainFolder(const Capabilities& can);
+
+// Whether an ETag is one of these: it cannot be compared with that of another store.
+bool IsLocalEtag(std::string_view etag);
+
+}  // namespace longhaul

@@ -1,0 +1,277 @@
+#include "transfer/local/local_folder.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+#include "transfer/listing/listing.h"
+#include "transfer/local/local_file.h"
+#include "transfer/object/copy_object.h"
+
+namespace longhaul {
+namespace {
+
+using testing::RealWorld;
+using testing::TempDir;
+
+class LocalFolderTest : public ::testing::Test {
+ protected:
+  void WriteFile(const std::string& name, const std::string& text) {
+    std::filesystem::path path = folder.file(name);
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  std::vector<std::string> Keys(const std::string& prefix, int page_size,
+                                const std::string& start_after = "") {
+    std::vector<std::string> keys;
+    ListRequest request{.bucket = folder.path(),
+                        .prefix = prefix,
+                        .start_after = start_after,
+                        .count_max = page_size};
+    do {
+      auto page = world.Run(store.List(request));
+      EXPECT_TRUE(page) << page.error().Describe();
+      if (!page) break;
+      for (const ListedObject& object : page->objects) keys.push_back(object.key);
+      request.token = page->next_token;
+    } while (!request.token.empty());
+    return keys;
+  }
+  size_t FilesThere() {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file()) ++count;
+    }
+    return count;
+  }
+
+  TempDir folder;
+  RealWorld world;
+  LocalFolder store{world.runtime};
+};
+
+// `check` merges two listings: a folder beside "a.b" and "a0" must sort as S3 sorts their keys.
+TEST_F(LocalFolderTest, ListsInByteOrderOfKeys) {
+  for (const char* name : {"a/x", "a/b/c", "a.b", "a0", "b", "a!c", "z/y/x/w", "\xc3\xa4"}) {
+    WriteFile(name, name);
+  }
+  std::vector<std::string> expected = {"a!c", "a.b", "a/b/c",   "a/x",
+                                       "a0",  "b",   "z/y/x/w", "\xc3\xa4"};
+  EXPECT_EQ(Keys("", 1000), expected);
+  EXPECT_EQ(Keys("", 1), expected);
+  EXPECT_EQ(Keys("", 3), expected);
+  EXPECT_EQ(Keys("a/", 1000), (std::vector<std::string>{"a/b/c", "a/x"}));
+  EXPECT_EQ(Keys("a", 2), (std::vector<std::string>{"a!c", "a.b", "a/b/c", "a/x", "a0"}));
+  EXPECT_EQ(Keys("b/", 2), std::vector<std::string>());
+  EXPECT_EQ(Keys("a/nothing/", 2), std::vector<std::string>());
+  EXPECT_EQ(Keys("", 2, "a/b/c"),
+            (std::vector<std::string>{"a/x", "a0", "b", "z/y/x/w", "\xc3\xa4"}));
+}
+
+TEST_F(LocalFolderTest, DelimiterGivesFolders) {
+  for (const char* name : {"a/x", "b", "c/d/e"}) WriteFile(name, name);
+  auto page = world.Run(store.List({.bucket = folder.path(), .delimiter = "/"}));
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->common_prefixes, (std::vector<std::string>{"a/", "c/"}));
+  ASSERT_EQ(page->objects.size(), 1U);
+  EXPECT_EQ(page->objects[0].key, "b");
+}
+
+// A key from a foreign bucket must not write outside the folder that was named.
+TEST_F(LocalFolderTest, NoKeyLeavesTheFolder) {
+  for (const char* key :
+       {"../evil", "a/../../evil", "/etc/passwd", "a//b", "./a", "a/.", "a/", "", ".."}) {
+    auto put = world.Run(PutText(store, {.bucket = folder.path(), .key = key}, "x"));
+    ASSERT_FALSE(put) << key;
+    EXPECT_EQ(put.error().code, "KeyNotStorable") << key;
+  }
+  EXPECT_EQ(FilesThere(), 0U);
+}
+
+// A half-written file under the name that was asked for would be taken for the whole.
+TEST_F(LocalFolderTest, FailedWriteLeavesNothing) {
+  auto put = world.Run(PutText(
+      store,
+      {.bucket = folder.path(), .key = "sub/file", .checksum = Checksum{.value = "AAAAAAAAAAA="}},
+      "not zero"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(FilesThere(), 0U);
+}
+
+TEST_F(LocalFolderTest, IfAbsentKeepsTheFile) {
+  WriteFile("a", "old");
+  auto put = world.Run(PutText(
+      store, {.bucket = folder.path(), .key = "a", .condition = {.if_absent = true}}, "new"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kPrecondition);
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
+TEST_F(LocalFolderTest, ReadsRanges) {
+  WriteFile("digits.txt", "0123456789");
+  auto get = [&](GetRequest request) {
+    request.bucket = folder.path();
+    request.key = "digits.txt";
+    return world.Run(GetAll(store, request, 100));
+  };
+  EXPECT_EQ(*get({.range = ByteRange{2, 3}}), "234");
+  EXPECT_EQ(*get({.range = ByteRange{8, 30}}), "89");
+  EXPECT_EQ(*get({.suffix_bytes = 4}), "6789");
+  EXPECT_EQ(get({.range = ByteRange{10, 1}}).error().code, "InvalidRange");
+  EXPECT_EQ(
+      world.Run(store.Head({.bucket = folder.path(), .key = "digits.txt"}))->headers.content_type,
+      "text/plain");
+}
+
+// An upload of a file that is being written would mix two states.
+TEST_F(LocalFolderTest, FileThatChangesWhileReadIsNoticed) {
+  WriteFile("a", "0123456789");
+  auto stream = world.Run(store.Get({.bucket = folder.path(), .key = "a"}));
+  ASSERT_TRUE(stream);
+  WriteFile("a", "other bytes, more of them");
+  auto read = world.Run(ReadAll(*stream->body, 1000));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::kPrecondition);
+}
+
+// A copy out and back that lost headers, metadata or tags would not be the same object.
+TEST_F(LocalFolderTest, KeepsWhatBelongsToAnObject) {
+  PutRequest put{.bucket = folder.path(),
+                 .key = "page.html",
+                 .headers = {.content_type = "text/html; charset=x", .cache_control = "no-store"},
+                 .metadata = {{"a", "b=c\nd"}},
+                 .tags = {{"tier", "hot & cold"}}};
+  ASSERT_TRUE(world.Run(PutText(store, put, "hello")));
+  auto info = world.Run(store.Head({.bucket = folder.path(), .key = "page.html"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->headers, put.headers);
+  EXPECT_EQ(info->metadata, put.metadata);
+  EXPECT_EQ(info->tag_count, 1);
+  EXPECT_EQ(*world.Run(store.GetTags(folder.path(), "page.html", "")), put.tags);
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
+// Both ways through another store: what comes back is what was there.
+TEST_F(LocalFolderTest, CopiesOutAndBack) {
+  auto backend = std::make_shared<testing::MemoryStoreBackend>();
+  backend->buckets["b"];
+  testing::MemoryStore memory(world.runtime, backend);
+  for (size_t size : {size_t{0}, size_t{5}, size_t{20} << 20}) {
+    std::string bytes(size, 'x');
+    for (size_t i = 0; i < size; i += 4096) bytes[i] = static_cast<char>(i >> 12);
+    WriteFile("in/file.bin", bytes);
+    ASSERT_TRUE(world.Run(
+        CopyObject(world.runtime, {.store = store, .bucket = folder.path(), .key = "in/file.bin"},
+                   {.store = memory, .bucket = "b", .key = "k"}, {})));
+    ASSERT_TRUE(world.Run(
+        CopyObject(world.runtime, {.store = memory, .bucket = "b", .key = "k"},
+                   {.store = store, .bucket = folder.path(), .key = "out/deep/file"}, {})));
+    EXPECT_TRUE(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "out/deep/file"},
+                                  1 << 30)) == bytes);
+  }
+  EXPECT_EQ(FilesThere(), 2U);
+}
+
+// The time of a file must come back after a trip to a store, and the trip must not make `sync`
+// think that either side is newer.
+TEST_F(LocalFolderTest, FileTimesSurviveTheTripThereAndBack) {
+  WriteFile("in/x", "hello");
+  const timespec old{.tv_sec = 1'354'040'105, .tv_nsec = 123'456'789};
+  const timespec times[2] = {old, old};
+  ASSERT_EQ(::utimensat(AT_FDCWD, folder.file("in/x").c_str(), times, 0), 0);
+
+  auto backend = std::make_shared<testing::MemoryStoreBackend>();
+  backend->buckets["b"];
+  testing::MemoryStore remote(world.runtime, backend);
+  ASSERT_TRUE(world.Run(CopyObject(world.runtime,
+                                   {.store = store, .bucket = folder.file("in/"), .key = "x"},
+                                   {.store = remote, .bucket = "b", .key = "x"}, {})));
+  const auto* stored = backend->Find("b", "x");
+  ASSERT_NE(stored, nullptr);
+  EXPECT_EQ(stored->info.metadata.at("mtime"), "1354040105.123456789");
+
+  std::filesystem::create_directories(folder.file("out"));
+  ASSERT_TRUE(
+      world.Run(CopyObject(world.runtime, {.store = remote, .bucket = "b", .key = "x"},
+                           {.store = store, .bucket = folder.file("out/"), .key = "x"}, {})));
+  struct stat status{};
+  ASSERT_EQ(::stat(folder.file("out/x").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mtim.tv_sec, old.tv_sec);
+  EXPECT_EQ(status.st_mtim.tv_nsec, old.tv_nsec);
+  auto page = world.Run(store.List({.bucket = folder.file("out/")}));
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->objects[0].last_modified, stored->info.last_modified);
+  auto head = world.Run(store.Head({.bucket = folder.file("out/"), .key = "x"}));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->last_modified, stored->info.last_modified);
+  EXPECT_EQ(head->metadata, stored->info.metadata);
+
+  // Once somebody writes to the file, its own time counts again.
+  std::ofstream(folder.file("out/x")) << "other";
+  page = world.Run(store.List({.bucket = folder.file("out/")}));
+  ASSERT_TRUE(page);
+  EXPECT_GE(page->objects[0].last_modified, stored->info.last_modified);
+  head = world.Run(store.Head({.bucket = folder.file("out/"), .key = "x"}));
+  ASSERT_TRUE(head);
+  EXPECT_NE(head->metadata.at("mtime"), "1354040105.123456789");
+}
+
+// An object that was never a file gives its file the time of its LastModified, and gets no entry of
+// ours when it goes back.
+TEST_F(LocalFolderTest, AnObjectGivesItsFileItsTime) {
+  const SystemTime modified = *ParseRfc3339("2026-03-01T09:30:00.5Z");
+  MemorySource body(std::string_view("hello"));
+  ASSERT_TRUE(world.Run(store.Put({.bucket = folder.path() + "/",
+                                   .key = "x",
+                                   .metadata = {{kModifiedEntry, FormatRfc3339(modified)}}},
+                                  body)));
+  struct stat status{};
+  ASSERT_EQ(::stat(folder.file("x").c_str(), &status), 0);
+  EXPECT_EQ(TimeOf(status.st_mtim), modified);
+  auto head = world.Run(store.Head({.bucket = folder.path() + "/", .key = "x"}));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->last_modified, modified);
+  EXPECT_TRUE(head->metadata.empty());
+}
+
+// `mv` must not remove a file that has changed since it was copied.
+TEST_F(LocalFolderTest, RemovesOnlyWhatIsAsItWas) {
+  WriteFile("x", "hello");
+  auto head = world.Run(store.Head({.bucket = folder.path(), .key = "x"}));
+  ASSERT_TRUE(head);
+  WriteFile("x", "hello, world");
+  Result<void> removed =
+      world.Run(store.Remove({.bucket = folder.path(), .key = "x", .if_match = head->etag}));
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().kind, ErrorKind::kPrecondition);
+  head = world.Run(store.Head({.bucket = folder.path(), .key = "x"}));
+  ASSERT_TRUE(
+      world.Run(store.Remove({.bucket = folder.path(), .key = "x", .if_match = head->etag})));
+  EXPECT_EQ(FilesThere(), 0U);
+}
+
+TEST(FileTime, ReadsWhatItWrites) {
+  for (const timespec& time :
+       {timespec{.tv_sec = 0, .tv_nsec = 0}, timespec{.tv_sec = 1'354'040'105, .tv_nsec = 5},
+        timespec{.tv_sec = -5, .tv_nsec = 250'000'000}}) {
+    std::optional<timespec> back = ParseFileTime(FormatFileTime(time));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->tv_sec, time.tv_sec);
+    EXPECT_EQ(back->tv_nsec, time.tv_nsec);
+  }
+  for (const char* bad : {"", "x", "1.", "1.x", "1,5", ".5", "99999999999999999999"}) {
+    EXPECT_FALSE(ParseFileTime(bad)) << bad;
+  }
+  EXPECT_EQ(ParseFileTime("1.1234567891234")->tv_nsec, 123'456'789);
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,210 @@
+#include "transfer/runs/run_journal.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using testing::FakeFaults;
+using testing::FakeState;
+using testing::FakeStateBackend;
+using testing::FakeWorld;
+
+std::string NameOfNumber(int number) {
+  std::string digits = std::to_string(number);
+  return "n" + std::string(6 - digits.size(), '0') + digits;
+}
+
+class RunJournalTest : public ::testing::Test {
+ protected:
+  RunRecord Found(const std::string& id = "last") {
+    FakeState state(world.runtime, backend);
+    Result<RunRecord> run = world.Run(Runs(world.runtime, state).Find(id));
+    EXPECT_TRUE(run);
+    return run ? std::move(*run) : RunRecord{};
+  }
+  // As if the process that has it were gone.
+  void Orphan() {
+    for (auto& [key, row] : backend->rows) {
+      if (key.first != "runs") continue;
+      const std::string mine = std::to_string(ThisProcess().started);
+      size_t at = row.value.find("%20" + mine);
+      ASSERT_NE(at, std::string::npos);
+      row.value.replace(at + 3, mine.size(), "1");
+    }
+  }
+  std::vector<std::string> FailedNames(const std::string& id) {
+    FakeState state(world.runtime, backend);
+    Result<std::vector<RunFailure>> failures =
+        world.Run(Runs(world.runtime, state).Failures(id, "", 10'000));
+    std::vector<std::string> names;
+    for (const RunFailure& failure : *failures) names.push_back(failure.name);
+    return names;
+  }
+
+  FakeWorld world;
+  std::shared_ptr<FakeStateBackend> backend = std::make_shared<FakeStateBackend>();
+};
+
+TEST_F(RunJournalTest, TellsWhatIsDoneAndWhatIsNot) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(
+      world.runtime, state,
+      {.command = "sync", .arguments = {"a b", "s3://x/\n"}, .source = "a", .target = "b"}));
+  ASSERT_TRUE(journal);
+  (*journal)->Passed("a");
+  (*journal)->Started("b");
+  (*journal)->Started("c");
+  (*journal)->Started("d");
+  (*journal)->Skipped("e");
+  (*journal)->Done("c");
+  (*journal)->Failed("d", "denied");
+  (*journal)->counts().copied = 1;
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "SIGTERM")));
+  RunRecord run = Found((*journal)->record().id.substr(0, 12));
+  EXPECT_EQ(run.upto, "e");
+  EXPECT_EQ(run.open, std::vector<std::string>{"b"});
+  EXPECT_EQ(FailedNames(run.id), std::vector<std::string>{"d"});
+  EXPECT_EQ(run.phase, RunPhase::kStopped);
+  EXPECT_EQ(run.reason, "SIGTERM");
+  EXPECT_EQ(run.arguments, (std::vector<std::string>{"a b", "s3://x/\n"}));
+  EXPECT_EQ(run.counts.copied, 1U);
+
+  // What is done again and works has not failed any more.
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, run));
+  ASSERT_TRUE(again) << again.error().Describe();
+  (*again)->set_redoing(true);
+  for (const char* name : {"b", "d"}) {
+    (*again)->Started(name);
+    (*again)->Done(name);
+  }
+  (*again)->set_redoing(false);
+  (*again)->Started("f");
+  (*again)->Done("f");
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kDone, "")));
+  run = Found();
+  EXPECT_EQ(run.upto, "f");
+  EXPECT_TRUE(run.open.empty());
+  EXPECT_TRUE(FailedNames(run.id).empty());
+}
+
+// A run that two processes work on would be told of by neither rightly.
+TEST_F(RunJournalTest, OneProcessAtATime) {
+  FakeState state(world.runtime, backend);
+  auto first = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(first);
+  auto second = world.Run(RunJournal::Resume(world.runtime, state, Found()));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::kPrecondition);
+  Result<void> forgotten = world.Run(Runs(world.runtime, state).Forget(Found()));
+  EXPECT_EQ(forgotten.error().kind, ErrorKind::kPrecondition);
+
+  Orphan();  // Its process is thought to be gone, while it is not.
+  second = world.Run(RunJournal::Resume(world.runtime, state, Found()));
+  ASSERT_TRUE(second) << second.error().Describe();
+  EXPECT_FALSE((*second)->lost().is_set());
+  ASSERT_TRUE(world.Run((*second)->Finish(RunPhase::kDone, "")));
+  EXPECT_FALSE(world.Run((*first)->Finish(RunPhase::kDone, "")));
+  EXPECT_TRUE((*first)->lost().is_set());
+}
+
+// Whatever moment the process dies at: each name is done at the target, or the journal does not say
+// that it is.
+TEST_F(RunJournalTest, NothingIsCalledDoneThatIsNot) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    backend->rows.clear();
+    FakeFaults faults(seed);
+    faults.fails_before = 0.1;
+    faults.fails_after = 0.1;
+    faults.slow = 0.5;
+    faults.delay_max = std::chrono::seconds(3);
+    FakeState state(world.runtime, backend, &faults);
+    SeededRandom random(seed);
+    auto begun = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+    if (!begun) continue;
+    RunJournal& journal = **begun;
+    std::set<std::string> in_flight;
+    std::set<std::string> durable;
+    std::set<std::string> failed;
+    auto settle_one = [&] {
+      auto at = in_flight.begin();
+      std::advance(at, static_cast<ptrdiff_t>(random.Below(in_flight.size())));
+      if (random.Below(10) == 0) {
+        failed.insert(*at);
+        journal.Failed(*at, "it failed");
+      } else {
+        durable.insert(*at);
+        journal.Done(*at);
+      }
+      in_flight.erase(at);
+    };
+    auto look = [&](int begun_until) {
+      // What another process would find now.
+      FakeState other(world.runtime, backend);
+      Result<RunRecord> run = world.Run(Runs(world.runtime, other).Find("last"));
+      if (!run) return;
+      std::vector<std::string> failures = FailedNames(run->id);
+      std::set<std::string> excepted(failures.begin(), failures.end());
+      excepted.insert(run->open.begin(), run->open.end());
+      for (int i = 0; i < begun_until && NameOfNumber(i) <= run->upto; ++i) {
+        if (excepted.contains(NameOfNumber(i))) continue;
+        EXPECT_TRUE(durable.contains(NameOfNumber(i))) << "seed " << seed << " name " << i;
+      }
+    };
+    for (int i = 0; i < 300; ++i) {
+      journal.Started(NameOfNumber(i));
+      in_flight.insert(NameOfNumber(i));
+      if (in_flight.size() > 8) settle_one();
+      if (random.Below(10) == 0) {
+        world.Run(world.clock.Sleep(std::chrono::seconds(random.Below(8))));
+        look(i + 1);
+      }
+    }
+    Result<void> finished = world.Run(journal.Finish(RunPhase::kStopped, ""));
+    look(300);
+  }
+}
+
+// Thousands in flight must not make a row that State refuses.
+TEST_F(RunJournalTest, ManyOpenNamesFit) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  for (int i = 0; i < 4096; ++i) (*journal)->Started(NameOfNumber(i) + std::string(900, '\n'));
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  RunRecord run = Found();
+  EXPECT_EQ(run.open.size(), 1U);
+  EXPECT_TRUE(run.open[0].starts_with(NameOfNumber(0)));
+  EXPECT_EQ(run.upto, run.open[0]);
+}
+
+// Journals must not grow for ever, and what is to be resumed must stay.
+TEST_F(RunJournalTest, FinishedRunsAreForgottenInTime) {
+  FakeState state(world.runtime, backend);
+  for (int i = 0; i < 5; ++i) {
+    auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+    ASSERT_TRUE(journal);
+    (*journal)->Started("x");
+    (*journal)->Failed("x", "why");
+    ASSERT_TRUE(world.Run((*journal)->Finish(i == 0 ? RunPhase::kFailed : RunPhase::kDone, "")));
+    world.clock.Advance(std::chrono::hours(1));
+  }
+  Runs runs(world.runtime, state);
+  ASSERT_TRUE(world.Run(runs.Prune(3, std::chrono::hours(100))));
+  EXPECT_EQ(world.Run(runs.All())->size(), 4U);
+  ASSERT_TRUE(world.Run(runs.Prune(3, std::chrono::hours(0))));
+  Result<std::vector<RunRecord>> left = world.Run(runs.All());
+  ASSERT_EQ(left->size(), 1U);
+  EXPECT_EQ(left->front().phase, RunPhase::kFailed);
+  EXPECT_EQ(FailedNames(left->front().id).size(), 1U);
+  ASSERT_TRUE(world.Run(runs.Forget(left->front())));
+  EXPECT_TRUE(backend->rows.empty());
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,123 @@
+#include "transfer/tree/carry_object.h"
+
+#include <utility>
+
+#include "transfer/object/relay.h"
+
+namespace longhaul {
+
+namespace {
+
+// Whether a name holds what has that ETag; none: nothing.
+Async<bool> Holds(Store& store, std::string bucket, std::string key,
+                  std::optional<std::string> etag) {
+  Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
+  if (now) co_return etag == now->etag;
+  if (now.error().kind == ErrorKind::kNotFound) co_return !etag;
+  co_return now.error();
+}
+
+}  // namespace
+
+Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
+  Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
+  if (!now) co_return now.error();
+  if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
+  RemoveRequest request{.bucket = bucket, .key = key};
+  if (store.capabilities().delete_if_match) request.if_match = etag;
+  Result<void> removed = co_await store.Remove(request);
+  if (!removed && removed.error().code == "NotImplemented" && !request.if_match.empty()) {
+    request.if_match.clear();  // It has just been looked at.
+    removed = co_await store.Remove(request);
+  }
+  co_return removed;
+}
+
+Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
+                     CopyOptions options) {
+  const std::string key = backup.prefix + there.key.substr(target.prefix.size());
+  options.if_absent = false;
+  options.if_match.clear();
+  options.storage_class.clear();
+  options.on_bytes = nullptr;
+  Result<CopyOutcome> copied = co_await CopyObject(
+      runtime,
+      {.store = target.store,
+       .bucket = target.bucket,
+       .key = there.key,
+       .listed = CopySource::Listed{.size_bytes = there.size_bytes, .etag = there.etag}},
+      {.store = backup.store, .bucket = backup.bucket, .key = key}, std::move(options));
+  // Gone meanwhile. Any other "not found" may be the backup's bucket.
+  if (copied || copied.error().code == "NoSuchKey") co_return Ok();
+  co_return copied.error().In("set aside what is there");
+}
+
+Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
+                              CopyOptions options) {
+  Result<CopyOutcome> outcome = co_await CopyObject(runtime, source, target, std::move(options));
+  if (!outcome) co_return outcome;
+  constexpr std::string_view kKept = "copied, but not removed at the source";
+  Result<ObjectInfo> copy =
+      co_await target.store.Head({.bucket = target.bucket, .key = target.key});
+  if (!copy) co_return copy.error().In(kKept);
+  const bool as_written = copy->size_bytes == outcome->size_bytes &&
+                          (outcome->put.etag.empty() || copy->etag == outcome->put.etag);
+  if (!as_written) co_return PreconditionFailed("the copy is not what was written").In(kKept);
+  Result<void> removed =
+      co_await RemoveIfMatch(source.store, source.bucket, source.key, outcome->source_etag);
+  if (!removed) co_return removed.error().In(kKept);
+  co_return outcome;
+}
+
+Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
+                               ListedObject object, std::optional<ListedObject> there,
+                               CarryOptions options) {
+  if (options.backup && there) {
+    Result<void> aside =
+        co_await SetAside(runtime, target, *options.backup, std::move(*there), options.copy);
+    if (!aside) co_return aside.error();
+  }
+  CopySource from{
+      .store = source.store,
+      .bucket = source.bucket,
+      .key = object.key,
+      .version_id = object.version_id,
+      .listed = CopySource::Listed{.size_bytes = object.size_bytes, .etag = object.etag}};
+  CopyTarget to{.store = target.store,
+                .bucket = target.bucket,
+                .key = target.prefix + object.key.substr(source.prefix.size())};
+  if (options.move) {
+    co_return co_await MoveObject(runtime, std::move(from), std::move(to), std::move(options.copy));
+  }
+  co_return co_await CopyObject(runtime, std::move(from), std::move(to), std::move(options.copy));
+}
+
+Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget target,
+                                  ListedObject object, std::optional<ListedObject> there,
+                                  CarryOptions options, std::string since) {
+  const std::string key = target.prefix + object.key.substr(source.prefix.size());
+  const std::optional<std::string> etag = there ? std::optional(there->etag) : std::nullopt;
+  const Error changed = PreconditionFailed("the target has changed since " + since);
+  Result<bool> holds = co_await Holds(target.store, target.bucket, key, etag);
+  if (!holds) co_return holds.error();
+  if (!*holds) co_return changed;
+  const Capabilities can = target.store.capabilities();
+  options.copy.if_absent = !etag && can.create_if_absent;
+  if (etag && can.replace_if_match) options.copy.if_match = *etag;
+  Result<CopyOutcome> outcome =
+      co_await CarryObject(runtime, source, target, object, there, options);
+  const bool conditional = options.copy.if_absent || !options.copy.if_match.empty();
+  if (outcome || !conditional || options.move) co_return outcome;
+  const Error& error = outcome.error();
+  const bool refused = error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error);
+  if (!refused && error.code != "NotImplemented") co_return outcome;
+  // Ceph refuses each If-Match in a bucket that keeps versions.
+  holds = co_await Holds(target.store, target.bucket, key, etag);
+  if (!holds) co_return holds.error();
+  if (!*holds) co_return changed;
+  options.copy.if_absent = false;
+  options.copy.if_match.clear();
+  co_return co_await CarryObject(runtime, source, target, object, there, options);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,52 @@
+// Carries out what was decided for one object of a tree: sets aside what it replaces, copies, and
+// of a move removes the source. Of a plan and of a sync alike.
+//
+// A move removes the source only when the copy is there as it was written, and only while the
+// source is what was copied: it is looked at, and then removed If-Match. A source that has changed
+// meanwhile stays, and is an error.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/runtime.h"
+#include "storage/store.h"
+#include "transfer/object/copy_object.h"
+#include "transfer/tree/tree.h"
+
+namespace longhaul {
+
+struct CarryOptions {
+  CopyOptions copy;
+  // Where to what is replaced or removed at the target goes, under its name; of the target's store.
+  std::optional<TreeTarget> backup;
+  bool move = false;
+};
+
+// `there`: what the listing says of the target. Errors of CopyObject; what was copied and could not
+// be removed says so, and the source is still there.
+Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
+                               ListedObject object, std::optional<ListedObject> there,
+                               CarryOptions options);
+
+// The same, in place of exactly what `there` says (its ETag; none: nothing), which may be long ago:
+// the target is looked at, and then written If-Match or If-None-Match where its server heeds those.
+// kPrecondition: it "has changed since " `since`.
+Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget target,
+                                  ListedObject object, std::optional<ListedObject> there,
+                                  CarryOptions options, std::string since);
+
+// Copies, and removes the source as said above.
+Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
+                              CopyOptions options);
+
+// Copies an object of the target to the backup. OK also when it has gone meanwhile.
+Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
+                     CopyOptions options);
+
+// Removes `key` while it has that ETag; kPrecondition: it has not. Looks first, because not every
+// server heeds If-Match on a delete.
+Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag);
+
+}  // namespace longhaul

@@ -1,0 +1,47 @@
+#include "transfer/tree/decide.h"
+
+namespace longhaul {
+
+namespace {
+
+Decision Differs(std::string_view why, const CompareRules& rules) {
+  return {.verdict = rules.immutable ? SyncVerdict::kRefused : SyncVerdict::kCopy, .reason = why};
+}
+
+Decision Skip(std::string_view why) { return {.verdict = SyncVerdict::kSkip, .reason = why}; }
+
+}  // namespace
+
+Decision Decide(const ListedObject& source, const ListedObject* target, const CompareRules& rules) {
+  if (target == nullptr) return {.verdict = SyncVerdict::kCopy, .reason = reason::kNew};
+  if (rules.ignore_existing) return Skip(reason::kExists);
+  if (rules.ignore_times) return Differs(reason::kAlways, rules);
+  if (rules.update && target->last_modified > source.last_modified + rules.window) {
+    return Skip(reason::kTargetNewer);
+  }
+  if (source.size_bytes != target->size_bytes) return Differs(reason::kSizeDiffers, rules);
+  if (rules.size_only) return Skip(reason::kSameSize);
+  if (rules.past) {
+    const bool same = !source.etag.empty() && source.etag == target->etag;
+    return same ? Skip(reason::kSameBytes) : Differs(reason::kEtagDiffers, rules);
+  }
+  if (rules.checksum) return {.verdict = SyncVerdict::kLook, .reason = reason::kSameSize};
+  if (rules.etags && !source.etag.empty() && source.etag == target->etag) {
+    return Skip(reason::kSameBytes);
+  }
+  if (source.last_modified > target->last_modified + rules.window) {
+    return Differs(reason::kSourceNewer, rules);
+  }
+  // Under KMS they are none, whatever they look like: heads tell.
+  if (rules.etags && IsPlainMd5Etag(source.etag) && IsPlainMd5Etag(target->etag)) {
+    return {.verdict = SyncVerdict::kLook, .reason = reason::kEtagDiffers};
+  }
+  return Skip(reason::kSame);
+}
+
+Decision DecideByBytes(bool known, bool same, const CompareRules& rules) {
+  if (!known) return Differs(reason::kBytesUnknown, rules);
+  return same ? Skip(reason::kSameBytes) : Differs(reason::kBytesDiffer, rules);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,41 @@
+#include "transfer/tree/journal_observer.h"
+
+namespace longhaul {
+
+void JournalObserver::OnExcluded(const SyncStep& step) {
+  journal_.Skipped(step.name);
+  Settled(step.name);
+}
+
+void JournalObserver::OnSkipped(const SyncStep& step) {
+  ++journal_.counts().skipped;
+  journal_.Skipped(step.name);
+  Settled(step.name);
+}
+
+void JournalObserver::OnChosen(const SyncStep& step) { journal_.Started(step.name); }
+
+void JournalObserver::OnListedAll() {
+  if (on_settled_) return;  // Of the names that are done again, not of the run.
+  journal_.ListedAll();
+}
+
+void JournalObserver::OnCopied(const SyncStep& step, const CopyOutcome& outcome) {
+  ++journal_.counts().copied;
+  journal_.counts().bytes += outcome.size_bytes;
+  journal_.Done(step.name);
+  Settled(step.name);
+}
+
+void JournalObserver::OnRemoved(const SyncStep&) { ++journal_.counts().removed; }
+
+void JournalObserver::OnFailed(const SyncStep& step, const Error& error) {
+  // What is only at the target is found by every comparison.
+  if (step.source != nullptr) {
+    ++journal_.counts().failed;
+    journal_.Failed(step.name, error.Describe());
+    Settled(step.name);
+  }
+}
+
+}  // namespace longhaul

@@ -1,0 +1,45 @@
+// JournalObserver: writes what SyncTrees does into the journal of its run.
+//
+// A name is done in the journal when its copy has been answered by the target, and not before:
+// whoever takes the run over does not look at it again.
+
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "transfer/runs/run_journal.h"
+#include "transfer/tree/sync_trees.h"
+
+namespace longhaul {
+
+class JournalObserver : public SyncObserver {
+ public:
+  explicit JournalObserver(RunJournal& journal) : journal_(journal) {}  // Borrowed.
+
+  // For names that are done again: called with each that has been settled. The end of their listing
+  // is not that of the run.
+  void set_on_settled(std::function<void(std::string_view)> on_settled) {
+    on_settled_ = std::move(on_settled);
+  }
+
+  void OnExcluded(const SyncStep& step) override;
+  void OnSkipped(const SyncStep& step) override;
+  void OnChosen(const SyncStep& step) override;
+  void OnListedAll() override;
+  void OnCopied(const SyncStep& step, const CopyOutcome& outcome) override;
+  void OnRemoved(const SyncStep& step) override;
+  void OnFailed(const SyncStep& step, const Error& error) override;
+
+ private:
+  void Settled(std::string_view name) {
+    if (on_settled_) on_settled_(name);
+  }
+
+  RunJournal& journal_;
+  std::function<void(std::string_view)> on_settled_;
+};
+
+}  // namespace longhaul

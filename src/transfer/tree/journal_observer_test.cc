@@ -1,0 +1,159 @@
+#include "transfer/tree/journal_observer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+#include "transfer/tree/named_objects.h"
+
+namespace longhaul {
+namespace {
+
+using testing::FakeState;
+using testing::FakeStateBackend;
+using testing::FakeWorld;
+using testing::Fault;
+using testing::MemoryStore;
+using testing::MemoryStoreBackend;
+using testing::StoreOperation;
+
+constexpr int kObjects = 300;
+
+std::string NameOfNumber(int number) {
+  std::string digits = std::to_string(number);
+  return "n" + std::string(6 - digits.size(), '0') + digits;
+}
+
+// Writes take a while, some fail for good.
+class SlowWrites : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
+    Fault fault;
+    if (operation != StoreOperation::kPut) return fault;
+    fault.delay = std::chrono::milliseconds(random_.Below(8000));
+    if (failing && key.ends_with("7")) {
+      fault.error = Error{.kind = ErrorKind::kInvalidInput, .message = "refused"};
+    }
+    return fault;
+  }
+  bool failing = true;
+
+ private:
+  SeededRandom random_{5};
+};
+
+class JournalObserverTest : public ::testing::Test {
+ protected:
+  JournalObserverTest() {
+    from->buckets["from"];
+    to->buckets["to"];
+    MemoryStore store(world.runtime, from);
+    for (int i = 0; i < kObjects; ++i) {
+      EXPECT_TRUE(
+          world.Run(PutText(store, {.bucket = "from", .key = "in/" + NameOfNumber(i)}, "text")));
+    }
+  }
+
+  // Whoever takes the run over now does again what is open or failed, and what comes behind.
+  void ExpectAllElseIsThere() {
+    FakeState state(world.runtime, rows);
+    Runs runs(world.runtime, state);
+    Result<RunRecord> run = world.Run(runs.Find("last"));
+    ASSERT_TRUE(run);
+    Result<std::vector<RunFailure>> failures = world.Run(runs.Failures(run->id, "", 1000));
+    ASSERT_TRUE(failures);
+    std::set<std::string> excepted(run->open.begin(), run->open.end());
+    for (const RunFailure& failure : *failures) excepted.insert(failure.name);
+    for (int i = 0; i < kObjects && NameOfNumber(i) <= run->upto; ++i) {
+      if (excepted.contains(NameOfNumber(i))) continue;
+      EXPECT_NE(to->Find("to", "out/" + NameOfNumber(i)), nullptr)
+          << NameOfNumber(i) << " is called done and is not";
+    }
+  }
+
+  asio::awaitable<void> Sync(RunJournal& journal, Event* stop, Result<void>& result, bool& done) {
+    MemoryStore source(world.runtime, from);
+    MemoryStore target(world.runtime, to, &writes);
+    JournalObserver observer(journal);
+    SyncTotals totals;
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+    SyncOptions options{.in_flight = 16};
+    options.copy.stop = stop;
+    result = co_await SyncTrees(world.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
+                                {.store = target, .bucket = "to", .prefix = "out/"}, *left,
+                                right.get(), options, observer, totals);
+    co_await left->Close();
+    co_await right->Close();
+    done = true;
+  }
+
+  FakeWorld world;
+  std::shared_ptr<MemoryStoreBackend> from = std::make_shared<MemoryStoreBackend>();
+  std::shared_ptr<MemoryStoreBackend> to = std::make_shared<MemoryStoreBackend>();
+  std::shared_ptr<FakeStateBackend> rows = std::make_shared<FakeStateBackend>();
+  SlowWrites writes;
+};
+
+// A name that is called done before its copy is durable would be left out after a kill.
+TEST_F(JournalObserverTest, NothingIsCalledDoneBeforeItIs) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(Sync(**journal, &stop, result, done));
+  for (int second = 0; second < 3000 && !done; ++second) {
+    world.Run(world.clock.Sleep(std::chrono::seconds(1)));
+    ExpectAllElseIsThere();
+    if (HasFailure()) break;
+  }
+  world.Drive([&] { return done; });
+  EXPECT_TRUE(result) << result.error().Describe();
+  EXPECT_EQ((*journal)->counts().copied, 270U);
+  EXPECT_EQ((*journal)->counts().failed, 30U);
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  FakeState after(world.runtime, rows);
+  EXPECT_EQ(
+      world.Run(Runs(world.runtime, after).Failures((*journal)->record().id, "", 1000))->size(),
+      30U);
+}
+
+// What is stopped in the middle stays open.
+TEST_F(JournalObserverTest, WhatIsStoppedStaysOpen) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(Sync(**journal, &stop, result, done));
+  world.Run(world.clock.Sleep(std::chrono::seconds(20)));
+  stop.Set();
+  world.Drive([&] { return done; });
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  ExpectAllElseIsThere();
+}
+
+TEST_F(JournalObserverTest, NamedObjectsAreThoseThatAreThere) {
+  MemoryStore store(world.runtime, from);
+  std::vector<std::string> names = {"a", NameOfNumber(3), NameOfNumber(99), "z"};
+  std::unique_ptr<Listing> listing = OpenNamedObjects(world.runtime, store, "from", "in/", names);
+  std::vector<std::string> found;
+  while (true) {
+    Result<std::optional<ListedObject>> object = world.Run(listing->Next());
+    ASSERT_TRUE(object);
+    if (!*object) break;
+    found.push_back((*object)->key);
+    EXPECT_EQ((*object)->size_bytes, 4U);
+  }
+  world.Run(listing->Close());
+  EXPECT_EQ(found, (std::vector<std::string>{"in/" + NameOfNumber(3), "in/" + NameOfNumber(99)}));
+}
+
+}  // namespace
+}  // namespace longhaul

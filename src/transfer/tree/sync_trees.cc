@@ -1,0 +1,349 @@
+#include "transfer/tree/sync_trees.h"
+
+#include <memory>
+#include <utility>
+
+#include "transfer/local/local_folder.h"
+#include "transfer/object/copy_plan.h"
+#include "transfer/tree/carry_object.h"
+#include "transfer/tree/remove_collected.h"
+#include "transfer/tree/same_bytes.h"
+#include "transfer/tree/store_wide.h"
+#include "transfer/tree/sync_run.h"
+
+namespace longhaul {
+
+namespace {
+
+// While nothing has worked yet: one small object at a time, so that a store that refuses is asked
+// once; of large ones a few, or the first would hold up all others for its whole length.
+constexpr int kUnproven = 1;
+constexpr int kUnprovenLarge = 4;
+
+// One end of the merge: the listing and the object that is next in it.
+struct Side {
+  Listing* listing = nullptr;  // Null: there is nothing at this end.
+  const std::string& prefix;
+  bool ordered = false;  // Its keys have to be in order.
+  std::optional<ListedObject> object;
+  std::string last_key;
+
+  [[nodiscard]] std::string_view name() const {
+    return std::string_view(object->key).substr(prefix.size());
+  }
+  // What a listing says is not believed: a key in the wrong place would make another one look as if
+  // it were not there, and be removed.
+  Async<void> Advance() {
+    if (object) last_key = std::move(object->key);
+    object.reset();
+    if (listing == nullptr) co_return Ok();
+    object.emplace();
+    if (!listing->TakeReady(*object)) {
+      Result<std::optional<ListedObject>> next = co_await listing->Next();
+      if (!next) co_return next.error();
+      object = std::move(*next);
+    }
+    if (!object) co_return Ok();
+    if (!object->key.starts_with(prefix)) {
+      co_return Corrupt("a listing of '" + prefix + "' names '" + object->key + "'");
+    }
+    if (ordered && !last_key.empty() && object->key <= last_key) {
+      co_return Corrupt("a listing is not in order: '" + object->key + "' after '" + last_key +
+                        "'");
+    }
+    co_return Ok();
+  }
+};
+
+class Sync {
+ public:
+  Sync(Runtime runtime, TreeSource source, TreeTarget target, SyncOptions options,
+       SyncObserver& observer, SyncTotals& totals)
+      : runtime_(runtime),
+        source_(std::move(source)),
+        target_(std::move(target)),
+        options_(std::move(options)),
+        observer_(observer),
+        totals_(totals),
+        target_can_(target_.store.capabilities()),
+        run_(observer, totals, FailureWatch(options_.in_flight, options_.target_denied)),
+        group_(runtime.executor),
+        removals_(runtime.pool) {}
+
+  Async<void> Run(Listing& source_listing, Listing* target_listing) {
+    const bool ordered = target_listing != nullptr;
+    Side source{.listing = &source_listing, .prefix = source_.prefix, .ordered = ordered};
+    Side target{.listing = target_listing, .prefix = target_.prefix, .ordered = ordered};
+    Result<void> merged = co_await Merge(source, target);
+    if (merged) observer_.OnListedAll();
+    Result<void> joined = co_await group_.Join();
+    if (run_.whole) co_return *run_.whole;
+    if (!merged) co_return merged.error();  // And nothing is removed.
+    if (!joined) co_return joined.error();
+    if (limit_) co_return *limit_;
+    if (options_.remove) co_return co_await RemoveExtra();
+    co_return Ok();
+  }
+
+ private:
+  [[nodiscard]] bool stopped() const {
+    return options_.copy.stop != nullptr && options_.copy.stop->is_set();
+  }
+
+  Async<void> Merge(Side& source, Side& target) {
+    Result<void> first = co_await source.Advance();
+    if (!first) co_return first;
+    Result<void> second = co_await target.Advance();
+    if (!second) co_return second;
+    while (source.object || target.object) {
+      if (run_.whole) co_return Ok();
+      if (limit_) co_return *limit_;
+      if (stopped()) co_return Cancelled("stopped on request");
+      const int order = !source.object   ? 1
+                        : !target.object ? -1
+                                         : source.name().compare(target.name());
+      if (order > 0) {
+        Result<void> done = co_await OnlyAtTarget(target);
+        if (!done) co_return done;
+      } else {
+        Result<void> done = co_await AtSource(source, order == 0 ? &target : nullptr);
+        if (!done) co_return done;
+      }
+      if (order <= 0) {
+        Result<void> next = co_await source.Advance();
+        if (!next) co_return next;
+      }
+      if (order >= 0) {
+        Result<void> next = co_await target.Advance();
+        if (!next) co_return next;
+      }
+    }
+    co_return Ok();
+  }
+
+  Async<void> OnlyAtTarget(Side& target) {
+    const SyncStep step{.name = target.name(),
+                        .target = &*target.object,
+                        .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
+    if (!options_.filter.Matches(step.name, *target.object)) {
+      if (options_.remove && options_.remove_excluded) {
+        ++totals_.target_objects;
+        co_return co_await NoteRemoval(step);
+      }
+      Excluded(step);
+      co_return Ok();
+    }
+    ++totals_.target_objects;
+    ++totals_.extra;
+    observer_.OnExtra(step);
+    if (options_.remove) co_return co_await NoteRemoval(step);
+    co_return Ok();
+  }
+
+  Async<void> NoteRemoval(const SyncStep& step) {
+    removals_.Add({.key = step.target->key,
+                   .etag = step.target->etag,
+                   .size_bytes = step.target->size_bytes});
+    if (removals_.full()) co_return co_await removals_.Spill();
+    co_return Ok();
+  }
+
+  void Excluded(SyncStep step) {
+    ++totals_.excluded;
+    step.decision = {SyncVerdict::kSkip, reason::kExcluded};
+    observer_.OnExcluded(step);
+  }
+
+  Async<void> AtSource(Side& source, Side* target) {
+    SyncStep step{.name = source.name(),
+                  .source = &*source.object,
+                  .target = target != nullptr ? &*target->object : nullptr};
+    if (!options_.filter.Matches(step.name, *source.object)) {
+      if (target != nullptr && options_.remove && options_.remove_excluded) {
+        ++totals_.target_objects;
+        co_return co_await NoteRemoval(step);
+      }
+      Excluded(step);
+      co_return Ok();
+    }
+    if (IsFolderMarker(step)) {
+      ++totals_.skipped;
+      step.decision = {SyncVerdict::kSkip, reason::kFolderMarker};
+      observer_.OnSkipped(step);
+      co_return Ok();
+    }
+    ++totals_.source_objects;
+    if (target != nullptr) ++totals_.target_objects;
+    step.decision = Decide(*source.object, step.target, options_.compare);
+    switch (step.decision.verdict) {
+      case SyncVerdict::kSkip:
+        ++totals_.skipped;
+        observer_.OnSkipped(step);
+        co_return Ok();
+      case SyncVerdict::kRefused:
+        run_.Failed(step, ImmutableError());
+        co_return Ok();
+      case SyncVerdict::kLook:
+        co_await Room(0);
+        group_.Spawn(Look(*source.object, *target->object));
+        co_return Ok();
+      case SyncVerdict::kCopy:
+        break;
+    }
+    Result<void> chosen = Choose(step);
+    if (!chosen || options_.dry_run) co_return chosen;
+    co_await Room(source.object->size_bytes);
+    if (run_.whole) co_return Ok();
+    std::optional<ListedObject> there;
+    if (target != nullptr) there = *target->object;
+    group_.Spawn(Copy(*source.object, std::move(there), step.decision));
+    co_return Ok();
+  }
+
+  // Room for one more at work.
+  asio::awaitable<void> Room(uint64_t size_bytes) {
+    co_await group_.WaitBelow(run_.watch.proven()            ? options_.in_flight
+                              : size_bytes > kBufferBytesMax ? kUnprovenLarge
+                                                             : kUnproven);
+  }
+
+  // It is to be copied, unless a limit ends the run here.
+  Result<void> Choose(const SyncStep& step) {
+    if (options_.until && runtime_.clock.SteadyNow() >= *options_.until) {
+      return AtLimit("--max-duration is over");
+    }
+    if (step.source->size_bytes > options_.bytes_max - totals_.chosen_bytes) {
+      return AtLimit("--max-transfer is reached");
+    }
+    ++totals_.chosen;
+    totals_.chosen_bytes += step.source->size_bytes;
+    observer_.OnChosen(step);
+    return Ok();
+  }
+
+  static Error AtLimit(const char* what) {
+    Error error = Cancelled(what);
+    error.code = kLimitCode;
+    return error;
+  }
+
+  // Whether the bytes are the same; copies when they are not.
+  Async<void> Look(ListedObject object, ListedObject there) {
+    const std::string name = object.key.substr(source_.prefix.size());
+    SyncStep step{.name = name, .source = &object, .target = &there};
+    Result<SameBytes> same = SameBytes::kSame;
+    if (object.etag.empty() || object.etag != there.etag || IsLocalEtag(object.etag)) {
+      same = co_await LookAtBytes(
+          runtime_, {.store = source_.store, .bucket = source_.bucket, .key = object.key},
+          {.store = target_.store, .bucket = target_.bucket, .key = there.key}, options_.download);
+    }
+    if (!same) {
+      run_.Failed(step, same.error());
+      co_return Ok();
+    }
+    run_.watch.Worked();
+    step.decision =
+        DecideByBytes(*same != SameBytes::kUnknown, *same == SameBytes::kSame, options_.compare);
+    if (step.decision.verdict == SyncVerdict::kSkip) {
+      ++totals_.skipped;
+      observer_.OnSkipped(step);
+    } else if (step.decision.verdict == SyncVerdict::kRefused) {
+      run_.Failed(step, ImmutableError());
+    } else if (!limit_) {
+      Result<void> chosen = Choose(step);
+      if (!chosen) limit_ = chosen.error();
+      if (chosen && !options_.dry_run) {
+        co_return co_await Copy(std::move(object), std::move(there), step.decision);
+      }
+    }
+    co_return Ok();
+  }
+
+  // "photos/" without bytes, which consoles make to show a folder, where the target has real ones.
+  [[nodiscard]] bool IsFolderMarker(const SyncStep& step) const {
+    return !target_can_.key_trailing_slash && step.source->size_bytes == 0 &&
+           (step.name.empty() || step.name.ends_with('/'));
+  }
+
+  static Error ImmutableError() {
+    return PreconditionFailed("it differs from the target, and --immutable forbids to replace it");
+  }
+
+  Async<void> Copy(ListedObject object, std::optional<ListedObject> there, Decision decision) {
+    const std::string name = object.key.substr(source_.prefix.size());
+    const SyncStep step{
+        .name = name, .source = &object, .target = there ? &*there : nullptr, .decision = decision};
+    CopyOptions copy = options_.copy;
+    // A race must not replace what is to be left alone.
+    copy.if_absent = copy.if_absent || options_.compare.ignore_existing;
+    const bool if_absent = copy.if_absent;
+    const CarryOptions carry{
+        .copy = std::move(copy), .backup = options_.backup, .move = options_.move};
+    Result<CopyOutcome> outcome =
+        options_.target_listed_before && !if_absent
+            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, there, carry,
+                                      "it was listed")
+            : co_await CarryObject(runtime_, source_, target_, object, there, carry);
+    if (outcome) {
+      run_.watch.Worked();
+      ++totals_.copied;
+      totals_.bytes += outcome->size_bytes;
+      if (outcome->verified == Verified::kNot && !IsLocalEtag(outcome->source_etag)) {
+        ++totals_.not_verified;
+      }
+      observer_.OnCopied(step, *outcome);
+    } else if (if_absent && outcome.error().kind == ErrorKind::kPrecondition) {
+      run_.watch.Worked();
+      ++totals_.skipped;
+      SyncStep skipped = step;
+      skipped.decision = {SyncVerdict::kSkip, reason::kExists};
+      observer_.OnSkipped(skipped);
+    } else {
+      run_.Failed(step, outcome.error());
+    }
+    co_return Ok();  // One failed object does not stop the others.
+  }
+
+  Async<void> RemoveExtra() {
+    if (removals_.count() == 0) co_return Ok();
+    if (totals_.failed > 0 && !options_.remove_despite_failures) {
+      totals_.removals_withheld = true;
+      co_return Ok();
+    }
+    Result<void> allowed = CheckRemovals({.removals = removals_.count(),
+                                          .target_objects = totals_.target_objects,
+                                          .source_objects = totals_.source_objects},
+                                         options_.guard);
+    if (!allowed) co_return allowed;
+    co_return co_await RemoveCollected(runtime_, target_, removals_,
+                                       {.dry_run = options_.dry_run,
+                                        .in_flight = options_.in_flight,
+                                        .as_listed = options_.target_listed_before,
+                                        .backup = options_.backup,
+                                        .copy = options_.copy},
+                                       run_);
+  }
+
+  Runtime runtime_;
+  TreeSource source_;
+  TreeTarget target_;
+  SyncOptions options_;
+  SyncObserver& observer_;
+  SyncTotals& totals_;
+  Capabilities target_can_;
+  SyncRun run_;
+  TaskGroup group_;
+  Removals removals_;
+  std::optional<Error> limit_;  // A limit that ended the run while something was looked at.
+};
+
+}  // namespace
+
+Async<void> SyncTrees(Runtime runtime, TreeSource source, TreeTarget target,
+                      Listing& source_listing, Listing* target_listing, SyncOptions options,
+                      SyncObserver& observer, SyncTotals& totals) {
+  Sync sync(runtime, std::move(source), std::move(target), std::move(options), observer, totals);
+  co_return co_await sync.Run(source_listing, target_listing);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,73 @@
+// Makes what lies below one prefix be below another: two listings read side by side in order of
+// keys, a decision for each name (decide.h), bounded parallel copies, and removals at the end.
+//
+// Memory does not grow with the number of objects. One object that fails does not stop the others;
+// a store that refuses as a whole does, at its first refusal (store_wide.h). A failed listing
+// stops the run after what is in flight.
+//
+// What `checksum` has to look at is looked at beside the copies, as many at once.
+//
+// Removals (`remove`) come last, and only when both listings have ended, every copy has worked and
+// the guard agrees (removals.h): what is only at the target goes then. What the filters leave out
+// is neither copied nor removed; a name that the source has in any form is never removed.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/runtime.h"
+#include "storage/store.h"
+#include "transfer/listing/listing.h"
+#include "transfer/object/copy_object.h"
+#include "transfer/tree/decide.h"
+#include "transfer/tree/filter.h"
+#include "transfer/tree/removals.h"
+#include "transfer/tree/sync_observer.h"
+#include "transfer/tree/tree.h"
+
+namespace longhaul {
+
+struct SyncOptions {
+  CopyOptions copy;
+  CompareRules compare;
+  ObjectFilter filter;
+  int in_flight = 64;
+  bool dry_run = false;  // Decides and reports, and changes nothing.
+
+  bool remove = false;
+  bool remove_excluded = false;  // Also what the filters leave out.
+  bool remove_despite_failures = false;
+  RemovalGuard guard;
+  // Where what is replaced or removed goes first, under its name; a place of the target's store
+  // that lies neither in the target nor in the source.
+  std::optional<TreeTarget> backup;
+
+  // The target's listing may be old: what is replaced or removed is looked at first, and stays
+  // where it is not what the listing says.
+  bool target_listed_before = false;
+
+  bool move = false;      // Removes at the source what has been copied (carry_object.h).
+  bool download = false;  // With CompareRules::checksum: reads both where nothing else tells.
+
+  // Limits at which the run ends in order: nothing new is begun. kCancelled, code kLimitCode.
+  uint64_t bytes_max = UINT64_MAX;  // Of what is copied; the object that would pass it is not.
+  std::optional<SteadyTime> until{};
+
+  // The target's bucket could not be looked at: a denied write then is no single key's matter.
+  bool target_denied = false;
+};
+
+inline constexpr const char* kLimitCode = "Limit";
+
+// `target_listing`: null where nothing at the target matters, as in a plain copy. Both belong to
+// the caller, who closes them.
+//
+// OK: all was listed and tried. Errors: those of the listings; what a store as a whole answered;
+// kPrecondition with code kDeleteGuardCode; kCancelled after a stop or at a limit. `totals` is
+// right in any case.
+Async<void> SyncTrees(Runtime runtime, TreeSource source, TreeTarget target,
+                      Listing& source_listing, Listing* target_listing, SyncOptions options,
+                      SyncObserver& observer, SyncTotals& totals);
+
+}  // namespace longhaul

@@ -1,0 +1,157 @@
+// What PostgresClient and its schema promise of a real server, that LONGHAUL_TEST_POSTGRES names.
+
+#include "tests/support/postgres_fixture.h"
+
+namespace longhaul::testing {
+namespace {
+
+class PostgresServer : public ::testing::TestWithParam<int> {};
+
+// Whoever starts before the tables are there must be told what makes them.
+TEST_P(PostgresServer, AMissingSchemaIsNamedWithItsRemedy) {
+  AnyWorld world = AnyWorld::Real();
+  auto client = PostgresClient::Make(
+      world.runtime(), {.url = Secret(std::string(PostgresTestUrl()) + "?schema=nobody_made_it")});
+  ASSERT_TRUE(client);
+  auto queue = world.Run(PostgresQueue::Open(world.runtime(), *client, {}));
+  ASSERT_FALSE(queue);
+  EXPECT_EQ(queue.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_TRUE(queue.error().message.contains("longhaul setup")) << queue.error().message;
+}
+
+TEST_P(PostgresServer, SetupMayRunTwiceAndSideBySide) {
+  PostgresFixture fixture;
+  std::vector<PostgresPart> parts = {PostgresQueuePart(), PostgresStatePart()};
+  auto again = fixture.world().Run(SetUpPostgres(*fixture.Client(), parts));
+  ASSERT_TRUE(again) << again.error().Describe();
+  EXPECT_TRUE(again->empty());
+  auto client = fixture.Client();
+  ASSERT_TRUE(fixture.world().Run(client->Execute("DROP SCHEMA " + client->schema() +
+                                                  " CASCADE; CREATE SCHEMA " + client->schema())));
+  struct Both {
+    static Async<void> One(PostgresClient& client, const std::vector<PostgresPart>& parts) {
+      Result<std::vector<std::string>> made = co_await SetUpPostgres(client, parts);
+      if (!made) co_return made.error();
+      co_return Ok();
+    }
+    static Async<void> Run(Runtime& runtime, std::vector<std::shared_ptr<PostgresClient>>& clients,
+                           const std::vector<PostgresPart>& parts) {
+      TaskGroup group(runtime.executor);
+      for (auto& client : clients) group.Spawn(One(*client, parts));
+      co_return co_await group.Join();
+    }
+  };
+  std::vector<std::shared_ptr<PostgresClient>> clients;
+  for (int i = 0; i < 4; ++i) clients.push_back(fixture.Client());
+  Result<void> made = fixture.world().Run(Both::Run(fixture.world().runtime(), clients, parts));
+  EXPECT_TRUE(made) << made.error().Describe();
+  EXPECT_TRUE(fixture.world().Run(CheckPostgresPart(*client, PostgresQueuePart())));
+  EXPECT_TRUE(fixture.world().Run(CheckPostgresPart(*client, PostgresStatePart())));
+}
+
+// An older process must not work on tables that it does not know.
+TEST_P(PostgresServer, TablesOfANewerVersionAreLeftAlone) {
+  PostgresFixture fixture;
+  auto client = fixture.Client();
+  ASSERT_TRUE(fixture.world().Run(client->Execute("UPDATE schema_versions SET version = 99")));
+  auto state = fixture.world().Run(PostgresState::Open(fixture.world().runtime(), client));
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().kind, ErrorKind::kInvalidInput);
+  auto set_up = fixture.world().Run(SetUpPostgres(*client, {PostgresStatePart()}));
+  ASSERT_FALSE(set_up);
+  EXPECT_TRUE(set_up.error().message.contains("newer")) << set_up.error().message;
+}
+
+// A connection that the server ends, as at a restart, costs a new one and nothing else.
+TEST_P(PostgresServer, ALostConnectionIsReplaced) {
+  PostgresFixture fixture;
+  auto client = fixture.Client();
+  auto other = fixture.Client();
+  auto pid = fixture.world().Run(
+      client->Run("SELECT pg_backend_pid()", PostgresArguments(), PostgresRepeat::kSafe));
+  ASSERT_TRUE(pid);
+  ASSERT_TRUE(fixture.world().Run(other->Run("SELECT pg_terminate_backend($1::bigint::int)",
+                                             PostgresArguments().Int(pid->Int(0, 0)))));
+  auto after = fixture.world().Run(
+      client->Run("SELECT pg_backend_pid()", PostgresArguments(), PostgresRepeat::kSafe));
+  ASSERT_TRUE(after) << after.error().Describe();
+  EXPECT_NE(after->Int(0, 0), pid->Int(0, 0));
+}
+
+TEST_P(PostgresServer, WrongKeysAreDenied) {
+  AnyWorld world = AnyWorld::Real();
+  std::string url = PostgresTestUrl();
+  url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, "longhaul:wrong");
+  auto client = PostgresClient::Make(world.runtime(), {.url = Secret(url)});
+  ASSERT_TRUE(client);
+  auto rows = world.Run((*client)->Run("SELECT 1", PostgresArguments()));
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().kind, ErrorKind::kDenied) << rows.error().Describe();
+}
+
+// A role that works must get by with what the guide says that it needs.
+TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
+  PostgresFixture fixture;
+  auto owner = fixture.Client();
+  const std::string schema = owner->schema();
+  ASSERT_TRUE(fixture.world().Run(owner->Execute(
+      "CREATE ROLE " + schema + "_role LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA " + schema +
+      " TO " + schema + "_role; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " +
+      schema + " TO " + schema + "_role; GRANT USAGE ON ALL SEQUENCES IN SCHEMA " + schema +
+      " TO " + schema + "_role")));
+  std::string url = fixture.url();
+  url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, schema + "_role:p");
+  {
+    auto client = PostgresClient::Make(fixture.world().runtime(), {.url = Secret(url)});
+    ASSERT_TRUE(client);
+    auto queue = fixture.world().Run(PostgresQueue::Open(fixture.world().runtime(), *client, {}));
+    ASSERT_TRUE(queue) << queue.error().Describe();
+    ASSERT_TRUE(fixture.world().Run(
+        (*queue)->Send({{.body = "b", .lane = "a"}}, std::chrono::milliseconds(0))));
+    auto received = fixture.world().Run(
+        (*queue)->Receive({.visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
+    ASSERT_TRUE(received) << received.error().Describe();
+    ASSERT_EQ(received->messages.size(), 1u);
+    EXPECT_TRUE(fixture.world().Run((*queue)->Ack({received->messages[0].receipt})));
+    auto state = fixture.world().Run(PostgresState::Open(fixture.world().runtime(), *client));
+    ASSERT_TRUE(state) << state.error().Describe();
+    EXPECT_TRUE(fixture.world().Run((*state)->Write("p", {.key = "k", .value = "v"})));
+    EXPECT_TRUE(fixture.world().Run((*state)->Add("p", "n", 1)));
+  }
+  EXPECT_TRUE(fixture.world().Run(
+      owner->Execute("DROP OWNED BY " + schema + "_role; DROP ROLE " + schema + "_role")));
+}
+
+// What came and went must not slow down what comes: dead rows are taken out.
+TEST_P(PostgresServer, ChurnLeavesTheTableSmall) {
+  PostgresFixture fixture;
+  auto client = fixture.Client();
+  auto queue = fixture.world().Run(PostgresQueue::Open(fixture.world().runtime(), client, {}));
+  ASSERT_TRUE(queue);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<NewMessage> messages(500, NewMessage{.body = std::string(200, 'x'), .lane = "a"});
+    ASSERT_TRUE(fixture.world().Run((*queue)->Send(messages, std::chrono::milliseconds(0))));
+    auto received = fixture.world().Run((*queue)->Receive(
+        {.count_max = 500, .visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
+    ASSERT_TRUE(received);
+    ASSERT_EQ(received->messages.size(), 500u);
+    std::vector<Receipt> receipts;
+    for (const QueueMessage& message : received->messages) receipts.push_back(message.receipt);
+    ASSERT_TRUE(fixture.world().Run((*queue)->Ack(receipts)));
+  }
+  ASSERT_TRUE(fixture.world().Run(client->Execute("VACUUM queue_messages")));
+  auto size = fixture.world().Run(
+      client->Run("SELECT pg_total_relation_size('queue_messages')", PostgresArguments()));
+  ASSERT_TRUE(size);
+  EXPECT_LT(size->Int(0, 0), 10 << 20);
+}
+
+std::vector<int> Servers() {
+  return PostgresTestUrl() == nullptr ? std::vector<int>{} : std::vector<int>{0};
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(PostgresServer);
+INSTANTIATE_TEST_SUITE_P(PostgresServer, PostgresServer, ::testing::ValuesIn(Servers()));
+
+}  // namespace
+}  // namespace longhaul::testing

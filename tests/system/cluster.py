@@ -1,0 +1,134 @@
+"""cluster.py [KILLS [PROCESSES [DOWN_SECONDS [STATE]]]]: many processes, one rule, over PostgreSQL.
+
+PROCESSES sources and as many targets, each a process that shares nothing with the others but the
+database and the stores; one of them after the other is killed while the bucket changes, and the
+database is away for a while in the middle. With STATE `dynamodb` the state lies in DynamoDB Local, which
+stays: it keeps its tables in memory.
+
+Without it: two processes would do the same work, or each take the other's for done, and nobody would
+know before the first machine of a cluster dies.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+from harness import (World, check, check_equal, check_no_uploads, check_staging_empty, differences,
+                     free_port, keys_of, make_buckets, rule, staged, step, wait_until)
+from kill9 import Watcher, Writer, listener, sizes
+
+# Of DynamoDB alone; Local takes letters and digits. The stores have keys of their own.
+KEYS = {"AWS_ACCESS_KEY_ID": "longhaultest"}
+
+
+def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
+    seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
+    step(f"{kills} kills, {processes} + {processes} processes, state in {state}, "
+         f"LONGHAUL_SEED={seed}")
+    random_ = random.Random(seed)
+    with World("cluster") as world:
+        database = world.serve("postgres")
+        port = free_port()
+        with listener(port):
+            source = world.serve("versitygw", "source",
+                                 webhook=f"http://127.0.0.1:{port}/v1/events")
+        target = world.serve("minio", "target")
+        make_buckets(source, target)
+        stores = {"source": source, "target": target}
+        rules = [rule(deletes=True, intake={"webhook": True, "listing": "5s"},
+                      batch={"linger": "500ms"})]
+        place = {"queue": database.endpoint, "state": database.endpoint}
+        if state == "dynamodb":
+            place["state"] = f"dynamodb:cluster?endpoint={world.serve('dynamodb').endpoint}"
+
+        def config(number: int):
+            # Events reach the first source alone; of all others it hears from the queue.
+            listens = f"127.0.0.1:{port if number == 0 else free_port()}"
+            return world.config(stores, rules, f"source-{number}.yaml", listen=listens, **place)
+
+        target_config = world.config(
+            stores, [rule(deletes=True, intake={"listing": "5s"}, batch={"linger": "500ms"})],
+            "target.yaml", **place)
+        configs = {f"source {number}": config(number) for number in range(processes)}
+        configs |= {f"target {number}": target_config for number in range(processes)}
+
+        # What is missing is named with the command that makes it.
+        missing = world.run("replicate", "--config", target_config, "--once", env=KEYS)
+        missing.expect(2, "longhaul setup")
+        printed = world.run("setup", "--print", "--config", target_config, env=KEYS).expect(0)
+        check("CREATE TABLE queue_messages" in printed.stdout, "setup --print prints no SQL")
+        world.run("setup", "--config", target_config, env=KEYS).expect(0, "are there")
+        world.run("setup", "--config", target_config, env=KEYS).expect(0, "nothing was missing")
+
+        members: dict[str, object] = {}
+
+        def start(name: str) -> None:
+            members[name] = world.start("replicate", "--config", configs[name], "--roles",
+                                        name.split()[0], env=KEYS)
+
+        for name in configs:
+            start(name)
+        def seen() -> set[tuple[int, str]]:
+            lines = world.run("rules", "status", "--json", "--config", target_config,
+                              env=KEYS).lines()
+            return {(line["pid"], line["roles"]) for line in lines if line["event"] == "member"}
+
+        expected = {(process.pid, name.split()[0]) for name, process in members.items()}
+        wait_until(lambda: seen() == expected, 60, "rules status names all members", every=1)
+
+        stop = threading.Event()
+        writers = [Writer(source, number, seed + number, stop) for number in range(3)]
+        watcher = Watcher(target, stop)
+        for thread in [*writers, watcher]:
+            thread.start()
+        for number in range(kills):
+            time.sleep(min(12, max(0.5, random_.expovariate(1 / 3))))
+            if number == kills // 2:
+                database.stop(kill=True)
+                step(f"the database is away for {down_seconds} s")
+                time.sleep(down_seconds)
+                database.start()
+            name = random_.choice(list(members))
+            process = members[name]
+            if not process.running():
+                process.wait(5).expect(-signal.SIGKILL)  # It ended by itself: shows why.
+            process.kill()
+            process.wait(10)
+            start(name)
+            check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+        stop.set()
+        for thread in [*writers, watcher]:
+            thread.join(30)
+        step(f"{sum(w.operations for w in writers)} writes, {watcher.reads} looks at the target, "
+             f"{len(keys_of(target.s3, 'copy'))} keys there")
+        check(watcher.reads > 20, "too little was applied to prove anything")
+
+        def settled() -> bool:
+            for name, process in members.items():
+                check(process.running(), f"{name} ended: {process.output()[-3000:]}")
+            if staged(target) or sizes(source.s3, "data") != sizes(target.s3, "copy"):
+                return False
+            return not differences(source.s3, "data", target.s3, "copy")
+
+        wait_until(settled, 600, "both sides equal and staging empty", every=4)
+        for name, process in members.items():
+            process.kill(signal.SIGTERM)
+            finished = process.wait(60)
+            check(finished.code in (0, 143), f"{name}: exit {finished.code}: {finished.stderr[-2000:]}")
+        world.run("check", "--config", target_config, "source:data/", "target:copy/",
+                  env=KEYS).expect(0)
+        count = check_equal(source, target)
+        check_staging_empty(target)
+        check_no_uploads(target, "copy", "staging")
+        check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+        step(f"ok: {count} objects equal after {kills} kills")
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    arguments = [float(word) for word in words[:3]]
+    main(int(arguments[0]) if arguments else 100, int(arguments[1]) if len(arguments) > 1 else 2,
+         arguments[2] if len(arguments) > 2 else 5, words[3] if len(words) > 3 else "postgres")

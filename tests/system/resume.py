@@ -1,0 +1,272 @@
+"""resume.py [KILLS [MIB [OBJECTS [RUN_KILLS]]]]: copies that are killed with -9, and go on.
+
+One large object is copied in parts of 8 MiB and killed KILLS times; in between with another part
+size, and with the file that remembers uploads lost. It is downloaded likewise. Then OBJECTS small
+ones, a run that is killed RUN_KILLS times and resumed, and a plan that is applied again. Nothing is
+written twice but what was in flight, and at the end everything is equal and no upload is left.
+
+`./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
+
+Without it: a copy of hours that starts over, sends twice, or leaves parts that somebody pays for.
+"""
+
+import collections
+import hashlib
+import os
+import random
+import sys
+import time
+
+from boto3.s3.transfer import TransferConfig
+
+from fault_proxy import FaultProxy
+from harness import Thing, World, check, keys_of, put_all, step, text_bytes, wait_until
+
+KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+MIB = int(sys.argv[2]) if len(sys.argv) > 2 else 256
+OBJECTS = int(sys.argv[3]) if len(sys.argv) > 3 else 1500
+RUN_KILLS = int(sys.argv[4]) if len(sys.argv) > 4 else 2
+PLANNED = 1500
+PART = 8 << 20
+IN_FLIGHT = 64
+
+
+def uploads_of(s3, bucket: str) -> list[dict]:
+    return s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+
+def parts_of(s3, bucket: str, key: str) -> dict[int, tuple]:
+    """The parts of all uploads of a key, by number: ETag, size and time."""
+    found = {}
+    for upload in uploads_of(s3, bucket):
+        if upload["Key"] != key:
+            continue
+        for page in s3.get_paginator("list_parts").paginate(Bucket=bucket, Key=key,
+                                                            UploadId=upload["UploadId"]):
+            for part in page.get("Parts", []):
+                found[part["PartNumber"]] = (part["ETag"], part["Size"], part["LastModified"])
+    return found
+
+
+def digest_of(s3, bucket: str, key: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(8 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def large_object(world, source, target, environment) -> None:
+    step(f"one object of {MIB} MiB, {KILLS} kills")
+    # A line slow enough to be cut in the middle.
+    line = FaultProxy(target.endpoint, bytes_per_second=max(48 << 20, MIB << 17))
+    path = world.folder / "large.bin"
+    seed = random.Random(3).randbytes(1 << 20)
+    with open(path, "wb") as file:
+        for number in range(MIB):
+            file.write(number.to_bytes(8, "big") + seed[8:])
+    source.s3.upload_file(str(path), "data", "large.bin",
+                          Config=TransferConfig(multipart_chunksize=PART),
+                          ExtraArgs={"Metadata": {"kind": "large"}})
+    os.unlink(path)
+    total = (MIB << 20) // PART
+    sent_again = collections.Counter()
+
+    def command(part_size: str) -> list:
+        return ["cp", "s3://data/large.bin", "s3://copy/large.bin", "--part-size", part_size,
+                "--source-endpoint-url", source.endpoint, "--target-endpoint-url", line.endpoint]
+
+    state = world.work / "home/longhaul/state.db"
+    for kill in range(KILLS):
+        before = parts_of(target.s3, "copy", "large.bin")
+        if kill == KILLS // 2 + 1:
+            step(f"the state is lost, {len(before)} of {total} parts are there")
+            for file in state.parent.iterdir():
+                file.unlink()
+        copying = world.start(*command("16MiB" if kill == KILLS // 2 else "8MiB"), env=environment)
+        want = min(len(before) + max(1, total // (KILLS * 4)), total - 1)
+        wait_until(lambda: len(parts_of(target.s3, "copy", "large.bin")) >= want or
+                   not copying.running(), 120, "another part", every=0.02)
+        check(copying.running(), f"the copy ended before it was killed: {copying.output()}")
+        copying.kill()
+        copying.wait()
+        after = parts_of(target.s3, "copy", "large.bin")
+        for number, part in before.items():
+            check(number in after, f"part {number} is gone after kill {kill}")
+            if after[number] != part:
+                sent_again[number] += 1
+        check(len(uploads_of(target.s3, "copy")) == 1,
+              f"{len(uploads_of(target.s3, 'copy'))} uploads after kill {kill}")
+    step(f"{len(parts_of(target.s3, 'copy', 'large.bin'))} of {total} parts are there")
+    check(not sent_again, f"parts that were there were sent again: {dict(sent_again)}")
+    done = world.run(*command("8MiB"), "--json", env=environment).expect(0)
+    copied = [line for line in done.lines() if line.get("event") == "copied"]
+    check(copied and copied[0]["found"] >= PART * KILLS,
+          f"the last run does not say what it found: {copied}")
+    check(not uploads_of(target.s3, "copy"), "an upload is left")
+    check(digest_of(source.s3, "data", "large.bin") == digest_of(target.s3, "copy", "large.bin"),
+          "the copy differs")
+    check(target.s3.head_object(Bucket="copy", Key="large.bin")["Metadata"] == {"kind": "large"},
+          "the metadata is lost")
+    line.close()
+
+
+def large_download(world, source, environment) -> None:
+    step(f"a download of {MIB} MiB, {KILLS} kills")
+    line = FaultProxy(source.endpoint, bytes_per_second=max(48 << 20, MIB << 17))
+    folder = world.folder / "download"
+    folder.mkdir()
+    command = ["cp", "s3://data/large.bin", f"{folder}/large.bin", "--part-size", "8MiB",
+               "--source-endpoint-url", line.endpoint]
+    total = (MIB << 20) // PART
+
+    def parts_there() -> int:
+        return sum(text.count("\npart ") for log in folder.glob(".longhaul-*.part/parts")
+                   if (text := log.read_text(errors="replace")))
+
+    # Nothing but the folder is needed: what the user's state remembers is lost each time.
+    def elsewhere(number: int) -> dict:
+        return {**environment, "XDG_STATE_HOME": str(world.work / f"home-{number}")}
+
+    for kill in range(KILLS):
+        before = parts_there()
+        copying = world.start(*command, env=elsewhere(kill))
+        want = min(before + max(1, total // (KILLS * 4)), total - 1)
+        wait_until(lambda: parts_there() >= want or not copying.running(), 120, "another part",
+                   every=0.02)
+        check(copying.running(), f"the download ended before it was killed: {copying.output()}")
+        copying.kill()
+        copying.wait()
+        check(parts_there() >= before, f"parts are gone after kill {kill}")
+        check(len(list(folder.iterdir())) == 1, f"more than one upload after kill {kill}")
+    there = parts_there()
+    step(f"{there} of {total} parts are there")
+    world.run("uploads", "ls", str(folder), env=environment).expect(0, "large.bin", f"{there} part")
+    world.run("ls", f"{folder}/", env=environment).expect(0)
+    done = world.run(*command, "--json", env=environment).expect(0)
+    copied = [line for line in done.lines() if line.get("event") == "copied"]
+    check(copied and copied[0]["found"] == there * PART,
+          f"the last run has not found what was there: {copied}")
+    check([path.name for path in folder.iterdir()] == ["large.bin"], "something is left")
+    digest = hashlib.sha256()
+    with open(folder / "large.bin", "rb") as file:
+        while chunk := file.read(8 << 20):
+            digest.update(chunk)
+    check(digest.hexdigest() == digest_of(source.s3, "data", "large.bin"), "the download differs")
+    line.close()
+    os.unlink(folder / "large.bin")
+
+
+def small_objects(world, source, target, environment) -> None:
+    step(f"{OBJECTS} small objects, {RUN_KILLS} kills")
+    folder = world.folder / "small"
+    random_ = random.Random(1)
+    for number in range(OBJECTS):
+        path = folder / f"{number % 37:02}/{number:07}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text_bytes(random_, 100 + number % 900))
+    world.run("cp", "-r", f"{folder}/", "s3://data/small", "--endpoint-url", source.endpoint,
+              env=environment).expect(0)
+    for verb in (["cp", "-r"], ["sync"]):
+        line = FaultProxy(target.endpoint, latency_seconds=0.02)
+        ends = ["--source-endpoint-url", source.endpoint, "--target-endpoint-url", line.endpoint]
+        command = [*verb, "s3://data/small", f"s3://copy/{verb[0]}", *ends, "--transfers",
+                   str(IN_FLIGHT)]
+        for kill in range(RUN_KILLS):
+            copying = world.start(*command, env=environment)
+            wait_until(lambda: len(line.puts) > OBJECTS * (kill + 1) // (RUN_KILLS + 1) or
+                       not copying.running(), 600, "more of the objects", every=0.1)
+            check(copying.running(), f"the run ended before it was killed: {copying.output()}")
+            copying.kill()
+            copying.wait()
+            shown = world.run("runs", "show", "last", "--json", env=environment).expect(0).lines()
+            check(shown[0]["phase"] == "killed", f"not killed: {shown[0]}")
+            command = ["runs", "resume", "last"]
+        step(f"{verb[0]}: {len(line.puts)} are there")
+        world.run(*command, env=environment).expect(0)
+        count = len(keys_of(target.s3, "copy", verb[0] + "/"))
+        check(count == OBJECTS, f"{count} objects instead of {OBJECTS}")
+        again = sum(times - 1 for times in line.puts.values())
+        step(f"{verb[0]}: {again} were copied again")
+        check(len(line.puts) == OBJECTS, f"{len(line.puts)} objects were written")
+        check(again <= IN_FLIGHT * RUN_KILLS, f"{again} objects were copied again")
+        line.close()
+        world.run("check", "s3://data/small", f"s3://copy/{verb[0]}", "--source-endpoint-url",
+                  source.endpoint, "--target-endpoint-url", target.endpoint,
+                  env=environment).expect(0)
+        world.run("runs", "resume", "last", env=environment).expect(2, "nothing to go on with")
+        shown = world.run("runs", "ls", "--json", env=environment).expect(0).lines()
+        check(shown[0]["phase"] == "done", f"not done: {shown[0]}")
+
+
+def planned(world, source, target, environment) -> None:
+    step("a plan that is killed, and applied again")
+    line = FaultProxy(target.endpoint, latency_seconds=0.02)
+    ends = ["--source-endpoint-url", source.endpoint, "--target-endpoint-url", line.endpoint]
+    random_ = random.Random(2)
+    put_all(source.s3, "data", [
+        Thing(f"planned/{number:07}", text_bytes(random_, 100 + number % 900))
+        for number in range(PLANNED)], threads=16)
+    # Replaced, removed, and new ones.
+    put_all(target.s3, "copy", [Thing(f"planned/{number:07}", b"old")
+                                for number in range(0, PLANNED, 10)] +
+            [Thing(f"planned/extra-{number}", b"old") for number in range(20)], threads=16)
+    plan = world.folder / "plan.jsonl"
+    world.run("sync", "--delete", "--ignore-times", "--plan", plan, "s3://data/planned",
+              "s3://copy/planned", *ends, env=environment).expect(0)
+    applying = world.start("apply", plan, env=environment)
+    wait_until(lambda: len(keys_of(target.s3, "copy", "planned/")) > PLANNED // 2 or
+               not applying.running(), 120, "half of the objects", every=0.1)
+    check(applying.running(), f"the plan was done before it was killed: {applying.output()}")
+    applying.kill()
+    applying.wait()
+    time.sleep(1.1)  # Times have whole seconds.
+    before = times_of(target.s3, "planned/")
+    world.run("apply", plan, env=environment).expect(0)
+    after = times_of(target.s3, "planned/")
+    check(len(after) == PLANNED, f"{len(after)} objects instead of {PLANNED}")
+    again = sum(1 for key, when in before.items() if key in after and after[key] != when)
+    # Those that were to be replaced and had not been yet are among them.
+    check(again <= IN_FLIGHT + PLANNED // 10, f"{again} objects were copied again")
+    world.run("check", "s3://data/planned", "s3://copy/planned", *ends, env=environment).expect(0)
+    world.run("apply", plan, env=environment).expect(0)
+    check(times_of(target.s3, "planned/") == after, "a plan that was done did something")
+    line.close()
+
+
+def times_of(s3, prefix: str) -> dict:
+    return {entry["Key"]: entry["LastModified"]
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="copy", Prefix=prefix)
+            for entry in page.get("Contents", [])}
+
+
+def left_uploads(world, target, environment) -> None:
+    step("uploads that others left")
+    upload = target.s3.create_multipart_upload(Bucket="copy", Key="foreign.bin")
+    target.s3.upload_part(Bucket="copy", Key="foreign.bin", UploadId=upload["UploadId"],
+                          PartNumber=1, Body=b"x" * 1000)
+    at = ["--endpoint-url", target.endpoint]
+    world.run("uploads", "ls", "s3://copy", *at, env=environment).expect(0, "foreign.bin", "1 part")
+    world.run("uploads", "abort", "s3://copy", "--older-than", "1h", *at, env=environment).expect(
+        0, "no uploads")
+    world.run("uploads", "abort", "s3://copy", "--dry-run", *at, env=environment).expect(
+        0, "would abort")
+    check(uploads_of(target.s3, "copy"), "--dry-run has aborted an upload")
+    world.run("uploads", "abort", "s3://copy/foreign", *at, env=environment).expect(0, "aborted")
+    check(not uploads_of(target.s3, "copy"), "the upload is still there")
+
+
+def main() -> None:
+    with World("resume", bytes_needed=(3 * MIB) << 20) as world:
+        source, target = world.serve("versitygw", "source"), world.serve("versitygw", "target")
+        source.s3.create_bucket(Bucket="data")
+        target.s3.create_bucket(Bucket="copy")
+        environment = {"XDG_STATE_HOME": str(world.work / "home")}
+        large_object(world, source, target, environment)
+        large_download(world, source, environment)
+        small_objects(world, source, target, environment)
+        planned(world, source, target, environment)
+        left_uploads(world, target, environment)
+    step("passed")
+
+
+main()
