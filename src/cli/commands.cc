@@ -48,6 +48,7 @@ std::span<const CommandFactory> AllCommands() {
       MakeArchiveCatCommand,
       MakeArchiveExtractCommand,
       MakeArchiveVerifyCommand,
+      MakePricesCommand,
       MakeSetupCommand,
       MakeConfigCheckCommand,
       MakeConfigShowCommand,

@@ -83,6 +83,17 @@ Result<std::vector<Migration>> LoadMigrations(const std::string& file,
   return reader.TakeMigrations();
 }
 
+Result<PriceList> LoadPriceList(const std::string& file, const Environment& environment) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  YamlErrors errors(file);
+  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
+  if (!root) return errors.ToError();
+  ConfigurationReader reader(file, read->directory, errors, nullptr);
+  if (!reader.Read(*root)) return errors.ToError();
+  return reader.TakePrices();
+}
+
 std::optional<std::string> ProcessEnvironment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());
   if (value == nullptr) return std::nullopt;

@@ -13,6 +13,7 @@
 
 #include "base/yaml.h"
 #include "rules/migration.h"
+#include "rules/price_list.h"
 #include "rules/rule.h"
 #include "rules/topology.h"
 
@@ -20,6 +21,9 @@ namespace longhaul {
 
 // Of ASCII, whatever the locale.
 bool IsAlphanumeric(char c);
+
+// `prices:` of the whole file.
+PriceList ReadPriceList(YamlFields& top);
 
 // Where the addresses of a rule stand in the file, for the topology's messages.
 struct ConfigurationPlaces {
@@ -42,6 +46,7 @@ class ConfigurationReader {
   std::optional<Configuration> Read(const YamlNode& root);
   // After Read.
   std::vector<Migration> TakeMigrations() { return std::move(migrations_); }
+  PriceList TakePrices() { return std::move(prices_); }
 
  private:
   void ReadStores(const YamlValue& value);
@@ -97,6 +102,7 @@ class ConfigurationReader {
   std::vector<TopologyProblem>* problems_;  // Where they go instead; may be null.
   std::vector<Places> places_;
   std::vector<Migration> migrations_;
+  PriceList prices_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 

@@ -1,0 +1,134 @@
+// The table of AWS's public prices. First tier of each, without tax and discounts, in US dollars.
+//
+// Entered by hand, and not compared with AWS's own price list since: docs/cost.md says so.
+// Left out is what was not at hand for that day: it is unknown, and `prices:` can say it.
+
+#include "base/check.h"
+#include "cost/prices.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr std::chrono::year_month_day kDate{std::chrono::year(2025), std::chrono::month(1),
+                                            std::chrono::day(1)};
+
+struct Region {
+  std::string_view name;
+  std::string_view storage;   // S3 Standard, a GiB and month.
+  std::string_view put;       // A thousand of PUT, COPY, POST, LIST.
+  std::string_view get;       // A thousand of GET and all others.
+  std::string_view region;    // A GiB to another region.
+  std::string_view internet;  // A GiB.
+};
+
+constexpr Region kRegions[] = {
+    {"af-south-1", "0.0274", "0.006", "0.0004", "0.147", "0.154"},
+    {"ap-east-1", "0.025", "0.005", "0.0004", "0.09", "0.12"},
+    {"ap-northeast-1", "0.025", "0.0047", "0.00037", "0.09", "0.114"},
+    {"ap-northeast-2", "0.025", "0.0045", "0.00035", "0.08", "0.126"},
+    {"ap-northeast-3", "0.025", "0.0047", "0.00037", "0.09", "0.114"},
+    {"ap-south-1", "0.025", "0.005", "0.0004", "0.086", "0.1093"},
+    {"ap-southeast-1", "0.025", "0.005", "0.0004", "0.09", "0.12"},
+    {"ap-southeast-2", "0.025", "0.0055", "0.00044", "0.098", "0.114"},
+    {"ca-central-1", "0.025", "0.0055", "0.00044", "0.02", "0.09"},
+    {"eu-central-1", "0.0245", "0.0054", "0.00043", "0.02", "0.09"},
+    {"eu-north-1", "0.023", "0.005", "0.0004", "0.02", "0.09"},
+    {"eu-south-1", "0.024", "0.0053", "0.00042", "0.02", "0.09"},
+    {"eu-west-1", "0.023", "0.005", "0.0004", "0.02", "0.09"},
+    {"eu-west-2", "0.024", "0.0053", "0.00042", "0.02", "0.09"},
+    {"eu-west-3", "0.024", "0.0053", "0.00042", "0.02", "0.09"},
+    {"me-south-1", "0.025", "0.0055", "0.00044", "0.1105", "0.117"},
+    {"sa-east-1", "0.0405", "0.007", "0.00056", "0.138", "0.15"},
+    {"us-east-1", "0.023", "0.005", "0.0004", "0.02", "0.09"},
+    {"us-east-2", "0.023", "0.005", "0.0004", "0.02", "0.09"},
+    {"us-west-1", "0.026", "0.0055", "0.00044", "0.02", "0.09"},
+    {"us-west-2", "0.023", "0.005", "0.0004", "0.02", "0.09"},
+};
+
+struct Single {
+  std::string_view name;
+  std::string_view dollars;
+};
+
+// Where these four regions ask the same.
+constexpr std::string_view kAlike[] = {"us-east-1", "us-east-2", "us-west-2", "eu-west-1"};
+// A thousand requests, a GiB and month.
+struct Class {
+  std::string_view name;
+  std::string_view storage;
+  std::string_view put;
+  std::string_view get;
+};
+constexpr Class kClasses[] = {{"STANDARD_IA", "0.0125", "0.01", "0.001"},
+                              {"ONEZONE_IA", "0.01", "0.01", "0.001"},
+                              {"GLACIER_IR", "0.004", "0.02", "0.01"},
+                              {"GLACIER", "0.0036", "0.03", "0.0004"},
+                              {"DEEP_ARCHIVE", "0.00099", "0.05", "0.0004"}};
+// Fargate on ARM, an hour.
+constexpr std::string_view kVcpuHour = "0.03238";
+constexpr std::string_view kMemoryHour = "0.00356";
+
+// Of every region.
+constexpr Single kEverywhere[] = {{"kms_request", "0.000003"}, {"rtc_gib", "0.015"}};
+constexpr Single kNearUs[] = {{"nat_hour", "0.045"},          {"nat_gib", "0.045"},
+                              {"endpoint_hour", "0.01"},      {"endpoint_gib", "0.01"},
+                              {"queue_request", "0.0000004"}, {"state_read", "0.000000125"},
+                              {"state_write", "0.000000625"}};
+
+int64_t Pico(std::string_view dollars) {
+  Result<int64_t> pico = ParsePicoDollars(dollars);
+  LH_CHECK(pico.has_value());
+  return *pico;
+}
+
+int64_t Rounded(std::string_view dollars, int64_t count) {
+  return (Pico(dollars) + count / 2) / count;
+}
+
+}  // namespace
+
+std::chrono::sys_days PriceTableDate() { return kDate; }
+
+PriceList BuiltInPrices() {
+  PriceList prices;
+  for (const Region& region : kRegions) {
+    const std::string name(region.name);
+    for (const Region& to : kRegions) {
+      const bool ohio_virginia = (name == "us-east-1" && to.name == "us-east-2") ||
+                                 (name == "us-east-2" && to.name == "us-east-1");
+      const std::string_view dollars = name == to.name ? "0"
+                                       : ohio_virginia ? "0.01"
+                                                       : region.region;
+      prices["transfer/" + name + "/" + std::string(to.name)] = Pico(dollars);
+    }
+    prices["transfer/" + name + "/internet"] = Pico(region.internet);
+    prices["storage/" + name + "/STANDARD"] = Pico(region.storage);
+    prices["request/" + name + "/put/STANDARD"] = Rounded(region.put, 1000);
+    prices["request/" + name + "/list/STANDARD"] = Rounded(region.put, 1000);
+    prices["request/" + name + "/get/STANDARD"] = Rounded(region.get, 1000);
+    prices["request/" + name + "/delete/STANDARD"] = 0;  // Free, says the price list.
+    for (const Single& one : kEverywhere) {
+      prices[std::string(one.name) + "/" + name] = Pico(one.dollars);
+    }
+  }
+  for (const std::string_view region : kAlike) {
+    const std::string name(region);
+    for (const Class& one : kClasses) {
+      const std::string storage_class(one.name);
+      prices["storage/" + name + "/" + storage_class] = Pico(one.storage);
+      prices["request/" + name + "/put/" + storage_class] = Rounded(one.put, 1000);
+      prices["request/" + name + "/get/" + storage_class] = Rounded(one.get, 1000);
+      prices["request/" + name + "/delete/" + storage_class] = 0;
+    }
+    prices["vcpu_second/" + name] = Rounded(kVcpuHour, 3600);
+    prices["gib_second/" + name] = Rounded(kMemoryHour, 3600);
+    if (name == "eu-west-1") continue;
+    for (const Single& one : kNearUs) {
+      prices[std::string(one.name) + "/" + name] = Pico(one.dollars);
+    }
+  }
+  return prices;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,74 @@
+#include "cost/prices.h"
+
+#include <array>
+
+namespace longhaul {
+
+namespace {
+
+constexpr int64_t kPicoPerDollar = 1'000'000'000'000;
+constexpr std::chrono::days kTableAgeMax{183};
+
+// Whether a configured name, whose words may be "*", means this one.
+bool Covers(std::string_view pattern, std::string_view name) {
+  while (true) {
+    const size_t pattern_end = pattern.find('/');
+    const size_t name_end = name.find('/');
+    const std::string_view word = pattern.substr(0, pattern_end);
+    if (word != "*" && word != name.substr(0, name_end)) return false;
+    if (pattern_end == std::string_view::npos || name_end == std::string_view::npos) {
+      return pattern_end == name_end;
+    }
+    pattern.remove_prefix(pattern_end + 1);
+    name.remove_prefix(name_end + 1);
+  }
+}
+
+}  // namespace
+
+Prices::Prices(PriceList configured)
+    : table_(BuiltInPrices()), configured_(std::move(configured)) {}
+
+std::optional<int64_t> Prices::Find(std::string_view name) const {
+  if (auto own = configured_.find(name); own != configured_.end()) return own->second;
+  // "*" is less than any letter: the last that covers the name has the fewest at its beginning.
+  std::optional<int64_t> covering;
+  for (const auto& [pattern, price] : configured_) {
+    if (pattern.find('*') != std::string::npos && Covers(pattern, name)) covering = price;
+  }
+  if (covering) return covering;
+  if (auto public_price = table_.find(name); public_price != table_.end()) {
+    return public_price->second;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> Prices::TransferGib(std::string_view from, std::string_view to) const {
+  return Find("transfer/" + std::string(from) + "/" + std::string(to));
+}
+
+std::optional<int64_t> Prices::VcpuSecond(std::string_view region) const {
+  return Find("vcpu_second/" + std::string(region));
+}
+
+std::map<std::string, std::pair<int64_t, PriceOrigin>> Prices::All() const {
+  std::map<std::string, std::pair<int64_t, PriceOrigin>> all;
+  for (const auto& [name, price] : table_) {
+    const std::optional<int64_t> found = Find(name);
+    const bool own = configured_.contains(name) || *found != price;
+    all[name] = {*found, own ? PriceOrigin::kConfiguration : PriceOrigin::kTable};
+  }
+  for (const auto& [name, price] : configured_) all[name] = {price, PriceOrigin::kConfiguration};
+  return all;
+}
+
+bool PriceTableIsOld(SystemTime now) { return now - PriceTableDate() > kTableAgeMax; }
+
+std::string FormatPico(int64_t pico_dollars) {
+  std::string digits = std::to_string(pico_dollars % kPicoPerDollar);
+  digits.insert(0, 12 - digits.size(), '0');
+  while (digits.size() > 2 && digits.back() == '0') digits.pop_back();
+  return "$" + std::to_string(pico_dollars / kPicoPerDollar) + "." + digits;
+}
+
+}  // namespace longhaul
