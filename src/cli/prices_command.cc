@@ -20,8 +20,9 @@ class PricesCommand : public Command {
             .description =
                 "Prints every price that is known, in US dollars for one of its unit, with where "
                 "it comes from: `prices:` of the configuration, else the table of AWS's public "
-                "prices that longhaul brings along, which says its day. A price that is not listed "
-                "is unknown; it is never taken for 0.\n\n"
+                "prices that longhaul brings along, which says its day. That table was entered by "
+                "hand and has not been compared with AWS's own price list. A price that is not "
+                "listed is unknown; it is never taken for 0.\n\n"
                 "The names are those to write under `prices:`, where '*' stands for any region, "
                 "kind or class. Names given here are asked for one by one: exit code 1 when one of "
                 "them is not known.",
@@ -75,12 +76,17 @@ class PricesCommand : public Command {
            found == all.end() || found->second.second == PriceOrigin::kConfiguration, day);
     }
     const bool old = PriceTableIsOld(context.runtime().clock.Now());
-    if (old && !output.json()) {
-      output.Note(Message("old").Says("the table is of " + day +
-                                      ", more than half a year ago: compare what matters with "
-                                      "AWS's price list, and say it under prices:"));
+    if (!output.json()) {
+      output.Note(Message("table").Says(
+          "the table is of " + day + (old ? ", more than half a year ago," : "") +
+          " was entered by hand and has not been compared with AWS's price list: compare what "
+          "matters, and say it under prices:"));
     }
-    output.Print(Message("summary").With("table", day).With("old", old).With("unknown", unknown));
+    output.Print(Message("summary")
+                     .With("table", day)
+                     .With("old", old)
+                     .With("compared", false)
+                     .With("unknown", unknown));
     co_return unknown > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   }
 
