@@ -190,8 +190,17 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
     const SystemTime before = runtime_.clock.Now();
     signer_.Sign("POST", {.host = host_, .path = path_, .query = ""}, request.headers,
                  HexEncode(Sha256(body)), **credentials, before + ahead_);
+    int times = 0;
+    request.times_sent = &times;
     Result<HttpResponse> response = co_await http_->Send(std::move(request));
-    if (!response) co_return response.error();
+    if (times == 0 && (response || response.error().code != kNotSentCode)) times = 1;
+    auto tell = [&](std::string_view answer) {
+      if (options_.on_request && times > 0) options_.on_request(operation, body, answer, times);
+    };
+    if (!response) {
+      tell("");
+      co_return response.error();
+    }
     const bool ok = response->status >= 200 && response->status < 300;
     const seconds was_ahead = ahead_;
     if (response->status < 500) {
@@ -199,6 +208,7 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
     }
     Result<std::string> text =
         co_await ReadAll(*response->body, ok ? options_.answer_bytes_max : kErrorBytesMax);
+    tell(text ? std::string_view(*text) : "");
     if (ok) {
       if (!text && text.error().Transient()) co_return text.error();
       // It has been done, whatever was to be said about it.

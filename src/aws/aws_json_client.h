@@ -41,6 +41,10 @@ struct AwsJsonOptions {
   // Told what the service's clock is ahead of ours, where it is seconds; null: that is logged.
   std::function<void(std::chrono::seconds ahead)> on_clock_off;
   size_t answer_bytes_max = size_t{32} << 20;
+  // Told of each request that has gone out so many times, with its answer (empty: there was none).
+  std::function<void(std::string_view operation, std::string_view body, std::string_view answer,
+                     int times)>
+      on_request;
 };
 
 enum class AwsRepeat {

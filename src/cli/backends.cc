@@ -29,7 +29,8 @@ struct Opened {
   std::shared_ptr<DynamodbClient> dynamodb;
 };
 
-Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place) {
+Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place,
+                   const AwsRequestHook& on_request) {
   Opened opened;
   if (!place.postgres_url.empty()) {
     Result<std::shared_ptr<PostgresClient>> client =
@@ -37,7 +38,8 @@ Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place) {
     if (!client) co_return client.error();
     opened.postgres = std::move(*client);
   } else if (place.dynamodb) {
-    Result<std::unique_ptr<DynamodbClient>> client = MakeDynamodbClient(runtime, *place.dynamodb);
+    Result<std::unique_ptr<DynamodbClient>> client =
+        MakeDynamodbClient(runtime, *place.dynamodb, on_request);
     if (!client) co_return client.error();
     opened.dynamodb = std::move(*client);
   } else {
@@ -66,13 +68,14 @@ Error NamingTheFile(Error error, const Configuration& configuration) {
 }
 
 Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configuration,
-                        std::string queue_name) {
+                        std::string queue_name, const AwsRequestHook& on_request) {
   Result<Opened> queue_place = Opened();
-  if (!configuration.queue.sqs) queue_place = co_await Open(runtime, configuration.queue);
+  if (!configuration.queue.sqs)
+    queue_place = co_await Open(runtime, configuration.queue, on_request);
   if (!queue_place) co_return queue_place.error().In("queue");
   Result<Opened> state_place = *queue_place;
   if (configuration.state != configuration.queue) {
-    state_place = co_await Open(runtime, configuration.state);
+    state_place = co_await Open(runtime, configuration.state, on_request);
     if (!state_place) co_return state_place.error().In("state");
   }
   Backends backends;
@@ -83,8 +86,8 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
           "queues that are named beforehand");
     }
     const SqsQueueOptions options = SqsOptionsOf(configuration);
-    Result<std::shared_ptr<SqsClient>> client =
-        MakeSqsClient(runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()));
+    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
+        runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
     if (!client) co_return client.error().In("queue");
     Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(runtime, *client, options);
     if (!queue) co_return queue.error().In("queue");
@@ -111,23 +114,26 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
 }  // namespace
 
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place) {
-  Result<Opened> opened = co_await Open(runtime, place);
+  Result<Opened> opened = co_await Open(runtime, place, nullptr);
   if (!opened) co_return opened.error();
   co_return co_await OpenState(runtime, *opened);
 }
 
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
-                             std::string queue_name) {
-  Result<Backends> all = co_await OpenAll(runtime, configuration, std::move(queue_name));
+                             std::string queue_name, const AwsRequestHook& on_request) {
+  Result<Backends> all =
+      co_await OpenAll(runtime, configuration, std::move(queue_name), on_request);
   if (!all) co_return NamingTheFile(all.error(), configuration);
   co_return all;
 }
 
 Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(const Runtime& runtime,
-                                                           const AwsPlace& place) {
+                                                           const AwsPlace& place,
+                                                           const AwsRequestHook& on_request) {
   Result<AwsJsonOptions> options =
       FindAwsService(runtime, place, "dynamodb", "DynamoDB_20120810", ProcessEnvironment());
   if (!options) return options.error();
+  TellRequests(*options, on_request);
   Result<std::unique_ptr<AwsJsonClient>> service =
       AwsJsonClient::Make(runtime, std::move(*options));
   if (!service) return service.error();

@@ -7,6 +7,7 @@
 
 #include "aws/dynamodb_client.h"
 #include "base/runtime.h"
+#include "cli/aws_request_hook.h"
 #include "queue/queue.h"
 #include "rules/rule.h"
 #include "state/state.h"
@@ -23,13 +24,14 @@ inline constexpr char kEventsQueue[] = "events";
 // The error says which of them cannot be opened. The runtime must outlive them. `queue`: one of the
 // queues that live in one place; "events" is what rules hear of.
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
-                             std::string queue = kEventsQueue);
+                             std::string queue = kEventsQueue,
+                             const AwsRequestHook& on_request = nullptr);
 
 // The same for a State alone.
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place);
 
 // With region, endpoint and credentials as the process's environment has them.
-Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(const Runtime& runtime,
-                                                           const AwsPlace& place);
+Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(
+    const Runtime& runtime, const AwsPlace& place, const AwsRequestHook& on_request = nullptr);
 
 }  // namespace longhaul

@@ -45,6 +45,7 @@ std::unique_ptr<Command> MakeRulesPauseCommand();
 std::unique_ptr<Command> MakeRulesResumeCommand();
 std::unique_ptr<Command> MakeRulesRetryCommand();
 std::unique_ptr<Command> MakeRulesStatusCommand();
+std::unique_ptr<Command> MakeSavingsCommand();
 std::unique_ptr<Command> MakeServeS3Command();
 std::unique_ptr<Command> MakeSetupCommand();
 std::unique_ptr<Command> MakeStatCommand();

@@ -49,6 +49,7 @@ std::span<const CommandFactory> AllCommands() {
       MakeArchiveExtractCommand,
       MakeArchiveVerifyCommand,
       MakePricesCommand,
+      MakeSavingsCommand,
       MakeSetupCommand,
       MakeConfigCheckCommand,
       MakeConfigShowCommand,

@@ -8,8 +8,13 @@
 
 namespace longhaul {
 
-QueueIntakes::QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints)
-    : runtime_(runtime), configuration_(configuration), hints_(hints), running_(runtime.executor) {}
+QueueIntakes::QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints,
+                           AwsRequestHook on_request)
+    : runtime_(runtime),
+      configuration_(configuration),
+      hints_(hints),
+      on_request_(std::move(on_request)),
+      running_(runtime.executor) {}
 
 Async<void> QueueIntakes::Open() {
   // Rules may share a queue: one reader hands each event to all of them.
@@ -21,7 +26,7 @@ Async<void> QueueIntakes::Open() {
     }
   }
   for (const AwsPlace& place : places) {
-    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(runtime_, place, 1);
+    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(runtime_, place, 1, on_request_);
     if (!client) co_return client.error().In("intake from " + place.name);
     SqsQueueOptions options{
         .prefix = place.name, .lanes = {{.lane = "", .queue = place.name}}, .own = false};

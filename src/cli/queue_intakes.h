@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/runtime.h"
+#include "cli/aws_request_hook.h"
 #include "events/queue_intake.h"
 #include "events/rule_events.h"
 #include "queue/queue.h"
@@ -17,8 +18,10 @@ namespace longhaul {
 
 class QueueIntakes {
  public:
-  // Borrowed until Stop has returned. `hints`: where what rules hear of waits.
-  QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints);
+  // Borrowed until Stop has returned. `hints`: where what rules hear of waits. `on_request`: told
+  // of each request.
+  QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints,
+               AwsRequestHook on_request = nullptr);
 
   // kInvalidInput: a queue is missing, closed to us, or has no dead letters; with the command that
   // mends it.
@@ -36,6 +39,7 @@ class QueueIntakes {
   Runtime& runtime_;
   const Configuration& configuration_;
   Queue& hints_;
+  AwsRequestHook on_request_;
   Event stop_;
   std::vector<One> all_;
   TaskGroup running_;

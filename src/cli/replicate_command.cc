@@ -8,6 +8,7 @@
 #include "cli/command_list.h"
 #include "cli/folder_watches.h"
 #include "cli/queue_intakes.h"
+#include "cli/replication_ledger.h"
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -95,29 +96,36 @@ class ReplicateCommand : public Command {
     if (!once_) context.troubles().UseLog();
     Runtime& runtime = context.runtime();
     // Destroyed in the reverse order: what borrows goes before what is borrowed.
+    Readiness readiness;
+    ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
+                                 context.flags().json);
+    StoreRegions regions;
+    for (const auto& [name, settings] : configuration->stores) {
+      regions[name] = RegionOfStore(context, settings);
+    }
+    ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source, observer);
     std::map<std::string, std::unique_ptr<Store>> stores;
     std::map<std::string, Store*> store_pointers;
     const std::chrono::milliseconds deadline =
         once_ ? timeout_ : std::chrono::milliseconds(kContinuousTimeout);
     for (const auto& [name, settings] : configuration->stores) {
-      Result<std::unique_ptr<Store>> store = OpenConfiguredStore(context, settings, deadline);
+      Result<std::unique_ptr<Store>> store =
+          OpenConfiguredStore(context, settings, deadline, true, {}, ledger.MeterOf(name));
       if (!store) co_return store.error().In("store " + name);
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
     }
-    Result<Backends> backends = co_await OpenBackends(runtime, *configuration);
+    Result<Backends> backends =
+        co_await OpenBackends(runtime, *configuration, kEventsQueue, ledger.aws_hook());
     if (!backends) co_return backends.error();
 
-    Readiness readiness;
-    ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
-                                 context.flags().json);
     if (!report_.empty()) {
       Result<void> opened = observer.OpenReport(report_);
       if (!opened) co_return opened.error();
     }
     Result<std::unique_ptr<ReplicationContext>> replication =
         MakeReplicationContext(runtime, *configuration, store_pointers, *backends->queue,
-                               *backends->state, observer, ReplicationLimits{});
+                               *backends->state, ledger, ReplicationLimits{});
     if (!replication) co_return replication.error();
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
     if (!replicator) co_return replicator.error();
@@ -125,6 +133,7 @@ class ReplicateCommand : public Command {
     std::unique_ptr<NotificationWebhook> webhook;
     Event told;
     TaskGroup telling(runtime.executor);
+    telling.Spawn(ledger.Run(*backends->state, told));
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
                                                       configuration->site);
@@ -136,7 +145,7 @@ class ReplicateCommand : public Command {
       code = co_await RunOnce(context, **replicator, observer);
     } else {
       code = co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
-                                    **replicator, observer);
+                                    **replicator, observer, ledger);
     }
     told.Set();
     Result<void> joined = co_await telling.Join();
@@ -249,9 +258,9 @@ class ReplicateCommand : public Command {
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,
                                 const ReplicatorOptions& options, Queue& queue,
                                 Readiness& readiness, Replicator& replicator,
-                                ReplicationObserver& observer) {
+                                ReplicationObserver& observer, ReplicationLedger& ledger) {
     Runtime& runtime = context.runtime();
-    QueueIntakes intakes(runtime, configuration, queue);
+    QueueIntakes intakes(runtime, configuration, queue, ledger.aws_hook());
     if (options.source) {
       Result<void> opened = co_await intakes.Open();
       if (!opened) co_return opened.error();

@@ -23,10 +23,11 @@ SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
 }
 
 Result<std::shared_ptr<SqsClient>> MakeSqsClient(const Runtime& runtime, const AwsPlace& place,
-                                                 int listeners) {
+                                                 int listeners, const AwsRequestHook& on_request) {
   Result<AwsJsonOptions> options =
       FindAwsService(runtime, place, "sqs", "AmazonSQS", ProcessEnvironment());
   if (!options) return options.error();
+  TellRequests(*options, on_request);
   Result<std::unique_ptr<SqsClient>> client =
       SqsClient::Make(runtime, std::move(*options), listeners);
   if (!client) return client.error();

@@ -6,6 +6,7 @@
 
 #include "aws/sqs_client.h"
 #include "base/runtime.h"
+#include "cli/aws_request_hook.h"
 #include "queue/sqs_queue.h"
 #include "rules/rule.h"
 
@@ -17,6 +18,7 @@ SqsQueueOptions SqsOptionsOf(const Configuration& configuration);
 
 // `listeners`: requests that wait at SQS beside all others. kInvalidInput: no region, no profile.
 Result<std::shared_ptr<SqsClient>> MakeSqsClient(const Runtime& runtime, const AwsPlace& place,
-                                                 int listeners);
+                                                 int listeners,
+                                                 const AwsRequestHook& on_request = nullptr);
 
 }  // namespace longhaul

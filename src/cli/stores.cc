@@ -315,11 +315,9 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
   return ReadAwsSettings("S3", settings.profile, own ? WithoutProfiles(environment) : environment);
 }
 
-Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
-                                                   const StoreSettings& settings,
-                                                   std::chrono::milliseconds timeout,
-                                                   bool verify_md5,
-                                                   std::optional<std::string> ca_file) {
+Result<std::unique_ptr<Store>> OpenConfiguredStore(
+    RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
+    bool verify_md5, std::optional<std::string> ca_file, std::shared_ptr<RequestMeter> meter) {
   const Runtime& runtime = context.runtime();
   if (settings.type == StoreType::kFile) {
     Result<std::unique_ptr<Store>> made = MakeFileStore(runtime, {.root = settings.root});
@@ -329,6 +327,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
   EnvironmentReader environment = ReaderOf(context.console());
   S3StoreOptions options;
   options.stop = &context.stop();
+  options.meter = std::move(meter);
   options.on_trouble = context.troubles().For("store " + settings.name);
   options.on_clock_off = context.troubles().ClockOff("store " + settings.name);
   Result<AwsSettings> said = ReadStoreSettings(settings, environment);
@@ -388,6 +387,13 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
   Result<std::unique_ptr<Store>> made = MakeS3Store(runtime, std::move(options));
   if (!made) return made.error().In("store " + settings.name);
   return made;
+}
+
+std::string RegionOfStore(RunContext& context, const StoreSettings& settings) {
+  if (settings.type == StoreType::kFile || !settings.region.empty()) return settings.region;
+  if (settings.anonymous) return "";
+  Result<std::string> found = FindAwsRegion(settings.profile, ReaderOf(context.console()));
+  return found ? *found : "";
 }
 
 }  // namespace longhaul

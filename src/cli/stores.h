@@ -14,6 +14,7 @@
 #include "cli/flags.h"
 #include "cli/run_context.h"
 #include "rules/rule.h"
+#include "storage/request_meter.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -78,12 +79,16 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
                                       const EnvironmentReader& environment);
 
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
-// `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. The store must go before the
-// context does.
+// `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. `meter`: counts its requests.
+// The store must go before the context does.
 Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
                                                    const StoreSettings& settings,
                                                    std::chrono::milliseconds timeout,
                                                    bool verify_md5 = true,
-                                                   std::optional<std::string> ca_file = {});
+                                                   std::optional<std::string> ca_file = {},
+                                                   std::shared_ptr<RequestMeter> meter = nullptr);
+
+// Where a store of a configuration is; "" for a folder, and where nobody says it.
+std::string RegionOfStore(RunContext& context, const StoreSettings& settings);
 
 }  // namespace longhaul

@@ -47,6 +47,7 @@ class SocketHttpClient : public HttpClient {
         Result<void> connected = co_await Connect(connection, url->origin);
         if (!connected) co_return connected.error();
       }
+      if (request.times_sent != nullptr) ++*request.times_sent;
       ClientExchange exchange(lease, request, *head);
       Result<HttpResponseHead> answer = co_await exchange.Run();
       if (!answer) {

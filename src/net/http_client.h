@@ -97,6 +97,9 @@ struct HttpRequest {
   // second has been answered.
   bool once = false;
   HttpTimeouts timeouts;
+  // Adds up how often it goes out on a connection. Borrowed until Send returns; null: nobody
+  // counts.
+  int* times_sent = nullptr;
 };
 
 // The body of an answer. Dropping it early closes its connection and nothing else.

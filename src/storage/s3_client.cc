@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/s3_error.h"
+#include "storage/s3_metering.h"
 
 namespace longhaul {
 namespace {
@@ -262,6 +263,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
   Result<std::string> payload = co_await PayloadHash(request);
   if (!payload) co_return payload.error();
 
+  S3Metering metering(options_.meter, request);
   bool clock_corrected = false;
   bool credentials_renewed = false;
   while (true) {
@@ -293,7 +295,9 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
         co_await RequestLimit::Acquire(LimitOf(request.bucket));
     if (request.source != nullptr) turn->StopCounting();
     if (request.trace != nullptr) ++request.trace->sent;
+    metering.Send(http);
     Result<HttpResponse> response = co_await http_->Send(std::move(http));
+    metering.Sent(response);
     if (!response) co_return response.error();
     CompareClocks(response->headers);
     if (request.trace != nullptr) request.trace->answered_at = TimeOf(response->headers);

@@ -33,6 +33,7 @@
 #include "aws/credentials.h"
 #include "base/runtime.h"
 #include "net/http_client.h"
+#include "storage/request_meter.h"
 #include "storage/s3_quirks.h"
 #include "storage/store.h"
 
@@ -83,6 +84,8 @@ struct S3StoreOptions {
   // Called with each failure that will be repeated ("GET bucket/key: …"), and with null by the
   // first success after one. Does not block.
   std::function<void(const Error* failure)> on_trouble;
+  // Counts what is sent; null: nobody does. shared: with streams, which may outlive the store.
+  std::shared_ptr<RequestMeter> meter;
 };
 
 // kInvalidInput: the endpoint is no http(s) URL, or two options contradict each other. `http`: to

@@ -50,6 +50,14 @@ struct ThresholdEvent {
   std::chrono::milliseconds threshold{0};
 };
 
+// An archive has gone from a staging, in which it lay for so long.
+struct StagingFreed {
+  std::string rule;
+  std::string target;  // Empty: from the local staging.
+  uint64_t bytes = 0;
+  std::chrono::milliseconds kept{0};
+};
+
 // Hears what happens. Belongs to one shard; must not block.
 class Observer {
  public:
@@ -74,6 +82,7 @@ class Observer {
   }
   virtual void OnArchiveStaged(const ArchiveBytes&) {}
   virtual void OnThreshold(const ThresholdEvent&) {}
+  virtual void OnStagingFreed(const StagingFreed&) {}
 };
 
 }  // namespace longhaul

@@ -258,6 +258,8 @@ void RuleMeter::OnDeletesHeld(const std::string& rule, uint64_t keys) {
 
 void RuleMeter::OnArchiveStaged(const ArchiveBytes& bytes) { observer_.OnArchiveStaged(bytes); }
 
+void RuleMeter::OnStagingFreed(const StagingFreed& freed) { observer_.OnStagingFreed(freed); }
+
 void RuleMeter::OnThreshold(const ThresholdEvent& event) {
   Sight& sight = rules_[event.rule];
   sight.worked = true;

@@ -169,6 +169,7 @@ class RuleMeter : public Observer {
   void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
   void OnArchiveStaged(const ArchiveBytes& bytes) override;
   void OnThreshold(const ThresholdEvent& event) override;
+  void OnStagingFreed(const StagingFreed& freed) override;
 
  private:
   struct Sample {

@@ -200,6 +200,8 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       Result<void> removed = co_await target.staging_store->Remove(
           {.bucket = target.staging_bucket, .key = staged.archive->key});
       if (!removed) co_return removed.error().In("remove damaged archive");
+      context_.observer.OnStagingFreed(FreedBy(rule.rule->id, target.config->name, *staged.archive,
+                                               context_.runtime.clock.Now()));
     }
     for (const StagedReceipt& found : staged.receipts) {
       Result<void> removed = co_await target.staging_store->Remove(

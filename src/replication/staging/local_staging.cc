@@ -50,6 +50,7 @@ Async<LocalArchives> List(const LocalStagingContext& local) {
         archive.written = object.last_modified;
       }
       archive.ulid = *ulid;
+      archive.bytes += object.size_bytes;
       archive.key = std::move(object.key);
       archive.versions.push_back(std::move(object.version_id));
     }
@@ -155,6 +156,11 @@ Async<void> LocalStaging::RemoveCopy(const RuleContext& rule, const LocalArchive
         {.bucket = rule.local->bucket, .key = archive.key, .version_id = version});
     if (!removed) co_return removed.error().In("remove " + archive.key + " from local staging");
   }
+  ListedObject copies;
+  copies.size_bytes = archive.bytes;
+  copies.last_modified = archive.written;
+  context_.observer.OnStagingFreed(
+      FreedBy(rule.rule->id, "", copies, context_.runtime.clock.Now()));
   std::vector<StateWrite> rows;
   for (const std::string& target : archive.settled) {
     rows.push_back({.key = RowKey(archive.ulid, target)});

@@ -29,6 +29,7 @@ struct LocalArchive {
   std::string ulid;
   std::string key;
   SystemTime written{};
+  uint64_t bytes = 0;                 // Of all its versions.
   std::string newest_version;         // Empty where the bucket keeps none, as are all below.
   std::vector<std::string> versions;  // All that is to be removed, with delete markers.
   std::set<std::string> settled;      // Targets.

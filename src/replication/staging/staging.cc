@@ -190,4 +190,14 @@ Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
   co_return archives;
 }
 
+StagingFreed FreedBy(std::string rule, std::string target, const ListedObject& archive,
+                     SystemTime now) {
+  const auto kept = std::chrono::duration_cast<std::chrono::milliseconds>(
+      now - std::min(now, archive.last_modified));
+  return {.rule = std::move(rule),
+          .target = std::move(target),
+          .bytes = archive.size_bytes,
+          .kept = kept};
+}
+
 }  // namespace longhaul

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "replication/life/outcome.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -71,6 +72,10 @@ struct StagedArchive {
 // the source all the same, and removed: so a target asks for keys to be read anew.
 Async<void> WriteReceipt(Store& store, std::string bucket, const std::string& prefix,
                          const ArchiveReceipt& receipt);
+
+// For the observer, once it has been removed.
+StagingFreed FreedBy(std::string rule, std::string target, const ListedObject& archive,
+                     SystemTime now);
 
 // Everything below `prefix` (with the rule id), oldest archive first. Objects that are neither an
 // archive nor a receipt are left alone and not listed.

@@ -568,6 +568,8 @@ Async<void> TargetRole::RemoveIfDone(RuleContext& rule, TargetContext& target,
                                              .key = staged.archive->key,
                                              .version_id = staged.archive->version_id});
   if (!removed) co_return removed.error().In("remove applied archive");
+  context_.observer.OnStagingFreed(
+      FreedBy(rule.rule->id, target.config->name, *staged.archive, context_.runtime.clock.Now()));
   co_return Ok();
 }
 

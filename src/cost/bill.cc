@@ -1,0 +1,173 @@
+#include "cost/bill.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+namespace longhaul {
+
+namespace {
+
+__extension__ using Wide = __int128;
+
+constexpr int64_t kSecondsOfMonth = int64_t{730} * 3600;
+constexpr char kRequestsPrefix[] = "requests at ";
+
+int64_t DivisorOf(Bill::Unit unit) {
+  switch (unit) {
+    case Bill::Unit::kEach:
+      return 1;
+    case Bill::Unit::kByte:
+      return int64_t{1} << 30;
+    case Bill::Unit::kKibSecond:
+      return kSecondsOfMonth << 20;
+    case Bill::Unit::kMicrosecond:
+      return 1'000'000;
+  }
+  return 1;
+}
+
+std::string RequestPrice(const std::string& region, std::string_view kind_and_class) {
+  return "request/" + region + "/" + std::string(kind_and_class);
+}
+
+std::vector<std::string> Split(const std::string& peers) {
+  std::vector<std::string> all;
+  size_t begin = 0;
+  while (true) {
+    const size_t end = peers.find(',', begin);
+    all.push_back(peers.substr(begin, end - begin));
+    if (end == std::string::npos) return all;
+    begin = end + 1;
+  }
+}
+
+std::string TransferPrice(const std::string& from, const std::string& to) {
+  return "transfer/" + from + "/" + to;
+}
+
+std::string PartName(const std::string& part) {
+  if (part == "source") return "the source";
+  if (part == "local") return "the local staging";
+  if (part == "staging") return "the staging";
+  if (part == "target") return "the target";
+  return "other buckets";
+}
+
+}  // namespace
+
+void Bill::Add(std::string_view item, const std::string& price, Unit unit, uint64_t quantity) {
+  if (quantity > 0) quantities_[{std::string(item), price, unit}] += quantity;
+}
+
+Bill::Sum Bill::Reckon(const Prices& prices) const {
+  Sum sum;
+  for (const auto& [key, quantity] : quantities_) {
+    const std::optional<int64_t> price = prices.Find(key.price);
+    if (!price) {
+      sum.unknown.insert(key.price);
+      continue;
+    }
+    const Wide divisor = DivisorOf(key.unit);
+    const Wide cost = (static_cast<Wide>(quantity) * *price + divisor / 2) / divisor;
+    // Nine million dollars fit.
+    const auto pico =
+        static_cast<int64_t>(std::min<Wide>(cost, std::numeric_limits<int64_t>::max() / 1024));
+    sum.items[key.item] += pico;
+    sum.total += pico;
+  }
+  return sum;
+}
+
+void Account::Add(const LedgerLine& line, const Configuration& configuration) {
+  const LedgerPlace& place = line.place;
+  const auto count = [&](const char* what) {
+    const auto found = line.counts.find(what);
+    return found == line.counts.end() ? 0 : found->second;
+  };
+  for (const auto& [what, amount] : line.counts) {
+    for (const char* kind : {"put/", "get/", "list/", "delete/"}) {
+      if (!what.starts_with(kind)) continue;
+      paid.Add(kRequestsPrefix + PartName(place.part), RequestPrice(place.region, what),
+               Bill::Unit::kEach, amount);
+    }
+  }
+  paid.Add("storage of archives", "storage/" + place.region + "/STANDARD", Bill::Unit::kKibSecond,
+           count("kib_seconds"));
+  paid.Add("processor", "vcpu_second/" + place.region, Bill::Unit::kMicrosecond, count("cpu_us"));
+  paid.Add("queue", "queue_request/" + place.region, Bill::Unit::kEach, count("queue_request"));
+  paid.Add("state", "state_read/" + place.region, Bill::Unit::kEach, count("state_read"));
+  paid.Add("state", "state_write/" + place.region, Bill::Unit::kEach, count("state_write"));
+  if (place.part == "staging") {
+    paid.Add("transfer", TransferPrice(place.peers, place.region), Bill::Unit::kByte,
+             count("sent"));
+  }
+  if (place.part == "local") {
+    // S3 carries each archive on, by a PUT of its own.
+    uint64_t puts = 0;
+    for (const auto& [what, amount] : line.counts) {
+      if (what.starts_with("put/")) puts += amount;
+    }
+    for (const std::string& to : Split(place.peers)) {
+      paid.Add("transfer", TransferPrice(place.region, to), Bill::Unit::kByte, count("sent"));
+      paid.Add(kRequestsPrefix + PartName("staging"), RequestPrice(to, "put/STANDARD"),
+               Bill::Unit::kEach, puts);
+    }
+  }
+  if (place.part != "target") return;
+  const std::string transfer = TransferPrice(place.peers, place.region);
+  paid.Add("transfer", transfer, Bill::Unit::kByte, count("plain/bytes") + count("copy/bytes"));
+  uint64_t carried = 0;
+  uint64_t carried_bytes = 0;
+  for (const auto& [what, amount] : line.counts) {
+    if (what.ends_with("/objects")) carried += amount;
+    if (what.ends_with("/bytes")) carried_bytes += amount;
+  }
+  objects += carried;
+  bytes += carried_bytes;
+  const Rule* rule = configuration.FindRule(place.rule);
+  std::string storage_class = "STANDARD";
+  bool threshold = false;
+  if (rule != nullptr) {
+    threshold = rule->threshold.has_value();
+    for (const Target& target : rule->targets) {
+      if (target.name == place.target && !target.storage_class.empty()) {
+        storage_class = target.storage_class;
+      }
+    }
+  }
+  const std::string put = RequestPrice(place.region, "put/" + storage_class);
+  native.Add("transfer", transfer, Bill::Unit::kByte, carried_bytes);
+  native.Add("requests", put, Bill::Unit::kEach, carried);
+  if (threshold) {
+    native.Add("time control", "rtc_gib/" + place.peers, Bill::Unit::kByte, carried_bytes);
+  }
+  copy.Add("transfer", transfer, Bill::Unit::kByte, carried_bytes);
+  copy.Add("requests", RequestPrice(place.peers, "get/STANDARD"), Bill::Unit::kEach, carried);
+  copy.Add("requests", put, Bill::Unit::kEach, carried);
+}
+
+std::optional<uint64_t> BreakEvenBytes(const Account& account, const Prices& prices) {
+  const Bill::Sum paid = account.paid.Reckon(prices);
+  const Bill::Sum native = account.native.Reckon(prices);
+  if (account.objects == 0 || account.bytes == 0) return std::nullopt;
+  if (!paid.unknown.empty() || !native.unknown.empty()) return std::nullopt;
+  const auto requests_of = [](const Bill::Sum& sum) {
+    int64_t requests = 0;
+    for (const auto& [item, pico] : sum.items) {
+      if (item.starts_with("requests") || item == "queue" || item == "state") requests += pico;
+    }
+    return requests;
+  };
+  const int64_t paid_requests = requests_of(paid);
+  const int64_t native_requests = requests_of(native);
+  const double won_by_byte =
+      static_cast<double>((native.total - native_requests) - (paid.total - paid_requests)) /
+      static_cast<double>(account.bytes);
+  const double lost_by_object =
+      static_cast<double>(paid_requests - native_requests) / static_cast<double>(account.objects);
+  if (won_by_byte <= 0) return std::nullopt;
+  return static_cast<uint64_t>(std::max(0.0, lost_by_object / won_by_byte));
+}
+
+}  // namespace longhaul

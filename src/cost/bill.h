@@ -1,0 +1,67 @@
+// Bill: quantities with the names of their prices, and what they come to, exact to a pico-dollar.
+//
+// A quantity whose price nobody knows adds nothing and is named; what hangs on it is then "at
+// least". Quantities of one price are added up before they are multiplied, so that nothing is
+// rounded on the way.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "cost/ledger.h"
+#include "cost/prices.h"
+#include "rules/rule.h"
+
+namespace longhaul {
+
+class Bill {
+ public:
+  enum class Unit {
+    kEach,
+    kByte,       // The price is for a GiB.
+    kKibSecond,  // The price is for a GiB and month (of 730 hours).
+    kMicrosecond,
+  };
+  // `item`: what a person reads, as "requests at the source".
+  void Add(std::string_view item, const std::string& price, Unit unit, uint64_t quantity);
+
+  struct Sum {
+    std::map<std::string, int64_t> items;  // Pico-dollars.
+    int64_t total = 0;
+    std::set<std::string> unknown;  // Names of prices.
+  };
+  [[nodiscard]] Sum Reckon(const Prices& prices) const;
+
+ private:
+  struct Key {
+    std::string item;
+    std::string price;
+    Unit unit;
+    auto operator<=>(const Key&) const = default;
+  };
+  std::map<Key, uint64_t> quantities_;
+};
+
+// What lines of the ledger come to, and what other ways would have come to.
+struct Account {
+  Bill paid;
+  Bill native;  // S3's own replication: transfer, PUTs, time control where there is a threshold.
+  Bill copy;    // A GET, a PUT and the bytes of each object.
+  uint64_t objects = 0;  // That reached a target.
+  uint64_t bytes = 0;
+
+  // `configuration`: says which rules have thresholds and which targets classes.
+  void Add(const LedgerLine& line, const Configuration& configuration);
+};
+
+// The mean size of objects above which longhaul is cheaper than native replication, as measured:
+// requests are paid for by object, the rest by byte. nullopt: a byte costs at least as much as with
+// native replication, so that no size does; or a price is unknown, or nothing was carried.
+std::optional<uint64_t> BreakEvenBytes(const Account& account, const Prices& prices);
+
+}  // namespace longhaul

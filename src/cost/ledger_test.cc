@@ -1,0 +1,423 @@
+#include "cost/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include "cost/bill.h"
+#include "cost/ledger_aws.h"
+#include "cost/ledger_meter.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+#include "tests/support/s3_store_fixture.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeFaults;
+using testing::FakeState;
+using testing::FakeStateBackend;
+
+LedgerPlace PlaceOf(std::string rule) {
+  return {.rule = std::move(rule),
+          .target = "west",
+          .part = "staging",
+          .region = "eu-west-1",
+          .peers = "us-east-1"};
+}
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  uint64_t Sum(const std::string& what) {
+    FakeState state(world.runtime, backend);
+    Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+    EXPECT_TRUE(lines);
+    EXPECT_EQ(lines->damaged_rows, 0u);
+    uint64_t sum = 0;
+    for (const LedgerLine& line : lines->lines) {
+      if (auto found = line.counts.find(what); found != line.counts.end()) sum += found->second;
+    }
+    return sum;
+  }
+
+  testing::FakeWorld world;
+  std::shared_ptr<FakeStateBackend> backend = std::make_shared<FakeStateBackend>();
+};
+
+TEST_F(LedgerTest, ProcessesAddUpByRuleAndHour) {
+  FakeState state(world.runtime, backend);
+  const std::string first_hour = LedgerHour(world.clock.Now());
+  Ledger a(world.clock, world.random);
+  Ledger b(world.clock, world.random);
+  a.Add(a.PlaceOf(PlaceOf("one")), "put/STANDARD", 2);
+  b.Add(b.PlaceOf(PlaceOf("one")), "put/STANDARD", 3);
+  b.Add(b.PlaceOf(PlaceOf("two")), "sent", uint64_t{1} << 40);
+  ASSERT_TRUE(world.Run(a.Publish(state)));
+  ASSERT_TRUE(world.Run(b.Publish(state)));
+  world.clock.Advance(1h);
+  a.Add(a.PlaceOf(PlaceOf("one")), "put/STANDARD", 5);
+  ASSERT_TRUE(world.Run(a.Publish(state)));
+  EXPECT_EQ(Sum("put/STANDARD"), 10u);
+  EXPECT_EQ(Sum("sent"), uint64_t{1} << 40);
+  Result<LedgerLines> lines = world.Run(ReadLedger(state, world.clock.Now()));
+  ASSERT_EQ(lines->lines.size(), 1u);
+  EXPECT_EQ(lines->lines[0].place, PlaceOf("one"));
+  EXPECT_EQ(LedgerHour(lines->lines[0].hour), LedgerHour(world.clock.Now()));
+  EXPECT_NE(LedgerHour(world.clock.Now()), first_hour);
+}
+
+// A write of which nobody knows whether it happened is repeated: counted twice, it would bill what
+// nobody has paid; counted never, it would claim savings that there are not.
+TEST_F(LedgerTest, WhatIsPublishedUnderFaultsIsNeitherLongNorLost) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    backend = std::make_shared<FakeStateBackend>();
+    FakeFaults faults(seed);
+    faults.fails_before = 0.2;
+    faults.fails_after = 0.3;
+    FakeState state(world.runtime, backend, &faults);
+    Ledger ledger(world.clock, world.random);
+    uint64_t counted = 0;
+    for (int i = 0; i < 30; ++i) {
+      // Hours go over, and more places than one row holds come in.
+      if (i % 7 == 6) world.clock.Advance(40min);
+      for (int rule = 0; rule < 150; rule += 49) {
+        ledger.Add(ledger.PlaceOf(PlaceOf(std::to_string(rule + i))), "put/STANDARD", 1);
+        ++counted;
+      }
+      static_cast<void>(world.Run(ledger.Publish(state)));
+      ASSERT_LE(Sum("put/STANDARD"), counted) << seed;
+    }
+    faults.fails_before = 0;
+    faults.fails_after = 0;
+    ASSERT_TRUE(world.Run(ledger.Publish(state))) << seed;
+    ASSERT_EQ(Sum("put/STANDARD"), counted) << seed;
+  }
+}
+
+// A write that comes late, after the next one has been made, must not take that one back.
+TEST_F(LedgerTest, ALateWriteOverwritesNothing) {
+  FakeState state(world.runtime, backend);
+  Ledger ledger(world.clock, world.random);
+  const int place = ledger.PlaceOf(PlaceOf("one"));
+  ledger.Add(place, "sent", 1);
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  ASSERT_EQ(backend->rows.size(), 1u);
+  const StateRow first = backend->rows.begin()->second;
+
+  // What the second write sends is kept on its way and repeated after the third.
+  class Late : public FakeState {
+   public:
+    using FakeState::FakeState;
+    Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                  std::vector<StateWrite> writes) override {
+      if (keep) {
+        kept = writes;
+        keep = false;
+        co_return Retryable("no answer");
+      }
+      co_return co_await FakeState::WriteMany(std::move(partition), std::move(writes));
+    }
+    bool keep = true;
+    std::vector<StateWrite> kept;
+  };
+  Late late(world.runtime, backend);
+  ledger.Add(place, "sent", 10);
+  EXPECT_FALSE(world.Run(ledger.Publish(late)));
+  ledger.Add(place, "sent", 100);
+  ASSERT_TRUE(world.Run(ledger.Publish(late)));
+  EXPECT_EQ(Sum("sent"), 111u);
+  ASSERT_TRUE(world.Run(late.WriteMany("ledger", late.kept)));
+  EXPECT_EQ(Sum("sent"), 111u);
+}
+
+// kill -9: what was counted since the last write is lost, and nothing is there twice.
+TEST_F(LedgerTest, AKillLosesWhatWasNotPublishedAndNothingElse) {
+  FakeState state(world.runtime, backend);
+  uint64_t published = 0;
+  uint64_t counted = 0;
+  for (int process = 0; process < 50; ++process) {
+    Ledger ledger(world.clock, world.random);
+    const int place = ledger.PlaceOf(PlaceOf("one"));
+    for (int i = 0; i < 5; ++i) {
+      ledger.Add(place, "sent", 7);
+      counted += 7;
+      if (i == 3) {
+        ASSERT_TRUE(world.Run(ledger.Publish(state)));
+        published += 28;
+      }
+    }
+  }
+  EXPECT_EQ(Sum("sent"), published);
+  EXPECT_LE(published, counted);
+}
+
+TEST_F(LedgerTest, WhatIsNoRowIsLeftOutAndCounted) {
+  FakeState state(world.runtime, backend);
+  const std::string hour = LedgerHour(world.clock.Now());
+  for (const char* text :
+       {"", "{", "[1]", "[{\"rule\":1}]",
+        R"([{"rule":"a","target":"","part":"other","region":"","peers":"","counts":{"sent":-1}}])",
+        R"([{"rule":"a","target":"","part":"other","region":"","peers":"","counts":[]}])"}) {
+    static int number = 0;
+    StateWrite write{.key = hour + "/x/" + std::to_string(number++),
+                     .value = text,
+                     .expected = {},
+                     .expires = {}};
+    ASSERT_TRUE(world.Run(state.Write("ledger", write)));
+  }
+  Ledger ledger(world.clock, world.random);
+  ledger.Add(ledger.PlaceOf(PlaceOf("one")), "sent", 3);
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  ASSERT_TRUE(lines);
+  EXPECT_EQ(lines->damaged_rows, 6u);
+  ASSERT_EQ(lines->lines.size(), 1u);
+}
+
+TEST_F(LedgerTest, ProcessorTimeIsSharedByWorkAndNoneOfItLost) {
+  FakeState state(world.runtime, backend);
+  Ledger ledger(world.clock, world.random);
+  ledger.RunsIn({{"one", "us-east-1"}, {"two", "eu-west-1"}});
+  ledger.Add(ledger.PlaceOf(PlaceOf("one")), "sent", 3 << 20);
+  ledger.Add(ledger.PlaceOf(PlaceOf("two")), "sent", 1 << 20);
+  ledger.AddCpu(4);
+  ledger.AddCpu(5);  // Nobody's work.
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  EXPECT_EQ(Sum("cpu_us"), 5'000'000u);
+  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  std::map<std::string, uint64_t> by_rule;
+  for (const LedgerLine& line : lines->lines) {
+    if (line.counts.contains("cpu_us")) by_rule[line.place.rule] = line.counts.at("cpu_us");
+  }
+  EXPECT_EQ(by_rule["one"], 3'000'000u);
+  EXPECT_EQ(by_rule["two"], 1'000'000u);
+  EXPECT_EQ(by_rule[""], 1'000'000u);
+}
+
+TEST_F(LedgerTest, ServicesOfAwsAreCountedInTheUnitsOfTheirBills) {
+  FakeState state(world.runtime, backend);
+  Ledger ledger(world.clock, world.random);
+  CountAwsRequest(ledger, "sqs", "us-east-1", "SendMessageBatch", std::string(65 << 10, 'x'), "{}",
+                  1);
+  CountAwsRequest(ledger, "sqs", "us-east-1", "ReceiveMessage", "{}", "", 2);
+  CountAwsRequest(ledger, "dynamodb", "us-east-1", "GetItem", "{}", "", 1);
+  CountAwsRequest(ledger, "dynamodb", "us-east-1", "BatchGetItem", R"({"p":{},"p":{}})",
+                  std::string(9 << 10, 'x'), 1);
+  CountAwsRequest(ledger, "dynamodb", "us-east-1", "PutItem", std::string(1500, 'x'), "{}", 1);
+  CountAwsRequest(ledger, "dynamodb", "us-east-1", "DescribeTable", "{}", "{}", 1);
+  CountAwsRequest(ledger, "sts", "us-east-1", "AssumeRole", "{}", "{}", 1);
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  EXPECT_EQ(Sum("queue_request"), 4u);
+  EXPECT_EQ(Sum("state_read"), 1u + 2u + 3u);
+  EXPECT_EQ(Sum("state_write"), 2u);
+}
+
+Configuration OneRule() {
+  Configuration configuration;
+  Rule rule;
+  rule.id = "logs";
+  rule.source = {.store = "east", .bucket = "data", .prefix = "logs/"};
+  rule.threshold = 15min;
+  Target target;
+  target.name = "west";
+  target.to = {.store = "west", .bucket = "copy", .prefix = ""};
+  target.staging = {.store = "west", .bucket = "staging", .prefix = ""};
+  target.storage_class = "STANDARD_IA";
+  rule.targets.push_back(target);
+  configuration.rules.push_back(rule);
+  return configuration;
+}
+
+const StoreRegions kRegions{{"east", "us-east-1"}, {"west", "eu-west-1"}};
+
+TEST_F(LedgerTest, RequestsFindTheirRuleByBucketAndKey) {
+  Configuration configuration = OneRule();
+  Rule other = configuration.rules[0];
+  other.id = "all";
+  other.source.prefix = "";
+  configuration.rules.push_back(other);
+  auto ledger = std::make_shared<Ledger>(world.clock, world.random);
+  LedgerMeter east(ledger, configuration, "east", kRegions);
+  LedgerMeter west(ledger, configuration, "west", kRegions);
+  const Rule& rule = configuration.rules[0];
+  const Target& target = rule.targets[0];
+  const auto source = ledger->PlaceOf(PlaceOfSource(rule, kRegions));
+  EXPECT_EQ(east.PlaceOf("data", "logs/1", RequestKind::kGet), source);
+  EXPECT_EQ(east.PlaceOf("data", "logs/", RequestKind::kList), source);
+  EXPECT_EQ(east.PlaceOf("data", "log", RequestKind::kGet),
+            ledger->PlaceOf(PlaceOfSource(other, kRegions)));
+  EXPECT_EQ(west.PlaceOf("staging", "logs/X.tar.zst", RequestKind::kPut),
+            ledger->PlaceOf(PlaceOfStaging(rule, target, kRegions)));
+  // Both rules write there.
+  LedgerPlace shared = PlaceOfTarget(rule, target, kRegions);
+  shared.rule = shared.target = "";
+  EXPECT_EQ(west.PlaceOf("copy", "logs/1", RequestKind::kPut), ledger->PlaceOf(shared));
+  EXPECT_EQ(west.PlaceOf("elsewhere", "logs/1", RequestKind::kPut),
+            ledger->PlaceOf(
+                {.rule = "", .target = "", .part = "other", .region = "eu-west-1", .peers = ""}));
+}
+
+TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
+  const Configuration configuration = OneRule();
+  const Target& target = configuration.rules[0].targets[0];
+  Account account;
+  account.Add({.hour = {},
+               .place = PlaceOfStaging(configuration.rules[0], target, kRegions),
+               .counts = {{"put/STANDARD", 3}, {"sent", 512 << 20}, {"kib_seconds", 1 << 20}}},
+              configuration);
+  account.Add({.hour = {},
+               .place = PlaceOfTarget(configuration.rules[0], target, kRegions),
+               .counts = {{"put/STANDARD_IA", 1000},
+                          {"archive/objects", 1000},
+                          {"archive/bytes", uint64_t{2} << 30},
+                          {"plain/objects", 1},
+                          {"plain/bytes", uint64_t{1} << 30}}},
+              configuration);
+  Prices prices(PriceList{{"transfer/us-east-1/eu-west-1", 20'000'000'000},
+                          {"request/eu-west-1/put/STANDARD", 5'000'000},
+                          {"request/eu-west-1/put/STANDARD_IA", 10'000'000},
+                          {"request/us-east-1/get/STANDARD", 400'000},
+                          {"storage/eu-west-1/STANDARD", 23'000'000'000},
+                          {"rtc_gib/us-east-1", 15'000'000'000}});
+  const Bill::Sum paid = account.paid.Reckon(prices);
+  EXPECT_TRUE(paid.unknown.empty());
+  EXPECT_EQ(paid.items.at("transfer"), 10'000'000'000 + 20'000'000'000);
+  EXPECT_EQ(paid.items.at("requests at the staging"), 15'000'000);
+  EXPECT_EQ(paid.items.at("requests at the target"), 10'000'000'000);
+  EXPECT_EQ(paid.items.at("storage of archives"), 8752);  // $0.023 through 730 hours, rounded.
+  // 1,001 objects of 3 GiB in all.
+  EXPECT_EQ(account.native.Reckon(prices).total,
+            3 * 20'000'000'000 + 1001 * 10'000'000LL + 3 * 15'000'000'000);
+  EXPECT_EQ(account.copy.Reckon(prices).total,
+            3 * 20'000'000'000 + 1001 * (10'000'000LL + 400'000));
+  ASSERT_TRUE(BreakEvenBytes(account, prices));
+
+  LedgerPlace moon = PlaceOfStaging(configuration.rules[0], target, kRegions);
+  moon.region = "moon-1";
+  account.Add({.hour = {}, .place = moon, .counts = {{"sent", 1}, {"put/STANDARD", 1}}},
+              configuration);
+  const Bill::Sum less = account.paid.Reckon(prices);
+  EXPECT_EQ(less.total, paid.total);
+  EXPECT_EQ(less.unknown,
+            (std::set<std::string>{"request/moon-1/put/STANDARD", "transfer/us-east-1/moon-1"}));
+  EXPECT_FALSE(BreakEvenBytes(account, prices));
+}
+
+// A server that counts what reaches it and fails every few requests, in each of the ways there are.
+class CountingHttp : public HttpClient {
+ public:
+  explicit CountingHttp(Random& random) : random_(random) {}
+  Async<HttpResponse> Send(HttpRequest request) override {
+    uint64_t body_bytes = request.body ? request.body->size() : 0;
+    if (request.source != nullptr) {
+      std::vector<std::byte> buffer(64 << 10);
+      while (true) {
+        Result<size_t> count = co_await request.source->Read(buffer);
+        if (!count) co_return count.error();
+        if (*count == 0) break;
+        body_bytes += *count;
+      }
+    }
+    const uint64_t roll = random_.Below(20);
+    if (roll == 0) {  // Never left.
+      Error error = Retryable("refused");
+      error.code = kNotSentCode;
+      co_return error;
+    }
+    const bool twice = roll == 1;  // A kept connection was dead.
+    if (request.times_sent != nullptr) *request.times_sent += twice ? 2 : 1;
+    const uint64_t times = twice ? 2 : 1;
+    const std::string kind = request.method == "PUT"                              ? "put"
+                             : request.method == "DELETE"                         ? "delete"
+                             : request.url.find("list-type") != std::string::npos ? "list"
+                                                                                  : "get";
+    requests[kind] += times;
+    sent += body_bytes * (request.source == nullptr ? times : 1);
+    if (roll == 2) co_return Retryable("reset");
+    HttpResponse response;
+    std::string text;
+    if (roll == 3) {
+      response.status = 503;
+      text = "<Error><Code>SlowDown</Code></Error>";
+    } else if (roll == 4) {
+      response.status = 500;
+      text = "<Error><Code>InternalError</Code></Error>";
+    } else if (kind == "list") {
+      text = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    } else if (kind == "get") {
+      text = std::string(random_.Below(3000), 'x');
+      response.headers = {{"ETag", "\"e-1\""}, {"Content-Length", std::to_string(text.size())}};
+    } else {
+      response.headers = {{"ETag", "\"e-1\""}};
+    }
+    if (response.status == 0) response.status = 200;
+    received += text.size();
+    response.body = std::make_unique<testing::AnswerBody>(std::move(text), false);
+    co_return response;
+  }
+
+  std::map<std::string, uint64_t> requests;
+  uint64_t sent = 0;
+  uint64_t received = 0;
+
+ private:
+  Random& random_;
+};
+
+// Without it: a retry or a failure that is billed and not counted would be claimed as saved.
+TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
+  const Configuration configuration = OneRule();
+  auto ledger = std::make_shared<Ledger>(world.clock, world.random);
+  CountingHttp http(world.random);
+  S3StoreOptions options;
+  options.endpoint = "http://127.0.0.1:9000";
+  options.meter = std::make_shared<LedgerMeter>(ledger, configuration, "east", kRegions);
+  Result<std::unique_ptr<Store>> store = MakeS3Store(world.runtime, options, &http);
+  ASSERT_TRUE(store);
+  FakeState state(world.runtime, backend);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string key = "logs/" + std::to_string(i);
+    switch (i % 4) {
+      case 0: {
+        GetRequest get;
+        get.bucket = "data";
+        get.key = key;
+        static_cast<void>(world.Run(GetAll(**store, std::move(get), 1 << 20)));
+        break;
+      }
+      case 1: {
+        PutRequest put;
+        put.bucket = "data";
+        put.key = key;
+        const std::string text(static_cast<size_t>(i) % 2000, 'y');
+        static_cast<void>(world.Run(PutText(**store, std::move(put), text)));
+        break;
+      }
+      case 2:
+        static_cast<void>(world.Run((*store)->List({.bucket = "data", .prefix = key})));
+        break;
+      default:
+        static_cast<void>(world.Run((*store)->Remove({.bucket = "data", .key = key})));
+        break;
+    }
+    if (i % 1000 == 0) ASSERT_TRUE(world.Run(ledger->Publish(state)));
+  }
+  ASSERT_TRUE(world.Run(ledger->Publish(state)));
+  for (const auto& [kind, count] : http.requests) EXPECT_EQ(Sum(kind + "/STANDARD"), count) << kind;
+  EXPECT_EQ(http.requests.size(), 4u);
+  EXPECT_EQ(Sum("sent"), http.sent);
+  EXPECT_EQ(Sum("received"), http.received);
+
+  const Prices prices;
+  int64_t pico = 0;
+  for (const auto& [kind, count] : http.requests) {
+    pico += *prices.Find("request/us-east-1/" + kind + "/STANDARD") * static_cast<int64_t>(count);
+  }
+  Account account;
+  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  for (const LedgerLine& line : lines->lines) account.Add(line, configuration);
+  EXPECT_EQ(account.paid.Reckon(prices).total, pico);
+  EXPECT_GT(pico, 0);
+}
+
+}  // namespace
+}  // namespace longhaul
