@@ -21,6 +21,7 @@ std::unique_ptr<Command> MakeConfigShowCommand();
 std::unique_ptr<Command> MakeCopyCommand();
 std::unique_ptr<Command> MakeDemoCommand();
 std::unique_ptr<Command> MakeDiskUsageCommand();
+std::unique_ptr<Command> MakeEstimateCommand();
 std::unique_ptr<Command> MakeExplainCommand();
 std::unique_ptr<Command> MakeListCommand();
 std::unique_ptr<Command> MakeMigrateImportCommand();
