@@ -34,6 +34,7 @@ std::unique_ptr<Command> MakeMigrateVerifyCommand();
 std::unique_ptr<Command> MakeMigrateWorkerCommand();
 std::unique_ptr<Command> MakeMoveCommand();
 std::unique_ptr<Command> MakePricesCommand();
+std::unique_ptr<Command> MakePricesUpdateCommand();
 std::unique_ptr<Command> MakeRemoveCommand();
 std::unique_ptr<Command> MakeReplicateCommand();
 std::unique_ptr<Command> MakeRulesBackfillCommand();

@@ -49,6 +49,7 @@ std::span<const CommandFactory> AllCommands() {
       MakeArchiveExtractCommand,
       MakeArchiveVerifyCommand,
       MakePricesCommand,
+      MakePricesUpdateCommand,
       MakeEstimateCommand,
       MakeSavingsCommand,
       MakeSetupCommand,

@@ -80,7 +80,7 @@ class PricesCommand : public Command {
       output.Note(Message("table").Says(
           "the table is of " + day + (old ? ", more than half a year ago," : "") +
           " was entered by hand and has not been compared with AWS's price list: compare what "
-          "matters, and say it under prices:"));
+          "matters, or ask by `longhaul prices update`, and say it under prices:"));
     }
     output.Print(Message("summary")
                      .With("table", day)

@@ -6,6 +6,7 @@
 
 #include "aws/aws_json_client.h"
 #include "aws/dynamodb_client.h"
+#include "aws/pricing_client.h"
 #include "base/check.h"
 #include "state/dynamodb_rows.h"
 
@@ -55,5 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CheckItems(batch->items);
     CheckItems(batch->unprocessed);
   }
+  Result<PricePage> prices = ParsePricePage(text, "GB");
+  if (!prices) LH_CHECK(prices.error().kind == ErrorKind::kCorrupt);
   return 0;
 }
