@@ -32,7 +32,7 @@ constexpr uint64_t kSmallObjectBytes = 64 << 10;
 constexpr uint64_t kPageObjects = 1000;
 constexpr double kPicoPerDollar = 1e12;
 
-std::string Money(int64_t pico) { return FormatMoney(static_cast<double>(pico) / kPicoPerDollar); }
+std::string Money(int64_t pico) { return FormatSum(pico); }
 
 std::string Money(const Bill::Sum& sum) {
   return (sum.unknown.empty() ? "" : "at least ") + Money(sum.total);

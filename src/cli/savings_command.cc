@@ -20,11 +20,7 @@ namespace {
 
 constexpr size_t kBarWidth = 40;
 
-double Dollars(int64_t pico) { return static_cast<double>(pico) / 1e12; }
-
-std::string Money(int64_t pico) {
-  return (pico < 0 ? "-" : "") + FormatMoney(Dollars(pico < 0 ? -pico : pico));
-}
+std::string Money(int64_t pico) { return FormatSum(pico); }
 
 // "at least" where a price is not known.
 std::string Money(const Bill::Sum& sum) {

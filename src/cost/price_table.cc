@@ -121,6 +121,10 @@ PriceList BuiltInPrices() {
       prices["request/" + name + "/get/" + storage_class] = Rounded(one.get, 1000);
       prices["request/" + name + "/delete/" + storage_class] = 0;
     }
+    // As Standard's; its storage has a price for each tier.
+    prices["request/" + name + "/put/INTELLIGENT_TIERING"] = Rounded("0.005", 1000);
+    prices["request/" + name + "/get/INTELLIGENT_TIERING"] = Rounded("0.0004", 1000);
+    prices["request/" + name + "/delete/INTELLIGENT_TIERING"] = 0;
     prices["vcpu_second/" + name] = Rounded(kVcpuHour, 3600);
     prices["gib_second/" + name] = Rounded(kMemoryHour, 3600);
     if (name == "eu-west-1") continue;
