@@ -1,3 +1,4 @@
+#include "cli/cache_common.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/run_commands.h"
@@ -43,6 +44,9 @@ std::span<const CommandFactory> AllCommands() {
       MakeMigrateVerifyCommand,
       MakeMigrateWorkerCommand,
       MakeMigrateImportCommand,
+      MakeCacheFillCommand,
+      MakeCacheStatusCommand,
+      MakeCacheListCommand,
       MakeServeS3Command,
       MakeArchiveListCommand,
       MakeArchiveCatCommand,

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

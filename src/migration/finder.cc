@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "migration/plan.h"
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

@@ -3,7 +3,7 @@
 #include "archive/attributes.h"
 #include "archive/index_attributes.h"
 #include "migration/giant.h"
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <utility>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "archive/json_text.h"
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

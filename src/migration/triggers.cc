@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

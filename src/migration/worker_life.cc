@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 #include "migration/worker_parts.h"
 
 namespace longhaul::migration {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 #include "migration/start.h"
 #include "migration/status.h"
 #include "migration/worker.h"
@@ -151,7 +151,7 @@ class MigrationWorld {
   bool Copying() {
     for (const auto& [key, row] : state->rows) {
       if (!key.second.starts_with("claim/") || key.second.find('-') == std::string::npos) continue;
-      Result<migration::Row> claim = migration::Row::Decode(row.value);
+      Result<Row> claim = Row::Decode(row.value);
       if (claim && claim->Time("until") > base.clock.Now()) return true;
     }
     return false;

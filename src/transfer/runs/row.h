@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 
-namespace longhaul::migration {
+namespace longhaul {
 
 class Row {
  public:
@@ -47,4 +47,4 @@ class Row {
   std::map<std::string, std::vector<std::string>, std::less<>> lists_;
 };
 
-}  // namespace longhaul::migration
+}  // namespace longhaul

@@ -1,10 +1,10 @@
-#include "migration/row.h"
+#include "transfer/runs/row.h"
 
 #include <chrono>
 
 #include "archive/json_text.h"
 
-namespace longhaul::migration {
+namespace longhaul {
 
 namespace {
 
@@ -103,4 +103,4 @@ Result<Row> Row::Decode(std::string_view text) {
   return row;
 }
 
-}  // namespace longhaul::migration
+}  // namespace longhaul

@@ -1,0 +1,49 @@
+#include "cache/decide.h"
+
+#include <algorithm>
+
+namespace longhaul::cache {
+
+bool CountsFor(const Wish& wish, int64_t run) {
+  return !wish.again && (!wish.force || run >= wish.run);
+}
+
+Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_lives,
+               SystemTime now) {
+  if (!entry) return Verdict::kCopy;
+  const bool claimed = entry->state == EntryState::kCopying;
+  if (claimed && entry->run == wish.run && entry->session == wish.session) {
+    return Verdict::kCopyOwn;
+  }
+  const bool holds =
+      claimed ? claim_lives : entry->state == EntryState::kReady && entry->until > now;
+  if (entry->source != wish.source && holds) return Verdict::kForeign;
+  // Also before a barrier: of two that write one key at a time, the older may be the last.
+  if (claimed && claim_lives) return Verdict::kWait;
+  const bool fits = entry->state == EntryState::kReady && entry->source == wish.source &&
+                    entry->etag == wish.etag && CountsFor(wish, entry->run);
+  return fits ? Verdict::kHit : Verdict::kCopy;
+}
+
+Entry Extended(Entry entry, const Wish& wish, SystemTime now) {
+  entry.until = std::max(entry.until, wish.until);
+  entry.used = now;
+  return entry;
+}
+
+Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime now) {
+  Entry claim = entry.value_or(Entry{});
+  claim.state = EntryState::kCopying;
+  claim.source = wish.source;
+  claim.etag = wish.etag;
+  claim.size_bytes = wish.size_bytes;
+  claim.until = std::max(claim.until, wish.until);
+  claim.used = now;
+  claim.claimed = now;
+  claim.run = wish.run;
+  claim.session = wish.session;
+  claim.reason.clear();
+  return claim;
+}
+
+}  // namespace longhaul::cache

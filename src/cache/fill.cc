@@ -1,0 +1,685 @@
+#include "cache/fill.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "cache/decide.h"
+#include "transfer/listing/listing.h"
+#include "transfer/object/copy_object.h"
+
+namespace longhaul::cache {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kKeysPerPage = 500;
+constexpr size_t kRowsPerFlush = 100;
+constexpr milliseconds kFlushEvery{100};
+constexpr milliseconds kLookMin{100};
+constexpr milliseconds kLookMax{2000};
+// What a run has read of another one's row counts for so long, as long as it says that it lives.
+constexpr std::chrono::seconds kRunRowAge{1};
+// As long as the reference keeps the rows of runs that failed.
+constexpr std::chrono::hours kFailureKept{2};
+constexpr std::chrono::hours kRunsKept{30 * 24};
+
+constexpr std::array<std::string_view, 6> kOutcomes = {"hit",  "copied", "found",
+                                                       "gone", "failed", "waiting"};
+
+// A key that was listed and is not settled yet.
+struct Key {
+  std::string key;  // Of the source.
+  uint64_t size_bytes = 0;
+  std::string etag;
+  bool again = false;
+  int64_t waited_for = 0;  // The run that was copying it when it was last looked at.
+};
+
+struct Task {
+  Key key;
+  Entry claim;
+  int64_t revision = 0;
+  std::optional<SystemTime> looks_from;  // Set: a dead session had claimed it then.
+};
+
+// A row to be written after a copy.
+struct Ending {
+  Task task;
+  std::optional<Entry> entry;  // None: the row goes.
+  Outcome outcome = Outcome::kCopied;
+};
+
+// The prefixes without those that lie below others.
+std::vector<std::string> WithoutCovered(std::vector<std::string> prefixes) {
+  std::ranges::sort(prefixes);
+  std::vector<std::string> left;
+  for (std::string& prefix : prefixes) {
+    if (left.empty() || !prefix.starts_with(left.back())) left.push_back(std::move(prefix));
+  }
+  return left;
+}
+
+class Filler {
+ public:
+  Filler(Runtime runtime, State& state, FillRequest& request, FillOptions& options)
+      : runtime_(runtime),
+        state_(state),
+        request_(request),
+        options_(options),
+        place_{.store = request.target.description(), .bucket = request.bucket},
+        book_(runtime, state, place_),
+        slots_(std::make_shared<Semaphore>(options.in_flight)),
+        listers_(std::make_shared<Semaphore>(options.prefixes_at_once)),
+        copies_(runtime.executor),
+        helpers_(runtime.executor) {
+    for (const std::string& prefix : request.prefixes) result_.prefixes.push_back({.prefix = prefix});
+  }
+
+  Async<FillResult> FillAll() {
+    Result<void> begun = co_await Begin();
+    if (!begun) co_return begun.error();
+    helpers_.Spawn(KeepLease());
+    helpers_.Spawn(KeepFlushing());
+
+    TaskGroup listings(runtime_.executor);
+    for (const std::string& prefix : WithoutCovered(request_.prefixes)) {
+      listings.Spawn(ListPrefix(prefix));
+    }
+    Result<void> listed = co_await listings.Join();
+    if (!listed) Abandon(listed.error());
+    if (!error_) co_await WaitForOthers();
+    Result<void> copied = co_await copies_.Join();
+    if (!copied) Abandon(copied.error());
+    if (!error_) co_await Flush();
+    ended_.Set();
+    Result<void> helped = co_await helpers_.Join();
+    if (!helped) Abandon(helped.error());
+    co_return co_await End();
+  }
+
+ private:
+  // -- the run's row
+
+  Async<void> Begin() {
+    run_ = {.session = NewUlid(runtime_.clock.Now(), runtime_.random),
+            .owner = options_.owner,
+            .source = SourceText(request_.source.description(), request_.source_bucket),
+            .source_name = request_.source_name,
+            .target_prefix = request_.target_prefix,
+            .prefixes = request_.prefixes,
+            .ttl = request_.ttl,
+            .force = request_.force,
+            .started = runtime_.clock.Now()};
+    run_.lease_until = runtime_.clock.Now() + options_.lease;
+    Result<cache::Run> begun = run_;
+    if (request_.resume) {
+      Result<void> taken = co_await TakeOver();
+      if (!taken) co_return taken.error();
+      begun = co_await book_.Save(run_);
+    } else {
+      Result<void> noted = co_await NotePlace(state_, place_);
+      if (!noted) co_return noted.error();
+      begun = co_await book_.Begin(run_);
+    }
+    if (!begun) co_return begun.error();
+    run_ = std::move(*begun);
+    Result<void> pruned = co_await book_.Prune(kRunsKept);
+    static_cast<void>(pruned);  // The next run tries again.
+    if (options_.on_begin) options_.on_begin(run_);
+    co_return Ok();
+  }
+
+  Async<void> TakeOver() {
+    Result<cache::Run> found = co_await book_.Find(*request_.resume);
+    if (!found) co_return found.error();
+    const std::string name = "run " + std::to_string(found->number);
+    if (IsAlive(*found, runtime_.clock.Now())) {
+      co_return PreconditionFailed(name + " is under way");
+    }
+    if (found->phase == RunPhase::kDone) co_return InvalidInput(name + " has nothing left to do");
+    if (found->source != run_.source || found->prefixes != run_.prefixes ||
+        found->target_prefix != run_.target_prefix || found->force != run_.force) {
+      co_return InvalidInput(name + " is one of other prefixes or options: give the same again");
+    }
+    run_.number = found->number;
+    run_.revision = found->revision;
+    run_.started = found->started;
+    co_return Ok();
+  }
+
+  // Written again often enough that others see it alive.
+  Async<void> KeepLease() {
+    while (!co_await ended_.WaitFor(runtime_.clock, options_.lease / 3)) {
+      cache::Run next = Described();
+      next.lease_until = runtime_.clock.Now() + options_.lease;
+      Result<void> saved = co_await SaveRow(std::move(next));
+      if (saved || (saved.error().Transient() && runtime_.clock.Now() < run_.lease_until)) continue;
+      Abandon(saved.error().In("the lease of run " + std::to_string(run_.number)));
+      co_return Ok();
+    }
+    co_return Ok();
+  }
+
+  // kPrecondition: another session has taken the run over.
+  Async<void> SaveRow(cache::Run row) {
+    Result<cache::Run> saved = co_await book_.Save(row);
+    if (!saved && saved.error().kind == ErrorKind::kPrecondition) {
+      // Perhaps by a write of ours whose answer was lost.
+      Result<cache::Run> found = co_await book_.Find(run_.number);
+      if (!found) co_return found.error();
+      if (found->session != run_.session) co_return saved.error();
+      row.revision = found->revision;
+      saved = co_await book_.Save(std::move(row));
+    }
+    if (!saved) co_return saved.error();
+    run_ = std::move(*saved);
+    co_return Ok();
+  }
+
+  // The row as it is to be written now.
+  cache::Run Described() {
+    cache::Run next = run_;
+    const int64_t waiting = run_.counts.waiting;
+    next.counts = counts_;
+    next.counts.waiting = waiting;
+    next.failures = failures_;
+    if (looking_at_ > 0) return next;  // Half of them are not where they belong.
+    std::set<int64_t> waits_for;
+    for (const Key& key : waiting_) {
+      if (key.waited_for != 0) waits_for.insert(key.waited_for);
+    }
+    next.waits_for.assign(waits_for.begin(), waits_for.end());
+    next.counts.waiting = static_cast<int64_t>(waiting_.size());
+    return next;
+  }
+
+  Async<FillResult> End() {
+    for (const Key& key : waiting_) {
+      Tell(key, Outcome::kWaiting, "", key.waited_for);
+      for (FillResult::OfPrefix* of : PrefixesOf(key.key)) ++of->waiting;
+    }
+    const bool stopped = error_.has_value() || Stopping();
+    cache::Run last = Described();
+    last.phase = stopped             ? RunPhase::kStopped
+                 : result_.failed() ? RunPhase::kFailed
+                                    : RunPhase::kDone;
+    last.ended = runtime_.clock.Now();
+    Result<void> saved = co_await Retried([&] { return SaveRow(last); });
+    if (error_) co_return *error_;
+    if (!saved) co_return saved.error();
+    if (stopped) co_return Cancelled("stopped on request");
+    result_.run = run_;
+    co_return std::move(result_);
+  }
+
+  // -- listing and deciding
+
+  Async<void> ListPrefix(std::string prefix) {
+    co_await listers_->Acquire();
+    Permit permit(listers_);
+    std::unique_ptr<Listing> listing =
+        OpenListing(runtime_, request_.source, request_.source_bucket, prefix);
+    std::vector<Key> page;
+    Result<void> decided = Ok();
+    bool more = true;
+    while (more && decided && !Stopping()) {
+      ListedObject object;
+      if (!listing->TakeReady(object)) {
+        Result<std::optional<ListedObject>> next = co_await listing->Next();
+        if (!next) {
+          NotListed(prefix, next.error());
+          more = false;
+        } else if (!*next) {
+          more = false;
+        } else {
+          object = std::move(**next);
+        }
+      }
+      if (more) {
+        page.push_back({.key = std::move(object.key),
+                        .size_bytes = object.size_bytes,
+                        .etag = std::move(object.etag)});
+      }
+      if (page.size() == kKeysPerPage || (!more && !page.empty())) {
+        decided = co_await Settle(std::exchange(page, {}));
+      }
+    }
+    co_await listing->Close();
+    co_return decided;
+  }
+
+  // Reads, decides, writes; again for those whose rows somebody else has changed meanwhile.
+  Async<void> Settle(std::vector<Key> keys) {
+    std::vector<Task> tasks;
+    while (!keys.empty() && !Stopping()) {
+      std::vector<std::string> names;
+      names.reserve(keys.size());
+      for (const Key& key : keys) names.push_back(request_.target_prefix + key.key);
+      Result<std::vector<std::optional<StateRow>>> rows =
+          co_await Retried([&] { return state_.GetMany(place_.Entries(), names); });
+      if (!rows) co_return rows.error();
+      std::vector<std::optional<Entry>> entries(keys.size());
+      for (size_t i = 0; i < keys.size(); ++i) {
+        if (!(*rows)[i]) continue;
+        Result<Entry> entry = DecodeEntry(*(*rows)[i]);
+        if (!entry) co_return entry.error();
+        entries[i] = std::move(*entry);
+      }
+      Result<void> known = co_await LearnRuns(entries);
+      if (!known) co_return known.error();
+
+      std::vector<Key> left;
+      std::vector<StateWrite> writes;
+      std::vector<std::pair<Key, std::optional<Task>>> written;  // Without a task: a hit.
+      const SystemTime now = runtime_.clock.Now();
+      for (size_t i = 0; i < keys.size(); ++i) {
+        Key& key = keys[i];
+        const std::optional<Entry>& entry = entries[i];
+        const Wish wish = WishOf(key, now);
+        const bool lives = entry && entry->state == EntryState::kCopying &&
+                           Lives(entry->run, entry->session);
+        const Verdict verdict = Decide(entry, wish, lives, now);
+        if (verdict == Verdict::kForeign) {
+          Failed(key, "a copy of " + entry->source + " lies there", 0);
+          continue;
+        }
+        if (verdict == Verdict::kWait) {
+          key.waited_for = entry->run;
+          waiting_.push_back(std::move(key));
+          continue;
+        }
+        if (key.waited_for != 0 && verdict == Verdict::kCopy && entry &&
+            entry->state == EntryState::kFailed && entry->run == key.waited_for &&
+            CountsFor(wish, entry->run)) {
+          Failed(key, entry->reason, entry->run);
+          continue;
+        }
+        if (verdict == Verdict::kCopyOwn) {
+          tasks.push_back({.key = std::move(key), .claim = *entry, .revision = (*rows)[i]->revision});
+          continue;
+        }
+        const bool hit = verdict == Verdict::kHit;
+        Entry next = hit ? Extended(*entry, wish, now) : Claimed(entry, wish, now);
+        writes.push_back({.key = names[i],
+                          .value = EncodeEntry(next),
+                          .expected = (*rows)[i] ? Expected::Revision((*rows)[i]->revision)
+                                                 : Expected::Absent()});
+        std::optional<Task> task;
+        if (!hit) {
+          task = Task{.key = key, .claim = std::move(next)};
+          if (entry && entry->state == EntryState::kCopying && entry->etag == key.etag) {
+            task->looks_from = entry->claimed;
+          }
+        }
+        written.emplace_back(std::move(key), std::move(task));
+      }
+      if (!writes.empty()) {
+        Result<std::vector<Result<int64_t>>> results =
+            co_await state_.WriteMany(place_.Entries(), std::move(writes));
+        // Each may have been written: the next look tells, as it does of single ones.
+        if (!results && !results.error().Transient()) co_return results.error();
+        if (!results) co_await runtime_.clock.Sleep(kLookMin);
+        for (size_t i = 0; i < written.size(); ++i) {
+          auto& [key, task] = written[i];
+          if (!results || !(*results)[i]) {
+            if (results && !(*results)[i].error().Transient() &&
+                (*results)[i].error().kind != ErrorKind::kPrecondition) {
+              co_return (*results)[i].error();
+            }
+            left.push_back(std::move(key));
+          } else if (task) {
+            task->revision = *(*results)[i];
+            tasks.push_back(std::move(*task));
+          } else {
+            ++counts_.hits;
+            Tell(key, Outcome::kHit);
+          }
+        }
+      }
+      keys = std::move(left);
+    }
+    for (Task& task : tasks) {
+      if (Stopping()) break;  // What is claimed and not copied is free when this run has ended.
+      co_await slots_->Acquire();
+      copies_.Spawn(Copy(std::move(task), std::make_unique<Permit>(slots_)));
+    }
+    co_return Ok();
+  }
+
+  Wish WishOf(const Key& key, SystemTime now) const {
+    return {.run = run_.number,
+            .session = run_.session,
+            .force = request_.force,
+            .again = key.again,
+            .source = run_.source,
+            .etag = key.etag,
+            .size_bytes = key.size_bytes,
+            .until = now + request_.ttl};
+  }
+
+  // Whose claims hold: of each run that `entries` name, a row that is young enough.
+  Async<void> LearnRuns(const std::vector<std::optional<Entry>>& entries) {
+    const SystemTime now = runtime_.clock.Now();
+    std::set<int64_t> numbers;
+    for (const std::optional<Entry>& entry : entries) {
+      if (!entry || entry->state != EntryState::kCopying) continue;
+      if (entry->run == run_.number && entry->session == run_.session) continue;
+      auto found = others_.find(entry->run);
+      if (found != others_.end() && now - found->second.read < kRunRowAge) continue;
+      numbers.insert(entry->run);
+    }
+    if (numbers.empty()) co_return Ok();
+    std::vector<int64_t> list(numbers.begin(), numbers.end());
+    Result<std::vector<cache::Run>> runs =
+        co_await Retried([&] { return book_.FindMany(list); });
+    if (!runs) co_return runs.error();
+    for (int64_t number : numbers) others_[number] = {.read = now};
+    for (const cache::Run& run : *runs) {
+      others_[run.number] = {
+          .read = now, .session = run.session, .lives = IsAlive(run, runtime_.clock.Now())};
+    }
+    co_return Ok();
+  }
+  bool Lives(int64_t number, const std::string& session) const {
+    auto found = others_.find(number);
+    return found != others_.end() && found->second.lives && found->second.session == session;
+  }
+
+  // Looks again at what others are copying, until there is nothing left to wait for.
+  asio::awaitable<void> WaitForOthers() {
+    milliseconds pause = kLookMin;
+    while (!Stopping()) {
+      if (!MustWait()) {
+        // Copies under way may find that somebody has taken their keys.
+        Result<void> copied = co_await copies_.Join();
+        if (!copied) Abandon(copied.error());
+        co_await Flush();
+        if (!MustWait()) co_return;
+      }
+      co_await runtime_.clock.Sleep(pause);
+      const size_t waited = waiting_.size();
+      std::vector<Key> keys = std::exchange(waiting_, {});
+      for (size_t at = 0; at < keys.size() && !Stopping(); at += kKeysPerPage) {
+        looking_at_ = keys.size() - at;
+        const size_t end = std::min(keys.size(), at + kKeysPerPage);
+        Result<void> settled = co_await Settle(
+            {std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(at)),
+             std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(end))});
+        if (!settled) Abandon(settled.error());
+      }
+      looking_at_ = 0;
+      pause = waiting_.size() < waited ? kLookMin : std::min(2 * pause, kLookMax);
+    }
+  }
+  [[nodiscard]] bool MustWait() const {
+    return std::ranges::any_of(waiting_, [&](const Key& key) {
+      return request_.wait || !CountsFor(WishOf(key, {}), key.waited_for);
+    });
+  }
+
+  // -- copying
+
+  Async<void> Copy(Task task, std::unique_ptr<Permit> permit) {
+    if (Stopping()) co_return Ok();
+    const std::string target_key = request_.target_prefix + task.key.key;
+    if (task.looks_from) {
+      Result<std::optional<ObjectInfo>> found = co_await LookAtCopy(task, target_key);
+      if (found && *found) {
+        task.claim.cached_etag = (*found)->etag;
+        Ended(std::move(task), Outcome::kFound);
+        co_return Ok();
+      }
+    }
+    Result<CopyOutcome> copied = co_await CopyObject(
+        runtime_,
+        {.store = request_.source,
+         .bucket = request_.source_bucket,
+         .key = task.key.key,
+         .listed = CopySource::Listed{.size_bytes = task.key.size_bytes, .etag = task.key.etag}},
+        {.store = request_.target, .bucket = request_.bucket, .key = target_key},
+        {.keep_storage_class = false, .uploads = options_.uploads, .stop = options_.stop});
+    if (copied) {
+      task.claim.etag = copied->source_etag;
+      task.claim.cached_etag = copied->put.etag;
+      task.claim.size_bytes = copied->size_bytes;
+      Ended(std::move(task), Outcome::kCopied);
+      co_return Ok();
+    }
+    const Error& error = copied.error();
+    if (error.kind == ErrorKind::kCancelled) co_return Ok();  // The claim ends with the run.
+    if (error.code == "NoSuchKey" || error.code == "DeleteMarker") {
+      Ended(std::move(task), Outcome::kGone);
+      co_return Ok();
+    }
+    task.claim.reason = error.Describe();
+    Ended(std::move(task), Outcome::kFailed);
+    co_return Ok();
+  }
+
+  // What a session that died had taken may have arrived. LastModified has whole seconds.
+  Async<std::optional<ObjectInfo>> LookAtCopy(const Task& task, std::string target_key) {
+    Result<ObjectInfo> found =
+        co_await request_.target.Head({.bucket = request_.bucket, .key = std::move(target_key)});
+    if (!found) co_return found.error();
+    const bool same = found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
+                      found->last_modified >=
+                          std::chrono::floor<std::chrono::seconds>(*task.looks_from);
+    if (!same) co_return std::optional<ObjectInfo>();
+    co_return std::optional(std::move(*found));
+  }
+
+  void Ended(Task task, Outcome outcome) {
+    const SystemTime now = runtime_.clock.Now();
+    Ending ending{.outcome = outcome};
+    Entry entry = task.claim;
+    entry.session.clear();
+    entry.used = now;
+    if (outcome == Outcome::kFailed) {
+      entry.state = EntryState::kFailed;
+      entry.until = std::max(entry.until, now + kFailureKept);
+      ending.entry = std::move(entry);
+    } else if (outcome == Outcome::kGone) {
+      // Of an earlier copy that lies there the row must stay.
+      if (entry.filled != SystemTime{}) {
+        entry.state = EntryState::kFailed;
+        entry.reason = "it is not at the source any more";
+        entry.until = now;
+        ending.entry = std::move(entry);
+      }
+    } else {
+      entry.state = EntryState::kReady;
+      entry.filled = now;
+      entry.until = std::max(entry.until, now + request_.ttl);
+      ending.entry = std::move(entry);
+    }
+    ending.task = std::move(task);
+    endings_.push_back(std::move(ending));
+    if (endings_.size() >= kRowsPerFlush) flush_wanted_.NotifyAll();
+  }
+
+  Async<void> KeepFlushing() {
+    while (!ended_.is_set()) {
+      co_await flush_wanted_.WaitFor(runtime_.clock, kFlushEvery);
+      co_await Flush();
+    }
+    co_return Ok();
+  }
+
+  // One at a time; on return all that had ended before the call is written.
+  asio::awaitable<void> Flush() {
+    while (flushing_) co_await flushed_.Wait();
+    flushing_ = true;
+    while (!endings_.empty() && !error_) {
+      std::vector<Ending> batch(std::make_move_iterator(endings_.begin()),
+                                std::make_move_iterator(endings_.end()));
+      endings_.clear();
+      Result<void> written = co_await WriteEndings(std::move(batch));
+      if (!written) Abandon(written.error());
+    }
+    flushing_ = false;
+    flushed_.NotifyAll();
+  }
+
+  Async<void> WriteEndings(std::vector<Ending> batch) {
+    std::vector<std::string> values;
+    std::vector<StateWrite> writes;
+    for (const Ending& ending : batch) {
+      StateWrite write{.key = request_.target_prefix + ending.task.key.key,
+                       .expected = Expected::Revision(ending.task.revision)};
+      if (ending.entry) write.value = EncodeEntry(*ending.entry);
+      values.push_back(write.value.value_or(""));
+      writes.push_back(std::move(write));
+    }
+    Result<std::vector<Result<int64_t>>> results =
+        co_await Retried([&] { return state_.WriteMany(place_.Entries(), writes); });
+    if (!results) co_return results.error();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Result<int64_t>& result = (*results)[i];
+      bool ours = result.has_value();
+      if (!ours) {
+        // Perhaps it was written by an attempt whose answer was lost.
+        const std::string name = writes[i].key;
+        Result<std::optional<StateRow>> row =
+            co_await Retried([&] { return state_.Get(place_.Entries(), name); });
+        if (!row) co_return row.error();
+        ours = *row ? (*row)->value == values[i] : !batch[i].entry.has_value();
+        if (!ours && *row && (*row)->revision == batch[i].task.revision) {
+          co_return result.error();
+        }
+      }
+      if (ours) {
+        Counted(batch[i]);
+        continue;
+      }
+      // Somebody took this run for dead. Which of two copies was the last, nobody knows.
+      Key key = std::move(batch[i].task.key);
+      key.again = true;
+      waiting_.push_back(std::move(key));
+    }
+    co_return Ok();
+  }
+
+  void Counted(const Ending& ending) {
+    const Key& key = ending.task.key;
+    switch (ending.outcome) {
+      case Outcome::kCopied:
+        ++counts_.copied;
+        counts_.bytes += static_cast<int64_t>(ending.task.claim.size_bytes);
+        break;
+      case Outcome::kFound:
+        ++counts_.hits;
+        break;
+      case Outcome::kGone:
+        ++counts_.gone;
+        break;
+      default:
+        Failed(key, ending.task.claim.reason, 0);
+        return;
+    }
+    Tell(key, ending.outcome);
+  }
+
+  // -- what is told
+
+  void Failed(const Key& key, const std::string& reason, int64_t by_run) {
+    ++counts_.failed;
+    if (by_run != 0) ++counts_.inherited;
+    if (failures_.size() < kFailuresKept) failures_.push_back({.key = key.key, .reason = reason});
+    for (FillResult::OfPrefix* of : PrefixesOf(key.key)) ++of->failed;
+    Tell(key, Outcome::kFailed, reason, by_run);
+  }
+  void NotListed(const std::string& prefix, const Error& error) {
+    for (FillResult::OfPrefix& of : result_.prefixes) {
+      if (of.prefix.starts_with(prefix)) of.not_listed = error.Describe();
+    }
+  }
+  void Tell(const Key& key, Outcome outcome, std::string_view reason = "", int64_t by_run = 0) {
+    if (!options_.on_key) return;
+    options_.on_key({.key = key.key,
+                     .outcome = outcome,
+                     .size_bytes = key.size_bytes,
+                     .reason = reason,
+                     .by_run = by_run});
+  }
+  std::vector<FillResult::OfPrefix*> PrefixesOf(const std::string& key) {
+    std::vector<FillResult::OfPrefix*> of;
+    for (FillResult::OfPrefix& prefix : result_.prefixes) {
+      if (key.starts_with(prefix.prefix)) of.push_back(&prefix);
+    }
+    return of;
+  }
+
+  // -- the rest
+
+  [[nodiscard]] bool Stopping() const {
+    return error_ || (options_.stop != nullptr && options_.stop->is_set());
+  }
+  void Abandon(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+  // For as long as the lease holds; what cannot be written for so long belongs to others then.
+  template <class Make>
+  auto Retried(Make make) -> decltype(make()) {
+    milliseconds pause = kLookMin;
+    while (true) {
+      auto result = co_await make();
+      if (result || !result.error().Transient() || error_ ||
+          runtime_.clock.Now() >= run_.lease_until) {
+        co_return result;
+      }
+      co_await runtime_.clock.Sleep(pause);
+      pause = std::min(2 * pause, kLookMax);
+    }
+  }
+
+  struct Other {
+    SystemTime read{};
+    std::string session;
+    bool lives = false;
+  };
+
+  Runtime runtime_;
+  State& state_;
+  FillRequest& request_;
+  FillOptions& options_;
+  Place place_;
+  RunBook book_;
+  cache::Run run_;
+  FillCounts counts_;
+  std::vector<cache::Run::Failure> failures_;
+  FillResult result_;
+  std::shared_ptr<Semaphore> slots_;    // shared: a Permit may outlive this (base/async.h).
+  std::shared_ptr<Semaphore> listers_;  // The same.
+  TaskGroup copies_;
+  TaskGroup helpers_;
+  Event ended_;
+  std::vector<Key> waiting_;
+  size_t looking_at_ = 0;
+  std::vector<Ending> endings_;
+  WaitList flush_wanted_;
+  WaitList flushed_;
+  bool flushing_ = false;
+  std::map<int64_t, Other> others_;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+std::string_view ToString(Outcome outcome) { return kOutcomes[static_cast<size_t>(outcome)]; }
+
+bool FillResult::failed() const {
+  return std::ranges::any_of(prefixes, [](const OfPrefix& of) {
+    return of.failed > 0 || !of.not_listed.empty();
+  });
+}
+
+Async<FillResult> Fill(Runtime runtime, State& state, FillRequest request, FillOptions options) {
+  Filler filler(runtime, state, request, options);
+  co_return co_await filler.FillAll();
+}
+
+}  // namespace longhaul::cache

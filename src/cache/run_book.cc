@@ -1,0 +1,211 @@
+#include "cache/run_book.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "transfer/runs/row.h"
+
+namespace longhaul::cache {
+
+namespace {
+
+constexpr char kSequences[] = "cache/sequences";
+constexpr char kPlaces[] = "caches";
+constexpr int kRowsPerScan = 500;
+constexpr std::array kPhases = {RunPhase::kRunning, RunPhase::kStopped, RunPhase::kFailed,
+                                RunPhase::kDone};
+
+std::string KeyOf(int64_t number) { return fmt::format("{:020}", number); }
+
+}  // namespace
+
+std::string EncodeRun(const Run& run) {
+  std::vector<std::string> waits_for;
+  for (int64_t number : run.waits_for) waits_for.push_back(std::to_string(number));
+  std::vector<std::string> keys;
+  std::vector<std::string> reasons;
+  for (const Run::Failure& failure : run.failures) {
+    keys.push_back(failure.key);
+    reasons.push_back(failure.reason);
+  }
+  Row row;
+  row.Set("session", run.session)
+      .Set("owner", ProcessText(run.owner))
+      .Set("lease_until", run.lease_until)
+      .Set("phase", std::string(ToString(run.phase)))
+      .Set("source", run.source)
+      .Set("source_name", run.source_name)
+      .Set("target_prefix", run.target_prefix)
+      .Set("prefixes", run.prefixes)
+      .Set("ttl", static_cast<int64_t>(run.ttl.count()))
+      .Set("force", run.force)
+      .Set("started", run.started)
+      .Set("hits", run.counts.hits)
+      .Set("copied", run.counts.copied)
+      .Set("bytes", run.counts.bytes)
+      .Set("gone", run.counts.gone)
+      .Set("failed", run.counts.failed)
+      .Set("inherited", run.counts.inherited)
+      .Set("waiting", run.counts.waiting)
+      .Set("waits_for", std::move(waits_for))
+      .Set("failed_keys", std::move(keys))
+      .Set("failed_reasons", std::move(reasons));
+  if (run.ended) row.Set("ended", *run.ended);
+  return row.Encode();
+}
+
+Result<Run> DecodeRun(const StateRow& row) {
+  Result<Row> fields = Row::Decode(row.value);
+  if (!fields) return fields.error();
+  Run run{.session = fields->Text("session"),
+          .owner = ParseProcess(fields->Text("owner")),
+          .lease_until = fields->Time("lease_until").value_or(SystemTime{}),
+          .source = fields->Text("source"),
+          .source_name = fields->Text("source_name"),
+          .target_prefix = fields->Text("target_prefix"),
+          .prefixes = fields->Texts("prefixes"),
+          .ttl = std::chrono::seconds(fields->Number("ttl")),
+          .force = fields->Flag("force"),
+          .started = fields->Time("started").value_or(SystemTime{}),
+          .ended = fields->Time("ended"),
+          .counts = {.hits = fields->Number("hits"),
+                     .copied = fields->Number("copied"),
+                     .bytes = fields->Number("bytes"),
+                     .gone = fields->Number("gone"),
+                     .failed = fields->Number("failed"),
+                     .inherited = fields->Number("inherited"),
+                     .waiting = fields->Number("waiting")},
+          .revision = row.revision};
+  std::from_chars(row.key.data(), row.key.data() + row.key.size(), run.number);
+  for (const std::string& text : fields->Texts("waits_for")) {
+    int64_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    run.waits_for.push_back(number);
+  }
+  const std::vector<std::string>& keys = fields->Texts("failed_keys");
+  const std::vector<std::string>& reasons = fields->Texts("failed_reasons");
+  for (size_t i = 0; i < keys.size() && i < reasons.size(); ++i) {
+    run.failures.push_back({.key = keys[i], .reason = reasons[i]});
+  }
+  for (RunPhase phase : kPhases) {
+    if (fields->Text("phase") != ToString(phase)) continue;
+    run.phase = phase;
+    return run;
+  }
+  return Corrupt("State holds a fill in the phase '" + fields->Text("phase") + "'");
+}
+
+bool IsAlive(const Run& run, SystemTime now) {
+  return run.phase == RunPhase::kRunning && LifeOf(run.owner) != ProcessLife::kGone &&
+         run.lease_until > now;
+}
+
+Async<Run> RunBook::Begin(Run run) {
+  Result<int64_t> number = co_await state_.Add(kSequences, place_.Text(), 1);
+  if (!number) co_return number.error();
+  run.number = *number;
+  run.revision = 0;
+  co_return co_await Save(std::move(run));
+}
+
+Async<Run> RunBook::Save(Run run) {
+  Result<int64_t> revision = co_await state_.Write(
+      place_.Runs(),
+      {.key = KeyOf(run.number),
+       .value = EncodeRun(run),
+       .expected = run.revision == 0 ? Expected::Absent() : Expected::Revision(run.revision)});
+  if (!revision) co_return revision.error();
+  run.revision = *revision;
+  co_return run;
+}
+
+Async<Run> RunBook::Find(int64_t number) {
+  Result<std::optional<StateRow>> row = co_await state_.Get(place_.Runs(), KeyOf(number));
+  if (!row) co_return row.error();
+  if (!*row) {
+    co_return NotFound(fmt::format("there is no run {} of the cache {}", number, place_.bucket));
+  }
+  co_return DecodeRun(**row);
+}
+
+Async<std::vector<Run>> RunBook::FindMany(std::vector<int64_t> numbers) {
+  std::vector<std::string> keys;
+  keys.reserve(numbers.size());
+  for (int64_t number : numbers) keys.push_back(KeyOf(number));
+  Result<std::vector<std::optional<StateRow>>> rows =
+      co_await state_.GetMany(place_.Runs(), std::move(keys));
+  if (!rows) co_return rows.error();
+  std::vector<Run> runs;
+  for (const std::optional<StateRow>& row : *rows) {
+    if (!row) continue;
+    Result<Run> run = DecodeRun(*row);
+    if (!run) co_return run.error();
+    runs.push_back(std::move(*run));
+  }
+  co_return runs;
+}
+
+Async<std::vector<Run>> RunBook::All() {
+  std::vector<Run> runs;
+  std::string after;
+  while (true) {
+    Result<std::vector<StateRow>> rows = co_await state_.Scan(place_.Runs(), after, kRowsPerScan);
+    if (!rows) co_return rows.error();
+    for (const StateRow& row : *rows) {
+      if (Result<Run> run = DecodeRun(row)) runs.push_back(std::move(*run));
+    }
+    if (rows->size() < kRowsPerScan) co_return runs;
+    after = rows->back().key;
+  }
+}
+
+Async<void> RunBook::Prune(std::chrono::hours age) {
+  Result<std::vector<Run>> runs = co_await All();
+  if (!runs) co_return runs.error();
+  std::vector<StateWrite> writes;
+  for (const Run& run : *runs) {
+    if (!run.ended || runtime_.clock.Now() - *run.ended < age) continue;
+    writes.push_back({.key = KeyOf(run.number), .expected = Expected::Revision(run.revision)});
+    if (writes.size() == kRowsPerScan) break;  // The next run removes more.
+  }
+  if (writes.empty()) co_return Ok();
+  Result<std::vector<Result<int64_t>>> removed =
+      co_await state_.WriteMany(place_.Runs(), std::move(writes));
+  if (!removed) co_return removed.error();
+  co_return Ok();
+}
+
+Async<std::vector<Place>> AllPlaces(State& state) {
+  std::vector<Place> places;
+  std::string after;
+  while (true) {
+    Result<std::vector<StateRow>> rows = co_await state.Scan(kPlaces, after, kRowsPerScan);
+    if (!rows) co_return rows.error();
+    for (const StateRow& row : *rows) {
+      Result<Row> fields = Row::Decode(row.value);
+      if (!fields) co_return fields.error();
+      places.push_back({.store = fields->Text("store"), .bucket = fields->Text("bucket")});
+    }
+    if (rows->size() < kRowsPerScan) co_return places;
+    after = rows->back().key;
+  }
+}
+
+Async<bool> IsKnownPlace(State& state, Place place) {
+  Result<std::optional<StateRow>> row = co_await state.Get(kPlaces, place.Text());
+  if (!row) co_return row.error();
+  co_return row->has_value();
+}
+
+Async<void> NotePlace(State& state, Place place) {
+  Row row;
+  row.Set("store", place.store).Set("bucket", place.bucket);
+  Result<int64_t> written =
+      co_await state.Write(kPlaces, {.key = place.Text(), .value = row.Encode()});
+  if (!written) co_return written.error();
+  co_return Ok();
+}
+
+}  // namespace longhaul::cache
