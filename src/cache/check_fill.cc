@@ -21,7 +21,8 @@ Async<void> LookBelow(const FillRequest& request, std::string prefix) {
   }
   if (page->objects.empty()) {
     if (prefix.empty()) co_return Ok();
-    co_return NotFound(fmt::format("there is no object below {}/{}", request.source_bucket, prefix));
+    co_return NotFound(
+        fmt::format("there is no object below {}/{}", request.source_bucket, prefix));
   }
   Result<ObjectInfo> head = co_await request.source.Head(
       {.bucket = request.source_bucket, .key = page->objects.front().key});
@@ -36,8 +37,7 @@ Async<void> LookAtCache(State& state, const FillRequest& request) {
       state, {.store = request.target.description(), .bucket = request.bucket});
   if (!known) co_return known.error();
   if (*known || request.take_bucket) co_return Ok();
-  Result<ListPage> page =
-      co_await request.target.List({.bucket = request.bucket, .count_max = 1});
+  Result<ListPage> page = co_await request.target.List({.bucket = request.bucket, .count_max = 1});
   if (!page) co_return page.error();
   if (page->objects.empty() && page->next_token.empty()) co_return Ok();
   co_return InvalidInput(
@@ -51,11 +51,11 @@ Async<void> LookAtCache(State& state, const FillRequest& request) {
 
 Async<void> CheckFill(Runtime, State& state, const FillRequest& request) {
   if (request.ttl < kTtlMin || request.ttl > kTtlMax) {
-    co_return InvalidInput(
-        fmt::format("a time to live of {} is not between one minute and {} days",
-                    request.ttl.count() % 3600 == 0 ? fmt::format("{}h", request.ttl.count() / 3600)
-                                                    : fmt::format("{}s", request.ttl.count()),
-                    kTtlMax / std::chrono::hours(24)));
+    co_return InvalidInput(fmt::format("a time to live of {} is not between one minute and {} days",
+                                       request.ttl.count() % 3600 == 0
+                                           ? fmt::format("{}h", request.ttl.count() / 3600)
+                                           : fmt::format("{}s", request.ttl.count()),
+                                       kTtlMax / std::chrono::hours(24)));
   }
   if (&request.source == &request.target && request.source_bucket == request.bucket) {
     co_return InvalidInput("a bucket cannot be its own cache: " + request.bucket);

@@ -44,16 +44,16 @@ std::string_view ToString(EntryState state);
 
 struct Entry {
   EntryState state = EntryState::kReady;
-  std::string source;        // SourceText.
-  std::string etag;          // Of the source, as copied; while copying, as listed.
-  std::string cached_etag;   // Of the copy.
+  std::string source;       // SourceText.
+  std::string etag;         // Of the source, as copied; while copying, as listed.
+  std::string cached_etag;  // Of the copy.
   uint64_t size_bytes = 0;
-  SystemTime until{};        // Its time to live ends. Of a failure: it is remembered so long.
-  SystemTime used{};         // By a fill, last.
-  SystemTime filled{};       // When the copy was made; none while there has been none.
-  SystemTime claimed{};      // When the run took it.
-  int64_t run = 0;           // That has filled it, failed, or is copying.
-  std::string session;       // Of that run, while copying.
+  SystemTime until{};    // Its time to live ends. Of a failure: it is remembered so long.
+  SystemTime used{};     // By a fill, last.
+  SystemTime filled{};   // When the copy was made; none while there has been none.
+  SystemTime claimed{};  // When the run took it.
+  int64_t run = 0;       // That has filled it, failed, or is copying.
+  std::string session;   // Of that run, while copying.
   std::string reason;
 
   bool operator==(const Entry&) const = default;

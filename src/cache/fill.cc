@@ -76,7 +76,8 @@ class Filler {
         listers_(std::make_shared<Semaphore>(options.prefixes_at_once)),
         copies_(runtime.executor),
         helpers_(runtime.executor) {
-    for (const std::string& prefix : request.prefixes) result_.prefixes.push_back({.prefix = prefix});
+    for (const std::string& prefix : request.prefixes)
+      result_.prefixes.push_back({.prefix = prefix});
   }
 
   Async<FillResult> FillAll() {
@@ -204,7 +205,7 @@ class Filler {
     }
     const bool stopped = error_.has_value() || Stopping();
     cache::Run last = Described();
-    last.phase = stopped             ? RunPhase::kStopped
+    last.phase = stopped            ? RunPhase::kStopped
                  : result_.failed() ? RunPhase::kFailed
                                     : RunPhase::kDone;
     last.ended = runtime_.clock.Now();
@@ -280,8 +281,8 @@ class Filler {
         Key& key = keys[i];
         const std::optional<Entry>& entry = entries[i];
         const Wish wish = WishOf(key, now);
-        const bool lives = entry && entry->state == EntryState::kCopying &&
-                           Lives(entry->run, entry->session);
+        const bool lives =
+            entry && entry->state == EntryState::kCopying && Lives(entry->run, entry->session);
         const Verdict verdict = Decide(entry, wish, lives, now);
         if (verdict == Verdict::kForeign) {
           Failed(key, "a copy of " + entry->source + " lies there", 0);
@@ -299,7 +300,8 @@ class Filler {
           continue;
         }
         if (verdict == Verdict::kCopyOwn) {
-          tasks.push_back({.key = std::move(key), .claim = *entry, .revision = (*rows)[i]->revision});
+          tasks.push_back(
+              {.key = std::move(key), .claim = *entry, .revision = (*rows)[i]->revision});
           continue;
         }
         const bool hit = verdict == Verdict::kHit;
@@ -311,7 +313,8 @@ class Filler {
         std::optional<Task> task;
         if (!hit) {
           task = Task{.key = key, .claim = std::move(next)};
-          if (entry && entry->state == EntryState::kCopying && entry->etag == key.etag) {
+          if (entry && entry->state == EntryState::kCopying && entry->etag == key.etag &&
+              CountsFor(wish, entry->run)) {
             task->looks_from = entry->claimed;
           }
         }
@@ -374,8 +377,7 @@ class Filler {
     }
     if (numbers.empty()) co_return Ok();
     std::vector<int64_t> list(numbers.begin(), numbers.end());
-    Result<std::vector<cache::Run>> runs =
-        co_await Retried([&] { return book_.FindMany(list); });
+    Result<std::vector<cache::Run>> runs = co_await Retried([&] { return book_.FindMany(list); });
     if (!runs) co_return runs.error();
     for (int64_t number : numbers) others_[number] = {.read = now};
     for (const cache::Run& run : *runs) {
@@ -406,9 +408,9 @@ class Filler {
       for (size_t at = 0; at < keys.size() && !Stopping(); at += kKeysPerPage) {
         looking_at_ = keys.size() - at;
         const size_t end = std::min(keys.size(), at + kKeysPerPage);
-        Result<void> settled = co_await Settle(
-            {std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(at)),
-             std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(end))});
+        Result<void> settled =
+            co_await Settle({std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(at)),
+                             std::make_move_iterator(keys.begin() + static_cast<ptrdiff_t>(end))});
         if (!settled) Abandon(settled.error());
       }
       looking_at_ = 0;
@@ -465,9 +467,9 @@ class Filler {
     Result<ObjectInfo> found =
         co_await request_.target.Head({.bucket = request_.bucket, .key = std::move(target_key)});
     if (!found) co_return found.error();
-    const bool same = found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
-                      found->last_modified >=
-                          std::chrono::floor<std::chrono::seconds>(*task.looks_from);
+    const bool same =
+        found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
+        found->last_modified >= std::chrono::floor<std::chrono::seconds>(*task.looks_from);
     if (!same) co_return std::optional<ObjectInfo>();
     co_return std::optional(std::move(*found));
   }
@@ -672,9 +674,8 @@ class Filler {
 std::string_view ToString(Outcome outcome) { return kOutcomes[static_cast<size_t>(outcome)]; }
 
 bool FillResult::failed() const {
-  return std::ranges::any_of(prefixes, [](const OfPrefix& of) {
-    return of.failed > 0 || !of.not_listed.empty();
-  });
+  return std::ranges::any_of(
+      prefixes, [](const OfPrefix& of) { return of.failed > 0 || !of.not_listed.empty(); });
 }
 
 Async<FillResult> Fill(Runtime runtime, State& state, FillRequest request, FillOptions options) {

@@ -59,7 +59,7 @@ struct KeyReport {
 };
 
 struct FillOptions {
-  int in_flight = 64;     // Objects.
+  int in_flight = 64;  // Objects.
   int prefixes_at_once = 16;
   std::chrono::milliseconds lease = std::chrono::seconds(30);
   ProcessName owner = ThisProcess();

@@ -69,10 +69,9 @@ class CacheFillCommand : public Command {
                     .help = "How long the copies are to live from now: one minute to 366 days.",
                     .value_name = "DURATION"},
                    ttl_);
-    flags.Switch({.name = "force",
-                  .help = "Copy also what is there already.",
-                  .alias = "force-copy"},
-                 force_);
+    flags.Switch(
+        {.name = "force", .help = "Copy also what is there already.", .alias = "force-copy"},
+        force_);
     flags.Switch({.name = "wait",
                   .help = "End when what other runs are copying of these prefixes is there, too."},
                  wait_);
@@ -149,12 +148,13 @@ class CacheFillCommand : public Command {
     Progress progress(output, runtime.clock, "copied", 0);
     FailureTally failures(output);
     UploadRecords uploads(runtime, state, ThisProcess(), "", request.target_prefix);
-    cache::FillOptions options{.in_flight = static_cast<int>(in_flight_),
-                               .uploads = &uploads,
-                               .stop = &context.stop()};
+    cache::FillOptions options{
+        .in_flight = static_cast<int>(in_flight_), .uploads = &uploads, .stop = &context.stop()};
     options.on_begin = [&](const cache::Run& run) {
-      output.Note(Message("run").With("run", run.number).Says(
-          fmt::format("run {}: {}", run.number, Printable(run.source_name) + " to " + to_)));
+      output.Note(Message("run")
+                      .With("run", run.number)
+                      .Says(fmt::format("run {}: {}", run.number,
+                                        Printable(run.source_name) + " to " + to_)));
     };
     options.on_key = [&](const cache::KeyReport& key) {
       ProgressTotals& totals = progress.totals;
@@ -189,11 +189,11 @@ class CacheFillCommand : public Command {
     if (!filled) co_return filled.error();
     for (const cache::FillResult::OfPrefix& of : filled->prefixes) {
       if (of.not_listed.empty()) continue;
-      output.Problem(Message("not_listed")
-                         .With("prefix", of.prefix)
-                         .With("reason", of.not_listed)
-                         .Says(source.address.WithKey(of.prefix) + " was not listed: " +
-                               of.not_listed));
+      output.Problem(
+          Message("not_listed")
+              .With("prefix", of.prefix)
+              .With("reason", of.not_listed)
+              .Says(source.address.WithKey(of.prefix) + " was not listed: " + of.not_listed));
     }
     Summarize(output, request, *filled, progress.seconds());
     if (!reported) co_return reported.error();
@@ -201,15 +201,14 @@ class CacheFillCommand : public Command {
   }
 
   // In the shape that the clients of Amazon's caching solution read, and what we know besides.
-  void Summarize(Output& output, const cache::FillRequest& request,
-                 const cache::FillResult& result, double seconds) {
+  void Summarize(Output& output, const cache::FillRequest& request, const cache::FillResult& result,
+                 double seconds) {
     const cache::FillCounts& counts = result.run.counts;
     if (!output.json()) {
-      std::string text =
-          fmt::format("run {}: {}, {} ({})", result.run.number,
-                      Counted(static_cast<uint64_t>(counts.hits), "hit"),
-                      FormatCount(static_cast<uint64_t>(counts.copied)) + " copied",
-                      FormatBytes(static_cast<uint64_t>(counts.bytes)));
+      std::string text = fmt::format("run {}: {}, {} ({})", result.run.number,
+                                     Counted(static_cast<uint64_t>(counts.hits), "hit"),
+                                     FormatCount(static_cast<uint64_t>(counts.copied)) + " copied",
+                                     FormatBytes(static_cast<uint64_t>(counts.bytes)));
       const auto add = [&](int64_t count, std::string_view what) {
         if (count > 0) text += ", " + FormatCount(static_cast<uint64_t>(count)).append(what);
       };
@@ -235,7 +234,11 @@ class CacheFillCommand : public Command {
     }
     json::object line;
     line["event"] = "summary";
-    line["ttl"] = static_cast<double>(request.ttl.count()) / 3600;
+    if (request.ttl.count() % 3600 == 0) {
+      line["ttl"] = request.ttl.count() / 3600;
+    } else {
+      line["ttl"] = static_cast<double>(request.ttl.count()) / 3600;
+    }
     line["bucket"] = request.source_bucket;
     line["prefixes"] = waiting;
     line["directory_bucket"] = request.bucket;
@@ -278,9 +281,9 @@ class CacheFillCommand : public Command {
   Result<void> CloseReport() {
     if (report_ == nullptr) return Ok();
     report_failed_ |= std::fclose(report_.release()) != 0;
-    return report_failed_ ? Result<void>(Retryable("--report: not all could be written to " +
-                                                   report_path_))
-                          : Ok();
+    return report_failed_
+               ? Result<void>(Retryable("--report: not all could be written to " + report_path_))
+               : Ok();
   }
 
   std::vector<std::string> sources_;

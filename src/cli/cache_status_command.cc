@@ -83,9 +83,8 @@ class CacheStatusCommand : public Command {
       Result<void> shown = co_await Show(context, **state, place);
       if (!shown) co_return shown.error();
     }
-    context.output().Print(Message("summary")
-                               .With("caches", places.size())
-                               .Says(places.empty() ? "no caches" : ""));
+    context.output().Print(
+        Message("summary").With("caches", places.size()).Says(places.empty() ? "no caches" : ""));
     co_return ExitCode::kDone;
   }
 
@@ -134,11 +133,11 @@ class CacheStatusCommand : public Command {
       output.Print(message.Says(TextOf(run, phase)));
       if (!run_) continue;
       for (const cache::Run::Failure& failure : run.failures) {
-        output.Print(Message("failed")
-                         .With("key", failure.key)
-                         .With("reason", failure.reason)
-                         .Says("        " + Printable(failure.key) + ": " +
-                               Printable(failure.reason)));
+        output.Print(
+            Message("failed")
+                .With("key", failure.key)
+                .With("reason", failure.reason)
+                .Says("        " + Printable(failure.key) + ": " + Printable(failure.reason)));
       }
     }
     co_return Ok();
@@ -152,8 +151,6 @@ class CacheStatusCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeCacheStatusCommand() {
-  return std::make_unique<CacheStatusCommand>();
-}
+std::unique_ptr<Command> MakeCacheStatusCommand() { return std::make_unique<CacheStatusCommand>(); }
 
 }  // namespace longhaul

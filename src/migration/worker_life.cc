@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "transfer/runs/row.h"
 #include "migration/worker_parts.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 

@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "transfer/runs/row.h"
 #include "migration/start.h"
 #include "migration/status.h"
 #include "migration/worker.h"
@@ -20,6 +19,7 @@
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "transfer/runs/row.h"
 
 namespace longhaul::testing {
 

@@ -1,0 +1,110 @@
+#include "cache/decide.h"
+
+#include <gtest/gtest.h>
+
+namespace longhaul::cache {
+namespace {
+
+using std::chrono::hours;
+
+const SystemTime kNow = SystemTime(std::chrono::hours(24 * 20'000));
+
+Wish WishOfRun(int64_t run) {
+  return {.run = run,
+          .session = "mine",
+          .source = "b@s",
+          .etag = "e1",
+          .size_bytes = 3,
+          .until = kNow + hours(1)};
+}
+Entry ReadyBy(int64_t run) {
+  return {.source = "b@s", .etag = "e1", .until = kNow + hours(5), .run = run};
+}
+Entry ClaimOf(int64_t run, std::string session) {
+  Entry entry = ReadyBy(run);
+  entry.state = EntryState::kCopying;
+  entry.session = std::move(session);
+  return entry;
+}
+
+// What is not there would be called cached.
+TEST(CacheDecide, CopiesWhatIsNotThere) {
+  EXPECT_EQ(Decide(std::nullopt, WishOfRun(2), false, kNow), Verdict::kCopy);
+  Entry failed = ReadyBy(1);
+  failed.state = EntryState::kFailed;
+  EXPECT_EQ(Decide(failed, WishOfRun(2), false, kNow), Verdict::kCopy);
+}
+
+// An old state of the source would be served.
+TEST(CacheDecide, CopiesWhatHasChanged) {
+  Entry entry = ReadyBy(1);
+  EXPECT_EQ(Decide(entry, WishOfRun(2), false, kNow), Verdict::kHit);
+  entry.etag = "e0";
+  EXPECT_EQ(Decide(entry, WishOfRun(2), false, kNow), Verdict::kCopy);
+}
+
+// A time to live would become shorter.
+TEST(CacheDecide, ExtendsAndNeverShortens) {
+  EXPECT_EQ(Extended(ReadyBy(1), WishOfRun(2), kNow).until, kNow + hours(5));
+  Wish wish = WishOfRun(2);
+  wish.until = kNow + hours(9);
+  EXPECT_EQ(Extended(ReadyBy(1), wish, kNow).until, kNow + hours(9));
+  EXPECT_EQ(Claimed(ReadyBy(1), WishOfRun(2), kNow).until, kNow + hours(5));
+}
+
+// Two runs would copy one key, or nobody would copy that of a dead one.
+TEST(CacheDecide, LeavesAClaimToItsRunWhileThatLives) {
+  EXPECT_EQ(Decide(ClaimOf(1, "other"), WishOfRun(2), true, kNow), Verdict::kWait);
+  EXPECT_EQ(Decide(ClaimOf(1, "other"), WishOfRun(2), false, kNow), Verdict::kCopy);
+  // Of an earlier session of the same run, and of this very one.
+  EXPECT_EQ(Decide(ClaimOf(2, "before"), WishOfRun(2), false, kNow), Verdict::kCopy);
+  EXPECT_EQ(Decide(ClaimOf(2, "mine"), WishOfRun(2), false, kNow), Verdict::kCopyOwn);
+}
+
+// A forced run would take what was there before it.
+TEST(CacheDecide, AForcedRunIsABarrier) {
+  Wish wish = WishOfRun(5);
+  wish.force = true;
+  EXPECT_EQ(Decide(ReadyBy(4), wish, false, kNow), Verdict::kCopy);
+  EXPECT_EQ(Decide(ReadyBy(5), wish, false, kNow), Verdict::kHit);
+  EXPECT_EQ(Decide(ReadyBy(6), wish, false, kNow), Verdict::kHit);
+  // Not beside an earlier copy, which could be the last to arrive.
+  EXPECT_EQ(Decide(ClaimOf(4, "other"), wish, true, kNow), Verdict::kWait);
+  EXPECT_FALSE(CountsFor(wish, 4));
+  EXPECT_TRUE(CountsFor(wish, 6));
+}
+
+// What this run may have written over another one's copy would stay.
+TEST(CacheDecide, CopiesAgainWhatItWroteWithoutHoldingIt) {
+  Wish wish = WishOfRun(2);
+  wish.again = true;
+  EXPECT_EQ(Decide(ReadyBy(3), wish, false, kNow), Verdict::kCopy);
+}
+
+// Keys of two buckets would be mixed up.
+TEST(CacheDecide, LeavesTheCopyOfAnotherBucketAlone) {
+  Wish wish = WishOfRun(2);
+  wish.source = "other@s";
+  EXPECT_EQ(Decide(ReadyBy(1), wish, false, kNow), Verdict::kForeign);
+  EXPECT_EQ(Decide(ClaimOf(1, "other"), wish, true, kNow), Verdict::kForeign);
+  EXPECT_EQ(Decide(ReadyBy(1), wish, false, kNow + hours(6)), Verdict::kCopy);
+}
+
+// Rows would lose what a later version of a run reads.
+TEST(CacheEntry, SurvivesItsRow) {
+  Entry entry = ClaimOf(7, "session");
+  entry.size_bytes = 12;
+  entry.cached_etag = "e9";
+  entry.used = kNow;
+  entry.filled = kNow - hours(1);
+  entry.claimed = kNow - hours(2);
+  entry.reason = "why \xff";
+  Result<Entry> read = DecodeEntry({.key = "k", .value = EncodeEntry(entry)});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, entry);
+  EXPECT_FALSE(DecodeEntry({.key = "k", .value = R"({"state":"odd"})"}));
+  EXPECT_FALSE(DecodeEntry({.key = "k", .value = "{"}));
+}
+
+}  // namespace
+}  // namespace longhaul::cache
