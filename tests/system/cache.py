@@ -5,7 +5,6 @@ nothing up, and that a refused request copies nothing, would be known of fakes a
 """
 
 import json
-import time
 
 from harness import World, check, differences, keys_of, put_all, report, step, things, wait_until
 
@@ -76,13 +75,14 @@ def one_store(world: World, config, s3) -> None:
 
 def two_processes(world: World, config, west) -> None:
     """Into another store; one is killed, and what the others copy adds up."""
-    to = ("--to", "west:cache", "--ttl", "1h", "--transfers", "8")
+    to = ("--to", "west:cache", "--ttl", "1h", "--transfers", "1")
     first = world.start("cache", "fill", "east:data/", *to, "--config", config)
-    wait_until(lambda: len(keys_of(west.s3, "cache")) > 60, 60, "the first fill copies")
+    wait_until(lambda: keys_of(west.s3, "cache"), 60, "the first fill copies", every=0.02)
     lines = world.work / "second.jsonl"
     second = world.start("cache", "fill", "east:data/a/", "east:data/b/", *to, "--wait", "--report",
                          lines, "--config", config)
-    time.sleep(0.5)
+    wait_until(lambda: "run 2" in second.output(), 60, "the second fill begins", every=0.02)
+    check(first.running(), "the first fill was over before it could be killed")
     first.kill()
     first.wait(10)
     second.wait(120).expect(0)
