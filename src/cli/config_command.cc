@@ -82,6 +82,16 @@ class ConfigCheckCommand : public Command {
         }
         if (!target.acl.empty()) text += ", ACL " + target.acl;
         if (!target.bucket_owner.empty()) text += ", owned by " + target.bucket_owner;
+        if (target.backup) {
+          text += ", archives are kept";
+          if (!target.backup->storage_class.empty()) {
+            text += " in storage class " + target.backup->storage_class;
+          }
+          if (!target.backup->lock_mode.empty()) {
+            text += fmt::format(", locked ({}) for {} days", target.backup->lock_mode,
+                                target.backup->lock_days);
+          }
+        }
         if (target.take_over) {
           text += ", takes over the archives in " + target.take_over->from.ToString();
           if (!target.take_over->etags_are_md5) text += " (ETags are opaque)";

@@ -65,6 +65,8 @@ class ConfigurationReader {
   void ReadMigrationOptions(YamlFields& fields, MigrationOptions& options);
   void ReadTriggers(YamlFields& fields, MigrationTriggers& triggers);
   [[nodiscard]] bool ComesAfterItself(const Migration& migration) const;
+  // After the targets. With backups alone deletes are recorded unless the rule says otherwise.
+  void CheckBackups(const YamlValue& value, Rule& rule, bool says_deletes);
   void CheckCopies(const Rule& rule, Places& places);
   void FindCopies(Rule& rule);
   void ReadTransport(YamlFields& fields, Rule& rule, Places& places);
@@ -80,7 +82,11 @@ class ConfigurationReader {
   void ReadEncryption(YamlFields& fields, Target& target);
   void ReadOwner(YamlFields& fields, Target& target);
   void ReadTakeOver(const YamlValue& value, Target& target);
+  void ReadBackup(const YamlValue& value, Target& target);
+  void ReadLock(const YamlValue& value, const Target& target, BackupOptions& backup);
   void ReadStorageClass(YamlFields& fields, Target& target);
+  // A storage class of the store of `to`; empty: none.
+  std::string ReadClass(const YamlValue& value, const Address& to);
   // As a message shows what somebody has written.
   static std::string Quoted(std::string_view text);
   void Warn(const YamlValue& value, const std::string& what);

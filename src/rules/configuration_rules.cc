@@ -56,7 +56,7 @@ void ConfigurationReader::ReadRule(const YamlValue& value, Rule& rule, Places& p
   }
   ReadFilter(*fields, rule.filter);
   ReadIntake(*fields, rule);
-  fields->Boolean("deletes", rule.deletes);
+  const bool says_deletes = fields->Boolean("deletes", rule.deletes);
   ReadCompression(*fields, rule);
   ReadBatch(*fields, rule.batch);
   ReadSettle(*fields, rule);
@@ -71,9 +71,23 @@ void ConfigurationReader::ReadRule(const YamlValue& value, Rule& rule, Places& p
   fields->Integer("priority", rule.priority, 0, INT32_MAX);
   if (auto targets = fields->Require("targets", "targets: [{ to: …, staging: … }]")) {
     ReadTargets(*targets, rule, places);
+    CheckBackups(*targets, rule, says_deletes);
   }
   ReadTransport(*fields, rule, places);
   fields->Finish();
+}
+
+void ConfigurationReader::CheckBackups(const YamlValue& value, Rule& rule, bool says_deletes) {
+  const auto count = std::ranges::count_if(
+      rule.targets, [](const Target& target) { return target.backup.has_value(); });
+  if (count == 0) return;
+  // What a backup gives back must not hold what had been deleted.
+  if (!says_deletes && count == std::ssize(rule.targets)) rule.deletes = true;
+  if (!rule.deletes) {
+    Warn(value,
+         "without deletes: true a backup never learns that an object has been deleted, and "
+         "gives it back");
+  }
 }
 
 // A store copies within itself alone.
@@ -116,6 +130,11 @@ void ConfigurationReader::ReadTransport(YamlFields& fields, Rule& rule, Places& 
         "takes over archives, which the target does, and by this transport the "
         "source writes to it as well",
         "write transport: direct until take_over is done with");
+  }
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (!carries || !rule.targets[i].backup || !places.targets[i]) continue;
+    places.targets[i]->Fail("keeps archives, and by this transport not all goes in archives",
+                            "write transport: direct or s3-replication");
   }
   if (rule.transport == Transport::kCopy) CheckCopies(rule, places);
   if (rule.transport == Transport::kAuto) FindCopies(rule);

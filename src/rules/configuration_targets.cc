@@ -84,7 +84,51 @@ void ConfigurationReader::ReadTarget(const YamlValue& value, const Rule& rule, T
   ReadEncryption(*fields, target);
   ReadOwner(*fields, target);
   if (auto take_over = fields->Find("take_over")) ReadTakeOver(*take_over, target);
+  if (auto backup = fields->Find("backup")) ReadBackup(*backup, target);
   fields->Finish();
+}
+
+void ConfigurationReader::ReadBackup(const YamlValue& value, Target& target) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  BackupOptions backup;
+  if (auto name = fields->Find("class")) backup.storage_class = ReadClass(*name, target.to);
+  if (backup.storage_class == "GLACIER" || backup.storage_class == "DEEP_ARCHIVE") {
+    fields->Find("class")->Fail("is a class that nothing is read from within hours",
+                                "write GLACIER_IR, which is read at once");
+  }
+  fields->Choice("partition", backup.partition,
+                 {{"daily", BackupOptions::Partition::kDaily},
+                  {"monthly", BackupOptions::Partition::kMonthly}});
+  if (auto lock = fields->Find("lock")) ReadLock(*lock, target, backup);
+  fields->Finish();
+  if (!target.storage_class.empty()) {
+    value.Fail("stands beside storage_class, which is of replicas",
+               "write class: " + target.storage_class + " in backup");
+  }
+  if (target.take_over) {
+    value.Fail("stands beside take_over, which writes objects to the target", "remove one of them");
+  }
+  // A folder, whether it is written as one or not.
+  if (!target.to.prefix.empty() && !target.to.prefix.ends_with('/')) target.to.prefix += '/';
+  target.backup = std::move(backup);
+}
+
+void ConfigurationReader::ReadLock(const YamlValue& value, const Target& target,
+                                   BackupOptions& backup) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  fields->Choice<std::string>("mode", backup.lock_mode,
+                              {{"governance", "GOVERNANCE"}, {"compliance", "COMPLIANCE"}});
+  fields->Integer("days", backup.lock_days, 1, 36'500);
+  fields->Finish();
+  if (backup.lock_mode.empty() != (backup.lock_days == 0) || backup.lock_mode.empty()) {
+    value.Fail("needs a mode and a number of days", "lock: { mode: governance, days: 35 }");
+  }
+  const StoreSettings* store = KnownStoreOf(target.to);
+  if (store != nullptr && store->type == StoreType::kFile) {
+    value.Fail("a folder locks nothing", "remove it");
+  }
 }
 
 void ConfigurationReader::ReadTakeOver(const YamlValue& value, Target& target) {
@@ -166,19 +210,23 @@ void ConfigurationReader::ReadOwner(YamlFields& fields, Target& target) {
 
 void ConfigurationReader::ReadStorageClass(YamlFields& fields, Target& target) {
   std::optional<YamlValue> value = fields.Find("storage_class");
-  std::optional<std::string> name = value ? value->Text() : std::nullopt;
-  if (!name) return;
-  const StoreSettings* store = KnownStoreOf(target.to);
+  if (value) target.storage_class = ReadClass(*value, target.to);
+}
+
+std::string ConfigurationReader::ReadClass(const YamlValue& value, const Address& to) {
+  std::optional<std::string> name = value.Text();
+  if (!name) return "";
+  const StoreSettings* store = KnownStoreOf(to);
   const bool is_aws = store != nullptr && store->type == StoreType::kS3 && store->endpoint.empty();
   // Other servers have classes of their own.
   const bool known = std::ranges::find(kAwsStorageClasses, *name) != kAwsStorageClasses.end();
   if ((is_aws && !known) || !IsPlainName(*name, 64)) {
     const std::string_view meant = ClosestName(*name, kAwsStorageClasses);
-    value->Fail(
-        Quoted(value->node().raw) + " is no storage class",
+    value.Fail(
+        Quoted(value.node().raw) + " is no storage class",
         meant.empty() ? "write it as STANDARD_IA" : "did you mean " + std::string(meant) + "?");
   }
-  target.storage_class = *name;
+  return *name;
 }
 
 }  // namespace longhaul

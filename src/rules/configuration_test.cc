@@ -416,12 +416,39 @@ TEST(ConfigurationTest, ChecksRules) {
       {"", ", sse: 'aws:kms:dsse', kms_key: k, bucket_key: false", "goes with sse: aws:kms alone"},
       {"", ", name: a b", "cannot name a target"},
       {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},
+      {"", ", backup: { class: GLACIER }", "class: is a class that nothing is read from"},
+      {"", ", backup: { partition: hourly }", "write daily or monthly"},
+      {"", ", backup: { lock: { mode: compliance } }", "lock: needs a mode and a number of days"},
+      {"", ", backup: { lock: {} }", "lock: needs a mode and a number of days"},
+      {"", ", backup: { colour: red }", "unknown field 'colour'"},
+      {"", ", storage_class: STANDARD_IA, backup: {}", "write class: STANDARD_IA in backup"},
+      {"", ", take_over: { from: 'west:old/' }, backup: {}", "stands beside take_over"},
+      {"    transport: auto\n", ", backup: {}", "write transport: direct or s3-replication"},
+      {"    transport: plain\n", ", backup: {}", "write transport: direct or s3-replication"},
   };
   for (const Mistake& mistake : mistakes) {
     std::string_view wanted = mistake.message;
     wanted = wanted.substr(wanted.find('|') == wanted.npos ? 0 : wanted.find('|') + 1);
     EXPECT_THAT(ErrorOf(WithRule(mistake.rule, mistake.target)), HasSubstr(std::string(wanted)));
   }
+}
+
+// A backup that never learns of deletes gives back what had been deleted.
+TEST(ConfigurationTest, BackupsRecordDeletes) {
+  Result<Configuration> read =
+      Parse(WithRule("", ", backup: { class: STANDARD_IA, lock: { mode: governance, days: 3 } }"));
+  ASSERT_TRUE(read) << read.error().Describe();
+  const Rule& rule = read->rules[0];
+  EXPECT_TRUE(rule.deletes);
+  EXPECT_TRUE(rule.targets[0].to.prefix.empty() || rule.targets[0].to.prefix.ends_with('/'));
+  EXPECT_EQ(
+      rule.targets[0].backup,
+      (BackupOptions{
+          .keep = {}, .storage_class = "STANDARD_IA", .lock_mode = "GOVERNANCE", .lock_days = 3}));
+  read = Parse(WithRule("    deletes: false\n", ", backup: {}"));
+  ASSERT_TRUE(read);
+  EXPECT_FALSE(read->rules[0].deletes);
+  EXPECT_THAT(read->warnings, Contains(HasSubstr("never learns that an object has been deleted")));
 }
 
 std::string RuleText(std::string_view id, std::string_view source, std::string_view to,

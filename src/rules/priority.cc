@@ -6,6 +6,8 @@ namespace longhaul {
 
 bool AreRivals(const Rule& one, const Target& target_of_one, const Rule& other,
                const Target& target_of_other) {
+  // A vault keeps every archive: nothing there is written twice.
+  if (target_of_one.backup || target_of_other.backup) return false;
   if (one.source.store != other.source.store || one.source.bucket != other.source.bucket ||
       target_of_one.to.store != target_of_other.to.store ||
       target_of_one.to.bucket != target_of_other.to.bucket) {

@@ -18,7 +18,8 @@
 
 namespace longhaul {
 
-// Whether both targets give the keys that both sources have the same name in the same bucket.
+// Whether both targets give the keys that both sources have the same name in the same bucket; a
+// backup never does.
 // Stores are compared by name: rivals are to name one bucket in one way.
 bool AreRivals(const Rule& one, const Target& target_of_one, const Rule& other,
                const Target& target_of_other);

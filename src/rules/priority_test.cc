@@ -32,6 +32,16 @@ bool Rivals(const std::string& source, const std::string& to, const std::string&
 
 // Rules that would write different keys must not keep each other from it; rules that would write
 // one key must not both do so.
+// A backup takes all that its rule matches, whatever a rule of replicas does.
+TEST(PriorityTest, ABackupHasNoRivals) {
+  const Rule one = From("one", "e:a/", "w:b/", 1);
+  Rule other = From("other", "e:a/", "w:b/", 2);
+  ASSERT_TRUE(AreRivals(one, one.targets[0], other, other.targets[0]));
+  other.targets[0].backup = BackupOptions();
+  EXPECT_FALSE(AreRivals(one, one.targets[0], other, other.targets[0]));
+  EXPECT_FALSE(AreRivals(other, other.targets[0], one, one.targets[0]));
+}
+
 TEST(PriorityTest, RivalsWriteTheSameKeys) {
   EXPECT_TRUE(Rivals("e:a/", "w:b/", "e:a/", "w:b/"));
   EXPECT_TRUE(Rivals("e:a/", "w:b/", "e:a/logs/", "w:b/logs/"));

@@ -140,6 +140,20 @@ struct TakeOver {
   bool operator==(const TakeOver&) const = default;
 };
 
+// A target that keeps archives as they are, in a vault (backup/vault_place.h), instead of replicas.
+struct BackupOptions {
+  enum class Partition { kDaily, kMonthly };
+  // How long every state of the bucket can be had back; none: for ever.
+  std::optional<std::chrono::seconds> keep{};
+  std::string storage_class{};  // Of archives; catalogs are the store's default.
+  // Of archives: "GOVERNANCE" or "COMPLIANCE"; empty: none.
+  std::string lock_mode{};
+  int lock_days = 0;
+  Partition partition = Partition::kDaily;  // Folders of archives and catalogs.
+
+  bool operator==(const BackupOptions&) const = default;
+};
+
 struct Target {
   // Names the target in receipts and in State; [A-Za-z0-9._-], unique within its rule. Made from
   // bucket and prefix alone (unless given), so that the processes of both regions agree on it even
@@ -157,6 +171,8 @@ struct Target {
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
   std::optional<TakeOver> take_over{};
+  // Set: no objects are written to `to`, whose prefix is empty or ends in "/" then.
+  std::optional<BackupOptions> backup{};
   // Of kAuto: source and target lie in one store.
   bool store_can_copy = false;
 };

@@ -66,7 +66,9 @@ class Checker {
     return SpaceOf(RuleAt(rule).source, RuleAt(rule).filter.suffix);
   }
   Space TargetSpace(size_t rule, size_t target) const {
-    return SpaceOf(TargetAt(rule, target).to, RuleAt(rule).filter.suffix);
+    // Archives end as they do, whatever the objects in them.
+    const Target& there = TargetAt(rule, target);
+    return SpaceOf(there.to, there.backup ? "" : RuleAt(rule).filter.suffix);
   }
 
   // "app-logs (east:a/ -> west:b/)".
@@ -131,6 +133,11 @@ class Checker {
     }
   }
 
+  // What backups keep never has a name that another one gives.
+  static bool ShareVault(const Target& one, const Target& other) {
+    return one.backup && other.backup && one.to == other.to;
+  }
+
   // Told at the later of the two.
   void CheckWriters(size_t rule, size_t target) {
     for (size_t other = 0; other <= rule; ++other) {
@@ -138,6 +145,7 @@ class Checker {
       const size_t end = other == rule ? target : RuleAt(other).targets.size();
       for (size_t i = 0; i < end; ++i) {
         if (!Overlap(TargetSpace(rule, target), TargetSpace(other, i))) continue;
+        if (ShareVault(TargetAt(rule, target), TargetAt(other, i))) continue;
         const bool rivals = other != rule && AreRivals(RuleAt(rule), TargetAt(rule, target),
                                                        RuleAt(other), TargetAt(other, i));
         if (rivals && RuleAt(other).priority != RuleAt(rule).priority) continue;

@@ -118,6 +118,30 @@ TEST_F(TopologyTest, RespectsSuffixes) {
   EXPECT_THAT(Problems(), ElementsAre(HasSubstr("in a circle")));
 }
 
+// Archives never have one name; objects beside them, or a vault inside a vault, would be read as
+// part of it.
+TEST_F(TopologyTest, BackupsMayShareAVault) {
+  Add("first", "east:a/", "west:v/").targets[0].backup = BackupOptions();
+  Add("second", "north:b/", "west:v/").targets[0].backup = BackupOptions();
+  EXPECT_THAT(Problems(), IsEmpty());
+  configuration_.rules[1].targets[0].to.prefix = "b/";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
+  configuration_.rules[1].targets[0].to.prefix = "";
+  configuration_.rules[1].targets[0].backup.reset();
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
+}
+
+// What ends in .log comes to the vault in archives that do not.
+TEST_F(TopologyTest, ABackupsSuffixIsThatOfArchives) {
+  Rule& rule = Add("out", "east:a/", "west:v/");
+  rule.filter.suffix = ".log";
+  rule.targets[0].backup = BackupOptions();
+  Add("replicas", "north:b/", "west:v/").filter.suffix = ".csv";
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
+  configuration_.rules[0].targets[0].backup.reset();
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
 // Two writers overwrite each other's objects in turn.
 TEST_F(TopologyTest, FindsTwoWritersOfOnePlace) {
   Add("first", "east:a/", "west:c/");

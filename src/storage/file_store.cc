@@ -418,6 +418,7 @@ class FileStore : public Store {
     if (!request.acl.empty() || !request.bucket_owner.empty()) {
       return Refused("NotImplemented", "a file store knows no accounts");
     }
+    if (request.lock) return Refused("NotImplemented", "a file store locks nothing");
     return Ok();
   }
 
@@ -595,7 +596,8 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
                  .bucket_key = request.bucket_key,
                  .acl = request.acl,
                  .bucket_owner = request.bucket_owner,
-                 .condition = request.condition};
+                 .condition = request.condition,
+                 .lock = request.lock};
   if (request.replacement) {
     put.headers = request.replacement->headers;
     put.metadata = request.replacement->metadata;

@@ -41,6 +41,15 @@ struct SystemHeaders {
   bool operator==(const SystemHeaders&) const = default;
 };
 
+// S3 Object Lock: until then nobody removes or replaces that version (COMPLIANCE), or only who is
+// allowed to bypass it (GOVERNANCE).
+struct ObjectLock {
+  std::string mode;  // "GOVERNANCE" or "COMPLIANCE".
+  SystemTime until{};
+
+  bool operator==(const ObjectLock&) const = default;
+};
+
 using UserMetadata = std::map<std::string, std::string>;  // Names in lower case, no "x-amz-meta-".
 using Tags = std::map<std::string, std::string>;
 

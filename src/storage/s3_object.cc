@@ -249,6 +249,7 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   made.bucket_key = request.bucket_key;
   made.acl = request.acl;
   made.bucket_owner = request.bucket_owner;
+  made.lock = request.lock;
   if (request.replacement) {
     http.headers.Add("x-amz-metadata-directive", "REPLACE");
     made.headers = request.replacement->headers;

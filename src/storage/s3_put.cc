@@ -320,6 +320,10 @@ void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers) {
   if (request.bucket_key) {
     add("x-amz-server-side-encryption-bucket-key-enabled", *request.bucket_key ? "true" : "false");
   }
+  if (request.lock) {
+    headers.Add("x-amz-object-lock-mode", request.lock->mode);
+    headers.Add("x-amz-object-lock-retain-until-date", FormatRfc3339(request.lock->until));
+  }
   add("x-amz-acl", request.acl);
   add("x-amz-expected-bucket-owner", request.bucket_owner);
 }

@@ -138,6 +138,8 @@ struct PutRequest {
   // The account that the bucket must belong to; another one: kDenied. Empty: any.
   std::string bucket_owner;
   WriteCondition condition;
+  // A store that cannot lock refuses it: kInvalidInput.
+  std::optional<ObjectLock> lock{};
   // A checksum of the whole body that the caller knows: OK means that what is stored has it. The
   // server checks it, or where it cannot, the store does, before the last byte goes out and again
   // on what has arrived. BadDigest or kCorrupt: it does not. Without one the store computes one
@@ -200,7 +202,8 @@ struct CopyRequest {
   std::optional<bool> bucket_key{};
   std::string acl;
   std::string bucket_owner;
-  bool at_most_once = false;  // As of Put.
+  bool at_most_once = false;         // As of Put.
+  std::optional<ObjectLock> lock{};  // As of Put; a lock of the source is not copied.
 };
 
 // A range of an object of the same store. Not every server heeds `source_if_match` here: whoever

@@ -116,11 +116,12 @@ class MemoryStoreBackend {
     Tags tags;
     std::vector<uint64_t> part_sizes_bytes;  // Empty: not a multipart object.
     bool is_delete_marker = false;
-    std::string sse;  // These five as the request had them.
+    std::string sse;  // These six as the request had them.
     std::string kms_key;
     std::optional<bool> bucket_key{};
     std::string acl;
     std::string bucket_owner;
+    std::optional<ObjectLock> lock{};
     [[nodiscard]] uint64_t size_bytes() const {
       return sparse ? sparse->size_bytes : bytes->size();
     }

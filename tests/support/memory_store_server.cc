@@ -472,6 +472,7 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   version.bucket_key = request.bucket_key;
   version.acl = request.acl;
   version.bucket_owner = request.bucket_owner;
+  version.lock = request.lock;
   backend->bytes_written += info.size_bytes;
   PutResult result{.etag = info.etag, .version_id = "", .server_time = Now()};
   result.version_id = Store(**bucket, StoredKey(request.key), std::move(version));
@@ -654,7 +655,8 @@ Result<PutResult> MemoryServer::Copy(const CopyRequest& request) const {
                  .bucket_key = request.bucket_key,
                  .acl = request.acl,
                  .bucket_owner = request.bucket_owner,
-                 .condition = request.condition};
+                 .condition = request.condition,
+                 .lock = request.lock};
   if (request.replacement) {
     put.headers = request.replacement->headers;
     put.metadata = request.replacement->metadata;

@@ -209,7 +209,8 @@ Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
                    .bucket_key = request.bucket_key,
                    .acl = std::move(request.acl),
                    .bucket_owner = std::move(request.bucket_owner),
-                   .at_most_once = request.at_most_once};
+                   .at_most_once = request.at_most_once,
+                   .lock = request.lock};
   Result<PutResult> copied = co_await store.Copy(std::move(copy));
   if (!copied && SaysChanged(copied.error()) && copied.error().code != "NoSuchBucket") {
     co_return Changed();

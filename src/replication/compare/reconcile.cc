@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "backup/vault_versions.h"
 #include "events/hint.h"
 #include "replication/compare/under_way.h"
 #include "rules/priority.h"
@@ -28,10 +29,11 @@ constexpr int64_t kWaitingBytesMax = 8 << 20;
 class Cursor {
  public:
   Cursor(const Runtime& runtime, Store& store, std::string bucket, std::string prefix)
-      : store_(store),
-        listing_(OpenListing(runtime, store, std::move(bucket), std::move(prefix),
-                             {.listers_max = kListersMax, .waiting_bytes_max = kWaitingBytesMax})) {
-  }
+      : Cursor(store,
+               OpenListing(runtime, store, std::move(bucket), std::move(prefix),
+                           {.listers_max = kListersMax, .waiting_bytes_max = kWaitingBytesMax})) {}
+  Cursor(Store& store, std::unique_ptr<Listing> listing)
+      : store_(store), listing_(std::move(listing)) {}
 
   // The object the cursor stands on, nullptr at the end. kCorrupt: the listing is not in order.
   Async<const ListedObject*> Peek() {
@@ -115,9 +117,11 @@ class Comparison {
     if (!prefix.starts_with(config.source.prefix)) prefix = config.source.prefix;
     source_ = std::make_unique<Cursor>(context.runtime, *rule.source, config.source.bucket, prefix);
     for (const auto& target : rule.targets) {
-      targets_.push_back(std::make_unique<Cursor>(context.runtime, *target->store,
-                                                  target->config->to.bucket,
-                                                  *TargetKey(config, *target->config, prefix)));
+      targets_.push_back(
+          target->config->backup
+              ? OpenVault(*target, prefix)
+              : std::make_unique<Cursor>(context.runtime, *target->store, target->config->to.bucket,
+                                         *TargetKey(config, *target->config, prefix)));
       senders_.push_back(std::make_unique<HintSender>(context, config, target->config->name));
     }
   }
@@ -176,6 +180,31 @@ class Comparison {
   [[nodiscard]] uint64_t writes() const { return result_.writes; }
 
  private:
+  // A backup is compared by its catalogs, which name objects as the source does.
+  std::unique_ptr<Cursor> OpenVault(const TargetContext& target, const std::string& prefix) {
+    const Address& to = target.config->to;
+    return std::make_unique<Cursor>(
+        *target.store, backup::OpenVaultListing(
+                           context_.runtime,
+                           {.store = target.store,
+                            .vault = {.bucket = to.bucket, .prefix = to.prefix},
+                            .source_bucket = rule_.rule->source.bucket,
+                            .prefix = prefix},
+                           SystemTime::max(), catalog_troubles_,
+                           [this, name = target.config->name](const std::string& what) {
+                             context_.runtime.log.Warning(
+                                 "in the vault of a backup",
+                                 {{"rule", rule_.rule->id}, {"target", name}, {"what", what}});
+                           }));
+  }
+
+  [[nodiscard]] std::optional<std::string> KeyAtSource(size_t target,
+                                                       const std::string& key) const {
+    const Target& config = *rule_.targets[target]->config;
+    if (config.backup) return key;
+    return SourceKey(*rule_.rule, config, key);
+  }
+
   // What waits in staging is not sent again.
   asio::awaitable<void> LookIntoStaging() {
     under_way_.resize(targets_.size());
@@ -224,7 +253,7 @@ class Comparison {
         any_alive = true;
         at_target[i] = *found;
         if (*found == nullptr) continue;
-        target_key[i] = SourceKey(config, *rule_.targets[i]->config, (*found)->key);
+        target_key[i] = KeyAtSource(i, (*found)->key);
         if (target_key[i] && (!key || *target_key[i] < *key)) key = target_key[i];
       }
       if (!key || !any_alive) co_return Ok();
@@ -315,6 +344,10 @@ class Comparison {
     for (size_t i : suspect.targets) {
       if (!alive_[i]) continue;
       const TargetContext& target = *rule_.targets[i];
+      if (target.config->backup) {
+        suspect.differs[i] = true;
+        continue;
+      }
       const std::string& bucket = target.config->to.bucket;
       std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, suspect.hint.key);
       Result<ObjectInfo> info = co_await target.store->Head({.bucket = bucket, .key = *key});
@@ -368,6 +401,7 @@ class Comparison {
   const RuleContext& rule_;
   HintSender all_;
   std::vector<std::unique_ptr<HintSender>> senders_;
+  backup::CatalogTroubles catalog_troubles_;
   std::unique_ptr<Cursor> source_;
   std::vector<std::unique_ptr<Cursor>> targets_;
   std::vector<UnderWay> under_way_;  // By target.

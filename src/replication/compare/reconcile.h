@@ -1,9 +1,10 @@
 // Reconcile compares source and targets by listing and sends hints for what differs.
 //
-// It finds what no event told. Equal ETags are equal objects; else the source ETag in the replica's
-// mark decides; times never do. A key that only a target has is a hint, too, when the rule
-// replicates deletes and the object is a replica; these hints stop at the rule's delete guard, and
-// a listing that failed, is empty or out of order deletes nothing.
+// It finds what no event told. A backup is compared by what its catalogs say. Equal ETags are equal
+// objects; else the source ETag in the replica's mark decides; times never do. A key that only a
+// target has is a hint, too, when the rule replicates deletes and the object is a replica; these
+// hints stop at the rule's delete guard, and a listing that failed, is empty or out of order
+// deletes nothing.
 
 #pragma once
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backup/vault_versions.h"
 #include "base/units.h"
 #include "replication/explain/explain_next.h"
 #include "replication/explain/explain_staging.h"
@@ -94,7 +95,7 @@ class Explainer {
         explanation.from.push_back(std::move(*told));
       }
       for (const Target& target : rule.targets) {
-        if (!here(target.to)) continue;
+        if (target.backup || !here(target.to)) continue;
         std::optional<std::string> source_key = SourceKey(rule, target, key);
         if (!source_key) continue;
         Result<RuleExplanation> told = co_await ExplainRule(rule, *source_key, &target);
@@ -175,12 +176,37 @@ class Explainer {
     co_return Ok();
   }
 
+  // What a backup gives back of the key, by its catalogs.
+  Async<std::optional<ObjectInfo>> FindKept(const TargetContext& target, std::string source_bucket,
+                                            std::string key) {
+    const Address& to = target.config->to;
+    backup::CatalogTroubles troubles;
+    std::unique_ptr<Listing> listing =
+        backup::OpenVaultListing(context_.runtime,
+                                 {.store = target.store,
+                                  .vault = {.bucket = to.bucket, .prefix = to.prefix},
+                                  .source_bucket = std::move(source_bucket),
+                                  .prefix = key},
+                                 SystemTime::max(), troubles, {});
+    Result<std::optional<ListedObject>> first = co_await listing->Next();
+    co_await listing->Close();
+    if (!first) co_return first.error();
+    // The key itself comes before all that begin with it.
+    if (!*first || (*first)->key != key) co_return std::nullopt;
+    ObjectInfo info;
+    info.size_bytes = (*first)->size_bytes;
+    info.etag = (*first)->etag;
+    info.last_modified = (*first)->last_modified;
+    co_return std::optional(std::move(info));
+  }
+
   Async<TargetExplanation> ExplainTarget(const RuleContext& known, const TargetContext& target,
                                          const RuleExplanation& rule, const RuleSight& sight) {
     const Target& config = *target.config;
     TargetExplanation told{.name = config.name};
     told.key = TargetKey(*known.rule, config, rule.source_key).value_or("");
-    told.address = config.to.store + ":" + config.to.bucket + "/" + told.key;
+    told.address = config.backup ? "the vault " + config.to.ToString()
+                                 : config.to.store + ":" + config.to.bucket + "/" + told.key;
     told.pause = control_.PauseOf(known.rule->id, config.name);
     told.open = OpenOf(sight, config.name);
     told.carrier = CarrierAmong(target.rivals_above, rule.source_key, FactsOf(rule));
@@ -202,11 +228,16 @@ class Explainer {
     told.giant = std::move(*giant);
 
     Result<std::optional<ObjectInfo>> replica =
-        co_await FindObject(*target.store, config.to.bucket, told.key);
+        config.backup ? co_await FindKept(target, known.rule->source.bucket, rule.source_key)
+                      : co_await FindObject(*target.store, config.to.bucket, told.key);
     if (!replica) told.error = replica.error();
     if (replica && *replica) {
       const ObjectInfo& there = **replica;
-      told.mark = FindMark(there.metadata, config.to.bucket, told.key);
+      told.mark = config.backup ? std::optional(Mark{.site = "",
+                                                     .stamp = there.last_modified,
+                                                     .source_etag = there.etag,
+                                                     .sites_passed = {}})
+                                : FindMark(there.metadata, config.to.bucket, told.key);
       told.foreign_mark = !told.mark && there.metadata.contains(std::string(kMarkName));
       const KeptMark* kept = told.floor ? told.floor->FindMarkOf(there) : nullptr;
       if (!told.mark && kept != nullptr) {

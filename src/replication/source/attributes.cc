@@ -10,6 +10,8 @@ namespace {
 asio::awaitable<bool> HoldsBytes(const RuleContext& rule, const TargetContext& target,
                                  const ArchiveEntry& entry) {
   const Target& config = *target.config;
+  // An archive in a vault stands for itself.
+  if (config.backup) co_return false;
   // One that is away must not hold up what goes to others.
   if (!target.target_found) co_return false;
   if (entry.size_bytes > target.store->capabilities().copy_size_bytes_max) co_return false;

@@ -5,6 +5,7 @@
 
 #include "archive/archive_file.h"
 #include "replica/lease.h"
+#include "replication/apply/keep_archive.h"
 #include "replication/context/loops.h"
 #include "replication/staging/seal.h"
 #include "replication/staging/shared_state.h"
@@ -359,7 +360,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   std::vector<std::string> keys;
   ArchiveReceipt receipt{
       .archive = staged.ulid, .rule = rule.rule->id, .target = target.config->name};
-  if (manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
+  const bool keeps = target.config->backup.has_value();
+  if (!keeps && manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
     // The floors that would tell what is newer may have expired.
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
     EndTransfer(**reader, receipt);
@@ -368,7 +370,9 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     Result<void> loaded = co_await target.parked->Load();
     if (!loaded) co_return loaded.error();
     Result<ArchiveApplication> applied =
-        co_await ApplyArchive(context_, runtime, rule, target, **reader, work.only);
+        keeps ? co_await KeepArchive(context_, runtime, rule, target, **reader, **file,
+                                     staged.archive->key)
+              : co_await ApplyArchive(context_, runtime, rule, target, **reader, work.only);
     if (!applied) {
       // More memory than there is: waiting does not cure that.
       if (applied.error().kind == ErrorKind::kInvalidInput) {

@@ -1,0 +1,355 @@
+#include "backup/catalog.h"
+
+#include <zstd.h>
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "archive/inspect.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "transfer/listing/text_lines.h"
+
+namespace longhaul::backup {
+
+namespace {
+
+constexpr int kLevel =
+    6;  // Lines that are much alike: 20 to 30 bytes each at 3, a tenth less at 6.
+constexpr size_t kHashInlineBytes = 32 << 10;
+// Catalogs that are read side by side, and what each may be to be read as a whole.
+constexpr size_t kAtOnce = 8;
+constexpr uint64_t kWholeBytesMax = 1 << 20;
+constexpr int kTroublesTold = 20;
+
+class Md5Sink : public ContentSink {
+ public:
+  explicit Md5Sink(Runtime& runtime) : runtime_(runtime) {}
+  Async<void> Write(std::span<const std::byte> bytes) override {
+    if (bytes.size() <= kHashInlineBytes) {
+      hasher_->Update(bytes);
+    } else {
+      co_await runtime_.pool.Run([&] { hasher_->Update(bytes); });
+    }
+    co_return Ok();
+  }
+  std::string Finish() { return HexEncode(hasher_->Finish()); }
+
+ private:
+  Runtime& runtime_;
+  std::unique_ptr<Hasher> hasher_ = NewHasher(HashKind::kMd5);
+};
+
+CatalogRecord RecordOf(const ArchiveReader& reader, size_t index) {
+  const ArchiveEntry& entry = reader.entries()[index];
+  CatalogRecord record{.op = entry.op,
+                       .key = entry.key,
+                       .version_id = entry.version_id,
+                       .etag = entry.etag,
+                       .stamp = entry.stamp,
+                       .size_bytes = entry.size_bytes,
+                       .entry = index,
+                       .length_bytes = entry.op == EntryOp::kPut ? entry.size_bytes : 0,
+                       .segment = entry.segment};
+  if (entry.segment) {
+    record.size_bytes = entry.segment->object_size_bytes;
+    record.segment->first_part = 1;  // Of uploads alone.
+  }
+  const std::vector<ContentPiece> pieces = reader.Pieces(index);
+  if (!pieces.empty()) {
+    record.frame = pieces.front().frame;
+    record.offset_bytes = pieces.front().offset_bytes;
+  }
+  return record;
+}
+
+}  // namespace
+
+Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& reader,
+                                              std::function<void(uint64_t bytes)> moved) {
+  FrameWindow window(reader);
+  size_t frame = 0;
+  // Frames that no entry asks for are read as well: whatever the archive holds must be sound.
+  auto read_until = [&](size_t end) -> size_t {
+    return std::exchange(frame, std::max(frame, end));
+  };
+  std::vector<CatalogRecord> records;
+  records.reserve(reader.entries().size());
+  for (size_t i = 0; i < reader.entries().size(); ++i) {
+    const ArchiveEntry& entry = reader.entries()[i];
+    records.push_back(RecordOf(reader, i));
+    const std::vector<ContentPiece> pieces = reader.Pieces(i);
+    if (!pieces.empty()) {
+      const size_t end = pieces.back().frame + 1;
+      for (size_t next = read_until(end); next < end; ++next) {
+        Result<std::span<const std::byte>> read =
+            co_await window.Bytes({.frame = next, .offset_bytes = 0, .size_bytes = 1});
+        if (!read) co_return read.error();
+        moved(reader.frames()[next].size_bytes);
+      }
+    }
+    if (!entry.etag.empty() || !entry.etag_is_md5) continue;
+    const size_t owner = reader.ContentOwner(i);
+    if (owner < i) {
+      records.back().etag = records[owner].etag;
+      if (!records.back().etag.empty()) continue;
+    }
+    Md5Sink sink(runtime);
+    Result<void> hashed = co_await CopyContent(reader, window, i, sink);
+    if (!hashed) co_return hashed.error();
+    records.back().etag = sink.Finish();
+  }
+  for (; frame < reader.frames().size(); ++frame) {
+    Result<std::span<const std::byte>> read =
+        co_await window.Bytes({.frame = frame, .offset_bytes = 0, .size_bytes = 1});
+    if (!read) co_return read.error();
+    moved(reader.frames()[frame].size_bytes);
+  }
+  co_return records;
+}
+
+asio::awaitable<std::string> PackCatalog(Runtime& runtime, CatalogHead head,
+                                         std::vector<CatalogRecord> records) {
+  co_return co_await runtime.pool.Run([&] {
+    std::string text;
+    for (const CatalogRecord& record : records) AppendCatalogLine(text, head, record);
+    std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+    LH_CHECK(context != nullptr);
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel);
+    // One that is damaged must be found out: a line less is an object less.
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+    std::string packed(ZSTD_compressBound(text.size()), '\0');
+    const size_t size =
+        ZSTD_compress2(context.get(), packed.data(), packed.size(), text.data(), text.size());
+    LH_CHECK(ZSTD_isError(size) == 0);
+    packed.resize(size);
+    return packed;
+  });
+}
+
+namespace {
+
+class Readings : public Listing {
+ public:
+  Readings(Runtime runtime, CatalogSource source, CatalogTroubles& troubles,
+           std::function<void(const std::string& what)> told)
+      : runtime_(runtime),
+        source_(std::move(source)),
+        troubles_(troubles),
+        told_(std::move(told)),
+        archives_(Open(false)),
+        catalogs_(Open(true)) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    while (ready_.empty()) {
+      if (streamed_) {
+        Result<bool> more = co_await ReadSome(*streamed_, ready_, 1000);
+        if (!more) co_return more.error();
+        if (!*more) streamed_.reset();
+        continue;
+      }
+      Result<bool> more = co_await Round();
+      if (!more) co_return more.error();
+      if (!*more && ready_.empty() && !streamed_) co_return std::nullopt;
+    }
+    std::optional<ListedObject> next = std::move(ready_.front());
+    ready_.pop_front();
+    co_return next;
+  }
+  bool TakeReady(ListedObject& object) override {
+    if (ready_.empty()) return false;
+    object = std::move(ready_.front());
+    ready_.pop_front();
+    return true;
+  }
+
+  asio::awaitable<void> Close() override {
+    co_await archives_->Close();
+    co_await catalogs_->Close();
+  }
+
+ private:
+  struct Catalog {
+    VaultName name;
+    uint64_t size_bytes = 0;
+  };
+  struct OpenCatalog {
+    VaultName name;
+    std::unique_ptr<TextLines> lines;
+  };
+
+  std::unique_ptr<Listing> Open(bool catalogs) {
+    return OpenListing(runtime_, *source_.store, source_.vault.bucket,
+                       VaultPrefix(source_.vault, source_.source_bucket, catalogs),
+                       {.listers_max = 8, .waiting_bytes_max = 4 << 20});
+  }
+
+  void Tell(const std::string& what) {
+    if (told_ && told_count_++ < kTroublesTold) told_(what);
+  }
+
+  // The next archive or catalog of a listing; none: the end.
+  Async<std::optional<VaultName>> NextName(Listing& listing, bool catalogs, ListedObject& object) {
+    while (true) {
+      if (!listing.TakeReady(object)) {
+        Result<std::optional<ListedObject>> next = co_await listing.Next();
+        if (!next) co_return next.error().In("list the vault");
+        if (!*next) co_return std::optional<VaultName>();
+        object = std::move(**next);
+      }
+      std::optional<VaultName> name = catalogs ? CatalogOfKey(source_.vault, object.key)
+                                               : ArchiveOfKey(source_.vault, object.key);
+      if (name) co_return name;
+      ++troubles_.files;
+      Tell(object.key + ": it belongs to no backup; it is left alone");
+    }
+  }
+
+  // The next catalog whose archive is there. Both listings are in one order.
+  Async<std::optional<Catalog>> NextCatalog() {
+    while (true) {
+      if (!archive_ && !archives_ended_) {
+        Result<std::optional<VaultName>> name =
+            co_await NextName(*archives_, false, archive_object_);
+        if (!name) co_return name.error();
+        archive_ = std::move(*name);
+        archives_ended_ = !archive_;
+      }
+      if (!catalog_ && !catalogs_ended_) {
+        Result<std::optional<VaultName>> name =
+            co_await NextName(*catalogs_, true, catalog_object_);
+        if (!name) co_return name.error();
+        catalog_ = std::move(*name);
+        catalogs_ended_ = !catalog_;
+      }
+      if (!archive_ && !catalog_) co_return std::optional<Catalog>();
+      if (catalog_ && (!archive_ || *catalog_ < *archive_)) {
+        ++troubles_.orphans;
+        Tell(catalog_object_.key + ": its archive is not there");
+        catalog_.reset();
+        continue;
+      }
+      if (archive_ && (!catalog_ || *archive_ < *catalog_)) {
+        if (archive_object_.last_modified < runtime_.clock.Now() - kCatalogDelayMax) {
+          Error error = Corrupt("the archive " + archive_object_.key + " has no catalog");
+          error.code = kNoCatalog;
+          co_return error;
+        }
+        ++troubles_.archives;
+        Tell(archive_object_.key + ": it has just come, and has no catalog yet");
+        archive_.reset();
+        continue;
+      }
+      archive_.reset();
+      co_return std::optional(Catalog{.name = *std::exchange(catalog_, std::nullopt),
+                                      .size_bytes = catalog_object_.size_bytes});
+    }
+  }
+
+  // Several catalogs, or the beginning of a large one. False: there are no more.
+  Async<bool> Round() {
+    std::deque<std::vector<ListedObject>> read;
+    std::deque<Catalog> catalogs;
+    bool more = true;
+    while (catalogs.size() < kAtOnce) {
+      Result<std::optional<Catalog>> next = co_await NextCatalog();
+      if (!next) co_return next.error();
+      more = next->has_value();
+      if (!more) break;
+      if ((*next)->size_bytes > kWholeBytesMax) {
+        Result<OpenCatalog> opened = co_await OpenOne(**next);
+        if (!opened) co_return opened.error();
+        streamed_ = std::move(*opened);
+        break;
+      }
+      catalogs.push_back(std::move(**next));
+      read.emplace_back();
+    }
+    TaskGroup reading(runtime_.executor);
+    for (size_t i = 0; i < catalogs.size(); ++i) reading.Spawn(ReadWhole(catalogs[i], read[i]));
+    Result<void> joined = co_await reading.Join();
+    if (!joined) co_return joined.error();
+    for (std::vector<ListedObject>& objects : read) {
+      for (ListedObject& object : objects) ready_.push_back(std::move(object));
+    }
+    co_return more;
+  }
+
+  Async<OpenCatalog> OpenOne(const Catalog& catalog) {
+    const std::string key = VaultCatalogKey(source_.vault, catalog.name);
+    Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
+        runtime_,
+        {.store = source_.store, .bucket = source_.vault.bucket, .key = key, .name = key});
+    if (!lines) co_return lines.error().In("read the catalog " + key);
+    co_return OpenCatalog{.name = catalog.name, .lines = std::move(*lines)};
+  }
+
+  Async<void> ReadWhole(const Catalog& catalog, std::vector<ListedObject>& out) {
+    Result<OpenCatalog> opened = co_await OpenOne(catalog);
+    if (!opened) co_return opened.error();
+    std::deque<ListedObject> objects;
+    Result<bool> more = true;
+    while (more && *more) more = co_await ReadSome(*opened, objects, SIZE_MAX);
+    if (!more) co_return more.error();
+    out.assign(std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
+    co_return Ok();
+  }
+
+  // Up to `count` lines. False: that was the last one.
+  Async<bool> ReadSome(OpenCatalog& catalog, std::deque<ListedObject>& out, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      std::string_view line;
+      if (!catalog.lines->TakeReady(line)) {
+        Result<std::optional<std::string_view>> next = co_await catalog.lines->Next();
+        if (!next) {
+          if (next.error().kind == ErrorKind::kInvalidInput ||
+              next.error().kind == ErrorKind::kCorrupt) {
+            Error error = Corrupt(next.error().message);
+            error.code = kNoCatalog;
+            co_return error;
+          }
+          co_return next.error();
+        }
+        if (!*next) co_return false;
+        line = **next;
+      }
+      Result<CatalogRecord> record = ParseCatalogLine(line, catalog.name.ulid);
+      if (!record) {
+        ++troubles_.lines;
+        Tell(catalog.lines->Wrong(record.error().message).message);
+        continue;
+      }
+      if (record->op == EntryOp::kAttributes) continue;
+      if (!record->key.starts_with(source_.prefix)) continue;
+      out.push_back(ListedOf(*record, catalog.name));
+    }
+    co_return true;
+  }
+
+  Runtime runtime_;
+  CatalogSource source_;
+  CatalogTroubles& troubles_;
+  std::function<void(const std::string& what)> told_;
+  int told_count_ = 0;
+  std::unique_ptr<Listing> archives_;
+  std::unique_ptr<Listing> catalogs_;
+  ListedObject archive_object_;
+  ListedObject catalog_object_;
+  std::optional<VaultName> archive_;
+  std::optional<VaultName> catalog_;
+  bool archives_ended_ = false;
+  bool catalogs_ended_ = false;
+  std::deque<ListedObject> ready_;
+  std::optional<OpenCatalog> streamed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Listing> OpenReadings(Runtime runtime, CatalogSource source,
+                                      CatalogTroubles& troubles,
+                                      std::function<void(const std::string& what)> told) {
+  return std::make_unique<Readings>(runtime, std::move(source), troubles, std::move(told));
+}
+
+}  // namespace longhaul::backup

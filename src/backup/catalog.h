@@ -1,0 +1,58 @@
+// The catalog of an archive: a line of JSON for each of its entries, zstd, beside the archives.
+//
+// It is written when the archive is durable, and can be made again from the archive at any time: it
+// saves opening every archive, and nothing else is lost with it.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "archive/reader.h"
+#include "backup/catalog_record.h"
+#include "backup/vault_place.h"
+#include "base/runtime.h"
+#include "storage/store.h"
+#include "transfer/listing/listing.h"
+
+namespace longhaul::backup {
+
+// What an archive holds, with the ETags that it does not say: all of it is read, so every frame has
+// been compared with its digest. `moved` is told of bytes as they are read. Errors are those of the
+// reader; kCorrupt: the archive is damaged.
+Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& reader,
+                                              std::function<void(uint64_t bytes)> moved);
+
+// The bytes of the catalog.
+asio::awaitable<std::string> PackCatalog(Runtime& runtime, CatalogHead head,
+                                         std::vector<CatalogRecord> records);
+
+struct CatalogTroubles {
+  uint64_t lines = 0;     // That are none; skipped.
+  uint64_t files = 0;     // That are no catalog; skipped.
+  uint64_t orphans = 0;   // Catalogs whose archive is not there; skipped.
+  uint64_t archives = 0;  // Kept a moment ago, without a catalog yet; skipped.
+  [[nodiscard]] uint64_t count() const { return lines + files + orphans + archives; }
+};
+
+struct CatalogSource {
+  Store* store = nullptr;  // Borrowed.
+  VaultPlace vault;
+  std::string source_bucket;
+  std::string prefix;  // Only keys that begin so.
+};
+
+// An archive that is younger than this may still be waiting for its catalog.
+inline constexpr std::chrono::minutes kCatalogDelayMax{10};
+
+// Every reading that the vault has of a bucket, in no order (backup/vault_versions.h sorts them).
+// What is skipped is counted in `troubles`, which lives as long as the listing, and told. Errors:
+// those of the store; kCorrupt with the code kNoCatalog: an archive has none.
+std::unique_ptr<Listing> OpenReadings(Runtime runtime, CatalogSource source,
+                                      CatalogTroubles& troubles,
+                                      std::function<void(const std::string& what)> told);
+inline constexpr std::string_view kNoCatalog = "NoCatalog";
+
+}  // namespace longhaul::backup

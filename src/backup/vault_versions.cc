@@ -1,0 +1,159 @@
+#include "backup/vault_versions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "transfer/listing/sorted_listing.h"
+
+namespace longhaul::backup {
+
+namespace {
+
+// As ListedOf wrote it.
+struct SegmentText {
+  std::string plan;
+  uint32_t number = 0;
+  uint32_t count = 0;
+};
+
+SegmentText ParseSegmentText(const std::string& text) {
+  SegmentText segment;
+  const size_t one = text.find(' ');
+  const size_t two = text.find(' ', one + 1);
+  segment.plan = text.substr(0, one);
+  std::from_chars(text.data() + one + 1, text.data() + two, segment.number);
+  std::from_chars(text.data() + two + 1, text.data() + text.size(), segment.count);
+  return segment;
+}
+
+class Folded : public Listing {
+ public:
+  Folded(std::unique_ptr<Listing> readings, SegmentsTold told)
+      : readings_(std::move(readings)), told_(std::move(told)) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    while (ready_.empty() && !ended_) {
+      Result<void> filled = co_await Fill();
+      if (!filled) co_return filled.error();
+    }
+    if (ready_.empty()) co_return std::nullopt;
+    std::optional<ListedObject> version = std::move(ready_.front());
+    ready_.pop_front();
+    version->is_latest = version->key != last_key_;
+    last_key_ = version->key;
+    co_return version;
+  }
+
+  asio::awaitable<void> Close() override { co_await readings_->Close(); }
+
+ private:
+  // All readings of one key that have one stamp.
+  Async<void> Fill() {
+    std::vector<ListedObject> group;
+    if (ahead_) group.push_back(std::move(*std::exchange(ahead_, std::nullopt)));
+    while (true) {
+      ListedObject next;
+      if (!readings_->TakeReady(next)) {
+        Result<std::optional<ListedObject>> read = co_await readings_->Next();
+        if (!read) co_return read.error();
+        if (!*read) {
+          ended_ = true;
+          break;
+        }
+        next = std::move(**read);
+      }
+      if (!group.empty() &&
+          (next.key != group.front().key || next.last_modified != group.front().last_modified)) {
+        ahead_ = std::move(next);
+        break;
+      }
+      group.push_back(std::move(next));
+    }
+    Fold(std::move(group));
+    co_return Ok();
+  }
+
+  void Fold(std::vector<ListedObject> group) {
+    std::map<std::string, std::vector<std::string>> plans;  // Version ids, by number.
+    std::vector<ListedObject> versions;
+    for (ListedObject& reading : group) {
+      if (reading.storage_class.empty()) {
+        versions.push_back(std::move(reading));
+        continue;
+      }
+      const SegmentText segment = ParseSegmentText(reading.storage_class);
+      std::vector<std::string>& parts = plans[segment.plan];
+      if (parts.empty()) parts.resize(segment.count);
+      if (segment.number < parts.size()) parts[segment.number] = reading.version_id;
+      const bool whole = std::ranges::none_of(parts, &std::string::empty);
+      if (!whole) continue;
+      reading.storage_class.clear();
+      reading.version_id = parts.front();
+      if (told_) told_(reading.version_id, std::move(parts));
+      plans.erase(segment.plan);
+      versions.push_back(std::move(reading));
+    }
+    // ULIDs are in order of time.
+    std::ranges::sort(versions, std::ranges::greater(), [](const ListedObject& version) {
+      const Result<VersionPlace> place = ParseVersion(version.version_id);
+      return place ? std::pair(place->name.ulid, place->entry) : std::pair(std::string(), 0UL);
+    });
+    std::string before;
+    for (ListedObject& version : versions) {
+      // The same archive in two folders: kept, and kept again after the partition was changed.
+      const std::string same = version.version_id.substr(0, version.version_id.find('@'));
+      if (same != before) ready_.push_back(std::move(version));
+      before = same;
+    }
+  }
+
+  std::unique_ptr<Listing> readings_;
+  SegmentsTold told_;
+  std::optional<ListedObject> ahead_;
+  std::deque<ListedObject> ready_;
+  std::string last_key_;
+  bool ended_ = false;
+};
+
+class Current : public Listing {
+ public:
+  Current(std::unique_ptr<Listing> versions, SystemTime at)
+      : versions_(std::move(versions)), at_(at) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    while (true) {
+      Result<std::optional<ListedObject>> version = co_await versions_->Next();
+      if (!version || !*version) co_return version;
+      if ((*version)->last_modified > at_ || (*version)->key == decided_) continue;
+      decided_ = (*version)->key;
+      if (!(*version)->is_delete_marker) co_return version;
+    }
+  }
+
+  asio::awaitable<void> Close() override { co_await versions_->Close(); }
+
+ private:
+  std::unique_ptr<Listing> versions_;
+  SystemTime at_;
+  std::optional<std::string> decided_;  // The last key that had a version.
+};
+
+}  // namespace
+
+std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told) {
+  return std::make_unique<Folded>(std::move(readings), std::move(told));
+}
+
+std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,
+                                          CatalogTroubles& troubles,
+                                          std::function<void(const std::string& what)> told) {
+  std::unique_ptr<Listing> readings =
+      OpenReadings(runtime, std::move(source), troubles, std::move(told));
+  return std::make_unique<Current>(
+      FoldVersions(SortListing(runtime, std::move(readings), "", Doubles::kKeep)), at);
+}
+
+}  // namespace longhaul::backup

@@ -1,0 +1,33 @@
+// What a vault has of a bucket, as versions: readings become the history of each key.
+//
+// Of each key the newest first, as stores list versions. The stamp orders them; of two readings
+// with one stamp the later archive's counts as the newer. An object in segments is a version when
+// all of them are there. Readings of attributes alone are none: the source reads such an object
+// again.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backup/catalog.h"
+
+namespace longhaul::backup {
+
+// The segments of a version, in order: told with the version's id.
+using SegmentsTold =
+    std::function<void(const std::string& version_id, std::vector<std::string> segments)>;
+
+// Of `readings` in order (SortListing, Doubles::kKeep).
+std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told = {});
+
+// The bucket as the vault has it at `at`: keys in order, of each the newest version that is not
+// younger, unless that is a delete. In bounded memory.
+std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,
+                                          CatalogTroubles& troubles,
+                                          std::function<void(const std::string& what)> told);
+
+}  // namespace longhaul::backup
