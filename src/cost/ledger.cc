@@ -156,6 +156,7 @@ Async<void> Ledger::PublishHour(State& state, SystemTime begin, Hour& hour) {
       written.emplace_back(i, row.changes);
     }
     if (writes.empty()) co_return Ok();
+    bool refused = false;
     Result<std::vector<Result<int64_t>>> results =
         co_await state.WriteMany(kPartition, std::move(writes));
     if (!results) co_return results.error().In("ledger");
@@ -168,14 +169,17 @@ Async<void> Ledger::PublishHour(State& state, SystemTime begin, Hour& hour) {
         continue;
       }
       if (result.error().kind != ErrorKind::kPrecondition) co_return result.error().In("ledger");
+      refused = true;
       // Nobody else writes it: a write that was thought to have failed has happened.
       Result<std::optional<StateRow>> found =
           co_await state.Get(kPartition, KeyOf(begin, written[i].first));
       if (!found) co_return found.error().In("ledger");
       row.revision = *found ? (*found)->revision : 0;
     }
+    // What has been counted since, these writes among it, is for the next time.
+    if (!refused) co_return Ok();
   }
-  co_return Retryable("the rows of this process go on changing").In("ledger");
+  co_return Retryable("rows that only this process writes go on changing").In("ledger");
 }
 
 Async<void> Ledger::Publish(State& state) {

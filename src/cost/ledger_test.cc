@@ -129,6 +129,33 @@ TEST_F(LedgerTest, ALateWriteOverwritesNothing) {
   EXPECT_EQ(Sum("sent"), 111u);
 }
 
+// A state behind a bill: to write the ledger is counted in the ledger.
+TEST_F(LedgerTest, WritingItDoesNotKeepItFromEnding) {
+  class Billed : public FakeState {
+   public:
+    Billed(testing::FakeWorld& world, std::shared_ptr<FakeStateBackend> rows, Ledger& ledger)
+        : FakeState(world.runtime, std::move(rows)), ledger_(ledger) {}
+    Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                  std::vector<StateWrite> writes) override {
+      Result<std::vector<Result<int64_t>>> written =
+          co_await FakeState::WriteMany(std::move(partition), std::move(writes));
+      ledger_.Add(ledger_.PlaceOf(PlaceOf("")), "state_write", 1);
+      co_return written;
+    }
+
+   private:
+    Ledger& ledger_;
+  };
+  Ledger ledger(world.clock, world.random);
+  Billed state(world, backend, ledger);
+  ledger.Add(ledger.PlaceOf(PlaceOf("")), "state_write", 1);
+  for (uint64_t published = 1; published <= 3; ++published) {
+    Result<void> done = world.Run(ledger.Publish(state));
+    ASSERT_TRUE(done) << done.error().Describe();
+    EXPECT_EQ(Sum("state_write"), published);
+  }
+}
+
 // kill -9: what was counted since the last write is lost, and nothing is there twice.
 TEST_F(LedgerTest, AKillLosesWhatWasNotPublishedAndNothingElse) {
   FakeState state(world.runtime, backend);

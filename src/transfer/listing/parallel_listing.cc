@@ -22,6 +22,8 @@ constexpr int kEmptyProbesFree = 48;
 constexpr size_t kRangesPerLister = 4;
 constexpr int kHeadPagesAhead = 2;  // Always, whatever else waits.
 constexpr size_t kLearnEach = 61;   // Keys between two whose characters are learnt.
+// Of one key; where more have been delivered, a listing that must start over ends in an error.
+constexpr size_t kVersionsRemembered = 100'000;
 
 }  // namespace
 
@@ -71,6 +73,7 @@ Async<std::vector<ListedObject>> ParallelListing::NextPage() {
       Schedule();
       **page = WithoutDelivered(std::move(**page));
       if ((*page)->empty()) continue;
+      if (request_.versions) RememberVersions(**page);
       delivered_ = (*page)->back().key;
       any_delivered_ = true;
       co_return std::move(**page);
@@ -84,8 +87,25 @@ Async<std::vector<ListedObject>> ParallelListing::NextPage() {
 std::vector<ListedObject> ParallelListing::WithoutDelivered(
     std::vector<ListedObject> objects) const {
   if (skip_up_to_.empty()) return objects;
-  std::erase_if(objects, [&](const ListedObject& object) { return object.key <= skip_up_to_; });
+  std::erase_if(objects, [&](const ListedObject& object) {
+    if (!request_.versions || object.key != skip_up_to_) return object.key <= skip_up_to_;
+    // What was written since belongs before what has been delivered: no listing promises it.
+    return object.last_modified > delivered_time_ ||
+           delivered_versions_.contains(object.version_id);
+  });
   return objects;
+}
+
+void ParallelListing::RememberVersions(const std::vector<ListedObject>& objects) {
+  const ListedObject& last = objects.back();
+  if (last.key != delivered_) delivered_versions_.clear();
+  for (auto object = objects.rbegin(); object != objects.rend() && object->key == last.key;
+       ++object) {
+    if (delivered_versions_.size() <= kVersionsRemembered) {
+      delivered_versions_.insert(object->version_id);
+    }
+  }
+  delivered_time_ = last.last_modified;
 }
 
 Result<std::optional<std::vector<ListedObject>>> ParallelListing::Take() {
@@ -112,7 +132,8 @@ Async<void> ParallelListing::StartOver() {
   Result<void> joined = co_await group_.Join();
   if (!joined) co_return joined.error();
   start_over_ = false;
-  if (any_delivered_ && (request_.versions || (!options_.ordered && cut_proved_))) {
+  if (any_delivered_ &&
+      ((!options_.ordered && cut_proved_) || delivered_versions_.size() > kVersionsRemembered)) {
     co_return Corrupt("a page that was asked for after a key begins before it").In(place_);
   }
   ranges_.clear();

@@ -22,6 +22,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class ParallelListing : public PagedListing {
   // The next page that may be delivered, if it is here.
   Result<std::optional<std::vector<ListedObject>>> Take();
   Async<void> StartOver();
+  void RememberVersions(const std::vector<ListedObject>& objects);
   std::vector<ListedObject> WithoutDelivered(std::vector<ListedObject> objects) const;
 
   Runtime runtime_;
@@ -99,7 +101,10 @@ class ParallelListing : public PagedListing {
   std::optional<Error> error_;
   std::string delivered_;  // The last key.
   bool any_delivered_ = false;
-  std::string skip_up_to_;  // After starting over.
+  // Of the key `delivered_`: the versions of one key may lie on several pages.
+  std::set<std::string> delivered_versions_;
+  SystemTime delivered_time_{};  // Of the last of them.
+  std::string skip_up_to_;       // After starting over.
   bool closing_ = false;
   bool start_over_ = false;
   // Cutting.

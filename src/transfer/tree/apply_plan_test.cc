@@ -166,6 +166,21 @@ TEST_F(ApplyPlanTest, ReplacesWhereTheServerKnowsNoConditions) {
   EXPECT_EQ(*target_backend->Find("to", "object")->bytes, "1");
 }
 
+TEST_F(ApplyPlanTest, WhatHasChangedIsNotReplacedWhereTheServerKnowsNoConditions) {
+  target_backend->options.capabilities.replace_if_match = false;
+  target_backend->options.capabilities.create_if_absent = false;
+  Copy("changed", "1", PutSource("changed", "1"), PutTarget("changed", "3"));
+  PutTarget("changed", "4");
+  Copy("came", "1", PutSource("came", "1"));
+  PutTarget("came", "4");
+  Copy("went", "1", PutSource("went", "1"), "an etag");
+  ASSERT_TRUE(Apply());
+  EXPECT_EQ(named.failed, (std::set<std::string>{"changed", "came", "went"}));
+  EXPECT_EQ(*target_backend->Find("to", "changed")->bytes, "4");
+  EXPECT_EQ(*target_backend->Find("to", "came")->bytes, "4");
+  EXPECT_EQ(target_backend->Find("to", "went"), nullptr);
+}
+
 TEST_F(ApplyPlanTest, ARemovalOfWhatHasChangedIsLeftAlone) {
   Remove("extra", PutTarget("extra", "1"));
   PutTarget("extra", "someone needs this now");
