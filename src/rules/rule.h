@@ -177,6 +177,23 @@ struct Target {
   bool store_can_copy = false;
 };
 
+// `compression: auto`: the level of each kind of content is the one that costs least.
+struct TunerBounds {
+  int level_min = 1;  // 1 to 22; not above level_max.
+  int level_max = 19;
+
+  bool operator==(const TunerBounds&) const = default;
+};
+
+// `restore:`: what lies in S3's GLACIER and DEEP_ARCHIVE is asked back and carried when it is there.
+// None: such an object is parked with the reason.
+struct RestoreOptions {
+  std::string tier = "Standard";  // "Expedited", "Standard" or "Bulk".
+  int days = 1;                   // That the restored copy is kept, 1 to 365.
+
+  bool operator==(const RestoreOptions&) const = default;
+};
+
 struct Rule {
   std::string id;  // [A-Za-z0-9._-]{1,64}, not "probe", "." or ".."; a path segment in staging.
   bool enabled = true;
@@ -187,13 +204,16 @@ struct Rule {
   Filter filter;
   Intake intake;
   bool deletes = false;
-  int compression_level = 6;  // 1 to 22; 0: none.
+  int compression_level = 6;           // 1 to 22; 0: none.
+  std::optional<TunerBounds> tuner{};  // Set: `compression: auto`, which begins at that level.
   Batch batch;
   std::chrono::milliseconds settle{2'000};  // 1 s at least: stamps have whole seconds.
   // How long an object may take to a target, from its event to its receipt; what takes longer is
   // counted, logged and told to Configuration::notify. None: nothing is watched.
   std::optional<std::chrono::milliseconds> threshold{};
   OnConflict on_conflict = OnConflict::kKeep;
+  std::optional<RestoreOptions> restore{};
+  bool object_lock = false;  // Retention and legal hold belong to the object, and travel with it.
   DeleteGuard delete_guard;
   Transport transport = Transport::kDirect;
   // Needed by kS3Replication; with kDirect what still lies there is brought to its end. Its prefix
