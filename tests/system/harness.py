@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -107,6 +108,8 @@ class Process:
                        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY, "AWS_REGION": REGION,
                        "AWS_EC2_METADATA_DISABLED": "true",
                        "XDG_STATE_HOME": str(folder / "state-home"), **(env or {})}
+        self.secrets = {value for name, value in environment.items()
+                        if SECRET_NAME.search(name) and is_secret(value)}
         self.started = time.monotonic()
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
@@ -236,13 +239,26 @@ class World(contextlib.ExitStack):
         self.work = self.folder / "work"
         self.work.mkdir()
         self.processes: list[Process] = []
+        self.secrets: set[str] = set()
         self.push(self._kill_all)
 
     def _kill_all(self, error, *_):
         for process in self.processes:
             process.kill()
+        if not error:
+            self._check_secrets()
+        for process in self.processes:
             if error:
                 print(f"--- {' '.join(process.args)}\n{process.output()[-2000:]}", flush=True)
+
+    def _check_secrets(self) -> None:
+        """No process of any test tells a secret that it was given, whatever it logs or prints."""
+        secrets = set(self.secrets).union(*(process.secrets for process in self.processes))
+        for process in self.processes:
+            output = process.output()
+            for secret in secrets:
+                check(secret not in output,
+                      f"{' '.join(process.args)} tells the secret that ends in ...{secret[-4:]}")
 
     def serve(self, kind: str, name: str = "", **options) -> Server:
         server = KINDS[kind](self.folder, name or kind, **options)
@@ -267,6 +283,7 @@ class World(contextlib.ExitStack):
                **fields) -> pathlib.Path:
         """Writes a configuration (JSON is YAML). A Server becomes the store that describes it."""
         path = self.work / name
+        self.secrets |= secrets_in([*stores.values(), rules, fields])
         path.write_text(json.dumps({
             "version": 1, "site": "test-1",
             "stores": {key: store if isinstance(store, dict) else store_of(store.endpoint)
@@ -274,6 +291,24 @@ class World(contextlib.ExitStack):
             "queue": "sqlite:longhaul.db", "state": "sqlite:longhaul.db", **fields,
             **({"rules": rules} if rules else {})}, indent=1))
         return path
+
+
+SECRET_NAME = re.compile(r"secret|token|password|seal_key|notify", re.IGNORECASE)
+
+
+def is_secret(value) -> bool:
+    """Short ones stand in other words, and a reference to a variable is none."""
+    return isinstance(value, str) and len(value) >= 8 and not value.startswith("${")
+
+
+def secrets_in(value) -> set[str]:
+    """What a configuration keeps under names of secrets."""
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(secrets_in, value))
+    if not isinstance(value, dict):
+        return set()
+    return {text for name, text in value.items() if SECRET_NAME.search(name) and is_secret(text)
+            }.union(*map(secrets_in, value.values()))
 
 
 def store_of(endpoint: str, **changes) -> dict:
