@@ -11,12 +11,16 @@ bool CountsFor(const Wish& wish, int64_t run) {
 Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_lives,
                SystemTime now) {
   if (!entry) return Verdict::kCopy;
-  const bool claimed = entry->state == EntryState::kCopying;
-  if (claimed && entry->run == wish.run && entry->session == wish.session) {
-    return Verdict::kCopyOwn;
+  const bool own = entry->run == wish.run && entry->session == wish.session;
+  // Also where this very session removes it, to make room: its delete must not meet its own copy.
+  if (entry->state == EntryState::kRemoving) {
+    return claim_lives || own ? Verdict::kWait : Verdict::kCopy;
   }
+  const bool claimed = entry->state == EntryState::kCopying;
+  if (claimed && own) return Verdict::kCopyOwn;
   const bool holds =
-      claimed ? claim_lives : entry->state == EntryState::kReady && entry->until > now;
+      claimed ? claim_lives
+              : entry->state == EntryState::kReady && (entry->until > now || entry->pinned);
   if (entry->source != wish.source && holds) return Verdict::kForeign;
   // Also before a barrier: of two that write one key at a time, the older may be the last.
   if (claimed && claim_lives) return Verdict::kWait;
@@ -37,6 +41,9 @@ Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime no
   claim.source = wish.source;
   claim.etag = wish.etag;
   claim.size_bytes = wish.size_bytes;
+  claim.modified = wish.modified;
+  // Until the copy has arrived an earlier one may lie there.
+  claim.counted_bytes = std::max(claim.counted_bytes, wish.size_bytes);
   claim.until = std::max(claim.until, wish.until);
   claim.used = now;
   claim.claimed = now;

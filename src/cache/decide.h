@@ -23,6 +23,7 @@ struct Wish {
   std::string source;
   std::string etag;
   uint64_t size_bytes = 0;
+  SystemTime modified{};
   SystemTime until{};
 };
 
@@ -30,11 +31,11 @@ enum class Verdict {
   kHit,      // Its time to live is to be extended.
   kCopy,     // It is to be claimed, and then copied.
   kCopyOwn,  // The claim of this very session has been written already: copy.
-  kWait,     // Somebody else is copying it.
+  kWait,     // Somebody else is copying it, or removing its copy.
   kForeign,  // A copy of another bucket's key lies there.
 };
 
-// `claim_lives`: of an entry that is being copied, whether its session does.
+// `claim_lives`: of an entry that is claimed, whether its session does.
 Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_lives,
                SystemTime now);
 

@@ -9,7 +9,7 @@ namespace longhaul::cache {
 namespace {
 
 constexpr int kRowsPerScan = 1000;
-constexpr std::array<std::string_view, 3> kStates = {"ready", "copying", "failed"};
+constexpr std::array<std::string_view, 4> kStates = {"ready", "copying", "failed", "removing"};
 
 }  // namespace
 
@@ -26,11 +26,14 @@ std::string EncodeEntry(const Entry& entry) {
       .Set("etag", entry.etag)
       .Set("cached_etag", entry.cached_etag)
       .Set("size", entry.size_bytes)
+      .Set("counted", entry.counted_bytes)
       .Set("until", entry.until)
       .Set("used", entry.used)
       .Set("run", entry.run)
       .Set("session", entry.session)
       .Set("reason", entry.reason);
+  if (entry.pinned) row.Set("pinned", true);
+  if (entry.modified != SystemTime{}) row.Set("modified", entry.modified);
   if (entry.filled != SystemTime{}) row.Set("filled", entry.filled);
   if (entry.claimed != SystemTime{}) row.Set("claimed", entry.claimed);
   return row.Encode();
@@ -43,6 +46,9 @@ Result<Entry> DecodeEntry(const StateRow& row) {
               .etag = fields->Text("etag"),
               .cached_etag = fields->Text("cached_etag"),
               .size_bytes = static_cast<uint64_t>(fields->Number("size")),
+              .counted_bytes = static_cast<uint64_t>(fields->Number("counted")),
+              .pinned = fields->Flag("pinned"),
+              .modified = fields->Time("modified").value_or(SystemTime{}),
               .until = fields->Time("until").value_or(SystemTime{}),
               .used = fields->Time("used").value_or(SystemTime{}),
               .filled = fields->Time("filled").value_or(SystemTime{}),
@@ -59,28 +65,50 @@ Result<Entry> DecodeEntry(const StateRow& row) {
   return Corrupt("State holds an entry of a cache in the state '" + state + "'");
 }
 
-Async<void> EachEntry(State& state, Place place, std::string prefix,
-                      std::function<bool(const std::string& key, const Entry& entry)> each) {
+EntryPages::EntryPages(State& state, Place place, std::string prefix)
+    : state_(state), place_(std::move(place)), prefix_(std::move(prefix)), after_(prefix_) {
   // What comes before all keys with the prefix, and after as few others as can be.
-  std::string after = prefix;
-  if (!after.empty() && after.back() == '\0') {
-    after.pop_back();
-  } else if (!after.empty()) {
-    after.back() = static_cast<char>(static_cast<unsigned char>(after.back()) - 1);
-    after += "\xff\xff\xff\xff";
+  if (!after_.empty() && after_.back() == '\0') {
+    after_.pop_back();
+  } else if (!after_.empty()) {
+    after_.back() = static_cast<char>(static_cast<unsigned char>(after_.back()) - 1);
+    after_ += "\xff\xff\xff\xff";
   }
-  while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(place.Entries(), after, kRowsPerScan);
+}
+
+Async<std::vector<EntryRow>> EntryPages::Next() {
+  std::vector<EntryRow> page;
+  while (page.empty() && !ended_) {
+    Result<std::vector<StateRow>> rows =
+        co_await state_.Scan(place_.Entries(), after_, kRowsPerScan);
     if (!rows) co_return rows.error();
-    for (const StateRow& row : *rows) {
-      if (row.key < prefix) continue;
-      if (!row.key.starts_with(prefix)) co_return Ok();
+    ended_ = rows->size() < kRowsPerScan;
+    for (StateRow& row : *rows) {
+      after_ = row.key;
+      if (row.key < prefix_) continue;
+      if (!row.key.starts_with(prefix_)) {
+        ended_ = true;
+        break;
+      }
       Result<Entry> entry = DecodeEntry(row);
       if (!entry) co_return entry.error();
-      if (!each(row.key, *entry)) co_return Ok();
+      page.push_back(
+          {.key = std::move(row.key), .revision = row.revision, .entry = std::move(*entry)});
     }
-    if (rows->size() < kRowsPerScan) co_return Ok();
-    after = rows->back().key;
+  }
+  co_return page;
+}
+
+Async<void> EachEntry(State& state, Place place, std::string prefix,
+                      std::function<bool(const std::string& key, const Entry& entry)> each) {
+  EntryPages pages(state, std::move(place), std::move(prefix));
+  while (true) {
+    Result<std::vector<EntryRow>> page = co_await pages.Next();
+    if (!page) co_return page.error();
+    if (page->empty()) co_return Ok();
+    for (const EntryRow& row : *page) {
+      if (!each(row.key, row.entry)) co_return Ok();
+    }
   }
 }
 

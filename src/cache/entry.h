@@ -2,9 +2,9 @@
 //
 // A cache is one bucket of one store that fills put copies into. Its rows say whose copy lies under
 // a key, of which state of the source, and until when; nothing is called cached that has no row
-// that says so. A row that says "copying" is a claim: it belongs to one session of one run, and
-// holds for as long as that lives (run_book.h). Each change of a row is made on the condition that
-// nobody else has changed it since it was read, so of two runs one gets a key.
+// that says so. A row that says "copying" or "removing" is a claim: it belongs to one session of
+// one run, and holds for as long as that lives (run_book.h). Each change of a row is made on the
+// condition that nobody else has changed it since it was read, so of two runs one gets a key.
 
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -36,9 +37,10 @@ struct Place {
 std::string SourceText(std::string_view store, std::string_view bucket);
 
 enum class EntryState {
-  kReady,    // The copy is there.
-  kCopying,  // A run has taken the key.
-  kFailed,   // It has not been copied; `reason` says why.
+  kReady,     // The copy is there.
+  kCopying,   // A run has taken the key.
+  kFailed,    // It has not been copied, or counts no more; `reason` says why.
+  kRemoving,  // A run has taken the key to remove its copy.
 };
 std::string_view ToString(EntryState state);
 
@@ -48,14 +50,25 @@ struct Entry {
   std::string etag;         // Of the source, as copied; while copying, as listed.
   std::string cached_etag;  // Of the copy.
   uint64_t size_bytes = 0;
-  SystemTime until{};    // Its time to live ends. Of a failure: it is remembered so long.
-  SystemTime used{};     // By a fill, last.
-  SystemTime filled{};   // When the copy was made; none while there has been none.
-  SystemTime claimed{};  // When the run took it.
-  int64_t run = 0;       // That has filled it, failed, or is copying.
-  std::string session;   // Of that run, while copying.
+  // So much of the bytes of the cache (budget.h) is counted for this key.
+  uint64_t counted_bytes = 0;
+  bool pinned = false;    // Neither its end nor a budget removes it.
+  SystemTime modified{};  // LastModified at the source, where a listing told it.
+  SystemTime until{};     // Its time to live ends. Of a failure: it is remembered so long.
+  SystemTime used{};      // By a fill or a reader, last.
+  SystemTime filled{};    // When the copy was made; none while there has been none.
+  SystemTime claimed{};   // When the run took it.
+  int64_t run = 0;        // That has filled it, failed, or has claimed it.
+  std::string session;    // Of that run, while it holds the claim.
   std::string reason;
 
+  [[nodiscard]] bool claimed_now() const {
+    return state == EntryState::kCopying || state == EntryState::kRemoving;
+  }
+  // Whether an object may lie under the key because of this row.
+  [[nodiscard]] bool may_have_copy() const {
+    return filled != SystemTime{} || claimed != SystemTime{};
+  }
   bool operator==(const Entry&) const = default;
 };
 
@@ -63,7 +76,29 @@ std::string EncodeEntry(const Entry& entry);
 // kCorrupt.
 Result<Entry> DecodeEntry(const StateRow& row);
 
-// The rows of keys with this prefix, in order, until `each` says false.
+// A row as it was read.
+struct EntryRow {
+  std::string key;
+  int64_t revision = 0;
+  Entry entry;
+};
+
+// The rows of keys with a prefix, in order, page by page.
+class EntryPages {
+ public:
+  EntryPages(State& state, Place place, std::string prefix);
+  // Empty: there are no more.
+  Async<std::vector<EntryRow>> Next();
+
+ private:
+  State& state_;
+  Place place_;
+  std::string prefix_;
+  std::string after_;
+  bool ended_ = false;
+};
+
+// The same one by one, until `each` says false.
 Async<void> EachEntry(State& state, Place place, std::string prefix,
                       std::function<bool(const std::string& key, const Entry& entry)> each);
 

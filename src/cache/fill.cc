@@ -1,11 +1,15 @@
 #include "cache/fill.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-#include <map>
+#include <numeric>
 #include <set>
 #include <utility>
 
+#include "base/units.h"
+#include "cache/budget.h"
 #include "cache/decide.h"
 #include "transfer/listing/listing.h"
 #include "transfer/object/copy_object.h"
@@ -21,8 +25,6 @@ constexpr size_t kRowsPerFlush = 100;
 constexpr milliseconds kFlushEvery{100};
 constexpr milliseconds kLookMin{100};
 constexpr milliseconds kLookMax{2000};
-// What a run has read of another one's row counts for so long, as long as it says that it lives.
-constexpr std::chrono::seconds kRunRowAge{1};
 // As long as the reference keeps the rows of runs that failed.
 constexpr std::chrono::hours kFailureKept{2};
 constexpr std::chrono::hours kRunsKept{30 * 24};
@@ -35,8 +37,10 @@ struct Key {
   std::string key;  // Of the source.
   uint64_t size_bytes = 0;
   std::string etag;
+  SystemTime modified{};
   bool again = false;
-  int64_t waited_for = 0;  // The run that was copying it when it was last looked at.
+  bool being_removed = false;  // When it was last looked at: nobody else is going to copy it.
+  int64_t waited_for = 0;      // The run that was copying it when it was last looked at.
 };
 
 struct Task {
@@ -51,6 +55,11 @@ struct Ending {
   Task task;
   std::optional<Entry> entry;  // None: the row goes.
   Outcome outcome = Outcome::kCopied;
+  // What the row counts when it is written, less what the claim counts.
+  [[nodiscard]] int64_t counts_more() const {
+    return static_cast<int64_t>(entry ? entry->counted_bytes : 0) -
+           static_cast<int64_t>(task.claim.counted_bytes);
+  }
 };
 
 // The prefixes without those that lie below others.
@@ -72,6 +81,8 @@ class Filler {
         options_(options),
         place_{.store = request.target.description(), .bucket = request.bucket},
         book_(runtime, state, place_),
+        lives_(runtime, state, place_),
+        bytes_(runtime, state, place_),
         slots_(std::make_shared<Semaphore>(options.in_flight)),
         listers_(std::make_shared<Semaphore>(options.prefixes_at_once)),
         copies_(runtime.executor),
@@ -79,6 +90,8 @@ class Filler {
     for (const std::string& prefix : request.prefixes)
       result_.prefixes.push_back({.prefix = prefix});
   }
+  Filler(const Filler&) = delete;
+  Filler& operator=(const Filler&) = delete;
 
   Async<FillResult> FillAll() {
     Result<void> begun = co_await Begin();
@@ -130,8 +143,42 @@ class Filler {
     run_ = std::move(*begun);
     Result<void> pruned = co_await book_.Prune(kRunsKept);
     static_cast<void>(pruned);  // The next run tries again.
+    Result<void> budget = co_await OpenBudget();
+    if (!budget) {
+      // Nothing has been claimed; the row says that the run is over.
+      Abandon(budget.error());
+      Result<FillResult> ended = co_await End();
+      co_return ended ? budget.error() : ended.error();
+    }
     if (options_.on_begin) options_.on_begin(run_);
     co_return Ok();
+  }
+
+  Async<void> OpenBudget() {
+    if (request_.budget_bytes) {
+      Result<void> set = co_await SetBudget(state_, place_, *request_.budget_bytes);
+      if (!set) co_return set.error();
+    }
+    Result<uint64_t> limit = co_await BudgetOf(state_, place_);
+    if (!limit) co_return limit.error();
+    bool conditional = false;
+    if (*limit > 0) {
+      Result<void> counted = co_await bytes_.Recount(run_.number);
+      if (!counted) co_return counted.error();
+      Result<bool> heeded = co_await DeletesIfMatch(runtime_, state_, request_.target, place_,
+                                                    request_.target_prefix);
+      if (!heeded) co_return heeded.error();
+      conditional = *heeded;
+    }
+    remover_.emplace(
+        runtime_, state_, request_.target, place_, bytes_,
+        [this] {
+          return Claimant{
+              .run = run_.number, .session = run_.session, .lease_until = run_.lease_until};
+        },
+        conditional);
+    budget_.emplace(runtime_, state_, place_, bytes_, *remover_);
+    co_return co_await budget_->Open();
   }
 
   Async<void> TakeOver() {
@@ -243,7 +290,8 @@ class Filler {
       if (more) {
         page.push_back({.key = std::move(object.key),
                         .size_bytes = object.size_bytes,
-                        .etag = std::move(object.etag)});
+                        .etag = std::move(object.etag),
+                        .modified = object.last_modified});
       }
       if (page.size() == kKeysPerPage || (!more && !page.empty())) {
         decided = co_await Settle(std::exchange(page, {}));
@@ -274,6 +322,7 @@ class Filler {
       if (!known) co_return known.error();
 
       std::vector<Key> left;
+      std::vector<int64_t> counted;  // What was counted for each write.
       std::vector<StateWrite> writes;
       std::vector<std::pair<Key, std::optional<Task>>> written;  // Without a task: a hit.
       const SystemTime now = runtime_.clock.Now();
@@ -281,8 +330,7 @@ class Filler {
         Key& key = keys[i];
         const std::optional<Entry>& entry = entries[i];
         const Wish wish = WishOf(key, now);
-        const bool lives =
-            entry && entry->state == EntryState::kCopying && Lives(entry->run, entry->session);
+        const bool lives = entry && entry->claimed_now() && lives_.Lives(*entry);
         const Verdict verdict = Decide(entry, wish, lives, now);
         if (verdict == Verdict::kForeign) {
           Failed(key, "a copy of " + entry->source + " lies there", 0);
@@ -290,6 +338,7 @@ class Filler {
         }
         if (verdict == Verdict::kWait) {
           key.waited_for = entry->run;
+          key.being_removed = entry->state == EntryState::kRemoving;
           waiting_.push_back(std::move(key));
           continue;
         }
@@ -305,6 +354,11 @@ class Filler {
           continue;
         }
         const bool hit = verdict == Verdict::kHit;
+        const int64_t more = hit ? 0 : MoreOf(key, entry);
+        Result<bool> room = co_await TakeRoom(key, more);
+        if (!room) co_return room.error();
+        if (!*room) continue;
+        counted.push_back(more);
         Entry next = hit ? Extended(*entry, wish, now) : Claimed(entry, wish, now);
         writes.push_back({.key = names[i],
                           .value = EncodeEntry(next),
@@ -321,13 +375,18 @@ class Filler {
         written.emplace_back(std::move(key), std::move(task));
       }
       if (!writes.empty()) {
+        Result<void> took = co_await TakeUnlimited(counted);
+        if (!took) co_return took.error();
         Result<std::vector<Result<int64_t>>> results =
             co_await state_.WriteMany(place_.Entries(), std::move(writes));
-        // Each may have been written: the next look tells, as it does of single ones.
+        // Each may have been written: the next look tells, as it does of single ones, and what was
+        // counted for it stays so.
         if (!results && !results.error().Transient()) co_return results.error();
         if (!results) co_await runtime_.clock.Sleep(kLookMin);
+        int64_t unused = 0;
         for (size_t i = 0; i < written.size(); ++i) {
           auto& [key, task] = written[i];
+          if (results && !(*results)[i]) unused += counted[i];
           if (!results || !(*results)[i]) {
             if (results && !(*results)[i].error().Transient() &&
                 (*results)[i].error().kind != ErrorKind::kPrecondition) {
@@ -342,6 +401,8 @@ class Filler {
             Tell(key, Outcome::kHit);
           }
         }
+        Result<void> given = co_await bytes_.Give(unused);
+        if (!given) co_return given.error();
       }
       keys = std::move(left);
     }
@@ -361,34 +422,49 @@ class Filler {
             .source = run_.source,
             .etag = key.etag,
             .size_bytes = key.size_bytes,
+            .modified = key.modified,
             .until = now + request_.ttl};
   }
 
   // Whose claims hold: of each run that `entries` name, a row that is young enough.
   Async<void> LearnRuns(const std::vector<std::optional<Entry>>& entries) {
-    const SystemTime now = runtime_.clock.Now();
-    std::set<int64_t> numbers;
+    std::vector<int64_t> numbers;
     for (const std::optional<Entry>& entry : entries) {
-      if (!entry || entry->state != EntryState::kCopying) continue;
+      if (!entry || !entry->claimed_now()) continue;
       if (entry->run == run_.number && entry->session == run_.session) continue;
-      auto found = others_.find(entry->run);
-      if (found != others_.end() && now - found->second.read < kRunRowAge) continue;
-      numbers.insert(entry->run);
+      numbers.push_back(entry->run);
     }
-    if (numbers.empty()) co_return Ok();
-    std::vector<int64_t> list(numbers.begin(), numbers.end());
-    Result<std::vector<cache::Run>> runs = co_await Retried([&] { return book_.FindMany(list); });
-    if (!runs) co_return runs.error();
-    for (int64_t number : numbers) others_[number] = {.read = now};
-    for (const cache::Run& run : *runs) {
-      others_[run.number] = {
-          .read = now, .session = run.session, .lives = IsAlive(run, runtime_.clock.Now())};
-    }
+    co_return co_await Retried([&] { return lives_.Learn(numbers); });
+  }
+
+  // What a claim of the key counts more than its row does now.
+  static int64_t MoreOf(const Key& key, const std::optional<Entry>& entry) {
+    const uint64_t counted = entry ? entry->counted_bytes : 0;
+    return key.size_bytes > counted ? static_cast<int64_t>(key.size_bytes - counted) : 0;
+  }
+
+  // Without a budget, all of a round is counted in one step.
+  Async<void> TakeUnlimited(const std::vector<int64_t>& counted) {
+    const int64_t sum = std::accumulate(counted.begin(), counted.end(), int64_t{0});
+    if (budget_->limit_bytes() != 0 || sum == 0) co_return Ok();
+    Result<int64_t> taken = co_await bytes_.Take(sum);
+    if (!taken) co_return taken.error();
     co_return Ok();
   }
-  bool Lives(int64_t number, const std::string& session) const {
-    auto found = others_.find(number);
-    return found != others_.end() && found->second.lives && found->second.session == session;
+
+  // False where the budget has no room for it: the key has failed then.
+  Async<bool> TakeRoom(const Key& key, int64_t bytes) {
+    if (budget_->limit_bytes() == 0 || bytes == 0) co_return true;
+    Result<bool> room = co_await budget_->Take(bytes, run_.started);
+    if (!room) co_return room.error();
+    if (!*room) {
+      Failed(key,
+             fmt::format("it does not fit: the budget of the cache is {}, and what this run has "
+                         "not used, and nobody has pinned, does not make room for it",
+                         FormatSizeExact(budget_->limit_bytes())),
+             0);
+    }
+    co_return *room;
   }
 
   // Looks again at what others are copying, until there is nothing left to wait for.
@@ -419,7 +495,7 @@ class Filler {
   }
   [[nodiscard]] bool MustWait() const {
     return std::ranges::any_of(waiting_, [&](const Key& key) {
-      return request_.wait || !CountsFor(WishOf(key, {}), key.waited_for);
+      return request_.wait || key.being_removed || !CountsFor(WishOf(key, {}), key.waited_for);
     });
   }
 
@@ -445,6 +521,7 @@ class Filler {
         {.store = request_.target, .bucket = request_.bucket, .key = target_key},
         {.keep_storage_class = false, .uploads = options_.uploads, .stop = options_.stop});
     if (copied) {
+      if (copied->source_etag != task.key.etag) task.claim.modified = {};
       task.claim.etag = copied->source_etag;
       task.claim.cached_etag = copied->put.etag;
       task.claim.size_bytes = copied->size_bytes;
@@ -495,6 +572,7 @@ class Filler {
     } else {
       entry.state = EntryState::kReady;
       entry.filled = now;
+      entry.counted_bytes = entry.size_bytes;
       entry.until = std::max(entry.until, now + request_.ttl);
       ending.entry = std::move(entry);
     }
@@ -527,6 +605,13 @@ class Filler {
   }
 
   Async<void> WriteEndings(std::vector<Ending> batch) {
+    int64_t more = 0;  // Of objects that have grown since they were listed.
+    for (const Ending& ending : batch) more += std::max<int64_t>(0, ending.counts_more());
+    if (more > 0) {
+      Result<int64_t> taken = co_await bytes_.Take(more);
+      if (!taken) co_return taken.error();
+    }
+    int64_t less = 0;
     std::vector<std::string> values;
     std::vector<StateWrite> writes;
     for (const Ending& ending : batch) {
@@ -554,15 +639,17 @@ class Filler {
         }
       }
       if (ours) {
+        less += std::max<int64_t>(0, -batch[i].counts_more());
         Counted(batch[i]);
         continue;
       }
+      less += std::max<int64_t>(0, batch[i].counts_more());
       // Somebody took this run for dead. Which of two copies was the last, nobody knows.
       Key key = std::move(batch[i].task.key);
       key.again = true;
       waiting_.push_back(std::move(key));
     }
-    co_return Ok();
+    co_return co_await bytes_.Give(less);
   }
 
   void Counted(const Ending& ending) {
@@ -638,12 +725,6 @@ class Filler {
     }
   }
 
-  struct Other {
-    SystemTime read{};
-    std::string session;
-    bool lives = false;
-  };
-
   Runtime runtime_;
   State& state_;
   FillRequest& request_;
@@ -651,6 +732,10 @@ class Filler {
   Place place_;
   RunBook book_;
   cache::Run run_;
+  RunLives lives_;
+  CountedBytes bytes_;
+  std::optional<Remover> remover_;
+  std::optional<Budget> budget_;
   FillCounts counts_;
   std::vector<cache::Run::Failure> failures_;
   FillResult result_;
@@ -665,7 +750,6 @@ class Filler {
   WaitList flush_wanted_;
   WaitList flushed_;
   bool flushing_ = false;
-  std::map<int64_t, Other> others_;
   std::optional<Error> error_;
 };
 

@@ -5,6 +5,8 @@
 // one store. Rows say that a copy is there after it is. What others are copying is looked at again
 // until it has ended: it then counts as theirs, failures too, or is free to be claimed.
 //
+// With a budget (budget.h), room is made before keys are claimed; what does not fit fails.
+//
 // A run that is killed leaves claims that hold no longer than it lived; whoever takes such a key
 // looks first whether its copy has arrived. A run whose lease is lost stops.
 
@@ -43,6 +45,8 @@ struct FillRequest {
   bool wait = false;
   // A bucket that holds objects, and of which no row is known, may be used.
   bool take_bucket = false;
+  // From now on, for the cache as a whole; 0 removes it. None: as it is.
+  std::optional<uint64_t> budget_bytes{};
   std::optional<int64_t> resume;  // A run of the same prefixes that did not end.
   std::string source_name;        // As people name it.
 };

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 
 #include "transfer/runs/row.h"
 
@@ -17,9 +19,15 @@ constexpr int kRowsPerScan = 500;
 constexpr std::array kPhases = {RunPhase::kRunning, RunPhase::kStopped, RunPhase::kFailed,
                                 RunPhase::kDone};
 
+constexpr std::array<std::string_view, 5> kKinds = {"fill", "serve", "sweep", "evict", "watch"};
+// What was read of another run's row counts for so long, as long as it says that it lives.
+constexpr std::chrono::seconds kRunRowAge{1};
+
 std::string KeyOf(int64_t number) { return fmt::format("{:020}", number); }
 
 }  // namespace
+
+std::string_view ToString(RunKind kind) { return kKinds[static_cast<size_t>(kind)]; }
 
 std::string EncodeRun(const Run& run) {
   std::vector<std::string> waits_for;
@@ -31,7 +39,8 @@ std::string EncodeRun(const Run& run) {
     reasons.push_back(failure.reason);
   }
   Row row;
-  row.Set("session", run.session)
+  row.Set("kind", std::string(ToString(run.kind)))
+      .Set("session", run.session)
       .Set("owner", ProcessText(run.owner))
       .Set("lease_until", run.lease_until)
       .Set("phase", std::string(ToString(run.phase)))
@@ -49,6 +58,7 @@ std::string EncodeRun(const Run& run) {
       .Set("failed", run.counts.failed)
       .Set("inherited", run.counts.inherited)
       .Set("waiting", run.counts.waiting)
+      .Set("removed", run.counts.removed)
       .Set("waits_for", std::move(waits_for))
       .Set("failed_keys", std::move(keys))
       .Set("failed_reasons", std::move(reasons));
@@ -76,7 +86,8 @@ Result<Run> DecodeRun(const StateRow& row) {
                      .gone = fields->Number("gone"),
                      .failed = fields->Number("failed"),
                      .inherited = fields->Number("inherited"),
-                     .waiting = fields->Number("waiting")},
+                     .waiting = fields->Number("waiting"),
+                     .removed = fields->Number("removed")},
           .revision = row.revision};
   std::from_chars(row.key.data(), row.key.data() + row.key.size(), run.number);
   for (const std::string& text : fields->Texts("waits_for")) {
@@ -88,6 +99,9 @@ Result<Run> DecodeRun(const StateRow& row) {
   const std::vector<std::string>& reasons = fields->Texts("failed_reasons");
   for (size_t i = 0; i < keys.size() && i < reasons.size(); ++i) {
     run.failures.push_back({.key = keys[i], .reason = reasons[i]});
+  }
+  for (size_t i = 0; i < kKinds.size(); ++i) {
+    if (fields->Text("kind") == kKinds[i]) run.kind = static_cast<RunKind>(i);
   }
   for (RunPhase phase : kPhases) {
     if (fields->Text("phase") != ToString(phase)) continue;
@@ -166,7 +180,9 @@ Async<void> RunBook::Prune(std::chrono::hours age) {
   if (!runs) co_return runs.error();
   std::vector<StateWrite> writes;
   for (const Run& run : *runs) {
-    if (!run.ended || runtime_.clock.Now() - *run.ended < age) continue;
+    // There may be one of these each minute.
+    const auto kept = run.kind == RunKind::kSweep ? std::min(age, std::chrono::hours(24)) : age;
+    if (!run.ended || runtime_.clock.Now() - *run.ended < kept) continue;
     writes.push_back({.key = KeyOf(run.number), .expected = Expected::Revision(run.revision)});
     if (writes.size() == kRowsPerScan) break;  // The next run removes more.
   }
@@ -199,13 +215,75 @@ Async<bool> IsKnownPlace(State& state, Place place) {
   co_return row->has_value();
 }
 
+namespace {
+
+// Writes the row of a place, with what `change` makes of it.
+Async<void> ChangePlace(State& state, Place place, std::function<void(Row&)> change) {
+  while (true) {
+    Result<std::optional<StateRow>> read = co_await state.Get(kPlaces, place.Text());
+    if (!read) co_return read.error();
+    Row row;
+    if (*read) {
+      Result<Row> fields = Row::Decode((*read)->value);
+      if (!fields) co_return fields.error();
+      row = std::move(*fields);
+    }
+    row.Set("store", place.store).Set("bucket", place.bucket);
+    change(row);
+    std::string value = row.Encode();
+    if (*read && (*read)->value == value) co_return Ok();
+    Result<int64_t> written = co_await state.Write(
+        kPlaces, {.key = place.Text(),
+                  .value = std::move(value),
+                  .expected = *read ? Expected::Revision((*read)->revision) : Expected::Absent()});
+    if (written) co_return Ok();
+    if (written.error().kind != ErrorKind::kPrecondition) co_return written.error();
+  }
+}
+
+}  // namespace
+
 Async<void> NotePlace(State& state, Place place) {
-  Row row;
-  row.Set("store", place.store).Set("bucket", place.bucket);
-  Result<int64_t> written =
-      co_await state.Write(kPlaces, {.key = place.Text(), .value = row.Encode()});
-  if (!written) co_return written.error();
+  co_return co_await ChangePlace(state, std::move(place), [](Row&) {});
+}
+
+Async<uint64_t> BudgetOf(State& state, Place place) {
+  Result<std::optional<StateRow>> row = co_await state.Get(kPlaces, place.Text());
+  if (!row) co_return row.error();
+  if (!*row) co_return uint64_t{0};
+  Result<Row> fields = Row::Decode((*row)->value);
+  if (!fields) co_return fields.error();
+  co_return static_cast<uint64_t>(fields->Number("budget"));
+}
+
+Async<void> SetBudget(State& state, Place place, uint64_t budget_bytes) {
+  co_return co_await ChangePlace(state, std::move(place),
+                                 [budget_bytes](Row& row) { row.Set("budget", budget_bytes); });
+}
+
+Async<void> RunLives::Learn(std::vector<int64_t> numbers) {
+  const SystemTime now = runtime_.clock.Now();
+  std::ranges::sort(numbers);
+  const auto doubled = std::ranges::unique(numbers);
+  numbers.erase(doubled.begin(), doubled.end());
+  std::erase_if(numbers, [&](int64_t number) {
+    auto found = others_.find(number);
+    return found != others_.end() && now - found->second.read < kRunRowAge;
+  });
+  if (numbers.empty()) co_return Ok();
+  Result<std::vector<Run>> runs = co_await book_.FindMany(numbers);
+  if (!runs) co_return runs.error();
+  for (int64_t number : numbers) others_[number] = {.read = now};
+  for (const Run& run : *runs) {
+    others_[run.number] = {
+        .read = now, .session = run.session, .lives = IsAlive(run, runtime_.clock.Now())};
+  }
   co_return Ok();
+}
+
+bool RunLives::Lives(const Entry& claim) const {
+  auto found = others_.find(claim.run);
+  return found != others_.end() && found->second.lives && found->second.session == claim.session;
 }
 
 }  // namespace longhaul::cache

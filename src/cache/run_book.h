@@ -1,4 +1,4 @@
-// RunBook: the fills of a cache, as State remembers them.
+// RunBook: what fills, serves and empties a cache, as State remembers it.
 //
 // Runs are numbered in the order in which they began. The row of a run is a lease on all that it
 // has claimed: its session writes it again and again, and what it has claimed is free as soon as
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,10 +29,21 @@ struct FillCounts {
   int64_t failed = 0;     // Those of others that this run waited for, too.
   int64_t inherited = 0;  // Of these, the failures of others.
   int64_t waiting = 0;    // Keys that others are copying.
+  int64_t removed = 0;    // Copies; `bytes` counts theirs where a run does nothing else.
 };
+
+enum class RunKind {
+  kFill,
+  kServe,  // An endpoint that fills what is asked for.
+  kSweep,  // Removes what has come to its end.
+  kEvict,  // Removes what it was told to.
+  kWatch,  // Follows events of the source.
+};
+std::string_view ToString(RunKind kind);
 
 struct Run {
   int64_t number = 0;
+  RunKind kind = RunKind::kFill;
   std::string session;  // ULID; another one after each `--resume`.
   ProcessName owner;
   SystemTime lease_until{};
@@ -92,5 +104,30 @@ Async<std::vector<Place>> AllPlaces(State& state);
 // Whether it does / from now on it does.
 Async<bool> IsKnownPlace(State& state, Place place);
 Async<void> NotePlace(State& state, Place place);
+// How many bytes it may hold; 0: any number. Set for a place that is noted, or is so now.
+Async<uint64_t> BudgetOf(State& state, Place place);
+Async<void> SetBudget(State& state, Place place, uint64_t budget_bytes);
+
+// Which runs live, as far as claims need it: rows of runs that are young enough count as they are.
+class RunLives {
+ public:
+  RunLives(Runtime runtime, State& state, Place place)
+      : runtime_(runtime), book_(runtime, state, std::move(place)) {}
+
+  // Reads the rows of those runs among `numbers` that were not read just now.
+  Async<void> Learn(std::vector<int64_t> numbers);
+  // Of what was learnt: whether the session that holds the claim is at work.
+  [[nodiscard]] bool Lives(const Entry& claim) const;
+
+ private:
+  struct Other {
+    SystemTime read{};
+    std::string session;
+    bool lives = false;
+  };
+  Runtime runtime_;
+  RunBook book_;
+  std::map<int64_t, Other> others_;
+};
 
 }  // namespace longhaul::cache

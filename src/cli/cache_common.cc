@@ -20,6 +20,53 @@ Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text) {
   return cache;
 }
 
+Async<void> RequireCache(State& state, const OpenedCache& opened, std::string_view text) {
+  Result<bool> known = co_await cache::IsKnownPlace(state, opened.place);
+  if (!known) co_return known.error();
+  if (*known) co_return Ok();
+  co_return NotFound("no fill of " + std::string(text) + " is known to this state");
+}
+
+void RemovalTeller::Tell(const cache::RemovalReport& removal) {
+  std::string_view event = "removed";
+  switch (removal.removal) {
+    case cache::Removal::kRemoved:
+      break;
+    case cache::Removal::kForeign:
+      event = "foreign";
+      break;
+    case cache::Removal::kFailed:
+      event = "failed";
+      break;
+    default:
+      return;
+  }
+  Message message(event);
+  message.With("key", removal.key).With("size", removal.size_bytes);
+  if (!removal.reason.empty()) message.With("reason", removal.reason);
+  const std::string key = Printable(removal.key);
+  if (removal.removal == cache::Removal::kFailed) {
+    output_.Problem(message.Says(key + " was not removed: " + removal.reason));
+  } else if (removal.removal == cache::Removal::kForeign) {
+    output_.Problem(message.Says(key + " is not the copy that was made: it is left alone"));
+  } else if (output_.json()) {
+    output_.Print(message);
+  }
+}
+
+std::string RemovalText(const cache::RemovalCounts& counts, bool dry_run) {
+  std::string text = Counted(static_cast<uint64_t>(counts.removed), "copy", "copies") +
+                     (dry_run ? " would be removed (" : " removed (") +
+                     FormatBytes(static_cast<uint64_t>(counts.bytes)) + ")";
+  if (counts.foreign > 0) {
+    text += ", " + FormatCount(static_cast<uint64_t>(counts.foreign)) + " replaced by others, left";
+  }
+  if (counts.failed > 0) {
+    text += ", " + FormatCount(static_cast<uint64_t>(counts.failed)) + " failed";
+  }
+  return text;
+}
+
 std::string_view PhaseOf(const cache::Run& run, SystemTime now) {
   if (run.phase == RunPhase::kRunning && !cache::IsAlive(run, now)) return "killed";
   return ToString(run.phase);

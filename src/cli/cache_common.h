@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "cache/remove.h"
 #include "cache/run_book.h"
 #include "cli/flags.h"
 #include "cli/local_state.h"
@@ -26,11 +27,33 @@ struct OpenedCache {
 };
 Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text);
 
+// kNotFound: the state knows no fill of it.
+Async<void> RequireCache(State& state, const OpenedCache& opened, std::string_view text);
+
+// Tells what becomes of the copies that are removed, one by one.
+class RemovalTeller {
+ public:
+  RemovalTeller(Output& output, std::string_view cache) : output_(output), cache_(cache) {}
+  void Tell(const cache::RemovalReport& removal);
+
+ private:
+  Output& output_;
+  std::string cache_;
+};
+// "3 copies removed (12 KiB)", and what else there is to say.
+std::string RemovalText(const cache::RemovalCounts& counts, bool dry_run = false);
+
 // "running"; "killed" when nobody is at work on it.
 std::string_view PhaseOf(const cache::Run& run, SystemTime now);
 
+std::unique_ptr<Command> MakeCacheEvictCommand();
 std::unique_ptr<Command> MakeCacheFillCommand();
 std::unique_ptr<Command> MakeCacheListCommand();
+std::unique_ptr<Command> MakeCachePinCommand();
+std::unique_ptr<Command> MakeCacheServeCommand();
 std::unique_ptr<Command> MakeCacheStatusCommand();
+std::unique_ptr<Command> MakeCacheSweepCommand();
+std::unique_ptr<Command> MakeCacheUnpinCommand();
+std::unique_ptr<Command> MakeCacheWorkerCommand();
 
 }  // namespace longhaul

@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <set>
 
 #include "base/json.h"
 #include "cache/fill.h"
@@ -13,6 +15,9 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/transfer_observer.h"
+#include "cost/batch_copy.h"
+#include "cost/request_counts.h"
+#include "rules/price_list.h"
 #include "transfer/object/upload_records.h"
 
 namespace longhaul {
@@ -20,6 +25,67 @@ namespace longhaul {
 namespace {
 
 namespace json = boost::json;
+
+// Stores of the configuration, each once, with what they are asked for counted.
+class CountedStores {
+ public:
+  CountedStores(RunContext& context, const StoreFlags& flags) : context_(context), flags_(flags) {}
+
+  // Other addresses are opened by `opener`, and then the count is not complete.
+  Result<OpenedAddress> Open(StoreOpener& opener, const std::string& text, StoreEnd end) {
+    Result<CommandAddress> address = ParseCommandAddress(text);
+    if (!address) return address.error();
+    const Configuration* configuration = context_.configuration();
+    const bool named = address->kind == CommandAddress::Kind::kNamed && configuration != nullptr &&
+                       configuration->stores.contains(address->store);
+    if (!named) {
+      complete_ = false;
+      return opener.Open(text, end);
+    }
+    One& one = stores_[address->store];
+    if (!one.store) {
+      const StoreSettings& settings = configuration->stores.at(address->store);
+      one.region = RegionOfStore(context_, settings);
+      one.counts = std::make_shared<RequestCounts>();
+      Result<std::unique_ptr<Store>> made =
+          OpenConfiguredStore(context_, settings, flags_.timeout, true, flags_.ca_file, one.counts);
+      if (!made) return made.error();
+      one.store = std::move(*made);
+    }
+    (end == StoreEnd::kSource ? source_ : target_) = address->store;
+    OpenedAddress opened{.address = std::move(*address)};
+    opened.store = one.store.get();
+    return opened;
+  }
+
+  [[nodiscard]] bool complete() const { return complete_; }
+  [[nodiscard]] Bill bill() const {
+    Bill bill;
+    for (const auto& [name, one] : stores_) {
+      if (!one.region.empty()) one.counts->AddTo(bill, one.region, name);
+    }
+    const One& from = stores_.at(source_);
+    const One& to = stores_.at(target_);
+    if (!from.region.empty() && !to.region.empty() && from.region != to.region) {
+      bill.Add("transfer", "transfer/" + from.region + "/" + to.region, Bill::Unit::kByte,
+               from.counts->received_bytes());
+    }
+    return bill;
+  }
+
+ private:
+  struct One {
+    std::shared_ptr<RequestCounts> counts;  // shared with the store, whose streams keep it.
+    std::string region;
+    std::unique_ptr<Store> store;
+  };
+  RunContext& context_;
+  const StoreFlags& flags_;
+  std::map<std::string, One> stores_;
+  std::string source_;
+  std::string target_;
+  bool complete_ = true;
+};
 
 class CacheFillCommand : public Command {
  public:
@@ -87,6 +153,11 @@ class CacheFillCommand : public Command {
     flags.Switch({.name = "take-bucket",
                   .help = "Use a bucket that holds objects of which no fill is known."},
                  take_bucket_);
+    flags.Bytes({.name = "budget",
+                 .help = "How much the cache may hold, from now on and for all who fill it; 0: "
+                         "any amount. What was used longest ago makes room, pinned copies never.",
+                 .value_name = "SIZE"},
+                budget_);
     flags.Integer({.name = "resume",
                    .help = "Go on with the forced run of this number, which was killed or stopped: "
                            "what it has copied counts. All else as it was given then.",
@@ -99,9 +170,10 @@ class CacheFillCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     if (to_.empty()) co_return InvalidInput("--to is missing: the bucket to copy to");
     StoreOpener opener(context, store_flags_, true);
+    CountedStores counted(context, store_flags_);
     std::vector<OpenedAddress> sources;
     for (const std::string& text : sources_) {
-      Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
+      Result<OpenedAddress> source = counted.Open(opener, text, StoreEnd::kSource);
       if (!source) co_return source.error();
       if (source->address.kind == CommandAddress::Kind::kLocal || source->address.bucket.empty()) {
         co_return InvalidInput("'" + text + "' names no bucket of a store");
@@ -115,6 +187,10 @@ class CacheFillCommand : public Command {
     }
     Result<OpenedCache> target = OpenCache(opener, to_);
     if (!target) co_return target.error();
+    // The same store once more, with its requests counted.
+    Result<OpenedAddress> counted_target = counted.Open(opener, to_, StoreEnd::kTarget);
+    if (!counted_target) co_return counted_target.error();
+    target->address.store = counted_target->store;
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
 
@@ -128,6 +204,7 @@ class CacheFillCommand : public Command {
         .force = force_,
         .wait = wait_,
         .take_bucket = take_bucket_,
+        .budget_bytes = budget_,
         .resume = resume_,
         .source_name = sources.front().address.store.empty()
                            ? sources.front().address.bucket
@@ -137,12 +214,12 @@ class CacheFillCommand : public Command {
     if (!sound) co_return sound.error();
     Result<void> opened = OpenReport();
     if (!opened) co_return opened.error();
-    co_return co_await Fill(context, **state, std::move(request), sources.front());
+    co_return co_await Fill(context, **state, std::move(request), sources.front(), counted);
   }
 
  private:
   Async<ExitCode> Fill(RunContext& context, State& state, cache::FillRequest request,
-                       OpenedAddress source) {
+                       OpenedAddress source, const CountedStores& counted) {
     Runtime& runtime = context.runtime();
     Output& output = context.output();
     Progress progress(output, runtime.clock, "copied", 0);
@@ -156,12 +233,21 @@ class CacheFillCommand : public Command {
                       .Says(fmt::format("run {}: {}", run.number,
                                         Printable(run.source_name) + " to " + to_)));
     };
+    BatchCopyWork work;
+    std::set<std::string> jobs;
     options.on_key = [&](const cache::KeyReport& key) {
+      ++work.listed;
       ProgressTotals& totals = progress.totals;
       switch (key.outcome) {
         case cache::Outcome::kCopied:
           ++totals.objects_done;
           totals.bytes_done += key.size_bytes;
+          ++work.copies;
+          work.bytes_beyond +=
+              key.size_bytes > kExpressFirstBytes ? key.size_bytes - kExpressFirstBytes : 0;
+          for (const std::string& prefix : request.prefixes) {
+            if (key.key.starts_with(prefix)) jobs.insert(prefix);
+          }
           break;
         case cache::Outcome::kHit:
         case cache::Outcome::kFound:
@@ -195,9 +281,53 @@ class CacheFillCommand : public Command {
               .With("reason", of.not_listed)
               .Says(source.address.WithKey(of.prefix) + " was not listed: " + of.not_listed));
     }
+    work.jobs = jobs.size();
+    Result<void> priced = TellCost(context, counted, work);
     Summarize(output, request, *filled, progress.seconds());
+    if (!priced) co_return priced.error();
     if (!reported) co_return reported.error();
     co_return filled->failed() ? ExitCode::kSomeFailed : ExitCode::kDone;
+  }
+
+  // What it cost, and what it would have cost otherwise.
+  static Result<void> TellCost(RunContext& context, const CountedStores& counted,
+                               const BatchCopyWork& work) {
+    // Of stores that no configuration describes nobody counts requests.
+    if (!counted.complete()) return Ok();
+    Result<PriceList> read = LoadPriceList(
+        context.configuration()->file,
+        [&](std::string_view name) { return context.console().Environment(std::string(name)); });
+    if (!read) return read.error();
+    const Bill::Sum sum = counted.bill().Reckon(Prices(std::move(*read)));
+    const BatchCopyCost other = CostByBatchCopy(work);
+    Message message("cost");
+    std::string text = "cost: ";
+    text += sum.unknown.empty() ? "" : "at least ";
+    text += FormatPico(sum.total);
+    std::string items;
+    for (const auto& [item, pico] : sum.items) {
+      items += (items.empty() ? "" : ", ") + item + " " + FormatPico(pico);
+      std::string name = "cost_" + item;
+      std::ranges::replace(name, ' ', '_');
+      message.With(name, FormatPico(pico).substr(1));
+    }
+    if (!items.empty()) text += " (" + items + ")";
+    if (!sum.unknown.empty()) {
+      const std::vector<std::string> unknown(sum.unknown.begin(), sum.unknown.end());
+      text += fmt::format("; not known: {}", fmt::join(unknown, ", "));
+      message.With("unknown", unknown);
+    }
+    std::string others;
+    for (const auto& [item, pico] : other.items) {
+      others += (others.empty() ? "" : ", ") + item + " " + FormatPico(pico);
+      message.With("batch_" + item, FormatPico(pico).substr(1));
+    }
+    text +=
+        fmt::format("\n  by S3 Batch Operations at least {} ({})", FormatPico(other.total), others);
+    message.With("dollars", FormatPico(sum.total).substr(1))
+        .With("batch_dollars", FormatPico(other.total).substr(1));
+    context.output().Note(message.Says(std::move(text)));
+    return Ok();
   }
 
   // In the shape that the clients of Amazon's caching solution read, and what we know besides.
@@ -292,6 +422,7 @@ class CacheFillCommand : public Command {
   bool force_ = false;
   bool wait_ = false;
   bool take_bucket_ = false;
+  std::optional<uint64_t> budget_;
   std::optional<int64_t> resume_;
   int64_t in_flight_ = 64;
   std::string report_path_;

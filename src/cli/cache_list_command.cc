@@ -16,8 +16,9 @@ class CacheListCommand : public Command {
             .summary = "list what a cache holds, and until when",
             .description =
                 "Lists the keys that fills have put into a cache, by what the state says: ready "
-                "(the copy is there), copying (a run has taken the key) or failed, with the size, "
-                "and when the time to live ends.",
+                "(the copy is there), copying or removing (a run has taken the key) or failed, "
+                "with the "
+                "size, when the time to live ends, and whether it is pinned.",
             .examples = {{"Below a prefix",
                           "longhaul cache ls fast:cache/2026/ --config longhaul.yaml"},
                          {"For a script",
@@ -58,13 +59,14 @@ class CacheListCommand : public Command {
               .With("source", entry.source)
               .With("until", FormatRfc3339(entry.until))
               .With("used", FormatRfc3339(entry.used))
-              .With("run", entry.run);
+              .With("run", entry.run)
+              .With("pinned", entry.pinned);
           if (!entry.reason.empty()) message.With("reason", entry.reason);
           output.Print(message.Says(
-              fmt::format("{:<8} {:>12}  until {}  {}", cache::ToString(entry.state),
+              fmt::format("{:<8} {:>12}  until {}{}  {}", cache::ToString(entry.state),
                           FormatBytes(entry.size_bytes),
                           FormatRfc3339(std::chrono::floor<std::chrono::seconds>(entry.until)),
-                          Printable(key))));
+                          entry.pinned ? ", pinned" : "", Printable(key))));
           return output.open() && !context.stop().is_set();
         });
     if (!listed) co_return listed.error();

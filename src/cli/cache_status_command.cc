@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/units.h"
+#include "cache/counted_bytes.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
 
@@ -13,9 +15,15 @@ namespace {
 constexpr size_t kRunsShown = 20;
 
 std::string TextOf(const cache::Run& run, std::string_view phase) {
+  const std::string started = FormatRfc3339(std::chrono::floor<std::chrono::seconds>(run.started));
+  if (run.kind == cache::RunKind::kSweep || run.kind == cache::RunKind::kEvict) {
+    return fmt::format("{:>6}  {:<8} {}  {}: {} removed", run.number, phase, started,
+                       cache::ToString(run.kind),
+                       Counted(static_cast<uint64_t>(run.counts.removed), "copy", "copies"));
+  }
   std::string text = fmt::format(
-      "{:>6}  {:<8} {}  {}: {}, {} copied", run.number, phase,
-      FormatRfc3339(std::chrono::floor<std::chrono::seconds>(run.started)),
+      "{:>6}  {:<8} {}  {}{}: {}, {} copied", run.number, phase, started,
+      run.kind == cache::RunKind::kFill ? "" : std::string(cache::ToString(run.kind)) + " ",
       Printable(run.source_name), Counted(static_cast<uint64_t>(run.counts.hits), "hit"),
       FormatCount(static_cast<uint64_t>(run.counts.copied)));
   if (run.counts.failed > 0) {
@@ -38,10 +46,12 @@ class CacheStatusCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
     return {.name = "cache status",
-            .summary = "show the fills of a cache, and who waits for whom",
+            .summary = "show the runs of a cache, and who waits for whom",
             .description =
-                "Shows the last runs of `longhaul cache fill`, of one cache or of all that the "
-                "state knows: running, killed (its process is gone, and it holds nothing), stopped "
+                "Shows how much a cache holds, of which budget, and its last runs (fills, and what "
+                "serves or evicts, and sweeps that did not end well), of one cache or of all that "
+                "the state knows: running, "
+                "killed (its process is gone, and it holds nothing), stopped "
                 "(by a signal or an error), failed (of some objects) or done; and for which other "
                 "runs a run waits, because they are copying keys of its prefixes. A run writes "
                 "what it has done every ten seconds, and when it ends.",
@@ -100,12 +110,24 @@ class CacheStatusCommand : public Command {
       Result<std::vector<cache::Run>> all = co_await book.All();
       if (!all) co_return all.error();
       runs = std::move(*all);
+      // There may be one of these each minute.
+      std::erase_if(runs, [](const cache::Run& run) {
+        return run.kind == cache::RunKind::kSweep && run.phase == RunPhase::kDone;
+      });
     }
+    Result<uint64_t> budget = co_await cache::BudgetOf(state, place);
+    if (!budget) co_return budget.error();
+    Result<int64_t> counted = co_await cache::CountedBytes(context.runtime(), state, place).Now();
+    if (!counted) co_return counted.error();
     Output& output = context.output();
     output.Print(Message("cache")
                      .With("bucket", place.bucket)
                      .With("store", place.store)
-                     .Says(Printable(place.bucket) + " at " + place.store));
+                     .With("counted_bytes", *counted)
+                     .With("budget_bytes", *budget)
+                     .Says(Printable(place.bucket) + " at " + place.store + ", " +
+                           FormatBytes(static_cast<uint64_t>(std::max<int64_t>(0, *counted))) +
+                           (*budget > 0 ? " of " + FormatSizeExact(*budget) : "")));
     const size_t first = runs.size() > kRunsShown ? runs.size() - kRunsShown : 0;
     const SystemTime now = context.runtime().clock.Now();
     for (size_t i = first; i < runs.size(); ++i) {
@@ -115,6 +137,7 @@ class CacheStatusCommand : public Command {
       for (int64_t number : run.waits_for) waits_for.push_back(std::to_string(number));
       Message message("run");
       message.With("run", run.number)
+          .With("kind", cache::ToString(run.kind))
           .With("phase", phase)
           .With("source", run.source_name)
           .With("prefixes", run.prefixes)
@@ -128,6 +151,7 @@ class CacheStatusCommand : public Command {
           .With("failed", run.counts.failed)
           .With("inherited", run.counts.inherited)
           .With("waiting", run.counts.waiting)
+          .With("removed", run.counts.removed)
           .With("waits_for", std::move(waits_for));
       if (run.ended) message.With("ended", FormatRfc3339(*run.ended));
       output.Print(message.Says(TextOf(run, phase)));

@@ -83,6 +83,18 @@ Result<std::vector<Migration>> LoadMigrations(const std::string& file,
   return reader.TakeMigrations();
 }
 
+Result<std::vector<CacheSettings>> LoadCaches(const std::string& file,
+                                              const Environment& environment) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  YamlErrors errors(file);
+  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
+  if (!root) return errors.ToError();
+  ConfigurationReader reader(file, read->directory, errors, nullptr);
+  if (!reader.Read(*root)) return errors.ToError();
+  return reader.TakeCaches();
+}
+
 Result<PriceList> LoadPriceList(const std::string& file, const Environment& environment) {
   Result<ConfigurationFile> read = ReadConfigurationFile(file);
   if (!read) return read.error();

@@ -83,6 +83,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
     ReadRules(*rules);
   }
   if (auto migrations = fields->Find("migrations")) ReadMigrations(*migrations);
+  if (auto caches = fields->Find("caches")) ReadCaches(*caches);
   prices_ = ReadPriceList(*fields);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.

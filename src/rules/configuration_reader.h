@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/yaml.h"
+#include "rules/cache_settings.h"
 #include "rules/migration.h"
 #include "rules/price_list.h"
 #include "rules/rule.h"
@@ -46,6 +47,7 @@ class ConfigurationReader {
   std::optional<Configuration> Read(const YamlNode& root);
   // After Read.
   std::vector<Migration> TakeMigrations() { return std::move(migrations_); }
+  std::vector<CacheSettings> TakeCaches() { return std::move(caches_); }
   PriceList TakePrices() { return std::move(prices_); }
 
  private:
@@ -60,6 +62,8 @@ class ConfigurationReader {
   void ReadNotify(YamlFields& fields);
   void ReadRules(const YamlValue& value);
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
+  void ReadCaches(const YamlValue& value);
+  void ReadCache(const YamlValue& value, CacheSettings& cache);
   void ReadMigrations(const YamlValue& value);
   void ReadMigration(const YamlValue& value, Migration& migration);
   void ReadMigrationOptions(YamlFields& fields, MigrationOptions& options);
@@ -108,6 +112,7 @@ class ConfigurationReader {
   std::vector<TopologyProblem>* problems_;  // Where they go instead; may be null.
   std::vector<Places> places_;
   std::vector<Migration> migrations_;
+  std::vector<CacheSettings> caches_;
   PriceList prices_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };

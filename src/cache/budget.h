@@ -1,0 +1,47 @@
+// Budget: keeps a cache below so many bytes, by removing what was used longest ago.
+//
+// Room is made before a key is claimed, so what is copied fits already; an object that has grown
+// since it was listed is the most by which a cache may be over its budget. Pinned copies are never
+// removed, nor what a run has used itself since it began (`spare_since`): what does not fit then is
+// refused. Copies whose time to live has ended go first. Belongs to one shard.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "cache/counted_bytes.h"
+#include "cache/remove.h"
+
+namespace longhaul::cache {
+
+class Budget {
+ public:
+  // Borrowed.
+  Budget(Runtime runtime, State& state, Place place, CountedBytes& bytes, Remover& remover);
+
+  // Reads the limit. Errors are those of State.
+  Async<void> Open();
+  // 0: none.
+  [[nodiscard]] uint64_t limit_bytes() const { return limit_bytes_; }
+  // Counts so many bytes; false where there is no room for them, and none can be made: nothing is
+  // counted then.
+  Async<bool> Take(int64_t bytes, SystemTime spare_since);
+
+ private:
+  Async<int64_t> MakeRoom(int64_t bytes, SystemTime spare_since);
+  Async<std::vector<EntryRow>> Oldest(int64_t bytes, SystemTime spare_since);
+
+  Runtime runtime_;
+  State& state_;
+  Place place_;
+  CountedBytes& bytes_;
+  Remover& remover_;
+  uint64_t limit_bytes_ = 0;
+  std::shared_ptr<Semaphore> one_at_a_time_;  // shared: a Permit may outlive this (base/async.h).
+};
+
+}  // namespace longhaul::cache

@@ -1,0 +1,168 @@
+#include "cache/caching_store.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/cache_world.h"
+
+namespace longhaul::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using cache::CachingOptions;
+using cache::CachingStore;
+using cache::KeyFiller;
+
+class CachingStoreTest : public ::testing::Test {
+ protected:
+  void Open(CachingOptions options = {}) {
+    filler = std::make_unique<KeyFiller>(
+        world.base.runtime, rows, source, target, world.Where(),
+        cache::KeyFillerOptions{
+            .source_bucket = "data", .ttl = 3600s, .owner = CacheWorld::Elsewhere()});
+    ASSERT_TRUE(world.Run(filler->Begin()));
+    store = std::make_unique<CachingStore>(world.base.runtime, slow, *filler, options);
+  }
+  ~CachingStoreTest() override {
+    if (store) world.base.Run(store->Stop());
+    if (filler) EXPECT_TRUE(world.Run(filler->End()));
+  }
+  std::string Read(const std::string& key, std::optional<ByteRange> range = {}) {
+    Result<std::string> read =
+        world.Run(GetAll(*store, {.bucket = "data", .key = key, .range = range}, 1 << 20));
+    EXPECT_TRUE(read) << read.error().Describe();
+    return read ? *read : "";
+  }
+  // Until nothing more is copied, and no row that was read counts.
+  void Settle() { EXPECT_TRUE(world.Run(Wait())); }
+  Async<void> Wait() {
+    co_await world.base.clock.Sleep(2s);
+    co_return Ok();
+  }
+  asio::awaitable<void> Copy(cache::SourceState state, bool& copied) {
+    Result<void> filled = co_await filler->Fill("a", std::move(state));
+    copied = filled && world.Entries()["a"].state == cache::EntryState::kReady;
+  }
+  int SourceReads() { return world.source->count(StoreOperation::kGet); }
+
+  CacheWorld world;
+  FakeState rows{world.base.runtime, world.state};
+  MemoryStore source{world.base.runtime, world.source};
+  MemoryStore slow{world.base.runtime, world.source, &world.source_plan};
+  MemoryStore target{world.base.runtime, world.target};
+  std::unique_ptr<KeyFiller> filler;
+  std::unique_ptr<CachingStore> store;
+};
+
+// The source would be asked each time, which is what a cache is there to save.
+TEST_F(CachingStoreTest, AMissFillsTheCacheAndTheNextIsAHit) {
+  world.Put("a", "some text");
+  Open();
+  EXPECT_EQ(Read("a"), "some text");
+  Settle();
+  EXPECT_TRUE(world.Has("a"));
+  const int reads = SourceReads();
+  EXPECT_EQ(Read("a"), "some text");
+  EXPECT_EQ(Read("a", ByteRange{5, 4}), "text");
+  EXPECT_EQ(SourceReads(), reads);
+  EXPECT_EQ(store->counts().hits, 2);
+  Result<ObjectInfo> head = world.Run(store->Head({.bucket = "data", .key = "a"}));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->etag, world.source->Find("data", "a")->info.etag);
+}
+
+// A copy that is older than its source would be served although that was ruled out.
+TEST_F(CachingStoreTest, StrictNeverServesAnOldObject) {
+  world.Put("a", "old");
+  Open({.strict = true});
+  Read("a");
+  Settle();
+  EXPECT_EQ(Read("a"), "old");
+  EXPECT_EQ(store->counts().hits, 1);
+  world.Put("a", "new");
+  EXPECT_EQ(Read("a"), "new");
+}
+
+// Whatever lies there would be taken for the source's object.
+TEST_F(CachingStoreTest, ServesTheSourceWhereTheCopyIsGoneOrAnotherObject) {
+  world.Put("a", "text");
+  world.Put("b", "text of b");
+  Open();
+  Read("a");
+  Read("b");
+  Settle();
+  world.PutByHand("a", "by hand");
+  ASSERT_TRUE(world.Run(target.Remove({.bucket = "cache", .key = "b"})));
+  EXPECT_EQ(Read("a"), "text");
+  EXPECT_EQ(Read("b"), "text of b");
+  Settle();
+  EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "text");
+}
+
+// An old object would be served after a write that was answered with OK.
+TEST_F(CachingStoreTest, AWriteIsReadAtOnce) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  Read("a");
+  Settle();
+  EXPECT_EQ(Read("a"), "old");
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  EXPECT_EQ(Read("a"), "new");
+  ASSERT_TRUE(world.Run(store->Remove({.bucket = "data", .key = "a"})));
+  Result<ObjectStream> gone = world.Run(store->Get({.bucket = "data", .key = "a"}));
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, "NoSuchKey");
+}
+
+// A reader that comes while the write is under way has the old state copied once more.
+TEST_F(CachingStoreTest, AWriteIsReadAlsoWhenTheOldStateIsCopiedMeanwhile) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  const auto* old = world.source->Find("data", "a");
+  const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
+  bool copied = false;
+  world.source_plan.random = &world.base.random;
+  world.source_plan.delay_max = 2s;
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation == StoreOperation::kPut) world.base.Start(Copy(state, copied));
+  };
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  ASSERT_TRUE(copied);  // Else this test shows nothing.
+  EXPECT_EQ(Read("a"), "new");
+}
+
+// Who may only read would write to the source.
+TEST_F(CachingStoreTest, RefusesWritesAndOtherBuckets) {
+  world.source->buckets["other"];
+  Open();
+  EXPECT_EQ(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "x")).error().kind,
+            ErrorKind::kDenied);
+  EXPECT_EQ(world.Run(store->Remove({.bucket = "data", .key = "a"})).error().kind,
+            ErrorKind::kDenied);
+  EXPECT_EQ(world.Run(store->CreateMultipart({.bucket = "data", .key = "a"})).error().kind,
+            ErrorKind::kDenied);
+  EXPECT_EQ(world.Run(store->List({.bucket = "other"})).error().code, "NoSuchBucket");
+}
+
+// Events: what changed would be served until its time to live ends.
+TEST_F(CachingStoreTest, FollowsTheSource) {
+  world.Put("a", "old");
+  world.Put("b", "old");
+  world.Put("c", "old");
+  Open();
+  for (const char* key : {"a", "b"}) Read(key);
+  Settle();
+  world.Put("a", "new");
+  world.Put("c", "new");
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "data", .key = "b"})));
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(world.Run(filler->Follow(key, true))) << key;
+  EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "new");
+  EXPECT_FALSE(world.Has("b"));
+  EXPECT_FALSE(world.Has("c"));  // Nobody has asked for it.
+  world.Put("a", "newer");
+  ASSERT_TRUE(world.Run(filler->Follow("a", false)));
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_EQ(world.CountedBytes(), 0);
+}
+
+}  // namespace
+}  // namespace longhaul::testing

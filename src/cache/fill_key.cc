@@ -1,0 +1,273 @@
+#include "cache/fill_key.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "transfer/object/copy_object.h"
+
+namespace longhaul::cache {
+
+namespace {
+
+constexpr int kTriesMax = 20;
+constexpr std::chrono::minutes kUsedAge{1};
+
+}  // namespace
+
+KeyFiller::KeyFiller(Runtime runtime, State& state, Store& source, Store& target, Place place,
+                     KeyFillerOptions options)
+    : runtime_(runtime),
+      state_(state),
+      source_(source),
+      target_(target),
+      place_(std::move(place)),
+      options_(std::move(options)),
+      source_text_(SourceText(source.description(), options_.source_bucket)),
+      session_(runtime, state, place_, options_.owner, options_.lease),
+      lives_(runtime, state, place_),
+      bytes_(runtime, state, place_) {}
+
+Async<void> KeyFiller::Begin() {
+  Result<void> noted = co_await NotePlace(state_, place_);
+  if (!noted) co_return noted.error();
+  Result<bool> conditional =
+      co_await DeletesIfMatch(runtime_, state_, target_, place_, options_.target_prefix);
+  if (!conditional) co_return conditional.error();
+  Result<void> begun = co_await session_.Begin({.kind = options_.kind,
+                                                .source = source_text_,
+                                                .source_name = options_.source_name,
+                                                .target_prefix = options_.target_prefix,
+                                                .prefixes = {""},
+                                                .ttl = options_.ttl});
+  if (!begun) co_return begun.error();
+  remover_.emplace(
+      runtime_, state_, target_, place_, bytes_, [this] { return session_.claimant(); },
+      *conditional);
+  budget_.emplace(runtime_, state_, place_, bytes_, *remover_);
+  Result<void> opened = co_await budget_->Open();
+  if (!opened) {
+    Result<void> ended = co_await session_.End(RunPhase::kStopped);
+    static_cast<void>(ended);
+  }
+  co_return opened;
+}
+
+Async<void> KeyFiller::End() { co_return co_await session_.End(RunPhase::kDone); }
+
+Async<std::optional<EntryRow>> KeyFiller::Read(std::string key) {
+  Result<std::optional<StateRow>> row =
+      co_await state_.Get(place_.Entries(), options_.target_prefix + key);
+  if (!row) co_return row.error();
+  if (!*row) co_return std::optional<EntryRow>();
+  Result<Entry> entry = DecodeEntry(**row);
+  if (!entry) co_return entry.error();
+  co_return std::optional(EntryRow{
+      .key = std::move((*row)->key), .revision = (*row)->revision, .entry = std::move(*entry)});
+}
+
+Async<void> KeyFiller::Used(EntryRow row) {
+  const SystemTime now = runtime_.clock.Now();
+  if (now - row.entry.used < kUsedAge) co_return Ok();
+  row.entry.used = now;
+  Result<int64_t> written =
+      co_await state_.Write(place_.Entries(), {.key = row.key,
+                                               .value = EncodeEntry(row.entry),
+                                               .expected = Expected::Revision(row.revision)});
+  // Somebody else has changed it meanwhile, which is as good.
+  if (!written && written.error().kind != ErrorKind::kPrecondition) co_return written.error();
+  co_return Ok();
+}
+
+Async<void> KeyFiller::Fill(std::string key, SourceState found) {
+  if (!filling_.insert(key).second) co_return Ok();
+  struct Leave {
+    std::set<std::string>& filling;
+    const std::string& key;
+    ~Leave() { filling.erase(key); }
+  } leave{filling_, key};
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    if (!session_.Holds()) co_return PreconditionFailed("the lease of this process has run out");
+    Result<std::optional<EntryRow>> row = co_await Read(key);
+    if (!row) co_return row.error();
+    std::optional<Entry> entry;
+    if (*row) entry = (*row)->entry;
+    if (entry && entry->claimed_now()) {
+      Result<void> learnt = co_await lives_.Learn({entry->run});
+      if (!learnt) co_return learnt.error();
+    }
+    const SystemTime now = runtime_.clock.Now();
+    const Wish wish{.run = session_.run().number,
+                    .session = session_.run().session,
+                    .source = source_text_,
+                    .etag = found.etag,
+                    .size_bytes = found.size_bytes,
+                    .modified = found.modified,
+                    .until = now + options_.ttl};
+    Verdict verdict = Decide(entry, wish, entry && lives_.Lives(*entry), now);
+    // An attempt of ours whose answer was lost: nobody else in this process is at the key.
+    if (verdict != Verdict::kCopy && verdict != Verdict::kHit && verdict != Verdict::kCopyOwn) {
+      co_return Ok();
+    }
+    if (verdict == Verdict::kHit) {
+      if (entry->until > now) co_return Ok();
+      Result<int64_t> written = co_await state_.Write(
+          place_.Entries(), {.key = (*row)->key,
+                             .value = EncodeEntry(Extended(*entry, wish, now)),
+                             .expected = Expected::Revision((*row)->revision)});
+      if (written || written.error().kind != ErrorKind::kPrecondition) {
+        if (!written) co_return written.error();
+        co_return Ok();
+      }
+      continue;
+    }
+    const uint64_t counted = entry ? entry->counted_bytes : 0;
+    const int64_t more =
+        found.size_bytes > counted ? static_cast<int64_t>(found.size_bytes - counted) : 0;
+    if (more > 0) {
+      Result<bool> room = co_await budget_->Take(more, SystemTime::max());
+      if (!room) co_return room.error();
+      if (!*room) co_return Ok();  // It does not fit: it is read from the source.
+    }
+    Entry claim = Claimed(entry, wish, now);
+    Result<int64_t> claimed = co_await state_.Write(
+        place_.Entries(),
+        {.key = options_.target_prefix + key,
+         .value = EncodeEntry(claim),
+         .expected = *row ? Expected::Revision((*row)->revision) : Expected::Absent()});
+    if (claimed) co_return co_await Copy(key, std::move(claim), *claimed, std::move(found));
+    if (claimed.error().kind == ErrorKind::kPrecondition) {
+      Result<void> given = co_await bytes_.Give(more);
+      if (!given) co_return given.error();
+    } else if (!claimed.error().Transient()) {
+      co_return claimed.error();
+    }
+    co_await runtime_.clock.Sleep(std::chrono::milliseconds(50));
+  }
+  co_return Ok();
+}
+
+Async<void> KeyFiller::Copy(const std::string& key, Entry claim, int64_t revision,
+                            SourceState found) {
+  const std::string target_key = options_.target_prefix + key;
+  Result<CopyOutcome> copied = co_await CopyObject(
+      runtime_,
+      {.store = source_,
+       .bucket = options_.source_bucket,
+       .key = key,
+       .listed = CopySource::Listed{.size_bytes = found.size_bytes, .etag = found.etag}},
+      {.store = target_, .bucket = place_.bucket, .key = target_key},
+      {.keep_storage_class = false});
+  const SystemTime now = runtime_.clock.Now();
+  const uint64_t counted = claim.counted_bytes;
+  claim.session.clear();
+  claim.used = now;
+  if (copied) {
+    claim.state = EntryState::kReady;
+    claim.filled = now;
+    claim.etag = copied->source_etag;
+    claim.cached_etag = copied->put.etag;
+    claim.size_bytes = copied->size_bytes;
+    claim.counted_bytes = claim.size_bytes;
+    if (copied->source_etag != found.etag) claim.modified = {};
+    claim.until = std::max(claim.until, now + options_.ttl);
+    if (claim.counted_bytes > counted) {
+      Result<int64_t> taken =
+          co_await bytes_.Take(static_cast<int64_t>(claim.counted_bytes - counted));
+      if (!taken) copied = taken.error();
+    }
+  }
+  if (!copied) {
+    claim.state = EntryState::kFailed;
+    claim.reason = copied.error().Describe();
+    claim.until = now;  // What an earlier copy has left goes with the next sweep.
+  }
+  Result<void> written = co_await Write(target_key, claim, revision);
+  if (written && counted > claim.counted_bytes) {
+    written = co_await bytes_.Give(static_cast<int64_t>(counted - claim.counted_bytes));
+  }
+  if (!copied) {
+    ++session_.counts.failed;
+    co_return copied.error();
+  }
+  if (written) {
+    ++session_.counts.copied;
+    session_.counts.bytes += static_cast<int64_t>(claim.size_bytes);
+  }
+  // Somebody has said meanwhile that the source has changed: the copy does not count.
+  if (!written && written.error().kind == ErrorKind::kPrecondition) co_return Ok();
+  co_return written;
+}
+
+Async<void> KeyFiller::Write(const std::string& target_key, const Entry& entry, int64_t revision) {
+  const std::string value = EncodeEntry(entry);
+  Result<int64_t> written = co_await RepeatedWhileHeld(
+      runtime_.clock, [this] { return session_.claimant(); },
+      [&] {
+        return state_.Write(
+            place_.Entries(),
+            {.key = target_key, .value = value, .expected = Expected::Revision(revision)});
+      });
+  if (!written && written.error().kind == ErrorKind::kPrecondition) {
+    // Perhaps by an attempt whose answer was lost.
+    Result<std::optional<StateRow>> row = co_await state_.Get(place_.Entries(), target_key);
+    if (row && *row && (*row)->value == value) co_return Ok();
+  }
+  if (!written) co_return written.error();
+  co_return Ok();
+}
+
+Async<void> KeyFiller::Invalidate(std::string key) {
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    Result<std::optional<EntryRow>> row = co_await Read(key);
+    if (!row) co_return row.error();
+    if (!*row || (*row)->entry.source != source_text_) co_return Ok();
+    Entry entry = (*row)->entry;
+    if (entry.state == EntryState::kRemoving) co_return Ok();
+    const bool counts = entry.state == EntryState::kReady || entry.state == EntryState::kCopying;
+    if (!counts) co_return Ok();
+    // Of a claim, whoever holds it finds it gone and copies again.
+    entry.state = EntryState::kFailed;
+    entry.session.clear();
+    entry.reason = "the source has changed";
+    if (!entry.pinned) entry.until = runtime_.clock.Now();
+    Result<int64_t> written =
+        co_await state_.Write(place_.Entries(), {.key = (*row)->key,
+                                                 .value = EncodeEntry(entry),
+                                                 .expected = Expected::Revision((*row)->revision)});
+    if (written) co_return Ok();
+    if (written.error().kind != ErrorKind::kPrecondition && !written.error().Transient()) {
+      co_return written.error();
+    }
+  }
+  co_return Retryable("the row of " + key + " keeps changing");
+}
+
+Async<void> KeyFiller::Follow(std::string key, bool refresh) {
+  Result<std::optional<EntryRow>> row = co_await Read(key);
+  if (!row) co_return row.error();
+  if (!*row || (*row)->entry.source != source_text_) co_return Ok();
+  Result<ObjectInfo> now = co_await source_.Head({.bucket = options_.source_bucket, .key = key});
+  const bool gone = !now && now.error().kind == ErrorKind::kNotFound;
+  if (!now && !gone) co_return now.error();
+  const Entry& entry = (*row)->entry;
+  const bool counts = entry.state == EntryState::kReady || entry.state == EntryState::kCopying;
+  if (!gone && counts && entry.etag == now->etag) co_return Ok();
+  Result<void> invalidated = co_await Invalidate(key);
+  if (!invalidated) co_return invalidated.error();
+  if (refresh && !gone) {
+    co_return co_await Fill(
+        key, {.etag = now->etag, .size_bytes = now->size_bytes, .modified = now->last_modified});
+  }
+  // Readers of the bucket itself would go on reading the old object.
+  row = co_await Read(key);
+  if (!row) co_return row.error();
+  if (!*row || (*row)->entry.state != EntryState::kFailed) co_return Ok();
+  std::vector<EntryRow> rows;
+  rows.push_back(std::move(**row));
+  Result<RemovalCounts> removed = co_await remover_->Remove(std::move(rows));
+  if (!removed) co_return removed.error();
+  session_.counts.removed += removed->removed;
+  co_return Ok();
+}
+
+}  // namespace longhaul::cache

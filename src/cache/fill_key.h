@@ -1,0 +1,93 @@
+// KeyFiller: has single keys of one bucket in a cache, for whoever hears of them one by one: an
+// endpoint that is asked for them, events of the source.
+//
+// Claims, copies and rows are as those of a fill (fill.h), under the session of a run that lives as
+// long as the process; so fills and other endpoints wait for it, and it for nobody: what another
+// run has claimed is left to that.
+
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/runtime.h"
+#include "cache/budget.h"
+#include "cache/decide.h"
+#include "cache/remove.h"
+#include "cache/session.h"
+#include "storage/store.h"
+
+namespace longhaul::cache {
+
+struct KeyFillerOptions {
+  std::string source_bucket;
+  std::string source_name;    // As people name it.
+  std::string target_prefix;  // Before each key at the cache.
+  std::chrono::seconds ttl{0};
+  RunKind kind = RunKind::kServe;
+  ProcessName owner = ThisProcess();
+  std::chrono::milliseconds lease = std::chrono::seconds(30);
+};
+
+// What was read of the source when a key was found missing.
+struct SourceState {
+  std::string etag;
+  uint64_t size_bytes = 0;
+  SystemTime modified{};
+};
+
+class KeyFiller {
+ public:
+  // Borrowed.
+  KeyFiller(Runtime runtime, State& state, Store& source, Store& target, Place place,
+            KeyFillerOptions options);
+
+  // Errors are those of State. End: once after Begin.
+  Async<void> Begin();
+  Async<void> End();
+
+  // Copies the key, unless a copy of this state is there, somebody else has claimed it, or this
+  // process is at it; what becomes of it is in the row. Errors are those of State, and of the copy.
+  Async<void> Fill(std::string key, SourceState found);
+  // The source has changed, as far as anybody knows: what is there counts no more, and a copy that
+  // is under way will not count either. The next sweep removes it, unless it is copied first.
+  Async<void> Invalidate(std::string key);
+  // Looks at the source and mends what differs: copies what the cache has of another state, removes
+  // what the source has not any more. A key that the cache does not have stays so. `refresh`: else
+  // what differs is removed alone.
+  Async<void> Follow(std::string key, bool refresh);
+
+  // The row, or nullopt.
+  Async<std::optional<EntryRow>> Read(std::string key);
+  // A reader has used the copy: its row says so, once a minute at most.
+  Async<void> Used(EntryRow row);
+
+  [[nodiscard]] const Place& place() const { return place_; }
+  [[nodiscard]] const KeyFillerOptions& options() const { return options_; }
+  [[nodiscard]] const std::string& source() const { return source_text_; }
+  [[nodiscard]] Store& target() { return target_; }
+  [[nodiscard]] FillCounts& counts() { return session_.counts; }
+
+ private:
+  Async<void> Copy(const std::string& key, Entry claim, int64_t revision, SourceState found);
+  Async<void> Write(const std::string& target_key, const Entry& entry, int64_t revision);
+
+  Runtime runtime_;
+  State& state_;
+  Store& source_;
+  Store& target_;
+  Place place_;
+  KeyFillerOptions options_;
+  std::string source_text_;
+  RunSession session_;
+  RunLives lives_;
+  CountedBytes bytes_;
+  std::optional<Remover> remover_;
+  std::optional<Budget> budget_;
+  std::set<std::string> filling_;
+};
+
+}  // namespace longhaul::cache

@@ -1,0 +1,84 @@
+#include "cache/session.h"
+
+namespace longhaul::cache {
+
+namespace {
+
+// A delete that was asked for must not arrive after the claim has gone to somebody else.
+constexpr std::chrono::seconds kHoldMin{5};
+
+}  // namespace
+
+bool ClaimsHold(const Claimant& claimant, SystemTime now) {
+  return claimant.lease_until > now + kHoldMin;
+}
+
+RunSession::RunSession(Runtime runtime, State& state, Place place, ProcessName owner,
+                       std::chrono::milliseconds lease)
+    : runtime_(runtime),
+      book_(runtime, state, std::move(place)),
+      owner_(std::move(owner)),
+      lease_(lease),
+      helpers_(runtime.executor) {}
+
+Async<void> RunSession::Begin(Run run) {
+  run.session = NewUlid(runtime_.clock.Now(), runtime_.random);
+  run.owner = owner_;
+  run.started = runtime_.clock.Now();
+  run.lease_until = run.started + lease_;
+  Result<Run> begun = co_await book_.Begin(std::move(run));
+  if (!begun) co_return begun.error();
+  run_ = std::move(*begun);
+  helpers_.Spawn(KeepLease());
+  co_return Ok();
+}
+
+bool RunSession::Holds() const { return !lost_ && ClaimsHold(claimant(), runtime_.clock.Now()); }
+
+Async<void> RunSession::KeepLease() {
+  while (!co_await ended_.WaitFor(runtime_.clock, lease_ / 3)) {
+    Run next = run_;
+    next.counts = counts;
+    next.lease_until = runtime_.clock.Now() + lease_;
+    Result<void> saved = co_await Save(std::move(next));
+    if (saved || saved.error().Transient()) continue;
+    lost_ = true;
+    runtime_.log.Warning("the lease of a cache's run is lost",
+                         {{"run", run_.number}, LogField(saved.error())});
+    co_return Ok();
+  }
+  co_return Ok();
+}
+
+Async<void> RunSession::Save(Run row) {
+  Result<Run> saved = co_await book_.Save(row);
+  if (!saved && saved.error().kind == ErrorKind::kPrecondition) {
+    // Perhaps by a write of ours whose answer was lost.
+    Result<Run> found = co_await book_.Find(run_.number);
+    if (!found) co_return found.error();
+    if (found->session != run_.session) co_return saved.error();
+    row.revision = found->revision;
+    saved = co_await book_.Save(std::move(row));
+  }
+  if (!saved) co_return saved.error();
+  run_ = std::move(*saved);
+  co_return Ok();
+}
+
+Async<void> RunSession::End(RunPhase phase) {
+  ended_.Set();
+  Result<void> helped = co_await helpers_.Join();
+  static_cast<void>(helped);
+  Run last = run_;
+  last.counts = counts;
+  last.phase = phase;
+  last.ended = runtime_.clock.Now();
+  Result<void> saved = co_await Save(last);
+  for (int tries = 0; !saved && saved.error().Transient() && tries < 5; ++tries) {
+    co_await runtime_.clock.Sleep(std::chrono::milliseconds(200));
+    saved = co_await Save(last);
+  }
+  co_return saved;
+}
+
+}  // namespace longhaul::cache

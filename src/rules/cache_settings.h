@@ -1,0 +1,43 @@
+// CacheSettings: a cache that a configuration lists (`caches:`): which prefix is kept in which
+// faster bucket, for how long, filled when, and what events of the source do to it. `cache worker`
+// works by it.
+//
+// The section is checked with the rest of the file (rules/configuration.h); its values are read by
+// whoever works on caches alone. The ranges given here hold then.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/yaml.h"
+#include "rules/rule.h"
+
+namespace longhaul {
+
+// What an event of the source does to a copy of its key.
+enum class CacheEvents {
+  kIgnore,
+  kInvalidate,  // It is removed, where it differs from the source.
+  kRefresh,     // It is copied anew, where it differs.
+};
+
+struct CacheSettings {
+  std::string id;                          // As of a rule.
+  Address source;                          // With the prefix that is filled; events count below it.
+  Address to;                              // Its prefix stands before all keys.
+  std::chrono::milliseconds ttl{0};        // One minute to 366 days.
+  std::optional<uint64_t> budget_bytes{};  // None: as it is.
+  std::string schedule{};                  // Of fills: five fields of cron; empty: none.
+  std::string time_zone{};                 // Of the schedule: "Europe/Berlin"; empty: UTC.
+  CacheEvents events = CacheEvents::kIgnore;
+};
+
+// Those of a configuration file, which LoadConfiguration has found right. Errors as there.
+Result<std::vector<CacheSettings>> LoadCaches(const std::string& file,
+                                              const Environment& environment);
+
+}  // namespace longhaul

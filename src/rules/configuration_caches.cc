@@ -1,0 +1,96 @@
+// The section `caches:` of a configuration.
+
+#include <algorithm>
+
+#include "base/time_zone.h"
+#include "rules/configuration.h"
+#include "rules/configuration_reader.h"
+#include "rules/schedule.h"
+
+namespace longhaul {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t kCachesMax = 1'000;
+
+}  // namespace
+
+void ConfigurationReader::ReadCaches(const YamlValue& value) {
+  std::optional<std::vector<YamlValue>> items = value.Items();
+  if (!items) return;
+  if (items->size() > kCachesMax) {
+    value.Fail("has " + std::to_string(items->size()) + " caches",
+               "at most 1000 fit; split the file");
+    return;
+  }
+  for (const YamlValue& item : *items) {
+    CacheSettings cache;
+    ReadCache(item, cache);
+    const bool taken = std::ranges::any_of(
+        caches_, [&](const CacheSettings& other) { return other.id == cache.id; });
+    if (!cache.id.empty() && taken) {
+      item.Fail("the id " + Quoted(cache.id) + " is taken by another cache",
+                "give it one of its own");
+    }
+    caches_.push_back(std::move(cache));
+  }
+}
+
+void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  if (auto id = fields->Require("id", "id: NAME")) {
+    cache.id = id->Text().value_or("");
+    if (!cache.id.empty() && !IsPlainName(cache.id, 64)) {
+      id->Fail(Quoted(id->node().raw) + " cannot be the id of a cache",
+               "use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+    }
+  }
+  if (auto source = fields->Require("source", "source: STORE:bucket/prefix")) {
+    ReadAddress(*source, cache.source);
+  }
+  auto to = fields->Require("to", "to: STORE:bucket");
+  if (to) ReadAddress(*to, cache.to);
+  const StoreSettings* from = KnownStoreOf(cache.source);
+  const StoreSettings* at = KnownStoreOf(cache.to);
+  if (from != nullptr && at != nullptr && from->Place() == at->Place() &&
+      cache.source.bucket == cache.to.bucket) {
+    to->Fail("is the bucket of the source: a bucket cannot be its own cache",
+             "give a bucket of its own");
+  }
+  if (fields->Require("ttl", "ttl: 24h")) {
+    fields->Duration("ttl", cache.ttl, 60s, std::chrono::hours(366 * 24));
+  }
+  uint64_t budget = 0;
+  if (fields->Size("budget", budget, 1, 1ULL << 60)) cache.budget_bytes = budget;
+  if (fields->Text("schedule", cache.schedule)) {
+    Result<Schedule> schedule = Schedule::Parse(cache.schedule);
+    if (!schedule) {
+      fields->Find("schedule")
+          ->Fail(schedule.error().message, "write it as cron does: \"0 5 * * 1\"");
+    }
+  }
+  if (fields->Text("time_zone", cache.time_zone)) {
+    Result<TimeZone> zone = TimeZone::Load(cache.time_zone);
+    if (!zone) fields->Find("time_zone")->Fail(zone.error().message, "write it as Europe/Berlin");
+    if (cache.schedule.empty()) {
+      fields->Find("time_zone")->Fail("is for a schedule", "add schedule, or remove it");
+    }
+  }
+  std::string events;
+  if (fields->Text("events", events)) {
+    if (events == "invalidate") {
+      cache.events = CacheEvents::kInvalidate;
+    } else if (events == "refresh") {
+      cache.events = CacheEvents::kRefresh;
+    } else {
+      fields->Find("events")->Fail(Quoted(events) + " is nothing that events do",
+                                   "write invalidate or refresh, or leave it out");
+    }
+  }
+  fields->Finish();
+}
+
+}  // namespace longhaul

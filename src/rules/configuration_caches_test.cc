@@ -1,0 +1,68 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "rules/cache_settings.h"
+#include "rules/configuration.h"
+#include "tests/support/temp_dir.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ConfigurationCaches : public ::testing::Test {
+ protected:
+  Result<std::vector<CacheSettings>> Load(const std::string& caches) {
+    const std::string file = dir_.path() + "/longhaul.yaml";
+    std::ofstream(file) << "version: 1\nsite: s\nstores:\n"
+                           "  a: { type: s3, endpoint: \"http://127.0.0.1:1\", region: r }\n"
+                           "  b: { type: s3, endpoint: \"http://127.0.0.1:2\", region: r }\n"
+                           "caches:\n"
+                        << caches;
+    return LoadCaches(file, [](std::string_view) { return std::nullopt; });
+  }
+  void ExpectMistake(const std::string& caches, const std::string& says) {
+    Result<std::vector<CacheSettings>> loaded = Load(caches);
+    ASSERT_FALSE(loaded) << caches;
+    EXPECT_NE(loaded.error().message.find(says), std::string::npos) << loaded.error().message;
+  }
+  testing::TempDir dir_;
+};
+
+// A field that is read wrongly would fill another bucket, or at another time.
+TEST_F(ConfigurationCaches, ReadsAllFields) {
+  Result<std::vector<CacheSettings>> loaded = Load(
+      "  - { id: logs, source: \"a:logs/2026/\", to: \"b:fast/x/\", ttl: 24h, "
+      "budget: 10GiB, schedule: \"0 5 * * 1\", time_zone: Europe/Berlin, "
+      "events: refresh }\n");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const CacheSettings& cache = loaded->front();
+  EXPECT_EQ(cache.id, "logs");
+  EXPECT_EQ(cache.source.prefix, "2026/");
+  EXPECT_EQ(cache.to.bucket, "fast");
+  EXPECT_EQ(cache.to.prefix, "x/");
+  EXPECT_EQ(cache.ttl, 24h);
+  EXPECT_EQ(cache.budget_bytes, 10ULL << 30);
+  EXPECT_EQ(cache.schedule, "0 5 * * 1");
+  EXPECT_EQ(cache.time_zone, "Europe/Berlin");
+  EXPECT_EQ(cache.events, CacheEvents::kRefresh);
+}
+
+// What makes no sense would be found out when the fill is due.
+TEST_F(ConfigurationCaches, NamesMistakes) {
+  const std::string ends = "source: \"a:logs/\", to: \"b:fast\"";
+  ExpectMistake("  - { id: c, " + ends + " }\n", "ttl");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1s }\n", "ttl");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 3650d }\n", "ttl");
+  ExpectMistake("  - { id: c, source: \"a:x\", to: \"a:x\", ttl: 1h }\n", "its own cache");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, schedule: \"61 * * * *\" }\n", "schedule");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, time_zone: Europe/Berlin }\n", "schedule");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, events: maybe }\n", "invalidate or refresh");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h }\n  - { id: c, " + ends + ", ttl: 1h }\n",
+                "taken");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, other: 1 }\n", "other");
+}
+
+}  // namespace
+}  // namespace longhaul
