@@ -119,6 +119,25 @@ std::string EncodeUpload(const FileUpload& upload) {
   return EncodeRecord(record, upload.upload.key);
 }
 
+// The ETag of the object that these parts become; empty where one has none.
+std::string EtagOf(const CompleteRequest& request) {
+  std::string md5s;
+  for (const UploadedPart& part : request.parts) {
+    Result<std::string> md5 = HexDecode(part.etag);
+    if (!md5) return "";
+    md5s += *md5;
+  }
+  return HexEncode(Md5(md5s)) + "-" + std::to_string(request.parts.size());
+}
+
+// Whether the object that is there came of this very request: its answer was lost on the way.
+bool IsCompletedFrom(const FileTree& tree, const CompleteRequest& request) {
+  if (!IsUlid(request.upload.upload_id) || request.parts.empty()) return false;
+  Result<FileObject> there = OpenFileObject(tree, request.upload.key);
+  return there && there->record.upload_id == request.upload.upload_id &&
+         there->record.etag == EtagOf(request);
+}
+
 }  // namespace
 
 Result<void> CreateFileUpload(const FileTree& tree, const FileUpload& upload) {
@@ -266,7 +285,12 @@ Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
 Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
                                      SystemTime now) {
   Result<FileUpload> opened = OpenFileUpload(tree, request.upload);
-  if (!opened) return opened.error();
+  if (!opened) {
+    if (IsCompletedFrom(tree, request)) {
+      return PutResult{.etag = EtagOf(request), .version_id = "", .server_time = now};
+    }
+    return opened.error();
+  }
   Fd folder = OpenFolder(tree, request.upload.upload_id);
   if (!folder.valid()) return NoSuchUpload();
   Result<std::vector<StoredPart>> stored = PartsIn(folder);
@@ -340,6 +364,7 @@ Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest
     }
     record.checksums.push_back(*digests.also);
   }
+  record.upload_id = request.upload.upload_id;
   record.etag = HexEncode(Md5(md5s)) + "-" + std::to_string(chosen.size());
   Result<FileRecord> committed =
       writer->Commit(request.upload.key, std::move(record), request.condition, now);
