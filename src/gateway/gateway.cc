@@ -50,11 +50,14 @@ Async<void> Gateway::Impl::Serve(GatewayCall& call) {
   Result<QueryParameters> query = ParseQuery(call.request.query());
   if (!query) co_return query.error();
   call.query = std::move(*query);
-  Result<SignedRequest> verified =
-      VerifySigV4(call.request.head, call.query, keys, runtime.clock.Now());
-  if (!verified) co_return verified.error();
-  call.signature = std::move(*verified);
-  call.user = &users[call.signature.signer];
+  bool is_form = IsPostForm(call.request);
+  if (!is_form) {
+    Result<SignedRequest> verified =
+        VerifySigV4(call.request.head, call.query, keys, runtime.clock.Now());
+    if (!verified) co_return verified.error();
+    call.signature = std::move(*verified);
+    call.user = &users[call.signature.signer];
+  }
 
   std::string_view path = call.request.path();
   path.remove_prefix(std::min<size_t>(1, path.size()));
@@ -72,6 +75,11 @@ Async<void> Gateway::Impl::Serve(GatewayCall& call) {
                                                              .query = call.query,
                                                              .headers = call.request.headers()});
   if (!operation) co_return operation.error();
+  // Without a signature of its own a request is nothing but a form.
+  if (is_form != (*operation == GatewayOperation::kPostObject)) {
+    co_return GatewayDenied("AccessDenied", "a POST to a bucket is a form signed by its policy");
+  }
+  if (is_form) co_return co_await PostObject(call);
   if (call.key.size() > 1024) co_return GatewayError("KeyTooLongError", "Your key is too long");
   Result<void> allowed = Authorize(*operation, call);
   if (!allowed) co_return allowed.error();
@@ -145,6 +153,8 @@ Async<void> Gateway::Impl::Perform(GatewayOperation operation, GatewayCall& call
       return ListUploads(call);
     case GatewayOperation::kDeleteObjects:
       return DeleteMany(call);
+    case GatewayOperation::kPostObject:
+      return PostObject(call);
     case GatewayOperation::kGetObject:
       return GetObject(call);
     case GatewayOperation::kHeadObject:

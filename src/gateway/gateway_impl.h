@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/memory_budget.h"
 #include "gateway/events/notifier.h"
 #include "gateway/gateway.h"
@@ -79,6 +80,9 @@ struct Gateway::Impl {
   // gateway_listings.cc: a page by any delimiter.
   Async<ListPage> List(ListRequest request);
 
+  // gateway_post.cc
+  Async<void> PostObject(GatewayCall& call);
+
   // gateway_acl.cc
   Async<void> GetAcl(GatewayCall& call);
   Async<void> PutAcl(GatewayCall& call);
@@ -149,6 +153,8 @@ struct Gateway::Impl {
 // Headers of a PUT or of CreateMultipartUpload.
 Result<PutRequest> ReadPutHeaders(const GatewayCall& call);
 Result<GatewayCopySource> ReadCopySource(const GatewayCall& call);
+// Whether it is a form, which is signed inside.
+bool IsPostForm(const HttpServerRequest& request);
 // A count in the query, at most `count_max`, which is also what is meant where there is none.
 Result<int> ReadListCount(const GatewayCall& call, const std::string& name, int count_max);
 // partNumber of a read.

@@ -359,6 +359,40 @@ def _(s):
           Key="open/1")
 
 
+@case("a form uploads what its maker has signed for")
+def _(s):
+    def post(key, form, body=b"from a form", **fields):
+        lines = b""
+        for name, value in {**form["fields"], "key": key, **fields}.items():
+            lines += f'--BB\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        lines += b'--BB\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + body
+        request = urllib.request.Request(form["url"], lines + b"\r\n--BB--\r\n", {
+            "Content-Type": "multipart/form-data; boundary=BB"})
+        try:
+            return urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().split(b"<Code>")[1].split(b"<")[0].decode()
+    def form(s3, prefix="form/", **more):
+        return s3.generate_presigned_post(s.bucket, prefix + "${filename}", Conditions=[
+            ["content-length-range", 1, 20]], **more)
+    check(post("form/${filename}", form(s.s3)) == 204, "not taken")
+    check(s.s3.get_object(Bucket=s.bucket, Key="form/f")["Body"].read() == b"from a form", "other bytes")
+    check(post("form/x", form(s.s3), b"") == (400, "EntityTooSmall"), "too small")
+    check(post("form/x", form(s.s3), b"x" * 21) == (400, "EntityTooLarge"), "too large")
+    check(post("other/x", form(s.s3)) == (403, "AccessDenied"), "another key")
+    check(post("form/x", form(s.s3), acl="private") == (403, "AccessDenied"), "a field nobody signed")
+    broken = form(s.s3)
+    broken["fields"]["x-amz-signature"] = "0" * 64
+    check(post("form/x", broken) == (403, "SignatureDoesNotMatch"), "a wrong signature")
+    unsigned = form(s.s3)
+    del unsigned["fields"]["policy"]
+    check(post("form/x", unsigned) == (403, "AccessDenied"), "no policy")
+    check(post("form/x", form(client(s.endpoint, "WRITER", "writer-secret"))) == (403, "AccessDenied"),
+          "a user signs for what it may not write")
+    check(post("in/x", form(client(s.endpoint, "WRITER", "writer-secret"), "in/")) == 204, "its own")
+    fails("404", s.head, key="form/x")
+
+
 def main() -> None:
     with World("gateway-suite") as world:
         server = world.serve("gateway")

@@ -100,6 +100,8 @@ constexpr std::array kTable = {
           ""},
     Entry{Operation::kDeleteObjects, "DeleteObjects", "POST", Place::kBucket, "delete", "", "",
           "$body"},
+    // A form, whose fields gateway_post.cc looks at.
+    Entry{Operation::kPostObject, "PostObject", "POST", Place::kBucket, "", "", "", ""},
 
     Entry{Operation::kGetObject, "GetObject", "GET", Place::kObject, "", "",
           "$answer versionId partNumber x-amz-checksum-mode=ENABLED",
@@ -225,6 +227,7 @@ GatewayNeed NeedOf(GatewayOperation operation) {
   switch (operation) {
     case Operation::kListBuckets:
     case Operation::kDeleteObjects:
+    case Operation::kPostObject:  // Its key and its user are in the form.
       return GatewayNeed::kNothing;
     case Operation::kHeadBucket:
     case Operation::kGetBucketLocation:

@@ -35,6 +35,7 @@ enum class GatewayOperation {
   kListObjectVersions,
   kListMultipartUploads,
   kDeleteObjects,
+  kPostObject,
   kGetObject,
   kHeadObject,
   kGetObjectAttributes,
