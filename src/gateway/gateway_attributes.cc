@@ -23,9 +23,16 @@ Result<int> ReadCount(const GatewayCall& call, const char* header, int missing) 
 
 }  // namespace
 
-void WriteChecksum(XmlWriter& xml, const Checksum& checksum) {
-  if (checksum.value.empty()) return;
-  xml.Text("Checksum" + std::string(ChecksumAlgorithmName(checksum.algorithm)), checksum.value);
+std::string ChecksumValue(const ObjectInfo& info, const Checksum& checksum) {
+  if (!checksum.composite) return checksum.value;
+  return checksum.value + "-" + info.etag.substr(info.etag.rfind('-') + 1);
+}
+
+void WriteChecksum(XmlWriter& xml, const ObjectInfo& info) {
+  if (info.checksums.empty()) return;
+  const Checksum& checksum = info.checksums.back();
+  xml.Text("Checksum" + std::string(ChecksumAlgorithmName(checksum.algorithm)),
+           ChecksumValue(info, checksum));
   xml.Text("ChecksumType", checksum.composite ? "COMPOSITE" : "FULL_OBJECT");
 }
 
@@ -97,7 +104,7 @@ Async<void> Gateway::Impl::GetAttributes(GatewayCall& call) {
   if (wants("ETag")) xml.Text("ETag", info->etag);
   if (wants("Checksum") && !info->checksums.empty()) {
     xml.Open("Checksum");
-    WriteChecksum(xml, info->checksums.back());
+    WriteChecksum(xml, *info);
     xml.Close();
   }
   if (wants("ObjectParts") && info->etag.contains('-')) {

@@ -163,7 +163,9 @@ void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_check
 // Milliseconds, as S3 writes times in XML.
 std::string XmlTime(SystemTime time);
 void WriteOwner(XmlWriter& xml);
-// "ChecksumCRC32" and ChecksumType, where it has a value.
-void WriteChecksum(XmlWriter& xml, const Checksum& checksum);
+// "ChecksumCRC32" and ChecksumType, where it has one: that which its writer chose comes last.
+void WriteChecksum(XmlWriter& xml, const ObjectInfo& info);
+// As it is told: "…-N" of checksums of N parts.
+std::string ChecksumValue(const ObjectInfo& info, const Checksum& checksum);
 
 }  // namespace longhaul

@@ -151,9 +151,7 @@ void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_check
   if (info.checksums.empty()) return;
   // The one that its writer chose comes last: S3 tells one alone.
   const Checksum& checksum = info.checksums.back();
-  std::string value = checksum.value;
-  if (checksum.composite) value += "-" + std::to_string(std::max(1, info.part_count));
-  headers.Set(ChecksumHeader(checksum.algorithm), value);
+  headers.Set(ChecksumHeader(checksum.algorithm), ChecksumValue(info, checksum));
   headers.Set("x-amz-checksum-type", checksum.composite ? "COMPOSITE" : "FULL_OBJECT");
 }
 
@@ -364,7 +362,7 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
   Notify(call, "ObjectCreated:Copy", call.key, *result, info ? info->size_bytes : 0);
   XmlWriter xml("CopyObjectResult");
   xml.Text("ETag", Quoted(result->etag));
-  if (info && !info->checksums.empty()) WriteChecksum(xml, info->checksums.back());
+  if (info) WriteChecksum(xml, *info);
   xml.Text("LastModified", XmlTime(info ? info->last_modified : runtime.clock.Now()));
   co_return co_await SendXml(call, xml.Finish());
 }

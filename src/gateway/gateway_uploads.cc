@@ -72,7 +72,9 @@ Async<void> Gateway::Impl::CreateUpload(GatewayCall& call) {
       co_return GatewayError("InvalidRequest",
                              "this checksum algorithm does not go with this checksum type");
     }
-    put->checksum = Checksum{*known, "", false};
+    bool composite = type.empty() ? *known != ChecksumAlgorithm::kCrc64Nvme : type == "COMPOSITE";
+    put->checksum = Checksum{*known, "", composite};
+    call.response.headers.Set("x-amz-checksum-type", composite ? "COMPOSITE" : "FULL_OBJECT");
     call.response.headers.Set("x-amz-checksum-algorithm",
                               std::string(ChecksumAlgorithmName(*known)));
   }
@@ -275,11 +277,11 @@ Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
   if (!result->version_id.empty()) {
     call.response.headers.Set("x-amz-version-id", result->version_id);
   }
+  HeadRequest head;
+  head.bucket = call.bucket;
+  head.key = call.key;
+  Result<ObjectInfo> info = co_await store.Head(head);
   if (notifier != nullptr) {
-    HeadRequest head;
-    head.bucket = call.bucket;
-    head.key = call.key;
-    Result<ObjectInfo> info = co_await store.Head(head);
     Notify(call, "ObjectCreated:CompleteMultipartUpload", call.key, *result,
            info ? info->size_bytes : 0);
   }
@@ -288,6 +290,7 @@ Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
   xml.Text("Bucket", call.bucket);
   xml.Text("Key", call.key);
   xml.Text("ETag", Quoted(result->etag));
+  if (info && info->etag == result->etag) WriteChecksum(xml, *info);
   co_return co_await SendXml(call, xml.Finish());
 }
 

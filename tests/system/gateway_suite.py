@@ -12,6 +12,7 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+import zlib
 
 import boto3
 import botocore.auth
@@ -306,6 +307,29 @@ def _(s):
         check(sums == {"Checksum" + algorithm, "ChecksumType"}, sums)
         found = s.s3.get_object_attributes(Bucket=s.bucket, Key="sum", ObjectAttributes=["Checksum"])
         check(found["Checksum"]["Checksum" + algorithm] == put["Checksum" + algorithm], found)
+
+
+@case("the checksum of an upload is of its parts' checksums, or of all its bytes when asked for")
+def _(s):
+    bodies = [b"a" * 5 * MIB, b"b"]
+    for algorithm, digest in (("SHA256", lambda b: hashlib.sha256(b).digest()),
+                              ("CRC32", lambda b: zlib.crc32(b).to_bytes(4, "big"))):
+        for kind in ("COMPOSITE", "FULL_OBJECT") if algorithm == "CRC32" else ("COMPOSITE",):
+            place = {"Bucket": s.bucket, "Key": "sums"}
+            made = s.s3.create_multipart_upload(**place, ChecksumAlgorithm=algorithm, ChecksumType=kind)
+            check((made["ChecksumAlgorithm"], made["ChecksumType"]) == (algorithm, kind), made)
+            place["UploadId"] = made["UploadId"]
+            parts = [{"PartNumber": i, "ETag": s.s3.upload_part(
+                **place, PartNumber=i, Body=body, ChecksumAlgorithm=algorithm)["ETag"]}
+                for i, body in enumerate(bodies, 1)]
+            listed = s.s3.list_parts(**place)["Parts"][1]["Checksum" + algorithm]
+            check(listed == base64.b64encode(digest(b"b")).decode(), listed)
+            done = s.s3.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+            wanted = digest(b"".join(map(digest, bodies))) if kind == "COMPOSITE" else digest(b"".join(bodies))
+            wanted = base64.b64encode(wanted).decode() + ("-2" if kind == "COMPOSITE" else "")
+            for answer in (done, s.head("sums", ChecksumMode="ENABLED")):
+                check(answer["Checksum" + algorithm] == wanted, (wanted, answer))
+                check(answer["ChecksumType"] == kind, answer)
 
 
 @case("a URL of signature version 2 is told that version 4 is taken")
