@@ -34,6 +34,7 @@ base
 RANK = {folder: rank for rank, line in enumerate(LAYERS) for folder in line}
 # Rooms of a folder, as LAYERS.
 ROOMS = {
+    "gateway": [["access"], ["protocol", "events"]],
     "replication": [["explain"], ["source", "target", "take_over"], ["compare", "apply"], ["giants"],
                     ["staging"], ["context"], ["life"]],
     "transfer": [["tree"], ["listing", "object", "runs"], ["local", "uploads", "limits"]],

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <fstream>
 #include <memory>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/secret.h"
@@ -7,29 +10,37 @@
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "gateway/gateway.h"
+#include "rules/configuration.h"
 #include "storage/file_store.h"
 
 namespace longhaul {
 
 namespace {
 
+constexpr size_t kUsersBytesMax = 1 << 20;
+
 class ServeS3Command : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
-    return {.name = "serve s3",
-            .summary = "serve a local folder as an S3 endpoint",
-            .description =
-                "Serves the folders below --root as buckets, at an address that S3 clients can "
-                "use as their endpoint (path style, no TLS), until it is stopped by a signal. "
-                "Requests are signed with one pair of keys: that of --access-key-id and "
-                "--secret-access-key, else a random pair that is printed at the start.",
-            .examples = {{"Serve a folder on this machine",
-                          "longhaul serve s3 --root ./buckets --listen 127.0.0.1:9000"},
-                         {"With known keys, and events for every change",
-                          "LONGHAUL_SECRET_ACCESS_KEY=secret longhaul serve s3 --root ./buckets "
-                          "--access-key-id demo --event-webhook http://127.0.0.1:8787/v1/events"}},
-            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kInterrupted,
-                           ExitCode::kTerminated}};
+    return {
+        .name = "serve s3",
+        .summary = "serve a local folder as an S3 endpoint",
+        .description =
+            "Serves the folders below --root as buckets, at an address that S3 clients can "
+            "use as their endpoint (path style, no TLS), until it is stopped by a signal. "
+            "Requests are signed with one pair of keys: that of --access-key-id and "
+            "--secret-access-key, else a random pair that is printed at the start. With --users "
+            "FILE there are further pairs, each with what it may read and write; without "
+            "--access-key-id then no pair may do everything.",
+        .examples = {{"Serve a folder on this machine",
+                      "longhaul serve s3 --root ./buckets --listen 127.0.0.1:9000"},
+                     {"With known keys, and events for every change",
+                      "LONGHAUL_SECRET_ACCESS_KEY=secret longhaul serve s3 --root ./buckets "
+                      "--access-key-id demo --event-webhook http://127.0.0.1:8787/v1/events"},
+                     {"For users with rights of their own",
+                      "longhaul serve s3 --root ./buckets --users users.yaml"}},
+        .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kInterrupted,
+                       ExitCode::kTerminated}};
   }
 
   void Declare(FlagSet& flags) override {
@@ -50,6 +61,13 @@ class ServeS3Command : public Command {
                         "be seen by others.",
                 .value_name = "SECRET"},
                secret_access_key_);
+    flags.Text({.name = "users",
+                .help = "A YAML file of users: name, access_key_id, secret_access_key (${NAME} is "
+                        "taken from the environment), and read: and write:, lists of BUCKET, "
+                        "BUCKET/PREFIX or * for everything.",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               users_file_);
     flags.Text({.name = "event-webhook",
                 .help = "URL that gets an S3 event notification for every change.",
                 .value_name = "URL"},
@@ -61,7 +79,22 @@ class ServeS3Command : public Command {
     if (access_key_id_.empty() != secret_access_key_.empty()) {
       co_return InvalidInput("--access-key-id and --secret-access-key go together");
     }
-    bool random_keys = access_key_id_.empty();
+    std::vector<GatewayUser> users;
+    if (!users_file_.empty()) {
+      std::ifstream file(users_file_, std::ios::binary);
+      std::string text(kUsersBytesMax + 1, '\0');
+      file.read(text.data(), static_cast<std::streamsize>(text.size()));
+      if (!file.is_open() || file.bad()) co_return NotFound("cannot read " + users_file_);
+      text.resize(static_cast<size_t>(file.gcount()));
+      Result<std::vector<GatewayUser>> parsed =
+          ParseGatewayUsers(text, users_file_, ProcessEnvironment);
+      if (!parsed) co_return parsed.error();
+      users = std::move(*parsed);
+      bool taken =
+          std::ranges::find(users, access_key_id_, &GatewayUser::access_key_id) != users.end();
+      if (taken) co_return InvalidInput("--access-key-id is also that of a user");
+    }
+    bool random_keys = access_key_id_.empty() && users.empty();
     if (random_keys) {
       access_key_id_ = "LH" + NewUlid(context.runtime().clock.Now(), context.runtime().random);
       std::string bytes;
@@ -75,7 +108,8 @@ class ServeS3Command : public Command {
     Gateway gateway(context.runtime(), **store,
                     {.access_key_id = access_key_id_,
                      .secret_access_key = Secret(secret_access_key_),
-                     .event_webhook = event_webhook_});
+                     .event_webhook = event_webhook_,
+                     .users = std::move(users)});
     Result<void> started = co_await gateway.Start(listen_);
     if (!started) co_return started.error().In(listen_);
     Message message("listening");
@@ -98,6 +132,7 @@ class ServeS3Command : public Command {
   std::string listen_ = "127.0.0.1:9000";
   std::string access_key_id_;
   std::string secret_access_key_;
+  std::string users_file_;
   std::string event_webhook_;
 };
 

@@ -1,97 +1,13 @@
 #include "gateway/gateway.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/bytes.h"
 #include "gateway/gateway_impl.h"
-#include "gateway/gateway_operations.h"
+#include "gateway/protocol/operations.h"
 
 namespace longhaul {
-namespace {
-
-struct Answer {
-  std::string_view code;
-  int status;
-};
-// S3's codes and their statuses. (S3 API Reference, "Error responses".)
-constexpr std::array kAnswers = {
-    Answer{"AccessDenied", 403},
-    Answer{"AuthorizationHeaderMalformed", 400},
-    Answer{"AuthorizationQueryParametersError", 400},
-    Answer{"BadDigest", 400},
-    Answer{"BadRequest", 400},
-    Answer{"BucketAlreadyOwnedByYou", 409},
-    Answer{"BucketNotEmpty", 409},
-    Answer{"EntityTooLarge", 400},
-    Answer{"EntityTooSmall", 400},
-    Answer{"IncompleteBody", 400},
-    Answer{"InternalError", 500},
-    Answer{"InvalidAccessKeyId", 403},
-    Answer{"InvalidArgument", 400},
-    Answer{"InvalidBucketName", 400},
-    Answer{"InvalidChunkSizeError", 403},
-    Answer{"InvalidDigest", 400},
-    Answer{"InvalidPart", 400},
-    Answer{"InvalidPartNumber", 416},
-    Answer{"InvalidPartOrder", 400},
-    Answer{"InvalidRange", 416},
-    Answer{"InvalidRequest", 400},
-    Answer{"InvalidStorageClass", 400},
-    Answer{"InvalidTag", 400},
-    Answer{"InvalidURI", 400},
-    Answer{"KeyNotStorable", 400},
-    Answer{"KeyTooLongError", 400},
-    Answer{"MalformedTrailerError", 400},
-    Answer{"MalformedXML", 400},
-    Answer{"MetadataTooLarge", 400},
-    Answer{"MethodNotAllowed", 405},
-    Answer{"MissingContentLength", 411},
-    Answer{"NoSuchBucket", 404},
-    Answer{"NoSuchKey", 404},
-    Answer{"NoSuchUpload", 404},
-    Answer{"NoSuchVersion", 404},
-    Answer{"NotImplemented", 501},
-    Answer{"PreconditionFailed", 412},
-    Answer{"RequestTimeTooSkewed", 403},
-    Answer{"ServiceUnavailable", 503},
-    Answer{"SignatureDoesNotMatch", 403},
-    Answer{"SlowDown", 503},
-    Answer{"XAmzContentSHA256Mismatch", 400},
-};
-
-// What S3 would have said where the store's error has no code of its own.
-Answer AnswerFor(const Error& error) {
-  auto known = std::ranges::find(kAnswers, std::string_view(error.code), &Answer::code);
-  if (known != kAnswers.end()) return *known;
-  switch (error.kind) {
-    case ErrorKind::kRetryable:
-    case ErrorKind::kCancelled:
-      return {"ServiceUnavailable", 503};
-    case ErrorKind::kThrottled:
-      return {"SlowDown", 503};
-    case ErrorKind::kNotFound:
-      return {"NoSuchKey", 404};
-    case ErrorKind::kPrecondition:
-      return {"PreconditionFailed", 412};
-    case ErrorKind::kDenied:
-      return {"AccessDenied", 403};
-    case ErrorKind::kCorrupt:
-      return {"InternalError", 500};
-    case ErrorKind::kInvalidInput:
-      return {"InvalidRequest", 400};
-  }
-  return {"InternalError", 500};
-}
-
-}  // namespace
-
-Error GatewayError(std::string code, std::string message) {
-  Error error = InvalidInput(std::move(message));
-  error.code = std::move(code);
-  return error;
-}
 
 std::string XmlTime(SystemTime time) {
   auto second = std::chrono::floor<std::chrono::seconds>(time);
@@ -102,11 +18,14 @@ std::string XmlTime(SystemTime time) {
 }
 
 Gateway::Impl::Impl(const Runtime& runtime, Store& store, GatewayOptions given)
-    : runtime(runtime),
-      store(store),
-      options(std::move(given)),
-      keys{options.access_key_id, options.secret_access_key},
-      memory(options.memory_bytes) {}
+    : runtime(runtime), store(store), options(std::move(given)), memory(options.memory_bytes) {
+  if (!options.access_key_id.empty()) {
+    users.push_back(GatewayOwner(options.access_key_id, options.secret_access_key));
+  }
+  users.insert(users.end(), options.users.begin(), options.users.end());
+  for (const GatewayUser& user : users)
+    keys.push_back({user.access_key_id, user.secret_access_key});
+}
 
 asio::awaitable<void> Gateway::Impl::Handle(HttpServerRequest& request,
                                             HttpServerResponse& response) {
@@ -131,10 +50,14 @@ Async<void> Gateway::Impl::Serve(GatewayCall& call) {
   Result<QueryParameters> query = ParseQuery(call.request.query());
   if (!query) co_return query.error();
   call.query = std::move(*query);
-  Result<SignedRequest> verified =
-      VerifySigV4(call.request.head, call.query, keys, runtime.clock.Now());
-  if (!verified) co_return verified.error();
-  call.signature = std::move(*verified);
+  bool is_form = IsPostForm(call.request);
+  if (!is_form) {
+    Result<SignedRequest> verified =
+        VerifySigV4(call.request.head, call.query, keys, runtime.clock.Now());
+    if (!verified) co_return verified.error();
+    call.signature = std::move(*verified);
+    call.user = &users[call.signature.signer];
+  }
 
   std::string_view path = call.request.path();
   path.remove_prefix(std::min<size_t>(1, path.size()));
@@ -152,8 +75,49 @@ Async<void> Gateway::Impl::Serve(GatewayCall& call) {
                                                              .query = call.query,
                                                              .headers = call.request.headers()});
   if (!operation) co_return operation.error();
+  // Without a signature of its own a request is nothing but a form.
+  if (is_form != (*operation == GatewayOperation::kPostObject)) {
+    co_return GatewayDenied("AccessDenied", "a POST to a bucket is a form signed by its policy");
+  }
+  if (is_form) co_return co_await PostObject(call);
   if (call.key.size() > 1024) co_return GatewayError("KeyTooLongError", "Your key is too long");
+  Result<void> allowed = Authorize(*operation, call);
+  if (!allowed) co_return allowed.error();
   co_return co_await Perform(*operation, call);
+}
+
+Result<void> Gateway::Impl::Authorize(GatewayOperation operation, const GatewayCall& call) const {
+  auto allowed = [&] {
+    const GatewayUser& user = *call.user;
+    switch (NeedOf(operation)) {
+      case GatewayNeed::kNothing:
+        return true;
+      case GatewayNeed::kKnowsBucket:
+        return user.Knows(call.bucket);
+      case GatewayNeed::kOwnsBucket:
+        return user.MayWrite(call.bucket, "");
+      case GatewayNeed::kReadsPrefix:
+        return user.MayRead(call.bucket, call.Query("prefix"));
+      case GatewayNeed::kWritesPrefix:
+        return user.MayWrite(call.bucket, call.Query("prefix"));
+      case GatewayNeed::kReadsKey:
+        return user.MayRead(call.bucket, call.key);
+      case GatewayNeed::kWritesKey:
+        return user.MayWrite(call.bucket, call.key);
+    }
+    return false;
+  };
+  bool copies =
+      operation == GatewayOperation::kCopyObject || operation == GatewayOperation::kUploadPartCopy;
+  if (allowed() && copies) {
+    Result<GatewayCopySource> source = ReadCopySource(call);
+    if (!source) return source.error();
+    if (call.user->MayRead(source->bucket, source->key)) return Ok();
+  } else if (allowed()) {
+    return Ok();
+  }
+  return GatewayDenied("AccessDenied",
+                       "Access Denied: " + call.user->name + " has no right to that");
 }
 
 Async<void> Gateway::Impl::Perform(GatewayOperation operation, GatewayCall& call) {
@@ -168,6 +132,14 @@ Async<void> Gateway::Impl::Perform(GatewayOperation operation, GatewayCall& call
       return DeleteBucket(call);
     case GatewayOperation::kGetBucketLocation:
       return GetLocation(call);
+    case GatewayOperation::kGetBucketAcl:
+    case GatewayOperation::kGetObjectAcl:
+      return GetAcl(call);
+    case GatewayOperation::kPutBucketAcl:
+    case GatewayOperation::kPutObjectAcl:
+      return PutAcl(call);
+    case GatewayOperation::kGetObjectAttributes:
+      return GetAttributes(call);
     case GatewayOperation::kGetBucketVersioning:
       return GetVersioning(call);
     case GatewayOperation::kPutBucketVersioning:
@@ -181,6 +153,8 @@ Async<void> Gateway::Impl::Perform(GatewayOperation operation, GatewayCall& call
       return ListUploads(call);
     case GatewayOperation::kDeleteObjects:
       return DeleteMany(call);
+    case GatewayOperation::kPostObject:
+      return PostObject(call);
     case GatewayOperation::kGetObject:
       return GetObject(call);
     case GatewayOperation::kHeadObject:
@@ -225,7 +199,7 @@ asio::awaitable<void> Gateway::Impl::SendError(GatewayCall& call, Error error) {
     error.code = "NoSuchKey";
     call.response.headers.Set("x-amz-delete-marker", "true");
   }
-  Answer answer = AnswerFor(error);
+  GatewayErrorAnswer answer = GatewayAnswerFor(error);
   if (answer.status >= 500 && answer.status != 501) {
     runtime.log.Warning("gateway request failed", {{"method", call.method()},
                                                    {"bucket", call.bucket},
@@ -323,7 +297,9 @@ Gateway::Gateway(const Runtime& runtime, Store& store, GatewayOptions options)
 Gateway::~Gateway() = default;
 
 Async<void> Gateway::Start(std::string listen) {
-  if (impl_->keys.access_key_id.empty() || impl_->keys.secret_access_key.empty()) {
+  if (impl_->keys.empty() || std::ranges::any_of(impl_->keys, [](const GatewayKeys& key) {
+        return key.secret_access_key.empty();
+      })) {
     co_return InvalidInput("a gateway needs an access key id and a secret access key");
   }
   HttpServerOptions options;

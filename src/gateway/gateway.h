@@ -4,9 +4,9 @@
 // buckets; objects with headers, metadata, tags, ranges, conditions and checksums; ListObjects V1
 // and V2, versions where the store has them; multipart uploads, also by copying parts; copies;
 // batch deletes; notifications to a webhook. Everything else answers 501 NotImplemented and has no
-// effect: gateway_operations.h is the list of what is known. Path style
-// only (http://host/bucket/key), no TLS, one pair of keys. Keys reach the store exactly as they
-// were sent.
+// effect: protocol/operations.h is the list of what is known. Path style only
+// (http://host/bucket/key), no TLS. The owner's pair of keys may do everything; users may do
+// what they have rights to. Keys reach the store exactly as they were sent.
 //
 //   Gateway gateway(runtime, *store, {.access_key_id = "…", .secret_access_key = Secret("…")});
 //   Result<void> started = co_await gateway.Start("127.0.0.1:9000");
@@ -19,9 +19,11 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/runtime.h"
 #include "base/secret.h"
+#include "gateway/access/users.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -33,6 +35,7 @@ struct GatewayOptions {
   std::string event_webhook;         // URL for event notifications; empty: none.
   int64_t memory_bytes = 64 << 20;   // For bodies that are held whole; others are streamed.
   int connections_max = 1024;
+  std::vector<GatewayUser> users{};  // Beside the owner, whose keys may then be left empty.
 };
 
 class Gateway {
@@ -41,7 +44,8 @@ class Gateway {
   Gateway(const Runtime& runtime, Store& store, GatewayOptions options);
   ~Gateway();
 
-  // kInvalidInput: no keys, not an address, or code "AddressInUse". Port 0: a free one.
+  // kInvalidInput: no keys and no users, not an address, or code "AddressInUse". Port 0: a free
+  // one.
   Async<void> Start(std::string listen);
   [[nodiscard]] std::string endpoint() const;  // "http://127.0.0.1:9000"
 

@@ -8,14 +8,18 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/memory_budget.h"
+#include "gateway/events/notifier.h"
 #include "gateway/gateway.h"
-#include "gateway/gateway_body.h"
-#include "gateway/gateway_operations.h"
-#include "gateway/gateway_part_notes.h"
-#include "gateway/gateway_xml.h"
-#include "gateway/notifier.h"
-#include "gateway/sigv4.h"
+#include "gateway/part_notes.h"
+#include "gateway/protocol/body.h"
+#include "gateway/protocol/conditions.h"
+#include "gateway/protocol/errors.h"
+#include "gateway/protocol/names.h"
+#include "gateway/protocol/operations.h"
+#include "gateway/protocol/sigv4.h"
+#include "gateway/protocol/xml.h"
 #include "net/http_server.h"
 
 namespace longhaul {
@@ -27,6 +31,7 @@ struct GatewayCall {
   std::string request_id;
   QueryParameters query;
   SignedRequest signature;
+  const GatewayUser* user = nullptr;
   std::string bucket;
   std::string key;
 
@@ -41,11 +46,20 @@ struct GatewayCall {
   [[nodiscard]] const std::string& method() const { return request.method(); }
 };
 
+// x-amz-copy-source: bucket, key and version.
+struct GatewayCopySource {
+  std::string bucket;
+  std::string key;
+  std::string version_id;
+};
+
 struct Gateway::Impl {
   Impl(const Runtime& runtime, Store& store, GatewayOptions options);
 
   asio::awaitable<void> Handle(HttpServerRequest& request, HttpServerResponse& response);
   Async<void> Serve(GatewayCall& call);
+  // kDenied: its user has no right to that.
+  Result<void> Authorize(GatewayOperation operation, const GatewayCall& call) const;
   Async<void> Perform(GatewayOperation operation, GatewayCall& call);
   asio::awaitable<void> SendError(GatewayCall& call, Error error);
   Async<void> SendXml(GatewayCall& call, std::string xml);
@@ -62,6 +76,36 @@ struct Gateway::Impl {
   Async<void> GetVersioning(GatewayCall& call);
   Async<void> PutVersioning(GatewayCall& call);
   Async<void> GetLocation(GatewayCall& call);
+
+  // gateway_listings.cc: a page by any delimiter.
+  Async<ListPage> List(ListRequest request);
+
+  // gateway_post.cc
+  Async<void> PostObject(GatewayCall& call);
+
+  // gateway_acl.cc
+  Async<void> GetAcl(GatewayCall& call);
+  Async<void> PutAcl(GatewayCall& call);
+
+  // gateway_attributes.cc
+  Async<void> GetAttributes(GatewayCall& call);
+  // Where part `number` lies. kInvalidInput: InvalidPartNumber.
+  Async<ByteRange> FindPart(GatewayCall& call, int number, ObjectInfo& info);
+
+  // gateway_conditions.cc: the conditions of a write as the store takes them. Those that it does
+  // not know are made of what is there now: `looked`, and then a failure is a conflict.
+  struct Settled {
+    WriteCondition condition;
+    bool looked = false;
+    bool names_etag = false;
+  };
+  Async<Settled> Settle(GatewayCall& call, bool can_if_absent, bool can_if_match);
+  // What the client is told of a store's error.
+  asio::awaitable<Error> Explain(GatewayCall& call, Settled settled, Error error);
+  // Looks at a copy's source, pinned to its ETag where there are conditions. kPrecondition.
+  Async<ObjectInfo> LookAtSource(GatewayCall& call, const GatewayCopySource& source);
+  // A body of unknown size: from memory, or part by part where it is large.
+  Async<PutResult> PutUnsized(PutRequest put, GatewayBody& body);
 
   // gateway_objects.cc
   Async<void> GetObject(GatewayCall& call);
@@ -98,7 +142,8 @@ struct Gateway::Impl {
   Runtime runtime;
   Store& store;
   GatewayOptions options;
-  GatewayKeys keys;
+  std::vector<GatewayUser> users;  // The owner first, where there is one.
+  std::vector<GatewayKeys> keys;   // Of the same.
   MemoryBudget memory;
   GatewayPartNotes part_notes;
   std::unique_ptr<Notifier> notifier;
@@ -107,21 +152,20 @@ struct Gateway::Impl {
 
 // Headers of a PUT or of CreateMultipartUpload.
 Result<PutRequest> ReadPutHeaders(const GatewayCall& call);
-// x-amz-copy-source: bucket, key and version, and its If-Match.
-struct GatewayCopySource {
-  std::string bucket;
-  std::string key;
-  std::string version_id;
-  std::string if_match;
-};
 Result<GatewayCopySource> ReadCopySource(const GatewayCall& call);
-// If-Match / If-None-Match of a write. NotImplemented: the store would not heed it.
-Result<WriteCondition> ReadWriteCondition(const GatewayCall& call, bool if_absent, bool if_match);
-// If-Match of a delete; empty: none.
-Result<std::string> ReadDeleteCondition(std::string_view if_match, const Capabilities& can);
+// Whether it is a form, which is signed inside.
+bool IsPostForm(const HttpServerRequest& request);
+// A count in the query, at most `count_max`, which is also what is meant where there is none.
+Result<int> ReadListCount(const GatewayCall& call, const std::string& name, int count_max);
+// partNumber of a read.
+Result<int> ReadPartNumber(const GatewayCall& call);
 void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_checksums);
 // Milliseconds, as S3 writes times in XML.
 std::string XmlTime(SystemTime time);
-Error GatewayError(std::string code, std::string message);
+void WriteOwner(XmlWriter& xml);
+// "ChecksumCRC32" and ChecksumType, where it has one: that which its writer chose comes last.
+void WriteChecksum(XmlWriter& xml, const ObjectInfo& info);
+// As it is told: "…-N" of checksums of N parts.
+std::string ChecksumValue(const ObjectInfo& info, const Checksum& checksum);
 
 }  // namespace longhaul

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kStreamBytes = 256 << 10;
 constexpr uint64_t kHoldBytesMax = 1 << 20;
+constexpr size_t kPieceBytes = 8 << 20;  // Of a body of unknown size.
 constexpr size_t kTaggingBytesMax = 64 << 10;
 constexpr size_t kMetadataBytesMax = 2 << 10;
 constexpr std::string_view kMetaPrefix = "x-amz-meta-";
@@ -23,6 +24,7 @@ std::string Lower(std::string_view text) {
 
 // "aws-chunked" is how the body travelled, not what it is.
 std::string WithoutAwsChunked(std::string_view encodings) {
+  if (!Lower(encodings).contains("aws-chunked")) return std::string(encodings);
   std::string kept;
   while (!encodings.empty()) {
     size_t comma = encodings.find(',');
@@ -31,63 +33,9 @@ std::string WithoutAwsChunked(std::string_view encodings) {
     while (one.starts_with(' ')) one.remove_prefix(1);
     while (one.ends_with(' ')) one.remove_suffix(1);
     if (one.empty() || Lower(one) == "aws-chunked") continue;
-    kept += (kept.empty() ? "" : ",") + std::string(one);
+    kept += (kept.empty() ? "" : ", ") + std::string(one);
   }
   return kept;
-}
-
-// What a Range header asks for; nothing when it is to be ignored. (RFC 9110, 14.2.)
-void ReadRange(std::string_view text, GetRequest& request) {
-  if (!text.starts_with("bytes=") || text.find(',') != std::string_view::npos) return;
-  text.remove_prefix(6);
-  size_t dash = text.find('-');
-  if (dash == std::string_view::npos) return;
-  auto number = [](std::string_view digits, uint64_t& value) {
-    auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return !digits.empty() && failed == std::errc() && end == digits.data() + digits.size();
-  };
-  uint64_t first = 0;
-  uint64_t last = 0;
-  if (dash == 0) {
-    if (number(text.substr(1), last)) request.suffix_bytes = last;
-    return;
-  }
-  if (!number(text.substr(0, dash), first)) return;
-  if (dash + 1 == text.size()) {
-    request.range = ByteRange{first, UINT64_MAX - first};
-  } else if (number(text.substr(dash + 1), last) && last >= first) {
-    request.range = ByteRange{first, last - first + (last < UINT64_MAX ? 1 : 0)};
-  }
-}
-
-bool ListsEtag(std::string_view list, const std::string& etag) {
-  while (true) {
-    size_t comma = list.find(',');
-    std::string_view one = list.substr(0, comma);
-    while (one.starts_with(' ')) one.remove_prefix(1);
-    while (one.ends_with(' ')) one.remove_suffix(1);
-    if (one == "*" || Unquoted(one) == etag) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
-  }
-}
-
-// 0: go on; else 304 or 412. (RFC 9110, 13.2.2: the order counts.)
-int ReadCondition(const GatewayCall& call, const ObjectInfo& info) {
-  SystemTime modified = std::chrono::floor<std::chrono::seconds>(info.last_modified);
-  std::string_view if_match = call.Header("If-Match");
-  if (!if_match.empty()) {
-    if (!ListsEtag(if_match, info.etag)) return 412;
-  } else if (Result<SystemTime> since = ParseHttpDate(call.Header("If-Unmodified-Since")); since) {
-    if (modified > *since) return 412;
-  }
-  std::string_view if_none_match = call.Header("If-None-Match");
-  if (!if_none_match.empty()) {
-    if (ListsEtag(if_none_match, info.etag)) return 304;
-  } else if (Result<SystemTime> since = ParseHttpDate(call.Header("If-Modified-Since")); since) {
-    if (modified <= *since) return 304;
-  }
-  return 0;
 }
 
 Async<void> SendCondition(GatewayCall& call, int status) {
@@ -103,35 +51,9 @@ Async<void> SendCondition(GatewayCall& call, int status) {
 
 }  // namespace
 
-Result<WriteCondition> ReadWriteCondition(const GatewayCall& call, bool if_absent, bool if_match) {
-  WriteCondition condition;
-  std::string_view none = call.Header("If-None-Match");
-  if (!none.empty() && none != "*") {
-    return GatewayError("NotImplemented", "If-None-Match of a write takes * alone");
-  }
-  condition.if_absent = !none.empty();
-  condition.if_match = Unquoted(call.Header("If-Match"));
-  if (condition.if_match == "*") {
-    return GatewayError("NotImplemented", "If-Match of a write takes an ETag");
-  }
-  if ((condition.if_absent && !if_absent) || (!condition.if_match.empty() && !if_match)) {
-    return GatewayError("NotImplemented", "this store does not heed conditions of writes");
-  }
-  return condition;
-}
-
-Result<std::string> ReadDeleteCondition(std::string_view if_match, const Capabilities& can) {
-  std::string etag = Unquoted(if_match);
-  if (etag == "*") {
-    return GatewayError("NotImplemented", "If-Match of a delete takes an ETag");
-  }
-  if (!etag.empty() && !can.delete_if_match) {
-    return GatewayError("NotImplemented", "this store does not heed conditions of deletes");
-  }
-  return etag;
-}
-
 Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
+  Result<void> named = CheckNewKey(call.key);
+  if (!named) return named.error();
   PutRequest put;
   put.bucket = call.bucket;
   put.key = call.key;
@@ -164,6 +86,8 @@ Result<PutRequest> ReadPutHeaders(const GatewayCall& call) {
         return GatewayError("InvalidTag", "a tag is given twice");
       }
     }
+    Result<void> allowed = CheckTags(put.tags);
+    if (!allowed) return allowed.error();
   }
   return put;
 }
@@ -185,12 +109,6 @@ Result<GatewayCopySource> ReadCopySource(const GatewayCall& call) {
   }
   source.bucket = decoded->substr(0, slash);
   source.key = decoded->substr(slash + 1);
-  source.if_match = Unquoted(call.Header("x-amz-copy-source-if-match"));
-  std::string same = Unquoted(call.Header("x-amz-copy-if-match"));
-  if (source.if_match.empty()) source.if_match = same;
-  if (source.if_match == "*" || (!same.empty() && same != source.if_match)) {
-    return GatewayError("NotImplemented", "If-Match of a source takes one ETag");
-  }
   return source;
 }
 
@@ -230,12 +148,24 @@ void AddObjectHeaders(GatewayCall& call, const ObjectInfo& info, bool with_check
   }
   bool asks = !call.Header("x-amz-checksum-mode").empty() || call.Has("x-amz-checksum-mode");
   if (!with_checksums || !asks) return;
-  for (const Checksum& checksum : info.checksums) {
-    std::string value = checksum.value;
-    if (checksum.composite) value += "-" + std::to_string(std::max(1, info.part_count));
-    headers.Set(ChecksumHeader(checksum.algorithm), value);
-    headers.Set("x-amz-checksum-type", checksum.composite ? "COMPOSITE" : "FULL_OBJECT");
+  if (info.checksums.empty()) return;
+  // The one that its writer chose comes last: S3 tells one alone.
+  const Checksum& checksum = info.checksums.back();
+  headers.Set(ChecksumHeader(checksum.algorithm), ChecksumValue(info, checksum));
+  headers.Set("x-amz-checksum-type", checksum.composite ? "COMPOSITE" : "FULL_OBJECT");
+}
+
+Result<int> ReadPartNumber(const GatewayCall& call) {
+  std::string text = call.Query("partNumber");
+  int number = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number < 1 || number > 10'000) {
+    return GatewayError("InvalidArgument", "Part number must be an integer between 1 and 10000");
   }
+  if (!call.Header("Range").empty()) {
+    return GatewayError("InvalidRequest", "Cannot specify both Range and partNumber");
+  }
+  return number;
 }
 
 Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
@@ -244,6 +174,17 @@ Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
   request.key = call.key;
   request.version_id = call.Query("versionId");
   ReadRange(call.Header("Range"), request);
+  int part_count = 0;
+  if (call.Has("partNumber")) {
+    Result<int> number = ReadPartNumber(call);
+    if (!number) co_return number.error();
+    ObjectInfo info;
+    Result<ByteRange> part = co_await FindPart(call, *number, info);
+    if (!part) co_return part.error();
+    part_count = info.part_count;
+    request.if_match = info.etag;
+    if (part->size_bytes > 0) request.range = *part;
+  }
   bool partial = request.range || request.suffix_bytes;
   SystemTime absent_at{};
   Result<ObjectStream> stream = co_await store.Get(request, &absent_at);
@@ -251,7 +192,8 @@ Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
     if (absent_at != SystemTime()) call.response.headers.Set("Date", FormatHttpDate(absent_at));
     co_return stream.error();
   }
-  int condition = ReadCondition(call, stream->info);
+  if (part_count > 0) stream->info.part_count = part_count;
+  int condition = ReadConditionOf(call.request.headers(), stream->info);
   // boto3 takes a checksum in a 304 for that of a body and fails.
   AddObjectHeaders(call, stream->info, !partial && condition == 0);
   if (condition != 0) co_return co_await SendCondition(call, condition);
@@ -301,20 +243,13 @@ Async<void> Gateway::Impl::HeadObject(GatewayCall& call) {
                       .version_id = call.Query("versionId"),
                       .part_number = std::nullopt};
   if (call.Has("partNumber")) {
-    std::string text = call.Query("partNumber");
-    int number = 0;
-    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc() || end != text.data() + text.size()) {
-      co_return GatewayError("InvalidArgument", "partNumber is not a number");
-    }
-    if (!call.Header("Range").empty()) {
-      co_return GatewayError("InvalidRequest", "Cannot specify both Range and partNumber");
-    }
-    request.part_number = number;
+    Result<int> number = ReadPartNumber(call);
+    if (!number) co_return number.error();
+    request.part_number = *number;
   }
   Result<ObjectInfo> info = co_await store.Head(request);
   if (!info) co_return info.error();
-  int condition = ReadCondition(call, *info);
+  int condition = ReadConditionOf(call.request.headers(), *info);
   AddObjectHeaders(call, *info, !request.part_number && condition == 0);
   if (condition != 0) co_return co_await SendCondition(call, condition);
   GetRequest range;
@@ -342,28 +277,33 @@ Async<void> Gateway::Impl::PutObject(GatewayCall& call) {
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
   Capabilities can = store.capabilities();
-  Result<WriteCondition> condition =
-      ReadWriteCondition(call, can.create_if_absent, can.replace_if_match);
+  Result<Settled> condition = co_await Settle(call, can.create_if_absent, can.replace_if_match);
   if (!condition) co_return condition.error();
-  put->condition = *condition;
+  put->condition = condition->condition;
   auto body = GatewayBody::Open(call.request, call.signature, runtime.pool);
   if (!body) co_return body.error();
-  uint64_t size = (*body)->size_bytes();
-  if (size > can.put_size_bytes_max) {
+  if ((*body)->sized() && !call.request.head.content_length && !call.request.head.chunked) {
+    co_return GatewayError("MissingContentLength",
+                           "You must provide the Content-Length HTTP header.");
+  }
+  if ((*body)->size_bytes() > can.put_size_bytes_max) {
     co_return GatewayError("EntityTooLarge", "larger than one PUT may be");
   }
   put->content_md5 = (*body)->content_md5();
-  Result<std::optional<HeldBody>> held = co_await Hold(**body, kHoldBytesMax);
+  Result<std::optional<HeldBody>> held = std::optional<HeldBody>();
+  if ((*body)->sized()) held = co_await Hold(**body, kHoldBytesMax);
   if (!held) co_return held.error();
   put->checksum = (*body)->checksum();
   Result<PutResult> result = PutResult();
   if (*held) {
     MemorySource source{std::string_view((*held)->bytes)};
     result = co_await store.Put(*put, source);
+  } else if (!(*body)->sized()) {
+    result = co_await PutUnsized(*put, **body);
   } else {
     result = co_await store.Put(*put, **body);
   }
-  if (!result) co_return result.error();
+  if (!result) co_return co_await Explain(call, *condition, result.error());
   HttpHeaders& headers = call.response.headers;
   if (result->server_time != SystemTime()) {
     headers.Set("Date", FormatHttpDate(result->server_time));
@@ -374,7 +314,7 @@ Async<void> Gateway::Impl::PutObject(GatewayCall& call) {
     headers.Set(ChecksumHeader(checksum->algorithm), checksum->value);
     headers.Set("x-amz-checksum-type", "FULL_OBJECT");
   }
-  Notify(call, "ObjectCreated:Put", call.key, *result, size);
+  Notify(call, "ObjectCreated:Put", call.key, *result, (*body)->size_bytes());
   co_return co_await call.response.Send();
 }
 
@@ -384,17 +324,22 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
   Capabilities can = store.capabilities();
-  Result<WriteCondition> condition =
-      ReadWriteCondition(call, can.create_if_absent, can.replace_if_match);
+  Result<Settled> condition = co_await Settle(call, can.create_if_absent, can.replace_if_match);
   if (!condition) co_return condition.error();
+  std::string source_if_match;
+  if (HasSourceCondition(call.request.headers())) {
+    Result<ObjectInfo> looked = co_await LookAtSource(call, *source);
+    if (!looked) co_return looked.error();
+    source_if_match = looked->etag;
+  }
   CopyRequest copy{.source_bucket = source->bucket,
                    .source_key = source->key,
                    .source_version_id = source->version_id,
-                   .source_if_match = source->if_match,
+                   .source_if_match = source_if_match,
                    .bucket = call.bucket,
                    .key = call.key,
                    .storage_class = put->storage_class,
-                   .condition = *condition};
+                   .condition = condition->condition};
   std::string metadata = Lower(call.Header("x-amz-metadata-directive"));
   std::string tagging = Lower(call.Header("x-amz-tagging-directive"));
   if (metadata == "replace") copy.replacement = {put->headers, put->metadata};
@@ -406,7 +351,7 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
                            "to itself without changing anything");
   }
   Result<PutResult> result = co_await store.Copy(copy);
-  if (!result) co_return result.error();
+  if (!result) co_return co_await Explain(call, *condition, result.error());
   HeadRequest head;
   head.bucket = call.bucket;
   head.key = call.key;
@@ -417,18 +362,19 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
   Notify(call, "ObjectCreated:Copy", call.key, *result, info ? info->size_bytes : 0);
   XmlWriter xml("CopyObjectResult");
   xml.Text("ETag", Quoted(result->etag));
+  if (info) WriteChecksum(xml, *info);
   xml.Text("LastModified", XmlTime(info ? info->last_modified : runtime.clock.Now()));
   co_return co_await SendXml(call, xml.Finish());
 }
 
 Async<void> Gateway::Impl::DeleteObject(GatewayCall& call) {
-  Result<std::string> if_match = ReadDeleteCondition(call.Header("If-Match"), store.capabilities());
-  if (!if_match) co_return if_match.error();
+  Result<Settled> settled = co_await Settle(call, false, store.capabilities().delete_if_match);
+  if (!settled) co_return settled.error();
   Result<void> removed = co_await store.Remove({.bucket = call.bucket,
                                                 .key = call.key,
                                                 .version_id = call.Query("versionId"),
-                                                .if_match = *if_match});
-  if (!removed) co_return removed.error();
+                                                .if_match = settled->condition.if_match});
+  if (!removed) co_return co_await Explain(call, *settled, removed.error());
   NotifyRemoved(call, "ObjectRemoved:Delete", call.key);
   call.response.status = 204;
   co_return co_await call.response.Send();
@@ -470,6 +416,57 @@ Async<void> Gateway::Impl::PutTagging(GatewayCall& call, bool remove) {
   }
   call.response.status = remove ? 204 : 200;
   co_return co_await call.response.Send();
+}
+
+Async<PutResult> Gateway::Impl::PutUnsized(PutRequest put, GatewayBody& body) {
+  Result<Reservation> reserved = co_await memory.Reserve(static_cast<int64_t>(kPieceBytes));
+  if (!reserved) co_return reserved.error();
+  std::string piece(kPieceBytes, '\0');
+  std::optional<MultipartUpload> upload;
+  std::vector<UploadedPart> parts;
+  Result<void> done = Ok();
+  for (bool end = false; done && !end;) {
+    size_t filled = 0;
+    while (filled < piece.size()) {
+      Result<size_t> count =
+          co_await body.Read(std::as_writable_bytes(std::span(piece)).subspan(filled));
+      if (!count) done = count.error();
+      end = done && *count == 0;
+      if (!done || end) break;
+      filled += *count;
+    }
+    MemorySource source{std::string_view(piece).substr(0, filled)};
+    if (done && end && !upload) {
+      put.checksum = body.checksum();  // Known now, also where it came behind the body.
+      co_return co_await store.Put(put, source);
+    }
+    if (done && !upload) {
+      PutRequest create = put;
+      create.checksum.reset();
+      Result<MultipartUpload> created = co_await store.CreateMultipart(create);
+      if (!created) co_return created.error();
+      upload = std::move(*created);
+    }
+    if (!done || filled == 0) continue;
+    Result<UploadedPart> part =
+        co_await store.UploadPart(*upload, static_cast<int>(parts.size()) + 1, source);
+    if (part) {
+      parts.push_back(std::move(*part));
+    } else {
+      done = part.error();
+    }
+  }
+  Result<PutResult> result = PutResult();
+  if (done) {
+    result = co_await store.CompleteMultipart({.upload = *upload,
+                                               .parts = std::move(parts),
+                                               .condition = put.condition,
+                                               .checksum = std::nullopt});
+    if (result) co_return result;
+    done = result.error();
+  }
+  if (upload) (void)co_await store.AbortMultipart(*upload);
+  co_return done.error();
 }
 
 }  // namespace longhaul

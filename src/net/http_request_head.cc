@@ -67,8 +67,9 @@ Result<void> ReadFraming(HttpRequestHead& head) {
         head.keep_alive = true;
       }
     } else if (SameIgnoringCase(name, "expect")) {
-      if (!SameIgnoringCase(value, "100-continue")) return Malformed("an unknown Expect", 417);
-      head.expects_continue = head.minor_version >= 1;
+      // Another one may be refused or ignored (RFC 9110, 10.1.1); S3 ignores it.
+      bool known = SameIgnoringCase(value, "100-continue");
+      head.expects_continue = known && head.minor_version >= 1;
     }
   }
   if (head.chunked && head.content_length) {

@@ -53,21 +53,29 @@ Result<std::vector<std::string>> NamesIn(int fd) {
   return names;
 }
 
-// A part's file: "00001.<md5>.<crc64nvme>".
+// A part's file: "00001.<md5>.<crc64nvme>", and ".<digest>" of the checksum that was announced.
 struct PartFile {
   std::string name;
   int number = 0;
   std::string md5;
   std::string crc64nvme;
+  std::string announced;  // May be empty.
 };
 
 std::optional<PartFile> ParsePartName(const std::string& name) {
-  if (name.size() != 5 + 1 + 32 + 1 + 16 || name[5] != '.' || name[38] != '.') return std::nullopt;
+  constexpr size_t kSize = 5 + 1 + 32 + 1 + 16;
+  if (name.size() < kSize || name[5] != '.' || name[38] != '.') return std::nullopt;
+  if (name.size() > kSize && name[kSize] != '.') return std::nullopt;
   PartFile part{.name = name};
   auto [end, failed] = std::from_chars(name.data(), name.data() + 5, part.number);
   Result<std::string> md5 = HexDecode(std::string_view(name).substr(6, 32));
   Result<std::string> crc = HexDecode(std::string_view(name).substr(39, 16));
   if (failed != std::errc() || !md5 || !crc) return std::nullopt;
+  if (name.size() > kSize) {
+    Result<std::string> announced = HexDecode(std::string_view(name).substr(kSize + 1));
+    if (!announced) return std::nullopt;
+    part.announced = *announced;
+  }
   part.md5 = *md5;
   part.crc64nvme = *crc;
   return part;
@@ -115,8 +123,51 @@ void RemoveFolder(const FileTree& tree, const Fd& folder, const std::string& upl
 std::string EncodeUpload(const FileUpload& upload) {
   FileRecord record = upload.record;
   record.changed_ns = upload.upload.initiated.time_since_epoch().count();
-  if (upload.announced) record.checksums = {{*upload.announced, "", false}};
+  if (upload.announced) record.checksums = {{*upload.announced, "", upload.composite}};
   return EncodeRecord(record, upload.upload.key);
+}
+
+// The ETag of the object that these parts become; empty where one has none.
+std::string EtagOf(const CompleteRequest& request) {
+  std::string md5s;
+  for (const UploadedPart& part : request.parts) {
+    Result<std::string> md5 = HexDecode(part.etag);
+    if (!md5) return "";
+    md5s += *md5;
+  }
+  return HexEncode(Md5(md5s)) + "-" + std::to_string(request.parts.size());
+}
+
+// Whether the object that is there came of this very request: its answer was lost on the way.
+bool IsCompletedFrom(const FileTree& tree, const CompleteRequest& request) {
+  if (!IsUlid(request.upload.upload_id) || request.parts.empty()) return false;
+  Result<FileObject> there = OpenFileObject(tree, request.upload.key);
+  return there && there->record.upload_id == request.upload.upload_id &&
+         there->record.etag == EtagOf(request);
+}
+
+// The checksum that was announced for the whole, where all parts have theirs: of their checksums,
+// or of all bytes.
+std::optional<Checksum> AnnouncedOf(const FileUpload& upload,
+                                    const std::vector<const StoredPart*>& parts) {
+  if (!upload.announced || *upload.announced == ChecksumAlgorithm::kCrc64Nvme) return std::nullopt;
+  HashKind kind = HashKindOf(*upload.announced);
+  std::string digests;
+  std::string whole;
+  for (const StoredPart* part : parts) {
+    const std::string& digest = part->file.announced;
+    if (digest.empty()) return std::nullopt;
+    digests += digest;
+    if (upload.composite || part == parts.front()) {
+      whole = digest;
+      continue;
+    }
+    Result<std::string> both = CombineDigests(kind, whole, digest, part->size_bytes);
+    if (!both) return std::nullopt;
+    whole = *both;
+  }
+  if (upload.composite) whole = Digest(kind, digests);
+  return Checksum{*upload.announced, Base64Encode(whole), upload.composite};
 }
 
 }  // namespace
@@ -169,7 +220,10 @@ Result<FileUpload> ReadUpload(const Fd& folder, const std::string& bucket,
   if (!record) return record.error().In("upload.json of " + upload_id);
   upload.record = std::move(*record);
   upload.upload.initiated = SystemTime(std::chrono::microseconds(upload.record.changed_ns));
-  if (!upload.record.checksums.empty()) upload.announced = upload.record.checksums[0].algorithm;
+  if (!upload.record.checksums.empty()) {
+    upload.announced = upload.record.checksums[0].algorithm;
+    upload.composite = upload.record.checksums[0].composite;
+  }
   upload.record.checksums.clear();
   return upload;
 }
@@ -217,6 +271,11 @@ Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& uplo
   Result<std::string> crc = Base64Decode(digests.crc64nvme.value);
   if (!crc) return crc.error();
   std::string name = PartPrefix(number) + HexEncode(digests.md5) + "." + HexEncode(*crc);
+  if (digests.also) {
+    Result<std::string> also = Base64Decode(digests.also->value);
+    if (!also) return also.error();
+    name += "." + HexEncode(*also);
+  }
   Result<void> placed = writer.MoveTo(folder.get(), name);
   if (!placed) {
     return errno == ENOENT ? NoSuchUpload() : placed.error();
@@ -259,6 +318,10 @@ Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
                      .size_bytes = part.size_bytes,
                      .checksum = Checksum{ChecksumAlgorithm::kCrc64Nvme,
                                           Base64Encode(part.file.crc64nvme), false}});
+    if (opened->announced && !part.file.announced.empty()) {
+      parts.back().checksum =
+          Checksum{*opened->announced, Base64Encode(part.file.announced), false};
+    }
   }
   return parts;
 }
@@ -266,7 +329,12 @@ Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
 Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
                                      SystemTime now) {
   Result<FileUpload> opened = OpenFileUpload(tree, request.upload);
-  if (!opened) return opened.error();
+  if (!opened) {
+    if (IsCompletedFrom(tree, request)) {
+      return PutResult{.etag = EtagOf(request), .version_id = "", .server_time = now};
+    }
+    return opened.error();
+  }
   Fd folder = OpenFolder(tree, request.upload.upload_id);
   if (!folder.valid()) return NoSuchUpload();
   Result<std::vector<StoredPart>> stored = PartsIn(folder);
@@ -306,6 +374,7 @@ Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest
       return Refused("BadDigest", "the checksum of the whole is wrong");
     }
   }
+  std::optional<Checksum> announced = AnnouncedOf(*opened, chosen);
   Result<FileTree> own_tree = tree.Clone();
   if (!own_tree) return own_tree.error();
   Result<FileWriter> writer = FileWriter::New(std::move(*own_tree), other);
@@ -340,6 +409,8 @@ Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest
     }
     record.checksums.push_back(*digests.also);
   }
+  if (announced && (!other || announced->composite)) record.checksums.push_back(*announced);
+  record.upload_id = request.upload.upload_id;
   record.etag = HexEncode(Md5(md5s)) + "-" + std::to_string(chosen.size());
   Result<FileRecord> committed =
       writer->Commit(request.upload.key, std::move(record), request.condition, now);

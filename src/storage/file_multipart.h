@@ -1,5 +1,6 @@
 // Multipart uploads of a file store: .longhaul/uploads/<id>/ holds upload.json and a file for each
-// part, whose name says what it is: <number>.<MD5>.<CRC64NVME>. Everything here blocks.
+// part, whose name says what it is: <number>.<MD5>.<CRC64NVME>, and .<digest> where another
+// checksum was announced. Everything here blocks.
 
 #pragma once
 
@@ -16,6 +17,7 @@ struct FileUpload {
   MultipartUpload upload;
   FileRecord record;  // Headers, metadata, tags and storage class of the object to be.
   std::optional<ChecksumAlgorithm> announced;
+  bool composite = false;  // The whole has the checksum of its parts' checksums.
 };
 
 Result<void> CreateFileUpload(const FileTree& tree, const FileUpload& upload);

@@ -182,6 +182,7 @@ std::string EncodeRecord(const FileRecord& record, std::string_view key) {
     object["part_sizes"] =
         json::array(record.part_sizes_bytes.begin(), record.part_sizes_bytes.end());
   }
+  if (!record.upload_id.empty()) object["upload_id"] = record.upload_id;
   if (record.foreign) {
     object["foreign"] = true;
     object["inode"] = record.inode;
@@ -232,6 +233,7 @@ Result<FileRecord> DecodeRecord(std::string_view text, std::string_view key) {
       record.part_sizes_bytes.push_back(item.to_number<uint64_t>(no_number));
     }
   }
+  record.upload_id = Text(object, "upload_id");
   if (const json::value* foreign = object.if_contains("foreign"); foreign && foreign->is_bool()) {
     record.foreign = foreign->get_bool();
     record.inode = static_cast<uint64_t>(Number(object, "inode"));

@@ -31,6 +31,7 @@ struct FileRecord {
   std::string storage_class;
   std::vector<Checksum> checksums;
   std::vector<uint64_t> part_sizes_bytes;
+  std::string upload_id;  // That it was completed from: the same may be asked for again.
   // A file that another program wrote: what was found out about it holds while these hold too.
   bool foreign = false;
   uint64_t inode = 0;

@@ -185,7 +185,10 @@ class FileStore : public Store {
                    runtime_.clock.Now()},
         .record = RecordOf(request),
         .announced = std::nullopt};
-    if (request.checksum) upload.announced = request.checksum->algorithm;
+    if (request.checksum) {
+      upload.announced = request.checksum->algorithm;
+      upload.composite = request.checksum->composite;
+    }
     Result<void> created = co_await runtime_.pool.Run([&]() -> Result<void> {
       Result<FileTree> tree = Open(request.bucket);
       if (!tree) return tree.error();

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "gateway/sigv4.h"
+#include "gateway/protocol/sigv4.h"
 #include "net/http_request_head.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -20,8 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Result<QueryParameters> query = ParseQuery(head->query());
   if (!query) return 0;
   static const GatewayKeys kKeys{"AKIAIOSFODNN7EXAMPLE", Secret("secret")};
-  Result<SignedRequest> verified =
-      VerifySigV4(*head, *query, kKeys, std::chrono::sys_days(std::chrono::year(2013) / 5 / 24));
+  Result<SignedRequest> verified = VerifySigV4(
+      *head, *query, std::span(&kKeys, 1), std::chrono::sys_days(std::chrono::year(2013) / 5 / 24));
   if (verified) std::abort();  // Nobody guesses a signature.
   return 0;
 }

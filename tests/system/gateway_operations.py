@@ -102,9 +102,15 @@ STARTS = {
         "ListMultipartUploads")},
 }
 # Refused for another reason: a folder keeps no versions.
-WITHOUT_EFFECT = {"PutBucketVersioning", "ListObjectVersions"}
+WITHOUT_EFFECT = {"PutBucketVersioning"}
 STARTS["DeleteBucket"] = lambda state: {"Bucket": made(state)}
 STARTS["ListObjectVersions"] = lambda state: {"Bucket": BUCKET}
+STARTS["GetBucketAcl"] = lambda state: {"Bucket": BUCKET}
+STARTS["PutBucketAcl"] = lambda state: {"Bucket": BUCKET, "ACL": "private"}
+STARTS["GetObjectAcl"] = State.object
+STARTS["PutObjectAcl"] = lambda state: {**state.object(), "ACL": "private"}
+STARTS["GetObjectAttributes"] = lambda state: {
+    **state.object(), "ObjectAttributes": ["ETag", "ObjectSize", "Checksum", "StorageClass"]}
 
 
 def made(state: State) -> str:
@@ -175,6 +181,8 @@ def checked(names=("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")):
 
 
 PAYER = {"RequestPayer": [({"RequestPayer": "requester"}, answers(bool))]}
+PART = {"PartNumber": [({"PartNumber": 1}, answers(lambda a: a["ContentLength"] == len(BODY))),
+                       ({"PartNumber": 0}, ("InvalidArgument", "400"))]}
 READ = {
     "IfMatch": [({"IfMatch": MISMATCH}, "PreconditionFailed")],
     "IfNoneMatch": [({"IfNoneMatch": "*"}, "304")],
@@ -198,7 +206,12 @@ READ = {
 HEAD = {**READ, "IfMatch": [({"IfMatch": MISMATCH}, "412")],
         "IfUnmodifiedSince": [({"IfUnmodifiedSince": OLD}, "412")],
         "VersionId": [({"VersionId": "v"}, "404")],
-        "PartNumber": [({"PartNumber": 1}, answers(lambda a: a["ContentLength"] == len(BODY)))]}
+        **PART}
+SOURCE_IF = {
+    "CopySourceIfMatch": [({"CopySourceIfMatch": MISMATCH}, "PreconditionFailed")],
+    "CopySourceIfNoneMatch": [({"CopySourceIfNoneMatch": "*"}, "PreconditionFailed")],
+    "CopySourceIfModifiedSince": [({"CopySourceIfModifiedSince": NEW}, "PreconditionFailed")],
+    "CopySourceIfUnmodifiedSince": [({"CopySourceIfUnmodifiedSince": OLD}, "PreconditionFailed")]}
 WRITE_IF = {"IfMatch": [({"IfMatch": MISMATCH}, ("PreconditionFailed", "NoSuchKey"))],
             "IfNoneMatch": [({"IfNoneMatch": "*", "Key": "listed/1"}, "PreconditionFailed")]}
 LISTED = {
@@ -254,9 +267,17 @@ CARRIED = {
                         answers(lambda a: a["Contents"][0]["Owner"]["ID"])),
                        ({"FetchOwner": False, "Prefix": "listed/"},
                         answers(lambda a: "Owner" not in a["Contents"][0]))]},
-    "ListObjectVersions": {name: [({name: value}, "NotImplemented")] for name, value in {
-        "Delimiter": "/", "EncodingType": "url", "KeyMarker": "k", "MaxKeys": 1, "Prefix": "p",
-        "VersionIdMarker": "v", "RequestPayer": "requester"}.items()},
+    "ListObjectVersions": {
+        **{name: cases for name, cases in LISTED.items() if name in ("Delimiter", "EncodingType")},
+        "MaxKeys": [({"MaxKeys": 1, "Prefix": "listed/"},
+                     answers(lambda a: a["IsTruncated"] and len(a["Versions"]) == 1))],
+        "Prefix": [({"Prefix": "listed/"},
+                    answers(lambda a: [v["VersionId"] for v in a["Versions"]] == ["null"] * 2))],
+        "KeyMarker": [({"Prefix": "listed/", "KeyMarker": "listed/1"},
+                       answers(lambda a: [v["Key"] for v in a["Versions"]] == ["listed/2"]))],
+        "VersionIdMarker": [({"KeyMarker": "listed/1", "VersionIdMarker": "null", "Prefix": "listed/"},
+                             answers(lambda a: [v["Key"] for v in a["Versions"]] == ["listed/2"])),
+                            ({"VersionIdMarker": "null"}, "InvalidArgument")], **PAYER},
     "ListMultipartUploads": {
         "EncodingType": [({"EncodingType": "url"}, answers(lambda a: a["EncodingType"] == "url"))],
         "KeyMarker": [({"KeyMarker": "zzz"}, answers(lambda a: "Uploads" not in a))],
@@ -264,7 +285,7 @@ CARRIED = {
         "Prefix": [({"Prefix": "zzz"}, answers(lambda a: "Uploads" not in a))],
         "UploadIdMarker": [({"KeyMarker": "zzz", "UploadIdMarker": "1"},
                             answers(lambda a: "Uploads" not in a))],
-        "Delimiter": [({"Delimiter": "/"}, "NotImplemented")], **PAYER},
+        "Delimiter": [({"Delimiter": "/"}, answers(lambda a: a["Delimiter"] == "/"))], **PAYER},
     "DeleteObjects": {
         "ChecksumAlgorithm": [({"ChecksumAlgorithm": "SHA1"}, answers(lambda a: len(a["Deleted"]) == 1)),
                               ({"header x-amz-sdk-checksum-algorithm": "XXHASH3"}, "NotImplemented")],
@@ -278,7 +299,20 @@ CARRIED = {
         "Delete.Objects.ETag": [
             ({"Delete": {"Objects": [{"Key": "listed/1", "ETag": MISMATCH}]}},
              answers(lambda a: a["Errors"][0]["Code"] == "PreconditionFailed"))], **PAYER},
-    "GetObject": READ, "HeadObject": HEAD,
+    "GetObject": {**READ, **PART}, "HeadObject": HEAD,
+    "GetBucketAcl": {}, "PutBucketAcl": {
+        "ACL": [({"ACL": "private"}, answers(bool)), ({"ACL": "public-read"}, "NotImplemented")],
+        "ContentMD5": [({"ContentMD5": md5(b"other")}, "BadDigest")],
+        "ChecksumAlgorithm": [({"ChecksumAlgorithm": "SHA1"}, answers(bool))]},
+    "GetObjectAcl": {"VersionId": [({"VersionId": "v"}, "NoSuchVersion")], **PAYER},
+    "PutObjectAcl": {
+        "ACL": [({"ACL": "private"}, answers(bool)), ({"ACL": "public-read"}, "NotImplemented")],
+        "ContentMD5": [({"ContentMD5": md5(b"other")}, "BadDigest")],
+        "ChecksumAlgorithm": [({"ChecksumAlgorithm": "SHA1"}, answers(bool))], **PAYER},
+    "GetObjectAttributes": {
+        "VersionId": [({"VersionId": "v"}, "NoSuchVersion")],
+        "MaxParts": [({"MaxParts": 1}, answers(lambda a: a["ObjectSize"] == len(BODY)))],
+        "PartNumberMarker": [({"PartNumberMarker": 1}, answers(lambda a: "ETag" in a))], **PAYER},
     "PutObject": {**written(after), **checked(), **WRITE_IF, **PAYER,
                   "ContentLength": [({"ContentLength": len(BODY)},
                                      after(lambda o: o["ContentLength"] == len(BODY)))]},
@@ -292,7 +326,7 @@ CARRIED = {
                               ({"MetadataDirective": "OTHER"}, "NotImplemented")],
         "TaggingDirective": [({"TaggingDirective": "REPLACE"}, after(lambda o: "TagCount" not in o)),
                              ({"TaggingDirective": "OTHER"}, "NotImplemented")],
-        "CopySourceIfMatch": [({"CopySourceIfMatch": MISMATCH}, "PreconditionFailed")]},
+        **SOURCE_IF},
     "DeleteObject": {"VersionId": [({"VersionId": "v"}, "NoSuchVersion")],
                      "IfMatch": [({"IfMatch": MISMATCH}, "PreconditionFailed")], **PAYER},
     "GetObjectTagging": {"VersionId": [({"VersionId": "v"}, "NoSuchVersion")], **PAYER},
@@ -317,7 +351,7 @@ CARRIED = {
     "UploadPart": {**checked(), **PAYER,
                    "ContentLength": [({"ContentLength": len(BODY)}, answers(bool))]},
     "UploadPartCopy": {
-        "CopySourceIfMatch": [({"CopySourceIfMatch": MISMATCH}, "PreconditionFailed")],
+        **SOURCE_IF,
         "CopySourceRange": [({"CopySourceRange": "bytes=0-3"},
                              lambda state, params, answer: state.s3.list_parts(
                                  Bucket=BUCKET, Key=params["Key"], UploadId=params["UploadId"])
@@ -353,8 +387,14 @@ LOCKED = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldSta
 ENCRYPTED = ("ServerSideEncryption", "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled",
              *CUSTOMER_KEY)
 OWNER = "ExpectedBucketOwner"
-SOURCE_TIMES = ("CopySourceIfModifiedSince", "CopySourceIfNoneMatch", "CopySourceIfUnmodifiedSince")
+POLICY = tuple(f"AccessControlPolicy.{field}" for field in (
+    "Grants.Grantee.DisplayName", "Grants.Grantee.EmailAddress", "Grants.Grantee.ID",
+    "Grants.Grantee.Type", "Grants.Grantee.URI", "Grants.Permission", "Owner.DisplayName", "Owner.ID"))
 REFUSED = {
+    "GetBucketAcl": {OWNER}, "GetObjectAcl": {OWNER},
+    "PutBucketAcl": {OWNER, *GRANTS, "GrantWrite", *POLICY},
+    "PutObjectAcl": {OWNER, *GRANTS, "GrantWrite", "VersionId", *POLICY},
+    "GetObjectAttributes": {OWNER, *CUSTOMER_KEY},
     "HeadBucket": {OWNER}, "DeleteBucket": {OWNER}, "GetBucketLocation": {OWNER},
     "GetBucketVersioning": {OWNER}, "PutBucketVersioning": {OWNER, "MFA"},
     "CreateBucket": {*GRANTS, "GrantWrite", "CreateBucketConfiguration.Location.Type",
@@ -368,17 +408,17 @@ REFUSED = {
     "ListMultipartUploads": {OWNER},
     "DeleteObjects": {OWNER, "MFA", "BypassGovernanceRetention", "Delete.Objects.LastModifiedTime",
                       "Delete.Objects.Size"},
-    "GetObject": {OWNER, "PartNumber", *CUSTOMER_KEY}, "HeadObject": {OWNER, *CUSTOMER_KEY},
+    "GetObject": {OWNER, *CUSTOMER_KEY}, "HeadObject": {OWNER, *CUSTOMER_KEY},
     "PutObject": {OWNER, "WriteOffsetBytes", *GRANTS, *LOCKED, *ENCRYPTED},
     "CopyObject": {OWNER, "ExpectedSourceBucketOwner", "ChecksumAlgorithm", *GRANTS, *LOCKED,
-                   *ENCRYPTED, *SOURCE_KEY, *SOURCE_TIMES},
+                   *ENCRYPTED, *SOURCE_KEY},
     "DeleteObject": {OWNER, "MFA", "BypassGovernanceRetention", "IfMatchLastModifiedTime",
                      "IfMatchSize"},
     "GetObjectTagging": {OWNER}, "PutObjectTagging": {OWNER, "VersionId"},
     "DeleteObjectTagging": {OWNER, "VersionId"},
     "CreateMultipartUpload": {OWNER, *GRANTS, *LOCKED, *ENCRYPTED},
     "UploadPart": {OWNER, *CUSTOMER_KEY},
-    "UploadPartCopy": {OWNER, "ExpectedSourceBucketOwner", *CUSTOMER_KEY, *SOURCE_KEY, *SOURCE_TIMES},
+    "UploadPartCopy": {OWNER, "ExpectedSourceBucketOwner", *CUSTOMER_KEY, *SOURCE_KEY},
     "ListParts": {OWNER, *CUSTOMER_KEY}, "CompleteMultipartUpload": {OWNER, *CUSTOMER_KEY},
     "AbortMultipartUpload": {OWNER, "IfMatchInitiatedTime"},
 }
@@ -390,20 +430,20 @@ ABSENT = """
     DeleteBucketMetadataConfiguration DeleteBucketMetadataTableConfiguration
     DeleteBucketMetricsConfiguration DeleteBucketOwnershipControls DeleteBucketPolicy
     DeleteBucketReplication DeleteBucketTagging DeleteBucketWebsite DeletePublicAccessBlock
-    GetBucketAbac GetBucketAccelerateConfiguration GetBucketAcl GetBucketAnalyticsConfiguration GetBucketCors
+    GetBucketAbac GetBucketAccelerateConfiguration GetBucketAnalyticsConfiguration GetBucketCors
     GetBucketEncryption GetBucketIntelligentTieringConfiguration GetBucketInventoryConfiguration
     GetBucketLifecycle GetBucketLifecycleConfiguration GetBucketLogging GetBucketMetadataConfiguration
     GetBucketMetadataTableConfiguration GetBucketMetricsConfiguration GetBucketNotification
     GetBucketNotificationConfiguration GetBucketOwnershipControls GetBucketPolicy GetBucketPolicyStatus
-    GetBucketReplication GetBucketRequestPayment GetBucketTagging GetBucketWebsite GetObjectAcl
-    GetObjectAttributes GetObjectLegalHold GetObjectLockConfiguration GetObjectRetention GetObjectTorrent
+    GetBucketReplication GetBucketRequestPayment GetBucketTagging GetBucketWebsite
+    GetObjectLegalHold GetObjectLockConfiguration GetObjectRetention GetObjectTorrent
     GetPublicAccessBlock ListBucketAnalyticsConfigurations ListDirectoryBuckets ListBucketIntelligentTieringConfigurations
     ListBucketInventoryConfigurations ListBucketMetricsConfigurations PutBucketAbac
-    PutBucketAccelerateConfiguration PutBucketAcl PutBucketAnalyticsConfiguration PutBucketCors
+    PutBucketAccelerateConfiguration PutBucketAnalyticsConfiguration PutBucketCors
     PutBucketEncryption PutBucketIntelligentTieringConfiguration PutBucketInventoryConfiguration
     PutBucketLifecycle PutBucketLifecycleConfiguration PutBucketLogging PutBucketMetricsConfiguration
     PutBucketNotification PutBucketNotificationConfiguration PutBucketOwnershipControls PutBucketPolicy
-    PutBucketReplication PutBucketRequestPayment PutBucketTagging PutBucketWebsite PutObjectAcl
+    PutBucketReplication PutBucketRequestPayment PutBucketTagging PutBucketWebsite
     PutObjectLegalHold PutObjectLockConfiguration PutObjectRetention PutPublicAccessBlock RenameObject
     RestoreObject SelectObjectContent UpdateBucketMetadataInventoryTableConfiguration
     UpdateBucketMetadataJournalTableConfiguration UpdateObjectEncryption WriteGetObjectResponse""".split()
@@ -522,7 +562,7 @@ def here(asker: Asker, state: State, name: str, model) -> None:
     start = STARTS[name](state)
     for parameter in sorted(refused):
         asker.refuses(name, put_in(start, parameter, model.input_shape), parameter)
-    for extra in (("query", "nosuchthing", ""), ("query", "acl", ""), ("header", "if-range", "x"),
+    for extra in (("query", "nosuchthing", ""), ("query", "policy", ""), ("header", "if-range", "x"),
                   ("header", "x-amz-nosuchthing", "1"), ("header", "x-amz-mfa", "1")):
         asker.extra = extra
         asker.refuses(name, start, " ".join(extra))

@@ -12,7 +12,7 @@
 
 #include "base/checksum.h"
 #include "base/cpu_pool.h"
-#include "gateway/sigv4.h"
+#include "gateway/protocol/sigv4.h"
 #include "net/http_server.h"
 #include "storage/store.h"
 
@@ -28,6 +28,8 @@ class GatewayBody : public ByteSource {
                                                    bool with_checksum = true);
 
   [[nodiscard]] uint64_t size_bytes() const override { return size_bytes_; }
+  // False: it comes in chunks, and size_bytes() is 0 until its end.
+  [[nodiscard]] bool sized() const { return sized_; }
   // kInvalidInput: BadDigest, XAmzContentSHA256Mismatch, IncompleteBody; kDenied:
   // SignatureDoesNotMatch; kRetryable: the client went away.
   Async<size_t> Read(std::span<std::byte> out) override;
@@ -53,6 +55,7 @@ class GatewayBody : public ByteSource {
   CpuPool& pool_;
   uint64_t size_bytes_ = 0;
   uint64_t read_bytes_ = 0;
+  bool sized_ = true;
   bool chunked_ = false;
   bool finished_ = false;
 

@@ -1,4 +1,4 @@
-#include "gateway/sigv4.h"
+#include "gateway/protocol/sigv4.h"
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ Result<SignedRequest> Verify(const std::string& text, SystemTime now = kNow,
   EXPECT_TRUE(head) << head.error().Describe();
   Result<QueryParameters> query = ParseQuery(head->query());
   EXPECT_TRUE(query);
-  return VerifySigV4(*head, *query, keys, now);
+  return VerifySigV4(*head, *query, std::span(&keys, 1), now);
 }
 
 // The example of the S3 API Reference, "Signature Calculations … Transferring Payload in Multiple
@@ -91,7 +91,60 @@ TEST(SigV4Test, ChangedRequestsAreRefused) {
   EXPECT_EQ(code(Verify(Replaced(kChunked, "/20130524/", "/20130523/"))),
             "AuthorizationHeaderMalformed");
   EXPECT_EQ(code(Verify(Replaced(kChunked, "AWS4-HMAC-SHA256 ", "AWS "))), "InvalidRequest");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "AWS4-HMAC-SHA256 ", "Bearer "))), "InvalidArgument");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "Signature=", "Signed="))),
+            "AuthorizationHeaderMalformed");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "/us-east-1/s3/", "/s3/"))),
+            "AuthorizationHeaderMalformed");
+  EXPECT_EQ(code(Verify(Replaced(kChunked, "x-amz-date: 2013", "x-amz-date: yyyy"))),
+            "AccessDenied");
   EXPECT_EQ(code(Verify(kChunked, kNow, {kKeys.access_key_id, Secret("other")})),
+            "SignatureDoesNotMatch");
+}
+
+// The AWS CLI v1 makes such URLs unless told otherwise: its user must learn what to change.
+TEST(SigV4Test, UrlsOfVersion2AreToldWhatIsTaken) {
+  Result<SignedRequest> request = Verify(
+      "GET /b/k?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=x%3D&Expires=1369353600 HTTP/1.1\r\n"
+      "Host: h\r\n\r\n");
+  ASSERT_FALSE(request);
+  EXPECT_EQ(request.error().code, "InvalidRequest");
+  EXPECT_NE(request.error().message.find("signature_version s3v4"), std::string::npos);
+}
+
+// One of many users is told from the others by the key.
+TEST(SigV4Test, TellsWhoSigned) {
+  const GatewayKeys keys[] = {{"OTHER", Secret("another secret")}, kKeys};
+  Result<HttpRequestHead> head = ParseRequestHead(kChunked, {});
+  Result<SignedRequest> request = VerifySigV4(*head, {}, keys, kNow);
+  ASSERT_TRUE(request) << request.error().Describe();
+  EXPECT_EQ(request->signer, 1U);
+}
+
+// The example of the S3 API Reference, "Examples: Browser-Based Upload using HTTP POST (Using AWS
+// Signature Version 4)".
+TEST(SigV4Test, PolicyOfThePublishedExample) {
+  const std::string policy =
+      "eyAiZXhwaXJhdGlvbiI6ICIyMDE1LTEyLTMwVDEyOjAwOjAwLjAwMFoiLA0KICAiY29uZGl0aW9ucyI6IFsNCiAgICB7"
+      "ImJ1Y2tldCI6ICJzaWd2NGV4YW1wbGVidWNrZXQifSwNCiAgICBbInN0YXJ0cy13aXRoIiwgIiRrZXkiLCAidXNlci91"
+      "c2VyMS8iXSwNCiAgICB7ImFjbCI6ICJwdWJsaWMtcmVhZCJ9LA0KICAgIHsic3VjY2Vzc19hY3Rpb25fcmVkaXJlY3Qi"
+      "OiAiaHR0cDovL3NpZ3Y0ZXhhbXBsZWJ1Y2tldC5zMy5hbWF6b25hd3MuY29tL3N1Y2Nlc3NmdWxfdXBsb2FkLmh0bWwi"
+      "fSwNCiAgICBbInN0YXJ0cy13aXRoIiwgIiRDb250ZW50LVR5cGUiLCAiaW1hZ2UvIl0sDQogICAgeyJ4LWFtei1tZXRh"
+      "LXV1aWQiOiAiMTQzNjUxMjM2NTEyNzQifSwNCiAgICB7IngtYW16LXNlcnZlci1zaWRlLWVuY3J5cHRpb24iOiAiQUVT"
+      "MjU2In0sDQogICAgWyJzdGFydHMtd2l0aCIsICIkeC1hbXotbWV0YS10YWciLCAiIl0sDQoNCiAgICB7IngtYW16LWNy"
+      "ZWRlbnRpYWwiOiAiQUtJQUlPU0ZPRE5ON0VYQU1QTEUvMjAxNTEyMjkvdXMtZWFzdC0xL3MzL2F3czRfcmVxdWVzdCJ9"
+      "LA0KICAgIHsieC1hbXotYWxnb3JpdGhtIjogIkFXUzQtSE1BQy1TSEEyNTYifSwNCiAgICB7IngtYW16LWRhdGUiOiAi"
+      "MjAxNTEyMjlUMDAwMDAwWiIgfQ0KICBdDQp9";
+  SignedPolicy given{
+      .policy = policy,
+      .algorithm = "AWS4-HMAC-SHA256",
+      .credential = "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request",
+      .date = "20151229T000000Z",
+      .signature = "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"};
+  Result<size_t> signer = VerifyPolicySignature(given, std::span(&kKeys, 1));
+  ASSERT_TRUE(signer) << signer.error().Describe();
+  given.policy[10] = 'X';
+  EXPECT_EQ(VerifyPolicySignature(given, std::span(&kKeys, 1)).error().code,
             "SignatureDoesNotMatch");
 }
 

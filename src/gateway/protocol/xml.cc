@@ -1,16 +1,20 @@
-#include "gateway/gateway_xml.h"
+#include "gateway/protocol/xml.h"
 
 #include <algorithm>
 #include <array>
 #include <pugixml.hpp>
 #include <set>
 
+#include "gateway/protocol/conditions.h"
+#include "gateway/protocol/errors.h"
+#include "gateway/protocol/names.h"
+
 namespace longhaul {
 namespace {
 
 constexpr size_t kPartsMax = 10'000;
 constexpr size_t kKeysMax = 1000;
-constexpr size_t kTagsMax = 50;
+constexpr size_t kTagsRead = 100;  // How many are allowed is for CheckTags to say.
 
 constexpr std::array<std::pair<const char*, ChecksumAlgorithm>, 5> kPartChecksums = {
     {{"ChecksumCRC32", ChecksumAlgorithm::kCrc32},
@@ -20,9 +24,8 @@ constexpr std::array<std::pair<const char*, ChecksumAlgorithm>, 5> kPartChecksum
      {"ChecksumSHA256", ChecksumAlgorithm::kSha256}}};
 
 Error Malformed(std::string message) {
-  Error error = InvalidInput("The XML you provided was not well-formed: " + std::move(message));
-  error.code = "MalformedXML";
-  return error;
+  return GatewayError("MalformedXML",
+                      "The XML you provided was not well-formed: " + std::move(message));
 }
 
 // Each child once, and none but these ("*" at the end of one: it may come many times).
@@ -33,10 +36,8 @@ Result<void> OnlyChildren(pugi::xml_node parent, std::initializer_list<std::stri
     std::string_view name = child.name();
     if (std::ranges::find(known, std::string(name) + "*") != known.end()) continue;
     if (std::ranges::find(known, name) == known.end()) {
-      Error error = InvalidInput("not implemented here: the element " + std::string(name) + " of " +
-                                 parent.name());
-      error.code = "NotImplemented";
-      return error;
+      return GatewayError("NotImplemented", "not implemented here: the element " +
+                                                std::string(name) + " of " + parent.name());
     }
     if (!seen.insert(name).second) return Malformed(std::string(name) + " is there twice");
   }
@@ -119,6 +120,12 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
                       .etag = Unquoted(part.child("ETag").text().get()),
                       .size_bytes = 0,
                       .checksum = std::nullopt};
+    if (!part.child("PartNumber") || !part.child("ETag")) {
+      return Malformed("a part has a PartNumber and an ETag");
+    }
+    if (read.number < 1 || read.number > static_cast<int>(kPartsMax)) {
+      return GatewayError("InvalidArgument", "PartNumber must be between 1 and 10000");
+    }
     for (const auto& [name, algorithm] : kPartChecksums) {
       std::string_view value = part.child(name).child_value();
       if (value.empty()) continue;
@@ -163,16 +170,23 @@ Result<Tags> ParseTagging(std::string_view xml) {
   pugi::xml_document document;
   Result<pugi::xml_node> root = Root(document, xml, "Tagging");
   if (!root) return root.error();
+  Result<void> known = OnlyChildren(*root, {"TagSet"});
+  if (!known) return known.error();
+  if (!root->child("TagSet")) return Malformed("no TagSet");
+  known = OnlyChildren(root->child("TagSet"), {"Tag*"});
+  if (!known) return known.error();
   Tags tags;
   for (pugi::xml_node tag : root->child("TagSet").children("Tag")) {
-    auto [at, added] =
-        tags.emplace(tag.child("Key").child_value(), tag.child("Value").child_value());
-    if (!added || tags.size() > kTagsMax || at->first.empty()) {
-      Error error = InvalidInput("The tags are not valid");
-      error.code = "InvalidTag";
-      return error;
-    }
+    known = OnlyChildren(tag, {"Key", "Value"});
+    if (!known) return known.error();
+    if (!tag.child("Key") || !tag.child("Value")) return Malformed("a tag has a Key and a Value");
+    bool added =
+        tags.emplace(tag.child("Key").child_value(), tag.child("Value").child_value()).second;
+    if (!added) return GatewayError("InvalidTag", "Cannot provide multiple Tags with the same key");
+    if (tags.size() > kTagsRead) break;
   }
+  Result<void> allowed = CheckTags(tags);
+  if (!allowed) return allowed.error();
   return tags;
 }
 
@@ -183,9 +197,7 @@ Result<bool> ParseVersioning(std::string_view xml) {
   Result<void> known = OnlyChildren(*root, {"Status", "MfaDelete"});
   if (!known) return known.error();
   if (std::string_view(root->child("MfaDelete").child_value()) == "Enabled") {
-    Error error = InvalidInput("not implemented here: MfaDelete");
-    error.code = "NotImplemented";
-    return error;
+    return GatewayError("NotImplemented", "not implemented here: MfaDelete");
   }
   std::string_view status = root->child("Status").child_value();
   if (status != "Enabled" && status != "Suspended") return Malformed("no Status");
@@ -199,15 +211,5 @@ Result<void> CheckCreateBucket(std::string_view xml) {
   if (!root) return root.error();
   return OnlyChildren(*root, {"LocationConstraint"});
 }
-
-std::string Unquoted(std::string_view etag) {
-  if (etag.starts_with("W/")) etag.remove_prefix(2);
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
-    etag = etag.substr(1, etag.size() - 2);
-  }
-  return std::string(etag);
-}
-
-std::string Quoted(std::string_view etag) { return "\"" + std::string(etag) + "\""; }
 
 }  // namespace longhaul

@@ -1,4 +1,4 @@
-#include "gateway/sigv4.h"
+#include "gateway/protocol/sigv4.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +9,7 @@
 #include "aws/signer.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "gateway/protocol/errors.h"
 
 namespace longhaul {
 namespace {
@@ -17,13 +18,16 @@ constexpr std::chrono::minutes kSkewMax{15};
 constexpr int kExpiresMax = 7 * 24 * 3600;
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 
+constexpr std::string_view kOnlyVersion4 =
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256 "
+    "(signature version 4). The AWS CLI v1 makes URLs of version 2 unless told otherwise: aws "
+    "configure set default.s3.signature_version s3v4; boto3: Config(signature_version='s3v4')";
+
 Error Denied(std::string code, std::string message) {
-  return {.kind = ErrorKind::kDenied, .message = std::move(message), .code = std::move(code)};
+  return GatewayDenied(std::move(code), std::move(message));
 }
 Error Bad(std::string code, std::string message) {
-  Error error = InvalidInput(std::move(message));
-  error.code = std::move(code);
-  return error;
+  return GatewayError(std::move(code), std::move(message));
 }
 
 std::string Lower(std::string_view text) {
@@ -73,12 +77,12 @@ struct Claim {
   std::optional<int> expires_seconds;  // Presigned.
 };
 
-Result<void> ReadCredential(std::string_view text, Claim& claim) {
+// `code`: that of a credential which is none.
+Result<void> ReadCredential(std::string_view text, std::string code, Claim& claim) {
   // The key id may itself hold slashes: the last four parts are the scope.
   std::vector<std::string> parts = Split(text, '/');
   if (parts.size() < 5 || parts.back() != "aws4_request") {
-    return Bad("AuthorizationHeaderMalformed",
-               "the credential is not KEY/DATE/REGION/s3/aws4_request");
+    return Bad(std::move(code), "the credential is not KEY/DATE/REGION/s3/aws4_request");
   }
   size_t n = parts.size();
   claim.service = parts[n - 2];
@@ -91,8 +95,10 @@ Result<void> ReadCredential(std::string_view text, Claim& claim) {
 
 Result<Claim> ReadHeader(const HttpRequestHead& head) {
   std::string_view text = head.headers.Get("Authorization");
+  if (text.empty()) return Denied("AccessDenied", "the request is not signed");
+  if (text.starts_with("AWS ")) return Bad("InvalidRequest", std::string(kOnlyVersion4));
   if (!text.starts_with(kAlgorithm)) {
-    return Bad("InvalidRequest", "sign with AWS4-HMAC-SHA256: other ways are not known here");
+    return Bad("InvalidArgument", "Unsupported Authorization Type: sign with AWS4-HMAC-SHA256");
   }
   text.remove_prefix(kAlgorithm.size());
   Claim claim;
@@ -103,7 +109,7 @@ Result<Claim> ReadHeader(const HttpRequestHead& head) {
     std::string_view name = part.substr(0, equals);
     std::string_view value = equals == std::string_view::npos ? "" : part.substr(equals + 1);
     if (name == "Credential") {
-      Result<void> read = ReadCredential(value, claim);
+      Result<void> read = ReadCredential(value, "AuthorizationHeaderMalformed", claim);
       if (!read) return read.error();
     } else if (name == "SignedHeaders") {
       claim.signed_headers = Split(value, ';');
@@ -111,10 +117,17 @@ Result<Claim> ReadHeader(const HttpRequestHead& head) {
       claim.signature = value;
     }
   }
+  if (claim.access_key_id.empty() || claim.signed_headers.empty() || claim.signature.empty()) {
+    return Bad("AuthorizationHeaderMalformed",
+               "the Authorization header lacks one of Credential, SignedHeaders and Signature");
+  }
   claim.timestamp = head.headers.Get("x-amz-date");
   if (claim.timestamp.empty()) {
     Result<SystemTime> date = ParseHttpDate(head.headers.Get("Date"));
     if (date) claim.timestamp = FormatAmzDate(*date);
+  }
+  if (!ParseAmzDate(claim.timestamp)) {
+    return Denied("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header");
   }
   const std::string* payload = head.headers.Find("x-amz-content-sha256");
   if (payload == nullptr) {
@@ -134,11 +147,16 @@ Result<Claim> ReadPresigned(const HttpRequestHead& head, const QueryParameters& 
   if (First(query, "X-Amz-Algorithm") != kAlgorithm) {
     return Bad("AuthorizationQueryParametersError", "X-Amz-Algorithm must be AWS4-HMAC-SHA256");
   }
-  Result<void> read = ReadCredential(First(query, "X-Amz-Credential"), claim);
+  Result<void> read =
+      ReadCredential(First(query, "X-Amz-Credential"), "AuthorizationQueryParametersError", claim);
   if (!read) return read.error();
   claim.signed_headers = Split(First(query, "X-Amz-SignedHeaders"), ';');
   claim.signature = First(query, "X-Amz-Signature");
   claim.timestamp = First(query, "X-Amz-Date");
+  if (!ParseAmzDate(claim.timestamp)) {
+    return Bad("AuthorizationQueryParametersError",
+               "X-Amz-Date must be in the ISO8601 Long Format yyyyMMdd'T'HHmmss'Z'");
+  }
   std::string expires = First(query, "X-Amz-Expires");
   int seconds = 0;
   auto [end, failed] = std::from_chars(expires.data(), expires.data() + expires.size(), seconds);
@@ -228,6 +246,31 @@ Result<PayloadKind> KindOf(const std::string& payload) {
   return Bad("InvalidArgument", "x-amz-content-sha256 is none of those known here");
 }
 
+// Which key it is. All are compared, so that the time tells nothing of them.
+std::optional<size_t> FindKey(std::span<const GatewayKeys> keys, std::string_view id) {
+  std::optional<size_t> found;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (EqualInConstantTime(keys[i].access_key_id, id)) found = i;
+  }
+  return found;
+}
+
+// The key that signs what is of this day, region and service.
+std::string SigningKey(const Secret& secret, const Claim& claim) {
+  std::string key = HmacSha256("AWS4" + secret.Reveal(), claim.date);
+  key = HmacSha256(key, claim.region);
+  key = HmacSha256(key, claim.service);
+  return HmacSha256(key, "aws4_request");
+}
+
+Error NoSuchAccessKey() {
+  return Denied("InvalidAccessKeyId", "The access key id does not exist in our records");
+}
+Error WrongSignature() {
+  return Denied("SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided");
+}
+
 }  // namespace
 
 Result<QueryParameters> ParseQuery(std::string_view query) {
@@ -248,21 +291,26 @@ Result<QueryParameters> ParseQuery(std::string_view query) {
 }
 
 Result<SignedRequest> VerifySigV4(const HttpRequestHead& head, const QueryParameters& query,
-                                  const GatewayKeys& keys, SystemTime now) {
+                                  std::span<const GatewayKeys> keys, SystemTime now) {
   bool in_header = head.headers.Find("Authorization") != nullptr;
   bool in_query = query.contains("X-Amz-Signature") || query.contains("X-Amz-Algorithm");
-  if (!in_header && !in_query) return Denied("AccessDenied", "the request is not signed");
+  if (!in_header && !in_query) {
+    if (query.contains("AWSAccessKeyId") && query.contains("Signature")) {
+      return Bad("InvalidRequest", std::string(kOnlyVersion4));
+    }
+    return Denied("AccessDenied", "the request is not signed");
+  }
   if (in_header && in_query) {
     return Bad("InvalidArgument", "Only one auth mechanism allowed");
   }
   Result<Claim> claim = in_header ? ReadHeader(head) : ReadPresigned(head, query);
   if (!claim) return claim.error();
-  if (!EqualInConstantTime(claim->access_key_id, keys.access_key_id)) {
-    return Denied("InvalidAccessKeyId", "The access key id does not exist in our records");
-  }
+  std::optional<size_t> signer = FindKey(keys, claim->access_key_id);
+  if (!signer) return NoSuchAccessKey();
   std::optional<SystemTime> time = ParseAmzDate(claim->timestamp);
   if (!time || claim->timestamp.substr(0, 8) != claim->date || claim->service != "s3") {
-    return Bad("AuthorizationHeaderMalformed", "the date or the scope of the signature is wrong");
+    return Bad(in_header ? "AuthorizationHeaderMalformed" : "AuthorizationQueryParametersError",
+               "the date or the service in the credential is not that of the request");
   }
   if (*time > now + kSkewMax || (!claim->expires_seconds && *time < now - kSkewMax)) {
     return Denied("RequestTimeTooSkewed",
@@ -276,21 +324,33 @@ Result<SignedRequest> VerifySigV4(const HttpRequestHead& head, const QueryParame
   Result<PayloadKind> kind = KindOf(claim->payload);
   if (!kind) return kind.error();
 
-  SignedRequest request{.payload = *kind, .timestamp = claim->timestamp};
+  SignedRequest request{.signer = *signer, .payload = *kind, .timestamp = claim->timestamp};
   if (*kind == PayloadKind::kSha256) request.payload_sha256 = Lower(claim->payload);
   request.scope = claim->date + "/" + claim->region + "/" + claim->service + "/aws4_request";
-  std::string key = HmacSha256("AWS4" + keys.secret_access_key.Reveal(), claim->date);
-  key = HmacSha256(key, claim->region);
-  key = HmacSha256(key, claim->service);
-  request.signing_key = HmacSha256(key, "aws4_request");
+  request.signing_key = SigningKey(keys[*signer].secret_access_key, *claim);
   std::string to_sign = std::string(kAlgorithm) + "\n" + request.timestamp + "\n" + request.scope +
                         "\n" + HexEncode(Sha256(*canonical));
   request.signature = HexEncode(HmacSha256(request.signing_key, to_sign));
-  if (!EqualInConstantTime(request.signature, claim->signature)) {
-    return Denied("SignatureDoesNotMatch",
-                  "The request signature we calculated does not match the signature you provided");
-  }
+  if (!EqualInConstantTime(request.signature, claim->signature)) return WrongSignature();
   return request;
+}
+
+Result<size_t> VerifyPolicySignature(const SignedPolicy& given, std::span<const GatewayKeys> keys) {
+  if (given.algorithm != kAlgorithm) {
+    return Bad("InvalidArgument", "x-amz-algorithm must be AWS4-HMAC-SHA256");
+  }
+  Claim claim;
+  Result<void> read = ReadCredential(given.credential, "InvalidArgument", claim);
+  if (!read) return read.error();
+  if (!ParseAmzDate(given.date) || given.date.substr(0, 8) != claim.date || claim.service != "s3") {
+    return Bad("InvalidArgument", "x-amz-date or the service in x-amz-credential is wrong");
+  }
+  std::optional<size_t> signer = FindKey(keys, claim.access_key_id);
+  if (!signer) return NoSuchAccessKey();
+  std::string signature =
+      HexEncode(HmacSha256(SigningKey(keys[*signer].secret_access_key, claim), given.policy));
+  if (!EqualInConstantTime(signature, given.signature)) return WrongSignature();
+  return *signer;
 }
 
 std::string ChunkSignature(const SignedRequest& request, std::string_view previous,

@@ -18,6 +18,7 @@ class XmlWriter {
   void Open(std::string_view name);
   void Close();
   void Text(std::string_view name, std::string_view value);
+  void Raw(std::string_view xml) { text_ += xml; }
   [[nodiscard]] std::string Finish();
 
  private:
@@ -40,8 +41,5 @@ Result<Tags> ParseTagging(std::string_view xml);
 Result<bool> ParseVersioning(std::string_view xml);
 // A CreateBucketConfiguration, or nothing. Any region will do: there is one place here.
 Result<void> CheckCreateBucket(std::string_view xml);
-
-std::string Unquoted(std::string_view etag);
-std::string Quoted(std::string_view etag);
 
 }  // namespace longhaul

@@ -11,6 +11,7 @@ namespace longhaul {
 namespace {
 
 constexpr uint64_t kHoldBytesMax = 16 << 20;
+constexpr uint64_t kPartBytesMin = 5 << 20;  // But for the last one.
 constexpr size_t kCompleteBytesMax = 4 << 20;
 constexpr std::array kAllChecksums = {ChecksumAlgorithm::kCrc32, ChecksumAlgorithm::kCrc32c,
                                       ChecksumAlgorithm::kCrc64Nvme, ChecksumAlgorithm::kSha1,
@@ -27,7 +28,7 @@ Result<int> ReadNumber(const GatewayCall& call, const std::string& name, int mis
   return number;
 }
 
-Result<int> ReadPartNumber(const GatewayCall& call) {
+Result<int> ReadUploadNumber(const GatewayCall& call) {
   Result<int> number = ReadNumber(call, "partNumber", 0);
   if (number && (*number < 1 || *number > 10'000)) {
     return GatewayError("InvalidArgument", "Part number must be an integer between 1 and 10000");
@@ -71,7 +72,9 @@ Async<void> Gateway::Impl::CreateUpload(GatewayCall& call) {
       co_return GatewayError("InvalidRequest",
                              "this checksum algorithm does not go with this checksum type");
     }
-    put->checksum = Checksum{*known, "", false};
+    bool composite = type.empty() ? *known != ChecksumAlgorithm::kCrc64Nvme : type == "COMPOSITE";
+    put->checksum = Checksum{*known, "", composite};
+    call.response.headers.Set("x-amz-checksum-type", composite ? "COMPOSITE" : "FULL_OBJECT");
     call.response.headers.Set("x-amz-checksum-algorithm",
                               std::string(ChecksumAlgorithmName(*known)));
   }
@@ -85,10 +88,14 @@ Async<void> Gateway::Impl::CreateUpload(GatewayCall& call) {
 }
 
 Async<void> Gateway::Impl::UploadPart(GatewayCall& call) {
-  Result<int> number = ReadPartNumber(call);
+  Result<int> number = ReadUploadNumber(call);
   if (!number) co_return number.error();
   auto body = GatewayBody::Open(call.request, call.signature, runtime.pool);
   if (!body) co_return body.error();
+  if (!call.request.head.content_length && (!(*body)->sized() || !call.request.head.chunked)) {
+    co_return GatewayError("MissingContentLength",
+                           "You must provide the Content-Length HTTP header.");
+  }
   Result<std::optional<HeldBody>> held = co_await Hold(**body, kHoldBytesMax);
   if (!held) co_return held.error();
   MultipartUpload upload = UploadOf(call);
@@ -111,7 +118,7 @@ Async<void> Gateway::Impl::UploadPart(GatewayCall& call) {
 }
 
 Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
-  Result<int> number = ReadPartNumber(call);
+  Result<int> number = ReadUploadNumber(call);
   if (!number) co_return number.error();
   Result<GatewayCopySource> source = ReadCopySource(call);
   if (!source) co_return source.error();
@@ -119,21 +126,16 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
   get.bucket = source->bucket;
   get.key = source->key;
   get.version_id = source->version_id;
-  get.if_match = source->if_match;
   std::string_view range = call.Header("x-amz-copy-source-range");
-  if (!range.empty()) {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    size_t dash = range.find('-');
-    bool right = range.starts_with("bytes=") && dash != std::string_view::npos;
-    if (right) {
-      const char* end = range.data() + range.size();
-      right = std::from_chars(range.data() + 6, range.data() + dash, first).ec == std::errc() &&
-              std::from_chars(range.data() + dash + 1, end, last).ec == std::errc() &&
-              last >= first;
+  if (!range.empty() || HasSourceCondition(call.request.headers())) {
+    Result<ObjectInfo> looked = co_await LookAtSource(call, *source);
+    if (!looked) co_return looked.error();
+    get.if_match = looked->etag;
+    if (!range.empty()) {
+      Result<ByteRange> wanted = ReadCopyRange(range, looked->size_bytes);
+      if (!wanted) co_return wanted.error();
+      get.range = *wanted;
     }
-    if (!right) co_return GatewayError("InvalidArgument", "x-amz-copy-source-range is bytes=A-B");
-    get.range = ByteRange{first, last - first + 1};
   }
   Result<ObjectStream> stream = co_await store.Get(get);
   if (!stream) co_return stream.error();
@@ -151,6 +153,10 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
   if (!part) co_return part.error();
   XmlWriter xml("CopyPartResult");
   xml.Text("ETag", Quoted(part->etag));
+  if (part->checksum) {
+    xml.Text("Checksum" + std::string(ChecksumAlgorithmName(part->checksum->algorithm)),
+             part->checksum->value);
+  }
   xml.Text("LastModified", XmlTime(runtime.clock.Now()));
   co_return co_await SendXml(call, xml.Finish());
 }
@@ -183,6 +189,19 @@ Async<void> Gateway::Impl::CheckComplete(GatewayCall& call, CompleteRequest& req
     if (!same) co_return same.error();
     request.checksum.reset();
   }
+  Result<std::vector<UploadedPart>> parts = co_await store.ListParts(request.upload);
+  // It may have been completed already: the store knows whether by this very request.
+  if (!parts && parts.error().code == "NoSuchUpload") co_return Ok();
+  if (!parts) co_return parts.error();
+  for (const UploadedPart& part : request.parts) {
+    auto found = std::ranges::find(*parts, part.number, &UploadedPart::number);
+    bool last = &part == &request.parts.back();
+    if (!last && found != parts->end() && found->size_bytes < kPartBytesMin) {
+      co_return GatewayError(
+          "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size: part " +
+                                std::to_string(part.number) + " has less than 5 MiB");
+    }
+  }
   std::string_view size = call.Header("x-amz-mp-object-size");
   if (size.empty()) co_return Ok();
   uint64_t wanted = 0;
@@ -190,8 +209,6 @@ Async<void> Gateway::Impl::CheckComplete(GatewayCall& call, CompleteRequest& req
   if (failed != std::errc() || end != size.data() + size.size()) {
     co_return GatewayError("InvalidRequest", "x-amz-mp-object-size is not a number");
   }
-  Result<std::vector<UploadedPart>> parts = co_await store.ListParts(request.upload);
-  if (!parts) co_return parts.error();
   uint64_t there = 0;
   for (const UploadedPart& part : request.parts) {
     auto found = std::ranges::find(*parts, part.number, &UploadedPart::number);
@@ -230,6 +247,9 @@ Result<void> Gateway::Impl::CheckComposite(const CompleteRequest& request) {
 }
 
 Async<void> Gateway::Impl::AbortUpload(GatewayCall& call) {
+  // A store says OK as well where there is none.
+  Result<std::vector<UploadedPart>> there = co_await store.ListParts(UploadOf(call));
+  if (!there) co_return there.error();
   Result<void> done = co_await store.AbortMultipart(UploadOf(call));
   if (!done) co_return done.error();
   part_notes.Forget(call.Query("uploadId"));
@@ -243,26 +263,25 @@ Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
   Result<CompleteBody> body = ParseComplete(*text);
   if (!body) co_return body.error();
   Capabilities can = store.capabilities();
-  Result<WriteCondition> condition =
-      ReadWriteCondition(call, can.complete_if_absent, can.complete_if_match);
+  Result<Settled> condition = co_await Settle(call, can.complete_if_absent, can.complete_if_match);
   if (!condition) co_return condition.error();
   CompleteRequest request{.upload = UploadOf(call),
                           .parts = std::move(body->parts),
-                          .condition = *condition,
+                          .condition = condition->condition,
                           .checksum = std::nullopt};
   Result<void> right = co_await CheckComplete(call, request);
   if (!right) co_return right.error();
   Result<PutResult> result = co_await store.CompleteMultipart(request);
-  if (!result) co_return result.error();
+  if (!result) co_return co_await Explain(call, *condition, result.error());
   part_notes.Forget(request.upload.upload_id);
   if (!result->version_id.empty()) {
     call.response.headers.Set("x-amz-version-id", result->version_id);
   }
+  HeadRequest head;
+  head.bucket = call.bucket;
+  head.key = call.key;
+  Result<ObjectInfo> info = co_await store.Head(head);
   if (notifier != nullptr) {
-    HeadRequest head;
-    head.bucket = call.bucket;
-    head.key = call.key;
-    Result<ObjectInfo> info = co_await store.Head(head);
     Notify(call, "ObjectCreated:CompleteMultipartUpload", call.key, *result,
            info ? info->size_bytes : 0);
   }
@@ -271,6 +290,7 @@ Async<void> Gateway::Impl::CompleteUpload(GatewayCall& call) {
   xml.Text("Bucket", call.bucket);
   xml.Text("Key", call.key);
   xml.Text("ETag", Quoted(result->etag));
+  if (info && info->etag == result->etag) WriteChecksum(xml, *info);
   co_return co_await SendXml(call, xml.Finish());
 }
 
@@ -302,6 +322,10 @@ Async<void> Gateway::Impl::ListParts(GatewayCall& call) {
     xml.Text("LastModified", XmlTime(runtime.clock.Now()));
     xml.Text("ETag", Quoted(part.etag));
     xml.Text("Size", std::to_string(part.size_bytes));
+    if (part.checksum) {
+      xml.Text("Checksum" + std::string(ChecksumAlgorithmName(part.checksum->algorithm)),
+               part.checksum->value);
+    }
     xml.Close();
   }
   co_return co_await SendXml(call, xml.Finish());

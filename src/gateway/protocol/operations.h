@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "gateway/sigv4.h"
+#include "gateway/protocol/sigv4.h"
 #include "net/http_client.h"
 
 namespace longhaul {
@@ -27,14 +27,20 @@ enum class GatewayOperation {
   kDeleteBucket,
   kGetBucketLocation,
   kGetBucketVersioning,
+  kGetBucketAcl,
+  kPutBucketAcl,
   kPutBucketVersioning,
   kListObjects,
   kListObjectsV2,
   kListObjectVersions,
   kListMultipartUploads,
   kDeleteObjects,
+  kPostObject,
   kGetObject,
   kHeadObject,
+  kGetObjectAttributes,
+  kGetObjectAcl,
+  kPutObjectAcl,
   kPutObject,
   kCopyObject,
   kDeleteObject,
@@ -57,6 +63,18 @@ struct GatewayAsked {
   const QueryParameters& query;
   const HttpHeaders& headers;
 };
+
+// What its user must be allowed to.
+enum class GatewayNeed {
+  kNothing,      // What is seen is looked at one by one: buckets of a list, keys of a batch.
+  kKnowsBucket,  // Any right in that bucket.
+  kOwnsBucket,   // Writing of all its keys.
+  kReadsPrefix,  // Reading of all keys that begin like the prefix asked for.
+  kWritesPrefix,
+  kReadsKey,
+  kWritesKey,
+};
+GatewayNeed NeedOf(GatewayOperation operation);
 
 // Which operation it is. kInvalidInput: NotImplemented (no such operation here, or a parameter or
 // a value that it does not carry out), InvalidArgument (one of them is given twice).

@@ -1,4 +1,4 @@
-#include "gateway/notifier.h"
+#include "gateway/events/notifier.h"
 
 #include <algorithm>
 #include <boost/json.hpp>

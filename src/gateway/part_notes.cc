@@ -1,4 +1,4 @@
-#include "gateway/gateway_part_notes.h"
+#include "gateway/part_notes.h"
 
 #include <utility>
 

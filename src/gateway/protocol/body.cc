@@ -1,4 +1,4 @@
-#include "gateway/gateway_body.h"
+#include "gateway/protocol/body.h"
 
 #include <algorithm>
 #include <array>
@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "gateway/protocol/errors.h"
 
 namespace longhaul {
 namespace {
@@ -29,9 +30,7 @@ constexpr std::array kAlgorithms = {
 };
 
 Error Bad(std::string code, std::string message) {
-  Error error = InvalidInput(std::move(message));
-  error.code = std::move(code);
-  return error;
+  return GatewayError(std::move(code), std::move(message));
 }
 
 std::string Lower(std::string_view text) {
@@ -71,16 +70,19 @@ Result<std::unique_ptr<GatewayBody>> GatewayBody::Open(HttpServerRequest& reques
       return Bad("MissingContentLength", "x-amz-decoded-content-length is missing");
     }
   } else {
-    if (!request.body_size_bytes()) {
-      return Bad("MissingContentLength", "You must provide the Content-Length HTTP header.");
-    }
-    body->size_bytes_ = *request.body_size_bytes();
+    body->sized_ = request.body_size_bytes().has_value();
+    body->size_bytes_ = request.body_size_bytes().value_or(0);
   }
 
   for (const Algorithm& algorithm : kAlgorithms) {
     const std::string* value = headers.Find(ChecksumHeader(algorithm.algorithm));
     if (value == nullptr || !with_checksum) continue;
     if (body->checksum_) return Bad("InvalidRequest", "Expecting a single x-amz-checksum- header");
+    Result<std::string> digest = Base64Decode(*value);
+    if (!digest || digest->size() != Digest(algorithm.kind, std::string_view()).size()) {
+      return Bad("InvalidRequest",
+                 "Value for " + ChecksumHeader(algorithm.algorithm) + " header is invalid.");
+    }
     body->checksum_ = Checksum{algorithm.algorithm, *value, false};
   }
   std::string trailer = Lower(headers.Get("x-amz-trailer"));
@@ -98,7 +100,7 @@ Result<std::unique_ptr<GatewayBody>> GatewayBody::Open(HttpServerRequest& reques
                "x-amz-trailer headers were found.");
   }
   body->content_md5_ = headers.Get("Content-MD5");
-  if (!body->content_md5_.empty()) {
+  if (headers.Find("Content-MD5") != nullptr) {
     Result<std::string> digest = Base64Decode(body->content_md5_);
     if (!digest || digest->size() != 16) {
       return Bad("InvalidDigest", "The Content-MD5 you specified is not valid.");
@@ -121,6 +123,7 @@ Async<size_t> GatewayBody::Read(std::span<std::byte> out) {
   if (!count) co_return count.error();
   if (*count == 0) co_return co_await Finish();
   read_bytes_ += *count;
+  if (!sized_) size_bytes_ = read_bytes_;
   if (read_bytes_ > size_bytes_) {
     co_return Bad("IncompleteBody", "The body is longer than it was said to be");
   }

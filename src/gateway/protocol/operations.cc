@@ -1,4 +1,4 @@
-#include "gateway/gateway_operations.h"
+#include "gateway/protocol/operations.h"
 
 #include <algorithm>
 #include <array>
@@ -44,8 +44,11 @@ constexpr std::array kGroups = {
     Group{"write-if", "if-match if-none-match"},
     Group{"read-if", "if-match if-none-match if-modified-since if-unmodified-since range"},
     // x-amz-copy-if-match is the name that Ceph reads.
-    Group{"copy-source", "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-if-match"},
-    Group{"listing", "prefix delimiter encoding-type=url max-keys"},
+    Group{"copy-source",
+          "x-amz-copy-source x-amz-copy-source-if-match x-amz-copy-source-if-none-match "
+          "x-amz-copy-source-if-modified-since x-amz-copy-source-if-unmodified-since "
+          "x-amz-copy-if-match"},
+    Group{"listing", "prefix delimiter encoding-type max-keys"},
     Group{"answer",
           "response-content-type response-content-language response-expires "
           "response-cache-control response-content-disposition response-content-encoding"},
@@ -76,6 +79,14 @@ constexpr std::array kTable = {
           "", ""},
     Entry{Operation::kGetBucketVersioning, "GetBucketVersioning", "GET", Place::kBucket,
           "versioning", "", "", ""},
+    // What an owner without ACLs has; private is what it is already.
+    Entry{Operation::kGetBucketAcl, "GetBucketAcl", "GET", Place::kBucket, "acl", "", "", ""},
+    Entry{Operation::kPutBucketAcl, "PutBucketAcl", "PUT", Place::kBucket, "acl", "x-amz-acl", "",
+          "$body x-amz-acl=private"},
+    Entry{Operation::kGetObjectAcl, "GetObjectAcl", "GET", Place::kObject, "acl", "", "versionId",
+          ""},
+    Entry{Operation::kPutObjectAcl, "PutObjectAcl", "PUT", Place::kObject, "acl", "x-amz-acl", "",
+          "$body x-amz-acl=private|bucket-owner-full-control"},
     Entry{Operation::kPutBucketVersioning, "PutBucketVersioning", "PUT", Place::kBucket,
           "versioning", "", "", "$body"},
     Entry{Operation::kListObjects, "ListObjects", "GET", Place::kBucket, "", "", "$listing marker",
@@ -85,13 +96,19 @@ constexpr std::array kTable = {
     Entry{Operation::kListObjectVersions, "ListObjectVersions", "GET", Place::kBucket, "versions",
           "", "$listing key-marker version-id-marker", ""},
     Entry{Operation::kListMultipartUploads, "ListMultipartUploads", "GET", Place::kBucket,
-          "uploads", "",
-          "prefix delimiter encoding-type=url max-uploads key-marker upload-id-marker", ""},
+          "uploads", "", "prefix delimiter encoding-type max-uploads key-marker upload-id-marker",
+          ""},
     Entry{Operation::kDeleteObjects, "DeleteObjects", "POST", Place::kBucket, "delete", "", "",
           "$body"},
+    // A form, whose fields gateway_post.cc looks at.
+    Entry{Operation::kPostObject, "PostObject", "POST", Place::kBucket, "", "", "", ""},
 
     Entry{Operation::kGetObject, "GetObject", "GET", Place::kObject, "", "",
-          "$answer versionId x-amz-checksum-mode=ENABLED", "$read-if x-amz-checksum-mode=ENABLED"},
+          "$answer versionId partNumber x-amz-checksum-mode=ENABLED",
+          "$read-if x-amz-checksum-mode=ENABLED"},
+    Entry{Operation::kGetObjectAttributes, "GetObjectAttributes", "GET", Place::kObject,
+          "attributes", "", "versionId",
+          "x-amz-object-attributes x-amz-max-parts x-amz-part-number-marker"},
     Entry{Operation::kHeadObject, "HeadObject", "HEAD", Place::kObject, "", "",
           "$answer versionId partNumber x-amz-checksum-mode=ENABLED",
           "$read-if x-amz-checksum-mode=ENABLED"},
@@ -205,6 +222,39 @@ Result<void> Check(const std::optional<Word>& word, const std::string& shown,
 }
 
 }  // namespace
+
+GatewayNeed NeedOf(GatewayOperation operation) {
+  switch (operation) {
+    case Operation::kListBuckets:
+    case Operation::kDeleteObjects:
+    case Operation::kPostObject:  // Its key and its user are in the form.
+      return GatewayNeed::kNothing;
+    case Operation::kHeadBucket:
+    case Operation::kGetBucketLocation:
+    case Operation::kGetBucketVersioning:
+    case Operation::kGetBucketAcl:
+      return GatewayNeed::kKnowsBucket;
+    case Operation::kCreateBucket:
+    case Operation::kDeleteBucket:
+    case Operation::kPutBucketVersioning:
+    case Operation::kPutBucketAcl:
+      return GatewayNeed::kOwnsBucket;
+    case Operation::kListObjects:
+    case Operation::kListObjectsV2:
+    case Operation::kListObjectVersions:
+      return GatewayNeed::kReadsPrefix;
+    case Operation::kListMultipartUploads:
+      return GatewayNeed::kWritesPrefix;
+    case Operation::kGetObject:
+    case Operation::kHeadObject:
+    case Operation::kGetObjectAttributes:
+    case Operation::kGetObjectAcl:
+    case Operation::kGetObjectTagging:
+      return GatewayNeed::kReadsKey;
+    default:
+      return GatewayNeed::kWritesKey;
+  }
+}
 
 Result<GatewayOperation> FindGatewayOperation(const GatewayAsked& asked) {
   Place place = Place::kService;

@@ -1,8 +1,8 @@
-#include "gateway/gateway_operations.h"
+#include "gateway/protocol/operations.h"
 
 #include <gtest/gtest.h>
 
-#include "gateway/gateway_xml.h"
+#include "gateway/protocol/xml.h"
 
 namespace longhaul {
 namespace {
@@ -47,7 +47,7 @@ TEST(GatewayOperationsTest, UnknownSubresourcesAreRefused) {
   for (const char* method : {"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"}) {
     for (bool names_key : {false, true}) {
       for (const char* query :
-           {"abac", "metadataConfiguration", "nosuchthing", "acl", "Versioning"}) {
+           {"abac", "metadataConfiguration", "nosuchthing", "policy", "Versioning"}) {
         EXPECT_EQ(CodeOf({.method = method, .query = query, .names_key = names_key}),
                   "NotImplemented")
             << method << " " << query;
