@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "archive/entry.h"
@@ -37,7 +38,7 @@ struct FrameCompressor::Impl {
   void Set(ZSTD_cParameter parameter, int value) const {
     LH_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
   }
-  void SetLevel(int zstd_level, uint64_t size_bytes) const {
+  void Use(int zstd_level, uint64_t size_bytes) const {
     Set(ZSTD_c_compressionLevel, zstd_level);
     // The size of the last, shorter frame must not change what memory the context takes.
     const ZSTD_compressionParameters parameters = ZSTD_getCParams(zstd_level, size_bytes, 0);
@@ -57,13 +58,13 @@ struct FrameCompressor::Impl {
   ZSTD_CCtx* context = nullptr;
   int level = 0;
   uint64_t frame_size_bytes = 0;
-  bool fast = false;  // What the context is set to.
+  std::optional<int> used;  // What the context is set to, for frames of this size.
 };
 
 // Judged by samples from all over the frame; `out` is room to work in.
 bool FrameCompressor::Impl::Shrinks(std::span<const std::byte> raw,
                                     std::span<std::byte> out) const {
-  SetLevel(kSampleLevel, kSampleBytes);
+  Use(kSampleLevel, kSampleBytes);
   size_t compressed = 0;
   for (size_t i = 0; i < kSamples; ++i) {
     const size_t at = (raw.size() - kSampleBytes) / (kSamples - 1) * i;
@@ -82,21 +83,21 @@ FrameCompressor::FrameCompressor(int level, uint64_t frame_size_bytes)
   impl_->level = ZstdLevel(level);
   impl_->frame_size_bytes = frame_size_bytes;
   impl_->Set(ZSTD_c_checksumFlag, 1);
-  impl_->SetLevel(impl_->level, frame_size_bytes);
 }
+
+void FrameCompressor::SetLevel(int level) { impl_->level = ZstdLevel(level); }
 
 FrameCompressor::~FrameCompressor() { ZSTD_freeCCtx(impl_->context); }
 
 Result<size_t> FrameCompressor::Compress(std::span<const std::byte> raw, std::span<std::byte> out) {
   Impl& impl = *impl_;
-  if (impl.level >= kSampledLevelMin) {
-    const bool sampled = raw.size() >= 2 * kSamples * kSampleBytes;
-    const bool fast = sampled && !impl.Shrinks(raw, out);
-    if (sampled || fast != impl.fast) {
-      impl.SetLevel(fast ? kFastestLevel : impl.level, impl.frame_size_bytes);
-    }
-    impl.fast = fast;
+  int level = impl.level;
+  if (level >= kSampledLevelMin && raw.size() >= 2 * kSamples * kSampleBytes) {
+    if (!impl.Shrinks(raw, out)) level = kFastestLevel;
+    impl.used.reset();
   }
+  if (impl.used != level) impl.Use(level, impl.frame_size_bytes);
+  impl.used = level;
   const size_t size = ZSTD_compress2(impl.context, out.data(), out.size(), raw.data(), raw.size());
   if (ZSTD_isError(size)) {
     return InvalidInput(std::string("zstd cannot compress a frame: ") + ZSTD_getErrorName(size));

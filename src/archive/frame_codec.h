@@ -22,6 +22,9 @@ class FrameCompressor {
   FrameCompressor(const FrameCompressor&) = delete;
   FrameCompressor& operator=(const FrameCompressor&) = delete;
 
+  // For the frames to come. ContextBytes of the highest level is what the context takes.
+  void SetLevel(int level);
+
   // `out` has room for BoundBytes(raw.size()). A frame of its own, with content size and checksum.
   Result<size_t> Compress(std::span<const std::byte> raw, std::span<std::byte> out);
 

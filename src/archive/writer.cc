@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/content_hash.h"
+#include "archive/content_label.h"
 #include "archive/frame_codec.h"
 #include "archive/index.h"
 #include "archive/manifest.h"
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/processor.h"
 
 namespace longhaul {
 
@@ -33,10 +35,16 @@ constexpr size_t kHashInPlaceBytes = 256 << 10;
 // costs least. For objects of 1 KB keys in the index add a tenth (docs/archive-format.md, "Keys").
 constexpr uint64_t kNoKeysCompressedBytesMax = 3 << 19;
 constexpr uint64_t kNoKeysRawBytesMax = 64 << 20;
+// Labels that are told apart in one frame; those beyond count for none.
+constexpr size_t kLabelsMax = 16;
 
 Result<void> CheckOptions(const ArchiveOptions& options) {
   if (options.level < 0 || options.level > kLevelMax) {
     return InvalidInput("compression level " + std::to_string(options.level) + ": 0 to 22");
+  }
+  if (options.levels != nullptr &&
+      (options.level_max < options.level || options.level_max > kLevelMax)) {
+    return InvalidInput("levels up to " + std::to_string(options.level_max));
   }
   if (options.frame_size_bytes < kFrameSizeBytesMin ||
       options.frame_size_bytes > kFrameSizeBytesMax) {
@@ -57,9 +65,12 @@ Result<void> CheckOptions(const ArchiveOptions& options) {
 }
 
 int64_t SlotBytes(const ArchiveOptions& options) {
-  return static_cast<int64_t>(
-      options.frame_size_bytes + FrameCompressor::BoundBytes(options.frame_size_bytes) +
-      FrameCompressor::ContextBytes(options.level, options.frame_size_bytes));
+  size_t context = FrameCompressor::ContextBytes(options.level, options.frame_size_bytes);
+  for (int level = 1; level <= options.level_max; ++level) {
+    context = std::max(context, FrameCompressor::ContextBytes(level, options.frame_size_bytes));
+  }
+  return static_cast<int64_t>(options.frame_size_bytes +
+                              FrameCompressor::BoundBytes(options.frame_size_bytes) + context);
 }
 
 // A frame being filled, compressed or written.
@@ -77,7 +88,54 @@ struct Slot {
   size_t out_size;
   std::unique_ptr<std::byte[]> out;
   FrameCompressor compressor;
+  std::vector<std::pair<std::string, uint64_t>> labels{};  // Of the content in it, and how much.
+
+  void Count(const std::string& label, uint64_t size_bytes) {
+    const auto found = std::ranges::find(labels, label, &std::pair<std::string, uint64_t>::first);
+    if (found != labels.end()) {
+      found->second += size_bytes;
+    } else if (labels.size() < kLabelsMax) {
+      labels.emplace_back(label, size_bytes);
+    }
+  }
+  // That of most of it.
+  [[nodiscard]] std::string_view MainLabel() const {
+    const auto most =
+        std::ranges::max_element(labels, {}, &std::pair<std::string, uint64_t>::second);
+    return most == labels.end() ? std::string_view() : most->first;
+  }
 };
+
+Compressed Measured(const auto& compress, Result<size_t>& size) {
+  const auto began = std::chrono::steady_clock::now();
+  const std::chrono::nanoseconds cpu = ThreadCpuTime();
+  size = compress();
+  return {.packed_bytes = size.value_or(0),
+          .cpu = ThreadCpuTime() - cpu,
+          .passed = std::chrono::steady_clock::now() - began};
+}
+
+// Compresses the frame as it was chosen; before it, in the room for its result, what is to be
+// compared. Runs on the pool.
+Result<size_t> CompressChosen(Slot& slot, const LevelChoice& choice, int level_max,
+                              FrameOutcome& outcome) {
+  const std::span<const std::byte> raw(slot.raw.get(), slot.used);
+  const std::span<std::byte> out(slot.out.get(), slot.out_size);
+  Result<size_t> size = size_t{0};
+  auto at = [&](int level, std::span<const std::byte> bytes) {
+    slot.compressor.SetLevel(std::min(level, level_max));
+    return Measured([&] { return slot.compressor.Compress(bytes, out); }, size);
+  };
+  if (choice.trial) {
+    const std::span<const std::byte> piece =
+        raw.subspan(choice.trial->offset_bytes, choice.trial->size_bytes);
+    outcome.reference = at(choice.trial->reference_level, piece);
+    outcome.trial = at(choice.trial->level, piece);
+  }
+  outcome.raw_bytes = raw.size();
+  outcome.frame = at(choice.level, raw);
+  return size;
+}
 
 }  // namespace
 
@@ -110,6 +168,10 @@ struct ArchiveWriter::Core : std::enable_shared_from_this<Core> {
   Async<void> AppendZeros(uint64_t count);
   Async<void> AppendMember(archive::TarMember member, std::span<const std::byte> content);
   void Advance(size_t size_bytes);
+  // What follows is content of this entry, which begins so.
+  void BeginContent(std::string_view key, std::span<const std::byte> head) {
+    if (options.levels != nullptr) label = ContentLabel(key, head);
+  }
   archive::TarMember MemberFor(const ArchiveEntry& entry);
   [[nodiscard]] int64_t MtimeSeconds() const;
   Async<void> TakeSlot();
@@ -132,9 +194,11 @@ struct ArchiveWriter::Core : std::enable_shared_from_this<Core> {
   uint64_t frames_written = 0;  // Whose turn it is at the sink.
   WaitList changed;             // A frame has been written, or all is over.
   std::vector<archive::FrameDigest> frames;
+  std::string label;  // Of what is written now.
   std::optional<Error> error;
   bool aborted = false;
   bool finished = false;
+  bool writes_index = false;  // All content has been sealed.
 
   archive::IndexBuilder index;
   std::vector<Reservation> index_memory;
@@ -160,16 +224,26 @@ namespace {
 // dropped while this waits for the pool or the sink. (Waiting in core.changed dies with it.)
 template <class Core>
 asio::awaitable<void> CompressAndWrite(std::weak_ptr<Core> watched, std::shared_ptr<Slot> slot,
-                                       uint64_t turn, CpuPool& pool) {
+                                       uint64_t turn, CpuPool& pool,
+                                       std::optional<LevelChoice> choice, int level,
+                                       int level_max) {
   std::string sha256;
-  auto compressed = co_await pool.Run([&slot, &sha256] {
-    auto size =
-        slot->compressor.Compress({slot->raw.get(), slot->used}, {slot->out.get(), slot->out_size});
+  FrameOutcome outcome;
+  auto compressed = co_await pool.Run([&] {
+    Result<size_t> size = size_t{0};
+    if (choice) {
+      size = CompressChosen(*slot, *choice, level_max, outcome);
+    } else {
+      slot->compressor.SetLevel(level);
+      size = slot->compressor.Compress({slot->raw.get(), slot->used},
+                                       {slot->out.get(), slot->out_size});
+    }
     if (size) sha256 = Sha256(AsText({slot->out.get(), *size}));
     return size;
   });
   Core* core = watched.lock().get();  // Nothing else runs on this shard until the next co_await.
   if (core == nullptr) co_return;
+  if (choice && compressed) core->options.levels->OnFrame(*choice, outcome);
   while (core->frames_written != turn) co_await core->changed.Wait();
   if (!compressed && !core->error) core->error = compressed.error();
   if (!core->error && !core->aborted) {
@@ -183,6 +257,7 @@ asio::awaitable<void> CompressAndWrite(std::weak_ptr<Core> watched, std::shared_
                             .sha256 = std::move(sha256)});
   }
   slot->used = 0;
+  slot->labels.clear();
   core->free_slots.push_back(std::move(slot));
   ++core->frames_written;
   core->changed.NotifyAll();
@@ -251,8 +326,15 @@ Async<void> ArchiveWriter::Core::TakeSlot() {
 // Sends the current frame off to be compressed.
 void ArchiveWriter::Core::Seal() {
   if (!current || current->used == 0) return;
-  SpawnDetached(runtime.executor, CompressAndWrite(weak_from_this(), std::move(current),
-                                                   frames_started, runtime.pool));
+  std::optional<LevelChoice> choice;
+  // The index is compressed as ever: nothing is to be learnt from it.
+  if (options.levels != nullptr && !writes_index) {
+    choice = options.levels->Choose(
+        {.label = current->MainLabel(), .raw = {current->raw.get(), current->used}});
+  }
+  SpawnDetached(runtime.executor,
+                CompressAndWrite(weak_from_this(), std::move(current), frames_started, runtime.pool,
+                                 std::move(choice), options.level, options.level_max));
   ++frames_started;
   current.reset();
 }
@@ -285,6 +367,7 @@ Async<void> ArchiveWriter::Core::Append(std::span<const std::byte> bytes) {
 
 void ArchiveWriter::Core::Advance(size_t size_bytes) {
   current->used += size_bytes;
+  if (options.levels != nullptr) current->Count(label, size_bytes);
   raw_bytes += size_bytes;
   if (current->used == options.frame_size_bytes) Seal();
 }
@@ -373,6 +456,7 @@ Async<void> ArchiveWriter::Core::AddPut(ArchiveEntry entry, std::span<const std:
     }
   }
   const std::string headers = archive::WriteTarHeaders(member);
+  BeginContent(entry.key, content);
   index.Add(entry, headers.size(), link, key_in_path);
   GrowIndexMemory();
   if (auto bytes = co_await AppendWhole(headers); !bytes) co_return bytes.error();
@@ -389,6 +473,7 @@ Result<void> ArchiveWriter::Core::AddWithoutContent(const ArchiveEntry& entry) {
 
 Async<void> ArchiveWriter::Core::WriteIndex() {
   Seal();
+  writes_index = true;
   co_await WaitForFrames();  // The index holds their digests.
   if (error) co_return *error;
   const size_t data_frames = frames.size();
@@ -472,6 +557,9 @@ Async<void> ArchiveWriter::Commit(size_t size_bytes) {
     co_return InvalidInput("more bytes than there is room for");
   }
   if (size_bytes == 0) co_return Ok();
+  if (core.open_missing_bytes == core.open_entry->size_bytes) {
+    core.BeginContent(core.open_entry->key, core.Free().first(size_bytes));
+  }
   core.open_missing_bytes -= size_bytes;
   core.Advance(size_bytes);
   co_return Ok();

@@ -2,7 +2,7 @@
 // and an index at the end (docs/archive-format.md).
 //
 // Frames are compressed on the CPU pool, several side by side, while the next ones are filled, and
-// handed to the sink in order. The same manifest, entries and options give the same bytes.
+// handed to the sink in order. The same manifest, entries and levels give the same bytes.
 //
 // Belongs to one shard; one coroutine calls it at a time. Add entries in the order of their keys:
 // neighbours compress best. After an error nothing but Abort may be called. Before a writer is
@@ -17,6 +17,7 @@
 #include <span>
 
 #include "archive/entry.h"
+#include "archive/frame_levels.h"
 #include "base/async.h"
 #include "base/runtime.h"
 
@@ -36,6 +37,10 @@ struct ArchiveOptions {
   uint64_t frame_size_bytes = 8 << 20;  // Before compression; 64 KiB to 64 MiB.
   int slots_max = 0;                    // Frames side by side; 0: threads of the pool + 1.
   std::optional<SealKey> seal;
+  // Decides the level of each frame of content instead of `level`, which is that of the index;
+  // null: nobody does. Borrowed.
+  FrameLevels* levels = nullptr;
+  int level_max = 0;  // With `levels`: what they say above it counts as this. Not below `level`.
 };
 
 struct ArchiveSummary {

@@ -98,7 +98,9 @@ class ConfigCheckCommand : public Command {
         }
       }
       text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {}",
-                          rule.compression_level == 0
+                          rule.tuner ? fmt::format("compression auto (levels {} to {})",
+                                                   rule.tuner->level_min, rule.tuner->level_max)
+                          : rule.compression_level == 0
                               ? "not compressed"
                               : fmt::format("compression level {}", rule.compression_level),
                           rule.deletes ? "" : "not ", FormatSizeExact(rule.batch.size_bytes),
@@ -127,6 +129,7 @@ class ConfigCheckCommand : public Command {
                        .With("source", rule.source.ToString())
                        .With("targets", targets)
                        .With("deletes", rule.deletes)
+                       .With("compression", rule.tuner ? "auto" : "fixed")
                        .With("compression_level", rule.compression_level)
                        .With("seal_keys", seal_keys)
                        .With("transport", ToString(rule.transport))

@@ -176,8 +176,14 @@ class SettingsFinder {
                rule.intake.listing ? duration(*rule.intake.listing) : std::string("off"));
     AddDefault(in + "intake.watch", rule.intake.watch ? "true" : "false");
     AddDefault(in + "deletes", rule.deletes ? "true" : "false");
-    AddDefault(in + "compression",
-               rule.compression_level == 0 ? "none" : std::to_string(rule.compression_level));
+    AddDefault(in + "compression", rule.tuner ? "auto"
+                                   : rule.compression_level == 0
+                                       ? "none"
+                                       : std::to_string(rule.compression_level));
+    if (rule.tuner) {
+      AddDefault(in + "tuner.min", std::to_string(rule.tuner->level_min));
+      AddDefault(in + "tuner.max", std::to_string(rule.tuner->level_max));
+    }
     AddDefault(in + "batch.bytes", FormatSizeExact(rule.batch.size_bytes));
     AddDefault(in + "batch.count", std::to_string(rule.batch.count));
     AddDefault(in + "batch.linger", duration(rule.batch.linger));

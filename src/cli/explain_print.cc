@@ -308,6 +308,12 @@ void PrintRule(RunContext& context, const RuleExplanation& told, bool backwards)
                                               100 * *told.shrinks_to)
                                 : "goes without an archive: a sample of it does not shrink");
   }
+  for (const KindLevel& level : told.levels) {
+    block.Row("level", fmt::format("{} for {}: {}", level.level, level.kind, level.why));
+  }
+  if (!told.levels.empty()) {
+    message.With("level", told.levels.front().level).With("level_why", told.levels.front().why);
+  }
   if (told.parked) block.Parked(*told.parked);
   block.Print(text);
   for (const TargetExplanation& target : told.targets) PrintTarget(context, *told.rule, target);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/processor.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -12,6 +13,8 @@
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
+#include "cost/prices.h"
+#include "cost/tuner_prices.h"
 #include "events/webhook.h"
 #include "replication/make_context.h"
 #include "replication/replicator.h"
@@ -103,6 +106,15 @@ class ReplicateCommand : public Command {
     for (const auto& [name, settings] : configuration->stores) {
       regions[name] = RegionOfStore(context, settings);
     }
+    Result<PriceList> own = LoadPriceList(configuration->file, [&](std::string_view name) {
+      return context.console().Environment(std::string(name));
+    });
+    if (!own) co_return own.error();
+    const Prices prices(std::move(*own));
+    auto tuner = std::make_unique<Tuner>(runtime.pool.threads(), ProcessorName());
+    for (const Rule& rule : configuration->rules) {
+      if (rule.enabled) tuner->Add(rule, TunerPricesOf(rule, regions, prices));
+    }
     ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source, observer);
     std::map<std::string, std::unique_ptr<Store>> stores;
     std::map<std::string, Store*> store_pointers;
@@ -127,6 +139,7 @@ class ReplicateCommand : public Command {
         MakeReplicationContext(runtime, *configuration, store_pointers, *backends->queue,
                                *backends->state, ledger, ReplicationLimits{});
     if (!replication) co_return replication.error();
+    (*replication)->tuner = std::move(tuner);
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
     if (!replicator) co_return replicator.error();
     // Late objects are told of while the roles run, and once more at the end.

@@ -35,7 +35,8 @@ class RulesStatusCommand : public Command {
             "For each rule and target: whether it is active, paused or disabled, and whether a "
             "process runs it; how long changes take to arrive (p50, p99 and the longest of the "
             "last one to two hours, from the event to the receipt); what waits, and the oldest "
-            "of it; how fast objects are applied; what was sent and saved; and what has "
+            "of it; how fast objects are applied; what was sent and saved; with compression: auto "
+            "which level each kind of content has, and why; and what has "
             "failed, is parked or in conflict. A target whose store fails is open: it is left "
             "alone until a probe succeeds, and its events are kept meanwhile. The processes "
             "publish this in State every few "
@@ -158,7 +159,16 @@ class RulesStatusCommand : public Command {
     uint64_t deletes_held = 0;
     std::optional<OldestKey> oldest;
     std::map<std::string, std::string> troubles;
+    std::vector<KindLevel> levels;  // Each kind as the process has it that has seen most of it.
     for (const RuleNow& process : *running) {
+      for (const KindLevel& level : process.levels) {
+        const auto known = std::ranges::find(levels, level.kind, &KindLevel::kind);
+        if (known == levels.end()) {
+          levels.push_back(level);
+        } else if (level.bytes > known->bytes) {
+          *known = level;
+        }
+      }
       Member& member = members_[process.process];
       member.now = process;
       member.keys_pending += process.keys_pending;
@@ -212,12 +222,25 @@ class RulesStatusCommand : public Command {
                                     FormatBytes(totals->plain_bytes) + ", " + savings.Ratio());
       rows.emplace_back("saved", savings.Describe());
     }
+    for (const KindLevel& level : levels) {
+      rows.emplace_back("level", fmt::format("{} for {} ({} packed): {}", level.level, level.kind,
+                                             FormatBytes(level.bytes), level.why));
+    }
     if (totals->failures > 0) {
       rows.emplace_back("failures", FormatCount(totals->failures) + " tries failed");
     }
     if (!parked->empty()) rows.emplace_back("parked", ParkedText(parked->size()));
     Print(context, std::move(message),
           "rule " + rule.id + ": " + state_text + ", " + Processes(*running), rows, "  ");
+    for (const KindLevel& level : levels) {
+      Message line("level");
+      line.With("rule", rule.id)
+          .With("kind", level.kind)
+          .With("level", level.level)
+          .With("bytes", level.bytes)
+          .With("why", level.why);
+      context.output().Print(line);
+    }
     for (const Target& target : rule.targets) {
       Result<void> told =
           co_await TellTarget(context, state, control, rule, target, *totals, *running);

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <map>
+#include <memory>
+
 #include "cost/bill.h"
 #include "cost/ledger_aws.h"
 #include "cost/ledger_meter.h"
@@ -175,6 +179,60 @@ TEST_F(LedgerTest, AKillLosesWhatWasNotPublishedAndNothingElse) {
   }
   EXPECT_EQ(Sum("sent"), published);
   EXPECT_LE(published, counted);
+}
+
+// Processes come, are killed at any moment, in the middle of a write too, and others take their
+// place. Each takes a minute with it at most, and nothing is on the bill that was not used.
+TEST_F(LedgerTest, OfProcessesKilledAtRandomEachIsShortByAMinuteAtMost) {
+  struct Process {
+    std::unique_ptr<Ledger> ledger;
+    int phase = 0;
+    std::string name;
+  };
+  FakeState state(world.runtime, backend);
+  FakeFaults dying(1);
+  dying.fails_after = 1;  // Written, and nobody hears of it any more.
+  FakeState last_write(world.runtime, backend, &dying);
+  std::vector<Process> running(5);
+  std::map<std::string, std::deque<uint64_t>> counted;  // By process, each second.
+  int kills = 0;
+  for (int second = 0; second < 3'000; ++second) {
+    for (Process& process : running) {
+      if (!process.ledger) {
+        process = {.ledger = std::make_unique<Ledger>(world.clock, world.random),
+                   .phase = static_cast<int>(world.random.Below(30)),
+                   .name = std::to_string(counted.size())};
+      }
+      const uint64_t amount = world.random.Below(50);
+      process.ledger->Add(process.ledger->PlaceOf(PlaceOf(process.name)), "put/STANDARD", amount);
+      counted[process.name].push_back(amount);
+      if (second % 30 == process.phase) ASSERT_TRUE(world.Run(process.ledger->Publish(state)));
+      if (world.random.Below(150) != 0) continue;
+      if (world.random.Below(2) == 0) {
+        static_cast<void>(world.Run(process.ledger->Publish(last_write)));
+      }
+      process.ledger.reset();
+      ++kills;
+    }
+    world.clock.Advance(1s);
+  }
+  ASSERT_GT(kills, 50);
+  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  ASSERT_TRUE(lines);
+  std::map<std::string, uint64_t> written;
+  for (const LedgerLine& line : lines->lines) {
+    written[line.place.rule] += line.counts.at("put/STANDARD");
+  }
+  for (const auto& [name, amounts] : counted) {
+    uint64_t all = 0;
+    uint64_t last_minute = 0;
+    for (size_t i = 0; i < amounts.size(); ++i) {
+      all += amounts[i];
+      if (i + 60 >= amounts.size()) last_minute += amounts[i];
+    }
+    EXPECT_LE(written[name], all) << name;
+    EXPECT_GE(written[name], all - last_minute) << name;
+  }
 }
 
 TEST_F(LedgerTest, WhatIsNoRowIsLeftOutAndCounted) {
@@ -415,7 +473,7 @@ TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
         PutRequest put;
         put.bucket = "data";
         put.key = key;
-        const std::string text(static_cast<size_t>(i) % 2000, 'y');
+        const std::string text(i % 100 == 1 ? 300'000 : static_cast<size_t>(i) % 2000, 'y');
         static_cast<void>(world.Run(PutText(**store, std::move(put), text)));
         break;
       }

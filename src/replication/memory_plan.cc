@@ -7,6 +7,49 @@
 
 namespace longhaul {
 
+namespace {
+
+struct PackPlan {
+  PackMemory memory;
+  int jobs = 1;
+};
+
+Result<PackPlan> PlanPacking(const ReplicationContext& context, int level, int threads,
+                             int64_t available, int level_max) {
+  auto plan = [&](int64_t bytes) {
+    return PlanPackMemory(context.limits, level, threads, bytes, level_max);
+  };
+  // Of several rules, one may hold all places but one (fair_slots.h).
+  Result<PackMemory> planned = plan(available);
+  int shares = 2;
+  if (context.rules.size() > 1) {
+    Result<PackMemory> third = plan(available / 3);
+    Result<PackMemory> half = plan(available / 2);
+    if (third && planned && third->slots == planned->slots) {
+      planned = third;
+      shares = 3;
+    } else if (half) {
+      planned = half;
+    }
+  }
+  if (!planned) return planned.error();
+  return PackPlan{
+      .memory = *planned,
+      .jobs = static_cast<int>(std::clamp<int64_t>(available / planned->total(), 1, shares))};
+}
+
+// The highest that a tuner may take.
+int WantedLevel(const ReplicationContext& context) {
+  int level = 0;
+  if (!context.tuner) return level;
+  for (const auto& [id, tuner] : context.tuner->rules()) {
+    level = std::max(level, tuner->level_wanted());
+  }
+  return level;
+}
+
+}  // namespace
+
 Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, bool applies) {
   const int64_t budget = context.runtime.memory.limit_bytes();
   const int64_t total = budget - context.request_bytes;
@@ -41,26 +84,23 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
   int jobs = 1;
   if (packs) {
     const int64_t available = total - apply_bytes;
-    // Of several rules, one may hold all places but one (fair_slots.h).
-    Result<PackMemory> planned = PlanPackMemory(context.limits, level, threads, available);
-    int shares = 2;
-    if (context.rules.size() > 1) {
-      Result<PackMemory> third = PlanPackMemory(context.limits, level, threads, available / 3);
-      Result<PackMemory> half = PlanPackMemory(context.limits, level, threads, available / 2);
-      if (third && planned && third->slots == planned->slots) {
-        planned = third;
-        shares = 3;
-      } else if (half) {
-        planned = half;
-      }
-    }
+    Result<PackPlan> planned = PlanPacking(context, level, threads, available, 0);
     if (!planned) {
       return InvalidInput(planned.error().message + "; with applying, which takes " +
                           std::to_string(apply_bytes) + requests + ", the budget is " +
                           std::to_string(budget) + " bytes");
     }
-    pack = *planned;
-    jobs = static_cast<int>(std::clamp<int64_t>(available / pack.total(), 1, shares));
+    // Higher levels take more memory. A tuner gets what costs no frame and no batch side by side.
+    for (int wanted = WantedLevel(context); wanted > level; --wanted) {
+      Result<PackPlan> higher = PlanPacking(context, level, threads, available, wanted);
+      if (!higher || higher->memory.slots < planned->memory.slots || higher->jobs < planned->jobs) {
+        continue;
+      }
+      planned = higher;
+      break;
+    }
+    pack = planned->memory;
+    jobs = planned->jobs;
   }
   return MemoryPlan{.pack = pack,
                     .pack_jobs = jobs,

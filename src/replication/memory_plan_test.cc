@@ -44,5 +44,45 @@ TEST(MemoryPlanTest, LeavesRoomForManyRequests) {
       << too_many.error().message;
 }
 
+// Money saved by a higher level must not be paid for with archives side by side, or with a program
+// that does not start.
+TEST(MemoryPlanTest, ATunerGetsTheHighestLevelThatCostsNothingElse) {
+  ReplicationWorld world;
+  world.configuration.rules[0].tuner = TunerBounds{.level_min = 1, .level_max = 19};
+  world.configuration.rules[0].compression_level = 6;
+  const int64_t budget = world.runtime.memory.limit_bytes();
+  auto plan = [&](const std::string& unknown_price, int64_t taken) {
+    world.MakeContext();
+    world.context->request_bytes = taken;
+    world.context->tuner = std::make_unique<Tuner>(1, "here");
+    world.context->tuner->Add(
+        world.configuration.rules[0],
+        {.transfer_gib = 0.02, .cpu_second = 0.00001, .unknown = unknown_price});
+    return PlanMemory(*world.context, true, true);
+  };
+  Result<MemoryPlan> without = plan("transfer/a/b", 0);
+  ASSERT_TRUE(without);
+  EXPECT_EQ(without->pack.level_max, 0);
+  Result<MemoryPlan> roomy = plan("", 0);
+  ASSERT_TRUE(roomy);
+  EXPECT_GT(roomy->pack.level_max, 6);
+  EXPECT_EQ(roomy->pack.slots, without->pack.slots);
+  EXPECT_EQ(roomy->pack_jobs, without->pack_jobs);
+  EXPECT_LE(Planned(*roomy), budget);
+  // With just enough for the level of the rule there is room for no higher one, and for that one.
+  Result<MemoryPlan> narrow = InvalidInput("");
+  for (int64_t taken = 0; taken < budget; taken += 100'000) {
+    Result<MemoryPlan> less = plan("", taken);
+    Result<MemoryPlan> fixed = plan("transfer/a/b", taken);
+    ASSERT_EQ(less.has_value(), fixed.has_value()) << taken;
+    if (!less) break;
+    EXPECT_EQ(less->pack.slots, fixed->pack.slots) << taken;
+    EXPECT_EQ(less->pack_jobs, fixed->pack_jobs) << taken;
+    narrow = less;
+  }
+  ASSERT_TRUE(narrow);
+  EXPECT_LT(narrow->pack.level_max, roomy->pack.level_max);
+}
+
 }  // namespace
 }  // namespace longhaul

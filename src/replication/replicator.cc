@@ -57,7 +57,14 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
                   receipts_.Wake();
                 }),
       parked_retries_(context),
-      upkeep_(context, options.source, options.target) {
+      upkeep_(context, options.source, options.target),
+      tuning_(context, [this](const std::string& rule) {
+        const RuleMeter::SourceSight sight = source_.SightOf(rule);
+        return TunerSight{
+            .oldest = sight.oldest ? std::optional(sight.oldest->heard) : std::nullopt,
+            .oldest_fresh = sight.oldest_fresh};
+      }) {
+  tuning_.LimitLevel(memory.pack.level_max);
   std::vector<std::string> rules;
   for (const auto& rule : context.rules) rules.push_back(rule->rule->id);
   context.meter->Runs(std::move(rules), options.source, options.target,
@@ -87,6 +94,7 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
   TaskGroup life(context_.runtime.executor);
   life.Spawn(AsTask(upkeep_.Beat(life_ended)));
   life.Spawn(AsTask(upkeep_.Publish(life_ended)));
+  if (options_.source) life.Spawn(AsTask(tuning_.Run(life_ended)));
 
   const SteadyTime deadline = clock.SteadyNow() + options_.timeout;
   for (int attempt = 0; !stop.is_set(); ++attempt) {
@@ -247,6 +255,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   TaskGroup life(context_.runtime.executor);
   life.Spawn(AsTask(upkeep_.Beat(life_ended)));
   life.Spawn(AsTask(upkeep_.Publish(life_ended)));
+  if (options_.source) life.Spawn(AsTask(tuning_.Run(life_ended)));
   TaskGroup running(context_.runtime.executor);
   // Each store is looked for by itself; before that nobody knows what it can do, and what is for it
   // waits in the Queue and in staging.

@@ -18,6 +18,7 @@
 #include "replication/source/source_role.h"
 #include "replication/take_over/take_over.h"
 #include "replication/target/target_role.h"
+#include "replication/tuning.h"
 #include "replication/upkeep.h"
 
 namespace longhaul {
@@ -76,6 +77,7 @@ class Replicator {
   RuleFollower follower_;
   ParkedRetries parked_retries_;
   Upkeep upkeep_;
+  Tuning tuning_;
   Event wake_;
 };
 

@@ -78,6 +78,7 @@ class ConfigurationReader {
   void ReadSettle(YamlFields& fields, Rule& rule);
   void ReadIntake(YamlFields& fields, Rule& rule);
   void ReadCompression(YamlFields& fields, Rule& rule);
+  void ReadTuner(const YamlValue& value, TunerBounds& bounds);
   void ReadBatch(YamlFields& fields, Batch& batch);
   void ReadDeleteGuard(YamlFields& fields, DeleteGuard& guard);
   void ReadTargets(const YamlValue& value, Rule& rule, Places& places);

@@ -274,8 +274,17 @@ void ConfigurationReader::ReadIntake(YamlFields& fields, Rule& rule) {
 
 void ConfigurationReader::ReadCompression(YamlFields& fields, Rule& rule) {
   std::optional<YamlValue> value = fields.Find("compression");
-  if (!value) return;
-  if (value->node().text == "auto") return;  // A fixed level until the tuner is there.
+  std::optional<YamlValue> bounds = fields.Find("tuner");
+  if (!value || value->node().text == "auto") {
+    rule.tuner.emplace();
+    if (bounds) ReadTuner(*bounds, *rule.tuner);
+    rule.compression_level =
+        std::clamp(rule.compression_level, rule.tuner->level_min, rule.tuner->level_max);
+    return;
+  }
+  if (bounds) {
+    bounds->Fail("bounds a level that is fixed", "write compression: auto, or leave it out");
+  }
   if (value->node().text == "none") {
     rule.compression_level = 0;
     return;
@@ -288,6 +297,22 @@ void ConfigurationReader::ReadCompression(YamlFields& fields, Rule& rule) {
   } else if (auto level = value->Integer(1, 22)) {
     rule.compression_level = static_cast<int>(*level);
   }
+}
+
+void ConfigurationReader::ReadTuner(const YamlValue& value, TunerBounds& bounds) {
+  std::optional<YamlFields> fields = value.Fields();
+  if (!fields) return;
+  TunerBounds read = bounds;
+  const bool min = fields->Integer("min", read.level_min, 1, 22);
+  const bool max = fields->Integer("max", read.level_max, 1, 22);
+  fields->Finish();
+  // One bound alone moves the other out of its way.
+  if (min && !max) read.level_max = std::max(read.level_max, read.level_min);
+  if (read.level_min > read.level_max) {
+    value.Fail("min is above max", "write tuner: { min: 1, max: 19 }");
+    return;
+  }
+  bounds = read;
 }
 
 void ConfigurationReader::ReadBatch(YamlFields& fields, Batch& batch) {

@@ -206,6 +206,14 @@ TEST(ConfigurationTest, CarriesEveryField) {
   EXPECT_EQ(rule.targets[0].name, "copy");
   EXPECT_THAT(read->warnings, ElementsAre(HasSubstr("nothing tells of changes")));
 
+  EXPECT_FALSE(read->rules[0].tuner);
+  read = Parse(WithRule("    tuner: { min: 8, max: 10 }\n"));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->rules[0].tuner, (TunerBounds{.level_min = 8, .level_max = 10}));
+  EXPECT_EQ(read->rules[0].compression_level, 8);  // With which it begins.
+  read = Parse(WithRule("    compression: auto\n"));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->rules[0].tuner, TunerBounds());
   read = Parse(WithRule("    compression: 22\n    delete_guard: off\n"));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->rules[0].compression_level, 22);
@@ -366,6 +374,10 @@ struct Mistake {
 TEST(ConfigurationTest, ChecksRules) {
   const Mistake mistakes[] = {
       {"    compression: 23\n", "", "compression: '23' is out of range: give 1 to 22"},
+      {"    compression: 6\n    tuner: { max: 9 }\n", "", "tuner: bounds a level that is fixed"},
+      {"    tuner: { min: 9, max: 3 }\n", "", "tuner: min is above max"},
+      {"    tuner: { max: 23 }\n", "", "tuner.max: '23' is out of range: give 1 to 22"},
+      {"    tuner: { best: 3 }\n", "", "best"},
       {"    compression: 0\n", "", "compression: '0' is out of range"},
       {"    compression: fast\n", "", "'fast' is no way to compress: write auto, none, or 1 to 22"},
       {"    batch: { count: 10001 }\n", "",

@@ -65,6 +65,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   outages = is_new ? Maybe(random, 0.1) : 0;
   // Where events tell all: of what an archive brings a comparison finds no headers missing.
   left_archives = is_new && !plain && !chosen && lost_events == 0 ? Maybe(random, 0.8) : 0;
+  tuned = is_new && random.Below(2) == 0;
 }
 
 namespace {
@@ -117,6 +118,7 @@ constexpr Switch kSwitches[] = {
     {"lanes", &Plan::lanes},
     {"crowded", &Plan::crowded},
     {"shared_staging", &Plan::shared_staging},
+    {"tuned", &Plan::tuned},
 };
 
 // "targets" and "processes": all but the first.

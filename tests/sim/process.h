@@ -107,6 +107,19 @@ struct World::Process {
                                        voice, SmallLimits(world.plan_));
     if (!made) std::abort();
     context = std::move(*made);
+    if (!world.plan_.tuned) return;
+    // Each level takes as much longer than the one before; machines differ.
+    const double speed = 0.5 + random.Unit();
+    context->tuner = std::make_unique<Tuner>(
+        0, "machine-" + std::to_string(random.Below(2)), [speed](int level, uint64_t raw_bytes) {
+          const double seconds = static_cast<double>(raw_bytes) * 1e-8 * speed * (1 + level);
+          return std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9));
+        });
+    for (const Rule& rule : configuration.rules) {
+      if (rule.tuner) {
+        context->tuner->Add(rule, {.transfer_gib = 0.02, .cpu_second = 0.0000131, .unknown = ""});
+      }
+    }
   }
 
   std::chrono::microseconds Skew(const World& world) {

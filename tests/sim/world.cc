@@ -91,6 +91,7 @@ World::World(Plan plan, std::set<int> left_out)
   rule.source = {.store = "east", .bucket = kSourceBucket, .prefix = "in/"};
   rule.deletes = plan_.deletes;
   rule.compression_level = 1;
+  if (plan_.tuned) rule.tuner = TunerBounds{.level_min = 1, .level_max = 9};
   rule.batch = {.size_bytes = 300'000, .count = 5, .linger = std::chrono::milliseconds(500)};
   rule.intake.listing = std::chrono::seconds(20);
   rule.delete_guard.enabled = false;

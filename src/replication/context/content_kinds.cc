@@ -2,25 +2,12 @@
 
 #include <algorithm>
 
+#include "archive/content_label.h"
+
 namespace longhaul {
 
-std::string ContentKinds::EndingOf(std::string_view key) {
-  constexpr size_t kEndingMax = 8;
-  const size_t dot = key.find_last_of("./");
-  if (dot == std::string_view::npos || key[dot] == '/') return "";
-  std::string ending(key.substr(dot + 1, kEndingMax + 1));
-  bool letter = false;
-  for (char& c : ending) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    const bool is_letter = c >= 'a' && c <= 'z';
-    if (!is_letter && (c < '0' || c > '9')) return "";
-    letter = letter || is_letter;
-  }
-  return letter && ending.size() <= kEndingMax ? ending : "";
-}
-
 std::string ContentKinds::NameOf(std::string_view rule_id, std::string_view key) {
-  return std::string(rule_id) + "/" + EndingOf(key);  // A rule's id has no "/".
+  return std::string(rule_id) + "/" + KeyEnding(key);  // A rule's id has no "/".
 }
 
 ContentKinds::Answer ContentKinds::Ask(std::string_view rule_id, std::string_view key) {

@@ -32,10 +32,6 @@ class ContentKinds {
   Answer Ask(std::string_view rule_id, std::string_view key);
   void Learn(std::string_view rule_id, std::string_view key, bool shrinks);
 
-  // What follows the last "." of the last segment, in lower case: up to 8 letters and digits, one
-  // of them a letter. Else empty.
-  static std::string EndingOf(std::string_view key);
-
  private:
   struct Kind {
     uint32_t samples = 0;  // The latest in the lowest bit; 1: it shrinks.

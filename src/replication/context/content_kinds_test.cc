@@ -11,20 +11,6 @@ void Learn(ContentKinds& kinds, const std::string& key, bool shrinks, int times)
   for (int i = 0; i < times; ++i) kinds.Learn("r", key, shrinks);
 }
 
-// A key says what its object is only by an ending that people know; numbers and hashes would make
-// as many kinds as there are objects.
-TEST(ContentKindsTest, AnEndingIsAShortWord) {
-  EXPECT_EQ(ContentKinds::EndingOf("a/b.jpg"), "jpg");
-  EXPECT_EQ(ContentKinds::EndingOf("a/b.csv.GZ"), "gz");
-  EXPECT_EQ(ContentKinds::EndingOf("a/b.mp4"), "mp4");
-  EXPECT_EQ(ContentKinds::EndingOf("a.d/b"), "");
-  EXPECT_EQ(ContentKinds::EndingOf("b."), "");
-  EXPECT_EQ(ContentKinds::EndingOf("b.2026"), "");
-  EXPECT_EQ(ContentKinds::EndingOf("b.0123456789ab"), "");
-  EXPECT_EQ(ContentKinds::EndingOf("b.j\xff"), "");
-  EXPECT_EQ(ContentKinds::EndingOf(""), "");
-}
-
 // One odd object must not decide for all that follow.
 TEST(ContentKindsTest, SeveralSamplesThatAgreeAreBelieved) {
   ContentKinds kinds;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/runtime.h"
+#include "cost/tuner.h"
 #include "queue/queue.h"
 #include "replication/context/content_kinds.h"
 #include "replication/context/limits.h"
@@ -42,8 +43,9 @@ struct ReplicationContext {
   std::unique_ptr<RuleMeter> meter;  // `observer` is this one; it tells the one outside.
   // Of objects and archives, read and written: whoever waits for progress looks here.
   uint64_t bytes_moved = 0;
-  ContentKinds kinds{};          // As far as this process has learnt.
-  std::set<std::string> probes;  // Of stores, that this process has under way: rows in State.
+  ContentKinds kinds{};            // As far as this process has learnt.
+  std::unique_ptr<Tuner> tuner{};  // Null: each rule has the level that it says.
+  std::set<std::string> probes;    // Of stores, that this process has under way: rows in State.
 };
 
 }  // namespace longhaul

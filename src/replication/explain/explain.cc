@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "archive/content_label.h"
 #include "backup/vault_versions.h"
 #include "base/units.h"
 #include "replication/explain/explain_next.h"
@@ -17,6 +18,23 @@ namespace longhaul {
 namespace {
 
 std::string PrefixText(std::string_view prefix) { return "\"" + std::string(prefix) + "\""; }
+
+// The levels of the kinds that content under such a key has had, each once.
+std::vector<KindLevel> LevelsFor(const std::vector<RuleNow>& processes, std::string_view key) {
+  const std::string ending = KeyEnding(key);
+  std::vector<KindLevel> levels;
+  for (const RuleNow& process : processes) {
+    for (const KindLevel& level : process.levels) {
+      const bool all = level.kind == kEveryKind;
+      // (Without an ending it is told by its bits alone, or by a format: that is not in the key.)
+      const bool same = (!ending.empty() && level.kind.starts_with(ending + " ")) ||
+                        (ending.empty() && level.kind.find(' ') == std::string::npos);
+      const bool known = std::ranges::find(levels, level.kind, &KindLevel::kind) != levels.end();
+      if ((all || same) && !known) levels.push_back(level);
+    }
+  }
+  return levels;
+}
 
 // Why a rule does not carry a key, whatever lies under it; empty: it may.
 std::string KeyMismatch(const Rule& rule, std::string_view key) {
@@ -133,6 +151,7 @@ class Explainer {
     }
     Result<RuleSight> sight = co_await LookAtRule(rule);
     if (!sight) co_return sight.error();
+    if (rule.tuner) told.levels = LevelsFor(sight->processes, key);
     for (const auto& target : known->targets) {
       if (only != nullptr && target->config != only) continue;
       if (!told.matches && only == nullptr) continue;

@@ -86,6 +86,9 @@ struct RuleExplanation {
   std::optional<ParkedKey> parked;    // At the source.
   // Of `transport: auto` and an object whose content decides: what a sample of it shrinks to.
   std::optional<double> shrinks_to;
+  // Of `compression: auto`: what the processes that run the rule take for kinds that objects with
+  // such keys have had; empty: nobody has packed one lately.
+  std::vector<KindLevel> levels;
   std::vector<TargetExplanation> targets;
 };
 

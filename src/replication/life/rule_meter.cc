@@ -284,6 +284,7 @@ RuleNow RuleMeter::Look(const std::string& rule, Sight& sight) {
     SourceSight source = ask_(rule);
     now.keys_pending = source.keys_pending;
     now.oldest = std::move(source.oldest);
+    now.levels = std::move(source.levels);
     for (auto& [target, open] : source.open) now.targets[target].open = std::move(open);
   }
   const SteadyTime time = runtime_.clock.SteadyNow();

@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/runtime.h"
+#include "cost/tuner.h"
 #include "replication/life/lag_histogram.h"
 #include "replication/life/outcome.h"
 #include "replication/life/threshold_watch.h"
@@ -108,6 +109,7 @@ struct RuleNow {
   std::map<std::string, std::string> troubles;
   // Keys that only a target has, and that the delete guard held back at the last comparison.
   uint64_t deletes_held = 0;
+  std::vector<KindLevel> levels;  // Of the kinds of which most was packed; of a tuner.
 };
 
 std::string EncodeTotals(const RuleTotals& totals);
@@ -126,7 +128,9 @@ class RuleMeter : public Observer {
   struct SourceSight {
     uint64_t keys_pending = 0;
     std::optional<OldestKey> oldest;
+    std::optional<SystemTime> oldest_fresh;  // Of the keys that wait and are of no backlog.
     std::map<std::string, OpenTarget> open;  // By target.
+    std::vector<KindLevel> levels;           // As in RuleNow.
   };
   using AskSource = std::function<SourceSight(const std::string& rule)>;
 

@@ -1,5 +1,6 @@
 // The rows of RuleMeter as text.
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/bytes.h"
@@ -153,6 +154,14 @@ std::string EncodeNow(const RuleNow& now) {
                           {"targets", std::move(targets)}};
   AddOldest(row, now.oldest);
   if (now.deletes_held > 0) row["deletes_held"] = now.deletes_held;
+  boost::json::array levels;
+  for (const KindLevel& level : now.levels) {
+    levels.push_back(boost::json::object{{"kind", level.kind},
+                                         {"level", level.level},
+                                         {"why", PercentEncode(level.why, Slash::kKeep)},
+                                         {"bytes", level.bytes}});
+  }
+  if (!levels.empty()) row["levels"] = std::move(levels);
   boost::json::object troubles;
   for (const auto& [part, reason] : now.troubles) {
     troubles[part] = PercentEncode(reason, Slash::kKeep);
@@ -177,6 +186,17 @@ RuleNow DecodeNow(std::string_view text) {
   now.keys_pending = row.Count("keys_pending");
   now.oldest = OldestOf(row);
   now.deletes_held = row.Count("deletes_held");
+  const boost::json::value* levels = row.Field("levels");
+  if (levels != nullptr && levels->is_array()) {
+    for (const boost::json::value& item : levels->as_array()) {
+      const Row field(&item);
+      Result<std::string> why = PercentDecode(field.Text("why"));
+      now.levels.push_back({.kind = field.Text("kind"),
+                            .level = static_cast<int>(std::min<uint64_t>(field.Count("level"), 22)),
+                            .why = why ? *why : "",
+                            .bytes = field.Count("bytes")});
+    }
+  }
   if (const boost::json::object* troubles = row.Object("troubles")) {
     for (const auto& member : *troubles) {
       if (!member.value().is_string()) continue;

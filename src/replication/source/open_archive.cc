@@ -49,6 +49,10 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
   manifest_.writer = "longhaul " + std::string(kVersion);
   manifest_.kind = kind;
   options_ = ArchiveOptionsFor(context.limits, rule.rule->compression_level, memory.slots);
+  if (RuleTuner* tuner = context.tuner ? context.tuner->Of(rule.rule->id) : nullptr) {
+    options_.levels = tuner;
+    options_.level_max = tuner->level_max();
+  }
   std::vector<SealKey> seals = SealKeys(*rule.rule);
   if (!seals.empty()) options_.seal = std::move(seals.front());
   std::vector<ArchiveUpload::Destination> destinations;

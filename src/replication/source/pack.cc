@@ -120,15 +120,18 @@ void FailUnread(PackResult& result) {
 }  // namespace
 
 Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
-                                  int64_t available_bytes) {
-  const int64_t slot = ArchiveWriter::MemoryNeeded(ArchiveOptionsFor(limits, level, 1));
+                                  int64_t available_bytes, int level_max) {
+  ArchiveOptions options = ArchiveOptionsFor(limits, level, 1);
+  options.level_max = level_max;
+  const int64_t slot = ArchiveWriter::MemoryNeeded(options);
   const int64_t largest = static_cast<int64_t>(limits.bundle_object_bytes_max) + 1024;
   const auto part = static_cast<int64_t>(limits.part_bytes);
   PackMemory memory{.slots = 1,
                     .writer_bytes = slot + kIndexBytes,
                     .upload_buffers = ArchiveUpload::kBuffersMin,
                     .upload_bytes = ArchiveUpload::kBuffersMin * part,
-                    .window_bytes = largest};
+                    .window_bytes = largest,
+                    .level_max = level_max};
   if (memory.total() > available_bytes) {
     return InvalidInput("packing needs " + std::to_string(memory.total()) + " bytes of memory, " +
                         std::to_string(available_bytes) + " are there for it (--memory)");

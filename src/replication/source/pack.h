@@ -64,12 +64,14 @@ struct PackMemory {
   int upload_buffers = 0;    // Parts of the archive, being filled and sent.
   int64_t upload_bytes = 0;  // Of all of them.
   int64_t window_bytes = 0;  // Objects read ahead of the frame.
+  int level_max = 0;         // Up to which a tuner may go; 0: there is room for what rules say.
   [[nodiscard]] int64_t total() const { return writer_bytes + upload_bytes + window_bytes; }
 };
 
 // The division for a job that may take `available_bytes`; kInvalidInput says how much is needed.
+// `level_max`: as in PackMemory.
 Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
-                                  int64_t available_bytes);
+                                  int64_t available_bytes, int level_max = 0);
 
 // Packs `items` (sorted by key, no key twice) for some targets of a rule. What fails for one key is
 // in its PackedKey, what fails for a staging in `targets` (whatever was read is kStaged then all

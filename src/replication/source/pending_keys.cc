@@ -56,6 +56,15 @@ std::optional<std::pair<SystemTime, std::string>> PendingKeys::Oldest() const {
   return std::pair(oldest->second.pending.heard, oldest->first.substr(0, oldest->first.find('\0')));
 }
 
+std::optional<SystemTime> PendingKeys::OldestFresh() const {
+  std::optional<SystemTime> oldest;
+  for (const auto& [key, entry] : entries_) {
+    if (entry.pending.backlog) continue;
+    oldest = std::min(entry.pending.heard, oldest.value_or(SystemTime::max()));
+  }
+  return oldest;
+}
+
 void PendingKeys::Insert(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;
   if (!entry->second.ready) {

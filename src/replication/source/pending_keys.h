@@ -85,6 +85,8 @@ class PendingKeys {
   // heard of first. Both look at all of them.
   [[nodiscard]] std::vector<Item> HeardBefore(SystemTime before, size_t max) const;
   [[nodiscard]] std::optional<std::pair<SystemTime, std::string>> Oldest() const;
+  // When the one was heard of that has waited longest among those of no backlog. As well.
+  [[nodiscard]] std::optional<SystemTime> OldestFresh() const;
 
  private:
   struct Entry {

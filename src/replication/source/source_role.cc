@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be ro
 // What a key costs beside its bytes, for sharing: the time of a request at 100 MB/s.
 constexpr int64_t kKeyCostBytes = 16 << 10;
 constexpr std::chrono::seconds kPausedSegmentDelay{30};
+constexpr size_t kLevelsTold = 12;
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
@@ -51,6 +52,10 @@ RuleMeter::SourceSight SourceRole::SightOf(const std::string& rule_id) const {
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
     if (queue->rule->rule->id != rule_id) continue;
     sight.keys_pending = queue->keys.size();
+    sight.oldest_fresh = queue->keys.OldestFresh();
+    if (const RuleTuner* tuner = context_.tuner ? context_.tuner->Of(rule_id) : nullptr) {
+      sight.levels = tuner->Levels(kLevelsTold);
+    }
     if (auto oldest = queue->keys.Oldest()) {
       sight.oldest = OldestKey{.heard = oldest->first, .key = std::move(oldest->second)};
     }
