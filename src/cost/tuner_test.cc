@@ -66,7 +66,7 @@ struct Fed {
 // `frames` of it; `speed`: of the machine, in seconds for one.
 Fed Feed(RuleTuner& tuner, const Content& content, int frames, double speed = 1,
          const TunerPrices& prices = kPrices) {
-  const std::vector<std::byte> raw = TextFrame();
+  static const std::vector<std::byte> raw = TextFrame();
   auto made = [&](int level, size_t bytes) {
     const double share = static_cast<double>(bytes) / kGib;
     return Compressed{
