@@ -16,8 +16,9 @@ constexpr double kMib = 1024.0 * 1024;
 constexpr int kReferenceLevel = 6;
 constexpr int kLevels = 23;
 
-// What levels 0 to 22 make of real files (logs, tables, events, documents, text, databases; the
-// median of the kinds of bench/tuner_bench) as multiples of what level 6 does: bytes, and seconds.
+// What levels 0 to 22 make of real files (logs, tables, events, documents, text, programs) as
+// multiples of what level 6 does: bytes, and seconds. Entered by hand from one-thread runs of whole
+// classes on a 2.5 GHz Xeon; a first guess, from which trials depart (bench/RESULTS.md).
 constexpr std::array<double, kLevels> kPackedCurve = {
     1.45,  1.070, 1.055, 1.040, 1.035, 1.015, 1.000, 0.995, 0.992, 0.988, 0.986, 0.985,
     0.984, 0.980, 0.979, 0.978, 0.960, 0.950, 0.942, 0.938, 0.937, 0.936, 0.935};
