@@ -185,8 +185,8 @@ struct TunerBounds {
   bool operator==(const TunerBounds&) const = default;
 };
 
-// `restore:`: what lies in S3's GLACIER and DEEP_ARCHIVE is asked back and carried when it is there.
-// None: such an object is parked with the reason.
+// `restore:`: what lies in S3's GLACIER and DEEP_ARCHIVE is asked back and carried when it is
+// there. None: such an object is parked with the reason.
 struct RestoreOptions {
   std::string tier = "Standard";  // "Expedited", "Standard" or "Bulk".
   int days = 1;                   // That the restored copy is kept, 1 to 365.
