@@ -100,7 +100,7 @@ const std::string& Signer::ScopeOf(std::string_view date) {
 
 std::string Signer::CanonicalPath(std::string_view path) const {
   if (path.empty()) return "/";
-  return service_ == "s3" ? std::string(path) : PercentEncode(path, Slash::kKeep);
+  return IsS3() ? std::string(path) : PercentEncode(path, Slash::kKeep);
 }
 
 const std::string& Signer::KeyOf(const Credentials& credentials, std::string_view date) {
@@ -138,7 +138,7 @@ void Signer::Sign(std::string_view method, const SignedTarget& target, HttpHeade
   if (!credentials.session_token.empty()) {
     headers.Set("X-Amz-Security-Token", credentials.session_token.Reveal());
   }
-  if (service_ == "s3") headers.Set("x-amz-content-sha256", std::string(payload_sha256));
+  if (IsS3()) headers.Set("x-amz-content-sha256", std::string(payload_sha256));
 
   // One string holds all names in lower case; it is long enough from the beginning.
   std::string lower_names;

@@ -1,8 +1,8 @@
 // SigV4: the signature of a request to an AWS service or to a server that speaks like one.
 //
 // Source: AWS General Reference / IAM User Guide, "Signing AWS API requests", and S3 API Reference,
-// "Authenticating Requests". S3's rule for paths is used for the service "s3" (encoded once, never
-// normalised); other services encode the encoded path again.
+// "Authenticating Requests". S3's rule for paths is used for the services "s3" and "s3express"
+// (encoded once, never normalised); other services encode the encoded path again.
 
 #pragma once
 
@@ -50,6 +50,7 @@ class Signer {
   [[nodiscard]] const std::string& region() const { return region_; }
 
  private:
+  [[nodiscard]] bool IsS3() const { return service_ == "s3" || service_ == "s3express"; }
   const std::string& KeyOf(const Credentials& credentials, std::string_view date);
   std::string Signature(std::string_view canonical_request, std::string_view timestamp,
                         const Credentials& credentials);

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "storage/s3_bucket_name.h"
+
 namespace longhaul {
 
 namespace {
@@ -18,9 +20,8 @@ bool IsStoreName(std::string_view text) {
 }
 
 void SplitBucket(std::string_view rest, CommandAddress& address) {
-  size_t slash = rest.find('/');
-  address.bucket = rest.substr(0, slash);
-  if (slash != std::string_view::npos) address.key = rest.substr(slash + 1);
+  address.bucket = BucketPartOf(rest);
+  if (rest.size() > address.bucket.size()) address.key = rest.substr(address.bucket.size() + 1);
 }
 
 Result<CommandAddress> LocalAddress(std::string_view path, CommandAddress address) {

@@ -4,6 +4,9 @@
 //   s3://bucket/key     what the AWS environment and profile describe
 //   file:PATH, or a PATH that has a '/' in it or exists   a local file or folder
 //
+// A bucket of S3 may be the ARN of an access point (arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME),
+// with the key behind it.
+//
 // Keys are bytes: nothing is decoded, joined or cleaned. A path's last part becomes the key and the
 // rest the "bucket" of a plain folder (transfer/local/local_folder.h).
 

@@ -179,6 +179,10 @@ TEST(Address, Forms) {
   EXPECT_EQ(parse("east:b//k")->key, "/k");
   EXPECT_EQ(parse("east:b")->store, "east");
   EXPECT_EQ(parse("east:")->bucket, "");
+  const std::string point = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports";
+  EXPECT_EQ(parse("s3://" + point + "/a/b")->bucket, point);
+  EXPECT_EQ(parse("s3://" + point + "/a/b")->key, "a/b");
+  EXPECT_EQ(parse("east:" + point)->bucket, point);
   EXPECT_EQ(parse("./east:b")->kind, CommandAddress::Kind::kLocal);
   EXPECT_EQ(parse("./east:b")->key, "east:b");
   EXPECT_EQ(parse("/srv/x/file")->bucket, "/srv/x/");

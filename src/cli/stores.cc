@@ -9,6 +9,7 @@
 #include "aws/default_credentials.h"
 #include "base/units.h"
 #include "storage/file_store.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/s3_provider.h"
 #include "storage/s3_store.h"
 #include "transfer/local/local_folder.h"
@@ -92,6 +93,11 @@ void DeclareProvider(FlagSet& flags, StoreFlags::End& end, std::string_view name
       end.provider);
 }
 
+// What tells apart the two stores that one place has, of each kind of bucket.
+std::string SuffixOf(BucketKind buckets) {
+  return buckets == BucketKind::kDirectory ? " directory buckets" : "";
+}
+
 // Endpoint, region and quirks of a provider, around what is set already.
 Result<void> UseProvider(const S3Provider& provider, const std::string& account, bool by_path,
                          S3StoreOptions& options) {
@@ -108,6 +114,10 @@ Result<void> UseProvider(const S3Provider& provider, const std::string& account,
 }
 
 }  // namespace
+
+BucketKind KindOf(std::string_view bucket) {
+  return IsDirectoryBucket(bucket) ? BucketKind::kDirectory : BucketKind::kGeneral;
+}
 
 void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
   flags.Section("STORE OPTIONS");
@@ -133,6 +143,10 @@ void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
                {"auto", "always", "never"}, payload_signing);
   flags.Switch({.name = "requester-pays", .help = "Agree to pay for reading s3:// buckets."},
                requester_pays);
+  flags.Switch({.name = "accelerate",
+                .help = "s3:// objects go by S3 Transfer Acceleration, to buckets that have it; "
+                        "on AWS alone."},
+               accelerate);
   flags.Switch({.name = "no-checksums",
                 .help = "The s3:// server knows no x-amz-checksum headers; use Content-MD5."},
                no_checksums);
@@ -169,6 +183,7 @@ std::vector<std::string> StoreFlags::Arguments() const {
   text("addressing", addressing);
   text("payload-signing", payload_signing);
   flag("requester-pays", requester_pays);
+  flag("accelerate", accelerate);
   flag("no-checksums", no_checksums);
   text("ca-bundle", ca_file);
   text("timeout", FormatDuration(timeout));
@@ -190,13 +205,13 @@ Result<OpenedAddress> StoreOpener::Open(std::string_view text, StoreEnd end) {
       break;
     }
     case CommandAddress::Kind::kS3: {
-      Result<Store*> store = OpenS3(end);
+      Result<Store*> store = OpenS3(end, KindOf(opened.address.bucket));
       if (!store) return store.error().In(text);
       opened.store = *store;
       break;
     }
     case CommandAddress::Kind::kNamed: {
-      Result<Store*> store = OpenNamed(opened.address.store);
+      Result<Store*> store = OpenNamed(opened.address.store, KindOf(opened.address.bucket));
       if (!store) return store.error().In(text);
       opened.store = *store;
       break;
@@ -205,7 +220,7 @@ Result<OpenedAddress> StoreOpener::Open(std::string_view text, StoreEnd end) {
   return opened;
 }
 
-Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
+Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
   const StoreFlags::End& one = end == StoreEnd::kSource ? flags_.source : flags_.target;
   std::optional<std::string> profile = Either(one.profile, flags_.both.profile);
   bool anonymous = one.no_sign_request || flags_.both.no_sign_request;
@@ -253,8 +268,10 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
   } else if (flags_.addressing == "virtual-host") {
     options.addressing = S3Addressing::kVirtualHost;
   }
+  if (buckets == BucketKind::kDirectory) options.quirks = DirectoryBucketQuirks();
   options.payload_signing = SigningOf(flags_.payload_signing);
   options.requester_pays = flags_.requester_pays;
+  options.accelerate = flags_.accelerate;
   options.checksums = !flags_.no_checksums;
   options.verify_md5_etag = verify_md5_;
   options.operation_timeout = flags_.timeout;
@@ -263,7 +280,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
 
   std::string place = (provider == nullptr ? "" : std::string(provider->name) + " ") + "s3 " +
                       options.endpoint + " " + options.region + " " + profile.value_or("-") +
-                      (anonymous ? " anonymous" : "");
+                      (anonymous ? " anonymous" : "") + SuffixOf(buckets);
   std::unique_ptr<Store>& store = stores_[place];
   if (store == nullptr) {
     if (!anonymous) {
@@ -282,7 +299,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end) {
   return store.get();
 }
 
-Result<Store*> StoreOpener::OpenNamed(const std::string& name) {
+Result<Store*> StoreOpener::OpenNamed(const std::string& name, BucketKind buckets) {
   const Configuration* configuration = context_.configuration();
   if (configuration == nullptr) {
     return InvalidInput("'" + name +
@@ -299,10 +316,10 @@ Result<Store*> StoreOpener::OpenNamed(const std::string& name) {
     return InvalidInput("no store '" + name + "' in " + configuration->file + "; there is " +
                         (names.empty() ? "none" : names));
   }
-  std::unique_ptr<Store>& store = stores_["named " + name];
+  std::unique_ptr<Store>& store = stores_["named " + name + SuffixOf(buckets)];
   if (store == nullptr) {
-    Result<std::unique_ptr<Store>> made =
-        OpenConfiguredStore(context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file);
+    Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+        context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file, nullptr, buckets);
     if (!made) return made.error();
     store = std::move(*made);
   }
@@ -317,7 +334,8 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
 
 Result<std::unique_ptr<Store>> OpenConfiguredStore(
     RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
-    bool verify_md5, std::optional<std::string> ca_file, std::shared_ptr<RequestMeter> meter) {
+    bool verify_md5, std::optional<std::string> ca_file, std::shared_ptr<RequestMeter> meter,
+    BucketKind buckets) {
   const Runtime& runtime = context.runtime();
   if (settings.type == StoreType::kFile) {
     Result<std::unique_ptr<Store>> made = MakeFileStore(runtime, {.root = settings.root});
@@ -342,6 +360,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
   if (const S3Provider* provider = FindS3ProviderOf(options.endpoint)) {
     options.quirks = provider->quirks();
   }
+  if (buckets == BucketKind::kDirectory) options.quirks = DirectoryBucketQuirks();
   options.requester_pays = settings.requester_pays;
   if (settings.requests) {
     options.connections_max = *settings.requests;

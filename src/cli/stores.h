@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "aws/aws_settings.h"
@@ -34,6 +35,7 @@ struct StoreFlags {
   std::string addressing = "auto";
   std::string payload_signing = "auto";
   bool requester_pays = false;
+  bool accelerate = false;
   bool no_checksums = false;
   std::optional<std::string> ca_file;
   std::chrono::milliseconds timeout = std::chrono::minutes(5);
@@ -46,6 +48,10 @@ struct StoreFlags {
 };
 
 enum class StoreEnd { kSource, kTarget };
+
+// Directory buckets of S3 can so much less than others that they are a store of their own.
+enum class BucketKind { kGeneral, kDirectory };
+BucketKind KindOf(std::string_view bucket);
 
 struct OpenedAddress {
   CommandAddress address;
@@ -65,8 +71,8 @@ class StoreOpener {
   Result<OpenedAddress> Open(std::string_view text, StoreEnd end);
 
  private:
-  Result<Store*> OpenS3(StoreEnd end);
-  Result<Store*> OpenNamed(const std::string& name);
+  Result<Store*> OpenS3(StoreEnd end, BucketKind buckets);
+  Result<Store*> OpenNamed(const std::string& name, BucketKind buckets);
 
   RunContext& context_;
   const StoreFlags& flags_;
@@ -80,13 +86,12 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
 
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
 // `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. `meter`: counts its requests.
+// `buckets`: of which kind are all that it is asked for.
 // The store must go before the context does.
-Result<std::unique_ptr<Store>> OpenConfiguredStore(RunContext& context,
-                                                   const StoreSettings& settings,
-                                                   std::chrono::milliseconds timeout,
-                                                   bool verify_md5 = true,
-                                                   std::optional<std::string> ca_file = {},
-                                                   std::shared_ptr<RequestMeter> meter = nullptr);
+Result<std::unique_ptr<Store>> OpenConfiguredStore(
+    RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
+    bool verify_md5 = true, std::optional<std::string> ca_file = {},
+    std::shared_ptr<RequestMeter> meter = nullptr, BucketKind buckets = BucketKind::kGeneral);
 
 // Where a store of a configuration is; "" for a folder, and where nobody says it.
 std::string RegionOfStore(RunContext& context, const StoreSettings& settings);

@@ -15,6 +15,19 @@ using namespace std::chrono_literals;
 constexpr int kRulesMax = 1'000;  // The topology check compares each with each.
 constexpr int kTagsMax = 10;      // S3 User Guide, "Categorizing your storage using tags".
 
+void ReadRestore(YamlFields& fields, Rule& rule) {
+  std::optional<YamlValue> value = fields.Find("restore");
+  std::optional<YamlFields> inner = value ? value->Fields() : std::nullopt;
+  if (!inner) return;
+  RestoreOptions restore;
+  inner->Choice<std::string>(
+      "tier", restore.tier,
+      {{"Expedited", "Expedited"}, {"Standard", "Standard"}, {"Bulk", "Bulk"}});
+  inner->Integer("days", restore.days, 1, 365);
+  inner->Finish();
+  rule.restore = std::move(restore);
+}
+
 }  // namespace
 
 void ConfigurationReader::ReadRules(const YamlValue& value) {
@@ -66,6 +79,7 @@ void ConfigurationReader::ReadRule(const YamlValue& value, Rule& rule, Places& p
   }
   fields->Choice("on_conflict", rule.on_conflict,
                  {{"keep", OnConflict::kKeep}, {"overwrite", OnConflict::kOverwrite}});
+  ReadRestore(*fields, rule);
   ReadDeleteGuard(*fields, rule.delete_guard);
   ReadSeal(*fields, rule);
   fields->Integer("priority", rule.priority, 0, INT32_MAX);

@@ -166,6 +166,7 @@ TEST(ConfigurationTest, FillsInDefaults) {
   EXPECT_EQ(rule.intake.listing, 1h);
   EXPECT_FALSE(rule.intake.watch);
   EXPECT_EQ(rule.on_conflict, OnConflict::kKeep);
+  EXPECT_FALSE(rule.restore);
   EXPECT_TRUE(rule.delete_guard.enabled);
   EXPECT_EQ(rule.batch.count, 10'000);
 }
@@ -182,6 +183,7 @@ TEST(ConfigurationTest, CarriesEveryField) {
                      "    settle: 1s\n"
                      "    on_conflict: overwrite\n"
                      "    delete_guard: { keys: 5, share: 0.5 }\n"
+                     "    restore: { tier: Bulk, days: 7 }\n"
                      "    seal_key: ${SEAL_KEY}\n"
                      "    seal_keys_accepted: [ 0123456789abcdef, 0123456789abcdeg ]\n",
                      ", name: copy"));
@@ -200,6 +202,7 @@ TEST(ConfigurationTest, CarriesEveryField) {
   EXPECT_EQ(rule.on_conflict, OnConflict::kOverwrite);
   EXPECT_EQ(rule.delete_guard.keys, 5);
   EXPECT_EQ(rule.delete_guard.share, 0.5);
+  EXPECT_EQ(rule.restore, (RestoreOptions{.tier = "Bulk", .days = 7}));
   EXPECT_EQ(rule.seal_key.Reveal(), "correct horse battery staple");
   ASSERT_EQ(rule.seal_keys_accepted.size(), 2U);
   EXPECT_EQ(rule.seal_keys_accepted[0].Reveal(), "0123456789abcdef");
@@ -408,6 +411,8 @@ TEST(ConfigurationTest, ChecksRules) {
        "give 10s to 7d"},
       {"    on_conflict: abort\n", "", "It takes keep or overwrite|write keep or overwrite"},
       {"    delete_guard: { share: 2 }\n", "", "give 0 to 1"},
+      {"    restore: { tier: standard }\n", "", "restore.tier"},
+      {"    restore: { days: 0 }\n", "", "give 1 to 365"},
       {"    targts: []\n", "", "rules[0]: unknown field 'targts': did you mean 'targets'?"},
       {"    settle: 2\n", "", "has no unit"},
       {"    settle: 0s\n", "", "settle: '0s' is too short"},

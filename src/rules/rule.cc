@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "storage/s3_bucket_name.h"
 
 namespace longhaul {
 
@@ -18,6 +19,17 @@ Result<Address> ParseAddress(std::string_view text) {
   address.store = text.substr(0, colon);
   address.bucket = rest.substr(0, slash);
   if (slash != std::string_view::npos) address.prefix = rest.substr(slash + 1);
+  // What is kept of a rule is kept by bucket, and a name is what a bucket has.
+  if (IsS3Arn(rest)) {
+    return InvalidInput(
+        "the address has an ARN: write the bucket, or the alias of its access point "
+        "(NAME-…-s3alias)");
+  }
+  if (IsDirectoryBucket(address.bucket)) {
+    return InvalidInput("'" + address.bucket +
+                        "' is a directory bucket, which keeps no order, no tags and no versions: "
+                        "rules and migrations take others; cp, sync and cache fill take it");
+  }
   if (address.bucket.empty()) {
     return InvalidInput("the address names no bucket; it is NAME:bucket/prefix");
   }

@@ -213,7 +213,6 @@ struct Rule {
   std::optional<std::chrono::milliseconds> threshold{};
   OnConflict on_conflict = OnConflict::kKeep;
   std::optional<RestoreOptions> restore{};
-  bool object_lock = false;  // Retention and legal hold belong to the object, and travel with it.
   DeleteGuard delete_guard;
   Transport transport = Transport::kDirect;
   // Needed by kS3Replication; with kDirect what still lies there is brought to its end. Its prefix

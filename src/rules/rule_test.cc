@@ -27,6 +27,11 @@ TEST(RuleTest, ReadsAddresses) {
   for (const char* bad : {"", "bucket/prefix", ":bucket", "east:", "east:/prefix"}) {
     EXPECT_FALSE(ParseAddress(bad)) << bad;
   }
+  // What rules rely on (versions, tags, an order; a name) these do not have.
+  for (const char* bad :
+       {"east:fast--use1-az4--x-s3/a", "east:arn:aws:s3:eu-west-1:123456789012:accesspoint/x/a"}) {
+    EXPECT_FALSE(ParseAddress(bad)) << bad;
+  }
 }
 
 // Keys are bytes: whatever cleans them writes an object under another name.

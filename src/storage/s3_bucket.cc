@@ -1,8 +1,21 @@
 #include "base/bytes.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/s3_operations.h"
 #include "storage/s3_xml.h"
 
 namespace longhaul {
+
+namespace {
+
+// The endpoint at which those are made and removed is another one.
+Result<void> RefuseDirectory(const std::string& bucket) {
+  if (!IsDirectoryBucket(bucket)) return Ok();
+  Error error = InvalidInput("a directory bucket is made and removed with the AWS CLI (aws s3api)");
+  error.code = "NotImplemented";
+  return error;
+}
+
+}  // namespace
 
 Async<void> S3HeadBucket(S3Client& client, std::string bucket) {
   S3Request request{.method = "HEAD", .bucket = bucket};
@@ -15,6 +28,9 @@ Async<void> S3HeadBucket(S3Client& client, std::string bucket) {
 }
 
 Async<void> S3CreateBucket(S3Client& client, std::string bucket) {
+  if (Result<void> known = RefuseDirectory(bucket); !known) {
+    co_return known.error().In("CreateBucket " + bucket);
+  }
   S3Request request{.method = "PUT", .bucket = bucket};
   std::string xml = WriteS3CreateBucket(client.region());
   if (!xml.empty()) request.body = AsBytes(xml);
@@ -24,6 +40,9 @@ Async<void> S3CreateBucket(S3Client& client, std::string bucket) {
 }
 
 Async<void> S3RemoveBucket(S3Client& client, std::string bucket) {
+  if (Result<void> known = RefuseDirectory(bucket); !known) {
+    co_return known.error().In("DeleteBucket " + bucket);
+  }
   S3Request request{.method = "DELETE", .bucket = bucket};
   Result<S3Answer> answer = co_await client.Call(request);
   if (!answer) co_return answer.error().In("DeleteBucket " + bucket);

@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "storage/s3_error.h"
 #include "storage/s3_metering.h"
+#include "storage/s3_sessions.h"
 
 namespace longhaul {
 namespace {
@@ -21,18 +22,6 @@ bool IsLoopback(std::string_view host) {
   bool is_ipv4 = host.find_first_not_of("0123456789.") == host.npos;
   return host == "localhost" || host == "[::1]" || (is_ipv4 && host.starts_with("127.")) ||
          host.ends_with(".localhost");
-}
-
-// Names that can be a label of a host name, also under a certificate for one level.
-bool IsHostLabel(std::string_view bucket) {
-  return bucket.size() >= 3 && bucket.size() <= 63 &&
-         bucket.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == bucket.npos &&
-         bucket.front() != '-' && bucket.back() != '-';
-}
-
-bool IsBucketName(std::string_view bucket) {
-  return !bucket.empty() && bucket.size() <= 255 && bucket != "." && bucket != ".." &&
-         bucket.find_first_of(std::string_view("/?#\r\n\0", 6)) == bucket.npos;
 }
 
 // Whether <Error> can be the root of an answer. While it works, a server sends blanks before it.
@@ -51,50 +40,14 @@ size_t LengthHint(const HttpHeaders& headers) {
 
 }  // namespace
 
-Result<S3Client::Address> S3Client::ParseEndpoint(const S3StoreOptions& options) {
-  Address address;
-  if (options.endpoint.empty()) {
-    Result<std::string> host =
-        AwsServiceHost("s3", options.region.empty() ? "us-east-1" : options.region, options.wishes);
-    if (!host) return host.error();
-    address.scheme = "https";
-    address.host = std::move(*host);
-    address.is_aws = true;
-    return address;
-  }
-  Error bad = InvalidInput("not an endpoint: '" + options.endpoint +
-                           "'; expected http://HOST[:PORT] or https://HOST[:PORT]");
-  std::string_view rest = options.endpoint;
-  if (rest.starts_with("https://")) {
-    address.scheme = "https";
-  } else if (rest.starts_with("http://")) {
-    address.scheme = "http";
-  } else {
-    return bad;
-  }
-  rest.remove_prefix(address.scheme.size() + 3);
-  if (rest.find_first_of("?#@ \r\n\t\"<>\\") != rest.npos) return bad;
-  size_t slash = std::min(rest.find('/'), rest.size());
-  address.host = rest.substr(0, slash);
-  address.base_path = rest.substr(slash);
-  while (address.base_path.ends_with('/')) address.base_path.pop_back();
-  if (address.host.empty() || address.host.front() == ':') return bad;
-  // HttpClient leaves the scheme's own port out of the Host header, so the signature must too.
-  std::string_view own_port = address.scheme == "https" ? ":443" : ":80";
-  if (address.host.ends_with(own_port)) address.host.resize(address.host.size() - own_port.size());
-  std::string_view host = address.host;
-  address.is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
-  return address;
-}
-
 Result<std::unique_ptr<S3Client>> S3Client::Make(const Runtime& runtime, S3StoreOptions options,
                                                  HttpClient* http) {
-  Result<Address> address = ParseEndpoint(options);
-  if (!address) return address.error();
+  Result<S3Endpoint> endpoint = S3Endpoint::Make(options);
+  if (!endpoint) return endpoint.error();
   if (options.connections_max < 1 || options.attempts_max < 1) {
     return InvalidInput("connections_max and attempts_max must be at least 1");
   }
-  std::unique_ptr<S3Client> client(new S3Client(runtime, std::move(options), std::move(*address)));
+  std::unique_ptr<S3Client> client(new S3Client(runtime, std::move(options), std::move(*endpoint)));
   if (http == nullptr) {
     client->own_http_ = MakeHttpClient(runtime, {.requests_max = client->options_.connections_max,
                                                  .ca_file = client->options_.ca_file,
@@ -106,10 +59,10 @@ Result<std::unique_ptr<S3Client>> S3Client::Make(const Runtime& runtime, S3Store
   return client;
 }
 
-S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, Address address)
+S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, S3Endpoint endpoint)
     : runtime_(runtime),
       options_(std::move(options)),
-      address_(std::move(address)),
+      endpoint_(std::move(endpoint)),
       signer_(options_.region.empty() ? "us-east-1" : options_.region, "s3") {
   switch (options_.payload_signing) {
     case S3PayloadSigning::kAlways:
@@ -118,19 +71,19 @@ S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, Address addre
     case S3PayloadSigning::kNever:
       break;
     case S3PayloadSigning::kAuto:
-      signs_payloads = address_.scheme == "http" && !IsLoopback(address_.host);
+      signs_payloads = endpoint_.scheme() == "http" && !IsLoopback(endpoint_.host());
       break;
   }
   if (!options_.checksums || !options_.quirks.can.checksums ||
       (options_.probed && !options_.probed->checksums)) {
     checksum_support = ChecksumSupport::kNo;
-  } else if (address_.is_aws) {
+  } else if (SureOfChecksums()) {
     checksum_support = ChecksumSupport::kYes;
   }
 }
 
 S3Client::ChecksumSupport S3Client::ChecksumSupportOf(ChecksumAlgorithm algorithm) const {
-  if (checksum_support != ChecksumSupport::kYes || address_.is_aws) return checksum_support;
+  if (checksum_support != ChecksumSupport::kYes || SureOfChecksums()) return checksum_support;
   auto known = algorithms_.find(algorithm);
   if (known == algorithms_.end()) return ChecksumSupport::kUnknown;
   return known->second ? ChecksumSupport::kYes : ChecksumSupport::kNo;
@@ -146,7 +99,7 @@ void S3Client::LearnChecksums(ChecksumAlgorithm algorithm, bool known) {
 }
 
 std::string S3Client::description() const {
-  return "s3 " + address_.scheme + "://" + address_.host;
+  return "s3 " + endpoint_.scheme() + "://" + endpoint_.host();
 }
 
 RetryPolicy S3Client::retry_policy() const {
@@ -156,38 +109,28 @@ RetryPolicy S3Client::retry_policy() const {
   return policy;
 }
 
-bool S3Client::UsesVirtualHost(std::string_view bucket) const {
-  switch (options_.addressing) {
-    case S3Addressing::kPath:
-      return false;
-    case S3Addressing::kVirtualHost:
-      return true;
-    case S3Addressing::kAuto:
-      return address_.is_aws && IsHostLabel(bucket);
-  }
-  return false;
-}
-
-S3Client::Target S3Client::TargetOf(std::string_view bucket, std::string_view key) const {
-  Target target{.host = address_.host, .path = address_.base_path};
-  if (!bucket.empty()) {
-    if (UsesVirtualHost(bucket)) {
-      target.host = std::string(bucket) + "." + address_.host;
-    } else {
-      target.path += '/';
-      target.path += PercentEncode(bucket, Slash::kEncode);
-    }
-  }
-  if (!key.empty() || target.path.size() == address_.base_path.size()) {
-    target.path += '/';
-    target.path += PercentEncode(key, Slash::kKeep);
-  }
-  return target;
-}
-
 std::string S3Client::UrlOf(std::string_view bucket, std::string_view key) const {
-  Target target = TargetOf(bucket, key);
-  return address_.scheme + "://" + target.host + target.path;
+  Result<S3Endpoint::Place> place = endpoint_.PlaceOf(bucket, !key.empty());
+  if (!place) return {};
+  return endpoint_.scheme() + "://" + place->host + place->path + "/" +
+         PercentEncode(key, Slash::kKeep);
+}
+
+Signer& S3Client::SignerOf(const S3Endpoint::Place& place) {
+  if (!place.express && place.region == signer_.region()) return signer_;
+  return other_signers_
+      .try_emplace({place.region, place.express}, place.region, place.express ? "s3express" : "s3")
+      .first->second;
+}
+
+CredentialsProvider* S3Client::CredentialsOf(const S3Request& request,
+                                             const S3Endpoint::Place& place) {
+  if (!options_.credentials || !place.express || !TakesSession(request)) {
+    return options_.credentials.get();
+  }
+  std::shared_ptr<CredentialsProvider>& sessions = sessions_[request.bucket];
+  if (!sessions) sessions = MakeS3Sessions(*this, request.bucket);
+  return sessions.get();
 }
 
 SystemTime S3Client::TimeOf(const HttpHeaders& headers) const {
@@ -228,7 +171,7 @@ std::shared_ptr<RequestLimit> S3Client::LimitOf(const std::string& bucket) {
 }
 
 void S3Client::NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled) {
-  const MetricLabels labels{{"endpoint", address_.host}, {"bucket", bucket}};
+  const MetricLabels labels{{"endpoint", endpoint_.host()}, {"bucket", bucket}};
   if (throttled) {
     runtime_.metrics
         .counter("longhaul_requests_throttled_total", "Requests that a store answered by SlowDown",
@@ -245,10 +188,6 @@ void S3Client::NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, b
 }
 
 Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
-  if (!request.bucket.empty() && !IsBucketName(request.bucket)) {
-    co_return InvalidInput("not a bucket name: '" + request.bucket + "'");
-  }
-  Target target = TargetOf(request.bucket, request.key);
   std::string query;
   for (const auto& [name, value] : request.query) {
     if (!query.empty()) query += '&';
@@ -256,10 +195,6 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     query += '=';
     query += PercentEncode(value, Slash::kEncode);
   }
-  std::string url;
-  url.reserve(address_.scheme.size() + target.host.size() + target.path.size() + query.size() + 4);
-  url.append(address_.scheme).append("://").append(target.host).append(target.path);
-  if (!query.empty()) url.append("?").append(query);
   Result<std::string> payload = co_await PayloadHash(request);
   if (!payload) co_return payload.error();
 
@@ -267,9 +202,19 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
   bool clock_corrected = false;
   bool credentials_renewed = false;
   while (true) {
+    Result<S3Endpoint::Place> place = endpoint_.PlaceOf(request.bucket, !request.key.empty());
+    if (!place) co_return place.error();
+    std::string path = std::move(place->path);
+    if (!request.key.empty() || !place->bucket_in_path) {
+      path += '/';
+      path += PercentEncode(request.key, Slash::kKeep);
+    }
     HttpRequest http;
     http.method = request.method;
-    http.url = url;
+    http.url.reserve(endpoint_.scheme().size() + place->host.size() + path.size() + query.size() +
+                     4);
+    http.url.append(endpoint_.scheme()).append("://").append(place->host).append(path);
+    if (!query.empty()) http.url.append("?").append(query);
     http.headers.reserve(request.headers.entries().size() + 5);  // With those of the signature.
     for (const auto& [name, value] : request.headers.entries()) http.headers.Add(name, value);
     if (options_.requester_pays) http.headers.Add("x-amz-request-payer", "requester");
@@ -283,11 +228,25 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     http.timeouts.stall = request.slow_answer
                               ? std::max(options_.stall_timeout, options_.operation_timeout)
                               : options_.stall_timeout;
-    if (options_.credentials) {
-      Result<std::shared_ptr<const Credentials>> credentials = co_await options_.credentials->Get();
+    CredentialsProvider* provider = CredentialsOf(request, *place);
+    if (provider != nullptr) {
+      Result<std::shared_ptr<const Credentials>> credentials = co_await provider->Get();
       if (!credentials) co_return credentials.error().In("credentials");
-      signer_.Sign(request.method, {.host = target.host, .path = target.path, .query = query},
-                   http.headers, *payload, **credentials, runtime_.clock.Now() + clock_offset_);
+      const SignedTarget target{.host = place->host, .path = path, .query = query};
+      const SystemTime now = runtime_.clock.Now() + clock_offset_;
+      Signer& signer = SignerOf(*place);
+      if (provider == options_.credentials.get()) {
+        signer.Sign(request.method, target, http.headers, *payload, **credentials, now);
+      } else {
+        // The token of a session has a header of its own.
+        http.headers.Set("x-amz-s3session-token", (*credentials)->session_token.Reveal());
+        signer.Sign(request.method, target, http.headers, *payload,
+                    {.access_key_id = (*credentials)->access_key_id,
+                     .secret_access_key = (*credentials)->secret_access_key,
+                     .session_token = {},
+                     .expires = {}},
+                    now);
+      }
     } else if (*payload == kUnsignedPayloadTrailer) {
       http.headers.Add("x-amz-content-sha256", *payload);
     }
@@ -310,14 +269,28 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     Error error = S3Error(response->status, response->headers, body ? *body : std::string());
     NoteAnswer(*turn, request.bucket, error.kind == ErrorKind::kThrottled);
     turn.reset();
+    const std::optional<S3Redirect> redirect = FindS3Redirect(
+        response->status, response->headers, body ? ParseS3Error(*body) : std::nullopt);
+    if (redirect && endpoint_.Follow(request.bucket, *redirect)) {
+      if (request.source == nullptr) {
+        if (request.trace != nullptr) --request.trace->sent;  // It was not carried out.
+        continue;
+      }
+      error.kind = ErrorKind::kRetryable;
+      error.code = kNotSentCode;
+      error.http_status = 0;  // What is elsewhere for good says 3xx.
+    } else if (redirect) {
+      error.message += "; not followed, as credentials go nowhere but to " + endpoint_.host() +
+                       ": give the region or the endpoint of the bucket";
+    }
     if (request.source != nullptr) co_return error;  // Its bytes are gone.
     if (IsClockSkew(error) && !clock_corrected && response->headers.Find("Date")) {
       clock_corrected = true;
       clock_offset_ = TimeOf(response->headers) - runtime_.clock.Now();
       continue;
     }
-    if (IsCredentialsExpired(error) && !credentials_renewed && options_.credentials &&
-        options_.credentials->Invalidate()) {
+    if (IsCredentialsExpired(error) && !credentials_renewed && provider != nullptr &&
+        provider->Invalidate()) {
       credentials_renewed = true;
       continue;
     }

@@ -20,6 +20,7 @@
 #include "base/runtime.h"
 #include "net/http_client.h"
 #include "storage/request_limit.h"
+#include "storage/s3_endpoint.h"
 #include "storage/s3_store.h"
 
 namespace longhaul {
@@ -62,7 +63,9 @@ class S3Client {
                                                 HttpClient* http);
 
   // Sends once. OK: 2xx, with the body as a stream. A clock that the server calls wrong is set
-  // right, and expired credentials are fetched anew, once each, and the request sent again.
+  // right, and expired credentials are fetched anew, once each, and the request sent again; also to
+  // where the bucket is, if that is elsewhere within the endpoint. A streamed body is gone by then:
+  // kRetryable, and the next one goes there.
   Async<HttpResponse> SendOnce(const S3Request& request);
   // Sends with retries and leaves the body a stream.
   Async<HttpResponse> Open(const S3Request& request);
@@ -81,6 +84,7 @@ class S3Client {
     algorithms_[ChecksumAlgorithm::kCrc64Nvme] = probed.checksums;  // What the probe tries.
   }
   [[nodiscard]] const Runtime& runtime() const { return runtime_; }
+  // Where the endpoint is, whatever a bucket's own region.
   [[nodiscard]] const std::string& region() const { return signer_.region(); }
   [[nodiscard]] std::string description() const;
   // The `Date` of an answer, else our clock's time.
@@ -100,7 +104,7 @@ class S3Client {
   void LearnChecksums(ChecksumAlgorithm algorithm, bool known);
   // Whether payloads are signed with their SHA-256.
   bool signs_payloads = false;
-  [[nodiscard]] bool is_aws() const { return address_.is_aws; }
+  [[nodiscard]] bool is_aws() const { return endpoint_.is_aws(); }
   // What an upload was created with, by its id, where the later steps need it: the algorithm, if it
   // is not CRC64NVME, and the tags, for servers that lose them. Bounded; an upload that another
   // process created is not here.
@@ -113,21 +117,14 @@ class S3Client {
  private:
   std::map<ChecksumAlgorithm, bool> algorithms_;  // What is known of each.
 
-  struct Address {
-    std::string scheme;
-    std::string host;       // With the port, where it is not the scheme's own.
-    std::string base_path;  // Of the endpoint; without a slash at its end.
-    bool is_aws = false;
-  };
-  struct Target {
-    std::string host;
-    std::string path;
-  };
-
-  S3Client(const Runtime& runtime, S3StoreOptions options, Address address);
-  static Result<Address> ParseEndpoint(const S3StoreOptions& options);
-  [[nodiscard]] bool UsesVirtualHost(std::string_view bucket) const;
-  [[nodiscard]] Target TargetOf(std::string_view bucket, std::string_view key) const;
+  S3Client(const Runtime& runtime, S3StoreOptions options, S3Endpoint endpoint);
+  Signer& SignerOf(const S3Endpoint::Place& place);
+  // What `request` is signed with; null: nothing.
+  CredentialsProvider* CredentialsOf(const S3Request& request, const S3Endpoint::Place& place);
+  // Whether the server checks x-amz-checksum-*, whatever its answers say.
+  [[nodiscard]] bool SureOfChecksums() const {
+    return is_aws() || options_.quirks.checks_checksums;
+  }
   Async<std::string> PayloadHash(const S3Request& request);
   // Of requests at a bucket.
   std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
@@ -137,8 +134,11 @@ class S3Client {
 
   Runtime runtime_;
   S3StoreOptions options_;
-  Address address_;
+  S3Endpoint endpoint_;
   Signer signer_;
+  std::map<std::pair<std::string, bool>, Signer> other_signers_;  // By region, and of S3 Express.
+  // Of directory buckets; shared as credentials are.
+  std::map<std::string, std::shared_ptr<CredentialsProvider>> sessions_;
   std::unique_ptr<HttpClient> own_http_;
   HttpClient* http_ = nullptr;
   RetryBudget retry_budget_;

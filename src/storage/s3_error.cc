@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/clock.h"
+#include "storage/restores_objects.h"
 
 namespace longhaul {
 namespace {
@@ -74,6 +75,25 @@ ErrorKind KindOfStatus(int status, std::string_view code) {
   return status >= 500 ? ErrorKind::kRetryable : ErrorKind::kInvalidInput;
 }
 
+// What the answer does not say: what can be done.
+void Explain(const std::string& storage_class, Error& error) {
+  // The second is what copies say. (S3 API Reference, CopyObject.)
+  if (error.code == kArchivedCode || error.code == "ObjectNotInActiveTierError") {
+    error.code = kArchivedCode;
+    error.kind = ErrorKind::kDenied;
+    error.message = "it lies in " +
+                    (storage_class.empty() ? std::string("an archive class") : storage_class) +
+                    ", where nothing can be read: restore it (aws s3api restore-object), and try "
+                    "again when it is there";
+  }
+  if (error.code == "InvalidRequest" &&
+      error.message.find("Server Side Encryption") != std::string::npos) {
+    error.message +=
+        " It is encrypted with a key of its writer (SSE-C), which S3 does not keep and longhaul "
+        "does not take: whoever has the key can copy it onto itself with SSE-S3 or SSE-KMS.";
+  }
+}
+
 }  // namespace
 
 Error S3Error(int status, const HttpHeaders& headers, std::string_view body) {
@@ -114,6 +134,7 @@ Error S3Error(int status, const HttpHeaders& headers, std::string_view body) {
     error.message = region.empty() ? "the bucket is at another endpoint: " + error.message
                                    : "the bucket is in region " + region + ": " + error.message;
   }
+  Explain(text ? text->storage_class : std::string(), error);
   std::string_view retry_after = headers.Get("Retry-After");
   int seconds = 0;
   auto [end, parsed] =
@@ -132,6 +153,7 @@ Error S3ErrorInside(const S3ErrorText& text) {
   std::optional<ErrorKind> kind = KindOfCode(text.code);
   error.kind = kind ? *kind : ErrorKind::kInvalidInput;
   if (text.code == "NotImplemented") error.kind = ErrorKind::kInvalidInput;
+  Explain(text.storage_class, error);
   return error;
 }
 

@@ -70,5 +70,24 @@ TEST(S3ErrorTest, TellsWaitRegionAndRequest) {
   EXPECT_NE(error.message.find("eu-west-1"), std::string::npos);
 }
 
+// Who reads "not valid for the object's storage class" does not know what to do.
+TEST(S3ErrorTest, WhatCannotBeReadSaysWhatToDo) {
+  Error error = S3Error(403, {},
+                        "<Error><Code>InvalidObjectState</Code><StorageClass>GLACIER"
+                        "</StorageClass></Error>");
+  EXPECT_EQ(error.kind, ErrorKind::kDenied);
+  EXPECT_EQ(error.code, "InvalidObjectState");
+  EXPECT_THAT(error.message, ::testing::HasSubstr("it lies in GLACIER"));
+  EXPECT_THAT(error.message, ::testing::HasSubstr("restore-object"));
+  error = S3Error(403, {}, Xml("ObjectNotInActiveTierError"));
+  EXPECT_EQ(error.code, "InvalidObjectState") << "what a copy says of the same";
+  error = S3Error(400, {},
+                  "<Error><Code>InvalidRequest</Code><Message>The object was stored using a form "
+                  "of Server Side Encryption.</Message></Error>");
+  EXPECT_EQ(error.kind, ErrorKind::kInvalidInput);
+  EXPECT_THAT(error.message, ::testing::HasSubstr("SSE-C"));
+  EXPECT_EQ(S3Error(400, {}, Xml("InvalidRequest")).message.find("SSE-C"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -21,6 +21,11 @@ void SetMaxKeys(S3Request& http, int count) {
   http.query.emplace_back("max-keys", std::to_string(count));
 }
 
+// What all that begins with `prefix` lies in.
+std::string FolderOf(const std::string& prefix) {
+  return prefix.substr(0, prefix.rfind('/') + 1);  // "" where there is no "/".
+}
+
 Async<ListPage> FetchPage(S3Client& client, const S3Request& http, const ListRequest& request,
                           const S3VersionMarkers& markers) {
   Result<S3Answer> answer = co_await client.Call(http);
@@ -48,7 +53,9 @@ Async<ListPage> S3List(S3Client& client, ListRequest request) {
   // Keys may hold what XML cannot.
   add("encoding-type", "url");
   SetMaxKeys(http, request.count_max);
-  if (!request.prefix.empty()) add("prefix", request.prefix);
+  const bool by_folder = client.options().quirks.lists_folders;
+  const std::string prefix = by_folder ? FolderOf(request.prefix) : request.prefix;
+  if (!prefix.empty()) add("prefix", prefix);
   if (!request.delimiter.empty()) add("delimiter", request.delimiter);
   if (request.versions) {
     add("versions", "");
@@ -69,7 +76,7 @@ Async<ListPage> S3List(S3Client& client, ListRequest request) {
     add("list-type", "2");
     if (!request.token.empty()) {
       add("continuation-token", request.token);
-    } else if (!request.start_after.empty()) {
+    } else if (!request.start_after.empty() && !by_folder) {
       add("start-after", request.start_after);
     }
   }
@@ -83,11 +90,23 @@ Async<ListPage> S3List(S3Client& client, ListRequest request) {
   if (!page->next_token.empty() && page->next_token == request.token) {
     co_return Corrupt("the listing does not move on").In(Place(request));
   }
+  if (by_folder) {
+    std::erase_if(page->objects, [&](const ListedObject& one) {
+      return !one.key.starts_with(request.prefix) || one.key <= request.start_after;
+    });
+    // A folder in the middle of which the listing is to begin has keys behind that.
+    std::erase_if(page->common_prefixes, [&](const std::string& folder) {
+      return !folder.starts_with(request.prefix) ||
+             (folder <= request.start_after && !request.start_after.starts_with(folder));
+    });
+  }
   co_return page;
 }
 
 Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std::string bucket,
                                                            std::string prefix) {
+  const bool by_folder = client.options().quirks.lists_folders;
+  const std::string listed = by_folder ? FolderOf(prefix) : prefix;
   std::vector<MultipartUpload> uploads;
   std::string key_marker;
   std::string upload_id_marker;
@@ -95,16 +114,17 @@ Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std
     S3Request http{.bucket = bucket, .query = {{"uploads", ""}}};
     // Ceph encodes when asked to and does not say so in its answer.
     if (client.is_aws()) http.query.emplace_back("encoding-type", "url");
-    if (!prefix.empty()) http.query.emplace_back("prefix", prefix);
+    if (!listed.empty()) http.query.emplace_back("prefix", listed);
     if (!key_marker.empty()) {
       http.query.emplace_back("key-marker", key_marker);
-      http.query.emplace_back("upload-id-marker", upload_id_marker);
+      if (!by_folder) http.query.emplace_back("upload-id-marker", upload_id_marker);
     }
     Result<S3Answer> answer = co_await client.Call(http);
     Result<S3UploadsPage> page =
         answer ? ParseS3Uploads(answer->text) : Result<S3UploadsPage>(answer.error());
     if (!page) co_return page.error().In("list uploads of " + bucket + "/" + prefix);
     for (MultipartUpload& upload : page->uploads) {
+      if (by_folder && !upload.key.starts_with(prefix)) continue;
       upload.bucket = bucket;
       uploads.push_back(std::move(upload));
     }

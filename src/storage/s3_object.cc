@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "storage/s3_body.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/s3_error.h"
 #include "storage/s3_operations.h"
 #include "storage/s3_xml.h"
@@ -56,12 +57,15 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
   info.kms_encrypted = headers.Get("x-amz-server-side-encryption").starts_with("aws:kms");
   info.etag_opaque = info.kms_encrypted ||
                      headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr ||
-                     !client.options().verify_md5_etag;
+                     !client.options().verify_md5_etag || !client.options().quirks.md5_etags;
   info.version_id = headers.Get("x-amz-version-id");
   if (info.version_id == "null") info.version_id.clear();
   Result<SystemTime> modified = ParseHttpDate(headers.Get("Last-Modified"));
   if (modified) info.last_modified = *modified;
-  info.storage_class = headers.Get("x-amz-storage-class");
+  // Where there is one class alone its name means nothing to another store.
+  if (client.options().quirks.can.storage_classes) {
+    info.storage_class = headers.Get("x-amz-storage-class");
+  }
   info.headers = {
       .content_type = std::string(headers.Get("Content-Type")),
       .content_encoding = std::string(headers.Get("Content-Encoding")),
@@ -197,8 +201,9 @@ namespace {
 void AddCopySource(const S3Client& client, const std::string& bucket, const std::string& key,
                    const std::string& version_id, const std::string& if_match,
                    HttpHeaders& headers) {
-  std::string source =
-      PercentEncode(bucket, Slash::kEncode) + "/" + PercentEncode(key, Slash::kKeep);
+  std::string source = IsS3Arn(bucket) ? PercentEncode(bucket, Slash::kKeep) + "/object"
+                                       : PercentEncode(bucket, Slash::kEncode);
+  source += "/" + PercentEncode(key, Slash::kKeep);
   if (!version_id.empty()) source += "?versionId=" + PercentEncode(version_id, Slash::kEncode);
   headers.Add("x-amz-copy-source", std::move(source));
   if (if_match.empty()) return;
@@ -340,7 +345,12 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
     S3Request http{.method = "POST", .bucket = bucket, .query = {{"delete", ""}}};
     http.body = AsBytes(xml);
     http.headers.Add("Content-Type", "application/xml");
-    AddContentMd5(http);
+    if (client.options().quirks.checks_checksums) {
+      http.headers.Add(std::string(S3ChecksumHeader(ChecksumAlgorithm::kCrc64Nvme)),
+                       Base64Encode(Digest(HashKind::kCrc64Nvme, *http.body)));
+    } else {
+      AddContentMd5(http);
+    }
     Result<S3Answer> answer = co_await client.Call(http);
     if (!answer && answer.error().code == "NotImplemented") {
       for (RemoveRequest& request : batch) singles.push_back(std::move(request));
@@ -370,6 +380,20 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
   Result<void> joined = co_await group.Join();
   if (!joined) co_return joined.error();
   co_return failures;
+}
+
+Async<void> S3Restore(S3Client& client, RestoreRequest request) {
+  S3Request http{
+      .method = "POST", .bucket = request.bucket, .key = request.key, .query = {{"restore", ""}}};
+  if (!request.version_id.empty()) http.query.emplace_back("versionId", request.version_id);
+  std::string xml = WriteS3Restore(request.tier, request.days);
+  http.body = AsBytes(xml);
+  http.headers.Add("Content-Type", "application/xml");
+  AddContentMd5(http);
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer && answer.error().code == "RestoreAlreadyInProgress") co_return Ok();
+  if (!answer) co_return answer.error().In(Place("restore", request.bucket, request.key));
+  co_return Ok();
 }
 
 Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,

@@ -170,15 +170,19 @@ Async<void> Confirm(S3Client& client, const S3Request& put, const Checksum& sent
   co_return error.kind == ErrorKind::kCorrupt ? error : error.In("read back what was put");
 }
 
+// Whether a streamed body has its checksum behind it.
+bool GoesByTrailer(const S3Client& client, const Upload& upload) {
+  const std::optional<Capabilities>& probed = client.options().probed;
+  return !upload.checksum && upload.algorithm == ChecksumAlgorithm::kCrc64Nvme &&
+         client.ChecksumSupportOf(upload.algorithm) == ChecksumSupport::kYes &&
+         client.options().quirks.can.trailing_checksums && (!probed || probed->trailing_checksums);
+}
+
 Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) {
   S3Request& request = upload.request;
   ChecksumSupport support =
       client.ChecksumSupportOf(upload.checksum ? upload.checksum->algorithm : upload.algorithm);
-  const std::optional<Capabilities>& probed = client.options().probed;
-  bool by_trailer = support == ChecksumSupport::kYes && !upload.checksum &&
-                    client.options().quirks.can.trailing_checksums &&
-                    (!probed || probed->trailing_checksums) &&
-                    upload.algorithm == ChecksumAlgorithm::kCrc64Nvme;
+  const bool by_trailer = GoesByTrailer(client, upload);
   // What neither a checksum nor Content-MD5 lets the server check is checked here, by the ETag.
   // With a checksum that the server may or may not know, its answer tells first: an MD5 costs ten
   // times as much as what is done then.
@@ -255,7 +259,8 @@ Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
   // Payloads that must be signed are needed twice, so they are held, as are those of which only
   // Content-MD5 can say what they are; and what is empty is at hand.
   constexpr uint64_t kHeldBytesMax = 64 << 20;
-  const bool verifiable = upload.etag_is_md5 || upload.checksum || !upload.content_md5.empty();
+  const bool verifiable = upload.etag_is_md5 || upload.checksum || !upload.content_md5.empty() ||
+                          GoesByTrailer(client, upload);
   if (body.size_bytes() == 0 || client.signs_payloads || !verifiable) {
     if (body.size_bytes() > kHeldBytesMax) {
       co_return InvalidInput(
@@ -361,7 +366,8 @@ Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
       upload.checksum = request.checksum;
     }
   }
-  upload.content_md5 = request.content_md5;
+  if (!client.options().quirks.checks_checksums) upload.content_md5 = request.content_md5;
+  upload.etag_is_md5 = client.options().quirks.md5_etags;
   upload.request.repeatable =
       !request.at_most_once && !request.condition.if_absent && request.condition.if_match.empty();
   Result<Uploaded> sent = co_await Send(client, std::move(upload), body);

@@ -32,6 +32,13 @@ struct S3Quirks {
   bool equal_parts = false;  // All parts of an upload but the last must be of one size.
   // Else those of parts and of multipart objects tell nothing of their bytes.
   bool multipart_etags = true;
+  // Else no ETag tells anything of the bytes.
+  bool md5_etags = true;
+  // Prefixes of listings end in "/", none begins behind a key, and uploads are found by their key
+  // alone. What is wanted besides is sorted out here.
+  bool lists_folders = false;
+  // x-amz-checksum-… is always checked, and Content-MD5 is not taken.
+  bool checks_checksums = false;
   bool deletes_batches = true;  // Else each key is deleted by a request of its own.
   // A header by which answers to GET and HEAD tell a checksum of the whole object, such as
   // "x-goog-hash: crc32c=…,md5=…".

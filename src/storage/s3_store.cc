@@ -37,7 +37,7 @@ Result<void> CheckKey(const std::string& key, const Capabilities& can) {
   return Ok();
 }
 
-class S3Store : public Store, public AdoptsMultipart, public HasPartRules {
+class S3Store : public Store, public AdoptsMultipart, public HasPartRules, public RestoresObjects {
  public:
   explicit S3Store(std::unique_ptr<S3Client> client) : client_(std::move(client)) {
     const S3StoreOptions& options = client_->options();
@@ -121,6 +121,9 @@ class S3Store : public Store, public AdoptsMultipart, public HasPartRules {
       if (request.key.empty()) co_return CheckKey(request.key, can_).error();
     }
     co_return co_await S3RemoveMany(*client_, std::move(bucket), std::move(requests));
+  }
+  Async<void> Restore(RestoreRequest request) override {
+    return S3Restore(*client_, std::move(request));
   }
   Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override {
     return S3GetTags(*client_, std::move(bucket), std::move(key), std::move(version_id));

@@ -19,6 +19,11 @@
 //   is kCorrupt at the last Read. Ranges are verified by length alone.
 // - User metadata goes out and comes back as the server's bytes. Values that are not ASCII come
 //   back from AWS in the form of RFC 2047; such a value written again is stored as what it means.
+// - A bucket that is in another region than the endpoint is found there, once for each bucket,
+// where
+//   that is below the endpoint's own host, or S3 of the same partition (storage/s3_endpoint.h).
+// - A bucket may be the ARN of an access point; directory buckets (storage/s3_bucket_name.h) are
+//   signed for by sessions, and need their quirks.
 // - A conditional write whose connection broke after it was sent is not sent again: kRetryable.
 
 #pragma once
@@ -61,6 +66,8 @@ struct S3StoreOptions {
   std::shared_ptr<CredentialsProvider> credentials;
   S3PayloadSigning payload_signing = S3PayloadSigning::kAuto;
   bool requester_pays = false;
+  // Objects go by S3 Transfer Acceleration, to buckets that have it; on AWS alone.
+  bool accelerate = false;
   // What the server does otherwise (storage/s3_provider.h has those of known services).
   S3Quirks quirks;
   bool checksums = true;  // False: the server knows no x-amz-checksum-*; Content-MD5 stands in.

@@ -229,7 +229,9 @@ S3ErrorText ReadError(pugi::xml_node node) {
   return {.code = Value(node, "Code"),
           .message = Value(node, "Message"),
           .request_id = Value(node, "RequestId"),
-          .region = Value(node, "Region")};
+          .region = Value(node, "Region"),
+          .endpoint = Value(node, "Endpoint"),
+          .storage_class = Value(node, "StorageClass")};
 }
 
 }  // namespace
@@ -398,6 +400,24 @@ Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml) {
   return failures;
 }
 
+Result<Credentials> ParseS3Session(std::string_view xml) {
+  Document document;
+  Result<pugi::xml_node> root = document.Open(xml, "CreateSessionResult");
+  if (!root) return root.error();
+  const pugi::xml_node node = Child(*root, "Credentials");
+  Credentials session{.access_key_id = Value(node, "AccessKeyId"),
+                      .secret_access_key = Secret(Value(node, "SecretAccessKey")),
+                      .session_token = Secret(Value(node, "SessionToken")),
+                      .expires = {}};
+  Result<SystemTime> expires = ParseRfc3339(Value(node, "Expiration"));
+  if (session.access_key_id.empty() || session.secret_access_key.empty() ||
+      session.session_token.empty() || !expires) {
+    return Corrupt("a session without keys, token or expiry");
+  }
+  session.expires = *expires;
+  return session;
+}
+
 Result<Tags> ParseS3Tagging(std::string_view xml) {
   Document document;
   Result<pugi::xml_node> root = document.Open(xml, "Tagging");
@@ -494,6 +514,14 @@ std::string WriteS3Tagging(const Tags& tags) {
 std::string WriteS3Versioning(bool enabled) {
   return OpenElement("VersioningConfiguration") + "<Status>" + (enabled ? "Enabled" : "Suspended") +
          "</Status></VersioningConfiguration>";
+}
+
+std::string WriteS3Restore(std::string_view tier, int days) {
+  std::string xml = OpenElement("RestoreRequest");
+  AppendElement(xml, "Days", std::to_string(days));
+  xml += "<GlacierJobParameters>";
+  AppendElement(xml, "Tier", tier);
+  return xml + "</GlacierJobParameters></RestoreRequest>";
 }
 
 std::string WriteS3CreateBucket(std::string_view region) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aws/credentials.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -24,7 +25,9 @@ struct S3ErrorText {
   std::string code;
   std::string message;
   std::string request_id;
-  std::string region;  // Of the bucket, where the request went to another one.
+  std::string region;         // Of the bucket, where the request went to another one.
+  std::string endpoint;       // The host to ask instead.
+  std::string storage_class;  // Of an object that cannot be read for it.
 };
 // nullopt: not an <Error>.
 std::optional<S3ErrorText> ParseS3Error(std::string_view xml);
@@ -66,6 +69,8 @@ struct S3DeleteFailure {
 };
 Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml);
 
+// The credentials of CreateSessionResult.
+Result<Credentials> ParseS3Session(std::string_view xml);
 Result<Tags> ParseS3Tagging(std::string_view xml);
 Result<std::vector<BucketInfo>> ParseS3Buckets(std::string_view xml);
 // Whether the status is Enabled.
@@ -79,6 +84,7 @@ std::string WriteS3Delete(std::span<const RemoveRequest> requests);
 std::string WriteS3Complete(std::span<const UploadedPart> parts);
 std::string WriteS3Tagging(const Tags& tags);
 std::string WriteS3Versioning(bool enabled);
+std::string WriteS3Restore(std::string_view tier, int days);
 // Empty for us-east-1, which takes no body.
 std::string WriteS3CreateBucket(std::string_view region);
 

@@ -121,5 +121,27 @@ TEST(S3XmlTest, TagsAndErrorsKeepWhiteSpaceAndAreFound) {
   EXPECT_FALSE(ParseS3Error("<ListBucketResult/>"));
 }
 
+// A session without its token or its end would be used until somebody refuses it.
+TEST(S3XmlTest, ASessionIsWholeOrNone) {
+  const std::string keys = "<SecretAccessKey>s</SecretAccessKey><AccessKeyId>k</AccessKeyId>";
+  const std::string token = "<SessionToken>t</SessionToken>";
+  const std::string end = "<Expiration>2026-03-01T09:05:00Z</Expiration>";
+  auto parse = [](const std::string& inner) {
+    return ParseS3Session("<CreateSessionResult><Credentials>" + inner +
+                          "</Credentials></CreateSessionResult>");
+  };
+  Result<Credentials> session = parse(keys + token + end);
+  ASSERT_TRUE(session);
+  EXPECT_EQ(session->access_key_id, "k");
+  EXPECT_EQ(session->session_token.Reveal(), "t");
+  EXPECT_EQ(session->expires, *ParseRfc3339("2026-03-01T09:05:00Z"));
+  for (const std::string& inner : {keys + token, keys + end, token + end, std::string()}) {
+    EXPECT_FALSE(parse(inner)) << inner;
+  }
+  EXPECT_EQ(WriteS3Restore("Bulk", 7),
+            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>7</Days>"
+            "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>");
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)ParseS3UploadId(text);
   (void)ParseS3Etag(text);
   (void)ParseS3DeleteResult(text);
+  (void)ParseS3Session(text);
   (void)ParseS3Tagging(text);
   (void)ParseS3Buckets(text);
   (void)ParseS3Versioning(text);

@@ -142,7 +142,7 @@ class Carrier {
     SystemTime absent_at{};
     Result<ObjectStream> stream = co_await Open(item, &absent_at);
     if (!stream) {
-      Reading reading = ReadingOfError(rule_, targets_, item, stream.error(), absent_at);
+      Reading reading = co_await ReadingOfError(rule_, targets_, item, stream.error(), absent_at);
       key.state = reading.state;
       key.stamp = reading.entry.stamp;
       key.deleted = reading.entry.op == EntryOp::kDelete;

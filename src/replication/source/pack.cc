@@ -60,7 +60,7 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
   Result<ObjectStream> stream =
       co_await rule.source->Get({.bucket = rule.rule->source.bucket, .key = item.key}, &absent_at);
   if (!stream) {
-    reading = ReadingOfError(rule, targets, item, stream.error(), absent_at);
+    reading = co_await ReadingOfError(rule, targets, item, stream.error(), absent_at);
     slot.done.Set();
     co_return Ok();
   }

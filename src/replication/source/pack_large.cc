@@ -264,7 +264,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
       co_await rule.source->Get({.bucket = bucket, .key = item.key}, &absent_at);
   if (!stream) {
     // Gone, or unreadable: a bundle says that as well, and carries a delete.
-    Reading reading = ReadingOfError(rule, targets, item, stream.error(), absent_at);
+    Reading reading = co_await ReadingOfError(rule, targets, item, stream.error(), absent_at);
     const bool carries =
         reading.state == PackedKey::State::kStaged || reading.state == PackedKey::State::kSplit;
     key.state = carries ? PackedKey::State::kUnread : reading.state;

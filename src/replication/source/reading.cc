@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "rules/priority.h"
+#include "storage/restores_objects.h"
 
 namespace longhaul {
 
@@ -14,6 +15,27 @@ void LeaveToRivals(const RuleContext& rule, const std::vector<size_t>& targets,
                    std::string_view key, const ObjectFacts& facts, Reading& reading) {
   reading.wanted = WantedTargets(rule, targets, key, facts);
   if (reading.wanted.size() != targets.size()) reading.state = PackedKey::State::kSplit;
+}
+
+asio::awaitable<void> AskBack(const RuleContext& rule, const PackItem& item, Reading& reading) {
+  if (!rule.rule->restore) {
+    reading.error.message += "; or give the rule restore: { tier: Standard, days: 1 }";
+    co_return;
+  }
+  auto* archives = dynamic_cast<RestoresObjects*>(rule.source);
+  if (archives == nullptr) co_return;
+  const RestoreOptions& options = *rule.rule->restore;
+  Result<void> asked = co_await archives->Restore({.bucket = rule.rule->source.bucket,
+                                                   .key = item.key,
+                                                   .version_id = {},
+                                                   .tier = options.tier,
+                                                   .days = options.days});
+  if (!asked) {
+    reading.error = asked.error();
+    co_return;
+  }
+  reading.error.message = "it lies in an archive class and has been asked back (" + options.tier +
+                          "): it is carried when it is there";
 }
 
 }  // namespace
@@ -97,9 +119,9 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
   co_return Ok();
 }
 
-// What a failed Get says: an absence, or a failure.
-Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,
-                       const PackItem& item, const Error& error, SystemTime absent_at) {
+asio::awaitable<Reading> ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,
+                                        const PackItem& item, const Error& error,
+                                        SystemTime absent_at) {
   Reading reading;
   const bool absent = error.kind == ErrorKind::kNotFound &&
                       (error.code == "NoSuchKey" || error.code == "DeleteMarker");
@@ -109,20 +131,21 @@ Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targe
     if (error.kind == ErrorKind::kNotFound && error.code.empty()) {
       reading.error.kind = ErrorKind::kRetryable;  // A bare 404 proves nothing.
     }
-    return reading;
+    if (error.code == kArchivedCode) co_await AskBack(rule, item, reading);
+    co_return reading;
   }
   if (!rule.rule->deletes) {
     reading.state = PackedKey::State::kSkipped;
-    return reading;
+    co_return reading;
   }
   reading.state = PackedKey::State::kStaged;
   reading.entry = {.op = EntryOp::kDelete, .key = item.key, .stamp = absent_at};
   if (absent_at < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
     reading.state = PackedKey::State::kTooEarly;
-    return reading;
+    co_return reading;
   }
   LeaveToRivals(rule, targets, item.key, kFactsOfDelete, reading);
-  return reading;
+  co_return reading;
 }
 
 }  // namespace longhaul

@@ -38,8 +38,10 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
                             const ObjectInfo& info, const PackItem& item, std::string_view site,
                             Reading& reading, TagCount tag_count = TagCount::kTold);
 
-// What a failed Get says: an absence, or a failure.
-Reading ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,
-                       const PackItem& item, const Error& error, SystemTime absent_at);
+// What a failed Get says: an absence, or a failure. What lies in an archive class is asked back
+// where the rule says so; it is a failure all the same, until it is there.
+asio::awaitable<Reading> ReadingOfError(const RuleContext& rule, const std::vector<size_t>& targets,
+                                        const PackItem& item, const Error& error,
+                                        SystemTime absent_at);
 
 }  // namespace longhaul

@@ -9,6 +9,7 @@
 #include "replication/source/carry.h"
 #include "replication/source/rule_queue.h"
 #include "replication/source/source_role.h"
+#include "storage/restores_objects.h"
 
 namespace longhaul {
 
@@ -176,7 +177,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         const Error& error = packed.error;
         // A refusal may be that of the whole store, and damage that of the way, for a while: only
         // what stays is the object's.
-        const bool refused = error.kind == ErrorKind::kDenied && pending.tries < kRefusalsMax;
+        // What lies in an archive class is there in hours at the earliest.
+        const bool refused = error.kind == ErrorKind::kDenied && error.code != kArchivedCode &&
+                             pending.tries < kRefusalsMax;
         const bool damaged = error.kind == ErrorKind::kCorrupt && pending.tries >= kDamagesMax;
         if (refused || (MayPass(error) && !damaged)) {
           source_error = error.In("rule " + rule.id);

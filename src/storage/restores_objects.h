@@ -1,0 +1,35 @@
+// RestoresObjects: a store that keeps objects in archive classes (GLACIER, DEEP_ARCHIVE), where
+// they cannot be read before somebody has asked for them. Besides storage/store.h, for S3 alone.
+//
+//   if (auto* archives = dynamic_cast<RestoresObjects*>(&store)) …
+//
+// Source: S3 User Guide, "Restoring an archived object"; S3 API Reference, RestoreObject.
+
+#pragma once
+
+#include <string>
+
+#include "base/async.h"
+
+namespace longhaul {
+
+// The code of the kDenied error of a read from such a class.
+inline constexpr const char* kArchivedCode = "InvalidObjectState";
+
+struct RestoreRequest {
+  std::string bucket;
+  std::string key;
+  std::string version_id;
+  std::string tier;  // "Expedited", "Standard" or "Bulk".
+  int days = 1;      // How long the restored copy stays.
+};
+
+class RestoresObjects {
+ public:
+  virtual ~RestoresObjects() = default;
+  // OK: it was asked for, now or before, or it is there; until then minutes to days go by. A tier
+  // that the class lacks: kInvalidInput.
+  virtual Async<void> Restore(RestoreRequest request) = 0;
+};
+
+}  // namespace longhaul
