@@ -84,6 +84,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   }
   if (auto migrations = fields->Find("migrations")) ReadMigrations(*migrations);
   prices_ = ReadPriceList(*fields);
+  api_ = ReadApiSettings(*fields);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 

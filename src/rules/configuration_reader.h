@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/yaml.h"
+#include "rules/api_settings.h"
 #include "rules/migration.h"
 #include "rules/price_list.h"
 #include "rules/rule.h"
@@ -47,6 +48,7 @@ class ConfigurationReader {
   // After Read.
   std::vector<Migration> TakeMigrations() { return std::move(migrations_); }
   PriceList TakePrices() { return std::move(prices_); }
+  ApiSettings TakeApi() { return std::move(api_); }
 
  private:
   void ReadStores(const YamlValue& value);
@@ -109,6 +111,7 @@ class ConfigurationReader {
   std::vector<Places> places_;
   std::vector<Migration> migrations_;
   PriceList prices_;
+  ApiSettings api_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 
