@@ -1,6 +1,5 @@
 #include <map>
 #include <memory>
-#include <set>
 
 #include "cli/away_store.h"
 #include "cli/command.h"
@@ -9,6 +8,7 @@
 #include "cli/rule_life.h"
 #include "cli/stores.h"
 #include "replication/explain/explain.h"
+#include "replication/find_object.h"
 #include "replication/make_context.h"
 
 namespace longhaul {
@@ -17,42 +17,6 @@ namespace {
 
 // Whoever asks does not want to wait for long; what does not answer is part of the answer.
 constexpr std::chrono::seconds kTimeout{20};
-
-// The names under which a configuration knows the store of an address.
-Result<std::vector<std::string>> StoresOf(const Configuration& configuration,
-                                          const CommandAddress& address) {
-  std::set<std::string> places;
-  if (address.kind == CommandAddress::Kind::kNamed) {
-    const auto found = configuration.stores.find(address.store);
-    if (found == configuration.stores.end()) {
-      return InvalidInput(configuration.file + " has no store '" + address.store + "'");
-    }
-    places.insert(found->second.Place());
-  } else if (address.kind == CommandAddress::Kind::kS3) {
-    auto look = [&](const Address& known) {
-      const auto found = configuration.stores.find(known.store);
-      if (known.bucket == address.bucket && found != configuration.stores.end()) {
-        places.insert(found->second.Place());
-      }
-    };
-    for (const Rule& rule : configuration.rules) {
-      look(rule.source);
-      for (const Target& target : rule.targets) look(target.to);
-    }
-    if (places.size() > 1) {
-      return InvalidInput("several stores have a bucket " + address.bucket +
-                          "; say which one: NAME:bucket/key");
-    }
-  } else {
-    return InvalidInput("'" + address.text +
-                        "' is no object of a rule; write NAME:bucket/key or s3://bucket/key");
-  }
-  std::vector<std::string> names;
-  for (const auto& [name, store] : configuration.stores) {
-    if (places.contains(store.Place())) names.push_back(name);
-  }
-  return names;
-}
 
 class ExplainCommand : public Command {
  public:
@@ -93,7 +57,13 @@ class ExplainCommand : public Command {
     if (!configuration) co_return configuration.error();
     Result<CommandAddress> address = ParseCommandAddress(address_);
     if (!address) co_return address.error();
-    Result<std::vector<std::string>> names = StoresOf(**configuration, *address);
+    if (address->kind == CommandAddress::Kind::kLocal) {
+      co_return InvalidInput("'" + address->text +
+                             "' is no object of a rule; write NAME:bucket/key or s3://bucket/key");
+    }
+    Result<std::vector<std::string>> names = StoresOf(
+        **configuration, address->kind == CommandAddress::Kind::kNamed ? address->store : "",
+        address->bucket);
     if (!names) co_return names.error();
     if (address->key.empty()) co_return InvalidInput("'" + address_ + "' names no object");
 

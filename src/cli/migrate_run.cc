@@ -6,40 +6,16 @@
 #include <algorithm>
 #include <fstream>
 
-#include "base/bytes.h"
-#include "base/checksum.h"
 #include "cli/rule_life.h"
 #include "cli/stores.h"
 #include "migration/prefix_list.h"
-#include "rules/configuration.h"
+#include "migration/request.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr std::chrono::minutes kOperationTimeout{5};
-
-// The same for the same two addresses, so that starting again is starting the same run.
-std::string DerivedRunName(const Address& source, const Address& target) {
-  const std::string both = source.ToString() + "\n" + target.ToString();
-  const std::string digest = HexEncode(Digest(HashKind::kSha256, AsBytes(both))).substr(0, 8);
-  return source.bucket.substr(0, 24) + "-" + target.bucket.substr(0, 24) + "-" + digest;
-}
-
-Result<Address> NamedAddress(const Configuration& configuration, const std::string& text) {
-  if (text.starts_with("s3://") || text.starts_with("file:") || text.starts_with("/") ||
-      text.starts_with(".")) {
-    return InvalidInput("'" + text + "' names no store of " + configuration.file +
-                        ": other workers must find it too; name the store there and write "
-                        "NAME:bucket/prefix");
-  }
-  Result<Address> address = ParseAddress(text);
-  if (!address) return address.error();
-  if (!configuration.stores.contains(address->store)) {
-    return InvalidInput("no store '" + address->store + "' in " + configuration.file);
-  }
-  return address;
-}
 
 }  // namespace
 
@@ -168,27 +144,15 @@ Result<Migration> MigrateFlags::Resolve(RunContext& context,
                         "'; there is " + (names.empty() ? "none" : names) +
                         ". Or give SOURCE and TARGET");
   }
-  Migration migration;
-  Result<Address> from = NamedAddress(configuration, what);
-  if (!from) return from.error();
-  Result<Address> to = NamedAddress(configuration, *target);
-  if (!to) return to.error();
-  migration.source = std::move(*from);
-  migration.target = std::move(*to);
-  if (migration.source.store == migration.target.store &&
-      migration.source.bucket == migration.target.bucket &&
-      migration.target.prefix.starts_with(migration.source.prefix)) {
-    return InvalidInput("'" + *target + "' lies in '" + what + "': the run would copy its copies");
+  Result<Migration> between =
+      migration::MigrationBetween(configuration, listed, what, *target, name);
+  if (!between) {
+    Error error = between.error();
+    const bool of_name = error.code == "id";
+    error.code.clear();
+    return of_name ? error.In("--run") : error;
   }
-  migration.id = name.value_or(DerivedRunName(migration.source, migration.target));
-  if (!IsPlainName(migration.id, 64)) {
-    return InvalidInput("--run: '" + Printable(migration.id) +
-                        "' cannot name a run: use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
-  }
-  if (FindMigration(listed, migration.id) != nullptr) {
-    return InvalidInput("--run: " + migration.id + " is a migration of " + configuration.file +
-                        ": give another name, or start that one");
-  }
+  Migration migration = std::move(*between);
   MigrationOptions& options = migration.options;
   options.filter = filter.Make(context.runtime().clock.Now());
   options.compare = compare;
@@ -233,18 +197,7 @@ Result<std::string> MigrationStores::PlaceOf(const Address& address) const {
 }
 
 Result<migration::Run> MigrationStores::RunOf(const Migration& migration) const {
-  Result<std::string> source = PlaceOf(migration.source);
-  if (!source) return source.error();
-  Result<std::string> target = PlaceOf(migration.target);
-  if (!target) return target.error();
-  MigrationOptions options = migration.options;
-  options.CountAges(context_.runtime().clock.Now());
-  return migration::Run{.id = migration.id,
-                        .source = migration.source,
-                        .target = migration.target,
-                        .source_place = std::move(*source),
-                        .target_place = std::move(*target),
-                        .options = std::move(options)};
+  return migration::RunOf(configuration_, migration, context_.runtime().clock.Now());
 }
 
 Result<Store*> MigrationStores::OpenOne(const Address& address, const std::string& place) {
@@ -271,16 +224,6 @@ Result<migration::Ends> MigrationStores::Open(const migration::Run& run) {
   Result<Store*> target = OpenOne(run.target, run.target_place);
   if (!target) return target.error();
   return migration::Ends{.source = *source, .target = *target};
-}
-
-Async<void> CheckEnds(const migration::Run& run, migration::Ends ends) {
-  ListRequest source{.bucket = run.source.bucket, .prefix = run.source.prefix, .count_max = 1};
-  Result<ListPage> listed = co_await ends.source->List(std::move(source));
-  if (!listed) co_return listed.error().In(run.source.ToString());
-  ListRequest target{.bucket = run.target.bucket, .prefix = run.target.prefix, .count_max = 1};
-  listed = co_await ends.target->List(std::move(target));
-  if (!listed) co_return listed.error().In(run.target.ToString());
-  co_return Ok();
 }
 
 std::string WorkerName(RunContext& context) {

@@ -15,6 +15,7 @@
 #include "cli/run_context.h"
 #include "cli/transfer_flags.h"
 #include "migration/compare.h"
+#include "migration/request.h"
 #include "migration/run.h"
 #include "migration/status.h"
 #include "migration/worker.h"
@@ -83,9 +84,6 @@ class MigrationStores {
   const Configuration& configuration_;
   std::map<std::string, std::unique_ptr<Store>> stores_;
 };
-
-// Whether both sides can be listed at all; the error of the first that cannot.
-Async<void> CheckEnds(const migration::Run& run, migration::Ends ends);
 
 // The name of this process among the workers.
 std::string WorkerName(RunContext& context);

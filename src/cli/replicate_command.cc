@@ -157,8 +157,9 @@ class ReplicateCommand : public Command {
     if (once_) {
       code = co_await RunOnce(context, **replicator, observer);
     } else {
-      code = co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
-                                    **replicator, observer, ledger);
+      code =
+          co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
+                                 **replicator, observer, ledger, **replication, *backends->state);
     }
     told.Set();
     Result<void> joined = co_await telling.Join();
@@ -268,10 +269,60 @@ class ReplicateCommand : public Command {
                      .Says(RenderTable(rows)));
   }
 
+  static Async<void> Serve(Api& api, Event& stop) {
+    co_await api.Run(stop);
+    co_return Ok();
+  }
+
+  static Async<Queue*> OpenMigrations(Runtime& runtime, const Configuration& configuration,
+                                      Backends& opened) {
+    if (!opened.queue) {
+      Result<Backends> backends = co_await OpenBackends(runtime, configuration, "migrations");
+      if (!backends) co_return backends.error();
+      if (!opened.queue) opened = std::move(*backends);  // Another one was faster.
+    }
+    co_return opened.queue.get();
+  }
+
+  // All that is handed in is borrowed.
+  static Result<std::unique_ptr<Api>> MakeApi(
+      RunContext& context, const Configuration& configuration, const ReplicatorOptions& options,
+      Queue& queue, State& state, const Readiness& readiness, const ReplicationObserver& observer,
+      ReplicationContext& replication, Backends& migrations) {
+    Runtime& runtime = context.runtime();
+    Console& console = context.console();
+    const Environment environment = [&console](std::string_view name) {
+      return console.Environment(std::string(name));
+    };
+    Result<ApiSettings> settings = LoadApiSettings(configuration.file, environment);
+    if (!settings) return settings.error();
+    Result<std::vector<Migration>> listed = LoadMigrations(configuration.file, environment);
+    if (!listed) return listed.error();
+    Result<PriceList> prices = LoadPriceList(configuration.file, environment);
+    if (!prices) return prices.error();
+    return std::make_unique<Api>(
+        ApiContext{.runtime = runtime,
+                   .configuration = configuration,
+                   .replication = replication,
+                   .queue = queue,
+                   .state = state,
+                   .readiness = readiness,
+                   .failures = observer.failures(),
+                   .source = options.source,
+                   .target = options.target,
+                   .settings = std::move(*settings),
+                   .migrations = std::move(*listed),
+                   .prices = std::move(*prices),
+                   .migrations_queue = [&runtime, &configuration, &migrations] {
+                     return OpenMigrations(runtime, configuration, migrations);
+                   }});
+  }
+
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,
                                 const ReplicatorOptions& options, Queue& queue,
                                 Readiness& readiness, Replicator& replicator,
-                                ReplicationObserver& observer, ReplicationLedger& ledger) {
+                                ReplicationObserver& observer, ReplicationLedger& ledger,
+                                ReplicationContext& replication, State& state) {
     Runtime& runtime = context.runtime();
     QueueIntakes intakes(runtime, configuration, queue, ledger.aws_hook());
     if (options.source) {
@@ -279,7 +330,11 @@ class ReplicateCommand : public Command {
       if (!opened) co_return opened.error();
     }
     std::unique_ptr<EventWebhook> webhook;
+    Backends migrations;  // Opened when somebody asks for a run.
+    std::unique_ptr<Api> api;
     std::unique_ptr<ManagementServer> server;
+    Event served;  // The API has nothing more to do.
+    TaskGroup serving(runtime.executor);
     const bool events_wanted =
         std::any_of(configuration.rules.begin(), configuration.rules.end(),
                     [](const Rule& rule) { return rule.enabled && rule.intake.webhook; });
@@ -292,14 +347,19 @@ class ReplicateCommand : public Command {
         webhook =
             std::make_unique<EventWebhook>(runtime, configuration, queue, configuration.token);
       }
+      Result<std::unique_ptr<Api>> made = MakeApi(context, configuration, options, queue, state,
+                                                  readiness, observer, replication, migrations);
+      if (!made) co_return made.error();
+      api = std::move(*made);
       server = std::make_unique<ManagementServer>(
           runtime,
           ManagementServerOptions{.listen = *configuration.listen,
                                   .token = configuration.token,
                                   .required = takes_events},
-          webhook.get(), readiness);
+          webhook.get(), readiness, api.get());
       Result<void> started = co_await server->Start();
       if (!started) co_return started.error();
+      if (!server->address().empty()) serving.Spawn(Serve(*api, served));
       runtime.log.Info("listening", {{"address", server->address()}});
     }
     const SteadyTime started_at = runtime.clock.SteadyNow();
@@ -311,6 +371,9 @@ class ReplicateCommand : public Command {
     co_await replicator.RunContinuous(context.stop());
     co_await watches.Stop();
     co_await intakes.Stop();
+    served.Set();
+    Result<void> joined = co_await serving.Join();
+    static_cast<void>(joined);
     if (server) {
       Result<void> stopped = co_await server->Stop(std::chrono::seconds(1));
       static_cast<void>(stopped);

@@ -100,6 +100,15 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
       ++counts_.conflicts;
       break;
   }
+  if (outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict) {
+    failures_.Add({.time = clock_.Now(),
+                   .rule = outcome.rule,
+                   .target = outcome.target,
+                   .key = outcome.key,
+                   .op = outcome.op,
+                   .state = std::string(ToString(outcome.state)),
+                   .reason = outcome.reason});
+  }
   const std::string state(ToString(outcome.state));
   metrics_
       .counter("longhaul_replication_outcomes_total", "What became of the keys that were carried",
@@ -189,6 +198,11 @@ void ReplicationObserver::OnThreshold(const ThresholdEvent& event) {
 }
 
 void ReplicationObserver::OnRetry(std::string_view rule, std::string_view key, const Error& error) {
+  failures_.Add({.time = clock_.Now(),
+                 .rule = std::string(rule),
+                 .key = std::string(key),
+                 .state = "retry",
+                 .reason = error.Describe()});
   if (error.Transient()) return;  // StoreTroubles tells of it.
   if (retries_told_.size() >= kRetriesToldMax) return;
   if (!retries_told_.insert(std::string(rule) + '\0' + std::string(key)).second) return;

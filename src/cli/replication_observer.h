@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "cli/savings.h"
 #include "replication/life/outcome.h"
+#include "server/failure_ring.h"
 #include "server/notification_webhook.h"
 #include "server/readiness.h"
 
@@ -51,6 +52,8 @@ class ReplicationObserver : public Observer {
   void set_webhook(NotificationWebhook* webhook) { webhook_ = webhook; }
   void set_progress(Progress* progress) { progress_ = progress; }
   [[nodiscard]] const Counts& counts() const { return counts_; }
+  // The last of what failed.
+  [[nodiscard]] const FailureRing& failures() const { return failures_; }
 
   void OnOutcome(const Outcome& outcome) override;
   void OnFound(uint64_t objects, uint64_t size_bytes) override;
@@ -73,6 +76,7 @@ class ReplicationObserver : public Observer {
   bool report_failed_ = false;
   std::set<std::string> retries_told_;  // Rule and key.
   Counts counts_;
+  FailureRing failures_;
 };
 
 // User and system time of this process so far.

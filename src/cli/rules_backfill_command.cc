@@ -1,12 +1,10 @@
-#include <algorithm>
 #include <memory>
 
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "replication/life/rule_control.h"
-#include "replication/life/rule_meter.h"
+#include "replication/rule_orders.h"
 
 namespace longhaul {
 
@@ -47,28 +45,14 @@ class RulesBackfillCommand : public Command {
     Result<const Rule*> found = RequireRule(**configuration, rule_);
     if (!found) co_return found.error();
     const Rule& rule = **found;
-    if (!rule.enabled) co_return InvalidInput("rule " + rule.id + " is disabled");
-    if (!prefix_.empty() && !prefix_.starts_with(rule.source.prefix)) {
-      co_return InvalidInput("--prefix: rule " + rule.id + " has nothing below '" +
-                             Printable(prefix_) + "': its keys begin with '" +
-                             Printable(rule.source.prefix) + "'");
-    }
     Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
     if (!backends) co_return backends.error();
-    Result<std::vector<RuleNow>> running = co_await ReadNow(*backends->state, rule.id);
-    if (!running) co_return running.error();
-    if (std::ranges::none_of(*running, [](const RuleNow& process) { return process.source; })) {
-      co_return Retryable("no process runs rule " + rule.id +
-                          " as source; `longhaul replicate` compares when it starts");
+    Result<bool> waits =
+        co_await BackfillRule(*backends->state, context.runtime().clock, rule, prefix_);
+    if (!waits) {
+      co_return waits.error().code == kNotBelowRule ? waits.error().In("--prefix") : waits.error();
     }
-    const SystemTime now = context.runtime().clock.Now();
-    Result<void> asked =
-        co_await AskForBackfill(*backends->state, rule.id, {.asked = now, .prefix = prefix_});
-    if (!asked) co_return asked.error();
-    RuleControl control(*backends->state, context.runtime().clock);
-    Result<bool> read = co_await control.Refresh();
-    if (!read) co_return read.error();
-    const bool paused = control.PauseOf(rule.id).has_value();
+    const bool paused = *waits;
     context.output().Print(
         Message("summary")
             .With("rule", rule.id)

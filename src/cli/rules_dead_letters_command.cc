@@ -5,7 +5,7 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "events/hint.h"
+#include "events/dead_letter.h"
 
 namespace longhaul {
 
@@ -13,20 +13,6 @@ namespace {
 
 constexpr size_t kKeysTold = 3;
 constexpr size_t kBodyBytesTold = 120;
-
-std::string_view OriginName(HintOrigin origin) {
-  switch (origin) {
-    case HintOrigin::kWebhook:
-      return "events";
-    case HintOrigin::kListing:
-      return "a listing";
-    case HintOrigin::kWatch:
-      return "a folder watch";
-    case HintOrigin::kReread:
-      break;
-  }
-  return "something to be read anew";
-}
 
 class RulesDeadLettersCommand : public Command {
  public:
@@ -75,7 +61,7 @@ class RulesDeadLettersCommand : public Command {
     Result<std::vector<QueueMessage>> dead =
         co_await backends->queue->DeadLetters(static_cast<int>(limit_));
     if (!dead) co_return dead.error().In("queue");
-    for (const QueueMessage& letter : *dead) Print(context, letter);
+    for (QueueMessage& letter : *dead) Print(context, ReadDeadLetter(std::move(letter)));
     Result<QueueDepth> depth = co_await backends->queue->Depth();
     if (!depth) co_return depth.error().In("queue");
     const auto all = static_cast<uint64_t>(std::max<int64_t>(depth->dead, std::ssize(*dead)));
@@ -90,24 +76,23 @@ class RulesDeadLettersCommand : public Command {
  private:
   static constexpr int64_t kLimitMax = 1000;  // Of 256 KiB each.
 
-  static void Print(RunContext& context, const QueueMessage& letter) {
+  static void Print(RunContext& context, const DeadLetter& dead) {
+    const QueueMessage& letter = dead.message;
     Message message("dead_letter");
     message.With("lane", letter.lane)
         .With("sent", FormatRfc3339(letter.sent))
         .With("received", letter.receive_count)
-        .With("bytes", letter.body.size());
+        .With("bytes", letter.body.size())
+        .With("reason", dead.reason);
     std::string text = "sent " + AgoText(letter.sent, context.runtime().clock.Now()) +
                        ", received " +
                        Counted(static_cast<uint64_t>(letter.receive_count), "time") + ": ";
-    if (Result<HintMessage> hints = DecodeHints(letter.body); hints) {
-      message.With("reason", letter.reason.empty() ? "never carried to its end" : letter.reason);
-      text += Describe(*hints, message);
+    if (dead.hints) {
+      text += Describe(*dead.hints, message);
     } else {
-      const std::string body = Printable(std::string_view(letter.body).substr(0, kBodyBytesTold)) +
-                               (letter.body.size() > kBodyBytesTold ? "…" : "");
-      const std::string reason = letter.reason.empty() ? hints.error().Describe() : letter.reason;
-      message.With("reason", reason).With("body", body);
-      text += "nobody understands it: " + Printable(reason);
+      message.With("body", Printable(std::string_view(letter.body).substr(0, kBodyBytesTold)) +
+                               (letter.body.size() > kBodyBytesTold ? "…" : ""));
+      text += "nobody understands it: " + Printable(dead.reason);
     }
     context.output().Print(message.Says(text));
   }
@@ -117,7 +102,7 @@ class RulesDeadLettersCommand : public Command {
     message.With("rule", hints.rule)
         .With("target", hints.target)
         .With("source", hints.store + ":" + hints.bucket)
-        .With("origin", OriginName(hints.origin))
+        .With("origin", longhaul::Describe(hints.origin))
         .With("keys", hints.hints.size());
     std::string keys;
     for (size_t i = 0; i < std::min(kKeysTold, hints.hints.size()); ++i) {
@@ -128,7 +113,7 @@ class RulesDeadLettersCommand : public Command {
     return (hints.rule.empty() ? std::string("any rule") : "rule " + hints.rule) +
            (hints.target.empty() ? "" : ", target " + hints.target) + ": " +
            Counted(hints.hints.size(), "key") + " of " + hints.store + ":" + hints.bucket +
-           ", from " + std::string(OriginName(hints.origin)) + ": " + keys;
+           ", from " + std::string(longhaul::Describe(hints.origin)) + ": " + keys;
   }
 
   bool redrive_ = false;

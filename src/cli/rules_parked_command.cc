@@ -1,27 +1,17 @@
-#include <map>
 #include <memory>
 
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "events/hint.h"
 #include "replication/life/parked.h"
-#include "replication/life/rule_control.h"
+#include "replication/rule_orders.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr int kPageRows = 1000;
-
-// Where a rule's keys may be parked: at the source ("") and at its targets.
-std::vector<std::string> PlacesOf(const Rule& rule, const std::string& only_target) {
-  if (!only_target.empty()) return {only_target};
-  std::vector<std::string> places{""};
-  for (const Target& target : rule.targets) places.push_back(target.name);
-  return places;
-}
 
 class RulesParkedCommand : public Command {
  public:
@@ -57,7 +47,7 @@ class RulesParkedCommand : public Command {
     uint64_t keys = 0;
     uint64_t archives = 0;
     for (const Rule* rule : rules) {
-      for (const std::string& place : PlacesOf(*rule, "")) {
+      for (const std::string& place : ParkedPlaces(*rule, "")) {
         std::string after;
         while (true) {
           Result<std::vector<ParkedKey>> parked =
@@ -155,44 +145,15 @@ class RulesRetryCommand : public Command {
     Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
     if (!backends) co_return backends.error();
 
-    uint64_t asked = 0;
-    uint64_t missing = 0;
-    for (const std::string& place : PlacesOf(**rule, only)) {
-      std::string after;
-      while (all_) {
-        Result<std::vector<ParkedKey>> parked =
-            co_await ScanParked(*backends->state, (*rule)->id, place, after, kPageRows);
-        if (!parked) co_return parked.error();
-        if (parked->empty()) break;
-        after = parked->back().key;
-        asked += parked->size();
-        const bool last = parked->size() < kPageRows;
-        Result<void> done = co_await Ask(context, *backends, **rule, std::move(*parked));
-        if (!done) co_return done.error();
-        if (last) break;
-      }
+    Result<RetriedKeys> retried = co_await RetryParked(
+        *backends->state, *backends->queue, context.runtime().clock, **rule, keys_, only);
+    if (!retried) co_return retried.error();
+    for (const std::string& key : retried->missing) {
+      context.output().Problem(
+          Message("not_parked").With("key", key).Says(Printable(key) + ": is not parked"));
     }
-    for (const std::string& key : keys_) {
-      std::vector<ParkedKey> parked;
-      for (const std::string& place : PlacesOf(**rule, only)) {
-        Result<std::optional<ParkedKey>> found =
-            co_await FindParked(*backends->state, (*rule)->id, place, key);
-        if (!found) co_return found.error();
-        if (*found) parked.push_back(std::move(**found));
-      }
-      if (parked.empty()) {
-        ++missing;
-        context.output().Problem(
-            Message("not_parked").With("key", key).Says(Printable(key) + ": is not parked"));
-        continue;
-      }
-      ++asked;
-      Result<void> done = co_await Ask(context, *backends, **rule, std::move(parked));
-      if (!done) co_return done.error();
-    }
-    Result<void> woken =
-        co_await AskForRetry(*backends->state, (*rule)->id, context.runtime().clock.Now());
-    if (!woken) co_return woken.error();
+    const uint64_t asked = retried->asked;
+    const uint64_t missing = retried->missing.size();
     context.output().Print(Message("summary")
                                .With("rule", (*rule)->id)
                                .With("keys", asked)
@@ -203,33 +164,6 @@ class RulesRetryCommand : public Command {
   }
 
  private:
-  // The hints first: a row that says "retried" without one would be a lie.
-  Async<void> Ask(RunContext& context, Backends& backends, const Rule& rule,
-                  std::vector<ParkedKey> parked) {
-    const SystemTime now = context.runtime().clock.Now();
-    std::map<std::string, HintMessage> messages;  // By target.
-    for (const ParkedKey& key : parked) {
-      HintMessage& message = messages[key.target];
-      message.hints.push_back({.key = key.key, .time = now});
-    }
-    for (auto& [target, message] : messages) {
-      message.store = rule.source.store;
-      message.bucket = rule.source.bucket;
-      message.rule = rule.id;
-      message.target = target;
-      message.origin = HintOrigin::kReread;
-      Result<void> sent = co_await backends.queue->Send(EncodeHints(message), {});
-      if (!sent) co_return sent.error().In("send hints");
-    }
-    for (ParkedKey& key : parked) {
-      key.retried = now;
-      Result<void> marked = co_await WriteParked(*backends.state, rule.id, std::move(key));
-      // It has been carried, or parked anew, since.
-      if (!marked && marked.error().kind != ErrorKind::kPrecondition) co_return marked.error();
-    }
-    co_return Ok();
-  }
-
   std::string rule_;
   std::vector<std::string> keys_;
   bool all_ = false;

@@ -4,16 +4,11 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/rule_life.h"
-#include "replication/life/rule_control.h"
+#include "replication/rule_orders.h"
 
 namespace longhaul {
 
 namespace {
-
-// "rule app-logs", "target west of rule app-logs".
-std::string Naming(const Rule& rule, const std::string& target) {
-  return (target.empty() ? "" : "target " + target + " of ") + "rule " + rule.id;
-}
 
 class RulesPauseCommand : public Command {
  public:
@@ -62,7 +57,7 @@ class RulesPauseCommand : public Command {
       if (!found) co_return found.error();
       target = (*found)->name;
     }
-    Pause pause{.since = context.runtime().clock.Now()};
+    std::optional<SystemTime> until;
     if (until_ && for_.count() > 0) co_return InvalidInput("give --until or --for, not both");
     if (until_) {
       Result<SystemTime> time = ParseRfc3339(*until_);
@@ -70,21 +65,21 @@ class RulesPauseCommand : public Command {
         co_return InvalidInput("--until: '" + *until_ +
                                "' is no time; write it like "
                                "2030-01-31T06:00:00Z");
-      if (*time <= pause.since) co_return InvalidInput("--until: " + *until_ + " has passed");
-      pause.until = *time;
+      until = *time;
     } else if (for_.count() > 0) {
-      pause.until = pause.since + for_;
+      until = context.runtime().clock.Now() + for_;
     }
     Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
     if (!backends) co_return backends.error();
-    Result<void> written = co_await WritePause(*backends->state, (*rule)->id, target, pause);
-    if (!written) co_return written.error();
+    Result<Pause> pause =
+        co_await PauseRule(*backends->state, context.runtime().clock, **rule, target, until);
+    if (!pause) co_return until_ ? pause.error().In("--until") : pause.error();
     Message message("paused");
     message.With("rule", (*rule)->id).With("target", target);
-    std::string text = Naming(**rule, target) + " is paused";
-    if (pause.until) {
-      message.With("until", FormatRfc3339(*pause.until));
-      text += " until " + FormatRfc3339(*pause.until);
+    std::string text = NameOfHeld(**rule, target) + " is paused";
+    if (pause->until) {
+      message.With("until", FormatRfc3339(*pause->until));
+      text += " until " + FormatRfc3339(*pause->until);
     }
     context.output().Print(message.Says(text));
     co_return ExitCode::kDone;
@@ -132,30 +127,17 @@ class RulesResumeCommand : public Command {
     }
     Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
     if (!backends) co_return backends.error();
-    RuleControl control(*backends->state, context.runtime().clock);
-    Result<bool> read = co_await control.Refresh();
-    if (!read) co_return read.error();
-    const std::optional<Pause> whole = control.PauseOf((*rule)->id);
-    const bool was =
-        target.empty() ? whole.has_value() : control.OwnPauseOf((*rule)->id, target).has_value();
-    Result<void> removed = co_await RemovePause(*backends->state, (*rule)->id, target);
-    if (!removed) co_return removed.error();
-    std::string text = Naming(**rule, target) + (was ? " goes on" : " was not paused");
-    // What still holds it, or a part of it.
-    std::vector<std::string> paused;
-    if (!target.empty() && whole) {
-      paused.push_back("rule " + (*rule)->id);
-    }
-    for (const Target& other : (*rule)->targets) {
-      if (target.empty() && control.OwnPauseOf((*rule)->id, other.name)) {
-        paused.push_back(Naming(**rule, other.name));
-      }
-    }
+    Result<Resumed> resumed =
+        co_await ResumeRule(*backends->state, context.runtime().clock, **rule, target);
+    if (!resumed) co_return resumed.error();
+    std::string text =
+        NameOfHeld(**rule, target) + (resumed->was_paused ? " goes on" : " was not paused");
+    const std::vector<std::string>& paused = resumed->paused_still;
     for (const std::string& what : paused) text += "\n" + what + " is paused still";
     context.output().Print(Message("resumed")
                                .With("rule", (*rule)->id)
                                .With("target", target)
-                               .With("was_paused", was)
+                               .With("was_paused", resumed->was_paused)
                                .With("paused_still", paused)
                                .Says(text));
     co_return ExitCode::kDone;

@@ -10,16 +10,11 @@
 #include "cli/output.h"
 #include "cli/rule_life.h"
 #include "cli/savings.h"
-#include "replication/life/parked.h"
-#include "replication/life/rule_control.h"
-#include "replication/life/rule_meter.h"
-#include "replication/life/spool.h"
+#include "replication/rule_report.h"
 
 namespace longhaul {
 
 namespace {
-
-constexpr int kParkedCountMax = 10'000;  // More are told as so many "or more".
 
 using Rows = std::vector<std::pair<std::string, std::string>>;
 
@@ -103,7 +98,7 @@ class RulesStatusCommand : public Command {
   }
 
   // "3", or "10,000 or more".
-  static std::string ParkedText(size_t count) {
+  static std::string ParkedText(uint64_t count) {
     return FormatCount(count) + (count == kParkedCountMax ? " or more" : "");
   }
 
@@ -145,50 +140,27 @@ class RulesStatusCommand : public Command {
   Async<void> Tell(RunContext& context, State& state, const RuleControl& control,
                    const Rule& rule) {
     const SystemTime now = context.runtime().clock.Now();
-    Result<RuleTotals> totals = co_await ReadTotals(state, rule.id);
-    if (!totals) co_return totals.error();
-    Result<std::vector<RuleNow>> running = co_await ReadNow(state, rule.id);
-    if (!running) co_return running.error();
-    Result<std::vector<ParkedKey>> parked =
-        co_await ScanParked(state, rule.id, "", "", kParkedCountMax);
-    if (!parked) co_return parked.error();
-    Result<bool> no_spool = co_await SpoolIsEmpty(state, rule);
-    if (!no_spool) co_return no_spool.error();
-
-    uint64_t keys_pending = 0;
-    uint64_t deletes_held = 0;
-    std::optional<OldestKey> oldest;
-    std::map<std::string, std::string> troubles;
-    std::vector<KindLevel> levels;  // Each kind as the process has it that has seen most of it.
-    for (const RuleNow& process : *running) {
-      for (const KindLevel& level : process.levels) {
-        const auto known = std::ranges::find(levels, level.kind, &KindLevel::kind);
-        if (known == levels.end()) {
-          levels.push_back(level);
-        } else if (level.bytes > known->bytes) {
-          *known = level;
-        }
-      }
-      Member& member = members_[process.process];
-      member.now = process;
-      member.keys_pending += process.keys_pending;
-      ++member.rules;
-      deletes_held = std::max(deletes_held, process.deletes_held);
-      troubles.insert(process.troubles.begin(), process.troubles.end());
-      keys_pending += process.keys_pending;
-      oldest = Older(std::move(oldest), process.oldest);
-    }
+    Result<RuleReport> report =
+        co_await ReadRuleReport(state, context.runtime().clock, control, rule);
+    if (!report) co_return report.error();
+    const RuleTotals* totals = &report->totals;
+    const std::vector<RuleNow>* running = &report->running;
+    const uint64_t keys_pending = report->keys_pending;
+    const uint64_t deletes_held = report->deletes_held;
+    const std::optional<OldestKey>& oldest = report->oldest;
+    const std::map<std::string, std::string>& troubles = report->troubles;
+    AddMembers(members_, *running);
     const Savings savings{.plain_bytes = totals->plain_bytes,
                           .sent_bytes = totals->sent_bytes,
                           .price_per_gib = price_per_gib_};
-    const std::string state_text = StateOf(control.PauseOf(rule.id), rule.enabled);
+    const std::string state_text = StateOf(report->pause, rule.enabled);
     Message message("rule");
     message.With("rule", rule.id)
         .With("state", state_text)
         .With("processes", running->size())
         .With("source", rule.source.ToString())
         .With("keys_pending", keys_pending)
-        .With("hints_kept", !*no_spool)
+        .With("hints_kept", report->hints_kept)
         .With("archives", totals->archives)
         .With("object_bytes", totals->object_bytes)
         .With("plain_bytes", totals->plain_bytes)
@@ -196,7 +168,7 @@ class RulesStatusCommand : public Command {
         .With("saved_bytes", savings.bytes())
         .With("saved_money", savings.money())
         .With("failures", totals->failures)
-        .With("parked", parked->size())
+        .With("parked", report->parked)
         .With("deletes_held", deletes_held)
         .With("troubles", TroublesText(troubles));
     AddOldest(message, oldest, now);
@@ -216,23 +188,23 @@ class RulesStatusCommand : public Command {
       if (oldest) pending += ", " + OldestText(*oldest, now);
       rows.emplace_back("pending", std::move(pending));
     }
-    if (!*no_spool) rows.emplace_back("kept", "events wait until the rule goes on");
+    if (report->hints_kept) rows.emplace_back("kept", "events wait until the rule goes on");
     if (totals->sent_bytes > 0) {
       rows.emplace_back("sent", FormatBytes(totals->sent_bytes) + " for " +
                                     FormatBytes(totals->plain_bytes) + ", " + savings.Ratio());
       rows.emplace_back("saved", savings.Describe());
     }
-    for (const KindLevel& level : levels) {
+    for (const KindLevel& level : report->levels) {
       rows.emplace_back("level", fmt::format("{} for {} ({} packed): {}", level.level, level.kind,
                                              FormatBytes(level.bytes), level.why));
     }
     if (totals->failures > 0) {
       rows.emplace_back("failures", FormatCount(totals->failures) + " tries failed");
     }
-    if (!parked->empty()) rows.emplace_back("parked", ParkedText(parked->size()));
+    if (report->parked > 0) rows.emplace_back("parked", ParkedText(report->parked));
     Print(context, std::move(message),
           "rule " + rule.id + ": " + state_text + ", " + Processes(*running), rows, "  ");
-    for (const KindLevel& level : levels) {
+    for (const KindLevel& level : report->levels) {
       Message line("level");
       line.With("rule", rule.id)
           .With("kind", level.kind)
@@ -241,38 +213,17 @@ class RulesStatusCommand : public Command {
           .With("why", level.why);
       context.output().Print(line);
     }
-    for (const Target& target : rule.targets) {
-      Result<void> told =
-          co_await TellTarget(context, state, control, rule, target, *totals, *running);
-      if (!told) co_return told.error();
-    }
+    for (const TargetReport& told : report->targets) TellTarget(context, rule, told);
     co_return Ok();
   }
 
-  Async<void> TellTarget(RunContext& context, State& state, const RuleControl& control,
-                         const Rule& rule, const Target& target, const RuleTotals& all,
-                         const std::vector<RuleNow>& running) {
+  static void TellTarget(RunContext& context, const Rule& rule, const TargetReport& told) {
     const SystemTime now = context.runtime().clock.Now();
-    Result<std::vector<ParkedKey>> parked =
-        co_await ScanParked(state, rule.id, target.name, "", kParkedCountMax);
-    if (!parked) co_return parked.error();
-    TargetNow seen;
-    for (const RuleNow& process : running) {
-      const auto found = process.targets.find(target.name);
-      if (found == process.targets.end()) continue;
-      seen.objects_per_second += found->second.objects_per_second;
-      seen.bytes_per_second += found->second.bytes_per_second;
-      // Each sees the same staging.
-      seen.archives_waiting = std::max(seen.archives_waiting, found->second.archives_waiting);
-      seen.oldest = Older(std::move(seen.oldest), found->second.oldest);
-      if (!seen.open) seen.open = found->second.open;
-    }
-    TargetTotals totals;
-    if (const auto found = all.targets.find(target.name); found != all.targets.end()) {
-      totals = found->second;
-    }
-    const LagHistogram lag = totals.RecentLag(now);
-    const std::string state_text = StateOf(control.PauseOf(rule.id, target.name), rule.enabled);
+    const Target& target = *told.target;
+    const TargetNow& seen = told.now;
+    const TargetTotals& totals = told.totals;
+    const LagHistogram& lag = told.lag;
+    const std::string state_text = StateOf(told.pause, rule.enabled);
     Message message("target");
     message.With("rule", rule.id)
         .With("target", target.name)
@@ -286,7 +237,7 @@ class RulesStatusCommand : public Command {
         .With("equal", totals.equal)
         .With("superseded", totals.superseded)
         .With("conflicts", totals.conflicts)
-        .With("parked", parked->size());
+        .With("parked", told.parked);
     AddOldest(message, seen.oldest, now);
     Rows rows;
     message.With("open", seen.open.has_value());
@@ -330,11 +281,10 @@ class RulesStatusCommand : public Command {
       rows.emplace_back("late", FormatCount(totals.missed) + threshold + ", " +
                                     FormatCount(totals.reached_after) + " of them have arrived");
     }
-    if (!parked->empty()) rows.emplace_back("parked", ParkedText(parked->size()));
+    if (told.parked > 0) rows.emplace_back("parked", ParkedText(told.parked));
     Print(context, std::move(message),
           "  target " + target.name + " (" + target.to.ToString() + "): " + state_text, rows,
           "    ");
-    co_return Ok();
   }
 
   static void Print(RunContext& context, Message message, std::string text, const Rows& rows,
@@ -345,13 +295,6 @@ class RulesStatusCommand : public Command {
     }
     context.output().Print(message.Says(std::move(text)));
   }
-
-  // A process that runs some of the rules told of.
-  struct Member {
-    RuleNow now;  // Of one of them; what is said of the process is the same in all.
-    uint64_t keys_pending = 0;
-    size_t rules = 0;
-  };
 
   void TellMembers(RunContext& context) const {
     const SystemTime now = context.runtime().clock.Now();

@@ -11,8 +11,7 @@
 #include "cli/progress.h"
 #include "cli/run_context.h"
 #include "cli/savings.h"
-#include "cost/bill.h"
-#include "cost/ledger.h"
+#include "cost/accounts.h"
 
 namespace longhaul {
 
@@ -31,13 +30,6 @@ std::string Bar(int64_t pico, int64_t most) {
   if (most <= 0 || pico <= 0) return "";
   const double share = static_cast<double>(pico) / static_cast<double>(most);
   return std::string(std::max<size_t>(1, static_cast<size_t>(share * kBarWidth)), '#');
-}
-
-std::vector<std::string> Unknown(const Bill::Sum& a, const Bill::Sum& b, const Bill::Sum& c) {
-  std::set<std::string> all = a.unknown;
-  all.insert(b.unknown.begin(), b.unknown.end());
-  all.insert(c.unknown.begin(), c.unknown.end());
-  return {all.begin(), all.end()};
 }
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -96,16 +88,15 @@ class SavingsCommand : public Command {
         co_await OpenState(context.runtime(), configuration->state);
     if (!state) co_return state.error().In("state");
     const SystemTime since = context.runtime().clock.Now() - since_;
-    Result<LedgerLines> lines = co_await ReadLedger(**state, since);
-    if (!lines) co_return lines.error();
+    const AccountsBy by = by_ == "day"      ? AccountsBy::kDay
+                          : by_ == "target" ? AccountsBy::kTarget
+                                            : AccountsBy::kRule;
+    Result<Accounts> accounts = co_await ReadAccounts(**state, *configuration, since, by, "");
+    if (!accounts) co_return accounts.error();
 
     const Prices prices(std::move(*own));
-    std::map<std::string, Account> groups;
-    Account all;
-    for (const LedgerLine& line : lines->lines) {
-      groups[GroupOf(line)].Add(line, *configuration);
-      all.Add(line, *configuration);
-    }
+    const std::map<std::string, Account>& groups = accounts->groups;
+    const Account& all = accounts->all;
     Output& output = context.output();
     if (csv_) {
       PrintCsv(output, groups, prices);
@@ -113,24 +104,16 @@ class SavingsCommand : public Command {
       PrintGroups(output, groups, prices);
       PrintSummary(output, all, prices, since);
     }
-    if (lines->damaged_rows > 0) {
+    if (accounts->damaged_rows > 0) {
       output.Problem(Message("damaged")
-                         .With("rows", lines->damaged_rows)
-                         .Says(Counted(lines->damaged_rows, "row") +
+                         .With("rows", accounts->damaged_rows)
+                         .Says(Counted(accounts->damaged_rows, "row") +
                                " of the ledger made no sense and were left out"));
     }
     co_return ExitCode::kDone;
   }
 
  private:
-  [[nodiscard]] std::string GroupOf(const LedgerLine& line) const {
-    if (by_ == "day") return FormatRfc3339(line.hour).substr(0, 10);
-    const LedgerPlace& place = line.place;
-    if (place.rule.empty()) return "(shared)";
-    if (by_ == "rule") return place.rule;
-    return place.rule + "/" + (place.target.empty() ? "(source)" : place.target);
-  }
-
   static void PrintCsv(Output& output, const std::map<std::string, Account>& groups,
                        const Prices& prices) {
     output.Raw("what,paid,native_replication,plain_copy,objects,bytes,unknown_prices\n");
@@ -144,7 +127,7 @@ class SavingsCommand : public Command {
       };
       output.Raw(fmt::format("{},{},{},{},{},{},{}\n", name, money(paid), money(native),
                              money(copy), account.objects, account.bytes,
-                             Joined(Unknown(paid, native, copy))));
+                             Joined(UnknownPrices(paid, native, copy))));
     }
   }
 
@@ -186,7 +169,7 @@ class SavingsCommand : public Command {
       std::ranges::replace(name, ' ', '_');
       message.With(name, pico);
     }
-    const std::vector<std::string> unknown = Unknown(paid, native, copy);
+    const std::vector<std::string> unknown = UnknownPrices(paid, native, copy);
     message.With("whole", unknown.empty()).With("unknown_prices", unknown);
   }
 
@@ -216,7 +199,7 @@ class SavingsCommand : public Command {
     } else if (whole && all.objects > 0) {
       rows.emplace_back("break-even", "none: a byte costs no less than with native replication");
     }
-    const std::vector<std::string> unknown = Unknown(paid, native, copy);
+    const std::vector<std::string> unknown = UnknownPrices(paid, native, copy);
     if (!unknown.empty()) rows.emplace_back("unknown prices", Joined(unknown));
     const std::string day = FormatRfc3339(PriceTableDate()).substr(0, 10);
     rows.emplace_back(

@@ -91,6 +91,7 @@ asio::awaitable<bool> HttpConnection::ReadHead(size_t& head_end) {
   const HttpServerOptions& options = server_->options;
   idle_ = Buffered().empty();
   Touch(idle_ ? options.idle_timeout : options.head_timeout);
+  waits_since_ = server_->runtime.clock.SteadyNow();
   size_t searched = 0;
   while (true) {
     // An empty line before a request is to be ignored. (RFC 9112, 2.2.)
@@ -99,6 +100,7 @@ asio::awaitable<bool> HttpConnection::ReadHead(size_t& head_end) {
     size_t found = FindHeadEnd(Buffered().substr(std::min(from, Buffered().size())));
     if (found != std::string_view::npos) {
       head_end = from + found;
+      waits_since_.reset();
       co_return true;
     }
     searched = Buffered().size();
@@ -113,6 +115,7 @@ asio::awaitable<bool> HttpConnection::ReadHead(size_t& head_end) {
     if (!co_await Fill()) co_return false;
     if (first) {
       idle_ = false;
+      waits_since_ = server_->runtime.clock.SteadyNow();
       Touch(options.head_timeout);
     }
   }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -30,12 +32,23 @@ struct HttpServer::Impl {
   std::set<HttpConnection*> connections;  // Each removes itself at its end.
   bool stopping = false;
   bool accepting = false;
+  bool admitting = false;
   std::unique_ptr<Clock::Timer> sweeper;
-  WaitList changed;  // A connection or the accept loop ended.
+  WaitList changed;                             // A connection or the accept loop ended.
+  std::map<asio::ip::address, int> by_address;  // Connections of each.
+  // Accepted and without a place: all are taken, or its address has its share.
+  std::deque<asio::ip::tcp::socket> waiting;
 
   static asio::awaitable<void> Accept(std::shared_ptr<Impl> self);
-  // Shuts the connections that have been idle longest, an eighth of all at most.
-  void MakeRoom();
+  // So many places one address may hold: others always find some.
+  [[nodiscard]] int share() const { return options.connections_max - options.connections_max / 8; }
+  // Gives places to those that wait; true: somebody waits still.
+  static bool Admit(const std::shared_ptr<Impl>& self);
+  // The same until nobody waits.
+  static asio::awaitable<void> AdmitAll(std::shared_ptr<Impl> self);
+  // Shuts the connections that have waited longest for a request, or for the rest of a head: an
+  // eighth of all at most, of `address` alone where one is given.
+  void MakeRoom(const std::optional<asio::ip::address>& address);
   static void Sweep(const std::weak_ptr<Impl>& weak);
   void CloseListener() {
     boost::system::error_code ignored;
@@ -48,27 +61,35 @@ class HttpConnection {
  public:
   HttpConnection(std::shared_ptr<HttpServer::Impl> server, asio::ip::tcp::socket socket)
       : server_(std::move(server)), socket_(std::move(socket)) {
+    boost::system::error_code failed;
+    const asio::ip::tcp::endpoint peer = socket_.remote_endpoint(failed);
+    if (!failed) address_ = peer.address();
+    ++server_->by_address[address_];
     server_->connections.insert(this);
+    waits_since_ = server_->runtime.clock.SteadyNow();
     Touch(server_->options.head_timeout);
   }
   ~HttpConnection() {
     server_->connections.erase(this);
+    if (--server_->by_address[address_] == 0) server_->by_address.erase(address_);
     server_->changed.NotifyAll();
   }
 
-  static asio::awaitable<void> Run(std::shared_ptr<HttpServer::Impl> server,
-                                   asio::ip::tcp::socket socket) {
-    HttpConnection connection(std::move(server), std::move(socket));
-    while (co_await connection.ServeOne()) connection.served_ = true;
-    co_await connection.Linger();
+  // It holds its place from when it is made.
+  static asio::awaitable<void> Run(std::unique_ptr<HttpConnection> connection) {
+    while (co_await connection->ServeOne()) connection->served_ = true;
+    co_await connection->Linger();
   }
 
   [[nodiscard]] bool idle() const { return idle_; }
-  // Since when it waits for a further request; nothing while it serves one, or waits for its first.
-  [[nodiscard]] std::optional<SteadyTime> idle_since() const {
-    if (!idle_ || !served_) return std::nullopt;
-    return deadline_ - server_->options.idle_timeout;
-  }
+  // Since when it waits for a request, or for the rest of a head that has begun; nothing while it
+  // serves one.
+  [[nodiscard]] std::optional<SteadyTime> waits_since() const { return waits_since_; }
+  // Nothing has come of it yet, since it was accepted.
+  [[nodiscard]] bool silent() const { return idle_ && !served_; }
+  // Part of a head is there: however slowly the rest comes, it is not one that has just arrived.
+  [[nodiscard]] bool in_head() const { return waits_since_ && !idle_; }
+  [[nodiscard]] const asio::ip::address& address() const { return address_; }
   // A request has arrived that has not been read yet.
   [[nodiscard]] bool HasArrived() const {
     boost::system::error_code closed;
@@ -120,6 +141,8 @@ class HttpConnection {
   std::shared_ptr<HttpServer::Impl> server_;  // shared: the server may be gone before us.
   asio::ip::tcp::socket socket_;
   SteadyTime deadline_{};
+  asio::ip::address address_;
+  std::optional<SteadyTime> waits_since_;
   bool idle_ = true;
   bool served_ = false;  // A request at least.
   std::string buffer_;   // Read ahead; from `consumed_` on it is still to be used.

@@ -5,6 +5,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <set>
 #include <vector>
 
 #include "base/check.h"
@@ -21,6 +22,10 @@ constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::seconds kSweep{1};
 // A client that has just had an answer may be about to send its next request.
 constexpr std::chrono::milliseconds kIdleMin{100};
+// One that has just connected has its first request on the way.
+constexpr std::chrono::milliseconds kSilentMin{750};
+// Accepted and without a place; further ones wait in the kernel.
+constexpr size_t kWaitingMax = 64;
 
 }  // namespace
 
@@ -87,31 +92,76 @@ asio::awaitable<void> HttpServer::Impl::Accept(std::shared_ptr<Impl> self) {
       co_await self->runtime.clock.Sleep(std::chrono::milliseconds(100));
       continue;
     }
-    while (static_cast<int>(self->connections.size()) >= self->options.connections_max &&
-           !self->stopping) {
-      self->MakeRoom();
+    self->waiting.push_back(std::move(socket));
+    // With places for some: who comes next may be of another address.
+    while (Admit(self) && !self->stopping && self->waiting.size() >= kWaitingMax) {
       co_await self->changed.WaitFor(self->runtime.clock, kIdleMin);
     }
-    if (self->stopping) break;
-    boost::system::error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    SpawnDetached(self->runtime.executor, HttpConnection::Run(self, std::move(socket)));
+    if (!self->waiting.empty() && !self->admitting) {
+      self->admitting = true;
+      SpawnDetached(self->runtime.executor, AdmitAll(self));
+    }
   }
+  self->waiting.clear();
   self->accepting = false;
   self->changed.NotifyAll();
 }
 
-void HttpServer::Impl::MakeRoom() {
-  const SteadyTime enough = runtime.clock.SteadyNow() - kIdleMin;
+asio::awaitable<void> HttpServer::Impl::AdmitAll(std::shared_ptr<Impl> self) {
+  while (Admit(self) && !self->stopping) {
+    co_await self->changed.WaitFor(self->runtime.clock, kIdleMin);
+  }
+  self->admitting = false;
+  self->changed.NotifyAll();
+}
+
+bool HttpServer::Impl::Admit(const std::shared_ptr<Impl>& self) {
+  std::set<asio::ip::address> over;  // Have their share.
+  for (auto one = self->waiting.begin(); one != self->waiting.end() && !self->stopping;) {
+    if (static_cast<int>(self->connections.size()) >= self->options.connections_max) {
+      self->MakeRoom(std::nullopt);
+      return true;
+    }
+    boost::system::error_code failed;
+    const tcp::endpoint peer = one->remote_endpoint(failed);
+    if (failed) {  // It has gone.
+      one = self->waiting.erase(one);
+      continue;
+    }
+    const auto held = self->by_address.find(peer.address());
+    if (held != self->by_address.end() && held->second >= self->share()) {
+      if (over.insert(peer.address()).second) self->MakeRoom(peer.address());
+      ++one;
+      continue;
+    }
+    boost::system::error_code ignored;
+    one->set_option(tcp::no_delay(true), ignored);
+    auto connection = std::make_unique<HttpConnection>(self, std::move(*one));
+    one = self->waiting.erase(one);
+    SpawnDetached(self->runtime.executor, HttpConnection::Run(std::move(connection)));
+  }
+  // Those of one address may fill the line; it must not keep others from coming to it.
+  if (!over.empty() && self->waiting.size() >= kWaitingMax) {
+    self->waiting.pop_front();
+  }
+  return !self->waiting.empty();
+}
+
+void HttpServer::Impl::MakeRoom(const std::optional<asio::ip::address>& address) {
+  const SteadyTime now = runtime.clock.SteadyNow();
+  const SteadyTime enough = now - kIdleMin;
+  const SteadyTime long_enough = now - kSilentMin;
   std::vector<std::pair<SteadyTime, HttpConnection*>> idle;
   for (HttpConnection* connection : connections) {
-    std::optional<SteadyTime> since = connection->idle_since();
-    if (since && *since <= enough) idle.emplace_back(*since, connection);
+    std::optional<SteadyTime> since = connection->waits_since();
+    if (address && connection->address() != *address) continue;
+    if (!since || *since > (connection->silent() ? long_enough : enough)) continue;
+    idle.emplace_back(*since, connection);
   }
   std::ranges::sort(idle);
   idle.resize(std::min(idle.size(), connections.size() / 8 + 1));
   for (auto& [since, connection] : idle) {
-    if (!connection->HasArrived()) connection->Shut();
+    if (connection->in_head() || !connection->HasArrived()) connection->Shut();
   }
 }
 
@@ -205,7 +255,7 @@ Async<void> HttpServer::Stop(std::chrono::milliseconds grace) {
   }
   SteadyTime deadline = impl->runtime.clock.SteadyNow() + grace;
   bool shut = false;
-  while (impl->accepting || !impl->connections.empty()) {
+  while (impl->accepting || impl->admitting || !impl->connections.empty()) {
     SteadyTime now = impl->runtime.clock.SteadyNow();
     if (now >= deadline && !shut) {
       shut = true;

@@ -83,7 +83,8 @@ class HttpServerResponse {
 
 struct HttpServerOptions {
   HttpHeadLimits head;
-  // Further ones end those that have been idle longest, and wait while all are busy.
+  // Further ones end those that have waited longest for a request or for the rest of its head, and
+  // wait while all are busy. One address may hold seven eighths of them.
   int connections_max = 1024;
   std::chrono::milliseconds idle_timeout{75'000};   // Between two requests.
   std::chrono::milliseconds head_timeout{20'000};   // From the first byte of a head to its last.

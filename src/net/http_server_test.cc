@@ -381,5 +381,46 @@ TEST_F(SmallServerTest, ConnectionsThatAreBusyStay) {
     EXPECT_EQ(CountOf(answer, "HTTP/1.1 200"), 1U) << answer;
 }
 
+// Connections that send a byte of a head now and then.
+asio::awaitable<void> Drip(tcp::socket socket, const bool* over, Clock* clock) {
+  std::string_view head = "GET /x HTTP/1.1\r\nX: ";
+  for (size_t i = 0; !*over; ++i) {
+    const std::string_view byte = i < head.size() ? head.substr(i, 1) : "a";
+    auto [error, count] =
+        co_await asio::async_write(socket, asio::buffer(byte.data(), byte.size()), kAsTuple);
+    if (error) co_return;
+    co_await clock->Sleep(milliseconds(200));
+  }
+}
+
+Async<std::chrono::nanoseconds> AskAmongDripping(uint16_t port, int dripping, Clock& clock) {
+  bool over = false;
+  std::vector<tcp::socket> sockets;
+  for (int i = 0; i < dripping; ++i) {
+    tcp::socket socket(co_await CurrentExecutor());
+    socket.connect({asio::ip::make_address("127.0.0.1"), port});
+    SpawnDetached(co_await CurrentExecutor(), Drip(std::move(socket), &over, &clock));
+  }
+  co_await clock.Sleep(milliseconds(500));
+  const SteadyTime begun = clock.SteadyNow();
+  tcp::socket client(co_await CurrentExecutor());
+  client.connect({asio::ip::make_address("127.0.0.1"), port});
+  Result<std::string> answer = co_await Ask(client, "GET / HTTP/1.1\r\n\r\n");
+  const std::chrono::nanoseconds took = clock.SteadyNow() - begun;
+  over = true;
+  co_await clock.Sleep(milliseconds(400));
+  if (!answer) co_return answer.error();
+  if (CountOf(*answer, "HTTP/1.1 200") != 1) co_return Retryable("answered: " + *answer);
+  co_return took;
+}
+
+// Those that never finish a head would keep all others out for as long as a head may take.
+TEST_F(SmallServerTest, HeadsThatNeverEndMakeRoom) {
+  Result<std::chrono::nanoseconds> took =
+      world_.Run(AskAmongDripping(server_.port(), 12, world_.clock));
+  ASSERT_TRUE(took) << took.error().Describe();
+  EXPECT_LT(*took, std::chrono::seconds(2));
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -106,6 +106,17 @@ Result<PriceList> LoadPriceList(const std::string& file, const Environment& envi
   return reader.TakePrices();
 }
 
+Result<ApiSettings> LoadApiSettings(const std::string& file, const Environment& environment) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  YamlErrors errors(file);
+  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
+  if (!root) return errors.ToError();
+  ConfigurationReader reader(file, read->directory, errors, nullptr);
+  if (!reader.Read(*root)) return errors.ToError();
+  return reader.TakeApi();
+}
+
 std::optional<std::string> ProcessEnvironment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());
   if (value == nullptr) return std::nullopt;

@@ -85,6 +85,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   if (auto migrations = fields->Find("migrations")) ReadMigrations(*migrations);
   if (auto caches = fields->Find("caches")) ReadCaches(*caches);
   prices_ = ReadPriceList(*fields);
+  api_ = ReadApiSettings(*fields);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/yaml.h"
+#include "rules/api_settings.h"
 #include "rules/cache_settings.h"
 #include "rules/migration.h"
 #include "rules/price_list.h"
@@ -49,6 +50,7 @@ class ConfigurationReader {
   std::vector<Migration> TakeMigrations() { return std::move(migrations_); }
   std::vector<CacheSettings> TakeCaches() { return std::move(caches_); }
   PriceList TakePrices() { return std::move(prices_); }
+  ApiSettings TakeApi() { return std::move(api_); }
 
  private:
   void ReadStores(const YamlValue& value);
@@ -115,6 +117,7 @@ class ConfigurationReader {
   std::vector<Migration> migrations_;
   std::vector<CacheSettings> caches_;
   PriceList prices_;
+  ApiSettings api_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 

@@ -43,8 +43,12 @@ constexpr std::string_view kJson = "application/json";
 }  // namespace
 
 ManagementServer::ManagementServer(Runtime runtime, ManagementServerOptions options,
-                                   EventWebhook* webhook, const Readiness& readiness)
-    : runtime_(runtime), options_(std::move(options)), webhook_(webhook), readiness_(readiness) {}
+                                   EventWebhook* webhook, const Readiness& readiness, Api* api)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      webhook_(webhook),
+      readiness_(readiness),
+      api_(api) {}
 
 Async<void> ManagementServer::Start() {
   std::string address = AddressOf(options_.listen);
@@ -90,17 +94,25 @@ asio::awaitable<void> ManagementServer::Handle(HttpServerRequest& request,
   if (request.path() == "/v1/events" && webhook_ != nullptr) {
     co_return co_await HandleEvents(request, response);
   }
+  if (api_ != nullptr && Api::Owns(request.path()) && request.path() != "/v1/events") {
+    co_return co_await api_->Handle(request, response);
+  }
   bool is_health = request.path() == "/healthz";
   bool is_ready = request.path() == "/readyz";
   bool is_metrics = request.path() == "/metrics";
-  if (!is_health && !is_ready && !is_metrics) {
-    co_return co_await Answer(
-        response, 404, kText,
-        "nothing here; there are /healthz, /readyz, /metrics and POST /v1/events\n");
+  const bool is_file = api_ != nullptr && StaticFiles::Owns(request.path());
+  if (!is_health && !is_ready && !is_metrics && !is_file) {
+    co_return co_await Answer(response, 404, kText,
+                              "nothing here; there are /healthz, /readyz, /metrics, POST "
+                              "/v1/events and the API at /v1\n");
   }
   if (request.method() != "GET" && request.method() != "HEAD") {
     response.headers.Set("Allow", "GET, HEAD");
     co_return co_await Answer(response, 405, kText, "only GET and HEAD\n");
+  }
+  if (is_file) {
+    if (co_await api_->CheckOrigin(request, response)) co_await files_.Serve(request, response);
+    co_return;
   }
   if (is_health) co_return co_await Answer(response, 200, kText, "ok\n");
   if (is_ready) {

@@ -4,6 +4,8 @@
 //   GET  /readyz     200, or 503 with the reasons (those only for who has the token)
 //   GET  /metrics    Prometheus text
 //   POST /v1/events  notifications of stores (events/webhook.h), ?store=NAME
+//   /v1/…            the API (server/api.h)
+//   GET  /, /assets/ the dashboard (server/static_files.h)
 //
 // Where a token is set, /metrics and /v1/events ask for "Authorization: Bearer <token>". An address
 // that other machines reach needs one. No `listen` in the configuration: no such server is made. It
@@ -19,7 +21,9 @@
 #include "events/webhook.h"
 #include "net/http_server.h"
 #include "rules/rule.h"
+#include "server/api.h"
 #include "server/readiness.h"
+#include "server/static_files.h"
 
 namespace longhaul {
 
@@ -33,9 +37,9 @@ struct ManagementServerOptions {
 
 class ManagementServer {
  public:
-  // Borrowed until Stop has returned. `webhook` may be null: /v1/events is then 404.
+  // Borrowed until Stop has returned. `webhook` and `api` may be null: their paths are then 404.
   ManagementServer(Runtime runtime, ManagementServerOptions options, EventWebhook* webhook,
-                   const Readiness& readiness);
+                   const Readiness& readiness, Api* api = nullptr);
 
   // Listens. kInvalidInput: no token for an address that others reach, no such address, or code
   // "AddressInUse"; kDenied: the port needs privileges.
@@ -55,6 +59,8 @@ class ManagementServer {
   ManagementServerOptions options_;
   EventWebhook* webhook_;
   const Readiness& readiness_;
+  Api* api_;
+  StaticFiles files_{EmbeddedFiles()};
   std::unique_ptr<HttpServer> server_;  // Null while it does not listen.
 };
 

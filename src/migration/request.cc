@@ -1,0 +1,103 @@
+#include "migration/request.h"
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "rules/configuration.h"
+
+namespace longhaul::migration {
+
+namespace {
+
+// The same for the same two addresses, so that starting again is starting the same run.
+std::string DerivedRunName(const Address& source, const Address& target) {
+  const std::string both = source.ToString() + "\n" + target.ToString();
+  const std::string digest = HexEncode(Digest(HashKind::kSha256, AsBytes(both))).substr(0, 8);
+  return source.bucket.substr(0, 24) + "-" + target.bucket.substr(0, 24) + "-" + digest;
+}
+
+Error Coded(Error error, std::string code) {
+  error.code = std::move(code);
+  return error;
+}
+
+Result<Address> NamedAddress(const Configuration& configuration, const std::string& text) {
+  if (text.starts_with("s3://") || text.starts_with("file:") || text.starts_with("/") ||
+      text.starts_with(".")) {
+    return InvalidInput("'" + text + "' names no store of " + configuration.file +
+                        ": other workers must find it too; name the store there and write "
+                        "NAME:bucket/prefix");
+  }
+  Result<Address> address = ParseAddress(text);
+  if (!address) return address.error();
+  if (!configuration.stores.contains(address->store)) {
+    return InvalidInput("no store '" + address->store + "' in " + configuration.file);
+  }
+  return address;
+}
+
+Result<std::string> PlaceOf(const Configuration& configuration, const Address& address) {
+  const auto found = configuration.stores.find(address.store);
+  if (found == configuration.stores.end()) {
+    return InvalidInput("no store '" + address.store + "' in " + configuration.file);
+  }
+  return found->second.Place();
+}
+
+}  // namespace
+
+Result<Migration> MigrationBetween(const Configuration& configuration,
+                                   const std::vector<Migration>& listed, const std::string& source,
+                                   const std::string& target, std::optional<std::string> name) {
+  Migration migration;
+  Result<Address> from = NamedAddress(configuration, source);
+  if (!from) return Coded(from.error(), "source");
+  Result<Address> to = NamedAddress(configuration, target);
+  if (!to) return Coded(to.error(), "target");
+  migration.source = std::move(*from);
+  migration.target = std::move(*to);
+  if (migration.source.store == migration.target.store &&
+      migration.source.bucket == migration.target.bucket &&
+      migration.target.prefix.starts_with(migration.source.prefix)) {
+    return Coded(
+        InvalidInput("'" + target + "' lies in '" + source + "': the run would copy its copies"),
+        "target");
+  }
+  migration.id = name.value_or(DerivedRunName(migration.source, migration.target));
+  if (!IsPlainName(migration.id, 64)) {
+    return Coded(InvalidInput("cannot name a run: use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"),
+                 "id");
+  }
+  if (FindMigration(listed, migration.id) != nullptr) {
+    return Coded(InvalidInput(migration.id + " is a migration of " + configuration.file +
+                              ": give another name, or start that one"),
+                 "id");
+  }
+  return migration;
+}
+
+Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now) {
+  Result<std::string> source = PlaceOf(configuration, migration.source);
+  if (!source) return source.error();
+  Result<std::string> target = PlaceOf(configuration, migration.target);
+  if (!target) return target.error();
+  MigrationOptions options = migration.options;
+  options.CountAges(now);
+  return Run{.id = migration.id,
+             .source = migration.source,
+             .target = migration.target,
+             .source_place = std::move(*source),
+             .target_place = std::move(*target),
+             .options = std::move(options)};
+}
+
+Async<void> CheckEnds(const Run& run, Ends ends) {
+  ListRequest source{.bucket = run.source.bucket, .prefix = run.source.prefix, .count_max = 1};
+  Result<ListPage> listed = co_await ends.source->List(std::move(source));
+  if (!listed) co_return listed.error().In(run.source.ToString());
+  ListRequest target{.bucket = run.target.bucket, .prefix = run.target.prefix, .count_max = 1};
+  listed = co_await ends.target->List(std::move(target));
+  if (!listed) co_return listed.error().In(run.target.ToString());
+  co_return Ok();
+}
+
+}  // namespace longhaul::migration

@@ -1,0 +1,31 @@
+// What somebody asks for who starts a run between two addresses, by command or by API.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "migration/compare.h"
+#include "migration/run.h"
+#include "rules/migration.h"
+#include "rules/rule.h"
+
+namespace longhaul::migration {
+
+// A migration from `source` to `target`, with options as they are by default. `name`: of its run;
+// none: made from both addresses, so that the same ones are the same run. `listed`: those of the
+// configuration, whose names are taken. kInvalidInput: an address that other workers would not
+// find, a target inside the source, a name that is none or is taken; the code says which of
+// "source", "target" and "id" is meant.
+Result<Migration> MigrationBetween(const Configuration& configuration,
+                                   const std::vector<Migration>& listed, const std::string& source,
+                                   const std::string& target, std::optional<std::string> name);
+
+// A run as it would be started by this configuration. kInvalidInput: no such store.
+Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now);
+
+// Whether both sides can be listed at all; the error of the first that cannot.
+Async<void> CheckEnds(const Run& run, Ends ends);
+
+}  // namespace longhaul::migration

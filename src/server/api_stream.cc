@@ -1,0 +1,198 @@
+// What changes, as server-sent events. One loop looks for all streams, and only while there are
+// any.
+
+#include <boost/json.hpp>
+#include <deque>
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "base/version.h"
+#include "migration/run.h"
+#include "server/api.h"
+#include "server/api_json.h"
+#include "server/static_files.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr size_t kStreamsMax = 64;
+// What a client has not read yet; one that is slower than that is let go, and comes again.
+constexpr size_t kWaitingBytesMax = 4 << 20;
+constexpr std::chrono::seconds kHeartbeat{10};
+constexpr std::chrono::seconds kLook{2};
+constexpr int kRunsEvery = 3;  // Looks.
+constexpr size_t kChangedMax = 100;
+constexpr size_t kFailuresPerLook = 40;
+
+}  // namespace
+
+struct Api::Stream {
+  std::deque<std::string> waiting;
+  size_t waiting_bytes = 0;
+  bool lost = false;  // Too slow.
+  WaitList changed;
+};
+
+void Api::Tell(std::string_view event, const Json& data) {
+  if (streams_.empty()) return;
+  const std::string text = "event: " + std::string(event) + "\ndata: " + WriteJson(data) + "\n\n";
+  for (Stream* stream : streams_) {
+    if (stream->waiting_bytes + text.size() > kWaitingBytesMax) stream->lost = true;
+    if (!stream->lost) {
+      stream->waiting.push_back(text);
+      stream->waiting_bytes += text.size();
+    }
+    stream->changed.NotifyAll();
+  }
+}
+
+asio::awaitable<void> Api::ServeStream(HttpServerResponse& response) {
+  Clock& clock = context_.runtime.clock;
+  response.close = true;
+  SetSecurityHeaders(response.headers);
+  response.headers.Set("Cache-Control", "no-store");
+  if (streams_.size() >= kStreamsMax || stopping_) {
+    response.status = 503;
+    response.headers.Set("Retry-After", "10");
+    response.headers.Set("Content-Type", "application/json");
+    const Json error{
+        {"code", "Unavailable"}, {"message", "too many streams are open"}, {"field", nullptr}};
+    Result<void> sent = co_await response.Send(WriteJson(Json{{"error", error}}) + "\n");
+    static_cast<void>(sent);
+    co_return;
+  }
+  response.headers.Set("Content-Type", "text/event-stream");
+  response.headers.Set("X-Accel-Buffering", "no");
+  Stream stream;
+  streams_.insert(&stream);
+  struct Leave {
+    std::set<Stream*>& streams;
+    Stream* stream;
+    ~Leave() { streams.erase(stream); }
+  } leave{streams_, &stream};
+  Result<void> sent = co_await response.Start(std::nullopt);
+  std::string text = "event: hello\ndata: " +
+                     WriteJson(Json{{"version", kVersion},
+                                    {"site", context_.configuration.site},
+                                    {"time", FormatRfc3339(clock.Now())}}) +
+                     "\n\n";
+  while (sent) {
+    sent = co_await response.Write(AsBytes(text));
+    if (!sent || stopping_ || stream.lost) break;
+    if (stream.waiting.empty()) {
+      const bool told = co_await stream.changed.WaitFor(clock, kHeartbeat);
+      if (!told) {
+        text = "event: heartbeat\ndata: " + WriteJson(Json{{"time", FormatRfc3339(clock.Now())}}) +
+               "\n\n";
+        continue;
+      }
+    }
+    text.clear();
+    while (!stream.waiting.empty()) {
+      text += stream.waiting.front();
+      stream.waiting.pop_front();
+    }
+    stream.waiting_bytes = 0;
+  }
+  if (sent) sent = co_await response.Finish();
+}
+
+Async<void> Api::TellRules() {
+  Result<void> fresh = co_await Refresh(kLook);
+  if (!fresh) co_return fresh.error();
+  Result<void> counted = co_await CountAllParked();
+  if (!counted) co_return counted.error();
+  const SystemTime now = context_.runtime.clock.Now();
+  const bool first = told_rules_.empty();
+  boost::json::array changed;
+  size_t changes = 0;
+  for (const Rule& rule : context_.configuration.rules) {
+    Result<RuleReport> report = co_await Report(rule);
+    if (!report) co_return report.error();
+    Json json = JsonOf(*report, now);
+    // Lag grows by itself: that alone is told every time, as charts move by it.
+    std::string text = WriteJson(json);
+    std::string& before = told_rules_[rule.id];
+    if (before == text) continue;
+    before = std::move(text);
+    ++changes;
+    if (changes <= kChangedMax) changed.emplace_back(std::move(json));
+  }
+  if (changes > 0 && !first) {
+    Json told{{"rules", std::move(changed)}, {"counts", CountsByHealth()}};
+    if (changes > kChangedMax) {
+      told["rules"] = boost::json::array();
+      told["reload"] = true;
+    }
+    Tell("rules", told);
+  }
+  const Json health = Health(snapshot_.sights);
+  std::string text = WriteJson(health);
+  if (text != told_health_) {
+    if (!told_health_.empty()) Tell("health", health);
+    told_health_ = std::move(text);
+  }
+  co_return Ok();
+}
+
+Async<void> Api::TellRuns() {
+  migration::RunBook book(context_.runtime, context_.state);
+  Result<std::vector<migration::Run>> runs = co_await book.All();
+  if (!runs) co_return runs.error();
+  const bool first = told_runs_.empty();
+  boost::json::array changed;
+  for (const migration::Run& run : *runs) {
+    std::string& before = told_runs_[run.id];
+    // One that has finished, and was told so, is not looked into again.
+    const std::string over = run.finished ? "over " + std::to_string(run.revision) : "";
+    if (!over.empty() && before == over) continue;
+    Result<Json> json = co_await MigrationRun(run.id);
+    if (!json) continue;  // Forgotten meanwhile.
+    std::string text = WriteJson(*json);
+    if (before == text) continue;
+    before = over.empty() ? std::move(text) : over;
+    if (changed.size() < kChangedMax) changed.emplace_back(std::move(*json));
+  }
+  if (!changed.empty() && !first) Tell("runs", Json{{"migrations", std::move(changed)}});
+  co_return Ok();
+}
+
+asio::awaitable<void> Api::Feed(Event& stop) {
+  told_failures_ = context_.failures.last();
+  for (int64_t look = 0; !co_await stop.WaitFor(context_.runtime.clock, kLook); ++look) {
+    if (streams_.empty()) {
+      // Whoever comes next fetches everything first.
+      told_rules_.clear();
+      told_runs_.clear();
+      told_health_.clear();
+      told_failures_ = context_.failures.last();
+      continue;
+    }
+    size_t told = 0;
+    for (const SeenFailure& failure : context_.failures.failures()) {
+      if (failure.number <= told_failures_) continue;
+      if (++told <= kFailuresPerLook) Tell("failure", JsonOf(failure));
+    }
+    told_failures_ = context_.failures.last();
+    // A State that is away shows by the answers to requests; streams then only beat.
+    Result<void> looked = co_await TellRules();
+    if (looked && look % kRunsEvery == 0) looked = co_await TellRuns();
+  }
+  stopping_ = true;
+  for (Stream* stream : streams_) stream->changed.NotifyAll();
+}
+
+asio::awaitable<void> Api::Run(Event& stop) {
+  TaskGroup group(context_.runtime.executor);
+  const auto wrapped = [](asio::awaitable<void> work) -> Async<void> {
+    co_await std::move(work);
+    co_return Ok();
+  };
+  group.Spawn(wrapped(Feed(stop)));
+  group.Spawn(wrapped(history_.Run(stop)));
+  Result<void> joined = co_await group.Join();
+  static_cast<void>(joined);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,53 @@
+// AuditLog: who changed what by the API, and when, as rows of State, the last 10,000 of them.
+//
+//   partition "audit", key "next"     how many there have been
+//   partition "audit", key "e" NNNN   an entry, in a ring
+//
+// An entry is durable before what it tells of is done; what came of it is written behind it.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/runtime.h"
+#include "state/state.h"
+
+namespace longhaul {
+
+struct AuditEntry {
+  int64_t number = 0;
+  SystemTime time{};
+  std::string who;
+  std::string role;
+  std::string peer;
+  std::string action;
+  std::string subject;
+  std::string detail;         // The body, cut off.
+  std::optional<int> status;  // None: it is not known what came of it.
+};
+
+class AuditLog {
+ public:
+  static constexpr int64_t kEntriesMax = 10'000;
+  static constexpr size_t kDetailBytesMax = 1'000;
+
+  AuditLog(Runtime runtime, State& state) : runtime_(runtime), state_(state) {}
+
+  // Numbers it, sets its time and writes it. Errors are those of State.
+  Async<AuditEntry> Begin(AuditEntry entry);
+  // What came of it. Also a line of the log.
+  Async<void> End(AuditEntry entry);
+  // The newest first, those before `before` (0: all). Rows that cannot be read are left out.
+  Async<std::vector<AuditEntry>> Read(int64_t before, int count_max);
+
+ private:
+  Async<void> Write(const AuditEntry& entry);
+
+  Runtime runtime_;
+  State& state_;
+};
+
+}  // namespace longhaul
