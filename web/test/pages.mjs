@@ -1,0 +1,92 @@
+// pages.mjs DIST [SHOTS]: every page of a build, in both themes, at 1280 and 375 px, on made-up
+// answers: axe, the policy, the width; then what only a broken server shows. SHOTS: a folder for
+// pictures of them.
+
+import { mkdirSync } from "node:fs";
+import { serve } from "../mock/server.ts";
+import { axeFindings, check, launch, open, signIn } from "./browser.mjs";
+
+const [dist, shots] = process.argv.slice(2);
+if (shots) mkdirSync(shots, { recursive: true });
+
+const kPages = {
+  overview: ["#/", "app-logs"],
+  rule: ["#/rules/app-logs", "Settings"],
+  "rule-failing": ["#/rules/billing-exports", "Left alone since"],
+  "rule-parked": ["#/rules/images", "the store hides this key"],
+  object: ["#/object?address=east%3Aimages%2F2026%2Fa%2F%2Fb.png", "Parked at images-copy"],
+  runs: ["#/runs", "archive-2019"],
+  run: ["#/runs/migration/archive-2019", "a.parquet"],
+  money: ["#/money", "By item"],
+  members: ["#/members", "Dead letters"],
+};
+
+const browser = await launch();
+let mock = await serve(dist);
+try {
+  const { page, wrong } = await open(browser.context, mock.url);
+  await page.goto(mock.url);
+  // A refused token is said so, at the field.
+  await signIn(page, "bad");
+  await page.getByText("The server refuses this token.").waitFor();
+  check((await axeFindings(page)).length === 0, "axe: signing in");
+  await signIn(page, "good");
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+
+  for (const [name, [hash, text]] of Object.entries(kPages)) {
+    for (const theme of ["light", "dark"]) {
+      await page.getByLabel("Theme").selectOption(theme);
+      for (const width of [1280, 375]) {
+        await page.setViewportSize({ width, height: 900 });
+        await page.goto(mock.url + hash);
+        await page.getByText(text).first().waitFor();
+        await page.waitForTimeout(250);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        check(wide <= 0, `${name} is ${wide} px wider than ${width} px`);
+        const found = await axeFindings(page);
+        check(found.length === 0, `axe: ${name}, ${theme}, ${width} px: ${found.join("\n")}`);
+        if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}-${width}.png`, fullPage: true });
+      }
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+
+  // By keys alone: the dialog takes the focus, keeps it, and gives it back.
+  await page.goto(`${mock.url}#/rules/app-logs`);
+  await page.getByRole("button", { name: "Pause", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog", { name: "Pause rule app-logs?" });
+  await dialog.waitFor();
+  // What the server says stands at the field, and is read with it.
+  await dialog.getByLabel("For how many hours").fill("0.0001");
+  await page.keyboard.press("Enter");
+  await dialog.getByText("for_seconds: it is at least 1").waitFor();
+  check((await dialog.getByLabel("For how many hours").getAttribute("aria-invalid")) === "true", "the field is not marked");
+  await page.keyboard.press("Escape");
+  check((await page.evaluate(() => document.activeElement?.textContent)) === "Pause", "the focus did not come back");
+
+  await page.goto(`${mock.url}#/runs`);
+  await page.getByLabel("From", { exact: true }).fill("nowhere");
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await page.getByText("source: 'nowhere' names no store").waitFor();
+
+  // The server goes away, and comes back: the page says both.
+  await page.goto(`${mock.url}#/`);
+  await page.getByText("app-logs").first().waitFor();
+  const port = mock.port;
+  await mock.close();
+  await page.getByText("The server is lost").waitFor();
+  if (shots) await page.screenshot({ path: `${shots}/lost.png` });
+  mock = await serve(dist, port);
+  await page.getByText("The server is lost").waitFor({ state: "detached", timeout: 30_000 });
+
+  // A server that does not know the API: the page says which one it needs.
+  mock.state.old = true;
+  await page.reload();
+  await page.getByText("The page needs longhaul 0.3.0 or later").waitFor();
+  check(wrong.filter((one) => !one.includes("favicon")).length === 0, wrong.join("\n"));
+  console.log("all pages are well");
+} finally {
+  await browser.close();
+  await mock.close();
+}
