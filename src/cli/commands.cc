@@ -63,6 +63,8 @@ std::span<const CommandFactory> AllCommands() {
       MakeEstimateCommand,
       MakeSavingsCommand,
       MakeSetupCommand,
+      MakeDoctorCommand,
+      MakeIamPolicyCommand,
       MakeConfigCheckCommand,
       MakeConfigShowCommand,
       MakeCompletionCommand,

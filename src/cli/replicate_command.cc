@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/processor.h"
+#include "cli/alarm_watch.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -13,11 +14,13 @@
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
+#include "cli/telemetry.h"
 #include "cost/prices.h"
 #include "cost/tuner_prices.h"
 #include "events/webhook.h"
 #include "replication/make_context.h"
 #include "replication/replicator.h"
+#include "rules/telemetry.h"
 #include "server/management_server.h"
 
 namespace longhaul {
@@ -106,16 +109,25 @@ class ReplicateCommand : public Command {
     for (const auto& [name, settings] : configuration->stores) {
       regions[name] = RegionOfStore(context, settings);
     }
-    Result<PriceList> own = LoadPriceList(configuration->file, [&](std::string_view name) {
+    const Environment environment = [&](std::string_view name) {
       return context.console().Environment(std::string(name));
-    });
+    };
+    Result<PriceList> own = LoadPriceList(configuration->file, environment);
     if (!own) co_return own.error();
     const Prices prices(std::move(*own));
     auto tuner = std::make_unique<Tuner>(runtime.pool.threads(), ProcessorName());
     for (const Rule& rule : configuration->rules) {
       if (rule.enabled) tuner->Add(rule, TunerPricesOf(rule, regions, prices));
     }
-    ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source, observer);
+    Result<Telemetry> telemetry = LoadTelemetry(configuration->file, environment);
+    if (!telemetry) co_return telemetry.error();
+    Result<std::optional<Alarms>> alarms = LoadAlarms(configuration->file, environment);
+    if (!alarms) co_return alarms.error();
+    TelemetryReporter reporter(runtime, *configuration, *telemetry, regions, context.output(),
+                               observer);
+    Observer& told_by_ledger = telemetry->emf ? static_cast<Observer&>(reporter) : observer;
+    ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source,
+                             told_by_ledger);
     std::map<std::string, std::unique_ptr<Store>> stores;
     std::map<std::string, Store*> store_pointers;
     const std::chrono::milliseconds deadline =
@@ -147,11 +159,21 @@ class ReplicateCommand : public Command {
     Event told;
     TaskGroup telling(runtime.executor);
     telling.Spawn(ledger.Run(*backends->state, told));
+    if (telemetry->emf) {
+      telling.Spawn(reporter.Run(*backends->queue, *backends->state, (*replication)->owner, told));
+    }
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
                                                       configuration->site);
       observer.set_webhook(webhook.get());
       telling.Spawn(Tell(*webhook, told));
+    }
+    std::unique_ptr<AlarmWatch> watch;
+    if (*alarms && !once_) {
+      watch =
+          std::make_unique<AlarmWatch>(runtime, *configuration, std::move(**alarms),
+                                       *backends->queue, *backends->state, (*replication)->owner);
+      telling.Spawn(watch->Run(told));
     }
     Result<ExitCode> code = ExitCode::kDone;
     if (once_) {

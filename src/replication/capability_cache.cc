@@ -141,7 +141,7 @@ Async<Capabilities> ProbeIn(ReplicationContext& context, Store& store, std::stri
 
 // Nobody else probes: the lease is ours.
 Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const std::string& key,
-                                const std::string& bucket, const std::string& prefix) {
+                                const std::string& bucket, const std::string& prefix, bool anew) {
   Result<std::vector<LeftProbe>> left = co_await LeftProbes(context, key);
   if (!left) co_return left.error();
   for (LeftProbe& probe : *left) {
@@ -153,7 +153,7 @@ Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const
   // Whoever had the lease before us may have found out.
   Result<std::optional<Capabilities>> known = co_await Remembered(context.state, key);
   if (!known) co_return known.error();
-  if (*known) co_return **known;
+  if (*known && !anew) co_return **known;
 
   Clock& clock = context.runtime.clock;
   const std::string row = key + "\n" + NewUlid(clock.Now(), context.runtime.random);
@@ -175,10 +175,8 @@ Async<Capabilities> ProbeLeased(ReplicationContext& context, Store& store, const
   co_return probed;
 }
 
-}  // namespace
-
-Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store,
-                                       std::string bucket, std::string prefix) {
+Async<Capabilities> Probed(ReplicationContext& context, Store& store, std::string bucket,
+                           std::string prefix, bool anew) {
   Clock& clock = context.runtime.clock;
   const std::string key = store.description() + "/" + bucket + "/" + prefix;
   // An owner for each call: two rules of one process may want the same store.
@@ -189,22 +187,34 @@ Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store
     if (!known) co_return known.error();
     Result<std::vector<LeftProbe>> left = co_await LeftProbes(context, key);
     if (!left) co_return left.error();
-    if (*known && left->empty()) co_return **known;
+    if (*known && left->empty() && !anew) co_return **known;
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) break;
-    if (*known) co_return **known;                         // Another process cleans up.
+    if (*known && !anew) co_return **known;                // Another process cleans up.
     co_await clock.Sleep(std::chrono::milliseconds(250));  // Another process is at it.
   }
   Event done;
   TaskGroup keeper(context.runtime.executor);
   keeper.Spawn(KeepLease(clock, lease, done, kProbeLease / 3));
-  Result<Capabilities> probed = co_await ProbeLeased(context, store, key, bucket, prefix);
+  Result<Capabilities> probed = co_await ProbeLeased(context, store, key, bucket, prefix, anew);
   done.Set();
   Result<void> kept = co_await keeper.Join();
   static_cast<void>(kept);
   co_await lease.Release();
   co_return probed;
+}
+
+}  // namespace
+
+Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store,
+                                       std::string bucket, std::string prefix) {
+  co_return co_await Probed(context, store, std::move(bucket), std::move(prefix), false);
+}
+
+Async<Capabilities> ProbeAnew(ReplicationContext& context, Store& store, std::string bucket,
+                              std::string prefix) {
+  co_return co_await Probed(context, store, std::move(bucket), std::move(prefix), true);
 }
 
 }  // namespace longhaul

@@ -12,6 +12,9 @@ namespace longhaul {
 // remembers it. Errors: of the store, of State.
 Async<Capabilities> ProbedCapabilities(ReplicationContext& context, Store& store,
                                        std::string bucket, std::string prefix);
+// The same, whatever State remembers: for who wants to know how it is now.
+Async<Capabilities> ProbeAnew(ReplicationContext& context, Store& store, std::string bucket,
+                              std::string prefix);
 
 std::string EncodeCapabilities(const Capabilities& capabilities);
 // nullopt: written by another version; probe again.

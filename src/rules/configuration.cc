@@ -61,6 +61,20 @@ Result<ConfigurationFile> ReadConfigurationFile(const std::string& file) {
   return ConfigurationFile{.text = std::move(text), .directory = absolute.parent_path().string()};
 }
 
+// A section that those alone read who work on it; the whole file is checked with it.
+template <typename Section>
+Result<Section> LoadSection(const std::string& file, const Environment& environment,
+                            Section (ConfigurationReader::*take)()) {
+  Result<ConfigurationFile> read = ReadConfigurationFile(file);
+  if (!read) return read.error();
+  YamlErrors errors(file);
+  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
+  if (!root) return errors.ToError();
+  ConfigurationReader reader(file, read->directory, errors, nullptr);
+  if (!reader.Read(*root)) return errors.ToError();
+  return (reader.*take)();
+}
+
 }  // namespace
 
 Result<Configuration> LoadConfiguration(const std::string& file, const Environment& environment,
@@ -73,48 +87,28 @@ Result<Configuration> LoadConfiguration(const std::string& file, const Environme
 
 Result<std::vector<Migration>> LoadMigrations(const std::string& file,
                                               const Environment& environment) {
-  Result<ConfigurationFile> read = ReadConfigurationFile(file);
-  if (!read) return read.error();
-  YamlErrors errors(file);
-  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
-  if (!root) return errors.ToError();
-  ConfigurationReader reader(file, read->directory, errors, nullptr);
-  if (!reader.Read(*root)) return errors.ToError();
-  return reader.TakeMigrations();
+  return LoadSection(file, environment, &ConfigurationReader::TakeMigrations);
 }
 
 Result<std::vector<CacheSettings>> LoadCaches(const std::string& file,
                                               const Environment& environment) {
-  Result<ConfigurationFile> read = ReadConfigurationFile(file);
-  if (!read) return read.error();
-  YamlErrors errors(file);
-  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
-  if (!root) return errors.ToError();
-  ConfigurationReader reader(file, read->directory, errors, nullptr);
-  if (!reader.Read(*root)) return errors.ToError();
-  return reader.TakeCaches();
+  return LoadSection(file, environment, &ConfigurationReader::TakeCaches);
 }
 
 Result<PriceList> LoadPriceList(const std::string& file, const Environment& environment) {
-  Result<ConfigurationFile> read = ReadConfigurationFile(file);
-  if (!read) return read.error();
-  YamlErrors errors(file);
-  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
-  if (!root) return errors.ToError();
-  ConfigurationReader reader(file, read->directory, errors, nullptr);
-  if (!reader.Read(*root)) return errors.ToError();
-  return reader.TakePrices();
+  return LoadSection(file, environment, &ConfigurationReader::TakePrices);
 }
 
 Result<ApiSettings> LoadApiSettings(const std::string& file, const Environment& environment) {
-  Result<ConfigurationFile> read = ReadConfigurationFile(file);
-  if (!read) return read.error();
-  YamlErrors errors(file);
-  std::optional<YamlNode> root = ParseYaml(read->text, environment, errors);
-  if (!root) return errors.ToError();
-  ConfigurationReader reader(file, read->directory, errors, nullptr);
-  if (!reader.Read(*root)) return errors.ToError();
-  return reader.TakeApi();
+  return LoadSection(file, environment, &ConfigurationReader::TakeApi);
+}
+
+Result<Telemetry> LoadTelemetry(const std::string& file, const Environment& environment) {
+  return LoadSection(file, environment, &ConfigurationReader::TakeTelemetry);
+}
+
+Result<std::optional<Alarms>> LoadAlarms(const std::string& file, const Environment& environment) {
+  return LoadSection(file, environment, &ConfigurationReader::TakeAlarms);
 }
 
 std::optional<std::string> ProcessEnvironment(std::string_view name) {

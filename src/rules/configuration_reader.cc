@@ -86,6 +86,8 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   if (auto caches = fields->Find("caches")) ReadCaches(*caches);
   prices_ = ReadPriceList(*fields);
   api_ = ReadApiSettings(*fields);
+  telemetry_ = ReadTelemetry(*fields);
+  alarms_ = ReadAlarms(*fields);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 

@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "base/yaml.h"
+#include "rules/alarms.h"
 #include "rules/api_settings.h"
 #include "rules/cache_settings.h"
 #include "rules/migration.h"
 #include "rules/price_list.h"
 #include "rules/rule.h"
+#include "rules/telemetry.h"
 #include "rules/topology.h"
 
 namespace longhaul {
@@ -51,6 +53,8 @@ class ConfigurationReader {
   std::vector<CacheSettings> TakeCaches() { return std::move(caches_); }
   PriceList TakePrices() { return std::move(prices_); }
   ApiSettings TakeApi() { return std::move(api_); }
+  Telemetry TakeTelemetry() { return std::move(telemetry_); }
+  std::optional<Alarms> TakeAlarms() { return std::move(alarms_); }
 
  private:
   void ReadStores(const YamlValue& value);
@@ -118,6 +122,8 @@ class ConfigurationReader {
   std::vector<CacheSettings> caches_;
   PriceList prices_;
   ApiSettings api_;
+  Telemetry telemetry_;
+  std::optional<Alarms> alarms_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };
 

@@ -31,6 +31,9 @@ class PiecewiseText : public ByteSource {
 constexpr std::array<std::string_view, 5> kUploadNames = {"uploads/one", "parts", "complete",
                                                           "complete-missing", "complete-new"};
 
+// As deep as the keys of a trial that may hide each other, and one more.
+constexpr int kCleanUpRounds = 3;
+
 class Prober {
  public:
   Prober(Store& store, std::string bucket, std::string base)
@@ -106,6 +109,18 @@ class Prober {
     }
     Result<bool> versioned = co_await store_.GetVersioning(bucket_);
     bool versions = store_.capabilities().versions && (!versioned || *versioned);
+    // Where a file hides what is below it, listings tell of that only when the file has gone.
+    for (int round = 0; round < kCleanUpRounds; ++round) {
+      Result<size_t> removed = co_await RemoveListed(versions);
+      if (!removed) co_return removed.error();
+      if (*removed == 0 || !versions) break;
+    }
+    co_return Ok();
+  }
+
+  // All that is listed below the base; how much there was.
+  Async<size_t> RemoveListed(bool versions) {
+    size_t count = 0;
     ListRequest request{.bucket = bucket_, .prefix = base_, .versions = versions};
     while (true) {
       Result<ListPage> page = co_await store_.List(request);
@@ -117,7 +132,8 @@ class Prober {
                                                        .if_match = ""});
         if (!removed && removed.error().Transient()) co_return removed.error();
       }
-      if (page->next_token.empty()) co_return Ok();
+      count += page->objects.size();
+      if (page->next_token.empty()) co_return count;
       request.token = page->next_token;
     }
   }

@@ -1,0 +1,466 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "cli/backends.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/rule_life.h"
+#include "cli/run_context.h"
+#include "cli/sqs_place.h"
+#include "cli/store_doctor.h"
+#include "cli/stores.h"
+#include "replication/capability_cache.h"
+#include "replication/make_context.h"
+#include "replication/source/carry.h"
+#include "rules/iam_policy.h"
+
+namespace longhaul {
+
+namespace {
+
+using Check = DoctorCheck;
+
+constexpr char kPartition[] = "doctor";
+constexpr std::chrono::minutes kRowLifetime{10};
+// SQS delays by 15 minutes at most: a message that asks for more is refused, after its sender was
+// let in.
+constexpr std::chrono::seconds kRefusedDelay{100'000};
+
+struct DoctorRoles {
+  bool source = true;
+  bool target = true;
+};
+
+// The rows of a State that a trial writes, by the actions of DynamoDB where it is one.
+Async<void> TryState(State& state, Clock& clock, std::string place, std::string row, bool dynamodb,
+                     std::vector<Check>& checks) {
+  auto judge = [&](const char* what, const char* action, const Result<void>& result) {
+    const std::string name = dynamodb ? action : "";
+    Check check{.place = place, .what = what, .action = name};
+    if (!result) {
+      check.state = Check::State::kFailed;
+      check.found = result.error().Describe();
+      check.remedy = RemedyOf(result.error(), name, "the table");
+    }
+    checks.push_back(std::move(check));
+    return result.has_value();
+  };
+  auto plain = [](const auto& result) {
+    return result ? Result<void>() : Result<void>(result.error());
+  };
+  const SystemTime expires = clock.Now() + kRowLifetime;
+  Result<int64_t> written =
+      co_await state.Write(kPartition, {.key = row, .value = "1", .expires = expires});
+  judge("write rows", "dynamodb:PutItem", plain(written));
+  Result<std::optional<StateRow>> read = co_await state.Get(kPartition, row);
+  judge("read rows", "dynamodb:GetItem", plain(read));
+  Result<std::vector<std::optional<StateRow>>> many =
+      co_await state.GetMany(kPartition, {row, row + "-2"});
+  judge("read many rows", "dynamodb:BatchGetItem", plain(many));
+  Result<int64_t> added = co_await state.Add(kPartition, row, 1);
+  judge("add to rows", "dynamodb:UpdateItem", plain(added));
+  Result<std::vector<StateRow>> scanned = co_await state.Scan(kPartition, "", 1);
+  judge("scan rows", "dynamodb:Query", plain(scanned));
+  // What could not be removed expires.
+  Result<int64_t> removed = co_await state.Write(kPartition, {.key = row});
+  judge("remove rows", "dynamodb:DeleteItem", plain(removed));
+  co_return Ok();
+}
+
+class DoctorCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "doctor",
+        .summary = "try all that a configuration needs, and say what to mend",
+        .description =
+            "Tries, with the credentials and endpoints that `replicate` would use, each right, "
+            "probe, clock, queue and state that the roles need, and prints a line for each: ok, "
+            "warning or failed, the action of IAM, what was found, and the remedy. It ends with "
+            "exit code 1 when something failed; warnings do not count.\n\n"
+            "No object is written to a target: rights to write are tried by multipart uploads that "
+            "are made and aborted at once, rights to read and delete at a key that is not there. "
+            "The store's abilities are probed below STAGING/probe/, and what was written there is "
+            "removed. In the queue nothing is sent, received or deleted; in the state a row of its "
+            "own is written and removed. It may run beside processes at work.",
+        .examples = {{"Before the first start", "longhaul doctor longhaul.yaml"},
+                     {"With the rights of the process near the source, for a script",
+                      "longhaul doctor --roles source --json --config longhaul.yaml"}},
+        .exit_codes = {ExitCode::kSomeFailed}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    flags.Argument("CONFIG", "The configuration, instead of --config.", file_).completes =
+        Completes::kFiles;
+    flags.Choice({.name = "roles",
+                  .help = "The roles of the process whose rights are tried. Default: both.",
+                  .value_name = "ROLES"},
+                 {"source,target", "source", "target"}, roles_);
+    flags.Duration({.name = "timeout",
+                    .help = "How long one request is tried before it has failed. Default: 10s.",
+                    .value_name = "DURATION"},
+                   timeout_);
+  }
+
+  [[nodiscard]] std::optional<std::string> ConfigurationFile() const override { return file_; }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> found = RequireRules(context);
+    if (!found) co_return found.error();
+    const Configuration& configuration = **found;
+    const DoctorRoles roles{.source = roles_ != "target", .target = roles_ != "source"};
+    std::map<std::string, std::unique_ptr<Store>> stores;
+    for (const auto& [name, settings] : configuration.stores) {
+      Result<std::unique_ptr<Store>> store = OpenConfiguredStore(context, settings, timeout_);
+      if (store) {
+        stores[name] = std::move(*store);
+      } else {
+        Failed("store " + name, "open", "", store.error(), settings.Place());
+      }
+    }
+    Result<Backends> backends = co_await OpenBackends(context.runtime(), configuration);
+    Result<void> tried = co_await TryBackends(context, configuration, backends);
+    if (!tried) co_return tried.error();
+    for (const Rule& rule : configuration.rules) {
+      if (!rule.enabled || context.stop().is_set()) continue;
+      tried = co_await TryRule(context, rule, roles, stores);
+      if (!tried) co_return tried.error();
+    }
+    if (backends && !context.stop().is_set()) {
+      tried = co_await Probe(context, configuration, roles, stores, *backends);
+      if (!tried) co_return tried.error();
+    }
+    if (backends) {
+      Result<void> closed = co_await backends->queue->Close();
+      static_cast<void>(closed);
+    }
+    co_return Tell(context);
+  }
+
+ private:
+  using Stores = std::map<std::string, std::unique_ptr<Store>>;
+
+  void Failed(std::string place, std::string what, std::string action, const Error& error,
+              std::string_view resource) {
+    std::string remedy = RemedyOf(error, action, resource);
+    // What longhaul itself says of its queue and state names the command that mends it.
+    if (error.message.contains("longhaul setup")) remedy = "run the command that the message names";
+    checks_.push_back({.place = std::move(place),
+                       .what = std::move(what),
+                       .action = std::move(action),
+                       .state = Check::State::kFailed,
+                       .found = error.Describe(),
+                       .remedy = std::move(remedy)});
+  }
+
+  Async<void> TryBackends(RunContext& context, const Configuration& configuration,
+                          Result<Backends>& backends) {
+    if (!backends) {
+      Failed("queue and state", "open", "", backends.error(), "");
+      co_return Ok();
+    }
+    const bool dynamodb = configuration.state.dynamodb.has_value();
+    const std::string row = NewUlid(context.runtime().clock.Now(), context.runtime().random);
+    Result<void> tried = co_await TryState(
+        *backends->state, context.runtime().clock,
+        dynamodb ? "state dynamodb:" + configuration.state.dynamodb->name : std::string("state"),
+        row, dynamodb, checks_);
+    if (!tried) co_return tried;
+    Result<QueueDepth> depth = co_await backends->queue->Depth();
+    if (depth) {
+      checks_.push_back({.place = "queue", .what = "look at it", .found = DepthText(*depth)});
+    } else {
+      Failed("queue", "look at it", "", depth.error(), "the queue");
+    }
+    if (configuration.queue.sqs) {
+      Result<std::shared_ptr<SqsClient>> client =
+          MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
+      if (!client) co_return client.error();
+      const SqsQueueOptions options = SqsOptionsOf(configuration);
+      for (const SqsLane& lane : options.lanes) {
+        tried = co_await TrySqs(**client, lane.queue, true);
+        if (!tried) co_return tried;
+      }
+      tried = co_await TrySqs(**client, options.dead_letters(), true);
+      if (!tried) co_return tried;
+    }
+    std::vector<AwsPlace> intakes;
+    for (const Rule& rule : configuration.rules) {
+      const std::optional<AwsPlace>& place = rule.intake.sqs;
+      if (!rule.enabled || !place || std::ranges::find(intakes, *place) != intakes.end()) continue;
+      intakes.push_back(*place);
+      Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0);
+      if (!client) co_return client.error();
+      tried = co_await TrySqs(**client, place->name, false);
+      if (!tried) co_return tried;
+    }
+    co_return Ok();
+  }
+
+  static std::string DepthText(const QueueDepth& depth) {
+    const auto waiting = static_cast<uint64_t>(depth.visible + depth.delayed + depth.in_flight);
+    std::string text = Counted(waiting, "message");
+    if (depth.dead > 0) text += ", " + Counted(static_cast<uint64_t>(depth.dead), "dead letter");
+    return text;
+  }
+
+  // `sends`: one of ours; of one of somebody else nothing is sent to.
+  Async<void> TrySqs(SqsClient& client, std::string queue, bool sends) {
+    const std::string place = "queue sqs:" + queue;
+    const std::string resource = "the queue " + queue;
+    Result<std::string> url = co_await client.Find(queue);
+    if (!url) {
+      Failed(place, "find it", "sqs:GetQueueUrl", url.error(), resource);
+      co_return Ok();
+    }
+    checks_.push_back({.place = place, .what = "find it", .action = "sqs:GetQueueUrl"});
+    auto judge = [&](const char* what, const char* action, const Error* error) {
+      // What SQS says of a message that nobody has, or will not take: whoever asked was let in.
+      if (error != nullptr && error->kind != ErrorKind::kPrecondition &&
+          (error->kind != ErrorKind::kInvalidInput || error->http_status == 0)) {
+        Failed(place, what, action, *error, resource);
+      } else {
+        checks_.push_back({.place = place, .what = what, .action = action});
+      }
+    };
+    auto of = [](const auto& result) { return result ? nullptr : &result.error(); };
+    Result<SqsAttributes> attributes = co_await client.Attributes(*url);
+    judge("look at it", "sqs:GetQueueAttributes", of(attributes));
+    // Neither handle is of a message.
+    Result<std::vector<SqsFailure>> hidden =
+        co_await client.ChangeVisibility(*url, {"longhaul-doctor"}, std::chrono::seconds(0));
+    judge("hide messages", "sqs:ChangeMessageVisibility", of(hidden));
+    Result<std::vector<SqsFailure>> deleted = co_await client.Delete(*url, {"longhaul-doctor"});
+    judge("delete messages", "sqs:DeleteMessage", of(deleted));
+    if (!sends) co_return Ok();
+    std::vector<SqsNewMessage> refused{{.body = "longhaul doctor", .delay = kRefusedDelay}};
+    Result<std::vector<SqsFailure>> sent = co_await client.Send(*url, std::move(refused));
+    judge("send messages", "sqs:SendMessage", of(sent));
+    co_return Ok();
+  }
+
+  // Once for each place and what is tried there.
+  bool First(std::string_view what, const Address& place) {
+    return seen_.insert(std::string(what) + " " + place.ToString()).second;
+  }
+
+  Async<void> TryRule(RunContext& context, const Rule& rule, DoctorRoles roles,
+                      const Stores& stores) {
+    Runtime& runtime = context.runtime();
+    const bool direct = roles.source && MayCarryDirectly(rule);
+    const auto source = stores.find(rule.source.store);
+    if (roles.source && source != stores.end() && First("source", rule.source)) {
+      StoreDoctor doctor(runtime, *source->second, "source " + rule.source.ToString(),
+                         rule.source.bucket, rule.source.prefix, checks_);
+      Result<bool> reached = co_await doctor.Reach();
+      if (!reached) co_return reached.error();
+      if (*reached) {
+        Result<void> tried = co_await doctor.ReadFirst();
+        if (!tried) co_return tried;
+      }
+    }
+    if (roles.source && rule.local_staging && stores.contains(rule.local_staging->store) &&
+        First("local staging", *rule.local_staging)) {
+      Result<void> tried =
+          co_await TryStaging(runtime, *stores.at(rule.local_staging->store),
+                              "local staging " + rule.local_staging->ToString(),
+                              rule.local_staging->bucket, LocalStagingPrefix(rule));
+      if (!tried) co_return tried;
+    }
+    for (const Target& target : rule.targets) {
+      const auto staging = stores.find(target.staging.store);
+      if (staging != stores.end() && First("staging " + rule.id, target.staging)) {
+        Result<void> tried =
+            co_await TryStaging(runtime, *staging->second, "staging " + target.staging.ToString(),
+                                target.staging.bucket, StagingPrefix(rule, target));
+        if (!tried) co_return tried;
+      }
+      if (staging != stores.end() && First("probe", target.staging)) {
+        StoreDoctor doctor(runtime, *staging->second, "probe " + target.staging.ToString(),
+                           target.staging.bucket, ProbePrefix(target), checks_);
+        Result<void> tried = co_await TryProbePlace(doctor, roles.target || direct);
+        if (!tried) co_return tried;
+      }
+      const auto store = stores.find(target.to.store);
+      if (store == stores.end()) continue;
+      Result<void> tried = co_await TryTarget(
+          runtime, *store->second, target, roles.target || direct,
+          DeletesReach(*context.configuration(), target),
+          NamesAbove(context.configuration()->stores.at(target.to.store), target.to.prefix));
+      if (!tried) co_return tried;
+      if (!target.take_over || !roles.target) continue;
+      const Address& from = target.take_over->from;
+      const auto inbound = stores.find(from.store);
+      if (inbound == stores.end() || !First("take_over", from)) continue;
+      StoreDoctor doctor(runtime, *inbound->second, "take_over " + from.ToString(), from.bucket,
+                         from.prefix, checks_);
+      Result<bool> reached = co_await doctor.Reach();
+      if (!reached) co_return reached.error();
+      if (*reached) {
+        tried = co_await doctor.ReadUnknown(false);
+        if (!tried) co_return tried;
+      }
+    }
+    co_return Ok();
+  }
+
+  Async<void> TryStaging(Runtime& runtime, Store& store, std::string place, std::string bucket,
+                         std::string prefix) {
+    StoreDoctor doctor(runtime, store, std::move(place), std::move(bucket), std::move(prefix),
+                       checks_);
+    Result<bool> reached = co_await doctor.Reach();
+    if (!reached) co_return reached.error();
+    if (!*reached) co_return Ok();
+    Result<void> tried = co_await doctor.Versioning();
+    if (tried) tried = co_await doctor.ListUploads();
+    if (tried) tried = co_await doctor.ReadUnknown(false);
+    if (tried) tried = co_await doctor.Write({.tags = false});
+    co_return tried;
+  }
+
+  static Async<void> TryProbePlace(StoreDoctor& doctor, bool probes) {
+    Result<bool> reached = co_await doctor.Reach();
+    if (!reached) co_return reached.error();
+    if (!*reached) co_return Ok();
+    Result<void> tried = co_await doctor.Versioning();
+    if (tried && probes) tried = co_await doctor.ListVersions();
+    if (tried) tried = co_await doctor.ReadUnknown(probes);
+    if (tried) tried = co_await doctor.Write({.tags = probes});
+    co_return tried;
+  }
+
+  // `writes`: the roles write there.
+  Async<void> TryTarget(Runtime& runtime, Store& store, const Target& target, bool writes,
+                        bool deletes, std::vector<std::string> above) {
+    StoreDoctor doctor(runtime, store, "target " + target.to.ToString(), target.to.bucket,
+                       target.to.prefix, checks_);
+    Result<bool> reached = co_await doctor.Reach();
+    if (!reached) co_return reached.error();
+    if (!*reached) co_return Ok();
+    if (!writes) co_return co_await doctor.ReadUnknown(false);
+    const bool replicas = !target.backup;
+    Result<void> tried = co_await doctor.Versioning();
+    if (tried) tried = co_await doctor.ListUploads();
+    if (tried) tried = co_await doctor.ReadUnknown(replicas);
+    if (tried) tried = co_await doctor.Look(std::move(above));
+    if (!tried) co_return tried;
+    const std::string& storage_class =
+        target.backup ? target.backup->storage_class : target.storage_class;
+    co_return co_await doctor.Write({.tags = replicas,
+                                     .deletes = replicas && deletes,
+                                     .storage_class = storage_class,
+                                     .sse = target.sse,
+                                     .kms_key = target.kms_key,
+                                     .bucket_key = target.bucket_key,
+                                     .acl = target.acl,
+                                     .bucket_owner = target.bucket_owner});
+  }
+
+  // What the stores can do, tried anew and remembered.
+  Async<void> Probe(RunContext& context, const Configuration& configuration, DoctorRoles roles,
+                    const Stores& stores, Backends& backends) {
+    std::map<std::string, Store*> pointers;
+    for (const auto& [name, store] : stores) pointers[name] = store.get();
+    if (pointers.size() < configuration.stores.size()) co_return Ok();  // Told of already.
+    Observer nobody;
+    Result<std::unique_ptr<ReplicationContext>> replication =
+        MakeReplicationContext(context.runtime(), configuration, pointers, *backends.queue,
+                               *backends.state, nobody, ReplicationLimits{});
+    if (!replication) co_return replication.error();
+    for (const Rule& rule : configuration.rules) {
+      if (!rule.enabled || !(roles.target || MayCarryDirectly(rule))) continue;
+      for (const Target& target : rule.targets) {
+        if (target.staging.store != target.to.store) continue;  // Leases stand in there.
+        if (context.stop().is_set() || !First("abilities", target.staging)) continue;
+        const std::string place = "probe " + target.staging.ToString();
+        const bool failed = std::ranges::any_of(checks_, [&](const Check& check) {
+          return check.place == place && check.state == Check::State::kFailed;
+        });
+        if (failed) continue;  // It would fail for the same reason.
+        Store& store = *stores.at(target.staging.store);
+        Result<Capabilities> can =
+            co_await ProbeAnew(**replication, store, target.staging.bucket, target.staging.prefix);
+        if (!can) {
+          Failed(place, "find out what the store can do", "", can.error(), place);
+        } else {
+          checks_.push_back({.place = place,
+                             .what = "find out what the store can do",
+                             .found = AbilitiesText(*can)});
+        }
+      }
+    }
+    co_return Ok();
+  }
+
+  static std::string AbilitiesText(const Capabilities& can) {
+    std::string lacks;
+    auto look = [&lacks](bool has, const char* what) {
+      if (!has) lacks += (lacks.empty() ? "" : ", ") + std::string(what);
+    };
+    look(can.create_if_absent && can.replace_if_match && can.complete_if_absent &&
+             can.complete_if_match,
+         "conditional writes (leases in State stand in)");
+    look(can.tags, "tags");
+    look(can.checksums, "checksums");
+    look(can.sorted_listing, "sorted listings");
+    look(can.key_dot_segments && can.key_double_slash && can.key_file_beside_folder &&
+             can.key_trailing_slash,
+         "some odd keys (they are parked)");
+    return lacks.empty() ? "all of it" : "it has no " + lacks;
+  }
+
+  ExitCode Tell(RunContext& context) {
+    Output& output = context.output();
+    size_t failed = 0;
+    size_t warnings = 0;
+    size_t width = 0;
+    for (const Check& check : checks_) width = std::max(width, check.place.size());
+    for (const Check& check : checks_) {
+      failed += check.state == Check::State::kFailed ? 1 : 0;
+      warnings += check.state == Check::State::kWarning ? 1 : 0;
+      std::string text = fmt::format("{:<8} {:<{}}  {}", ToString(check.state),
+                                     Printable(check.place), width, check.what);
+      if (!check.action.empty()) text += " (" + check.action + ")";
+      if (!check.found.empty()) text += ": " + Printable(check.found);
+      if (!check.remedy.empty()) text += "\n         -> " + check.remedy;
+      Message message("check");
+      message.With("state", ToString(check.state))
+          .With("place", check.place)
+          .With("what", check.what)
+          .With("action", check.action)
+          .With("found", check.found)
+          .With("remedy", check.remedy);
+      output.Print(message.Says(std::move(text)));
+    }
+    output.Print(Message("summary")
+                     .With("checks", checks_.size())
+                     .With("failed", failed)
+                     .With("warnings", warnings)
+                     .Says(failed == 0 ? Counted(checks_.size(), "check") + ", nothing failed" +
+                                             (warnings > 0 ? ", " + Counted(warnings, "warning")
+                                                           : std::string())
+                                       : FormatCount(failed) + " of " +
+                                             Counted(checks_.size(), "check") + " failed"));
+    return failed == 0 ? ExitCode::kDone : ExitCode::kSomeFailed;
+  }
+
+  std::optional<std::string> file_;
+  std::string roles_ = "source,target";
+  std::chrono::milliseconds timeout_{10'000};
+  std::vector<Check> checks_;
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeDoctorCommand() { return std::make_unique<DoctorCommand>(); }
+
+}  // namespace longhaul

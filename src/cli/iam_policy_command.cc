@@ -1,0 +1,115 @@
+#include <memory>
+#include <optional>
+
+#include "aws/aws_service.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+#include "cli/output.h"
+#include "cli/rule_life.h"
+#include "cli/run_context.h"
+#include "cli/sqs_place.h"
+#include "cli/stores.h"
+#include "rules/configuration.h"
+#include "rules/iam_policy.h"
+
+namespace longhaul {
+
+namespace {
+
+// Where a table or a queue is; "*": nobody says.
+std::string RegionOf(RunContext& context, const AwsPlace& place, std::string service) {
+  Result<AwsJsonOptions> found =
+      FindAwsService(context.runtime(), place, std::move(service), "", ProcessEnvironment());
+  return found && !found->region.empty() ? found->region : "*";
+}
+
+class IamPolicyCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "iam-policy",
+        .summary = "print the rights in AWS that a configuration needs, and no others",
+        .description =
+            "Prints the policies of IAM that a process of `replicate` needs: S3 by bucket and "
+            "prefix, and as the configuration uses them SQS, DynamoDB, KMS, Secrets Manager, the "
+            "Parameter Store and roles to assume. There is one policy for each identity: stores "
+            "with keys, a profile or a role of their own have their own. Nothing is contacted; "
+            "`longhaul doctor` tries the rights. `longhaul setup` needs more than is printed here: "
+            "it makes tables and queues.\n\n"
+            "Without an endpoint in the configuration the objects of a source may be encrypted by "
+            "KMS, so kms:Decrypt is among them, for that bucket alone. The queue of `intake: sqs` "
+            "is taken to have dead letters named NAME-dead-letters.",
+        .examples = {{"One process for both roles", "longhaul iam-policy longhaul.yaml"},
+                     {"The process near the source, for the AWS CLI",
+                      "longhaul iam-policy --role source --account 111122223333 longhaul.yaml > "
+                      "policy.json"}},
+        .exit_codes = {}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    flags.Argument("CONFIG", "The configuration, instead of --config.", file_).completes =
+        Completes::kFiles;
+    flags.Choice(
+        {.name = "role", .help = "The role of the process. Default: both.", .value_name = "ROLE"},
+        {"source,target", "source", "target"}, role_);
+    flags.Text({.name = "account",
+                .help = "The account, 12 digits, in the names of queues, tables and keys. Default: "
+                        "any.",
+                .value_name = "ID"},
+               account_);
+  }
+
+  [[nodiscard]] std::optional<std::string> ConfigurationFile() const override { return file_; }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    Result<const Configuration*> found = RequireRules(context);
+    if (!found) co_return found.error();
+    const Configuration& configuration = **found;
+    if (account_ != "*" &&
+        (account_.size() != 12 || account_.find_first_not_of("0123456789") != std::string::npos)) {
+      co_return InvalidInput("--account: '" + account_ + "' is no account: write its 12 digits");
+    }
+    IamNames names{.source = role_ != "target", .target = role_ != "source", .account = account_};
+    for (const auto& [name, settings] : configuration.stores) {
+      names.regions[name] = RegionOfStore(context, settings);
+    }
+    if (configuration.queue.sqs) {
+      names.queue_region = RegionOf(context, *configuration.queue.sqs, "sqs");
+      const SqsQueueOptions options = SqsOptionsOf(configuration);
+      for (const SqsLane& lane : options.lanes) names.queues.push_back(lane.queue);
+      names.queues.push_back(options.dead_letters());
+    }
+    if (configuration.state.dynamodb) {
+      names.state_region = RegionOf(context, *configuration.state.dynamodb, "dynamodb");
+    }
+    const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
+    Output& output = context.output();
+    for (const IamPolicy& policy : policies) {
+      // One alone is a file for `aws iam put-role-policy`.
+      std::string text = policies.size() > 1 ? "# " + policy.identity + "\n" : "";
+      text += IamDocument(policy, true);
+      output.Print(Message("policy")
+                       .With("role", role_)
+                       .With("identity", policy.identity)
+                       .With("document", IamDocument(policy, false))
+                       .Says(std::move(text)));
+    }
+    if (context.flags().json || policies.empty()) {
+      output.Print(Message("summary")
+                       .With("policies", policies.size())
+                       .Says("no store, queue or state of this configuration is in AWS"));
+    }
+    co_return ExitCode::kDone;
+  }
+
+ private:
+  std::optional<std::string> file_;
+  std::string role_ = "source,target";
+  std::string account_ = "*";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeIamPolicyCommand() { return std::make_unique<IamPolicyCommand>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,300 @@
+#include "cli/store_doctor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "base/random.h"
+
+namespace longhaul {
+
+namespace {
+
+// Signatures are refused from a difference of 15 minutes on (S3 API Reference,
+// RequestTimeTooSkewed); what is less than this may be the way of an answer.
+constexpr std::chrono::seconds kClockOff{30};
+
+// What a store says of a key or an upload that is not there: the right is there.
+bool SaysAbsent(const Error& error) {
+  return error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kPrecondition ||
+         (error.kind == ErrorKind::kInvalidInput && error.http_status != 0 &&
+          error.http_status != 501);
+}
+
+}  // namespace
+
+std::string_view ToString(DoctorCheck::State state) {
+  switch (state) {
+    case DoctorCheck::State::kOk:
+      return "ok";
+    case DoctorCheck::State::kWarning:
+      return "warning";
+    case DoctorCheck::State::kFailed:
+      return "failed";
+  }
+  return "failed";
+}
+
+std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource) {
+  switch (error.kind) {
+    case ErrorKind::kDenied:
+      if (action.empty()) return "look at the credentials and their rights: `longhaul iam-policy`";
+      return "allow " + std::string(action) + " on " + std::string(resource) +
+             ": `longhaul iam-policy` prints the whole policy";
+    case ErrorKind::kNotFound:
+      return "create it, or correct its name in the configuration";
+    case ErrorKind::kRetryable:
+    case ErrorKind::kThrottled:
+      return "look at endpoint, network and certificates, and try again";
+    case ErrorKind::kInvalidInput:
+    case ErrorKind::kPrecondition:
+    case ErrorKind::kCorrupt:
+    case ErrorKind::kCancelled:
+      return "correct what the message names";
+  }
+  return "";
+}
+
+void StoreDoctor::Add(std::string what, std::string action, std::string found) {
+  checks_.push_back({.place = place_,
+                     .what = std::move(what),
+                     .action = std::move(action),
+                     .found = std::move(found)});
+}
+
+void StoreDoctor::Warn(std::string what, std::string action, std::string found,
+                       std::string remedy) {
+  checks_.push_back({.place = place_,
+                     .what = std::move(what),
+                     .action = std::move(action),
+                     .state = DoctorCheck::State::kWarning,
+                     .found = std::move(found),
+                     .remedy = std::move(remedy)});
+}
+
+std::string StoreDoctor::Resource(std::string_view action) const {
+  if (action.starts_with("kms:")) return "the key";
+  const bool of_bucket = action.contains("Bucket");
+  return "arn:aws:s3:::" + bucket_ + (of_bucket ? "" : "/" + prefix_ + "*");
+}
+
+bool StoreDoctor::Judge(std::string what, std::string action, const Result<void>& result) {
+  if (result || SaysAbsent(result.error())) {
+    Add(std::move(what), std::move(action));
+    return true;
+  }
+  std::string remedy = RemedyOf(result.error(), action, Resource(action));
+  checks_.push_back({.place = place_,
+                     .what = std::move(what),
+                     .action = std::move(action),
+                     .state = DoctorCheck::State::kFailed,
+                     .found = result.error().Describe(),
+                     .remedy = std::move(remedy)});
+  return false;
+}
+
+void StoreDoctor::CompareClocks(SystemTime server_time) {
+  if (server_time == SystemTime{}) return;
+  const auto ahead = std::chrono::round<std::chrono::seconds>(server_time - runtime_.clock.Now());
+  if (std::chrono::abs(ahead) < kClockOff) return Add("clock", "");
+  Warn("clock", "",
+       "the store's clock is " + std::to_string(std::abs(ahead.count())) + " s " +
+           (ahead.count() > 0 ? "ahead of" : "behind") + " this machine's",
+       "have this machine's clock set by NTP; longhaul goes by the store's meanwhile");
+}
+
+std::string StoreDoctor::UnknownKey() {
+  return prefix_ + "longhaul-doctor-" + NewUlid(runtime_.clock.Now(), runtime_.random);
+}
+
+Async<bool> StoreDoctor::Reach() {
+  Result<void> there = co_await store_.HeadBucket(bucket_);
+  if (!there) {
+    std::string remedy = RemedyOf(there.error(), "s3:ListBucket", "arn:aws:s3:::" + bucket_);
+    checks_.push_back({.place = place_,
+                       .what = "reach the bucket",
+                       .action = "s3:ListBucket",
+                       .state = DoctorCheck::State::kFailed,
+                       .found = there.error().Describe(),
+                       .remedy = std::move(remedy)});
+    co_return false;
+  }
+  Add("reach the bucket", "s3:ListBucket");
+  Result<ListPage> page =
+      co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
+  co_return Judge("list objects", "s3:ListBucket",
+                  page ? Result<void>() : Result<void>(page.error()));
+}
+
+Async<void> StoreDoctor::Versioning() {
+  if (!store_.capabilities().versions) co_return Ok();
+  Result<bool> versioned = co_await store_.GetVersioning(bucket_);
+  if (versioned) versioned_ = *versioned;
+  if (Judge("ask for versioning", "s3:GetBucketVersioning",
+            versioned ? Result<void>() : Result<void>(versioned.error()))) {
+    if (versioned) checks_.back().found = *versioned ? "versions are kept" : "no versions are kept";
+  }
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::ReadFirst() {
+  Result<ListPage> page =
+      co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
+  if (!page || page->objects.empty()) {
+    co_return co_await ReadUnknown(store_.capabilities().tags);
+  }
+  const ListedObject& object = page->objects.front();
+  GetRequest get{.bucket = bucket_, .key = object.key};
+  if (object.size_bytes > 0) get.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
+  Result<ObjectStream> stream = co_await store_.Get(get);
+  const ObjectInfo info = stream ? stream->info : ObjectInfo{};
+  // Only what is encrypted by it asks KMS.
+  const bool kms = !stream && stream.error().message.contains("kms:");
+  if (!Judge("read objects", kms ? "kms:Decrypt" : "s3:GetObject",
+             stream ? Result<void>() : Result<void>(stream.error()))) {
+    co_return Ok();
+  }
+  if (stream) stream->body.reset();
+  CompareClocks(info.server_time);
+  if (!info.version_id.empty()) {
+    get.version_id = info.version_id;
+    Result<ObjectStream> version = co_await store_.Get(get);
+    Judge("read versions of objects", "s3:GetObjectVersion",
+          version ? Result<void>() : Result<void>(version.error()));
+  }
+  if (!store_.capabilities().tags) co_return Ok();
+  Result<Tags> tags = co_await store_.GetTags(bucket_, object.key, "");
+  const bool none_there = !tags && tags.error().code == "NotImplemented";
+  if (none_there) {
+    Add("read tags", "", "this store has none");
+    co_return Ok();
+  }
+  Judge("read tags", "s3:GetObjectTagging", tags ? Result<void>() : Result<void>(tags.error()));
+  if (info.version_id.empty()) co_return Ok();
+  Result<Tags> of_version = co_await store_.GetTags(bucket_, object.key, info.version_id);
+  Judge("read tags of versions", "s3:GetObjectVersionTagging",
+        of_version ? Result<void>() : Result<void>(of_version.error()));
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::ReadUnknown(bool tags) {
+  const std::string key = UnknownKey();
+  SystemTime answered{};
+  Result<ObjectStream> stream = co_await store_.Get({.bucket = bucket_, .key = key}, &answered);
+  const bool may_read =
+      Judge("read objects", "s3:GetObject", stream ? Result<void>() : Result<void>(stream.error()));
+  if (may_read) CompareClocks(answered);
+  if (!tags || !store_.capabilities().tags) co_return Ok();
+  Result<Tags> found = co_await store_.GetTags(bucket_, key, "");
+  if (!found && found.error().code == "NotImplemented") {
+    Add("read tags", "", "this store has none");
+    co_return Ok();
+  }
+  Judge("read tags", "s3:GetObjectTagging", found ? Result<void>() : Result<void>(found.error()));
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::Look(std::vector<std::string> keys) {
+  for (const std::string& key : keys) {
+    Result<ObjectInfo> info = co_await store_.Head({.bucket = bucket_, .key = key});
+    Judge("look at " + key + ", above its prefix", "s3:GetObject",
+          info ? Result<void>() : Result<void>(info.error()));
+  }
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::CreateAndAbort(std::string what, std::string action, PutRequest request) {
+  request.bucket = bucket_;
+  request.key = UnknownKey();
+  request.at_most_once = true;  // Repeated, it might leave an upload that nobody knows of.
+  Result<MultipartUpload> upload = co_await store_.CreateMultipart(std::move(request));
+  Result<void> made = upload ? Result<void>() : Result<void>(upload.error());
+  if (upload) {
+    Result<void> aborted = co_await store_.AbortMultipart(*upload);
+    if (!aborted) made = aborted.error().In("an upload was left");
+  } else if (upload.error().kind == ErrorKind::kInvalidInput) {
+    // Here nothing is absent: the store does not take it.
+    std::string remedy = RemedyOf(upload.error(), action, Resource(action));
+    checks_.push_back({.place = place_,
+                       .what = std::move(what),
+                       .action = std::move(action),
+                       .state = DoctorCheck::State::kFailed,
+                       .found = upload.error().Describe(),
+                       .remedy = std::move(remedy)});
+    co_return Ok();
+  }
+  Judge(std::move(what), std::move(action), made);
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::Write(Writes writes) {
+  // First of all: what is made must be removed again.
+  Result<void> aborted = co_await store_.AbortMultipart(
+      {.bucket = bucket_, .key = UnknownKey(), .upload_id = "longhaul-doctor-no-such-upload"});
+  if (!Judge("abort uploads", "s3:AbortMultipartUpload", aborted)) co_return Ok();
+  PutRequest plain{.storage_class = writes.storage_class, .bucket_owner = writes.bucket_owner};
+  if (writes.kms_key.empty()) plain.sse = writes.sse;
+  const size_t before = checks_.size();
+  Result<void> done = co_await CreateAndAbort("write objects", "s3:PutObject", plain);
+  if (!done) co_return done.error();
+  // Without it every further one fails for the same reason.
+  const bool may_write =
+      checks_.size() > before && checks_.back().state != DoctorCheck::State::kFailed;
+  if (may_write && writes.tags && store_.capabilities().tags) {
+    PutRequest tagged = plain;
+    tagged.tags = {{"longhaul", "doctor"}};
+    done = co_await CreateAndAbort("write tags", "s3:PutObjectTagging", std::move(tagged));
+    if (!done) co_return done.error();
+  }
+  if (may_write && !writes.acl.empty()) {
+    PutRequest with_acl = plain;
+    with_acl.acl = writes.acl;
+    done = co_await CreateAndAbort("write ACLs", "s3:PutObjectAcl", std::move(with_acl));
+    if (!done) co_return done.error();
+  }
+  if (may_write && !writes.kms_key.empty()) {
+    PutRequest encrypted = plain;
+    encrypted.sse = writes.sse;
+    encrypted.kms_key = writes.kms_key;
+    encrypted.bucket_key = writes.bucket_key;
+    done = co_await CreateAndAbort("encrypt by the KMS key", "kms:GenerateDataKey",
+                                   std::move(encrypted));
+    if (!done) co_return done.error();
+  }
+  if (!writes.deletes) co_return Ok();
+  RemoveRequest removal{
+      .bucket = bucket_, .key = UnknownKey(), .bucket_owner = writes.bucket_owner};
+  if (store_.capabilities().versions && versioned_.value_or(true)) {
+    // A delete of what is not there would leave a delete marker.
+    Warn("delete objects", "s3:DeleteObject",
+         "not tried: the bucket keeps versions, and a trial would leave a delete marker",
+         "see that s3:DeleteObject is allowed on " + Resource("s3:DeleteObject"));
+    co_return Ok();
+  }
+  Judge("delete objects", "s3:DeleteObject", co_await store_.Remove(std::move(removal)));
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::ListUploads() {
+  Result<std::vector<MultipartUpload>> uploads =
+      co_await store_.ListMultipartUploads(bucket_, UnknownKey());
+  Judge("list uploads", "s3:ListBucketMultipartUploads",
+        uploads ? Result<void>() : Result<void>(uploads.error()));
+  co_return Ok();
+}
+
+Async<void> StoreDoctor::ListVersions() {
+  if (!versioned_.value_or(false)) co_return Ok();
+  Result<ListPage> page = co_await store_.List(
+      {.bucket = bucket_, .prefix = prefix_, .count_max = 1, .versions = true});
+  Judge("list versions", "s3:ListBucketVersions",
+        page ? Result<void>() : Result<void>(page.error()));
+  // A version that is not there: nothing can come of it.
+  Result<void> removed = co_await store_.Remove(
+      {.bucket = bucket_, .key = UnknownKey(), .version_id = "longhaul-doctor-no-version"});
+  Judge("delete versions", "s3:DeleteObjectVersion", removed);
+  co_return Ok();
+}
+
+}  // namespace longhaul

@@ -1,0 +1,112 @@
+#include "observe/alarm_book.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <vector>
+
+#include "base/bytes.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+class NoBody : public HttpBody {
+ public:
+  Async<size_t> Read(std::span<std::byte>) override { co_return size_t{0}; }
+  [[nodiscard]] const HttpHeaders& trailers() const override { return trailers_; }
+
+ private:
+  HttpHeaders trailers_;
+};
+
+class Receiver : public HttpClient {
+ public:
+  Async<HttpResponse> Send(HttpRequest request) override {
+    bodies.emplace_back(AsText(*request.body));
+    HttpResponse response;
+    response.status = status;
+    response.body = std::make_unique<NoBody>();
+    co_return response;
+  }
+  int status = 200;
+  std::vector<std::string> bodies;
+};
+
+class AlarmBookTest : public ::testing::Test {
+ protected:
+  // By a process that has just started.
+  Result<void> Look(std::map<std::string, AlarmSight> seen, bool slack = false) {
+    testing::FakeState state(world.runtime, backend);
+    AlarmBook book(world.runtime, state,
+                   {.site = "east", .url = Secret("https://hooks.example/secret"), .slack = slack},
+                   &receiver);
+    return world.Run(book.Look(std::move(seen)));
+  }
+  std::string Last(const char* field) {
+    boost::json::object parsed = boost::json::parse(receiver.bodies.back()).as_object();
+    return std::string(parsed[field].as_string());
+  }
+
+  testing::FakeWorld world;
+  std::shared_ptr<testing::FakeStateBackend> backend =
+      std::make_shared<testing::FakeStateBackend>();
+  Receiver receiver;
+};
+
+// An alarm that comes each minute is one that nobody reads; after a restart as well.
+TEST_F(AlarmBookTest, TellsOnceThatItBeginsAndOnceThatItIsOver) {
+  ASSERT_TRUE(Look({{"parked/main", {.text = "3 are parked"}}}));
+  ASSERT_EQ(receiver.bodies.size(), 1U);
+  EXPECT_EQ(Last("alarm"), "parked/main");
+  EXPECT_EQ(Last("state"), "alarm");
+  EXPECT_EQ(Last("text"), "3 are parked");
+  EXPECT_EQ(Last("site"), "east");
+  ASSERT_TRUE(Look({{"parked/main", {.text = "4 are parked"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 1U);
+  ASSERT_TRUE(Look({}));
+  ASSERT_EQ(receiver.bodies.size(), 2U);
+  EXPECT_EQ(Last("state"), "over");
+  EXPECT_EQ(Last("text"), "3 are parked");
+  ASSERT_TRUE(Look({}));
+  EXPECT_EQ(receiver.bodies.size(), 2U);
+  ASSERT_TRUE(Look({{"parked/main", {.text = "again"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 3U);
+}
+
+// A process that has just started does not know for how long a store has been away: it must say
+// neither that it is, nor that it is back.
+TEST_F(AlarmBookTest, WhatIsNotDueBeginsNothingAndEndsNothing) {
+  ASSERT_TRUE(Look({{"away/main", {.text = "away", .due = false}}}));
+  EXPECT_TRUE(receiver.bodies.empty());
+  ASSERT_TRUE(Look({{"away/main", {.text = "away"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 1U);
+  ASSERT_TRUE(Look({{"away/main", {.text = "away", .due = false}}}));
+  EXPECT_EQ(receiver.bodies.size(), 1U);
+}
+
+// A message that nobody has taken has told nobody.
+TEST_F(AlarmBookTest, WhatWasNotTakenIsToldAgain) {
+  receiver.status = 500;
+  EXPECT_FALSE(Look({{"parked/main", {.text = "parked"}}}));
+  receiver.status = 200;
+  ASSERT_TRUE(Look({{"parked/main", {.text = "parked"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 2U);
+  receiver.status = 500;
+  EXPECT_FALSE(Look({}));
+  receiver.status = 200;
+  ASSERT_TRUE(Look({}));
+  EXPECT_EQ(receiver.bodies.size(), 4U);
+  EXPECT_EQ(Last("state"), "over");
+}
+
+TEST_F(AlarmBookTest, SlackReadsText) {
+  ASSERT_TRUE(Look({{"parked/main", {.text = "a \"key\" is parked"}}}, true));
+  EXPECT_EQ(receiver.bodies.back(), R"({"text":"longhaul east: a \"key\" is parked"})");
+  ASSERT_TRUE(Look({}, true));
+  EXPECT_EQ(Last("text"), "longhaul east: over: a \"key\" is parked");
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,156 @@
+#include "rules/iam_policy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <set>
+
+#include "rules/configuration.h"
+
+namespace longhaul {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Configuration Parse(const std::string& more, const std::string& rule = "",
+                    const std::string& target = "") {
+  const std::string text =
+      "version: 1\nsite: a\nstores:\n"
+      "  east: { type: s3, region: us-east-1 }\n"
+      "  west: { type: s3, region: eu-west-1 }\n" +
+      more + "rules:\n  - id: main\n    source: east:data/logs/\n" + rule +
+      "    targets:\n      - { to: 'west:copy/in/', staging: 'west:staging/'" + target + " }\n";
+  Result<Configuration> configuration =
+      ParseConfiguration(text, "c.yaml", "/srv", [](std::string_view) { return std::nullopt; });
+  EXPECT_TRUE(configuration) << configuration.error().Describe();
+  return configuration ? *configuration : Configuration{};
+}
+
+IamNames Names(bool source = true, bool target = true) {
+  return {.source = source,
+          .target = target,
+          .account = "111122223333",
+          .regions = {{"east", "us-east-1"}, {"west", "eu-west-1"}}};
+}
+
+const IamStatement* Find(const std::vector<IamPolicy>& policies, const std::string& sid) {
+  for (const IamPolicy& policy : policies) {
+    for (const IamStatement& statement : policy.statements) {
+      if (statement.sid == sid) return &statement;
+    }
+  }
+  return nullptr;
+}
+
+// HeadBucket names no prefix: a plain StringLike would deny it, and a key that is not there would
+// look like one that is closed.
+TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {
+  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), Names());
+  const IamStatement* list = Find(policies, "SourceList");
+  ASSERT_NE(list, nullptr);
+  EXPECT_THAT(list->resources, ElementsAre("arn:aws:s3:::data"));
+  ASSERT_EQ(list->conditions.size(), 1U);
+  EXPECT_EQ(list->conditions[0].operation, "StringLikeIfExists");
+  EXPECT_THAT(list->conditions[0].values, ElementsAre("logs/*"));
+}
+
+// A source that may write to its target is what archives are there to spare.
+TEST(IamPolicyTest, EachRoleMayDoWhatItDoes) {
+  const std::vector<IamPolicy> source = IamPolicies(Parse(""), Names(true, false));
+  EXPECT_EQ(Find(source, "Target"), nullptr);
+  ASSERT_NE(Find(source, "TargetRead"), nullptr);
+  EXPECT_THAT(Find(source, "TargetRead")->actions, ElementsAre("s3:GetObject"));
+  const std::vector<IamPolicy> target = IamPolicies(Parse(""), Names(false, true));
+  EXPECT_EQ(Find(target, "SourceRead"), nullptr);
+  ASSERT_NE(Find(target, "Target"), nullptr);
+  EXPECT_THAT(Find(target, "Target")->resources, ElementsAre("arn:aws:s3:::copy/in/*"));
+  EXPECT_THAT(Find(target, "Staging")->resources, ElementsAre("arn:aws:s3:::staging/main/*"));
+  EXPECT_THAT(Find(target, "Target")->actions, Not(Contains("s3:PutObjectAcl")));
+  // It writes there itself.
+  const std::vector<IamPolicy> plain =
+      IamPolicies(Parse("", "    transport: plain\n"), Names(true, false));
+  EXPECT_NE(Find(plain, "Target"), nullptr);
+}
+
+// IAM takes no alias for a resource.
+TEST(IamPolicyTest, AKeyIsNamedByWhatItIs) {
+  auto key = [](const std::string& name) {
+    const std::vector<IamPolicy> policies =
+        IamPolicies(Parse("", "", ", kms_key: '" + name + "'"), Names());
+    const IamStatement* statement = Find(policies, "TargetKey");
+    return statement == nullptr ? IamStatement{} : *statement;
+  };
+  EXPECT_THAT(key("arn:aws:kms:eu-west-1:1:key/x").resources,
+              ElementsAre("arn:aws:kms:eu-west-1:1:key/x"));
+  EXPECT_THAT(key("12ab").resources, ElementsAre("arn:aws:kms:eu-west-1:111122223333:key/12ab"));
+  const IamStatement alias = key("alias/copy");
+  EXPECT_THAT(alias.resources, ElementsAre("arn:aws:kms:eu-west-1:111122223333:key/*"));
+  ASSERT_EQ(alias.conditions.size(), 1U);
+  EXPECT_EQ(alias.conditions[0].key, "kms:ResourceAliases");
+  EXPECT_THAT(alias.conditions[0].values, ElementsAre("alias/copy"));
+  EXPECT_EQ(Find(IamPolicies(Parse(""), Names()), "TargetKey"), nullptr);
+}
+
+// A store with a role of its own is another identity: one policy for both would give each what only
+// the other needs.
+TEST(IamPolicyTest, EachIdentityHasItsOwn) {
+  const Configuration configuration = Parse(
+      "  far: { type: s3, region: eu-west-1, role_arn: 'arn:aws:iam::999999999999:role/far' }\n"
+      "  kept: { type: s3, region: eu-west-1, credentials: 'secretsmanager:keys' }\n"
+      "queue: sqs:haul?region=us-east-1\nstate: dynamodb:rows?region=us-east-1\n",
+      "", "");
+  Configuration changed = configuration;
+  changed.rules[0].targets[0].to.store = "far";
+  changed.rules[0].targets[0].staging.store = "kept";
+  IamNames names = Names();
+  names.queues = {"haul-main-events", "haul-dead-letters"};
+  names.queue_region = names.state_region = "us-east-1";
+  const std::vector<IamPolicy> policies = IamPolicies(changed, names);
+  std::set<std::string> identities;
+  for (const IamPolicy& policy : policies) identities.insert(policy.identity);
+  EXPECT_THAT(identities, ElementsAre("default credentials", "keys in secretsmanager:keys",
+                                      "role arn:aws:iam::999999999999:role/far"));
+  for (const IamPolicy& policy : policies) {
+    const bool far = policy.identity.starts_with("role");
+    EXPECT_EQ(Find({policy}, "Target") != nullptr, far) << policy.identity;
+    EXPECT_EQ(Find({policy}, "Role") != nullptr, policy.identity == "default credentials");
+  }
+  EXPECT_THAT(Find(policies, "Keys")->resources,
+              ElementsAre("arn:aws:secretsmanager:*:111122223333:secret:keys-??????"));
+  EXPECT_THAT(Find(policies, "Queue")->resources,
+              ElementsAre("arn:aws:sqs:us-east-1:111122223333:haul-main-events",
+                          "arn:aws:sqs:us-east-1:111122223333:haul-dead-letters"));
+  EXPECT_THAT(Find(policies, "State")->resources,
+              ElementsAre("arn:aws:dynamodb:us-east-1:111122223333:table/rows"));
+}
+
+// A star in a prefix is a star there, and a pattern in IAM.
+TEST(IamPolicyTest, ADocumentIsJsonWithEachSidOnce) {
+  Configuration configuration = Parse("");
+  configuration.rules[0].source.prefix = "we*ird?$/\"";
+  configuration.rules.push_back(configuration.rules[0]);
+  configuration.rules[1].id = "other";
+  const std::vector<IamPolicy> policies = IamPolicies(configuration, Names());
+  ASSERT_EQ(policies.size(), 1U);
+  const std::string text = IamDocument(policies[0], false);
+  EXPECT_THAT(text, HasSubstr(R"(arn:aws:s3:::data/we${*}ird${?}${$}/\"*)"));
+  boost::system::error_code error;
+  const boost::json::value plain = boost::json::parse(text, error);
+  ASSERT_FALSE(error);
+  EXPECT_EQ(boost::json::parse(IamDocument(policies[0], true)), plain);
+  std::set<std::string> sids;
+  for (const IamStatement& statement : policies[0].statements) {
+    EXPECT_TRUE(sids.insert(statement.sid).second) << statement.sid;
+    EXPECT_EQ(statement.sid.find_first_not_of(
+                  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(sids.contains("Staging2"));
+}
+
+}  // namespace
+}  // namespace longhaul
