@@ -1,3 +1,4 @@
+#include "cli/backup_common.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -47,6 +48,9 @@ std::span<const CommandFactory> AllCommands() {
       MakeCacheFillCommand,
       MakeCacheStatusCommand,
       MakeCacheListCommand,
+      MakeBackupListCommand,
+      MakeBackupVersionsCommand,
+      MakeBackupRestoreCommand,
       MakeServeS3Command,
       MakeArchiveListCommand,
       MakeArchiveCatCommand,
