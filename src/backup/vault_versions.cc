@@ -149,11 +149,21 @@ std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, Segment
 
 std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,
                                           CatalogTroubles& troubles,
-                                          std::function<void(const std::string& what)> told) {
+                                          std::function<void(const std::string& what)> told,
+                                          SegmentsTold segments) {
+  return std::make_unique<Current>(
+      OpenVaultHistory(runtime, std::move(source), troubles, std::move(told), std::move(segments)),
+      at);
+}
+
+std::unique_ptr<Listing> OpenVaultHistory(Runtime runtime, CatalogSource source,
+                                          CatalogTroubles& troubles,
+                                          std::function<void(const std::string& what)> told,
+                                          SegmentsTold segments) {
   std::unique_ptr<Listing> readings =
       OpenReadings(runtime, std::move(source), troubles, std::move(told));
-  return std::make_unique<Current>(
-      FoldVersions(SortListing(runtime, std::move(readings), "", Doubles::kKeep)), at);
+  return FoldVersions(SortListing(runtime, std::move(readings), "", Doubles::kKeep),
+                      std::move(segments));
 }
 
 }  // namespace longhaul::backup

@@ -25,9 +25,17 @@ using SegmentsTold =
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told = {});
 
 // The bucket as the vault has it at `at`: keys in order, of each the newest version that is not
-// younger, unless that is a delete. In bounded memory.
+// younger, unless that is a delete. In bounded memory. `segments`: told of all versions, also of
+// those that are not current.
 std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,
                                           CatalogTroubles& troubles,
-                                          std::function<void(const std::string& what)> told);
+                                          std::function<void(const std::string& what)> told,
+                                          SegmentsTold segments = {});
+
+// All versions and deletes: keys in order, of each the newest first.
+std::unique_ptr<Listing> OpenVaultHistory(Runtime runtime, CatalogSource source,
+                                          CatalogTroubles& troubles,
+                                          std::function<void(const std::string& what)> told,
+                                          SegmentsTold segments = {});
 
 }  // namespace longhaul::backup

@@ -1,3 +1,4 @@
+#include "cli/backup_common.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -53,6 +54,9 @@ std::span<const CommandFactory> AllCommands() {
       MakeCacheSweepCommand,
       MakeCacheServeCommand,
       MakeCacheWorkerCommand,
+      MakeBackupListCommand,
+      MakeBackupVersionsCommand,
+      MakeBackupRestoreCommand,
       MakeServeS3Command,
       MakeArchiveListCommand,
       MakeArchiveCatCommand,

@@ -14,7 +14,7 @@ bool BytesWereWrong(const Error& error) {
 Verified AddDigest(const CopyJob& job, const ObjectInfo& info, PutRequest& put) {
   std::optional<Checksum> checksum = WholeChecksum(info);
   if (checksum) put.checksum = checksum;
-  bool md5 = IsPlainMd5Etag(info.etag) && !info.etag_opaque;
+  bool md5 = IsPlainMd5Etag(info.etag) && !info.etag_opaque && !job.etag_disputed;
   if (md5 && (!checksum || !job.target_can.checksums)) {
     Result<std::string> raw = HexDecode(info.etag);
     if (raw) put.content_md5 = Base64Encode(*raw);

@@ -55,6 +55,7 @@ class CopyJob {
   Capabilities target_can;
   Again again = Again::kNo;
   bool etag_disputed = false;
+  int bytes_wrong = 0;  // How often the target said so.
   bool ask_all_parts = false;
 };
 

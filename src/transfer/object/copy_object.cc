@@ -27,7 +27,8 @@ constexpr int64_t kStreamReserveBytes = 2 << 20;
 // After a failed PUT.
 void DecideAfterPut(CopyJob& job, const Error& error, bool replayable) {
   if (BytesWereWrong(error)) {
-    job.again = Again::kFresh;
+    const bool dispute = job.options.source_proves_bytes && job.bytes_wrong++ > 0;
+    job.again = dispute ? Again::kDisputed : Again::kFresh;
   } else if (error.Transient() && !replayable) {
     job.again = Again::kSame;
   }

@@ -64,6 +64,9 @@ struct CopyOptions {
   std::optional<uint64_t> multipart_threshold_bytes{};
   uint64_t part_size_bytes = 0;  // Of objects whose own parts are not kept. 0: copy_plan.h decides.
   int parts_in_flight = 4;
+  // The source proves each of its bytes by itself (frames of archives): an ETag that looks like an
+  // MD5 and that the target's bytes do not have, twice, is none. Else the copy fails.
+  bool source_proves_bytes = false;
   UploadRecords* uploads = nullptr;        // Set: copies go on where they broke off. Borrowed.
   Event* stop = nullptr;                   // Set: end with kCancelled soon. Borrowed.
   std::function<void(uint64_t)> on_bytes;  // Bytes that have arrived; those of a retry again.

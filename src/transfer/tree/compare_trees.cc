@@ -240,16 +240,20 @@ class Comparison {
     SameBytes bytes = same_size && (SameEtag(one, two) || one.size_bytes == 0)
                           ? SameBytes::kSame
                           : SameBytes::kUnknown;
-    Result<ObjectInfo> left =
-        co_await source_.store.Head({.bucket = source_.bucket, .key = one.key});
+    Result<ObjectInfo> left = co_await source_.store.Head(
+        {.bucket = source_.bucket, .key = one.key, .version_id = one.version_id});
     if (!left) co_return Fail(*place, left.error());
     Result<ObjectInfo> right =
         co_await target_.store.Head({.bucket = target_.bucket, .key = two.key});
     if (!right) co_return Fail(*place, right.error());
     if (same_size && bytes == SameBytes::kUnknown) {
       Result<SameBytes> told = co_await CompareBytes(
-          runtime_, {.store = source_.store, .bucket = source_.bucket, .key = one.key}, *left,
-          {.store = target_.store, .bucket = target_.bucket, .key = two.key}, *right,
+          runtime_,
+          {.store = source_.store,
+           .bucket = source_.bucket,
+           .key = one.key,
+           .version_id = one.version_id},
+          *left, {.store = target_.store, .bucket = target_.bucket, .key = two.key}, *right,
           options_.download);
       if (!told) co_return Fail(*place, told.error());
       bytes = *told;
@@ -355,7 +359,7 @@ class Comparison {
     if (left.tag_count == 0 && right.tag_count == 0) co_return Ok();
     if (!source_.store.capabilities().tags || !target_.store.capabilities().tags) co_return Ok();
     if (left.tag_count > 0) {
-      Result<Tags> tags = co_await source_.store.GetTags(source_.bucket, one.key, "");
+      Result<Tags> tags = co_await source_.store.GetTags(source_.bucket, one.key, one.version_id);
       if (!tags) co_return tags.error();
       left_tags = std::move(*tags);
     }

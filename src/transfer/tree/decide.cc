@@ -44,4 +44,8 @@ Decision DecideByBytes(bool known, bool same, const CompareRules& rules) {
   return same ? Skip(reason::kSameBytes) : Differs(reason::kBytesDiffer, rules);
 }
 
+Decision DecideByDescription(const CompareRules& rules) {
+  return Differs(reason::kDescriptionDiffers, rules);
+}
+
 }  // namespace longhaul

@@ -50,6 +50,7 @@ inline constexpr std::string_view kSame = "same";
 inline constexpr std::string_view kSameSize = "same size";
 inline constexpr std::string_view kSameBytes = "same bytes";
 inline constexpr std::string_view kBytesDiffer = "bytes differ";
+inline constexpr std::string_view kDescriptionDiffers = "headers, metadata or tags differ";
 inline constexpr std::string_view kEtagDiffers = "ETag differs";
 inline constexpr std::string_view kBytesUnknown = "bytes cannot be compared";
 inline constexpr std::string_view kExists = "exists";
@@ -72,5 +73,7 @@ Decision Decide(const ListedObject& source, const ListedObject* target, const Co
 // After a look: whether the bytes are the same; `known` false: nothing tells. What cannot be
 // compared is copied: a copy too many is cheaper than a change that was missed.
 Decision DecideByBytes(bool known, bool same, const CompareRules& rules);
+// The bytes are the same, and what belongs to them is not.
+Decision DecideByDescription(const CompareRules& rules);
 
 }  // namespace longhaul

@@ -27,8 +27,8 @@ constexpr uint64_t kCommonPartSizes[] = {5 * kMib,  8 * kMib,  10 * kMib, 15 * k
 Async<std::string> DigestOf(Runtime runtime, ObjectPlace place, HashKind kind) {
   Result<Reservation> memory = co_await runtime.memory.Reserve(kPieceBytes);
   if (!memory) co_return memory.error();
-  Result<ObjectStream> stream =
-      co_await place.store.Get({.bucket = place.bucket, .key = place.key});
+  Result<ObjectStream> stream = co_await place.store.Get(
+      {.bucket = place.bucket, .key = place.key, .version_id = place.version_id});
   if (!stream) co_return stream.error();
   auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
   std::unique_ptr<Hasher> hasher = NewHasher(kind);
@@ -56,9 +56,11 @@ Async<size_t> Fill(ByteReader& reader, std::span<std::byte> out) {
 Async<SameBytes> ReadBoth(Runtime runtime, ObjectPlace one, ObjectPlace two) {
   Result<Reservation> memory = co_await runtime.memory.Reserve(2 * kPieceBytes);
   if (!memory) co_return memory.error();
-  Result<ObjectStream> left = co_await one.store.Get({.bucket = one.bucket, .key = one.key});
+  Result<ObjectStream> left =
+      co_await one.store.Get({.bucket = one.bucket, .key = one.key, .version_id = one.version_id});
   if (!left) co_return left.error();
-  Result<ObjectStream> right = co_await two.store.Get({.bucket = two.bucket, .key = two.key});
+  Result<ObjectStream> right =
+      co_await two.store.Get({.bucket = two.bucket, .key = two.key, .version_id = two.version_id});
   if (!right) co_return right.error();
   auto buffers = std::make_unique_for_overwrite<std::byte[]>(2 * kPieceBytes);
   std::byte* second = buffers.get() + kPieceBytes;
@@ -110,8 +112,10 @@ Async<SameBytes> CompareWithParts(Runtime runtime, ObjectPlace file, ObjectPlace
   std::vector<uint64_t> sizes;
   bool told = false;
   if (remote.store.capabilities().heads_parts) {
-    Result<ObjectInfo> part =
-        co_await remote.store.Head({.bucket = remote.bucket, .key = remote.key, .part_number = 1});
+    Result<ObjectInfo> part = co_await remote.store.Head({.bucket = remote.bucket,
+                                                          .key = remote.key,
+                                                          .version_id = remote.version_id,
+                                                          .part_number = 1});
     if (part && part->part_count == count && part->size_bytes > 0) {
       sizes = {part->size_bytes};
       told = EqualParts(info.size_bytes, part->size_bytes).size() == static_cast<size_t>(count);
@@ -139,7 +143,8 @@ Async<std::vector<std::string>> MultipartEtags(Runtime runtime, ObjectPlace file
                                                std::vector<uint64_t> part_sizes) {
   Result<Reservation> memory = co_await runtime.memory.Reserve(kPieceBytes);
   if (!memory) co_return memory.error();
-  Result<ObjectStream> stream = co_await file.store.Get({.bucket = file.bucket, .key = file.key});
+  Result<ObjectStream> stream = co_await file.store.Get(
+      {.bucket = file.bucket, .key = file.key, .version_id = file.version_id});
   if (!stream) co_return stream.error();
   std::vector<PartHashes> hashes(part_sizes.size());
   for (size_t i = 0; i < hashes.size(); ++i) hashes[i].part_size_bytes = part_sizes[i];
@@ -205,9 +210,11 @@ Async<SameBytes> CompareBytes(Runtime runtime, ObjectPlace one, const ObjectInfo
 }
 
 Async<SameBytes> LookAtBytes(Runtime runtime, ObjectPlace one, ObjectPlace two, bool download) {
-  Result<ObjectInfo> one_info = co_await one.store.Head({.bucket = one.bucket, .key = one.key});
+  Result<ObjectInfo> one_info =
+      co_await one.store.Head({.bucket = one.bucket, .key = one.key, .version_id = one.version_id});
   if (!one_info) co_return one_info.error();
-  Result<ObjectInfo> two_info = co_await two.store.Head({.bucket = two.bucket, .key = two.key});
+  Result<ObjectInfo> two_info =
+      co_await two.store.Head({.bucket = two.bucket, .key = two.key, .version_id = two.version_id});
   if (!two_info) co_return two_info.error();
   co_return co_await CompareBytes(runtime, one, *one_info, two, *two_info, download);
 }

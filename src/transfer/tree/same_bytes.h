@@ -18,6 +18,7 @@ struct ObjectPlace {
   Store& store;
   std::string bucket;
   std::string key;
+  std::string version_id{};  // Empty: the current one.
 };
 
 // By what two heads say. Two MD5s that differ mean different bytes, unless an ETag is opaque.

@@ -6,6 +6,7 @@
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_plan.h"
 #include "transfer/tree/carry_object.h"
+#include "transfer/tree/object_tree.h"
 #include "transfer/tree/remove_collected.h"
 #include "transfer/tree/same_bytes.h"
 #include "transfer/tree/store_wide.h"
@@ -234,8 +235,18 @@ class Sync {
     Result<SameBytes> same = SameBytes::kSame;
     if (object.etag.empty() || object.etag != there.etag || IsLocalEtag(object.etag)) {
       same = co_await LookAtBytes(
-          runtime_, {.store = source_.store, .bucket = source_.bucket, .key = object.key},
+          runtime_,
+          {.store = source_.store,
+           .bucket = source_.bucket,
+           .key = object.key,
+           .version_id = object.version_id},
           {.store = target_.store, .bucket = target_.bucket, .key = there.key}, options_.download);
+    }
+    bool described_alike = true;
+    if (same && *same == SameBytes::kSame && options_.descriptions && !IsLocalEtag(there.etag)) {
+      Result<bool> alike = co_await DescribedAlike(object, there);
+      if (!alike) same = alike.error();
+      described_alike = alike && *alike;
     }
     if (!same) {
       run_.Failed(step, same.error());
@@ -244,6 +255,7 @@ class Sync {
     run_.watch.Worked();
     step.decision =
         DecideByBytes(*same != SameBytes::kUnknown, *same == SameBytes::kSame, options_.compare);
+    if (!described_alike) step.decision = DecideByDescription(options_.compare);
     if (step.decision.verdict == SyncVerdict::kSkip) {
       ++totals_.skipped;
       observer_.OnSkipped(step);
@@ -257,6 +269,29 @@ class Sync {
       }
     }
     co_return Ok();
+  }
+
+  // Headers, user metadata and tags.
+  Async<bool> DescribedAlike(ListedObject object, ListedObject there) {
+    Result<std::string> one = co_await HashOfDescription(source_.store, source_.bucket, object);
+    if (!one) co_return one.error();
+    Result<std::string> two = co_await HashOfDescription(target_.store, target_.bucket, there);
+    if (!two) co_return two.error();
+    co_return *one == *two;
+  }
+
+  Async<std::string> HashOfDescription(Store& store, std::string bucket, ListedObject object) {
+    Result<ObjectInfo> info =
+        co_await store.Head({.bucket = bucket, .key = object.key, .version_id = object.version_id});
+    if (!info) co_return info.error();
+    Tags tags;
+    const bool both = source_.store.capabilities().tags && target_can_.tags;
+    if (both && info->tag_count > 0) {
+      Result<Tags> read = co_await store.GetTags(bucket, object.key, object.version_id);
+      if (!read) co_return read.error();
+      tags = std::move(*read);
+    }
+    co_return HashFull(0, "", *info, tags);
   }
 
   // "photos/" without bytes, which consoles make to show a folder, where the target has real ones.

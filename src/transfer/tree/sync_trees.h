@@ -49,6 +49,8 @@ struct SyncOptions {
 
   bool move = false;      // Removes at the source what has been copied (carry_object.h).
   bool download = false;  // With CompareRules::checksum: reads both where nothing else tells.
+  // With CompareRules::checksum: of equal bytes also headers, user metadata and tags have to be.
+  bool descriptions = false;
 
   // Limits at which the run ends in order: nothing new is begun. kCancelled, code kLimitCode.
   uint64_t bytes_max = UINT64_MAX;  // Of what is copied; the object that would pass it is not.

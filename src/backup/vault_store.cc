@@ -1,0 +1,321 @@
+#include "backup/vault_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+namespace longhaul::backup {
+
+namespace {
+
+Error OnlyRead() {
+  Error error = InvalidInput("a backup is only read");
+  error.code = "NotImplemented";
+  return error;
+}
+
+// The bytes of extents, frame by frame. Between two reads it holds the frame that it is in; before
+// the first and after the last byte none.
+class VaultBytes : public ByteReader {
+ public:
+  VaultBytes(VaultArchives& archives, std::string key, std::vector<VaultStore::Extent> extents,
+             uint64_t offset_bytes, uint64_t length_bytes)
+      : archives_(archives),
+        key_(std::move(key)),
+        extents_(std::move(extents)),
+        skip_bytes_(offset_bytes),
+        left_bytes_(length_bytes) {}
+
+  Async<size_t> Read(std::span<std::byte> out) override {
+    if (left_bytes_ == 0) co_return 0;
+    Result<std::span<const std::byte>> ready = co_await Ready();
+    if (!ready) co_return ready.error().In(key_);
+    const size_t count = std::min({out.size(), ready->size(), static_cast<size_t>(left_bytes_)});
+    std::memcpy(out.data(), ready->data(), count);
+    in_piece_bytes_ += count;
+    left_bytes_ -= count;
+    if (left_bytes_ == 0 || in_piece_bytes_ == pieces_[piece_].size_bytes) frame_.reset();
+    co_return count;
+  }
+
+ private:
+  // What follows, as far as it lies in one frame; never empty.
+  Async<std::span<const std::byte>> Ready() {
+    while (true) {
+      if (!pieces_.empty() && in_piece_bytes_ == pieces_[piece_].size_bytes) {
+        in_piece_bytes_ = 0;
+        if (++piece_ == pieces_.size()) pieces_.clear();
+      }
+      if (pieces_.empty()) {
+        Result<void> next = co_await NextExtent();
+        if (!next) co_return next.error();
+        continue;
+      }
+      ContentPiece& piece = pieces_[piece_];
+      const uint64_t skip = std::min(skip_bytes_, piece.size_bytes - in_piece_bytes_);
+      skip_bytes_ -= skip;
+      in_piece_bytes_ += skip;
+      if (in_piece_bytes_ == piece.size_bytes) continue;
+      if (frame_ == nullptr) {
+        Result<VaultArchives::Frame> frame = co_await archives_.ReadFrame(name_, piece.frame);
+        if (!frame) co_return frame.error();
+        frame_ = std::move(*frame);
+      }
+      co_return frame_->bytes()
+          .subspan(piece.offset_bytes, piece.size_bytes)
+          .subspan(in_piece_bytes_);
+    }
+  }
+
+  Async<void> NextExtent() {
+    while (extent_ < extents_.size() && extents_[extent_].size_bytes <= skip_bytes_) {
+      skip_bytes_ -= extents_[extent_++].size_bytes;
+    }
+    if (extent_ == extents_.size()) co_return Corrupt("the archives hold less than they say");
+    const VaultStore::Extent& extent = extents_[extent_++];
+    Result<VaultArchives::Entry> found = co_await archives_.Find(extent.place);
+    if (!found) co_return found.error();
+    name_ = extent.place.name;
+    pieces_ = std::move(found->pieces);
+    piece_ = 0;
+    in_piece_bytes_ = 0;
+    co_return Ok();
+  }
+
+  VaultArchives& archives_;
+  std::string key_;
+  std::vector<VaultStore::Extent> extents_;
+  size_t extent_ = 0;    // The next one.
+  uint64_t skip_bytes_;  // Before the next byte that is wanted.
+  uint64_t left_bytes_;
+  VaultName name_;
+  std::vector<ContentPiece> pieces_;
+  size_t piece_ = 0;
+  uint64_t in_piece_bytes_ = 0;
+  VaultArchives::Frame frame_;
+};
+
+}  // namespace
+
+VaultStore::VaultStore(Runtime runtime, Store& store, VaultPlace vault, std::string bucket,
+                       VaultArchives::Options options)
+    : runtime_(runtime),
+      store_(store),
+      vault_(vault),
+      bucket_(std::move(bucket)),
+      archives_(runtime, store, std::move(vault), std::move(options)) {}
+
+SegmentsTold VaultStore::NoteSegments() {
+  return [this](const std::string& version_id, std::vector<std::string> segments) {
+    segments_[version_id] = std::move(segments);
+  };
+}
+
+std::unique_ptr<Listing> VaultStore::OpenAt(std::string prefix, SystemTime at,
+                                            CatalogTroubles& troubles,
+                                            std::function<void(const std::string& what)> told) {
+  return OpenVaultListing(
+      runtime_,
+      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
+      at, troubles, std::move(told), NoteSegments());
+}
+
+std::unique_ptr<Listing> VaultStore::OpenVersions(
+    std::string prefix, CatalogTroubles& troubles,
+    std::function<void(const std::string& what)> told) {
+  return OpenVaultHistory(
+      runtime_,
+      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
+      troubles, std::move(told), NoteSegments());
+}
+
+Capabilities VaultStore::capabilities() const {
+  return {.sorted_listing = true, .versions = true, .storage_classes = true};
+}
+
+std::string VaultStore::description() const {
+  return "the backup in " + vault_.bucket + "/" + vault_.prefix + " of " + store_.description();
+}
+
+Async<VaultArchives::Entry> VaultStore::FindPut(const std::string& key,
+                                                const std::string& version_id) {
+  Result<VersionPlace> place = ParseVersion(version_id);
+  if (!place) co_return place.error();
+  Result<VaultArchives::Entry> found = co_await archives_.Find(*place);
+  if (!found) {
+    // An archive that is gone is not an object that is not there.
+    if (found.error().kind == ErrorKind::kNotFound) co_return Corrupt(found.error().message);
+    co_return found.error();
+  }
+  if (found->entry.key != key || found->entry.op != EntryOp::kPut) {
+    co_return Corrupt("the catalog says that it is entry " + std::to_string(place->entry) + " of " +
+                      VaultArchiveKey(vault_, place->name) + ", and the archive does not");
+  }
+  co_return found;
+}
+
+// Objects so small that their archive leaves out what follows from the bytes.
+Async<std::string> VaultStore::Md5Of(const VersionPlace& place, const VaultArchives::Entry& found) {
+  std::unique_ptr<Hasher> hasher = NewHasher(HashKind::kMd5);
+  for (const ContentPiece& piece : found.pieces) {
+    Result<VaultArchives::Frame> frame = co_await archives_.ReadFrame(place.name, piece.frame);
+    if (!frame) co_return frame.error();
+    hasher->Update((*frame)->bytes().subspan(piece.offset_bytes, piece.size_bytes));
+  }
+  co_return HexEncode(hasher->Finish());
+}
+
+Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::string key,
+                                                                      std::string version_id) {
+  if (version_id.empty()) {
+    auto current = current_.find(key);
+    if (current == current_.end()) co_return NotFound("there is no " + key, "NoSuchKey");
+    version_id = current->second;
+  }
+  if (auto giant = giants_.find(version_id); giant != giants_.end()) co_return giant->second;
+  Result<VaultArchives::Entry> found = co_await FindPut(key, version_id);
+  if (!found) co_return found.error().In(key);
+  const VersionPlace place = *ParseVersion(version_id);
+  const ArchiveEntry& entry = found->entry;
+  auto object = std::make_shared<Object>();
+  ObjectInfo& info = object->info;
+  info.size_bytes = entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
+  info.etag = entry.etag;
+  if (entry.etag_is_md5 && entry.etag.empty()) {
+    Result<std::string> md5 = co_await Md5Of(place, *found);
+    if (!md5) co_return md5.error().In(key);
+    info.etag = std::move(*md5);
+  } else if (entry.etag.empty()) {
+    // Something to pin its parts by.
+    info.etag = version_id.substr(0, version_id.find('@'));
+    info.etag_opaque = true;
+  } else if (entry.size_bytes < kDerivedSizeBytes && !entry.etag_is_md5 && !entry.segment) {
+    info.etag_opaque = IsPlainMd5Etag(entry.etag);
+  }
+  info.version_id = version_id;
+  info.last_modified = entry.stamp;
+  info.storage_class = entry.storage_class;
+  info.headers = entry.headers;
+  info.metadata = entry.metadata;
+  info.tag_count = static_cast<int>(entry.tags.size());
+  if (entry.checksum) info.checksums.push_back(*entry.checksum);
+  object->tags = entry.tags;
+  object->part_sizes = entry.part_sizes;
+  if (!entry.segment) {
+    object->extents.push_back({.place = place, .size_bytes = entry.size_bytes});
+    co_return object;
+  }
+  auto told = segments_.find(version_id);
+  if (told == segments_.end()) co_return Corrupt(key + ": its other segments are not known");
+  object->part_sizes.clear();
+  uint64_t offset = 0;
+  for (const std::string& id : std::vector(told->second)) {
+    Result<VaultArchives::Entry> segment = co_await FindPut(key, id);
+    if (!segment) co_return segment.error().In(key);
+    const ArchiveEntry& part = segment->entry;
+    if (!part.segment || part.segment->plan != entry.segment->plan ||
+        part.segment->offset_bytes != offset ||
+        part.segment->object_size_bytes != info.size_bytes) {
+      co_return Corrupt(key + ": segment " + std::to_string(object->extents.size() + 1) + " of " +
+                        std::to_string(entry.segment->count) + " is not what its catalog says");
+    }
+    offset += part.size_bytes;
+    std::ranges::copy(part.part_sizes, std::back_inserter(object->part_sizes));
+    object->extents.push_back({.place = *ParseVersion(id), .size_bytes = part.size_bytes});
+  }
+  if (offset != info.size_bytes) co_return Corrupt(key + ": its segments are not all of it");
+  giants_[version_id] = object;
+  co_return object;
+}
+
+Async<ObjectInfo> VaultStore::Head(HeadRequest request) {
+  auto object = co_await Describe(request.key, request.version_id);
+  if (!object) co_return object.error();
+  ObjectInfo info = (*object)->info;
+  info.server_time = runtime_.clock.Now();
+  if (request.part_number) {
+    const std::vector<uint64_t>& sizes = (*object)->part_sizes;
+    const auto number = static_cast<size_t>(*request.part_number);
+    if (!sizes.empty() && number >= 1 && number <= sizes.size()) {
+      info.size_bytes = sizes[number - 1];
+      info.part_count = static_cast<int>(sizes.size());
+    }
+  }
+  co_return info;
+}
+
+Async<ObjectStream> VaultStore::Get(GetRequest request, SystemTime* /*absent_at*/) {
+  auto object = co_await Describe(request.key, request.version_id);
+  if (!object) co_return object.error();
+  ObjectStream stream{.info = (*object)->info};
+  stream.info.server_time = runtime_.clock.Now();
+  const uint64_t size = stream.info.size_bytes;
+  if (!request.if_match.empty() && request.if_match != stream.info.etag) {
+    co_return PreconditionFailed(request.key + " has another ETag");
+  }
+  stream.length_bytes = size;
+  if (request.range) {
+    if (request.range->offset_bytes >= size) {
+      Error error = InvalidInput(request.key + ": the range starts past the end");
+      error.code = "InvalidRange";
+      co_return error;
+    }
+    stream.offset_bytes = request.range->offset_bytes;
+    stream.length_bytes = std::min(request.range->size_bytes, size - stream.offset_bytes);
+  } else if (request.suffix_bytes) {
+    stream.length_bytes = std::min(*request.suffix_bytes, size);
+    stream.offset_bytes = size - stream.length_bytes;
+  }
+  stream.body = std::make_unique<VaultBytes>(archives_, request.key, (*object)->extents,
+                                             stream.offset_bytes, stream.length_bytes);
+  co_return stream;
+}
+
+Async<Tags> VaultStore::GetTags(std::string /*bucket*/, std::string key, std::string version_id) {
+  auto object = co_await Describe(std::move(key), std::move(version_id));
+  if (!object) co_return object.error();
+  co_return (*object)->tags;
+}
+
+Async<ListPage> VaultStore::List(ListRequest /*request*/) { co_return OnlyRead(); }
+Async<PutResult> VaultStore::Put(PutRequest /*request*/, ByteSource& /*body*/) {
+  co_return OnlyRead();
+}
+Async<MultipartUpload> VaultStore::CreateMultipart(PutRequest /*request*/) { co_return OnlyRead(); }
+Async<UploadedPart> VaultStore::UploadPart(const MultipartUpload& /*upload*/, int /*number*/,
+                                           ByteSource& /*body*/) {
+  co_return OnlyRead();
+}
+Async<std::vector<UploadedPart>> VaultStore::ListParts(const MultipartUpload& /*upload*/) {
+  co_return OnlyRead();
+}
+Async<PutResult> VaultStore::CompleteMultipart(CompleteRequest /*request*/) {
+  co_return OnlyRead();
+}
+Async<void> VaultStore::AbortMultipart(const MultipartUpload& /*upload*/) { co_return OnlyRead(); }
+Async<std::vector<MultipartUpload>> VaultStore::ListMultipartUploads(std::string /*bucket*/,
+                                                                     std::string /*prefix*/) {
+  co_return OnlyRead();
+}
+Async<PutResult> VaultStore::Copy(CopyRequest /*request*/) { co_return OnlyRead(); }
+Async<void> VaultStore::Remove(RemoveRequest /*request*/) { co_return OnlyRead(); }
+Async<std::vector<RemoveFailure>> VaultStore::RemoveMany(std::string /*bucket*/,
+                                                         std::vector<RemoveRequest> /*requests*/) {
+  co_return OnlyRead();
+}
+Async<void> VaultStore::PutTags(std::string /*bucket*/, std::string /*key*/, Tags /*tags*/) {
+  co_return OnlyRead();
+}
+Async<void> VaultStore::HeadBucket(std::string /*bucket*/) { co_return Ok(); }
+Async<void> VaultStore::CreateBucket(std::string /*bucket*/) { co_return OnlyRead(); }
+Async<void> VaultStore::RemoveBucket(std::string /*bucket*/) { co_return OnlyRead(); }
+Async<std::vector<BucketInfo>> VaultStore::ListBuckets() { co_return OnlyRead(); }
+Async<bool> VaultStore::GetVersioning(std::string /*bucket*/) { co_return true; }
+Async<void> VaultStore::SetVersioning(std::string /*bucket*/, bool /*enabled*/) {
+  co_return OnlyRead();
+}
+
+}  // namespace longhaul::backup

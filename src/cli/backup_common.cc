@@ -1,0 +1,187 @@
+#include "cli/backup_common.h"
+
+#include <utility>
+
+#include "backup/catalog.h"
+#include "replication/staging/seal.h"
+
+namespace longhaul {
+
+namespace {
+
+// Of the memory that a command has: the rest is more than half, so a part of an object always finds
+// room (transfer/object/part_layout.h takes half at most).
+int64_t MemoryOfVault(const MemoryBudget& memory) { return memory.limit_bytes() / 8 * 3; }
+
+// The target of a rule that is a backup. kInvalidInput: there is none, or more than one.
+Result<const Target*> BackupOf(const Rule& rule, const std::string& name) {
+  const Target* found = nullptr;
+  for (const Target& target : rule.targets) {
+    if (!target.backup || (!name.empty() && target.name != name)) continue;
+    if (found != nullptr) {
+      return InvalidInput("rule '" + rule.id + "' has several backups: say which by --target");
+    }
+    found = &target;
+  }
+  if (found != nullptr) return found;
+  return InvalidInput("rule '" + rule.id + "' has no backup" +
+                      (name.empty() ? std::string() : " with the name '" + name + "'"));
+}
+
+// The buckets that a vault has catalogs of.
+Async<std::vector<std::string>> BucketsIn(Store& store, backup::VaultPlace vault) {
+  ListRequest request{
+      .bucket = vault.bucket, .prefix = backup::VaultPrefix(vault, "", true), .delimiter = "/"};
+  std::vector<std::string> buckets;
+  do {
+    Result<ListPage> page = co_await store.List(request);
+    if (!page) co_return page.error();
+    for (const std::string& prefix : page->common_prefixes) {
+      buckets.push_back(prefix.substr(request.prefix.size()));
+      buckets.back().pop_back();
+    }
+    request.token = page->next_token;
+  } while (!request.token.empty());
+  co_return buckets;
+}
+
+}  // namespace
+
+void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_view help) {
+  flags.Arguments(words, help, 0, arguments);
+  flags.Text({.name = "rule",
+              .help = "The backup of this rule of the configuration, in place of an ADDRESS. Only "
+                      "archives that its seal_key fits are read, if it has one.",
+              .value_name = "ID",
+              .completes = Completes::kRules},
+             rule);
+  flags.Text({.name = "target",
+              .help = "With --rule: which of its backups, by the target's name.",
+              .value_name = "NAME"},
+             target);
+  flags.Text({.name = "bucket",
+              .help = "With an ADDRESS: the source bucket, where the vault has backups of several.",
+              .value_name = "NAME"},
+             bucket);
+}
+
+void BackupTimeFlag::Declare(FlagSet& flags) {
+  flags.Parsed({.name = "at",
+                .help = "The bucket as it was: 2h (ago), 2026-03-01 or 2026-03-01T09:30:00Z. What "
+                        "counts is when the source was read. Default: the newest that there is.",
+                .value_name = "TIME"},
+               [this](std::string_view text) -> Result<void> {
+                 Result<TimeBound> bound = ParseTimeBound(text);
+                 if (!bound) return bound.error();
+                 at = *bound;
+                 return Ok();
+               });
+}
+
+Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const BackupFlags& flags,
+                             size_t count_min, size_t count_max) {
+  OpenedVault vault;
+  vault.words = flags.arguments;
+  std::string text;
+  if (!flags.rule.empty()) {
+    const Configuration* configuration = context.configuration();
+    if (configuration == nullptr) co_return InvalidInput("--rule needs --config");
+    vault.rule = configuration->FindRule(flags.rule);
+    if (vault.rule == nullptr) {
+      co_return InvalidInput("no rule '" + flags.rule + "' in the configuration");
+    }
+    if (!flags.bucket.empty()) co_return InvalidInput("--bucket goes with an address");
+    Result<const Target*> target = BackupOf(*vault.rule, flags.target);
+    if (!target) co_return target.error();
+    vault.target = *target;
+    vault.seal_keys = SealKeys(*vault.rule);
+    vault.bucket = vault.rule->source.bucket;
+    const Address& to = vault.target->to;
+    text = to.store + ":" + to.bucket + "/" + to.prefix;
+  } else {
+    if (!flags.target.empty()) co_return InvalidInput("--target goes with --rule");
+    if (vault.words.empty()) {
+      co_return InvalidInput("say where the backup is: an address like west:vault/, or --rule ID");
+    }
+    text = vault.words.front();
+    vault.words.erase(vault.words.begin());
+  }
+  if (vault.words.size() < count_min || vault.words.size() > count_max) {
+    co_return InvalidInput(vault.words.size() < count_min
+                               ? "an argument is missing; see --help"
+                               : "'" + vault.words[count_max] + "' is one argument too many");
+  }
+  Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kSource);
+  if (!opened) co_return opened.error();
+  if (opened->address.kind == CommandAddress::Kind::kLocal || opened->address.bucket.empty()) {
+    co_return InvalidInput("'" + text + "' is no vault: name a bucket of a store, as west:vault/");
+  }
+  vault.store = opened->store;
+  vault.address = opened->address;
+  vault.place = {.bucket = opened->address.bucket, .prefix = opened->address.key};
+  if (!opened->address.folder()) vault.place.prefix += '/';
+  if (vault.rule != nullptr) co_return vault;
+  vault.bucket = flags.bucket;
+  if (!vault.bucket.empty()) co_return vault;
+  Result<std::vector<std::string>> buckets = co_await BucketsIn(*vault.store, vault.place);
+  if (!buckets) co_return At(vault.address, buckets.error());
+  if (buckets->empty()) co_return NotFound("there is no backup at '" + text + "'");
+  if (buckets->size() > 1) {
+    std::string names;
+    for (const std::string& name : *buckets) names += (names.empty() ? "" : ", ") + name;
+    co_return InvalidInput(
+        "'" + text + "' has backups of several buckets: say which by --bucket (" + names + ")");
+  }
+  vault.bucket = buckets->front();
+  co_return vault;
+}
+
+std::function<void(const std::string& what)> VaultTroubles::told() {
+  return [this](const std::string& what) {
+    output.Problem(Message("skipped").With("what", what).Says("skipped: " + Printable(what)));
+  };
+}
+
+void VaultTroubles::AddTo(Message& summary) const {
+  summary.With("skipped_lines", counted.lines)
+      .With("skipped_files", counted.files)
+      .With("catalogs_without_archive", counted.orphans)
+      .With("archives_without_catalog", counted.archives);
+}
+
+void VaultTroubles::Finish() const {
+  if (!may_miss()) return;
+  output.Problem(
+      Message("incomplete")
+          .Says(Counted(counted.lines, "line") + " of catalogs could not be read, and " +
+                Counted(counted.orphans, "catalog") +
+                (counted.orphans == 1 ? " has its archive" : " have their archives") +
+                " no more: objects may be missing. `longhaul backup catalog --rebuild` makes "
+                "catalogs anew, `longhaul backup verify` looks at the archives"));
+}
+
+Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault) {
+  VaultReading reading;
+  Result<Reservation> memory =
+      co_await context.runtime().memory.Reserve(MemoryOfVault(context.runtime().memory));
+  if (!memory) co_return memory.error();
+  reading.store = std::make_unique<backup::VaultStore>(
+      context.runtime(), *vault.store, vault.place, vault.bucket,
+      backup::VaultArchives::Options{.seal_keys = vault.seal_keys,
+                                     .memory_bytes = memory->size_bytes()});
+  reading.memory = std::move(*memory);
+  co_return reading;
+}
+
+std::string StampText(const ListedObject& object) {
+  return FormatRfc3339(std::chrono::floor<std::chrono::seconds>(object.last_modified));
+}
+
+Error WithCatalogRemedy(const Error& error) {
+  if (error.code != backup::kNoCatalog) return error;
+  Error told = error;
+  told.message += ": `longhaul backup catalog --rebuild` makes it anew";
+  return told;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,255 @@
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cli/backup_common.h"
+#include "cli/command.h"
+#include "cli/transfer_ends.h"
+#include "cli/transfer_flags.h"
+#include "cli/transfer_limits.h"
+#include "cli/transfer_run.h"
+#include "transfer/tree/sync_trees.h"
+
+namespace longhaul {
+
+namespace {
+
+// A listing that ends behind its first object when that has this very key: someone who names an
+// object does not ask for others whose keys go on.
+class OneOrAll : public Listing {
+ public:
+  OneOrAll(std::unique_ptr<Listing> listing, std::string key)
+      : listing_(std::move(listing)), key_(std::move(key)) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    if (found_) co_return std::nullopt;
+    Result<std::optional<ListedObject>> next = co_await listing_->Next();
+    if (next && *next) found_ = !key_.ends_with('/') && (*next)->key == key_;
+    co_return next;
+  }
+  asio::awaitable<void> Close() override { co_await listing_->Close(); }
+
+ private:
+  std::unique_ptr<Listing> listing_;
+  std::string key_;
+  bool found_ = false;
+};
+
+// Counts what a restore would have to replace, and what it left alone though it was not there when
+// the target was looked at.
+class Replaced : public SyncObserver {
+ public:
+  void OnChosen(const SyncStep& step) override { count += step.target != nullptr ? 1 : 0; }
+  void OnFailed(const SyncStep& step, const Error& error) override {
+    if (!failure) failure = error.In(step.name);
+  }
+  void OnSkipped(const SyncStep& step) override {
+    appeared += step.decision.reason == reason::kExists ? 1 : 0;
+  }
+  uint64_t count = 0;
+  uint64_t appeared = 0;
+  std::optional<Error> failure;
+};
+
+class BackupRestoreCommand : public Command {
+ public:
+  [[nodiscard]] CommandHelp help() const override {
+    return {
+        .name = "backup restore",
+        .summary = "bring objects back from a backup",
+        .description =
+            "Writes the objects whose keys begin with PREFIX, as the backup has them at a time, "
+            "below TARGET: any bucket, prefix or local folder, with headers, user metadata, tags "
+            "and storage class. What follows the last '/' of PREFIX in a key is the name below "
+            "TARGET. A PREFIX that is the whole key of an object stands for that one alone; '' is "
+            "all.\n\n"
+            "What is at TARGET already and the same in bytes, headers, metadata and tags is left "
+            "as it is, so a restore that broke off goes on when it is begun again. Where anything "
+            "is there that differs, nothing is restored and the number is told, unless "
+            "--overwrite says to replace it. Nothing at TARGET is ever removed.\n\n"
+            "Archives are read frame by frame, of each only what is asked for. Every frame is "
+            "compared with its digest, and what is written with checksum or ETag. An object that "
+            "cannot be restored is named; the others are, and the exit code is 1.",
+        .examples = {{"A prefix as it was, to a new bucket",
+                      "longhaul backup restore --rule app-logs --at 2026-11-01T00:00:00Z "
+                      "2026/10/ east:recovered/ --config longhaul.yaml"},
+                     {"See first what would be done",
+                      "longhaul backup restore --rule app-logs --dry-run '' east:app-logs --config "
+                      "longhaul.yaml"},
+                     {"One object to a folder, by the vault's address",
+                      "longhaul backup restore s3://vault/ 2026/11/a.log ./recovered/"}},
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kLimit, ExitCode::kInterrupted,
+                       ExitCode::kTerminated}};
+  }
+
+  void Declare(FlagSet& flags) override {
+    place_.Declare(flags, "ADDRESS|PREFIX|TARGET",
+                   "The vault (not with --rule), what keys begin with, and where to.");
+    at_.Declare(flags);
+    flags.Switch({.name = "dry-run",
+                  .help = "Show what would be restored, and write nothing.",
+                  .letter = 'n'},
+                 options_.dry_run);
+    flags.Switch({.name = "overwrite", .help = "Replace what is at TARGET and differs."},
+                 overwrite_);
+    verbose_.Declare(flags);
+    copies_.Declare(flags);
+    limits_.Declare(flags);
+    reports_.Declare(flags);
+    state_.Declare(flags);
+    store_flags_.Declare(flags, true);
+  }
+
+  Async<ExitCode> RunAsync(RunContext& context) override {
+    StoreOpener opener(context, store_flags_, true);
+    LimitedStores limited(context, limits_);
+    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2);
+    if (!vault) co_return vault.error();
+    const std::string prefix = vault->words[0];
+    Result<OpenedAddress> target = opener.Open(vault->words[1], StoreEnd::kTarget);
+    if (!target) co_return target.error();
+    if (target->address.bucket.empty()) {
+      co_return InvalidInput("'" + target->address.text + "' names no bucket");
+    }
+    if (!target->address.folder()) target->address.key += '/';
+    if (target->store == vault->store && target->address.bucket == vault->place.bucket &&
+        target->address.key.starts_with(vault->place.prefix)) {
+      co_return InvalidInput("'" + target->address.text + "' lies in the vault '" + vault->name() +
+                             "'");
+    }
+    OpenedAddress archives{.address = vault->address, .store = vault->store};
+    limited.Wrap(archives);
+    limited.Wrap(*target);
+    vault->store = archives.store;
+    Result<VaultReading> reading = co_await OpenVaultStore(context, *vault);
+    if (!reading) co_return reading.error();
+    backup::VaultStore& store = *reading->store;
+    OpenedAddress source{.address = vault->address, .store = &store};
+    // Keys are those of the source; the vault only says where from.
+    source.address.key = prefix.substr(0, prefix.rfind('/') + 1);
+    SetOptions(context);
+    const SystemTime at = at_.From(context.runtime().clock.Now());
+
+    VaultTroubles troubles(context.output());
+    Result<uint64_t> differing =
+        co_await CountDiffering(context, store, source, *target, prefix, at);
+    if (!differing) co_return WithCatalogRemedy(differing.error());
+    if (*differing > 0 && !overwrite_) {
+      Error refused =
+          PreconditionFailed(Counted(*differing, "object") + " at '" + target->address.text +
+                             "' would be replaced and " + (*differing == 1 ? "differs" : "differ") +
+                             ": restore to another place, or replace them with --overwrite");
+      if (!options_.dry_run) co_return refused;
+      context.output().Problem("", refused);
+    }
+    if (!overwrite_) options_.copy.if_absent = true;
+
+    TransferRun run(context,
+                    {.verb = "restored", .verbose = verbose_.level, .dry_run = options_.dry_run});
+    Result<void> opened = run.Open(reports_);
+    if (!opened) co_return opened.error();
+    Replaced replaced;
+    run.Add(replaced);
+    if (!options_.dry_run) {
+      RunFlags flags;
+      flags.state = state_;
+      Result<void> remembered =
+          co_await run.Remember(flags, {.command = "backup restore",
+                                        .source = vault->name() + " " + prefix,
+                                        .target = target->address.text,
+                                        .below = target->address.key});
+      if (!remembered) co_return remembered.error();
+    }
+    run.Begin();
+    auto open = [&](ListingOptions) -> std::unique_ptr<Listing> {
+      return std::make_unique<OneOrAll>(store.OpenAt(prefix, at, troubles.counted, troubles.told()),
+                                        prefix);
+    };
+    Result<void> done = co_await run.Transfer(source, *target, open, true, options_);
+    if (!done) done = WithCatalogRemedy(done.error());
+    const uint64_t found = run.totals.source_objects;
+    Result<ExitCode> code = co_await run.Conclude(done);
+    troubles.Finish();
+    if (!code || *code != ExitCode::kDone) co_return code;
+    if (replaced.appeared > 0) {
+      context.output().Problem(Message("appeared")
+                                   .With("objects", replaced.appeared)
+                                   .Says(Counted(replaced.appeared, "object") +
+                                         " appeared at the target meanwhile, and " +
+                                         (replaced.appeared == 1 ? "was" : "were") +
+                                         " left alone"));
+      co_return ExitCode::kSomeFailed;
+    }
+    if (found == 0 && !prefix.empty()) {
+      co_return NotFound("the backup has nothing of '" + prefix + "'" +
+                         (at_.at ? " at that time" : ""));
+    }
+    if (*differing > 0 && !overwrite_) co_return ExitCode::kSomeFailed;
+    co_return troubles.may_miss() ? ExitCode::kSomeFailed : ExitCode::kDone;
+  }
+
+ private:
+  void SetOptions(RunContext& context) {
+    options_.copy = copies_.Options();
+    options_.copy.source_proves_bytes = true;
+    // What is there is compared in all that belongs to it: times tell nothing of a state of old.
+    options_.compare.checksum = true;
+    options_.download = true;
+    options_.descriptions = true;
+    options_.in_flight = static_cast<int>(copies_.in_flight);
+    limits_.Apply(options_, context.runtime().clock.SteadyNow());
+  }
+
+  // How many objects at the target differ from what would be written in their place.
+  Async<uint64_t> CountDiffering(RunContext& context, backup::VaultStore& store,
+                                 OpenedAddress source, OpenedAddress target, std::string prefix,
+                                 SystemTime at) {
+    if (overwrite_ || IsMissingFolder(target)) co_return 0;
+    Runtime& runtime = context.runtime();
+    std::unique_ptr<Listing> there =
+        OpenListing(runtime, *target.store, target.address.bucket, target.address.key);
+    Result<std::optional<ListedObject>> any = co_await there->Next();
+    co_await there->Close();
+    if (!any) co_return At(target.address, any.error());
+    if (!*any) co_return 0;
+    there = OpenListing(runtime, *target.store, target.address.bucket, target.address.key);
+    backup::CatalogTroubles troubles;  // The restore itself tells of them.
+    OneOrAll listing(store.OpenAt(prefix, at, troubles, {}), prefix);
+    SyncOptions options = options_;
+    options.dry_run = true;
+    options.copy.stop = &context.stop();
+    options.bytes_max = UINT64_MAX;
+    options.until.reset();
+    Replaced replaced;
+    SyncTotals totals;
+    Result<void> compared = co_await SyncTrees(
+        runtime, {.store = store, .bucket = source.address.bucket, .prefix = source.address.key},
+        {.store = *target.store, .bucket = target.address.bucket, .prefix = target.address.key},
+        listing, there.get(), std::move(options), replaced, totals);
+    co_await listing.Close();
+    co_await there->Close();
+    if (!compared) co_return compared.error();
+    if (replaced.failure) co_return replaced.failure->In("compare with what is at the target");
+    co_return replaced.count;
+  }
+
+  BackupFlags place_;
+  BackupTimeFlag at_;
+  bool overwrite_ = false;
+  VerboseFlag verbose_;
+  CopyFlags copies_;
+  LimitFlags limits_;
+  ReportFlags reports_;
+  StateFlag state_;
+  StoreFlags store_flags_;
+  SyncOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeBackupRestoreCommand() {
+  return std::make_unique<BackupRestoreCommand>();
+}
+
+}  // namespace longhaul
