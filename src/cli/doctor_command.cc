@@ -30,9 +30,6 @@ using Check = DoctorCheck;
 
 constexpr char kPartition[] = "doctor";
 constexpr std::chrono::minutes kRowLifetime{10};
-// SQS delays by 15 minutes at most: a message that asks for more is refused, after its sender was
-// let in.
-constexpr std::chrono::seconds kRefusedDelay{100'000};
 
 struct DoctorRoles {
   bool source = true;
@@ -89,8 +86,9 @@ class DoctorCommand : public Command {
             "No object is written to a target: rights to write are tried by multipart uploads that "
             "are made and aborted at once, rights to read and delete at a key that is not there. "
             "The store's abilities are probed below STAGING/probe/, and what was written there is "
-            "removed. In the queue nothing is sent, received or deleted; in the state a row of its "
-            "own is written and removed. It may run beside processes at work.",
+            "removed. In the queue nothing is sent, received or deleted, so that the right to send "
+            "is not tried; in the state a row of its own is written and removed. It may run beside "
+            "processes at work.",
         .examples = {{"Before the first start", "longhaul doctor longhaul.yaml"},
                      {"With the rights of the process near the source, for a script",
                       "longhaul doctor --roles source --json --config longhaul.yaml"}},
@@ -186,10 +184,10 @@ class DoctorCommand : public Command {
       if (!client) co_return client.error();
       const SqsQueueOptions options = SqsOptionsOf(configuration);
       for (const SqsLane& lane : options.lanes) {
-        tried = co_await TrySqs(**client, lane.queue, true);
+        tried = co_await TrySqs(**client, lane.queue);
         if (!tried) co_return tried;
       }
-      tried = co_await TrySqs(**client, options.dead_letters(), true);
+      tried = co_await TrySqs(**client, options.dead_letters());
       if (!tried) co_return tried;
     }
     std::vector<AwsPlace> intakes;
@@ -199,7 +197,7 @@ class DoctorCommand : public Command {
       intakes.push_back(*place);
       Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0);
       if (!client) co_return client.error();
-      tried = co_await TrySqs(**client, place->name, false);
+      tried = co_await TrySqs(**client, place->name);
       if (!tried) co_return tried;
     }
     co_return Ok();
@@ -212,8 +210,8 @@ class DoctorCommand : public Command {
     return text;
   }
 
-  // `sends`: one of ours; of one of somebody else nothing is sent to.
-  Async<void> TrySqs(SqsClient& client, std::string queue, bool sends) {
+  // All but the right to send: what SQS itself would refuse, another server may take for a message.
+  Async<void> TrySqs(SqsClient& client, std::string queue) {
     const std::string place = "queue sqs:" + queue;
     const std::string resource = "the queue " + queue;
     Result<std::string> url = co_await client.Find(queue);
@@ -240,10 +238,6 @@ class DoctorCommand : public Command {
     judge("hide messages", "sqs:ChangeMessageVisibility", of(hidden));
     Result<std::vector<SqsFailure>> deleted = co_await client.Delete(*url, {"longhaul-doctor"});
     judge("delete messages", "sqs:DeleteMessage", of(deleted));
-    if (!sends) co_return Ok();
-    std::vector<SqsNewMessage> refused{{.body = "longhaul doctor", .delay = kRefusedDelay}};
-    Result<std::vector<SqsFailure>> sent = co_await client.Send(*url, std::move(refused));
-    judge("send messages", "sqs:SendMessage", of(sent));
     co_return Ok();
   }
 
