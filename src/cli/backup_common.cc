@@ -156,8 +156,8 @@ void VaultTroubles::Finish() const {
           .Says(Counted(counted.lines, "line") + " of catalogs could not be read, and " +
                 Counted(counted.orphans, "catalog") +
                 (counted.orphans == 1 ? " has its archive" : " have their archives") +
-                " no more: objects may be missing. `longhaul backup catalog --rebuild` makes "
-                "catalogs anew, `longhaul backup verify` looks at the archives"));
+                " no more: objects may be missing. `longhaul archive ls` shows what an archive "
+                "holds, and `longhaul archive extract` unpacks it without its catalog"));
 }
 
 Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault) {
@@ -180,7 +180,10 @@ std::string StampText(const ListedObject& object) {
 Error WithCatalogRemedy(const Error& error) {
   if (error.code != backup::kNoCatalog) return error;
   Error told = error;
-  told.message += ": `longhaul backup catalog --rebuild` makes it anew";
+  told.message +=
+      ": `longhaul archive ls` shows what the archive holds, and `longhaul archive extract` "
+      "unpacks "
+      "it without a catalog";
   return told;
 }
 

@@ -1,8 +1,10 @@
 // The rights in AWS that the roles of a process need for a configuration, and no others, as
 // policies of IAM: one for each identity, as stores may have keys of their own.
 //
-// Statements are by bucket and prefix. What `longhaul setup` needs besides is not among them. Each
-// action here is one that `longhaul doctor` tries (cli/store_doctor.h).
+// Statements are by bucket and prefix. What `longhaul setup` needs besides is not among them.
+// `longhaul doctor` (cli/store_doctor.h) tries these actions, but for a few that cannot be tried
+// without leaving something behind: sends to and receives from a queue, deletes in a target that
+// keeps versions.
 //
 // Sources: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3",
 // "… for Amazon SQS", "… for Amazon DynamoDB"; S3 User Guide, "Required permissions for Amazon S3
