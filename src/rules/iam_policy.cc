@@ -90,7 +90,7 @@ class Builder {
       AddStaging(target.staging.store, target.staging.bucket, StagingPrefix(rule, target),
                  "Staging");
       AddProbe(target, names_.target || carries);
-      AddTarget(rule, target, names_.target || carries);
+      AddTarget(target, names_.target || carries);
       if (names_.source && MayCopyTo(rule, target)) AddSource(rule, target.to.store);
       if (names_.target && target.take_over) {
         const Address& from = target.take_over->from;
@@ -107,9 +107,6 @@ class Builder {
     AddListing(store, source.bucket, source.prefix, "s3:ListBucket", "SourceList");
     std::vector<std::string> actions{"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging",
                                      "s3:GetObjectVersionTagging"};
-    if (rule.object_lock) {
-      actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold"});
-    }
     if (rule.restore) actions.emplace_back("s3:RestoreObject");
     Add(store, "SourceRead", std::move(actions), {Objects(store, source.bucket, source.prefix)});
     // Nobody says under which keys its objects lie: under those that S3 uses for this bucket.
@@ -150,7 +147,7 @@ class Builder {
     Add(store, "Probe", std::move(actions), {Objects(store, bucket, prefix)});
   }
 
-  void AddTarget(const Rule& rule, const Target& target, bool writes) {
+  void AddTarget(const Target& target, bool writes) {
     const std::string& store = target.to.store;
     const std::string& bucket = target.to.bucket;
     AddListing(store, bucket, target.to.prefix, "s3:ListBucket", "TargetList");
@@ -167,10 +164,9 @@ class Builder {
       if (DeletesReach(configuration_, target)) actions.emplace_back("s3:DeleteObject");
     }
     if (!target.acl.empty()) actions.emplace_back("s3:PutObjectAcl");
-    if (rule.object_lock || (target.backup && !target.backup->lock_mode.empty())) {
+    if (target.backup && !target.backup->lock_mode.empty()) {
       actions.emplace_back("s3:PutObjectRetention");
     }
-    if (rule.object_lock) actions.emplace_back("s3:PutObjectLegalHold");
     Add(store, "Target", std::move(actions), objects);
     std::vector<std::string> above;
     if (const StoreSettings* settings = Find(store)) {

@@ -283,7 +283,9 @@ def main() -> None:
         # Processes publish what they know every few seconds.
         wait_until(lambda: client.get("/v1/rules/main")["targets"][0]["applied"] == 1, 20,
                    "the first object is counted")
-        shown = client.get("/v1/rules")
+        # The list is read for all who ask within a moment, so it may be one look older.
+        shown = wait_until(lambda: (page := client.get("/v1/rules"))["counts"]["ok"] == 1 and page, 20,
+                           "the list has it, too")
         rule = shown["rules"][0]
         check(shown["total"] == 1 and rule["id"] == "main" and rule["health"] == "ok", f"{shown}")
         status = ask("rules", "status", "main")
