@@ -156,8 +156,8 @@ void VaultTroubles::Finish() const {
           .Says(Counted(counted.lines, "line") + " of catalogs could not be read, and " +
                 Counted(counted.orphans, "catalog") +
                 (counted.orphans == 1 ? " has its archive" : " have their archives") +
-                " no more: objects may be missing. `longhaul archive ls` shows what an archive "
-                "holds, and `longhaul archive extract` unpacks it without its catalog"));
+                " no more: objects may be missing. Archives that are there hold theirs all the "
+                "same: `tar --zstd -xf` unpacks them"));
 }
 
 Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault) {
@@ -181,9 +181,8 @@ Error WithCatalogRemedy(const Error& error) {
   if (error.code != backup::kNoCatalog) return error;
   Error told = error;
   told.message +=
-      ": `longhaul archive ls` shows what the archive holds, and `longhaul archive extract` "
-      "unpacks "
-      "it without a catalog";
+      ": put back an earlier version of the catalog, if the vault has versions, or unpack the "
+      "archive with `tar --zstd -xf`: no command makes a catalog anew yet";
   return told;
 }
 
