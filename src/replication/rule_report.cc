@@ -79,8 +79,7 @@ RuleHealth RuleReport::HealthOf(const TargetReport& told, SystemTime now,
     *reason = "left alone, as its store fails: " + told.now.open->reason;
     return RuleHealth::kBad;
   }
-  if (const auto found = troubles.find("target " + told.target->to.store);
-      found != troubles.end()) {
+  if (const auto found = troubles.find("target " + told.target->name); found != troubles.end()) {
     *reason = found->second;
     return RuleHealth::kBad;
   }

@@ -239,16 +239,21 @@ Api::Json Api::Version(const ApiCaller& caller) const {
 Api::Json Api::Health(const RuleSights& sights) const {
   Json reasons;
   for (const auto& [name, reason] : context_.readiness.reasons()) reasons[name] = reason;
-  // What processes say of a store: by its name, or by a part of theirs that needs it.
+  // What processes say of "source" and "target NAME"; a listing that failed tells of its rule
+  // alone.
   std::map<std::string, std::string> troubles;
   for (const Rule& rule : context_.configuration.rules) {
     const auto running = sights.running.find(rule.id);
     if (running == sights.running.end()) continue;
     for (const RuleNow& process : running->second) {
       for (const auto& [part, reason] : process.troubles) {
-        const size_t space = part.rfind(' ');
-        const std::string named = space == std::string::npos ? "" : part.substr(space + 1);
-        troubles.try_emplace(named.empty() ? rule.source.store : named, reason);
+        const auto target = std::ranges::find_if(
+            rule.targets, [&](const Target& one) { return part == "target " + one.name; });
+        if (target != rule.targets.end()) {
+          troubles.try_emplace(target->to.store, reason);
+        } else if (part == "source") {
+          troubles.try_emplace(rule.source.store, reason);
+        }
       }
       for (const Target& target : rule.targets) {
         const auto seen = process.targets.find(target.name);
