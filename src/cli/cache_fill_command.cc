@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "base/json.h"
 #include "cache/fill.h"
@@ -42,17 +43,18 @@ class CountedStores {
       complete_ = false;
       return opener.Open(text, end);
     }
-    One& one = stores_[address->store];
+    const Key key{address->store, KindOf(address->bucket)};
+    One& one = stores_[key];
     if (!one.store) {
       const StoreSettings& settings = configuration->stores.at(address->store);
       one.region = RegionOfStore(context_, settings);
       one.counts = std::make_shared<RequestCounts>();
-      Result<std::unique_ptr<Store>> made =
-          OpenConfiguredStore(context_, settings, flags_.timeout, true, flags_.ca_file, one.counts);
+      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+          context_, settings, flags_.timeout, true, flags_.ca_file, one.counts, key.second);
       if (!made) return made.error();
       one.store = std::move(*made);
     }
-    (end == StoreEnd::kSource ? source_ : target_) = address->store;
+    (end == StoreEnd::kSource ? source_ : target_) = key;
     OpenedAddress opened{.address = std::move(*address)};
     opened.store = one.store.get();
     return opened;
@@ -61,8 +63,8 @@ class CountedStores {
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] Bill bill() const {
     Bill bill;
-    for (const auto& [name, one] : stores_) {
-      if (!one.region.empty()) one.counts->AddTo(bill, one.region, name);
+    for (const auto& [key, one] : stores_) {
+      if (!one.region.empty()) one.counts->AddTo(bill, one.region, key.first);
     }
     const One& from = stores_.at(source_);
     const One& to = stores_.at(target_);
@@ -74,6 +76,7 @@ class CountedStores {
   }
 
  private:
+  using Key = std::pair<std::string, BucketKind>;
   struct One {
     std::shared_ptr<RequestCounts> counts;  // shared with the store, whose streams keep it.
     std::string region;
@@ -81,9 +84,9 @@ class CountedStores {
   };
   RunContext& context_;
   const StoreFlags& flags_;
-  std::map<std::string, One> stores_;
-  std::string source_;
-  std::string target_;
+  std::map<Key, One> stores_;
+  Key source_;
+  Key target_;
   bool complete_ = true;
 };
 

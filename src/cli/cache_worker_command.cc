@@ -1,6 +1,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "cache/fill.h"
 #include "cache/follow.h"
@@ -79,8 +80,8 @@ class CacheWorkerCommand : public Command {
     std::list<cache::KeyFiller> begun;
     for (const CacheSettings& settings : *caches) {
       if (!listen_ || settings.events == CacheEvents::kIgnore || !followed) continue;
-      begun.emplace_back(runtime, **state, *stores_.at(settings.source.store),
-                         *stores_.at(settings.to.store), PlaceOf(settings),
+      begun.emplace_back(runtime, **state, StoreOf(settings.source), StoreOf(settings.to),
+                         PlaceOf(settings),
                          cache::KeyFillerOptions{
                              .source_bucket = settings.source.bucket,
                              .source_name = settings.source.store + ":" + settings.source.bucket,
@@ -107,16 +108,21 @@ class CacheWorkerCommand : public Command {
   }
 
  private:
+  [[nodiscard]] Store& StoreOf(const Address& address) const {
+    return *stores_.at({address.store, KindOf(address.bucket)});
+  }
+
   cache::Place PlaceOf(const CacheSettings& settings) const {
-    return {.store = stores_.at(settings.to.store)->description(), .bucket = settings.to.bucket};
+    return {.store = StoreOf(settings.to).description(), .bucket = settings.to.bucket};
   }
 
   Async<void> Open(RunContext& context, State& state, const CacheSettings& settings) {
-    for (const std::string& name : {settings.source.store, settings.to.store}) {
-      std::unique_ptr<Store>& store = stores_[name];
+    for (const Address& address : {settings.source, settings.to}) {
+      std::unique_ptr<Store>& store = stores_[{address.store, KindOf(address.bucket)}];
       if (store) continue;
       Result<std::unique_ptr<Store>> made =
-          OpenConfiguredStore(context, context.configuration()->stores.at(name), kStoreTimeout);
+          OpenConfiguredStore(context, context.configuration()->stores.at(address.store),
+                              kStoreTimeout, true, {}, nullptr, KindOf(address.bucket));
       if (!made) co_return made.error();
       store = std::move(*made);
     }
@@ -126,7 +132,7 @@ class CacheWorkerCommand : public Command {
     if (!known) co_return known.error();
     if (!*known) {
       Result<ListPage> page =
-          co_await stores_.at(settings.to.store)->List({.bucket = place.bucket, .count_max = 1});
+          co_await StoreOf(settings.to).List({.bucket = place.bucket, .count_max = 1});
       if (!page) co_return page.error();
       if (!page->objects.empty()) {
         co_return InvalidInput("the bucket " + place.bucket +
@@ -162,7 +168,7 @@ class CacheWorkerCommand : public Command {
     for (const CacheSettings& settings : caches) {
       cache::Place place = PlaceOf(settings);
       if (std::ranges::find(swept, place) != swept.end()) continue;
-      work.Spawn(KeepSweeping(context, state, *stores_.at(settings.to.store), place));
+      work.Spawn(KeepSweeping(context, state, StoreOf(settings.to), place));
       swept.push_back(std::move(place));
     }
     while (!co_await context.stop().WaitFor(runtime.clock, kLookEvery)) {
@@ -192,10 +198,10 @@ class CacheWorkerCommand : public Command {
     UploadRecords uploads(runtime, state, ThisProcess(), "", settings.to.prefix);
     Result<cache::FillResult> filled =
         co_await cache::Fill(runtime, state,
-                             {.source = *stores_.at(settings.source.store),
+                             {.source = StoreOf(settings.source),
                               .source_bucket = settings.source.bucket,
                               .prefixes = {settings.source.prefix},
-                              .target = *stores_.at(settings.to.store),
+                              .target = StoreOf(settings.to),
                               .bucket = settings.to.bucket,
                               .target_prefix = settings.to.prefix,
                               .ttl = std::chrono::floor<std::chrono::seconds>(settings.ttl),
@@ -218,7 +224,7 @@ class CacheWorkerCommand : public Command {
   }
 
   bool listen_ = false;
-  std::map<std::string, std::unique_ptr<Store>> stores_;
+  std::map<std::pair<std::string, BucketKind>, std::unique_ptr<Store>> stores_;
 };
 
 }  // namespace

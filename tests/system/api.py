@@ -304,7 +304,8 @@ def main() -> None:
         step("a pause by the API is that of the command, and the other way round")
         paused = client.post("/v1/rules/main/pause", {"target": "west:copy/", "for_seconds": 3600})
         check(paused["target"] == "west" and paused["until"], f"{paused}")
-        check(ask("rules", "status", "main")[1]["state"].startswith("paused until"), "the command")
+        told = next(line for line in ask("rules", "status", "main") if line["event"] == "target")
+        check(told["state"].startswith("paused until"), "the command")
         check(client.get("/v1/rules")["rules"][0]["targets"][0]["health"] == "off", "the list")
         wait_until(lambda: any(rule["targets"][0]["state"] == "paused"
                                for data in stream.of("rules") for rule in data["rules"]), 15,
