@@ -154,8 +154,8 @@ Async<VaultArchives::Got> VaultArchives::Get(VaultName name, std::optional<size_
     if (archive == nullptr) {
       auto made = std::make_shared<Open>(runtime_, options_.memory_bytes);
       open_[name] = made;
-      leave();
-      ticket.reset();
+      // The place in the line is kept until its frame is read: those who come next would take the
+      // room of this archive, one of the other's for ever.
       done = co_await OpenArchive(name, made);
       used_bytes_ -= needed;
       if (done) {
@@ -163,6 +163,7 @@ Async<VaultArchives::Got> VaultArchives::Get(VaultName name, std::optional<size_
         used_bytes_ += made->held_bytes;
       } else {
         open_.erase(name);
+        leave();
       }
     } else {
       std::shared_ptr<Open> holds = found->second;
