@@ -66,6 +66,9 @@ class CacheWorkerCommand : public Command {
     }
     context.troubles().UseLog();
     Runtime& runtime = context.runtime();
+    // This command outlives the loop to which timers of its stores belong.
+    const std::unique_ptr<StoreMap, void (*)(StoreMap*)> close(
+        &stores_, [](StoreMap* stores) { stores->clear(); });
     Result<std::unique_ptr<State>> state = co_await OpenState(runtime, configuration->state);
     if (!state) co_return state.error().In("state");
     cache::Timetable timetable(runtime, **state);
@@ -108,6 +111,8 @@ class CacheWorkerCommand : public Command {
   }
 
  private:
+  using StoreMap = std::map<std::pair<std::string, BucketKind>, std::unique_ptr<Store>>;
+
   [[nodiscard]] Store& StoreOf(const Address& address) const {
     return *stores_.at({address.store, KindOf(address.bucket)});
   }
@@ -224,7 +229,7 @@ class CacheWorkerCommand : public Command {
   }
 
   bool listen_ = false;
-  std::map<std::pair<std::string, BucketKind>, std::unique_ptr<Store>> stores_;
+  StoreMap stores_;
 };
 
 }  // namespace
