@@ -12,7 +12,7 @@ namespace {
 constexpr char kPartition[] = "drills";
 constexpr size_t kReasonBytesMax = 4096;
 constexpr int kTriesMax = 10;
-constexpr std::chrono::seconds kInterval{20};
+constexpr std::chrono::seconds kInterval{10};
 
 using Outcome = DrillNote::Outcome;
 

@@ -85,6 +85,8 @@ std::string StampText(const ListedObject& object);
 // A catalog that is missing: with what to do about it.
 Error WithCatalogRemedy(const Error& error);
 
+std::unique_ptr<Command> MakeBackupAthenaCommand();
+std::unique_ptr<Command> MakeBackupDrillCommand();
 std::unique_ptr<Command> MakeBackupListCommand();
 std::unique_ptr<Command> MakeBackupVersionsCommand();
 std::unique_ptr<Command> MakeBackupRestoreCommand();
