@@ -53,8 +53,8 @@ Async<Digests> ReadDigests(Runtime& runtime, Store& store, GetRequest request,
   co_return read;
 }
 
-// The hash of what belongs to an object besides its bytes.
-Async<std::string> Description(Store& store, std::string bucket, std::string key,
+// The hash of what belongs to an object besides its bytes; without `headers` of its tags.
+Async<std::string> Description(Store& store, bool headers, std::string bucket, std::string key,
                                std::string version_id) {
   Result<ObjectInfo> info =
       co_await store.Head({.bucket = bucket, .key = key, .version_id = version_id});
@@ -62,7 +62,7 @@ Async<std::string> Description(Store& store, std::string bucket, std::string key
   Result<Tags> tags =
       co_await store.GetTags(std::move(bucket), std::move(key), std::move(version_id));
   if (!tags) co_return tags.error();
-  co_return HashFull(0, "", *info, *tags);
+  co_return HashFull(0, "", headers ? *info : ObjectInfo{}, *tags);
 }
 
 class Drill {
@@ -76,6 +76,7 @@ class Drill {
     options.source_proves_bytes = true;
     options.keep_storage_class = false;
     options.stop = work_.stop;
+    options.multipart_threshold_bytes = work_.multipart_threshold_bytes;
     Result<CopyOutcome> copied = co_await CopyObject(
         runtime_,
         {.store = *work_.backup,
@@ -147,11 +148,11 @@ class Drill {
               checksum->value);
     }
     if (work_.scratch->capabilities().tags) {
-      Result<std::string> one =
-          co_await Description(*work_.backup, work_.bucket, object.key, object.version_id);
+      Result<std::string> one = co_await Description(*work_.backup, work_.knows_headers,
+                                                     work_.bucket, object.key, object.version_id);
       if (!one) co_return one.error();
-      Result<std::string> two =
-          co_await Description(*work_.scratch, work_.scratch_bucket, work_.scratch_key, "");
+      Result<std::string> two = co_await Description(*work_.scratch, work_.knows_headers,
+                                                     work_.scratch_bucket, work_.scratch_key, "");
       if (!two) co_return two.error().In("read what was restored");
       if (*one != *two) Differs("its headers, metadata or tags are not those of the archive");
     }

@@ -45,8 +45,11 @@ struct DrillWork {
   ListedObject object;      // As `backup` lists it.
   Store* scratch = nullptr;
   std::string scratch_bucket;
-  std::string scratch_key;  // Of this object alone. There is nothing yet.
-  Store* source = nullptr;  // Null: the source is not asked.
+  std::string scratch_key;    // Of this object alone. There is nothing yet.
+  Store* source = nullptr;    // Null: the source is not asked.
+  bool knows_headers = true;  // False: `backup` has no headers nor user metadata; tags alone.
+  // From which size on it is restored in parts; none: as restores do it. Where ranges are dear.
+  std::optional<uint64_t> multipart_threshold_bytes{};
   Event* stop = nullptr;
 };
 

@@ -106,12 +106,17 @@ class Folded : public Listing {
       versions.push_back(std::move(reading));
     }
     // ULIDs are in order of time.
-    std::ranges::sort(versions, std::ranges::greater(), [](const ListedObject& version) {
+    std::vector<std::pair<std::pair<std::string, uint64_t>, size_t>> order;
+    for (const ListedObject& version : versions) {
       const Result<VersionPlace> place = ParseVersion(version.version_id);
-      return place ? std::pair(place->name.ulid, place->entry) : std::pair(std::string(), 0UL);
-    });
+      order.emplace_back(place ? std::pair(place->name.ulid, place->entry)
+                               : std::pair(version.version_id, uint64_t{0}),
+                         order.size());
+    }
+    std::ranges::sort(order, std::ranges::greater());
     std::string before;
-    for (ListedObject& version : versions) {
+    for (const auto& [place, number] : order) {
+      ListedObject& version = versions[number];
       // The same archive in two folders: kept, and kept again after the partition was changed.
       const std::string same = version.version_id.substr(0, version.version_id.find('@'));
       if (same != before) ready_.push_back(std::move(version));
@@ -154,6 +159,10 @@ class Current : public Listing {
 
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told) {
   return std::make_unique<Folded>(std::move(readings), std::move(told));
+}
+
+std::unique_ptr<Listing> CurrentAt(std::unique_ptr<Listing> versions, SystemTime at) {
+  return std::make_unique<Current>(std::move(versions), at);
 }
 
 std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,

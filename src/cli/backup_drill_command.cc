@@ -72,13 +72,14 @@ class BackupDrillCommand : public Command {
                 .value_name = "ADDRESS",
                 .completes = Completes::kAddresses},
                to_);
+    compressor_.Declare(flags);
     verbose_.Declare(flags);
     store_flags_.Declare(flags, true);
   }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
     StoreOpener opener(context, store_flags_, true);
-    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 0, 1);
+    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 0, 1, &compressor_);
     if (!vault) co_return vault.error();
     Result<Scratch> scratch = OpenScratch(context, opener, *vault);
     if (!scratch) co_return scratch.error();
@@ -146,7 +147,7 @@ class BackupDrillCommand : public Command {
   Async<void> DrillAll(RunContext& context, StoreOpener& opener, const OpenedVault& vault,
                        const Scratch& scratch, VaultTroubles& troubles) {
     Runtime& runtime = context.runtime();
-    Result<VaultReading> reading = co_await OpenVaultStore(context, vault);
+    Result<BackupReading> reading = co_await OpenBackupStore(context, vault);
     if (!reading) co_return reading.error();
     const SystemTime at = at_.From(runtime.clock.Now());
     std::unique_ptr<Listing> listing = reading->store->OpenAt(
@@ -170,16 +171,19 @@ class BackupDrillCommand : public Command {
     for (ListedObject& object : choice->objects) {
       co_await drills.WaitBelow(kAtOnce);
       if (context.stop().is_set()) break;
-      drills.Spawn(
-          DrillOne(context, {.backup = reading->store.get(),
-                             .bucket = vault.bucket,
-                             .object = std::move(object),
-                             .scratch = scratch.end.store,
-                             .scratch_bucket = scratch.end.address.bucket,
-                             // Not its key: no folder and no server has to bear that.
-                             .scratch_key = scratch.end.address.key + std::to_string(++number),
-                             .source = source,
-                             .stop = &context.stop()}));
+      drills.Spawn(DrillOne(
+          context, {.backup = reading->store.get(),
+                    .bucket = vault.bucket,
+                    .object = std::move(object),
+                    .scratch = scratch.end.store,
+                    .scratch_bucket = scratch.end.address.bucket,
+                    // Not its key: no folder and no server has to bear that.
+                    .scratch_key = scratch.end.address.key + std::to_string(++number),
+                    .source = source,
+                    .knows_headers = !vault.compressor,
+                    .multipart_threshold_bytes =
+                        vault.compressor ? std::optional<uint64_t>(5ULL << 30) : std::nullopt,
+                    .stop = &context.stop()}));
     }
     Result<void> joined = co_await drills.Join();
     if (!joined) co_return joined.error();
@@ -273,7 +277,7 @@ class BackupDrillCommand : public Command {
 
   static bool IsVaultOf(const OpenedVault& vault, const Rule& rule, const Target& target) {
     if (vault.rule != nullptr) return &rule == vault.rule && &target == vault.target;
-    return target.backup && target.to.store == vault.address.store &&
+    return !vault.compressor && target.backup && target.to.store == vault.address.store &&
            target.to.bucket == vault.place.bucket && target.to.prefix == vault.place.prefix &&
            rule.source.bucket == vault.bucket;
   }
@@ -301,6 +305,7 @@ class BackupDrillCommand : public Command {
 
   BackupFlags place_;
   BackupTimeFlag at_;
+  CompressorFlags compressor_;
   backup::DrillSample sample_{.share = 0.01};
   std::optional<std::string> to_;
   VerboseFlag verbose_;
