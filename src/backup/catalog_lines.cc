@@ -9,6 +9,8 @@ namespace longhaul::backup {
 
 namespace {
 
+constexpr uint64_t kToldMax = 100;
+
 Error NoCatalog(std::string message) {
   Error error = Corrupt(std::move(message));
   error.code = kNoCatalog;
@@ -38,7 +40,7 @@ Async<std::optional<CatalogRecord>> CatalogLines::Next() {
     Result<CatalogRecord> record = ParseCatalogLine(line, ulid_);
     if (record) co_return std::optional(std::move(*record));
     ++skipped_;
-    if (told_) told_(lines_->Wrong(record.error().message).message);
+    if (told_ && skipped_ <= kToldMax) told_(lines_->Wrong(record.error().message).message);
   }
 }
 

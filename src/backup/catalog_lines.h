@@ -18,7 +18,7 @@ namespace longhaul::backup {
 
 class CatalogLines {
  public:
-  // `told` hears of each line that is passed over; may be empty.
+  // `told` hears of the lines that are passed over, the first hundred; may be empty.
   CatalogLines(std::unique_ptr<TextLines> lines, std::string ulid,
                std::function<void(const std::string& what)> told)
       : lines_(std::move(lines)), ulid_(std::move(ulid)), told_(std::move(told)) {}

@@ -44,15 +44,19 @@ class CatalogLinesTest : public ::testing::Test {
     std::unique_ptr<Listing> listing =
         OpenReadings(world.runtime, {.store = &store, .vault = place, .source_bucket = "in"},
                      troubles, [this](const std::string& what) { told.push_back(what); });
-    Result<uint64_t> count = 0;
-    while (true) {
-      Result<std::optional<ListedObject>> next = world.Run(listing->Next());
-      if (!next) count = next.error();
-      if (!next || !*next) break;
-      ++*count;
-    }
+    Result<uint64_t> count = world.Run(CountAll(*listing));
     world.Run(listing->Close());
     return count;
+  }
+
+  static Async<uint64_t> CountAll(Listing& listing) {
+    for (uint64_t count = 0;; ++count) {
+      ListedObject object;
+      if (listing.TakeReady(object)) continue;
+      Result<std::optional<ListedObject>> next = co_await listing.Next();
+      if (!next) co_return next.error();
+      if (!*next) co_return count;
+    }
   }
 
   testing::FakeWorld world;
