@@ -93,6 +93,7 @@ class BackupRestoreCommand : public Command {
                  options_.dry_run);
     flags.Switch({.name = "overwrite", .help = "Replace what is at TARGET and differs."},
                  overwrite_);
+    compressor_.Declare(flags);
     verbose_.Declare(flags);
     copies_.Declare(flags);
     limits_.Declare(flags);
@@ -104,7 +105,7 @@ class BackupRestoreCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     StoreOpener opener(context, store_flags_, true);
     LimitedStores limited(context, limits_);
-    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2);
+    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2, &compressor_);
     if (!vault) co_return vault.error();
     const std::string prefix = vault->words[0];
     Result<OpenedAddress> target = opener.Open(vault->words[1], StoreEnd::kTarget);
@@ -122,13 +123,20 @@ class BackupRestoreCommand : public Command {
     limited.Wrap(archives);
     limited.Wrap(*target);
     vault->store = archives.store;
-    Result<VaultReading> reading = co_await OpenVaultStore(context, *vault);
+    if (vault->compressor) vault->compressor->archives = archives.store;
+    Result<BackupReading> reading = co_await OpenBackupStore(context, *vault);
     if (!reading) co_return reading.error();
-    backup::VaultStore& store = *reading->store;
+    backup::BackupStore& store = *reading->store;
     OpenedAddress source{.address = vault->address, .store = &store};
     // Keys are those of the source; the vault only says where from.
     source.address.key = prefix.substr(0, prefix.rfind('/') + 1);
     SetOptions(context);
+    // Its archives know no headers, and servers put some in.
+    if (vault->compressor) options_.descriptions = false;
+    // A range of an object means to read its archive from the beginning.
+    if (vault->compressor && !options_.copy.multipart_threshold_bytes) {
+      options_.copy.multipart_threshold_bytes = 5ULL << 30;
+    }
     const SystemTime at = at_.From(context.runtime().clock.Now());
 
     VaultTroubles troubles(context.output());
@@ -202,7 +210,7 @@ class BackupRestoreCommand : public Command {
   }
 
   // How many objects at the target differ from what would be written in their place.
-  Async<uint64_t> CountDiffering(RunContext& context, backup::VaultStore& store,
+  Async<uint64_t> CountDiffering(RunContext& context, backup::BackupStore& store,
                                  OpenedAddress source, OpenedAddress target, std::string prefix,
                                  SystemTime at) {
     if (overwrite_ || IsMissingFolder(target)) co_return 0;
@@ -236,6 +244,7 @@ class BackupRestoreCommand : public Command {
 
   BackupFlags place_;
   BackupTimeFlag at_;
+  CompressorFlags compressor_;
   bool overwrite_ = false;
   VerboseFlag verbose_;
   CopyFlags copies_;

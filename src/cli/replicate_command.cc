@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "backup/drill_note.h"
 #include "base/processor.h"
 #include "cli/alarm_watch.h"
 #include "cli/backends.h"
@@ -159,6 +160,7 @@ class ReplicateCommand : public Command {
     Event told;
     TaskGroup telling(runtime.executor);
     telling.Spawn(ledger.Run(*backends->state, told));
+    telling.Spawn(backup::PublishDrills(runtime, *configuration, *backends->state, told));
     if (telemetry->emf) {
       telling.Spawn(reporter.Run(*backends->queue, *backends->state, (*replication)->owner, told));
     }
