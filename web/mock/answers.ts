@@ -17,7 +17,6 @@ function target(address: string, change: Partial<Target> = {}): Target {
     health: "ok",
     reason: null,
     archives_waiting: 1,
-    bytes_waiting: null,
     objects_per_second: 41.5,
     bytes_per_second: 5.1e6,
     applied: 1_204_318,
@@ -54,7 +53,6 @@ function rule(id: string, source: string, targets: Target[], change: Partial<Rul
     processes: 2,
     sources: 1,
     keys_pending: 12,
-    bytes_pending: null,
     oldest_pending_key: "2026/11/24/a.log",
     hints_kept: false,
     lag_seconds: 3.2,
@@ -75,6 +73,7 @@ function rule(id: string, source: string, targets: Target[], change: Partial<Rul
     parked: 0,
     parked_more: false,
     deletes_held: 0,
+    levels: [],
     troubles: {},
     targets,
     ...change,
@@ -88,7 +87,12 @@ export function makeWorld() {
     rule("app-logs", "east:app-logs/2026/", [
       target("west:app-logs-copy/2026/"),
       target("south:app-logs-copy/", { lag_seconds: 1.4, objects_per_second: 40.2 }),
-    ]),
+    ], {
+      levels: [
+        { kind: "text", level: 9, why: "a GiB costs least at it: $0.0061", packed_bytes: 61e9 },
+        { kind: "json", level: 6, why: "a GiB costs least at it: $0.0043", packed_bytes: 12e9 },
+      ],
+    }),
     rule(
       "billing-exports",
       "east:billing/exports/",

@@ -45,7 +45,6 @@ export interface Target extends Lag, Held {
   name: string;
   address: string;
   archives_waiting: number;
-  bytes_waiting: number | null;
   objects_per_second: number;
   bytes_per_second: number;
   applied: number;
@@ -63,13 +62,20 @@ export interface Target extends Lag, Held {
   backup: boolean;
 }
 
+// Of `compression: auto`, for a kind of content.
+export interface Level {
+  kind: string;
+  level: number;
+  why: string;
+  packed_bytes: number;
+}
+
 export interface Rule extends Lag, Held {
   id: string;
   source: string;
   processes: number;
   sources: number;
   keys_pending: number;
-  bytes_pending: number | null;
   hints_kept: boolean;
   objects_per_second: number;
   bytes_per_second: number;
@@ -85,6 +91,7 @@ export interface Rule extends Lag, Held {
   parked: number;
   parked_more: boolean;
   deletes_held: number;
+  levels: Level[];
   troubles: Record<string, string>;
   targets: Target[];
 }
