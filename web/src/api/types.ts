@@ -328,7 +328,73 @@ export interface CacheRun {
   inherited: number;
   waiting: number;
   waits_for: number[];
-  failures?: { key: string; reason: string }[];
+  reason: string | null;
+}
+export interface CacheRunDetail extends CacheRun {
+  failures: { key: string; reason: string }[];
+  result: {
+    FailedJobs: { prefix: string; numberOfTasksFailed: number; reason: string | null }[];
+    Error: string | null;
+  };
+}
+
+export interface Backup {
+  rule: string;
+  target: string;
+  source: string;
+  vault: string;
+  keep_seconds: number | null;
+  storage_class: string | null;
+  lock_mode: string | null;
+  enabled: boolean;
+}
+export interface BackupObject {
+  key: string;
+  size: number;
+  etag: string;
+  stamp: Time;
+  version_id: string;
+}
+export interface BackupObjects {
+  at: Time | null;
+  prefix: string;
+  objects: BackupObject[];
+  prefixes: string[];
+  incomplete: string | null;
+  next: string | null;
+}
+export interface BackupVersion {
+  version_id: string;
+  stamp: Time;
+  size: number | null;
+  etag: string | null;
+  is_latest: boolean;
+  is_delete_marker: boolean;
+}
+export interface BackupVersions {
+  key: string;
+  versions: BackupVersion[];
+  incomplete: string | null;
+  next: string | null;
+}
+export interface Restore {
+  id: string;
+  phase: "running" | "killed" | "stopped" | "failed" | "done";
+  reason: string | null;
+  rule: string | null;
+  target: string | null;
+  prefix: string | null;
+  at: Time | null;
+  destination: string;
+  overwrite: boolean;
+  dry_run: boolean;
+  started: Time;
+  ended: Time | null;
+  listed_all: boolean;
+  restored: number;
+  restored_bytes: number;
+  equal: number;
+  failed: number;
 }
 
 export interface Failure {
