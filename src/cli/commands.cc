@@ -71,6 +71,7 @@ std::span<const CommandFactory> AllCommands() {
       MakeIamPolicyCommand,
       MakeConfigCheckCommand,
       MakeConfigShowCommand,
+      MakeConfigSchemaCommand,
       MakeCompletionCommand,
       MakeVersionCommand,
   };
