@@ -73,6 +73,7 @@ std::span<const CommandFactory> AllCommands() {
       MakeIamPolicyCommand,
       MakeConfigCheckCommand,
       MakeConfigShowCommand,
+      MakeConfigSchemaCommand,
       MakeCompletionCommand,
       MakeVersionCommand,
   };
