@@ -547,6 +547,7 @@ def main() -> None:
         slow_heads(client)
         running.process.terminate()
         running.wait(30)
+        check(running.output().count('"listening"') == 1, "it is told more than once where it listens")
         check(OPERATE not in running.output() and VIEW not in running.output(), "a token in the log")
 
 
