@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "archive/inspect.h"
+#include "backup/catalog_lines.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "transfer/listing/text_lines.h"
@@ -21,6 +22,7 @@ constexpr size_t kHashInlineBytes = 32 << 10;
 // Catalogs that are read side by side, and what each may be to be read as a whole.
 constexpr size_t kAtOnce = 8;
 constexpr uint64_t kWholeBytesMax = 1 << 20;
+constexpr size_t kWholeLinesMax = 50'000;
 constexpr int kTroublesTold = 20;
 
 class Md5Sink : public ContentSink {
@@ -143,15 +145,15 @@ class Readings : public Listing {
 
   Async<std::optional<ListedObject>> Next() override {
     while (ready_.empty()) {
-      if (streamed_) {
-        Result<bool> more = co_await ReadSome(*streamed_, ready_, 1000);
+      if (!streamed_.empty()) {
+        Result<bool> more = co_await ReadSome(streamed_.front(), ready_, 1000);
         if (!more) co_return more.error();
-        if (!*more) streamed_.reset();
+        if (!*more) streamed_.pop_front();
         continue;
       }
       Result<bool> more = co_await Round();
       if (!more) co_return more.error();
-      if (!*more && ready_.empty() && !streamed_) co_return std::nullopt;
+      if (!*more && ready_.empty() && streamed_.empty()) co_return std::nullopt;
     }
     std::optional<ListedObject> next = std::move(ready_.front());
     ready_.pop_front();
@@ -176,7 +178,8 @@ class Readings : public Listing {
   };
   struct OpenCatalog {
     VaultName name;
-    std::unique_ptr<TextLines> lines;
+    std::unique_ptr<CatalogLines> lines;
+    uint64_t skipped = 0;  // Of its lines, as far as they are counted.
   };
 
   std::unique_ptr<Listing> Open(bool catalogs) {
@@ -249,7 +252,8 @@ class Readings : public Listing {
 
   // Several catalogs, or the beginning of a large one. False: there are no more.
   Async<bool> Round() {
-    std::deque<std::vector<ListedObject>> read;
+    std::deque<std::deque<ListedObject>> read;
+    std::deque<std::optional<OpenCatalog>> left;
     std::deque<Catalog> catalogs;
     bool more = true;
     while (catalogs.size() < kAtOnce) {
@@ -260,18 +264,24 @@ class Readings : public Listing {
       if ((*next)->size_bytes > kWholeBytesMax) {
         Result<OpenCatalog> opened = co_await OpenOne(**next);
         if (!opened) co_return opened.error();
-        streamed_ = std::move(*opened);
+        streamed_.push_back(std::move(*opened));
         break;
       }
       catalogs.push_back(std::move(**next));
       read.emplace_back();
+      left.emplace_back();
     }
     TaskGroup reading(runtime_.executor);
-    for (size_t i = 0; i < catalogs.size(); ++i) reading.Spawn(ReadWhole(catalogs[i], read[i]));
+    for (size_t i = 0; i < catalogs.size(); ++i) {
+      reading.Spawn(ReadWhole(catalogs[i], read[i], left[i]));
+    }
     Result<void> joined = co_await reading.Join();
     if (!joined) co_return joined.error();
-    for (std::vector<ListedObject>& objects : read) {
+    for (std::deque<ListedObject>& objects : read) {
       for (ListedObject& object : objects) ready_.push_back(std::move(object));
+    }
+    for (std::optional<OpenCatalog>& open : left) {
+      if (open) streamed_.push_back(std::move(*open));
     }
     co_return more;
   }
@@ -282,47 +292,35 @@ class Readings : public Listing {
         runtime_,
         {.store = source_.store, .bucket = source_.vault.bucket, .key = key, .name = key});
     if (!lines) co_return lines.error().In("read the catalog " + key);
-    co_return OpenCatalog{.name = catalog.name, .lines = std::move(*lines)};
+    co_return OpenCatalog{
+        .name = catalog.name,
+        .lines = std::make_unique<CatalogLines>(std::move(*lines), catalog.name.ulid,
+                                                [this](const std::string& what) { Tell(what); })};
   }
 
-  Async<void> ReadWhole(const Catalog& catalog, std::vector<ListedObject>& out) {
+  // What has more lines than such a file should is left open, to be read on piece by piece: zstd
+  // makes a megabyte of gigabytes.
+  Async<void> ReadWhole(const Catalog& catalog, std::deque<ListedObject>& out,
+                        std::optional<OpenCatalog>& left) {
     Result<OpenCatalog> opened = co_await OpenOne(catalog);
     if (!opened) co_return opened.error();
-    std::deque<ListedObject> objects;
-    Result<bool> more = true;
-    while (more && *more) more = co_await ReadSome(*opened, objects, SIZE_MAX);
+    Result<bool> more = co_await ReadSome(*opened, out, kWholeLinesMax);
     if (!more) co_return more.error();
-    out.assign(std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
+    if (*more) left = std::move(*opened);
     co_return Ok();
   }
 
   // Up to `count` lines. False: that was the last one.
   Async<bool> ReadSome(OpenCatalog& catalog, std::deque<ListedObject>& out, size_t count) {
     for (size_t i = 0; i < count; ++i) {
-      std::string_view line;
-      if (!catalog.lines->TakeReady(line)) {
-        Result<std::optional<std::string_view>> next = co_await catalog.lines->Next();
-        if (!next) {
-          if (next.error().kind == ErrorKind::kInvalidInput ||
-              next.error().kind == ErrorKind::kCorrupt) {
-            Error error = Corrupt(next.error().message);
-            error.code = kNoCatalog;
-            co_return error;
-          }
-          co_return next.error();
-        }
-        if (!*next) co_return false;
-        line = **next;
-      }
-      Result<CatalogRecord> record = ParseCatalogLine(line, catalog.name.ulid);
-      if (!record) {
-        ++troubles_.lines;
-        Tell(catalog.lines->Wrong(record.error().message).message);
-        continue;
-      }
-      if (record->op == EntryOp::kAttributes) continue;
-      if (!record->key.starts_with(source_.prefix)) continue;
-      out.push_back(ListedOf(*record, catalog.name));
+      Result<std::optional<CatalogRecord>> record = co_await catalog.lines->Next();
+      troubles_.lines +=
+          catalog.lines->skipped() - std::exchange(catalog.skipped, catalog.lines->skipped());
+      if (!record) co_return record.error();
+      if (!*record) co_return false;
+      if ((*record)->op == EntryOp::kAttributes) continue;
+      if (!(*record)->key.starts_with(source_.prefix)) continue;
+      out.push_back(ListedOf(**record, catalog.name));
     }
     co_return true;
   }
@@ -341,7 +339,7 @@ class Readings : public Listing {
   bool archives_ended_ = false;
   bool catalogs_ended_ = false;
   std::deque<ListedObject> ready_;
-  std::optional<OpenCatalog> streamed_;
+  std::deque<OpenCatalog> streamed_;  // The first is being read.
 };
 
 }  // namespace

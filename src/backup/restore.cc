@@ -52,7 +52,7 @@ std::unique_ptr<Listing> OpenTarget(const Runtime& runtime, const RestoreWhat& w
   return OpenListing(runtime, target.store, target.bucket, target.prefix + rest);
 }
 
-Async<void> Carry(Runtime runtime, VaultStore& vault, RestoreWhat what, TreeTarget target,
+Async<void> Carry(Runtime runtime, BackupStore& vault, RestoreWhat what, TreeTarget target,
                   CatalogTroubles& troubles, std::function<void(const std::string& text)> told,
                   SyncOptions options, SyncObserver& observer, SyncTotals& totals) {
   std::unique_ptr<Listing> listing = OpenRestored(vault, what, troubles, std::move(told));
@@ -145,7 +145,7 @@ Ended Judge(const RestoreOrder& order, const SyncTotals& totals, const RestoreTa
   return {};
 }
 
-Async<Ended> Restore(Runtime runtime, State& state, VaultStore& vault, RestoreOrder order,
+Async<Ended> Restore(Runtime runtime, State& state, BackupStore& vault, RestoreOrder order,
                      TreeTarget place, RunJournal& journal, Event& stop) {
   UploadRecords uploads(runtime, state, ThisProcess(), journal.record().id, place.prefix);
   SyncOptions options;
@@ -197,7 +197,7 @@ std::string RestoreFolder(std::string_view prefix) {
   return std::string(prefix.substr(0, prefix.rfind('/') + 1));
 }
 
-std::unique_ptr<Listing> OpenRestored(VaultStore& vault, RestoreWhat what,
+std::unique_ptr<Listing> OpenRestored(BackupStore& vault, RestoreWhat what,
                                       CatalogTroubles& troubles,
                                       std::function<void(const std::string& text)> told) {
   return std::make_unique<OneOrAll>(vault.OpenAt(what.prefix, what.at, troubles, std::move(told)),
@@ -212,7 +212,7 @@ void SetRestoreOptions(SyncOptions& options) {
   options.descriptions = true;
 }
 
-Async<uint64_t> CountDiffering(Runtime runtime, VaultStore& vault, RestoreWhat what,
+Async<uint64_t> CountDiffering(Runtime runtime, BackupStore& vault, RestoreWhat what,
                                TreeTarget target, SyncOptions options) {
   std::unique_ptr<Listing> there = OpenTarget(runtime, what, target);
   Result<std::optional<ListedObject>> any = co_await there->Next();
@@ -290,7 +290,7 @@ std::optional<RestoreOrder> OrderOf(const RunRecord& run) {
   return order;
 }
 
-asio::awaitable<void> RunRestore(Runtime runtime, State& state, VaultStore& vault,
+asio::awaitable<void> RunRestore(Runtime runtime, State& state, BackupStore& vault,
                                  RestoreOrder order, TreeTarget place, RunJournal& journal,
                                  Event& stop) {
   Event over;

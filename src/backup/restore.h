@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backup/vault_store.h"
+#include "backup/backup_store.h"
 #include "state/state.h"
 #include "transfer/runs/run_journal.h"
 #include "transfer/tree/sync_trees.h"
@@ -33,7 +33,7 @@ struct RestoreWhat {
 std::string RestoreFolder(std::string_view prefix);
 
 // The objects that are meant. `troubles` lives as long as the listing.
-std::unique_ptr<Listing> OpenRestored(VaultStore& vault, RestoreWhat what,
+std::unique_ptr<Listing> OpenRestored(BackupStore& vault, RestoreWhat what,
                                       CatalogTroubles& troubles,
                                       std::function<void(const std::string& text)> told);
 
@@ -57,7 +57,7 @@ class RestoreTally : public SyncObserver {
 
 // How many objects at `target` differ from what would be written in their place. `options` as for
 // the restore itself. Nothing is written. Errors: those of the listings and of the comparison.
-Async<uint64_t> CountDiffering(Runtime runtime, VaultStore& vault, RestoreWhat what,
+Async<uint64_t> CountDiffering(Runtime runtime, BackupStore& vault, RestoreWhat what,
                                TreeTarget target, SyncOptions options);
 // kPrecondition: that many would be replaced. `remedy`: how to have it so.
 Error WouldReplace(uint64_t differing, std::string_view target, std::string_view remedy);
@@ -83,7 +83,7 @@ std::optional<RestoreOrder> OrderOf(const RunRecord& run);
 
 // Does what the order says and finishes the journal with what came of it. All is borrowed. `stop`:
 // end soon. `place`: of the destination.
-asio::awaitable<void> RunRestore(Runtime runtime, State& state, VaultStore& vault,
+asio::awaitable<void> RunRestore(Runtime runtime, State& state, BackupStore& vault,
                                  RestoreOrder order, TreeTarget place, RunJournal& journal,
                                  Event& stop);
 

@@ -11,12 +11,6 @@ namespace longhaul::backup {
 
 namespace {
 
-Error OnlyRead() {
-  Error error = InvalidInput("a backup is only read");
-  error.code = "NotImplemented";
-  return error;
-}
-
 // The bytes of extents, frame by frame. Between two reads it holds the frame that it is in; before
 // the first and after the last byte none.
 class VaultBytes : public ByteReader {
@@ -132,10 +126,6 @@ std::unique_ptr<Listing> VaultStore::OpenVersions(
       troubles, std::move(told), NoteSegments());
 }
 
-Capabilities VaultStore::capabilities() const {
-  return {.sorted_listing = true, .versions = true, .storage_classes = true};
-}
-
 std::string VaultStore::description() const {
   return "the backup in " + vault_.bucket + "/" + vault_.prefix + " of " + store_.description();
 }
@@ -171,9 +161,8 @@ Async<std::string> VaultStore::Md5Of(const VersionPlace& place, const VaultArchi
 Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::string key,
                                                                       std::string version_id) {
   if (version_id.empty()) {
-    auto current = current_.find(key);
-    if (current == current_.end()) co_return NotFound("there is no " + key, "NoSuchKey");
-    version_id = current->second;
+    version_id = Remembered(key);
+    if (version_id.empty()) co_return NotFound("there is no " + key, "NoSuchKey");
   }
   if (auto giant = giants_.find(version_id); giant != giants_.end()) co_return giant->second;
   Result<VaultArchives::Entry> found = co_await FindPut(key, version_id);
@@ -278,44 +267,6 @@ Async<Tags> VaultStore::GetTags(std::string /*bucket*/, std::string key, std::st
   auto object = co_await Describe(std::move(key), std::move(version_id));
   if (!object) co_return object.error();
   co_return (*object)->tags;
-}
-
-Async<ListPage> VaultStore::List(ListRequest /*request*/) { co_return OnlyRead(); }
-Async<PutResult> VaultStore::Put(PutRequest /*request*/, ByteSource& /*body*/) {
-  co_return OnlyRead();
-}
-Async<MultipartUpload> VaultStore::CreateMultipart(PutRequest /*request*/) { co_return OnlyRead(); }
-Async<UploadedPart> VaultStore::UploadPart(const MultipartUpload& /*upload*/, int /*number*/,
-                                           ByteSource& /*body*/) {
-  co_return OnlyRead();
-}
-Async<std::vector<UploadedPart>> VaultStore::ListParts(const MultipartUpload& /*upload*/) {
-  co_return OnlyRead();
-}
-Async<PutResult> VaultStore::CompleteMultipart(CompleteRequest /*request*/) {
-  co_return OnlyRead();
-}
-Async<void> VaultStore::AbortMultipart(const MultipartUpload& /*upload*/) { co_return OnlyRead(); }
-Async<std::vector<MultipartUpload>> VaultStore::ListMultipartUploads(std::string /*bucket*/,
-                                                                     std::string /*prefix*/) {
-  co_return OnlyRead();
-}
-Async<PutResult> VaultStore::Copy(CopyRequest /*request*/) { co_return OnlyRead(); }
-Async<void> VaultStore::Remove(RemoveRequest /*request*/) { co_return OnlyRead(); }
-Async<std::vector<RemoveFailure>> VaultStore::RemoveMany(std::string /*bucket*/,
-                                                         std::vector<RemoveRequest> /*requests*/) {
-  co_return OnlyRead();
-}
-Async<void> VaultStore::PutTags(std::string /*bucket*/, std::string /*key*/, Tags /*tags*/) {
-  co_return OnlyRead();
-}
-Async<void> VaultStore::HeadBucket(std::string /*bucket*/) { co_return Ok(); }
-Async<void> VaultStore::CreateBucket(std::string /*bucket*/) { co_return OnlyRead(); }
-Async<void> VaultStore::RemoveBucket(std::string /*bucket*/) { co_return OnlyRead(); }
-Async<std::vector<BucketInfo>> VaultStore::ListBuckets() { co_return OnlyRead(); }
-Async<bool> VaultStore::GetVersioning(std::string /*bucket*/) { co_return true; }
-Async<void> VaultStore::SetVersioning(std::string /*bucket*/, bool /*enabled*/) {
-  co_return OnlyRead();
 }
 
 }  // namespace longhaul::backup

@@ -12,6 +12,10 @@ namespace longhaul::backup {
 
 namespace {
 
+// Readings of one key with one stamp: the segments of an object, and they again where they had to
+// be sent once more. More come from no longhaul, and would have to be held at once.
+constexpr size_t kOfOneStampMax = 10 * size_t{kSegmentsMax};
+
 // As ListedOf wrote it.
 struct SegmentText {
   std::string plan;
@@ -70,6 +74,10 @@ class Folded : public Listing {
         ahead_ = std::move(next);
         break;
       }
+      if (group.size() == kOfOneStampMax) {
+        co_return Corrupt("the catalogs have more than " + std::to_string(kOfOneStampMax) +
+                          " entries for one state of " + next.key);
+      }
       group.push_back(std::move(next));
     }
     Fold(std::move(group));
@@ -77,7 +85,8 @@ class Folded : public Listing {
   }
 
   void Fold(std::vector<ListedObject> group) {
-    std::map<std::string, std::vector<std::string>> plans;  // Version ids, by number.
+    // By plan: version ids by number. As many as were told, however many there are said to be.
+    std::map<std::string, std::map<uint32_t, std::string>> plans;
     std::vector<ListedObject> versions;
     for (ListedObject& reading : group) {
       if (reading.storage_class.empty()) {
@@ -85,24 +94,29 @@ class Folded : public Listing {
         continue;
       }
       const SegmentText segment = ParseSegmentText(reading.storage_class);
-      std::vector<std::string>& parts = plans[segment.plan];
-      if (parts.empty()) parts.resize(segment.count);
-      if (segment.number < parts.size()) parts[segment.number] = reading.version_id;
-      const bool whole = std::ranges::none_of(parts, &std::string::empty);
-      if (!whole) continue;
+      std::map<uint32_t, std::string>& parts = plans[segment.plan];
+      parts[segment.number] = reading.version_id;
+      if (parts.size() < segment.count || parts.rbegin()->first >= parts.size()) continue;
       reading.storage_class.clear();
-      reading.version_id = parts.front();
-      if (told_) told_(reading.version_id, std::move(parts));
+      reading.version_id = parts.begin()->second;
+      std::vector<std::string> ids;
+      for (auto& [number, id] : parts) ids.push_back(std::move(id));
+      if (told_) told_(reading.version_id, std::move(ids));
       plans.erase(segment.plan);
       versions.push_back(std::move(reading));
     }
     // ULIDs are in order of time.
-    std::ranges::sort(versions, std::ranges::greater(), [](const ListedObject& version) {
+    std::vector<std::pair<std::pair<std::string, uint64_t>, size_t>> order;
+    for (const ListedObject& version : versions) {
       const Result<VersionPlace> place = ParseVersion(version.version_id);
-      return place ? std::pair(place->name.ulid, place->entry) : std::pair(std::string(), 0UL);
-    });
+      order.emplace_back(place ? std::pair(place->name.ulid, place->entry)
+                               : std::pair(version.version_id, uint64_t{0}),
+                         order.size());
+    }
+    std::ranges::sort(order, std::ranges::greater());
     std::string before;
-    for (ListedObject& version : versions) {
+    for (const auto& [place, number] : order) {
+      ListedObject& version = versions[number];
       // The same archive in two folders: kept, and kept again after the partition was changed.
       const std::string same = version.version_id.substr(0, version.version_id.find('@'));
       if (same != before) ready_.push_back(std::move(version));
@@ -145,6 +159,10 @@ class Current : public Listing {
 
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told) {
   return std::make_unique<Folded>(std::move(readings), std::move(told));
+}
+
+std::unique_ptr<Listing> CurrentAt(std::unique_ptr<Listing> versions, SystemTime at) {
+  return std::make_unique<Current>(std::move(versions), at);
 }
 
 std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,

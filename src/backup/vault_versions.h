@@ -24,6 +24,9 @@ using SegmentsTold =
 // Of `readings` in order (SortListing, Doubles::kKeep).
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told = {});
 
+// Of versions in that order those that are current at `at`, without deletes.
+std::unique_ptr<Listing> CurrentAt(std::unique_ptr<Listing> versions, SystemTime at);
+
 // The bucket as the vault has it at `at`: keys in order, of each the newest version that is not
 // younger, unless that is a delete. In bounded memory. `segments`: told of all versions, also of
 // those that are not current.

@@ -65,6 +65,21 @@ void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_vi
              bucket);
 }
 
+void CompressorFlags::Declare(FlagSet& flags) {
+  flags.Text({.name = "compressor-catalog",
+              .help = "ADDRESS is no vault but a bucket in which AWS's cross-region compressor has "
+                      "kept backups, and here are its catalogs (the bucket STACK-ACCOUNT-REGION-"
+                      "catalog). With --bucket.",
+              .value_name = "ADDRESS",
+              .completes = Completes::kAddresses},
+             catalog);
+  flags.Switch(
+      {.name = "opaque-etags",
+       .help = "With --compressor-catalog: the source encrypts under KMS, so no ETag tells "
+               "anything of the bytes."},
+      opaque_etags);
+}
+
 void BackupTimeFlag::Declare(FlagSet& flags) {
   flags.Parsed({.name = "at",
                 .help = "The bucket as it was: 2h (ago), 2026-03-01 or 2026-03-01T09:30:00Z. What "
@@ -79,10 +94,18 @@ void BackupTimeFlag::Declare(FlagSet& flags) {
 }
 
 Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const BackupFlags& flags,
-                             size_t count_min, size_t count_max) {
+                             size_t count_min, size_t count_max,
+                             const CompressorFlags* compressor) {
   OpenedVault vault;
   vault.words = flags.arguments;
   std::string text;
+  const bool of_compressor = compressor != nullptr && !compressor->catalog.empty();
+  if (compressor != nullptr && compressor->opaque_etags && !of_compressor) {
+    co_return InvalidInput("--opaque-etags goes with --compressor-catalog");
+  }
+  if (of_compressor && (!flags.rule.empty() || flags.bucket.empty())) {
+    co_return InvalidInput("--compressor-catalog goes with an address and --bucket, the source's");
+  }
   if (!flags.rule.empty()) {
     const Configuration* configuration = context.configuration();
     if (configuration == nullptr) co_return InvalidInput("--rule needs --config");
@@ -122,6 +145,22 @@ Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const Bac
   if (!opened->address.folder()) vault.place.prefix += '/';
   if (vault.rule != nullptr) co_return vault;
   vault.bucket = flags.bucket;
+  if (of_compressor) {
+    Result<OpenedAddress> catalog = opener.Open(compressor->catalog, StoreEnd::kSource);
+    if (!catalog) co_return catalog.error();
+    CommandAddress& address = catalog->address;
+    if (address.kind == CommandAddress::Kind::kLocal || address.bucket.empty()) {
+      co_return InvalidInput("'" + compressor->catalog + "' names no bucket of a store");
+    }
+    if (!address.folder()) address.key += '/';
+    vault.compressor =
+        CompressorBackupPlace{.archives = vault.store,
+                              .kept = vault.place,
+                              .catalogs = catalog->store,
+                              .catalog = {.bucket = address.bucket, .prefix = address.key},
+                              .source_bucket = vault.bucket,
+                              .etags_are_md5 = !compressor->opaque_etags};
+  }
   if (!vault.bucket.empty()) co_return vault;
   Result<std::vector<std::string>> buckets = co_await BucketsIn(*vault.store, vault.place);
   if (!buckets) co_return At(vault.address, buckets.error());
@@ -169,6 +208,23 @@ Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault
       context.runtime(), *vault.store, vault.place, vault.bucket,
       backup::VaultArchives::Options{.seal_keys = vault.seal_keys,
                                      .memory_bytes = memory->size_bytes()});
+  reading.memory = std::move(*memory);
+  co_return reading;
+}
+
+Async<BackupReading> OpenBackupStore(RunContext& context, const OpenedVault& vault) {
+  if (!vault.compressor) {
+    Result<VaultReading> reading = co_await OpenVaultStore(context, vault);
+    if (!reading) co_return reading.error();
+    co_return BackupReading{.memory = std::move(reading->memory),
+                            .store = std::move(reading->store)};
+  }
+  Result<Reservation> memory =
+      co_await context.runtime().memory.Reserve(MemoryOfVault(context.runtime().memory));
+  if (!memory) co_return memory.error();
+  BackupReading reading;
+  reading.store = std::make_unique<CompressorBackup>(context.runtime(), *vault.compressor,
+                                                     memory->size_bytes());
   reading.memory = std::move(*memory);
   co_return reading;
 }

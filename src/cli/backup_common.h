@@ -13,6 +13,7 @@
 #include "cli/run_context.h"
 #include "cli/stores.h"
 #include "cli/transfer_flags.h"
+#include "replication/take_over/compressor_backup.h"
 #include "rules/rule.h"
 
 namespace longhaul {
@@ -40,6 +41,13 @@ struct BackupTimeFlag {
   }
 };
 
+// Backups that the cross-region compressor has kept, in place of a vault.
+struct CompressorFlags {
+  std::string catalog;
+  bool opaque_etags = false;
+  void Declare(FlagSet& flags);
+};
+
 struct OpenedVault {
   Store* store = nullptr;  // Owned by the StoreOpener.
   CommandAddress address;
@@ -49,14 +57,17 @@ struct OpenedVault {
   std::vector<SealKey> seal_keys;  // Of the rule; empty: seals are not looked at.
   const Rule* rule = nullptr;      // Null where an address was given.
   const Target* target = nullptr;
+  std::optional<CompressorBackupPlace> compressor{};  // Set: `place` has its archives.
   // "west:vault/": for messages.
   [[nodiscard]] std::string name() const { return address.WithKey(place.prefix); }
 };
 
 // `count_min`, `count_max`: of the words. kInvalidInput: neither an address nor a rule, a rule
 // without a backup, several source buckets and none named. kNotFound: there is no backup.
+// `compressor`: of commands that can read its backups too.
 Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const BackupFlags& flags,
-                             size_t count_min, size_t count_max);
+                             size_t count_min, size_t count_max,
+                             const CompressorFlags* compressor = nullptr);
 
 // What was skipped in a vault: told as it comes, counted at the end.
 struct VaultTroubles {
@@ -79,12 +90,20 @@ struct VaultReading {
   std::unique_ptr<backup::VaultStore> store;
 };
 Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault);
+// The same of whatever the vault is: also of the compressor's backups.
+struct BackupReading {
+  Reservation memory;
+  std::unique_ptr<backup::BackupStore> store;
+};
+Async<BackupReading> OpenBackupStore(RunContext& context, const OpenedVault& vault);
 
 // When a vault's version is from, to the second.
 std::string StampText(const ListedObject& object);
 // A catalog that is missing: with what to do about it.
 Error WithCatalogRemedy(const Error& error);
 
+std::unique_ptr<Command> MakeBackupAthenaCommand();
+std::unique_ptr<Command> MakeBackupDrillCommand();
 std::unique_ptr<Command> MakeBackupListCommand();
 std::unique_ptr<Command> MakeBackupVersionsCommand();
 std::unique_ptr<Command> MakeBackupRestoreCommand();

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "cli/backup_common.h"
 #include "cli/command.h"
@@ -19,10 +21,18 @@ class VaultListCommand : public Command {
  public:
   Async<ExitCode> RunAsync(RunContext& context) override {
     StoreOpener opener(context, store_flags_, true);
-    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, words_min_, 1);
+    Result<OpenedVault> vault =
+        co_await OpenVault(context, opener, place_, words_min_, 1, &compressor_);
     if (!vault) co_return vault.error();
     VaultTroubles troubles(context.output());
-    std::unique_ptr<Listing> listing = OpenOne(context, *vault, troubles);
+    std::optional<BackupReading> reading;
+    if (vault->compressor) {
+      Result<BackupReading> opened = co_await OpenBackupStore(context, *vault);
+      if (!opened) co_return opened.error();
+      reading = std::move(*opened);
+    }
+    std::unique_ptr<Listing> listing =
+        OpenOne(context, *vault, reading ? reading->store.get() : nullptr, troubles);
     Result<void> printed = co_await Print(context, *listing);
     co_await listing->Close();
     if (!printed) co_return WithCatalogRemedy(printed.error()).In(vault->name());
@@ -39,8 +49,9 @@ class VaultListCommand : public Command {
 
  protected:
   explicit VaultListCommand(size_t words_min) : words_min_(words_min) {}
+  // `store`: of the compressor's backups; null: a vault's, of which catalogs alone are read.
   virtual std::unique_ptr<Listing> OpenOne(RunContext& context, const OpenedVault& vault,
-                                           VaultTroubles& troubles) = 0;
+                                           backup::BackupStore* store, VaultTroubles& troubles) = 0;
   virtual bool Shows(const ListedObject& object) = 0;
   virtual std::string TextOf(const ListedObject& object) = 0;
 
@@ -56,6 +67,7 @@ class VaultListCommand : public Command {
   }
 
   BackupFlags place_;
+  CompressorFlags compressor_;
   StoreFlags store_flags_;
 
  private:
@@ -114,7 +126,10 @@ class BackupListCommand : public VaultListCommand {
                          {"A prefix as it was",
                           "longhaul backup ls west:vault/ 2026/11/ --at "
                           "2026-11-01T00:00:00Z --config longhaul.yaml"},
-                         {"Keys for a script", "longhaul backup ls s3://vault/ --json | jq .key"}},
+                         {"Keys for a script", "longhaul backup ls s3://vault/ --json | jq .key"},
+                         {"What AWS's cross-region compressor has kept",
+                          "longhaul backup ls s3://acme-vault/ --bucket acme-in "
+                          "--compressor-catalog s3://haul-111122223333-us-east-2-catalog/"}},
             .exit_codes = ListingExitCodes()};
   }
 
@@ -122,13 +137,17 @@ class BackupListCommand : public VaultListCommand {
     place_.Declare(flags, "ADDRESS|PREFIX",
                    "The vault (not with --rule), and what keys begin with.");
     at_.Declare(flags);
+    compressor_.Declare(flags);
     store_flags_.Declare(flags, false);
   }
 
  protected:
   std::unique_ptr<Listing> OpenOne(RunContext& context, const OpenedVault& vault,
-                                   VaultTroubles& troubles) override {
+                                   backup::BackupStore* store, VaultTroubles& troubles) override {
     const SystemTime at = at_.From(context.runtime().clock.Now());
+    if (store != nullptr) {
+      return store->OpenAt(SourceOf(vault).prefix, at, troubles.counted, troubles.told());
+    }
     return backup::OpenVaultListing(context.runtime(), SourceOf(vault), at, troubles.counted,
                                     troubles.told());
   }
@@ -166,13 +185,15 @@ class BackupVersionsCommand : public VaultListCommand {
   void Declare(FlagSet& flags) override {
     place_.Declare(flags, "ADDRESS|KEY",
                    "The vault (not with --rule), and the whole key of the object.");
+    compressor_.Declare(flags);
     store_flags_.Declare(flags, false);
   }
 
  protected:
   std::unique_ptr<Listing> OpenOne(RunContext& context, const OpenedVault& vault,
-                                   VaultTroubles& troubles) override {
+                                   backup::BackupStore* store, VaultTroubles& troubles) override {
     key_ = vault.words[0];
+    if (store != nullptr) return store->OpenVersions(key_, troubles.counted, troubles.told());
     return backup::OpenVaultHistory(context.runtime(), SourceOf(vault), troubles.counted,
                                     troubles.told());
   }

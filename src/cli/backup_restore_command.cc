@@ -57,6 +57,7 @@ class BackupRestoreCommand : public Command {
                  options_.dry_run);
     flags.Switch({.name = "overwrite", .help = "Replace what is at TARGET and differs."},
                  overwrite_);
+    compressor_.Declare(flags);
     verbose_.Declare(flags);
     copies_.Declare(flags);
     limits_.Declare(flags);
@@ -68,7 +69,7 @@ class BackupRestoreCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     StoreOpener opener(context, store_flags_, true);
     LimitedStores limited(context, limits_);
-    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2);
+    Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2, &compressor_);
     if (!vault) co_return vault.error();
     const std::string prefix = vault->words[0];
     Result<OpenedAddress> target = opener.Open(vault->words[1], StoreEnd::kTarget);
@@ -86,13 +87,20 @@ class BackupRestoreCommand : public Command {
     limited.Wrap(archives);
     limited.Wrap(*target);
     vault->store = archives.store;
-    Result<VaultReading> reading = co_await OpenVaultStore(context, *vault);
+    if (vault->compressor) vault->compressor->archives = archives.store;
+    Result<BackupReading> reading = co_await OpenBackupStore(context, *vault);
     if (!reading) co_return reading.error();
-    backup::VaultStore& store = *reading->store;
+    backup::BackupStore& store = *reading->store;
     OpenedAddress source{.address = vault->address, .store = &store};
     // Keys are those of the source; the vault only says where from.
     source.address.key = backup::RestoreFolder(prefix);
     SetOptions(context);
+    // Its archives know no headers, and servers put some in.
+    if (vault->compressor) options_.descriptions = false;
+    // A range of an object means to read its archive from the beginning.
+    if (vault->compressor && !options_.copy.multipart_threshold_bytes) {
+      options_.copy.multipart_threshold_bytes = 5ULL << 30;
+    }
     const backup::RestoreWhat what{.prefix = prefix, .at = at_.From(context.runtime().clock.Now())};
 
     VaultTroubles troubles(context.output());
@@ -158,7 +166,7 @@ class BackupRestoreCommand : public Command {
   }
 
   // How many objects at the target differ from what would be written in their place.
-  Async<uint64_t> CountDiffering(RunContext& context, backup::VaultStore& store,
+  Async<uint64_t> CountDiffering(RunContext& context, backup::BackupStore& store,
                                  OpenedAddress target, backup::RestoreWhat what) {
     if (overwrite_ || IsMissingFolder(target)) co_return 0;
     SyncOptions options = options_;
@@ -173,6 +181,7 @@ class BackupRestoreCommand : public Command {
 
   BackupFlags place_;
   BackupTimeFlag at_;
+  CompressorFlags compressor_;
   bool overwrite_ = false;
   VerboseFlag verbose_;
   CopyFlags copies_;

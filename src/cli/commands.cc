@@ -57,6 +57,8 @@ std::span<const CommandFactory> AllCommands() {
       MakeBackupListCommand,
       MakeBackupVersionsCommand,
       MakeBackupRestoreCommand,
+      MakeBackupDrillCommand,
+      MakeBackupAthenaCommand,
       MakeServeS3Command,
       MakeArchiveListCommand,
       MakeArchiveCatCommand,

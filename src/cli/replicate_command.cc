@@ -3,6 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "aws/aws_settings.h"
+#include "backup/drill_note.h"
 #include "base/processor.h"
 #include "cli/alarm_watch.h"
 #include "cli/backends.h"
@@ -159,6 +161,7 @@ class ReplicateCommand : public Command {
     Event told;
     TaskGroup telling(runtime.executor);
     telling.Spawn(ledger.Run(*backends->state, told));
+    telling.Spawn(backup::PublishDrills(runtime, *configuration, *backends->state, told));
     if (telemetry->emf) {
       telling.Spawn(reporter.Run(*backends->queue, *backends->state, (*replication)->owner, told));
     }
@@ -170,9 +173,23 @@ class ReplicateCommand : public Command {
     }
     std::unique_ptr<AlarmWatch> watch;
     if (*alarms && !once_) {
-      watch =
-          std::make_unique<AlarmWatch>(runtime, *configuration, std::move(**alarms),
-                                       *backends->queue, *backends->state, (*replication)->owner);
+      const EnvironmentReader reader = [&context](const std::string& name) {
+        return context.console().Environment(name);
+      };
+      Result<AwsSettings> settings = ReadAwsSettings("", "", reader);
+      Result<std::vector<std::unique_ptr<AlarmChannel>>> channels =
+          settings ? MakeAlarmChannels(runtime, **alarms, settings->ca_bundle.value, reader)
+                   : settings.error();
+      if (!channels) co_return channels.error();
+      watch = std::make_unique<AlarmWatch>(AlarmWatch::Parts{.runtime = runtime,
+                                                             .configuration = *configuration,
+                                                             .queue = *backends->queue,
+                                                             .state = *backends->state,
+                                                             .prices = prices,
+                                                             .owner = (*replication)->owner,
+                                                             .cpu_seconds = ProcessCpuSeconds,
+                                                             .channels = std::move(*channels)},
+                                           std::move(**alarms));
       telling.Spawn(watch->Run(told));
     }
     Result<ExitCode> code = ExitCode::kDone;

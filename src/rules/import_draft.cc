@@ -87,6 +87,10 @@ std::string WriteTarget(const Target& target) {
   field("kms_key", target.kms_key);
   field("acl", target.acl);
   field("bucket_owner", target.bucket_owner);
+  if (target.backup) {
+    const std::string& name = target.backup->storage_class;
+    out += "        backup: {" + (name.empty() ? name : " class: " + Quoted(name) + " ") + "}\n";
+  }
   return out;
 }
 

@@ -101,6 +101,15 @@ class Importer {
     const std::string stack = settings_ && !settings_->stack.empty() ? settings_->stack : "STACK";
     std::set<std::string> regions;
     for (const Target& target : imported.rule.targets) {
+      if (target.backup) {
+        imported.comments.push_back(
+            "What the compressor has kept in " + target.to.store + ":" + target.to.bucket +
+            " so far is listed and restored by `longhaul backup ls " + target.to.store + ":" +
+            target.to.bucket + "/ --compressor-catalog \"" + target.to.store + ":" + stack +
+            "-ACCOUNT-" + target.to.store + "-catalog/\" --bucket " + imported.rule.source.bucket +
+            "`, and `backup restore`.");
+        continue;
+      }
       if (!regions.insert(target.to.store).second) continue;
       imported.comments.push_back("Archives that are left in " + target.to.store +
                                   " are applied when its targets say: " + "take_over: { from: \"" +
@@ -189,13 +198,8 @@ class Importer {
     std::optional<ImportValue> backup = fields->Find("backup");
     const bool is_backup = backup && backup->Boolean().value_or(false);
     fields->Finish();
-    if (is_backup) {
-      backup->Remark(Kind::kNotCarried,
-                     "the whole destination: this version keeps no archives as backups",
-                     "leave that destination where it is, or make it an ordinary one");
-      return;
-    }
     if (target.to.store.empty() || target.to.bucket.empty()) return;
+    if (is_backup) MakeBackup(value, *backup, target);
     draft_.AddStore(target.to.store);
     target.staging = StagingFor(target.to.store, options_, log_);
     draft_.AddStore(target.staging.store);
@@ -203,6 +207,30 @@ class Importer {
       if (other.to == target.to) value.Fail("is the same bucket as another destination");
     }
     rule.targets.push_back(std::move(target));
+  }
+
+  // One vault for all sources that go to the bucket: folders tell them apart.
+  void MakeBackup(const ImportValue& value, const ImportValue& field, Target& target) const {
+    BackupOptions backup;
+    target.to.prefix.clear();
+    std::swap(backup.storage_class, target.storage_class);
+    if (backup.storage_class == "GLACIER" || backup.storage_class == "DEEP_ARCHIVE") {
+      value.Remark(Kind::kDiffers,
+                   "archives are kept in the store's default class: nothing can be read from " +
+                       backup.storage_class + " within hours, and before it was not applied",
+                   "give the backup a class that is read at once, as GLACIER_IR");
+      backup.storage_class.clear();
+    } else if (!backup.storage_class.empty() || !target.kms_key.empty()) {
+      value.Remark(Kind::kDiffers,
+                   "archives get the storage class and key that it names; before they were not "
+                   "applied to backups",
+                   "");
+    }
+    field.Remark(Kind::kDiffers,
+                 "deletes are recorded too where all destinations of a source are backups; before "
+                 "they never were",
+                 "write deletes: false to give back what was deleted");
+    target.backup = std::move(backup);
   }
 
   void CheckRole(const ImportValue& value, const std::string& region, const std::string& role) {

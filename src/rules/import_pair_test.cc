@@ -74,13 +74,16 @@ TEST_F(ImportPairTest, MakesARuleOfASource) {
   EXPECT_EQ(rule.filter.suffix, ".csv");
   EXPECT_FALSE(rule.deletes);
   EXPECT_TRUE(rule.filter.modified_since);
-  ASSERT_EQ(rule.targets.size(), 2U);
+  ASSERT_EQ(rule.targets.size(), 3U);
   EXPECT_EQ(rule.targets[0].to.ToString(), "us-east-2:acme-copy/logs/");
   EXPECT_EQ(rule.targets[0].staging.ToString(), "us-east-2:acme-staging/");
   EXPECT_EQ(rule.targets[0].storage_class, "STANDARD_IA");
   EXPECT_EQ(rule.targets[0].kms_key, "arn:aws:kms:us-east-2:111122223333:key/k");
-  EXPECT_EQ(rule.targets[1].to.bucket, "acme-more");
-  EXPECT_EQ(rule.targets[1].kms_key, "");
+  EXPECT_FALSE(rule.targets[0].backup);
+  EXPECT_EQ(rule.targets[1].to.ToString(), "us-east-2:acme-vault/");
+  EXPECT_TRUE(rule.targets[1].backup);
+  EXPECT_EQ(rule.targets[2].to.bucket, "acme-more");
+  EXPECT_EQ(rule.targets[2].kms_key, "");
   EXPECT_EQ(configuration_.site, "eu-west-1");
   // Every field that is not in the configuration is named.
   for (const char* place :
@@ -91,7 +94,7 @@ TEST_F(ImportPairTest, MakesARuleOfASource) {
   for (const char* field :
        {"source.kms_key_arn", "source.scaling_limit", "source.min_capacity", "source.cpu",
         "source.memory", "source.ephemeral_storage", "source.scaling_target_backlog_per_task",
-        "source.visibility_timeout", "destinations[1].backup"}) {
+        "source.visibility_timeout"}) {
     EXPECT_THAT(remarks_, HasSubstr("r: replication_configuration[0]." + std::string(field) +
                                     ": not carried over: "));
   }
@@ -139,11 +142,36 @@ TEST_F(ImportPairTest, TellsWhatDoesNotFit) {
     EXPECT_THAT(all, HasSubstr(line));
   }
   EXPECT_THAT(Fails(List("")), HasSubstr("is empty"));
-  EXPECT_THAT(Fails(List(Entry("", R"({"region": "us-east-2", "bucket": "v", "backup": true})"))),
-              HasSubstr("leaves nothing that can be carried"));
   Import(R"({"replication_configuration": [)" + Entry(R"(, "flavour": 1)") + R"(], "x": 1})");
   EXPECT_THAT(remarks_, HasSubstr("source.'flavour': not carried over"));
   EXPECT_THAT(remarks_, HasSubstr("r: 'x': not carried over"));
+}
+
+// A backup that became a copy would be deleted with its source; one that was left out would end.
+TEST_F(ImportPairTest, KeepsBackups) {
+  const char* vault =
+      R"({"region": "us-east-2", "bucket": "acme-vault", "storage_class": "GLACIER_IR",
+                          "kms_key_arn": "arn:k", "backup": true})";
+  const auto& rules = Import(List(Entry(R"(, "prefix_filter": "logs/")", vault) + "," +
+                                  Entry(R"(, "prefix_filter": "new/")", vault)));
+  ASSERT_EQ(rules.size(), 2U);
+  for (const Rule& rule : rules) {
+    ASSERT_EQ(rule.targets.size(), 1U);
+    const Target& target = rule.targets[0];
+    EXPECT_EQ(target.to.ToString(), "us-east-2:acme-vault/");
+    ASSERT_TRUE(target.backup);
+    EXPECT_EQ(target.backup->storage_class, "GLACIER_IR");
+    EXPECT_EQ(target.storage_class, "");
+    EXPECT_EQ(target.kms_key, "arn:k");
+    EXPECT_TRUE(rule.deletes);
+  }
+  EXPECT_THAT(remarks_, HasSubstr("destinations[0]: differs: archives get the storage class"));
+  EXPECT_THAT(remarks_, HasSubstr("destinations[0].backup: differs: deletes are recorded too"));
+  const char* deep =
+      R"({"region": "us-east-2", "bucket": "acme-vault", "storage_class": "DEEP_ARCHIVE",
+                         "backup": true})";
+  EXPECT_EQ(Import(List(Entry("", deep)))[0].targets[0].backup->storage_class, "");
+  EXPECT_THAT(remarks_, HasSubstr("nothing can be read from DEEP_ARCHIVE within hours"));
 }
 
 // What is on its way at the cut-over is neither lost nor carried twice; but the files do not name

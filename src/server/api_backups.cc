@@ -6,6 +6,7 @@
 
 #include "backup/catalog.h"
 #include "backup/restore.h"
+#include "backup/vault_store.h"
 #include "backup/vault_versions.h"
 #include "replication/staging/seal.h"
 #include "server/api.h"

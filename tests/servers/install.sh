@@ -12,6 +12,7 @@ minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 rclone=github.com/rclone/rclone@v1.75.1
 moto=5.2.5
 dynamodb=com.amazonaws:DynamoDBLocal:2.6.1
+duckdb=duckdb==1.4.1
 elasticmq=org.elasticmq:elasticmq-server_2.13:1.7.1
 maven_dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 toxiproxy=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
@@ -27,6 +28,8 @@ python() {
   [ -x "$cache/venv/bin/moto_server" ] ||
     "$cache/venv/bin/pip" install -q --disable-pip-version-check "$boto3" "$botocore" "$awscli" \
       "moto[dynamodb,sqs]==$moto" flask==3.1.3 flask-cors==6.0.5
+  "$cache/venv/bin/python" -c 'import duckdb' 2>/dev/null ||
+    "$cache/venv/bin/pip" install -q --disable-pip-version-check "$duckdb"
 }
 
 jars() { # NAME GROUP:ARTIFACT:VERSION, with what it needs at run time

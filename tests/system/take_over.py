@@ -24,7 +24,7 @@ def compressor_time(seconds_ago: float) -> str:
 
 
 def archive(objects: list[dict], level: int = 12, targets=(("west", "copy"),)) -> bytes:
-    """`objects`: key (below logs/), body, age in seconds; what differs in the manifest."""
+    """`objects`: key (below logs/), body, age in seconds or the time; what differs in the manifest."""
     manifest = {"targets": [{"region": region, "bucket": bucket, "storage_class": "STANDARD_IA",
                              "backup": False} for region, bucket in targets], "objects": []}
     file = io.BytesIO()
@@ -37,7 +37,8 @@ def archive(objects: list[dict], level: int = 12, targets=(("west", "copy"),)) -
             manifest["objects"].append({
                 "source_bucket": "data", "source_region": "east", "source_prefix": "logs/",
                 "object_name": thing["key"].rsplit("/", 1)[-1], "relative_key": thing["key"],
-                "tags": thing.get("tags", []), "creation_time": compressor_time(thing["age"]),
+                "tags": thing.get("tags", []),
+                "creation_time": thing.get("created") or compressor_time(thing["age"]),
                 "etag": thing.get("etag", hashlib.md5(body).hexdigest()), "size": len(body),
                 "storage_class": "STANDARD"})
         text = json.dumps(manifest, indent=2).encode()

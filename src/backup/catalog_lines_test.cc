@@ -1,0 +1,141 @@
+#include "backup/catalog_lines.h"
+
+#include <gtest/gtest.h>
+
+#include "archive/entry.h"
+#include "backup/catalog.h"
+#include "backup/vault_versions.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul::backup {
+namespace {
+
+using testing::MemoryStore;
+using testing::MemoryStoreBackend;
+
+constexpr char kUlid[] = "01KAW8Z3Q0ABCDEFGHJKMNPQRS";
+constexpr char kFolder[] = "in/year=2025/month=11/day=24/";
+
+class CatalogLinesTest : public ::testing::Test {
+ protected:
+  CatalogLinesTest() { backend->buckets["vault"].created = world.clock.Now(); }
+
+  std::string Line(const std::string& key, uint64_t entry) {
+    std::string line;
+    AppendCatalogLine(line, {.vault = place, .name = name, .source = {.bucket = "in"}},
+                      {.key = key,
+                       .stamp = *ParseRfc3339("2025-11-24T10:11:12Z"),
+                       .size_bytes = 5,
+                       .entry = entry,
+                       .length_bytes = 5});
+    return line;
+  }
+  // Into the vault, unpacked.
+  void Keep(std::string catalog) {
+    for (auto& [key, text] : {std::pair(VaultArchiveKey(place, name), std::string("an archive")),
+                              std::pair(VaultCatalogKey(place, name), std::move(catalog))}) {
+      ASSERT_TRUE(world.Run(PutText(store, {.bucket = "vault", .key = key}, text)));
+    }
+  }
+  // How many readings the vault has.
+  Result<uint64_t> Count() {
+    troubles = {};
+    std::unique_ptr<Listing> listing =
+        OpenReadings(world.runtime, {.store = &store, .vault = place, .source_bucket = "in"},
+                     troubles, [this](const std::string& what) { told.push_back(what); });
+    Result<uint64_t> count = world.Run(CountAll(*listing));
+    world.Run(listing->Close());
+    return count;
+  }
+
+  static Async<uint64_t> CountAll(Listing& listing) {
+    for (uint64_t count = 0;; ++count) {
+      ListedObject object;
+      if (listing.TakeReady(object)) continue;
+      Result<std::optional<ListedObject>> next = co_await listing.Next();
+      if (!next) co_return next.error();
+      if (!*next) co_return count;
+    }
+  }
+
+  testing::FakeWorld world;
+  std::shared_ptr<MemoryStoreBackend> backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore store{world.runtime, backend};
+  VaultPlace place{.bucket = "vault", .prefix = ""};
+  VaultName name{.folder = kFolder, .ulid = kUlid};
+  CatalogTroubles troubles;
+  std::vector<std::string> told;
+};
+
+// Whoever can write to the vault can write anything into it: it is named and counted, and what is
+// right beside it is listed all the same.
+TEST_F(CatalogLinesTest, CountsWhatIsNoLine) {
+  Keep(Line("a", 0) + "garbage\n{}\n" + Line("b", 1) + "\n" + Line("c", 1'000'000) + Line("d", 2));
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 3u);
+  EXPECT_EQ(troubles.lines, 4u);
+  ASSERT_EQ(told.size(), 4u);
+  EXPECT_NE(told[0].find("line 2"), std::string::npos) << told[0];
+}
+
+// A line that no memory is kept for, and lines without end, end the listing: what follows them is
+// not known, and what is not known must not pass for what is not there.
+TEST_F(CatalogLinesTest, DoesNotBelieveWhatHasNoEnd) {
+  Keep(Line("a", 0) + std::string(2 << 20, 'x') + "\n" + Line("b", 1));
+  Result<uint64_t> count = Count();
+  ASSERT_FALSE(count);
+  EXPECT_EQ(count.error().code, kNoCatalog);
+  std::string lines;
+  for (uint64_t i = 0; i <= kArchiveEntriesMax; ++i) lines += "x\n";
+  Keep(lines);
+  count = Count();
+  ASSERT_FALSE(count);
+  EXPECT_EQ(count.error().code, kNoCatalog);
+  EXPECT_EQ(troubles.lines, kArchiveEntriesMax);
+}
+
+// Zstd makes gigabytes of a file that looks small: such a catalog is read on piece by piece, and
+// none of it is left out.
+TEST_F(CatalogLinesTest, ReadsAllOfACatalogWithMoreLinesThanItShouldHave) {
+  std::vector<CatalogRecord> records(60'000, {.key = "k"});
+  for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
+  std::string packed =
+      world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records));
+  ASSERT_LT(packed.size(), 1u << 20);
+  Keep(std::move(packed));
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 60'000u);
+}
+
+class Repeated : public Listing {
+ public:
+  Repeated(ListedObject object, int count) : object_(std::move(object)), left_(count) {}
+  Async<std::optional<ListedObject>> Next() override {
+    if (left_-- == 0) co_return std::nullopt;
+    co_return object_;
+  }
+  asio::awaitable<void> Close() override { co_return; }
+
+ private:
+  ListedObject object_;
+  int left_;
+};
+
+// All entries of one state are held at once: how many is not for the catalog to say.
+TEST_F(CatalogLinesTest, HoldsNoMoreOfOneStateThanThereCanBe) {
+  const ListedObject object{.key = "k", .version_id = std::string(kUlid) + ".1@" + kFolder};
+  auto first = [&](int count) {
+    std::unique_ptr<Listing> versions = FoldVersions(std::make_unique<Repeated>(object, count));
+    return world.Run(versions->Next());
+  };
+  EXPECT_TRUE(first(1'000));
+  Result<std::optional<ListedObject>> refused = first(100'001);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kCorrupt);
+}
+
+}  // namespace
+}  // namespace longhaul::backup
