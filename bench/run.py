@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
 
-Cases: copy-small copy-large replicate-small replicate-files bundle csv targets distance listing idle
-latency (default: all).
+Cases: copy-small copy-large replicate-small replicate-files bundle csv targets backup distance listing
+idle latency (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
@@ -511,6 +511,32 @@ def targets(runs: int) -> Table:
     return table
 
 
+def backup(runs: int) -> Table:
+    """What a backup beside a replica costs the source."""
+    table = Table("Replicate to a target and a backup, source",
+                  "20,000 × 4 KiB, level 6, `--roles source`: a target alone beside the same target "
+                  "and a backup of the same rule; both go through one staging.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        put_all(buckets.source.s3, "data", small_things())
+        for number, https in enumerate(SCHEMES * runs):
+            for name, kinds in (("a target", [{}]), ("a target and a backup", [{}, {"backup": {}}])):
+                made = rule("source:data/", "", "", compression=6)
+                staging = f"target:{buckets.empty()}/"
+                made["targets"] = [{"to": f"target:{buckets.empty()}/", "staging": staging, **kind}
+                                   for kind in kinds]
+                database = f"sqlite:{len(kinds)}-{number}.db"
+                config = world.config(buckets.stores(https), [made], f"{len(kinds)}-{number}.yaml",
+                                      queue=database, state=database)
+                table.add(name, world.run(
+                    "replicate", "--config", config, "--once", "--roles", "source", timeout=3600,
+                    env=buckets.env), https)
+    table.goals_of_both("CPU / that of the target alone",
+                        lambda https: table.cpu("a target and a backup", https) /
+                        table.cpu("a target", https), 1.05, 1.05)
+    return table
+
+
 class Distance:
     """A network with a round trip of MILLISECONDS in front of a server."""
 
@@ -820,7 +846,7 @@ def idle(_: int) -> Table:
 
 CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_large,
          "replicate-small": replicate_small,
-         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
+         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets, "backup": backup,
          "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency}
 
 

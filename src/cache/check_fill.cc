@@ -47,28 +47,47 @@ Async<void> LookAtCache(State& state, const FillRequest& request) {
                   request.bucket));
 }
 
+Result<void> CheckTwoBuckets(const FillRequest& request) {
+  if (&request.source != &request.target || request.source_bucket != request.bucket) return Ok();
+  return InvalidInput("a bucket cannot be its own cache: " + request.bucket);
+}
+
 }  // namespace
 
-Async<void> CheckFill(Runtime, State& state, const FillRequest& request) {
-  if (request.ttl < kTtlMin || request.ttl > kTtlMax) {
-    co_return InvalidInput(fmt::format("a time to live of {} is not between one minute and {} days",
-                                       request.ttl.count() % 3600 == 0
-                                           ? fmt::format("{}h", request.ttl.count() / 3600)
-                                           : fmt::format("{}s", request.ttl.count()),
-                                       kTtlMax / std::chrono::hours(24)));
-  }
-  if (&request.source == &request.target && request.source_bucket == request.bucket) {
-    co_return InvalidInput("a bucket cannot be its own cache: " + request.bucket);
-  }
+Result<void> CheckTtl(std::chrono::seconds ttl) {
+  if (ttl >= kTtlMin && ttl <= kTtlMax) return Ok();
+  return InvalidInput(fmt::format("a time to live of {} is not between one minute and {} days",
+                                  ttl.count() % 3600 == 0 ? fmt::format("{}h", ttl.count() / 3600)
+                                                          : fmt::format("{}s", ttl.count()),
+                                  kTtlMax / std::chrono::hours(24)));
+}
+
+Async<void> CheckSource(const FillRequest& request) {
   for (const std::string& prefix : request.prefixes) {
     Result<void> looked = co_await LookBelow(request, prefix);
     if (!looked) {
       co_return looked.error().In(fmt::format("read {}/{}", request.source_bucket, prefix));
     }
   }
+  co_return Ok();
+}
+
+Async<void> CheckCache(State& state, const FillRequest& request) {
+  Result<void> two = CheckTwoBuckets(request);
+  if (!two) co_return two.error();
   Result<void> cache = co_await LookAtCache(state, request);
   if (!cache) co_return cache.error().In("cache " + request.bucket);
   co_return Ok();
+}
+
+Async<void> CheckFill(Runtime, State& state, const FillRequest& request) {
+  Result<void> ttl = CheckTtl(request.ttl);
+  if (!ttl) co_return ttl.error();
+  Result<void> two = CheckTwoBuckets(request);
+  if (!two) co_return two.error();
+  Result<void> source = co_await CheckSource(request);
+  if (!source) co_return source.error();
+  co_return co_await CheckCache(state, request);
 }
 
 }  // namespace longhaul::cache

@@ -256,6 +256,12 @@ class Filler {
                  : result_.failed() ? RunPhase::kFailed
                                     : RunPhase::kDone;
     last.ended = runtime_.clock.Now();
+    if (stopped) last.reason = error_ ? error_->Describe() : "stopped on request";
+    last.unfinished.clear();
+    for (const FillResult::OfPrefix& of : result_.prefixes) {
+      if (of.failed == 0 && of.waiting == 0 && of.not_listed.empty()) continue;
+      if (last.unfinished.size() < kUnfinishedKept) last.unfinished.push_back(of);
+    }
     Result<void> saved = co_await Retried([&] { return SaveRow(last); });
     if (error_) co_return *error_;
     if (!saved) co_return saved.error();

@@ -75,12 +75,7 @@ struct FillOptions {
 
 struct FillResult {
   Run run;  // As it ended.
-  struct OfPrefix {
-    std::string prefix;
-    int64_t failed = 0;
-    int64_t waiting = 0;
-    std::string not_listed;  // Why; its objects are not known then.
-  };
+  using OfPrefix = Run::OfPrefix;
   std::vector<OfPrefix> prefixes;  // In the order of the request.
   [[nodiscard]] bool failed() const;
 };
@@ -90,6 +85,10 @@ struct FillResult {
 // to be copies; kNotFound: a bucket, a prefix without objects; kDenied: a prefix may not be listed,
 // or the first object below it not be read.
 Async<void> CheckFill(Runtime runtime, State& state, const FillRequest& request);
+// The parts of it, for whoever tells which part of a request is wrong.
+Result<void> CheckTtl(std::chrono::seconds ttl);
+Async<void> CheckSource(const FillRequest& request);
+Async<void> CheckCache(State& state, const FillRequest& request);
 
 // Errors are those of State, and kPrecondition: the run to be resumed is under way, or is one of
 // other prefixes; kCancelled: stop. What failed of prefixes and keys is in the result.

@@ -38,6 +38,14 @@ std::string EncodeRun(const Run& run) {
     keys.push_back(failure.key);
     reasons.push_back(failure.reason);
   }
+  std::vector<std::string> unfinished;
+  std::vector<std::string> not_listed;
+  std::vector<std::string> numbers;
+  for (const Run::OfPrefix& of : run.unfinished) {
+    unfinished.push_back(of.prefix);
+    not_listed.push_back(of.not_listed);
+    numbers.push_back(fmt::format("{} {}", of.failed, of.waiting));
+  }
   Row row;
   row.Set("kind", std::string(ToString(run.kind)))
       .Set("session", run.session)
@@ -61,7 +69,11 @@ std::string EncodeRun(const Run& run) {
       .Set("removed", run.counts.removed)
       .Set("waits_for", std::move(waits_for))
       .Set("failed_keys", std::move(keys))
-      .Set("failed_reasons", std::move(reasons));
+      .Set("failed_reasons", std::move(reasons))
+      .Set("unfinished", std::move(unfinished))
+      .Set("unfinished_not_listed", std::move(not_listed))
+      .Set("unfinished_numbers", std::move(numbers))
+      .Set("reason", run.reason);
   if (run.ended) row.Set("ended", *run.ended);
   return row.Encode();
 }
@@ -88,6 +100,7 @@ Result<Run> DecodeRun(const StateRow& row) {
                      .inherited = fields->Number("inherited"),
                      .waiting = fields->Number("waiting"),
                      .removed = fields->Number("removed")},
+          .reason = fields->Text("reason"),
           .revision = row.revision};
   std::from_chars(row.key.data(), row.key.data() + row.key.size(), run.number);
   for (const std::string& text : fields->Texts("waits_for")) {
@@ -99,6 +112,18 @@ Result<Run> DecodeRun(const StateRow& row) {
   const std::vector<std::string>& reasons = fields->Texts("failed_reasons");
   for (size_t i = 0; i < keys.size() && i < reasons.size(); ++i) {
     run.failures.push_back({.key = keys[i], .reason = reasons[i]});
+  }
+  const std::vector<std::string>& unfinished = fields->Texts("unfinished");
+  const std::vector<std::string>& not_listed = fields->Texts("unfinished_not_listed");
+  const std::vector<std::string>& numbers = fields->Texts("unfinished_numbers");
+  for (size_t i = 0; i < std::min({unfinished.size(), not_listed.size(), numbers.size()}); ++i) {
+    Run::OfPrefix of{.prefix = unfinished[i], .not_listed = not_listed[i]};
+    const std::string& text = numbers[i];
+    const size_t space = std::min(text.find(' '), text.size());
+    std::from_chars(text.data(), text.data() + space, of.failed);
+    std::from_chars(text.data() + std::min(space + 1, text.size()), text.data() + text.size(),
+                    of.waiting);
+    run.unfinished.push_back(std::move(of));
   }
   for (size_t i = 0; i < kKinds.size(); ++i) {
     if (fields->Text("kind") == kKinds[i]) run.kind = static_cast<RunKind>(i);

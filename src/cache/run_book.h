@@ -63,9 +63,20 @@ struct Run {
     std::string reason;
   };
   std::vector<Failure> failures;  // The first of them.
+  // When it has ended: what became of the prefixes, as they were asked for. Of the first in which
+  // something failed or was left to others.
+  struct OfPrefix {
+    std::string prefix;
+    int64_t failed = 0;
+    int64_t waiting = 0;
+    std::string not_listed{};  // Why; its objects are not known then.
+  };
+  std::vector<OfPrefix> unfinished;
+  std::string reason;  // Why it stopped.
   int64_t revision = 0;
 };
 inline constexpr size_t kFailuresKept = 100;
+inline constexpr size_t kUnfinishedKept = 100;
 
 std::string EncodeRun(const Run& run);
 // kCorrupt.

@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "aws/aws_service.h"
+#include "backup/drill_note.h"
 #include "base/units.h"
 #include "cli/output.h"
+#include "cli/savings.h"
+#include "cost/accounts.h"
 #include "replica/lease.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
@@ -18,22 +23,69 @@ namespace {
 constexpr std::chrono::seconds kInterval{60};
 // Of one look. One that takes longer may meet another one, and tell something twice.
 constexpr std::chrono::seconds kLease{150};
+constexpr std::chrono::seconds kMeasureInterval{10};
+constexpr std::chrono::minutes kSpendingInterval{10};
+// Of the memory budget, and of the threads that compute: with less than a tenth left everything
+// waits for something.
+constexpr double kAtLimit = 0.9;
+constexpr char kCapacityPartition[] = "capacity";
+constexpr std::chrono::seconds kCapacityLifetime{150};
+constexpr int kProcessesMax = 1'000;
+
+// The beginning of the calendar day or month, UTC.
+SystemTime PeriodBegin(SystemTime now, bool monthly) {
+  const auto day = std::chrono::floor<std::chrono::days>(now);
+  if (!monthly) return SystemTime(day.time_since_epoch());
+  const std::chrono::year_month_day date(day);
+  const std::chrono::sys_days first = date.year() / date.month() / std::chrono::day(1);
+  return SystemTime(first.time_since_epoch());
+}
+
+std::string Joined(const std::set<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text.append(text.empty() ? "" : ", ").append(word);
+  return text;
+}
 
 }  // namespace
 
-AlarmWatch::AlarmWatch(const Runtime& runtime, const Configuration& configuration, Alarms alarms,
-                       Queue& queue, State& state, std::string owner, HttpClient* http)
-    : runtime_(runtime),
-      configuration_(configuration),
+Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
+    const Runtime& runtime, const Alarms& alarms, const std::string& ca_file,
+    const EnvironmentReader& environment, HttpClient* http) {
+  std::vector<std::unique_ptr<AlarmChannel>> channels;
+  if (!alarms.webhook.empty()) {
+    channels.push_back(
+        MakeWebhookChannel(runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, http));
+  }
+  if (alarms.mail) {
+    SmtpServer server = alarms.mail->server;
+    server.ca_file = ca_file;
+    channels.push_back(
+        MakeMailChannel(runtime, std::move(server), alarms.mail->from, alarms.mail->to));
+  }
+  if (alarms.topic) {
+    Result<AwsJsonOptions> options =
+        FindAwsService(runtime, {.name = alarms.topic->arn, .region = alarms.topic->region}, "sns",
+                       "", environment);
+    if (!options) return options.error().In("alarms: sns");
+    Result<std::unique_ptr<SnsClient>> client =
+        SnsClient::Make(runtime, std::move(*options), *alarms.topic);
+    if (!client) return client.error().In("alarms: sns");
+    channels.push_back(MakeSnsChannel(std::move(*client)));
+  }
+  return channels;
+}
+
+AlarmWatch::AlarmWatch(Parts parts, Alarms alarms)
+    : runtime_(parts.runtime),
+      configuration_(parts.configuration),
       alarms_(std::move(alarms)),
-      queue_(queue),
-      state_(state),
-      owner_(std::move(owner)),
-      book_(runtime, state,
-            {.site = configuration.site,
-             .url = alarms_.webhook,
-             .slack = alarms_.shape == AlarmShape::kSlack},
-            http) {}
+      queue_(parts.queue),
+      state_(parts.state),
+      prices_(parts.prices),
+      owner_(std::move(parts.owner)),
+      cpu_seconds_(std::move(parts.cpu_seconds)),
+      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)) {}
 
 void AlarmWatch::Away(const std::string& name, const std::string& text,
                       std::optional<SystemTime> since, Sights& seen) {
@@ -81,34 +133,168 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
   co_return Ok();
 }
 
+Async<void> AlarmWatch::LookAtDrills(const Rule& rule, Sights& seen) {
+  if (!alarms_.drill_failed && !alarms_.drill_age) co_return Ok();
+  for (const Target& target : rule.targets) {
+    if (!target.backup) continue;
+    Result<std::optional<backup::DrillNote>> note =
+        co_await backup::ReadDrillNote(state_, rule.id, target.name);
+    if (!note) co_return note.error();
+    const std::string place = rule.id + "/" + target.name;
+    if (alarms_.drill_failed && *note && (*note)->outcome != backup::DrillNote::Outcome::kProven) {
+      seen["drill_failed/" + place] = {.text = "the last restore drill of the backup " + place +
+                                               " has not proven it: " + Printable((*note)->reason)};
+    }
+    if (!alarms_.drill_age) continue;
+    const std::optional<SystemTime> proven = *note ? (*note)->proven : std::nullopt;
+    const SystemTime now = runtime_.clock.Now();
+    if (proven && now - *proven < *alarms_.drill_age) continue;
+    seen["drill_old/" + place] = {
+        .text = "the backup " + place + " was " +
+                (proven ? "last proven by a restore drill on " + FormatRfc3339(*proven)
+                        : std::string("never proven by a restore drill")) +
+                ": `longhaul backup drill`"};
+  }
+  co_return Ok();
+}
+
+Async<void> AlarmWatch::LookAtSpending(Sights& seen) {
+  if (!alarms_.spending) co_return Ok();
+  const SystemTime now = runtime_.clock.Now();
+  const SystemTime begin = PeriodBegin(now, alarms_.spending->monthly);
+  const bool fresh =
+      spending_looked_ && *spending_looked_ >= begin && now - *spending_looked_ < kSpendingInterval;
+  if (!fresh) {
+    Result<Accounts> accounts =
+        co_await ReadAccounts(state_, configuration_, begin, AccountsBy::kRule, "");
+    if (!accounts) co_return accounts.error().In("read what was spent");
+    spending_looked_ = now;
+    spending_seen_.clear();
+    const Bill::Sum sum = accounts->all.paid.Reckon(prices_);
+    const std::string period = alarms_.spending->monthly ? "month" : "day";
+    const std::string unknown =
+        sum.unknown.empty() ? "" : "; nobody knows the prices " + Joined(sum.unknown);
+    if (sum.total > alarms_.spending->pico_dollars) {
+      spending_seen_["spending/" + period] = {
+          .text = "replication has cost " + std::string(unknown.empty() ? "" : "at least ") +
+                  FormatSum(sum.total) + " since " + FormatRfc3339(begin) + ", more than the " +
+                  FormatSum(alarms_.spending->pico_dollars) + " a " + period +
+                  " of the configuration" + unknown + ": `longhaul savings` tells for what"};
+    }
+    // With them it may be over the limit, or not.
+    if (!sum.unknown.empty()) {
+      spending_seen_["spending_prices"] = {
+          .text = "what replication costs cannot be held to its limit: it is " +
+                  FormatSum(sum.total) + " this " + period + " without what has no price: " +
+                  Joined(sum.unknown) + "; set them under `prices:`"};
+    }
+  }
+  for (const auto& [name, sight] : spending_seen_) seen[name] = sight;
+  co_return Ok();
+}
+
+void AlarmWatch::Measure() {
+  const SteadyTime now = runtime_.clock.SteadyNow();
+  const double cpu = cpu_seconds_();
+  if (measured_ && now > *measured_) {
+    const double wall = std::chrono::duration<double>(now - *measured_).count();
+    const int threads = std::max(runtime_.pool.threads(), 1);
+    ++measures_;
+    if (cpu - cpu_before_ >= kAtLimit * wall * threads) ++without_cpu_;
+    if (static_cast<double>(runtime_.memory.reserved_bytes()) >=
+        kAtLimit * static_cast<double>(runtime_.memory.limit_bytes())) {
+      ++without_memory_;
+    }
+  }
+  measured_ = now;
+  cpu_before_ = cpu;
+}
+
+Async<void> AlarmWatch::NoteCapacity() {
+  const int measures = std::exchange(measures_, 0);
+  const bool memory = std::exchange(without_memory_, 0) * 2 > measures;
+  const bool cpu = std::exchange(without_cpu_, 0) * 2 > measures;
+  if (!memory && !cpu) co_return Ok();
+  const std::string what = memory && cpu ? "memory and processor" : memory ? "memory" : "processor";
+  Result<int64_t> written = co_await state_.Write(
+      kCapacityPartition,
+      {.key = owner_, .value = what, .expires = runtime_.clock.Now() + kCapacityLifetime});
+  if (!written) co_return written.error().In("note what has run out");
+  co_return Ok();
+}
+
+// `backlog`: messages that wait. Nobody at his limit, or no more that waits than when it began: the
+// end of it.
+Async<void> AlarmWatch::LookAtCapacity(int64_t backlog, Sights& seen) {
+  Result<std::vector<StateRow>> rows = co_await state_.Scan(kCapacityPartition, "", kProcessesMax);
+  if (!rows) co_return rows.error();
+  const SystemTime now = runtime_.clock.Now();
+  if (rows->empty()) {
+    at_limit_since_.reset();
+    co_return Ok();
+  }
+  if (!at_limit_since_) {
+    at_limit_since_ = now;
+    backlog_then_ = backlog;
+  }
+  const bool long_enough = now - *at_limit_since_ >= *alarms_.at_capacity;
+  if (long_enough && backlog <= backlog_then_) {
+    at_limit_since_ = now;
+    backlog_then_ = backlog;
+    co_return Ok();
+  }
+  seen["at_capacity"] = {
+      .text = "more comes than can be carried: " + std::to_string(backlog) + " messages wait, " +
+              std::to_string(backlog_then_) + " did on " + FormatRfc3339(*at_limit_since_) +
+              ", and " + std::to_string(rows->size()) + " of the processes are at their limit (" +
+              rows->front().value + "): start more of them, or give them more",
+      .due = long_enough};
+  co_return Ok();
+}
+
 Async<void> AlarmWatch::Look() {
   Sights seen;
   for (const Rule& rule : configuration_.rules) {
     if (!rule.enabled) continue;
     Result<void> looked = co_await LookAtRule(rule, seen);
+    if (looked) looked = co_await LookAtDrills(rule, seen);
     if (!looked) co_return looked.error();
   }
-  if (alarms_.dead_letters) {
+  if (alarms_.dead_letters || alarms_.at_capacity) {
     Result<QueueDepth> depth = co_await queue_.Depth();
     if (!depth) co_return depth.error();
-    if (depth->dead > 0) {
+    if (alarms_.dead_letters && depth->dead > 0) {
       seen["dead_letters"] = {
           .text =
               "messages were received too often, or nobody understands them: `longhaul rules "
               "dead-letters` shows them"};
     }
+    if (alarms_.at_capacity) {
+      Result<void> looked =
+          co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
+      if (!looked) co_return looked.error();
+    }
   }
+  Result<void> looked = co_await LookAtSpending(seen);
+  if (!looked) co_return looked.error();
   std::erase_if(first_seen_, [&](const auto& known) { return !seen.contains(known.first); });
   co_return co_await book_.Look(std::move(seen));
 }
 
 Async<void> AlarmWatch::Run(Event& stop) {
   Lease lease(state_, runtime_.clock, "alarms", owner_, kLease);
-  while (!co_await stop.WaitFor(runtime_.clock, kInterval)) {
+  SteadyTime next = runtime_.clock.SteadyNow() + kInterval;
+  while (
+      !co_await stop.WaitFor(runtime_.clock, alarms_.at_capacity ? kMeasureInterval : kInterval)) {
+    if (alarms_.at_capacity) Measure();
+    if (runtime_.clock.SteadyNow() < next) continue;
+    next = runtime_.clock.SteadyNow() + kInterval;
+    Result<void> looked = alarms_.at_capacity ? co_await NoteCapacity() : Ok();
     Result<bool> ours = co_await lease.TryAcquire();
-    Result<void> looked = ours ? Ok() : Result<void>(ours.error());
+    if (!ours) looked = ours.error();
     if (ours && *ours) {
-      looked = co_await Look();
+      Result<void> told = co_await Look();
+      if (!told) looked = told;
       co_await lease.Release();
     }
     if (!looked) runtime_.log.Warning("alarms could not be looked at or told", {looked.error()});

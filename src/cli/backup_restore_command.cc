@@ -2,6 +2,7 @@
 #include <optional>
 #include <utility>
 
+#include "backup/restore.h"
 #include "cli/backup_common.h"
 #include "cli/command.h"
 #include "cli/transfer_ends.h"
@@ -13,43 +14,6 @@
 namespace longhaul {
 
 namespace {
-
-// A listing that ends behind its first object when that has this very key: someone who names an
-// object does not ask for others whose keys go on.
-class OneOrAll : public Listing {
- public:
-  OneOrAll(std::unique_ptr<Listing> listing, std::string key)
-      : listing_(std::move(listing)), key_(std::move(key)) {}
-
-  Async<std::optional<ListedObject>> Next() override {
-    if (found_) co_return std::nullopt;
-    Result<std::optional<ListedObject>> next = co_await listing_->Next();
-    if (next && *next) found_ = !key_.ends_with('/') && (*next)->key == key_;
-    co_return next;
-  }
-  asio::awaitable<void> Close() override { co_await listing_->Close(); }
-
- private:
-  std::unique_ptr<Listing> listing_;
-  std::string key_;
-  bool found_ = false;
-};
-
-// Counts what a restore would have to replace, and what it left alone though it was not there when
-// the target was looked at.
-class Replaced : public SyncObserver {
- public:
-  void OnChosen(const SyncStep& step) override { count += step.target != nullptr ? 1 : 0; }
-  void OnFailed(const SyncStep& step, const Error& error) override {
-    if (!failure) failure = error.In(step.name);
-  }
-  void OnSkipped(const SyncStep& step) override {
-    appeared += step.decision.reason == reason::kExists ? 1 : 0;
-  }
-  uint64_t count = 0;
-  uint64_t appeared = 0;
-  std::optional<Error> failure;
-};
 
 class BackupRestoreCommand : public Command {
  public:
@@ -129,7 +93,7 @@ class BackupRestoreCommand : public Command {
     backup::BackupStore& store = *reading->store;
     OpenedAddress source{.address = vault->address, .store = &store};
     // Keys are those of the source; the vault only says where from.
-    source.address.key = prefix.substr(0, prefix.rfind('/') + 1);
+    source.address.key = backup::RestoreFolder(prefix);
     SetOptions(context);
     // Its archives know no headers, and servers put some in.
     if (vault->compressor) options_.descriptions = false;
@@ -137,17 +101,15 @@ class BackupRestoreCommand : public Command {
     if (vault->compressor && !options_.copy.multipart_threshold_bytes) {
       options_.copy.multipart_threshold_bytes = 5ULL << 30;
     }
-    const SystemTime at = at_.From(context.runtime().clock.Now());
+    const backup::RestoreWhat what{.prefix = prefix, .at = at_.From(context.runtime().clock.Now())};
 
     VaultTroubles troubles(context.output());
-    Result<uint64_t> differing =
-        co_await CountDiffering(context, store, source, *target, prefix, at);
+    Result<uint64_t> differing = co_await CountDiffering(context, store, *target, what);
     if (!differing) co_return WithCatalogRemedy(differing.error());
     if (*differing > 0 && !overwrite_) {
-      Error refused =
-          PreconditionFailed(Counted(*differing, "object") + " at '" + target->address.text +
-                             "' would be replaced and " + (*differing == 1 ? "differs" : "differ") +
-                             ": restore to another place, or replace them with --overwrite");
+      const Error refused =
+          backup::WouldReplace(*differing, target->address.text,
+                               "restore to another place, or replace them with --overwrite");
       if (!options_.dry_run) co_return refused;
       context.output().Problem("", refused);
     }
@@ -157,8 +119,8 @@ class BackupRestoreCommand : public Command {
                     {.verb = "restored", .verbose = verbose_.level, .dry_run = options_.dry_run});
     Result<void> opened = run.Open(reports_);
     if (!opened) co_return opened.error();
-    Replaced replaced;
-    run.Add(replaced);
+    backup::RestoreTally tally;
+    run.Add(tally);
     if (!options_.dry_run) {
       RunFlags flags;
       flags.state = state_;
@@ -171,8 +133,7 @@ class BackupRestoreCommand : public Command {
     }
     run.Begin();
     auto open = [&](ListingOptions) -> std::unique_ptr<Listing> {
-      return std::make_unique<OneOrAll>(store.OpenAt(prefix, at, troubles.counted, troubles.told()),
-                                        prefix);
+      return backup::OpenRestored(store, what, troubles.counted, troubles.told());
     };
     Result<void> done = co_await run.Transfer(source, *target, open, true, options_);
     if (!done) done = WithCatalogRemedy(done.error());
@@ -180,13 +141,12 @@ class BackupRestoreCommand : public Command {
     Result<ExitCode> code = co_await run.Conclude(done);
     troubles.Finish();
     if (!code || *code != ExitCode::kDone) co_return code;
-    if (replaced.appeared > 0) {
+    if (tally.appeared > 0) {
       context.output().Problem(Message("appeared")
-                                   .With("objects", replaced.appeared)
-                                   .Says(Counted(replaced.appeared, "object") +
+                                   .With("objects", tally.appeared)
+                                   .Says(Counted(tally.appeared, "object") +
                                          " appeared at the target meanwhile, and " +
-                                         (replaced.appeared == 1 ? "was" : "were") +
-                                         " left alone"));
+                                         (tally.appeared == 1 ? "was" : "were") + " left alone"));
       co_return ExitCode::kSomeFailed;
     }
     if (found == 0 && !prefix.empty()) {
@@ -200,46 +160,23 @@ class BackupRestoreCommand : public Command {
  private:
   void SetOptions(RunContext& context) {
     options_.copy = copies_.Options();
-    options_.copy.source_proves_bytes = true;
-    // What is there is compared in all that belongs to it: times tell nothing of a state of old.
-    options_.compare.checksum = true;
-    options_.download = true;
-    options_.descriptions = true;
+    backup::SetRestoreOptions(options_);
     options_.in_flight = static_cast<int>(copies_.in_flight);
     limits_.Apply(options_, context.runtime().clock.SteadyNow());
   }
 
   // How many objects at the target differ from what would be written in their place.
   Async<uint64_t> CountDiffering(RunContext& context, backup::BackupStore& store,
-                                 OpenedAddress source, OpenedAddress target, std::string prefix,
-                                 SystemTime at) {
+                                 OpenedAddress target, backup::RestoreWhat what) {
     if (overwrite_ || IsMissingFolder(target)) co_return 0;
-    Runtime& runtime = context.runtime();
-    std::unique_ptr<Listing> there =
-        OpenListing(runtime, *target.store, target.address.bucket, target.address.key);
-    Result<std::optional<ListedObject>> any = co_await there->Next();
-    co_await there->Close();
-    if (!any) co_return At(target.address, any.error());
-    if (!*any) co_return 0;
-    there = OpenListing(runtime, *target.store, target.address.bucket, target.address.key);
-    backup::CatalogTroubles troubles;  // The restore itself tells of them.
-    OneOrAll listing(store.OpenAt(prefix, at, troubles, {}), prefix);
     SyncOptions options = options_;
-    options.dry_run = true;
     options.copy.stop = &context.stop();
-    options.bytes_max = UINT64_MAX;
-    options.until.reset();
-    Replaced replaced;
-    SyncTotals totals;
-    Result<void> compared = co_await SyncTrees(
-        runtime, {.store = store, .bucket = source.address.bucket, .prefix = source.address.key},
+    Result<uint64_t> differing = co_await backup::CountDiffering(
+        context.runtime(), store, std::move(what),
         {.store = *target.store, .bucket = target.address.bucket, .prefix = target.address.key},
-        listing, there.get(), std::move(options), replaced, totals);
-    co_await listing.Close();
-    co_await there->Close();
-    if (!compared) co_return compared.error();
-    if (replaced.failure) co_return replaced.failure->In("compare with what is at the target");
-    co_return replaced.count;
+        std::move(options));
+    if (!differing) co_return At(target.address, differing.error());
+    co_return differing;
   }
 
   BackupFlags place_;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <utility>
@@ -46,8 +47,8 @@ uint64_t Scaled(uint64_t amount, uint64_t part, uint64_t whole) {
 
 // What a stratum's sample has shown.
 struct Measured {
-  std::string name;
   Stratum stratum;
+  std::vector<ListedObject> chosen;
   SamplePack pack;
 };
 
@@ -150,15 +151,12 @@ class EstimateCommand : public Command {
     if (!read) co_return At(opened->address, read.error());
     if (objects_ == 0) co_return NotFound("there is nothing at '" + source_ + "'");
 
-    std::vector<Measured> measured;
-    for (auto& [name, stratum] : strata.Take()) {
-      measured.push_back({.name = name, .stratum = std::move(stratum), .pack = {}});
-    }
+    std::vector<Measured> measured = ChooseAll(strata);
     for (Measured& one : measured) {
       if (context.stop().is_set()) co_return Cancelled("stopped on request");
       Result<SamplePack> pack =
           co_await PackSample(context.runtime(), *opened->store, opened->address.bucket,
-                              Choose(one.stratum), static_cast<int>(level_), ProcessCpuSeconds);
+                              std::move(one.chosen), static_cast<int>(level_), ProcessCpuSeconds);
       if (!pack) co_return At(opened->address, pack.error());
       one.pack = *pack;
     }
@@ -252,6 +250,33 @@ class EstimateCommand : public Command {
     co_return Ok();
   }
 
+  // What is read of each stratum. Those of which everything is read come first, as one: archives
+  // hold neighbours of all kinds, and what these have in common is seen then.
+  std::vector<Measured> ChooseAll(Strata& strata) {
+    std::vector<Measured> measured(1);
+    for (auto& [name, stratum] : strata.Take()) {
+      ++kinds_;
+      std::vector<ListedObject> chosen = Choose(stratum);
+      const bool whole = chosen.size() == stratum.objects &&
+                         std::ranges::all_of(chosen, [](const ListedObject& object) {
+                           return SampleBytesOf(object.size_bytes) == object.size_bytes;
+                         });
+      if (!whole) {
+        measured.push_back(
+            {.stratum = std::move(stratum), .chosen = std::move(chosen), .pack = {}});
+        continue;
+      }
+      Measured& all = measured.front();
+      all.stratum.objects += stratum.objects;
+      all.stratum.bytes += stratum.bytes;
+      all.stratum.new_objects += stratum.new_objects;
+      all.stratum.new_bytes += stratum.new_bytes;
+      std::ranges::move(chosen, std::back_inserter(all.chosen));
+    }
+    std::ranges::sort(measured.front().chosen, {}, &ListedObject::key);
+    return measured;
+  }
+
   // Runs of a stratum up to its share of the sample, in the order of keys.
   std::vector<ListedObject> Choose(Stratum& stratum) {
     const uint64_t bytes_max =
@@ -316,7 +341,8 @@ class EstimateCommand : public Command {
 
   Verdict TellVolume(RunContext& context, const EstimateVolume& volume, bool all,
                      const Prices& prices, std::set<std::string>& unknown) {
-    const EstimateWays ways = EstimateOf(volume, from_, to_);
+    const EstimateWays ways =
+        EstimateOf(volume, from_, to_, all ? EstimateSpan::kOnce : EstimateSpan::kMonth);
     const auto fixed = static_cast<int64_t>(all ? 0 : fixed_ * kPicoPerDollar);
     std::vector<std::pair<std::string, std::string>> rows;
     rows.emplace_back(all ? "all, once" : "a month like the last 30 days",
@@ -400,7 +426,7 @@ class EstimateCommand : public Command {
         {"objects", FormatCount(all.objects) + ", " + FormatBytes(mean) + " on average"},
         {"bytes", FormatBytes(all.bytes)},
         {"sample", Counted(sample.objects, "object") + ", " + FormatBytes(sample.bytes) + ", of " +
-                       Counted(measured.size(), "kind")},
+                       Counted(kinds_, "kind")},
         {"ratio", fmt::format("{:.2f} to 1 at level {}", ratio, level_)},
         {"packing", fmt::format("{} on {}", FormatSeconds(hours * 3600),
                                 Counted(static_cast<uint64_t>(vcpus_), "processor"))}};
@@ -422,7 +448,7 @@ class EstimateCommand : public Command {
                                .With("sample_objects", sample.objects)
                                .With("sample_bytes", sample.bytes)
                                .With("not_read", sample.failed)
-                               .With("kinds", measured.size())
+                               .With("kinds", kinds_)
                                .With("packing_seconds", hours * 3600)
                                .With("vcpus", vcpus_)
                                .With("unknown_prices", names)
@@ -450,6 +476,7 @@ class EstimateCommand : public Command {
   uint64_t bytes_ = 0;
   uint64_t sample_objects_ = 0;
   uint64_t objects_left_ = 0;
+  uint64_t kinds_ = 0;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "cli/run_context.h"
 #include "cli/sqs_place.h"
 #include "cli/stores.h"
+#include "rules/alarms.h"
 #include "rules/configuration.h"
 #include "rules/iam_policy.h"
 
@@ -82,6 +83,11 @@ class IamPolicyCommand : public Command {
     if (configuration.state.dynamodb) {
       names.state_region = RegionOf(context, *configuration.state.dynamodb, "dynamodb");
     }
+    Result<std::optional<Alarms>> alarms = LoadAlarms(
+        configuration.file,
+        [&](std::string_view name) { return context.console().Environment(std::string(name)); });
+    if (!alarms) co_return alarms.error();
+    if (*alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
     const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
     Output& output = context.output();
     for (const IamPolicy& policy : policies) {

@@ -134,15 +134,24 @@ Result<Migration> MigrateFlags::Resolve(RunContext& context,
   Result<std::vector<Migration>> read = ListedMigrations(context, configuration);
   if (!read) return read.error();
   const std::vector<Migration>& listed = *read;
+  Result<MigrationOptions> options = Options(context.runtime().clock.Now());
+  if (!options) return options.error();
   if (!target) {
+    if (name || *options != MigrationOptions()) {
+      return InvalidInput(
+          "a run that is there has its options already: leave them out, or give "
+          "SOURCE and TARGET");
+    }
     if (const Migration* found = FindMigration(listed, what)) return *found;
     std::string names;
     for (const Migration& one : listed) {
       names += (names.empty() ? "" : ", ") + one.id;
     }
-    return InvalidInput(configuration.file + " has no migration '" + Printable(what) +
-                        "'; there is " + (names.empty() ? "none" : names) +
-                        ". Or give SOURCE and TARGET");
+    Error error =
+        InvalidInput(configuration.file + " has no migration '" + Printable(what) + "'; there is " +
+                     (names.empty() ? "none" : names) + ". Or give SOURCE and TARGET");
+    error.code = kNoMigration;
+    return error;
   }
   Result<Migration> between =
       migration::MigrationBetween(configuration, listed, what, *target, name);
@@ -152,9 +161,13 @@ Result<Migration> MigrateFlags::Resolve(RunContext& context,
     error.code.clear();
     return of_name ? error.In("--run") : error;
   }
-  Migration migration = std::move(*between);
-  MigrationOptions& options = migration.options;
-  options.filter = filter.Make(context.runtime().clock.Now());
+  between->options = std::move(*options);
+  return between;
+}
+
+Result<MigrationOptions> MigrateFlags::Options(SystemTime now) const {
+  MigrationOptions options;
+  options.filter = filter.Make(now);
   options.compare = compare;
   options.compare.window = modify_window;
   options.storage_class = storage_class;
@@ -174,7 +187,7 @@ Result<Migration> MigrateFlags::Resolve(RunContext& context,
   if (options.part_bytes != 0 && options.part_bytes < (5 << 20)) {
     return InvalidInput("--part-size: at least 5MiB");
   }
-  return migration;
+  return options;
 }
 
 Result<std::vector<std::string>> MigrateFlags::Prefixes() const {

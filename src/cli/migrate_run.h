@@ -37,6 +37,8 @@ Async<migration::Run> RequireMigrationRun(RunContext& context, State& state, std
 Result<std::vector<Migration>> ListedMigrations(RunContext& context,
                                                 const Configuration& configuration);
 
+inline constexpr std::string_view kNoMigration = "NoMigration";
+
 // RUN, or SOURCE and TARGET with their options.
 struct MigrateFlags {
   std::string what;
@@ -57,11 +59,15 @@ struct MigrateFlags {
   uint64_t part_bytes = MigrationOptions{}.part_bytes;
 
   void Declare(FlagSet& flags);
-  // What they and the configuration say. kInvalidInput otherwise.
+  // What they and the configuration say. kInvalidInput otherwise; with the code kNoMigration: RUN
+  // is none of the configuration's.
   [[nodiscard]] Result<Migration> Resolve(RunContext& context,
                                           const Configuration& configuration) const;
   // The lines of --prefix-list; empty: there is none. kInvalidInput, kNotFound: the file.
   [[nodiscard]] Result<std::vector<std::string>> Prefixes() const;
+
+ private:
+  [[nodiscard]] Result<MigrationOptions> Options(SystemTime now) const;
 };
 
 // The stores of a configuration, each opened when a run needs it.

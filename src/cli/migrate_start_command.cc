@@ -25,7 +25,8 @@ class MigrateStartCommand : public Command {
                 "and ends when it has finished.\n\n"
                 "Starting a run again compares anew and adds what is missing, also while it is "
                 "under way; what it has not begun to compare is not asked for twice. Nothing is "
-                "ever deleted at the target.\n\n"
+                "ever deleted at the target. A run that was started with SOURCE and TARGET is "
+                "started again by them or by its id.\n\n"
                 "Addresses are of stores of the configuration, NAME:bucket/prefix, because every "
                 "worker must find them.",
             .examples = {{"Move a bucket and wait for it, in one process",
@@ -55,7 +56,12 @@ class MigrateStartCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     Result<const Configuration*> configuration = RequireConfiguration(context);
     if (!configuration) co_return configuration.error();
+    Result<Backends> backends = co_await OpenMigrationBackends(context, **configuration);
+    if (!backends) co_return backends.error();
     Result<Migration> wanted = run_.Resolve(context, **configuration);
+    if (!wanted && wanted.error().code == kNoMigration) {
+      wanted = co_await FindAgain(context, *backends->state, wanted.error());
+    }
     if (!wanted) co_return wanted.error();
     Result<std::vector<std::string>> prefixes = run_.Prefixes();
     if (!prefixes) co_return prefixes.error();
@@ -71,8 +77,6 @@ class MigrateStartCommand : public Command {
     Result<void> checked = co_await CheckEnds(*sides, *ends);
     if (!checked) co_return checked.error();
 
-    Result<Backends> backends = co_await OpenMigrationBackends(context, **configuration);
-    if (!backends) co_return backends.error();
     Result<migration::Run> run = co_await migration::StartRun(context.runtime(), *backends->queue,
                                                               *backends->state, std::move(request));
     if (!run) co_return run.error();
@@ -86,6 +90,22 @@ class MigrateStartCommand : public Command {
   }
 
  private:
+  // A run that was started with SOURCE and TARGET, by its id. `unknown`: where there is none
+  // either.
+  Async<Migration> FindAgain(RunContext& context, State& state, Error unknown) const {
+    migration::RunBook book(context.runtime(), state);
+    Result<std::optional<migration::Run>> run = co_await book.Find(run_.what);
+    if (!run) co_return run.error();
+    if (!*run) {
+      unknown.code.clear();
+      co_return unknown;
+    }
+    co_return Migration{.id = (*run)->id,
+                        .source = (*run)->source,
+                        .target = (*run)->target,
+                        .options = (*run)->options};
+  }
+
   Async<ExitCode> Wait(RunContext& context, Backends& backends, MigrationStores& stores,
                        std::string id) {
     Runtime& runtime = context.runtime();

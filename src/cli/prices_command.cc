@@ -24,11 +24,13 @@ class PricesCommand : public Command {
                 "hand and has not been compared with AWS's own price list. A price that is not "
                 "listed is unknown; it is never taken for 0.\n\n"
                 "The names are those to write under `prices:`, where '*' stands for any region, "
-                "kind or class. Names given here are asked for one by one: exit code 1 when one of "
-                "them is not known.",
+                "kind or class. Names given here are asked for one by one, and the beginning of "
+                "names shows all that begin so: exit code 1 when one of them is not known.",
             .examples = {{"All prices", "longhaul prices"},
                          {"What a configuration makes of one",
                           "longhaul prices --config longhaul.yaml transfer/us-east-1/eu-west-1"},
+                         {"What a region asks for transfer, to wherever",
+                          "longhaul prices transfer/us-east-1"},
                          {"For a script", "longhaul prices --json"}},
             .exit_codes = {ExitCode::kSomeFailed}};
   }
@@ -60,14 +62,27 @@ class PricesCommand : public Command {
       }
     }
     const auto all = names_.empty() ? decltype(prices.All()){} : prices.All();
+    const std::vector<std::string> regions = RegionsOfStores(context);
     for (const std::string& name : names_) {
       const std::optional<int64_t> price = prices.Find(name);
       if (!price) {
+        bool shown = false;
+        const std::string begins = name + "/";
+        for (auto found = all.lower_bound(begins);
+             found != all.end() && found->first.starts_with(begins); ++found) {
+          shown = true;
+          Show(output, found->first, found->second.first,
+               found->second.second == PriceOrigin::kConfiguration, day);
+        }
+        if (shown) continue;
         ++unknown;
+        const std::string problem = PriceNameProblem(name, regions);
         output.Problem(Message("unknown")
                            .With("name", name)
-                           .Says(Printable(name) + ": not known; say it under prices: of the "
-                                                   "configuration"));
+                           .Says(problem.empty()
+                                     ? Printable(name) +
+                                           ": not known; say it under prices: of the configuration"
+                                     : Printable(problem)));
         continue;
       }
       // What covers it by "*" alone stands under its own name there.
@@ -91,6 +106,15 @@ class PricesCommand : public Command {
   }
 
  private:
+  static std::vector<std::string> RegionsOfStores(RunContext& context) {
+    std::vector<std::string> regions;
+    if (context.configuration() == nullptr) return regions;
+    for (const auto& [name, store] : context.configuration()->stores) {
+      regions.push_back(store.region);
+    }
+    return regions;
+  }
+
   static void Show(Output& output, const std::string& name, int64_t pico, bool own,
                    const std::string& day) {
     const PriceItem* item = FindPriceItem(name);
@@ -101,8 +125,8 @@ class PricesCommand : public Command {
                      .With("dollars", FormatPico(pico).substr(1))
                      .With("unit", unit)
                      .With("origin", origin)
-                     .Says(fmt::format("{:<44}  {:>14}  for a {}  ({})", name, FormatPico(pico),
-                                       unit, origin)));
+                     .Says(fmt::format("{:<44}  {:>14}  for {} {}  ({})", name, FormatPico(pico),
+                                       unit.starts_with("hour") ? "an" : "a", unit, origin)));
   }
 
   std::vector<std::string> names_;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "aws/aws_settings.h"
 #include "backup/drill_note.h"
 #include "base/processor.h"
 #include "cli/alarm_watch.h"
@@ -172,9 +173,23 @@ class ReplicateCommand : public Command {
     }
     std::unique_ptr<AlarmWatch> watch;
     if (*alarms && !once_) {
-      watch =
-          std::make_unique<AlarmWatch>(runtime, *configuration, std::move(**alarms),
-                                       *backends->queue, *backends->state, (*replication)->owner);
+      const EnvironmentReader reader = [&context](const std::string& name) {
+        return context.console().Environment(name);
+      };
+      Result<AwsSettings> settings = ReadAwsSettings("", "", reader);
+      Result<std::vector<std::unique_ptr<AlarmChannel>>> channels =
+          settings ? MakeAlarmChannels(runtime, **alarms, settings->ca_bundle.value, reader)
+                   : settings.error();
+      if (!channels) co_return channels.error();
+      watch = std::make_unique<AlarmWatch>(AlarmWatch::Parts{.runtime = runtime,
+                                                             .configuration = *configuration,
+                                                             .queue = *backends->queue,
+                                                             .state = *backends->state,
+                                                             .prices = prices,
+                                                             .owner = (*replication)->owner,
+                                                             .cpu_seconds = ProcessCpuSeconds,
+                                                             .channels = std::move(*channels)},
+                                           std::move(**alarms));
       telling.Spawn(watch->Run(told));
     }
     Result<ExitCode> code = ExitCode::kDone;
@@ -308,11 +323,31 @@ class ReplicateCommand : public Command {
     co_return opened.queue.get();
   }
 
+  // What the API asks of stores beside what rules ask: directory buckets are spoken to otherwise.
+  using DirectoryStores = std::map<std::string, std::unique_ptr<Store>>;
+  static Result<Store*> StoreFor(RunContext& context, const ReplicationContext& replication,
+                                 DirectoryStores& directories, const std::string& name,
+                                 const std::string& bucket) {
+    const auto settings = context.configuration()->stores.find(name);
+    if (settings == context.configuration()->stores.end()) {
+      return InvalidInput("the configuration has no store '" + name + "'");
+    }
+    if (KindOf(bucket) != BucketKind::kDirectory) return replication.stores.at(name);
+    std::unique_ptr<Store>& store = directories[name];
+    if (store == nullptr) {
+      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+          context, settings->second, kContinuousTimeout, true, {}, nullptr, BucketKind::kDirectory);
+      if (!made) return made.error();
+      store = std::move(*made);
+    }
+    return store.get();
+  }
+
   // All that is handed in is borrowed.
   static Result<std::unique_ptr<Api>> MakeApi(
       RunContext& context, const Configuration& configuration, const ReplicatorOptions& options,
       Queue& queue, State& state, const Readiness& readiness, const ReplicationObserver& observer,
-      ReplicationContext& replication, Backends& migrations) {
+      ReplicationContext& replication, Backends& migrations, DirectoryStores& directories) {
     Runtime& runtime = context.runtime();
     Console& console = context.console();
     const Environment environment = [&console](std::string_view name) {
@@ -337,9 +372,15 @@ class ReplicateCommand : public Command {
                    .settings = std::move(*settings),
                    .migrations = std::move(*listed),
                    .prices = std::move(*prices),
-                   .migrations_queue = [&runtime, &configuration, &migrations] {
-                     return OpenMigrations(runtime, configuration, migrations);
-                   }});
+                   .migrations_queue =
+                       [&runtime, &configuration, &migrations] {
+                         return OpenMigrations(runtime, configuration, migrations);
+                       },
+                   .store_of =
+                       [&context, &replication, &directories](const std::string& name,
+                                                              const std::string& bucket) {
+                         return StoreFor(context, replication, directories, name, bucket);
+                       }});
   }
 
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,
@@ -355,6 +396,7 @@ class ReplicateCommand : public Command {
     }
     std::unique_ptr<EventWebhook> webhook;
     Backends migrations;  // Opened when somebody asks for a run.
+    DirectoryStores directories;
     std::unique_ptr<Api> api;
     std::unique_ptr<ManagementServer> server;
     Event served;  // The API has nothing more to do.
@@ -371,8 +413,9 @@ class ReplicateCommand : public Command {
         webhook =
             std::make_unique<EventWebhook>(runtime, configuration, queue, configuration.token);
       }
-      Result<std::unique_ptr<Api>> made = MakeApi(context, configuration, options, queue, state,
-                                                  readiness, observer, replication, migrations);
+      Result<std::unique_ptr<Api>> made =
+          MakeApi(context, configuration, options, queue, state, readiness, observer, replication,
+                  migrations, directories);
       if (!made) co_return made.error();
       api = std::move(*made);
       server = std::make_unique<ManagementServer>(
@@ -384,7 +427,6 @@ class ReplicateCommand : public Command {
       Result<void> started = co_await server->Start();
       if (!started) co_return started.error();
       if (!server->address().empty()) serving.Spawn(Serve(*api, served));
-      runtime.log.Info("listening", {{"address", server->address()}});
     }
     const SteadyTime started_at = runtime.clock.SteadyNow();
     runtime.log.Info("replicating",

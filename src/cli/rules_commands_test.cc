@@ -180,6 +180,21 @@ TEST_F(RulesCommandsTest, StatusTellsOfEachRuleAndTarget) {
 }
 
 // A request that nobody hears must not be taken for one that is being fulfilled.
+TEST_F(RulesCommandsTest, BackfillSaysWhatIsWrongWithAListing) {
+  WriteFile("root/a/k", "text");
+  WriteFile("root/lists/day.jsonl", "{\"key\":\"k\",\"size\":4,\"etag\":\"\"}\n");
+  WriteFile("root/lists/none.jsonl", "\n");
+  auto fails = [&](const std::string& listing, int code, const std::string& words) {
+    EXPECT_EQ(Run({"rules", "backfill", "logs", "--listing", listing}), code);
+    EXPECT_NE(console.error.find(words), std::string::npos) << listing << ": " << console.error;
+  };
+  fails("day.jsonl", 2, "'day.jsonl' is no BUCKET/KEY of the store disk");
+  fails("other:lists/day.jsonl", 2, "is no BUCKET/KEY of the store disk");
+  fails("lists/nothing.jsonl", 3, "nothing.jsonl");
+  fails("disk:lists/none.jsonl", 2, "neither a kept listing");
+  fails("disk:lists/day.jsonl", 5, "no process runs rule logs");
+}
+
 TEST_F(RulesCommandsTest, BackfillSaysThatNobodyRuns) {
   EXPECT_EQ(Run({"rules", "backfill", "logs"}), 5);
   EXPECT_NE(console.error.find("no process runs rule logs as source"), std::string::npos)

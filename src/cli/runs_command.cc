@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "backup/restore.h"
 #include "cli/command.h"
 #include "cli/local_state.h"
 #include "cli/output.h"
@@ -220,7 +221,10 @@ class RunsResumeCommand : public Command {
       }
       words.push_back(run->arguments[i]);
     }
-    words.insert(words.end(), {"--resume", run->id});
+    // A restore keeps what is there and equal; it goes on by being begun again.
+    if (run->command != backup::kRestoreCommand) {
+      words.insert(words.end(), {"--resume", run->id});
+    }
     if (state_.path) words.insert(words.end(), {"--state", place->sqlite_path});
     state->reset();
     if (!run->folder.empty() && ::chdir(run->folder.c_str()) != 0) {

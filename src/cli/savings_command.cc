@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
 
@@ -116,7 +117,7 @@ class SavingsCommand : public Command {
  private:
   static void PrintCsv(Output& output, const std::map<std::string, Account>& groups,
                        const Prices& prices) {
-    output.Raw("what,paid,native_replication,plain_copy,objects,bytes,unknown_prices\n");
+    output.Raw("what,paid,native_replication,plain_copy,net,objects,bytes,unknown_prices\n");
     for (const auto& [name, account] : groups) {
       const Bill::Sum paid = account.paid.Reckon(prices);
       const Bill::Sum native = account.native.Reckon(prices);
@@ -125,8 +126,12 @@ class SavingsCommand : public Command {
       const auto money = [](const Bill::Sum& sum) {
         return sum.unknown.empty() ? FormatPico(sum.total).substr(1) : "";
       };
-      output.Raw(fmt::format("{},{},{},{},{},{},{}\n", name, money(paid), money(native),
-                             money(copy), account.objects, account.bytes,
+      const bool whole = paid.unknown.empty() && native.unknown.empty();
+      const int64_t net = native.total - paid.total;
+      const std::string net_text =
+          whole ? (net < 0 ? "-" : "") + FormatPico(std::abs(net)).substr(1) : "";
+      output.Raw(fmt::format("{},{},{},{},{},{},{},{}\n", name, money(paid), money(native),
+                             money(copy), net_text, account.objects, account.bytes,
                              Joined(UnknownPrices(paid, native, copy))));
     }
   }
@@ -190,7 +195,9 @@ class SavingsCommand : public Command {
     rows.emplace_back(
         "net", whole ? Money(native.total - paid.total) + " less than native " + "replication"
                      : "not known");
-    if (whole && native.total < paid.total) {
+    if (all.objects == 0 && paid.total == 0 && whole) {
+      rows.back().second = "nothing has been carried";
+    } else if (whole && native.total < paid.total) {
       rows.back().second = Money(paid.total - native.total) + " more than native replication";
     }
     const std::optional<uint64_t> even = BreakEvenBytes(all, prices);
@@ -201,6 +208,13 @@ class SavingsCommand : public Command {
     }
     const std::vector<std::string> unknown = UnknownPrices(paid, native, copy);
     if (!unknown.empty()) rows.emplace_back("unknown prices", Joined(unknown));
+    // "transfer//eu-west-1", "request//put/STANDARD", "vcpu_second/".
+    if (std::ranges::any_of(unknown, [](const std::string& name) {
+          return name.contains("//") || name.ends_with('/');
+        })) {
+      rows.emplace_back("to be mended",
+                        "a store had no region when this was counted: say region: under stores:");
+    }
     const std::string day = FormatRfc3339(PriceTableDate()).substr(0, 10);
     rows.emplace_back(
         "prices", "table of " + day + ", entered by hand and not compared; see `longhaul prices`");

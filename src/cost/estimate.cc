@@ -8,12 +8,22 @@ namespace {
 
 using Unit = Bill::Unit;
 
+// To find out what a staging can do takes so many requests, once; counted on longhaul's own
+// endpoint.
+constexpr uint64_t kFirstPuts = 58;
+constexpr uint64_t kFirstLists = 14;
+constexpr uint64_t kFirstGets = 30;
+
+// While nothing comes, source and target each look into a staging every ten seconds; while
+// something does, up to every second, and that is not in it.
+constexpr uint64_t kMonthLooks = uint64_t{2} * 30 * 24 * 3600 / 10;
+
 uint64_t Parts(uint64_t amount, uint64_t part) { return (amount + part - 1) / part; }
 
 }  // namespace
 
 EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
-                        const std::vector<std::string>& to) {
+                        const std::vector<std::string>& to, EstimateSpan span) {
   EstimateWays ways;
   if (volume.objects == 0) return ways;
   const auto request = [](const std::string& region, const char* kind) {
@@ -39,6 +49,14 @@ EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
                       4 * archives);
     ways.longhaul.Add("requests at the staging", request(region, "get"), Unit::kEach,
                       3 * archives + Parts(volume.bytes, kEstimateFrameBytes));
+    if (span == EstimateSpan::kOnce) {
+      ways.longhaul.Add("requests at the staging", put, Unit::kEach, kFirstPuts);
+      ways.longhaul.Add("requests at the staging", request(region, "list"), Unit::kEach,
+                        kFirstLists);
+      ways.longhaul.Add("requests at the staging", request(region, "get"), Unit::kEach, kFirstGets);
+    } else {
+      ways.longhaul.Add("looks at the staging", request(region, "list"), Unit::kEach, kMonthLooks);
+    }
     // An hour there is much.
     ways.longhaul.Add("storage of archives", "storage/" + region + "/STANDARD", Unit::kKibSecond,
                       Parts(volume.packed_bytes, 1024) * 3600);

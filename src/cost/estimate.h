@@ -13,7 +13,13 @@
 
 namespace longhaul {
 
-// So much, once.
+// What is reckoned.
+enum class EstimateSpan {
+  kOnce,   // All of it, at once, to a staging that is new.
+  kMonth,  // As much in 30 days of a `replicate` that goes on.
+};
+
+// So much.
 struct EstimateVolume {
   uint64_t objects = 0;
   uint64_t bytes = 0;
@@ -30,7 +36,8 @@ struct EstimateWays {
 
 // From a region to others. `fixed_pico_dollars` is added to longhaul's by whoever compares.
 EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
-                        const std::vector<std::string>& to);
+                        const std::vector<std::string>& to,
+                        EstimateSpan span = EstimateSpan::kOnce);
 
 // What archives are made of, on average.
 inline constexpr uint64_t kEstimateFrameBytes = 8 << 20;

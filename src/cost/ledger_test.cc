@@ -459,7 +459,7 @@ TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
   Result<std::unique_ptr<Store>> store = MakeS3Store(world.runtime, options, &http);
   ASSERT_TRUE(store);
   FakeState state(world.runtime, backend);
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 100'000; ++i) {
     const std::string key = "logs/" + std::to_string(i);
     switch (i % 4) {
       case 0: {
@@ -484,7 +484,7 @@ TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
         static_cast<void>(world.Run((*store)->Remove({.bucket = "data", .key = key})));
         break;
     }
-    if (i % 1000 == 0) ASSERT_TRUE(world.Run(ledger->Publish(state)));
+    if (i % 5'000 == 0) ASSERT_TRUE(world.Run(ledger->Publish(state)));
   }
   ASSERT_TRUE(world.Run(ledger->Publish(state)));
   for (const auto& [kind, count] : http.requests) EXPECT_EQ(Sum(kind + "/STANDARD"), count) << kind;

@@ -19,6 +19,9 @@ TEST(PricesTest, DollarsAreKeptExactly) {
                           " 1", "0x1", "--1"}) {
     EXPECT_FALSE(ParsePicoDollars(bad)) << bad;
   }
+  // Somebody who writes digits alone wants to know which of them are too many.
+  EXPECT_TRUE(ParsePicoDollars("1000000").error().message.contains("a million dollars or more"));
+  EXPECT_TRUE(ParsePicoDollars("0.0000000000001").error().message.contains("more than 12 digits"));
   EXPECT_EQ(FormatPico(400'000), "$0.0000004");
   EXPECT_EQ(FormatPico(20'000'000'000), "$0.02");
   EXPECT_EQ(FormatPico(12'500'000'000'000), "$12.50");

@@ -81,6 +81,23 @@ TEST(EstimateTest, SmallObjectsAreCheaperByNativeReplicationAndLargeOnesAreNot) 
   EXPECT_FALSE(cheaper_native(1 << 20));
 }
 
+// Without it: the advice for a bucket of a few files a day would be longhaul, and its looks into an
+// empty staging would cost more than all of S3's own replication.
+TEST(EstimateTest, AMonthHoldsWhatIsPaidWhileNothingComes) {
+  const Prices prices;
+  const EstimateVolume volume{
+      .objects = 100, .bytes = 100 << 20, .packed_bytes = 30 << 20, .packing_us = 1'000'000};
+  const EstimateWays once = EstimateOf(volume, "us-east-1", {"eu-west-1"});
+  const EstimateWays month = EstimateOf(volume, "us-east-1", {"eu-west-1"}, EstimateSpan::kMonth);
+  EXPECT_FALSE(once.longhaul.Reckon(prices).items.contains("looks at the staging"));
+  // A look every ten seconds by each of the two roles, for 30 days.
+  EXPECT_EQ(month.longhaul.Reckon(prices).items.at("looks at the staging"),
+            2 * 259'200 * *prices.Find("request/eu-west-1/list/STANDARD"));
+  EXPECT_LT(once.longhaul.Reckon(prices).total, once.native.Reckon(prices).total);
+  EXPECT_GT(month.longhaul.Reckon(prices).total, month.native.Reckon(prices).total);
+  EXPECT_EQ(once.native.Reckon(prices).total, month.native.Reckon(prices).total);
+}
+
 TEST(EstimateTest, EachRegionIsPaidFor) {
   const Prices prices;
   const EstimateVolume volume{.objects = 10,

@@ -98,7 +98,8 @@ void Advance(std::span<iovec>& pieces, size_t count) {
 
 }  // namespace
 
-Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file, bool verify) {
+Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file, bool verify,
+                                                     std::string_view protocol) {
   std::shared_ptr<TlsContext> made(new TlsContext);
   SSL_CTX* context = made->context_ = SSL_CTX_new(TLS_client_method());
   LH_CHECK(context != nullptr);
@@ -110,8 +111,11 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file,
   // AES-128 is as safe and costs a tenth less.
   SSL_CTX_set_ciphersuites(
       context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
-  static constexpr unsigned char kProtocols[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(context, kProtocols, sizeof kProtocols - 1);
+  if (!protocol.empty()) {
+    const std::string protocols = static_cast<char>(protocol.size()) + std::string(protocol);
+    SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),
+                            static_cast<unsigned>(protocols.size()));
+  }
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, &TlsStream::OnNewSession);
   SSL_CTX_set_verify(context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,

@@ -1,8 +1,8 @@
-// TLS of the HTTP client, by OpenSSL: whom a client trusts and the sessions it may resume
+// TLS of the clients, by OpenSSL: whom a client trusts and the sessions it may resume
 // (TlsContext), and the encryption of one connection (TlsStream).
 //
-// Internal to the HTTP client. Belongs to its shard. Nothing here waits: a stream says for what its
-// connection has to. TLS 1.2 and 1.3, ALPN http/1.1; no early data and no renegotiation.
+// Internal to the clients of HTTP and SMTP. Belongs to its shard. Nothing here waits: a stream says
+// for what its connection has to. TLS 1.2 and 1.3, ALPN; no early data and no renegotiation.
 
 #pragma once
 
@@ -35,8 +35,10 @@ class TlsContext {
  public:
   // `ca_file`: the certificates to trust, in PEM (or a folder of them by hash, as c_rehash makes
   // it), instead of the system's; empty: those.
+  // `protocol`: what ALPN offers; empty: there is no ALPN.
   // kInvalidInput: it cannot be read, or holds none.
-  static Result<std::shared_ptr<TlsContext>> Make(const std::string& ca_file, bool verify);
+  static Result<std::shared_ptr<TlsContext>> Make(const std::string& ca_file, bool verify,
+                                                  std::string_view protocol = "http/1.1");
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;

@@ -1,18 +1,21 @@
-// AlarmBook: tells of an alarm once when it begins, and once when it is over, to a webhook.
+// AlarmBook: tells of an alarm once when it begins, and once when it is over, by every channel.
 //
-// What has been told is in State, so that a process that starts anew, or takes over, does not tell
-// it again. A row is written after the webhook has taken the message: who dies in between tells it
-// twice, never not at all. A webhook that does not answer is tried again at the next look.
+// What has been told is in State, by channel, so that a process that starts anew, or takes over,
+// does not tell it again, and a channel that fails holds no other up. A row is written after the
+// channel has taken the message: who dies in between tells it twice, never not at all. What a
+// channel does not take is told again at the next look.
+//
+//   partition "alarms" (the webhook), "alarms/email", "alarms/sns": key NAME, value "SINCE TEXT"
 
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/runtime.h"
-#include "base/secret.h"
-#include "net/http_client.h"
+#include "observe/alarm_channel.h"
 #include "state/state.h"
 
 namespace longhaul {
@@ -24,31 +27,22 @@ struct AlarmSight {
   bool due = true;
 };
 
-struct AlarmBookOptions {
-  std::string site;
-  Secret url;          // Often holds a token.
-  bool slack = false;  // {"text":…}; else a JSON object with all of it.
-};
-
 class AlarmBook {
  public:
-  // `http` is borrowed; null: a client of its own.
-  AlarmBook(const Runtime& runtime, State& state, AlarmBookOptions options,
-            HttpClient* http = nullptr);
-  ~AlarmBook();
+  AlarmBook(const Runtime& runtime, State& state, std::string site,
+            std::vector<std::unique_ptr<AlarmChannel>> channels);
 
   // `seen`: all that is wrong now, by name ("parked/main"). Only one process may look at a time.
-  // OK: all of it has been told. Errors: of State; kRetryable: the webhook.
+  // OK: all of it has been told. Errors: of State; those of channels, the last one of several.
   Async<void> Look(std::map<std::string, AlarmSight> seen);
 
  private:
-  Async<void> Tell(const std::string& name, const std::string& text, bool over, SystemTime since);
+  Async<void> LookBy(AlarmChannel& channel, std::map<std::string, AlarmSight> seen);
 
   Runtime runtime_;
   State& state_;
-  AlarmBookOptions options_;
-  std::unique_ptr<HttpClient> own_http_;  // Null where one was given.
-  HttpClient& http_;
+  std::string site_;
+  std::vector<std::unique_ptr<AlarmChannel>> channels_;
 };
 
 }  // namespace longhaul

@@ -34,14 +34,32 @@ class Receiver : public HttpClient {
   std::vector<std::string> bodies;
 };
 
+// A channel that fails or notes what it was told.
+class Second : public AlarmChannel {
+ public:
+  Second(const bool& fails, std::vector<std::string>& told) : fails_(fails), told_(told) {}
+  [[nodiscard]] std::string_view name() const override { return "email"; }
+  Async<void> Tell(AlarmMessage message) override {
+    if (fails_) co_return Retryable("no");
+    told_.push_back((message.over ? "over " : "") + message.name);
+    co_return Ok();
+  }
+
+ private:
+  const bool& fails_;
+  std::vector<std::string>& told_;
+};
+
 class AlarmBookTest : public ::testing::Test {
  protected:
   // By a process that has just started.
   Result<void> Look(std::map<std::string, AlarmSight> seen, bool slack = false) {
     testing::FakeState state(world.runtime, backend);
-    AlarmBook book(world.runtime, state,
-                   {.site = "east", .url = Secret("https://hooks.example/secret"), .slack = slack},
-                   &receiver);
+    std::vector<std::unique_ptr<AlarmChannel>> channels;
+    channels.push_back(MakeWebhookChannel(world.runtime, Secret("https://hooks.example/secret"),
+                                          slack, &receiver));
+    if (second) channels.push_back(std::make_unique<Second>(second_fails, second_told));
+    AlarmBook book(world.runtime, state, "east", std::move(channels));
     return world.Run(book.Look(std::move(seen)));
   }
   std::string Last(const char* field) {
@@ -53,6 +71,9 @@ class AlarmBookTest : public ::testing::Test {
   std::shared_ptr<testing::FakeStateBackend> backend =
       std::make_shared<testing::FakeStateBackend>();
   Receiver receiver;
+  bool second = false;  // Whether there is a channel besides the webhook.
+  bool second_fails = false;
+  std::vector<std::string> second_told;
 };
 
 // An alarm that comes each minute is one that nobody reads; after a restart as well.
@@ -99,6 +120,21 @@ TEST_F(AlarmBookTest, WhatWasNotTakenIsToldAgain) {
   ASSERT_TRUE(Look({}));
   EXPECT_EQ(receiver.bodies.size(), 4U);
   EXPECT_EQ(Last("state"), "over");
+}
+
+// A mail server that is away must neither keep the webhook from its messages nor have them sent
+// again; and what it has missed it is told when it is back.
+TEST_F(AlarmBookTest, AChannelThatFailsIsToldLaterAndAlone) {
+  second = second_fails = true;
+  EXPECT_FALSE(Look({{"parked/main", {.text = "parked"}}}));
+  EXPECT_FALSE(Look({{"parked/main", {.text = "parked"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 1U);
+  second_fails = false;
+  ASSERT_TRUE(Look({{"parked/main", {.text = "parked"}}}));
+  ASSERT_TRUE(Look({}));
+  ASSERT_TRUE(Look({}));
+  EXPECT_EQ(receiver.bodies.size(), 2U);
+  EXPECT_EQ(second_told, (std::vector<std::string>{"parked/main", "over parked/main"}));
 }
 
 TEST_F(AlarmBookTest, SlackReadsText) {

@@ -11,8 +11,12 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
-constexpr std::chrono::milliseconds kOncePause{20};
-constexpr std::chrono::milliseconds kReplicationPause{1'000};  // Stores take seconds; looks cost.
+// Between two looks at the stagings, each of which is a request that is billed: grows while nothing
+// comes. While the source works there is nothing to be seen but what it tells of, and what other
+// processes do.
+constexpr std::chrono::milliseconds kLookPause{20};
+constexpr std::chrono::milliseconds kLookPauseMax{1'000};  // Stores take seconds to replicate.
+constexpr std::chrono::milliseconds kSourceWorksPause{10'000};
 constexpr int kRoundsMax = 4;
 
 // For a person, where nothing has failed and nothing goes forward.
@@ -182,6 +186,7 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
                             return rule->local != nullptr;
                           });
   receipts_.WaitAtMost(options_.timeout / 2);  // Else a late store would let the time run out.
+  std::chrono::milliseconds pause = kLookPause;
   while (!stop.is_set()) {
     wake_.Reset();
     // In this order: what the source finishes after the pass has looked is seen by the next round.
@@ -243,11 +248,28 @@ asio::awaitable<OnceResult> Replicator::WaitUntilDone(Event& stop, OnceResult re
       result.store_error = trouble;
       co_return result;
     }
-    if (pass.applied == 0) {
-      co_await wake_.WaitFor(clock, before.on_the_way > 0 ? kReplicationPause : kOncePause);
+    if (pass.applied > 0 || receipts.read > 0) {
+      pause = kLookPause;
+    } else if (options_.source && !source_.idle() && pass.waiting == 0 && before.on_the_way == 0) {
+      co_await WaitToLook(stop, std::min(kSourceWorksPause, options_.timeout));
+    } else {
+      co_await WaitToLook(stop, before.on_the_way > 0 ? kLookPauseMax : pause);
+      pause = std::min(2 * pause, kLookPauseMax);
     }
   }
   co_return result;
+}
+
+asio::awaitable<void> Replicator::WaitToLook(Event& stop, std::chrono::milliseconds pause) {
+  Clock& clock = context_.runtime.clock;
+  bool worked = !source_.idle();
+  const SteadyTime until = clock.SteadyNow() + pause;
+  while (clock.SteadyNow() < until && !stop.is_set() && !wake_.is_set()) {
+    co_await wake_.WaitFor(clock, std::min(kLookPause, pause));
+    const bool works = !source_.idle();
+    if (worked && !works) co_return;
+    worked = works;
+  }
 }
 
 asio::awaitable<void> Replicator::RunContinuous(Event& stop) {

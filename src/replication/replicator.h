@@ -65,6 +65,8 @@ class Replicator {
   Async<void> CompareUntil(Event& stop, bool* deletes_guarded);
   // The loop of RunOnce after everything has been started.
   asio::awaitable<OnceResult> WaitUntilDone(Event& stop, OnceResult result);
+  // For `pause`, or until there is something in staging or the source has come to its end.
+  asio::awaitable<void> WaitToLook(Event& stop, std::chrono::milliseconds pause);
 
   ReplicationContext& context_;
   ReplicatorOptions options_;

@@ -63,6 +63,21 @@ TEST(ReplicatorTest, ARuleWhoseSourceIsAwayDoesNotStopTheOthers) {
   world.Stop();
 }
 
+// A look at a staging is a request that is billed. While the source reads for long, one every few
+// milliseconds would cost more than all that is carried.
+TEST(ReplicatorTest, OnceLooksSeldomIntoAStagingWhileTheSourceWorks) {
+  ReplicationWorld world;
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kGet) fault.delay = 20s;
+    return fault;
+  };
+  EXPECT_FALSE(world.RunOnce().store_error);
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "b", "c"}));
+  EXPECT_LE(world.target().backend->count(StoreOperation::kList), 40);
+}
+
 // Whoever mends stores one after the other wants to know of all of them at once.
 TEST(ReplicatorTest, OnceNamesEveryStoreThatIsAway) {
   ReplicationWorld world(2);

@@ -82,7 +82,8 @@ Async<Resumed> ResumeRule(State& state, Clock& clock, const Rule& rule, std::str
   co_return resumed;
 }
 
-Async<bool> BackfillRule(State& state, Clock& clock, const Rule& rule, std::string prefix) {
+Async<bool> BackfillRule(State& state, Clock& clock, const Rule& rule, std::string prefix,
+                         std::optional<ListedBy> listing) {
   if (!rule.enabled) co_return InvalidInput("rule " + rule.id + " is disabled");
   if (!prefix.empty() && !prefix.starts_with(rule.source.prefix)) {
     Error error = InvalidInput("rule " + rule.id + " has nothing below it: its keys begin with '" +
@@ -96,8 +97,9 @@ Async<bool> BackfillRule(State& state, Clock& clock, const Rule& rule, std::stri
     co_return Retryable("no process runs rule " + rule.id +
                         " as source; `longhaul replicate` compares when it starts");
   }
-  Result<void> asked =
-      co_await AskForBackfill(state, rule.id, {.asked = clock.Now(), .prefix = std::move(prefix)});
+  Result<void> asked = co_await AskForBackfill(
+      state, rule.id,
+      {.asked = clock.Now(), .prefix = std::move(prefix), .listing = std::move(listing)});
   if (!asked) co_return asked.error();
   RuleControl control(state, clock);
   Result<bool> read = co_await control.Refresh();

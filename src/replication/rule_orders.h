@@ -34,10 +34,12 @@ struct Resumed {
 };
 Async<Resumed> ResumeRule(State& state, Clock& clock, const Rule& rule, std::string target);
 
-// Whether it waits for the end of a pause. kInvalidInput: the rule is disabled, or has nothing
-// below `prefix` (its code is kNotBelowRule then). kRetryable: no process runs it as source.
+// Whether it waits for the end of a pause. `listing`: as of BackfillRequest. kInvalidInput: the
+// rule is disabled, or has nothing below `prefix` (its code is kNotBelowRule then). kRetryable: no
+// process runs it as source.
 inline constexpr std::string_view kNotBelowRule = "NotBelowRule";
-Async<bool> BackfillRule(State& state, Clock& clock, const Rule& rule, std::string prefix);
+Async<bool> BackfillRule(State& state, Clock& clock, const Rule& rule, std::string prefix,
+                         std::optional<ListedBy> listing = {});
 
 // Where a rule's keys may be parked: at the source ("") and at its targets; or at one of them.
 std::vector<std::string> ParkedPlaces(const Rule& rule, const std::string& only_target);

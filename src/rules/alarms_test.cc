@@ -37,6 +37,55 @@ TEST(AlarmsTest, NobodyIsToldUnlessTheConfigurationSaysSo) {
   EXPECT_FALSE((*all)->store_away);
 }
 
+TEST(AlarmsTest, MailTopicAndMoneyAreReadAsTheyAreMeant) {
+  Result<std::optional<Alarms>> loaded = Load(
+      "alarms:\n"
+      "  email: { to: [ops@example.com, b@example.com], from: l@example.com,\n"
+      "           server: 'smtp.example.com:2525', username: u, password: p }\n"
+      "  sns: 'arn:aws:sns:eu-west-1:111122223333:alarms'\n"
+      "  spending: { usd: 12.5, per: month }\n"
+      "  at_capacity: 15m\n  drill_failed: false\n  drill_age: 35d\n");
+  ASSERT_TRUE(loaded && *loaded) << loaded.error().Describe();
+  const Alarms& alarms = **loaded;
+  ASSERT_TRUE(alarms.mail && alarms.topic && alarms.spending);
+  EXPECT_EQ(alarms.mail->server.host, "smtp.example.com");
+  EXPECT_EQ(alarms.mail->server.port, 2525);
+  EXPECT_EQ(alarms.mail->server.security, SmtpSecurity::kStartTls);
+  EXPECT_EQ(alarms.mail->server.password.Reveal(), "p");
+  EXPECT_EQ(alarms.mail->to, (std::vector<std::string>{"ops@example.com", "b@example.com"}));
+  EXPECT_EQ(alarms.topic->region, "eu-west-1");
+  EXPECT_EQ(alarms.spending->pico_dollars, 12'500'000'000'000);
+  EXPECT_TRUE(alarms.spending->monthly);
+  EXPECT_EQ(alarms.at_capacity, 15min);
+  EXPECT_FALSE(alarms.drill_failed);
+  EXPECT_EQ(alarms.drill_age, std::chrono::days(35));
+  loaded = Load("alarms: { email: { to: a@b, from: c@d, server: '[::1]', tls: tls } }\n");
+  ASSERT_TRUE(loaded && *loaded && (*loaded)->mail) << loaded.error().Describe();
+  EXPECT_EQ((*loaded)->mail->server.host, "[::1]");
+  EXPECT_EQ((*loaded)->mail->server.port, 465);
+}
+
+// An address that is two, or a server that is none, would be found out by the first alarm.
+TEST(AlarmsTest, RefusesMailThatCannotBeSent) {
+  const std::string good = "to: a@b, from: c@d, server: 'h:25'";
+  for (const std::string& wrong :
+       {std::string("to: a@b, from: c@d"), std::string("to: a, from: c@d, server: h"),
+        std::string("to: [], from: c@d, server: h"),
+        std::string("to: 'a@b>, RCPT TO:<c@d', from: c@d, server: h"),
+        std::string("to: a@b, from: 'Ops <c@d>', server: h"),
+        std::string("to: a@b, from: c@d, server: 'h:0'"),
+        std::string("to: a@b, from: c@d, server: 'h:x'"),
+        std::string("to: a@b, from: c@d, server: 'smtp://h'"), good + ", username: u",
+        good + ", tls: none, username: u, password: p", good + ", tls: maybe"}) {
+    EXPECT_FALSE(Load("alarms: { email: { " + wrong + " } }\n")) << wrong;
+  }
+  EXPECT_TRUE(Load("alarms: { email: { " + good + " } }\n"));
+  EXPECT_FALSE(Load("alarms: { sns: 'arn:aws:sns:eu-west-1:111122223333:a.fifo' }\n"));
+  EXPECT_FALSE(Load("alarms: { webhook: 'https://h', spending: { usd: 0, per: day } }\n"));
+  EXPECT_FALSE(Load("alarms: { webhook: 'https://h', spending: { usd: 5 } }\n"));
+  EXPECT_FALSE(Load("alarms: { webhook: 'https://h', spending: { usd: 5, per: week } }\n"));
+}
+
 // An alarm that is misspelt is one that never comes.
 TEST(AlarmsTest, RefusesWhatItDoesNotKnow) {
   for (const char* wrong : {"alarms: { lag: 15m }\n", "alarms: { webhook: 'ftp://h' }\n",

@@ -211,6 +211,9 @@ class Builder {
              "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
             {ServiceArn("dynamodb", names_.state_region, "table/" + place.name)});
     }
+    if (!names_.alarm_topic.empty()) {
+      AddTo(kDefaultIdentity, "Alarms", {"sns:Publish"}, {names_.alarm_topic});
+    }
     if (!names_.source) return;
     for (const Rule& rule : configuration_.rules) {
       if (!rule.intake.sqs) continue;

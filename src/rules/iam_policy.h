@@ -47,6 +47,7 @@ struct IamNames {
   std::map<std::string, std::string> regions{};  // Of stores; missing or empty: any.
   std::string queue_region = "*";
   std::string state_region = "*";
+  std::string alarm_topic{};          // The ARN of the topic of `alarms:`; empty: none.
   std::vector<std::string> queues{};  // Of Configuration::queue in SQS, with its dead letters.
 };
 

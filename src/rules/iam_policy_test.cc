@@ -46,6 +46,18 @@ const IamStatement* Find(const std::vector<IamPolicy>& policies, const std::stri
   return nullptr;
 }
 
+// An alarm that may not be told is found out when something is wrong.
+TEST(IamPolicyTest, TheTopicOfAlarmsMayBeTold) {
+  IamNames names = Names();
+  EXPECT_EQ(Find(IamPolicies(Parse(""), names), "Alarms"), nullptr);
+  names.alarm_topic = "arn:aws:sns:eu-west-1:111122223333:alarms";
+  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), names);
+  const IamStatement* alarms = Find(policies, "Alarms");
+  ASSERT_NE(alarms, nullptr);
+  EXPECT_THAT(alarms->actions, ElementsAre("sns:Publish"));
+  EXPECT_THAT(alarms->resources, ElementsAre(names.alarm_topic));
+}
+
 // HeadBucket names no prefix: a plain StringLike would deny it, and a key that is not there would
 // look like one that is closed.
 TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {

@@ -90,7 +90,7 @@ const PriceItem* FindPriceItem(std::string_view name) {
 
 Result<int64_t> ParsePicoDollars(std::string_view text) {
   const Error bad = InvalidInput("'" + std::string(text.substr(0, 40)) +
-                                 "' is no price: write US dollars, as 0.02 or 0.0000004");
+                                 "' is no price: write US dollars in digits, as 0.02 or 0.0000004");
   if (text.starts_with('-')) {
     return InvalidInput("a price of " + std::string(text.substr(0, 40)) + " is negative");
   }
@@ -98,12 +98,22 @@ Result<int64_t> ParsePicoDollars(std::string_view text) {
   const std::string_view dollars = text.substr(0, point);
   const std::string_view fraction = point < text.size() ? text.substr(point + 1) : "";
   if (dollars.empty() || (point < text.size() && fraction.empty())) return bad;
-  if (dollars.size() > kDollarDigitsMax || fraction.size() > kFractionDigitsMax) return bad;
+  const bool digits =
+      (std::string(dollars) + std::string(fraction)).find_first_not_of("0123456789") ==
+      std::string::npos;
+  if (digits && dollars.size() > kDollarDigitsMax) {
+    return InvalidInput("a price of " + std::string(text.substr(0, 40)) +
+                        " is a million dollars or more");
+  }
+  if (digits && fraction.size() > kFractionDigitsMax) {
+    return InvalidInput("a price of " + std::string(text.substr(0, 40)) +
+                        " has more than 12 digits behind the point");
+  }
+  if (!digits) return bad;
   int64_t pico = 0;
   for (size_t i = 0; i < dollars.size() + kFractionDigitsMax; ++i) {
     const size_t at = i - dollars.size();
     const char digit = i < dollars.size() ? dollars[i] : at < fraction.size() ? fraction[at] : '0';
-    if (digit < '0' || digit > '9') return bad;
     pico = pico * 10 + (digit - '0');
   }
   static_assert(kPicoPerDollar == 1'000'000'000'000);

@@ -92,7 +92,8 @@ Api::Api(ApiContext context)
       wrong_tokens_(kWrongTokensPerSecond, kWrongTokensBurst),
       audit_(context_.runtime, context_.state),
       history_(context_.runtime, context_.state, context_.configuration,
-               context_.replication.owner) {}
+               context_.replication.owner),
+      background_(context_.runtime) {}
 
 Api::~Api() = default;
 
@@ -217,6 +218,16 @@ Async<Api::Json> Api::Dispatch(const ApiRequest& request, const ApiCaller& calle
   if (operation == "stopMigrationRun") co_return co_await StopMigrationRun(request);
   if (operation == "retryMigrationRun") co_return co_await RetryMigrationRun(request);
   if (operation == "listMigrationObjects") co_return co_await ListMigrationObjects(request);
+  if (operation == "listBackups") co_return ListBackups();
+  if (operation == "listBackupObjects") co_return co_await ListBackupObjects(request);
+  if (operation == "listBackupVersions") co_return co_await ListBackupVersions(request);
+  if (operation == "restoreBackup") co_return co_await RestoreBackup(request);
+  if (operation == "listRestores") co_return co_await ListRestores(request);
+  if (operation == "getRestore") co_return co_await GetRestore(request);
+  if (operation == "listRestoreFailures") co_return co_await ListRestoreFailures(request);
+  if (operation == "stopRestore") co_return co_await StopRestore(request);
+  if (operation == "createCacheRun") co_return co_await CreateCacheRun(request);
+  if (operation == "stopCacheRun") co_return co_await StopCacheRun(request);
   if (operation == "listCacheRuns") co_return co_await ListCacheRuns(request);
   if (operation == "getCacheRun") co_return co_await GetCacheRun(request);
   co_return NotFound("no such operation");

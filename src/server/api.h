@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "backup/restore.h"
 #include "base/runtime.h"
+#include "cache/fill.h"
 #include "migration/run.h"
 #include "net/http_server.h"
 #include "queue/queue.h"
@@ -26,6 +28,7 @@
 #include "server/api_access.h"
 #include "server/api_request.h"
 #include "server/audit_log.h"
+#include "server/background_runs.h"
 #include "server/failure_ring.h"
 #include "server/history.h"
 #include "server/readiness.h"
@@ -49,6 +52,9 @@ struct ApiContext {
   PriceList prices;
   // The Queue of migrations, opened when it is first needed.
   std::function<Async<Queue*>()> migrations_queue;
+  // A store of the configuration, as this bucket of it is to be spoken to. kInvalidInput: it has no
+  // such store.
+  std::function<Result<Store*>(const std::string& store, const std::string& bucket)> store_of;
 };
 
 class Api {
@@ -113,8 +119,45 @@ class Api {
   Async<Json> RetryMigrationRun(const ApiRequest& request);
   Async<Json> ListMigrationObjects(const ApiRequest& request);
   Async<Json> StartRunOf(Migration migration, std::vector<std::string> prefixes);
+  // api_caches.cc
   Async<Json> ListCacheRuns(const ApiRequest& request);
   Async<Json> GetCacheRun(const ApiRequest& request);
+  Async<Json> CreateCacheRun(const ApiRequest& request);
+  Async<Json> StopCacheRun(const ApiRequest& request);
+  struct FoundCacheRun {
+    cache::Place place;
+    cache::Run run;
+  };
+  Async<FoundCacheRun> FindCacheRun(const ApiRequest& request);
+  struct FillBegun {
+    Event known;  // Its number, or why it has none.
+    int64_t number = 0;
+    std::optional<Error> error;
+  };
+  Result<Address> BucketOf(std::string_view field, const std::string& text) const;
+  asio::awaitable<void> CarryFill(std::shared_ptr<cache::FillRequest> fill,
+                                  std::shared_ptr<FillBegun> begun, Event& stop);
+  // api_backups.cc
+  struct Backup {
+    const Rule* rule = nullptr;
+    const Target* target = nullptr;
+    backup::CatalogSource source;
+  };
+  Result<Backup> RequireBackup(const ApiRequest& request) const;
+  Json ListBackups() const;
+  Async<Json> ListBackupObjects(const ApiRequest& request);
+  Async<Json> ListBackupVersions(const ApiRequest& request);
+  Async<Json> RestoreBackup(const ApiRequest& request);
+  Async<Json> ListRestores(const ApiRequest& request);
+  Async<Json> GetRestore(const ApiRequest& request);
+  Async<Json> ListRestoreFailures(const ApiRequest& request);
+  Async<Json> StopRestore(const ApiRequest& request);
+  Async<RunRecord> FindRestore(std::string id);
+  Json JsonOfRestore(const RunRecord& run);
+  Async<TreeTarget> PlaceOfRestore(const Backup& backup, std::string* destination,
+                                   const std::string& prefix);
+  asio::awaitable<void> CarryRestore(Backup backup, backup::RestoreOrder order, TreeTarget place,
+                                     std::shared_ptr<RunJournal> journal, Event& stop);
   // api_stream.cc
   asio::awaitable<void> ServeStream(HttpServerResponse& response);
   asio::awaitable<void> Feed(Event& stop);
@@ -128,6 +171,9 @@ class Api {
   RateLimit wrong_tokens_;
   AuditLog audit_;
   History history_;
+  BackgroundRuns background_;
+  int vault_listings_ = 0;                   // That are read now.
+  std::map<std::string, RunJournal*> here_;  // Of restores that this process carries.
   Snapshot snapshot_;
   std::map<std::string, std::map<std::string, uint64_t>> parked_;  // By rule and target.
   std::optional<SteadyTime> parked_counted_;

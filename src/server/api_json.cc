@@ -52,7 +52,6 @@ boost::json::object JsonOf(const RuleReport& report, const TargetReport& told, S
   json["health"] = ToString(health);
   json["reason"] = JsonText(reason);
   json["archives_waiting"] = seen.archives_waiting;
-  json["bytes_waiting"] = nullptr;
   json["objects_per_second"] = seen.objects_per_second;
   json["bytes_per_second"] = seen.bytes_per_second;
   json["applied"] = totals.applied;
@@ -106,7 +105,6 @@ boost::json::object JsonOf(const RuleReport& report, SystemTime now) {
   json["processes"] = report.running.size();
   json["sources"] = std::ranges::count(report.running, true, &RuleNow::source);
   json["keys_pending"] = report.keys_pending;
-  json["bytes_pending"] = nullptr;
   json["oldest_pending_key"] = KeyOf(report.OldestOfAll());
   json["hints_kept"] = report.hints_kept;
   json["lag_seconds"] = Age(report.OldestOfAll(), now);
@@ -144,6 +142,14 @@ boost::json::object JsonOf(const RuleReport& report, SystemTime now) {
   json["parked"] = parked;
   json["parked_more"] = parked_more;
   json["deletes_held"] = report.deletes_held;
+  boost::json::array levels;
+  for (const KindLevel& level : report.levels) {
+    levels.emplace_back(boost::json::object{{"kind", level.kind},
+                                            {"level", level.level},
+                                            {"why", level.why},
+                                            {"packed_bytes", level.bytes}});
+  }
+  json["levels"] = std::move(levels);
   boost::json::object troubles;
   for (const auto& [part, why] : report.troubles) troubles[part] = why;
   json["troubles"] = std::move(troubles);

@@ -44,7 +44,17 @@ constexpr std::array kRoutes{
     ApiRoute{"POST", "/v1/migrations/runs/{run}/retry", "retryMigrationRun", 202},
     ApiRoute{"GET", "/v1/migrations/runs/{run}/objects", "listMigrationObjects"},
     ApiRoute{"GET", "/v1/cache/runs", "listCacheRuns"},
+    ApiRoute{"POST", "/v1/cache/runs", "createCacheRun", 202},
     ApiRoute{"GET", "/v1/cache/runs/{number}", "getCacheRun"},
+    ApiRoute{"POST", "/v1/cache/runs/{number}/stop", "stopCacheRun", 202},
+    ApiRoute{"GET", "/v1/backups", "listBackups"},
+    ApiRoute{"GET", "/v1/backups/{rule}/{target}/objects", "listBackupObjects"},
+    ApiRoute{"GET", "/v1/backups/{rule}/{target}/versions", "listBackupVersions"},
+    ApiRoute{"POST", "/v1/backups/{rule}/{target}/restore", "restoreBackup", 202},
+    ApiRoute{"GET", "/v1/backups/runs", "listRestores"},
+    ApiRoute{"GET", "/v1/backups/runs/{run}", "getRestore"},
+    ApiRoute{"GET", "/v1/backups/runs/{run}/failures", "listRestoreFailures"},
+    ApiRoute{"POST", "/v1/backups/runs/{run}/stop", "stopRestore", 202},
 };
 
 std::string_view NextSegment(std::string_view& path) {
@@ -197,6 +207,13 @@ Result<std::optional<int64_t>> ApiBody::Integer(std::string_view name, int64_t m
   return std::optional<int64_t>(value->get_int64());
 }
 
+Result<std::optional<double>> ApiBody::Number(std::string_view name) {
+  const boost::json::value* value = Find(name);
+  if (value == nullptr) return std::optional<double>();
+  if (!value->is_number()) return FieldError(name, "is no number");
+  return std::optional<double>(value->to_number<double>());
+}
+
 Result<std::optional<bool>> ApiBody::Boolean(std::string_view name) {
   const boost::json::value* value = Find(name);
   if (value == nullptr) return std::optional<bool>();
@@ -243,6 +260,20 @@ Result<void> ApiBody::Finish() const {
     if (!known_.contains(name)) return FieldError(name, "is no member of this request");
   }
   return Ok();
+}
+
+Result<size_t> ApiQuery::Skip() {
+  const std::optional<std::string> cursor = Text("cursor");
+  if (!cursor) return 0;
+  Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
+  if (!parts) return parts.error();
+  size_t number = 0;
+  const std::string& text = parts->front();
+  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (bad != std::errc() || end != text.data() + text.size()) {
+    return FieldError("cursor", "is not of this list");
+  }
+  return number;
 }
 
 std::string EncodeCursor(const std::vector<std::string>& parts) {

@@ -58,6 +58,8 @@ class ApiQuery {
   Result<std::optional<SystemTime>> Time(std::string_view name);
   // `limit`, 1 to 500.
   Result<int64_t> Limit() { return Integer("limit", 100, 1, 500); }
+  // `cursor` of lists that are paged by number: how many come before.
+  Result<size_t> Skip();
   // kInvalidInput: somebody gave one that there is not.
   Result<void> Finish();
 
@@ -72,6 +74,7 @@ class ApiBody {
 
   Result<std::optional<std::string>> Text(std::string_view name, size_t size_bytes_max = 2048);
   Result<std::optional<int64_t>> Integer(std::string_view name, int64_t min, int64_t max);
+  Result<std::optional<double>> Number(std::string_view name);
   Result<std::optional<bool>> Boolean(std::string_view name);
   Result<std::optional<SystemTime>> Time(std::string_view name);
   Result<std::vector<std::string>> Texts(std::string_view name, size_t count_max,

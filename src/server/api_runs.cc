@@ -1,9 +1,7 @@
-// Migration runs and the fills of caches, by the API.
+// Migration runs, by the API.
 
 #include <algorithm>
-#include <charconv>
 
-#include "cache/run_book.h"
 #include "migration/request.h"
 #include "migration/start.h"
 #include "migration/status.h"
@@ -52,39 +50,6 @@ boost::json::object JsonOf(const migration::RunStatus& status) {
           {"bytes_per_second", status.bytes_per_second},
           {"seconds_left", left ? boost::json::value(left->count()) : boost::json::value(nullptr)},
           {"prefixes_failed", std::move(failed)}};
-}
-
-boost::json::object JsonOf(const cache::Place& place, const cache::Run& run, SystemTime now) {
-  const bool killed = run.phase == RunPhase::kRunning && !cache::IsAlive(run, now);
-  boost::json::array prefixes;
-  for (const std::string& prefix : run.prefixes) prefixes.emplace_back(prefix);
-  boost::json::array waits_for(run.waits_for.begin(), run.waits_for.end());
-  return {{"cache", place.Text()},
-          {"number", run.number},
-          {"phase", killed ? std::string_view("killed") : ToString(run.phase)},
-          {"source", run.source_name},
-          {"prefixes", std::move(prefixes)},
-          {"force", run.force},
-          {"ttl_seconds", run.ttl.count()},
-          {"started", FormatRfc3339(run.started)},
-          {"ended", JsonTime(run.ended)},
-          {"hits", run.counts.hits},
-          {"copied", run.counts.copied},
-          {"bytes", run.counts.bytes},
-          {"gone", run.counts.gone},
-          {"failed", run.counts.failed},
-          {"inherited", run.counts.inherited},
-          {"waiting", run.counts.waiting},
-          {"waits_for", std::move(waits_for)}};
-}
-
-Result<size_t> SizeIn(const std::string& text) {
-  size_t number = 0;
-  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (bad != std::errc() || end != text.data() + text.size()) {
-    return FieldError("cursor", "is not of this list");
-  }
-  return number;
 }
 
 Result<void> ReadOptions(const boost::json::object& object, MigrationOptions& options) {
@@ -290,14 +255,8 @@ Async<Api::Json> Api::ListMigrationObjects(const ApiRequest& request) {
       state != "gone") {
     co_return FieldError("state", "is none of any, pending, running, failed, gone");
   }
-  size_t skip = 0;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    Result<size_t> number = SizeIn((*parts)[0]);
-    if (!number) co_return number.error();
-    skip = *number;
-  }
+  Result<size_t> skip = query.Skip();
+  if (!skip) co_return skip.error();
   Result<void> known = query.Finish();
   if (!known) co_return known.error();
   const std::string& id = request.arguments[0];
@@ -311,9 +270,9 @@ Async<Api::Json> Api::ListMigrationObjects(const ApiRequest& request) {
   Result<void> read = co_await migration::ReadObjects(
       context_.state, context_.runtime.clock, id, [&](const migration::ObjectStatus& object) {
         if (state != "any" && state != ToString(object.state)) return true;
-        if (seen++ < skip) return true;
+        if (seen++ < *skip) return true;
         if (std::cmp_equal(list.size(), *limit)) {
-          next = EncodeCursor({std::to_string(skip + list.size())});
+          next = EncodeCursor({std::to_string(*skip + list.size())});
           return false;
         }
         list.emplace_back(Json{{"name", object.object.name},
@@ -325,70 +284,6 @@ Async<Api::Json> Api::ListMigrationObjects(const ApiRequest& request) {
       });
   if (!read) co_return read.error();
   co_return Json{{"objects", std::move(list)}, {"next", JsonCursor(next)}};
-}
-
-Async<Api::Json> Api::ListCacheRuns(const ApiRequest& request) {
-  ApiQuery query(request);
-  Result<int64_t> limit = query.Limit();
-  if (!limit) co_return limit.error();
-  size_t skip = 0;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    Result<size_t> number = SizeIn((*parts)[0]);
-    if (!number) co_return number.error();
-    skip = *number;
-  }
-  Result<void> known = query.Finish();
-  if (!known) co_return known.error();
-  Result<std::vector<cache::Place>> places = co_await cache::AllPlaces(context_.state);
-  if (!places) co_return places.error();
-  const SystemTime now = context_.runtime.clock.Now();
-  std::vector<std::pair<SystemTime, Json>> all;
-  for (const cache::Place& place : *places) {
-    cache::RunBook book(context_.runtime, context_.state, place);
-    Result<std::vector<cache::Run>> runs = co_await book.All();
-    if (!runs) co_return runs.error();
-    for (const cache::Run& run : *runs) all.emplace_back(run.started, JsonOf(place, run, now));
-  }
-  std::ranges::sort(all, std::ranges::greater(), &std::pair<SystemTime, Json>::first);
-  boost::json::array list;
-  for (size_t i = skip; i < all.size() && std::cmp_less(list.size(), *limit); ++i) {
-    list.emplace_back(std::move(all[i].second));
-  }
-  std::optional<std::string> next;
-  if (skip + list.size() < all.size()) next = EncodeCursor({std::to_string(skip + list.size())});
-  co_return Json{{"runs", std::move(list)}, {"next", JsonCursor(next)}};
-}
-
-Async<Api::Json> Api::GetCacheRun(const ApiRequest& request) {
-  ApiQuery query(request);
-  const std::optional<std::string> wanted = query.Text("cache");
-  Result<void> known = query.Finish();
-  if (!known) co_return known.error();
-  int64_t number = 0;
-  const std::string& text = request.arguments[0];
-  auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (bad != std::errc() || end != text.data() + text.size() || number < 1) {
-    co_return NotFound("there is no run '" + text + "'");
-  }
-  Result<std::vector<cache::Place>> places = co_await cache::AllPlaces(context_.state);
-  if (!places) co_return places.error();
-  if (wanted) {
-    std::erase_if(*places, [&](const cache::Place& place) { return place.Text() != *wanted; });
-  }
-  if (places->empty()) co_return NotFound("no such cache is known to this state");
-  if (places->size() > 1) co_return FieldError("cache", "there are several caches; name one");
-  cache::RunBook book(context_.runtime, context_.state, places->front());
-  Result<cache::Run> run = co_await book.Find(number);
-  if (!run) co_return run.error();
-  Json json = JsonOf(places->front(), *run, context_.runtime.clock.Now());
-  boost::json::array failures;
-  for (const cache::Run::Failure& failure : run->failures) {
-    failures.emplace_back(Json{{"key", failure.key}, {"reason", failure.reason}});
-  }
-  json["failures"] = std::move(failures);
-  co_return json;
 }
 
 }  // namespace longhaul

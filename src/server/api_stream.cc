@@ -180,6 +180,7 @@ asio::awaitable<void> Api::Feed(Event& stop) {
     if (looked && look % kRunsEvery == 0) looked = co_await TellRuns();
   }
   stopping_ = true;
+  co_await background_.End();
   for (Stream* stream : streams_) stream->changed.NotifyAll();
 }
 

@@ -216,6 +216,161 @@ def refusals(client: Client) -> None:
           and "unsafe" not in headers["Content-Security-Policy"], f"GET /: {status} {headers}")
 
 
+def ended(client: Client, path: str) -> dict:
+    def over():
+        run = client.get(path)
+        return run["phase"] != "running" and run
+    return wait_until(over, 40, f"{path} has ended")
+
+
+def stopped_in_time(make, stop) -> None:
+    """A run may end before somebody asks it to stop; one of some does not."""
+    for number in range(30):
+        path = make(number)
+        if stop(f"{path.split('?')[0]}/stop" + path[len(path.split("?")[0]):]):
+            return
+    raise AssertionError("no run could be stopped")
+
+
+def stop(client: Client, target: str) -> bool:
+    status = client.raw("POST", target, b"{}")[0]
+    check(status in (202, 409), f"{target}: {status}")
+    if status == 202:
+        client.seen.add(("POST", client.path_of(target)))
+    return status == 202
+
+
+def cache_runs(client: Client, world: World, source: pathlib.Path) -> None:
+    step("a fill by the document of Amazon's caching solution")
+    document = {"ttl": 24, "bucket": "east:data", "prefixes": ["taken-1", "taken-"],
+                "directory_bucket": "west:filled", "force_copy": False}
+    run = client.post("/v1/cache/runs", document)
+    path = f"/v1/cache/runs/{run['number']}?cache={run['cache'].replace(' ', '+')}"
+    run = ended(client, path)
+    check(run["phase"] == "done" and run["copied"] == 5, f"{run}")
+    check({name: run["result"][name] for name in ("ttl", "prefixes", "directory_bucket", "FailedJobs",
+           "WaitingForJobs", "Error")} == {"ttl": 24, "prefixes": [], "directory_bucket": "filled",
+           "FailedJobs": [], "WaitingForJobs": False, "Error": None}, f"{run['result']}")
+    check((world.work / "west/filled/taken-4").read_bytes() == b"ours", "the copy")
+    again = client.post("/v1/cache/runs", {**document, "force_copy": False})
+    again = ended(client, path.replace(f"/{run['number']}?", f"/{again['number']}?"))
+    check(again["hits"] == 5 and again["copied"] == 0, f"{again}")
+
+    step("a fill that makes no sense is refused at its field, before anything is copied")
+    for change, field in (({"ttl": 0}, "ttl"), ({"ttl": 87600}, "ttl"), ({"ttl": "day"}, "ttl"),
+                          ({"ttl": None}, "ttl"), ({"prefixes": []}, "prefixes"),
+                          ({"prefixes": ["no/such/"]}, "prefixes"), ({"bucket": "data"}, "bucket"),
+                          ({"bucket": "east:none"}, "bucket"), ({"force_copy": None}, "force_copy"),
+                          ({"directory_bucket": "west:none"}, "directory_bucket"),
+                          ({"directory_bucket": "east:data"}, "directory_bucket"),
+                          ({"directory_bucket": "west:moved"}, "directory_bucket"), ({"x": 1}, "x")):
+        error = client.post("/v1/cache/runs", {**document, **change}, 400)["error"]
+        check(error["field"] == field, f"fill with {change}: {error}")
+    check(len(client.get("/v1/cache/runs")["runs"]) == 3, "what was refused is a run")
+    page = client.get("/v1/cache/runs?limit=2")
+    check(len(client.get(f"/v1/cache/runs?limit=2&cursor={page['next']}")["runs"]) == 1, "a page")
+
+    (source / "wide").mkdir()
+    for number in range(200):
+        (source / f"wide/{number:03}").write_bytes(b"x" * 5000)
+
+    def fill(_: int) -> str:
+        told = client.post("/v1/cache/runs", {**document, "prefixes": ["wide/"], "force_copy": True})
+        return path.replace(f"/{run['number']}?", f"/{told['number']}?")
+    stopped_in_time(fill, lambda target: stop(client, target))
+    last = client.get("/v1/cache/runs")["runs"][0]["number"]
+    told = ended(client, path.replace(f"/{run['number']}?", f"/{last}?"))
+    check(told["phase"] == "stopped" and told["reason"], f"{told}")
+    client.post(f"/v1/cache/runs/{run['number']}/stop{path[path.index('?'):]}", {}, 409)
+
+
+def backups(client: Client, world: World) -> None:
+    step("a backup is browsed as of a time, page by page")
+    source = world.work / "east/kept"
+    base = "/v1/backups/kept/vault"
+    check([(one["rule"], one["target"]) for one in client.get("/v1/backups")["backups"]] ==
+          [("kept", "vault")], "the backups")
+    for name in ("a/one", "a/two", "b/three", "four"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(f"first {name}".encode())
+    for number in range(100):
+        (source / f"b/many-{number:02}").write_bytes(b"x" * 2000)
+
+    def listed(**query) -> dict:
+        text = "&".join(f"{name}={value}" for name, value in query.items())
+        return client.get(f"{base}/objects?{text}")
+    wait_until(lambda: len(listed(limit=500)["objects"]) == 104, 60, "all are kept", every=1)
+    stamp = client.get(f"{base}/versions?key=a/one")["versions"][0]["stamp"]
+    time.sleep(1.5)
+    (source / "a/one").write_bytes(b"second, and longer")
+    (source / "a/two").unlink()
+    wait_until(lambda: len(client.get(f"{base}/versions?key=a/one")["versions"]) == 2, 60,
+               "the second version", every=1)
+    versions = client.get(f"{base}/versions?key=a/one")["versions"]
+    check([one["size"] for one in versions] == [18, 11] and versions[0]["is_latest"], f"{versions}")
+    check(len(client.get(f"{base}/versions?key=a/one&limit=1")["versions"]) == 1, "a page of versions")
+    now, then = listed(prefix="a/"), listed(prefix="a/", at=stamp)
+    check([one["size"] for one in now["objects"] if one["key"] == "a/one"] == [18], f"now: {now}")
+    check([one["size"] for one in then["objects"] if one["key"] == "a/one"] == [11], f"then: {then}")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = listed(delimiter="/", limit=1, cursor=cursor)
+        seen += [one["key"] for one in page["objects"]] + page["prefixes"]
+        cursor = page["next"]
+    check(seen == ["a/", "b/", "four"], f"by folders: {seen}")
+    client.get(f"{base}/versions?key=a/on", 404)
+    client.get("/v1/backups/main/west/objects", 404)
+    for target, field in ((f"{base}/objects?at=then", "at"), (f"{base}/objects?cursor=00x", "cursor"),
+                          (f"{base}/objects?limit=501", "limit"), (f"{base}/versions", "key")):
+        check(client.get(target, 400)["error"]["field"] == field, target)
+
+    step("an object comes back as of an earlier time")
+    run = client.post(f"{base}/restore", {"key": "a/one", "at": stamp, "destination": "west:back/x"})
+    run = ended(client, f"/v1/backups/runs/{run['id']}")
+    check(run["phase"] == "done" and run["restored"] == 1, f"{run}")
+    check((world.work / "west/back/x/one").read_bytes() == b"first a/one", "what came back")
+
+    step("what is there and differs is replaced only when that is said")
+    run = client.post(f"{base}/restore", {"key": "a/one", "at": stamp})
+    run = ended(client, f"/v1/backups/runs/{run['id']}")
+    check(run["phase"] == "stopped" and "differs" in run["reason"] and run["restored"] == 0, f"{run}")
+    check((source / "a/one").read_bytes() == b"second, and longer", "it was replaced unasked")
+    run = client.post(f"{base}/restore", {"prefix": "a/", "at": stamp, "dry_run": True,
+                                          "overwrite": True})
+    run = ended(client, f"/v1/backups/runs/{run['id']}")
+    check(run["phase"] == "done" and "would be replaced" in run["reason"], f"{run}")
+    check((source / "a/one").read_bytes() == b"second, and longer", "a dry run has written")
+    run = client.post(f"{base}/restore", {"key": "a/one", "at": stamp, "overwrite": True})
+    run = ended(client, f"/v1/backups/runs/{run['id']}")
+    check(run["phase"] == "done" and (source / "a/one").read_bytes() == b"first a/one", f"{run}")
+    run = client.post(f"{base}/restore", {"key": "a/none", "destination": "west:back/"})
+    run = ended(client, f"/v1/backups/runs/{run['id']}")
+    check(run["phase"] == "failed" and "nothing of" in run["reason"], f"{run}")
+    client.get(f"/v1/backups/runs/{run['id']}/failures")
+    client.get(f"/v1/backups/runs/{run['id'][:10]}", 404)
+    for body, field in (({}, "prefix"), ({"key": "a", "prefix": "a"}, "key"), ({"key": ""}, "key"),
+                        ({"prefix": "", "destination": "no:x/"}, "destination"),
+                        ({"prefix": "", "destination": "west:vault/x/"}, "destination"),
+                        ({"prefix": "", "destination": "west:staging/kept/"}, "destination"),
+                        ({"prefix": "", "destination": "west:none/"}, "destination"),
+                        ({"prefix": "", "at": "then"}, "at"), ({"prefix": "", "to": "x"}, "to")):
+        error = client.post(f"{base}/restore", body, 400)["error"]
+        check(error["field"] == field, f"restore {body}: {error}")
+
+    def restore(number: int) -> str:
+        told = client.post(f"{base}/restore", {"prefix": "b/", "destination": f"west:back/{number}/"})
+        return f"/v1/backups/runs/{told['id']}"
+    stopped_in_time(restore, lambda target: stop(client, target))
+    ended(client, "/v1/backups/runs/" + client.get("/v1/backups/runs")["runs"][0]["id"])
+    page = client.get("/v1/backups/runs?limit=2")
+    rest = client.get(f"/v1/backups/runs?limit=500&cursor={page['next']}")
+    check(len(page["runs"]) == 2 and len(rest["runs"]) >= 4, "pages of restores")
+    known = {line["run"]: line for line in
+             world.run("runs", "ls", "--config", world.work / "longhaul.yaml", "--json").expect(0).lines()
+             if line["event"] == "run"}
+    check(rest["runs"][-1]["id"] in known, f"`runs ls` knows them: {known}")
+
+
 def slow_heads(client: Client) -> None:
     step("connections that never finish a head keep nobody out")
     sockets = []
@@ -256,14 +411,17 @@ def slow_heads(client: Client) -> None:
 def main() -> None:
     with World("api") as world:
         port = free_port()
-        for folder in ("east/data", "west/copy", "west/staging", "west/moved", "west/fast"):
+        for folder in ("east/data", "east/kept", "west/copy", "west/staging", "west/moved", "west/fast",
+                       "west/filled", "west/vault", "west/back"):
             (world.work / folder).mkdir(parents=True)
         stores = {name: {"type": "file", "root": str(world.work / name)} for name in ("east", "west")}
         the_rule = {"id": "main", "source": "east:data/", "settle": "1s",
                     "intake": {"watch": True, "listing": "1h"}, "batch": {"linger": "1s"},
                     "targets": [{"name": "west", "to": "west:copy/", "staging": "west:staging/"}]}
+        kept = {**the_rule, "id": "kept", "source": "east:kept/", "targets": [
+            {"name": "vault", "to": "west:vault/", "staging": "west:staging/kept/", "backup": {}}]}
         config = world.config(
-            stores, [the_rule], listen=f"127.0.0.1:{port}", token=OPERATE,
+            stores, [the_rule, kept], listen=f"127.0.0.1:{port}", token=OPERATE,
             api={"tokens": [{"name": "board", "role": "view", "token": VIEW}],
                  "hosts": ["longhaul.example.com"]},
             migrations=[{"id": "nightly", "source": "east:data/", "target": "west:moved/"}])
@@ -284,10 +442,10 @@ def main() -> None:
         wait_until(lambda: client.get("/v1/rules/main")["targets"][0]["applied"] == 1, 20,
                    "the first object is counted")
         # The list is read for all who ask within a moment, so it may be one look older.
-        shown = wait_until(lambda: (page := client.get("/v1/rules"))["counts"]["ok"] == 1 and page, 20,
+        shown = wait_until(lambda: (page := client.get("/v1/rules"))["counts"]["ok"] == 2 and page, 20,
                            "the list has it, too")
-        rule = shown["rules"][0]
-        check(shown["total"] == 1 and rule["id"] == "main" and rule["health"] == "ok", f"{shown}")
+        rule = next(one for one in shown["rules"] if one["id"] == "main")
+        check(shown["total"] == 2 and rule["id"] == "main" and rule["health"] == "ok", f"{shown}")
         status = ask("rules", "status", "main")
         for name in ("state", "source", "sent_bytes", "plain_bytes", "saved_bytes", "failures"):
             check(status[0][name] == rule[name], f"{name}: {status[0][name]} and {rule[name]}")
@@ -306,7 +464,9 @@ def main() -> None:
         check(paused["target"] == "west" and paused["until"], f"{paused}")
         told = next(line for line in ask("rules", "status", "main") if line["event"] == "target")
         check(told["state"].startswith("paused until"), "the command")
-        check(client.get("/v1/rules")["rules"][0]["targets"][0]["health"] == "off", "the list")
+        check(next(
+            one for one in client.get("/v1/rules")["rules"] if one["id"] == "main"
+            )["targets"][0]["health"] == "off", "the list")
         wait_until(lambda: any(rule["targets"][0]["state"] == "paused"
                                for data in stream.of("rules") for rule in data["rules"]), 15,
                    "the stream tells of it")
@@ -363,6 +523,9 @@ def main() -> None:
         fill = client.get("/v1/cache/runs")["runs"][0]
         check(fill["phase"] == "done", f"{fill}")
         client.get(f"/v1/cache/runs/{fill['number']}")
+
+        cache_runs(client, world, source)
+        backups(client, world)
 
         step("every change is in the audit log, refused ones are not")
         entries = client.get("/v1/audit?limit=500")["entries"]

@@ -5,6 +5,7 @@ page; what is asked for there happens at the stores.
 """
 
 import subprocess
+import time
 
 from harness import (ROOT, World, check, fail, free_port, keys_of, make_buckets, rule, step,
                      wait_until)
@@ -40,7 +41,14 @@ def main() -> None:
         target.s3.create_bucket(Bucket="moved")
         the_rule = rule(settle="1s", batch={"linger": "1s"},
                         intake={"listing": "5s", "webhook": False})
-        config = world.config({"source": source, "target": target}, [the_rule],
+        source.s3.create_bucket(Bucket="docs")
+        for bucket in ("vault", "fast", "recovered"):
+            target.s3.create_bucket(Bucket=bucket)
+        kept = {"id": "kept", "source": "source:docs/", "settle": "1s", "batch": {"linger": "1s"},
+                "intake": {"listing": "3s"},
+                "targets": [{"name": "vault", "to": "target:vault/", "staging": "target:staging/kept/",
+                             "backup": {}}]}
+        config = world.config({"source": source, "target": target}, [the_rule, kept],
                               listen=f"127.0.0.1:{port}", token=TOKEN)
 
         def put(*keys: str) -> None:
@@ -87,6 +95,23 @@ def main() -> None:
         browser("run is finished")
         check(set(keys_of(source.s3, "data")) == set(keys_of(target.s3, "moved")), "the run's copies")
         worker.kill()
+        browser("fill a cache")
+        check(len(keys_of(target.s3, "fast")) == 40, "the fill's copies")
+
+        def letter(server, bucket: str, key: str) -> bytes:
+            return server.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+        source.s3.put_object(Bucket="docs", Key="letter", Body=b"first")
+        browser("the backup has it")
+        time.sleep(1.1)  # Stamps are whole seconds.
+        source.s3.put_object(Bucket="docs", Key="letter", Body=b"the second one")
+        browser("there are two versions")
+        browser("restore the earlier version")
+        check(letter(target, "recovered", "old/letter") == b"first", "what came back")
+        browser("restore as of a time")
+        check(letter(source, "docs", "letter") == b"the second one", "it was replaced unasked")
+        browser("replace it")
+        check(letter(source, "docs", "letter") == b"first", "what was to be replaced")
         browser("every page")
         replicate.kill()
         browser("server is lost")

@@ -246,15 +246,22 @@ class World(contextlib.ExitStack):
         for process in self.processes:
             process.kill()
         if not error:
-            self._check_secrets()
+            self._check_secrets(self.processes)
         for process in self.processes:
             if error:
                 print(f"--- {' '.join(process.args)}\n{process.output()[-2000:]}", flush=True)
 
-    def _check_secrets(self) -> None:
+    def forget(self, process: Process) -> None:
+        """Of a process that has ended: what it wrote takes room, and is not needed to the end."""
+        self._check_secrets([process])
+        self.processes.remove(process)
+        process.out.unlink()
+        process.err.unlink()
+
+    def _check_secrets(self, processes: list[Process]) -> None:
         """No process of any test tells a secret that it was given, whatever it logs or prints."""
         secrets = set(self.secrets).union(*(process.secrets for process in self.processes))
-        for process in self.processes:
+        for process in processes:
             output = process.output()
             for secret in secrets:
                 check(secret not in output,

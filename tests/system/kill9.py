@@ -151,8 +151,7 @@ def main(kills: int) -> None:
                     finished.expect(-signal.SIGKILL)  # It ended by itself: shows why.
                 process.kill()
                 process.wait(10)
-                process.out.unlink()
-                process.err.unlink()
+                world.forget(process)
                 start(role)
             check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
             number += 1

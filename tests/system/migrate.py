@@ -249,6 +249,13 @@ def main(size: dict) -> None:
                           "--wait", "--json").expect(0).lines()[-1]
         check(again["copied"] == 1 and again["equal"] == size["small"] + 1, f"again: {again}")
         verify(world, config, 0)
+        # By its id alone: it has its options already.
+        again = world.run("migrate", "start", "move", "--wait", "--json", "--config",
+                          config).expect(0).lines()[-1]
+        check(again["copied"] == 0 and again["equal"] == size["small"] + 2, f"by its id: {again}")
+        world.run("migrate", "start", "move", "--storage-class", "STANDARD_IA", "--config",
+                  config).expect(2, "has its options already")
+        world.run("migrate", "start", "nosuch", "--config", config).expect(2, "no migration")
 
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:

@@ -49,6 +49,14 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with World("prices") as world:
         env = {"AWS_ENDPOINT_URL_PRICING": f"http://127.0.0.1:{server.server_port}"}
+        step("names that are none, and the beginning of names")
+        world.run("prices", "foo").expect(1, "'foo' names no price; there are transfer request")
+        world.run("prices", "transfer/moon-1/eu-west-1").expect(1, "'moon-1' is a region that")
+        world.run("prices", "gib_second/af-south-1").expect(1, "not known; say it under prices:")
+        shown = world.run("prices", "transfer/us-east-1", "--json").expect(0).lines()
+        check(len(shown) > 20 and all(line["name"].startswith("transfer/us-east-1/")
+                                      for line in shown[:-1]), f"{shown[:3]}")
+
         step("two regions, one price unclear")
         ran = world.run("prices", "update", "us-east-1", "eu-west-1", env=env).expect(
             1, "request/us-east-1/get/STANDARD: AWS gives several prices")

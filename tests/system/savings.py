@@ -32,6 +32,7 @@ def main() -> None:
         nothing = savings(world, config)
         check([line["event"] for line in nothing] == ["summary"], f"{nothing}")
         check(nothing[-1]["paid_pico_dollars"] == 0, f"{nothing[-1]}")
+        world.run("savings", "--config", config).expect(0, "nothing has been carried")
 
         step("replicate --once")
         ran = world.run("replicate", "--config", config, "--once", "--json").expect(0).lines()[-1]
@@ -59,6 +60,8 @@ def main() -> None:
         rows = list(csv.DictReader(io.StringIO(
             world.run("savings", "--config", config, "--csv", "--by", "day").expect(0).stdout)))
         check(sum(int(row["objects"]) for row in rows) == len(objects), f"{rows}")
+        check(all(abs(float(row["native_replication"]) - float(row["paid"]) - float(row["net"]))
+                  < 1e-11 for row in rows), f"{rows}")
         world.run("savings", "--config", config).expect(0, "paid", "native replication", "#",
                                                         "entered by hand")
 

@@ -17,7 +17,6 @@ function target(address: string, change: Partial<Target> = {}): Target {
     health: "ok",
     reason: null,
     archives_waiting: 1,
-    bytes_waiting: null,
     objects_per_second: 41.5,
     bytes_per_second: 5.1e6,
     applied: 1_204_318,
@@ -54,7 +53,6 @@ function rule(id: string, source: string, targets: Target[], change: Partial<Rul
     processes: 2,
     sources: 1,
     keys_pending: 12,
-    bytes_pending: null,
     oldest_pending_key: "2026/11/24/a.log",
     hints_kept: false,
     lag_seconds: 3.2,
@@ -75,6 +73,7 @@ function rule(id: string, source: string, targets: Target[], change: Partial<Rul
     parked: 0,
     parked_more: false,
     deletes_held: 0,
+    levels: [],
     troubles: {},
     targets,
     ...change,
@@ -88,7 +87,12 @@ export function makeWorld() {
     rule("app-logs", "east:app-logs/2026/", [
       target("west:app-logs-copy/2026/"),
       target("south:app-logs-copy/", { lag_seconds: 1.4, objects_per_second: 40.2 }),
-    ]),
+    ], {
+      levels: [
+        { kind: "text", level: 9, why: "a GiB costs least at it: $0.0061", packed_bytes: 61e9 },
+        { kind: "json", level: 6, why: "a GiB costs least at it: $0.0043", packed_bytes: 12e9 },
+      ],
+    }),
     rule(
       "billing-exports",
       "east:billing/exports/",
@@ -206,7 +210,7 @@ export function makeWorld() {
     state: (["parked", "retry", "parked"] as const)[at]!,
     reason: one.reason,
   }));
-  return { rules, parked, runs, failures, applied: 0 };
+  return { rules, parked, runs, failures, applied: 0, noBackups: false };
 }
 
 export type World = ReturnType<typeof makeWorld>;
@@ -327,6 +331,52 @@ const refuse = (status: number, code: string, message: string, field: string | n
   body: { error: { code, message, field } },
 });
 
+const kStamps = [2 * kMinute, 26 * 60 * kMinute, 50 * 60 * kMinute];
+function object(key: string, size: number) {
+  return { key, size, etag: "9a0364b9e99bb480dd25e1f0284c8555", stamp: iso(kStamps[1]!), version_id: "01KAQ6H7V2M7N0D4B6YZ3J8WQ0.5" };
+}
+function restores(): Record<string, unknown>[] {
+  const run = { rule: "nightly-dumps", target: "dumps-vault", prefix: "2026/11/", at: iso(26 * 60 * kMinute), destination: "east:recovered/", overwrite: false, dry_run: false, started: iso(3 * kMinute), ended: null, listed_all: false, restored: 1204, restored_bytes: 3.4e9, equal: 12, failed: 0, reason: null };
+  return [
+    { ...run, id: "01KB2M5J9Q", phase: "running" },
+    { ...run, id: "01KB2M3A77", phase: "stopped", prefix: "2026/10/orders.sql", destination: "east:dumps/2026/10/", restored: 0, restored_bytes: 0, equal: 0, ended: iso(8 * kMinute), started: iso(9 * kMinute), reason: "1 object at 'east:dumps/2026/10/' would be replaced and differs: restore to another place, or have them replaced (overwrite)" },
+    { ...run, id: "01KB2KZZ01", phase: "failed", prefix: "", at: null, restored: 40_210, restored_bytes: 88e9, failed: 2, listed_all: true, ended: iso(60 * kMinute), started: iso(90 * kMinute), reason: "2 objects could not be restored" },
+  ];
+}
+function backups(world: World, method: string, path: string, query: URLSearchParams, body: Record<string, unknown>): Answer {
+  const [, , , rule, target, what] = path.split("/").map(decodeURIComponent);
+  if (!rule) {
+    if (world.noBackups) return ok({ backups: [] });
+    return ok({ backups: [
+      { rule: "nightly-dumps", target: "dumps-vault", source: "east:dumps/", vault: "west:dumps-vault/", keep_seconds: 90 * 86_400, storage_class: "GLACIER_IR", lock_mode: "COMPLIANCE", enabled: true },
+      { rule: "app-logs", target: "logs-vault", source: "east:app-logs/2026/", vault: "west:logs-vault/", keep_seconds: null, storage_class: null, lock_mode: null, enabled: false },
+    ] });
+  }
+  if (rule === "runs") {
+    if (!target) return ok({ runs: restores(), next: null });
+    if (what === "failures") return ok({ failures: ["2026/01/a.sql", "2026/01/b.sql"].map((name) => ({ name, reason: "read: the archive 01KB2K is damaged: frame 12 has another digest", when: iso(70 * kMinute) })), next: null });
+    const found = restores().find((run) => run.id === target);
+    return found ? ok(found, method === "POST" ? 202 : 200) : refuse(404, "NotFound", `there is no restore '${target}'`);
+  }
+  if (what === "restore") {
+    if (body.destination !== undefined && !String(body.destination).startsWith("east:")) {
+      return refuse(400, "InvalidInput", `destination: '${String(body.destination).split(":")[0]}' is no store of the configuration`, "destination");
+    }
+    return ok(restores()[0]!, 202);
+  }
+  if (what === "versions") {
+    const sizes = [null, 48_112_003, 47_998_120];
+    return ok({ rule, target, key: query.get("key"), incomplete: null, next: null, versions: kStamps.map((age, at) => ({ version_id: `01KAQ6H7V2M7N0D4B6YZ3J8WQ${at}.5`, stamp: iso(age), size: sizes[at], etag: at ? "9a0364b9e99bb480dd25e1f0284c8555" : null, is_latest: at === 0, is_delete_marker: at === 0 })) });
+  }
+  const prefix = query.get("prefix") ?? "";
+  const early = query.get("at") && Date.parse(query.get("at")!) < Date.now() - 60 * 86_400_000;
+  const page = { rule, target, at: query.get("at"), prefix, delimiter: "/", incomplete: null, next: null };
+  if (early) return ok({ ...page, objects: [], prefixes: [] });
+  if (prefix === "") return ok({ ...page, prefixes: ["2025/", "2026/"], objects: [object("README.txt", 812), object("schema/users.sql".replace("schema/", ""), 40_112)] });
+  if (prefix.split("/").length < 3) return ok({ ...page, prefixes: ["10/", "11/"].map((month) => prefix + month), objects: [] });
+  return ok({ ...page, prefixes: [], objects: ["customers.sql", "orders.sql", "orders\u202etxt.sql", "a-very-long-name-of-a-dump-that-somebody-made-with-all-that-they-knew-of-it-2026-11-24T20-15-03Z.sql.zst"].map((name, at) => object(prefix + name, 48e6 * (at + 1))), next: query.get("cursor") ? null : "00" });
+}
+
 export function answer(world: World, method: string, path: string, query: URLSearchParams, body: Record<string, unknown>): Answer {
   const [, , one, two, three] = path.split("/").map(decodeURIComponent);
   if (one === "version") return ok({ version: "0.3.0", api: 1, site: "east-1", time: iso(), role: "operate", who: "token", token_needed: true, roles: ["source", "target"] });
@@ -417,8 +467,20 @@ export function answer(world: World, method: string, path: string, query: URLSea
     if (what === "retry") return ok({ run: run.id, objects: run.failed, prefixes: 0 }, 202);
     return ok(run);
   }
+  if (one === "backups") return backups(world, method, path, query, body);
   if (one === "cache") {
-    return ok({ runs: [{ cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", source: "east:training", prefixes: ["2026/11/", "2026/10/"], force: false, ttl_seconds: 86400, started: iso(4 * kMinute), ended: null, hits: 14200, copied: 3811, bytes: 91e9, gone: 0, failed: 0, inherited: 0, waiting: 12, waits_for: [11] }], next: null });
+    const result = { FailedJobs: [], Error: null };
+    if (method === "POST" && !three) {
+      if (!(Number(body.ttl) >= 1 / 60)) {
+        return refuse(400, "InvalidInput", "ttl: a time to live of 0h is not between one minute and 366 days", "ttl");
+      }
+      if (!String(body.bucket).includes(":")) {
+        return refuse(400, "InvalidInput", "bucket: write STORE:BUCKET with a store of the configuration (east, west)", "bucket");
+      }
+    }
+    const one_run = { cache: "fast-cache@s3 127.0.0.1:9001", number: 11, phase: "failed", reason: null, source: "east:training", prefixes: ["2026/11/"], force: false, ttl_seconds: 86400, started: iso(9 * kMinute), ended: iso(3 * kMinute), hits: 120, copied: 3811, bytes: 91e9, gone: 0, failed: 2, inherited: 0, waiting: 0, waits_for: [], failures: [{ key: "2026/11/b.bin", reason: "read: GetObject 403 AccessDenied, request 4N8Q" }, { key: "2026/11/c.bin", reason: "read: GetObject 403 AccessDenied, request 4N8R" }], result: { FailedJobs: [{ prefix: "2026/11/", numberOfTasksFailed: 2, jobReport: "/v1/cache/runs/11", sk: "11", reason: null }], Error: "Some of the Jobs failed" } };
+    if (three || method === "POST") return ok({ ...one_run, ...(method === "POST" && { number: 13, phase: "running", failures: [], result }) }, method === "POST" ? 202 : 200);
+    return ok({ runs: [{ reason: null, cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", source: "east:training", prefixes: ["2026/11/", "2026/10/"], force: false, ttl_seconds: 86400, started: iso(4 * kMinute), ended: null, hits: 14200, copied: 3811, bytes: 91e9, gone: 0, failed: 0, inherited: 0, waiting: 12, waits_for: [11] }, one_run], next: null });
   }
   if (one === "members") {
     return ok({ members: ["h1", "h2"].map((host, at) => ({ process: `01KAQ6H7V2M7N0D4B6YZ3J8WQ${at}`, host, pid: 812 + at, version: "0.3.0", roles: at ? ["target"] : ["source", "target"], started: iso(9e6), seen: iso(900), keys_pending: 12, rules: 5 })) });

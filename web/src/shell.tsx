@@ -4,10 +4,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { live, useLive, useNow, useRoute } from "./app";
 import { duration, time } from "./format";
 import { isTooOld, kVersionNeeded } from "./live";
+import { BackupsPage } from "./pages/backups";
+import { CacheRunPage } from "./pages/cache_runs";
 import { MembersPage } from "./pages/members";
 import { MoneyPage } from "./pages/money";
 import { ObjectPage } from "./pages/object";
 import { OverviewPage } from "./pages/overview";
+import { RestorePage } from "./pages/restores";
 import { RulePage } from "./pages/rule";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
@@ -19,6 +22,7 @@ const kPages = [
   { page: "", name: "Overview" },
   { page: "object", name: "Object" },
   { page: "runs", name: "Runs" },
+  { page: "backups", name: "Backups" },
   { page: "money", name: "Money" },
   { page: "members", name: "Members" },
 ];
@@ -39,7 +43,15 @@ function Page({ route }: { route: Route }) {
       if (route.parts[0] === "migration" && route.parts[1]) {
         return <RunPage key={route.parts[1]} id={route.parts[1]} />;
       }
+      if (route.parts[0] === "restore" && route.parts[1]) {
+        return <RestorePage key={route.parts[1]} id={route.parts[1]} />;
+      }
+      if (route.parts[0] === "cache" && route.parts[1]) {
+        return <CacheRunPage key={route.parts[1]} number={route.parts[1]} cache={route.query.cache ?? ""} />;
+      }
       return <RunsPage />;
+    case "backups":
+      return <BackupsPage route={route} />;
     case "money":
       return <MoneyPage since={route.query.since ?? "7"} />;
     case "members":

@@ -100,8 +100,79 @@ const kSteps = {
   async "run is finished"() {
     await page.getByText("finished", { exact: true }).waitFor({ timeout: 60_000 });
   },
+  async "fill a cache"() {
+    await go("#/runs");
+    await page.getByLabel("Bucket", { exact: true }).fill("source:data");
+    await page.getByLabel("Cache", { exact: true }).fill("target:fast");
+    await page.getByLabel("Prefixes", { exact: true }).fill("no/such/");
+    await page.getByRole("button", { name: "Fill", exact: true }).click();
+    await page.locator(".field-error").getByText("there is no object below").waitFor();
+    await page.getByLabel("Prefixes", { exact: true }).fill("many/");
+    await page.getByRole("button", { name: "Fill", exact: true }).click();
+    await page.getByRole("link", { name: /^1 of / }).click();
+    await page.locator("h1 + .health").getByText("done").waitFor({ timeout: 60_000 });
+  },
+  async "the backup has it"() {
+    await until(async () => {
+      await go("#/runs");
+      await go("#/backups");
+      await page.getByText("As the backup has it now.").waitFor();
+      await page.waitForTimeout(500);
+      return page.getByRole("link", { name: "letter", exact: true }).isVisible();
+    }, "the backup has the letter");
+  },
+  async "there are two versions"() {
+    const rows = page.getByRole("table", { name: "Versions" }).getByRole("row");
+    await until(async () => {
+      await go("#/backups");
+      await page.getByRole("link", { name: "letter", exact: true }).click();
+      await rows.first().waitFor();
+      return (await rows.count()) === 3;
+    }, "two versions and the head");
+  },
+  async "restore the earlier version"() {
+    const first = page.getByRole("table", { name: "Versions" }).getByRole("row").last();
+    await first.getByText("replaced since").waitFor();
+    before = (await first.getByRole("rowheader").textContent()).slice(0, 19).replace(" ", "T");
+    await first.getByRole("button", { name: "Restore this" }).click();
+    const dialog = page.getByRole("dialog", { name: "Restore this object?" });
+    // What the server says stands at the field.
+    await dialog.getByLabel("Address").fill("target:nowhere/");
+    await dialog.getByRole("button", { name: "Restore", exact: true }).click();
+    await dialog.locator(".field-error").waitFor();
+    await dialog.getByLabel("Address").fill("target:recovered/old/");
+    await dialog.getByRole("button", { name: "Restore", exact: true }).click();
+    await page.getByRole("heading", { name: "Restore", exact: true }).waitFor();
+    await page.locator("h1 + .health").getByText("done").waitFor({ timeout: 60_000 });
+  },
+  // All of it, as it was then, into the source: nothing is replaced unasked.
+  async "restore as of a time"() {
+    await go("#/backups");
+    await page.getByLabel("As of").fill(before);
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await page.getByText(/^As it was at/).waitFor();
+    await page.getByText("5 B", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Restore everything" }).click();
+    const dialog = page.getByRole("dialog", { name: "Restore everything?" });
+    await dialog.getByLabel("Back to the source, under the same keys").check();
+    await dialog.getByRole("button", { name: "Restore", exact: true }).click();
+    await page.getByText(/would be replaced and differs/).first().waitFor({ timeout: 60_000 });
+  },
+  async "replace it"() {
+    await go("#/backups");
+    await page.getByLabel("As of").fill(before);
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await page.getByText(/^As it was at/).waitFor();
+    await page.getByRole("button", { name: "Restore", exact: true }).first().click();
+    const dialog = page.getByRole("dialog", { name: "Restore this object?" });
+    await dialog.getByLabel("Back to the source, under the same keys").check();
+    await dialog.getByLabel("Replace what is there and differs").check();
+    await dialog.getByRole("button", { name: "Restore", exact: true }).click();
+    await page.getByRole("heading", { name: "Restore", exact: true }).waitFor();
+    await page.locator("h1 + .health").getByText("done").waitFor({ timeout: 60_000 });
+  },
   async "every page"() {
-    for (const hash of ["#/", "#/rules/main", "#/object?address=source%3Adata%2Ftaken", "#/runs", "#/runs/migration/trial", "#/money", "#/members"]) {
+    for (const hash of ["#/", "#/rules/main", "#/object?address=source%3Adata%2Ftaken", "#/runs", "#/runs/migration/trial", "#/backups", "#/money", "#/members"]) {
       await go(hash);
       await page.locator("h1").waitFor();
       await page.waitForTimeout(700);

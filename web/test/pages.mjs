@@ -17,6 +17,12 @@ const kPages = {
   object: ["#/object?address=east%3Aimages%2F2026%2Fa%2F%2Fb.png", "Parked at images-copy"],
   runs: ["#/runs", "archive-2019"],
   run: ["#/runs/migration/archive-2019", "a.parquet"],
+  "run-restore": ["#/runs/restore/01KB2KZZ01", "another digest"],
+  "run-cache": ["#/runs/cache/11?cache=fast", "2026/11/b.bin"],
+  backups: ["#/backups", "README.txt"],
+  "backups-prefix": ["#/backups/nightly-dumps/dumps-vault?prefix=2026%2F11%2F&at=2026-11-23T20%3A00%3A00.000Z", "customers.sql"],
+  "backups-versions": ["#/backups/nightly-dumps/dumps-vault?prefix=2026%2F11%2F&key=2026%2F11%2Forders.sql", "replaced since"],
+  "backups-nothing": ["#/backups/nightly-dumps/dumps-vault?at=2020-01-01T00%3A00%3A00.000Z", "The backup had nothing yet"],
   money: ["#/money", "By item"],
   members: ["#/members", "Dead letters"],
 };
@@ -69,6 +75,34 @@ try {
   await page.getByLabel("From", { exact: true }).fill("nowhere");
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await page.getByText("source: 'nowhere' names no store").waitFor();
+
+  await page.getByLabel("Kept for how many hours").fill("0");
+  await page.getByRole("button", { name: "Fill", exact: true }).click();
+  await page.locator(".field-error").getByText("ttl: a time to live of 0h").waitFor();
+
+  // A restore asks first; what is wrong with the destination stands at its field.
+  for (const width of [1280, 375]) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.goto(`${mock.url}#/backups/nightly-dumps/dumps-vault?prefix=2026%2F11%2F`);
+    await page.getByRole("button", { name: "Restore this prefix" }).click();
+    const ask = page.getByRole("dialog", { name: "Restore this prefix?" });
+    await ask.getByRole("button", { name: "Restore", exact: true }).click();
+    await ask.locator(".field-error").getByText("Say where to").waitFor();
+    await ask.getByLabel("Address").fill("nowhere:x/");
+    await ask.getByRole("button", { name: "Restore", exact: true }).click();
+    await ask.locator(".field-error").getByText("is no store of the configuration").waitFor();
+    const found = await axeFindings(page);
+    check(found.length === 0, `axe: asking for a restore: ${found.join("\n")}`);
+    if (shots) await page.screenshot({ path: `${shots}/restore-dialog-${width}.png` });
+    await ask.getByLabel("Address").fill("east:recovered/");
+    await ask.getByRole("button", { name: "Restore", exact: true }).click();
+    await page.getByRole("heading", { name: "Restore", exact: true }).waitFor();
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+  mock.world.noBackups = true;
+  await page.goto(`${mock.url}#/backups`);
+  await page.reload();
+  await page.getByText("No rule keeps a backup").waitFor();
 
   // The server goes away, and comes back: the page says both.
   await page.goto(`${mock.url}#/`);

@@ -6,12 +6,20 @@
 #include "replica/lease.h"
 #include "replication/compare/reconcile.h"
 #include "replication/context/loops.h"
+#include "transfer/listing/listing_source.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
+constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
+
+// The listing will not become better by asking again.
+bool IsForGood(const Error& error) {
+  return error.kind == ErrorKind::kInvalidInput || error.kind == ErrorKind::kNotFound ||
+         error.kind == ErrorKind::kCorrupt;
+}
 
 }  // namespace
 
@@ -68,7 +76,14 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
     }
   }
   context_.runtime.log.Info("comparing, as asked", {{"rule", id}, {"prefix", asked.prefix}});
-  Result<ReconcileResult> compared = co_await Reconcile(context_, rule, targets, asked.prefix);
+  Result<ReconcileResult> compared = co_await Compare(rule, targets, asked);
+  if (!compared && asked.listing && IsForGood(compared.error())) {
+    context_.runtime.log.Failure("not compared, as asked: ask again with another listing",
+                                 {{"rule", id}, {"prefix", asked.prefix}, compared.error()});
+    Result<void> removed = co_await RemoveBackfill(context_.state, id, asked.revision);
+    if (!removed) co_return removed.error();
+    co_return Ok();
+  }
   if (!compared) co_return compared.error();
   if (!compared->failed.empty()) {
     const auto& [index, error] = *compared->failed.begin();
@@ -83,6 +98,23 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
   read = co_await context_.control->Refresh();
   if (!read) co_return read.error();
   co_return Ok();
+}
+
+Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_t> targets,
+                                            const BackfillRequest& asked) {
+  if (!asked.listing) co_return co_await Reconcile(context_, rule, targets, asked.prefix);
+  const std::string& below =
+      asked.prefix.starts_with(rule.rule->source.prefix) ? asked.prefix : rule.rule->source.prefix;
+  Result<std::unique_ptr<Listing>> listing = co_await OpenListingFile(
+      context_.runtime,
+      {.store = rule.source,
+       .bucket = asked.listing->bucket,
+       .key = asked.listing->key,
+       .name = rule.rule->source.store + ":" + asked.listing->bucket + "/" + asked.listing->key},
+      ListingFileKind::kAny, *rule.source, rule.rule->source.bucket, below,
+      {.waiting_bytes_max = kWaitingBytesMax});
+  if (!listing) co_return listing.error();
+  co_return co_await Reconcile(context_, rule, targets, asked.prefix, std::move(*listing));
 }
 
 asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "replication/compare/reconcile.h"
 #include "replication/context/context.h"
 
 namespace longhaul {
@@ -33,6 +34,9 @@ class Comparisons {
   [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
   // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
   Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
+  // As Reconcile; and the errors of OpenListingFile.
+  Async<ReconcileResult> Compare(RuleContext& rule, std::vector<size_t> targets,
+                                 const BackfillRequest& asked);
 
   ReplicationContext& context_;
 };

@@ -108,14 +108,19 @@ class Comparison {
  public:
   // `prefix`: of keys at the source; that of the rule where it is shorter.
   Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
-             std::string prefix)
-      : context_(context), rule_(rule), all_(context, *rule.rule, "") {
+             std::string prefix, std::unique_ptr<Listing> listing)
+      : context_(context),
+        rule_(rule),
+        all_(context, *rule.rule, ""),
+        deletes_(rule.rule->deletes && listing == nullptr) {
     alive_.resize(rule.targets.size());
     extra_counts_.resize(rule.targets.size());
     for (size_t i : targets) alive_[i] = true;
     const Rule& config = *rule.rule;
     if (!prefix.starts_with(config.source.prefix)) prefix = config.source.prefix;
-    source_ = std::make_unique<Cursor>(context.runtime, *rule.source, config.source.bucket, prefix);
+    source_ = listing != nullptr ? std::make_unique<Cursor>(*rule.source, std::move(listing))
+                                 : std::make_unique<Cursor>(context.runtime, *rule.source,
+                                                            config.source.bucket, prefix);
     for (const auto& target : rule.targets) {
       targets_.push_back(
           target->config->backup
@@ -265,6 +270,10 @@ class Comparison {
           suspect.hint.time = (*at_source)->last_modified;
           suspect.hint.size_bytes = (*at_source)->size_bytes;
           suspect.source_etag = (*at_source)->etag;
+          if (suspect.source_etag.empty()) {
+            co_return InvalidInput("the listing of the source does not tell the ETag of " + *key +
+                                   ": an inventory needs the field ETag");
+          }
         }
         bool differs = false;
         ObjectFacts facts = kFactsOfDelete;
@@ -304,7 +313,7 @@ class Comparison {
 
   Async<void> Note(Suspect suspect, bool source_has) {
     if (!source_has) {
-      if (!rule_.rule->deletes) co_return Ok();
+      if (!deletes_) co_return Ok();
       for (size_t i : suspect.targets) ++extra_counts_[i];
       if (!send_deletes_) {
         if (static_cast<int64_t>(extra_.size()) <= rule_.rule->delete_guard.keys) {
@@ -400,6 +409,7 @@ class Comparison {
   ReplicationContext& context_;
   const RuleContext& rule_;
   HintSender all_;
+  bool deletes_;  // What only a target has may be deleted there.
   std::vector<std::unique_ptr<HintSender>> senders_;
   backup::CatalogTroubles catalog_troubles_;
   std::unique_ptr<Cursor> source_;
@@ -416,8 +426,10 @@ class Comparison {
 }  // namespace
 
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
-                                 std::vector<size_t> targets, std::string prefix) {
-  Comparison comparison(context, rule, std::move(targets), prefix);
+                                 std::vector<size_t> targets, std::string prefix,
+                                 std::unique_ptr<Listing> listing) {
+  const bool asked_of_source = listing == nullptr;
+  Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing));
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
@@ -452,7 +464,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});
   }
-  if (prefix.empty()) context.meter->OnDeletesHeld(rule.rule->id, held);
+  if (prefix.empty() && asked_of_source) context.meter->OnDeletesHeld(rule.rule->id, held);
   if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
@@ -464,7 +476,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule, deleting, prefix);
+  Comparison deletes(context, rule, deleting, prefix, nullptr);
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   result->delete_hints = second->delete_hints;

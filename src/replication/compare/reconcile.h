@@ -11,9 +11,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "replication/context/context.h"
+#include "transfer/listing/listing.h"
 
 namespace longhaul {
 
@@ -33,11 +36,13 @@ struct ReconcileResult {
 };
 
 // Compares a rule's source with some of its targets (indexes into rule.targets) in one pass over
-// each, in bounded memory; with a `prefix` (of keys at the source) only what is
-// below it. A target that fails does not keep the others from
-// being compared. The hints are durable when it returns OK. Errors: those of the source's listing
-// and of the Queue; hints sent before stay.
+// each, in bounded memory; with a `prefix` (of keys at the source) only what is below it. A target
+// that fails does not keep the others from being compared. The hints are durable when it returns
+// OK. `listing`: what the source holds, in place of asking it. It may be days old, so it brings no
+// delete; what has changed since is read as it is now. Errors: those of the source's listing and of
+// the Queue; hints sent before stay. kInvalidInput: `listing` does not tell ETags.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
-                                 std::vector<size_t> targets, std::string prefix = "");
+                                 std::vector<size_t> targets, std::string prefix = "",
+                                 std::unique_ptr<Listing> listing = nullptr);
 
 }  // namespace longhaul

@@ -166,6 +166,34 @@ TEST_F(ReconcileTest, RefusesAListingOutOfOrder) {
   EXPECT_FALSE(HintedKeys().contains("a/1"));
 }
 
+// An inventory without ETags would make every object look like one that the source does not have.
+TEST_F(ReconcileTest, RefusesAListingWithoutETags) {
+  class Etagless : public Listing {
+   public:
+    explicit Etagless(std::unique_ptr<Listing> listing) : listing_(std::move(listing)) {}
+    Async<std::optional<ListedObject>> Next() override {
+      Result<std::optional<ListedObject>> next = co_await listing_->Next();
+      if (next && *next) (*next)->etag.clear();
+      co_return next;
+    }
+    asio::awaitable<void> Close() override { co_await listing_->Close(); }
+
+   private:
+    std::unique_ptr<Listing> listing_;
+  };
+  Put(source_, "in", "a/k", "x");
+  PutReplica("b/k", east_->Find("in", "a/k")->info.etag);
+  auto context = MakeReplicationContext(world_.runtime, configuration_,
+                                        {{"east", &source_}, {"west", &target_}}, queue_, state_,
+                                        observer_, {});
+  Result<ReconcileResult> result = world_.Run(
+      Reconcile(**context, *(*context)->rules.front(), {0}, "",
+                std::make_unique<Etagless>(OpenListing(world_.runtime, source_, "in", "a/"))));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_TRUE(HintedKeys().empty());
+}
+
 // A store that lists in no order and says so is sorted first.
 TEST_F(ReconcileTest, ComparesAStoreThatListsInNoOrder) {
   west_->options.capabilities.sorted_listing = false;

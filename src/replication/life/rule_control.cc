@@ -38,6 +38,13 @@ std::optional<BackfillRequest> RequestIn(const StateRow& row) {
     if (!decoded) return std::nullopt;
     request.prefix = std::move(*decoded);
   }
+  Result<std::string_view> bucket = JsonView(*value).Text("listing_bucket");
+  Result<std::string_view> key = JsonView(*value).Text("listing_key");
+  if (bucket && key) {
+    Result<std::string> decoded = PercentDecode(*key);
+    if (!decoded) return std::nullopt;
+    request.listing = {.bucket = std::string(*bucket), .key = std::move(*decoded)};
+  }
   return request;
 }
 
@@ -80,11 +87,16 @@ Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest reque
       if (std::optional<BackfillRequest> before = RequestIn(**row)) {
         const auto both = std::ranges::mismatch(request.prefix, before->prefix);
         request.prefix.erase(both.in1, request.prefix.end());
+        if (request.listing != before->listing) request.listing.reset();
       }
     }
     // A prefix is bytes; JSON is UTF-8 alone.
     const std::string prefix = PercentEncode(request.prefix, Slash::kKeep);
     boost::json::object text{{"asked", FormatRfc3339(request.asked)}, {"prefix", prefix}};
+    if (request.listing) {
+      text["listing_bucket"] = request.listing->bucket;
+      text["listing_key"] = PercentEncode(request.listing->key, Slash::kKeep);
+    }
     StateWrite write{.key = key,
                      .value = WriteJson(text),
                      .expected = expected,

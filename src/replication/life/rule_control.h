@@ -29,10 +29,19 @@ struct Pause {
   bool operator==(const Pause&) const = default;
 };
 
+// An object of the source's store that lists what is there (transfer/listing/listing_source.h).
+struct ListedBy {
+  std::string bucket;
+  std::string key;
+
+  bool operator==(const ListedBy&) const = default;
+};
+
 // A comparison that somebody asks for.
 struct BackfillRequest {
   SystemTime asked{};
-  std::string prefix;  // Of keys at the source; empty: all of the rule.
+  std::string prefix;               // Of keys at the source; empty: all of the rule.
+  std::optional<ListedBy> listing;  // In place of asking the source; nothing is deleted by it.
   int64_t revision = 0;
 
   bool operator==(const BackfillRequest&) const = default;
@@ -44,7 +53,8 @@ Async<void> WritePause(State& state, std::string rule, std::string target, Pause
 Async<void> RemovePause(State& state, std::string rule, std::string target);
 Async<void> AskForRetry(State& state, std::string rule, SystemTime now);
 // A request that nobody has fulfilled yet is widened, so that what it asks for is compared as well:
-// to what both prefixes begin with. kPrecondition: others ask all the time.
+// to what both prefixes begin with, and to a listing of the source where they do not name the same.
+// kPrecondition: others ask all the time.
 Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest request);
 // The request has been fulfilled; one that was made since stays.
 Async<void> RemoveBackfill(State& state, std::string rule, int64_t revision);

@@ -237,6 +237,39 @@ TEST(RuleControlTest, ABackfillIsWidenedByTheNext) {
   world.Stop();
 }
 
+// An inventory of last night spares a listing of the source; it must not delete what came since,
+// nor keep the process at one that is not there.
+TEST(RuleControlTest, ABackfillByAListingCarriesAndDeletesNothing) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  for (const char* key : {"a", "b", "kept"}) world.Put(key, "text");
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(world.Replicas(), (Keys{"a", "b", "kept"}));
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "b"})));
+  world.Put("a", "changed");
+  world.Put("new", "text");
+  world.Put("unlisted", "text");
+  world.source().backend->buckets["lists"].created = world.world.clock.Now();
+  ASSERT_TRUE(world.world.Run(PutText(
+      direct, {.bucket = "lists", .key = "day.jsonl"},
+      "{\"key\":\"a\",\"size\":4,\"etag\":\"old\"}\n{\"key\":\"kept\"}\n{\"key\":\"new\"}\n")));
+  auto ask = [&](const std::string& list) {
+    ASSERT_TRUE(world.world.Run(AskForBackfill(
+        world.state, "r",
+        {.asked = world.world.clock.Now(), .listing = ListedBy{.bucket = "lists", .key = list}})));
+    world.RunFor(15s);
+    EXPECT_FALSE(world.state_backend->rows.contains({"rules", "r/backfill"})) << list;
+  };
+  ask("nothing.jsonl");
+  EXPECT_FALSE(world.Replicas().contains("new"));
+  ask("day.jsonl");
+  EXPECT_EQ(world.Replicas(), (Keys{"a", "b", "kept", "new"}));
+  EXPECT_EQ(*world.target().backend->Find("out", "a")->bytes, "changed");
+  world.Stop();
+}
+
 // Whoever looks at a rule must see that its deletes are held back, and that its target fails.
 TEST(RuleControlTest, StatusTellsOfTroublesAndOfDeletesHeld) {
   ReplicationWorld world;

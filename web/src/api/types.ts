@@ -45,7 +45,6 @@ export interface Target extends Lag, Held {
   name: string;
   address: string;
   archives_waiting: number;
-  bytes_waiting: number | null;
   objects_per_second: number;
   bytes_per_second: number;
   applied: number;
@@ -63,13 +62,20 @@ export interface Target extends Lag, Held {
   backup: boolean;
 }
 
+// Of `compression: auto`, for a kind of content.
+export interface Level {
+  kind: string;
+  level: number;
+  why: string;
+  packed_bytes: number;
+}
+
 export interface Rule extends Lag, Held {
   id: string;
   source: string;
   processes: number;
   sources: number;
   keys_pending: number;
-  bytes_pending: number | null;
   hints_kept: boolean;
   objects_per_second: number;
   bytes_per_second: number;
@@ -85,6 +91,7 @@ export interface Rule extends Lag, Held {
   parked: number;
   parked_more: boolean;
   deletes_held: number;
+  levels: Level[];
   troubles: Record<string, string>;
   targets: Target[];
 }
@@ -321,7 +328,73 @@ export interface CacheRun {
   inherited: number;
   waiting: number;
   waits_for: number[];
-  failures?: { key: string; reason: string }[];
+  reason: string | null;
+}
+export interface CacheRunDetail extends CacheRun {
+  failures: { key: string; reason: string }[];
+  result: {
+    FailedJobs: { prefix: string; numberOfTasksFailed: number; reason: string | null }[];
+    Error: string | null;
+  };
+}
+
+export interface Backup {
+  rule: string;
+  target: string;
+  source: string;
+  vault: string;
+  keep_seconds: number | null;
+  storage_class: string | null;
+  lock_mode: string | null;
+  enabled: boolean;
+}
+export interface BackupObject {
+  key: string;
+  size: number;
+  etag: string;
+  stamp: Time;
+  version_id: string;
+}
+export interface BackupObjects {
+  at: Time | null;
+  prefix: string;
+  objects: BackupObject[];
+  prefixes: string[];
+  incomplete: string | null;
+  next: string | null;
+}
+export interface BackupVersion {
+  version_id: string;
+  stamp: Time;
+  size: number | null;
+  etag: string | null;
+  is_latest: boolean;
+  is_delete_marker: boolean;
+}
+export interface BackupVersions {
+  key: string;
+  versions: BackupVersion[];
+  incomplete: string | null;
+  next: string | null;
+}
+export interface Restore {
+  id: string;
+  phase: "running" | "killed" | "stopped" | "failed" | "done";
+  reason: string | null;
+  rule: string | null;
+  target: string | null;
+  prefix: string | null;
+  at: Time | null;
+  destination: string;
+  overwrite: boolean;
+  dry_run: boolean;
+  started: Time;
+  ended: Time | null;
+  listed_all: boolean;
+  restored: number;
+  restored_bytes: number;
+  equal: number;
+  failed: number;
 }
 
 export interface Failure {

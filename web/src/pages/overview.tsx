@@ -271,14 +271,7 @@ function Rules({ rules, live }: { rules: Rule[]; live: boolean }) {
         {
           name: "Pending",
           number: true,
-          cell: (rule) => (
-            <>
-              {count(rule.keys_pending)} keys
-              {rule.bytes_pending !== null && rule.bytes_pending > 0 && (
-                <div class="sub">{bytes(rule.bytes_pending)} under way</div>
-              )}
-            </>
-          ),
+          cell: (rule) => counted(rule.keys_pending, "key"),
         },
         {
           name: "Rate",

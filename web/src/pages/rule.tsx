@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { client, useCalm, useEvent, useLoad } from "../app";
-import type { Parked, ParkedPage, Rule, RuleDetail, Target } from "../api/types";
+import type { Level, Parked, ParkedPage, Rule, RuleDetail, Target } from "../api/types";
 import { HistoryCharts } from "../charts/history_charts";
 import { Topology } from "../charts/topology";
 import { byteRate, bytes, count, counted, duration, kUnknown, money, printable, rate, ratio, time } from "../format";
@@ -88,6 +88,7 @@ export function RulePage({ id }: { id: string }) {
               <Numbers rule={rule} />
             </section>
             <Targets rule={rule} ask={setAsked} />
+            <Levels rule={rule} />
             <ParkedList
               rule={rule}
               anew={parkedAnew}
@@ -118,7 +119,7 @@ function Numbers({ rule }: { rule: RuleDetail }) {
   const tiles: [string, string, string][] = [
     ["Lag now", duration(rule.lag_seconds), rule.oldest_pending_key ? `oldest: ${printable(rule.oldest_pending_key)}` : "nothing waits"],
     ["Lag p50 / p99", `${duration(rule.lag_p50_seconds)} / ${duration(rule.lag_p99_seconds)}`, "of the last hour or two"],
-    ["Pending", counted(rule.keys_pending, "key"), rule.bytes_pending === null ? (rule.hints_kept ? "events are kept" : "") : `${bytes(rule.bytes_pending)} under way`],
+    ["Pending", counted(rule.keys_pending, "key"), rule.hints_kept ? "events are kept" : ""],
     ["Rate", rate(rule.objects_per_second), byteRate(rule.bytes_per_second)],
     ["In → on the wire", ratio(rule.plain_bytes, rule.sent_bytes), `${bytes(rule.plain_bytes)} → ${bytes(rule.sent_bytes)}`],
     ["Saved", rule.sent_bytes > 0 ? money(rule.saved_money) : kUnknown, "of transfer alone"],
@@ -204,12 +205,7 @@ function targetColumns(rule: RuleDetail, ask: (asked: Asked) => void): Column<Ta
           {
             name: "Waiting",
             number: true,
-            cell: (target) => (
-              <>
-                {counted(target.archives_waiting, "archive")}
-                {target.bytes_waiting !== null && <div class="sub">{bytes(target.bytes_waiting)}</div>}
-              </>
-            ),
+            cell: (target) => counted(target.archives_waiting, "archive"),
           },
           {
             name: "Rate",
@@ -355,6 +351,27 @@ function ParkedList({ rule, anew, ask }: { rule: RuleDetail; anew: number; ask: 
 export function addressOf(rule: { source: string }, key: string): string {
   const slash = rule.source.indexOf("/", rule.source.indexOf(":") + (rule.source.includes("://") ? 3 : 0));
   return `${slash < 0 ? rule.source : rule.source.slice(0, slash)}/${key}`;
+}
+
+// What `compression: auto` has chosen, and why.
+function Levels({ rule }: { rule: RuleDetail }) {
+  if (rule.levels.length === 0) return null;
+  return (
+    <section aria-label="Compression levels">
+      <h2>Compression levels</h2>
+      <Table<Level>
+        label="Compression levels"
+        rows={rule.levels}
+        rowKey={(level) => level.kind}
+        columns={[
+          { name: "Content", head: true, cell: (level) => level.kind },
+          { name: "Level", number: true, cell: (level) => (level.level === 0 ? "none" : level.level) },
+          { name: "Why", wide: true, cell: (level) => level.why },
+          { name: "Packed", number: true, cell: (level) => bytes(level.packed_bytes) },
+        ]}
+      />
+    </section>
+  );
 }
 
 function SettingsOf({ rule }: { rule: RuleDetail }) {

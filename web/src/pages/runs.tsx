@@ -1,12 +1,15 @@
-// Runs: migrations between two stores, and fills of caches.
+// Runs: migrations between two stores, fills of caches, and restores from backups.
 
 import { useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { client, useCalm, useEvent, useLoad } from "../app";
-import type { CacheRun, Migration, MigrationRun } from "../api/types";
+import type { Migration, MigrationRun } from "../api/types";
 import { byteRate, bytes, count, counted, duration, percent } from "../format";
+import { usePaged } from "../paged";
 import { href } from "../route";
-import { Action, Ago, announce, Bar, Dialog, Empty, Field, HealthMark, Notice, Table, useDocumentTitle, useMayOperate, Waiting } from "../ui/parts";
+import { Action, Ago, announce, Bar, Dialog, Empty, Field, HealthMark, More, Notice, Table, useDocumentTitle, useMayOperate, Waiting } from "../ui/parts";
+import { CacheRuns } from "./cache_runs";
+import { Restores, useRestores } from "./restores";
 
 // Of objects that were listed, those that are settled.
 export function runShare(run: MigrationRun): number | null {
@@ -41,19 +44,18 @@ export function RunProgress({ run }: { run: MigrationRun }) {
 export function RunsPage() {
   useDocumentTitle("Runs");
   // A run that ends between two looks of the server is told by none of its events.
-  const runs = useLoad<{ runs: MigrationRun[]; next: string | null }>(
+  const list = usePaged<{ runs: MigrationRun[]; next: string | null }, MigrationRun>(
     "migration runs",
-    () => client.get("v1/migrations/runs", { limit: 100 }),
+    (cursor) => client.get("v1/migrations/runs", { limit: 100, cursor }),
+    (page) => page.runs,
+    (run) => run.id,
     10_000,
   );
+  const runs = list.first;
   const known = useLoad<{ migrations: Migration[]; stores: string[] }>("migrations", () =>
     client.get("v1/migrations"),
   );
-  const caches = useLoad<{ runs: CacheRun[]; next: string | null }>(
-    "cache runs",
-    () => client.get("v1/cache/runs", { limit: 100 }),
-    10_000,
-  );
+  const restores = useRestores();
   const reload = useCalm(runs.reload, 300);
   useEvent<{ migrations: MigrationRun[] }>("runs", (event) => {
     const told = new Map(event.migrations.map((run) => [run.id, run]));
@@ -71,8 +73,8 @@ export function RunsPage() {
       <section aria-label="Migrations">
         <h2>Migrations</h2>
         <Waiting of={runs} what="Migration runs">
-          {(page) =>
-            page.runs.length === 0 ? (
+          {() =>
+            list.rows.length === 0 ? (
               <Empty title="No migration has run yet">
                 <p>
                   Start one below. Workers carry it: start at least one with{" "}
@@ -83,7 +85,7 @@ export function RunsPage() {
               <>
                 <Table<MigrationRun>
                   label="Migration runs"
-                  rows={page.runs}
+                  rows={list.rows}
                   rowKey={(run) => run.id}
                   columns={[
                     {
@@ -148,92 +150,16 @@ export function RunsPage() {
                     },
                   ]}
                 />
-                {page.next && <p class="quiet">There are more: longhaul migrate status</p>}
+                {list.error && <Notice kind="bad">{list.error}</Notice>}
+                <More next={list.next} loading={list.loading} onMore={list.more} />
               </>
             )
           }
         </Waiting>
       </section>
       <NewRun known={known.data} onCreated={runs.reload} />
-      <section aria-label="Fills of caches">
-        <h2>Fills of caches</h2>
-        <Waiting of={caches} what="Fills of caches">
-          {(page) =>
-            page.runs.length === 0 ? (
-              <Empty title="No cache has been filled yet">
-                <p>
-                  <code>longhaul cache fill BUCKET/PREFIX --to STORE:BUCKET --ttl 24h</code> copies a
-                  prefix into a faster bucket for a while.
-                </p>
-              </Empty>
-            ) : (
-              <Table<CacheRun>
-                label="Fills of caches"
-                rows={page.runs}
-                rowKey={(run) => `${run.cache} ${run.number}`}
-                columns={[
-                  {
-                    name: "Fill",
-                    head: true,
-                    cell: (run) => (
-                      <>
-                        <span class="name">
-                          {run.number} of {run.cache}
-                        </span>
-                        <div class="sub">
-                          {run.source}: {run.prefixes.slice(0, 4).join(", ") || "all of it"}
-                          {run.prefixes.length > 4 && ` and ${run.prefixes.length - 4} more`}
-                        </div>
-                      </>
-                    ),
-                  },
-                  {
-                    name: "State",
-                    cell: (run) => (
-                      <>
-                        <HealthMark
-                          health={
-                            run.phase === "failed" || run.failed > 0
-                              ? "bad"
-                              : run.phase === "killed"
-                                ? "warn"
-                                : run.phase === "stopped"
-                                  ? "off"
-                                  : "ok"
-                          }
-                          text={run.phase}
-                        />
-                        {run.waits_for.length > 0 && (
-                          <div class="sub">waits for {run.waits_for.join(", ")}</div>
-                        )}
-                      </>
-                    ),
-                  },
-                  { name: "Were there", number: true, cell: (run) => count(run.hits) },
-                  {
-                    name: "Copied",
-                    number: true,
-                    cell: (run) => (
-                      <>
-                        {count(run.copied)}
-                        <div class="sub">{bytes(run.bytes)}</div>
-                      </>
-                    ),
-                  },
-                  { name: "Waiting", number: true, cell: (run) => count(run.waiting) },
-                  {
-                    name: "Failed",
-                    number: true,
-                    cell: (run) => count(run.failed + run.inherited),
-                  },
-                  { name: "Kept for", number: true, cell: (run) => duration(run.ttl_seconds) },
-                  { name: "Started", cell: (run) => <Ago at={run.started} /> },
-                ]}
-              />
-            )
-          }
-        </Waiting>
-      </section>
+      <CacheRuns stores={known.data?.stores ?? []} />
+      <Restores list={restores} />
       {change && (
         <ChangeRun
           {...change}

@@ -1,0 +1,289 @@
+#include "cli/alarm_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "backup/drill_note.h"
+#include "cost/ledger.h"
+#include "replication/life/parked.h"
+#include "replication/life/rule_meter.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+struct Told {
+  std::vector<std::string> names;  // "parked/main", "over parked/main".
+  std::vector<std::string> texts;
+};
+
+class Listener : public AlarmChannel {
+ public:
+  explicit Listener(Told& told) : told_(told) {}
+  [[nodiscard]] std::string_view name() const override { return "webhook"; }
+  Async<void> Tell(AlarmMessage message) override {
+    told_.names.push_back((message.over ? "over " : "") + message.name);
+    told_.texts.push_back(message.text);
+    co_return Ok();
+  }
+
+ private:
+  Told& told_;
+};
+
+class AlarmWatchTest : public ::testing::Test {
+ protected:
+  AlarmWatchTest() {
+    configuration.site = "east";
+    Rule rule{.id = "main", .source = {.store = "a", .bucket = "data", .prefix = ""}};
+    rule.targets.push_back({.name = "west", .to = {.store = "b", .bucket = "copy", .prefix = ""}});
+    configuration.rules.push_back(std::move(rule));
+    alarms.store_away = 10min;
+  }
+
+  // A process. What it knows by itself goes with it; State and the queue stay.
+  struct Process {
+    Process(AlarmWatchTest& test, std::string owner)
+        : state(test.world.runtime, test.state_backend),
+          queue(test.world.runtime, test.queue_backend) {
+      std::vector<std::unique_ptr<AlarmChannel>> channels;
+      channels.push_back(std::make_unique<Listener>(test.told));
+      watch = std::make_unique<AlarmWatch>(
+          AlarmWatch::Parts{.runtime = test.world.runtime,
+                            .configuration = test.configuration,
+                            .queue = queue,
+                            .state = state,
+                            .prices = test.prices,
+                            .owner = std::move(owner),
+                            .cpu_seconds = [&test] { return test.cpu_seconds; },
+                            .channels = std::move(channels)},
+          test.alarms);
+    }
+    testing::FakeState state;
+    testing::FakeQueue queue;
+    std::unique_ptr<AlarmWatch> watch;
+  };
+  std::unique_ptr<Process> Start(std::string owner = "p1") {
+    return std::make_unique<Process>(*this, std::move(owner));
+  }
+  void Look(Process& process) {
+    Result<void> looked = world.Run(process.watch->Look());
+    ASSERT_TRUE(looked) << looked.error().Describe();
+  }
+  void Publish(Process& process, const RuleNow& now) {
+    ASSERT_TRUE(world.Run(process.state.Write(
+        "status", {.key = "main/p1", .value = EncodeNow(now), .expires = std::nullopt})));
+  }
+
+  testing::FakeWorld world;
+  std::shared_ptr<testing::FakeStateBackend> state_backend =
+      std::make_shared<testing::FakeStateBackend>();
+  std::shared_ptr<testing::FakeQueueBackend> queue_backend =
+      std::make_shared<testing::FakeQueueBackend>(1);
+  Configuration configuration;
+  Alarms alarms;
+  Prices prices;
+  double cpu_seconds = 0;
+  Told told;
+};
+
+TEST_F(AlarmWatchTest, WhatIsParkedIsToldOnceAndOnceThatItIsOver) {
+  auto process = Start();
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty());
+  ParkedKey parked{.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"};
+  ASSERT_TRUE(world.Run(WriteParked(process->state, "main", parked)));
+  Look(*process);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("parked/main"));
+  process = Start("p2");  // Taken over.
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 1U);
+  Result<std::optional<ParkedKey>> row = world.Run(FindParked(process->state, "main", "west", "k"));
+  ASSERT_TRUE(row && *row);
+  ASSERT_TRUE(world.Run(ForgetParked(process->state, "main", **row)));
+  Look(*process);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("parked/main", "over parked/main"));
+}
+
+TEST_F(AlarmWatchTest, DeadLettersAreToldOnceUntilTheyAreGone) {
+  auto process = Start();
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  Look(*process);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("dead_letters"));
+  queue_backend->rows.clear();
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "over dead_letters"));
+}
+
+TEST_F(AlarmWatchTest, LagIsToldFromItsThresholdOn) {
+  alarms.lag = 15min;
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.oldest = OldestKey{.heard = world.clock.Now(), .key = "late/key"};
+  Publish(*process, now);
+  world.clock.Advance(14min);
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty());
+  world.clock.Advance(2min);
+  Look(*process);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("lag/main"));
+  EXPECT_THAT(told.texts[0], HasSubstr("late/key"));
+  now.oldest.reset();
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("lag/main", "over lag/main"));
+}
+
+// A store that fails for a moment is no alarm, or each restart of it would be one; and the process
+// that takes over does not know since when it has failed, and must not say that it is back.
+TEST_F(AlarmWatchTest, AStoreIsAwayWhenItHasBeenSoForLong) {
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.troubles["source"] = "refused";
+  Publish(*process, now);
+  Look(*process);
+  world.clock.Advance(9min);
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty());
+  world.clock.Advance(2min);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/source"));
+  process = Start("p2");
+  Look(*process);
+  world.clock.Advance(1min);
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 1U);
+  now.troubles.clear();
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/source", "over away/main/source"));
+}
+
+// A target that is left alone tells since when, whoever looks.
+TEST_F(AlarmWatchTest, ATargetThatIsLeftAloneIsAwaySinceItIs) {
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/target west"));
+}
+
+// Two processes run with one State; each has its own look every minute.
+TEST_F(AlarmWatchTest, TwoProcessesTellItOnce) {
+  auto one = Start("p1");
+  auto two = Start("p2");
+  ASSERT_TRUE(world.Run(
+      WriteParked(one->state, "main",
+                  {.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"})));
+  Event stop;
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(one->watch->Run(stop));
+  group.Spawn(two->watch->Run(stop));
+  world.Run([](Clock& clock, Event& stop) -> asio::awaitable<void> {
+    co_await clock.Sleep(10min);
+    stop.Set();
+  }(world.clock, stop));
+  ASSERT_TRUE(world.Run(group.Join()));
+  EXPECT_THAT(told.names, ElementsAre("parked/main"));
+}
+
+// What has no price is not free: nobody may think that the limit is kept.
+TEST_F(AlarmWatchTest, SpendingIsOfTheDayAndAnUnknownPriceIsNamed) {
+  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
+  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
+  auto process = Start();
+  Ledger ledger(world.clock, world.random);
+  const int place =
+      ledger.PlaceOf({.rule = "main", .target = "west", .part = "target", .region = "us-east-1"});
+  ledger.Add(place, "put/STANDARD", 10);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty()) << told.texts.front();
+  ledger.Add(place, "put/STANDARD", 10'000'000);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  world.clock.Advance(11min);
+  Look(*process);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("spending/day"));
+  EXPECT_THAT(told.texts[0], HasSubstr("more than the $1.0000 a day"));
+  const int nowhere =
+      ledger.PlaceOf({.rule = "main", .target = "west", .part = "target", .region = "moon-1"});
+  ledger.Add(nowhere, "put/STANDARD", 10);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  world.clock.Advance(11min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("spending/day", "spending_prices"));
+  EXPECT_THAT(told.texts[1], HasSubstr("moon-1"));
+  world.clock.Advance(24h);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("spending/day", "spending_prices", "over spending/day",
+                                      "over spending_prices"));
+}
+
+// Full use is what one pays for; it is too little only where more and more waits.
+TEST_F(AlarmWatchTest, AtCapacityIsABacklogThatGrowsWhileNothingIsLeft) {
+  alarms.at_capacity = 15min;
+  alarms.dead_letters = false;
+  auto process = Start();
+  auto minute = [&](double cpu, int messages) {
+    for (int i = 0; i < 6; ++i) {
+      world.clock.Advance(10s);
+      cpu_seconds += cpu * 10;
+      process->watch->Measure();
+    }
+    for (int i = 0; i < messages; ++i) {
+      queue_backend->rows[queue_backend->next_id++] = {.body = "m"};
+    }
+    ASSERT_TRUE(world.Run(process->watch->NoteCapacity()));
+    Look(*process);
+  };
+  process->watch->Measure();
+  for (int i = 0; i < 20; ++i) minute(0.99, 0);  // Busy, and nothing waits for longer.
+  for (int i = 0; i < 20; ++i) minute(0.3, 1);   // More waits, and it is not for want of anything.
+  for (int i = 0; i < 4; ++i) minute(0.3, 0);
+  EXPECT_THAT(told.names, IsEmpty());
+  for (int i = 0; i < 17; ++i) minute(0.99, 1);
+  ASSERT_THAT(told.names, ElementsAre("at_capacity"));
+  EXPECT_THAT(told.texts[0], HasSubstr("processor"));
+  for (int i = 0; i < 4; ++i) minute(0.1, 0);
+  EXPECT_THAT(told.names, ElementsAre("at_capacity", "over at_capacity"));
+}
+
+TEST_F(AlarmWatchTest, ADrillThatFailedOrIsTooLongAgo) {
+  alarms.drill_age = 24h * 7;
+  configuration.rules[0].targets[0].backup = BackupOptions{};
+  auto process = Start();
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("drill_old/main/west"));
+  EXPECT_THAT(told.texts[0], HasSubstr("never"));
+  backup::DrillNote note{.rule = "main",
+                         .target = "west",
+                         .at = world.clock.Now(),
+                         .outcome = backup::DrillNote::Outcome::kProven};
+  ASSERT_TRUE(world.Run(backup::WriteDrillNote(process->state, note)));
+  Look(*process);
+  EXPECT_EQ(told.names.back(), "over drill_old/main/west");
+  world.clock.Advance(1h);
+  note.at = world.clock.Now();
+  note.outcome = backup::DrillNote::Outcome::kDiffers;
+  note.reason = "k differs";
+  ASSERT_TRUE(world.Run(backup::WriteDrillNote(process->state, note)));
+  Look(*process);
+  EXPECT_EQ(told.names.back(), "drill_failed/main/west");
+  EXPECT_THAT(told.texts.back(), HasSubstr("k differs"));
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,231 @@
+#include "server/api.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "replication/make_context.h"
+#include "server/management_server.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kOperate = "operate-0123456789";
+constexpr std::string_view kView = "view-0123456789abc";
+
+// The API of one rule with a replica and a backup, behind a listener of its own.
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() {
+    Rule rule;
+    rule.id = "r";
+    rule.source = {"east", "in", ""};
+    rule.targets = {
+        {.name = "copy", .to = {"west", "out", ""}, .staging = {"west", "stage", ""}},
+        {.name = "vault", .to = {"west", "vault", ""}, .staging = {"west", "stage", "v/"}}};
+    rule.targets[1].backup = BackupOptions();
+    configuration_.rules.push_back(rule);
+    configuration_.stores["east"].name = "east";
+    configuration_.stores["west"].name = "west";
+    backend_->buckets["in"];
+    backend_->buckets["vault"];
+    auto made = MakeReplicationContext(world_.runtime, configuration_,
+                                       {{"east", &store_}, {"west", &store_}}, queue_, state_,
+                                       observer_, {});
+    EXPECT_TRUE(made);
+    replication_ = std::move(*made);
+    api_ = std::make_unique<Api>(ApiContext{
+        .runtime = world_.runtime,
+        .configuration = configuration_,
+        .replication = *replication_,
+        .queue = queue_,
+        .state = state_,
+        .readiness = readiness_,
+        .failures = failures_,
+        .settings =
+            {.tokens = {{.name = "alice", .operate = true, .token = Secret(std::string(kOperate))},
+                        {.name = "board", .token = Secret(std::string(kView))}},
+             .hosts = {}},
+        .migrations = {},
+        .prices = {},
+        .migrations_queue = {},
+        .store_of = [this](const std::string&, const std::string&) -> Result<Store*> {
+          return &store_;
+        }});
+    server_ = std::make_unique<ManagementServer>(
+        world_.runtime, ManagementServerOptions{.listen = {.host = "127.0.0.1", .port = 0}},
+        nullptr, readiness_, api_.get());
+    EXPECT_TRUE(world_.Run(server_->Start()));
+  }
+  ~ApiTest() override { EXPECT_TRUE(world_.Run(server_->Stop(1s))); }
+
+  struct Answer {
+    int status = 0;
+    std::string text;  // With its head.
+  };
+  Answer Ask(const std::string& method, const std::string& target, std::string_view token,
+             const std::string& headers = "", const std::string& body = "") {
+    std::string request = method + " " + target + " HTTP/1.1\r\nConnection: close\r\n" +
+                          "Content-Length: " + std::to_string(body.size()) + "\r\n" + headers;
+    if (headers.find("Host:") == std::string::npos) request += "Host: localhost:8787\r\n";
+    if (!token.empty()) request += "Authorization: Bearer " + std::string(token) + "\r\n";
+    if (!body.empty()) request += "Content-Type: application/json\r\n";
+    request += "\r\n" + body;
+    const std::string address = server_->address();
+    const int port = std::stoi(address.substr(address.rfind(':') + 1));
+    Answer answer;
+    std::atomic<bool> done = false;
+    std::thread client([&] {
+      answer.text = Exchange(static_cast<uint16_t>(port), request);
+      done = true;
+    });
+    world_.io.restart();
+    while (!done) world_.io.run_one_for(10ms);
+    client.join();
+    if (answer.text.size() > 12) answer.status = std::stoi(answer.text.substr(9, 3));
+    return answer;
+  }
+  [[nodiscard]] std::vector<AuditEntry> Audit() {
+    Result<std::vector<AuditEntry>> entries =
+        world_.Run(AuditLog(world_.runtime, state_).Read(0, 100));
+    EXPECT_TRUE(entries);
+    return entries ? *entries : std::vector<AuditEntry>();
+  }
+  [[nodiscard]] bool Paused() {
+    return Ask("GET", "/v1/rules/r", kView).text.find(R"("state":"paused")") != std::string::npos;
+  }
+
+  testing::RealWorld world_;
+  Configuration configuration_;
+  std::shared_ptr<testing::MemoryStoreBackend> backend_ =
+      std::make_shared<testing::MemoryStoreBackend>();
+  testing::MemoryStore store_{world_.runtime, backend_};
+  testing::FakeQueue queue_{world_.runtime, std::make_shared<testing::FakeQueueBackend>()};
+  testing::FakeState state_{world_.runtime, std::make_shared<testing::FakeStateBackend>()};
+  Observer observer_;
+  Readiness readiness_;
+  FailureRing failures_;
+  std::unique_ptr<ReplicationContext> replication_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<ManagementServer> server_;
+
+ private:
+  // The request as it is over a socket of its own, and the whole answer.
+  static std::string Exchange(uint16_t port, const std::string& request) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::string answer;
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+      size_t at = 0;
+      while (at < request.size()) {
+        const ssize_t sent = send(fd, request.data() + at, request.size() - at, MSG_NOSIGNAL);
+        if (sent <= 0) break;
+        at += static_cast<size_t>(sent);
+      }
+      char buffer[4096];
+      for (ssize_t n; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+        answer.append(buffer, static_cast<size_t>(n));
+      }
+    }
+    close(fd);
+    return answer;
+  }
+};
+
+// Every path that changes something: who may only look must be refused by each of them, or a board
+// on the wall restores over a bucket.
+TEST_F(ApiTest, WhoMayOnlyLookChangesNothing) {
+  int changes = 0;
+  for (const ApiRoute& route : ApiRoutes()) {
+    if (route.method != "POST") continue;
+    ++changes;
+    std::string path(route.path);
+    for (size_t at; (at = path.find('{')) != std::string::npos;) {
+      const size_t end = path.find('}', at);
+      const std::string what = path.substr(at, end - at + 1);
+      path.replace(at, what.size(), what == "{target}" ? "vault" : what == "{rule}" ? "r" : "1");
+    }
+    EXPECT_EQ(Ask("POST", path, kView, "", "{}").status, 403) << path;
+    EXPECT_EQ(Ask("POST", path, "", "", "{}").status, 401) << path;
+  }
+  EXPECT_GE(changes, 10);
+  EXPECT_FALSE(Paused());
+  EXPECT_TRUE(Audit().empty());
+  EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, "", "{}").status, 200);
+  EXPECT_TRUE(Paused());
+}
+
+// A token that is nearly right, or that of another scheme, opens nothing.
+TEST_F(ApiTest, WrongTokensSeeNothing) {
+  for (std::string wrong : {std::string(kOperate.substr(1)), std::string(kOperate) + "x",
+                            std::string(kView.substr(0, 5)), std::string("x")}) {
+    const Answer answer = Ask("GET", "/v1/rules", wrong);
+    EXPECT_EQ(answer.status, 401) << wrong;
+    EXPECT_EQ(answer.text.find("east"), std::string::npos);
+  }
+  EXPECT_EQ(Ask("GET", "/v1/rules", kView).status, 200);
+  EXPECT_EQ(Ask("GET", "/v1/rules?token=" + std::string(kOperate), "").status, 401);
+}
+
+// A page of somebody else in the same browser must not pause a rule, whatever it sends along.
+TEST_F(ApiTest, PagesOfOtherOriginsAreRefused) {
+  for (const char* origin : {"http://evil.example", "null", "http://localhost:8788",
+                             "http://localhost:8787.evil.example"}) {
+    const std::string header = "Origin: " + std::string(origin) + "\r\n";
+    EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, header, "{}").status, 403) << origin;
+    EXPECT_EQ(Ask("GET", "/v1/backups", kOperate, header).status, 403) << origin;
+  }
+  EXPECT_EQ(Ask("GET", "/v1/backups", kOperate, "Host: evil.example\r\n").status, 421);
+  EXPECT_FALSE(Paused());
+  EXPECT_TRUE(Audit().empty());
+  EXPECT_EQ(Ask("GET", "/v1/backups", kOperate, "Origin: http://localhost:8787\r\n").status, 200);
+}
+
+// Who did what must be known afterwards, also of what was refused as senseless.
+TEST_F(ApiTest, ChangesAreInTheAuditLog) {
+  EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, "", R"({"for_seconds":60})").status, 200);
+  EXPECT_EQ(Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+                R"({"prefix":"","destination":"north:x/"})")
+                .status,
+            400);
+  EXPECT_EQ(Ask("GET", "/v1/rules", kOperate).status, 200);
+  const std::vector<AuditEntry> audit = Audit();
+  ASSERT_EQ(audit.size(), 2u);
+  EXPECT_EQ(audit[1].who, "alice");
+  EXPECT_EQ(audit[1].role, "operate");
+  EXPECT_EQ(audit[1].action, "pauseRule");
+  EXPECT_EQ(audit[1].subject, "r");
+  EXPECT_NE(audit[1].detail.find("60"), std::string::npos);
+  EXPECT_EQ(audit[1].status, 200);
+  EXPECT_EQ(audit[0].action, "restoreBackup");
+  EXPECT_EQ(audit[0].status, 400);
+}
+
+// A restore into the vault it reads from, or into staging, would be read as what it is not.
+TEST_F(ApiTest, ARestoreGoesNeitherIntoAVaultNorIntoStaging) {
+  for (const char* place : {"west:vault/", "west:vault/x/", "west:stage/", "west:stage/v/y/",
+                            "north:in/", "west:none/", "west"}) {
+    const Answer answer = Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+                              R"({"prefix":"","destination":")" + std::string(place) + R"("})");
+    EXPECT_EQ(answer.status, 400) << place;
+    EXPECT_NE(answer.text.find(R"("field":"destination")"), std::string::npos) << answer.text;
+  }
+  EXPECT_EQ(Ask("GET", "/v1/backups/r/copy/objects", kView).status, 404);
+}
+
+}  // namespace
+}  // namespace longhaul
