@@ -184,7 +184,6 @@ TEST(Archive, CarriesASegmentWithItsPlace) {
   EXPECT_EQ(problems, std::vector<std::string>());
 }
 
-// What an index says of a segment comes from outside.
 // A lock that gets lost on the way is a replica that anybody may remove.
 TEST(Archive, CarriesLocks) {
   FakeWorld world;
@@ -202,6 +201,7 @@ TEST(Archive, CarriesLocks) {
   EXPECT_EQ(opened.error().kind, ErrorKind::kCorrupt);
 }
 
+// What an index says of a segment comes from outside.
 TEST(Archive, RefusesSegmentsThatAreNone) {
   const std::string good = "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 4";
   ASSERT_TRUE(archive::ReadSegment(good));
