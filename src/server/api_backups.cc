@@ -415,7 +415,7 @@ asio::awaitable<void> Api::CarryRestore(Backup backup, backup::RestoreOrder orde
                                         std::shared_ptr<RunJournal> journal, Event& stop) {
   Runtime& runtime = context_.runtime;
   const std::string id = journal->record().id;
-  // Waits for those that came before; what replicates never waits for a restore to end.
+  // Waits for those that came before. Whoever needs more than the rest waits for the restore.
   Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfVault(runtime.memory));
   if (memory) {
     backup::VaultStore vault(
