@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "aws/aws_endpoint.h"
+#include "aws/aws_settings.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -21,6 +22,8 @@
 #include "replication/capability_cache.h"
 #include "replication/make_context.h"
 #include "replication/source/carry.h"
+#include "rules/alarms.h"
+#include "rules/configuration.h"
 #include "rules/iam_policy.h"
 
 namespace longhaul {
@@ -128,6 +131,8 @@ class DoctorCommand : public Command {
     Result<Backends> backends = co_await OpenBackends(context.runtime(), configuration);
     Result<void> tried = co_await TryBackends(context, configuration, backends);
     if (!tried) co_return tried.error();
+    tried = co_await TryAlarms(context, configuration);
+    if (!tried) co_return tried.error();
     for (const Rule& rule : configuration.rules) {
       if (!rule.enabled || context.stop().is_set()) continue;
       tried = co_await TryRule(context, rule, roles, stores);
@@ -200,6 +205,35 @@ class DoctorCommand : public Command {
       if (!client) co_return client.error();
       tried = co_await TrySqs(**client, place->name);
       if (!tried) co_return tried;
+    }
+    co_return Ok();
+  }
+
+  // As far as it goes without telling anybody.
+  Async<void> TryAlarms(RunContext& context, const Configuration& configuration) {
+    const EnvironmentReader reader = [&context](const std::string& name) {
+      return context.console().Environment(name);
+    };
+    Result<std::optional<Alarms>> alarms = LoadAlarms(
+        configuration.file, [&reader](std::string_view name) { return reader(std::string(name)); });
+    if (!alarms) co_return alarms.error();
+    if (!*alarms || !(*alarms)->mail) co_return Ok();
+    SmtpServer server = (*alarms)->mail->server;
+    const std::string place = "alarms email " + server.host + ":" + std::to_string(server.port);
+    Result<AwsSettings> settings = ReadAwsSettings("", "", reader);
+    if (!settings) co_return settings.error();
+    server.ca_file = settings->ca_bundle.value;
+    const std::string what = server.username.empty() ? "reach it" : "log in";
+    SmtpClient client(context.runtime(), std::move(server));
+    Result<void> tried = co_await client.Try();
+    if (tried) {
+      checks_.push_back({.place = place, .what = what});
+    } else {
+      checks_.push_back({.place = place,
+                         .what = what,
+                         .state = Check::State::kFailed,
+                         .found = tried.error().Describe(),
+                         .remedy = "correct server, tls, username or password of `alarms: email`"});
     }
     co_return Ok();
   }

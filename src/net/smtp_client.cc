@@ -245,60 +245,82 @@ Async<void> SmtpClient::LogIn(ClientConnection& connection,
   co_return Denied("it does not take username and password" + code);
 }
 
-Async<void> SmtpClient::Send(MailMessage message) {
+std::string SmtpClient::place() const {
+  return "mail server " + server_.host + ":" + std::to_string(server_.port);
+}
+
+ClientLease SmtpClient::TakeConnection() {
   ClientLease lease(pool_,
                     pool_->TakeNew("smtp://" + server_.host + ":" + std::to_string(server_.port)));
   ClientConnection& connection = *lease.connection();
   connection.timeouts.connect = kConnectMax;
   connection.timeouts.stall = kSilenceMax;
   connection.deadline = runtime_.clock.SteadyNow() + kSendMax;
-  const std::string place = server_.host + ":" + std::to_string(server_.port);
-  auto fail = [&place](const Error& error) { return error.In("mail server " + place); };
+  return lease;
+}
 
+Async<void> SmtpClient::Begin(ClientConnection& connection) {
   Result<void> done = co_await Connect(connection);
-  if (!done) co_return fail(done.error());
+  if (!done) co_return done.error();
   Result<Reply> greeting = co_await ReadReply(connection);
-  if (!greeting) co_return fail(greeting.error());
+  if (!greeting) co_return greeting.error();
   if (greeting->code != 220) {
-    co_return fail(Of(greeting->code, "it takes nobody: " + Said(greeting->lines)));
+    co_return Of(greeting->code, "it takes nobody: " + Said(greeting->lines));
   }
   Result<std::vector<std::string>> offers = co_await Hello(connection);
-  if (!offers) co_return fail(offers.error());
+  if (!offers) co_return offers.error();
   if (server_.security == SmtpSecurity::kStartTls) {
     if (!Offers(*offers, "STARTTLS")) {
-      co_return fail(
-          Denied("it does not offer STARTTLS; write tls: tls for a port that speaks TLS "
-                 "at once (465), or tls: none where mail may go in the clear"));
+      co_return Denied(
+          "it does not offer STARTTLS; write tls: tls for a port that speaks TLS at once (465), or "
+          "tls: none where mail may go in the clear");
     }
     done = co_await Command(connection, "STARTTLS", 220, "begin TLS");
-    if (!done) co_return fail(done.error());
+    if (!done) co_return done.error();
     // Whoever sits on the way could have put them there, to be taken for the server's.
-    if (!connection.drained()) co_return fail(Retryable("bytes came before TLS began"));
+    if (!connection.drained()) co_return Retryable("bytes came before TLS began");
     done = co_await StartTls(connection);
-    if (!done) co_return fail(done.error());
+    if (!done) co_return done.error();
     offers = co_await Hello(connection);
-    if (!offers) co_return fail(offers.error());
+    if (!offers) co_return offers.error();
   }
-  if (!server_.username.empty()) {
-    done = co_await LogIn(connection, *offers);
-    if (!done) co_return fail(done.error());
-  }
-  done = co_await Command(connection, "MAIL FROM:<" + message.from + ">", 250,
-                          "take mail from " + message.from);
-  if (!done) co_return fail(done.error());
+  if (server_.username.empty()) co_return Ok();
+  co_return co_await LogIn(connection, *offers);
+}
+
+Async<void> SmtpClient::Say(ClientConnection& connection, const MailMessage& message) {
+  Result<void> done = co_await Command(connection, "MAIL FROM:<" + message.from + ">", 250,
+                                       "take mail from " + message.from);
+  if (!done) co_return done.error();
   for (const std::string& to : message.to) {
     done = co_await Command(connection, "RCPT TO:<" + to + ">", 250, "take mail to " + to);
-    if (!done) co_return fail(done.error());
+    if (!done) co_return done.error();
   }
   done = co_await Command(connection, "DATA", 354, "take a message");
-  if (!done) co_return fail(done.error());
+  if (!done) co_return done.error();
   const SystemTime now = runtime_.clock.Now();
   // No line of it begins with a dot: headers do not, and base64 has none.
-  done = co_await Command(connection, WriteMail(message, NewUlid(now, runtime_.random), now) + ".",
-                          250, "take the message");
-  if (!done) co_return fail(done.error());
+  co_return co_await Command(connection,
+                             WriteMail(message, NewUlid(now, runtime_.random), now) + ".", 250,
+                             "take the message");
+}
+
+Async<void> SmtpClient::Send(MailMessage message) {
+  ClientLease lease = TakeConnection();
+  Result<void> done = co_await Begin(*lease.connection());
+  if (done) done = co_await Say(*lease.connection(), message);
+  if (!done) co_return done.error().In(place());
   // It is the server's now, whatever becomes of this.
-  Result<Reply> bye = co_await Ask(connection, "QUIT");
+  Result<Reply> bye = co_await Ask(*lease.connection(), "QUIT");
+  static_cast<void>(bye);
+  co_return Ok();
+}
+
+Async<void> SmtpClient::Try() {
+  ClientLease lease = TakeConnection();
+  Result<void> done = co_await Begin(*lease.connection());
+  if (!done) co_return done.error().In(place());
+  Result<Reply> bye = co_await Ask(*lease.connection(), "QUIT");
   static_cast<void>(bye);
   co_return Ok();
 }

@@ -26,6 +26,7 @@ namespace longhaul {
 
 struct Runtime;
 class ClientConnection;
+class ClientLease;
 class ClientPool;
 class TlsContext;
 
@@ -66,6 +67,8 @@ class SmtpClient {
   // it), an answer 4yz, or nonsense. kDenied: no trusted certificate, no STARTTLS, or it takes user
   // and password not. kInvalidInput: it refuses the sender, a recipient or the message for good.
   Async<void> Send(MailMessage message);
+  // The same as far as it goes without mail: connects, begins TLS and logs in.
+  Async<void> Try();
 
  private:
   struct Reply {
@@ -73,7 +76,12 @@ class SmtpClient {
     std::vector<std::string> lines;
   };
 
+  [[nodiscard]] ClientLease TakeConnection();
+  [[nodiscard]] std::string place() const;
   Async<void> Connect(ClientConnection& connection);
+  // All that comes before the first message.
+  Async<void> Begin(ClientConnection& connection);
+  Async<void> Say(ClientConnection& connection, const MailMessage& message);
   Async<void> StartTls(ClientConnection& connection);
   Async<Reply> ReadReply(ClientConnection& connection);
   // Sends a line and reads what is said to it.

@@ -170,6 +170,22 @@ TEST(SmtpClientTest, EverythingButTheWishForTlsGoesByTls) {
   EXPECT_EQ(sent.secret.back(), "QUIT");
 }
 
+// A trial that wakes somebody is not made twice.
+TEST(SmtpClientTest, ATrialLogsInAndSendsNothing) {
+  testing::RealWorld world;
+  testing::TlsServer identity("IP:127.0.0.1");
+  Server server(world, identity.context(), {});
+  SmtpClient client(world.runtime, {.host = "127.0.0.1",
+                                    .port = server.port(),
+                                    .username = "longhaul",
+                                    .password = Secret("open sesame"),
+                                    .ca_file = identity.trust_file()});
+  Result<void> tried = world.Run(client.Try());
+  ASSERT_TRUE(tried) << tried.error().Describe();
+  EXPECT_THAT(server.secret, Contains(StartsWith("AUTH PLAIN")));
+  EXPECT_THAT(server.secret, Not(Contains(StartsWith("MAIL"))));
+}
+
 TEST(SmtpClientTest, TlsAtOnceAndLogin) {
   const Sent sent =
       Send({.at_once = true, .offers = "250-mail.test\r\n250 AUTH LOGIN XOAUTH2\r\n"});

@@ -105,6 +105,12 @@ def main() -> None:
             for secret in ("secret-path", PASSWORD, mail.login, SECRET_ACCESS_KEY):
                 check(secret not in said, "a secret was logged")
 
+        step("the doctor logs in at the mail server, and tells nobody")
+        world.run("doctor", config, env=environment).expect(0, f"alarms email 127.0.0.1:{mail.port}")
+        world.run("doctor", config, env={**environment, "MAIL_PASSWORD": "something-else"}).expect(
+            1, "does not take username and password")
+        check(not mail.taken and mail.refused == 0, "the doctor has sent mail")
+
         step("an object is parked")
         run_until(lambda: hook.taken and mail.taken and topic.said(), "the alarm has been told")
         [alarm] = hook.taken
