@@ -33,7 +33,7 @@ class CompletionTest : public CommandsTest {
 // A completion that does not parse breaks the shell of whoever sources it.
 TEST_F(CompletionTest, CompletesCommandsAndOptions) {
   EXPECT_EQ(Offered("longhaul ch"), "check\n");
-  EXPECT_EQ(Offered("longhaul config "), "check show\n");
+  EXPECT_EQ(Offered("longhaul config "), "check show schema\n");
   EXPECT_EQ(Offered("longhaul rules im"), "import\n");
   EXPECT_EQ(Offered("longhaul rules check --graph d"), "dot\n");
   EXPECT_EQ(Offered("longhaul cp --recur"), "--recursive\n");

@@ -107,10 +107,12 @@ class EstimateCommand : public Command {
                  .help = "How much to read for the sample. Default: 256MiB.",
                  .value_name = "SIZE"},
                 sample_bytes_);
-    flags.Integer({.name = "level",
-                   .help = "The level of compression, as in a rule. Default: 6.",
-                   .value_name = "N"},
-                  0, 22, level_);
+    flags.Integer(
+        {.name = "level",
+         .help = "The level of compression, as in a rule. Default: 8, near what compression: "
+                 "auto takes.",
+         .value_name = "N"},
+        0, 22, level_);
     flags.Integer({.name = "vcpus",
                    .help = "Processors for which hours are given. Default: 2.",
                    .value_name = "N"},
@@ -412,14 +414,15 @@ class EstimateCommand : public Command {
     if (fresh.objects > 0) verdict = TellVolume(context, fresh, false, prices, unknown);
     const uint64_t mean = all.bytes / std::max<uint64_t>(1, all.objects);
     std::string advice = "prices are not known: no advice";
+    const std::string per = fresh.objects > 0 ? " a month" : "";
     if (verdict.best == "native") {
-      advice = "use native replication: it costs " + Money(verdict.native) + ", longhaul " +
+      advice = "use native replication: it costs " + Money(verdict.native) + per + ", longhaul " +
                Money(verdict.longhaul);
     } else if (verdict.best == "copy") {
       advice = "a plain copy is the cheapest (in longhaul: transport: plain)";
     } else if (verdict.best == "longhaul") {
-      advice = "longhaul's archives are the cheapest: " + Money(verdict.longhaul) + ", native " +
-               "replication " + Money(verdict.native);
+      advice = "longhaul's archives are the cheapest: " + Money(verdict.longhaul) + per +
+               ", native replication " + Money(verdict.native);
     }
     const std::vector<std::string> names(unknown.begin(), unknown.end());
     std::vector<std::pair<std::string, std::string>> rows{
@@ -464,7 +467,7 @@ class EstimateCommand : public Command {
   std::string from_;
   std::optional<int64_t> max_cost_;  // Pico-dollars.
   uint64_t sample_bytes_ = 256 << 20;
-  int64_t level_ = 6;
+  int64_t level_ = 8;
   int64_t vcpus_ = 2;
   double fixed_ = 0;
   ListingFlags listing_flags_;

@@ -213,7 +213,8 @@ class SavingsCommand : public Command {
           return name.contains("//") || name.ends_with('/');
         })) {
       rows.emplace_back("to be mended",
-                        "a store had no region when this was counted: say region: under stores:");
+                        "a store had no region when this was counted: say region: under stores: (a "
+                        "folder has none)");
     }
     const std::string day = FormatRfc3339(PriceTableDate()).substr(0, 10);
     rows.emplace_back(
