@@ -29,8 +29,9 @@ class RulesBackfillCommand : public Command {
                 "nothing is deleted.\n\n"
                 "With --listing the source is not listed: what it holds is taken from an object of "
                 "its store, an S3 Inventory or a kept listing, which for many millions of keys "
-                "costs a fraction of the requests. What the listing has and a target lacks is read "
-                "from the source as it is now; nothing is deleted.",
+                "costs a fraction of the requests. What the listing has and a target has not, or "
+                "not alike, is read from the source as it is now, as after an event; what the "
+                "listing lacks is not taken for deleted.",
             .examples = {{"A whole rule",
                           "longhaul rules backfill app-logs --config "
                           "longhaul.yaml"},
@@ -112,7 +113,8 @@ class RulesBackfillCommand : public Command {
     Result<std::unique_ptr<Listing>> opened = co_await OpenListingFile(
         context.runtime(),
         {.store = store->get(), .bucket = listing.bucket, .key = listing.key, .name = listing_},
-        ListingFileKind::kAny, **store, rule.source.bucket, rule.source.prefix);
+        ListingFileKind::kAny, **store, rule.source.bucket, rule.source.prefix, {.ordered = false},
+        [](const Error&) {});
     if (!opened) co_return opened.error();
     Result<std::optional<ListedObject>> first = co_await (*opened)->Next();
     co_await (*opened)->Close();

@@ -514,7 +514,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
                        put.error().Describe());
     }
     if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) {
-      co_return WithLockRemedy(put.error());
+      co_return LockOf(write) ? WithLockRemedy(put.error()) : put.error();
     }
     create_first = false;
   }

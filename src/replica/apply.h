@@ -98,7 +98,7 @@ struct ApplyPolicy {
   std::string owner;                 // Of leases: unique per process.
 };
 
-// An error of a write, with what to do where it is that the bucket locks nothing.
+// An error of a write with a lock, with what to do where it is that the bucket locks nothing.
 Error WithLockRemedy(Error error);
 
 // Belongs to one shard; many keys may be applied at once, one key one after the other. Borrowed:

@@ -145,6 +145,26 @@ TEST_F(RuleFeaturesTest, ALockThatTheTargetCannotKeepIsParked) {
   EXPECT_THAT(reason, HasSubstr("give the target a bucket with Object Lock"));
 }
 
+// A server that tells a retention nobody knows must cost one replica, not the whole archive, and
+// not the lock.
+TEST_F(RuleFeaturesTest, ALockThatNobodyKnowsIsParkedAlone) {
+  world.configuration.rules[0].targets.resize(1);
+  world.configuration.rules[0].targets[0].object_lock = true;
+  MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "odd"};
+  request.lock = ObjectLock{.mode = "WISH", .until = world.world.clock.Now() + 24h};
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  world.Put("free", "text");
+  RunOnce();
+  EXPECT_EQ(world.target(0).backend->Find("out", "odd"), nullptr);
+  EXPECT_NE(world.target(0).backend->Find("out", "free"), nullptr);
+  std::string reason;
+  for (const Outcome& outcome : world.observer.outcomes) {
+    if (outcome.state == OutcomeState::kParked && outcome.key == "odd") reason = outcome.reason;
+  }
+  EXPECT_THAT(reason, HasSubstr("a retention that is none, 'WISH'"));
+}
+
 // A rule that filters by tag stands above the others for its own objects alone.
 TEST_F(RuleFeaturesTest, TagsDecideObjectByObject) {
   Add("hot", 5).filter.tags = {{"tier", "hot"}};

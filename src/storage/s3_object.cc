@@ -44,11 +44,10 @@ std::optional<Checksum> ChecksumIn(const HttpHeaders& headers, ChecksumAlgorithm
 
 std::optional<ObjectLock> LockIn(const HttpHeaders& headers) {
   ObjectLock lock{.legal_hold = headers.Get("x-amz-object-lock-legal-hold") == "ON"};
+  // (What is no retention is told all the same: it must not be taken for none.)
+  lock.mode = headers.Get("x-amz-object-lock-mode");
   Result<SystemTime> until = ParseRfc3339(headers.Get("x-amz-object-lock-retain-until-date"));
-  if (until) {
-    lock.mode = headers.Get("x-amz-object-lock-mode");
-    lock.until = *until;
-  }
+  if (until) lock.until = *until;
   if (lock.mode.empty() && !lock.legal_hold) return std::nullopt;
   return lock;
 }

@@ -206,6 +206,11 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
                         encoding.empty() ? "aws-chunked" : "aws-chunked," + encoding);
     request.headers.Add("x-amz-decoded-content-length", std::to_string(body.size_bytes()));
     request.headers.Add("x-amz-trailer", "x-amz-checksum-crc64nvme");
+    // With Object Lock S3 wants to read in the head that there will be one. (Others refuse it.)
+    if (request.headers.Find("x-amz-object-lock-mode") != nullptr ||
+        request.headers.Find("x-amz-object-lock-legal-hold") != nullptr) {
+      request.headers.Add("x-amz-sdk-checksum-algorithm", "CRC64NVME");
+    }
   } else {
     request.source = &plain;
     request.source_size_bytes = body.size_bytes();

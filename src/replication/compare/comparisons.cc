@@ -112,7 +112,8 @@ Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_
        .key = asked.listing->key,
        .name = rule.rule->source.store + ":" + asked.listing->bucket + "/" + asked.listing->key},
       ListingFileKind::kAny, *rule.source, rule.rule->source.bucket, below,
-      {.waiting_bytes_max = kWaitingBytesMax});
+      {.waiting_bytes_max = kWaitingBytesMax},
+      [](const Error&) {});  // Gone since: no event of it is missed by not comparing it.
   if (!listing) co_return listing.error();
   co_return co_await Reconcile(context_, rule, targets, asked.prefix, std::move(*listing));
 }

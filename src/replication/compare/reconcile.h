@@ -38,8 +38,9 @@ struct ReconcileResult {
 // Compares a rule's source with some of its targets (indexes into rule.targets) in one pass over
 // each, in bounded memory; with a `prefix` (of keys at the source) only what is below it. A target
 // that fails does not keep the others from being compared. The hints are durable when it returns
-// OK. `listing`: what the source holds, in place of asking it. It may be days old, so it brings no
-// delete; what has changed since is read as it is now. Errors: those of the source's listing and of
+// OK. `listing`: what the source holds, in place of asking it. It may be days old, so what it lacks
+// is not taken for deleted; what it has and a target has not is read as it is now, as after an
+// event: where it is gone by now, its replica goes. Errors: those of the source's listing and of
 // the Queue; hints sent before stay. kInvalidInput: `listing` does not tell ETags.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix = "",

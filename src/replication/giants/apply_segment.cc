@@ -188,11 +188,12 @@ Async<SegmentApplication> ApplySegment(Runtime& runtime, uint64_t& bytes_moved,
     archive_failure = good.error();
     co_return good.error();
   }
+  const bool locked = target.config->object_lock && write.lock;
   SegmentWork work(runtime, bytes_moved, target, reader, index, std::move(write), memory_bytes);
   Result<PieceResult> sent = co_await SendPiece(*target.giants, work);
   if (work.archive_failure()) archive_failure = work.archive_failure();
   if (sent) co_return work.Said(*sent);
-  Error error = WithLockRemedy(sent.error());
+  Error error = locked ? WithLockRemedy(sent.error()) : sent.error();
   if (error.code == kOtherPiecesCode) archive_failure = error;
   if (error.code == kUploadBusyCode) error.code = kKeyBusyCode;
   co_return error;

@@ -41,7 +41,7 @@ struct ListedBy {
 struct BackfillRequest {
   SystemTime asked{};
   std::string prefix;               // Of keys at the source; empty: all of the rule.
-  std::optional<ListedBy> listing;  // In place of asking the source; nothing is deleted by it.
+  std::optional<ListedBy> listing;  // In place of asking; what it lacks is not deleted.
   int64_t revision = 0;
 
   bool operator==(const BackfillRequest&) const = default;

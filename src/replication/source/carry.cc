@@ -284,9 +284,12 @@ class Carrier {
                         .info = *info};
     if (Copies(target, entry.size_bytes)) {
       route = "copy";
+      const bool locked = target.config->object_lock && write.lock;
       CopyBody body(context_.runtime, std::move(source), *context_.uploads);
       Result<ApplyOutcome> copied = co_await target.applier->Put(std::move(write), body);
       source_failed = true;  // They are one store: what fails is the source as well.
+      // That a lock is refused says nothing of other objects, nor of another way.
+      if (!copied && locked) co_return copied.error();
       if (!copied) co_return NotCopied(target, entry.size_bytes, copied.error());
       co_return copied;
     }

@@ -38,6 +38,11 @@ asio::awaitable<void> AskBack(const RuleContext& rule, const PackItem& item, Rea
                           "): it is carried when it is there";
 }
 
+bool IsRetention(const ObjectLock& lock) {
+  return lock.mode.empty() ||
+         ((lock.mode == "GOVERNANCE" || lock.mode == "COMPLIANCE") && lock.until != SystemTime{});
+}
+
 }  // namespace
 
 std::vector<size_t> WantedTargets(const RuleContext& rule, const std::vector<size_t>& targets,
@@ -77,6 +82,11 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
   const Rule& config = *rule.rule;
   reading.state = PackedKey::State::kStaged;
   if (std::ranges::none_of(config.targets, &Target::object_lock)) reading.entry.lock.reset();
+  if (const std::optional<ObjectLock>& lock = reading.entry.lock; lock && !IsRetention(*lock)) {
+    co_return InvalidInput("the source tells a retention that is none, '" + lock->mode +
+                           "' until " + FormatRfc3339(lock->until) +
+                           ": a replica without it could be removed");
+  }
   if (info.server_time < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
     reading.state = PackedKey::State::kTooEarly;
     co_return Ok();
