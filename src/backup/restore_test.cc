@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "backup/vault_store.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
