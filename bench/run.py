@@ -846,8 +846,8 @@ def idle(_: int) -> Table:
 
 CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_large,
          "replicate-small": replicate_small,
-         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets, "backup": backup,
-         "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency}
+         "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
+         "backup": backup, "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency}
 
 
 def machine() -> str:

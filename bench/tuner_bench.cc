@@ -331,7 +331,7 @@ Async<void> Bench(Runtime& runtime, std::string folder, int rounds) {
     }
   }
   fmt::print(
-      "Processor: {}. Sums over the classes as multiples of level 6:\n\n| level | bytes | "
+      "Processor: {}. Medians over the classes as multiples of level 6:\n\n| level | bytes | "
       "seconds | $/GiB at $0.02 |\n| --: | --: | --: | --: |\n",
       ProcessorName());
   for (int level = 0; level <= kLevelMax; ++level) {

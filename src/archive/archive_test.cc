@@ -184,6 +184,23 @@ TEST(Archive, CarriesASegmentWithItsPlace) {
   EXPECT_EQ(problems, std::vector<std::string>());
 }
 
+// A lock that gets lost on the way is a replica that anybody may remove.
+TEST(Archive, CarriesLocks) {
+  FakeWorld world;
+  std::vector<ArchiveItem> items{Put("both", "1"), Put("free", "2"), Put("held", "3"),
+                                 Put("retained", "4")};
+  const SystemTime until(std::chrono::microseconds(1'900'000'000'500'000));
+  items[0].entry.lock = ObjectLock{.mode = "COMPLIANCE", .until = until, .legal_hold = true};
+  items[2].entry.lock = ObjectLock{.legal_hold = true};
+  items[3].entry.lock = ObjectLock{.mode = "GOVERNANCE", .until = until};
+  ExpectSame(items, world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, items))));
+  // What nobody can apply is not taken for no lock.
+  items[3].entry.lock->mode = "WISH";
+  const auto opened = world.Run(ReadWholeArchive(world.runtime, WriteOrFail(world, items)));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, ErrorKind::kCorrupt);
+}
+
 // What an index says of a segment comes from outside.
 TEST(Archive, RefusesSegmentsThatAreNone) {
   const std::string good = "01JC5N0XVRKGBGSKP4ZPQE4M7T 2 of 3, byte 5 of 9, part 4";

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "archive/entry.h"
+#include "base/clock.h"
 #include "storage/object.h"
 
 namespace longhaul::archive {
@@ -24,6 +25,8 @@ inline constexpr std::string_view kPartsAttribute = "parts";
 inline constexpr std::string_view kSegmentAttribute = "segment";
 inline constexpr std::string_view kClassAttribute = "class";
 inline constexpr std::string_view kChecksumAttribute = "checksum";
+inline constexpr std::string_view kLockAttribute = "lock";
+inline constexpr std::string_view kLegalHoldAttribute = "legal-hold";
 inline constexpr std::string_view kMetadataPrefix = "meta:";
 inline constexpr std::string_view kTagPrefix = "tag:";
 
@@ -70,6 +73,11 @@ inline std::string ChecksumText(const Checksum& checksum) {
   }
   if (checksum.composite) out += kCompositeSuffix;
   return out + " " + checksum.value;
+}
+
+// "COMPLIANCE 2030-01-01T00:00:00Z"
+inline std::string LockText(const ObjectLock& lock) {
+  return lock.mode + " " + FormatRfc3339(lock.until);
 }
 
 }  // namespace longhaul::archive

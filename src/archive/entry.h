@@ -55,6 +55,7 @@ struct ArchiveEntry {
   Tags tags;
   std::string storage_class;
   std::optional<Checksum> checksum;  // Stored only from kDerivedSizeBytes on.
+  std::optional<ObjectLock> lock{};  // Of the source object, where a target asks for it.
 
   bool operator==(const ArchiveEntry&) const = default;
 };

@@ -28,6 +28,8 @@ Attribute Classify(std::string_view name) {
       std::pair{kPartsAttribute, Kind::kParts},
       std::pair{kClassAttribute, Kind::kClass},
       std::pair{kChecksumAttribute, Kind::kChecksum},
+      std::pair{kLockAttribute, Kind::kLock},
+      std::pair{kLegalHoldAttribute, Kind::kLegalHold},
   };
   Attribute attribute;
   for (const auto& [known, kind] : kKinds) {
@@ -119,6 +121,15 @@ std::optional<Checksum> ReadChecksum(std::string_view text) {
     }
   }
   return std::nullopt;
+}
+
+std::optional<ObjectLock> ReadLock(std::string_view text) {
+  const size_t space = text.find(' ');
+  if (space == std::string_view::npos) return std::nullopt;
+  const std::string_view mode = text.substr(0, space);
+  Result<SystemTime> until = ParseRfc3339(text.substr(space + 1));
+  if ((mode != "GOVERNANCE" && mode != "COMPLIANCE") || !until) return std::nullopt;
+  return ObjectLock{.mode = std::string(mode), .until = *until};
 }
 
 }  // namespace longhaul::archive

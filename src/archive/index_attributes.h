@@ -27,6 +27,8 @@ enum class AttributeKind {
   kSegment,
   kClass,
   kChecksum,
+  kLock,
+  kLegalHold,
   kHeader,
   kMetadata,
   kTag,
@@ -55,5 +57,6 @@ std::optional<Segment> ReadSegment(std::string_view text);
 
 // nullopt: of a kind that a later version knows; the bytes are still guarded by the frames.
 std::optional<Checksum> ReadChecksum(std::string_view text);
+std::optional<ObjectLock> ReadLock(std::string_view text);
 
 }  // namespace longhaul::archive

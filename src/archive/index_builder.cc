@@ -145,6 +145,8 @@ void IndexBuilder::Add(const ArchiveEntry& entry, uint64_t header_bytes,
   if (entry.segment) AddAttribute(kSegmentAttribute, SegmentText(*entry.segment));
   if (!entry.storage_class.empty()) AddAttribute(kClassAttribute, entry.storage_class);
   if (entry.checksum && !derived) AddAttribute(kChecksumAttribute, ChecksumText(*entry.checksum));
+  if (entry.lock && !entry.lock->mode.empty()) AddAttribute(kLockAttribute, LockText(*entry.lock));
+  if (entry.lock && entry.lock->legal_hold) AddAttribute(kLegalHoldAttribute, "");
   for (const HeaderAttribute& attribute : kHeaderAttributes) {
     const std::string& value = headers.*attribute.field;
     if (!value.empty()) AddAttribute(attribute.name, value);

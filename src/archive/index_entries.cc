@@ -202,6 +202,19 @@ Result<uint64_t> EntryParser::Walk(uint64_t tar_bytes, uint64_t memory_bytes_max
           memory += scratch.size() + kIndexStringBytes;
           if (keep) entry.checksum = ReadChecksum(scratch);
           break;
+        case AttributeKind::kLock: {
+          string_bytes += column.Next(&scratch);
+          std::optional<ObjectLock> lock = ReadLock(scratch);
+          if (!lock) return MalformedIndex("a lock");
+          lock->legal_hold = entry.lock && entry.lock->legal_hold;
+          entry.lock = std::move(lock);
+          break;
+        }
+        case AttributeKind::kLegalHold:
+          column.Next(nullptr);
+          if (!entry.lock) entry.lock = ObjectLock{};
+          entry.lock->legal_hold = true;
+          break;
         case AttributeKind::kHeader:
           text(column, entry.headers.*attribute.header);
           break;

@@ -91,7 +91,11 @@ class BackupDrillCommand : public Command {
       std::filesystem::remove_all(*scratch->folder, ignored);
     }
     if (!done && done.error().kind == ErrorKind::kCancelled) co_return done.error();
-    Result<void> noted = co_await Note(context, *vault, troubles, done);
+    // A prefix or a time that has nothing is no failure of the backup.
+    const bool nothing_asked = totals_.of == 0 && (!vault->words.empty() || at_.at) && !done &&
+                               done.error().kind == ErrorKind::kNotFound;
+    Result<void> noted;
+    if (!nothing_asked) noted = co_await Note(context, *vault, troubles, done);
     if (!done) co_return WithCatalogRemedy(done.error()).In(vault->name());
     PrintSummary(context.output(), *vault, troubles);
     troubles.Finish();

@@ -17,6 +17,7 @@ std::unique_ptr<Command> MakeCatCommand();
 std::unique_ptr<Command> MakeCheckCommand();
 std::unique_ptr<Command> MakeCompletionCommand();
 std::unique_ptr<Command> MakeConfigCheckCommand();
+std::unique_ptr<Command> MakeConfigSchemaCommand();
 std::unique_ptr<Command> MakeConfigShowCommand();
 std::unique_ptr<Command> MakeCopyCommand();
 std::unique_ptr<Command> MakeDemoCommand();

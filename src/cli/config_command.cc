@@ -82,6 +82,7 @@ class ConfigCheckCommand : public Command {
         }
         if (!target.acl.empty()) text += ", ACL " + target.acl;
         if (!target.bucket_owner.empty()) text += ", owned by " + target.bucket_owner;
+        if (target.object_lock) text += ", locked as at the source";
         if (target.backup) {
           text += ", archives are kept";
           if (!target.backup->storage_class.empty()) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "aws/aws_endpoint.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -249,37 +250,44 @@ class DoctorCommand : public Command {
   Async<void> TryRule(RunContext& context, const Rule& rule, DoctorRoles roles,
                       const Stores& stores) {
     Runtime& runtime = context.runtime();
+    for (const auto& [name, settings] : context.configuration()->stores) {
+      partitions_[name] = AwsPartitionOf(RegionOfStore(context, settings));
+    }
     const bool direct = roles.source && MayCarryDirectly(rule);
     const auto source = stores.find(rule.source.store);
     if (roles.source && source != stores.end() && First("source", rule.source)) {
       StoreDoctor doctor(runtime, *source->second, "source " + rule.source.ToString(),
-                         rule.source.bucket, rule.source.prefix, checks_);
+                         rule.source.bucket, rule.source.prefix, checks_,
+                         partitions_[rule.source.store]);
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
         Result<void> tried = co_await doctor.ReadFirst();
+        const bool locks = std::ranges::any_of(rule.targets, &Target::object_lock);
+        if (tried && locks) tried = co_await doctor.ReadLocks();
         if (!tried) co_return tried;
       }
     }
     if (roles.source && rule.local_staging && stores.contains(rule.local_staging->store) &&
         First("local staging", *rule.local_staging)) {
-      Result<void> tried =
-          co_await TryStaging(runtime, *stores.at(rule.local_staging->store),
-                              "local staging " + rule.local_staging->ToString(),
-                              rule.local_staging->bucket, LocalStagingPrefix(rule));
+      Result<void> tried = co_await TryStaging(runtime, *stores.at(rule.local_staging->store),
+                                               "local staging " + rule.local_staging->ToString(),
+                                               rule.local_staging->bucket, LocalStagingPrefix(rule),
+                                               partitions_[rule.local_staging->store]);
       if (!tried) co_return tried;
     }
     for (const Target& target : rule.targets) {
       const auto staging = stores.find(target.staging.store);
       if (staging != stores.end() && First("staging " + rule.id, target.staging)) {
-        Result<void> tried =
-            co_await TryStaging(runtime, *staging->second, "staging " + target.staging.ToString(),
-                                target.staging.bucket, StagingPrefix(rule, target));
+        Result<void> tried = co_await TryStaging(
+            runtime, *staging->second, "staging " + target.staging.ToString(),
+            target.staging.bucket, StagingPrefix(rule, target), partitions_[target.staging.store]);
         if (!tried) co_return tried;
       }
       if (staging != stores.end() && First("probe", target.staging)) {
         StoreDoctor doctor(runtime, *staging->second, "probe " + target.staging.ToString(),
-                           target.staging.bucket, ProbePrefix(target), checks_);
+                           target.staging.bucket, ProbePrefix(target), checks_,
+                           partitions_[target.staging.store]);
         Result<void> tried = co_await TryProbePlace(doctor, roles.target || direct);
         if (!tried) co_return tried;
       }
@@ -295,7 +303,7 @@ class DoctorCommand : public Command {
       const auto inbound = stores.find(from.store);
       if (inbound == stores.end() || !First("take_over", from)) continue;
       StoreDoctor doctor(runtime, *inbound->second, "take_over " + from.ToString(), from.bucket,
-                         from.prefix, checks_);
+                         from.prefix, checks_, partitions_[from.store]);
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
@@ -307,9 +315,9 @@ class DoctorCommand : public Command {
   }
 
   Async<void> TryStaging(Runtime& runtime, Store& store, std::string place, std::string bucket,
-                         std::string prefix) {
+                         std::string prefix, std::string partition) {
     StoreDoctor doctor(runtime, store, std::move(place), std::move(bucket), std::move(prefix),
-                       checks_);
+                       checks_, partition);
     Result<bool> reached = co_await doctor.Reach();
     if (!reached) co_return reached.error();
     if (!*reached) co_return Ok();
@@ -335,7 +343,7 @@ class DoctorCommand : public Command {
   Async<void> TryTarget(Runtime& runtime, Store& store, const Target& target, bool writes,
                         bool deletes, std::vector<std::string> above) {
     StoreDoctor doctor(runtime, store, "target " + target.to.ToString(), target.to.bucket,
-                       target.to.prefix, checks_);
+                       target.to.prefix, checks_, partitions_[target.to.store]);
     Result<bool> reached = co_await doctor.Reach();
     if (!reached) co_return reached.error();
     if (!*reached) co_return Ok();
@@ -344,6 +352,7 @@ class DoctorCommand : public Command {
     Result<void> tried = co_await doctor.Versioning();
     if (tried) tried = co_await doctor.ListUploads();
     if (tried) tried = co_await doctor.ReadUnknown(replicas);
+    if (tried && target.object_lock) tried = co_await doctor.ReadLocks();
     if (tried) tried = co_await doctor.Look(std::move(above));
     if (!tried) co_return tried;
     const std::string& storage_class =
@@ -355,7 +364,8 @@ class DoctorCommand : public Command {
                                      .kms_key = target.kms_key,
                                      .bucket_key = target.bucket_key,
                                      .acl = target.acl,
-                                     .bucket_owner = target.bucket_owner});
+                                     .bucket_owner = target.bucket_owner,
+                                     .object_lock = target.object_lock});
   }
 
   // What the stores can do, tried anew and remembered.
@@ -451,6 +461,7 @@ class DoctorCommand : public Command {
   std::chrono::milliseconds timeout_{10'000};
   std::vector<Check> checks_;
   std::set<std::string> seen_;
+  std::map<std::string, std::string> partitions_;  // Of AWS, by store.
 };
 
 }  // namespace

@@ -60,7 +60,7 @@ class RunsListCommand : public Command {
   [[nodiscard]] CommandHelp help() const override {
     return {
         .name = "runs ls",
-        .summary = "list runs of sync and cp, newest first",
+        .summary = "list runs of sync, cp and restores, newest first",
         .description =
             "Lists the runs that this machine's state file knows, with what they did. A run "
             "is running, killed (its process is gone), stopped (by a signal or by a store that "

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "storage/reads_locks.h"
 
 namespace longhaul {
 
@@ -76,7 +77,7 @@ void StoreDoctor::Warn(std::string what, std::string action, std::string found,
 std::string StoreDoctor::Resource(std::string_view action) const {
   if (action.starts_with("kms:")) return "the key";
   const bool of_bucket = action.contains("Bucket");
-  return "arn:aws:s3:::" + bucket_ + (of_bucket ? "" : "/" + prefix_ + "*");
+  return "arn:" + partition_ + ":s3:::" + bucket_ + (of_bucket ? "" : "/" + prefix_ + "*");
 }
 
 bool StoreDoctor::Judge(std::string what, std::string action, const Result<void>& result) {
@@ -111,7 +112,7 @@ std::string StoreDoctor::UnknownKey() {
 Async<bool> StoreDoctor::Reach() {
   Result<void> there = co_await store_.HeadBucket(bucket_);
   if (!there) {
-    std::string remedy = RemedyOf(there.error(), "s3:ListBucket", "arn:aws:s3:::" + bucket_);
+    std::string remedy = RemedyOf(there.error(), "s3:ListBucket", Resource("s3:ListBucket"));
     checks_.push_back({.place = place_,
                        .what = "reach the bucket",
                        .action = "s3:ListBucket",
@@ -195,6 +196,23 @@ Async<void> StoreDoctor::ReadUnknown(bool tags) {
   co_return Ok();
 }
 
+Async<void> StoreDoctor::ReadLocks() {
+  auto* locks = dynamic_cast<ReadsLocks*>(&store_);
+  if (locks == nullptr) co_return Ok();
+  const std::string key = UnknownKey();
+  Result<void> retention = co_await locks->ReadLock(LockPart::kRetention, bucket_, key);
+  if (!retention && retention.error().kind == ErrorKind::kInvalidInput) {
+    Warn("see retentions", "s3:GetObjectRetention",
+         "the bucket has no Object Lock: " + retention.error().Describe(),
+         "take object_lock from the targets, or lock objects here");
+    co_return Ok();
+  }
+  Judge("see retentions", "s3:GetObjectRetention", retention);
+  Judge("see legal holds", "s3:GetObjectLegalHold",
+        co_await locks->ReadLock(LockPart::kLegalHold, bucket_, key));
+  co_return Ok();
+}
+
 Async<void> StoreDoctor::Look(std::vector<std::string> keys) {
   for (const std::string& key : keys) {
     Result<ObjectInfo> info = co_await store_.Head({.bucket = bucket_, .key = key});
@@ -260,6 +278,18 @@ Async<void> StoreDoctor::Write(Writes writes) {
     encrypted.bucket_key = writes.bucket_key;
     done = co_await CreateAndAbort("encrypt by the KMS key", "kms:GenerateDataKey",
                                    std::move(encrypted));
+    if (!done) co_return done.error();
+  }
+  if (may_write && writes.object_lock) {
+    PutRequest locked = plain;
+    locked.lock = ObjectLock{.mode = "GOVERNANCE",
+                             .until = std::chrono::floor<std::chrono::seconds>(
+                                 runtime_.clock.Now() + std::chrono::days(1))};
+    done = co_await CreateAndAbort("lock objects", "s3:PutObjectRetention", std::move(locked));
+    if (!done) co_return done.error();
+    PutRequest held = plain;
+    held.lock = ObjectLock{.legal_hold = true};
+    done = co_await CreateAndAbort("hold objects", "s3:PutObjectLegalHold", std::move(held));
     if (!done) co_return done.error();
   }
   if (!writes.deletes) co_return Ok();

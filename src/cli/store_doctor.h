@@ -33,15 +33,17 @@ std::string RemedyOf(const Error& error, std::string_view action, std::string_vi
 
 class StoreDoctor {
  public:
-  // Borrows all. `place`: of the lines; `name`: of the store in the configuration.
+  // Borrows all. `place`: of the lines; `partition`: of the store's region, as in ARNs.
   StoreDoctor(Runtime& runtime, Store& store, std::string place, std::string bucket,
-              std::string prefix, std::vector<DoctorCheck>& checks)
+              std::string prefix, std::vector<DoctorCheck>& checks,
+              std::string_view partition = "aws")
       : runtime_(runtime),
         store_(store),
         place_(std::move(place)),
         bucket_(std::move(bucket)),
         prefix_(std::move(prefix)),
-        checks_(checks) {}
+        checks_(checks),
+        partition_(partition) {}
 
   // Whether the bucket is there and may be listed. False: there is no sense in going on.
   Async<bool> Reach();
@@ -49,6 +51,8 @@ class StoreDoctor {
   Async<void> ReadFirst();
   // The rights to read, at a key that is not there.
   Async<void> ReadUnknown(bool tags);
+  // The rights to see the locks of objects, without which they look as if they had none.
+  Async<void> ReadLocks();
   // The right to look at these keys, there or not.
   Async<void> Look(std::vector<std::string> keys);
   struct Writes {
@@ -60,6 +64,7 @@ class StoreDoctor {
     std::optional<bool> bucket_key{};
     std::string acl{};
     std::string bucket_owner{};
+    bool object_lock = false;
   };
   // The rights to write, without an object.
   Async<void> Write(Writes writes);
@@ -85,6 +90,7 @@ class StoreDoctor {
   std::string bucket_;
   std::string prefix_;
   std::vector<DoctorCheck>& checks_;
+  std::string partition_;
   std::optional<bool> versioned_;
 };
 

@@ -53,7 +53,8 @@ Async<void> ExamineAll(StoreDoctor& doctor) {
   if (done) done = co_await doctor.ListUploads();
   if (done) done = co_await doctor.ReadUnknown(true);
   if (done) {
-    done = co_await doctor.Write({.kms_key = "alias/copy", .acl = "bucket-owner-full-control"});
+    done = co_await doctor.Write(
+        {.kms_key = "alias/copy", .acl = "bucket-owner-full-control", .object_lock = true});
   }
   co_return done;
 }
@@ -80,7 +81,8 @@ TEST(StoreDoctorTest, TriesEveryRightAndWritesNothing) {
     for (const char* action :
          {"s3:ListBucket", "s3:GetBucketVersioning", "s3:ListBucketMultipartUploads",
           "s3:GetObject", "s3:GetObjectTagging", "s3:AbortMultipartUpload", "s3:PutObject",
-          "s3:PutObjectTagging", "s3:PutObjectAcl", "kms:GenerateDataKey"}) {
+          "s3:PutObjectTagging", "s3:PutObjectAcl", "kms:GenerateDataKey", "s3:PutObjectRetention",
+          "s3:PutObjectLegalHold"}) {
       EXPECT_TRUE(fine.contains(action)) << action;
     }
     // Where versions are kept, a delete of what is not there would leave a marker.
@@ -114,6 +116,20 @@ TEST(StoreDoctorTest, NamesTheRightThatIsMissing) {
     // An upload that could not be aborted again must not be made.
     EXPECT_TRUE(examined.backend->buckets["out"].uploads.empty());
   }
+}
+
+// A policy of another partition names other ARNs: one that is copied from here must fit.
+TEST(StoreDoctorTest, ARemedyIsOfTheStoresPartition) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["out"].created = world.clock.Now();
+  Denies faults(StoreOperation::kGet);
+  MemoryStore store(world.runtime, backend, &faults);
+  std::vector<DoctorCheck> checks;
+  StoreDoctor doctor(world.runtime, store, "target", "out", "in/", checks, "aws-cn");
+  ASSERT_TRUE(world.Run(doctor.ReadUnknown(false)));
+  ASSERT_EQ(checks.size(), 1U);
+  EXPECT_THAT(checks[0].remedy, ::testing::HasSubstr("on arn:aws-cn:s3:::out/in/*"));
 }
 
 }  // namespace

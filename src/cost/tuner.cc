@@ -16,15 +16,17 @@ constexpr double kMib = 1024.0 * 1024;
 constexpr int kReferenceLevel = 6;
 constexpr int kLevels = 23;
 
-// What levels 0 to 22 make of real files (logs, tables, events, documents, text, programs) as
-// multiples of what level 6 does: bytes, and seconds. Entered by hand from one-thread runs of whole
-// classes on a 2.5 GHz Xeon; a first guess, from which trials depart (bench/RESULTS.md).
+// What levels 0 to 22 make of real files (logs, tables, events, documents, text, pictures,
+// programs) as multiples of what level 6 does: bytes, and seconds. Up to level 13 the medians of
+// twelve classes of files in frames of 8 MiB, by tuner_bench on an AMD EPYC (bench/RESULTS.md); 14
+// and 15 by zstd's own command, joined at 13; above by hand and rather too dear. A first guess,
+// from which trials depart.
 constexpr std::array<double, kLevels> kPackedCurve = {
-    1.45,  1.070, 1.055, 1.040, 1.035, 1.015, 1.000, 0.995, 0.992, 0.988, 0.986, 0.985,
-    0.984, 0.980, 0.979, 0.978, 0.960, 0.950, 0.942, 0.938, 0.937, 0.936, 0.935};
+    1.910, 1.102, 1.084, 1.093, 1.075, 1.029, 1.000, 0.992, 0.982, 0.984, 0.979, 0.975,
+    0.975, 0.974, 0.971, 0.970, 0.960, 0.950, 0.942, 0.938, 0.937, 0.936, 0.935};
 constexpr std::array<double, kLevels> kSecondsCurve = {
-    0.15, 0.30, 0.34, 0.42, 0.50, 0.75, 1.00, 1.25, 1.60, 2.10, 2.90, 3.60,
-    4.60, 7.0,  9.0,  13.0, 17.0, 24.0, 34.0, 50.0, 60.0, 70.0, 80.0};
+    0.11, 0.16, 0.22, 0.41, 0.46, 0.85, 1.00, 1.20, 1.32, 1.60, 2.05, 3.37,
+    3.76, 8.44, 9.0,  10.3, 17.0, 24.0, 34.0, 50.0, 60.0, 70.0, 80.0};
 
 // How much the curve weighs against what was tried, in MiB of pieces; and what is known beyond
 // doubt, the reference level itself.

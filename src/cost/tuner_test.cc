@@ -210,6 +210,15 @@ class TunerPace : public ::testing::Test {
     return tuner.Of("r")->Choose({.label = "log", .raw = raw}).level;
   }
 
+  // To a level that is as cheap: what was seen meanwhile may have made another one of them best.
+  void ExpectBack(int cheapest, int hurried) {
+    const int level = Level();
+    const RuleTuner& one = *tuner.Of("r");
+    EXPECT_GT(level, hurried);
+    EXPECT_LE(one.CostOf("log text", level), 1.003 * one.CostOf("log text", cheapest)) << level;
+    EXPECT_GT(one.CostOf("log text", hurried), 1.003 * one.CostOf("log text", cheapest));
+  }
+
   Rule rule = OneRule();
   Tuner tuner{2, "here"};
   std::chrono::sys_time<std::chrono::microseconds> now{std::chrono::hours(1000)};
@@ -233,7 +242,7 @@ TEST_F(TunerPace, HurriesWhereCpuBindsAndAThresholdIsInDanger) {
   EXPECT_LE(Level(), hurried);
   EXPECT_LE(Level(), 2);  // It gets worse: the fastest.
   for (int i = 0; i < 100; ++i) Look(std::chrono::seconds(5), 0.4);
-  EXPECT_EQ(Level(), cheapest);
+  ExpectBack(cheapest, hurried);
 }
 
 TEST_F(TunerPace, HurriesWhereEventsPileUpAndComesBack) {
@@ -242,9 +251,10 @@ TEST_F(TunerPace, HurriesWhereEventsPileUpAndComesBack) {
   for (int i = 0; i < 10; ++i) Look(std::chrono::seconds(100), 1);  // Old, and not older.
   const int cheapest = Level();
   for (int i = 1; i < 20; ++i) Look(std::chrono::seconds(100 + i), 1);
-  EXPECT_LT(Level(), cheapest);
+  const int hurried = Level();
+  EXPECT_LT(hurried, cheapest);
   for (int i = 0; i < 100; ++i) Look(std::nullopt, 0);
-  EXPECT_EQ(Level(), cheapest);
+  ExpectBack(cheapest, hurried);
 }
 
 class TunerShareTest : public ::testing::Test {

@@ -29,12 +29,34 @@ bool IsAbove(const Floor& floor, const ReplicaWrite& write) {
   return floor.stamp > write.stamp || (floor.stamp == write.stamp && floor.deleted);
 }
 
+// A retention that ends sooner is taken for over: the request takes its time, and clocks differ.
+constexpr std::chrono::minutes kRetentionLeftMin{1};
+
+// Servers keep the end of a retention in whole seconds, or in milliseconds.
+bool IsLockedAs(const ObjectInfo& there, const ObjectLock& wanted) {
+  if (!there.lock || (wanted.legal_hold && !there.lock->legal_hold)) return false;
+  if (wanted.mode.empty()) return true;
+  return !there.lock->mode.empty() &&
+         (there.lock->mode == wanted.mode || there.lock->mode == "COMPLIANCE") &&
+         there.lock->until + std::chrono::seconds(1) > wanted.until;
+}
+
 UserMetadata WithoutMark(UserMetadata metadata) {
   metadata.erase(std::string(kMarkName));
   return metadata;
 }
 
 }  // namespace
+
+Error WithLockRemedy(Error error) {
+  std::string lower = error.message;
+  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  if (error.kind != ErrorKind::kInvalidInput || lower.find("lock") == lower.npos) return error;
+  error.message +=
+      "; the replica is to be locked as its source is: give the target a bucket with Object Lock, "
+      "or take object_lock from the target, and `longhaul rules retry`";
+  return error;
+}
 
 // (The ETag of a source that encrypts may only look like an MD5: then what is written twice is
 // written twice.)
@@ -80,6 +102,16 @@ KeptMark Applier::KeptMarkOf(const ReplicaWrite& write, std::string target_etag)
           .mark = MarkOf(write)};
 }
 
+std::optional<ObjectLock> Applier::LockOf(const ReplicaWrite& write) const {
+  if (!policy_.object_lock || !write.lock) return std::nullopt;
+  ObjectLock lock = *write.lock;
+  // S3 takes no end that is past, and what is past protects nothing.
+  if (lock.until <= runtime_.clock.Now() + kRetentionLeftMin) lock.mode.clear();
+  if (lock.mode.empty()) lock.until = {};
+  if (lock.mode.empty() && !lock.legal_hold) return std::nullopt;
+  return lock;
+}
+
 PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart) const {
   PutRequest request{.bucket = policy_.bucket,
                      .key = write.key,
@@ -91,6 +123,7 @@ PutRequest Applier::MakeRequest(const ReplicaWrite& write, bool* mark_kept_apart
                      .bucket_key = policy_.bucket_key,
                      .acl = policy_.acl,
                      .bucket_owner = policy_.bucket_owner,
+                     .lock = LockOf(write),
                      .at_most_once = true};
   if (policy_.capabilities.storage_classes) {
     request.storage_class = EffectiveStorageClass(
@@ -141,6 +174,9 @@ Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& exis
     const std::string& wanted =
         policy_.storage_class.empty() ? write.storage_class : policy_.storage_class;
     if (EffectiveStorageClass(info.storage_class) != EffectiveStorageClass(wanted)) co_return false;
+  }
+  if (std::optional<ObjectLock> lock = LockOf(write); lock && !IsLockedAs(info, *lock)) {
+    co_return false;
   }
   if (!policy_.capabilities.tags) co_return true;
   // Not every server says with a HEAD how many there are: the last one would never go.
@@ -477,7 +513,9 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
       co_return Reread("the target's store does not copy it onto itself: " +
                        put.error().Describe());
     }
-    if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) co_return put.error();
+    if (put.error().kind != ErrorKind::kPrecondition && !gone && !unknown) {
+      co_return WithLockRemedy(put.error());
+    }
     create_first = false;
   }
   co_return KeyBusy("the key changes faster than it can be written: " + write.key);

@@ -54,6 +54,7 @@ struct ReplicaWrite {
   UserMetadata metadata;  // The user's; a mark in it is dropped.
   Tags tags;
   std::string storage_class;
+  std::optional<ObjectLock> lock{};  // Of the source object; for a policy with `object_lock`.
   std::optional<Caution> caution{};
 };
 
@@ -89,12 +90,16 @@ struct ApplyPolicy {
   std::optional<bool> bucket_key{};
   std::string acl;
   std::string bucket_owner;
-  bool versioned = false;  // The bucket keeps versions: foreign objects may be overwritten.
+  bool object_lock = false;  // Replicas are locked as their source objects are.
+  bool versioned = false;    // The bucket keeps versions: foreign objects may be overwritten.
   bool overwrite_conflicts = false;  // on_conflict: overwrite
   bool deletes = false;              // Else Remove refuses: here, where no caller can forget it.
   Capabilities capabilities;         // Probed.
   std::string owner;                 // Of leases: unique per process.
 };
+
+// An error of a write, with what to do where it is that the bucket locks nothing.
+Error WithLockRemedy(Error error);
 
 // Belongs to one shard; many keys may be applied at once, one key one after the other. Borrowed:
 // everything by reference.
@@ -154,6 +159,8 @@ class Applier {
   };
 
   [[nodiscard]] bool IsForeign(const Existing& existing) const;
+  // What the replica is to be locked with by now.
+  [[nodiscard]] std::optional<ObjectLock> LockOf(const ReplicaWrite& write) const;
   // apply_pending.cc. kKeyBusyCode, and until when: `retry_after`; nullopt: none of `kinds` may
   // still land, but for writes of the stamp `own`.
   [[nodiscard]] std::optional<Error> LandsLater(const Floor& floor,

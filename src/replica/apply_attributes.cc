@@ -53,7 +53,8 @@ Async<PutResult> Applier::CopyOntoItself(const ReplicaWrite& write, PutRequest r
                    .bucket_key = request.bucket_key,
                    .acl = std::move(request.acl),
                    .bucket_owner = std::move(request.bucket_owner),
-                   .at_most_once = true};
+                   .at_most_once = true,
+                   .lock = std::move(request.lock)};  // A copy is a version of its own.
   if (policy_.capabilities.tags) copy.tags = std::move(request.tags);
   Result<PutResult> copied = co_await store_.Copy(std::move(copy));
   if (!copied && MayHaveHappened(copied.error())) {

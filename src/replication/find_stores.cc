@@ -144,6 +144,7 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
                      .bucket_key = target.config->bucket_key,
                      .acl = target.config->acl,
                      .bucket_owner = target.config->bucket_owner,
+                     .object_lock = target.config->object_lock,
                      .overwrite_conflicts = rule.rule->on_conflict == OnConflict::kOverwrite,
                      .deletes = rule.rule->deletes,
                      .owner = context_.owner};

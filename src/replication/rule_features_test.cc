@@ -96,6 +96,55 @@ TEST_F(RuleFeaturesTest, TheHighestPriorityCarriesAlone) {
   EXPECT_EQ(Writes(), 1);
 }
 
+// What nobody may remove at the source must not be removable at the target that asks for it, and
+// must be at the one that does not.
+TEST_F(RuleFeaturesTest, ALockIsCarriedToTheTargetThatAsksForIt) {
+  Rule second = world.configuration.rules[0];
+  second.targets[0].object_lock = true;
+  world.configuration.rules[0] = second;
+  const ObjectLock lock{.mode = "COMPLIANCE",
+                        .until = std::chrono::floor<std::chrono::seconds>(world.world.clock.Now() +
+                                                                          std::chrono::hours(24)),
+                        .legal_hold = true};
+  MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "locked"};
+  request.lock = lock;
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  world.Put("free", "text");
+  RunOnce();
+  const auto* locked = world.target(0).backend->Find("out", "locked");
+  ASSERT_NE(locked, nullptr);
+  EXPECT_EQ(locked->lock, lock);
+  const auto* free = world.target(0).backend->Find("out", "free");
+  ASSERT_NE(free, nullptr);
+  EXPECT_EQ(free->lock, std::nullopt);
+  if (second.targets.size() > 1) {
+    const auto* other = world.target(1).backend->Find("out", "locked");
+    ASSERT_NE(other, nullptr);
+    EXPECT_EQ(other->lock, std::nullopt);
+  }
+}
+
+// The reason stands where a person looks for it, and nothing without a lock is left there.
+TEST_F(RuleFeaturesTest, ALockThatTheTargetCannotKeepIsParked) {
+  world.configuration.rules[0].targets.resize(1);
+  world.configuration.rules[0].targets[0].object_lock = true;
+  world.target(0).backend->options.locks_objects = false;
+  MemoryStore direct(world.runtime, world.source().backend);
+  PutRequest request{.bucket = "in", .key = "locked"};
+  request.lock = ObjectLock{.legal_hold = true};
+  ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  world.Put("free", "text");
+  RunOnce();
+  EXPECT_EQ(world.target(0).backend->Find("out", "locked"), nullptr);
+  EXPECT_NE(world.target(0).backend->Find("out", "free"), nullptr);
+  std::string reason;
+  for (const Outcome& outcome : world.observer.outcomes) {
+    if (outcome.state == OutcomeState::kParked && outcome.key == "locked") reason = outcome.reason;
+  }
+  EXPECT_THAT(reason, HasSubstr("give the target a bucket with Object Lock"));
+}
+
 // A rule that filters by tag stands above the others for its own objects alone.
 TEST_F(RuleFeaturesTest, TagsDecideObjectByObject) {
   Add("hot", 5).filter.tags = {{"tier", "hot"}};

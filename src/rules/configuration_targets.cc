@@ -83,6 +83,16 @@ void ConfigurationReader::ReadTarget(const YamlValue& value, const Rule& rule, T
   ReadStorageClass(*fields, target);
   ReadEncryption(*fields, target);
   ReadOwner(*fields, target);
+  if (auto lock = fields->Find("object_lock")) {
+    fields->Boolean("object_lock", target.object_lock);
+    const StoreSettings* store = KnownStoreOf(target.to);
+    if (target.object_lock && store != nullptr && store->type == StoreType::kFile) {
+      lock->Fail("a folder locks nothing", "remove it");
+    } else if (target.object_lock && fields->Find("backup")) {
+      lock->Fail("is of replicas, and a backup keeps archives",
+                 "write backup: { lock: { mode: governance, days: 35 } }");
+    }
+  }
   if (auto take_over = fields->Find("take_over")) ReadTakeOver(*take_over, target);
   if (auto backup = fields->Find("backup")) ReadBackup(*backup, target);
   fields->Finish();

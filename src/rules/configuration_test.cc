@@ -438,6 +438,7 @@ TEST(ConfigurationTest, ChecksRules) {
       {"", ", backup: { keep: 5m }", "backup.keep"},
       {"", ", backup: { lock: { mode: compliance } }", "lock: needs a mode and a number of days"},
       {"", ", backup: { lock: {} }", "lock: needs a mode and a number of days"},
+      {"", ", object_lock: true, backup: {}", "is of replicas, and a backup keeps archives"},
       {"", ", backup: { colour: red }", "unknown field 'colour'"},
       {"", ", storage_class: STANDARD_IA, backup: {}", "write class: STANDARD_IA in backup"},
       {"", ", take_over: { from: 'west:old/' }, backup: {}", "stands beside take_over"},

@@ -108,6 +108,9 @@ class Builder {
     std::vector<std::string> actions{"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging",
                                      "s3:GetObjectVersionTagging"};
     if (rule.restore) actions.emplace_back("s3:RestoreObject");
+    if (std::ranges::any_of(rule.targets, &Target::object_lock)) {
+      actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold"});
+    }
     Add(store, "SourceRead", std::move(actions), {Objects(store, source.bucket, source.prefix)});
     // Nobody says under which keys its objects lie: under those that S3 uses for this bucket.
     const StoreSettings* settings = Find(source.store);
@@ -166,6 +169,10 @@ class Builder {
     if (!target.acl.empty()) actions.emplace_back("s3:PutObjectAcl");
     if (target.backup && !target.backup->lock_mode.empty()) {
       actions.emplace_back("s3:PutObjectRetention");
+    }
+    if (target.object_lock) {
+      actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold",
+                                     "s3:PutObjectRetention", "s3:PutObjectLegalHold"});
     }
     Add(store, "Target", std::move(actions), objects);
     std::vector<std::string> above;

@@ -58,6 +58,22 @@ TEST(IamPolicyTest, TheTopicOfAlarmsMayBeTold) {
   EXPECT_THAT(alarms->resources, ElementsAre(names.alarm_topic));
 }
 
+// Without the rights to see a lock S3 shows an object as if it had none.
+TEST(IamPolicyTest, LocksAreSeenAndSetWhereATargetAsksForThem) {
+  const std::vector<IamPolicy> policies =
+      IamPolicies(Parse("", "", ", object_lock: true"), Names());
+  for (const char* sid : {"SourceRead", "Target"}) {
+    const IamStatement* statement = Find(policies, sid);
+    ASSERT_NE(statement, nullptr);
+    EXPECT_THAT(statement->actions, Contains("s3:GetObjectRetention")) << sid;
+    EXPECT_THAT(statement->actions, Contains("s3:GetObjectLegalHold")) << sid;
+  }
+  EXPECT_THAT(Find(policies, "Target")->actions, Contains("s3:PutObjectRetention"));
+  EXPECT_THAT(Find(policies, "Target")->actions, Contains("s3:PutObjectLegalHold"));
+  EXPECT_THAT(Find(IamPolicies(Parse(""), Names()), "SourceRead")->actions,
+              Not(Contains("s3:GetObjectRetention")));
+}
+
 // HeadBucket names no prefix: a plain StringLike would deny it, and a key that is not there would
 // look like one that is closed.
 TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {

@@ -170,6 +170,8 @@ struct Target {
   std::string acl{};                 // A canned ACL of the replicas; empty: none is sent.
   // The account, 12 digits, that the bucket must belong to for anything to be written or deleted.
   std::string bucket_owner{};
+  // Replicas get the retention and the legal hold of their source objects. Never with a backup.
+  bool object_lock = false;
   std::optional<TakeOver> take_over{};
   // Set: no objects are written to `to`, whose prefix is empty or ends in "/" then.
   std::optional<BackupOptions> backup{};

@@ -165,13 +165,14 @@ asio::awaitable<void> Api::Serve(HttpServerRequest& request, HttpServerResponse&
     }
     Result<void> parsed = ParseApiBody(std::move(*body), asked);
     if (!parsed) co_return co_await Refuse(response, parsed.error());
-    Result<AuditEntry> begun =
-        co_await audit_.Begin({.who = caller.who,
-                               .role = caller.operate ? "operate" : "view",
-                               .peer = AddressOf(request.peer),
-                               .action = std::string(asked.route->operation),
-                               .subject = asked.arguments.empty() ? "" : asked.arguments[0],
-                               .detail = asked.raw_body});
+    std::string subject;
+    for (const std::string& one : asked.arguments) subject += (subject.empty() ? "" : "/") + one;
+    Result<AuditEntry> begun = co_await audit_.Begin({.who = caller.who,
+                                                      .role = caller.operate ? "operate" : "view",
+                                                      .peer = AddressOf(request.peer),
+                                                      .action = std::string(asked.route->operation),
+                                                      .subject = std::move(subject),
+                                                      .detail = asked.raw_body});
     if (!begun) co_return co_await Refuse(response, begun.error());
     entry = std::move(*begun);
   }

@@ -143,6 +143,19 @@ class Api {
     const Target* target = nullptr;
     backup::CatalogSource source;
   };
+  // A listing of a vault that a page has left off in: whoever asks for the next one goes on in it.
+  struct OpenVaultList {
+    std::string question;
+    std::string cursor;
+    backup::CatalogTroubles troubles;
+    std::unique_ptr<Listing> listing;
+    std::optional<ListedObject> next;  // Which the page had no room for.
+    SteadyTime left{};
+  };
+  Async<std::unique_ptr<OpenVaultList>> OpenList(const Backup& backup, std::string question,
+                                                 const std::optional<std::string>& cursor,
+                                                 SystemTime at);
+  asio::awaitable<void> CloseLists(std::chrono::milliseconds age_min);
   Result<Backup> RequireBackup(const ApiRequest& request) const;
   Json ListBackups() const;
   Async<Json> ListBackupObjects(const ApiRequest& request);
@@ -172,7 +185,8 @@ class Api {
   AuditLog audit_;
   History history_;
   BackgroundRuns background_;
-  int vault_listings_ = 0;                   // That are read now.
+  int vault_listings_ = 0;                                   // That are read now.
+  std::vector<std::unique_ptr<OpenVaultList>> vault_lists_;  // The last used comes last.
   std::map<std::string, RunJournal*> here_;  // Of restores that this process carries.
   Snapshot snapshot_;
   std::map<std::string, std::map<std::string, uint64_t>> parked_;  // By rule and target.

@@ -18,6 +18,8 @@ namespace {
 
 // Each reads all catalogs of a bucket, and sorts what it needs of them.
 constexpr int kVaultListingsMax = 4;
+// That are left open for the next page.
+constexpr size_t kOpenListsMax = 2;
 constexpr size_t kFinishedRunsKept = 200;
 constexpr std::chrono::hours kFinishedRunsAge{30 * 24};
 
@@ -85,12 +87,15 @@ class Page {
     return true;
   }
 
+  // nullopt: that was all.
+  [[nodiscard]] std::optional<std::string> Cursor() const {
+    if (!more_) return std::nullopt;
+    return EncodeCursor({last_is_prefix_ ? "p" : "k", last_});
+  }
   void Write(boost::json::object& json) {
+    json["next"] = JsonCursor(Cursor());
     json["objects"] = std::move(objects_);
     json["prefixes"] = std::move(prefixes_);
-    std::optional<std::string> next;
-    if (more_) next = EncodeCursor({last_is_prefix_ ? "p" : "k", last_});
-    json["next"] = JsonCursor(next);
   }
 
  private:
@@ -182,14 +187,34 @@ Async<Api::Json> Api::ListBackupObjects(const ApiRequest& request) {
   }
   Counted counted(vault_listings_);
   backup->source.prefix = prefix;
-  backup::CatalogTroubles troubles;
-  std::unique_ptr<Listing> listing =
-      backup::OpenVaultListing(context_.runtime, backup->source, at->value_or(SystemTime::max()),
-                               troubles, [](const std::string&) {});
-  Result<std::optional<ListedObject>> next = co_await listing->Next();
-  while (next && *next && page.Add(**next)) next = co_await listing->Next();
-  co_await listing->Close();
-  if (!next) co_return OfVault(next.error());
+  const std::string question = EncodeCursor(
+      {backup->rule->id, backup->target->name, prefix, delimiter, *at ? FormatRfc3339(**at) : ""});
+  Result<std::unique_ptr<OpenVaultList>> opened =
+      co_await OpenList(*backup, question, cursor, at->value_or(SystemTime::max()));
+  if (!opened) co_return OfVault(opened.error());
+  std::unique_ptr<OpenVaultList> list = std::move(*opened);
+  Result<void> read = Ok();
+  while (list->next && page.Add(*list->next)) {
+    Result<std::optional<ListedObject>> next = co_await list->listing->Next();
+    if (!next) {
+      read = next.error();
+      break;
+    }
+    list->next = std::move(*next);
+  }
+  const backup::CatalogTroubles troubles = list->troubles;
+  const std::optional<std::string> left_at = read ? page.Cursor() : std::nullopt;
+  if (left_at && !stopping_) {
+    list->cursor = *left_at;
+    list->left = context_.runtime.clock.SteadyNow();
+    vault_lists_.push_back(std::move(list));
+    if (vault_lists_.size() > kOpenListsMax) {
+      list = std::move(vault_lists_.front());
+      vault_lists_.erase(vault_lists_.begin());
+    }
+  }
+  if (list) co_await list->listing->Close();
+  if (!read) co_return OfVault(read.error());
   Json json{{"rule", backup->rule->id},
             {"target", backup->target->name},
             {"at", *at ? JsonTime(**at) : nullptr},
@@ -198,6 +223,42 @@ Async<Api::Json> Api::ListBackupObjects(const ApiRequest& request) {
             {"incomplete", MissingOf(troubles)}};
   page.Write(json);
   co_return json;
+}
+
+// With its first object, or the one that a page has left off at.
+Async<std::unique_ptr<Api::OpenVaultList>> Api::OpenList(const Backup& backup, std::string question,
+                                                         const std::optional<std::string>& cursor,
+                                                         SystemTime at) {
+  if (cursor) {
+    const auto found = std::ranges::find_if(vault_lists_, [&](const auto& list) {
+      return list->question == question && list->cursor == *cursor;
+    });
+    if (found != vault_lists_.end()) {
+      std::unique_ptr<OpenVaultList> list = std::move(*found);
+      vault_lists_.erase(found);
+      co_return list;
+    }
+  }
+  auto list = std::make_unique<OpenVaultList>();
+  list->question = std::move(question);
+  list->listing = backup::OpenVaultListing(context_.runtime, backup.source, at, list->troubles,
+                                           [](const std::string&) {});
+  Result<std::optional<ListedObject>> first = co_await list->listing->Next();
+  if (!first) {
+    co_await list->listing->Close();
+    co_return first.error();
+  }
+  list->next = std::move(*first);
+  co_return list;
+}
+
+asio::awaitable<void> Api::CloseLists(std::chrono::milliseconds age_min) {
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  while (!vault_lists_.empty() && now - vault_lists_.front()->left >= age_min) {
+    std::unique_ptr<OpenVaultList> list = std::move(vault_lists_.front());
+    vault_lists_.erase(vault_lists_.begin());
+    co_await list->listing->Close();
+  }
 }
 
 Async<Api::Json> Api::ListBackupVersions(const ApiRequest& request) {
@@ -354,7 +415,7 @@ asio::awaitable<void> Api::CarryRestore(Backup backup, backup::RestoreOrder orde
                                         std::shared_ptr<RunJournal> journal, Event& stop) {
   Runtime& runtime = context_.runtime;
   const std::string id = journal->record().id;
-  // Waits for those that came before; what replicates never waits for a restore to end.
+  // Waits for those that came before. Whoever needs more than the rest waits for the restore.
   Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfVault(runtime.memory));
   if (memory) {
     backup::VaultStore vault(

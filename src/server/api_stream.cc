@@ -24,6 +24,8 @@ constexpr std::chrono::seconds kLook{2};
 constexpr int kRunsEvery = 3;  // Looks.
 constexpr size_t kChangedMax = 100;
 constexpr size_t kFailuresPerLook = 40;
+// How long a listing of a vault waits for whoever reads its next page.
+constexpr std::chrono::seconds kVaultListsKept{60};
 
 }  // namespace
 
@@ -161,6 +163,7 @@ Async<void> Api::TellRuns() {
 asio::awaitable<void> Api::Feed(Event& stop) {
   told_failures_ = context_.failures.last();
   for (int64_t look = 0; !co_await stop.WaitFor(context_.runtime.clock, kLook); ++look) {
+    co_await CloseLists(kVaultListsKept);
     if (streams_.empty()) {
       // Whoever comes next fetches everything first.
       told_rules_.clear();
@@ -181,6 +184,7 @@ asio::awaitable<void> Api::Feed(Event& stop) {
   }
   stopping_ = true;
   co_await background_.End();
+  co_await CloseLists(std::chrono::seconds(0));
   for (Stream* stream : streams_) stream->changed.NotifyAll();
 }
 

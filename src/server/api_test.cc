@@ -212,6 +212,7 @@ TEST_F(ApiTest, ChangesAreInTheAuditLog) {
   EXPECT_NE(audit[1].detail.find("60"), std::string::npos);
   EXPECT_EQ(audit[1].status, 200);
   EXPECT_EQ(audit[0].action, "restoreBackup");
+  EXPECT_EQ(audit[0].subject, "r/vault");
   EXPECT_EQ(audit[0].status, 400);
 }
 

@@ -44,8 +44,9 @@ struct SystemHeaders {
 // S3 Object Lock: until then nobody removes or replaces that version (COMPLIANCE), or only who is
 // allowed to bypass it (GOVERNANCE).
 struct ObjectLock {
-  std::string mode;  // "GOVERNANCE" or "COMPLIANCE".
+  std::string mode;  // "GOVERNANCE" or "COMPLIANCE"; empty: no retention, a legal hold alone.
   SystemTime until{};
+  bool legal_hold = false;  // Besides, or instead: until somebody takes it off.
 
   bool operator==(const ObjectLock&) const = default;
 };
@@ -70,6 +71,8 @@ struct ObjectInfo {
   int tag_count = 0;
   std::vector<Checksum> checksums;
   int part_count = 0;  // x-amz-mp-parts-count, where asked for; else 0.
+  // None: it has none, or the caller may not see it (s3:GetObjectRetention, s3:GetObjectLegalHold).
+  std::optional<ObjectLock> lock{};
   // The `Date` of the server's answer; of a `file` store the local clock after the open. This is
   // what stamps are made of (docs/design.md).
   SystemTime server_time{};

@@ -42,6 +42,17 @@ std::optional<Checksum> ChecksumIn(const HttpHeaders& headers, ChecksumAlgorithm
   return checksum;
 }
 
+std::optional<ObjectLock> LockIn(const HttpHeaders& headers) {
+  ObjectLock lock{.legal_hold = headers.Get("x-amz-object-lock-legal-hold") == "ON"};
+  Result<SystemTime> until = ParseRfc3339(headers.Get("x-amz-object-lock-retain-until-date"));
+  if (until) {
+    lock.mode = headers.Get("x-amz-object-lock-mode");
+    lock.until = *until;
+  }
+  if (lock.mode.empty() && !lock.legal_hold) return std::nullopt;
+  return lock;
+}
+
 ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
   ObjectInfo info;
   ParseNumber(headers.Get("Content-Length"), &info.size_bytes);
@@ -94,6 +105,7 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
       info.checksums.push_back({own->algorithm, std::string(value), false});
     }
   }
+  info.lock = LockIn(headers);
   info.server_time = client.TimeOf(headers);
   return info;
 }
@@ -393,6 +405,14 @@ Async<void> S3Restore(S3Client& client, RestoreRequest request) {
   Result<S3Answer> answer = co_await client.Call(http);
   if (!answer && answer.error().code == "RestoreAlreadyInProgress") co_return Ok();
   if (!answer) co_return answer.error().In(Place("restore", request.bucket, request.key));
+  co_return Ok();
+}
+
+Async<void> S3ReadLock(S3Client& client, LockPart part, std::string bucket, std::string key) {
+  S3Request http{.bucket = bucket, .key = key};
+  http.query = {{part == LockPart::kRetention ? "retention" : "legal-hold", ""}};
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer) co_return answer.error().In(Place("lock of", bucket, key));
   co_return Ok();
 }
 

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "storage/reads_locks.h"
 #include "storage/restores_objects.h"
 #include "storage/s3_client.h"
 #include "storage/store.h"
@@ -24,6 +25,7 @@ Async<void> S3Remove(S3Client& client, RemoveRequest request);
 Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
                                                std::vector<RemoveRequest> requests);
 Async<void> S3Restore(S3Client& client, RestoreRequest request);
+Async<void> S3ReadLock(S3Client& client, LockPart part, std::string bucket, std::string key);
 Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
                       std::string version_id);
 Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags);

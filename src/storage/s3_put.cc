@@ -325,10 +325,11 @@ void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers) {
   if (request.bucket_key) {
     add("x-amz-server-side-encryption-bucket-key-enabled", *request.bucket_key ? "true" : "false");
   }
-  if (request.lock) {
+  if (request.lock && !request.lock->mode.empty()) {
     headers.Add("x-amz-object-lock-mode", request.lock->mode);
     headers.Add("x-amz-object-lock-retain-until-date", FormatRfc3339(request.lock->until));
   }
+  if (request.lock && request.lock->legal_hold) headers.Add("x-amz-object-lock-legal-hold", "ON");
   add("x-amz-acl", request.acl);
   add("x-amz-expected-bucket-owner", request.bucket_owner);
 }

@@ -37,7 +37,11 @@ Result<void> CheckKey(const std::string& key, const Capabilities& can) {
   return Ok();
 }
 
-class S3Store : public Store, public AdoptsMultipart, public HasPartRules, public RestoresObjects {
+class S3Store : public Store,
+                public AdoptsMultipart,
+                public HasPartRules,
+                public RestoresObjects,
+                public ReadsLocks {
  public:
   explicit S3Store(std::unique_ptr<S3Client> client) : client_(std::move(client)) {
     const S3StoreOptions& options = client_->options();
@@ -124,6 +128,9 @@ class S3Store : public Store, public AdoptsMultipart, public HasPartRules, publi
   }
   Async<void> Restore(RestoreRequest request) override {
     return S3Restore(*client_, std::move(request));
+  }
+  Async<void> ReadLock(LockPart part, std::string bucket, std::string key) override {
+    return S3ReadLock(*client_, part, std::move(bucket), std::move(key));
   }
   Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override {
     return S3GetTags(*client_, std::move(bucket), std::move(key), std::move(version_id));

@@ -66,6 +66,45 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeKept) {
   }
 }
 
+// A lock that is read wrongly, or not sent, is a replica that anybody may remove.
+TEST_F(S3StoreTest, LocksAreReadAndSent) {
+  const SystemTime until(std::chrono::seconds(1'900'000'000));
+  http.answers = {{.headers = {{"ETag", "\"e\""},
+                               {"x-amz-object-lock-mode", "COMPLIANCE"},
+                               {"x-amz-object-lock-retain-until-date", "2030-03-17T17:46:40.000Z"},
+                               {"x-amz-object-lock-legal-hold", "ON"}}},
+                  {.headers = {{"ETag", "\"e\""}, {"x-amz-object-lock-legal-hold", "OFF"}}}};
+  Result<ObjectInfo> info = world.Run(Open().Head({.bucket = "bucket", .key = "k"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->lock, (ObjectLock{.mode = "COMPLIANCE", .until = until, .legal_hold = true}));
+  info = world.Run(store->Head({.bucket = "bucket", .key = "k"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->lock, std::nullopt);
+  http.seen.clear();
+  http.answers = {{.headers = {{"ETag", "\"e\""}}}};
+  PutRequest request = At("k");
+  request.lock = ObjectLock{.mode = "GOVERNANCE", .until = until};
+  ASSERT_TRUE(world.Run(PutText(*store, request, "text")));
+  request.lock = ObjectLock{.legal_hold = true};
+  ASSERT_TRUE(world.Run(PutText(*store, request, "text")));
+  ASSERT_EQ(http.seen.size(), 2U);
+  const HttpHeaders& retained = http.seen[0].request.headers;
+  EXPECT_EQ(retained.Get("x-amz-object-lock-mode"), "GOVERNANCE");
+  EXPECT_EQ(retained.Get("x-amz-object-lock-retain-until-date"), "2030-03-17T17:46:40Z");
+  EXPECT_EQ(retained.Find("x-amz-object-lock-legal-hold"), nullptr);
+  const HttpHeaders& held = http.seen[1].request.headers;
+  EXPECT_EQ(held.Find("x-amz-object-lock-mode"), nullptr);
+  EXPECT_EQ(held.Get("x-amz-object-lock-legal-hold"), "ON");
+  for (const Seen& seen : http.seen) {  // S3 wants one of them beside a lock.
+    const HttpHeaders& headers = seen.request.headers;
+    bool checked = headers.Find("Content-MD5") != nullptr;
+    for (const auto& [name, value] : headers.entries()) {
+      checked = checked || name.starts_with("x-amz-checksum-");
+    }
+    EXPECT_TRUE(checked);
+  }
+}
+
 // What is not said, or is said and not signed, leaves a replica under another key than was meant.
 TEST_F(S3StoreTest, SaysHowAnObjectIsToBeEncrypted) {
   constexpr char kMode[] = "x-amz-server-side-encryption";

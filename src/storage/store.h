@@ -138,7 +138,7 @@ struct PutRequest {
   // The account that the bucket must belong to; another one: kDenied. Empty: any.
   std::string bucket_owner;
   WriteCondition condition;
-  // A store that cannot lock refuses it: kInvalidInput.
+  // A store, or a bucket, that cannot lock refuses it: kInvalidInput. An end that is past, too.
   std::optional<ObjectLock> lock{};
   // A checksum of the whole body that the caller knows: OK means that what is stored has it. The
   // server checks it, or where it cannot, the store does, before the last byte goes out and again

@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (parts && *DecodeCursor(EncodeCursor(*parts), 2) != *parts) std::abort();
   }
   (void)parameters.Limit();
+  (void)parameters.Skip();
   (void)parameters.Time("from");
   (void)parameters.Finish();
   if (!ParseApiBody(std::string(body), *request)) return 0;
@@ -38,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)members.Text("target");
   (void)members.Integer("for_seconds", 1, 1000);
   (void)members.Boolean("all");
+  (void)members.Number("ttl");
   (void)members.Time("until");
   (void)members.Texts("keys", 10, 100);
   (void)members.Object("options");

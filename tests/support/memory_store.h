@@ -87,6 +87,7 @@ struct MemoryStoreOptions {
   bool alias_keys = false;
   bool tells_delete_markers = true;  // Else a delete marker looks like a missing key.
   bool bare_404 = false;             // A GET of a missing key says 404 without a code.
+  bool locks_objects = true;         // Else its buckets have no Object Lock, and say so.
   bool uploads_take_tags = true;     // Else a multipart upload forgets the tags it was made with.
   bool heads_tell_tags = true;       // Else a HEAD says of all objects that they have none.
   // Parts from this size on must be ranges of the sparse content, and no more than that is

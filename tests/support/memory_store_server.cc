@@ -218,6 +218,14 @@ Result<void> MemoryServer::CheckLimits(const PutRequest& request) const {
       request.storage_class != "STANDARD") {
     return Fail(ErrorKind::kInvalidInput, 400, "InvalidStorageClass", "no storage classes here");
   }
+  if (request.lock && !backend->options.locks_objects) {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidRequest",
+                "Bucket is missing Object Lock Configuration");
+  }
+  if (request.lock && !request.lock->mode.empty() && request.lock->until <= Now()) {
+    return Fail(ErrorKind::kInvalidInput, 400, "InvalidArgument",
+                "The retain until date must be in the future!");
+  }
   return Ok();
 }
 
@@ -472,7 +480,7 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   version.bucket_key = request.bucket_key;
   version.acl = request.acl;
   version.bucket_owner = request.bucket_owner;
-  version.lock = request.lock;
+  version.lock = info.lock = request.lock;
   backend->bytes_written += info.size_bytes;
   PutResult result{.etag = info.etag, .version_id = "", .server_time = Now()};
   result.version_id = Store(**bucket, StoredKey(request.key), std::move(version));

@@ -362,6 +362,11 @@ def backups(client: Client, world: World) -> None:
         return f"/v1/backups/runs/{told['id']}"
     stopped_in_time(restore, lambda target: stop(client, target))
     ended(client, "/v1/backups/runs/" + client.get("/v1/backups/runs")["runs"][0]["id"])
+    stopped = client.get("/v1/backups/runs")["runs"][0]
+    if stopped["phase"] == "stopped":
+        world.run("runs", "resume", stopped["id"], "--config", world.work / "longhaul.yaml").expect(0)
+    folder = world.work / "west/back" / stopped["destination"].split("/")[-2]
+    check(len(list(folder.iterdir())) == 101, "what a command went on with")
     page = client.get("/v1/backups/runs?limit=2")
     rest = client.get(f"/v1/backups/runs?limit=500&cursor={page['next']}")
     check(len(page["runs"]) == 2 and len(rest["runs"]) >= 4, "pages of restores")
@@ -545,8 +550,22 @@ def main() -> None:
                    for method in item if method in ("get", "post")} - client.seen
         check(not missing, f"of the file nobody asked for {sorted(missing)}")
         slow_heads(client)
+        step("a restore whose process is killed is told of, and begun again goes on")
+        wanted = {"prefix": "b/", "destination": "west:back/killed/"}
+        run = client.post("/v1/backups/kept/vault/restore", wanted)
+        running.process.kill()
+        running.wait(30)
+        check(OPERATE not in running.output() and VIEW not in running.output(), "a token in the log")
+        running = world.start("replicate", "--config", config)
+        wait_until(lambda: "listening" in running.output(), 20, "it listens again")
+        check(client.get(f"/v1/backups/runs/{run['id']}")["phase"] in ("killed", "done"), "who died")
+        run = client.post("/v1/backups/kept/vault/restore", wanted)
+        run = ended(client, f"/v1/backups/runs/{run['id']}")
+        check(run["phase"] == "done" and run["restored"] + run["equal"] == 101, f"{run}")
+        check(len(list((world.work / "west/back/killed").iterdir())) == 101, "what came back")
         running.process.terminate()
         running.wait(30)
+        check(running.output().count('"listening"') == 1, "it is told more than once where it listens")
         check(OPERATE not in running.output() and VIEW not in running.output(), "a token in the log")
 
 

@@ -7,8 +7,10 @@ answer what `backup ls` answers, nobody would know.
 
 import contextlib
 import datetime
+import json
 import pathlib
 import re
+import sqlite3
 import time
 
 from fault_proxy import FaultProxy
@@ -68,6 +70,13 @@ def drills(world: World, config, source, target) -> None:
     wait_until(lambda: proven(port) > first, 90, "the time of the second drill")
     last = proven(port)
 
+    step("a prefix that has nothing is no failed drill")
+    world.run("backup", "drill", "--rule", "main", "no/such/", "--config", config).expect(3)
+    with contextlib.closing(sqlite3.connect(world.work / "longhaul.db")) as state:
+        rows = state.execute("SELECT value FROM state_rows WHERE partition = ?",
+                             (b"drills",)).fetchall()
+        check([json.loads(row[0])["outcome"] for row in rows] == ["proven"], f"{rows}")
+
     step("one by the vault's address is noted for the rule whose it is")
     world.run("backup", "drill", "target:vault/", "--sample", "1", "--config", config).expect(
         0, "all as it was")
@@ -95,7 +104,6 @@ def drills(world: World, config, source, target) -> None:
         target.s3.put_object(Bucket="vault", Key=key, Body=body)
     time.sleep(13)  # It is asked for every 10 s.
     check(proven(port) == last, "drills that failed are shown as proven")
-    world.run("backup", "drill", "--rule", "main", "no/such/", "--config", config).expect(3)
     world.run("backup", "drill", "--rule", "main", "--to", "target:vault/x", "--config",
               config).expect(2, "lies in the vault")
     process.kill()

@@ -333,7 +333,7 @@ const refuse = (status: number, code: string, message: string, field: string | n
 
 const kStamps = [2 * kMinute, 26 * 60 * kMinute, 50 * 60 * kMinute];
 function object(key: string, size: number) {
-  return { key, size, etag: "9a0364b9e99bb480dd25e1f0284c8555", stamp: iso(kStamps[1]!), version_id: "01KAQ6H7V2M7N0D4B6YZ3J8WQ0.5" };
+  return { key, size, etag: "9a0364b9e99bb480dd25e1f0284c8555", stamp: iso(kStamps[2]!), version_id: "01KAQ6H7V2M7N0D4B6YZ3J8WQ0.5" };
 }
 function restores(): Record<string, unknown>[] {
   const run = { rule: "nightly-dumps", target: "dumps-vault", prefix: "2026/11/", at: iso(26 * 60 * kMinute), destination: "east:recovered/", overwrite: false, dry_run: false, started: iso(3 * kMinute), ended: null, listed_all: false, restored: 1204, restored_bytes: 3.4e9, equal: 12, failed: 0, reason: null };

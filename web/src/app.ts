@@ -29,7 +29,13 @@ export const live = new Live(client);
 
 export function useLive(): LiveState {
   const [, redraw] = useState(0);
-  useEffect(() => live.watch(() => redraw((count) => count + 1)), []);
+  const drawn = live.state;
+  useEffect(() => {
+    const stop = live.watch(() => redraw((count) => count + 1));
+    // A server that answers before the first effects run is heard all the same.
+    if (live.state !== drawn) redraw((count) => count + 1);
+    return stop;
+  }, []);
   return live.state;
 }
 

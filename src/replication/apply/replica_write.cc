@@ -15,7 +15,8 @@ ReplicaWrite ReplicaWriteOf(const Rule& rule, const ArchiveEntry& entry, std::st
       .headers = entry.headers,
       .metadata = entry.metadata,
       .tags = entry.tags,
-      .storage_class = entry.storage_class};
+      .storage_class = entry.storage_class,
+      .lock = entry.lock};
   // The mark that the source object itself carried tells which installations it has passed.
   if (std::optional<Mark> mark = FindMark(entry.metadata, rule.source.bucket, entry.key)) {
     write.sites_passed = mark->sites_passed;

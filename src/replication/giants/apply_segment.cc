@@ -192,7 +192,7 @@ Async<SegmentApplication> ApplySegment(Runtime& runtime, uint64_t& bytes_moved,
   Result<PieceResult> sent = co_await SendPiece(*target.giants, work);
   if (work.archive_failure()) archive_failure = work.archive_failure();
   if (sent) co_return work.Said(*sent);
-  Error error = sent.error();
+  Error error = WithLockRemedy(sent.error());
   if (error.code == kOtherPiecesCode) archive_failure = error;
   if (error.code == kUploadBusyCode) error.code = kKeyBusyCode;
   co_return error;

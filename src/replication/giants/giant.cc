@@ -87,6 +87,11 @@ std::string FingerprintOfReading(const ArchiveEntry& entry, SystemTime last_modi
         &headers.website_redirect_location, &entry.storage_class}) {
     add(*header);
   }
+  if (entry.lock) {  // What began before locks were carried goes on.
+    add(entry.lock->mode);
+    add(FormatRfc3339(entry.lock->until));
+    add(entry.lock->legal_hold ? "hold" : "");
+  }
   for (const auto* map : {&entry.metadata, &entry.tags}) {
     add(std::to_string(map->size()));
     for (const auto& [name, value] : *map) {

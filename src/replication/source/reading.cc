@@ -58,7 +58,8 @@ ArchiveEntry EntryOf(const std::string& key, const ObjectInfo& info) {
                      .etag = info.etag,
                      .headers = info.headers,
                      .metadata = info.metadata,
-                     .storage_class = info.storage_class};
+                     .storage_class = info.storage_class,
+                     .lock = info.lock};
   for (const Checksum& checksum : info.checksums) {
     // One is enough: the cheapest to check.
     if (!checksum.composite &&
@@ -75,6 +76,7 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
                             Reading& reading, TagCount tag_count) {
   const Rule& config = *rule.rule;
   reading.state = PackedKey::State::kStaged;
+  if (std::ranges::none_of(config.targets, &Target::object_lock)) reading.entry.lock.reset();
   if (info.server_time < std::chrono::floor<std::chrono::seconds>(item.not_before)) {
     reading.state = PackedKey::State::kTooEarly;
     co_return Ok();

@@ -100,6 +100,12 @@ class Readings : public Listing {
     if (told_ && told_count_++ < kToldMax) told_(what);
   }
 
+  // Whether keys that are wanted can begin with it: each other catalog would cost two requests.
+  [[nodiscard]] bool MayHave(const std::string& catalog_prefix) const {
+    return prefix_.starts_with('/') || prefix_.starts_with(catalog_prefix) ||
+           catalog_prefix.starts_with(prefix_);
+  }
+
   // Several catalogs. False: there are no more.
   Async<bool> Round() {
     std::deque<Catalog> catalogs;
@@ -115,7 +121,7 @@ class Readings : public Listing {
       if (!name) {
         ++troubles_.files;
         Tell(key + ": it is no catalog; it is left alone");
-      } else if (name->source_bucket == place_.source_bucket) {
+      } else if (name->source_bucket == place_.source_bucket && MayHave(name->prefix)) {
         catalogs.push_back({.key = key, .name = std::move(*name), .objects = {}});
       }
     }

@@ -160,6 +160,21 @@ TEST_F(CompressorBackupTest, RefusesBytesOfAnotherTime) {
   }
 }
 
+// Years of catalogs of other prefixes are not asked for one object; none that may have it is left
+// out.
+TEST_F(CompressorBackupTest, ReadsTheCatalogsOfThePrefixAlone) {
+  Keep(1, {.relative_key = "a/b", .content = "one", .created = noon});
+  Put("catalog", "east/in/other/year=2026/month=03/day=02/" + NameOf(3) + ".jsonl", "garbage");
+  CompressorBackup backup = Open();
+  for (const char* wanted : {"p", "p/", "p/a", "p/a/b"}) {
+    EXPECT_EQ(Versions(backup, wanted).size(), 1u) << wanted;
+    EXPECT_EQ(troubles.count(), 0u) << wanted;
+  }
+  EXPECT_EQ(Versions(backup, "").size(), 1u);
+  EXPECT_EQ(troubles.lines, 1u);
+  EXPECT_EQ(Versions(backup, "pq").size(), 0u);
+}
+
 TEST_F(CompressorBackupTest, CountsWhatIsNoneOfIt) {
   Keep(1, {.relative_key = "a", .content = "one", .created = noon});
   Keep(2, {.relative_key = "b", .content = "two", .created = noon});

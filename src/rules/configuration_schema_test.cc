@@ -1,0 +1,229 @@
+#include "rules/configuration_schema.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rules/configuration.h"
+
+namespace longhaul {
+namespace {
+
+using boost::json::array;
+using boost::json::object;
+using boost::json::value;
+
+// Far from every name, so that the loader lists all that it knows instead of guessing.
+constexpr std::string_view kNoName = "~~~~~~~~~~~~~~~~";
+constexpr std::string_view kFieldsHere = "the fields here are ";
+
+std::set<std::string> WordsOf(std::string_view text) {
+  std::set<std::string> words;
+  while (!text.empty()) {
+    const size_t end = std::min({text.find(", "), text.find(" or "), text.size()});
+    words.emplace(text.substr(0, end));
+    const size_t skipped = end == text.size() ? 0 : text[end] == ',' ? 2 : 4;
+    text.remove_prefix(end + skipped);
+  }
+  return words;
+}
+
+// Where a value stands: each step is the name of a field, or "" for the only entry of a list.
+using Steps = std::vector<std::string>;
+
+class Walk {
+ public:
+  explicit Walk(object schema) : schema_(std::move(schema)) {}
+
+  void Run() { Object(schema_, {}, ""); }
+  int objects = 0;
+  int words = 0;
+  int bounds = 0;
+
+ private:
+  const object& Resolve(const object& schema) const {
+    const value* reference = schema.if_contains("$ref");
+    if (reference == nullptr) return schema;
+    const std::string name(std::string_view(reference->as_string()).substr(8));  // "#/$defs/"
+    return Resolve(schema_.at("$defs").at(name).as_object());
+  }
+
+  // What the loader says of a file that has `leaf` at `steps`.
+  std::vector<YamlMistake> Load(const Steps& steps, const value& leaf, std::string_view type) {
+    value inner = leaf;
+    for (size_t i = steps.size(); i-- > 0;) {
+      if (steps[i].empty()) {
+        inner = array{std::move(inner)};
+        continue;
+      }
+      object around{{steps[i], std::move(inner)}};
+      // The fields of a store follow from its type.
+      if (i == 2 && steps[0] == "stores") around["type"] = type;
+      inner = std::move(around);
+    }
+    object top{{"version", 1},
+               {"site", "here"},
+               {"stores", object{{"a", object{{"type", "file"}, {"root", "x"}}}}}};
+    for (const auto& [name, field] : inner.as_object()) top[name] = field;
+    std::vector<YamlMistake> mistakes;
+    static_cast<void>(ParseConfiguration(boost::json::serialize(top), "schema.yaml", "/there",
+                                         ProcessEnvironment, &mistakes));
+    return mistakes;
+  }
+
+  static std::string PathOf(const Steps& steps) {
+    std::string path;
+    for (const std::string& step : steps) {
+      path += step.empty() ? "[0]" : (path.empty() ? "" : ".") + step;
+    }
+    return path;
+  }
+
+  // The names that the loader knows in the map at `steps`; nothing: it wants no map there.
+  std::optional<std::set<std::string>> Known(Steps steps, std::string_view type) {
+    const std::string path = PathOf(steps);
+    steps.emplace_back(kNoName);
+    for (const YamlMistake& mistake : Load(steps, 1, type)) {
+      if (mistake.field == path && mistake.remedy.starts_with(kFieldsHere)) {
+        return WordsOf(std::string_view(mistake.remedy).substr(kFieldsHere.size()));
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::string Complaint(const Steps& steps, const value& leaf, std::string_view type) {
+    const std::string path = PathOf(steps);
+    for (const YamlMistake& mistake : Load(steps, leaf, type)) {
+      if (mistake.field == path) return mistake.what + ": " + mistake.remedy;
+    }
+    return "";
+  }
+
+  void Object(const object& schema, const Steps& steps, std::string_view type) {
+    SCOPED_TRACE(PathOf(steps) + std::string(type));
+    ++objects;
+    std::set<std::string> in_schema;
+    for (const auto& [name, field] : schema.at("properties").as_object()) in_schema.emplace(name);
+    const std::optional<std::set<std::string>> known = Known(steps, type);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(*known, in_schema);
+    EXPECT_EQ(schema.at("additionalProperties"), value(false));
+    for (const auto& [name, field] : schema.at("properties").as_object()) {
+      Steps below = steps;
+      below.emplace_back(name);
+      Field(field.as_object(), below, type);
+    }
+    if (const value* required = schema.if_contains("required")) {
+      for (const value& name : required->as_array()) {
+        Steps lacking = steps;
+        lacking.emplace_back(kNoName);
+        bool told = name == "version" || name == "stores" || name == "type";  // Load gives them.
+        const std::string missing = "'" + std::string(name.as_string()) + "' is missing";
+        for (const YamlMistake& mistake : Load(lacking, 1, type)) {
+          told |= mistake.field == PathOf(steps) &&
+                  (mistake.what == missing || mistake.what == "needs a mode and a number of days");
+        }
+        EXPECT_TRUE(told) << "is not required: " << name;
+      }
+    }
+  }
+
+  void Field(const object& given, const Steps& steps, std::string_view type) {
+    SCOPED_TRACE(PathOf(steps));
+    const object& schema = Resolve(given);
+    if (schema.contains("if") && schema.contains("then")) {  // A store.
+      Object(Resolve(schema.at("then").as_object()), steps, "file");
+      Object(Resolve(schema.at("else").as_object()), steps, "s3");
+      return;
+    }
+    std::vector<const object*> ways{&schema};
+    const value* any = schema.contains("properties") ? nullptr : schema.if_contains("anyOf");
+    if (any != nullptr) {
+      ways.clear();
+      for (const value& way : any->as_array()) ways.push_back(&Resolve(way.as_object()));
+    }
+    bool is_map = false;
+    for (const object* way : ways) {
+      if (way->contains("items")) {
+        Steps below = steps;
+        below.emplace_back("");
+        Field(way->at("items").as_object(), below, type);
+        return;
+      }
+      if (way->contains("properties")) {
+        is_map = true;
+        Object(*way, steps, type);
+      } else if (const value* more = way->if_contains("additionalProperties")) {
+        is_map = true;
+        if (!Resolve(more->as_object()).contains("if")) continue;  // Free names of plain values.
+        Steps below = steps;
+        below.emplace_back("b");
+        Field(more->as_object(), below, type);
+      } else {
+        Plain(*way, steps, type, ways.size() > 1 && ways[1]->contains("anyOf"));
+      }
+    }
+    if (!is_map) EXPECT_FALSE(Known(steps, type)) << "is a map to the loader";
+  }
+
+  void Plain(const object& way, const Steps& steps, std::string_view type, bool off) {
+    if (const value* allowed = way.if_contains("enum"); allowed != nullptr && !off) {
+      std::set<std::string> in_schema;
+      for (const value& word : allowed->as_array()) {
+        if (!word.is_string()) continue;
+        in_schema.emplace(word.as_string());
+        ++words;
+        for (const char* refusal : {"is not one of its values", "is no ", "is nothing that"}) {
+          EXPECT_FALSE(Complaint(steps, word, type).contains(refusal)) << word;
+        }
+      }
+      const std::string complaint = Complaint(steps, value(kNoName), type);
+      EXPECT_NE(complaint, "") << "takes any word";
+      constexpr std::string_view kWrite = "is not one of its values: write ";
+      if (const size_t at = complaint.find(kWrite); at != std::string::npos) {
+        EXPECT_EQ(WordsOf(std::string_view(complaint).substr(at + kWrite.size())), in_schema);
+      }
+    }
+    if (way.contains("minimum") && way.contains("maximum") && way.at("type") == "integer") {
+      const int64_t min = way.at("minimum").to_number<int64_t>();
+      const int64_t max = way.at("maximum").to_number<int64_t>();
+      ++bounds;
+      for (const int64_t inside : {min, max}) {
+        EXPECT_FALSE(Complaint(steps, inside, type).contains("is out of range")) << inside;
+      }
+      EXPECT_NE(Complaint(steps, min - 1, type), "");
+      if (max < INT64_MAX) EXPECT_NE(Complaint(steps, max + 1, type), "");
+    }
+  }
+
+  object schema_;
+};
+
+// Without it: an editor would mark as wrong what the loader takes, or offer what it refuses, from
+// the first field on that somebody adds in one place alone.
+TEST(ConfigurationSchemaTest, KnowsEveryFieldThatTheLoaderKnowsAndNoOther) {
+  const value schema = boost::json::parse(ConfigurationSchema());
+  EXPECT_EQ(schema.at("$schema"), "https://json-schema.org/draft/2020-12/schema");
+  Walk walk(schema.as_object());
+  walk.Run();
+  // The walk has been everywhere.
+  EXPECT_GE(walk.objects, 24);
+  EXPECT_GE(walk.words, 45);
+  EXPECT_GE(walk.bounds, 10);
+}
+
+// A definition that nothing refers to would be looked at by nobody.
+TEST(ConfigurationSchemaTest, EveryDefinitionIsUsed) {
+  const std::string_view text = ConfigurationSchema();
+  const value schema = boost::json::parse(text);
+  for (const auto& [name, definition] : schema.at("$defs").as_object()) {
+    EXPECT_TRUE(text.contains("\"#/$defs/" + std::string(name) + "\"")) << name;
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
