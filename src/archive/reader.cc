@@ -221,10 +221,14 @@ Async<void> ArchiveReader::Impl::ReadKeysFromTar() {
     if (piece.frame != frame_number) {
       frame = ArchiveFrame();  // First give back, then take.
       auto read = co_await ReadFrame(piece.frame);
-      if (!read) co_return read.error();
-      frame = std::move(*read);
       frame_number = piece.frame;
+      if (read) {
+        frame = std::move(*read);
+      } else if (!options.spare_damaged_frames || read.error().kind != ErrorKind::kCorrupt) {
+        co_return read.error();
+      }
     }
+    if (frame.bytes().empty()) continue;  // Damaged.
     const auto parsed =
         archive::ParseTarHeaders(frame.bytes().subspan(piece.offset_bytes, location.header_bytes));
     if (!parsed) co_return parsed.error().In("entry " + std::to_string(i));

@@ -35,6 +35,9 @@ struct ReaderOptions {
   uint64_t entries_max = kArchiveEntriesMax;
   uint64_t index_size_bytes_max = kIndexSizeBytesMax;  // Also: a quarter of the budget.
   uint64_t frame_size_bytes_max = kFrameSizeBytesMax;
+  // Small archives have their keys in frames. Set: those in a frame that is damaged stay empty, and
+  // the others can be read; else Open finds the archive kCorrupt.
+  bool spare_damaged_frames = false;
 };
 
 struct FrameInfo {

@@ -43,6 +43,8 @@ class Md5Sink : public ContentSink {
   std::unique_ptr<Hasher> hasher_ = NewHasher(HashKind::kMd5);
 };
 
+}  // namespace
+
 CatalogRecord RecordOf(const ArchiveReader& reader, size_t index) {
   const ArchiveEntry& entry = reader.entries()[index];
   CatalogRecord record{.op = entry.op,
@@ -65,8 +67,6 @@ CatalogRecord RecordOf(const ArchiveReader& reader, size_t index) {
   }
   return record;
 }
-
-}  // namespace
 
 Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& reader,
                                               std::function<void(uint64_t bytes)> moved) {

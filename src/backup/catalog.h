@@ -19,6 +19,9 @@
 
 namespace longhaul::backup {
 
+// What an archive itself says of its entry `index`: without an ETag that follows from the bytes.
+CatalogRecord RecordOf(const ArchiveReader& reader, size_t index);
+
 // What an archive holds, with the ETags that it does not say: all of it is read, so every frame has
 // been compared with its digest. `moved` is told of bytes as they are read. Errors are those of the
 // reader; kCorrupt: the archive is damaged.

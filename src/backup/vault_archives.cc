@@ -5,6 +5,7 @@
 
 #include "archive/archive_file.h"
 #include "base/check.h"
+#include "storage/restores_objects.h"
 
 namespace longhaul::backup {
 
@@ -193,10 +194,19 @@ Async<void> VaultArchives::OpenArchive(const VaultName& name,
       archive->runtime, store_, vault_.bucket, key, "",
       std::min<uint64_t>(StoreArchiveFile::kTailSizeBytes,
                          static_cast<uint64_t>(options_.memory_bytes / 8)));
+  if (!file && file.error().code == kArchivedCode) {
+    Error error = file.error();
+    error.message =
+        "it has been moved to GLACIER or DEEP_ARCHIVE: ask it back first (aws s3api restore-object "
+        "--bucket " +
+        vault_.bucket + " --key " + key + " --restore-request Days=7), and again when it is there";
+    co_return error.In("the archive " + key);
+  }
   if (!file) co_return file.error().In("the archive " + key);
   archive->file = std::move(*file);
   ReaderOptions options;
   options.seal_keys = options_.seal_keys;
+  options.spare_damaged_frames = true;
   auto reader = co_await ArchiveReader::Open(archive->runtime, *archive->file, std::move(options));
   if (!reader) co_return reader.error().In("the archive " + key);
   if ((*reader)->manifest().id != name.ulid) {

@@ -140,6 +140,9 @@ Async<VaultArchives::Entry> VaultStore::FindPut(const std::string& key,
     if (found.error().kind == ErrorKind::kNotFound) co_return Corrupt(found.error().message);
     co_return found.error();
   }
+  if (found->entry.key.empty()) {
+    co_return Corrupt("it lies in a damaged frame of " + VaultArchiveKey(vault_, place->name));
+  }
   if (found->entry.key != key || found->entry.op != EntryOp::kPut) {
     co_return Corrupt("the catalog says that it is entry " + std::to_string(place->entry) + " of " +
                       VaultArchiveKey(vault_, place->name) + ", and the archive does not");

@@ -164,7 +164,10 @@ Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const Bac
   if (!vault.bucket.empty()) co_return vault;
   Result<std::vector<std::string>> buckets = co_await BucketsIn(*vault.store, vault.place);
   if (!buckets) co_return At(vault.address, buckets.error());
-  if (buckets->empty()) co_return NotFound("there is no backup at '" + text + "'");
+  if (buckets->empty()) {
+    co_return NotFound("there is no catalog of a backup at '" + text +
+                       "'; if they are lost, say by --bucket whose archives these are");
+  }
   if (buckets->size() > 1) {
     std::string names;
     for (const std::string& name : *buckets) names += (names.empty() ? "" : ", ") + name;
@@ -195,8 +198,8 @@ void VaultTroubles::Finish() const {
           .Says(Counted(counted.lines, "line") + " of catalogs could not be read, and " +
                 Counted(counted.orphans, "catalog") +
                 (counted.orphans == 1 ? " has its archive" : " have their archives") +
-                " no more: objects may be missing. Archives that are there hold theirs all the "
-                "same: `tar --zstd -xf` unpacks them"));
+                " no more: objects may be missing. `longhaul backup catalog --rebuild` writes "
+                "catalogs anew that cannot be read"));
 }
 
 Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault) {
@@ -236,9 +239,7 @@ std::string StampText(const ListedObject& object) {
 Error WithCatalogRemedy(const Error& error) {
   if (error.code != backup::kNoCatalog) return error;
   Error told = error;
-  told.message +=
-      ": put back an earlier version of the catalog, if the vault has versions, or unpack the "
-      "archive with `tar --zstd -xf`: no command makes a catalog anew yet";
+  told.message += ": `longhaul backup catalog --rebuild` writes it anew from its archive";
   return told;
 }
 

@@ -107,5 +107,8 @@ std::unique_ptr<Command> MakeBackupDrillCommand();
 std::unique_ptr<Command> MakeBackupListCommand();
 std::unique_ptr<Command> MakeBackupVersionsCommand();
 std::unique_ptr<Command> MakeBackupRestoreCommand();
+std::unique_ptr<Command> MakeBackupVerifyCommand();
+std::unique_ptr<Command> MakeBackupPruneCommand();
+std::unique_ptr<Command> MakeBackupCatalogCommand();
 
 }  // namespace longhaul

@@ -107,6 +107,11 @@ void ConfigurationReader::ReadBackup(const YamlValue& value, Target& target) {
     fields->Find("class")->Fail("is a class that nothing is read from within hours",
                                 "write GLACIER_IR, which is read at once");
   }
+  if (auto keep = fields->Find("keep")) {
+    if (auto time = keep->Duration(std::chrono::hours(1), std::chrono::days(36'500))) {
+      backup.keep = std::chrono::duration_cast<std::chrono::seconds>(*time);
+    }
+  }
   fields->Choice("partition", backup.partition,
                  {{"daily", BackupOptions::Partition::kDaily},
                   {"monthly", BackupOptions::Partition::kMonthly}});

@@ -435,6 +435,7 @@ TEST(ConfigurationTest, ChecksRules) {
       {"", ", colour: red", "rules[0].targets[0]: unknown field 'colour'"},
       {"", ", backup: { class: GLACIER }", "class: is a class that nothing is read from"},
       {"", ", backup: { partition: hourly }", "write daily or monthly"},
+      {"", ", backup: { keep: 5m }", "backup.keep"},
       {"", ", backup: { lock: { mode: compliance } }", "lock: needs a mode and a number of days"},
       {"", ", backup: { lock: {} }", "lock: needs a mode and a number of days"},
       {"", ", object_lock: true, backup: {}", "is of replicas, and a backup keeps archives"},
@@ -453,16 +454,16 @@ TEST(ConfigurationTest, ChecksRules) {
 
 // A backup that never learns of deletes gives back what had been deleted.
 TEST(ConfigurationTest, BackupsRecordDeletes) {
-  Result<Configuration> read =
-      Parse(WithRule("", ", backup: { class: STANDARD_IA, lock: { mode: governance, days: 3 } }"));
+  Result<Configuration> read = Parse(WithRule(
+      "", ", backup: { keep: 35d, class: STANDARD_IA, lock: { mode: governance, days: 3 } }"));
   ASSERT_TRUE(read) << read.error().Describe();
   const Rule& rule = read->rules[0];
   EXPECT_TRUE(rule.deletes);
   EXPECT_TRUE(rule.targets[0].to.prefix.empty() || rule.targets[0].to.prefix.ends_with('/'));
-  EXPECT_EQ(
-      rule.targets[0].backup,
-      (BackupOptions{
-          .keep = {}, .storage_class = "STANDARD_IA", .lock_mode = "GOVERNANCE", .lock_days = 3}));
+  EXPECT_EQ(rule.targets[0].backup, (BackupOptions{.keep = std::chrono::days(35),
+                                                   .storage_class = "STANDARD_IA",
+                                                   .lock_mode = "GOVERNANCE",
+                                                   .lock_days = 3}));
   read = Parse(WithRule("    deletes: false\n", ", backup: {}"));
   ASSERT_TRUE(read);
   EXPECT_FALSE(read->rules[0].deletes);

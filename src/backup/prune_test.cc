@@ -1,0 +1,385 @@
+#include "backup/prune.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/test_vault.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using backup::VaultName;
+using testing::ArchiveItem;
+using testing::Fault;
+using testing::MemoryStoreBackend;
+using testing::StoreOperation;
+using testing::TestVault;
+using testing::TroubledStore;
+
+constexpr std::chrono::hours kDay{24};
+
+struct Told : backup::PruneObserver {
+  void OnRemoved(const std::string& key, uint64_t) override { removed.push_back(key); }
+  void OnFailed(const std::string& key, const Error& error) override {
+    failed.emplace_back(key, error);
+  }
+  void OnLost(const std::string& key) override { lost.push_back(key); }
+  std::vector<std::string> removed;
+  std::vector<std::pair<std::string, Error>> failed;
+  std::vector<std::string> lost;
+};
+
+class PruneTest : public ::testing::Test {
+ protected:
+  Result<void> Prune(SystemTime cutoff) {
+    backup::PruneOptions options;
+    options.cutoff = cutoff;
+    options.folder = "in/";
+    options.guard.count_max = 1'000'000;
+    return Prune(std::move(options));
+  }
+  Result<void> Prune(backup::PruneOptions options) {
+    totals = {};
+    told = {};
+    backup::CatalogTroubles troubles;
+    return vault->world.Run(backup::PruneVault(vault->world.runtime,
+                                               vault->source(*vault->server.store),
+                                               std::move(options), troubles, {}, told, totals));
+  }
+
+  std::unique_ptr<TestVault> vault = std::make_unique<TestVault>();
+  Told told;
+  backup::PruneTotals totals;
+};
+
+TEST_F(PruneTest, TakesWhatIsSupersededLongEnoughAndNothingElse) {
+  std::vector<VaultName> names;
+  std::vector<SystemTime> times;
+  for (const char* text : {"one", "two", "three"}) {
+    times.push_back(vault->now());
+    names.push_back(vault->Keep({TestVault::Object("a", text, vault->now())}));
+    vault->Pass(kDay);
+  }
+  backup::PruneOptions options;
+  // At the cutoff it is still "two" that was there.
+  options.cutoff = times[1] + 1min;
+  options.folder = "in/";
+  options.dry_run = true;
+  ASSERT_TRUE(Prune(options));
+  EXPECT_EQ(totals.removed, 1u);
+  EXPECT_EQ(vault->archives(), 3u) << "a dry run has removed something";
+  options.folder = "in/other/";
+  options.dry_run = false;
+  ASSERT_TRUE(Prune(options));
+  EXPECT_EQ(vault->archives(), 3u) << "an archive of another rule has gone";
+  const TestVault::State before = vault->BytesAt(times[1]);
+  ASSERT_TRUE(Prune(options.cutoff));
+  EXPECT_FALSE(vault->Has(names[0]) || vault->HasCatalog(names[0]));
+  EXPECT_EQ(vault->archives(), 2u);
+  EXPECT_EQ(vault->BytesAt(times[1]), before);
+  ASSERT_TRUE(Prune(times[2] + 1min));
+  EXPECT_EQ(vault->archives(), 1u);
+  vault->Pass(100 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 1u) << "what is current is needed for ever";
+}
+
+// Without the delete an object of old would come back.
+TEST_F(PruneTest, ADeleteStaysAsLongAsWhatItHides) {
+  vault->Keep(
+      {TestVault::Object("gone", "text", vault->now()), TestVault::Object("k", "1", vault->now())});
+  vault->Pass(kDay);
+  const VaultName deletes = vault->Keep({TestVault::Gone("gone", vault->now())});
+  vault->Pass(100 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 2u);
+  // When that archive may go, it does; the delete follows a run later.
+  vault->Keep({TestVault::Object("k", "2", vault->now())});
+  vault->Pass(kDay);
+  for (const bool stays : {true, false}) {
+    ASSERT_TRUE(Prune(vault->now()));
+    EXPECT_EQ(vault->Has(deletes), stays);
+    EXPECT_EQ(vault->At(SystemTime::max()).size(), 1u);
+  }
+}
+
+// Two archives that were packed in one second: the later one counts, so it hides the other.
+TEST_F(PruneTest, ADeleteHidesWhatHasItsVeryStamp) {
+  const SystemTime stamp = vault->now();
+  vault->Keep({TestVault::Object("gone", "text", stamp), TestVault::Object("k", "1", stamp)});
+  vault->Pass(1s);
+  const VaultName deletes = vault->Keep({TestVault::Gone("gone", stamp)});
+  vault->Pass(100 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_TRUE(vault->Has(deletes));
+  EXPECT_EQ(vault->At(SystemTime::max()).size(), 1u);
+}
+
+// An archive may wait in a queue for days. What was deleted before it came stays deleted.
+TEST_F(PruneTest, ADeleteWaitsForArchivesThatComeLate) {
+  const std::string late = vault->NewId();
+  const ArchiveItem object = TestVault::Object("gone", "text", vault->now());
+  vault->Pass(kDay);
+  const VaultName deletes = vault->Keep({TestVault::Gone("gone", vault->now())});
+  vault->Pass(10 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_TRUE(vault->Has(deletes));
+  vault->Keep({object}, late);
+  EXPECT_TRUE(vault->At(SystemTime::max()).empty());
+}
+
+// Part of an object is nothing: all its segments stay, or none is needed; and what is not whole
+// supersedes nothing.
+TEST_F(PruneTest, SegmentsBelongTogether) {
+  vault->Keep({TestVault::Object("film", "first", vault->now())});
+  vault->Pass(kDay);
+  const std::string plan = vault->NewId();
+  const SystemTime stamp = vault->now();
+  vault->Keep({TestVault::Part("film", "abc", stamp, plan, 0, 3)});
+  vault->Pass(1h);
+  vault->Keep({TestVault::Part("film", "abc", stamp, plan, 2, 3)});
+  vault->Pass(kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 3u) << "a segment is missing: it is still the first one";
+  vault->Keep({TestVault::Part("film", "abc", stamp, plan, 1, 3)});
+  vault->Pass(kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 3u) << "the first one is superseded, and the segments are not";
+  EXPECT_EQ(vault->BytesAt(vault->now())["film"], "abcabcabc");
+  // Of the next one a segment never comes.
+  vault->Keep({TestVault::Part("film", "def", vault->now(), vault->NewId(), 1, 2)});
+  vault->Pass(100 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 3u) << "what never became whole is not kept for ever";
+  EXPECT_EQ(vault->BytesAt(vault->now())["film"], "abcabcabc");
+}
+
+// Histories with all that can be in them: late archives, archives that are there twice, stamps that
+// are alike, segments of which one never comes. Whatever request fails, whether or not it had its
+// effect, and whatever comes after it does not happen: every state inside `keep` is there, at once
+// and when pruning has been done again.
+TEST_F(PruneTest, NothingInsideKeepIsLostWhereverItBreaksOff) {
+  uint64_t removed = 0;
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    vault = std::make_unique<TestVault>(seed);
+    SeededRandom random(seed);
+    const SystemTime begin = vault->now();
+    struct Late {
+      std::string id;
+      std::vector<ArchiveItem> items;
+    };
+    std::vector<Late> late;
+    std::string plan;
+    SystemTime plan_stamp{};
+    SystemTime stamp{};
+    for (int i = 0; i < 18; ++i) {
+      if (random.Below(5) != 0) stamp = vault->now();
+      std::vector<ArchiveItem> items;
+      for (int key = 0; key < 5; ++key) {
+        const std::string name = "k" + std::to_string(key);
+        const uint64_t kind = random.Below(9);
+        if (kind < 3) {
+          items.push_back(
+              TestVault::Object(name, "text " + std::to_string(random.Below(99)), stamp));
+        } else if (kind < 6) {
+          items.push_back(TestVault::Gone(name, stamp));
+        }
+      }
+      if (plan.empty() && random.Below(2) == 0) {
+        plan = vault->NewId();
+        plan_stamp = stamp;
+        items.push_back(TestVault::Part("film", "xx", stamp, plan, 0, 2));
+      } else if (!plan.empty()) {
+        const uint32_t number = random.Below(3) == 0 ? 0 : 1;
+        const std::string text = items.empty() ? "yy" : "zz";
+        items.push_back(TestVault::Part("film", text, plan_stamp, plan, number, 2));
+        if (random.Below(2) == 0) plan.clear();
+      }
+      if (items.empty()) items.push_back(TestVault::Object("k9", "text", stamp));
+      const std::string id = vault->NewId();
+      if (random.Below(6) == 0) {
+        late.push_back({.id = id, .items = std::move(items)});
+      } else {
+        if (random.Below(8) == 0) vault->Keep(items, id, BackupOptions::Partition::kMonthly);
+        vault->Keep(std::move(items), id);
+      }
+      // The last one comes when all is pruned.
+      if (late.size() > 1) {
+        vault->Keep(std::move(late.front().items), late.front().id);
+        late.erase(late.begin());
+      }
+      vault->Pass(std::chrono::hours(random.Below(60)));
+    }
+    const SystemTime end = vault->now();
+    const SystemTime cutoff = begin + (end - begin) / 3 * 2;
+    std::map<SystemTime, TestVault::State> states;
+    auto remember = [&] {
+      const std::vector<ListedObject> history = vault->History();
+      for (int i = 0; i <= 12; ++i) {
+        const SystemTime time = cutoff + (end - cutoff) / 12 * i;
+        states[time] = TestVault::StateAt(history, time);
+      }
+    };
+    remember();
+    MemoryStoreBackend::Bucket& bucket = vault->server.backend->buckets.at("out");
+    const auto whole_vault = bucket.objects;
+    auto expect_all = [&](const std::string& where) {
+      const std::vector<ListedObject> history = vault->History();
+      for (const auto& [time, state] : states) {
+        ASSERT_EQ(TestVault::StateAt(history, time), state) << where << ", " << FormatRfc3339(time);
+      }
+    };
+    // Requests before the first that looks whether something is still there, to remove it.
+    int looks = 0;
+    int all = 0;
+    vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+      if (operation == StoreOperation::kHead && looks == 0) looks = all;
+      ++all;
+      return Fault();
+    };
+    ASSERT_TRUE(Prune(cutoff));
+    vault->server.Heal();
+    for (const Fault::Effect effect : {Fault::Effect::kAsUsual, Fault::Effect::kDone}) {
+      for (int failing = 0;; failing += failing < looks - 9 ? 9 : 1) {
+        bucket.objects = whole_vault;
+        int count = 0;
+        bool failed = false;
+        // From that request on nothing works: the process has ended.
+        vault->server.decide = [&](StoreOperation, std::string_view, std::string_view) {
+          if (count++ < failing) return Fault();
+          Fault fault = TroubledStore::Failing(ErrorKind::kDenied);
+          if (!failed) fault.effect = effect;
+          failed = true;
+          return fault;
+        };
+        Result<void> pruned = Prune(cutoff);
+        vault->server.Heal();
+        if (failed && bucket.objects.size() == whole_vault.size()) continue;
+        const std::string where = "request " + std::to_string(failing);
+        expect_all(where);
+        ASSERT_TRUE(Prune(cutoff)) << where;
+        EXPECT_EQ(totals.lost, 0u) << where;
+        expect_all(where + ", and again");
+        if (failed) continue;
+        ASSERT_TRUE(pruned) << pruned.error().Describe();
+        break;
+      }
+    }
+    removed += (whole_vault.size() - bucket.objects.size()) / 2;
+    // What comes late finds the same in the vault as if nothing had been pruned.
+    if (!late.empty()) {
+      const auto pruned_vault = bucket.objects;
+      bucket.objects = whole_vault;
+      vault->Keep(late.front().items, late.front().id);
+      remember();
+      bucket.objects = pruned_vault;
+      vault->Keep(late.front().items, late.front().id);
+      expect_all("late");
+    }
+    // And what is listed can be read.
+    EXPECT_EQ(vault->BytesAt(end).size(), states.at(end).size());
+  }
+  EXPECT_GT(removed, 8u) << "little was pruned: the test shows little";
+}
+
+// What a catalog does not say would be taken for not needed, and what it says too much would let
+// others go.
+TEST_F(PruneTest, NothingGoesOnTheWordOfABrokenCatalog) {
+  const SystemTime one = vault->now();
+  const VaultName first =
+      vault->Keep({TestVault::Object("a", "one", one), TestVault::Object("b", "one", one)});
+  vault->Pass(kDay);
+  const SystemTime two = vault->now();
+  const VaultName second = vault->Keep({TestVault::Object("a", "two", two)});
+  vault->Pass(kDay);
+  const backup::CatalogRecord a{
+      .key = "a", .version_id = {}, .etag = {}, .stamp = one, .size_bytes = 3, .length_bytes = 3};
+  auto expect_refused = [&](const char* word) {
+    Result<void> pruned = Prune(vault->now());
+    ASSERT_FALSE(pruned);
+    EXPECT_EQ(pruned.error().kind, ErrorKind::kCorrupt);
+    EXPECT_NE(pruned.error().message.find(word), std::string::npos) << pruned.error().message;
+    EXPECT_EQ(vault->archives(), 2u);
+  };
+  const std::string key = backup::VaultCatalogKey(vault->place, first);
+  const std::string sound = *vault->server.backend->Find("out", key)->bytes;
+  vault->Store(key, "garbage\n");
+  expect_refused("line");
+  vault->StoreCatalog(first, {a});  // "b" is left out.
+  expect_refused("does not say");
+  vault->Drop(key);
+  expect_refused("no catalog");
+  vault->Store(key, sound);
+  // As if the second had "b" as well.
+  backup::CatalogRecord forged = a;
+  forged.stamp = two;
+  std::vector<backup::CatalogRecord> records{forged, forged};
+  records[1].key = "b";
+  records[1].entry = 1;
+  vault->StoreCatalog(second, records);
+  expect_refused("does not say");
+}
+
+// A catalog without an archive is what a run left that broke off, or all that tells of a loss.
+TEST_F(PruneTest, CatalogsOfLostArchivesStay) {
+  const VaultName first = vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(kDay);
+  const VaultName second = vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(kDay);
+  vault->Drop(backup::VaultArchiveKey(vault->place, first));
+  vault->Drop(backup::VaultArchiveKey(vault->place, second));
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_FALSE(vault->HasCatalog(first)) << "nobody needed that archive";
+  EXPECT_TRUE(vault->HasCatalog(second));
+  EXPECT_EQ(totals.catalogs, 1u);
+  EXPECT_EQ(totals.lost, 1u);
+  EXPECT_EQ(told.lost, (std::vector{backup::VaultCatalogKey(vault->place, second)}));
+}
+
+TEST_F(PruneTest, TheGuardStopsWhatIsMore) {
+  for (int i = 0; i < 4; ++i) {
+    vault->Keep({TestVault::Object("a", std::to_string(i), vault->now())});
+    vault->Pass(kDay);
+  }
+  backup::PruneOptions options;
+  options.cutoff = vault->now();
+  options.folder = "in/";
+  options.guard.count_max = 2;
+  Result<void> pruned = Prune(options);
+  ASSERT_FALSE(pruned);
+  EXPECT_EQ(pruned.error().code, kDeleteGuardCode);
+  EXPECT_EQ(vault->archives(), 4u);
+}
+
+// A delete marker would free nothing, and would hide what a lock holds.
+TEST_F(PruneTest, InABucketWithVersionsAllOfThemGo) {
+  ASSERT_TRUE(vault->world.Run(vault->direct->SetVersioning("out", true)));
+  const std::string twice = vault->NewId();
+  std::vector<ArchiveItem> items{TestVault::Object("a", "one", vault->now())};
+  vault->Keep(items, twice);
+  vault->Keep(items, twice);
+  vault->Pass(kDay);
+  const VaultName locked = vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(kDay);
+  vault->Keep({TestVault::Object("a", "three", vault->now())});
+  vault->Pass(kDay);
+  vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    const bool refused = operation == StoreOperation::kRemove &&
+                         key == backup::VaultArchiveKey(vault->place, locked);
+    return refused ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(totals.removed, 1u);
+  EXPECT_EQ(totals.failed, 1u);
+  ASSERT_EQ(told.failed.size(), 1u);
+  EXPECT_EQ(told.failed[0].first, backup::VaultArchiveKey(vault->place, locked));
+  EXPECT_TRUE(vault->HasCatalog(locked));
+  EXPECT_EQ(vault->server.backend->buckets.at("out").objects.size(), 4u)
+      << "versions or delete markers are left";
+}
+
+}  // namespace
+}  // namespace longhaul
