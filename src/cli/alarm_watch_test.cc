@@ -237,6 +237,31 @@ TEST_F(AlarmWatchTest, TwoProcessesDoNotContradictEachOther) {
   ASSERT_TRUE(world.Run(group.Join()));
 }
 
+// One that has lost its lease for a while knows what was so before, and must not end what another
+// one has told since.
+TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
+  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
+  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
+  auto process = Start("p1");
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(process->watch->Run(stop));
+  world.Run(world.clock.Sleep(90s));
+  const SystemTime now = world.clock.Now();
+  ASSERT_TRUE(world.Run(
+      process->state.Write("lease", {.key = "alarms", .value = "p2", .expires = now + 100s})));
+  Ledger ledger(world.clock, world.random);
+  const int place =
+      ledger.PlaceOf({.rule = "main", .target = "west", .part = "target", .region = "us-east-1"});
+  ledger.Add(place, "put/STANDARD", 10'000'000);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  ASSERT_TRUE(world.Run(process->state.Write(
+      "alarms", {.key = "spending/day", .value = FormatRfc3339(now) + " much"})));
+  world.Run(world.clock.Sleep(5min));
+  EXPECT_THAT(told.names, IsEmpty());
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+}
+
 // One that has died tells nothing more; one that may still live is not doubled.
 TEST_F(AlarmWatchTest, AnotherProcessTakesOverWhenTheLeaseHasRunOut) {
   auto process = Start("p2");
