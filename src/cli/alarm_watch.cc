@@ -12,7 +12,6 @@
 #include "cli/output.h"
 #include "cli/savings.h"
 #include "cost/accounts.h"
-#include "replica/lease.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
 
@@ -21,7 +20,7 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::seconds kInterval{60};
-// Of one look. One that takes longer may meet another one, and tell something twice.
+// From when on another process looks where this one has died. Longer than two looks are apart.
 constexpr std::chrono::seconds kLease{150};
 constexpr std::chrono::seconds kMeasureInterval{10};
 constexpr std::chrono::minutes kSpendingInterval{10};
@@ -50,16 +49,15 @@ std::string Joined(const std::set<std::string>& words) {
 }  // namespace
 
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
-    const Runtime& runtime, const Alarms& alarms, const std::string& ca_file,
-    const EnvironmentReader& environment, HttpClient* http) {
+    const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment) {
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
     channels.push_back(
-        MakeWebhookChannel(runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, http));
+        MakeWebhookChannel(runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;
-    server.ca_file = ca_file;
+    server.ca_file = environment("AWS_CA_BUNDLE").value_or("");
     channels.push_back(
         MakeMailChannel(runtime, std::move(server), alarms.mail->from, alarms.mail->to));
   }
@@ -90,7 +88,7 @@ AlarmWatch::AlarmWatch(Parts parts, Alarms alarms)
 void AlarmWatch::Away(const std::string& name, const std::string& text,
                       std::optional<SystemTime> since, Sights& seen) {
   const SystemTime now = runtime_.clock.Now();
-  const SystemTime first = first_seen_.try_emplace(name, since.value_or(now)).first->second;
+  const SystemTime first = past_.first_seen.try_emplace(name, since.value_or(now)).first->second;
   seen[name] = {.text = text, .due = now - first >= *alarms_.store_away};
 }
 
@@ -162,20 +160,20 @@ Async<void> AlarmWatch::LookAtSpending(Sights& seen) {
   if (!alarms_.spending) co_return Ok();
   const SystemTime now = runtime_.clock.Now();
   const SystemTime begin = PeriodBegin(now, alarms_.spending->monthly);
-  const bool fresh =
-      spending_looked_ && *spending_looked_ >= begin && now - *spending_looked_ < kSpendingInterval;
+  const bool fresh = past_.spending_looked && *past_.spending_looked >= begin &&
+                     now - *past_.spending_looked < kSpendingInterval;
   if (!fresh) {
     Result<Accounts> accounts =
         co_await ReadAccounts(state_, configuration_, begin, AccountsBy::kRule, "");
     if (!accounts) co_return accounts.error().In("read what was spent");
-    spending_looked_ = now;
-    spending_seen_.clear();
+    past_.spending_looked = now;
+    past_.spending_seen.clear();
     const Bill::Sum sum = accounts->all.paid.Reckon(prices_);
     const std::string period = alarms_.spending->monthly ? "month" : "day";
     const std::string unknown =
         sum.unknown.empty() ? "" : "; nobody knows the prices " + Joined(sum.unknown);
     if (sum.total > alarms_.spending->pico_dollars) {
-      spending_seen_["spending/" + period] = {
+      past_.spending_seen["spending/" + period] = {
           .text = "replication has cost " + std::string(unknown.empty() ? "" : "at least ") +
                   FormatSum(sum.total) + " since " + FormatRfc3339(begin) + ", more than the " +
                   FormatSum(alarms_.spending->pico_dollars) + " a " + period +
@@ -183,13 +181,13 @@ Async<void> AlarmWatch::LookAtSpending(Sights& seen) {
     }
     // With them it may be over the limit, or not.
     if (!sum.unknown.empty()) {
-      spending_seen_["spending_prices"] = {
+      past_.spending_seen["spending_prices"] = {
           .text = "what replication costs cannot be held to its limit: it is " +
                   FormatSum(sum.total) + " this " + period + " without what has no price: " +
                   Joined(sum.unknown) + "; set them under `prices:`"};
     }
   }
-  for (const auto& [name, sight] : spending_seen_) seen[name] = sight;
+  for (const auto& [name, sight] : past_.spending_seen) seen[name] = sight;
   co_return Ok();
 }
 
@@ -230,29 +228,30 @@ Async<void> AlarmWatch::LookAtCapacity(int64_t backlog, Sights& seen) {
   if (!rows) co_return rows.error();
   const SystemTime now = runtime_.clock.Now();
   if (rows->empty()) {
-    at_limit_since_.reset();
+    past_.at_limit_since.reset();
     co_return Ok();
   }
-  if (!at_limit_since_) {
-    at_limit_since_ = now;
-    backlog_then_ = backlog;
+  if (!past_.at_limit_since) {
+    past_.at_limit_since = now;
+    past_.backlog_then = backlog;
   }
-  const bool long_enough = now - *at_limit_since_ >= *alarms_.at_capacity;
-  if (long_enough && backlog <= backlog_then_) {
-    at_limit_since_ = now;
-    backlog_then_ = backlog;
+  const bool long_enough = now - *past_.at_limit_since >= *alarms_.at_capacity;
+  if (long_enough && backlog <= past_.backlog_then) {
+    past_.at_limit_since = now;
+    past_.backlog_then = backlog;
     co_return Ok();
   }
-  seen["at_capacity"] = {
-      .text = "more comes than can be carried: " + std::to_string(backlog) + " messages wait, " +
-              std::to_string(backlog_then_) + " did on " + FormatRfc3339(*at_limit_since_) +
-              ", and " + std::to_string(rows->size()) + " of the processes are at their limit (" +
-              rows->front().value + "): start more of them, or give them more",
-      .due = long_enough};
+  seen["at_capacity"] = {.text = "more comes than can be carried: " + std::to_string(backlog) +
+                                 " messages wait, " + std::to_string(past_.backlog_then) +
+                                 " did on " + FormatRfc3339(*past_.at_limit_since) + ", and " +
+                                 std::to_string(rows->size()) +
+                                 " of the processes are at their limit (" + rows->front().value +
+                                 "): start more of them, or give them more",
+                         .due = long_enough};
   co_return Ok();
 }
 
-Async<void> AlarmWatch::Look() {
+Async<void> AlarmWatch::Look(const Event& stop) {
   Sights seen;
   for (const Rule& rule : configuration_.rules) {
     if (!rule.enabled) continue;
@@ -277,12 +276,23 @@ Async<void> AlarmWatch::Look() {
   }
   Result<void> looked = co_await LookAtSpending(seen);
   if (!looked) co_return looked.error();
-  std::erase_if(first_seen_, [&](const auto& known) { return !seen.contains(known.first); });
-  co_return co_await book_.Look(std::move(seen));
+  std::erase_if(past_.first_seen, [&](const auto& known) { return !seen.contains(known.first); });
+  co_return co_await book_.Look(std::move(seen), stop);
+}
+
+Async<bool> AlarmWatch::Hold(Lease& lease, bool ours) {
+  if (ours) {
+    Result<void> extended = co_await lease.Extend();
+    if (extended) co_return true;
+    if (extended.error().kind != ErrorKind::kPrecondition) co_return extended.error();
+  }
+  past_ = {};
+  co_return co_await lease.TryAcquire();
 }
 
 Async<void> AlarmWatch::Run(Event& stop) {
   Lease lease(state_, runtime_.clock, "alarms", owner_, kLease);
+  bool ours = false;
   SteadyTime next = runtime_.clock.SteadyNow() + kInterval;
   while (
       !co_await stop.WaitFor(runtime_.clock, alarms_.at_capacity ? kMeasureInterval : kInterval)) {
@@ -290,15 +300,22 @@ Async<void> AlarmWatch::Run(Event& stop) {
     if (runtime_.clock.SteadyNow() < next) continue;
     next = runtime_.clock.SteadyNow() + kInterval;
     Result<void> looked = alarms_.at_capacity ? co_await NoteCapacity() : Ok();
-    Result<bool> ours = co_await lease.TryAcquire();
-    if (!ours) looked = ours.error();
-    if (ours && *ours) {
-      Result<void> told = co_await Look();
+    Result<bool> held = co_await Hold(lease, ours);
+    if (!held) looked = held.error();
+    ours = held ? *held : ours;
+    if (held && ours) {
+      Event done;
+      TaskGroup keeper(runtime_.executor);
+      keeper.Spawn(KeepLease(runtime_.clock, lease, done, kLease / 3));
+      Result<void> told = co_await Look(stop);
       if (!told) looked = told;
-      co_await lease.Release();
+      done.Set();
+      Result<void> kept = co_await keeper.Join();
+      static_cast<void>(kept);
     }
     if (!looked) runtime_.log.Warning("alarms could not be looked at or told", {looked.error()});
   }
+  if (ours) co_await lease.Release();
   co_return Ok();
 }
 

@@ -1,5 +1,7 @@
 // AlarmWatch: looks once a minute at what the configuration's alarms are of, and has an AlarmBook
-// tell of it. Of several processes with one State one looks, by a lease.
+// tell of it. Of several processes with one State one looks, by a lease, for as long as it lives:
+// what it has seen so far it alone knows. Another one begins anew, and ends no alarm of which it
+// cannot know yet.
 //
 // Whether a process is at its limit only it can tell: each writes it down while it is so, and the
 // one that looks reads what all have written.
@@ -19,17 +21,17 @@
 #include "cost/prices.h"
 #include "observe/alarm_book.h"
 #include "queue/queue.h"
+#include "replica/lease.h"
 #include "rules/alarms.h"
 #include "rules/rule.h"
 #include "state/state.h"
 
 namespace longhaul {
 
-// Who is told, by webhook, mail and SNS. `ca_file`: of the mail server's certificate. `http`: of
-// the webhook; null: its own. kInvalidInput: SNS cannot be asked, with what is missing.
+// Who is told, by webhook, mail and SNS. Of AWS's settings mail heeds AWS_CA_BUNDLE alone, and SNS
+// all. kInvalidInput: SNS cannot be asked, with what is missing.
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
-    const Runtime& runtime, const Alarms& alarms, const std::string& ca_file,
-    const EnvironmentReader& environment, HttpClient* http = nullptr);
+    const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment);
 
 class AlarmWatch {
  public:
@@ -48,8 +50,8 @@ class AlarmWatch {
 
   // Until `stop`.
   Async<void> Run(Event& stop);
-  // Once, now.
-  Async<void> Look();
+  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`.
+  Async<void> Look(const Event& stop);
   // Whether this process is at its limit, by what it has used since the last call; every 10 s.
   void Measure();
   // Writes down what Measure has found since the last call.
@@ -57,6 +59,9 @@ class AlarmWatch {
 
  private:
   using Sights = std::map<std::string, AlarmSight>;
+  // Whether it is this process that looks; `ours` as of the last time. Who takes over knows
+  // nothing.
+  Async<bool> Hold(Lease& lease, bool ours);
   Async<void> LookAtRule(const Rule& rule, Sights& seen);
   Async<void> LookAtDrills(const Rule& rule, Sights& seen);
   Async<void> LookAtSpending(Sights& seen);
@@ -74,20 +79,24 @@ class AlarmWatch {
   std::string owner_;
   std::function<double()> cpu_seconds_;
   AlarmBook book_;
-  std::map<std::string, SystemTime> first_seen_;  // Of what is away.
 
-  // The ledger is long: what it said is good for a while.
-  std::optional<SystemTime> spending_looked_;
-  Sights spending_seen_;
+  // What it knows from earlier looks.
+  struct Past {
+    std::map<std::string, SystemTime> first_seen;  // Of what is away.
+    // The ledger is long: what it said is good for a while.
+    std::optional<SystemTime> spending_looked;
+    Sights spending_seen;
+    // Since when somebody has been at his limit, and how much waited then.
+    std::optional<SystemTime> at_limit_since;
+    int64_t backlog_then = 0;
+  };
+  Past past_;
 
   double cpu_before_ = 0;
   std::optional<SteadyTime> measured_;
   int measures_ = 0;  // Since the last NoteCapacity; of these without memory, without processor.
   int without_memory_ = 0;
   int without_cpu_ = 0;
-  // Since when somebody has been at his limit, and how much waited then.
-  std::optional<SystemTime> at_limit_since_;
-  int64_t backlog_then_ = 0;
 };
 
 }  // namespace longhaul

@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 struct Told {
   std::vector<std::string> names;  // "parked/main", "over parked/main".
@@ -74,7 +75,7 @@ class AlarmWatchTest : public ::testing::Test {
     return std::make_unique<Process>(*this, std::move(owner));
   }
   void Look(Process& process) {
-    Result<void> looked = world.Run(process.watch->Look());
+    Result<void> looked = world.Run(process.watch->Look(stop));
     ASSERT_TRUE(looked) << looked.error().Describe();
   }
   void Publish(Process& process, const RuleNow& now) {
@@ -91,6 +92,7 @@ class AlarmWatchTest : public ::testing::Test {
   Alarms alarms;
   Prices prices;
   double cpu_seconds = 0;
+  Event stop;  // Never, where one look is asked for.
   Told told;
 };
 
@@ -187,16 +189,113 @@ TEST_F(AlarmWatchTest, TwoProcessesTellItOnce) {
   ASSERT_TRUE(world.Run(
       WriteParked(one->state, "main",
                   {.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"})));
-  Event stop;
   TaskGroup group(world.runtime.executor);
   group.Spawn(one->watch->Run(stop));
   group.Spawn(two->watch->Run(stop));
-  world.Run([](Clock& clock, Event& stop) -> asio::awaitable<void> {
-    co_await clock.Sleep(10min);
-    stop.Set();
-  }(world.clock, stop));
+  world.Run(world.clock.Sleep(10min));
+  stop.Set();
   ASSERT_TRUE(world.Run(group.Join()));
   EXPECT_THAT(told.names, ElementsAre("parked/main"));
+}
+
+// What one process knows from earlier looks (what was spent, how much waited) another does not, or
+// knows otherwise: with both of them looking in turn an alarm would begin and end each minute. And
+// whoever takes over when one stops must not end it either.
+TEST_F(AlarmWatchTest, TwoProcessesDoNotContradictEachOther) {
+  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
+  alarms.at_capacity = 15min;
+  alarms.dead_letters = false;
+  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
+  auto one = Start("p1");
+  auto two = Start("p2");
+  Event stop_one;
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(one->watch->Run(stop_one));
+  // They look at other moments, and at other ones at the ledger.
+  world.Run(world.clock.Sleep(185s));
+  group.Spawn(two->watch->Run(stop));
+  auto pass = [&](int minutes) {  // At the limit, while more and more waits.
+    for (int i = 0; i < minutes * 6; ++i) {
+      world.Run(world.clock.Sleep(10s));
+      cpu_seconds += 9.9;
+      queue_backend->rows[queue_backend->next_id++] = {.body = "m"};
+    }
+  };
+  pass(5);
+  EXPECT_THAT(told.names, IsEmpty());
+  Ledger ledger(world.clock, world.random);
+  const int place =
+      ledger.PlaceOf({.rule = "main", .target = "west", .part = "target", .region = "us-east-1"});
+  ledger.Add(place, "put/STANDARD", 10'000'000);
+  ASSERT_TRUE(world.Run(ledger.Publish(one->state)));
+  pass(30);
+  EXPECT_THAT(told.names, UnorderedElementsAre("spending/day", "at_capacity"));
+  stop_one.Set();
+  pass(30);
+  EXPECT_EQ(told.names.size(), 2U) << told.names.back();
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+}
+
+// One that has lost its lease for a while knows what was so before, and must not end what another
+// one has told since.
+TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
+  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
+  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
+  auto process = Start("p1");
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(process->watch->Run(stop));
+  world.Run(world.clock.Sleep(90s));
+  const SystemTime now = world.clock.Now();
+  ASSERT_TRUE(world.Run(
+      process->state.Write("lease", {.key = "alarms", .value = "p2", .expires = now + 100s})));
+  Ledger ledger(world.clock, world.random);
+  const int place =
+      ledger.PlaceOf({.rule = "main", .target = "west", .part = "target", .region = "us-east-1"});
+  ledger.Add(place, "put/STANDARD", 10'000'000);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  ASSERT_TRUE(world.Run(process->state.Write(
+      "alarms", {.key = "spending/day", .value = FormatRfc3339(now) + " much"})));
+  world.Run(world.clock.Sleep(5min));
+  EXPECT_THAT(told.names, IsEmpty());
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+}
+
+// One that has died tells nothing more; one that may still live is not doubled.
+TEST_F(AlarmWatchTest, AnotherProcessTakesOverWhenTheLeaseHasRunOut) {
+  auto process = Start("p2");
+  Lease dead(process->state, world.clock, "alarms", "p1", 150s);
+  Result<bool> held = world.Run(dead.TryAcquire());
+  ASSERT_TRUE(held && *held);
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(process->watch->Run(stop));
+  world.Run(world.clock.Sleep(140s));
+  EXPECT_THAT(told.names, IsEmpty());
+  world.Run(world.clock.Sleep(60s));
+  EXPECT_THAT(told.names, ElementsAre("dead_letters"));
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+  // It was given back: nobody waits for one that was stopped.
+  held = world.Run(dead.TryAcquire());
+  EXPECT_TRUE(held && *held);
+}
+
+// A profile that this machine does not have concerns SNS alone.
+TEST_F(AlarmWatchTest, ProfilesConcernSnsAlone) {
+  const EnvironmentReader environment = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "AWS_PROFILE") return "nobody";
+    if (name == "AWS_CONFIG_FILE" || name == "AWS_SHARED_CREDENTIALS_FILE") return "/nonexistent";
+    return std::nullopt;
+  };
+  alarms.webhook = Secret("https://hooks.example/x");
+  alarms.mail = MailAlarms{.server = {.host = "mail.example"}, .from = "a@b", .to = {"c@d"}};
+  auto made = MakeAlarmChannels(world.runtime, alarms, environment);
+  ASSERT_TRUE(made) << made.error().Describe();
+  EXPECT_EQ(made->size(), 2U);
+  alarms.topic = SnsTopic{.arn = "arn:aws:sns:eu-west-1:1:alarms", .region = "eu-west-1"};
+  EXPECT_FALSE(MakeAlarmChannels(world.runtime, alarms, environment));
 }
 
 // What has no price is not free: nobody may think that the limit is kept.

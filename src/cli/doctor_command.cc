@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "aws/aws_endpoint.h"
-#include "aws/aws_settings.h"
+#include "aws/credentials.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -220,9 +220,7 @@ class DoctorCommand : public Command {
     if (!*alarms || !(*alarms)->mail) co_return Ok();
     SmtpServer server = (*alarms)->mail->server;
     const std::string place = "alarms email " + server.host + ":" + std::to_string(server.port);
-    Result<AwsSettings> settings = ReadAwsSettings("", "", reader);
-    if (!settings) co_return settings.error();
-    server.ca_file = settings->ca_bundle.value;
+    server.ca_file = reader("AWS_CA_BUNDLE").value_or("");
     const std::string what = server.username.empty() ? "reach it" : "log in";
     SmtpClient client(context.runtime(), std::move(server));
     Result<void> tried = co_await client.Try();

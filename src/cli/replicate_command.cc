@@ -3,7 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include "aws/aws_settings.h"
 #include "backup/drill_note.h"
 #include "base/processor.h"
 #include "cli/alarm_watch.h"
@@ -176,10 +175,8 @@ class ReplicateCommand : public Command {
       const EnvironmentReader reader = [&context](const std::string& name) {
         return context.console().Environment(name);
       };
-      Result<AwsSettings> settings = ReadAwsSettings("", "", reader);
       Result<std::vector<std::unique_ptr<AlarmChannel>>> channels =
-          settings ? MakeAlarmChannels(runtime, **alarms, settings->ca_bundle.value, reader)
-                   : settings.error();
+          MakeAlarmChannels(runtime, **alarms, reader);
       if (!channels) co_return channels.error();
       watch = std::make_unique<AlarmWatch>(AlarmWatch::Parts{.runtime = runtime,
                                                              .configuration = *configuration,

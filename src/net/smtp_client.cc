@@ -198,13 +198,17 @@ Async<SmtpClient::Reply> SmtpClient::Ask(ClientConnection& connection, std::stri
   co_return co_await ReadReply(connection);
 }
 
+Result<void> SmtpClient::Expect(const Reply& reply, int code, const std::string& what) {
+  if (reply.code == code) return Ok();
+  return Of(reply.code,
+            "it does not " + what + ": " + std::to_string(reply.code) + " " + Said(reply.lines));
+}
+
 Async<void> SmtpClient::Command(ClientConnection& connection, std::string line, int code,
                                 std::string what) {
   Result<Reply> reply = co_await Ask(connection, std::move(line));
   if (!reply) co_return reply.error().In(what);
-  if (reply->code == code || (code == 250 && reply->code == 251)) co_return Ok();
-  co_return Of(reply->code, "it does not " + what + ": " + std::to_string(reply->code) + " " +
-                                Said(reply->lines));
+  co_return Expect(*reply, code, what);
 }
 
 Async<std::vector<std::string>> SmtpClient::Hello(ClientConnection& connection) {
@@ -288,14 +292,32 @@ Async<void> SmtpClient::Begin(ClientConnection& connection) {
   co_return co_await LogIn(connection, *offers);
 }
 
+Async<void> SmtpClient::SayRecipients(ClientConnection& connection,
+                                      const std::vector<std::string>& to) {
+  Result<void> refused = Ok();
+  size_t taken = 0;
+  for (const std::string& one : to) {
+    const std::string what = "take mail to " + one;
+    Result<Reply> reply = co_await Ask(connection, "RCPT TO:<" + one + ">");
+    if (!reply) co_return reply.error().In(what);
+    // 251: it forwards what comes for this one.
+    Result<void> done = reply->code == 251 ? Ok() : Expect(*reply, 250, what);
+    if (done) {
+      ++taken;
+      continue;
+    }
+    runtime_.log.Warning("a recipient of mail is refused", {{"server", place()}, done.error()});
+    if (refused || done.error().Transient()) refused = done;
+  }
+  co_return taken > 0 ? Ok() : refused;
+}
+
 Async<void> SmtpClient::Say(ClientConnection& connection, const MailMessage& message) {
   Result<void> done = co_await Command(connection, "MAIL FROM:<" + message.from + ">", 250,
                                        "take mail from " + message.from);
   if (!done) co_return done.error();
-  for (const std::string& to : message.to) {
-    done = co_await Command(connection, "RCPT TO:<" + to + ">", 250, "take mail to " + to);
-    if (!done) co_return done.error();
-  }
+  done = co_await SayRecipients(connection, message.to);
+  if (!done) co_return done.error();
   done = co_await Command(connection, "DATA", 354, "take a message");
   if (!done) co_return done.error();
   const SystemTime now = runtime_.clock.Now();

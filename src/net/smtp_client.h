@@ -63,9 +63,10 @@ class SmtpClient {
   SmtpClient(const Runtime& runtime, SmtpServer server);
   ~SmtpClient();
 
-  // OK: the server has taken it, for all recipients. kRetryable: network, time (a minute for all of
-  // it), an answer 4yz, or nonsense. kDenied: no trusted certificate, no STARTTLS, or it takes user
-  // and password not. kInvalidInput: it refuses the sender, a recipient or the message for good.
+  // OK: the server has taken it, for one recipient or more; those that it refuses are logged.
+  // kRetryable: network, time (a minute for all of it), an answer 4yz, or nonsense. kDenied: no
+  // trusted certificate, no STARTTLS, or it takes user and password not. kInvalidInput: it refuses
+  // the sender, all recipients or the message for good.
   Async<void> Send(MailMessage message);
   // The same as far as it goes without mail: connects, begins TLS and logs in.
   Async<void> Try();
@@ -82,11 +83,14 @@ class SmtpClient {
   // All that comes before the first message.
   Async<void> Begin(ClientConnection& connection);
   Async<void> Say(ClientConnection& connection, const MailMessage& message);
+  Async<void> SayRecipients(ClientConnection& connection, const std::vector<std::string>& to);
   Async<void> StartTls(ClientConnection& connection);
   Async<Reply> ReadReply(ClientConnection& connection);
   // Sends a line and reads what is said to it.
   Async<Reply> Ask(ClientConnection& connection, std::string line);
-  // The same, where only `code` (or 251, a forwarded recipient) will do. `what`: for the error.
+  // Whether it is `code`. `what`: for the error.
+  static Result<void> Expect(const Reply& reply, int code, const std::string& what);
+  // Ask and Expect.
   Async<void> Command(ClientConnection& connection, std::string line, int code, std::string what);
   Async<std::vector<std::string>> Hello(ClientConnection& connection);
   Async<void> LogIn(ClientConnection& connection, const std::vector<std::string>& offers);

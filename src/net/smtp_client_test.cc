@@ -32,6 +32,7 @@ class Server {
     std::string begin_tls = "220 go on\r\n";
     std::string log_in = "235 welcome\r\n";
     std::string recipient = "250 yes\r\n";
+    std::string recipient_of = "RCPT";  // Lines with this are answered so, others are taken.
     std::string message = "250 taken\r\n";
   };
 
@@ -106,7 +107,7 @@ class Server {
       } else if (line.starts_with("AUTH")) {
         answer = options_.log_in;
       } else if (line.starts_with("RCPT")) {
-        answer = options_.recipient;
+        if (line.contains(options_.recipient_of)) answer = options_.recipient;
       } else if (line == "DATA") {
         in_message = true;
         answer = "354 go on\r\n";
@@ -230,8 +231,18 @@ TEST(SmtpClientTest, ARefusedPasswordIsInNoMessage) {
   EXPECT_THAT(sent.secret, Not(Contains(StartsWith("MAIL"))));
 }
 
-// What is refused for now is told again, what is refused for good is for the person to mend. (And a
-// message that went to one of two has not been told.)
+// Somebody who has left must not keep all others from their alarms, for good or with each try anew.
+TEST(SmtpClientTest, ARecipientThatIsRefusedKeepsNobodyFromMail) {
+  for (const char* refusal : {"550 nobody of that name\r\n", "451 grey list\r\n"}) {
+    for (const char* refused : {"ops@", "night@"}) {
+      const Sent sent = Send({.recipient = refusal, .recipient_of = refused});
+      ASSERT_TRUE(sent.result) << sent.result.error().Describe();
+      EXPECT_THAT(sent.secret, Contains(Base64Encode("rule main has parked objects\n")));
+    }
+  }
+}
+
+// What is refused for now is told again, what is refused for good is for the person to mend.
 TEST(SmtpClientTest, ARefusalHasItsKind) {
   const Sent later = Send({.recipient = "451 grey\x1b[31m list\r\n"});
   ASSERT_FALSE(later.result);

@@ -1,6 +1,6 @@
 #include "observe/alarm_book.h"
 
-#include <optional>
+#include <set>
 #include <utility>
 
 namespace longhaul {
@@ -30,51 +30,58 @@ AlarmBook::AlarmBook(const Runtime& runtime, State& state, std::string site,
                      std::vector<std::unique_ptr<AlarmChannel>> channels)
     : runtime_(runtime), state_(state), site_(std::move(site)), channels_(std::move(channels)) {}
 
-Async<void> AlarmBook::LookBy(AlarmChannel& channel, std::map<std::string, AlarmSight> seen) {
-  const std::string partition = PartitionOf(channel);
-  Result<std::vector<StateRow>> rows = co_await state_.Scan(partition, "", kRowsMax);
-  if (!rows) co_return rows.error().In("read alarms");
-  std::optional<Error> failure;
-  const SystemTime now = runtime_.clock.Now();
-  for (const StateRow& row : *rows) {
-    if (seen.erase(row.key) > 0) continue;  // Told, and still so.
-    Result<void> told = co_await channel.Tell({.site = site_,
-                                               .name = row.key,
-                                               .text = TextOf(row.value),
-                                               .over = true,
-                                               .since = SinceOf(row.value),
-                                               .now = now});
-    if (!told) {
-      failure = told.error();
-      continue;
-    }
-    Result<int64_t> removed = co_await state_.Write(partition, {.key = row.key});
-    if (!removed) co_return removed.error().In("end alarm " + row.key);
-  }
-  for (const auto& [name, sight] : seen) {
-    if (!sight.due) continue;
-    Result<void> told = co_await channel.Tell(
-        {.site = site_, .name = name, .text = sight.text, .since = now, .now = now});
-    if (!told) {
-      failure = told.error();
-      continue;
-    }
-    Result<int64_t> written = co_await state_.Write(
-        partition, {.key = name, .value = FormatRfc3339(now) + " " + sight.text});
-    if (!written) co_return written.error().In("record alarm " + name);
-  }
-  if (failure) co_return *failure;
+Async<void> AlarmBook::Tell(AlarmChannel& channel, AlarmMessage message) {
+  StateWrite row{.key = message.name};
+  if (!message.over) row.value = FormatRfc3339(message.since) + " " + message.text;
+  Result<void> told = co_await channel.Tell(std::move(message));
+  if (!told) co_return told.error();
+  const std::string what = (row.value ? "record alarm " : "end alarm ") + row.key;
+  Result<int64_t> written = co_await state_.Write(PartitionOf(channel), std::move(row));
+  if (!written) co_return written.error().In(what);
   co_return Ok();
 }
 
-Async<void> AlarmBook::Look(std::map<std::string, AlarmSight> seen) {
-  std::optional<Error> failure;
-  for (const std::unique_ptr<AlarmChannel>& channel : channels_) {
-    Result<void> looked = co_await LookBy(*channel, seen);
-    if (!looked) failure = looked.error().In("alarms by " + std::string(channel->name()));
+Async<void> AlarmBook::LookBy(AlarmChannel& channel, const std::map<std::string, AlarmSight>& seen,
+                              const Event& stop) {
+  const std::string by = "alarms by " + std::string(channel.name());
+  Result<std::vector<StateRow>> rows = co_await state_.Scan(PartitionOf(channel), "", kRowsMax);
+  if (!rows) co_return rows.error().In("read " + by);
+  const SystemTime now = runtime_.clock.Now();
+  std::vector<AlarmMessage> messages;
+  std::set<std::string> known;
+  for (const StateRow& row : *rows) {
+    known.insert(row.key);
+    if (seen.contains(row.key)) continue;  // Told, and still so.
+    messages.push_back({.site = site_,
+                        .name = row.key,
+                        .text = TextOf(row.value),
+                        .over = true,
+                        .since = SinceOf(row.value),
+                        .now = now});
   }
-  if (failure) co_return *failure;
-  co_return Ok();
+  for (const auto& [name, sight] : seen) {
+    if (known.contains(name)) continue;
+    if (!sight.due) continue;
+    messages.push_back({.site = site_, .name = name, .text = sight.text, .since = now, .now = now});
+  }
+  Result<void> all = Ok();
+  for (AlarmMessage& message : messages) {
+    if (stop.is_set()) break;
+    Result<void> told = co_await Tell(channel, std::move(message));
+    if (told) continue;
+    all = told.error().In(by);
+    // The next one would wait as long for it.
+    if (told.error().kind != ErrorKind::kInvalidInput) break;
+  }
+  co_return all;
+}
+
+Async<void> AlarmBook::Look(std::map<std::string, AlarmSight> seen, const Event& stop) {
+  TaskGroup telling(runtime_.executor);
+  for (const std::unique_ptr<AlarmChannel>& channel : channels_) {
+    telling.Spawn(LookBy(*channel, seen, stop));
+  }
+  co_return co_await telling.Join();
 }
 
 }  // namespace longhaul

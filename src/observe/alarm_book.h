@@ -33,11 +33,17 @@ class AlarmBook {
             std::vector<std::unique_ptr<AlarmChannel>> channels);
 
   // `seen`: all that is wrong now, by name ("parked/main"). Only one process may look at a time.
-  // OK: all of it has been told. Errors: of State; those of channels, the last one of several.
-  Async<void> Look(std::map<std::string, AlarmSight> seen);
+  // Channels are told side by side. One that fails is asked no more this time, unless it refuses
+  // one message for good; and none begins a message after `stop`.
+  // OK: all of it has been told, as far as `stop` let it. Errors: of State; those of channels, the
+  // first one of several.
+  Async<void> Look(std::map<std::string, AlarmSight> seen, const Event& stop);
 
  private:
-  Async<void> LookBy(AlarmChannel& channel, std::map<std::string, AlarmSight> seen);
+  Async<void> LookBy(AlarmChannel& channel, const std::map<std::string, AlarmSight>& seen,
+                     const Event& stop);
+  // OK: `channel` has taken it, and State says so.
+  Async<void> Tell(AlarmChannel& channel, AlarmMessage message);
 
   Runtime runtime_;
   State& state_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <functional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -50,6 +51,23 @@ class Second : public AlarmChannel {
   std::vector<std::string>& told_;
 };
 
+// A channel that answers each message after a minute, and does what it is told to.
+class Slow : public AlarmChannel {
+ public:
+  Slow(Clock& clock, std::string name, std::function<Result<void>(const std::string&)> answer)
+      : clock_(clock), name_(std::move(name)), answer_(std::move(answer)) {}
+  [[nodiscard]] std::string_view name() const override { return name_; }
+  Async<void> Tell(AlarmMessage message) override {
+    co_await clock_.Sleep(std::chrono::minutes(1));
+    co_return answer_(message.name);
+  }
+
+ private:
+  Clock& clock_;
+  std::string name_;
+  std::function<Result<void>(const std::string&)> answer_;
+};
+
 class AlarmBookTest : public ::testing::Test {
  protected:
   // By a process that has just started.
@@ -60,7 +78,7 @@ class AlarmBookTest : public ::testing::Test {
                                           slack, &receiver));
     if (second) channels.push_back(std::make_unique<Second>(second_fails, second_told));
     AlarmBook book(world.runtime, state, "east", std::move(channels));
-    return world.Run(book.Look(std::move(seen)));
+    return world.Run(book.Look(std::move(seen), stop));
   }
   std::string Last(const char* field) {
     boost::json::object parsed = boost::json::parse(receiver.bodies.back()).as_object();
@@ -71,6 +89,7 @@ class AlarmBookTest : public ::testing::Test {
   std::shared_ptr<testing::FakeStateBackend> backend =
       std::make_shared<testing::FakeStateBackend>();
   Receiver receiver;
+  Event stop;
   bool second = false;  // Whether there is a channel besides the webhook.
   bool second_fails = false;
   std::vector<std::string> second_told;
@@ -135,6 +154,53 @@ TEST_F(AlarmBookTest, AChannelThatFailsIsToldLaterAndAlone) {
   ASSERT_TRUE(Look({}));
   EXPECT_EQ(receiver.bodies.size(), 2U);
   EXPECT_EQ(second_told, (std::vector<std::string>{"parked/main", "over parked/main"}));
+}
+
+// With each alarm and each channel that nobody answers a look would last minutes longer, and what
+// the others are told would be old.
+TEST_F(AlarmBookTest, AChannelThatHangsHoldsNothingUp) {
+  testing::FakeState state(world.runtime, backend);
+  int tries = 0;
+  auto hangs = [&](const std::string&) -> Result<void> {
+    ++tries;
+    return Retryable("no answer");
+  };
+  std::vector<std::unique_ptr<AlarmChannel>> channels;
+  channels.push_back(std::make_unique<Slow>(world.clock, "email", hangs));
+  channels.push_back(std::make_unique<Slow>(world.clock, "sns", hangs));
+  channels.push_back(std::make_unique<Second>(second_fails, second_told));
+  AlarmBook book(world.runtime, state, "east", std::move(channels));
+  const SystemTime begin = world.clock.Now();
+  EXPECT_FALSE(world.Run(book.Look({{"a", {.text = "a"}}, {"b", {.text = "b"}}}, stop)));
+  EXPECT_EQ(tries, 2);
+  EXPECT_EQ(world.clock.Now() - begin, std::chrono::minutes(1));
+  EXPECT_EQ(second_told, (std::vector<std::string>{"a", "b"}));
+}
+
+// What nobody will ever take must not keep what comes behind it.
+TEST_F(AlarmBookTest, AMessageThatIsRefusedHoldsNoOtherUp) {
+  receiver.status = 400;
+  EXPECT_FALSE(Look({{"a", {.text = "a"}}, {"b", {.text = "b"}}}));
+  EXPECT_EQ(receiver.bodies.size(), 2U);
+}
+
+// Whoever stops a process waits for the message that is on its way, and for no further one.
+TEST_F(AlarmBookTest, AfterTheStopNothingMoreIsTold) {
+  testing::FakeState state(world.runtime, backend);
+  std::vector<std::string> told;
+  std::vector<std::unique_ptr<AlarmChannel>> channels;
+  channels.push_back(
+      std::make_unique<Slow>(world.clock, "sns", [&](const std::string& name) -> Result<void> {
+        told.push_back(name);
+        stop.Set();
+        return Ok();
+      }));
+  AlarmBook book(world.runtime, state, "east", std::move(channels));
+  EXPECT_TRUE(world.Run(book.Look({{"a", {.text = "a"}}, {"b", {.text = "b"}}}, stop)));
+  EXPECT_EQ(told, (std::vector<std::string>{"a"}));
+  stop.Reset();
+  EXPECT_TRUE(world.Run(book.Look({{"a", {.text = "a"}}, {"b", {.text = "b"}}}, stop)));
+  EXPECT_EQ(told, (std::vector<std::string>{"a", "b"}));
 }
 
 TEST_F(AlarmBookTest, SlackReadsText) {

@@ -46,7 +46,12 @@ class WebhookChannel : public AlarmChannel {
     Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
     static_cast<void>(answer);
     if (response->status / 100 == 2) co_return Ok();
-    co_return Retryable("it answers " + std::to_string(response->status));
+    Error error = Retryable("it answers " + std::to_string(response->status));
+    // That is of the message, and no reason to hold others back.
+    if (response->status == 400 || response->status == 413 || response->status == 422) {
+      error.kind = ErrorKind::kInvalidInput;
+    }
+    co_return error;
   }
 
  private:

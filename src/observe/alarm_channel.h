@@ -1,7 +1,8 @@
 // AlarmChannel: a way by which an alarm reaches somebody: a webhook, mail, a topic of SNS.
 //
 // OK from Tell: whoever is on the way to the person has taken it. After any error it is told again
-// later, so it may come twice, but not never.
+// later, so it may come twice, but not never. kInvalidInput: this message is refused, others may be
+// taken.
 
 #pragma once
 
