@@ -246,6 +246,7 @@ RunRecord RestoreRun(const RestoreOrder& order, const std::string& config_file,
   if (order.what.at != SystemTime::max()) {
     words.insert(words.end(), {"--at", FormatRfc3339(order.what.at)});
   }
+  if (order.what.one_key) words.emplace_back("--exact");
   if (order.overwrite) words.emplace_back("--overwrite");
   if (order.dry_run) words.emplace_back("--dry-run");
   words.insert(words.end(), {"--", order.what.prefix, order.destination});
@@ -265,7 +266,9 @@ std::optional<RestoreOrder> OrderOf(const RunRecord& run) {
   if (words[end] != "--") return std::nullopt;
   for (size_t i = 2; i < end; ++i) {
     const std::string& word = words[i];
-    if (word == "--overwrite") {
+    if (word == "--exact") {
+      order.what.one_key = true;
+    } else if (word == "--overwrite") {
       order.overwrite = true;
     } else if (word == "--dry-run") {
       order.dry_run = true;

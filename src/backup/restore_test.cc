@@ -107,6 +107,7 @@ TEST_F(RestoreTest, ARunKeepsItsOrder) {
     backup::RestoreOrder order = Order("--overwrite");
     order.overwrite = flag;
     order.dry_run = !flag;
+    order.what.one_key = flag;
     if (flag) order.what.at = SystemTime::max();
     const std::optional<backup::RestoreOrder> read =
         backup::OrderOf(backup::RestoreRun(order, "c.yaml", "west:v/"));
@@ -118,6 +119,8 @@ TEST_F(RestoreTest, ARunKeepsItsOrder) {
     EXPECT_EQ(read->destination, "home:back/");
     EXPECT_EQ(read->overwrite, flag);
     EXPECT_EQ(read->dry_run, !flag);
+    // Else one object becomes all whose keys begin like it, and what was never named is replaced.
+    EXPECT_EQ(read->what.one_key, flag);
   }
   EXPECT_FALSE(backup::OrderOf({.command = "sync", .arguments = {"a", "b", "--", "c", "d"}}));
   EXPECT_FALSE(backup::OrderOf({.command = "backup restore", .arguments = {"a", "b"}}));

@@ -1,6 +1,12 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "backup/drill.h"
@@ -84,12 +90,10 @@ class BackupDrillCommand : public Command {
     Result<Scratch> scratch = OpenScratch(context, opener, *vault);
     if (!scratch) co_return scratch.error();
     totals_ = {};
+    sampled_.clear();
     VaultTroubles troubles(context.output());
     Result<void> done = co_await DrillAll(context, opener, *vault, *scratch, troubles);
-    if (scratch->folder) {
-      std::error_code ignored;
-      std::filesystem::remove_all(*scratch->folder, ignored);
-    }
+    if (scratch->folder) RemoveFolder(context.output(), *scratch->folder);
     if (!done && done.error().kind == ErrorKind::kCancelled) co_return done.error();
     // A prefix or a time that has nothing is no failure of the backup.
     const bool nothing_asked = totals_.of == 0 && (!vault->words.empty() || at_.at) && !done &&
@@ -143,9 +147,31 @@ class BackupDrillCommand : public Command {
     Scratch scratch{.end = *opened, .folder = {}};
     scratch.end.address.key += own;
     if (address.kind == CommandAddress::Kind::kLocal) {
-      scratch.folder = (std::filesystem::path(address.bucket) / scratch.end.address.key).string();
+      Result<void> made = MakeFolder(scratch);
+      if (!made) return made.error();
     }
     return scratch;
+  }
+
+  // For the eyes of one user alone, from before the first byte is written.
+  static Result<void> MakeFolder(Scratch& scratch) {
+    const std::filesystem::path folder =
+        std::filesystem::path(scratch.end.address.bucket) / scratch.end.address.key;
+    std::error_code error;
+    std::filesystem::create_directories(folder.parent_path().parent_path(), error);
+    if (!error && ::mkdir(folder.c_str(), 0700) != 0) {
+      error = std::error_code(errno, std::generic_category());
+    }
+    if (error) return InvalidInput("cannot make '" + folder.string() + "': " + error.message());
+    scratch.folder = folder.string();
+    return Ok();
+  }
+  void RemoveFolder(Output& output, const std::string& folder) {
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+    if (!error) return;
+    ++totals_.left;
+    output.Problem(folder, Retryable("it could not be removed: " + error.message()));
   }
 
   Async<void> DrillAll(RunContext& context, StoreOpener& opener, const OpenedVault& vault,
@@ -154,14 +180,29 @@ class BackupDrillCommand : public Command {
     Result<BackupReading> reading = co_await OpenBackupStore(context, vault);
     if (!reading) co_return reading.error();
     const SystemTime at = at_.From(runtime.clock.Now());
-    std::unique_ptr<Listing> listing = reading->store->OpenAt(
-        vault.words.empty() ? "" : vault.words[0], at, troubles.counted, troubles.told());
+    prefix_ = vault.words.empty() ? "" : vault.words[0];
+    if (vault.rule != nullptr) {
+      // Another rule may keep what it has in the same vault.
+      const std::string& all = vault.rule->source.prefix;
+      if (all.starts_with(prefix_)) prefix_ = all;
+      if (!prefix_.starts_with(all)) co_return NotFound("the backup has nothing to drill");
+    }
+    std::unique_ptr<Listing> listing =
+        reading->store->OpenAt(prefix_, at, troubles.counted, troubles.told());
     Result<backup::DrillChoice> choice =
         co_await backup::ChooseForDrill(*listing, sample_, runtime.random, context.stop());
     co_await listing->Close();
     if (!choice) co_return choice.error();
     totals_.of = choice->of;
     if (choice->objects.empty()) co_return NotFound("the backup has nothing to drill");
+    if (const Configuration* configuration = context.configuration()) {
+      for (const Rule& rule : configuration->rules) {
+        const auto of_rule = [&rule](const ListedObject& object) {
+          return object.key.starts_with(rule.source.prefix);
+        };
+        if (std::ranges::any_of(choice->objects, of_rule)) sampled_.insert(&rule);
+      }
+    }
     Store* source = nullptr;
     if (vault.rule != nullptr) {
       const Address& from = vault.rule->source;
@@ -279,9 +320,13 @@ class BackupDrillCommand : public Command {
     co_return Ok();
   }
 
-  static bool IsVaultOf(const OpenedVault& vault, const Rule& rule, const Target& target) {
+  bool IsVaultOf(const OpenedVault& vault, const Rule& rule, const Target& target) const {
     if (vault.rule != nullptr) return &rule == vault.rule && &target == vault.target;
-    return !vault.compressor && target.backup && target.to.store == vault.address.store &&
+    // Where nothing could be chosen, it has failed for all that it was to be of.
+    const bool meant = totals_.of > 0 ? sampled_.contains(&rule)
+                                      : rule.source.prefix.starts_with(prefix_) ||
+                                            prefix_.starts_with(rule.source.prefix);
+    return meant && !vault.compressor && target.backup && target.to.store == vault.address.store &&
            target.to.bucket == vault.place.bucket && target.to.prefix == vault.place.prefix &&
            rule.source.bucket == vault.bucket;
   }
@@ -315,6 +360,8 @@ class BackupDrillCommand : public Command {
   VerboseFlag verbose_;
   StoreFlags store_flags_;
   Totals totals_;
+  std::string prefix_;             // What was listed.
+  std::set<const Rule*> sampled_;  // With a key in the sample.
 };
 
 }  // namespace

@@ -25,8 +25,9 @@ class BackupRestoreCommand : public Command {
             "Writes the objects whose keys begin with PREFIX, as the backup has them at a time, "
             "below TARGET: any bucket, prefix or local folder, with headers, user metadata, tags "
             "and storage class. What follows the last '/' of PREFIX in a key is the name below "
-            "TARGET. A PREFIX that is the whole key of an object stands for that one alone; '' is "
-            "all.\n\n"
+            "TARGET. A PREFIX that is the whole key of an object stands for that one alone, and "
+            "for "
+            "nothing else with --exact; '' is all.\n\n"
             "What is at TARGET already and the same in bytes, headers, metadata and tags is left "
             "as it is, so a restore that broke off goes on when it is begun again. Where anything "
             "is there that differs, nothing is restored and the number is told, unless "
@@ -55,6 +56,9 @@ class BackupRestoreCommand : public Command {
                   .help = "Show what would be restored, and write nothing.",
                   .letter = 'n'},
                  options_.dry_run);
+    flags.Switch(
+        {.name = "exact", .help = "PREFIX is the whole key of one object, and no other is meant."},
+        exact_);
     flags.Switch({.name = "overwrite", .help = "Replace what is at TARGET and differs."},
                  overwrite_);
     compressor_.Declare(flags);
@@ -72,6 +76,8 @@ class BackupRestoreCommand : public Command {
     Result<OpenedVault> vault = co_await OpenVault(context, opener, place_, 2, 2, &compressor_);
     if (!vault) co_return vault.error();
     const std::string prefix = vault->words[0];
+    if (exact_ && prefix.empty())
+      co_return InvalidInput("--exact goes with a key, and it is empty");
     Result<OpenedAddress> target = opener.Open(vault->words[1], StoreEnd::kTarget);
     if (!target) co_return target.error();
     if (target->address.bucket.empty()) {
@@ -101,7 +107,8 @@ class BackupRestoreCommand : public Command {
     if (vault->compressor && !options_.copy.multipart_threshold_bytes) {
       options_.copy.multipart_threshold_bytes = 5ULL << 30;
     }
-    const backup::RestoreWhat what{.prefix = prefix, .at = at_.From(context.runtime().clock.Now())};
+    const backup::RestoreWhat what{
+        .prefix = prefix, .at = at_.From(context.runtime().clock.Now()), .one_key = exact_};
 
     VaultTroubles troubles(context.output());
     Result<uint64_t> differing = co_await CountDiffering(context, store, *target, what);
@@ -182,6 +189,7 @@ class BackupRestoreCommand : public Command {
   BackupFlags place_;
   BackupTimeFlag at_;
   CompressorFlags compressor_;
+  bool exact_ = false;
   bool overwrite_ = false;
   VerboseFlag verbose_;
   CopyFlags copies_;

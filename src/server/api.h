@@ -31,6 +31,7 @@
 #include "server/background_runs.h"
 #include "server/failure_ring.h"
 #include "server/history.h"
+#include "server/memory_share.h"
 #include "server/readiness.h"
 #include "state/state.h"
 
@@ -135,6 +136,8 @@ class Api {
     std::optional<Error> error;
   };
   Result<Address> BucketOf(std::string_view field, const std::string& text) const;
+  // kInvalidInput: keys that begin so may be those of a vault or of a staging.
+  Result<void> CheckFree(std::string_view field, const Address& place) const;
   asio::awaitable<void> CarryFill(std::shared_ptr<cache::FillRequest> fill,
                                   std::shared_ptr<FillBegun> begun, Event& stop);
   // api_backups.cc
@@ -145,6 +148,8 @@ class Api {
   };
   // A listing of a vault that a page has left off in: whoever asks for the next one goes on in it.
   struct OpenVaultList {
+    OpenVaultList(const Runtime& of, Reservation held) : memory(of, std::move(held)) {}
+    MemoryShare memory;  // Of the listing.
     std::string question;
     std::string cursor;
     backup::CatalogTroubles troubles;
@@ -187,6 +192,7 @@ class Api {
   BackgroundRuns background_;
   int vault_listings_ = 0;                                   // That are read now.
   std::vector<std::unique_ptr<OpenVaultList>> vault_lists_;  // The last used comes last.
+  bool restoring_ = false;                   // One restore at a time, from when it is asked for.
   std::map<std::string, RunJournal*> here_;  // Of restores that this process carries.
   Snapshot snapshot_;
   std::map<std::string, std::map<std::string, uint64_t>> parked_;  // By rule and target.

@@ -23,8 +23,21 @@ constexpr size_t kOpenListsMax = 2;
 constexpr size_t kFinishedRunsKept = 200;
 constexpr std::chrono::hours kFinishedRunsAge{30 * 24};
 
-// As the command has it: the rest is more than half, so a part of an object always finds room.
-int64_t MemoryOfVault(const MemoryBudget& memory) { return memory.limit_bytes() / 8 * 3; }
+// A list sorts in one half of what it takes; in the other eight catalogs can be open, of 2 MiB
+// each.
+constexpr int64_t kListBytesMin = 32 << 20;
+constexpr int64_t kListBytesMax = 64 << 20;
+int64_t MemoryOfList(const MemoryBudget& memory) {
+  return std::min(memory.limit_bytes(),
+                  std::clamp(memory.limit_bytes() / 8, kListBytesMin, kListBytesMax));
+}
+// What a restore takes: for the archives that it reads as much as the command does, and for its
+// listings and copies.
+int64_t MemoryOfArchives(const MemoryBudget& memory) { return memory.limit_bytes() / 8 * 3; }
+int64_t MemoryOfRestore(const MemoryBudget& memory) {
+  return std::min(memory.limit_bytes(),
+                  MemoryOfArchives(memory) + std::max(kListBytesMin, memory.limit_bytes() / 4));
+}
 
 // What a listing of a vault says when it cannot go on.
 Error OfVault(const Error& error) {
@@ -121,11 +134,6 @@ class Counted {
  private:
   int& count_;
 };
-
-bool LiesIn(const Address& place, const Address& of) {
-  return place.store == of.store && place.bucket == of.bucket &&
-         place.prefix.starts_with(of.prefix);
-}
 
 }  // namespace
 
@@ -239,10 +247,13 @@ Async<std::unique_ptr<Api::OpenVaultList>> Api::OpenList(const Backup& backup, s
       co_return list;
     }
   }
-  auto list = std::make_unique<OpenVaultList>();
+  Runtime& runtime = context_.runtime;
+  Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfList(runtime.memory));
+  if (!memory) co_return memory.error();
+  auto list = std::make_unique<OpenVaultList>(runtime, std::move(*memory));
   list->question = std::move(question);
-  list->listing = backup::OpenVaultListing(context_.runtime, backup.source, at, list->troubles,
-                                           [](const std::string&) {});
+  list->listing = backup::OpenVaultListing(list->memory.runtime(), backup.source, at,
+                                           list->troubles, [](const std::string&) {});
   Result<std::optional<ListedObject>> first = co_await list->listing->Next();
   if (!first) {
     co_await list->listing->Close();
@@ -278,8 +289,12 @@ Async<Api::Json> Api::ListBackupVersions(const ApiRequest& request) {
   }
   Counted counted(vault_listings_);
   backup->source.prefix = *key;
+  Runtime& runtime = context_.runtime;
+  Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfList(runtime.memory));
+  if (!memory) co_return memory.error();
+  const MemoryShare share(runtime, std::move(*memory));
   backup::CatalogTroubles troubles;
-  std::unique_ptr<Listing> listing = backup::OpenVaultHistory(context_.runtime, backup->source,
+  std::unique_ptr<Listing> listing = backup::OpenVaultHistory(share.runtime(), backup->source,
                                                               troubles, [](const std::string&) {});
   boost::json::array versions;
   std::optional<std::string> more;
@@ -330,16 +345,10 @@ Async<TreeTarget> Api::PlaceOfRestore(const Backup& backup, std::string* destina
   if (!context_.configuration.stores.contains(place.store)) {
     co_return FieldError("destination", "'" + place.store + "' is no store of the configuration");
   }
-  for (const Rule& rule : context_.configuration.rules) {
-    for (const Target& target : rule.targets) {
-      if (target.backup && LiesIn(place, target.to)) {
-        co_return FieldError("destination", "lies in the vault " + target.to.ToString());
-      }
-      if (LiesIn(place, target.staging)) {
-        co_return FieldError("destination", "lies in the staging " + target.staging.ToString());
-      }
-    }
-  }
+  Address written = place;
+  written.prefix += prefix.substr(backup::RestoreFolder(prefix).size());
+  Result<void> free = CheckFree("destination", written);
+  if (!free) co_return free.error();
   *destination = place.ToString();
   Result<Store*> store = context_.store_of(place.store, place.bucket);
   if (!store) co_return FieldError("destination", store.error().Describe());
@@ -386,15 +395,19 @@ Async<Api::Json> Api::RestoreBackup(const ApiRequest& request) {
   Result<TreeTarget> place =
       co_await PlaceOfRestore(*backup, &order.destination, order.what.prefix);
   if (!place) co_return place.error();
-  if (!here_.empty()) {
-    co_return PreconditionFailed("restore " + here_.begin()->first +
+  if (restoring_) {
+    co_return PreconditionFailed((here_.empty() ? "a restore" : "restore " + here_.begin()->first) +
                                  " is under way in this process; wait until it has ended, or stop "
                                  "it");
   }
+  restoring_ = true;
   Result<std::unique_ptr<RunJournal>> begun = co_await RunJournal::Begin(
       context_.runtime, context_.state,
       backup::RestoreRun(order, context_.configuration.file, backup->target->to.ToString()));
-  if (!begun) co_return begun.error();
+  if (!begun) {
+    restoring_ = false;
+    co_return begun.error();
+  }
   std::shared_ptr<RunJournal> journal = std::move(*begun);  // shared with the work.
   const RunRecord run = journal->record();
   here_[run.id] = journal.get();
@@ -404,6 +417,7 @@ Async<Api::Json> Api::RestoreBackup(const ApiRequest& request) {
       });
   if (!started) {
     here_.erase(run.id);
+    restoring_ = false;
     Result<void> finished = co_await journal->Finish(RunPhase::kStopped, "the process ended");
     static_cast<void>(finished);
     co_return Retryable("this process ends");
@@ -416,20 +430,24 @@ asio::awaitable<void> Api::CarryRestore(Backup backup, backup::RestoreOrder orde
   Runtime& runtime = context_.runtime;
   const std::string id = journal->record().id;
   // Waits for those that came before. Whoever needs more than the rest waits for the restore.
-  Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfVault(runtime.memory));
+  Result<Reservation> memory = co_await runtime.memory.Reserve(MemoryOfRestore(runtime.memory));
   if (memory) {
-    backup::VaultStore vault(
-        runtime, *backup.source.store, backup.source.vault, backup.source.source_bucket,
-        {.seal_keys = SealKeys(*backup.rule), .memory_bytes = memory->size_bytes()});
-    co_await backup::RunRestore(runtime, context_.state, vault, std::move(order), place, *journal,
-                                stop);
+    const int64_t archives = MemoryOfArchives(runtime.memory);
+    const MemoryShare share(runtime, std::move(*memory), archives);
+    backup::VaultStore vault(share.runtime(), *backup.source.store, backup.source.vault,
+                             backup.source.source_bucket,
+                             {.seal_keys = SealKeys(*backup.rule), .memory_bytes = archives});
+    co_await backup::RunRestore(share.runtime(), context_.state, vault, std::move(order), place,
+                                *journal, stop);
   } else {
     Result<void> finished = co_await journal->Finish(RunPhase::kStopped, memory.error().Describe());
     static_cast<void>(finished);
   }
   here_.erase(id);
+  restoring_ = false;
   Result<void> pruned =
-      co_await Runs(runtime, context_.state).Prune(kFinishedRunsKept, kFinishedRunsAge);
+      co_await Runs(runtime, context_.state)
+          .Prune(kFinishedRunsKept, kFinishedRunsAge, std::string(backup::kRestoreCommand));
   static_cast<void>(pruned);  // The next one tries again.
 }
 

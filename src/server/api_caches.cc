@@ -9,6 +9,7 @@
 #include "cache/run_book.h"
 #include "server/api.h"
 #include "server/api_json.h"
+#include "storage/s3_bucket_name.h"
 #include "transfer/object/upload_records.h"
 
 namespace longhaul {
@@ -193,6 +194,14 @@ Result<Address> Api::BucketOf(std::string_view field, const std::string& text) c
     whole = stores.begin()->first + ":" + text;
   }
   Result<Address> address = ParseAddress(whole);
+  // Rules take no directory bucket; a cache is what it is for.
+  const size_t colon = whole.find(':');
+  if (const std::string bucket = whole.substr(colon + 1, whole.find('/') - colon - 1);
+      !address && colon != std::string::npos && IsDirectoryBucket(bucket)) {
+    const size_t key = std::min(whole.size(), colon + bucket.size() + 2);
+    address =
+        Address{.store = whole.substr(0, colon), .bucket = bucket, .prefix = whole.substr(key)};
+  }
   if (!address || !stores.contains(address->store)) {
     std::string names;
     for (const auto& [name, settings] : stores) names += (names.empty() ? "" : ", ") + name;
@@ -200,6 +209,27 @@ Result<Address> Api::BucketOf(std::string_view field, const std::string& text) c
                       "write STORE:BUCKET with a store of the configuration (" + names + ")");
   }
   return address;
+}
+
+Result<void> Api::CheckFree(std::string_view field, const Address& place) const {
+  const auto meet = [&place](const Address& other) {
+    return place.store == other.store && place.bucket == other.bucket &&
+           (place.prefix.starts_with(other.prefix) || other.prefix.starts_with(place.prefix));
+  };
+  for (const Rule& rule : context_.configuration.rules) {
+    if (rule.local_staging && meet(*rule.local_staging)) {
+      return FieldError(field, "overlaps the staging " + rule.local_staging->ToString());
+    }
+    for (const Target& target : rule.targets) {
+      if (target.backup && meet(target.to)) {
+        return FieldError(field, "overlaps the vault " + target.to.ToString());
+      }
+      if (meet(target.staging)) {
+        return FieldError(field, "overlaps the staging " + target.staging.ToString());
+      }
+    }
+  }
+  return Ok();
 }
 
 Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
@@ -236,6 +266,8 @@ Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
     co_return FieldError("bucket", "has a prefix; give those by `prefixes`");
   Result<Address> target = BucketOf("directory_bucket", **to);
   if (!target) co_return target.error();
+  Result<void> free = CheckFree("directory_bucket", *target);
+  if (!free) co_return free.error();
   Result<Store*> source = context_.store_of(from->store, from->bucket);
   if (!source) co_return AtField("bucket", source.error());
   Result<Store*> store = context_.store_of(target->store, target->bucket);

@@ -36,10 +36,19 @@ class ApiTest : public ::testing::Test {
         {.name = "vault", .to = {"west", "vault", ""}, .staging = {"west", "stage", "v/"}}};
     rule.targets[1].backup = BackupOptions();
     configuration_.rules.push_back(rule);
+    // A vault and a staging below a prefix that they do not have for themselves.
+    rule.id = "below";
+    rule.source.prefix = "below/";
+    rule.targets.erase(rule.targets.begin());
+    rule.targets[0].to = {"west", "wide", "backups/vault/"};
+    rule.targets[0].staging = {"west", "wide", "work/"};
+    configuration_.rules.push_back(rule);
     configuration_.stores["east"].name = "east";
     configuration_.stores["west"].name = "west";
     backend_->buckets["in"];
     backend_->buckets["vault"];
+    backend_->buckets["wide"];
+    backend_->buckets["back"];
     auto made = MakeReplicationContext(world_.runtime, configuration_,
                                        {{"east", &store_}, {"west", &store_}}, queue_, state_,
                                        observer_, {});
@@ -76,6 +85,12 @@ class ApiTest : public ::testing::Test {
   };
   Answer Ask(const std::string& method, const std::string& target, std::string_view token,
              const std::string& headers = "", const std::string& body = "") {
+    return AskAtOnce(1, method, target, token, headers, body).front();
+  }
+  // The same so many times, over as many connections.
+  std::vector<Answer> AskAtOnce(size_t count, const std::string& method, const std::string& target,
+                                std::string_view token, const std::string& headers = "",
+                                const std::string& body = "") {
     std::string request = method + " " + target + " HTTP/1.1\r\nConnection: close\r\n" +
                           "Content-Length: " + std::to_string(body.size()) + "\r\n" + headers;
     if (headers.find("Host:") == std::string::npos) request += "Host: localhost:8787\r\n";
@@ -84,17 +99,49 @@ class ApiTest : public ::testing::Test {
     request += "\r\n" + body;
     const std::string address = server_->address();
     const int port = std::stoi(address.substr(address.rfind(':') + 1));
-    Answer answer;
-    std::atomic<bool> done = false;
-    std::thread client([&] {
-      answer.text = Exchange(static_cast<uint16_t>(port), request);
-      done = true;
-    });
+    std::vector<Answer> answers(count);
+    std::atomic<size_t> done = 0;
+    std::vector<std::thread> clients;
+    for (Answer& answer : answers) {
+      clients.emplace_back([&answer, &done, &request, port] {
+        answer.text = Exchange(static_cast<uint16_t>(port), request);
+        ++done;
+      });
+    }
     world_.io.restart();
-    while (!done) world_.io.run_one_for(10ms);
-    client.join();
-    if (answer.text.size() > 12) answer.status = std::stoi(answer.text.substr(9, 3));
-    return answer;
+    while (done < count) world_.io.run_one_for(10ms);
+    for (std::thread& client : clients) client.join();
+    for (Answer& answer : answers) {
+      if (answer.text.size() > 12) answer.status = std::stoi(answer.text.substr(9, 3));
+    }
+    return answers;
+  }
+  // The newest restore when it has ended, or after a while as it is then.
+  std::string Restored() {
+    Answer runs;
+    for (int i = 0; i < 200; ++i) {
+      runs = Ask("GET", "/v1/backups/runs?limit=1", kView);
+      if (runs.text.find(R"("phase":"running")") == std::string::npos) break;
+      world_.Run(Sleep(50ms));
+    }
+    return runs.text;
+  }
+  asio::awaitable<int> Sleep(std::chrono::milliseconds time) {
+    co_await world_.clock.Sleep(time);
+    co_return 0;
+  }
+  // A role that wants all of the memory: comes behind those that ask for it now, gives `held` back,
+  // and what it gets as well.
+  asio::awaitable<void> WantAll(Reservation held) {
+    co_await world_.clock.Sleep(200ms);
+    world_.Start(GiveBack(std::move(held)));
+    Result<Reservation> all = co_await world_.memory.Reserve(world_.memory.limit_bytes());
+    EXPECT_TRUE(all);
+    ++got_all_;
+  }
+  asio::awaitable<void> GiveBack(Reservation held) {
+    co_await world_.clock.Sleep(50ms);
+    held = Reservation();
   }
   [[nodiscard]] std::vector<AuditEntry> Audit() {
     Result<std::vector<AuditEntry>> entries =
@@ -112,13 +159,16 @@ class ApiTest : public ::testing::Test {
       std::make_shared<testing::MemoryStoreBackend>();
   testing::MemoryStore store_{world_.runtime, backend_};
   testing::FakeQueue queue_{world_.runtime, std::make_shared<testing::FakeQueueBackend>()};
-  testing::FakeState state_{world_.runtime, std::make_shared<testing::FakeStateBackend>()};
+  testing::FakeFaults faults_{1};
+  std::shared_ptr<testing::FakeStateBackend> rows_ = std::make_shared<testing::FakeStateBackend>();
+  testing::FakeState state_{world_.runtime, rows_, &faults_};
   Observer observer_;
   Readiness readiness_;
   FailureRing failures_;
   std::unique_ptr<ReplicationContext> replication_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<ManagementServer> server_;
+  int got_all_ = 0;
 
  private:
   // The request as it is over a socket of its own, and the whole answer.
@@ -216,16 +266,115 @@ TEST_F(ApiTest, ChangesAreInTheAuditLog) {
   EXPECT_EQ(audit[0].status, 400);
 }
 
-// A restore into the vault it reads from, or into staging, would be read as what it is not.
+// A restore into the vault it reads from, or into staging, would be read as what it is not; so
+// would one whose keys may come to lie there.
 TEST_F(ApiTest, ARestoreGoesNeitherIntoAVaultNorIntoStaging) {
+  const auto restore = [this](const std::string& prefix, const std::string& place) {
+    return Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+               R"({"prefix":")" + prefix + R"(","destination":")" + place + R"("})");
+  };
   for (const char* place : {"west:vault/", "west:vault/x/", "west:stage/", "west:stage/v/y/",
-                            "north:in/", "west:none/", "west"}) {
-    const Answer answer = Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
-                              R"({"prefix":"","destination":")" + std::string(place) + R"("})");
+                            "west:wide/", "west:wide/backups/", "west:wide/backups/vault/2026/",
+                            "west:wide/work/", "north:in/", "west:none/", "west"}) {
+    const Answer answer = restore("", place);
     EXPECT_EQ(answer.status, 400) << place;
     EXPECT_NE(answer.text.find(R"("field":"destination")"), std::string::npos) << answer.text;
   }
+  EXPECT_EQ(restore("wor", "west:wide/").status, 400) << "keys like work/x lie in staging";
+  EXPECT_EQ(restore("other/", "west:wide/other/").status, 202);
+  Restored();
   EXPECT_EQ(Ask("GET", "/v1/backups/r/copy/objects", kView).status, 404);
+}
+
+// Copies in a vault or a staging would be read, and swept away, as what they are not.
+TEST_F(ApiTest, AFillGoesNeitherIntoAVaultNorIntoStaging) {
+  const auto fill = [this](const std::string& to) {
+    return Ask("POST", "/v1/cache/runs", kOperate, "",
+               R"({"ttl":1,"bucket":"east:in","prefixes":[""],"force_copy":false,)"
+               R"("directory_bucket":")" +
+                   to + R"("})");
+  };
+  for (const char* place : {"west:vault", "west:vault/x/", "west:stage/y/", "west:wide",
+                            "west:wide/backups/", "west:wide/work/x/"}) {
+    const Answer answer = fill(place);
+    EXPECT_EQ(answer.status, 400) << place;
+    EXPECT_NE(answer.text.find("overlaps the"), std::string::npos) << answer.text;
+  }
+}
+
+// A directory bucket is what this document was made for; rules alone take none.
+TEST_F(ApiTest, AFillTakesADirectoryBucket) {
+  const std::string name = "fast--use1-az4--x-s3";
+  backend_->buckets[name];
+  ASSERT_TRUE(world_.Run(PutText(store_, {.bucket = "in", .key = "a"}, "text")));
+  for (const std::string& to : {"west:" + name, "west:" + name + "/below/"}) {
+    const Answer answer = Ask("POST", "/v1/cache/runs", kOperate, "",
+                              R"({"ttl":1,"bucket":"east:in","prefixes":[""],"force_copy":false,)"
+                              R"("directory_bucket":")" +
+                                  to + R"("})");
+    EXPECT_EQ(answer.status, 202) << answer.text;
+    EXPECT_NE(answer.text.find(name), std::string::npos) << answer.text;
+    for (int i = 0; i < 200; ++i) {
+      if (Ask("GET", "/v1/cache/runs", kView).text.find(R"("running")") == std::string::npos) break;
+      world_.Run(Sleep(50ms));
+    }
+  }
+  EXPECT_EQ(backend_->Keys(name), (std::vector<std::string>{"a", "below/a"}));
+}
+
+// Memory goes to whoever came first. A restore that held some and asked for more would wait behind
+// a role that wants all of it, and that one for the restore: the process would stand still.
+TEST_F(ApiTest, ARestoreAsksOnceForItsMemory) {
+  std::optional<Reservation> held = world_.memory.TryReserve(world_.memory.limit_bytes());
+  ASSERT_TRUE(held);
+  EXPECT_EQ(Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+                R"({"prefix":"","destination":"west:back/"})")
+                .status,
+            202);
+  world_.Start(WantAll(std::move(*held)));
+  EXPECT_NE(Restored().find(R"("phase":"done")"), std::string::npos);
+  EXPECT_EQ(got_all_, 1);
+}
+
+// So would a list of what a backup has.
+TEST_F(ApiTest, AListAsksOnceForItsMemory) {
+  for (const char* list : {"objects", "versions?key=a"}) {
+    std::optional<Reservation> held = world_.memory.TryReserve(world_.memory.limit_bytes());
+    ASSERT_TRUE(held);
+    world_.Start(WantAll(std::move(*held)));
+    const int status = Ask("GET", "/v1/backups/r/vault/" + std::string(list), kView).status;
+    EXPECT_EQ(status, list[0] == 'o' ? 200 : 404) << list;
+    world_.Run(Sleep(100ms));
+  }
+  EXPECT_EQ(got_all_, 2);
+}
+
+// Two that are asked for in one moment must not both begin: each counts on the other's memory.
+TEST_F(ApiTest, OneRestoreAtATime) {
+  std::optional<Reservation> held = world_.memory.TryReserve(world_.memory.limit_bytes());
+  ASSERT_TRUE(held);
+  faults_.slow = 1;
+  faults_.delay_max = 50ms;
+  int begun = 0;
+  for (const Answer& answer : AskAtOnce(6, "POST", "/v1/backups/r/vault/restore", kOperate, "",
+                                        R"({"prefix":"","destination":"west:back/"})")) {
+    begun += answer.status == 202 ? 1 : 0;
+    EXPECT_TRUE(answer.status == 202 || answer.status == 409) << answer.text;
+  }
+  EXPECT_EQ(begun, 1);
+  faults_.slow = 0;
+  held.reset();
+  EXPECT_NE(Restored().find(R"("phase":"done")"), std::string::npos);
+  // One that could not begin keeps no other from it.
+  rows_->read_only = "runs";
+  const auto restore = [this] {
+    return Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+               R"({"prefix":"","destination":"west:back/"})");
+  };
+  EXPECT_NE(restore().status, 202);
+  rows_->read_only.clear();
+  EXPECT_EQ(restore().status, 202);
+  Restored();
 }
 
 }  // namespace

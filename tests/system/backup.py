@@ -121,6 +121,10 @@ def main() -> None:
         restore(world, config, "big/one", str(alone) + "/")
         check([path.name for path in alone.iterdir()] == ["one"], "one object brought others")
         restore(world, config, "no/such/", str(alone) + "/", code=3)
+        restore(world, config, "big/o", str(alone) + "/", "--exact", code=3)
+        (alone / "one").unlink()
+        restore(world, config, "big/one", str(alone) + "/", "--exact")
+        check([path.name for path in alone.iterdir()] == ["one"], "--exact brought others")
 
         step("tar opens every archive")
         archives = [key for key in keys_of(target.s3, "vault") if key.endswith(".tar.zst")]

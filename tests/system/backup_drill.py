@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 import sqlite3
+import threading
 import time
 
 from fault_proxy import FaultProxy
@@ -64,8 +65,22 @@ def drills(world: World, config, source, target) -> None:
     step("a drill to the temporary files")
     temporary = world.work / "tmp"
     temporary.mkdir()
-    summary = drill("2026/", "--at", "1s", env={"TMPDIR": str(temporary)})[-1]
+    modes, over = set(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.005):
+            for folder in temporary.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    modes.add(oct(folder.stat().st_mode & 0o777))
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        summary = drill("2026/", "--at", "1s", env={"TMPDIR": str(temporary)})[-1]
+    finally:
+        over.set()
+        looking.join()
     check(summary["objects"] == 40 and summary["of"] == 40, f"{summary}")
+    check(modes == {"0o700"}, f"others may look at what was restored: {modes}")
     check(not list(temporary.iterdir()), "something is left among the temporary files")
     wait_until(lambda: proven(port) > first, 90, "the time of the second drill")
     last = proven(port)
@@ -82,6 +97,22 @@ def drills(world: World, config, source, target) -> None:
         0, "all as it was")
     wait_until(lambda: proven(port) > last, 90, "the time of the third drill")
     last = proven(port)
+
+    step("rules that share a vault: each is proven by its own keys alone")
+    narrow = world.config(
+        {"source": source, "target": target},
+        [{**backup_rule(), "id": name, "source": f"source:data/{prefix}"}
+         for name, prefix in (("narrow", "2026/"), ("other", "more/"))], "narrow.yaml")
+    summary = world.run("backup", "drill", "--rule", "narrow", "--sample", "100%", "--json",
+                        "--config", narrow).expect(0).lines()[-1]
+    check(summary["of"] == 40, f"keys of another rule: {summary}")
+    world.run("backup", "drill", "--rule", "narrow", "more/", "--config", narrow).expect(3)
+    world.run("backup", "drill", "target:vault/", "2026/", "--config", narrow).expect(0)
+    with contextlib.closing(sqlite3.connect(world.work / "longhaul.db")) as state:
+        rows = [row[0] for row in state.execute(
+            "SELECT key FROM state_rows WHERE partition = ? ORDER BY key", (b"drills",))]
+        check([bytes(row) for row in rows] == [b"main/vault", b"narrow/vault"],
+              f"proven without a look: {rows}")
 
     step("bytes that come back changed are told: exit 11")
     with contextlib.closing(FaultProxy(target.endpoint, "corrupt")) as proxy:

@@ -172,13 +172,17 @@ Async<void> Runs::Forget(RunRecord run) {
   }
 }
 
-Async<void> Runs::Prune(size_t keep, std::chrono::hours age) {
+Async<void> Runs::Prune(size_t keep, std::chrono::hours age, std::string command) {
   Result<std::vector<RunRecord>> runs = co_await All();
   if (!runs) co_return runs.error();
   const SystemTime oldest = runtime_.clock.Now() - age;
   for (size_t i = 0; i < runs->size(); ++i) {
     RunRecord& run = (*runs)[i];
-    if (run.phase != RunPhase::kDone || (i < keep && run.written >= oldest)) continue;
+    const bool old = run.written < oldest;
+    const bool ends = run.phase == RunPhase::kDone
+                          ? i >= keep || old
+                          : run.phase != RunPhase::kRunning && run.command == command && old;
+    if (!ends) continue;
     Result<void> forgotten = co_await Forget(std::move(run));
     if (!forgotten && forgotten.error().kind != ErrorKind::kPrecondition) co_return forgotten;
   }

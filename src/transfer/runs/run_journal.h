@@ -82,8 +82,9 @@ class Runs {
   Async<std::vector<RunFailure>> Failures(std::string id, std::string after, int count_max);
   // Removes all rows of it. kPrecondition: it is under way.
   Async<void> Forget(RunRecord run);
-  // Forgets finished runs beyond the newest `keep` and those older than `age`.
-  Async<void> Prune(size_t keep, std::chrono::hours age);
+  // Forgets finished runs beyond the newest `keep` and those older than `age`; of `command` also
+  // those older than it that have failed or were stopped.
+  Async<void> Prune(size_t keep, std::chrono::hours age, std::string command = {});
 
   // Whether it is under way in a process that lives, as far as can be told.
   [[nodiscard]] bool UnderWay(const RunRecord& run) const;
