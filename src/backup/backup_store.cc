@@ -1,5 +1,7 @@
 #include "backup/backup_store.h"
 
+#include <algorithm>
+
 namespace longhaul::backup {
 
 namespace {
@@ -14,6 +16,27 @@ Error OnlyRead() {
 
 Capabilities BackupStore::capabilities() const {
   return {.sorted_listing = true, .versions = true, .storage_classes = true};
+}
+
+Result<void> BackupStore::SetRange(const GetRequest& request, ObjectStream& stream) {
+  const uint64_t size = stream.info.size_bytes;
+  if (!request.if_match.empty() && request.if_match != stream.info.etag) {
+    return PreconditionFailed(request.key + " has another ETag");
+  }
+  stream.length_bytes = size;
+  if (request.range) {
+    if (request.range->offset_bytes >= size) {
+      Error error = InvalidInput(request.key + ": the range starts past the end");
+      error.code = "InvalidRange";
+      return error;
+    }
+    stream.offset_bytes = request.range->offset_bytes;
+    stream.length_bytes = std::min(request.range->size_bytes, size - stream.offset_bytes);
+  } else if (request.suffix_bytes) {
+    stream.length_bytes = std::min(*request.suffix_bytes, size);
+    stream.offset_bytes = size - stream.length_bytes;
+  }
+  return Ok();
 }
 
 Async<ListPage> BackupStore::List(ListRequest /*request*/) { co_return OnlyRead(); }

@@ -58,6 +58,9 @@ class BackupStore : public Store {
   Async<void> SetVersioning(std::string bucket, bool enabled) override;
 
  protected:
+  // Sets what of the object `stream.info` describes is asked for. kPrecondition: not this ETag;
+  // kInvalidInput with code InvalidRange: it begins past the end.
+  static Result<void> SetRange(const GetRequest& request, ObjectStream& stream);
   // The version that a key without one stands for; empty: none.
   [[nodiscard]] std::string Remembered(const std::string& key) const {
     const auto found = current_.find(key);

@@ -244,23 +244,8 @@ Async<ObjectStream> VaultStore::Get(GetRequest request, SystemTime* /*absent_at*
   if (!object) co_return object.error();
   ObjectStream stream{.info = (*object)->info};
   stream.info.server_time = runtime_.clock.Now();
-  const uint64_t size = stream.info.size_bytes;
-  if (!request.if_match.empty() && request.if_match != stream.info.etag) {
-    co_return PreconditionFailed(request.key + " has another ETag");
-  }
-  stream.length_bytes = size;
-  if (request.range) {
-    if (request.range->offset_bytes >= size) {
-      Error error = InvalidInput(request.key + ": the range starts past the end");
-      error.code = "InvalidRange";
-      co_return error;
-    }
-    stream.offset_bytes = request.range->offset_bytes;
-    stream.length_bytes = std::min(request.range->size_bytes, size - stream.offset_bytes);
-  } else if (request.suffix_bytes) {
-    stream.length_bytes = std::min(*request.suffix_bytes, size);
-    stream.offset_bytes = size - stream.length_bytes;
-  }
+  Result<void> ranged = SetRange(request, stream);
+  if (!ranged) co_return ranged.error();
   stream.body = std::make_unique<VaultBytes>(archives_, request.key, (*object)->extents,
                                              stream.offset_bytes, stream.length_bytes);
   co_return stream;

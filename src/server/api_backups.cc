@@ -483,12 +483,8 @@ Async<Api::Json> Api::ListRestores(const ApiRequest& request) {
   ApiQuery query(request);
   Result<int64_t> limit = query.Limit();
   if (!limit) co_return limit.error();
-  std::string before;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    before = (*parts)[0];
-  }
+  Result<std::string> before = query.Cursor();
+  if (!before) co_return before.error();
   Result<void> known = query.Finish();
   if (!known) co_return known.error();
   Result<std::vector<RunRecord>> all = co_await Runs(context_.runtime, context_.state).All();
@@ -497,7 +493,7 @@ Async<Api::Json> Api::ListRestores(const ApiRequest& request) {
   std::optional<std::string> next;
   std::string last;
   for (const RunRecord& run : *all) {
-    if (run.command != backup::kRestoreCommand || (!before.empty() && run.id >= before)) continue;
+    if (run.command != backup::kRestoreCommand || (!before->empty() && run.id >= *before)) continue;
     if (std::cmp_equal(list.size(), *limit)) {
       next = EncodeCursor({last});
       break;
@@ -527,19 +523,15 @@ Async<Api::Json> Api::ListRestoreFailures(const ApiRequest& request) {
   ApiQuery query(request);
   Result<int64_t> limit = query.Limit();
   if (!limit) co_return limit.error();
-  std::string after;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    after = (*parts)[0];
-  }
+  Result<std::string> after = query.Cursor();
+  if (!after) co_return after.error();
   Result<void> known = query.Finish();
   if (!known) co_return known.error();
   Result<RunRecord> run = co_await FindRestore(request.arguments[0]);
   if (!run) co_return run.error();
   Result<std::vector<RunFailure>> failures =
       co_await Runs(context_.runtime, context_.state)
-          .Failures(run->id, after, static_cast<int>(*limit));
+          .Failures(run->id, *after, static_cast<int>(*limit));
   if (!failures) co_return failures.error();
   boost::json::array list;
   for (const RunFailure& failure : *failures) {

@@ -262,6 +262,14 @@ Result<void> ApiBody::Finish() const {
   return Ok();
 }
 
+Result<std::string> ApiQuery::Cursor() {
+  const std::optional<std::string> cursor = Text("cursor");
+  if (!cursor) return std::string();
+  Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
+  if (!parts) return parts.error();
+  return std::move(parts->front());
+}
+
 Result<size_t> ApiQuery::Skip() {
   const std::optional<std::string> cursor = Text("cursor");
   if (!cursor) return 0;

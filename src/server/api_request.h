@@ -58,6 +58,8 @@ class ApiQuery {
   Result<std::optional<SystemTime>> Time(std::string_view name);
   // `limit`, 1 to 500.
   Result<int64_t> Limit() { return Integer("limit", 100, 1, 500); }
+  // `cursor` of lists that are paged by a text: what came last; empty: there is none yet.
+  Result<std::string> Cursor();
   // `cursor` of lists that are paged by number: how many come before.
   Result<size_t> Skip();
   // kInvalidInput: somebody gave one that there is not.

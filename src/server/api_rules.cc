@@ -143,12 +143,8 @@ Async<Api::Json> Api::ListRules(const ApiRequest& request) {
   ApiQuery query(request);
   Result<int64_t> limit = query.Limit();
   if (!limit) co_return limit.error();
-  std::string after;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    after = (*parts)[0];
-  }
+  Result<std::string> after = query.Cursor();
+  if (!after) co_return after.error();
   const std::optional<std::string> health = query.Text("health");
   if (health && *health != "ok" && *health != "warn" && *health != "bad" && *health != "off") {
     co_return FieldError("health", "is none of ok, warn, bad, off");
@@ -171,10 +167,10 @@ Async<Api::Json> Api::ListRules(const ApiRequest& request) {
   bool more = false;
   for (const Rule* rule : rules) {
     if (search && !Mentions(*rule, *search)) continue;
-    const bool on_page = rule->id > after && std::cmp_less(list.size(), *limit);
+    const bool on_page = rule->id > *after && std::cmp_less(list.size(), *limit);
     if (!health && !on_page) {
       ++total;
-      more = more || rule->id > after;
+      more = more || rule->id > *after;
       continue;
     }
     Result<RuleReport> report = co_await Report(*rule);
@@ -183,7 +179,7 @@ Async<Api::Json> Api::ListRules(const ApiRequest& request) {
     if (health && ToString(report->Health(now, &reason)) != *health) continue;
     ++total;
     if (!on_page) {
-      more = more || rule->id > after;
+      more = more || rule->id > *after;
       continue;
     }
     last = rule->id;

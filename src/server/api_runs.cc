@@ -106,12 +106,8 @@ Async<Api::Json> Api::ListMigrationRuns(const ApiRequest& request) {
   ApiQuery query(request);
   Result<int64_t> limit = query.Limit();
   if (!limit) co_return limit.error();
-  std::string after;
-  if (const std::optional<std::string> cursor = query.Text("cursor")) {
-    Result<std::vector<std::string>> parts = DecodeCursor(*cursor, 1);
-    if (!parts) co_return parts.error();
-    after = (*parts)[0];
-  }
+  Result<std::string> after = query.Cursor();
+  if (!after) co_return after.error();
   Result<void> known = query.Finish();
   if (!known) co_return known.error();
   migration::RunBook book(context_.runtime, context_.state);
@@ -122,7 +118,7 @@ Async<Api::Json> Api::ListMigrationRuns(const ApiRequest& request) {
   std::optional<std::string> next;
   std::string last;
   for (migration::Run& run : *runs) {
-    if (run.id <= after) continue;
+    if (run.id <= *after) continue;
     if (std::cmp_equal(list.size(), *limit)) {
       next = EncodeCursor({last});
       break;

@@ -2,9 +2,7 @@
 // archive, and versions in order, each once, whatever the lines say of segments and stamps.
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,31 +12,12 @@
 #include "backup/catalog_lines.h"
 #include "backup/vault_versions.h"
 #include "base/check.h"
+#include "tests/fuzz/fuzz_world.h"
 
 namespace longhaul {
 namespace {
 
 constexpr char kUlid[] = "01KAW8Z3Q0ABCDEFGHJKMNPQRS";
-
-class QuietLogger : public Logger {
- protected:
-  void Log(LogLevel, std::string_view, Fields) override {}
-};
-
-class TextReader : public ByteReader {
- public:
-  explicit TextReader(std::string text) : text_(std::move(text)) {}
-  Async<size_t> Read(std::span<std::byte> out) override {
-    const size_t count = std::min({out.size(), text_.size() - at_, size_t{1000}});
-    std::memcpy(out.data(), text_.data() + at_, count);
-    at_ += count;
-    co_return count;
-  }
-
- private:
-  std::string text_;
-  size_t at_ = 0;
-};
 
 class Sorted : public Listing {
  public:
@@ -105,16 +84,8 @@ asio::awaitable<void> Read(Runtime& runtime, std::string bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
-  asio::io_context io(1);
-  RealClock clock(io.get_executor());
-  SeededRandom random(1);
-  CpuPool pool(0);
-  MemoryBudget memory(64 << 20);
-  QuietLogger log;
-  Metrics metrics;
-  Runtime runtime{io.get_executor(), clock, random, pool, memory, log, metrics};
-  SpawnDetached(io.get_executor(),
-                Read(runtime, std::string(reinterpret_cast<const char*>(data), size)));
-  io.run();
+  FuzzWorld world(64 << 20);
+  world.Start(Read(world.runtime(), FuzzText(data, size)));
+  world.Run();
   return 0;
 }

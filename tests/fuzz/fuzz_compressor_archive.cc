@@ -1,10 +1,7 @@
 // Any bytes as an archive of the cross-region compressor: unpacked as zstd, and as the tar in it,
 // which libFuzzer would not find through the compression. Its manifest alone, too.
 
-#include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,29 +11,10 @@
 #include "archive/tar_reader.h"
 #include "archive/zstd_reader.h"
 #include "base/bytes.h"
+#include "tests/fuzz/fuzz_world.h"
 
 namespace longhaul {
 namespace {
-
-class QuietLogger : public Logger {
- protected:
-  void Log(LogLevel, std::string_view, Fields) override {}
-};
-
-class TextReader : public ByteReader {
- public:
-  explicit TextReader(std::string text) : text_(std::move(text)) {}
-  Async<size_t> Read(std::span<std::byte> out) override {
-    const size_t count = std::min({out.size(), text_.size() - at_, size_t{1000}});
-    std::memcpy(out.data(), text_.data() + at_, count);
-    at_ += count;
-    co_return count;
-  }
-
- private:
-  std::string text_;
-  size_t at_ = 0;
-};
 
 asio::awaitable<void> ReadTar(ByteReader& bytes) {
   archive::TarReader tar(bytes);
@@ -70,16 +48,8 @@ asio::awaitable<void> ReadAll(Runtime& runtime, std::string bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
-  asio::io_context io(1);
-  RealClock clock(io.get_executor());
-  SeededRandom random(1);
-  CpuPool pool(0);
-  MemoryBudget memory(16 << 20);
-  QuietLogger log;
-  Metrics metrics;
-  Runtime runtime{io.get_executor(), clock, random, pool, memory, log, metrics};
-  SpawnDetached(io.get_executor(),
-                ReadAll(runtime, std::string(reinterpret_cast<const char*>(data), size)));
-  io.run();
+  FuzzWorld world(16 << 20);
+  world.Start(ReadAll(world.runtime(), FuzzText(data, size)));
+  world.Run();
   return 0;
 }
