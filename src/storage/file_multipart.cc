@@ -241,11 +241,15 @@ Result<FileUpload> OpenFileUpload(const FileTree& tree, const MultipartUpload& u
 Result<std::vector<MultipartUpload>> ListFileUploads(const FileTree& tree,
                                                      const std::string& bucket,
                                                      const std::string& prefix) {
-  Result<Fd> uploads = tree.PrivateFolder("uploads");
-  if (!uploads) return uploads.error();
-  Result<std::vector<std::string>> ids = NamesIn(uploads->get());
-  if (!ids) return ids.error();
   std::vector<MultipartUpload> found;
+  // Nothing is made for who only reads.
+  Fd uploads = OpenFolderPath(tree.bucket_fd(), std::string(kFilePrivateFolder) + "/uploads");
+  if (!uploads.valid()) {
+    if (errno == ENOENT) return found;
+    return FileError(errno, "open the folder of uploads");
+  }
+  Result<std::vector<std::string>> ids = NamesIn(uploads.get());
+  if (!ids) return ids.error();
   for (const std::string& id : *ids) {
     Fd folder = OpenFolder(tree, id);
     if (!folder.valid()) continue;

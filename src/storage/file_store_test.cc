@@ -90,6 +90,16 @@ TEST_F(FileStoreTest, FilesOfOtherProgramsAreObjects) {
   EXPECT_EQ(Head("logs/2026/a.log")->etag, HexEncode(Md5("jello")));
 }
 
+// A folder that is only listed may be one that cannot be written.
+TEST_F(FileStoreTest, ListingMakesNothing) {
+  WriteForeign("photos/a.txt", "hello");
+  EXPECT_EQ(Keys(), std::vector<std::string>{"photos/a.txt"});
+  Result<std::vector<MultipartUpload>> uploads = world_.Run(store_->ListMultipartUploads("b", ""));
+  ASSERT_TRUE(uploads.has_value());
+  EXPECT_TRUE(uploads->empty());
+  EXPECT_FALSE(fs::exists(root_ + "/b/.longhaul"));
+}
+
 // What another program writes over an object must not be shown with the old ETag and metadata.
 TEST_F(FileStoreTest, OverwrittenByAnotherProgram) {
   ASSERT_TRUE(Put("x", "ours!"));

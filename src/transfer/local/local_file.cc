@@ -141,6 +141,10 @@ Result<void> CheckFileKey(std::string_view key) {
     std::string_view segment = key.substr(0, slash);
     if (segment.empty() || segment == "." || segment == ".." || segment.size() > 255) return bad;
     if (slash == std::string_view::npos) return Ok();
+    if (segment == kStoreFolder) {
+      bad.message = "a file store keeps what is its own in a folder of this name";
+      return bad;
+    }
     key.remove_prefix(slash + 1);
   }
 }

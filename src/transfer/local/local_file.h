@@ -38,6 +38,10 @@ class FileHandle {
   int fd_;
 };
 
+// The folder in which a `file` store keeps what a bucket's files cannot hold. To a plain folder it
+// is not there: sync --delete must not empty it, nor a copy take it for files.
+inline constexpr std::string_view kStoreFolder = ".longhaul";
+
 // KeyNotStorable: no file below a folder can have this name.
 Result<void> CheckFileKey(std::string_view key);
 std::string FilePathOf(const std::string& bucket, std::string_view key);

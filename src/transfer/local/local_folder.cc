@@ -122,6 +122,7 @@ class LocalFolder::Walk {
             ::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISDIR(status.st_mode);
       }
+      if (is_folder && name == kStoreFolder) continue;
       if (is_folder) name.push_back('/');
       std::string key = folder + name;
       bool below = key.starts_with(prefix_) || (is_folder && prefix_.starts_with(key));

@@ -19,7 +19,8 @@
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
 // no link to a folder. Keys that would leave the folder or that no file can have (empty, "." and
-// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable.
+// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable, and
+// so are those below a folder .longhaul, which is a `file` store's own and is not listed.
 // Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
 // UINT64_MAX, which says that one PUT carries everything.
 //

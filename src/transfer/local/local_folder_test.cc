@@ -94,6 +94,18 @@ TEST_F(LocalFolderTest, NoKeyLeavesTheFolder) {
   EXPECT_EQ(FilesThere(), 0U);
 }
 
+// Where the folder is a bucket of a `file` store, too: what that one keeps of its objects would be
+// copied along as files, and `sync --delete` would take it from the store.
+TEST_F(LocalFolderTest, WhatAFileStoreKeepsIsNotThere) {
+  for (const char* name : {".longhaul/meta/ab/cd", "a/.longhaul/tmp/x", "a/b", ".longhaulier/c"}) {
+    WriteFile(name, name);
+  }
+  EXPECT_EQ(Keys("", 1000), (std::vector<std::string>{".longhaulier/c", "a/b"}));
+  auto put = world.Run(PutText(store, {.bucket = folder.path(), .key = "a/.longhaul/x"}, "x"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code, "KeyNotStorable");
+}
+
 // A half-written file under the name that was asked for would be taken for the whole.
 TEST_F(LocalFolderTest, FailedWriteLeavesNothing) {
   auto put = world.Run(PutText(
