@@ -6,6 +6,7 @@
 #include "aws/dynamodb_client.h"
 #include "base/sqlite.h"
 #include "cli/sqs_place.h"
+#include "migration/shared_lanes.h"
 #include "net/postgres_client.h"
 #include "queue/postgres_queue.h"
 #include "queue/sqlite_queue.h"
@@ -80,18 +81,18 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
   }
   Backends backends;
   if (configuration.queue.sqs) {
-    if (queue_name != kEventsQueue) {
-      co_return InvalidInput(
-          "queue: migrations need it in SQLite or PostgreSQL: SQS takes only "
-          "queues that are named beforehand");
-    }
-    const SqsQueueOptions options = SqsOptionsOf(configuration);
+    const bool migrations = queue_name != kEventsQueue;
+    const SqsQueueOptions options =
+        migrations ? SqsMigrationOptionsOf(configuration) : SqsOptionsOf(configuration);
     Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
         runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
     if (!client) co_return client.error().In("queue");
     Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(runtime, *client, options);
     if (!queue) co_return queue.error().In("queue");
     backends.queue = std::move(*queue);
+    if (migrations) {
+      backends.queue = std::make_unique<migration::SharedLanes>(std::move(backends.queue));
+    }
   } else if (queue_place->postgres) {
     Result<std::unique_ptr<Queue>> queue =
         co_await PostgresQueue::Open(runtime, queue_place->postgres,

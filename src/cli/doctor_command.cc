@@ -19,6 +19,7 @@
 #include "cli/sqs_place.h"
 #include "cli/store_doctor.h"
 #include "cli/stores.h"
+#include "queue/sqs_setup.h"
 #include "replication/capability_cache.h"
 #include "replication/make_context.h"
 #include "replication/source/carry.h"
@@ -188,12 +189,12 @@ class DoctorCommand : public Command {
       Result<std::shared_ptr<SqsClient>> client =
           MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
       if (!client) co_return client.error();
-      const SqsQueueOptions options = SqsOptionsOf(configuration);
+      const SqsQueueOptions options = AllSqsOptionsOf(configuration);
       for (const SqsLane& lane : options.lanes) {
-        tried = co_await TrySqs(**client, lane.queue);
+        tried = co_await TrySqs(**client, lane.queue, &options);
         if (!tried) co_return tried;
       }
-      tried = co_await TrySqs(**client, options.dead_letters());
+      tried = co_await TrySqs(**client, options.dead_letters(), &options);
       if (!tried) co_return tried;
     }
     std::vector<AwsPlace> intakes;
@@ -244,12 +245,16 @@ class DoctorCommand : public Command {
   }
 
   // All but the right to send: what SQS itself would refuse, another server may take for a message.
-  Async<void> TrySqs(SqsClient& client, std::string queue) {
+  // `ours`: what longhaul makes the queue by; null: it is somebody else's.
+  Async<void> TrySqs(SqsClient& client, std::string queue, const SqsQueueOptions* ours = nullptr) {
     const std::string place = "queue sqs:" + queue;
     const std::string resource = "the queue " + queue;
     Result<std::string> url = co_await client.Find(queue);
     if (!url) {
-      Failed(place, "find it", "sqs:GetQueueUrl", url.error(), resource);
+      const bool missing = url.error().kind == ErrorKind::kNotFound && ours != nullptr;
+      Failed(place, "find it", "sqs:GetQueueUrl",
+             missing ? WithRemedy(url.error(), queue, client.region(), *ours) : url.error(),
+             resource);
       co_return Ok();
     }
     checks_.push_back({.place = place, .what = "find it", .action = "sqs:GetQueueUrl"});

@@ -76,7 +76,7 @@ class IamPolicyCommand : public Command {
     }
     if (configuration.queue.sqs) {
       names.queue_region = RegionOf(context, *configuration.queue.sqs, "sqs");
-      const SqsQueueOptions options = SqsOptionsOf(configuration);
+      const SqsQueueOptions options = AllSqsOptionsOf(configuration);
       for (const SqsLane& lane : options.lanes) names.queues.push_back(lane.queue);
       names.queues.push_back(options.dead_letters());
     }

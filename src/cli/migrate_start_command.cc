@@ -120,6 +120,8 @@ class MigrateStartCommand : public Command {
     watch.Spawn(progress.Watch());
     watch.Spawn(Follow(context, *backends.state, id, worker, progress, ended));
     co_await worker.Run(context.stop());
+    Result<void> closed = co_await backends.queue->Close();
+    static_cast<void>(closed);
     ended.Set();
     progress.Finish();
     Result<void> watched = co_await watch.Join();

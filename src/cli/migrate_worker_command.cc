@@ -143,6 +143,9 @@ class MigrateWorkerCommand : public Command {
     co_await worker.Run(context.stop());
     Result<void> joined = co_await starting.Join();
     static_cast<void>(joined);
+    // What it has taken beyond what it was asked for is free for others at once.
+    joined = co_await backends->queue->Close();
+    static_cast<void>(joined);
     if (server) {
       joined = co_await server->Stop(std::chrono::seconds(1));
       static_cast<void>(joined);

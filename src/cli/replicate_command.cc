@@ -187,7 +187,8 @@ class ReplicateCommand : public Command {
                                                              .cpu_seconds = ProcessCpuSeconds,
                                                              .channels = std::move(*channels)},
                                            std::move(**alarms));
-      telling.Spawn(watch->Run(told));
+      // Begins no message after the signal: one may take all of the grace.
+      telling.Spawn(watch->Run(context.stop()));
     }
     Result<ExitCode> code = ExitCode::kDone;
     if (once_) {
@@ -198,11 +199,12 @@ class ReplicateCommand : public Command {
                                  **replicator, observer, ledger, **replication, *backends->state);
     }
     told.Set();
+    context.stop().Set();  // Where it ends by itself nobody has said so.
+    // Beside what is still told: messages are handed back however long that takes.
+    telling.Spawn(backends->queue->Close());
     Result<void> joined = co_await telling.Join();
     static_cast<void>(joined);
     observer.set_webhook(nullptr);
-    Result<void> closed = co_await backends->queue->Close();
-    static_cast<void>(closed);
     co_return code;
   }
 

@@ -50,8 +50,9 @@ class SetupCommand : public Command {
         .description =
             "Makes or brings up to date what a queue and a state live in, and says what it did: "
             "of PostgreSQL the schema, tables and functions; of DynamoDB the table, on demand "
-            "unless capacities are given, with its TTL; of SQS three queues for each rule, and one "
-            "for the dead letters of all, encrypted, that keep messages for 14 days. Where nothing "
+            "unless capacities are given, with its TTL; of SQS three queues for each rule, two "
+            "for the runs of all migrations, and one for the dead letters of all, encrypted, that "
+            "keep messages for 14 days. Where nothing "
             "is missing it does nothing. It is the only command that needs the right to make "
             "tables and queues. Several may run at once. SQLite files need no setup.",
         .examples = {{"Before the first process is started, and after an upgrade",
@@ -180,7 +181,7 @@ class SetupCommand : public Command {
     Result<std::shared_ptr<SqsClient>> client =
         MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
     if (!client) co_return client.error();
-    const SqsQueueOptions options = SqsOptionsOf(configuration);
+    const SqsQueueOptions options = AllSqsOptionsOf(configuration);
     Output& output = context.output();
     if (print_) {
       const std::string& endpoint = (*client)->endpoint();

@@ -4,13 +4,22 @@
 
 #include "aws/aws_service.h"
 #include "events/hint.h"
+#include "migration/shared_lanes.h"
 #include "queue/sqs_setup.h"
 
 namespace longhaul {
 
+namespace {
+
+SqsQueueOptions WithoutLanes(const Configuration& configuration) {
+  return {.prefix = configuration.queue.sqs->name,
+          .setup = "longhaul setup --config " + configuration.file};
+}
+
+}  // namespace
+
 SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
-  SqsQueueOptions options{.prefix = configuration.queue.sqs->name,
-                          .setup = "longhaul setup --config " + configuration.file};
+  SqsQueueOptions options = WithoutLanes(configuration);
   for (const Rule& rule : configuration.rules) {
     auto name = [&](const char* suffix) { return SqsQueueName(options.prefix, rule.id, suffix); };
     options.lanes.push_back({.lane = FreshLane(rule.id), .queue = name("events")});
@@ -19,6 +28,22 @@ SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
     options.lanes.push_back(
         {.lane = SegmentLane(rule.id), .queue = name("segments"), .listens = false});
   }
+  return options;
+}
+
+SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration) {
+  SqsQueueOptions options = WithoutLanes(configuration);
+  for (const std::string lane : {migration::kSharedFindLane, migration::kSharedWorkLane}) {
+    options.lanes.push_back(
+        {.lane = lane, .queue = SqsQueueName(options.prefix, "migrations", lane)});
+  }
+  return options;
+}
+
+SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration) {
+  SqsQueueOptions options = SqsOptionsOf(configuration);
+  SqsQueueOptions migrations = SqsMigrationOptionsOf(configuration);
+  for (SqsLane& lane : migrations.lanes) options.lanes.push_back(std::move(lane));
   return options;
 }
 

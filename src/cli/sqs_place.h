@@ -1,4 +1,4 @@
-// The queues of SQS that a configuration's rules wait in, and the client for them.
+// The queues of SQS that a configuration's rules and migrations wait in, and the client for them.
 
 #pragma once
 
@@ -15,6 +15,13 @@ namespace longhaul {
 // A queue for each lane of each rule: PREFIX-RULE-events, -backlog and -segments.
 // Configuration::queue is in SQS.
 SqsQueueOptions SqsOptionsOf(const Configuration& configuration);
+
+// What the runs of all migrations share: PREFIX-migrations-find and -work. What is dead goes where
+// that of rules does.
+SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration);
+
+// All of them, for whoever makes or looks at the queues themselves.
+SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration);
 
 // `listeners`: requests that wait at SQS beside all others. kInvalidInput: no region, no profile.
 Result<std::shared_ptr<SqsClient>> MakeSqsClient(const Runtime& runtime, const AwsPlace& place,

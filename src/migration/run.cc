@@ -10,6 +10,9 @@ namespace longhaul::migration {
 namespace {
 
 constexpr char kRuns[] = "migrations";
+constexpr char kForgotten[] = "migrations forgotten";
+// SQS keeps a message for 14 days.
+constexpr std::chrono::days kForgottenLife{15};
 constexpr int kRowsPerScan = 500;
 constexpr int kAttemptsMax = 100;  // To write a row while others write it.
 
@@ -69,7 +72,8 @@ std::string EncodeRun(const Run& run) {
       .Set("started", run.started)
       .Set("started_by", run.started_by)
       .Set("starts", run.starts)
-      .Set("stopped", run.stopped);
+      .Set("stopped", run.stopped)
+      .Set("unsent", run.unsent);
   if (run.finished) row.Set("finished", *run.finished);
   // 0 would be a bound: these are there or not.
   const ObjectFilter& filter = options.filter;
@@ -94,6 +98,7 @@ Result<Run> DecodeRun(const StateRow& state) {
           .started_by = row->Text("started_by"),
           .starts = row->Number("starts"),
           .stopped = row->Flag("stopped"),
+          .unsent = row->Flag("unsent"),
           .finished = row->Time("finished"),
           .revision = state.revision};
   run.created = row->Time("created").value_or(SystemTime{});
@@ -201,10 +206,21 @@ Async<void> RunBook::Forget(std::string id) {
       if (!removed) co_return removed.error().In("forget run " + id);
     }
   }
+  // First: a message of a run that nobody knows is none that may be dropped.
+  const SystemTime until = runtime_.clock.Now() + kForgottenLife;
+  StateWrite forgotten{.key = id, .value = "1", .expires = until};
+  Result<int64_t> noted = co_await state_.Write(kForgotten, std::move(forgotten));
+  if (!noted) co_return noted.error().In("forget run " + id);
   StateWrite removal{.key = id};
   Result<int64_t> removed = co_await state_.Write(kRuns, std::move(removal));
   if (!removed) co_return removed.error().In("forget run " + id);
   co_return Ok();
+}
+
+Async<bool> RunBook::WasForgotten(std::string id) {
+  Result<std::optional<StateRow>> row = co_await state_.Get(kForgotten, std::move(id));
+  if (!row) co_return row.error().In("look for a forgotten run");
+  co_return row->has_value();
 }
 
 }  // namespace longhaul::migration

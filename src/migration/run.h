@@ -33,6 +33,8 @@ struct Run {
   std::string started_by;  // "command", "schedule", "after ID", "event"
   int64_t starts = 0;
   bool stopped = false;  // By `migrate stop`: nothing of it is worked on.
+  // Its tasks may have lost their messages, which workers drop while it is stopped.
+  bool unsent = false;
   std::optional<SystemTime> finished{};
   int64_t revision = 0;
 
@@ -62,8 +64,10 @@ class RunBook {
   Async<std::optional<Run>> Change(std::string id, std::function<bool(Run&)> change);
   // Whether nothing is left to be done of it; then its row says since when. `run` as just read.
   Async<bool> FinishIfDone(Run run);
-  // Removes all rows of a run that has finished or is stopped.
+  // Removes all rows of a run that has finished or is stopped. For as long as messages of it may be
+  // in a queue it is remembered that there was one.
   Async<void> Forget(std::string id);
+  Async<bool> WasForgotten(std::string id);
 
  private:
   Runtime& runtime_;

@@ -87,7 +87,7 @@ class Starter {
     // After what is to be done and before its messages: no worker takes it for finished or unknown.
     Result<Run> run = co_await Record(request);
     if (!run) co_return run.error();
-    Result<void> sent = co_await SendAll();
+    Result<void> sent = co_await SendAll(*run);
     if (!sent) co_return sent.error();
     co_return run;
   }
@@ -142,11 +142,13 @@ class Starter {
     if (retried.objects + retried.prefixes == 0) co_return retried;
     Result<std::optional<Run>> changed = co_await book_.Change(id, [](Run& row) {
       row.finished.reset();
+      row.unsent = row.unsent || row.stopped;
       row.stopped = false;
       return true;
     });
     if (!changed) co_return changed.error();
-    Result<void> sent = co_await SendAll();
+    if (!*changed) co_return NotFound("there is no run " + id);
+    Result<void> sent = co_await SendAll(**changed);
     if (!sent) co_return sent.error();
     // Last: what is forgotten here is in a task.
     Result<std::vector<Result<int64_t>>> removed =
@@ -263,6 +265,7 @@ class Starter {
       run.started = now;
       run.started_by = request.by;
       ++run.starts;
+      run.unsent = run.unsent || run.stopped;
       run.stopped = false;
       run.finished.reset();
       return true;
@@ -288,7 +291,29 @@ class Starter {
     co_return fresh;
   }
 
-  Async<void> SendAll() {
+  // The messages that wait for it; of a run that was stopped those of all its tasks.
+  Async<void> SendAll(const Run& run) {
+    if (!run.unsent) co_return co_await SendMessages();
+    messages_.clear();
+    Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(run.id), "todo/");
+    if (!rows) co_return rows.error();
+    for (const StateRow& row : *rows) {
+      Result<TodoRow> todo = DecodeTodo(row.key, row.value);
+      if (!todo) co_return todo.error();
+      messages_.push_back(MessageOf(run.id, todo->id, todo->kind));
+    }
+    Result<void> sent = co_await SendMessages();
+    if (!sent) co_return sent.error();
+    // Last: whoever is killed before leaves it to the next start.
+    Result<std::optional<Run>> noted = co_await book_.Change(run.id, [](Run& row) {
+      row.unsent = false;
+      return true;
+    });
+    if (!noted) co_return noted.error();
+    co_return Ok();
+  }
+
+  Async<void> SendMessages() {
     for (size_t begin = 0; begin < messages_.size(); begin += kMessagesPerSend) {
       const size_t end = std::min(messages_.size(), begin + kMessagesPerSend);
       std::vector<NewMessage> some(messages_.begin() + static_cast<ptrdiff_t>(begin),

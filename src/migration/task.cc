@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "archive/json_text.h"
+#include "rules/configuration.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
@@ -10,6 +11,7 @@ namespace longhaul::migration {
 namespace {
 
 constexpr std::string_view kObjectPrefix = "object/";
+constexpr size_t kNameBytesMax = 128;  // Of runs and tasks; both are shorter.
 
 void AppendMember(std::string& out, std::string_view name, std::string_view text) {
   if (text.empty()) return;
@@ -190,7 +192,9 @@ Result<TaskName> ReadMessage(std::string_view body) {
   Result<Row> row = Row::Decode(body);
   if (!row) return InvalidInput("not a message of a migration");
   TaskName name{.run = row->Text("run"), .id = row->Text("task")};
-  if (name.run.empty() || name.id.empty()) return InvalidInput("not a message of a migration");
+  if (!IsPlainName(name.run, kNameBytesMax) || !IsPlainName(name.id, kNameBytesMax)) {
+    return InvalidInput("not a message of a migration");
+  }
   return name;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "migration/shared_lanes.h"
 #include "migration/worker_parts.h"
 
 namespace longhaul::migration {
@@ -13,6 +14,10 @@ using namespace std::chrono_literals;
 
 constexpr auto kWaitForMessages = 1'000ms;
 constexpr auto kSendAgainEvery = 5'000ms;
+// A message may be received 1,000 times: so over seven hours of a state that is away. At first it
+// comes back before its claim has run out, as nobody has died.
+constexpr int kReceivesInARow = 100;
+constexpr std::chrono::milliseconds kDelayOfMessageMax{30'000};
 constexpr int kRowsPerScan = 500;
 
 }  // namespace
@@ -82,11 +87,12 @@ std::vector<std::string> Worker::LanesLeftAlone() const {
   const bool finds = MayFind();
   const bool works = MayWork();
   std::vector<std::string> lanes;
+  if (!finds) lanes.emplace_back(kSharedFindLane);
+  if (!works) lanes.emplace_back(kSharedWorkLane);
   for (const auto& [id, known] : runs_) {
-    const bool mine = !known->run.stopped &&
-                      !(known->foreign && runtime_.clock.SteadyNow() < known->foreign_until);
-    if (!mine || !finds) lanes.push_back(FindLane(id));
-    if (!mine || !works) lanes.push_back(WorkLane(id));
+    const bool foreign = known->foreign && runtime_.clock.SteadyNow() < known->foreign_until;
+    if (foreign || !finds) lanes.push_back(FindLane(id));
+    if (foreign || !works) lanes.push_back(WorkLane(id));
   }
   return lanes;
 }
@@ -148,20 +154,29 @@ asio::awaitable<void> Worker::SendAgain() {
   const SteadyTime now = runtime_.clock.SteadyNow();
   if (!open_.empty() || now < sent_again_ + kSendAgainEvery) co_return;
   sent_again_ = now;
+  const bool any = std::ranges::any_of(runs_, [](const auto& entry) {
+    const Known& known = *entry.second;
+    return !known.gone && !known.run.stopped && !known.run.finished;
+  });
+  if (!any) co_return;  // Looking at the queue may cost money.
   Result<QueueDepth> depth = co_await queue_.Depth();
-  if (!depth || depth->visible + depth->delayed + depth->in_flight > 0) co_return;
+  if (!depth || !depth->settled) co_return;
+  if (depth->visible + depth->delayed + depth->in_flight > 0) co_return;
   for (const auto& [id, known] : runs_) {
     if (known->run.stopped || known->run.finished) continue;
     Result<std::vector<StateRow>> page = co_await state_.Scan(RowsOf(id), "todo/", kRowsPerScan);
     if (!page) co_return;
+    std::vector<NewMessage> messages;
     for (const StateRow& row : *page) {
       if (!row.key.starts_with("todo/")) break;
       Result<TodoRow> todo = DecodeTodo(row.key, row.value);
       if (!todo) continue;
       runtime_.log.Info("a task without a message is sent again",
                         {{"run", id}, {"task", todo->id}});
-      Task task{.run = id, .id = todo->id, .kind = todo->kind};
-      Result<void> sent = co_await board_.Send(task);
+      messages.push_back(MessageOf(id, todo->id, todo->kind));
+    }
+    if (!messages.empty()) {
+      Result<void> sent = co_await queue_.Send(std::move(messages), {});
       if (!sent) co_return;
     }
     // Finished by somebody who died before he could say so.
@@ -170,12 +185,41 @@ asio::awaitable<void> Worker::SendAgain() {
   }
 }
 
+std::chrono::milliseconds Worker::DelayOf(const QueueMessage& message) {
+  return message.receive_count <= kReceivesInARow ? options_.delay : kDelayOfMessageMax;
+}
+
+Async<Worker::Fate> Worker::Judge(std::string run, bool shared) {
+  const auto known = runs_.find(run);
+  const bool there = known != runs_.end() && !known->second->gone && !known->second->run.stopped;
+  if (there) co_return Fate::kWork;
+  // As it is now: what is dropped here is not sent again but by the next start, and that comes
+  // after what it says of the run.
+  Result<std::optional<migration::Run>> row = co_await book_.Find(run);
+  if (!row) co_return row.error();
+  if (*row && (*row)->stopped) co_return Fate::kDrop;
+  if (*row) {
+    Result<void> refreshed = co_await Refresh();
+    if (!refreshed) co_return refreshed.error();
+    co_return Fate::kWork;
+  }
+  if (!shared) co_return Fate::kDrop;  // Its lane was its own, and nobody else's.
+  Result<bool> forgotten = co_await book_.WasForgotten(std::move(run));
+  if (!forgotten) co_return forgotten.error();
+  co_return *forgotten ? Fate::kDrop : Fate::kBury;
+}
+
+Async<void> Worker::SetAside(QueueMessage message, std::string reason) {
+  runtime_.log.Failure("a message is set aside", {{"lane", message.lane}, {"reason", reason}});
+  Result<void> buried = co_await queue_.Bury(std::move(message), std::move(reason));
+  // Else it comes again.
+  if (!buried) runtime_.log.Warning("a message could not be set aside", {buried.error()});
+  co_return Ok();
+}
+
 Async<void> Worker::Handle(QueueMessage message) {
   Result<TaskName> name = ReadMessage(message.body);
-  if (!name) {
-    runtime_.log.Failure("a message is none of a migration", {name.error()});
-    co_return co_await queue_.Ack({message.receipt});
-  }
+  if (!name) co_return co_await SetAside(std::move(message), name.error().message);
   const std::pair<std::string, std::string> key(name->run, name->id);
   if (open_.contains(key)) {
     // Doubled: when it is done here, this one costs nothing.
@@ -186,44 +230,48 @@ Async<void> Worker::Handle(QueueMessage message) {
   open->id = name->id;
   open->receipt = message.receipt;
   open->since = runtime_.clock.SteadyNow();
-  open->find = message.lane == FindLane(name->run);
+  open->find = IsFindLane(message.lane);
   if (stopping_) open->stop.Set();
   open_[key] = open;
   if (open->find) ++finds_open_;
 
   std::chrono::milliseconds delay{0};
+  bool worked = false;
   Result<bool> done = false;
-  auto known = runs_.find(name->run);
-  if (known == runs_.end()) {
-    Result<void> refreshed = co_await Refresh();
-    known = runs_.find(name->run);
-    if (!refreshed) done = refreshed.error();
-  }
-  if (known == runs_.end() || known->second->gone) {
-    if (done) done = true;  // Of a run that is forgotten.
+  Result<Fate> fate = co_await Judge(name->run, IsShared(message.lane));
+  const auto known = runs_.find(name->run);
+  if (!fate) {
+    done = fate.error();
+  } else if (*fate != Fate::kWork) {
+    done = true;
+  } else if (known == runs_.end() || known->second->gone || known->second->run.stopped ||
+             !(open->find ? options_.finds : options_.works)) {
+    delay = kWaitForMessages;  // It changed meanwhile.
   } else {
-    Known& run = *known->second;
-    const bool role = open->find ? options_.finds : options_.works;
-    if (run.run.stopped || !role) {
-      delay = run.run.stopped ? options_.refresh : kWaitForMessages;
-    } else {
-      done = co_await Do(*open, run, &delay);
-    }
+    worked = true;
+    done = co_await Do(*open, *known->second, &delay);
+    // Others may be able to. Where the lane is not the run's own it cannot be left alone.
+    if (done && !*done && known->second->foreign) delay = std::max(delay, DelayOf(message));
   }
   if (!done) {
     runtime_.log.Warning("a task is left for later",
                          {{"run", open->run}, {"task", open->id}, done.error()});
-    delay = done.error().kind == ErrorKind::kCancelled ? 0ms : options_.delay;
+    delay = done.error().kind == ErrorKind::kCancelled ? 0ms : DelayOf(message);
   }
   // Last. When it fails the message comes again, and costs nothing.
-  Result<void> told = done && *done ? co_await queue_.Ack({message.receipt})
-                                    : co_await queue_.Release(message.receipt, delay);
+  Result<void> told;
+  if (fate && *fate == Fate::kBury) {
+    told = co_await SetAside(std::move(message), "the state has no run " + open->run);
+  } else {
+    told = done && *done ? co_await queue_.Ack({message.receipt})
+                         : co_await queue_.Release(message.receipt, delay);
+  }
   if (!told && told.error().kind != ErrorKind::kPrecondition) {
     runtime_.log.Warning("a message could not be given back", {told.error()});
   }
   open_.erase(key);
   if (open->find) --finds_open_;
-  if (done && *done && known != runs_.end()) {
+  if (worked && done && *done) {
     Result<std::optional<migration::Run>> run = co_await book_.Find(open->run);
     if (run && *run) {
       Result<bool> finished = co_await book_.FinishIfDone(std::move(**run));

@@ -73,6 +73,12 @@ class Worker {
   asio::awaitable<void> SendAgain();
 
   Async<void> Handle(QueueMessage message);
+  // What is to be done with a message before its task is looked at. kDrop: of a run that is stopped
+  // or forgotten; kBury: of a run that nobody knows, in a lane that is shared.
+  enum class Fate { kWork, kDrop, kBury };
+  Async<Fate> Judge(std::string run, bool shared);
+  // What nobody understands is never removed: it goes to the dead letters.
+  Async<void> SetAside(QueueMessage message, std::string reason);
   // What became of it is in State; true: its message is to be acknowledged, else released by
   // `delay`.
   Async<bool> Do(Open& open, Known& known, std::chrono::milliseconds* delay);
@@ -84,6 +90,9 @@ class Worker {
   // A task that has killed too many workers.
   Async<void> Bury(Known& known, Task task, const Claim& claim);
   [[nodiscard]] std::chrono::milliseconds DelayAfter(int tries);
+  // Of a message that nothing could be done with; longer after many times, so that one which waits
+  // for hours is not received too often.
+  [[nodiscard]] std::chrono::milliseconds DelayOf(const QueueMessage& message);
   // Keeps messages hidden and claims alive; gives up what takes too long.
   Async<void> KeepAlive(Event& ended);
   // Says in State what this process does.

@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 constexpr auto kPublishEvery = 5'000ms;
 constexpr auto kWorkerRowLife = 20'000ms;
 constexpr auto kSweepEvery = 60'000ms;
+constexpr size_t kExtendAtOnce = 10;
 constexpr std::string_view kWorkers = "worker/";
 
 }  // namespace
@@ -39,6 +40,17 @@ Async<void> Worker::KeepAlive(Event& ended) {
     }
     const SteadyTime now = runtime_.clock.SteadyNow();
     const auto all = open_;
+    // By tens: some queues take so many in one request.
+    std::vector<Receipt> receipts;
+    for (auto entry = all.begin(); entry != all.end();) {
+      const auto& [key, open] = *entry++;
+      if (open_.contains(key) && open->claim.mine) receipts.push_back(open->receipt);
+      if (receipts.size() < kExtendAtOnce && entry != all.end()) continue;
+      // What is lost somebody else may work on as well, which is harmless.
+      Result<void> extended =
+          co_await queue_.ExtendAll(std::exchange(receipts, {}), options_.visibility);
+      static_cast<void>(extended);
+    }
     for (const auto& [key, open] : all) {
       if (!open_.contains(key) || !open->claim.mine) continue;
       auto known = runs_.find(open->run);
@@ -47,10 +59,6 @@ Async<void> Worker::KeepAlive(Event& ended) {
         open->timed_out = true;
         open->stop.Set();
       }
-      // Lost: somebody else may work on the same, which is harmless.
-      Result<void> extended = co_await queue_.Extend(open->receipt, options_.visibility);
-      static_cast<void>(extended);
-      if (!open_.contains(key)) continue;
       Result<void> renewed =
           co_await board_.Renew(open->run, open->id, options_.visibility, &open->claim);
       static_cast<void>(renewed);

@@ -191,7 +191,6 @@ asio::awaitable<void> SqsQueue::Core::Listen(std::shared_ptr<Core> self, size_t 
       co_await self->client->Receive(lane.url, {.count_max = static_cast<int>(wanted),
                                                 .visibility = visibility,
                                                 .wait = std::min(self->options.wait, kSqsWaitMax)});
-  lane.listening = false;
   const SteadyTime now = self->Now();
   if (!answer) {
     lane.error = self->Told(answer.error(), lane.config.queue);
@@ -205,6 +204,7 @@ asio::awaitable<void> SqsQueue::Core::Listen(std::shared_ptr<Core> self, size_t 
     }
     if (self->closed) co_await self->GiveBack(lane);
   }
+  lane.listening = false;
   self->changed.NotifyAll();
 }
 
@@ -567,9 +567,15 @@ Async<void> SqsQueue::Bury(QueueMessage message, std::string reason) {
 }
 
 Async<void> SqsQueue::Close() {
-  core_->closed = true;
-  core_->changed.NotifyAll();
-  for (Core::Lane& lane : core_->lanes) co_await core_->GiveBack(lane);
+  Core& core = *core_;
+  core.closed = true;
+  core.changed.NotifyAll();
+  for (Core::Lane& lane : core.lanes) co_await core.GiveBack(lane);
+  // SQS answers also where nobody listens any more, and hides what the answer has. So the requests
+  // that wait there are not cut, and what they bring is given back.
+  while (std::ranges::any_of(core.lanes, &Core::Lane::listening)) {
+    co_await core.changed.WaitFor(core.runtime.clock, kKnownToCome);
+  }
   co_return Ok();
 }
 

@@ -11,6 +11,8 @@
 //   loses.
 // - Its counts are right only after a minute of rest (QueueDepth::settled).
 // - A message that was received too often is a dead letter for good, also for its last receiver.
+// - A request that waits cannot be called back: whoever cuts it is handed a message all the same,
+//   which is hidden then. So Close waits for those, up to 20 s, and gives back what they bring.
 //
 // What it costs. Each request is paid for, so messages are taken, removed and hidden by tens. A
 // lane that others send to (`listens`) is asked by requests that wait up to 20 s at SQS, which go

@@ -351,6 +351,27 @@ TEST_F(SqsQueueTest, CloseGivesBackWhatNobodyHasGot) {
   EXPECT_EQ(Receive(*other).size(), 4u);
 }
 
+// SQS hands out what comes also where nobody listens any more: whoever stops just then would take
+// the message with him until its visibility has run out.
+TEST_F(SqsQueueTest, CloseGivesBackWhatComesMeanwhile) {
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  std::unique_ptr<Queue> other = fixture_.Open();
+  EXPECT_TRUE(Receive(*queue, 10, kLong, 1s).empty());  // Its request waits on.
+  struct Closer {
+    static asio::awaitable<void> Run(Queue& queue, bool& done) {
+      done = bool(co_await queue.Close());
+    }
+  };
+  bool closed = false;
+  SpawnDetached(fixture_.world().runtime().executor, Closer::Run(*queue, closed));
+  Sleep(1s);
+  EXPECT_FALSE(closed);
+  sqs().Put(NameOf(""), "event");
+  Sleep(2s);
+  EXPECT_TRUE(closed);
+  EXPECT_EQ(Receive(*other).size(), 1u);
+}
+
 // Whoever asks for nothing of a lane now must not keep from others what came of it meanwhile.
 TEST_F(SqsQueueTest, WhatIsNotWantedIsGivenBack) {
   std::unique_ptr<Queue> queue = fixture_.Open();

@@ -1,5 +1,5 @@
 // Any bytes as an answer of SQS, and as a message's body: no crash, and nothing beyond the limits
-// comes out; what goes in as a body comes out.
+// comes out; what goes in as a body comes out. What it names as a task of a migration is a name.
 
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "aws/sqs_client.h"
 #include "base/check.h"
+#include "migration/task.h"
 #include "queue/queue.h"
 #include "queue/sqs_body.h"
 
@@ -25,6 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Result<std::string> decoded = DecodeSqsBody(text);
   if (decoded) LH_CHECK(decoded->size() <= kMessageSizeMaxBytes);
   LH_CHECK(IsSqsText(SqsText(text)));
+  Result<migration::TaskName> task = migration::ReadMessage(text);
+  if (task) LH_CHECK(task->run.size() <= 128 && task->id.size() <= 128);
   if (size > kMessageSizeMaxBytes) return 0;
   const std::string encoded = EncodeSqsBody(text);
   LH_CHECK(IsSqsText(encoded) && !encoded.empty());

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "migration/shared_lanes.h"
 #include "migration/start.h"
 #include "migration/status.h"
 #include "migration/worker.h"
@@ -22,6 +23,51 @@
 #include "transfer/runs/row.h"
 
 namespace longhaul::testing {
+
+// What SQS has of its own: it sets aside what nobody can do, and counts late.
+struct SqsTraits {
+  bool on = false;
+  bool refuses = false;                                     // What is sent.
+  std::vector<std::pair<std::string, std::string>> buried;  // Bodies, and why.
+  int64_t sent = 0;
+};
+
+class LikeSqs : public FakeQueue {
+ public:
+  LikeSqs(Runtime runtime, std::shared_ptr<FakeQueueBackend> backend, FakeFaults* faults,
+          SqsTraits& traits)
+      : FakeQueue(runtime, std::move(backend), faults), runtime_(runtime), traits_(traits) {}
+
+  Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) override {
+    if (traits_.refuses) co_return Retryable("nothing can be sent");
+    for (const NewMessage& message : messages) {
+      if (!migration::IsShared(message.lane)) co_return InvalidInput("no queue " + message.lane);
+    }
+    traits_.sent += std::ssize(messages);
+    busy_at_ = runtime_.clock.Now();
+    co_return co_await FakeQueue::Send(std::move(messages), delay);
+  }
+  Async<Received> Receive(ReceiveRequest request) override {
+    Result<Received> received = co_await FakeQueue::Receive(std::move(request));
+    if (received && !received->messages.empty()) busy_at_ = runtime_.clock.Now();
+    co_return received;
+  }
+  Async<void> Bury(QueueMessage message, std::string reason) override {
+    traits_.buried.emplace_back(message.body, std::move(reason));
+    co_return co_await Ack({message.receipt});
+  }
+  Async<QueueDepth> Depth() override {
+    Result<QueueDepth> depth = co_await FakeQueue::Depth();
+    if (!depth) co_return depth;
+    if (runtime_.clock.Now() - busy_at_ >= std::chrono::minutes(5)) co_return depth;
+    co_return QueueDepth{.settled = false};
+  }
+
+ private:
+  Runtime runtime_;
+  SqsTraits& traits_;
+  SystemTime busy_at_ = runtime_.clock.Now();
+};
 
 class MigrationWorld {
  public:
@@ -52,12 +98,12 @@ class MigrationWorld {
           memory(64 << 20),
           runtime{io.get_executor(), world.base.clock,  random, world.base.pool, memory,
                   world.base.log,    world.base.metrics},
-          queue(runtime, world.queue, &world.queue_faults),
+          queue(world.OpenQueue(runtime, &world.queue_faults)),
           state(runtime, world.state, &world.state_faults),
           source(runtime, world.source, world.source_faults),
           target(runtime, world.target, world.target_faults),
           worker(
-              runtime, queue, state,
+              runtime, *queue, state,
               [this](const migration::Run&) -> Result<migration::Ends> {
                 return migration::Ends{.source = &source, .target = &target};
               },
@@ -72,7 +118,7 @@ class MigrationWorld {
     SeededRandom random;
     MemoryBudget memory;
     Runtime runtime;
-    FakeQueue queue;
+    std::unique_ptr<Queue> queue;
     FakeState state;
     MemoryStore source;
     MemoryStore target;
@@ -80,6 +126,12 @@ class MigrationWorld {
     Event stop;
     bool running = true;
   };
+
+  std::unique_ptr<Queue> OpenQueue(Runtime runtime, FakeFaults* faults = nullptr) {
+    if (!sqs.on) return std::make_unique<FakeQueue>(runtime, queue, faults);
+    return std::make_unique<migration::SharedLanes>(
+        std::make_unique<LikeSqs>(runtime, queue, faults, sqs));
+  }
 
   Process& StartWorker(migration::WorkerOptions options = {}) {
     options.name = "worker-" + std::to_string(++started);
@@ -123,10 +175,21 @@ class MigrationWorld {
     return std::move(*result);
   }
 
-  Result<migration::Run> Start(std::vector<std::string> prefixes = {}) {
-    FakeQueue client(base.runtime, queue);
+  Result<void> Stop() {
     FakeState rows(base.runtime, state);
-    return Run(migration::StartRun(base.runtime, client, rows,
+    Result<migration::Run> run = Run(migration::StopRun(base.runtime, rows, migration.id));
+    if (!run) return run.error();
+    return Ok();
+  }
+  Result<void> Forget() {
+    FakeState rows(base.runtime, state);
+    migration::RunBook book(base.runtime, rows);
+    return Run(book.Forget(migration.id));
+  }
+  Result<migration::Run> Start(std::vector<std::string> prefixes = {}) {
+    const std::unique_ptr<Queue> client = OpenQueue(base.runtime);
+    FakeState rows(base.runtime, state);
+    return Run(migration::StartRun(base.runtime, *client, rows,
                                    {.migration = migration, .prefixes = std::move(prefixes)}));
   }
   migration::RunStatus Status() {
@@ -195,6 +258,7 @@ class MigrationWorld {
   std::shared_ptr<MemoryStoreBackend> target = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<FakeQueueBackend> queue = std::make_shared<FakeQueueBackend>(1000);
   std::shared_ptr<FakeStateBackend> state = std::make_shared<FakeStateBackend>();
+  SqsTraits sqs;
   FakeFaults queue_faults;
   FakeFaults state_faults;
   FaultPlan* source_faults = nullptr;

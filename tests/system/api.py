@@ -17,6 +17,7 @@ import time
 
 import yaml
 
+import harness
 from harness import World, check, free_port, step, wait_until
 
 OPERATE = "operate-0123456789abcdef"
@@ -99,6 +100,7 @@ class Client:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
+        harness.ANSWERS.append((target.split("?")[0], text.decode(errors="replace")))
         return answer.status, answer.headers, text
 
     def path_of(self, target: str) -> str:

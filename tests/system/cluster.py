@@ -1,9 +1,10 @@
-"""cluster.py [KILLS [PROCESSES [DOWN_SECONDS [STATE]]]]: many processes, one rule, over PostgreSQL.
+"""cluster.py [KILLS [PROCESSES [DOWN_SECONDS [WHERE]]]]: many processes, one rule, over PostgreSQL.
 
 PROCESSES sources and as many targets, each a process that shares nothing with the others but the
 database and the stores; one of them after the other is killed while the bucket changes, and the
-database is away for a while in the middle. With STATE `dynamodb` the state lies in DynamoDB Local, which
-stays: it keeps its tables in memory.
+database is away for a while in the middle. A kill takes 3 s on average. With WHERE `dynamodb` the
+state lies in DynamoDB Local; with `sqs` the queue lies in ElasticMQ as well. Those two stay, as they
+hold what they have in memory.
 
 Without it: two processes would do the same work, or each take the other's for done, and nobody would
 know before the first machine of a cluster dies.
@@ -16,21 +17,46 @@ import sys
 import threading
 import time
 
-from harness import (World, check, check_equal, check_no_uploads, check_staging_empty, differences,
-                     free_port, keys_of, make_buckets, rule, staged, step, wait_until)
+import boto3
+
+from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_equal, check_no_uploads,
+                     check_staging_empty, differences, free_port, keys_of, make_buckets, rule,
+                     staged, step, wait_until)
 from kill9 import Watcher, Writer, listener, sizes
 
 # Of DynamoDB alone; Local takes letters and digits. The stores have keys of their own.
 KEYS = {"AWS_ACCESS_KEY_ID": "longhaultest"}
 
 
-def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
+class Queues:
+    """What lies in SQS, as the server counts it."""
+
+    def __init__(self, endpoint: str):
+        self.place = f"sqs:cluster?region={REGION}&endpoint={endpoint}"
+        self.client = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION,
+                                   aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+                                   aws_secret_access_key=SECRET_ACCESS_KEY)
+
+    def counts(self) -> dict[str, int]:
+        """The messages of each queue that has some, in whatever condition."""
+        found = {}
+        for url in self.client.list_queues().get("QueueUrls", []):
+            attributes = self.client.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            found[url.rsplit("/", 1)[1]] = sum(
+                int(attributes[f"ApproximateNumberOfMessages{what}"])
+                for what in ("", "NotVisible", "Delayed"))
+        check(len(found) > 3, f"queues: {found}")
+        return {name: count for name, count in found.items() if count}
+
+
+def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
     seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
-    step(f"{kills} kills, {processes} + {processes} processes, state in {state}, "
-         f"LONGHAUL_SEED={seed}")
+    step(f"{kills} kills, {processes} + {processes} processes, {where}, LONGHAUL_SEED={seed}")
     random_ = random.Random(seed)
     with World("cluster") as world:
-        database = world.serve("postgres")
+        database = None if where == "sqs" else world.serve("postgres")
+        queues = Queues(world.serve("elasticmq").endpoint) if where == "sqs" else None
         port = free_port()
         with listener(port):
             source = world.serve("versitygw", "source",
@@ -40,8 +66,11 @@ def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
         stores = {"source": source, "target": target}
         rules = [rule(deletes=True, intake={"webhook": True, "listing": "5s"},
                       batch={"linger": "500ms"})]
-        place = {"queue": database.endpoint, "state": database.endpoint}
-        if state == "dynamodb":
+        if queues:
+            place = {"queue": queues.place}
+        else:
+            place = {"queue": database.endpoint, "state": database.endpoint}
+        if where != "postgres":
             place["state"] = f"dynamodb:cluster?endpoint={world.serve('dynamodb').endpoint}"
 
         def config(number: int):
@@ -59,8 +88,10 @@ def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
         missing = world.run("replicate", "--config", target_config, "--once", env=KEYS)
         missing.expect(2, "longhaul setup")
         printed = world.run("setup", "--print", "--config", target_config, env=KEYS).expect(0)
-        check("CREATE TABLE queue_messages" in printed.stdout, "setup --print prints no SQL")
-        world.run("setup", "--config", target_config, env=KEYS).expect(0, "are there")
+        check(("create-queue" if queues else "CREATE TABLE queue_messages") in printed.stdout,
+              f"setup --print says {printed.stdout}")
+        world.run("setup", "--config", target_config, env=KEYS).expect(
+            0, "is there" if queues else "are there")
         world.run("setup", "--config", target_config, env=KEYS).expect(0, "nothing was missing")
 
         members: dict[str, object] = {}
@@ -86,7 +117,7 @@ def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
             thread.start()
         for number in range(kills):
             time.sleep(min(12, max(0.5, random_.expovariate(1 / 3))))
-            if number == kills // 2:
+            if database and number == kills // 2:
                 database.stop(kill=True)
                 step(f"the database is away for {down_seconds} s")
                 time.sleep(down_seconds)
@@ -130,6 +161,9 @@ def main(kills: int, processes: int, down_seconds: float, state: str) -> None:
             process.kill(signal.SIGTERM)
             finished = process.wait(60)
             check(finished.code in (0, 143), f"{name}: exit {finished.code}: {finished.stderr[-2000:]}")
+        if queues:
+            # Nothing was too much for anybody either: no dead letters.
+            check(not queues.counts(), f"left in the queues: {queues.counts()}")
         world.run("check", "--config", target_config, "source:data/", "target:copy/",
                   env=KEYS).expect(0)
         count = check_equal(source, target)

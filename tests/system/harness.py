@@ -4,6 +4,7 @@ A test is a script: it makes a `World`, does something with the binary, and call
 check that fails ends it with exit code 1 and says why; nothing is skipped.
 """
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,6 +112,8 @@ class Process:
                        "XDG_STATE_HOME": str(folder / "state-home"), **(env or {})}
         self.secrets = {value for name, value in environment.items()
                         if SECRET_NAME.search(name) and is_secret(value)}
+        self.secrets |= {value for name, value in zip(self.args, self.args[1:])
+                         if SECRET_FLAG.fullmatch(name) and is_secret(value)}
         self.started = time.monotonic()
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
@@ -240,6 +244,7 @@ class World(contextlib.ExitStack):
         self.work.mkdir()
         self.processes: list[Process] = []
         self.secrets: set[str] = set()
+        self.environment: dict[str, str] = {}  # Of each process, besides what it is given itself.
         self.push(self._kill_all)
 
     def _kill_all(self, error, *_):
@@ -247,6 +252,7 @@ class World(contextlib.ExitStack):
             process.kill()
         if not error:
             self._check_secrets(self.processes)
+            self._check_files()
         for process in self.processes:
             if error:
                 print(f"--- {' '.join(process.args)}\n{process.output()[-2000:]}", flush=True)
@@ -260,12 +266,21 @@ class World(contextlib.ExitStack):
 
     def _check_secrets(self, processes: list[Process]) -> None:
         """No process of any test tells a secret that it was given, whatever it logs or prints."""
-        secrets = set(self.secrets).union(*(process.secrets for process in self.processes))
         for process in processes:
-            output = process.output()
-            for secret in secrets:
-                check(secret not in output,
-                      f"{' '.join(process.args)} tells the secret that ends in ...{secret[-4:]}")
+            self._check_text(process.output(), " ".join(process.args))
+
+    def _check_text(self, text: str, where: str) -> None:
+        for secret in set(self.secrets).union(*(process.secrets for process in self.processes)):
+            for form in {secret, urllib.parse.quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+                check(form not in text, f"{where} tells the secret that ends in ...{secret[-4:]}")
+
+    def _check_files(self) -> None:
+        """Nor do reports, tables and databases that processes have written, or answers of theirs."""
+        for path in self.work.rglob("*"):
+            if path.is_file() and path.name.endswith((".jsonl", ".csv", ".db", ".db-wal")):
+                self._check_text(path.read_bytes().decode(errors="replace"), path.name)
+        for url, text in ANSWERS:
+            self._check_text(text, f"the answer to {url}")
 
     def serve(self, kind: str, name: str = "", **options) -> Server:
         server = KINDS[kind](self.folder, name or kind, **options)
@@ -279,6 +294,7 @@ class World(contextlib.ExitStack):
         return server
 
     def start(self, *args, **options) -> Process:
+        options["env"] = {**self.environment, **(options.get("env") or {})}
         process = Process(args, self.work, **options)
         self.processes.append(process)
         return process
@@ -300,7 +316,10 @@ class World(contextlib.ExitStack):
         return path
 
 
-SECRET_NAME = re.compile(r"secret|token|password|seal_key|notify", re.IGNORECASE)
+SECRET_NAME = re.compile(r"secret|token|password|seal_key|notify|webhook", re.IGNORECASE)
+SECRET_FLAG = re.compile(r"--\S*(secret-access-key|token|password)")
+URL_PASSWORD = re.compile(r"://[^/@\s]*:([^/@\s]+)@")
+ANSWERS: collections.deque[tuple[str, str]] = collections.deque(maxlen=500)  # Of processes.
 
 
 def is_secret(value) -> bool:
@@ -309,7 +328,9 @@ def is_secret(value) -> bool:
 
 
 def secrets_in(value) -> set[str]:
-    """What a configuration keeps under names of secrets."""
+    """What a configuration keeps under names of secrets, and passwords in URLs."""
+    if isinstance(value, str):
+        return set(filter(is_secret, map(urllib.parse.unquote, URL_PASSWORD.findall(value))))
     if isinstance(value, (list, tuple)):
         return set().union(*map(secrets_in, value))
     if not isinstance(value, dict):
@@ -515,11 +536,13 @@ def http(url: str, timeout: float = 5) -> tuple[int, str]:
     """Status and body; status 0 where nothing listens."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
-            return answer.status, answer.read().decode()
+            status, text = answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        status, text = error.code, error.read().decode()
     except OSError:
         return 0, ""
+    ANSWERS.append((url, text))
+    return status, text
 
 
 def report(path: pathlib.Path) -> list[dict]:

@@ -1,8 +1,11 @@
-"""migrate.py [short|long]: finders and workers are killed again and again while they move a bucket.
+"""migrate.py [short|long|sqs]: finders and workers are killed again and again as they move a bucket.
 
 Three workers and two finders, thousands of small objects, and an object that all of them carry. At
 the end both sides are equal, every status is right, and nothing is left: no upload, no task, no row
 but the run's.
+
+With `sqs` the queue lies in SQS (ElasticMQ), where all runs share two lanes, and the state in
+DynamoDB (Local).
 
 Without it: that a run goes on where a dead process was would be known of fakes alone.
 """
@@ -20,8 +23,10 @@ import tempfile
 import time
 import urllib.request
 
-from harness import (World, check, check_no_uploads, differences, free_port, keys_of, make_buckets,
-                     put_all, step, things, wait_until)
+import boto3
+
+from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, differences,
+                     free_port, keys_of, make_buckets, put_all, step, things, wait_until)
 
 SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "seconds": 8, "pause": 0.6}
 # 20 GiB, where the disk has room; in parts that the server copies.
@@ -101,14 +106,73 @@ def verify(world: World, config, code: int, *flags: str) -> dict:
     return done.lines()[-1]
 
 
-def rows_left(world: World) -> list[tuple[str, str]]:
+class Embedded:
+    """Queue and state in one SQLite file."""
+
+    place = {}
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def set_up(self, config) -> None:
+        self.world.run("setup", "--config", config).expect(0, "SQLite")
+
+    def read(self) -> tuple[list[tuple[str, str]], int]:
+        """Rows that do not run out by themselves, and the number of messages."""
+        with sqlite3.connect(f"file:{self.world.work}/longhaul.db?mode=ro", uri=True) as database:
+            rows = database.execute("SELECT CAST(partition AS TEXT), CAST(key AS TEXT)"
+                                    " FROM state_rows WHERE expires_us IS NULL").fetchall()
+            return rows, database.execute("SELECT count(*) FROM queue_messages").fetchone()[0]
+
+
+class InAws:
+    """Queue in SQS, state in DynamoDB, each a server that stays."""
+
+    def __init__(self, world: World):
+        self.world = world
+        endpoints = {kind: world.serve(kind).endpoint for kind in ("elasticmq", "dynamodb")}
+        self.place = {"queue": f"sqs:moves?region={REGION}&endpoint={endpoints['elasticmq']}",
+                      "state": f"dynamodb:moves?region={REGION}&endpoint={endpoints['dynamodb']}"}
+        # DynamoDB Local takes letters and digits.
+        world.environment["AWS_ACCESS_KEY_ID"] = "longhaultest"
+        self.sqs, self.tables = (
+            boto3.client(name, endpoint_url=endpoint, region_name=REGION,
+                         aws_access_key_id="longhaultest",
+                         aws_secret_access_key=SECRET_ACCESS_KEY)
+            for name, endpoint in zip(("sqs", "dynamodb"), endpoints.values()))
+
+    def set_up(self, config) -> None:
+        self.world.run("migrate", "start", "source:data/in/", "target:copy/out/", "--config",
+                       config).expect(2, "is missing", f"longhaul setup --config {config}")
+        self.world.run("setup", "--config", config).expect(0, "moves-migrations-find is there",
+                                                           "moves-migrations-work is there")
+        self.world.run("setup", "--config", config).expect(0, "nothing was missing")
+
+    def url(self, name: str) -> str:
+        return self.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def count(self, name: str) -> int:
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.url(name),
+                                                   AttributeNames=["All"])["Attributes"]
+        return sum(int(attributes[f"ApproximateNumberOfMessages{what}"])
+                   for what in ("", "NotVisible", "Delayed"))
+
+    def read(self) -> tuple[list[tuple[str, str]], int]:
+        rows = []
+        for page in self.tables.get_paginator("scan").paginate(TableName="moves",
+                                                               ConsistentRead=True):
+            # "v": the table's version.
+            rows += [(item["p"]["B"][1:].decode(), item["k"]["B"].decode())
+                     for item in page["Items"] if "ttl" not in item and item["p"]["B"][:1] != b"v"]
+        return rows, sum(map(self.count, ("moves-migrations-find", "moves-migrations-work",
+                                          "moves-dead-letters")))
+
+
+def rows_left(places) -> list[tuple[str, str]]:
     """What State and Queue hold besides the run itself and what runs out by itself."""
-    with sqlite3.connect(f"file:{world.work}/longhaul.db?mode=ro", uri=True) as database:
-        rows = database.execute("SELECT CAST(partition AS TEXT), CAST(key AS TEXT) FROM state_rows"
-                                " WHERE expires_us IS NULL")
-        left = [row for row in rows if row[0] != "migrations" and not (
-            row[0].startswith("migration/") and row[1].split("/")[0] in ("done", "find"))]
-        messages = database.execute("SELECT count(*) FROM queue_messages").fetchone()[0]
+    rows, messages = places.read()
+    left = [row for row in rows if row[0] != "migrations" and not (
+        row[0].startswith("migration/") and row[1].split("/")[0] in ("done", "find"))]
     return left + [("queue", str(messages))] * (messages > 0)
 
 
@@ -120,6 +184,61 @@ def post(port: int, key: str, name: str) -> dict:
                                      data=json.dumps({"Records": [record]}).encode())
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
+
+
+def shared(world: World, config, aws: InAws, source, target) -> None:
+    """What is left of runs that are stopped or forgotten, and what nobody understands, in the lanes
+    that all runs share."""
+    def start(run: str):
+        return world.run("migrate", "start", "source:data/in/", f"target:copy/{run}/", "--run", run,
+                         "--exclude", "giant.bin", "--batch-count", "50", "--config", config)
+
+    def worker(roles: str):
+        return world.start("migrate", "worker", "--roles", roles, "--lease", "3s", "--config",
+                           config)
+
+    def drained() -> bool:
+        return all(aws.count(f"moves-migrations-{lane}") == 0 for lane in ("find", "work"))
+
+    for run in ("held", "gone", "third"):
+        start(run).expect(0)
+    finder = worker("finder")
+    wait_until(lambda: aws.count("moves-migrations-find") == 0, 120, "all is compared")
+    finder.kill(signal.SIGTERM)
+    finder.wait(40).expect(143)
+    check(aws.count("moves-migrations-work") >= 3 * 40, "tasks do not wait in SQS")
+    world.run("migrate", "stop", "held", "--config", config).expect(0)
+    world.run("migrate", "stop", "gone", "--forget", "--config", config).expect(0)
+    for body in ("no task at all", json.dumps({"run": "nobody", "task": "1"})):
+        aws.sqs.send_message(QueueUrl=aws.url("moves-migrations-work"), MessageBody=body)
+    workers = [worker("finder,worker"), worker("worker")]
+    wait_until(lambda: status(world, config, "third")["state"] == "finished" and drained(), 180,
+               "the third run is done and its lanes are empty", every=1)
+    letters = {letter["Body"]: letter["MessageAttributes"]["reason"]["StringValue"]
+               for _ in range(3) for letter in aws.sqs.receive_message(
+                   QueueUrl=aws.url("moves-dead-letters"), WaitTimeSeconds=1,
+                   MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])}
+    check("not a message of a migration" in letters.pop("no task at all", ""), f"{letters}")
+    check(list(letters.values()) == ["the state has no run nobody"], f"set aside: {letters}")
+    aws.sqs.purge_queue(QueueUrl=aws.url("moves-dead-letters"))
+    told = status(world, config, "held")
+    check(told["state"] == "stopped" and told["pending"] >= 2_000, f"the stopped run: {told}")
+    check(not keys_of(target.s3, "copy", "held/") and not keys_of(target.s3, "copy", "gone/"),
+          "somebody worked on what is stopped or forgotten")
+    start("held").expect(0)
+    start("gone").expect(0)  # Of the same name, and nothing to do with the first.
+    for run in ("held", "gone"):
+        wait_until(lambda: status(world, config, run)["state"] == "finished", 180,
+                   f"{run} has finished", every=1)
+    wait_until(drained, 60, "the lanes are empty")
+    for process in workers:
+        process.kill(signal.SIGTERM)
+        process.wait(40).expect(143)
+    names = [key for key in keys_of(source.s3, "data", "in/") if not key.endswith("giant.bin")]
+    for run in ("held", "gone", "third"):
+        check(len(keys_of(target.s3, "copy", f"{run}/")) == len(names), f"{run} has not all of it")
+    wait_until(lambda: not rows_left(aws), 120, "nothing is left", every=2)
+    step("ok: runs that share lanes")
 
 
 def live(world: World, source, target) -> None:
@@ -158,7 +277,7 @@ def live(world: World, source, target) -> None:
     step("ok: events")
 
 
-def main(size: dict) -> None:
+def main(size: dict, make_places=Embedded) -> None:
     seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
     step(f"LONGHAUL_SEED={seed}")
     random_ = random.Random(seed)
@@ -172,7 +291,9 @@ def main(size: dict) -> None:
         all_things = things(size["small"], seed, "in/")
         put_all(source.s3, "data", all_things)
         put_giant(source.s3, size)
-        config = world.config({"source": source, "target": target}, [])
+        places = make_places(world)
+        config = world.config({"source": source, "target": target}, [], **places.place)
+        places.set_up(config)
         options = ("--run", "move", "--giant-size", "16MiB", "--range-size", "16MiB",
                    "--part-size", "8MiB", "--batch-count", "100", "--config", config)
         plan = world.run("migrate", "plan", "source:data/in/", "target:copy/out/", *options,
@@ -221,7 +342,7 @@ def main(size: dict) -> None:
               told["running"] == 0, f"a status is wrong: {told}")
         check(told["copied"] + told["equal"] >= size["small"] + 1, f"too few are done: {told}")
         # Uploads whose creation nobody could note are swept when their creator is known to be dead.
-        wait_until(lambda: not rows_left(world), 240, "nothing is left", every=2)
+        wait_until(lambda: not rows_left(places), 240, "nothing is left", every=2)
         for process in processes:
             process.kill(signal.SIGTERM)
         for process in processes:
@@ -257,6 +378,8 @@ def main(size: dict) -> None:
                   config).expect(2, "has its options already")
         world.run("migrate", "start", "nosuch", "--config", config).expect(2, "no migration")
 
+        if make_places is InAws:
+            shared(world, config, places, source, target)
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:
             cpu_beside_sync(world, target, config, size["small"])
@@ -270,4 +393,5 @@ def main(size: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(LONG if sys.argv[1:] == ["long"] else SHORT)
+    main(LONG if sys.argv[1:] == ["long"] else SHORT,
+         InAws if sys.argv[1:] == ["sqs"] else Embedded)
