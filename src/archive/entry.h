@@ -79,6 +79,9 @@ struct ArchiveManifest {
   ArchiveKind kind = ArchiveKind::kBundle;
   // By the names of targets: who applies it there must have this State. Empty: any will do.
   std::map<std::string, std::string> states{};
+  // The span of the source that packed it, as W3C Trace Context writes it. Empty: not traced, or
+  // by a version that does not trace.
+  std::string traceparent{};
 
   bool operator==(const ArchiveManifest&) const = default;
 };

@@ -38,6 +38,7 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
     }
     out += '}';
   }
+  if (!manifest.traceparent.empty()) add("traceparent", manifest.traceparent);
   out += '}';
   return out;
 }
@@ -83,6 +84,8 @@ Result<ArchiveManifest> ParseManifest(std::string_view text) {
       cursor.String(&manifest.writer);
     } else if (name == "kind") {
       cursor.String(&kind);
+    } else if (name == "traceparent") {
+      cursor.String(&manifest.traceparent);
     } else if (name == "states") {
       cursor.Expect('{');
       bool first_state = true;

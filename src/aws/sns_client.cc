@@ -43,7 +43,7 @@ std::string SubjectOf(std::string_view subject) {
   return text;
 }
 
-Error ErrorOf(int status, std::string_view body, const std::string& arn) {
+Error SnsError(int status, std::string_view body, const std::string& arn) {
   Error error;
   error.http_status = status;
   error.code = ElementOf(body, "Code");
@@ -84,6 +84,14 @@ Result<SnsTopic> ParseSnsTopic(std::string_view arn) {
   }
   if (parts[5].ends_with(".fifo")) return InvalidInput("is a FIFO topic, which takes no alarms");
   return SnsTopic{.arn = std::string(arn), .region = std::string(parts[3])};
+}
+
+Result<void> ReadSnsAnswer(int status, std::string_view body, const std::string& arn) {
+  if (status != 200) return SnsError(status, body, arn);
+  if (ElementOf(body, "MessageId").empty()) {
+    return Retryable("the answer is not one of SNS: is the endpoint right?");
+  }
+  return Ok();
 }
 
 SnsClient::SnsClient(const Runtime& runtime, AwsJsonOptions options, SnsTopic topic)
@@ -128,14 +136,10 @@ Async<void> SnsClient::PublishOnce(const std::string& form) {
     Result<HttpResponse> response = co_await http_->Send(std::move(request));
     if (!response) co_return response.error();
     Result<std::string> text = co_await ReadAll(*response->body, kAnswerBytesMax);
-    if (response->status == 200) {
-      if (!text) co_return text.error();
-      if (ElementOf(*text, "MessageId").empty()) {
-        co_return Retryable("the answer is not one of SNS: is the endpoint right?");
-      }
-      co_return Ok();
-    }
-    Error error = ErrorOf(response->status, text ? *text : "", topic_.arn);
+    if (response->status == 200 && !text) co_return text.error();
+    Result<void> published = ReadSnsAnswer(response->status, text ? *text : "", topic_.arn);
+    if (published || response->status == 200) co_return published;
+    const Error& error = published.error();
     const bool stale = error.code == "ExpiredToken" || error.code == "InvalidClientTokenId";
     if (!stale || renewed || !options_.credentials->Invalidate()) co_return error;
     renewed = true;

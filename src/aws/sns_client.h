@@ -24,6 +24,11 @@ struct SnsTopic {
 // kInvalidInput: no such ARN, or that of a FIFO topic, whose messages need a group.
 Result<SnsTopic> ParseSnsTopic(std::string_view arn);
 
+// What an answer to Publish says. OK: the topic has it. kRetryable: no answer of SNS, or it fails;
+// kThrottled, kNotFound, kDenied, kInvalidInput as it says. What it says stands in the error in
+// printable ASCII and bounded.
+Result<void> ReadSnsAnswer(int status, std::string_view body, const std::string& arn);
+
 struct SnsMessage {
   std::string subject;                            // Cut, and made ASCII, as SNS wants it.
   std::string text;                               // At most 256 KiB; what is longer is cut.

@@ -32,7 +32,7 @@ stores:
     secret_access_key: "${EAST_SECRET}"
   far: { type: s3, provider: r2, account: abc, profile: far }
   kept: { type: s3, credentials: "secretsmanager:far/keys", region: eu-west-1 }
-  aws: { type: s3, role_arn: "arn:aws:iam::123456789012:role/x", external_id: HUSH4 }
+  aws: { type: s3, role_arn: "arn:aws:iam::123456789012:role/x", external_id: HUSH4, accelerate: true }
 state: postgresql://me:HUSH2@db.test/jobs
 rules:
   - id: logs
@@ -41,6 +41,7 @@ rules:
     deletes: true
     batch: { count: 7 }
     targets: [{ to: "far:copy/", staging: "far:staging/" }]
+traces: { otlp: "http://c:4318", headers: { x-key: HUSH6 } }
 )";
 
 // "Why does it go there?" is answered by the line or the variable that says so.
@@ -74,6 +75,11 @@ TEST_F(ConfigShowTest, SaysWhereEachValueCameFrom) {
   EXPECT_EQ(Line("stores.aws.region"), "ap-east-1 profile 'default'");
   EXPECT_EQ(Line("stores.aws.max_attempts"), "4 profile 'default'");
   EXPECT_EQ(Line("stores.aws.use_dualstack_endpoint"), "true AWS_USE_DUALSTACK_ENDPOINT");
+  EXPECT_EQ(Line("stores.aws.accelerate"), "true " + file + ":11");
+  EXPECT_EQ(Line("stores.east.accelerate"), "false default");
+  EXPECT_EQ(Line("traces.otlp"), "http://c:4318 " + file + ":20");
+  EXPECT_EQ(Line("traces.headers.x-key"), "(hidden) " + file + ":20");
+  EXPECT_EQ(Line("rules[0].intake.inventory"), "none default");
   EXPECT_EQ(Line("stores.aws.https_proxy"), "(hidden) HTTPS_PROXY");
   EXPECT_EQ(Line("stores.aws.no_proxy"), "none default");
   EXPECT_EQ(Line("stores.aws.credentials"),

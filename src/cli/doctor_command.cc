@@ -305,6 +305,19 @@ class DoctorCommand : public Command {
         if (!tried) co_return tried;
       }
     }
+    if (roles.source && rule.intake.inventory) {
+      const Address& at = *rule.intake.inventory;
+      const auto store = stores.find(at.store);
+      if (store != stores.end() && First("inventory", at)) {
+        StoreDoctor doctor(runtime, *store->second, "inventory " + at.ToString(), at.bucket,
+                           at.prefix, checks_, partitions_[at.store]);
+        Result<bool> reached = co_await doctor.Reach();
+        if (!reached) co_return reached.error();
+        Result<void> tried;
+        if (*reached) tried = co_await doctor.ReadUnknown(false);
+        if (!tried) co_return tried;
+      }
+    }
     if (roles.source && rule.local_staging && stores.contains(rule.local_staging->store) &&
         First("local staging", *rule.local_staging)) {
       Result<void> tried = co_await TryStaging(runtime, *stores.at(rule.local_staging->store),

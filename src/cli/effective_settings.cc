@@ -82,7 +82,8 @@ class SettingsFinder {
          {"secret_access_key", "session_token", "token", "seal_key", "notify", "https_proxy"}) {
       if (name == secret) return true;
     }
-    return name.starts_with("seal_keys_accepted") || name.starts_with("external_id");
+    return name.starts_with("seal_keys_accepted") || name.starts_with("external_id") ||
+           path.starts_with("traces.headers.");
   }
 
   void Add(const std::string& path, const std::string& value, const std::string& origin) {
@@ -156,6 +157,7 @@ class SettingsFinder {
     }
     AddDefault(in + "payload_signing", "auto");
     AddDefault(in + "requester_pays", "false");
+    AddDefault(in + "accelerate", "false");
     AddDefault(in + "requests", "64");
     AddFrom(in + "ca_bundle", said->ca_bundle, "that of the system");
     AddFrom(in + "use_fips_endpoint", said->use_fips_endpoint, "false");
@@ -175,6 +177,7 @@ class SettingsFinder {
     AddDefault(in + "intake.listing",
                rule.intake.listing ? duration(*rule.intake.listing) : std::string("off"));
     AddDefault(in + "intake.watch", rule.intake.watch ? "true" : "false");
+    if (!rule.intake.inventory) AddDefault(in + "intake.inventory", "none");
     AddDefault(in + "deletes", rule.deletes ? "true" : "false");
     AddDefault(in + "compression", rule.tuner ? "auto"
                                    : rule.compression_level == 0

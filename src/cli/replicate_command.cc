@@ -5,6 +5,7 @@
 
 #include "backup/drill_note.h"
 #include "base/processor.h"
+#include "base/version.h"
 #include "cli/alarm_watch.h"
 #include "cli/backends.h"
 #include "cli/command.h"
@@ -19,9 +20,11 @@
 #include "cost/prices.h"
 #include "cost/tuner_prices.h"
 #include "events/webhook.h"
+#include "observe/tracer.h"
 #include "replication/make_context.h"
 #include "replication/replicator.h"
 #include "rules/telemetry.h"
+#include "rules/tracing.h"
 #include "server/management_server.h"
 
 namespace longhaul {
@@ -122,6 +125,8 @@ class ReplicateCommand : public Command {
     }
     Result<Telemetry> telemetry = LoadTelemetry(configuration->file, environment);
     if (!telemetry) co_return telemetry.error();
+    Result<Tracing> tracing = LoadTracing(configuration->file, environment);
+    if (!tracing) co_return tracing.error();
     Result<std::optional<Alarms>> alarms = LoadAlarms(configuration->file, environment);
     if (!alarms) co_return alarms.error();
     TelemetryReporter reporter(runtime, *configuration, *telemetry, regions, context.output(),
@@ -153,6 +158,12 @@ class ReplicateCommand : public Command {
                                *backends->state, ledger, ReplicationLimits{});
     if (!replication) co_return replication.error();
     (*replication)->tuner = std::move(tuner);
+    std::unique_ptr<Tracer> tracer;
+    if (!tracing->otlp.empty()) {
+      tracer = std::make_unique<Tracer>(
+          runtime, TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner));
+      (*replication)->tracer = tracer.get();
+    }
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
     if (!replicator) co_return replicator.error();
     // Late objects are told of while the roles run, and once more at the end.
@@ -164,6 +175,7 @@ class ReplicateCommand : public Command {
     if (telemetry->emf) {
       telling.Spawn(reporter.Run(*backends->queue, *backends->state, (*replication)->owner, told));
     }
+    if (tracer) telling.Spawn(tracer->Run(told));
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
                                                       configuration->site);
@@ -209,6 +221,17 @@ class ReplicateCommand : public Command {
   }
 
  private:
+  static TracerOptions TracerOptionsOf(Tracing tracing, const Configuration& configuration,
+                                       const std::string& owner) {
+    return {.url = std::move(tracing.otlp),
+            .sample = tracing.sample,
+            .headers = std::move(tracing.headers),
+            .resource = {{"service.name", "longhaul"},
+                         {"service.version", std::string(kVersion)},
+                         {"service.instance.id", owner},
+                         {"longhaul.site", configuration.site}}};
+  }
+
   static Async<void> Tell(NotificationWebhook& webhook, Event& stop) {
     co_await webhook.Run(stop);
     co_return Ok();

@@ -362,6 +362,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
   }
   if (buckets == BucketKind::kDirectory) options.quirks = DirectoryBucketQuirks();
   options.requester_pays = settings.requester_pays;
+  options.accelerate = settings.accelerate;
   if (settings.requests) {
     options.connections_max = *settings.requests;
     AllowOpenFiles();

@@ -123,10 +123,14 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
                                "sse_customer_key_base64", "sse_customer_key_md5"}) {
     settings.NotCarried(customer, "customer keys (SSE-C) are not supported");
   }
-  for (const char* no : {"v2_auth", "use_accelerate_endpoint", "use_dual_stack", "versions",
-                         "version_at", "version_deleted", "directory_markers", "directory_bucket",
-                         "decompress", "might_gzip", "sts_endpoint", "role_arn"}) {
+  for (const char* no : {"v2_auth", "use_dual_stack", "versions", "version_at", "version_deleted",
+                         "directory_markers", "directory_bucket", "decompress", "might_gzip",
+                         "sts_endpoint", "role_arn"}) {
     settings.NotCarried(no, "there is no such setting of a store");
+  }
+  if (settings.Flag("use_accelerate_endpoint")) {
+    settings.Differs("use_accelerate_endpoint", "is a setting of stores of AWS alone here",
+                     "write accelerate: true to the store");
   }
   settings.NotCarried("shared_credentials_file", "set AWS_SHARED_CREDENTIALS_FILE");
   settings.NotCarried("bucket_acl", "buckets are never made");

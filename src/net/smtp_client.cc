@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "net/client_connection.h"
 #include "net/client_pool.h"
 #include "net/client_tls.h"
+#include "net/smtp_reply.h"
 
 namespace longhaul {
 namespace {
@@ -24,33 +26,13 @@ constexpr auto kConnectMax = 15s;
 constexpr auto kSilenceMax = 30s;  // Some servers keep strangers waiting.
 constexpr auto kSendMax = 60s;
 constexpr size_t kReplyLinesMax = 100;
-constexpr size_t kSaidBytesMax = 200;
 constexpr size_t kAddressBytesMax = 254;  // RFC 5321, 4.5.3.1.3.
 constexpr size_t kEncodedLineBytes = 76;
 constexpr size_t kWordBytes = 45;  // 60 in base64: an encoded word has at most 75 (RFC 2047, 2).
 constexpr size_t kSubjectBytesMax = 200;
 
-std::string Upper(std::string_view text) {
-  std::string upper(text);
-  for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  return upper;
-}
-
 bool IsPlain(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
-}
-
-// What a server said, for an error.
-std::string Said(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) {
-    if (!text.empty()) text += ' ';
-    text += line.substr(0, kSaidBytesMax);
-    if (text.size() > kSaidBytesMax) break;
-  }
-  text.resize(std::min(text.size(), kSaidBytesMax));
-  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text;
 }
 
 // The name by which this machine greets; servers mostly take any.
@@ -94,19 +76,6 @@ Error Of(int code, std::string message) {
   Error error = Retryable(std::move(message));
   if (code >= 500 && code < 600) error.kind = ErrorKind::kInvalidInput;
   return error;
-}
-
-bool Offers(const std::vector<std::string>& lines, std::string_view keyword,
-            std::string_view parameter = "") {
-  for (const std::string& line : lines) {
-    std::string words = Upper(line) + " ";
-    if (words.starts_with("AUTH=")) words[4] = ' ';  // As some old servers write it.
-    if (!words.starts_with(std::string(keyword) + " ")) continue;
-    if (parameter.empty() || words.find(" " + std::string(parameter) + " ") != words.npos) {
-      return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace
@@ -178,13 +147,11 @@ Async<SmtpClient::Reply> SmtpClient::ReadReply(ClientConnection& connection) {
   while (reply.lines.size() < kReplyLinesMax) {
     Result<std::string> line = co_await connection.ReadLine();
     if (!line) co_return line.error();
-    const bool known =
-        line->size() >= 3 &&
-        std::all_of(line->begin(), line->begin() + 3, [](char c) { return c >= '0' && c <= '9'; });
-    if (!known) co_return Retryable("the server does not speak SMTP");
-    reply.code = (((*line)[0] - '0') * 100) + (((*line)[1] - '0') * 10) + ((*line)[2] - '0');
-    reply.lines.push_back(line->size() > 4 ? line->substr(4) : "");
-    if (line->size() == 3 || (*line)[3] != '-') co_return reply;
+    std::optional<SmtpReplyLine> parsed = ParseSmtpReplyLine(*line);
+    if (!parsed) co_return Retryable("the server does not speak SMTP");
+    reply.code = parsed->code;
+    reply.lines.push_back(std::move(parsed->text));
+    if (parsed->last) co_return reply;
   }
   co_return Retryable("the server's answer does not end");
 }
@@ -200,8 +167,8 @@ Async<SmtpClient::Reply> SmtpClient::Ask(ClientConnection& connection, std::stri
 
 Result<void> SmtpClient::Expect(const Reply& reply, int code, const std::string& what) {
   if (reply.code == code) return Ok();
-  return Of(reply.code,
-            "it does not " + what + ": " + std::to_string(reply.code) + " " + Said(reply.lines));
+  return Of(reply.code, "it does not " + what + ": " + std::to_string(reply.code) + " " +
+                            SmtpSaid(reply.lines));
 }
 
 Async<void> SmtpClient::Command(ClientConnection& connection, std::string line, int code,
@@ -216,7 +183,7 @@ Async<std::vector<std::string>> SmtpClient::Hello(ClientConnection& connection) 
   if (!reply) co_return reply.error();
   if (reply->code != 250) {
     co_return Of(reply->code, "it does not take a greeting: " + std::to_string(reply->code) + " " +
-                                  Said(reply->lines));
+                                  SmtpSaid(reply->lines));
   }
   co_return std::move(reply->lines);
 }
@@ -225,11 +192,11 @@ Async<void> SmtpClient::LogIn(ClientConnection& connection,
                               const std::vector<std::string>& offers) {
   const std::string& password = server_.password.Reveal();
   Result<Reply> reply = Reply{};
-  if (Offers(offers, "AUTH", "PLAIN")) {
+  if (SmtpOffers(offers, "AUTH", "PLAIN")) {
     const std::string zero(1, '\0');
     reply = co_await Ask(connection,
                          "AUTH PLAIN " + Base64Encode(zero + server_.username + zero + password));
-  } else if (Offers(offers, "AUTH", "LOGIN")) {
+  } else if (SmtpOffers(offers, "AUTH", "LOGIN")) {
     reply = co_await Ask(connection, "AUTH LOGIN");
     if (reply && reply->code == 334) {
       reply = co_await Ask(connection, Base64Encode(server_.username));
@@ -269,12 +236,12 @@ Async<void> SmtpClient::Begin(ClientConnection& connection) {
   Result<Reply> greeting = co_await ReadReply(connection);
   if (!greeting) co_return greeting.error();
   if (greeting->code != 220) {
-    co_return Of(greeting->code, "it takes nobody: " + Said(greeting->lines));
+    co_return Of(greeting->code, "it takes nobody: " + SmtpSaid(greeting->lines));
   }
   Result<std::vector<std::string>> offers = co_await Hello(connection);
   if (!offers) co_return offers.error();
   if (server_.security == SmtpSecurity::kStartTls) {
-    if (!Offers(*offers, "STARTTLS")) {
+    if (!SmtpOffers(*offers, "STARTTLS")) {
       co_return Denied(
           "it does not offer STARTTLS; write tls: tls for a port that speaks TLS at once (465), or "
           "tls: none where mail may go in the clear");

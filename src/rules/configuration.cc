@@ -107,6 +107,10 @@ Result<Telemetry> LoadTelemetry(const std::string& file, const Environment& envi
   return LoadSection(file, environment, &ConfigurationReader::TakeTelemetry);
 }
 
+Result<Tracing> LoadTracing(const std::string& file, const Environment& environment) {
+  return LoadSection(file, environment, &ConfigurationReader::TakeTracing);
+}
+
 Result<std::optional<Alarms>> LoadAlarms(const std::string& file, const Environment& environment) {
   return LoadSection(file, environment, &ConfigurationReader::TakeAlarms);
 }

@@ -28,7 +28,13 @@ std::string BucketProblem(const StoreSettings& store, std::string_view bucket) {
                                                    (c >= '0' && c <= '9') || c == '.' || c == '-';
                                           }) &&
                       IsAlphanumeric(bucket.front()) && IsAlphanumeric(bucket.back());
-    return fits ? "" : "AWS allows 3 to 63 of a-z, 0-9, '.' and '-'";
+    if (!fits) return "AWS allows 3 to 63 of a-z, 0-9, '.' and '-'";
+    // Its certificate is for one level of names.
+    if (store.accelerate && bucket.contains('.')) {
+      return "its name has dots, and '" + store.name +
+             "' is accelerated: name it by a store without accelerate";
+    }
+    return "";
   }
   if (!IsPlainName(bucket, 255) || bucket.front() == '.') {
     return "a bucket is named with A-Z, a-z, 0-9, '.', '_' and '-'";
@@ -87,6 +93,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   prices_ = ReadPriceList(*fields);
   api_ = ReadApiSettings(*fields);
   telemetry_ = ReadTelemetry(*fields);
+  tracing_ = ReadTracing(*fields);
   alarms_ = ReadAlarms(*fields);
   fields->Finish();
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.

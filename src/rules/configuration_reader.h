@@ -20,6 +20,7 @@
 #include "rules/rule.h"
 #include "rules/telemetry.h"
 #include "rules/topology.h"
+#include "rules/tracing.h"
 
 namespace longhaul {
 
@@ -54,6 +55,7 @@ class ConfigurationReader {
   PriceList TakePrices() { return std::move(prices_); }
   ApiSettings TakeApi() { return std::move(api_); }
   Telemetry TakeTelemetry() { return std::move(telemetry_); }
+  Tracing TakeTracing() { return std::move(tracing_); }
   std::optional<Alarms> TakeAlarms() { return std::move(alarms_); }
 
  private:
@@ -63,6 +65,7 @@ class ConfigurationReader {
   // Endpoint, region and addressing of a provider, after those that are given.
   void ReadProvider(const YamlValue& value, YamlFields& fields, StoreSettings& store);
   void ReadRole(const YamlValue& value, YamlFields& fields, StoreSettings& store);
+  static void ReadAcceleration(YamlFields& fields, StoreSettings& store);
   void ReadDatabase(YamlFields& fields, std::string_view name, DatabasePlace& place);
   void ReadListener(YamlFields& fields);
   void ReadNotify(YamlFields& fields);
@@ -83,6 +86,7 @@ class ConfigurationReader {
   void ReadFilter(YamlFields& fields, Filter& filter);
   void ReadSettle(YamlFields& fields, Rule& rule);
   void ReadIntake(YamlFields& fields, Rule& rule);
+  void ReadInventory(const YamlValue& value, bool is_folder, Intake& intake);
   void ReadCompression(YamlFields& fields, Rule& rule);
   void ReadTuner(const YamlValue& value, TunerBounds& bounds);
   void ReadBatch(YamlFields& fields, Batch& batch);
@@ -123,6 +127,7 @@ class ConfigurationReader {
   PriceList prices_;
   ApiSettings api_;
   Telemetry telemetry_;
+  Tracing tracing_;
   std::optional<Alarms> alarms_;
   std::set<std::string> unclear_stores_;  // Described with mistakes.
 };

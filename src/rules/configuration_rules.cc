@@ -277,12 +277,26 @@ void ConfigurationReader::ReadIntake(YamlFields& fields, Rule& rule) {
       intake.sqs = std::move(*queue);
     }
   }
+  if (auto inventory = inner->Find("inventory")) ReadInventory(*inventory, is_folder, intake);
   inner->Refuse("eventbridge", "is no place of its own",
                 "send its events to SQS, and name that by sqs");
   inner->Finish();
   if (!(intake.webhook && configuration_.listen) && !intake.listing && !intake.watch &&
       !intake.sqs) {
     Warn(*value, "after the listing at the start nothing tells of changes");
+  }
+}
+
+void ConfigurationReader::ReadInventory(const YamlValue& value, bool is_folder, Intake& intake) {
+  Address place;
+  if (!ReadAddress(value, place)) return;
+  if (is_folder) {
+    value.Fail("there are no inventories of a folder", "remove it; a folder is listed");
+  } else if (!place.prefix.ends_with('/')) {
+    value.Fail("does not end in \"/\"",
+               "write the folder that S3 delivers to: STORE:BUCKET/PREFIX/SOURCE-BUCKET/ID/");
+  } else {
+    intake.inventory = std::move(place);
   }
 }
 

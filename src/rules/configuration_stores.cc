@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "aws/aws_endpoint.h"
 #include "aws/kept_credentials.h"
 #include "aws/sts_credentials.h"
 #include "rules/configuration.h"
@@ -134,6 +135,21 @@ void ConfigurationReader::ReadRole(const YamlValue& value, YamlFields& fields,
   if (!checked) fields.Find("role_arn")->Fail("cannot be assumed", checked.error().message);
 }
 
+// S3 User Guide, "Configuring fast, secure file transfers using Amazon S3 Transfer Acceleration".
+void ConfigurationReader::ReadAcceleration(YamlFields& fields, StoreSettings& store) {
+  if (!fields.Boolean("accelerate", store.accelerate) || !store.accelerate) return;
+  const YamlValue value = *fields.Find("accelerate");
+  if (store.endpoint.ends_with(".amazonaws.com")) {
+    value.Fail("has an endpoint of its own", "leave '" + store.endpoint + "' out");
+  } else if (!store.endpoint.empty() ||
+             (!store.region.empty() && AwsPartitionOf(store.region) != "aws")) {
+    const std::string where = store.endpoint.empty() ? store.region : store.endpoint;
+    value.Fail("there is no transfer acceleration at " + where, "leave it out; AWS alone has it");
+  } else if (store.addressing == Addressing::kPath) {
+    value.Fail("takes buckets in host names alone", "leave out addressing: path");
+  }
+}
+
 void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, StoreSettings& store) {
   if (auto endpoint = fields.Find("endpoint")) {
     if (std::optional<std::string> text = endpoint->Text()) {
@@ -177,6 +193,7 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
                  {"always", PayloadSigning::kAlways},
                  {"never", PayloadSigning::kNever}});
   fields.Boolean("requester_pays", store.requester_pays);
+  ReadAcceleration(fields, store);
   int requests = 0;
   if (fields.Integer("requests", requests, 1, 1'024)) store.requests = requests;
 

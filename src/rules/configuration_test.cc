@@ -391,6 +391,9 @@ TEST(ConfigurationTest, ChecksRules) {
        "intake.sqs: 'q.fifo' is no name of a standard queue: write the name of a standard queue, "
        "or "
        "NAME?region=REGION"},
+      {"    intake: { inventory: est:inv/a/ }\n", "", "there is no store 'est'"},
+      {"    intake: { inventory: east:inv/a }\n", "", "intake.inventory: does not end in \"/\""},
+      {"    intake: { inventory: 'east:inv' }\n", "", "intake.inventory: does not end in \"/\""},
       {"    intake: { watch: true }\n", "", "only folders can be watched"},
       {"    intake: { webhook: true }\n", "", "webhook needs a listener"},
       {"    filter: { prefix: x }\n", "", "write source: STORE:bucket/PREFIX"},

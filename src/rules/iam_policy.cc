@@ -75,6 +75,11 @@ class Builder {
     const bool carries = names_.source && CarriesItself(rule);
     if (names_.source) {
       AddSource(rule, rule.source.store);
+      if (rule.intake.inventory) {
+        const Address& at = *rule.intake.inventory;
+        AddListing(at.store, at.bucket, at.prefix, "s3:ListBucket", "InventoryList");
+        Add(at.store, "Inventory", {"s3:GetObject"}, {Objects(at.store, at.bucket, at.prefix)});
+      }
       if (rule.local_staging) {
         AddStaging(rule.local_staging->store, rule.local_staging->bucket, LocalStagingPrefix(rule),
                    "LocalStaging");

@@ -74,6 +74,21 @@ TEST(IamPolicyTest, LocksAreSeenAndSetWhereATargetAsksForThem) {
               Not(Contains("s3:GetObjectRetention")));
 }
 
+// An inventory that may not be read is found out when a comparison fails, a day later.
+TEST(IamPolicyTest, AnInventoryMayBeFoundAndRead) {
+  const Configuration configuration =
+      Parse("", "    intake: { inventory: 'east:reports/inv/data/daily/' }\n");
+  const std::vector<IamPolicy> policies = IamPolicies(configuration, Names());
+  ASSERT_NE(Find(policies, "Inventory"), nullptr);
+  EXPECT_THAT(Find(policies, "Inventory")->actions, ElementsAre("s3:GetObject"));
+  EXPECT_THAT(Find(policies, "Inventory")->resources,
+              ElementsAre("arn:aws:s3:::reports/inv/data/daily/*"));
+  ASSERT_NE(Find(policies, "InventoryList"), nullptr);
+  EXPECT_THAT(Find(policies, "InventoryList")->actions, ElementsAre("s3:ListBucket"));
+  EXPECT_EQ(Find(IamPolicies(configuration, Names(false, true)), "Inventory"), nullptr);
+  EXPECT_EQ(Find(IamPolicies(Parse(""), Names()), "Inventory"), nullptr);
+}
+
 // HeadBucket names no prefix: a plain StringLike would deny it, and a key that is not there would
 // look like one that is closed.
 TEST(IamPolicyTest, AListingIsOfItsPrefixAloneAndHeadBucketGoesThrough) {

@@ -57,6 +57,7 @@ struct StoreSettings {
   bool anonymous = false;
   PayloadSigning payload_signing = PayloadSigning::kAuto;
   bool requester_pays = false;
+  bool accelerate = false;        // Objects travel by S3 Transfer Acceleration; AWS alone.
   std::optional<int> requests{};  // Under way at a time, 1 to 1024; none: 64.
 
   // type file.
@@ -97,6 +98,9 @@ struct Intake {
   std::optional<std::chrono::seconds> listing{};  // How often the source is listed again.
   bool watch = false;                             // Watches the folder; `file` stores only.
   std::optional<AwsPlace> sqs{};                  // A queue that the store sends its events to.
+  // Where S3 delivers inventories of the source, of which comparisons read the newest instead of
+  // listing the source. Its prefix ends in "/".
+  std::optional<Address> inventory{};
 };
 
 // A batch closes when one of these is reached, or when nothing more waits.

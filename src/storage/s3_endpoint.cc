@@ -141,8 +141,10 @@ Result<S3Endpoint::Place> S3Endpoint::PlaceOf(std::string_view bucket, bool obje
   if (IsDirectoryBucket(bucket)) return PlaceOfDirectory(bucket);
   if (accelerate_ && object) {
     if (!IsHostLabel(bucket)) {
-      return InvalidInput("accelerate: '" + std::string(bucket) +
-                          "' cannot be accelerated: its name does not fit into a host name");
+      return InvalidInput(
+          "accelerate: '" + std::string(bucket) +
+          "' cannot be accelerated: its name does not fit into a host name; name it by "
+          "a store without accelerate");
     }
     place.host = std::string(bucket) +
                  (wishes_.dual_stack ? ".s3-accelerate.dualstack." : ".s3-accelerate.") +

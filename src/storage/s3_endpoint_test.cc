@@ -80,6 +80,7 @@ TEST(S3EndpointTest, AcceleratesObjects) {
   EXPECT_EQ(HostOf(Aws(fast), "logs"), "logs.s3-accelerate.amazonaws.com");
   EXPECT_EQ(HostOf(Aws(fast), "logs", false), "logs.s3.eu-west-1.amazonaws.com");
   EXPECT_THAT(HostOf(Aws(fast), "dotted.logs"), HasSubstr("cannot be accelerated"));
+  EXPECT_THAT(HostOf(Aws(fast), "dotted.logs"), HasSubstr("a store without accelerate"));
   fast.wishes.dual_stack = true;
   EXPECT_EQ(HostOf(Aws(fast), "logs"), "logs.s3-accelerate.dualstack.amazonaws.com");
   fast.endpoint = "https://s3.example.com";
@@ -88,6 +89,23 @@ TEST(S3EndpointTest, AcceleratesObjects) {
   fast.accelerate = true;
   fast.region = "cn-north-1";
   EXPECT_FALSE(S3Endpoint::Make(fast));
+}
+
+// A bucket of another region is signed for that region, and still goes the faster way; a store that
+// is not accelerated goes where S3 sends it, but nowhere else that sounds like it.
+TEST(S3EndpointTest, RedirectsMeetAcceleration) {
+  S3StoreOptions fast;
+  fast.accelerate = true;
+  S3Endpoint endpoint = Aws(fast);
+  EXPECT_TRUE(endpoint.Follow("logs", {.region = "us-west-2"}));
+  EXPECT_EQ(HostOf(endpoint, "logs"), "logs.s3-accelerate.amazonaws.com");
+  EXPECT_EQ(endpoint.PlaceOf("logs", true)->region, "us-west-2");
+  EXPECT_EQ(HostOf(endpoint, "logs", false), "logs.s3.us-west-2.amazonaws.com");
+  S3Endpoint plain = Aws();
+  EXPECT_TRUE(plain.Follow("logs", {.host = "logs.s3-accelerate.amazonaws.com"}));
+  EXPECT_EQ(HostOf(plain, "logs"), "logs.s3-accelerate.amazonaws.com");
+  EXPECT_FALSE(plain.Follow("other", {.host = "other.s3-accelerate.example.com"}));
+  EXPECT_FALSE(plain.Follow("other", {.host = "other.s3-accelerate.amazonaws.com.cn"}));
 }
 
 // A server that could name any host would be given requests signed with our keys.

@@ -6,6 +6,7 @@ doctor that says "all is well" could have looked at nothing. Behind proxies that
 whole policy lets everything work, and without any one of its statements something is denied.
 """
 
+import datetime
 import json
 
 from harness import (KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check, check_staging_empty,
@@ -136,6 +137,53 @@ def s3(world: World) -> None:
     check("nothing failed" in text, text)
 
 
+def locks(world: World) -> None:
+    """What Object Lock of replicas needs is in the policy and tried: without the rights to see a lock
+    an object looks as if it had none, and its replica gets none."""
+    step("locks")
+    source = world.serve("minio", "locked-source")
+    target = world.serve("minio", "locked-target")
+    source.s3.create_bucket(Bucket="data", ObjectLockEnabledForBucket=True)
+    target.s3.create_bucket(Bucket="copy", ObjectLockEnabledForBucket=True)
+    target.s3.create_bucket(Bucket="staging")
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
+    source.s3.put_object(Bucket="data", Key="both", Body=b"both", ObjectLockMode="GOVERNANCE",
+                         ObjectLockRetainUntilDate=until, ObjectLockLegalHoldStatus="ON")
+    proxies = {"keys of store source": PolicedProxy(source.endpoint),
+               "keys of store target": PolicedProxy(target.endpoint)}
+    one = rule()
+    one["targets"][0]["object_lock"] = True
+    config = world.config(
+        {name: store_of(proxies[f"keys of store {name}"].endpoint) for name in ("source", "target")},
+        [one], "locks.yaml", queue="sqlite:locks.db", state="sqlite:locks.db")
+    whole = policies(world, config)
+    for identity, proxy in proxies.items():
+        proxy.policy = whole[identity]
+    check(not failed(doctor(world, config, 0)), "the doctor of the whole policy")
+    world.run("replicate", "--config", config, "--once").expect(0)
+    for identity, proxy in proxies.items():
+        check(not proxy.denied, f"the policy of {identity} lacks {proxy.denied}")
+    head = target.s3.head_object(Bucket="copy", Key="both")
+    check((head.get("ObjectLockMode"), head.get("ObjectLockLegalHoldStatus")) ==
+          ("GOVERNANCE", "ON"), f"the replica has {head}")
+    reads, writes = ({f"s3:{word}Object{part}" for part in ("Retention", "LegalHold")}
+                     for word in ("Get", "Put"))
+    for identity, actions in (("keys of store source", reads),
+                              ("keys of store target", reads | writes)):
+        proxy = proxies[identity]
+        for action in sorted(actions):
+            proxy.policy = {"Statement": [
+                {**one, "Action": [name for name in one["Action"] if name != action]}
+                for one in whole[identity]["Statement"]]}
+            proxy.denied.clear()
+            found = failed(doctor(world, config, 1))
+            check(any(denied == action for denied, _ in proxy.denied),
+                  f"without {action} of the {identity} nothing was denied: {proxy.denied}")
+            check(any(line["action"] == action and line["remedy"] for line in found),
+                  f"without {action} of the {identity} the doctor says {found}")
+        proxy.policy = whole[identity]
+
+
 def aws(world: World) -> None:
     """Queue and state in AWS: their rights are in the policy, and tried."""
     source = world.serve("versitygw", "near")
@@ -174,5 +222,6 @@ def aws(world: World) -> None:
 if __name__ == "__main__":
     with World("doctor") as the_world:
         s3(the_world)
+        locks(the_world)
         aws(the_world)
         step("ok")

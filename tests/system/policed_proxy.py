@@ -17,6 +17,10 @@ from harness import free_port
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
+# Headers of an object's lock, and what it takes to see or set them.
+LOCK_RIGHTS = (("x-amz-object-lock-mode", "ObjectRetention"),
+               ("x-amz-object-lock-retain-until-date", "ObjectRetention"),
+               ("x-amz-object-lock-legal-hold", "ObjectLegalHold"))
 
 
 def like(pattern: str, text: str) -> bool:
@@ -52,6 +56,9 @@ def rights_of_write(headers, resource: str) -> list[tuple[str, str, dict]]:
         rights.append(("s3:PutObjectTagging", resource, {}))
     if headers.get("x-amz-acl"):
         rights.append(("s3:PutObjectAcl", resource, {}))
+    for header, action in LOCK_RIGHTS:
+        if headers.get(header):
+            rights.append((f"s3:Put{action}", resource, {}))
     if headers.get("If-Match"):
         rights.append(("s3:GetObject", resource, {}))
     if key := headers.get("x-amz-server-side-encryption-aws-kms-key-id"):
@@ -82,6 +89,9 @@ def rights_of_s3(method: str, target: str, headers, body: bytes) -> list[tuple[s
             if name in query:
                 return [(action, of_bucket, prefix if name == "versions" else {})]
         return [("s3:ListBucket", of_bucket, prefix)]
+    for name, action in (("retention", "ObjectRetention"), ("legal-hold", "ObjectLegalHold")):
+        if name in query:
+            return [(f"s3:{'Get' if method == 'GET' else 'Put'}{action}", resource, {})]
     if "tagging" in query:
         word = "Get" if method == "GET" else "Put"
         return [(f"s3:{word}Object{version}Tagging", resource, {})]
@@ -144,6 +154,13 @@ class PolicedProxy:
             self.used.add(action)
         return None
 
+    def hidden(self, header: str, rights) -> bool:
+        """Who may not see a lock is shown the object as if it had none, and is told nothing."""
+        for name, action in LOCK_RIGHTS:
+            if header.lower() == name and self.policy is not None:
+                return not allows(self.policy, f"s3:Get{action}", rights[0][1], {})
+        return False
+
     def carry(self, request) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         is_json = "X-Amz-Target" in request.headers
@@ -171,6 +188,8 @@ class PolicedProxy:
         for name, value in answer.getheaders():
             if name.lower() == "content-length" and request.command == "HEAD":
                 length = value
+            elif not is_json and self.hidden(name, rights):
+                continue
             elif name.lower() not in ("transfer-encoding", "content-length", "connection"):
                 request.send_header(name, value)
         if answer.status != 204:

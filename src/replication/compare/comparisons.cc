@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "replica/lease.h"
+#include "replication/compare/by_inventory.h"
 #include "replication/compare/reconcile.h"
 #include "replication/context/loops.h"
 #include "transfer/listing/listing_source.h"
@@ -13,6 +14,7 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
+constexpr std::chrono::seconds kInventoryRetryLast{900};
 constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
 
 // The listing will not become better by asking again.
@@ -37,7 +39,9 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
   if (due.empty()) co_return Ok();
   // Before it begins: whoever asks from now on asks for another comparison.
   for (size_t i : due) rule.targets[i]->compare_due = false;
-  Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, due);
+  Result<ReconcileResult> reconciled = rule.rule->intake.inventory
+                                           ? co_await CompareByInventory(rule, due)
+                                           : co_await Reconcile(context_, rule, due);
   if (!reconciled) {
     for (size_t i : due) rule.targets[i]->compare_due = true;
     co_return reconciled.error();
@@ -54,6 +58,23 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
   }
   co_return Together(failed);
+}
+
+Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,
+                                                       std::vector<size_t> targets) {
+  ByInventory inventory(context_, rule);
+  Result<std::vector<size_t>> left = co_await inventory.Choose(std::move(targets));
+  if (!left) co_return left.error();
+  if (left->empty()) co_return ReconcileResult{};
+  Result<std::unique_ptr<Listing>> listing = co_await inventory.Open();
+  if (!listing) co_return listing.error();
+  Result<ReconcileResult> compared =
+      co_await Reconcile(context_, rule, *left, "", std::move(*listing));
+  if (!compared) co_return inventory.Explained(compared.error());
+  std::erase_if(*left, [&](size_t i) { return compared->failed.contains(i); });
+  Result<void> remembered = co_await inventory.Remember(*left);
+  if (!remembered) co_return remembered.error();
+  co_return compared;
 }
 
 std::optional<BackfillRequest> Comparisons::BackfillNow(const RuleContext& rule) const {
@@ -170,7 +191,10 @@ asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
     context_.observer.OnReadiness(part, done ? std::nullopt : std::optional<Error>(done.error()));
     if (!done) {
       context_.runtime.log.Warning("reconcile failed", {{"rule", rule.rule->id}, done.error()});
-      co_await rule.compare_soon.WaitFor(clock, RetryDelay(failures++, kRetryLast));
+      // What is wrong with an inventory is cured by the next one, and it may be large to read.
+      const bool for_good = rule.rule->intake.inventory && IsForGood(done.error());
+      co_await rule.compare_soon.WaitFor(
+          clock, RetryDelay(failures++, for_good ? kInventoryRetryLast : kRetryLast));
       continue;
     }
     failures = 0;

@@ -34,6 +34,9 @@ class Comparisons {
   [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
   // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
   Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
+  // By the newest inventory, with those that have not been compared with it. As Reconcile; and the
+  // errors of ByInventory.
+  Async<ReconcileResult> CompareByInventory(RuleContext& rule, std::vector<size_t> targets);
   // As Reconcile; and the errors of OpenListingFile.
   Async<ReconcileResult> Compare(RuleContext& rule, std::vector<size_t> targets,
                                  const BackfillRequest& asked);

@@ -24,6 +24,8 @@
 
 namespace longhaul {
 
+class Tracer;
+
 // Borrows everything; whoever builds it keeps the parts until the roles have stopped.
 struct ReplicationContext {
   Runtime& runtime;
@@ -46,6 +48,7 @@ struct ReplicationContext {
   ContentKinds kinds{};            // As far as this process has learnt.
   std::unique_ptr<Tuner> tuner{};  // Null: each rule has the level that it says.
   std::set<std::string> probes;    // Of stores, that this process has under way: rows in State.
+  Tracer* tracer = nullptr;        // Null: nothing is traced.
 };
 
 }  // namespace longhaul

@@ -34,13 +34,15 @@ HintMessage HintsOfArchive(const Rule& rule) {
 }
 
 OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
-                         const std::vector<size_t>& targets, PackMemory memory, ArchiveKind kind)
+                         const std::vector<size_t>& targets, PackMemory memory, ArchiveKind kind,
+                         SystemTime heard)
     : context_(context),
       rule_(rule),
       memory_budget_(memory.writer_bytes),
       runtime_(Runtime{context.runtime.executor, context.runtime.clock, context.runtime.random,
                        context.runtime.pool, memory_budget_, context.runtime.log,
-                       context.runtime.metrics}) {
+                       context.runtime.metrics}),
+      trace_(context, *rule.rule, heard) {
   manifest_.id = NewUlid(context.runtime.clock.Now(), context.runtime.random);
   manifest_.rule_id = rule.rule->id;
   manifest_.site = context.site;
@@ -48,6 +50,7 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
   manifest_.created = context.runtime.clock.Now();
   manifest_.writer = "longhaul " + std::string(kVersion);
   manifest_.kind = kind;
+  manifest_.traceparent = trace_.traceparent();
   options_ = ArchiveOptionsFor(context.limits, rule.rule->compression_level, memory.slots);
   if (RuleTuner* tuner = context.tuner ? context.tuner->Of(rule.rule->id) : nullptr) {
     options_.levels = tuner;
@@ -75,7 +78,10 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
                                           destinations[same].key != destination.key)) {
       ++same;
     }
-    if (same == destinations.size()) destinations.push_back(std::move(destination));
+    if (same == destinations.size()) {
+      trace_.Destination(destination.bucket, destination.key);
+      destinations.push_back(std::move(destination));
+    }
     destination_of_target_.push_back(same);
   }
   upload_ = std::make_unique<ArchiveUpload>(runtime_, *context.uploads, std::move(destinations),
@@ -105,12 +111,14 @@ asio::awaitable<void> OpenArchive::Finish(PackResult& result, HintMessage keys) 
         context_.state, context_.runtime.clock.Now(), manifest_.id, std::move(keys));
     if (!remembered) summary = remembered.error();
   }
+  if (trace_.on()) Trace(result, summary);
   if (!summary) {
     co_await Abort();
     FailTargets(result, summary.error().In("write archive"));
     co_return;
   }
   std::vector<Result<void>> uploaded = co_await upload_->Finish();
+  trace_.Uploaded(uploaded);
   for (const PackedKey& key : result.keys) {
     if (key.state == PackedKey::State::kStaged) result.bytes.objects += key.size_bytes;
   }
@@ -122,6 +130,22 @@ asio::awaitable<void> OpenArchive::Finish(PackResult& result, HintMessage keys) 
   result.bytes.sent = upload_->sent_bytes() * copies_;
   const bool any = std::ranges::any_of(result.targets, [](const auto& t) { return bool(t); });
   if (any) context_.observer.OnArchiveStaged(result.bytes);
+}
+
+void OpenArchive::Trace(const PackResult& result, const Result<ArchiveSummary>& summary) {
+  uint64_t objects = 0;
+  uint64_t bytes = 0;
+  for (const PackedKey& key : result.keys) {
+    if (key.state != PackedKey::State::kStaged) continue;
+    ++objects;
+    bytes += key.size_bytes;
+  }
+  int level = options_.level;
+  if (RuleTuner* tuner = context_.tuner ? context_.tuner->Of(rule_.rule->id) : nullptr) {
+    const std::vector<KindLevel> levels = tuner->Levels(1);
+    if (!levels.empty()) level = levels.front().level;
+  }
+  trace_.Packed(manifest_.id, summary, {.objects = objects, .bytes = bytes, .level = level});
 }
 
 asio::awaitable<void> OpenArchive::Abort() {

@@ -9,6 +9,7 @@
 #include "archive/writer.h"
 #include "replication/context/context.h"
 #include "replication/source/pack.h"
+#include "replication/source/pack_trace.h"
 #include "replication/staging/archive_upload.h"
 
 namespace longhaul {
@@ -23,9 +24,10 @@ HintMessage HintsOfArchive(const Rule& rule);
 
 class OpenArchive {
  public:
-  // `targets` are indexes into rule.targets.
+  // `targets` are indexes into rule.targets. `heard`: of the oldest event, for traces.
   OpenArchive(ReplicationContext& context, const RuleContext& rule,
-              const std::vector<size_t>& targets, PackMemory memory, ArchiveKind kind);
+              const std::vector<size_t>& targets, PackMemory memory, ArchiveKind kind,
+              SystemTime heard);
 
   Async<void> Open();
   // Finishes and says, for each target, whether the archive is durable there. `keys`: what it
@@ -41,12 +43,15 @@ class OpenArchive {
   [[nodiscard]] ArchiveWriter& writer() { return *writer_; }
 
  private:
+  void Trace(const PackResult& result, const Result<ArchiveSummary>& summary);
+
   ReplicationContext& context_;
   const RuleContext& rule_;
   MemoryBudget memory_budget_;
   Runtime runtime_;
   ArchiveOptions options_;
   ArchiveManifest manifest_;
+  PackTrace trace_;
   std::vector<size_t> destination_of_target_;
   uint64_t copies_ = 1;  // That a store makes of what is uploaded, on the way to the targets.
   std::unique_ptr<ArchiveUpload> upload_;

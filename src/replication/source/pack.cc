@@ -112,6 +112,13 @@ Async<void> ReadAhead(ReplicationContext& context, const RuleContext& rule,
   co_return joined;
 }
 
+// When the oldest of the events was heard of.
+SystemTime OldestOf(const Rule& rule, const std::vector<PackItem>& items) {
+  SystemTime oldest = SystemTime::max();
+  for (const PackItem& item : items) oldest = std::min(oldest, item.not_before);
+  return oldest - rule.settle;
+}
+
 // Nothing has been read: all of it goes back.
 void FailUnread(PackResult& result) {
   for (PackedKey& key : result.keys) key.state = PackedKey::State::kStaged;
@@ -158,7 +165,8 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
                                        std::vector<size_t> targets, std::vector<PackItem> items,
                                        PackMemory memory) {
   PackResult result = EmptyPackResult(items.size(), targets.size());
-  OpenArchive archive(context, rule, targets, memory, ArchiveKind::kBundle);
+  OpenArchive archive(context, rule, targets, memory, ArchiveKind::kBundle,
+                      OldestOf(*rule.rule, items));
   Result<void> opened = co_await archive.Open();
   if (!opened) {
     archive.FailTargets(result, opened.error());

@@ -43,10 +43,10 @@ Async<void> PackBody(ReplicationContext& context, OpenArchive& archive, ByteRead
 // An archive of this one entry; `result` says how it went.
 asio::awaitable<void> PackAlone(ReplicationContext& context, const RuleContext& rule,
                                 const std::vector<size_t>& targets, PackMemory memory,
-                                const ArchiveEntry& entry, ByteReader& body, Hint hint,
-                                PackResult& result) {
+                                const ArchiveEntry& entry, ByteReader& body, SystemTime heard,
+                                Hint hint, PackResult& result) {
   PackedKey& key = result.keys[0];
-  OpenArchive archive(context, rule, targets, memory, ArchiveKind::kSingle);
+  OpenArchive archive(context, rule, targets, memory, ArchiveKind::kSingle, heard);
   Result<void> done = co_await archive.Open();
   if (!done) {
     archive.FailTargets(result, done.error());
@@ -222,7 +222,8 @@ asio::awaitable<void> PackSegment(ReplicationContext& context, const RuleContext
   }
   Hint hint{
       .key = item.key, .time = planned.stamp, .size_bytes = planned.size_bytes, .segment = planned};
-  co_await PackAlone(context, rule, targets, memory, entry, *stream->body, std::move(hint), result);
+  co_await PackAlone(context, rule, targets, memory, entry, *stream->body,
+                     item.not_before - rule.rule->settle, std::move(hint), result);
   if (result.archive.empty()) co_return;
   for (size_t index : targets) {
     Transfers transfers(context.state, *rule.rule, *rule.targets[index]->config);
@@ -307,8 +308,8 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     reading.entry.part_sizes.push_back(left);
   }
   Hint hint{.key = item.key, .time = key.stamp, .size_bytes = key.size_bytes};
-  co_await PackAlone(context, rule, targets, memory, reading.entry, *stream->body, std::move(hint),
-                     result);
+  co_await PackAlone(context, rule, targets, memory, reading.entry, *stream->body,
+                     item.not_before - rule.rule->settle, std::move(hint), result);
   co_return result;
 }
 

@@ -9,6 +9,7 @@
 #include "replication/context/loops.h"
 #include "replication/staging/seal.h"
 #include "replication/staging/shared_state.h"
+#include "replication/target/apply_trace.h"
 
 namespace longhaul {
 
@@ -312,6 +313,7 @@ Async<TargetRole::Handled> TargetRole::Handle(RuleContext& rule, TargetContext& 
 Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetContext& target,
                                                     const StagedArchive& staged, Work& work,
                                                     int64_t job_bytes) {
+  const SystemTime begin = context_.runtime.clock.Now();
   MemoryBudget job_memory(job_bytes);
   Runtime runtime{context_.runtime.executor,
                   context_.runtime.clock,
@@ -352,6 +354,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
         nullptr);
   }
 
+  ApplyTrace trace(context_, target, manifest, begin);
   Result<void> same_state = co_await CheckState(context_.runtime, context_.state, target, manifest);
   if (!same_state) {
     if (same_state.error().kind != ErrorKind::kInvalidInput) co_return same_state.error();
@@ -399,8 +402,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     receipt.conflicts = applied->conflicts;
     receipt.reread.assign(work.reread.begin(), work.reread.end());
   }
+  const uint64_t entries = receipt.entries;
+  const uint64_t entries_applied = receipt.applied;
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();
+  trace.Applied(entries, entries_applied);
   StagedArchive with_receipt = staged;
   with_receipt.receipts.push_back({.target = target.config->name, .key = ""});
   Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);

@@ -1,0 +1,44 @@
+// ByInventory: a rule's source as the newest S3 Inventory has it, in place of a listing
+// (`intake: { inventory: … }`).
+//
+// An inventory is old by definition: Reconcile takes nothing that it lacks for deleted, and what it
+// holds is read as it is now. Each inventory is compared with each target once; which one was, is
+// in State.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replication/context/context.h"
+#include "transfer/listing/listing.h"
+
+namespace longhaul {
+
+class ByInventory {
+ public:
+  // The rule has an inventory. Borrows both.
+  ByInventory(ReplicationContext& context, const RuleContext& rule)
+      : context_(context), rule_(rule) {}
+
+  // Finds the newest one; of `targets` (indexes into rule.targets) those remain that have not been
+  // compared with it. kNotFound: none has been delivered. Errors name the place.
+  Async<std::vector<size_t>> Choose(std::vector<size_t> targets);
+  // Opens it. kInvalidInput: no CSV, another bucket's, or no manifest; kCorrupt: a damaged one. An
+  // error says what to do, and so do those of the listing.
+  Async<std::unique_ptr<Listing>> Open();
+  // These have been compared with it.
+  Async<void> Remember(std::vector<size_t> targets);
+  // What a failure of comparing by it is told with.
+  [[nodiscard]] Error Explained(Error error) const;
+
+ private:
+  [[nodiscard]] std::string Name() const;
+
+  ReplicationContext& context_;
+  const RuleContext& rule_;
+  std::string key_;  // Of its manifest.
+};
+
+}  // namespace longhaul
