@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace longhaul {
 
@@ -9,6 +10,12 @@ namespace {
 
 constexpr char kHexLower[] = "0123456789abcdef";
 constexpr char kHexUpper[] = "0123456789ABCDEF";
+// Both digits of each byte.
+constexpr auto kHexPairs = [] {
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {kHexLower[i >> 4], kHexLower[i & 15]};
+  return pairs;
+}();
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -29,10 +36,14 @@ int HexValue(char c) {
   return -1;
 }
 
-bool IsUnreserved(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
-}
+constexpr auto kUnreserved = [] {
+  std::array<bool, 256> table{};
+  for (char c :
+       std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")) {
+    table[static_cast<uint8_t>(c)] = true;
+  }
+  return table;
+}();
 
 Result<std::string> Decode(std::string_view text, bool plus_is_space) {
   std::string bytes;
@@ -61,8 +72,8 @@ std::string HexEncode(std::string_view bytes) {
   std::string text(bytes.size() * 2, '\0');
   char* out = text.data();
   for (char c : bytes) {
-    *out++ = kHexLower[static_cast<uint8_t>(c) >> 4];
-    *out++ = kHexLower[static_cast<uint8_t>(c) & 15];
+    std::memcpy(out, kHexPairs[static_cast<uint8_t>(c)].data(), 2);
+    out += 2;
   }
   return text;
 }
@@ -129,15 +140,17 @@ Result<std::string> Base64Decode(std::string_view text) {
 std::string PercentEncode(std::string_view bytes, Slash slash) {
   std::string text;
   text.reserve(bytes.size() + bytes.size() / 4);
-  for (char c : bytes) {
-    if (IsUnreserved(c) || (c == '/' && slash == Slash::kKeep)) {
-      text += c;
-    } else {
-      text += '%';
-      text += kHexUpper[static_cast<uint8_t>(c) >> 4];
-      text += kHexUpper[static_cast<uint8_t>(c) & 15];
-    }
+  size_t begin = 0;  // Of what goes as it is, which is mostly all.
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto c = static_cast<uint8_t>(bytes[i]);
+    if (kUnreserved[c] || (c == '/' && slash == Slash::kKeep)) continue;
+    text.append(bytes, begin, i - begin);
+    begin = i + 1;
+    text += '%';
+    text += kHexUpper[c >> 4];
+    text += kHexUpper[c & 15];
   }
+  text.append(bytes, begin);
   return text;
 }
 

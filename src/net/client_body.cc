@@ -34,7 +34,9 @@ Async<size_t> ClientBody::Read(std::span<std::byte> out) {
     }
     std::span<std::byte> into = out.subspan(filled);
     if (!until_close_ && left_ < into.size()) into = into.first(static_cast<size_t>(left_));
-    Result<size_t> count = co_await lease_.connection()->Read(into);
+    // What came with the head is mostly all of a small body, and needs no coroutine.
+    Result<size_t> count = lease_.connection()->ReadAhead(into);
+    if (*count == 0) count = co_await lease_.connection()->Read(into);
     if (!count) co_return count.error();
     if (*count == 0 && !until_close_) co_return Retryable("the body was cut");
     filled += *count;

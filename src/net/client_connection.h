@@ -47,11 +47,16 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // Sends `pieces` and takes from them what has gone. False: something can be read before all has
   // gone; never so with `watch_answer` false.
   Async<bool> Write(std::span<iovec>& pieces, bool watch_answer);
+  // Sends what can go at once, mostly all, and takes it from `pieces`. No coroutine, which would
+  // cost as much as what it does.
+  Result<void> WriteAtOnce(std::span<iovec>& pieces);
   // The next head that is not a 1xx.
   Async<HttpResponseHead> ReadHead();
   // Bytes that follow, those read ahead first; waits for one at least. 0: the peer has closed (with
   // TLS: and has said so).
   Async<size_t> Read(std::span<std::byte> out);
+  // Those that were read ahead alone; 0: none.
+  size_t ReadAhead(std::span<std::byte> out);
   // A line without its end, of a chunked body.
   Async<std::string> ReadLine();
   // Nothing that the peer has sent is left here.
@@ -88,6 +93,13 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void StartRead(std::span<std::byte> out);
   // Straight from the socket. `at_once`: bytes are probably there.
   Async<size_t> Receive(std::span<std::byte> out, bool at_once);
+  // What can be had without waiting; nullopt: nothing, so StartRead and EndRead are due.
+  Result<std::optional<size_t>> TryReceive(std::span<std::byte> out, bool at_once);
+  // What the read that has finished brought to `out`; nullopt: it has to be read again.
+  Result<std::optional<size_t>> EndRead(std::span<std::byte> out);
+  // Where in the buffer the next bytes go, and that so many have come.
+  std::span<std::byte> Room();
+  void Filled(size_t count);
   // More into the buffer; 0: the peer has closed.
   Async<size_t> Fill();
   [[nodiscard]] std::string_view buffered() const {

@@ -67,7 +67,17 @@ Async<HttpResponseHead> ClientExchange::Run() {
   if (request_.source != nullptr) {
     sent = co_await SendSource();
   } else {
-    sent = co_await SendBody();
+    std::array<iovec, 2> pieces{PieceOf(head_)};
+    if (request_.body) pieces[1] = PieceOf(*request_.body);
+    std::span<iovec> left = std::span(pieces).first(request_.body ? 2 : 1);
+    complete_ = true;  // Send says when not.
+    sent = connection_.WriteAtOnce(left);
+    if (!sent) {
+      complete_ = false;
+      broken_ = true;
+    } else if (!left.empty()) {
+      sent = co_await Send(left);
+    }
   }
   if (!sent && !broken_) co_return sent.error();
   if (answer_ && (answer_->status >= 400 || sent)) co_return std::move(*answer_);
@@ -78,13 +88,6 @@ Async<HttpResponseHead> ClientExchange::Run() {
     co_return sent.error();
   }
   co_return co_await connection_.ReadHead();
-}
-
-Async<void> ClientExchange::SendBody() {
-  std::array<iovec, 2> pieces{PieceOf(head_)};
-  if (request_.body) pieces[1] = PieceOf(*request_.body);
-  complete_ = true;  // Send says when not.
-  co_return co_await Send(std::span(pieces).first(request_.body ? 2 : 1));
 }
 
 Async<void> ClientExchange::SendSource() {

@@ -30,7 +30,6 @@ class ClientExchange {
   [[nodiscard]] bool complete() const { return complete_; }
 
  private:
-  Async<void> SendBody();
   Async<void> SendSource();
   // Sends `pieces`, or a part of them if an answer of 400 or more comes first.
   Async<void> Send(std::span<iovec> pieces);

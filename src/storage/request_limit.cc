@@ -5,14 +5,8 @@
 
 namespace longhaul {
 
-asio::awaitable<std::unique_ptr<RequestLimit::Turn>> RequestLimit::Acquire(
-    std::shared_ptr<RequestLimit> limit) {
-  // No limit: nobody waits.
-  while (limit->limit_ < limit->most_ && limit->under_way_ >= limit->limit_) {
-    co_await limit->waiters_.Wait();
-  }
-  ++limit->under_way_;
-  co_return std::make_unique<Turn>(std::move(limit));
+asio::awaitable<void> RequestLimit::WaitForRoom(std::shared_ptr<RequestLimit> limit) {
+  while (!limit->has_room()) co_await limit->waiters_.Wait();
 }
 
 void RequestLimit::Turn::StopCounting() {

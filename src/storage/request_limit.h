@@ -27,8 +27,11 @@ class RequestLimit {
   // A request under way; it ends with this.
   class Turn {
    public:
+    // After there was room, and before anyone else can run.
     explicit Turn(std::shared_ptr<RequestLimit> limit)
-        : limit_(std::move(limit)), burst_(limit_->burst_) {}
+        : limit_(std::move(limit)), burst_(limit_->burst_) {
+      ++limit_->under_way_;
+    }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     ~Turn() { StopCounting(); }
@@ -44,8 +47,10 @@ class RequestLimit {
     bool counts_ = true;
   };
 
-  // Waits for a turn.
-  static asio::awaitable<std::unique_ptr<Turn>> Acquire(std::shared_ptr<RequestLimit> limit);
+  // Whether one more may be under way. Mostly it may, and nobody need wait.
+  [[nodiscard]] bool has_room() const { return limit_ >= most_ || under_way_ < limit_; }
+  // Waits until one more may.
+  static asio::awaitable<void> WaitForRoom(std::shared_ptr<RequestLimit> limit);
 
   [[nodiscard]] int limit() const { return limit_; }
   [[nodiscard]] int under_way() const { return under_way_; }

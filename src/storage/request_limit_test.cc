@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 class RequestLimitTest : public ::testing::Test {
  protected:
   Async<void> SendOne() {
-    auto turn = co_await RequestLimit::Acquire(limit_);
+    if (!limit_->has_room()) co_await RequestLimit::WaitForRoom(limit_);
+    RequestLimit::Turn turn(limit_);
     ++sent_;
     const bool throttled = busy_ >= capacity_;
     if (!throttled) ++busy_;
@@ -24,7 +25,7 @@ class RequestLimitTest : public ::testing::Test {
     co_await world_.clock.Sleep(throttled ? 5ms : 100ms);
     if (!throttled) --busy_;
     (throttled ? refused_ : done_) += 1;
-    turn->Answered(throttled);
+    turn.Answered(throttled);
     co_return Ok();
   }
   Async<void> SendMany(int count) {

@@ -25,8 +25,10 @@ class VerifyingReader : public ByteReader {
   Async<size_t> Read(std::span<std::byte> out) override {
     LH_CHECK(!out.empty());
     if (ended_) co_return size_t{0};
-    Result<size_t> count = co_await body_->Read(out);
+    Result<size_t> count = size_t{0};
+    if (!body_ended_) count = co_await body_->Read(out);
     if (!count) co_return count.error();
+    body_ended_ = *count < out.size();
     if (*count > left_) co_return Corrupt("more bytes came than the server had announced");
     left_ -= *count;
     if (hasher_ && *count > 0) {
@@ -49,6 +51,7 @@ class VerifyingReader : public ByteReader {
   uint64_t left_;
   std::optional<ExpectedDigest> expected_;
   std::unique_ptr<Hasher> hasher_;
+  bool body_ended_ = false;  // It gave less than was asked for, as it does at its end alone.
   bool ended_ = false;
 };
 

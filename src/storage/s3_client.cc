@@ -31,6 +31,11 @@ bool MayBeError(std::string_view xml) {
   return xml.substr(0, kPrologBytesMax).find("<Error") != xml.npos;
 }
 
+// Whether no body follows, as after most writes.
+bool IsEmpty(const HttpHeaders& headers) {
+  return headers.Get("Content-Length") == "0" && headers.Find("Transfer-Encoding") == nullptr;
+}
+
 size_t LengthHint(const HttpHeaders& headers) {
   std::string_view text = headers.Get("Content-Length");
   size_t length = 0;
@@ -133,17 +138,24 @@ CredentialsProvider* S3Client::CredentialsOf(const S3Request& request,
   return sessions.get();
 }
 
-SystemTime S3Client::TimeOf(const HttpHeaders& headers) const {
-  if (const std::string* date = headers.Find("Date")) {
-    Result<SystemTime> time = ParseHttpDate(*date);
-    if (time) return *time;
+std::optional<SystemTime> S3Client::DateOf(const HttpHeaders& headers) const {
+  const std::string_view text = headers.Get("Date");
+  if (text != date_text_) {
+    date_text_ = text;
+    Result<SystemTime> time = ParseHttpDate(text);
+    date_ = time ? std::optional(*time) : std::nullopt;
   }
-  return runtime_.clock.Now();
+  return date_;
+}
+
+SystemTime S3Client::TimeOf(const HttpHeaders& headers) const {
+  const std::optional<SystemTime> date = DateOf(headers);
+  return date ? *date : runtime_.clock.Now();
 }
 
 void S3Client::CompareClocks(const HttpHeaders& headers) {
   if (!options_.on_clock_off || clock_is_off_) return;
-  Result<SystemTime> date = ParseHttpDate(headers.Get("Date"));
+  const std::optional<SystemTime> date = DateOf(headers);
   if (!date) return;
   // An answer that was long under way is no proof of less than this.
   const auto ahead = std::chrono::round<std::chrono::seconds>(*date - runtime_.clock.Now());
@@ -152,13 +164,17 @@ void S3Client::CompareClocks(const HttpHeaders& headers) {
   options_.on_clock_off(ahead);
 }
 
-Async<std::string> S3Client::PayloadHash(const S3Request& request) {
-  if (!request.payload_sha256.empty()) co_return request.payload_sha256;
-  if (request.source != nullptr) co_return std::string(kUnsignedPayload);
-  if (!request.body || request.body->empty()) co_return std::string(kEmptyPayloadSha256);
-  if (!signs_payloads) co_return std::string(kUnsignedPayload);
+std::optional<std::string> S3Client::PayloadHash(const S3Request& request) const {
+  if (!request.payload_sha256.empty()) return request.payload_sha256;
+  if (request.source != nullptr) return std::string(kUnsignedPayload);
+  if (!request.body || request.body->empty()) return std::string(kEmptyPayloadSha256);
+  if (!signs_payloads) return std::string(kUnsignedPayload);
+  if (request.body->size() > kHashInlineBytes) return std::nullopt;
+  return HexEncode(Sha256(AsText(*request.body)));
+}
+
+Async<std::string> S3Client::HashPayload(const S3Request& request) {
   std::span<const std::byte> body = *request.body;
-  if (body.size() <= kHashInlineBytes) co_return HexEncode(Sha256(AsText(body)));
   std::string digest =
       co_await runtime_.pool.Run([body] { return Digest(HashKind::kSha256, body); });
   co_return HexEncode(digest);
@@ -195,8 +211,12 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     query += '=';
     query += PercentEncode(value, Slash::kEncode);
   }
-  Result<std::string> payload = co_await PayloadHash(request);
-  if (!payload) co_return payload.error();
+  std::optional<std::string> payload = PayloadHash(request);
+  if (!payload) {
+    Result<std::string> hashed = co_await HashPayload(request);
+    if (!hashed) co_return hashed.error();
+    payload = std::move(*hashed);
+  }
 
   S3Metering metering(options_.meter, request);
   bool clock_corrected = false;
@@ -250,8 +270,9 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     } else if (*payload == kUnsignedPayloadTrailer) {
       http.headers.Add("x-amz-content-sha256", *payload);
     }
-    std::unique_ptr<RequestLimit::Turn> turn =
-        co_await RequestLimit::Acquire(LimitOf(request.bucket));
+    std::shared_ptr<RequestLimit> limit = LimitOf(request.bucket);
+    if (!limit->has_room()) co_await RequestLimit::WaitForRoom(limit);
+    std::optional<RequestLimit::Turn> turn(std::in_place, std::move(limit));
     if (request.source != nullptr) turn->StopCounting();
     if (request.trace != nullptr) ++request.trace->sent;
     metering.Send(http);
@@ -339,39 +360,27 @@ void S3Client::Succeeded(RetryState& state) {
   options_.on_trouble(nullptr);
 }
 
-Async<S3Answer> S3Client::CallOnce(const S3Request& request) {
-  Result<HttpResponse> response = co_await SendOnce(request);
-  Result<S3Answer> answer;
-  if (response) {
-    answer->response = std::move(*response);
-    Result<std::string> text = co_await ReadAll(*answer->response.body, kS3AnswerBytesMax,
-                                                LengthHint(answer->response.headers));
-    if (!text) {
-      answer = text.error();
-    } else {
-      answer->text = std::move(*text);
-      // Copies and completions answer 200 before they know. (S3 API Reference,
-      // CompleteMultipartUpload.)
-      if (MayBeError(answer->text)) {
-        std::optional<S3ErrorText> inside = ParseS3Error(answer->text);
-        if (inside) answer = S3ErrorInside(*inside);
-      }
-    }
-  } else {
-    answer = response.error();
-  }
-  co_return answer;
-}
-
 Async<S3Answer> S3Client::Call(const S3Request& request) {
   RetryState state(retry_policy(), retry_budget_, runtime_.clock, runtime_.random);
   while (true) {
-    Result<S3Answer> answer = co_await CallOnce(request);
-    if (answer) {
-      Succeeded(state);
-      co_return answer;
+    Result<HttpResponse> response = co_await SendOnce(request);
+    Result<std::string> text;
+    if (!response) {
+      text = response.error();
+    } else if (!IsEmpty(response->headers)) {
+      text = co_await ReadAll(*response->body, kS3AnswerBytesMax, LengthHint(response->headers));
+      // Copies and completions answer 200 before they know. (S3 API Reference,
+      // CompleteMultipartUpload.)
+      if (text && MayBeError(*text)) {
+        std::optional<S3ErrorText> inside = ParseS3Error(*text);
+        if (inside) text = S3ErrorInside(*inside);
+      }
     }
-    const Error& error = answer.error();
+    if (text) {
+      Succeeded(state);
+      co_return S3Answer{.response = std::move(*response), .text = std::move(*text)};
+    }
+    const Error& error = text.error();
     if (!request.repeatable && MayHaveHappened(error)) co_return error;
     if (!co_await WaitToRetry(state, request, error)) co_return state.GaveUp(error);
   }

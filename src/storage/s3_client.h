@@ -125,12 +125,15 @@ class S3Client {
   [[nodiscard]] bool SureOfChecksums() const {
     return is_aws() || options_.quirks.checks_checksums;
   }
-  Async<std::string> PayloadHash(const S3Request& request);
+  // What x-amz-content-sha256 says; nullopt: that takes a while, and HashPayload finds it out.
+  std::optional<std::string> PayloadHash(const S3Request& request) const;
+  Async<std::string> HashPayload(const S3Request& request);
   // Of requests at a bucket.
   std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
   void NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled);
-  Async<S3Answer> CallOnce(const S3Request& request);
   void CompareClocks(const HttpHeaders& headers);
+  // Of the header `Date`; nullopt: there is none that can be read.
+  [[nodiscard]] std::optional<SystemTime> DateOf(const HttpHeaders& headers) const;
 
   Runtime runtime_;
   S3StoreOptions options_;
@@ -146,6 +149,10 @@ class S3Client {
   bool in_trouble_ = false;  // A failure was told to `on_trouble`, and no success yet.
   std::chrono::microseconds clock_offset_{0};
   bool clock_is_off_ = false;  // It has been told.
+  // The last `Date` and what it says: each answer is asked for it three times, and those of one
+  // second say the same.
+  mutable std::string date_text_;
+  mutable std::optional<SystemTime> date_;
 };
 
 }  // namespace longhaul

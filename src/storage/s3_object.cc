@@ -22,7 +22,32 @@ bool ParseNumber(std::string_view text, uint64_t* value) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-std::optional<Checksum> ChecksumIn(const HttpHeaders& headers, ChecksumAlgorithm algorithm,
+// Headers of one answer, of which some thirty are asked for and ten are there: mostly none has a
+// name of that length and with that end, and they need not be looked through.
+class HeadersOfObject {
+ public:
+  explicit HeadersOfObject(const HttpHeaders& headers) : headers_(headers) {
+    for (const auto& [name, value] : headers.entries()) names_ |= BitOf(name);
+  }
+  [[nodiscard]] const std::string* Find(std::string_view name) const {
+    return (names_ & BitOf(name)) != 0 ? headers_.Find(name) : nullptr;
+  }
+  [[nodiscard]] std::string_view Get(std::string_view name) const {
+    const std::string* value = Find(name);
+    return value != nullptr ? std::string_view(*value) : std::string_view();
+  }
+
+ private:
+  static uint64_t BitOf(std::string_view name) {
+    const size_t last = name.empty() ? 0 : static_cast<unsigned char>(name.back() | 0x20);
+    return uint64_t{1} << ((name.size() * 7 + last) % 64);
+  }
+
+  const HttpHeaders& headers_;
+  uint64_t names_ = 0;
+};
+
+std::optional<Checksum> ChecksumIn(const HeadersOfObject& headers, ChecksumAlgorithm algorithm,
                                    const std::string& etag) {
   const std::string* value = headers.Find(S3ChecksumHeader(algorithm));
   if (value == nullptr || value->empty()) return std::nullopt;
@@ -42,20 +67,23 @@ std::optional<Checksum> ChecksumIn(const HttpHeaders& headers, ChecksumAlgorithm
   return checksum;
 }
 
-std::optional<ObjectLock> LockIn(const HttpHeaders& headers) {
+std::optional<ObjectLock> LockIn(const HeadersOfObject& headers) {
   ObjectLock lock{.legal_hold = headers.Get("x-amz-object-lock-legal-hold") == "ON"};
   // (What is no retention is told all the same: it must not be taken for none.)
   lock.mode = headers.Get("x-amz-object-lock-mode");
-  Result<SystemTime> until = ParseRfc3339(headers.Get("x-amz-object-lock-retain-until-date"));
-  if (until) lock.until = *until;
+  if (const std::string* date = headers.Find("x-amz-object-lock-retain-until-date")) {
+    Result<SystemTime> until = ParseRfc3339(*date);
+    if (until) lock.until = *until;
+  }
   if (lock.mode.empty() && !lock.legal_hold) return std::nullopt;
   return lock;
 }
 
-ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
+ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& all) {
+  const HeadersOfObject headers(all);
   ObjectInfo info;
   ParseNumber(headers.Get("Content-Length"), &info.size_bytes);
-  for (const auto& [name, value] : headers.entries()) {
+  for (const auto& [name, value] : all.entries()) {
     constexpr std::string_view kPrefix = "x-amz-meta-";
     if (name.size() <= kPrefix.size()) continue;
     std::string lower = name;
@@ -105,7 +133,7 @@ ObjectInfo InfoOf(const S3Client& client, const HttpHeaders& headers) {
     }
   }
   info.lock = LockIn(headers);
-  info.server_time = client.TimeOf(headers);
+  info.server_time = client.TimeOf(all);
   return info;
 }
 

@@ -257,10 +257,7 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
   }
 }
 
-Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
-  if (std::optional<std::span<const std::byte>> bytes = body.contiguous()) {
-    co_return co_await SendContiguous(client, std::move(upload), *bytes);
-  }
+Async<Uploaded> SendPieces(S3Client& client, Upload upload, ByteSource& body) {
   // Payloads that must be signed are needed twice, so they are held, as are those of which only
   // Content-MD5 can say what they are; and what is empty is at hand.
   constexpr uint64_t kHeldBytesMax = 64 << 20;
@@ -285,6 +282,13 @@ Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
     co_return co_await SendContiguous(client, std::move(upload), held);
   }
   co_return co_await SendStreamed(client, std::move(upload), body);
+}
+
+Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
+  if (std::optional<std::span<const std::byte>> bytes = body.contiguous()) {
+    return SendContiguous(client, std::move(upload), *bytes);
+  }
+  return SendPieces(client, std::move(upload), body);
 }
 
 }  // namespace

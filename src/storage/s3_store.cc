@@ -37,6 +37,12 @@ Result<void> CheckKey(const std::string& key, const Capabilities& can) {
   return Ok();
 }
 
+// What has failed before anything was asked.
+template <class T>
+Async<T> Refused(Error error) {
+  co_return error;
+}
+
 class S3Store : public Store,
                 public AdoptsMultipart,
                 public HasPartRules,
@@ -69,17 +75,17 @@ class S3Store : public Store,
     return S3List(*client_, std::move(request));
   }
   Async<ObjectInfo> Head(HeadRequest request) override {
-    if (request.key.empty()) co_return CheckKey(request.key, can_).error();
-    co_return co_await S3Head(*client_, std::move(request));
+    if (request.key.empty()) return Refused<ObjectInfo>(CheckKey(request.key, can_).error());
+    return S3Head(*client_, std::move(request));
   }
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
-    if (request.key.empty()) co_return CheckKey(request.key, can_).error();
-    co_return co_await S3Get(*client_, std::move(request), absent_at);
+    if (request.key.empty()) return Refused<ObjectStream>(CheckKey(request.key, can_).error());
+    return S3Get(*client_, std::move(request), absent_at);
   }
   Async<PutResult> Put(PutRequest request, ByteSource& body) override {
     Result<void> key = CheckKey(request.key, can_);
-    if (!key) co_return key.error().In("put to " + request.bucket);
-    co_return co_await S3Put(*client_, std::move(request), body);
+    if (!key) return Refused<PutResult>(key.error().In("put to " + request.bucket));
+    return S3Put(*client_, std::move(request), body);
   }
   Async<MultipartUpload> CreateMultipart(PutRequest request) override {
     Result<void> key = CheckKey(request.key, can_);

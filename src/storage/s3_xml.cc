@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "storage/s3_plain_objects.h"
 
 namespace longhaul {
 namespace {
@@ -34,36 +35,22 @@ std::string Text(pugi::xml_node node, std::string_view name) {
   return Child(node, name).child_value();
 }
 
-std::string_view Trimmed(std::string_view text) {
-  auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
-// The same of a child, as a string of its own.
+// The text of a child without white space at its ends, as a string of its own.
 std::string Value(pugi::xml_node node, std::string_view name) {
-  return std::string(Trimmed(Child(node, name).child_value()));
-}
-
-template <class T>
-bool ParseNumber(std::string_view text, T* value) {
-  text = Trimmed(text);
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
-  return error == std::errc() && end == text.data() + text.size();
+  return std::string(TrimmedXml(Child(node, name).child_value()));
 }
 
 template <class T>
 bool Number(pugi::xml_node node, std::string_view name, T* value) {
-  return ParseNumber(Child(node, name).child_value(), value);
+  return ParseXmlNumber(Child(node, name).child_value(), value);
 }
 
 bool Flag(pugi::xml_node node, std::string_view name) {
-  return Trimmed(Text(node, name)) == "true";
+  return TrimmedXml(Text(node, name)) == "true";
 }
 
 SystemTime Time(pugi::xml_node node, std::string_view name) {
-  Result<SystemTime> time = ParseRfc3339(Trimmed(Text(node, name)));
+  Result<SystemTime> time = ParseRfc3339(TrimmedXml(Text(node, name)));
   return time ? *time : SystemTime{};
 }
 
@@ -100,15 +87,23 @@ class Document {
 // Keys come as they are or, where the answer says so, percent-encoded with "+" for a space.
 class KeyDecoder {
  public:
-  explicit KeyDecoder(std::string_view encoding_type) : encoded_(Trimmed(encoding_type) == "url") {}
+  explicit KeyDecoder(std::string_view encoding_type)
+      : encoded_(TrimmedXml(encoding_type) == "url") {}
   Result<std::string> Get(pugi::xml_node node, std::string_view name) const {
     return Decode(Child(node, name).child_value());
   }
   Result<std::string> Decode(std::string_view text) const {
-    if (!encoded_ || text.find_first_of("%+") == text.npos) return std::string(text);
+    std::string key(text);
+    Result<void> decoded = DecodeInPlace(key);
+    if (!decoded) return decoded.error();
+    return key;
+  }
+  Result<void> DecodeInPlace(std::string& text) const {
+    if (!encoded_ || (text.find('%') == text.npos && text.find('+') == text.npos)) return Ok();
     Result<std::string> key = FormDecode(text);
     if (!key) return Corrupt("a key in the listing: " + key.error().message);
-    return key;
+    text = std::move(*key);
+    return Ok();
   }
 
  private:
@@ -116,36 +111,17 @@ class KeyDecoder {
 };
 
 Result<ListedObject> ReadObject(pugi::xml_node node, const KeyDecoder& keys) {
-  ListedObject object;
+  ObjectFields fields;
+  ListedObject& object = fields.object;
   object.is_delete_marker = LocalName(node) == "DeleteMarker";
-  bool has_size = false;
   // One pass, and views into the document: a listing is a million of these.
-  for (pugi::xml_node child : node.children()) {
-    std::string_view name = LocalName(child);
-    std::string_view text = child.child_value();
-    if (name == "Key") {
-      Result<std::string> key = keys.Decode(text);
-      if (!key) return key.error();
-      object.key = std::move(*key);
-    } else if (name == "LastModified") {
-      Result<SystemTime> time = ParseRfc3339(Trimmed(text));
-      if (time) object.last_modified = *time;
-    } else if (name == "ETag") {
-      object.etag = StripEtag(Trimmed(text));
-    } else if (name == "Size") {
-      has_size = ParseNumber(text, &object.size_bytes);
-    } else if (name == "StorageClass") {
-      object.storage_class = Trimmed(text);
-    } else if (name == "VersionId") {
-      object.version_id = Trimmed(text);
-    } else if (name == "IsLatest") {
-      object.is_latest = Trimmed(text) == "true";
-    }
-  }
-  if (!object.is_delete_marker && !has_size) {
+  for (pugi::xml_node child : node.children()) fields.Take(LocalName(child), child.child_value());
+  Result<void> decoded = keys.DecodeInPlace(object.key);
+  if (!decoded) return decoded.error();
+  if (!object.is_delete_marker && !fields.has_size) {
     return Corrupt("an object without a size in the listing: " + object.key);
   }
-  return object;
+  return std::move(object);
 }
 
 // What a page of a listing holds, sorted out in one pass: it has a thousand children.
@@ -167,7 +143,7 @@ struct PageNodes {
     auto found = fields.find(name);
     return found == fields.end() ? std::string_view() : found->second;
   }
-  [[nodiscard]] bool truncated() const { return Trimmed(Field("IsTruncated")) == "true"; }
+  [[nodiscard]] bool truncated() const { return TrimmedXml(Field("IsTruncated")) == "true"; }
 
   std::vector<pugi::xml_node> objects;
   std::vector<pugi::xml_node> prefixes;
@@ -181,6 +157,28 @@ Result<void> ReadPrefixes(const PageNodes& nodes, const KeyDecoder& keys, ListPa
     page->common_prefixes.push_back(std::move(*prefix));
   }
   return Ok();
+}
+
+// A page of these objects, with what else it says.
+Result<ListPage> FinishPage(const PageNodes& nodes, const KeyDecoder& keys,
+                            std::vector<ListedObject> objects, bool second) {
+  ListPage page;
+  page.objects = std::move(objects);
+  Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
+  if (!prefixes) return prefixes.error();
+  if (nodes.truncated() && !second) {
+    // It need not be there without a delimiter: the last key does as well then.
+    Result<std::string> marker = keys.Decode(nodes.Field("NextMarker"));
+    if (!marker) return marker.error();
+    if (marker->empty() && !page.objects.empty()) *marker = page.objects.back().key;
+    if (!page.common_prefixes.empty()) *marker = std::max(*marker, page.common_prefixes.back());
+    page.next_token = std::move(*marker);
+    if (page.next_token.empty()) return Corrupt("a truncated listing without a marker");
+  } else if (nodes.truncated()) {
+    page.next_token = nodes.Field("NextContinuationToken");
+    if (page.next_token.empty()) return Corrupt("a truncated listing without a token");
+  }
+  return page;
 }
 
 void AppendEscaped(std::string& to, std::string_view text) {
@@ -255,33 +253,34 @@ std::optional<S3ErrorText> ParseS3Error(std::string_view xml) {
 }
 
 Result<ListPage> ParseS3Listing(std::string xml, bool second) {
+  if (std::optional<PlainObjects> plain = ReadPlainObjects(xml)) {
+    Document document;
+    Result<pugi::xml_node> root = document.OpenInPlace(plain->rest, "ListBucketResult");
+    if (root) {
+      const PageNodes nodes(*root, {"Contents"});
+      if (nodes.objects.empty() && nodes.fields.contains(kPlainObjectsMark)) {
+        const KeyDecoder keys(nodes.Field("EncodingType"));
+        for (ListedObject& object : plain->objects) {
+          Result<void> decoded = keys.DecodeInPlace(object.key);
+          if (!decoded) return decoded.error();
+        }
+        return FinishPage(nodes, keys, std::move(plain->objects), second);
+      }
+    }
+  }
   Document document;
   Result<pugi::xml_node> root = document.OpenInPlace(xml, "ListBucketResult");
   if (!root) return root.error();
   const PageNodes nodes(*root, {"Contents"});
-  KeyDecoder keys(nodes.Field("EncodingType"));
-  ListPage page;
-  page.objects.reserve(nodes.objects.size());
+  const KeyDecoder keys(nodes.Field("EncodingType"));
+  std::vector<ListedObject> objects;
+  objects.reserve(nodes.objects.size());
   for (pugi::xml_node node : nodes.objects) {
     Result<ListedObject> object = ReadObject(node, keys);
     if (!object) return object.error();
-    page.objects.push_back(std::move(*object));
+    objects.push_back(std::move(*object));
   }
-  Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
-  if (!prefixes) return prefixes.error();
-  if (nodes.truncated() && !second) {
-    // It need not be there without a delimiter: the last key does as well then.
-    Result<std::string> marker = keys.Decode(nodes.Field("NextMarker"));
-    if (!marker) return marker.error();
-    if (marker->empty() && !page.objects.empty()) *marker = page.objects.back().key;
-    if (!page.common_prefixes.empty()) *marker = std::max(*marker, page.common_prefixes.back());
-    page.next_token = std::move(*marker);
-    if (page.next_token.empty()) return Corrupt("a truncated listing without a marker");
-  } else if (nodes.truncated()) {
-    page.next_token = nodes.Field("NextContinuationToken");
-    if (page.next_token.empty()) return Corrupt("a truncated listing without a token");
-  }
-  return page;
+  return FinishPage(nodes, keys, std::move(objects), second);
 }
 
 Result<ListPage> ParseS3VersionListing(std::string xml) {
@@ -304,7 +303,7 @@ Result<ListPage> ParseS3VersionListing(std::string xml) {
     if (!key) return key.error();
     if (key->empty()) return Corrupt("a truncated listing without a marker");
     page.next_token = PercentEncode(*key, Slash::kKeep) + " " +
-                      PercentEncode(Trimmed(nodes.Field("NextVersionIdMarker")), Slash::kEncode);
+                      PercentEncode(TrimmedXml(nodes.Field("NextVersionIdMarker")), Slash::kEncode);
   }
   return page;
 }

@@ -183,8 +183,11 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
   co_return InvalidInput("no route");
 }
 
-Async<CopyOutcome> Run(CopyJob& job) {
-  const Runtime& runtime = job.runtime;
+}  // namespace
+
+Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
+                              CopyOptions options) {
+  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
   for (int attempt = 1;; ++attempt) {
     job.again = Again::kNo;
     Result<CopyOutcome> done = co_await Attempt(job);
@@ -208,8 +211,6 @@ Async<CopyOutcome> Run(CopyJob& job) {
   }
 }
 
-}  // namespace
-
 std::optional<Checksum> WholeChecksum(const ObjectInfo& info) {
   for (ChecksumAlgorithm algorithm :
        {ChecksumAlgorithm::kCrc64Nvme, ChecksumAlgorithm::kCrc32c, ChecksumAlgorithm::kCrc32,
@@ -221,12 +222,6 @@ std::optional<Checksum> WholeChecksum(const ObjectInfo& info) {
     }
   }
   return std::nullopt;
-}
-
-Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
-                              CopyOptions options) {
-  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
-  co_return co_await Run(job);
 }
 
 }  // namespace longhaul
