@@ -2,7 +2,7 @@
 """run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
 
 Cases: copy-small copy-large replicate-small replicate-files bundle csv targets backup distance listing
-idle latency (default: all).
+idle latency dashboard cache-serve cache-fill (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
@@ -32,9 +32,12 @@ import sys
 import threading
 import time
 import urllib.request
+from http.client import HTTPConnection
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
+import dashboard_load  # noqa: E402
+import many_rules  # noqa: E402
 from fake_listing import FakeListing  # noqa: E402
 from harness import (ACCESS_KEY_ID, BINARY, REGION, SECRET_ACCESS_KEY, Finished, Process, Thing,  # noqa: E402
                      World, check, corpus, differences, free_port, http, keys_of, make_buckets,
@@ -814,10 +817,54 @@ def list_flat(runs: int) -> Table:
     return table
 
 
+class OpenDashboards:
+    """So many tabs with the dashboard open, as far as the server sees them: each holds a stream, and
+    asks again for what the overview asks for every minute."""
+
+    def __init__(self, port: int, count: int, token: str = ""):
+        self.port, self.headers = port, {"Authorization": f"Bearer {token}"} if token else {}
+        self.closed = threading.Event()
+        self.streams = []
+        for _ in range(count):
+            self.ask("v1/version", "v1/rules?limit=100", "v1/health", "v1/dead-letters?limit=1",
+                     "v1/history")
+            self.streams.append(HTTPConnection("127.0.0.1", port, timeout=60))
+            self.streams[-1].request("GET", "/v1/stream", headers=self.headers)
+            threading.Thread(target=self._read, args=(self.streams[-1].getresponse(),),
+                             daemon=True).start()
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def ask(self, *paths: str) -> None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        for path in paths:
+            connection.request("GET", f"/{path}", headers=self.headers)
+            answer = connection.getresponse()
+            answer.read()
+            check(answer.status == 200, f"{path}: {answer.status}")
+        connection.close()
+
+    def _read(self, stream) -> None:
+        with contextlib.suppress(Exception):  # It ends when it is closed.
+            while stream.read1(1 << 16):
+                pass
+        check(self.closed.is_set(), "a stream has ended by itself")
+
+    def _look(self) -> None:
+        while not self.closed.wait(60):
+            self.ask("v1/dead-letters?limit=1", "v1/history")
+
+    def close(self) -> None:
+        self.closed.set()
+        for stream in self.streams:
+            stream.close()
+
+
 def idle(_: int) -> Table:
-    seconds = 30
-    table = Table("Idle", f"A continuous `replicate` with one rule and nothing to do, {seconds} s.")
-    shares, sizes = {}, {}
+    seconds, tabs = 60, 3
+    table = Table("Idle", f"A continuous `replicate` with one rule and nothing to do, {seconds} s; then "
+                          f"as long with the dashboard open in {tabs} tabs, which hold their streams and "
+                          "ask for what the overview asks for.")
+    figures = {}
     for https in SCHEMES:
         with World("bench") as world:
             buckets = Buckets(world)
@@ -830,24 +877,197 @@ def idle(_: int) -> Table:
             process = world.start("replicate", "--config", config, env=buckets.env)
             wait_until(lambda: len(keys_of(buckets.target.s3, to)) == 10, 60, "10 objects arrive")
             wait_until(lambda: http(f"http://127.0.0.1:{port}/readyz")[0] == 200, 30, "ready")
-            time.sleep(5)
-            before = process.cpu_seconds()
-            time.sleep(seconds)
-            shares[https] = (process.cpu_seconds() - before) / seconds
-            sizes[https] = process.rss_bytes() / MIB
+
+            def rest() -> tuple[float, float]:
+                time.sleep(5)
+                before = process.cpu_seconds()
+                time.sleep(seconds)
+                return (process.cpu_seconds() - before) / seconds, process.rss_bytes() / MIB
+
+            figures[https] = rest()
+            dashboards = OpenDashboards(port, tabs)
+            figures[https] += rest()
+            dashboards.close()
             process.kill(15)
             finished = process.wait(40)
             finished.code = 0
             table.add("longhaul replicate, from start to end", finished, https)
-    table.goals_of_both("% of a core", lambda https: 100 * shares[https], 1, 1)
-    table.goals_of_both("RSS MiB", lambda https: sizes[https], 40, 40)
+    table.goals_of_both("% of a core", lambda https: 100 * figures[https][0], 1, 1)
+    table.goals_of_both("RSS MiB", lambda https: figures[https][1], 40, 40)
+    table.goals_of_both("dashboard open: % of a core", lambda https: 100 * figures[https][2], 1.5, 1.5)
+    table.goals_of_both("dashboard open: RSS MiB", lambda https: figures[https][3], 50, 50)
+    return table
+
+
+def dashboard(runs: int) -> Table:
+    """What the dashboard costs where there is much to show."""
+    rules, parked, seconds = 1000, 100_000, 60
+    table = Table("Dashboard of 1,000 rules and 100,000 parked objects",
+                  f"A continuous `replicate` of {rules:,} rules, each with {parked // rules} objects "
+                  "that are parked, which nobody has asked for anything; then Chromium walks through its "
+                  "pages. *First load*: from the request for the page to the first 100 rules on the "
+                  f"screen. *At rest*: {seconds} s with the dashboard open in 3 tabs.")
+    loads, shares, answers, looked = [], [], [], []
+    for _ in range(runs):
+        with World("bench") as world:
+            port = free_port()
+            url = f"http://127.0.0.1:{port}/"
+            config = many_rules.make(world, port, rules, parked // rules)
+            process = dashboard_load.start(world, config, port)
+            time.sleep(30)  # Until each rule has said that it runs.
+            before = process.cpu_seconds()
+            seen = dashboard_load.browse(url, rules, parked // rules)
+            looked.append(process.cpu_seconds() - before)
+            loads.append(seen["first_load_ms"])
+            answers += seen["first_answers"] + seen["answers"]
+            dashboards = OpenDashboards(port, 3, many_rules.TOKEN)
+            time.sleep(5)
+            before = process.cpu_seconds()
+            time.sleep(seconds)
+            shares.append((process.cpu_seconds() - before) / seconds)
+            dashboards.close()
+            process.kill(15)
+            finished = process.wait(40)
+            finished.code = 0
+            table.add("longhaul replicate, from start to end", finished)
+    table.goal("first load: ms", statistics.median(loads), 300)
+    table.goal("largest answer: KiB", max(answer["bytes"] for answer in answers) / 1024, 256)
+    table.goal("slowest answer: ms", max(answer["ms"] for answer in answers), 300)
+    table.goal("all pages walked through: CPU s of the server", statistics.median(looked), 2)
+    table.goal("at rest, dashboard open: % of a core", 100 * statistics.median(shares), 5)
+    return table
+
+
+GET_BENCH = pathlib.Path(BINARY).parent / "bench/get_bench"
+
+
+def gets(endpoint: str, bucket: str, count: int, clients: int, seconds: float) -> dict:
+    done = subprocess.run([GET_BENCH, endpoint, bucket, "o", str(count), str(clients), str(seconds)],
+                          capture_output=True, text=True)
+    check(done.returncode == 0, f"get_bench: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def cache_serve(runs: int) -> Table:
+    """Hits beside the gateway over the same folder; misses beside the source itself."""
+    count, misses, seconds = 2000, 500, 8
+    table = Table("`cache serve`",
+                  f"GETs of {count:,} × 4 KiB by 16 clients at once, {seconds} s at a time: `serve s3` "
+                  "of a folder, and `cache serve` with its copies in a folder, each of them a hit. Then "
+                  f"{misses} misses, one after the other, from versitygw, which is also asked without "
+                  "a cache. CPU is of the server.")
+    rates: dict[str, list[float]] = {"gateway": [], "hits": []}
+    costs: dict[str, list[float]] = {"gateway": [], "hits": []}
+    later: list[float] = []
+    with World("bench") as world:
+        source = world.serve("versitygw", "source", keep_alive=True)
+        source.s3.create_bucket(Bucket="data")
+        put_all(source.s3, "data", [Thing(f"o{number}", os.urandom(4096)) for number in range(count)])
+        folder = world.folder / "near"
+        (folder / "cache").mkdir(parents=True)
+        (folder / "data").mkdir()
+        stores = {"source": source, "near": {"type": "file", "root": str(folder)}}
+        config = world.config(stores, [], "serve.yaml", state="sqlite:hits.db")
+        world.run("cp", "--config", config, "--recursive", "source:data/", "near:data/").expect(0)
+        world.run("cache", "fill", "source:data/", "--to", "near:cache", "--ttl", "24h", "--config",
+                  config).expect(0)
+        keys = ("--access-key-id", ACCESS_KEY_ID, "--secret-access-key", SECRET_ACCESS_KEY)
+
+        def serve(*args) -> tuple[Process, str]:
+            port = free_port()
+            process = world.start(*args, "--listen", f"127.0.0.1:{port}", *keys)
+            wait_until(lambda: http(f"http://127.0.0.1:{port}/")[0] != 0, 30, "it serves")
+            return process, f"http://127.0.0.1:{port}"
+
+        servers = {"gateway": serve("serve", "s3", "--root", folder),
+                   "hits": serve("cache", "serve", "source:data", "--to", "near:cache", "--ttl", "24h",
+                                 "--config", config)}
+        for name, (_, endpoint) in servers.items():
+            gets(endpoint, "data", count, 16, 0)  # Each once: what is read first is read from disk.
+        for _ in range(2 * runs):
+            for name, (process, endpoint) in servers.items():
+                before = process.cpu_seconds()
+                got = gets(endpoint, "data", count, 16, seconds)
+                costs[name].append((process.cpu_seconds() - before) / got["gets"] * 1e6)
+                rates[name].append(got["gets"] / got["seconds"])
+                step(f"{name}: {rates[name][-1]:.0f}/s, {costs[name][-1]:.0f} us of CPU each")
+        for name, (process, _) in servers.items():
+            process.kill(15)
+            finished = process.wait(60)
+            if name == "hits":
+                misses_seen = re.search(r"(\d[\d,]*) miss", finished.stdout)
+                check(misses_seen and misses_seen[1] == "0", f"not all were hits: {finished.stdout}")
+            finished.code = 0
+            table.add("serve s3" if name == "gateway" else "cache serve, hits", finished)
+        for number in range(runs):
+            bucket = f"cold{number}"
+            (folder / bucket).mkdir()
+            cold = world.config(stores, [], f"{bucket}.yaml", state=f"sqlite:{bucket}.db")
+            process, endpoint = serve("cache", "serve", "source:data", "--to", f"near:{bucket}", "--ttl",
+                                      "24h", "--config", cold)
+            gets(source.endpoint, "data", misses, 1, 0)
+            direct = gets(source.endpoint, "data", misses, 1, 0)
+            missed = gets(endpoint, "data", misses, 1, 0)
+            later.append(missed["first_byte_p50_ms"] - direct["first_byte_p50_ms"])
+            step(f"first byte: source {direct['first_byte_p50_ms']:.2f} ms, a miss "
+                 f"{missed['first_byte_p50_ms']:.2f} ms")
+            process.kill(15)
+            finished = process.wait(60)
+            finished.code = 0
+            table.add("cache serve, misses", finished)
+    table.goal("hits: the gateway's throughput / that of hits",
+               statistics.median(rates["gateway"]) / statistics.median(rates["hits"]), 1 / 0.8)
+    table.goal("hits: CPU of a hit / of a GET of the gateway",
+               statistics.median(costs["hits"]) / statistics.median(costs["gateway"]), 1 / 0.8)
+    table.goal("hits: CPU µs", statistics.median(costs["hits"]), 1000)
+    table.goal("misses: ms from the source's first byte to ours, p50", statistics.median(later), 2)
+    return table
+
+
+FILL_OBJECTS = 20_000
+
+
+def cache_fill(_: int) -> Table:
+    """Copies that servers make by themselves, and hits."""
+    count, prefixes = FILL_OBJECTS, 20
+    table = Table("`cache fill`",
+                  f"{count:,} × 100 bytes below {prefixes} prefixes, from one bucket of a server into "
+                  "another of it, so that each copy is a CopyObject; then the same again, where all are "
+                  "hits: it lists the source, and copies nothing.")
+    costs = {}
+    with World("bench", count * 64 << 10) as world:
+        folder = world.folder / "files"
+        for number in range(count):
+            path = folder / f"p{number % prefixes:02}" / f"{number:07}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"%0100d" % number)
+        for kind in ("versitygw", "minio", "rgw"):
+            options = {"keep_alive": True} if kind == "versitygw" else {}
+            server = world.serve(kind, kind, **options)
+            for bucket in ("data", "cache"):
+                server.s3.create_bucket(Bucket=bucket)
+            config = world.config({"east": server}, [], f"{kind}.yaml", state=f"sqlite:{kind}.db")
+            world.run("cp", "--config", config, "--recursive", f"{folder}/", "east:data/",
+                      timeout=3600).expect(0)
+            words = ("cache", "fill", *(f"east:data/p{number:02}/" for number in range(prefixes)),
+                     "--to", "east:cache", "--ttl", "24h", "--json", "--config", config)
+            for what, expected in (("copies", (count, 0)), ("hits", (0, count))):
+                ran = table.add(f"{kind}, {what}", world.run(*words, timeout=7200))
+                done = ran.lines()[-1]
+                check((done["copied"], done["hits"]) == expected, f"{done}")
+                costs[kind, what] = ran.cpu_seconds / count * 1000
+            server.stop()
+    for kind in ("versitygw", "minio", "rgw"):
+        table.goal(f"{kind}: CPU ms for a copy", costs[kind, "copies"], 0.15)
+        table.goal(f"{kind}: CPU ms for a hit", costs[kind, "hits"], 0.06)
     return table
 
 
 CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_large,
          "replicate-small": replicate_small,
          "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
-         "backup": backup, "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency}
+         "backup": backup, "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency,
+         "dashboard": dashboard, "cache-serve": cache_serve, "cache-fill": cache_fill}
 
 
 def machine() -> str:
@@ -902,7 +1122,10 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=" ".join(CASES))
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--objects", type=int, default=FILL_OBJECTS, metavar="N",
+                        help="of cache-fill; what it is to reach is said of 200,000")
     options = parser.parse_args()
+    globals()["FILL_OBJECTS"] = options.objects
     unknown = [name for name in options.cases if name not in CASES]
     if unknown:
         parser.error(f"no such case: {unknown}")
@@ -914,7 +1137,8 @@ def main() -> None:
     tables = []
     for name in options.cases or CASES:
         origin = (f"{commit}, {datetime.date.today()}, {machine()}: "
-                  f"`./dev bench --runs {options.runs} {name}`")
+                  f"`./dev bench --runs {options.runs} {name}"
+                  f"{f' --objects {options.objects}' if name == 'cache-fill' else ''}`")
         tables.append(CASES[name](options.runs))
         tables[-1].origin = origin
         if options.record:  # At once: what was measured is kept when a later case fails.

@@ -142,18 +142,30 @@ std::optional<OldestKey> RuleReport::OldestOfAll() const {
   return all;
 }
 
-Async<RuleSights> ReadRuleSights(State& state) {
+Async<RuleSights> ReadRuleSights(State& state, std::shared_ptr<const RuleSights> before) {
   RuleSights sights;
+  const RuleSights nothing;
+  const RuleSights& known = before ? *before : nothing;
   Result<void> read = co_await ForEachRow(state, "status", [&](const StateRow& row) {
     const size_t slash = row.key.find('/');
     if (slash == std::string::npos) return;
-    RuleNow now = DecodeNow(row.value);
-    now.process = row.key.substr(slash + 1);
-    sights.running[row.key.substr(0, slash)].push_back(std::move(now));
+    const std::string rule = row.key.substr(0, slash);
+    std::vector<RuleNow>& running = sights.running[rule];
+    if (const auto found = known.running.find(rule); found != known.running.end()) {
+      const auto same = std::ranges::find(found->second, row.revision, &RuleNow::revision);
+      if (same != found->second.end()) return running.push_back(*same);
+    }
+    running.push_back(DecodeNow(row.value));
+    running.back().process = row.key.substr(slash + 1);
+    running.back().revision = row.revision;
   });
   if (!read) co_return read.error();
   read = co_await ForEachRow(state, "totals", [&](const StateRow& row) {
-    sights.totals[row.key] = DecodeTotals(row.value);
+    const auto found = known.totals.find(row.key);
+    const bool same = found != known.totals.end() && found->second.revision == row.revision;
+    RuleTotals& totals = sights.totals[row.key];
+    totals = same ? found->second : DecodeTotals(row.value);
+    totals.revision = row.revision;
   });
   if (!read) co_return read.error();
   co_return sights;
@@ -203,10 +215,9 @@ Async<std::map<std::string, uint64_t>> CountParked(State& state, const Rule& rul
   std::vector<std::string> places{""};
   for (const Target& target : rule.targets) places.push_back(target.name);
   for (const std::string& place : places) {
-    Result<std::vector<ParkedKey>> parked =
-        co_await ScanParked(state, rule.id, place, "", count_max);
+    Result<uint64_t> parked = co_await CountParkedKeys(state, rule.id, place, count_max);
     if (!parked) co_return parked.error();
-    counts[place] = parked->size();
+    counts[place] = *parked;
   }
   co_return counts;
 }

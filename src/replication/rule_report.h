@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,7 +51,8 @@ struct RuleReport {
   // Of `compression: auto`: each kind as the process has it that has seen most of it.
   std::vector<KindLevel> levels;
   bool hints_kept = false;
-  uint64_t parked = 0;  // At the source.
+  uint64_t parked = 0;                    // At the source.
+  uint64_t parked_max = kParkedCountMax;  // Where counting has ended, here and at each target.
   std::vector<TargetReport> targets;
 
   // And why, for people; "" where it is ok.
@@ -66,7 +68,9 @@ struct RuleSights {
   std::map<std::string, RuleTotals> totals;
   std::map<std::string, std::vector<RuleNow>> running;
 };
-Async<RuleSights> ReadRuleSights(State& state);
+// `before`: read earlier; what has not been written since is taken from there, not decoded again.
+// shared: somebody may read anew meanwhile.
+Async<RuleSights> ReadRuleSights(State& state, std::shared_ptr<const RuleSights> before = nullptr);
 
 // Without what takes requests for each rule: `parked` and `hints_kept`.
 RuleReport MakeRuleReport(const Rule& rule, const RuleControl& control, const RuleSights& sights,

@@ -34,6 +34,7 @@ class Checker {
   explicit Checker(const Configuration& configuration) : configuration_(configuration) {}
 
   std::vector<TopologyProblem> Check() {
+    KeepSpaces();
     for (size_t rule = 0; rule < configuration_.rules.size(); ++rule) {
       if (!RuleAt(rule).enabled) continue;
       CheckCycle(rule);
@@ -48,8 +49,9 @@ class Checker {
   }
 
   bool Feeds(TopologyStep step, int rule) const {
-    return Overlap(TargetSpace(static_cast<size_t>(step.rule), static_cast<size_t>(step.target)),
-                   SourceSpace(static_cast<size_t>(rule)));
+    return Overlap(
+        MakeTargetSpace(static_cast<size_t>(step.rule), static_cast<size_t>(step.target)),
+        MakeSourceSpace(static_cast<size_t>(rule)));
   }
 
  private:
@@ -62,13 +64,38 @@ class Checker {
     if (store.type == StoreType::kFile) return {"file", store.root + "/" + path, std::move(suffix)};
     return {store.Place(), path, std::move(suffix)};
   }
-  Space SourceSpace(size_t rule) const {
+  Space MakeSourceSpace(size_t rule) const {
     return SpaceOf(RuleAt(rule).source, RuleAt(rule).filter.suffix);
   }
-  Space TargetSpace(size_t rule, size_t target) const {
+  Space MakeTargetSpace(size_t rule, size_t target) const {
     // Archives end as they do, whatever the objects in them.
     const Target& there = TargetAt(rule, target);
     return SpaceOf(there.to, there.backup ? "" : RuleAt(rule).filter.suffix);
+  }
+
+  // Each rule is compared with each other: to make their spaces anew every time would take most of
+  // the start of a process that has a thousand.
+  void KeepSpaces() {
+    sources_.clear();
+    targets_.clear();
+    stagings_.clear();
+    for (size_t rule = 0; rule < configuration_.rules.size(); ++rule) {
+      sources_.push_back(MakeSourceSpace(rule));
+      std::vector<Space>& targets = targets_.emplace_back();
+      std::vector<Space>& stagings = stagings_.emplace_back();
+      for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
+        targets.push_back(MakeTargetSpace(rule, target));
+        stagings.push_back(SpaceOf(TargetAt(rule, target).staging, ""));
+      }
+    }
+  }
+  const Space& SourceSpace(size_t rule) const { return sources_[rule]; }
+  const Space& TargetSpace(size_t rule, size_t target) const { return targets_[rule][target]; }
+  const Space& StagingSpace(size_t rule, size_t target) const { return stagings_[rule][target]; }
+  // Whether something lies in the folder `name` below it.
+  static bool Holds(const Space& outer, std::string_view name, std::string_view path) {
+    return path.starts_with(outer.path) && path.substr(outer.path.size()).starts_with(name) &&
+           path.substr(outer.path.size() + name.size()).starts_with("/");
   }
 
   // "app-logs (east:a/ -> west:b/)".
@@ -102,7 +129,7 @@ class Checker {
     for (size_t at = 0; at < visits.size(); ++at) {
       const size_t rule = visits[at].rule;
       for (size_t target = 0; target < RuleAt(rule).targets.size(); ++target) {
-        const Space written = TargetSpace(rule, target);
+        const Space& written = TargetSpace(rule, target);
         for (size_t next = start; next < configuration_.rules.size(); ++next) {
           if (!RuleAt(next).enabled || !Overlap(written, SourceSpace(next))) continue;
           if (next != start) {
@@ -164,7 +191,7 @@ class Checker {
 
   void CheckStaging(size_t rule, size_t target) {
     const Target& own = TargetAt(rule, target);
-    const Space staging = SpaceOf(own.staging, "");
+    const Space& staging = StagingSpace(rule, target);
     for (size_t other = 0; other < configuration_.rules.size(); ++other) {
       if (!RuleAt(other).enabled) continue;
       if (Overlap(staging, SourceSpace(other))) {
@@ -186,11 +213,11 @@ class Checker {
     for (size_t other = 0; other < configuration_.rules.size(); ++other) {
       if (!RuleAt(other).enabled) continue;
       for (size_t i = 0; i < RuleAt(other).targets.size(); ++i) {
-        const Space outer = SpaceOf(TargetAt(other, i).staging, "");
+        const Space& outer = StagingSpace(other, i);
         if (outer.place != staging.place) continue;
-        const std::string outer_archives = outer.path + RuleAt(other).id + "/";
-        if ((archives != outer_archives && archives.starts_with(outer_archives)) ||
-            archives.starts_with(outer.path + "probe/")) {
+        const std::string& id = RuleAt(other).id;
+        const bool same = archives.size() == outer.path.size() + id.size() + 1;
+        if ((!same && Holds(outer, id, archives)) || Holds(outer, "probe", archives)) {
           return Add(rule, target, Part::kStaging,
                      "the staging " + own.staging.ToString() + " of rule " + RuleAt(rule).id +
                          " lies inside that of rule " + RuleAt(other).id + " (" +
@@ -242,7 +269,7 @@ class Checker {
         if (Overlap(local, TargetSpace(other, i))) {
           return add("the target " + there.targets[i].to.ToString() + " of rule " + there.id);
         }
-        if (Overlap(local, SpaceOf(there.targets[i].staging, ""))) {
+        if (Overlap(local, StagingSpace(other, i))) {
           return add("the staging " + there.targets[i].staging.ToString() +
                      " of a target of rule " + there.id);
         }
@@ -259,6 +286,10 @@ class Checker {
   }
 
   const Configuration& configuration_;
+  // Of each rule, and of each of its targets.
+  std::vector<Space> sources_;
+  std::vector<std::vector<Space>> targets_;
+  std::vector<std::vector<Space>> stagings_;
   std::vector<TopologyProblem> problems_;
 };
 

@@ -93,7 +93,8 @@ Api::Api(ApiContext context)
       audit_(context_.runtime, context_.state),
       history_(context_.runtime, context_.state, context_.configuration,
                context_.replication.owner),
-      background_(context_.runtime) {}
+      background_(context_.runtime),
+      parked_(context_.runtime.clock, context_.state, context_.configuration) {}
 
 Api::~Api() = default;
 
@@ -194,7 +195,7 @@ Async<Api::Json> Api::Dispatch(const ApiRequest& request, const ApiCaller& calle
   if (operation == "getHealth") {
     Result<void> fresh = co_await Refresh(std::chrono::seconds(2));
     if (!fresh) co_return fresh.error();
-    co_return Health(snapshot_.sights);
+    co_return Health(*snapshot_.sights);
   }
   if (operation == "listMembers") co_return co_await ListMembers(request);
   if (operation == "listFailures") co_return co_await ListFailures(request);
@@ -294,7 +295,7 @@ Async<Api::Json> Api::ListMembers(const ApiRequest& request) {
   Result<void> fresh = co_await Refresh(std::chrono::seconds(2));
   if (!fresh) co_return fresh.error();
   std::map<std::string, Member> members;
-  for (const auto& [rule, running] : snapshot_.sights.running) AddMembers(members, running);
+  for (const auto& [rule, running] : snapshot_.sights->running) AddMembers(members, running);
   boost::json::array list;
   for (const auto& [process, member] : members) list.emplace_back(JsonOf(member, process));
   co_return Json{{"members", std::move(list)}};

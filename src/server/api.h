@@ -32,6 +32,7 @@
 #include "server/failure_ring.h"
 #include "server/history.h"
 #include "server/memory_share.h"
+#include "server/parked_counts.h"
 #include "server/readiness.h"
 #include "state/state.h"
 
@@ -78,8 +79,9 @@ class Api {
   struct Stream;
   struct Snapshot {
     SystemTime time{};
-    RuleSights sights;
-    std::unique_ptr<RuleControl> control;
+    // shared: the next one is read while this one is still looked at.
+    std::shared_ptr<const RuleSights> sights = std::make_shared<RuleSights>();
+    std::shared_ptr<RuleControl> control;
   };
 
   asio::awaitable<void> Serve(HttpServerRequest& request, HttpServerResponse& response,
@@ -94,8 +96,8 @@ class Api {
   Async<Json> ListAudit(const ApiRequest& request);
   // api_rules.cc
   Async<void> Refresh(std::chrono::milliseconds age_max);
+  RuleReport ReportOfAll(const Rule& rule) const;
   Async<RuleReport> Report(const Rule& rule);
-  Async<void> CountAllParked();
   Json CountsByHealth();
   Async<Json> ListRules(const ApiRequest& request);
   Async<Json> GetRule(const ApiRequest& request);
@@ -180,6 +182,7 @@ class Api {
   asio::awaitable<void> ServeStream(HttpServerResponse& response);
   asio::awaitable<void> Feed(Event& stop);
   void Tell(std::string_view event, const Json& data);
+  std::string LooksOf(const Rule& rule, SystemTime now) const;
   Async<void> TellRules();
   Async<void> TellRuns();
 
@@ -195,11 +198,14 @@ class Api {
   bool restoring_ = false;                   // One restore at a time, from when it is asked for.
   std::map<std::string, RunJournal*> here_;  // Of restores that this process carries.
   Snapshot snapshot_;
-  std::map<std::string, std::map<std::string, uint64_t>> parked_;  // By rule and target.
-  std::optional<SteadyTime> parked_counted_;
+  ParkedCounts parked_;
   std::set<Stream*> streams_;
   bool stopping_ = false;
-  std::map<std::string, std::string> told_rules_;  // As JSON, as the streams were told last.
+  struct ToldRule {
+    std::string looks;  // Of what its JSON is made; "": of what changes by itself.
+    std::string json;
+  };
+  std::map<std::string, ToldRule> told_rules_;  // As the streams were told last.
   std::map<std::string, std::string> told_runs_;
   std::string told_health_;
   uint64_t told_failures_ = 0;

@@ -60,7 +60,7 @@ boost::json::object JsonOf(const RuleReport& report, const TargetReport& told, S
   json["superseded"] = totals.superseded;
   json["conflicts"] = totals.conflicts;
   json["parked"] = told.parked;
-  json["parked_more"] = told.parked >= kParkedCountMax;
+  json["parked_more"] = told.parked >= report.parked_max;
   json["lag_seconds"] = Age(seen.oldest, now);
   AddLag(json, told.lag);
   json["lag_objects"] = told.lag.count();
@@ -112,14 +112,14 @@ boost::json::object JsonOf(const RuleReport& report, SystemTime now) {
   double objects = 0;
   double bytes = 0;
   uint64_t parked = report.parked;
-  bool parked_more = report.parked >= kParkedCountMax;
+  bool parked_more = report.parked >= report.parked_max;
   boost::json::array targets;
   for (const TargetReport& told : report.targets) {
     lag.Merge(told.lag);
     objects += told.now.objects_per_second;
     bytes += told.now.bytes_per_second;
     parked += told.parked;
-    parked_more = parked_more || told.parked >= kParkedCountMax;
+    parked_more = parked_more || told.parked >= report.parked_max;
     targets.emplace_back(JsonOf(report, told, now));
   }
   AddLag(json, lag);

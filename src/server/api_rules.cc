@@ -14,9 +14,6 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::milliseconds kSnapshotAge{2'000};
-constexpr std::chrono::seconds kParkedAge{15};
-// For a list: who wants to know exactly asks for the rule.
-constexpr int kParkedCountInLists = 1'000;
 constexpr size_t kFirstKeys = 3;
 constexpr size_t kBodyBytesShown = 120;
 
@@ -76,38 +73,30 @@ Result<const Rule*> Api::RequireRule(const std::string& id) const {
 Async<void> Api::Refresh(std::chrono::milliseconds age_max) {
   const SystemTime now = context_.runtime.clock.Now();
   if (snapshot_.control && now - snapshot_.time < age_max && now >= snapshot_.time) co_return Ok();
-  Result<RuleSights> sights = co_await ReadRuleSights(context_.state);
+  Result<RuleSights> sights = co_await ReadRuleSights(context_.state, snapshot_.sights);
   if (!sights) co_return sights.error();
-  auto control = std::make_unique<RuleControl>(context_.state, context_.runtime.clock);
+  auto control = std::make_shared<RuleControl>(context_.state, context_.runtime.clock);
   Result<bool> read = co_await control->Refresh();
   if (!read) co_return read.error();
-  snapshot_ = {.time = now, .sights = std::move(*sights), .control = std::move(control)};
-  co_return Ok();
+  snapshot_ = {.time = now,
+               .sights = std::make_shared<RuleSights>(std::move(*sights)),
+               .control = std::move(control)};
+  co_return co_await parked_.Refresh(snapshot_.sights);
 }
 
-Async<void> Api::CountAllParked() {
-  const SteadyTime now = context_.runtime.clock.SteadyNow();
-  if (parked_counted_ && now - *parked_counted_ < kParkedAge) co_return Ok();
-  parked_counted_ = now;
-  for (const Rule& rule : context_.configuration.rules) {
-    Result<std::map<std::string, uint64_t>> counts =
-        co_await CountParked(context_.state, rule, kParkedCountInLists);
-    if (!counts) {
-      parked_counted_.reset();
-      co_return counts.error();
-    }
-    parked_[rule.id] = std::move(*counts);
-  }
-  co_return Ok();
-}
-
-// After Refresh and CountAllParked, which look at all rules at once.
-Async<RuleReport> Api::Report(const Rule& rule) {
+// Without what takes requests for each rule.
+RuleReport Api::ReportOfAll(const Rule& rule) const {
   RuleReport report =
-      MakeRuleReport(rule, *snapshot_.control, snapshot_.sights, context_.runtime.clock.Now());
-  std::map<std::string, uint64_t>& parked = parked_[rule.id];
-  report.parked = parked[""];
-  for (TargetReport& told : report.targets) told.parked = parked[told.target->name];
+      MakeRuleReport(rule, *snapshot_.control, *snapshot_.sights, context_.runtime.clock.Now());
+  report.parked_max = ParkedCounts::kCountMax;
+  report.parked = parked_.Of(rule.id, "");
+  for (TargetReport& told : report.targets) told.parked = parked_.Of(rule.id, told.target->name);
+  return report;
+}
+
+// After Refresh, which looks at all rules at once.
+Async<RuleReport> Api::Report(const Rule& rule) {
+  RuleReport report = ReportOfAll(rule);
   // Hints are kept of what is held; to ask of all rules would take a request each.
   const bool held = report.pause || std::ranges::any_of(report.targets, [](const auto& told) {
                       return told.pause || told.now.open;
@@ -125,11 +114,7 @@ Api::Json Api::CountsByHealth() {
   std::map<RuleHealth, int64_t> counts;
   std::string reason;
   for (const Rule& rule : context_.configuration.rules) {
-    RuleReport report = MakeRuleReport(rule, *snapshot_.control, snapshot_.sights, now);
-    std::map<std::string, uint64_t>& parked = parked_[rule.id];
-    report.parked = parked[""];
-    for (TargetReport& told : report.targets) told.parked = parked[told.target->name];
-    ++counts[report.Health(now, &reason)];
+    ++counts[ReportOfAll(rule).Health(now, &reason)];
   }
   Json json;
   for (const RuleHealth health :
@@ -154,8 +139,6 @@ Async<Api::Json> Api::ListRules(const ApiRequest& request) {
   if (!known) co_return known.error();
   Result<void> fresh = co_await Refresh(kSnapshotAge);
   if (!fresh) co_return fresh.error();
-  Result<void> counted = co_await CountAllParked();
-  if (!counted) co_return counted.error();
 
   const SystemTime now = context_.runtime.clock.Now();
   std::vector<const Rule*> rules;
@@ -173,15 +156,15 @@ Async<Api::Json> Api::ListRules(const ApiRequest& request) {
       more = more || rule->id > *after;
       continue;
     }
-    Result<RuleReport> report = co_await Report(*rule);
-    if (!report) co_return report.error();
     std::string reason;
-    if (health && ToString(report->Health(now, &reason)) != *health) continue;
+    if (health && ToString(ReportOfAll(*rule).Health(now, &reason)) != *health) continue;
     ++total;
     if (!on_page) {
       more = more || rule->id > *after;
       continue;
     }
+    Result<RuleReport> report = co_await Report(*rule);
+    if (!report) co_return report.error();
     last = rule->id;
     list.emplace_back(JsonOf(*report, now));
   }

@@ -1,6 +1,7 @@
 // What changes, as server-sent events. One loop looks for all streams, and only while there are
 // any.
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <deque>
 
@@ -26,6 +27,8 @@ constexpr size_t kChangedMax = 100;
 constexpr size_t kFailuresPerLook = 40;
 // How long a listing of a vault waits for whoever reads its next page.
 constexpr std::chrono::seconds kVaultListsKept{60};
+// A thousand rules in two minutes.
+constexpr size_t kRulesCountedPerLook = 20;
 
 }  // namespace
 
@@ -100,24 +103,58 @@ asio::awaitable<void> Api::ServeStream(HttpServerResponse& response) {
   if (sent) sent = co_await response.Finish();
 }
 
+// All that the JSON of a rule is made of, as far as it changes by writes alone; "" where time
+// changes it, too, or rows that nobody has read yet. So of a thousand rules that rest none is
+// described anew.
+std::string Api::LooksOf(const Rule& rule, SystemTime now) const {
+  const RuleControl& control = *snapshot_.control;
+  const RuleSights& sights = *snapshot_.sights;
+  if (control.PauseOf(rule.id)) return "";
+  // What is of the last hours falls out of them.
+  std::string looks =
+      std::to_string(std::chrono::floor<std::chrono::hours>(now.time_since_epoch()).count());
+  const auto add = [&](auto number) { looks += " " + std::to_string(number); };
+  add(parked_.Of(rule.id, ""));
+  for (const Target& target : rule.targets) {
+    if (control.PauseOf(rule.id, target.name)) return "";
+    add(parked_.Of(rule.id, target.name));
+  }
+  if (const auto totals = sights.totals.find(rule.id); totals != sights.totals.end()) {
+    add(totals->second.revision);
+  }
+  if (const auto running = sights.running.find(rule.id); running != sights.running.end()) {
+    for (const RuleNow& process : running->second) {
+      const auto waits = [](const auto& target) {
+        return target.second.oldest || target.second.open;
+      };
+      if (process.oldest || std::ranges::any_of(process.targets, waits)) return "";
+      add(process.revision);
+    }
+  }
+  return looks;
+}
+
 Async<void> Api::TellRules() {
   Result<void> fresh = co_await Refresh(kLook);
   if (!fresh) co_return fresh.error();
-  Result<void> counted = co_await CountAllParked();
+  Result<void> counted = co_await parked_.RefreshOldest(kRulesCountedPerLook);
   if (!counted) co_return counted.error();
   const SystemTime now = context_.runtime.clock.Now();
   const bool first = told_rules_.empty();
   boost::json::array changed;
   size_t changes = 0;
   for (const Rule& rule : context_.configuration.rules) {
+    ToldRule& before = told_rules_[rule.id];
+    std::string looks = LooksOf(rule, now);
+    if (!looks.empty() && looks == before.looks) continue;
     Result<RuleReport> report = co_await Report(rule);
     if (!report) co_return report.error();
+    before.looks = std::move(looks);
     Json json = JsonOf(*report, now);
     // Lag grows by itself: that alone is told every time, as charts move by it.
     std::string text = WriteJson(json);
-    std::string& before = told_rules_[rule.id];
-    if (before == text) continue;
-    before = std::move(text);
+    if (before.json == text) continue;
+    before.json = std::move(text);
     ++changes;
     if (changes <= kChangedMax) changed.emplace_back(std::move(json));
   }
@@ -129,7 +166,7 @@ Async<void> Api::TellRules() {
     }
     Tell("rules", told);
   }
-  const Json health = Health(snapshot_.sights);
+  const Json health = Health(*snapshot_.sights);
   std::string text = WriteJson(health);
   if (text != told_health_) {
     if (!told_health_.empty()) Tell("health", health);
@@ -162,6 +199,10 @@ Async<void> Api::TellRuns() {
 
 asio::awaitable<void> Api::Feed(Event& stop) {
   told_failures_ = context_.failures.last();
+  // What is parked is counted before anybody asks: of very many rules that takes a moment. Where
+  // State is away, whoever asks first does it.
+  Result<void> counted = co_await Refresh(kLook);
+  static_cast<void>(counted);
   for (int64_t look = 0; !co_await stop.WaitFor(context_.runtime.clock, kLook); ++look) {
     co_await CloseLists(kVaultListsKept);
     if (streams_.empty()) {

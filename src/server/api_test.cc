@@ -9,6 +9,7 @@
 #include <atomic>
 #include <thread>
 
+#include "replication/life/parked.h"
 #include "replication/make_context.h"
 #include "server/management_server.h"
 #include "tests/support/fake_queue.h"
@@ -195,6 +196,20 @@ class ApiTest : public ::testing::Test {
     return answer;
   }
 };
+
+// A list ends counting early, and must not call what it has counted all there is.
+TEST_F(ApiTest, AListSaysThatMoreAreParkedThanItCounted) {
+  for (int number = 0; number < ParkedCounts::kCountMax + 5; ++number) {
+    ASSERT_TRUE(world_.Run(WriteParked(
+        state_, "r",
+        {.key = std::to_string(number), .target = "copy", .op = "put", .reason = "denied"})));
+  }
+  const Answer answer = Ask("GET", "/v1/rules", kView);
+  EXPECT_NE(answer.text.find("\"parked\":1000,\"parked_more\":true"), std::string::npos)
+      << answer.text;
+  EXPECT_NE(answer.text.find("\"parked\":0,\"parked_more\":false"), std::string::npos)
+      << answer.text;
+}
 
 // Every path that changes something: who may only look must be refused by each of them, or a board
 // on the wall restores over a bucket.

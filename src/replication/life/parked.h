@@ -55,6 +55,8 @@ Async<void> ForgetParked(State& state, const std::string& rule, const ParkedKey&
 // `after`, at most `count_max`; archives that are refused as a whole are not among them.
 Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::string target,
                                          std::string after, int count_max);
+// How many those are, at most `count_max`.
+Async<uint64_t> CountParkedKeys(State& state, std::string rule, std::string target, int count_max);
 Async<std::optional<ParkedKey>> FindParked(State& state, std::string rule, std::string target,
                                            std::string key);
 // Archives that are refused as a whole at a target.

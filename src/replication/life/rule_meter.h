@@ -80,6 +80,7 @@ struct RuleTotals {
   uint64_t failures = 0;  // Tries of the source that failed and were, or are, made again.
   uint64_t parked = 0;    // At the source.
   std::map<std::string, TargetTotals> targets;
+  int64_t revision = 0;  // Of the row it was read from, where a scan of all has read it.
 
   void Add(const RuleTotals& other);
 };
@@ -110,6 +111,7 @@ struct RuleNow {
   // Keys that only a target has, and that the delete guard held back at the last comparison.
   uint64_t deletes_held = 0;
   std::vector<KindLevel> levels;  // Of the kinds of which most was packed; of a tuner.
+  int64_t revision = 0;           // As of RuleTotals.
 };
 
 std::string EncodeTotals(const RuleTotals& totals);
