@@ -1,13 +1,16 @@
 // What a Queue carries: messages sent, received and acknowledged, in batches, by several clients.
 //
-//   queue_bench sqlite:PATH|postgresql://… [messages] [batch] [clients]
+//   queue_bench sqlite:PATH|postgresql://… [messages] [batch] [clients] [rounds]
 //
-// Prints messages a second and CPU of this process; what the database spends is its own.
+// Each round sends so many messages, and then takes and removes them. Prints messages a second and
+// CPU of this process; what the database spends is its own. Of PostgreSQL also what the tables take
+// before and after, and after a VACUUM.
 
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 
 #include "base/sqlite.h"
@@ -40,6 +43,24 @@ Async<std::unique_ptr<Queue>> Open(const Runtime& runtime, std::string place) {
   Result<std::vector<std::string>> made = co_await SetUpPostgres(**client, {PostgresQueuePart()});
   if (!made) co_return made.error();
   co_return co_await PostgresQueue::Open(runtime, *client, {});
+}
+
+// What the tables of the queue take, with indexes and TOAST; -1: not in PostgreSQL.
+Async<double> TablesMiB(const Runtime& runtime, std::string place, bool vacuum) {
+  if (place.starts_with("sqlite:")) co_return -1.0;
+  Result<std::shared_ptr<PostgresClient>> client =
+      PostgresClient::Make(runtime, {.url = Secret(place)});
+  if (!client) co_return client.error();
+  if (vacuum) {
+    Result<PostgresRows> done = co_await (*client)->Run("VACUUM queue_messages", {});
+    if (!done) co_return done.error();
+  }
+  Result<PostgresRows> rows = co_await (*client)->Run(
+      "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class "
+      "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'",
+      {});
+  if (!rows) co_return rows.error();
+  co_return static_cast<double>(rows->Int(0, 0)) / (1 << 20);
 }
 
 struct Load {
@@ -82,7 +103,7 @@ Async<void> Side(std::vector<std::unique_ptr<Queue>>& queues, const Runtime& run
 
 int Main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: queue_bench PLACE [messages] [batch] [clients]\n");
+    std::fprintf(stderr, "usage: queue_bench PLACE [messages] [batch] [clients] [rounds]\n");
     return 2;
   }
   const int messages = argc > 2 ? std::atoi(argv[2]) : 50'000;
@@ -97,23 +118,36 @@ int Main(int argc, char** argv) {
     }
     queues.push_back(std::move(*queue));
   }
+  const int rounds = argc > 5 ? std::atoi(argv[5]) : 1;
+  auto say_size = [&](const char* when, bool vacuum) {
+    Result<double> mib = world.Run(TablesMiB(world.runtime, argv[1], vacuum));
+    if (!mib) std::fprintf(stderr, "%s\n", mib.error().Describe().c_str());
+    if (mib && *mib >= 0) std::printf("tables %s: %.1f MiB\n", when, *mib);
+    return mib.has_value();
+  };
+  if (!say_size("before", false)) return 1;
   const double cpu_before = CpuSeconds();
-  const auto started = std::chrono::steady_clock::now();
-  for (auto* work : {&Send, &ReceiveAndAck}) {
-    const auto begun = std::chrono::steady_clock::now();
-    Result<void> done = world.Run(Side(queues, world.runtime, load, work));
-    if (!done) {
-      std::fprintf(stderr, "%s\n", done.error().Describe().c_str());
-      return 1;
+  std::map<std::string, double> seconds;
+  for (int round = 0; round < rounds; ++round) {
+    for (auto* work : {&Send, &ReceiveAndAck}) {
+      const auto begun = std::chrono::steady_clock::now();
+      Result<void> done = world.Run(Side(queues, world.runtime, load, work));
+      if (!done) {
+        std::fprintf(stderr, "%s\n", done.error().Describe().c_str());
+        return 1;
+      }
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+      seconds[work == &Send ? "send" : "receive and ack"] += took.count();
+      seconds["all of it"] += took.count();
     }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-    std::printf("%s: %.0f messages/s\n", work == &Send ? "send" : "receive and ack",
-                messages / took.count());
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  std::printf("all of it: %.0f messages/s, %.1f CPU us a message here\n", messages / took.count(),
-              (CpuSeconds() - cpu_before) * 1e6 / messages);
-  return 0;
+  const double all = double(messages) * rounds;
+  for (const auto& [what, took] : seconds) {
+    std::printf("%s: %.0f messages/s\n", what.c_str(), all / took);
+  }
+  std::printf("%.0f messages, %.1f CPU us each here\n", all,
+              (CpuSeconds() - cpu_before) * 1e6 / all);
+  return say_size("after", false) && say_size("after VACUUM", true) ? 0 : 1;
 }
 
 }  // namespace

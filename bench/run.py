@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
 
-Cases: copy-small copy-large replicate-small replicate-files bundle csv targets backup distance listing
-idle latency dashboard cache-serve cache-fill (default: all).
+Cases: copy-small copy-large replicate-small replicate-files bundle csv targets backup cluster distance
+listing idle latency dashboard cache-serve cache-fill (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
@@ -540,6 +540,50 @@ def backup(runs: int) -> Table:
     return table
 
 
+def cluster(runs: int) -> Table:
+    """What a shared database costs the source, and what a second process brings."""
+    table = Table("Replicate over PostgreSQL, source",
+                  "20,000 × 4 KiB, level 12, `--once --roles source`, each process on a core of its "
+                  "own: one over SQLite, one over PostgreSQL, and two that pack the same over it; of "
+                  "these the CPU of both, and the time until both have ended.")
+    with World("bench") as world:
+        buckets = Buckets(world)
+        things_ = small_things()
+        put_all(buckets.source.s3, "data", things_)
+        database = world.serve("postgres")
+
+        def pack(name: str, place: str, count: int) -> None:
+            staging = buckets.empty()
+            config = world.config(
+                buckets.stores(False),
+                [rule("source:data/", f"target:{buckets.empty()}/", f"target:{staging}/",
+                      compression=12)], f"{staging}.yaml", queue=place, state=place)
+            world.run("setup", "--config", config).expect(0)
+            processes = [world.start("-c", str(number % CORES), BINARY, "replicate", "--config",
+                                     config, "--once", "--roles", "source", "--json",
+                                     binary="taskset") for number in range(count)]
+            done = [process.wait(3600).expect(0) for process in processes]
+            table.add(name, dataclasses.replace(
+                done[0], cpu_seconds=sum(one.cpu_seconds for one in done),
+                seconds=max(one.seconds for one in done),
+                peak_rss_bytes=max(one.peak_rss_bytes for one in done)))
+            table.bytes_sent[name] = buckets.staged_bytes(staging)
+            sent = [one.lines()[-1]["archives"] for one in done if "archives" in one.lines()[-1]]
+            step(f"archives of each: {sent}")
+            buckets.drop(staging)
+
+        for number in range(runs):
+            schema = f"{database.endpoint}?schema=bench_{number}"
+            pack("one over SQLite", f"sqlite:cluster-{number}.db", 1)
+            pack("one over PostgreSQL", schema + "_one", 1)
+            pack("two over PostgreSQL", schema + "_two", 2)
+    table.goal("CPU over PostgreSQL / over SQLite",
+               table.cpu("one over PostgreSQL") / table.cpu("one over SQLite"), 1.1)
+    table.goal("wall of two / of one",
+               table.wall("two over PostgreSQL") / table.wall("one over PostgreSQL"), 0.6)
+    return table
+
+
 class Distance:
     """A network with a round trip of MILLISECONDS in front of a server."""
 
@@ -1066,8 +1110,9 @@ def cache_fill(_: int) -> Table:
 CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_large,
          "replicate-small": replicate_small,
          "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
-         "backup": backup, "distance": distance, "listing": listing, "list-flat": list_flat, "idle": idle, "latency": latency,
-         "dashboard": dashboard, "cache-serve": cache_serve, "cache-fill": cache_fill}
+         "backup": backup, "cluster": cluster, "distance": distance, "listing": listing,
+         "list-flat": list_flat, "idle": idle, "latency": latency, "dashboard": dashboard,
+         "cache-serve": cache_serve, "cache-fill": cache_fill}
 
 
 def machine() -> str:

@@ -13,6 +13,10 @@ namespace {
 // A message may become visible without a notice: because its receiver died, or a notice was lost.
 constexpr milliseconds kListenAgain{5'000};
 constexpr int kReceiveCountMax = 1000;
+// The server's own VACUUM comes once a minute at most; half a million messages can have come and
+// gone by then, and what indexes have grown to they keep. After so many it costs a few
+// milliseconds.
+constexpr size_t kRemovedPerVacuum = 20'000;
 
 int64_t Micros(milliseconds time) { return microseconds(time).count(); }
 
@@ -57,6 +61,13 @@ QueueMessage MessageOf(const PostgresRows& rows, int row, std::string lane) {
           .receive_count = static_cast<int>(rows.Int(row, 2)),
           .sent = SystemTime(microseconds(rows.Int(row, 1))),
           .receipt = {.id = rows.Int(row, 0), .delivery = rows.Int(row, 3)}};
+}
+
+// Without the right to do it, or while somebody else does, it does nothing.
+asio::awaitable<void> Vacuum(std::shared_ptr<PostgresClient> client, std::shared_ptr<bool> busy) {
+  Result<PostgresRows> done = co_await client->Run("VACUUM (SKIP_LOCKED) queue_messages", {});
+  static_cast<void>(done);
+  *busy = false;
 }
 
 }  // namespace
@@ -182,7 +193,16 @@ Async<void> PostgresQueue::Ack(std::vector<Receipt> receipts) {
       co_await client_->Run("SELECT queue_ack($1, $2)", arguments, PostgresRepeat::kSafe);
   if (!acked) co_return acked.error().In("queue: acknowledge");
   if (acked->Int(0, 0) == 0) co_return DeliveredAgain().In("queue: acknowledge");
+  CountRemoved(receipts.size());
   co_return Ok();
+}
+
+void PostgresQueue::CountRemoved(size_t count) {
+  removed_ += count;
+  if (removed_ < kRemovedPerVacuum || *vacuuming_) return;
+  removed_ = 0;
+  *vacuuming_ = true;
+  SpawnDetached(runtime_.executor, Vacuum(client_, vacuuming_));
 }
 
 Async<void> PostgresQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
@@ -198,6 +218,7 @@ Async<void> PostgresQueue::Replace(std::vector<Receipt> receipts, std::vector<Ne
       co_await client_->Run("SELECT queue_replace($1, $2, $3, $4, $5, $6)", arguments);
   if (!replaced) co_return replaced.error().In("queue: replace");
   if (replaced->Int(0, 0) == 0) co_return DeliveredAgain().In("queue: replace");
+  CountRemoved(receipts.size());
   co_return Ok();
 }
 

@@ -57,11 +57,15 @@ class PostgresQueue : public Queue {
   Async<std::vector<QueueMessage>> Take(const std::string& lane, int count_max,
                                         std::chrono::milliseconds visibility);
   Async<void> Move(Receipt receipt, std::chrono::milliseconds visible_in, bool in_flight);
+  // Has the table cleaned after many messages.
+  void CountRemoved(size_t count);
 
   Runtime runtime_;
   std::shared_ptr<PostgresClient> client_;  // shared with State.
   PostgresQueueOptions options_;
   std::string last_lane_;  // Of the last Receive.
+  size_t removed_ = 0;     // Since the last VACUUM that this process has begun.
+  std::shared_ptr<bool> vacuuming_ = std::make_shared<bool>(false);  // shared with that VACUUM.
 };
 
 }  // namespace longhaul

@@ -122,13 +122,20 @@ TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
       owner->Execute("DROP OWNED BY " + schema + "_role; DROP ROLE " + schema + "_role")));
 }
 
-// What came and went must not slow down what comes: dead rows are taken out.
+// What came and went must not slow down what comes: dead rows are taken out, long before the server
+// does so of its own accord, as what indexes have grown to they keep.
 TEST_P(PostgresServer, ChurnLeavesTheTableSmall) {
   PostgresFixture fixture;
   auto client = fixture.Client();
   auto queue = fixture.world().Run(PostgresQueue::Open(fixture.world().runtime(), client, {}));
   ASSERT_TRUE(queue);
-  for (int round = 0; round < 20; ++round) {
+  auto table_bytes = [&] {
+    auto size = fixture.world().Run(
+        client->Run("SELECT pg_total_relation_size('queue_messages')", PostgresArguments()));
+    EXPECT_TRUE(size);
+    return size ? size->Int(0, 0) : INT64_MAX;
+  };
+  for (int round = 0; round < 200; ++round) {
     std::vector<NewMessage> messages(500, NewMessage{.body = std::string(200, 'x'), .lane = "a"});
     ASSERT_TRUE(fixture.world().Run((*queue)->Send(messages, std::chrono::milliseconds(0))));
     auto received = fixture.world().Run((*queue)->Receive(
@@ -139,11 +146,9 @@ TEST_P(PostgresServer, ChurnLeavesTheTableSmall) {
     for (const QueueMessage& message : received->messages) receipts.push_back(message.receipt);
     ASSERT_TRUE(fixture.world().Run((*queue)->Ack(receipts)));
   }
+  EXPECT_LT(table_bytes(), 40 << 20);
   ASSERT_TRUE(fixture.world().Run(client->Execute("VACUUM queue_messages")));
-  auto size = fixture.world().Run(
-      client->Run("SELECT pg_total_relation_size('queue_messages')", PostgresArguments()));
-  ASSERT_TRUE(size);
-  EXPECT_LT(size->Int(0, 0), 10 << 20);
+  EXPECT_LT(table_bytes(), 6 << 20);
 }
 
 std::vector<int> Servers() {
