@@ -568,8 +568,6 @@ def cluster(runs: int) -> Table:
                 seconds=max(one.seconds for one in done),
                 peak_rss_bytes=max(one.peak_rss_bytes for one in done)))
             table.bytes_sent[name] = buckets.staged_bytes(staging)
-            sent = [one.lines()[-1]["archives"] for one in done if "archives" in one.lines()[-1]]
-            step(f"archives of each: {sent}")
             buckets.drop(staging)
 
         for number in range(runs):

@@ -66,6 +66,8 @@ TEST_F(SharedLanesTest, CarriesWhatIsMissingAndEnds) {
 TEST_F(SharedLanesTest, CountsThatComeLateDoubleNothing) {
   Fill(200);
   ASSERT_TRUE(world.Start());
+  world.StartWorker({.finds = false});  // It is idle, and what waits is nobody's yet.
+  EXPECT_FALSE(world.Drive([&] { return world.sqs.sent > 1; }, 2min));
   for (int i = 0; i < 3; ++i) world.StartWorker();
   ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
   EXPECT_EQ(world.sqs.sent, 21);  // One that compares, and 20 lists of ten.
