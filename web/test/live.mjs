@@ -151,7 +151,7 @@ const kSteps = {
     await page.getByLabel("As of").fill(before);
     await page.getByRole("button", { name: "Show", exact: true }).click();
     await page.getByText(/^As it was at/).waitFor();
-    await page.getByText("5 B", { exact: true }).waitFor();
+    await page.getByRole("region", { name: "Objects" }).getByText("5 B", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Restore everything" }).click();
     const dialog = page.getByRole("dialog", { name: "Restore everything?" });
     await dialog.getByLabel("Back to the source, under the same keys").check();
