@@ -45,12 +45,11 @@ Async<void> LookWhetherAsked(ArchivesPlace place, AwayArchive& archive) {
 
 Async<void> Ask(ArchivesPlace place, AwayArchive& archive, std::string tier, int days) {
   auto* restores = dynamic_cast<RestoresObjects*>(place.store);
-  Result<void> asked =
-      co_await restores->Restore({.bucket = place.bucket,
-                                  .key = archive.key,
-                                  .version_id = {},
-                                  .tier = std::move(tier),
-                                  .days = days});
+  Result<void> asked = co_await restores->Restore({.bucket = place.bucket,
+                                                   .key = archive.key,
+                                                   .version_id = {},
+                                                   .tier = std::move(tier),
+                                                   .days = days});
   if (!asked) co_return asked.error().In("the archive " + archive.key);
   archive.asked = true;
   co_return Ok();
@@ -124,8 +123,7 @@ Async<void> AskBack(Runtime runtime, ArchivesPlace place, std::vector<AwayArchiv
   co_return co_await tasks.Join();
 }
 
-Async<void> DropReadable(Runtime runtime, ArchivesPlace place,
-                         std::vector<AwayArchive>& archives) {
+Async<void> DropReadable(Runtime runtime, ArchivesPlace place, std::vector<AwayArchive>& archives) {
   std::vector<uint8_t> readable(archives.size(), 0);
   TaskGroup tasks(runtime.executor);
   for (size_t i = 0; i < archives.size(); ++i) {

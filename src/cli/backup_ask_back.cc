@@ -88,8 +88,8 @@ Error Unasked(const std::vector<AwayArchive>& away, const std::string& region, i
   const bool deep = AnyDeep(away);
   const char* between = " ";
   for (const Tier& tier : TiersOf(away)) {
-    text += between + CostText(CostOf(away, region, tier.name, days, prices)) + " with --ask-back " +
-            tier.name + " (there after " + TimeOf(tier, deep) + ")";
+    text += between + CostText(CostOf(away, region, tier.name, days, prices)) +
+            " with --ask-back " + tier.name + " (there after " + TimeOf(tier, deep) + ")";
     between = ", ";
   }
   return PreconditionFailed(std::move(text));
@@ -109,9 +109,8 @@ Async<void> AwaitAll(RunContext& context, backup::ArchivesPlace place,
     // It may be away for a while in all these hours.
     if (!looked) context.output().Problem("", looked.error());
     if (away.size() == before || away.empty()) continue;
-    context.output().Note(Message("waiting")
-                              .With("archives", away.size())
-                              .Says("still away: " + ArchivesText(away)));
+    context.output().Note(
+        Message("waiting").With("archives", away.size()).Says("still away: " + ArchivesText(away)));
   }
   co_return Ok();
 }
@@ -154,15 +153,15 @@ void AskBackFlags::Declare(FlagSet& flags) {
 }
 
 Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
-                         const StoreFlags& store_flags, const OpenedVault& vault,
-                         Store& archives, backup::BackupStore& store, backup::RestoreWhat what, bool dry_run) {
+                         const StoreFlags& store_flags, const OpenedVault& vault, Store& archives,
+                         backup::BackupStore& store, backup::RestoreWhat what, bool dry_run) {
   if (!flags.tier && (flags.wait || flags.cost_max)) {
     co_return InvalidInput(std::string(flags.wait ? "--wait" : "--max-cost") +
                            " goes with --ask-back");
   }
   backup::ArchivesPlace place{.store = &archives, .bucket = vault.place.bucket, .prefix = {}};
-  place.prefix = vault.compressor ? vault.place.prefix
-                                  : backup::VaultPrefix(vault.place, vault.bucket, false);
+  place.prefix =
+      vault.compressor ? vault.place.prefix : backup::VaultPrefix(vault.place, vault.bucket, false);
   Result<std::vector<AwayArchive>> away =
       co_await backup::FindAway(context.runtime(), store, std::move(what), place);
   if (!away) co_return away.error();
@@ -218,8 +217,10 @@ Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
   if (away->empty()) co_return true;
   context.output().Problem(Message("asked_back")
                                .With("archives", away->size())
-                               .Says(ArchivesText(*away) + " have been asked for and are there "
-                                     "after " + TimeOf(*tier, AnyDeep(*away)) +
+                               .Says(ArchivesText(*away) +
+                                     " have been asked for and are there "
+                                     "after " +
+                                     TimeOf(*tier, AnyDeep(*away)) +
                                      "; nothing was restored: run the same command again then, or "
                                      "with --wait now"));
   co_return false;

@@ -22,13 +22,13 @@ struct AskBackFlags {
   void Declare(FlagSet& flags);
 };
 
-// Whether the restore can begin. `archives`: the vault's store itself. OK: true when all that it needs can be read (or nothing is to be
-// done, with `dry_run`); false: it was asked for and is not there yet, which has been told.
-// kPrecondition: archives are away and nobody said to ask for them; the message has the prices.
-// kInvalidInput: it would cost more than --max-cost, or nobody knows how much. kCancelled: stopped
-// while it waited. Else as backup::FindAway and AskBack.
+// Whether the restore can begin. `archives`: the vault's store itself. OK: true when all that it
+// needs can be read (or nothing is to be done, with `dry_run`); false: it was asked for and is not
+// there yet, which has been told. kPrecondition: archives are away and nobody said to ask for them;
+// the message has the prices. kInvalidInput: it would cost more than --max-cost, or nobody knows
+// how much. kCancelled: stopped while it waited. Else as backup::FindAway and AskBack.
 Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
-                         const StoreFlags& store_flags, const OpenedVault& vault,
-                         Store& archives, backup::BackupStore& store, backup::RestoreWhat what, bool dry_run);
+                         const StoreFlags& store_flags, const OpenedVault& vault, Store& archives,
+                         backup::BackupStore& store, backup::RestoreWhat what, bool dry_run);
 
 }  // namespace longhaul

@@ -36,7 +36,8 @@ class BackupRestoreCommand : public Command {
             "Archives are read frame by frame, of each only what is asked for. Every frame is "
             "compared with its digest, and what is written with checksum or ETag. An object that "
             "cannot be restored is named; the others are, and the exit code is 1.\n\n"
-            "Archives that lie in GLACIER or DEEP_ARCHIVE cannot be read: nothing is restored then, "
+            "Archives that lie in GLACIER or DEEP_ARCHIVE cannot be read: nothing is restored "
+            "then, "
             "and it is told what asking for them costs. With --ask-back they are asked for, all at "
             "once.",
         .examples = {{"A prefix as it was, to a new bucket",

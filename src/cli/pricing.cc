@@ -8,9 +8,9 @@ namespace longhaul {
 
 Result<Prices> ReadPrices(RunContext& context) {
   if (context.configuration() == nullptr) return Prices();
-  Result<PriceList> own = LoadPriceList(
-      context.configuration()->file,
-      [&](std::string_view name) { return context.console().Environment(std::string(name)); });
+  Result<PriceList> own = LoadPriceList(context.configuration()->file, [&](std::string_view name) {
+    return context.console().Environment(std::string(name));
+  });
   if (!own) return own.error();
   return Prices(std::move(*own));
 }

@@ -440,7 +440,7 @@ Async<bool> S3IsBeingRestored(S3Client& client, std::string bucket, std::string 
   Result<S3Answer> answer = co_await client.Call(http);
   if (!answer) co_return answer.error().In(Place("head", bucket, key));
   // (S3 API Reference, HeadObject: x-amz-restore.)
-  const std::string_view told = answer->headers.Get("x-amz-restore");
+  const std::string_view told = answer->response.headers.Get("x-amz-restore");
   co_return told.find("ongoing-request=\"true\"") != std::string_view::npos;
 }
 

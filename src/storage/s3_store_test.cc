@@ -173,13 +173,13 @@ TEST_F(S3StoreTest, TellsWhetherAnArchivedObjectIsOnItsWay) {
   };
   EXPECT_FALSE(asked({{"x-amz-storage-class", "GLACIER"}}));
   EXPECT_TRUE(asked({{"x-amz-restore", "ongoing-request=\"true\""}}));
-  EXPECT_FALSE(asked({{"x-amz-restore",
-                       "ongoing-request=\"false\", expiry-date=\"Fri, 27 Nov 2026 00:00:00 GMT\""}}));
+  EXPECT_FALSE(
+      asked({{"x-amz-restore",
+              "ongoing-request=\"false\", expiry-date=\"Fri, 27 Nov 2026 00:00:00 GMT\""}}));
   EXPECT_EQ(http.seen.back().request.method, "HEAD");
-  http.answers = {{.status = 409,
-                   .body = "<Error><Code>RestoreAlreadyInProgress</Code></Error>"}};
-  EXPECT_TRUE(world.Run(
-      archives->Restore({.bucket = "bucket", .key = "k", .tier = "Bulk", .days = 2})));
+  http.answers = {{.status = 409, .body = "<Error><Code>RestoreAlreadyInProgress</Code></Error>"}};
+  EXPECT_TRUE(
+      world.Run(archives->Restore({.bucket = "bucket", .key = "k", .tier = "Bulk", .days = 2})));
   EXPECT_TRUE(http.seen.back().request.url.ends_with("k?restore="));
 }
 
