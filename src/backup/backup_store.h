@@ -31,6 +31,10 @@ class BackupStore : public Store {
   virtual std::unique_ptr<Listing> OpenVersions(
       std::string prefix, CatalogTroubles& troubles,
       std::function<void(const std::string& what)> told) = 0;
+  // Where the archives are that the bytes of a version lie in; the version is of a listing that
+  // has been read. Empty: it is none.
+  [[nodiscard]] virtual std::vector<std::string> ArchiveKeys(
+      const std::string& version_id) const = 0;
   // For whoever asks for `key` without a version.
   void Remember(std::string key, std::string version_id) { current_[key] = std::move(version_id); }
 

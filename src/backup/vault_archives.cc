@@ -197,8 +197,9 @@ Async<void> VaultArchives::OpenArchive(const VaultName& name,
   if (!file && file.error().code == kArchivedCode) {
     Error error = file.error();
     error.message =
-        "it has been moved to GLACIER or DEEP_ARCHIVE: ask it back first (aws s3api restore-object "
-        "--bucket " +
+        "it has been moved to GLACIER or DEEP_ARCHIVE: ask it back first (`longhaul backup "
+        "restore` "
+        "with --ask-back, or aws s3api restore-object --bucket " +
         vault_.bucket + " --key " + key + " --restore-request Days=7), and again when it is there";
     co_return error.In("the archive " + key);
   }

@@ -126,6 +126,21 @@ std::unique_ptr<Listing> VaultStore::OpenVersions(
       troubles, std::move(told), NoteSegments());
 }
 
+std::vector<std::string> VaultStore::ArchiveKeys(const std::string& version_id) const {
+  std::vector<std::string> keys;
+  const auto add = [&](const std::string& id) {
+    Result<VersionPlace> place = ParseVersion(id);
+    if (place) keys.push_back(VaultArchiveKey(vault_, place->name));
+  };
+  const auto told = segments_.find(version_id);
+  if (told == segments_.end()) {
+    add(version_id);
+  } else {
+    std::ranges::for_each(told->second, add);
+  }
+  return keys;
+}
+
 std::string VaultStore::description() const {
   return "the backup in " + vault_.bucket + "/" + vault_.prefix + " of " + store_.description();
 }

@@ -28,6 +28,20 @@ Result<const Target*> BackupOf(const Rule& rule, const std::string& name) {
                       (name.empty() ? std::string() : " with the name '" + name + "'"));
 }
 
+// "too few arguments: give ADDRESS, PREFIX and TARGET".
+std::string MissingWords(const BackupFlags& flags) {
+  std::string words = flags.names;
+  // With --rule there is none.
+  if (!flags.rule.empty()) words.erase(0, words.find('|') + 1);
+  std::string text = "too few arguments: give ";
+  for (size_t at = 0; (at = words.find('|')) != std::string::npos;) {
+    const bool last = words.find('|', at + 1) == std::string::npos;
+    words.replace(at, 1, last ? " and " : ", ");
+  }
+  if (words.find("PREFIX") != std::string::npos) words += " ('' as PREFIX is all of it)";
+  return text + words;
+}
+
 // The buckets that a vault has catalogs of.
 Async<std::vector<std::string>> BucketsIn(Store& store, backup::VaultPlace vault) {
   ListRequest request{
@@ -48,6 +62,7 @@ Async<std::vector<std::string>> BucketsIn(Store& store, backup::VaultPlace vault
 }  // namespace
 
 void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_view help) {
+  names = words;
   flags.Arguments(words, help, 0, arguments);
   flags.Text({.name = "rule",
               .help = "The backup of this rule of the configuration, in place of an ADDRESS. Only "
@@ -131,7 +146,7 @@ Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const Bac
   }
   if (vault.words.size() < count_min || vault.words.size() > count_max) {
     co_return InvalidInput(vault.words.size() < count_min
-                               ? "an argument is missing; see --help"
+                               ? MissingWords(flags)
                                : "'" + vault.words[count_max] + "' is one argument too many");
   }
   Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kSource);

@@ -26,6 +26,7 @@ struct BackupFlags {
   std::string target;
   std::string bucket;
   std::vector<std::string> arguments;  // All that stand without a flag.
+  std::string names;                   // Theirs, with '|' between.
 
   // `words`: what the arguments are called together.
   void Declare(FlagSet& flags, std::string_view words, std::string_view help);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "backup/restore.h"
+#include "cli/backup_ask_back.h"
 #include "cli/backup_common.h"
 #include "cli/command.h"
 #include "cli/transfer_ends.h"
@@ -34,13 +35,20 @@ class BackupRestoreCommand : public Command {
             "--overwrite says to replace it. Nothing at TARGET is ever removed.\n\n"
             "Archives are read frame by frame, of each only what is asked for. Every frame is "
             "compared with its digest, and what is written with checksum or ETag. An object that "
-            "cannot be restored is named; the others are, and the exit code is 1.",
+            "cannot be restored is named; the others are, and the exit code is 1.\n\n"
+            "Archives that lie in GLACIER or DEEP_ARCHIVE cannot be read: nothing is restored "
+            "then, "
+            "and it is told what asking for them costs. With --ask-back they are asked for, all at "
+            "once.",
         .examples = {{"A prefix as it was, to a new bucket",
                       "longhaul backup restore --rule app-logs --at 2026-11-01T00:00:00Z "
                       "2026/10/ east:recovered/ --config longhaul.yaml"},
                      {"See first what would be done",
                       "longhaul backup restore --rule app-logs --dry-run '' east:app-logs --config "
                       "longhaul.yaml"},
+                     {"From GLACIER, for five dollars at most",
+                      "longhaul backup restore --rule app-logs --ask-back Bulk --wait --max-cost 5 "
+                      "2026/10/ east:recovered/ --config longhaul.yaml"},
                      {"One object to a folder, by the vault's address",
                       "longhaul backup restore s3://vault/ 2026/11/a.log ./recovered/"}},
         .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
@@ -61,6 +69,7 @@ class BackupRestoreCommand : public Command {
         exact_);
     flags.Switch({.name = "overwrite", .help = "Replace what is at TARGET and differs."},
                  overwrite_);
+    ask_back_.Declare(flags);
     compressor_.Declare(flags);
     verbose_.Declare(flags);
     copies_.Declare(flags);
@@ -89,6 +98,8 @@ class BackupRestoreCommand : public Command {
       co_return InvalidInput("'" + target->address.text + "' lies in the vault '" + vault->name() +
                              "'");
     }
+    // As it is: what stands before it knows nothing of archive classes.
+    Store& plain = *vault->store;
     OpenedAddress archives{.address = vault->address, .store = vault->store};
     limited.Wrap(archives);
     limited.Wrap(*target);
@@ -109,6 +120,10 @@ class BackupRestoreCommand : public Command {
     }
     const backup::RestoreWhat what{
         .prefix = prefix, .at = at_.From(context.runtime().clock.Now()), .one_key = exact_};
+    Result<bool> readable = co_await AskBackFirst(context, ask_back_, store_flags_, *vault, plain,
+                                                  store, what, options_.dry_run);
+    if (!readable) co_return WithCatalogRemedy(readable.error());
+    if (!*readable) co_return ExitCode::kUnreachable;
 
     VaultTroubles troubles(context.output());
     Result<uint64_t> differing = co_await CountDiffering(context, store, *target, what);
@@ -189,6 +204,7 @@ class BackupRestoreCommand : public Command {
   BackupFlags place_;
   BackupTimeFlag at_;
   CompressorFlags compressor_;
+  AskBackFlags ask_back_;
   bool exact_ = false;
   bool overwrite_ = false;
   VerboseFlag verbose_;

@@ -6,11 +6,11 @@
 #include <memory>
 #include <utility>
 
-#include "aws/credentials.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/listing_flags.h"
 #include "cli/output.h"
+#include "cli/pricing.h"
 #include "cli/progress.h"
 #include "cli/replication_observer.h"
 #include "cli/run_context.h"
@@ -136,7 +136,7 @@ class EstimateCommand : public Command {
     }
     Result<Prices> prices = ReadPrices(context);
     if (!prices) co_return prices.error();
-    if (from_.empty()) from_ = RegionOf(context, opened->address);
+    if (from_.empty()) from_ = RegionOfAddress(context, store_flags_.both, opened->address);
     if (from_.empty()) co_return InvalidInput("--from: say in which region SRC is");
     Result<void> told = TellOwnCost(context.output(), *prices);
     if (!told) co_return told.error();
@@ -167,27 +167,6 @@ class EstimateCommand : public Command {
   }
 
  private:
-  static Result<Prices> ReadPrices(RunContext& context) {
-    if (context.configuration() == nullptr) return Prices();
-    Result<PriceList> own = LoadPriceList(
-        context.configuration()->file,
-        [&](std::string_view name) { return context.console().Environment(std::string(name)); });
-    if (!own) return own.error();
-    return Prices(std::move(*own));
-  }
-
-  [[nodiscard]] std::string RegionOf(RunContext& context, const CommandAddress& address) const {
-    if (address.kind == CommandAddress::Kind::kNamed) {
-      return RegionOfStore(context, context.configuration()->stores.at(address.store));
-    }
-    if (address.kind == CommandAddress::Kind::kLocal) return "";
-    if (store_flags_.both.region) return *store_flags_.both.region;
-    Result<std::string> found =
-        FindAwsRegion(store_flags_.both.profile.value_or(""),
-                      [&](const std::string& name) { return context.console().Environment(name); });
-    return found ? *found : "";
-  }
-
   // Before the first request. Sets the limits that --max-cost makes.
   Result<void> TellOwnCost(Output& output, const Prices& prices) {
     const std::optional<int64_t> list = prices.Find("request/" + from_ + "/list/STANDARD");

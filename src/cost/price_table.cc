@@ -65,6 +65,18 @@ constexpr Class kClasses[] = {{"STANDARD_IA", "0.0125", "0.01", "0.001"},
                               {"GLACIER_IR", "0.004", "0.02", "0.01"},
                               {"GLACIER", "0.0036", "0.03", "0.0004"},
                               {"DEEP_ARCHIVE", "0.00099", "0.05", "0.0004"}};
+// Asking back from an archive class: a GiB, a thousand requests.
+struct AskedBack {
+  std::string_view storage_class;
+  std::string_view tier;
+  std::string_view gib;
+  std::string_view requests;
+};
+constexpr AskedBack kAskedBack[] = {{"GLACIER", "Expedited", "0.03", "10"},
+                                    {"GLACIER", "Standard", "0.01", "0.05"},
+                                    {"GLACIER", "Bulk", "0", "0"},
+                                    {"DEEP_ARCHIVE", "Standard", "0.02", "0.1"},
+                                    {"DEEP_ARCHIVE", "Bulk", "0.0025", "0.025"}};
 // Fargate on ARM, an hour.
 constexpr std::string_view kVcpuHour = "0.03238";
 constexpr std::string_view kMemoryHour = "0.00356";
@@ -120,6 +132,12 @@ PriceList BuiltInPrices() {
       prices["request/" + name + "/put/" + storage_class] = Rounded(one.put, 1000);
       prices["request/" + name + "/get/" + storage_class] = Rounded(one.get, 1000);
       prices["request/" + name + "/delete/" + storage_class] = 0;
+    }
+    for (const AskedBack& one : kAskedBack) {
+      const std::string words =
+          "/" + name + "/" + std::string(one.storage_class) + "/" + std::string(one.tier);
+      prices["restore_gib" + words] = Pico(one.gib);
+      prices["restore_request" + words] = Rounded(one.requests, 1000);
     }
     // As Standard's; its storage has a price for each tier.
     prices["request/" + name + "/put/INTELLIGENT_TIERING"] = Rounded("0.005", 1000);

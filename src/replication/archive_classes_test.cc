@@ -33,6 +33,10 @@ class ArchivingStore : public MemoryStore, public RestoresObjects {
     co_return Ok();
   }
 
+  Async<bool> IsBeingRestored(std::string /*bucket*/, std::string key) override {
+    co_return !restored.contains(key);
+  }
+
   std::set<std::string> restored;
   std::vector<std::string> asked;
   bool refuses = false;

@@ -17,6 +17,8 @@ constexpr PriceItem kItems[] = {
     {.name = "transfer", .words = "FROM/TO", .unit = "GiB"},
     {.name = "request", .words = "REGION/KIND/CLASS", .unit = "request"},
     {.name = "storage", .words = "REGION/CLASS", .unit = "GiB and month"},
+    {.name = "restore_gib", .words = "REGION/CLASS/TIER", .unit = "GiB"},
+    {.name = "restore_request", .words = "REGION/CLASS/TIER", .unit = "request"},
     {.name = "vcpu_second", .words = "REGION", .unit = "vCPU second"},
     {.name = "gib_second", .words = "REGION", .unit = "GiB of memory and second"},
     {.name = "kms_request", .words = "REGION", .unit = "request"},
@@ -42,6 +44,7 @@ constexpr std::string_view kRequestKinds[] = {"put", "get", "list", "delete"};
 constexpr std::string_view kClasses[] = {
     "STANDARD",   "STANDARD_IA", "ONEZONE_IA",   "INTELLIGENT_TIERING",
     "GLACIER_IR", "GLACIER",     "DEEP_ARCHIVE", "EXPRESS_ONEZONE"};
+constexpr std::string_view kTiers[] = {"Expedited", "Standard", "Bulk"};
 
 std::vector<std::string_view> Words(std::string_view name) {
   std::vector<std::string_view> words;
@@ -140,6 +143,8 @@ std::string PriceNameProblem(std::string_view name, std::span<const std::string>
       problem = OneOf(word, "kind of request", kRequestKinds);
     } else if (wanted[i] == "CLASS") {
       problem = OneOf(word, "storage class", kClasses);
+    } else if (wanted[i] == "TIER") {
+      problem = OneOf(word, "tier of a restore", kTiers);
     } else if (word != "*" && !(wanted[i] == "TO" && word == "internet") &&
                std::ranges::find(kRegions, word) == std::end(kRegions) &&
                std::ranges::find(regions, word) == regions.end()) {

@@ -30,6 +30,8 @@ class RestoresObjects {
   // OK: it was asked for, now or before, or it is there; until then minutes to days go by. A tier
   // that the class lacks: kInvalidInput.
   virtual Async<void> Restore(RestoreRequest request) = 0;
+  // Whether it has been asked for and is not there yet.
+  virtual Async<bool> IsBeingRestored(std::string bucket, std::string key) = 0;
 };
 
 }  // namespace longhaul

@@ -435,6 +435,15 @@ Async<void> S3Restore(S3Client& client, RestoreRequest request) {
   co_return Ok();
 }
 
+Async<bool> S3IsBeingRestored(S3Client& client, std::string bucket, std::string key) {
+  S3Request http{.method = "HEAD", .bucket = bucket, .key = key};
+  Result<S3Answer> answer = co_await client.Call(http);
+  if (!answer) co_return answer.error().In(Place("head", bucket, key));
+  // (S3 API Reference, HeadObject: x-amz-restore.)
+  const std::string_view told = answer->response.headers.Get("x-amz-restore");
+  co_return told.find("ongoing-request=\"true\"") != std::string_view::npos;
+}
+
 Async<void> S3ReadLock(S3Client& client, LockPart part, std::string bucket, std::string key) {
   S3Request http{.bucket = bucket, .key = key};
   http.query = {{part == LockPart::kRetention ? "retention" : "legal-hold", ""}};

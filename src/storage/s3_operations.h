@@ -25,6 +25,7 @@ Async<void> S3Remove(S3Client& client, RemoveRequest request);
 Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
                                                std::vector<RemoveRequest> requests);
 Async<void> S3Restore(S3Client& client, RestoreRequest request);
+Async<bool> S3IsBeingRestored(S3Client& client, std::string bucket, std::string key);
 Async<void> S3ReadLock(S3Client& client, LockPart part, std::string bucket, std::string key);
 Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
                       std::string version_id);

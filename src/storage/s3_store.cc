@@ -135,6 +135,9 @@ class S3Store : public Store,
   Async<void> Restore(RestoreRequest request) override {
     return S3Restore(*client_, std::move(request));
   }
+  Async<bool> IsBeingRestored(std::string bucket, std::string key) override {
+    return S3IsBeingRestored(*client_, std::move(bucket), std::move(key));
+  }
   Async<void> ReadLock(LockPart part, std::string bucket, std::string key) override {
     return S3ReadLock(*client_, part, std::move(bucket), std::move(key));
   }

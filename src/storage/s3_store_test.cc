@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "storage/restores_objects.h"
 #include "storage/s3_body.h"
 #include "tests/support/run.h"
 #include "tests/support/s3_store_fixture.h"
@@ -159,6 +160,29 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeEncrypted) {
 
 // A part of what lies in the store already needs no bytes from here; and as nobody here has seen
 // them, no checksum is announced, which servers would ask for.
+// Whoever takes one that is on its way for one that nobody has asked for pays twice.
+TEST_F(S3StoreTest, TellsWhetherAnArchivedObjectIsOnItsWay) {
+  Open();
+  auto* archives = dynamic_cast<RestoresObjects*>(store.get());
+  ASSERT_NE(archives, nullptr);
+  const auto asked = [&](HttpHeaders headers) {
+    http.answers = {{.headers = std::move(headers)}};
+    Result<bool> found = world.Run(archives->IsBeingRestored("bucket", "k"));
+    EXPECT_TRUE(found);
+    return found && *found;
+  };
+  EXPECT_FALSE(asked({{"x-amz-storage-class", "GLACIER"}}));
+  EXPECT_TRUE(asked({{"x-amz-restore", "ongoing-request=\"true\""}}));
+  EXPECT_FALSE(
+      asked({{"x-amz-restore",
+              "ongoing-request=\"false\", expiry-date=\"Fri, 27 Nov 2026 00:00:00 GMT\""}}));
+  EXPECT_EQ(http.seen.back().request.method, "HEAD");
+  http.answers = {{.status = 409, .body = "<Error><Code>RestoreAlreadyInProgress</Code></Error>"}};
+  EXPECT_TRUE(
+      world.Run(archives->Restore({.bucket = "bucket", .key = "k", .tier = "Bulk", .days = 2})));
+  EXPECT_TRUE(http.seen.back().request.url.ends_with("k?restore="));
+}
+
 TEST_F(S3StoreTest, CopiesPartsOnTheServer) {
   http.answers = {{.body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
                            "</InitiateMultipartUploadResult>"}};

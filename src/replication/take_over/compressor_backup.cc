@@ -362,6 +362,12 @@ Async<std::shared_ptr<const CompressorBackup::Surveyed>> CompressorBackup::Surve
   co_return std::shared_ptr<const Surveyed>(std::move(survey));
 }
 
+std::vector<std::string> CompressorBackup::ArchiveKeys(const std::string& version_id) const {
+  Result<VersionId> id = ParseVersionId(version_id);
+  if (!id) return {};
+  return {std::move(id->archive_key)};
+}
+
 Async<CompressorBackup::Found> CompressorBackup::Find(std::string key, std::string version_id) {
   if (version_id.empty()) version_id = Remembered(key);
   if (version_id.empty()) co_return NotFound("there is no " + key, "NoSuchKey");

@@ -54,6 +54,8 @@ class CompressorBackup : public backup::BackupStore {
   std::unique_ptr<Listing> OpenVersions(std::string prefix, backup::CatalogTroubles& troubles,
                                         std::function<void(const std::string& what)> told) override;
 
+  [[nodiscard]] std::vector<std::string> ArchiveKeys(const std::string& version_id) const override;
+
   [[nodiscard]] std::string description() const override;
   Async<ObjectInfo> Head(HeadRequest request) override;
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override;
