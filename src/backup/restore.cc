@@ -123,9 +123,12 @@ Ended Judge(const RestoreOrder& order, const SyncTotals& totals, const RestoreTa
     return {.phase = RunPhase::kFailed,
             .reason = Objects(totals.failed) + " could not be restored"};
   }
-  if (totals.source_objects == 0 && !order.what.prefix.empty()) {
+  const std::string& prefix = order.what.prefix;
+  // All that an empty backup has is nothing.
+  if (totals.source_objects == 0 && !(prefix.empty() && order.what.at == SystemTime::max())) {
     return {.phase = RunPhase::kFailed,
-            .reason = "the backup has nothing of '" + order.what.prefix + "'" +
+            .reason = "the backup has nothing" +
+                      (prefix.empty() ? std::string() : " of '" + prefix + "'") +
                       (order.what.at == SystemTime::max() ? "" : " at that time")};
   }
   if (tally.appeared > 0) {

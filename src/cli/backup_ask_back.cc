@@ -164,6 +164,11 @@ Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
       vault.compressor ? vault.place.prefix : backup::VaultPrefix(vault.place, vault.bucket, false);
   Result<std::vector<AwayArchive>> away =
       co_await backup::FindAway(context.runtime(), store, std::move(what), place);
+  if (!away && !flags.tier) {
+    // Whoever may not list archives can restore all the same; what cannot be read is named then.
+    context.output().Problem("", away.error().In("look for archives in archive classes"));
+    co_return true;
+  }
   if (!away) co_return away.error();
   if (away->empty()) co_return true;
   Result<Prices> prices = ReadPrices(context);

@@ -171,8 +171,9 @@ class BackupRestoreCommand : public Command {
                                          (tally.appeared == 1 ? "was" : "were") + " left alone"));
       co_return ExitCode::kSomeFailed;
     }
-    if (found == 0 && !prefix.empty()) {
-      co_return NotFound("the backup has nothing of '" + prefix + "'" +
+    if (found == 0 && (at_.at || !prefix.empty())) {
+      co_return NotFound("the backup has nothing" +
+                         (prefix.empty() ? std::string() : " of '" + prefix + "'") +
                          (at_.at ? " at that time" : ""));
     }
     if (*differing > 0 && !overwrite_) co_return ExitCode::kSomeFailed;

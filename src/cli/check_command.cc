@@ -8,6 +8,7 @@
 #include "cli/command_list.h"
 #include "cli/listing_flags.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "transfer/tree/compare_trees.h"
 
@@ -119,6 +120,10 @@ class CheckCommand : public Command {
     if (!target) co_return target.error();
     if (target->address.bucket.empty())
       co_return InvalidInput("'" + *target_ + "' names no bucket");
+    for (const OpenedAddress* end : {&*source, &*target}) {
+      if (!IsMissingFolder(*end) || (!end->address.folder() && !IsMissing(*end))) continue;
+      co_return NotFound("there is no folder '" + end->address.text + "'");
+    }
     Result<void> scoped = co_await Scope(*source, *target);
     if (!scoped) co_return scoped.error();
 

@@ -1,5 +1,6 @@
 #include "cli/copy_or_move.h"
 
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -84,6 +85,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
         listings_, filters_.Make({}), !(run_flags_.resume + run_flags_.retry_failed).empty());
     if (!whole) co_return whole.error();
   }
+  Result<void> apart = CheckNamesApart(target->address);
+  if (!apart) co_return apart.error();
   limited.Wrap(*target);
   SyncOptions options{.copy = copies_.Options(),
                       .filter = filters_.Make(context.runtime().clock.Now()),
@@ -118,6 +121,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   for (const std::string& text : sources_) {
     Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
     if (source) limited.Wrap(*source);
+    // What another source has just been moved to is there once.
+    options.copy.if_absent = no_clobber_ || (move_ && recursive_ && &text != &sources_.front());
     done = !source      ? Result<void>(source.error())
            : recursive_ ? co_await CarryBelow(context, opener, *source, *target, run, options)
                         : co_await CarryOne(context, *source, *target, run);
@@ -125,6 +130,40 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   }
   co_return co_await run.Conclude(
       done, recursive_ && !dry_run_ ? SummaryText::kTransfer : SummaryText::kNone);
+}
+
+// Of two keys: the folders that they lie in.
+Async<void> CopyOrMove::CheckApart(RunContext& context, OpenedAddress source, OpenedAddress target,
+                                   std::string key, std::string target_key) {
+  // Another name cannot be the same file.
+  if (key.substr(key.rfind('/') + 1) != target_key.substr(target_key.rfind('/') + 1))
+    co_return Ok();
+  const Error same = InvalidInput("'" + source.address.text + "' and '" + target.address.text +
+                                  "' are the same: a server keeps its objects in this folder");
+  key.resize(key.rfind('/') + 1);
+  target_key.resize(target_key.rfind('/') + 1);
+  source.address.key = std::move(key);
+  target.address.key = std::move(target_key);
+  Result<bool> one = co_await AreOneFolder(context, source, target);
+  if (!one) co_return one.error();
+  if (*one) co_return same;
+  co_return Ok();
+}
+
+// What one source has put there the next must not replace.
+Result<void> CopyOrMove::CheckNamesApart(const CommandAddress& target) const {
+  std::map<std::string, std::string> names;
+  for (const std::string& text : sources_) {
+    if (recursive_) break;
+    Result<CommandAddress> source = ParseCommandAddress(text);
+    if (!source) return source.error();
+    const auto [found, fresh] = names.emplace(TargetKey(target, source->key), text);
+    if (!fresh) {
+      return InvalidInput("'" + found->second + "' and '" + text + "' would both become '" +
+                          target.WithKey(found->first) + "': copy them one by one, to two names");
+    }
+  }
+  return Ok();
 }
 
 Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
@@ -141,9 +180,12 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
   const std::string target_key = TargetKey(target.address, key);
   const std::string from = source.address.WithKey(key);
   const std::string to = target.address.WithKey(target_key);
-  if (source.store == target.store && source.address.bucket == target.address.bucket &&
-      key == target_key) {
+  if (IsSameObject(source, key, target, target_key)) {
     co_return InvalidInput("'" + from + "' and '" + to + "' are the same");
+  }
+  if (move_ && !dry_run_) {
+    Result<void> apart = co_await CheckApart(context, source, target, key, target_key);
+    if (!apart) co_return apart;
   }
   auto tell = [&](const char* event, const char* verb, uint64_t size_bytes,
                   std::string_view verified, uint64_t found_bytes = 0) {
@@ -208,14 +250,27 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
                                    OpenedAddress target, TransferRun& run, SyncOptions options) {
   Result<void> prepared = PrepareEnds(source, target);
   if (!prepared) co_return prepared;
+  if (move_ && !dry_run_) {
+    Result<void> apart =
+        co_await CheckApart(context, source, target, source.address.key, target.address.key);
+    if (!apart) co_return apart;
+  }
+  if (at_.at) {
+    Result<void> kept = co_await CheckKeepsVersions(source);
+    if (!kept) co_return kept;
+  }
   Result<bool> denied = co_await IsTargetDenied(target);
   if (!denied) co_return denied.error();
   options.target_denied = *denied;
   const uint64_t before = run.totals.source_objects + run.totals.excluded;
   std::unique_ptr<Listing> given;
   if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
+    const auto missing = [&](const Error& error) {
+      ++run.totals.failed;
+      context.output().Problem("", error);
+    };
     Result<std::unique_ptr<Listing>> listing =
-        co_await listings_.Open(context, opener, source, StoreEnd::kSource);
+        co_await listings_.Open(context, opener, source, StoreEnd::kSource, {}, missing);
     if (!listing) co_return listing.error();
     given = std::move(*listing);
   }

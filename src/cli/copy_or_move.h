@@ -24,6 +24,11 @@ class CopyOrMove : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override;
 
  private:
+  // kInvalidInput: what is moved would be moved onto itself.
+  static Async<void> CheckApart(RunContext& context, OpenedAddress source, OpenedAddress target,
+                                std::string key, std::string target_key);
+  // kInvalidInput: two sources would become one name.
+  [[nodiscard]] Result<void> CheckNamesApart(const CommandAddress& target) const;
   // An error ends the run: there is only this object, or its store refuses as a whole.
   Async<void> CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
                        TransferRun& run);

@@ -138,6 +138,12 @@ class EstimateCommand : public Command {
     if (!prices) co_return prices.error();
     if (from_.empty()) from_ = RegionOfAddress(context, store_flags_.both, opened->address);
     if (from_.empty()) co_return InvalidInput("--from: say in which region SRC is");
+    for (const std::string& region : to_) {
+      if (IsKnownRegion(context, *prices, region)) continue;
+      co_return InvalidInput("--to: '" + region.substr(0, 80) +
+                             "' is a region that neither AWS's prices nor a store of the "
+                             "configuration knows");
+    }
     Result<void> told = TellOwnCost(context.output(), *prices);
     if (!told) co_return told.error();
 
@@ -167,6 +173,16 @@ class EstimateCommand : public Command {
   }
 
  private:
+  [[nodiscard]] bool IsKnownRegion(RunContext& context, const Prices& prices,
+                                   const std::string& region) const {
+    if (std::ranges::find(KnownRegions(), region) != KnownRegions().end()) return true;
+    if (prices.TransferGib(from_, region)) return true;
+    if (context.configuration() == nullptr) return false;
+    return std::ranges::any_of(context.configuration()->stores, [&region](const auto& store) {
+      return store.second.region == region;
+    });
+  }
+
   // Before the first request. Sets the limits that --max-cost makes.
   Result<void> TellOwnCost(Output& output, const Prices& prices) {
     const std::optional<int64_t> list = prices.Find("request/" + from_ + "/list/STANDARD");

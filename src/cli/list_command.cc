@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/s5cmd_lines.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "transfer/listing/listing.h"
 #include "transfer/listing/page_check.h"
@@ -58,11 +59,12 @@ class ListCommand : public Command {
                  versions_);
     flags.Switch({.name = "summarize", .help = "Print number and size of all objects at the end."},
                  summarize_);
-    flags.Text({.name = "at",
-                .help = "List the bucket as it was at this time (RFC 3339), by its versions; "
-                        "implies --recursive.",
-                .value_name = "TIME"},
-               at_);
+    flags.Text(
+        {.name = "at",
+         .help = "List the bucket as it was at this time, by its versions: 2h (ago), 2026-03-01 "
+                 "or 2026-03-01T09:30:00Z; implies --recursive.",
+         .value_name = "TIME"},
+        at_);
     filters_.Declare(flags);
     listing_flags_.Declare(flags, false);
     store_flags_.Declare(flags, false);
@@ -148,10 +150,12 @@ class ListCommand : public Command {
     std::unique_ptr<Listing> listing;
     if (at_) {
       if (versions_) co_return InvalidInput("--at and --versions contradict each other");
-      Result<SystemTime> time = ParseRfc3339(*at_);
-      if (!time)
-        co_return InvalidInput("--at: '" + *at_ + "' is no time like 2026-03-01T09:30:00Z");
-      listing = OpenListingAt(context.runtime(), *opened.store, address.bucket, address.key, *time,
+      Result<TimeBound> bound = ParseTimeBound(*at_);
+      if (!bound) co_return bound.error().In("--at");
+      Result<void> kept = co_await CheckKeepsVersions(opened);
+      if (!kept) co_return kept;
+      listing = OpenListingAt(context.runtime(), *opened.store, address.bucket, address.key,
+                              bound->From(context.runtime().clock.Now()),
                               {.listers_max = static_cast<int>(listing_flags_.listers)});
     } else if (versions_) {
       listing = OpenVersionListing(context.runtime(), *opened.store, address.bucket, address.key,

@@ -34,8 +34,9 @@ SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
 SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration) {
   SqsQueueOptions options = WithoutLanes(configuration);
   for (const std::string lane : {migration::kSharedFindLane, migration::kSharedWorkLane}) {
+    const std::string name = lane.substr(lane.rfind('/') + 1);
     options.lanes.push_back(
-        {.lane = lane, .queue = SqsQueueName(options.prefix, "migrations", lane)});
+        {.lane = lane, .queue = SqsQueueName(options.prefix, "migrations", name)});
   }
   return options;
 }

@@ -190,6 +190,23 @@ std::vector<std::string> StoreFlags::Arguments() const {
   return arguments;
 }
 
+namespace {
+
+std::string PlaceOf(std::string endpoint) {
+  StoreSettings settings;
+  settings.endpoint = std::move(endpoint);
+  return settings.Place();
+}
+
+// Of a store that names no endpoint the environment may.
+std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings) {
+  if (settings.type == StoreType::kFile || !settings.endpoint.empty()) return settings.Place();
+  Result<AwsSettings> said = ReadStoreSettings(settings, ReaderOf(context.console()));
+  return PlaceOf(said ? said->endpoint_url.value : "");
+}
+
+}  // namespace
+
 StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5)
     : context_(context), flags_(flags), verify_md5_(verify_md5) {}
 
@@ -208,12 +225,15 @@ Result<OpenedAddress> StoreOpener::Open(std::string_view text, StoreEnd end) {
       Result<Store*> store = OpenS3(end, KindOf(opened.address.bucket));
       if (!store) return store.error().In(text);
       opened.store = *store;
+      opened.place = places_.at(*store);
       break;
     }
     case CommandAddress::Kind::kNamed: {
       Result<Store*> store = OpenNamed(opened.address.store, KindOf(opened.address.bucket));
       if (!store) return store.error().In(text);
       opened.store = *store;
+      opened.place = places_.at(*store);
+      opened.root = context_.configuration()->stores.at(opened.address.store).root;
       break;
     }
   }
@@ -290,11 +310,13 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
     }
     options.stop = &context_.stop();
     const std::string name = options.endpoint.empty() ? "AWS" : options.endpoint;
+    const std::string endpoint_place = PlaceOf(options.endpoint);
     options.on_trouble = context_.troubles().For(name);
     options.on_clock_off = context_.troubles().ClockOff(name);
     Result<std::unique_ptr<Store>> made = MakeS3Store(context_.runtime(), std::move(options));
     if (!made) return made.error();
     store = std::move(*made);
+    places_[store.get()] = endpoint_place;
   }
   return store.get();
 }
@@ -322,6 +344,7 @@ Result<Store*> StoreOpener::OpenNamed(const std::string& name, BucketKind bucket
         context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file, nullptr, buckets);
     if (!made) return made.error();
     store = std::move(*made);
+    places_[store.get()] = PlaceOfNamed(context_, found->second);
   }
   return store.get();
 }

@@ -56,6 +56,9 @@ BucketKind KindOf(std::string_view bucket);
 struct OpenedAddress {
   CommandAddress address;
   Store* store = nullptr;  // Owned by the StoreOpener.
+  // Equal where two names are one place (StoreSettings::Place); "" of a path.
+  std::string place{};
+  std::string root{};  // Of a store that is a folder.
 };
 
 // Opens each store once: two addresses of one place give the same Store, so that a copy within it
@@ -77,7 +80,8 @@ class StoreOpener {
   RunContext& context_;
   const StoreFlags& flags_;
   bool verify_md5_;
-  std::map<std::string, std::unique_ptr<Store>> stores_;  // By what makes them one place.
+  std::map<std::string, std::unique_ptr<Store>> stores_;  // By how they are reached.
+  std::map<const Store*, std::string> places_;
 };
 
 // What the environment says of how it is reached, and a profile where it has no keys of its own.

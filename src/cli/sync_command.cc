@@ -135,6 +135,11 @@ class SyncCommand : public Command {
                              "': --delete would remove it");
     }
     SetOptions(context);
+    if (at_.at) {
+      sound = co_await CheckKeepsVersions(*source);
+      if (!sound) co_return sound.error();
+    }
+    if (options_.remove) options_.is_hidden = BehindLinks(*source);
     if (!backup_.empty()) {
       Result<TreeTarget> backup = OpenBackup(opener, limited, backup_, *source, *target);
       if (!backup) co_return backup.error();
@@ -145,14 +150,18 @@ class SyncCommand : public Command {
     if (versions_.versions) co_return co_await MirrorVersions(context, *source, *target);
     std::unique_ptr<Listing> failed;
     std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
+    uint64_t missing = 0;            // Named there, and not at the source.
     if (!retry_failed_.empty()) {
       Result<std::unique_ptr<Listing>> listing =
           co_await OpenFailed(context.runtime(), retry_failed_, source->address);
       if (!listing) co_return listing.error();
       failed = std::move(*listing);
     } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-      Result<std::unique_ptr<Listing>> listing =
-          co_await listings_.Open(context, opener, *source, StoreEnd::kSource);
+      Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
+          context, opener, *source, StoreEnd::kSource, {}, [&](const Error& error) {
+            ++missing;
+            context.output().Problem("", error);
+          });
       if (!listing) co_return listing.error();
       given = std::move(*listing);
     }
@@ -199,6 +208,7 @@ class SyncCommand : public Command {
     };
     Result<void> done = co_await run.Transfer(*source, *target, open, retry_failed_.empty(),
                                               options_, std::move(there));
+    run.totals.failed += missing;
     if (plan && done && run.totals.failed == 0) done = plan->Finish();
     co_return co_await run.Conclude(done);
   }

@@ -245,6 +245,72 @@ TEST_F(SyncCommandTest, MoveTakesOneOrAll) {
   EXPECT_EQ(ReadFile("root/b/two"), "3");  // It was not copied, so it stays.
 }
 
+// A move onto itself would remove the only one there is.
+TEST_F(SyncCommandTest, OneObjectUnderTwoNamesIsNotMoved) {
+  WriteFile("root/a/x", "1");
+  const std::string real = folder.file("root/a/");
+  const std::string link = folder.file("link");
+  std::filesystem::create_directory_symlink(real, link);
+  for (const std::string& name : {real, link + "/"}) {
+    EXPECT_EQ(Run({"mv", "-r", "disk:a/", name}), 2) << name;
+    EXPECT_EQ(Run({"mv", "disk:a/x", name + "x"}), 2) << name;
+    EXPECT_EQ(Run({"mv", name + "x", "disk:a/x"}), 2) << name;
+    EXPECT_EQ(Run({"sync", "disk:a/", name + "sub/"}), 2) << name;
+  }
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+}
+
+// Of two sources with one name the first would be gone.
+TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
+  WriteFile("one/x", "1");
+  WriteFile("two/x", "2");
+  EXPECT_EQ(Run({"mv", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
+  EXPECT_EQ(Run({"cp", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
+  EXPECT_EQ(ReadFile("one/x") + ReadFile("two/x"), "12");
+  ASSERT_EQ(Run({"mv", "-r", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  EXPECT_EQ(ReadFile("two/x"), "2");
+}
+
+// A listing does not tell what lies behind a link to a folder: nothing says that it is gone.
+TEST_F(SyncCommandTest, DeleteSparesWhatLiesBehindLinks) {
+  WriteFile("in/x", "1");
+  WriteFile("elsewhere/y", "2");
+  WriteFile("root/a/x", "1");
+  WriteFile("root/a/moved/y", "2");
+  WriteFile("root/a/gone", "3");
+  std::filesystem::create_directory_symlink(folder.file("elsewhere"), folder.file("in/moved"));
+  EXPECT_EQ(Run({"sync", "--delete", folder.file("in"), "disk:a"}), 1);
+  EXPECT_NE(console.error.find("moved/y"), std::string::npos) << console.error;
+  EXPECT_EQ(ReadFile("root/a/moved/y") + ReadFile("root/a/gone"), "23");
+  EXPECT_EQ(Run({"sync", "--delete", "--ignore-errors", folder.file("in"), "disk:a"}), 1);
+  EXPECT_EQ(ReadFile("root/a/moved/y"), "2");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/gone")));
+  ASSERT_EQ(Run({"sync", "--delete", "--exclude", "moved/**", folder.file("in"), "disk:a"}), 0)
+      << console.error;
+}
+
+// What a store does not keep is not known to have been nothing.
+TEST_F(SyncCommandTest, AtATimeNeedsVersions) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/x", "1");
+  WriteFile("root/b/old", "1");
+  for (const std::string& source : {folder.file("in"), std::string("disk:a")}) {
+    EXPECT_EQ(Run({"sync", "--delete", "--at", "1h", source, "disk:b"}), 2) << source;
+    EXPECT_EQ(Run({"cp", "-r", "--at", "1h", source, "disk:b"}), 2) << source;
+    EXPECT_NE(console.error.find("keeps no versions"), std::string::npos) << console.error;
+  }
+  EXPECT_EQ(ReadFile("root/b/old"), "1");
+}
+
+TEST_F(SyncCommandTest, CheckNamesAFolderThatIsNotThere) {
+  WriteFile("in/x", "1");
+  EXPECT_EQ(Run({"check", folder.file("no"), folder.file("nor")}), 3);
+  EXPECT_EQ(Run({"check", folder.file("in/"), folder.file("no/")}), 3);
+  EXPECT_NE(console.error.find("there is no folder"), std::string::npos) << console.error;
+}
+
 TEST_F(SyncCommandTest, RemoveKeepsToFiltersAndGuards) {
   for (const char* name : {"a.log", "b.log", "c.txt"})
     WriteFile(std::string("root/a/") + name, "1");

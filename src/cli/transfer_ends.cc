@@ -1,6 +1,7 @@
 #include "cli/transfer_ends.h"
 
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "transfer/tree/store_wide.h"
@@ -13,25 +14,66 @@ bool IsLocal(const OpenedAddress& end) { return end.address.kind == CommandAddre
 
 std::string PathOf(const OpenedAddress& end) { return end.address.bucket + end.address.key; }
 
+// What an end is in the file system; "": nothing there.
+std::string FileOf(const OpenedAddress& end, const std::string& key) {
+  if (!IsLocal(end) && end.root.empty()) return "";
+  const std::string path =
+      IsLocal(end) ? end.address.bucket + key : end.root + "/" + end.address.bucket + "/" + key;
+  std::error_code ignored;
+  std::string text = std::filesystem::weakly_canonical(path, ignored).string();
+  return text.ends_with('/') ? text : text + "/";
+}
+
 }  // namespace
 
+bool IsSameObject(const OpenedAddress& one, const std::string& one_key, const OpenedAddress& two,
+                  const std::string& two_key) {
+  const std::string file = FileOf(one, one_key);
+  if (!file.empty()) return file == FileOf(two, two_key);
+  return one.place == two.place && one.address.bucket == two.address.bucket && one_key == two_key &&
+         FileOf(two, two_key).empty();
+}
+
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer) {
-  if (inner.store != outer.store) return false;
-  if (!IsLocal(inner)) {
-    return inner.address.bucket == outer.address.bucket &&
-           inner.address.key.starts_with(outer.address.key);
-  }
-  auto path = [](const OpenedAddress& end) {
-    std::error_code ignored;
-    std::string text = std::filesystem::weakly_canonical(PathOf(end), ignored).string();
-    return text.ends_with('/') ? text : text + "/";
-  };
-  return path(inner).starts_with(path(outer));
+  const std::string file = FileOf(inner, inner.address.key);
+  const std::string folder = FileOf(outer, outer.address.key);
+  if (file.empty() != folder.empty()) return false;
+  if (!file.empty()) return file.starts_with(folder);
+  return inner.place == outer.place && inner.address.bucket == outer.address.bucket &&
+         inner.address.key.starts_with(outer.address.key);
 }
 
 bool IsMissingFolder(const OpenedAddress& end) {
   std::error_code ignored;
   return IsLocal(end) && !std::filesystem::is_directory(PathOf(end), ignored);
+}
+
+Async<bool> AreOneFolder(RunContext& context, OpenedAddress one, OpenedAddress two) {
+  const bool first = !FileOf(one, one.address.key).empty();
+  if (first == !FileOf(two, two.address.key).empty()) co_return false;
+  const OpenedAddress& files = first ? one : two;
+  const OpenedAddress& objects = first ? two : one;
+  const std::string name =
+      "longhaul-probe-" + NewUlid(context.runtime().clock.Now(), context.runtime().random);
+  const std::string path = FileOf(files, files.address.key) + name;
+  {
+    std::ofstream probe(path, std::ios::binary);
+    // A folder that is not there, or in which nothing can be written, gets no copies either.
+    if (!probe) co_return false;
+  }
+  Result<ObjectInfo> seen = co_await objects.store->Head(
+      {.bucket = objects.address.bucket, .key = objects.address.key + name});
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  if (seen) co_return true;
+  // Who may not look cannot move either.
+  if (seen.error().kind == ErrorKind::kNotFound) co_return false;
+  co_return seen.error();
+}
+
+bool IsMissing(const OpenedAddress& end) {
+  std::error_code ignored;
+  return IsLocal(end) && !std::filesystem::exists(PathOf(end), ignored);
 }
 
 Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target) {
@@ -55,6 +97,36 @@ Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target) {
                         "': the copy would copy itself");
   }
   return Ok();
+}
+
+Async<void> CheckKeepsVersions(OpenedAddress source) {
+  const Error none = InvalidInput("--at: '" + source.address.text +
+                                  "' keeps no versions, so what has been overwritten or deleted "
+                                  "since is not known");
+  if (!source.store->capabilities().versions) co_return none;
+  Result<bool> kept = co_await source.store->GetVersioning(source.address.bucket);
+  if (kept && !*kept) co_return none;
+  // Who may not ask may list versions all the same.
+  if (!kept && kept.error().kind != ErrorKind::kDenied) {
+    co_return kept.error().In("--at: " + source.address.text);
+  }
+  co_return Ok();
+}
+
+std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& source) {
+  const std::string folder = FileOf(source, source.address.key);
+  if (folder.empty()) return {};
+  return [folder](const std::string& name) {
+    size_t end = 0;
+    for (size_t from = 0; end != std::string::npos; from = end + 1) {
+      end = name.find('/', from);
+      const std::filesystem::path path(folder + name.substr(0, end));
+      std::error_code ignored;
+      if (!std::filesystem::is_symlink(path, ignored)) continue;
+      if (!std::filesystem::is_regular_file(path, ignored)) return true;
+    }
+    return false;
+  };
 }
 
 Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,

@@ -2,20 +2,33 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "cli/run_context.h"
 #include "cli/stores.h"
 #include "cli/transfer_limits.h"
 #include "transfer/tree/tree.h"
 
 namespace longhaul {
 
+// Whether two names are one object, whatever the stores are called: by their endpoints, and where
+// both are folders by what the file system says.
+bool IsSameObject(const OpenedAddress& one, const std::string& one_key, const OpenedAddress& two,
+                  const std::string& two_key);
+// Whether a folder of files and a place of another store are one: a server may keep its objects in
+// that very folder. Both keys end in '/', or are empty. Puts a file there for a moment. False where
+// both ends are folders, or none is; IsSameObject tells then. Errors: as Store::Head.
+Async<bool> AreOneFolder(RunContext& context, OpenedAddress one, OpenedAddress two);
 // Whether what lies at `inner` lies in `outer` too. Both are folders.
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer);
 
 // Makes folders of both (a '/' at the end). kInvalidInput: no bucket is named, the source is a
 // file, the target lies in the source. kNotFound: the source is a local folder that is not there.
 Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target);
+
+// kInvalidInput: the source's bucket keeps no versions, so nobody knows what was there at a time.
+Async<void> CheckKeepsVersions(OpenedAddress source);
 
 // Asks the target's bucket one question. Errors: what is wrong with it as a whole.
 // True: it may not be listed, which says nothing of writing; the first object that is refused does.
@@ -26,7 +39,13 @@ Async<bool> IsTargetDenied(OpenedAddress target);
 Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
                               const OpenedAddress& source, const OpenedAddress& target);
 
+// Of a local source: whether a name lies at or behind a link to a folder, or a link to nowhere,
+// which listings leave out. Empty for others.
+std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& source);
+
 // A local folder that does not exist yet.
 bool IsMissingFolder(const OpenedAddress& end);
+// A local path at which there is nothing, neither folder nor file.
+bool IsMissing(const OpenedAddress& end);
 
 }  // namespace longhaul

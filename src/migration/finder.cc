@@ -233,10 +233,43 @@ Async<void> Finder::WaitForRoom(Event& stop) {
   while (!stop.is_set()) {
     Result<QueueDepth> depth = co_await queue_.Depth();
     if (!depth) co_return depth.error().In("look at the queue");
-    if (depth->visible + depth->delayed < limits_.tasks_waiting_max) co_return Ok();
+    const int64_t waiting = depth->visible + depth->delayed;
+    if (waiting < limits_.tasks_waiting_max) co_return Ok();
+    // What waits to be compared has to wait for those who compare: they never would have room.
+    Result<int64_t> finds = co_await FindsWaiting();
+    if (!finds) co_return finds.error().In("count what is to be compared");
+    if (waiting - *finds < limits_.tasks_waiting_max) co_return Ok();
     co_await stop.WaitFor(runtime_.clock, limits_.wait);
   }
   co_return Cancelled("stopped on request");
+}
+
+Async<int64_t> Finder::FindsWaiting() {
+  const SteadyTime now = runtime_.clock.SteadyNow();
+  if (finds_counted_ && now < *finds_counted_ + limits_.count_finds_every) co_return finds_waiting_;
+  Result<std::vector<Run>> runs = co_await RunBook(runtime_, state_).All();
+  if (!runs) co_return runs.error();
+  int64_t count = 0;
+  for (const Run& run : *runs) {
+    if (run.finished || run.stopped) continue;
+    // Tasks that are in the Queue have a row each; those of finds say so.
+    std::string after = "todo/";
+    while (true) {
+      Result<std::vector<StateRow>> page =
+          co_await state_.Scan(RowsOf(run.id), after, kRowsPerScan);
+      if (!page) co_return page.error();
+      for (const StateRow& row : *page) {
+        if (!row.key.starts_with("todo/")) break;
+        Result<TodoRow> todo = DecodeTodo(row.key, row.value);
+        if (todo && todo->kind == TaskKind::kFind) ++count;
+      }
+      if (std::ssize(*page) < kRowsPerScan || !page->back().key.starts_with("todo/")) break;
+      after = page->back().key + '\0';
+    }
+  }
+  finds_waiting_ = count;
+  finds_counted_ = now;
+  co_return count;
 }
 
 }  // namespace longhaul::migration

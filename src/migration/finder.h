@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,7 @@ inline constexpr std::string_view kNoSuchFind = "NoSuchFind";
 struct FinderLimits {
   int64_t tasks_waiting_max = 1'000;  // In the Queue; then finders wait.
   std::chrono::milliseconds wait{1'000};
+  std::chrono::seconds count_finds_every{60};
 };
 
 class Finder {
@@ -72,6 +74,8 @@ class Finder {
   // Makes a task of what has been gathered, which covers the listing up to its last name.
   Async<void> Flush(Pass& pass, TaskKind kind);
   Async<void> WaitForRoom(Event& stop);
+  // Finds of all runs that wait in the Queue beside the tasks, or a little more.
+  Async<int64_t> FindsWaiting();
   Async<void> Save(const std::string& run_id, FindRow& row);
 
   Runtime& runtime_;
@@ -79,6 +83,8 @@ class Finder {
   State& state_;
   TaskBoard& board_;
   FinderLimits limits_;
+  int64_t finds_waiting_ = 0;
+  std::optional<SteadyTime> finds_counted_{};
 };
 
 }  // namespace longhaul::migration

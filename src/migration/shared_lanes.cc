@@ -15,9 +15,7 @@ std::vector<NewMessage> Shared(std::vector<NewMessage> messages) {
 
 }  // namespace
 
-bool IsFindLane(std::string_view lane) {
-  return lane.substr(lane.rfind('/') + 1) == kSharedFindLane;
-}
+bool IsFindLane(std::string_view lane) { return lane.substr(lane.rfind('/') + 1) == "find"; }
 
 Async<void> SharedLanes::Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) {
   co_return co_await queue_->Send(Shared(std::move(messages)), delay);

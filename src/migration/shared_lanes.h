@@ -1,6 +1,7 @@
 // SharedLanes: a Queue in which all runs share two lanes, where lanes have to be named beforehand
-// (SQS). What is sent to "RUN/find" or "RUN/work" goes into "find" or "work", and is received from
-// there; everything else is as the queue below has it.
+// (SQS). What is sent to "RUN/find" or "RUN/work" goes into "*/find" or "*/work", and is received
+// from there; everything else is as the queue below has it. No run and no rule can be called "*":
+// dead letters of all of them lie in one queue, and go back to the lane they name.
 //
 // Runs do not take turns then. They are fair as far as finders are: those wait while many tasks do,
 // so that none of them can put a long row before the others.
@@ -16,8 +17,8 @@
 
 namespace longhaul::migration {
 
-inline constexpr char kSharedFindLane[] = "find";
-inline constexpr char kSharedWorkLane[] = "work";
+inline constexpr char kSharedFindLane[] = "*/find";
+inline constexpr char kSharedWorkLane[] = "*/work";
 
 inline bool IsShared(std::string_view lane) {
   return lane == kSharedFindLane || lane == kSharedWorkLane;

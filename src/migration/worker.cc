@@ -211,6 +211,8 @@ Async<Worker::Fate> Worker::Judge(std::string run, bool shared) {
 
 Async<void> Worker::SetAside(QueueMessage message, std::string reason) {
   runtime_.log.Failure("a message is set aside", {{"lane", message.lane}, {"reason", reason}});
+  // Where lanes are the runs' own there are no dead letters with reasons: it would come again.
+  if (!IsShared(message.lane)) co_return co_await queue_.Ack({message.receipt});
   Result<void> buried = co_await queue_.Bury(std::move(message), std::move(reason));
   // Else it comes again.
   if (!buried) runtime_.log.Warning("a message could not be set aside", {buried.error()});

@@ -451,5 +451,19 @@ TEST_F(MigrationTest, RunIsReadAsItWasWritten) {
   EXPECT_EQ((*read)->options, options);
 }
 
+// What is yet to be compared waits in the same queue as tasks do: those who compare must not wait
+// for it to become less.
+TEST_F(MigrationTest, ManyPrefixesLeaveRoomForTasks) {
+  std::vector<std::string> prefixes;
+  for (int i = 0; i < 20; ++i) {
+    prefixes.push_back("p" + std::to_string(i) + "/");
+    world.PutSource(prefixes.back() + "a", "text");
+  }
+  ASSERT_TRUE(world.Start(prefixes));
+  auto& process = world.StartWorker({.until_done = {"run"}, .finder = {.tasks_waiting_max = 3}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget(), world.AtSource());
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -93,7 +93,13 @@ Async<void> Tracer::Post(const std::vector<Span>& spans, bool last) {
 }
 
 Async<void> Tracer::Flush(bool last) {
+  const SteadyTime end = runtime_.clock.SteadyNow() + kTimeoutLast;
   while (!waiting_.empty()) {
+    if (last && runtime_.clock.SteadyNow() >= end) {
+      CountDropped(waiting_.size());
+      waiting_.clear();
+      co_return Retryable("it takes too long");
+    }
     std::vector<Span> spans;
     while (!waiting_.empty() && spans.size() < kPerPostMax) {
       spans.push_back(std::move(waiting_.front()));

@@ -505,17 +505,24 @@ Async<void> SqsQueue::Move(std::vector<Receipt> receipts, milliseconds visible_i
   const seconds time = Whole(visible_in, kSqsVisibilityMax);
   auto deliveries = core.HeldOf(receipts, false);
   if (!deliveries) co_return deliveries.error();
+  Result<void> moved;
   for (auto& [index, of_lane] : *deliveries) {
     Core::Lane& lane = core.lanes[index];
     std::vector<std::string> handles = core.StillHeld(of_lane);
     for (const int64_t delivery : of_lane) core.held.at(delivery).until = core.Now() + time;
     Result<std::vector<SqsFailure>> failed =
         co_await core.client->ChangeVisibility(lane.url, std::move(handles), time);
-    if (!failed) co_return core.Told(failed.error(), lane.config.queue);
-    core.Comes(lane, core.Now() + time);
-    if (!failed->empty()) co_return core.Told(failed->front().error, lane.config.queue);
+    // The others are moved all the same.
+    Result<void> of_lane_moved;
+    if (!failed) {
+      of_lane_moved = core.Told(failed.error(), lane.config.queue);
+    } else {
+      core.Comes(lane, core.Now() + time);
+      if (!failed->empty()) of_lane_moved = core.Told(failed->front().error, lane.config.queue);
+    }
+    if (moved && !of_lane_moved) moved = of_lane_moved;
   }
-  co_return Ok();
+  co_return moved;
 }
 
 Async<void> SqsQueue::Extend(Receipt receipt, milliseconds visibility) {
@@ -641,8 +648,15 @@ Async<int64_t> SqsQueue::Redrive() {
   Core& core = *core_;
   int64_t count = 0;
   std::vector<std::string> left;  // Of lanes that this configuration does not have.
+  std::set<std::string> seen;     // Of those, once they come round again.
+  // A message that nobody understands may be a dead letter again before this ends; by our clock or
+  // by their number, whichever is later, it has been moved once.
+  Result<QueueDepth> depth = co_await Depth();
+  if (!depth) co_return depth.error();
+  const SystemTime started = core.runtime.clock.Now();
   Result<void> result;
-  while (result) {
+  bool all_met = false;
+  while (result && !all_met) {
     Result<std::vector<SqsMessage>> some = co_await core.client->Receive(
         core.dead_url, {.visibility = kDeadVisibility, .wait = seconds(1)});
     if (!some) {
@@ -652,13 +666,17 @@ Async<int64_t> SqsQueue::Redrive() {
     if (some->empty()) break;
     std::map<size_t, std::vector<SqsNewMessage>> again;
     std::vector<std::string> handles;
+    all_met = true;
     for (SqsMessage& message : *some) {
       const std::string name = message.attributes[kLane];
       Core::Lane* lane = core.Find(name);
-      if (lane == nullptr) {
+      const bool moved_before = message.sent >= started && count >= depth->dead;
+      if (lane == nullptr || moved_before) {
+        if (seen.insert(message.id).second && !moved_before) all_met = false;
         left.push_back(std::move(message.handle));
         continue;
       }
+      all_met = false;
       SqsNewMessage sent{.body = std::move(message.body)};
       if (!name.empty()) sent.attributes[kLane] = name;
       again[static_cast<size_t>(lane - core.lanes.data())].push_back(std::move(sent));

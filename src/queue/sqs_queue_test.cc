@@ -338,6 +338,45 @@ TEST_F(SqsQueueTest, RedriveSendsBeforeItRemoves) {
   EXPECT_EQ(Dead().messages.size(), 3u);
 }
 
+// What is set aside again at once is moved once, and does not keep a command busy for ever.
+TEST_F(SqsQueueTest, RedriveMovesALetterOnce) {
+  struct Both {
+    static Async<void> SetAside(Queue& queue, Event& over) {
+      while (!over.is_set()) {
+        Result<Received> received = co_await queue.Receive(
+            {.count_max = 10, .visibility = kLong, .wait = 1s, .without = {}});
+        if (!received) co_return received.error();
+        for (const QueueMessage& message : received->messages) {
+          Result<void> buried = co_await queue.Bury(message, "no");
+          if (!buried) co_return buried.error();
+        }
+      }
+      co_return Ok();
+    }
+    static Async<int64_t> Redrive(asio::any_io_executor executor, Queue& queue, Queue& worker) {
+      Event over;
+      TaskGroup group(executor);
+      group.Spawn(SetAside(worker, over));
+      Result<int64_t> moved = co_await queue.Redrive();
+      over.Set();
+      Result<void> ended = co_await group.Join();
+      if (!ended) co_return ended.error();
+      co_return moved;
+    }
+  };
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  std::unique_ptr<Queue> worker = fixture_.Open();
+  ASSERT_TRUE(Run(queue->Send(New(2), 0ms)));
+  for (const QueueMessage& message : Receive(*queue)) {
+    ASSERT_TRUE(Run(queue->Bury(message, "no")));
+  }
+  Sleep(1s);
+  Result<int64_t> moved = Run(Both::Redrive(fixture_.world().runtime().executor, *queue, *worker));
+  ASSERT_TRUE(moved) << moved.error().Describe();
+  EXPECT_EQ(*moved, 2);
+  EXPECT_EQ(Dead().messages.size(), 2u);
+}
+
 // What was taken for nobody must not be hidden for as long as somebody's work.
 TEST_F(SqsQueueTest, CloseGivesBackWhatNobodyHasGot) {
   std::unique_ptr<Queue> queue = fixture_.Open();

@@ -34,6 +34,9 @@ class Exporter {
       for (size_t i = 0; i < rule->targets.size(); ++i) TakeTarget(*rule, i);
       TellOfRule(*rule);
     }
+    if (configuration_.rules.empty()) {
+      return InvalidInput("rule " + rules[0]->id + " has backups alone, and S3 keeps none");
+    }
     MakePrioritiesUnique();
     if (log_.failed()) return log_.ToError();
     return ExportResult{.json = WriteNativeConfiguration(configuration_),
@@ -44,6 +47,13 @@ class Exporter {
   void TakeTarget(const Rule& rule, size_t index) {
     const Target& target = rule.targets[index];
     const std::string place = "rule " + rule.id;
+    if (target.backup) {
+      log_.Remark(Kind::kNotCarried, place,
+                  "the backup in " + target.to.bucket +
+                      " is left out: S3 keeps no archives, and its replicas would lie in the vault",
+                  "go on running longhaul for it");
+      return;
+    }
     NativeRule native;
     native.id = index == 0 ? rule.id : rule.id + "." + std::to_string(index + 1);
     for (size_t number = index + 2; !ids_.insert(native.id).second; ++number) {

@@ -166,6 +166,21 @@ TEST(ExportNativeTest, ExportsSeveralRules) {
   EXPECT_FALSE(ExportRules({}, {}));
 }
 
+// S3 would put plain objects into the vault.
+TEST(ExportNativeTest, LeavesBackupsOut) {
+  Rule rule = NativeEnough();
+  Target backup = rule.targets[0];
+  backup.to.bucket = "acme-vault";
+  backup.backup = BackupOptions();
+  rule.targets.push_back(backup);
+  Result<ExportResult> exported = ExportRules({&rule}, {.role = "r"});
+  ASSERT_TRUE(exported);
+  EXPECT_THAT(exported->json, ::testing::Not(HasSubstr("acme-vault")));
+  EXPECT_THAT(RemarksOf(*exported), HasSubstr("the backup in acme-vault is left out"));
+  rule.targets.erase(rule.targets.begin());
+  EXPECT_FALSE(ExportRules({&rule}, {.role = "r"}));
+}
+
 // Rules that S3 can do come back as they were.
 TEST(ExportNativeTest, ComesBackByImport) {
   SeededRandom random(11);

@@ -222,7 +222,8 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
   bool clock_corrected = false;
   bool credentials_renewed = false;
   while (true) {
-    Result<S3Endpoint::Place> place = endpoint_.PlaceOf(request.bucket, !request.key.empty());
+    Result<S3Endpoint::Place> place =
+        endpoint_.PlaceOf(request.bucket, !request.key.empty() && !request.is_copy);
     if (!place) co_return place.error();
     std::string path = std::move(place->path);
     if (!request.key.empty() || !place->bucket_in_path) {

@@ -46,6 +46,9 @@ struct S3Request {
   std::string payload_sha256;
   // A server may work for long before it says a word: copies and completions.
   bool slow_answer = false;
+  // A copy within the server: nothing of it travels, and what accelerates refuses it between
+  // regions. (S3 API Reference, CopyObject.)
+  bool is_copy = false;
   // False: an attempt after which it may have been carried out, now or later, is the last.
   bool repeatable = true;
   S3Trace* trace = nullptr;

@@ -260,7 +260,7 @@ Async<UploadedPart> S3CopyPart(S3Client& client, const MultipartUpload& upload, 
                  .bucket = upload.bucket,
                  .key = upload.key,
                  .query = {{"partNumber", std::to_string(number)}, {"uploadId", upload.upload_id}}};
-  http.slow_answer = true;
+  http.slow_answer = http.is_copy = true;
   AddCopySource(client, request.source_bucket, request.source_key, request.source_version_id,
                 request.source_if_match, http.headers);
   const ByteRange& range = request.range;
@@ -283,7 +283,7 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   if (!known) co_return known.error().In(Place("copy to", request.bucket, request.key));
   if (!client.options().quirks.can.tags) request.tags.reset();
   S3Request http{.method = "PUT", .bucket = request.bucket, .key = request.key};
-  http.slow_answer = true;
+  http.slow_answer = http.is_copy = true;
   AddCopySource(client, request.source_bucket, request.source_key, request.source_version_id,
                 request.source_if_match, http.headers);
   PutRequest made;

@@ -93,6 +93,17 @@ def _(c: Context):
     check(not found, "\n".join(found[:20]))
 
 
+@case("longhaul mv (one object under two names)")
+def _(c: Context):
+    c.put("mv/a.txt")
+    alias = c.server.endpoint.replace("127.0.0.1", "127.1")
+    c.run("mv", c.url("mv/a.txt"), f"s3://{c.bucket}/mv/a.txt", "--endpoint-url", alias, code=1,
+          words=["one object under two names"])
+    c.run("mv", c.url("mv/a.txt"), f"s3://{c.bucket}/mv/a.txt", "--endpoint-url",
+          c.server.endpoint, code=2, words=["are the same"])
+    check("mv/a.txt" in c.keys(), "the only one was removed")
+
+
 @case("longhaul cp (50 MiB, in parts)")
 def _(c: Context):
     body = bytes(range(256)) * (50 << 12)

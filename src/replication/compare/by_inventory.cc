@@ -20,6 +20,19 @@ std::string ByInventory::Name() const {
   return place.store + ":" + place.bucket + "/" + (key_.empty() ? place.prefix : key_);
 }
 
+std::string ByInventory::Compared(size_t target) const {
+  const Rule& rule = *rule_.rule;
+  const Filter& filter = rule.filter;
+  std::string text = Name() + "\n" + rule.source.ToString() + "\n" +
+                     rule_.targets[target]->config->to.ToString() + "\n" + filter.suffix + "\n" +
+                     std::to_string(filter.size_bytes_min) + " " +
+                     std::to_string(filter.size_bytes_max.value_or(UINT64_MAX)) + " " +
+                     (filter.kms_encrypted ? "kms" : "") + " " +
+                     (filter.modified_since ? FormatRfc3339(*filter.modified_since) : "");
+  for (const auto& [name, value] : filter.tags) text += "\n" + name + "=" + value;
+  return text;
+}
+
 Error ByInventory::Explained(Error error) const {
   // What passes needs no advice.
   if (!error.Transient()) {
@@ -41,7 +54,7 @@ Async<std::vector<size_t>> ByInventory::Choose(std::vector<size_t> targets) {
     Result<std::optional<StateRow>> row = co_await context_.state.Get(
         StatePartition(*rule_.rule, *rule_.targets[i]->config), kCompared);
     if (!row) co_return row.error();
-    if (!*row || (*row)->value != Name()) left.push_back(i);
+    if (!*row || (*row)->value != Compared(i)) left.push_back(i);
   }
   co_return left;
 }
@@ -65,7 +78,7 @@ Async<void> ByInventory::Remember(std::vector<size_t> targets) {
   for (size_t i : targets) {
     Result<int64_t> written =
         co_await context_.state.Write(StatePartition(*rule_.rule, *rule_.targets[i]->config),
-                                      {.key = kCompared, .value = Name()});
+                                      {.key = kCompared, .value = Compared(i)});
     if (!written) co_return written.error();
   }
   co_return Ok();

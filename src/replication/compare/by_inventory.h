@@ -2,8 +2,8 @@
 // (`intake: { inventory: … }`).
 //
 // An inventory is old by definition: Reconcile takes nothing that it lacks for deleted, and what it
-// holds is read as it is now. Each inventory is compared with each target once; which one was, is
-// in State.
+// holds is read as it is now. Each inventory is compared with each target once, as long as the rule
+// stays as it is; which one was, is in State.
 
 #pragma once
 
@@ -35,6 +35,8 @@ class ByInventory {
 
  private:
   [[nodiscard]] std::string Name() const;
+  // What State says when it has been compared: another source, filter or target is another one.
+  [[nodiscard]] std::string Compared(size_t target) const;
 
   ReplicationContext& context_;
   const RuleContext& rule_;

@@ -109,6 +109,25 @@ TEST_F(ByInventoryTest, TheNewestIsComparedOnce) {
   EXPECT_THAT(TakeHints(), ElementsAre("in-both", "old"));
 }
 
+// A target that is another one now, or objects that belong to the rule now, have not been compared.
+TEST_F(ByInventoryTest, AChangedRuleIsComparedAgain) {
+  world.Put("a.txt", "text");
+  world.Put("b.log", "text");
+  Deliver(kFirst, Row("a.txt", EtagOf("a.txt")) + Row("b.log", EtagOf("b.log")));
+  Rule& rule = world.configuration.rules[0];
+  rule.filter.suffix = ".txt";
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), ElementsAre("a.txt"));
+  rule.filter.suffix.clear();
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), ElementsAre("a.txt", "b.log"));
+  rule.targets[0].to.prefix = "elsewhere/";
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), ElementsAre("a.txt", "b.log"));
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), IsEmpty());
+}
+
 // What it lacks may have been written since; what it has may be gone.
 TEST_F(ByInventoryTest, WhatItLacksStaysAndWhatIsGoneGoes) {
   world.Put("kept", "text");

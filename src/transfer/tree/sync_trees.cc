@@ -142,6 +142,12 @@ class Sync {
   }
 
   Async<void> NoteRemoval(const SyncStep& step) {
+    if (options_.is_hidden && options_.is_hidden(std::string(step.name))) {
+      run_.Failed(step, PreconditionFailed(
+                            "not removed: at the source it lies behind a link to a folder, and "
+                            "such links are not followed"));
+      co_return Ok();
+    }
     removals_.Add({.key = step.target->key,
                    .etag = step.target->etag,
                    .size_bytes = step.target->size_bytes});

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "base/runtime.h"
@@ -38,6 +39,9 @@ struct SyncOptions {
   bool remove = false;
   bool remove_excluded = false;  // Also what the filters leave out.
   bool remove_despite_failures = false;
+  // Names of which the source may have something that its listing does not tell: they are neither
+  // removed nor passed over, but failures.
+  std::function<bool(const std::string& name)> is_hidden{};
   RemovalGuard guard;
   // Where what is replaced or removed goes first, under its name; a place of the target's store
   // that lies neither in the target nor in the source.
