@@ -17,6 +17,8 @@ constexpr PriceItem kItems[] = {
     {.name = "transfer", .words = "FROM/TO", .unit = "GiB"},
     {.name = "request", .words = "REGION/KIND/CLASS", .unit = "request"},
     {.name = "storage", .words = "REGION/CLASS", .unit = "GiB and month"},
+    {.name = "express_upload_gib", .words = "REGION", .unit = "GiB"},
+    {.name = "express_retrieval_gib", .words = "REGION", .unit = "GiB"},
     {.name = "vcpu_second", .words = "REGION", .unit = "vCPU second"},
     {.name = "gib_second", .words = "REGION", .unit = "GiB of memory and second"},
     {.name = "kms_request", .words = "REGION", .unit = "request"},
