@@ -70,6 +70,13 @@ def costs(world: World, east, server: ExpressServer) -> None:
     shown = world.run(*(word for word in words if word != "--json")).expect(
         0, "cost: $0.0", "by S3 Batch Operations at least $0.0")
     check("not known" not in shown.stdout, shown.stdout)
+    # Without a configuration: by the region that the environment says.
+    told = next(line for line in world.run(
+        "cache", "fill", "s3://data/priced/", "--to", f"s3://{BUCKET}/d/", "--ttl", "24h", "--force",
+        "--take-bucket", "--json", "--state", "plain.db", "--source-endpoint-url", east.endpoint,
+        "--target-endpoint-url", server.endpoint).expect(0).lines() if line["event"] == "cost")
+    check(abs(float(told["cost_requests_at_the_target"]) - target) <= 0.001 * target and
+          abs(float(told["cost_requests_at_the_source"]) - source) <= 0.001 * source, f"{told}")
 
 
 def main() -> None:
