@@ -80,6 +80,8 @@ constexpr Single kNearUs[] = {{"nat_hour", "0.045"},          {"nat_gib", "0.045
 // tells it (Amazon S3 FAQs, "How will I be charged for my use of S3 Express One Zone"). A thousand
 // requests; each byte that goes in or out, too.
 constexpr Class kExpress = {"EXPRESS_ONEZONE", "0.11", "0.00113", "0.00003"};
+constexpr std::chrono::year_month_day kExpressDate{std::chrono::year(2025), std::chrono::month(4),
+                                                   std::chrono::day(10)};
 constexpr std::string_view kExpressRegion = "us-east-1";
 constexpr std::string_view kExpressUploadGib = "0.0032";
 constexpr std::string_view kExpressRetrievalGib = "0.0006";
@@ -97,6 +99,11 @@ int64_t Rounded(std::string_view dollars, int64_t count) {
 }  // namespace
 
 std::chrono::sys_days PriceTableDate() { return kDate; }
+
+std::chrono::sys_days PriceDate(std::string_view name) {
+  const bool express = name.starts_with("express_") || name.ends_with(kExpress.name);
+  return express ? kExpressDate : kDate;
+}
 
 PriceList BuiltInPrices() {
   PriceList prices;

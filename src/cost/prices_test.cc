@@ -72,6 +72,13 @@ TEST(PricesTest, AConfiguredPriceCountsBeforeTheTable) {
   EXPECT_EQ(prices.All().at("rtc_gib/eu-west-1").second, PriceOrigin::kTable);
 }
 
+TEST(PricesTest, APriceSaysItsDay) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(PriceDate("request/us-east-1/put/STANDARD"), PriceTableDate());
+  EXPECT_EQ(PriceDate("request/us-east-1/put/EXPRESS_ONEZONE"), 2025y / 4 / 10);
+  EXPECT_EQ(PriceDate("express_upload_gib/us-east-1"), 2025y / 4 / 10);
+}
+
 TEST(PricesTest, ATableOfHalfAYearIsOld) {
   EXPECT_FALSE(PriceTableIsOld(PriceTableDate() + std::chrono::days(183)));
   EXPECT_TRUE(PriceTableIsOld(PriceTableDate() + std::chrono::days(184)));
