@@ -56,6 +56,11 @@ Result<void> CheckTwoBuckets(const FillRequest& request) {
 
 Result<void> CheckTtl(std::chrono::seconds ttl) {
   if (ttl >= kTtlMin && ttl <= kTtlMax) return Ok();
+  if (ttl.count() == 0) {
+    return InvalidInput(
+        fmt::format("a time to live of 0, or none: give --ttl, or `ttl`, of one minute to {} days",
+                    kTtlMax / std::chrono::hours(24)));
+  }
   return InvalidInput(fmt::format("a time to live of {} is not between one minute and {} days",
                                   ttl.count() % 3600 == 0 ? fmt::format("{}h", ttl.count() / 3600)
                                                           : fmt::format("{}s", ttl.count()),

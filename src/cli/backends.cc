@@ -69,7 +69,8 @@ Error NamingTheFile(Error error, const Configuration& configuration) {
 }
 
 Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configuration,
-                        std::string queue_name, const AwsRequestHook& on_request) {
+                        std::string queue_name, const AwsRequestHook& on_request,
+                        bool all_lanes = false) {
   Result<Opened> queue_place = Opened();
   if (!configuration.queue.sqs)
     queue_place = co_await Open(runtime, configuration.queue, on_request);
@@ -82,8 +83,9 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
   Backends backends;
   if (configuration.queue.sqs) {
     const bool migrations = queue_name != kEventsQueue;
-    const SqsQueueOptions options =
-        migrations ? SqsMigrationOptionsOf(configuration) : SqsOptionsOf(configuration);
+    const SqsQueueOptions options = all_lanes    ? AllSqsOptionsOf(configuration)
+                                    : migrations ? SqsMigrationOptionsOf(configuration)
+                                                 : SqsOptionsOf(configuration);
     Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
         runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
     if (!client) co_return client.error().In("queue");
@@ -124,6 +126,12 @@ Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuratio
                              std::string queue_name, const AwsRequestHook& on_request) {
   Result<Backends> all =
       co_await OpenAll(runtime, configuration, std::move(queue_name), on_request);
+  if (!all) co_return NamingTheFile(all.error(), configuration);
+  co_return all;
+}
+
+Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration) {
+  Result<Backends> all = co_await OpenAll(runtime, configuration, kEventsQueue, nullptr, true);
   if (!all) co_return NamingTheFile(all.error(), configuration);
   co_return all;
 }

@@ -26,6 +26,9 @@ inline constexpr char kEventsQueue[] = "events";
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
                              std::string queue = kEventsQueue,
                              const AwsRequestHook& on_request = nullptr);
+// Of SQS the queues of rules and of migrations at once, for their dead letters, which lie in one
+// queue; elsewhere that of rules.
+Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration);
 
 // The same for a State alone.
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place);

@@ -9,12 +9,8 @@ Result<std::unique_ptr<State>> OpenCacheState(RunContext& context, const StateFl
 }
 
 Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text) {
-  Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kTarget);
+  Result<OpenedAddress> opened = opener.OpenBucket(text, StoreEnd::kTarget);
   if (!opened) return opened.error();
-  if (opened->address.kind == CommandAddress::Kind::kLocal || opened->address.bucket.empty()) {
-    return InvalidInput("'" + std::string(text) +
-                        "' is no cache: name a bucket of a store, as fast:cache");
-  }
   OpenedCache cache{.address = *opened};
   cache.place = {.store = opened->store->description(), .bucket = opened->address.bucket};
   return cache;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/units.h"
 #include "cache/fill.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
@@ -27,67 +28,80 @@ namespace {
 
 namespace json = boost::json;
 
-// Stores of the configuration, each once, with what they are asked for counted.
+// The stores of a fill, with what they are asked for counted.
 class CountedStores {
  public:
-  CountedStores(RunContext& context, const StoreFlags& flags) : context_(context), flags_(flags) {}
+  CountedStores(RunContext& context, const StoreFlags& flags)
+      : opener_(context, flags, true,
+                [this](const std::string& name, const std::string& region, BucketKind buckets) {
+                  made_ = {.counts = std::make_shared<RequestCounts>(),
+                           .name = name,
+                           .region = region,
+                           .buckets = buckets};
+                  return made_.counts;
+                }) {}
 
-  // Other addresses are opened by `opener`, and then the count is not complete.
-  Result<OpenedAddress> Open(StoreOpener& opener, const std::string& text, StoreEnd end) {
-    Result<CommandAddress> address = ParseCommandAddress(text);
-    if (!address) return address.error();
-    const Configuration* configuration = context_.configuration();
-    const bool named = address->kind == CommandAddress::Kind::kNamed && configuration != nullptr &&
-                       configuration->stores.contains(address->store);
-    if (!named) {
-      complete_ = false;
-      return opener.Open(text, end);
-    }
-    const Key key{address->store, KindOf(address->bucket)};
-    One& one = stores_[key];
-    if (!one.store) {
-      const StoreSettings& settings = configuration->stores.at(address->store);
-      one.region = RegionOfStore(context_, settings);
-      one.counts = std::make_shared<RequestCounts>();
-      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
-          context_, settings, flags_.timeout, true, flags_.ca_file, one.counts, key.second);
-      if (!made) return made.error();
-      one.store = std::move(*made);
-    }
-    (end == StoreEnd::kSource ? source_ : target_) = key;
-    OpenedAddress opened{.address = std::move(*address)};
-    opened.store = one.store.get();
+  Result<OpenedAddress> Open(const std::string& text, StoreEnd end) {
+    made_ = {};
+    Result<OpenedAddress> opened = opener_.OpenBucket(text, end);
+    if (!opened) return opened.error();
+    const std::string_view what = end == StoreEnd::kSource ? "the source" : "the target";
+    if (made_.counts && made_.name.empty()) made_.name = what;
+    if (made_.counts) stores_[opened->store] = made_;
+    (end == StoreEnd::kSource ? source_ : target_) = opened->store;
     return opened;
   }
+  // Its stores are opened by now.
+  StoreOpener& opener() { return opener_; }
 
-  [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] Bill bill() const {
     Bill bill;
-    for (const auto& [key, one] : stores_) {
-      if (!one.region.empty()) one.counts->AddTo(bill, one.region, key.first);
+    for (const auto& [store, one] : stores_) {
+      if (one.region.empty()) continue;
+      if (one.buckets == BucketKind::kDirectory) {
+        one.counts->AddExpressTo(bill, one.region, one.name);
+      } else {
+        one.counts->AddTo(bill, one.region, one.name);
+      }
     }
-    const One& from = stores_.at(source_);
-    const One& to = stores_.at(target_);
-    if (!from.region.empty() && !to.region.empty() && from.region != to.region) {
-      bill.Add("transfer", "transfer/" + from.region + "/" + to.region, Bill::Unit::kByte,
-               from.counts->received_bytes());
+    const std::string from = RegionOf(source_);
+    const std::string to = RegionOf(target_);
+    if (!from.empty() && !to.empty() && from != to) {
+      bill.Add("transfer", "transfer/" + from + "/" + to, Bill::Unit::kByte,
+               stores_.at(source_).counts->received_bytes());
     }
+    return bill;
+  }
+  // To keep so much at the target for so long.
+  [[nodiscard]] Bill StorageBill(uint64_t bytes, std::chrono::seconds time) const {
+    Bill bill;
+    const auto found = stores_.find(target_);
+    if (found == stores_.end() || found->second.region.empty()) return bill;
+    const bool express = found->second.buckets == BucketKind::kDirectory;
+    const auto seconds = static_cast<uint64_t>(time.count());
+    bill.Add("storage",
+             "storage/" + found->second.region + (express ? "/EXPRESS_ONEZONE" : "/STANDARD"),
+             Bill::Unit::kKibSecond, bytes / 1024 * seconds + bytes % 1024 * seconds / 1024);
     return bill;
   }
 
  private:
-  using Key = std::pair<std::string, BucketKind>;
   struct One {
     std::shared_ptr<RequestCounts> counts;  // shared with the store, whose streams keep it.
+    std::string name;
     std::string region;
-    std::unique_ptr<Store> store;
+    BucketKind buckets = BucketKind::kGeneral;
   };
-  RunContext& context_;
-  const StoreFlags& flags_;
-  std::map<Key, One> stores_;
-  Key source_;
-  Key target_;
-  bool complete_ = true;
+  [[nodiscard]] std::string RegionOf(const Store* store) const {
+    const auto found = stores_.find(store);
+    return found == stores_.end() ? "" : found->second.region;
+  }
+
+  One made_;
+  StoreOpener opener_;
+  std::map<const Store*, One> stores_;
+  const Store* source_ = nullptr;
+  const Store* target_ = nullptr;
 };
 
 class CacheFillCommand : public Command {
@@ -172,15 +186,11 @@ class CacheFillCommand : public Command {
 
   Async<ExitCode> RunAsync(RunContext& context) override {
     if (to_.empty()) co_return InvalidInput("--to is missing: the bucket to copy to");
-    StoreOpener opener(context, store_flags_, true);
     CountedStores counted(context, store_flags_);
     std::vector<OpenedAddress> sources;
     for (const std::string& text : sources_) {
-      Result<OpenedAddress> source = counted.Open(opener, text, StoreEnd::kSource);
+      Result<OpenedAddress> source = counted.Open(text, StoreEnd::kSource);
       if (!source) co_return source.error();
-      if (source->address.kind == CommandAddress::Kind::kLocal || source->address.bucket.empty()) {
-        co_return InvalidInput("'" + text + "' names no bucket of a store");
-      }
       if (!sources.empty() && (source->store != sources.front().store ||
                                source->address.bucket != sources.front().address.bucket)) {
         co_return InvalidInput("'" + text + "' is of another bucket than '" + sources_.front() +
@@ -188,12 +198,10 @@ class CacheFillCommand : public Command {
       }
       sources.push_back(std::move(*source));
     }
-    Result<OpenedCache> target = OpenCache(opener, to_);
-    if (!target) co_return target.error();
-    // The same store once more, with its requests counted.
-    Result<OpenedAddress> counted_target = counted.Open(opener, to_, StoreEnd::kTarget);
+    Result<OpenedAddress> counted_target = counted.Open(to_, StoreEnd::kTarget);
     if (!counted_target) co_return counted_target.error();
-    target->address.store = counted_target->store;
+    Result<OpenedCache> target = OpenCache(counted.opener(), to_);  // The same store.
+    if (!target) co_return target.error();
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
 
@@ -246,8 +254,7 @@ class CacheFillCommand : public Command {
           ++totals.objects_done;
           totals.bytes_done += key.size_bytes;
           ++work.copies;
-          work.bytes_beyond +=
-              key.size_bytes > kExpressFirstBytes ? key.size_bytes - kExpressFirstBytes : 0;
+          work.bytes += key.size_bytes;
           for (const std::string& prefix : request.prefixes) {
             if (key.key.starts_with(prefix)) jobs.insert(prefix);
           }
@@ -285,7 +292,7 @@ class CacheFillCommand : public Command {
               .Says(source.address.WithKey(of.prefix) + " was not listed: " + of.not_listed));
     }
     work.jobs = jobs.size();
-    Result<void> priced = TellCost(context, counted, work);
+    Result<void> priced = TellCost(context, counted, work, request.ttl);
     Summarize(output, request, *filled, progress.seconds());
     if (!priced) co_return priced.error();
     if (!reported) co_return reported.error();
@@ -294,15 +301,18 @@ class CacheFillCommand : public Command {
 
   // What it cost, and what it would have cost otherwise.
   static Result<void> TellCost(RunContext& context, const CountedStores& counted,
-                               const BatchCopyWork& work) {
-    // Of stores that no configuration describes nobody counts requests.
-    if (!counted.complete()) return Ok();
-    Result<PriceList> read = LoadPriceList(
-        context.configuration()->file,
-        [&](std::string_view name) { return context.console().Environment(std::string(name)); });
-    if (!read) return read.error();
-    const Bill::Sum sum = counted.bill().Reckon(Prices(std::move(*read)));
-    const BatchCopyCost other = CostByBatchCopy(work);
+                               const BatchCopyWork& work, std::chrono::seconds ttl) {
+    PriceList configured;
+    if (context.configuration() != nullptr) {
+      Result<PriceList> read = LoadPriceList(
+          context.configuration()->file,
+          [&](std::string_view name) { return context.console().Environment(std::string(name)); });
+      if (!read) return read.error();
+      configured = std::move(*read);
+    }
+    const Prices prices(std::move(configured));
+    const Bill::Sum sum = counted.bill().Reckon(prices);
+    const BatchCopyCost other = CostByBatchCopy(work, prices);
     Message message("cost");
     std::string text = "cost: ";
     text += sum.unknown.empty() ? "" : "at least ";
@@ -329,6 +339,12 @@ class CacheFillCommand : public Command {
         fmt::format("\n  by S3 Batch Operations at least {} ({})", FormatPico(other.total), others);
     message.With("dollars", FormatPico(sum.total).substr(1))
         .With("batch_dollars", FormatPico(other.total).substr(1));
+    const Bill::Sum storage = counted.StorageBill(work.bytes, ttl).Reckon(prices);
+    if (storage.unknown.empty() && storage.total > 0) {
+      text += fmt::format("\n  either way {} to keep what was copied for {}",
+                          FormatPico(storage.total), FormatDuration(ttl));
+      message.With("storage_dollars", FormatPico(storage.total).substr(1));
+    }
     context.output().Note(message.Says(std::move(text)));
     return Ok();
   }

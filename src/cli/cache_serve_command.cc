@@ -90,11 +90,8 @@ class CacheServeCommand : public Command {
     }
     Runtime& runtime = context.runtime();
     StoreOpener opener(context, store_flags_, true);
-    Result<OpenedAddress> source = opener.Open(source_, StoreEnd::kSource);
+    Result<OpenedAddress> source = opener.OpenBucket(source_, StoreEnd::kSource);
     if (!source) co_return source.error();
-    if (source->address.kind == CommandAddress::Kind::kLocal || source->address.bucket.empty()) {
-      co_return InvalidInput("'" + source_ + "' names no bucket of a store");
-    }
     if (!source->address.key.empty()) {
       co_return InvalidInput("'" + source_ + "': a bucket is served as a whole");
     }

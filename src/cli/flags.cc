@@ -41,6 +41,10 @@ std::string FlagSet::EnvironmentName(std::string_view flag_name) {
 void FlagSet::Section(std::string_view title) { section_ = title; }
 
 void FlagSet::Add(FlagInfo info, std::function<Result<void>(std::string_view)> set) {
+  // A letter is its first flag's: a command's own before those that all have.
+  const bool taken = std::ranges::any_of(
+      flags_, [&info](const Flag& flag) { return flag.info.letter == info.letter; });
+  if (taken) info.letter = 0;
   flags_.push_back({.info = info, .section = section_, .set = std::move(set)});
 }
 

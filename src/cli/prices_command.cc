@@ -58,7 +58,7 @@ class PricesCommand : public Command {
     if (names_.empty()) {
       for (const auto& [name, price] : prices.All()) {
         if (!output.open()) break;
-        Show(output, name, price.first, price.second == PriceOrigin::kConfiguration, day);
+        Show(output, name, price.first, price.second == PriceOrigin::kConfiguration);
       }
     }
     const auto all = names_.empty() ? decltype(prices.All()){} : prices.All();
@@ -72,7 +72,7 @@ class PricesCommand : public Command {
              found != all.end() && found->first.starts_with(begins); ++found) {
           shown = true;
           Show(output, found->first, found->second.first,
-               found->second.second == PriceOrigin::kConfiguration, day);
+               found->second.second == PriceOrigin::kConfiguration);
         }
         if (shown) continue;
         ++unknown;
@@ -88,7 +88,7 @@ class PricesCommand : public Command {
       // What covers it by "*" alone stands under its own name there.
       const auto found = all.find(name);
       Show(output, name, *price,
-           found == all.end() || found->second.second == PriceOrigin::kConfiguration, day);
+           found == all.end() || found->second.second == PriceOrigin::kConfiguration);
     }
     const bool old = PriceTableIsOld(context.runtime().clock.Now());
     if (!output.json()) {
@@ -115,11 +115,11 @@ class PricesCommand : public Command {
     return regions;
   }
 
-  static void Show(Output& output, const std::string& name, int64_t pico, bool own,
-                   const std::string& day) {
+  static void Show(Output& output, const std::string& name, int64_t pico, bool own) {
     const PriceItem* item = FindPriceItem(name);
     const std::string unit(item == nullptr ? "" : item->unit);
-    const std::string origin = own ? "configuration" : "table of " + day;
+    const std::string origin =
+        own ? "configuration" : "table of " + FormatRfc3339(PriceDate(name)).substr(0, 10);
     output.Print(Message("price")
                      .With("name", name)
                      .With("dollars", FormatPico(pico).substr(1))

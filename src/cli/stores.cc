@@ -207,8 +207,37 @@ std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings) {
 
 }  // namespace
 
-StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5)
-    : context_(context), flags_(flags), verify_md5_(verify_md5) {}
+StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5,
+                         MakeMeter make_meter)
+    : context_(context),
+      flags_(flags),
+      verify_md5_(verify_md5),
+      make_meter_(std::move(make_meter)) {}
+
+Result<OpenedAddress> StoreOpener::OpenBucket(std::string_view text, StoreEnd end) {
+  Result<CommandAddress> address = ParseCommandAddress(text);
+  if (!address) return address.error();
+  const std::string quoted = "'" + std::string(text) + "'";
+  if (address->kind == CommandAddress::Kind::kLocal) {
+    // Who writes a slash for the colon means a store that there is.
+    const size_t slash = text.find('/');
+    const std::string first(text.substr(0, slash));
+    const Configuration* configuration = context_.configuration();
+    const bool named = slash != std::string_view::npos && configuration != nullptr &&
+                       configuration->stores.contains(first);
+    return InvalidInput(
+        quoted + " is a path of this machine and names no bucket of a store: write " +
+        (named ? first + ":" + std::string(text.substr(slash + 1))
+               : "s3://BUCKET/PREFIX, or STORE:BUCKET/PREFIX with a store of the configuration"));
+  }
+  if (address->bucket.empty()) {
+    return InvalidInput(
+        quoted + " names no bucket of a store: write " +
+        (address->kind == CommandAddress::Kind::kS3 ? "s3://" : address->store + ":") +
+        "BUCKET/PREFIX");
+  }
+  return Open(text, end);
+}
 
 Result<OpenedAddress> StoreOpener::Open(std::string_view text, StoreEnd end) {
   Result<CommandAddress> address = ParseCommandAddress(text);
@@ -313,6 +342,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
     const std::string endpoint_place = PlaceOf(options.endpoint);
     options.on_trouble = context_.troubles().For(name);
     options.on_clock_off = context_.troubles().ClockOff(name);
+    if (make_meter_) options.meter = make_meter_("", options.region, buckets);
     Result<std::unique_ptr<Store>> made = MakeS3Store(context_.runtime(), std::move(options));
     if (!made) return made.error();
     store = std::move(*made);
@@ -340,8 +370,11 @@ Result<Store*> StoreOpener::OpenNamed(const std::string& name, BucketKind bucket
   }
   std::unique_ptr<Store>& store = stores_["named " + name + SuffixOf(buckets)];
   if (store == nullptr) {
-    Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
-        context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file, nullptr, buckets);
+    std::shared_ptr<RequestMeter> meter;
+    if (make_meter_) meter = make_meter_(name, RegionOfStore(context_, found->second), buckets);
+    Result<std::unique_ptr<Store>> made =
+        OpenConfiguredStore(context_, found->second, flags_.timeout, verify_md5_, flags_.ca_file,
+                            std::move(meter), buckets);
     if (!made) return made.error();
     store = std::move(*made);
     places_[store.get()] = PlaceOfNamed(context_, found->second);

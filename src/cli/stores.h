@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -61,17 +62,26 @@ struct OpenedAddress {
   std::string root{};  // Of a store that is a folder.
 };
 
+// Makes what counts the requests of a store, or nullptr. `name`: that of the configuration; empty:
+// of s3:// addresses. `region`: "" where nobody says it.
+using MakeMeter = std::function<std::shared_ptr<RequestMeter>(
+    const std::string& name, const std::string& region, BucketKind buckets)>;
+
 // Opens each store once: two addresses of one place give the same Store, so that a copy within it
 // can be left to the server.
 class StoreOpener {
  public:
   // All are borrowed. `verify_md5`: reads of objects that have no checksum are verified by their
-  // MD5 ETag; a copy leaves that to the target's server.
-  StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5);
+  // MD5 ETag; a copy leaves that to the target's server. `make_meter`: called as a store is opened.
+  StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5,
+              MakeMeter make_meter = nullptr);
 
   // kInvalidInput: the address, the options or the profile make no sense; the store is not in the
   // configuration.
   Result<OpenedAddress> Open(std::string_view text, StoreEnd end);
+
+  // The same, of what has to name a bucket of a store. kInvalidInput: else; says what to write.
+  Result<OpenedAddress> OpenBucket(std::string_view text, StoreEnd end);
 
  private:
   Result<Store*> OpenS3(StoreEnd end, BucketKind buckets);
@@ -82,6 +92,7 @@ class StoreOpener {
   bool verify_md5_;
   std::map<std::string, std::unique_ptr<Store>> stores_;  // By how they are reached.
   std::map<const Store*, std::string> places_;
+  MakeMeter make_meter_;
 };
 
 // What the environment says of how it is reached, and a profile where it has no keys of its own.

@@ -88,6 +88,16 @@ constexpr Single kNearUs[] = {{"nat_hour", "0.045"},          {"nat_gib", "0.045
                               {"queue_request", "0.0000004"}, {"state_read", "0.000000125"},
                               {"state_write", "0.000000625"}};
 
+// S3 Express One Zone since 10 April 2025, when it fell: of the region of which AWS's own example
+// tells it (Amazon S3 FAQs, "How will I be charged for my use of S3 Express One Zone"). A thousand
+// requests; each byte that goes in or out, too.
+constexpr Class kExpress = {"EXPRESS_ONEZONE", "0.11", "0.00113", "0.00003"};
+constexpr std::chrono::year_month_day kExpressDate{std::chrono::year(2025), std::chrono::month(4),
+                                                   std::chrono::day(10)};
+constexpr std::string_view kExpressRegion = "us-east-1";
+constexpr std::string_view kExpressUploadGib = "0.0032";
+constexpr std::string_view kExpressRetrievalGib = "0.0006";
+
 int64_t Pico(std::string_view dollars) {
   Result<int64_t> pico = ParsePicoDollars(dollars);
   LH_CHECK(pico.has_value());
@@ -101,6 +111,11 @@ int64_t Rounded(std::string_view dollars, int64_t count) {
 }  // namespace
 
 std::chrono::sys_days PriceTableDate() { return kDate; }
+
+std::chrono::sys_days PriceDate(std::string_view name) {
+  const bool express = name.starts_with("express_") || name.ends_with(kExpress.name);
+  return express ? kExpressDate : kDate;
+}
 
 PriceList BuiltInPrices() {
   PriceList prices;
@@ -150,6 +165,16 @@ PriceList BuiltInPrices() {
       prices[std::string(one.name) + "/" + name] = Pico(one.dollars);
     }
   }
+  const std::string express_region(kExpressRegion);
+  const std::string express_class(kExpress.name);
+  prices["storage/" + express_region + "/" + express_class] = Pico(kExpress.storage);
+  for (const char* kind : {"put/", "list/"}) {
+    prices["request/" + express_region + "/" + kind + express_class] = Rounded(kExpress.put, 1000);
+  }
+  prices["request/" + express_region + "/get/" + express_class] = Rounded(kExpress.get, 1000);
+  prices["request/" + express_region + "/delete/" + express_class] = 0;
+  prices["express_upload_gib/" + express_region] = Pico(kExpressUploadGib);
+  prices["express_retrieval_gib/" + express_region] = Pico(kExpressRetrievalGib);
   return prices;
 }
 

@@ -41,6 +41,8 @@ class Prices {
 
 // The day for which the table says what AWS asked.
 std::chrono::sys_days PriceTableDate();
+// The same of one price: some were entered anew since.
+std::chrono::sys_days PriceDate(std::string_view name);
 // Half a year and more: what is made of them may be off.
 bool PriceTableIsOld(SystemTime now);
 PriceList BuiltInPrices();

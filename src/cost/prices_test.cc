@@ -34,7 +34,13 @@ TEST(PricesTest, TheTableKnowsRegionsAndNothingElse) {
   EXPECT_EQ(prices.TransferGib("af-south-1", "us-east-1"), 147'000'000'000);
   EXPECT_EQ(prices.TransferGib("us-east-1", "us-east-1"), 0);
   EXPECT_EQ(prices.Find("request/eu-west-1/get/STANDARD"), 400'000);
+  EXPECT_EQ(prices.Find("request/us-east-1/put/EXPRESS_ONEZONE"), 1'130'000);
+  EXPECT_EQ(prices.Find("request/us-east-1/get/EXPRESS_ONEZONE"), 30'000);
+  EXPECT_EQ(prices.Find("express_upload_gib/us-east-1"), 3'200'000'000);
+  EXPECT_EQ(prices.Find("express_retrieval_gib/us-east-1"), 600'000'000);
+  EXPECT_EQ(prices.Find("storage/us-east-1/EXPRESS_ONEZONE"), 110'000'000'000);
   // What is not known is never taken for 0.
+  EXPECT_EQ(prices.Find("express_upload_gib/eu-west-1"), std::nullopt);
   EXPECT_EQ(prices.TransferGib("us-east-1", "moon-1"), std::nullopt);
   EXPECT_EQ(prices.TransferGib("moon-1", "moon-1"), std::nullopt);
   EXPECT_EQ(prices.VcpuSecond("sa-east-1"), std::nullopt);
@@ -64,6 +70,13 @@ TEST(PricesTest, AConfiguredPriceCountsBeforeTheTable) {
   EXPECT_EQ(prices.Find("rtc_gib/moon-1"), std::nullopt);
   EXPECT_EQ(prices.All().at("vcpu_second/us-east-1").second, PriceOrigin::kConfiguration);
   EXPECT_EQ(prices.All().at("rtc_gib/eu-west-1").second, PriceOrigin::kTable);
+}
+
+TEST(PricesTest, APriceSaysItsDay) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(PriceDate("request/us-east-1/put/STANDARD"), PriceTableDate());
+  EXPECT_EQ(PriceDate("request/us-east-1/put/EXPRESS_ONEZONE"), 2025y / 4 / 10);
+  EXPECT_EQ(PriceDate("express_upload_gib/us-east-1"), 2025y / 4 / 10);
 }
 
 TEST(PricesTest, ATableOfHalfAYearIsOld) {

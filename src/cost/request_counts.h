@@ -18,21 +18,28 @@ namespace longhaul {
 
 class RequestCounts : public RequestMeter {
  public:
-  int PlaceOf(std::string_view, std::string_view, RequestKind) override { return 0; }
+  // Bytes are told apart by the kind of their request, and those that are of no object.
+  int PlaceOf(std::string_view, std::string_view key, RequestKind kind) override {
+    return key.empty() ? kOfNoObject : static_cast<int>(kind);
+  }
   void OnRequests(int, RequestKind kind, std::string_view storage_class, int count) override {
     requests_[{kind, std::string(storage_class)}] += static_cast<uint64_t>(count);
   }
-  void OnSent(int, uint64_t bytes) override { sent_bytes_ += bytes; }
-  void OnReceived(int, uint64_t bytes) override { received_bytes_ += bytes; }
+  void OnSent(int place, uint64_t bytes) override { sent_bytes_[place] += bytes; }
+  void OnReceived(int place, uint64_t bytes) override { received_bytes_[place] += bytes; }
 
-  [[nodiscard]] uint64_t received_bytes() const { return received_bytes_; }
+  [[nodiscard]] uint64_t received_bytes() const;
   // The requests, at the prices of a region, as "requests at the source". `what`: "the source".
   void AddTo(Bill& bill, const std::string& region, std::string_view what) const;
+  // The same of directory buckets (S3 Express One Zone), where each byte of an object that goes in
+  // or out is paid for, too.
+  void AddExpressTo(Bill& bill, const std::string& region, std::string_view what) const;
 
  private:
+  static constexpr int kOfNoObject = -1;
   std::map<std::pair<RequestKind, std::string>, uint64_t> requests_;
-  uint64_t sent_bytes_ = 0;
-  uint64_t received_bytes_ = 0;
+  std::map<int, uint64_t> sent_bytes_;
+  std::map<int, uint64_t> received_bytes_;
 };
 
 }  // namespace longhaul

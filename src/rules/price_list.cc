@@ -19,6 +19,8 @@ constexpr PriceItem kItems[] = {
     {.name = "storage", .words = "REGION/CLASS", .unit = "GiB and month"},
     {.name = "restore_gib", .words = "REGION/CLASS/TIER", .unit = "GiB"},
     {.name = "restore_request", .words = "REGION/CLASS/TIER", .unit = "request"},
+    {.name = "express_upload_gib", .words = "REGION", .unit = "GiB"},
+    {.name = "express_retrieval_gib", .words = "REGION", .unit = "GiB"},
     {.name = "vcpu_second", .words = "REGION", .unit = "vCPU second"},
     {.name = "gib_second", .words = "REGION", .unit = "GiB of memory and second"},
     {.name = "kms_request", .words = "REGION", .unit = "request"},

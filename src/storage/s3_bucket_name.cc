@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "aws/aws_endpoint.h"
 
@@ -14,6 +15,31 @@ bool IsLabel(std::string_view text) {
   return !text.empty() && text.size() <= 63 &&
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == text.npos &&
          text.front() != '-' && text.back() != '-';
+}
+
+// How zones of a region begin: "use1-" for us-east-1. Empty: a name of another make.
+std::string ZonesOfRegion(std::string_view region) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kDirections = {{
+      {"north", "n"},
+      {"south", "s"},
+      {"east", "e"},
+      {"west", "w"},
+      {"central", "c"},
+      {"northeast", "ne"},
+      {"northwest", "nw"},
+      {"southeast", "se"},
+      {"southwest", "sw"},
+  }};
+  const size_t first = region.find('-');
+  const size_t second = region.find('-', first == region.npos ? first : first + 1);
+  if (first != 2 || second == region.npos) return {};
+  const std::string_view number = region.substr(second + 1);
+  if (number.empty() || number.find_first_not_of("0123456789") != number.npos) return {};
+  const std::string_view direction = region.substr(first + 1, second - first - 1);
+  const auto* found = std::ranges::find(kDirections, direction,
+                                        &std::pair<std::string_view, std::string_view>::first);
+  if (found == kDirections.end()) return {};
+  return std::string(region.substr(0, first)).append(found->second).append(number) + "-";
 }
 
 bool IsAccount(std::string_view text) {
@@ -33,6 +59,11 @@ std::string_view ZoneOfDirectoryBucket(std::string_view bucket) {
   if (dashes == bucket.npos || dashes == 0) return {};
   const std::string_view zone = bucket.substr(dashes + 2);
   return IsLabel(zone) ? zone : std::string_view();
+}
+
+bool ZoneFitsRegion(std::string_view zone, std::string_view region) {
+  const std::string begins = ZonesOfRegion(region);
+  return begins.empty() || zone.starts_with(begins);
 }
 
 S3Quirks DirectoryBucketQuirks() {

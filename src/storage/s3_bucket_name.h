@@ -19,6 +19,10 @@ namespace longhaul {
 bool IsDirectoryBucket(std::string_view bucket);
 // "use1-az4".
 std::string_view ZoneOfDirectoryBucket(std::string_view bucket);
+// Whether a zone of this name can be one of this region: "use1-az4" is of us-east-1 and of no
+// other. True where the region's name does not tell how its zones begin.
+// Source: AWS RAM User Guide, "Availability Zone IDs for your AWS resources".
+bool ZoneFitsRegion(std::string_view zone, std::string_view region);
 // What such buckets do otherwise than those of general purpose.
 S3Quirks DirectoryBucketQuirks();
 

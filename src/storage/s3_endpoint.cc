@@ -192,6 +192,12 @@ Result<S3Endpoint::Place> S3Endpoint::PlaceOfAccessPoint(std::string_view arn) c
 
 Result<S3Endpoint::Place> S3Endpoint::PlaceOfDirectory(std::string_view bucket) const {
   Place place{.host = host_, .path = base_path_, .region = region_, .express = true};
+  if (is_aws_ && !ZoneFitsRegion(ZoneOfDirectoryBucket(bucket), region_)) {
+    // Its host would not be there, and be tried until the deadline.
+    return InvalidInput("the directory bucket " + std::string(bucket) + " is in the zone " +
+                        std::string(ZoneOfDirectoryBucket(bucket)) + ", and " + region_ +
+                        " has no such zone: give the region of the bucket, or a bucket there");
+  }
   if (is_aws_) {
     place.host = std::string(bucket) + ".s3express" + (wishes_.fips ? "-fips" : "") + "-" +
                  std::string(ZoneOfDirectoryBucket(bucket)) +

@@ -48,9 +48,31 @@ TEST(S3EndpointTest, EachKindOfBucketHasItsHost) {
   EXPECT_EQ(HostOf(Aws(own), "logs--use1-az4--x-s3"), "127.0.0.1:9000/logs--use1-az4--x-s3");
   EXPECT_FALSE(Aws(own).PlaceOf("logs", true)->express);
   EXPECT_TRUE(Aws(own).PlaceOf("logs--use1-az4--x-s3", true)->express);
+  EXPECT_TRUE(Aws(own).PlaceOf("logs--use1-az4--x-s3", true));  // It says itself what it has.
+  EXPECT_THAT(HostOf(Aws(), "logs--use1-az4--x-s3"),
+              HasSubstr("zone use1-az4, and eu-west-1 has no such zone"));
   EXPECT_FALSE(IsDirectoryBucket("--x-s3"));
   EXPECT_FALSE(IsDirectoryBucket("logs--x-s3"));
   EXPECT_FALSE(IsDirectoryBucket("logs--us/east--x-s3"));
+}
+
+// A zone that is taken for another region's would be refused, or looked for until the deadline.
+TEST(S3EndpointTest, AZoneIsOfOneRegion) {
+  for (auto [zone, region] :
+       {std::pair{"use1-az4", "us-east-1"}, std::pair{"usw2-lax1-az1", "us-west-2"},
+        std::pair{"aps1-az1", "ap-south-1"}, std::pair{"apse2-az1", "ap-southeast-2"},
+        std::pair{"apne1-az4", "ap-northeast-1"}, std::pair{"euc1-az1", "eu-central-1"},
+        std::pair{"eun1-az3", "eu-north-1"}, std::pair{"cnn1-az1", "cn-north-1"}}) {
+    EXPECT_TRUE(ZoneFitsRegion(zone, region)) << zone;
+    for (const char* other : {"us-east-2", "ap-southeast-1", "eu-west-1", "eu-north-2"}) {
+      EXPECT_FALSE(ZoneFitsRegion(zone, other)) << zone << " " << other;
+    }
+  }
+  EXPECT_FALSE(ZoneFitsRegion("use1-az4", "us-east-12"));
+  // Of these the names of zones do not follow from theirs.
+  for (const char* unknown : {"us-gov-west-1", "cellar", "auto", "us-east", "eu-middle-1"}) {
+    EXPECT_TRUE(ZoneFitsRegion("use1-az4", unknown)) << unknown;
+  }
 }
 
 TEST(S3EndpointTest, WhatCannotBeReachedIsNamedWithTheRemedy) {

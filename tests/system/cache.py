@@ -35,6 +35,13 @@ def refused(world: World, config, s3) -> None:
             (("east:data/a/", "--to", "east:nocache", "--ttl", "1h"), 3, "nocache"),
             (("east:data/a/", "west:data/", "--to", "east:cache", "--ttl", "1h"), 2, "of another"),
             (("east:data/a/", "wrong:data/a/", "--to", "east:cache", "--ttl", "1h"), 2, "another"),
+            # Of AWS: no host is looked for.
+            (("east:data/a/", "--to", "s3://fast--euw1-az1--x-s3", "--ttl", "1h"), 2,
+             "us-east-1 has no such zone"),
+            (("east/data/a/", "--to", "east:cache", "--ttl", "1h"), 2, "write east:data/a/"),
+            (("data/a/", "--to", "east:cache", "--ttl", "1h"), 2, "write s3://BUCKET/PREFIX, or"),
+            (("east:", "--to", "east:cache", "--ttl", "1h"), 2, "write east:BUCKET/PREFIX"),
+            (("east:data/a/", "--to", "east/cache", "--ttl", "1h"), 2, "write east:cache"),
             (("wrong:data/a/", "--to", "east:cache", "--ttl", "1h"), 4, "data/a/"),
             (("east:data/a/", "--to", "east:full", "--ttl", "1h"), 2, "--take-bucket")):
         world.run("cache", "fill", *words, "--config", config).expect(code, says)
@@ -65,7 +72,8 @@ def one_store(world: World, config, s3) -> None:
     s3.put_object(Bucket="data", Key=keys_of(s3, "data", "a/")[7], Body=b"changed")
     done = fill(world, config, "east:data/", *to, "--ttl", "48h")
     check((done["copied"], done["hits"]) == (COUNT + 1, 2 * COUNT - 1), f"the whole bucket: {done}")
-    check(all(until()[key] > then for key, then in before.items()), "one was not extended")
+    after = until()
+    check(all(after[key] > then for key, then in before.items()), "one was not extended")
     unequal = differences(s3, "data", s3, "cache")
     check(not unequal, f"different: {unequal[:5]}")
     done = fill(world, config, "east:data/b/", *to, "--ttl", "1h", "--force")

@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import botocore.exceptions
+from cache_server import CacheServer
 from harness import (ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check, client, free_port,
                      keys_of, put_all, step, things, wait_until)
 
@@ -70,24 +71,6 @@ def budget(world: World, config, west) -> None:
     step("budget")
 
 
-class Server:
-    def __init__(self, world: World, config, *flags: str):
-        port = free_port()
-        self.process = world.start(
-            "cache", "serve", "east:data", "--to", "west:served", "--ttl", "1h", "--listen",
-            f"127.0.0.1:{port}", "--access-key-id", ACCESS_KEY_ID, "--secret-access-key",
-            SECRET_ACCESS_KEY, *flags, "--config", config)
-        self.endpoint = f"http://127.0.0.1:{port}"
-        wait_until(lambda: "serving" in self.process.output() or not self.process.running(), 60,
-                   "it serves")
-        check(self.process.running(), self.process.output())
-        self.s3 = client(self.endpoint)
-
-    def stop(self):
-        self.process.kill(15)
-        return self.process.wait(60)
-
-
 def body(s3, key: str, **more) -> bytes:
     return s3.get_object(Bucket="data", Key=key, **more)["Body"].read()
 
@@ -107,7 +90,7 @@ def serves(world: World, config, east, west) -> None:
     east.s3.put_object(Bucket="data", Key="big", Body=big, Metadata={"owner": "me"},
                        ContentType="image/png")
     wanted["big"] = big
-    server = Server(world, config)
+    server = CacheServer(world, config)
     for key, want in wanted.items():
         check(body(server.s3, key) == want, f"a miss of {key}")
     wait_until(lambda: keys_of(west.s3, "served") == sorted(wanted), 60, "misses fill the cache")
@@ -153,7 +136,7 @@ def serves(world: World, config, east, west) -> None:
     check("hits" in counted.stdout, counted.stdout)
     step("serve")
 
-    strict = Server(world, config, "--strict", "--writes")
+    strict = CacheServer(world, config, "--strict", "--writes")
     for round_ in range(20):
         text = b"round %d" % round_
         east.s3.put_object(Bucket="data", Key="changing", Body=text)

@@ -4,17 +4,79 @@ Without it: that a directory bucket is asked in its own way (sessions, whole fol
 place of MD5s, no tags and no versions) would be known of single requests alone.
 """
 
+import collections
 import json
 import os
 import random
 import time
 
 from express_server import ExpressServer
+from fault_proxy import FaultProxy, operation_of
 from harness import (ACCESS_KEY_ID, SECRET_ACCESS_KEY, World, check, put_all, step, store_of,
                      text_bytes, things)
 
 BUCKET = "fast--use1-az4--x-s3"
 LARGE = 6 << 20
+# Dollars, as the table of prices has them: of S3 Standard, and of S3 Express One Zone.
+STANDARD = {"get": 0.0004e-3, "list": 0.005e-3, "put": 0.005e-3, "delete": 0}
+EXPRESS = {"get": 0.00003e-3, "list": 0.00113e-3, "put": 0.00113e-3, "delete": 0}
+UPLOAD_GIB, STORAGE_GIB_MONTH = 0.0032, 0.11
+PRICED = 400
+
+
+def kind_of(operation: str) -> str:
+    """Of "GET list-type max-keys": as it is billed."""
+    method, *names = operation.split()
+    if method == "GET" and {"list-type", "uploads", "uploadId"} & set(names):
+        return "list"
+    return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method, "put")
+
+
+def dollars_of(asked: collections.Counter, prices: dict[str, float]) -> float:
+    return sum(count * prices[kind_of(operation)] for operation, count in asked.items())
+
+
+def costs(world: World, east, server: ExpressServer) -> None:
+    """A fill costs what the two servers were asked for, and less than half of the other way."""
+    size = 1000
+    for number in range(PRICED):
+        east.s3.put_object(Bucket="data", Key=f"priced/{number:04}", Body=b"x" * size)
+    proxy = FaultProxy(east.endpoint)
+    world.callback(proxy.close)
+    config = world.config({"east": store_of(proxy.endpoint), "fast": store_of(server.endpoint)}, [],
+                          "costs.yaml", state="sqlite:costs.db")
+    server.asked.clear()
+    words = ("cache", "fill", "east:data/priced/", "--to", f"fast:{BUCKET}/c/", "--ttl", "24h",
+             "--take-bucket", "--wait", "--json", "--config", config)
+    told = next(line for line in world.run(*words).expect(0).lines() if line["event"] == "cost")
+    there = collections.Counter(operation_of(*line.split(" ", 1)) for line in server.asked)
+    source, target = dollars_of(proxy.asked, STANDARD), dollars_of(there, EXPRESS)
+    upload = PRICED * size / (1 << 30) * UPLOAD_GIB
+    for name, counted in (("cost_requests_at_east", source), ("cost_requests_at_fast", target),
+                          ("cost_bytes_into_fast", upload), ("dollars", source + target + upload),
+                          ("storage_dollars",
+                           PRICED * size / (1 << 30) * STORAGE_GIB_MONTH * 24 / 730)):
+        check(abs(float(told[name]) - counted) <= 0.001 * counted,
+              f"{name}: {told[name]}, counted {counted:.9f}: {proxy.asked}, {there}")
+    check("unknown" not in told, f"{told}")
+    # A million of them, in as many jobs as the published example has for so many.
+    million = 1e6 / PRICED
+    ours = million * (source + target + upload)
+    others = million * (float(told["batch_dollars"]) - float(told["batch_jobs"])) + 20 / 3 * 0.25
+    check(float(told["batch_jobs"]) == 0.25 and ours < others / 2,
+          f"a million: {ours:.2f}, the other way {others:.2f}")
+    step(f"cost of a million objects: {ours:.2f} dollars, the other way {others:.2f}")
+    # The same words, for a person; and what is there already costs next to nothing.
+    shown = world.run(*(word for word in words if word != "--json")).expect(
+        0, "cost: $0.0", "by S3 Batch Operations at least $0.0")
+    check("not known" not in shown.stdout, shown.stdout)
+    # Without a configuration: by the region that the environment says.
+    told = next(line for line in world.run(
+        "cache", "fill", "s3://data/priced/", "--to", f"s3://{BUCKET}/d/", "--ttl", "24h", "--force",
+        "--take-bucket", "--json", "--state", "plain.db", "--source-endpoint-url", east.endpoint,
+        "--target-endpoint-url", server.endpoint).expect(0).lines() if line["event"] == "cost")
+    check(abs(float(told["cost_requests_at_the_target"]) - target) <= 0.001 * target and
+          abs(float(told["cost_requests_at_the_source"]) - source) <= 0.001 * source, f"{told}")
 
 
 def main() -> None:
@@ -91,6 +153,7 @@ def main() -> None:
         done = world.run(*words).expect(0).lines()[-1]
         check((done["copied"], done["hits"]) == (0, 41), f"a second fill: {done}")
         step("cache fill")
+        costs(world, east, server)
 
         check(not server.refused, f"refused: {server.refused}")
         rule = {"id": "r", "source": "east:data/", "targets": [

@@ -65,8 +65,10 @@ class ExpressServer:
             def log_message(self, *_):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        class Listener(http.server.ThreadingHTTPServer):
+            request_queue_size = 128  # With 5, as it is, connections wait for seconds and more.
+
+        self.http = Listener(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self.http.server_port}"
 

@@ -28,6 +28,12 @@ STORM_EVERY_SECONDS, STORM_SECONDS = 10, 1
 STALL_SECONDS, MIXED_STALL_SECONDS = 600, 3
 
 
+def operation_of(method: str, path: str) -> str:
+    """As in "PUT partNumber uploadId"."""
+    names = sorted(urllib.parse.parse_qs(path.partition("?")[2], keep_blank_values=True))
+    return " ".join([method, *names])
+
+
 @dataclasses.dataclass
 class Answer:
     """What the server said: all of the head as bytes, and the body, which is still to be read."""
@@ -60,7 +66,7 @@ class FaultProxy:
 
     `latency_seconds` for each request, and `bytes_per_second` of all bodies together, hold in any
     mode. `only`, when set, says by method and path which requests `mode` is for.
-    `puts` counts the PUTs that have been handed on, by path.
+    `puts` counts the PUTs that have been handed on, by path; `asked` all that has been, by operation.
     `faults` counts what has really gone wrong, `kinds` by mode and operation, as in
     kinds["lost", "PUT partNumber uploadId"]. Connections that nobody accepted are not counted.
     """
@@ -73,6 +79,7 @@ class FaultProxy:
         self.name = "proxy"
         self.kinds: collections.Counter = collections.Counter()
         self.puts: collections.Counter = collections.Counter()
+        self.asked: collections.Counter = collections.Counter()
         self.random = random.Random(seed)
         self.lock = threading.Lock()
         self.link_free_at = 0.0
@@ -134,10 +141,8 @@ class FaultProxy:
             self.server = None
 
     def count(self, mode: str, request) -> None:
-        path, _, query = request.path.partition("?")
-        names = sorted(urllib.parse.parse_qs(query, keep_blank_values=True))
         with self.lock:
-            self.kinds[mode, " ".join([request.command, *names])] += 1
+            self.kinds[mode, operation_of(request.command, request.path)] += 1
 
     def choose(self, request) -> str:
         mode = self.mode
@@ -187,8 +192,9 @@ class FaultProxy:
             if mode == "slow":
                 self.count(mode, request)
                 time.sleep(1)
-            if request.command == "PUT":
-                with self.lock:
+            with self.lock:
+                self.asked[operation_of(request.command, request.path)] += 1
+                if request.command == "PUT":
                     self.puts[request.path] += 1
             self.forward(request, bytes(body), mode)
 

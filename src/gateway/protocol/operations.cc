@@ -27,7 +27,7 @@ constexpr std::array kGroups = {
           "x-amz-user-agent"},
     Group{"headers",
           "x-amz-date x-amz-content-sha256 x-amz-security-token x-amz-user-agent "
-          "x-amz-request-payer=requester"},
+          "x-amz-request-payer=requester x-amz-api-version=2006-03-01"},
     // gateway_body.cc checks all of these.
     Group{"body",
           "x-amz-decoded-content-length "

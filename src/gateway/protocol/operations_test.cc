@@ -71,6 +71,8 @@ TEST(GatewayOperationsTest, UnknownHeadersAreRefused) {
   EXPECT_EQ(code("GET", "x-amz-expected-bucket-owner", "1"), "NotImplemented");
   EXPECT_EQ(code("GET", "If-Range", "e"), "NotImplemented");
   EXPECT_EQ(code("GET", "User-Agent", "x"), "");
+  EXPECT_EQ(code("GET", "x-amz-api-version", "2006-03-01"), "");  // Of Amazon's C++ SDK: Arrow's.
+  EXPECT_EQ(code("GET", "x-amz-api-version", "2031-03-01"), "NotImplemented");
   EXPECT_EQ(code("PUT", "x-amz-acl", "public-read"), "NotImplemented");
   EXPECT_EQ(code("PUT", "x-amz-acl", "private"), "");
   EXPECT_EQ(code("PUT", "x-amz-meta-anything", "x"), "");
