@@ -288,6 +288,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
           context_.runtime(), environment,
           {.profile = profile.value_or(""), .region = options.region, .ca_file = options.ca_file});
     }
+    options.shards = &context_.shards();
     options.stop = &context_.stop();
     const std::string name = options.endpoint.empty() ? "AWS" : options.endpoint;
     options.on_trouble = context_.troubles().For(name);
@@ -344,6 +345,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
   }
   EnvironmentReader environment = ReaderOf(context.console());
   S3StoreOptions options;
+  options.shards = &context.shards();
   options.stop = &context.stop();
   options.meter = std::move(meter);
   options.on_trouble = context.troubles().For("store " + settings.name);
