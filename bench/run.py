@@ -2,7 +2,7 @@
 """run.py [--runs N] [--record] [CASE...]: longhaul and its peers, measured side by side.
 
 Cases: copy-small copy-large replicate-small replicate-files bundle csv targets backup cluster distance
-listing idle latency dashboard cache-serve cache-fill (default: all).
+listing idle latency dashboard cache-serve cache-fill shards (default: all).
 Servers, clients and data are on this machine; data is on a tmpfs where there is one. Tools take
 turns within a case, so that a busy spell of the machine meets them all; the table shows medians.
 CPU is user + system time of the whole process tree of the client; servers are not counted. Read
@@ -1066,6 +1066,59 @@ def cache_serve(runs: int) -> Table:
     return table
 
 
+SHARDS_BENCH = pathlib.Path(BINARY).parent / "bench/shards_bench"
+
+
+def shards(runs: int) -> Table:
+    """Two network threads beside one, where the client alone is what binds."""
+    gib, seconds = 10, 4
+    table = Table("Network threads",
+                  f"The HTTP client by one shard and by two, on two cores (`taskset -c 0,1`), {seconds} s at a "
+                  f"time, by turns; CPU and wall are those of {gib} GiB. Uploads of 64 MiB from memory, 8 at once, to a server "
+                  "that throws them away unread (by HTTPS undecrypted), so that it leaves the client "
+                  "most of the two cores; what it takes is in the goals. GETs of 4 KiB by 32 clients "
+                  "show what a crossing costs: there the server takes a core.")
+    kinds = {"uploads": ("put", 64 << 20, 8), "small": ("get", 4096, 32)}
+    measured: dict[tuple, list[dict]] = {}
+    for _ in range(2 * runs):
+        for (name, (method, size, clients)), https, count in itertools.product(
+                kinds.items(), SCHEMES, (1, 2)):
+            if https and method == "get":
+                continue
+            done = subprocess.run(["taskset", "-c", "0,1", SHARDS_BENCH, method,
+                                   "https" if https else "http", str(count), str(size), str(clients),
+                                   str(seconds)], capture_output=True, text=True)
+            check(done.returncode == 0, f"shards_bench: {done.stderr}")
+            got = json.loads(done.stdout)
+            measured.setdefault((name, https, count), []).append(got)
+            if name == "uploads":
+                table.add(f"uploads, {count} shard{'s' * (count > 1)}", Finished(
+                    [], 0, "", "", gib * 1024 / got["mib_per_second"],
+                    gib * got["client_cpu_s_per_gib"], 0), https)
+
+    def median(name: str, https: bool, count: int, field: str) -> float:
+        return statistics.median(got[field] for got in measured[name, https, count])
+
+    def one_to_two(https: bool) -> float:
+        return (median("uploads", https, 1, "mib_per_second") /
+                median("uploads", https, 2, "mib_per_second"))
+
+    def cost(https: bool) -> float:
+        return (median("uploads", https, 2, "client_cpu_s_per_gib") /
+                median("uploads", https, 1, "client_cpu_s_per_gib"))
+
+    table.goals_of_both("throughput of one shard / of two", one_to_two, 1 / 1.8, 1 / 1.8)
+    table.goals_of_both("CPU of two shards / of one", cost, 1.1, 1.1)
+    table.goals_of_both("cores that the server took beside two",
+                        lambda https: median("uploads", https, 2, "server_cpu"), 0.2, 0.2)
+    table.goals_of_both("cores of the caller's thread beside two",
+                        lambda https: median("uploads", https, 2, "home_cpu"), 0.05, 0.05)
+    table.goal("small: CPU µs of a request by two shards / by one",
+               median("small", False, 2, "client_cpu_us_per_request") /
+               median("small", False, 1, "client_cpu_us_per_request"), 1.6)
+    return table
+
+
 FILL_OBJECTS = 20_000
 
 
@@ -1110,7 +1163,7 @@ CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_
          "replicate-files": replicate_files, "bundle": bundle, "csv": csv, "targets": targets,
          "backup": backup, "cluster": cluster, "distance": distance, "listing": listing,
          "list-flat": list_flat, "idle": idle, "latency": latency, "dashboard": dashboard,
-         "cache-serve": cache_serve, "cache-fill": cache_fill}
+         "cache-serve": cache_serve, "cache-fill": cache_fill, "shards": shards}
 
 
 def machine() -> str:
