@@ -69,7 +69,7 @@ def main() -> None:
         copy = ("cp", "--recursive", "--config", config, "--shards", SHARDS, "source:data/",
                 "target:other/")
         process = world.start(*copy)
-        wait_until(lambda: sum(shard_ticks(process.pid).values()) > 30, 60, "it copies", every=0.05)
+        wait_until(lambda: sum(shard_ticks(process.pid).values()) > 5, 60, "it copies", every=0.02)
         stopped = time.monotonic()
         process.kill(signal.SIGTERM)
         process.wait(60).expect(128 + signal.SIGTERM)
