@@ -106,7 +106,7 @@ class Crossing : public HttpBodySource, public std::enable_shared_from_this<Cros
     }
   }
   static asio::awaitable<void> Serve(std::shared_ptr<Crossing> self) {
-    if (!self->branch_->client) co_return;
+    if (!self->branch_->client) co_return;  // It went before this began.
     Result<HttpResponse> answer =
         co_await self->branch_->client->Send(std::exchange(self->request, {}));
     self->wants_bytes = false;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -433,6 +434,21 @@ TEST_F(ClientShardsTest, ClientMayGoWhileHeadsAndBodiesAreWaitedFor) {
   Turn();  // Coroutines are unwound by their executor.
   EXPECT_EQ(destroyed, 9);
   EXPECT_EQ(UnderWay(), 0);
+}
+
+// A shard that is in the middle of something when the client goes may be about to read into a
+// buffer of a caller, which is freed next.
+TEST_F(ClientShardsTest, AClientGoesOnlyWhenItsShardsAreDone) {
+  std::atomic<int> done = 0;
+  for (const auto& shard : shards.all()) {
+    shard->Post([&done] {
+      std::this_thread::sleep_for(50ms);
+      ++done;
+    });
+  }
+  client.reset();
+  EXPECT_EQ(done, 3);
+  shards.Stop();
 }
 
 // The same while bodies are pouring in: what is read goes straight into the callers' memory.
