@@ -27,6 +27,8 @@ namespace {
 
 constexpr std::chrono::seconds kReleaseInterval{10};
 
+int Cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
 // What a signal handler may touch: the first signal and the pipe that tells the event loop.
 // Process-wide, because signals are.
 volatile std::sig_atomic_t g_first_signal = 0;
@@ -97,6 +99,11 @@ void CommonFlags::Declare(FlagSet& flags) {
                        "quarter of the machine, or of the cgroup's limit.",
                .value_name = "SIZE"},
               memory_bytes);
+  flags.Integer({.name = "shards",
+                 .help = "Threads that carry bytes between this machine and S3 stores, 1 to 8. "
+                         "Default: one for each 8 cores, at least 1.",
+                 .value_name = "COUNT"},
+                1, kShardsMax, shards);
   flags.Duration({.name = "grace",
                   .help = "After SIGINT or SIGTERM, how long to finish what is in flight. A second "
                           "signal stops at once. Default: 25s.",
@@ -176,6 +183,7 @@ struct RunContext::Impl {
         configuration(std::move(the_configuration)),
         console(the_console),
         output(the_console, flags.json, flags.quiet),
+        shards(flags.shards ? static_cast<int>(*flags.shards) : DefaultShards(Cores())),
         memory(MemoryLimit(flags, configuration)),
         log_stream(the_console),
         log(log_stream.file(), LogOptionsOf(flags, the_console),
@@ -185,14 +193,15 @@ struct RunContext::Impl {
             }),
         clock(io.get_executor()),
         troubles(output, log, clock),
-        pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))),
+        pool(Cores()),
         runtime{io.get_executor(), clock, random, pool, memory, log, metrics} {}
 
-  // A process that rests would hold what its last load needed. The event loop's thread alone holds
-  // much: the others work on what it gave them.
+  // A process that rests would hold what its last load needed. The event loop's thread and the
+  // shards alone hold much: the others work on what these gave them.
   void KeepReleasingMemory() {
     release_timer = clock.StartTimer(kReleaseInterval, [this] {
       ReleaseFreedMemory();
+      for (const std::unique_ptr<Shard>& shard : shards.all()) shard->Post(ReleaseFreedMemory);
       KeepReleasingMemory();
     });
   }
@@ -201,6 +210,7 @@ struct RunContext::Impl {
   std::optional<Configuration> configuration;
   Console& console;
   Output output;
+  Shards shards;
   MemoryBudget memory;
   Metrics metrics;
   LogStream log_stream;
@@ -220,7 +230,10 @@ struct RunContext::Impl {
 RunContext::RunContext(CommonFlags flags, std::optional<Configuration> configuration,
                        Console& console)
     : impl_(std::make_unique<Impl>(std::move(flags), std::move(configuration), console)) {}
-RunContext::~RunContext() { impl_->grace_timer.reset(); }
+RunContext::~RunContext() {
+  impl_->grace_timer.reset();
+  impl_->shards.Stop();  // They post to `io`.
+}
 
 Result<ExitCode> RunContext::Run(Async<ExitCode> work) {
   std::optional<Result<ExitCode>> result;
@@ -253,6 +266,7 @@ const Configuration* RunContext::configuration() const {
   return impl_->configuration ? &*impl_->configuration : nullptr;
 }
 StoreTroubles& RunContext::troubles() { return impl_->troubles; }
+Shards& RunContext::shards() { return impl_->shards; }
 Event& RunContext::stop() { return impl_->stop; }
 std::optional<ExitCode> RunContext::stopped_by() const { return impl_->stopped_by; }
 

@@ -1,5 +1,5 @@
 // RunContext: what a command runs in: the Runtime of a real run (io_context, clock, chance, pool,
-// memory budget, log, metrics), the signals, the output.
+// memory budget, log, metrics), the shards of its network, the signals, the output.
 //
 // SIGINT and SIGTERM set `stop`; the command then finishes or hands back what is in flight. After
 // --grace, or at a second signal, the process exits at once: that is safe, like kill -9, and leaves
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/runtime.h"
+#include "base/shards.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/output.h"
@@ -25,6 +26,7 @@ namespace longhaul {
 struct CommonFlags {
   std::string config_path;
   std::optional<uint64_t> memory_bytes;
+  std::optional<int64_t> shards;
   std::chrono::milliseconds grace = std::chrono::seconds(25);
   std::string log_level = "info";
   std::string log_format = "auto";
@@ -55,6 +57,9 @@ class RunContext {
 
   // Where stores tell that they fail.
   [[nodiscard]] StoreTroubles& troubles();
+
+  // Where the connections of S3 stores are.
+  [[nodiscard]] Shards& shards();
 
   // Set by the first SIGINT or SIGTERM. A role watches it; a loop looks at it.
   [[nodiscard]] Event& stop();

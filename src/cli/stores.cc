@@ -337,6 +337,7 @@ Result<Store*> StoreOpener::OpenS3(StoreEnd end, BucketKind buckets) {
           context_.runtime(), environment,
           {.profile = profile.value_or(""), .region = options.region, .ca_file = options.ca_file});
     }
+    options.shards = &context_.shards();
     options.stop = &context_.stop();
     const std::string name = options.endpoint.empty() ? "AWS" : options.endpoint;
     const std::string endpoint_place = PlaceOf(options.endpoint);
@@ -400,6 +401,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
   }
   EnvironmentReader environment = ReaderOf(context.console());
   S3StoreOptions options;
+  options.shards = &context.shards();
   options.stop = &context.stop();
   options.meter = std::move(meter);
   options.on_trouble = context.troubles().For("store " + settings.name);

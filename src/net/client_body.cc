@@ -50,6 +50,19 @@ Async<size_t> ClientBody::Read(std::span<std::byte> out) {
   co_return filled;
 }
 
+std::string ClientBody::TakeAhead() {
+  if (ended() || chunked_) return {};
+  size_t count = lease_.connection()->ahead();
+  if (!until_close_) count = static_cast<size_t>(std::min<uint64_t>(count, left_));
+  std::string bytes(count, '\0');
+  lease_.connection()->ReadAhead(std::as_writable_bytes(std::span(bytes)));
+  if (!until_close_) {
+    left_ -= count;
+    if (left_ == 0) End();
+  }
+  return bytes;
+}
+
 Async<void> ClientBody::NextChunk() {
   ClientConnection& connection = *lease_.connection();
   if (!std::exchange(first_chunk_, false)) {

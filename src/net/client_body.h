@@ -18,6 +18,12 @@ class ClientBody : public HttpBody {
   Async<size_t> Read(std::span<std::byte> out) override;
   [[nodiscard]] const HttpHeaders& trailers() const override { return trailers_; }
 
+  // What has come with the head, mostly all of a small body, if that can be had without waiting.
+  // A body in chunks gives nothing.
+  std::string TakeAhead();
+  // All of it has been read, or lost.
+  [[nodiscard]] bool ended() const { return lease_.connection() == nullptr; }
+
  private:
   void End() { lease_.End(keep_alive_); }
   // Goes to the bytes of the next chunk, or past the last one. (RFC 9112, 7.1.)

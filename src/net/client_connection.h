@@ -57,6 +57,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   Async<size_t> Read(std::span<std::byte> out);
   // Those that were read ahead alone; 0: none.
   size_t ReadAhead(std::span<std::byte> out);
+  // How many those are.
+  [[nodiscard]] size_t ahead() const { return end_ - begin_; }
   // A line without its end, of a chunked body.
   Async<std::string> ReadLine();
   // Nothing that the peer has sent is left here.

@@ -1,69 +1,34 @@
 #include "net/http_client.h"
 
 #include "base/runtime.h"
+#include "base/shards.h"
 #include "net/client_body.h"
 #include "net/client_exchange.h"
+#include "net/client_gate.h"
 #include "net/client_pool.h"
 #include "net/client_proxy.h"
+#include "net/client_shards.h"
 #include "net/client_url.h"
 
 namespace longhaul {
 namespace {
-
-// A counting semaphore, first come first served. Mostly a permit is there at once; then no
-// coroutine is made to wait for it, as a Semaphore's would be.
-class Gate {
- public:
-  explicit Gate(int count) : count_(count) {}
-  [[nodiscard]] bool TryEnter() {
-    if (count_ == 0) return false;
-    --count_;
-    return true;
-  }
-  // After a TryEnter that failed: ends with the permit of whoever left.
-  asio::awaitable<void> Wait() { return waiters_.Wait(); }
-  void Leave() {
-    if (waiters_.empty()) {
-      ++count_;
-    } else {
-      waiters_.NotifyOne();
-    }
-  }
-
- private:
-  int count_;
-  WaitList waiters_;
-};
-
-// What has entered, until it goes out of scope. shared: it may outlive the client, in a coroutine
-// that is being destroyed.
-class Passage {
- public:
-  explicit Passage(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
-  Passage(const Passage&) = delete;
-  Passage& operator=(const Passage&) = delete;
-  ~Passage() { gate_->Leave(); }
-
- private:
-  std::shared_ptr<Gate> gate_;
-};
 
 class SocketHttpClient : public HttpClient {
  public:
   SocketHttpClient(const Runtime& runtime, const HttpClientOptions& options)
       : options_(options),
         pool_(std::make_shared<ClientPool>(runtime, 2 * static_cast<size_t>(options.requests_max))),
-        plain_gate_(std::make_shared<Gate>(options.requests_max)),
-        source_gate_(std::make_shared<Gate>(options.requests_max)) {}
+        plain_gate_(std::make_shared<ClientGate>(options.requests_max)),
+        source_gate_(std::make_shared<ClientGate>(options.requests_max)) {}
 
   Async<HttpResponse> Send(HttpRequest request) override {
     Result<ClientUrl> url = ParseClientUrl(request.url);
     if (!url) co_return url.error();
     Result<std::string> head = WriteRequestHead(request, *url);
     if (!head) co_return head.error();
-    std::shared_ptr<Gate> gate = request.source ? source_gate_ : plain_gate_;
+    std::shared_ptr<ClientGate> gate = request.source ? source_gate_ : plain_gate_;
     if (!gate->TryEnter()) co_await gate.get()->Wait();
-    Passage passage(std::move(gate));
+    ClientPassage passage(std::move(gate));
     const SteadyTime deadline = request.timeouts.total.count() > 0
                                     ? pool_->clock().SteadyNow() + request.timeouts.total
                                     : SteadyTime::max();
@@ -159,15 +124,18 @@ class SocketHttpClient : public HttpClient {
 
   HttpClientOptions options_;
   std::shared_ptr<ClientPool> pool_;
-  std::shared_ptr<TlsContext> tls_;   // Made when it is first needed. shared with connections.
-  std::shared_ptr<Gate> plain_gate_;  // shared with what has passed.
-  std::shared_ptr<Gate> source_gate_;
+  std::shared_ptr<TlsContext> tls_;  // Made when it is first needed. shared with connections.
+  std::shared_ptr<ClientGate> plain_gate_;  // shared with what has passed.
+  std::shared_ptr<ClientGate> source_gate_;
 };
 
 }  // namespace
 
 std::unique_ptr<HttpClient> MakeHttpClient(const Runtime& runtime, HttpClientOptions options) {
-  return std::make_unique<SocketHttpClient>(runtime, std::move(options));
+  if (options.shards != nullptr && !options.shards->all().empty()) {
+    return MakeShardedHttpClient(runtime, std::move(options));
+  }
+  return std::make_unique<SocketHttpClient>(runtime, options);
 }
 
 }  // namespace longhaul

@@ -31,6 +31,7 @@
 namespace longhaul {
 
 struct Runtime;
+class Shards;
 
 // The code of a kRetryable error where no byte of the request can have reached a server.
 inline constexpr std::string_view kNotSentCode = "NotSent";
@@ -145,6 +146,9 @@ struct HttpClientOptions {
   std::string ca_file;             // Instead of the system's certificates: PEM, or a hashed folder.
   bool verify_certificate = true;  // Off: for tests alone.
   HttpProxySettings proxy;
+  // Where its connections are (net/client_shards.h); null, or none of them: on the runtime's own
+  // executor. Borrowed: they outlive the client.
+  Shards* shards = nullptr;
 };
 
 // An HttpClient on the runtime's executor, which runs an io_context: for http:// and https://, on

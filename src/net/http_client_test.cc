@@ -12,6 +12,7 @@
 #include <list>
 
 #include "base/bytes.h"
+#include "base/shards.h"
 #include "tests/support/run.h"
 #include "tests/support/tls.h"
 
@@ -98,8 +99,13 @@ class Peer {
   std::string buffer_;
 };
 
-// The parameter: whether all of it goes by TLS.
-class HttpClientTest : public ::testing::TestWithParam<bool> {
+struct Way {
+  bool tls = false;
+  int shards = 1;
+};
+
+// The parameter: whether all of it goes by TLS, and by how many shards.
+class HttpClientTest : public ::testing::TestWithParam<Way> {
  protected:
   using Script = std::function<asio::awaitable<void>(Peer& peer, int connection)>;
 
@@ -111,11 +117,12 @@ class HttpClientTest : public ::testing::TestWithParam<bool> {
     world.Start(Accept(scripts_.back()));
     return Scheme() + "127.0.0.1:" + std::to_string(acceptor_->local_endpoint().port());
   }
-  static std::string Scheme() { return GetParam() ? "https://" : "http://"; }
+  static std::string Scheme() { return GetParam().tls ? "https://" : "http://"; }
   static std::string HostOf(const std::string& url) { return url.substr(url.find("://") + 3); }
 
   void Restart(HttpClientOptions options) {
     options.ca_file = tls_.trust_file();
+    options.shards = &shards;
     client = MakeHttpClient(world.runtime, options);
   }
   void SetUp() override { Restart({}); }
@@ -138,6 +145,7 @@ class HttpClientTest : public ::testing::TestWithParam<bool> {
     return request;
   }
 
+  Shards shards{GetParam().shards};
   testing::RealWorld world;
   std::unique_ptr<HttpClient> client;
   Event never;  // What a silent server waits for; takes its coroutines along at the end.
@@ -150,7 +158,8 @@ class HttpClientTest : public ::testing::TestWithParam<bool> {
       tcp::socket socket =
           co_await acceptor_->async_accept(asio::redirect_error(asio::use_awaitable, error));
       if (error) co_return;
-      auto peer = std::make_unique<Peer>(std::move(socket), GetParam() ? &tls_.context() : nullptr);
+      auto peer =
+          std::make_unique<Peer>(std::move(socket), GetParam().tls ? &tls_.context() : nullptr);
       world.Start(RunScript(script, std::move(peer), connections++));
     }
   }
@@ -780,8 +789,14 @@ TEST_P(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
   client.reset();
 }
 
-INSTANTIATE_TEST_SUITE_P(Schemes, HttpClientTest, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Https" : "Http"; });
+INSTANTIATE_TEST_SUITE_P(Ways, HttpClientTest,
+                         ::testing::Values(Way{.tls = false}, Way{.tls = true},
+                                           Way{.tls = false, .shards = 3},
+                                           Way{.tls = true, .shards = 3}),
+                         [](const auto& info) {
+                           return std::string(info.param.tls ? "Https" : "Http") +
+                                  (info.param.shards > 1 ? "Shards" : "");
+                         });
 
 }  // namespace
 }  // namespace longhaul

@@ -57,7 +57,8 @@ Result<std::unique_ptr<S3Client>> S3Client::Make(const Runtime& runtime, S3Store
     client->own_http_ = MakeHttpClient(runtime, {.requests_max = client->options_.connections_max,
                                                  .ca_file = client->options_.ca_file,
                                                  .verify_certificate = true,
-                                                 .proxy = client->options_.proxy});
+                                                 .proxy = client->options_.proxy,
+                                                 .shards = client->options_.shards});
     http = client->own_http_.get();
   }
   client->http_ = http;

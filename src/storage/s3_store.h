@@ -82,6 +82,7 @@ struct S3StoreOptions {
   int connections_max = 64;  // Requests under way at a time: HttpClientOptions::requests_max.
   std::string ca_file;
   HttpProxySettings proxy;
+  Shards* shards = nullptr;  // As HttpClientOptions has it.
   // Called once, when an answer shows that this machine's clock is a minute or more off: how much
   // the server's is ahead of it. Null: nobody wants to know.
   std::function<void(std::chrono::seconds ahead)> on_clock_off;
