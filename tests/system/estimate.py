@@ -82,7 +82,11 @@ def main() -> None:
         # Two pages of a list request each, and what is left for GETs.
         check(0 < cheap["sample_objects"] <= 25, f"{cheap}")
         world.run("estimate", "source:data", "--to", "moon-1", "--config", config).expect(
-            0, "transfer/us-east-1/moon-1", "no advice")
+            2, "'moon-1' is a region that neither")
+        own = world.config({"source": source, "target": store_of(target.endpoint, region="cellar")},
+                           [], "own.yaml")
+        world.run("estimate", "source:data", "--to", "cellar", "--config", own).expect(
+            0, "transfer/us-east-1/cellar", "no advice")
         world.run("estimate", "source:nothing", "--to", "eu-west-1", "--config", config).expect(3)
         step("ok")
 
