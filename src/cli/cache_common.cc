@@ -1,5 +1,7 @@
 #include "cli/cache_common.h"
 
+#include "cli/transfer_ends.h"
+
 namespace longhaul {
 
 Result<std::unique_ptr<State>> OpenCacheState(RunContext& context, const StateFlag& flag) {
@@ -14,6 +16,12 @@ Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text) {
   OpenedCache cache{.address = *opened};
   cache.place = {.store = opened->store->description(), .bucket = opened->address.bucket};
   return cache;
+}
+
+Result<void> CheckTwoPlaces(const OpenedAddress& source, const OpenedCache& cache) {
+  if (!IsSameObject(source, "", cache.address, "")) return Ok();
+  return InvalidInput("a bucket cannot be its own cache: " + cache.address.address.text + " is " +
+                      source.address.text + " under another name");
 }
 
 Async<void> RequireCache(State& state, const OpenedCache& opened, std::string_view text) {

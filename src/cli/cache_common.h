@@ -27,6 +27,10 @@ struct OpenedCache {
 };
 Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text);
 
+// kInvalidInput: they are one bucket, whatever the stores are called. A cache removes what it
+// holds.
+Result<void> CheckTwoPlaces(const OpenedAddress& source, const OpenedCache& cache);
+
 // kNotFound: the state knows no fill of it.
 Async<void> RequireCache(State& state, const OpenedCache& opened, std::string_view text);
 

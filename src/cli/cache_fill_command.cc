@@ -202,6 +202,8 @@ class CacheFillCommand : public Command {
     if (!counted_target) co_return counted_target.error();
     Result<OpenedCache> target = OpenCache(counted.opener(), to_);  // The same store.
     if (!target) co_return target.error();
+    Result<void> apart = CheckTwoPlaces(sources.front(), *target);
+    if (!apart) co_return apart.error();
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
 

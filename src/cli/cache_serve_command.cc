@@ -97,6 +97,8 @@ class CacheServeCommand : public Command {
     }
     Result<OpenedCache> target = OpenCache(opener, to_);
     if (!target) co_return target.error();
+    Result<void> apart = CheckTwoPlaces(*source, *target);
+    if (!apart) co_return apart.error();
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
     Result<void> sound =

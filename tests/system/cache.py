@@ -30,6 +30,8 @@ def refused(world: World, config, s3) -> None:
             (("east:data/a/", "--to", "east:cache", "--ttl", "0"), 2, "time to live of 0"),
             (("east:data/a/", "--to", "east:cache", "--ttl", "3650d"), 2, "366 days"),
             (("east:data/a/", "--to", "east:data", "--ttl", "1h"), 2, "its own cache"),
+            (("east:data/a/", "--to", "wrong:data", "--ttl", "1h", "--take-bucket"), 2,
+             "under another name"),
             (("east:data/a/", "east:data/no/", "--to", "east:cache", "--ttl", "1h"), 3, "data/no/"),
             (("east:nodata/a/", "--to", "east:cache", "--ttl", "1h"), 3, "nodata"),
             (("east:data/a/", "--to", "east:nocache", "--ttl", "1h"), 3, "nocache"),
