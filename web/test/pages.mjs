@@ -70,7 +70,9 @@ try {
   await dialog.getByText("for_seconds: it is at least 1").waitFor();
   check((await dialog.getByLabel("For how many hours").getAttribute("aria-invalid")) === "true", "the field is not marked");
   await page.keyboard.press("Escape");
-  check((await page.evaluate(() => document.activeElement?.textContent)) === "Pause", "the focus did not come back");
+  // When the dialog is gone, a moment after the key.
+  const back = page.waitForFunction(() => document.activeElement?.textContent === "Pause", null, { timeout: 10_000 });
+  await back.catch(() => check(false, "the focus did not come back"));
 
   await page.goto(`${mock.url}#/runs`);
   await page.getByLabel("From", { exact: true }).fill("nowhere");
