@@ -112,7 +112,7 @@ TEST(VaultStoreTest, GivesBackEveryStateOfALongHistory) {
   std::vector<std::pair<SystemTime, BucketState>> states;
   constexpr int kRounds = 50;
   for (int round = 0; round < kRounds; ++round) {
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 100; ++i) {
       const std::string key = "k/" + std::to_string(random.Below(300));
       if (random.Below(5) == 0) {
         ASSERT_TRUE(world.world.Run(source.Remove({.bucket = "in", .key = key})));
