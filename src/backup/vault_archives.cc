@@ -198,8 +198,7 @@ Async<void> VaultArchives::OpenArchive(const VaultName& name,
     Error error = file.error();
     error.message =
         "it has been moved to GLACIER or DEEP_ARCHIVE: ask it back first (`longhaul backup "
-        "restore` "
-        "with --ask-back, or aws s3api restore-object --bucket " +
+        "restore` with --ask-back, or aws s3api restore-object --bucket " +
         vault_.bucket + " --key " + key + " --restore-request Days=7), and again when it is there";
     co_return error.In("the archive " + key);
   }

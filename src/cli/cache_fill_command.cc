@@ -15,6 +15,7 @@
 #include "cache/fill.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
+#include "cli/pricing.h"
 #include "cli/progress.h"
 #include "cli/transfer_observer.h"
 #include "cost/batch_copy.h"
@@ -304,17 +305,10 @@ class CacheFillCommand : public Command {
   // What it cost, and what it would have cost otherwise.
   static Result<void> TellCost(RunContext& context, const CountedStores& counted,
                                const BatchCopyWork& work, std::chrono::seconds ttl) {
-    PriceList configured;
-    if (context.configuration() != nullptr) {
-      Result<PriceList> read = LoadPriceList(
-          context.configuration()->file,
-          [&](std::string_view name) { return context.console().Environment(std::string(name)); });
-      if (!read) return read.error();
-      configured = std::move(*read);
-    }
-    const Prices prices(std::move(configured));
-    const Bill::Sum sum = counted.bill().Reckon(prices);
-    const BatchCopyCost other = CostByBatchCopy(work, prices);
+    const Result<Prices> prices = ReadPrices(context);
+    if (!prices) return prices.error();
+    const Bill::Sum sum = counted.bill().Reckon(*prices);
+    const BatchCopyCost other = CostByBatchCopy(work, *prices);
     Message message("cost");
     std::string text = "cost: ";
     text += sum.unknown.empty() ? "" : "at least ";
@@ -341,7 +335,7 @@ class CacheFillCommand : public Command {
         fmt::format("\n  by S3 Batch Operations at least {} ({})", FormatPico(other.total), others);
     message.With("dollars", FormatPico(sum.total).substr(1))
         .With("batch_dollars", FormatPico(other.total).substr(1));
-    const Bill::Sum storage = counted.StorageBill(work.bytes, ttl).Reckon(prices);
+    const Bill::Sum storage = counted.StorageBill(work.bytes, ttl).Reckon(*prices);
     if (storage.unknown.empty() && storage.total > 0) {
       text += fmt::format("\n  either way {} to keep what was copied for {}",
                           FormatPico(storage.total), FormatDuration(ttl));

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/output.h"
+#include "cli/pricing.h"
 #include "cli/progress.h"
 #include "cli/run_context.h"
 #include "cli/savings.h"
@@ -81,10 +82,8 @@ class SavingsCommand : public Command {
       co_return InvalidInput("savings needs a configuration: --config FILE");
     }
     if (csv_ && context.flags().json) co_return InvalidInput("--csv and --json: give one of them");
-    Result<PriceList> own = LoadPriceList(configuration->file, [&](std::string_view name) {
-      return context.console().Environment(std::string(name));
-    });
-    if (!own) co_return own.error();
+    const Result<Prices> prices = ReadPrices(context);
+    if (!prices) co_return prices.error();
     Result<std::unique_ptr<State>> state =
         co_await OpenState(context.runtime(), configuration->state);
     if (!state) co_return state.error().In("state");
@@ -95,15 +94,14 @@ class SavingsCommand : public Command {
     Result<Accounts> accounts = co_await ReadAccounts(**state, *configuration, since, by, "");
     if (!accounts) co_return accounts.error();
 
-    const Prices prices(std::move(*own));
     const std::map<std::string, Account>& groups = accounts->groups;
     const Account& all = accounts->all;
     Output& output = context.output();
     if (csv_) {
-      PrintCsv(output, groups, prices);
+      PrintCsv(output, groups, *prices);
     } else {
-      PrintGroups(output, groups, prices);
-      PrintSummary(output, all, prices, since);
+      PrintGroups(output, groups, *prices);
+      PrintSummary(output, all, *prices, since);
     }
     if (accounts->damaged_rows > 0) {
       output.Problem(Message("damaged")

@@ -17,22 +17,26 @@ Async<bool> Holds(Store& store, std::string bucket, std::string key,
   co_return now.error();
 }
 
-// Whether two names in two stores may be one object, as far as a copy onto itself leaves it looking
-// the same from both sides: one endpoint under two names.
-Async<bool> MayBeOne(CopySource source, CopyTarget target) {
-  Result<ObjectInfo> one = co_await source.store.Head({.bucket = source.bucket, .key = source.key});
-  if (!one) co_return one.error();
-  Result<ObjectInfo> two = co_await target.store.Head({.bucket = target.bucket, .key = target.key});
-  if (!two) co_return two.error();
-  co_return one->last_modified == two->last_modified && one->etag == two->etag &&
-      one->size_bytes == two->size_bytes && one->version_id == two->version_id;
+constexpr std::string_view kOneObject = "OneObject";
+
+// Whether two names in two stores may be one object: one endpoint under two names, of which both
+// say the same.
+bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
+  return one.last_modified == two.last_modified && one.etag == two.etag &&
+         one.size_bytes == two.size_bytes && one.version_id == two.version_id;
 }
 
-}  // namespace
-
-Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
+// As RemoveIfMatch. `twin`: the copy, where it might be the object itself; kPrecondition with
+// kOneObject then.
+Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, std::string etag,
+                             std::optional<ObjectInfo> twin) {
   Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
   if (!now) co_return now.error();
+  if (twin && MayBeOne(*now, *twin)) {
+    Error error = PreconditionFailed("source and target look like one object under two names");
+    error.code = kOneObject;
+    co_return error;
+  }
   if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
   RemoveRequest request{.bucket = bucket, .key = key};
   if (store.capabilities().delete_if_match) request.if_match = etag;
@@ -42,6 +46,13 @@ Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std
     removed = co_await store.Remove(request);
   }
   co_return removed;
+}
+
+}  // namespace
+
+Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
+  co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
+                                      std::nullopt);
 }
 
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
@@ -69,30 +80,22 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
   // Times are told in seconds: two objects may have the same once.
   constexpr std::chrono::milliseconds kNextSecond{1'100};
   const bool same_key = &source.store != &target.store && source.key == target.key;
-  Result<CopyOutcome> outcome = co_await CopyObject(runtime, source, target, options);
-  for (bool again : {true, false}) {
+  for (bool again = !options.if_absent;; again = false) {
+    Result<CopyOutcome> outcome = co_await CopyObject(runtime, source, target, options);
     if (!outcome) co_return outcome;
-    if (!same_key) break;
-    Result<bool> one = co_await MayBeOne(source, target);
-    if (!one) co_return one.error().In(kKept);
-    if (!*one) break;
-    if (!again || options.if_absent) {
-      co_return PreconditionFailed("source and target look like one object under two names")
-          .In(kKept);
-    }
+    Result<ObjectInfo> copy =
+        co_await target.store.Head({.bucket = target.bucket, .key = target.key});
+    if (!copy) co_return copy.error().In(kKept);
+    const bool as_written = copy->size_bytes == outcome->size_bytes &&
+                            (outcome->put.etag.empty() || copy->etag == outcome->put.etag);
+    if (!as_written) co_return PreconditionFailed("the copy is not what was written").In(kKept);
+    Result<void> removed =
+        co_await RemoveUnlessTwin(source.store, source.bucket, source.key, outcome->source_etag,
+                                  same_key ? std::optional(std::move(*copy)) : std::nullopt);
+    if (removed) co_return outcome;
+    if (removed.error().code != kOneObject || !again) co_return removed.error().In(kKept);
     co_await runtime.clock.Sleep(kNextSecond);
-    outcome = co_await CopyObject(runtime, source, target, options);
   }
-  Result<ObjectInfo> copy =
-      co_await target.store.Head({.bucket = target.bucket, .key = target.key});
-  if (!copy) co_return copy.error().In(kKept);
-  const bool as_written = copy->size_bytes == outcome->size_bytes &&
-                          (outcome->put.etag.empty() || copy->etag == outcome->put.etag);
-  if (!as_written) co_return PreconditionFailed("the copy is not what was written").In(kKept);
-  Result<void> removed =
-      co_await RemoveIfMatch(source.store, source.bucket, source.key, outcome->source_etag);
-  if (!removed) co_return removed.error().In(kKept);
-  co_return outcome;
 }
 
 Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
