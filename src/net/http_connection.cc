@@ -347,7 +347,10 @@ Async<void> HttpConnection::Start(HttpServerResponse& response, std::optional<ui
   answer_without_body_ = no_body || is_head();
   answer_chunked_ = !size_bytes && !no_body && head_->minor_version >= 1;
   answer_until_close_ = !size_bytes && !answer_chunked_ && !no_body;
-  if (response.close || server_->stopping || answer_until_close_) keep_alive_ = false;
+  // Whose body will not be read to its end here learns it with the answer: the next request on this
+  // connection would be lost.
+  bool body_stays = continue_due_ || body_broken_ || body_left_ > server_->options.drain_bytes_max;
+  if (response.close || server_->stopping || answer_until_close_ || body_stays) keep_alive_ = false;
   answer_left_ = size_bytes.value_or(0);
 
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +

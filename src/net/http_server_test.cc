@@ -196,6 +196,8 @@ TEST_F(HttpServerTest, ContinueIsSentWhenTheBodyIsWanted) {
   // And not when it is not: the client then never sends it.
   answer = Send("PUT /refuse HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 Forbidden")) << answer;
+  // The connection ends with it, and the client is told: it must not send its next request there.
+  EXPECT_NE(answer.find("\r\nConnection: close\r\n"), std::string::npos) << answer;
 }
 
 // An upload that was refused unread: the answer arrives all the same.
@@ -205,7 +207,11 @@ TEST_F(HttpServerTest, UnreadBodiesAreDrainedOrCutOff) {
       "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_NE(answer.find("403"), std::string::npos);
   EXPECT_TRUE(answer.ends_with("hello ")) << answer;
+  EXPECT_EQ(CountOf(answer, "Connection: close"), 1U) << answer;
   std::string large(3 << 20, 'x');
+  answer = Send("PUT /refuse HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) +
+                "\r\n\r\n");
+  EXPECT_NE(answer.find("\r\nConnection: close\r\n"), std::string::npos) << answer;
   answer = Send("PUT /x HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n" +
                 large.substr(0, 900'000));
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 413")) << answer.substr(0, 100);
