@@ -51,6 +51,30 @@ describe("events", () => {
 });
 
 describe("the client", () => {
+  // What was asked for ahead is got once: whoever asks again wants it new.
+  it("gives what it asked for ahead to the first who gets it", async () => {
+    let count = 0;
+    const client = new Client("http://h/", place(), (async () => json({ count: ++count })) as typeof fetch);
+    client.ahead("v1/rules", { limit: 100 });
+    expect(await client.get("v1/rules", { limit: 5 })).toEqual({ count: 2 });
+    expect(await client.get("v1/rules", { limit: 100 })).toEqual({ count: 1 });
+    expect(await client.get("v1/rules", { limit: 100 })).toEqual({ count: 3 });
+    client.ahead("v1/rules");
+    client.token = "another";
+    expect(await client.get("v1/rules")).toEqual({ count: 5 });
+  });
+  it("does not hold against a token what was said of the one before", async () => {
+    let refuse: (answer: Response) => void = () => {};
+    const client = new Client("http://h/", place(), (() => new Promise<Response>((resolve) => (refuse = resolve))) as typeof fetch);
+    let refused = 0;
+    client.onUnauthorized = () => void ++refused;
+    client.token = "old";
+    const asked = client.get("v1/rules");
+    client.token = "new";
+    refuse(json({}, 401));
+    await expect(asked).rejects.toMatchObject({ status: 401 });
+    expect(refused).toBe(0);
+  });
   it("sends the token in the header alone", async () => {
     let asked: [string, RequestInit] | undefined;
     const client = new Client("http://h/", place(), (async (url: string, init: RequestInit) => {

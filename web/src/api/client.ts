@@ -16,6 +16,7 @@ export class ApiError extends Error {
 
 const kTokenKey = "longhaul.token";
 const kWait = 30_000;
+const kAheadMs = 5_000;
 
 export interface TokenPlace {
   getItem(key: string): string | null;
@@ -42,6 +43,7 @@ export function readError(status: number, text: string): ApiError {
 export class Client {
   // Called when a request was refused for want of a (good) token.
   onUnauthorized: () => void = () => {};
+  private readonly begun = new Map<string, { at: number; answer: Promise<unknown> }>();
 
   constructor(
     private readonly base: string, // Of the page, with a slash at the end.
@@ -53,12 +55,24 @@ export class Client {
     return this.tokens.getItem(kTokenKey) ?? "";
   }
   set token(token: string) {
+    this.begun.clear();
     if (token) this.tokens.setItem(kTokenKey, token);
     else this.tokens.removeItem(kTokenKey);
   }
 
   get<T>(path: string, query: Record<string, string | number | undefined> = {}): Promise<T> {
-    return this.request<T>("GET", withQuery(path, query));
+    const whole = withQuery(path, query);
+    const begun = this.begun.get(whole);
+    this.begun.delete(whole);
+    if (begun && performance.now() - begun.at < kAheadMs) return begun.answer as Promise<T>;
+    return this.request<T>("GET", whole);
+  }
+  // Asks for what will be got in a moment: the first `get` of the same has this answer.
+  ahead(path: string, query: Record<string, string | number | undefined> = {}) {
+    const whole = withQuery(path, query);
+    const answer = this.request("GET", whole);
+    answer.catch(() => {}); // Told to who gets it.
+    this.begun.set(whole, { at: performance.now(), answer });
   }
   post<T>(path: string, body?: unknown): Promise<T> {
     return this.request<T>("POST", path, body ?? {});
@@ -69,16 +83,18 @@ export class Client {
 
   // The answer's body as it comes; for events.
   async open(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const { token } = this;
     const answer = await this.fetch(path, {
       headers: this.headers({ Accept: "text/event-stream" }),
       cache: "no-store",
       signal,
     });
-    if (!answer.ok || !answer.body) throw await this.refused(answer);
+    if (!answer.ok || !answer.body) throw await this.refused(answer, token);
     return answer.body;
   }
 
   private async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const { token } = this;
     const answer = await this.fetch(path, {
       method,
       headers: this.headers(
@@ -88,7 +104,7 @@ export class Client {
       cache: "no-store",
       signal: AbortSignal.timeout(kWait),
     });
-    if (!answer.ok) throw await this.refused(answer);
+    if (!answer.ok) throw await this.refused(answer, token);
     const text = await answer.text();
     if (text === "") return undefined as T;
     try {
@@ -114,9 +130,10 @@ export class Client {
     }
   }
 
-  private async refused(answer: Response): Promise<ApiError> {
+  private async refused(answer: Response, token: string): Promise<ApiError> {
     const error = readError(answer.status, await answer.text().catch(() => ""));
-    if (answer.status === 401) this.onUnauthorized();
+    // A late word about a token that was since replaced says nothing of the new one.
+    if (answer.status === 401 && token === this.token) this.onUnauthorized();
     return error;
   }
 }

@@ -1,8 +1,8 @@
-// A chart over time, by uPlot. Colours come from the style sheet, so that both themes have theirs;
+// A chart over time, by uPlot, which is loaded when the first is drawn. Colours come from the style sheet, so that both themes have theirs;
 // gaps in what the server knows are gaps in the line.
 
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useTheme } from "../theme";
 import { withGaps } from "./gaps";
@@ -57,12 +57,13 @@ export function Chart({
   const theme = useTheme();
   const plot = useRef<uPlot | null>(null);
   const filled = withGaps(times, series, step) as unknown as uPlot.AlignedData;
+  const latest = useRef(filled);
+  latest.current = filled;
   const kinds = series.map((one) => one.name).join();
   const limits = useRef({ from, to });
   limits.current = { from, to };
 
-  useEffect(() => {
-    const element = place.current!;
+  const draw = (UPlot: typeof uPlot, element: HTMLElement) => {
     const axis = {
       stroke: cssColour("quiet"),
       grid: { stroke: cssColour("line"), width: 1 },
@@ -103,14 +104,14 @@ export function Chart({
             stroke: colour,
             width: 1.5,
             ...(one.fill && { fill: `${colour}22` }),
-            ...(one.bars && { paths: uPlot.paths.bars!({ size: [0.6, 40] }), fill: colour }),
+            ...(one.bars && { paths: UPlot.paths.bars!({ size: [0.6, 40] }), fill: colour }),
             points: { show: false },
             value: (_, value) => (value === null || value === undefined ? "–" : format(value)),
           };
         }),
       ],
     };
-    const made = new uPlot(options, filled, element);
+    const made = new UPlot(options, latest.current, element);
     plot.current = made;
     const sized = new ResizeObserver(() => {
       const width = Math.max(200, element.clientWidth);
@@ -121,6 +122,23 @@ export function Chart({
       sized.disconnect();
       made.destroy();
       plot.current = null;
+    };
+  };
+
+  useEffect(() => {
+    const element = place.current!;
+    let end: (() => void) | null = () => {};
+    import("uplot").then(
+      ({ default: UPlot }) => {
+        if (end) end = draw(UPlot, element);
+      },
+      () => {
+        if (end) element.textContent = "What draws charts did not load: load the page anew.";
+      },
+    );
+    return () => {
+      end?.();
+      end = null;
     };
   }, [theme, kinds, days]);
 

@@ -18,6 +18,8 @@ const kNames: Record<Health, string> = {
   off: "Paused or disabled",
 };
 
+export const kFirstRules = { limit: 100 };
+
 export function OverviewPage({ route }: { route: Route }) {
   useDocumentTitle("Overview");
   const filter = kOrder.find((health) => health === route.query.health);
@@ -27,7 +29,7 @@ export function OverviewPage({ route }: { route: Route }) {
   const [loadingMore, setLoadingMore] = useState(false);
   const key = `rules ${filter ?? ""} ${search}`;
   const loaded = useLoad<RulePage>(key, () =>
-    client.get("v1/rules", { limit: 100, health: filter, search }),
+    client.get("v1/rules", { ...kFirstRules, health: filter, search }),
   );
   const bad = useLoad<RulePage>("rules bad", () => client.get("v1/rules", { limit: 5, health: "bad" }));
   const warn = useLoad<RulePage>("rules warn", () => client.get("v1/rules", { limit: 5, health: "warn" }));
@@ -69,9 +71,14 @@ export function OverviewPage({ route }: { route: Route }) {
     }
   });
 
-  const pages = loaded.data ? [loaded.data, ...(extra.of === key ? extra.pages : [])] : [];
-  const rules = pages.flatMap((page) => page.rules);
+  const pages = useMemo(
+    () => (loaded.data ? [loaded.data, ...(extra.of === key ? extra.pages : [])] : []),
+    [loaded.data, extra, key],
+  );
+  const rules = useMemo(() => pages.flatMap((page) => page.rules), [pages]);
   const next = pages[pages.length - 1]?.next ?? null;
+  // Drawn anew when the rules change, not with all else that is told of.
+  const table = useMemo(() => <Rules rules={rules} live={phase === "live"} />, [rules, phase]);
   const more = async () => {
     setLoadingMore(true);
     try {
@@ -159,7 +166,7 @@ export function OverviewPage({ route }: { route: Route }) {
               )
             ) : (
               <>
-                <Rules rules={rules} live={phase === "live"} />
+                {table}
                 <p class="quiet">
                   {counted(rules.length, "rule")} of {count(page.total)}
                 </p>

@@ -112,6 +112,10 @@ export interface Column<Row> {
   head?: boolean; // The row's own name.
   wide?: boolean;
 }
+
+// More than a screen shows: the others follow when these have been painted.
+const kRowsAtOnce = 30;
+
 export function Table<Row>({
   label,
   columns,
@@ -123,6 +127,12 @@ export function Table<Row>({
   rows: Row[];
   rowKey: (row: Row) => string | number;
 }) {
+  const [all, setAll] = useState(false);
+  useEffect(() => {
+    if (all || rows.length <= kRowsAtOnce) return;
+    const frame = requestAnimationFrame(() => setTimeout(() => setAll(true)));
+    return () => cancelAnimationFrame(frame);
+  }, [all, rows.length]);
   return (
     <table role="table" aria-label={label}>
       <thead role="rowgroup">
@@ -140,7 +150,7 @@ export function Table<Row>({
         </tr>
       </thead>
       <tbody role="rowgroup">
-        {rows.map((row) => (
+        {(all ? rows : rows.slice(0, kRowsAtOnce)).map((row) => (
           <tr key={rowKey(row)} role="row">
             {columns.map((column) => {
               const names = `${column.number ? "number" : ""}${column.wide ? " wide" : ""}`;
