@@ -67,7 +67,8 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string source,
     std::vector<StateWrite> writes;
     for (size_t i = 0; i < keys.size(); ++i) {
       Hint& hint = batch[keys[i]];
-      StateWrite write{.key = keys[i], .value = Encode(hint, source), .expected = Expected::Absent()};
+      StateWrite write{
+          .key = keys[i], .value = Encode(hint, source), .expected = Expected::Absent()};
       if (const std::optional<StateRow>& row = (*rows)[i]) {
         // Also where it says no more than what is there: whoever has sent that and is about to
         // remove the row, because for him the rule goes on, must not take this one with it.

@@ -52,8 +52,8 @@ TEST_F(SpoolTest, AHintThatIsKeptAgainWhileItIsSentStays) {
   EXPECT_EQ(Rows(), 0U);
 }
 
-// A rule that was given another bucket must not read the keys of the first one there: what is absent
-// in it would be deleted at the target.
+// A rule that was given another bucket must not read the keys of the first one there: what is
+// absent in it would be deleted at the target.
 TEST_F(SpoolTest, HintsOfAnotherSourceAreForgotten) {
   ASSERT_TRUE(world_.Run(Keep(5)));
   rule_.source.bucket = "other";

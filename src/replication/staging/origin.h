@@ -15,7 +15,8 @@
 namespace longhaul {
 
 // OK: packed by the installation `site` from the bucket that `rule` reads. What a manifest does not
-// say is not held against it. kInvalidInput: by another one, or from another bucket, and what to do.
+// say is not held against it. kInvalidInput: by another one, or from another bucket, and what to
+// do.
 Result<void> CheckOrigin(const Rule& rule, std::string_view site, const ArchiveManifest& manifest);
 
 }  // namespace longhaul

@@ -7,8 +7,8 @@
 #include "replica/lease.h"
 #include "replication/apply/keep_archive.h"
 #include "replication/context/loops.h"
-#include "replication/staging/seal.h"
 #include "replication/staging/origin.h"
+#include "replication/staging/seal.h"
 #include "replication/staging/shared_state.h"
 #include "replication/target/apply_trace.h"
 
