@@ -349,7 +349,9 @@ Async<void> HttpConnection::Start(HttpServerResponse& response, std::optional<ui
   answer_until_close_ = !size_bytes && !answer_chunked_ && !no_body;
   // Whose body will not be read to its end here learns it with the answer: the next request on this
   // connection would be lost.
-  bool body_stays = continue_due_ || body_broken_ || body_left_ > server_->options.drain_bytes_max;
+  const bool unknown = head_->chunked && !body_done_;
+  bool body_stays =
+      continue_due_ || body_broken_ || unknown || body_left_ > server_->options.drain_bytes_max;
   if (response.close || server_->stopping || answer_until_close_ || body_stays) keep_alive_ = false;
   answer_left_ = size_bytes.value_or(0);
 

@@ -61,7 +61,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
     made->rule = &rule;
     made->source = find(rule.source.store);
     made->reads_max = requests(rule.source.store, limits.reads_max);
-    made->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, "");
+    made->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule, "");
     if (rule.local_staging) {
       made->local = std::make_unique<LocalStagingContext>();
       made->local->store = find(rule.local_staging->store);
@@ -85,7 +85,7 @@ Result<std::unique_ptr<ReplicationContext>> MakeReplicationContext(
       if (!locked) locked = std::make_shared<Applier::LockedKeys>();
       target->locked_keys = locked;
       target->floors = std::make_unique<Floors>(state, runtime.clock, ReplicaPartition(config));
-      target->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule.id, config.name);
+      target->parked = std::make_unique<ParkedPlace>(state, runtime.clock, rule, config.name);
       const bool taken_over = !config.take_over || find(config.take_over->from.store) != nullptr;
       if (target->store == nullptr || target->staging_store == nullptr || !taken_over) {
         return InvalidInput("rule " + rule.id + " names a store that is not there");

@@ -17,6 +17,14 @@ constexpr int kPageRows = 1000;
 // The hints first: a row that says "retried" without one would be a lie.
 Async<void> AskFor(State& state, Queue& queue, SystemTime now, const Rule& rule,
                    std::vector<ParkedKey> parked) {
+  for (const ParkedKey& key : parked) {
+    if (IsOfSource(key, rule)) continue;
+    Result<void> forgotten = co_await ForgetParked(state, rule.id, key);
+    if (!forgotten && forgotten.error().kind != ErrorKind::kPrecondition) {
+      co_return forgotten.error();
+    }
+  }
+  std::erase_if(parked, [&](const ParkedKey& key) { return !IsOfSource(key, rule); });
   std::map<std::string, HintMessage> messages;  // By target.
   for (const ParkedKey& key : parked) {
     messages[key.target].hints.push_back({.key = key.key, .time = now});

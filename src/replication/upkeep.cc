@@ -13,6 +13,7 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::minutes kGiantsInterval{1};
+constexpr std::chrono::hours kStagingsInterval{1};
 
 }  // namespace
 
@@ -48,7 +49,10 @@ asio::awaitable<void> Upkeep::Beat(Event& stop) {
     if (!beaten) context_.runtime.log.Warning("State cannot be written", {beaten.error()});
     context_.observer.OnReadiness("state",
                                   beaten ? std::nullopt : std::optional<Error>(beaten.error()));
-    if (beaten && !std::exchange(swept_before, true)) sweeping.Spawn(AsTask(Sweep(stop)));
+    if (beaten && !std::exchange(swept_before, true)) {
+      sweeping.Spawn(AsTask(Sweep(stop)));
+      sweeping.Spawn(AsTask(LookAtStagings(stop)));
+    }
   } while (!co_await stop.WaitFor(clock, beat));
   Result<void> joined = co_await sweeping.Join();
   static_cast<void>(joined);
@@ -79,27 +83,31 @@ Async<void> Upkeep::SweepGiants(std::chrono::nanoseconds idle) {
   co_return Ok();
 }
 
-asio::awaitable<void> Upkeep::LookAtStagings() {
+asio::awaitable<void> Upkeep::LookAtStagings(Event& stop) {
   std::vector<const Rule*> rules;
   for (const auto& rule : context_.rules) rules.push_back(rule->rule);
-  Result<void> noted = co_await NoteStagings(context_.state, rules);
-  if (!noted) {
-    context_.runtime.log.Warning("it is not noted where archives may lie", {noted.error()});
-  }
-  if (!applies_) co_return;
-  Result<std::vector<LeftStaging>> left =
-      co_await FindLeftStagings(context_.state, rules, context_.stores, true);
-  if (!left) {
-    context_.runtime.log.Warning("archives of former rules are not looked for", {left.error()});
-    co_return;
-  }
-  for (const LeftStaging& one : *left) {
-    context_.runtime.log.Warning("archives wait that nobody carries", {{"what", Describe(one)}});
+  for (bool first = true; first || !stop.is_set(); first = false) {
+    Result<void> noted = co_await NoteStagings(context_.state, rules);
+    if (!noted) {
+      context_.runtime.log.Warning("it is not noted where archives may lie", {noted.error()});
+    }
+    if (applies_ && first) {
+      Result<std::vector<LeftStaging>> left =
+          co_await FindLeftStagings(context_.state, rules, context_.stores, true);
+      if (!left) {
+        context_.runtime.log.Warning("archives of former rules are not looked for", {left.error()});
+      }
+      for (size_t i = 0; left && i < left->size(); ++i) {
+        context_.runtime.log.Warning("archives wait that nobody carries",
+                                     {{"what", Describe((*left)[i])}});
+      }
+    }
+    // Again: somebody whose configuration lacks a rule may have forgotten its places.
+    co_await stop.WaitFor(context_.runtime.clock, kStagingsInterval);
   }
 }
 
 asio::awaitable<void> Upkeep::Sweep(Event& stop) {
-  co_await LookAtStagings();
   do {
     Result<int> swept = co_await context_.uploads->Sweep();
     if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});

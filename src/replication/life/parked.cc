@@ -27,6 +27,7 @@ std::string Encode(const ParkedKey& parked) {
   if (parked.since != SystemTime{}) row["since"] = FormatRfc3339(parked.since);
   if (!parked.archive.empty()) row["archive"] = parked.archive;
   if (!parked.op.empty()) row["op"] = parked.op;
+  if (!parked.bucket.empty()) row["bucket"] = parked.bucket;
   if (parked.retried) row["retried"] = FormatRfc3339(*parked.retried);
   return WriteJson(row);
 }
@@ -47,6 +48,7 @@ ParkedKey Decode(const StateRow& row, std::string target) {
   parked.reason = field("reason");
   parked.archive = field("archive");
   parked.op = field("op");
+  parked.bucket = field("bucket");
   if (Result<SystemTime> when = ParseRfc3339(field("when"))) parked.when = *when;
   if (Result<SystemTime> since = ParseRfc3339(field("since"))) parked.since = *since;
   if (Result<SystemTime> retried = ParseRfc3339(field("retried"))) parked.retried = *retried;
@@ -80,6 +82,10 @@ Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>&
 }
 
 }  // namespace
+
+bool IsOfSource(const ParkedKey& parked, const Rule& rule) {
+  return parked.bucket.empty() || parked.bucket == rule.source.bucket;
+}
 
 bool ReadAnewBySource(const ParkedKey& parked) {
   return parked.archive.empty() && !parked.key.empty() && !parked.reason.starts_with("conflict: ");
@@ -182,6 +188,7 @@ Async<void> ParkedPlace::ReadRows() {
 
 Async<void> ParkedPlace::Park(ParkedKey parked) {
   parked.target = target_;
+  parked.bucket = bucket_;
   parked.when = clock_.Now();
   parked.since = parked.when;
   if (MayHold(parked.key)) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "rules/rule.h"
 #include "state/state.h"
 
 namespace longhaul {
@@ -35,6 +36,7 @@ struct ParkedKey {
   std::string target;   // Empty: at the source.
   std::string archive;  // Its ULID; empty at the source.
   std::string op;       // "put", "delete", "attributes" or "archive".
+  std::string bucket;   // Of the source; empty: by a version that did not write it.
   std::string reason;
   SystemTime when{};                  // Parked last; the epoch: not known.
   SystemTime since{};                 // Parked first, of what has been parked again and again.
@@ -44,6 +46,9 @@ struct ParkedKey {
 
 // Whether nobody tries it but the source: a key that no archive in staging holds.
 bool ReadAnewBySource(const ParkedKey& parked);
+// Whether it was parked while the rule read the bucket that it reads now. Another one's keys are
+// other objects: to read them here might be taken for deletes.
+bool IsOfSource(const ParkedKey& parked, const Rule& rule);
 // When the source tries it again by itself.
 SystemTime NextReading(const ParkedKey& parked);
 
@@ -73,8 +78,12 @@ class ParkedPlace {
   static constexpr std::chrono::seconds kLoadedFor{10};
   static constexpr size_t kKeysMax = 100'000;  // Above it every settled key costs a write.
 
-  ParkedPlace(State& state, Clock& clock, std::string rule, std::string target)
-      : state_(state), clock_(clock), rule_(std::move(rule)), target_(std::move(target)) {}
+  ParkedPlace(State& state, Clock& clock, const Rule& rule, std::string target)
+      : state_(state),
+        clock_(clock),
+        rule_(rule.id),
+        bucket_(rule.source.bucket),
+        target_(std::move(target)) {}
 
   // Reads the rows, unless they are many and that was done a moment ago. Call it before each
   // archive that is worked on, not while idle. Several may run at a time.
@@ -98,6 +107,7 @@ class ParkedPlace {
   State& state_;
   Clock& clock_;
   std::string rule_;
+  std::string bucket_;
   std::string target_;
   std::optional<SteadyTime> loaded_;
   bool overflow_ = false;

@@ -43,7 +43,7 @@ TEST(ParkedTest, AKeyThatIsSettledWhileTheRowsAreReadLosesItsRow) {
   ReplicationWorld world;
   FakeFaults faults(7);
   FakeState slow(world.runtime, world.state_backend, &faults);
-  ParkedPlace place(slow, world.world.clock, "r", "t0");
+  ParkedPlace place(slow, world.world.clock, world.configuration.rules[0], "t0");
   ASSERT_TRUE(world.world.Run(place.Load()));
   ASSERT_TRUE(world.world.Run(place.Park({.key = "old", .op = "put", .reason = "no"})));
   faults.slow = 1;
@@ -200,7 +200,7 @@ TEST(ParkedTest, ARefusedArchiveHasARowWhileItIsThere) {
 // A row that somebody asked to retry must not come back after it has been carried meanwhile.
 TEST(ParkedTest, ARowIsReplacedOnlyWhileItIsThere) {
   ReplicationWorld world;
-  ParkedPlace place(world.state, world.world.clock, "r", "t0");
+  ParkedPlace place(world.state, world.world.clock, world.configuration.rules[0], "t0");
   ASSERT_TRUE(world.world.Run(place.Park({.key = "k", .op = "put", .reason = "why"})));
   ParkedKey parked = Parked(world, "t0").at(0);
   EXPECT_GT(parked.revision, 0);

@@ -17,14 +17,14 @@ std::string Partition(const std::string& rule) { return "spool/" + rule; }
 
 struct Row {
   Hint hint;
-  std::string source;  // Empty: by a version that did not write it.
+  std::string bucket;  // Empty: by a version that did not write it.
 };
 
-// "1 <time> <tries> <size or -> <time heard or -> <store:bucket>"
-std::string Encode(const Hint& hint, const std::string& source) {
+// "1 <time> <tries> <size or -> <time heard or -> <bucket>"
+std::string Encode(const Hint& hint, const std::string& bucket) {
   return "1 " + FormatRfc3339(hint.time) + " " + std::to_string(hint.tries) + " " +
          (hint.size_bytes ? std::to_string(*hint.size_bytes) : "-") + " " +
-         (hint.heard ? FormatRfc3339(*hint.heard) : "-") + " " + source;
+         (hint.heard ? FormatRfc3339(*hint.heard) : "-") + " " + bucket;
 }
 
 std::string_view NextField(std::string_view& text) {
@@ -44,19 +44,19 @@ std::optional<T> Number(std::string_view text) {
 
 // What cannot be read is a hint all the same, of an unknown time.
 Row Decode(std::string key, std::string_view text) {
-  Row row{.hint = {.key = std::move(key)}, .source = {}};
+  Row row{.hint = {.key = std::move(key)}, .bucket = {}};
   Hint& hint = row.hint;
   if (NextField(text) != "1") return row;
   if (Result<SystemTime> time = ParseRfc3339(NextField(text))) hint.time = *time;
   hint.tries = std::max(0, Number<int>(NextField(text)).value_or(0));
   hint.size_bytes = Number<uint64_t>(NextField(text));
   if (Result<SystemTime> heard = ParseRfc3339(NextField(text))) hint.heard = *heard;
-  row.source = text;
+  row.bucket = text;
   return row;
 }
 
 // One batch of different keys.
-Async<void> SpoolBatch(State& state, std::string partition, std::string source,
+Async<void> SpoolBatch(State& state, std::string partition, std::string bucket,
                        std::map<std::string, Hint> batch) {
   for (int round = 0; !batch.empty(); ++round) {
     if (round == kRoundsMax) co_return Retryable("the spool is written by too many at once");
@@ -68,13 +68,13 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string source,
     for (size_t i = 0; i < keys.size(); ++i) {
       Hint& hint = batch[keys[i]];
       StateWrite write{
-          .key = keys[i], .value = Encode(hint, source), .expected = Expected::Absent()};
+          .key = keys[i], .value = Encode(hint, bucket), .expected = Expected::Absent()};
       if (const std::optional<StateRow>& row = (*rows)[i]) {
         // Also where it says no more than what is there: whoever has sent that and is about to
         // remove the row, because for him the rule goes on, must not take this one with it.
-        auto [there, there_source] = Decode("", row->value);
-        // One of another source's object counts for nothing.
-        const bool counts = there_source.empty() || there_source == source;
+        auto [there, there_bucket] = Decode("", row->value);
+        // One of another bucket's object counts for nothing.
+        const bool counts = there_bucket.empty() || there_bucket == bucket;
         if (counts && there.heard && (!hint.heard || *there.heard < *hint.heard)) {
           hint.heard = there.heard;
         }
@@ -82,7 +82,7 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string source,
           there.heard = hint.heard;
           hint = std::move(there);
         }
-        write.value = Encode(hint, source);
+        write.value = Encode(hint, bucket);
         write.expected = Expected::Revision(row->revision);
       }
       writes.push_back(std::move(write));
@@ -105,9 +105,7 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string source,
 
 }  // namespace
 
-std::string SpoolSource(const Rule& rule) { return rule.source.store + ":" + rule.source.bucket; }
-
-Async<void> SpoolHints(State& state, std::string rule, std::string source,
+Async<void> SpoolHints(State& state, std::string rule, std::string bucket,
                        std::vector<SpooledHint> hints) {
   std::map<std::string, Hint> batch;
   for (size_t i = 0; i < hints.size(); ++i) {
@@ -116,7 +114,7 @@ Async<void> SpoolHints(State& state, std::string rule, std::string source,
     Hint& slot = batch[key];
     if (slot.key.empty() || slot.time < hints[i].hint.time) slot = std::move(hints[i].hint);
     if (batch.size() < kBatchRows && i + 1 < hints.size()) continue;
-    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), source, std::move(batch));
+    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), bucket, std::move(batch));
     if (!spooled) co_return spooled.error();
     batch.clear();
   }
@@ -139,7 +137,6 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
 
 Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
                          std::function<bool(const std::string& target)> held) {
-  const std::string source = SpoolSource(rule);
   Unspooled result;
   std::string after;
   while (true) {
@@ -153,7 +150,7 @@ Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
       const std::string target = row.key.substr(0, slash);
       if (held && held(target)) continue;
       Row kept = Decode(row.key.substr(slash + 1), row.value);
-      if (kept.source.empty() || kept.source == source) {
+      if (kept.bucket.empty() || kept.bucket == rule.source.bucket) {
         messages[target].hints.push_back(std::move(kept.hint));
         ++result.sent;
       } else {

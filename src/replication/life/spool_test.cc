@@ -27,7 +27,7 @@ class SpoolTest : public ::testing::Test {
  protected:
   Async<void> Keep(int second) {
     SpooledHint hint{.target = "", .hint = {.key = "k", .time = SystemTime(seconds(second))}};
-    return SpoolHints(state_, "r", "s:b", {std::move(hint)});
+    return SpoolHints(state_, "r", "b", {std::move(hint)});
   }
   [[nodiscard]] size_t Rows() const { return state_backend_->rows.size(); }
 
@@ -54,7 +54,7 @@ TEST_F(SpoolTest, AHintThatIsKeptAgainWhileItIsSentStays) {
 
 // A rule that was given another bucket must not read the keys of the first one there: what is
 // absent in it would be deleted at the target.
-TEST_F(SpoolTest, HintsOfAnotherSourceAreForgotten) {
+TEST_F(SpoolTest, HintsOfAnotherBucketAreForgotten) {
   ASSERT_TRUE(world_.Run(Keep(5)));
   rule_.source.bucket = "other";
   Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
@@ -66,7 +66,7 @@ TEST_F(SpoolTest, HintsOfAnotherSourceAreForgotten) {
   // Kept anew, it is not put off by that of the other one, however late.
   ASSERT_TRUE(world_.Run(Keep(9)));
   std::vector<SpooledHint> hints{{.hint = {.key = "k", .time = SystemTime(seconds(7))}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:other", hints)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "other", hints)));
   ASSERT_TRUE(world_.Run(Unspool(state_, queue_, rule_)));
   Result<Received> received = world_.Run(queue_.Receive({.count_max = 10,
                                                          .visibility = seconds(1),
@@ -86,9 +86,9 @@ TEST_F(SpoolTest, TheLaterOfTwoHintsCounts) {
       {.hint = {.key = "a/b", .time = now, .size_bytes = 7, .tries = 2}},
       {.hint = {.key = "a/b", .time = now - seconds(5)}},
       {.target = "t0", .hint = {.key = "a/b", .time = now - seconds(5)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:b", hints)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "b", hints)));
   std::vector<SpooledHint> older{{.hint = {.key = "a/b", .time = now - seconds(9)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:b", older)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "b", older)));
   Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
   ASSERT_TRUE(taken_up);
   EXPECT_EQ(taken_up->sent, 2U);

@@ -276,6 +276,13 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
         .Observe(std::max(0.0, lag.count()));
   }
   if (receipt.reread.empty()) co_return Ok();
+  if (!receipt.bucket.empty() && receipt.bucket != rule.rule->source.bucket) {
+    // What is absent here would be a delete; what differs is found by a comparison.
+    context_.runtime.log.Warning(
+        "keys of another bucket are not read anew",
+        {{"rule", rule.rule->id}, {"bucket", receipt.bucket}, {"keys", receipt.reread.size()}});
+    co_return Ok();
+  }
   HintMessage message{
       .store = rule.rule->source.store,
       .bucket = rule.rule->source.bucket,

@@ -33,7 +33,8 @@ Async<uint64_t> ParkedRetries::RetryAt(const RuleContext& rule, const std::strin
   std::set<std::string> none_any_more;
   for (const ParkedKey& key : *parked) {
     // By now another rule carries it, or none.
-    const bool carried = rule.rule->MatchesKey(rule.rule->source.bucket, key.key) &&
+    const bool carried = IsOfSource(key, *rule.rule) &&
+                         rule.rule->MatchesKey(rule.rule->source.bucket, key.key) &&
                          !WantedTargets(rule, meant, key.key, {}).empty();
     if (carried || !ReadAnewBySource(key)) continue;
     Result<void> forgotten = co_await ForgetParked(context_.state, id, key);

@@ -247,8 +247,8 @@ asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, Hin
     }
     kept.push_back({.target = hints.target, .hint = hint});
   }
-  Result<void> done = co_await SpoolHints(context_.state, hints.rule,
-                                          hints.store + ":" + hints.bucket, std::move(kept));
+  Result<void> done =
+      co_await SpoolHints(context_.state, hints.rule, hints.bucket, std::move(kept));
   if (done) done = co_await context_.queue.Ack({message.receipt});
   if (done) co_return;
   // It comes back when its visibility runs out.
@@ -439,7 +439,7 @@ asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
     hints.push_back({.target = pending.target, .hint = std::move(left.hints.front())});
   }
   Result<void> spooled =
-      co_await SpoolHints(context_.state, rule.id, SpoolSource(rule), std::move(hints));
+      co_await SpoolHints(context_.state, rule.id, rule.source.bucket, std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a paused rule not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});
@@ -461,7 +461,7 @@ Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
     }
   }
   Result<void> spooled =
-      co_await SpoolHints(context_.state, rule.id, SpoolSource(rule), std::move(hints));
+      co_await SpoolHints(context_.state, rule.id, rule.source.bucket, std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a target that waits not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});

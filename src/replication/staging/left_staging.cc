@@ -28,6 +28,11 @@ std::set<std::string> KeysOf(const std::vector<const Rule*>& rules) {
   return keys;
 }
 
+// Whoever applies for another target of the rule looks at all that lies there.
+std::string PlaceKey(const std::string& rule, const std::string& place) {
+  return rule + "/" + place;
+}
+
 // nullopt: nobody wrote that.
 std::optional<LeftStaging> PlaceOf(const std::string& key) {
   const size_t rule = key.find('/');
@@ -95,17 +100,23 @@ Async<std::vector<LeftStaging>> FindLeftStagings(State& state,
                                                  bool forget) {
   Result<std::vector<StateRow>> noted = co_await Noted(state);
   if (!noted) co_return noted.error();
-  const std::set<std::string> used = KeysOf(rules);
+  std::set<std::string> used;
+  for (const Rule* rule : rules) {
+    for (const Target& target : rule->targets) {
+      used.insert(PlaceKey(rule->id, target.staging.ToString()));
+    }
+  }
   std::vector<LeftStaging> found;
   for (const StateRow& row : *noted) {
     std::optional<LeftStaging> left = PlaceOf(row.key);
-    if (!left || used.contains(row.key)) continue;
+    if (!left || used.contains(PlaceKey(left->rule, left->place))) continue;
+    const Result<Address> place = ParseAddress(left->place);
+    const bool gone = !place || !stores.contains(place->store);
     co_await CountArchives(*left, stores);
-    if (left->archives > 0 || !left->not_looked.empty()) {
-      found.push_back(std::move(*left));
-      continue;
-    }
-    if (!forget) continue;
+    const bool told = left->archives > 0 || !left->not_looked.empty();
+    if (told) found.push_back(std::move(*left));
+    // Where nobody can look any more it is told once.
+    if (!forget || (told && !gone)) continue;
     // Whoever uses it again notes it again.
     Result<int64_t> forgotten = co_await state.Write(
         kPartition, {.key = row.key, .expected = Expected::Revision(row.revision)});

@@ -28,7 +28,8 @@ struct LeftStaging {
 Async<void> NoteStagings(State& state, const std::vector<const Rule*>& rules);
 
 // The noted places that are none of `rules` any more and hold archives, or cannot be looked at.
-// Those that are empty are forgotten. `stores`: by their names. kRetryable: State does not answer.
+// Those that are empty, or whose store is gone, are forgotten where `forget` is set. `stores`: by
+// their names. kRetryable: State does not answer.
 Async<std::vector<LeftStaging>> FindLeftStagings(State& state,
                                                  const std::vector<const Rule*>& rules,
                                                  const std::map<std::string, Store*>& stores,

@@ -44,6 +44,15 @@ TEST(LeftStagingTest, ArchivesOfARenamedRuleAreTold) {
   EXPECT_TRUE(Find(world).value().empty());
 }
 
+// They are applied for the target of the new name as well.
+TEST(LeftStagingTest, AnotherNameOfATargetLeavesNothing) {
+  ReplicationWorld world;
+  world.Put("a", "text");
+  world.RunOnce({.target = false, .timeout = 60s});
+  world.configuration.rules[0].targets[0].name = "renamed";
+  EXPECT_TRUE(Find(world).value().empty());
+}
+
 TEST(LeftStagingTest, ArchivesInAFormerStagingAreTold) {
   ReplicationWorld world;
   world.Put("a", "text");
@@ -59,6 +68,8 @@ TEST(LeftStagingTest, ArchivesInAFormerStagingAreTold) {
   const std::vector<LeftStaging> unknown = Find(world).value();
   ASSERT_EQ(unknown.size(), 1U);
   EXPECT_NE(unknown[0].not_looked, "");
+  // It is told once: nobody could ever look there.
+  EXPECT_TRUE(Find(world).value().empty());
 }
 
 }  // namespace

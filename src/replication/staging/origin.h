@@ -6,17 +6,14 @@
 
 #pragma once
 
-#include <string_view>
-
 #include "archive/entry.h"
 #include "base/result.h"
 #include "rules/rule.h"
 
 namespace longhaul {
 
-// OK: packed by the installation `site` from the bucket that `rule` reads. What a manifest does not
-// say is not held against it. kInvalidInput: by another one, or from another bucket, and what to
-// do.
-Result<void> CheckOrigin(const Rule& rule, std::string_view site, const ArchiveManifest& manifest);
+// OK: packed from a bucket of the name that `rule` reads, or it does not say from which.
+// kInvalidInput: from another one, and what to do.
+Result<void> CheckOrigin(const Rule& rule, const ArchiveManifest& manifest);
 
 }  // namespace longhaul

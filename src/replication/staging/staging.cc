@@ -88,6 +88,7 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt) {
     object["transfer"] = receipt.transfer;
     object["transfer_key"] = KeyToJson(receipt.transfer_key);
   }
+  if (!receipt.bucket.empty()) object["bucket"] = receipt.bucket;
   if (!receipt.reason.empty()) object["reason"] = KeyToJson(receipt.reason);
   return boost::json::serialize(object);
 }
@@ -117,6 +118,7 @@ Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   receipt.archive = string("archive");
   receipt.rule = string("rule");
   receipt.target = string("target");
+  receipt.bucket = string("bucket");
   receipt.reason = KeyFromJson(string("reason")).value_or("");
   Result<SystemTime> written = ParseRfc3339(string("written"));
   Result<SystemTime> oldest = ParseRfc3339(string("stamp_oldest"));

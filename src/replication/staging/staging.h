@@ -34,6 +34,8 @@ struct ArchiveReceipt {
   std::string archive;
   std::string rule;
   std::string target;
+  std::string
+      bucket;  // Of the rule's source, where `reread` is to be read; empty: it does not say.
   std::string reason;  // Of kCorrupt.
   SystemTime written{};
   SystemTime stamp_oldest{};  // Of its entries; the lag of a rule is `written` minus this.

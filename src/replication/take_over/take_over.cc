@@ -393,6 +393,7 @@ Async<void> TakeOverRole::AskSource(Pair pair, const CompressorContents& content
   ArchiveReceipt receipt{.archive = NewUlid(now, context_.runtime.random),
                          .rule = pair.rule->rule->id,
                          .target = target.config->name,
+                         .bucket = pair.rule->rule->source.bucket,
                          .written = now};
   for (const auto& [index, reason] : reread) receipt.reread.push_back(contents.entries[index].key);
   Result<void> written = co_await WriteReceipt(*target.staging_store, target.staging_bucket,

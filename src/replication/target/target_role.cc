@@ -355,7 +355,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
         nullptr);
   }
 
-  const Result<void> own = CheckOrigin(*rule.rule, context_.site, manifest);
+  const Result<void> own = CheckOrigin(*rule.rule, manifest);
   if (!own) co_return co_await Refuse(target, staged, work, own.error());
 
   ApplyTrace trace(context_, target, manifest, begin);
@@ -565,6 +565,7 @@ Async<TargetRole::Handled> TargetRole::ReportCorrupt(TargetContext& target,
 
 Async<void> TargetRole::WriteReceipt(TargetContext& target, ArchiveReceipt receipt) {
   receipt.written = context_.runtime.clock.Now();
+  receipt.bucket = target.rule->source.bucket;
   co_return co_await longhaul::WriteReceipt(*target.staging_store, target.staging_bucket,
                                             target.staging_prefix, receipt);
 }
