@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/transfer_ends.h"
+#include "cli/wildcard.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 
@@ -133,6 +134,17 @@ Async<void> TransferRun::TransferVersions(OpenedAddress source, OpenedAddress ta
   co_return done;
 }
 
+void TransferRun::TellNothingFound(const CommandAddress& source) {
+  Error nothing = NotFound("nothing under '" + source.text + "'");
+  if (LooksLikeWildcard(source)) {
+    nothing = WithWildcardRemedy(std::move(nothing), "sync", source, " TARGET");
+  } else {
+    nothing.message += source.key.empty() ? ": it is empty" : ": is the prefix right?";
+  }
+  context_.output().Problem(
+      Message("nothing_found").With("source", source.text).Says(Printable(nothing.message)));
+}
+
 Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
   progress.Finish();
   Result<void> watched = co_await watch_.Join();
@@ -150,6 +162,10 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
                              done ? std::nullopt : std::optional(done.error()));
   }
   co_return code;
+}
+
+uint64_t FoundAtSource(const SyncTotals& totals) {
+  return totals.source_objects + totals.skipped + totals.excluded;
 }
 
 Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter,
