@@ -118,6 +118,38 @@ TEST(StoreDoctorTest, NamesTheRightThatIsMissing) {
   }
 }
 
+// Wrong keys, as a server tells of them: the answer to a HEAD has no body that could say it.
+class WrongKeys : public FaultPlan {
+ public:
+  explicit WrongKeys(std::string code) : code_(std::move(code)) {}
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Error error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+    if (operation != StoreOperation::kBucket) error.code = code_;
+    return {.error = std::move(error)};
+  }
+
+ private:
+  std::string code_;
+};
+
+// Whoever is told to allow an action looks for hours at a policy that is right.
+TEST(StoreDoctorTest, WrongKeysAreNoMissingRight) {
+  for (const char* code : {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}) {
+    testing::FakeWorld world;
+    WrongKeys faults(code);
+    MemoryStore store(world.runtime, std::make_shared<MemoryStoreBackend>(), &faults);
+    std::vector<DoctorCheck> checks;
+    StoreDoctor doctor(world.runtime, store, "target", "out", "in/", checks);
+    ASSERT_TRUE(world.Run(ExamineAll(doctor)));
+    ASSERT_EQ(checks.size(), 1U) << code;
+    const bool keys = std::string_view(code) != "AccessDenied";
+    EXPECT_EQ(checks[0].action, keys ? "" : "s3:ListBucket");
+    EXPECT_THAT(checks[0].found, ::testing::HasSubstr(code));
+    EXPECT_THAT(checks[0].remedy,
+                ::testing::HasSubstr(keys ? "check the access key" : "allow s3:ListBucket"));
+  }
+}
+
 // A policy of another partition names other ARNs: one that is copied from here must fit.
 TEST(StoreDoctorTest, ARemedyIsOfTheStoresPartition) {
   testing::FakeWorld world;

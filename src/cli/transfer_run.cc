@@ -5,6 +5,7 @@
 
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
+#include "transfer/local/left_out_links.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 
@@ -99,6 +100,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
   const auto from = [&after](const OpenedAddress& end) {
     return ListingOptions{.start_after = after.empty() ? "" : end.address.key + after};
   };
+  const uint64_t links_before = LinksLeftOut(*source.store, source.address.bucket);
   std::unique_ptr<Listing> listing = open(from(source));
   std::unique_ptr<Listing> there = std::move(target_listing);
   // Of a folder that does not exist yet there is none.
@@ -109,6 +111,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
   Result<void> done = co_await Carry(source, target, *listing, there.get(), std::move(options));
   co_await listing->Close();
   if (there != nullptr) co_await there->Close();
+  totals.links += LinksLeftOut(*source.store, source.address.bucket) - links_before;
   co_return done;
 }
 
