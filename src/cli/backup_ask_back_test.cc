@@ -64,8 +64,8 @@ class AskBackFirstTest : public ::testing::Test {
                             .bucket = "in",
                             .words = {},
                             .seal_keys = {}};
-    goes_on = co_await AskBackFirst(context, flags, {}, vault, archives, store, {.prefix = ""},
-                                    false);
+    goes_on =
+        co_await AskBackFirst(context, flags, {}, vault, archives, store, {.prefix = ""}, false);
     co_return ExitCode::kDone;
   }
 };

@@ -209,14 +209,14 @@ void VaultTroubles::AddTo(Message& summary) const {
 
 void VaultTroubles::Finish() const {
   if (counted.archives > 0) {
-    output.Problem(
-        Message("too_young")
-            .With("archives", counted.archives)
-            .Says(Counted(counted.archives, "archive") + " of the last " +
-                  std::to_string(backup::kCatalogDelayMax.count()) + " minutes " +
-                  (counted.archives == 1 ? "has" : "have") +
-                  " no catalog yet: what is in " + (counted.archives == 1 ? "it" : "them") +
-                  " was left out. Run the same command again in a few minutes"));
+    output.Problem(Message("too_young")
+                       .With("archives", counted.archives)
+                       .Says(Counted(counted.archives, "archive") + " of the last " +
+                             std::to_string(backup::kCatalogDelayMax.count()) + " minutes " +
+                             (counted.archives == 1 ? "has" : "have") +
+                             " no catalog yet: what is in " +
+                             (counted.archives == 1 ? "it" : "them") +
+                             " was left out. Run the same command again in a few minutes"));
   }
   if (!may_miss()) return;
   output.Problem(

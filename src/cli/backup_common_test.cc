@@ -36,8 +36,7 @@ TEST_F(BackupHelpTest, TheSynopsisSaysWhatStandsWhere) {
       {"verify", "{ADDRESS | --rule ID}\n"}};
   for (const auto& [command, synopsis] : kSynopses) {
     ASSERT_EQ(Run({"backup", command, "--help"}), 0);
-    const std::string line =
-        "longhaul backup " + std::string(command) + " [OPTION]... " + synopsis;
+    const std::string line = "longhaul backup " + std::string(command) + " [OPTION]... " + synopsis;
     EXPECT_THAT(console.out, HasSubstr(line));
     EXPECT_THAT(console.out, ::testing::Not(HasSubstr("|PREFIX")));
   }

@@ -306,8 +306,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
     co_return Ok();
   }
   co_return WithWildcardRemedy(NotFound("there is nothing below '" + source.address.text + "'"),
-                               move_ ? "mv --recursive" : "cp --recursive", typed,
-                               " " + target_);
+                               move_ ? "mv --recursive" : "cp --recursive", typed, " " + target_);
 }
 
 }  // namespace longhaul

@@ -113,7 +113,8 @@ std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int
     out += Heading("ARGUMENTS");
     for (const FlagSet::ArgumentInfo& argument : flags.arguments()) {
       const bool laid_out = !argument.synopsis.empty();
-      out += Wrap(laid_out ? argument.synopsis : argument.name, kIndent, width) + Wrap(argument.help, 2 * kIndent, width);
+      out += Wrap(laid_out ? argument.synopsis : argument.name, kIndent, width) +
+             Wrap(argument.help, 2 * kIndent, width);
     }
   }
   std::string section;

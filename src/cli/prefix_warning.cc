@@ -16,10 +16,8 @@ bool IsFolder(const std::string& prefix) { return prefix.empty() || prefix.ends_
 Async<void> WarnOfOtherNames(Output& output, Store& store, std::string bucket, std::string prefix,
                              std::string address) {
   if (IsFolder(prefix)) co_return Ok();
-  Result<ListPage> page = co_await store.List({.bucket = std::move(bucket),
-                                               .prefix = prefix,
-                                               .delimiter = "/",
-                                               .count_max = kEnough});
+  Result<ListPage> page = co_await store.List(
+      {.bucket = std::move(bucket), .prefix = prefix, .delimiter = "/", .count_max = kEnough});
   if (!page) co_return Ok();
   std::vector<std::string> names = std::move(page->common_prefixes);
   for (const ListedObject& object : page->objects) names.push_back(object.key);

@@ -63,9 +63,9 @@ TEST_F(PrefixWarningTest, FillsSayWhatElseAPrefixTakes) {
 
 // A cache of ten bytes fails for each object, with a reason that nobody takes for a mistyped flag.
 TEST_F(PrefixWarningTest, ABudgetWithoutAUnitIsRefused) {
-  EXPECT_EQ(Run({"cache", "fill", "disk:a/lone/", "--to", "fast:cache", "--ttl", "1h", "--budget",
-                 "10"}),
-            2);
+  EXPECT_EQ(
+      Run({"cache", "fill", "disk:a/lone/", "--to", "fast:cache", "--ttl", "1h", "--budget", "10"}),
+      2);
   EXPECT_THAT(console.error, HasSubstr("write a unit, as 10GiB"));
 }
 

@@ -174,8 +174,8 @@ bool IsRoleArn(std::string_view text) {
   const auto& [arn, partition, service, region, account, resource] = parts;
   if (arn != "arn" || partition.empty() || resource.empty()) return false;
   if (!partition.starts_with("aws")) return true;
-  const bool digits = account.size() == 12 &&
-                      account.find_first_not_of("0123456789") == std::string_view::npos;
+  const bool digits =
+      account.size() == 12 && account.find_first_not_of("0123456789") == std::string_view::npos;
   return service == "iam" && digits && resource.starts_with("role/") && resource.size() > 5;
 }
 

@@ -44,8 +44,9 @@ TEST_F(RulesCommandTest, ImportsChecksAndExports) {
   EXPECT_THAT(console.error, HasSubstr("has no rule 'nobody'"));
   EXPECT_EQ(with_role("arn:minio:replication::6e1a:copy"), 0) << console.error;
   // S3 would refuse it, long after.
-  for (const char* role : {"foo", "arn:aws:iam::111122223333:user/me", "arn:aws:iam::1:role/x",
-                           "arn:aws:iam::111122223333:role/", "arn:aws:s3:::bucket", "arn:a:b:c:d"}) {
+  for (const char* role :
+       {"foo", "arn:aws:iam::111122223333:user/me", "arn:aws:iam::1:role/x",
+        "arn:aws:iam::111122223333:role/", "arn:aws:s3:::bucket", "arn:a:b:c:d"}) {
     EXPECT_EQ(with_role(role), 2) << role;
     EXPECT_THAT(console.error, HasSubstr("--role: '" + std::string(role) + "' is not the ARN"));
   }

@@ -154,9 +154,8 @@ class SyncCommand : public Command {
     limited.Wrap(*target);
     if (versions_.versions) co_return co_await MirrorVersions(context, typed, *source, *target);
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
-    const bool listed =
-        !listings_.FromFile(StoreEnd::kSource) &&
-        (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
+    const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
+                        (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
     std::unique_ptr<Listing> failed;
     std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
     uint64_t missing = 0;            // Named there, and not at the source.

@@ -5,7 +5,7 @@
 
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
-#include "transfer/local/left_out_links.h"
+#include "storage/left_out_links.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 

@@ -12,11 +12,11 @@
 
 #include "base/runtime.h"
 #include "storage/adopt_multipart.h"
+#include "storage/left_out_links.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
 #include "transfer/limits/bandwidth.h"
-#include "transfer/local/left_out_links.h"
 
 namespace longhaul {
 

@@ -18,9 +18,10 @@
 // stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
-// no link to a folder; those are counted (left_out_links.h). Keys that would leave the folder or that no file can have (empty, "." and
-// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable, and
-// so are those below a folder .longhaul, which is a `file` store's own and is not listed.
+// no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
+// folder or that no file can have (empty, "." and ".." segments, a trailing '/', NUL, segments over
+// 255 bytes) are refused with KeyNotStorable, and so are those below a folder .longhaul, which is a
+// `file` store's own and is not listed.
 // Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
 // UINT64_MAX, which says that one PUT carries everything.
 //
@@ -37,10 +38,10 @@
 #include <unordered_map>
 
 #include "base/runtime.h"
+#include "storage/left_out_links.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
-#include "transfer/local/left_out_links.h"
 
 namespace longhaul {
 
