@@ -36,7 +36,8 @@ class BackupAthenaCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS", "The vault (not with --rule).");
+    place_.Declare(flags, "ADDRESS", "{ADDRESS | --rule ID}",
+                   "The vault: its address, or the rule whose backup it is.");
     flags.Text({.name = "table",
                 .help = "The table's name, after its database and '.' if you want. Default: the "
                         "rule's or the source bucket's, with '_' for what may not stand in one.",

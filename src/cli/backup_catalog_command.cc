@@ -35,7 +35,8 @@ class BackupCatalogCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS", "The vault (not with --rule).");
+    place_.Declare(flags, "ADDRESS", "{ADDRESS | --rule ID}",
+                   "The vault: its address, or the rule whose backup it is.");
     flags.Switch({.name = "rebuild", .help = "Write catalogs from the archives."}, rebuild_);
     flags.Switch({.name = "all", .help = "Also those that are sound."}, options_.all);
     flags.Switch({.name = "dry-run",

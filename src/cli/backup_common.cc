@@ -61,9 +61,10 @@ Async<std::vector<std::string>> BucketsIn(Store& store, backup::VaultPlace vault
 
 }  // namespace
 
-void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_view help) {
+void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_view synopsis,
+                          std::string_view help) {
   names = words;
-  flags.Arguments(words, help, 0, arguments);
+  flags.Arguments(words, help, 0, arguments).synopsis = synopsis;
   flags.Text({.name = "rule",
               .help = "The backup of this rule of the configuration, in place of an ADDRESS. Only "
                       "archives that its seal_key fits are read, if it has one.",
@@ -207,6 +208,16 @@ void VaultTroubles::AddTo(Message& summary) const {
 }
 
 void VaultTroubles::Finish() const {
+  if (counted.archives > 0) {
+    output.Problem(Message("too_young")
+                       .With("archives", counted.archives)
+                       .Says(Counted(counted.archives, "archive") + " of the last " +
+                             std::to_string(backup::kCatalogDelayMax.count()) + " minutes " +
+                             (counted.archives == 1 ? "has" : "have") +
+                             " no catalog yet: what is in " +
+                             (counted.archives == 1 ? "it" : "them") +
+                             " was left out. Run the same command again in a few minutes"));
+  }
   if (!may_miss()) return;
   output.Problem(
       Message("incomplete")

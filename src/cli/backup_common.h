@@ -28,8 +28,10 @@ struct BackupFlags {
   std::vector<std::string> arguments;  // All that stand without a flag.
   std::string names;                   // Theirs, with '|' between.
 
-  // `words`: what the arguments are called together.
-  void Declare(FlagSet& flags, std::string_view words, std::string_view help);
+  // `words`: what the arguments are called together. `synopsis`: how they stand in the help, of
+  // which --rule takes the place of the first.
+  void Declare(FlagSet& flags, std::string_view words, std::string_view synopsis,
+               std::string_view help);
 };
 
 // The bucket as it was.

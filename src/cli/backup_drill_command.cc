@@ -59,8 +59,9 @@ class BackupDrillCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS|PREFIX",
-                   "The vault (not with --rule), and what keys begin with.");
+    place_.Declare(flags, "ADDRESS|PREFIX", "{ADDRESS | --rule ID} [PREFIX]",
+                   "The vault: its address, or the rule whose backup it is. PREFIX: what keys "
+                   "begin with; without it all are meant.");
     at_.Declare(flags);
     flags.Parsed({.name = "sample",
                   .help = "How much of it: a number of objects, or a share like 1% or 0.01%, one "

@@ -134,8 +134,9 @@ class BackupListCommand : public VaultListCommand {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS|PREFIX",
-                   "The vault (not with --rule), and what keys begin with.");
+    place_.Declare(flags, "ADDRESS|PREFIX", "{ADDRESS | --rule ID} [PREFIX]",
+                   "The vault: its address, or the rule whose backup it is. PREFIX: what keys "
+                   "begin with; without it all are meant.");
     at_.Declare(flags);
     compressor_.Declare(flags);
     store_flags_.Declare(flags, false);
@@ -183,8 +184,9 @@ class BackupVersionsCommand : public VaultListCommand {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS|KEY",
-                   "The vault (not with --rule), and the whole key of the object.");
+    place_.Declare(flags, "ADDRESS|KEY", "{ADDRESS | --rule ID} KEY",
+                   "The vault: its address, or the rule whose backup it is. KEY: the whole key of "
+                   "the object.");
     compressor_.Declare(flags);
     store_flags_.Declare(flags, false);
   }

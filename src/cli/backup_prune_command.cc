@@ -78,7 +78,8 @@ class BackupPruneCommand : public Command, private backup::PruneObserver {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS", "The vault (not with --rule).");
+    place_.Declare(flags, "ADDRESS", "{ADDRESS | --rule ID}",
+                   "The vault: its address, or the rule whose backup it is.");
     flags.Parsed({.name = "keep",
                   .help = "How long every state of the bucket can still be restored, as 35d. "
                           "Default: `keep` of the rule's backup.",

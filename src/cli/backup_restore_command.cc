@@ -57,8 +57,9 @@ class BackupRestoreCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS|PREFIX|TARGET",
-                   "The vault (not with --rule), what keys begin with, and where to.");
+    place_.Declare(flags, "ADDRESS|PREFIX|TARGET", "{ADDRESS | --rule ID} PREFIX TARGET",
+                   "The vault: its address, or the rule whose backup it is. PREFIX: what keys "
+                   "begin with; '' is all. TARGET: where to, a bucket, prefix or folder.");
     at_.Declare(flags);
     flags.Switch({.name = "dry-run",
                   .help = "Show what would be restored, and write nothing.",

@@ -63,7 +63,8 @@ class BackupVerifyCommand : public Command {
   }
 
   void Declare(FlagSet& flags) override {
-    place_.Declare(flags, "ADDRESS", "The vault (not with --rule).");
+    place_.Declare(flags, "ADDRESS", "{ADDRESS | --rule ID}",
+                   "The vault: its address, or the rule whose backup it is.");
     flags.Parsed({.name = "sample",
                   .help = "The part of the frames that is read, as 1%. Default: 100%.",
                   .value_name = "PERCENT"},

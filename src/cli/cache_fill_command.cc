@@ -15,11 +15,13 @@
 #include "cache/fill.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
+#include "cli/prefix_warning.h"
 #include "cli/pricing.h"
 #include "cli/progress.h"
 #include "cli/transfer_observer.h"
 #include "cost/batch_copy.h"
 #include "cost/request_counts.h"
+#include "rules/cache_settings.h"
 #include "rules/price_list.h"
 #include "transfer/object/upload_records.h"
 
@@ -171,11 +173,17 @@ class CacheFillCommand : public Command {
     flags.Switch({.name = "take-bucket",
                   .help = "Use a bucket that holds objects of which no fill is known."},
                  take_bucket_);
-    flags.Bytes({.name = "budget",
-                 .help = "How much the cache may hold, from now on and for all who fill it; 0: "
-                         "any amount. What was used longest ago makes room, pinned copies never.",
-                 .value_name = "SIZE"},
-                budget_);
+    flags.Parsed({.name = "budget",
+                  .help = "How much the cache may hold, from now on and for all who fill it, with "
+                          "a unit; 0: any amount. What was used longest ago makes room, pinned "
+                          "copies never.",
+                  .value_name = "SIZE"},
+                 [this](std::string_view text) -> Result<void> {
+                   Result<uint64_t> bytes = ParseCacheBudget(text);
+                   if (!bytes) return bytes.error();
+                   budget_ = *bytes;
+                   return Ok();
+                 });
     flags.Integer({.name = "resume",
                    .help = "Go on with the forced run of this number, which was killed or stopped: "
                            "what it has copied counts. All else as it was given then.",
@@ -228,6 +236,13 @@ class CacheFillCommand : public Command {
     if (!sound) co_return sound.error();
     Result<void> opened = OpenReport();
     if (!opened) co_return opened.error();
+    WarnOfGluedNames(context.output(), request.target_prefix, target->address.address.text);
+    for (const OpenedAddress& source : sources) {
+      Result<void> warned =
+          co_await WarnOfOtherNames(context.output(), request.source, request.source_bucket,
+                                    source.address.key, source.address.WithKey(source.address.key));
+      if (!warned) co_return warned.error();
+    }
     co_return co_await Fill(context, **state, std::move(request), sources.front(), counted);
   }
 

@@ -28,7 +28,11 @@ class CopyCommand : public CopyOrMove {
             "server copies by itself where it can.\n\n"
             "Local files get the metadata of an object as an extended attribute (user.longhaul), "
             "where the file system has those; the bytes are plain. Symbolic links to files are "
-            "followed, those to folders are not.",
+            "followed, those to folders are not but counted.\n\n"
+            "An address has no wildcards: '*' and '?' are characters of keys. To take what "
+            "matches a pattern, name the folder and say --recursive and --include. A prefix "
+            "below which there is nothing is not found (exit 3), as an object is; an empty "
+            "bucket is told on standard error, and no failure.",
         .examples =
             {{"Upload a file", "longhaul cp report.pdf s3://my-bucket/2026/"},
              {"Download a folder", "longhaul cp --recursive s3://my-bucket/photos ./photos"},

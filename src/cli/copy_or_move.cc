@@ -6,6 +6,7 @@
 
 #include "cli/output.h"
 #include "cli/transfer_ends.h"
+#include "cli/wildcard.h"
 #include "transfer/listing/listing.h"
 #include "transfer/local/local_folder.h"
 #include "transfer/tree/carry_object.h"
@@ -200,10 +201,14 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
     context.output().Note(message.Says(std::string(verb) + " " + Printable(from) + " to " +
                                        Printable(to) + " (" + size + ")"));
   };
+  const auto without_wildcards = [&](const Error& error) {
+    return WithWildcardRemedy(error, move_ ? "mv --recursive" : "cp --recursive", source.address,
+                              " " + target_);
+  };
   if (dry_run_) {
     Result<ObjectInfo> info =
         co_await source.store->Head({.bucket = source.address.bucket, .key = key});
-    if (!info) co_return info.error().In(from);
+    if (!info) co_return without_wildcards(info.error().In(from));
     tell(move_ ? "would_move" : "would_copy", move_ ? "would move" : "would copy", info->size_bytes,
          "");
     co_return Ok();
@@ -229,10 +234,10 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
       co_return Ok();
     }
     if (sources_.size() == 1 || IsStoreWide(outcome.error())) {
-      co_return outcome.error().In(from);  // This alone says it all.
+      co_return without_wildcards(outcome.error().In(from));  // This alone says it all.
     }
     ++run.totals.failed;
-    context.output().Problem(from, outcome.error());
+    context.output().Problem(from, without_wildcards(outcome.error()));
     co_return Ok();
   }
   ++run.totals.copied;
@@ -248,6 +253,7 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
 
 Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, OpenedAddress source,
                                    OpenedAddress target, TransferRun& run, SyncOptions options) {
+  const CommandAddress typed = source.address;
   Result<void> prepared = PrepareEnds(source, target);
   if (!prepared) co_return prepared;
   if (move_ && !dry_run_) {
@@ -262,7 +268,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
   Result<bool> denied = co_await IsTargetDenied(target);
   if (!denied) co_return denied.error();
   options.target_denied = *denied;
-  const uint64_t before = run.totals.source_objects + run.totals.excluded;
+  const uint64_t before = FoundAtSource(run.totals);
   std::unique_ptr<Listing> given;
   if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
     const auto missing = [&](const Error& error) {
@@ -290,11 +296,17 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
                 source, target, {.listers_max = static_cast<int>(listings_.listers)}, options)
           : co_await run.Transfer(source, target, open, false, options);
   if (!done) co_return done;
-  if (run.totals.source_objects + run.totals.excluded == before && !source.address.key.empty() &&
-      (run_flags_.resume + run_flags_.retry_failed).empty()) {
-    co_return NotFound("there is nothing below '" + source.address.text + "'");
+  if (FoundAtSource(run.totals) > before ||
+      !(run_flags_.resume + run_flags_.retry_failed).empty()) {
+    co_return Ok();
   }
-  co_return Ok();
+  // A bucket or a folder that is empty is there all the same.
+  if (source.address.key.empty()) {
+    if (!listings_.FromFile(StoreEnd::kSource)) run.TellNothingFound(typed);
+    co_return Ok();
+  }
+  co_return WithWildcardRemedy(NotFound("there is nothing below '" + source.address.text + "'"),
+                               move_ ? "mv --recursive" : "cp --recursive", typed, " " + target_);
 }
 
 }  // namespace longhaul

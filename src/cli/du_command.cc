@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/stores.h"
 #include "cli/transfer_flags.h"
+#include "cli/wildcard.h"
 
 namespace longhaul {
 
@@ -125,7 +126,8 @@ class DiskUsageCommand : public Command {
     Summarize(output);
     if (total_.current.objects + total_.noncurrent.objects + total_.delete_markers == 0 &&
         missing == 0 && excluded_ == 0 && !address.key.empty()) {
-      co_return NotFound("there is nothing at '" + address.text + "'");
+      co_return WithWildcardRemedy(NotFound("there is nothing at '" + address.text + "'"), "du",
+                                   address);
     }
     co_return missing > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   }

@@ -67,6 +67,8 @@ class FlagSet {
     // What the shell completes: this, or the words of `offers`.
     Completes completes = Completes::kAddresses;
     std::string_view offers;
+    // What stands in the synopsis, as it is; empty: made of the name and the counts.
+    std::string_view synopsis;
   };
   // Arguments, in order. A list takes all that is left. What is returned can be set at once:
   //     flags.Argument("FILE", "…", file_).completes = Completes::kFiles;

@@ -93,6 +93,10 @@ std::string RenderSynopsis(const CommandHelp& help, const FlagSet& flags) {
   std::string out = "longhaul " + std::string(help.name);
   if (!flags.flags().empty()) out += " [OPTION]...";
   for (const FlagSet::ArgumentInfo& argument : flags.arguments()) {
+    if (!argument.synopsis.empty()) {
+      out.append(" ").append(argument.synopsis);
+      continue;
+    }
     std::string name(argument.name);
     if (argument.count_max > 1) name += "...";
     out += argument.count_min == 0 ? " [" + name + "]" : " " + name;
@@ -108,7 +112,9 @@ std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int
   if (!flags.arguments().empty()) {
     out += Heading("ARGUMENTS");
     for (const FlagSet::ArgumentInfo& argument : flags.arguments()) {
-      out += Wrap(argument.name, kIndent, width) + Wrap(argument.help, 2 * kIndent, width);
+      const bool laid_out = !argument.synopsis.empty();
+      out += Wrap(laid_out ? argument.synopsis : argument.name, kIndent, width) +
+             Wrap(argument.help, 2 * kIndent, width);
     }
   }
   std::string section;

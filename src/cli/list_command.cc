@@ -12,6 +12,7 @@
 #include "cli/stores.h"
 #include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
+#include "cli/wildcard.h"
 #include "transfer/listing/listing.h"
 #include "transfer/listing/page_check.h"
 
@@ -95,7 +96,8 @@ class ListCommand : public Command {
     }
     output.Print(summary);
     if (lines_ == 0 && missing_ == 0 && excluded_ == 0 && !address.key.empty()) {
-      co_return NotFound("there is nothing at '" + address.text + "'");
+      co_return WithWildcardRemedy(NotFound("there is nothing at '" + address.text + "'"), "ls",
+                                   address);
     }
     co_return missing_ > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   }

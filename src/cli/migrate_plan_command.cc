@@ -44,7 +44,11 @@ class MigratePlanCommand : public Command {
     Result<const Configuration*> configuration = RequireConfiguration(context);
     if (!configuration) co_return configuration.error();
     Result<Migration> wanted = run_.Resolve(context, **configuration);
-    if (!wanted) co_return wanted.error();
+    if (!wanted) {
+      Error unknown = wanted.error();
+      unknown.code.clear();  // The command line is wrong, and no object.
+      co_return unknown;
+    }
     Result<std::vector<std::string>> prefixes = run_.Prefixes();
     if (!prefixes) co_return prefixes.error();
     MigrationStores stores(context, **configuration);
@@ -52,6 +56,9 @@ class MigratePlanCommand : public Command {
     if (!run) co_return run.error();
     Result<migration::Ends> ends = stores.Open(*run);
     if (!ends) co_return ends.error();
+    Result<void> warned =
+        co_await WarnOfPrefixes(context.output(), *wanted, *ends, !prefixes->empty());
+    if (!warned) co_return warned.error();
     Writer writer;
     if (output_) {
       writer.file.open(*output_, std::ios::trunc);

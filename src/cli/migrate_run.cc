@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "cli/prefix_warning.h"
 #include "cli/rule_life.h"
 #include "cli/stores.h"
 #include "migration/prefix_list.h"
@@ -142,6 +143,9 @@ Result<Migration> MigrateFlags::Resolve(RunContext& context,
           "a run that is there has its options already: leave them out, or give "
           "SOURCE and TARGET");
     }
+    if (what.contains(':')) {
+      return InvalidInput("TARGET is missing: where '" + Printable(what) + "' is to be copied to");
+    }
     if (const Migration* found = FindMigration(listed, what)) return *found;
     std::string names;
     for (const Migration& one : listed) {
@@ -237,6 +241,20 @@ Result<migration::Ends> MigrationStores::Open(const migration::Run& run) {
   Result<Store*> target = OpenOne(run.target, run.target_place);
   if (!target) return target.error();
   return migration::Ends{.source = *source, .target = *target};
+}
+
+Async<void> WarnOfPrefixes(Output& output, const Migration& migration, migration::Ends ends,
+                           bool with_list) {
+  const Address& source = migration.source;
+  const Address& target = migration.target;
+  // Names behind a prefix that is the beginning of a name begin with what is left of that.
+  if (source.prefix.empty() || source.prefix.ends_with('/')) {
+    WarnOfGluedNames(output, target.prefix, target.ToString());
+    co_return Ok();
+  }
+  if (with_list) co_return Ok();
+  co_return co_await WarnOfOtherNames(output, *ends.source, source.bucket, source.prefix,
+                                      source.ToString());
 }
 
 std::string WorkerName(RunContext& context) {

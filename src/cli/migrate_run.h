@@ -91,6 +91,11 @@ class MigrationStores {
   std::map<std::string, std::unique_ptr<Store>> stores_;
 };
 
+// Says what the prefixes of a run that is about to begin take, or make, that is not as it looks
+// (prefix_warning.h). With `--prefix-list` that says which names are meant.
+Async<void> WarnOfPrefixes(Output& output, const Migration& migration, migration::Ends ends,
+                           bool with_list);
+
 // The name of this process among the workers.
 std::string WorkerName(RunContext& context);
 

@@ -76,6 +76,8 @@ class MigrateStartCommand : public Command {
     // What is wrong with a bucket as a whole is told here, not by each object.
     Result<void> checked = co_await CheckEnds(*sides, *ends);
     if (!checked) co_return checked.error();
+    checked = co_await WarnOfPrefixes(context.output(), *wanted, *ends, !request.prefixes.empty());
+    if (!checked) co_return checked.error();
 
     Result<migration::Run> run = co_await migration::StartRun(context.runtime(), *backends->queue,
                                                               *backends->state, std::move(request));

@@ -7,6 +7,7 @@
 #include "cli/stores.h"
 #include "cli/transfer_flags.h"
 #include "cli/transfer_run.h"
+#include "cli/wildcard.h"
 #include "transfer/listing/listing.h"
 #include "transfer/tree/remove_collected.h"
 
@@ -126,6 +127,14 @@ class RemoveCommand : public Command {
       co_return InvalidInput("'" + address.text +
                              "' is a bucket or folder: add --recursive to remove what is in it");
     }
+    // A delete of nothing is answered as done, and leaves a delete marker where versions are kept.
+    if (LooksLikeWildcard(address) && version_id_.empty()) {
+      Result<ObjectInfo> there =
+          co_await opened.store->Head({.bucket = address.bucket, .key = address.key});
+      if (!there && there.error().kind == ErrorKind::kNotFound) {
+        co_return WithWildcardRemedy(At(address, there.error()), "rm --recursive", address);
+      }
+    }
     if (!dry_run_) {
       Result<void> removed = co_await opened.store->Remove(
           {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
@@ -143,6 +152,7 @@ class RemoveCommand : public Command {
   Async<void> RemoveBelow(RunContext& context, StoreOpener& opener, OpenedAddress opened,
                           const ObjectFilter& filter, TransferRun& run) {
     CommandAddress& address = opened.address;
+    const CommandAddress typed = address;
     if (!address.folder()) address.key += '/';
     Console& console = context.console();
     if (!dry_run_ && !yes_ && console.input_is_terminal() && console.error_is_terminal()) {
@@ -162,16 +172,20 @@ class RemoveCommand : public Command {
     }
     if (!listing) co_return listing.error();
     SyncRun inner(run.observers, run.totals, FailureWatch(1));
-    Result<void> done = co_await RemoveListed(context, opened, filter, **listing, inner);
+    uint64_t listed = 0;
+    Result<void> done = co_await RemoveListed(context, opened, filter, **listing, inner, listed);
     co_await (*listing)->Close();
+    if (done && listed == 0 && LooksLikeWildcard(typed)) {
+      co_return WithWildcardRemedy(NotFound("there is nothing below '" + typed.text + "'"),
+                                   "rm --recursive", typed);
+    }
     co_return done;
   }
 
   Async<void> RemoveListed(RunContext& context, OpenedAddress opened, const ObjectFilter& filter,
-                           Listing& listing, SyncRun& run) {
+                           Listing& listing, SyncRun& run, uint64_t& listed) {
     const CommandAddress& address = opened.address;
     const bool guarded = max_delete_ || max_delete_percent_ >= 0;
-    uint64_t listed = 0;
     bool more = true;
     while (more) {
       Removals removals(context.runtime().pool);

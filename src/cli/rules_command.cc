@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <string>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -158,6 +162,23 @@ class RulesImportCommand : public Command {
   bool existing_ = false;
 };
 
+// Of another server's partition whatever it takes for one.
+bool IsRoleArn(std::string_view text) {
+  std::array<std::string_view, 6> parts;  // arn, partition, service, region, account, resource.
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const size_t end = i + 1 < parts.size() ? text.find(':') : text.size();
+    if (end == std::string_view::npos) return false;
+    parts[i] = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  const auto& [arn, partition, service, region, account, resource] = parts;
+  if (arn != "arn" || partition.empty() || resource.empty()) return false;
+  if (!partition.starts_with("aws")) return true;
+  const bool digits =
+      account.size() == 12 && account.find_first_not_of("0123456789") == std::string_view::npos;
+  return service == "iam" && digits && resource.starts_with("role/") && resource.size() > 5;
+}
+
 class RulesExportCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
@@ -177,10 +198,18 @@ class RulesExportCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Arguments("ID", "Rules of the configuration.", 1, ids_).completes = Completes::kNothing;
     flags.Text(ConfigFlag(), config_path_);
-    flags.Text({.name = "role",
-                .help = "The role that S3 replicates as. Default: a placeholder.",
-                .value_name = "ARN"},
-               options_.role);
+    flags.Parsed({.name = "role",
+                  .help = "The role that S3 replicates as. Default: a placeholder.",
+                  .value_name = "ARN"},
+                 [this](std::string_view text) -> Result<void> {
+                   if (!IsRoleArn(text)) {
+                     return InvalidInput("'" + std::string(text.substr(0, 200)) +
+                                         "' is not the ARN of a role, as "
+                                         "arn:aws:iam::111122223333:role/replication");
+                   }
+                   options_.role = text;
+                   return Ok();
+                 });
     flags.Choice(
         {.name = "partition", .help = "Of the buckets' ARNs. Default: aws.", .value_name = "NAME"},
         {"aws", "aws-cn", "aws-us-gov"}, options_.partition);

@@ -33,12 +33,23 @@ TEST_F(RulesCommandTest, ImportsChecksAndExports) {
   EXPECT_EQ(Run({"config", "check", folder.file("new.yaml")}), 0) << console.error;
   EXPECT_THAT(console.out, HasSubstr("eu-west-1:acme-in/logs/\n  to us-east-2:acme-copy/logs/"));
   EXPECT_THAT(console.out, HasSubstr("10,000 objects, priority 1\n"));
-  EXPECT_EQ(Run({"rules", "export", "logs", "--config", folder.file("new.yaml"), "--role", "ROLE"}),
-            0);
-  EXPECT_THAT(console.out, HasSubstr("\"Role\": \"ROLE\""));
+  const auto with_role = [&](const std::string& role) {
+    return Run({"rules", "export", "logs", "--config", folder.file("new.yaml"), "--role", role});
+  };
+  const std::string arn = "arn:aws:iam::111122223333:role/service/replication";
+  EXPECT_EQ(with_role(arn), 0) << console.error;
+  EXPECT_THAT(console.out, HasSubstr("\"Role\": \"" + arn + "\""));
   EXPECT_THAT(console.out, HasSubstr("\"Bucket\": \"arn:aws:s3:::acme-copy\""));
   EXPECT_EQ(Run({"rules", "export", "nobody", "--config", folder.file("new.yaml")}), 2);
   EXPECT_THAT(console.error, HasSubstr("has no rule 'nobody'"));
+  EXPECT_EQ(with_role("arn:minio:replication::6e1a:copy"), 0) << console.error;
+  // S3 would refuse it, long after.
+  for (const char* role :
+       {"foo", "arn:aws:iam::111122223333:user/me", "arn:aws:iam::1:role/x",
+        "arn:aws:iam::111122223333:role/", "arn:aws:s3:::bucket", "arn:a:b:c:d"}) {
+    EXPECT_EQ(with_role(role), 2) << role;
+    EXPECT_THAT(console.error, HasSubstr("--role: '" + std::string(role) + "' is not the ARN"));
+  }
 }
 
 // A remark that is true of a thousand rules is one line.

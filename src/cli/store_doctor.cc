@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "storage/reads_locks.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
@@ -40,6 +41,8 @@ std::string_view ToString(DoctorCheck::State state) {
 std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource) {
   switch (error.kind) {
     case ErrorKind::kDenied:
+      // The keys themselves are refused, and with them every right.
+      if (IsStoreWide(error)) return RemedyFor(error);
       if (action.empty()) return "look at the credentials and their rights: `longhaul iam-policy`";
       return "allow " + std::string(action) + " on " + std::string(resource) +
              ": `longhaul iam-policy` prints the whole policy";
@@ -111,11 +114,22 @@ std::string StoreDoctor::UnknownKey() {
 
 Async<bool> StoreDoctor::Reach() {
   Result<void> there = co_await store_.HeadBucket(bucket_);
+  if (!there &&
+      (there.error().kind == ErrorKind::kDenied || there.error().kind == ErrorKind::kNotFound)) {
+    // The answer to a HEAD has no body: wrong keys look like a missing right, or (versitygw) like a
+    // missing bucket. That of a listing says which it is.
+    Result<ListPage> page =
+        co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
+    if (!page && page.error().kind == ErrorKind::kDenied) there = page.error();
+  }
   if (!there) {
-    std::string remedy = RemedyOf(there.error(), "s3:ListBucket", Resource("s3:ListBucket"));
+    // No right mends keys that the store does not know.
+    const bool refused = there.error().kind == ErrorKind::kDenied && IsStoreWide(there.error());
+    std::string action = refused ? "" : "s3:ListBucket";
+    std::string remedy = RemedyOf(there.error(), action, Resource(action));
     checks_.push_back({.place = place_,
                        .what = "reach the bucket",
-                       .action = "s3:ListBucket",
+                       .action = std::move(action),
                        .state = DoctorCheck::State::kFailed,
                        .found = there.error().Describe(),
                        .remedy = std::move(remedy)});

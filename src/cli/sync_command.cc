@@ -39,8 +39,10 @@ class SyncCommand : public Command {
             "has no object, or when more than 1,000 objects and a quarter of TARGET would go; "
             "--max-delete and --max-delete-percent set other limits. What the filters leave out is "
             "not removed either. Of local folders, links to files are followed and links to "
-            "folders are not: what lies behind one at SOURCE is not removed at TARGET but named, "
-            "and the exit code is 1.\n\n"
+            "folders are not: they are counted, and with --delete what lies behind one at SOURCE "
+            "is not removed at TARGET but named, and the exit code is 1.\n\n"
+            "A SOURCE under which there is nothing is told on standard error. It is no failure: "
+            "the exit code is 0, so that an empty bucket may be mirrored every night.\n\n"
             "With --target-listing TARGET is not asked what it has; what would be replaced or "
             "removed there is looked at first, and stays and is named where it is not what the "
             "listing says.\n\n"
@@ -130,6 +132,7 @@ class SyncCommand : public Command {
     if (!source) co_return source.error();
     Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
     if (!target) co_return target.error();
+    const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
     if (options_.remove && LiesIn(*source, *target)) {
@@ -149,7 +152,10 @@ class SyncCommand : public Command {
     }
     limited.Wrap(*source);
     limited.Wrap(*target);
-    if (versions_.versions) co_return co_await MirrorVersions(context, *source, *target);
+    if (versions_.versions) co_return co_await MirrorVersions(context, typed, *source, *target);
+    // Else what there is to do does not come of a listing of SOURCE from its beginning.
+    const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
+                        (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
     std::unique_ptr<Listing> failed;
     std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
     uint64_t missing = 0;            // Named there, and not at the source.
@@ -211,6 +217,7 @@ class SyncCommand : public Command {
     Result<void> done = co_await run.Transfer(*source, *target, open, retry_failed_.empty(),
                                               options_, std::move(there));
     run.totals.failed += missing;
+    if (done && listed && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
     if (plan && done && run.totals.failed == 0) done = plan->Finish();
     co_return co_await run.Conclude(done);
   }
@@ -221,7 +228,8 @@ class SyncCommand : public Command {
     return !(listings_.target.file + listings_.target.save).empty();
   }
 
-  Async<ExitCode> MirrorVersions(RunContext& context, OpenedAddress source, OpenedAddress target) {
+  Async<ExitCode> MirrorVersions(RunContext& context, CommandAddress typed, OpenedAddress source,
+                                 OpenedAddress target) {
     TransferRun run(
         context,
         {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
@@ -230,6 +238,7 @@ class SyncCommand : public Command {
     run.Begin();
     Result<void> done = co_await run.TransferVersions(
         source, target, {.listers_max = static_cast<int>(listings_.listers)}, options_);
+    if (done && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
     co_return co_await run.Conclude(done);
   }
 

@@ -68,6 +68,81 @@ TEST_F(SyncCommandTest, AnEmptyOrMissingSourceRemovesNothing) {
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x")));
 }
 
+// A prefix that is mistyped looks like one that is empty: nothing is done, and nobody learns why.
+// But an empty bucket that is mirrored every night is no failure.
+TEST_F(SyncCommandTest, ASourceWithNothingIsTold) {
+  WriteFile("root/a/logs/x", "1");
+  std::filesystem::create_directories(folder.file("empty"));
+  const auto warns = [this](const std::string& words) { return console.error.contains(words); };
+  ASSERT_EQ(Run({"sync", "disk:a/lgos/", "disk:b/"}), 0);
+  EXPECT_TRUE(warns("nothing under 'disk:a/lgos/': is the prefix right?")) << console.error;
+  ASSERT_EQ(Run({"sync", "--json", "disk:a/lgos", "disk:b/"}), 0);
+  EXPECT_TRUE(console.out.contains("{\"event\":\"nothing_found\",\"source\":\"disk:a/lgos\"}"))
+      << console.out;
+  ASSERT_EQ(Run({"sync", folder.file("empty"), "disk:b/"}), 0);
+  EXPECT_TRUE(warns("nothing under '" + folder.file("empty") + "': it is empty")) << console.error;
+  ASSERT_EQ(Run({"sync", "disk:b", "disk:a/x/"}), 0);
+  EXPECT_TRUE(warns("nothing under 'disk:b': it is empty")) << console.error;
+  ASSERT_EQ(Run({"sync", "--dry-run", "disk:b", "disk:a/x/"}), 0);
+  EXPECT_TRUE(warns("nothing under")) << console.error;
+  ASSERT_EQ(Run({"cp", "-r", "disk:b", "disk:a/x/"}), 0);
+  EXPECT_TRUE(warns("nothing under 'disk:b': it is empty")) << console.error;
+  // Whoever names a prefix to copy or move names a thing, as with a key.
+  for (const char* command : {"cp", "mv"}) {
+    EXPECT_EQ(Run({command, "-r", "disk:a/lgos/", "disk:b/"}), 3);
+    EXPECT_TRUE(warns("there is nothing below 'disk:a/lgos/'")) << console.error;
+  }
+  // Something is there in all of these.
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"sync", "disk:a/logs", "disk:b/"},
+        {"sync", "disk:a/logs", "disk:b/"},
+        {"sync", "--exclude", "*", "disk:a/logs", "disk:b/"},
+        {"cp", "-r", "--exclude", "*", "disk:a", "disk:b/"}}) {
+    ASSERT_EQ(Run(words), 0);
+    EXPECT_FALSE(warns("nothing")) << console.error;
+  }
+}
+
+// In a shell and to s5cmd '*' is a wildcard. Here it is a character of keys, and who does not know
+// that has to be told, above all where a delete of nothing counts as done.
+TEST_F(SyncCommandTest, AddressesHaveNoWildcards) {
+  WriteFile("root/a/logs/x.gz", "1");
+  const auto tells = [this](const std::string& words) {
+    const std::string whole =
+        "an address has no wildcards, to take what matches: `longhaul " + words + "`";
+    EXPECT_TRUE(console.error.contains(whole)) << console.error << "instead of " << words;
+  };
+  EXPECT_EQ(Run({"cp", "disk:a/logs/*.gz", "disk:b/"}), 3);
+  tells("cp --recursive --include '*.gz' disk:a/logs/ disk:b/");
+  EXPECT_EQ(Run({"cp", "--dry-run", "disk:a/logs/*", "disk:b/"}), 3);
+  tells("cp --recursive disk:a/logs/ disk:b/");
+  EXPECT_EQ(Run({"cp", "-r", "disk:a/lo*/?.gz", "disk:b/"}), 3);
+  tells("cp --recursive --include 'lo*/?.gz' disk:a/ disk:b/");
+  EXPECT_EQ(Run({"mv", "disk:a/logs/*.gz", "disk:b/"}), 3);
+  tells("mv --recursive --include '*.gz' disk:a/logs/ disk:b/");
+  EXPECT_EQ(Run({"sync", "disk:a/logs/*", "disk:b/"}), 0);
+  tells("sync disk:a/logs/ TARGET");
+  EXPECT_EQ(Run({"rm", "disk:a/logs/*"}), 3);
+  tells("rm --recursive disk:a/logs/");
+  EXPECT_EQ(Run({"rm", "-r", "disk:a/logs/*.gz"}), 3);
+  tells("rm --recursive --include '*.gz' disk:a/logs/");
+  EXPECT_EQ(Run({"ls", "disk:a/logs/*.gz"}), 3);
+  tells("ls --include '*.gz' disk:a/logs/");
+  EXPECT_EQ(Run({"du", "disk:a/logs/*.gz"}), 3);
+  tells("du --include '*.gz' disk:a/logs/");
+  EXPECT_EQ(ReadFile("root/a/logs/x.gz"), "1");
+  // What they say is what does it.
+  ASSERT_EQ(Run({"cp", "--recursive", "--include", "lo*/?.gz", "disk:a/", "disk:b/"}), 0);
+  EXPECT_EQ(ReadFile("root/b/logs/x.gz"), "1");
+  // Names that have these characters are names.
+  WriteFile("odd/what?*", "2");
+  ASSERT_EQ(Run({"cp", folder.file("odd/what?*"), "disk:a/"}), 0) << console.error;
+  ASSERT_EQ(Run({"cp", "disk:a/what?*", "disk:b/"}), 0) << console.error;
+  ASSERT_EQ(Run({"rm", "disk:a/what?*"}), 0) << console.error;
+  EXPECT_EQ(Run({"stat", "disk:a/what?*"}), 3);
+  EXPECT_EQ(Run({"stat", "disk:b/what?*"}), 0);
+}
+
 TEST_F(SyncCommandTest, OverlapsAreRefused) {
   WriteFile("in/sub/x", "1");
   EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("in/sub/deeper")}), 2);
@@ -289,6 +364,31 @@ TEST_F(SyncCommandTest, DeleteSparesWhatLiesBehindLinks) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/gone")));
   ASSERT_EQ(Run({"sync", "--delete", "--exclude", "moved/**", folder.file("in"), "disk:a"}), 0)
       << console.error;
+}
+
+// What lies behind a link is not copied, and a summary that counts only what was is read as "all".
+TEST_F(SyncCommandTest, LinksThatAreNotFollowedAreCounted) {
+  WriteFile("in/x", "1");
+  WriteFile("elsewhere/y", "2");
+  std::filesystem::create_symlink(folder.file("in/x"), folder.file("in/file"));
+  for (const char* command : {"sync", "cp"}) {
+    const std::string what = command == std::string("cp") ? "-r" : "--ignore-times";
+    ASSERT_EQ(Run({command, what, folder.file("in"), "disk:a"}), 0);
+    EXPECT_FALSE(Says("links")) << console.out;
+  }
+  std::filesystem::create_directory_symlink(folder.file("elsewhere"), folder.file("in/folder"));
+  std::filesystem::create_symlink("nowhere", folder.file("in/nowhere"));
+  for (const std::string& limit : {"0", "100"}) {  // Also behind what slows a store down.
+    ASSERT_EQ(Run({"sync", "--tpslimit", limit, folder.file("in"), "disk:a"}), 0);
+    EXPECT_TRUE(Says("links not followed  2\n")) << console.out;
+  }
+  ASSERT_EQ(Run({"cp", "-r", "--json", "--report", folder.file("r"), folder.file("in"), "disk:b"}),
+            0);
+  EXPECT_TRUE(Says("\"links\":2")) << console.out;
+  EXPECT_TRUE(ReadFile("r").contains("\"links\":2")) << ReadFile("r");
+  // Of a link at the target nothing is lost.
+  ASSERT_EQ(Run({"sync", "--json", "disk:b", folder.file("in")}), 0);
+  EXPECT_TRUE(Says("\"links\":0")) << console.out;
 }
 
 // What a store does not keep is not known to have been nothing.

@@ -167,6 +167,7 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
   row("excluded", totals.excluded);
   row("removed", totals.removed);
   row("only at the target", totals.extra - std::min(totals.extra, totals.removed));
+  row("links not followed", totals.links);
   row("no checksum at the source", totals.not_verified);
   row("failed", totals.failed);
   Message message("summary");
@@ -178,6 +179,7 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
       .With("removed", totals.removed)
       .With("failed", totals.failed)
       .With("not_verified", totals.not_verified)
+      .With("links", totals.links)
       .With("seconds", seconds);
   if (text == SummaryText::kTransfer) message.Says(RenderTable(rows));
   if (text == SummaryText::kRemoval) message.Says("removed " + Counted(totals.removed, "object"));

@@ -196,6 +196,7 @@ Result<void> TransferReport::Close(const SyncTotals& totals, double seconds) {
                        .With("extra", totals.extra)
                        .With("removed", totals.removed)
                        .With("failed", totals.failed)
+                       .With("links", totals.links)
                        .With("seconds", seconds)
                        .Json());
   }

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "cli/transfer_ends.h"
+#include "cli/wildcard.h"
+#include "storage/left_out_links.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 
@@ -98,6 +100,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
   const auto from = [&after](const OpenedAddress& end) {
     return ListingOptions{.start_after = after.empty() ? "" : end.address.key + after};
   };
+  const uint64_t links_before = LinksLeftOut(*source.store, source.address.bucket);
   std::unique_ptr<Listing> listing = open(from(source));
   std::unique_ptr<Listing> there = std::move(target_listing);
   // Of a folder that does not exist yet there is none.
@@ -108,6 +111,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
   Result<void> done = co_await Carry(source, target, *listing, there.get(), std::move(options));
   co_await listing->Close();
   if (there != nullptr) co_await there->Close();
+  totals.links += LinksLeftOut(*source.store, source.address.bucket) - links_before;
   co_return done;
 }
 
@@ -133,6 +137,17 @@ Async<void> TransferRun::TransferVersions(OpenedAddress source, OpenedAddress ta
   co_return done;
 }
 
+void TransferRun::TellNothingFound(const CommandAddress& source) {
+  Error nothing = NotFound("nothing under '" + source.text + "'");
+  if (LooksLikeWildcard(source)) {
+    nothing = WithWildcardRemedy(std::move(nothing), "sync", source, " TARGET");
+  } else {
+    nothing.message += source.key.empty() ? ": it is empty" : ": is the prefix right?";
+  }
+  context_.output().Problem(
+      Message("nothing_found").With("source", source.text).Says(Printable(nothing.message)));
+}
+
 Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
   progress.Finish();
   Result<void> watched = co_await watch_.Join();
@@ -150,6 +165,10 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
                              done ? std::nullopt : std::optional(done.error()));
   }
   co_return code;
+}
+
+uint64_t FoundAtSource(const SyncTotals& totals) {
+  return totals.source_objects + totals.skipped + totals.excluded;
 }
 
 Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter,

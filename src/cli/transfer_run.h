@@ -76,6 +76,11 @@ class TransferRun {
   Async<void> TransferVersions(OpenedAddress source, OpenedAddress target, ListingOptions listed,
                                SyncOptions options);
 
+  // Says that the source has nothing, which a mistyped prefix looks like: what is done then is
+  // nothing, and in a line that counts 0 objects nobody sees why. No failure: an empty bucket that
+  // is mirrored every night is fine. `source`: as it was typed.
+  void TellNothingFound(const CommandAddress& source);
+
   // The end, after which nothing may be asked of it. `done`: how it went.
   Async<ExitCode> Conclude(Result<void> done, SummaryText text = SummaryText::kTransfer);
 
@@ -95,6 +100,10 @@ class TransferRun {
   TransferReport report_;
   TaskGroup watch_;
 };
+
+// How many names a source has shown, whatever was done with them. Names that filters leave out
+// count, also those that are only at the target.
+uint64_t FoundAtSource(const SyncTotals& totals);
 
 // What does not go with --versions: listings in files, a filter that would leave out some
 // versions of a key, `again` (--resume, --retry-failed). kInvalidInput.

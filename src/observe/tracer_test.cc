@@ -30,6 +30,7 @@ class Collector : public HttpClient {
     url = request.url;
     headers = request.headers;
     timeout = request.timeouts.total;
+    if (clock != nullptr) co_await clock->Sleep(takes);
     if (status == kAway) co_return Retryable("connection refused");
     const std::string_view body(reinterpret_cast<const char*>(request.body->data()),
                                 request.body->size());
@@ -46,6 +47,8 @@ class Collector : public HttpClient {
   }
 
   int status = 200;
+  Clock* clock = nullptr;  // Set: an answer takes so long.
+  std::chrono::milliseconds takes{};
   int requests = 0;
   std::string url;
   HttpHeaders headers;
@@ -132,6 +135,21 @@ TEST_F(TracerTest, DropsTheOldestWhileTheCollectorIsAway) {
   EXPECT_EQ(collector.requests, before + 1) << "tried once at the end";
   EXPECT_LE(collector.timeout, 3s);
   EXPECT_EQ(dropped(), 17);
+}
+
+// Each answer comes in time, and all of them together would hold the end of a process up for longer
+// than it is given.
+TEST_F(TracerTest, ASlowCollectorDoesNotHoldUpTheEnd) {
+  collector.clock = &world.clock;
+  collector.takes = 2s;
+  Add(Tracer::kPerPostMax * 4, "s");
+  stop.Set();
+  const SteadyTime begun = world.clock.SteadyNow();
+  Start();
+  world.Drive([this] { return ended; });
+  EXPECT_LE(world.clock.SteadyNow() - begun, 4s);
+  EXPECT_EQ(collector.requests, 2);
+  EXPECT_EQ(dropped(), static_cast<double>(Tracer::kPerPostMax * 2));
 }
 
 // What a collector refuses for good would be sent again for ever.

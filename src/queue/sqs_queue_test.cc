@@ -254,6 +254,24 @@ TEST_F(SqsQueueTest, AHandleThatNoLongerCountsIsTold) {
   EXPECT_EQ(Receive(*queue).size(), 1u);
 }
 
+// What one lane, or one batch of ten, has lost is no reason to let the others come back to
+// somebody else while they are still worked at.
+TEST_F(SqsQueueTest, AHandleThatIsGoneKeepsNoOtherFromBeingHidden) {
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  ASSERT_TRUE(Run(queue->Send(New(10), 0ms)));
+  ASSERT_TRUE(Run(queue->Send(New(10, "a"), 0ms)));
+  std::vector<QueueMessage> messages = Receive(*queue, 10, 10s);
+  const std::vector<QueueMessage> others = Receive(*queue, 10, 10s);
+  messages.insert(messages.end(), others.begin(), others.end());
+  ASSERT_EQ(messages.size(), 20u);
+  // Of the first batch, whichever lane it is of.
+  Fail("ChangeMessageVisibilityBatch", Fault::kHandleIsGone);
+  EXPECT_TRUE(Run(queue->ExtendAll(ReceiptsOf(messages), kLong)));
+  Sleep(11s);
+  std::unique_ptr<Queue> another = fixture_.Open();
+  EXPECT_EQ(Receive(*another, 10, 1s).size() + Receive(*another, 10, 1s).size(), 10u);
+}
+
 // The answer is lost, and the message is there: once more is better than never.
 // While one acknowledgement waits for a request that has to be repeated, another one of the same
 // messages ends.

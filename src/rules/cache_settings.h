@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/yaml.h"
@@ -35,6 +36,13 @@ struct CacheSettings {
   std::string time_zone{};                 // Of the schedule: "Europe/Berlin"; empty: UTC.
   CacheEvents events = CacheEvents::kIgnore;
 };
+
+// A number alone is bytes. One that is smaller than this was meant in another unit: such a cache
+// would hold nothing, and each object would fail.
+inline constexpr uint64_t kCacheBudgetBareMin = 1 << 20;
+// How much a cache may hold, as people write it; 0 is any amount. kInvalidInput: no size, or a
+// number without a unit below kCacheBudgetBareMin.
+Result<uint64_t> ParseCacheBudget(std::string_view text);
 
 // Those of a configuration file, which LoadConfiguration has found right. Errors as there.
 Result<std::vector<CacheSettings>> LoadCaches(const std::string& file,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/time_zone.h"
+#include "base/units.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
 #include "rules/schedule.h"
@@ -16,6 +17,16 @@ using namespace std::chrono_literals;
 constexpr size_t kCachesMax = 1'000;
 
 }  // namespace
+
+Result<uint64_t> ParseCacheBudget(std::string_view text) {
+  Result<uint64_t> bytes = ParseSize(text);
+  if (!bytes || *bytes == 0 || *bytes >= kCacheBudgetBareMin) return bytes;
+  const bool bare = text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!bare) return bytes;
+  return InvalidInput("a cache of " + std::string(text) + " bytes holds next to nothing: write a " +
+                      "unit, as " + std::string(text) + "GiB, or " + std::string(text) +
+                      "B if that is meant");
+}
 
 void ConfigurationReader::ReadCaches(const YamlValue& value) {
   std::optional<std::vector<YamlValue>> items = value.Items();
@@ -64,7 +75,14 @@ void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache
     fields->Duration("ttl", cache.ttl, 60s, std::chrono::hours(366 * 24));
   }
   uint64_t budget = 0;
-  if (fields->Size("budget", budget, 1, 1ULL << 60)) cache.budget_bytes = budget;
+  if (fields->Size("budget", budget, 1, 1ULL << 60)) {
+    cache.budget_bytes = budget;
+    const std::optional<YamlValue> value = fields->Find("budget");
+    if (Result<uint64_t> sound = ParseCacheBudget(value->node().text); !sound) {
+      value->Fail(Quoted(value->node().raw) + " has no unit and is bytes",
+                  "write a unit, as " + value->node().text + "GiB");
+    }
+  }
   if (fields->Text("schedule", cache.schedule)) {
     Result<Schedule> schedule = Schedule::Parse(cache.schedule);
     if (!schedule) {

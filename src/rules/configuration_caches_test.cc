@@ -62,6 +62,19 @@ TEST_F(ConfigurationCaches, NamesMistakes) {
   ExpectMistake("  - { id: c, " + ends + ", ttl: 1h }\n  - { id: c, " + ends + ", ttl: 1h }\n",
                 "taken");
   ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, other: 1 }\n", "other");
+  ExpectMistake("  - { id: c, " + ends + ", ttl: 1h, budget: 10 }\n", "10GiB");
+}
+
+// "10" was meant to be GiB, and every object of a fill would fail.
+TEST_F(ConfigurationCaches, ABudgetHasAUnit) {
+  for (const char* wrong : {"10", "1048575", "GiB", "-1"}) EXPECT_FALSE(ParseCacheBudget(wrong));
+  const Result<uint64_t> bare = ParseCacheBudget("10");
+  ASSERT_FALSE(bare);
+  EXPECT_NE(bare.error().message.find("10GiB"), std::string::npos) << bare.error().message;
+  EXPECT_EQ(*ParseCacheBudget("10GiB"), 10ULL << 30);
+  EXPECT_EQ(*ParseCacheBudget("4000B"), 4000U);
+  EXPECT_EQ(*ParseCacheBudget("1048576"), 1048576U);
+  EXPECT_EQ(*ParseCacheBudget("0"), 0U);
 }
 
 }  // namespace

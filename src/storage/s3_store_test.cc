@@ -67,6 +67,29 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeKept) {
   }
 }
 
+// Nothing of a copy within the store travels, and S3 refuses it between regions at the host that
+// accelerates: a rename would fail, or cost what acceleration costs.
+TEST_F(S3StoreTest, CopiesWithinAnAcceleratedStoreAreNotAccelerated) {
+  options.endpoint.clear();
+  options.accelerate = true;
+  http.answers = {{.headers = {{"ETag", "\"e\""}}}};
+  ASSERT_TRUE(world.Run(PutText(Open(), At("k"), "text")));
+  http.answers = {{.body = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"}};
+  CopyRequest copy{.source_bucket = "bucket", .source_key = "from", .bucket = "bucket", .key = "k"};
+  ASSERT_TRUE(world.Run(store->Copy(copy)));
+  http.answers = {{.body = "<CopyPartResult><ETag>e</ETag></CopyPartResult>"}};
+  MultipartUpload upload{.bucket = "bucket", .key = "k", .upload_id = "u"};
+  CopyPartRequest part{.source_bucket = "bucket", .source_key = "from", .range = {.size_bytes = 5}};
+  ASSERT_TRUE(world.Run(store->CopyPart(upload, 1, part)));
+  ASSERT_EQ(http.seen.size(), 3U);
+  EXPECT_TRUE(http.seen[0].request.url.contains("bucket.s3-accelerate."))
+      << http.seen[0].request.url;
+  for (size_t i : {1, 2}) {
+    EXPECT_FALSE(http.seen[i].request.url.contains("accelerate")) << http.seen[i].request.url;
+    EXPECT_TRUE(http.seen[i].request.url.contains("://bucket.s3.")) << http.seen[i].request.url;
+  }
+}
+
 // A lock that is read wrongly, or not sent, is a replica that anybody may remove.
 TEST_F(S3StoreTest, LocksAreReadAndSent) {
   const SystemTime until(std::chrono::seconds(1'900'000'000));

@@ -59,7 +59,7 @@ def budget(world: World, config, west) -> None:
         west.s3.put_object(Bucket="data", Key=f"m/{number}", Body=b"x" * 1000)
         sizes[f"m/{number}"] = 1000
     done = last(world, config, "fill", "west:data/m/", "--to", "west:small", "--ttl", "1h",
-                "--budget", "4000", code=1)
+                "--budget", "4000B", code=1)
     check((done["copied"], done["failed"]) == (4, 6), f"a budget: {done}")
     first = keys_of(west.s3, "small")
     time.sleep(1.1)

@@ -12,6 +12,7 @@
 
 #include "base/runtime.h"
 #include "storage/adopt_multipart.h"
+#include "storage/left_out_links.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
@@ -37,6 +38,7 @@ class LimitedStore : public Store,
                      public AdoptsMultipart,
                      public HasPartRules,
                      public HasPlacedParts,
+                     public LeavesOutLinks,
                      public PlacesParts {
  public:
   // Both are borrowed.
@@ -46,6 +48,9 @@ class LimitedStore : public Store,
   void UseProbed(const Capabilities& probed) override { store_.UseProbed(probed); }
   [[nodiscard]] std::string description() const override { return store_.description(); }
   [[nodiscard]] PartRules part_rules() const override { return PartRulesOf(store_); }
+  [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override {
+    return LinksLeftOut(store_, bucket);
+  }
 
   Async<ListPage> List(ListRequest request) override;
   Async<ObjectInfo> Head(HeadRequest request) override;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -81,10 +82,14 @@ class LocalFolder::Walk {
       if (key <= start_after_) continue;
       struct stat status{};
       if (::stat(FilePathOf(bucket_, key).c_str(), &status) != 0) {
-        if (errno == ENOENT || errno == ELOOP) continue;  // Gone, or a link to nowhere.
-        return FromErrno(errno, FilePathOf(bucket_, key));
+        if (errno != ENOENT && errno != ELOOP) return FromErrno(errno, FilePathOf(bucket_, key));
+        NoteLink(key);  // To nowhere; or it has gone.
+        continue;
       }
-      if (!S_ISREG(status.st_mode)) continue;
+      if (!S_ISREG(status.st_mode)) {
+        NoteLink(key);
+        continue;
+      }
       ListedObject object;
       object.key = std::move(key);
       object.size_bytes = static_cast<uint64_t>(status.st_size);
@@ -96,6 +101,7 @@ class LocalFolder::Walk {
   }
 
   [[nodiscard]] bool at_end() const { return levels_.empty(); }
+  [[nodiscard]] uint64_t TakeLinks() { return std::exchange(links_, 0); }
 
  private:
   struct Level {
@@ -103,6 +109,13 @@ class LocalFolder::Walk {
     std::vector<std::string> names;
     size_t next = 0;
   };
+
+  void NoteLink(const std::string& key) {
+    struct stat status{};
+    if (::lstat(FilePathOf(bucket_, key).c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+      ++links_;
+    }
+  }
 
   Result<void> Enter(const std::string& folder) {
     std::string path =
@@ -143,6 +156,7 @@ class LocalFolder::Walk {
   std::string start_after_;
   bool shallow_;
   std::vector<Level> levels_;
+  uint64_t links_ = 0;  // Left out since they were last taken.
 };
 
 SystemTime TakeModified(PutRequest& request) {
@@ -199,12 +213,18 @@ Async<ListPage> LocalFolder::List(ListRequest request) {
         }
         return borrowed->Next(count, page);
       });
+  if (const uint64_t links = walk->TakeLinks()) links_left_out_[request.bucket] += links;
   if (!listed) co_return listed.error();
   if (!walk->at_end()) {
     page.next_token = "walk-" + std::to_string(next_id_++);
     walks_[page.next_token] = std::move(walk);
   }
   co_return page;
+}
+
+uint64_t LocalFolder::links_left_out(const std::string& bucket) const {
+  const auto found = links_left_out_.find(bucket);
+  return found == links_left_out_.end() ? 0 : found->second;
 }
 
 Async<ObjectInfo> LocalFolder::Head(HeadRequest request) {

@@ -18,9 +18,10 @@
 // stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
-// no link to a folder. Keys that would leave the folder or that no file can have (empty, "." and
-// ".." segments, a trailing '/', NUL, segments over 255 bytes) are refused with KeyNotStorable, and
-// so are those below a folder .longhaul, which is a `file` store's own and is not listed.
+// no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
+// folder or that no file can have (empty, "." and ".." segments, a trailing '/', NUL, segments over
+// 255 bytes) are refused with KeyNotStorable, and so are those below a folder .longhaul, which is a
+// `file` store's own and is not listed.
 // Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
 // UINT64_MAX, which says that one PUT carries everything.
 //
@@ -30,12 +31,14 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/runtime.h"
+#include "storage/left_out_links.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
@@ -44,7 +47,11 @@ namespace longhaul {
 
 class LocalUpload;
 
-class LocalFolder : public Store, public PlacesParts, public HasPlacedParts, public HasPartRules {
+class LocalFolder : public Store,
+                    public PlacesParts,
+                    public HasPlacedParts,
+                    public HasPartRules,
+                    public LeavesOutLinks {
  public:
   explicit LocalFolder(Runtime runtime);
   ~LocalFolder() override;
@@ -57,6 +64,7 @@ class LocalFolder : public Store, public PlacesParts, public HasPlacedParts, pub
   Async<PutResult> Put(PutRequest request, ByteSource& body) override;
   [[nodiscard]] PlacesParts* placed_parts() override { return this; }
   [[nodiscard]] PartRules part_rules() const override { return {.etags_of_md5 = false}; }
+  [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override;
   Async<PlacedUpload> OpenPlaced(PutRequest request, PartPlaces places) override;
   void Leave(const MultipartUpload& upload) override;
   Async<MultipartUpload> CreateMultipart(PutRequest request) override;
@@ -94,6 +102,7 @@ class LocalFolder : public Store, public PlacesParts, public HasPlacedParts, pub
   // Listings under way, by their next token: going on needs no second look at what was listed.
   std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;
   std::unordered_map<std::string, Opened> uploads_;  // By id.
+  std::map<std::string, uint64_t> links_left_out_;   // By bucket.
 };
 
 // A user metadata entry of a PutRequest that says when the object was last modified where it comes

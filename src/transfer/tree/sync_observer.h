@@ -47,6 +47,7 @@ struct SyncTotals {
   uint64_t removed = 0;
   uint64_t failed = 0;
   uint64_t not_verified = 0;       // Copied, but the source had nothing to verify by.
+  uint64_t links = 0;              // Of a folder of files, that its listing did not follow.
   bool removals_withheld = false;  // There was something to remove, and failures forbade it.
 };
 
