@@ -10,6 +10,7 @@
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/counted_store.h"
 #include "cli/folder_watches.h"
 #include "cli/queue_intakes.h"
 #include "cli/replication_ledger.h"
@@ -369,7 +370,8 @@ class ReplicateCommand : public Command {
   static Result<std::unique_ptr<Api>> MakeApi(
       RunContext& context, const Configuration& configuration, const ReplicatorOptions& options,
       Queue& queue, State& state, const Readiness& readiness, const ReplicationObserver& observer,
-      ReplicationContext& replication, Backends& migrations, DirectoryStores& directories) {
+      ReplicationContext& replication, ReplicationLedger& ledger, Backends& migrations,
+      DirectoryStores& directories) {
     Runtime& runtime = context.runtime();
     Console& console = context.console();
     const Environment environment = [&console](std::string_view name) {
@@ -402,6 +404,13 @@ class ReplicateCommand : public Command {
                        [&context, &replication, &directories](const std::string& name,
                                                               const std::string& bucket) {
                          return StoreFor(context, replication, directories, name, bucket);
+                       },
+                   .open_counted =
+                       [&context, &ledger](const std::string& name, const std::string& bucket) {
+                         // What a fill costs is a part of what this process does, too.
+                         const bool directory = KindOf(bucket) == BucketKind::kDirectory;
+                         return OpenStoreCounted(context, name, bucket, kContinuousTimeout,
+                                                 directory ? nullptr : ledger.MeterOf(name));
                        }});
   }
 
@@ -437,7 +446,7 @@ class ReplicateCommand : public Command {
       }
       Result<std::unique_ptr<Api>> made =
           MakeApi(context, configuration, options, queue, state, readiness, observer, replication,
-                  migrations, directories);
+                  ledger, migrations, directories);
       if (!made) co_return made.error();
       api = std::move(*made);
       server = std::make_unique<ManagementServer>(

@@ -72,6 +72,15 @@ class ApiTest : public ::testing::Test {
         .migrations_queue = {},
         .store_of = [this](const std::string&, const std::string&) -> Result<Store*> {
           return &store_;
+        },
+        .open_counted = [this](const std::string& name,
+                               const std::string&) -> Result<cache::CountedStore> {
+          auto counts = std::make_shared<RequestCounts>();
+          // A memory store sends nothing, so nothing would be counted.
+          counts->OnRequests(0, RequestKind::kGet, "STANDARD", 1000);
+          return cache::CountedStore{
+              .store = std::make_unique<MemoryStore>(world_.runtime, backend_),
+              .counted = {.counts = counts, .name = name, .region = "us-east-1"}};
         }});
     server_ = std::make_unique<ManagementServer>(
         world_.runtime, ManagementServerOptions{.listen = {.host = "127.0.0.1", .port = 0}},
