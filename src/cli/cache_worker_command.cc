@@ -70,8 +70,11 @@ class CacheWorkerCommand : public Command {
     context.troubles().UseLog();
     Runtime& runtime = context.runtime();
     // This command outlives the loop to which timers of its stores belong.
-    const std::unique_ptr<StoreMap, void (*)(StoreMap*)> close(
-        &stores_, [](StoreMap* stores) { stores->clear(); });
+    const std::unique_ptr<CacheWorkerCommand, void (*)(CacheWorkerCommand*)> close(
+        this, [](CacheWorkerCommand* command) {
+          command->stores_.clear();
+          command->connections_.clear();
+        });
     Result<std::unique_ptr<State>> state = co_await OpenState(runtime, configuration->state);
     if (!state) co_return state.error().In("state");
     cache::Timetable timetable(runtime, **state);
@@ -128,9 +131,9 @@ class CacheWorkerCommand : public Command {
     for (const Address& address : {settings.source, settings.to}) {
       std::unique_ptr<Store>& store = stores_[{address.store, KindOf(address.bucket)}];
       if (store) continue;
-      Result<std::unique_ptr<Store>> made =
-          OpenConfiguredStore(context, context.configuration()->stores.at(address.store),
-                              kStoreTimeout, true, {}, nullptr, KindOf(address.bucket));
+      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+          context, context.configuration()->stores.at(address.store), kStoreTimeout, true, {},
+          nullptr, KindOf(address.bucket), &connections_[address.store]);
       if (!made) co_return made.error();
       store = std::move(*made);
     }
@@ -205,8 +208,8 @@ class CacheWorkerCommand : public Command {
     Runtime& runtime = context.runtime();
     UploadRecords uploads(runtime, state, ThisProcess(), "", settings.to.prefix);
     Result<Prices> prices = ReadPrices(context);
-    cache::FillStores stores([&context](const std::string& name, const std::string& bucket) {
-      return OpenStoreCounted(context, name, bucket, kStoreTimeout);
+    cache::FillStores stores([&](const std::string& name, const std::string& bucket) {
+      return OpenStoreCounted(context, name, bucket, kStoreTimeout, connections_);
     });
     Result<void> opened = stores.OpenSource(settings.source);
     if (opened) opened = stores.OpenTarget(settings.to);
@@ -244,6 +247,7 @@ class CacheWorkerCommand : public Command {
   }
 
   bool listen_ = false;
+  StoreConnections connections_;  // Of all stores of a name, those of single fills, too.
   StoreMap stores_;
 };
 

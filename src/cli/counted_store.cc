@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "cli/stores.h"
 #include "cost/both_meters.h"
 
 namespace longhaul {
@@ -10,6 +9,7 @@ namespace longhaul {
 Result<cache::CountedStore> OpenStoreCounted(RunContext& context, const std::string& name,
                                              const std::string& bucket,
                                              std::chrono::milliseconds timeout,
+                                             StoreConnections& connections,
                                              std::shared_ptr<RequestMeter> also) {
   const auto settings = context.configuration()->stores.find(name);
   if (settings == context.configuration()->stores.end()) {
@@ -19,8 +19,8 @@ Result<cache::CountedStore> OpenStoreCounted(RunContext& context, const std::str
   auto counts = std::make_shared<RequestCounts>();
   std::shared_ptr<RequestMeter> meter = counts;
   if (also) meter = std::make_shared<BothMeters>(counts, std::move(also));
-  Result<std::unique_ptr<Store>> made =
-      OpenConfiguredStore(context, settings->second, timeout, true, {}, std::move(meter), buckets);
+  Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+      context, settings->second, timeout, true, {}, std::move(meter), buckets, &connections[name]);
   if (!made) return made.error();
   return cache::CountedStore{.store = std::move(*made),
                              .counted = {.counts = counts,

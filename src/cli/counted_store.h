@@ -9,15 +9,18 @@
 
 #include "cache/fill_bill.h"
 #include "cli/run_context.h"
+#include "cli/stores.h"
 #include "storage/request_meter.h"
 
 namespace longhaul {
 
-// `bucket`: tells of which kind are those that it is asked for. `also`: hears of its requests, too.
+// `bucket`: tells of which kind are those that it is asked for. `connections`: outlive the store.
+// `also`: hears of its requests, too.
 // kInvalidInput: the configuration has no store `name`.
 Result<cache::CountedStore> OpenStoreCounted(RunContext& context, const std::string& name,
                                              const std::string& bucket,
                                              std::chrono::milliseconds timeout,
+                                             StoreConnections& connections,
                                              std::shared_ptr<RequestMeter> also = nullptr);
 
 }  // namespace longhaul
