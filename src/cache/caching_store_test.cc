@@ -226,6 +226,24 @@ TEST_F(CachingStoreTest, AReadThatIsWrittenLaterSetsNothingBack) {
   EXPECT_EQ(after.at("d"), before.at("d"));
 }
 
+// While State is away all reads would be forgotten, and the copies with them.
+TEST_F(CachingStoreTest, AReadThatCannotBeWrittenIsWrittenLater) {
+  Open();
+  world.Put("a", "text");
+  Read("a");
+  Settle();
+  world.Pass(2min);
+  Settle();
+  const SystemTime before = world.base.clock.Now();
+  Read("a");
+  world.state->read_only = world.Where().Entries();
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_LT(world.Entries()["a"].used, before);
+  world.state->read_only.clear();
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_GE(world.Entries()["a"].used, before);
+}
+
 // The last reads before an end are the newest that there are.
 TEST_F(CachingStoreTest, AnEndWritesWhatWasRead) {
   Open();

@@ -51,23 +51,29 @@ Async<void> UseNotes::WriteSome(std::map<std::string, SystemTime>& notes) {
       co_await state_.GetMany(place_.Entries(), keys);
   if (!rows) co_return rows.error();
   std::vector<StateWrite> writes;
-  for (const std::optional<StateRow>& row : *rows) {
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::optional<StateRow>& row = (*rows)[i];
     if (!row) continue;
     Result<Entry> entry = DecodeEntry(*row);
     if (!entry) continue;  // Whoever needs it tells.
-    const SystemTime used = notes.at(row->key);
+    const SystemTime used = notes.at(keys[i]);
     // Others may have written it, or done something else with the copy.
     if (entry->state != EntryState::kReady || used - entry->used < kUsedAge) continue;
     entry->used = used;
-    writes.push_back({.key = row->key,
+    writes.push_back({.key = keys[i],
                       .value = EncodeEntry(*entry),
                       .expected = Expected::Revision(row->revision)});
   }
   if (!writes.empty()) {
-    // A row that somebody has changed since is left as it is.
     Result<std::vector<Result<int64_t>>> written =
-        co_await state_.WriteMany(place_.Entries(), std::move(writes));
+        co_await state_.WriteMany(place_.Entries(), writes);
     if (!written) co_return written.error();
+    for (size_t i = 0; i < writes.size(); ++i) {
+      const Result<int64_t>& one = (*written)[i];
+      // A row that somebody has changed since is left as it is.
+      if (one || !one.error().Transient()) continue;
+      notes_.try_emplace(writes[i].key, notes.at(writes[i].key));
+    }
   }
   notes.erase(notes.begin(), end);
   co_return Ok();
