@@ -13,12 +13,14 @@ constexpr int kRoundsMax = 4;
 
 }  // namespace
 
-Budget::Budget(Runtime runtime, State& state, Place place, CountedBytes& bytes, Remover& remover)
+Budget::Budget(Runtime runtime, State& state, Place place, CountedBytes& bytes, Remover& remover,
+               std::function<Async<void>()> write_uses)
     : runtime_(runtime),
       state_(state),
       place_(std::move(place)),
       bytes_(bytes),
       remover_(remover),
+      write_uses_(std::move(write_uses)),
       one_at_a_time_(std::make_shared<Semaphore>(1)) {}
 
 Async<void> Budget::Open() {
@@ -54,6 +56,10 @@ Async<bool> Budget::Take(int64_t bytes, SystemTime spare_since) {
 }
 
 Async<int64_t> Budget::MakeRoom(int64_t bytes, SystemTime spare_since) {
+  if (write_uses_) {
+    Result<void> written = co_await write_uses_();
+    if (!written) co_return written.error();
+  }
   Result<std::vector<EntryRow>> oldest = co_await Oldest(bytes, spare_since);
   if (!oldest) co_return oldest.error();
   Result<RemovalCounts> removed = co_await remover_.Remove(std::move(*oldest));

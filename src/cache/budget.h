@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,8 +21,10 @@ namespace longhaul::cache {
 
 class Budget {
  public:
-  // Borrowed.
-  Budget(Runtime runtime, State& state, Place place, CountedBytes& bytes, Remover& remover);
+  // Borrowed. `write_uses`: has what is known of readers written, before the rows are looked at;
+  // none: there are no readers here.
+  Budget(Runtime runtime, State& state, Place place, CountedBytes& bytes, Remover& remover,
+         std::function<Async<void>()> write_uses = nullptr);
 
   // Reads the limit. Errors are those of State.
   Async<void> Open();
@@ -40,6 +43,7 @@ class Budget {
   Place place_;
   CountedBytes& bytes_;
   Remover& remover_;
+  std::function<Async<void>()> write_uses_;
   uint64_t limit_bytes_ = 0;
   std::shared_ptr<Semaphore> one_at_a_time_;  // shared: a Permit may outlive this (base/async.h).
 };

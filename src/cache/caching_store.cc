@@ -127,7 +127,7 @@ Async<ObjectStream> CachingStore::Get(GetRequest request, SystemTime* absent_at)
       ++counts_.hits;
       counts_.hit_bytes += static_cast<int64_t>(copy->length_bytes);
       copy->info = AsSource(std::move(copy->info), row.entry);
-      if (!stopping_) fills_.Spawn(NoteUsed(row));
+      filler_.Used(row);
       co_return copy;
     }
     // The row promises what is not there. (A cache that does not answer may have it yet.)
@@ -143,19 +143,6 @@ Async<ObjectStream> CachingStore::Get(GetRequest request, SystemTime* absent_at)
   ++counts_.misses;
   FillLater(key, stream->info);
   co_return stream;
-}
-
-Async<void> CachingStore::NoteUsed(EntryRow row) {
-  const std::string key = row.key.substr(filler_.options().target_prefix.size());
-  const int64_t revision = row.revision;
-  Result<void> noted = co_await filler_.Used(std::move(row));
-  static_cast<void>(noted);  // It then counts as used a little earlier.
-  if (auto found = rows_.find(key);
-      found != rows_.end() && found->second.row && found->second.row->revision == revision) {
-    // Else each read within the next second would write it again.
-    found->second.row->entry.used = runtime_.clock.Now();
-  }
-  co_return Ok();
 }
 
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {

@@ -97,7 +97,6 @@ class CachingStore : public Store {
   void FillLater(const std::string& key, const ObjectInfo& found);
   // The key, and then what waits, until nothing does.
   Async<void> FillOn(std::string key, SourceState found);
-  Async<void> NoteUsed(EntryRow row);
   Result<void> MayRead(const std::string& bucket) const;
   Result<void> MayWrite(const std::string& bucket) const;
   Async<void> Invalidate(std::string key);

@@ -12,6 +12,22 @@ using cache::CachingOptions;
 using cache::CachingStore;
 using cache::KeyFiller;
 
+// Counts what is written, by request.
+class CountedState : public FakeState {
+ public:
+  using FakeState::FakeState;
+  Async<int64_t> Write(std::string partition, StateWrite write) override {
+    ++writes;
+    return FakeState::Write(std::move(partition), std::move(write));
+  }
+  Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                std::vector<StateWrite> all) override {
+    ++writes;
+    return FakeState::WriteMany(std::move(partition), std::move(all));
+  }
+  int writes = 0;
+};
+
 class CachingStoreTest : public ::testing::Test {
  protected:
   void Open(CachingOptions options = {}) {
@@ -45,7 +61,7 @@ class CachingStoreTest : public ::testing::Test {
   int SourceReads() { return world.source->count(StoreOperation::kGet); }
 
   CacheWorld world;
-  FakeState rows{world.base.runtime, world.state};
+  CountedState rows{world.base.runtime, world.state};
   MemoryStore source{world.base.runtime, world.source};
   MemoryStore slow{world.base.runtime, world.source, &world.source_plan};
   MemoryStore target{world.base.runtime, world.target};
@@ -141,6 +157,109 @@ TEST_F(CachingStoreTest, RefusesWritesAndOtherBuckets) {
   EXPECT_EQ(world.Run(store->CreateMultipart({.bucket = "data", .key = "a"})).error().kind,
             ErrorKind::kDenied);
   EXPECT_EQ(world.Run(store->List({.bucket = "other"})).error().code, "NoSuchBucket");
+}
+
+// A write for each hit costs more than the hit, where State is a table in a cloud.
+TEST_F(CachingStoreTest, ReadsOfManyCopiesAreWrittenTogether) {
+  constexpr int kCopies = 60;
+  Open();
+  for (int i = 0; i < kCopies; ++i) world.Put(std::to_string(i), "text");
+  for (int i = 0; i < kCopies; ++i) Read(std::to_string(i));
+  Settle();
+  world.Pass(2min);
+  Settle();
+  const SystemTime before = world.base.clock.Now();
+  const int writes = rows.writes;
+  for (int i = 0; i < kCopies; ++i) Read(std::to_string(i));
+  ASSERT_EQ(store->counts().hits, kCopies);
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_LE(rows.writes - writes, 4);  // The run's own row is among them.
+  for (const auto& [key, entry] : world.Entries()) EXPECT_GE(entry.used, before) << key;
+  // Within a minute they are not written again.
+  const SystemTime used = world.Entries()["7"].used;
+  Read("7");
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_EQ(world.Entries()["7"].used, used);
+}
+
+// What readers use right now would go, and what nobody has read for long would stay.
+TEST_F(CachingStoreTest, WhatWasReadAMomentAgoStaysWhenRoomIsMade) {
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));
+  Open();
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  Read("a");
+  Settle();
+  Read("b");
+  Settle();
+  world.Pass(2min);
+  Settle();
+  Read("a");
+  Read("c");
+  Settle();
+  EXPECT_TRUE(world.Has("a"));
+  EXPECT_FALSE(world.Has("b"));
+  EXPECT_TRUE(world.Has("c"));
+}
+
+// A copy would come back to life with a row of before: one that was removed, or whose source has
+// changed; and what others have set meanwhile would be lost.
+TEST_F(CachingStoreTest, AReadThatIsWrittenLaterSetsNothingBack) {
+  Open();
+  for (const char* key : {"a", "b", "c", "d"}) world.Put(key, "text");
+  for (const char* key : {"a", "b", "c", "d"}) Read(key);
+  Settle();
+  world.Pass(2min);
+  Settle();
+  for (const char* key : {"a", "b", "c", "d"}) Read(key);
+  world.Evict("a");
+  ASSERT_TRUE(world.Run(filler->Invalidate("b")));
+  world.Pin("c", true);
+  world.ttl = 7200s;
+  world.Fill({"d"});
+  const std::map<std::string, cache::Entry> before = world.Entries();
+  for (int i = 0; i < 4; ++i) Settle();
+  const std::map<std::string, cache::Entry> after = world.Entries();
+  EXPECT_FALSE(after.contains("a"));
+  EXPECT_EQ(after.at("b"), before.at("b"));
+  EXPECT_TRUE(after.at("c").pinned);
+  EXPECT_GT(after.at("c").used, before.at("c").used);
+  EXPECT_EQ(after.at("d"), before.at("d"));
+}
+
+// While State is away all reads would be forgotten, and the copies with them.
+TEST_F(CachingStoreTest, AReadThatCannotBeWrittenIsWrittenLater) {
+  Open();
+  world.Put("a", "text");
+  Read("a");
+  Settle();
+  world.Pass(2min);
+  Settle();
+  const SystemTime before = world.base.clock.Now();
+  Read("a");
+  world.state->read_only = world.Where().Entries();
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_LT(world.Entries()["a"].used, before);
+  world.state->read_only.clear();
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_GE(world.Entries()["a"].used, before);
+}
+
+// The last reads before an end are the newest that there are.
+TEST_F(CachingStoreTest, AnEndWritesWhatWasRead) {
+  Open();
+  world.Put("a", "text");
+  Read("a");
+  Settle();
+  world.Pass(2min);
+  Settle();
+  const SystemTime before = world.base.clock.Now();
+  Read("a");
+  EXPECT_LT(world.Entries()["a"].used, before);
+  world.base.Run(store->Stop());
+  store.reset();
+  ASSERT_TRUE(world.Run(filler->End()));
+  filler.reset();
+  EXPECT_GE(world.Entries()["a"].used, before);
 }
 
 // Events: what changed would be served until its time to live ends.

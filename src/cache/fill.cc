@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "cache/budget.h"
 #include "cache/decide.h"
+#include "cache/fill_bill.h"
 #include "transfer/listing/listing.h"
 #include "transfer/object/copy_object.h"
 
@@ -235,6 +236,13 @@ class Filler {
     next.counts = counts_;
     next.counts.waiting = waiting;
     next.failures = failures_;
+    if (options_.bill != nullptr) {
+      next.cost = options_.bill->Reckon({.jobs = copied_below_.size(),
+                                         .copies = static_cast<uint64_t>(counts_.copied),
+                                         .bytes = static_cast<uint64_t>(counts_.bytes),
+                                         .listed = told_},
+                                        request_.ttl);
+    }
     if (looking_at_ > 0) return next;  // Half of them are not where they belong.
     std::set<int64_t> waits_for;
     for (const Key& key : waiting_) {
@@ -664,6 +672,7 @@ class Filler {
       case Outcome::kCopied:
         ++counts_.copied;
         counts_.bytes += static_cast<int64_t>(ending.task.claim.size_bytes);
+        for (const FillResult::OfPrefix* of : PrefixesOf(key.key)) copied_below_.insert(of->prefix);
         break;
       case Outcome::kFound:
         ++counts_.hits;
@@ -693,6 +702,7 @@ class Filler {
     }
   }
   void Tell(const Key& key, Outcome outcome, std::string_view reason = "", int64_t by_run = 0) {
+    ++told_;
     if (!options_.on_key) return;
     options_.on_key({.key = key.key,
                      .outcome = outcome,
@@ -743,6 +753,8 @@ class Filler {
   std::optional<Remover> remover_;
   std::optional<Budget> budget_;
   FillCounts counts_;
+  uint64_t told_ = 0;                   // Keys.
+  std::set<std::string> copied_below_;  // Prefixes, as they were asked for.
   std::vector<cache::Run::Failure> failures_;
   FillResult result_;
   std::shared_ptr<Semaphore> slots_;    // shared: a Permit may outlive this (base/async.h).

@@ -29,6 +29,8 @@ class UploadRecords;
 
 namespace longhaul::cache {
 
+class FillBill;
+
 inline constexpr std::chrono::seconds kTtlMin{60};
 inline constexpr std::chrono::hours kTtlMax{366 * 24};
 
@@ -69,6 +71,9 @@ struct FillOptions {
   ProcessName owner = ThisProcess();
   UploadRecords* uploads = nullptr;  // Set: copies in parts go on where they broke off. Borrowed.
   Event* stop = nullptr;             // Borrowed; set: end soon.
+  // What the stores of the request, and nobody else's work, are asked for. Set: the run says what
+  // it cost. Borrowed.
+  const FillBill* bill = nullptr;
   std::function<void(const Run&)> on_begin;
   std::function<void(const KeyReport&)> on_key;
 };

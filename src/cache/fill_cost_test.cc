@@ -1,12 +1,16 @@
 #include <gtest/gtest.h>
 
+#include "cache/fill_bill.h"
 #include "cost/batch_copy.h"
+#include "cost/both_meters.h"
 #include "cost/request_counts.h"
 #include "storage/s3_bucket_name.h"
 #include "tests/support/cache_world.h"
 
 namespace longhaul::testing {
 namespace {
+
+using namespace std::chrono_literals;
 
 // The published example, 3 million objects of 1 TB below 20 prefixes, at a thousandth.
 constexpr int kPrefixes = 20;
@@ -142,6 +146,86 @@ TEST_F(CacheFillCost, IsWhatTheBillSaysToTheCent) {
   EXPECT_NEAR(static_cast<double>(sum.total) / kPico, counted, 0.005);
   EXPECT_EQ(sum.items.at("requests at fast"), int64_t{kObjects} * kScale * 1'130'000);
   EXPECT_GT(counted, 4);
+}
+
+// What S3 Batch Operations would ask is of the work that was done, not of what was asked for.
+TEST(CacheRunCost, IsInTheRowOfTheRun) {
+  CacheWorld world;
+  for (const char* key : {"1/a", "1/b", "2/c"}) world.Put(key, "text");
+  world.Fill({"2/"});
+  auto source = std::make_shared<RequestCounts>();
+  auto target = std::make_shared<RequestCounts>();
+  const cache::FillBill bill({.counts = source, .name = "east", .region = "us-east-1"},
+                             {.counts = target, .name = "fast", .region = "eu-north-1"}, Prices());
+  world.bill = &bill;
+  source->OnRequests(0, RequestKind::kGet, "STANDARD", 10);
+  source->OnReceived(0, uint64_t{1} << 30);
+  target->OnRequests(0, RequestKind::kPut, "STANDARD", 20);
+  const cache::FillResult filled = world.Fill({"1/", "2/"});
+  FakeState rows(world.base.runtime, world.state);
+  const Result<cache::Run> row =
+      world.Run(cache::RunBook(world.base.runtime, rows, world.Where()).Find(filled.run.number));
+  ASSERT_TRUE(row);
+  ASSERT_TRUE(row->cost);
+  EXPECT_EQ(row->cost, filled.run.cost);
+  EXPECT_EQ(row->cost->items, (cache::RunCost::Items{{"requests at east", 4'000'000},
+                                                     {"requests at fast", 100'000'000},
+                                                     {"transfer", 20'000'000'000}}));
+  EXPECT_TRUE(row->cost->unknown.empty());
+  EXPECT_EQ(row->cost->batch,
+            CostByBatchCopy({.jobs = 1, .copies = 2, .bytes = 8, .listed = 3}, Prices()).items);
+  EXPECT_TRUE(row->cost->storage);
+}
+
+// A sum without what nobody knows would be told as the whole.
+TEST(CacheRunCost, NamesWhatNobodyKnows) {
+  auto source = std::make_shared<RequestCounts>();
+  auto target = std::make_shared<RequestCounts>();
+  source->OnRequests(0, RequestKind::kGet, "STANDARD", 10);
+  target->OnRequests(0, RequestKind::kPut, "STANDARD", 20);
+  const cache::FillBill bill(
+      {.counts = source, .name = "east"},
+      {.counts = target, .name = "fast", .region = "eu-north-1", .directory = true}, Prices());
+  const cache::RunCost cost =
+      bill.Reckon({.jobs = 1, .copies = 20, .bytes = 1 << 30, .listed = 20}, 24h);
+  EXPECT_TRUE(cost.items.empty());
+  EXPECT_EQ(cost.unknown, (std::vector<std::string>{"request/eu-north-1/put/EXPRESS_ONEZONE",
+                                                    "the region of east"}));
+  EXPECT_EQ(cost.storage, std::nullopt);
+  EXPECT_FALSE(cost.batch.empty());
+}
+
+// Nobody counts a store of two twice, nor a run of which nobody counted anything as free.
+TEST(CacheRunCost, IsCountedOnceOrNotAtAll) {
+  auto both = std::make_shared<RequestCounts>();
+  both->OnRequests(0, RequestKind::kPut, "STANDARD", 1);
+  const cache::FillBill::End end{.counts = both, .name = "east", .region = "us-east-1"};
+  const cache::RunCost cost = cache::FillBill(end, end, Prices()).Reckon({}, 24h);
+  EXPECT_EQ(cost.items, (cache::RunCost::Items{{"requests at east", 5'000'000}}));
+  CacheWorld world;
+  world.Put("a", "text");
+  EXPECT_EQ(world.Fill({""}).run.cost, std::nullopt);
+}
+
+// Each of the two would miss what the other has heard.
+TEST(CacheRunCost, IsHeardBesideTheLedger) {
+  auto one = std::make_shared<RequestCounts>();
+  auto other = std::make_shared<RequestCounts>();
+  BothMeters meters(one, other);
+  const int get = meters.PlaceOf("b", "k", RequestKind::kGet);
+  const int put = meters.PlaceOf("b", "k", RequestKind::kPut);
+  EXPECT_EQ(meters.PlaceOf("b", "k", RequestKind::kGet), get);
+  meters.OnRequests(put, RequestKind::kPut, "STANDARD", 3);
+  meters.OnReceived(get, 7);
+  meters.OnSent(put, uint64_t{1} << 30);
+  for (const auto& counts : {one, other}) {
+    EXPECT_EQ(counts->received_bytes(), 7);
+    Bill bill;
+    counts->AddExpressTo(bill, "us-east-1", "fast");
+    const Bill::Sum sum = bill.Reckon(Prices());
+    EXPECT_EQ(sum.items.at("requests at fast"), 3 * 1'130'000);
+    EXPECT_EQ(sum.items.at("bytes into fast"), 3'200'000'000);
+  }
 }
 
 }  // namespace

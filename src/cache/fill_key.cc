@@ -10,7 +10,6 @@ namespace longhaul::cache {
 namespace {
 
 constexpr int kTriesMax = 20;
-constexpr std::chrono::minutes kUsedAge{1};
 
 }  // namespace
 
@@ -25,7 +24,9 @@ KeyFiller::KeyFiller(Runtime runtime, State& state, Store& source, Store& target
       source_text_(SourceText(source.description(), options_.source_bucket)),
       session_(runtime, state, place_, options_.owner, options_.lease),
       lives_(runtime, state, place_),
-      bytes_(runtime, state, place_) {}
+      bytes_(runtime, state, place_),
+      uses_(runtime, state, place_),
+      helpers_(runtime.executor) {}
 
 Async<void> KeyFiller::Begin() {
   Result<void> noted = co_await NotePlace(state_, place_);
@@ -43,16 +44,25 @@ Async<void> KeyFiller::Begin() {
   remover_.emplace(
       runtime_, state_, target_, place_, bytes_, [this] { return session_.claimant(); },
       *conditional);
-  budget_.emplace(runtime_, state_, place_, bytes_, *remover_);
+  budget_.emplace(runtime_, state_, place_, bytes_, *remover_, [this] { return uses_.Write(); });
   Result<void> opened = co_await budget_->Open();
   if (!opened) {
     Result<void> ended = co_await session_.End(RunPhase::kStopped);
     static_cast<void>(ended);
+    co_return opened;
   }
-  co_return opened;
+  helpers_.Spawn(uses_.KeepWriting(ended_));
+  co_return Ok();
 }
 
-Async<void> KeyFiller::End() { co_return co_await session_.End(RunPhase::kDone); }
+Async<void> KeyFiller::End() {
+  ended_.Set();
+  Result<void> helped = co_await helpers_.Join();
+  static_cast<void>(helped);
+  Result<void> written = co_await uses_.Write();
+  static_cast<void>(written);  // What was read last counts as used a little earlier.
+  co_return co_await session_.End(RunPhase::kDone);
+}
 
 Async<std::optional<EntryRow>> KeyFiller::Read(std::string key) {
   Result<std::optional<StateRow>> row =
@@ -63,19 +73,6 @@ Async<std::optional<EntryRow>> KeyFiller::Read(std::string key) {
   if (!entry) co_return entry.error();
   co_return std::optional(EntryRow{
       .key = std::move((*row)->key), .revision = (*row)->revision, .entry = std::move(*entry)});
-}
-
-Async<void> KeyFiller::Used(EntryRow row) {
-  const SystemTime now = runtime_.clock.Now();
-  if (now - row.entry.used < kUsedAge) co_return Ok();
-  row.entry.used = now;
-  Result<int64_t> written =
-      co_await state_.Write(place_.Entries(), {.key = row.key,
-                                               .value = EncodeEntry(row.entry),
-                                               .expected = Expected::Revision(row.revision)});
-  // Somebody else has changed it meanwhile, which is as good.
-  if (!written && written.error().kind != ErrorKind::kPrecondition) co_return written.error();
-  co_return Ok();
 }
 
 Async<void> KeyFiller::Fill(std::string key, SourceState found) {

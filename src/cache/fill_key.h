@@ -18,6 +18,7 @@
 #include "cache/decide.h"
 #include "cache/remove.h"
 #include "cache/session.h"
+#include "cache/use_notes.h"
 #include "storage/store.h"
 
 namespace longhaul::cache {
@@ -62,8 +63,8 @@ class KeyFiller {
 
   // The row, or nullopt.
   Async<std::optional<EntryRow>> Read(std::string key);
-  // A reader has used the copy: its row says so, once a minute at most.
-  Async<void> Used(EntryRow row);
+  // A reader uses the copy: its row will say so (use_notes.h).
+  void Used(const EntryRow& row) { uses_.Note(row); }
 
   [[nodiscard]] const Place& place() const { return place_; }
   [[nodiscard]] const KeyFillerOptions& options() const { return options_; }
@@ -87,6 +88,9 @@ class KeyFiller {
   CountedBytes bytes_;
   std::optional<Remover> remover_;
   std::optional<Budget> budget_;
+  UseNotes uses_;
+  Event ended_;
+  TaskGroup helpers_;
   std::set<std::string> filling_;
 };
 

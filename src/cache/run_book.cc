@@ -25,7 +25,31 @@ constexpr std::chrono::seconds kRunRowAge{1};
 
 std::string KeyOf(int64_t number) { return fmt::format("{:020}", number); }
 
+// "1192093 bytes into fast": numbers of a row are texts here, as in its other lists.
+std::vector<std::string> TextsOf(const RunCost::Items& items) {
+  std::vector<std::string> texts;
+  for (const auto& [item, pico] : items) texts.push_back(fmt::format("{} {}", pico, item));
+  return texts;
+}
+
+RunCost::Items ItemsOf(const std::vector<std::string>& texts) {
+  RunCost::Items items;
+  for (const std::string& text : texts) {
+    const size_t space = std::min(text.find(' '), text.size());
+    int64_t pico = 0;
+    std::from_chars(text.data(), text.data() + space, pico);
+    items[text.substr(std::min(space + 1, text.size()))] = pico;
+  }
+  return items;
+}
+
 }  // namespace
+
+int64_t RunCost::SumOf(const Items& items) {
+  int64_t sum = 0;
+  for (const auto& [item, pico] : items) sum += pico;
+  return sum;
+}
 
 std::string_view ToString(RunKind kind) { return kKinds[static_cast<size_t>(kind)]; }
 
@@ -75,6 +99,15 @@ std::string EncodeRun(const Run& run) {
       .Set("unfinished_numbers", std::move(numbers))
       .Set("reason", run.reason);
   if (run.ended) row.Set("ended", *run.ended);
+  if (run.cost) {
+    row.Set("cost_counted", true)
+        .Set("cost_items", TextsOf(run.cost->items))
+        .Set("cost_unknown", run.cost->unknown)
+        .Set("cost_batch", TextsOf(run.cost->batch));
+    if (run.cost->storage) {
+      row.Set("cost_storage_known", true).Set("cost_storage", *run.cost->storage);
+    }
+  }
   return row.Encode();
 }
 
@@ -124,6 +157,12 @@ Result<Run> DecodeRun(const StateRow& row) {
     std::from_chars(text.data() + std::min(space + 1, text.size()), text.data() + text.size(),
                     of.waiting);
     run.unfinished.push_back(std::move(of));
+  }
+  if (fields->Flag("cost_counted")) {
+    run.cost = RunCost{.items = ItemsOf(fields->Texts("cost_items")),
+                       .unknown = fields->Texts("cost_unknown"),
+                       .batch = ItemsOf(fields->Texts("cost_batch"))};
+    if (fields->Flag("cost_storage_known")) run.cost->storage = fields->Number("cost_storage");
   }
   for (size_t i = 0; i < kKinds.size(); ++i) {
     if (fields->Text("kind") == kKinds[i]) run.kind = static_cast<RunKind>(i);

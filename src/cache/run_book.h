@@ -32,6 +32,23 @@ struct FillCounts {
   int64_t removed = 0;    // Copies; `bytes` counts theirs where a run does nothing else.
 };
 
+// What a fill has cost, in pico-dollars, at the prices of when it was written; by item ("requests
+// at east").
+struct RunCost {
+  using Items = std::map<std::string, int64_t>;
+  Items items;
+  // Prices that nobody knows: what hangs on them is in no item, and the sum is "at least".
+  std::vector<std::string> unknown;
+  // What the same would have cost by S3 Batch Operations. Its functions and its workflow cannot be
+  // counted: it is "at least", too.
+  Items batch;
+  // To keep what was copied for its time to live, either way; none where nobody knows it.
+  std::optional<int64_t> storage;
+
+  [[nodiscard]] static int64_t SumOf(const Items& items);
+  bool operator==(const RunCost&) const = default;
+};
+
 enum class RunKind {
   kFill,
   kServe,  // An endpoint that fills what is asked for.
@@ -57,6 +74,9 @@ struct Run {
   SystemTime started{};
   std::optional<SystemTime> ended{};
   FillCounts counts;
+  // Of a fill whose requests were counted, until the row was written; of a run that was resumed,
+  // since then, as its counts.
+  std::optional<RunCost> cost;
   std::vector<int64_t> waits_for;  // Numbers of the runs whose keys it waits for.
   struct Failure {
     std::string key;

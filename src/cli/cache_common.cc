@@ -1,6 +1,12 @@
 #include "cli/cache_common.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.h"
 #include "cli/transfer_ends.h"
+#include "cost/prices.h"
 
 namespace longhaul {
 
@@ -69,6 +75,38 @@ std::string RemovalText(const cache::RemovalCounts& counts, bool dry_run) {
     text += ", " + FormatCount(static_cast<uint64_t>(counts.failed)) + " failed";
   }
   return text;
+}
+
+Message CostMessage(const cache::RunCost& cost, std::chrono::seconds ttl) {
+  Message message("cost");
+  const auto tell = [&message](const cache::RunCost::Items& items, std::string_view prefix) {
+    std::string text;
+    for (const auto& [item, pico] : items) {
+      text += (text.empty() ? "" : ", ") + item + " " + FormatPico(pico);
+      std::string name = std::string(prefix) + item;
+      std::ranges::replace(name, ' ', '_');
+      message.With(name, FormatPico(pico).substr(1));
+    }
+    return text;
+  };
+  const std::string paid = FormatPico(cache::RunCost::SumOf(cost.items));
+  const std::string batch = FormatPico(cache::RunCost::SumOf(cost.batch));
+  std::string text = (cost.unknown.empty() ? "cost: " : "cost: at least ") + paid;
+  if (const std::string items = tell(cost.items, "cost_"); !items.empty()) {
+    text += " (" + items + ")";
+  }
+  if (!cost.unknown.empty()) {
+    text += fmt::format("; not known: {}", fmt::join(cost.unknown, ", "));
+    message.With("unknown", cost.unknown);
+  }
+  text += "\n  by S3 Batch Operations at least " + batch + " (" + tell(cost.batch, "batch_") + ")";
+  message.With("dollars", paid.substr(1)).With("batch_dollars", batch.substr(1));
+  if (cost.storage && *cost.storage > 0) {
+    const std::string storage = FormatPico(*cost.storage);
+    text += "\n  either way " + storage + " to keep what was copied for " + FormatDuration(ttl);
+    message.With("storage_dollars", storage.substr(1));
+  }
+  return message.Says(std::move(text));
 }
 
 std::string_view PhaseOf(const cache::Run& run, SystemTime now) {

@@ -47,6 +47,9 @@ class RemovalTeller {
 // "3 copies removed (12 KiB)", and what else there is to say.
 std::string RemovalText(const cache::RemovalCounts& counts, bool dry_run = false);
 
+// What a fill has cost, and what it would have cost otherwise. `ttl`: that of its copies.
+Message CostMessage(const cache::RunCost& cost, std::chrono::seconds ttl);
+
 // "running"; "killed" when nobody is at work on it.
 std::string_view PhaseOf(const cache::Run& run, SystemTime now);
 

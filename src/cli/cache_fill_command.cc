@@ -1,25 +1,23 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "base/json.h"
 #include "base/units.h"
 #include "cache/fill.h"
+#include "cache/fill_bill.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
 #include "cli/prefix_warning.h"
 #include "cli/pricing.h"
 #include "cli/progress.h"
 #include "cli/transfer_observer.h"
-#include "cost/batch_copy.h"
 #include "cost/request_counts.h"
 #include "rules/cache_settings.h"
 #include "rules/price_list.h"
@@ -37,11 +35,12 @@ class CountedStores {
   CountedStores(RunContext& context, const StoreFlags& flags)
       : opener_(context, flags, true,
                 [this](const std::string& name, const std::string& region, BucketKind buckets) {
-                  made_ = {.counts = std::make_shared<RequestCounts>(),
+                  auto counts = std::make_shared<RequestCounts>();
+                  made_ = {.counts = counts,
                            .name = name,
                            .region = region,
-                           .buckets = buckets};
-                  return made_.counts;
+                           .directory = buckets == BucketKind::kDirectory};
+                  return counts;
                 }) {}
 
   Result<OpenedAddress> Open(const std::string& text, StoreEnd end) {
@@ -57,52 +56,14 @@ class CountedStores {
   // Its stores are opened by now.
   StoreOpener& opener() { return opener_; }
 
-  [[nodiscard]] Bill bill() const {
-    Bill bill;
-    for (const auto& [store, one] : stores_) {
-      if (one.region.empty()) continue;
-      if (one.buckets == BucketKind::kDirectory) {
-        one.counts->AddExpressTo(bill, one.region, one.name);
-      } else {
-        one.counts->AddTo(bill, one.region, one.name);
-      }
-    }
-    const std::string from = RegionOf(source_);
-    const std::string to = RegionOf(target_);
-    if (!from.empty() && !to.empty() && from != to) {
-      bill.Add("transfer", "transfer/" + from + "/" + to, Bill::Unit::kByte,
-               stores_.at(source_).counts->received_bytes());
-    }
-    return bill;
-  }
-  // To keep so much at the target for so long.
-  [[nodiscard]] Bill StorageBill(uint64_t bytes, std::chrono::seconds time) const {
-    Bill bill;
-    const auto found = stores_.find(target_);
-    if (found == stores_.end() || found->second.region.empty()) return bill;
-    const bool express = found->second.buckets == BucketKind::kDirectory;
-    const auto seconds = static_cast<uint64_t>(time.count());
-    bill.Add("storage",
-             "storage/" + found->second.region + (express ? "/EXPRESS_ONEZONE" : "/STANDARD"),
-             Bill::Unit::kKibSecond, bytes / 1024 * seconds + bytes % 1024 * seconds / 1024);
-    return bill;
+  [[nodiscard]] cache::FillBill BillAt(Prices prices) const {
+    return {stores_.at(source_), stores_.at(target_), std::move(prices)};
   }
 
  private:
-  struct One {
-    std::shared_ptr<RequestCounts> counts;  // shared with the store, whose streams keep it.
-    std::string name;
-    std::string region;
-    BucketKind buckets = BucketKind::kGeneral;
-  };
-  [[nodiscard]] std::string RegionOf(const Store* store) const {
-    const auto found = stores_.find(store);
-    return found == stores_.end() ? "" : found->second.region;
-  }
-
-  One made_;
+  cache::FillBill::End made_;  // By the opener, as it opens a store.
   StoreOpener opener_;
-  std::map<const Store*, One> stores_;
+  std::map<const Store*, cache::FillBill::End> stores_;
   const Store* source_ = nullptr;
   const Store* target_ = nullptr;
 };
@@ -254,28 +215,25 @@ class CacheFillCommand : public Command {
     Progress progress(output, runtime.clock, "copied", 0);
     FailureTally failures(output);
     UploadRecords uploads(runtime, state, ThisProcess(), "", request.target_prefix);
-    cache::FillOptions options{
-        .in_flight = static_cast<int>(in_flight_), .uploads = &uploads, .stop = &context.stop()};
+    Result<Prices> prices = ReadPrices(context);
+    if (!prices) co_return prices.error();
+    const cache::FillBill bill = counted.BillAt(std::move(*prices));
+    cache::FillOptions options{.in_flight = static_cast<int>(in_flight_),
+                               .uploads = &uploads,
+                               .stop = &context.stop(),
+                               .bill = &bill};
     options.on_begin = [&](const cache::Run& run) {
       output.Note(Message("run")
                       .With("run", run.number)
                       .Says(fmt::format("run {}: {}", run.number,
                                         Printable(run.source_name) + " to " + to_)));
     };
-    BatchCopyWork work;
-    std::set<std::string> jobs;
     options.on_key = [&](const cache::KeyReport& key) {
-      ++work.listed;
       ProgressTotals& totals = progress.totals;
       switch (key.outcome) {
         case cache::Outcome::kCopied:
           ++totals.objects_done;
           totals.bytes_done += key.size_bytes;
-          ++work.copies;
-          work.bytes += key.size_bytes;
-          for (const std::string& prefix : request.prefixes) {
-            if (key.key.starts_with(prefix)) jobs.insert(prefix);
-          }
           break;
         case cache::Outcome::kHit:
         case cache::Outcome::kFound:
@@ -309,55 +267,10 @@ class CacheFillCommand : public Command {
               .With("reason", of.not_listed)
               .Says(source.address.WithKey(of.prefix) + " was not listed: " + of.not_listed));
     }
-    work.jobs = jobs.size();
-    Result<void> priced = TellCost(context, counted, work, request.ttl);
+    if (filled->run.cost) output.Note(CostMessage(*filled->run.cost, request.ttl));
     Summarize(output, request, *filled, progress.seconds());
-    if (!priced) co_return priced.error();
     if (!reported) co_return reported.error();
     co_return filled->failed() ? ExitCode::kSomeFailed : ExitCode::kDone;
-  }
-
-  // What it cost, and what it would have cost otherwise.
-  static Result<void> TellCost(RunContext& context, const CountedStores& counted,
-                               const BatchCopyWork& work, std::chrono::seconds ttl) {
-    const Result<Prices> prices = ReadPrices(context);
-    if (!prices) return prices.error();
-    const Bill::Sum sum = counted.bill().Reckon(*prices);
-    const BatchCopyCost other = CostByBatchCopy(work, *prices);
-    Message message("cost");
-    std::string text = "cost: ";
-    text += sum.unknown.empty() ? "" : "at least ";
-    text += FormatPico(sum.total);
-    std::string items;
-    for (const auto& [item, pico] : sum.items) {
-      items += (items.empty() ? "" : ", ") + item + " " + FormatPico(pico);
-      std::string name = "cost_" + item;
-      std::ranges::replace(name, ' ', '_');
-      message.With(name, FormatPico(pico).substr(1));
-    }
-    if (!items.empty()) text += " (" + items + ")";
-    if (!sum.unknown.empty()) {
-      const std::vector<std::string> unknown(sum.unknown.begin(), sum.unknown.end());
-      text += fmt::format("; not known: {}", fmt::join(unknown, ", "));
-      message.With("unknown", unknown);
-    }
-    std::string others;
-    for (const auto& [item, pico] : other.items) {
-      others += (others.empty() ? "" : ", ") + item + " " + FormatPico(pico);
-      message.With("batch_" + item, FormatPico(pico).substr(1));
-    }
-    text +=
-        fmt::format("\n  by S3 Batch Operations at least {} ({})", FormatPico(other.total), others);
-    message.With("dollars", FormatPico(sum.total).substr(1))
-        .With("batch_dollars", FormatPico(other.total).substr(1));
-    const Bill::Sum storage = counted.StorageBill(work.bytes, ttl).Reckon(*prices);
-    if (storage.unknown.empty() && storage.total > 0) {
-      text += fmt::format("\n  either way {} to keep what was copied for {}",
-                          FormatPico(storage.total), FormatDuration(ttl));
-      message.With("storage_dollars", FormatPico(storage.total).substr(1));
-    }
-    context.output().Note(message.Says(std::move(text)));
-    return Ok();
   }
 
   // In the shape that the clients of Amazon's caching solution read, and what we know besides.

@@ -54,19 +54,22 @@ class CacheStatusCommand : public Command {
                 "killed (its process is gone, and it holds nothing), stopped "
                 "(by a signal or an error), failed (of some objects) or done; and for which other "
                 "runs a run waits, because they are copying keys of its prefixes. A run writes "
-                "what it has done every ten seconds, and when it ends.",
+                "what it has done every ten seconds, and when it ends. With --run it also shows "
+                "what a fill has cost until then, by item, and what S3 Batch Operations would have "
+                "asked; a price that nobody knows is named.",
             .examples = {{"All caches", "longhaul cache status --config longhaul.yaml"},
-                         {"What failed in a run",
+                         {"What failed in a run, and what it cost",
                           "longhaul cache status fast:cache --run 12 --config longhaul.yaml"}},
             .exit_codes = {ExitCode::kNotFound}};
   }
 
   void Declare(FlagSet& flags) override {
     flags.Argument("STORE:BUCKET", "The cache. Default: all.", cache_);
-    flags.Integer({.name = "run",
-                   .help = "Only this run, with what failed in it (the first 100).",
-                   .value_name = "RUN"},
-                  1, INT64_MAX, run_);
+    flags.Integer(
+        {.name = "run",
+         .help = "Only this run, with what it cost and what failed in it (the first 100).",
+         .value_name = "RUN"},
+        1, INT64_MAX, run_);
     state_flag_.Declare(flags);
     store_flags_.Declare(flags, false);
   }
@@ -156,6 +159,7 @@ class CacheStatusCommand : public Command {
       if (run.ended) message.With("ended", FormatRfc3339(*run.ended));
       output.Print(message.Says(TextOf(run, phase)));
       if (!run_) continue;
+      if (run.cost) output.Print(CostMessage(*run.cost, run.ttl));
       for (const cache::Run::Failure& failure : run.failures) {
         output.Print(
             Message("failed")

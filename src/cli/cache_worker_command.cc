@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "cache/fill.h"
+#include "cache/fill_bill.h"
 #include "cache/follow.h"
 #include "cache/sweep.h"
 #include "cache/timetable.h"
 #include "cli/backends.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
+#include "cli/counted_store.h"
+#include "cli/pricing.h"
 #include "events/webhook.h"
 #include "rules/configuration.h"
 #include "server/management_server.h"
@@ -67,8 +70,11 @@ class CacheWorkerCommand : public Command {
     context.troubles().UseLog();
     Runtime& runtime = context.runtime();
     // This command outlives the loop to which timers of its stores belong.
-    const std::unique_ptr<StoreMap, void (*)(StoreMap*)> close(
-        &stores_, [](StoreMap* stores) { stores->clear(); });
+    const std::unique_ptr<CacheWorkerCommand, void (*)(CacheWorkerCommand*)> close(
+        this, [](CacheWorkerCommand* command) {
+          command->stores_.clear();
+          command->connections_.clear();
+        });
     Result<std::unique_ptr<State>> state = co_await OpenState(runtime, configuration->state);
     if (!state) co_return state.error().In("state");
     cache::Timetable timetable(runtime, **state);
@@ -125,9 +131,9 @@ class CacheWorkerCommand : public Command {
     for (const Address& address : {settings.source, settings.to}) {
       std::unique_ptr<Store>& store = stores_[{address.store, KindOf(address.bucket)}];
       if (store) continue;
-      Result<std::unique_ptr<Store>> made =
-          OpenConfiguredStore(context, context.configuration()->stores.at(address.store),
-                              kStoreTimeout, true, {}, nullptr, KindOf(address.bucket));
+      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
+          context, context.configuration()->stores.at(address.store), kStoreTimeout, true, {},
+          nullptr, KindOf(address.bucket), &connections_[address.store]);
       if (!made) co_return made.error();
       store = std::move(*made);
     }
@@ -201,18 +207,30 @@ class CacheWorkerCommand : public Command {
   Async<void> Fill(RunContext& context, State& state, const CacheSettings& settings) {
     Runtime& runtime = context.runtime();
     UploadRecords uploads(runtime, state, ThisProcess(), "", settings.to.prefix);
+    Result<Prices> prices = ReadPrices(context);
+    cache::FillStores stores([&](const std::string& name, const std::string& bucket) {
+      return OpenStoreCounted(context, name, bucket, kStoreTimeout, connections_);
+    });
+    Result<void> opened = stores.OpenSource(settings.source);
+    if (opened) opened = stores.OpenTarget(settings.to);
+    if (!prices) opened = prices.error();
+    if (!opened) {
+      runtime.log.Failure("a cache was not filled", {{"cache", settings.id}, opened.error()});
+      co_return Ok();
+    }
+    const cache::FillBill bill = stores.BillAt(std::move(*prices));
     Result<cache::FillResult> filled =
         co_await cache::Fill(runtime, state,
-                             {.source = StoreOf(settings.source),
+                             {.source = stores.source(),
                               .source_bucket = settings.source.bucket,
                               .prefixes = {settings.source.prefix},
-                              .target = StoreOf(settings.to),
+                              .target = stores.target(),
                               .bucket = settings.to.bucket,
                               .target_prefix = settings.to.prefix,
                               .ttl = std::chrono::floor<std::chrono::seconds>(settings.ttl),
                               .wait = true,
                               .source_name = settings.source.store + ":" + settings.source.bucket},
-                             {.uploads = &uploads, .stop = &context.stop()});
+                             {.uploads = &uploads, .stop = &context.stop(), .bill = &bill});
     if (!filled) {
       if (filled.error().kind != ErrorKind::kCancelled) {
         runtime.log.Failure("a cache was not filled", {{"cache", settings.id}, filled.error()});
@@ -229,6 +247,7 @@ class CacheWorkerCommand : public Command {
   }
 
   bool listen_ = false;
+  StoreConnections connections_;  // Of all stores of a name, those of single fills, too.
   StoreMap stores_;
 };
 

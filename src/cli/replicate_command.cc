@@ -10,6 +10,7 @@
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/counted_store.h"
 #include "cli/folder_watches.h"
 #include "cli/queue_intakes.h"
 #include "cli/replication_ledger.h"
@@ -134,13 +135,15 @@ class ReplicateCommand : public Command {
     Observer& told_by_ledger = telemetry->emf ? static_cast<Observer&>(reporter) : observer;
     ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source,
                              told_by_ledger);
+    StoreConnections connections;
     std::map<std::string, std::unique_ptr<Store>> stores;
     std::map<std::string, Store*> store_pointers;
     const std::chrono::milliseconds deadline =
         once_ ? timeout_ : std::chrono::milliseconds(kContinuousTimeout);
     for (const auto& [name, settings] : configuration->stores) {
       Result<std::unique_ptr<Store>> store =
-          OpenConfiguredStore(context, settings, deadline, true, {}, ledger.MeterOf(name));
+          OpenConfiguredStore(context, settings, deadline, true, {}, ledger.MeterOf(name),
+                              BucketKind::kGeneral, &connections[name]);
       if (!store) co_return store.error().In("store " + name);
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
@@ -206,9 +209,9 @@ class ReplicateCommand : public Command {
     if (once_) {
       code = co_await RunOnce(context, **replicator, observer);
     } else {
-      code =
-          co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
-                                 **replicator, observer, ledger, **replication, *backends->state);
+      code = co_await RunContinuous(context, *configuration, options, *backends->queue, readiness,
+                                    **replicator, observer, ledger, **replication, connections,
+                                    *backends->state);
     }
     told.Set();
     context.stop().Set();  // Where it ends by itself nobody has said so.
@@ -345,20 +348,26 @@ class ReplicateCommand : public Command {
     co_return opened.queue.get();
   }
 
-  // What the API asks of stores beside what rules ask: directory buckets are spoken to otherwise.
-  using DirectoryStores = std::map<std::string, std::unique_ptr<Store>>;
+  // What the API asks of stores beside what rules ask: directory buckets are spoken to otherwise,
+  // and a fill of a cache is counted.
+  struct ApiStores {
+    ReplicationLedger& ledger;
+    StoreConnections& connections;
+    std::map<std::string, std::unique_ptr<Store>> directories;
+  };
   static Result<Store*> StoreFor(RunContext& context, const ReplicationContext& replication,
-                                 DirectoryStores& directories, const std::string& name,
+                                 ApiStores& stores, const std::string& name,
                                  const std::string& bucket) {
     const auto settings = context.configuration()->stores.find(name);
     if (settings == context.configuration()->stores.end()) {
       return InvalidInput("the configuration has no store '" + name + "'");
     }
     if (KindOf(bucket) != BucketKind::kDirectory) return replication.stores.at(name);
-    std::unique_ptr<Store>& store = directories[name];
+    std::unique_ptr<Store>& store = stores.directories[name];
     if (store == nullptr) {
-      Result<std::unique_ptr<Store>> made = OpenConfiguredStore(
-          context, settings->second, kContinuousTimeout, true, {}, nullptr, BucketKind::kDirectory);
+      Result<std::unique_ptr<Store>> made =
+          OpenConfiguredStore(context, settings->second, kContinuousTimeout, true, {}, nullptr,
+                              BucketKind::kDirectory, &stores.connections[name]);
       if (!made) return made.error();
       store = std::move(*made);
     }
@@ -369,7 +378,7 @@ class ReplicateCommand : public Command {
   static Result<std::unique_ptr<Api>> MakeApi(
       RunContext& context, const Configuration& configuration, const ReplicatorOptions& options,
       Queue& queue, State& state, const Readiness& readiness, const ReplicationObserver& observer,
-      ReplicationContext& replication, Backends& migrations, DirectoryStores& directories) {
+      ReplicationContext& replication, Backends& migrations, ApiStores& stores) {
     Runtime& runtime = context.runtime();
     Console& console = context.console();
     const Environment environment = [&console](std::string_view name) {
@@ -381,35 +390,42 @@ class ReplicateCommand : public Command {
     if (!listed) return listed.error();
     Result<PriceList> prices = LoadPriceList(configuration.file, environment);
     if (!prices) return prices.error();
-    return std::make_unique<Api>(
-        ApiContext{.runtime = runtime,
-                   .configuration = configuration,
-                   .replication = replication,
-                   .queue = queue,
-                   .state = state,
-                   .readiness = readiness,
-                   .failures = observer.failures(),
-                   .source = options.source,
-                   .target = options.target,
-                   .settings = std::move(*settings),
-                   .migrations = std::move(*listed),
-                   .prices = std::move(*prices),
-                   .migrations_queue =
-                       [&runtime, &configuration, &migrations] {
-                         return OpenMigrations(runtime, configuration, migrations);
-                       },
-                   .store_of =
-                       [&context, &replication, &directories](const std::string& name,
-                                                              const std::string& bucket) {
-                         return StoreFor(context, replication, directories, name, bucket);
-                       }});
+    return std::make_unique<Api>(ApiContext{
+        .runtime = runtime,
+        .configuration = configuration,
+        .replication = replication,
+        .queue = queue,
+        .state = state,
+        .readiness = readiness,
+        .failures = observer.failures(),
+        .source = options.source,
+        .target = options.target,
+        .settings = std::move(*settings),
+        .migrations = std::move(*listed),
+        .prices = std::move(*prices),
+        .migrations_queue =
+            [&runtime, &configuration, &migrations] {
+              return OpenMigrations(runtime, configuration, migrations);
+            },
+        .store_of =
+            [&context, &replication, &stores](const std::string& name, const std::string& bucket) {
+              return StoreFor(context, replication, stores, name, bucket);
+            },
+        .open_counted =
+            [&context, &stores](const std::string& name, const std::string& bucket) {
+              // What a fill costs is a part of what this process does, too.
+              const bool directory = KindOf(bucket) == BucketKind::kDirectory;
+              return OpenStoreCounted(context, name, bucket, kContinuousTimeout, stores.connections,
+                                      directory ? nullptr : stores.ledger.MeterOf(name));
+            }});
   }
 
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,
                                 const ReplicatorOptions& options, Queue& queue,
                                 Readiness& readiness, Replicator& replicator,
                                 ReplicationObserver& observer, ReplicationLedger& ledger,
-                                ReplicationContext& replication, State& state) {
+                                ReplicationContext& replication, StoreConnections& connections,
+                                State& state) {
     Runtime& runtime = context.runtime();
     QueueIntakes intakes(runtime, configuration, queue, ledger.aws_hook());
     if (options.source) {
@@ -418,7 +434,7 @@ class ReplicateCommand : public Command {
     }
     std::unique_ptr<EventWebhook> webhook;
     Backends migrations;  // Opened when somebody asks for a run.
-    DirectoryStores directories;
+    ApiStores stores{.ledger = ledger, .connections = connections, .directories = {}};
     std::unique_ptr<Api> api;
     std::unique_ptr<ManagementServer> server;
     Event served;  // The API has nothing more to do.
@@ -437,7 +453,7 @@ class ReplicateCommand : public Command {
       }
       Result<std::unique_ptr<Api>> made =
           MakeApi(context, configuration, options, queue, state, readiness, observer, replication,
-                  migrations, directories);
+                  migrations, stores);
       if (!made) co_return made.error();
       api = std::move(*made);
       server = std::make_unique<ManagementServer>(

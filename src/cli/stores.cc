@@ -392,7 +392,7 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
 Result<std::unique_ptr<Store>> OpenConfiguredStore(
     RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
     bool verify_md5, std::optional<std::string> ca_file, std::shared_ptr<RequestMeter> meter,
-    BucketKind buckets) {
+    BucketKind buckets, std::unique_ptr<HttpClient>* http) {
   const Runtime& runtime = context.runtime();
   if (settings.type == StoreType::kFile) {
     Result<std::unique_ptr<Store>> made = MakeFileStore(runtime, {.root = settings.root});
@@ -462,7 +462,15 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
     }
     options.credentials = MakeDefaultCredentials(runtime, environment, std::move(from));
   }
-  Result<std::unique_ptr<Store>> made = MakeS3Store(runtime, std::move(options));
+  if (http != nullptr && *http == nullptr) {
+    *http = MakeHttpClient(runtime, {.requests_max = options.connections_max,
+                                     .ca_file = options.ca_file,
+                                     .verify_certificate = true,
+                                     .proxy = options.proxy,
+                                     .shards = options.shards});
+  }
+  Result<std::unique_ptr<Store>> made =
+      MakeS3Store(runtime, std::move(options), http != nullptr ? http->get() : nullptr);
   if (!made) return made.error().In("store " + settings.name);
   return made;
 }

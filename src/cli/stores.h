@@ -15,6 +15,7 @@
 #include "cli/address.h"
 #include "cli/flags.h"
 #include "cli/run_context.h"
+#include "net/http_client.h"
 #include "rules/rule.h"
 #include "storage/request_meter.h"
 #include "storage/store.h"
@@ -101,12 +102,17 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
 
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
 // `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. `meter`: counts its requests.
-// `buckets`: of which kind are all that it is asked for.
+// `buckets`: of which kind are all that it is asked for. `http`: that of one store of the
+// configuration, made where it is null: what is opened with it shares its connections, and the
+// store's `requests` bound them all. Outlives them.
 // The store must go before the context does.
 Result<std::unique_ptr<Store>> OpenConfiguredStore(
     RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
     bool verify_md5 = true, std::optional<std::string> ca_file = {},
-    std::shared_ptr<RequestMeter> meter = nullptr, BucketKind buckets = BucketKind::kGeneral);
+    std::shared_ptr<RequestMeter> meter = nullptr, BucketKind buckets = BucketKind::kGeneral,
+    std::unique_ptr<HttpClient>* http = nullptr);
+// By the names of stores.
+using StoreConnections = std::map<std::string, std::unique_ptr<HttpClient>>;
 
 // Where a store of a configuration is; "" for a folder, and where nobody says it.
 std::string RegionOfStore(RunContext& context, const StoreSettings& settings);

@@ -28,6 +28,8 @@ class RequestCounts : public RequestMeter {
   void OnSent(int place, uint64_t bytes) override { sent_bytes_[place] += bytes; }
   void OnReceived(int place, uint64_t bytes) override { received_bytes_[place] += bytes; }
 
+  // Nothing was asked for.
+  [[nodiscard]] bool empty() const { return requests_.empty(); }
   [[nodiscard]] uint64_t received_bytes() const;
   // The requests, at the prices of a region, as "requests at the source". `what`: "the source".
   void AddTo(Bill& bill, const std::string& region, std::string_view what) const;

@@ -90,14 +90,17 @@ Result<Run> RunOf(const Configuration& configuration, const Migration& migration
              .options = std::move(options)};
 }
 
-Async<void> CheckEnds(const Run& run, Ends ends) {
-  ListRequest source{.bucket = run.source.bucket, .prefix = run.source.prefix, .count_max = 1};
-  Result<ListPage> listed = co_await ends.source->List(std::move(source));
-  if (!listed) co_return listed.error().In(run.source.ToString());
-  ListRequest target{.bucket = run.target.bucket, .prefix = run.target.prefix, .count_max = 1};
-  listed = co_await ends.target->List(std::move(target));
-  if (!listed) co_return listed.error().In(run.target.ToString());
+Async<void> CheckEnd(Address end, Store& store) {
+  ListRequest request{.bucket = end.bucket, .prefix = end.prefix, .count_max = 1};
+  Result<ListPage> listed = co_await store.List(std::move(request));
+  if (!listed) co_return listed.error().In(end.ToString());
   co_return Ok();
+}
+
+Async<void> CheckEnds(const Run& run, Ends ends) {
+  Result<void> source = co_await CheckEnd(run.source, *ends.source);
+  if (!source) co_return source.error();
+  co_return co_await CheckEnd(run.target, *ends.target);
 }
 
 }  // namespace longhaul::migration

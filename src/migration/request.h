@@ -27,5 +27,7 @@ Result<Run> RunOf(const Configuration& configuration, const Migration& migration
 
 // Whether both sides can be listed at all; the error of the first that cannot.
 Async<void> CheckEnds(const Run& run, Ends ends);
+// One of them.
+Async<void> CheckEnd(Address end, Store& store);
 
 }  // namespace longhaul::migration

@@ -16,6 +16,7 @@
 #include "backup/restore.h"
 #include "base/runtime.h"
 #include "cache/fill.h"
+#include "cache/fill_bill.h"
 #include "migration/run.h"
 #include "net/http_server.h"
 #include "queue/queue.h"
@@ -57,6 +58,7 @@ struct ApiContext {
   // A store of the configuration, as this bucket of it is to be spoken to. kInvalidInput: it has no
   // such store.
   std::function<Result<Store*>(const std::string& store, const std::string& bucket)> store_of;
+  cache::OpenCountedStore open_counted;  // The same, for one fill of a cache.
 };
 
 class Api {
@@ -121,7 +123,13 @@ class Api {
   Async<Json> StopMigrationRun(const ApiRequest& request);
   Async<Json> RetryMigrationRun(const ApiRequest& request);
   Async<Json> ListMigrationObjects(const ApiRequest& request);
-  Async<Json> StartRunOf(Migration migration, std::vector<std::string> prefixes);
+  // Which members of the request say what of a run; empty: none does.
+  struct RunFields {
+    std::string_view source;
+    std::string_view target;
+    std::string_view id;
+  };
+  Async<Json> StartRunOf(Migration migration, std::vector<std::string> prefixes, RunFields fields);
   // api_caches.cc
   Async<Json> ListCacheRuns(const ApiRequest& request);
   Async<Json> GetCacheRun(const ApiRequest& request);
@@ -137,11 +145,16 @@ class Api {
     int64_t number = 0;
     std::optional<Error> error;
   };
+  struct OwnFill {
+    cache::FillStores stores;
+    cache::FillRequest request;  // Of these stores.
+    cache::FillBill bill;        // The same.
+  };
   Result<Address> BucketOf(std::string_view field, const std::string& text) const;
   // kInvalidInput: keys that begin so may be those of a vault or of a staging.
   Result<void> CheckFree(std::string_view field, const Address& place) const;
-  asio::awaitable<void> CarryFill(std::shared_ptr<cache::FillRequest> fill,
-                                  std::shared_ptr<FillBegun> begun, Event& stop);
+  asio::awaitable<void> CarryFill(std::shared_ptr<OwnFill> fill, std::shared_ptr<FillBegun> begun,
+                                  Event& stop);
   // api_backups.cc
   struct Backup {
     const Rule* rule = nullptr;
@@ -185,6 +198,19 @@ class Api {
   std::string LooksOf(const Rule& rule, SystemTime now) const;
   Async<void> TellRules();
   Async<void> TellRuns();
+  struct SeenRun {
+    std::string id;
+    Json json;
+    std::optional<SystemTime> ended;
+  };
+  using ToldRuns = std::optional<std::map<std::string, std::string>>;  // None: nobody was told yet.
+  // Those that have changed since they were told last; to begin with, those that are under way or
+  // were so a moment ago.
+  void TellChanged(std::string_view event, ToldRuns& told, std::vector<SeenRun> runs);
+  // `all`: else those that this process carries, of which it knows more than is written.
+  Async<void> TellRestores(bool all);
+  // api_caches.cc
+  Async<void> TellCacheRuns();
 
   ApiContext context_;
   ApiAccess access_;
@@ -206,7 +232,11 @@ class Api {
     std::string json;
   };
   std::map<std::string, ToldRule> told_rules_;  // As the streams were told last.
-  std::map<std::string, std::string> told_runs_;
+  ToldRuns told_runs_;
+  ToldRuns told_restores_;
+  ToldRuns told_cache_runs_;
+  bool restores_changed_ = false;    // One has begun or ended here: looked at without waiting.
+  bool cache_runs_changed_ = false;  // The same of fills.
   std::string told_health_;
   uint64_t told_failures_ = 0;
 };

@@ -411,6 +411,7 @@ Async<Api::Json> Api::RestoreBackup(const ApiRequest& request) {
   std::shared_ptr<RunJournal> journal = std::move(*begun);  // shared with the work.
   const RunRecord run = journal->record();
   here_[run.id] = journal.get();
+  restores_changed_ = true;
   const bool started =
       background_.Start(run.id, [this, of = *backup, order, to = *place, journal](Event& stop) {
         return CarryRestore(of, order, to, journal, stop);
@@ -445,6 +446,7 @@ asio::awaitable<void> Api::CarryRestore(Backup backup, backup::RestoreOrder orde
   }
   here_.erase(id);
   restoring_ = false;
+  restores_changed_ = true;
   Result<void> pruned =
       co_await Runs(runtime, context_.state)
           .Prune(kFinishedRunsKept, kFinishedRunsAge, std::string(backup::kRestoreCommand));

@@ -69,6 +69,24 @@ boost::json::object ResultOf(const cache::Place& place, const cache::Run& run, S
   return result;
 }
 
+boost::json::object JsonOf(const cache::RunCost::Items& items) {
+  boost::json::object json;
+  for (const auto& [item, pico] : items) json[item] = pico;
+  return json;
+}
+
+boost::json::value JsonOf(const std::optional<cache::RunCost>& cost) {
+  if (!cost) return nullptr;
+  return boost::json::object{
+      {"paid_pico_dollars", cache::RunCost::SumOf(cost->items)},
+      {"paid_items", JsonOf(cost->items)},
+      {"unknown_prices", boost::json::array(cost->unknown.begin(), cost->unknown.end())},
+      {"batch_pico_dollars", cache::RunCost::SumOf(cost->batch)},
+      {"batch_items", JsonOf(cost->batch)},
+      {"storage_pico_dollars",
+       cost->storage ? boost::json::value(*cost->storage) : boost::json::value(nullptr)}};
+}
+
 boost::json::object JsonOf(const cache::Place& place, const cache::Run& run, SystemTime now) {
   const bool killed = run.phase == RunPhase::kRunning && !cache::IsAlive(run, now);
   boost::json::array prefixes;
@@ -91,7 +109,8 @@ boost::json::object JsonOf(const cache::Place& place, const cache::Run& run, Sys
           {"failed", run.counts.failed},
           {"inherited", run.counts.inherited},
           {"waiting", run.counts.waiting},
-          {"waits_for", std::move(waits_for)}};
+          {"waits_for", std::move(waits_for)},
+          {"cost", JsonOf(run.cost)}};
 }
 
 boost::json::object DetailOf(const cache::Place& place, const cache::Run& run, SystemTime now) {
@@ -128,7 +147,9 @@ Async<Api::Json> Api::ListCacheRuns(const ApiRequest& request) {
     cache::RunBook book(context_.runtime, context_.state, place);
     Result<std::vector<cache::Run>> runs = co_await book.All();
     if (!runs) co_return runs.error();
-    for (const cache::Run& run : *runs) all.emplace_back(run.started, JsonOf(place, run, now));
+    for (const cache::Run& run : *runs) {
+      if (run.kind == cache::RunKind::kFill) all.emplace_back(run.started, JsonOf(place, run, now));
+    }
   }
   std::ranges::sort(all, std::ranges::greater(), &std::pair<SystemTime, Json>::first);
   boost::json::array list;
@@ -140,6 +161,27 @@ Async<Api::Json> Api::ListCacheRuns(const ApiRequest& request) {
     next = EncodeCursor({std::to_string(*skip + list.size())});
   }
   co_return Json{{"runs", std::move(list)}, {"next", JsonCursor(next)}};
+}
+
+Async<void> Api::TellCacheRuns() {
+  cache_runs_changed_ = false;
+  Result<std::vector<cache::Place>> places = co_await cache::AllPlaces(context_.state);
+  if (!places) co_return places.error();
+  const SystemTime now = context_.runtime.clock.Now();
+  std::vector<SeenRun> seen;
+  for (const cache::Place& place : *places) {
+    cache::RunBook book(context_.runtime, context_.state, place);
+    Result<std::vector<cache::Run>> runs = co_await book.All();
+    if (!runs) co_return runs.error();
+    for (const cache::Run& run : *runs) {
+      if (run.kind != cache::RunKind::kFill) continue;
+      seen.push_back({.id = FillId(place.Text(), run.number),
+                      .json = JsonOf(place, run, now),
+                      .ended = run.ended});
+    }
+  }
+  TellChanged("cache_runs", told_cache_runs_, std::move(seen));
+  co_return Ok();
 }
 
 Async<Api::FoundCacheRun> Api::FindCacheRun(const ApiRequest& request) {
@@ -268,33 +310,36 @@ Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
   if (!target) co_return target.error();
   Result<void> free = CheckFree("directory_bucket", *target);
   if (!free) co_return free.error();
-  Result<Store*> source = context_.store_of(from->store, from->bucket);
-  if (!source) co_return AtField("bucket", source.error());
-  Result<Store*> store = context_.store_of(target->store, target->bucket);
-  if (!store) co_return AtField("directory_bucket", store.error());
-  auto fill = std::make_shared<cache::FillRequest>(
-      cache::FillRequest{.source = **source,
-                         .source_bucket = from->bucket,
-                         .prefixes = std::move(*prefixes),
-                         .target = **store,
-                         .bucket = target->bucket,
-                         .target_prefix = target->prefix,
-                         .ttl = lifetime,
-                         .force = **force,
-                         .wait = true,
-                         .take_bucket = take->value_or(false),
-                         .source_name = from->store + ":" + from->bucket});
-  Result<void> there = co_await fill->source.HeadBucket(from->bucket);
+  cache::FillStores stores(context_.open_counted);
+  Result<void> opened = stores.OpenSource(*from);
+  if (!opened) co_return AtField("bucket", opened.error());
+  opened = stores.OpenTarget(*target);
+  if (!opened) co_return AtField("directory_bucket", opened.error());
+  cache::FillRequest wanted{.source = stores.source(),
+                            .source_bucket = from->bucket,
+                            .prefixes = std::move(*prefixes),
+                            .target = stores.target(),
+                            .bucket = target->bucket,
+                            .target_prefix = target->prefix,
+                            .ttl = lifetime,
+                            .force = **force,
+                            .wait = true,
+                            .take_bucket = take->value_or(false),
+                            .source_name = from->store + ":" + from->bucket};
+  Result<void> there = co_await wanted.source.HeadBucket(from->bucket);
   if (!there) co_return AtField("bucket", there.error());
-  Result<void> cached = co_await cache::CheckCache(context_.state, *fill);
+  Result<void> cached = co_await cache::CheckCache(context_.state, wanted);
   if (!cached) co_return AtField("directory_bucket", cached.error());
-  Result<void> listed = co_await cache::CheckSource(*fill);
+  Result<void> listed = co_await cache::CheckSource(wanted);
   if (!listed) co_return AtField("prefixes", listed.error());
   if (background_.Count("fill ") >= kFillsMax) {
     co_return PreconditionFailed(std::to_string(kFillsMax) +
                                  " fills are under way in this process; wait until one has ended");
   }
-  const cache::Place place{.store = fill->target.description(), .bucket = fill->bucket};
+  const cache::Place place{.store = wanted.target.description(), .bucket = wanted.bucket};
+  cache::FillBill bill = stores.BillAt(Prices(context_.prices));
+  auto fill = std::make_shared<OwnFill>(
+      OwnFill{.stores = std::move(stores), .request = std::move(wanted), .bill = std::move(bill)});
   // Known by its number when it has one: until then by what nobody asks for.
   auto begun = std::make_shared<FillBegun>();
   const std::string id = "fill " + NewUlid(context_.runtime.clock.Now(), context_.runtime.random);
@@ -310,17 +355,20 @@ Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
   co_return DetailOf(place, *run, context_.runtime.clock.Now());
 }
 
-asio::awaitable<void> Api::CarryFill(std::shared_ptr<cache::FillRequest> fill,
+asio::awaitable<void> Api::CarryFill(std::shared_ptr<OwnFill> fill,
                                      std::shared_ptr<FillBegun> begun, Event& stop) {
   Runtime& runtime = context_.runtime;
-  UploadRecords uploads(runtime, context_.state, ThisProcess(), "", fill->target_prefix);
-  cache::FillOptions options{.in_flight = kInFlight, .uploads = &uploads, .stop = &stop};
-  options.on_begin = [&begun](const cache::Run& run) {
+  UploadRecords uploads(runtime, context_.state, ThisProcess(), "", fill->request.target_prefix);
+  cache::FillOptions options{
+      .in_flight = kInFlight, .uploads = &uploads, .stop = &stop, .bill = &fill->bill};
+  options.on_begin = [this, &begun](const cache::Run& run) {
+    cache_runs_changed_ = true;
     begun->number = run.number;
     begun->known.Set();
   };
   Result<cache::FillResult> filled =
-      co_await cache::Fill(runtime, context_.state, *fill, std::move(options));
+      co_await cache::Fill(runtime, context_.state, fill->request, std::move(options));
+  cache_runs_changed_ = true;
   if (filled) co_return;
   if (!begun->known.is_set()) {
     begun->error = filled.error();

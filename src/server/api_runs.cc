@@ -75,6 +75,11 @@ Result<void> ReadOptions(const boost::json::object& object, MigrationOptions& op
   return body.Finish();
 }
 
+// `field`: empty where the request has none for it.
+Error OfField(std::string_view field, const Error& error) {
+  return field.empty() ? InvalidInput(error.Describe()) : FieldError(field, error.Describe());
+}
+
 }  // namespace
 
 Api::Json Api::ListMigrations() const {
@@ -132,21 +137,19 @@ Async<Api::Json> Api::ListMigrationRuns(const ApiRequest& request) {
   co_return Json{{"runs", std::move(list)}, {"next", JsonCursor(next)}};
 }
 
-Async<Api::Json> Api::StartRunOf(Migration migration, std::vector<std::string> prefixes) {
+Async<Api::Json> Api::StartRunOf(Migration migration, std::vector<std::string> prefixes,
+                                 RunFields fields) {
   Result<migration::Run> run =
       migration::RunOf(context_.configuration, migration, context_.runtime.clock.Now());
   if (!run) co_return run.error();
-  const auto store = [&](const Address& address) {
-    return context_.replication.stores.at(address.store);
-  };
   // What is wrong with a bucket as a whole is told here, not by each object.
-  Result<void> checked = co_await migration::CheckEnds(
-      *run, {.source = store(run->source), .target = store(run->target)});
-  if (!checked) {
-    const bool transient = checked.error().Transient();
-    if (transient) co_return checked.error();
+  for (const Address* end : {&run->source, &run->target}) {
+    Result<void> checked =
+        co_await migration::CheckEnd(*end, *context_.replication.stores.at(end->store));
+    if (checked) continue;
+    if (checked.error().Transient()) co_return checked.error();
     // Whoever asked named it: nothing here is missing or away.
-    co_return InvalidInput(checked.error().Describe());
+    co_return OfField(end == &run->source ? fields.source : fields.target, checked.error());
   }
   Result<Queue*> queue = co_await context_.migrations_queue();
   if (!queue) co_return queue.error();
@@ -157,6 +160,9 @@ Async<Api::Json> Api::StartRunOf(Migration migration, std::vector<std::string> p
                                     .source_place = run->source_place,
                                     .target_place = run->target_place,
                                     .prefixes = std::move(prefixes)});
+  if (!started && started.error().kind == ErrorKind::kInvalidInput) {
+    co_return OfField(fields.id, started.error());
+  }
   if (!started) co_return started.error();
   co_return co_await MigrationRun(id);
 }
@@ -183,7 +189,9 @@ Async<Api::Json> Api::CreateMigrationRun(const ApiRequest& request) {
     }
     const Migration* found = FindMigration(context_.migrations, **named);
     if (found == nullptr) co_return FieldError("migration", "is none of the configuration");
-    co_return co_await StartRunOf(*found, std::move(*prefixes));
+    co_return co_await StartRunOf(
+        *found, std::move(*prefixes),
+        {.source = "migration", .target = "migration", .id = "migration"});
   }
   if (!*source) co_return FieldError("source", "is missing; write NAME:bucket/prefix");
   if (!*target) co_return FieldError("target", "is missing; write NAME:bucket/prefix");
@@ -197,7 +205,8 @@ Async<Api::Json> Api::CreateMigrationRun(const ApiRequest& request) {
     Result<void> read = ReadOptions(**options, migration->options);
     if (!read) co_return read.error();
   }
-  co_return co_await StartRunOf(std::move(*migration), std::move(*prefixes));
+  co_return co_await StartRunOf(std::move(*migration), std::move(*prefixes),
+                                {.source = "source", .target = "target", .id = "id"});
 }
 
 Async<Api::Json> Api::StartMigrationRun(const ApiRequest& request) {
@@ -205,7 +214,7 @@ Async<Api::Json> Api::StartMigrationRun(const ApiRequest& request) {
   Result<void> known = ApiBody(request.body).Finish();
   if (!known) co_return known.error();
   if (const Migration* listed = FindMigration(context_.migrations, id)) {
-    co_return co_await StartRunOf(*listed, {});
+    co_return co_await StartRunOf(*listed, {}, {});
   }
   migration::RunBook book(context_.runtime, context_.state);
   Result<std::optional<migration::Run>> run = co_await book.Find(id);
@@ -217,7 +226,7 @@ Async<Api::Json> Api::StartMigrationRun(const ApiRequest& request) {
   }
   Migration again{
       .id = id, .source = (*run)->source, .target = (*run)->target, .options = (*run)->options};
-  co_return co_await StartRunOf(std::move(again), {});
+  co_return co_await StartRunOf(std::move(again), {}, {});
 }
 
 Async<Api::Json> Api::StopMigrationRun(const ApiRequest& request) {

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <deque>
 
+#include "backup/restore.h"
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/version.h"
@@ -24,6 +25,8 @@ constexpr std::chrono::seconds kHeartbeat{10};
 constexpr std::chrono::seconds kLook{2};
 constexpr int kRunsEvery = 3;  // Looks.
 constexpr size_t kChangedMax = 100;
+// Who comes first has loaded its page before the first look: what ended in between is news.
+constexpr std::chrono::seconds kMoment{10};
 constexpr size_t kFailuresPerLook = 40;
 // How long a listing of a vault waits for whoever reads its next page.
 constexpr std::chrono::seconds kVaultListsKept{60};
@@ -179,10 +182,11 @@ Async<void> Api::TellRuns() {
   migration::RunBook book(context_.runtime, context_.state);
   Result<std::vector<migration::Run>> runs = co_await book.All();
   if (!runs) co_return runs.error();
-  const bool first = told_runs_.empty();
+  const bool first = !told_runs_;
+  if (first) told_runs_.emplace();
   boost::json::array changed;
   for (const migration::Run& run : *runs) {
-    std::string& before = told_runs_[run.id];
+    std::string& before = (*told_runs_)[run.id];
     // One that has finished, and was told so, is not looked into again.
     const std::string over = run.finished ? "over " + std::to_string(run.revision) : "";
     if (!over.empty() && before == over) continue;
@@ -197,6 +201,43 @@ Async<void> Api::TellRuns() {
   co_return Ok();
 }
 
+void Api::TellChanged(std::string_view event, ToldRuns& told, std::vector<SeenRun> runs) {
+  const bool first = !told;
+  if (first) told.emplace();
+  const SystemTime now = context_.runtime.clock.Now();
+  boost::json::array changed;
+  for (SeenRun& run : runs) {
+    std::string text = WriteJson(run.json);
+    std::string& before = (*told)[run.id];
+    if (before == text) continue;
+    before = std::move(text);
+    if (first && run.ended && now - *run.ended > kMoment) continue;
+    if (changed.size() < kChangedMax) changed.emplace_back(std::move(run.json));
+  }
+  if (!changed.empty()) Tell(event, Json{{"runs", std::move(changed)}});
+}
+
+Async<void> Api::TellRestores(bool all) {
+  std::vector<SeenRun> seen;
+  const auto add = [&](const RunRecord& run) {
+    std::optional<SystemTime> ended;
+    if (run.phase != RunPhase::kRunning) ended = run.written;
+    seen.push_back({.id = run.id, .json = JsonOfRestore(run), .ended = ended});
+  };
+  if (all) {
+    restores_changed_ = false;
+    Result<std::vector<RunRecord>> runs = co_await Runs(context_.runtime, context_.state).All();
+    if (!runs) co_return runs.error();
+    for (const RunRecord& run : *runs) {
+      // What is written of those that run here is some seconds old.
+      if (run.command == backup::kRestoreCommand && !here_.contains(run.id)) add(run);
+    }
+  }
+  for (const auto& [id, journal] : here_) add(journal->record());
+  TellChanged("restores", told_restores_, std::move(seen));
+  co_return Ok();
+}
+
 asio::awaitable<void> Api::Feed(Event& stop) {
   told_failures_ = context_.failures.last();
   // What is parked is counted before anybody asks: of very many rules that takes a moment. Where
@@ -208,7 +249,9 @@ asio::awaitable<void> Api::Feed(Event& stop) {
     if (streams_.empty()) {
       // Whoever comes next fetches everything first.
       told_rules_.clear();
-      told_runs_.clear();
+      told_runs_.reset();
+      told_restores_.reset();
+      told_cache_runs_.reset();
       told_health_.clear();
       told_failures_ = context_.failures.last();
       continue;
@@ -221,7 +264,12 @@ asio::awaitable<void> Api::Feed(Event& stop) {
     told_failures_ = context_.failures.last();
     // A State that is away shows by the answers to requests; streams then only beat.
     Result<void> looked = co_await TellRules();
-    if (looked && look % kRunsEvery == 0) looked = co_await TellRuns();
+    const bool all = look % kRunsEvery == 0;
+    if (looked && all) looked = co_await TellRuns();
+    if (looked) looked = co_await TellRestores(all || restores_changed_ || !told_restores_);
+    if (looked && (all || cache_runs_changed_ || !told_cache_runs_)) {
+      looked = co_await TellCacheRuns();
+    }
   }
   stopping_ = true;
   co_await background_.End();

@@ -72,6 +72,15 @@ class ApiTest : public ::testing::Test {
         .migrations_queue = {},
         .store_of = [this](const std::string&, const std::string&) -> Result<Store*> {
           return &store_;
+        },
+        .open_counted = [this](const std::string& name,
+                               const std::string&) -> Result<cache::CountedStore> {
+          auto counts = std::make_shared<RequestCounts>();
+          // A memory store sends nothing, so nothing would be counted.
+          counts->OnRequests(0, RequestKind::kGet, "STANDARD", 1000);
+          return cache::CountedStore{
+              .store = std::make_unique<testing::MemoryStore>(world_.runtime, backend_),
+              .counted = {.counts = counts, .name = name, .region = "us-east-1"}};
         }});
     server_ = std::make_unique<ManagementServer>(
         world_.runtime, ManagementServerOptions{.listen = {.host = "127.0.0.1", .port = 0}},
@@ -126,6 +135,30 @@ class ApiTest : public ::testing::Test {
       world_.Run(Sleep(50ms));
     }
     return runs.text;
+  }
+  // What a stream tells while `meanwhile` goes on and for some looks more. Once in a test.
+  std::string Streamed(const std::function<void()>& meanwhile) {
+    const std::string address = server_->address();
+    const auto port = static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+    Event stop;
+    world_.Start(api_->Run(stop));
+    std::string text;
+    std::atomic<bool> over = false;
+    std::thread reader([&text, &over, port] {
+      text = Exchange(port,
+                      "GET /v1/stream HTTP/1.1\r\nHost: localhost:8787\r\n"
+                      "Authorization: Bearer " +
+                          std::string(kView) + "\r\n\r\n");
+      over = true;
+    });
+    world_.Run(Sleep(3s));
+    meanwhile();
+    world_.Run(Sleep(9s));
+    stop.Set();
+    world_.io.restart();
+    while (!over) world_.io.run_one_for(10ms);
+    reader.join();
+    return text;
   }
   asio::awaitable<int> Sleep(std::chrono::milliseconds time) {
     co_await world_.clock.Sleep(time);
@@ -315,6 +348,71 @@ TEST_F(ApiTest, AFillGoesNeitherIntoAVaultNorIntoStaging) {
     EXPECT_EQ(answer.status, 400) << place;
     EXPECT_NE(answer.text.find("overlaps the"), std::string::npos) << answer.text;
   }
+}
+
+// Whoever begins a fill here is never told what it cost.
+TEST_F(ApiTest, AFillSaysWhatItCost) {
+  ASSERT_TRUE(world_.Run(PutText(store_, {.bucket = "in", .key = "a"}, "text")));
+  EXPECT_EQ(Ask("POST", "/v1/cache/runs", kOperate, "",
+                R"({"ttl":1,"bucket":"east:in","prefixes":[""],"force_copy":false,)"
+                R"("directory_bucket":"west:back"})")
+                .status,
+            202);
+  Answer run;
+  for (int i = 0; i < 200; ++i) {
+    run = Ask("GET", "/v1/cache/runs/1", kView);
+    if (run.text.find(R"("phase":"running")") == std::string::npos) break;
+    world_.Run(Sleep(50ms));
+  }
+  EXPECT_NE(run.text.find(R"("paid_items":{"requests at east":400000000,)"
+                          R"("requests at west":400000000})"),
+            std::string::npos)
+      << run.text;
+  EXPECT_NE(run.text.find(R"("paid_pico_dollars":800000000)"), std::string::npos) << run.text;
+  EXPECT_NE(run.text.find(R"("unknown_prices":[])"), std::string::npos) << run.text;
+  // Sweeps and endpoints are runs of a cache, too, and no fills.
+  const cache::Place place{.store = store_.description(), .bucket = "back"};
+  cache::RunBook book(world_.runtime, state_, place);
+  ASSERT_TRUE(world_.Run(book.Begin({.kind = cache::RunKind::kSweep})));
+  EXPECT_EQ(Ask("GET", "/v1/cache/runs", kView).text.find(R"("number":2)"), std::string::npos);
+}
+
+// A page would show what was, or be told the same again and again.
+TEST_F(ApiTest, TheStreamTellsOfFillsAndRestoresWhenTheyChange) {
+  ASSERT_TRUE(world_.Run(PutText(store_, {.bucket = "in", .key = "a"}, "text")));
+  const std::string text = Streamed([this] {
+    Ask("POST", "/v1/cache/runs", kOperate, "",
+        R"({"ttl":1,"bucket":"east:in","prefixes":[""],"force_copy":false,)"
+        R"("directory_bucket":"west:back"})");
+    Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+        R"({"prefix":"","destination":"west:back/x/"})");
+    Restored();
+  });
+  const auto count = [&text](const std::string& event, const std::string& what) {
+    int told = 0;
+    for (size_t at = 0; (at = text.find("event: " + event + "\n", at)) != std::string::npos; ++at) {
+      told += text.substr(at, text.find("\n\n", at) - at).contains(what) ? 1 : 0;
+    }
+    return told;
+  };
+  EXPECT_EQ(count("cache_runs", R"("phase":"done")"), 1) << text;
+  EXPECT_EQ(count("restores", R"("phase":"done")"), 1) << text;
+  EXPECT_LE(count("cache_runs", ""), 2) << text;
+  EXPECT_LE(count("restores", ""), 2) << text;
+}
+
+// What is wrong with one end of a run would stand somewhere below the form.
+TEST_F(ApiTest, ARunSaysWhichOfItsEndsIsWrong) {
+  const auto start = [this](const std::string& from, const std::string& to) {
+    return Ask("POST", "/v1/migrations/runs", kOperate, "",
+               R"({"source":")" + from + R"(","target":")" + to + R"("})");
+  };
+  const Answer source = start("east:nowhere/", "west:back/");
+  EXPECT_EQ(source.status, 400);
+  EXPECT_NE(source.text.find(R"("field":"source")"), std::string::npos) << source.text;
+  const Answer target = start("east:in/", "west:nowhere/");
+  EXPECT_EQ(target.status, 400);
+  EXPECT_NE(target.text.find(R"("field":"target")"), std::string::npos) << target.text;
 }
 
 // A directory bucket is what this document was made for; rules alone take none.

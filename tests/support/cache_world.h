@@ -101,7 +101,7 @@ class CacheWorld {
     request.force = force;
     request.wait = wait;
     request.budget_bytes = budget;
-    cache::FillOptions options{.in_flight = 4, .lease = lease, .owner = Elsewhere()};
+    cache::FillOptions options{.in_flight = 4, .lease = lease, .owner = Elsewhere(), .bill = bill};
     options.on_key = [&process](const cache::KeyReport& key) {
       process.told.emplace_back(key.key, key.outcome);
     };
@@ -240,6 +240,7 @@ class CacheWorld {
   std::chrono::seconds ttl{3600};
   std::chrono::milliseconds lease = std::chrono::seconds(30);
   std::function<void(const cache::Run&)> on_begin;
+  const cache::FillBill* bill = nullptr;  // Of fills that are begun from now on.
   std::vector<std::unique_ptr<Process>> processes;
 
  private:

@@ -174,6 +174,27 @@ class Stream(threading.Thread):
     def of(self, name: str) -> list[dict]:
         return [data for event, data in self.events if event == name]
 
+    def tells(self, name: str, schema: str, wanted) -> None:
+        """One of the runs that the events of this name tell is the one that is wanted."""
+        def told() -> list[dict]:
+            return [run for data in self.of(name) for run in data["runs"]]
+        wait_until(lambda: any(wanted(run) for run in told()), 15, f"an event {name}")
+        for run in told():
+            problems = self.client.schema.problems(run, {"$ref": f"#/components/schemas/{schema}"})
+            check(not problems, f"{name}: {problems}")
+
+
+def repeats(stream: Stream, name: str) -> list[dict]:
+    """Runs that were told as they had been told before."""
+    last: dict[str, dict] = {}
+    again = []
+    for run in (run for data in stream.of(name) for run in data["runs"]):
+        key = str(run.get("id") or (run["cache"], run["number"]))
+        if last.get(key) == run:
+            again.append(run)
+        last[key] = run
+    return again
+
 
 def refusals(client: Client) -> None:
     step("who must not gets nothing")
@@ -242,7 +263,7 @@ def stop(client: Client, target: str) -> bool:
     return status == 202
 
 
-def cache_runs(client: Client, world: World, source: pathlib.Path) -> None:
+def cache_runs(client: Client, world: World, source: pathlib.Path, stream: Stream) -> None:
     step("a fill by the document of Amazon's caching solution")
     document = {"ttl": 24, "bucket": "east:data", "prefixes": ["taken-1", "taken-"],
                 "directory_bucket": "west:filled", "force_copy": False}
@@ -254,6 +275,11 @@ def cache_runs(client: Client, world: World, source: pathlib.Path) -> None:
            "WaitingForJobs", "Error")} == {"ttl": 24, "prefixes": [], "directory_bucket": "filled",
            "FailedJobs": [], "WaitingForJobs": False, "Error": None}, f"{run['result']}")
     check((world.work / "west/filled/taken-4").read_bytes() == b"ours", "the copy")
+    # Folders cost nothing; the other way has its jobs to pay.
+    check(run["cost"]["paid_items"] == {} and run["cost"]["batch_items"]["jobs"] == 2 * 25 * 10**10,
+          f"{run['cost']}")
+    stream.tells("cache_runs", "CacheRun", lambda told: told["number"] == run["number"] and
+                 told["phase"] == "done" and told["copied"] == 5)
     again = client.post("/v1/cache/runs", {**document, "force_copy": False})
     again = ended(client, path.replace(f"/{run['number']}?", f"/{again['number']}?"))
     check(again["hits"] == 5 and again["copied"] == 0, f"{again}")
@@ -286,7 +312,7 @@ def cache_runs(client: Client, world: World, source: pathlib.Path) -> None:
     client.post(f"/v1/cache/runs/{run['number']}/stop{path[path.index('?'):]}", {}, 409)
 
 
-def backups(client: Client, world: World) -> None:
+def backups(client: Client, world: World, stream: Stream) -> None:
     step("a backup is browsed as of a time, page by page")
     source = world.work / "east/kept"
     base = "/v1/backups/kept/vault"
@@ -331,6 +357,8 @@ def backups(client: Client, world: World) -> None:
     run = ended(client, f"/v1/backups/runs/{run['id']}")
     check(run["phase"] == "done" and run["restored"] == 1, f"{run}")
     check((world.work / "west/back/x/one").read_bytes() == b"first a/one", "what came back")
+    stream.tells("restores", "Restore", lambda told: told["id"] == run["id"] and
+                 told["phase"] == "done" and told["restored"] == 1)
 
     step("what is there and differs is replaced only when that is said")
     run = client.post(f"{base}/restore", {"key": "a/one", "at": stamp})
@@ -531,8 +559,8 @@ def main() -> None:
         check(fill["phase"] == "done", f"{fill}")
         client.get(f"/v1/cache/runs/{fill['number']}")
 
-        cache_runs(client, world, source)
-        backups(client, world)
+        cache_runs(client, world, source, stream)
+        backups(client, world, stream)
 
         step("every change is in the audit log, refused ones are not")
         entries = client.get("/v1/audit?limit=500")["entries"]
@@ -548,6 +576,8 @@ def main() -> None:
         check(len(lines["times"]) == len(lines["series"]["lag_seconds"]) >= 1, f"{lines}")
         wait_until(lambda: stream.of("heartbeat"), 40, "the stream beats when nothing happens")
 
+        for name in ("cache_runs", "restores"):
+            check(not repeats(stream, name), f"{name}: {repeats(stream, name)[:1]} has not changed")
         missing = {(method.upper(), path) for path, item in client.document["paths"].items()
                    for method in item if method in ("get", "post")} - client.seen
         check(not missing, f"of the file nobody asked for {sorted(missing)}")

@@ -167,6 +167,17 @@ def works(world: World, config, port: int, worker, east, west) -> None:
     """A schedule has filled the cache meanwhile; events keep it as the source is."""
     wait_until(lambda: keys_of(west.s3, "worked") == ["x/in/a", "x/in/b"], 100, "the schedule fills")
     wait_until(lambda: last(world, config, "ls", "west:worked")["objects"] == 2, 30, "rows")
+
+    def status(*more: str) -> list[dict]:
+        return world.run("cache", "status", "west:worked", *more, "--json",
+                         "--config", config).expect(0).lines()
+    fills = wait_until(lambda: [line for line in status() if line["event"] == "run" and
+                                line["kind"] == "fill" and line["phase"] == "done"], 30, "it is done")
+    cost = next(line for line in status("--run", str(fills[0]["run"])) if line["event"] == "cost")
+    # A GET and a PUT for each of two objects at the least, and the other way a job.
+    check(2 * 4e-7 < float(cost["cost_requests_at_east"]) < 5e-5 and
+          2 * 5e-6 <= float(cost["cost_requests_at_west"]) < 5e-5 and
+          float(cost["batch_jobs"]) == 0.25 and "unknown" not in cost, f"what it cost: {cost}")
     east.s3.put_object(Bucket="followed", Key="in/a", Body=b"new")
     east.s3.delete_object(Bucket="followed", Key="in/b")
     begun = time.monotonic()

@@ -210,7 +210,9 @@ export function makeWorld() {
     state: (["parked", "retry", "parked"] as const)[at]!,
     reason: one.reason,
   }));
-  return { rules, parked, runs, failures, applied: 0, noBackups: false };
+  // `refusal`: what every change is answered with; a test says it.
+  const refusal = null as { field: string | null; message: string } | null;
+  return { rules, parked, runs, failures, applied: 0, noBackups: false, refusal };
 }
 
 export type World = ReturnType<typeof makeWorld>;
@@ -379,6 +381,9 @@ function backups(world: World, method: string, path: string, query: URLSearchPar
 
 export function answer(world: World, method: string, path: string, query: URLSearchParams, body: Record<string, unknown>): Answer {
   const [, , one, two, three] = path.split("/").map(decodeURIComponent);
+  if (method === "POST" && world.refusal) {
+    return refuse(400, "InvalidInput", world.refusal.message, world.refusal.field);
+  }
   if (one === "version") return ok({ version: "0.3.0", api: 1, site: "east-1", time: iso(), role: "operate", who: "token", token_needed: true, roles: ["source", "target"] });
   if (one === "health") {
     return ok({
@@ -478,9 +483,9 @@ export function answer(world: World, method: string, path: string, query: URLSea
         return refuse(400, "InvalidInput", "bucket: write STORE:BUCKET with a store of the configuration (east, west)", "bucket");
       }
     }
-    const one_run = { cache: "fast-cache@s3 127.0.0.1:9001", number: 11, phase: "failed", reason: null, source: "east:training", prefixes: ["2026/11/"], force: false, ttl_seconds: 86400, started: iso(9 * kMinute), ended: iso(3 * kMinute), hits: 120, copied: 3811, bytes: 91e9, gone: 0, failed: 2, inherited: 0, waiting: 0, waits_for: [], failures: [{ key: "2026/11/b.bin", reason: "read: GetObject 403 AccessDenied, request 4N8Q" }, { key: "2026/11/c.bin", reason: "read: GetObject 403 AccessDenied, request 4N8R" }], result: { FailedJobs: [{ prefix: "2026/11/", numberOfTasksFailed: 2, jobReport: "/v1/cache/runs/11", sk: "11", reason: null }], Error: "Some of the Jobs failed" } };
+    const one_run = { cache: "fast-cache@s3 127.0.0.1:9001", number: 11, phase: "failed", reason: null, source: "east:training", prefixes: ["2026/11/"], force: false, ttl_seconds: 86400, started: iso(9 * kMinute), ended: iso(3 * kMinute), hits: 120, copied: 3811, bytes: 91e9, gone: 0, failed: 2, inherited: 0, waiting: 0, waits_for: [], cost: { paid_pico_dollars: 5_910_000_000, paid_items: { "requests at east": 1_600_000_000, "requests at fast": 4_310_000_000 }, unknown_prices: ["express_upload_gib/eu-north-1"], batch_pico_dollars: 264_000_000_000, batch_items: { bytes: 271_000_000, copies: 9_650_000_000, jobs: 250_000_000_000, listing: 20_000_000, table: 4_059_000_000 }, storage_pico_dollars: null }, failures: [{ key: "2026/11/b.bin", reason: "read: GetObject 403 AccessDenied, request 4N8Q" }, { key: "2026/11/c.bin", reason: "read: GetObject 403 AccessDenied, request 4N8R" }], result: { FailedJobs: [{ prefix: "2026/11/", numberOfTasksFailed: 2, jobReport: "/v1/cache/runs/11", sk: "11", reason: null }], Error: "Some of the Jobs failed" } };
     if (three || method === "POST") return ok({ ...one_run, ...(method === "POST" && { number: 13, phase: "running", failures: [], result }) }, method === "POST" ? 202 : 200);
-    return ok({ runs: [{ reason: null, cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", source: "east:training", prefixes: ["2026/11/", "2026/10/"], force: false, ttl_seconds: 86400, started: iso(4 * kMinute), ended: null, hits: 14200, copied: 3811, bytes: 91e9, gone: 0, failed: 0, inherited: 0, waiting: 12, waits_for: [11] }, one_run], next: null });
+    return ok({ runs: [{ reason: null, cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", source: "east:training", prefixes: ["2026/11/", "2026/10/"], force: false, ttl_seconds: 86400, started: iso(4 * kMinute), ended: null, hits: 14200, copied: 3811, bytes: 91e9, gone: 0, failed: 0, inherited: 0, waiting: 12, waits_for: [11], cost: null }, one_run], next: null });
   }
   if (one === "members") {
     return ok({ members: ["h1", "h2"].map((host, at) => ({ process: `01KAQ6H7V2M7N0D4B6YZ3J8WQ${at}`, host, pid: 812 + at, version: "0.3.0", roles: at ? ["target"] : ["source", "target"], started: iso(9e6), seen: iso(900), keys_pending: 12, rules: 5 })) });

@@ -56,7 +56,11 @@ export function makeMock() {
     const told = answer(world, request.method!, url.pathname, url.searchParams, body ? JSON.parse(body) : {});
     send(told.status, told.body);
   }
-  return { world, state, streams, api };
+  // To all streams, as the server does when something has changed.
+  const tell = (event: string, data: unknown) => {
+    for (const stream of streams) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  return { world, state, streams, api, tell };
 }
 
 export function mockApi(): Plugin {

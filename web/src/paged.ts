@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { ApiError } from "./api/client";
-import { type Loaded, useLoad } from "./app";
+import { type Loaded, useCalm, useEvent, useLoad } from "./app";
 
 interface PageOf<Row> {
   next: string | null;
@@ -53,4 +53,20 @@ export function usePaged<Page extends { next: string | null }, Row>(
     }
   };
   return { first, rows: [...seen.values()], next, loading, error, more: () => void more() };
+}
+
+// Runs as an event tells them. One that is not in the list, and what was asked for before and is
+// answered after it, bring the first page anew.
+export function useToldRuns<Page extends { runs: Row[] }, Row>(
+  event: string,
+  list: Paged<Page, Row>,
+  rowKey: (row: Row) => string,
+) {
+  const reload = useCalm(list.first.reload, 300);
+  useEvent<{ runs: Row[] }>(event, ({ runs }) => {
+    const told = new Map(runs.map((run) => [rowKey(run), run]));
+    const shown = new Set(list.rows.map(rowKey));
+    if (list.first.loading || runs.some((run) => !shown.has(rowKey(run)))) reload();
+    list.first.set((page) => ({ ...page, runs: page.runs.map((run) => told.get(rowKey(run)) ?? run) }));
+  });
 }

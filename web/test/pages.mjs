@@ -83,6 +83,83 @@ try {
   await page.getByRole("button", { name: "Fill", exact: true }).click();
   await page.locator(".field-error").getByText("ttl: a time to live of 0h").waitFor();
 
+  // What the server has against a member of a form stands at its field, and where there is no field
+  // for it, below them all: it is shown in any case, and once.
+  const kForms = {
+    migration: {
+      action: "Start",
+      fields: { source: "From", target: "To", id: "Name of the run", prefixes: "Only below these prefixes", options: null, size_only: null },
+    },
+    "migration of the configuration": {
+      action: "Start",
+      open: () => page.getByLabel("From the configuration").selectOption("nightly"),
+      close: () => page.getByLabel("From the configuration").selectOption(""),
+      fields: { migration: "From the configuration", prefixes: "Only below these prefixes", source: null, id: null },
+    },
+    fill: {
+      action: "Fill",
+      fields: { bucket: "Bucket", directory_bucket: "Cache", prefixes: "Prefixes", ttl: "Kept for how many hours", force_copy: null, take_bucket: null },
+    },
+    restore: {
+      action: "Restore",
+      fields: { destination: "Address", prefix: null, key: null, at: null, overwrite: null, dry_run: null },
+    },
+  };
+  for (const [name, { action, open: prepare, close: undo, fields }] of Object.entries(kForms)) {
+    let form = page;
+    if (name === "restore") {
+      await page.goto(`${mock.url}#/backups/nightly-dumps/dumps-vault?prefix=2026%2F11%2F`);
+      await page.getByRole("button", { name: "Restore this prefix" }).click();
+      form = page.getByRole("dialog", { name: "Restore this prefix?" });
+      await form.getByLabel("Address").fill("east:recovered/");
+    } else {
+      await page.goto(`${mock.url}#/runs`);
+      await page.getByRole("button", { name: action, exact: true }).waitFor();
+      await prepare?.();
+    }
+    for (const [field, label] of [...Object.entries(fields), ["", null]]) {
+      const message = `${field}: refused by ${name}`;
+      mock.world.refusal = { field: field || null, message };
+      await form.getByRole("button", { name: action, exact: true }).click();
+      await form.getByText(message).first().waitFor({ timeout: 5000 }).catch(() => check(false, `${name}: nothing is shown of '${field}'`));
+      check((await form.getByText(message).count()) === 1, `${name}: '${field}' is shown more than once`);
+      if (label === null) {
+        check(await form.locator(".notice").getByText(message).isVisible(), `${name}: '${field}' stands at some field`);
+      } else {
+        const marked = form.getByLabel(label, { exact: true });
+        const told = await marked.getAttribute("aria-describedby");
+        const said = told ? await form.locator(told.split(" ").map((id) => `[id="${id}"]`).join(", ")).allTextContents() : [];
+        check(said.includes(message), `${name}: '${field}' does not stand at '${label}'`);
+      }
+    }
+    await undo?.();
+    mock.world.refusal = null;
+  }
+  await page.keyboard.press("Escape");
+
+  // Runs move by events: the lists and pages are looked at twice a minute alone.
+  await page.goto(`${mock.url}#/runs`);
+  await page.getByRole("table", { name: "Fills of caches" }).getByText("14,200").waitFor();
+  const fill = { cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", reason: null, source: "east:training", prefixes: ["2026/11/"], force: false, ttl_seconds: 86400, started: new Date().toISOString(), ended: null, hits: 14201, copied: 1, bytes: 1, gone: 0, failed: 0, inherited: 0, waiting: 0, waits_for: [], cost: null };
+  const restore = { id: "01KB2M5J9Q", rule: "nightly-dumps", target: "dumps-vault", prefix: "2026/11/", at: null, destination: "east:recovered/", overwrite: false, dry_run: false, phase: "running", started: new Date().toISOString(), ended: null, listed_all: false, restored: 1205, restored_bytes: 3.4e9, equal: 12, failed: 0, reason: null };
+  mock.tell("cache_runs", { runs: [fill] });
+  mock.tell("restores", { runs: [restore] });
+  await page.getByRole("table", { name: "Fills of caches" }).getByText("14,201").waitFor({ timeout: 3000 });
+  await page.getByRole("table", { name: "Restores" }).getByText("1,205").waitFor({ timeout: 3000 });
+  await page.goto(`${mock.url}#/runs/restore/01KB2M5J9Q`);
+  await page.getByText("1,204", { exact: true }).waitFor();
+  mock.tell("restores", { runs: [{ ...restore, phase: "done", restored: 1300 }] });
+  await page.getByText("1,300", { exact: true }).waitFor({ timeout: 3000 });
+  await page.goto(`${mock.url}#/runs/cache/11?cache=${encodeURIComponent(fill.cache)}`);
+  await page.getByText("2026/11/b.bin").waitFor();
+  // A price that nobody knows is named, and the sum is at least.
+  const cost = page.getByRole("region", { name: "What it cost" });
+  await cost.getByText("express_upload_gib/eu-north-1").waitFor();
+  check((await cost.getByText("at least").count()) === 2, "a sum without a price is told as the whole");
+  const asked = page.waitForResponse((response) => response.url().includes("/v1/cache/runs/11"), { timeout: 3000 });
+  mock.tell("cache_runs", { runs: [{ ...fill, number: 11, hits: 121 }] });
+  await asked.catch(() => check(false, "the page of a fill does not look again when it is told of it"));
+
   // A restore asks first; what is wrong with the destination stands at its field.
   for (const width of [1280, 375]) {
     await page.setViewportSize({ width, height: 900 });

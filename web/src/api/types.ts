@@ -310,6 +310,15 @@ export interface MigrationObject {
   tries: number;
   reason: string | null;
 }
+// Pico-dollars.
+export interface FillCost {
+  paid_pico_dollars: number;
+  paid_items: Record<string, number>;
+  unknown_prices: string[];
+  batch_pico_dollars: number;
+  batch_items: Record<string, number>;
+  storage_pico_dollars: number | null;
+}
 export interface CacheRun {
   cache: string;
   number: number;
@@ -328,6 +337,7 @@ export interface CacheRun {
   inherited: number;
   waiting: number;
   waits_for: number[];
+  cost: FillCost | null;
   reason: string | null;
 }
 export interface CacheRunDetail extends CacheRun {

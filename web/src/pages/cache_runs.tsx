@@ -2,11 +2,12 @@
 
 import { useState } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { client, useLoad } from "../app";
-import type { CacheRun, CacheRunDetail } from "../api/types";
-import { bytes, count, duration } from "../format";
-import { usePaged } from "../paged";
+import { client, useCalm, useEvent, useLoad } from "../app";
+import type { CacheRun, CacheRunDetail, FillCost } from "../api/types";
+import { bytes, count, duration, kUnknown, money } from "../format";
+import { usePaged, useToldRuns } from "../paged";
 import { href } from "../route";
+import { dollars, Sum } from "./money";
 import { Action, Ago, announce, Dialog, Empty, Facts, Field, HealthMark, Key, More, Notice, Table, useDocumentTitle, useMayOperate, Waiting } from "../ui/parts";
 
 function prefixesOf(run: CacheRun, most: number): string {
@@ -43,14 +44,17 @@ function StopFill({ run, onClose, done }: { run: CacheRun; onClose: () => void; 
   );
 }
 
+const nameOf = (run: CacheRun) => `${run.cache} ${run.number}`;
+
 export function CacheRuns({ stores }: { stores: string[] }) {
   const list = usePaged<{ runs: CacheRun[]; next: string | null }, CacheRun>(
     "cache runs",
     (cursor) => client.get("v1/cache/runs", { limit: 100, cursor }),
     (page) => page.runs,
-    (run) => `${run.cache} ${run.number}`,
-    5_000,
+    nameOf,
+    30_000,
   );
+  useToldRuns("cache_runs", list, nameOf);
   const [stop, setStop] = useState<CacheRun | null>(null);
   return (
     <>
@@ -67,7 +71,7 @@ export function CacheRuns({ stores }: { stores: string[] }) {
                 <Table<CacheRun>
                   label="Fills of caches"
                   rows={list.rows}
-                  rowKey={(run) => `${run.cache} ${run.number}`}
+                  rowKey={nameOf}
                   columns={[
                     {
                       name: "Fill",
@@ -199,13 +203,66 @@ function NewFill({ stores, onCreated }: { stores: string[]; onCreated: () => voi
   );
 }
 
+function items(of: Record<string, number>): string {
+  return Object.entries(of)
+    .map(([name, pico]) => `${name} ${money(dollars(pico))}`)
+    .join(", ");
+}
+
+function Cost({ run }: { run: CacheRun }) {
+  const cost: FillCost | null = run.cost;
+  return (
+    <section aria-label="What it cost">
+      <h2>What it cost</h2>
+      {cost === null ? (
+        <p class="quiet">Nobody has counted what this run asked for.</p>
+      ) : (
+        <>
+          <Facts
+            rows={[
+              [
+                run.phase === "running" ? "Paid until now" : "Paid",
+                <>
+                  <Sum pico={cost.paid_pico_dollars} whole={cost.unknown_prices.length === 0} />
+                  <div class="sub">{items(cost.paid_items)}</div>
+                </>,
+              ],
+              [
+                "By S3 Batch Operations",
+                <>
+                  <Sum pico={cost.batch_pico_dollars} whole={false} />
+                  <div class="sub">{items(cost.batch_items)}</div>
+                </>,
+              ],
+              [
+                "To keep what was copied",
+                cost.storage_pico_dollars === null ? kUnknown : `${money(dollars(cost.storage_pico_dollars))} for ${duration(run.ttl_seconds)}`,
+              ],
+            ]}
+          />
+          {cost.unknown_prices.length > 0 && (
+            <Notice kind="info">Not known, and so in no sum: {cost.unknown_prices.join(", ")}. The configuration can say it (prices).</Notice>
+          )}
+        </>
+      )}
+    </section>
+  );
+}
+
 export function CacheRunPage({ number, cache }: { number: string; cache: string }) {
   useDocumentTitle(`Fill ${number}`);
   const loaded = useLoad<CacheRunDetail>(
     `fill ${number} ${cache}`,
     () => client.get(`v1/cache/runs/${encodeURIComponent(number)}`, { cache }),
-    3_000,
+    30_000,
   );
+  const reload = useCalm(loaded.reload, 300);
+  useEvent<{ runs: CacheRun[] }>("cache_runs", ({ runs }) => {
+    const told = runs.find((run) => String(run.number) === number && (!cache || run.cache === cache));
+    if (!told) return;
+    loaded.set((run) => ({ ...run, ...told }));
+    reload(); // What failed is not in the event.
+  });
   const [stop, setStop] = useState(false);
   return (
     <>
@@ -258,6 +315,7 @@ export function CacheRunPage({ number, cache }: { number: string; cache: string 
                 ]}
               />
             </section>
+            <Cost run={run} />
             {run.failures.length > 0 && (
               <section aria-label="What failed">
                 <h2>What failed</h2>

@@ -20,7 +20,7 @@ export function dollars(pico: number | null | undefined): number | null {
 }
 
 // A sum to which a price is missing is at least that much, and says so.
-function Sum({ pico, whole }: { pico: number; whole: boolean }) {
+export function Sum({ pico, whole }: { pico: number; whole: boolean }) {
   return (
     <>
       {!whole && <span class="quiet">at least </span>}

@@ -2,13 +2,12 @@
 
 import { useState } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { client } from "../app";
+import { client, useCalm, useEvent, useLoad } from "../app";
 import type { Backup, Restore } from "../api/types";
 import { bytes, count, counted, kUnknown, time } from "../format";
-import { type Paged, usePaged } from "../paged";
+import { type Paged, usePaged, useToldRuns } from "../paged";
 import { href } from "../route";
 import { Action, Ago, announce, Dialog, Empty, Facts, Field, HealthMark, Key, More, Notice, Table, useDocumentTitle, Waiting } from "../ui/parts";
-import { useLoad } from "../app";
 
 interface RestorePages {
   runs: Restore[];
@@ -16,14 +15,17 @@ interface RestorePages {
 }
 
 export function useRestores(): Paged<RestorePages, Restore> {
-  return usePaged<RestorePages, Restore>(
+  const list = usePaged<RestorePages, Restore>(
     "restores",
     (cursor) => client.get("v1/backups/runs", { limit: 50, cursor }),
     (page) => page.runs,
-    (run) => run.id,
-    4_000,
+    idOf,
+    30_000,
   );
+  useToldRuns("restores", list, idOf);
+  return list;
 }
+const idOf = (run: Restore) => run.id;
 
 function whatOf(run: Restore): string {
   return run.prefix === null ? kUnknown : run.prefix === "" ? "everything" : run.prefix;
@@ -234,7 +236,14 @@ export function RestoreDialog({ wanted, onClose }: { wanted: Wanted; onClose: ()
 export function RestorePage({ id }: { id: string }) {
   useDocumentTitle("Restore");
   const path = `v1/backups/runs/${encodeURIComponent(id)}`;
-  const loaded = useLoad<Restore>(`restore ${id}`, () => client.get(path), 2_000);
+  const loaded = useLoad<Restore>(`restore ${id}`, () => client.get(path), 30_000);
+  const reload = useCalm(loaded.reload, 300);
+  useEvent<{ runs: Restore[] }>("restores", ({ runs }) => {
+    const told = runs.find((run) => run.id === id);
+    if (!told) return;
+    if (loaded.loading) reload(); // Its answer may be older.
+    loaded.set(() => told);
+  });
   const [stop, setStop] = useState(false);
   return (
     <>

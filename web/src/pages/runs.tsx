@@ -216,7 +216,8 @@ function NewRun({ known, onCreated }: { known: { migrations: Migration[]; stores
   const configured = form.migration !== "";
   const set = (change: Partial<typeof form>) => setForm((before) => ({ ...before, ...change }));
   const at = (...fields: string[]) => (error && fields.includes(error.field) ? error.message : undefined);
-  const shown = ["migration", "source", "target", "id", "prefixes"];
+  // The migration says the rest.
+  const shown = configured ? ["migration", "prefixes"] : ["source", "target", "id", "prefixes"];
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
@@ -225,9 +226,9 @@ function NewRun({ known, onCreated }: { known: { migrations: Migration[]; stores
     try {
       const run = await client.post<MigrationRun>("v1/migrations/runs", {
         ...(configured ? { migration: form.migration } : { source: form.source, target: form.target }),
-        ...(form.id && { id: form.id }),
+        ...(!configured && form.id && { id: form.id }),
         ...(prefixes.length > 0 && { prefixes }),
-        ...((form.sizeOnly || form.update) && {
+        ...(!configured && (form.sizeOnly || form.update) && {
           options: {
             ...(form.sizeOnly && { size_only: true }),
             ...(form.update && { update: true }),
@@ -278,25 +279,31 @@ function NewRun({ known, onCreated }: { known: { migrations: Migration[]; stores
           </div>
         )}
         <div class="form-row">
-          <Field label="Name of the run" hint="Empty: made from both addresses." error={at("id")}>
-            {(attributes) => (
-              <input {...attributes} spellcheck={false} value={form.id} onInput={(event) => set({ id: event.currentTarget.value })} />
-            )}
-          </Field>
+          {!configured && (
+            <Field label="Name of the run" hint="Empty: made from both addresses." error={at("id")}>
+              {(attributes) => (
+                <input {...attributes} spellcheck={false} value={form.id} onInput={(event) => set({ id: event.currentTarget.value })} />
+              )}
+            </Field>
+          )}
           <Field label="Only below these prefixes" hint="One on a line. Empty: everything." error={at("prefixes")}>
             {(attributes) => (
               <textarea {...attributes} rows={1} spellcheck={false} value={form.prefixes} onInput={(event) => set({ prefixes: event.currentTarget.value })} />
             )}
           </Field>
         </div>
-        <label class="check">
-          <input type="checkbox" checked={form.sizeOnly} onChange={(event) => set({ sizeOnly: event.currentTarget.checked })} />
-          Compare by size alone
-        </label>
-        <label class="check">
-          <input type="checkbox" checked={form.update} onChange={(event) => set({ update: event.currentTarget.checked })} />
-          Leave alone what is newer at the target
-        </label>
+        {!configured && (
+          <>
+            <label class="check">
+              <input type="checkbox" checked={form.sizeOnly} onChange={(event) => set({ sizeOnly: event.currentTarget.checked })} />
+              Compare by size alone
+            </label>
+            <label class="check">
+              <input type="checkbox" checked={form.update} onChange={(event) => set({ update: event.currentTarget.checked })} />
+              Leave alone what is newer at the target
+            </label>
+          </>
+        )}
         {error && !shown.includes(error.field) && <Notice kind="bad">{error.message}</Notice>}
         <div class="buttons">
           <button type="submit" class="primary" disabled={busy}>
