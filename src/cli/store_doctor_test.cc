@@ -187,7 +187,7 @@ TEST_F(InventoryDoctorTest, IsReadToItsRows) {
   EXPECT_THAT(check.remedy, ::testing::HasSubstr("intake.inventory"));
 }
 
-// An inventory that is delivered no more compares what was there weeks ago, and nothing else says so.
+// An inventory that is delivered no more says what was there weeks ago, and nothing else tells.
 TEST_F(InventoryDoctorTest, OneThatIsOldIsAWarning) {
   Write("in/data/1.csv", kRow);
   Deliver("data");
