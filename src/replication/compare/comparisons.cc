@@ -77,7 +77,10 @@ Async<void> Comparisons::CompareAlone(RuleContext& rule, Event& stop, bool* guar
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) break;
-    others = true;
+    if (!std::exchange(others, true)) {
+      context_.runtime.log.Info("another process compares, or has died at it: waiting",
+                                {{"rule", rule.rule->id}});
+    }
     co_await stop.WaitFor(clock, kLookAgain);
   }
   Event compared;
