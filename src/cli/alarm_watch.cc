@@ -313,6 +313,7 @@ Async<void> AlarmWatch::Run(Event& stop) {
       Result<void> kept = co_await keeper.Join();
       static_cast<void>(kept);
     }
+    if (!looked && looked.error().kind == ErrorKind::kCancelled) continue;  // Is logged.
     if (!looked) runtime_.log.Warning("alarms could not be looked at or told", {looked.error()});
   }
   if (ours) co_await lease.Release();

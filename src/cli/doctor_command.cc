@@ -309,13 +309,13 @@ class DoctorCommand : public Command {
     if (roles.source && rule.intake.inventory) {
       const Address& at = *rule.intake.inventory;
       const auto store = stores.find(at.store);
-      if (store != stores.end() && First("inventory", at)) {
+      if (store != stores.end() && First("inventory of " + rule.source.bucket, at)) {
         StoreDoctor doctor(runtime, *store->second, "inventory " + at.ToString(), at.bucket,
                            at.prefix, checks_, partitions_[at.store]);
         Result<bool> reached = co_await doctor.Reach();
         if (!reached) co_return reached.error();
         Result<void> tried;
-        if (*reached) tried = co_await doctor.ReadUnknown(false);
+        if (*reached) tried = co_await doctor.ReadInventory(rule.source.bucket);
         if (!tried) co_return tried;
       }
     }

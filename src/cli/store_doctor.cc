@@ -7,6 +7,8 @@
 
 #include "base/random.h"
 #include "storage/reads_locks.h"
+#include "transfer/listing/inventory.h"
+#include "transfer/listing/newest_inventory.h"
 #include "transfer/tree/store_wide.h"
 
 namespace longhaul {
@@ -16,12 +18,20 @@ namespace {
 // Signatures are refused from a difference of 15 minutes on (S3 API Reference,
 // RequestTimeTooSkewed); what is less than this may be the way of an answer.
 constexpr std::chrono::seconds kClockOff{30};
+// They come each day or each week (S3 User Guide, "Configuring Amazon S3 Inventory"), and may take
+// a day.
+constexpr std::chrono::days kInventoryAgeMax{8};
 
 // What a store says of a key or an upload that is not there: the right is there.
 bool SaysAbsent(const Error& error) {
   return error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kPrecondition ||
          (error.kind == ErrorKind::kInvalidInput && error.http_status != 0 &&
           error.http_status != 501);
+}
+
+// Only what is encrypted by KMS asks for it.
+std::string ReadActionOf(const Error& error) {
+  return error.message.contains("kms:") ? "kms:Decrypt" : "s3:GetObject";
 }
 
 }  // namespace
@@ -77,6 +87,18 @@ void StoreDoctor::Warn(std::string what, std::string action, std::string found,
                      .remedy = std::move(remedy)});
 }
 
+void StoreDoctor::Fail(std::string what, std::string action, const Error& error,
+                       std::string remedy) {
+  const bool elsewhere = error.kind == ErrorKind::kDenied || error.Transient();
+  if (elsewhere || remedy.empty()) remedy = RemedyOf(error, action, Resource(action));
+  checks_.push_back({.place = place_,
+                     .what = std::move(what),
+                     .action = std::move(action),
+                     .state = DoctorCheck::State::kFailed,
+                     .found = error.Describe(),
+                     .remedy = std::move(remedy)});
+}
+
 std::string StoreDoctor::Resource(std::string_view action) const {
   if (action.starts_with("kms:")) return "the key";
   const bool of_bucket = action.contains("Bucket");
@@ -88,13 +110,7 @@ bool StoreDoctor::Judge(std::string what, std::string action, const Result<void>
     Add(std::move(what), std::move(action));
     return true;
   }
-  std::string remedy = RemedyOf(result.error(), action, Resource(action));
-  checks_.push_back({.place = place_,
-                     .what = std::move(what),
-                     .action = std::move(action),
-                     .state = DoctorCheck::State::kFailed,
-                     .found = result.error().Describe(),
-                     .remedy = std::move(remedy)});
+  Fail(std::move(what), std::move(action), result.error());
   return false;
 }
 
@@ -125,14 +141,7 @@ Async<bool> StoreDoctor::Reach() {
   if (!there) {
     // No right mends keys that the store does not know.
     const bool refused = there.error().kind == ErrorKind::kDenied && IsStoreWide(there.error());
-    std::string action = refused ? "" : "s3:ListBucket";
-    std::string remedy = RemedyOf(there.error(), action, Resource(action));
-    checks_.push_back({.place = place_,
-                       .what = "reach the bucket",
-                       .action = std::move(action),
-                       .state = DoctorCheck::State::kFailed,
-                       .found = there.error().Describe(),
-                       .remedy = std::move(remedy)});
+    Fail("reach the bucket", refused ? "" : "s3:ListBucket", there.error());
     co_return false;
   }
   Add("reach the bucket", "s3:ListBucket");
@@ -164,9 +173,7 @@ Async<void> StoreDoctor::ReadFirst() {
   if (object.size_bytes > 0) get.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
   Result<ObjectStream> stream = co_await store_.Get(get);
   const ObjectInfo info = stream ? stream->info : ObjectInfo{};
-  // Only what is encrypted by it asks KMS.
-  const bool kms = !stream && stream.error().message.contains("kms:");
-  if (!Judge("read objects", kms ? "kms:Decrypt" : "s3:GetObject",
+  if (!Judge("read objects", stream ? "s3:GetObject" : ReadActionOf(stream.error()),
              stream ? Result<void>() : Result<void>(stream.error()))) {
     co_return Ok();
   }
@@ -210,6 +217,54 @@ Async<void> StoreDoctor::ReadUnknown(bool tags) {
   co_return Ok();
 }
 
+// `delivered`: "2026-11-24T01-00Z".
+void StoreDoctor::JudgeAge(std::string_view delivered) {
+  std::string text(delivered);
+  Result<SystemTime> time = ParseRfc3339(text.replace(text.rfind('-'), 1, ":").insert(16, ":00"));
+  if (!time || runtime_.clock.Now() - *time <= kInventoryAgeMax) {
+    return Add("find the newest inventory", "s3:ListBucket", "that of " + std::string(delivered));
+  }
+  Warn("find the newest inventory", "s3:ListBucket",
+       "that of " + std::string(delivered) + " is older than a week",
+       "see that the inventory's configuration is enabled and delivers to this folder");
+}
+
+Async<void> StoreDoctor::ReadInventory(std::string source_bucket) {
+  Result<void> tried = co_await ReadUnknown(false);
+  if (!tried) co_return tried;
+  if (checks_.back().state == DoctorCheck::State::kFailed) co_return Ok();
+  Result<std::string> newest = co_await FindNewestInventory(runtime_, store_, bucket_, prefix_);
+  if (!newest && newest.error().kind == ErrorKind::kNotFound) {
+    Warn("find the newest inventory", "s3:ListBucket", newest.error().message,
+         "see that the inventory is delivered to this folder; nothing is compared until it is");
+    co_return Ok();
+  }
+  if (!newest) {
+    Fail("find the newest inventory", "s3:ListBucket", newest.error());
+    co_return Ok();
+  }
+  JudgeAge(DeliveryTimeOfManifest(*newest));
+  const std::string remedy =
+      "put the inventory right (CSV, of the bucket " + source_bucket +
+      ", with Size, LastModifiedDate and ETag), or remove intake.inventory of the rule";
+  Result<std::unique_ptr<Listing>> listing = co_await OpenInventory(
+      runtime_, {.store = &store_, .bucket = bucket_, .key = *newest, .name = *newest},
+      source_bucket, "");
+  if (!listing) {
+    Fail("read its manifest", ReadActionOf(listing.error()), listing.error(), remedy);
+    co_return Ok();
+  }
+  Add("read its manifest", "s3:GetObject");
+  Result<std::optional<ListedObject>> row = co_await (*listing)->Next();
+  co_await (*listing)->Close();
+  if (row) {
+    Add("read its rows", "s3:GetObject", *row ? "" : "it lists no object");
+  } else {
+    Fail("read its rows", ReadActionOf(row.error()), row.error(), remedy);
+  }
+  co_return Ok();
+}
+
 Async<void> StoreDoctor::ReadLocks() {
   auto* locks = dynamic_cast<ReadsLocks*>(&store_);
   if (locks == nullptr) co_return Ok();
@@ -247,13 +302,7 @@ Async<void> StoreDoctor::CreateAndAbort(std::string what, std::string action, Pu
     if (!aborted) made = aborted.error().In("an upload was left");
   } else if (upload.error().kind == ErrorKind::kInvalidInput) {
     // Here nothing is absent: the store does not take it.
-    std::string remedy = RemedyOf(upload.error(), action, Resource(action));
-    checks_.push_back({.place = place_,
-                       .what = std::move(what),
-                       .action = std::move(action),
-                       .state = DoctorCheck::State::kFailed,
-                       .found = upload.error().Describe(),
-                       .remedy = std::move(remedy)});
+    Fail(std::move(what), std::move(action), upload.error());
     co_return Ok();
   }
   Judge(std::move(what), std::move(action), made);

@@ -53,6 +53,9 @@ class StoreDoctor {
   Async<void> ReadUnknown(bool tags);
   // The rights to see the locks of objects, without which they look as if they had none.
   Async<void> ReadLocks();
+  // The newest S3 Inventory below the prefix, to its first rows: that it is there, of this bucket,
+  // in a form that can be read, and no older than one that comes each week.
+  Async<void> ReadInventory(std::string source_bucket);
   // The right to look at these keys, there or not.
   Async<void> Look(std::vector<std::string> keys);
   struct Writes {
@@ -77,9 +80,12 @@ class StoreDoctor {
  private:
   void Add(std::string what, std::string action, std::string found = "");
   void Warn(std::string what, std::string action, std::string found, std::string remedy);
+  // `remedy`: of errors that are not of rights or of the network.
+  void Fail(std::string what, std::string action, const Error& error, std::string remedy = "");
   // kFailed where it is not what a store says of something that is not there.
   bool Judge(std::string what, std::string action, const Result<void>& result);
   void CompareClocks(SystemTime server_time);
+  void JudgeAge(std::string_view delivered);
   [[nodiscard]] std::string Resource(std::string_view action) const;
   std::string UnknownKey();
   Async<void> CreateAndAbort(std::string what, std::string action, PutRequest request);

@@ -160,6 +160,96 @@ TEST(StoreDoctorTest, WrongKeysAreNoMissingRight) {
   }
 }
 
+// What the doctor says of an inventory below "in/", by what it looks at.
+class InventoryDoctorTest : public ::testing::Test {
+ protected:
+  InventoryDoctorTest() { backend->buckets["out"].created = world.clock.Now(); }
+
+  void Write(const std::string& key, const std::string& text) {
+    ASSERT_TRUE(world.Run(PutText(store, {.bucket = "out", .key = key}, text)));
+  }
+  void Deliver(const std::string& bucket, const std::string& format = "CSV",
+               const std::string& schema = "Bucket, Key, Size, LastModifiedDate, ETag") {
+    Write("in/" + delivered + "/manifest.json",
+          R"({"sourceBucket":")" + bucket + R"(","destinationBucket":"arn:aws:s3:::out",)" +
+              R"("fileFormat":")" + format + R"(","fileSchema":")" + schema +
+              R"(","files":[{"key":"in/data/1.csv","size":1}]})");
+  }
+  // The state, what was found and the remedy of one check.
+  DoctorCheck Look(const std::string& what, FaultPlan* faults = nullptr) {
+    MemoryStore looked(world.runtime, backend, faults);
+    std::vector<DoctorCheck> checks;
+    StoreDoctor doctor(world.runtime, looked, "inventory", "out", "in/", checks);
+    EXPECT_TRUE(world.Run(doctor.ReadInventory("data")));
+    for (const DoctorCheck& check : checks) {
+      if (check.what == what) return check;
+    }
+    ADD_FAILURE() << "nothing was said of: " << what;
+    return {};
+  }
+
+  testing::FakeWorld world;
+  std::shared_ptr<MemoryStoreBackend> backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore store{world.runtime, backend};
+  // Of an hour ago.
+  std::string delivered = [this] {
+    std::string time = FormatRfc3339(
+        std::chrono::floor<std::chrono::minutes>(world.clock.Now() - std::chrono::hours(1)));
+    return time.substr(0, 13) + "-" + time.substr(14, 2) + "Z";
+  }();
+};
+
+constexpr char kRow[] = "\"data\",\"k\",\"4\",\"2020-11-01T00:00:00.000Z\",\"e\"\n";
+
+// A right that is there and an inventory that nobody can read would pass for well, until the first
+// comparison fails.
+TEST_F(InventoryDoctorTest, IsReadToItsRows) {
+  using State = DoctorCheck::State;
+  EXPECT_EQ(Look("find the newest inventory").state, State::kWarning);
+  Write("in/data/1.csv", kRow);
+  Deliver("data");
+  EXPECT_EQ(Look("find the newest inventory").state, State::kOk);
+  EXPECT_EQ(Look("read its manifest").state, State::kOk);
+  EXPECT_EQ(Look("read its rows").state, State::kOk);
+  Deliver("other");
+  DoctorCheck check = Look("read its manifest");
+  EXPECT_EQ(check.state, State::kFailed);
+  EXPECT_THAT(check.found, ::testing::HasSubstr("inventory of the bucket 'other'"));
+  EXPECT_THAT(check.remedy, ::testing::HasSubstr("of the bucket data"));
+  Deliver("data", "Parquet");
+  check = Look("read its manifest");
+  EXPECT_EQ(check.state, State::kFailed);
+  EXPECT_THAT(check.found, ::testing::HasSubstr("only CSV can be read"));
+  Deliver("data", "CSV", "Bucket, Key");
+  EXPECT_EQ(Look("read its manifest").state, State::kFailed);
+  Deliver("data");
+  backend->buckets["out"].objects.erase("in/data/1.csv");
+  check = Look("read its rows");
+  EXPECT_EQ(check.state, State::kFailed);
+  EXPECT_THAT(check.remedy, ::testing::HasSubstr("intake.inventory"));
+}
+
+// An inventory that is delivered no more says what was there weeks ago, and nothing else tells.
+TEST_F(InventoryDoctorTest, OneThatIsOldIsAWarning) {
+  Write("in/data/1.csv", kRow);
+  Deliver("data");
+  world.clock.Advance(std::chrono::days(7));
+  EXPECT_EQ(Look("find the newest inventory").state, DoctorCheck::State::kOk);
+  world.clock.Advance(std::chrono::days(1));
+  const DoctorCheck check = Look("find the newest inventory");
+  EXPECT_EQ(check.state, DoctorCheck::State::kWarning);
+  EXPECT_THAT(check.found, ::testing::HasSubstr("older than a week"));
+}
+
+TEST_F(InventoryDoctorTest, WhatMayNotBeReadIsDeniedOnce) {
+  Write("in/data/1.csv", kRow);
+  Deliver("data");
+  Denies faults(StoreOperation::kGet);
+  const DoctorCheck check = Look("read objects", &faults);
+  EXPECT_EQ(check.state, DoctorCheck::State::kFailed);
+  EXPECT_THAT(check.remedy, ::testing::HasSubstr("allow s3:GetObject"));
+}
+
 // A policy of another partition names other ARNs: one that is copied from here must fit.
 TEST(StoreDoctorTest, ARemedyIsOfTheStoresPartition) {
   testing::FakeWorld world;

@@ -1,13 +1,18 @@
 #include "observe/alarm_book.h"
 
+#include <iterator>
 #include <set>
 #include <utility>
+
+#include "base/until_stopped.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr int kRowsMax = 1'000;
+// For a message that is under way when the process is to end: a channel may take a minute for one.
+constexpr std::chrono::seconds kAfterStopMax{3};
 
 // The webhook was there before there were others.
 std::string PartitionOf(const AlarmChannel& channel) {
@@ -24,27 +29,40 @@ std::string TextOf(const std::string& value) {
   return space == std::string::npos ? "" : value.substr(space + 1);
 }
 
+Async<void> TellBy(std::shared_ptr<AlarmChannel> channel, AlarmMessage message) {
+  co_return co_await channel->Tell(std::move(message));
+}
+
 }  // namespace
 
 AlarmBook::AlarmBook(const Runtime& runtime, State& state, std::string site,
                      std::vector<std::unique_ptr<AlarmChannel>> channels)
-    : runtime_(runtime), state_(state), site_(std::move(site)), channels_(std::move(channels)) {}
+    : runtime_(runtime),
+      state_(state),
+      site_(std::move(site)),
+      channels_(std::make_move_iterator(channels.begin()),
+                std::make_move_iterator(channels.end())) {}
 
-Async<void> AlarmBook::Tell(AlarmChannel& channel, AlarmMessage message) {
+Async<void> AlarmBook::Tell(const Channel& channel, AlarmMessage message, const Event& stop) {
   StateWrite row{.key = message.name};
   if (!message.over) row.value = FormatRfc3339(message.since) + " " + message.text;
-  Result<void> told = co_await channel.Tell(std::move(message));
+  Result<void> told =
+      co_await UntilStopped(runtime_, stop, kAfterStopMax, TellBy(channel, std::move(message)));
+  if (!told && told.error().kind == ErrorKind::kCancelled) {
+    runtime_.log.Warning("an alarm was not taken before the end: the next process tells it again",
+                         {{"alarm", row.key}, {"by", channel->name()}});
+  }
   if (!told) co_return told.error();
   const std::string what = (row.value ? "record alarm " : "end alarm ") + row.key;
-  Result<int64_t> written = co_await state_.Write(PartitionOf(channel), std::move(row));
+  Result<int64_t> written = co_await state_.Write(PartitionOf(*channel), std::move(row));
   if (!written) co_return written.error().In(what);
   co_return Ok();
 }
 
-Async<void> AlarmBook::LookBy(AlarmChannel& channel, const std::map<std::string, AlarmSight>& seen,
+Async<void> AlarmBook::LookBy(const Channel& channel, const std::map<std::string, AlarmSight>& seen,
                               const Event& stop) {
-  const std::string by = "alarms by " + std::string(channel.name());
-  Result<std::vector<StateRow>> rows = co_await state_.Scan(PartitionOf(channel), "", kRowsMax);
+  const std::string by = "alarms by " + std::string(channel->name());
+  Result<std::vector<StateRow>> rows = co_await state_.Scan(PartitionOf(*channel), "", kRowsMax);
   if (!rows) co_return rows.error().In("read " + by);
   const SystemTime now = runtime_.clock.Now();
   std::vector<AlarmMessage> messages;
@@ -67,7 +85,7 @@ Async<void> AlarmBook::LookBy(AlarmChannel& channel, const std::map<std::string,
   Result<void> all = Ok();
   for (AlarmMessage& message : messages) {
     if (stop.is_set()) break;
-    Result<void> told = co_await Tell(channel, std::move(message));
+    Result<void> told = co_await Tell(channel, std::move(message), stop);
     if (told) continue;
     all = told.error().In(by);
     // The next one would wait as long for it.
@@ -78,8 +96,8 @@ Async<void> AlarmBook::LookBy(AlarmChannel& channel, const std::map<std::string,
 
 Async<void> AlarmBook::Look(std::map<std::string, AlarmSight> seen, const Event& stop) {
   TaskGroup telling(runtime_.executor);
-  for (const std::unique_ptr<AlarmChannel>& channel : channels_) {
-    telling.Spawn(LookBy(*channel, seen, stop));
+  for (const Channel& channel : channels_) {
+    telling.Spawn(LookBy(channel, seen, stop));
   }
   co_return co_await telling.Join();
 }

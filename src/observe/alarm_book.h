@@ -34,21 +34,25 @@ class AlarmBook {
 
   // `seen`: all that is wrong now, by name ("parked/main"). Only one process may look at a time.
   // Channels are told side by side. One that fails is asked no more this time, unless it refuses
-  // one message for good; and none begins a message after `stop`.
+  // one message for good. None begins a message after `stop`, and one that is under way then has
+  // three seconds; after that it is given up (kCancelled) and logged, and the next process tells it
+  // again.
   // OK: all of it has been told, as far as `stop` let it. Errors: of State; those of channels, the
   // first one of several.
   Async<void> Look(std::map<std::string, AlarmSight> seen, const Event& stop);
 
  private:
-  Async<void> LookBy(AlarmChannel& channel, const std::map<std::string, AlarmSight>& seen,
+  // shared: with a message that is given up.
+  using Channel = std::shared_ptr<AlarmChannel>;
+  Async<void> LookBy(const Channel& channel, const std::map<std::string, AlarmSight>& seen,
                      const Event& stop);
   // OK: `channel` has taken it, and State says so.
-  Async<void> Tell(AlarmChannel& channel, AlarmMessage message);
+  Async<void> Tell(const Channel& channel, AlarmMessage message, const Event& stop);
 
   Runtime runtime_;
   State& state_;
   std::string site_;
-  std::vector<std::unique_ptr<AlarmChannel>> channels_;
+  std::vector<Channel> channels_;
 };
 
 }  // namespace longhaul

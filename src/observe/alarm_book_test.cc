@@ -184,6 +184,39 @@ TEST_F(AlarmBookTest, AMessageThatIsRefusedHoldsNoOtherUp) {
   EXPECT_EQ(receiver.bodies.size(), 2U);
 }
 
+// A server that takes a message and never answers must not keep a process that is told to end, and
+// what nobody is known to have taken is told by the next one.
+TEST_F(AlarmBookTest, AMessageWithoutAnAnswerIsGivenUpAfterTheStop) {
+  testing::FakeState state(world.runtime, backend);
+  auto look = [&](std::function<Result<void>(const std::string&)> answer) {
+    std::vector<std::unique_ptr<AlarmChannel>> channels;
+    channels.push_back(std::make_unique<Slow>(world.clock, "sns", std::move(answer)));
+    auto book = std::make_unique<AlarmBook>(world.runtime, state, "east", std::move(channels));
+    return world.Run(book->Look({{"a", {.text = "a"}}}, stop));
+  };
+  const SteadyTime begin = world.clock.SteadyNow();
+  std::unique_ptr<Clock::Timer> signal =
+      world.clock.StartTimer(std::chrono::seconds(10), [this] { stop.Set(); });
+  int answers = 0;
+  Result<void> looked = look([&](const std::string&) -> Result<void> {
+    ++answers;
+    return Ok();
+  });
+  ASSERT_FALSE(looked);
+  EXPECT_EQ(looked.error().kind, ErrorKind::kCancelled);
+  EXPECT_LT(world.clock.SteadyNow() - begin, std::chrono::seconds(14));
+  // The book and its channel are gone, the answer comes all the same.
+  world.Run(world.clock.Sleep(std::chrono::minutes(2)));
+  EXPECT_EQ(answers, 1);
+  stop.Reset();
+  std::vector<std::string> told;
+  EXPECT_TRUE(look([&](const std::string& name) -> Result<void> {
+    told.push_back(name);
+    return Ok();
+  }));
+  EXPECT_EQ(told, (std::vector<std::string>{"a"}));
+}
+
 // Whoever stops a process waits for the message that is on its way, and for no further one.
 TEST_F(AlarmBookTest, AfterTheStopNothingMoreIsTold) {
   testing::FakeState state(world.runtime, backend);

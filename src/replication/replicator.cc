@@ -159,11 +159,15 @@ Async<void> Replicator::CompareUntil(Event& stop, bool* deletes_guarded) {
   for (const auto& rule : context_.rules) {
     for (const auto& target : rule->targets) target->compare_due = true;
   }
+  // Of an earlier run, or of others that have compared already: else it would be found again.
+  const Comparisons::Hopeless hopeless = [this] { return source_.store_error().has_value(); };
+  co_await comparisons_.UntilCarried(stop, hopeless);
   ProgressWatch progress(clock, options_.timeout);
   for (int attempt = 0;; ++attempt) {
     std::vector<Result<void>> compared;
     for (const auto& rule : context_.rules) {
-      compared.push_back(co_await comparisons_.CompareDue(*rule, deletes_guarded));
+      compared.push_back(
+          co_await comparisons_.CompareAlone(*rule, stop, deletes_guarded, hopeless));
     }
     Result<void> done = Together(compared);
     const auto delay = RetryDelay(attempt, kRetryLast);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "events/hint.h"
+#include "replication/context/loops.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -76,6 +77,71 @@ TEST(ReplicatorTest, OnceLooksSeldomIntoAStagingWhileTheSourceWorks) {
   EXPECT_FALSE(world.RunOnce().store_error);
   EXPECT_EQ(world.Replicas(), (Keys{"a", "b", "c"}));
   EXPECT_LE(world.target().backend->count(StoreOperation::kList), 40);
+}
+
+Async<void> RunOnceAfter(ReplicationWorld& world, Replicator& replicator,
+                         std::chrono::seconds wait) {
+  co_await world.world.clock.Sleep(wait);
+  OnceResult result = co_await replicator.RunOnce(world.stop);
+  if (result.store_error) co_return *result.store_error;
+  co_return Ok();
+}
+
+// A hundred objects of which each takes four seconds, and two processes that pack them.
+struct TwoSources {
+  TwoSources() {
+    for (int i = 0; i < 100; ++i) world.Put("k" + std::to_string(i), "text");
+    world.configuration.rules[0].batch.count = 10;
+    world.source().decide = [this](StoreOperation operation, std::string_view,
+                                   std::string_view key) {
+      Fault fault;
+      if (operation == StoreOperation::kGet) {
+        ++reads[std::string(key)];
+        fault.delay = 4s;
+      }
+      if (operation == StoreOperation::kList) fault.delay = 1s;
+      return fault;
+    };
+    world.MakeReplicator({.target = false});
+    first_context = std::move(world.context);
+    first = std::move(world.replicator);
+    world.MakeReplicator({.target = false});
+  }
+  void ExpectEachReadOnce() {
+    EXPECT_EQ(reads.size(), 100U);
+    for (const auto& [key, count] : reads) EXPECT_EQ(count, 1) << key;
+    EXPECT_TRUE(world.queue_backend->rows.empty());
+  }
+
+  ReplicationWorld world;
+  std::map<std::string, int> reads;
+  std::unique_ptr<ReplicationContext> first_context;
+  std::unique_ptr<Replicator> first;
+};
+
+// Two that begin together, or one after the other, would each find all that the target lacks, and
+// read, pack and send it twice.
+TEST(ReplicatorTest, TwoThatRunOnceCarryEachObjectOnce) {
+  for (const auto later : {0s, 3s}) {
+    TwoSources two;
+    TaskGroup both(two.world.runtime.executor);
+    both.Spawn(RunOnceAfter(two.world, *two.first, 0s));
+    both.Spawn(RunOnceAfter(two.world, *two.world.replicator, later));
+    Result<void> joined = two.world.world.Run(both.Join());
+    ASSERT_TRUE(joined) << joined.error().Describe();
+    two.ExpectEachReadOnce();
+  }
+}
+
+TEST(ReplicatorTest, TwoThatRunOnCarryEachObjectOnce) {
+  TwoSources two;
+  TaskGroup both(two.world.runtime.executor);
+  both.Spawn(AsTask(two.first->RunContinuous(two.world.stop)));
+  both.Spawn(AsTask(two.world.replicator->RunContinuous(two.world.stop)));
+  two.world.RunFor(3min);
+  two.world.stop.Set();
+  ASSERT_TRUE(two.world.world.Run(both.Join()));
+  two.ExpectEachReadOnce();
 }
 
 // Whoever mends stores one after the other wants to know of all of them at once.

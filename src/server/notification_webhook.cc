@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/until_stopped.h"
 
 namespace longhaul {
 
@@ -13,17 +14,27 @@ constexpr size_t kPerPostMax = 1'000;
 constexpr std::chrono::milliseconds kPauseMin{500};
 constexpr std::chrono::milliseconds kPauseMax{30'000};
 constexpr std::chrono::milliseconds kPoll{1'000};  // How soon a stop is noticed.
+constexpr std::chrono::milliseconds kLastMax{3'000};
 constexpr size_t kAnswerBytesMax = 64 << 10;
 
 }  // namespace
 
+struct NotificationWebhook::Receiver {
+  Receiver(const Runtime& runtime, Secret the_url, HttpClient* given)
+      : url(std::move(the_url)),
+        own_http(given == nullptr ? MakeHttpClient(runtime) : nullptr),
+        http(given == nullptr ? *own_http : *given) {}
+
+  Secret url;                            // Often holds a token.
+  std::unique_ptr<HttpClient> own_http;  // Null where one was given.
+  HttpClient& http;
+};
+
 NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
                                          HttpClient* http)
     : runtime_(runtime),
-      url_(std::move(url)),
-      site_(std::move(site)),
-      own_http_(http == nullptr ? MakeHttpClient(runtime) : nullptr),
-      http_(http == nullptr ? *own_http_ : *http) {}
+      receiver_(std::make_shared<Receiver>(runtime, std::move(url), http)),
+      site_(std::move(site)) {}
 
 NotificationWebhook::~NotificationWebhook() = default;
 
@@ -44,7 +55,7 @@ void NotificationWebhook::CountDropped(size_t events) {
       .Add(static_cast<double>(events));
 }
 
-Async<void> NotificationWebhook::Post(const std::vector<std::string>& events) {
+std::string NotificationWebhook::BodyOf(const std::vector<std::string>& events) const {
   std::string body = "{\"site\":";
   AppendJsonString(body, site_);
   body += ",\"events\":[";
@@ -52,12 +63,15 @@ Async<void> NotificationWebhook::Post(const std::vector<std::string>& events) {
     if (!body.ends_with('[')) body += ',';
     body += event;
   }
-  body += "]}";
-  HttpRequest request{.method = "POST", .url = std::string(url_.Reveal())};
+  return body + "]}";
+}
+
+Async<void> NotificationWebhook::Post(std::shared_ptr<Receiver> receiver, std::string body) {
+  HttpRequest request{.method = "POST", .url = std::string(receiver->url.Reveal())};
   request.headers.Add("Content-Type", "application/json");
   request.body = std::as_bytes(std::span(body));
   request.timeouts.total = kPauseMax;
-  Result<HttpResponse> response = co_await http_.Send(std::move(request));
+  Result<HttpResponse> response = co_await receiver->http.Send(std::move(request));
   if (!response) co_return response.error();
   Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
   if (response->status / 100 == 2) co_return Ok();
@@ -74,7 +88,8 @@ asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
         events.push_back(std::move(waiting_.front()));
         waiting_.pop_front();
       }
-      Result<void> posted = co_await Post(events);
+      Result<void> posted =
+          co_await UntilStopped(runtime_, stop, kLastMax, Post(receiver_, BodyOf(events)));
       if (posted) {
         pause = kPauseMin;
         continue;
@@ -85,7 +100,7 @@ asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
         events.pop_back();
       }
       CountDropped(events.size());  // The oldest: others have come in their place meanwhile.
-      if (last) co_return;
+      if (last || posted.error().kind == ErrorKind::kCancelled) co_return;
       co_await stop.WaitFor(runtime_.clock, pause);
       pause = std::min(2 * pause, kPauseMax);
       continue;

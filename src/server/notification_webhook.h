@@ -2,7 +2,7 @@
 //
 // Events wait in memory, at most so many; a webhook that stays away costs the oldest ones (counted
 // and logged). Several go in one POST, in order; it is repeated with growing pauses until it is
-// answered by 2xx.
+// answered by 2xx. At the end of the process none is waited for longer than three seconds.
 
 #pragma once
 
@@ -30,14 +30,15 @@ class NotificationWebhook {
   asio::awaitable<void> Run(Event& stop);
 
  private:
-  Async<void> Post(const std::vector<std::string>& events);
+  struct Receiver;
+
+  static Async<void> Post(std::shared_ptr<Receiver> receiver, std::string body);
+  [[nodiscard]] std::string BodyOf(const std::vector<std::string>& events) const;
   void CountDropped(size_t events);
 
   Runtime runtime_;
-  Secret url_;  // Often holds a token.
+  std::shared_ptr<Receiver> receiver_;  // shared with a POST that is not waited for any more.
   std::string site_;
-  std::unique_ptr<HttpClient> own_http_;  // Null where one was given.
-  HttpClient& http_;
   std::deque<std::string> waiting_;
   WaitList changed_;
 };

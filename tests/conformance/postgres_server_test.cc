@@ -151,6 +151,63 @@ TEST_P(PostgresServer, ChurnLeavesTheTableSmall) {
   EXPECT_LT(table_bytes(), 6 << 20);
 }
 
+class ShiftedClock : public Clock {
+ public:
+  ShiftedClock(Clock& clock, std::chrono::seconds ahead) : clock_(clock), ahead_(ahead) {}
+  [[nodiscard]] SystemTime Now() const override { return clock_.Now() + ahead_; }
+  [[nodiscard]] SteadyTime SteadyNow() const override { return clock_.SteadyNow(); }
+  std::unique_ptr<Timer> StartTimer(std::chrono::nanoseconds delay,
+                                    std::move_only_function<void()> function) override {
+    return clock_.StartTimer(delay, std::move(function));
+  }
+
+ private:
+  Clock& clock_;
+  std::chrono::seconds ahead_;
+};
+
+class CountsWarnings : public Logger {
+ public:
+  int warnings = 0;
+
+ protected:
+  void Log(LogLevel level, std::string_view, Fields) override {
+    warnings += level == LogLevel::kWarning ? 1 : 0;
+  }
+};
+
+// A lease must end at the same moment for everybody: else two would hold it, or nobody could for
+// minutes. Five minutes off is no reason to fail, and one to be told, once.
+TEST_P(PostgresServer, AClockThatIsOffEndsLeasesInTimeAndIsToldOnce) {
+  PostgresFixture fixture;
+  AnyWorld& world = fixture.world();
+  auto right = world.Run(PostgresState::Open(world.runtime(), fixture.Client()));
+  ASSERT_TRUE(right);
+  for (const std::chrono::seconds ahead : {std::chrono::seconds(300), std::chrono::seconds(-300)}) {
+    ShiftedClock clock(world.clock(), ahead);
+    CountsWarnings log;
+    const Runtime& as = world.runtime();
+    Runtime runtime{as.executor, clock, as.random, as.pool, as.memory, log, as.metrics};
+    auto off = world.Run(PostgresState::Open(runtime, fixture.Client()));
+    ASSERT_TRUE(off) << off.error().Describe();
+    const SystemTime ends = clock.Now() + std::chrono::seconds(60);
+    ASSERT_TRUE(world.Run((*off)->Write("p", {.key = "held", .value = "v", .expires = ends})));
+    auto seen = world.Run((*right)->Get("p", "held"));
+    ASSERT_TRUE(seen && *seen && (*seen)->expires);
+    const std::chrono::duration<double> wrong = *(*seen)->expires - (ends - ahead);
+    EXPECT_LT(std::abs(wrong.count()), 2.0);
+    auto own = world.Run((*off)->Get("p", "held"));
+    ASSERT_TRUE(own && *own);
+    EXPECT_EQ((*own)->expires, ends);
+    ASSERT_TRUE(world.Run((*off)->Write(
+        "p", {.key = "over", .value = "v", .expires = clock.Now() - std::chrono::seconds(5)})));
+    auto over = world.Run((*right)->Get("p", "over"));
+    ASSERT_TRUE(over);
+    EXPECT_FALSE(*over);
+    EXPECT_EQ(log.warnings, 1);
+  }
+}
+
 std::vector<int> Servers() {
   return PostgresTestUrl() == nullptr ? std::vector<int>{} : std::vector<int>{0};
 }

@@ -6,7 +6,8 @@
 Works in copies of the tracked files below the build folder, one for each job; the tree itself is
 never touched. --check only sees that every mutation applies. Of what was caught the first test that
 failed, or the first seed, is named; a stage that does not end in its time says so: a mutation that
-makes the tests hang is caught. The last line counts what was caught and missed. Exit 0: all were
+makes the tests hang is caught. A mutation with a `server` is tried by the suites on that server
+(tests/servers/servers.py), which say of it what the unit tests cannot. The last line counts what was caught and missed. Exit 0: all were
 caught.
 """
 
@@ -28,6 +29,9 @@ SUITE = re.compile(r"^TEST(?:_[FP])?\((\w+),", re.MULTILINE)
 # What a failed test or seed says of itself. A test that ends the process says only that it began.
 FAILED = re.compile(r"^(?:\[  FAILED  \] ([\w/.]+)|(seed \d+):)", re.MULTILINE)
 BEGAN = re.compile(r"^\[ RUN      \] ([\w/.]+)", re.MULTILINE)
+
+# Of the suites, what runs on a real server.
+SUITES_ON = {"postgres": "*/Postgres:PostgresServer*"}
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -128,6 +132,13 @@ class Job:
         if self.run(["ninja", "-C", self.build_dir, "-j2", target], log, 3600) != 0:
             raise Broken(f"it does not compile: {log.name}")
 
+    def caught_on(self, server, log):
+        self.build("longhaul_tests", log)
+        return self.fails(f"suites on {server}",
+                          [self.tree / "tests/servers/servers.py", "run", server, "--",
+                           self.build_dir / "tests/longhaul_tests", "--gtest_fail_fast",
+                           f"--gtest_filter={SUITES_ON[server]}"], log, 900)
+
     def caught_by(self, log, near=()):
         """What noticed, as in "unit tests: QueueSuite.Acks", or None. `near`: suites to begin with."""
         self.build("longhaul_tests", log)
@@ -151,6 +162,8 @@ class Job:
                        for suite in SUITE.findall(test.read_text())})
         try:
             path.write_text(broken)
+            if "server" in mutation:
+                return self.caught_on(mutation["server"], log)
             return self.caught_by(log, near)
         finally:
             path.write_text(text)
@@ -179,6 +192,9 @@ def main():
             job.configure(log)
             job.build("longhaul_tests", log)
             noticed = job.caught_by(log) if i == 0 else None
+            servers = {mutation["server"] for mutation in mutations if "server" in mutation}
+            for server in sorted(servers) if i == 0 else ():
+                noticed = noticed or job.caught_on(server, log)
             if noticed:
                 raise Broken(f"the tests fail without any mutation ({noticed}): {log.name}")
 

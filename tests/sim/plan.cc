@@ -66,6 +66,7 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   // Where events tell all: of what an archive brings a comparison finds no headers missing.
   left_archives = is_new && !plain && !chosen && lost_events == 0 ? Maybe(random, 0.8) : 0;
   tuned = is_new && random.Below(2) == 0;
+  half_batches = is_new ? Maybe(random, 0.2) : 0;
 }
 
 namespace {
@@ -96,6 +97,7 @@ constexpr Rate kRates[] = {
     {"replication_loss", &Plan::replication_loss},
     {"replication_twice", &Plan::replication_twice},
     {"left_archives", &Plan::left_archives},
+    {"half_batches", &Plan::half_batches},
 };
 
 struct Switch {
@@ -190,7 +192,7 @@ std::string Plan::ToString() const {
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
       << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store << ", lanes "
       << lanes << ", crowded " << crowded << ", outages " << outages << ", left_archives "
-      << left_archives;
+      << left_archives << ", half_batches " << half_batches;
   return out.str();
 }
 

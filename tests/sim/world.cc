@@ -81,6 +81,7 @@ World::World(Plan plan, std::set<int> left_out)
     const double rate = faults == &queue_faults_ ? plan_.queue_faults : plan_.state_faults;
     faults->fails_before = faults->fails_after = rate / 2;
     faults->slow = plan_.slow;
+    faults->halves = plan_.half_batches;
     faults->delay_max = std::chrono::seconds(2);
     if (faults == &queue_faults_) faults->duplicates = faults->reorders = rate * 4;
   }

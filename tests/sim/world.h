@@ -88,7 +88,8 @@ struct Plan {
   bool crowded;     // Few keys may wait at the source: lanes are full, and left alone.
   // Another system's archives of states that the source has no more, per change.
   double left_archives;
-  bool tuned;  // The level follows the money; what that takes is a model.
+  bool tuned;           // The level follows the money; what that takes is a model.
+  double half_batches;  // As SQS and DynamoDB do (FakeFaults::halves), per call.
 };
 
 class StoreFaults : public testing::FaultPlan {

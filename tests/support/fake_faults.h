@@ -23,6 +23,10 @@ class FakeFaults {
   std::chrono::nanoseconds delay_max{0};
   double duplicates = 0;  // Queue: a sent or delivered message is there a second time.
   double reorders = 0;    // Queue: a delivery takes any visible message instead of the oldest.
+  // As SQS and DynamoDB do. Queue: of several messages half are sent or removed, what is to be
+  // replaced is still there, or a removal after the visibility has run out is OK and removes
+  // nothing. State: some of several writes are throttled.
+  double halves = 0;
 
   // To fail each step in turn: the operation with this number (from 1) fails; 0: none does.
   int64_t fail_before_at = 0;

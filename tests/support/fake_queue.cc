@@ -47,6 +47,8 @@ void FakeQueue::Insert(NewMessage message, milliseconds delay) {
                                                   .visible_at = now + delay});
 }
 
+bool FakeQueue::DoesHalf() { return faults_ != nullptr && faults_->Roll(faults_->halves); }
+
 bool FakeQueue::IsDead(const Row& row) const {
   return row.receive_count >= backend_->receives_max && row.visible_at <= runtime_.clock.Now();
 }
@@ -80,11 +82,14 @@ Async<void> FakeQueue::Send(std::vector<NewMessage> messages, milliseconds delay
   std::function<Result<void>()> effect = [&]() -> Result<void> {
     Result<void> checked = Check(messages);
     if (!checked) return checked;
-    for (const NewMessage& message : messages) {
-      Insert(message, delay);
-      if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) Insert(message, delay);
+    const bool half = DoesHalf();
+    for (size_t i = 0; i < messages.size(); ++i) {
+      if (half && i % 2 == 1) continue;
+      Insert(messages[i], delay);
+      if (faults_ != nullptr && faults_->Roll(faults_->duplicates)) Insert(messages[i], delay);
     }
     WakeReceivers();
+    if (half) return Retryable("fake queue: some of the messages were not taken");
     return Ok();
   };
   co_return co_await Perform("Send", std::move(effect));
@@ -179,7 +184,20 @@ Async<void> FakeQueue::Ack(std::vector<Receipt> receipts) {
         return DeliveredAgain(receipt);
       }
     }
-    for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
+    const bool half = DoesHalf();
+    const SystemTime now = runtime_.clock.Now();
+    bool failed = false;
+    for (size_t i = 0; i < receipts.size(); ++i) {
+      auto row = backend_->rows.find(receipts[i].id);
+      if (row == backend_->rows.end()) continue;
+      if (half && row->second.visible_at <= now) continue;  // The handle counts no more.
+      if (half && i % 2 == 1) {
+        failed = true;
+      } else {
+        backend_->rows.erase(row);
+      }
+    }
+    if (failed) return Retryable("fake queue: some of the messages were not removed");
     return Ok();
   };
   co_return co_await Perform("Ack", std::move(effect));
@@ -193,9 +211,13 @@ Async<void> FakeQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMes
     for (const Receipt& receipt : receipts) {
       if (Held(receipt) == nullptr) return DeliveredAgain(receipt);
     }
-    for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
+    const bool half = DoesHalf();
+    if (!half) {
+      for (const Receipt& receipt : receipts) backend_->rows.erase(receipt.id);
+    }
     for (const NewMessage& message : messages) Insert(message, delay);
     WakeReceivers();
+    if (half) return Retryable("fake queue: what is replaced was not removed");
     return Ok();
   };
   co_return co_await Perform("Replace", std::move(effect));

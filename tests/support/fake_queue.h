@@ -74,6 +74,7 @@ class FakeQueue : public Queue {
   void Insert(NewMessage message, std::chrono::milliseconds delay);
   void WakeReceivers();
   Received Take(const ReceiveRequest& request);
+  bool DoesHalf();
   [[nodiscard]] bool IsDead(const Row& row) const;
   // The row that `receipt` holds; null: it is gone, or was delivered again.
   Row* Held(Receipt receipt);

@@ -85,7 +85,13 @@ Async<std::vector<Result<int64_t>>> FakeState::WriteMany(std::string partition,
   std::function<Result<std::vector<Result<int64_t>>>()> effect =
       [&]() -> Result<std::vector<Result<int64_t>>> {
     std::vector<Result<int64_t>> results;
-    for (const StateWrite& write : writes) results.push_back(WriteNow(partition, write));
+    const bool half = faults_ != nullptr && faults_->Roll(faults_->halves);
+    for (const StateWrite& write : writes) {
+      const bool throttled = half && results.size() % 2 == 1;
+      results.push_back(throttled ? Result<int64_t>(Error{.kind = ErrorKind::kThrottled,
+                                                          .message = "fake state: too many"})
+                                  : WriteNow(partition, write));
+    }
     return results;
   };
   co_return co_await Perform("WriteMany", std::move(effect));

@@ -1,14 +1,17 @@
 """alarms.py: `alarms:` tells a webhook, a mail server and a topic of SNS once that objects are parked,
 and once that it is over.
 
-Without it: an alarm might never leave a process, come again with each restart, or never end; and a
-password might go over the wire before TLS, or into a log.
+Without it: an alarm might never leave a process, come again with each restart, or never end; a server
+that never answers might keep a process that is told to end; and a password might go over the wire
+before TLS, or into a log.
 """
 
 import http.server
 import json
 import signal
+import socket
 import threading
+import time
 
 import boto3
 from harness import (ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check, free_port, make_buckets,
@@ -25,11 +28,17 @@ class Hook:
     def __init__(self):
         self.taken: list[dict] = []
         self.refused = 0
+        self.hanging = threading.Event()  # Set: whoever asks gets no answer.
+        self.asked = 0
         hook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                hook.asked += 1
+                if hook.hanging.is_set():
+                    self.rfile.read(1)  # Until the other side is gone.
+                    return
                 fails = hook.refused == 0
                 if fails:
                     hook.refused += 1
@@ -45,6 +54,20 @@ class Hook:
         self.port = free_port()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Silence:
+    """Takes connections and never answers."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.taken: list[socket.socket] = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            self.taken.append(self.listener.accept()[0])
 
 
 class Topic:
@@ -111,7 +134,29 @@ def main() -> None:
             1, "does not take username and password")
         check(not mail.taken and mail.refused == 0, "the doctor has sent mail")
 
-        step("an object is parked")
+        step("a process whose messages hang ends all the same")
+        silence = Silence()
+        hook.hanging.set()
+        mail.hangs = True
+        asked = mail.asked
+        process = world.start("replicate", "--config", config,
+                              env={**environment, "AWS_ENDPOINT_URL_SNS": silence.endpoint})
+        wait_until(lambda: hook.asked and mail.asked > asked and silence.taken, 240,
+                   "all three are asked", every=0.2)
+        began = time.monotonic()
+        process.kill(signal.SIGTERM)
+        ended = process.wait(60).expect(143)
+        took = time.monotonic() - began
+        check(took < 8, f"it took {took:.1f} s to end")
+        for way in ("webhook", "email", "sns"):
+            check(any("the next process tells it again" in line and way in line and
+                      "parked/main" in line for line in ended.stderr.splitlines()),
+                  f"nothing was said of {way}: {ended.stderr[-2000:]}")
+        check(not hook.taken and not mail.taken and not topic.said(), "somebody was told")
+        hook.hanging.clear()
+        mail.hangs = False
+
+        step("an object is parked, and the next process tells it")
         run_until(lambda: hook.taken and mail.taken and topic.said(), "the alarm has been told")
         [alarm] = hook.taken
         check((alarm["alarm"], alarm["state"], alarm["site"]) == ("parked/main", "alarm", "test-1"),

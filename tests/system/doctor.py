@@ -12,6 +12,7 @@ import json
 from harness import (KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check, check_staging_empty,
                      check_no_uploads, differences, free_port, keys_of, put_all, rule, step,
                      store_of, things)
+from inventory import FOLDER, Inventory
 from policed_proxy import ACCOUNT, PolicedProxy
 
 
@@ -193,6 +194,75 @@ def locks(world: World) -> None:
         proxy.policy = whole[identity]
 
 
+def inventory(world: World) -> None:
+    """A rule that compares by an inventory: its rights are in the policy, and it is read."""
+    step("an inventory")
+    source = world.serve("versitygw", "listed-source")
+    target = world.serve("minio", "listed-target")
+    for bucket in ("data", "reports"):
+        source.s3.create_bucket(Bucket=bucket)
+    for bucket in ("copy", "staging"):
+        target.s3.create_bucket(Bucket=bucket)
+    source.s3.put_object(Bucket="data", Key="logs/a", Body=b"bytes")
+    proxies = {"keys of store source": PolicedProxy(source.endpoint),
+               "keys of store target": PolicedProxy(target.endpoint)}
+    config = world.config(
+        {name: store_of(proxies[f"keys of store {name}"].endpoint) for name in ("source", "target")},
+        [rule("source:data/logs/", "target:copy/in/",
+              intake={"inventory": f"source:reports/{FOLDER}"})],
+        "inventory.yaml", queue="sqlite:inventory.db", state="sqlite:inventory.db")
+    whole = policies(world, config)
+    for identity, proxy in proxies.items():
+        proxy.policy = whole[identity]
+
+    def of_inventory(code: int) -> dict[str, dict]:
+        """What is said of it, by what was looked at."""
+        return {line["what"]: line for line in doctor(world, config, code)
+                if line["place"].startswith("inventory ")}
+
+    found = of_inventory(0)["find the newest inventory"]
+    check(found["state"] == "warning" and "within 48 hours" in found["found"],
+          f"before the first one: {found}")
+    deliveries = Inventory(source)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    deliveries.deliver(now - datetime.timedelta(days=9), {"logs/a": deliveries.etag("logs/a")})
+    found = of_inventory(0)["find the newest inventory"]
+    check(found["state"] == "warning" and "older than a week" in found["found"], f"old: {found}")
+    data = deliveries.deliver(now, {"logs/a": deliveries.etag("logs/a")})
+    lines = of_inventory(0)
+    check({"find the newest inventory", "read its manifest", "read its rows"} <= set(lines) and
+          all(line["state"] == "ok" for line in lines.values()), f"of the whole policy: {lines}")
+    world.run("replicate", "--config", config, "--once").expect(0)
+    for identity, proxy in proxies.items():
+        check(not proxy.denied, f"the policy of {identity} lacks {proxy.denied}")
+    check(keys_of(target.s3, "copy") == ["in/a"], f"at the target: {keys_of(target.s3, 'copy')}")
+
+    identity = "keys of store source"
+    statements = [one for one in whole[identity]["Statement"] if one["Sid"].startswith("Inventory")]
+    check(len(statements) == 2, f"statements of the inventory: {statements}")
+    for removed in statements:
+        proxy = proxies[identity]
+        proxy.policy = {"Statement": [one for one in whole[identity]["Statement"] if one != removed]}
+        proxy.denied.clear()
+        lines = of_inventory(1)
+        check(proxy.denied, f"without {removed} nothing was denied")
+        check(any(line["state"] == "failed" and line["action"] in removed["Action"] and
+                  f"allow {line['action']} on" in line["remedy"] for line in lines.values()),
+              f"without {removed} the doctor says {lines}")
+        proxy.policy = whole[identity]
+
+    for field, value, says in (("fileFormat", "Parquet", "only CSV can be read"),
+                               ("sourceBucket", "other", "of the bucket 'other'")):
+        deliveries.deliver(now, {}, **{field: value})
+        found = of_inventory(1)["read its manifest"]
+        check(found["state"] == "failed" and says in found["found"] and
+              "put the inventory right" in found["remedy"], f"{field}: {found}")
+    deliveries.deliver(now, {"logs/a": "0" * 32})
+    source.s3.delete_object(Bucket="reports", Key=data)
+    found = of_inventory(1)["read its rows"]
+    check(found["state"] == "failed" and data in found["found"], f"without its data: {found}")
+
+
 def aws(world: World) -> None:
     """Queue and state in AWS: their rights are in the policy, and tried."""
     source = world.serve("versitygw", "near")
@@ -232,5 +302,6 @@ if __name__ == "__main__":
     with World("doctor") as the_world:
         s3(the_world)
         locks(the_world)
+        inventory(the_world)
         aws(the_world)
         step("ok")

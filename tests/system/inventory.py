@@ -4,6 +4,7 @@ Without it: an inventory of yesterday might be taken for the bucket of today, an
 since be deleted at the target; half an inventory might pass for a whole one.
 """
 
+import datetime
 import gzip
 import hashlib
 import json
@@ -19,17 +20,16 @@ class Inventory:
 
     def __init__(self, source) -> None:
         self.s3 = source.s3
-        self.s3.create_bucket(Bucket="reports")
 
     def etag(self, key: str) -> str:
         return self.s3.head_object(Bucket="data", Key=key)["ETag"].strip('"')
 
-    def deliver(self, day: int, keys: dict[str, str], **manifest) -> str:
+    def deliver(self, at: datetime.datetime, keys: dict[str, str], **manifest) -> str:
         """`keys`: with their ETags. The key of its data."""
         rows = "".join(f'"data","{urllib.parse.quote(key, safe="")}","5",'
                        f'"2026-11-01T00:00:00.000Z","{etag}"\n' for key, etag in keys.items())
         packed = gzip.compress(rows.encode())
-        data = f"{FOLDER}data/{day}.csv.gz"
+        data = f"{FOLDER}data/{at:%Y%m%d}.csv.gz"
         self.s3.put_object(Bucket="reports", Key=data, Body=packed)
         text = json.dumps({
             "sourceBucket": "data", "destinationBucket": "arn:aws:s3:::reports",
@@ -37,12 +37,16 @@ class Inventory:
             "fileSchema": "Bucket, Key, Size, LastModifiedDate, ETag",
             "files": [{"key": data, "size": len(packed),
                        "MD5checksum": hashlib.md5(packed).hexdigest()}], **manifest})
-        self.manifest(day, text)
+        self.manifest(at, text)
         return data
 
-    def manifest(self, day: int, text: str) -> None:
-        self.s3.put_object(Bucket="reports", Key=f"{FOLDER}2026-11-{day:02}T01-00Z/manifest.json",
+    def manifest(self, at: datetime.datetime, text: str) -> None:
+        self.s3.put_object(Bucket="reports", Key=f"{FOLDER}{at:%Y-%m-%dT%H-%MZ}/manifest.json",
                            Body=text.encode())
+
+
+def day(number: int) -> datetime.datetime:
+    return datetime.datetime(2026, 11, number, 1)
 
 
 def main() -> None:
@@ -50,6 +54,7 @@ def main() -> None:
         source = world.serve("versitygw", "source")
         target = world.serve("minio", "target")
         make_buckets(source, target)
+        source.s3.create_bucket(Bucket="reports")
         inventory = Inventory(source)
         config = world.config({"source": source, "target": target}, [
             rule(deletes=True, intake={"inventory": f"source:reports/{FOLDER}"})])
@@ -69,24 +74,24 @@ def main() -> None:
         check(there() == [], f"something was carried: {there()}")
 
         step("the newest of them is read, and the source is not listed")
-        inventory.deliver(1, {"new": inventory.etag("new")})
-        inventory.deliver(2, {"a": inventory.etag("a"), "b +/c": inventory.etag("b +/c")})
+        inventory.deliver(day(1), {"new": inventory.etag("new")})
+        inventory.deliver(day(2), {"a": inventory.etag("a"), "b +/c": inventory.etag("b +/c")})
         world.run(*once).expect(0)
         check(there() == ["a", "b +/c"], f"at the target: {there()}")
 
         step("what it lacks stays, what has gone since goes")
         put("since")
         full = {key: inventory.etag(key) for key in ("a", "b +/c", "new", "since")}
-        inventory.deliver(3, full)
+        inventory.deliver(day(3), full)
         world.run(*once).expect(0)
         check(there() == ["a", "b +/c", "new", "since"], f"at the target: {there()}")
         source.s3.delete_object(Bucket="data", Key="a")
-        inventory.deliver(4, {"a": "0" * 32})  # Of a state that was there between two readings.
+        inventory.deliver(day(4), {"a": "0" * 32})  # Of a state that was there between two readings.
         world.run(*once).expect(0)
         check(there() == ["b +/c", "new", "since"], f"at the target: {there()}")
 
         step("the same one is not compared again")
-        inventory.deliver(5, {key: full[key] for key in ("b +/c", "new", "since")})
+        inventory.deliver(day(5), {key: full[key] for key in ("b +/c", "new", "since")})
         world.run(*once).expect(0)
         target.s3.delete_object(Bucket="copy", Key="new")
         world.run(*once).expect(0)
@@ -94,13 +99,13 @@ def main() -> None:
 
         step("what is wrong with one is said, and nothing is deleted")
         rows = {"new": full["new"]}
-        data = inventory.deliver(6, rows, fileFormat="Parquet")
+        data = inventory.deliver(day(6), rows, fileFormat="Parquet")
         world.run(*once).expect(2, "only CSV can be read", "nothing was deleted")
-        inventory.deliver(6, rows, sourceBucket="other")
+        inventory.deliver(day(6), rows, sourceBucket="other")
         world.run(*once).expect(2, "inventory of the bucket 'other'", "nothing was deleted")
-        inventory.manifest(6, '{"sourceBucket":"data","fileForm')
+        inventory.manifest(day(6), '{"sourceBucket":"data","fileForm')
         check(world.run(*once).code in (1, 2), "half a manifest was taken")
-        inventory.deliver(6, rows)
+        inventory.deliver(day(6), rows)
         packed = source.s3.get_object(Bucket="reports", Key=data)["Body"].read()
         source.s3.put_object(Bucket="reports", Key=data, Body=packed[:-9])
         ran = world.run(*once)
@@ -110,7 +115,7 @@ def main() -> None:
         check(there() == ["b +/c", "since"], f"at the target: {there()}")
 
         step("and the next one mends it")
-        inventory.deliver(7, rows)
+        inventory.deliver(day(7), rows)
         world.run(*once).expect(0)
         check(there() == ["b +/c", "new", "since"], f"at the target: {there()}")
         step("ok")

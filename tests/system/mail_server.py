@@ -20,6 +20,8 @@ class MailServer:
         self.taken: list[email.message.EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.refused = 0
+        self.hangs = False  # Takes connections and says nothing.
+        self.asked = 0
         self.in_the_clear: list[str] = []  # Whatever came so, but for EHLO and STARTTLS.
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -33,6 +35,10 @@ class MailServer:
     def serve(self, connection: socket.socket) -> None:
         try:
             connection.settimeout(60)
+            self.asked += 1
+            if self.hangs:
+                connection.recv(1)
+                return
             connection.sendall(b"220-mail.test\r\n220 ready\r\n")
             if self.talk(connection, False) == "STARTTLS":
                 connection.sendall(b"220 go on\r\n")

@@ -16,6 +16,10 @@ namespace {
 constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::seconds kInventoryRetryLast{900};
 constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
+constexpr std::chrono::seconds kLookAgain{1};  // At the Queue, and at a lease.
+// For a message of a thousand objects. What a process that has died held is there again before.
+constexpr std::chrono::seconds kStuckMax{60};
+constexpr std::chrono::minutes kCarriedMax{10};  // Where events come all the time.
 
 // The listing will not become better by asking again.
 bool IsForGood(const Error& error) {
@@ -58,6 +62,60 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
   }
   co_return Together(failed);
+}
+
+Async<void> Comparisons::CompareAlone(RuleContext& rule, Event& stop, bool* guarded,
+                                      const Hopeless& hopeless) {
+  const bool due =
+      std::ranges::any_of(rule.targets, [&](const auto& target) { return IsDue(rule, *target); });
+  if (!due) co_return Ok();
+  Clock& clock = context_.runtime.clock;
+  Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
+              context_.limits.archive_lease);
+  bool others = false;
+  while (!stop.is_set()) {
+    Result<bool> acquired = co_await lease.TryAcquire();
+    if (!acquired) co_return acquired.error();
+    if (*acquired) break;
+    if (!std::exchange(others, true)) {
+      context_.runtime.log.Info("another process compares, or has died at it: waiting",
+                                {{"rule", rule.rule->id}});
+    }
+    co_await stop.WaitFor(clock, kLookAgain);
+  }
+  Event compared;
+  TaskGroup keeper(context_.runtime.executor);
+  if (!stop.is_set()) {
+    keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease / 3));
+  }
+  if (others) co_await UntilCarried(stop, hopeless);
+  Result<void> done;
+  if (!stop.is_set()) done = co_await CompareDue(rule, guarded);
+  compared.Set();
+  Result<void> kept = co_await keeper.Join();
+  static_cast<void>(kept);
+  co_await lease.Release();
+  co_return done;
+}
+
+asio::awaitable<void> Comparisons::UntilCarried(Event& stop, const Hopeless& hopeless) {
+  Clock& clock = context_.runtime.clock;
+  const SteadyTime began = clock.SteadyNow();
+  SteadyTime less_at = began;
+  std::optional<int64_t> least;
+  while (!stop.is_set() && (!hopeless || !hopeless())) {
+    Result<QueueDepth> depth = co_await context_.queue.Depth();
+    if (!depth) co_return;  // Whoever compares sends to it, and says what is wrong.
+    const int64_t waiting = depth->visible + depth->delayed + depth->in_flight;
+    if (waiting == 0) co_return;
+    const SteadyTime now = clock.SteadyNow();
+    if (!least || waiting < *least) {
+      least = waiting;
+      less_at = now;
+    }
+    if (now - less_at >= kStuckMax || now - began >= kCarriedMax) co_return;
+    co_await stop.WaitFor(clock, kLookAgain);
+  }
 }
 
 Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,
@@ -142,6 +200,7 @@ Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_
 asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
   Clock& clock = context_.runtime.clock;
   int failures = 0;
+  bool others = false;  // Have compared it while it was due here.
   const std::string part = "listing of rule " + rule.rule->id;
   const std::optional<std::chrono::seconds> interval = rule.rule->intake.listing;
   SteadyTime next = clock.SteadyNow() + interval.value_or(std::chrono::seconds(0));
@@ -177,6 +236,7 @@ asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
       Event compared;
       TaskGroup keeper(context_.runtime.executor);
       keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease / 3));
+      if (std::exchange(others, false)) co_await UntilCarried(stop);
       done = co_await CompareDue(rule, nullptr);
       if (done && asked) done = co_await Backfill(rule, *asked);
       compared.Set();
@@ -185,6 +245,7 @@ asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
       co_await lease.Release();
     } else {
       // At it, or killed at it: look again soon, not in an interval.
+      others = true;
       co_await stop.WaitFor(clock, context_.limits.archive_lease);
       continue;
     }

@@ -1,11 +1,13 @@
 // Comparisons: when the source and targets of a rule are compared, and by which process.
 //
 // Each target is compared at the start, as often as the rule's listing says, and when somebody asks
-// for it; what is paused or has not been found is compared later. In continuous mode one process
-// compares a rule at a time, under a lease.
+// for it; what is paused or has not been found is compared later. One process compares a rule at a
+// time, under a lease. What it has found is not at the target yet when the next one begins, so that
+// one would find all of it again, and have it carried twice: it waits for it first.
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -22,6 +24,13 @@ class Comparisons {
   // becomes true when the delete guard held something back. The error names every target that
   // could not be compared; those stay due.
   Async<void> CompareDue(RuleContext& rule, bool* guarded);
+  using Hopeless = std::function<bool()>;  // Whether nothing goes forward here.
+  // The same, when no other process compares the rule, and what one has found is carried. Not at
+  // all after `stop`.
+  Async<void> CompareAlone(RuleContext& rule, Event& stop, bool* guarded, const Hopeless& hopeless);
+  // Waits for what is in the Queue or in somebody's hands, as long as it becomes less, and not for
+  // longer than ten minutes.
+  asio::awaitable<void> UntilCarried(Event& stop, const Hopeless& hopeless = nullptr);
   // Compares a rule whenever it is due, until `stop` is set (and RuleContext::compare_soon after
   // it). Failures are told to the observer and tried again for ever.
   asio::awaitable<void> Run(RuleContext& rule, Event& stop);
