@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kInventoryRetryLast{900};
 constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
 constexpr std::chrono::seconds kLookAgain{1};  // At the Queue, and at a lease.
 // For a message of a thousand objects. What a process that has died held is there again before.
+constexpr std::chrono::seconds kLookSeldom{8};
 constexpr std::chrono::seconds kStuckMax{60};
 constexpr std::chrono::minutes kCarriedMax{10};  // Where events come all the time.
 
@@ -73,10 +74,17 @@ Async<void> Comparisons::CompareAlone(RuleContext& rule, Event& stop, bool* guar
   Lease lease(context_.state, clock, "reconcile/" + rule.rule->id, context_.owner,
               context_.limits.archive_lease);
   bool others = false;
+  bool alone = true;
+  const SteadyTime last = clock.SteadyNow() + kCarriedMax;
   while (!stop.is_set()) {
     Result<bool> acquired = co_await lease.TryAcquire();
     if (!acquired) co_return acquired.error();
     if (*acquired) break;
+    // A comparison that takes so long is not waited for: to find the same again is harmless.
+    if (clock.SteadyNow() >= last) {
+      alone = false;
+      break;
+    }
     if (!std::exchange(others, true)) {
       context_.runtime.log.Info("another process compares, or has died at it: waiting",
                                 {{"rule", rule.rule->id}});
@@ -85,21 +93,34 @@ Async<void> Comparisons::CompareAlone(RuleContext& rule, Event& stop, bool* guar
   }
   Event compared;
   TaskGroup keeper(context_.runtime.executor);
-  if (!stop.is_set()) {
+  if (!stop.is_set() && alone) {
     keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease / 3));
   }
-  if (others) co_await UntilCarried(stop, hopeless);
+  if (others && alone) co_await UntilCarried(stop, hopeless);
   Result<void> done;
   if (!stop.is_set()) done = co_await CompareDue(rule, guarded);
   compared.Set();
   Result<void> kept = co_await keeper.Join();
   static_cast<void>(kept);
-  co_await lease.Release();
+  if (alone) co_await lease.Release();
   co_return done;
 }
 
 asio::awaitable<void> Comparisons::UntilCarried(Event& stop, const Hopeless& hopeless) {
+  // One looks for all rules: what a look costs grows with their number.
+  if (const std::shared_ptr<Event> looking = looking_) {
+    co_await looking->Wait();
+    co_return;
+  }
+  const std::shared_ptr<Event> looked = looking_ = std::make_shared<Event>();
+  co_await LookUntilCarried(stop, hopeless);
+  looking_.reset();
+  looked->Set();
+}
+
+asio::awaitable<void> Comparisons::LookUntilCarried(Event& stop, const Hopeless& hopeless) {
   Clock& clock = context_.runtime.clock;
+  std::chrono::nanoseconds pause = kLookAgain;
   const SteadyTime began = clock.SteadyNow();
   SteadyTime less_at = began;
   std::optional<int64_t> least;
@@ -114,7 +135,8 @@ asio::awaitable<void> Comparisons::UntilCarried(Event& stop, const Hopeless& hop
       less_at = now;
     }
     if (now - less_at >= kStuckMax || now - began >= kCarriedMax) co_return;
-    co_await stop.WaitFor(clock, kLookAgain);
+    co_await stop.WaitFor(clock, pause);
+    pause = std::min<std::chrono::nanoseconds>(2 * pause, kLookSeldom);
   }
 }
 

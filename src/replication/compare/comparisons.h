@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -26,7 +27,7 @@ class Comparisons {
   Async<void> CompareDue(RuleContext& rule, bool* guarded);
   using Hopeless = std::function<bool()>;  // Whether nothing goes forward here.
   // The same, when no other process compares the rule, and what one has found is carried. Not at
-  // all after `stop`.
+  // all after `stop`. One that has not ended after ten minutes is not waited for any longer.
   Async<void> CompareAlone(RuleContext& rule, Event& stop, bool* guarded, const Hopeless& hopeless);
   // Waits for what is in the Queue or in somebody's hands, as long as it becomes less, and not for
   // longer than ten minutes.
@@ -38,6 +39,7 @@ class Comparisons {
   void Soon(std::string_view rule_id);
 
  private:
+  asio::awaitable<void> LookUntilCarried(Event& stop, const Hopeless& hopeless);
   [[nodiscard]] bool IsDue(const RuleContext& rule, const TargetContext& target) const;
   // What somebody asks for and can be compared now, at least at one target.
   [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
@@ -51,6 +53,7 @@ class Comparisons {
                                  const BackfillRequest& asked);
 
   ReplicationContext& context_;
+  std::shared_ptr<Event> looking_;  // Set when whoever looks at the Queue for all has seen enough.
 };
 
 }  // namespace longhaul
