@@ -5,6 +5,7 @@
 
 #include "backup/vault_store.h"
 #include "cli/run_context.h"
+#include "storage/restores_objects.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/test_console.h"
 

@@ -114,9 +114,10 @@ std::string StoreDoctor::UnknownKey() {
 
 Async<bool> StoreDoctor::Reach() {
   Result<void> there = co_await store_.HeadBucket(bucket_);
-  if (!there && there.error().kind == ErrorKind::kDenied) {
-    // The answer to a HEAD has no body: wrong keys look like a missing right. That of a listing
-    // says which it is.
+  if (!there &&
+      (there.error().kind == ErrorKind::kDenied || there.error().kind == ErrorKind::kNotFound)) {
+    // The answer to a HEAD has no body: wrong keys look like a missing right, or (versitygw) like a
+    // missing bucket. That of a listing says which it is.
     Result<ListPage> page =
         co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
     if (!page && page.error().kind == ErrorKind::kDenied) there = page.error();

@@ -121,22 +121,32 @@ TEST(StoreDoctorTest, NamesTheRightThatIsMissing) {
 // Wrong keys, as a server tells of them: the answer to a HEAD has no body that could say it.
 class WrongKeys : public FaultPlan {
  public:
-  explicit WrongKeys(std::string code) : code_(std::move(code)) {}
+  WrongKeys(std::string code, ErrorKind of_head) : code_(std::move(code)), of_head_(of_head) {}
   Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
     Error error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
-    if (operation != StoreOperation::kBucket) error.code = code_;
+    if (operation == StoreOperation::kBucket) {
+      error.kind = of_head_;
+    } else {
+      error.code = code_;
+    }
     return {.error = std::move(error)};
   }
 
  private:
   std::string code_;
+  ErrorKind of_head_;
 };
 
 // Whoever is told to allow an action looks for hours at a policy that is right.
 TEST(StoreDoctorTest, WrongKeysAreNoMissingRight) {
-  for (const char* code : {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}) {
+  const std::pair<const char*, ErrorKind> kRefusals[] = {
+      {"InvalidAccessKeyId", ErrorKind::kDenied},
+      {"SignatureDoesNotMatch", ErrorKind::kDenied},
+      {"XAdminUserNotFound", ErrorKind::kNotFound},
+      {"AccessDenied", ErrorKind::kDenied}};
+  for (const auto& [code, of_head] : kRefusals) {
     testing::FakeWorld world;
-    WrongKeys faults(code);
+    WrongKeys faults(code, of_head);
     MemoryStore store(world.runtime, std::make_shared<MemoryStoreBackend>(), &faults);
     std::vector<DoctorCheck> checks;
     StoreDoctor doctor(world.runtime, store, "target", "out", "in/", checks);

@@ -128,6 +128,15 @@ def s3(world: World) -> None:
         wrong = world.config(stores, [rule("source:data/logs/", **fields)], name)
         found = failed(doctor(world, wrong, 1))
         check(any(says in line["remedy"] for line in found), f"{name}: {found}")
+    # HEAD has no body that could say it; each server has words of its own in others.
+    for name, server in (("source", source), ("target", target)):
+        for wrong_keys in ({"access_key_id": "NOBODYHASTHISKEY"}, {"secret_access_key": "x" * 40}):
+            wrong = world.config({**stores, name: store_of(server.endpoint, **wrong_keys)}, [one],
+                                 "keys.yaml")
+            found = [line for line in failed(doctor(world, wrong, 1))
+                     if line["what"] == "reach the bucket"]
+            check(found and all("check the access key" in line["remedy"] and not line["action"]
+                                for line in found), f"{wrong_keys} at {name}: {found}")
     nobody = store_of(f"http://127.0.0.1:{free_port()}")
     away = world.config({"source": nobody, "target": stores["target"]}, [one], "away.yaml")
     found = failed(doctor(world, away, 1))
