@@ -76,7 +76,7 @@ def rebuild(world: World, config, states, target) -> None:
     for key in catalogs[1:]:
         target.s3.delete_object(Bucket="vault", Key=key)
     target.s3.put_object(Bucket="vault", Key=catalogs[0], Body=b"garbage\n")
-    # Such young archives are waited for; a line that is none is told.
+    # Such young archives are read themselves; a line that is none is told.
     world.run("backup", "ls", "--rule", "main", "--config", config).expect(1, "--rebuild")
     world.run("backup", "catalog", "--rule", "main", "--config", config).expect(2, "--rebuild")
     dry = summary(world.run("backup", "catalog", "--rebuild", "--rule", "main", "--dry-run",
