@@ -27,12 +27,12 @@ class CacheFill : public ::testing::Test {
 // Each fill would call the old headers a hit, and keep them for another time to live.
 TEST_F(CacheFill, CopiesAgainWhatHasOtherHeaders) {
   PutOfType("text/plain");
-  EXPECT_EQ(world.Fill({""}).counts.copied, 1);
-  EXPECT_EQ(world.Fill({""}).counts.hits, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.hits, 1);
   PutOfType("text/html");
-  EXPECT_EQ(world.Fill({""}).counts.copied, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
   EXPECT_EQ(TypeOfCopy(), "text/html");
-  EXPECT_EQ(world.Fill({""}).counts.hits, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.hits, 1);
 }
 
 // The copy that lies there from before has the ETag of the one that never came.
@@ -46,7 +46,7 @@ TEST_F(CacheFill, TakesNoEarlierCopyForTheOneThatWasBegun) {
   world.Kill(process);
   ASSERT_EQ(TypeOfCopy(), "text/plain");
   world.Pass(world.lease * 2);
-  EXPECT_EQ(world.Fill({""}).counts.copied, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
   EXPECT_EQ(TypeOfCopy(), "text/html");
 }
 
