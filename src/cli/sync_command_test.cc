@@ -109,7 +109,7 @@ TEST_F(SyncCommandTest, AddressesHaveNoWildcards) {
   WriteFile("root/a/logs/x.gz", "1");
   const auto tells = [this](const std::string& words) {
     const std::string whole =
-        "an address has no wildcards, to take what matches: longhaul " + words + "\n";
+        "an address has no wildcards, to take what matches: `longhaul " + words + "`";
     EXPECT_TRUE(console.error.contains(whole)) << console.error << "instead of " << words;
   };
   EXPECT_EQ(Run({"cp", "disk:a/logs/*.gz", "disk:b/"}), 3);

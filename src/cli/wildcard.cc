@@ -24,11 +24,12 @@ Error WithWildcardRemedy(Error error, std::string_view command, const CommandAdd
   const size_t slash = key.substr(0, key.find_first_of(kWildcards)).rfind('/');
   const size_t cut = slash == std::string_view::npos ? 0 : slash + 1;
   const std::string pattern(key.substr(cut));
-  error.message += "; an address has no wildcards, to take what matches: longhaul ";
+  error.message += "; an address has no wildcards, to take what matches: `longhaul ";
   error.message += command;
   if (pattern != "*") error.message += " --include '" + pattern + "'";
   error.message += " " + address.WithKey(key.substr(0, cut));
   error.message += rest;
+  error.message += '`';
   return error;
 }
 
