@@ -8,6 +8,7 @@
 
 #include "archive/inspect.h"
 #include "backup/catalog_lines.h"
+#include "backup/young_archive.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "transfer/listing/text_lines.h"
@@ -151,9 +152,14 @@ class Readings : public Listing {
         if (!*more) streamed_.pop_front();
         continue;
       }
+      if (!young_.empty()) {
+        Result<void> read = co_await ReadYoung();
+        if (!read) co_return read.error();
+        continue;
+      }
       Result<bool> more = co_await Round();
       if (!more) co_return more.error();
-      if (!*more && ready_.empty() && streamed_.empty()) co_return std::nullopt;
+      if (!*more && ready_.empty() && streamed_.empty() && young_.empty()) co_return std::nullopt;
     }
     std::optional<ListedObject> next = std::move(ready_.front());
     ready_.pop_front();
@@ -239,9 +245,7 @@ class Readings : public Listing {
           error.code = kNoCatalog;
           co_return error;
         }
-        ++troubles_.archives;
-        Tell(archive_object_.key + ": it has just come, and has no catalog yet");
-        archive_.reset();
+        young_.push_back(*std::exchange(archive_, std::nullopt));
         continue;
       }
       archive_.reset();
@@ -286,6 +290,29 @@ class Readings : public Listing {
     co_return more;
   }
 
+  // The archive itself tells what its catalog will: without it, what it holds would be taken for
+  // missing, and what is older for current.
+  Async<void> ReadYoung() {
+    const VaultName name = std::move(young_.front());
+    young_.pop_front();
+    Result<std::vector<CatalogRecord>> records = co_await ReadYoungArchive(runtime_, source_, name);
+    if (!records && records.error().kind == ErrorKind::kNotFound) co_return Ok();  // Pruned since.
+    const bool passed = !records && source_.passes_unread && records.error().code == kUnreadArchive;
+    if (!records && !passed) co_return records.error();
+    ++troubles_.archives;
+    if (passed) {
+      Tell(records.error().message);
+      co_return Ok();
+    }
+    for (const CatalogRecord& record : *records) Add(record, name, ready_);
+    co_return Ok();
+  }
+
+  void Add(const CatalogRecord& record, const VaultName& name, std::deque<ListedObject>& out) {
+    if (record.op == EntryOp::kAttributes || !record.key.starts_with(source_.prefix)) return;
+    out.push_back(ListedOf(record, name));
+  }
+
   Async<OpenCatalog> OpenOne(const Catalog& catalog) {
     const std::string key = VaultCatalogKey(source_.vault, catalog.name);
     Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
@@ -318,9 +345,7 @@ class Readings : public Listing {
           catalog.lines->skipped() - std::exchange(catalog.skipped, catalog.lines->skipped());
       if (!record) co_return record.error();
       if (!*record) co_return false;
-      if ((*record)->op == EntryOp::kAttributes) continue;
-      if (!(*record)->key.starts_with(source_.prefix)) continue;
-      out.push_back(ListedOf(**record, catalog.name));
+      Add(**record, catalog.name, out);
     }
     co_return true;
   }
@@ -340,6 +365,7 @@ class Readings : public Listing {
   bool catalogs_ended_ = false;
   std::deque<ListedObject> ready_;
   std::deque<OpenCatalog> streamed_;  // The first is being read.
+  std::deque<VaultName> young_;       // Archives that are to be read themselves.
 };
 
 }  // namespace

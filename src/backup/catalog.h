@@ -33,11 +33,13 @@ asio::awaitable<std::string> PackCatalog(Runtime& runtime, CatalogHead head,
                                          std::vector<CatalogRecord> records);
 
 struct CatalogTroubles {
-  uint64_t lines = 0;     // That are none; skipped.
-  uint64_t files = 0;     // That are no catalog; skipped.
-  uint64_t orphans = 0;   // Catalogs whose archive is not there; skipped.
-  uint64_t archives = 0;  // Kept a moment ago, without a catalog yet; skipped.
-  [[nodiscard]] uint64_t count() const { return lines + files + orphans + archives; }
+  uint64_t lines = 0;    // That are none; skipped.
+  uint64_t files = 0;    // That are no catalog; skipped.
+  uint64_t orphans = 0;  // Catalogs whose archive is not there; skipped.
+  // Kept a moment ago, without a catalog yet. Nothing is missing for it, except to who passes them
+  // over unread.
+  uint64_t archives = 0;
+  [[nodiscard]] uint64_t count() const { return lines + files + orphans; }
 };
 
 struct CatalogSource {
@@ -45,17 +47,22 @@ struct CatalogSource {
   VaultPlace vault;
   std::string source_bucket;
   std::string prefix;  // Only keys that begin so.
+  // A young archive without a catalog that cannot be read is passed over, as if it had not come
+  // yet: for who only does again what it need not do.
+  bool passes_unread = false;
 };
 
-// An archive that is younger than this may still be waiting for its catalog.
+// An archive that is younger than this may still be waiting for its catalog: it is read itself.
 inline constexpr std::chrono::minutes kCatalogDelayMax{10};
 
 // Every reading that the vault has of a bucket, in no order (backup/vault_versions.h sorts them).
 // What is skipped is counted in `troubles`, which lives as long as the listing, and told. Errors:
-// those of the store; kCorrupt with the code kNoCatalog: an archive has none.
+// those of the store; kCorrupt with the code kNoCatalog: an archive has none; with kUnreadArchive:
+// a young one has none, and cannot be read.
 std::unique_ptr<Listing> OpenReadings(Runtime runtime, CatalogSource source,
                                       CatalogTroubles& troubles,
                                       std::function<void(const std::string& what)> told);
 inline constexpr std::string_view kNoCatalog = "NoCatalog";
+inline constexpr std::string_view kUnreadArchive = "UnreadArchive";
 
 }  // namespace longhaul::backup

@@ -86,6 +86,28 @@ TEST_F(PruneTest, TakesWhatIsSupersededLongEnoughAndNothingElse) {
   EXPECT_EQ(vault->archives(), 1u) << "what is current is needed for ever";
 }
 
+// Whatever such an archive says may be needed, and what it supersedes is nobody's guess.
+TEST_F(PruneTest, StopsAtAYoungArchiveThatTellsNothing) {
+  vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(100 * kDay);
+  vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(100 * kDay);
+  const VaultName young = vault->Keep({TestVault::Object("a", "three", vault->now())});
+  vault->Drop(backup::VaultCatalogKey(vault->place, young));
+  const std::string key = backup::VaultArchiveKey(vault->place, young);
+  const std::string bytes = *vault->server.backend->Find("out", key)->bytes;
+  vault->Store(key, "no archive");
+  Result<void> pruned = Prune(vault->now());
+  ASSERT_FALSE(pruned);
+  EXPECT_EQ(pruned.error().code, backup::kUnreadArchive);
+  EXPECT_EQ(vault->archives(), 3u);
+  // One that can be read counts as if its catalog were there, and stays.
+  vault->Store(key, bytes);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_TRUE(vault->Has(young));
+  EXPECT_EQ(vault->BytesAt(SystemTime::max()).at("a"), "three");
+}
+
 // Without the delete an object of old would come back.
 TEST_F(PruneTest, ADeleteStaysAsLongAsWhatItHides) {
   vault->Keep(

@@ -69,7 +69,9 @@ Async<std::optional<CachingStore::Hit>> CachingStore::Find(std::string key) {
   if (entry.state != EntryState::kReady || !lives || entry.source != filler_.source()) {
     co_return std::optional<Hit>();
   }
-  if (current && current->etag != entry.etag) co_return std::optional<Hit>();
+  if (current && (current->etag != entry.etag || IsLater(current->last_modified, entry.modified))) {
+    co_return std::optional<Hit>();
+  }
   co_return std::optional(Hit{.row = std::move(**row), .source = std::move(current)});
 }
 

@@ -48,6 +48,16 @@ class CachingStoreTest : public ::testing::Test {
     EXPECT_TRUE(read) << read.error().Describe();
     return read ? *read : "";
   }
+  void PutOfType(const std::string& key, std::string type) {
+    PutRequest request{.bucket = "data", .key = key};
+    request.headers.content_type = std::move(type);
+    ASSERT_TRUE(world.Run(PutText(source, std::move(request), "the same text")));
+  }
+  std::string TypeOf(const std::string& key) {
+    Result<ObjectStream> stream = world.Run(store->Get({.bucket = "data", .key = key}));
+    EXPECT_TRUE(stream);
+    return stream ? stream->info.headers.content_type : "";
+  }
   // Until nothing more is copied, and no row that was read counts.
   void Settle() { EXPECT_TRUE(world.Run(Wait())); }
   Async<void> Wait() {
@@ -96,6 +106,22 @@ TEST_F(CachingStoreTest, StrictNeverServesAnOldObject) {
   EXPECT_EQ(store->counts().hits, 1);
   world.Put("a", "new");
   EXPECT_EQ(Read("a"), "new");
+}
+
+// The bytes are the same, so is the ETag; what they are to be taken for is not.
+TEST_F(CachingStoreTest, StrictNeverServesOldHeaders) {
+  PutOfType("a", "text/plain");
+  Open({.strict = true});
+  Read("a");
+  Settle();
+  EXPECT_EQ(TypeOf("a"), "text/plain");
+  EXPECT_EQ(store->counts().hits, 1);
+  PutOfType("a", "text/html");
+  EXPECT_EQ(TypeOf("a"), "text/html");
+  Settle();
+  const int reads = SourceReads();
+  EXPECT_EQ(TypeOf("a"), "text/html");
+  EXPECT_EQ(SourceReads(), reads) << "the copy was not made anew";
 }
 
 // Whatever lies there would be taken for the source's object.
@@ -277,6 +303,13 @@ TEST_F(CachingStoreTest, FollowsTheSource) {
   EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "new");
   EXPECT_FALSE(world.Has("b"));
   EXPECT_FALSE(world.Has("c"));  // Nobody has asked for it.
+  Settle();
+  PutOfType("a", "text/plain");
+  ASSERT_TRUE(world.Run(filler->Follow("a", true)));
+  Settle();
+  PutOfType("a", "text/html");
+  ASSERT_TRUE(world.Run(filler->Follow("a", true)));
+  EXPECT_EQ(world.target->Find("cache", "a")->info.headers.content_type, "text/html");
   world.Put("a", "newer");
   ASSERT_TRUE(world.Run(filler->Follow("a", false)));
   EXPECT_FALSE(world.Has("a"));

@@ -43,7 +43,7 @@ Async<void> LookAtCache(State& state, const FillRequest& request) {
   co_return InvalidInput(
       fmt::format("the bucket {} holds objects that no fill is known to have put there, and a "
                   "cache overwrites and removes what lies under its keys: give an empty bucket, "
-                  "or --take-bucket",
+                  "or say that it is to be taken (--take-bucket, `take_bucket` of the API)",
                   request.bucket));
 }
 
@@ -57,9 +57,9 @@ Result<void> CheckTwoBuckets(const FillRequest& request) {
 Result<void> CheckTtl(std::chrono::seconds ttl) {
   if (ttl >= kTtlMin && ttl <= kTtlMax) return Ok();
   if (ttl.count() == 0) {
-    return InvalidInput(
-        fmt::format("a time to live of 0, or none: give --ttl, or `ttl`, of one minute to {} days",
-                    kTtlMax / std::chrono::hours(24)));
+    return InvalidInput(fmt::format(
+        "a time to live of 0, or none: it has to be one minute to {} days (--ttl, `ttl`)",
+        kTtlMax / std::chrono::hours(24)));
   }
   return InvalidInput(fmt::format("a time to live of {} is not between one minute and {} days",
                                   ttl.count() % 3600 == 0 ? fmt::format("{}h", ttl.count() / 3600)

@@ -4,6 +4,16 @@
 
 namespace longhaul::cache {
 
+bool IsLater(SystemTime seen, SystemTime copied) {
+  using std::chrono::seconds;
+  if (seen == SystemTime{} || copied == SystemTime{}) return false;
+  // Listings may tell milliseconds, and a HEAD of the same object never does.
+  const SystemTime seen_seconds = std::chrono::floor<seconds>(seen);
+  const SystemTime copied_seconds = std::chrono::floor<seconds>(copied);
+  const bool exact = seen != seen_seconds && copied != copied_seconds;
+  return exact ? seen > copied : seen_seconds > copied_seconds;
+}
+
 bool CountsFor(const Wish& wish, int64_t run) {
   return !wish.again && (!wish.force || run >= wish.run);
 }
@@ -25,13 +35,16 @@ Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_l
   // Also before a barrier: of two that write one key at a time, the older may be the last.
   if (claimed && claim_lives) return Verdict::kWait;
   const bool fits = entry->state == EntryState::kReady && entry->source == wish.source &&
-                    entry->etag == wish.etag && CountsFor(wish, entry->run);
+                    entry->etag == wish.etag && !IsLater(wish.modified, entry->modified) &&
+                    CountsFor(wish, entry->run);
   return fits ? Verdict::kHit : Verdict::kCopy;
 }
 
 Entry Extended(Entry entry, const Wish& wish, SystemTime now) {
   entry.until = std::max(entry.until, wish.until);
   entry.used = now;
+  // Of rows of old, and of what has changed while it was copied: from now on it can be compared.
+  if (entry.modified == SystemTime{}) entry.modified = wish.modified;
   return entry;
 }
 

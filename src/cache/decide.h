@@ -39,6 +39,10 @@ enum class Verdict {
 Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_lives,
                SystemTime now);
 
+// Whether the source has been written since: the same bytes may have got other headers or metadata.
+// Either time may be in whole seconds; none is never later, nor is anything later than none.
+bool IsLater(SystemTime seen, SystemTime copied);
+
 // Whether what `run` is copying counts for the one who wishes.
 bool CountsFor(const Wish& wish, int64_t run);
 

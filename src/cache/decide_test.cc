@@ -43,6 +43,34 @@ TEST(CacheDecide, CopiesWhatHasChanged) {
   EXPECT_EQ(Decide(entry, WishOfRun(2), false, kNow), Verdict::kCopy);
 }
 
+// Headers and metadata that were changed would be those of old for as long as fills come.
+TEST(CacheDecide, CopiesWhatWasWrittenLaterWithTheSameBytes) {
+  using std::chrono::milliseconds;
+  Entry entry = ReadyBy(1);
+  Wish wish = WishOfRun(2);
+  const auto verdict = [&](milliseconds copied, milliseconds listed) {
+    entry.modified = kNow + copied;
+    wish.modified = kNow + listed;
+    return Decide(entry, wish, false, kNow);
+  };
+  EXPECT_EQ(verdict(milliseconds(0), milliseconds(1000)), Verdict::kCopy);
+  EXPECT_EQ(verdict(milliseconds(200), milliseconds(201)), Verdict::kCopy);
+  EXPECT_EQ(verdict(milliseconds(200), milliseconds(200)), Verdict::kHit);
+  EXPECT_EQ(verdict(milliseconds(1000), milliseconds(0)), Verdict::kHit);
+  // One of the two was told in whole seconds.
+  EXPECT_EQ(verdict(milliseconds(0), milliseconds(700)), Verdict::kHit);
+  EXPECT_EQ(verdict(milliseconds(700), milliseconds(0)), Verdict::kHit);
+  EXPECT_EQ(verdict(milliseconds(700), milliseconds(1000)), Verdict::kCopy);
+  // Rows of old tell none; from then on there is one.
+  entry.modified = {};
+  EXPECT_EQ(Decide(entry, wish, false, kNow), Verdict::kHit);
+  EXPECT_EQ(Extended(entry, wish, kNow).modified, wish.modified);
+  wish.modified = {};
+  entry.modified = kNow;
+  EXPECT_EQ(Decide(entry, wish, false, kNow), Verdict::kHit);
+  EXPECT_EQ(Extended(entry, wish, kNow).modified, kNow);
+}
+
 // A time to live would become shorter.
 TEST(CacheDecide, ExtendsAndNeverShortens) {
   EXPECT_EQ(Extended(ReadyBy(1), WishOfRun(2), kNow).until, kNow + hours(5));

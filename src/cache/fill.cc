@@ -553,14 +553,16 @@ class Filler {
     co_return Ok();
   }
 
-  // What a session that died had taken may have arrived. For a forced run only what is younger than
-  // the claim counts: LastModified has whole seconds, so at times one is copied once more.
+  // What a session that died had taken may have arrived. For a forced run, and where an earlier
+  // copy may lie there still, only what is younger than the claim counts: LastModified has whole
+  // seconds, so at times one is copied once more.
   Async<std::optional<ObjectInfo>> LookAtCopy(const Task& task, std::string target_key) {
     Result<ObjectInfo> found =
         co_await request_.target.Head({.bucket = request_.bucket, .key = std::move(target_key)});
     if (!found) co_return found.error();
     const bool same = found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
-                      (!request_.force || found->last_modified > *task.looks_from);
+                      ((!request_.force && task.claim.filled == SystemTime{}) ||
+                       found->last_modified > *task.looks_from);
     if (!same) co_return std::optional<ObjectInfo>();
     co_return std::optional(std::move(*found));
   }

@@ -248,7 +248,9 @@ Async<void> KeyFiller::Follow(std::string key, bool refresh) {
   if (!now && !gone) co_return now.error();
   const Entry& entry = (*row)->entry;
   const bool counts = entry.state == EntryState::kReady || entry.state == EntryState::kCopying;
-  if (!gone && counts && entry.etag == now->etag) co_return Ok();
+  const bool same =
+      !gone && entry.etag == now->etag && !IsLater(now->last_modified, entry.modified);
+  if (counts && same) co_return Ok();
   Result<void> invalidated = co_await Invalidate(key);
   if (!invalidated) co_return invalidated.error();
   if (refresh && !gone) {

@@ -59,6 +59,22 @@ Async<std::vector<std::string>> BucketsIn(Store& store, backup::VaultPlace vault
   co_return buckets;
 }
 
+// kNotFound: a vault has nothing of the bucket, which may be mistyped.
+Async<void> CheckBucket(const OpenedVault& vault) {
+  for (const bool catalogs : {false, true}) {
+    ListRequest request{.bucket = vault.place.bucket,
+                        .prefix = backup::VaultPrefix(vault.place, vault.bucket, catalogs),
+                        .count_max = 1};
+    do {
+      Result<ListPage> page = co_await vault.store->List(request);
+      if (!page) co_return At(vault.address, page.error());
+      if (!page->objects.empty()) co_return Ok();
+      request.token = page->next_token;
+    } while (!request.token.empty());
+  }
+  co_return NotFound("there is no archive of '" + vault.bucket + "' in " + vault.name());
+}
+
 }  // namespace
 
 void BackupFlags::Declare(FlagSet& flags, std::string_view words, std::string_view synopsis,
@@ -177,7 +193,12 @@ Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const Bac
                               .source_bucket = vault.bucket,
                               .etags_are_md5 = !compressor->opaque_etags};
   }
-  if (!vault.bucket.empty()) co_return vault;
+  if (!vault.bucket.empty()) {
+    Result<void> there = Ok();
+    if (!of_compressor) there = co_await CheckBucket(vault);
+    if (!there) co_return there.error();
+    co_return vault;
+  }
   Result<std::vector<std::string>> buckets = co_await BucketsIn(*vault.store, vault.place);
   if (!buckets) co_return At(vault.address, buckets.error());
   if (buckets->empty()) {
@@ -208,24 +229,22 @@ void VaultTroubles::AddTo(Message& summary) const {
 }
 
 void VaultTroubles::Finish() const {
-  if (counted.archives > 0) {
-    output.Problem(Message("too_young")
-                       .With("archives", counted.archives)
-                       .Says(Counted(counted.archives, "archive") + " of the last " +
-                             std::to_string(backup::kCatalogDelayMax.count()) + " minutes " +
-                             (counted.archives == 1 ? "has" : "have") +
-                             " no catalog yet: what is in " +
-                             (counted.archives == 1 ? "it" : "them") +
-                             " was left out. Run the same command again in a few minutes"));
-  }
   if (!may_miss()) return;
-  output.Problem(
-      Message("incomplete")
-          .Says(Counted(counted.lines, "line") + " of catalogs could not be read, and " +
-                Counted(counted.orphans, "catalog") +
-                (counted.orphans == 1 ? " has its archive" : " have their archives") +
-                " no more: objects may be missing. `longhaul backup catalog --rebuild` writes "
-                "catalogs anew that cannot be read"));
+  std::string text;
+  if (counted.lines > 0) {
+    text =
+        Counted(counted.lines, "line") +
+        " of catalogs could not be read: `longhaul backup catalog --rebuild` writes such catalogs "
+        "anew. ";
+  }
+  if (counted.orphans > 0) {
+    text +=
+        Counted(counted.orphans, "catalog") +
+        (counted.orphans == 1 ? " has its archive" : " have their archives") +
+        " no more: put back what was moved out; if it is lost, move the catalog out of the vault "
+        "as well (`longhaul backup verify` names it and the objects in it). ";
+  }
+  output.Problem(Message("incomplete").Says(text + "Objects may be missing"));
 }
 
 Async<VaultReading> OpenVaultStore(RunContext& context, const OpenedVault& vault) {
@@ -263,9 +282,14 @@ std::string StampText(const ListedObject& object) {
 }
 
 Error WithCatalogRemedy(const Error& error) {
-  if (error.code != backup::kNoCatalog) return error;
   Error told = error;
-  told.message += ": `longhaul backup catalog --rebuild` writes it anew from its archive";
+  if (error.code == backup::kNoCatalog) {
+    told.message += ": `longhaul backup catalog --rebuild` writes it anew from its archive";
+  } else if (error.code == backup::kUnreadArchive) {
+    told.message +=
+        ". What is older is not given in its place: run the same again when the catalog is there, "
+        "or move the archive out of the vault if `longhaul backup verify` finds it damaged";
+  }
   return told;
 }
 

@@ -66,7 +66,8 @@ struct OpenedVault {
 };
 
 // `count_min`, `count_max`: of the words. kInvalidInput: neither an address nor a rule, a rule
-// without a backup, several source buckets and none named. kNotFound: there is no backup.
+// without a backup, several source buckets and none named. kNotFound: there is no backup, or none
+// of the bucket that is named.
 // `compressor`: of commands that can read its backups too.
 Async<OpenedVault> OpenVault(RunContext& context, StoreOpener& opener, const BackupFlags& flags,
                              size_t count_min, size_t count_max,

@@ -10,19 +10,28 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
-// What has just been kept is not listed yet, and a list without it must not look complete.
-TEST(VaultTroublesTest, SaysHowManyArchivesAreTooYoung) {
+// What is advised has to do something: no catalog is written anew without its archive.
+TEST(VaultTroublesTest, SaysWhatToDo) {
   testing::TestConsole console;
   Output output(console, false, false);
   VaultTroubles troubles(output);
-  troubles.Finish();
-  EXPECT_THAT(console.error, IsEmpty());
   troubles.counted.archives = 2;
   troubles.Finish();
-  EXPECT_THAT(console.error, HasSubstr("2 archives of the last 10 minutes have no catalog yet"));
-  EXPECT_THAT(console.out, IsEmpty());
-  EXPECT_FALSE(troubles.may_miss()) << "that passes by itself: no failure";
+  EXPECT_THAT(console.error, IsEmpty()) << "young archives were read themselves";
+  EXPECT_FALSE(troubles.may_miss());
+  troubles.counted.orphans = 1;
+  troubles.Finish();
+  EXPECT_TRUE(troubles.may_miss());
+  EXPECT_THAT(console.error, HasSubstr("1 catalog has its archive no more"));
+  EXPECT_THAT(console.error, HasSubstr("move the catalog out of the vault"));
+  EXPECT_THAT(console.error, Not(HasSubstr("--rebuild")));
+  console.error.clear();
+  troubles.counted = {.lines = 1};
+  troubles.Finish();
+  EXPECT_THAT(console.error, HasSubstr("backup catalog --rebuild"));
+  EXPECT_THAT(console.error, Not(HasSubstr("move the catalog")));
 }
 
 class BackupHelpTest : public testing::CommandsTest {};
@@ -38,7 +47,7 @@ TEST_F(BackupHelpTest, TheSynopsisSaysWhatStandsWhere) {
     ASSERT_EQ(Run({"backup", command, "--help"}), 0);
     const std::string line = "longhaul backup " + std::string(command) + " [OPTION]... " + synopsis;
     EXPECT_THAT(console.out, HasSubstr(line));
-    EXPECT_THAT(console.out, ::testing::Not(HasSubstr("|PREFIX")));
+    EXPECT_THAT(console.out, Not(HasSubstr("|PREFIX")));
   }
   EXPECT_EQ(Run({"backup", "restore", "disk:a/"}), 2);
   EXPECT_THAT(console.error, HasSubstr("give ADDRESS, PREFIX and TARGET"));

@@ -41,8 +41,11 @@ class VaultListCommand : public Command {
     troubles.AddTo(summary);
     context.output().Print(summary.Says(Counted(objects_, "object") + ", " + FormatBytes(bytes_)));
     troubles.Finish();
-    if (lines_ == 0 && !vault->words.empty() && !vault->words[0].empty()) {
-      co_return NotFound("the backup has nothing of '" + vault->words[0] + "'");
+    const std::string of = vault->words.empty() ? "" : vault->words[0];
+    if (lines_ == 0 && (!of.empty() || of_a_time())) {
+      co_return NotFound("the backup has nothing" +
+                         (of.empty() ? std::string() : " of '" + of + "'") +
+                         (of_a_time() ? " at that time" : ""));
     }
     co_return troubles.may_miss() ? ExitCode::kSomeFailed : ExitCode::kDone;
   }
@@ -53,6 +56,7 @@ class VaultListCommand : public Command {
   virtual std::unique_ptr<Listing> OpenOne(RunContext& context, const OpenedVault& vault,
                                            backup::BackupStore* store, VaultTroubles& troubles) = 0;
   virtual bool Shows(const ListedObject& object) = 0;
+  [[nodiscard]] virtual bool of_a_time() const { return false; }
   virtual std::string TextOf(const ListedObject& object) = 0;
 
   static backup::CatalogSource SourceOf(const OpenedVault& vault) {
@@ -118,7 +122,8 @@ class BackupListCommand : public VaultListCommand {
                 "Lists the objects that a backup gives back: keys in byte order, with the time at "
                 "which the source had them like this and the size. Say where the vault is by its "
                 "address (the `to` of the target) or by --rule, and behind it what keys begin "
-                "with, if not all are wanted. Only catalogs are read.\n\n"
+                "with, if not all are wanted. Only catalogs are read, and archives of the last ten "
+                "minutes that have none yet.\n\n"
                 "Lines and files of the vault that are no part of it are skipped, named and "
                 "counted; when objects may be missing for that, the exit code is 1.",
             .examples = {{"What the backup of a rule has now",
@@ -153,6 +158,7 @@ class BackupListCommand : public VaultListCommand {
                                     troubles.told());
   }
   bool Shows(const ListedObject& /*object*/) override { return true; }
+  [[nodiscard]] bool of_a_time() const override { return at_.at.has_value(); }
   std::string TextOf(const ListedObject& object) override {
     return fmt::format("{}  {:>12}  {}", StampText(object), SizeText(object),
                        Printable(object.key));

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <memory>
+#include <set>
 
 #include "backup/vault_check.h"
 #include "cli/backup_common.h"
@@ -21,6 +22,30 @@ std::string_view KindText(backup::VaultProblem::Kind kind) {
       return "orphan";
     case backup::VaultProblem::Kind::kUnread:
       return "unread";
+  }
+  return "";
+}
+
+// What to do about problems of a kind; empty: nothing can be done.
+std::string_view Remedy(backup::VaultProblem::Kind kind) {
+  switch (kind) {
+    case backup::VaultProblem::Kind::kArchive:
+      return "damaged archives: what lies outside of their damaged frames can still be restored. "
+             "Nothing sends the named objects again as long as the catalog says that the vault has "
+             "them. Copy each such archive to a file (`longhaul archive extract` takes out what is "
+             "sound), remove it and its catalog below longhaul-catalog/ from the vault, and have "
+             "the rule compare (`longhaul replicate --once`, `longhaul rules backfill`): what the "
+             "source still has is kept again. Older states that this archive alone has are then "
+             "in your copy, and no more in the vault";
+    case backup::VaultProblem::Kind::kCatalog:
+      return "catalogs: `longhaul backup catalog --rebuild` writes those that are missing or wrong "
+             "anew from their archives";
+    case backup::VaultProblem::Kind::kOrphan:
+      return "catalogs without an archive: put the archive back where it was. If it is lost, move "
+             "its catalog out of the vault as well: commands that read the vault warn until then, "
+             "and the next comparison keeps again what the source still has of the named objects";
+    case backup::VaultProblem::Kind::kUnread:
+      return "";
   }
   return "";
 }
@@ -47,7 +72,9 @@ class BackupVerifyCommand : public Command {
             "gives, and compares each catalog with its archive. A damaged frame is named with its "
             "archive and the keys of the objects in it; catalogs that are missing, cannot be read "
             "or say something else than their archive are named, as are catalogs whose archive is "
-            "not there. What is found ends nothing; at the end the exit code is 11.\n\n"
+            "not there. What is found ends nothing; at the end it says what to do about it, and "
+            "the "
+            "exit code is 11.\n\n"
             "With --sample only that part of the frames is read, chosen by chance, and of each "
             "archive one at least. By --rule the index of each archive must bear a seal of the "
             "rule's keys, if it has one. What cannot be judged (archives that have to be asked "
@@ -85,17 +112,30 @@ class BackupVerifyCommand : public Command {
     options_.seal_keys = vault->seal_keys;
     options_.stop = &context.stop();
     backup::VaultCheckTotals totals;
+    std::set<backup::VaultProblem::Kind> kinds;
     Result<void> checked = co_await backup::CheckVault(
         context.runtime(),
         {.store = vault->store,
          .vault = vault->place,
          .source_bucket = vault->bucket,
          .prefix = ""},
-        options_, [&output](const backup::VaultProblem& problem) { Tell(output, problem); },
+        options_,
+        [&output, &kinds](const backup::VaultProblem& problem) {
+          kinds.insert(problem.kind);
+          Tell(output, problem);
+        },
         totals);
     if (!checked) co_return checked.error().In(vault->name());
     if (totals.archives + totals.problems == 0) {
       co_return NotFound("there is no archive of '" + vault->bucket + "' in " + vault->name());
+    }
+    for (const backup::VaultProblem::Kind kind : kinds) {
+      const std::string remedy(Remedy(kind));
+      if (remedy.empty()) continue;
+      output.Problem(Message("remedy")
+                         .With("kind", KindText(kind))
+                         .With("message", remedy)
+                         .Says("What to do about " + remedy));
     }
     std::string text = Counted(totals.archives, "archive") + ", " + FormatCount(totals.frames) +
                        " of " + Counted(totals.frames_all, "frame") + " read, " +

@@ -209,6 +209,10 @@ TEST(ExitCode, OfErrors) {
   EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kThrottled}), ExitCode::kUnreachable);
   EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kDenied}), ExitCode::kDenied);
   EXPECT_EQ(ExitCodeOf(InvalidInput("a flag")), ExitCode::kUsage);
+  // Codes of our own: the one who typed it made the mistake, no server has answered.
+  for (const char* code : {"AddressInUse", "NotBelowRule"}) {
+    EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kInvalidInput, .code = code}), ExitCode::kUsage);
+  }
   EXPECT_EQ(ExitCodeOf({.kind = ErrorKind::kInvalidInput, .code = "KeyNotStorable"}),
             ExitCode::kSomeFailed);
   EXPECT_EQ(ExitCodeOf(Corrupt("x")), ExitCode::kSomeFailed);

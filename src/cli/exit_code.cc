@@ -1,5 +1,6 @@
 #include "cli/exit_code.h"
 
+#include "replication/rule_orders.h"
 #include "transfer/tree/removals.h"
 #include "transfer/tree/store_wide.h"
 #include "transfer/tree/sync_trees.h"
@@ -17,6 +18,8 @@ ExitCode ExitCodeOf(const Error& error) {
       return ExitCode::kUnreachable;
     case ErrorKind::kInvalidInput:
       if (error.code.empty() && error.http_status == 0) return ExitCode::kUsage;
+      // Codes of our own, for who asks by the API.
+      if (error.code == "AddressInUse" || error.code == kNotBelowRule) return ExitCode::kUsage;
       return IsStoreWide(error) ? ExitCode::kUsage : ExitCode::kSomeFailed;
     case ErrorKind::kCancelled:
       if (error.code == kLimitCode) return ExitCode::kLimit;

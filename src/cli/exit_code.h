@@ -25,8 +25,9 @@ enum class ExitCode : int {
 
 // An error that ended a whole command. kInvalidInput is kUsage, unless a server said it (it then
 // carries a code or an HTTP status): that is an object that failed, or, where the code is about the
-// bucket as a whole (its name, its region), kUsage again. kCancelled is kInterrupted;
-// the RunContext knows which signal it really was.
+// bucket as a whole (its name, its region), kUsage again, as are an address that others listen on
+// and keys that a rule does not have. kCancelled is kInterrupted; the RunContext knows which signal
+// it really was.
 ExitCode ExitCodeOf(const Error& error);
 
 // For EXIT STATUS in help texts.

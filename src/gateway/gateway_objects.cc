@@ -174,6 +174,9 @@ Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
   request.key = call.key;
   request.version_id = call.Query("versionId");
   ReadRange(call.Header("Range"), request);
+  // A cache that has another state than the one that is meant looks into its source.
+  const std::string match = ReadMatchOf(call.request.headers());
+  request.if_match = match;
   int part_count = 0;
   if (call.Has("partNumber")) {
     Result<int> number = ReadPartNumber(call);
@@ -190,6 +193,8 @@ Async<void> Gateway::Impl::GetObject(GatewayCall& call) {
   Result<ObjectStream> stream = co_await store.Get(request, &absent_at);
   if (!stream) {
     if (absent_at != SystemTime()) call.response.headers.Set("Date", FormatHttpDate(absent_at));
+    const bool unmatched = !match.empty() && stream.error().kind == ErrorKind::kPrecondition;
+    if (unmatched && !call.Has("partNumber")) co_return co_await SendCondition(call, 412);
     co_return stream.error();
   }
   if (part_count > 0) stream->info.part_count = part_count;

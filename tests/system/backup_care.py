@@ -76,7 +76,7 @@ def rebuild(world: World, config, states, target) -> None:
     for key in catalogs[1:]:
         target.s3.delete_object(Bucket="vault", Key=key)
     target.s3.put_object(Bucket="vault", Key=catalogs[0], Body=b"garbage\n")
-    # Such young archives are waited for; a line that is none is told.
+    # Such young archives are read themselves; a line that is none is told.
     world.run("backup", "ls", "--rule", "main", "--config", config).expect(1, "--rebuild")
     world.run("backup", "catalog", "--rule", "main", "--config", config).expect(2, "--rebuild")
     dry = summary(world.run("backup", "catalog", "--rebuild", "--rule", "main", "--dry-run",
@@ -147,6 +147,46 @@ def locked(world: World, source, target) -> None:
         check("DeleteMarkers" not in versions, f"{bucket}: delete markers free nothing")
 
 
+def cured(world: World, source, target) -> None:
+    step("what verify says about damage brings back what the source has")
+    target.s3.create_bucket(Bucket="sick")
+    source.s3.create_bucket(Bucket="of-sick")
+    one = backup_rule()
+    one["source"] = "source:of-sick/"
+    one["targets"][0]["to"] = "target:sick/"
+    config = world.config({"source": source, "target": target}, [one], name="sick.yaml")
+    of = ("--rule", "main", "--config", config)
+    source.s3.put_object(Bucket="of-sick", Key="a", Body=b"one")
+    world.run("replicate", "--config", config, "--once").expect(0)
+    source.s3.put_object(Bucket="of-sick", Key="a", Body=b"two" * 1000)
+    world.run("replicate", "--config", config, "--once").expect(0)
+    archive = max(archives_in(target.s3, "sick"),
+                  key=lambda key: target.s3.head_object(Bucket="sick", Key=key)["LastModified"])
+    catalog = "longhaul-catalog/" + archive.removesuffix(".tar.zst") + ".jsonl.zst"
+    # Between an archive and its catalog: what there was before must not be given back.
+    line = target.s3.get_object(Bucket="sick", Key=catalog)["Body"].read()
+    target.s3.delete_object(Bucket="sick", Key=catalog)
+    world.run("backup", "ls", *of).expect(0, "2.9 KiB")
+    world.run("backup", "restore", *of, "", world.work / "young").expect(0)
+    check((world.work / "young/a").read_bytes() == b"two" * 1000, "an older state was restored")
+    target.s3.put_object(Bucket="sick", Key=catalog, Body=line)
+    stored = bytearray(target.s3.get_object(Bucket="sick", Key=archive)["Body"].read())
+    stored[20] ^= 1
+    target.s3.put_object(Bucket="sick", Key=archive, Body=bytes(stored))
+    world.run("backup", "verify", *of).expect(11, "What to do about damaged archives")
+    world.run("replicate", "--config", config, "--once").expect(0)
+    world.run("backup", "restore", *of, "", world.work / "damaged").expect(1)
+    target.s3.delete_object(Bucket="sick", Key=archive)
+    world.run("backup", "ls", *of).expect(1, "move the catalog out")
+    world.run("backup", "verify", *of).expect(11, "What to do about catalogs without an archive")
+    target.s3.delete_object(Bucket="sick", Key=catalog)
+    world.run("backup", "ls", *of).expect(0, "3 B")
+    world.run("replicate", "--config", config, "--once").expect(0)
+    world.run("backup", "verify", *of).expect(0, "sound")
+    world.run("backup", "restore", *of, "", world.work / "cured").expect(0)
+    check((world.work / "cured/a").read_bytes() == b"two" * 1000, "it was not kept again")
+
+
 def main() -> None:
     with World("backup_care") as world:
         source = world.serve("versitygw", "source")
@@ -168,6 +208,7 @@ def main() -> None:
         rebuild(world, config, states, target)
         prune(world, config, states, source, target)
         locked(world, source, target)
+        cured(world, source, target)
         step("ok")
 
 

@@ -89,7 +89,8 @@ def serves(world: World, config, east, west) -> None:
     big = os.urandom(9 << 20)
     east.s3.put_object(Bucket="data", Key="big", Body=big, Metadata={"owner": "me"},
                        ContentType="image/png")
-    wanted["big"] = big
+    east.s3.put_object(Bucket="data", Key="named", Body=b"one state")
+    wanted |= {"big": big, "named": b"one state"}
     server = CacheServer(world, config)
     for key, want in wanted.items():
         check(body(server.s3, key) == want, f"a miss of {key}")
@@ -132,6 +133,12 @@ def serves(world: World, config, east, west) -> None:
     hand = next(iter(wanted))
     west.s3.put_object(Bucket="served", Key=hand, Body=b"something else")
     check(body(server.s3, hand) == wanted[hand], "a copy that was replaced")
+    # Who has the ETag of a listing reads that state, and no older copy.
+    east.s3.put_object(Bucket="data", Key="named", Body=b"another state")
+    etag = server.s3.list_objects_v2(Bucket="data", Prefix="named")["Contents"][0]["ETag"]
+    check(body(server.s3, "named") == b"one state", "a copy counts until its time to live ends")
+    check(body(server.s3, "named", IfMatch=etag) == b"another state", "If-Match of the listing")
+    refused(lambda: body(server.s3, "named", IfMatch='"' + 32 * "0" + '"'), "PreconditionFailed")
     counted = server.stop().expect(143)
     check("hits" in counted.stdout, counted.stdout)
     step("serve")
@@ -141,6 +148,14 @@ def serves(world: World, config, east, west) -> None:
         text = b"round %d" % round_
         east.s3.put_object(Bucket="data", Key="changing", Body=text)
         check(body(strict.s3, "changing") == text, f"--strict served an old object: {round_}")
+    # The same bytes, and other headers.
+    east.s3.put_object(Bucket="data", Key="typed", Body=b"<p>", ContentType="text/plain")
+    body(strict.s3, "typed")
+    wait_until(lambda: "typed" in keys_of(west.s3, "served"), 30, "a miss fills the cache")
+    time.sleep(2)
+    east.s3.put_object(Bucket="data", Key="typed", Body=b"<p>", ContentType="text/html")
+    there = strict.s3.get_object(Bucket="data", Key="typed")
+    check(there["ContentType"] == "text/html", f"--strict served old headers: {there}")
     for round_ in range(5):
         text = b"written %d" % round_
         strict.s3.put_object(Bucket="data", Key="written", Body=text)

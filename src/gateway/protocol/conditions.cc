@@ -52,6 +52,12 @@ bool ListsEtag(std::string_view list, std::string_view etag) {
   }
 }
 
+std::string ReadMatchOf(const HttpHeaders& headers) {
+  std::string_view match = headers.Get("If-Match");
+  if (match == "*" || match.contains(',')) return "";
+  return std::string(Unquoted(match));
+}
+
 int ReadConditionOf(const HttpHeaders& headers, const ObjectInfo& info) {
   Held held = Look({.match = headers.Get("If-Match"),
                     .none_match = headers.Get("If-None-Match"),

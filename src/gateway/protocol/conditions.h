@@ -14,6 +14,8 @@
 
 namespace longhaul {
 
+// The ETag that If-Match names, if it is one alone; else empty.
+std::string ReadMatchOf(const HttpHeaders& headers);
 // Whether an If-Match or If-None-Match names this ETag, or all by "*".
 bool ListsEtag(std::string_view list, std::string_view etag);
 

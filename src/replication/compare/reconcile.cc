@@ -194,7 +194,8 @@ class Comparison {
                            {.store = target.store,
                             .vault = {.bucket = to.bucket, .prefix = to.prefix},
                             .source_bucket = rule_.rule->source.bucket,
-                            .prefix = prefix},
+                            .prefix = prefix,
+                            .passes_unread = true},
                            SystemTime::max(), catalog_troubles_,
                            [this, name = target.config->name](const std::string& what) {
                              context_.runtime.log.Warning(

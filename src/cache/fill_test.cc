@@ -1,0 +1,54 @@
+#include <gtest/gtest.h>
+
+#include "tests/support/cache_world.h"
+
+namespace longhaul::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class CacheFill : public ::testing::Test {
+ protected:
+  // The same bytes each time, so the ETag stays.
+  void PutOfType(std::string type) {
+    world.Pass(2s);
+    MemoryStore store(world.base.runtime, world.source);
+    PutRequest request{.bucket = "data", .key = "a"};
+    request.headers.content_type = std::move(type);
+    ASSERT_TRUE(world.Run(PutText(store, std::move(request), "the same text")));
+  }
+  [[nodiscard]] std::string TypeOfCopy() const {
+    return world.target->Find("cache", "a")->info.headers.content_type;
+  }
+
+  CacheWorld world;
+};
+
+// Each fill would call the old headers a hit, and keep them for another time to live.
+TEST_F(CacheFill, CopiesAgainWhatHasOtherHeaders) {
+  PutOfType("text/plain");
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(world.Fill({""}).run.counts.hits, 1);
+  PutOfType("text/html");
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(TypeOfCopy(), "text/html");
+  EXPECT_EQ(world.Fill({""}).run.counts.hits, 1);
+}
+
+// The copy that lies there from before has the ETag of the one that never came.
+TEST_F(CacheFill, TakesNoEarlierCopyForTheOneThatWasBegun) {
+  PutOfType("text/plain");
+  world.Fill({""});
+  PutOfType("text/html");
+  CacheWorld::Process& process = world.StartFill({""});
+  ASSERT_TRUE(
+      world.Drive([&] { return world.Entries()["a"].state == cache::EntryState::kCopying; }));
+  world.Kill(process);
+  ASSERT_EQ(TypeOfCopy(), "text/plain");
+  world.Pass(world.lease * 2);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(TypeOfCopy(), "text/html");
+}
+
+}  // namespace
+}  // namespace longhaul::testing

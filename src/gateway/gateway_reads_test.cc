@@ -1,0 +1,79 @@
+// What of a read the gateway asks its store for.
+
+#include <gtest/gtest.h>
+
+#include "gateway/gateway.h"
+#include "storage/s3_store.h"
+#include "tests/support/any_world.h"
+#include "tests/support/memory_store.h"
+
+namespace longhaul::testing {
+namespace {
+
+// Has an old state, and a new one for who names it: a cache before its source.
+class TwoStates : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override {
+    request.key = request.if_match == new_etag ? "new" : "old";
+    co_return co_await MemoryStore::Get(std::move(request), absent_at);
+  }
+  std::string new_etag;
+};
+
+class GatewayReadsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    backend_->buckets["bucket"];
+    states_ = std::make_unique<TwoStates>(world_.runtime(), backend_);
+    gateway_ = std::make_unique<Gateway>(
+        world_.runtime(), *states_,
+        GatewayOptions{.access_key_id = "key", .secret_access_key = Secret("secret")});
+    ASSERT_TRUE(world_.Run(gateway_->Start("127.0.0.1:0")));
+    S3StoreOptions options;
+    options.endpoint = gateway_->endpoint();
+    options.addressing = S3Addressing::kPath;
+    options.credentials = MakeStaticCredentials(
+        Credentials{.access_key_id = "key", .secret_access_key = Secret("secret")});
+    client_ = std::move(*MakeS3Store(world_.runtime(), std::move(options)));
+    Result<PutResult> old =
+        world_.Run(PutText(*states_, {.bucket = "bucket", .key = "old"}, "an old state"));
+    Result<PutResult> fresh =
+        world_.Run(PutText(*states_, {.bucket = "bucket", .key = "new"}, "a new state"));
+    ASSERT_TRUE(old && fresh);
+    old_etag_ = old->etag;
+    states_->new_etag = fresh->etag;
+  }
+  ~GatewayReadsTest() override {
+    client_.reset();
+    if (gateway_) (void)world_.Run(gateway_->Stop(std::chrono::milliseconds(1000)));
+  }
+  Result<std::string> Read(std::string if_match) {
+    return world_.Run(GetAll(
+        *client_, {.bucket = "bucket", .key = "any", .if_match = std::move(if_match)}, 1 << 20));
+  }
+
+  AnyWorld world_ = AnyWorld::Real();
+  std::shared_ptr<MemoryStoreBackend> backend_ = std::make_shared<MemoryStoreBackend>();
+  std::unique_ptr<TwoStates> states_;
+  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<Store> client_;
+  std::string old_etag_;
+};
+
+// Who has the ETag from a listing would be told that the object has changed, for as long as the
+// cache has an older copy.
+TEST_F(GatewayReadsTest, TheStoreLearnsWhichStateIsMeant) {
+  EXPECT_EQ(*Read(""), "an old state");
+  EXPECT_EQ(*Read(old_etag_), "an old state");
+  Result<std::string> fresh = Read(states_->new_etag);
+  ASSERT_TRUE(fresh) << fresh.error().Describe();
+  EXPECT_EQ(*fresh, "a new state");
+  Result<std::string> none = Read("0123456789abcdef0123456789abcdef");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().http_status, 412);
+  EXPECT_EQ(none.error().code, "PreconditionFailed");
+}
+
+}  // namespace
+}  // namespace longhaul::testing
