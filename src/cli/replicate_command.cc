@@ -381,28 +381,30 @@ class ReplicateCommand : public Command {
     if (!listed) return listed.error();
     Result<PriceList> prices = LoadPriceList(configuration.file, environment);
     if (!prices) return prices.error();
-    return std::make_unique<Api>(
-        ApiContext{.runtime = runtime,
-                   .configuration = configuration,
-                   .replication = replication,
-                   .queue = queue,
-                   .state = state,
-                   .readiness = readiness,
-                   .failures = observer.failures(),
-                   .source = options.source,
-                   .target = options.target,
-                   .settings = std::move(*settings),
-                   .migrations = std::move(*listed),
-                   .prices = std::move(*prices),
-                   .migrations_queue =
-                       [&runtime, &configuration, &migrations] {
-                         return OpenMigrations(runtime, configuration, migrations);
-                       },
-                   .store_of =
-                       [&context, &replication, &directories](const std::string& name,
-                                                              const std::string& bucket) {
-                         return StoreFor(context, replication, directories, name, bucket);
-                       }});
+    return std::make_unique<Api>(ApiContext{
+        .runtime = runtime,
+        .configuration = configuration,
+        .replication = replication,
+        .queue = queue,
+        .state = state,
+        .readiness = readiness,
+        .failures = observer.failures(),
+        .source = options.source,
+        .target = options.target,
+        .settings = std::move(*settings),
+        .migrations = std::move(*listed),
+        .prices = std::move(*prices),
+        .migrations_queue =
+            [&runtime, &configuration, &migrations] {
+              return OpenMigrations(runtime, configuration, migrations);
+            },
+        .store_of =
+            [&context, &replication, &directories](const std::string& name,
+                                                   const std::string& bucket) {
+              return StoreFor(context, replication, directories, name, bucket);
+            },
+        .place_of =
+            [&context](const StoreSettings& store) { return PlaceOfNamed(context, store); }});
   }
 
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,

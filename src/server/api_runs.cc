@@ -133,8 +133,8 @@ Async<Api::Json> Api::ListMigrationRuns(const ApiRequest& request) {
 }
 
 Async<Api::Json> Api::StartRunOf(Migration migration, std::vector<std::string> prefixes) {
-  Result<migration::Run> run =
-      migration::RunOf(context_.configuration, migration, context_.runtime.clock.Now());
+  Result<migration::Run> run = migration::RunOf(context_.configuration, migration,
+                                                context_.runtime.clock.Now(), context_.place_of);
   if (!run) co_return run.error();
   const auto store = [&](const Address& address) {
     return context_.replication.stores.at(address.store);
