@@ -23,6 +23,7 @@
 #include "replication/capability_cache.h"
 #include "replication/make_context.h"
 #include "replication/source/carry.h"
+#include "replication/staging/left_staging.h"
 #include "rules/alarms.h"
 #include "rules/configuration.h"
 #include "rules/iam_policy.h"
@@ -424,6 +425,20 @@ class DoctorCommand : public Command {
     std::map<std::string, Store*> pointers;
     for (const auto& [name, store] : stores) pointers[name] = store.get();
     if (pointers.size() < configuration.stores.size()) co_return Ok();  // Told of already.
+    std::vector<const Rule*> rules;
+    for (const Rule& rule : configuration.rules) {
+      if (rule.enabled) rules.push_back(&rule);
+    }
+    Result<std::vector<LeftStaging>> left =
+        co_await FindLeftStagings(*backends.state, rules, pointers, false);
+    if (!left) co_return left.error();
+    for (const LeftStaging& one : *left) {
+      checks_.push_back({.place = "staging " + one.place,
+                         .what = "look for archives that nobody carries",
+                         .state = Check::State::kFailed,
+                         .found = Describe(one),
+                         .remedy = "write or enable the rule with that staging until it is empty"});
+    }
     Observer nobody;
     Result<std::unique_ptr<ReplicationContext>> replication =
         MakeReplicationContext(context.runtime(), configuration, pointers, *backends.queue,

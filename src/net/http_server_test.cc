@@ -209,8 +209,8 @@ TEST_F(HttpServerTest, UnreadBodiesAreDrainedOrCutOff) {
   EXPECT_TRUE(answer.ends_with("hello ")) << answer;
   EXPECT_EQ(CountOf(answer, "Connection: close"), 1U) << answer;
   std::string large(3 << 20, 'x');
-  answer = Send("PUT /refuse HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) +
-                "\r\n\r\n");
+  answer =
+      Send("PUT /refuse HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n");
   EXPECT_NE(answer.find("\r\nConnection: close\r\n"), std::string::npos) << answer;
   answer = Send("PUT /x HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n" +
                 large.substr(0, 900'000));

@@ -273,6 +273,8 @@ TEST_F(DeletesTest, WithoutDeletesNothingIsEverRemoved) {
     ArchiveManifest manifest = testing::TestManifest();
     manifest.id = "01KJM000000000000000000A0" + run;
     manifest.rule_id = "r";
+    manifest.site = "here";
+    manifest.source = "east:in/";
     manifest.created = world_.world.clock.Now();
     testing::ArchiveItem gone = testing::Put(run + "forged", "");
     gone.entry.op = EntryOp::kDelete;

@@ -82,14 +82,22 @@ asio::awaitable<void> RuleFollower::EmptySpools() {
       return MayCarryDirectly(*rule.rule) && !name.empty() &&
              context_.control->Holds(rule.rule->id, name);
     };
-    Result<uint64_t> sent =
+    Result<Unspooled> taken_up =
         co_await Unspool(context_.state, context_.queue, *rule->rule, std::move(held));
     co_await lease.Release();
-    if (!sent) {
-      context_.runtime.log.Warning("hints that were kept wait on", {{"rule", id}, sent.error()});
-    } else if (*sent > 0) {
+    if (!taken_up) {
+      context_.runtime.log.Warning("hints that were kept wait on",
+                                   {{"rule", id}, taken_up.error()});
+      continue;
+    }
+    if (taken_up->sent > 0) {
       context_.runtime.log.Info("hints that were kept are taken up",
-                                {{"rule", id}, {"keys", *sent}});
+                                {{"rule", id}, {"keys", taken_up->sent}});
+    }
+    if (taken_up->forgotten > 0) {
+      context_.runtime.log.Warning(
+          "hints of another source are forgotten: the rule reads a new one since",
+          {{"rule", id}, {"keys", taken_up->forgotten}, {"source", SpoolSource(*rule->rule)}});
     }
   }
 }

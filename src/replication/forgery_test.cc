@@ -82,12 +82,14 @@ struct Target {
 
 // One of everything, as the source of the rule would send it.
 std::string Archive(const std::optional<SealKey>& seal, std::vector<testing::ArchiveItem> items,
-                    ArchiveKind kind = ArchiveKind::kBundle, size_t frame_size_bytes = 128 << 10) {
+                    ArchiveKind kind = ArchiveKind::kBundle, size_t frame_size_bytes = 128 << 10,
+                    const std::string& site = "here", const std::string& source = "east:in/in/") {
   testing::FakeWorld world;
   ArchiveManifest manifest = testing::TestManifest();
   manifest.id = kUlid;
   manifest.rule_id = "r";
-  manifest.source = "east:in/in/";
+  manifest.site = site;
+  manifest.source = source;
   manifest.created = world.clock.Now();
   manifest.kind = kind;
   for (testing::ArchiveItem& item : items) item.entry.key = "in/" + item.entry.key;
@@ -304,6 +306,39 @@ TEST(ForgeryTest, KeysThatAreNotTheRulesAreParked) {
     EXPECT_EQ(target.changed, Keys{"out/copy/a.log"});
     EXPECT_EQ(target.world.observer.Count(OutcomeState::kParked), 2);
   }
+}
+
+// Two installations have chosen one id and one staging, or the rule had another source when it was
+// packed: their objects are not this rule's.
+TEST(ForgeryTest, AnArchiveOfAnotherSourceOrSiteIsParked) {
+  struct Case {
+    std::string site;
+    std::string source;
+    std::string told;
+  };
+  for (const Case& other : std::initializer_list<Case>{{"here", "east:former/in/", "east:former"},
+                                                       {"there", "east:in/in/", "site there"}}) {
+    for (const bool backup : {false, true}) {
+      Target target;
+      if (backup) {
+        Rule& rule = target.world.configuration.rules[0];
+        rule.targets[0].backup = BackupOptions();
+      }
+      target.Stage(Archive(std::nullopt, {testing::Put("a", "not of this rule")},
+                           ArchiveKind::kBundle, 128 << 10, other.site, other.source));
+      EXPECT_EQ(target.Apply().parked_archives, 1);
+      EXPECT_EQ(target.changed, Keys{});
+      EXPECT_TRUE(target.StillStaged());
+      const std::string reason = target.world.observer.outcomes.back().reason;
+      EXPECT_NE(reason.find(other.told), std::string::npos) << reason;
+    }
+  }
+  // The store may have another name in each configuration of one installation.
+  Target target;
+  target.Stage(Archive(std::nullopt, {testing::Put("a", "this rule's")}, ArchiveKind::kBundle,
+                       128 << 10, "here", "near:in/in/"));
+  EXPECT_EQ(target.Apply().parked_archives, 0);
+  EXPECT_EQ(target.changed, Keys{"out/copy/a"});
 }
 
 // A stamp from the future would keep every later change away until its time has come.

@@ -4,6 +4,7 @@
 
 #include "replication/context/loops.h"
 #include "replication/giants/apply_segment.h"
+#include "replication/staging/left_staging.h"
 #include "replication/staging/local_staging.h"
 #include "replication/staging/staging.h"
 
@@ -78,7 +79,27 @@ Async<void> Upkeep::SweepGiants(std::chrono::nanoseconds idle) {
   co_return Ok();
 }
 
+asio::awaitable<void> Upkeep::LookAtStagings() {
+  std::vector<const Rule*> rules;
+  for (const auto& rule : context_.rules) rules.push_back(rule->rule);
+  Result<void> noted = co_await NoteStagings(context_.state, rules);
+  if (!noted) {
+    context_.runtime.log.Warning("it is not noted where archives may lie", {noted.error()});
+  }
+  if (!applies_) co_return;
+  Result<std::vector<LeftStaging>> left =
+      co_await FindLeftStagings(context_.state, rules, context_.stores, true);
+  if (!left) {
+    context_.runtime.log.Warning("archives of former rules are not looked for", {left.error()});
+    co_return;
+  }
+  for (const LeftStaging& one : *left) {
+    context_.runtime.log.Warning("archives wait that nobody carries", {{"what", Describe(one)}});
+  }
+}
+
 asio::awaitable<void> Upkeep::Sweep(Event& stop) {
+  co_await LookAtStagings();
   do {
     Result<int> swept = co_await context_.uploads->Sweep();
     if (!swept) context_.runtime.log.Warning("uploads not swept", {swept.error()});

@@ -33,6 +33,8 @@ class Upkeep {
 
  private:
   asio::awaitable<void> Sweep(Event& stop);
+  // Notes where archives may lie, and tells of those that wait where no rule looks any more.
+  asio::awaitable<void> LookAtStagings();
 
   ReplicationContext& context_;
   bool packs_;

@@ -99,6 +99,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
   if (!errors_.empty()) return std::nullopt;  // The topology needs whole rules.
 
   WarnOfIdleRules();
+  WarnOfDisabledKeepers();
   if (problems_ != nullptr) {
     *problems_ = CheckTopology(configuration_);
     return std::move(configuration_);
@@ -133,6 +134,29 @@ void ConfigurationReader::WarnOfIdleRules() {
         if (!Covers(*above, rule)) continue;
         Warn(*places_[i].targets[t], "the rule carries nothing to here: rule " + above->id +
                                          " has a higher priority and matches all of its objects");
+        break;
+      }
+    }
+  }
+}
+
+// Its keys are the lower rule's from then on, and what it has kept in spite of deletes is not.
+void ConfigurationReader::WarnOfDisabledKeepers() {
+  for (size_t i = 0; i < configuration_.rules.size(); ++i) {
+    const Rule& rule = configuration_.rules[i];
+    for (size_t t = 0; rule.enabled && rule.deletes && t < rule.targets.size(); ++t) {
+      for (const Rule& keeper : configuration_.rules) {
+        if (keeper.enabled || keeper.deletes || keeper.priority <= rule.priority) continue;
+        const bool rival = std::ranges::any_of(keeper.targets, [&](const Target& target) {
+          return AreRivals(rule, rule.targets[t], keeper, target);
+        });
+        if (!rival) continue;
+        Warn(*places_[i].targets[t],
+             "while rule " + keeper.id +
+                 " is disabled its keys are this rule's, which deletes here "
+                 "what is gone at the source, also what that one has kept: to stop it for a while, "
+                 "`longhaul rules pause " +
+                 keeper.id + "`");
         break;
       }
     }

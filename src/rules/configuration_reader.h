@@ -108,6 +108,7 @@ class ConfigurationReader {
   static std::string Quoted(std::string_view text);
   void Warn(const YamlValue& value, const std::string& what);
   void WarnOfIdleRules();
+  void WarnOfDisabledKeepers();
 
   std::string AbsolutePath(const std::string& path) const;
   const StoreSettings* StoreOf(const Address& address) const {

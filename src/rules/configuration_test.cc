@@ -15,6 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 std::optional<std::string> TestEnvironment(std::string_view name) {
@@ -694,6 +695,25 @@ TEST(ConfigurationTest, WarnsOfRulesThatCarryNothing) {
   EXPECT_THAT(read->warnings,
               ElementsAre(HasSubstr("rules[1].targets[0].to: the rule carries nothing "
                                     "to here: rule all has a higher priority")));
+}
+
+// A disabled rule's keys are the next one's, which may delete what it kept.
+TEST(ConfigurationTest, WarnsOfADisabledRuleWhoseReplicasAreThenDeleted) {
+  auto rules = [](const char* keeper, const char* status) {
+    return std::string(kStores) +
+           "rules:\n"
+           "  - { id: all, priority: 1, deletes: true, source: 'east:a/', targets: [{ to: "
+           "'west:b/',"
+           " staging: 'west:staging/' }] }\n"
+           "  - { id: logs, priority: 2, deletes: " +
+           keeper + ", status: " + status +
+           ", source: 'east:a/logs/', targets: [{ to: 'west:b/logs/', staging: 'west:staging/' }] "
+           "}\n";
+  };
+  const auto warning = HasSubstr("while rule logs is disabled");
+  EXPECT_THAT(Parse(rules("false", "disabled")).value().warnings, Contains(warning));
+  EXPECT_THAT(Parse(rules("false", "enabled")).value().warnings, Not(Contains(warning)));
+  EXPECT_THAT(Parse(rules("true", "disabled")).value().warnings, Not(Contains(warning)));
 }
 
 // What a provider gives is what a person would have written.

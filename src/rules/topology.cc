@@ -159,9 +159,20 @@ class Checker {
     }
   }
 
-  // What backups keep never has a name that another one gives.
-  static bool ShareVault(const Target& one, const Target& other) {
-    return one.backup && other.backup && one.to == other.to;
+  // What backups keep never has a name that another one gives, but its folder and its history are
+  // those of the source's bucket, by name.
+  bool ShareVault(size_t rule, size_t target, size_t other, size_t i) const {
+    const Target& one = TargetAt(rule, target);
+    const Target& two = TargetAt(other, i);
+    return one.backup && two.backup && one.to == two.to && !MixesHistories(rule, other);
+  }
+  bool MixesHistories(size_t rule, size_t other) const {
+    const Address& one = RuleAt(rule).source;
+    const Address& two = RuleAt(other).source;
+    if (one.bucket != two.bucket || one.store == two.store) return false;
+    const Space here = SpaceOf({one.store, one.bucket, ""}, "");
+    const Space there = SpaceOf({two.store, two.bucket, ""}, "");
+    return here.place != there.place || here.path != there.path;
   }
 
   // Told at the later of the two.
@@ -171,7 +182,16 @@ class Checker {
       const size_t end = other == rule ? target : RuleAt(other).targets.size();
       for (size_t i = 0; i < end; ++i) {
         if (!Overlap(TargetSpace(rule, target), TargetSpace(other, i))) continue;
-        if (ShareVault(TargetAt(rule, target), TargetAt(other, i))) continue;
+        if (ShareVault(rule, target, other, i)) continue;
+        if (TargetAt(rule, target).backup && TargetAt(other, i).backup &&
+            MixesHistories(rule, other)) {
+          Add(rule, target, Part::kTarget,
+              "a backup tells sources apart by their buckets' names, and two of one name would "
+              "share a history: " +
+                  Step(other, i) + " and " + Step(rule, target),
+              "give each its own prefix at the target", {StepOf(other, i)});
+          return;
+        }
         const bool rivals = other != rule && AreRivals(RuleAt(rule), TargetAt(rule, target),
                                                        RuleAt(other), TargetAt(other, i));
         if (rivals && RuleAt(other).priority != RuleAt(rule).priority) continue;

@@ -131,6 +131,20 @@ TEST_F(TopologyTest, BackupsMayShareAVault) {
   EXPECT_THAT(Problems(), ElementsAre(HasSubstr("two sources write to one place")));
 }
 
+// A vault knows sources by their buckets' names: two of one name would be one history.
+TEST_F(TopologyTest, BucketsOfOneNameDoNotShareAVault) {
+  Add("first", "east:a/x/", "west:v/").targets[0].backup = BackupOptions();
+  Add("second", "north:a/y/", "west:v/").targets[0].backup = BackupOptions();
+  EXPECT_THAT(Problems(), ElementsAre(HasSubstr("would share a history")));
+  configuration_.rules[1].targets[0].to.prefix = "north/";
+  configuration_.rules[0].targets[0].to.prefix = "east/";
+  EXPECT_THAT(Problems(), IsEmpty());
+  // Of one bucket they may be two rules, also where its store has two names.
+  configuration_.rules[1].source.store = "east2";
+  configuration_.rules[1].targets[0].to.prefix = "east/";
+  EXPECT_THAT(Problems(), IsEmpty());
+}
+
 // What ends in .log comes to the vault in archives that do not.
 TEST_F(TopologyTest, ABackupsSuffixIsThatOfArchives) {
   Rule& rule = Add("out", "east:a/", "west:v/");

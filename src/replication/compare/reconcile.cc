@@ -218,7 +218,7 @@ class Comparison {
     for (size_t i = 0; i < targets_.size(); ++i) {
       if (!alive_[i]) continue;
       Result<UnderWay> found = co_await UnderWay::Look(
-          context_.runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
+          context_.runtime, context_.state, rule_, *rule_.targets[i], context_.site, kArchivesMax,
           static_cast<size_t>(context_.limits.hints_pending_max));
       if (found) {
         under_way_[i] = std::move(*found);

@@ -6,6 +6,7 @@
 #include "archive/archive_file.h"
 #include "archive/reader.h"
 #include "replication/life/parked.h"
+#include "replication/staging/origin.h"
 #include "replication/staging/seal.h"
 #include "replication/staging/staging.h"
 
@@ -21,8 +22,13 @@ constexpr int kRefusedMax = 1000;
 class UnderWay::Looking {
  public:
   Looking(Runtime& runtime, State& state, const RuleContext& rule, const TargetContext& target,
-          size_t keys_max)
-      : runtime_(runtime), state_(state), rule_(rule), target_(target), keys_max_(keys_max) {}
+          std::string_view site, size_t keys_max)
+      : runtime_(runtime),
+        state_(state),
+        rule_(rule),
+        target_(target),
+        site_(site),
+        keys_max_(keys_max) {}
 
   Async<UnderWay> Run(size_t archives_max) {
     const std::string& name = target_.config->name;
@@ -59,6 +65,8 @@ class UnderWay::Looking {
     Result<std::unique_ptr<ArchiveReader>> reader =
         co_await ArchiveReader::Open(runtime_, **file, std::move(options));
     if (!reader || (*reader)->manifest().rule_id != rule_.rule->id) co_return Ok();
+    // What will be refused brings nothing.
+    if (!CheckOrigin(*rule_.rule, site_, (*reader)->manifest())) co_return Ok();
     for (const ArchiveEntry& entry : (*reader)->entries()) Note(entry);
     co_return Ok();
   }
@@ -79,14 +87,16 @@ class UnderWay::Looking {
   State& state_;
   const RuleContext& rule_;
   const TargetContext& target_;
+  std::string site_;
   size_t keys_max_;
   UnderWay found_;
 };
 
 Async<UnderWay> UnderWay::Look(Runtime& runtime, State& state, const RuleContext& rule,
-                               const TargetContext& target, size_t archives_max, size_t keys_max) {
+                               const TargetContext& target, std::string_view site,
+                               size_t archives_max, size_t keys_max) {
   if (target.staging_store == nullptr) co_return UnderWay();
-  Looking looking(runtime, state, rule, target, keys_max);
+  Looking looking(runtime, state, rule, target, site, keys_max);
   co_return co_await looking.Run(archives_max);
 }
 

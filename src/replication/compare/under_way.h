@@ -23,9 +23,11 @@ namespace longhaul {
 class UnderWay {
  public:
   // Before the target is listed: what is applied in between is found there, or was seen here. Opens
-  // at most `archives_max` archives, the newest, and remembers at most `keys_max` keys.
+  // at most `archives_max` archives, the newest, and remembers at most `keys_max` keys. `site` is
+  // this installation's name.
   static Async<UnderWay> Look(Runtime& runtime, State& state, const RuleContext& rule,
-                              const TargetContext& target, size_t archives_max, size_t keys_max);
+                              const TargetContext& target, std::string_view site,
+                              size_t archives_max, size_t keys_max);
 
   // Whether the newest reading of the key that waits is of this object, as a listing shows it.
   [[nodiscard]] bool Brings(const ListedObject& object) const;

@@ -375,6 +375,8 @@ TEST_F(GiantTest, SegmentsWithPartsThatDoNotFitAreDamage) {
     ArchiveManifest manifest = testing::TestManifest();
     manifest.id = NewUlid(world->world.clock.Now(), world->world.random);
     manifest.rule_id = "r";
+    manifest.site = "here";
+    manifest.source = "east:in/";
     manifest.created = world->world.clock.Now();
     testing::MemorySink sink;
     std::vector<testing::ArchiveItem> items;

@@ -15,11 +15,16 @@ constexpr int kRoundsMax = 10;  // Of writers that meet on the same keys.
 
 std::string Partition(const std::string& rule) { return "spool/" + rule; }
 
-// "1 <time> <tries> <size or -> <time heard or ->"
-std::string Encode(const Hint& hint) {
+struct Row {
+  Hint hint;
+  std::string source;  // Empty: by a version that did not write it.
+};
+
+// "1 <time> <tries> <size or -> <time heard or -> <store:bucket>"
+std::string Encode(const Hint& hint, const std::string& source) {
   return "1 " + FormatRfc3339(hint.time) + " " + std::to_string(hint.tries) + " " +
          (hint.size_bytes ? std::to_string(*hint.size_bytes) : "-") + " " +
-         (hint.heard ? FormatRfc3339(*hint.heard) : "-");
+         (hint.heard ? FormatRfc3339(*hint.heard) : "-") + " " + source;
 }
 
 std::string_view NextField(std::string_view& text) {
@@ -38,18 +43,21 @@ std::optional<T> Number(std::string_view text) {
 }
 
 // What cannot be read is a hint all the same, of an unknown time.
-Hint Decode(std::string key, std::string_view text) {
-  Hint hint{.key = std::move(key)};
-  if (NextField(text) != "1") return hint;
+Row Decode(std::string key, std::string_view text) {
+  Row row{.hint = {.key = std::move(key)}, .source = {}};
+  Hint& hint = row.hint;
+  if (NextField(text) != "1") return row;
   if (Result<SystemTime> time = ParseRfc3339(NextField(text))) hint.time = *time;
   hint.tries = std::max(0, Number<int>(NextField(text)).value_or(0));
   hint.size_bytes = Number<uint64_t>(NextField(text));
-  if (Result<SystemTime> heard = ParseRfc3339(text)) hint.heard = *heard;
-  return hint;
+  if (Result<SystemTime> heard = ParseRfc3339(NextField(text))) hint.heard = *heard;
+  row.source = text;
+  return row;
 }
 
 // One batch of different keys.
-Async<void> SpoolBatch(State& state, std::string partition, std::map<std::string, Hint> batch) {
+Async<void> SpoolBatch(State& state, std::string partition, std::string source,
+                       std::map<std::string, Hint> batch) {
   for (int round = 0; !batch.empty(); ++round) {
     if (round == kRoundsMax) co_return Retryable("the spool is written by too many at once");
     std::vector<std::string> keys;
@@ -59,17 +67,22 @@ Async<void> SpoolBatch(State& state, std::string partition, std::map<std::string
     std::vector<StateWrite> writes;
     for (size_t i = 0; i < keys.size(); ++i) {
       Hint& hint = batch[keys[i]];
-      StateWrite write{.key = keys[i], .value = Encode(hint), .expected = Expected::Absent()};
+      StateWrite write{
+          .key = keys[i], .value = Encode(hint, source), .expected = Expected::Absent()};
       if (const std::optional<StateRow>& row = (*rows)[i]) {
         // Also where it says no more than what is there: whoever has sent that and is about to
         // remove the row, because for him the rule goes on, must not take this one with it.
-        Hint there = Decode("", row->value);
-        if (there.heard && (!hint.heard || *there.heard < *hint.heard)) hint.heard = there.heard;
-        if (there.time >= hint.time) {
+        auto [there, there_source] = Decode("", row->value);
+        // One of another source's object counts for nothing.
+        const bool counts = there_source.empty() || there_source == source;
+        if (counts && there.heard && (!hint.heard || *there.heard < *hint.heard)) {
+          hint.heard = there.heard;
+        }
+        if (counts && there.time >= hint.time) {
           there.heard = hint.heard;
           hint = std::move(there);
         }
-        write.value = Encode(hint);
+        write.value = Encode(hint, source);
         write.expected = Expected::Revision(row->revision);
       }
       writes.push_back(std::move(write));
@@ -92,7 +105,10 @@ Async<void> SpoolBatch(State& state, std::string partition, std::map<std::string
 
 }  // namespace
 
-Async<void> SpoolHints(State& state, std::string rule, std::vector<SpooledHint> hints) {
+std::string SpoolSource(const Rule& rule) { return rule.source.store + ":" + rule.source.bucket; }
+
+Async<void> SpoolHints(State& state, std::string rule, std::string source,
+                       std::vector<SpooledHint> hints) {
   std::map<std::string, Hint> batch;
   for (size_t i = 0; i < hints.size(); ++i) {
     // A target's name has no "/" in it.
@@ -100,7 +116,7 @@ Async<void> SpoolHints(State& state, std::string rule, std::vector<SpooledHint> 
     Hint& slot = batch[key];
     if (slot.key.empty() || slot.time < hints[i].hint.time) slot = std::move(hints[i].hint);
     if (batch.size() < kBatchRows && i + 1 < hints.size()) continue;
-    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), std::move(batch));
+    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), source, std::move(batch));
     if (!spooled) co_return spooled.error();
     batch.clear();
   }
@@ -121,22 +137,28 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
   co_return rows->empty();
 }
 
-Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
-                        std::function<bool(const std::string& target)> held) {
-  uint64_t count = 0;
+Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
+                         std::function<bool(const std::string& target)> held) {
+  const std::string source = SpoolSource(rule);
+  Unspooled result;
   std::string after;
   while (true) {
     Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), after, kPageRows);
     if (!rows) co_return rows.error().In("spool");
-    if (rows->empty()) co_return count;
+    if (rows->empty()) co_return result;
     std::map<std::string, HintMessage> messages;  // By target.
     std::vector<StateWrite> removals;
     for (const StateRow& row : *rows) {
       const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
       const std::string target = row.key.substr(0, slash);
       if (held && held(target)) continue;
-      HintMessage& message = messages[target];
-      message.hints.push_back(Decode(row.key.substr(slash + 1), row.value));
+      Row kept = Decode(row.key.substr(slash + 1), row.value);
+      if (kept.source.empty() || kept.source == source) {
+        messages[target].hints.push_back(std::move(kept.hint));
+        ++result.sent;
+      } else {
+        ++result.forgotten;
+      }
       removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
     }
     for (auto& [target, message] : messages) {
@@ -152,11 +174,10 @@ Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
       if (!sent) co_return sent.error().In("spool");
     }
     // A row that has been written since stays, and is sent by the next one who looks.
-    count += removals.size();
     Result<std::vector<Result<int64_t>>> removed =
         co_await state.WriteMany(Partition(rule.id), std::move(removals));
     if (!removed) co_return removed.error().In("spool");
-    if (rows->size() < kPageRows) co_return count;
+    if (rows->size() < kPageRows) co_return result;
     after = rows->back().key;
   }
 }

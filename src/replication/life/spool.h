@@ -23,15 +23,25 @@ struct SpooledHint {
   Hint hint;
 };
 
-// OK: durable. Of two hints of a key the later one counts. kRetryable: some may be there.
-Async<void> SpoolHints(State& state, std::string rule, std::vector<SpooledHint> hints);
+// Where a rule's hints are heard, as "store:bucket".
+std::string SpoolSource(const Rule& rule);
+
+// OK: durable. Of two hints of a key the later one counts. `source` is where they were heard.
+// kRetryable: some may be there.
+Async<void> SpoolHints(State& state, std::string rule, std::string source,
+                       std::vector<SpooledHint> hints);
 // Whether a hint of `key` for `target` is there.
 Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::string key);
 Async<bool> SpoolIsEmpty(State& state, const Rule& rule);
-// Sends what is there to the Queue and removes it; the count. An error leaves what was not sent,
+struct Unspooled {
+  uint64_t sent = 0;
+  uint64_t forgotten = 0;  // Heard at another source than the rule has now.
+};
+// Sends what is there to the Queue and removes it. An error leaves what was not sent,
 // and perhaps some that was: a hint too many is harmless.
-// `held`, where given, says for which targets hints stay.
-Async<uint64_t> Unspool(State& state, Queue& queue, const Rule& rule,
-                        std::function<bool(const std::string& target)> held = nullptr);
+// `held`, where given, says for which targets hints stay. Hints of another source than the rule's
+// are forgotten: its keys are other objects, and one that is absent there is no delete.
+Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
+                         std::function<bool(const std::string& target)> held = nullptr);
 
 }  // namespace longhaul

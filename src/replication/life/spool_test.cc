@@ -27,7 +27,7 @@ class SpoolTest : public ::testing::Test {
  protected:
   Async<void> Keep(int second) {
     SpooledHint hint{.target = "", .hint = {.key = "k", .time = SystemTime(seconds(second))}};
-    return SpoolHints(state_, "r", {std::move(hint)});
+    return SpoolHints(state_, "r", "s:b", {std::move(hint)});
   }
   [[nodiscard]] size_t Rows() const { return state_backend_->rows.size(); }
 
@@ -52,6 +52,33 @@ TEST_F(SpoolTest, AHintThatIsKeptAgainWhileItIsSentStays) {
   EXPECT_EQ(Rows(), 0U);
 }
 
+// A rule that was given another bucket must not read the keys of the first one there: what is
+// absent in it would be deleted at the target.
+TEST_F(SpoolTest, HintsOfAnotherSourceAreForgotten) {
+  ASSERT_TRUE(world_.Run(Keep(5)));
+  rule_.source.bucket = "other";
+  Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
+  ASSERT_TRUE(taken_up);
+  EXPECT_EQ(taken_up->forgotten, 1U);
+  EXPECT_EQ(Rows(), 0U);
+  EXPECT_TRUE(queue_backend_->rows.empty());
+
+  // Kept anew, it is not put off by that of the other one, however late.
+  ASSERT_TRUE(world_.Run(Keep(9)));
+  std::vector<SpooledHint> hints{{.hint = {.key = "k", .time = SystemTime(seconds(7))}}};
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:other", hints)));
+  ASSERT_TRUE(world_.Run(Unspool(state_, queue_, rule_)));
+  Result<Received> received = world_.Run(queue_.Receive({.count_max = 10,
+                                                         .visibility = seconds(1),
+                                                         .wait = std::chrono::milliseconds(0),
+                                                         .without = {}}));
+  ASSERT_TRUE(received);
+  ASSERT_EQ(received->messages.size(), 1U);
+  const HintMessage message = DecodeHints(received->messages[0].body).value();
+  EXPECT_EQ(message.bucket, "other");
+  EXPECT_EQ(message.hints.at(0).time, SystemTime(seconds(7)));
+}
+
 // A hint that is put off by an older one would be read before its change is there.
 TEST_F(SpoolTest, TheLaterOfTwoHintsCounts) {
   const SystemTime now = world_.clock.Now();
@@ -59,12 +86,12 @@ TEST_F(SpoolTest, TheLaterOfTwoHintsCounts) {
       {.hint = {.key = "a/b", .time = now, .size_bytes = 7, .tries = 2}},
       {.hint = {.key = "a/b", .time = now - seconds(5)}},
       {.target = "t0", .hint = {.key = "a/b", .time = now - seconds(5)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", hints)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:b", hints)));
   std::vector<SpooledHint> older{{.hint = {.key = "a/b", .time = now - seconds(9)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", older)));
-  Result<uint64_t> sent = world_.Run(Unspool(state_, queue_, rule_));
-  ASSERT_TRUE(sent);
-  EXPECT_EQ(*sent, 2U);
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s:b", older)));
+  Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
+  ASSERT_TRUE(taken_up);
+  EXPECT_EQ(taken_up->sent, 2U);
   EXPECT_EQ(Rows(), 0U);
   Result<Received> received = world_.Run(queue_.Receive({.count_max = 10,
                                                          .visibility = seconds(1),

@@ -247,7 +247,8 @@ asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, Hin
     }
     kept.push_back({.target = hints.target, .hint = hint});
   }
-  Result<void> done = co_await SpoolHints(context_.state, hints.rule, std::move(kept));
+  Result<void> done = co_await SpoolHints(context_.state, hints.rule,
+                                          hints.store + ":" + hints.bucket, std::move(kept));
   if (done) done = co_await context_.queue.Ack({message.receipt});
   if (done) co_return;
   // It comes back when its visibility runs out.
@@ -437,7 +438,8 @@ asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
     HintMessage left = Left(rule, key, pending, pending.tries);
     hints.push_back({.target = pending.target, .hint = std::move(left.hints.front())});
   }
-  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
+  Result<void> spooled =
+      co_await SpoolHints(context_.state, rule.id, SpoolSource(rule), std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a paused rule not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});
@@ -458,7 +460,8 @@ Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
       hints.push_back({.target = target, .hint = std::move(left.hints.front())});
     }
   }
-  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, std::move(hints));
+  Result<void> spooled =
+      co_await SpoolHints(context_.state, rule.id, SpoolSource(rule), std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a target that waits not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});

@@ -7,6 +7,7 @@
 #include "replica/lease.h"
 #include "replication/apply/keep_archive.h"
 #include "replication/context/loops.h"
+#include "replication/staging/origin.h"
 #include "replication/staging/seal.h"
 #include "replication/staging/shared_state.h"
 #include "replication/target/apply_trace.h"
@@ -353,6 +354,9 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
         Corrupt("it says that it is archive " + manifest.id + " of rule " + manifest.rule_id),
         nullptr);
   }
+
+  const Result<void> own = CheckOrigin(*rule.rule, context_.site, manifest);
+  if (!own) co_return co_await Refuse(target, staged, work, own.error());
 
   ApplyTrace trace(context_, target, manifest, begin);
   Result<void> same_state = co_await CheckState(context_.runtime, context_.state, target, manifest);
