@@ -171,6 +171,27 @@ TEST_F(RulesCommandsTest, NothingElseWritesWhereRulesDo) {
       << console.error;
 }
 
+// By another name, and where the environment alone says where a store is.
+TEST_F(RulesCommandsTest, WhatRulesHaveIsKnownByItsPlace) {
+  WriteFile("c.yaml",
+            "version: 1\nsite: here\nstores:\n  disk: { type: file, root: root }\n"
+            "  s: { type: s3, region: r, access_key_id: k, secret_access_key: s }\nrules:\n"
+            "  - id: logs\n    source: disk:a/\n"
+            "    targets: [{ to: 's:replicas/copy/', staging: 's:staging/' }]\n");
+  console.environment["AWS_ACCESS_KEY_ID"] = "k";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "s";
+  console.environment["AWS_ENDPOINT_URL"] = "http://localhost:1/";
+  const std::vector<std::string> fill = {"cache", "fill", "disk:b/",   "--to", "s3://replicas",
+                                         "--ttl", "1h",   "--timeout", "100ms"};
+  EXPECT_EQ(Run(fill), 2);
+  EXPECT_NE(console.error.find("overlaps the target s:replicas/copy/"), std::string::npos)
+      << console.error;
+  std::vector<std::string> elsewhere = fill;
+  elsewhere.insert(elsewhere.end(), {"--endpoint-url", "http://127.0.0.1:2"});
+  EXPECT_NE(Run(elsewhere), 2) << console.error;
+  EXPECT_EQ(console.error.find("overlaps"), std::string::npos) << console.error;
+}
+
 // Of some prefixes: those are compared, and no others; one that matches nothing is a mistake that
 // somebody has to see. A start for others does not make the first ones forgotten.
 TEST_F(RulesCommandsTest, AMigrationOfPrefixesIsVerifiedByThem) {

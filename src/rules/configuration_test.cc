@@ -15,7 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::Not;
 using namespace std::chrono_literals;
 
 std::optional<std::string> TestEnvironment(std::string_view name) {
