@@ -99,6 +99,10 @@ class BackupRestoreCommand : public Command {
       co_return InvalidInput("'" + target->address.text + "' lies in the vault '" + vault->name() +
                              "'");
     }
+    OpenedAddress written = *target;
+    written.address.key += prefix.substr(backup::RestoreFolder(prefix).size());
+    Result<void> free = CheckNotInUse(context, written, Use::kRestore);
+    if (!free) co_return free.error();
     // As it is: what stands before it knows nothing of archive classes.
     Store& plain = *vault->store;
     OpenedAddress archives{.address = vault->address, .store = vault->store};

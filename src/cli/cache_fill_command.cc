@@ -17,6 +17,7 @@
 #include "cli/prefix_warning.h"
 #include "cli/pricing.h"
 #include "cli/progress.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_observer.h"
 #include "cost/request_counts.h"
 #include "rules/cache_settings.h"
@@ -90,7 +91,8 @@ class CacheFillCommand : public Command {
             "forced run.\n\n"
             "The bucket --to belongs to the cache: what lies under its keys is overwritten. A "
             "bucket that holds objects, and that no fill is known to have filled, is refused "
-            "unless --take-bucket is given.",
+            "unless --take-bucket is given. A place that rules of the configuration use (a source, "
+            "a target, a vault, a staging) is always refused.",
         .examples = {{"Two prefixes, for a day",
                       "longhaul cache fill east:logs/2026/01/ east:logs/2026/02/ --to fast:cache "
                       "--ttl 24h --wait --config longhaul.yaml"},
@@ -174,6 +176,8 @@ class CacheFillCommand : public Command {
     if (!target) co_return target.error();
     Result<void> apart = CheckTwoPlaces(sources.front(), *target);
     if (!apart) co_return apart.error();
+    Result<void> free = CheckNotInUse(context, target->address, Use::kCache);
+    if (!free) co_return free.error();
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
 

@@ -111,11 +111,20 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   if (!recursive_ && !target->address.folder()) below.clear();
   if (recursive_ && !target->address.folder()) below += '/';
   if (!versions_.versions) {
-    Result<void> remembered = co_await run.Remember(run_flags_, {.command = move_ ? "mv" : "cp",
-                                                                 .source = sources_.front(),
-                                                                 .target = target_,
-                                                                 .below = below,
-                                                                 .journal = journal});
+    std::string source_place;
+    if (journal) {
+      Result<OpenedAddress> source = opener.Open(sources_.front(), StoreEnd::kSource);
+      if (!source) co_return source.error();
+      source_place = LastingPlace(*source);
+    }
+    Result<void> remembered =
+        co_await run.Remember(run_flags_, {.command = move_ ? "mv" : "cp",
+                                           .source = sources_.front(),
+                                           .target = target_,
+                                           .below = below,
+                                           .source_place = source_place,
+                                           .target_place = LastingPlace(*target),
+                                           .journal = journal});
     if (!remembered) co_return remembered.error();
   }
   run.Begin();

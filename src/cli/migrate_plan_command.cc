@@ -65,6 +65,9 @@ class MigratePlanCommand : public Command {
       if (!writer.file) co_return InvalidInput("--output: " + *output_ + " cannot be written");
     }
     migration::PlanTotals totals;
+    const bool whole = prefixes->empty();
+    const std::string source = run->source.ToString();
+    const bool may_be_empty = (whole && run->source.prefix.empty()) || run->options.events;
     Result<void> planned =
         co_await migration::PlanRun(context.runtime(), std::move(*run), *ends, std::move(*prefixes),
                                     context.stop(), writer, totals);
@@ -72,6 +75,15 @@ class MigratePlanCommand : public Command {
     if (output_) {
       writer.file.flush();
       if (!writer.file) co_return InvalidInput("--output: " + *output_ + " cannot be written");
+    }
+    for (const std::string& prefix : totals.nothing_below) {
+      context.output().Problem(Message("nothing_below")
+                                   .With("prefix", prefix)
+                                   .Says("there is nothing below '" + Printable(prefix) + "'"));
+    }
+    if (totals.seen == 0 && !may_be_empty) {
+      co_return NotFound(whole ? "there is nothing below '" + source + "'"
+                               : "there is nothing below any prefix of the list");
     }
     const auto count = [](int64_t number) {
       return Counted(static_cast<uint64_t>(number), "object");

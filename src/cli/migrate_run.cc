@@ -210,11 +210,13 @@ Result<std::string> MigrationStores::PlaceOf(const Address& address) const {
   if (found == configuration_.stores.end()) {
     return InvalidInput("no store '" + address.store + "' in " + configuration_.file);
   }
-  return found->second.Place();
+  return PlaceOfNamed(context_, found->second);
 }
 
 Result<migration::Run> MigrationStores::RunOf(const Migration& migration) const {
-  return migration::RunOf(configuration_, migration, context_.runtime().clock.Now());
+  return migration::RunOf(
+      configuration_, migration, context_.runtime().clock.Now(),
+      [this](const StoreSettings& store) { return PlaceOfNamed(context_, store); });
 }
 
 Result<Store*> MigrationStores::OpenOne(const Address& address, const std::string& place) {
@@ -315,6 +317,15 @@ Message StatusMessage(std::string_view event, const migration::RunStatus& status
                       (find.prefix.empty() ? "" : Printable(find.prefix) + ": ") + find.failure);
   }
   message.With("prefixes_failed", failed_finds);
+  message.With("nothing_below", status.nothing_below);
+  for (const std::string& prefix : status.nothing_below) {
+    rows.emplace_back("nothing below", "'" + Printable(prefix) + "'");
+  }
+  const int64_t unnamed = status.empty_prefixes - std::ssize(status.nothing_below);
+  if (unnamed > 0) {
+    rows.emplace_back("nothing below",
+                      Counted(static_cast<uint64_t>(unnamed), "more prefix", "more prefixes"));
+  }
   rows.emplace_back("listed", count(status.listed) + ", " + bytes(status.listed_bytes) +
                                   (status.all_listed ? "" : ", listing goes on"));
   if (status.named > 0) rows.emplace_back("by events", count(status.named) + " named");

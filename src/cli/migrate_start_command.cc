@@ -143,6 +143,11 @@ class MigrateStartCommand : public Command {
                                      .Says("not listed: " + find.failure));
       }
     }
+    for (const std::string& prefix : status->nothing_below) {
+      context.output().Problem(Message("nothing_below")
+                                   .With("prefix", prefix)
+                                   .Says("there is nothing below '" + Printable(prefix) + "'"));
+    }
     context.output().Note(StatusMessage("summary", *status, runtime.clock.Now()));
     const bool failed = status->failed > 0 || !status->finds.empty();
     co_return failed ? ExitCode::kSomeFailed : ExitCode::kDone;

@@ -4,6 +4,8 @@
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/migrate_run.h"
+#include "cli/output.h"
+#include "migration/scope.h"
 #include "transfer/tree/compare_trees.h"
 
 namespace longhaul {
@@ -20,11 +22,14 @@ class MigrateVerifyCommand : public Command {
                 "difference, as `longhaul check` does: missing objects, size, bytes, headers, user "
                 "metadata and tags. What is only at the target is no difference, because a run "
                 "deletes nothing. It reads listings and heads, and with --download also bytes "
-                "that neither ETags nor checksums can tell apart.\n\n"
+                "that neither ETags nor checksums can tell apart. Of a run that was started with "
+                "--prefix-list it compares what lies below its prefixes, those of all its starts; "
+                "below others it has nothing to say.\n\n"
                 "It ends with a hash over all that the run carries, of each side, and with "
                 "--depth of each prefix: over names, sizes, checksums, headers, metadata and "
                 "tags. Equal hashes are equal trees. That of the source is the hash of `longhaul "
-                "check --root` where the run has no filter; that of the target leaves out what "
+                "check --root` where the run has no filter and no prefixes; that of the target "
+                "leaves out what "
                 "only the target has.",
             .examples = {{"Is everything there?",
                           "longhaul migrate verify nightly --config longhaul.yaml"},
@@ -84,11 +89,27 @@ class MigrateVerifyCommand : public Command {
                            .in_flight = static_cast<int>(in_flight_),
                            .stop = &context.stop(),
                            .roots = true};
+    Result<std::vector<std::string>> scope = co_await migration::ScopeOf(*backends->state, *run);
+    if (!scope) co_return scope.error();
+    Message summary("summary");
+    summary.With("run", run->id);
+    if (!scope->front().empty()) {
+      const std::string count = Counted(scope->size(), "prefix", "prefixes");
+      context.output().Note(
+          Message("scope")
+              .With("prefixes", scope->size())
+              .Says("compared below " + count + ", those that the run was " + "started with"));
+      Runtime& runtime = context.runtime();
+      options.source_listing = migration::OpenScope(runtime, *ends->source, run->source.bucket,
+                                                    run->source.prefix, *scope);
+      options.target_listing = migration::OpenScope(runtime, *ends->target, run->target.bucket,
+                                                    run->target.prefix, *scope);
+    }
     co_return co_await CompareAndReport(
         context,
         {.store = *ends->source, .bucket = run->source.bucket, .prefix = run->source.prefix},
         {.store = *ends->target, .bucket = run->target.bucket, .prefix = run->target.prefix},
-        std::move(options), depth_, report, Message("summary").With("run", run->id));
+        std::move(options), depth_, report, std::move(summary));
   }
 
  private:

@@ -417,7 +417,9 @@ class ReplicateCommand : public Command {
               const bool directory = KindOf(bucket) == BucketKind::kDirectory;
               return OpenStoreCounted(context, name, bucket, kContinuousTimeout, stores.connections,
                                       directory ? nullptr : stores.ledger.MeterOf(name));
-            }});
+            },
+        .place_of =
+            [&context](const StoreSettings& store) { return PlaceOfNamed(context, store); }});
   }
 
   Async<ExitCode> RunContinuous(RunContext& context, const Configuration& configuration,

@@ -5,7 +5,9 @@
 
 #include "base/sqlite.h"
 #include "events/hint.h"
+#include "migration/run.h"
 #include "queue/sqlite_queue.h"
+#include "state/sqlite_state.h"
 #include "tests/support/commands.h"
 #include "tests/support/run.h"
 
@@ -105,6 +107,14 @@ TEST_F(RulesCommandsTest, APausedRuleIsLeftAloneUntilItIsResumed) {
   WriteFile("root/a/k", "text");
   EXPECT_EQ(Run({"rules", "pause", "logs", "--until", "2001-01-01T00:00:00Z"}), 2);
   EXPECT_NE(console.error.find("has passed"), std::string::npos) << console.error;
+  // No length at all is not for ever.
+  for (const char* length : {"0s", "0", "0h0m"}) {
+    EXPECT_EQ(Run({"rules", "pause", "logs", "--for", length}), 2) << length;
+    EXPECT_NE(console.error.find("longer than 0s"), std::string::npos) << console.error;
+  }
+  EXPECT_EQ(Run({"rules", "resume", "logs"}), 0) << console.error;
+  EXPECT_TRUE(Says("rule logs was not paused")) << console.out;
+  EXPECT_EQ(Run({"rules", "pause", "logs", "--for", "1h", "--until", "2130-01-01T00:00:00Z"}), 2);
   EXPECT_EQ(Run({"rules", "pause", "logs", "--for", "1h"}), 0) << console.error;
   EXPECT_TRUE(Says("rule logs is paused until ")) << console.out;
   EXPECT_EQ(Once(), 1);
@@ -121,6 +131,161 @@ TEST_F(RulesCommandsTest, APausedRuleIsLeftAloneUntilItIsResumed) {
             "\"paused_still\":[]}\n");
   EXPECT_EQ(Once(), 0) << console.error;
   EXPECT_EQ(ReadFile("root/b/copy/k"), "text");
+}
+
+// What rules have is theirs: a cache removes what it has copied, and a migration replaces by an
+// older state what replication has just brought.
+TEST_F(RulesCommandsTest, NothingElseWritesWhereRulesDo) {
+  WriteFile("c.yaml",
+            "version: 1\nsite: here\nstores:\n  disk: { type: file, root: root }\n"
+            "  same: { type: file, root: root }\nrules:\n"
+            "  - id: logs\n    source: disk:a/\n    deletes: true\n"
+            "    targets:\n"
+            "      - { to: 'disk:b/copy/', staging: 'disk:staging/', name: west }\n"
+            "  - id: kept\n    source: disk:a/\n"
+            "    targets: [{ to: 'disk:v/', staging: 'disk:staging/', backup: {} }]\n");
+  for (const char* bucket : {"c/in", "v", "staging"}) {
+    std::filesystem::create_directories(folder.file("root/" + std::string(bucket)));
+  }
+  WriteFile("root/c/in/k", "text");
+  for (const char* store : {"disk", "same"}) {
+    for (const std::string place : {"b", "b/copy/", "b/copy/x/", "v", "v/x/", "staging/y/"}) {
+      const std::string to = store + (":" + place);
+      EXPECT_EQ(Run({"cache", "fill", "disk:c/in/", "--to", to, "--ttl", "1h", "--take-bucket"}), 2)
+          << to;
+      EXPECT_NE(console.error.find("overlaps the "), std::string::npos) << console.error;
+      for (const char* command : {"plan", "start"}) {
+        EXPECT_EQ(Run({"migrate", command, "disk:c/in/", to}), 2) << command << " " << to;
+        EXPECT_NE(console.error.find("overlaps the "), std::string::npos) << console.error;
+      }
+    }
+    const std::string source = store + std::string(":a/x/");
+    EXPECT_EQ(Run({"cache", "fill", "disk:c/in/", "--to", source, "--ttl", "1h"}), 2);
+    EXPECT_NE(console.error.find("overlaps the source disk:a/"), std::string::npos)
+        << console.error;
+    EXPECT_EQ(Run({"migrate", "plan", "disk:c/in/", source}), 0) << console.error;
+  }
+  EXPECT_EQ(Run({"backup", "restore", "--rule", "kept", "", folder.file("root/staging")}), 2);
+  EXPECT_NE(console.error.find("overlaps the staging"), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"cache", "fill", "disk:c/in/", "--to", "disk:b/else/", "--ttl", "1h"}), 0)
+      << console.error;
+}
+
+// By another name, and where the environment alone says where a store is.
+TEST_F(RulesCommandsTest, WhatRulesHaveIsKnownByItsPlace) {
+  WriteFile("c.yaml",
+            "version: 1\nsite: here\nstores:\n  disk: { type: file, root: root }\n"
+            "  s: { type: s3, region: r, access_key_id: k, secret_access_key: s }\nrules:\n"
+            "  - id: logs\n    source: disk:a/\n"
+            "    targets: [{ to: 's:replicas/copy/', staging: 's:staging/' }]\n");
+  console.environment["AWS_ACCESS_KEY_ID"] = "k";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "s";
+  console.environment["AWS_ENDPOINT_URL"] = "http://localhost:1/";
+  const std::vector<std::string> fill = {"cache", "fill", "disk:b/",   "--to", "s3://replicas",
+                                         "--ttl", "1h",   "--timeout", "100ms"};
+  EXPECT_EQ(Run(fill), 2);
+  EXPECT_NE(console.error.find("overlaps the target s:replicas/copy/"), std::string::npos)
+      << console.error;
+  std::vector<std::string> elsewhere = fill;
+  elsewhere.insert(elsewhere.end(), {"--endpoint-url", "http://127.0.0.1:2"});
+  EXPECT_NE(Run(elsewhere), 2) << console.error;
+  EXPECT_EQ(console.error.find("overlaps"), std::string::npos) << console.error;
+}
+
+// Of some prefixes: those are compared, and no others; one that matches nothing is a mistake that
+// somebody has to see. A start for others does not make the first ones forgotten.
+TEST_F(RulesCommandsTest, AMigrationOfPrefixesIsVerifiedByThem) {
+  WriteFile("c.yaml", "version: 1\nstores:\n  disk: { type: file, root: root }\n");
+  for (const char* name : {"logs/1", "logs/2", "other/1", "third/1"}) {
+    WriteFile("root/a/in/" + std::string(name), name);
+  }
+  WriteFile("list", "logs/\n/logs2/\n");
+  WriteFile("others", "other/\n");
+  const std::vector<std::string> run = {"disk:a/in/", "disk:b/out/", "--run", "r", "--prefix-list"};
+  const auto with = [&run](std::vector<std::string> words, const std::string& file) {
+    words.insert(words.end(), run.begin(), run.end());
+    words.push_back(file);
+    return words;
+  };
+  EXPECT_EQ(Run(with({"migrate", "plan"}, folder.file("list"))), 0) << console.error;
+  EXPECT_NE(console.error.find("there is nothing below '/logs2/'"), std::string::npos)
+      << console.error;
+  EXPECT_EQ(Run(with({"migrate", "start", "--wait"}, folder.file("list"))), 0) << console.error;
+  EXPECT_NE(console.error.find("there is nothing below '/logs2/'"), std::string::npos)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/b/out/logs/1"), "logs/1");
+  EXPECT_EQ(Run({"migrate", "status", "r"}), 0);
+  EXPECT_TRUE(Says("'/logs2/'")) << console.out;
+  EXPECT_EQ(Run({"migrate", "verify", "r"}), 0) << console.out << console.error;
+  EXPECT_TRUE(Says("compared below 2 prefixes")) << console.out;
+
+  EXPECT_EQ(Run(with({"migrate", "start", "--wait"}, folder.file("others"))), 0) << console.error;
+  EXPECT_EQ(Run({"migrate", "verify", "r"}), 0) << console.out << console.error;
+  std::filesystem::remove(folder.file("root/b/out/logs/1"));
+  EXPECT_EQ(Run({"migrate", "verify", "r"}), 11);
+  EXPECT_TRUE(Says("logs/1: missing at the target")) << console.out;
+  EXPECT_FALSE(Says("third/1")) << console.out;
+  std::filesystem::remove(folder.file("root/b/out/other/1"));
+  EXPECT_EQ(Run({"migrate", "verify", "r", "--json"}), 11);
+  EXPECT_TRUE(Says("\"different\":2")) << console.out;
+
+  // Once started for all of it, it is of all of it.
+  EXPECT_EQ(Run({"migrate", "start", "r", "--wait"}), 0) << console.error;
+  EXPECT_EQ(Run({"migrate", "verify", "r"}), 0) << console.out << console.error;
+  EXPECT_FALSE(Says("compared below")) << console.out;
+  WriteFile("list", "lost/\n");
+  EXPECT_EQ(Run(with({"migrate", "plan"}, folder.file("list"))), 3) << console.error;
+}
+
+// A name that is written wrongly is not a migration that has finished.
+TEST_F(RulesCommandsTest, AMigrationOfNothingIsAMistake) {
+  WriteFile("c.yaml", "version: 1\nstores:\n  disk: { type: file, root: root }\n");
+  WriteFile("root/a/logs/1", "x");
+  for (const char* command : {"plan", "start"}) {
+    EXPECT_EQ(Run({"migrate", command, "disk:a/logz/", "disk:b/out/"}), 3) << command;
+    EXPECT_NE(console.error.find("there is nothing below 'disk:a/logz/'"), std::string::npos)
+        << console.error;
+  }
+  EXPECT_EQ(Run({"migrate", "status"}), 0);
+  EXPECT_TRUE(Says("there is no run")) << console.out;
+  std::filesystem::create_directories(folder.file("root/e"));
+  EXPECT_EQ(Run({"migrate", "start", "disk:e", "disk:b/out/"}), 0) << "a bucket may be empty";
+}
+
+// A store of which only the environment says where it is: elsewhere, it is not the run's any more.
+TEST_F(RulesCommandsTest, AMigrationIsThatOfItsPlaces) {
+  WriteFile("c.yaml",
+            "version: 1\nstores:\n  disk: { type: file, root: root }\n"
+            "  s: { type: s3, region: r, access_key_id: k, secret_access_key: s }\n");
+  console.environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1";
+  {
+    testing::RealWorld world;
+    auto database = world.Run(SqliteDatabase::Open({.path = folder.file("longhaul.db")}));
+    ASSERT_TRUE(database) << database.error().Describe();
+    auto state = world.Run(SqliteState::Open(world.runtime, *database));
+    ASSERT_TRUE(state);
+    migration::RunBook book(world.runtime, **state);
+    ASSERT_TRUE(world.Run(book.Save({.id = "r",
+                                     .source = {"s", "big", ""},
+                                     .target = {"disk", "b", ""},
+                                     .source_place = "s3 127.0.0.1:2",
+                                     .target_place = "file " + folder.file("root")})));
+  }
+  EXPECT_EQ(Run({"migrate", "verify", "r"}), 2);
+  EXPECT_NE(console.error.find("store s is s3 127.0.0.1:1 in "), std::string::npos)
+      << console.error;
+  EXPECT_NE(console.error.find("and s3 127.0.0.1:2 to the run"), std::string::npos)
+      << console.error;
+}
+
+// Two names of one store: the copies would be copied, again and again.
+TEST_F(RulesCommandsTest, AMigrationIntoItsSourceByAnotherNameIsRefused) {
+  WriteFile("c.yaml",
+            "version: 1\nstores:\n  disk: { type: file, root: root }\n"
+            "  same: { type: file, root: root }\n");
+  WriteFile("root/a/logs/1", "x");
+  EXPECT_EQ(Run({"migrate", "plan", "disk:a/logs/", "same:a/logs/copy/"}), 2);
+  EXPECT_NE(console.error.find("would copy its copies"), std::string::npos) << console.error;
 }
 
 // One question, from either end, and a script finds the answer in the last line.

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/units.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/output.h"
@@ -40,10 +41,17 @@ class RulesPauseCommand : public Command {
                 .help = "When it goes on by itself, as RFC 3339: 2030-01-31T06:00:00Z.",
                 .value_name = "TIME"},
                until_);
-    flags.Duration({.name = "for",
-                    .help = "After how long it goes on by itself: 90s, 15m, 2h.",
-                    .value_name = "DURATION"},
-                   for_);
+    flags.Parsed({.name = "for",
+                  .help = "After how long it goes on by itself: 90s, 15m, 2h.",
+                  .value_name = "DURATION"},
+                 [this](std::string_view text) -> Result<void> {
+                   Result<std::chrono::milliseconds> length = ParseDuration(text);
+                   if (!length) return length.error();
+                   // Nobody who writes 0 means for ever.
+                   if (length->count() == 0) return InvalidInput("give a time longer than 0s");
+                   for_ = *length;
+                   return Ok();
+                 });
   }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
@@ -58,7 +66,7 @@ class RulesPauseCommand : public Command {
       target = (*found)->name;
     }
     std::optional<SystemTime> until;
-    if (until_ && for_.count() > 0) co_return InvalidInput("give --until or --for, not both");
+    if (until_ && for_) co_return InvalidInput("give --until or --for, not both");
     if (until_) {
       Result<SystemTime> time = ParseRfc3339(*until_);
       if (!time)
@@ -66,8 +74,8 @@ class RulesPauseCommand : public Command {
                                "' is no time; write it like "
                                "2030-01-31T06:00:00Z");
       until = *time;
-    } else if (for_.count() > 0) {
-      until = context.runtime().clock.Now() + for_;
+    } else if (for_) {
+      until = context.runtime().clock.Now() + *for_;
     }
     Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
     if (!backends) co_return backends.error();
@@ -89,7 +97,7 @@ class RulesPauseCommand : public Command {
   std::string rule_;
   std::string target_;
   std::optional<std::string> until_;
-  std::chrono::milliseconds for_{0};
+  std::optional<std::chrono::milliseconds> for_;
 };
 
 class RulesResumeCommand : public Command {

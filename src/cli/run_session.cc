@@ -11,6 +11,17 @@ constexpr size_t kFinishedRunsKept = 200;
 constexpr std::chrono::hours kFinishedRunsAge{30 * 24};
 constexpr int kFailuresPerScan = 1000;
 
+// What is done of a run lies where its addresses led to then: the rest of it, from or to elsewhere,
+// would be half a copy of each of two places.
+Result<void> CheckPlace(const RunRecord& run, const std::string& address, const std::string& was,
+                        const std::string& is) {
+  if (was.empty() || was == is) return Ok();
+  return InvalidInput("run " + run.id + " was begun when '" + address + "' was at " + was +
+                      ", and now it is at " + is +
+                      ": have it mean that place again (endpoint, configuration, links) and "
+                      "resume, or begin a new run, which leaves alone what is there already");
+}
+
 }  // namespace
 
 void RunFlags::Declare(FlagSet& flags) {
@@ -51,7 +62,9 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
                   .arguments = ProcessArguments(),
                   .folder = std::filesystem::current_path(ignored).string(),
                   .source = what.source,
-                  .target = what.target};
+                  .target = what.target,
+                  .source_place = what.source_place,
+                  .target_place = what.target_place};
     Result<std::unique_ptr<RunJournal>> begun =
         co_await RunJournal::Begin(runtime, *session->state_, std::move(run));
     if (begun) {
@@ -82,6 +95,9 @@ Async<void> RunSession::TakeOver(std::string id, const What& what) {
                            run->target + "'; `longhaul runs resume " + run->id +
                            "` goes on with it");
   }
+  Result<void> same = CheckPlace(*run, run->source, run->source_place, what.source_place);
+  if (same) same = CheckPlace(*run, run->target, run->target_place, what.target_place);
+  if (!same) co_return same.error();
   if (run->phase == RunPhase::kDone) {
     co_return InvalidInput("run " + run->id + " is done; there is nothing to go on with");
   }

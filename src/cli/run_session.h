@@ -32,11 +32,15 @@ class RunSession {
     std::string command;
     std::string source;  // Addresses.
     std::string target;
-    std::string below;     // Prefix of the target's keys.
+    std::string below;  // Prefix of the target's keys.
+    // Where both are (LastingPlace); needed where a journal is kept.
+    std::string source_place{};
+    std::string target_place{};
     bool journal = false;  // A run of many objects; else uploads are remembered alone.
   };
   // Begins a run, or takes that of --resume or --retry-failed over. kInvalidInput: that is one of
-  // another source or target, or has nothing left to be done; kPrecondition: it is under way.
+  // another source or target, or their addresses mean another place by now, or it has nothing left
+  // to be done; kPrecondition: it is under way.
   static Async<std::unique_ptr<RunSession>> Open(RunContext& context, const RunFlags& flags,
                                                  What what);
 

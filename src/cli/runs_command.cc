@@ -37,6 +37,12 @@ std::string_view PhaseText(const Runs& runs, const RunRecord& run) {
   return ToString(run.phase);
 }
 
+// Its counts are of what would be done then.
+bool IsDryRun(const RunRecord& run) {
+  const std::optional<backup::RestoreOrder> order = backup::OrderOf(run);
+  return order && order->dry_run;
+}
+
 Message Described(std::string_view event, const Runs& runs, const RunRecord& run) {
   Message message(event);
   message.With("run", run.id)
@@ -52,6 +58,7 @@ Message Described(std::string_view event, const Runs& runs, const RunRecord& run
       .With("removed", run.counts.removed)
       .With("failed", run.counts.failed);
   if (!run.reason.empty()) message.With("reason", run.reason);
+  if (IsDryRun(run)) message.With("dry_run", true);
   return message;
 }
 
@@ -84,7 +91,8 @@ class RunsListCommand : public Command {
                   "{}  {:<8} {}  {} {} {}: {}{}", run.id, PhaseText(runs, run),
                   FormatRfc3339(std::chrono::floor<std::chrono::seconds>(run.started)), run.command,
                   Printable(run.source), Printable(run.target),
-                  Counted(run.counts.copied, "object") + " copied",
+                  Counted(run.counts.copied, "object") +
+                      (IsDryRun(run) ? " would be copied (a dry run)" : " copied"),
                   run.counts.failed > 0 ? ", " + FormatCount(run.counts.failed) + " failed" : "")));
     }
     context.output().Print(
@@ -130,7 +138,9 @@ class RunsShowCommand : public Command {
         {"in", Printable(run->folder)},
         {"started", FormatRfc3339(std::chrono::floor<std::chrono::seconds>(run->started))},
         {"last written", FormatRfc3339(std::chrono::floor<std::chrono::seconds>(run->written))},
-        {"copied", Counted(run->counts.copied, "object") + ", " + FormatBytes(run->counts.bytes)},
+        {IsDryRun(*run) ? "would copy" : "copied",
+         Counted(run->counts.copied, "object") + ", " + FormatBytes(run->counts.bytes) +
+             (IsDryRun(*run) ? " (a dry run: nothing was written)" : "")},
         {"left alone", FormatCount(run->counts.skipped)}};
     if (run->counts.removed > 0) rows.emplace_back("removed", FormatCount(run->counts.removed));
     if (run->phase != RunPhase::kDone) {
@@ -190,7 +200,9 @@ class RunsResumeCommand : public Command {
                 "with its own options, and --resume. First comes what was in flight or failed, "
                 "then what is behind the last name that the journal calls done. Parts of large "
                 "objects that lie at the target are not sent again. Keys and other settings come "
-                "from the environment of now.",
+                "from the environment of now. Where that, or the configuration, has an address "
+                "mean another place than it did (another endpoint, another root), the run is "
+                "refused: what is left of it would come from or go to elsewhere.",
             .examples = {{"The last run", "longhaul runs resume last"}},
             .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
                            ExitCode::kUnreachable, ExitCode::kDeleteGuard, ExitCode::kInterrupted,

@@ -4,7 +4,11 @@
 
 #include <filesystem>
 
+#include "backup/restore.h"
+#include "cli/local_state.h"
 #include "tests/support/commands.h"
+#include "tests/support/run.h"
+#include "transfer/runs/run_journal.h"
 
 namespace longhaul {
 namespace {
@@ -14,6 +18,16 @@ using testing::CommandsTest;
 class RunsCommandTest : public CommandsTest {
  protected:
   RunsCommandTest() { console.environment["LONGHAUL_STATE"] = folder.file("made/here/state.db"); }
+  // A run that was stopped after `copied` objects; its id.
+  std::string Begun(RunRecord run, uint64_t copied = 1) {
+    testing::RealWorld world;
+    LocalState state(world.runtime, {.sqlite_path = folder.file("made/here/state.db")});
+    auto journal = world.Run(RunJournal::Begin(world.runtime, state, std::move(run)));
+    EXPECT_TRUE(journal) << journal.error().Describe();
+    (*journal)->counts().copied = copied;
+    EXPECT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "stopped by a signal")));
+    return (*journal)->record().id;
+  }
   bool Says(const std::string& text) const {
     return console.out.contains(text) || console.error.contains(text);
   }
@@ -58,6 +72,116 @@ TEST_F(RunsCommandTest, ARunIsThatOfItsAddresses) {
       << console.error;
   EXPECT_EQ(Run({"cp", "-r", "--resume", "last", folder.file("in"), folder.file("out")}), 2);
   EXPECT_TRUE(Says("nothing to go on with")) << console.error;
+}
+
+// An address that leads elsewhere by now: what is left of the run would come from another source
+// than the rest, or go to another target, and the run would say that it is done.
+TEST_F(RunsCommandTest, ARunIsThatOfItsPlaces) {
+  const auto disk_at = [this](const std::string& root) {
+    std::filesystem::create_directories(folder.file(root + "/a"));
+    WriteFile("c.yaml", "version: 1\nstores:\n  disk: { type: file, root: " + root + " }\n");
+  };
+  WriteFile("other/a/new", "4");
+  WriteFile("out/bad/in-the-way", "3");
+  for (const char* flag : {"--resume", "--retry-failed"}) {
+    for (const std::string command : {"cp", "sync", "mv"}) {
+      disk_at("root");
+      WriteFile("root/a/bad", "1");
+      WriteFile("root/a/good", "2");
+      std::vector<std::string> words = {command, "disk:a", folder.file("out")};
+      if (command != "sync") words.emplace_back("-r");
+      ASSERT_EQ(Run(words), 1) << console.error;
+      words.insert(words.end(), {flag, "last"});
+      disk_at("other");
+      EXPECT_EQ(Run(words), 2) << command << flag;
+      EXPECT_TRUE(Says("was begun when 'disk:a' was at folder ")) << console.error;
+      EXPECT_TRUE(Says("root/a/, and now it is at folder ")) << console.error;
+      EXPECT_TRUE(Says("or begin a new run")) << console.error;
+      EXPECT_FALSE(std::filesystem::exists(folder.file("out/new")));
+      disk_at("root");
+      EXPECT_EQ(Run(words), 1) << "the place is the same again: " << console.error;
+    }
+  }
+  // The target, too.
+  const std::string id = Begun({.command = "sync",
+                                .arguments = {"sync"},
+                                .source = folder.file("out"),
+                                .target = "disk:a",
+                                .source_place = "folder " + folder.file("out") + "/",
+                                .target_place = "folder " + folder.file("root/a") + "/"});
+  disk_at("other");
+  EXPECT_EQ(Run({"sync", folder.file("out"), "disk:a", "--resume", id}), 2);
+  EXPECT_FALSE(std::filesystem::exists(folder.file("other/a/good")));
+  disk_at("root");
+  EXPECT_EQ(Run({"sync", folder.file("out"), "disk:a", "--resume", id}), 0) << console.error;
+}
+
+// A link that leads elsewhere is another folder; the same one by another way is not.
+TEST_F(RunsCommandTest, LinksAreFollowedToThePlace) {
+  WriteFile("in/bad", "1");
+  WriteFile("one/bad/in-the-way", "3");
+  WriteFile("two/x", "3");
+  std::filesystem::create_directory_symlink(folder.file("one"), folder.file("out"));
+  ASSERT_EQ(Run({"sync", folder.file("in"), folder.file("out")}), 1) << console.error;
+  std::filesystem::remove(folder.file("out"));
+  std::filesystem::create_directory_symlink(folder.file("two"), folder.file("out"));
+  EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("out"), "--resume", "last"}), 2);
+  std::filesystem::remove(folder.file("out"));
+  std::filesystem::rename(folder.file("one"), folder.file("out"));
+  EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("out"), "--resume", "last"}), 2);
+  std::filesystem::rename(folder.file("out"), folder.file("one"));
+  std::filesystem::create_directory_symlink(folder.file("one"), folder.file("out"));
+  EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("out"), "--resume", "last"}), 1);
+}
+
+// Another server behind the same s3:// address. Nothing is asked of either: no port is open there.
+TEST_F(RunsCommandTest, AnotherEndpointIsAnotherPlace) {
+  console.environment["AWS_ACCESS_KEY_ID"] = "k";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "s";
+  console.environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1";
+  const std::string id = Begun({.command = "cp",
+                                .arguments = {"cp"},
+                                .source = "s3://big/",
+                                .target = folder.file("out"),
+                                .source_place = "s3 127.0.0.1:2",
+                                .target_place = "folder " + folder.file("out") + "/"});
+  const std::vector<std::string> again = {"cp",       "-r", "s3://big/", folder.file("out"),
+                                          "--resume", id,   "--timeout", "100ms"};
+  EXPECT_EQ(Run(again), 2);
+  EXPECT_TRUE(Says("'s3://big/' was at s3 127.0.0.1:2, and now it is at s3 127.0.0.1:1"))
+      << console.error;
+  console.environment["AWS_ENDPOINT_URL"] = "http://localhost:2/";
+  EXPECT_EQ(Run(again), 5) << "the same place: " << console.error;
+}
+
+// Runs that were begun before their places were kept go on as they did.
+TEST_F(RunsCommandTest, ARunWithoutAPlaceGoesOn) {
+  WriteFile("in/x", "1");
+  const std::string id = Begun(
+      {.command = "sync", .arguments = {"sync"}, .source = folder.file("in"), .target = "disk:a"});
+  EXPECT_EQ(Run({"sync", folder.file("in"), "disk:a", "--resume", id}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+}
+
+// Objects that were only counted are not there: whoever reads "done, 4 objects copied" believes so.
+TEST_F(RunsCommandTest, ADryRunOfTheApiSaysSo) {
+  backup::RestoreOrder order{.rule = "r",
+                             .target = "vault",
+                             .what = {.prefix = "a/"},
+                             .destination = "disk:a/",
+                             .dry_run = true};
+  Begun(backup::RestoreRun(order, "c.yaml", "disk:b/"), 4);
+  ASSERT_EQ(Run({"runs", "ls"}), 0) << console.error;
+  EXPECT_TRUE(Says("4 objects would be copied (a dry run)")) << console.out;
+  ASSERT_EQ(Run({"runs", "show", "last"}), 0) << console.error;
+  EXPECT_TRUE(Says("would copy")) << console.out;
+  EXPECT_TRUE(Says("a dry run: nothing was written")) << console.out;
+  ASSERT_EQ(Run({"runs", "ls", "--json"}), 0) << console.error;
+  EXPECT_TRUE(Says("\"dry_run\":true")) << console.out;
+  order.dry_run = false;
+  Begun(backup::RestoreRun(order, "c.yaml", "disk:b/"), 4);
+  ASSERT_EQ(Run({"runs", "show", "last"}), 0) << console.error;
+  EXPECT_FALSE(Says("dry run")) << console.out;
 }
 
 // Mistakes leave no run behind, and neither does a dry one.

@@ -198,14 +198,13 @@ std::string PlaceOf(std::string endpoint) {
   return settings.Place();
 }
 
-// Of a store that names no endpoint the environment may.
+}  // namespace
+
 std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings) {
   if (settings.type == StoreType::kFile || !settings.endpoint.empty()) return settings.Place();
   Result<AwsSettings> said = ReadStoreSettings(settings, ReaderOf(context.console()));
   return PlaceOf(said ? said->endpoint_url.value : "");
 }
-
-}  // namespace
 
 StoreOpener::StoreOpener(RunContext& context, const StoreFlags& flags, bool verify_md5,
                          MakeMeter make_meter)

@@ -96,6 +96,10 @@ class StoreOpener {
   MakeMeter make_meter_;
 };
 
+// StoreSettings::Place of a store of the configuration, or where the environment says that it is
+// when the configuration does not.
+std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings);
+
 // What the environment says of how it is reached, and a profile where it has no keys of its own.
 Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
                                       const EnvironmentReader& environment);

@@ -196,11 +196,14 @@ class SyncCommand : public Command {
     // A relative --at, or a file that may change, would be another source when it goes on.
     const bool journal =
         !options_.dry_run && failed == nullptr && given == nullptr && there == nullptr && !at_.at;
-    Result<void> remembered = co_await run.Remember(run_flags_, {.command = "sync",
-                                                                 .source = source_,
-                                                                 .target = target_,
-                                                                 .below = target->address.key,
-                                                                 .journal = journal});
+    Result<void> remembered =
+        co_await run.Remember(run_flags_, {.command = "sync",
+                                           .source = source_,
+                                           .target = target_,
+                                           .below = target->address.key,
+                                           .source_place = LastingPlace(*source),
+                                           .target_place = LastingPlace(*target),
+                                           .journal = journal});
     if (!remembered) co_return remembered.error();
     run.Begin();
     auto open = [&](ListingOptions listed) {

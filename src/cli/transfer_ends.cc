@@ -20,7 +20,9 @@ std::string FileOf(const OpenedAddress& end, const std::string& key) {
   const std::string path =
       IsLocal(end) ? end.address.bucket + key : end.root + "/" + end.address.bucket + "/" + key;
   std::error_code ignored;
-  std::string text = std::filesystem::weakly_canonical(path, ignored).string();
+  // Absolute first: what is not there yet has no canonical name else.
+  const std::filesystem::path whole = std::filesystem::absolute(path, ignored);
+  std::string text = std::filesystem::weakly_canonical(whole, ignored).string();
   return text.ends_with('/') ? text : text + "/";
 }
 
@@ -32,6 +34,27 @@ bool IsSameObject(const OpenedAddress& one, const std::string& one_key, const Op
   if (!file.empty()) return file == FileOf(two, two_key);
   return one.place == two.place && one.address.bucket == two.address.bucket && one_key == two_key &&
          FileOf(two, two_key).empty();
+}
+
+std::string LastingPlace(const OpenedAddress& end) {
+  const std::string file = FileOf(end, end.address.key);
+  return file.empty() ? end.place : "folder " + file;
+}
+
+Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use use) {
+  if (context.configuration() == nullptr) return Ok();
+  const std::string below = end.address.bucket + "/" + end.address.key;
+  const std::string file = FileOf(end, end.address.key);
+  const KeySpace space = IsLocal(end) ? KeySpace{.place = "file", .path = file}
+                         : end.root.empty()
+                             ? KeySpace{.place = end.place, .path = below}
+                             : KeySpace{.place = "file", .path = end.root + "/" + below};
+  const std::optional<std::string> taken =
+      FindInUse(*context.configuration(), space, use,
+                [&context](const StoreSettings& store) { return PlaceOfNamed(context, store); });
+  if (!taken) return Ok();
+  return InvalidInput("'" + end.address.text + "' overlaps " + *taken +
+                      ": give a bucket or a prefix that no rule uses");
 }
 
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer) {

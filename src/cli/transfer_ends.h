@@ -8,6 +8,7 @@
 #include "cli/run_context.h"
 #include "cli/stores.h"
 #include "cli/transfer_limits.h"
+#include "rules/in_use.h"
 #include "transfer/tree/tree.h"
 
 namespace longhaul {
@@ -20,6 +21,12 @@ bool IsSameObject(const OpenedAddress& one, const std::string& one_key, const Op
 // that very folder. Both keys end in '/', or are empty. Puts a file there for a moment. False where
 // both ends are folders, or none is; IsSameObject tells then. Errors: as Store::Head.
 Async<bool> AreOneFolder(RunContext& context, OpenedAddress one, OpenedAddress two);
+// Where an end is, to be kept and compared later: of folders the path with links followed, of
+// others the endpoint. Never empty.
+std::string LastingPlace(const OpenedAddress& end);
+// kInvalidInput: the rules of the configuration in use have something there that `use` must not
+// meet.
+Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use use);
 // Whether what lies at `inner` lies in `outer` too. Both are folders.
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer);
 

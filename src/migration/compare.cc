@@ -67,6 +67,7 @@ Async<std::optional<Missing>> MissingReader::Next() {
       object = std::move(*next);
     }
     if (!object) co_return std::nullopt;
+    ++counts_.seen;
     last_name_ = object->key.substr(source_prefix_bytes_);
     while (beside_ && std::string_view(beside_->key).substr(target_prefix_bytes_) < last_name_) {
       if (target_->TakeReady(ready)) {

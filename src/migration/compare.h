@@ -37,6 +37,7 @@ struct Missing {
 };
 
 struct MissingCounts {
+  int64_t seen = 0;    // At the source, whatever the filter says.
   int64_t listed = 0;  // At the source, that passed the filter.
   int64_t listed_bytes = 0;
   int64_t equal = 0;

@@ -29,6 +29,7 @@ std::string EncodeFind(const FindRow& row) {
       .Set("found_bytes", row.found_bytes)
       .Set("begun", row.begun)
       .Set("done", row.done)
+      .Set("nothing", row.nothing)
       .Set("failure", row.failure);
   return out.Encode();
 }
@@ -48,6 +49,7 @@ Result<FindRow> DecodeFind(const StateRow& state) {
                  .found_bytes = row->Number("found_bytes"),
                  .begun = row->Flag("begun"),
                  .done = row->Flag("done"),
+                 .nothing = row->Flag("nothing"),
                  .failure = row->Text("failure"),
                  .revision = state.revision};
 }
@@ -204,6 +206,7 @@ Async<void> Finder::Merge(Pass& pass) {
   }
   pass.Count();
   row.done = true;
+  row.nothing = row.cursor.empty() && pass.missing.counts().seen == 0;
   co_return co_await Save(pass.run.id, row);
 }
 

@@ -33,7 +33,8 @@ struct FindRow {
   int64_t found_bytes = 0;
   bool begun = false;
   bool done = false;
-  std::string failure;  // Of one that was given up.
+  bool nothing = false;  // It is done, and no name at the source begins with the prefix.
+  std::string failure;   // Of one that was given up.
   int64_t revision = 0;
 };
 std::string FindKey(const std::string& id);

@@ -45,6 +45,10 @@ Async<void> PlanPrefix(Runtime& runtime, const Run& run, Ends ends, const std::s
     shape.Add(object);
   }
   if (shape.objects > 0) ++totals.tasks;
+  totals.seen += missing.counts().seen;
+  if (read && missing.counts().seen == 0 && !prefix.empty()) {
+    totals.nothing_below.push_back(prefix);
+  }
   totals.listed += missing.counts().listed;
   totals.listed_bytes += missing.counts().listed_bytes;
   totals.equal += missing.counts().equal;

@@ -13,6 +13,8 @@
 namespace longhaul::migration {
 
 struct PlanTotals {
+  int64_t seen = 0;                          // At the source, whatever the filter says.
+  std::vector<std::string> nothing_below{};  // Prefixes that begin no name there.
   int64_t listed = 0;
   int64_t listed_bytes = 0;
   int64_t equal = 0;

@@ -35,12 +35,13 @@ Result<Address> NamedAddress(const Configuration& configuration, const std::stri
   return address;
 }
 
-Result<std::string> PlaceOf(const Configuration& configuration, const Address& address) {
+Result<std::string> PlaceOf(const Configuration& configuration, const Address& address,
+                            const PlaceOfStore& place_of) {
   const auto found = configuration.stores.find(address.store);
   if (found == configuration.stores.end()) {
     return InvalidInput("no store '" + address.store + "' in " + configuration.file);
   }
-  return found->second.Place();
+  return place_of ? place_of(found->second) : found->second.Place();
 }
 
 }  // namespace
@@ -55,9 +56,12 @@ Result<Migration> MigrationBetween(const Configuration& configuration,
   if (!to) return Coded(to.error(), "target");
   migration.source = std::move(*from);
   migration.target = std::move(*to);
-  if (migration.source.store == migration.target.store &&
-      migration.source.bucket == migration.target.bucket &&
-      migration.target.prefix.starts_with(migration.source.prefix)) {
+  const auto space = [&configuration](const Address& address) {
+    return SpaceOf(configuration.stores.at(address.store), address);
+  };
+  const KeySpace outer = space(migration.source);
+  const KeySpace inner = space(migration.target);
+  if (inner.place == outer.place && inner.path.starts_with(outer.path)) {
     return Coded(
         InvalidInput("'" + target + "' lies in '" + source + "': the run would copy its copies"),
         "target");
@@ -75,11 +79,18 @@ Result<Migration> MigrationBetween(const Configuration& configuration,
   return migration;
 }
 
-Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now) {
-  Result<std::string> source = PlaceOf(configuration, migration.source);
+Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now,
+                  const PlaceOfStore& place_of) {
+  Result<std::string> source = PlaceOf(configuration, migration.source, place_of);
   if (!source) return source.error();
-  Result<std::string> target = PlaceOf(configuration, migration.target);
+  Result<std::string> target = PlaceOf(configuration, migration.target, place_of);
   if (!target) return target.error();
+  const KeySpace space =
+      SpaceOf(configuration.stores.at(migration.target.store), migration.target, place_of);
+  if (const auto taken = FindInUse(configuration, space, Use::kMigration, place_of)) {
+    return InvalidInput("'" + migration.target.ToString() + "' overlaps " + *taken +
+                        ": give a bucket or a prefix that no rule uses");
+  }
   MigrationOptions options = migration.options;
   options.CountAges(now);
   return Run{.id = migration.id,
@@ -90,17 +101,21 @@ Result<Run> RunOf(const Configuration& configuration, const Migration& migration
              .options = std::move(options)};
 }
 
-Async<void> CheckEnd(Address end, Store& store) {
+Async<void> CheckEnd(Address end, Store& store, bool holds_something) {
   ListRequest request{.bucket = end.bucket, .prefix = end.prefix, .count_max = 1};
   Result<ListPage> listed = co_await store.List(std::move(request));
   if (!listed) co_return listed.error().In(end.ToString());
+  const bool nothing = listed->objects.empty() && listed->next_token.empty();
+  if (holds_something && nothing && !end.prefix.empty()) {
+    co_return NotFound("there is nothing below '" + end.ToString() + "'");
+  }
   co_return Ok();
 }
 
 Async<void> CheckEnds(const Run& run, Ends ends) {
-  Result<void> source = co_await CheckEnd(run.source, *ends.source);
+  Result<void> source = co_await CheckEnd(run.source, *ends.source, !run.options.events);
   if (!source) co_return source.error();
-  co_return co_await CheckEnd(run.target, *ends.target);
+  co_return co_await CheckEnd(run.target, *ends.target, false);
 }
 
 }  // namespace longhaul::migration

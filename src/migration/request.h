@@ -8,6 +8,7 @@
 
 #include "migration/compare.h"
 #include "migration/run.h"
+#include "rules/in_use.h"
 #include "rules/migration.h"
 #include "rules/rule.h"
 
@@ -22,12 +23,16 @@ Result<Migration> MigrationBetween(const Configuration& configuration,
                                    const std::vector<Migration>& listed, const std::string& source,
                                    const std::string& target, std::optional<std::string> name);
 
-// A run as it would be started by this configuration. kInvalidInput: no such store.
-Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now);
+// A run as it would be started by this configuration. `place_of`: where its stores are;
+// empty: as the configuration says.
+// kInvalidInput: no such store, a target that rules use.
+Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now,
+                  const PlaceOfStore& place_of);
 
-// Whether both sides can be listed at all; the error of the first that cannot.
+// Whether both sides can be listed at all; the error of the first that cannot. kNotFound: there is
+// nothing below the source's prefix, and no event will tell of more.
 Async<void> CheckEnds(const Run& run, Ends ends);
-// One of them.
-Async<void> CheckEnd(Address end, Store& store);
+// One of them; `holds_something`: where there is nothing it is not found.
+Async<void> CheckEnd(Address end, Store& store, bool holds_something);
 
 }  // namespace longhaul::migration

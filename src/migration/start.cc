@@ -8,6 +8,7 @@
 #include "migration/compare.h"
 #include "migration/finder.h"
 #include "migration/plan.h"
+#include "migration/scope.h"
 #include "transfer/object/copy_plan.h"
 
 namespace longhaul::migration {
@@ -182,8 +183,10 @@ class Starter {
     co_return co_await board_.Put(std::move(task));
   }
 
-  // What was counted of a run that has finished.
+  // What was counted of a run that has finished. Which prefixes it was of stays known.
   Async<void> Reset(const std::string& id) {
+    Result<void> kept = co_await KeepScope(board_, state_, id);
+    if (!kept) co_return kept.error();
     for (const char* prefix : {"done/", "find/", "events/"}) {
       Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(id), prefix);
       if (!rows) co_return rows.error();

@@ -11,6 +11,7 @@ namespace longhaul::migration {
 namespace {
 
 constexpr int kRowsPerScan = 500;
+constexpr size_t kPrefixesNamed = 100;
 
 // Calls `take` for each row of a partition that begins with `prefix`, until it returns false.
 Async<void> ForEachRow(State& state, std::string partition, std::string prefix,
@@ -88,6 +89,12 @@ Async<RunStatus> ReadStatus(State& state, Clock& clock, Run run) {
     status.listed_bytes += find->listed_bytes;
     status.there_before += find->equal;
     if (!find->done && find->failure.empty()) status.all_listed = false;
+    if (find->nothing && !find->prefix.empty()) {
+      ++status.empty_prefixes;
+      if (status.nothing_below.size() < kPrefixesNamed) {
+        status.nothing_below.push_back(find->prefix);
+      }
+    }
     if (!find->done || !find->failure.empty()) status.finds.push_back(std::move(*find));
     return true;
   });

@@ -26,8 +26,11 @@ struct RunStatus {
   int64_t there_before = 0;      // Needed no task.
   int64_t named = 0;             // By events; also those that needed nothing.
   std::vector<FindRow> finds{};  // Those that are not done, or were given up.
-  TaskCounts done{};             // What tasks have come to.
-  int64_t pending = 0;           // Objects that nobody works on.
+  // Prefixes that were asked for and begin no name at the source: the first, and how many.
+  std::vector<std::string> nothing_below{};
+  int64_t empty_prefixes = 0;
+  TaskCounts done{};    // What tasks have come to.
+  int64_t pending = 0;  // Objects that nobody works on.
   int64_t pending_bytes = 0;
   int64_t running = 0;  // Objects of tasks that somebody works on.
   int64_t running_bytes = 0;

@@ -53,11 +53,13 @@ asio::awaitable<void> Triggers::Run(Event& stop) {
 }
 
 Async<void> Triggers::Look() {
+  // One that cannot be started keeps no other from its time.
+  Result<void> all = Ok();
   for (const Trigger& trigger : triggers_) {
     Result<void> looked = co_await LookAt(trigger);
-    if (!looked) co_return looked.error().In("migration " + trigger.migration.id);
+    if (!looked && all) all = looked.error().In("migration " + trigger.migration.id);
   }
-  co_return Ok();
+  co_return all;
 }
 
 Async<std::optional<SystemTime>> Triggers::Due(const Trigger& trigger, SystemTime last) {

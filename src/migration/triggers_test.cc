@@ -71,6 +71,24 @@ TEST_F(TriggersTest, SuccessorStartsWhenTheOtherHasFinished) {
   EXPECT_EQ(Starts("b"), 1);
 }
 
+// One that cannot be started does not keep the others from their time.
+TEST_F(TriggersTest, OneThatFailsHoldsNoOther) {
+  const std::vector<Migration> all = {Of("a", {.schedule = "30 * * * *"}),
+                                      Of("b", {.schedule = "30 * * * *"})};
+  Look(all);
+  world.base.clock.Advance(31min);
+  migration::Triggers triggers(
+      world.base.runtime, queue, rows, all,
+      [](const Migration& one) -> Result<migration::StartRequest> {
+        if (one.id == "a") return InvalidInput("no such store");
+        return migration::StartRequest{.migration = one};
+      },
+      "w1");
+  EXPECT_FALSE(world.Run(triggers.Look()));
+  EXPECT_EQ(Starts("a"), 0);
+  EXPECT_EQ(Starts("b"), 1);
+}
+
 // Whoever claimed a start may have died over it.
 TEST_F(TriggersTest, ClaimOfADeadWorkerRunsOut) {
   const std::vector<Migration> all = {Of("a", {.schedule = "30 * * * *"})};

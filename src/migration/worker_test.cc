@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "migration/scope.h"
 #include "tests/support/migration_world.h"
 
 namespace longhaul {
@@ -10,6 +11,7 @@ namespace {
 
 using migration::RunStatus;
 using migration::WorkerOptions;
+using ::testing::ElementsAre;
 using testing::FakeQueue;
 using testing::FakeState;
 using testing::Fault;
@@ -107,6 +109,66 @@ TEST_F(MigrationTest, PrefixesAreComparedSideBySide) {
   ASSERT_TRUE(world.Drive([&] { return !process.running; }));
   EXPECT_EQ(world.AtTarget().size(), 30U);
   EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// A prefix with which no name begins is told; one of which the filter leaves nothing is none.
+TEST_F(MigrationTest, PrefixesOfNothingAreTold) {
+  Fill(20);
+  ASSERT_TRUE(world.migration.options.filter.AddRule("- 1/**", "rule"));
+  ASSERT_TRUE(world.Start({"0/", "1/", "/0/", "9"}));
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  const RunStatus status = world.Status();
+  EXPECT_THAT(status.nothing_below, ElementsAre("/0/", "9"));
+  EXPECT_EQ(status.empty_prefixes, 2);
+  EXPECT_EQ(status.done.copied, 10);
+}
+
+// What verifying a run is of: all that any start of it was for. Less, and what was lost since would
+// be called sound.
+TEST_F(MigrationTest, TheScopeOfARunOutlivesItsStarts) {
+  Fill(40);
+  FakeState rows(world.base.runtime, world.state);
+  const auto scope = [&] {
+    Result<std::vector<std::string>> prefixes =
+        world.Run(migration::ScopeOf(rows, world.Status().run));
+    EXPECT_TRUE(prefixes);
+    return *prefixes;
+  };
+  const auto carry = [&](std::vector<std::string> prefixes) {
+    ASSERT_TRUE(world.Start(std::move(prefixes)));
+    auto& process = world.StartWorker({.until_done = {"run"}});
+    ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  };
+  carry({"0/", "2/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "2/"));
+  carry({"1/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
+  carry({"0/1"});
+  carry({"2/", "1/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
+  std::vector<std::string> keys;
+  MemoryStore store(world.base.runtime, world.source);
+  std::unique_ptr<Listing> listing =
+      migration::OpenScope(world.base.runtime, store, "from", "in/", {"1/11", "2/", "9", "3/"});
+  while (true) {
+    Result<std::optional<ListedObject>> next = world.Run(listing->Next());
+    ASSERT_TRUE(next);
+    if (!*next) break;
+    keys.push_back((*next)->key);
+  }
+  EXPECT_EQ(keys.size(), 21U);
+  EXPECT_EQ(keys.front(), "in/1/11");
+  EXPECT_EQ(keys.back(), "in/3/39");
+  carry({});
+  EXPECT_THAT(scope(), ElementsAre(""));
+  carry({"1/"});
+  EXPECT_THAT(scope(), ElementsAre(""));
+  ASSERT_TRUE(world.Forget());
+  EXPECT_EQ(
+      std::ranges::count_if(world.state->rows,
+                            [](const auto& row) { return row.first.second.starts_with("scope/"); }),
+      0);
 }
 
 // Roles in processes of their own; a worker that may not find leaves comparisons alone.

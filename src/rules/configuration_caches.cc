@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
+#include "rules/in_use.h"
 #include "rules/schedule.h"
 
 namespace longhaul {
@@ -49,9 +50,27 @@ void ConfigurationReader::ReadCaches(const YamlValue& value) {
   }
 }
 
+// Copies overwrite what has their keys, and are removed when their time has run out.
+void ConfigurationReader::CheckInUse() {
+  for (size_t i = 0; i < caches_.size(); ++i) {
+    const Address& to = caches_[i].to;
+    const std::optional<std::string> taken =
+        FindInUse(configuration_, SpaceOf(*StoreOf(to), to), Use::kCache);
+    if (!taken) continue;
+    cache_places_[i]->Fail("overlaps " + *taken + ": what a cache keeps it removes again",
+                           "give the cache a bucket or a prefix of its own");
+  }
+  for (size_t i = 0; i < migrations_.size(); ++i) {
+    const Address& to = migrations_[i].target;
+    const std::optional<std::string> taken =
+        FindInUse(configuration_, SpaceOf(*StoreOf(to), to), Use::kMigration);
+    if (taken) Warn(*migration_targets_[i], "overlaps " + *taken + ": it will not be started");
+  }
+}
+
 void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache) {
   std::optional<YamlFields> fields = value.Fields();
-  if (!fields) return;
+  if (!fields) return;  // Then the whole file is refused.
   if (auto id = fields->Require("id", "id: NAME")) {
     cache.id = id->Text().value_or("");
     if (!cache.id.empty() && !IsPlainName(cache.id, 64)) {
@@ -64,6 +83,7 @@ void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache
   }
   auto to = fields->Require("to", "to: STORE:bucket");
   if (to) ReadAddress(*to, cache.to);
+  cache_places_.push_back(to);
   const StoreSettings* from = KnownStoreOf(cache.source);
   const StoreSettings* at = KnownStoreOf(cache.to);
   if (from != nullptr && at != nullptr && from->Place() == at->Place() &&

@@ -49,6 +49,47 @@ TEST_F(ConfigurationCaches, ReadsAllFields) {
   EXPECT_EQ(cache.events, CacheEvents::kRefresh);
 }
 
+// The sweeper removes what a cache holds: replicas, archives and live objects must not lie there.
+TEST_F(ConfigurationCaches, RefusesAPlaceThatRulesUse) {
+  const auto load = [this](const std::string& to, const std::string& status) {
+    const std::string file = dir_.path() + "/rules.yaml";
+    std::ofstream(file)
+        << "version: 1\nsite: s\nstores:\n"
+           "  a: { type: s3, endpoint: \"http://127.0.0.1:1\", region: r }\n"
+           "  b: { type: s3, endpoint: \"http://127.0.0.1:2\", region: r }\n"
+           "  b2: { type: s3, endpoint: \"https://127.0.0.1:2\", region: r }\n"
+           "rules:\n  - id: r\n    source: a:in/x/\n    filter: { suffix: .log }\n    status: "
+        << status
+        << "\n    targets:\n"
+           "      - { to: 'b:out/y/', staging: 'b:stage/z/' }\n"
+           "      - { to: 'b:vault/v/', staging: 'b:stage/z/', backup: {} }\n"
+           "caches:\n  - { id: c, source: \"a:other/\", to: \""
+        << to << "\", ttl: 24h }\n";
+    return LoadCaches(file, [](std::string_view) { return std::nullopt; });
+  };
+  for (const char* status : {"enabled", "disabled"}) {
+    for (const auto& [to, says] : {std::pair("b:out", "the target b:out/y/ of rule r"),
+                                   {"b:out/y/k/", "the target"},
+                                   {"b2:out", "the target"},
+                                   {"b:stage", "the staging b:stage/z/"},
+                                   {"b:stage/z/r/", "the staging"},
+                                   {"b:vault", "the vault b:vault/v/"},
+                                   {"b:vault/v/q/", "the vault"},
+                                   {"a:in", "the source a:in/x/"},
+                                   {"a:in/x/", "the source"}}) {
+      Result<std::vector<CacheSettings>> loaded = load(to, status);
+      ASSERT_FALSE(loaded) << to;
+      EXPECT_NE(loaded.error().message.find("caches[0].to: overlaps " + std::string(says)),
+                std::string::npos)
+          << loaded.error().message;
+    }
+    for (const char* to : {"b:outer", "b:out/x/", "b:fast", "a:out", "b:in/x/"}) {
+      Result<std::vector<CacheSettings>> loaded = load(to, status);
+      EXPECT_TRUE(loaded) << loaded.error().message;
+    }
+  }
+}
+
 // What makes no sense would be found out when the fill is due.
 TEST_F(ConfigurationCaches, NamesMistakes) {
   const std::string ends = "source: \"a:logs/\", to: \"b:fast\"";

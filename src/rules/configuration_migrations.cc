@@ -120,6 +120,7 @@ void ConfigurationReader::ReadMigration(const YamlValue& value, Migration& migra
   if (source) ReadAddress(*source, migration.source);
   auto target = fields->Require("target", "target: STORE:bucket/prefix");
   if (target) ReadAddress(*target, migration.target);
+  migration_targets_.push_back(target);
   const StoreSettings* from = KnownStoreOf(migration.source);
   const StoreSettings* to = KnownStoreOf(migration.target);
   if (from != nullptr && to != nullptr && from->Place() == to->Place() &&

@@ -114,6 +114,7 @@ std::optional<Configuration> ConfigurationReader::Read(const YamlNode& root) {
                                                                : places.targets[target];
     place->Fail(problem.what, problem.remedy);
   }
+  CheckInUse();
   if (!errors_.empty()) return std::nullopt;
   return std::move(configuration_);
 }

@@ -73,6 +73,8 @@ class ConfigurationReader {
   void ReadRule(const YamlValue& value, Rule& rule, Places& places);
   void ReadCaches(const YamlValue& value);
   void ReadCache(const YamlValue& value, CacheSettings& cache);
+  // After the rules: whether a cache or a migration meets what they have.
+  void CheckInUse();
   void ReadMigrations(const YamlValue& value);
   void ReadMigration(const YamlValue& value, Migration& migration);
   void ReadMigrationOptions(YamlFields& fields, MigrationOptions& options);
@@ -125,6 +127,9 @@ class ConfigurationReader {
   std::vector<Places> places_;
   std::vector<Migration> migrations_;
   std::vector<CacheSettings> caches_;
+  // Where their addresses stand in the file: `target` of the one, `to` of the other.
+  std::vector<std::optional<YamlValue>> migration_targets_;
+  std::vector<std::optional<YamlValue>> cache_places_;
   PriceList prices_;
   ApiSettings api_;
   Telemetry telemetry_;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <set>
 
+#include "rules/in_use.h"
 #include "rules/priority.h"
 
 namespace longhaul {
@@ -59,10 +60,8 @@ class Checker {
   const Target& TargetAt(size_t rule, size_t target) const { return RuleAt(rule).targets[target]; }
 
   Space SpaceOf(const Address& address, std::string suffix) const {
-    const StoreSettings& store = configuration_.stores.at(address.store);
-    const std::string path = address.bucket + "/" + address.prefix;
-    if (store.type == StoreType::kFile) return {"file", store.root + "/" + path, std::move(suffix)};
-    return {store.Place(), path, std::move(suffix)};
+    KeySpace space = longhaul::SpaceOf(configuration_.stores.at(address.store), address);
+    return {std::move(space.place), std::move(space.path), std::move(suffix)};
   }
   Space MakeSourceSpace(size_t rule) const {
     return SpaceOf(RuleAt(rule).source, RuleAt(rule).filter.suffix);

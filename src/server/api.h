@@ -23,6 +23,7 @@
 #include "replication/context/context.h"
 #include "replication/rule_report.h"
 #include "rules/api_settings.h"
+#include "rules/in_use.h"
 #include "rules/migration.h"
 #include "rules/price_list.h"
 #include "rules/rule.h"
@@ -59,6 +60,8 @@ struct ApiContext {
   // such store.
   std::function<Result<Store*>(const std::string& store, const std::string& bucket)> store_of;
   cache::OpenCountedStore open_counted;  // The same, for one fill of a cache.
+  // Where a store is, as whoever started the process knows; empty: as the configuration says.
+  PlaceOfStore place_of{};
 };
 
 class Api {
@@ -152,7 +155,7 @@ class Api {
   };
   Result<Address> BucketOf(std::string_view field, const std::string& text) const;
   // kInvalidInput: keys that begin so may be those of a vault or of a staging.
-  Result<void> CheckFree(std::string_view field, const Address& place) const;
+  Result<void> CheckFree(std::string_view field, const Address& place, Use use) const;
   asio::awaitable<void> CarryFill(std::shared_ptr<OwnFill> fill, std::shared_ptr<FillBegun> begun,
                                   Event& stop);
   // api_backups.cc

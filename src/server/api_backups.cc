@@ -347,7 +347,7 @@ Async<TreeTarget> Api::PlaceOfRestore(const Backup& backup, std::string* destina
   }
   Address written = place;
   written.prefix += prefix.substr(backup::RestoreFolder(prefix).size());
-  Result<void> free = CheckFree("destination", written);
+  Result<void> free = CheckFree("destination", written, Use::kRestore);
   if (!free) co_return free.error();
   *destination = place.ToString();
   Result<Store*> store = context_.store_of(place.store, place.bucket);
@@ -384,6 +384,10 @@ Async<Api::Json> Api::RestoreBackup(const ApiRequest& request) {
     co_return FieldError("prefix", "is missing: what keys begin with (\"\" is all), or `key`");
   }
   if (*key && (*key)->empty()) co_return FieldError("key", "is empty");
+  // Whoever left a field of a form empty has not asked for the live bucket.
+  if (*destination && (*destination)->empty()) {
+    co_return FieldError("destination", "is empty; leave it out, or give null, for the source");
+  }
   backup::RestoreOrder order{.rule = backup->rule->id,
                              .target = backup->target->name,
                              .what = {.prefix = *key ? **key : **prefix,

@@ -253,25 +253,12 @@ Result<Address> Api::BucketOf(std::string_view field, const std::string& text) c
   return address;
 }
 
-Result<void> Api::CheckFree(std::string_view field, const Address& place) const {
-  const auto meet = [&place](const Address& other) {
-    return place.store == other.store && place.bucket == other.bucket &&
-           (place.prefix.starts_with(other.prefix) || other.prefix.starts_with(place.prefix));
-  };
-  for (const Rule& rule : context_.configuration.rules) {
-    if (rule.local_staging && meet(*rule.local_staging)) {
-      return FieldError(field, "overlaps the staging " + rule.local_staging->ToString());
-    }
-    for (const Target& target : rule.targets) {
-      if (target.backup && meet(target.to)) {
-        return FieldError(field, "overlaps the vault " + target.to.ToString());
-      }
-      if (meet(target.staging)) {
-        return FieldError(field, "overlaps the staging " + target.staging.ToString());
-      }
-    }
-  }
-  return Ok();
+Result<void> Api::CheckFree(std::string_view field, const Address& place, Use use) const {
+  const std::optional<std::string> taken =
+      FindInUse(context_.configuration,
+                SpaceOf(context_.configuration.stores.at(place.store), place, context_.place_of),
+                use, context_.place_of);
+  return taken ? Result<void>(FieldError(field, "overlaps " + *taken)) : Ok();
 }
 
 Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
@@ -308,7 +295,7 @@ Async<Api::Json> Api::CreateCacheRun(const ApiRequest& request) {
     co_return FieldError("bucket", "has a prefix; give those by `prefixes`");
   Result<Address> target = BucketOf("directory_bucket", **to);
   if (!target) co_return target.error();
-  Result<void> free = CheckFree("directory_bucket", *target);
+  Result<void> free = CheckFree("directory_bucket", *target, Use::kCache);
   if (!free) co_return free.error();
   cache::FillStores stores(context_.open_counted);
   Result<void> opened = stores.OpenSource(*from);

@@ -139,13 +139,14 @@ Async<Api::Json> Api::ListMigrationRuns(const ApiRequest& request) {
 
 Async<Api::Json> Api::StartRunOf(Migration migration, std::vector<std::string> prefixes,
                                  RunFields fields) {
-  Result<migration::Run> run =
-      migration::RunOf(context_.configuration, migration, context_.runtime.clock.Now());
+  Result<migration::Run> run = migration::RunOf(context_.configuration, migration,
+                                                context_.runtime.clock.Now(), context_.place_of);
   if (!run) co_return run.error();
   // What is wrong with a bucket as a whole is told here, not by each object.
   for (const Address* end : {&run->source, &run->target}) {
     Result<void> checked =
-        co_await migration::CheckEnd(*end, *context_.replication.stores.at(end->store));
+        co_await migration::CheckEnd(*end, *context_.replication.stores.at(end->store),
+                                     end == &run->source && !run->options.events);
     if (checked) continue;
     if (checked.error().Transient()) co_return checked.error();
     // Whoever asked named it: nothing here is missing or away.

@@ -343,7 +343,7 @@ TEST_F(ApiTest, AFillGoesNeitherIntoAVaultNorIntoStaging) {
                    to + R"("})");
   };
   for (const char* place : {"west:vault", "west:vault/x/", "west:stage/y/", "west:wide",
-                            "west:wide/backups/", "west:wide/work/x/"}) {
+                            "west:wide/backups/", "west:wide/work/x/", "west:out/x/", "east:in"}) {
     const Answer answer = fill(place);
     EXPECT_EQ(answer.status, 400) << place;
     EXPECT_NE(answer.text.find("overlaps the"), std::string::npos) << answer.text;
@@ -413,6 +413,33 @@ TEST_F(ApiTest, ARunSaysWhichOfItsEndsIsWrong) {
   const Answer target = start("east:in/", "west:nowhere/");
   EXPECT_EQ(target.status, 400);
   EXPECT_NE(target.text.find(R"("field":"target")"), std::string::npos) << target.text;
+}
+
+// Nor does a migration, and not to where replication writes.
+TEST_F(ApiTest, AMigrationGoesNotWhereRulesWrite) {
+  for (const char* place :
+       {"west:vault", "west:vault/x/", "west:stage/y/", "west:wide/", "west:out", "west:out/x/"}) {
+    const Answer answer = Ask("POST", "/v1/migrations/runs", kOperate, "",
+                              R"({"source":"east:in/","target":")" + std::string(place) + R"("})");
+    EXPECT_EQ(answer.status, 400) << place << answer.text;
+    EXPECT_NE(answer.text.find("overlaps the"), std::string::npos) << answer.text;
+  }
+}
+
+// A form whose field was left empty must not restore over the live bucket.
+TEST_F(ApiTest, ARestoreToNowhereIsRefused) {
+  ASSERT_TRUE(world_.Run(PutText(store_, {.bucket = "in", .key = "a"}, "live")));
+  for (const char* more : {"", R"(,"overwrite":true)"}) {
+    const Answer answer = Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+                              R"({"prefix":"","destination":"")" + std::string(more) + "}");
+    EXPECT_EQ(answer.status, 400) << answer.text;
+    EXPECT_NE(answer.text.find(R"("field":"destination")"), std::string::npos) << answer.text;
+  }
+  EXPECT_EQ(Ask("POST", "/v1/backups/r/vault/restore", kOperate, "",
+                R"({"prefix":"","destination":null})")
+                .status,
+            202);
+  Restored();
 }
 
 // A directory bucket is what this document was made for; rules alone take none.

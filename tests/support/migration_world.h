@@ -225,11 +225,11 @@ class MigrationWorld {
     for (const auto& [key, row] : state->rows) {
       if (row.expires && *row.expires <= base.clock.Now()) continue;
       const std::string& name = key.second;
-      const bool of_run =
-          key.first == "migrations" || key.first == "process" ||
-          (key.first == migration::RowsOf(migration.id) &&
-           (name.starts_with("done/") || name.starts_with("find/") || name.starts_with("events/") ||
-            name.starts_with("object/") || name.starts_with("worker/")));
+      const bool of_run = key.first == "migrations" || key.first == "process" ||
+                          (key.first == migration::RowsOf(migration.id) &&
+                           (name.starts_with("done/") || name.starts_with("find/") ||
+                            name.starts_with("events/") || name.starts_with("object/") ||
+                            name.starts_with("worker/") || name.starts_with("scope/")));
       if (!of_run) left.push_back(key.first + " " + name);
     }
     return left;

@@ -2,7 +2,8 @@
 
 One large object is copied in parts of 8 MiB and killed KILLS times; in between with another part
 size, and with the file that remembers uploads lost. It is downloaded likewise. Then OBJECTS small
-ones, a run that is killed RUN_KILLS times and resumed, and a plan that is applied again. Nothing is
+ones, a run that is killed RUN_KILLS times and resumed, one that is resumed when its address leads to
+another server, which is refused, and a plan that is applied again. Nothing is
 written twice but what was in flight, and at the end everything is equal and no upload is left.
 
 `./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
@@ -198,6 +199,37 @@ def small_objects(world, source, target, environment) -> None:
         check(shown[0]["phase"] == "done", f"not done: {shown[0]}")
 
 
+def another_place(world, source, target, environment) -> None:
+    step("a run whose address has come to mean another server")
+    target.s3.create_bucket(Bucket="data")
+    put_all(target.s3, "data", [Thing(f"small/{number % 37:02}/{number:07}", b"theirs")
+                                for number in range(OBJECTS)], threads=16)
+    line = FaultProxy(source.endpoint, latency_seconds=0.02)
+    here = {**environment, "AWS_ENDPOINT_URL": line.endpoint}
+    there = {**environment, "AWS_ENDPOINT_URL": target.endpoint}
+    folder = world.folder / "from-one-server"
+    folder.mkdir()
+
+    def files() -> list:
+        return [path for path in folder.glob("*/*") if path.name.isdigit()]
+
+    copying = world.start("sync", "s3://data/small", f"{folder}/", "--transfers", "8", env=here)
+    wait_until(lambda: len(files()) > OBJECTS // 4 or not copying.running(), 120,
+               "a quarter of the objects", every=0.05)
+    check(copying.running(), f"the run ended before it was killed: {copying.output()}")
+    copying.kill()
+    copying.wait()
+    before = len(files())
+    check(before < OBJECTS, "there is nothing left to be done")
+    world.run("runs", "resume", "last", env=there).expect(
+        2, "was begun when 's3://data/small' was at s3 127.0.0.1:", "and now it is at s3 127.0.0.1:")
+    check(len(files()) == before, "something came of a run that was refused")
+    world.run("runs", "resume", "last", env=here).expect(0)
+    check(len(files()) == OBJECTS, f"{len(files())} objects instead of {OBJECTS}")
+    check(all(path.read_bytes() != b"theirs" for path in files()), "objects of two servers are mixed")
+    line.close()
+
+
 def planned(world, source, target, environment) -> None:
     step("a plan that is killed, and applied again")
     line = FaultProxy(target.endpoint, latency_seconds=0.02)
@@ -264,6 +296,7 @@ def main() -> None:
         large_object(world, source, target, environment)
         large_download(world, source, environment)
         small_objects(world, source, target, environment)
+        another_place(world, source, target, environment)
         planned(world, source, target, environment)
         left_uploads(world, target, environment)
     step("passed")

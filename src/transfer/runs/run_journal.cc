@@ -55,6 +55,8 @@ Result<RunRecord> Decode(const StateRow& row) {
                    .folder = fields->Get("folder"),
                    .source = fields->Get("source"),
                    .target = fields->Get("target"),
+                   .source_place = fields->Get("source_place"),
+                   .target_place = fields->Get("target_place"),
                    .phase = *phase,
                    .reason = fields->Get("reason"),
                    .started = fields->GetTime("started"),
@@ -349,6 +351,8 @@ StateWrite RunJournal::RowToWrite() {
   fields.Set("folder", run.folder);
   fields.Set("source", run.source);
   fields.Set("target", run.target);
+  fields.Set("source_place", run.source_place);
+  fields.Set("target_place", run.target_place);
   fields.Set("phase", std::string(ToString(run.phase)));
   fields.Set("reason", run.reason);
   fields.SetTime("started", run.started);

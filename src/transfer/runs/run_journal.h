@@ -49,6 +49,10 @@ struct RunRecord {
   std::string folder;                  // Where it was begun: paths in arguments are relative to it.
   std::string source;                  // Addresses, for people and for comparing.
   std::string target;
+  // What they meant when it was begun, because addresses come to mean other places; empty: not
+  // known, of a run of before.
+  std::string source_place;
+  std::string target_place;
   RunPhase phase = RunPhase::kRunning;
   std::string reason;  // Why it stopped.
   SystemTime started{};
