@@ -381,8 +381,9 @@ class Filler {
         std::optional<Task> task;
         if (!hit) {
           task = Task{.key = key, .claim = std::move(next)};
+          // A copy that a killed run may have made; not where the source has other headers since.
           if (entry && entry->state == EntryState::kCopying && entry->etag == key.etag &&
-              CountsFor(wish, entry->run)) {
+              !IsLater(wish.modified, entry->modified) && CountsFor(wish, entry->run)) {
             task->looks_from = entry->claimed;
           }
         }

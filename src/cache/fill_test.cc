@@ -50,5 +50,20 @@ TEST_F(CacheFill, TakesNoEarlierCopyForTheOneThatWasBegun) {
   EXPECT_EQ(TypeOfCopy(), "text/html");
 }
 
+// It was made, and the row does not say so; by then the source has other headers.
+TEST_F(CacheFill, TakesNoCopyOfAKilledRunForOneOfNewHeaders) {
+  PutOfType("text/plain");
+  CacheWorld::Process& process = world.StartFill({""});
+  ASSERT_TRUE(world.Drive([&] {
+    return world.target->Find("cache", "a") != nullptr &&
+           world.Entries()["a"].state == cache::EntryState::kCopying;
+  }));
+  world.Kill(process);
+  PutOfType("text/html");
+  world.Pass(world.lease * 2);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(TypeOfCopy(), "text/html");
+}
+
 }  // namespace
 }  // namespace longhaul::testing
