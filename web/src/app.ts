@@ -1,6 +1,6 @@
 // What all pages share: the client, the live stream, and hooks over both.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, Client } from "./api/client";
 import { Live, type LiveState } from "./live";
 import { parseRoute, type Route } from "./route";
@@ -73,13 +73,19 @@ export interface Loaded<T> {
   set: (change: (data: T) => T) => void;
 }
 
-// Loads when `key` changes, when the server is there again, and every `everyMs`.
-export function useLoad<T>(key: string, load: () => Promise<T>, everyMs = 0): Loaded<T> {
-  const [state, setState] = useState<{ key: string; data: T | null; error: ApiError | null }>({
+// Loads when `key` changes, when the server is there again, and every `everyMs`. `first` is what is
+// known already when the page is first drawn.
+export function useLoad<T>(
+  key: string,
+  load: () => Promise<T>,
+  everyMs = 0,
+  first: () => T | null = () => null,
+): Loaded<T> {
+  const [state, setState] = useState<{ key: string; data: T | null; error: ApiError | null }>(() => ({
     key,
-    data: null,
+    data: first(),
     error: null,
-  });
+  }));
   const [loading, setLoading] = useState(true);
   const { generation, phase } = useLive();
   const asked = useRef(0);
@@ -104,7 +110,8 @@ export function useLoad<T>(key: string, load: () => Promise<T>, everyMs = 0): Lo
     );
   }, [key]);
 
-  useEffect(() => {
+  // Before the browser paints: what is asked for does not wait for that.
+  useLayoutEffect(() => {
     if (phase === "live") reload();
   }, [key, generation]);
   useEffect(() => () => void ++asked.current, []);

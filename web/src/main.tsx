@@ -9,5 +9,17 @@ const first = parseRoute(location.hash);
 if (first.page === "" && !first.query.search && !first.query.health) {
   client.ahead("v1/rules", kFirstRules); // What the page is opened for, beside the server's version.
 }
-render(<Shell />, document.getElementById("app")!);
+// What is drawn first is what was asked for, where the server answers at once: to draw a page that
+// waits takes a browser as long.
+let shown = false;
+function show() {
+  if (shown) return;
+  shown = true;
+  render(<Shell />, document.getElementById("app")!);
+}
 live.start();
+const stop = live.watch(() => {
+  stop();
+  show();
+});
+setTimeout(show, 100);

@@ -56,8 +56,11 @@ describe("the client", () => {
     let count = 0;
     const client = new Client("http://h/", place(), (async () => json({ count: ++count })) as typeof fetch);
     client.ahead("v1/rules", { limit: 100 });
+    expect(client.arrived("v1/rules", { limit: 100 })).toBe(null);
     expect(await client.get("v1/rules", { limit: 5 })).toEqual({ count: 2 });
+    expect(client.arrived("v1/rules", { limit: 100 })).toEqual({ count: 1 });
     expect(await client.get("v1/rules", { limit: 100 })).toEqual({ count: 1 });
+    expect(client.arrived("v1/rules", { limit: 100 })).toBe(null);
     expect(await client.get("v1/rules", { limit: 100 })).toEqual({ count: 3 });
     client.ahead("v1/rules");
     client.token = "another";

@@ -43,7 +43,7 @@ export function readError(status: number, text: string): ApiError {
 export class Client {
   // Called when a request was refused for want of a (good) token.
   onUnauthorized: () => void = () => {};
-  private readonly begun = new Map<string, { at: number; answer: Promise<unknown> }>();
+  private readonly begun = new Map<string, { at: number; answer: Promise<unknown>; value?: unknown }>();
 
   constructor(
     private readonly base: string, // Of the page, with a slash at the end.
@@ -70,9 +70,20 @@ export class Client {
   // Asks for what will be got in a moment: the first `get` of the same has this answer.
   ahead(path: string, query: Record<string, string | number | undefined> = {}) {
     const whole = withQuery(path, query);
-    const answer = this.request("GET", whole);
-    answer.catch(() => {}); // Told to who gets it.
-    this.begun.set(whole, { at: performance.now(), answer });
+    const begun: { at: number; answer: Promise<unknown>; value?: unknown } = {
+      at: performance.now(),
+      answer: this.request("GET", whole),
+    };
+    begun.answer.then(
+      (value) => (begun.value = value),
+      () => {}, // Told to who gets it.
+    );
+    this.begun.set(whole, begun);
+  }
+  // What was asked for ahead, where it has come already; `get` gives the same.
+  arrived<T>(path: string, query: Record<string, string | number | undefined> = {}): T | null {
+    const begun = this.begun.get(withQuery(path, query));
+    return begun && performance.now() - begun.at < kAheadMs ? ((begun.value as T) ?? null) : null;
   }
   post<T>(path: string, body?: unknown): Promise<T> {
     return this.request<T>("POST", path, body ?? {});

@@ -28,8 +28,11 @@ export function OverviewPage({ route }: { route: Route }) {
   const [extra, setExtra] = useState<{ of: string; pages: RulePage[] }>({ of: "", pages: [] });
   const [loadingMore, setLoadingMore] = useState(false);
   const key = `rules ${filter ?? ""} ${search}`;
-  const loaded = useLoad<RulePage>(key, () =>
-    client.get("v1/rules", { ...kFirstRules, health: filter, search }),
+  const loaded = useLoad<RulePage>(
+    key,
+    () => client.get("v1/rules", { ...kFirstRules, health: filter, search }),
+    0,
+    () => (filter || search ? null : client.arrived<RulePage>("v1/rules", kFirstRules)),
   );
   const bad = useLoad<RulePage>("rules bad", () => client.get("v1/rules", { limit: 5, health: "bad" }));
   const warn = useLoad<RulePage>("rules warn", () => client.get("v1/rules", { limit: 5, health: "warn" }));

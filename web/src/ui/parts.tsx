@@ -114,7 +114,7 @@ export interface Column<Row> {
 }
 
 // More than a screen shows: the others follow when these have been painted.
-const kRowsAtOnce = 30;
+const kRowsAtOnce = 16;
 
 export function Table<Row>({
   label,
