@@ -17,8 +17,8 @@ constexpr std::chrono::seconds kRetryLast{30};
 constexpr std::chrono::seconds kInventoryRetryLast{900};
 constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
 constexpr std::chrono::seconds kLookAgain{1};  // At the Queue, and at a lease.
-// For a message of a thousand objects. What a process that has died held is there again before.
 constexpr std::chrono::seconds kLookSeldom{8};
+// For a message of a thousand objects. What a process that has died held is there again before.
 constexpr std::chrono::seconds kStuckMax{60};
 constexpr std::chrono::minutes kCarriedMax{10};  // Where events come all the time.
 

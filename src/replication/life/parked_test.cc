@@ -4,6 +4,7 @@
 
 #include "archive/archive_file.h"
 #include "events/hint.h"
+#include "replication/rule_orders.h"
 #include "replication/staging/staging.h"
 #include "tests/support/replication_world.h"
 
@@ -312,6 +313,46 @@ TEST(ParkedTest, WhatTheRuleDoesNotCarryAnyMoreIsForgotten) {
   EXPECT_TRUE(Parked(world, "").empty()) << "it is not there to be carried";
   EXPECT_TRUE(Parked(world, "t0").empty());
   world.Stop();
+}
+
+// The rule has another bucket since: what is not in it would be taken for deleted.
+TEST(ParkedTest, WhatWasParkedOfAnotherBucketIsForgotten) {
+  for (const bool asked_for : {false, true}) {
+    ReplicationWorld world;
+    Rule& rule = world.configuration.rules[0];
+    rule.intake.listing.reset();
+    rule.transport = Transport::kPlain;
+    for (const char* target : {"", "t0"}) {
+      for (const char* bucket : {"former", "in"}) {
+        ParkedKey row{.key = bucket, .target = target, .bucket = bucket, .reason = "denied"};
+        row.when = world.world.clock.Now();
+        ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+      }
+    }
+    if (asked_for) {
+      auto retried =
+          world.world.Run(RetryParked(world.state, world.queue, world.world.clock, rule, {}, ""));
+      ASSERT_TRUE(retried);
+      EXPECT_EQ(world.queue_backend->rows.size(), 2U);
+    } else {
+      world.Start();
+      world.RunFor(2min);
+      world.Stop();
+    }
+    for (const char* target : {"", "t0"}) {
+      const std::vector<ParkedKey> parked = Parked(world, target);
+      ASSERT_EQ(parked.size(), 1u) << asked_for;
+      EXPECT_EQ(parked[0].key, "in");
+    }
+  }
+}
+
+// It is noted with each row.
+TEST(ParkedTest, ARowSaysOfWhichBucketItIs) {
+  ReplicationWorld world;
+  ParkedPlace place(world.state, world.world.clock, world.configuration.rules[0], "t0");
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "k", .op = "put", .reason = "why"})));
+  EXPECT_EQ(Parked(world, "t0").at(0).bucket, "in");
 }
 
 }  // namespace

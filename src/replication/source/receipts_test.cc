@@ -112,6 +112,30 @@ TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
   }
 }
 
+// They were read in another bucket than the rule reads now: one that is absent in this one would be
+// taken for deleted.
+TEST(ReceiptReaderTest, KeysOfAnotherBucketAreNotReadAnew) {
+  testing::ReplicationWorld world;
+  world.MakeContext();
+  world.context->rules[0]->targets[0]->staging_found = true;
+  ReceiptReader reader(*world.context);
+  const std::string prefix = world.context->rules[0]->targets[0]->staging_prefix;
+  for (const std::string bucket : {"former", "in"}) {
+    const SystemTime now = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(WriteReceipt(*world.target().store, "staging", prefix,
+                                             {.archive = kUlid,
+                                              .rule = "r",
+                                              .target = "t0",
+                                              .bucket = bucket,
+                                              .written = now,
+                                              .stamp_oldest = now,
+                                              .reread = {"k"}})));
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    EXPECT_EQ(world.queue_backend->rows.size(), bucket == "in" ? 1U : 0U) << bucket;
+    EXPECT_TRUE(world.Staged().empty());
+  }
+}
+
 // A giant that was parked, by another process perhaps, and has arrived: were its row to stay, all
 // of it would be carried again and again.
 TEST(ReceiptReaderTest, AGiantThatHasArrivedIsParkedNoMore) {
