@@ -323,5 +323,21 @@ TEST(ReplicatorTest, WarnsOfAStagingBucketThatKeepsVersions) {
   }
 }
 
+// What waits in staging is not sent again, but what of it is another bucket's will be refused.
+TEST(ReplicatorTest, ArchivesOfAnotherBucketAreNotUnderWay) {
+  ReplicationWorld world;
+  world.source().backend->buckets["other"].created = world.world.clock.Now();
+  testing::MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "other", .key = "a"}, "the same")));
+  world.Put("a", "the same");
+  world.RunOnce({.target = false, .timeout = 60s});
+  ASSERT_EQ(world.Staged().size(), 1U);
+  world.RunOnce({.target = false, .timeout = 60s});
+  ASSERT_EQ(world.Staged().size(), 1U) << "it is under way";
+  world.configuration.rules[0].source.bucket = "other";
+  world.RunOnce({.target = false, .timeout = 60s});
+  EXPECT_EQ(world.Staged().size(), 2U);
+}
+
 }  // namespace
 }  // namespace longhaul
