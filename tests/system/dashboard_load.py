@@ -89,7 +89,7 @@ def main() -> None:
         for answer in seen["first_answers"] + seen["answers"]:
             check(answer["bytes"] <= ANSWER_BYTES_MAX, f"{answer}")
         check(seen["graphs_all"] <= GRAPHS_MAX, f"the browser has drawn {seen['graphs_all']} graphs")
-        step(f"the browser: first load {seen['first_load_ms']} ms, {seen['graphs_all']} graphs of "
+        step(f"the browser: first loads {seen['first_load_ms']} ms, {seen['graphs_all']} graphs of "
              f"{rules} rules, {len(seen['first_answers'])} requests at first")
         print(json.dumps(seen))
 
