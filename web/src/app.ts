@@ -74,12 +74,13 @@ export interface Loaded<T> {
 }
 
 // Loads when `key` changes, when the server is there again, and every `everyMs`. `first` is what is
-// known already when the page is first drawn.
+// known already when the page is first drawn; what is less looked at than other parts of its page is
+// asked for when those have been painted.
 export function useLoad<T>(
   key: string,
   load: () => Promise<T>,
   everyMs = 0,
-  first: () => T | null = () => null,
+  { first = () => null, afterPaint = false }: { first?: () => T | null; afterPaint?: boolean } = {},
 ): Loaded<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: ApiError | null }>(() => ({
     key,
@@ -110,8 +111,7 @@ export function useLoad<T>(
     );
   }, [key]);
 
-  // Before the browser paints: what is asked for does not wait for that.
-  useLayoutEffect(() => {
+  (afterPaint ? useEffect : useLayoutEffect)(() => {
     if (phase === "live") reload();
   }, [key, generation]);
   useEffect(() => () => void ++asked.current, []);

@@ -9,10 +9,18 @@ function known(value: Maybe<number>): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
+// With a comma for each three digits. By hand: the first toLocaleString of a page takes a browser as
+// long as a tenth of the page's whole start.
+function grouped(digits: string): string {
+  const [whole, fraction] = digits.split(".");
+  const parted = whole!.replace(/\B(?=(\d{3})+$)/g, ",");
+  return fraction === undefined ? parted : `${parted}.${fraction}`;
+}
+
 // 1234567 -> "1,234,567".
 export function count(value: Maybe<number>): string {
   if (!known(value)) return kUnknown;
-  return Math.round(value).toLocaleString("en-US");
+  return grouped(Math.round(value).toFixed(0));
 }
 
 // "1 object", "2 objects".
@@ -91,10 +99,7 @@ export function money(dollars: Maybe<number>): string {
   if (size < 0.000001) return dollars < 0 ? "> −$0.000001" : "< $0.000001";
   let digits = 2;
   if (size < 1) digits = Math.min(8, Math.ceil(-Math.log10(size)) + 2);
-  return `${sign}$${size.toLocaleString("en-US", {
-    minimumFractionDigits: 2,
-    maximumFractionDigits: digits,
-  })}`;
+  return `${sign}$${grouped(size.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1"))}`;
 }
 
 // Times come as RFC 3339.

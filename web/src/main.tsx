@@ -6,9 +6,10 @@ import { parseRoute } from "./route";
 import { Shell } from "./shell";
 
 const first = parseRoute(location.hash);
-if (first.page === "" && !first.query.search && !first.query.health) {
-  client.ahead("v1/rules", kFirstRules); // What the page is opened for, beside the server's version.
-}
+const ahead =
+  first.page === "" && !first.query.search && !first.query.health
+    ? client.ahead("v1/rules", kFirstRules) // What the page is opened for, beside the server's version.
+    : Promise.resolve();
 // What is drawn first is what was asked for, where the server answers at once: to draw a page that
 // waits takes a browser as long.
 let shown = false;
@@ -20,6 +21,6 @@ function show() {
 live.start();
 const stop = live.watch(() => {
   stop();
-  show();
+  void ahead.then(show);
 });
 setTimeout(show, 100);

@@ -39,7 +39,9 @@ function watchFirstLoad(token) {
 }
 async function firstLoad(page) {
   await page.addInitScript(watchFirstLoad, token);
-  await page.goto(url);
+  await page.goto(url, { waitUntil: "commit" });
+  // Playwright's own scripts would run in the midst of the page's.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
   await page.waitForFunction(() => globalThis.shownAfter !== undefined);
   return Math.round(await page.evaluate(() => globalThis.shownAfter));
 }

@@ -67,18 +67,19 @@ export class Client {
     if (begun && performance.now() - begun.at < kAheadMs) return begun.answer as Promise<T>;
     return this.request<T>("GET", whole);
   }
-  // Asks for what will be got in a moment: the first `get` of the same has this answer.
-  ahead(path: string, query: Record<string, string | number | undefined> = {}) {
+  // Asks for what will be got in a moment: the first `get` of the same has this answer. Ends when it
+  // has come, or has failed.
+  ahead(path: string, query: Record<string, string | number | undefined> = {}): Promise<void> {
     const whole = withQuery(path, query);
     const begun: { at: number; answer: Promise<unknown>; value?: unknown } = {
       at: performance.now(),
       answer: this.request("GET", whole),
     };
-    begun.answer.then(
-      (value) => (begun.value = value),
+    this.begun.set(whole, begun);
+    return begun.answer.then(
+      (value) => void (begun.value = value),
       () => {}, // Told to who gets it.
     );
-    this.begun.set(whole, begun);
   }
   // What was asked for ahead, where it has come already; `get` gives the same.
   arrived<T>(path: string, query: Record<string, string | number | undefined> = {}): T | null {

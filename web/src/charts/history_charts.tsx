@@ -25,6 +25,7 @@ export function HistoryCharts({ rule, heading }: { rule?: string; heading: strin
         from: new Date(Date.now() - hours * 3_600_000 + 60_000).toISOString(),
       }),
     60_000,
+    { afterPaint: true },
   );
   return (
     <section aria-label={heading}>

@@ -32,15 +32,17 @@ export function OverviewPage({ route }: { route: Route }) {
     key,
     () => client.get("v1/rules", { ...kFirstRules, health: filter, search }),
     0,
-    () => (filter || search ? null : client.arrived<RulePage>("v1/rules", kFirstRules)),
+    { first: () => (filter || search ? null : client.arrived<RulePage>("v1/rules", kFirstRules)) },
   );
-  const bad = useLoad<RulePage>("rules bad", () => client.get("v1/rules", { limit: 5, health: "bad" }));
-  const warn = useLoad<RulePage>("rules warn", () => client.get("v1/rules", { limit: 5, health: "warn" }));
-  const health = useLoad<ProcessHealth>("health", () => client.get("v1/health"));
+  const beside = { afterPaint: true };
+  const bad = useLoad<RulePage>("rules bad", () => client.get("v1/rules", { limit: 5, health: "bad" }), 0, beside);
+  const warn = useLoad<RulePage>("rules warn", () => client.get("v1/rules", { limit: 5, health: "warn" }), 0, beside);
+  const health = useLoad<ProcessHealth>("health", () => client.get("v1/health"), 0, beside);
   const dead = useLoad<{ dead_letters: DeadLetter[]; total: number }>(
     "dead letters",
     () => client.get("v1/dead-letters", { limit: 1 }),
     60_000,
+    beside,
   );
   useEvent<ProcessHealth>("health", (told) => health.set(() => told));
 
