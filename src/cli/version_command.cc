@@ -1,3 +1,10 @@
+#include <libpq-fe.h>
+#include <openssl/crypto.h>
+#include <sqlite3.h>
+#include <zstd.h>
+
+#include <string>
+
 #include "base/version.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -7,12 +14,18 @@ namespace longhaul {
 
 namespace {
 
+// 150018 -> "15.18", as PQlibVersion() counts since PostgreSQL 10.
+std::string PostgresVersion(int number) {
+  return std::to_string(number / 10'000) + "." + std::to_string(number % 10'000);
+}
+
 class VersionCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
     return {.name = "version",
             .summary = "print the version",
-            .description = "Prints the name and version of the program.",
+            .description = "Prints the name and version of the program, and below it those of the "
+                           "libraries that it runs with, which are the machine's and not its own.",
             .examples = {{"Print the version", "longhaul version"},
                          {"For a script", "longhaul version --json | jq -r .version"}},
             .exit_codes = {}};
@@ -22,8 +35,17 @@ class VersionCommand : public Command {
   }
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
+    const std::string openssl = OpenSSL_version(OPENSSL_VERSION_STRING);
+    const std::string postgres = PostgresVersion(PQlibVersion());
     const Message message =
-        Message("version").With("version", kVersion).Says("longhaul " + std::string(kVersion));
+        Message("version")
+            .With("version", kVersion)
+            .With("openssl", openssl)
+            .With("zstd", ZSTD_versionString())
+            .With("sqlite", sqlite3_libversion())
+            .With("libpq", postgres)
+            .Says("longhaul " + std::string(kVersion) + "\nwith OpenSSL " + openssl + ", zstd " +
+                  ZSTD_versionString() + ", SQLite " + sqlite3_libversion() + ", libpq " + postgres);
     output.Raw((json_ ? message.Json() : message.text()) + "\n");
     return ExitCode::kDone;
   }
