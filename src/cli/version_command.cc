@@ -1,5 +1,5 @@
-#include <libpq-fe.h>
 #include <openssl/crypto.h>
+#include <postgresql/libpq-fe.h>
 #include <sqlite3.h>
 #include <zstd.h>
 
@@ -24,8 +24,9 @@ class VersionCommand : public Command {
   [[nodiscard]] CommandHelp help() const override {
     return {.name = "version",
             .summary = "print the version",
-            .description = "Prints the name and version of the program, and below it those of the "
-                           "libraries that it runs with, which are the machine's and not its own.",
+            .description =
+                "Prints the name and version of the program, and below it those of the "
+                "libraries that it runs with, which are the machine's and not its own.",
             .examples = {{"Print the version", "longhaul version"},
                          {"For a script", "longhaul version --json | jq -r .version"}},
             .exit_codes = {}};
@@ -37,15 +38,15 @@ class VersionCommand : public Command {
   Result<ExitCode> Run(Output& output) override {
     const std::string openssl = OpenSSL_version(OPENSSL_VERSION_STRING);
     const std::string postgres = PostgresVersion(PQlibVersion());
-    const Message message =
-        Message("version")
-            .With("version", kVersion)
-            .With("openssl", openssl)
-            .With("zstd", ZSTD_versionString())
-            .With("sqlite", sqlite3_libversion())
-            .With("libpq", postgres)
-            .Says("longhaul " + std::string(kVersion) + "\nwith OpenSSL " + openssl + ", zstd " +
-                  ZSTD_versionString() + ", SQLite " + sqlite3_libversion() + ", libpq " + postgres);
+    const Message message = Message("version")
+                                .With("version", kVersion)
+                                .With("openssl", openssl)
+                                .With("zstd", ZSTD_versionString())
+                                .With("sqlite", sqlite3_libversion())
+                                .With("libpq", postgres)
+                                .Says("longhaul " + std::string(kVersion) + "\nwith OpenSSL " +
+                                      openssl + ", zstd " + ZSTD_versionString() + ", SQLite " +
+                                      sqlite3_libversion() + ", libpq " + postgres);
     output.Raw((json_ ? message.Json() : message.text()) + "\n");
     return ExitCode::kDone;
   }
