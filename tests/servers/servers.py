@@ -315,8 +315,10 @@ class Postgres(Server):
     kind = "postgres"
     bin = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
-    def __init__(self, folder, name=""):
+    def __init__(self, folder, name="", certificate=None):
+        """With a certificate (and its key) it asks for TLS of whoever comes over the network."""
         super().__init__(folder, name)
+        self.certificate = certificate
         self.endpoint = f"postgresql://longhaul:{SECRET_ACCESS_KEY}@127.0.0.1:{self.port}/postgres"
 
     def as_user(self, *command) -> list[str]:
@@ -340,8 +342,17 @@ class Postgres(Server):
                                             "-E", "UTF8", "--locale=C"),
                                check=True, timeout=120, stdin=subprocess.DEVNULL, stdout=log,
                                stderr=log, cwd="/")
+            if self.certificate:
+                (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        if self.certificate:
+            for name, file in zip(("server.crt", "server.key"), self.certificate):
+                copy = pathlib.Path(shutil.copy(file, data / name))
+                copy.chmod(0o600)
+                if os.geteuid() == 0:
+                    shutil.chown(copy, "postgres")
         self.spawn(self.as_user(self.bin / "postgres", "-D", data, "-p", self.port, "-k", self.folder,
-                                "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"))
+                                "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200",
+                                *(["-c", "ssl=on"] if self.certificate else [])))
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.start_seconds_max

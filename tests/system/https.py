@@ -12,11 +12,12 @@ import threading
 from harness import World, check, check_equal, make_buckets, put_all, rule, step, store_of, things
 
 
-def make_certificate(folder: pathlib.Path, name: str) -> tuple[pathlib.Path, pathlib.Path]:
+def make_certificate(folder: pathlib.Path, name: str,
+                     host: str = "IP:127.0.0.1") -> tuple[pathlib.Path, pathlib.Path]:
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={host}",
          "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return certificate, key
 

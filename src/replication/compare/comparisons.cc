@@ -22,6 +22,20 @@ constexpr std::chrono::seconds kLookSeldom{8};
 constexpr std::chrono::seconds kStuckMax{60};
 constexpr std::chrono::minutes kCarriedMax{10};  // Where events come all the time.
 
+constexpr char kComparedAt[] = "compared";  // When the last one began, of a target.
+// The clock of a store beside ours.
+constexpr std::chrono::hours kClocksApartMax{1};
+
+// Of another source or target it says nothing.
+std::string ComparedAt(const Rule& rule, const Target& target, SystemTime time) {
+  return FormatRfc3339(time) + "\n" + rule.source.ToString() + "\n" + target.to.ToString();
+}
+SystemTime KnownUntil(const Rule& rule, const Target& target, std::string_view row) {
+  const Result<SystemTime> time = ParseRfc3339(row.substr(0, row.find('\n')));
+  if (!time || row != ComparedAt(rule, target, *time)) return SystemTime::min();
+  return *time - kClocksApartMax;
+}
+
 // The listing will not become better by asking again.
 bool IsForGood(const Error& error) {
   return error.kind == ErrorKind::kInvalidInput || error.kind == ErrorKind::kNotFound ||
@@ -46,7 +60,7 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
   for (size_t i : due) rule.targets[i]->compare_due = false;
   Result<ReconcileResult> reconciled = rule.rule->intake.inventory
                                            ? co_await CompareByInventory(rule, due)
-                                           : co_await Reconcile(context_, rule, due);
+                                           : co_await CompareAll(rule, due);
   if (!reconciled) {
     for (size_t i : due) rule.targets[i]->compare_due = true;
     co_return reconciled.error();
@@ -138,6 +152,31 @@ asio::awaitable<void> Comparisons::LookUntilCarried(Event& stop, const Hopeless&
     co_await stop.WaitFor(clock, pause);
     pause = std::min<std::chrono::nanoseconds>(2 * pause, kLookSeldom);
   }
+}
+
+Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
+                                               const std::vector<size_t>& targets) {
+  const SystemTime began = context_.runtime.clock.Now();
+  std::vector<SystemTime> known_until(rule.targets.size(), SystemTime::min());
+  for (size_t i : targets) {
+    const Target& target = *rule.targets[i]->config;
+    Result<std::optional<StateRow>> row =
+        co_await context_.state.Get(StatePartition(*rule.rule, target), kComparedAt);
+    if (!row) co_return row.error();
+    if (*row) known_until[i] = KnownUntil(*rule.rule, target, (*row)->value);
+  }
+  Result<ReconcileResult> compared =
+      co_await Reconcile(context_, rule, targets, "", nullptr, std::move(known_until));
+  if (!compared) co_return compared;
+  for (size_t i : targets) {
+    if (compared->failed.contains(i)) continue;
+    const Target& target = *rule.targets[i]->config;
+    Result<int64_t> written = co_await context_.state.Write(
+        StatePartition(*rule.rule, target),
+        {.key = kComparedAt, .value = ComparedAt(*rule.rule, target, began)});
+    if (!written) co_return written.error();
+  }
+  co_return compared;
 }
 
 Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,

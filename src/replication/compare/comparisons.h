@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "replication/compare/reconcile.h"
 #include "replication/context/context.h"
@@ -45,6 +46,9 @@ class Comparisons {
   [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
   // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
   Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
+  // As Reconcile, of all that the source has; what is written there from now on is looked at by the
+  // next one.
+  Async<ReconcileResult> CompareAll(RuleContext& rule, const std::vector<size_t>& targets);
   // By the newest inventory, with those that have not been compared with it. As Reconcile; and the
   // errors of ByInventory.
   Async<ReconcileResult> CompareByInventory(RuleContext& rule, std::vector<size_t> targets);

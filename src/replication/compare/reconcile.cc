@@ -25,6 +25,9 @@ constexpr size_t kArchivesMax = 1000;
 constexpr int kListersMax = 16;
 constexpr int64_t kWaitingBytesMax = 8 << 20;
 
+// A mark has whole seconds, and a store may round the time in a listing up and that of a HEAD down.
+constexpr std::chrono::seconds kStampsApartMin{2};
+
 // Walks a listing in order.
 class Cursor {
  public:
@@ -108,11 +111,14 @@ class Comparison {
  public:
   // `prefix`: of keys at the source; that of the rule where it is shorter.
   Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
-             std::string prefix, std::unique_ptr<Listing> listing)
+             std::string prefix, std::unique_ptr<Listing> listing,
+             std::vector<SystemTime> known_until)
       : context_(context),
         rule_(rule),
+        known_until_(std::move(known_until)),
         all_(context, *rule.rule, ""),
         deletes_(rule.rule->deletes && listing == nullptr) {
+    known_until_.resize(rule.targets.size(), SystemTime::min());
     alive_.resize(rule.targets.size());
     extra_counts_.resize(rule.targets.size());
     for (size_t i : targets) alive_[i] = true;
@@ -290,7 +296,7 @@ class Comparison {
               source_has == target_has &&
               (!source_has || (at_target[i]->etag == suspect.source_etag &&
                                at_target[i]->size_bytes == *suspect.hint.size_bytes));
-          if (equal) continue;
+          if (equal && !(source_has && IsRenewed(i, **at_source, *at_target[i]))) continue;
           if (source_has ? under_way_[i].Brings(**at_source) : under_way_[i].Removes(*key)) {
             ++result_.under_way;
           } else if (!target_has) {
@@ -310,6 +316,14 @@ class Comparison {
         if (at_target[i] != nullptr && target_key[i] == key) targets_[i]->Pop();
       }
     }
+  }
+
+  // Whether the source was written after its replica, as far as the listings tell, and that has not
+  // been looked at yet: with the same bytes the headers may be others.
+  [[nodiscard]] bool IsRenewed(size_t target, const ListedObject& at_source,
+                               const ListedObject& at_target) const {
+    return at_source.last_modified > known_until_[target] &&
+           at_source.last_modified >= at_target.last_modified + kStampsApartMin;
   }
 
   Async<void> Note(Suspect suspect, bool source_has) {
@@ -380,9 +394,16 @@ class Comparison {
           if (kept->target_etag.empty()) mark->source_etag.clear();
         }
       }
-      suspect.differs[i] = suspect.source_etag.empty()
-                               ? mark.has_value()
-                               : !mark || mark->source_etag != suspect.source_etag;
+      if (suspect.source_etag.empty()) {
+        suspect.differs[i] = mark.has_value();
+      } else if (!mark) {
+        suspect.differs[i] = info->etag != suspect.source_etag;
+      } else {
+        suspect.differs[i] =
+            mark->source_etag != suspect.source_etag ||
+            (suspect.hint.time > known_until_[i] &&
+             suspect.hint.time >= mark->stamp + kStampsApartMin);
+      }
     }
     co_return Ok();
   }
@@ -410,6 +431,7 @@ class Comparison {
   ReplicationContext& context_;
   const RuleContext& rule_;
   HintSender all_;
+  std::vector<SystemTime> known_until_;  // By target.
   bool deletes_;  // What only a target has may be deleted there.
   std::vector<std::unique_ptr<HintSender>> senders_;
   backup::CatalogTroubles catalog_troubles_;
@@ -428,9 +450,11 @@ class Comparison {
 
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix,
-                                 std::unique_ptr<Listing> listing) {
+                                 std::unique_ptr<Listing> listing,
+                                 std::vector<SystemTime> known_until) {
   const bool asked_of_source = listing == nullptr;
-  Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing));
+  Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing),
+                        std::move(known_until));
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
@@ -477,7 +501,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule, deleting, prefix, nullptr);
+  Comparison deletes(context, rule, deleting, prefix, nullptr, {});
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   result->delete_hints = second->delete_hints;

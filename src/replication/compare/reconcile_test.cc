@@ -59,7 +59,8 @@ class ReconcileTest : public ::testing::Test {
                                           observer_, {});
     EXPECT_TRUE(context);
     Result<ReconcileResult> result =
-        world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}));
+        world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}, "", nullptr,
+                             {known_until_}));
     EXPECT_TRUE(result) << (result ? "" : result.error().Describe());
     return result ? *result : ReconcileResult{};
   }
@@ -81,6 +82,7 @@ class ReconcileTest : public ::testing::Test {
   testing::FakeState state_;
   Observer observer_;
   Configuration configuration_;
+  SystemTime known_until_ = SystemTime::min();
 };
 
 // What no event told is found: missing, different, and gone at the source.
@@ -106,6 +108,40 @@ TEST_F(ReconcileTest, TrustsTheMarkWhereEtagsDiffer) {
   PutReplica("b/k", east_->Find("in", "a/k")->info.etag);
   Compare();
   EXPECT_TRUE(HintedKeys().empty());
+}
+
+// The same bytes with other headers: no event told of it, and the ETag does not.
+TEST_F(ReconcileTest, FindsWhatWasWrittenAnewWithTheSameBytes) {
+  auto put = [this](const std::string& key) { Put(source_, "in", "a/" + key, "text"); };
+  auto replicate = [this](const std::string& key, SystemTime stamp) {
+    Mark mark{.site = "here",
+              .stamp = std::chrono::floor<std::chrono::seconds>(stamp),
+              .source_etag = east_->Find("in", "a/" + key)->info.etag};
+    Put(target_, "out", "b/" + key, "text",
+        {{std::string(kMarkName), *FormatMark(mark, "out", "b/" + key)}});
+  };
+  const SystemTime first = world_.clock.Now();
+  for (const char* key : {"anew", "known", "same"}) {
+    put(key);
+    replicate(key, first);
+  }
+  Put(target_, "out", "b/foreign", "text");
+  world_.clock.Advance(std::chrono::minutes(1));
+  put("known");
+  world_.clock.Advance(std::chrono::minutes(1));
+  const SystemTime compared = world_.clock.Now();
+  world_.clock.Advance(std::chrono::minutes(1));
+  put("anew");
+  put("foreign");  // Whose it is is not known, and the bytes are the same.
+  // The clock of the target is an hour behind: its times say nothing, the mark does.
+  west_->buckets["out"].objects["b/same"].back().info.last_modified -= std::chrono::hours(1);
+  known_until_ = compared;
+  Compare();
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/anew"}));
+  queue_backend_->rows.clear();
+  known_until_ = SystemTime::min();
+  Compare();
+  EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/anew", "a/known"}));
 }
 
 // An empty or wrongly named source must not empty the target.
