@@ -399,10 +399,9 @@ class Comparison {
       } else if (!mark) {
         suspect.differs[i] = info->etag != suspect.source_etag;
       } else {
-        suspect.differs[i] =
-            mark->source_etag != suspect.source_etag ||
-            (suspect.hint.time > known_until_[i] &&
-             suspect.hint.time >= mark->stamp + kStampsApartMin);
+        suspect.differs[i] = mark->source_etag != suspect.source_etag ||
+                             (suspect.hint.time > known_until_[i] &&
+                              suspect.hint.time >= mark->stamp + kStampsApartMin);
       }
     }
     co_return Ok();
@@ -432,7 +431,7 @@ class Comparison {
   const RuleContext& rule_;
   HintSender all_;
   std::vector<SystemTime> known_until_;  // By target.
-  bool deletes_;  // What only a target has may be deleted there.
+  bool deletes_;                         // What only a target has may be deleted there.
   std::vector<std::unique_ptr<HintSender>> senders_;
   backup::CatalogTroubles catalog_troubles_;
   std::unique_ptr<Cursor> source_;

@@ -2,9 +2,9 @@
 //
 // It finds what no event told. A backup is compared by what its catalogs say. Equal ETags are equal
 // bytes; else the source ETag in the replica's mark decides. A source that was written after its
-// replica may have other headers with the same bytes: the stamp in the mark decides. A key that only a
-// target has is a hint, too, when the rule replicates deletes and the object is a replica; these
-// hints stop at the rule's delete guard, and a listing that failed, is empty or out of order
+// replica may have other headers with the same bytes: the stamp in the mark decides. A key that
+// only a target has is a hint, too, when the rule replicates deletes and the object is a replica;
+// these hints stop at the rule's delete guard, and a listing that failed, is empty or out of order
 // deletes nothing.
 
 #pragma once
@@ -44,8 +44,9 @@ struct ReconcileResult {
 // is not taken for deleted; what it has and a target has not is read as it is now, as after an
 // event: where it is gone by now, its replica goes. Errors: those of the source's listing and of
 // the Queue; hints sent before stay. kInvalidInput: `listing` does not tell ETags.
-// `known_until`, by target of the rule: whether what was written at the source before has the headers
-// of its replica has been seen already, and is not looked at again, which takes a HEAD each.
+// `known_until`, by target of the rule: whether what was written at the source before has the
+// headers of its replica has been seen already, and is not looked at again, which takes a HEAD
+// each.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix = "",
                                  std::unique_ptr<Listing> listing = nullptr,

@@ -58,9 +58,8 @@ class ReconcileTest : public ::testing::Test {
                                           {{"east", &source_}, {"west", &target_}}, queue_, state_,
                                           observer_, {});
     EXPECT_TRUE(context);
-    Result<ReconcileResult> result =
-        world_.Run(Reconcile(**context, *(*context)->rules.front(), {0}, "", nullptr,
-                             {known_until_}));
+    Result<ReconcileResult> result = world_.Run(
+        Reconcile(**context, *(*context)->rules.front(), {0}, "", nullptr, {known_until_}));
     EXPECT_TRUE(result) << (result ? "" : result.error().Describe());
     return result ? *result : ReconcileResult{};
   }
