@@ -75,7 +75,8 @@ void MigrateFlags::Declare(FlagSet& flags) {
                 .letter = 'c'},
                compare.checksum);
   flags.Switch({.name = "update",
-                .help = "Leave alone what is newer at the target, also when its size differs.",
+                .help = "Leave alone what is newer at the target, also when its size differs. Workers "
+                        "look again before they copy, two requests for each object.",
                 .letter = 'u'},
                compare.update);
   flags.Duration({.name = "modify-window",

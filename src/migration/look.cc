@@ -43,7 +43,8 @@ Async<bool> IsProvenGone(Store& store, std::string bucket, std::string key) {
   co_return !proof && IsGone(proof.error());
 }
 
-Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object) {
+Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object,
+                         bool written) {
   const ObjectPlace source{*ends.source, run.source.bucket, run.source.prefix + object.name};
   const ObjectPlace target{*ends.target, run.target.bucket, run.target.prefix + object.name};
   Result<ObjectInfo> here =
@@ -71,6 +72,7 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
   if (object.look == Look::kBytes || object.look == Look::kEvent || run.options.events) {
     rules.checksum = true;
   }
+  if (written) rules.update = false;
   const ListedObject target_now = AsListed(object.name, *there);
   Decision decision = Decide(source_now, &target_now, rules);
   if (decision.verdict == SyncVerdict::kLook) {
