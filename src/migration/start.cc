@@ -133,7 +133,7 @@ class Starter {
       Result<void> put = co_await Put(std::move(task));
       if (!put) co_return put.error();
     }
-    Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id);
+    Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id, removals);
     if (!prefixes) co_return prefixes.error();
     retried.prefixes = static_cast<int64_t>(prefixes->size());
     if (!prefixes->empty()) {
@@ -242,7 +242,9 @@ class Starter {
     co_return Ok();
   }
 
-  Async<std::vector<std::string>> FailedPrefixes(const std::string& id) {
+  // `removals` gets their rows: others list them, whose rows count them.
+  Async<std::vector<std::string>> FailedPrefixes(const std::string& id,
+                                                 std::vector<StateWrite>& removals) {
     Result<std::vector<StateRow>> finds = co_await RowsBelow(state_, RowsOf(id), "find/");
     if (!finds) co_return finds.error();
     std::vector<std::string> prefixes;
@@ -250,12 +252,8 @@ class Starter {
       Result<FindRow> find = DecodeFind(row);
       if (!find) co_return find.error();
       if (find->failure.empty()) continue;
-      prefixes.push_back(find->prefix);
-      find->failure.clear();
-      StateWrite write{
-          .key = row.key, .value = EncodeFind(*find), .expected = Expected::Revision(row.revision)};
-      Result<int64_t> written = co_await state_.Write(RowsOf(id), std::move(write));
-      if (!written) co_return written.error();
+      prefixes.push_back(std::move(find->prefix));
+      removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
     }
     co_return prefixes;
   }

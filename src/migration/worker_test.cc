@@ -269,6 +269,46 @@ TEST_F(MigrationTest, ListingThatFailsIsGivenUpWithItsReason) {
   ExpectDone();
 }
 
+// A retry that breaks off at any step must not have forgotten which prefix is to be listed again.
+TEST_F(MigrationTest, RetryThatBreaksOffForgetsNoPrefix) {
+  for (const bool after : {false, true}) {
+    int broken = 0;
+    for (int at = 1;; ++at) {
+      MigrationWorld one(static_cast<uint64_t>(at));
+      for (int i = 0; i < 5; ++i) one.PutSource(std::to_string(i), "text");
+      one.target->buckets.erase("to");
+      ASSERT_TRUE(one.Start());
+      auto& first = one.StartWorker({.until_done = {"run"}});
+      ASSERT_TRUE(one.Drive([&] { return !first.running; }));
+      ASSERT_FALSE(one.Status().finds.empty());
+      one.target->buckets["to"];
+      testing::FakeFaults faults(1);
+      (after ? faults.fail_after_at : faults.fail_before_at) = at;
+      FakeState faulty(one.base.runtime, one.state, &faults);
+      FakeQueue faulty_queue(one.base.runtime, one.queue, &faults);
+      const bool whole(one.Run(migration::RetryRun(one.base.runtime, faulty_queue, faulty, "run")));
+      if (!whole) {
+        ++broken;
+        FakeState rows(one.base.runtime, one.state);
+        FakeQueue queue(one.base.runtime, one.queue);
+        ASSERT_TRUE(one.Run(migration::RetryRun(one.base.runtime, queue, rows, "run")));
+      }
+      auto& second = one.StartWorker({.until_done = {"run"}});
+      ASSERT_TRUE(one.Drive([&] { return !second.running; }));
+      EXPECT_EQ(one.AtTarget(), one.AtSource()) << "broken at " << at;
+      EXPECT_THAT(one.Leftovers(), IsEmpty()) << "broken at " << at;
+      if (!whole) continue;
+      // What could not be listed is no failure any more when it has been.
+      const RunStatus status = one.Status();
+      EXPECT_TRUE(status.finds.empty());
+      EXPECT_TRUE(status.all_listed);
+      EXPECT_EQ(status.listed, 5);
+      break;
+    }
+    EXPECT_GT(broken, 5);
+  }
+}
+
 // A stopped run is left alone; started again it goes on where it was.
 TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
   Fill(80);
