@@ -55,6 +55,10 @@ std::string_view RunStatus::state() const {
   return workers.empty() && tasks_running == 0 ? "waiting" : "running";
 }
 
+bool RunStatus::all_carried() const {
+  return run.finished.has_value() && failed == 0 && finds.empty();
+}
+
 std::optional<std::chrono::seconds> RunStatus::time_left() const {
   if (run.finished || !all_listed) return std::nullopt;
   const auto objects = static_cast<double>(pending + running);

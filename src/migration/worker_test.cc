@@ -328,6 +328,27 @@ TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
   ExpectDone();
 }
 
+// Who waits for a run that somebody stops is not to be told that all is done.
+TEST_F(MigrationTest, AStoppedRunEndsTheWaitAndIsNotCarried) {
+  Fill(80);
+  KeyFault slow;
+  slow.delay = std::chrono::milliseconds(500);
+  world.source_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}, .in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 4; }));
+  ASSERT_TRUE(world.Stop());
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ASSERT_LT(world.AtTarget().size(), 80U);
+  EXPECT_TRUE(world.Status().finds.empty());
+  EXPECT_FALSE(world.Status().all_carried());
+  slow.delay = {};
+  ASSERT_TRUE(world.Start());
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  EXPECT_TRUE(world.Status().all_carried());
+}
+
 // A worker that is asked to stop hands back what is in flight: nobody waits for its leases.
 TEST_F(MigrationTest, StoppedWorkerHandsBack) {
   Fill(40);
