@@ -154,7 +154,8 @@ class MigrateStartCommand : public Command {
                                    .With("run", id)
                                    .Says("run " + id + " has not finished: somebody " +
                                          (status->run.stopped ? "stopped it; `longhaul migrate "
-                                                                "start " + id + "` goes on"
+                                                                "start " +
+                                                                    id + "` goes on"
                                                               : "started it again")));
     }
     co_return status->all_carried() ? ExitCode::kDone : ExitCode::kSomeFailed;
