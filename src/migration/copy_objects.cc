@@ -7,6 +7,7 @@
 
 #include "migration/look.h"
 #include "transfer/object/copy_object.h"
+#include "transfer/object/prove_gone.h"
 
 namespace longhaul::migration {
 

@@ -38,9 +38,4 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
 // one, however many carry the same object.
 Async<bool> IsStillSo(const Run& run, Ends ends, std::string name, Looked copied);
 
-// Whether an error says that the object is not at the source any more.
-bool IsGone(const Error& error);
-// The same of an object whose HEAD was answered 404, which proves nothing.
-Async<bool> IsProvenGone(Store& store, std::string bucket, std::string key);
-
 }  // namespace longhaul::migration
