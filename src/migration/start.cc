@@ -8,6 +8,7 @@
 #include "migration/compare.h"
 #include "migration/finder.h"
 #include "migration/plan.h"
+#include "migration/row_scan.h"
 #include "migration/scope.h"
 #include "transfer/object/copy_plan.h"
 
@@ -15,27 +16,8 @@ namespace longhaul::migration {
 
 namespace {
 
-constexpr int kRowsPerScan = 500;
 constexpr size_t kMessagesPerSend = 100;
 constexpr size_t kFilterBytesMax = 128 << 10;  // Of the 256 KiB that State takes.
-
-// The rows of a partition that begin with `prefix`.
-Async<std::vector<StateRow>> RowsBelow(State& state, std::string partition, std::string prefix) {
-  std::vector<StateRow> rows;
-  std::string after = prefix;
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(partition, after, kRowsPerScan);
-    if (!page) co_return page.error();
-    bool more = false;
-    for (StateRow& row : *page) {
-      more = row.key.starts_with(prefix);
-      if (!more) break;
-      after = row.key;
-      rows.push_back(std::move(row));
-    }
-    if (!more) co_return rows;
-  }
-}
 
 class Starter {
  public:

@@ -4,32 +4,14 @@
 #include <set>
 #include <utility>
 
+#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 
 namespace {
 
-constexpr int kRowsPerScan = 500;
 constexpr size_t kPrefixesNamed = 100;
-
-// Calls `take` for each row of a partition that begins with `prefix`, until it returns false.
-Async<void> ForEachRow(State& state, std::string partition, std::string prefix,
-                       std::function<Result<bool>(const StateRow&)> take) {
-  std::string after = prefix;
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(partition, after, kRowsPerScan);
-    if (!page) co_return page.error();
-    if (page->empty()) co_return Ok();
-    for (const StateRow& row : *page) {
-      if (!row.key.starts_with(prefix)) co_return Ok();
-      after = row.key;
-      Result<bool> taken = take(row);
-      if (!taken) co_return taken.error();
-      if (!*taken) co_return Ok();
-    }
-  }
-}
 
 // The tasks that somebody works on.
 Async<std::set<std::string>> Claimed(State& state, Clock& clock, const std::string& run_id) {
