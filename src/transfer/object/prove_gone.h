@@ -1,5 +1,5 @@
-// Whether an object is not there. A HEAD that is answered 404 does not tell: it has no body, and the
-// answer is the same where the bucket is missing.
+// Whether an object is not there. A HEAD that is answered 404 does not tell: it has no body, and
+// the answer is the same where the bucket is missing.
 
 #pragma once
 
