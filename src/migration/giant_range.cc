@@ -130,8 +130,8 @@ class GiantCarrier::RangeWork : public PieceWork {
       co_return SourceChanged(run_.source.bucket, run_.source.prefix + row_.name);
     }
     if (run_.options.compare.update) {
-      Result<void> free = co_await LookAtTarget(*now);
-      if (!free) co_return free.error();
+      Result<void> looked = co_await LookAtTarget(*now);
+      if (!looked) co_return looked.error();
     }
     const bool checksums = carrier_.ends_.target->capabilities().checksums;
     CompleteRequest complete{

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "tests/support/migration_world.h"
