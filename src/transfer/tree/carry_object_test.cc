@@ -143,8 +143,8 @@ TEST_F(MoveToAFolderTest, ACopyWaitsForNoDisk) {
 
 // What is set aside is all there is of what is about to be replaced.
 TEST_F(MoveToAFolderTest, WhatIsSetAsideIsOnTheDisk) {
-  const TreeTarget target{.store = source, .bucket = "b"};
-  const TreeTarget backup{.store = limited, .bucket = folder.path()};
+  const TreeTarget target{.store = source, .bucket = "b", .prefix = ""};
+  const TreeTarget backup{.store = limited, .bucket = folder.path(), .prefix = ""};
   Result<ObjectInfo> there = world.Run(source.Head({.bucket = "b", .key = "k"}));
   ASSERT_TRUE(there);
   const ListedObject listed{.key = "k", .size_bytes = 4, .etag = there->etag};
