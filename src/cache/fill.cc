@@ -12,8 +12,8 @@
 #include "cache/budget.h"
 #include "cache/decide.h"
 #include "cache/fill_bill.h"
+#include "cache/fill_copy.h"
 #include "transfer/listing/listing.h"
-#include "transfer/object/copy_object.h"
 
 namespace longhaul::cache {
 
@@ -26,42 +26,14 @@ constexpr size_t kRowsPerFlush = 100;
 constexpr milliseconds kFlushEvery{100};
 constexpr milliseconds kLookMin{100};
 constexpr milliseconds kLookMax{2000};
-// As long as the reference keeps the rows of runs that failed.
-constexpr std::chrono::hours kFailureKept{2};
 constexpr std::chrono::hours kRunsKept{30 * 24};
 
 constexpr std::array<std::string_view, 6> kOutcomes = {"hit",  "copied", "found",
                                                        "gone", "failed", "waiting"};
 
-// A key that was listed and is not settled yet.
-struct Key {
-  std::string key;  // Of the source.
-  uint64_t size_bytes = 0;
-  std::string etag;
-  SystemTime modified{};
-  bool again = false;
-  bool being_removed = false;  // When it was last looked at: nobody else is going to copy it.
-  int64_t waited_for = 0;      // The run that was copying it when it was last looked at.
-};
-
-struct Task {
-  Key key;
-  Entry claim;
-  int64_t revision = 0;
-  std::optional<SystemTime> looks_from;  // Set: a dead session had claimed it then.
-};
-
-// A row to be written after a copy.
-struct Ending {
-  Task task;
-  std::optional<Entry> entry;  // None: the row goes.
-  Outcome outcome = Outcome::kCopied;
-  // What the row counts when it is written, less what the claim counts.
-  [[nodiscard]] int64_t counts_more() const {
-    return static_cast<int64_t>(entry ? entry->counted_bytes : 0) -
-           static_cast<int64_t>(task.claim.counted_bytes);
-  }
-};
+using Key = FillKey;
+using Task = FillTask;
+using Ending = FillEnding;
 
 // The prefixes without those that lie below others.
 std::vector<std::string> WithoutCovered(std::vector<std::string> prefixes) {
@@ -518,84 +490,11 @@ class Filler {
 
   Async<void> Copy(Task task, std::unique_ptr<Permit> permit) {
     if (Stopping()) co_return Ok();
-    const std::string target_key = request_.target_prefix + task.key.key;
-    if (task.looks_from) {
-      Result<std::optional<ObjectInfo>> found = co_await LookAtCopy(task, target_key);
-      if (found && *found) {
-        task.claim.cached_etag = (*found)->etag;
-        Ended(std::move(task), Outcome::kFound);
-        co_return Ok();
-      }
-    }
-    Result<CopyOutcome> copied = co_await CopyObject(
-        runtime_,
-        {.store = request_.source,
-         .bucket = request_.source_bucket,
-         .key = task.key.key,
-         .listed = CopySource::Listed{.size_bytes = task.key.size_bytes, .etag = task.key.etag}},
-        {.store = request_.target, .bucket = request_.bucket, .key = target_key},
-        {.keep_storage_class = false, .uploads = options_.uploads, .stop = options_.stop});
-    if (copied) {
-      if (copied->source_etag != task.key.etag) task.claim.modified = {};
-      task.claim.etag = copied->source_etag;
-      task.claim.cached_etag = copied->put.etag;
-      task.claim.size_bytes = copied->size_bytes;
-      Ended(std::move(task), Outcome::kCopied);
-      co_return Ok();
-    }
-    const Error& error = copied.error();
-    if (error.kind == ErrorKind::kCancelled) co_return Ok();  // The claim ends with the run.
-    if (error.code == "NoSuchKey" || error.code == "DeleteMarker") {
-      Ended(std::move(task), Outcome::kGone);
-      co_return Ok();
-    }
-    task.claim.reason = error.Describe();
-    Ended(std::move(task), Outcome::kFailed);
-    co_return Ok();
-  }
-
-  // What a session that died had taken may have arrived. For a forced run, and where an earlier
-  // copy may lie there still, only what is younger than the claim counts: LastModified has whole
-  // seconds, so at times one is copied once more.
-  Async<std::optional<ObjectInfo>> LookAtCopy(const Task& task, std::string target_key) {
-    Result<ObjectInfo> found =
-        co_await request_.target.Head({.bucket = request_.bucket, .key = std::move(target_key)});
-    if (!found) co_return found.error();
-    const bool same = found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
-                      ((!request_.force && task.claim.filled == SystemTime{}) ||
-                       found->last_modified > *task.looks_from);
-    if (!same) co_return std::optional<ObjectInfo>();
-    co_return std::optional(std::move(*found));
-  }
-
-  void Ended(Task task, Outcome outcome) {
-    const SystemTime now = runtime_.clock.Now();
-    Ending ending{.outcome = outcome};
-    Entry entry = task.claim;
-    entry.session.clear();
-    entry.used = now;
-    if (outcome == Outcome::kFailed) {
-      entry.state = EntryState::kFailed;
-      entry.until = std::max(entry.until, now + kFailureKept);
-      ending.entry = std::move(entry);
-    } else if (outcome == Outcome::kGone) {
-      // Of an earlier copy that lies there the row must stay.
-      if (entry.filled != SystemTime{}) {
-        entry.state = EntryState::kFailed;
-        entry.reason = "it is not at the source any more";
-        entry.until = now;
-        ending.entry = std::move(entry);
-      }
-    } else {
-      entry.state = EntryState::kReady;
-      entry.filled = now;
-      entry.counted_bytes = entry.size_bytes;
-      entry.until = std::max(entry.until, now + request_.ttl);
-      ending.entry = std::move(entry);
-    }
-    ending.task = std::move(task);
-    endings_.push_back(std::move(ending));
+    Result<Outcome> outcome = co_await CopyClaimed(runtime_, request_, options_, task);
+    if (!outcome) co_return Ok();  // Stopped: the claim ends with the run.
+    endings_.push_back(EndingOf(std::move(task), *outcome, runtime_.clock.Now(), request_.ttl));
     if (endings_.size() >= kRowsPerFlush) flush_wanted_.NotifyAll();
+    co_return Ok();
   }
 
   Async<void> KeepFlushing() {

@@ -74,10 +74,12 @@ void MigrateFlags::Declare(FlagSet& flags) {
                         "object of equal size. What cannot be told is copied.",
                 .letter = 'c'},
                compare.checksum);
-  flags.Switch({.name = "update",
-                .help = "Leave alone what is newer at the target, also when its size differs.",
-                .letter = 'u'},
-               compare.update);
+  flags.Switch(
+      {.name = "update",
+       .help = "Leave alone what is newer at the target, also when its size differs. Workers "
+               "look again before they copy, two requests for each object.",
+       .letter = 'u'},
+      compare.update);
   flags.Duration({.name = "modify-window",
                   .help = "Times no further apart are the same. Default: 0s.",
                   .value_name = "DURATION"},

@@ -149,8 +149,16 @@ class MigrateStartCommand : public Command {
                                    .Says("there is nothing below '" + Printable(prefix) + "'"));
     }
     context.output().Note(StatusMessage("summary", *status, runtime.clock.Now()));
-    const bool failed = status->failed > 0 || !status->finds.empty();
-    co_return failed ? ExitCode::kSomeFailed : ExitCode::kDone;
+    if (!status->run.finished) {
+      context.output().Problem(Message("not_finished")
+                                   .With("run", id)
+                                   .Says("run " + id + " has not finished: somebody " +
+                                         (status->run.stopped ? "stopped it; `longhaul migrate "
+                                                                "start " +
+                                                                    id + "` goes on"
+                                                              : "started it again")));
+    }
+    co_return status->all_carried() ? ExitCode::kDone : ExitCode::kSomeFailed;
   }
 
   // What the line on the terminal says.

@@ -60,15 +60,17 @@ Async<void> TransferRun::Redo(OpenedAddress source, OpenedAddress target, SyncOp
   RunJournal& journal = *session_->journal();
   journal.counts().failed = 0;  // All that failed is done again.
   journal.set_redoing(true);
-  std::unique_ptr<Listing> there = OpenNamedObjects(
-      context_.runtime(), *target.store, target.address.bucket, target.address.key, *names);
+  std::unique_ptr<Listing> there;
+  if (!options.move && !IsMissingFolder(target)) {
+    there = OpenNamedObjects(context_.runtime(), *target.store, target.address.bucket,
+                             target.address.key, *names);
+  }
   std::unique_ptr<Listing> listing =
       OpenNamedObjects(context_.runtime(), *source.store, source.address.bucket, source.address.key,
                        std::move(*names));
-  Listing* beside = options.move ? nullptr : there.get();
-  Result<void> done = co_await Carry(source, target, *listing, beside, std::move(options));
+  Result<void> done = co_await Carry(source, target, *listing, there.get(), std::move(options));
   co_await listing->Close();
-  co_await there->Close();
+  if (there != nullptr) co_await there->Close();
   // What is not at the source any more has nothing to be done.
   if (done) {
     for (const std::string& name : left) journal.Done(name);

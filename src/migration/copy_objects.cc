@@ -7,6 +7,7 @@
 
 #include "migration/look.h"
 #include "transfer/object/copy_object.h"
+#include "transfer/object/prove_gone.h"
 
 namespace longhaul::migration {
 
@@ -62,7 +63,7 @@ struct Batch {
     for (int round = 0; round < kRoundsMax; ++round) {
       SystemTime last_modified{};
       if (object.look != Look::kNone) {
-        Result<Looked> looked = co_await LookAtBoth(runtime, run, ends, object);
+        Result<Looked> looked = co_await LookAtBoth(runtime, run, ends, object, round > 0);
         if (!looked) co_return looked.error();
         if (looked->kind == Looked::Kind::kLeftOut) co_return Carried::kLeftOut;
         if (looked->kind == Looked::Kind::kSame) {
@@ -207,6 +208,12 @@ asio::awaitable<TaskEnd> CopyObjects(Runtime& runtime, const Run& run, Ends ends
     // What somebody who died has carried may be older than what the source has become since.
     for (TaskObject& object : objects) {
       if (object.look == Look::kNone) object.look = Look::kBytes;
+    }
+  }
+  if (run.options.compare.update) {
+    // Days may lie between the comparison and this try; what is newer by now is left alone too.
+    for (TaskObject& object : objects) {
+      if (object.look == Look::kNone) object.look = Look::kDoubt;
     }
   }
   if (limits.look_first) co_await batch.LookFirst(objects);

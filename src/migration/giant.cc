@@ -9,6 +9,7 @@
 #include "migration/look.h"
 #include "transfer/object/copy_object.h"
 #include "transfer/object/copy_plan.h"
+#include "transfer/object/prove_gone.h"
 #include "transfer/uploads/piece_upload.h"
 
 namespace longhaul::migration {
@@ -308,10 +309,8 @@ Async<TaskStep> GiantCarrier::Plan(const Run& run, Task task, Event& stop) {
     if (info.error().kind != ErrorKind::kNotFound) {
       co_return TaskStep{.kind = TaskStep::Kind::kFailed, .error = info.error()};
     }
-    Result<bool> gone = co_await IsProvenGone(*ends_.source, run.source.bucket, key);
-    if (!gone || !*gone) {
-      co_return TaskStep{.kind = TaskStep::Kind::kFailed, .error = info.error()};
-    }
+    Result<void> gone = co_await ProveGone(*ends_.source, run.source.bucket, key);
+    if (!gone) co_return TaskStep{.kind = TaskStep::Kind::kFailed, .error = gone.error()};
     std::vector<ObjectRow> rows;
     ++task.counts.gone;
     rows.push_back({.state = ObjectRow::State::kGone,

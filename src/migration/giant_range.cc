@@ -17,6 +17,8 @@ namespace {
 
 // The object's own parts were not as they were taken to be: cut it our own way.
 constexpr std::string_view kOtherParts = "OtherParts";
+// What is at the target is newer by now, and the run leaves such alone.
+constexpr std::string_view kTargetNewer = "TargetNewer";
 
 // MD5 of the MD5s of the parts and their number, as S3 does; empty where ETags are no MD5s.
 std::string EtagOf(const std::vector<UploadedPart>& parts) {
@@ -127,6 +129,10 @@ class GiantCarrier::RangeWork : public PieceWork {
     if (!now || now->etag != row_.etag || now->last_modified != row_.last_modified) {
       co_return SourceChanged(run_.source.bucket, run_.source.prefix + row_.name);
     }
+    if (run_.options.compare.update) {
+      Result<void> looked = co_await LookAtTarget(*now);
+      if (!looked) co_return looked.error();
+    }
     const bool checksums = carrier_.ends_.target->capabilities().checksums;
     CompleteRequest complete{
         .upload = {.bucket = request_.bucket, .key = request_.key, .upload_id = upload.upload_id},
@@ -143,6 +149,22 @@ class GiantCarrier::RangeWork : public PieceWork {
   }
 
  private:
+  // Days may lie between the comparison and the last range: what has been written there meanwhile
+  // and is newer stays. The object is begun anew, and its first look says so.
+  Async<void> LookAtTarget(ObjectInfo source) {
+    Result<ObjectInfo> there =
+        co_await carrier_.ends_.target->Head({.bucket = request_.bucket, .key = request_.key});
+    if (!there && there.error().kind == ErrorKind::kNotFound) co_return Ok();
+    if (!there) co_return there.error().In("target");
+    if (there->last_modified <= source.last_modified + run_.options.compare.window) co_return Ok();
+    Result<bool> settled = co_await Settled();  // By somebody who died before he could say so.
+    if (!settled) co_return settled.error();
+    if (*settled) co_return Ok();
+    co_return Error{.kind = ErrorKind::kPrecondition,
+                    .message = NameOf(request_.bucket, request_.key) + " is newer by now",
+                    .code = std::string(kTargetNewer)};
+  }
+
   Async<void> One(MultipartUpload upload, UploadedPart& part, ByteRange range, Reservation memory,
                   std::unique_ptr<Permit> permit) {
     std::optional<HashKind> hash;
@@ -288,7 +310,7 @@ Async<TaskStep> GiantCarrier::Carry(Run run, Task task, Event& stop, const bool&
   const bool wrong = BytesWereWrong(error);
   TaskObject& object = task.objects.front();
   std::chrono::milliseconds delay{0};
-  if (IsSourceChanged(error) || wrong) {
+  if (IsSourceChanged(error) || wrong || error.code == kTargetNewer) {
     Result<void> judged =
         co_await Judge(run, task, "changed", error.Describe(), error.code == kOtherParts);
     if (!judged) co_return judged.error();

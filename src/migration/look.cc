@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "transfer/object/prove_gone.h"
 #include "transfer/tree/decide.h"
 #include "transfer/tree/same_bytes.h"
 
@@ -31,29 +32,17 @@ Async<bool> SameDescription(ObjectPlace source, const ObjectInfo& here, ObjectPl
 
 }  // namespace
 
-bool IsGone(const Error& error) {
-  return error.kind == ErrorKind::kNotFound &&
-         (error.code == "NoSuchKey" || error.code == "DeleteMarker");
-}
-
-Async<bool> IsProvenGone(Store& store, std::string bucket, std::string key) {
-  GetRequest probe{.bucket = std::move(bucket), .key = std::move(key)};
-  probe.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
-  Result<ObjectStream> proof = co_await store.Get(std::move(probe));
-  co_return !proof && IsGone(proof.error());
-}
-
-Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object) {
+Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object,
+                         bool written) {
   const ObjectPlace source{*ends.source, run.source.bucket, run.source.prefix + object.name};
   const ObjectPlace target{*ends.target, run.target.bucket, run.target.prefix + object.name};
   Result<ObjectInfo> here =
       co_await source.store.Head({.bucket = source.bucket, .key = source.key});
   if (!here) {
     if (here.error().kind != ErrorKind::kNotFound) co_return here.error();
-    Result<bool> gone = co_await IsProvenGone(source.store, source.bucket, source.key);
+    Result<void> gone = co_await ProveGone(source.store, source.bucket, source.key);
     if (!gone) co_return gone.error();
-    if (*gone) co_return NotFound("it is not at the source any more", "NoSuchKey");
-    co_return Retryable("the source answers now that it is there, now that it is not");
+    co_return NotFound("it is not at the source any more", "NoSuchKey");
   }
   Looked looked{
       .size_bytes = here->size_bytes, .etag = here->etag, .last_modified = here->last_modified};
@@ -71,6 +60,7 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
   if (object.look == Look::kBytes || object.look == Look::kEvent || run.options.events) {
     rules.checksum = true;
   }
+  if (written) rules.update = false;
   const ListedObject target_now = AsListed(object.name, *there);
   Decision decision = Decide(source_now, &target_now, rules);
   if (decision.verdict == SyncVerdict::kLook) {

@@ -28,17 +28,14 @@ struct Looked {
 
 // By the comparison of the run; times tell nothing of what an event named, nor in a run that takes
 // events: a copy that was late is newer than its source. Errors are those of the stores; IsGone: it
-// is not at the source.
-Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object);
+// is not at the source. `written`: what is at the target has just been written by whoever asks;
+// that it is newer tells nothing.
+Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject object,
+                         bool written = false);
 
 // Whether the source still is what has been copied, or is gone. `copied.last_modified` counts where
 // it is known. Whoever writes last and then finds this true has not put an older state over a newer
 // one, however many carry the same object.
 Async<bool> IsStillSo(const Run& run, Ends ends, std::string name, Looked copied);
-
-// Whether an error says that the object is not at the source any more.
-bool IsGone(const Error& error);
-// The same of an object whose HEAD was answered 404, which proves nothing.
-Async<bool> IsProvenGone(Store& store, std::string bucket, std::string key);
 
 }  // namespace longhaul::migration

@@ -7,13 +7,12 @@
 #include "base/checksum.h"
 #include "migration/finder.h"
 #include "migration/plan.h"
+#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 
 namespace {
-
-constexpr int kRowsPerScan = 500;
 
 // Prefixes are longer than keys of State may be.
 std::string ScopeKey(std::string_view prefix) {
@@ -23,19 +22,15 @@ std::string ScopeKey(std::string_view prefix) {
 // The field "prefix" of all rows of a run that begin with `kind`.
 Async<std::vector<std::string>> PrefixesOf(State& state, std::string run_id, std::string kind) {
   std::vector<std::string> prefixes;
-  std::string after = kind;
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(RowsOf(run_id), after, kRowsPerScan);
-    if (!page) co_return page.error();
-    if (page->empty()) co_return prefixes;
-    for (const StateRow& row : *page) {
-      if (!row.key.starts_with(kind)) co_return prefixes;
-      Result<Row> read = Row::Decode(row.value);
-      if (!read) co_return read.error();
-      prefixes.push_back(read->Text("prefix"));
-      after = row.key;
-    }
-  }
+  const auto take = [&prefixes](const StateRow& row) -> Result<bool> {
+    Result<Row> read = Row::Decode(row.value);
+    if (!read) return read.error();
+    prefixes.push_back(read->Text("prefix"));
+    return true;
+  };
+  Result<void> read = co_await ForEachRow(state, RowsOf(run_id), std::move(kind), take);
+  if (!read) co_return read.error();
+  co_return prefixes;
 }
 
 // Disjoint prefixes in their order: one listing after the other is in order, too.

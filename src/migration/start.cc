@@ -8,6 +8,7 @@
 #include "migration/compare.h"
 #include "migration/finder.h"
 #include "migration/plan.h"
+#include "migration/row_scan.h"
 #include "migration/scope.h"
 #include "transfer/object/copy_plan.h"
 
@@ -15,27 +16,8 @@ namespace longhaul::migration {
 
 namespace {
 
-constexpr int kRowsPerScan = 500;
 constexpr size_t kMessagesPerSend = 100;
 constexpr size_t kFilterBytesMax = 128 << 10;  // Of the 256 KiB that State takes.
-
-// The rows of a partition that begin with `prefix`.
-Async<std::vector<StateRow>> RowsBelow(State& state, std::string partition, std::string prefix) {
-  std::vector<StateRow> rows;
-  std::string after = prefix;
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(partition, after, kRowsPerScan);
-    if (!page) co_return page.error();
-    bool more = false;
-    for (StateRow& row : *page) {
-      more = row.key.starts_with(prefix);
-      if (!more) break;
-      after = row.key;
-      rows.push_back(std::move(row));
-    }
-    if (!more) co_return rows;
-  }
-}
 
 class Starter {
  public:
@@ -133,7 +115,7 @@ class Starter {
       Result<void> put = co_await Put(std::move(task));
       if (!put) co_return put.error();
     }
-    Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id);
+    Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id, removals);
     if (!prefixes) co_return prefixes.error();
     retried.prefixes = static_cast<int64_t>(prefixes->size());
     if (!prefixes->empty()) {
@@ -242,7 +224,9 @@ class Starter {
     co_return Ok();
   }
 
-  Async<std::vector<std::string>> FailedPrefixes(const std::string& id) {
+  // `removals` gets their rows: others list them, whose rows count them.
+  Async<std::vector<std::string>> FailedPrefixes(const std::string& id,
+                                                 std::vector<StateWrite>& removals) {
     Result<std::vector<StateRow>> finds = co_await RowsBelow(state_, RowsOf(id), "find/");
     if (!finds) co_return finds.error();
     std::vector<std::string> prefixes;
@@ -250,12 +234,8 @@ class Starter {
       Result<FindRow> find = DecodeFind(row);
       if (!find) co_return find.error();
       if (find->failure.empty()) continue;
-      prefixes.push_back(find->prefix);
-      find->failure.clear();
-      StateWrite write{
-          .key = row.key, .value = EncodeFind(*find), .expected = Expected::Revision(row.revision)};
-      Result<int64_t> written = co_await state_.Write(RowsOf(id), std::move(write));
-      if (!written) co_return written.error();
+      prefixes.push_back(std::move(find->prefix));
+      removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
     }
     co_return prefixes;
   }

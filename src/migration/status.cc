@@ -4,32 +4,14 @@
 #include <set>
 #include <utility>
 
+#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
 
 namespace {
 
-constexpr int kRowsPerScan = 500;
 constexpr size_t kPrefixesNamed = 100;
-
-// Calls `take` for each row of a partition that begins with `prefix`, until it returns false.
-Async<void> ForEachRow(State& state, std::string partition, std::string prefix,
-                       std::function<Result<bool>(const StateRow&)> take) {
-  std::string after = prefix;
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state.Scan(partition, after, kRowsPerScan);
-    if (!page) co_return page.error();
-    if (page->empty()) co_return Ok();
-    for (const StateRow& row : *page) {
-      if (!row.key.starts_with(prefix)) co_return Ok();
-      after = row.key;
-      Result<bool> taken = take(row);
-      if (!taken) co_return taken.error();
-      if (!*taken) co_return Ok();
-    }
-  }
-}
 
 // The tasks that somebody works on.
 Async<std::set<std::string>> Claimed(State& state, Clock& clock, const std::string& run_id) {
@@ -53,6 +35,10 @@ std::string_view RunStatus::state() const {
   if (run.finished) return "finished";
   if (run.stopped) return "stopped";
   return workers.empty() && tasks_running == 0 ? "waiting" : "running";
+}
+
+bool RunStatus::all_carried() const {
+  return run.finished.has_value() && failed == 0 && finds.empty();
 }
 
 std::optional<std::chrono::seconds> RunStatus::time_left() const {

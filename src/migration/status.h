@@ -45,6 +45,8 @@ struct RunStatus {
 
   // "finished", "stopped", "running", or "waiting": nobody works on it.
   [[nodiscard]] std::string_view state() const;
+  // It has finished, all was listed, and nothing failed.
+  [[nodiscard]] bool all_carried() const;
   // nullopt: nobody can tell.
   [[nodiscard]] std::optional<std::chrono::seconds> time_left() const;
 };

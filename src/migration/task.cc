@@ -42,6 +42,10 @@ void AppendObject(std::string& out, const TaskObject& object) {
   out += ']';
 }
 
+Look LookOf(int64_t number) {
+  return static_cast<Look>(std::clamp<int64_t>(number, 0, static_cast<int64_t>(Look::kEvent)));
+}
+
 void ReadObject(archive::JsonCursor& cursor, TaskObject& object) {
   cursor.Expect('[');
   cursor.String(&object.name);
@@ -52,8 +56,7 @@ void ReadObject(archive::JsonCursor& cursor, TaskObject& object) {
   cursor.Expect(',');
   object.tries = static_cast<int>(cursor.Integer());
   cursor.Expect(',');
-  object.look = static_cast<Look>(
-      std::clamp<int64_t>(cursor.Integer(), 0, static_cast<int64_t>(Look::kEvent)));
+  object.look = LookOf(cursor.Integer());
   cursor.Expect(']');
 }
 
@@ -211,6 +214,7 @@ std::string EncodeObject(const ObjectRow& row) {
       .Set("size", row.object.size_bytes)
       .Set("etag", row.object.etag)
       .Set("tries", row.object.tries)
+      .Set("look", static_cast<int>(row.object.look))
       .Set("reason", row.reason)
       .Set("time", row.time);
   return out.Encode();
@@ -225,7 +229,8 @@ Result<ObjectRow> DecodeObject(std::string_view key, std::string_view text) {
       .object = {.name = std::string(key.substr(kObjectPrefix.size())),
                  .size_bytes = static_cast<uint64_t>(row->Number("size")),
                  .etag = row->Text("etag"),
-                 .tries = static_cast<int>(row->Number("tries"))},
+                 .tries = static_cast<int>(row->Number("tries")),
+                 .look = LookOf(row->Number("look"))},
       .reason = row->Text("reason")};
   object.time = row->Time("time").value_or(SystemTime{});
   return object;

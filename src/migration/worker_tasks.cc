@@ -152,8 +152,8 @@ Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
 Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
   const migration::Run run = known.run;
   const TaskObject& giant = task.objects.front();
-  const bool look_first =
-      task.check || open.claim.starts > 1 || giant.tries > 0 || giant.look != Look::kNone;
+  const bool look_first = task.check || open.claim.starts > 1 || giant.tries > 0 ||
+                          giant.look != Look::kNone || run.options.compare.update;
   Result<TaskStep> step =
       co_await known.giants->Begin(run, task, look_first, open.stop, meters_[run.id]);
   if (!step && step.error().kind == ErrorKind::kCancelled) {

@@ -269,6 +269,46 @@ TEST_F(MigrationTest, ListingThatFailsIsGivenUpWithItsReason) {
   ExpectDone();
 }
 
+// A retry that breaks off at any step must not have forgotten which prefix is to be listed again.
+TEST_F(MigrationTest, RetryThatBreaksOffForgetsNoPrefix) {
+  for (const bool after : {false, true}) {
+    int broken = 0;
+    for (int at = 1;; ++at) {
+      MigrationWorld one(static_cast<uint64_t>(at));
+      for (int i = 0; i < 5; ++i) one.PutSource(std::to_string(i), "text");
+      one.target->buckets.erase("to");
+      ASSERT_TRUE(one.Start());
+      auto& first = one.StartWorker({.until_done = {"run"}});
+      ASSERT_TRUE(one.Drive([&] { return !first.running; }));
+      ASSERT_FALSE(one.Status().finds.empty());
+      one.target->buckets["to"];
+      testing::FakeFaults faults(1);
+      (after ? faults.fail_after_at : faults.fail_before_at) = at;
+      FakeState faulty(one.base.runtime, one.state, &faults);
+      FakeQueue faulty_queue(one.base.runtime, one.queue, &faults);
+      const bool whole(one.Run(migration::RetryRun(one.base.runtime, faulty_queue, faulty, "run")));
+      if (!whole) {
+        ++broken;
+        FakeState rows(one.base.runtime, one.state);
+        FakeQueue queue(one.base.runtime, one.queue);
+        ASSERT_TRUE(one.Run(migration::RetryRun(one.base.runtime, queue, rows, "run")));
+      }
+      auto& second = one.StartWorker({.until_done = {"run"}});
+      ASSERT_TRUE(one.Drive([&] { return !second.running; }));
+      EXPECT_EQ(one.AtTarget(), one.AtSource()) << "broken at " << at;
+      EXPECT_THAT(one.Leftovers(), IsEmpty()) << "broken at " << at;
+      if (!whole) continue;
+      // What could not be listed is no failure any more when it has been.
+      const RunStatus status = one.Status();
+      EXPECT_TRUE(status.finds.empty());
+      EXPECT_TRUE(status.all_listed);
+      EXPECT_EQ(status.listed, 5);
+      break;
+    }
+    EXPECT_GT(broken, 5);
+  }
+}
+
 // A stopped run is left alone; started again it goes on where it was.
 TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
   Fill(80);
@@ -286,6 +326,27 @@ TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
   ASSERT_TRUE(world.Start());
   ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
   ExpectDone();
+}
+
+// Who waits for a run that somebody stops is not to be told that all is done.
+TEST_F(MigrationTest, AStoppedRunEndsTheWaitAndIsNotCarried) {
+  Fill(80);
+  KeyFault slow;
+  slow.delay = std::chrono::milliseconds(500);
+  world.source_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}, .in_flight = 2});
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 4; }));
+  ASSERT_TRUE(world.Stop());
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ASSERT_LT(world.AtTarget().size(), 80U);
+  EXPECT_TRUE(world.Status().finds.empty());
+  EXPECT_FALSE(world.Status().all_carried());
+  slow.delay = {};
+  ASSERT_TRUE(world.Start());
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  EXPECT_TRUE(world.Status().all_carried());
 }
 
 // A worker that is asked to stop hands back what is in flight: nobody waits for its leases.

@@ -248,6 +248,20 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     step("ok: runs that share lanes")
 
 
+def stopped(world: World, config) -> None:
+    """Who waits for a run that somebody else stops is not told that all of it is there."""
+    words = ("source:data/in/", "target:copy/stopped/", "--run", "stopped", "--exclude",
+             "giant.bin", "--config", config)
+    waiting = world.start("migrate", "start", *words, "--wait", "--transfers", "1")
+    wait_until(lambda: "started" in waiting.output(), 60, "the run has started")
+    wait_until(lambda: status(world, config, "stopped")["listed"] >= 2_000, 120, "all is listed")
+    world.run("migrate", "stop", "stopped", "--config", config).expect(0)
+    waiting.wait(120).expect(1, "has not finished: somebody stopped it")
+    check(status(world, config, "stopped")["pending"] > 0, "nothing was left to be stopped")
+    world.run("migrate", "start", *words, "--wait").expect(0)
+    step("ok: stopped while somebody waits")
+
+
 def live(world: World, source, target) -> None:
     """Events bring what they name, in any order, by workers one of which is killed; no delete."""
     port = free_port()
@@ -387,6 +401,7 @@ def main(size: dict, make_places=Embedded) -> None:
 
         if make_places is InAws:
             shared(world, config, places, source, target)
+        stopped(world, config)
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:
             cpu_beside_sync(world, target, config, size["small"])

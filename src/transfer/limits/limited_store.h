@@ -8,11 +8,13 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/runtime.h"
 #include "storage/adopt_multipart.h"
 #include "storage/left_out_links.h"
+#include "storage/makes_durable.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
@@ -39,6 +41,7 @@ class LimitedStore : public Store,
                      public HasPartRules,
                      public HasPlacedParts,
                      public LeavesOutLinks,
+                     public MakesDurable,
                      public PlacesParts {
  public:
   // Both are borrowed.
@@ -50,6 +53,9 @@ class LimitedStore : public Store,
   [[nodiscard]] PartRules part_rules() const override { return PartRulesOf(store_); }
   [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override {
     return LinksLeftOut(store_, bucket);
+  }
+  Async<void> MakeDurable(std::string bucket, std::string key) override {
+    return longhaul::MakeDurable(store_, std::move(bucket), std::move(key));
   }
 
   Async<ListPage> List(ListRequest request) override;

@@ -341,6 +341,31 @@ Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool 
   return FromErrno(errno, path);
 }
 
+std::string FolderOfFile(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+Result<void> SyncFile(const std::string& path, const std::string& folder, bool above,
+                      const std::function<int(int)>& sync) {
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.fd() < 0 || sync(file.fd()) != 0) return FromErrno(errno, path);
+  for (std::string at = folder;;) {
+    const FileHandle opened(::open(at.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (opened.fd() < 0) {
+      // One that may be written and not read: all of the file system then.
+      if (::syncfs(file.fd()) != 0) return FromErrno(errno, at);
+    } else if (sync(opened.fd()) != 0) {
+      // Some file systems have no such thing for folders.
+      const bool cannot = errno == EINVAL || errno == EBADF || errno == ENOTSUP || errno == EROFS;
+      if (!cannot) return FromErrno(errno, at);
+    }
+    std::string next = FolderOfFile(at);
+    if (!above || next == at) return Ok();
+    at = std::move(next);
+  }
+}
+
 Result<struct stat> NewFile::Commit(bool if_absent) {
   struct stat status{};
   if (::fstat(file_.fd(), &status) != 0) return FromErrno(errno, path_);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -101,6 +102,13 @@ void DescribeFile(int fd, const PutRequest& request, SystemTime modified);
 // Gives the file `hidden` the name `path`, in the same folder. kPrecondition: `if_absent`, and
 // there is one.
 Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent);
+
+// "." where the path names none.
+std::string FolderOfFile(const std::string& path);
+// Puts a file on the disk, and its name in `folder`, which it lies in; with `above` the names of
+// all folders up to the root, too. `sync`: as fsync.
+Result<void> SyncFile(const std::string& path, const std::string& folder, bool above,
+                      const std::function<int(int)>& sync);
 
 // A file under a hidden name until Commit; unlinked when it never comes to that.
 class NewFile {

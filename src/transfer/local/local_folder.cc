@@ -22,6 +22,8 @@ namespace longhaul {
 
 namespace {
 
+constexpr size_t kDurableFoldersMax = 10'000;
+
 Error NotImplemented(std::string_view what) {
   return {.kind = ErrorKind::kInvalidInput,
           .message = "a plain folder has no " + std::string(what),
@@ -167,7 +169,8 @@ SystemTime TakeModified(PutRequest& request) {
   return modified;
 }
 
-LocalFolder::LocalFolder(Runtime runtime) : runtime_(runtime) {}
+LocalFolder::LocalFolder(Runtime runtime, std::function<int(int)> sync)
+    : runtime_(runtime), sync_(std::move(sync)) {}
 LocalFolder::~LocalFolder() = default;
 
 Capabilities LocalFolder::capabilities() const {
@@ -326,6 +329,20 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
   });
   if (!status) co_return status.error();
   co_return PutResult{.etag = EtagOf(*status), .server_time = runtime_.clock.Now()};
+}
+
+Async<void> LocalFolder::MakeDurable(std::string bucket, std::string key) {
+  Result<void> good = CheckFileKey(key);
+  if (!good) co_return good.error();
+  const std::string path = FilePathOf(bucket, key);
+  const std::string folder = FolderOfFile(path);
+  const bool known = durable_folders_.contains(folder);
+  Result<void> synced =
+      co_await runtime_.pool.Run([&] { return SyncFile(path, folder, !known, sync_); });
+  if (!synced) co_return synced.error();
+  if (durable_folders_.size() >= kDurableFoldersMax) durable_folders_.clear();
+  durable_folders_.insert(folder);
+  co_return Ok();
 }
 
 Async<PutResult> LocalFolder::Copy(CopyRequest) { co_return NotImplemented("server-side copy"); }

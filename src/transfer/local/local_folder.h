@@ -15,7 +15,8 @@
 //
 // The ETag is a text made of size, time and inode (IsLocalEtag): it changes when the file does and
 // is no MD5. A file that changes while it is read ends its
-// stream with kPrecondition. Writes go to a hidden file beside the target and are renamed.
+// stream with kPrecondition. Writes go to a hidden file beside the target and are renamed; they are
+// not waited for until they are on the disk, unless somebody asks (MakeDurable).
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
 // no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
@@ -31,14 +32,19 @@
 
 #pragma once
 
+#include <unistd.h>
+
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/runtime.h"
 #include "storage/left_out_links.h"
+#include "storage/makes_durable.h"
 #include "storage/part_rules.h"
 #include "storage/placed_parts.h"
 #include "storage/store.h"
@@ -51,9 +57,11 @@ class LocalFolder : public Store,
                     public PlacesParts,
                     public HasPlacedParts,
                     public HasPartRules,
-                    public LeavesOutLinks {
+                    public LeavesOutLinks,
+                    public MakesDurable {
  public:
-  explicit LocalFolder(Runtime runtime);
+  // `sync`: fsync, but for tests. It is called on several threads.
+  explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync);
   ~LocalFolder() override;
 
   [[nodiscard]] Capabilities capabilities() const override;
@@ -65,6 +73,8 @@ class LocalFolder : public Store,
   [[nodiscard]] PlacesParts* placed_parts() override { return this; }
   [[nodiscard]] PartRules part_rules() const override { return {.etags_of_md5 = false}; }
   [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override;
+  // The folders above the file as well: any of them may have been made for it.
+  Async<void> MakeDurable(std::string bucket, std::string key) override;
   Async<PlacedUpload> OpenPlaced(PutRequest request, PartPlaces places) override;
   void Leave(const MultipartUpload& upload) override;
   Async<MultipartUpload> CreateMultipart(PutRequest request) override;
@@ -98,6 +108,9 @@ class LocalFolder : public Store,
     SystemTime modified{};
   };
   Runtime runtime_;
+  const std::function<int(int)> sync_;
+  // Of which the names are on the disk, up to the root.
+  std::set<std::string> durable_folders_;
   uint64_t next_id_ = 1;
   // Listings under way, by their next token: going on needs no second look at what was listed.
   std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "storage/makes_durable.h"
 #include "transfer/object/relay.h"
 
 namespace longhaul {
@@ -69,8 +70,10 @@ Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, List
        .key = there.key,
        .listed = CopySource::Listed{.size_bytes = there.size_bytes, .etag = there.etag}},
       {.store = backup.store, .bucket = backup.bucket, .key = key}, std::move(options));
+  // Of what is to be replaced or removed it is all there is.
+  if (copied) co_return co_await MakeDurable(backup.store, backup.bucket, key);
   // Gone meanwhile. Any other "not found" may be the backup's bucket.
-  if (copied || copied.error().code == "NoSuchKey") co_return Ok();
+  if (copied.error().code == "NoSuchKey") co_return Ok();
   co_return copied.error().In("set aside what is there");
 }
 
@@ -89,6 +92,8 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
     const bool as_written = copy->size_bytes == outcome->size_bytes &&
                             (outcome->put.etag.empty() || copy->etag == outcome->put.etag);
     if (!as_written) co_return PreconditionFailed("the copy is not what was written").In(kKept);
+    Result<void> durable = co_await MakeDurable(target.store, target.bucket, target.key);
+    if (!durable) co_return durable.error().In(kKept);
     Result<void> removed =
         co_await RemoveUnlessTwin(source.store, source.bucket, source.key, outcome->source_etag,
                                   same_key ? std::optional(std::move(*copy)) : std::nullopt);

@@ -1,9 +1,9 @@
 // Carries out what was decided for one object of a tree: sets aside what it replaces, copies, and
 // of a move removes the source. Of a plan and of a sync alike.
 //
-// A move removes the source only when the copy is there as it was written, and only while the
-// source is what was copied: it is looked at, and then removed If-Match. A source that has changed
-// meanwhile stays, and is an error.
+// A move removes the source only when the copy is there as it was written and would outlive the
+// machine (storage/makes_durable.h), and only while the source is what was copied: it is looked at,
+// and then removed If-Match. A source that has changed meanwhile stays, and is an error.
 
 #pragma once
 

@@ -1,9 +1,16 @@
 #include "transfer/tree/carry_object.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <set>
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+#include "transfer/limits/limited_store.h"
+#include "transfer/local/local_folder.h"
 
 namespace longhaul {
 namespace {
@@ -11,6 +18,8 @@ namespace {
 using testing::FakeWorld;
 using testing::MemoryStore;
 using testing::MemoryStoreBackend;
+using testing::RealWorld;
+using testing::TempDir;
 
 class MoveObjectTest : public ::testing::Test {
  protected:
@@ -54,6 +63,95 @@ TEST_F(MoveObjectTest, EqualTimesAreNotTheSameObject) {
   EXPECT_EQ(one->Find("b", "k"), nullptr);
   ASSERT_NE(other->Find("b", "k"), nullptr);
   EXPECT_EQ(*other->Find("b", "k")->bytes, "text");
+}
+
+// An object in a store, and a folder whose disk is watched: as fsync is called, and before it says
+// that all is well.
+class MoveToAFolderTest : public ::testing::Test {
+ protected:
+  MoveToAFolderTest() {
+    EXPECT_TRUE(world.Run(source.CreateBucket("b")));
+    EXPECT_TRUE(world.Run(PutText(source, {.bucket = "b", .key = "k"}, "text")));
+  }
+  int Sync(int fd) {
+    struct stat status{};
+    EXPECT_EQ(::fstat(fd, &status), 0);
+    synced.insert(status.st_ino);
+    EXPECT_NE(backend->Find("b", "k"), nullptr);  // Its source is still there.
+    if (!fails) return 0;
+    errno = EIO;
+    return -1;
+  }
+  [[nodiscard]] bool IsSynced(const std::string& name) const {
+    struct stat status{};
+    EXPECT_EQ(::stat(folder.file(name).c_str(), &status), 0) << name;
+    return synced.contains(status.st_ino);
+  }
+  CopySource From() { return {.store = source, .bucket = "b", .key = "k"}; }
+  CopyTarget To(const std::string& key) {
+    return {.store = limited, .bucket = folder.path(), .key = key};
+  }
+
+  RealWorld world;
+  TempDir folder;
+  std::shared_ptr<MemoryStoreBackend> backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore source{world.runtime, backend};
+  std::set<ino_t> synced;
+  bool fails = false;
+  LocalFolder files{world.runtime, [this](int fd) { return Sync(fd); }};
+  TransferLimits limits{world.runtime.clock};
+  LimitedStore limited{files, limits};
+};
+
+// A machine that goes down just after a move must not have lost the object on both sides: neither
+// its bytes nor the names that lead to them.
+TEST_F(MoveToAFolderTest, TheSourceGoesWhenTheCopyIsOnTheDisk) {
+  fails = true;
+  Result<CopyOutcome> moved =
+      world.Run(MoveObject(world.runtime, From(), To("new/folder/file"), {}));
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().kind, ErrorKind::kRetryable) << moved.error().Describe();
+  EXPECT_NE(backend->Find("b", "k"), nullptr);
+  fails = false;
+  synced.clear();
+  moved = world.Run(MoveObject(world.runtime, From(), To("new/folder/file"), {}));
+  ASSERT_TRUE(moved) << moved.error().Describe();
+  EXPECT_EQ(backend->Find("b", "k"), nullptr);
+  for (const char* name : {"new/folder/file", "new/folder", "new", ""}) {
+    EXPECT_TRUE(IsSynced(name)) << name;
+  }
+}
+
+TEST_F(MoveToAFolderTest, TheSecondFileOfAFolderIsOnTheDiskToo) {
+  ASSERT_TRUE(world.Run(limited.MakeDurable(folder.path(), "none")).error().kind ==
+              ErrorKind::kNotFound);
+  ASSERT_TRUE(world.Run(CopyObject(world.runtime, From(), To("a/1"), {})));
+  ASSERT_TRUE(world.Run(CopyObject(world.runtime, From(), To("a/2"), {})));
+  ASSERT_TRUE(world.Run(limited.MakeDurable(folder.path(), "a/1")));
+  synced.clear();
+  ASSERT_TRUE(world.Run(limited.MakeDurable(folder.path(), "a/2")));
+  EXPECT_TRUE(IsSynced("a/2"));
+  EXPECT_TRUE(IsSynced("a"));
+  EXPECT_FALSE(IsSynced("a/1"));
+}
+
+// A copy waits for no disk: its source is not removed.
+TEST_F(MoveToAFolderTest, ACopyWaitsForNoDisk) {
+  ASSERT_TRUE(world.Run(CopyObject(world.runtime, From(), To("a"), {})));
+  EXPECT_TRUE(synced.empty());
+}
+
+// What is set aside is all there is of what is about to be replaced.
+TEST_F(MoveToAFolderTest, WhatIsSetAsideIsOnTheDisk) {
+  const TreeTarget target{.store = source, .bucket = "b", .prefix = ""};
+  const TreeTarget backup{.store = limited, .bucket = folder.path(), .prefix = ""};
+  Result<ObjectInfo> there = world.Run(source.Head({.bucket = "b", .key = "k"}));
+  ASSERT_TRUE(there);
+  const ListedObject listed{.key = "k", .size_bytes = 4, .etag = there->etag};
+  ASSERT_TRUE(world.Run(SetAside(world.runtime, target, backup, listed, {})));
+  EXPECT_TRUE(IsSynced("k"));
+  fails = true;
+  EXPECT_FALSE(world.Run(SetAside(world.runtime, target, backup, listed, {})));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "transfer/object/prove_gone.h"
+
 namespace longhaul {
 
 namespace {
@@ -47,7 +49,9 @@ class NamedObjects : public Listing {
 
   Async<void> Ask(std::string key, std::optional<ListedObject>& object) {
     Result<ObjectInfo> info = co_await store_.Head({.bucket = bucket_, .key = key});
-    if (!info && info.error().kind == ErrorKind::kNotFound) co_return Ok();
+    if (!info && info.error().kind == ErrorKind::kNotFound) {
+      co_return co_await ProveGone(store_, bucket_, std::move(key));
+    }
     if (!info) co_return info.error();
     object = ListedObject{.key = std::move(key),
                           .size_bytes = info->size_bytes,

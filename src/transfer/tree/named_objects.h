@@ -13,7 +13,8 @@
 namespace longhaul {
 
 // The objects of `names` (in byte order) below `prefix`, in that order; those that are not there
-// are left out. Some are asked for at a time. Errors: as Store::Head.
+// are left out, which a HEAD alone does not tell (ProveGone). Some are asked for at a time. Errors:
+// as Store::Head and ProveGone.
 std::unique_ptr<Listing> OpenNamedObjects(Runtime runtime, Store& store, std::string bucket,
                                           std::string prefix, std::vector<std::string> names);
 
