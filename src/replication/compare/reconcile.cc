@@ -188,6 +188,14 @@ class Comparison {
     co_return resolved;
   }
   [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
+  // Looked at, to be deleted, and left alone.
+  void TellOfOthers() const {
+    for (const auto& [site, keys] : of_others_) {
+      context_.runtime.log.Warning(
+          "not deleted: replicas of another installation; see Deletes in the guide",
+          {{"rule", rule_.rule->id}, {"site", site}, {"keys", keys}});
+    }
+  }
   [[nodiscard]] uint64_t writes() const { return result_.writes; }
 
  private:
@@ -395,7 +403,12 @@ class Comparison {
         }
       }
       if (suspect.source_etag.empty()) {
-        suspect.differs[i] = mark.has_value();
+        // (Where another process applies, that one knows.)
+        Result<bool> ours = mark.has_value();
+        if (mark && target.applier) ours = co_await target.applier->IsOurs(*mark);
+        if (!ours) co_return ours.error();
+        suspect.differs[i] = *ours;
+        if (mark && !*ours) ++of_others_[mark->site];
       } else if (!mark) {
         suspect.differs[i] = info->etag != suspect.source_etag;
       } else {
@@ -441,6 +454,7 @@ class Comparison {
   std::vector<bool> alive_;          // By target: takes part, and has not failed.
   std::vector<uint64_t> extra_counts_;
   std::deque<Suspect> suspects_;
+  std::map<std::string, uint64_t> of_others_;  // By site.
   ReconcileResult result_;
   bool send_changes_ = true;
   bool send_deletes_ = false;
@@ -494,6 +508,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   if (!comparison.extra_overflow_) {
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
     if (!sent) co_return sent.error();
+    comparison.TellOfOthers();
     result->delete_hints = comparison.delete_hints();
     context.observer.OnFound(comparison.writes() - result->writes, 0);
     result->writes = comparison.writes();
@@ -504,6 +519,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   Comparison deletes(context, rule, deleting, prefix, nullptr, {});
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
+  deletes.TellOfOthers();
   result->delete_hints = second->delete_hints;
   context.observer.OnFound(second->writes, 0);
   result->writes += second->writes;
