@@ -583,6 +583,38 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
   }
 }
 
+// To keep a hint for a paused target is not to read its key.
+TEST(CarryTest, APausedTargetEndsNothingThatIsParkedAtTheSource) {
+  DirectWorld world(Transport::kPlain);
+  world.configuration.rules[0].intake.listing.reset();
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    return operation == StoreOperation::kGet ? TroubledStore::Failing(ErrorKind::kInvalidInput)
+                                             : Fault();
+  };
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(30s);
+  auto parked = [&world] {
+    Result<std::optional<ParkedKey>> row = world.world.Run(FindParked(world.state, "r", "", "a"));
+    return row && *row;
+  };
+  ASSERT_TRUE(parked());
+  ASSERT_TRUE(
+      world.world.Run(WritePause(world.state, "r", "t0", Pause{.since = world.world.clock.Now()})));
+  world.RunFor(10s);
+  world.source().Heal();
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "a"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  ASSERT_TRUE(world.queue_backend->rows.empty()) << "it is kept for the target";
+  EXPECT_TRUE(parked());
+  ASSERT_TRUE(world.world.Run(RemovePause(world.state, "r", "t0")));
+  world.RunFor(1min);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_FALSE(parked());
+  world.Stop();
+}
+
 // A source whose clock is a day ahead: what came of that stamp would stand above all that is written
 // there for a day.
 TEST(CarryTest, WhatIsReadInTheFutureWaits) {

@@ -121,9 +121,12 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         break;
       }
       case PackedKey::State::kSkipped:
-        any_read = true;
         ++keys_done_;
-        co_await Unpark(*queue.rule->parked, key);
+        // Else all of its targets are held, and nothing has been read.
+        if (!targets.empty()) {
+          any_read = true;
+          co_await Unpark(*queue.rule->parked, key);
+        }
         // Where nothing went by staging no archive is left that could settle it.
         for (size_t t = 0; result.carried && t < targets.size(); ++t) {
           co_await Unpark(*queue.rule->targets[targets[t]]->parked, key);
