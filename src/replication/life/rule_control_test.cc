@@ -346,5 +346,29 @@ TEST(RuleControlTest, ABackfillWaitsForWhatItNeeds) {
   world.Stop();
 }
 
+// Nor is it for those targets alone that happen to be there.
+TEST(RuleControlTest, ABackfillWaitsForATargetThatIsAway) {
+  ReplicationWorld world(2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.target(1).Fails(ErrorKind::kRetryable);
+  world.Start();
+  world.RunFor(30s);
+  world.Put("a", "text");
+  ASSERT_TRUE(
+      world.world.Run(AskForBackfill(world.state, "r", {.asked = world.world.clock.Now()})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(0), Keys{"a"});
+  EXPECT_TRUE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  const int lists = world.source().backend->count(testing::StoreOperation::kList);
+  world.RunFor(10min);
+  EXPECT_EQ(world.source().backend->count(testing::StoreOperation::kList), lists)
+      << "what is there is compared once";
+  world.target(1).Heal();
+  world.RunFor(3min);
+  EXPECT_EQ(world.Replicas(1), Keys{"a"});
+  EXPECT_FALSE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul
