@@ -480,19 +480,18 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   const DeleteGuard& guard = rule.rule->delete_guard;
   const std::vector<size_t> compared = comparison.Compared();
   std::vector<size_t> deleting;
-  uint64_t held = 0;
   for (size_t i : compared) {
     const uint64_t extra = comparison.extra_count(i);
     const uint64_t there = comparison.target_keys(i);
-    if (extra == 0) continue;
     const bool too_many = guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
                           static_cast<double>(extra) > guard.share * static_cast<double>(there);
-    if (!too_many && result->source_keys > 0) {
-      deleting.push_back(i);
-      continue;
+    const bool held = extra > 0 && (too_many || result->source_keys == 0);
+    if (prefix.empty() && asked_of_source) {
+      context.meter->OnDeletesHeld(rule.rule->id, rule.targets[i]->config->name, held ? extra : 0);
     }
+    if (extra > 0 && !held) deleting.push_back(i);
+    if (!held) continue;
     result->guarded = true;
-    held = std::max(held, extra);
     context.runtime.log.Failure(
         "deletes held back",
         {{"rule", rule.rule->id},
@@ -503,7 +502,6 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});
   }
-  if (prefix.empty() && asked_of_source) context.meter->OnDeletesHeld(rule.rule->id, held);
   if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
