@@ -146,9 +146,9 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
     Result<bool> ours = co_await IsOurs(*mark);
     if (!ours) co_return ours.error();
     if (!*ours) {
-      co_return ApplyOutcome{.state = ApplyState::kConflict,
-                             .reason = "the target has a replica of another installation, site " +
-                                       mark->site};
+      co_return ApplyOutcome{
+          .state = ApplyState::kConflict,
+          .reason = "the target has a replica of another installation, site " + mark->site};
     }
   }
   if (mark != nullptr && mark->stamp > tombstone.stamp)

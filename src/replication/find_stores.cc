@@ -180,9 +180,8 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
       co_return versioned.error();
     }
   }
-  auto applier =
-      std::make_unique<Applier>(context_.runtime, *target.store, context_.state, *target.floors,
-                                std::move(policy), target.locked_keys);
+  auto applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
+                                           *target.floors, std::move(policy), target.locked_keys);
   Result<void> remembered = co_await applier->RememberSite();
   if (!remembered) co_return remembered.error();
   target.applier = std::move(applier);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kLooksMax = 32;         // HEADs side by side.
 constexpr size_t kSuspectsMax = 256;  // Keys that wait for one.
+constexpr size_t kHeldLooksMax = 32;  // Of deletes that are held back.
 // Archives of each staging that are looked into: some MiB of indexes at most, in a few seconds.
 constexpr size_t kArchivesMax = 1000;
 
@@ -105,6 +106,8 @@ struct Suspect {
   std::string source_etag;      // Empty: the source has no such key.
   std::vector<size_t> targets;  // Those that must be looked at.
   std::vector<bool> differs;    // For each target of the rule.
+  // The sites of other installations' replicas that were found instead of ours.
+  std::vector<std::string> others{};
 };
 
 class Comparison {
@@ -172,6 +175,22 @@ class Comparison {
   // Keys that only targets have, as far as they were kept; true: there were more.
   std::deque<Suspect> extra_;
   bool extra_overflow_ = false;
+
+  // What keeps `target` from being rid of what only it has.
+  asio::awaitable<HeldDeletes> LookAtHeld(size_t target) {
+    HeldDeletes held{.keys = extra_counts_[target]};
+    const size_t step = extra_.size() / kHeldLooksMax + 1;
+    for (size_t at = 0; at < extra_.size(); at += step) {
+      Suspect suspect = extra_[at];
+      if (std::ranges::find(suspect.targets, target) == suspect.targets.end()) continue;
+      suspect.targets = {target};
+      Result<void> looked = co_await Look(suspect);
+      if (!looked || !alive_[target]) break;
+      ++held.looked_at;
+      if (suspect.differs[target]) ++held.replicas;
+    }
+    co_return held;
+  }
 
   // For `targets` alone.
   Async<void> SendDeletes(std::deque<Suspect> suspects, const std::vector<size_t>& targets) {
@@ -408,20 +427,20 @@ class Comparison {
         if (mark && target.applier) ours = co_await target.applier->IsOurs(*mark);
         if (!ours) co_return ours.error();
         suspect.differs[i] = *ours;
-        if (mark && !*ours) ++of_others_[mark->site];
+        if (mark && !*ours) suspect.others.push_back(mark->site);
       } else if (!mark) {
         suspect.differs[i] = info->etag != suspect.source_etag;
       } else {
-        suspect.differs[i] =
-            mark->source_etag != suspect.source_etag ||
-            (suspect.hint.time > known_until_[i] &&
-             suspect.hint.time >= mark->stamp + kStampsApartMin);
+        suspect.differs[i] = mark->source_etag != suspect.source_etag ||
+                             (suspect.hint.time > known_until_[i] &&
+                              suspect.hint.time >= mark->stamp + kStampsApartMin);
       }
     }
     co_return Ok();
   }
 
   Async<void> Send(Suspect& suspect) {
+    for (const std::string& site : suspect.others) ++of_others_[site];
     const size_t differing =
         static_cast<size_t>(std::count(suspect.differs.begin(), suspect.differs.end(), true));
     if (differing == 0) co_return Ok();
@@ -445,7 +464,7 @@ class Comparison {
   const RuleContext& rule_;
   HintSender all_;
   std::vector<SystemTime> known_until_;  // By target.
-  bool deletes_;  // What only a target has may be deleted there.
+  bool deletes_;                         // What only a target has may be deleted there.
   std::vector<std::unique_ptr<HintSender>> senders_;
   backup::CatalogTroubles catalog_troubles_;
   std::unique_ptr<Cursor> source_;
@@ -492,12 +511,16 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     if (extra > 0 && !held) deleting.push_back(i);
     if (!held) continue;
     result->guarded = true;
+    const HeldDeletes told = co_await comparison.LookAtHeld(i);
+    result->held.emplace(i, told);
     context.runtime.log.Failure(
         "deletes held back",
         {{"rule", rule.rule->id},
          {"target", rule.targets[i]->config->name},
          {"keys", extra},
          {"target_keys", there},
+         {"looked_at", told.looked_at},
+         {"of_those_replicas", told.replicas},
          {"why", result->source_keys == 0
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});

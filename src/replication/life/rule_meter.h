@@ -195,9 +195,9 @@ class RuleMeter : public Observer {
     [[nodiscard]] uint64_t MostDeletesHeld() const;
 
     RuleTotals unpublished;
-    bool worked = false;                          // Since the last Publish.
-    bool changed = false;                         // What it sees, since then.
-    std::map<std::string, std::string> troubles;  // As in RuleNow.
+    bool worked = false;                           // Since the last Publish.
+    bool changed = false;                          // What it sees, since then.
+    std::map<std::string, std::string> troubles;   // As in RuleNow.
     std::map<std::string, uint64_t> deletes_held;  // By target, where there are any.
     std::map<std::string, TargetSight> targets;
   };

@@ -615,8 +615,8 @@ TEST(CarryTest, APausedTargetEndsNothingThatIsParkedAtTheSource) {
   world.Stop();
 }
 
-// A source whose clock is a day ahead: what came of that stamp would stand above all that is written
-// there for a day.
+// A source whose clock is a day ahead: what came of that stamp would stand above all that is
+// written there for a day.
 TEST(CarryTest, WhatIsReadInTheFutureWaits) {
   DirectWorld world(Transport::kPlain);
   world.configuration.rules[0].intake.listing.reset();

@@ -60,8 +60,8 @@ TEST(SourceRoleTest, WhatCannotBeRecordedAsParkedComesAgain) {
     world.Put("bad", "text");
     world.Put("good", "text");
     const auto refuse = [](StoreOperation operation, std::string_view, std::string_view key) {
-      const bool hit = key == "bad" &&
-                       (operation == StoreOperation::kGet || operation == StoreOperation::kPut);
+      const bool hit =
+          key == "bad" && (operation == StoreOperation::kGet || operation == StoreOperation::kPut);
       return hit ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
     };
     (at_target ? world.target() : world.source()).decide = refuse;

@@ -446,8 +446,7 @@ Async<void> TargetRole::Park(TargetContext& target, ParkedKey parked) {
 }
 
 Async<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& staged,
-                                   const ArchiveReader& reader,
-                                   const ArchiveApplication& applied) {
+                                   const ArchiveReader& reader, const ArchiveApplication& applied) {
   // Nothing else remembers a conflict: its archive goes, so not before this.
   for (const auto& [index, reason] : applied.conflicting) {
     const ArchiveEntry& entry = reader.entries()[index];
