@@ -84,6 +84,9 @@ struct ApplyOutcome {
 struct ApplyPolicy {
   std::string bucket;
   std::string site;
+  // Of State: where the sites are remembered that have written to this target for its rule. Empty:
+  // there is none but `site`.
+  std::string sites_partition;
   std::string storage_class;  // Empty: as at the source.
   std::string sse;            // These five as in PutRequest.
   std::string kms_key;
@@ -130,8 +133,15 @@ class Applier {
   // What Put would ask of the store, without conditions.
   [[nodiscard]] PutRequest RequestFor(const ReplicaWrite& write) const;
   // Removes the replica at `key` if the source had nothing there at `stamp`. In a bucket that keeps
-  // versions that makes a delete marker. kInvalidInput: the policy allows no deletes.
+  // versions that makes a delete marker. kConflict: it is not ours (IsOurs), or no replica.
+  // kInvalidInput: the policy allows no deletes.
   Async<ApplyOutcome> Remove(std::string key, SystemTime stamp);
+
+  // apply_sites.cc. To be called once, before anything is written: whoever has this State knows
+  // from then on that the replicas of our site are its own.
+  Async<void> RememberSite();
+  // Whether a replica with this mark was written for this rule with this State, under any site.
+  Async<bool> IsOurs(Mark mark);
 
   [[nodiscard]] const ApplyPolicy& policy() const { return policy_; }
 

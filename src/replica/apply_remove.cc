@@ -142,6 +142,15 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
     co_return ApplyOutcome{.state = ApplyState::kConflict,
                            .reason = "the target has an object that is not a replica"};
   }
+  if (mark != nullptr) {
+    Result<bool> ours = co_await IsOurs(*mark);
+    if (!ours) co_return ours.error();
+    if (!*ours) {
+      co_return ApplyOutcome{
+          .state = ApplyState::kConflict,
+          .reason = "the target has a replica of another installation, site " + mark->site};
+    }
+  }
   if (mark != nullptr && mark->stamp > tombstone.stamp)
     co_return Superseded("the replica is newer");
   if (mark != nullptr && mark->stamp == tombstone.stamp) {

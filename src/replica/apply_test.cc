@@ -54,6 +54,31 @@ TEST_P(ApplierTest, NeverDeletesWhatIsNewer) {
   EXPECT_EQ(Content(), "new");
 }
 
+// What another installation has carried may be the only copy that there is: its source is not ours,
+// which has no such key. What was written for this rule under another name is ours all the same.
+TEST_P(ApplierTest, DeletesNoReplicaOfAnotherInstallation) {
+  ApplyPolicy policy = applier_->policy();
+  policy.sites_partition = "rule/target";
+  Applier east(world_.runtime, store_, state_, floors_, policy);
+  policy.site = "west";
+  Applier west(world_.runtime, store_, state_, floors_, policy);
+  ASSERT_TRUE(world_.Run(east.RememberSite()));
+  TextBody body("one");
+  ASSERT_TRUE(world_.Run(west.Put(WriteOf("one", 1), body)));
+
+  Result<ApplyOutcome> removed = world_.Run(east.Remove("k", At(5)));
+  ASSERT_TRUE(removed) << removed.error().Describe();
+  EXPECT_EQ(removed->state, ApplyState::kConflict);
+  EXPECT_NE(removed->reason.find("site west"), std::string::npos) << removed->reason;
+  EXPECT_EQ(Content(), "one");
+
+  ASSERT_TRUE(world_.Run(west.RememberSite()));
+  removed = world_.Run(east.Remove("k", At(6)));
+  ASSERT_TRUE(removed) << removed.error().Describe();
+  EXPECT_EQ(removed->state, ApplyState::kApplied);
+  EXPECT_EQ(Content(), "-");
+}
+
 // Promise 4: an archive that comes twice writes nothing twice.
 TEST_P(ApplierTest, TheSameReadingAgainWritesNothing) {
   EXPECT_EQ(Put("one", 1), ApplyState::kApplied);

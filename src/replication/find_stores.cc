@@ -138,6 +138,7 @@ bool StoreFinder::AnyCopiesTo(const Target& target) const {
 Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target) {
   ApplyPolicy policy{.bucket = target.config->to.bucket,
                      .site = context_.site,
+                     .sites_partition = StatePartition(*rule.rule, *target.config),
                      .storage_class = target.config->storage_class,
                      .sse = target.config->sse,
                      .kms_key = target.config->kms_key,
@@ -179,8 +180,11 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
       co_return versioned.error();
     }
   }
-  target.applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
-                                             *target.floors, std::move(policy), target.locked_keys);
+  auto applier = std::make_unique<Applier>(context_.runtime, *target.store, context_.state,
+                                           *target.floors, std::move(policy), target.locked_keys);
+  Result<void> remembered = co_await applier->RememberSite();
+  if (!remembered) co_return remembered.error();
+  target.applier = std::move(applier);
   target.giants = std::make_unique<SharedUploads>(
       context_.runtime, context_.state, *target.store, *context_.uploads, target.config->to.bucket,
       GiantRows(), StatePartition(*rule.rule, *target.config));

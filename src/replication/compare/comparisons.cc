@@ -196,11 +196,30 @@ Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,
   co_return compared;
 }
 
+std::vector<size_t> Comparisons::LeftOf(const RuleContext& rule,
+                                        const BackfillRequest& asked) const {
+  const std::string& id = rule.rule->id;
+  const auto known = backfilled_.find(id);
+  const bool begun = known != backfilled_.end() && known->second.revision == asked.revision;
+  std::vector<size_t> left;
+  for (size_t i = 0; i < rule.targets.size(); ++i) {
+    if (context_.control->Holds(id, rule.targets[i]->config->name)) continue;
+    if (!begun || !known->second.targets.contains(i)) left.push_back(i);
+  }
+  return left;
+}
+
+std::vector<size_t> Comparisons::NowOf(const RuleContext& rule,
+                                       const BackfillRequest& asked) const {
+  std::vector<size_t> now = LeftOf(rule, asked);
+  std::erase_if(now, [&](size_t i) { return !rule.targets[i]->target_found; });
+  return now;
+}
+
 std::optional<BackfillRequest> Comparisons::BackfillNow(const RuleContext& rule) const {
-  const bool any = std::ranges::any_of(rule.targets, [&](const auto& target) {
-    return target->target_found && !context_.control->Holds(rule.rule->id, target->config->name);
-  });
-  return any ? context_.control->BackfillOf(rule.rule->id) : std::nullopt;
+  std::optional<BackfillRequest> asked = context_.control->BackfillOf(rule.rule->id);
+  if (asked && NowOf(rule, *asked).empty()) asked.reset();
+  return asked;
 }
 
 Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& asked) {
@@ -208,13 +227,7 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
   Result<bool> read = co_await context_.control->Refresh();
   if (!read) co_return read.error();
   if (BackfillNow(rule) != asked) co_return Ok();
-  std::vector<size_t> targets;
-  for (size_t i = 0; i < rule.targets.size(); ++i) {
-    const TargetContext& target = *rule.targets[i];
-    if (target.target_found && !context_.control->Holds(id, target.config->name)) {
-      targets.push_back(i);
-    }
-  }
+  const std::vector<size_t> targets = NowOf(rule, asked);
   context_.runtime.log.Info("comparing, as asked", {{"rule", id}, {"prefix", asked.prefix}});
   Result<ReconcileResult> compared = co_await Compare(rule, targets, asked);
   if (!compared && asked.listing && IsForGood(compared.error())) {
@@ -233,6 +246,11 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
                                                    {"prefix", asked.prefix},
                                                    {"source_keys", compared->source_keys},
                                                    {"writes", compared->writes}});
+  Backfilled& done = backfilled_[id];
+  if (std::exchange(done.revision, asked.revision) != asked.revision) done.targets.clear();
+  done.targets.insert(targets.begin(), targets.end());
+  if (!LeftOf(rule, asked).empty()) co_return Ok();
+  backfilled_.erase(id);
   Result<void> removed = co_await RemoveBackfill(context_.state, id, asked.revision);
   if (!removed) co_return removed.error();
   read = co_await context_.control->Refresh();

@@ -8,8 +8,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,9 +45,16 @@ class Comparisons {
  private:
   asio::awaitable<void> LookUntilCarried(Event& stop, const Hopeless& hopeless);
   [[nodiscard]] bool IsDue(const RuleContext& rule, const TargetContext& target) const;
+  // Targets that are not paused and that this process has not compared yet as `asked`.
+  [[nodiscard]] std::vector<size_t> LeftOf(const RuleContext& rule,
+                                           const BackfillRequest& asked) const;
+  // Those of them that have been found.
+  [[nodiscard]] std::vector<size_t> NowOf(const RuleContext& rule,
+                                          const BackfillRequest& asked) const;
   // What somebody asks for and can be compared now, at least at one target.
   [[nodiscard]] std::optional<BackfillRequest> BackfillNow(const RuleContext& rule) const;
-  // Fulfils it, unless another process has; whoever calls holds the lease of comparisons.
+  // Fulfils it, unless another process has; whoever calls holds the lease of comparisons. It stays
+  // until each target that is not paused has been found and compared.
   Async<void> Backfill(RuleContext& rule, const BackfillRequest& asked);
   // As Reconcile, of all that the source has; what is written there from now on is looked at by the
   // next one.
@@ -56,7 +66,14 @@ class Comparisons {
   Async<ReconcileResult> Compare(RuleContext& rule, std::vector<size_t> targets,
                                  const BackfillRequest& asked);
 
+  // What has been compared of a request that waits for other targets.
+  struct Backfilled {
+    int64_t revision = 0;
+    std::set<size_t> targets;
+  };
+
   ReplicationContext& context_;
+  std::map<std::string, Backfilled> backfilled_;  // By rule.
   std::shared_ptr<Event> looking_;  // Set when whoever looks at the Queue for all has seen enough.
 };
 

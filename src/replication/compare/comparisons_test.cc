@@ -58,6 +58,38 @@ TEST_F(ComparisonsTest, CarriesHeadersThatChangedWithoutTheBytes) {
   EXPECT_EQ(NoteOf("other"), "first");
 }
 
+// Another installation carries another source to the same prefix: here its replicas are keys that
+// only the target has.
+TEST_F(ComparisonsTest, DeletesNoReplicasOfAnotherInstallation) {
+  world.Put("kept", "text");
+  RunOnce();
+  testing::MemoryStore direct(world.runtime, world.target().backend);
+  for (const char* key : {"gone", "theirs"}) {
+    const Mark mark{.site = key == std::string("theirs") ? "there" : "here",
+                    .stamp = std::chrono::floor<std::chrono::seconds>(world.world.clock.Now()),
+                    .source_etag = "etag"};
+    PutRequest request{.bucket = "out", .key = key};
+    request.metadata[std::string(kMarkName)] = *FormatMark(mark, "out", key);
+    ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+  }
+  world.world.clock.Advance(std::chrono::minutes(5));
+  RunOnce();
+  EXPECT_EQ(world.Replicas(), (std::set<std::string>{"kept", "theirs"}));
+  EXPECT_EQ(world.observer.Count(OutcomeState::kConflict), 0) << "it is not even tried";
+  EXPECT_TRUE(world.log.Has("not deleted: replicas of another installation"));
+}
+
+TEST_F(ComparisonsTest, DeletesWhatWasCarriedUnderAnotherNameOfTheSite) {
+  world.Put("kept", "text");
+  world.Put("gone", "text");
+  RunOnce();
+  world.configuration.site = "renamed";
+  world.source().backend->buckets["in"].objects.erase("gone");
+  world.world.clock.Advance(std::chrono::minutes(5));
+  RunOnce();
+  EXPECT_EQ(world.Replicas(), std::set<std::string>{"kept"});
+}
+
 // What a look has shown is not looked at by every comparison from then on.
 TEST_F(ComparisonsTest, LooksOnceAtWhatIsNewerThanItsCopyAndNobodys) {
   testing::MemoryStore direct(world.runtime, world.target().backend);

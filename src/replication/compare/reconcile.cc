@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kLooksMax = 32;         // HEADs side by side.
 constexpr size_t kSuspectsMax = 256;  // Keys that wait for one.
+constexpr size_t kHeldLooksMax = 32;  // Of deletes that are held back.
 // Archives of each staging that are looked into: some MiB of indexes at most, in a few seconds.
 constexpr size_t kArchivesMax = 1000;
 
@@ -105,6 +106,8 @@ struct Suspect {
   std::string source_etag;      // Empty: the source has no such key.
   std::vector<size_t> targets;  // Those that must be looked at.
   std::vector<bool> differs;    // For each target of the rule.
+  // The sites of other installations' replicas that were found instead of ours.
+  std::vector<std::string> others{};
 };
 
 class Comparison {
@@ -173,6 +176,22 @@ class Comparison {
   std::deque<Suspect> extra_;
   bool extra_overflow_ = false;
 
+  // What keeps `target` from being rid of what only it has.
+  asio::awaitable<HeldDeletes> LookAtHeld(size_t target) {
+    HeldDeletes held{.keys = extra_counts_[target]};
+    const size_t step = extra_.size() / kHeldLooksMax + 1;
+    for (size_t at = 0; at < extra_.size(); at += step) {
+      Suspect suspect = extra_[at];
+      if (std::ranges::find(suspect.targets, target) == suspect.targets.end()) continue;
+      suspect.targets = {target};
+      Result<void> looked = co_await Look(suspect);
+      if (!looked || !alive_[target]) break;
+      ++held.looked_at;
+      if (suspect.differs[target]) ++held.replicas;
+    }
+    co_return held;
+  }
+
   // For `targets` alone.
   Async<void> SendDeletes(std::deque<Suspect> suspects, const std::vector<size_t>& targets) {
     for (Suspect& suspect : suspects) {
@@ -188,6 +207,14 @@ class Comparison {
     co_return resolved;
   }
   [[nodiscard]] uint64_t delete_hints() const { return result_.delete_hints; }
+  // Looked at, to be deleted, and left alone.
+  void TellOfOthers() const {
+    for (const auto& [site, keys] : of_others_) {
+      context_.runtime.log.Warning(
+          "not deleted: replicas of another installation; see Deletes in the guide",
+          {{"rule", rule_.rule->id}, {"site", site}, {"keys", keys}});
+    }
+  }
   [[nodiscard]] uint64_t writes() const { return result_.writes; }
 
  private:
@@ -395,7 +422,12 @@ class Comparison {
         }
       }
       if (suspect.source_etag.empty()) {
-        suspect.differs[i] = mark.has_value();
+        // (Where another process applies, that one knows.)
+        Result<bool> ours = mark.has_value();
+        if (mark && target.applier) ours = co_await target.applier->IsOurs(*mark);
+        if (!ours) co_return ours.error();
+        suspect.differs[i] = *ours;
+        if (mark && !*ours) suspect.others.push_back(mark->site);
       } else if (!mark) {
         suspect.differs[i] = info->etag != suspect.source_etag;
       } else {
@@ -408,6 +440,7 @@ class Comparison {
   }
 
   Async<void> Send(Suspect& suspect) {
+    for (const std::string& site : suspect.others) ++of_others_[site];
     const size_t differing =
         static_cast<size_t>(std::count(suspect.differs.begin(), suspect.differs.end(), true));
     if (differing == 0) co_return Ok();
@@ -440,6 +473,7 @@ class Comparison {
   std::vector<bool> alive_;          // By target: takes part, and has not failed.
   std::vector<uint64_t> extra_counts_;
   std::deque<Suspect> suspects_;
+  std::map<std::string, uint64_t> of_others_;  // By site.
   ReconcileResult result_;
   bool send_changes_ = true;
   bool send_deletes_ = false;
@@ -465,34 +499,37 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   const DeleteGuard& guard = rule.rule->delete_guard;
   const std::vector<size_t> compared = comparison.Compared();
   std::vector<size_t> deleting;
-  uint64_t held = 0;
   for (size_t i : compared) {
     const uint64_t extra = comparison.extra_count(i);
     const uint64_t there = comparison.target_keys(i);
-    if (extra == 0) continue;
     const bool too_many = guard.enabled && static_cast<int64_t>(extra) > guard.keys &&
                           static_cast<double>(extra) > guard.share * static_cast<double>(there);
-    if (!too_many && result->source_keys > 0) {
-      deleting.push_back(i);
-      continue;
+    const bool held = extra > 0 && (too_many || result->source_keys == 0);
+    if (prefix.empty() && asked_of_source) {
+      context.meter->OnDeletesHeld(rule.rule->id, rule.targets[i]->config->name, held ? extra : 0);
     }
+    if (extra > 0 && !held) deleting.push_back(i);
+    if (!held) continue;
     result->guarded = true;
-    held = std::max(held, extra);
+    const HeldDeletes told = co_await comparison.LookAtHeld(i);
+    result->held.emplace(i, told);
     context.runtime.log.Failure(
         "deletes held back",
         {{"rule", rule.rule->id},
          {"target", rule.targets[i]->config->name},
          {"keys", extra},
          {"target_keys", there},
+         {"looked_at", told.looked_at},
+         {"of_those_replicas", told.replicas},
          {"why", result->source_keys == 0
                      ? "the source is empty"
                      : "more than the delete guard allows; see delete_guard in the guide"}});
   }
-  if (prefix.empty() && asked_of_source) context.meter->OnDeletesHeld(rule.rule->id, held);
   if (deleting.empty()) co_return result;
   if (!comparison.extra_overflow_) {
     Result<void> sent = co_await comparison.SendDeletes(std::move(comparison.extra_), deleting);
     if (!sent) co_return sent.error();
+    comparison.TellOfOthers();
     result->delete_hints = comparison.delete_hints();
     context.observer.OnFound(comparison.writes() - result->writes, 0);
     result->writes = comparison.writes();
@@ -503,6 +540,7 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
   Comparison deletes(context, rule, deleting, prefix, nullptr, {});
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
+  deletes.TellOfOthers();
   result->delete_hints = second->delete_hints;
   context.observer.OnFound(second->writes, 0);
   result->writes += second->writes;

@@ -22,13 +22,22 @@
 
 namespace longhaul {
 
+// Deletes at one target that the guard held back. Every key that only the target has counts; only
+// replicas would go.
+struct HeldDeletes {
+  uint64_t keys = 0;
+  uint64_t looked_at = 0;  // A few of them,
+  uint64_t replicas = 0;   // and how many of those are replicas of this installation.
+};
+
 struct ReconcileResult {
   uint64_t source_keys = 0;
   uint64_t target_keys = 0;
-  uint64_t hints = 0;         // Keys to be carried.
-  uint64_t delete_hints = 0;  // Keys that only a target has.
-  bool guarded = false;       // The delete guard held them back.
-  uint64_t under_way = 0;     // Left out: archives in staging bring it, each target's counted.
+  uint64_t hints = 0;                  // Keys to be carried.
+  uint64_t delete_hints = 0;           // Keys that only a target has.
+  bool guarded = false;                // The delete guard held them back.
+  std::map<size_t, HeldDeletes> held;  // By target (index into rule.targets).
+  uint64_t under_way = 0;  // Left out: archives in staging bring it, each target's counted.
   // What the targets lack or have too much, each target's counted.
   uint64_t writes = 0;
   uint64_t write_bytes = 0;

@@ -164,6 +164,19 @@ TEST_F(ReconcileTest, TheDeleteGuardHoldsManyDeletesBack) {
   EXPECT_EQ(HintedKeys(), (std::set<std::string>{"a/kept", "a/0", "a/1", "a/2", "a/3", "a/4"}));
 }
 
+// What nobody replicated counts as well, and could never go: whoever is told must see that.
+TEST_F(ReconcileTest, SaysHowManyOfTheDeletesThatAreHeldAreOfReplicas) {
+  configuration_.rules[0].delete_guard = {.enabled = true, .keys = 3, .share = 0.5};
+  Put(source_, "in", "a/kept", "x");
+  PutReplica("b/0", "etag");
+  for (int i = 1; i < 5; ++i) Put(target_, "out", "b/" + std::to_string(i), "by hand");
+  const ReconcileResult result = Compare();
+  ASSERT_EQ(result.held.size(), 1u);
+  EXPECT_EQ(result.held.at(0).keys, 5u);
+  EXPECT_EQ(result.held.at(0).looked_at, 4u) << "as many as are kept in memory";
+  EXPECT_EQ(result.held.at(0).replicas, 1u);
+}
+
 // A rule that does not replicate deletes must not even hint at one.
 TEST_F(ReconcileTest, WithoutDeletesNothingIsHintedThatOnlyTheTargetHas) {
   configuration_.rules[0].deletes = false;

@@ -346,5 +346,69 @@ TEST(RuleControlTest, ABackfillWaitsForWhatItNeeds) {
   world.Stop();
 }
 
+// Nor is it for those targets alone that happen to be there.
+TEST(RuleControlTest, ABackfillWaitsForATargetThatIsAway) {
+  ReplicationWorld world(2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.target(1).Fails(ErrorKind::kRetryable);
+  world.Start();
+  world.RunFor(30s);
+  world.Put("a", "text");
+  ASSERT_TRUE(
+      world.world.Run(AskForBackfill(world.state, "r", {.asked = world.world.clock.Now()})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(0), Keys{"a"});
+  EXPECT_TRUE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  const int lists = world.source().backend->count(testing::StoreOperation::kList);
+  world.RunFor(10min);
+  EXPECT_EQ(world.source().backend->count(testing::StoreOperation::kList), lists)
+      << "what is there is compared once";
+  world.target(1).Heal();
+  world.RunFor(3min);
+  EXPECT_EQ(world.Replicas(1), Keys{"a"});
+  EXPECT_FALSE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  world.Stop();
+}
+
+// A target that is compared alone says nothing of what is held back at another.
+TEST(RuleControlTest, DeletesHeldAtOneTargetStayToldWhenAnotherIsCompared) {
+  ReplicationWorld world(2);
+  Rule& rule = world.configuration.rules[0];
+  rule.intake.listing.reset();
+  rule.delete_guard = {.keys = 1, .share = 0.1};
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(world.Replicas(1).size(), 3u);
+  PauseRule(world, "t1");
+  world.RunFor(10s);
+  MemoryStore direct(world.runtime, world.source().backend);
+  for (const char* key : {"a", "b"}) {
+    ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = key})));
+  }
+  auto ask = [&world] {
+    ASSERT_TRUE(
+        world.world.Run(AskForBackfill(world.state, "r", {.asked = world.world.clock.Now()})));
+    world.RunFor(40s);
+  };
+  auto held = [&world] {
+    Result<std::vector<RuleNow>> now = world.world.Run(ReadNow(world.state, "r"));
+    EXPECT_TRUE(now && now->size() == 1);
+    return now->front().deletes_held;
+  };
+  ask();
+  EXPECT_EQ(held(), 2u);
+  PauseRule(world, "t0");
+  Resume(world, "t1");
+  for (const char* key : {"a", "b"}) world.target(1).backend->buckets["out"].objects.erase(key);
+  ask();
+  EXPECT_EQ(held(), 2u) << "of the first, which was not looked at";
+  Resume(world, "t0");
+  for (const char* key : {"a", "b"}) world.target(0).backend->buckets["out"].objects.erase(key);
+  ask();
+  EXPECT_EQ(held(), 0u);
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -247,13 +247,26 @@ void RuleMeter::OnReadiness(std::string_view part, const std::optional<Error>& e
   observer_.OnReadiness(part, error);
 }
 
-void RuleMeter::OnDeletesHeld(const std::string& rule, uint64_t keys) {
+uint64_t RuleMeter::Sight::MostDeletesHeld() const {
+  uint64_t most = 0;
+  for (const auto& [target, keys] : deletes_held) most = std::max(most, keys);
+  return most;
+}
+
+void RuleMeter::OnDeletesHeld(const std::string& rule, const std::string& target, uint64_t keys) {
   Sight& sight = rules_[rule];
-  if (std::exchange(sight.deletes_held, keys) != keys) sight.changed = true;
+  const uint64_t before = sight.MostDeletesHeld();
+  if (keys > 0) {
+    sight.deletes_held[target] = keys;
+  } else {
+    sight.deletes_held.erase(target);
+  }
+  const uint64_t most = sight.MostDeletesHeld();
+  if (most != before) sight.changed = true;
   runtime_.metrics
       .gauge("longhaul_deletes_held", "Keys that the delete guard held back at the last comparison",
              {{"rule", rule}})
-      .Set(static_cast<double>(keys));
+      .Set(static_cast<double>(most));
 }
 
 void RuleMeter::OnArchiveStaged(const ArchiveBytes& bytes) { observer_.OnArchiveStaged(bytes); }
@@ -279,7 +292,7 @@ RuleNow RuleMeter::Look(const std::string& rule, Sight& sight) {
               .source = source_,
               .target = target_};
   now.troubles = sight.troubles;
-  now.deletes_held = sight.deletes_held;
+  now.deletes_held = sight.MostDeletesHeld();
   if (source_ && ask_) {
     SourceSight source = ask_(rule);
     now.keys_pending = source.keys_pending;

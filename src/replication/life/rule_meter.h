@@ -163,8 +163,9 @@ class RuleMeter : public Observer {
   void OnStagingSeen(const std::string& rule, const std::string& target, uint64_t waiting,
                      std::optional<SystemTime> oldest);
 
-  // A comparison has held so many deletes back, or none.
-  void OnDeletesHeld(const std::string& rule, uint64_t keys);
+  // A comparison with this target has held so many deletes back, or none. Of several targets the
+  // one with the most is told of: they mostly lack the same keys.
+  void OnDeletesHeld(const std::string& rule, const std::string& target, uint64_t keys);
 
   // Writes what has changed, if it is time. `last`: all of it, and this process ends.
   Async<void> Publish(bool last);
@@ -191,11 +192,13 @@ class RuleMeter : public Observer {
     std::optional<SystemTime> staging_oldest;
   };
   struct Sight {
+    [[nodiscard]] uint64_t MostDeletesHeld() const;
+
     RuleTotals unpublished;
-    bool worked = false;                          // Since the last Publish.
-    bool changed = false;                         // What it sees, since then.
-    std::map<std::string, std::string> troubles;  // As in RuleNow.
-    uint64_t deletes_held = 0;
+    bool worked = false;                           // Since the last Publish.
+    bool changed = false;                          // What it sees, since then.
+    std::map<std::string, std::string> troubles;   // As in RuleNow.
+    std::map<std::string, uint64_t> deletes_held;  // By target, where there are any.
     std::map<std::string, TargetSight> targets;
   };
   // An archive whose receipts are waited for.

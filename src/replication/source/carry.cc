@@ -257,6 +257,10 @@ class Carrier {
   Async<ApplyOutcome> ToOne(TargetContext& target, const ArchiveEntry& entry,
                             std::span<const std::byte> content, const ObjectInfo* info,
                             uint64_t memory_bytes, std::string_view& route, bool& source_failed) {
+    // As whoever applies an archive asks it.
+    std::optional<std::string> refusal =
+        RefusalByRule(*rule_.rule, entry.key, entry.stamp, context_.runtime.clock.Now());
+    if (refusal) co_return InvalidInput(std::move(*refusal));
     std::optional<std::string> key = TargetKey(*rule_.rule, *target.config, entry.key);
     if (!key) co_return InvalidInput("the key is not below the rule's source");
     if (entry.op == EntryOp::kDelete) {

@@ -583,6 +583,69 @@ TEST(CarryTest, ARefusalHidesNoFailureElsewhere) {
   }
 }
 
+// To keep a hint for a paused target is not to read its key.
+TEST(CarryTest, APausedTargetEndsNothingThatIsParkedAtTheSource) {
+  DirectWorld world(Transport::kPlain);
+  world.configuration.rules[0].intake.listing.reset();
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    return operation == StoreOperation::kGet ? TroubledStore::Failing(ErrorKind::kInvalidInput)
+                                             : Fault();
+  };
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(30s);
+  auto parked = [&world] {
+    Result<std::optional<ParkedKey>> row = world.world.Run(FindParked(world.state, "r", "", "a"));
+    return row && *row;
+  };
+  ASSERT_TRUE(parked());
+  ASSERT_TRUE(
+      world.world.Run(WritePause(world.state, "r", "t0", Pause{.since = world.world.clock.Now()})));
+  world.RunFor(10s);
+  world.source().Heal();
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "a"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  ASSERT_TRUE(world.queue_backend->rows.empty()) << "it is kept for the target";
+  EXPECT_TRUE(parked());
+  ASSERT_TRUE(world.world.Run(RemovePause(world.state, "r", "t0")));
+  world.RunFor(1min);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_FALSE(parked());
+  world.Stop();
+}
+
+// A source whose clock is a day ahead: what came of that stamp would stand above all that is
+// written there for a day.
+TEST(CarryTest, WhatIsReadInTheFutureWaits) {
+  DirectWorld world(Transport::kPlain);
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.Put("gone", "text");
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(world.Replicas(), (Keys{"gone", "k"}));
+  world.Put("k", "newer");
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "gone"})));
+  world.source().backend->options.clock_offset = 24h;
+  HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "gone"}, {.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  world.RunFor(1min);
+  EXPECT_EQ(world.Replicas(), (Keys{"gone", "k"}));
+  EXPECT_EQ(*world.target().backend->Find("out", "k")->bytes, "text");
+  for (const char* key : {"gone", "k"}) {
+    Result<std::optional<ParkedKey>> parked =
+        world.world.Run(FindParked(world.state, "r", "t0", key));
+    EXPECT_TRUE(parked && *parked) << key;
+  }
+  world.source().backend->options.clock_offset = 0s;
+  world.RunFor(15min);
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  EXPECT_EQ(*world.target().backend->Find("out", "k")->bytes, "newer");
+  world.Stop();
+}
+
 // An object that one target finds damaged time after time, and another refuses, is parked at both.
 TEST(CarryTest, DamageAtOneTargetIsNotHiddenByARefusalAtAnother) {
   DirectWorld world(Transport::kPlain, 2);

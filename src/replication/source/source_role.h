@@ -86,9 +86,10 @@ class SourceRole {
   asio::awaitable<void> Spool(RuleQueue& queue, Items keys);
   // Keeps hints of `keys` for targets that are paused. Not OK: they are not kept.
   Async<void> SpoolFor(RuleQueue& queue, const Items& keys, std::vector<std::string> targets);
-  asio::awaitable<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
-  asio::awaitable<void> ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
-                               const std::string& key, const PackedKey& packed, const Error& error);
+  // Not OK: it is recorded nowhere, or not everywhere, and must come again.
+  Async<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
+  Async<void> ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
+                     const std::string& key, const PackedKey& packed, const Error& error);
   asio::awaitable<void> Unpark(ParkedPlace& place, const std::string& key);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);

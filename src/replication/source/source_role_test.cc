@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "events/hint.h"
+#include "replication/life/parked.h"
 #include "replication/life/spool.h"
 #include "tests/support/replication_world.h"
 
@@ -45,6 +46,40 @@ TEST(SourceRoleTest, AStagingThatFailsIsNotBlamedOnALargeObject) {
     world.RunFor(3min);
     EXPECT_EQ(world.Replicas(targets - 1), Keys{"large"});
     EXPECT_TRUE(world.observer.unready.empty());
+    world.Stop();
+  }
+}
+
+// Acknowledged and recorded nowhere, it would be forgotten: it comes again until it is recorded. At
+// the source, and at a target.
+TEST(SourceRoleTest, WhatCannotBeRecordedAsParkedComesAgain) {
+  for (const bool at_target : {false, true}) {
+    ReplicationWorld world;
+    world.configuration.rules[0].intake.listing.reset();
+    if (at_target) world.configuration.rules[0].transport = Transport::kPlain;
+    world.Put("bad", "text");
+    world.Put("good", "text");
+    const auto refuse = [](StoreOperation operation, std::string_view, std::string_view key) {
+      const bool hit =
+          key == "bad" && (operation == StoreOperation::kGet || operation == StoreOperation::kPut);
+      return hit ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+    };
+    (at_target ? world.target() : world.source()).decide = refuse;
+    const std::string place = at_target ? "t0" : "";
+    world.state_backend->read_only = at_target ? "parked/r/t0" : "parked/r";
+    world.Start();
+    world.RunFor(1min);
+    EXPECT_EQ(world.Replicas(), Keys{"good"});
+    EXPECT_FALSE(world.queue_backend->rows.empty()) << place;
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0) << "it is not, yet";
+    EXPECT_TRUE(world.observer.unready.contains("source of rule r"));
+    world.state_backend->read_only.clear();
+    world.RunFor(30s);
+    Result<std::optional<ParkedKey>> parked =
+        world.world.Run(FindParked(world.state, "r", place, "bad"));
+    EXPECT_TRUE(parked && *parked) << place;
+    EXPECT_TRUE(world.queue_backend->rows.empty());
+    EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 1);
     world.Stop();
   }
 }

@@ -121,9 +121,12 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         break;
       }
       case PackedKey::State::kSkipped:
-        any_read = true;
         ++keys_done_;
-        co_await Unpark(*queue.rule->parked, key);
+        // Else all of its targets are held, and nothing has been read.
+        if (!targets.empty()) {
+          any_read = true;
+          co_await Unpark(*queue.rule->parked, key);
+        }
         // Where nothing went by staging no archive is left that could settle it.
         for (size_t t = 0; result.carried && t < targets.size(); ++t) {
           co_await Unpark(*queue.rule->targets[targets[t]]->parked, key);
@@ -190,11 +193,20 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           co_await messages_.Finish(std::move(pending.messages), std::move(left),
                                     RetryDelay(pending.tries));
         } else {
-          co_await Park(queue, key, packed);
-          if (pending.segment) co_await EndTransfers(queue, key, pending.segment->segment.plan);
           // Those that are away have not been asked.
-          co_await messages_.Finish(std::move(pending.messages), LeftFor(away, rule, key, pending),
-                                    delay);
+          std::vector<HintMessage> left = LeftFor(away, rule, key, pending);
+          std::chrono::milliseconds left_delay = delay;
+          const Result<void> parked = co_await Park(queue, key, packed);
+          if (!parked) {
+            source_error = parked.error().In("rule " + rule.id + ": record what is parked");
+            ++failures_;
+            NoteReturned(queue, key, pending, pending.target);
+            left.assign(1, Left(rule, key, pending, pending.tries));
+            left_delay = std::max<std::chrono::milliseconds>(delay, kAwayDelay);
+          } else if (pending.segment) {
+            co_await EndTransfers(queue, key, pending.segment->segment.plan);
+          }
+          co_await messages_.Finish(std::move(pending.messages), std::move(left), left_delay);
         }
         break;
       }
@@ -227,24 +239,30 @@ void SourceRole::NoteStaged(const RuleQueue& queue, const Items& keys,
   context_.meter->OnStaged(queue.rule->rule->id, result.archive, staged, result.bytes, heard);
 }
 
-asio::awaitable<void> SourceRole::Park(RuleQueue& queue, const std::string& key,
-                                       const PackedKey& packed) {
+Async<void> SourceRole::Park(RuleQueue& queue, const std::string& key, const PackedKey& packed) {
   for (const auto& [index, error] : packed.refused_by) {
     TargetContext& target = *queue.rule->targets[index];
-    co_await ParkAt(*target.parked, target.config->name, queue, key, packed, error);
+    Result<void> parked =
+        co_await ParkAt(*target.parked, target.config->name, queue, key, packed, error);
+    if (!parked) co_return parked;
   }
-  if (!packed.refused_by.empty()) co_return;
-  co_await ParkAt(*queue.rule->parked, "", queue, key, packed, packed.error);
+  if (!packed.refused_by.empty()) co_return Ok();
+  co_return co_await ParkAt(*queue.rule->parked, "", queue, key, packed, packed.error);
 }
 
-asio::awaitable<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target,
-                                         RuleQueue& queue, const std::string& key,
-                                         const PackedKey& packed, const Error& error) {
+Async<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
+                               const std::string& key, const PackedKey& packed,
+                               const Error& error) {
   const std::string op = packed.deleted ? "delete" : "put";
+  Result<void> written = co_await place.Park({.key = key, .op = op, .reason = error.Describe()});
+  if (!written) {
+    context_.runtime.log.Warning(
+        "parked object not recorded; it is tried again",
+        {{"rule", queue.rule->rule->id}, {"target", target}, {"key", key}, written.error()});
+    co_return written;
+  }
   context_.runtime.log.Failure(
       "object parked", {{"rule", queue.rule->rule->id}, {"target", target}, {"key", key}, error});
-  Result<void> written = co_await place.Park({.key = key, .op = op, .reason = error.Describe()});
-  if (!written) context_.runtime.log.Warning("parked object not recorded", {written.error()});
   context_.observer.OnOutcome({.time = context_.runtime.clock.Now(),
                                .rule = queue.rule->rule->id,
                                .target = target,
@@ -254,6 +272,7 @@ asio::awaitable<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& 
                                .stamp = packed.stamp,
                                .state = OutcomeState::kParked,
                                .reason = error.Describe()});
+  co_return Ok();
 }
 
 // What was parked there has been carried past that place, or is not to be carried.

@@ -391,7 +391,8 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
-    co_await NoteParked(target, staged, **reader, *applied);
+    Result<void> noted = co_await NoteParked(target, staged, **reader, *applied);
+    if (!noted) co_return noted.error();
     if (work.refusals == 0) work.settled_before = settled_[&target];
     settled_[&target] += applied->settled;
     if (!applied->pending.empty() || !applied->refused.empty() || !applied->parked.empty()) {
@@ -430,27 +431,30 @@ Async<TargetRole::Handled> TargetRole::Refuse(TargetContext& target, const Stage
                                .archive = staged.ulid,
                                .state = OutcomeState::kParked,
                                .reason = error.Describe()});
-  co_await Park(target, {.archive = staged.ulid, .op = "archive", .reason = error.Describe()});
+  Result<void> noted =
+      co_await Park(target, {.archive = staged.ulid, .op = "archive", .reason = error.Describe()});
+  static_cast<void>(noted);  // It stays, and is tried again.
   work.parked = true;
   work.due = clock.SteadyNow() + kParkedRetry;
   co_return Handled::kParked;
 }
 
-asio::awaitable<void> TargetRole::Park(TargetContext& target, ParkedKey parked) {
+Async<void> TargetRole::Park(TargetContext& target, ParkedKey parked) {
   Result<void> written = co_await target.parked->Park(std::move(parked));
   if (!written) context_.runtime.log.Warning("parked object not recorded", {written.error()});
+  co_return written;
 }
 
-asio::awaitable<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& staged,
-                                             const ArchiveReader& reader,
-                                             const ArchiveApplication& applied) {
-  // Nothing else remembers a conflict: its archive goes.
+Async<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& staged,
+                                   const ArchiveReader& reader, const ArchiveApplication& applied) {
+  // Nothing else remembers a conflict: its archive goes, so not before this.
   for (const auto& [index, reason] : applied.conflicting) {
     const ArchiveEntry& entry = reader.entries()[index];
-    co_await Park(target, {.key = entry.key,
-                           .archive = staged.ulid,
-                           .op = OpName(entry.op),
-                           .reason = "conflict: " + reason});
+    Result<void> parked = co_await Park(target, {.key = entry.key,
+                                                 .archive = staged.ulid,
+                                                 .op = OpName(entry.op),
+                                                 .reason = "conflict: " + reason});
+    if (!parked) co_return parked.error().In("record a conflict");
   }
   for (const std::string& key : applied.unparked) {
     Result<void> settled = co_await target.parked->Settled(key);
@@ -462,6 +466,7 @@ asio::awaitable<void> TargetRole::NoteParked(TargetContext& target, const Staged
   Result<void> settled = co_await target.parked->ArchiveSettled(staged.ulid);
   if (!settled)
     context_.runtime.log.Warning("an archive stays recorded as parked", {settled.error()});
+  co_return Ok();
 }
 
 // The receipt of an archive of which something is parked may be long in coming.
@@ -526,10 +531,11 @@ Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const Sta
                                  .archive = staged.ulid,
                                  .state = OutcomeState::kParked,
                                  .reason = error.Describe()});
-    co_await Park(target, {.key = entry.key,
-                           .archive = staged.ulid,
-                           .op = OpName(entry.op),
-                           .reason = error.Describe()});
+    Result<void> noted = co_await Park(target, {.key = entry.key,
+                                                .archive = staged.ulid,
+                                                .op = OpName(entry.op),
+                                                .reason = error.Describe()});
+    static_cast<void>(noted);  // Its archive stays, and is tried again.
   }
   work.parked = true;
   work.due = now + kParkedRetry;

@@ -116,9 +116,10 @@ class TargetRole {
   Async<Handled> Refuse(TargetContext& target, const StagedArchive& staged, Work& work,
                         const Error& error);
   // Writes down what is parked now, or in conflict, and forgets what is not parked any more.
-  asio::awaitable<void> Park(TargetContext& target, ParkedKey parked);
-  asio::awaitable<void> NoteParked(TargetContext& target, const StagedArchive& staged,
-                                   const ArchiveReader& reader, const ArchiveApplication& applied);
+  Async<void> Park(TargetContext& target, ParkedKey parked);
+  // Not OK: a conflict is recorded nowhere.
+  Async<void> NoteParked(TargetContext& target, const StagedArchive& staged,
+                         const ArchiveReader& reader, const ArchiveApplication& applied);
   Async<Handled> ReportCorrupt(TargetContext& target, const StagedArchive& staged,
                                const Error& error, const std::vector<std::string>* keys);
   Async<void> WriteReceipt(TargetContext& target, ArchiveReceipt receipt);

@@ -4,6 +4,7 @@
 
 #include "events/hint.h"
 #include "replica/floor.h"
+#include "replication/life/parked.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -51,6 +52,29 @@ TEST(TargetRoleTest, OnceEndsAsDeniedWhenTheTargetDeniesEverything) {
   ASSERT_TRUE(result.store_error);
   EXPECT_EQ(result.store_error->kind, ErrorKind::kDenied);
   EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+}
+
+// Nothing but the record remembers a conflict: the archive must not go before it is written.
+TEST(TargetRoleTest, AConflictIsRecordedBeforeItsArchiveGoes) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  testing::MemoryStore direct(world.runtime, world.target().backend);
+  ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, "somebody's")));
+  world.Put("k", "text");
+  world.state_backend->read_only = "parked/r/t0";
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Staged().size(), 1u);
+  EXPECT_TRUE(world.observer.unready.contains("target t0 of rule r"));
+  world.state_backend->read_only.clear();
+  world.RunFor(2min);
+  Result<std::optional<ParkedKey>> parked =
+      world.world.Run(FindParked(world.state, "r", "t0", "k"));
+  ASSERT_TRUE(parked && *parked);
+  EXPECT_TRUE((*parked)->reason.starts_with("conflict: "));
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_TRUE(world.observer.unready.empty());
+  world.Stop();
 }
 
 // One object that the target refuses is parked, by itself, and not before it has been tried again.
