@@ -99,9 +99,18 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
     if (!alarms_.parked) break;
     Result<std::vector<ParkedKey>> parked = co_await ScanParked(state_, rule.id, place, "", 1);
     if (!parked) co_return parked.error();
+    if (!parked->empty()) {
+      seen["parked/" + rule.id] = {
+          .text = "rule " + rule.id + " has parked objects: `longhaul rules parked` names them"};
+      break;
+    }
+    if (place.empty()) continue;
+    parked = co_await ScanParkedArchives(state_, rule.id, place, "", 1);
+    if (!parked) co_return parked.error();
     if (parked->empty()) continue;
-    seen["parked/" + rule.id] = {.text = "rule " + rule.id +
-                                         " has parked objects: `longhaul rules parked` names them"};
+    seen["parked/" + rule.id] = {
+        .text = "rule " + rule.id + " has archives that target " + place +
+                " refuses as a whole: `longhaul rules parked` names them, and why"};
   }
   Result<std::vector<RuleNow>> running = co_await ReadNow(state_, rule.id);
   if (!running) co_return running.error();

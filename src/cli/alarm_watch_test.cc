@@ -116,6 +116,15 @@ TEST_F(AlarmWatchTest, WhatIsParkedIsToldOnceAndOnceThatItIsOver) {
   EXPECT_THAT(told.names, ElementsAre("parked/main", "over parked/main"));
 }
 
+// A wrong seal key refuses every archive, and no key of them is known to be parked.
+TEST_F(AlarmWatchTest, ArchivesThatAreRefusedAsAWholeAreTold) {
+  auto process = Start();
+  ParkedKey refused{.target = "west", .archive = "A", .op = "archive", .reason = "no such seal"};
+  ASSERT_TRUE(world.Run(WriteParked(process->state, "main", refused)));
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("parked/main"));
+}
+
 TEST_F(AlarmWatchTest, DeadLettersAreToldOnceUntilTheyAreGone) {
   auto process = Start();
   queue_backend->rows[1] = {.body = "poison", .receive_count = 2};

@@ -13,6 +13,7 @@ namespace {
 // A message may become visible without a notice: because its receiver died, or a notice was lost.
 constexpr milliseconds kListenAgain{5'000};
 constexpr int kReceiveCountMax = 1000;
+constexpr size_t kMovedAtOnce = 1000;  // By a statement.
 // The server's own VACUUM comes once a minute at most; half a million messages can have come and
 // gone by then, and what indexes have grown to they keep. After so many it costs a few
 // milliseconds.
@@ -44,7 +45,7 @@ void AddMessages(PostgresArguments& arguments, const std::vector<NewMessage>& me
   arguments.Bytes(std::span<const std::string_view>(bodies));
 }
 
-void AddReceipts(PostgresArguments& arguments, const std::vector<Receipt>& receipts) {
+void AddReceipts(PostgresArguments& arguments, std::span<const Receipt> receipts) {
   std::vector<int64_t> ids;
   std::vector<int64_t> deliveries;
   for (const Receipt& receipt : receipts) {
@@ -182,6 +183,36 @@ Async<void> PostgresQueue::Extend(Receipt receipt, milliseconds visibility) {
 Async<void> PostgresQueue::Release(Receipt receipt, milliseconds delay) {
   Result<void> moved = co_await Move(receipt, delay, false);
   if (!moved) co_return moved.error().In("queue: release");
+  co_return Ok();
+}
+
+// In the order of their ids, as whoever acknowledges locks them.
+Async<void> PostgresQueue::MoveAll(const std::vector<Receipt>& receipts, milliseconds visible_in,
+                                   bool in_flight) {
+  const std::span<const Receipt> all(receipts);
+  for (size_t begin = 0; begin < all.size(); begin += kMovedAtOnce) {
+    PostgresArguments arguments;
+    AddReceipts(arguments, all.subspan(begin, std::min(kMovedAtOnce, all.size() - begin)));
+    arguments.Int(Micros(visible_in)).Int(in_flight ? 1 : 0);
+    Result<PostgresRows> moved = co_await client_->Run(
+        "SELECT count(queue_move(r.id, r.delivery, $3, $4)) FROM ("
+        "SELECT id, delivery FROM unnest($1::bigint[], $2::bigint[]) AS u(id, delivery)"
+        " ORDER BY id) r",
+        arguments, PostgresRepeat::kSafe);
+    if (!moved) co_return moved.error();
+  }
+  co_return Ok();
+}
+
+Async<void> PostgresQueue::ExtendAll(std::vector<Receipt> receipts, milliseconds visibility) {
+  Result<void> extended = co_await MoveAll(receipts, visibility, true);
+  if (!extended) co_return extended.error().In("queue: extend");
+  co_return Ok();
+}
+
+Async<void> PostgresQueue::ReleaseAll(std::vector<Receipt> receipts) {
+  Result<void> released = co_await MoveAll(receipts, milliseconds(0), false);
+  if (!released) co_return released.error().In("queue: release");
   co_return Ok();
 }
 

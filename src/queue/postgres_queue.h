@@ -38,6 +38,10 @@ class PostgresQueue : public Queue {
   Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) override;
   Async<Received> Receive(ReceiveRequest request) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
+  // A thousand by a request.
+  Async<void> ExtendAll(std::vector<Receipt> receipts,
+                        std::chrono::milliseconds visibility) override;
+  Async<void> ReleaseAll(std::vector<Receipt> receipts) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
@@ -57,6 +61,8 @@ class PostgresQueue : public Queue {
   Async<std::vector<QueueMessage>> Take(const std::string& lane, int count_max,
                                         std::chrono::milliseconds visibility);
   Async<void> Move(Receipt receipt, std::chrono::milliseconds visible_in, bool in_flight);
+  Async<void> MoveAll(const std::vector<Receipt>& receipts, std::chrono::milliseconds visible_in,
+                      bool in_flight);
   // Has the table cleaned after many messages.
   void CountRemoved(size_t count);
 

@@ -12,6 +12,7 @@ namespace {
 constexpr milliseconds kPollMin{50};
 constexpr milliseconds kPollMax{250};
 constexpr int kReceiveCountMax = 1000;
+constexpr size_t kMovedAtOnce = 1000;  // In a transaction.
 
 // `dead` is set when a Receive meets a message that has been received too often, so that the next
 // ones need not pass it again; it follows from the other columns. The index serves Receive and
@@ -94,11 +95,13 @@ Result<void> Delete(SqliteConnection& db, const std::vector<Receipt>& receipts, 
   return Ok();
 }
 
+constexpr const char* kMove =
+    "UPDATE queue_messages SET visible_us = ?, in_flight = ?, dead = 0"
+    " WHERE id = ? AND delivery = ?";
+
 // Hides or shows what `receipt` holds.
 Result<void> Move(SqliteConnection& db, Receipt receipt, int64_t visible_us, bool in_flight) {
-  Result<void> moved = db.Prepare(
-                             "UPDATE queue_messages SET visible_us = ?, in_flight = ?, dead = 0"
-                             " WHERE id = ? AND delivery = ?")
+  Result<void> moved = db.Prepare(kMove)
                            .Bind(visible_us)
                            .Bind(int64_t{in_flight})
                            .Bind(receipt.id)
@@ -106,6 +109,19 @@ Result<void> Move(SqliteConnection& db, Receipt receipt, int64_t visible_us, boo
                            .Run();
   if (!moved) return moved;
   return db.changed_rows() > 0 ? Ok() : DeliveredAgain(receipt);
+}
+
+// The same for many; what nobody holds any more is passed over.
+Result<void> Move(SqliteConnection& db, const std::vector<Receipt>& receipts, int64_t visible_us,
+                  bool in_flight) {
+  SqliteStatement move = db.Prepare(kMove);
+  for (const Receipt& receipt : receipts) {
+    move.Reset();
+    move.Bind(visible_us).Bind(int64_t{in_flight}).Bind(receipt.id).Bind(receipt.delivery);
+    Result<void> moved = move.Run();
+    if (!moved) return moved;
+  }
+  return Ok();
 }
 
 QueueMessage MessageOf(const SqliteStatement& row) {
@@ -310,6 +326,34 @@ Async<void> SqliteQueue::Extend(Receipt receipt, milliseconds visibility) {
     return Move(db, receipt, visible, true);
   };
   co_return co_await database_->Write<void>(std::move(work), SqliteDurability::kLazy);
+}
+
+Async<void> SqliteQueue::MoveAll(std::vector<Receipt> receipts, milliseconds visible_in,
+                                 bool in_flight) {
+  for (size_t begin = 0; begin < receipts.size(); begin += kMovedAtOnce) {
+    const auto from = receipts.begin() + static_cast<ptrdiff_t>(begin);
+    const auto count = static_cast<ptrdiff_t>(std::min(kMovedAtOnce, receipts.size() - begin));
+    const int64_t visible = Micros(runtime_.clock.Now()) + Micros(visible_in);
+    std::function<Result<void>(SqliteConnection&)> work =
+        [some = std::vector<Receipt>(from, from + count), visible,
+         in_flight](SqliteConnection& db) { return Move(db, some, visible, in_flight); };
+    Result<void> moved = co_await database_->Write<void>(std::move(work), SqliteDurability::kLazy);
+    if (!moved) co_return moved;
+  }
+  co_return Ok();
+}
+
+Async<void> SqliteQueue::ExtendAll(std::vector<Receipt> receipts, milliseconds visibility) {
+  Result<void> extended = co_await MoveAll(std::move(receipts), visibility, true);
+  if (!extended) co_return extended.error().In("queue: extend");
+  co_return Ok();
+}
+
+Async<void> SqliteQueue::ReleaseAll(std::vector<Receipt> receipts) {
+  Result<void> released = co_await MoveAll(std::move(receipts), milliseconds(0), false);
+  WakeReceivers();
+  if (!released) co_return released.error().In("queue: release");
+  co_return Ok();
 }
 
 Async<void> SqliteQueue::Ack(std::vector<Receipt> receipts) {

@@ -36,6 +36,10 @@ class SqliteQueue : public Queue {
   Async<void> Send(std::vector<NewMessage> messages, std::chrono::milliseconds delay) override;
   Async<Received> Receive(ReceiveRequest request) override;
   Async<void> Extend(Receipt receipt, std::chrono::milliseconds visibility) override;
+  // Some at a time: others write meanwhile.
+  Async<void> ExtendAll(std::vector<Receipt> receipts,
+                        std::chrono::milliseconds visibility) override;
+  Async<void> ReleaseAll(std::vector<Receipt> receipts) override;
   Async<void> Ack(std::vector<Receipt> receipts) override;
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
@@ -49,6 +53,8 @@ class SqliteQueue : public Queue {
 
   SqliteQueue(Runtime runtime, std::shared_ptr<SqliteDatabase> database,
               SqliteQueueOptions options);
+  Async<void> MoveAll(std::vector<Receipt> receipts, std::chrono::milliseconds visible_in,
+                      bool in_flight);
   // What there is to receive, now or later, outside of the lanes `without`.
   Async<Look> LookAround(std::vector<std::string> without);
   Async<std::vector<QueueMessage>> Take(std::string lane, int count_max,

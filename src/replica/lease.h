@@ -28,7 +28,8 @@ class Lease {
   // Waits for it, looking again every quarter of a second, at most `timeout`; kRetryable with
   // kLeaseTakenCode then.
   Async<void> Acquire(std::chrono::milliseconds timeout);
-  // Starts the lifetime anew. kPrecondition: it was lost.
+  // Starts the lifetime anew. kPrecondition: it was lost. After another error it may be ours for
+  // longer or not; the next Extend finds out.
   Async<void> Extend();
   // Has it last for at least `duration` from now: extends it where it does not. kPrecondition: it
   // was lost. Call it before a request that may take effect so long.
@@ -39,12 +40,18 @@ class Lease {
   asio::awaitable<void> Release();
 
  private:
+  Async<void> ExtendOnce();
+  // Whether a write whose answer was lost has taken effect: then its revision is ours.
+  Async<bool> FindOwn();
+
   State& state_;
   Clock& clock_;
   std::string name_;
   std::string owner_;
   std::chrono::milliseconds lifetime_;
+  std::string value_;  // Of the row: this holder's, and this time that he holds it.
   int64_t revision_ = 0;
+  bool in_doubt_ = false;  // The last write had no answer.
   SystemTime expires_{};
 };
 

@@ -84,7 +84,8 @@ RuleHealth RuleReport::HealthOf(const TargetReport& told, SystemTime now,
     return RuleHealth::kBad;
   }
   if (told.parked > 0) {
-    *reason = Some(told.parked, "key") + " parked";
+    *reason = std::to_string(told.parked) +
+              (told.parked == 1 ? " key or archive parked" : " keys or archives parked");
     return RuleHealth::kWarn;
   }
   if (rule->threshold && told.now.oldest && now - told.now.oldest->heard > *rule->threshold) {
@@ -218,6 +219,11 @@ Async<std::map<std::string, uint64_t>> CountParked(State& state, const Rule& rul
     Result<uint64_t> parked = co_await CountParkedKeys(state, rule.id, place, count_max);
     if (!parked) co_return parked.error();
     counts[place] = *parked;
+    const int left = count_max - static_cast<int>(*parked);
+    if (place.empty() || left <= 0) continue;
+    Result<uint64_t> refused = co_await CountParkedArchives(state, rule.id, place, left);
+    if (!refused) co_return refused.error();
+    counts[place] += *refused;
   }
   co_return counts;
 }

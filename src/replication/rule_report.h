@@ -27,8 +27,8 @@ struct TargetReport {
   std::optional<Pause> pause;  // Its own, or that of the rule.
   TargetNow now;               // Of all processes.
   TargetTotals totals;
-  LagHistogram lag;  // Of the last one to two hours.
-  uint64_t parked = 0;
+  LagHistogram lag;     // Of the last one to two hours.
+  uint64_t parked = 0;  // Keys, and archives that it refuses as a whole.
 };
 
 enum class RuleHealth {
@@ -75,7 +75,8 @@ Async<RuleSights> ReadRuleSights(State& state, std::shared_ptr<const RuleSights>
 // Without what takes requests for each rule: `parked` and `hints_kept`.
 RuleReport MakeRuleReport(const Rule& rule, const RuleControl& control, const RuleSights& sights,
                           SystemTime now);
-// How many keys are parked where, by target; "" is the source.
+// How many keys are parked where, by target; "" is the source. An archive that a target refuses as
+// a whole counts as one: what is in it may not be known.
 Async<std::map<std::string, uint64_t>> CountParked(State& state, const Rule& rule, int count_max);
 // All of it. Errors are those of State.
 Async<RuleReport> ReadRuleReport(State& state, Clock& clock, const RuleControl& control,

@@ -1,5 +1,6 @@
 #include "replication/upkeep.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "replication/context/loops.h"
@@ -91,6 +92,7 @@ asio::awaitable<void> Upkeep::LookAtStagings(Event& stop) {
     if (!noted) {
       context_.runtime.log.Warning("it is not noted where archives may lie", {noted.error()});
     }
+    if (packs_ && !applies_ && first) co_await TellOfNewTargets();
     if (applies_ && first) {
       Result<std::vector<LeftStaging>> left =
           co_await FindLeftStagings(context_.state, rules, context_.stores, true);
@@ -104,6 +106,35 @@ asio::awaitable<void> Upkeep::LookAtStagings(Event& stop) {
     }
     // Again: somebody whose configuration lacks a rule may have forgotten its places.
     co_await stop.WaitFor(context_.runtime.clock, kStagingsInterval);
+  }
+}
+
+// An archive goes when all targets have applied it that the process there knows. Where that one has
+// a configuration of its own, it does not keep archives for a target of which only the source
+// knows.
+asio::awaitable<void> Upkeep::TellOfNewTargets() {
+  for (const auto& rule : context_.rules) {
+    Result<RuleTotals> totals = co_await ReadTotals(context_.state, rule->rule->id);
+    if (!totals) continue;  // Nobody is kept from his work by that.
+    const auto answers = [&](const auto& target) {
+      return totals->targets.contains(target->config->name);
+    };
+    for (const auto& target : rule->targets) {
+      if (target->staging_store == nullptr || answers(target)) continue;
+      const bool joins = std::ranges::any_of(rule->targets, [&](const auto& other) {
+        return other->staging_store == target->staging_store &&
+               other->staging_bucket == target->staging_bucket &&
+               other->staging_prefix == target->staging_prefix && answers(other);
+      });
+      if (!joins) continue;
+      context_.runtime.log.Warning(
+          "a new target shares a staging, and has not answered yet",
+          {{"rule", rule->rule->id},
+           {"target", target->config->name},
+           {"remedy",
+            "its side must have known it before the source did, else it gets nothing of what was "
+            "sent meanwhile: then run `longhaul rules backfill`"}});
+    }
   }
 }
 

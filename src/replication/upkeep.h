@@ -35,6 +35,8 @@ class Upkeep {
   asio::awaitable<void> Sweep(Event& stop);
   // Notes where archives may lie, and tells of those that wait where no rule looks any more.
   asio::awaitable<void> LookAtStagings(Event& stop);
+  // Tells of targets that have joined a staging of others and have not answered yet.
+  asio::awaitable<void> TellOfNewTargets();
 
   ReplicationContext& context_;
   bool packs_;

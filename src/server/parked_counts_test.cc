@@ -62,9 +62,13 @@ TEST_F(ParkedCountsTest, CountsByPlace) {
   Park("a", "", 0, 3);
   Park("a", "copy", 0, 2);
   Park("b", "copy", 0, ParkedCounts::kCountMax + 5);
+  for (const char* rule : {"a", "b"}) {
+    ASSERT_TRUE(world_.Run(WriteParked(
+        state_, rule, {.target = "copy", .archive = "01", .op = "archive", .reason = "no seal"})));
+  }
   Refresh();
   EXPECT_EQ(counts_.Of("a", ""), 3u);
-  EXPECT_EQ(counts_.Of("a", "copy"), 2u);
+  EXPECT_EQ(counts_.Of("a", "copy"), 3u) << "an archive that is refused as a whole counts as one";
   EXPECT_EQ(counts_.Of("b", ""), 0u);
   EXPECT_EQ(counts_.Of("b", "copy"), static_cast<uint64_t>(ParkedCounts::kCountMax));
   EXPECT_EQ(counts_.Of("none", ""), 0u);

@@ -254,6 +254,50 @@ TEST_P(QueueSuite, ManyAreExtendedAndReleasedAtOnce) {
   EXPECT_EQ(Depth().visible, 22);
 }
 
+// A backend does them some at a time; none may be left out.
+TEST_P(QueueSuite, VeryManyAreExtendedAndReleasedAtOnce) {
+  constexpr size_t kCount = 2'050;
+  std::vector<std::string> bodies;
+  for (size_t i = 0; i < kCount; ++i) bodies.push_back(std::to_string(i));
+  Send(bodies);
+  std::vector<Receipt> receipts;
+  const auto receive_all = [&] {
+    receipts.clear();
+    while (receipts.size() < kCount) {
+      const std::vector<QueueMessage> some = Receive(1000, kLong);
+      ASSERT_FALSE(some.empty());
+      for (const QueueMessage& message : some) receipts.push_back(message.receipt);
+    }
+  };
+  receive_all();
+  ASSERT_EQ(receipts.size(), kCount);
+  ASSERT_TRUE(Run(queue_->ExtendAll(receipts, kLong)));
+  EXPECT_EQ(Depth().in_flight, static_cast<int64_t>(kCount));
+  ASSERT_TRUE(Run(queue_->ExtendAll(receipts, kShort)));
+  Sleep(kPastShort);
+  EXPECT_EQ(Depth().visible, static_cast<int64_t>(kCount));
+  receive_all();
+  ASSERT_EQ(receipts.size(), kCount);
+  ASSERT_TRUE(Run(queue_->ReleaseAll(receipts)));
+  EXPECT_EQ(Depth().visible, static_cast<int64_t>(kCount));
+}
+
+// Of many some may have been lost to another worker: he keeps them, and the others are extended.
+TEST_P(QueueSuite, ManyAtOnceLeaveAloneWhatOthersHold) {
+  Send({"a", "b"});
+  const std::vector<QueueMessage> first = Receive(10, kShort);
+  std::vector<Receipt> old;
+  for (const QueueMessage& message : first) old.push_back(message.receipt);
+  ASSERT_EQ(old.size(), 2u);
+  Sleep(kPastShort);
+  const QueueMessage lost = ReceiveOne(kLong);
+  const Receipt kept = lost.receipt.id == old[0].id ? old[1] : old[0];
+  ASSERT_TRUE(Run(queue_->ReleaseAll({old[0], old[1]})));
+  EXPECT_EQ(Depth().in_flight, 1) << "the other worker's was given back";
+  ASSERT_TRUE(Run(queue_->Ack({lost.receipt})));
+  EXPECT_TRUE(Run(queue_->Ack({kept})));
+}
+
 // What nobody can ever do must not go round, and whoever looks for it must see why.
 TEST_P(QueueSuite, PoisonIsBuriedWithItsReason) {
   Send({"poison"}, kNone, "a");

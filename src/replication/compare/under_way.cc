@@ -1,5 +1,6 @@
 #include "replication/compare/under_way.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -16,6 +17,8 @@ namespace {
 
 constexpr int kOpenMax = 8;  // Archives side by side.
 constexpr int kRefusedMax = 1000;
+constexpr int kPageRows = 1000;
+constexpr size_t kParkedMax = 100'000;
 
 }  // namespace
 
@@ -32,6 +35,9 @@ class UnderWay::Looking {
     if (!refused) co_return refused.error();
     std::set<std::string> hopeless;
     for (const ParkedKey& archive : *refused) hopeless.insert(archive.archive);
+    Result<bool> all = co_await ReadParked();
+    if (!all) co_return all.error();
+    if (!*all) co_return std::move(found_);
     Result<std::vector<StagedArchive>> listed = co_await ListStaging(
         *target_.staging_store, target_.staging_bucket, target_.staging_prefix);
     if (!listed) co_return listed.error().In("look into staging");
@@ -50,6 +56,24 @@ class UnderWay::Looking {
   }
 
  private:
+  // False: there are too many to tell.
+  Async<bool> ReadParked() {
+    std::string after;
+    while (true) {
+      Result<std::vector<ParkedKey>> rows = co_await ScanParked(
+          state_, rule_.rule->id, target_.config->name, std::move(after), kPageRows);
+      if (!rows) co_return rows.error();
+      for (const ParkedKey& row : *rows) {
+        // A conflict is settled: its archive goes.
+        if (row.archive.empty() || row.reason.starts_with("conflict: ")) continue;
+        parked_.insert_or_assign(row.key, row.archive);
+      }
+      if (std::ssize(*rows) < kPageRows) co_return true;
+      if (parked_.size() > kParkedMax) co_return false;
+      after = rows->back().key;
+    }
+  }
+
   Async<void> Open(std::string ulid) {
     Result<std::unique_ptr<StoreArchiveFile>> file =
         co_await StoreArchiveFile::Open(runtime_, *target_.staging_store, target_.staging_bucket,
@@ -62,8 +86,19 @@ class UnderWay::Looking {
     if (!reader || (*reader)->manifest().rule_id != rule_.rule->id) co_return Ok();
     // What will be refused brings nothing.
     if (!CheckOrigin(*rule_.rule, (*reader)->manifest())) co_return Ok();
-    for (const ArchiveEntry& entry : (*reader)->entries()) Note(entry);
+    const std::vector<ArchiveEntry>& entries = (*reader)->entries();
+    // Where something is parked the rest has been applied, and is not applied again.
+    const bool tried = std::ranges::any_of(
+        entries, [this](const ArchiveEntry& entry) { return parked_.contains(entry.key); });
+    for (const ArchiveEntry& entry : entries) {
+      if (!tried || IsParked(entry.key, ulid)) Note(entry);
+    }
     co_return Ok();
+  }
+
+  [[nodiscard]] bool IsParked(const std::string& key, const std::string& archive) const {
+    const auto found = parked_.find(key);
+    return found != parked_.end() && found->second == archive;
   }
 
   void Note(const ArchiveEntry& entry) {
@@ -83,6 +118,8 @@ class UnderWay::Looking {
   const RuleContext& rule_;
   const TargetContext& target_;
   size_t keys_max_;
+  // By key the archive that it was parked with last.
+  std::map<std::string, std::string, std::less<>> parked_;
   UnderWay found_;
 };
 

@@ -1,10 +1,12 @@
 // UnderWay: what archives in a target's staging will bring, that no receipt of the target settles.
 //
 // A comparison that did not know of it would send all of it again: after a target has been away, a
-// second time everything that has waited for it. What is in doubt counts as not under way: archives
-// that cannot be opened, that are refused as a whole, segments of giants, and what is beyond the
-// bounds. An object too many costs its bytes; one too few would wait for the next comparison (a
-// file that was replaced by one of the same size with an older time does).
+// second time everything that has waited for it. Of an archive of which something is parked only
+// that is under way: the rest has been applied, and whoever removes it there by hand gets it back.
+// What is in doubt counts as not under way: archives that cannot be opened, that are refused as a
+// whole, segments of giants, and what is beyond the bounds. An object too many costs its bytes; one
+// too few would wait for the next comparison (a file that was replaced by one of the same size with
+// an older time does).
 
 #pragma once
 

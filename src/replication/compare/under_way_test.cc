@@ -8,7 +8,10 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Fault;
 using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
 
 constexpr ReplicatorOptions kSourceAlone{.source = true, .target = false};
 
@@ -54,6 +57,34 @@ TEST(UnderWayTest, ADamagedArchiveBringsNothing) {
   }
   EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
   EXPECT_EQ(world.Staged().size(), 2u);
+}
+
+// What an archive has brought before something of it was parked, it does not bring again.
+TEST(UnderWayTest, AnArchiveOfWhichSomethingIsParkedBringsOnlyThat) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  world.Put("refused", "text");
+  world.target().decide = [](StoreOperation operation, std::string_view bucket,
+                             std::string_view key) {
+    const bool hit = operation == StoreOperation::kPut && bucket == "out" && key == "refused";
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  EXPECT_EQ(world.RunOnce({.timeout = 60s}).parked_archives, 1);
+  ASSERT_EQ(world.Staged().size(), 1u);
+  ASSERT_NE(world.target().backend->Find("out", "k"), nullptr);
+
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged().size(), 1u) << "what is parked waits, and the other is there";
+
+  ASSERT_TRUE(world.world.Run(world.target().store->Remove({.bucket = "out", .key = "k"})));
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged().size(), 2u) << "it was thought to be under way";
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged().size(), 2u) << "now it is";
+
+  EXPECT_EQ(world.RunOnce({.timeout = 60s}).parked_archives, 1);
+  EXPECT_NE(world.target().backend->Find("out", "k"), nullptr);
+  EXPECT_EQ(world.Staged().size(), 1u);
 }
 
 }  // namespace

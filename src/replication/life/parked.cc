@@ -81,6 +81,21 @@ Async<bool> LoadKeys(State& state, std::string partition, std::set<std::string>&
   }
 }
 
+// Page by page, and no row is decoded: there may be very many.
+Async<uint64_t> CountRows(State& state, std::string partition, int count_max) {
+  uint64_t count = 0;
+  std::string after;
+  while (true) {
+    const int wanted = std::min(kPageRows, count_max - static_cast<int>(count));
+    if (wanted <= 0) co_return count;
+    Result<std::vector<StateRow>> rows = co_await state.Scan(partition, std::move(after), wanted);
+    if (!rows) co_return rows.error().In("read what is parked");
+    count += rows->size();
+    if (std::cmp_less(rows->size(), wanted)) co_return count;
+    after = std::move(rows->back().key);
+  }
+}
+
 }  // namespace
 
 bool IsOfSource(const ParkedKey& parked, const Rule& rule) {
@@ -121,20 +136,13 @@ Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::st
   co_return co_await Scan(state, KeyPartition(rule, target), target, std::move(after), count_max);
 }
 
-// Page by page, and no row is decoded: there may be very many.
 Async<uint64_t> CountParkedKeys(State& state, std::string rule, std::string target, int count_max) {
-  uint64_t count = 0;
-  std::string after;
-  while (true) {
-    const int wanted = std::min(kPageRows, count_max - static_cast<int>(count));
-    if (wanted <= 0) co_return count;
-    Result<std::vector<StateRow>> rows =
-        co_await state.Scan(KeyPartition(rule, target), std::move(after), wanted);
-    if (!rows) co_return rows.error().In("read what is parked");
-    count += rows->size();
-    if (std::cmp_less(rows->size(), wanted)) co_return count;
-    after = std::move(rows->back().key);
-  }
+  co_return co_await CountRows(state, KeyPartition(rule, target), count_max);
+}
+
+Async<uint64_t> CountParkedArchives(State& state, std::string rule, std::string target,
+                                    int count_max) {
+  co_return co_await CountRows(state, ArchivePartition(rule, target), count_max);
 }
 
 Async<std::optional<ParkedKey>> FindParked(State& state, std::string rule, std::string target,

@@ -62,6 +62,9 @@ Async<std::vector<ParkedKey>> ScanParked(State& state, std::string rule, std::st
                                          std::string after, int count_max);
 // How many those are, at most `count_max`.
 Async<uint64_t> CountParkedKeys(State& state, std::string rule, std::string target, int count_max);
+// The same of archives that are refused as a whole.
+Async<uint64_t> CountParkedArchives(State& state, std::string rule, std::string target,
+                                    int count_max);
 Async<std::optional<ParkedKey>> FindParked(State& state, std::string rule, std::string target,
                                            std::string key);
 // Archives that are refused as a whole at a target.

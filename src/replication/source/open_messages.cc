@@ -118,15 +118,17 @@ asio::awaitable<void> OpenMessages::KeepHidden(Event& stop) {
   while (!co_await stop.WaitFor(runtime_.clock, visibility / 6)) {
     const SteadyTime now = runtime_.clock.SteadyNow();
     std::vector<Receipt> receipts;
+    std::vector<std::shared_ptr<OpenMessage>> late;
     for (const std::shared_ptr<OpenMessage>& message : messages_) {
       if (message->closing || now - message->hidden_at < visibility / 3) continue;
-      message->hidden_at = now;
       receipts.push_back(message->receipt);
+      late.push_back(message);
     }
     if (receipts.empty()) continue;
-    // Lost: another process works on the same keys, which is harmless.
+    // Lost: another process works on the same keys, which is harmless. Not answered: next time.
     Result<void> extended = co_await queue_.ExtendAll(std::move(receipts), visibility);
-    static_cast<void>(extended);
+    if (!extended) continue;
+    for (const std::shared_ptr<OpenMessage>& message : late) message->hidden_at = now;
   }
 }
 

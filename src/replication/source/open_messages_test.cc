@@ -98,5 +98,50 @@ TEST_F(OpenMessagesTest, KeepsHiddenWhatIsOpenAndReleasesItAtAStop) {
   EXPECT_EQ(Receive(60s).size(), 1u);
 }
 
+// Requests that fail for a while must be made again before the visibility has run out.
+TEST_F(OpenMessagesTest, WhatCouldNotBeExtendedIsExtendedNextTime) {
+  class FailingQueue : public testing::FakeQueue {
+   public:
+    using FakeQueue::FakeQueue;
+    Async<void> ExtendAll(std::vector<Receipt> receipts,
+                          std::chrono::milliseconds visibility) override {
+      if (failures_ > 0) {
+        --failures_;
+        co_return Error{.kind = ErrorKind::kRetryable, .message = "away"};
+      }
+      co_return co_await FakeQueue::ExtendAll(std::move(receipts), visibility);
+    }
+
+   private:
+    int failures_ = 3;
+  };
+  FailingQueue queue(world_.runtime, backend_);
+  OpenMessages messages(world_.runtime, queue, limits_, 3);
+  Send(1);
+  const std::vector<QueueMessage> taken = Receive(limits_.visibility);
+  ASSERT_EQ(taken.size(), 1u);
+  messages.Open(taken[0]);
+  struct Worker {
+    static Async<void> Keep(OpenMessages& messages, Event& stop) {
+      co_await messages.KeepHidden(stop);
+      co_return Ok();
+    }
+    static Async<bool> Work(OpenMessages& messages, testing::FakeQueueBackend& backend,
+                            testing::FakeWorld& world, std::chrono::milliseconds time) {
+      Event stop;
+      TaskGroup group(world.runtime.executor);
+      group.Spawn(Keep(messages, stop));
+      co_await world.clock.Sleep(time);
+      const bool hidden = backend.rows.begin()->second.visible_at > world.clock.Now();
+      stop.Set();
+      Result<void> joined = co_await group.Join();
+      if (!joined) co_return joined.error();
+      co_return hidden;
+    }
+  };
+  const std::chrono::milliseconds past = limits_.visibility + limits_.visibility / 12;
+  EXPECT_TRUE(*world_.Run(Worker::Work(messages, *backend_, world_, past)));
+}
+
 }  // namespace
 }  // namespace longhaul
