@@ -75,6 +75,7 @@ class Application {
     Result<void> done = co_await ApplyAll(file);
     Result<void> joined = co_await group_.Join();
     if (run_.whole) co_return *run_.whole;
+    if (done && run_.cancelled) co_return Cancelled("stopped on request");
     co_return done ? joined : done;
   }
 
@@ -104,6 +105,7 @@ class Application {
       removing_ = true;
       Result<void> copied = co_await group_.Join();
       if (!copied) co_return copied;
+      if (run_.cancelled) co_return Cancelled("stopped on request");
       if (run_.totals.failed > 0) {
         run_.totals.removals_withheld = true;
         co_return Ok();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -34,12 +35,18 @@ class SlowWrites : public testing::FaultPlan {
     Fault fault;
     if (operation != StoreOperation::kPut) return fault;
     fault.delay = std::chrono::milliseconds(random_.Below(8000));
+    if (++puts > puts_max) {
+      fault.error = Error{.kind = ErrorKind::kDenied, .message = "expired", .code = "ExpiredToken"};
+    }
     if (failing && key.ends_with("7")) {
       fault.error = Error{.kind = ErrorKind::kInvalidInput, .message = "refused"};
     }
     return fault;
   }
   bool failing = true;
+  bool looking = false;
+  int puts_max = INT_MAX;
+  int puts = 0;
 
  private:
   SeededRandom random_{5};
@@ -69,7 +76,8 @@ class JournalObserverTest : public ::testing::Test {
     for (const RunFailure& failure : *failures) excepted.insert(failure.name);
     for (int i = 0; i < kObjects && NameOfNumber(i) <= run->upto; ++i) {
       if (excepted.contains(NameOfNumber(i))) continue;
-      EXPECT_NE(to->Find("to", "out/" + NameOfNumber(i)), nullptr)
+      const auto* there = to->Find("to", "out/" + NameOfNumber(i));
+      EXPECT_TRUE(there != nullptr && *there->bytes == "text")
           << NameOfNumber(i) << " is called done and is not";
     }
   }
@@ -136,6 +144,25 @@ TEST_F(JournalObserverTest, WhatIsStoppedStaysOpen) {
   stop.Set();
   world.Drive([&] { return done; });
   ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  ExpectAllElseIsThere();
+}
+
+// A token that expires ends the run: whoever takes it over lists what is behind.
+TEST_F(JournalObserverTest, WhatAStoreEndsHasNotListedAll) {
+  writes.failing = false;
+  writes.puts_max = 100;
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(Sync(**journal, &stop, result, done));
+  world.Drive([&] { return done; });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, "ExpiredToken");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  EXPECT_FALSE((*journal)->record().listed_all);
   ExpectAllElseIsThere();
 }
 

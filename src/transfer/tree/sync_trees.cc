@@ -76,12 +76,14 @@ class Sync {
     Side source{.listing = &source_listing, .prefix = source_.prefix, .ordered = ordered};
     Side target{.listing = target_listing, .prefix = target_.prefix, .ordered = ordered};
     Result<void> merged = co_await Merge(source, target);
-    if (merged) observer_.OnListedAll();
+    // Where a store has refused as a whole, names behind were not looked at.
+    if (merged && !run_.whole) observer_.OnListedAll();
     Result<void> joined = co_await group_.Join();
     if (run_.whole) co_return *run_.whole;
     if (!merged) co_return merged.error();  // And nothing is removed.
     if (!joined) co_return joined.error();
     if (limit_) co_return *limit_;
+    if (run_.cancelled) co_return Cancelled("stopped on request");  // After all was listed.
     if (options_.remove) co_return co_await RemoveExtra();
     co_return Ok();
   }

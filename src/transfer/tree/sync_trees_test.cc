@@ -38,6 +38,7 @@ class Watcher : public SyncObserver {
     skipped[std::string(step.name)] = step.decision.reason;
   }
   void OnExcluded(const SyncStep& step) override { excluded.emplace(step.name); }
+  void OnListedAll() override { listed_all = true; }
   void OnExtra(const SyncStep& step) override { extra.emplace(step.name); }
   void OnRemoved(const SyncStep& step) override { removed.emplace(step.name); }
   void OnChosen(const SyncStep& step) override { chosen.emplace(step.name); }
@@ -49,6 +50,7 @@ class Watcher : public SyncObserver {
   std::map<std::string, std::string> copied;
   std::map<std::string, std::string> skipped;
   std::set<std::string> excluded, extra, removed, chosen, failed;
+  bool listed_all = false;
   int told = 0;
   std::optional<Error> last;
 };
@@ -409,6 +411,26 @@ TEST_F(SyncRemovalsTest, NotAfterAStop) {
   ExpectNothingRemoved();
 }
 
+// All is listed, and what was under way ends without being done.
+TEST_F(SyncRemovalsTest, NotAfterAStopOfTheLastCopy) {
+  PutSource("z", "1");
+  Event stop;
+  target_faults.decide = [&stop](StoreOperation operation, std::string_view,
+                                 std::string_view) -> std::optional<Error> {
+    if (operation != StoreOperation::kPut) return std::nullopt;
+    stop.Set();
+    return Cancelled("stopped");
+  };
+  for (const bool remove : {true, false}) {
+    Result<void> done = Sync({.copy = {.stop = &stop}, .remove = remove});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+    EXPECT_EQ(totals.failed, 0U);
+    ExpectNothingRemoved();
+    stop.Reset();
+  }
+}
+
 // A key in the wrong place makes others look as if they were not there.
 TEST_F(SyncRemovalsTest, NotByAListingThatIsNotInOrder) {
   MemoryStore source(world.runtime, source_backend);
@@ -529,6 +551,10 @@ TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   EXPECT_EQ(totals.copied, 100U);
   EXPECT_LE(totals.failed, 16U);
   EXPECT_EQ(watcher.told, 0);
+  EXPECT_FALSE(watcher.listed_all);  // Else nobody looks at the rest again.
+  target_faults.decide = nullptr;
+  ASSERT_TRUE(Copy());
+  EXPECT_TRUE(watcher.listed_all);
 }
 
 TEST_F(StoreWideTest, AStoreThatGoesAwayEndsTheRun) {
