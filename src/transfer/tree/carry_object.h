@@ -37,6 +37,10 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
                                   ListedObject object, std::optional<ListedObject> there,
                                   CarryOptions options, std::string since);
 
+// Of what one of these answered to `if_absent`: whether it is refused because there is an object,
+// and not because the source has changed, or was copied and could not be removed.
+bool IsThereAlready(const Error& error);
+
 // Copies, and removes the source as said above.
 Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options);

@@ -12,6 +12,28 @@ using testing::FakeWorld;
 using testing::MemoryStore;
 using testing::MemoryStoreBackend;
 
+// A store in which "alias" is another name of the bucket "b", as that of an access point is.
+class AliasedStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    request.bucket = Real(request.bucket);
+    return MemoryStore::Head(std::move(request));
+  }
+  Async<PutResult> Copy(CopyRequest request) override {
+    request.bucket = Real(request.bucket);
+    request.source_bucket = Real(request.source_bucket);
+    return MemoryStore::Copy(std::move(request));
+  }
+  Async<void> Remove(RemoveRequest request) override {
+    request.bucket = Real(request.bucket);
+    return MemoryStore::Remove(std::move(request));
+  }
+
+ private:
+  static std::string Real(const std::string& bucket) { return bucket == "alias" ? "b" : bucket; }
+};
+
 class MoveObjectTest : public ::testing::Test {
  protected:
   MoveObjectTest() {
@@ -54,6 +76,45 @@ TEST_F(MoveObjectTest, EqualTimesAreNotTheSameObject) {
   EXPECT_EQ(one->Find("b", "k"), nullptr);
   ASSERT_NE(other->Find("b", "k"), nullptr);
   EXPECT_EQ(*other->Find("b", "k")->bytes, "text");
+}
+
+class MoveInOneStoreTest : public MoveObjectTest {
+ protected:
+  Result<CopyOutcome> MoveTo(const std::string& bucket, CopyOptions options) {
+    AliasedStore store(world.runtime, one);
+    return world.Run(MoveObject(world.runtime, {.store = store, .bucket = "b", .key = "k"},
+                                {.store = store, .bucket = bucket, .key = "k"}, options));
+  }
+};
+
+// S3 copies an object onto itself where its class is said, and an access point is a name more.
+TEST_F(MoveInOneStoreTest, OneObjectInABucketOfTwoNamesStays) {
+  one->options.capabilities.create_if_absent = false;  // Else the copy is refused already.
+  for (const CopyOptions& options : {CopyOptions{.storage_class = "STANDARD"},
+                                     CopyOptions{.storage_class = "STANDARD", .if_absent = true}}) {
+    for (std::chrono::seconds age : {std::chrono::seconds(0), std::chrono::seconds(100)}) {
+      world.clock.Advance(age);
+      Result<CopyOutcome> moved = MoveTo("alias", options);
+      ASSERT_FALSE(moved);
+      EXPECT_EQ(moved.error().kind, ErrorKind::kPrecondition) << moved.error().Describe();
+      EXPECT_FALSE(IsThereAlready(moved.error()));
+      ASSERT_NE(one->Find("b", "k"), nullptr);
+      EXPECT_EQ(*one->Find("b", "k")->bytes, "text");
+    }
+  }
+}
+
+TEST_F(MoveInOneStoreTest, BucketsThatAreTwoAreMovedBetween) {
+  MemoryStore store(world.runtime, one);
+  for (const char* bucket : {"c", "d"}) {
+    ASSERT_TRUE(world.Run(store.CreateBucket(bucket)));
+    // Within the second in which it was written.
+    ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "k"}, "text")));
+    Result<CopyOutcome> moved = MoveTo(bucket, {.if_absent = bucket == std::string("d")});
+    ASSERT_TRUE(moved) << moved.error().Describe();
+    EXPECT_EQ(one->Find("b", "k"), nullptr);
+    ASSERT_NE(one->Find(bucket, "k"), nullptr);
+  }
 }
 
 }  // namespace
