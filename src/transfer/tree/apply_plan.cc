@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "transfer/local/local_folder.h"
+#include "transfer/tree/carry_object.h"
 #include "transfer/tree/plan_done.h"
 #include "transfer/tree/sync_run.h"
 
@@ -129,14 +130,6 @@ class Application {
     co_return info.error();
   }
 
-  // Whether there is proof that nothing is there; a HEAD gives none.
-  static Async<bool> IsAbsent(ObjectPlace place) {
-    Result<ObjectStream> got = co_await place.store.Get({.bucket = place.bucket, .key = place.key});
-    if (got) co_return false;
-    if (got.error().code == "NoSuchKey" || got.error().code == "DeleteMarker") co_return true;
-    co_return got.error();
-  }
-
   // Whether it has been done already; kPrecondition: an end is not what it was.
   Async<bool> LookAtEnds(PlanStep planned) {
     const ObjectPlace from{source_.store, source_.bucket, source_.prefix + planned.name};
@@ -225,7 +218,7 @@ class Application {
       removed = co_await RemoveIfMatch(target_.store, target_.bucket, there.key, planned.etag);
     }
     if (!removed && removed.error().kind == ErrorKind::kNotFound) {
-      Result<bool> absent = co_await IsAbsent({target_.store, target_.bucket, there.key});
+      Result<bool> absent = co_await IsAbsent(target_.store, target_.bucket, there.key);
       if (absent && *absent) {  // It has been removed already.
         run_.watch.Worked();
         co_return Ok();

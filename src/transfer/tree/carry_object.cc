@@ -62,6 +62,14 @@ bool IsThereAlready(const Error& error) {
          error.code != kOneObject && error.code != kNotRemoved;
 }
 
+Async<bool> IsAbsent(Store& store, std::string bucket, std::string key) {
+  Result<ObjectStream> got =
+      co_await store.Get({.bucket = std::move(bucket), .key = std::move(key)});
+  if (got) co_return false;
+  if (got.error().code == "NoSuchKey" || got.error().code == "DeleteMarker") co_return true;
+  co_return got.error();
+}
+
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
   co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
                                       std::nullopt);
@@ -81,8 +89,12 @@ Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, List
        .key = there.key,
        .listed = CopySource::Listed{.size_bytes = there.size_bytes, .etag = there.etag}},
       {.store = backup.store, .bucket = backup.bucket, .key = key}, std::move(options));
-  // Gone meanwhile. Any other "not found" may be the backup's bucket.
-  if (copied || copied.error().code == "NoSuchKey") co_return Ok();
+  if (copied) co_return Ok();
+  // Gone meanwhile, if the target says so itself: what is "not found" may be where the copy goes.
+  if (copied.error().kind == ErrorKind::kNotFound) {
+    Result<bool> absent = co_await IsAbsent(target.store, target.bucket, there.key);
+    if (absent && *absent) co_return Ok();
+  }
   co_return copied.error().In("set aside what is there");
 }
 

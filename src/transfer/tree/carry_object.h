@@ -45,9 +45,13 @@ bool IsThereAlready(const Error& error);
 Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options);
 
-// Copies an object of the target to the backup. OK also when it has gone meanwhile.
+// Copies an object of the target to the backup. OK also when the target says that it has gone
+// meanwhile.
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
                      CopyOptions options);
+
+// Whether there is proof that nothing is there; a HEAD gives none.
+Async<bool> IsAbsent(Store& store, std::string bucket, std::string key);
 
 // Removes `key` while it has that ETag; kPrecondition: it has not. Looks first, because not every
 // server heeds If-Match on a delete.

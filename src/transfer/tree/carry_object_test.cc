@@ -2,8 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+#include "transfer/local/local_folder.h"
+#include "transfer/object/relay.h"
 
 namespace longhaul {
 namespace {
@@ -115,6 +121,25 @@ TEST_F(MoveInOneStoreTest, BucketsThatAreTwoAreMovedBetween) {
     EXPECT_EQ(one->Find("b", "k"), nullptr);
     ASSERT_NE(one->Find(bucket, "k"), nullptr);
   }
+}
+
+// What cannot be written aside would be taken for gone, and replaced without a copy.
+TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
+  testing::RealWorld world;
+  testing::TempDir folder;
+  LocalFolder files(world.runtime);
+  std::filesystem::create_directories(folder.file("to"));
+  std::ofstream(folder.file("to/a")) << "old";
+  std::ofstream(folder.file("in-the-way")) << "a file";
+  const TreeTarget target{.store = files, .bucket = folder.file("to"), .prefix = ""};
+  const TreeTarget backup{.store = files, .bucket = folder.file("in-the-way/old"), .prefix = ""};
+  Result<void> aside =
+      world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {}));
+  ASSERT_FALSE(aside);
+  EXPECT_TRUE(aside.error().message.contains("set aside what is there")) << aside.error().message;
+  std::filesystem::remove(folder.file("to/a"));
+  EXPECT_TRUE(
+      world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {})));
 }
 
 }  // namespace
