@@ -194,6 +194,7 @@ class Sync {
         co_return Ok();
       case SyncVerdict::kLook:
         co_await Room(0);
+        observer_.OnLooking(step);
         group_.Spawn(Look(*source.object, *target->object));
         co_return Ok();
       case SyncVerdict::kCopy:
