@@ -123,6 +123,13 @@ TEST_F(MoveInOneStoreTest, BucketsThatAreTwoAreMovedBetween) {
   }
 }
 
+// Whoever leaves alone what is there must not take anything else for that.
+TEST(IsThereAlreadyTest, ASourceThatHasChangedIsNoObjectInTheWay) {
+  EXPECT_TRUE(IsThereAlready(PreconditionFailed("there is one")));
+  EXPECT_FALSE(IsThereAlready(SourceChanged("b", "k")));
+  EXPECT_FALSE(IsThereAlready(NotFound("gone", "NoSuchKey")));
+}
+
 // What cannot be written aside would be taken for gone, and replaced without a copy.
 TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
   testing::RealWorld world;

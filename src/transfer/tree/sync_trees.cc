@@ -336,7 +336,7 @@ class Sync {
         ++totals_.not_verified;
       }
       observer_.OnCopied(step, *outcome);
-    } else if (if_absent && outcome.error().kind == ErrorKind::kPrecondition) {
+    } else if (if_absent && IsThereAlready(outcome.error())) {
       run_.watch.Worked();
       ++totals_.skipped;
       SyncStep skipped = step;

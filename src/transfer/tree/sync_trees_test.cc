@@ -8,6 +8,7 @@
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "transfer/object/relay.h"
 
 namespace longhaul {
 namespace {
@@ -716,6 +717,29 @@ TEST_F(MoveTest, ASourceThatChangesBeforeItsRemovalStays) {
   ASSERT_TRUE(Move());
   EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
   ASSERT_NE(source_backend->Find("from", "in/a"), nullptr);
+}
+
+// What exists is left alone and no failure: neither of these does.
+TEST_F(MoveTest, WhatHasChangedIsNotCalledThere) {
+  source_backend->options.capabilities.delete_if_match = true;
+  PutSource("a", "before");
+  Before(StoreOperation::kRemove, 1, [this] { Overwrite("a", "after"); });
+  ASSERT_TRUE(Move({.copy = {.if_absent = true}}));
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
+  EXPECT_TRUE(watcher.skipped.empty());
+
+  source_backend->buckets["from"].objects.clear();
+  PutSource("b", "1");
+  PutTarget("c", "1");
+  PutSource("c", "1");
+  source_faults.decide = [](StoreOperation operation, std::string_view,
+                            std::string_view key) -> std::optional<Error> {
+    if (operation == StoreOperation::kGet && key == "in/b") return SourceChanged("from", "in/b");
+    return std::nullopt;
+  };
+  ASSERT_TRUE(Move({.copy = {.if_absent = true}}));
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"b"}));
+  EXPECT_EQ(watcher.skipped, (std::map<std::string, std::string>{{"c", "exists"}}));
 }
 
 TEST_F(MoveTest, ASourceWhoseCopyIsNotThereStays) {
