@@ -234,7 +234,7 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
       move_ ? co_await MoveObject(context.runtime(), object, place, std::move(copy))
             : co_await CopyObject(context.runtime(), object, place, std::move(copy));
   if (!outcome) {
-    if (no_clobber_ && outcome.error().kind == ErrorKind::kPrecondition) {
+    if (no_clobber_ && IsThereAlready(outcome.error())) {
       ++run.totals.skipped;
       context.output().Note(Message("skipped")
                                 .With("target", to)

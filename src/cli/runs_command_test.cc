@@ -58,6 +58,35 @@ TEST_F(RunsCommandTest, WhatFailedIsDoneAgain) {
   EXPECT_TRUE(Says("\"failed\":0,\"uploads\":0}")) << console.out;
 }
 
+// What is only told, or asked of another source, is not done: the journal must not say so.
+TEST_F(RunsCommandTest, ARunGoesOnAsItWasBegun) {
+  WriteFile("in/bad", "1");
+  WriteFile("out/bad/in-the-way", "3");
+  WriteFile("names", "bad\n");
+  ASSERT_EQ(Run({"sync", folder.file("in"), folder.file("out")}), 1) << console.error;
+  ASSERT_EQ(Run({"ls", "-r", "--save-listing", folder.file("listing"), folder.file("in/")}), 0);
+  for (const char* flag : {"--resume", "--retry-failed"}) {
+    for (const std::vector<std::string>& other : {std::vector<std::string>{"--dry-run"},
+                                                  {"--plan", folder.file("plan")},
+                                                  {"--at", "1h"},
+                                                  {"--files-from", folder.file("names")},
+                                                  {"--source-listing", folder.file("listing")}}) {
+      std::vector<std::string> words = {"sync", flag, "last", folder.file("in"),
+                                        folder.file("out")};
+      words.insert(words.end(), other.begin(), other.end());
+      EXPECT_EQ(Run(words), 2) << flag << other.front();
+      EXPECT_TRUE(Says("go on with a run as it was begun")) << console.error;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.file("plan")));
+  ASSERT_EQ(Run({"runs", "show", "last"}), 0);
+  EXPECT_TRUE(Says("failed: bad: ")) << console.out;
+  std::filesystem::remove_all(folder.file("out/bad"));
+  EXPECT_EQ(Run({"sync", "--resume", "last", folder.file("in"), folder.file("out")}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("out/bad"), "1");
+}
+
 // A run of one source and target must not go on with another.
 TEST_F(RunsCommandTest, ARunIsThatOfItsAddresses) {
   WriteFile("in/bad", "1");

@@ -277,6 +277,13 @@ class SyncCommand : public Command {
       return InvalidInput("--download goes with --checksum");
     }
     const bool given = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
+    // The journal would take what is only told, or what another source has not, for done.
+    if (!(run_flags_.resume + run_flags_.retry_failed).empty() &&
+        (options_.dry_run || !plan_.empty() || at_.at || given || !retry_failed_.empty())) {
+      return InvalidInput(
+          "--resume and --retry-failed RUN go on with a run as it was begun: without --dry-run, "
+          "--plan, --at, listings in files and reports");
+    }
     if (options_.remove && listings_.FromFile(StoreEnd::kSource)) {
       return InvalidInput("--delete with a listing in a file would remove what that does not name");
     }

@@ -473,6 +473,19 @@ TEST_F(SyncCommandTest, BackupDirKeepsWhatGoes) {
   EXPECT_EQ(Run({"sync", "--backup-dir", folder.file("old"), folder.file("in"), "disk:a"}), 2);
 }
 
+// A file where the folder of the backup should be: without a copy aside nothing is replaced.
+TEST_F(SyncCommandTest, WhatCannotBeSetAsideStays) {
+  WriteFile("in/x", "new");
+  WriteFile("out/x", "older");
+  WriteFile("out/y", "1");
+  WriteFile("in-the-way", "a file");
+  EXPECT_EQ(Run({"sync", "--delete", "--ignore-errors", "--backup-dir",
+                 folder.file("in-the-way/old/"), folder.file("in"), folder.file("out")}),
+            1);
+  EXPECT_TRUE(Says("set aside what is there")) << console.error;
+  EXPECT_EQ(ReadFile("out/x") + ReadFile("out/y"), "older1");
+}
+
 TEST_F(SyncCommandTest, LimitsEndInOrder) {
   for (int i = 0; i < 9; ++i) WriteFile("in/" + std::to_string(i), std::string(1000, 'x'));
   EXPECT_EQ(Run({"sync", "--json", "--max-transfer", "3500B", folder.file("in"), "disk:a"}), 10);

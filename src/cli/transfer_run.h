@@ -29,6 +29,7 @@ class SyncObservers : public SyncObserver {
   void OnExcluded(const SyncStep& step) override { Each(&SyncObserver::OnExcluded, step); }
   void OnSkipped(const SyncStep& step) override { Each(&SyncObserver::OnSkipped, step); }
   void OnExtra(const SyncStep& step) override { Each(&SyncObserver::OnExtra, step); }
+  void OnLooking(const SyncStep& step) override { Each(&SyncObserver::OnLooking, step); }
   void OnChosen(const SyncStep& step) override { Each(&SyncObserver::OnChosen, step); }
   void OnListedAll() override { Each(&SyncObserver::OnListedAll); }
   void OnCopied(const SyncStep& step, const CopyOutcome& outcome) override {

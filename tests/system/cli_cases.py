@@ -104,6 +104,18 @@ def _(c: Context):
     check("mv/a.txt" in c.keys(), "the only one was removed")
 
 
+@case("longhaul mv --recursive (between two buckets, within a second)")
+def _(c: Context):
+    other = c.bucket + "-to"
+    c.s3.create_bucket(Bucket=other)
+    for flags in ([], ["--no-clobber"]):
+        c.put("mv/1", "mv/2")
+        c.run("mv", "--recursive", *flags, c.url(), f"it:{other}/")
+        check(not c.keys(), f"left behind: {c.keys()}")
+        check(keys_of(c.s3, other) == ["mv/1", "mv/2"], f"{keys_of(c.s3, other)}")
+        c.run("rm", "--recursive", "--yes", f"it:{other}/")
+
+
 @case("longhaul cp (50 MiB, in parts)")
 def _(c: Context):
     body = bytes(range(256)) * (50 << 12)

@@ -2,8 +2,8 @@
 
 One large object is copied in parts of 8 MiB and killed KILLS times; in between with another part
 size, and with the file that remembers uploads lost. It is downloaded likewise. Then OBJECTS small
-ones, a run that is killed RUN_KILLS times and resumed, one that is resumed when its address leads to
-another server, which is refused, and a plan that is applied again. Nothing is
+ones, a run that is killed RUN_KILLS times and resumed, one whose target goes away, one that is resumed
+when its address leads to another server, which is refused, and a plan that is applied again. Nothing is
 written twice but what was in flight, and at the end everything is equal and no upload is left.
 
 `./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
@@ -199,6 +199,27 @@ def small_objects(world, source, target, environment) -> None:
         check(shown[0]["phase"] == "done", f"not done: {shown[0]}")
 
 
+def ended_by_its_target(world, source, target, environment) -> None:
+    step("a run whose target goes away")
+    line = FaultProxy(target.endpoint, latency_seconds=0.02)
+    syncing = world.start("sync", "s3://data/small", "s3://copy/away", "--source-endpoint-url",
+                          source.endpoint, "--target-endpoint-url", line.endpoint, "--timeout",
+                          "3s", env=environment)
+    wait_until(lambda: len(line.puts) > OBJECTS // 4 or not syncing.running(), 120,
+               "a quarter of the objects", every=0.05)
+    line.mode = "down"
+    syncing.wait(120).expect(5)
+    before = len(keys_of(target.s3, "copy", "away/"))
+    check(before < OBJECTS - IN_FLIGHT * 2, f"{before} of {OBJECTS} were copied before it went away")
+    shown = world.run("runs", "show", "last", "--json", env=environment).expect(0).lines()
+    check(shown[0]["phase"] == "stopped", f"not stopped: {shown[0]}")
+    line.mode = "pass"
+    world.run("runs", "resume", "last", env=environment).expect(0)
+    count = len(keys_of(target.s3, "copy", "away/"))
+    check(count == OBJECTS, f"{count} objects instead of {OBJECTS}")
+    line.close()
+
+
 def another_place(world, source, target, environment) -> None:
     step("a run whose address has come to mean another server")
     target.s3.create_bucket(Bucket="data")
@@ -296,6 +317,7 @@ def main() -> None:
         large_object(world, source, target, environment)
         large_download(world, source, environment)
         small_objects(world, source, target, environment)
+        ended_by_its_target(world, source, target, environment)
         another_place(world, source, target, environment)
         planned(world, source, target, environment)
         left_uploads(world, target, environment)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "transfer/local/local_folder.h"
+#include "transfer/tree/carry_object.h"
 #include "transfer/tree/plan_done.h"
 #include "transfer/tree/sync_run.h"
 
@@ -75,6 +76,7 @@ class Application {
     Result<void> done = co_await ApplyAll(file);
     Result<void> joined = co_await group_.Join();
     if (run_.whole) co_return *run_.whole;
+    if (done && run_.cancelled) co_return Cancelled("stopped on request");
     co_return done ? joined : done;
   }
 
@@ -104,6 +106,7 @@ class Application {
       removing_ = true;
       Result<void> copied = co_await group_.Join();
       if (!copied) co_return copied;
+      if (run_.cancelled) co_return Cancelled("stopped on request");
       if (run_.totals.failed > 0) {
         run_.totals.removals_withheld = true;
         co_return Ok();
@@ -125,14 +128,6 @@ class Application {
     if (info) co_return std::optional<ObjectInfo>(std::move(*info));
     if (info.error().kind == ErrorKind::kNotFound) co_return std::nullopt;
     co_return info.error();
-  }
-
-  // Whether there is proof that nothing is there; a HEAD gives none.
-  static Async<bool> IsAbsent(ObjectPlace place) {
-    Result<ObjectStream> got = co_await place.store.Get({.bucket = place.bucket, .key = place.key});
-    if (got) co_return false;
-    if (got.error().code == "NoSuchKey" || got.error().code == "DeleteMarker") co_return true;
-    co_return got.error();
   }
 
   // Whether it has been done already; kPrecondition: an end is not what it was.
@@ -223,7 +218,7 @@ class Application {
       removed = co_await RemoveIfMatch(target_.store, target_.bucket, there.key, planned.etag);
     }
     if (!removed && removed.error().kind == ErrorKind::kNotFound) {
-      Result<bool> absent = co_await IsAbsent({target_.store, target_.bucket, there.key});
+      Result<bool> absent = co_await IsAbsent(target_.store, target_.bucket, there.key);
       if (absent && *absent) {  // It has been removed already.
         run_.watch.Worked();
         co_return Ok();

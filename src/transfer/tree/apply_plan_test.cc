@@ -156,6 +156,30 @@ TEST_F(ApplyPlanTest, ATargetThatChangesAfterTheLookIsNotReplaced) {
   EXPECT_EQ(*target_backend->Find("to", "object")->bytes, "4");
 }
 
+class Stopping : public testing::FaultPlan {
+ public:
+  testing::Fault Next(testing::StoreOperation operation, std::string_view /*bucket*/,
+                      std::string_view /*key*/) override {
+    testing::Fault fault;
+    if (operation == testing::StoreOperation::kPut) fault.error = Cancelled("stopped");
+    return fault;
+  }
+};
+
+// The last copies are under way when it is stopped: they are not done, and nothing is removed.
+TEST_F(ApplyPlanTest, AStopAfterTheLastLineIsNoEnd) {
+  Copy("object", "1", PutSource("object", "1"));
+  Stopping stopping;
+  MemoryStore stopped(world.runtime, target_backend, &stopping);
+  for (const char* extra : {"", "extra"}) {
+    if (*extra != '\0') Remove(extra, PutTarget(extra, "1"));
+    Result<void> done = Apply(source, stopped);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+  }
+  EXPECT_EQ(target_backend->Keys("to"), (std::vector<std::string>{"extra"}));
+}
+
 // Servers without conditional writes: the look before is what there is.
 TEST_F(ApplyPlanTest, ReplacesWhereTheServerKnowsNoConditions) {
   target_backend->options.refuse_unknown_conditions = true;

@@ -19,9 +19,16 @@ Async<bool> Holds(Store& store, std::string bucket, std::string key,
 }
 
 constexpr std::string_view kOneObject = "OneObject";
+constexpr std::string_view kNotRemoved = "CopiedNotRemoved";
 
-// Whether two names in two stores may be one object: one endpoint under two names, of which both
-// say the same.
+// The copy has worked: no condition of its own was refused.
+Error Kept(Error error) {
+  if (error.kind == ErrorKind::kPrecondition && error.code != kOneObject) error.code = kNotRemoved;
+  return error.In("copied, but not removed at the source");
+}
+
+// Whether two names may be one object: of one endpoint under two names, or of one bucket (an access
+// point's), both say the same.
 bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
   return one.last_modified == two.last_modified && one.etag == two.etag &&
          one.size_bytes == two.size_bytes && one.version_id == two.version_id;
@@ -51,6 +58,19 @@ Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, 
 
 }  // namespace
 
+bool IsThereAlready(const Error& error) {
+  return error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error) &&
+         error.code != kOneObject && error.code != kNotRemoved;
+}
+
+Async<bool> IsAbsent(Store& store, std::string bucket, std::string key) {
+  Result<ObjectStream> got =
+      co_await store.Get({.bucket = std::move(bucket), .key = std::move(key)});
+  if (got) co_return false;
+  if (got.error().code == "NoSuchKey" || got.error().code == "DeleteMarker") co_return true;
+  co_return got.error();
+}
+
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
   co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
                                       std::nullopt);
@@ -72,33 +92,42 @@ Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, List
       {.store = backup.store, .bucket = backup.bucket, .key = key}, std::move(options));
   // Of what is to be replaced or removed it is all there is.
   if (copied) co_return co_await MakeDurable(backup.store, backup.bucket, key);
-  // Gone meanwhile. Any other "not found" may be the backup's bucket.
-  if (copied.error().code == "NoSuchKey") co_return Ok();
+  // Gone meanwhile, if the target says so itself: what is "not found" may be where the copy goes.
+  if (copied.error().kind == ErrorKind::kNotFound) {
+    Result<bool> absent = co_await IsAbsent(target.store, target.bucket, there.key);
+    if (absent && *absent) co_return Ok();
+  }
   co_return copied.error().In("set aside what is there");
 }
 
 Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options) {
-  constexpr std::string_view kKept = "copied, but not removed at the source";
   // Times are told in seconds: two objects may have the same once.
   constexpr std::chrono::milliseconds kNextSecond{1'100};
-  const bool same_key = &source.store != &target.store && source.key == target.key;
-  for (bool again = !options.if_absent;; again = false) {
+  const bool same_key = source.key == target.key &&
+                        (&source.store != &target.store || source.bucket != target.bucket);
+  for (bool again = true;; again = false) {
     Result<CopyOutcome> outcome = co_await CopyObject(runtime, source, target, options);
-    if (!outcome) co_return outcome;
+    if (!outcome) co_return again ? outcome.error() : Kept(outcome.error());
     Result<ObjectInfo> copy =
         co_await target.store.Head({.bucket = target.bucket, .key = target.key});
-    if (!copy) co_return copy.error().In(kKept);
+    if (!copy) co_return Kept(copy.error());
     const bool as_written = copy->size_bytes == outcome->size_bytes &&
                             (outcome->put.etag.empty() || copy->etag == outcome->put.etag);
-    if (!as_written) co_return PreconditionFailed("the copy is not what was written").In(kKept);
+    if (!as_written) co_return Kept(PreconditionFailed("the copy is not what was written"));
     Result<void> durable = co_await MakeDurable(target.store, target.bucket, target.key);
-    if (!durable) co_return durable.error().In(kKept);
+    if (!durable) co_return Kept(durable.error());
+    const std::string copy_etag = copy->etag;
     Result<void> removed =
         co_await RemoveUnlessTwin(source.store, source.bucket, source.key, outcome->source_etag,
                                   same_key ? std::optional(std::move(*copy)) : std::nullopt);
     if (removed) co_return outcome;
-    if (removed.error().code != kOneObject || !again) co_return removed.error().In(kKept);
+    if (removed.error().code != kOneObject || !again) co_return Kept(removed.error());
+    if (options.if_absent) {  // What was written here is all that may be replaced.
+      if (!target.store.capabilities().replace_if_match) co_return Kept(removed.error());
+      options.if_absent = false;
+      options.if_match = copy_etag;
+    }
     co_await runtime.clock.Sleep(kNextSecond);
   }
 }

@@ -37,13 +37,21 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
                                   ListedObject object, std::optional<ListedObject> there,
                                   CarryOptions options, std::string since);
 
+// Of what one of these answered to `if_absent`: whether it is refused because there is an object,
+// and not because the source has changed, or was copied and could not be removed.
+bool IsThereAlready(const Error& error);
+
 // Copies, and removes the source as said above.
 Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options);
 
-// Copies an object of the target to the backup. OK also when it has gone meanwhile.
+// Copies an object of the target to the backup. OK also when the target says that it has gone
+// meanwhile.
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
                      CopyOptions options);
+
+// Whether there is proof that nothing is there; a HEAD gives none.
+Async<bool> IsAbsent(Store& store, std::string bucket, std::string key);
 
 // Removes `key` while it has that ETag; kPrecondition: it has not. Looks first, because not every
 // server heeds If-Match on a delete.

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "tests/support/memory_store.h"
@@ -11,6 +13,7 @@
 #include "tests/support/temp_dir.h"
 #include "transfer/limits/limited_store.h"
 #include "transfer/local/local_folder.h"
+#include "transfer/object/relay.h"
 
 namespace longhaul {
 namespace {
@@ -20,6 +23,28 @@ using testing::MemoryStore;
 using testing::MemoryStoreBackend;
 using testing::RealWorld;
 using testing::TempDir;
+
+// A store in which "alias" is another name of the bucket "b", as that of an access point is.
+class AliasedStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    request.bucket = Real(request.bucket);
+    return MemoryStore::Head(std::move(request));
+  }
+  Async<PutResult> Copy(CopyRequest request) override {
+    request.bucket = Real(request.bucket);
+    request.source_bucket = Real(request.source_bucket);
+    return MemoryStore::Copy(std::move(request));
+  }
+  Async<void> Remove(RemoveRequest request) override {
+    request.bucket = Real(request.bucket);
+    return MemoryStore::Remove(std::move(request));
+  }
+
+ private:
+  static std::string Real(const std::string& bucket) { return bucket == "alias" ? "b" : bucket; }
+};
 
 class MoveObjectTest : public ::testing::Test {
  protected:
@@ -152,6 +177,71 @@ TEST_F(MoveToAFolderTest, WhatIsSetAsideIsOnTheDisk) {
   EXPECT_TRUE(IsSynced("k"));
   fails = true;
   EXPECT_FALSE(world.Run(SetAside(world.runtime, target, backup, listed, {})));
+}
+
+class MoveInOneStoreTest : public MoveObjectTest {
+ protected:
+  Result<CopyOutcome> MoveTo(const std::string& bucket, CopyOptions options) {
+    AliasedStore store(world.runtime, one);
+    return world.Run(MoveObject(world.runtime, {.store = store, .bucket = "b", .key = "k"},
+                                {.store = store, .bucket = bucket, .key = "k"}, options));
+  }
+};
+
+// S3 copies an object onto itself where its class is said, and an access point is a name more.
+TEST_F(MoveInOneStoreTest, OneObjectInABucketOfTwoNamesStays) {
+  one->options.capabilities.create_if_absent = false;  // Else the copy is refused already.
+  for (const CopyOptions& options : {CopyOptions{.storage_class = "STANDARD"},
+                                     CopyOptions{.storage_class = "STANDARD", .if_absent = true}}) {
+    for (std::chrono::seconds age : {std::chrono::seconds(0), std::chrono::seconds(100)}) {
+      world.clock.Advance(age);
+      Result<CopyOutcome> moved = MoveTo("alias", options);
+      ASSERT_FALSE(moved);
+      EXPECT_EQ(moved.error().kind, ErrorKind::kPrecondition) << moved.error().Describe();
+      EXPECT_FALSE(IsThereAlready(moved.error()));
+      ASSERT_NE(one->Find("b", "k"), nullptr);
+      EXPECT_EQ(*one->Find("b", "k")->bytes, "text");
+    }
+  }
+}
+
+TEST_F(MoveInOneStoreTest, BucketsThatAreTwoAreMovedBetween) {
+  MemoryStore store(world.runtime, one);
+  for (const char* bucket : {"c", "d"}) {
+    ASSERT_TRUE(world.Run(store.CreateBucket(bucket)));
+    // Within the second in which it was written.
+    ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "k"}, "text")));
+    Result<CopyOutcome> moved = MoveTo(bucket, {.if_absent = bucket == std::string("d")});
+    ASSERT_TRUE(moved) << moved.error().Describe();
+    EXPECT_EQ(one->Find("b", "k"), nullptr);
+    ASSERT_NE(one->Find(bucket, "k"), nullptr);
+  }
+}
+
+// Whoever leaves alone what is there must not take anything else for that.
+TEST(IsThereAlreadyTest, ASourceThatHasChangedIsNoObjectInTheWay) {
+  EXPECT_TRUE(IsThereAlready(PreconditionFailed("there is one")));
+  EXPECT_FALSE(IsThereAlready(SourceChanged("b", "k")));
+  EXPECT_FALSE(IsThereAlready(NotFound("gone", "NoSuchKey")));
+}
+
+// What cannot be written aside would be taken for gone, and replaced without a copy.
+TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
+  testing::RealWorld world;
+  testing::TempDir folder;
+  LocalFolder files(world.runtime);
+  std::filesystem::create_directories(folder.file("to"));
+  std::ofstream(folder.file("to/a")) << "old";
+  std::ofstream(folder.file("in-the-way")) << "a file";
+  const TreeTarget target{.store = files, .bucket = folder.file("to"), .prefix = ""};
+  const TreeTarget backup{.store = files, .bucket = folder.file("in-the-way/old"), .prefix = ""};
+  Result<void> aside =
+      world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {}));
+  ASSERT_FALSE(aside);
+  EXPECT_TRUE(aside.error().message.contains("set aside what is there")) << aside.error().message;
+  std::filesystem::remove(folder.file("to/a"));
+  EXPECT_TRUE(
+      world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {})));
 }
 
 }  // namespace

@@ -13,6 +13,9 @@ void JournalObserver::OnSkipped(const SyncStep& step) {
   Settled(step.name);
 }
 
+// Until it is known to be the same it may have to be copied.
+void JournalObserver::OnLooking(const SyncStep& step) { journal_.Started(step.name); }
+
 void JournalObserver::OnChosen(const SyncStep& step) { journal_.Started(step.name); }
 
 void JournalObserver::OnListedAll() {

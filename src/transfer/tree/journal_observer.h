@@ -27,6 +27,7 @@ class JournalObserver : public SyncObserver {
 
   void OnExcluded(const SyncStep& step) override;
   void OnSkipped(const SyncStep& step) override;
+  void OnLooking(const SyncStep& step) override;
   void OnChosen(const SyncStep& step) override;
   void OnListedAll() override;
   void OnCopied(const SyncStep& step, const CopyOutcome& outcome) override;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -27,19 +28,28 @@ std::string NameOfNumber(int number) {
   return "n" + std::string(6 - digits.size(), '0') + digits;
 }
 
-// Writes take a while, some fail for good.
+// Writes take a while, some fail for good. With `looking` looks do, too.
 class SlowWrites : public testing::FaultPlan {
  public:
   Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
     Fault fault;
+    if (looking && operation == StoreOperation::kHead) {
+      fault.delay = std::chrono::milliseconds(random_.Below(20'000));
+    }
     if (operation != StoreOperation::kPut) return fault;
     fault.delay = std::chrono::milliseconds(random_.Below(8000));
+    if (++puts > puts_max) {
+      fault.error = Error{.kind = ErrorKind::kDenied, .message = "expired", .code = "ExpiredToken"};
+    }
     if (failing && key.ends_with("7")) {
       fault.error = Error{.kind = ErrorKind::kInvalidInput, .message = "refused"};
     }
     return fault;
   }
   bool failing = true;
+  bool looking = false;
+  int puts_max = INT_MAX;
+  int puts = 0;
 
  private:
   SeededRandom random_{5};
@@ -69,19 +79,21 @@ class JournalObserverTest : public ::testing::Test {
     for (const RunFailure& failure : *failures) excepted.insert(failure.name);
     for (int i = 0; i < kObjects && NameOfNumber(i) <= run->upto; ++i) {
       if (excepted.contains(NameOfNumber(i))) continue;
-      EXPECT_NE(to->Find("to", "out/" + NameOfNumber(i)), nullptr)
+      const auto* there = to->Find("to", "out/" + NameOfNumber(i));
+      EXPECT_TRUE(there != nullptr && *there->bytes == "text")
           << NameOfNumber(i) << " is called done and is not";
     }
   }
 
-  asio::awaitable<void> Sync(RunJournal& journal, Event* stop, Result<void>& result, bool& done) {
+  asio::awaitable<void> Sync(RunJournal& journal, Event* stop, Result<void>& result, bool& done,
+                             SyncOptions options = {}) {
     MemoryStore source(world.runtime, from);
     MemoryStore target(world.runtime, to, &writes);
     JournalObserver observer(journal);
     SyncTotals totals;
     std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
     std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
-    SyncOptions options{.in_flight = 16};
+    options.in_flight = 16;
     options.copy.stop = stop;
     result = co_await SyncTrees(world.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
                                 {.store = target, .bucket = "to", .prefix = "out/"}, *left,
@@ -136,6 +148,78 @@ TEST_F(JournalObserverTest, WhatIsStoppedStaysOpen) {
   stop.Set();
   world.Drive([&] { return done; });
   ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  ExpectAllElseIsThere();
+}
+
+// A token that expires ends the run: whoever takes it over lists what is behind.
+TEST_F(JournalObserverTest, WhatAStoreEndsHasNotListedAll) {
+  writes.failing = false;
+  writes.puts_max = 100;
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(Sync(**journal, &stop, result, done));
+  world.Drive([&] { return done; });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, "ExpiredToken");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  EXPECT_FALSE((*journal)->record().listed_all);
+  ExpectAllElseIsThere();
+}
+
+class LooksTest : public JournalObserverTest {
+ protected:
+  LooksTest() {
+    writes.failing = false;
+    writes.looking = true;
+    MemoryStore store(world.runtime, to);
+    for (int i = 0; i < kObjects; ++i) {
+      EXPECT_TRUE(
+          world.Run(PutText(store, {.bucket = "to", .key = "out/" + NameOfNumber(i)}, "rots")));
+    }
+  }
+};
+
+// What is being looked at may have to be copied: it is not done when a kill comes.
+TEST_F(LooksTest, WhatIsBeingLookedAtIsNotDone) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(Sync(**journal, &stop, result, done, {.compare = {.checksum = true}}));
+  for (int second = 0; second < 3000 && !done; ++second) {
+    world.Run(world.clock.Sleep(std::chrono::seconds(1)));
+    ExpectAllElseIsThere();
+    if (HasFailure()) break;
+  }
+  world.Drive([&] { return done; });
+  EXPECT_TRUE(result) << result.error().Describe();
+  EXPECT_EQ((*journal)->counts().copied, 300U);
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kDone, "")));
+  EXPECT_TRUE((*journal)->record().open.empty());
+}
+
+// Nor when a limit ends the run.
+TEST_F(LooksTest, WhatWasLookedAtBehindALimitIsNotDone) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  Event stop;
+  Result<void> result;
+  bool done = false;
+  world.Start(
+      Sync(**journal, &stop, result, done, {.compare = {.checksum = true}, .bytes_max = 400}));
+  world.Drive([&] { return done; });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, kLimitCode);
+  EXPECT_EQ((*journal)->counts().copied, 100U);
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  EXPECT_FALSE((*journal)->record().open.empty());
   ExpectAllElseIsThere();
 }
 

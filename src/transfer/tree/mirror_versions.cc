@@ -124,6 +124,7 @@ class Mirror {
     if (run_.whole) co_return *run_.whole;
     if (limit_) co_return *limit_;
     if (!merged) co_return merged;
+    if (run_.cancelled) co_return Cancelled("stopped on request");
     co_return joined;
   }
 

@@ -305,5 +305,18 @@ TEST_F(MirrorVersionsTest, OnlyIntoABucketThatKeepsVersions) {
   EXPECT_FALSE(world.Run(CheckKeepsVersions(from, to)));
 }
 
+// All is listed, and what was under way ends without being done.
+TEST_F(MirrorVersionsTest, AStopOfTheLastCopyIsNoEnd) {
+  Put("a", "1");
+  target_faults.decide = [](StoreOperation operation, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kPut) fault.error = Cancelled("stopped");
+    return fault;
+  };
+  Result<void> done = Mirror();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -48,7 +48,7 @@ constexpr Cause kCauses[] = {
 // Codes of single objects: in an archive, gone, of a name or a size that the store does not take.
 constexpr std::string_view kOfObjects[] = {
     "InvalidObjectState", "NoSuchKey",      "NoSuchVersion",    "DeleteMarker", "KeyNotStorable",
-    "KeyTooLongError",    "EntityTooLarge", "MetadataTooLarge", "InvalidTag"};
+    "KeyTooLongError",    "EntityTooLarge", "MetadataTooLarge", "InvalidTag",   "CopiedNotRemoved"};
 
 bool OneOf(std::string_view code, std::span<const std::string_view> codes) {
   return std::ranges::find(codes, code) != codes.end();

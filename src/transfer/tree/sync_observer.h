@@ -26,8 +26,9 @@ class SyncObserver {
   virtual ~SyncObserver() = default;
   virtual void OnExcluded(const SyncStep&) {}
   virtual void OnSkipped(const SyncStep&) {}
-  virtual void OnExtra(const SyncStep&) {}   // Only at the target; not (yet) removed.
-  virtual void OnChosen(const SyncStep&) {}  // It will be copied; with `dry_run` it would be.
+  virtual void OnExtra(const SyncStep&) {}    // Only at the target; not (yet) removed.
+  virtual void OnLooking(const SyncStep&) {}  // More than the listings is needed to decide.
+  virtual void OnChosen(const SyncStep&) {}   // It will be copied; with `dry_run` it would be.
   virtual void OnListedAll() {}
   virtual void OnCopied(const SyncStep&, const CopyOutcome&) {}
   virtual void OnRemoved(const SyncStep&) {}  // At the target; or would be.

@@ -18,9 +18,13 @@ struct SyncRun {
   SyncTotals& totals;
   FailureWatch watch;
   std::optional<Error> whole{};  // What the store as a whole answered: the run ends.
+  bool cancelled = false;        // Something under way was stopped: not all is done.
 
   void Failed(SyncStep step, const Error& error) {
-    if (error.kind == ErrorKind::kCancelled) return;
+    if (error.kind == ErrorKind::kCancelled) {
+      cancelled = true;
+      return;
+    }
     ++totals.failed;
     // The cause is told once; what fails while the run ends meets the same one.
     if (watch.Failed(error) && !whole) whole = error;

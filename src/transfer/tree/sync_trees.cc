@@ -76,12 +76,14 @@ class Sync {
     Side source{.listing = &source_listing, .prefix = source_.prefix, .ordered = ordered};
     Side target{.listing = target_listing, .prefix = target_.prefix, .ordered = ordered};
     Result<void> merged = co_await Merge(source, target);
-    if (merged) observer_.OnListedAll();
+    // Where a store has refused as a whole, names behind were not looked at.
+    if (merged && !run_.whole) observer_.OnListedAll();
     Result<void> joined = co_await group_.Join();
     if (run_.whole) co_return *run_.whole;
     if (!merged) co_return merged.error();  // And nothing is removed.
     if (!joined) co_return joined.error();
     if (limit_) co_return *limit_;
+    if (run_.cancelled) co_return Cancelled("stopped on request");  // After all was listed.
     if (options_.remove) co_return co_await RemoveExtra();
     co_return Ok();
   }
@@ -192,6 +194,7 @@ class Sync {
         co_return Ok();
       case SyncVerdict::kLook:
         co_await Room(0);
+        observer_.OnLooking(step);
         group_.Spawn(Look(*source.object, *target->object));
         co_return Ok();
       case SyncVerdict::kCopy:
@@ -333,7 +336,7 @@ class Sync {
         ++totals_.not_verified;
       }
       observer_.OnCopied(step, *outcome);
-    } else if (if_absent && outcome.error().kind == ErrorKind::kPrecondition) {
+    } else if (if_absent && IsThereAlready(outcome.error())) {
       run_.watch.Worked();
       ++totals_.skipped;
       SyncStep skipped = step;

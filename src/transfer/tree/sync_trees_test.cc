@@ -8,6 +8,7 @@
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "transfer/object/relay.h"
 
 namespace longhaul {
 namespace {
@@ -38,6 +39,7 @@ class Watcher : public SyncObserver {
     skipped[std::string(step.name)] = step.decision.reason;
   }
   void OnExcluded(const SyncStep& step) override { excluded.emplace(step.name); }
+  void OnListedAll() override { listed_all = true; }
   void OnExtra(const SyncStep& step) override { extra.emplace(step.name); }
   void OnRemoved(const SyncStep& step) override { removed.emplace(step.name); }
   void OnChosen(const SyncStep& step) override { chosen.emplace(step.name); }
@@ -49,6 +51,7 @@ class Watcher : public SyncObserver {
   std::map<std::string, std::string> copied;
   std::map<std::string, std::string> skipped;
   std::set<std::string> excluded, extra, removed, chosen, failed;
+  bool listed_all = false;
   int told = 0;
   std::optional<Error> last;
 };
@@ -409,6 +412,26 @@ TEST_F(SyncRemovalsTest, NotAfterAStop) {
   ExpectNothingRemoved();
 }
 
+// All is listed, and what was under way ends without being done.
+TEST_F(SyncRemovalsTest, NotAfterAStopOfTheLastCopy) {
+  PutSource("z", "1");
+  Event stop;
+  target_faults.decide = [&stop](StoreOperation operation, std::string_view,
+                                 std::string_view) -> std::optional<Error> {
+    if (operation != StoreOperation::kPut) return std::nullopt;
+    stop.Set();
+    return Cancelled("stopped");
+  };
+  for (const bool remove : {true, false}) {
+    Result<void> done = Sync({.copy = {.stop = &stop}, .remove = remove});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+    EXPECT_EQ(totals.failed, 0U);
+    ExpectNothingRemoved();
+    stop.Reset();
+  }
+}
+
 // A key in the wrong place makes others look as if they were not there.
 TEST_F(SyncRemovalsTest, NotByAListingThatIsNotInOrder) {
   MemoryStore source(world.runtime, source_backend);
@@ -529,6 +552,10 @@ TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   EXPECT_EQ(totals.copied, 100U);
   EXPECT_LE(totals.failed, 16U);
   EXPECT_EQ(watcher.told, 0);
+  EXPECT_FALSE(watcher.listed_all);  // Else nobody looks at the rest again.
+  target_faults.decide = nullptr;
+  ASSERT_TRUE(Copy());
+  EXPECT_TRUE(watcher.listed_all);
 }
 
 TEST_F(StoreWideTest, AStoreThatGoesAwayEndsTheRun) {
@@ -690,6 +717,29 @@ TEST_F(MoveTest, ASourceThatChangesBeforeItsRemovalStays) {
   ASSERT_TRUE(Move());
   EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
   ASSERT_NE(source_backend->Find("from", "in/a"), nullptr);
+}
+
+// What exists is left alone and no failure: neither of these does.
+TEST_F(MoveTest, WhatHasChangedIsNotCalledThere) {
+  source_backend->options.capabilities.delete_if_match = true;
+  PutSource("a", "before");
+  Before(StoreOperation::kRemove, 1, [this] { Overwrite("a", "after"); });
+  ASSERT_TRUE(Move({.copy = {.if_absent = true}}));
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
+  EXPECT_TRUE(watcher.skipped.empty());
+
+  source_backend->buckets["from"].objects.clear();
+  PutSource("b", "1");
+  PutTarget("c", "1");
+  PutSource("c", "1");
+  source_faults.decide = [](StoreOperation operation, std::string_view,
+                            std::string_view key) -> std::optional<Error> {
+    if (operation == StoreOperation::kGet && key == "in/b") return SourceChanged("from", "in/b");
+    return std::nullopt;
+  };
+  ASSERT_TRUE(Move({.copy = {.if_absent = true}}));
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"b"}));
+  EXPECT_EQ(watcher.skipped, (std::map<std::string, std::string>{{"c", "exists"}}));
 }
 
 TEST_F(MoveTest, ASourceWhoseCopyIsNotThereStays) {
