@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "transfer/local/local_folder.h"
+#include "transfer/object/prove_gone.h"
 #include "transfer/tree/carry_object.h"
 #include "transfer/tree/plan_done.h"
 #include "transfer/tree/sync_run.h"
@@ -218,12 +219,12 @@ class Application {
       removed = co_await RemoveIfMatch(target_.store, target_.bucket, there.key, planned.etag);
     }
     if (!removed && removed.error().kind == ErrorKind::kNotFound) {
-      Result<bool> absent = co_await IsAbsent(target_.store, target_.bucket, there.key);
-      if (absent && *absent) {  // It has been removed already.
+      Result<void> gone = co_await ProveGone(target_.store, target_.bucket, there.key);
+      if (gone) {  // It has been removed already.
         run_.watch.Worked();
         co_return Ok();
       }
-      if (!absent) removed = absent.error();
+      removed = gone.error();
     }
     if (!removed) {
       Error error = removed.error();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "storage/makes_durable.h"
+#include "transfer/object/prove_gone.h"
 #include "transfer/object/relay.h"
 
 namespace longhaul {
@@ -63,14 +64,6 @@ bool IsThereAlready(const Error& error) {
          error.code != kOneObject && error.code != kNotRemoved;
 }
 
-Async<bool> IsAbsent(Store& store, std::string bucket, std::string key) {
-  Result<ObjectStream> got =
-      co_await store.Get({.bucket = std::move(bucket), .key = std::move(key)});
-  if (got) co_return false;
-  if (got.error().code == "NoSuchKey" || got.error().code == "DeleteMarker") co_return true;
-  co_return got.error();
-}
-
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
   co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
                                       std::nullopt);
@@ -94,8 +87,8 @@ Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, List
   if (copied) co_return co_await MakeDurable(backup.store, backup.bucket, key);
   // Gone meanwhile, if the target says so itself: what is "not found" may be where the copy goes.
   if (copied.error().kind == ErrorKind::kNotFound) {
-    Result<bool> absent = co_await IsAbsent(target.store, target.bucket, there.key);
-    if (absent && *absent) co_return Ok();
+    Result<void> gone = co_await ProveGone(target.store, target.bucket, there.key);
+    if (gone) co_return Ok();
   }
   co_return copied.error().In("set aside what is there");
 }

@@ -50,9 +50,6 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
                      CopyOptions options);
 
-// Whether there is proof that nothing is there; a HEAD gives none.
-Async<bool> IsAbsent(Store& store, std::string bucket, std::string key);
-
 // Removes `key` while it has that ETag; kPrecondition: it has not. Looks first, because not every
 // server heeds If-Match on a delete.
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag);
