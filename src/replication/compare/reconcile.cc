@@ -115,8 +115,8 @@ class Comparison {
              std::vector<SystemTime> known_until)
       : context_(context),
         rule_(rule),
-        known_until_(std::move(known_until)),
         all_(context, *rule.rule, ""),
+        known_until_(std::move(known_until)),
         deletes_(rule.rule->deletes && listing == nullptr) {
     known_until_.resize(rule.targets.size(), SystemTime::min());
     alive_.resize(rule.targets.size());
