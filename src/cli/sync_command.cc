@@ -140,6 +140,7 @@ class SyncCommand : public Command {
                              "': --delete would remove it");
     }
     SetOptions(context);
+    options_.lands_in_source = LandsIn({*source}, *target);
     if (at_.at) {
       sound = co_await CheckKeepsVersions(*source);
       if (!sound) co_return sound.error();

@@ -348,6 +348,35 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
   EXPECT_EQ(ReadFile("two/x"), "2");
 }
 
+// A copy into the source would replace what has not been carried yet, the only one there is.
+TEST_F(SyncCommandTest, WhatLandsInTheSourceStays) {
+  for (const std::string command : {"mv", "cp", "sync"}) {
+    for (const std::string& place : {std::string("disk:a/"), folder.file("root/a/")}) {
+      std::filesystem::remove_all(folder.file("root/a"));
+      WriteFile("root/a/backup/x", "one");
+      WriteFile("root/a/backup/y", "two");
+      WriteFile("root/a/backup/backup/x", "three");
+      std::vector<std::string> words = {command, place + "backup", place};
+      if (command != "sync") words.emplace_back("-r");
+      EXPECT_EQ(Run(words), 1) << command << " " << place;
+      EXPECT_TRUE(console.error.contains("backup/backup/x: left alone")) << console.error;
+      EXPECT_EQ(ReadFile("root/a/x"), "one") << command << " " << place;
+      EXPECT_EQ(ReadFile("root/a/y"), "two");
+      EXPECT_EQ(ReadFile("root/a/backup/backup/x"), "three");
+      EXPECT_EQ(ReadFile("root/a/backup/x"), command == "mv" ? "" : "one");
+    }
+  }
+  // Nor into another source.
+  WriteFile("root/b/one/two/x", "1");
+  WriteFile("root/b/two/x", "2");
+  EXPECT_EQ(Run({"mv", "-r", "disk:b/one/", "disk:b/two/", "disk:b/"}), 1);
+  EXPECT_EQ(ReadFile("root/b/one/two/x") + ReadFile("root/b/x"), "12");
+  // One level up is no harm where nothing is in the way.
+  WriteFile("root/b/deep/er/z", "3");
+  EXPECT_EQ(Run({"mv", "-r", "disk:b/deep/", "disk:b/"}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/er/z"), "3");
+}
+
 // A listing does not tell what lies behind a link to a folder: nothing says that it is gone.
 TEST_F(SyncCommandTest, DeleteSparesWhatLiesBehindLinks) {
   WriteFile("in/x", "1");

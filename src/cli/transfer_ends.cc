@@ -1,8 +1,10 @@
 #include "cli/transfer_ends.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include "transfer/tree/store_wide.h"
 
@@ -64,6 +66,27 @@ bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer) {
   if (!file.empty()) return file.starts_with(folder);
   return inner.place == outer.place && inner.address.bucket == outer.address.bucket &&
          inner.address.key.starts_with(outer.address.key);
+}
+
+std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
+                                                   OpenedAddress target) {
+  if (!target.address.folder()) target.address.key += '/';
+  std::vector<std::string> inside;  // Of the target: where sources begin.
+  for (OpenedAddress source : sources) {
+    if (!source.address.folder()) source.address.key += '/';
+    if (LiesIn(target, source)) {
+      inside.emplace_back();  // All of it.
+    } else if (LiesIn(source, target)) {
+      const std::string file = FileOf(target, target.address.key);
+      inside.push_back(file.empty() ? source.address.key.substr(target.address.key.size())
+                                    : FileOf(source, source.address.key).substr(file.size()));
+    }
+  }
+  if (inside.empty()) return {};
+  return [inside = std::move(inside)](std::string_view name) {
+    return std::ranges::any_of(
+        inside, [name](const std::string& place) { return name.starts_with(place); });
+  };
 }
 
 bool IsMissingFolder(const OpenedAddress& end) {

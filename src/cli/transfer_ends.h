@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -29,6 +31,11 @@ std::string LastingPlace(const OpenedAddress& end);
 Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use use);
 // Whether what lies at `inner` lies in `outer` too. Both are folders.
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer);
+
+// Of copies to `target`: which names land in one of `sources` (SyncOptions::lands_in_source).
+// Empty: none can.
+std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
+                                                   OpenedAddress target);
 
 // Makes folders of both (a '/' at the end). kInvalidInput: no bucket is named, the source is a
 // file, the target lies in the source. kNotFound: the source is a local folder that is not there.
