@@ -348,6 +348,53 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
   EXPECT_EQ(ReadFile("two/x"), "2");
 }
 
+// Flags that are not heeded move what was to stay.
+TEST_F(SyncCommandTest, WhatChoosesGoesWithRecursive) {
+  WriteFile("in/x", "1");
+  for (const char* command : {"mv", "cp"}) {
+    for (const std::string flag : {"--min-age=30d", "--max-age=1h", "--exclude=*", "--include=y",
+                                   "--max-size=1k", "--max-transfer=1k", "--max-duration=1h"}) {
+      EXPECT_EQ(Run({command, flag, folder.file("in/x"), "disk:a/"}), 2) << command << " " << flag;
+      EXPECT_TRUE(Says("--recursive ... FOLDER/ TARGET`")) << console.error;
+    }
+  }
+  EXPECT_EQ(ReadFile("in/x"), "1");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
+TEST_F(SyncCommandTest, ReportsOfSingleObjects) {
+  WriteFile("in/x", "1");
+  WriteFile("in/y", "2");
+  WriteFile("root/a/y", "old");
+  ASSERT_EQ(Run({"cp", "--no-clobber", "--report", folder.file("report"), folder.file("in/y"),
+                 "disk:a/"}),
+            0);
+  std::string report = ReadFile("report");
+  EXPECT_TRUE(report.contains("\"state\":\"skipped\",\"name\":\"y\"")) << report;
+  EXPECT_EQ(
+      Run({"cp", "--report", folder.file("report"), "--combined", folder.file("combined"),
+           "--error", folder.file("error"), folder.file("in/x"), folder.file("in/z"), "disk:a/"}),
+      1);
+  EXPECT_EQ(ReadFile("combined"), "+ x\n! z\n");
+  EXPECT_EQ(ReadFile("error"), "z\n");
+  report = ReadFile("report");
+  EXPECT_TRUE(report.contains("\"state\":\"copied\",\"name\":\"x\"")) << report;
+  EXPECT_TRUE(report.contains("\"state\":\"failed\",\"name\":\"z\"")) << report;
+  EXPECT_TRUE(report.contains("\"target\":\"disk:a/z\"")) << report;
+  // Such a report is done again as that of a tree.
+  WriteFile("in/z", "3");
+  EXPECT_EQ(Run({"sync", "--retry-failed", folder.file("report"), folder.file("in"), "disk:a"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/a/z") + ReadFile("root/a/y"), "3old");
+  // Under another name, and what would be done.
+  ASSERT_EQ(Run({"mv", "--report", folder.file("report"), "disk:a/x", "disk:b/deep/other"}), 0);
+  EXPECT_TRUE(ReadFile("report").contains(
+      "\"name\":\"x\",\"source\":\"disk:a/x\",\"target\":\"disk:b/deep/other\""))
+      << ReadFile("report");
+  ASSERT_EQ(Run({"cp", "-n", "--combined", "-", "disk:a/z", "disk:b/"}), 0);
+  EXPECT_TRUE(Says("+ z\n")) << console.out;
+}
+
 // A copy into the source would replace what has not been carried yet, the only one there is.
 TEST_F(SyncCommandTest, WhatLandsInTheSourceStays) {
   for (const std::string command : {"mv", "cp", "sync"}) {

@@ -26,6 +26,17 @@ void TransferRun::SetEnds(const OpenedAddress& source, const OpenedAddress& targ
   report_.SetEnds(source.address, target.address);
 }
 
+SyncStep TransferRun::StepOfOne(const CommandAddress& source, const CommandAddress& target,
+                                const std::string& target_key) {
+  CommandAddress from = source;
+  from.key.resize(from.key.rfind('/', from.key.size() - 2) + 1);
+  CommandAddress to = target;
+  to.key.resize(to.key.rfind('/') + 1);
+  report_.SetEnds(from, to, target_key);
+  return {.name = std::string_view(source.key).substr(from.key.size()),
+          .decision = {SyncVerdict::kCopy, reason::kNew}};
+}
+
 Async<void> TransferRun::Remember(const RunFlags& flags, RunSession::What what) {
   Result<std::unique_ptr<RunSession>> session =
       co_await RunSession::Open(context_, flags, std::move(what));

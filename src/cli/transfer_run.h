@@ -57,6 +57,11 @@ class TransferRun {
   void Begin() { watch_.Spawn(progress.Watch()); }
   void Add(SyncObserver& observer) { observers.Add(observer); }
   void SetEnds(const OpenedAddress& source, const OpenedAddress& target);
+  // Of cp and mv of single objects, which say themselves what they have done: one that is copied to
+  // `target_key`, named as at the source, to be told to `report` alone. Its views are of `source`.
+  SyncStep StepOfOne(const CommandAddress& source, const CommandAddress& target,
+                     const std::string& target_key);
+  SyncObserver& report() { return report_; }
 
   // Keeps a journal and remembers uploads; without it nothing can be gone on with. Before Begin.
   // Errors as RunSession::Open.
