@@ -147,9 +147,10 @@ class SyncCommand : public Command {
     }
     if (options_.remove) options_.is_hidden = BehindLinks(*source);
     if (!backup_.empty()) {
-      Result<TreeTarget> backup = OpenBackup(opener, limited, backup_, *source, *target);
+      Result<BackupEnd> backup = OpenBackup(opener, limited, backup_, *source, *target);
       if (!backup) co_return backup.error();
-      options_.backup.emplace(*backup);
+      options_.backup.emplace(backup->tree);
+      backup_place_ = backup->place;
     }
     limited.Wrap(*source);
     limited.Wrap(*target);
@@ -189,7 +190,7 @@ class SyncCommand : public Command {
     if (!opened) co_return opened.error();
     std::optional<PlanWriter> plan;
     if (!plan_.empty()) {
-      Result<PlanWriter> writer = PlanWriter::Create(plan_, HeadOfPlan(context));
+      Result<PlanWriter> writer = PlanWriter::Create(plan_, HeadOfPlan(context, *source, *target));
       if (!writer) co_return writer.error();
       plan.emplace(std::move(*writer));
       run.Add(*plan);
@@ -318,12 +319,16 @@ class SyncCommand : public Command {
     limits_.Apply(options_, clock.SteadyNow());
   }
 
-  PlanHead HeadOfPlan(RunContext& context) const {
+  PlanHead HeadOfPlan(RunContext& context, const OpenedAddress& source,
+                      const OpenedAddress& target) const {
     PlanHead head{.source = source_,
                   .target = target_,
                   .backup = backup_,
                   .arguments = store_flags_.Arguments(),
-                  .made = FormatRfc3339(context.runtime().clock.Now())};
+                  .made = FormatRfc3339(context.runtime().clock.Now()),
+                  .source_place = LastingPlace(source),
+                  .target_place = LastingPlace(target),
+                  .backup_place = backup_place_};
     std::ranges::move(copies_.Arguments(), std::back_inserter(head.arguments));
     return head;
   }
@@ -334,6 +339,7 @@ class SyncCommand : public Command {
   RunFlags run_flags_;
   std::string retry_failed_;  // A report.
   std::string backup_;
+  std::string backup_place_;
   VerboseFlag verbose_;
   CompareFlags compare_;
   FilterFlags filters_;

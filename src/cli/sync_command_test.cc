@@ -288,6 +288,56 @@ TEST_F(SyncCommandTest, PlanAndApply) {
   EXPECT_EQ(Run({"apply", folder.file("none")}), 2);
 }
 
+// A plan that was made for one place must not be done at another that its addresses have come to
+// mean: what is new there, it would take for new here.
+TEST_F(SyncCommandTest, APlanIsOfItsPlaces) {
+  const auto disk_at = [this](const std::string& root) {
+    WriteFile("c.yaml", "version: 1\nstores:\n  disk: { type: file, root: " + root + " }\n");
+  };
+  WriteFile("in/x", "1");
+  WriteFile("root/b/y", "2");
+  std::filesystem::create_directories(folder.file("other/a"));
+  std::filesystem::create_directories(folder.file("other/b"));
+  std::filesystem::create_directories(folder.file("other/old"));
+  std::filesystem::create_directories(folder.file("root/old"));
+  const std::string plan = folder.file("plan");
+  const auto refused = [&] {
+    const bool told = Run({"apply", plan}) == 2 && Says("the plan was made when 'disk:") &&
+                      Says("root/") && Says("and now it is at folder ");
+    return told;
+  };
+  ASSERT_EQ(Run({"sync", "--plan", plan, folder.file("in"), "disk:a"}), 0) << console.error;
+  disk_at("other");
+  EXPECT_TRUE(refused()) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("other/a/x")));
+  disk_at("root");
+  EXPECT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  // The source as well.
+  ASSERT_EQ(Run({"sync", "--plan", plan, "disk:b", folder.file("out")}), 0) << console.error;
+  disk_at("other");
+  EXPECT_TRUE(refused()) << console.error;
+  disk_at("root");
+  EXPECT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("out/y"), "2");
+  // And where things are set aside.
+  WriteFile("in/x", "33");
+  WriteFile("there/x", "2");
+  std::filesystem::create_directories(folder.file("aside"));
+  std::filesystem::create_directories(folder.file("beside"));
+  std::filesystem::create_directory_symlink(folder.file("aside"), folder.file("link"));
+  const std::string link = folder.file("link/");
+  ASSERT_EQ(
+      Run({"sync", "--plan", plan, "--backup-dir", link, folder.file("in"), folder.file("there")}),
+      0)
+      << console.error;
+  std::filesystem::remove(folder.file("link"));
+  std::filesystem::create_directory_symlink(folder.file("beside"), folder.file("link"));
+  EXPECT_EQ(Run({"apply", plan}), 2);
+  EXPECT_TRUE(Says("was at folder " + folder.file("aside/"))) << console.error;
+  EXPECT_EQ(ReadFile("there/x"), "2");
+}
+
 // A plan is what a guard has let pass.
 TEST_F(SyncCommandTest, AGuardRefusesThePlan) {
   WriteFile("in/x", "1");

@@ -175,8 +175,8 @@ std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& so
   };
 }
 
-Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                              const OpenedAddress& source, const OpenedAddress& target) {
+Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
+                             const OpenedAddress& source, const OpenedAddress& target) {
   Result<OpenedAddress> backup = opener.Open(text, StoreEnd::kTarget);
   if (!backup) return backup.error();
   if (backup->address.bucket.empty()) return InvalidInput("'" + text + "' names no bucket");
@@ -191,8 +191,10 @@ Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const
     }
   }
   limited.Wrap(*backup);
-  return TreeTarget{
-      .store = *backup->store, .bucket = backup->address.bucket, .prefix = backup->address.key};
+  return BackupEnd{.tree = {.store = *backup->store,
+                            .bucket = backup->address.bucket,
+                            .prefix = backup->address.key},
+                   .place = LastingPlace(*backup)};
 }
 
 Async<bool> IsTargetDenied(OpenedAddress target) {

@@ -50,8 +50,12 @@ Async<bool> IsTargetDenied(OpenedAddress target);
 
 // Where --backup-dir points. kInvalidInput: it is not at the target's store, or lies in the target
 // or the source (or they in it), which the run would then take for their own.
-Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                              const OpenedAddress& source, const OpenedAddress& target);
+struct BackupEnd {
+  TreeTarget tree;
+  std::string place;  // LastingPlace
+};
+Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
+                             const OpenedAddress& source, const OpenedAddress& target);
 
 // Of a local source: whether a name lies at or behind a link to a folder, or a link to nowhere,
 // which listings leave out. Empty for others.
