@@ -3,6 +3,7 @@
 #include <iterator>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -16,6 +17,7 @@
 #include "cli/transfer_limits.h"
 #include "cli/transfer_run.h"
 #include "transfer/listing/listing.h"
+#include "transfer/tree/named_objects.h"
 #include "transfer/tree/sync_trees.h"
 
 namespace longhaul {
@@ -158,20 +160,21 @@ class SyncCommand : public Command {
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
     const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
                         (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
-    std::unique_ptr<Listing> failed;
-    std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
-    uint64_t missing = 0;            // Named there, and not at the source.
+    std::optional<std::vector<ListedObject>> failed;  // Out of a report.
+    std::unique_ptr<Listing> given;                   // Out of a file, or kept in one.
+    uint64_t missing = 0;                             // Named there, and not at the source.
+    const auto tell_missing = [&](const Error& error) {
+      ++missing;
+      context.output().Problem("", error);
+    };
     if (!retry_failed_.empty()) {
-      Result<std::unique_ptr<Listing>> listing =
-          co_await OpenFailed(context.runtime(), retry_failed_, source->address);
-      if (!listing) co_return listing.error();
-      failed = std::move(*listing);
+      Result<std::vector<ListedObject>> objects =
+          co_await ReadFailedCopies(context.runtime(), retry_failed_, source->address);
+      if (!objects) co_return objects.error();
+      failed = std::move(*objects);
     } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-      Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
-          context, opener, *source, StoreEnd::kSource, {}, [&](const Error& error) {
-            ++missing;
-            context.output().Problem("", error);
-          });
+      Result<std::unique_ptr<Listing>> listing =
+          co_await listings_.Open(context, opener, *source, StoreEnd::kSource, {}, tell_missing);
       if (!listing) co_return listing.error();
       given = std::move(*listing);
     }
@@ -197,7 +200,7 @@ class SyncCommand : public Command {
     }
     // A relative --at, or a file that may change, would be another source when it goes on.
     const bool journal =
-        !options_.dry_run && failed == nullptr && given == nullptr && there == nullptr && !at_.at;
+        !options_.dry_run && !failed && given == nullptr && there == nullptr && !at_.at;
     Result<void> remembered =
         co_await run.Remember(run_flags_, {.command = "sync",
                                            .source = source_,
@@ -209,7 +212,7 @@ class SyncCommand : public Command {
     if (!remembered) co_return remembered.error();
     run.Begin();
     auto open = [&](ListingOptions listed) {
-      if (failed != nullptr) return std::move(failed);
+      if (failed) return OpenFailed(context.runtime(), *source, *failed, tell_missing);
       if (given != nullptr) return std::move(given);
       if (at_.at) {
         return OpenListingAt(context.runtime(), *source->store, source->address.bucket,
@@ -219,8 +222,16 @@ class SyncCommand : public Command {
       return OpenListing(context.runtime(), *source->store, source->address.bucket,
                          source->address.key, std::move(listed));
     };
-    Result<void> done = co_await run.Transfer(*source, *target, open, retry_failed_.empty(),
-                                              options_, std::move(there));
+    if (failed) {  // What has been written there since is to be seen.
+      std::vector<std::string> names;
+      for (const ListedObject& object : *failed) {
+        names.push_back(object.key.substr(source->address.key.size()));
+      }
+      there = OpenNamedObjects(context.runtime(), *target->store, target->address.bucket,
+                               target->address.key, std::move(names));
+    }
+    Result<void> done =
+        co_await run.Transfer(*source, *target, open, true, options_, std::move(there));
     run.totals.failed += missing;
     if (done && listed && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
     if (plan && done && run.totals.failed == 0) done = plan->Finish();

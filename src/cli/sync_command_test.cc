@@ -609,6 +609,55 @@ TEST_F(SyncCommandTest, ReportsAndRetry) {
             2);
 }
 
+// What is at the target is not known from a report: it may have been written since, and by others.
+TEST_F(SyncCommandTest, RetryLooksAtTheTarget) {
+  WriteFile("in/gone", "1");
+  WriteFile("in/mended", "1");
+  WriteFile("in/newer", "1");
+  WriteFile("in/differs", "1");
+  for (const char* name : {"gone", "mended", "newer", "differs"}) {
+    WriteFile(std::string("out/") + name + "/in-the-way", "");
+  }
+  const std::string report = folder.file("report");
+  ASSERT_EQ(Run({"sync", "--report", report, folder.file("in"), folder.file("out")}), 1);
+  for (const char* name : {"gone", "mended", "newer", "differs"}) {
+    std::filesystem::remove_all(folder.file(std::string("out/") + name));
+  }
+  std::filesystem::remove(folder.file("in/gone"));
+  ASSERT_EQ(Run({"cp", folder.file("in/mended"), folder.file("out/")}), 0);
+  WriteFile("out/newer", "somebody's");
+  const std::vector<std::string> again = {
+      "sync", "--json",          "--update",        "--retry-failed",
+      report, folder.file("in"), folder.file("out")};
+  EXPECT_EQ(Run(again), 1);
+  EXPECT_TRUE(Says("in/gone: it is not there any more")) << console.out << console.error;
+  EXPECT_TRUE(Says("\"objects\":1,\"bytes\":1,\"left_alone\":2")) << console.out;
+  EXPECT_EQ(ReadFile("out/newer"), "somebody's");
+  EXPECT_EQ(ReadFile("out/differs"), "1");
+  EXPECT_EQ(
+      Run({"sync", "--immutable", "--retry-failed", report, folder.file("in"), folder.file("out")}),
+      1);
+  EXPECT_TRUE(Says("--immutable")) << console.error;
+  EXPECT_EQ(ReadFile("out/newer"), "somebody's");
+  EXPECT_EQ(Run({"sync", "--backup-dir", folder.file("old/"), "--retry-failed", report,
+                 folder.file("in"), folder.file("out")}),
+            1);
+  EXPECT_EQ(ReadFile("out/newer"), "1");
+  EXPECT_EQ(ReadFile("old/newer"), "somebody's");
+}
+
+// Of a version of old the newest is no copy.
+TEST_F(SyncCommandTest, AReportOfVersionsIsNotRetried) {
+  WriteFile("in/x", "1");
+  WriteFile("report",
+            "{\"op\":\"copy\",\"state\":\"failed\",\"name\":\"x\",\"source\":\"" +
+                folder.file("in/x") +
+                "\",\"target\":\"disk:a/x\",\"size\":1,\"etag\":\"e\",\"version_id\":\"v1\"}\n");
+  EXPECT_EQ(Run({"sync", "--retry-failed", folder.file("report"), folder.file("in"), "disk:a"}), 2);
+  EXPECT_TRUE(Says("the report is of versions")) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
 TEST_F(SyncCommandTest, BackupDirKeepsWhatGoes) {
   WriteFile("in/x", "new");
   WriteFile("root/a/x", "older");
