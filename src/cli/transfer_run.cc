@@ -6,6 +6,7 @@
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
 #include "storage/left_out_links.h"
+#include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 
@@ -19,6 +20,13 @@ TransferRun::TransferRun(RunContext& context, TransferObserver::Options options)
       watch_(context.runtime().executor) {
   observers.Add(observer_);
   observers.Add(report_);
+}
+
+void TransferRun::Begin() {
+  watch_.Spawn(progress.Watch());
+  if (RunJournal* journal = session_ ? session_->journal() : nullptr) {
+    watch_.Spawn(WatchForLoss(context_.runtime(), *journal, context_.stop(), over_));
+  }
 }
 
 void TransferRun::SetEnds(const OpenedAddress& source, const OpenedAddress& target) {
@@ -161,8 +169,15 @@ void TransferRun::TellNothingFound(const CommandAddress& source) {
 
 Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
   progress.Finish();
+  over_.Set();
   Result<void> watched = co_await watch_.Join();
   if (!watched && done) done = watched.error();
+  RunJournal* journal = session_ ? session_->journal() : nullptr;
+  if (!done && journal != nullptr && journal->lost().is_set()) {
+    done = PreconditionFailed("run " + journal->record().id +
+                              " belongs to another process by now, which has taken it over while "
+                              "this one did not write its journal: nothing more is done here");
+  }
   observer_.Finish();
   Result<void> written = report_.Close(totals, progress.seconds());
   Result<ExitCode> code =

@@ -54,7 +54,7 @@ class TransferRun {
 
   // kInvalidInput: a report cannot be written.
   Result<void> Open(const ReportFlags& flags) { return report_.Open(flags); }
-  void Begin() { watch_.Spawn(progress.Watch()); }
+  void Begin();
   void Add(SyncObserver& observer) { observers.Add(observer); }
   void SetEnds(const OpenedAddress& source, const OpenedAddress& target);
   // Of cp and mv of single objects, which say themselves what they have done: one that is copied to
@@ -86,7 +86,8 @@ class TransferRun {
   // is mirrored every night is fine. `source`: as it was typed.
   void TellNothingFound(const CommandAddress& source);
 
-  // The end, after which nothing may be asked of it. `done`: how it went.
+  // The end, after which nothing may be asked of it. `done`: how it went. kPrecondition: another
+  // process has taken the run over.
   Async<ExitCode> Conclude(Result<void> done, SummaryText text = SummaryText::kTransfer);
 
   Progress progress;
@@ -103,6 +104,7 @@ class TransferRun {
   std::optional<JournalObserver> journal_;
   TransferObserver observer_;
   TransferReport report_;
+  Event over_;
   TaskGroup watch_;
 };
 
