@@ -214,6 +214,23 @@ TEST_F(SyncCommandTest, AKeptListingOfTheTarget) {
   }
 }
 
+// By the listing of another store's bucket of that name all would be there, or be removed.
+TEST_F(SyncCommandTest, AKeptListingIsOfItsStore) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/x", "1");
+  std::filesystem::create_directories(folder.file("other/a"));
+  WriteFile("c.yaml",
+            "version: 1\nstores:\n  disk: { type: file, root: root }\n"
+            "  else: { type: file, root: other }\n  same: { type: file, root: root }\n");
+  const std::string kept = folder.file("kept.zst");
+  ASSERT_EQ(Run({"ls", "-r", "--save-listing", kept, "disk:a"}), 0) << console.error;
+  EXPECT_EQ(Run({"sync", "--target-listing", kept, folder.file("in"), "else:a"}), 2);
+  EXPECT_TRUE(Says("it lists what is at folder ")) << console.error;
+  EXPECT_EQ(Run({"rm", "-r", "--listing", kept, "else:a"}), 2);
+  EXPECT_EQ(Run({"sync", "--target-listing", kept, folder.file("in"), "same:a"}), 0)
+      << console.error;
+}
+
 TEST_F(SyncCommandTest, CompareFlags) {
   WriteFile("root/a/x", "1");
   std::filesystem::last_write_time(
