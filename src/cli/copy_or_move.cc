@@ -131,6 +131,15 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
                                            .journal = journal});
     if (!remembered) co_return remembered.error();
   }
+  if (recursive_) {
+    std::vector<OpenedAddress> sources;
+    for (const std::string& text : sources_) {
+      Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
+      if (source) sources.push_back(std::move(*source));  // Else it is told at its turn.
+    }
+    options.lands_in_source = LandsIn(sources, *target);
+  }
+  run.listers_max = static_cast<int>(listings_.listers);
   run.Begin();
   for (const std::string& text : sources_) {
     Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);

@@ -210,6 +210,7 @@ class SyncCommand : public Command {
                                            .target_place = LastingPlace(*target),
                                            .journal = journal});
     if (!remembered) co_return remembered.error();
+    run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
     auto open = [&](ListingOptions listed) {
       if (failed) return OpenFailed(context.runtime(), *source, *failed, tell_missing);

@@ -116,8 +116,9 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
     // carried again, or its source would stay.
     if (!options.move) compare = true;
   }
-  const auto from = [&after](const OpenedAddress& end) {
-    return ListingOptions{.start_after = after.empty() ? "" : end.address.key + after};
+  const auto from = [&](const OpenedAddress& end) {
+    return ListingOptions{.listers_max = listers_max,
+                          .start_after = after.empty() ? "" : end.address.key + after};
   };
   const uint64_t links_before = LinksLeftOut(*source.store, source.address.bucket);
   std::unique_ptr<Listing> listing = open(from(source));

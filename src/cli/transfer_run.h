@@ -93,6 +93,7 @@ class TransferRun {
   Progress progress;
   SyncObservers observers;
   SyncTotals totals;
+  int listers_max = ListingOptions().listers_max;  // Of each listing that Transfer opens.
 
  private:
   Async<void> Redo(OpenedAddress source, OpenedAddress target, SyncOptions options);
