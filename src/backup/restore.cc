@@ -5,6 +5,7 @@
 
 #include "base/units.h"
 #include "transfer/object/upload_records.h"
+#include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/journal_observer.h"
 #include "transfer/tree/named_objects.h"
 
@@ -14,7 +15,6 @@ namespace {
 
 // Objects at once, of a restore beside other work.
 constexpr int kInFlight = 16;
-constexpr std::chrono::seconds kLookForLoss{1};
 
 // A listing that ends behind its first object when that has this very key: someone who names an
 // object does not ask for others whose keys go on.
@@ -184,14 +184,6 @@ Async<Ended> Restore(Runtime runtime, State& state, BackupStore& vault, RestoreO
       co_await Carry(runtime, vault, order.what, place, troubles, told, options, written, totals);
   if (!done) co_return done.error();
   co_return Judge(order, totals, written.tally, troubles);
-}
-
-// Has a run stopped when another process has taken it over.
-Async<void> WatchForLoss(Runtime runtime, RunJournal& journal, Event& stop, Event& ended) {
-  while (!co_await ended.WaitFor(runtime.clock, kLookForLoss)) {
-    if (journal.lost().is_set()) stop.Set();
-  }
-  co_return Ok();
 }
 
 }  // namespace

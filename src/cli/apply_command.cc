@@ -14,6 +14,15 @@ namespace longhaul {
 
 namespace {
 
+// What a plan says of an object at one place says nothing of one at another.
+Result<void> CheckPlace(const std::string& address, const std::string& was, const std::string& is) {
+  if (was.empty() || was == is) return Ok();
+  return InvalidInput(
+      "the plan was made when '" + address + "' was at " + was + ", and now it is at " + is +
+      ": have it mean that place again (endpoint, configuration, folder, links), or "
+      "make a new plan");
+}
+
 class ApplyCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
@@ -71,12 +80,17 @@ class ApplyCommand : public Command {
     if (!target) co_return target.error();
     Result<void> prepared = PrepareEnds(*source, *target);
     if (!prepared) co_return prepared.error();
+    Result<void> same = CheckPlace(head->source, head->source_place, LastingPlace(*source));
+    if (same) same = CheckPlace(head->target, head->target_place, LastingPlace(*target));
+    if (!same) co_return same.error().In(file_);
     ApplyOptions options{.carry = {.copy = copies.Options()},
                          .in_flight = static_cast<int>(copies.in_flight)};
     if (!head->backup.empty()) {
-      Result<TreeTarget> backup = OpenBackup(opener, limited, head->backup, *source, *target);
+      Result<BackupEnd> backup = OpenBackup(opener, limited, head->backup, *source, *target);
       if (!backup) co_return backup.error();
-      options.carry.backup.emplace(*backup);
+      same = CheckPlace(head->backup, head->backup_place, backup->place);
+      if (!same) co_return same.error().In(file_);
+      options.carry.backup.emplace(backup->tree);
     }
     limited.Wrap(*source);
     limited.Wrap(*target);

@@ -76,6 +76,10 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   if (!recursive_ && (at_.at || given)) {
     co_return InvalidInput("--at and listings in files go with --recursive");
   }
+  if (!recursive_) {
+    Result<void> one = CheckOne();
+    if (!one) co_return one.error();
+  }
   if (at_.at && given) co_return InvalidInput("one of --at and a listing in a file is enough");
   if (versions_.versions) {
     if (!recursive_) co_return InvalidInput("--versions goes with --recursive");
@@ -127,6 +131,15 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
                                            .journal = journal});
     if (!remembered) co_return remembered.error();
   }
+  if (recursive_) {
+    std::vector<OpenedAddress> sources;
+    for (const std::string& text : sources_) {
+      Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
+      if (source) sources.push_back(std::move(*source));  // Else it is told at its turn.
+    }
+    options.lands_in_source = LandsIn(sources, *target);
+  }
+  run.listers_max = static_cast<int>(listings_.listers);
   run.Begin();
   for (const std::string& text : sources_) {
     Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
@@ -176,6 +189,19 @@ Result<void> CopyOrMove::CheckNamesApart(const CommandAddress& target) const {
   return Ok();
 }
 
+Result<void> CopyOrMove::CheckOne() const {
+  const std::string command = move_ ? "mv" : "cp";
+  if (!filters_.Make({}).empty()) {
+    return InvalidInput("filters go with --recursive, to take what matches: `longhaul " + command +
+                        " --recursive ... FOLDER/ TARGET`; without it each SOURCE is one object");
+  }
+  if (limits_.bytes_max || limits_.duration_max) {
+    return InvalidInput("--max-transfer and --max-duration go with --recursive: `longhaul " +
+                        command + " --recursive ... FOLDER/ TARGET`");
+  }
+  return Ok();
+}
+
 Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
                                  TransferRun& run) {
   if (source.address.bucket.empty()) {
@@ -214,10 +240,20 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
     return WithWildcardRemedy(error, move_ ? "mv --recursive" : "cp --recursive", source.address,
                               " " + target_);
   };
+  ListedObject listed{.key = key};
+  SyncStep step = run.StepOfOne(source.address, target.address, target_key);
+  step.source = &listed;
   if (dry_run_) {
     Result<ObjectInfo> info =
         co_await source.store->Head({.bucket = source.address.bucket, .key = key});
-    if (!info) co_return without_wildcards(info.error().In(from));
+    if (!info) {
+      run.report().OnFailed(step, info.error());
+      co_return without_wildcards(info.error().In(from));
+    }
+    listed.size_bytes = info->size_bytes;
+    listed.etag = info->etag;
+    listed.last_modified = info->last_modified;
+    run.report().OnChosen(step);
     tell(move_ ? "would_move" : "would_copy", move_ ? "would move" : "would copy", info->size_bytes,
          "");
     co_return Ok();
@@ -236,12 +272,15 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
   if (!outcome) {
     if (no_clobber_ && IsThereAlready(outcome.error())) {
       ++run.totals.skipped;
+      step.decision = {SyncVerdict::kSkip, reason::kExists};
+      run.report().OnSkipped(step);
       context.output().Note(Message("skipped")
                                 .With("target", to)
                                 .With("reason", "exists")
                                 .Says("left alone, it exists: " + Printable(to)));
       co_return Ok();
     }
+    run.report().OnFailed(step, outcome.error());
     if (sources_.size() == 1 || IsStoreWide(outcome.error())) {
       co_return without_wildcards(outcome.error().In(from));  // This alone says it all.
     }
@@ -255,6 +294,7 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
     ++run.totals.not_verified;
   }
   ++run.progress.totals.objects_done;
+  run.report().OnCopied(step, *outcome);
   tell(move_ ? "moved" : "copied", move_ ? "moved" : "copied", outcome->size_bytes,
        VerifiedBy(outcome->verified), outcome->found_bytes);
   co_return Ok();

@@ -29,6 +29,8 @@ class CopyOrMove : public Command {
                                 std::string key, std::string target_key);
   // kInvalidInput: two sources would become one name.
   [[nodiscard]] Result<void> CheckNamesApart(const CommandAddress& target) const;
+  // kInvalidInput: flags that choose among many, without --recursive.
+  [[nodiscard]] Result<void> CheckOne() const;
   // An error ends the run: there is only this object, or its store refuses as a whole.
   Async<void> CarryOne(RunContext& context, OpenedAddress source, OpenedAddress target,
                        TransferRun& run);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cli/transfer_ends.h"
 #include "transfer/listing/kept_listing.h"
 #include "transfer/listing/listing_source.h"
 
@@ -18,6 +19,11 @@ Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEn
                      .bucket = opened->address.bucket,
                      .key = opened->address.key,
                      .name = text};
+}
+
+std::string PlaceOfBucket(OpenedAddress opened) {
+  opened.address.key.clear();
+  return LastingPlace(opened);
 }
 
 }  // namespace
@@ -87,6 +93,7 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
   const std::string& bucket = opened.address.bucket;
   const std::string& prefix = opened.address.key;
   const KeptHead head{.store = store.description(),
+                      .place = PlaceOfBucket(opened),
                       .bucket = bucket,
                       .prefix = prefix,
                       .taken = context.runtime().clock.Now()};
@@ -102,7 +109,7 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
     if (missing == nullptr) missing = [](const Error&) {};
     Result<std::unique_ptr<Listing>> read =
         co_await OpenListingFile(context.runtime(), std::move(*file), kind, store, bucket, prefix,
-                                 std::move(options), std::move(missing));
+                                 std::move(options), std::move(missing), head.place);
     if (!read) co_return read.error();
     listing = std::move(*read);
   } else {

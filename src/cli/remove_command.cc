@@ -33,7 +33,10 @@ class RemoveCommand : public Command {
             "On a terminal --recursive asks first, unless --yes is given; elsewhere it does "
             "what it is told. With --max-delete or --max-delete-percent all is listed before "
             "anything goes, and nothing goes when there is more (exit 12), or when the listing "
-            "fails. Folders on local disks stay, empty.",
+            "fails. Folders on local disks stay, empty.\n\n"
+            "With --listing each object is looked at before it is removed, and what is not as "
+            "listed any more stays and is named (exit 1); what the listing has no ETag of is "
+            "removed by its key.",
         .examples = {{"Remove an object", "longhaul rm s3://my-bucket/old.txt"},
                      {"See what would go", "longhaul rm -r --dry-run s3://my-bucket/tmp/"},
                      {"Remove logs below a prefix without asking",
@@ -225,7 +228,11 @@ class RemoveCommand : public Command {
       Result<void> removed = co_await RemoveCollected(
           context.runtime(),
           {.store = *opened.store, .bucket = address.bucket, .prefix = address.key}, removals,
-          {.dry_run = dry_run_, .copy = {.stop = &context.stop()}}, run);
+          {.dry_run = dry_run_,
+           .as_listed = !listings_.source.file.empty(),
+           .by_key_without_etag = true,
+           .copy = {.stop = &context.stop()}},
+          run);
       if (!removed) co_return removed;
     }
     co_return Ok();

@@ -4,28 +4,69 @@
 #include <boost/json.hpp>
 #include <fstream>
 #include <utility>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr size_t kLineBytesMax = 64 << 10;
+constexpr size_t kAtATime = 64;
 
-class GivenListing : public Listing {
+class FailedObjects : public PagedListing {
  public:
-  explicit GivenListing(std::vector<ListedObject> objects) : objects_(std::move(objects)) {}
-  Async<std::optional<ListedObject>> Next() override {
-    if (next_ == objects_.size()) co_return std::nullopt;
-    co_return std::optional<ListedObject>(std::move(objects_[next_++]));
+  FailedObjects(Runtime runtime, OpenedAddress source, std::vector<ListedObject> objects,
+                MissingKey missing)
+      : runtime_(runtime),
+        source_(std::move(source)),
+        objects_(std::move(objects)),
+        missing_(std::move(missing)) {}
+
+ protected:
+  Async<std::vector<ListedObject>> NextPage() override {
+    std::vector<ListedObject> page;
+    while (page.empty() && next_ < objects_.size()) {
+      const size_t count = std::min(kAtATime, objects_.size() - next_);
+      TaskGroup group(runtime_.executor);
+      for (size_t i = 0; i < count; ++i) group.Spawn(Look(objects_[next_ + i]));
+      Result<void> looked = co_await group.Join();
+      if (!looked) co_return looked.error();
+      for (; page.size() < count && next_ < objects_.size(); ++next_) {
+        page.push_back(std::move(objects_[next_]));
+      }
+      std::erase_if(page, [](const ListedObject& object) { return object.key.empty(); });
+    }
+    co_return page;
   }
-  asio::awaitable<void> Close() override { co_return; }
 
  private:
+  Async<void> Look(ListedObject& object) {
+    Result<ObjectInfo> info =
+        co_await source_.store->Head({.bucket = source_.address.bucket, .key = object.key});
+    if (info) {
+      object.size_bytes = info->size_bytes;
+      object.etag = info->etag;
+      object.storage_class = info->storage_class;
+      object.last_modified = info->last_modified;
+      co_return Ok();
+    }
+    const Error& error = info.error();
+    if (error.kind == ErrorKind::kNotFound && !IsStoreWide(error)) {
+      missing_(NotFound("it is not there any more").In(source_.address.WithKey(object.key)));
+      object.key.clear();
+      co_return Ok();
+    }
+    if (error.kind == ErrorKind::kCancelled || IsStoreWide(error)) co_return error;
+    co_return Ok();  // What is wrong with one object its copy tells.
+  }
+
+  Runtime runtime_;
+  OpenedAddress source_;
   std::vector<ListedObject> objects_;
+  MissingKey missing_;
   size_t next_ = 0;
 };
 
@@ -59,6 +100,13 @@ Result<std::optional<ListedObject>> FailedCopy(std::string_view text,
   ListedObject object{.key = source.key + *name};
   if (*from != source.WithKey(object.key)) {
     return InvalidInput("the report is of another SOURCE: '" + *from + "'");
+  }
+  Result<std::optional<JsonView>> version = line.MemberIfThere("version_id");
+  if (!version) return version.error();
+  if (*version) {
+    return InvalidInput(
+        "the report is of versions: run the command that wrote it again, which leaves alone what "
+        "is there already");
   }
   Result<int64_t> size = line.Integer("size", 0, INT64_MAX);
   if (!size) return size.error();
@@ -98,12 +146,15 @@ Result<std::vector<ListedObject>> ReadFailed(const std::string& path,
 
 }  // namespace
 
-Async<std::unique_ptr<Listing>> OpenFailed(Runtime runtime, std::string path,
-                                           CommandAddress source) {
-  Result<std::vector<ListedObject>> objects =
-      co_await runtime.pool.Run([&] { return ReadFailed(path, source); });
-  if (!objects) co_return objects.error();
-  co_return std::unique_ptr<Listing>(std::make_unique<GivenListing>(std::move(*objects)));
+Async<std::vector<ListedObject>> ReadFailedCopies(Runtime runtime, std::string path,
+                                                  CommandAddress source) {
+  co_return co_await runtime.pool.Run([&] { return ReadFailed(path, source); });
+}
+
+std::unique_ptr<Listing> OpenFailed(Runtime runtime, OpenedAddress source,
+                                    std::vector<ListedObject> objects, MissingKey missing) {
+  return std::make_unique<FailedObjects>(runtime, std::move(source), std::move(objects),
+                                         std::move(missing));
 }
 
 }  // namespace longhaul

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "backup/restore.h"
 #include "cli/local_state.h"
+#include "state/fields.h"
 #include "tests/support/commands.h"
 #include "tests/support/run.h"
 #include "transfer/runs/run_journal.h"
@@ -181,6 +184,35 @@ TEST_F(RunsCommandTest, AnotherEndpointIsAnotherPlace) {
       << console.error;
   console.environment["AWS_ENDPOINT_URL"] = "http://localhost:2/";
   EXPECT_EQ(Run(again), 5) << "the same place: " << console.error;
+}
+
+// A process that was suspended while another one took its run over would copy, and remove, by a
+// listing of old.
+TEST_F(RunsCommandTest, ARunThatWasTakenOverStops) {
+  for (int i = 0; i < 50; ++i) WriteFile("in/" + std::to_string(i), std::string(32 << 10, 'x'));
+  WriteFile("root/a/extra", "1");
+  std::jthread other([this](const std::stop_token& stop) {
+    testing::RealWorld world;
+    LocalState state(world.runtime, {.sqlite_path = folder.file("made/here/state.db")});
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+      if (!std::filesystem::exists(folder.file("made/here/state.db"))) continue;
+      auto rows = world.Run(state.Scan("runs", "", 1));
+      if (!rows || rows->empty()) continue;
+      Result<Fields> fields = Fields::Read(rows->front().value);
+      if (!fields) continue;
+      fields->Set("session", "another");
+      StateWrite write{.key = rows->front().key,
+                       .value = fields->Write(),
+                       .expected = Expected::Revision(rows->front().revision)};
+      if (world.Run(state.Write("runs", std::move(write)))) return;
+    }
+  });
+  EXPECT_EQ(Run({"sync", "--delete", "--ignore-errors", "--bwlimit", "64k", "--transfers", "1",
+                 folder.file("in"), "disk:a"}),
+            1);
+  EXPECT_TRUE(Says("belongs to another process by now")) << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/9")));
 }
 
 // Runs that were begun before their places were kept go on as they did.

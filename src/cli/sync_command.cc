@@ -3,6 +3,7 @@
 #include <iterator>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -16,6 +17,7 @@
 #include "cli/transfer_limits.h"
 #include "cli/transfer_run.h"
 #include "transfer/listing/listing.h"
+#include "transfer/tree/named_objects.h"
 #include "transfer/tree/sync_trees.h"
 
 namespace longhaul {
@@ -140,15 +142,17 @@ class SyncCommand : public Command {
                              "': --delete would remove it");
     }
     SetOptions(context);
+    options_.lands_in_source = LandsIn({*source}, *target);
     if (at_.at) {
       sound = co_await CheckKeepsVersions(*source);
       if (!sound) co_return sound.error();
     }
     if (options_.remove) options_.is_hidden = BehindLinks(*source);
     if (!backup_.empty()) {
-      Result<TreeTarget> backup = OpenBackup(opener, limited, backup_, *source, *target);
+      Result<BackupEnd> backup = OpenBackup(opener, limited, backup_, *source, *target);
       if (!backup) co_return backup.error();
-      options_.backup.emplace(*backup);
+      options_.backup.emplace(backup->tree);
+      backup_place_ = backup->place;
     }
     limited.Wrap(*source);
     limited.Wrap(*target);
@@ -156,20 +160,21 @@ class SyncCommand : public Command {
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
     const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
                         (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
-    std::unique_ptr<Listing> failed;
-    std::unique_ptr<Listing> given;  // Out of a file, or kept in one.
-    uint64_t missing = 0;            // Named there, and not at the source.
+    std::optional<std::vector<ListedObject>> failed;  // Out of a report.
+    std::unique_ptr<Listing> given;                   // Out of a file, or kept in one.
+    uint64_t missing = 0;                             // Named there, and not at the source.
+    const auto tell_missing = [&](const Error& error) {
+      ++missing;
+      context.output().Problem("", error);
+    };
     if (!retry_failed_.empty()) {
-      Result<std::unique_ptr<Listing>> listing =
-          co_await OpenFailed(context.runtime(), retry_failed_, source->address);
-      if (!listing) co_return listing.error();
-      failed = std::move(*listing);
+      Result<std::vector<ListedObject>> objects =
+          co_await ReadFailedCopies(context.runtime(), retry_failed_, source->address);
+      if (!objects) co_return objects.error();
+      failed = std::move(*objects);
     } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-      Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
-          context, opener, *source, StoreEnd::kSource, {}, [&](const Error& error) {
-            ++missing;
-            context.output().Problem("", error);
-          });
+      Result<std::unique_ptr<Listing>> listing =
+          co_await listings_.Open(context, opener, *source, StoreEnd::kSource, {}, tell_missing);
       if (!listing) co_return listing.error();
       given = std::move(*listing);
     }
@@ -188,14 +193,14 @@ class SyncCommand : public Command {
     if (!opened) co_return opened.error();
     std::optional<PlanWriter> plan;
     if (!plan_.empty()) {
-      Result<PlanWriter> writer = PlanWriter::Create(plan_, HeadOfPlan(context));
+      Result<PlanWriter> writer = PlanWriter::Create(plan_, HeadOfPlan(context, *source, *target));
       if (!writer) co_return writer.error();
       plan.emplace(std::move(*writer));
       run.Add(*plan);
     }
     // A relative --at, or a file that may change, would be another source when it goes on.
     const bool journal =
-        !options_.dry_run && failed == nullptr && given == nullptr && there == nullptr && !at_.at;
+        !options_.dry_run && !failed && given == nullptr && there == nullptr && !at_.at;
     Result<void> remembered =
         co_await run.Remember(run_flags_, {.command = "sync",
                                            .source = source_,
@@ -205,9 +210,10 @@ class SyncCommand : public Command {
                                            .target_place = LastingPlace(*target),
                                            .journal = journal});
     if (!remembered) co_return remembered.error();
+    run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
     auto open = [&](ListingOptions listed) {
-      if (failed != nullptr) return std::move(failed);
+      if (failed) return OpenFailed(context.runtime(), *source, *failed, tell_missing);
       if (given != nullptr) return std::move(given);
       if (at_.at) {
         return OpenListingAt(context.runtime(), *source->store, source->address.bucket,
@@ -217,8 +223,16 @@ class SyncCommand : public Command {
       return OpenListing(context.runtime(), *source->store, source->address.bucket,
                          source->address.key, std::move(listed));
     };
-    Result<void> done = co_await run.Transfer(*source, *target, open, retry_failed_.empty(),
-                                              options_, std::move(there));
+    if (failed) {  // What has been written there since is to be seen.
+      std::vector<std::string> names;
+      for (const ListedObject& object : *failed) {
+        names.push_back(object.key.substr(source->address.key.size()));
+      }
+      there = OpenNamedObjects(context.runtime(), *target->store, target->address.bucket,
+                               target->address.key, std::move(names));
+    }
+    Result<void> done =
+        co_await run.Transfer(*source, *target, open, true, options_, std::move(there));
     run.totals.failed += missing;
     if (done && listed && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
     if (plan && done && run.totals.failed == 0) done = plan->Finish();
@@ -324,12 +338,16 @@ class SyncCommand : public Command {
     limits_.Apply(options_, clock.SteadyNow());
   }
 
-  PlanHead HeadOfPlan(RunContext& context) const {
+  PlanHead HeadOfPlan(RunContext& context, const OpenedAddress& source,
+                      const OpenedAddress& target) const {
     PlanHead head{.source = source_,
                   .target = target_,
                   .backup = backup_,
                   .arguments = store_flags_.Arguments(),
-                  .made = FormatRfc3339(context.runtime().clock.Now())};
+                  .made = FormatRfc3339(context.runtime().clock.Now()),
+                  .source_place = LastingPlace(source),
+                  .target_place = LastingPlace(target),
+                  .backup_place = backup_place_};
     std::ranges::move(copies_.Arguments(), std::back_inserter(head.arguments));
     return head;
   }
@@ -340,6 +358,7 @@ class SyncCommand : public Command {
   RunFlags run_flags_;
   std::string retry_failed_;  // A report.
   std::string backup_;
+  std::string backup_place_;
   VerboseFlag verbose_;
   CompareFlags compare_;
   FilterFlags filters_;

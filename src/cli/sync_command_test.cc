@@ -214,6 +214,23 @@ TEST_F(SyncCommandTest, AKeptListingOfTheTarget) {
   }
 }
 
+// By the listing of another store's bucket of that name all would be there, or be removed.
+TEST_F(SyncCommandTest, AKeptListingIsOfItsStore) {
+  WriteFile("in/x", "1");
+  WriteFile("root/a/x", "1");
+  std::filesystem::create_directories(folder.file("other/a"));
+  WriteFile("c.yaml",
+            "version: 1\nstores:\n  disk: { type: file, root: root }\n"
+            "  else: { type: file, root: other }\n  same: { type: file, root: root }\n");
+  const std::string kept = folder.file("kept.zst");
+  ASSERT_EQ(Run({"ls", "-r", "--save-listing", kept, "disk:a"}), 0) << console.error;
+  EXPECT_EQ(Run({"sync", "--target-listing", kept, folder.file("in"), "else:a"}), 2);
+  EXPECT_TRUE(Says("it lists what is at folder ")) << console.error;
+  EXPECT_EQ(Run({"rm", "-r", "--listing", kept, "else:a"}), 2);
+  EXPECT_EQ(Run({"sync", "--target-listing", kept, folder.file("in"), "same:a"}), 0)
+      << console.error;
+}
+
 TEST_F(SyncCommandTest, CompareFlags) {
   WriteFile("root/a/x", "1");
   std::filesystem::last_write_time(
@@ -288,6 +305,56 @@ TEST_F(SyncCommandTest, PlanAndApply) {
   EXPECT_EQ(Run({"apply", folder.file("none")}), 2);
 }
 
+// A plan that was made for one place must not be done at another that its addresses have come to
+// mean: what is new there, it would take for new here.
+TEST_F(SyncCommandTest, APlanIsOfItsPlaces) {
+  const auto disk_at = [this](const std::string& root) {
+    WriteFile("c.yaml", "version: 1\nstores:\n  disk: { type: file, root: " + root + " }\n");
+  };
+  WriteFile("in/x", "1");
+  WriteFile("root/b/y", "2");
+  std::filesystem::create_directories(folder.file("other/a"));
+  std::filesystem::create_directories(folder.file("other/b"));
+  std::filesystem::create_directories(folder.file("other/old"));
+  std::filesystem::create_directories(folder.file("root/old"));
+  const std::string plan = folder.file("plan");
+  const auto refused = [&] {
+    const bool told = Run({"apply", plan}) == 2 && Says("the plan was made when 'disk:") &&
+                      Says("root/") && Says("and now it is at folder ");
+    return told;
+  };
+  ASSERT_EQ(Run({"sync", "--plan", plan, folder.file("in"), "disk:a"}), 0) << console.error;
+  disk_at("other");
+  EXPECT_TRUE(refused()) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("other/a/x")));
+  disk_at("root");
+  EXPECT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  // The source as well.
+  ASSERT_EQ(Run({"sync", "--plan", plan, "disk:b", folder.file("out")}), 0) << console.error;
+  disk_at("other");
+  EXPECT_TRUE(refused()) << console.error;
+  disk_at("root");
+  EXPECT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("out/y"), "2");
+  // And where things are set aside.
+  WriteFile("in/x", "33");
+  WriteFile("there/x", "2");
+  std::filesystem::create_directories(folder.file("aside"));
+  std::filesystem::create_directories(folder.file("beside"));
+  std::filesystem::create_directory_symlink(folder.file("aside"), folder.file("link"));
+  const std::string link = folder.file("link/");
+  ASSERT_EQ(
+      Run({"sync", "--plan", plan, "--backup-dir", link, folder.file("in"), folder.file("there")}),
+      0)
+      << console.error;
+  std::filesystem::remove(folder.file("link"));
+  std::filesystem::create_directory_symlink(folder.file("beside"), folder.file("link"));
+  EXPECT_EQ(Run({"apply", plan}), 2);
+  EXPECT_TRUE(Says("was at folder " + folder.file("aside/"))) << console.error;
+  EXPECT_EQ(ReadFile("there/x"), "2");
+}
+
 // A plan is what a guard has let pass.
 TEST_F(SyncCommandTest, AGuardRefusesThePlan) {
   WriteFile("in/x", "1");
@@ -346,6 +413,82 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
       << console.error;
   EXPECT_EQ(ReadFile("root/a/x"), "1");
   EXPECT_EQ(ReadFile("two/x"), "2");
+}
+
+// Flags that are not heeded move what was to stay.
+TEST_F(SyncCommandTest, WhatChoosesGoesWithRecursive) {
+  WriteFile("in/x", "1");
+  for (const char* command : {"mv", "cp"}) {
+    for (const std::string flag : {"--min-age=30d", "--max-age=1h", "--exclude=*", "--include=y",
+                                   "--max-size=1k", "--max-transfer=1k", "--max-duration=1h"}) {
+      EXPECT_EQ(Run({command, flag, folder.file("in/x"), "disk:a/"}), 2) << command << " " << flag;
+      EXPECT_TRUE(Says("--recursive ... FOLDER/ TARGET`")) << console.error;
+    }
+  }
+  EXPECT_EQ(ReadFile("in/x"), "1");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
+TEST_F(SyncCommandTest, ReportsOfSingleObjects) {
+  WriteFile("in/x", "1");
+  WriteFile("in/y", "2");
+  WriteFile("root/a/y", "old");
+  ASSERT_EQ(Run({"cp", "--no-clobber", "--report", folder.file("report"), folder.file("in/y"),
+                 "disk:a/"}),
+            0);
+  std::string report = ReadFile("report");
+  EXPECT_TRUE(report.contains("\"state\":\"skipped\",\"name\":\"y\"")) << report;
+  EXPECT_EQ(
+      Run({"cp", "--report", folder.file("report"), "--combined", folder.file("combined"),
+           "--error", folder.file("error"), folder.file("in/x"), folder.file("in/z"), "disk:a/"}),
+      1);
+  EXPECT_EQ(ReadFile("combined"), "+ x\n! z\n");
+  EXPECT_EQ(ReadFile("error"), "z\n");
+  report = ReadFile("report");
+  EXPECT_TRUE(report.contains("\"state\":\"copied\",\"name\":\"x\"")) << report;
+  EXPECT_TRUE(report.contains("\"state\":\"failed\",\"name\":\"z\"")) << report;
+  EXPECT_TRUE(report.contains("\"target\":\"disk:a/z\"")) << report;
+  // Such a report is done again as that of a tree.
+  WriteFile("in/z", "3");
+  EXPECT_EQ(Run({"sync", "--retry-failed", folder.file("report"), folder.file("in"), "disk:a"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/a/z") + ReadFile("root/a/y"), "3old");
+  // Under another name, and what would be done.
+  ASSERT_EQ(Run({"mv", "--report", folder.file("report"), "disk:a/x", "disk:b/deep/other"}), 0);
+  EXPECT_TRUE(ReadFile("report").contains(
+      "\"name\":\"x\",\"source\":\"disk:a/x\",\"target\":\"disk:b/deep/other\""))
+      << ReadFile("report");
+  ASSERT_EQ(Run({"cp", "-n", "--combined", "-", "disk:a/z", "disk:b/"}), 0);
+  EXPECT_TRUE(Says("+ z\n")) << console.out;
+}
+
+// A copy into the source would replace what has not been carried yet, the only one there is.
+TEST_F(SyncCommandTest, WhatLandsInTheSourceStays) {
+  for (const std::string command : {"mv", "cp", "sync"}) {
+    for (const std::string& place : {std::string("disk:a/"), folder.file("root/a/")}) {
+      std::filesystem::remove_all(folder.file("root/a"));
+      WriteFile("root/a/backup/x", "one");
+      WriteFile("root/a/backup/y", "two");
+      WriteFile("root/a/backup/backup/x", "three");
+      std::vector<std::string> words = {command, place + "backup", place};
+      if (command != "sync") words.emplace_back("-r");
+      EXPECT_EQ(Run(words), 1) << command << " " << place;
+      EXPECT_TRUE(console.error.contains("backup/backup/x: left alone")) << console.error;
+      EXPECT_EQ(ReadFile("root/a/x"), "one") << command << " " << place;
+      EXPECT_EQ(ReadFile("root/a/y"), "two");
+      EXPECT_EQ(ReadFile("root/a/backup/backup/x"), "three");
+      EXPECT_EQ(ReadFile("root/a/backup/x"), command == "mv" ? "" : "one");
+    }
+  }
+  // Nor into another source.
+  WriteFile("root/b/one/two/x", "1");
+  WriteFile("root/b/two/x", "2");
+  EXPECT_EQ(Run({"mv", "-r", "disk:b/one/", "disk:b/two/", "disk:b/"}), 1);
+  EXPECT_EQ(ReadFile("root/b/one/two/x") + ReadFile("root/b/x"), "12");
+  // One level up is no harm where nothing is in the way.
+  WriteFile("root/b/deep/er/z", "3");
+  EXPECT_EQ(Run({"mv", "-r", "disk:b/deep/", "disk:b/"}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/er/z"), "3");
 }
 
 // A listing does not tell what lies behind a link to a folder: nothing says that it is gone.
@@ -424,6 +567,29 @@ TEST_F(SyncCommandTest, RemoveKeepsToFiltersAndGuards) {
   EXPECT_EQ(Run({"rm", "--include", "*", "disk:a/c.txt"}), 2);
 }
 
+// What has been written since it was listed nobody has decided about.
+TEST_F(SyncCommandTest, RemoveByAListingSparesWhatHasChanged) {
+  const std::string kept = folder.file("kept.zst");
+  for (const char* name : {"old", "new", "gone"}) WriteFile(std::string("root/a/") + name, "1");
+  ASSERT_EQ(Run({"ls", "-r", "--save-listing", kept, "disk:a"}), 0) << console.error;
+  WriteFile("root/a/new", "written since");
+  std::filesystem::remove(folder.file("root/a/gone"));
+  WriteFile("root/a/beside", "1");
+  EXPECT_EQ(Run({"rm", "-r", "--listing", kept, "disk:a"}), 1);
+  EXPECT_TRUE(Says("disk:a/new: the target has changed since it was listed")) << console.error;
+  EXPECT_EQ(ReadFile("root/a/new"), "written since");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/old")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/beside")));
+  // Of an inventory without ETags keys are all that is known.
+  WriteFile("inventory/data/1.csv", "\"a\",\"new\",\"1\"\n\"a\",\"beside\",\"1\"\n");
+  WriteFile("inventory/manifest.json",
+            R"({"sourceBucket":"a","fileFormat":"CSV","fileSchema":"Bucket, Key, Size",)"
+            R"("files":[{"key":"data/1.csv","size":1}]})");
+  EXPECT_EQ(Run({"rm", "-r", "--listing", folder.file("inventory/manifest.json"), "disk:a"}), 0)
+      << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/new")));
+}
+
 TEST_F(SyncCommandTest, ReportsAndRetry) {
   WriteFile("in/new", "1");
   WriteFile("in/differs", "22");
@@ -458,6 +624,55 @@ TEST_F(SyncCommandTest, ReportsAndRetry) {
       2);
   EXPECT_EQ(Run({"sync", "--report", folder.file("no/such/folder"), folder.file("in"), "disk:b"}),
             2);
+}
+
+// What is at the target is not known from a report: it may have been written since, and by others.
+TEST_F(SyncCommandTest, RetryLooksAtTheTarget) {
+  WriteFile("in/gone", "1");
+  WriteFile("in/mended", "1");
+  WriteFile("in/newer", "1");
+  WriteFile("in/differs", "1");
+  for (const char* name : {"gone", "mended", "newer", "differs"}) {
+    WriteFile(std::string("out/") + name + "/in-the-way", "");
+  }
+  const std::string report = folder.file("report");
+  ASSERT_EQ(Run({"sync", "--report", report, folder.file("in"), folder.file("out")}), 1);
+  for (const char* name : {"gone", "mended", "newer", "differs"}) {
+    std::filesystem::remove_all(folder.file(std::string("out/") + name));
+  }
+  std::filesystem::remove(folder.file("in/gone"));
+  ASSERT_EQ(Run({"cp", folder.file("in/mended"), folder.file("out/")}), 0);
+  WriteFile("out/newer", "somebody's");
+  const std::vector<std::string> again = {
+      "sync", "--json",          "--update",        "--retry-failed",
+      report, folder.file("in"), folder.file("out")};
+  EXPECT_EQ(Run(again), 1);
+  EXPECT_TRUE(Says("in/gone: it is not there any more")) << console.out << console.error;
+  EXPECT_TRUE(Says("\"objects\":1,\"bytes\":1,\"left_alone\":2")) << console.out;
+  EXPECT_EQ(ReadFile("out/newer"), "somebody's");
+  EXPECT_EQ(ReadFile("out/differs"), "1");
+  EXPECT_EQ(
+      Run({"sync", "--immutable", "--retry-failed", report, folder.file("in"), folder.file("out")}),
+      1);
+  EXPECT_TRUE(Says("--immutable")) << console.error;
+  EXPECT_EQ(ReadFile("out/newer"), "somebody's");
+  EXPECT_EQ(Run({"sync", "--backup-dir", folder.file("old/"), "--retry-failed", report,
+                 folder.file("in"), folder.file("out")}),
+            1);
+  EXPECT_EQ(ReadFile("out/newer"), "1");
+  EXPECT_EQ(ReadFile("old/newer"), "somebody's");
+}
+
+// Of a version of old the newest is no copy.
+TEST_F(SyncCommandTest, AReportOfVersionsIsNotRetried) {
+  WriteFile("in/x", "1");
+  WriteFile("report",
+            "{\"op\":\"copy\",\"state\":\"failed\",\"name\":\"x\",\"source\":\"" +
+                folder.file("in/x") +
+                "\",\"target\":\"disk:a/x\",\"size\":1,\"etag\":\"e\",\"version_id\":\"v1\"}\n");
+  EXPECT_EQ(Run({"sync", "--retry-failed", folder.file("report"), folder.file("in"), "disk:a"}), 2);
+  EXPECT_TRUE(Says("the report is of versions")) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
 }
 
 TEST_F(SyncCommandTest, BackupDirKeepsWhatGoes) {

@@ -1,8 +1,10 @@
 #include "cli/transfer_ends.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include "transfer/tree/store_wide.h"
 
@@ -64,6 +66,27 @@ bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer) {
   if (!file.empty()) return file.starts_with(folder);
   return inner.place == outer.place && inner.address.bucket == outer.address.bucket &&
          inner.address.key.starts_with(outer.address.key);
+}
+
+std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
+                                                   OpenedAddress target) {
+  if (!target.address.folder()) target.address.key += '/';
+  std::vector<std::string> inside;  // Of the target: where sources begin.
+  for (OpenedAddress source : sources) {
+    if (!source.address.folder()) source.address.key += '/';
+    if (LiesIn(target, source)) {
+      inside.emplace_back();  // All of it.
+    } else if (LiesIn(source, target)) {
+      const std::string file = FileOf(target, target.address.key);
+      inside.push_back(file.empty() ? source.address.key.substr(target.address.key.size())
+                                    : FileOf(source, source.address.key).substr(file.size()));
+    }
+  }
+  if (inside.empty()) return {};
+  return [inside = std::move(inside)](std::string_view name) {
+    return std::ranges::any_of(
+        inside, [name](const std::string& place) { return name.starts_with(place); });
+  };
 }
 
 bool IsMissingFolder(const OpenedAddress& end) {
@@ -152,8 +175,8 @@ std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& so
   };
 }
 
-Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                              const OpenedAddress& source, const OpenedAddress& target) {
+Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
+                             const OpenedAddress& source, const OpenedAddress& target) {
   Result<OpenedAddress> backup = opener.Open(text, StoreEnd::kTarget);
   if (!backup) return backup.error();
   if (backup->address.bucket.empty()) return InvalidInput("'" + text + "' names no bucket");
@@ -168,8 +191,10 @@ Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const
     }
   }
   limited.Wrap(*backup);
-  return TreeTarget{
-      .store = *backup->store, .bucket = backup->address.bucket, .prefix = backup->address.key};
+  return BackupEnd{.tree = {.store = *backup->store,
+                            .bucket = backup->address.bucket,
+                            .prefix = backup->address.key},
+                   .place = LastingPlace(*backup)};
 }
 
 Async<bool> IsTargetDenied(OpenedAddress target) {

@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -30,6 +32,11 @@ Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use us
 // Whether what lies at `inner` lies in `outer` too. Both are folders.
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer);
 
+// Of copies to `target`: which names land in one of `sources` (SyncOptions::lands_in_source).
+// Empty: none can.
+std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
+                                                   OpenedAddress target);
+
 // Makes folders of both (a '/' at the end). kInvalidInput: no bucket is named, the source is a
 // file, the target lies in the source. kNotFound: the source is a local folder that is not there.
 Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target);
@@ -43,8 +50,12 @@ Async<bool> IsTargetDenied(OpenedAddress target);
 
 // Where --backup-dir points. kInvalidInput: it is not at the target's store, or lies in the target
 // or the source (or they in it), which the run would then take for their own.
-Result<TreeTarget> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                              const OpenedAddress& source, const OpenedAddress& target);
+struct BackupEnd {
+  TreeTarget tree;
+  std::string place;  // LastingPlace
+};
+Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
+                             const OpenedAddress& source, const OpenedAddress& target);
 
 // Of a local source: whether a name lies at or behind a link to a folder, or a link to nowhere,
 // which listings leave out. Empty for others.

@@ -126,7 +126,8 @@ void TransferReport::Tell(std::string_view op, std::string_view state, const Syn
   if (step.source != nullptr) {
     line.With("source", source_.WithKey(source_.key + std::string(step.name)));
   }
-  line.With("target", target_.WithKey(target_.key + std::string(step.name)))
+  line.With("target",
+            target_.WithKey(target_key_ ? *target_key_ : target_.key + std::string(step.name)))
       .With("size", outcome != nullptr ? outcome->size_bytes : object.size_bytes)
       .With("etag", outcome != nullptr ? outcome->source_etag : object.etag);
   if (object.last_modified != SystemTime{}) {

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,10 +39,12 @@ class TransferReport : public SyncObserver {
   TransferReport(Output& output, Clock& clock, bool dry_run, const ObjectFilter* filter)
       : output_(output), clock_(clock), dry_run_(dry_run), filter_(filter) {}
 
-  // As of TransferObserver.
-  void SetEnds(CommandAddress source, CommandAddress target) {
+  // As of TransferObserver. `target_key`: of one object, which may have another name there.
+  void SetEnds(CommandAddress source, CommandAddress target,
+               std::optional<std::string> target_key = {}) {
     source_ = std::move(source);
     target_ = std::move(target);
+    target_key_ = std::move(target_key);
   }
 
   // kInvalidInput: one of the files cannot be written.
@@ -86,6 +89,7 @@ class TransferReport : public SyncObserver {
   Clock& clock_;
   CommandAddress source_;
   CommandAddress target_;
+  std::optional<std::string> target_key_;
   bool dry_run_;
   const ObjectFilter* filter_;
   File report_;

@@ -6,6 +6,7 @@
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
 #include "storage/left_out_links.h"
+#include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
 
@@ -21,9 +22,27 @@ TransferRun::TransferRun(RunContext& context, TransferObserver::Options options)
   observers.Add(report_);
 }
 
+void TransferRun::Begin() {
+  watch_.Spawn(progress.Watch());
+  if (RunJournal* journal = session_ ? session_->journal() : nullptr) {
+    watch_.Spawn(WatchForLoss(context_.runtime(), *journal, context_.stop(), over_));
+  }
+}
+
 void TransferRun::SetEnds(const OpenedAddress& source, const OpenedAddress& target) {
   observer_.SetEnds(source.address, target.address);
   report_.SetEnds(source.address, target.address);
+}
+
+SyncStep TransferRun::StepOfOne(const CommandAddress& source, const CommandAddress& target,
+                                const std::string& target_key) {
+  CommandAddress from = source;
+  from.key.resize(from.key.rfind('/', from.key.size() - 2) + 1);
+  CommandAddress to = target;
+  to.key.resize(to.key.rfind('/') + 1);
+  report_.SetEnds(from, to, target_key);
+  return {.name = std::string_view(source.key).substr(from.key.size()),
+          .decision = {SyncVerdict::kCopy, reason::kNew}};
 }
 
 Async<void> TransferRun::Remember(const RunFlags& flags, RunSession::What what) {
@@ -99,8 +118,9 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
     // carried again, or its source would stay.
     if (!options.move) compare = true;
   }
-  const auto from = [&after](const OpenedAddress& end) {
-    return ListingOptions{.start_after = after.empty() ? "" : end.address.key + after};
+  const auto from = [&](const OpenedAddress& end) {
+    return ListingOptions{.listers_max = listers_max,
+                          .start_after = after.empty() ? "" : end.address.key + after};
   };
   const uint64_t links_before = LinksLeftOut(*source.store, source.address.bucket);
   std::unique_ptr<Listing> listing = open(from(source));
@@ -152,8 +172,15 @@ void TransferRun::TellNothingFound(const CommandAddress& source) {
 
 Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
   progress.Finish();
+  over_.Set();
   Result<void> watched = co_await watch_.Join();
   if (!watched && done) done = watched.error();
+  RunJournal* journal = session_ ? session_->journal() : nullptr;
+  if (!done && journal != nullptr && journal->lost().is_set()) {
+    done = PreconditionFailed("run " + journal->record().id +
+                              " belongs to another process by now, which has taken it over while "
+                              "this one did not write its journal: nothing more is done here");
+  }
   observer_.Finish();
   Result<void> written = report_.Close(totals, progress.seconds());
   Result<ExitCode> code =

@@ -55,9 +55,14 @@ class TransferRun {
 
   // kInvalidInput: a report cannot be written.
   Result<void> Open(const ReportFlags& flags) { return report_.Open(flags); }
-  void Begin() { watch_.Spawn(progress.Watch()); }
+  void Begin();
   void Add(SyncObserver& observer) { observers.Add(observer); }
   void SetEnds(const OpenedAddress& source, const OpenedAddress& target);
+  // Of cp and mv of single objects, which say themselves what they have done: one that is copied to
+  // `target_key`, named as at the source, to be told to `report` alone. Its views are of `source`.
+  SyncStep StepOfOne(const CommandAddress& source, const CommandAddress& target,
+                     const std::string& target_key);
+  SyncObserver& report() { return report_; }
 
   // Keeps a journal and remembers uploads; without it nothing can be gone on with. Before Begin.
   // Errors as RunSession::Open.
@@ -82,12 +87,14 @@ class TransferRun {
   // is mirrored every night is fine. `source`: as it was typed.
   void TellNothingFound(const CommandAddress& source);
 
-  // The end, after which nothing may be asked of it. `done`: how it went.
+  // The end, after which nothing may be asked of it. `done`: how it went. kPrecondition: another
+  // process has taken the run over.
   Async<ExitCode> Conclude(Result<void> done, SummaryText text = SummaryText::kTransfer);
 
   Progress progress;
   SyncObservers observers;
   SyncTotals totals;
+  int listers_max = ListingOptions().listers_max;  // Of each listing that Transfer opens.
 
  private:
   Async<void> Redo(OpenedAddress source, OpenedAddress target, SyncOptions options);
@@ -99,6 +106,7 @@ class TransferRun {
   std::optional<JournalObserver> journal_;
   TransferObserver observer_;
   TransferReport report_;
+  Event over_;
   TaskGroup watch_;
 };
 

@@ -28,6 +28,7 @@ void AppendMember(std::string& to, std::string_view name, std::string_view text)
 std::string HeadLine(const KeptHead& head) {
   std::string line = fmt::format("{}{}", kHeadBegins, kFormat);
   AppendMember(line, "store", head.store);
+  if (!head.place.empty()) AppendMember(line, "place", head.place);
   AppendMember(line, "bucket", head.bucket);
   AppendMember(line, "prefix", head.prefix);
   AppendMember(line, "taken", FormatRfc3339(head.taken));
@@ -106,17 +107,19 @@ std::unique_ptr<Listing> KeepListing(Runtime runtime, std::unique_ptr<Listing> s
 bool IsKeptHead(std::string_view line) { return line.starts_with(kHeadBegins); }
 
 KeptListing::KeptListing(std::unique_ptr<TextLines> lines, std::string bucket, std::string prefix,
-                         bool versions)
+                         bool versions, std::string place)
     : lines_(std::move(lines)),
       bucket_(std::move(bucket)),
       prefix_(std::move(prefix)),
       versions_(versions),
+      place_(std::move(place)),
       hasher_(NewHasher(HashKind::kSha256)) {}
 
 Result<void> KeptListing::ReadHead(std::string_view line) {
   archive::JsonCursor json(line);
   int64_t format = 0;
   bool versions = false;
+  std::string place;
   std::string bucket;
   std::string prefix;
   std::string name;
@@ -124,6 +127,8 @@ Result<void> KeptListing::ReadHead(std::string_view line) {
   for (bool first = true; json.NextMember(first, name);) {
     if (name == "longhaul_listing") {
       format = json.Integer();
+    } else if (name == "place") {
+      json.String(&place);
     } else if (name == "bucket") {
       json.String(&bucket);
     } else if (name == "prefix") {
@@ -140,6 +145,9 @@ Result<void> KeptListing::ReadHead(std::string_view line) {
   if (format != kFormat) {
     return lines_->Wrong("a listing of format " + std::to_string(format) + "; this program reads " +
                          std::to_string(kFormat));
+  }
+  if (!place.empty() && !place_.empty() && place != place_) {
+    return lines_->Wrong("it lists what is at " + place + ", not at " + place_);
   }
   if (bucket != bucket_) {
     return lines_->Wrong("it lists the bucket '" + bucket + "', not '" + bucket_ + "'");

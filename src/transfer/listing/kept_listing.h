@@ -17,6 +17,8 @@ namespace longhaul {
 
 struct KeptHead {
   std::string store;  // Store::description(), for people.
+  // Where the bucket is, to be compared by whoever uses it; empty: not known.
+  std::string place{};
   std::string bucket;
   std::string prefix;
   bool versions = false;
@@ -28,13 +30,14 @@ struct KeptHead {
 std::unique_ptr<Listing> KeepListing(Runtime runtime, std::unique_ptr<Listing> source,
                                      std::string path, KeptHead head);
 
-// Reads one. kInvalidInput: of another bucket or a narrower prefix than asked for, or with
+// Reads one. `place`: where the bucket is; empty, or not known to the file: not compared.
+// kInvalidInput: of another place or bucket or a narrower prefix than asked for, or with
 // (without) versions; a line that makes no sense, named. kCorrupt: cut off, damaged, or out of
 // order.
 class KeptListing : public PagedListing {
  public:
   KeptListing(std::unique_ptr<TextLines> lines, std::string bucket, std::string prefix,
-              bool versions);
+              bool versions, std::string place);
 
  protected:
   Async<std::vector<ListedObject>> NextPage() override;
@@ -49,6 +52,7 @@ class KeptListing : public PagedListing {
   std::string bucket_;
   std::string prefix_;
   bool versions_;
+  std::string place_;
   std::unique_ptr<Hasher> hasher_;
   uint64_t count_ = 0;
   bool ended_ = false;

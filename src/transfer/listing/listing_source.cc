@@ -23,7 +23,8 @@ bool EndsIn(std::string_view name, std::string_view ending) {
 Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile file,
                                                 ListingFileKind kind, Store& store,
                                                 std::string bucket, std::string prefix,
-                                                ListingOptions options, MissingKey missing) {
+                                                ListingOptions options, MissingKey missing,
+                                                std::string place) {
   std::unique_ptr<Listing> listing;
   if (kind == ListingFileKind::kAny && file.key.ends_with("manifest.json")) {
     Result<std::unique_ptr<Listing>> inventory =
@@ -40,7 +41,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
       if (!first) co_return first.error();
       if (IsKeptHead(*first)) {
         co_return std::make_unique<KeptListing>(std::move(*lines), std::move(bucket),
-                                                std::move(prefix), false);
+                                                std::move(prefix), false, std::move(place));
       }
       if (EndsIn(file.key, ".csv")) {
         keys = KeyListKind::kCsv;

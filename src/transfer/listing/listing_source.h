@@ -22,13 +22,15 @@ enum class ListingFileKind {
 
 // What `file` lists of `bucket` below `prefix`, in order of keys and each once. Sorted on disk
 // where the file is not (ListingOptions::spill_folder). Of `store`, the bucket's, is asked only
-// what a file of keys alone does not tell. `store` and the file's outlive the listing.
+// what a file of keys alone does not tell. `store` and the file's outlive the listing. `place`: of
+// the bucket, as KeptListing compares it.
 // kInvalidInput and kCorrupt as of kept_listing.h, inventory.h and key_list.h; they name the file
 // and the line.
 Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile file,
                                                 ListingFileKind kind, Store& store,
                                                 std::string bucket, std::string prefix,
                                                 ListingOptions options = {},
-                                                MissingKey missing = nullptr);
+                                                MissingKey missing = nullptr,
+                                                std::string place = {});
 
 }  // namespace longhaul

@@ -186,6 +186,10 @@ class Mirror {
       co_return;
     }
     totals_.source_objects += source.versions().size();
+    if (options_.lands_in_source && options_.lands_in_source(step.name)) {
+      run_.Failed(step, LandsInSourceError());
+      co_return;
+    }
     std::string flaw = source.Flaw();
     if (flaw.empty() && target != nullptr) flaw = target->Flaw();
     if (!flaw.empty()) {

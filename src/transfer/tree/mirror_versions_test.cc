@@ -135,6 +135,17 @@ TEST_F(MirrorVersionsTest, HistoriesBecomeTheSameAndThenNothingIsDone) {
   EXPECT_EQ(Target(), Source());
 }
 
+// A version written into the source would be one of its own history.
+TEST_F(MirrorVersionsTest, WhatLandsInTheSourceStays) {
+  Put("a/x", "1");
+  Put("b", "2");
+  SyncOptions options;
+  options.lands_in_source = [](std::string_view name) { return name.starts_with("a/"); };
+  ASSERT_TRUE(Mirror(std::move(options)));
+  EXPECT_EQ(Target(), "b: 2\n");
+  EXPECT_TRUE(watcher.failed["a/x"].contains("lies in the source"));
+}
+
 // Once copies have settled, a run with nothing to do costs two listings.
 TEST_F(MirrorVersionsTest, ASettledMirrorIsNotLookedAt) {
   Put("a", "1");

@@ -40,6 +40,15 @@ Result<std::string> TextOf(const JsonView& line, const std::string& name) {
   return Base64Decode(*text);
 }
 
+Result<bool> HasText(const JsonView& line, const std::string& name) {
+  for (const std::string& member : {name, name + "_base64"}) {
+    Result<std::optional<JsonView>> there = line.MemberIfThere(member);
+    if (!there) return there.error();
+    if (*there) return true;
+  }
+  return false;
+}
+
 Result<PlanHead> HeadOf(const JsonView& line) {
   PlanHead head;
   Result<int64_t> version = line.Integer("longhaul_plan", 0, INT64_MAX);
@@ -49,6 +58,16 @@ Result<PlanHead> HeadOf(const JsonView& line) {
                               {"target", &PlanHead::target},
                               {"backup", &PlanHead::backup},
                               {"made", &PlanHead::made}}) {
+    Result<std::string> text = TextOf(line, name);
+    if (!text) return text.error();
+    head.*member = std::move(*text);
+  }
+  for (auto [name, member] : {std::pair{"source_place", &PlanHead::source_place},
+                              {"target_place", &PlanHead::target_place},
+                              {"backup_place", &PlanHead::backup_place}}) {
+    Result<bool> there = HasText(line, name);
+    if (!there) return there.error();
+    if (!*there) continue;
     Result<std::string> text = TextOf(line, name);
     if (!text) return text.error();
     head.*member = std::move(*text);
@@ -102,6 +121,9 @@ std::string EncodePlan(const PlanHead& head) {
   AppendText(out, "target", head.target);
   AppendText(out, "backup", head.backup);
   AppendText(out, "made", head.made);
+  if (!head.source_place.empty()) AppendText(out, "source_place", head.source_place);
+  if (!head.target_place.empty()) AppendText(out, "target_place", head.target_place);
+  if (!head.backup_place.empty()) AppendText(out, "backup_place", head.backup_place);
   out += ",\"arguments\":[";
   for (size_t i = 0; i < head.arguments.size(); ++i) {
     if (i > 0) out += ',';

@@ -23,6 +23,10 @@ struct PlanHead {
   std::string backup;                  // Empty: nothing is set aside.
   std::vector<std::string> arguments;  // How to reach the stores and what copies become.
   std::string made;                    // When, RFC 3339.
+  // Where the addresses led then; empty: not known, of a plan of before.
+  std::string source_place;
+  std::string target_place;
+  std::string backup_place;
 
   bool operator==(const PlanHead&) const = default;
 };

@@ -10,7 +10,10 @@ PlanHead Head() {
           .target = "west:b/",
           .backup = "west:old/",
           .arguments = {"--source-region", "eu-west-1"},
-          .made = "2026-03-01T09:30:00Z"};
+          .made = "2026-03-01T09:30:00Z",
+          .source_place = "s3 aws",
+          .target_place = "folder /x\xff/b/",
+          .backup_place = "folder /x/old/"};
 }
 
 PlanStep Copy(std::string name, std::optional<std::string> there = std::nullopt) {
@@ -45,6 +48,17 @@ TEST(Plan, ReadsWhatItWrites) {
   ASSERT_TRUE(line) << line.error().message;
   EXPECT_TRUE(parser.Finish());
   EXPECT_FALSE(parser.Next(EncodePlan(Copy("more"))));
+}
+
+// Plans that were made before places were kept can be applied.
+TEST(Plan, PlacesMayBeMissing) {
+  PlanHead head = Head();
+  head.source_place = head.target_place = head.backup_place = "";
+  const std::string text = EncodePlan(head);
+  EXPECT_FALSE(text.contains("place"));
+  Result<PlanParser::Line> line = PlanParser().Next(text);
+  ASSERT_TRUE(line) << line.error().message;
+  EXPECT_EQ(line->head, head);
 }
 
 // Half a plan is another plan.

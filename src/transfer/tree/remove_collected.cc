@@ -60,7 +60,9 @@ class Removing {
     Failures failures(batch.size());
     if (!options_.dry_run) {
       if (options_.backup) co_await SetAsideAll(batch, failures);
-      if (options_.as_listed) {
+      const bool compared =
+          std::ranges::any_of(batch, [this](const auto& entry) { return Compared(entry); });
+      if (compared) {
         co_await RemoveAsListed(batch, failures);
       } else {
         co_await RemoveKeys(batch, failures);
@@ -84,6 +86,12 @@ class Removing {
       }
     }
     co_return Ok();
+  }
+
+  // Whether it has to be what was listed. A version is that for ever.
+  bool Compared(const Removals::Entry& entry) const {
+    return options_.as_listed && entry.version_id.empty() &&
+           !(entry.etag.empty() && options_.by_key_without_etag);
   }
 
   RemoveRequest RequestFor(const Removals::Entry& entry) const {
@@ -135,8 +143,9 @@ class Removing {
   }
 
   Async<void> RemoveOneAsListed(const Removals::Entry& entry, std::optional<Error>& failure) {
-    Result<void> removed =
-        co_await RemoveIfMatch(target_.store, target_.bucket, entry.key, entry.etag);
+    Result<void> removed = Compared(entry) ? co_await RemoveIfMatch(target_.store, target_.bucket,
+                                                                    entry.key, entry.etag)
+                                           : co_await target_.store.Remove(RequestFor(entry));
     if (!removed && removed.error().kind != ErrorKind::kNotFound) failure = removed.error();
     if (failure && failure->kind == ErrorKind::kPrecondition) {
       failure->message = "the target has changed since it was listed";

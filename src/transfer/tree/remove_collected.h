@@ -18,6 +18,8 @@ struct RemoveOptions {
   int in_flight = 64;
   // Only while they are what was listed: each is looked at, and removed If-Match.
   bool as_listed = false;
+  // With as_listed: what was listed without an ETag goes by its key all the same.
+  bool by_key_without_etag = false;
   std::optional<TreeTarget> backup;  // As of SyncOptions.
   CopyOptions copy;                  // For the backup, and its `stop` for all.
 };

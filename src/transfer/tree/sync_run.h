@@ -10,6 +10,13 @@
 
 namespace longhaul {
 
+// Of SyncOptions::lands_in_source.
+inline Error LandsInSourceError() {
+  return PreconditionFailed(
+      "left alone: its place at the target lies in the source, where it would replace or become an "
+      "object that is still to be carried; carry it by itself");
+}
+
 struct SyncRun {
   SyncRun(SyncObserver& observer, SyncTotals& totals, FailureWatch watch)
       : observer(observer), totals(totals), watch(watch) {}

@@ -183,6 +183,10 @@ class Sync {
     }
     ++totals_.source_objects;
     if (target != nullptr) ++totals_.target_objects;
+    if (options_.lands_in_source && options_.lands_in_source(step.name)) {
+      run_.Failed(step, LandsInSourceError());
+      co_return Ok();
+    }
     step.decision = Decide(*source.object, step.target, options_.compare);
     switch (step.decision.verdict) {
       case SyncVerdict::kSkip:

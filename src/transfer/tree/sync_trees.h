@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 
 #include "base/runtime.h"
 #include "storage/store.h"
@@ -42,6 +43,10 @@ struct SyncOptions {
   // Names of which the source may have something that its listing does not tell: they are neither
   // removed nor passed over, but failures.
   std::function<bool(const std::string& name)> is_hidden{};
+  // Names whose copies would lie in the source, and be taken for objects of it, or replace some
+  // that have not been carried yet: they are failures, and nothing is written. Empty: there are
+  // none.
+  std::function<bool(std::string_view name)> lands_in_source{};
   RemovalGuard guard;
   // Where what is replaced or removed goes first, under its name; a place of the target's store
   // that lies neither in the target nor in the source.
