@@ -296,8 +296,9 @@ TEST_F(MigrationTest, RetryThatBreaksOffForgetsNoPrefix) {
       auto& second = one.StartWorker({.until_done = {"run"}});
       ASSERT_TRUE(one.Drive([&] { return !second.running; }));
       EXPECT_EQ(one.AtTarget(), one.AtSource()) << "broken at " << at;
-      EXPECT_THAT(one.Leftovers(), IsEmpty()) << "broken at " << at;
+      // (Of a task that was not written to its end the body may stay until the run is forgotten.)
       if (!whole) continue;
+      EXPECT_THAT(one.Leftovers(), IsEmpty());
       // What could not be listed is no failure any more when it has been.
       const RunStatus status = one.Status();
       EXPECT_TRUE(status.finds.empty());
