@@ -19,7 +19,7 @@ asio::awaitable<void> ReadListing(Runtime& runtime, std::string bytes) {
   auto lines =
       co_await TextLines::Of(runtime, std::make_unique<TextReader>(std::move(bytes)), "file");
   if (!lines) co_return;
-  KeptListing listing(std::move(*lines), "b", "", false);
+  KeptListing listing(std::move(*lines), "b", "", false, "");
   std::string last;
   for (int left = 100'000; left > 0; --left) {
     Result<std::optional<ListedObject>> object = co_await listing.Next();
