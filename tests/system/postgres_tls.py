@@ -4,7 +4,8 @@ what comes of it is the same as elsewhere, also when the server has got another 
 
 import shutil
 
-from harness import World, check, differences, make_buckets, put_all, rule, step, things
+from harness import (World, check, differences, make_buckets, put_all, rule, step, things,
+                     wait_until)
 from https import make_certificate
 
 
@@ -49,6 +50,12 @@ def main() -> None:
 
         step("a certificate for another host: waited for, and told; then the right one again")
         process = world.start("replicate", "--config", path)
+
+        def members() -> set[int]:
+            lines = world.run("rules", "status", "--json", "--config", path).lines()
+            return {line["pid"] for line in lines if line["event"] == "member"}
+
+        wait_until(lambda: process.pid in members(), 60, "it is a member", every=1)
         database.stop()
         database.certificate = elsewhere
         trusted.write_bytes(good[0].read_bytes() + elsewhere[0].read_bytes())
@@ -64,7 +71,7 @@ def main() -> None:
         check(not found, f"not equal: {found[:5]}")
         check(process.running(), "the process that was running when the certificate changed has ended")
         process.kill(15)
-        process.wait(60).expect(0)
+        process.wait(60).expect(143)
 
 
 if __name__ == "__main__":
