@@ -41,6 +41,8 @@ struct QueueTraits {
   bool dead_is_final = false;
   // Sets aside at once what nobody can do, with the reason; else it comes until it is dead.
   bool buries = false;
+  // More messages than it extends by one request or transaction.
+  size_t many = 2'050;
 };
 
 struct QueueBackendCase {
@@ -256,30 +258,30 @@ TEST_P(QueueSuite, ManyAreExtendedAndReleasedAtOnce) {
 
 // A backend does them some at a time; none may be left out.
 TEST_P(QueueSuite, VeryManyAreExtendedAndReleasedAtOnce) {
-  constexpr size_t kCount = 2'050;
+  const size_t count = GetParam().traits.many;
   std::vector<std::string> bodies;
-  for (size_t i = 0; i < kCount; ++i) bodies.push_back(std::to_string(i));
+  for (size_t i = 0; i < count; ++i) bodies.push_back(std::to_string(i));
   Send(bodies);
   std::vector<Receipt> receipts;
   const auto receive_all = [&] {
     receipts.clear();
-    while (receipts.size() < kCount) {
+    while (receipts.size() < count) {
       const std::vector<QueueMessage> some = Receive(1000, kLong);
       ASSERT_FALSE(some.empty());
       for (const QueueMessage& message : some) receipts.push_back(message.receipt);
     }
   };
   receive_all();
-  ASSERT_EQ(receipts.size(), kCount);
+  ASSERT_EQ(receipts.size(), count);
   ASSERT_TRUE(Run(queue_->ExtendAll(receipts, kLong)));
-  EXPECT_EQ(Depth().in_flight, static_cast<int64_t>(kCount));
+  EXPECT_EQ(Depth().in_flight, static_cast<int64_t>(count));
   ASSERT_TRUE(Run(queue_->ExtendAll(receipts, kShort)));
   Sleep(kPastShort);
-  EXPECT_EQ(Depth().visible, static_cast<int64_t>(kCount));
+  EXPECT_EQ(Depth().visible, static_cast<int64_t>(count));
   receive_all();
-  ASSERT_EQ(receipts.size(), kCount);
+  ASSERT_EQ(receipts.size(), count);
   ASSERT_TRUE(Run(queue_->ReleaseAll(receipts)));
-  EXPECT_EQ(Depth().visible, static_cast<int64_t>(kCount));
+  EXPECT_EQ(Depth().visible, static_cast<int64_t>(count));
 }
 
 // Of many some may have been lost to another worker: he keeps them, and the others are extended.
