@@ -20,17 +20,19 @@ std::string ByInventory::Name() const {
   return place.store + ":" + place.bucket + "/" + (key_.empty() ? place.prefix : key_);
 }
 
-std::string ByInventory::Compared(size_t target) const {
-  const Rule& rule = *rule_.rule;
+std::string WhatIsCompared(const Rule& rule, const Target& target) {
   const Filter& filter = rule.filter;
-  std::string text = Name() + "\n" + rule.source.ToString() + "\n" +
-                     rule_.targets[target]->config->to.ToString() + "\n" + filter.suffix + "\n" +
-                     std::to_string(filter.size_bytes_min) + " " +
+  std::string text = rule.source.ToString() + "\n" + target.to.ToString() + "\n" + filter.suffix +
+                     "\n" + std::to_string(filter.size_bytes_min) + " " +
                      std::to_string(filter.size_bytes_max.value_or(UINT64_MAX)) + " " +
                      (filter.kms_encrypted ? "kms" : "") + " " +
                      (filter.modified_since ? FormatRfc3339(*filter.modified_since) : "");
   for (const auto& [name, value] : filter.tags) text += "\n" + name + "=" + value;
   return text;
+}
+
+std::string ByInventory::Compared(size_t target) const {
+  return Name() + "\n" + WhatIsCompared(*rule_.rule, *rule_.targets[target]->config);
 }
 
 Error ByInventory::Explained(Error error) const {

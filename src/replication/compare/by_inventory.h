@@ -16,6 +16,9 @@
 
 namespace longhaul {
 
+// Of which objects a comparison speaks: with another source, target or filter it says nothing.
+std::string WhatIsCompared(const Rule& rule, const Target& target);
+
 class ByInventory {
  public:
   // The rule has an inventory. Borrows both.

@@ -26,9 +26,8 @@ constexpr char kComparedAt[] = "compared";  // When the last one began, of a tar
 // The clock of a store beside ours.
 constexpr std::chrono::hours kClocksApartMax{1};
 
-// Of another source or target it says nothing.
 std::string ComparedAt(const Rule& rule, const Target& target, SystemTime time) {
-  return FormatRfc3339(time) + "\n" + rule.source.ToString() + "\n" + target.to.ToString();
+  return FormatRfc3339(time) + "\n" + WhatIsCompared(rule, target);
 }
 SystemTime KnownUntil(const Rule& rule, const Target& target, std::string_view row) {
   const Result<SystemTime> time = ParseRfc3339(row.substr(0, row.find('\n')));

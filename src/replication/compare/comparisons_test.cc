@@ -109,6 +109,9 @@ TEST_F(ComparisonsTest, LooksOnceAtWhatIsNewerThanItsCopyAndNobodys) {
   world.world.clock.Advance(std::chrono::hours(5));
   RunOnce();
   EXPECT_THAT(TakeHeads(), IsEmpty());
+  world.configuration.rules[0].filter.size_bytes_min = 1;  // Others may belong to the rule now.
+  RunOnce();
+  EXPECT_THAT(TakeHeads(), ElementsAre("here/a", "here/b"));
   world.world.clock.Advance(std::chrono::hours(5));
   world.configuration.rules[0].targets[0].to.prefix = "elsewhere/";  // Not looked at yet.
   RunOnce();

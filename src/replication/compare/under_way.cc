@@ -18,7 +18,6 @@ namespace {
 constexpr int kOpenMax = 8;  // Archives side by side.
 constexpr int kRefusedMax = 1000;
 constexpr int kPageRows = 1000;
-constexpr size_t kParkedMax = 100'000;
 
 }  // namespace
 
@@ -69,7 +68,7 @@ class UnderWay::Looking {
         parked_.insert_or_assign(row.key, row.archive);
       }
       if (std::ssize(*rows) < kPageRows) co_return true;
-      if (parked_.size() > kParkedMax) co_return false;
+      if (parked_.size() > keys_max_) co_return false;
       after = rows->back().key;
     }
   }
