@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import botocore.exceptions
 from boto3.s3.transfer import TransferConfig
 from fault_proxy import FaultProxy
 from harness import (SECRET_ACCESS_KEY, World, check, check_equal, check_no_uploads,
@@ -413,15 +414,26 @@ def credentials_change(world: World) -> None:
     check(SECRET_ACCESS_KEY not in running.process.output(), "a secret was logged")
 
 
+def emptied_and_removed(s3, bucket: str) -> bool:
+    for key in keys_of(s3, bucket):
+        s3.delete_object(Bucket=bucket, Key=key)
+    try:
+        s3.delete_bucket(Bucket=bucket)
+    except botocore.exceptions.ClientError as error:
+        check(error.response["Error"]["Code"] == "BucketNotEmpty", f"{error}")
+        return False
+    return True
+
+
 def bucket_removed(world: World) -> None:
     """A target bucket goes away while longhaul runs, with all that is in it, and comes back."""
     source, target = two_servers(world, 30)
     running = Continuous(world, source, target, {"source": source, "target": target})
     running.becomes_equal()
     step("the target bucket goes")
-    for key in keys_of(target.s3, "copy"):
-        target.s3.delete_object(Bucket="copy", Key=key)
-    target.s3.delete_bucket(Bucket="copy")
+    # What goes is sent again by the next comparison, perhaps before all of it has gone.
+    wait_until(lambda: emptied_and_removed(target.s3, "copy"), 60, "the bucket to be removed",
+               every=0.05)
     put_all(source.s3, "data", things(30, seed=2, prefix="late/"))
     running.ready_is(503, "copy")
     step("the target bucket comes back")
