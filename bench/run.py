@@ -1181,25 +1181,26 @@ CASES = {"copy-small": copy_small, "sync-small": sync_small, "copy-large": copy_
          "cache-serve": cache_serve, "cache-fill": cache_fill, "shards": shards}
 
 
-def openssl() -> str:
+def tls_library() -> str:
     """The one that the program under test runs with: over HTTPS it is a good part of what is measured."""
     told = subprocess.run([BINARY, "version", "--json"], text=True, capture_output=True, check=True)
-    return json.loads(told.stdout)["openssl"]
+    return json.loads(told.stdout)["tls"]
 
 
 def machine() -> str:
     model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return (f"{CORES} × {model[1] if model else platform.machine()}, {memory:.0f} GiB, "
-            f"Linux {platform.release()}, OpenSSL {openssl()}")
+            f"Linux {platform.release()}, {tls_library()}")
 
 
 def machine_kind() -> str:
-    """What figures are compared within. OpenSSL 3.0 is that of the systems this is made for."""
+    """What figures are compared within. Other libraries for TLS than what `./dev build` takes are
+    machines of their own."""
     model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    series = ".".join(openssl().split(".")[:2])
-    return (f"{CORES} × {model[1] if model else platform.machine()}"
-            f"{'' if series == '3.0' else f', OpenSSL {series}'}")
+    library = tls_library()
+    own = "" if library.startswith("BoringSSL") else ", " + ".".join(library.split(".")[:2])
+    return f"{CORES} × {model[1] if model else platform.machine()}{own}"
 
 
 RESULTS = ROOT / "bench/RESULTS.md"

@@ -2,35 +2,41 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace longhaul::archive {
 
 struct ContentHash::Impl {
-  EVP_MAC_CTX* context = nullptr;
-  std::array<unsigned char, 32> key;
+  EVP_CIPHER_CTX* context = nullptr;
 };
 
-ContentHash::ContentHash(const std::array<unsigned char, 32>& key)
-    : impl_(std::make_unique<Impl>()) {
-  impl_->key = key;
-  EVP_MAC* poly1305 = EVP_MAC_fetch(nullptr, "POLY1305", nullptr);
-  LH_CHECK(poly1305 != nullptr);
-  impl_->context = EVP_MAC_CTX_new(poly1305);
-  EVP_MAC_free(poly1305);
+ContentHash::ContentHash(const std::array<unsigned char, 16>& key)
+    : impl_(std::make_unique<Impl>(EVP_CIPHER_CTX_new())) {
   LH_CHECK(impl_->context != nullptr);
+  LH_CHECK(EVP_EncryptInit_ex(impl_->context, EVP_aes_128_gcm(), nullptr, key.data(), nullptr) ==
+           1);
 }
 
-ContentHash::~ContentHash() { EVP_MAC_CTX_free(impl_->context); }
+ContentHash::~ContentHash() { EVP_CIPHER_CTX_free(impl_->context); }
 
 ContentHash::Tag ContentHash::Of(std::span<const std::byte> bytes) {
+  // One nonce for all would give the key away with the tags, but no tag leaves the process.
+  static constexpr std::array<unsigned char, 12> kNonce{};
+  constexpr size_t kBytesAtOnce = 1 << 30;
   Tag tag{};
-  size_t size = 0;
-  LH_CHECK(EVP_MAC_init(impl_->context, impl_->key.data(), impl_->key.size(), nullptr) == 1);
-  LH_CHECK(EVP_MAC_update(impl_->context, reinterpret_cast<const unsigned char*>(bytes.data()),
-                          bytes.size()) == 1);
-  LH_CHECK(EVP_MAC_final(impl_->context, reinterpret_cast<unsigned char*>(tag.data()), &size,
-                         sizeof(tag)) == 1);
+  int none = 0;
+  EVP_CIPHER_CTX* context = impl_->context;
+  LH_CHECK(EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, kNonce.data()) == 1);
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), kBytesAtOnce))) {
+    LH_CHECK(EVP_EncryptUpdate(context, nullptr, &none,
+                               reinterpret_cast<const unsigned char*>(bytes.data()),
+                               static_cast<int>(std::min(bytes.size(), kBytesAtOnce))) == 1);
+  }
+  unsigned char nothing;
+  LH_CHECK(EVP_EncryptFinal_ex(context, &nothing, &none) == 1);
+  LH_CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, sizeof(tag), tag.data()) == 1);
   return tag;
 }
 

@@ -10,15 +10,15 @@
 
 namespace longhaul::archive {
 
-// A Poly1305 tag under a secret key. Poly1305 is a universal hash: whoever does not know the key
-// finds two contents of L bytes with one tag only by luck, at most 8 * ceil(L/16) / 2^106 a pair
-// (Bernstein, "The Poly1305-AES message-authentication code", theorem 3.3), whatever contents they
-// choose. So equal tags of equal lengths may be taken for equal contents, at a small part of the
-// price of SHA-256.
+// The tag of AES-128-GCM over what it only authenticates, under a secret key. GHASH is a universal
+// hash: whoever does not know the key finds two contents of L bytes with one tag only by luck, at
+// most (ceil(L/16) + 1) / 2^128 a pair (McGrew and Viega, "The Security and Performance of the
+// Galois/Counter Mode (GCM) of Operation", lemma 2), whatever contents they choose. So equal tags
+// of equal lengths may be taken for equal contents, at a small part of the price of SHA-256.
 class ContentHash {
  public:
   using Tag = std::array<uint64_t, 2>;
-  explicit ContentHash(const std::array<unsigned char, 32>& key);
+  explicit ContentHash(const std::array<unsigned char, 16>& key);
   ~ContentHash();
   ContentHash(const ContentHash&) = delete;
   ContentHash& operator=(const ContentHash&) = delete;

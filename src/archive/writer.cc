@@ -141,7 +141,7 @@ Result<size_t> CompressChosen(Slot& slot, const LevelChoice& choice, int level_m
 
 struct ArchiveWriter::Core : std::enable_shared_from_this<Core> {
   Core(Runtime& runtime, ArchiveManifest manifest, ArchiveOptions options, ArchiveSink& sink,
-       const std::array<unsigned char, 32>& hash_key)
+       const std::array<unsigned char, 16>& hash_key)
       : runtime(runtime),
         manifest(std::move(manifest)),
         options(std::move(options)),
@@ -286,7 +286,7 @@ Async<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Open(Runtime& runtime,
 
   auto memory = co_await runtime.memory.Reserve(MemoryNeeded(options));
   if (!memory) co_return memory.error().In("archive");
-  std::array<unsigned char, 32> hash_key;
+  std::array<unsigned char, 16> hash_key;
   for (size_t i = 0; i < hash_key.size(); i += 8) {
     const uint64_t chance = runtime.random.Next();
     std::memcpy(hash_key.data() + i, &chance, 8);

@@ -39,11 +39,15 @@ class CrcHasher : public Hasher {
   T crc_ = 0;
 };
 
-// Fetching costs more than hashing a small body, so it is done once for the whole process.
 const EVP_MD* Algorithm(HashKind kind) {
+#ifdef OPENSSL_IS_BORINGSSL
+  static const std::array<const EVP_MD*, 3> algorithms = {EVP_md5(), EVP_sha1(), EVP_sha256()};
+#else
+  // Fetching costs more than hashing a small body, so it is done once for the whole process.
   static const std::array<const EVP_MD*, 3> algorithms = {EVP_MD_fetch(nullptr, "MD5", nullptr),
                                                           EVP_MD_fetch(nullptr, "SHA1", nullptr),
                                                           EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+#endif
   const EVP_MD* algorithm =
       algorithms[static_cast<size_t>(kind) - static_cast<size_t>(HashKind::kMd5)];
   LH_CHECK(algorithm != nullptr);  // OpenSSL without it (a FIPS provider without MD5, say).
@@ -54,14 +58,14 @@ class EvpHasher : public Hasher {
  public:
   explicit EvpHasher(HashKind kind) : context_(EVP_MD_CTX_new()) {
     LH_CHECK(context_ != nullptr);
-    LH_CHECK(EVP_DigestInit_ex2(context_, Algorithm(kind), nullptr) == 1);
+    LH_CHECK(EVP_DigestInit_ex(context_, Algorithm(kind), nullptr) == 1);
   }
   ~EvpHasher() override { EVP_MD_CTX_free(context_); }
   EvpHasher(const EvpHasher&) = delete;
   EvpHasher& operator=(const EvpHasher&) = delete;
 
   void Restart(HashKind kind) {
-    LH_CHECK(EVP_DigestInit_ex2(context_, Algorithm(kind), nullptr) == 1);
+    LH_CHECK(EVP_DigestInit_ex(context_, Algorithm(kind), nullptr) == 1);
   }
   void Update(std::span<const std::byte> bytes) override {
     LH_CHECK(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);

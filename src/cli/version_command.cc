@@ -1,4 +1,3 @@
-#include <openssl/crypto.h>
 #include <postgresql/libpq-fe.h>
 #include <sqlite3.h>
 #include <zstd.h>
@@ -36,16 +35,16 @@ class VersionCommand : public Command {
   }
   [[nodiscard]] bool asynchronous() const override { return false; }
   Result<ExitCode> Run(Output& output) override {
-    const std::string openssl = OpenSSL_version(OPENSSL_VERSION_STRING);
+    const std::string tls = TlsLibrary();
     const std::string postgres = PostgresVersion(PQlibVersion());
     const Message message = Message("version")
                                 .With("version", kVersion)
-                                .With("openssl", openssl)
+                                .With("tls", tls)
                                 .With("zstd", ZSTD_versionString())
                                 .With("sqlite", sqlite3_libversion())
                                 .With("libpq", postgres)
-                                .Says("longhaul " + std::string(kVersion) + "\nwith OpenSSL " +
-                                      openssl + ", zstd " + ZSTD_versionString() + ", SQLite " +
+                                .Says("longhaul " + std::string(kVersion) + "\nwith " + tls +
+                                      ", zstd " + ZSTD_versionString() + ", SQLite " +
                                       sqlite3_libversion() + ", libpq " + postgres);
     output.Raw((json_ ? message.Json() : message.text()) + "\n");
     return ExitCode::kDone;

@@ -6,12 +6,14 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -33,6 +35,10 @@ constexpr size_t kNamesShownMax = 5;
 std::string ReasonOf(unsigned long code) {
   const char* reason = ERR_reason_error_string(code);
   return reason != nullptr ? reason : "error " + std::to_string(code);
+}
+
+int AsInt(size_t size) {
+  return static_cast<int>(std::min<size_t>(size, std::numeric_limits<int>::max()));
 }
 
 // What some other operation left would be taken for ours.
@@ -85,6 +91,17 @@ bool IsAddress(const std::string& host) {
   return !no_address;
 }
 
+// None at all: nothing is trusted, and says so.
+void TrustTheSystem(SSL_CTX* context) {
+  SSL_CTX_set_default_verify_paths(context);  // SSL_CERT_FILE and SSL_CERT_DIR, too.
+#ifdef OPENSSL_IS_BORINGSSL
+  // That knows the places of Debian and Alpine; these are of Fedora and its kin, and of SUSE.
+  for (const char* file : {"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"}) {
+    if (::access(file, R_OK) == 0) SSL_CTX_load_verify_locations(context, file, nullptr);
+  }
+#endif
+}
+
 // Takes the first `count` bytes from `pieces`.
 void Advance(std::span<iovec>& pieces, size_t count) {
   while (!pieces.empty() && count >= pieces.front().iov_len) {
@@ -108,9 +125,11 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file,
   // Idle connections hold no buffers; a record that has to wait is sent from where it then lies.
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
+#ifndef OPENSSL_IS_BORINGSSL  // Whose order that is, where the processor has AES.
   // AES-128 is as safe and costs a tenth less.
   SSL_CTX_set_ciphersuites(
       context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+#endif
   if (!protocol.empty()) {
     const std::string protocols = static_cast<char>(protocol.size()) + std::string(protocol);
     SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),
@@ -125,7 +144,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file,
 
   ClearErrors();
   if (ca_file.empty()) {
-    SSL_CTX_set_default_verify_paths(context);  // None at all: nothing is trusted, and says so.
+    TrustTheSystem(context);
     ClearErrors();
     return made;
   }
@@ -134,8 +153,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Make(const std::string& ca_file,
   std::string why;
   if (::stat(ca_file.c_str(), &status) != 0) {
     why = std::strerror(errno);
-  } else if (S_ISDIR(status.st_mode) ? SSL_CTX_load_verify_dir(context, ca_file.c_str()) != 1
-                                     : SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1) {
+  } else if (const bool folder = S_ISDIR(status.st_mode);
+             SSL_CTX_load_verify_locations(context, folder ? nullptr : ca_file.c_str(),
+                                           folder ? ca_file.c_str() : nullptr) != 1) {
     why = ReasonOf(ERR_peek_error());
     ClearErrors();
   }
@@ -275,17 +295,18 @@ Error TlsStream::Failure(int reason) {
   }
   std::string why;
   const unsigned long code = ERR_peek_error();
-  if (socket_error_ != 0) {
-    why = std::strerror(socket_error_);
-  } else if (ended_) {
-    why = established_ ? "the connection ended without notice: it may have been cut"
-                       : "the server closed the connection during the handshake";
-  } else if (reason == SSL_ERROR_SSL && code != 0) {
+  // After an error of TLS the alert to the peer may have failed, too: the first one counts.
+  if (reason == SSL_ERROR_SSL && code != 0 && !ended_) {
     why = ReasonOf(code);
     if (!established_ && (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER ||
                           ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)) {
       why += " (does the server speak TLS on this port? Plain HTTP is http://)";
     }
+  } else if (socket_error_ != 0) {
+    why = std::strerror(socket_error_);
+  } else if (ended_) {
+    why = established_ ? "the connection ended without notice: it may have been cut"
+                       : "the server closed the connection during the handshake";
   } else {
     why = "the connection is of no use any more";
   }
@@ -330,16 +351,15 @@ Result<TlsStream::Wants> TlsStream::Write(std::span<iovec>& pieces) {
       data = context_->record_.data();
     }
     more_ = size < left;
-    size_t sent = 0;
-    const int returned = SSL_write_ex(ssl_, data, size, &sent);
-    if (returned != 1) {
+    const int returned = SSL_write(ssl_, data, static_cast<int>(size));
+    if (returned <= 0) {
       Result<Wants> wants = WantsOrError(returned);
       // Only a new handshake would want that, and there is none.
       if (wants && *wants == Wants::kInput) return Retryable("TLS: the server wants new terms");
       return wants;
     }
-    Advance(pieces, sent);
-    left -= sent;
+    Advance(pieces, static_cast<size_t>(returned));
+    left -= static_cast<size_t>(returned);
   }
   pieces = {};
   return Wants::kNothing;
@@ -354,10 +374,9 @@ Result<TlsStream::Wants> TlsStream::Read(std::span<std::byte> out, size_t& count
   count = 0;
   if (read_failure_) return *read_failure_;
   while (count < out.size()) {
-    size_t got = 0;
-    const int returned = SSL_read_ex(ssl_, out.data() + count, out.size() - count, &got);
-    if (returned == 1) {
-      count += got;
+    const int returned = SSL_read(ssl_, out.data() + count, AsInt(out.size() - count));
+    if (returned > 0) {
+      count += static_cast<size_t>(returned);
       if (IsDry()) return Wants::kNothing;
       continue;
     }
@@ -380,10 +399,9 @@ bool TlsStream::HasInput() {
   ClearErrors();
   dry_ = false;
   std::byte byte;
-  size_t got = 0;
-  const int returned = SSL_peek_ex(ssl_, &byte, 1, &got);
-  if (returned != 1 && SSL_get_error(ssl_, returned) == SSL_ERROR_WANT_READ) return false;
-  told_ = returned != 1;
+  const int returned = SSL_peek(ssl_, &byte, 1);
+  if (returned <= 0 && SSL_get_error(ssl_, returned) == SSL_ERROR_WANT_READ) return false;
+  told_ = returned <= 0;
   return true;
 }
 
@@ -418,8 +436,8 @@ void TlsStream::AddInput(size_t count) {
 BIO_METHOD* TlsStream::BioMethod() {
   static BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "longhaul socket");
-    BIO_meth_set_read_ex(made, &OnBioRead);
-    BIO_meth_set_write_ex(made, &OnBioWrite);
+    BIO_meth_set_read(made, &OnBioRead);
+    BIO_meth_set_write(made, &OnBioWrite);
     BIO_meth_set_ctrl(made, &OnBioControl);
     return made;
   }();
@@ -464,42 +482,42 @@ size_t TlsStream::ReadSocket(std::span<std::byte> out) {
   return direct;
 }
 
-int TlsStream::OnBioRead(BIO* bio, char* data, size_t size, size_t* count) {
+int TlsStream::OnBioRead(BIO* bio, char* data, int size) {
   auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  std::span<std::byte> out = std::as_writable_bytes(std::span(data, size));
-  *count = std::min(size, stream.ahead_end_ - stream.ahead_begin_);
-  std::memcpy(out.data(), stream.ahead_.data() + stream.ahead_begin_, *count);
-  stream.ahead_begin_ += *count;
-  if (*count < size && !stream.dry_ && !stream.ended_ && !stream.unreadable_) {
-    *count += stream.ReadSocket(out.subspan(*count));
+  std::span<std::byte> out =
+      std::as_writable_bytes(std::span(data, static_cast<size_t>(std::max(size, 0))));
+  size_t count = std::min(out.size(), stream.ahead_end_ - stream.ahead_begin_);
+  std::memcpy(out.data(), stream.ahead_.data() + stream.ahead_begin_, count);
+  stream.ahead_begin_ += count;
+  if (count < out.size() && !stream.dry_ && !stream.ended_ && !stream.unreadable_) {
+    count += stream.ReadSocket(out.subspan(count));
   }
-  if (*count > 0) return 1;
-  if (!stream.ended_ && !stream.unreadable_) BIO_set_retry_read(bio);
-  return 0;
+  if (count > 0) return static_cast<int>(count);
+  if (stream.ended_) return 0;
+  if (!stream.unreadable_) BIO_set_retry_read(bio);
+  return -1;
 }
 
-int TlsStream::OnBioWrite(BIO* bio, const char* data, size_t size, size_t* count) {
+int TlsStream::OnBioWrite(BIO* bio, const char* data, int size) {
   auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  *count = 0;
   // The kernel sends full packets and holds the rest for the record that follows.
   const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (stream.more_ ? MSG_MORE : 0);
   ssize_t sent;
   do {
-    sent = ::send(stream.fd_, data, size, flags);
+    sent = ::send(stream.fd_, data, static_cast<size_t>(size), flags);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {
-    *count = static_cast<size_t>(sent);
     stream.sent_ = true;
-    return 1;
+    return static_cast<int>(sent);
   }
   if (errno == EAGAIN) {
     BIO_set_retry_write(bio);
   } else {
     stream.socket_error_ = errno;
   }
-  return 0;
+  return -1;
 }
 
 }  // namespace longhaul

@@ -1,4 +1,4 @@
-// TLS of the clients, by OpenSSL: whom a client trusts and the sessions it may resume
+// TLS of the clients, by OpenSSL or BoringSSL: whom a client trusts and the sessions it may resume
 // (TlsContext), and the encryption of one connection (TlsStream).
 //
 // Internal to the clients of HTTP and SMTP. Belongs to its shard. Nothing here waits: a stream says
@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include <openssl/types.h>
+#include <openssl/ossl_typ.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -111,8 +111,8 @@ class TlsStream {
   friend class TlsContext;
   // OpenSSL's way to the socket.
   static BIO_METHOD* BioMethod();
-  static int OnBioRead(BIO* bio, char* data, size_t size, size_t* count);
-  static int OnBioWrite(BIO* bio, const char* data, size_t size, size_t* count);
+  static int OnBioRead(BIO* bio, char* data, int size);
+  static int OnBioWrite(BIO* bio, const char* data, int size);
   static long OnBioControl(BIO* bio, int command, long number, void* pointer);
   static int OnVerify(int trusted, X509_STORE_CTX* store);
   static int OnNewSession(SSL* ssl, SSL_SESSION* session);

@@ -1,5 +1,6 @@
 #include "tests/support/tls.h"
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -24,7 +25,12 @@ std::string Pem(const std::function<int(BIO*)>& write) {
 }  // namespace
 
 TlsIdentity MakeTlsIdentity(const std::string& names, int hours) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  EVP_PKEY* key = nullptr;
+  EVP_PKEY_CTX* maker = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, nullptr);
+  EVP_PKEY_keygen_init(maker);
+  EVP_PKEY_CTX_set_ec_paramgen_curve_nid(maker, NID_X9_62_prime256v1);
+  EVP_PKEY_keygen(maker, &key);
+  EVP_PKEY_CTX_free(maker);
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
@@ -36,7 +42,7 @@ TlsIdentity MakeTlsIdentity(const std::string& names, int hours) {
                              reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
   X509_set_issuer_name(certificate, subject);
   X509_EXTENSION* extension =
-      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str());
+      X509V3_EXT_nconf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str());
   X509_add_ext(certificate, extension, -1);
   X509_EXTENSION_free(extension);
   X509_sign(certificate, key, EVP_sha256());
