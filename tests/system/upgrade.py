@@ -1,0 +1,93 @@
+"""upgrade.py OLD: a source and a target go from the program OLD to this one, one after the other,
+and back again, while the bucket changes. (`./dev test upgrade COMMIT` builds OLD.)
+
+Without it: that a message, a row or an archive is read wrongly by the next version, or kills the one
+before, would be found on the day of an upgrade.
+"""
+
+import signal
+import sys
+import threading
+import time
+
+from harness import (BINARY, World, check, check_equal, check_no_uploads, check_staging_empty,
+                     differences, free_port, keys_of, make_buckets, rule, staged, step, wait_until)
+from kill9 import Watcher, Writer, listener, sizes
+
+SECONDS = 12  # Of each pair of versions.
+
+
+def main(old: str) -> None:
+    with World("upgrade") as world:
+        port = free_port()
+        with listener(port):
+            source = world.serve("versitygw", "source",
+                                 webhook=f"http://127.0.0.1:{port}/v1/events")
+        target = world.serve("minio", "target")
+        make_buckets(source, target)
+        config = world.config(
+            {"source": source, "target": target},
+            [rule(deletes=True, intake={"webhook": True, "listing": "5s"},
+                  batch={"linger": "500ms"})],
+            listen=f"127.0.0.1:{port}")
+        running: dict[str, object] = {}
+
+        def start(role: str, binary: str) -> None:
+            running[role] = world.start("replicate", "--config", config, "--roles", role,
+                                        binary=binary)
+
+        def end(role: str, number: int) -> None:
+            process = running[role]
+            check(process.running(), f"{role} has ended: {process.output()[-3000:]}")
+            process.kill(number)
+            process.wait(60)
+
+        stop = threading.Event()
+        writers = [Writer(source, number, 7 + number, stop) for number in range(3)]
+        watcher = Watcher(target, stop)
+        start("source", old)
+        start("target", old)
+        for thread in [*writers, watcher]:
+            thread.start()
+        for role, binary, number in (
+                ("target", BINARY, signal.SIGTERM), ("source", BINARY, signal.SIGTERM),
+                # It was no good after all: back, in haste, and then once more.
+                ("target", old, signal.SIGKILL), ("source", old, signal.SIGKILL),
+                ("source", BINARY, signal.SIGKILL), ("target", BINARY, signal.SIGKILL)):
+            reads = watcher.reads
+            time.sleep(SECONDS)
+            check(watcher.reads > reads, "nothing is applied")
+            check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+            step(f"{role}: {'the old program' if binary == old else 'this one'}")
+            end(role, number)
+            start(role, binary)
+        time.sleep(SECONDS)
+        stop.set()
+        for thread in [*writers, watcher]:
+            thread.join(30)
+        step(f"{sum(w.operations for w in writers)} writes, {watcher.reads} looks at the target, "
+             f"{len(keys_of(target.s3, 'copy'))} keys there")
+
+        def settled() -> bool:
+            for role, process in running.items():
+                check(process.running(), f"{role} ended: {process.output()[-3000:]}")
+            return (not staged(target) and sizes(source.s3, "data") == sizes(target.s3, "copy")
+                    and not differences(source.s3, "data", target.s3, "copy"))
+
+        wait_until(settled, 300, "both sides equal and staging empty", every=3)
+        for role in running:
+            end(role, signal.SIGTERM)
+        # What the old program could not read it has parked, and the new one has taken from there.
+        world.run("rules", "parked", "main", "--config", config).expect(0, "nothing is parked")
+        dead = world.run("rules", "dead-letters", "--json", "--config", config).expect(0)
+        check(not [line for line in dead.lines() if line["event"] == "dead_letter"],
+              f"dead letters: {dead.stdout[:2000]}")
+        count = check_equal(source, target)
+        check_staging_empty(target)
+        check_no_uploads(target, "copy", "staging")
+        check(not watcher.stale, f"older over newer: {watcher.stale[:5]}")
+        step(f"ok: {count} objects equal")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
