@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/s3_body.h"
@@ -279,6 +281,39 @@ TEST_F(S3StoreTest, WrongStreamedBodiesNeverEnd) {
   options.checksums = false;
   EXPECT_EQ(world.Run(PutPieces(Open(), request, "wrong")).error().code, "BadDigest");
   EXPECT_TRUE(http.seen.empty());  // Not one of them was sent to its end.
+}
+
+// A source says at its very end what was wrong with it: the server must not have all of it by then.
+TEST_F(S3StoreTest, BodiesThatAreWrongAtTheirEndNeverEnd) {
+  class WrongAtItsEnd : public ByteSource {
+   public:
+    [[nodiscard]] uint64_t size_bytes() const override { return 4; }
+    Async<size_t> Read(std::span<std::byte> out) override {
+      if (std::exchange(read_, true)) co_return Retryable("it was cut");
+      std::memcpy(out.data(), "text", 4);
+      co_return size_t{4};
+    }
+
+   private:
+    bool read_ = false;
+  };
+  class Longer : public ByteSource {
+   public:
+    [[nodiscard]] uint64_t size_bytes() const override { return 4; }
+    Async<size_t> Read(std::span<std::byte> out) override {
+      out[0] = std::byte{'x'};
+      co_return size_t{1};
+    }
+  };
+  http.answers = {{}};
+  for (S3PayloadSigning signing : {S3PayloadSigning::kNever, S3PayloadSigning::kAlways}) {
+    options.payload_signing = signing;
+    WrongAtItsEnd wrong;
+    EXPECT_EQ(world.Run(Open().Put(At("k"), wrong)).error().kind, ErrorKind::kRetryable);
+    Longer longer;
+    EXPECT_EQ(world.Run(Open().Put(At("k"), longer)).error().kind, ErrorKind::kInvalidInput);
+  }
+  EXPECT_TRUE(http.seen.empty());
 }
 
 }  // namespace

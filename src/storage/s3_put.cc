@@ -279,6 +279,8 @@ Async<Uploaded> SendPieces(S3Client& client, Upload upload, ByteSource& body) {
       if (*count == 0) co_return InvalidInput("the source ended early");
       filled += *count;
     }
+    Result<void> right = co_await ReadEnd(body);
+    if (!right) co_return right.error();
     co_return co_await SendContiguous(client, std::move(upload), held);
   }
   co_return co_await SendStreamed(client, std::move(upload), body);
