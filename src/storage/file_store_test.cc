@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -110,6 +113,44 @@ TEST_F(FileStoreTest, OverwrittenByAnotherProgram) {
   ASSERT_TRUE(Put("x", "again"));
   EXPECT_EQ(*Read("x"), "again");
   EXPECT_EQ(Head("x")->metadata.size(), 1u);
+}
+
+// Whoever looks at a foreign file holds no lock. What is found out must not be written where a PUT
+// that comes meanwhile has its record: its metadata would be gone, with 200 for the PUT.
+TEST_F(FileStoreTest, AFirstLookLeavesRecordsAlone) {
+  ASSERT_TRUE(Put("x", "ours!"));
+  ASSERT_EQ(FilesBelow(".longhaul/meta"), 1u);
+  std::string path;
+  for (const auto& entry : fs::recursive_directory_iterator(root_ + "/b/.longhaul/meta")) {
+    if (entry.is_regular_file()) path = entry.path();
+  }
+  auto record = [&] {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string written = record();
+  WriteForeign("x", "their");
+  // What was written just now is looked at again; after this it is kept.
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  EXPECT_EQ(record(), written);
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 2u);
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  ASSERT_TRUE(Put("x", "again"));
+  EXPECT_EQ(Head("x")->metadata.size(), 1u);
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 1u);
+}
+
+// Tags of a foreign file are a record like any other, and end with it.
+TEST_F(FileStoreTest, TagsOfForeignFilesStay) {
+  WriteForeign("x", "their");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  ASSERT_TRUE(Head("x"));
+  ASSERT_TRUE(world_.Run(store_->PutTags("b", "x", {{"a", "1"}})));
+  EXPECT_EQ(world_.Run(store_->GetTags("b", "x", ""))->size(), 1u);
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "x"})));
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 0u);
 }
 
 // A link in a bucket must not show, or overwrite, what is elsewhere on the machine.
