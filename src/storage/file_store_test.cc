@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <thread>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/file_names.h"
+#include "storage/file_object.h"
 #include "tests/support/run.h"
 
 namespace longhaul {
@@ -181,6 +184,76 @@ TEST_F(FileStoreTest, ChangedBytesAreNoticed) {
   Result<std::string> read = Read("rot");
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt) << read.error().Describe();
+}
+
+// A write that is acknowledged while its bucket is being removed must be there afterwards.
+TEST_F(FileStoreTest, ABucketThatIsWrittenToIsNotRemoved) {
+  Result<FileTree> tree = FileTree::Open(root_, "b", false);
+  ASSERT_TRUE(tree);
+  // A writer at its last step: it holds the key's lock, and its file is not in place yet.
+  std::optional<Fd> lock = std::move(*tree->Lock("k"));
+  Result<void> removed = Ok();
+  std::atomic<bool> done = false;
+  std::thread remover([&] {
+    RealWorld world;
+    auto store = MakeFileStore(world.runtime, {.root = root_, .durable = false});
+    removed = world.Run((*store)->RemoveBucket("b"));
+    done = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_FALSE(done);
+  Result<FileTree::Temporary> temporary = tree->NewTemporary();
+  if (temporary) {
+    EXPECT_TRUE(WriteFile(temporary->file.get(), AsBytes("text")));
+    struct stat status;
+    EXPECT_EQ(::fstat(temporary->file.get(), &status), 0);
+    FileRecord record{.size_bytes = 4, .changed_ns = ChangedNs(status), .etag = "e"};
+    record.metadata = {{"m", "1"}};
+    EXPECT_TRUE(PrepareRecord(*tree, "k", record));
+    EXPECT_TRUE(tree->Place(temporary->path, "k"));
+    EXPECT_TRUE(SettleRecord(*tree, "k", record));
+  }
+  lock.reset();
+  remover.join();
+  ASSERT_TRUE(temporary) << temporary.error().Describe();
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, "BucketNotEmpty");
+  EXPECT_EQ(*Read("k"), "text");
+  EXPECT_EQ(Head("k")->metadata.size(), 1u);
+}
+
+// Who waited for a lock that went away with its folder would hold off nobody with it: of two
+// writers of a key each would think that its condition holds.
+TEST_F(FileStoreTest, ALockThatWasRemovedIsNone) {
+  Result<FileTree> tree = FileTree::Open(root_, "b", false);
+  ASSERT_TRUE(tree);
+  Result<std::vector<Fd>> all = tree->LockAll();
+  ASSERT_TRUE(all) << all.error().Describe();
+  std::optional<Result<Fd>> lock;
+  std::thread waiter([&] { lock.emplace(tree->Lock("k")); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  fs::remove_all(root_ + "/b/.longhaul/locks");
+  all->clear();
+  waiter.join();
+  ASSERT_TRUE(*lock) << lock->error().Describe();
+  EXPECT_EQ(FilesBelow(".longhaul/locks"), 1u);
+}
+
+// What is no object is not ours to remove: a link, or a name that no key has.
+TEST_F(FileStoreTest, RemovingABucketRemovesNothingOfOthers) {
+  ASSERT_TRUE(Put("a/b", "1"));
+  fs::create_directories(root_ + "/b/empty/deep");
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "BucketNotEmpty");
+  EXPECT_EQ(Head("a/b")->metadata.size(), 1u);
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "a/b"})));
+  std::ofstream(root_ + "/b/empty/.longhaulier") << "theirs";
+  EXPECT_TRUE(Keys().empty());
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "BucketNotEmpty");
+  EXPECT_TRUE(fs::exists(root_ + "/b/empty/.longhaulier"));
+  fs::remove(root_ + "/b/empty/.longhaulier");
+  ASSERT_TRUE(world_.Run(store_->RemoveBucket("b")));
+  EXPECT_FALSE(fs::exists(root_ + "/b"));
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "NoSuchBucket");
 }
 
 // Overwriting and removing must not fill the bucket's own folder, nor leave empty folders.
