@@ -35,6 +35,7 @@ struct GatewayOptions {
   std::string event_webhook;         // URL for event notifications; empty: none.
   int64_t memory_bytes = 64 << 20;   // For bodies that are held whole; others are streamed.
   int connections_max = 1024;
+  std::chrono::milliseconds form_timeout{120'000};  // From the head of a form to its last byte.
   std::vector<GatewayUser> users{};  // Beside the owner, whose keys may then be left empty.
 };
 
