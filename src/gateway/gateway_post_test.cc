@@ -31,11 +31,11 @@ std::string Field(const std::string& name, const std::string& value) {
 
 // What comes before the bytes of the file, signed by `secret`.
 std::string Fields(const std::string& key, const std::string& secret = "secret") {
-  const std::string policy = Base64Encode(
-      R"({"expiration":"2099-01-01T00:00:00Z","conditions":[{"bucket":"bucket"},)"
-      R"(["starts-with","$key",""],["starts-with","$x-amz-algorithm",""],)"
-      R"(["starts-with","$x-amz-credential",""],["starts-with","$x-amz-date",""],)"
-      R"(["content-length-range",1,1000000]]})");
+  const std::string policy =
+      Base64Encode(R"({"expiration":"2099-01-01T00:00:00Z","conditions":[{"bucket":"bucket"},)"
+                   R"(["starts-with","$key",""],["starts-with","$x-amz-algorithm",""],)"
+                   R"(["starts-with","$x-amz-credential",""],["starts-with","$x-amz-date",""],)"
+                   R"(["content-length-range",1,1000000]]})");
   std::string signing_key = "AWS4" + secret;
   for (const char* part : {"20260101", "us-east-1", "s3", "aws4_request"}) {
     signing_key = HmacSha256(signing_key, part);
@@ -60,9 +60,9 @@ asio::awaitable<bool> Pause(Clock& clock, milliseconds time) {
 }
 
 struct Sent {
-  std::string begin;      // With its head.
-  int trickled = 0;       // Further bytes, one each 50 ms.
-  milliseconds time{0};   // For all; then the connection is closed.
+  std::string begin;     // With its head.
+  int trickled = 0;      // Further bytes, one each 50 ms.
+  milliseconds time{0};  // For all; then the connection is closed.
 };
 
 // Sends that and returns what is answered.
@@ -160,18 +160,18 @@ TEST_F(GatewayPostTest, FormsOfAnybodyHoldNothing) {
 // What nobody signed is refused by its fields: its file is not waited for.
 TEST_F(GatewayPostTest, UnsignedFormsAreRefusedBeforeTheirFile) {
   Open({});
-  Result<std::string> answer = world_.Run(SendRaw(
-      port(),
-      {.begin = Head(kFormBytesMax) + Fields("a", "other") + std::string(32 << 10, 'x'),
-       .time = milliseconds(5000)},
-      world_.clock()));
+  Result<std::string> answer = world_.Run(
+      SendRaw(port(),
+              {.begin = Head(kFormBytesMax) + Fields("a", "other") + std::string(32 << 10, 'x'),
+               .time = milliseconds(5000)},
+              world_.clock()));
   ASSERT_TRUE(answer) << answer.error().Describe();
   EXPECT_NE(answer->find("SignatureDoesNotMatch"), std::string::npos) << *answer;
   // And what is no form, by its first bytes.
-  answer = world_.Run(SendRaw(port(),
-                              {.begin = Head(kFormBytesMax) + std::string(32 << 10, 'x'),
-                               .time = milliseconds(5000)},
-                              world_.clock()));
+  answer = world_.Run(SendRaw(
+      port(),
+      {.begin = Head(kFormBytesMax) + std::string(32 << 10, 'x'), .time = milliseconds(5000)},
+      world_.clock()));
   ASSERT_TRUE(answer) << answer.error().Describe();
   EXPECT_NE(answer->find("MalformedPOSTRequest"), std::string::npos) << *answer;
 }

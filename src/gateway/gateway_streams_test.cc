@@ -162,11 +162,11 @@ TEST_F(GatewayStreamsTest, WhatIsNotAsTheClientSaysIsNeverStored) {
     bool streamed;
   };
   using enum S3PayloadSigning;
-  for (const Case& one : {Case{"trailer", kNever, kNever, true, true},
-                          Case{"trailer-held", kAlways, kNever, true, true},
-                          Case{"sha256", kNever, kAlways, true, false},
-                          Case{"md5", kNever, kNever, false, false},
-                          Case{"md5-held", kAlways, kNever, false, false}}) {
+  for (const Case& one :
+       {Case{"trailer", kNever, kNever, true, true},
+        Case{"trailer-held", kAlways, kNever, true, true},
+        Case{"sha256", kNever, kAlways, true, false}, Case{"md5", kNever, kNever, false, false},
+        Case{"md5-held", kAlways, kNever, false, false}}) {
     SCOPED_TRACE(one.name);
     Open(one.behind, one.client, one.checksums);
     Result<MultipartUpload> upload = world_.Run(client_->CreateMultipart(At("parts")));

@@ -255,8 +255,7 @@ Result<std::optional<FileRecord>> LoadRecord(const FileTree& tree, std::string_v
   std::string of_state =
       NameOfState(place.name, static_cast<uint64_t>(status.st_size), ChangedNs(status));
   // Twice: between the two looks the writer may have moved the one to the other.
-  for (const std::string& name :
-       {place.name, NameOfForeign(place.name), of_state, place.name}) {
+  for (const std::string& name : {place.name, NameOfForeign(place.name), of_state, place.name}) {
     Result<std::optional<FileRecord>> record = ReadRecord(folder.get(), name, key, status);
     if (!record || *record) return record;
   }

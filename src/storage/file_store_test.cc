@@ -348,18 +348,17 @@ TEST_F(FileStoreTest, AListingHasAllThatWasThereWhenItBegan) {
   ASSERT_EQ(first.objects.size(), 2u);
   ASSERT_TRUE(Put("flat/~new", "x"));
   // The listing that has begun before may go on with what it has read.
-  const std::string later =
-      first.next_token.substr(0, first.next_token.find(':') + 1) + "kflat/~";
+  const std::string later = first.next_token.substr(0, first.next_token.find(':') + 1) + "kflat/~";
   EXPECT_TRUE(keys("", later).objects.empty());
   // Each that begins now has it, as has what goes on with a token of another process.
   EXPECT_EQ(keys("flat/~", "").objects.size(), 1u);
   ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "flat/~new"})));
   first = keys("", "");
   ASSERT_TRUE(Put("flat/~new", "x"));
-  EXPECT_EQ(keys("", "@1-2." + first.next_token.substr(first.next_token.find('.') + 1, 3) +
-                         ":kflat/~")
-                .objects.size(),
-            1u);
+  EXPECT_EQ(
+      keys("", "@1-2." + first.next_token.substr(first.next_token.find('.') + 1, 3) + ":kflat/~")
+          .objects.size(),
+      1u);
   EXPECT_EQ(keys("", "kflat/~").objects.size(), 1u);
   EXPECT_FALSE(world_.Run(store_->List({.bucket = "b", .token = "@1-2.3:x"})));
 }

@@ -42,9 +42,9 @@ Result<PostForm> ParsePostFields(std::string_view content_type, std::string_view
 Result<void> FindPostFile(PostForm& form, std::string_view body);
 
 // Whether the policy allows this form: its time, each of its conditions, and that it speaks of each
-// field. Its signature is VerifyPolicySignature's. What it says of the file's size is left out while
-// that is not known. kDenied: AccessDenied; kInvalidInput: InvalidPolicyDocument, EntityTooLarge,
-// EntityTooSmall.
+// field. Its signature is VerifyPolicySignature's. What it says of the file's size is left out
+// while that is not known. kDenied: AccessDenied; kInvalidInput: InvalidPolicyDocument,
+// EntityTooLarge, EntityTooSmall.
 Result<void> CheckPostPolicy(const PostForm& form, const std::string& bucket, SystemTime now);
 
 }  // namespace longhaul
