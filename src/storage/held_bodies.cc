@@ -40,6 +40,7 @@ HeldBodies::Room::~Room() {
 asio::awaitable<std::optional<HeldBodies::Room>> HeldBodies::Take(
     std::shared_ptr<HeldBodies> bodies, Clock& clock, uint64_t size_bytes,
     std::chrono::nanoseconds wait) {
+  if (size_bytes == 0) co_return Room(bodies, 0);
   const SteadyTime until = clock.SteadyNow() + wait;
   Place place(bodies->line_, bodies->freed_);
   while (!place.is_first() || bodies->used_bytes_ + size_bytes > bodies->limit_bytes_) {

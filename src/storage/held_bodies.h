@@ -36,7 +36,7 @@ class HeldBodies {
     uint64_t size_bytes_;
   };
 
-  // For a body of up to the limit. nullopt: there was no room for `wait`.
+  // For a body of up to the limit; an empty one takes none. nullopt: there was no room for `wait`.
   static asio::awaitable<std::optional<Room>> Take(std::shared_ptr<HeldBodies> bodies, Clock& clock,
                                                    uint64_t size_bytes,
                                                    std::chrono::nanoseconds wait);

@@ -300,6 +300,7 @@ TEST_F(S3StoreTest, HeldBodiesTakeTurns) {
     http.takes = takes;
     for (int i = 0; i < 3; ++i) world.Start(put(store, done, failed));
     world.Drive([&] { return done == 3; });
+    http.seen.clear();
   };
   run(1s);
   EXPECT_TRUE(failed.empty());
