@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "gateway/gateway.h"
+#include "net/http_client.h"
 #include "storage/file_store.h"
 #include "storage/s3_store.h"
 #include "tests/support/any_world.h"
