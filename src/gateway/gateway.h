@@ -33,8 +33,11 @@ struct GatewayOptions {
   Secret secret_access_key;
   std::string region = "us-east-1";  // What GetBucketLocation says; requests may name any.
   std::string event_webhook;         // URL for event notifications; empty: none.
-  int64_t memory_bytes = 64 << 20;   // For bodies that are held whole; others are streamed.
+  // For bodies that are held whole; others are streamed. An S3 store over plain HTTP holds those
+  // again, within a bound of its own.
+  int64_t memory_bytes = 64 << 20;
   int connections_max = 1024;
+  std::chrono::milliseconds form_timeout{120'000};  // From the head of a form to its last byte.
   std::vector<GatewayUser> users{};  // Beside the owner, whose keys may then be left empty.
 };
 

@@ -1,6 +1,10 @@
-// Uploads by forms of browsers, signed by a policy.
+// Uploads by forms of browsers, signed by a policy. Anybody can send one, so until it is known who
+// signed it, and for what, it takes 21 KiB and 20 seconds at most.
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
+#include <span>
 
 #include "gateway/gateway_impl.h"
 #include "gateway/protocol/post_form.h"
@@ -9,6 +13,7 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kFormBytesMax = 8 << 20;  // It is held in memory.
+constexpr std::chrono::milliseconds kFieldsTime{20'000};
 constexpr std::string_view kFileName = "${filename}";
 // What is stored, and what says how to answer. Other fields of Amazon ask for what is not here.
 constexpr std::string_view kAmazonFields[] = {"x-amz-algorithm",
@@ -54,6 +59,21 @@ Result<PutRequest> ReadFields(const PostForm& form) {
   return put;
 }
 
+// Fills `out`. kInvalidInput: RequestTimeout, IncompleteBody; kRetryable: the client went away.
+Async<void> ReadUntil(HttpServerRequest& request, Clock& clock, SteadyTime until,
+                      std::span<std::byte> out) {
+  for (size_t filled = 0; filled < out.size();) {
+    Result<size_t> count = co_await request.ReadBody(out.subspan(filled));
+    if (!count) co_return count.error();
+    if (*count == 0) co_return GatewayError("IncompleteBody", "the form ends too early");
+    filled += *count;
+    if (filled < out.size() && clock.SteadyNow() > until) {
+      co_return GatewayError("RequestTimeout", "the form did not come within the time for it");
+    }
+  }
+  co_return Ok();
+}
+
 }  // namespace
 
 bool IsPostForm(const HttpServerRequest& request) {
@@ -63,11 +83,22 @@ bool IsPostForm(const HttpServerRequest& request) {
 }
 
 Async<void> Gateway::Impl::PostObject(GatewayCall& call) {
-  Result<Reservation> room = co_await memory.Reserve(static_cast<int64_t>(kFormBytesMax));
-  if (!room) co_return room.error();
-  Result<std::string> body = co_await call.request.ReadBody(kFormBytesMax);
-  if (!body) co_return body.error();
-  Result<PostForm> form = ParsePostForm(call.Header("Content-Type"), *body);
+  const std::optional<uint64_t> size = call.request.head.content_length;
+  if (!size) {
+    co_return GatewayError("MissingContentLength",
+                           "You must provide the Content-Length HTTP header.");
+  }
+  if (*size > kFormBytesMax) co_return GatewayError("EntityTooLarge", "the form is too large");
+  const SteadyTime begun = runtime.clock.SteadyNow();
+  const SteadyTime fields_until = begun + std::min(kFieldsTime, options.form_timeout);
+  call.response.close = true;  // The rest of a form that is refused is not waited for.
+  std::string body(static_cast<size_t>(std::min<uint64_t>(*size, kPostFieldsBytesMax)), '\0');
+  Result<void> read = co_await ReadUntil(call.request, runtime.clock, fields_until,
+                                         std::as_writable_bytes(std::span(body)));
+  if (!read) co_return read.error();
+  const bool more = body.size() < *size;
+  call.response.close = more;
+  Result<PostForm> form = ParsePostFields(call.Header("Content-Type"), body, more);
   if (!form) co_return form.error();
   if (form->fields.contains("awsaccesskeyid") || form->fields.contains("signature")) {
     co_return GatewayError("InvalidRequest",
@@ -105,10 +136,27 @@ Async<void> Gateway::Impl::PostObject(GatewayCall& call) {
   if (!put) co_return put.error();
   put->bucket = call.bucket;
   put->key = call.key;
-  MemorySource source(form->file);
+  // Whoever has a form may send it as slowly as the time for it allows: nobody waits for that.
+  std::optional<Reservation> room = memory.TryReserve(static_cast<int64_t>(*size));
+  if (!room) {
+    co_return Error{.kind = ErrorKind::kThrottled,
+                    .message = "the memory for forms is taken; try again",
+                    .code = "SlowDown"};
+  }
+  const size_t begin = body.size();
+  body.resize(static_cast<size_t>(*size));
+  read = co_await ReadUntil(call.request, runtime.clock, begun + options.form_timeout,
+                            std::as_writable_bytes(std::span(body)).subspan(begin));
+  if (!read) co_return read.error();
+  call.response.close = false;
+  Result<void> found = FindPostFile(*form, body);
+  if (!found) co_return found.error();
+  allowed = CheckPostPolicy(*form, call.bucket, runtime.clock.Now());
+  if (!allowed) co_return allowed.error();
+  MemorySource source(*form->file);
   Result<PutResult> result = co_await store.Put(*put, source);
   if (!result) co_return result.error();
-  Notify(call, "ObjectCreated:Post", call.key, *result, form->file.size());
+  Notify(call, "ObjectCreated:Post", call.key, *result, form->file->size());
 
   call.response.headers.Set("ETag", Quoted(result->etag));
   std::string location = "/" + call.bucket + "/" + PercentEncode(call.key, Slash::kKeep);

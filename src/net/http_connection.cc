@@ -200,12 +200,15 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   co_return go_on;
 }
 
-// Reads away what the handler left of the body; false: too much, or the client waits to be asked.
+// Reads away what the handler left of the body; false: too much, or too slow, or the client waits
+// to be asked.
 asio::awaitable<bool> HttpConnection::Drain() {
   if (continue_due_) co_return false;
   std::array<std::byte, 8192> scrap;
   size_t drained = 0;
-  while (!body_done_ && drained <= server_->options.drain_bytes_max) {
+  const Clock& clock = server_->runtime.clock;
+  const SteadyTime until = clock.SteadyNow() + server_->options.head_timeout;
+  while (!body_done_ && drained <= server_->options.drain_bytes_max && clock.SteadyNow() < until) {
     Result<size_t> count = co_await ReadBody(scrap);
     if (!count) co_return false;
     drained += *count;

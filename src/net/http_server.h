@@ -89,7 +89,8 @@ struct HttpServerOptions {
   std::chrono::milliseconds idle_timeout{75'000};   // Between two requests.
   std::chrono::milliseconds head_timeout{20'000};   // From the first byte of a head to its last.
   std::chrono::milliseconds stall_timeout{60'000};  // No byte of a body moved, in or out.
-  size_t drain_bytes_max = 256 << 10;  // So much of a body nobody read is read away to keep alive.
+  // So much of a body nobody read is read away to keep alive, for as long as a head may take.
+  size_t drain_bytes_max = 256 << 10;
 };
 
 class HttpServer {

@@ -295,6 +295,24 @@ TEST_F(HttpServerTest, StopFinishesWhatRuns) {
   EXPECT_FALSE(world_.Run(Exchange(server_.port(), {"GET / HTTP/1.1\r\n\r\n"}, world_.clock)));
 }
 
+// Sends `head` and then a byte each 60 ms until the server has had enough.
+asio::awaitable<void> Trickle(uint16_t port, Clock& clock, std::string head) {
+  tcp::socket socket(co_await CurrentExecutor());
+  boost::system::error_code failed;
+  socket.connect({asio::ip::make_address("127.0.0.1"), port}, failed);
+  while (!failed) {
+    auto [error, count] = co_await asio::async_write(socket, asio::buffer(head), kAsTuple);
+    failed = error;
+    head = "x";
+    co_await clock.Sleep(milliseconds(60));
+  }
+}
+
+asio::awaitable<bool> Pause(Clock& clock) {
+  co_await clock.Sleep(milliseconds(20));
+  co_return true;
+}
+
 class ImpatientServerTest : public HttpServerTest {
  protected:
   ImpatientServerTest()
@@ -309,6 +327,19 @@ TEST_F(ImpatientServerTest, SlowClientsAreCutOff) {
   EXPECT_EQ(Send("GET / HTT"), "");
   std::string answer = Send("PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
   EXPECT_EQ(answer.find("200"), std::string::npos) << answer;
+}
+
+// Nor one whose request was refused, which anybody can make, and who goes on byte by byte.
+TEST_F(ImpatientServerTest, RefusedBodiesAreNotWaitedFor) {
+  std::vector<std::string> pieces = {"PUT /refuse HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"};
+  const SteadyTime begun = world_.clock.SteadyNow();
+  world_.Start(Trickle(server_.port(), world_.clock, pieces.front()));
+  const std::string answer = Send(pieces);
+  EXPECT_NE(answer.find("403"), std::string::npos) << answer;
+  while (server_.connections() > 0 && world_.clock.SteadyNow() - begun < milliseconds(10'000)) {
+    world_.Run(Pause(world_.clock));
+  }
+  EXPECT_EQ(server_.connections(), 0);
 }
 
 class SmallServerTest : public HttpServerTest {

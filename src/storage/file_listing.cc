@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <random>
 
 #include "storage/file_names.h"
 #include "storage/file_object.h"
@@ -19,6 +21,14 @@ constexpr size_t kKeepEntriesMin = 500;        // Smaller folders are read again
 constexpr size_t kKeepEntriesMax = 4'000'000;  // Of all that are kept.
 constexpr size_t kKeepAnywayEntriesMin = 20'000;
 constexpr int64_t kKeepAnywayNs = 5'000'000'000;
+// A file system's clock ticks: two changes so near to each other may have the same time.
+constexpr int64_t kSettledNs = 2'000'000'000;
+
+int64_t SystemNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 int64_t SteadyNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -50,15 +60,21 @@ class Lister {
     }
     after_ = request_.start_after;
     if (!request_.token.empty()) {
-      if (request_.token[0] != 'k' && request_.token[0] != 'p') {
+      std::string_view place = ReadBeginning(request_.token);
+      if (!place.starts_with('k') && !place.starts_with('p')) {
         return InvalidInput("not a token of this listing");
       }
-      after_ = request_.token.substr(1);
-      if (request_.token[0] == 'p') after_prefix_ = after_;
+      after_ = place.substr(1);
+      if (place.starts_with('p')) after_prefix_ = after_;
     }
     Result<bool> more = Walk({.paths = {""}, .text = ""});
     if (!more) return more.error();
-    if (*more) page_.next_token.clear();
+    if (*more) {
+      page_.next_token.clear();
+    } else {
+      page_.next_token =
+          "@" + cache_.id() + "." + std::to_string(begun_ns_) + ":" + page_.next_token;
+    }
     return std::move(page_);
   }
 
@@ -80,9 +96,25 @@ class Lister {
   }
 
  private:
+  // Tokens begin with "@<process>.<when the listing began>:"; returns what follows. To another
+  // process the time says nothing: for that the listing begins now.
+  std::string_view ReadBeginning(std::string_view token) {
+    const size_t end = token.find(':');
+    if (!token.starts_with('@') || end == std::string_view::npos) return token;
+    const std::string_view beginning = token.substr(1, end - 1);
+    token.remove_prefix(end + 1);
+    if (!beginning.starts_with(cache_.id() + ".")) return token;
+    const std::string_view time = beginning.substr(cache_.id().size() + 1);
+    int64_t begun_ns = 0;
+    auto [rest, failed] = std::from_chars(time.data(), time.data() + time.size(), begun_ns);
+    if (failed == std::errc() && rest == time.data() + time.size()) begun_ns_ = begun_ns;
+    return token;
+  }
+
   Result<std::shared_ptr<const FolderEntries>> Load(const Folder& folder) {
     std::string name;
-    int64_t changed = 0;
+    FolderCache::Reading reading{.begun_ns = SteadyNs(), .changed_ns = 0, .settled = true};
+    const int64_t now_ns = SystemNs();
     std::vector<Fd> fds;
     for (const std::string& path : folder.paths) {
       Fd fd = OpenFolderPath(tree_.bucket_fd(), path);
@@ -92,18 +124,19 @@ class Lister {
         return FileError(errno, "open folder " + path);
       }
       name += path + '\0' + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
-      changed += ChangedNs(status);
+      reading.changed_ns += ChangedNs(status);
+      reading.settled = reading.settled && now_ns - ChangedNs(status) > kSettledNs;
       fds.push_back(std::move(fd));
     }
     name += tree_.bucket_path();
-    if (auto kept = cache_.Find(name, changed)) return kept;
+    if (auto kept = cache_.Find(name, reading.changed_ns, begun_ns_)) return kept;
     auto entries = std::make_shared<FolderEntries>();
     for (size_t i = 0; i < fds.size(); ++i) {
       Result<void> added = entries->Add(fds[i].get(), "", "");
       if (!added) return added.error();
     }
     entries->Sort();
-    if (entries->size() >= kKeepEntriesMin) cache_.Keep(name, changed, entries);
+    if (entries->size() >= kKeepEntriesMin) cache_.Keep(name, reading, entries);
     return std::shared_ptr<const FolderEntries>(std::move(entries));
   }
 
@@ -217,6 +250,7 @@ class Lister {
   const ListRequest& request_;
   FolderCache& cache_;
   size_t count_max_;
+  int64_t begun_ns_ = SteadyNs();  // The listing.
   std::string after_;
   std::string after_prefix_;
   ListPage page_;
@@ -305,14 +339,22 @@ size_t FolderEntries::LowerBound(std::string_view wanted) const {
   return static_cast<size_t>(found - entries_.begin());
 }
 
-std::shared_ptr<const FolderEntries> FolderCache::Find(const std::string& path,
-                                                       int64_t changed_ns) {
+FolderCache::FolderCache() {
+  std::random_device random;
+  id_ = std::to_string(random()) + "-" + std::to_string(random());
+}
+
+std::shared_ptr<const FolderEntries> FolderCache::Find(const std::string& path, int64_t changed_ns,
+                                                       int64_t listing_begun_ns) {
   MutexLock lock(mutex_);
   for (auto kept = kept_.begin(); kept != kept_.end(); ++kept) {
     if (kept->path != path) continue;
-    bool anyway = kept->entries->size() >= kKeepAnywayEntriesMin &&
-                  SteadyNs() - kept->kept_at_ns < kKeepAnywayNs;
-    if (kept->changed_ns != changed_ns && !anyway) {
+    const bool since = kept->reading.begun_ns >= listing_begun_ns;
+    const bool unchanged =
+        kept->reading.changed_ns == changed_ns && (kept->reading.settled || since);
+    const bool anyway = since && kept->entries->size() >= kKeepAnywayEntriesMin &&
+                        SteadyNs() - kept->kept_at_ns < kKeepAnywayNs;
+    if (!unchanged && !anyway) {
       kept_.erase(kept);
       return nullptr;
     }
@@ -322,11 +364,11 @@ std::shared_ptr<const FolderEntries> FolderCache::Find(const std::string& path,
   return nullptr;
 }
 
-void FolderCache::Keep(const std::string& path, int64_t changed_ns,
+void FolderCache::Keep(const std::string& path, const Reading& reading,
                        std::shared_ptr<const FolderEntries> entries) {
   MutexLock lock(mutex_);
   std::erase_if(kept_, [&](const Kept& kept) { return kept.path == path; });
-  kept_.push_front({path, changed_ns, SteadyNs(), std::move(entries)});
+  kept_.push_front({path, reading, SteadyNs(), std::move(entries)});
   size_t total = 0;
   for (auto kept = kept_.begin(); kept != kept_.end();) {
     total += kept->entries->size();

@@ -3,9 +3,10 @@
 // The order of keys is not the order of a tree's names ("a.b" < "a/c" < "a0"), so each folder's
 // entries are sorted by what their keys begin with. Only the folders on the way to a page are read.
 // Large ones are kept for the next page, within a bound; a kept one is used while the folder has
-// not changed. One of more than 20,000 entries is used for five seconds even so, or a listing of a
-// folder that is being filled would read it anew for each page: such a listing can miss what came
-// last.
+// not changed. One of more than 20,000 entries is used for five seconds even so, by the listing
+// during which it was read, or a listing of a folder that is being filled would read it anew for
+// each page. So a listing has all that was there when it began, that is when its first page was
+// asked for: tokens say when that was. A page without a token is a first page, also behind a key.
 
 #pragma once
 
@@ -56,17 +57,32 @@ class FolderEntries {
 // Thread-safe: the jobs of a store share one.
 class FolderCache {
  public:
-  std::shared_ptr<const FolderEntries> Find(const std::string& path, int64_t changed_ns);
-  void Keep(const std::string& path, int64_t changed_ns,
+  FolderCache();
+
+  // When a folder was read, and what its time of change said then.
+  struct Reading {
+    int64_t begun_ns = 0;    // Steady.
+    int64_t changed_ns = 0;  // Of the folder, or the sum where it has two names.
+    // The change was long enough before it for the next one to have another time.
+    bool settled = false;
+  };
+  // What was read of a folder that has changed last at `changed_ns`, with all that was there when
+  // the listing began; null: it is to be read.
+  std::shared_ptr<const FolderEntries> Find(const std::string& path, int64_t changed_ns,
+                                            int64_t listing_begun_ns);
+  void Keep(const std::string& path, const Reading& reading,
             std::shared_ptr<const FolderEntries> entries);
+  // Tells the tokens of this process's listings from those of another's.
+  [[nodiscard]] const std::string& id() const { return id_; }
 
  private:
   struct Kept {
     std::string path;
-    int64_t changed_ns = 0;
+    Reading reading;
     int64_t kept_at_ns = 0;
     std::shared_ptr<const FolderEntries> entries;  // shared with listings under way.
   };
+  std::string id_;
   Mutex mutex_;
   std::list<Kept> kept_ LH_GUARDED_BY(mutex_);  // The last used first.
 };

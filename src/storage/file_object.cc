@@ -51,7 +51,9 @@ Result<FileRecord> RecordForeign(const FileTree& tree, std::string_view key,
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
   // Not being able to keep it (a read-only folder) costs time, nothing else.
-  if (now_ns - record.status_changed_ns > kSettledNs) (void)ReplaceRecord(tree, key, record);
+  if (now_ns - record.status_changed_ns > kSettledNs) {
+    (void)KeepForeignRecord(tree, key, record);
+  }
   return record;
 }
 

@@ -85,6 +85,8 @@ std::string NameOfState(const std::string& name, uint64_t size_bytes, int64_t ch
   return name + "." + std::to_string(changed_ns) + "." + std::to_string(size_bytes);
 }
 
+std::string NameOfForeign(const std::string& name) { return name + ".foreign"; }
+
 Result<std::optional<FileRecord>> ReadRecord(int folder, const std::string& name,
                                              std::string_view key, const struct stat& status) {
   Fd file(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -253,7 +255,7 @@ Result<std::optional<FileRecord>> LoadRecord(const FileTree& tree, std::string_v
   std::string of_state =
       NameOfState(place.name, static_cast<uint64_t>(status.st_size), ChangedNs(status));
   // Twice: between the two looks the writer may have moved the one to the other.
-  for (const std::string& name : {place.name, of_state, place.name}) {
+  for (const std::string& name : {place.name, NameOfForeign(place.name), of_state, place.name}) {
     Result<std::optional<FileRecord>> record = ReadRecord(folder.get(), name, key, status);
     if (!record || *record) return record;
   }
@@ -277,6 +279,7 @@ Result<void> SettleRecord(const FileTree& tree, std::string_view key, const File
   if (::renameat(folder->get(), of_state.c_str(), folder->get(), place.name.c_str()) != 0) {
     return FileError(errno, "rename side file");
   }
+  ::unlinkat(folder->get(), NameOfForeign(place.name).c_str(), 0);
   return Ok();
 }
 
@@ -286,6 +289,14 @@ void DropPreparedRecord(const FileTree& tree, std::string_view key, const FileRe
   if (!folder.valid()) return;
   std::string of_state = NameOfState(place.name, record.size_bytes, record.changed_ns);
   ::unlinkat(folder.get(), of_state.c_str(), 0);
+}
+
+Result<void> KeepForeignRecord(const FileTree& tree, std::string_view key,
+                               const FileRecord& record) {
+  RecordPlace place = PlaceOf(key);
+  Result<Fd> folder = tree.PrivateFolder(place.folder);
+  if (!folder) return folder.error();
+  return WriteRecord(tree, folder->get(), NameOfForeign(place.name), EncodeRecord(record, key));
 }
 
 Result<void> ReplaceRecord(const FileTree& tree, std::string_view key, const FileRecord& record) {
@@ -300,6 +311,7 @@ void EraseRecord(const FileTree& tree, std::string_view key, const struct stat& 
   Fd folder = OpenFolderPath(tree.bucket_fd(), ".longhaul/" + place.folder);
   if (!folder.valid()) return;
   ::unlinkat(folder.get(), place.name.c_str(), 0);
+  ::unlinkat(folder.get(), NameOfForeign(place.name).c_str(), 0);
   std::string of_state =
       NameOfState(place.name, static_cast<uint64_t>(status.st_size), ChangedNs(status));
   ::unlinkat(folder.get(), of_state.c_str(), 0);

@@ -4,7 +4,9 @@
 // of the file it speaks (size and time of change, to the nanosecond), so a file that another
 // program has written has no record, whatever stands there. A writer first writes the record beside
 // the old one, then moves the file into place, which is the moment it counts, then the record: a
-// reader finds the right one before, between and after. Everything here blocks.
+// reader finds the right one before, between and after. What is found out about such a foreign file
+// stands beside that again: readers, who hold no lock, write nothing where a writer does.
+// Everything here blocks.
 
 #pragma once
 
@@ -54,7 +56,10 @@ Result<void> PrepareRecord(const FileTree& tree, std::string_view key, const Fil
 Result<void> SettleRecord(const FileTree& tree, std::string_view key, const FileRecord& record);
 // Undoes step one.
 void DropPreparedRecord(const FileTree& tree, std::string_view key, const FileRecord& record);
-// Replaces the record of a file that stays as it is.
+// What was found out about a file that another program wrote. Without the key's lock.
+Result<void> KeepForeignRecord(const FileTree& tree, std::string_view key,
+                               const FileRecord& record);
+// Replaces the record of a file that stays as it is. With the key's lock.
 Result<void> ReplaceRecord(const FileTree& tree, std::string_view key, const FileRecord& record);
 void EraseRecord(const FileTree& tree, std::string_view key, const struct stat& status);
 

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "storage/file_bucket.h"
 #include "storage/file_listing.h"
 #include "storage/file_multipart.h"
 #include "storage/file_names.h"
@@ -344,18 +345,7 @@ class FileStore : public Store {
     co_return co_await runtime_.pool.Run([&]() -> Result<void> {
       Result<FileTree> tree = Open(bucket);
       if (!tree) return tree.error();
-      Result<bool> empty = IsEmptyBucket(*tree);
-      if (!empty) return empty.error();
-      if (!*empty) {
-        Error full = PreconditionFailed("the bucket is not empty: " + bucket);
-        full.code = "BucketNotEmpty";
-        return full;
-      }
-      // What is left holds no object. An object that comes at this moment loses: S3 says the same.
-      std::error_code failed;
-      std::filesystem::remove_all(tree->bucket_path(), failed);
-      if (failed) return FileError(failed.value(), "remove " + tree->bucket_path());
-      return Ok();
+      return RemoveFileBucket(*tree);
     });
   }
 

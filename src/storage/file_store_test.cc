@@ -6,12 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <optional>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/file_names.h"
+#include "storage/file_object.h"
 #include "tests/support/run.h"
 
 namespace longhaul {
@@ -112,6 +118,44 @@ TEST_F(FileStoreTest, OverwrittenByAnotherProgram) {
   EXPECT_EQ(Head("x")->metadata.size(), 1u);
 }
 
+// Whoever looks at a foreign file holds no lock. What is found out must not be written where a PUT
+// that comes meanwhile has its record: its metadata would be gone, with 200 for the PUT.
+TEST_F(FileStoreTest, AFirstLookLeavesRecordsAlone) {
+  ASSERT_TRUE(Put("x", "ours!"));
+  ASSERT_EQ(FilesBelow(".longhaul/meta"), 1u);
+  std::string path;
+  for (const auto& entry : fs::recursive_directory_iterator(root_ + "/b/.longhaul/meta")) {
+    if (entry.is_regular_file()) path = entry.path();
+  }
+  auto record = [&] {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string written = record();
+  WriteForeign("x", "their");
+  // What was written just now is looked at again; after this it is kept.
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  EXPECT_EQ(record(), written);
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 2u);
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  ASSERT_TRUE(Put("x", "again"));
+  EXPECT_EQ(Head("x")->metadata.size(), 1u);
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 1u);
+}
+
+// Tags of a foreign file are a record like any other, and end with it.
+TEST_F(FileStoreTest, TagsOfForeignFilesStay) {
+  WriteForeign("x", "their");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  ASSERT_TRUE(Head("x"));
+  ASSERT_TRUE(world_.Run(store_->PutTags("b", "x", {{"a", "1"}})));
+  EXPECT_EQ(world_.Run(store_->GetTags("b", "x", ""))->size(), 1u);
+  EXPECT_EQ(Head("x")->etag, HexEncode(Md5("their")));
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "x"})));
+  EXPECT_EQ(FilesBelow(".longhaul/meta"), 0u);
+}
+
 // A link in a bucket must not show, or overwrite, what is elsewhere on the machine.
 TEST_F(FileStoreTest, LinksAreNotFollowed) {
   std::ofstream(root_ + "/secret") << "secret";
@@ -140,6 +184,76 @@ TEST_F(FileStoreTest, ChangedBytesAreNoticed) {
   Result<std::string> read = Read("rot");
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt) << read.error().Describe();
+}
+
+// A write that is acknowledged while its bucket is being removed must be there afterwards.
+TEST_F(FileStoreTest, ABucketThatIsWrittenToIsNotRemoved) {
+  Result<FileTree> tree = FileTree::Open(root_, "b", false);
+  ASSERT_TRUE(tree);
+  // A writer at its last step: it holds the key's lock, and its file is not in place yet.
+  std::optional<Fd> lock = std::move(*tree->Lock("k"));
+  Result<void> removed = Ok();
+  std::atomic<bool> done = false;
+  std::thread remover([&] {
+    RealWorld world;
+    auto store = MakeFileStore(world.runtime, {.root = root_, .durable = false});
+    removed = world.Run((*store)->RemoveBucket("b"));
+    done = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_FALSE(done);
+  Result<FileTree::Temporary> temporary = tree->NewTemporary();
+  if (temporary) {
+    EXPECT_TRUE(WriteFile(temporary->file.get(), AsBytes("text")));
+    struct stat status;
+    EXPECT_EQ(::fstat(temporary->file.get(), &status), 0);
+    FileRecord record{.size_bytes = 4, .changed_ns = ChangedNs(status), .etag = "e"};
+    record.metadata = {{"m", "1"}};
+    EXPECT_TRUE(PrepareRecord(*tree, "k", record));
+    EXPECT_TRUE(tree->Place(temporary->path, "k"));
+    EXPECT_TRUE(SettleRecord(*tree, "k", record));
+  }
+  lock.reset();
+  remover.join();
+  ASSERT_TRUE(temporary) << temporary.error().Describe();
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, "BucketNotEmpty");
+  EXPECT_EQ(*Read("k"), "text");
+  EXPECT_EQ(Head("k")->metadata.size(), 1u);
+}
+
+// Who waited for a lock that went away with its folder would hold off nobody with it: of two
+// writers of a key each would think that its condition holds.
+TEST_F(FileStoreTest, ALockThatWasRemovedIsNone) {
+  Result<FileTree> tree = FileTree::Open(root_, "b", false);
+  ASSERT_TRUE(tree);
+  Result<std::vector<Fd>> all = tree->LockAll();
+  ASSERT_TRUE(all) << all.error().Describe();
+  std::optional<Result<Fd>> lock;
+  std::thread waiter([&] { lock.emplace(tree->Lock("k")); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  fs::remove_all(root_ + "/b/.longhaul/locks");
+  all->clear();
+  waiter.join();
+  ASSERT_TRUE(*lock) << lock->error().Describe();
+  EXPECT_EQ(FilesBelow(".longhaul/locks"), 1u);
+}
+
+// What is no object is not ours to remove: a link, or a name that no key has.
+TEST_F(FileStoreTest, RemovingABucketRemovesNothingOfOthers) {
+  ASSERT_TRUE(Put("a/b", "1"));
+  fs::create_directories(root_ + "/b/empty/deep");
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "BucketNotEmpty");
+  EXPECT_EQ(Head("a/b")->metadata.size(), 1u);
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "a/b"})));
+  std::ofstream(root_ + "/b/empty/.longhaulier") << "theirs";
+  EXPECT_TRUE(Keys().empty());
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "BucketNotEmpty");
+  EXPECT_TRUE(fs::exists(root_ + "/b/empty/.longhaulier"));
+  fs::remove(root_ + "/b/empty/.longhaulier");
+  ASSERT_TRUE(world_.Run(store_->RemoveBucket("b")));
+  EXPECT_FALSE(fs::exists(root_ + "/b"));
+  EXPECT_EQ(world_.Run(store_->RemoveBucket("b")).error().code, "NoSuchBucket");
 }
 
 // Overwriting and removing must not fill the bucket's own folder, nor leave empty folders.
@@ -215,6 +329,47 @@ TEST_F(FileStoreTest, LargeFoldersArePagedInOrder) {
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
   // And what comes while it is kept is seen.
   ASSERT_TRUE(Put("flat/~new", "x"));
+  EXPECT_EQ(Keys().back(), "flat/~new");
+}
+
+// A job that lists what its tasks have written commits without what is missing. S3 lists what has
+// been acknowledged; a large folder that is listed by pages need not be read anew for each of them.
+TEST_F(FileStoreTest, AListingHasAllThatWasThereWhenItBegan) {
+  for (int i = 0; i <= 20'000; ++i) WriteForeign("flat/" + std::to_string(i), "");
+  auto keys = [&](std::string start_after, std::string token) {
+    Result<ListPage> page = world_.Run(store_->List({.bucket = "b",
+                                                     .start_after = std::move(start_after),
+                                                     .token = std::move(token),
+                                                     .count_max = 2}));
+    EXPECT_TRUE(page) << page.error().Describe();
+    return page ? *page : ListPage();
+  };
+  ListPage first = keys("", "");
+  ASSERT_EQ(first.objects.size(), 2u);
+  ASSERT_TRUE(Put("flat/~new", "x"));
+  // The listing that has begun before may go on with what it has read.
+  const std::string later = first.next_token.substr(0, first.next_token.find(':') + 1) + "kflat/~";
+  EXPECT_TRUE(keys("", later).objects.empty());
+  // Each that begins now has it, as has what goes on with a token of another process.
+  EXPECT_EQ(keys("flat/~", "").objects.size(), 1u);
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "flat/~new"})));
+  first = keys("", "");
+  ASSERT_TRUE(Put("flat/~new", "x"));
+  EXPECT_EQ(
+      keys("", "@1-2." + first.next_token.substr(first.next_token.find('.') + 1, 3) + ":kflat/~")
+          .objects.size(),
+      1u);
+  EXPECT_EQ(keys("", "kflat/~").objects.size(), 1u);
+  EXPECT_FALSE(world_.Run(store_->List({.bucket = "b", .token = "@1-2.3:x"})));
+}
+
+// The clock of a file system ticks: a folder that has changed twice within a tick looks unchanged.
+TEST_F(FileStoreTest, TwoChangesWithinATickAreSeen) {
+  for (int i = 0; i < 600; ++i) WriteForeign("flat/" + std::to_string(i), "");
+  EXPECT_EQ(Keys().size(), 600u);
+  fs::file_time_type time = fs::last_write_time(root_ + "/b/flat");
+  ASSERT_TRUE(Put("flat/~new", "x"));
+  fs::last_write_time(root_ + "/b/flat", time);
   EXPECT_EQ(Keys().back(), "flat/~new");
 }
 

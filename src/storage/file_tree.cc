@@ -289,15 +289,35 @@ Result<Fd> FileTree::PrivateFolder(const std::string& path) const {
 }
 
 Result<Fd> FileTree::Lock(std::string_view key) const {
-  Result<Fd> folder = PrivateFolder("locks");
-  if (!folder) return folder.error();
-  std::string name = KeyDigest(key).substr(0, 2);
-  Fd file(::openat(folder->get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
-  if (!file.valid()) return FileError(errno, "open lock " + name);
-  while (::flock(file.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return FileError(errno, "lock " + name);
+  return LockNamed(KeyDigest(key).substr(0, 2));
+}
+
+Result<std::vector<Fd>> FileTree::LockAll() const {
+  std::vector<Fd> locks;
+  for (int i = 0; i < 256; ++i) {
+    const std::string name = HexEncode(std::string(1, static_cast<char>(i)));
+    Result<Fd> lock = LockNamed(name);
+    if (!lock) return lock.error();
+    locks.push_back(std::move(*lock));
   }
-  return file;
+  return locks;
+}
+
+Result<Fd> FileTree::LockNamed(const std::string& name) const {
+  for (int attempt = 0; attempt < kPlaceAttemptsMax; ++attempt) {
+    Result<Fd> folder = PrivateFolder(std::string(kFileLockFolder));
+    if (!folder) return folder.error();
+    Fd file(::openat(folder->get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (!file.valid()) return FileError(errno, "open lock " + name);
+    while (::flock(file.get(), LOCK_EX) != 0) {
+      if (errno != EINTR) return FileError(errno, "lock " + name);
+    }
+    // One that was removed meanwhile, with the bucket, holds off nobody.
+    struct stat status;
+    if (::fstat(file.get(), &status) != 0) return FileError(errno, "stat lock " + name);
+    if (status.st_nlink > 0) return file;
+  }
+  return Retryable("the bucket's locks go away again and again");
 }
 
 void FileTree::CleanUp() const {

@@ -18,6 +18,8 @@
 
 namespace longhaul {
 
+inline constexpr std::string_view kFileLockFolder = "locks";  // Below .longhaul.
+
 // An open file or folder.
 class Fd {
  public:
@@ -82,6 +84,9 @@ class FileTree {
   // Holds off other writers of `key`, also of other processes, while it lives.
   Result<Fd> Lock(std::string_view key) const;
 
+  // The same of all keys at once.
+  Result<std::vector<Fd>> LockAll() const;
+
   // Removes what crashed writers left more than a day ago.
   void CleanUp() const;
 
@@ -89,6 +94,7 @@ class FileTree {
   Result<void> Sync(int fd, std::string_view what) const;
 
  private:
+  Result<Fd> LockNamed(const std::string& name) const;
   Result<FoundFile> FindBelow(const Fd& folder, const std::string& path,
                               const std::vector<std::string>& segments, size_t at) const;
   // Removes the folders of `path`, from the innermost on, as far as they are empty.

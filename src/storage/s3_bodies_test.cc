@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/s3_body.h"
@@ -279,6 +281,68 @@ TEST_F(S3StoreTest, WrongStreamedBodiesNeverEnd) {
   options.checksums = false;
   EXPECT_EQ(world.Run(PutPieces(Open(), request, "wrong")).error().code, "BadDigest");
   EXPECT_TRUE(http.seen.empty());  // Not one of them was sent to its end.
+}
+
+// By plain HTTP bodies are signed, and so held: many writers at once must not take all memory.
+TEST_F(S3StoreTest, HeldBodiesTakeTurns) {
+  options.payload_signing = S3PayloadSigning::kAlways;
+  http.answers = {{}};
+  Store& store = Open();
+  int done = 0;
+  std::vector<ErrorKind> failed;
+  auto put = [](Store& at, int& ended, std::vector<ErrorKind>& errors) -> asio::awaitable<void> {
+    Result<PutResult> result = co_await PutPieces(at, At("k"), std::string(30 << 20, 'x'));
+    if (!result) errors.push_back(result.error().kind);
+    ++ended;
+  };
+  auto run = [&](std::chrono::milliseconds takes) {
+    done = 0;
+    http.takes = takes;
+    for (int i = 0; i < 3; ++i) world.Start(put(store, done, failed));
+    world.Drive([&] { return done == 3; });
+    http.seen.clear();
+  };
+  run(1s);
+  EXPECT_TRUE(failed.empty());
+  EXPECT_EQ(http.under_way_most, 2);  // Two of them fit into 64 MiB.
+  // Nobody waits for ever: what he holds himself may be what the others need.
+  run(1000s);
+  EXPECT_EQ(failed, std::vector{ErrorKind::kThrottled});
+  run(1s);
+  EXPECT_EQ(failed.size(), 1u);
+}
+
+// A source says at its very end what was wrong with it: the server must not have all of it by then.
+TEST_F(S3StoreTest, BodiesThatAreWrongAtTheirEndNeverEnd) {
+  class WrongAtItsEnd : public ByteSource {
+   public:
+    [[nodiscard]] uint64_t size_bytes() const override { return 4; }
+    Async<size_t> Read(std::span<std::byte> out) override {
+      if (std::exchange(read_, true)) co_return Retryable("it was cut");
+      std::memcpy(out.data(), "text", 4);
+      co_return size_t{4};
+    }
+
+   private:
+    bool read_ = false;
+  };
+  class Longer : public ByteSource {
+   public:
+    [[nodiscard]] uint64_t size_bytes() const override { return 4; }
+    Async<size_t> Read(std::span<std::byte> out) override {
+      out[0] = std::byte{'x'};
+      co_return size_t{1};
+    }
+  };
+  http.answers = {{}};
+  for (S3PayloadSigning signing : {S3PayloadSigning::kNever, S3PayloadSigning::kAlways}) {
+    options.payload_signing = signing;
+    WrongAtItsEnd wrong;
+    EXPECT_EQ(world.Run(Open().Put(At("k"), wrong)).error().kind, ErrorKind::kRetryable);
+    Longer longer;
+    EXPECT_EQ(world.Run(Open().Put(At("k"), longer)).error().kind, ErrorKind::kInvalidInput);
+  }
+  EXPECT_TRUE(http.seen.empty());
 }
 
 }  // namespace

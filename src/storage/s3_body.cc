@@ -63,6 +63,14 @@ Error WrongDigest() {
   return wrong;
 }
 
+Async<void> ReadEnd(ByteSource& source) {
+  std::byte beyond[1];
+  Result<size_t> count = co_await source.Read(beyond);
+  if (!count) co_return count.error();
+  if (*count > 0) co_return InvalidInput("the source is longer than it said");
+  co_return Ok();
+}
+
 asio::awaitable<void> HashPiece(CpuPool& pool, HashKind kind, Hasher& hasher,
                                 std::span<const std::byte> bytes) {
   bool cheap =
@@ -94,29 +102,25 @@ HashingSource::HashingSource(CpuPool& pool, ByteSource& source, std::optional<Ha
 
 Async<size_t> HashingSource::Read(std::span<std::byte> out) {
   touched_ = true;
-  if (left_ == 0) {
-    if (hasher_) digest_ = hasher_->Finish();
-    hasher_.reset();
-    co_return size_t{0};
+  if (ended_) co_return size_t{0};
+  Result<size_t> count = size_t{0};
+  if (left_ > 0) {
+    count = co_await source_.Read(
+        out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), left_))));
+    if (!count) co_return count.error();
+    if (*count == 0) {
+      co_return InvalidInput("the source ended " + std::to_string(left_) + " bytes early");
+    }
+    left_ -= *count;
+    if (hasher_) co_await HashPiece(pool_, *kind_, *hasher_, out.first(*count));
+    if (checker_) co_await HashPiece(pool_, expected_->kind, *checker_, out.first(*count));
+    if (left_ > 0) co_return count;
   }
-  Result<size_t> count =
-      co_await source_.Read(out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), left_))));
-  if (!count) co_return count.error();
-  if (*count == 0) {
-    co_return InvalidInput("the source ended " + std::to_string(left_) + " bytes early");
-  }
-  left_ -= *count;
-  if (hasher_) co_await HashPiece(pool_, *kind_, *hasher_, out.first(*count));
-  if (checker_) co_await HashPiece(pool_, expected_->kind, *checker_, out.first(*count));
-  if (left_ == 0 && hasher_) {
-    digest_ = hasher_->Finish();
-    hasher_.reset();
-  }
-  if (left_ == 0 && checker_) {
-    bool right = checker_->Finish() == expected_->digest;
-    checker_.reset();
-    if (!right) co_return WrongDigest();
-  }
+  Result<void> right = co_await ReadEnd(source_);
+  if (!right) co_return right.error();
+  ended_ = true;
+  if (hasher_) digest_ = hasher_->Finish();
+  if (checker_ && checker_->Finish() != expected_->digest) co_return WrongDigest();
   co_return count;
 }
 

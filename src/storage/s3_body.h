@@ -26,6 +26,10 @@ struct ExpectedDigest {
 // kInvalidInput, code BadDigest: what servers say of a body that is not what its checksum tells.
 Error WrongDigest();
 
+// The Read after the last byte: there a source says what was wrong with its bytes (a checksum, a
+// signature, a connection that broke). kInvalidInput: it is longer than it said.
+Async<void> ReadEnd(ByteSource& source);
+
 // Feeds `hasher`. CRCs run where they are (0.13 CPU s/GiB); MD5 and SHA (2 to 4) go to the pool
 // when there is enough to be worth the way there.
 asio::awaitable<void> HashPiece(CpuPool& pool, HashKind kind, Hasher& hasher,
@@ -37,11 +41,13 @@ std::unique_ptr<ByteReader> MakeVerifyingReader(CpuPool& pool, std::unique_ptr<H
                                                 std::optional<ExpectedDigest> expected);
 
 // A ByteSource as an HTTP body that computes a digest of what passes, or checks it, or both.
+//
+// The last piece is kept back until the source has been read to its end, where it says whether all
+// was right: of what was not, the server gets too little, and stores nothing.
 class HashingSource : public HttpBodySource {
  public:
   // `kind`: nullopt computes nothing. `expected`: what the whole must hash to; where it does not,
-  // the last piece is kept back and Read says kInvalidInput with the code BadDigest, so that the
-  // server gets too little and stores nothing.
+  // the last piece is kept back and Read says kInvalidInput with the code BadDigest.
   HashingSource(CpuPool& pool, ByteSource& source, std::optional<HashKind> kind,
                 std::optional<ExpectedDigest> expected = std::nullopt);
   Async<size_t> Read(std::span<std::byte> out) override;
@@ -59,6 +65,7 @@ class HashingSource : public HttpBodySource {
   std::unique_ptr<Hasher> checker_;
   uint64_t left_;
   bool touched_ = false;
+  bool ended_ = false;
   std::string digest_;
 };
 

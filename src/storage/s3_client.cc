@@ -70,6 +70,8 @@ S3Client::S3Client(const Runtime& runtime, S3StoreOptions options, S3Endpoint en
       options_(std::move(options)),
       endpoint_(std::move(endpoint)),
       signer_(options_.region.empty() ? "us-east-1" : options_.region, "s3") {
+  held_bodies = std::make_shared<HeldBodies>(
+      std::max(kS3HeldBytesMax, static_cast<uint64_t>(runtime_.memory.limit_bytes()) / 4));
   switch (options_.payload_signing) {
     case S3PayloadSigning::kAlways:
       signs_payloads = true;

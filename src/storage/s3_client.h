@@ -19,6 +19,7 @@
 #include "base/retry.h"
 #include "base/runtime.h"
 #include "net/http_client.h"
+#include "storage/held_bodies.h"
 #include "storage/request_limit.h"
 #include "storage/s3_endpoint.h"
 #include "storage/s3_store.h"
@@ -30,6 +31,9 @@ struct S3Trace {
   int sent = 0;              // How often.
   SystemTime answered_at{};  // The `Date` of the last answer.
 };
+
+// Of a streamed body that must be held whole.
+inline constexpr uint64_t kS3HeldBytesMax = 64 << 20;
 
 // One request before it is signed. Names and values of the query are not encoded yet.
 struct S3Request {
@@ -107,6 +111,9 @@ class S3Client {
   void LearnChecksums(ChecksumAlgorithm algorithm, bool known);
   // Whether payloads are signed with their SHA-256.
   bool signs_payloads = false;
+  // For streamed bodies that must be held whole: as much as a quarter of the process's memory,
+  // besides it, and at least one of them.
+  std::shared_ptr<HeldBodies> held_bodies;  // shared: with writes that outlive the client.
   [[nodiscard]] bool is_aws() const { return endpoint_.is_aws(); }
   // What an upload was created with, by its id, where the later steps need it: the algorithm, if it
   // is not CRC64NVME, and the tags, for servers that lose them. Bounded; an upload that another

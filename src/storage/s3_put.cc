@@ -260,18 +260,25 @@ Async<Uploaded> SendStreamed(S3Client& client, Upload upload, ByteSource& body) 
 Async<Uploaded> SendPieces(S3Client& client, Upload upload, ByteSource& body) {
   // Payloads that must be signed are needed twice, so they are held, as are those of which only
   // Content-MD5 can say what they are; and what is empty is at hand.
-  constexpr uint64_t kHeldBytesMax = 64 << 20;
   const bool verifiable = upload.etag_is_md5 || upload.checksum || !upload.content_md5.empty() ||
                           GoesByTrailer(client, upload);
   if (body.size_bytes() == 0 || client.signs_payloads || !verifiable) {
-    if (body.size_bytes() > kHeldBytesMax) {
+    const uint64_t size = body.size_bytes();
+    if (size > kS3HeldBytesMax) {
       co_return InvalidInput(
           !verifiable ? "a streamed body of more than 64 MiB cannot be verified by this server; "
                         "use smaller parts"
-                      : "a streamed body of more than 64 MiB cannot be signed; use https, or "
-                        "payload_signing: never");
+                      : "a streamed body of more than 64 MiB cannot be signed; use smaller parts, "
+                        "or https or payload_signing: never for this store");
     }
-    std::vector<std::byte> held(static_cast<size_t>(body.size_bytes()));
+    std::optional<HeldBodies::Room> room = co_await HeldBodies::Take(
+        client.held_bodies, client.runtime().clock, size, client.options().operation_timeout);
+    if (!room) {
+      co_return Error{.kind = ErrorKind::kThrottled,
+                      .message = "bodies that are held to be signed took all room for too long",
+                      .code = "SlowDown"};
+    }
+    std::vector<std::byte> held(static_cast<size_t>(size));
     size_t filled = 0;
     while (filled < held.size()) {
       Result<size_t> count = co_await body.Read(std::span(held).subspan(filled));
@@ -279,6 +286,8 @@ Async<Uploaded> SendPieces(S3Client& client, Upload upload, ByteSource& body) {
       if (*count == 0) co_return InvalidInput("the source ended early");
       filled += *count;
     }
+    Result<void> right = co_await ReadEnd(body);
+    if (!right) co_return right.error();
     co_return co_await SendContiguous(client, std::move(upload), held);
   }
   co_return co_await SendStreamed(client, std::move(upload), body);

@@ -50,6 +50,7 @@ constexpr std::array kAnswers = {
     GatewayErrorAnswer{"NotImplemented", 501},
     GatewayErrorAnswer{"PreconditionFailed", 412},
     GatewayErrorAnswer{"RequestTimeTooSkewed", 403},
+    GatewayErrorAnswer{"RequestTimeout", 400},
     GatewayErrorAnswer{"ServiceUnavailable", 503},
     GatewayErrorAnswer{"SignatureDoesNotMatch", 403},
     GatewayErrorAnswer{"SlowDown", 503},

@@ -15,6 +15,8 @@ namespace json = boost::json;
 
 constexpr size_t kFieldBytesMax = 20 << 10;
 constexpr size_t kBoundarySizeMax = 70;  // RFC 2046, 5.1.1.
+// What ends a field, or the head of the file, is seen where that may still be taken.
+static_assert(kPostFieldsBytesMax >= kFieldBytesMax + kBoundarySizeMax + 4);
 constexpr uint64_t kFileBytesMax = 5ULL << 30;
 
 std::string Lower(std::string_view text) {
@@ -23,6 +25,10 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+Error TooLong() {
+  return GatewayError("MaxPostPreDataLengthExceededError",
+                      "Your POST request fields preceding the upload file were too large.");
+}
 Error Malformed(std::string message) {
   return GatewayError("MalformedPOSTRequest",
                       "The body of your POST request is not well-formed multipart/form-data: " +
@@ -163,10 +169,11 @@ class PolicyCheck {
     if (!least || !most || *least > *most || *most > kFileBytesMax) {
       return BadPolicy("a content-length-range that is none");
     }
-    if (form_.file.size() < *least) {
+    if (!form_.file) return Ok();
+    if (form_.file->size() < *least) {
       return GatewayError("EntityTooSmall", "the file is smaller than the policy allows");
     }
-    if (form_.file.size() > *most) {
+    if (form_.file->size() > *most) {
       return GatewayError("EntityTooLarge", "the file is larger than the policy allows");
     }
     return Ok();
@@ -179,11 +186,13 @@ class PolicyCheck {
 
 }  // namespace
 
-Result<PostForm> ParsePostForm(std::string_view content_type, std::string_view body) {
+Result<PostForm> ParsePostFields(std::string_view content_type, std::string_view body, bool more) {
   std::string boundary = Parameter(content_type, "boundary");
   if (boundary.empty() || boundary.size() > kBoundarySizeMax) return Malformed("no boundary");
-  std::string delimiter = "\r\n--" + boundary;
   PostForm form;
+  form.delimiter = "\r\n--" + boundary;
+  const std::string& delimiter = form.delimiter;
+  const char* const whole = body.data();
   if (body.starts_with("\r\n")) body.remove_prefix(2);
   if (!body.starts_with(std::string_view(delimiter).substr(2))) return Malformed("no first part");
   size_t at = delimiter.size() - 2;
@@ -196,25 +205,21 @@ Result<PostForm> ParsePostForm(std::string_view content_type, std::string_view b
     size_t head_end = rest.find("\r\n\r\n");
     size_t begin = static_cast<size_t>(rest.data() - body.data());
     if (begin > kFieldBytesMax ||
-        (head_end != std::string_view::npos && begin + head_end > kFieldBytesMax)) {
-      return GatewayError("MaxPostPreDataLengthExceededError",
-                          "Your POST request fields preceding the upload file were too large.");
+        (head_end == std::string_view::npos ? more : begin + head_end > kFieldBytesMax)) {
+      return TooLong();
     }
     if (head_end == std::string_view::npos) return Malformed("a part without an end of its head");
     Result<Part> part = ReadPartHead(rest.substr(0, head_end));
     if (!part) return part.error();
     begin += head_end + 4;
-    size_t end = body.find(delimiter, begin);
-    if (end == std::string_view::npos) return Malformed("a part without an end");
     if (part->name == "file") {
-      form.file = body.substr(begin, end - begin);
+      form.file_begin = begin + static_cast<size_t>(body.data() - whole);
       form.filename = std::move(part->filename);
       return form;
     }
-    if (end > kFieldBytesMax) {
-      return GatewayError("MaxPostPreDataLengthExceededError",
-                          "Your POST request fields preceding the upload file were too large.");
-    }
+    size_t end = body.find(delimiter, begin);
+    if (end == std::string_view::npos ? more : end > kFieldBytesMax) return TooLong();
+    if (end == std::string_view::npos) return Malformed("a part without an end");
     std::string value(body.substr(begin, end - begin));
     if (!form.fields.emplace(part->name, std::move(value)).second) {
       return GatewayError("InvalidArgument", "the form has the field " + part->name + " twice");
@@ -222,6 +227,13 @@ Result<PostForm> ParsePostForm(std::string_view content_type, std::string_view b
     at = end + delimiter.size();
   }
   return GatewayError("InvalidArgument", "POST requires exactly one file upload per request.");
+}
+
+Result<void> FindPostFile(PostForm& form, std::string_view body) {
+  size_t end = body.find(form.delimiter, form.file_begin);
+  if (end == std::string_view::npos) return Malformed("a part without an end");
+  form.file = body.substr(form.file_begin, end - form.file_begin);
+  return Ok();
 }
 
 Result<void> CheckPostPolicy(const PostForm& form, const std::string& bucket, SystemTime now) {
