@@ -236,6 +236,15 @@ TEST_F(AlarmBookTest, AfterTheStopNothingMoreIsTold) {
   EXPECT_EQ(told, (std::vector<std::string>{"a", "b"}));
 }
 
+// The URL of a webhook is the key to it, and errors are logged.
+TEST_F(AlarmBookTest, AUrlThatCannotBeCalledIsNotTold) {
+  std::unique_ptr<AlarmChannel> channel =
+      MakeWebhookChannel(world.runtime, Secret("https://h.test/HUSH\n"), false);
+  Result<void> told = world.Run(channel->Tell({.site = "east", .name = "a", .text = "a"}));
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().Describe().find("HUSH"), std::string::npos) << told.error().Describe();
+}
+
 TEST_F(AlarmBookTest, SlackReadsText) {
   ASSERT_TRUE(Look({{"parked/main", {.text = "a \"key\" is parked"}}}, true));
   EXPECT_EQ(receiver.bodies.back(), R"({"text":"longhaul east: a \"key\" is parked"})");
