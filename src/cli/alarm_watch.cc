@@ -260,33 +260,60 @@ Async<void> AlarmWatch::LookAtCapacity(int64_t backlog, Sights& seen) {
   co_return Ok();
 }
 
-Async<void> AlarmWatch::Look(const Event& stop) {
-  Sights seen;
+Async<void> AlarmWatch::LookAtRules(Sights& seen, std::vector<std::string>& unknown) {
+  Result<void> all = Ok();
   for (const Rule& rule : configuration_.rules) {
     if (!rule.enabled) continue;
-    Result<void> looked = co_await LookAtRule(rule, seen);
-    if (looked) looked = co_await LookAtDrills(rule, seen);
-    if (!looked) co_return looked.error();
+    if (all) all = co_await LookAtRule(rule, seen);
+    if (all) all = co_await LookAtDrills(rule, seen);
+    if (all) continue;
+    // It would be the same with all others, and each would be waited for.
+    const std::string& id = rule.id;
+    for (std::string& name :
+         std::vector<std::string>{"parked/" + id, "lag/" + id, "away/" + id + "/",
+                                  "drill_failed/" + id + "/", "drill_old/" + id + "/"}) {
+      unknown.push_back(std::move(name));
+    }
   }
+  co_return all;
+}
+
+Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
+  Result<QueueDepth> depth = co_await queue_.Depth();
+  if (!depth) {
+    if (alarms_.store_away) {
+      Away("away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
+    }
+    co_return depth.error().In("queue");
+  }
+  if (alarms_.dead_letters && depth->dead > 0) {
+    seen["dead_letters"] = {
+        .text =
+            "messages were received too often, or nobody understands them: `longhaul rules "
+            "dead-letters` shows them"};
+  }
+  if (!alarms_.at_capacity) co_return Ok();
+  co_return co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
+}
+
+Async<void> AlarmWatch::Look(const Event& stop) {
+  Sights seen;
+  std::vector<std::string> unknown;
+  Result<void> all = co_await LookAtRules(seen, unknown);
   if (alarms_.dead_letters || alarms_.at_capacity) {
-    Result<QueueDepth> depth = co_await queue_.Depth();
-    if (!depth) co_return depth.error();
-    if (alarms_.dead_letters && depth->dead > 0) {
-      seen["dead_letters"] = {
-          .text =
-              "messages were received too often, or nobody understands them: `longhaul rules "
-              "dead-letters` shows them"};
-    }
-    if (alarms_.at_capacity) {
-      Result<void> looked =
-          co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
-      if (!looked) co_return looked.error();
-    }
+    Result<void> looked = co_await LookAtQueue(seen);
+    if (!looked) unknown.insert(unknown.end(), {"dead_letters", "at_capacity"});
+    if (all) all = looked;
   }
   Result<void> looked = co_await LookAtSpending(seen);
-  if (!looked) co_return looked.error();
-  std::erase_if(past_.first_seen, [&](const auto& known) { return !seen.contains(known.first); });
-  co_return co_await book_.Look(std::move(seen), stop);
+  if (!looked) unknown.insert(unknown.end(), {"spending/", "spending_prices"});
+  if (all) all = looked;
+  std::erase_if(past_.first_seen, [&](const auto& known) {
+    return !seen.contains(known.first) && !IsAmong(unknown, known.first);
+  });
+  Result<void> told = co_await book_.Look(std::move(seen), stop, std::move(unknown));
+  if (!told && !all) runtime_.log.Warning("not everything was looked at for alarms", {all.error()});
+  co_return told ? all : told;
 }
 
 Async<bool> AlarmWatch::Hold(Lease& lease, bool ours) {

@@ -50,7 +50,8 @@ class AlarmWatch {
 
   // Until `stop`.
   Async<void> Run(Event& stop);
-  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`.
+  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`. What cannot be
+  // looked at keeps nothing else from being told, ends no alarm, and is the error at the end.
   Async<void> Look(const Event& stop);
   // Whether this process is at its limit, by what it has used since the last call; every 10 s.
   void Measure();
@@ -62,8 +63,12 @@ class AlarmWatch {
   // Whether it is this process that looks; `ours` as of the last time. Who takes over knows
   // nothing.
   Async<bool> Hold(Lease& lease, bool ours);
+  // What could be seen of all rules. Errors: of State; the names of what was not looked at are in
+  // `unknown` then.
+  Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
   Async<void> LookAtRule(const Rule& rule, Sights& seen);
   Async<void> LookAtDrills(const Rule& rule, Sights& seen);
+  Async<void> LookAtQueue(Sights& seen);
   Async<void> LookAtSpending(Sights& seen);
   Async<void> LookAtCapacity(int64_t backlog, Sights& seen);
   // `since`: from when on; unknown: from when this process saw it first.

@@ -53,7 +53,7 @@ class AlarmWatchTest : public ::testing::Test {
   struct Process {
     Process(AlarmWatchTest& test, std::string owner)
         : state(test.world.runtime, test.state_backend),
-          queue(test.world.runtime, test.queue_backend) {
+          queue(test.world.runtime, test.queue_backend, &test.queue_faults) {
       std::vector<std::unique_ptr<AlarmChannel>> channels;
       channels.push_back(std::make_unique<Listener>(test.told));
       watch = std::make_unique<AlarmWatch>(
@@ -91,6 +91,7 @@ class AlarmWatchTest : public ::testing::Test {
   Configuration configuration;
   Alarms alarms;
   Prices prices;
+  testing::FakeFaults queue_faults{1};
   double cpu_seconds = 0;
   Event stop;  // Never, where one look is asked for.
   Told told;
@@ -134,6 +135,27 @@ TEST_F(AlarmWatchTest, DeadLettersAreToldOnceUntilTheyAreGone) {
   queue_backend->rows.clear();
   Look(*process);
   EXPECT_THAT(told.names, ElementsAre("dead_letters", "over dead_letters"));
+}
+
+// A right that was taken away, or a queue that somebody removed, must not silence what is wrong
+// elsewhere; nor is what was wrong over because nobody can look.
+TEST_F(AlarmWatchTest, AQueueThatCannotBeReadSilencesNothingAndEndsNothing) {
+  auto process = Start();
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  Look(*process);
+  queue_faults.fails_before = 1;
+  ParkedKey parked{.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"};
+  ASSERT_TRUE(world.Run(WriteParked(process->state, "main", parked)));
+  EXPECT_FALSE(world.Run(process->watch->Look(stop)));
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main"));
+  world.clock.Advance(11min);
+  EXPECT_FALSE(world.Run(process->watch->Look(stop)));
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main", "away/queue"));
+  queue_faults.fails_before = 0;
+  queue_backend->rows.clear();
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main", "away/queue",
+                                      "over away/queue", "over dead_letters"));
 }
 
 TEST_F(AlarmWatchTest, LagIsToldFromItsThresholdOn) {
