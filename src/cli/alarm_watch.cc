@@ -14,6 +14,7 @@
 #include "cost/accounts.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
+#include "replication/life/spool.h"
 
 namespace longhaul {
 
@@ -83,7 +84,8 @@ AlarmWatch::AlarmWatch(Parts parts, Alarms alarms)
       prices_(parts.prices),
       owner_(std::move(parts.owner)),
       cpu_seconds_(std::move(parts.cpu_seconds)),
-      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)) {}
+      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)),
+      control_(parts.state, parts.runtime.clock) {}
 
 void AlarmWatch::Away(const std::string& name, const std::string& text,
                       std::optional<SystemTime> since, Sights& seen) {
@@ -92,7 +94,8 @@ void AlarmWatch::Away(const std::string& name, const std::string& text,
   seen[name] = {.text = text, .due = now - first >= *alarms_.store_away};
 }
 
-Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
+Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen,
+                                   std::vector<std::string>& unknown) {
   std::vector<std::string> places{""};
   for (const Target& target : rule.targets) places.push_back(target.name);
   for (const std::string& place : places) {
@@ -114,29 +117,56 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
   }
   Result<std::vector<RuleNow>> running = co_await ReadNow(state_, rule.id);
   if (!running) co_return running.error();
-  std::optional<OldestKey> oldest;
   for (const RuleNow& process : *running) {
-    oldest = Older(std::move(oldest), process.oldest);
+    if (!alarms_.store_away) break;
     for (const auto& [part, reason] : process.troubles) {
-      if (alarms_.store_away) {
-        Away("away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
-             std::nullopt, seen);
-      }
+      Away("away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
+           std::nullopt, seen);
     }
     for (const auto& [name, target] : process.targets) {
-      oldest = Older(std::move(oldest), target.oldest);
-      if (!alarms_.store_away || !target.open) continue;
+      if (!target.open) continue;
       Away("away/" + rule.id + "/target " + name,
            "rule " + rule.id + ": target " + name + " is left alone: " + target.open->reason,
            target.open->since, seen);
     }
   }
-  if (!alarms_.lag || !oldest) co_return Ok();
+  // Who has died says nothing any more, also not that a store is back.
+  if (std::ranges::none_of(*running, &RuleNow::source)) unknown.push_back("away/" + rule.id + "/");
+  if (!alarms_.lag) co_return Ok();
+  co_return co_await LookAtLag(rule, std::move(*running), seen, unknown);
+}
+
+Async<void> AlarmWatch::LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
+                                  std::vector<std::string>& unknown) {
+  Result<SpoolSight> spool =
+      co_await LookAtSpool(state_, rule, [this, &rule](const std::string& target) {
+        return target.empty() ? control_.Holds(rule.id) : control_.Holds(rule.id, target);
+      });
+  if (!spool) co_return spool.error();
+  std::optional<OldestKey> oldest;
+  if (spool->heard) oldest = OldestKey{.heard = *spool->heard, .key = std::move(spool->key)};
+  // What waits may be where no process holds it: in the spool, or in the Queue between two tries.
+  bool waits_elsewhere = !spool->empty;
+  bool packed = false;
+  for (const RuleNow& process : running) {
+    packed = packed || process.source;
+    oldest = Older(std::move(oldest), process.oldest);
+    for (const auto& [part, reason] : process.troubles) {
+      waits_elsewhere = waits_elsewhere || part != "listing";
+    }
+    for (const auto& [name, target] : process.targets) {
+      oldest = Older(std::move(oldest), target.oldest);
+      waits_elsewhere = waits_elsewhere || target.open.has_value();
+    }
+  }
+  const std::string name = "lag/" + rule.id;
+  if (!packed || waits_elsewhere) unknown.push_back(name);
+  if (!oldest) co_return Ok();
   const std::chrono::duration<double> age = runtime_.clock.Now() - oldest->heard;
   if (age < *alarms_.lag) co_return Ok();
-  seen["lag/" + rule.id] = {.text = "rule " + rule.id + " is late: " +
-                                    (oldest->key.empty() ? "a key" : Printable(oldest->key)) +
-                                    " has waited for " + FormatSeconds(age.count())};
+  seen[name] = {.text = "rule " + rule.id +
+                        " is late: " + (oldest->key.empty() ? "a key" : Printable(oldest->key)) +
+                        " has waited for " + FormatSeconds(age.count())};
   co_return Ok();
 }
 
@@ -261,10 +291,11 @@ Async<void> AlarmWatch::LookAtCapacity(int64_t backlog, Sights& seen) {
 }
 
 Async<void> AlarmWatch::LookAtRules(Sights& seen, std::vector<std::string>& unknown) {
-  Result<void> all = Ok();
+  Result<bool> read = co_await control_.Refresh();
+  Result<void> all = read ? Ok() : Result<void>(read.error());
   for (const Rule& rule : configuration_.rules) {
     if (!rule.enabled) continue;
-    if (all) all = co_await LookAtRule(rule, seen);
+    if (all) all = co_await LookAtRule(rule, seen, unknown);
     if (all) all = co_await LookAtDrills(rule, seen);
     if (all) continue;
     // It would be the same with all others, and each would be waited for.

@@ -22,6 +22,8 @@
 #include "observe/alarm_book.h"
 #include "queue/queue.h"
 #include "replica/lease.h"
+#include "replication/life/rule_control.h"
+#include "replication/life/rule_meter.h"
 #include "rules/alarms.h"
 #include "rules/rule.h"
 #include "state/state.h"
@@ -66,7 +68,10 @@ class AlarmWatch {
   // What could be seen of all rules. Errors: of State; the names of what was not looked at are in
   // `unknown` then.
   Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
-  Async<void> LookAtRule(const Rule& rule, Sights& seen);
+  Async<void> LookAtRule(const Rule& rule, Sights& seen, std::vector<std::string>& unknown);
+  // Adds what of lag, and of stores that are away, the processes that run the rule do not tell.
+  Async<void> LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
+                        std::vector<std::string>& unknown);
   Async<void> LookAtDrills(const Rule& rule, Sights& seen);
   Async<void> LookAtQueue(Sights& seen);
   Async<void> LookAtSpending(Sights& seen);
@@ -84,6 +89,7 @@ class AlarmWatch {
   std::string owner_;
   std::function<double()> cpu_seconds_;
   AlarmBook book_;
+  RuleControl control_;
 
   // What it knows from earlier looks.
   struct Past {
