@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aws/aws_service.h"
+#include "aws/aws_settings.h"
 #include "backup/drill_note.h"
 #include "base/units.h"
 #include "cli/output.h"
@@ -53,8 +54,8 @@ Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment) {
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
-    channels.push_back(
-        MakeWebhookChannel(runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack));
+    channels.push_back(MakeWebhookChannel(
+        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, ProxyOf(environment)));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;

@@ -30,8 +30,9 @@
 
 namespace longhaul {
 
-// Who is told, by webhook, mail and SNS. Of AWS's settings mail heeds AWS_CA_BUNDLE alone, and SNS
-// all. kInvalidInput: SNS cannot be asked, with what is missing.
+// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY and
+// NO_PROXY, mail AWS_CA_BUNDLE, and SNS all that AWS's settings are. kInvalidInput: SNS cannot be
+// asked, with what is missing.
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment);
 

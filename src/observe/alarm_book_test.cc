@@ -75,7 +75,7 @@ class AlarmBookTest : public ::testing::Test {
     testing::FakeState state(world.runtime, backend);
     std::vector<std::unique_ptr<AlarmChannel>> channels;
     channels.push_back(MakeWebhookChannel(world.runtime, Secret("https://hooks.example/secret"),
-                                          slack, &receiver));
+                                          slack, {}, &receiver));
     if (second) channels.push_back(std::make_unique<Second>(second_fails, second_told));
     AlarmBook book(world.runtime, state, "east", std::move(channels));
     return world.Run(book.Look(std::move(seen), stop));
@@ -239,7 +239,7 @@ TEST_F(AlarmBookTest, AfterTheStopNothingMoreIsTold) {
 // The URL of a webhook is the key to it, and errors are logged.
 TEST_F(AlarmBookTest, AUrlThatCannotBeCalledIsNotTold) {
   std::unique_ptr<AlarmChannel> channel =
-      MakeWebhookChannel(world.runtime, Secret("https://h.test/HUSH\n"), false);
+      MakeWebhookChannel(world.runtime, Secret("https://h.test/HUSH\n"), false, {});
   Result<void> told = world.Run(channel->Tell({.site = "east", .name = "a", .text = "a"}));
   ASSERT_FALSE(told);
   EXPECT_EQ(told.error().Describe().find("HUSH"), std::string::npos) << told.error().Describe();

@@ -19,8 +19,8 @@ namespace longhaul {
 
 class NotificationWebhook {
  public:
-  // `http` is borrowed; null: a client of its own.
-  NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
+  // `http` is borrowed; null: a client of its own, which goes by `proxy`.
+  NotificationWebhook(const Runtime& runtime, Secret url, std::string site, HttpProxySettings proxy,
                       HttpClient* http = nullptr);
   ~NotificationWebhook();
 

@@ -98,8 +98,11 @@ class NotificationWebhookTest : public ::testing::Test {
 
   ReplicationWorld world;
   Receiver receiver{world.world.clock};
-  NotificationWebhook webhook{world.runtime, Secret("http://ops.example/hook?token=t"),
-                              "here \"and\" there", &receiver};
+  NotificationWebhook webhook{world.runtime,
+                              Secret("http://ops.example/hook?token=t"),
+                              "here \"and\" there",
+                              {},
+                              &receiver};
   Event stop;
   bool ended = false;
 
