@@ -229,7 +229,7 @@ TEST(ClientProxyTest, QueuesAlarmsNotificationsAndTracesGoByIt) {
   stop.Set();
   NotificationWebhook webhook(world.runtime, Secret("https://notify.test/x"), "s", settings);
   webhook.Add("{}");
-  world.Run(AsTask(webhook.Run(stop)));
+  static_cast<void>(world.Run(AsTask(webhook.Run(stop))));
   Tracer tracer(world.runtime, {.url = "https://traces.test", .proxy = settings});
   tracer.Add({});
   static_cast<void>(world.Run(tracer.Run(stop)));

@@ -2,7 +2,8 @@
 //
 // Events wait in memory, at most so many; a webhook that stays away costs the oldest ones (counted
 // and logged). Several go in one POST, in order; it is repeated with growing pauses until it is
-// answered by 2xx. At the end of the process none is waited for longer than three seconds.
+// answered by 2xx. What is refused (400, 413, 422) is sent in halves; one event that is refused
+// alone is dropped. At the end of the process none is waited for longer than three seconds.
 
 #pragma once
 
