@@ -11,6 +11,7 @@
 #include "backup/drill_note.h"
 #include "base/units.h"
 #include "cli/output.h"
+#include "cli/queue_intakes.h"
 #include "cli/savings.h"
 #include "cost/accounts.h"
 #include "replication/life/parked.h"
@@ -328,6 +329,18 @@ Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
   co_return co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
 }
 
+Async<void> AlarmWatch::LookAtEvents(Sights& seen) {
+  Result<std::map<std::string, std::string>> set_aside = co_await ReadSetAside(state_);
+  if (!set_aside) co_return set_aside.error();
+  for (const auto& [queue, reason] : *set_aside) {
+    seen["events_set_aside/" + queue] = {
+        .text = "events of the queue " + queue +
+                " go to its own dead letters, and nobody replicates what they tell of: " +
+                Printable(reason)};
+  }
+  co_return Ok();
+}
+
 Async<void> AlarmWatch::Look(const Event& stop) {
   Sights seen;
   std::vector<std::string> unknown;
@@ -337,7 +350,11 @@ Async<void> AlarmWatch::Look(const Event& stop) {
     if (!looked) unknown.insert(unknown.end(), {"dead_letters", "at_capacity"});
     if (all) all = looked;
   }
-  Result<void> looked = co_await LookAtSpending(seen);
+  Result<void> looked;
+  if (alarms_.dead_letters) looked = co_await LookAtEvents(seen);
+  if (!looked) unknown.emplace_back("events_set_aside/");
+  if (all) all = looked;
+  looked = co_await LookAtSpending(seen);
   if (!looked) unknown.insert(unknown.end(), {"spending/", "spending_prices"});
   if (all) all = looked;
   std::erase_if(past_.first_seen, [&](const auto& known) {

@@ -75,6 +75,7 @@ class AlarmWatch {
                         std::vector<std::string>& unknown);
   Async<void> LookAtDrills(const Rule& rule, Sights& seen);
   Async<void> LookAtQueue(Sights& seen);
+  Async<void> LookAtEvents(Sights& seen);
   Async<void> LookAtSpending(Sights& seen);
   Async<void> LookAtCapacity(int64_t backlog, Sights& seen);
   // `since`: from when on; unknown: from when this process saw it first.

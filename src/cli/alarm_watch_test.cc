@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "backup/drill_note.h"
+#include "cli/queue_intakes.h"
 #include "cost/ledger.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_control.h"
@@ -160,6 +161,23 @@ TEST_F(AlarmWatchTest, AQueueThatCannotBeReadSilencesNothingAndEndsNothing) {
   Look(*process);
   EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main", "away/queue",
                                       "over away/queue", "over dead_letters"));
+}
+
+// A shape that somebody changed on the way makes each event one that nobody understands: they go to
+// dead letters of which longhaul's own queue knows nothing.
+TEST_F(AlarmWatchTest, EventsThatAreSetAsideAreToldUntilNoMoreAre) {
+  auto process = Start();
+  ASSERT_TRUE(
+      world.Run(NoteSetAside(process->state, world.clock.Now(), "app-events", "no records")));
+  Look(*process);
+  world.clock.Advance(10min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("events_set_aside/app-events"));
+  EXPECT_THAT(told.texts[0], HasSubstr("no records"));
+  world.clock.Advance(6min);
+  Look(*process);
+  EXPECT_THAT(told.names,
+              ElementsAre("events_set_aside/app-events", "over events_set_aside/app-events"));
 }
 
 TEST_F(AlarmWatchTest, LagIsToldFromItsThresholdOn) {

@@ -433,7 +433,8 @@ class ReplicateCommand : public Command {
                                 ReplicationContext& replication, StoreConnections& connections,
                                 State& state) {
     Runtime& runtime = context.runtime();
-    QueueIntakes intakes(runtime, configuration, queue, ledger.aws_hook());
+    QueueIntakes intakes(runtime, configuration, queue, state, replication.observer,
+                         ledger.aws_hook());
     if (options.source) {
       Result<void> opened = co_await intakes.Open();
       if (!opened) co_return opened.error();
