@@ -11,7 +11,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kRowsMax = 1'000;
+constexpr int kPageRows = 1'000;
 // For a message that is under way when the process is to end: a channel may take a minute for one.
 constexpr std::chrono::seconds kAfterStopMax{3};
 
@@ -69,12 +69,18 @@ Async<void> AlarmBook::Tell(const Channel& channel, AlarmMessage message, const 
 Async<void> AlarmBook::LookBy(const Channel& channel, const std::map<std::string, AlarmSight>& seen,
                               const std::vector<std::string>& unknown, const Event& stop) {
   const std::string by = "alarms by " + std::string(channel->name());
-  Result<std::vector<StateRow>> rows = co_await state_.Scan(PartitionOf(*channel), "", kRowsMax);
-  if (!rows) co_return rows.error().In("read " + by);
+  std::vector<StateRow> rows;
+  for (bool more = true; more;) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(PartitionOf(*channel), rows.empty() ? "" : rows.back().key, kPageRows);
+    if (!page) co_return page.error().In("read " + by);
+    more = page->size() == kPageRows;
+    std::ranges::move(*page, std::back_inserter(rows));
+  }
   const SystemTime now = runtime_.clock.Now();
   std::vector<AlarmMessage> messages;
   std::set<std::string> known;
-  for (const StateRow& row : *rows) {
+  for (const StateRow& row : rows) {
     known.insert(row.key);
     if (seen.contains(row.key) || IsAmong(unknown, row.key)) continue;  // Told, and still so.
     messages.push_back({.site = site_,

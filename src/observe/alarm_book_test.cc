@@ -115,6 +115,18 @@ TEST_F(AlarmBookTest, TellsOnceThatItBeginsAndOnceThatItIsOver) {
   EXPECT_EQ(receiver.bodies.size(), 3U);
 }
 
+// A store that hundreds of rules share goes away: what was told must not be told again each minute.
+TEST_F(AlarmBookTest, ThousandsOfAlarmsAreToldOnceEach) {
+  std::map<std::string, AlarmSight> seen;
+  for (int i = 0; i < 2'100; ++i) seen["away/" + std::to_string(10'000 + i)] = {.text = "away"};
+  ASSERT_TRUE(Look(seen));
+  EXPECT_EQ(receiver.bodies.size(), 2'100U);
+  ASSERT_TRUE(Look(seen));
+  EXPECT_EQ(receiver.bodies.size(), 2'100U);
+  ASSERT_TRUE(Look({}));
+  EXPECT_EQ(receiver.bodies.size(), 4'200U);
+}
+
 // A process that has just started does not know for how long a store has been away: it must say
 // neither that it is, nor that it is back.
 TEST_F(AlarmBookTest, WhatIsNotDueBeginsNothingAndEndsNothing) {
