@@ -111,6 +111,7 @@ class ReplicateCommand : public Command {
     Readiness readiness;
     ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
                                  context.flags().json);
+    observer.Expect(configuration->rules);
     StoreRegions regions;
     for (const auto& [name, settings] : configuration->stores) {
       regions[name] = RegionOfStore(context, settings);

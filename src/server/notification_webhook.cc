@@ -34,7 +34,10 @@ NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std
                                          HttpProxySettings proxy, HttpClient* http)
     : runtime_(runtime),
       receiver_(std::make_shared<Receiver>(runtime, std::move(url), std::move(proxy), http)),
-      site_(std::move(site)) {}
+      site_(std::move(site)),
+      dropped_(runtime_.metrics.counter(
+          "longhaul_notifications_dropped_total",
+          "Events dropped because `notify` refused them, or did not answer for too long")) {}
 
 NotificationWebhook::~NotificationWebhook() = default;
 
@@ -48,11 +51,7 @@ void NotificationWebhook::Add(std::string event) {
 }
 
 void NotificationWebhook::CountDropped(size_t events) {
-  if (events == 0) return;
-  runtime_.metrics
-      .counter("longhaul_notifications_dropped_total",
-               "Events dropped because `notify` refused them, or did not answer for too long")
-      .Add(static_cast<double>(events));
+  if (events > 0) dropped_.Add(static_cast<double>(events));
 }
 
 std::string NotificationWebhook::BodyOf(const std::vector<std::string>& events) const {

@@ -40,6 +40,7 @@ class NotificationWebhook {
   Runtime runtime_;
   std::shared_ptr<Receiver> receiver_;  // shared with a POST that is not waited for any more.
   std::string site_;
+  Counter& dropped_;
   std::deque<std::string> waiting_;
   WaitList changed_;
 };
