@@ -14,6 +14,7 @@
 #include "cli/queue_intakes.h"
 #include "cli/savings.h"
 #include "cost/accounts.h"
+#include "queue/count_dead.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
 #include "replication/life/spool.h"
@@ -312,7 +313,13 @@ Async<void> AlarmWatch::LookAtRules(Sights& seen, std::vector<std::string>& unkn
 }
 
 Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
-  Result<QueueDepth> depth = co_await queue_.Depth();
+  Result<QueueDepth> depth = QueueDepth{};
+  if (alarms_.at_capacity) {
+    depth = co_await queue_.Depth();
+  } else {
+    Result<int64_t> dead = co_await CountDead(queue_);
+    depth = dead ? Result<QueueDepth>(QueueDepth{.dead = *dead}) : Result<QueueDepth>(dead.error());
+  }
   if (!depth) {
     if (alarms_.store_away) {
       Away("away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
