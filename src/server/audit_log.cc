@@ -64,7 +64,7 @@ boost::json::value Shortened(const boost::json::value& value) {
     if (size > kValueBytesMax) break;
     items.push_back(item);
   }
-  items.emplace_back("… (" + std::to_string(value.get_array().size()) + ")");
+  items.push_back(boost::json::string("… (" + std::to_string(value.get_array().size()) + ")"));
   return items;
 }
 
