@@ -85,7 +85,7 @@ TEST_F(ConfigShowTest, SaysWhereEachValueCameFrom) {
   EXPECT_EQ(Line("alarms.webhook"), "(hidden) " + file + ":22");
   EXPECT_EQ(Line("alarms.email.password"), "(hidden) " + file + ":23");
   EXPECT_EQ(Line("alarms.email.username"), "u " + file + ":23");
-  EXPECT_EQ(Line("rules[0].intake.webhook"), "false default");
+  EXPECT_EQ(Line("rules[0].intake.webhook"), "true default");
   EXPECT_EQ(Line("rules[0].intake.inventory"), "none default");
   EXPECT_EQ(Line("stores.aws.https_proxy"), "(hidden) HTTPS_PROXY");
   EXPECT_EQ(Line("stores.aws.no_proxy"), "none default");

@@ -24,9 +24,9 @@ TEST(ReplicationObserverTest, WhatAlertsAskForBeginsAtNought) {
   off.enabled = false;
   observer.Expect({rule, off});
   const std::string metrics = world.metrics.RenderPrometheus();
-  for (const char* series : {R"({rule="main",target="",state="parked"} 0)",
-                             R"({rule="main",target="west",state="parked"} 0)",
-                             R"({rule="main",target="west",state="conflict"} 0)"}) {
+  for (const char* series : {R"({rule="main",state="parked",target=""} 0)",
+                             R"({rule="main",state="parked",target="west"} 0)",
+                             R"({rule="main",state="conflict",target="west"} 0)"}) {
     EXPECT_NE(metrics.find("longhaul_replication_outcomes_total" + std::string(series)),
               std::string::npos)
         << metrics;

@@ -74,8 +74,7 @@ class RuleOverlapTest : public ::testing::Test {
                         .bucket = "in",
                         .rule = "r",
                         .hints = {{.key = key, .time = world.world.clock.Now()}}};
-    ASSERT_TRUE(world.world.Run(world.queue.Send(
-        {{.body = EncodeHints(message), .lane = FreshLane("r")}}, std::chrono::milliseconds(0))));
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
   }
 
   ReplicationWorld world{2};

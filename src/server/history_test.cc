@@ -110,7 +110,7 @@ TEST_F(HistoryTest, AuditLogIsARing) {
   AuditLog log(world_.runtime, state_);
   for (int i = 0; i < 3; ++i) {
     Result<AuditEntry> entry = world_.Run(
-        log.Begin({.who = "alice", .action = "pauseRule", .detail = std::string(5000, 'x')}));
+        log.Begin({.who = "alice", .action = "pauseRule", .detail = std::string(20'000, 'x')}));
     ASSERT_TRUE(entry);
     if (i == 1) continue;
     entry->status = 200;
