@@ -16,6 +16,7 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 constexpr size_t kSubjectBytesMax = 99;  // "Less than 100 characters".
 constexpr size_t kTextBytesMax = 250 << 10;
 constexpr size_t kSaidBytesMax = 300;
+constexpr std::chrono::minutes kSkewMin{4};  // A signature is good for five.
 
 void Add(std::string& form, std::string_view name, std::string_view value) {
   form.append(form.empty() ? "" : "&").append(name).append("=");
@@ -124,6 +125,7 @@ Async<void> SnsClient::PublishOnce(const std::string& form) {
   Result<ClientUrl> url = ParseClientUrl(url_);
   if (!url) co_return url.error();
   bool renewed = false;
+  bool corrected = false;
   while (true) {
     Result<std::shared_ptr<const Credentials>> credentials = co_await options_.credentials->Get();
     if (!credentials) co_return credentials.error().In("credentials");
@@ -132,18 +134,33 @@ Async<void> SnsClient::PublishOnce(const std::string& form) {
     request.body = AsBytes(form);
     request.timeouts = options_.timeouts;
     signer_.Sign("POST", {.host = url->authority, .path = url->target, .query = ""},
-                 request.headers, HexEncode(Sha256(form)), **credentials, runtime_.clock.Now());
+                 request.headers, HexEncode(Sha256(form)), **credentials,
+                 runtime_.clock.Now() + clock_offset_);
     Result<HttpResponse> response = co_await http_->Send(std::move(request));
     if (!response) co_return response.error();
     Result<std::string> text = co_await ReadAll(*response->body, kAnswerBytesMax);
     if (response->status == 200 && !text) co_return text.error();
     Result<void> published = ReadSnsAnswer(response->status, text ? *text : "", topic_.arn);
     if (published || response->status == 200) co_return published;
+    if (response->status < 500 && !corrected && CorrectClock(response->headers)) {
+      corrected = true;
+      continue;
+    }
     const Error& error = published.error();
     const bool stale = error.code == "ExpiredToken" || error.code == "InvalidClientTokenId";
     if (!stale || renewed || !options_.credentials->Invalidate()) co_return error;
     renewed = true;
   }
+}
+
+bool SnsClient::CorrectClock(const HttpHeaders& headers) {
+  Result<SystemTime> date = ParseHttpDate(headers.Get("Date"));
+  if (!date) return false;
+  const auto offset = *date - runtime_.clock.Now();
+  const auto change = offset - clock_offset_;  // Since the last one.
+  if (change > -kSkewMin && change < kSkewMin) return false;
+  clock_offset_ = offset;
+  return true;
 }
 
 Async<void> SnsClient::Publish(SnsMessage message) {

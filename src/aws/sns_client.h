@@ -47,12 +47,15 @@ class SnsClient {
  private:
   SnsClient(const Runtime& runtime, AwsJsonOptions options, SnsTopic topic);
   Async<void> PublishOnce(const std::string& form);
+  // True: our clock is wrong, and a signature by the server's may be taken.
+  bool CorrectClock(const HttpHeaders& headers);
 
   Runtime runtime_;
   AwsJsonOptions options_;
   SnsTopic topic_;
   std::string url_;
   Signer signer_;
+  SystemTime::duration clock_offset_{0};
   RetryBudget budget_;
   std::unique_ptr<HttpClient> own_http_;
   HttpClient* http_ = nullptr;

@@ -52,6 +52,27 @@ TEST(SnsClientTest, SaysItInTheRegionOfTheTopic) {
             "DataType=String&MessageAttributes.entry.1.Value.StringValue=over");
 }
 
+// A clock that is off by minutes is no obstacle to what is carried, and must be none to what is
+// told.
+TEST(SnsClientTest, AClockThatIsOffGoesByTheServices) {
+  const HttpHeaders date{{"Date", "Thu, 01 Jan 2099 00:00:10 GMT"}};
+  const std::string refused =
+      "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired</Message>"
+      "</Error></ErrorResponse>";
+  Said said = Publish({{.status = 403, .headers = date, .body = refused},
+                       {.status = 200, .headers = date, .body = kTaken}},
+                      {.subject = "s", .text = "t"});
+  ASSERT_TRUE(said.result) << said.result.error().Describe();
+  ASSERT_EQ(said.seen.size(), 2U);
+  EXPECT_THAT(std::string(said.seen[1].request.headers.Get("X-Amz-Date")),
+              HasSubstr("20990101T0000"));
+  // Once: another refusal has another reason.
+  said =
+      Publish({{.status = 403, .headers = date, .body = refused}}, {.subject = "s", .text = "t"});
+  EXPECT_FALSE(said.result);
+  EXPECT_EQ(said.seen.size(), 2U);
+}
+
 // SNS refuses a subject that is long, or not ASCII, or of two lines, and the alarm with it.
 TEST(SnsClientTest, ASubjectIsMadeToFit) {
   const Said said = Publish({{.status = 200, .body = kTaken}},

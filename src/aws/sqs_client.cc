@@ -74,8 +74,9 @@ Result<std::unique_ptr<SqsClient>> SqsClient::Make(const Runtime& runtime, AwsJs
                                                    int listeners, HttpClient* http) {
   std::unique_ptr<SqsClient> client(new SqsClient);
   if (http == nullptr) {
-    client->http_ = MakeHttpClient(
-        runtime, {.requests_max = kRequestsMax + listeners, .ca_file = options.ca_file});
+    client->http_ = MakeHttpClient(runtime, {.requests_max = kRequestsMax + listeners,
+                                             .ca_file = options.ca_file,
+                                             .proxy = options.proxy});
     http = client->http_.get();
   }
   Result<std::unique_ptr<AwsJsonClient>> service =

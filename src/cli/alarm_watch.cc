@@ -7,13 +7,17 @@
 #include <vector>
 
 #include "aws/aws_service.h"
+#include "aws/aws_settings.h"
 #include "backup/drill_note.h"
 #include "base/units.h"
 #include "cli/output.h"
+#include "cli/queue_intakes.h"
 #include "cli/savings.h"
 #include "cost/accounts.h"
+#include "queue/count_dead.h"
 #include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
+#include "replication/life/spool.h"
 
 namespace longhaul {
 
@@ -52,8 +56,8 @@ Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment) {
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
-    channels.push_back(
-        MakeWebhookChannel(runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack));
+    channels.push_back(MakeWebhookChannel(
+        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, ProxyOf(environment)));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;
@@ -83,7 +87,8 @@ AlarmWatch::AlarmWatch(Parts parts, Alarms alarms)
       prices_(parts.prices),
       owner_(std::move(parts.owner)),
       cpu_seconds_(std::move(parts.cpu_seconds)),
-      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)) {}
+      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)),
+      control_(parts.state, parts.runtime.clock) {}
 
 void AlarmWatch::Away(const std::string& name, const std::string& text,
                       std::optional<SystemTime> since, Sights& seen) {
@@ -92,7 +97,8 @@ void AlarmWatch::Away(const std::string& name, const std::string& text,
   seen[name] = {.text = text, .due = now - first >= *alarms_.store_away};
 }
 
-Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
+Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen,
+                                   std::vector<std::string>& unknown) {
   std::vector<std::string> places{""};
   for (const Target& target : rule.targets) places.push_back(target.name);
   for (const std::string& place : places) {
@@ -114,29 +120,56 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen) {
   }
   Result<std::vector<RuleNow>> running = co_await ReadNow(state_, rule.id);
   if (!running) co_return running.error();
-  std::optional<OldestKey> oldest;
   for (const RuleNow& process : *running) {
-    oldest = Older(std::move(oldest), process.oldest);
+    if (!alarms_.store_away) break;
     for (const auto& [part, reason] : process.troubles) {
-      if (alarms_.store_away) {
-        Away("away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
-             std::nullopt, seen);
-      }
+      Away("away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
+           std::nullopt, seen);
     }
     for (const auto& [name, target] : process.targets) {
-      oldest = Older(std::move(oldest), target.oldest);
-      if (!alarms_.store_away || !target.open) continue;
+      if (!target.open) continue;
       Away("away/" + rule.id + "/target " + name,
            "rule " + rule.id + ": target " + name + " is left alone: " + target.open->reason,
            target.open->since, seen);
     }
   }
-  if (!alarms_.lag || !oldest) co_return Ok();
+  // Who has died says nothing any more, also not that a store is back.
+  if (std::ranges::none_of(*running, &RuleNow::source)) unknown.push_back("away/" + rule.id + "/");
+  if (!alarms_.lag) co_return Ok();
+  co_return co_await LookAtLag(rule, std::move(*running), seen, unknown);
+}
+
+Async<void> AlarmWatch::LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
+                                  std::vector<std::string>& unknown) {
+  Result<SpoolSight> spool =
+      co_await LookAtSpool(state_, rule, [this, &rule](const std::string& target) {
+        return target.empty() ? control_.Holds(rule.id) : control_.Holds(rule.id, target);
+      });
+  if (!spool) co_return spool.error();
+  std::optional<OldestKey> oldest;
+  if (spool->heard) oldest = OldestKey{.heard = *spool->heard, .key = std::move(spool->key)};
+  // What waits may be where no process holds it: in the spool, or in the Queue between two tries.
+  bool waits_elsewhere = !spool->empty;
+  bool packed = false;
+  for (const RuleNow& process : running) {
+    packed = packed || process.source;
+    oldest = Older(std::move(oldest), process.oldest);
+    for (const auto& [part, reason] : process.troubles) {
+      waits_elsewhere = waits_elsewhere || part != "listing";
+    }
+    for (const auto& [name, target] : process.targets) {
+      oldest = Older(std::move(oldest), target.oldest);
+      waits_elsewhere = waits_elsewhere || target.open.has_value();
+    }
+  }
+  const std::string name = "lag/" + rule.id;
+  if (!packed || waits_elsewhere) unknown.push_back(name);
+  if (!oldest) co_return Ok();
   const std::chrono::duration<double> age = runtime_.clock.Now() - oldest->heard;
   if (age < *alarms_.lag) co_return Ok();
-  seen["lag/" + rule.id] = {.text = "rule " + rule.id + " is late: " +
-                                    (oldest->key.empty() ? "a key" : Printable(oldest->key)) +
-                                    " has waited for " + FormatSeconds(age.count())};
+  seen[name] = {.text = "rule " + rule.id +
+                        " is late: " + (oldest->key.empty() ? "a key" : Printable(oldest->key)) +
+                        " has waited for " + FormatSeconds(age.count())};
   co_return Ok();
 }
 
@@ -260,33 +293,83 @@ Async<void> AlarmWatch::LookAtCapacity(int64_t backlog, Sights& seen) {
   co_return Ok();
 }
 
-Async<void> AlarmWatch::Look(const Event& stop) {
-  Sights seen;
+Async<void> AlarmWatch::LookAtRules(Sights& seen, std::vector<std::string>& unknown) {
+  Result<bool> read = co_await control_.Refresh();
+  Result<void> all = read ? Ok() : Result<void>(read.error());
   for (const Rule& rule : configuration_.rules) {
     if (!rule.enabled) continue;
-    Result<void> looked = co_await LookAtRule(rule, seen);
-    if (looked) looked = co_await LookAtDrills(rule, seen);
-    if (!looked) co_return looked.error();
+    if (all) all = co_await LookAtRule(rule, seen, unknown);
+    if (all) all = co_await LookAtDrills(rule, seen);
+    if (all) continue;
+    // It would be the same with all others, and each would be waited for.
+    const std::string& id = rule.id;
+    for (std::string& name :
+         std::vector<std::string>{"parked/" + id, "lag/" + id, "away/" + id + "/",
+                                  "drill_failed/" + id + "/", "drill_old/" + id + "/"}) {
+      unknown.push_back(std::move(name));
+    }
   }
+  co_return all;
+}
+
+Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
+  Result<QueueDepth> depth = QueueDepth{};
+  if (alarms_.at_capacity) {
+    depth = co_await queue_.Depth();
+  } else {
+    Result<int64_t> dead = co_await CountDead(queue_);
+    depth = dead ? Result<QueueDepth>(QueueDepth{.dead = *dead}) : Result<QueueDepth>(dead.error());
+  }
+  if (!depth) {
+    if (alarms_.store_away) {
+      Away("away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
+    }
+    co_return depth.error().In("queue");
+  }
+  if (alarms_.dead_letters && depth->dead > 0) {
+    seen["dead_letters"] = {
+        .text =
+            "messages were received too often, or nobody understands them: `longhaul rules "
+            "dead-letters` shows them"};
+  }
+  if (!alarms_.at_capacity) co_return Ok();
+  co_return co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
+}
+
+Async<void> AlarmWatch::LookAtEvents(Sights& seen) {
+  Result<std::map<std::string, std::string>> set_aside = co_await ReadSetAside(state_);
+  if (!set_aside) co_return set_aside.error();
+  for (const auto& [queue, reason] : *set_aside) {
+    seen["events_set_aside/" + queue] = {
+        .text = "events of the queue " + queue +
+                " go to its own dead letters, and nobody replicates what they tell of: " +
+                Printable(reason)};
+  }
+  co_return Ok();
+}
+
+Async<void> AlarmWatch::Look(const Event& stop) {
+  Sights seen;
+  std::vector<std::string> unknown;
+  Result<void> all = co_await LookAtRules(seen, unknown);
   if (alarms_.dead_letters || alarms_.at_capacity) {
-    Result<QueueDepth> depth = co_await queue_.Depth();
-    if (!depth) co_return depth.error();
-    if (alarms_.dead_letters && depth->dead > 0) {
-      seen["dead_letters"] = {
-          .text =
-              "messages were received too often, or nobody understands them: `longhaul rules "
-              "dead-letters` shows them"};
-    }
-    if (alarms_.at_capacity) {
-      Result<void> looked =
-          co_await LookAtCapacity(depth->visible + depth->delayed + depth->in_flight, seen);
-      if (!looked) co_return looked.error();
-    }
+    Result<void> looked = co_await LookAtQueue(seen);
+    if (!looked) unknown.insert(unknown.end(), {"dead_letters", "at_capacity"});
+    if (all) all = looked;
   }
-  Result<void> looked = co_await LookAtSpending(seen);
-  if (!looked) co_return looked.error();
-  std::erase_if(past_.first_seen, [&](const auto& known) { return !seen.contains(known.first); });
-  co_return co_await book_.Look(std::move(seen), stop);
+  Result<void> looked;
+  if (alarms_.dead_letters) looked = co_await LookAtEvents(seen);
+  if (!looked) unknown.emplace_back("events_set_aside/");
+  if (all) all = looked;
+  looked = co_await LookAtSpending(seen);
+  if (!looked) unknown.insert(unknown.end(), {"spending/", "spending_prices"});
+  if (all) all = looked;
+  std::erase_if(past_.first_seen, [&](const auto& known) {
+    return !seen.contains(known.first) && !IsAmong(unknown, known.first);
+  });
+  Result<void> told = co_await book_.Look(std::move(seen), stop, std::move(unknown));
+  if (!told && !all) runtime_.log.Warning("not everything was looked at for alarms", {all.error()});
+  co_return told ? all : told;
 }
 
 Async<bool> AlarmWatch::Hold(Lease& lease, bool ours) {

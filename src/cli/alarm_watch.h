@@ -22,14 +22,17 @@
 #include "observe/alarm_book.h"
 #include "queue/queue.h"
 #include "replica/lease.h"
+#include "replication/life/rule_control.h"
+#include "replication/life/rule_meter.h"
 #include "rules/alarms.h"
 #include "rules/rule.h"
 #include "state/state.h"
 
 namespace longhaul {
 
-// Who is told, by webhook, mail and SNS. Of AWS's settings mail heeds AWS_CA_BUNDLE alone, and SNS
-// all. kInvalidInput: SNS cannot be asked, with what is missing.
+// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY and
+// NO_PROXY, mail AWS_CA_BUNDLE, and SNS all that AWS's settings are. kInvalidInput: SNS cannot be
+// asked, with what is missing.
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment);
 
@@ -50,7 +53,8 @@ class AlarmWatch {
 
   // Until `stop`.
   Async<void> Run(Event& stop);
-  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`.
+  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`. What cannot be
+  // looked at keeps nothing else from being told, ends no alarm, and is the error at the end.
   Async<void> Look(const Event& stop);
   // Whether this process is at its limit, by what it has used since the last call; every 10 s.
   void Measure();
@@ -62,8 +66,16 @@ class AlarmWatch {
   // Whether it is this process that looks; `ours` as of the last time. Who takes over knows
   // nothing.
   Async<bool> Hold(Lease& lease, bool ours);
-  Async<void> LookAtRule(const Rule& rule, Sights& seen);
+  // What could be seen of all rules. Errors: of State; the names of what was not looked at are in
+  // `unknown` then.
+  Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
+  Async<void> LookAtRule(const Rule& rule, Sights& seen, std::vector<std::string>& unknown);
+  // Adds what of lag, and of stores that are away, the processes that run the rule do not tell.
+  Async<void> LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
+                        std::vector<std::string>& unknown);
   Async<void> LookAtDrills(const Rule& rule, Sights& seen);
+  Async<void> LookAtQueue(Sights& seen);
+  Async<void> LookAtEvents(Sights& seen);
   Async<void> LookAtSpending(Sights& seen);
   Async<void> LookAtCapacity(int64_t backlog, Sights& seen);
   // `since`: from when on; unknown: from when this process saw it first.
@@ -79,6 +91,7 @@ class AlarmWatch {
   std::string owner_;
   std::function<double()> cpu_seconds_;
   AlarmBook book_;
+  RuleControl control_;
 
   // What it knows from earlier looks.
   struct Past {

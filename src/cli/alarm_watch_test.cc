@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "backup/drill_note.h"
+#include "cli/queue_intakes.h"
 #include "cost/ledger.h"
 #include "replication/life/parked.h"
+#include "replication/life/rule_control.h"
 #include "replication/life/rule_meter.h"
+#include "replication/life/spool.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/run.h"
@@ -53,7 +56,7 @@ class AlarmWatchTest : public ::testing::Test {
   struct Process {
     Process(AlarmWatchTest& test, std::string owner)
         : state(test.world.runtime, test.state_backend),
-          queue(test.world.runtime, test.queue_backend) {
+          queue(test.world.runtime, test.queue_backend, &test.queue_faults) {
       std::vector<std::unique_ptr<AlarmChannel>> channels;
       channels.push_back(std::make_unique<Listener>(test.told));
       watch = std::make_unique<AlarmWatch>(
@@ -78,7 +81,9 @@ class AlarmWatchTest : public ::testing::Test {
     Result<void> looked = world.Run(process.watch->Look(stop));
     ASSERT_TRUE(looked) << looked.error().Describe();
   }
-  void Publish(Process& process, const RuleNow& now) {
+  // By a process with the source role.
+  void Publish(Process& process, RuleNow now) {
+    now.source = true;
     ASSERT_TRUE(world.Run(process.state.Write(
         "status", {.key = "main/p1", .value = EncodeNow(now), .expires = std::nullopt})));
   }
@@ -91,6 +96,7 @@ class AlarmWatchTest : public ::testing::Test {
   Configuration configuration;
   Alarms alarms;
   Prices prices;
+  testing::FakeFaults queue_faults{1};
   double cpu_seconds = 0;
   Event stop;  // Never, where one look is asked for.
   Told told;
@@ -136,6 +142,44 @@ TEST_F(AlarmWatchTest, DeadLettersAreToldOnceUntilTheyAreGone) {
   EXPECT_THAT(told.names, ElementsAre("dead_letters", "over dead_letters"));
 }
 
+// A right that was taken away, or a queue that somebody removed, must not silence what is wrong
+// elsewhere; nor is what was wrong over because nobody can look.
+TEST_F(AlarmWatchTest, AQueueThatCannotBeReadSilencesNothingAndEndsNothing) {
+  auto process = Start();
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  Look(*process);
+  queue_faults.fails_before = 1;
+  ParkedKey parked{.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"};
+  ASSERT_TRUE(world.Run(WriteParked(process->state, "main", parked)));
+  EXPECT_FALSE(world.Run(process->watch->Look(stop)));
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main"));
+  world.clock.Advance(11min);
+  EXPECT_FALSE(world.Run(process->watch->Look(stop)));
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main", "away/queue"));
+  queue_faults.fails_before = 0;
+  queue_backend->rows.clear();
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("dead_letters", "parked/main", "away/queue",
+                                      "over away/queue", "over dead_letters"));
+}
+
+// A shape that somebody changed on the way makes each event one that nobody understands: they go to
+// dead letters of which longhaul's own queue knows nothing.
+TEST_F(AlarmWatchTest, EventsThatAreSetAsideAreToldUntilNoMoreAre) {
+  auto process = Start();
+  ASSERT_TRUE(
+      world.Run(NoteSetAside(process->state, world.clock.Now(), "app-events", "no records")));
+  Look(*process);
+  world.clock.Advance(10min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("events_set_aside/app-events"));
+  EXPECT_THAT(told.texts[0], HasSubstr("no records"));
+  world.clock.Advance(6min);
+  Look(*process);
+  EXPECT_THAT(told.names,
+              ElementsAre("events_set_aside/app-events", "over events_set_aside/app-events"));
+}
+
 TEST_F(AlarmWatchTest, LagIsToldFromItsThresholdOn) {
   alarms.lag = 15min;
   auto process = Start();
@@ -154,6 +198,76 @@ TEST_F(AlarmWatchTest, LagIsToldFromItsThresholdOn) {
   Publish(*process, now);
   Look(*process);
   EXPECT_THAT(told.names, ElementsAre("lag/main", "over lag/main"));
+}
+
+// A target that is left alone has its keys kept in State, where no process holds them: they wait
+// all the same, also those that came after it was left alone.
+TEST_F(AlarmWatchTest, LagIsNotOverWhileHintsAreKept) {
+  alarms.lag = 15min;
+  alarms.store_away.reset();
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.targets["west"].open = OpenTarget{.since = world.clock.Now(), .reason = "refused"};
+  Publish(*process, now);
+  Hint hint{.key = "kept/key", .time = world.clock.Now()};
+  hint.heard = hint.time;
+  ASSERT_TRUE(
+      world.Run(SpoolHints(process->state, "main", "data", {{.target = "west", .hint = hint}})));
+  world.clock.Advance(14min);
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty());
+  world.clock.Advance(2min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("lag/main"));
+  EXPECT_THAT(told.texts[0], HasSubstr("kept/key"));
+  // What comes back to the Queue is in nobody's hands for a moment.
+  state_backend->rows.erase({"spool/main", "west/kept/key"});
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 1U);
+  now.targets.clear();
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("lag/main", "over lag/main"));
+}
+
+// Who pauses a rule wants its keys to wait.
+TEST_F(AlarmWatchTest, WhatIsPausedIsNotLate) {
+  alarms.lag = 15min;
+  auto process = Start();
+  Publish(*process, {.process = "p1"});
+  ASSERT_TRUE(world.Run(
+      WritePause(process->state, "main", "west", Pause{.since = world.clock.Now(), .until = {}})));
+  Hint hint{.key = "k", .time = world.clock.Now()};
+  hint.heard = hint.time;
+  ASSERT_TRUE(
+      world.Run(SpoolHints(process->state, "main", "data", {{.target = "west", .hint = hint}})));
+  world.clock.Advance(1h);
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty());
+  ASSERT_TRUE(world.Run(RemovePause(process->state, "main", "west")));
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("lag/main"));
+}
+
+// A source process that has died with all that waited tells nothing; neither has anything arrived.
+TEST_F(AlarmWatchTest, NothingIsOverWhileNobodyPacks) {
+  alarms.lag = 15min;
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.oldest = OldestKey{.heard = world.clock.Now() - 20min, .key = "k"};
+  now.troubles["source"] = "refused";
+  Publish(*process, now);
+  Look(*process);
+  world.clock.Advance(11min);
+  Look(*process);
+  EXPECT_THAT(told.names, UnorderedElementsAre("lag/main", "away/main/source"));
+  state_backend->rows.erase({"status", "main/p1"});
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 2U) << told.names.back();
+  Publish(*process, {.process = "p1"});
+  Look(*process);
+  EXPECT_THAT(told.names, UnorderedElementsAre("lag/main", "away/main/source", "over lag/main",
+                                               "over away/main/source"));
 }
 
 // A store that fails for a moment is no alarm, or each restart of it would be one; and the process

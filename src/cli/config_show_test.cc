@@ -42,6 +42,9 @@ rules:
     batch: { count: 7 }
     targets: [{ to: "far:copy/", staging: "far:staging/" }]
 traces: { otlp: "http://c:4318", headers: { x-key: HUSH6 } }
+alarms:
+  webhook: "https://h.test/HUSH7"
+  email: { to: a@b.c, from: d@e.f, server: s.test, username: u, password: HUSH8 }
 )";
 
 // "Why does it go there?" is answered by the line or the variable that says so.
@@ -79,6 +82,10 @@ TEST_F(ConfigShowTest, SaysWhereEachValueCameFrom) {
   EXPECT_EQ(Line("stores.east.accelerate"), "false default");
   EXPECT_EQ(Line("traces.otlp"), "http://c:4318 " + file + ":20");
   EXPECT_EQ(Line("traces.headers.x-key"), "(hidden) " + file + ":20");
+  EXPECT_EQ(Line("alarms.webhook"), "(hidden) " + file + ":22");
+  EXPECT_EQ(Line("alarms.email.password"), "(hidden) " + file + ":23");
+  EXPECT_EQ(Line("alarms.email.username"), "u " + file + ":23");
+  EXPECT_EQ(Line("rules[0].intake.webhook"), "true default");
   EXPECT_EQ(Line("rules[0].intake.inventory"), "none default");
   EXPECT_EQ(Line("stores.aws.https_proxy"), "(hidden) HTTPS_PROXY");
   EXPECT_EQ(Line("stores.aws.no_proxy"), "none default");

@@ -300,7 +300,7 @@ class DoctorCommand : public Command {
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
-        Result<void> tried = co_await doctor.ReadFirst();
+        Result<void> tried = co_await doctor.ReadFirst(true);
         const bool locks = std::ranges::any_of(rule.targets, &Target::object_lock);
         if (tried && locks) tried = co_await doctor.ReadLocks();
         if (!tried) co_return tried;
@@ -358,7 +358,8 @@ class DoctorCommand : public Command {
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
-        tried = co_await doctor.ReadUnknown(false);
+        // The bucket has a key of its own: that of an archive tells whether it may be used.
+        tried = co_await doctor.ReadFirst(false);
         if (!tried) co_return tried;
       }
     }

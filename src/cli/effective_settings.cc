@@ -78,12 +78,12 @@ class SettingsFinder {
 
   static bool IsSecret(const std::string& path) {
     const std::string name = path.substr(path.find_last_of(". ") + 1);
-    for (const char* secret :
-         {"secret_access_key", "session_token", "token", "seal_key", "notify", "https_proxy"}) {
+    for (const char* secret : {"secret_access_key", "session_token", "token", "seal_key", "notify",
+                               "https_proxy", "password"}) {
       if (name == secret) return true;
     }
     return name.starts_with("seal_keys_accepted") || name.starts_with("external_id") ||
-           path.starts_with("traces.headers.");
+           path.starts_with("traces.headers.") || path == "alarms.webhook";
   }
 
   void Add(const std::string& path, const std::string& value, const std::string& origin) {

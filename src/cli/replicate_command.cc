@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "aws/aws_settings.h"
 #include "backup/drill_note.h"
 #include "base/processor.h"
 #include "base/version.h"
@@ -110,6 +111,7 @@ class ReplicateCommand : public Command {
     Readiness readiness;
     ReplicationObserver observer(runtime.clock, runtime.metrics, context.output(), readiness,
                                  context.flags().json);
+    observer.Expect(configuration->rules);
     StoreRegions regions;
     for (const auto& [name, settings] : configuration->stores) {
       regions[name] = RegionOfStore(context, settings);
@@ -161,10 +163,15 @@ class ReplicateCommand : public Command {
                                *backends->state, ledger, ReplicationLimits{});
     if (!replication) co_return replication.error();
     (*replication)->tuner = std::move(tuner);
+    const EnvironmentReader reader = [&context](const std::string& name) {
+      return context.console().Environment(name);
+    };
+    const HttpProxySettings proxy = ProxyOf(reader);
     std::unique_ptr<Tracer> tracer;
     if (!tracing->otlp.empty()) {
       tracer = std::make_unique<Tracer>(
-          runtime, TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner));
+          runtime,
+          TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner, proxy));
       (*replication)->tracer = tracer.get();
     }
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
@@ -181,15 +188,12 @@ class ReplicateCommand : public Command {
     if (tracer) telling.Spawn(tracer->Run(told));
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
-                                                      configuration->site);
+                                                      configuration->site, proxy);
       observer.set_webhook(webhook.get());
       telling.Spawn(Tell(*webhook, told));
     }
     std::unique_ptr<AlarmWatch> watch;
     if (*alarms && !once_) {
-      const EnvironmentReader reader = [&context](const std::string& name) {
-        return context.console().Environment(name);
-      };
       Result<std::vector<std::unique_ptr<AlarmChannel>>> channels =
           MakeAlarmChannels(runtime, **alarms, reader);
       if (!channels) co_return channels.error();
@@ -225,14 +229,15 @@ class ReplicateCommand : public Command {
 
  private:
   static TracerOptions TracerOptionsOf(Tracing tracing, const Configuration& configuration,
-                                       const std::string& owner) {
+                                       const std::string& owner, HttpProxySettings proxy) {
     return {.url = std::move(tracing.otlp),
             .sample = tracing.sample,
             .headers = std::move(tracing.headers),
             .resource = {{"service.name", "longhaul"},
                          {"service.version", std::string(kVersion)},
                          {"service.instance.id", owner},
-                         {"longhaul.site", configuration.site}}};
+                         {"longhaul.site", configuration.site}},
+            .proxy = std::move(proxy)};
   }
 
   static Async<void> Tell(NotificationWebhook& webhook, Event& stop) {
@@ -429,7 +434,8 @@ class ReplicateCommand : public Command {
                                 ReplicationContext& replication, StoreConnections& connections,
                                 State& state) {
     Runtime& runtime = context.runtime();
-    QueueIntakes intakes(runtime, configuration, queue, ledger.aws_hook());
+    QueueIntakes intakes(runtime, configuration, queue, state, replication.observer,
+                         ledger.aws_hook());
     if (options.source) {
       Result<void> opened = co_await intakes.Open();
       if (!opened) co_return opened.error();

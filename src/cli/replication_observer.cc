@@ -110,10 +110,7 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
                    .reason = outcome.reason});
   }
   const std::string state(ToString(outcome.state));
-  metrics_
-      .counter("longhaul_replication_outcomes_total", "What became of the keys that were carried",
-               {{"rule", outcome.rule}, {"target", outcome.target}, {"state", state}})
-      .Add();
+  CounterOf(outcome.rule, outcome.target, outcome.state).Add();
   if (progress_ != nullptr) {
     if (outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict) {
       ++progress_->totals.objects_failed;
@@ -153,6 +150,24 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
                                             Printable(outcome.reason)));
   } else {
     output_.Note(message);
+  }
+}
+
+Counter& ReplicationObserver::CounterOf(const std::string& rule, const std::string& target,
+                                        OutcomeState state) {
+  return metrics_.counter(
+      "longhaul_replication_outcomes_total", "What became of the keys that were carried",
+      {{"rule", rule}, {"target", target}, {"state", std::string(ToString(state))}});
+}
+
+void ReplicationObserver::Expect(const std::vector<Rule>& rules) {
+  for (const Rule& rule : rules) {
+    if (!rule.enabled) continue;
+    CounterOf(rule.id, "", OutcomeState::kParked);  // At the source.
+    for (const Target& target : rule.targets) {
+      CounterOf(rule.id, target.name, OutcomeState::kParked);
+      CounterOf(rule.id, target.name, OutcomeState::kConflict);
+    }
   }
 }
 

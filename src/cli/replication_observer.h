@@ -7,12 +7,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/metrics.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/savings.h"
 #include "replication/life/outcome.h"
+#include "rules/rule.h"
 #include "server/failure_ring.h"
 #include "server/notification_webhook.h"
 #include "server/readiness.h"
@@ -43,6 +45,11 @@ class ReplicationObserver : public Observer {
                       bool name_each);
   ~ReplicationObserver() override;
 
+  // Of what alerts ask for, begins each series at 0: Prometheus sees no increase where one begins
+  // at
+  // 1. By rules that are enabled.
+  void Expect(const std::vector<Rule>& rules);
+
   // Writes `path` anew, a line for each outcome. kInvalidInput: it cannot be opened.
   Result<void> OpenReport(const std::string& path);
   // The last line of the report. kRetryable: the report could not be written in full.
@@ -64,6 +71,7 @@ class ReplicationObserver : public Observer {
 
  private:
   void WriteReport(const std::string& line);
+  Counter& CounterOf(const std::string& rule, const std::string& target, OutcomeState state);
 
   Clock& clock_;
   Metrics& metrics_;

@@ -162,11 +162,11 @@ Async<void> StoreDoctor::Versioning() {
   co_return Ok();
 }
 
-Async<void> StoreDoctor::ReadFirst() {
+Async<void> StoreDoctor::ReadFirst(bool whole) {
   Result<ListPage> page =
       co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
   if (!page || page->objects.empty()) {
-    co_return co_await ReadUnknown(store_.capabilities().tags);
+    co_return co_await ReadUnknown(whole && store_.capabilities().tags);
   }
   const ListedObject& object = page->objects.front();
   GetRequest get{.bucket = bucket_, .key = object.key};
@@ -179,6 +179,7 @@ Async<void> StoreDoctor::ReadFirst() {
   }
   if (stream) stream->body.reset();
   CompareClocks(info.server_time);
+  if (!whole) co_return Ok();
   if (!info.version_id.empty()) {
     get.version_id = info.version_id;
     Result<ObjectStream> version = co_await store_.Get(get);

@@ -47,8 +47,9 @@ class StoreDoctor {
 
   // Whether the bucket is there and may be listed. False: there is no sense in going on.
   Async<bool> Reach();
-  // Reads the first object below the prefix with its tags, in its version where there are any.
-  Async<void> ReadFirst();
+  // Reads the first object below the prefix, which tells of its key's rights, too. `whole`: with
+  // its tags, and in its version where there are any.
+  Async<void> ReadFirst(bool whole);
   // The rights to read, at a key that is not there.
   Async<void> ReadUnknown(bool tags);
   // The rights to see the locks of objects, without which they look as if they had none.

@@ -137,6 +137,25 @@ class WrongKeys : public FaultPlan {
   ErrorKind of_head_;
 };
 
+// Of archives that are taken over nobody asks for tags or versions; of an object that is there the
+// key counts, too.
+TEST(StoreDoctorTest, AnArchiveIsReadWithoutWhatNobodyNeeds) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["in"].created = world.clock.Now();
+  MemoryStore direct(world.runtime, backend);
+  ASSERT_TRUE(world.Run(PutText(direct, {.bucket = "in", .key = "a.tar.zst"}, "text")));
+  for (StoreOperation denied : {StoreOperation::kGetTags, StoreOperation::kGet}) {
+    Denies faults(denied);
+    MemoryStore store(world.runtime, backend, &faults);
+    Examined examined{.backend = backend};
+    StoreDoctor doctor(world.runtime, store, "take_over", "in", "", examined.checks);
+    ASSERT_TRUE(world.Run(doctor.ReadFirst(false)));
+    EXPECT_EQ(examined.Actions(DoctorCheck::State::kFailed).empty(),
+              denied == StoreOperation::kGetTags);
+  }
+}
+
 // Whoever is told to allow an action looks for hours at a policy that is right.
 TEST(StoreDoctorTest, WrongKeysAreNoMissingRight) {
   const std::pair<const char*, ErrorKind> kRefusals[] = {

@@ -23,11 +23,24 @@ constexpr milliseconds kRetryLast{30'000};
 
 }  // namespace
 
+QueueIntake::QueueIntake(Runtime runtime, Queue& queue, EventTaker& taker, std::string name,
+                         QueueIntakeListener listener)
+    : runtime_(runtime),
+      queue_(queue),
+      taker_(taker),
+      name_(std::move(name)),
+      listener_(std::move(listener)),
+      set_aside_(runtime_.metrics.counter("longhaul_events_set_aside_total",
+                                          "Messages of event queues that nobody understands, or of "
+                                          "a bucket that no rule has.",
+                                          {{"queue", name_}})) {}
+
 asio::awaitable<void> QueueIntake::Run(Event& stop) {
   Clock& clock = runtime_.clock;
   Gathered gathered;
   SteadyTime since{};
   milliseconds retry = kRetryFirst;
+  bool failing = false;
   while (!stop.is_set()) {
     Result<Received> received = co_await queue_.Receive({.count_max = kMessagesPerReceive,
                                                          .visibility = kVisibility,
@@ -48,8 +61,11 @@ asio::awaitable<void> QueueIntake::Run(Event& stop) {
     if (!gathered.empty()) done = co_await Finish(std::exchange(gathered, {}), stop);
     if (done) {
       retry = kRetryFirst;
+      if (std::exchange(failing, false) && listener_.on_state) listener_.on_state(std::nullopt);
       continue;
     }
+    failing = true;
+    if (listener_.on_state) listener_.on_state(done.error());
     runtime_.log.Warning("events of a queue are not taken", {{"queue", name_}, done.error()});
     co_await stop.WaitFor(clock, retry);
     retry = std::min(2 * retry, kRetryLast);
@@ -161,7 +177,12 @@ Async<void> QueueIntake::Finish(Gathered gathered, Event& stop) {
     const std::string reason = message.reason;
     runtime_.log.Failure("an event message is set aside", {{"queue", name_}, {"reason", reason}});
     Result<void> buried = co_await queue_.Bury(std::move(message), reason);
-    if (!buried && buried.error().kind != ErrorKind::kPrecondition) result = buried;
+    if (!buried && buried.error().kind != ErrorKind::kPrecondition) {
+      result = buried;
+      continue;
+    }
+    set_aside_.Add(1);
+    if (listener_.on_set_aside) co_await listener_.on_set_aside(reason);
   }
   co_return result;
 }

@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,11 +22,19 @@
 
 namespace longhaul {
 
+// Who is told; each may be null.
+struct QueueIntakeListener {
+  // The events of the queue are not taken, with the reason; nullopt: they are.
+  std::function<void(const std::optional<Error>& error)> on_state{};
+  // A message went to the dead letters. Errors are its own affair.
+  std::function<asio::awaitable<void>(std::string reason)> on_set_aside{};
+};
+
 class QueueIntake {
  public:
-  // `queue` and `taker` are borrowed. `name`: of the queue, for logs.
-  QueueIntake(Runtime runtime, Queue& queue, EventTaker& taker, std::string name)
-      : runtime_(runtime), queue_(queue), taker_(taker), name_(std::move(name)) {}
+  // `queue` and `taker` are borrowed. `name`: of the queue, for logs and metrics.
+  QueueIntake(Runtime runtime, Queue& queue, EventTaker& taker, std::string name,
+              QueueIntakeListener listener = {});
 
   // Until `stop` is set; what is not done then is given back at once.
   asio::awaitable<void> Run(Event& stop);
@@ -50,6 +60,8 @@ class QueueIntake {
   Queue& queue_;
   EventTaker& taker_;
   std::string name_;
+  QueueIntakeListener listener_;
+  Counter& set_aside_;
 };
 
 }  // namespace longhaul

@@ -49,7 +49,7 @@ class QueueIntakeTest : public ::testing::Test {
   }
   // Lets the intake work for `time`, and stops it.
   void RunFor(Queue& queue, std::chrono::nanoseconds time) {
-    QueueIntake intake(world_.runtime, queue, taker_, kQueue);
+    QueueIntake intake(world_.runtime, queue, taker_, kQueue, listener_);
     struct Runner {
       static Async<void> Work(QueueIntake& intake, Event& stop) {
         co_await intake.Run(stop);
@@ -90,6 +90,7 @@ class QueueIntakeTest : public ::testing::Test {
   FakeSqs sqs_{world_.runtime};
   Configuration configuration_;
   std::shared_ptr<testing::FakeQueueBackend> hints_ = std::make_shared<testing::FakeQueueBackend>();
+  QueueIntakeListener listener_;
   testing::FakeFaults faults_{1};
   testing::FakeQueue hint_queue_{world_.runtime, hints_, &faults_};
   RuleEvents taker_{world_.runtime, configuration_, hint_queue_, "sqs",
@@ -136,6 +137,21 @@ TEST_F(QueueIntakeTest, AMessageStaysUntilItsHintIsDurable) {
   EXPECT_TRUE(Waiting().empty());
 }
 
+// A right that was taken away, or a queue that is gone, is not found out by the next listing.
+TEST_F(QueueIntakeTest, AQueueThatCannotBeReadIsTold) {
+  auto backend = std::make_shared<testing::FakeQueueBackend>();
+  testing::FakeFaults faults(1);
+  testing::FakeQueue queue(world_.runtime, backend, &faults);
+  faults.fails_before = 1;
+  std::vector<std::string> told;
+  listener_.on_state = [&](const std::optional<Error>& error) {
+    told.emplace_back(error ? "fails" : "works");
+    faults.fails_before = told.size() < 3 ? 1 : 0;
+  };
+  RunFor(queue, 60s);
+  EXPECT_EQ(told, (std::vector<std::string>{"fails", "fails", "fails", "works"}));
+}
+
 // What is not understood must be kept for a person, with the reason, and not come for ever.
 TEST_F(QueueIntakeTest, WhatIsNotUnderstoodIsADeadLetterWithItsReason) {
   sqs_.Put(kQueue, "no JSON");
@@ -153,6 +169,9 @@ TEST_F(QueueIntakeTest, WhatIsNotUnderstoodIsADeadLetterWithItsReason) {
   EXPECT_TRUE(ReasonOf(Dead()[3]).contains("without a bucket or a key")) << ReasonOf(Dead()[3]);
   EXPECT_TRUE(ReasonOf(Dead()[4]).contains("confirm")) << ReasonOf(Dead()[4]);
   EXPECT_EQ(Dead()[0].body, "no JSON");
+  EXPECT_EQ(
+      world_.metrics.counter("longhaul_events_set_aside_total", "", {{"queue", kQueue}}).value(),
+      5);
 }
 
 // Of a message that is understood by half that half is done, and all of it kept.

@@ -8,8 +8,14 @@
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <set>
 
+#include "aws/sqs_client.h"
 #include "net/http_client.h"
+#include "observe/alarm_channel.h"
+#include "observe/tracer.h"
+#include "replication/context/loops.h"
+#include "server/notification_webhook.h"
 #include "tests/support/run.h"
 #include "tests/support/tls.h"
 
@@ -196,6 +202,41 @@ TEST(ClientProxyTest, ARefusalNamesTheProxyAndSendsNothing) {
     EXPECT_FALSE(MayHaveHappened(text.error())) << one.answer;
     for (const std::string& head : proxy.heads) EXPECT_EQ(head.find("X-Own"), std::string::npos);
   }
+}
+
+// Where there is no other way out, a client that goes straight reaches nobody: no queue, and nobody
+// who is told.
+TEST(ClientProxyTest, QueuesAlarmsNotificationsAndTracesGoByIt) {
+  testing::RealWorld world;
+  testing::TlsServer identity("DNS:s3.test");
+  Proxy proxy(world, identity.context(), "HTTP/1.1 403 No\r\n\r\n");
+  const HttpProxySettings settings{.url = Secret("http://" + proxy.Place())};
+  AwsJsonOptions options{.service = "sqs",
+                         .target = "AmazonSQS",
+                         .endpoint = "https://sqs.test",
+                         .region = "eu-west-1",
+                         .credentials = MakeStaticCredentials({.access_key_id = "K",
+                                                               .secret_access_key = Secret("S"),
+                                                               .session_token = {},
+                                                               .expires = {}}),
+                         .proxy = settings};
+  auto sqs = SqsClient::Make(world.runtime, std::move(options), 1);
+  ASSERT_TRUE(sqs) << sqs.error().Describe();
+  EXPECT_FALSE(world.Run((*sqs)->Find("q")));
+  auto channel = MakeWebhookChannel(world.runtime, Secret("https://hooks.test/x"), false, settings);
+  EXPECT_FALSE(world.Run(channel->Tell({.site = "s", .name = "a", .text = "a"})));
+  Event stop;
+  stop.Set();
+  NotificationWebhook webhook(world.runtime, Secret("https://notify.test/x"), "s", settings);
+  webhook.Add("{}");
+  static_cast<void>(world.Run(AsTask(webhook.Run(stop))));
+  Tracer tracer(world.runtime, {.url = "https://traces.test", .proxy = settings});
+  tracer.Add({});
+  static_cast<void>(world.Run(tracer.Run(stop)));
+  std::set<std::string> hosts;
+  for (const std::string& head : proxy.heads) hosts.insert(head.substr(0, head.find(':')));
+  EXPECT_EQ(hosts, (std::set<std::string>{"CONNECT hooks.test", "CONNECT notify.test",
+                                          "CONNECT sqs.test", "CONNECT traces.test"}));
 }
 
 // A silent proxy must not hold a request longer than a silent server does.

@@ -29,7 +29,8 @@ struct ClientUrl {
   std::string_view target;     // Path and query; may lack the first slash.
 };
 
-// kInvalidInput: not http:// or https://, a user name, a character that must have been encoded.
+// kInvalidInput: not http:// or https://, a user name, a character that must have been encoded. The
+// error says which, and nothing of the text, which may be a secret.
 Result<ClientUrl> ParseClientUrl(std::string_view text);
 
 }  // namespace longhaul

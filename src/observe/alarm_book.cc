@@ -1,5 +1,6 @@
 #include "observe/alarm_book.h"
 
+#include <algorithm>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -10,7 +11,7 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kRowsMax = 1'000;
+constexpr int kPageRows = 1'000;
 // For a message that is under way when the process is to end: a channel may take a minute for one.
 constexpr std::chrono::seconds kAfterStopMax{3};
 
@@ -34,6 +35,12 @@ Async<void> TellBy(std::shared_ptr<AlarmChannel> channel, AlarmMessage message) 
 }
 
 }  // namespace
+
+bool IsAmong(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::any_of(names, [name](const std::string& one) {
+    return one.ends_with('/') ? name.starts_with(one) : name == one;
+  });
+}
 
 AlarmBook::AlarmBook(const Runtime& runtime, State& state, std::string site,
                      std::vector<std::unique_ptr<AlarmChannel>> channels)
@@ -60,16 +67,22 @@ Async<void> AlarmBook::Tell(const Channel& channel, AlarmMessage message, const 
 }
 
 Async<void> AlarmBook::LookBy(const Channel& channel, const std::map<std::string, AlarmSight>& seen,
-                              const Event& stop) {
+                              const std::vector<std::string>& unknown, const Event& stop) {
   const std::string by = "alarms by " + std::string(channel->name());
-  Result<std::vector<StateRow>> rows = co_await state_.Scan(PartitionOf(*channel), "", kRowsMax);
-  if (!rows) co_return rows.error().In("read " + by);
+  std::vector<StateRow> rows;
+  for (bool more = true; more;) {
+    Result<std::vector<StateRow>> page =
+        co_await state_.Scan(PartitionOf(*channel), rows.empty() ? "" : rows.back().key, kPageRows);
+    if (!page) co_return page.error().In("read " + by);
+    more = page->size() == kPageRows;
+    std::ranges::move(*page, std::back_inserter(rows));
+  }
   const SystemTime now = runtime_.clock.Now();
   std::vector<AlarmMessage> messages;
   std::set<std::string> known;
-  for (const StateRow& row : *rows) {
+  for (const StateRow& row : rows) {
     known.insert(row.key);
-    if (seen.contains(row.key)) continue;  // Told, and still so.
+    if (seen.contains(row.key) || IsAmong(unknown, row.key)) continue;  // Told, and still so.
     messages.push_back({.site = site_,
                         .name = row.key,
                         .text = TextOf(row.value),
@@ -94,10 +107,11 @@ Async<void> AlarmBook::LookBy(const Channel& channel, const std::map<std::string
   co_return all;
 }
 
-Async<void> AlarmBook::Look(std::map<std::string, AlarmSight> seen, const Event& stop) {
+Async<void> AlarmBook::Look(std::map<std::string, AlarmSight> seen, const Event& stop,
+                            std::vector<std::string> unknown) {
   TaskGroup telling(runtime_.executor);
   for (const Channel& channel : channels_) {
-    telling.Spawn(LookBy(channel, seen, stop));
+    telling.Spawn(LookBy(channel, seen, unknown, stop));
   }
   co_return co_await telling.Join();
 }

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/runtime.h"
@@ -27,25 +28,31 @@ struct AlarmSight {
   bool due = true;
 };
 
+// Whether `name` is one of `names`, or begins with one that ends in "/".
+bool IsAmong(const std::vector<std::string>& names, std::string_view name);
+
 class AlarmBook {
  public:
   AlarmBook(const Runtime& runtime, State& state, std::string site,
             std::vector<std::unique_ptr<AlarmChannel>> channels);
 
   // `seen`: all that is wrong now, by name ("parked/main"). Only one process may look at a time.
+  // `unknown`: names of which nothing is known now, or beginnings of names, with "/" at their end;
+  // where they are not seen they end no alarm.
   // Channels are told side by side. One that fails is asked no more this time, unless it refuses
   // one message for good. None begins a message after `stop`, and one that is under way then has
   // three seconds; after that it is given up (kCancelled) and logged, and the next process tells it
   // again.
   // OK: all of it has been told, as far as `stop` let it. Errors: of State; those of channels, the
   // first one of several.
-  Async<void> Look(std::map<std::string, AlarmSight> seen, const Event& stop);
+  Async<void> Look(std::map<std::string, AlarmSight> seen, const Event& stop,
+                   std::vector<std::string> unknown = {});
 
  private:
   // shared: with a message that is given up.
   using Channel = std::shared_ptr<AlarmChannel>;
   Async<void> LookBy(const Channel& channel, const std::map<std::string, AlarmSight>& seen,
-                     const Event& stop);
+                     const std::vector<std::string>& unknown, const Event& stop);
   // OK: `channel` has taken it, and State says so.
   Async<void> Tell(const Channel& channel, AlarmMessage message, const Event& stop);
 

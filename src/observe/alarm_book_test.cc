@@ -75,7 +75,7 @@ class AlarmBookTest : public ::testing::Test {
     testing::FakeState state(world.runtime, backend);
     std::vector<std::unique_ptr<AlarmChannel>> channels;
     channels.push_back(MakeWebhookChannel(world.runtime, Secret("https://hooks.example/secret"),
-                                          slack, &receiver));
+                                          slack, {}, &receiver));
     if (second) channels.push_back(std::make_unique<Second>(second_fails, second_told));
     AlarmBook book(world.runtime, state, "east", std::move(channels));
     return world.Run(book.Look(std::move(seen), stop));
@@ -113,6 +113,18 @@ TEST_F(AlarmBookTest, TellsOnceThatItBeginsAndOnceThatItIsOver) {
   EXPECT_EQ(receiver.bodies.size(), 2U);
   ASSERT_TRUE(Look({{"parked/main", {.text = "again"}}}));
   EXPECT_EQ(receiver.bodies.size(), 3U);
+}
+
+// A store that hundreds of rules share goes away: what was told must not be told again each minute.
+TEST_F(AlarmBookTest, ThousandsOfAlarmsAreToldOnceEach) {
+  std::map<std::string, AlarmSight> seen;
+  for (int i = 0; i < 2'100; ++i) seen["away/" + std::to_string(10'000 + i)] = {.text = "away"};
+  ASSERT_TRUE(Look(seen));
+  EXPECT_EQ(receiver.bodies.size(), 2'100U);
+  ASSERT_TRUE(Look(seen));
+  EXPECT_EQ(receiver.bodies.size(), 2'100U);
+  ASSERT_TRUE(Look({}));
+  EXPECT_EQ(receiver.bodies.size(), 4'200U);
 }
 
 // A process that has just started does not know for how long a store has been away: it must say
@@ -234,6 +246,15 @@ TEST_F(AlarmBookTest, AfterTheStopNothingMoreIsTold) {
   stop.Reset();
   EXPECT_TRUE(world.Run(book.Look({{"a", {.text = "a"}}, {"b", {.text = "b"}}}, stop)));
   EXPECT_EQ(told, (std::vector<std::string>{"a", "b"}));
+}
+
+// The URL of a webhook is the key to it, and errors are logged.
+TEST_F(AlarmBookTest, AUrlThatCannotBeCalledIsNotTold) {
+  std::unique_ptr<AlarmChannel> channel =
+      MakeWebhookChannel(world.runtime, Secret("https://h.test/HUSH\n"), false, {});
+  Result<void> told = world.Run(channel->Tell({.site = "east", .name = "a", .text = "a"}));
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().Describe().find("HUSH"), std::string::npos) << told.error().Describe();
 }
 
 TEST_F(AlarmBookTest, SlackReadsText) {

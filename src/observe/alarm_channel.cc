@@ -27,10 +27,11 @@ std::string Letter(const AlarmMessage& message) {
 
 class WebhookChannel : public AlarmChannel {
  public:
-  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpClient* http)
+  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpProxySettings proxy,
+                 HttpClient* http)
       : url_(std::move(url)),
         slack_(slack),
-        own_http_(http == nullptr ? MakeHttpClient(runtime) : nullptr),
+        own_http_(http == nullptr ? MakeHttpClient(runtime, {.proxy = std::move(proxy)}) : nullptr),
         http_(http == nullptr ? *own_http_ : *http) {}
 
   [[nodiscard]] std::string_view name() const override { return "webhook"; }
@@ -122,8 +123,8 @@ class SnsChannel : public AlarmChannel {
 }  // namespace
 
 std::unique_ptr<AlarmChannel> MakeWebhookChannel(const Runtime& runtime, Secret url, bool slack,
-                                                 HttpClient* http) {
-  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, http);
+                                                 HttpProxySettings proxy, HttpClient* http) {
+  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, std::move(proxy), http);
 }
 
 std::unique_ptr<AlarmChannel> MakeMailChannel(const Runtime& runtime, SmtpServer server,

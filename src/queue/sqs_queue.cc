@@ -43,6 +43,12 @@ seconds Whole(milliseconds time, seconds max) {
   return std::clamp(std::chrono::ceil<seconds>(time), seconds(0), max);
 }
 
+int64_t NumberOf(const SqsAttributes& attributes, const std::string& name) {
+  const auto found = attributes.find(name);
+  if (found == attributes.end() || found->second.size() > 15) return 0;
+  return std::max<int64_t>(0, std::atoll(found->second.c_str()));
+}
+
 Error DeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
 
 // One number for each message, the same for each of its deliveries.
@@ -589,25 +595,27 @@ Async<void> SqsQueue::Close() {
 Async<QueueDepth> SqsQueue::Depth() {
   Core& core = *core_;
   QueueDepth depth;
-  auto number = [](const SqsAttributes& attributes, const std::string& name) -> int64_t {
-    const auto found = attributes.find(name);
-    if (found == attributes.end() || found->second.size() > 15) return 0;
-    return std::max<int64_t>(0, std::atoll(found->second.c_str()));
-  };
   for (const Core::Lane& lane : core.lanes) {
     Result<SqsAttributes> counts = co_await core.client->Attributes(lane.url);
     if (!counts) co_return core.Told(counts.error(), lane.config.queue);
-    depth.visible += number(*counts, "ApproximateNumberOfMessages");
-    depth.delayed += number(*counts, "ApproximateNumberOfMessagesDelayed");
-    depth.in_flight += number(*counts, "ApproximateNumberOfMessagesNotVisible");
+    depth.visible += NumberOf(*counts, "ApproximateNumberOfMessages");
+    depth.delayed += NumberOf(*counts, "ApproximateNumberOfMessagesDelayed");
+    depth.in_flight += NumberOf(*counts, "ApproximateNumberOfMessagesNotVisible");
   }
-  Result<SqsAttributes> counts = co_await core.client->Attributes(core.dead_url);
-  if (!counts) co_return core.Told(counts.error(), core.dead_name);
-  depth.dead = number(*counts, "ApproximateNumberOfMessages") +
-               number(*counts, "ApproximateNumberOfMessagesNotVisible");
+  Result<int64_t> dead = co_await DeadCount();
+  if (!dead) co_return dead.error();
+  depth.dead = *dead;
   if (depth.visible + depth.delayed + depth.in_flight > 0) core.busy_at = core.Now();
   depth.settled = core.Now() - core.busy_at >= core.options.settle;
   co_return depth;
+}
+
+Async<int64_t> SqsQueue::DeadCount() {
+  Core& core = *core_;
+  Result<SqsAttributes> counts = co_await core.client->Attributes(core.dead_url);
+  if (!counts) co_return core.Told(counts.error(), core.dead_name);
+  co_return NumberOf(*counts, "ApproximateNumberOfMessages") +
+      NumberOf(*counts, "ApproximateNumberOfMessagesNotVisible");
 }
 
 Async<std::vector<QueueMessage>> SqsQueue::DeadLetters(int count_max) {

@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "aws/sqs_client.h"
+#include "queue/count_dead.h"
 #include "queue/queue.h"
 
 namespace longhaul {
@@ -57,7 +58,7 @@ struct SqsQueueOptions {
   [[nodiscard]] std::string dead_letters() const { return prefix + "-dead-letters"; }
 };
 
-class SqsQueue : public Queue {
+class SqsQueue : public Queue, public CountsDead {
  public:
   // kInvalidInput: a queue is missing, has no redrive policy, or may not be used; the message has
   // the command that mends it. Others as SqsClient.
@@ -78,6 +79,7 @@ class SqsQueue : public Queue {
   Async<void> Bury(QueueMessage message, std::string reason) override;
   Async<void> Close() override;
   Async<QueueDepth> Depth() override;
+  Async<int64_t> DeadCount() override;
   Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;
 

@@ -137,6 +137,18 @@ TEST_F(SqsQueueTest, AnIdleRuleCostsFourRequestsAMinute) {
   EXPECT_EQ(Receive(*queue, 10, kLong, 1s).size(), 1u);
 }
 
+// Alarms look once a minute, at dead letters alone: three requests a rule for that would be as much
+// as the rule costs itself.
+TEST_F(SqsQueueTest, DeadLettersAreCountedByOneRequest) {
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  sqs().Put(fixture_.options().dead_letters(), "poison");
+  const int before = sqs().count();
+  Result<int64_t> dead = Run(CountDead(*queue));
+  ASSERT_TRUE(dead) << dead.error().Describe();
+  EXPECT_EQ(*dead, 1);
+  EXPECT_EQ(sqs().count() - before, 1);
+}
+
 // What another process has put into a lane that nobody listens to must be found in time.
 TEST_F(SqsQueueTest, ALaneThatNobodyListensToIsLookedAt) {
   std::unique_ptr<Queue> queue = fixture_.Open();

@@ -60,6 +60,7 @@ Replicator::Replicator(ReplicationContext& context, ReplicatorOptions options,
                   target_.Wake();
                   receipts_.Wake();
                 }),
+      overlap_(context, [this](const std::string& rule) { comparisons_.SoonByListing(rule); }),
       parked_retries_(context),
       upkeep_(context, options.source, options.target),
       tuning_(context, [this](const std::string& rule) {
@@ -99,6 +100,7 @@ asio::awaitable<OnceResult> Replicator::RunOnce(Event& stop) {
   life.Spawn(AsTask(upkeep_.Beat(life_ended)));
   life.Spawn(AsTask(upkeep_.Publish(life_ended)));
   if (options_.source) life.Spawn(AsTask(tuning_.Run(life_ended)));
+  if (options_.source) life.Spawn(AsTask(overlap_.Watch(false, life_ended)));
 
   const SteadyTime deadline = clock.SteadyNow() + options_.timeout;
   for (int attempt = 0; !stop.is_set(); ++attempt) {
@@ -282,6 +284,7 @@ asio::awaitable<void> Replicator::RunContinuous(Event& stop) {
   life.Spawn(AsTask(upkeep_.Beat(life_ended)));
   life.Spawn(AsTask(upkeep_.Publish(life_ended)));
   if (options_.source) life.Spawn(AsTask(tuning_.Run(life_ended)));
+  if (options_.source) life.Spawn(AsTask(overlap_.Watch(true, life_ended)));
   TaskGroup running(context_.runtime.executor);
   // Each store is looked for by itself; before that nobody knows what it can do, and what is for it
   // waits in the Queue and in staging.

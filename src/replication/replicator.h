@@ -13,6 +13,7 @@
 #include "replication/find_stores.h"
 #include "replication/follow_rules.h"
 #include "replication/memory_plan.h"
+#include "replication/rule_overlap.h"
 #include "replication/source/receipts.h"
 #include "replication/source/retry_parked.h"
 #include "replication/source/source_role.h"
@@ -77,6 +78,7 @@ class Replicator {
   StoreFinder finder_;
   Comparisons comparisons_;
   RuleFollower follower_;
+  RuleOverlap overlap_;
   ParkedRetries parked_retries_;
   Upkeep upkeep_;
   Tuning tuning_;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "net/client_url.h"
+
 namespace longhaul {
 
 namespace {
@@ -146,10 +148,8 @@ std::optional<Alarms> ReadAlarms(YamlFields& top) {
     }
   }
   if (webhook && fields->Text("webhook", alarms.webhook)) {
-    const std::string_view url = alarms.webhook.Reveal();
-    if (!url.starts_with("http://") && !url.starts_with("https://")) {
-      webhook->Fail("is no URL", "write https://HOST/PATH");
-    }
+    Result<ClientUrl> url = ParseClientUrl(alarms.webhook.Reveal());
+    if (!url) webhook->Fail("is " + url.error().message, "write https://HOST/PATH");
   }
   std::string shape = "generic";
   if (fields->Text("shape", shape)) {

@@ -86,6 +86,20 @@ TEST(AlarmsTest, RefusesMailThatCannotBeSent) {
   EXPECT_FALSE(Load("alarms: { webhook: 'https://h', spending: { usd: 5, per: week } }\n"));
 }
 
+// A secret that is mounted as a file often ends in a line end: the first alarm would find it out,
+// and tell nobody.
+TEST(AlarmsTest, RefusesAWebhookThatCannotBeCalledAndDoesNotShowIt) {
+  for (const char* wrong : {"https://h.test/HUSH\\n", "https://u:HUSH@h.test/x", "https:///HUSH",
+                            "https://h.test:HUSH/x"}) {
+    Result<std::optional<Alarms>> loaded =
+        Load(std::string("alarms: { webhook: \"") + wrong + "\" }\n");
+    ASSERT_FALSE(loaded) << wrong;
+    EXPECT_NE(loaded.error().message.find("alarms.webhook: is no URL"), std::string::npos)
+        << loaded.error().message;
+    EXPECT_EQ(loaded.error().message.find("HUSH"), std::string::npos) << loaded.error().message;
+  }
+}
+
 // An alarm that is misspelt is one that never comes.
 TEST(AlarmsTest, RefusesWhatItDoesNotKnow) {
   for (const char* wrong : {"alarms: { lag: 15m }\n", "alarms: { webhook: 'ftp://h' }\n",

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/units.h"
+#include "net/client_url.h"
 #include "rules/configuration.h"
 #include "rules/import_draft.h"
 #include "rules/priority.h"
@@ -175,10 +176,8 @@ std::string ConfigurationReader::AbsolutePath(const std::string& path) const {
 
 void ConfigurationReader::ReadNotify(YamlFields& fields) {
   if (!fields.Text("notify", configuration_.notify)) return;
-  const std::string_view url = configuration_.notify.Reveal();
-  if (!url.starts_with("http://") && !url.starts_with("https://")) {
-    fields.Find("notify")->Fail("is no URL", "write https://HOST/PATH");
-  }
+  Result<ClientUrl> url = ParseClientUrl(configuration_.notify.Reveal());
+  if (!url) fields.Find("notify")->Fail("is " + url.error().message, "write https://HOST/PATH");
 }
 
 void ConfigurationReader::ReadListener(YamlFields& fields) {

@@ -640,6 +640,8 @@ TEST(ConfigurationTest, ReadsThresholdAndNotify) {
   EXPECT_EQ(read->rules[0].threshold, std::chrono::minutes(15));
   EXPECT_EQ(read->notify.Reveal(), "https://hooks.example/T0/secret");
   EXPECT_THAT(ErrorOf(WithRule("") + "notify: hooks.example\n"), HasSubstr("notify: is no URL"));
+  EXPECT_THAT(ErrorOf(WithRule("") + "notify: \"https://hooks.example/secret\\n\"\n"),
+              AllOf(HasSubstr("notify: is no URL"), Not(HasSubstr("secret"))));
   EXPECT_THAT(ErrorOf(WithRule("    threshold: 0s\n")), HasSubstr("threshold"));
 }
 

@@ -102,6 +102,7 @@ class Builder {
         AddListing(from.store, from.bucket, from.prefix, "s3:ListBucket", "TakeOverList");
         Add(from.store, "TakeOver", {"s3:GetObject", "s3:DeleteObject"},
             {Objects(from.store, from.bucket, from.prefix)});
+        AddDecrypt(from.store, from, "TakeOverDecrypt");
       }
     }
   }
@@ -117,18 +118,23 @@ class Builder {
       actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold"});
     }
     Add(store, "SourceRead", std::move(actions), {Objects(store, source.bucket, source.prefix)});
-    // Nobody says under which keys its objects lie: under those that S3 uses for this bucket.
-    const StoreSettings* settings = Find(source.store);
-    if (settings == nullptr || !settings->endpoint.empty() || !rule.filter.kms_encrypted) return;
-    const std::string region = RegionOf(source.store);
-    const std::string bucket = "arn:" + Partition(region) + ":s3:::" + source.bucket;
-    Add(store, "SourceDecrypt", {"kms:Decrypt"}, {KeyArn(region, "*")},
+    if (rule.filter.kms_encrypted) AddDecrypt(store, source, "SourceDecrypt");
+  }
+
+  // `store`: whose identity reads. Nobody says under which keys the objects lie: under those that
+  // S3 uses for this bucket.
+  void AddDecrypt(const std::string& store, const Address& at, const std::string& part) {
+    const StoreSettings* settings = Find(at.store);
+    if (settings == nullptr || !settings->endpoint.empty()) return;
+    const std::string region = RegionOf(at.store);
+    const std::string bucket = "arn:" + Partition(region) + ":s3:::" + at.bucket;
+    Add(store, part, {"kms:Decrypt"}, {KeyArn(region, "*")},
         {{.operation = "StringLike",
           .key = "kms:ViaService",
           .values = {"s3." + region + ".amazonaws.com*"}},
          {.operation = "StringLike",
           .key = "kms:EncryptionContext:aws:s3:arn",
-          .values = {bucket, bucket + "/" + Literal(source.prefix) + "*"}}});
+          .values = {bucket, bucket + "/" + Literal(at.prefix) + "*"}}});
   }
 
   void AddStaging(const std::string& store, const std::string& bucket, const std::string& prefix,
@@ -249,7 +255,12 @@ class Builder {
       if (!used_.contains(name)) continue;
       const std::string who =
           store.profile.empty() ? std::string(kDefaultIdentity) : "profile '" + store.profile + "'";
-      if (!store.role_arn.empty()) AddTo(who, "Role", {"sts:AssumeRole"}, {store.role_arn});
+      if (!store.role_arn.empty()) {
+        // Its own keys come first (aws/default_credentials.h).
+        StoreSettings base = store;
+        base.role_arn.clear();
+        AddTo(IdentityOf(base), "Role", {"sts:AssumeRole"}, {store.role_arn});
+      }
       if (store.credentials.empty()) continue;
       Result<SecretReference> kept = ParseSecretReference(store.credentials);
       if (!kept) continue;

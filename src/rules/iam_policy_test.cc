@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <map>
 #include <set>
 
 #include "rules/configuration.h"
@@ -169,6 +170,44 @@ TEST(IamPolicyTest, EachIdentityHasItsOwn) {
                           "arn:aws:sqs:us-east-1:111122223333:haul-dead-letters"));
   EXPECT_THAT(Find(policies, "State")->resources,
               ElementsAre("arn:aws:dynamodb:us-east-1:111122223333:table/rows"));
+}
+
+// Who has keys assumes the role with them: given to another identity the right is too much there,
+// and missing where it is needed.
+TEST(IamPolicyTest, ARoleIsAssumedByTheKeysOfItsStore) {
+  const std::string role = ", role_arn: 'arn:aws:iam::999999999999:role/far' }\n";
+  for (const auto& [fields, identity] : std::map<std::string, std::string>{
+           {"access_key_id: AKIA, secret_access_key: s", "keys of store far"},
+           {"credentials: 'ssm:/a/b'", "keys in ssm:/a/b"},
+           {"profile: p", "profile 'p'"}}) {
+    Configuration configuration =
+        Parse("  far: { type: s3, region: eu-west-1, " + fields + role, "", "");
+    configuration.rules[0].targets[0].to.store = "far";
+    for (const IamPolicy& policy : IamPolicies(configuration, Names())) {
+      EXPECT_EQ(Find({policy}, "Role") != nullptr, policy.identity == identity)
+          << fields << ": " << policy.identity;
+    }
+    const std::vector<IamPolicy> policies = IamPolicies(configuration, Names());
+    EXPECT_NE(Find(policies, "Role"), nullptr) << fields;
+    // Who has none yet asks for those that are kept.
+    const bool kept = fields.starts_with("credentials");
+    EXPECT_EQ(Find(policies, "Keys") != nullptr, kept) << fields;
+  }
+}
+
+// The bucket of the compressor is encrypted under a key of its own: without it no archive opens,
+// and after a day they are gone.
+TEST(IamPolicyTest, WhatIsTakenOverMayBeDecrypted) {
+  const Configuration configuration = Parse("", "", ", take_over: { from: 'west:haul-inbound/' }");
+  const std::vector<IamPolicy> policies = IamPolicies(configuration, Names(false, true));
+  const IamStatement* decrypt = Find(policies, "TakeOverDecrypt");
+  ASSERT_NE(decrypt, nullptr);
+  EXPECT_THAT(decrypt->actions, ElementsAre("kms:Decrypt"));
+  ASSERT_EQ(decrypt->conditions.size(), 2U);
+  EXPECT_THAT(decrypt->conditions[0].values, ElementsAre("s3.eu-west-1.amazonaws.com*"));
+  EXPECT_THAT(decrypt->conditions[1].values,
+              ElementsAre("arn:aws:s3:::haul-inbound", "arn:aws:s3:::haul-inbound/*"));
+  EXPECT_EQ(Find(IamPolicies(Parse(""), Names(false, true)), "TakeOverDecrypt"), nullptr);
 }
 
 // A star in a prefix is a star there, and a pattern in IAM.

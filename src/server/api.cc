@@ -164,7 +164,7 @@ asio::awaitable<void> Api::Serve(HttpServerRequest& request, HttpServerResponse&
       co_return co_await Refuse(response, 415, "UnsupportedMediaType",
                                 "send JSON, with Content-Type: application/json");
     }
-    Result<void> parsed = ParseApiBody(std::move(*body), asked);
+    Result<void> parsed = ParseApiBody(*body, asked);
     if (!parsed) co_return co_await Refuse(response, parsed.error());
     std::string subject;
     for (const std::string& one : asked.arguments) subject += (subject.empty() ? "" : "/") + one;
@@ -173,7 +173,7 @@ asio::awaitable<void> Api::Serve(HttpServerRequest& request, HttpServerResponse&
                                                       .peer = AddressOf(request.peer),
                                                       .action = std::string(asked.route->operation),
                                                       .subject = std::move(subject),
-                                                      .detail = asked.raw_body});
+                                                      .detail = AuditDetail(asked.body)});
     if (!begun) co_return co_await Refuse(response, begun.error());
     entry = std::move(*begun);
   }

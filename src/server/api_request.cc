@@ -137,11 +137,10 @@ Result<ApiRequest> ParseApiTarget(std::string_view method, std::string_view path
   return request;
 }
 
-Result<void> ParseApiBody(std::string body, ApiRequest& request) {
-  request.raw_body = std::move(body);
-  if (request.raw_body.find_first_not_of(" \t\r\n") == std::string::npos) return Ok();
+Result<void> ParseApiBody(std::string_view body, ApiRequest& request) {
+  if (body.find_first_not_of(" \t\r\n") == std::string::npos) return Ok();
   Result<boost::json::value> value =
-      ParseJson(request.raw_body, {.size_bytes_max = kApiBodyBytesMax, .depth_max = 8});
+      ParseJson(body, {.size_bytes_max = kApiBodyBytesMax, .depth_max = 8});
   if (!value) return value.error().In("the body");
   if (!value->is_object()) return InvalidInput("the body: is no JSON object");
   request.body = std::move(value->get_object());

@@ -34,7 +34,6 @@ struct ApiRequest {
   std::vector<std::string> arguments;        // What stands in the place of {…}, decoded.
   std::map<std::string, std::string> query;  // Decoded.
   boost::json::object body;
-  std::string raw_body;
 };
 
 // What path and query mean, without a body. kNotFound: no such path. kInvalidInput with http_status
@@ -43,7 +42,7 @@ struct ApiRequest {
 Result<ApiRequest> ParseApiTarget(std::string_view method, std::string_view path,
                                   std::string_view query, std::string* allowed);
 // An object; nothing at all is an empty one. kInvalidInput otherwise.
-Result<void> ParseApiBody(std::string body, ApiRequest& request);
+Result<void> ParseApiBody(std::string_view body, ApiRequest& request);
 
 // An error that names the member or the parameter that is wrong (Error::code "field:NAME").
 Error FieldError(std::string_view field, std::string message);

@@ -293,6 +293,26 @@ TEST_F(ApiTest, PagesOfOtherOriginsAreRefused) {
   EXPECT_EQ(Ask("GET", "/v1/backups", kOperate, "Origin: http://localhost:8787\r\n").status, 200);
 }
 
+// What stands before the rest, or is long, must not push what was asked out of the entry.
+TEST_F(ApiTest, TheAuditLogHasAllThatWasAsked) {
+  EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, "",
+                std::string(2'000, ' ') + R"({ "for_seconds" : 60 })")
+                .status,
+            200);
+  std::string keys;
+  for (int i = 0; i < 500; ++i) keys += "\"key-" + std::to_string(i) + "\",";
+  EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, "",
+                "{\"keys\":[" + keys + "\"last\"],\"text\":\"" + std::string(5'000, 'x') +
+                    "\",\"for_seconds\":61}")
+                .status,
+            400);
+  const std::vector<AuditEntry> audit = Audit();
+  ASSERT_EQ(audit.size(), 2u);
+  EXPECT_EQ(audit[1].detail, R"({"for_seconds":60})");
+  EXPECT_TRUE(audit[0].detail.ends_with("x… (5000)\",\"for_seconds\":61}")) << audit[0].detail;
+  EXPECT_NE(audit[0].detail.find("… (501)"), std::string::npos) << audit[0].detail;
+}
+
 // Who did what must be known afterwards, also of what was refused as senseless.
 TEST_F(ApiTest, ChangesAreInTheAuditLog) {
   EXPECT_EQ(Ask("POST", "/v1/rules/r/pause", kOperate, "", R"({"for_seconds":60})").status, 200);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr char kPartition[] = "audit";
 constexpr char kNext[] = "next";
+constexpr size_t kValueBytesMax = 1'100;  // A key has up to 1,024.
 
 std::string KeyOf(int64_t number) { return fmt::format("e{:04}", number % AuditLog::kEntriesMax); }
 
@@ -43,7 +44,38 @@ std::optional<AuditEntry> Decode(const StateRow& row) {
   return entry;
 }
 
+// With "… (N)", of bytes or items, where it is cut.
+boost::json::value Shortened(const boost::json::value& value) {
+  const auto cut = [](std::string text) {
+    const size_t size = text.size();
+    if (size <= kValueBytesMax) return text;
+    text.resize(kValueBytesMax);
+    return text + "… (" + std::to_string(size) + ")";
+  };
+  if (value.is_string()) return boost::json::string(cut(std::string(value.get_string())));
+  if (!value.is_array() && !value.is_object()) return value;
+  std::string text = WriteJson(value);
+  if (text.size() <= kValueBytesMax) return value;
+  if (value.is_object()) return boost::json::string(cut(std::move(text)));
+  boost::json::array items;
+  size_t size = 0;
+  for (const boost::json::value& item : value.get_array()) {
+    size += WriteJson(item).size() + 1;
+    if (size > kValueBytesMax) break;
+    items.push_back(item);
+  }
+  items.push_back(boost::json::string("… (" + std::to_string(value.get_array().size()) + ")"));
+  return items;
+}
+
 }  // namespace
+
+std::string AuditDetail(const boost::json::object& body) {
+  if (body.empty()) return "";
+  boost::json::object detail;
+  for (const auto& member : body) detail[member.key()] = Shortened(member.value());
+  return WriteJson(detail);
+}
 
 Async<void> AuditLog::Write(const AuditEntry& entry) {
   boost::json::object row{{"number", entry.number},   {"time", FormatRfc3339(entry.time)},
@@ -62,7 +94,11 @@ Async<AuditEntry> AuditLog::Begin(AuditEntry entry) {
   if (!number) co_return number.error().In("the audit log");
   entry.number = *number;
   entry.time = std::chrono::floor<std::chrono::milliseconds>(runtime_.clock.Now());
-  if (entry.detail.size() > kDetailBytesMax) entry.detail.resize(kDetailBytesMax);
+  // Only where there are members that nobody takes.
+  if (entry.detail.size() > kDetailBytesMax) {
+    entry.detail.resize(kDetailBytesMax);
+    entry.detail += "…";
+  }
   Result<void> written = co_await Write(entry);
   if (!written) co_return written.error();
   co_return entry;

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,14 +26,18 @@ struct AuditEntry {
   std::string peer;
   std::string action;
   std::string subject;
-  std::string detail;         // The body, cut off.
+  std::string detail;         // What was asked (AuditDetail).
   std::optional<int> status;  // None: it is not known what came of it.
 };
+
+// What a body asks for: its members as JSON, without blanks. A text, list or object that is longer
+// than a key may be is cut, and says so; no member is left out of a body that the API takes.
+std::string AuditDetail(const boost::json::object& body);
 
 class AuditLog {
  public:
   static constexpr int64_t kEntriesMax = 10'000;
-  static constexpr size_t kDetailBytesMax = 1'000;
+  static constexpr size_t kDetailBytesMax = 8'000;
 
   AuditLog(Runtime runtime, State& state) : runtime_(runtime), state_(state) {}
 

@@ -110,7 +110,7 @@ TEST_F(HistoryTest, AuditLogIsARing) {
   AuditLog log(world_.runtime, state_);
   for (int i = 0; i < 3; ++i) {
     Result<AuditEntry> entry = world_.Run(
-        log.Begin({.who = "alice", .action = "pauseRule", .detail = std::string(5000, 'x')}));
+        log.Begin({.who = "alice", .action = "pauseRule", .detail = std::string(20'000, 'x')}));
     ASSERT_TRUE(entry);
     if (i == 1) continue;
     entry->status = 200;
@@ -122,7 +122,7 @@ TEST_F(HistoryTest, AuditLogIsARing) {
   EXPECT_EQ((*read)[0].number, 3);
   EXPECT_EQ((*read)[0].status, 200);
   EXPECT_FALSE((*read)[1].status) << "nobody knows what came of it";
-  EXPECT_EQ((*read)[2].detail.size(), AuditLog::kDetailBytesMax);
+  EXPECT_EQ((*read)[2].detail.size(), AuditLog::kDetailBytesMax + std::string("…").size());
   EXPECT_EQ(world_.Run(log.Read(2, 10))->size(), 1U);
   ASSERT_TRUE(world_.Run(state_.Add("audit", "next", AuditLog::kEntriesMax)));
   Result<AuditEntry> late = world_.Run(log.Begin({.who = "bob"}));

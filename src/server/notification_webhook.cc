@@ -20,9 +20,9 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 }  // namespace
 
 struct NotificationWebhook::Receiver {
-  Receiver(const Runtime& runtime, Secret the_url, HttpClient* given)
+  Receiver(const Runtime& runtime, Secret the_url, HttpProxySettings proxy, HttpClient* given)
       : url(std::move(the_url)),
-        own_http(given == nullptr ? MakeHttpClient(runtime) : nullptr),
+        own_http(given == nullptr ? MakeHttpClient(runtime, {.proxy = std::move(proxy)}) : nullptr),
         http(given == nullptr ? *own_http : *given) {}
 
   Secret url;                            // Often holds a token.
@@ -31,10 +31,13 @@ struct NotificationWebhook::Receiver {
 };
 
 NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
-                                         HttpClient* http)
+                                         HttpProxySettings proxy, HttpClient* http)
     : runtime_(runtime),
-      receiver_(std::make_shared<Receiver>(runtime, std::move(url), http)),
-      site_(std::move(site)) {}
+      receiver_(std::make_shared<Receiver>(runtime, std::move(url), std::move(proxy), http)),
+      site_(std::move(site)),
+      dropped_(runtime_.metrics.counter(
+          "longhaul_notifications_dropped_total",
+          "Events dropped because `notify` refused them, or did not answer for too long")) {}
 
 NotificationWebhook::~NotificationWebhook() = default;
 
@@ -48,11 +51,7 @@ void NotificationWebhook::Add(std::string event) {
 }
 
 void NotificationWebhook::CountDropped(size_t events) {
-  if (events == 0) return;
-  runtime_.metrics
-      .counter("longhaul_notifications_dropped_total",
-               "Events dropped because `notify` did not answer for too long")
-      .Add(static_cast<double>(events));
+  if (events > 0) dropped_.Add(static_cast<double>(events));
 }
 
 std::string NotificationWebhook::BodyOf(const std::vector<std::string>& events) const {
@@ -72,19 +71,26 @@ Async<void> NotificationWebhook::Post(std::shared_ptr<Receiver> receiver, std::s
   request.body = std::as_bytes(std::span(body));
   request.timeouts.total = kPauseMax;
   Result<HttpResponse> response = co_await receiver->http.Send(std::move(request));
-  if (!response) co_return response.error();
+  if (!response) co_return Retryable(response.error().Describe());
   Result<std::string> answer = co_await ReadAll(*response->body, kAnswerBytesMax);
   if (response->status / 100 == 2) co_return Ok();
-  co_return Retryable("it answers " + std::to_string(response->status));
+  Error error = Retryable("it answers " + std::to_string(response->status));
+  // That is of what was sent: the same will be refused again.
+  if (response->status == 400 || response->status == 413 || response->status == 422) {
+    error.kind = ErrorKind::kInvalidInput;
+  }
+  co_return error;
 }
 
 asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
   std::chrono::milliseconds pause = kPauseMin;
+  size_t per_post = kPerPostMax;
   while (true) {
     const bool last = stop.is_set();
+    if (waiting_.empty()) per_post = kPerPostMax;
     if (!waiting_.empty()) {
       std::vector<std::string> events;
-      while (!waiting_.empty() && events.size() < kPerPostMax) {
+      while (!waiting_.empty() && events.size() < per_post) {
         events.push_back(std::move(waiting_.front()));
         waiting_.pop_front();
       }
@@ -94,13 +100,23 @@ asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
         pause = kPauseMin;
         continue;
       }
-      runtime_.log.Warning("notifications wait: `notify` does not take them", {posted.error()});
+      const bool refused = posted.error().kind == ErrorKind::kInvalidInput;
+      if (refused && events.size() == 1) {
+        runtime_.log.Warning("a notification is dropped: `notify` refuses it", {posted.error()});
+        CountDropped(1);
+        events.clear();
+      } else {
+        runtime_.log.Warning("notifications wait: `notify` does not take them", {posted.error()});
+      }
+      const bool halved = refused && !events.empty();
+      if (halved) per_post = events.size() / 2;
       while (!events.empty() && waiting_.size() < kWaitingMax) {
         waiting_.push_front(std::move(events.back()));
         events.pop_back();
       }
       CountDropped(events.size());  // The oldest: others have come in their place meanwhile.
       if (last || posted.error().kind == ErrorKind::kCancelled) co_return;
+      if (halved) continue;
       co_await stop.WaitFor(runtime_.clock, pause);
       pause = std::min(2 * pause, kPauseMax);
       continue;

@@ -2,7 +2,8 @@
 //
 // Events wait in memory, at most so many; a webhook that stays away costs the oldest ones (counted
 // and logged). Several go in one POST, in order; it is repeated with growing pauses until it is
-// answered by 2xx. At the end of the process none is waited for longer than three seconds.
+// answered by 2xx. What is refused (400, 413, 422) is sent in halves; one event that is refused
+// alone is dropped. At the end of the process none is waited for longer than three seconds.
 
 #pragma once
 
@@ -19,8 +20,8 @@ namespace longhaul {
 
 class NotificationWebhook {
  public:
-  // `http` is borrowed; null: a client of its own.
-  NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
+  // `http` is borrowed; null: a client of its own, which goes by `proxy`.
+  NotificationWebhook(const Runtime& runtime, Secret url, std::string site, HttpProxySettings proxy,
                       HttpClient* http = nullptr);
   ~NotificationWebhook();
 
@@ -39,6 +40,7 @@ class NotificationWebhook {
   Runtime runtime_;
   std::shared_ptr<Receiver> receiver_;  // shared with a POST that is not waited for any more.
   std::string site_;
+  Counter& dropped_;
   std::deque<std::string> waiting_;
   WaitList changed_;
 };

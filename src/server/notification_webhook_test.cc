@@ -34,7 +34,7 @@ class Receiver : public HttpClient {
     std::string body(reinterpret_cast<const char*>(request.body->data()), request.body->size());
     posts.push_back({.time = clock_.SteadyNow(), .body = std::move(body)});
     url = request.url;
-    int status = always;
+    int status = NumbersOf(posts.back().body) > events_max ? 413 : always;
     if (!answers.empty()) {
       status = answers.front();
       answers.pop_front();
@@ -59,10 +59,17 @@ class Receiver : public HttpClient {
   };
   std::deque<int> answers;
   int always = 200;
+  size_t events_max = 1'000;  // That it takes at a time.
   std::vector<Post> posts;
   std::string url;
 
  private:
+  static size_t NumbersOf(const std::string& body) {
+    size_t count = 0;
+    for (size_t at = 0; (at = body.find("\"n\":", at)) != body.npos; ++at) ++count;
+    return count;
+  }
+
   Clock& clock_;
 };
 
@@ -98,8 +105,11 @@ class NotificationWebhookTest : public ::testing::Test {
 
   ReplicationWorld world;
   Receiver receiver{world.world.clock};
-  NotificationWebhook webhook{world.runtime, Secret("http://ops.example/hook?token=t"),
-                              "here \"and\" there", &receiver};
+  NotificationWebhook webhook{world.runtime,
+                              Secret("http://ops.example/hook?token=t"),
+                              "here \"and\" there",
+                              {},
+                              &receiver};
   Event stop;
   bool ended = false;
 
@@ -153,6 +163,33 @@ TEST_F(NotificationWebhookTest, WhatIsRefusedIsRepeatedWithGrowingPauses) {
   ASSERT_EQ(receiver.posts.size(), 12U);
   EXPECT_EQ(receiver.posts[11].time - receiver.posts[10].time, 500ms);
   EXPECT_EQ(dropped(), 0);
+  Stop();
+}
+
+// A receiver takes so many bytes and no more. What it refuses once it refuses for ever, and what
+// comes behind must not wait for that.
+TEST_F(NotificationWebhookTest, WhatIsTooMuchGoesInParts) {
+  receiver.events_max = 10;
+  Add(0, 25);
+  Start();
+  world.RunFor(5s);
+  std::vector<int64_t> taken;
+  for (const Receiver::Post& post : receiver.posts) {
+    const std::vector<int64_t> numbers = NumbersIn(post.body);
+    if (numbers.size() <= 10) taken.insert(taken.end(), numbers.begin(), numbers.end());
+  }
+  EXPECT_EQ(taken, Range(0, 25));
+  EXPECT_EQ(dropped(), 0);
+  // One that is refused alone goes, and is counted; the others come after it.
+  receiver.posts.clear();
+  receiver.answers = {422, 422};
+  Add(25, 27);
+  world.RunFor(5s);
+  ASSERT_EQ(receiver.posts.size(), 3U);
+  EXPECT_EQ(NumbersIn(receiver.posts[0].body), Range(25, 27));
+  EXPECT_EQ(NumbersIn(receiver.posts[1].body), Range(25, 26));
+  EXPECT_EQ(NumbersIn(receiver.posts[2].body), Range(26, 27));
+  EXPECT_EQ(dropped(), 1);
   Stop();
 }
 

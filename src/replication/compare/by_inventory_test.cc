@@ -56,13 +56,14 @@ class ByInventoryTest : public ::testing::Test {
           given.empty() ? manifest : given);
   }
   // In a process of its own: what it knows is in State.
-  Result<void> Compare() {
+  Result<void> Compare(bool by_listing = false) {
     world.MakeContext();
     RuleContext& rule = *world.context->rules.front();
     rule.source_found = true;
     EXPECT_TRUE(world.world.Run(world.context->control->Refresh()));
     for (const auto& target : rule.targets) target->target_found = target->compare_due = true;
     Comparisons comparisons(*world.context);
+    if (by_listing) comparisons.SoonByListing("r");
     return world.world.Run(comparisons.CompareDue(rule, nullptr));
   }
   std::vector<std::string> TakeHints() {
@@ -107,6 +108,19 @@ TEST_F(ByInventoryTest, TheNewestIsComparedOnce) {
   Deliver("2026-11-25T01-00Z", Row("in-both", EtagOf("in-both")) + Row("old", EtagOf("old")));
   ASSERT_TRUE(Compare());
   EXPECT_THAT(TakeHints(), ElementsAre("in-both", "old"));
+}
+
+// What an event told after the inventory, and nobody carried, no inventory knows yet.
+TEST_F(ByInventoryTest, WhoAsksForAListingGetsOne) {
+  world.Put("in-both", "text");
+  Deliver(kFirst, Row("in-both", EtagOf("in-both")));
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), ElementsAre("in-both"));
+  world.Put("later", "text");
+  ASSERT_TRUE(Compare());
+  EXPECT_THAT(TakeHints(), IsEmpty());
+  ASSERT_TRUE(Compare(true));
+  EXPECT_THAT(TakeHints(), ElementsAre("in-both", "later"));
 }
 
 // A target that is another one now, or objects that belong to the rule now, have not been compared.

@@ -57,9 +57,10 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
   if (due.empty()) co_return Ok();
   // Before it begins: whoever asks from now on asks for another comparison.
   for (size_t i : due) rule.targets[i]->compare_due = false;
-  Result<ReconcileResult> reconciled = rule.rule->intake.inventory
-                                           ? co_await CompareByInventory(rule, due)
-                                           : co_await CompareAll(rule, due);
+  const bool by_inventory =
+      rule.rule->intake.inventory.has_value() && !by_listing_.contains(rule.rule->id);
+  Result<ReconcileResult> reconciled =
+      by_inventory ? co_await CompareByInventory(rule, due) : co_await CompareAll(rule, due);
   if (!reconciled) {
     for (size_t i : due) rule.targets[i]->compare_due = true;
     co_return reconciled.error();
@@ -74,6 +75,11 @@ Async<void> Comparisons::CompareDue(RuleContext& rule, bool* guarded) {
     rule.targets[i]->compare_due = true;
     failed.emplace_back(
         problem->second.In("rule " + rule.rule->id + ": target " + target.config->name));
+  }
+  const bool some_due =
+      std::ranges::any_of(rule.targets, [](const auto& target) { return target->compare_due; });
+  if (!some_due) {
+    by_listing_.erase(rule.rule->id);
   }
   co_return Together(failed);
 }
@@ -338,6 +344,11 @@ asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {
     }
     failures = 0;
   }
+}
+
+void Comparisons::SoonByListing(std::string_view rule_id) {
+  by_listing_.emplace(rule_id);
+  Soon(rule_id);
 }
 
 void Comparisons::Soon(std::string_view rule_id) {

@@ -41,6 +41,8 @@ class Comparisons {
   asio::awaitable<void> Run(RuleContext& rule, Event& stop);
   // Asks Run for a comparison before the interval has passed.
   void Soon(std::string_view rule_id);
+  // The same, and not by an inventory: what is looked for may have been written after it.
+  void SoonByListing(std::string_view rule_id);
 
  private:
   asio::awaitable<void> LookUntilCarried(Event& stop, const Hopeless& hopeless);
@@ -74,6 +76,7 @@ class Comparisons {
 
   ReplicationContext& context_;
   std::map<std::string, Backfilled> backfilled_;  // By rule.
+  std::set<std::string> by_listing_;              // Rules, until none of their targets is due.
   std::shared_ptr<Event> looking_;  // Set when whoever looks at the Queue for all has seen enough.
 };
 

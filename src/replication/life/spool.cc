@@ -135,6 +135,24 @@ Async<bool> SpoolIsEmpty(State& state, const Rule& rule) {
   co_return rows->empty();
 }
 
+Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
+                              std::function<bool(const std::string& target)> held) {
+  Result<std::vector<StateRow>> rows = co_await state.Scan(Partition(rule.id), "", kPageRows);
+  if (!rows) co_return rows.error().In("spool");
+  SpoolSight sight{.empty = rows->empty()};
+  for (const StateRow& row : *rows) {
+    const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
+    if (held(row.key.substr(0, slash))) continue;
+    Row kept = Decode(row.key.substr(slash + 1), row.value);
+    if (!kept.bucket.empty() && kept.bucket != rule.source.bucket) continue;
+    const SystemTime heard = kept.hint.heard.value_or(kept.hint.time);
+    if (heard == SystemTime{} || (sight.heard && *sight.heard <= heard)) continue;
+    sight.heard = heard;
+    sight.key = std::move(kept.hint.key);
+  }
+  co_return sight;
+}
+
 Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
                          std::function<bool(const std::string& target)> held) {
   Unspooled result;

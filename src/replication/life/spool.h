@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,15 @@ Async<void> SpoolHints(State& state, std::string rule, std::string bucket,
 // Whether a hint of `key` for `target` is there.
 Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::string key);
 Async<bool> SpoolIsEmpty(State& state, const Rule& rule);
+struct SpoolSight {
+  bool empty = true;
+  // What has waited for longest of the first thousand hints there, and is to be carried: of the
+  // rule's bucket, and not `held`.
+  std::optional<SystemTime> heard{};
+  std::string key{};
+};
+Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
+                              std::function<bool(const std::string& target)> held);
 struct Unspooled {
   uint64_t sent = 0;
   uint64_t forgotten = 0;  // Heard of another bucket than the rule reads now.

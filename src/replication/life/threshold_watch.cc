@@ -10,11 +10,28 @@ namespace {
 // A late key that is seen nowhere for so long is parked, gone, or another process has it.
 constexpr std::chrono::minutes kForgottenAfter{10};
 
+Counter& CounterOf(Metrics& metrics, ThresholdEvent::Kind kind, const std::string& rule,
+                   const std::string& target) {
+  const bool missed = kind == ThresholdEvent::Kind::kMissed;
+  return metrics.counter(
+      missed ? "longhaul_threshold_missed_total" : "longhaul_threshold_reached_after_total",
+      missed ? "Objects that were not at a target within the rule's threshold"
+             : "Objects that arrived at a target after the rule's threshold",
+      {{"rule", rule}, {"target", target}});
+}
+
 }  // namespace
 
 void ThresholdWatch::Watch(std::map<std::string, WatchedRule> rules, AskLate ask) {
   rules_ = std::move(rules);
   ask_ = std::move(ask);
+  // From 0 on: an alert sees no increase where a series begins at 1.
+  for (const auto& [id, rule] : rules_) {
+    for (const std::string& target : rule.targets) {
+      CounterOf(runtime_.metrics, ThresholdEvent::Kind::kMissed, id, target);
+      CounterOf(runtime_.metrics, ThresholdEvent::Kind::kReachedAfter, id, target);
+    }
+  }
 }
 
 void ThresholdWatch::OnStaged(const std::string& rule, const std::string& archive,
@@ -122,14 +139,8 @@ void ThresholdWatch::Miss(const std::string& rule, const std::string& target, co
 void ThresholdWatch::Tell(ThresholdEvent::Kind kind, const Name& name, SystemTime heard,
                           SystemTime now) {
   const auto& [rule, target, key] = name;
+  CounterOf(runtime_.metrics, kind, rule, target).Add();
   const bool missed = kind == ThresholdEvent::Kind::kMissed;
-  runtime_.metrics
-      .counter(
-          missed ? "longhaul_threshold_missed_total" : "longhaul_threshold_reached_after_total",
-          missed ? "Objects that were not at a target within the rule's threshold"
-                 : "Objects that arrived at a target after the rule's threshold",
-          {{"rule", rule}, {"target", target}})
-      .Add();
   const ThresholdEvent event{.kind = kind,
                              .time = now,
                              .rule = rule,

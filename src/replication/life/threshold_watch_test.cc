@@ -41,6 +41,13 @@ TEST_F(ThresholdWatchTest, WhatArrivesInTimeIsNotTold) {
   world.RunFor(10min);
   EXPECT_TRUE(world.Replicas().contains("a"));
   EXPECT_TRUE(world.observer.late.empty());
+  // An alert sees no increase where a series begins at 1.
+  const std::string metrics = world.world.metrics.RenderPrometheus();
+  for (const char* name :
+       {"longhaul_threshold_missed_total", "longhaul_threshold_reached_after_total"}) {
+    EXPECT_NE(metrics.find(std::string(name) + R"({rule="r",target="t0"} 0)"), std::string::npos)
+        << metrics;
+  }
   world.Stop();
 }
 
