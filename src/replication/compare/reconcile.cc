@@ -59,7 +59,11 @@ class Cursor {
     taken_ = true;
     ++count_;
   }
-  asio::awaitable<void> Close() { co_await listing_->Close(); }
+  // With what it held.
+  asio::awaitable<void> Close() {
+    co_await listing_->Close();
+    listing_.reset();
+  }
   [[nodiscard]] uint64_t count() const { return count_; }
 
  private:
@@ -115,9 +119,10 @@ class Comparison {
   // `prefix`: of keys at the source; that of the rule where it is shorter.
   Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
              std::string prefix, std::unique_ptr<Listing> listing,
-             std::vector<SystemTime> known_until)
+             std::vector<SystemTime> known_until, CompareMemory& memory)
       : context_(context),
         rule_(rule),
+        memory_(memory),
         all_(context, *rule.rule, ""),
         known_until_(std::move(known_until)),
         deletes_(rule.rule->deletes && listing == nullptr) {
@@ -223,7 +228,7 @@ class Comparison {
     const Address& to = target.config->to;
     return std::make_unique<Cursor>(
         *target.store, backup::OpenVaultListing(
-                           context_.runtime,
+                           memory_.Next(),
                            {.store = target.store,
                             .vault = {.bucket = to.bucket, .prefix = to.prefix},
                             .source_bucket = rule_.rule->source.bucket,
@@ -249,10 +254,11 @@ class Comparison {
     under_way_.resize(targets_.size());
     const Transport transport = rule_.rule->transport;
     if (transport == Transport::kPlain || transport == Transport::kCopy) co_return;
+    Runtime runtime = memory_.empty() ? context_.runtime : memory_.Before();
     for (size_t i = 0; i < targets_.size(); ++i) {
       if (!alive_[i]) continue;
       Result<UnderWay> found = co_await UnderWay::Look(
-          context_.runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
+          runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
           static_cast<size_t>(context_.limits.hints_pending_max));
       if (found) {
         under_way_[i] = std::move(*found);
@@ -462,6 +468,7 @@ class Comparison {
 
   ReplicationContext& context_;
   const RuleContext& rule_;
+  CompareMemory& memory_;
   HintSender all_;
   std::vector<SystemTime> known_until_;  // By target.
   bool deletes_;                         // What only a target has may be deleted there.
@@ -484,10 +491,10 @@ class Comparison {
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix,
                                  std::unique_ptr<Listing> listing,
-                                 std::vector<SystemTime> known_until) {
+                                 std::vector<SystemTime> known_until, CompareMemory memory) {
   const bool asked_of_source = listing == nullptr;
   Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing),
-                        std::move(known_until));
+                        std::move(known_until), memory);
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
@@ -537,7 +544,8 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule, deleting, prefix, nullptr, {});
+  memory.Rewind();
+  Comparison deletes(context, rule, deleting, prefix, nullptr, {}, memory);
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   deletes.TellOfOthers();
