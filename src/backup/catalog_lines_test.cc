@@ -110,6 +110,35 @@ TEST_F(CatalogLinesTest, ReadsAllOfACatalogWithMoreLinesThanItShouldHave) {
   EXPECT_EQ(*count, 60'000u);
 }
 
+// A line that no store's object can be of is none: in a few KiB of zstd there is room for gigabytes
+// of keys.
+TEST_F(CatalogLinesTest, RefusesNamesThatNothingHas) {
+  std::vector<CatalogRecord> records(20, {.key = std::string(400'000, 'k')});
+  records.push_back({.key = std::string(1025, 'k')});
+  records.push_back({.key = std::string(1024, 'k')});
+  records.push_back({.key = "k", .version_id = std::string(1025, 'v')});
+  records.push_back({.key = "k", .etag = std::string(1025, 'e')});
+  for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
+  Keep(world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 1u);
+  EXPECT_EQ(troubles.lines, 23u);
+}
+
+// What a catalog says is held until it is sorted: one that says much more than its size promises
+// is not read as a whole.
+TEST_F(CatalogLinesTest, HoldsNoMoreOfACatalogThanItsSizePromises) {
+  std::vector<CatalogRecord> records(10'000, {.key = std::string(1000, 'k')});
+  for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
+  Keep(world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  backend->ResetCounts();
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 10'000u);
+  EXPECT_EQ(backend->count(testing::StoreOperation::kGet), 2) << "all of it was held at once";
+}
+
 class Repeated : public Listing {
  public:
   Repeated(ListedObject object, int count) : object_(std::move(object)), left_(count) {}

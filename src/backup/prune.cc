@@ -239,7 +239,7 @@ class Pruning : public ArchiveVisitor {
         runtime_,
         std::make_unique<AllReadings>(
             runtime_, source_, OpenReadings(runtime_, source_, troubles_, told_), std::move(gone)),
-        "", Doubles::kKeep);
+        "", Doubles::kKeep, SortBytesOfVault(runtime_.memory));
     Result<void> marked = co_await MarkAll(*readings);
     co_await readings->Close();
     if (!marked) co_return marked;
@@ -273,6 +273,10 @@ class Pruning : public ArchiveVisitor {
           (next.key != group.front().key || next.last_modified != group.front().last_modified)) {
         MarkGroup(group);
         group.clear();
+      }
+      if (group.size() == kOfOneStampMax) {
+        co_return Corrupt("the catalogs have more than " + std::to_string(kOfOneStampMax) +
+                          " entries for one state of " + next.key);
       }
       group.push_back(std::move(next));
     }
