@@ -32,6 +32,8 @@ constexpr size_t kSaidBytesMin = 2 << 20;
 constexpr size_t kSaidBytesOfOne = 256 << 10;
 constexpr size_t kSaidTimes = 16;
 constexpr int kTroublesTold = 20;
+// With less a catalog could wait for ever for what whoever sorts it holds.
+constexpr int64_t kMemoryMin = 20 << 20;
 
 class Md5Sink : public ContentSink {
  public:
@@ -354,6 +356,12 @@ class Readings : public Listing {
   }
 
   Async<OpenCatalog> OpenOne(const Catalog& catalog) {
+    if (runtime_.memory.limit_bytes() < kMemoryMin) {
+      co_return InvalidInput("listing a backup takes " + std::to_string(kMemoryMin) +
+                             " bytes of memory, " +
+                             std::to_string(runtime_.memory.limit_bytes()) +
+                             " are there for it (--memory)");
+    }
     const std::string key = VaultCatalogKey(source_.vault, catalog.name);
     Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
         runtime_,
