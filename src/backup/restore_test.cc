@@ -9,8 +9,11 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Fault;
 using testing::MemoryStore;
+using testing::MemoryStoreBackend;
 using testing::ReplicationWorld;
+using testing::StoreOperation;
 
 // A bucket with a history in a vault, and another one to restore to.
 class RestoreTest : public ::testing::Test {
@@ -99,6 +102,38 @@ TEST_F(RestoreTest, ReplacesNothingUnasked) {
   order.overwrite = true;
   EXPECT_EQ(Restore(order).phase, RunPhase::kDone);
   EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
+}
+
+// Many stores know no condition of writes: they get their objects back all the same, and what
+// appears there meanwhile stays.
+TEST_F(RestoreTest, ReplacesNothingWhereTheStoreKnowsNoConditions) {
+  MemoryStoreBackend& home = *world.store("home").backend;
+  home.options.refuse_unknown_conditions = true;
+  for (const bool creates : {false, true}) {
+    home.options.capabilities.create_if_absent = creates;
+    home.options.capabilities.complete_if_absent = false;
+    home.buckets["back"].objects.clear();
+    const RunRecord run = Restore(Order("a/"));
+    EXPECT_EQ(run.phase, RunPhase::kDone) << run.reason;
+    EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
+  }
+  home.options.capabilities.create_if_absent = false;
+  home.buckets["back"].objects.clear();
+  MemoryStore direct_home(world.runtime, world.store("home").backend);
+  home.buckets["spare"].created = world.world.clock.Now();
+  ASSERT_TRUE(world.world.Run(PutText(direct_home, {.bucket = "spare", .key = "one"}, "mine")));
+  // After the target was listed.
+  world.store("home").decide = [&](StoreOperation operation, std::string_view bucket,
+                                   std::string_view key) {
+    if (bucket == "back" && key == "one" && operation != StoreOperation::kList) {
+      home.buckets["back"].objects["one"] = home.buckets["spare"].objects["one"];
+    }
+    return Fault();
+  };
+  const RunRecord run = Restore(Order("a/"));
+  EXPECT_EQ(run.phase, RunPhase::kFailed);
+  EXPECT_NE(run.reason.find("appeared at the destination"), std::string::npos) << run.reason;
+  EXPECT_EQ(Back(), (Texts{{"one", "mine"}, {"one-more", "another"}}));
 }
 
 // A run that is shown as another one than it was would be begun again as that.

@@ -327,9 +327,14 @@ class Sync {
     const bool if_absent = copy.if_absent;
     const CarryOptions carry{
         .copy = std::move(copy), .backup = options_.backup, .move = options_.move};
+    // Where a server does not heed such a condition, for objects in parts as well, a look just
+    // before stands in for it.
+    const bool looks =
+        if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent);
+    const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
     Result<CopyOutcome> outcome =
-        options_.target_listed_before && !if_absent
-            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, there, carry,
+        looks || (options_.target_listed_before && !if_absent)
+            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of, carry,
                                       "it was listed")
             : co_await CarryObject(runtime_, source_, target_, object, there, carry);
     if (outcome) {
