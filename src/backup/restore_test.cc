@@ -136,6 +136,22 @@ TEST_F(RestoreTest, ReplacesNothingWhereTheStoreKnowsNoConditions) {
   EXPECT_EQ(Back(), (Texts{{"one", "mine"}, {"one-more", "another"}}));
 }
 
+// One damaged object must not keep all others from being restored in place.
+TEST_F(RestoreTest, WhatIsDamagedKeepsNothingElseFromComingBack) {
+  std::vector<std::string> archives;
+  for (const std::string& key : world.target().backend->Keys("out")) {
+    if (key.ends_with(".tar.zst")) archives.push_back(key);
+  }
+  ASSERT_EQ(archives.size(), 3u);
+  world.target().backend->CorruptStored("out", archives[1], 40);
+  MemoryStore home(world.runtime, world.store("home").backend);
+  ASSERT_TRUE(world.world.Run(PutText(home, {.bucket = "back", .key = "one-more"}, "another")));
+  const RunRecord run = Restore(Order("a/"));
+  EXPECT_EQ(run.phase, RunPhase::kFailed);
+  EXPECT_EQ(run.counts.failed, 1u) << run.reason;
+  EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
+}
+
 // A run that is shown as another one than it was would be begun again as that.
 TEST_F(RestoreTest, ARunKeepsItsOrder) {
   for (bool flag : {false, true}) {
