@@ -32,6 +32,7 @@ constexpr size_t kSaidBytesMin = 2 << 20;
 constexpr size_t kSaidBytesOfOne = 256 << 10;
 constexpr size_t kSaidTimes = 16;
 constexpr int kTroublesTold = 20;
+constexpr int kAloneLookedAt = 1000;
 // With less a catalog could wait for ever for what whoever sorts it holds.
 constexpr int64_t kMemoryMin = 20 << 20;
 
@@ -233,6 +234,25 @@ class Readings : public Listing {
     }
   }
 
+  // What a catalog is whose archive the other listing does not have: each is of its own moment.
+  enum class Alone {
+    kKept,    // The archive has come in between.
+    kPruned,  // Both are gone by now.
+    kOrphan,
+  };
+  Async<Alone> LookAtAlone(const VaultName& name, const std::string& catalog_key) {
+    // Many are no accident of a moment.
+    if (looked_at_ >= kAloneLookedAt) co_return Alone::kOrphan;
+    ++looked_at_;
+    for (const std::string& key : {VaultArchiveKey(source_.vault, name), catalog_key}) {
+      Result<ObjectInfo> there =
+          co_await source_.store->Head({.bucket = source_.vault.bucket, .key = key});
+      if (there) co_return key == catalog_key ? Alone::kOrphan : Alone::kKept;
+      if (there.error().kind != ErrorKind::kNotFound) co_return there.error().In(key);
+    }
+    co_return Alone::kPruned;
+  }
+
   // The next catalog whose archive is there. Both listings are in one order.
   Async<std::optional<Catalog>> NextCatalog() {
     while (true) {
@@ -252,9 +272,17 @@ class Readings : public Listing {
       }
       if (!archive_ && !catalog_) co_return std::optional<Catalog>();
       if (catalog_ && (!archive_ || *catalog_ < *archive_)) {
-        ++troubles_.orphans;
-        Tell(catalog_object_.key + ": its archive is not there");
-        catalog_.reset();
+        Result<Alone> alone = co_await LookAtAlone(*catalog_, catalog_object_.key);
+        if (!alone) co_return alone.error();
+        const VaultName name = *std::exchange(catalog_, std::nullopt);
+        if (*alone == Alone::kKept) {
+          co_return std::optional(
+              Catalog{.name = name, .size_bytes = catalog_object_.size_bytes});
+        }
+        if (*alone == Alone::kOrphan) {
+          ++troubles_.orphans;
+          Tell(catalog_object_.key + ": its archive is not there");
+        }
         continue;
       }
       if (archive_ && (!catalog_ || *archive_ < *catalog_)) {
@@ -411,6 +439,7 @@ class Readings : public Listing {
   CatalogTroubles& troubles_;
   std::function<void(const std::string& what)> told_;
   int told_count_ = 0;
+  int looked_at_ = 0;  // Catalogs without their archive.
   std::unique_ptr<Listing> archives_;
   std::unique_ptr<Listing> catalogs_;
   ListedObject archive_object_;

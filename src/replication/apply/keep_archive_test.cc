@@ -35,7 +35,7 @@ class KeepArchiveTest : public ::testing::Test {
 
   // Everything that the vault says at `at`: key and ETag.
   std::map<std::string, std::string> Listed(SystemTime at = SystemTime::max()) {
-    MemoryStore store(world.runtime, world.target().backend);
+    MemoryStore store(world.runtime, world.target().backend, listed_store);
     troubles = {};
     std::unique_ptr<Listing> listing =
         backup::OpenVaultListing(world.runtime,
@@ -65,6 +65,7 @@ class KeepArchiveTest : public ::testing::Test {
 
   using MemoryStore = testing::MemoryStore;
   ReplicationWorld world;
+  TroubledStore* listed_store = nullptr;  // The troubles of Listed.
   backup::CatalogTroubles troubles;
   std::optional<Error> error;
 };
@@ -214,6 +215,45 @@ TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   Listed();
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code, backup::kNoCatalog);
+}
+
+// Archives and catalogs are listed side by side: what is kept, or pruned, between the two is no sign
+// that objects are missing, and an object must not come back as it was before.
+TEST_F(KeepArchiveTest, WhatIsKeptWhileTheVaultIsListedCounts) {
+  world.Put("a", "one");
+  world.RunOnce();
+  const std::string first = EtagOf("a");
+  const std::vector<std::string> archives = Archives();
+  const std::vector<std::string> catalogs = Catalogs();
+  world.RunFor(60s);
+  world.Put("a", "two");
+  world.RunOnce();
+  ASSERT_EQ(Archives().size(), 2u);
+  const std::string archive = Archives().back();
+  const std::string catalog = Catalogs().back();
+  ASSERT_NE(archive, archives[0]);
+  ASSERT_NE(catalog, catalogs[0]);
+  auto& objects = world.target().backend->buckets.at("out").objects;
+  const auto kept = objects.at(archive);
+  listed_store = &world.target();
+
+  objects.erase(archive);
+  int lists = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    // The second one is of the catalogs.
+    if (operation == StoreOperation::kList && ++lists == 2) objects[archive] = kept;
+    return Fault();
+  };
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", EtagOf("a")}}));
+  EXPECT_EQ(troubles.orphans, 0u);
+
+  objects.erase(archive);
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    if (operation == StoreOperation::kHead && key == archive) objects.erase(catalog);
+    return Fault();
+  };
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", first}}));
+  EXPECT_EQ(troubles.orphans, 0u);
 }
 
 // What others have put there is left alone, and counted.
