@@ -22,6 +22,10 @@
 
 namespace longhaul::backup {
 
+// A version id of OpenAt as the vault has it: OpenAt puts the stamp of the catalog into it, with
+// which the archive is compared when the object is read.
+std::string WithoutStamp(std::string version_id);
+
 class VaultStore : public BackupStore {
  public:
   // `store` is borrowed. `bucket`: of the source, whose objects these are.
