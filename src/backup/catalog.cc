@@ -286,7 +286,20 @@ class Readings : public Listing {
         continue;
       }
       if (archive_ && (!catalog_ || *archive_ < *catalog_)) {
-        if (archive_object_.last_modified < runtime_.clock.Now() - kCatalogDelayMax) {
+        bool young = archive_object_.last_modified >= runtime_.clock.Now() - kCatalogDelayMax;
+        if (!young) {
+          // By our clock, which may be ahead of the store's.
+          Result<ObjectInfo> there = co_await source_.store->Head(
+              {.bucket = source_.vault.bucket, .key = archive_object_.key});
+          if (!there && there.error().kind == ErrorKind::kNotFound) {
+            archive_.reset();  // Pruned since.
+            continue;
+          }
+          if (!there) co_return there.error().In(archive_object_.key);
+          young = there->server_time != SystemTime{} &&
+                  archive_object_.last_modified >= there->server_time - kCatalogDelayMax;
+        }
+        if (!young) {
           Error error = Corrupt("the archive " + archive_object_.key + " has no catalog");
           error.code = kNoCatalog;
           co_return error;

@@ -21,6 +21,8 @@ namespace {
 constexpr int kRemovalsAtOnce = 16;
 // So many refusals and no removal: the store lets nobody remove anything here.
 constexpr uint64_t kRefusalsMax = 100;
+constexpr std::chrono::hours kClocksApartMax{1};
+constexpr std::chrono::seconds kClocksAlike{3};
 
 struct Archive {
   VaultName name;
@@ -139,6 +141,8 @@ class Pruning : public ArchiveVisitor {
   Async<void> Run() {
     Result<void> listed = co_await ReadNames();
     if (!listed) co_return listed;
+    Result<void> clocks = co_await CompareClocks();
+    if (!clocks) co_return clocks;
     Result<void> found = co_await FindNeeded();
     if (!found) co_return found;
     std::vector<const Archive*> going;
@@ -230,6 +234,36 @@ class Pruning : public ArchiveVisitor {
     co_return Ok();
   }
 
+  // What is old is so by both clocks, this machine's and the store's. One that is far off would have
+  // everything go.
+  Async<void> CompareClocks() {
+    now_ = runtime_.clock.Now();
+    for (const auto& [name, archive] : archives_) {
+      if (archive.gone) continue;
+      Result<ObjectInfo> info =
+          co_await source_.store->Head({.bucket = source_.vault.bucket, .key = archive.key});
+      if (!info && info.error().kind == ErrorKind::kNotFound) continue;
+      if (!info) co_return info.error().In(archive.key);
+      if (info->server_time == SystemTime{}) co_return Ok();
+      const auto ahead = runtime_.clock.Now() - info->server_time;
+      if (ahead > kClocksApartMax || ahead < -kClocksApartMax) {
+        co_return PreconditionFailed(
+            "the store's clock says " + FormatRfc3339(info->server_time) +
+            ", and this machine's is " +
+            std::to_string(std::chrono::abs(std::chrono::round<std::chrono::minutes>(ahead)).count()) +
+            (ahead > ahead.zero() ? " minutes ahead" : " minutes behind") +
+            ": what is old is not known. Nothing was removed: set the clock right");
+      }
+      // A Date has whole seconds, and is some time under way.
+      if (ahead > kClocksAlike) {
+        now_ -= ahead;
+        options_.cutoff -= ahead;
+      }
+      co_return Ok();
+    }
+    co_return Ok();
+  }
+
   Async<void> FindNeeded() {
     std::vector<Archive*> gone;
     for (auto& [name, archive] : archives_) {
@@ -300,7 +334,7 @@ class Pruning : public ArchiveVisitor {
       deciding_.clear();
     }
     const SystemTime stamp = group.front().last_modified;
-    const SystemTime late = runtime_.clock.Now() - kLateMax;
+    const SystemTime late = now_ - kLateMax;
     const bool recent = stamp > options_.cutoff;
     std::vector<std::pair<Archive*, const ListedObject*>> readings;
     std::vector<const ListedObject*> all;
@@ -450,6 +484,7 @@ class Pruning : public ArchiveVisitor {
   PruneObserver& observer_;
   PruneTotals& totals_;
   std::map<VaultName, Archive> archives_;
+  SystemTime now_{};  // By the clock that is behind the other.
   // Of the key that is being marked:
   std::optional<std::string> key_;
   bool superseded_ = false;  // By a state that is not younger than the cutoff, and can be read.

@@ -86,6 +86,33 @@ TEST_F(PruneTest, TakesWhatIsSupersededLongEnoughAndNothingElse) {
   EXPECT_EQ(vault->archives(), 1u) << "what is current is needed for ever";
 }
 
+// A machine whose clock is ahead would take for old what was current yesterday, and remove it for
+// good.
+TEST_F(PruneTest, DoesNotGoByAClockThatIsAhead) {
+  vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(1h);
+  vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(45min);
+  MemoryStoreBackend& backend = *vault->server.backend;
+  // The store's clock stands where it was.
+  for (const auto ahead : {std::chrono::minutes(30), std::chrono::minutes(40 * 24 * 60)}) {
+    vault->Pass(ahead + backend.options.clock_offset);
+    backend.options.clock_offset = -ahead;
+    Result<void> pruned = Prune(vault->now() - 1h);
+    EXPECT_EQ(pruned.has_value(), ahead < 1h);
+    EXPECT_EQ(vault->archives(), 2u);
+  }
+  Result<void> pruned = Prune(vault->now() - 1h);
+  ASSERT_FALSE(pruned);
+  EXPECT_EQ(pruned.error().kind, ErrorKind::kPrecondition);
+  EXPECT_NE(pruned.error().message.find("minutes ahead"), std::string::npos)
+      << pruned.error().message;
+  // The store has the time of this machine.
+  backend.options.clock_offset = 0s;
+  ASSERT_TRUE(Prune(vault->now() - 1h));
+  EXPECT_EQ(vault->archives(), 1u);
+}
+
 // Whatever such an archive says may be needed, and what it supersedes is nobody's guess.
 TEST_F(PruneTest, StopsAtAYoungArchiveThatTellsNothing) {
   vault->Keep({TestVault::Object("a", "one", vault->now())});

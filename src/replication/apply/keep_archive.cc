@@ -77,6 +77,9 @@ class Keeping {
     if (!info) co_return info.error().In("look at staging");
     // What has been read and found right, and nothing else.
     if (info->etag != file.etag()) co_return Retryable("the archive changed while it was read");
+    // The store's own clock decides when the lock ends: ours may be years from it.
+    const SystemTime now =
+        info->server_time == SystemTime{} ? runtime_.clock.Now() : info->server_time;
     DirectSource source{.store = target_.staging_store,
                         .bucket = target_.staging_bucket,
                         .key = staged_key_,
@@ -89,7 +92,7 @@ class Keeping {
     if (!options.lock_mode.empty()) {
       request.lock =
           ObjectLock{.mode = options.lock_mode,
-                     .until = std::chrono::floor<std::chrono::seconds>(runtime_.clock.Now()) +
+                     .until = std::chrono::floor<std::chrono::seconds>(now) +
                               std::chrono::days(options.lock_days)};
     }
     if (target_.staging_store == target_.store) {

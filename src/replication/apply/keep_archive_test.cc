@@ -200,6 +200,20 @@ TEST_F(KeepArchiveTest, ClassLockAndPartitionAreThoseOfTheConfiguration) {
   EXPECT_EQ(catalog->info.storage_class, "");
 }
 
+// By a clock that is a year ahead nobody could take a lock back for a year.
+TEST_F(KeepArchiveTest, ALockEndsByTheClockOfTheStore) {
+  BackupOptions& options = *world.configuration.rules[0].targets[0].backup;
+  options.lock_mode = "COMPLIANCE";
+  options.lock_days = 3;
+  world.target().backend->options.clock_offset = -300s;
+  world.Put("a", "text");
+  world.RunOnce();
+  ASSERT_EQ(Archives().size(), 1u);
+  const auto* kept = world.target().backend->Find("out", Archives()[0]);
+  ASSERT_TRUE(kept != nullptr && kept->lock);
+  EXPECT_LE(kept->lock->until, world.world.clock.Now() + 72h - 290s);
+}
+
 // An archive without a catalog is not as good as none: what it holds would be taken for missing.
 TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   world.Put("a", "text");
@@ -212,6 +226,11 @@ TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   EXPECT_EQ(troubles.archives, 1u);
   EXPECT_EQ(troubles.count(), 0u);
   world.RunFor(backup::kCatalogDelayMax + 1min);
+  // Young by the clock that the store has.
+  world.target().backend->options.clock_offset = -5min;
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", EtagOf("a")}}));
+  EXPECT_FALSE(error);
+  world.target().backend->options.clock_offset = 0s;
   Listed();
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code, backup::kNoCatalog);
