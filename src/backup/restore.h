@@ -37,6 +37,10 @@ std::unique_ptr<Listing> OpenRestored(BackupStore& vault, RestoreWhat what,
                                       CatalogTroubles& troubles,
                                       std::function<void(const std::string& text)> told);
 
+// What is at the target under the names that the restore may write, and nothing else.
+std::unique_ptr<Listing> OpenRestoreTarget(const Runtime& runtime, const RestoreWhat& what,
+                                           const TreeTarget& target);
+
 // How a restore compares and copies: what is equal in bytes, headers, metadata and tags stays.
 void SetRestoreOptions(SyncOptions& options);
 
