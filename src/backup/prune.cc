@@ -11,6 +11,7 @@
 
 #include "backup/vault_versions.h"
 #include "backup/vault_walk.h"
+#include "storage/restores_objects.h"
 #include "transfer/listing/sorted_listing.h"
 #include "transfer/listing/text_lines.h"
 
@@ -143,19 +144,37 @@ class Pruning : public ArchiveVisitor {
     if (!listed) co_return listed;
     Result<void> clocks = co_await CompareClocks();
     if (!clocks) co_return clocks;
+    const CatalogTroubles before = troubles_;
     Result<void> found = co_await FindNeeded();
-    if (!found) co_return found;
+    while (found) {
+      Result<bool> ended = co_await RemoveWhatMayGo();
+      if (!ended) co_return ended.error();
+      if (*ended) co_return Ok();
+      // Some of what would go, or supersedes it, cannot be read: it stays, and supersedes nothing.
+      for (auto& [name, archive] : archives_) {
+        archive.states = {};
+        archive.needed = archive.supersedes = false;
+      }
+      key_.reset();
+      troubles_ = before;
+      told_ = nullptr;
+      totals_.lost = 0;
+      found = co_await FindNeeded();
+    }
+    co_return found;
+  }
+
+  // False: archives were found that cannot be read at once, and nothing has been removed.
+  Async<bool> RemoveWhatMayGo() {
     std::vector<const Archive*> going;
     std::vector<const Archive*> alone;
+    std::vector<const Archive*> lost;
     std::vector<VaultName> checked;
     for (const auto& [name, archive] : archives_) {
       const bool goes = MayGo(archive);
       if (archive.gone) {
         if (goes) alone.push_back(&archive);
-        if (archive.needed) {
-          ++totals_.lost;
-          observer_.OnLost(archive.key);
-        }
+        if (archive.needed) lost.push_back(&archive);
         continue;
       }
       if (goes) going.push_back(&archive);
@@ -165,24 +184,36 @@ class Pruning : public ArchiveVisitor {
     Result<void> allowed = CheckRemovals(
         {.removals = going.size(), .target_objects = totals_.archives, .source_objects = 1},
         options_.guard);
-    if (!allowed) co_return allowed;
+    if (!allowed) co_return allowed.error();
     if (!going.empty()) {
+      any_away_ = false;
       Result<void> sound =
           co_await VisitArchives(runtime_, std::move(checked), *this, options_.stop);
-      if (!sound) co_return sound;
+      if (!sound) co_return sound.error();
+      if (any_away_) co_return false;
+    }
+    for (const Archive* archive : lost) {
+      ++totals_.lost;
+      observer_.OnLost(archive->key);
     }
     Result<void> removed = co_await RemoveAll(alone);
-    if (!removed) co_return removed;
-    co_return co_await RemoveAll(going);
+    if (removed) removed = co_await RemoveAll(going);
+    if (!removed) co_return removed.error();
+    co_return true;
   }
 
   // A catalog that leaves something out would let its archive go, and one that says too much
   // another.
   Async<void> Visit(Runtime& runtime, VaultName name) override {
-    const Archive& archive = archives_.at(name);
+    Archive& archive = archives_.at(name);
     Result<OpenedArchive> opened =
         co_await OpenVaultArchive(runtime, source_, name, {.seal_keys = options_.seal_keys});
     if (!opened) {
+      // An archive tier of INTELLIGENT_TIERING, which no listing tells.
+      if (opened.error().code == kArchivedCode) {
+        archive.unreadable = any_away_ = true;
+        co_return Ok();
+      }
       if (opened.error().kind == ErrorKind::kInvalidInput) co_return opened.error();
       co_return opened.error().In(archive.key);
     }
@@ -484,7 +515,8 @@ class Pruning : public ArchiveVisitor {
   PruneObserver& observer_;
   PruneTotals& totals_;
   std::map<VaultName, Archive> archives_;
-  SystemTime now_{};  // By the clock that is behind the other.
+  bool any_away_ = false;  // Found when they were visited.
+  SystemTime now_{};       // By the clock that is behind the other.
   // Of the key that is being marked:
   std::optional<std::string> key_;
   bool superseded_ = false;  // By a state that is not younger than the cutoff, and can be read.
