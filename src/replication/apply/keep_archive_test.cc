@@ -296,6 +296,28 @@ TEST_F(KeepArchiveTest, ForeignFilesAndLinesAreSkippedAndCounted) {
   EXPECT_EQ(troubles.lines, 2u);
 }
 
+// The source's host may write to staging, and knows the names of all archives: none that is kept
+// may be replaced by it, or the vault would give back what it likes.
+TEST_F(KeepArchiveTest, AnArchiveThatIsKeptIsNeverReplaced) {
+  world.Put("a", "text");
+  world.RunOnce({.source = true, .target = false});
+  auto& staging = world.target().backend->buckets.at("staging").objects;
+  const auto staged = staging;
+  world.RunOnce({.source = false, .target = true});
+  ASSERT_EQ(Archives().size(), 1u);
+  const std::string key = Archives()[0];
+  const std::string sound = *world.target().backend->Find("out", key)->bytes;
+  MemoryStore direct(world.runtime, world.target().backend);
+  for (const bool same : {true, false}) {
+    const std::string text = same ? sound : std::string(sound.size(), 'x');
+    ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "out", .key = key}, text)));
+    staging = staged;
+    world.RunOnce({.source = false, .target = true, .timeout = 30s});
+    EXPECT_EQ(*world.target().backend->Find("out", key)->bytes, text) << same;
+    EXPECT_EQ(world.log.Has("archive refused"), !same);
+  }
+}
+
 // Beside a replica in another bucket; each settles what is its own.
 TEST_F(KeepArchiveTest, StandsBesideAReplica) {
   ReplicationWorld both(2);
