@@ -15,8 +15,7 @@ constexpr int kAskedAtOnce = 16;
 constexpr char kTiering[] = "INTELLIGENT_TIERING";
 
 bool IsArchiveClass(const std::string& storage_class) {
-  return storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE" ||
-         storage_class == kTiering;
+  return storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE" || storage_class == kTiering;
 }
 
 // Whether the first byte can be read: stores that only call a class so give it.

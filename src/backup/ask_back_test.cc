@@ -145,8 +145,7 @@ TEST_F(AskBackTest, ArchiveTiersAreAskedBackAsWell) {
   ASSERT_THAT(Keys(away), ElementsAre(archives[0], archives[1]));
   // S3 refuses days for them.
   ASSERT_TRUE(world.world.Run(backup::AskBack(world.runtime, place, away, "Standard", 3)));
-  EXPECT_THAT(store.asked,
-              ElementsAre(archives[0] + " Standard 0", archives[1] + " Standard 0"));
+  EXPECT_THAT(store.asked, ElementsAre(archives[0] + " Standard 0", archives[1] + " Standard 0"));
 }
 
 TEST_F(AskBackTest, NamesTheOneThatIsRefused) {

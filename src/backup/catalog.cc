@@ -276,8 +276,7 @@ class Readings : public Listing {
         if (!alone) co_return alone.error();
         const VaultName name = *std::exchange(catalog_, std::nullopt);
         if (*alone == Alone::kKept) {
-          co_return std::optional(
-              Catalog{.name = name, .size_bytes = catalog_object_.size_bytes});
+          co_return std::optional(Catalog{.name = name, .size_bytes = catalog_object_.size_bytes});
         }
         if (*alone == Alone::kOrphan) {
           ++troubles_.orphans;
@@ -399,8 +398,7 @@ class Readings : public Listing {
   Async<OpenCatalog> OpenOne(const Catalog& catalog) {
     if (runtime_.memory.limit_bytes() < kMemoryMin) {
       co_return InvalidInput("listing a backup takes " + std::to_string(kMemoryMin) +
-                             " bytes of memory, " +
-                             std::to_string(runtime_.memory.limit_bytes()) +
+                             " bytes of memory, " + std::to_string(runtime_.memory.limit_bytes()) +
                              " are there for it (--memory)");
     }
     const std::string key = VaultCatalogKey(source_.vault, catalog.name);
@@ -462,11 +460,11 @@ class Readings : public Listing {
   bool archives_ended_ = false;
   bool catalogs_ended_ = false;
   std::deque<ListedObject> ready_;
-  Reservation room_;                  // For what a round has read.
-  std::optional<Catalog> held_over_;  // There was no room for it in the last round.
-  std::deque<Catalog> streamed_;      // To be read piece by piece.
+  Reservation room_;                    // For what a round has read.
+  std::optional<Catalog> held_over_;    // There was no room for it in the last round.
+  std::deque<Catalog> streamed_;        // To be read piece by piece.
   std::optional<OpenCatalog> reading_;  // The first of them.
-  std::deque<VaultName> young_;       // Archives that are to be read themselves.
+  std::deque<VaultName> young_;         // Archives that are to be read themselves.
 };
 
 }  // namespace

@@ -20,7 +20,9 @@ constexpr char kFolder[] = "in/year=2025/month=11/day=24/";
 
 class CatalogLinesTest : public ::testing::Test {
  protected:
-  explicit CatalogLinesTest(int64_t memory_bytes = 256 << 20) : world(1, memory_bytes) { backend->buckets["vault"].created = world.clock.Now(); }
+  explicit CatalogLinesTest(int64_t memory_bytes = 256 << 20) : world(1, memory_bytes) {
+    backend->buckets["vault"].created = world.clock.Now();
+  }
 
   std::string Line(const std::string& key, uint64_t entry) {
     std::string line;
@@ -127,7 +129,8 @@ TEST_F(CatalogLinesTest, RefusesNamesThatNothingHas) {
   records.push_back({.key = "k", .version_id = std::string(1025, 'v')});
   records.push_back({.key = "k", .etag = std::string(1025, 'e')});
   for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
-  Keep(world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  Keep(
+      world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
   Result<uint64_t> count = Count();
   ASSERT_TRUE(count) << count.error().Describe();
   EXPECT_EQ(*count, 1u);
@@ -139,7 +142,8 @@ TEST_F(CatalogLinesTest, RefusesNamesThatNothingHas) {
 TEST_F(CatalogLinesTest, HoldsNoMoreOfACatalogThanItsSizePromises) {
   std::vector<CatalogRecord> records(10'000, {.key = std::string(1000, 'k')});
   for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
-  Keep(world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  Keep(
+      world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
   backend->ResetCounts();
   Result<uint64_t> count = Count();
   ASSERT_TRUE(count) << count.error().Describe();
@@ -180,16 +184,15 @@ TEST_F(LittleMemoryTest, CatalogsWaitForMemory) {
     for (auto& [key, text] :
          {std::pair(VaultArchiveKey(place, one), std::string("an archive")),
           std::pair(VaultCatalogKey(place, one),
-                    world.Run(PackCatalog(world.runtime,
-                                          {.vault = place, .name = one, .source = {}}, records)))}) {
+                    world.Run(PackCatalog(
+                        world.runtime, {.vault = place, .name = one, .source = {}}, records)))}) {
       ASSERT_TRUE(world.Run(PutText(store, {.bucket = "vault", .key = key}, text)));
     }
   }
   Slow slow;
   MemoryStore away(world.runtime, backend, &slow);
-  std::unique_ptr<Listing> listing =
-      OpenVaultHistory(world.runtime, {.store = &away, .vault = place, .source_bucket = "in"},
-                       troubles, {});
+  std::unique_ptr<Listing> listing = OpenVaultHistory(
+      world.runtime, {.store = &away, .vault = place, .source_bucket = "in"}, troubles, {});
   Result<uint64_t> count = world.Run(CountAll(*listing));
   world.Run(listing->Close());
   ASSERT_TRUE(count) << count.error().Describe();
@@ -198,8 +201,8 @@ TEST_F(LittleMemoryTest, CatalogsWaitForMemory) {
 
 // Nor that somebody else waits for memory.
 TEST_F(CatalogLinesTest, ACatalogAsksOnceForItsMemory) {
-  Keep(world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}},
-                             ManyRecords(4000))));
+  Keep(world.Run(
+      PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, ManyRecords(4000))));
   Slow slow;
   MemoryStore away(world.runtime, backend, &slow);
   world.Start(WantAll());

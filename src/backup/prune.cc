@@ -265,8 +265,8 @@ class Pruning : public ArchiveVisitor {
     co_return Ok();
   }
 
-  // What is old is so by both clocks, this machine's and the store's. One that is far off would have
-  // everything go.
+  // What is old is so by both clocks, this machine's and the store's. One that is far off would
+  // have everything go.
   Async<void> CompareClocks() {
     now_ = runtime_.clock.Now();
     for (const auto& [name, archive] : archives_) {
@@ -281,7 +281,8 @@ class Pruning : public ArchiveVisitor {
         co_return PreconditionFailed(
             "the store's clock says " + FormatRfc3339(info->server_time) +
             ", and this machine's is " +
-            std::to_string(std::chrono::abs(std::chrono::round<std::chrono::minutes>(ahead)).count()) +
+            std::to_string(
+                std::chrono::abs(std::chrono::round<std::chrono::minutes>(ahead)).count()) +
             (ahead > ahead.zero() ? " minutes ahead" : " minutes behind") +
             ": what is old is not known. Nothing was removed: set the clock right");
       }

@@ -114,8 +114,8 @@ TEST_F(PruneTest, DoesNotGoByAClockThatIsAhead) {
   EXPECT_EQ(vault->archives(), 1u);
 }
 
-// No listing tells that an archive lies in such a tier: it stays, nothing goes for its sake, and all
-// else does.
+// No listing tells that an archive lies in such a tier: it stays, nothing goes for its sake, and
+// all else does.
 TEST_F(PruneTest, ArchiveTiersKeepNothingElseFromGoing) {
   std::vector<VaultName> names;
   for (const char* text : {"one", "two", "three", "four"}) {

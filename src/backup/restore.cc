@@ -190,7 +190,7 @@ std::unique_ptr<Listing> OpenRestored(BackupStore& vault, RestoreWhat what,
 }
 
 std::unique_ptr<Listing> OpenRestoreTarget(const Runtime& runtime, const RestoreWhat& what,
-                                    const TreeTarget& target) {
+                                           const TreeTarget& target) {
   const std::string rest = what.prefix.substr(RestoreFolder(what.prefix).size());
   if (what.one_key) {
     return OpenNamedObjects(runtime, target.store, target.bucket, target.prefix, {rest});

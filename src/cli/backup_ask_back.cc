@@ -39,8 +39,8 @@ uint64_t BytesOf(const std::vector<AwayArchive>& archives) {
 
 // Which tier of INTELLIGENT_TIERING it is nobody tells.
 bool AnyDeep(const std::vector<AwayArchive>& archives) {
-  return std::ranges::any_of(
-      archives, [](const AwayArchive& one) { return one.storage_class != "GLACIER"; });
+  return std::ranges::any_of(archives,
+                             [](const AwayArchive& one) { return one.storage_class != "GLACIER"; });
 }
 
 // What asking costs, of those that nobody has asked for yet, and what keeping the copies does.

@@ -109,10 +109,9 @@ class Keeping {
     request.metadata[kStagedEtag] = file.etag();
     request.storage_class = options.storage_class;
     if (!options.lock_mode.empty()) {
-      request.lock =
-          ObjectLock{.mode = options.lock_mode,
-                     .until = std::chrono::floor<std::chrono::seconds>(now) +
-                              std::chrono::days(options.lock_days)};
+      request.lock = ObjectLock{.mode = options.lock_mode,
+                                .until = std::chrono::floor<std::chrono::seconds>(now) +
+                                         std::chrono::days(options.lock_days)};
     }
     if (target_.staging_store == target_.store) {
       CopyBody copy(runtime_, source, *context_.uploads);

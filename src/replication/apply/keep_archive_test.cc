@@ -236,8 +236,8 @@ TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   EXPECT_EQ(error->code, backup::kNoCatalog);
 }
 
-// Archives and catalogs are listed side by side: what is kept, or pruned, between the two is no sign
-// that objects are missing, and an object must not come back as it was before.
+// Archives and catalogs are listed side by side: what is kept, or pruned, between the two is no
+// sign that objects are missing, and an object must not come back as it was before.
 TEST_F(KeepArchiveTest, WhatIsKeptWhileTheVaultIsListedCounts) {
   world.Put("a", "one");
   world.RunOnce();

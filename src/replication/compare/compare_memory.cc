@@ -23,8 +23,7 @@ int64_t CompareBytes(const ReplicationContext& context) {
   int64_t bytes = std::max({std::min(limit / 4, 2 * kSortBytesMin), kSortBytesMin, limit / 8});
   bytes = std::min(bytes, kAllBytesMax);
   for (const auto& rule : context.rules) {
-    bytes =
-        std::max(bytes, kSortBytesMin * static_cast<int64_t>(SortsToCompare(*rule->rule)));
+    bytes = std::max(bytes, kSortBytesMin * static_cast<int64_t>(SortsToCompare(*rule->rule)));
   }
   return std::clamp<int64_t>(bytes, 1, std::max<int64_t>(limit / 2, 1));
 }
@@ -36,8 +35,7 @@ size_t SortsToCompare(const Rule& rule) {
 }
 
 Async<CompareMemory> CompareMemory::Take(const ReplicationContext& context,
-                                         const std::shared_ptr<MemoryBudget>& all,
-                                         size_t sorts) {
+                                         const std::shared_ptr<MemoryBudget>& all, size_t sorts) {
   CompareMemory memory;
   if (sorts == 0) co_return memory;
   const auto count = static_cast<int64_t>(sorts);

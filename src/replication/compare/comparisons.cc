@@ -167,8 +167,8 @@ Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
   Result<CompareMemory> memory =
       co_await CompareMemory::Take(context_, memory_, SortsToCompare(*rule.rule));
   if (!memory) co_return memory.error();
-  Result<ReconcileResult> compared = co_await Reconcile(
-      context_, rule, targets, "", nullptr, std::move(known_until), std::move(*memory));
+  Result<ReconcileResult> compared = co_await Reconcile(context_, rule, targets, "", nullptr,
+                                                        std::move(known_until), std::move(*memory));
   if (!compared) co_return compared;
   for (size_t i : targets) {
     if (compared->failed.contains(i)) continue;
@@ -192,8 +192,8 @@ Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,
   if (!memory) co_return memory.error();
   Result<std::unique_ptr<Listing>> listing = co_await inventory.Open(memory->Next());
   if (!listing) co_return listing.error();
-  Result<ReconcileResult> compared = co_await Reconcile(
-      context_, rule, *left, "", std::move(*listing), {}, std::move(*memory));
+  Result<ReconcileResult> compared =
+      co_await Reconcile(context_, rule, *left, "", std::move(*listing), {}, std::move(*memory));
   if (!compared) co_return inventory.Explained(compared.error());
   std::erase_if(*left, [&](size_t i) { return compared->failed.contains(i); });
   Result<void> remembered = co_await inventory.Remember(*left);

@@ -74,7 +74,7 @@ class Comparisons {
   };
 
   ReplicationContext& context_;
-  std::shared_ptr<MemoryBudget> memory_;  // shared with the comparisons that are at work.
+  std::shared_ptr<MemoryBudget> memory_;          // shared with the comparisons that are at work.
   std::map<std::string, Backfilled> backfilled_;  // By rule.
   std::shared_ptr<Event> looking_;  // Set when whoever looks at the Queue for all has seen enough.
 };

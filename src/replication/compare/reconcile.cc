@@ -257,9 +257,9 @@ class Comparison {
     Runtime runtime = memory_.empty() ? context_.runtime : memory_.Before();
     for (size_t i = 0; i < targets_.size(); ++i) {
       if (!alive_[i]) continue;
-      Result<UnderWay> found = co_await UnderWay::Look(
-          runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
-          static_cast<size_t>(context_.limits.hints_pending_max));
+      Result<UnderWay> found =
+          co_await UnderWay::Look(runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
+                                  static_cast<size_t>(context_.limits.hints_pending_max));
       if (found) {
         under_way_[i] = std::move(*found);
       } else {

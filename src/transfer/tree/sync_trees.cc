@@ -428,7 +428,7 @@ class Sync {
   TaskGroup group_;
   Removals removals_;
   std::vector<ListedObject> asked_;  // To be removed, if they may.
-  std::optional<Error> limit_;  // A limit that ended the run while something was looked at.
+  std::optional<Error> limit_;       // A limit that ended the run while something was looked at.
 };
 
 }  // namespace
