@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -244,7 +245,8 @@ class Readings : public Listing {
     // Many are no accident of a moment.
     if (looked_at_ >= kAloneLookedAt) co_return Alone::kOrphan;
     ++looked_at_;
-    for (const std::string& key : {VaultArchiveKey(source_.vault, name), catalog_key}) {
+    const std::array<std::string, 2> keys{VaultArchiveKey(source_.vault, name), catalog_key};
+    for (const std::string& key : keys) {
       Result<ObjectInfo> there =
           co_await source_.store->Head({.bucket = source_.vault.bucket, .key = key});
       if (there) co_return key == catalog_key ? Alone::kOrphan : Alone::kKept;

@@ -162,9 +162,9 @@ class SyncCommand : public Command {
     std::optional<SystemTime> at;
     if (at_.at) at = at_.at->From(context.runtime().clock.Now());
     if (at && options_.remove) {
-      options_.may_remove = [from = *source, at = *at](const std::string& name,
+      options_.may_remove = [from = *source, time = *at](const std::string& name,
                                                        ListedObject there) {
-        return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, at,
+        return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, time,
                            std::move(there));
       };
     }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "replication/compare/comparisons.h"
 #include "replication/memory_plan.h"
 #include "tests/support/replication_world.h"

@@ -1,6 +1,7 @@
 #include "transfer/tree/may_remove_at.h"
 
 #include <chrono>
+#include <utility>
 
 #include "transfer/local/local_folder.h"
 
