@@ -163,7 +163,7 @@ class SyncCommand : public Command {
     if (at_.at) at = at_.at->From(context.runtime().clock.Now());
     if (at && options_.remove) {
       options_.may_remove = [from = *source, time = *at](const std::string& name,
-                                                       ListedObject there) {
+                                                         ListedObject there) {
         return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, time,
                            std::move(there));
       };
