@@ -10,8 +10,10 @@ namespace longhaul {
 
 namespace {
 
-// Sorts 12 MiB at a time and reads three catalogs beside it.
+// Sorts 8 MiB at a time and reads three catalogs beside it.
 constexpr int64_t kSortBytesMin = 32 << 20;
+// Sorts 6 MiB and reads one or two.
+constexpr int64_t kSortBytesLeast = 24 << 20;
 // More makes nothing faster: sorted_listing.h takes 48 MiB.
 constexpr int64_t kOneBytesMax = 96 << 20;
 constexpr int64_t kAllBytesMax = 4 * kOneBytesMax;
@@ -23,7 +25,9 @@ int64_t CompareBytes(const ReplicationContext& context) {
   int64_t bytes = std::max({std::min(limit / 4, 2 * kSortBytesMin), kSortBytesMin, limit / 8});
   bytes = std::min(bytes, kAllBytesMax);
   for (const auto& rule : context.rules) {
-    bytes = std::max(bytes, kSortBytesMin * static_cast<int64_t>(SortsToCompare(*rule->rule)));
+    // Whoever asks for a comparison may give a listing that is to be sorted as well.
+    const auto sorts = static_cast<int64_t>(SortsToCompare(*rule->rule)) + 1;
+    bytes = std::max(bytes, kSortBytesLeast * sorts);
   }
   return std::clamp<int64_t>(bytes, 1, std::max<int64_t>(limit / 2, 1));
 }
