@@ -16,6 +16,21 @@ using testing::Fault;
 using testing::ReplicationWorld;
 using testing::StoreOperation;
 
+asio::awaitable<void> Compare(Comparisons& comparisons, RuleContext& rule, int& compared) {
+  Result<void> done = co_await comparisons.CompareDue(rule, nullptr);
+  EXPECT_TRUE(done) << done.error().Describe();
+  ++compared;
+}
+
+// A role that wants all of the memory, a moment after somebody has taken some of it.
+asio::awaitable<void> WantAll(ReplicationWorld& world, bool& got_all) {
+  while (world.runtime.memory.reserved_bytes() == 0) co_await world.world.clock.Sleep(10ms);
+  Result<Reservation> all =
+      co_await world.runtime.memory.Reserve(world.runtime.memory.limit_bytes());
+  EXPECT_TRUE(all);
+  got_all = true;
+}
+
 class CompareMemoryTest : public ::testing::Test {
  protected:
   // So many rules, each with a backup of the same bucket.
@@ -51,24 +66,8 @@ class CompareMemoryTest : public ::testing::Test {
     }
     comparisons = std::make_unique<Comparisons>(*world.context);
   }
-  asio::awaitable<void> Compare(RuleContext& rule) {
-    Result<void> done = co_await comparisons->CompareDue(rule, nullptr);
-    EXPECT_TRUE(done) << done.error().Describe();
-    ++compared;
-  }
-  // A role that wants all of the memory, a moment after somebody has taken some of it.
-  asio::awaitable<void> WantAll() {
-    while (world.runtime.memory.reserved_bytes() == 0) co_await world.world.clock.Sleep(10ms);
-    Result<Reservation> all =
-        co_await world.runtime.memory.Reserve(world.runtime.memory.limit_bytes());
-    EXPECT_TRUE(all);
-    got_all = true;
-  }
-
   ReplicationWorld world{1};
   std::unique_ptr<Comparisons> comparisons;
-  size_t compared = 0;
-  bool got_all = false;
 };
 
 // A comparison that holds memory and asks for more, behind a role that wants all of it, would stand
@@ -78,8 +77,10 @@ TEST_F(CompareMemoryTest, AComparisonAsksOnceForItsMemory) {
   Keep("b");
   MakeSlow();
   MakeComparisons();
-  world.world.Start(WantAll());
-  world.world.Start(Compare(*world.context->rules[0]));
+  bool got_all = false;
+  int compared = 0;
+  world.world.Start(WantAll(world, got_all));
+  world.world.Start(Compare(*comparisons, *world.context->rules[0], compared));
   world.world.Drive([&] { return compared == 1 && got_all; });
   EXPECT_TRUE(got_all);
 }
@@ -98,14 +99,43 @@ TEST_F(SixRulesTest, TogetherTheyTakeNoMoreThanIsTheirs) {
   MakeComparisons();
   const int64_t before = world.runtime.memory.reserved_bytes();
   int64_t most = 0;
-  for (const auto& rule : world.context->rules) world.world.Start(Compare(*rule));
+  int compared = 0;
+  for (const auto& rule : world.context->rules) {
+    world.world.Start(Compare(*comparisons, *rule, compared));
+  }
   world.world.Drive([&] {
     most = std::max(most, world.runtime.memory.reserved_bytes() - before);
     return compared == 6;
   });
-  EXPECT_EQ(compared, 6u);
+  EXPECT_EQ(compared, 6);
   EXPECT_GT(most, 0);
   EXPECT_LE(most, CompareBytes(*world.context));
+}
+
+// Nor may one that looks into the archives that wait in staging.
+TEST(CompareMemoryOfReplicasTest, ALookIntoStagingAsksOnceForItsMemory) {
+  ReplicationWorld world(1);
+  for (const char* key : {"a", "b"}) {
+    world.Put(key, std::string("text of ") + key);
+    world.RunFor(5s);
+    EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+  }
+  ASSERT_GE(world.Staged().size(), 2u);
+  world.target().decide = [](StoreOperation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (bucket == "staging") fault.delay = 1s;
+    return fault;
+  };
+  world.MakeContext();
+  RuleContext& rule = *world.context->rules[0];
+  rule.targets[0]->target_found = rule.targets[0]->compare_due = true;
+  Comparisons comparisons(*world.context);
+  bool got_all = false;
+  int compared = 0;
+  world.world.Start(WantAll(world, got_all));
+  world.world.Start(Compare(comparisons, rule, compared));
+  world.world.Drive([&] { return compared == 1 && got_all; });
+  EXPECT_TRUE(got_all);
 }
 
 // Whoever packs must not wait for a comparison of hours.
