@@ -158,7 +158,6 @@ class Pruning : public ArchiveVisitor {
       key_.reset();
       troubles_ = before;
       told_ = nullptr;
-      totals_.lost = 0;
       found = co_await FindNeeded();
     }
     co_return found;
@@ -184,18 +183,17 @@ class Pruning : public ArchiveVisitor {
     Result<void> allowed = CheckRemovals(
         {.removals = going.size(), .target_objects = totals_.archives, .source_objects = 1},
         options_.guard);
-    if (!allowed) co_return allowed.error();
-    if (!going.empty()) {
+    Result<void> sound = allowed;
+    if (sound && !going.empty()) {
       any_away_ = false;
-      Result<void> sound =
-          co_await VisitArchives(runtime_, std::move(checked), *this, options_.stop);
-      if (!sound) co_return sound.error();
-      if (any_away_) co_return false;
+      sound = co_await VisitArchives(runtime_, std::move(checked), *this, options_.stop);
+      if (sound && any_away_) co_return false;
     }
     for (const Archive* archive : lost) {
       ++totals_.lost;
       observer_.OnLost(archive->key);
     }
+    if (!sound) co_return sound.error();
     Result<void> removed = co_await RemoveAll(alone);
     if (removed) removed = co_await RemoveAll(going);
     if (!removed) co_return removed.error();
