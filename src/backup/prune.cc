@@ -137,7 +137,9 @@ class Pruning : public ArchiveVisitor {
         troubles_(troubles),
         told_(std::move(told)),
         observer_(observer),
-        totals_(totals) {}
+        totals_(totals) {
+    source_.seal_keys = options_.seal_keys;
+  }
 
   Async<void> Run() {
     Result<void> listed = co_await ReadNames();

@@ -134,6 +134,7 @@ VaultStore::VaultStore(Runtime runtime, Store& store, VaultPlace vault, std::str
       store_(store),
       vault_(vault),
       bucket_(std::move(bucket)),
+      seal_keys_(options.seal_keys),
       archives_(runtime, store, std::move(vault), std::move(options)) {}
 
 SegmentsTold VaultStore::NoteSegments() {
@@ -145,19 +146,26 @@ SegmentsTold VaultStore::NoteSegments() {
 std::unique_ptr<Listing> VaultStore::OpenAt(std::string prefix, SystemTime at,
                                             CatalogTroubles& troubles,
                                             std::function<void(const std::string& what)> told) {
-  return std::make_unique<WithStamps>(OpenVaultListing(
-      runtime_,
-      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
-      at, troubles, std::move(told), NoteSegments()));
+  return std::make_unique<WithStamps>(OpenVaultListing(runtime_,
+                                                       {.store = &store_,
+                                                        .vault = vault_,
+                                                        .source_bucket = bucket_,
+                                                        .prefix = std::move(prefix),
+                                                        .seal_keys = seal_keys_},
+                                                       at, troubles, std::move(told),
+                                                       NoteSegments()));
 }
 
 std::unique_ptr<Listing> VaultStore::OpenVersions(
     std::string prefix, CatalogTroubles& troubles,
     std::function<void(const std::string& what)> told) {
-  return OpenVaultHistory(
-      runtime_,
-      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
-      troubles, std::move(told), NoteSegments());
+  return OpenVaultHistory(runtime_,
+                          {.store = &store_,
+                           .vault = vault_,
+                           .source_bucket = bucket_,
+                           .prefix = std::move(prefix),
+                           .seal_keys = seal_keys_},
+                          troubles, std::move(told), NoteSegments());
 }
 
 std::vector<std::string> VaultStore::ArchiveKeys(const std::string& version_id) const {

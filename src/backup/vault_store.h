@@ -66,6 +66,7 @@ class VaultStore : public BackupStore {
   Store& store_;
   VaultPlace vault_;
   std::string bucket_;
+  std::vector<SealKey> seal_keys_;
   VaultArchives archives_;
   // Of objects in segments: what the listings have told, and what was found of each.
   std::map<std::string, std::vector<std::string>> segments_;

@@ -171,7 +171,8 @@ Result<Api::Backup> Api::RequireBackup(const ApiRequest& request) const {
                 .target = &*target,
                 .source = {.store = context_.replication.stores.at(target->to.store),
                            .vault = {.bucket = target->to.bucket, .prefix = target->to.prefix},
-                           .source_bucket = (*rule)->source.bucket}};
+                           .source_bucket = (*rule)->source.bucket,
+                           .seal_keys = SealKeys(**rule)}};
 }
 
 Async<Api::Json> Api::ListBackupObjects(const ApiRequest& request) {

@@ -9,6 +9,7 @@
 #include "backup/vault_versions.h"
 #include "events/hint.h"
 #include "replication/compare/under_way.h"
+#include "replication/staging/seal.h"
 #include "rules/priority.h"
 #include "transfer/listing/listing.h"
 
@@ -233,7 +234,8 @@ class Comparison {
                             .vault = {.bucket = to.bucket, .prefix = to.prefix},
                             .source_bucket = rule_.rule->source.bucket,
                             .prefix = prefix,
-                            .passes_unread = true},
+                            .passes_unread = true,
+                            .seal_keys = SealKeys(*rule_.rule)},
                            SystemTime::max(), catalog_troubles_,
                            [this, name = target.config->name](const std::string& what) {
                              context_.runtime.log.Warning(

@@ -12,6 +12,7 @@
 #include "replication/giants/giant.h"
 #include "replication/life/spool.h"
 #include "replication/source/choose_route.h"
+#include "replication/staging/seal.h"
 #include "rules/priority.h"
 
 namespace longhaul {
@@ -209,7 +210,8 @@ class Explainer {
                                  {.store = target.store,
                                   .vault = {.bucket = to.bucket, .prefix = to.prefix},
                                   .source_bucket = std::move(source_bucket),
-                                  .prefix = key},
+                                  .prefix = key,
+                                  .seal_keys = SealKeys(*target.rule)},
                                  SystemTime::max(), troubles, {});
     Result<std::optional<ListedObject>> first = co_await listing->Next();
     co_await listing->Close();
