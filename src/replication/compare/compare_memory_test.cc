@@ -24,7 +24,10 @@ asio::awaitable<void> Compare(Comparisons& comparisons, RuleContext& rule, int& 
 
 // A role that wants all of the memory, a moment after somebody has taken some of it.
 asio::awaitable<void> WantAll(ReplicationWorld& world, bool& got_all) {
-  while (world.runtime.memory.reserved_bytes() == 0) co_await world.world.clock.Sleep(10ms);
+  for (int i = 0; i < 10'000 && world.runtime.memory.reserved_bytes() == 0; ++i) {
+    co_await world.world.clock.Sleep(10ms);
+  }
+  EXPECT_GT(world.runtime.memory.reserved_bytes(), 0) << "nobody has taken any memory";
   Result<Reservation> all =
       co_await world.runtime.memory.Reserve(world.runtime.memory.limit_bytes());
   EXPECT_TRUE(all);
@@ -61,6 +64,7 @@ class CompareMemoryTest : public ::testing::Test {
   // Of a process that has found everything.
   void MakeComparisons() {
     world.MakeContext();
+    EXPECT_TRUE(world.world.Run(world.context->control->Refresh()));
     for (const auto& rule : world.context->rules) {
       rule->targets[0]->target_found = rule->targets[0]->compare_due = true;
     }
@@ -127,6 +131,7 @@ TEST(CompareMemoryOfReplicasTest, ALookIntoStagingAsksOnceForItsMemory) {
     return fault;
   };
   world.MakeContext();
+  EXPECT_TRUE(world.world.Run(world.context->control->Refresh()));
   RuleContext& rule = *world.context->rules[0];
   rule.targets[0]->target_found = rule.targets[0]->compare_due = true;
   Comparisons comparisons(*world.context);
