@@ -22,8 +22,29 @@ constexpr int kWindowLogMin = 10;  // RFC 8878, 3.1.1.1.2.
 constexpr size_t kInputBytes = 256 << 10;
 // One trip to the pool for each: some 0.2 ms of work at 1 GB/s.
 constexpr size_t kOutputBytes = 256 << 10;
+static_assert(ZstdReader::kHeadBytes >= ZSTD_FRAMEHEADERSIZE_MAX);
+
+int WindowLog(const ZSTD_frameHeader& header) {
+  return std::max(static_cast<int>(std::bit_width(std::max<uint64_t>(header.windowSize, 1) - 1)),
+                  kWindowLogMin);
+}
+
+int64_t WindowBytes(int window_log) {
+  return static_cast<int64_t>(ZSTD_estimateDStreamSize(size_t{1} << window_log));
+}
 
 }  // namespace
+
+int64_t ZstdReader::MemoryNeeded(std::span<const std::byte> head) {
+  const auto buffers = static_cast<int64_t>(kInputBytes + kOutputBytes);
+  ZSTD_frameHeader header;
+  // What cannot be read takes no window.
+  if (ZSTD_getFrameHeader(&header, head.data(), head.size()) != 0 ||
+      header.frameType != ZSTD_frame || header.windowSize > (1ULL << kWindowLogMax)) {
+    return buffers;
+  }
+  return buffers + WindowBytes(WindowLog(header));
+}
 
 struct ZstdReader::Impl {
   Impl(Runtime& made_for, ByteReader& read_from) : runtime(made_for), source(read_from) {}
@@ -85,10 +106,8 @@ Async<void> ZstdReader::Impl::Begin() {
     co_return InvalidInput("it asks for a window of " + std::to_string(header.windowSize) +
                            " bytes; the limit is " + std::to_string(1ULL << kWindowLogMax));
   }
-  const int window_log =
-      std::max(static_cast<int>(std::bit_width(std::max<uint64_t>(header.windowSize, 1) - 1)),
-               kWindowLogMin);
-  const auto needed = static_cast<int64_t>(ZSTD_estimateDStreamSize(size_t{1} << window_log));
+  const int window_log = WindowLog(header);
+  const int64_t needed = WindowBytes(window_log);
   // Not waited for: whoever uses this reader has set memory aside for it, or has too little.
   std::optional<Reservation> window = runtime.memory.TryReserve(needed);
   if (!window) {

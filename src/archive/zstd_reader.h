@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -21,6 +22,11 @@ namespace longhaul::archive {
 
 class ZstdReader : public ByteReader {
  public:
+  // What reading takes that begins with `head`: kHeadBytes, or all that there are. For whoever sets
+  // it aside in one step, so that the reader has to wait for nothing.
+  static constexpr size_t kHeadBytes = 18;
+  static int64_t MemoryNeeded(std::span<const std::byte> head);
+
   // `source` outlives it.
   ZstdReader(Runtime& runtime, ByteReader& source);
   ~ZstdReader() override;

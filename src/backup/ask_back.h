@@ -18,7 +18,7 @@ namespace longhaul::backup {
 
 struct AwayArchive {
   std::string key;
-  std::string storage_class;  // "GLACIER" or "DEEP_ARCHIVE".
+  std::string storage_class;  // "GLACIER", "DEEP_ARCHIVE" or "INTELLIGENT_TIERING".
   uint64_t size_bytes = 0;
   bool asked = false;  // It has been asked for, and is not there yet.
 };

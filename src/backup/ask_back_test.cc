@@ -135,6 +135,19 @@ TEST_F(AskBackTest, AsksOnceForEach) {
   EXPECT_THAT(Keys(away), ElementsAre(archives[1]));
 }
 
+// It has archive tiers, and no listing tells what lies there: nothing would ever come back.
+TEST_F(AskBackTest, ArchiveTiersAreAskedBackAsWell) {
+  MoveAway(0, "INTELLIGENT_TIERING");
+  MoveAway(1, "INTELLIGENT_TIERING");
+  MoveAway(2, "INTELLIGENT_TIERING");
+  store.away.erase(archives[2]);
+  auto away = Find("");
+  ASSERT_THAT(Keys(away), ElementsAre(archives[0], archives[1]));
+  // S3 refuses days for them.
+  ASSERT_TRUE(world.world.Run(backup::AskBack(world.runtime, place, away, "Standard", 3)));
+  EXPECT_THAT(store.asked, ElementsAre(archives[0] + " Standard 0", archives[1] + " Standard 0"));
+}
+
 TEST_F(AskBackTest, NamesTheOneThatIsRefused) {
   MoveAway(0);
   MoveAway(1);

@@ -2,6 +2,9 @@
 
 #include <zstd.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -11,6 +14,7 @@
 #include "backup/young_archive.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "transfer/listing/page_codec.h"
 #include "transfer/listing/text_lines.h"
 
 namespace longhaul::backup {
@@ -23,8 +27,15 @@ constexpr size_t kHashInlineBytes = 32 << 10;
 // Catalogs that are read side by side, and what each may be to be read as a whole.
 constexpr size_t kAtOnce = 8;
 constexpr uint64_t kWholeBytesMax = 1 << 20;
-constexpr size_t kWholeLinesMax = 50'000;
+// What they say is held until it is sorted. A catalog of longhaul's says nine times its own size.
+constexpr int64_t kSaidBytesMax = 32 << 20;
+constexpr size_t kSaidBytesMin = 2 << 20;
+constexpr size_t kSaidBytesOfOne = 256 << 10;
+constexpr size_t kSaidTimes = 16;
 constexpr int kTroublesTold = 20;
+constexpr int kAloneLookedAt = 1000;
+// With less a catalog could wait for ever for what whoever sorts it holds.
+constexpr int64_t kMemoryMin = 20 << 20;
 
 class Md5Sink : public ContentSink {
  public:
@@ -146,10 +157,9 @@ class Readings : public Listing {
 
   Async<std::optional<ListedObject>> Next() override {
     while (ready_.empty()) {
-      if (!streamed_.empty()) {
-        Result<bool> more = co_await ReadSome(streamed_.front(), ready_, 1000);
-        if (!more) co_return more.error();
-        if (!*more) streamed_.pop_front();
+      if (reading_ || !streamed_.empty()) {
+        Result<void> read = co_await ReadOn();
+        if (!read) co_return read.error();
         continue;
       }
       if (!young_.empty()) {
@@ -159,7 +169,10 @@ class Readings : public Listing {
       }
       Result<bool> more = co_await Round();
       if (!more) co_return more.error();
-      if (!*more && ready_.empty() && streamed_.empty() && young_.empty()) co_return std::nullopt;
+      if (!*more && ready_.empty() && streamed_.empty() && young_.empty()) {
+        room_ = Reservation();
+        co_return std::nullopt;
+      }
     }
     std::optional<ListedObject> next = std::move(ready_.front());
     ready_.pop_front();
@@ -186,6 +199,13 @@ class Readings : public Listing {
     VaultName name;
     std::unique_ptr<CatalogLines> lines;
     uint64_t skipped = 0;  // Of its lines, as far as they are counted.
+  };
+  // One that is read at once.
+  struct Whole {
+    Catalog catalog;
+    size_t bytes_max = 0;  // Of `objects`.
+    std::deque<ListedObject> objects{};
+    bool is_more = false;  // Than that.
   };
 
   std::unique_ptr<Listing> Open(bool catalogs) {
@@ -215,6 +235,26 @@ class Readings : public Listing {
     }
   }
 
+  // What a catalog is whose archive the other listing does not have: each is of its own moment.
+  enum class Alone {
+    kKept,    // The archive has come in between.
+    kPruned,  // Both are gone by now.
+    kOrphan,
+  };
+  Async<Alone> LookAtAlone(const VaultName& name, const std::string& catalog_key) {
+    // Many are no accident of a moment.
+    if (looked_at_ >= kAloneLookedAt) co_return Alone::kOrphan;
+    ++looked_at_;
+    const std::array<std::string, 2> keys{VaultArchiveKey(source_.vault, name), catalog_key};
+    for (const std::string& key : keys) {
+      Result<ObjectInfo> there =
+          co_await source_.store->Head({.bucket = source_.vault.bucket, .key = key});
+      if (there) co_return key == catalog_key ? Alone::kOrphan : Alone::kKept;
+      if (there.error().kind != ErrorKind::kNotFound) co_return there.error().In(key);
+    }
+    co_return Alone::kPruned;
+  }
+
   // The next catalog whose archive is there. Both listings are in one order.
   Async<std::optional<Catalog>> NextCatalog() {
     while (true) {
@@ -234,13 +274,33 @@ class Readings : public Listing {
       }
       if (!archive_ && !catalog_) co_return std::optional<Catalog>();
       if (catalog_ && (!archive_ || *catalog_ < *archive_)) {
-        ++troubles_.orphans;
-        Tell(catalog_object_.key + ": its archive is not there");
-        catalog_.reset();
+        Result<Alone> alone = co_await LookAtAlone(*catalog_, catalog_object_.key);
+        if (!alone) co_return alone.error();
+        const VaultName name = *std::exchange(catalog_, std::nullopt);
+        if (*alone == Alone::kKept) {
+          co_return std::optional(Catalog{.name = name, .size_bytes = catalog_object_.size_bytes});
+        }
+        if (*alone == Alone::kOrphan) {
+          ++troubles_.orphans;
+          Tell(catalog_object_.key + ": its archive is not there");
+        }
         continue;
       }
       if (archive_ && (!catalog_ || *archive_ < *catalog_)) {
-        if (archive_object_.last_modified < runtime_.clock.Now() - kCatalogDelayMax) {
+        bool young = archive_object_.last_modified >= runtime_.clock.Now() - kCatalogDelayMax;
+        if (!young) {
+          // By our clock, which may be ahead of the store's.
+          Result<ObjectInfo> there = co_await source_.store->Head(
+              {.bucket = source_.vault.bucket, .key = archive_object_.key});
+          if (!there && there.error().kind == ErrorKind::kNotFound) {
+            archive_.reset();  // Pruned since.
+            continue;
+          }
+          if (!there) co_return there.error().In(archive_object_.key);
+          young = there->server_time != SystemTime{} &&
+                  archive_object_.last_modified >= there->server_time - kCatalogDelayMax;
+        }
+        if (!young) {
           Error error = Corrupt("the archive " + archive_object_.key + " has no catalog");
           error.code = kNoCatalog;
           co_return error;
@@ -254,40 +314,64 @@ class Readings : public Listing {
     }
   }
 
-  // Several catalogs, or the beginning of a large one. False: there are no more.
+  // Several catalogs, or a large one. False: there are no more.
   Async<bool> Round() {
-    std::deque<std::deque<ListedObject>> read;
-    std::deque<std::optional<OpenCatalog>> left;
-    std::deque<Catalog> catalogs;
+    // Not waited for: whoever sorts what is read here holds memory already.
+    if (room_.size_bytes() == 0) {
+      const int64_t wanted = std::min(kSaidBytesMax, runtime_.memory.limit_bytes() / 8);
+      if (std::optional<Reservation> room = runtime_.memory.TryReserve(wanted)) {
+        room_ = std::move(*room);
+      }
+    }
+    size_t room = std::max(static_cast<size_t>(room_.size_bytes()), kSaidBytesMin);
+    std::deque<Whole> wholes;
     bool more = true;
-    while (catalogs.size() < kAtOnce) {
-      Result<std::optional<Catalog>> next = co_await NextCatalog();
+    while (wholes.size() < kAtOnce) {
+      Result<std::optional<Catalog>> next = std::exchange(held_over_, std::nullopt);
+      if (!*next) next = co_await NextCatalog();
       if (!next) co_return next.error();
       more = next->has_value();
       if (!more) break;
-      if ((*next)->size_bytes > kWholeBytesMax) {
-        Result<OpenCatalog> opened = co_await OpenOne(**next);
-        if (!opened) co_return opened.error();
-        streamed_.push_back(std::move(*opened));
+      Catalog& catalog = **next;
+      if (catalog.size_bytes > kWholeBytesMax) {
+        streamed_.push_back(std::move(catalog));
         break;
       }
-      catalogs.push_back(std::move(**next));
-      read.emplace_back();
-      left.emplace_back();
+      const size_t said = kSaidBytesOfOne + kSaidTimes * static_cast<size_t>(catalog.size_bytes);
+      if (said > room && !wholes.empty()) {
+        held_over_ = std::move(catalog);
+        break;
+      }
+      wholes.push_back({.catalog = std::move(catalog), .bytes_max = std::min(said, room)});
+      room -= wholes.back().bytes_max;
     }
     TaskGroup reading(runtime_.executor);
-    for (size_t i = 0; i < catalogs.size(); ++i) {
-      reading.Spawn(ReadWhole(catalogs[i], read[i], left[i]));
-    }
+    for (Whole& whole : wholes) reading.Spawn(ReadWhole(whole));
     Result<void> joined = co_await reading.Join();
     if (!joined) co_return joined.error();
-    for (std::deque<ListedObject>& objects : read) {
-      for (ListedObject& object : objects) ready_.push_back(std::move(object));
-    }
-    for (std::optional<OpenCatalog>& open : left) {
-      if (open) streamed_.push_back(std::move(*open));
+    for (Whole& whole : wholes) {
+      if (whole.is_more) streamed_.push_back(std::move(whole.catalog));
+      for (ListedObject& object : whole.objects) ready_.push_back(std::move(object));
     }
     co_return more;
+  }
+
+  // A piece of the first catalog that is not read as a whole. One is open at a time: what several
+  // hold, waiting for more, nobody would give back.
+  Async<void> ReadOn() {
+    if (!reading_) {
+      Result<OpenCatalog> opened = co_await OpenOne(streamed_.front());
+      if (!opened) co_return opened.error();
+      reading_ = std::move(*opened);
+    }
+    Result<bool> more = co_await ReadSome(*reading_, ready_, 1000, SIZE_MAX);
+    CountSkipped(*reading_);
+    if (!more) co_return more.error();
+    if (!*more) {
+      reading_.reset();
+      streamed_.pop_front();
+    }
+    co_return Ok();
   }
 
   // The archive itself tells what its catalog will: without it, what it holds would be taken for
@@ -314,6 +398,11 @@ class Readings : public Listing {
   }
 
   Async<OpenCatalog> OpenOne(const Catalog& catalog) {
+    if (runtime_.memory.limit_bytes() < kMemoryMin) {
+      co_return InvalidInput("listing a backup takes " + std::to_string(kMemoryMin) +
+                             " bytes of memory, " + std::to_string(runtime_.memory.limit_bytes()) +
+                             " are there for it (--memory)");
+    }
     const std::string key = VaultCatalogKey(source_.vault, catalog.name);
     Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
         runtime_,
@@ -325,29 +414,37 @@ class Readings : public Listing {
                                                 [this](const std::string& what) { Tell(what); })};
   }
 
-  // What has more lines than such a file should is left open, to be read on piece by piece: zstd
-  // makes a megabyte of gigabytes.
-  Async<void> ReadWhole(const Catalog& catalog, std::deque<ListedObject>& out,
-                        std::optional<OpenCatalog>& left) {
-    Result<OpenCatalog> opened = co_await OpenOne(catalog);
+  // What says more than such a file should is read anew, piece by piece: zstd makes a megabyte of
+  // gigabytes.
+  Async<void> ReadWhole(Whole& whole) {
+    Result<OpenCatalog> opened = co_await OpenOne(whole.catalog);
     if (!opened) co_return opened.error();
-    Result<bool> more = co_await ReadSome(*opened, out, kWholeLinesMax);
+    Result<bool> more = co_await ReadSome(*opened, whole.objects, SIZE_MAX, whole.bytes_max);
+    if (!more || !*more) CountSkipped(*opened);
     if (!more) co_return more.error();
-    if (*more) left = std::move(*opened);
+    whole.is_more = *more;
+    if (whole.is_more) whole.objects.clear();
     co_return Ok();
   }
 
-  // Up to `count` lines. False: that was the last one.
-  Async<bool> ReadSome(OpenCatalog& catalog, std::deque<ListedObject>& out, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
+  // Up to `count` lines, or a little more than so many bytes. False: that was the last one.
+  Async<bool> ReadSome(OpenCatalog& catalog, std::deque<ListedObject>& out, size_t count,
+                       size_t bytes_max) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count && bytes <= bytes_max; ++i) {
       Result<std::optional<CatalogRecord>> record = co_await catalog.lines->Next();
-      troubles_.lines +=
-          catalog.lines->skipped() - std::exchange(catalog.skipped, catalog.lines->skipped());
       if (!record) co_return record.error();
       if (!*record) co_return false;
+      const size_t before = out.size();
       Add(**record, catalog.name, out);
+      if (out.size() > before) bytes += ListedBytes(out.back());
     }
     co_return true;
+  }
+
+  void CountSkipped(OpenCatalog& catalog) {
+    troubles_.lines +=
+        catalog.lines->skipped() - std::exchange(catalog.skipped, catalog.lines->skipped());
   }
 
   Runtime runtime_;
@@ -355,6 +452,7 @@ class Readings : public Listing {
   CatalogTroubles& troubles_;
   std::function<void(const std::string& what)> told_;
   int told_count_ = 0;
+  int looked_at_ = 0;  // Catalogs without their archive.
   std::unique_ptr<Listing> archives_;
   std::unique_ptr<Listing> catalogs_;
   ListedObject archive_object_;
@@ -364,8 +462,11 @@ class Readings : public Listing {
   bool archives_ended_ = false;
   bool catalogs_ended_ = false;
   std::deque<ListedObject> ready_;
-  std::deque<OpenCatalog> streamed_;  // The first is being read.
-  std::deque<VaultName> young_;       // Archives that are to be read themselves.
+  Reservation room_;                    // For what a round has read.
+  std::optional<Catalog> held_over_;    // There was no room for it in the last round.
+  std::deque<Catalog> streamed_;        // To be read piece by piece.
+  std::optional<OpenCatalog> reading_;  // The first of them.
+  std::deque<VaultName> young_;         // Archives that are to be read themselves.
 };
 
 }  // namespace

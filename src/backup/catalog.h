@@ -50,6 +50,7 @@ struct CatalogSource {
   // A young archive without a catalog that cannot be read is passed over, as if it had not come
   // yet: for who only does again what it need not do.
   bool passes_unread = false;
+  std::vector<SealKey> seal_keys{};  // As of ReaderOptions, for archives that are read themselves.
 };
 
 // An archive that is younger than this may still be waiting for its catalog: it is read itself.

@@ -7,6 +7,7 @@
 #include "backup/vault_versions.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "transfer/listing/text_lines.h"
 
 namespace longhaul::backup {
 namespace {
@@ -19,7 +20,9 @@ constexpr char kFolder[] = "in/year=2025/month=11/day=24/";
 
 class CatalogLinesTest : public ::testing::Test {
  protected:
-  CatalogLinesTest() { backend->buckets["vault"].created = world.clock.Now(); }
+  explicit CatalogLinesTest(int64_t memory_bytes = 256 << 20) : world(1, memory_bytes) {
+    backend->buckets["vault"].created = world.clock.Now();
+  }
 
   std::string Line(const std::string& key, uint64_t entry) {
     std::string line;
@@ -59,6 +62,12 @@ class CatalogLinesTest : public ::testing::Test {
     }
   }
 
+  asio::awaitable<void> WantAll() {
+    while (world.memory.reserved_bytes() == 0) co_await world.clock.Sleep(std::chrono::seconds(1));
+    Result<Reservation> all = co_await world.memory.Reserve(world.memory.limit_bytes());
+    got_all = all.has_value();
+  }
+
   testing::FakeWorld world;
   std::shared_ptr<MemoryStoreBackend> backend = std::make_shared<MemoryStoreBackend>();
   MemoryStore store{world.runtime, backend};
@@ -66,6 +75,7 @@ class CatalogLinesTest : public ::testing::Test {
   VaultName name{.folder = kFolder, .ulid = kUlid};
   CatalogTroubles troubles;
   std::vector<std::string> told;
+  bool got_all = false;
 };
 
 // Whoever can write to the vault can write anything into it: it is named and counted, and what is
@@ -108,6 +118,112 @@ TEST_F(CatalogLinesTest, ReadsAllOfACatalogWithMoreLinesThanItShouldHave) {
   Result<uint64_t> count = Count();
   ASSERT_TRUE(count) << count.error().Describe();
   EXPECT_EQ(*count, 60'000u);
+}
+
+// A line that no store's object can be of is none: in a few KiB of zstd there is room for gigabytes
+// of keys.
+TEST_F(CatalogLinesTest, RefusesNamesThatNothingHas) {
+  std::vector<CatalogRecord> records(20, {.key = std::string(400'000, 'k')});
+  records.push_back({.key = std::string(1025, 'k')});
+  records.push_back({.key = std::string(1024, 'k')});
+  records.push_back({.key = "k", .version_id = std::string(1025, 'v')});
+  records.push_back({.key = "k", .etag = std::string(1025, 'e')});
+  for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
+  Keep(
+      world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 1u);
+  EXPECT_EQ(troubles.lines, 23u);
+}
+
+// What a catalog says is held until it is sorted: one that says much more than its size promises
+// is not read as a whole.
+TEST_F(CatalogLinesTest, HoldsNoMoreOfACatalogThanItsSizePromises) {
+  std::vector<CatalogRecord> records(10'000, {.key = std::string(1000, 'k')});
+  for (size_t i = 0; i < records.size(); ++i) records[i].entry = i;
+  Keep(
+      world.Run(PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, records)));
+  backend->ResetCounts();
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 10'000u);
+  EXPECT_EQ(backend->count(testing::StoreOperation::kGet), 2) << "all of it was held at once";
+}
+
+// Many lines in a random order of keys: the window of its compression is as large as they come.
+std::vector<CatalogRecord> ManyRecords(size_t count) {
+  SeededRandom random(7);
+  std::vector<CatalogRecord> records(count);
+  for (size_t i = 0; i < count; ++i) {
+    records[i].key = "logs/" + std::to_string(random.Below(1ULL << 60)) + ".json";
+    records[i].entry = i;
+  }
+  return records;
+}
+
+// A store whose answers take a second.
+struct Slow : testing::FaultPlan {
+  testing::Fault Next(testing::StoreOperation, std::string_view, std::string_view) override {
+    testing::Fault fault;
+    fault.delay = std::chrono::seconds(1);
+    return fault;
+  }
+};
+
+class LittleMemoryTest : public CatalogLinesTest {
+ protected:
+  LittleMemoryTest() : CatalogLinesTest(64 << 20) {}
+};
+
+// That there is no memory for a moment says nothing of a catalog.
+TEST_F(LittleMemoryTest, CatalogsWaitForMemory) {
+  const std::vector<CatalogRecord> records = ManyRecords(4000);
+  for (char c = '0'; c <= '9'; ++c) {
+    const VaultName one{.folder = kFolder, .ulid = std::string(kUlid).replace(25, 1, 1, c)};
+    for (auto& [key, text] :
+         {std::pair(VaultArchiveKey(place, one), std::string("an archive")),
+          std::pair(VaultCatalogKey(place, one),
+                    world.Run(PackCatalog(
+                        world.runtime, {.vault = place, .name = one, .source = {}}, records)))}) {
+      ASSERT_TRUE(world.Run(PutText(store, {.bucket = "vault", .key = key}, text)));
+    }
+  }
+  Slow slow;
+  MemoryStore away(world.runtime, backend, &slow);
+  std::unique_ptr<Listing> listing = OpenVaultHistory(
+      world.runtime, {.store = &away, .vault = place, .source_bucket = "in"}, troubles, {});
+  Result<uint64_t> count = world.Run(CountAll(*listing));
+  world.Run(listing->Close());
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 40'000u);
+}
+
+// Nor that somebody else waits for memory.
+TEST_F(CatalogLinesTest, ACatalogAsksOnceForItsMemory) {
+  Keep(world.Run(
+      PackCatalog(world.runtime, {.vault = place, .name = name, .source = {}}, ManyRecords(4000))));
+  Slow slow;
+  MemoryStore away(world.runtime, backend, &slow);
+  world.Start(WantAll());
+  {
+    auto lines = world.Run(TextLines::Open(world.runtime, {.store = &away,
+                                                           .bucket = "vault",
+                                                           .key = VaultCatalogKey(place, name),
+                                                           .name = "catalog"}));
+    ASSERT_TRUE(lines) << lines.error().Describe();
+    world.Run(world.clock.Sleep(std::chrono::seconds(5)));
+    uint64_t count = 0;
+    while (true) {
+      Result<std::optional<std::string_view>> line = world.Run((*lines)->Next());
+      ASSERT_TRUE(line) << line.error().Describe();
+      if (!*line) break;
+      ++count;
+    }
+    EXPECT_EQ(count, 4000u);
+    EXPECT_FALSE(got_all);
+  }
+  world.Drive([this] { return got_all; });
 }
 
 class Repeated : public Listing {

@@ -14,6 +14,9 @@ namespace {
 
 using archive::AppendJsonString;
 
+// S3 User Guide, "Naming objects"; its version ids are no longer either.
+constexpr size_t kNameBytesMax = 1024;
+
 std::string_view OpText(EntryOp op) {
   switch (op) {
     case EntryOp::kPut:
@@ -175,6 +178,10 @@ Result<CatalogRecord> ParseCatalogLine(std::string_view line, std::string_view u
   if (!known) return InvalidInput("its op is \"" + op + "\"");
   if (record.key.empty() || !has_entry || record.entry >= kArchiveEntriesMax) {
     return InvalidInput("it names no object");
+  }
+  if (record.key.size() > kNameBytesMax || record.version_id.size() > kNameBytesMax ||
+      record.etag.size() > kNameBytesMax) {
+    return InvalidInput("its key, version id or ETag is longer than any is");
   }
   Result<SystemTime> time = ParseRfc3339(stamp);
   if (!time) return InvalidInput("its stamp is \"" + stamp + "\"");

@@ -11,6 +11,7 @@
 
 #include "backup/vault_versions.h"
 #include "backup/vault_walk.h"
+#include "storage/restores_objects.h"
 #include "transfer/listing/sorted_listing.h"
 #include "transfer/listing/text_lines.h"
 
@@ -21,6 +22,8 @@ namespace {
 constexpr int kRemovalsAtOnce = 16;
 // So many refusals and no removal: the store lets nobody remove anything here.
 constexpr uint64_t kRefusalsMax = 100;
+constexpr std::chrono::hours kClocksApartMax{1};
+constexpr std::chrono::seconds kClocksAlike{3};
 
 struct Archive {
   VaultName name;
@@ -134,24 +137,45 @@ class Pruning : public ArchiveVisitor {
         troubles_(troubles),
         told_(std::move(told)),
         observer_(observer),
-        totals_(totals) {}
+        totals_(totals) {
+    source_.seal_keys = options_.seal_keys;
+  }
 
   Async<void> Run() {
     Result<void> listed = co_await ReadNames();
     if (!listed) co_return listed;
+    Result<void> clocks = co_await CompareClocks();
+    if (!clocks) co_return clocks;
+    const CatalogTroubles before = troubles_;
     Result<void> found = co_await FindNeeded();
-    if (!found) co_return found;
+    while (found) {
+      Result<bool> ended = co_await RemoveWhatMayGo();
+      if (!ended) co_return ended.error();
+      if (*ended) co_return Ok();
+      // Some of what would go, or supersedes it, cannot be read: it stays, and supersedes nothing.
+      for (auto& [name, archive] : archives_) {
+        archive.states = {};
+        archive.needed = archive.supersedes = false;
+      }
+      key_.reset();
+      troubles_ = before;
+      told_ = nullptr;
+      found = co_await FindNeeded();
+    }
+    co_return found;
+  }
+
+  // False: archives were found that cannot be read at once, and nothing has been removed.
+  Async<bool> RemoveWhatMayGo() {
     std::vector<const Archive*> going;
     std::vector<const Archive*> alone;
+    std::vector<const Archive*> lost;
     std::vector<VaultName> checked;
     for (const auto& [name, archive] : archives_) {
       const bool goes = MayGo(archive);
       if (archive.gone) {
         if (goes) alone.push_back(&archive);
-        if (archive.needed) {
-          ++totals_.lost;
-          observer_.OnLost(archive.key);
-        }
+        if (archive.needed) lost.push_back(&archive);
         continue;
       }
       if (goes) going.push_back(&archive);
@@ -161,24 +185,35 @@ class Pruning : public ArchiveVisitor {
     Result<void> allowed = CheckRemovals(
         {.removals = going.size(), .target_objects = totals_.archives, .source_objects = 1},
         options_.guard);
-    if (!allowed) co_return allowed;
-    if (!going.empty()) {
-      Result<void> sound =
-          co_await VisitArchives(runtime_, std::move(checked), *this, options_.stop);
-      if (!sound) co_return sound;
+    Result<void> sound = allowed;
+    if (sound && !going.empty()) {
+      any_away_ = false;
+      sound = co_await VisitArchives(runtime_, std::move(checked), *this, options_.stop);
+      if (sound && any_away_) co_return false;
     }
+    for (const Archive* archive : lost) {
+      ++totals_.lost;
+      observer_.OnLost(archive->key);
+    }
+    if (!sound) co_return sound.error();
     Result<void> removed = co_await RemoveAll(alone);
-    if (!removed) co_return removed;
-    co_return co_await RemoveAll(going);
+    if (removed) removed = co_await RemoveAll(going);
+    if (!removed) co_return removed.error();
+    co_return true;
   }
 
   // A catalog that leaves something out would let its archive go, and one that says too much
   // another.
   Async<void> Visit(Runtime& runtime, VaultName name) override {
-    const Archive& archive = archives_.at(name);
+    Archive& archive = archives_.at(name);
     Result<OpenedArchive> opened =
         co_await OpenVaultArchive(runtime, source_, name, {.seal_keys = options_.seal_keys});
     if (!opened) {
+      // An archive tier of INTELLIGENT_TIERING, which no listing tells.
+      if (opened.error().code == kArchivedCode) {
+        archive.unreadable = any_away_ = true;
+        co_return Ok();
+      }
       if (opened.error().kind == ErrorKind::kInvalidInput) co_return opened.error();
       co_return opened.error().In(archive.key);
     }
@@ -230,6 +265,37 @@ class Pruning : public ArchiveVisitor {
     co_return Ok();
   }
 
+  // What is old is so by both clocks, this machine's and the store's. One that is far off would
+  // have everything go.
+  Async<void> CompareClocks() {
+    now_ = runtime_.clock.Now();
+    for (const auto& [name, archive] : archives_) {
+      if (archive.gone) continue;
+      Result<ObjectInfo> info =
+          co_await source_.store->Head({.bucket = source_.vault.bucket, .key = archive.key});
+      if (!info && info.error().kind == ErrorKind::kNotFound) continue;
+      if (!info) co_return info.error().In(archive.key);
+      if (info->server_time == SystemTime{}) co_return Ok();
+      const auto ahead = runtime_.clock.Now() - info->server_time;
+      if (ahead > kClocksApartMax || ahead < -kClocksApartMax) {
+        co_return PreconditionFailed(
+            "the store's clock says " + FormatRfc3339(info->server_time) +
+            ", and this machine's is " +
+            std::to_string(
+                std::chrono::abs(std::chrono::round<std::chrono::minutes>(ahead)).count()) +
+            (ahead > ahead.zero() ? " minutes ahead" : " minutes behind") +
+            ": what is old is not known. Nothing was removed: set the clock right");
+      }
+      // A Date has whole seconds, and is some time under way.
+      if (ahead > kClocksAlike) {
+        now_ -= ahead;
+        options_.cutoff -= ahead;
+      }
+      co_return Ok();
+    }
+    co_return Ok();
+  }
+
   Async<void> FindNeeded() {
     std::vector<Archive*> gone;
     for (auto& [name, archive] : archives_) {
@@ -239,7 +305,7 @@ class Pruning : public ArchiveVisitor {
         runtime_,
         std::make_unique<AllReadings>(
             runtime_, source_, OpenReadings(runtime_, source_, troubles_, told_), std::move(gone)),
-        "", Doubles::kKeep);
+        "", Doubles::kKeep, SortBytesOfVault(runtime_.memory));
     Result<void> marked = co_await MarkAll(*readings);
     co_await readings->Close();
     if (!marked) co_return marked;
@@ -274,6 +340,10 @@ class Pruning : public ArchiveVisitor {
         MarkGroup(group);
         group.clear();
       }
+      if (group.size() == kOfOneStampMax) {
+        co_return Corrupt("the catalogs have more than " + std::to_string(kOfOneStampMax) +
+                          " entries for one state of " + next.key);
+      }
       group.push_back(std::move(next));
     }
   }
@@ -296,7 +366,7 @@ class Pruning : public ArchiveVisitor {
       deciding_.clear();
     }
     const SystemTime stamp = group.front().last_modified;
-    const SystemTime late = runtime_.clock.Now() - kLateMax;
+    const SystemTime late = now_ - kLateMax;
     const bool recent = stamp > options_.cutoff;
     std::vector<std::pair<Archive*, const ListedObject*>> readings;
     std::vector<const ListedObject*> all;
@@ -446,6 +516,8 @@ class Pruning : public ArchiveVisitor {
   PruneObserver& observer_;
   PruneTotals& totals_;
   std::map<VaultName, Archive> archives_;
+  bool any_away_ = false;  // Found when they were visited.
+  SystemTime now_{};       // By the clock that is behind the other.
   // Of the key that is being marked:
   std::optional<std::string> key_;
   bool superseded_ = false;  // By a state that is not younger than the cutoff, and can be read.

@@ -65,10 +65,13 @@ class PruneObserver {
 // versions, all versions of what goes are removed for good. Takes some 500 bytes of memory for each
 // archive of the vault.
 //
-// Archives in GLACIER and DEEP_ARCHIVE stay, and nothing goes for their sake: they cannot be read.
+// Archives in GLACIER, DEEP_ARCHIVE and archive tiers of INTELLIGENT_TIERING stay, and nothing goes
+// for their sake: they cannot be read.
 //
 // Errors, before anything was removed: those of the store and of OpenReadings; kCorrupt: see above;
-// kPrecondition with code kDeleteGuardCode: more would go than the guard lets. Afterwards: the
+// kPrecondition with code kDeleteGuardCode: more would go than the guard lets; without it: this
+// machine's clock is more than an hour from the store's (of two that differ by less the one that is
+// behind counts). Afterwards: the
 // store is away, or kCancelled.
 Async<void> PruneVault(Runtime runtime, CatalogSource source, PruneOptions options,
                        CatalogTroubles& troubles, std::function<void(const std::string& what)> told,

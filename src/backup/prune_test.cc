@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "storage/restores_objects.h"
 #include "tests/support/test_vault.h"
 
 namespace longhaul {
@@ -84,6 +85,61 @@ TEST_F(PruneTest, TakesWhatIsSupersededLongEnoughAndNothingElse) {
   vault->Pass(100 * kDay);
   ASSERT_TRUE(Prune(vault->now()));
   EXPECT_EQ(vault->archives(), 1u) << "what is current is needed for ever";
+}
+
+// A machine whose clock is ahead would take for old what was current yesterday, and remove it for
+// good.
+TEST_F(PruneTest, DoesNotGoByAClockThatIsAhead) {
+  vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(1h);
+  vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(45min);
+  MemoryStoreBackend& backend = *vault->server.backend;
+  // The store's clock stands where it was.
+  for (const auto ahead : {std::chrono::minutes(30), std::chrono::minutes(40 * 24 * 60)}) {
+    vault->Pass(ahead + backend.options.clock_offset);
+    backend.options.clock_offset = -ahead;
+    Result<void> pruned = Prune(vault->now() - 1h);
+    EXPECT_EQ(pruned.has_value(), ahead < 1h);
+    EXPECT_EQ(vault->archives(), 2u);
+  }
+  Result<void> pruned = Prune(vault->now() - 1h);
+  ASSERT_FALSE(pruned);
+  EXPECT_EQ(pruned.error().kind, ErrorKind::kPrecondition);
+  EXPECT_NE(pruned.error().message.find("minutes ahead"), std::string::npos)
+      << pruned.error().message;
+  // The store has the time of this machine.
+  backend.options.clock_offset = 0s;
+  ASSERT_TRUE(Prune(vault->now() - 1h));
+  EXPECT_EQ(vault->archives(), 1u);
+}
+
+// No listing tells that an archive lies in such a tier: it stays, nothing goes for its sake, and
+// all else does.
+TEST_F(PruneTest, ArchiveTiersKeepNothingElseFromGoing) {
+  std::vector<VaultName> names;
+  for (const char* text : {"one", "two", "three", "four"}) {
+    names.push_back(vault->Keep({TestVault::Object("a", text, vault->now())}));
+    vault->Pass(kDay);
+  }
+  std::set<std::string> away;
+  vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kGet && away.contains(std::string(key))) {
+      fault.error = Error{.kind = ErrorKind::kDenied, .message = "away", .code = kArchivedCode};
+    }
+    return fault;
+  };
+  away = {backup::VaultArchiveKey(vault->place, names[1]),
+          backup::VaultArchiveKey(vault->place, names[3])};
+  Result<void> pruned = Prune(vault->now());
+  ASSERT_TRUE(pruned) << pruned.error().Describe();
+  EXPECT_EQ(told.removed.size(), 1u);
+  EXPECT_FALSE(vault->Has(names[0]));
+  EXPECT_TRUE(vault->Has(names[1]) && vault->Has(names[2]) && vault->Has(names[3]));
+  away.clear();
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 1u);
 }
 
 // Whatever such an archive says may be needed, and what it supersedes is nobody's guess.

@@ -37,6 +37,10 @@ std::unique_ptr<Listing> OpenRestored(BackupStore& vault, RestoreWhat what,
                                       CatalogTroubles& troubles,
                                       std::function<void(const std::string& text)> told);
 
+// What is at the target under the names that the restore may write, and nothing else.
+std::unique_ptr<Listing> OpenRestoreTarget(const Runtime& runtime, const RestoreWhat& what,
+                                           const TreeTarget& target);
+
 // How a restore compares and copies: what is equal in bytes, headers, metadata and tags stays.
 void SetRestoreOptions(SyncOptions& options);
 
@@ -44,19 +48,16 @@ void SetRestoreOptions(SyncOptions& options);
 class RestoreTally : public SyncObserver {
  public:
   void OnChosen(const SyncStep& step) override { replaced += step.target != nullptr ? 1 : 0; }
-  void OnFailed(const SyncStep& step, const Error& error) override {
-    if (!failure) failure = error.In(step.name);
-  }
   void OnSkipped(const SyncStep& step) override {
     appeared += step.decision.reason == reason::kExists ? 1 : 0;
   }
   uint64_t replaced = 0;  // Or would be.
   uint64_t appeared = 0;  // Was not there when the target was looked at; left alone.
-  std::optional<Error> failure;
 };
 
 // How many objects at `target` differ from what would be written in their place. `options` as for
-// the restore itself. Nothing is written. Errors: those of the listings and of the comparison.
+// the restore itself. Nothing is written. What cannot be compared counts as none: the restore looks
+// at it again, names it and leaves it alone. Errors: those that end the comparison of all.
 Async<uint64_t> CountDiffering(Runtime runtime, BackupStore& vault, RestoreWhat what,
                                TreeTarget target, SyncOptions options);
 // kPrecondition: that many would be replaced. `remedy`: how to have it so.

@@ -9,8 +9,11 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Fault;
 using testing::MemoryStore;
+using testing::MemoryStoreBackend;
 using testing::ReplicationWorld;
+using testing::StoreOperation;
 
 // A bucket with a history in a vault, and another one to restore to.
 class RestoreTest : public ::testing::Test {
@@ -98,6 +101,54 @@ TEST_F(RestoreTest, ReplacesNothingUnasked) {
   order.dry_run = false;
   order.overwrite = true;
   EXPECT_EQ(Restore(order).phase, RunPhase::kDone);
+  EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
+}
+
+// Many stores know no condition of writes: they get their objects back all the same, and what
+// appears there meanwhile stays.
+TEST_F(RestoreTest, ReplacesNothingWhereTheStoreKnowsNoConditions) {
+  MemoryStoreBackend& home = *world.store("home").backend;
+  home.options.refuse_unknown_conditions = true;
+  for (const bool creates : {false, true}) {
+    home.options.capabilities.create_if_absent = creates;
+    home.options.capabilities.complete_if_absent = false;
+    home.buckets["back"].objects.clear();
+    const RunRecord run = Restore(Order("a/"));
+    EXPECT_EQ(run.phase, RunPhase::kDone) << run.reason;
+    EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
+  }
+  home.options.capabilities.create_if_absent = false;
+  home.buckets["back"].objects.clear();
+  MemoryStore direct_home(world.runtime, world.store("home").backend);
+  home.buckets["spare"].created = world.world.clock.Now();
+  ASSERT_TRUE(world.world.Run(PutText(direct_home, {.bucket = "spare", .key = "one"}, "mine")));
+  // After the target was listed.
+  world.store("home").decide = [&](StoreOperation operation, std::string_view bucket,
+                                   std::string_view key) {
+    if (bucket == "back" && key == "one" && operation != StoreOperation::kList) {
+      home.buckets["back"].objects["one"] = home.buckets["spare"].objects["one"];
+    }
+    return Fault();
+  };
+  const RunRecord run = Restore(Order("a/"));
+  EXPECT_EQ(run.phase, RunPhase::kFailed);
+  EXPECT_NE(run.reason.find("appeared at the destination"), std::string::npos) << run.reason;
+  EXPECT_EQ(Back(), (Texts{{"one", "mine"}, {"one-more", "another"}}));
+}
+
+// One damaged object must not keep all others from being restored in place.
+TEST_F(RestoreTest, WhatIsDamagedKeepsNothingElseFromComingBack) {
+  std::vector<std::string> archives;
+  for (const std::string& key : world.target().backend->Keys("out")) {
+    if (key.ends_with(".tar.zst")) archives.push_back(key);
+  }
+  ASSERT_EQ(archives.size(), 3u);
+  world.target().backend->CorruptStored("out", archives[1], 40);
+  MemoryStore home(world.runtime, world.store("home").backend);
+  ASSERT_TRUE(world.world.Run(PutText(home, {.bucket = "back", .key = "one-more"}, "another")));
+  const RunRecord run = Restore(Order("a/"));
+  EXPECT_EQ(run.phase, RunPhase::kFailed);
+  EXPECT_EQ(run.counts.failed, 1u) << run.reason;
   EXPECT_EQ(Back(), (Texts{{"one", "first"}, {"one-more", "another"}}));
 }
 

@@ -92,7 +92,41 @@ class VaultBytes : public ByteReader {
   VaultArchives::Frame frame_;
 };
 
+// "<ULID>.<entry>+<stamp>@<folder>": a version with the stamp that its catalog says.
+class WithStamps : public Listing {
+ public:
+  explicit WithStamps(std::unique_ptr<Listing> versions) : versions_(std::move(versions)) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    Result<std::optional<ListedObject>> next = co_await versions_->Next();
+    if (next && *next) {
+      ListedObject& version = **next;
+      version.version_id.insert(version.version_id.find('@'),
+                                "+" + FormatRfc3339(version.last_modified));
+    }
+    co_return next;
+  }
+  asio::awaitable<void> Close() override { co_await versions_->Close(); }
+
+ private:
+  std::unique_ptr<Listing> versions_;
+};
+
+// Empty: it has none.
+std::string StampIn(const std::string& version_id) {
+  const size_t at = version_id.find('@');
+  const size_t plus = version_id.find('+');
+  if (at == std::string::npos || plus == std::string::npos || plus > at) return "";
+  return version_id.substr(plus + 1, at - plus - 1);
+}
+
 }  // namespace
+
+std::string WithoutStamp(std::string version_id) {
+  const std::string stamp = StampIn(version_id);
+  if (!stamp.empty()) version_id.erase(version_id.find('+'), stamp.size() + 1);
+  return version_id;
+}
 
 VaultStore::VaultStore(Runtime runtime, Store& store, VaultPlace vault, std::string bucket,
                        VaultArchives::Options options)
@@ -100,6 +134,7 @@ VaultStore::VaultStore(Runtime runtime, Store& store, VaultPlace vault, std::str
       store_(store),
       vault_(vault),
       bucket_(std::move(bucket)),
+      seal_keys_(options.seal_keys),
       archives_(runtime, store, std::move(vault), std::move(options)) {}
 
 SegmentsTold VaultStore::NoteSegments() {
@@ -111,19 +146,26 @@ SegmentsTold VaultStore::NoteSegments() {
 std::unique_ptr<Listing> VaultStore::OpenAt(std::string prefix, SystemTime at,
                                             CatalogTroubles& troubles,
                                             std::function<void(const std::string& what)> told) {
-  return OpenVaultListing(
-      runtime_,
-      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
-      at, troubles, std::move(told), NoteSegments());
+  return std::make_unique<WithStamps>(OpenVaultListing(runtime_,
+                                                       {.store = &store_,
+                                                        .vault = vault_,
+                                                        .source_bucket = bucket_,
+                                                        .prefix = std::move(prefix),
+                                                        .seal_keys = seal_keys_},
+                                                       at, troubles, std::move(told),
+                                                       NoteSegments()));
 }
 
 std::unique_ptr<Listing> VaultStore::OpenVersions(
     std::string prefix, CatalogTroubles& troubles,
     std::function<void(const std::string& what)> told) {
-  return OpenVaultHistory(
-      runtime_,
-      {.store = &store_, .vault = vault_, .source_bucket = bucket_, .prefix = std::move(prefix)},
-      troubles, std::move(told), NoteSegments());
+  return OpenVaultHistory(runtime_,
+                          {.store = &store_,
+                           .vault = vault_,
+                           .source_bucket = bucket_,
+                           .prefix = std::move(prefix),
+                           .seal_keys = seal_keys_},
+                          troubles, std::move(told), NoteSegments());
 }
 
 std::vector<std::string> VaultStore::ArchiveKeys(const std::string& version_id) const {
@@ -132,9 +174,10 @@ std::vector<std::string> VaultStore::ArchiveKeys(const std::string& version_id) 
     Result<VersionPlace> place = ParseVersion(id);
     if (place) keys.push_back(VaultArchiveKey(vault_, place->name));
   };
-  const auto told = segments_.find(version_id);
+  const std::string plain = WithoutStamp(version_id);
+  const auto told = segments_.find(plain);
   if (told == segments_.end()) {
-    add(version_id);
+    add(plain);
   } else {
     std::ranges::for_each(told->second, add);
   }
@@ -183,10 +226,18 @@ Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::strin
     if (version_id.empty()) co_return NotFound("there is no " + key, "NoSuchKey");
   }
   if (auto giant = giants_.find(version_id); giant != giants_.end()) co_return giant->second;
-  Result<VaultArchives::Entry> found = co_await FindPut(key, version_id);
+  const std::string plain = WithoutStamp(version_id);
+  Result<VaultArchives::Entry> found = co_await FindPut(key, plain);
   if (!found) co_return found.error().In(key);
-  const VersionPlace place = *ParseVersion(version_id);
+  const VersionPlace place = *ParseVersion(plain);
   const ArchiveEntry& entry = found->entry;
+  // By it the catalog has put it before all other states of the object.
+  const std::string stamp = StampIn(version_id);
+  if (!stamp.empty() && stamp != FormatRfc3339(entry.stamp)) {
+    co_return Corrupt(key + ": the catalog says that it was read at " + stamp + ", and " +
+                      VaultArchiveKey(vault_, place.name) + " that it was at " +
+                      FormatRfc3339(entry.stamp));
+  }
   auto object = std::make_shared<Object>();
   ObjectInfo& info = object->info;
   info.size_bytes = entry.segment ? entry.segment->object_size_bytes : entry.size_bytes;
@@ -197,7 +248,7 @@ Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::strin
     info.etag = std::move(*md5);
   } else if (entry.etag.empty()) {
     // Something to pin its parts by.
-    info.etag = version_id.substr(0, version_id.find('@'));
+    info.etag = plain.substr(0, plain.find('@'));
     info.etag_opaque = true;
   } else if (entry.size_bytes < kDerivedSizeBytes && !entry.etag_is_md5 && !entry.segment) {
     info.etag_opaque = IsPlainMd5Etag(entry.etag);
@@ -215,7 +266,7 @@ Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::strin
     object->extents.push_back({.place = place, .size_bytes = entry.size_bytes});
     co_return object;
   }
-  auto told = segments_.find(version_id);
+  auto told = segments_.find(plain);
   if (told == segments_.end()) co_return Corrupt(key + ": its other segments are not known");
   object->part_sizes.clear();
   uint64_t offset = 0;

@@ -22,6 +22,10 @@
 
 namespace longhaul::backup {
 
+// A version id of OpenAt as the vault has it: OpenAt puts the stamp of the catalog into it, with
+// which the archive is compared when the object is read.
+std::string WithoutStamp(std::string version_id);
+
 class VaultStore : public BackupStore {
  public:
   // `store` is borrowed. `bucket`: of the source, whose objects these are.
@@ -62,6 +66,7 @@ class VaultStore : public BackupStore {
   Store& store_;
   VaultPlace vault_;
   std::string bucket_;
+  std::vector<SealKey> seal_keys_;
   VaultArchives archives_;
   // Of objects in segments: what the listings have told, and what was found of each.
   std::map<std::string, std::vector<std::string>> segments_;

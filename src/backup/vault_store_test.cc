@@ -212,13 +212,9 @@ TEST(VaultStoreTest, DamageFailsItsObjectsAlone) {
   EXPECT_EQ(vault.told.failures[0].second.kind, ErrorKind::kCorrupt);
 }
 
-// A catalog can be written by whoever can write to the vault: it leads to no other object's bytes.
-TEST(VaultStoreTest, ACatalogThatNamesAnotherObjectIsNotBelieved) {
-  ReplicationWorld world(1);
-  Vault vault(world);
-  world.Put("a", "the bytes of a");
-  world.Put("b", "the bytes of b");
-  world.RunOnce();
+// Edits the only catalog of the vault.
+void EditCatalog(ReplicationWorld& world, Vault& vault, const std::string& what,
+                 const std::string& with) {
   std::string catalog;
   for (const std::string& key : world.target().backend->Keys("out")) {
     if (key.ends_with(".jsonl.zst")) catalog = key;
@@ -233,17 +229,41 @@ TEST(VaultStoreTest, ACatalogThatNamesAnotherObjectIsNotBelieved) {
     ASSERT_FALSE(ZSTD_isError(size));
     lines.resize(size);
   }
-  const size_t at = lines.find("\"object_path\":\"a\"");
+  const size_t at = lines.find(what);
   ASSERT_NE(at, std::string::npos) << lines;
-  lines.replace(at, 17, "\"object_path\":\"c\"");
+  lines.replace(at, what.size(), with);
   std::string packed(ZSTD_compressBound(lines.size()), '\0');
   packed.resize(ZSTD_compress(packed.data(), packed.size(), lines.data(), lines.size(), 1));
   ASSERT_TRUE(world.world.Run(PutText(vault.direct, {.bucket = "out", .key = catalog}, packed)));
+}
+
+// A catalog can be written by whoever can write to the vault: it leads to no other object's bytes.
+TEST(VaultStoreTest, ACatalogThatNamesAnotherObjectIsNotBelieved) {
+  ReplicationWorld world(1);
+  Vault vault(world);
+  world.Put("a", "the bytes of a");
+  world.Put("b", "the bytes of b");
+  world.RunOnce();
+  EditCatalog(world, vault, "\"object_path\":\"a\"", "\"object_path\":\"c\"");
   const BucketState restored = vault.Restore(SystemTime::max());
   EXPECT_EQ(restored.size(), 1u);
   EXPECT_TRUE(restored.contains("b"));
   ASSERT_EQ(vault.told.failures.size(), 1u);
   EXPECT_EQ(vault.told.failures[0].first, "c");
+}
+
+// With another time in it an old state would pass for the current one.
+TEST(VaultStoreTest, ACatalogThatSaysAnotherTimeIsNotBelieved) {
+  ReplicationWorld world(1);
+  Vault vault(world);
+  world.Put("a", "the bytes of a");
+  world.Put("b", "the bytes of b");
+  world.RunOnce();
+  EditCatalog(world, vault, "\"stamp\":\"20", "\"stamp\":\"21");
+  const BucketState restored = vault.Restore(SystemTime::max());
+  EXPECT_EQ(restored.size(), 1u);
+  ASSERT_EQ(vault.told.failures.size(), 1u);
+  EXPECT_EQ(vault.told.failures[0].second.kind, ErrorKind::kCorrupt);
 }
 
 class VaultGiantTest : public testing::GiantTest {};

@@ -12,10 +12,6 @@ namespace longhaul::backup {
 
 namespace {
 
-// Readings of one key with one stamp: the segments of an object, and they again where they had to
-// be sent once more. More come from no longhaul, and would have to be held at once.
-constexpr size_t kOfOneStampMax = 10 * size_t{kSegmentsMax};
-
 // As ListedOf wrote it.
 struct SegmentText {
   std::string plan;
@@ -157,6 +153,10 @@ class Current : public Listing {
 
 }  // namespace
 
+size_t SortBytesOfVault(const MemoryBudget& memory) {
+  return std::min(kSortBytesMax, static_cast<size_t>(memory.limit_bytes() / 4));
+}
+
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told) {
   return std::make_unique<Folded>(std::move(readings), std::move(told));
 }
@@ -180,7 +180,8 @@ std::unique_ptr<Listing> OpenVaultHistory(Runtime runtime, CatalogSource source,
                                           SegmentsTold segments) {
   std::unique_ptr<Listing> readings =
       OpenReadings(runtime, std::move(source), troubles, std::move(told));
-  return FoldVersions(SortListing(runtime, std::move(readings), "", Doubles::kKeep),
+  return FoldVersions(SortListing(runtime, std::move(readings), "", Doubles::kKeep,
+                                  SortBytesOfVault(runtime.memory)),
                       std::move(segments));
 }
 

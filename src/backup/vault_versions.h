@@ -21,6 +21,14 @@ namespace longhaul::backup {
 using SegmentsTold =
     std::function<void(const std::string& version_id, std::vector<std::string> segments)>;
 
+// Readings of one key with one stamp: the segments of an object, and they again where they had to
+// be sent once more. More come from no longhaul, and would have to be held at once.
+inline constexpr size_t kOfOneStampMax = 10 * size_t{kSegmentsMax};
+
+// What sorting readings takes. Whoever reads archives holds three eighths of the memory, and
+// catalogs that are open take some MiB each.
+size_t SortBytesOfVault(const MemoryBudget& memory);
+
 // Of `readings` in order (SortListing, Doubles::kKeep).
 std::unique_ptr<Listing> FoldVersions(std::unique_ptr<Listing> readings, SegmentsTold told = {});
 

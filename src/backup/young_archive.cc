@@ -52,7 +52,8 @@ Async<std::vector<CatalogRecord>> ReadWithin(Runtime runtime, const CatalogSourc
               .memory = budget,
               .log = runtime.log,
               .metrics = runtime.metrics};
-  Result<OpenedArchive> opened = co_await OpenVaultArchive(own, source, std::move(name), {});
+  Result<OpenedArchive> opened =
+      co_await OpenVaultArchive(own, source, std::move(name), {.seal_keys = source.seal_keys});
   if (!opened) co_return opened.error();
   co_return co_await Read(own, *opened->reader);
 }

@@ -83,6 +83,17 @@ TEST_F(YoungArchiveTest, ThatTellsNothingIsAnError) {
   EXPECT_EQ(troubles.archives, 1u);
 }
 
+// Whoever may write to the vault could put one there, and have it taken for the current state.
+TEST_F(YoungArchiveTest, WithoutTheSealOfTheRuleItTellsNothing) {
+  DropCatalog();
+  backup::CatalogSource source = vault.source(*vault.direct);
+  source.seal_keys = {{.id = "k1", .secret = "0123456789abcdef"}};
+  Result<std::vector<backup::CatalogRecord>> read =
+      vault.world.Run(backup::ReadYoungArchive(vault.world.runtime, source, young));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, backup::kUnreadArchive);
+}
+
 // Of a damaged frame nothing older is given for what lies in it, and all else as before.
 TEST_F(YoungArchiveTest, WithADamagedFrameTellsWhatItStillCan) {
   young = vault.Keep({TestVault::Object("b", testing::Noise(300'000, 2), vault.now())});

@@ -37,9 +37,10 @@ uint64_t BytesOf(const std::vector<AwayArchive>& archives) {
   return bytes;
 }
 
+// Which tier of INTELLIGENT_TIERING it is nobody tells.
 bool AnyDeep(const std::vector<AwayArchive>& archives) {
-  return std::ranges::any_of(
-      archives, [](const AwayArchive& one) { return one.storage_class == "DEEP_ARCHIVE"; });
+  return std::ranges::any_of(archives,
+                             [](const AwayArchive& one) { return one.storage_class != "GLACIER"; });
 }
 
 // What asking costs, of those that nobody has asked for yet, and what keeping the copies does.
@@ -47,7 +48,8 @@ Bill::Sum CostOf(const std::vector<AwayArchive>& archives, const std::string& re
                  const std::string& tier, int64_t days, const Prices& prices) {
   Bill bill;
   for (const AwayArchive& archive : archives) {
-    if (archive.asked) continue;
+    // What moves back within its class costs nothing. (S3 pricing, "Intelligent-Tiering".)
+    if (archive.asked || archive.storage_class == "INTELLIGENT_TIERING") continue;
     const std::string words = "/" + region + "/" + archive.storage_class + "/" + tier;
     bill.Add("requests", "restore_request" + words, Bill::Unit::kEach, 1);
     bill.Add("retrieval", "restore_gib" + words, Bill::Unit::kByte, archive.size_bytes);
@@ -82,7 +84,8 @@ const char* TimeOf(const Tier& tier, bool deep) { return deep ? tier.deep_archiv
 Error Unasked(const std::vector<AwayArchive>& away, const std::string& region, int64_t days,
               const Prices& prices) {
   std::string text = ArchivesText(away) +
-                     " that the restore needs lie in GLACIER or DEEP_ARCHIVE and cannot be read; "
+                     " that the restore needs lie in GLACIER, DEEP_ARCHIVE or an archive tier and "
+                     "cannot be read; "
                      "nothing was restored. Asking for them, to be read for " +
                      Counted(static_cast<uint64_t>(days), "day") + ", costs";
   const bool deep = AnyDeep(away);
@@ -187,7 +190,8 @@ Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
   const auto tier = std::ranges::find(tiers, *flags.tier, &Tier::name);
   if (tier == tiers.end()) {
     co_return InvalidInput("--ask-back " + *flags.tier +
-                           ": DEEP_ARCHIVE, where some of the archives lie, has Standard and Bulk");
+                           ": DEEP_ARCHIVE, or the deep tier of INTELLIGENT_TIERING, where some of "
+                           "the archives lie, has Standard and Bulk");
   }
   const Bill::Sum cost = CostOf(*away, region, *flags.tier, flags.days, *prices);
   const auto asked = static_cast<uint64_t>(std::ranges::count(*away, true, &AwayArchive::asked));
@@ -199,7 +203,7 @@ Async<bool> AskBackFirst(RunContext& context, const AskBackFlags& flags,
       .With("days", flags.days)
       .With("pico_dollars", cost.total)
       .With("unknown_prices", std::vector<std::string>(cost.unknown.begin(), cost.unknown.end()))
-      .Says(ArchivesText(*away) + " lie in GLACIER or DEEP_ARCHIVE" +
+      .Says(ArchivesText(*away) + " lie in GLACIER, DEEP_ARCHIVE or an archive tier" +
             (asked == 0 ? "" : ", " + FormatCount(asked) + " of which have been asked for before") +
             ": asking for what has not costs " + CostText(cost));
   context.output().Note(told);

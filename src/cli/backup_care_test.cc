@@ -58,6 +58,16 @@ TEST_F(BackupCareTest, NothingIsNotFound) {
   EXPECT_THAT(console.error, HasSubstr("nothing of 'b' at that time"));
 }
 
+// A bucket of millions must not be listed for one object.
+TEST_F(BackupCareTest, ARestoreLooksAtWhatItMayWriteAlone) {
+  WriteFile("back/other", "text");
+  EXPECT_EQ(Backup("restore", {"--json", "a", folder.file("back/")}), 0) << console.error;
+  EXPECT_EQ(ReadFile("back/a"), "a second");
+  EXPECT_THAT(console.out, HasSubstr(R"("extra":0)"));
+  EXPECT_EQ(Backup("restore", {"--json", "--exact", "a", folder.file("back/")}), 0);
+  EXPECT_THAT(console.out, HasSubstr(R"("extra":0)"));
+}
+
 // What there was before would be given back, and nobody would know.
 TEST_F(BackupCareTest, AYoungArchiveIsNotPassedOver) {
   std::filesystem::remove(folder.file(Catalog(1)));

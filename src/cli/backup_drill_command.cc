@@ -239,6 +239,7 @@ class BackupDrillCommand : public Command {
 
   Async<void> DrillOne(RunContext& context, backup::DrillWork work) {
     const ListedObject object = work.object;
+    const std::string version_id = backup::WithoutStamp(object.version_id);
     const DrillVerdict verdict = co_await backup::DrillObject(context.runtime(), std::move(work));
     Output& output = context.output();
     if (verdict.left_behind) {
@@ -251,7 +252,7 @@ class BackupDrillCommand : public Command {
       Blame(object, verdict.failure->Describe());
       output.Problem(Message("failed")
                          .With("key", object.key)
-                         .With("version_id", object.version_id)
+                         .With("version_id", version_id)
                          .With("error", verdict.failure->Describe())
                          .Says(Printable(object.key) +
                                ": cannot be restored: " + verdict.failure->Describe()));
@@ -266,7 +267,7 @@ class BackupDrillCommand : public Command {
       for (const std::string& what : verdict.differences) {
         output.Problem(Message("differs")
                            .With("key", object.key)
-                           .With("version_id", object.version_id)
+                           .With("version_id", version_id)
                            .With("what", what)
                            .Says(Printable(object.key) + ": " + what));
       }
@@ -275,7 +276,7 @@ class BackupDrillCommand : public Command {
     Message proven("proven");
     proven.With("key", object.key)
         .With("size", verdict.bytes)
-        .With("version_id", object.version_id)
+        .With("version_id", version_id)
         .With("compared_with_source", verdict.compared_with_source);
     if (verbose_.level > 0) proven.Says("proven: " + Printable(object.key));
     output.Note(proven);

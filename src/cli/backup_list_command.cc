@@ -63,7 +63,8 @@ class VaultListCommand : public Command {
     return {.store = vault.store,
             .vault = vault.place,
             .source_bucket = vault.bucket,
-            .prefix = vault.words.empty() ? "" : vault.words[0]};
+            .prefix = vault.words.empty() ? "" : vault.words[0],
+            .seal_keys = vault.seal_keys};
   }
 
   static std::string SizeText(const ListedObject& object) {

@@ -162,7 +162,13 @@ class BackupRestoreCommand : public Command {
     auto open = [&](ListingOptions) -> std::unique_ptr<Listing> {
       return backup::OpenRestored(store, what, troubles.counted, troubles.told());
     };
-    Result<void> done = co_await run.Transfer(source, *target, open, true, options_);
+    // Of a folder that does not exist yet there is none.
+    std::unique_ptr<Listing> there;
+    if (!IsMissingFolder(*target)) {
+      there = backup::OpenRestoreTarget(context.runtime(), what, TreeOf(*target));
+    }
+    Result<void> done =
+        co_await run.Transfer(source, *target, open, true, options_, std::move(there));
     if (!done) done = WithCatalogRemedy(done.error());
     const uint64_t found = run.totals.source_objects;
     Result<ExitCode> code = co_await run.Conclude(done);
@@ -186,6 +192,10 @@ class BackupRestoreCommand : public Command {
   }
 
  private:
+  static TreeTarget TreeOf(const OpenedAddress& target) {
+    return {.store = *target.store, .bucket = target.address.bucket, .prefix = target.address.key};
+  }
+
   void SetOptions(RunContext& context) {
     options_.copy = copies_.Options();
     backup::SetRestoreOptions(options_);
@@ -200,9 +210,7 @@ class BackupRestoreCommand : public Command {
     SyncOptions options = options_;
     options.copy.stop = &context.stop();
     Result<uint64_t> differing = co_await backup::CountDiffering(
-        context.runtime(), store, std::move(what),
-        {.store = *target.store, .bucket = target.address.bucket, .prefix = target.address.key},
-        std::move(options));
+        context.runtime(), store, std::move(what), TreeOf(target), std::move(options));
     if (!differing) co_return At(target.address, differing.error());
     co_return differing;
   }

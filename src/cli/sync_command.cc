@@ -17,6 +17,7 @@
 #include "cli/transfer_limits.h"
 #include "cli/transfer_run.h"
 #include "transfer/listing/listing.h"
+#include "transfer/tree/may_remove_at.h"
 #include "transfer/tree/named_objects.h"
 #include "transfer/tree/sync_trees.h"
 
@@ -42,7 +43,9 @@ class SyncCommand : public Command {
             "--max-delete and --max-delete-percent set other limits. What the filters leave out is "
             "not removed either. Of local folders, links to files are followed and links to "
             "folders are not: they are counted, and with --delete what lies behind one at SOURCE "
-            "is not removed at TARGET but named, and the exit code is 1.\n\n"
+            "is not removed at TARGET but named, and the exit code is 1. The same goes with --at "
+            "for an object of which SOURCE has only younger versions, none of which is the one at "
+            "TARGET: what it was at that time may have expired, and be nowhere else.\n\n"
             "A SOURCE under which there is nothing is told on standard error. It is no failure: "
             "the exit code is 0, so that an empty bucket may be mirrored every night.\n\n"
             "With --target-listing TARGET is not asked what it has; what would be replaced or "
@@ -156,6 +159,15 @@ class SyncCommand : public Command {
     }
     limited.Wrap(*source);
     limited.Wrap(*target);
+    std::optional<SystemTime> at;
+    if (at_.at) at = at_.at->From(context.runtime().clock.Now());
+    if (at && options_.remove) {
+      options_.may_remove = [from = *source, time = *at](const std::string& name,
+                                                         ListedObject there) {
+        return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, time,
+                           std::move(there));
+      };
+    }
     if (versions_.versions) co_return co_await MirrorVersions(context, typed, *source, *target);
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
     const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
@@ -215,10 +227,9 @@ class SyncCommand : public Command {
     auto open = [&](ListingOptions listed) {
       if (failed) return OpenFailed(context.runtime(), *source, *failed, tell_missing);
       if (given != nullptr) return std::move(given);
-      if (at_.at) {
+      if (at) {
         return OpenListingAt(context.runtime(), *source->store, source->address.bucket,
-                             source->address.key, at_.at->From(context.runtime().clock.Now()),
-                             std::move(listed));
+                             source->address.key, *at, std::move(listed));
       }
       return OpenListing(context.runtime(), *source->store, source->address.bucket,
                          source->address.key, std::move(listed));

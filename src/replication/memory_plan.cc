@@ -4,6 +4,7 @@
 #include <string>
 
 #include "archive/archive_file.h"
+#include "replication/compare/compare_memory.h"
 
 namespace longhaul {
 
@@ -83,8 +84,14 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
   PackMemory pack;
   int jobs = 1;
   if (packs) {
-    const int64_t available = total - apply_bytes;
-    Result<PackPlan> planned = PlanPacking(context, level, threads, available, 0);
+    int64_t available = total - apply_bytes;
+    // A comparison may take hours: who packs does not wait for it, where that can be.
+    const bool sorts = std::ranges::any_of(
+        context.rules, [](const auto& rule) { return SortsToCompare(*rule->rule) > 0; });
+    Result<PackPlan> planned =
+        PlanPacking(context, level, threads, available - (sorts ? CompareBytes(context) : 0), 0);
+    if (planned && sorts) available -= CompareBytes(context);
+    if (!planned) planned = PlanPacking(context, level, threads, available, 0);
     if (!planned) {
       return InvalidInput(planned.error().message + "; with applying, which takes " +
                           std::to_string(apply_bytes) + requests + ", the budget is " +

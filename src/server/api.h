@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "backup/restore.h"
+#include "base/memory_share.h"
 #include "base/runtime.h"
 #include "cache/fill.h"
 #include "cache/fill_bill.h"
@@ -33,7 +34,6 @@
 #include "server/background_runs.h"
 #include "server/failure_ring.h"
 #include "server/history.h"
-#include "server/memory_share.h"
 #include "server/parked_counts.h"
 #include "server/readiness.h"
 #include "state/state.h"

@@ -23,8 +23,8 @@ constexpr size_t kOpenListsMax = 2;
 constexpr size_t kFinishedRunsKept = 200;
 constexpr std::chrono::hours kFinishedRunsAge{30 * 24};
 
-// A list sorts in one half of what it takes; in the other eight catalogs can be open, of 2 MiB
-// each.
+// A list sorts in a quarter of what it takes, and holds in an eighth what it has read. In the rest
+// catalogs are open, of some 5 MiB each: of the smallest share three at a time.
 constexpr int64_t kListBytesMin = 32 << 20;
 constexpr int64_t kListBytesMax = 64 << 20;
 int64_t MemoryOfList(const MemoryBudget& memory) {
@@ -171,7 +171,8 @@ Result<Api::Backup> Api::RequireBackup(const ApiRequest& request) const {
                 .target = &*target,
                 .source = {.store = context_.replication.stores.at(target->to.store),
                            .vault = {.bucket = target->to.bucket, .prefix = target->to.prefix},
-                           .source_bucket = (*rule)->source.bucket}};
+                           .source_bucket = (*rule)->source.bucket,
+                           .seal_keys = SealKeys(**rule)}};
 }
 
 Async<Api::Json> Api::ListBackupObjects(const ApiRequest& request) {

@@ -21,7 +21,9 @@ struct RestoreRequest {
   std::string key;
   std::string version_id;
   std::string tier;  // "Expedited", "Standard" or "Bulk".
-  int days = 1;      // How long the restored copy stays.
+  // How long the restored copy stays. 0: there is none, as of INTELLIGENT_TIERING, whose objects
+  // move back; S3 refuses a number there.
+  int days = 1;
 };
 
 class RestoresObjects {

@@ -517,7 +517,7 @@ std::string WriteS3Versioning(bool enabled) {
 
 std::string WriteS3Restore(std::string_view tier, int days) {
   std::string xml = OpenElement("RestoreRequest");
-  AppendElement(xml, "Days", std::to_string(days));
+  if (days > 0) AppendElement(xml, "Days", std::to_string(days));
   xml += "<GlacierJobParameters>";
   AppendElement(xml, "Tier", tier);
   return xml + "</GlacierJobParameters></RestoreRequest>";

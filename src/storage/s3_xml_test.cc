@@ -141,6 +141,9 @@ TEST(S3XmlTest, ASessionIsWholeOrNone) {
   EXPECT_EQ(WriteS3Restore("Bulk", 7),
             "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>7</Days>"
             "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>");
+  EXPECT_EQ(WriteS3Restore("Bulk", 0),
+            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+            "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "backup/catalog.h"
 #include "replication/apply/direct_body.h"
+#include "transfer/tree/same_bytes.h"
 
 namespace longhaul {
 
@@ -64,19 +65,40 @@ class Keeping {
     return request;
   }
 
+  // Whether the archive in the vault is the one in staging, perhaps staged anew.
+  Async<bool> IsSame(std::string key, const ObjectInfo& there, const StoreArchiveFile& file) {
+    if (there.size_bytes != file.size_bytes()) co_return false;
+    const auto staged = there.metadata.find(kStagedEtag);
+    if (staged != there.metadata.end() && staged->second == file.etag()) co_return true;
+    Result<SameBytes> same = co_await LookAtBytes(
+        runtime_, {.store = *target_.store, .bucket = vault_.bucket, .key = std::move(key)},
+        {.store = *target_.staging_store, .bucket = target_.staging_bucket, .key = staged_key_},
+        true);
+    // What cannot be compared, as in GLACIER, is not known to be the same.
+    if (!same && same.error().Transient()) co_return same.error();
+    co_return same && *same == SameBytes::kSame;
+  }
+
   Async<void> PutArchive(const StoreArchiveFile& file) {
     const std::string key = backup::VaultArchiveKey(vault_, name_);
     Result<ObjectInfo> there = co_await target_.store->Head({.bucket = vault_.bucket, .key = key});
     if (!there && there.error().kind != ErrorKind::kNotFound) co_return there.error();
-    if (there && there->size_bytes == file.size_bytes()) {
-      const auto staged = there->metadata.find(kStagedEtag);
-      if (staged != there->metadata.end() && staged->second == file.etag()) co_return Ok();
+    if (there) {
+      Result<bool> same = co_await IsSame(key, *there, file);
+      if (!same) co_return same.error();
+      if (*same) co_return Ok();
+      // Whoever may write to staging may not age what is kept.
+      co_return InvalidInput("the vault has another archive as " + key +
+                             ", which is not overwritten");
     }
     Result<ObjectInfo> info = co_await target_.staging_store->Head(
         {.bucket = target_.staging_bucket, .key = staged_key_});
     if (!info) co_return info.error().In("look at staging");
     // What has been read and found right, and nothing else.
     if (info->etag != file.etag()) co_return Retryable("the archive changed while it was read");
+    // The store's own clock decides when the lock ends: ours may be years from it.
+    const SystemTime now =
+        info->server_time == SystemTime{} ? runtime_.clock.Now() : info->server_time;
     DirectSource source{.store = target_.staging_store,
                         .bucket = target_.staging_bucket,
                         .key = staged_key_,
@@ -87,10 +109,9 @@ class Keeping {
     request.metadata[kStagedEtag] = file.etag();
     request.storage_class = options.storage_class;
     if (!options.lock_mode.empty()) {
-      request.lock =
-          ObjectLock{.mode = options.lock_mode,
-                     .until = std::chrono::floor<std::chrono::seconds>(runtime_.clock.Now()) +
-                              std::chrono::days(options.lock_days)};
+      request.lock = ObjectLock{.mode = options.lock_mode,
+                                .until = std::chrono::floor<std::chrono::seconds>(now) +
+                                         std::chrono::days(options.lock_days)};
     }
     if (target_.staging_store == target_.store) {
       CopyBody copy(runtime_, source, *context_.uploads);

@@ -11,8 +11,8 @@ namespace longhaul {
 
 // Reads all of `reader`, the archive that lies in the target's staging as `file`, puts it into the
 // vault and then writes its catalog. Every step may be repeated: the second time finds the first
-// one's result, or replaces it by the same. Errors as of ApplyArchive, and kInvalidInput: the rule
-// does not let something of it in.
+// one's result. Errors as of ApplyArchive, and kInvalidInput: the rule does not let something of it
+// in, or the vault has another archive of its name, which stays.
 Async<ArchiveApplication> KeepArchive(ReplicationContext& context, Runtime& runtime,
                                       const RuleContext& rule, TargetContext& target,
                                       ArchiveReader& reader, const StoreArchiveFile& file,

@@ -35,7 +35,7 @@ class KeepArchiveTest : public ::testing::Test {
 
   // Everything that the vault says at `at`: key and ETag.
   std::map<std::string, std::string> Listed(SystemTime at = SystemTime::max()) {
-    MemoryStore store(world.runtime, world.target().backend);
+    MemoryStore store(world.runtime, world.target().backend, listed_store);
     troubles = {};
     std::unique_ptr<Listing> listing =
         backup::OpenVaultListing(world.runtime,
@@ -65,6 +65,7 @@ class KeepArchiveTest : public ::testing::Test {
 
   using MemoryStore = testing::MemoryStore;
   ReplicationWorld world;
+  TroubledStore* listed_store = nullptr;  // The troubles of Listed.
   backup::CatalogTroubles troubles;
   std::optional<Error> error;
 };
@@ -199,6 +200,20 @@ TEST_F(KeepArchiveTest, ClassLockAndPartitionAreThoseOfTheConfiguration) {
   EXPECT_EQ(catalog->info.storage_class, "");
 }
 
+// By a clock that is a year ahead nobody could take a lock back for a year.
+TEST_F(KeepArchiveTest, ALockEndsByTheClockOfTheStore) {
+  BackupOptions& options = *world.configuration.rules[0].targets[0].backup;
+  options.lock_mode = "COMPLIANCE";
+  options.lock_days = 3;
+  world.target().backend->options.clock_offset = -300s;
+  world.Put("a", "text");
+  world.RunOnce();
+  ASSERT_EQ(Archives().size(), 1u);
+  const auto* kept = world.target().backend->Find("out", Archives()[0]);
+  ASSERT_TRUE(kept != nullptr && kept->lock);
+  EXPECT_LE(kept->lock->until, world.world.clock.Now() + 72h - 290s);
+}
+
 // An archive without a catalog is not as good as none: what it holds would be taken for missing.
 TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   world.Put("a", "text");
@@ -211,9 +226,53 @@ TEST_F(KeepArchiveTest, AnArchiveWithoutItsCatalogIsAnError) {
   EXPECT_EQ(troubles.archives, 1u);
   EXPECT_EQ(troubles.count(), 0u);
   world.RunFor(backup::kCatalogDelayMax + 1min);
+  // Young by the clock that the store has.
+  world.target().backend->options.clock_offset = -5min;
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", EtagOf("a")}}));
+  EXPECT_FALSE(error);
+  world.target().backend->options.clock_offset = 0s;
   Listed();
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code, backup::kNoCatalog);
+}
+
+// Archives and catalogs are listed side by side: what is kept, or pruned, between the two is no
+// sign that objects are missing, and an object must not come back as it was before.
+TEST_F(KeepArchiveTest, WhatIsKeptWhileTheVaultIsListedCounts) {
+  world.Put("a", "one");
+  world.RunOnce();
+  const std::string first = EtagOf("a");
+  const std::vector<std::string> archives = Archives();
+  const std::vector<std::string> catalogs = Catalogs();
+  world.RunFor(60s);
+  world.Put("a", "two");
+  world.RunOnce();
+  ASSERT_EQ(Archives().size(), 2u);
+  const std::string archive = Archives().back();
+  const std::string catalog = Catalogs().back();
+  ASSERT_NE(archive, archives[0]);
+  ASSERT_NE(catalog, catalogs[0]);
+  auto& objects = world.target().backend->buckets.at("out").objects;
+  const auto kept = objects.at(archive);
+  listed_store = &world.target();
+
+  objects.erase(archive);
+  int lists = 0;
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    // The second one is of the catalogs.
+    if (operation == StoreOperation::kList && ++lists == 2) objects[archive] = kept;
+    return Fault();
+  };
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", EtagOf("a")}}));
+  EXPECT_EQ(troubles.orphans, 0u);
+
+  objects.erase(archive);
+  world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    if (operation == StoreOperation::kHead && key == archive) objects.erase(catalog);
+    return Fault();
+  };
+  EXPECT_EQ(Listed(), (std::map<std::string, std::string>{{"a", first}}));
+  EXPECT_EQ(troubles.orphans, 0u);
 }
 
 // What others have put there is left alone, and counted.
@@ -235,6 +294,28 @@ TEST_F(KeepArchiveTest, ForeignFilesAndLinesAreSkippedAndCounted) {
   EXPECT_EQ(troubles.files, 1u);
   EXPECT_EQ(troubles.orphans, 1u);
   EXPECT_EQ(troubles.lines, 2u);
+}
+
+// The source's host may write to staging, and knows the names of all archives: none that is kept
+// may be replaced by it, or the vault would give back what it likes.
+TEST_F(KeepArchiveTest, AnArchiveThatIsKeptIsNeverReplaced) {
+  world.Put("a", "text");
+  world.RunOnce({.source = true, .target = false});
+  auto& staging = world.target().backend->buckets.at("staging").objects;
+  const auto staged = staging;
+  world.RunOnce({.source = false, .target = true});
+  ASSERT_EQ(Archives().size(), 1u);
+  const std::string key = Archives()[0];
+  const std::string sound = *world.target().backend->Find("out", key)->bytes;
+  MemoryStore direct(world.runtime, world.target().backend);
+  for (const bool same : {true, false}) {
+    const std::string text = same ? sound : std::string(sound.size(), 'x');
+    ASSERT_TRUE(world.world.Run(PutText(direct, {.bucket = "out", .key = key}, text)));
+    staging = staged;
+    world.RunOnce({.source = false, .target = true, .timeout = 30s});
+    EXPECT_EQ(*world.target().backend->Find("out", key)->bytes, text) << same;
+    EXPECT_EQ(world.log.Has("archive refused"), !same);
+  }
 }
 
 // Beside a replica in another bucket; each settles what is its own.

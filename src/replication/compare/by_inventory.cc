@@ -61,11 +61,11 @@ Async<std::vector<size_t>> ByInventory::Choose(std::vector<size_t> targets) {
   co_return left;
 }
 
-Async<std::unique_ptr<Listing>> ByInventory::Open() {
+Async<std::unique_ptr<Listing>> ByInventory::Open(Runtime runtime) {
   const Address& place = *rule_.rule->intake.inventory;
   const Address& source = rule_.rule->source;
   Result<std::unique_ptr<Listing>> listing =
-      co_await OpenListingFile(context_.runtime,
+      co_await OpenListingFile(runtime,
                                {.store = context_.stores.at(place.store),
                                 .bucket = place.bucket,
                                 .key = key_,

@@ -29,8 +29,8 @@ class ByInventory {
   // compared with it. kNotFound: none has been delivered. Errors name the place.
   Async<std::vector<size_t>> Choose(std::vector<size_t> targets);
   // Opens it. kInvalidInput: no CSV, another bucket's, or no manifest; kCorrupt: a damaged one. An
-  // error says what to do, and so do those of the listing.
-  Async<std::unique_ptr<Listing>> Open();
+  // error says what to do, and so do those of the listing. What sorts it works on `runtime`.
+  Async<std::unique_ptr<Listing>> Open(Runtime runtime);
   // These have been compared with it.
   Async<void> Remember(std::vector<size_t> targets);
   // What a failure of comparing by it is told with.

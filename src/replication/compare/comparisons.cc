@@ -170,8 +170,11 @@ Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
     if (!row) co_return row.error();
     if (*row) known_until[i] = KnownUntil(*rule.rule, target, (*row)->value);
   }
-  Result<ReconcileResult> compared =
-      co_await Reconcile(context_, rule, targets, "", nullptr, std::move(known_until));
+  Result<CompareMemory> memory =
+      co_await CompareMemory::Take(context_, memory_, SortsToCompare(*rule.rule));
+  if (!memory) co_return memory.error();
+  Result<ReconcileResult> compared = co_await Reconcile(context_, rule, targets, "", nullptr,
+                                                        std::move(known_until), std::move(*memory));
   if (!compared) co_return compared;
   for (size_t i : targets) {
     if (compared->failed.contains(i)) continue;
@@ -190,10 +193,13 @@ Async<ReconcileResult> Comparisons::CompareByInventory(RuleContext& rule,
   Result<std::vector<size_t>> left = co_await inventory.Choose(std::move(targets));
   if (!left) co_return left.error();
   if (left->empty()) co_return ReconcileResult{};
-  Result<std::unique_ptr<Listing>> listing = co_await inventory.Open();
+  Result<CompareMemory> memory =
+      co_await CompareMemory::Take(context_, memory_, SortsToCompare(*rule.rule));
+  if (!memory) co_return memory.error();
+  Result<std::unique_ptr<Listing>> listing = co_await inventory.Open(memory->Next());
   if (!listing) co_return listing.error();
   Result<ReconcileResult> compared =
-      co_await Reconcile(context_, rule, *left, "", std::move(*listing));
+      co_await Reconcile(context_, rule, *left, "", std::move(*listing), {}, std::move(*memory));
   if (!compared) co_return inventory.Explained(compared.error());
   std::erase_if(*left, [&](size_t i) { return compared->failed.contains(i); });
   Result<void> remembered = co_await inventory.Remember(*left);
@@ -265,11 +271,17 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
 
 Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_t> targets,
                                             const BackfillRequest& asked) {
-  if (!asked.listing) co_return co_await Reconcile(context_, rule, targets, asked.prefix);
+  const size_t sorts = SortsToCompare(*rule.rule) + (asked.listing ? 1 : 0);
+  Result<CompareMemory> memory = co_await CompareMemory::Take(context_, memory_, sorts);
+  if (!memory) co_return memory.error();
+  if (!asked.listing) {
+    co_return co_await Reconcile(context_, rule, targets, asked.prefix, nullptr, {},
+                                 std::move(*memory));
+  }
   const std::string& below =
       asked.prefix.starts_with(rule.rule->source.prefix) ? asked.prefix : rule.rule->source.prefix;
   Result<std::unique_ptr<Listing>> listing = co_await OpenListingFile(
-      context_.runtime,
+      memory->Next(),
       {.store = rule.source,
        .bucket = asked.listing->bucket,
        .key = asked.listing->key,
@@ -278,7 +290,8 @@ Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_
       {.waiting_bytes_max = kWaitingBytesMax},
       [](const Error&) {});  // Gone since: no event of it is missed by not comparing it.
   if (!listing) co_return listing.error();
-  co_return co_await Reconcile(context_, rule, targets, asked.prefix, std::move(*listing));
+  co_return co_await Reconcile(context_, rule, targets, asked.prefix, std::move(*listing), {},
+                               std::move(*memory));
 }
 
 asio::awaitable<void> Comparisons::Run(RuleContext& rule, Event& stop) {

@@ -23,7 +23,8 @@ namespace longhaul {
 
 class Comparisons {
  public:
-  explicit Comparisons(ReplicationContext& context) : context_(context) {}
+  explicit Comparisons(ReplicationContext& context)
+      : context_(context), memory_(std::make_shared<MemoryBudget>(CompareBytes(context))) {}
 
   // Compares a rule's source with the targets that are due now, if any. `guarded`, where given,
   // becomes true when the delete guard held something back. The error names every target that
@@ -75,6 +76,7 @@ class Comparisons {
   };
 
   ReplicationContext& context_;
+  std::shared_ptr<MemoryBudget> memory_;          // shared with the comparisons that are at work.
   std::map<std::string, Backfilled> backfilled_;  // By rule.
   std::set<std::string> by_listing_;              // Rules, until none of their targets is due.
   std::shared_ptr<Event> looking_;  // Set when whoever looks at the Queue for all has seen enough.

@@ -9,6 +9,7 @@
 #include "backup/vault_versions.h"
 #include "events/hint.h"
 #include "replication/compare/under_way.h"
+#include "replication/staging/seal.h"
 #include "rules/priority.h"
 #include "transfer/listing/listing.h"
 
@@ -59,7 +60,11 @@ class Cursor {
     taken_ = true;
     ++count_;
   }
-  asio::awaitable<void> Close() { co_await listing_->Close(); }
+  // With what it held.
+  asio::awaitable<void> Close() {
+    co_await listing_->Close();
+    listing_.reset();
+  }
   [[nodiscard]] uint64_t count() const { return count_; }
 
  private:
@@ -115,9 +120,10 @@ class Comparison {
   // `prefix`: of keys at the source; that of the rule where it is shorter.
   Comparison(ReplicationContext& context, const RuleContext& rule, std::vector<size_t> targets,
              std::string prefix, std::unique_ptr<Listing> listing,
-             std::vector<SystemTime> known_until)
+             std::vector<SystemTime> known_until, CompareMemory& memory)
       : context_(context),
         rule_(rule),
+        memory_(memory),
         all_(context, *rule.rule, ""),
         known_until_(std::move(known_until)),
         deletes_(rule.rule->deletes && listing == nullptr) {
@@ -223,12 +229,13 @@ class Comparison {
     const Address& to = target.config->to;
     return std::make_unique<Cursor>(
         *target.store, backup::OpenVaultListing(
-                           context_.runtime,
+                           memory_.Next(),
                            {.store = target.store,
                             .vault = {.bucket = to.bucket, .prefix = to.prefix},
                             .source_bucket = rule_.rule->source.bucket,
                             .prefix = prefix,
-                            .passes_unread = true},
+                            .passes_unread = true,
+                            .seal_keys = SealKeys(*rule_.rule)},
                            SystemTime::max(), catalog_troubles_,
                            [this, name = target.config->name](const std::string& what) {
                              context_.runtime.log.Warning(
@@ -249,11 +256,12 @@ class Comparison {
     under_way_.resize(targets_.size());
     const Transport transport = rule_.rule->transport;
     if (transport == Transport::kPlain || transport == Transport::kCopy) co_return;
+    Runtime runtime = memory_.empty() ? context_.runtime : memory_.Before();
     for (size_t i = 0; i < targets_.size(); ++i) {
       if (!alive_[i]) continue;
-      Result<UnderWay> found = co_await UnderWay::Look(
-          context_.runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
-          static_cast<size_t>(context_.limits.hints_pending_max));
+      Result<UnderWay> found =
+          co_await UnderWay::Look(runtime, context_.state, rule_, *rule_.targets[i], kArchivesMax,
+                                  static_cast<size_t>(context_.limits.hints_pending_max));
       if (found) {
         under_way_[i] = std::move(*found);
       } else {
@@ -462,6 +470,7 @@ class Comparison {
 
   ReplicationContext& context_;
   const RuleContext& rule_;
+  CompareMemory& memory_;
   HintSender all_;
   std::vector<SystemTime> known_until_;  // By target.
   bool deletes_;                         // What only a target has may be deleted there.
@@ -484,10 +493,10 @@ class Comparison {
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix,
                                  std::unique_ptr<Listing> listing,
-                                 std::vector<SystemTime> known_until) {
+                                 std::vector<SystemTime> known_until, CompareMemory memory) {
   const bool asked_of_source = listing == nullptr;
   Comparison comparison(context, rule, std::move(targets), prefix, std::move(listing),
-                        std::move(known_until));
+                        std::move(known_until), memory);
   Result<ReconcileResult> result = co_await comparison.Run(true, false);
   if (!result) co_return result.error().In("rule " + rule.rule->id);
   context.observer.OnFound(result->writes, result->write_bytes);
@@ -537,7 +546,8 @@ Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext&
     co_return result;
   }
   // Too many to be kept in memory, and allowed: a second pass sends them as it finds them.
-  Comparison deletes(context, rule, deleting, prefix, nullptr, {});
+  memory.Rewind();
+  Comparison deletes(context, rule, deleting, prefix, nullptr, {}, memory);
   Result<ReconcileResult> second = co_await deletes.Run(false, true);
   if (!second) co_return second.error().In("rule " + rule.rule->id);
   deletes.TellOfOthers();

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "replication/compare/compare_memory.h"
 #include "replication/context/context.h"
 #include "transfer/listing/listing.h"
 
@@ -55,10 +56,12 @@ struct ReconcileResult {
 // the Queue; hints sent before stay. kInvalidInput: `listing` does not tell ETags.
 // `known_until`, by target of the rule: whether what was written at the source before has the
 // headers of its replica has been seen already, and is not looked at again, which takes a HEAD
-// each.
+// each. `memory`: for SortsToCompare(rule), of which `listing` has had the first where it is
+// sorted.
 Async<ReconcileResult> Reconcile(ReplicationContext& context, const RuleContext& rule,
                                  std::vector<size_t> targets, std::string prefix = "",
                                  std::unique_ptr<Listing> listing = nullptr,
-                                 std::vector<SystemTime> known_until = {});
+                                 std::vector<SystemTime> known_until = {},
+                                 CompareMemory memory = {});
 
 }  // namespace longhaul

@@ -1,8 +1,10 @@
 #include "replication/compare/under_way.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "archive/archive_file.h"
 #include "archive/reader.h"
@@ -15,7 +17,10 @@ namespace longhaul {
 
 namespace {
 
-constexpr int kOpenMax = 8;  // Archives side by side.
+// Archives side by side, and what each may take: those that longhaul writes by default are opened
+// in it.
+constexpr int64_t kOpenMax = 4;
+constexpr int64_t kMemoryOfEach = 24 << 20;
 constexpr int kRefusedMax = 1000;
 constexpr int kPageRows = 1000;
 
@@ -40,14 +45,26 @@ class UnderWay::Looking {
     Result<std::vector<StagedArchive>> listed = co_await ListStaging(
         *target_.staging_store, target_.staging_bucket, target_.staging_prefix);
     if (!listed) co_return listed.error().In("look into staging");
+    const auto waits = [&](const StagedArchive& staged) {
+      return staged.archive && !staged.HasReceipt(name) && !hopeless.contains(staged.ulid);
+    };
+    if (std::ranges::none_of(*listed, waits)) co_return std::move(found_);
+    // All in one step: archives that are open would wait for more behind a role that waits for
+    // them.
+    const int64_t limit = runtime_.memory.limit_bytes();
+    const int64_t places = std::clamp<int64_t>(limit / 4 / kMemoryOfEach, 1, kOpenMax);
+    Result<Reservation> memory =
+        co_await runtime_.memory.Reserve(std::min(limit, places * kMemoryOfEach));
+    if (!memory) co_return memory.error();
+    for (int64_t i = 0; i < places; ++i) {
+      free_.push_back(std::make_unique<MemoryBudget>(memory->size_bytes() / places));
+    }
     TaskGroup opening(runtime_.executor);
     for (auto staged = listed->rbegin(); staged != listed->rend() && archives_max > 0; ++staged) {
-      const bool waits =
-          staged->archive && !staged->HasReceipt(name) && !hopeless.contains(staged->ulid);
-      if (!waits || found_.readings_.size() >= keys_max_) continue;
+      if (!waits(*staged) || found_.readings_.size() >= keys_max_) continue;
       --archives_max;
-      co_await opening.WaitBelow(kOpenMax);
-      opening.Spawn(Open(staged->ulid));
+      co_await opening.WaitBelow(static_cast<int>(places));
+      opening.Spawn(OpenOne(staged->ulid));
     }
     Result<void> joined = co_await opening.Join();
     if (!joined) co_return joined.error();
@@ -73,15 +90,33 @@ class UnderWay::Looking {
     }
   }
 
-  Async<void> Open(std::string ulid) {
+  Async<void> OpenOne(std::string ulid) {
+    std::unique_ptr<MemoryBudget> budget = std::move(free_.back());
+    free_.pop_back();
+    Result<void> opened;
+    {
+      Runtime own{.executor = runtime_.executor,
+                  .clock = runtime_.clock,
+                  .random = runtime_.random,
+                  .pool = runtime_.pool,
+                  .memory = *budget,
+                  .log = runtime_.log,
+                  .metrics = runtime_.metrics};
+      opened = co_await Open(own, std::move(ulid));
+    }
+    free_.push_back(std::move(budget));
+    co_return opened;
+  }
+
+  Async<void> Open(Runtime& runtime, std::string ulid) {
     Result<std::unique_ptr<StoreArchiveFile>> file =
-        co_await StoreArchiveFile::Open(runtime_, *target_.staging_store, target_.staging_bucket,
+        co_await StoreArchiveFile::Open(runtime, *target_.staging_store, target_.staging_bucket,
                                         ArchiveKey(target_.staging_prefix, ulid), "");
     if (!file) co_return Ok();  // Applied just now, or nobody can read it.
     ReaderOptions options;
     options.seal_keys = SealKeys(*rule_.rule);
     Result<std::unique_ptr<ArchiveReader>> reader =
-        co_await ArchiveReader::Open(runtime_, **file, std::move(options));
+        co_await ArchiveReader::Open(runtime, **file, std::move(options));
     if (!reader || (*reader)->manifest().rule_id != rule_.rule->id) co_return Ok();
     // What will be refused brings nothing.
     if (!CheckOrigin(*rule_.rule, (*reader)->manifest())) co_return Ok();
@@ -117,6 +152,7 @@ class UnderWay::Looking {
   const RuleContext& rule_;
   const TargetContext& target_;
   size_t keys_max_;
+  std::vector<std::unique_ptr<MemoryBudget>> free_;  // Of archives that are not open.
   // By key the archive that it was parked with last.
   std::map<std::string, std::string, std::less<>> parked_;
   UnderWay found_;

@@ -6,11 +6,13 @@
 #include "archive/content_label.h"
 #include "backup/vault_versions.h"
 #include "base/units.h"
+#include "replication/compare/compare_memory.h"
 #include "replication/explain/explain_next.h"
 #include "replication/explain/explain_staging.h"
 #include "replication/giants/giant.h"
 #include "replication/life/spool.h"
 #include "replication/source/choose_route.h"
+#include "replication/staging/seal.h"
 #include "rules/priority.h"
 
 namespace longhaul {
@@ -199,13 +201,17 @@ class Explainer {
   Async<std::optional<ObjectInfo>> FindKept(const TargetContext& target, std::string source_bucket,
                                             std::string key) {
     const Address& to = target.config->to;
+    // In one step: asked for bit by bit it would wait behind roles that wait for it.
+    Result<CompareMemory> memory = co_await CompareMemory::Take(context_, nullptr, 1);
+    if (!memory) co_return memory.error();
     backup::CatalogTroubles troubles;
     std::unique_ptr<Listing> listing =
-        backup::OpenVaultListing(context_.runtime,
+        backup::OpenVaultListing(memory->Next(),
                                  {.store = target.store,
                                   .vault = {.bucket = to.bucket, .prefix = to.prefix},
                                   .source_bucket = std::move(source_bucket),
-                                  .prefix = key},
+                                  .prefix = key,
+                                  .seal_keys = SealKeys(*target.rule)},
                                  SystemTime::max(), troubles, {});
     Result<std::optional<ListedObject>> first = co_await listing->Next();
     co_await listing->Close();

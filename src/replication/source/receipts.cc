@@ -247,7 +247,11 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     }
     if (found.empty())
       co_return Retryable("no target of rule " + rule.rule->id + " can be compared");
-    Result<ReconcileResult> reconciled = co_await Reconcile(context_, rule, std::move(found));
+    Result<CompareMemory> memory =
+        co_await CompareMemory::Take(context_, nullptr, SortsToCompare(*rule.rule));
+    if (!memory) co_return memory.error();
+    Result<ReconcileResult> reconciled =
+        co_await Reconcile(context_, rule, std::move(found), "", nullptr, {}, std::move(*memory));
     if (!reconciled) co_return reconciled.error();
     if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
     co_return Ok();

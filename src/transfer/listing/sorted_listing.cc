@@ -12,7 +12,8 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kBlockObjects = 256;  // 80 KB in memory for each run of a merge.
+constexpr size_t kBlockObjects = 256;  // In memory for each run of a merge:
+constexpr size_t kBlockBytes = 80 << 10;
 constexpr size_t kRunsMax = 256;
 constexpr size_t kPageObjects = 1000;
 
@@ -71,9 +72,12 @@ class SortedListing : public PagedListing {
       Result<void> spilled = co_await Spill();
       if (!spilled) co_return spilled.error();
       merge_ = runs_->OpenMerge();
+      bytes = runs_->count() * kBlockBytes;
     } else {
       co_await runtime_.pool.Run([this] { std::ranges::sort(objects_, ListedBefore); });
     }
+    // Who walks it may take hours.
+    memory_.ShrinkTo(std::min(memory_.size_bytes(), static_cast<int64_t>(bytes)));
     co_return Ok();
   }
 

@@ -31,7 +31,7 @@ class CheckedReader : public ByteReader {
 
   // The first bytes, which Read gives again.
   Async<std::string> Peek(size_t count) {
-    std::byte buffer[16];
+    std::byte buffer[32];
     while (head_.size() < count) {
       Result<size_t> read = co_await source_->Read(std::span(buffer).first(count - head_.size()));
       if (!read) co_return read.error();
@@ -157,19 +157,25 @@ Async<std::unique_ptr<TextLines>> TextLines::Open(Runtime runtime, ListingFile f
 
 Async<std::unique_ptr<TextLines>> TextLines::Of(Runtime runtime, std::unique_ptr<ByteReader> bytes,
                                                 std::string name, std::string md5_hex) {
-  Result<Reservation> memory = co_await runtime.memory.Reserve(kMemoryBytes);
-  if (!memory) co_return memory.error();
   std::unique_ptr<TextLines> lines(new TextLines());
-  lines->memory_ = std::move(*memory);
   lines->name_ = name;
   auto raw = std::make_unique<CheckedReader>(runtime, std::move(bytes), std::move(md5_hex), name);
-  Result<std::string> head = co_await raw->Peek(4);
+  Result<std::string> head = co_await raw->Peek(archive::ZstdReader::kHeadBytes);
   if (!head) co_return head.error().In(name);
+  const bool zstd = head->starts_with("\x28\xB5\x2F\xFD");
+  int64_t needed = kMemoryBytes;
+  if (zstd) {
+    needed += archive::ZstdReader::MemoryNeeded(std::as_bytes(std::span<const char>(*head)));
+  }
+  // All at once: several that each held a part of it would wait for each other.
+  Result<Reservation> memory = co_await runtime.memory.Reserve(needed);
+  if (!memory) co_return memory.error().In(name);
+  lines->memory_ = std::make_unique<MemoryShare>(runtime, std::move(*memory), kMemoryBytes);
   lines->compressed_ = true;
   if (head->starts_with("\x1F\x8B")) {
     lines->reader_ = std::make_unique<GzipReader>(runtime, *raw, name);
-  } else if (*head == "\x28\xB5\x2F\xFD") {
-    lines->reader_ = std::make_unique<NamedZstdReader>(runtime, *raw, name);
+  } else if (zstd) {
+    lines->reader_ = std::make_unique<NamedZstdReader>(lines->memory_->runtime(), *raw, name);
   } else {
     lines->compressed_ = false;
   }

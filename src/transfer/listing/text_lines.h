@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/memory_share.h"
 #include "base/runtime.h"
 #include "storage/store.h"
 
@@ -24,7 +25,9 @@ struct ListingFile {
 
 class TextLines {
  public:
-  // Opens `file`. `md5_hex`: that of its bytes as they are stored, checked at the end; empty: none.
+  // Opens `file`. Waits for all the memory that reading it takes, which is taken in one step.
+  // kInvalidInput: there is not so much (the message says how much). `md5_hex`: that of its bytes
+  // as they are stored, checked at the end; empty: none.
   static Async<std::unique_ptr<TextLines>> Open(Runtime runtime, ListingFile file,
                                                 std::string md5_hex = "");
   // The same of any bytes. `name`: for messages.
@@ -52,9 +55,9 @@ class TextLines {
   Async<bool> Fill();
 
   std::string name_;
-  std::unique_ptr<ByteReader> raw_;     // Counts and hashes.
-  std::unique_ptr<ByteReader> reader_;  // What the lines come from.
-  Reservation memory_;
+  std::unique_ptr<ByteReader> raw_;      // Counts and hashes.
+  std::unique_ptr<ByteReader> reader_;   // What the lines come from.
+  std::unique_ptr<MemoryShare> memory_;  // Of the reader, and of the lines.
   std::string buffer_;
   size_t at_ = 0;
   bool ended_ = false;

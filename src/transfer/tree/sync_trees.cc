@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_plan.h"
@@ -20,6 +21,7 @@ namespace {
 // once; of large ones a few, or the first would hold up all others for its whole length.
 constexpr int kUnproven = 1;
 constexpr int kUnprovenLarge = 4;
+constexpr size_t kAskedMax = 1000;  // Removals that are asked of together.
 
 // One end of the merge: the listing and the object that is next in it.
 struct Side {
@@ -150,10 +152,46 @@ class Sync {
                             "such links are not followed"));
       co_return Ok();
     }
-    removals_.Add({.key = step.target->key,
-                   .etag = step.target->etag,
-                   .size_bytes = step.target->size_bytes});
+    if (!options_.may_remove) co_return co_await AddRemoval(*step.target);
+    asked_.push_back(*step.target);
+    if (asked_.size() < kAskedMax) co_return Ok();
+    co_return co_await AskOfRemovals();
+  }
+
+  Async<void> AddRemoval(const ListedObject& there) {
+    removals_.Add({.key = there.key, .etag = there.etag, .size_bytes = there.size_bytes});
     if (removals_.full()) co_return co_await removals_.Spill();
+    co_return Ok();
+  }
+
+  // Which of those that were noted may go.
+  Async<void> AskOfRemovals() {
+    std::vector<Result<void>> answers(asked_.size(), Ok());
+    TaskGroup asking(runtime_.executor);
+    for (size_t i = 0; i < asked_.size(); ++i) {
+      co_await asking.WaitBelow(options_.in_flight);
+      asking.Spawn(AskOf(asked_[i], answers[i]));
+    }
+    Result<void> joined = co_await asking.Join();
+    if (!joined) co_return joined;
+    for (size_t i = 0; i < asked_.size(); ++i) {
+      if (answers[i]) {
+        Result<void> added = co_await AddRemoval(asked_[i]);
+        if (!added) co_return added;
+        continue;
+      }
+      const std::string name = asked_[i].key.substr(target_.prefix.size());
+      run_.Failed({.name = name,
+                   .target = &asked_[i],
+                   .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}},
+                  answers[i].error());
+    }
+    asked_.clear();
+    co_return Ok();
+  }
+
+  Async<void> AskOf(const ListedObject& there, Result<void>& answer) {
+    answer = co_await options_.may_remove(there.key.substr(target_.prefix.size()), there);
     co_return Ok();
   }
 
@@ -327,9 +365,14 @@ class Sync {
     const bool if_absent = copy.if_absent;
     const CarryOptions carry{
         .copy = std::move(copy), .backup = options_.backup, .move = options_.move};
+    // Where a server does not heed such a condition, for objects in parts as well, a look just
+    // before stands in for it.
+    const bool looks =
+        if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent);
+    const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
     Result<CopyOutcome> outcome =
-        options_.target_listed_before && !if_absent
-            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, there, carry,
+        looks || (options_.target_listed_before && !if_absent)
+            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of, carry,
                                       "it was listed")
             : co_await CarryObject(runtime_, source_, target_, object, there, carry);
     if (outcome) {
@@ -353,6 +396,8 @@ class Sync {
   }
 
   Async<void> RemoveExtra() {
+    Result<void> asked = co_await AskOfRemovals();
+    if (!asked) co_return asked;
     if (removals_.count() == 0) co_return Ok();
     if (totals_.failed > 0 && !options_.remove_despite_failures) {
       totals_.removals_withheld = true;
@@ -382,7 +427,8 @@ class Sync {
   SyncRun run_;
   TaskGroup group_;
   Removals removals_;
-  std::optional<Error> limit_;  // A limit that ended the run while something was looked at.
+  std::vector<ListedObject> asked_;  // To be removed, if they may.
+  std::optional<Error> limit_;       // A limit that ended the run while something was looked at.
 };
 
 }  // namespace

@@ -43,6 +43,9 @@ struct SyncOptions {
   // Names of which the source may have something that its listing does not tell: they are neither
   // removed nor passed over, but failures.
   std::function<bool(const std::string& name)> is_hidden{};
+  // Asked of each object at the target before it is noted to be removed: with an error it stays,
+  // and is a failure. Empty: all may go.
+  std::function<Async<void>(std::string name, ListedObject there)> may_remove{};
   // Names whose copies would lie in the source, and be taken for objects of it, or replace some
   // that have not been carried yet: they are failures, and nothing is written. Empty: there are
   // none.

@@ -8,7 +8,9 @@
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "transfer/listing/listing.h"
 #include "transfer/object/relay.h"
+#include "transfer/tree/may_remove_at.h"
 
 namespace longhaul {
 namespace {
@@ -135,6 +137,41 @@ class SyncTreesTest : public ::testing::Test {
   Watcher watcher;
   SyncTotals totals;
 };
+
+// The state of then may have expired at the source, and the copy be all that is left of it. What
+// has only come since goes: the source has it.
+TEST_F(SyncTreesTest, OfATimeOnlyWhatTheSourceStillHasIsRemoved) {
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend);
+  ASSERT_TRUE(world.Run(source.SetVersioning("from", true)));
+  PutSource("kept", "1");
+  PutSource("deleted", "1");
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "from", .key = "in/deleted"})));
+  world.clock.Advance(std::chrono::seconds(10));
+  const SystemTime time = world.clock.Now();
+  world.clock.Advance(std::chrono::seconds(10));
+  PutSource("expired", "younger");
+  PutSource("expired-too", "younger");
+  PutSource("new", "since");
+  PutTarget("kept", "1");
+  PutTarget("deleted", "1");
+  PutTarget("expired", "as it was then");
+  PutTarget("new", "since");
+  PutTarget("of-nowhere", "1");
+  SyncOptions options;
+  options.remove = true;
+  options.guard.percent_max = 100;
+  options.remove_despite_failures = true;
+  options.may_remove = [&source, time](const std::string& name, ListedObject there) {
+    return MayRemoveAt(source, "from", "in/" + name, time, std::move(there));
+  };
+  std::unique_ptr<Listing> left = OpenListingAt(world.runtime, source, "from", "in/", time);
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+  ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+  EXPECT_EQ(watcher.failed, std::set<std::string>{"expired"});
+  EXPECT_EQ(watcher.removed, (std::set<std::string>{"deleted", "new", "of-nowhere"}));
+  EXPECT_EQ(TargetKeys(), (std::vector<std::string>{"out/expired", "out/kept"}));
+}
 
 TEST_F(SyncTreesTest, CopiesWhatDiffersAndNothingTheSecondTime) {
   PutSource("new", "1");
