@@ -147,6 +147,19 @@ Async<ObjectStream> CachingStore::Get(GetRequest request, SystemTime* absent_at)
   co_return stream;
 }
 
+Async<ObjectInfo> CachingStore::HeadOrigin(HeadRequest request) {
+  Result<void> may = MayRead(request.bucket);
+  if (!may) co_return may.error();
+  co_return co_await source_.Head(std::move(request));
+}
+
+Async<ObjectStream> CachingStore::GetOrigin(GetRequest request) {
+  Result<void> may = MayRead(request.bucket);
+  if (!may) co_return may.error();
+  if (request.range) ClampRange(*request.range);
+  co_return co_await source_.Get(std::move(request));
+}
+
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
   if (stopping_) return;
   SourceState state{

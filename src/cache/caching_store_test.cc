@@ -155,6 +155,29 @@ TEST_F(CachingStoreTest, AWriteIsReadAtOnce) {
   EXPECT_EQ(gone.error().code, "NoSuchKey");
 }
 
+// A copy within the bucket, made by part, would be of an older state than its source, for good.
+TEST_F(CachingStoreTest, TheOriginIsTheSource) {
+  world.Put("a", "old");
+  world.source->buckets["other"];
+  Open({.writes = true});
+  Read("a");
+  Settle();
+  world.Put("a", "newer");
+  EXPECT_EQ(Read("a"), "old");
+  Result<ObjectInfo> info = world.Run(HeadOrigin(*store, {.bucket = "data", .key = "a"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->etag, world.source->Find("data", "a")->info.etag);
+  Result<ObjectStream> stream = world.Run(GetOrigin(
+      *store, {.bucket = "data", .key = "a", .range = ByteRange{1, UINT64_MAX - 1}}));
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(*world.Run(ReadAll(*stream->body, 100)), "ewer");
+  for (const Error& error :
+       {world.Run(HeadOrigin(*store, {.bucket = "other", .key = "a"})).error(),
+        world.Run(GetOrigin(*store, {.bucket = "other", .key = "a"})).error()}) {
+    EXPECT_EQ(error.code, "NoSuchBucket");
+  }
+}
+
 // A reader that comes while the write is under way has the old state copied once more.
 TEST_F(CachingStoreTest, AWriteIsReadAlsoWhenTheOldStateIsCopiedMeanwhile) {
   world.Put("a", "old");

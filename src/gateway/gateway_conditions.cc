@@ -1,6 +1,7 @@
 // Conditions of writes and of copies' sources, as far as a store does not know them itself.
 
 #include "gateway/gateway_impl.h"
+#include "storage/origin.h"
 
 namespace longhaul {
 namespace {
@@ -66,10 +67,10 @@ asio::awaitable<Error> Gateway::Impl::Explain(GatewayCall& call, Settled settled
 }
 
 Async<ObjectInfo> Gateway::Impl::LookAtSource(GatewayCall& call, const GatewayCopySource& source) {
-  Result<ObjectInfo> info = co_await store.Head({.bucket = source.bucket,
-                                                 .key = source.key,
-                                                 .version_id = source.version_id,
-                                                 .part_number = std::nullopt});
+  Result<ObjectInfo> info = co_await HeadOrigin(store, {.bucket = source.bucket,
+                                                        .key = source.key,
+                                                        .version_id = source.version_id,
+                                                        .part_number = std::nullopt});
   if (!info) co_return info.error();
   if (!SourceConditionHolds(call.request.headers(), *info)) co_return Failed();
   co_return info;

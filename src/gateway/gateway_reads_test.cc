@@ -1,8 +1,9 @@
-// What of a read the gateway asks its store for.
+// What of a read the gateway asks its store for, and of whom it asks it.
 
 #include <gtest/gtest.h>
 
 #include "gateway/gateway.h"
+#include "storage/origin.h"
 #include "storage/s3_store.h"
 #include "tests/support/any_world.h"
 #include "tests/support/memory_store.h"
@@ -10,13 +11,26 @@
 namespace longhaul::testing {
 namespace {
 
-// Has an old state, and a new one for who names it: a cache before its source.
-class TwoStates : public MemoryStore {
+// Of the object "any" it has an old state, and a new one for who names it: a cache before its
+// source.
+class TwoStates : public MemoryStore, public HasOrigin {
  public:
   using MemoryStore::MemoryStore;
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override {
-    request.key = request.if_match == new_etag ? "new" : "old";
+    if (request.key == "any") request.key = request.if_match == new_etag ? "new" : "old";
     co_return co_await MemoryStore::Get(std::move(request), absent_at);
+  }
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    if (request.key == "any") request.key = "old";
+    co_return co_await MemoryStore::Head(std::move(request));
+  }
+  Async<ObjectStream> GetOrigin(GetRequest request) override {
+    if (request.key == "any") request.key = "new";
+    co_return co_await MemoryStore::Get(std::move(request));
+  }
+  Async<ObjectInfo> HeadOrigin(HeadRequest request) override {
+    if (request.key == "any") request.key = "new";
+    co_return co_await MemoryStore::Head(std::move(request));
   }
   std::string new_etag;
 };
@@ -73,6 +87,25 @@ TEST_F(GatewayReadsTest, TheStoreLearnsWhichStateIsMeant) {
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().http_status, 412);
   EXPECT_EQ(none.error().code, "PreconditionFailed");
+}
+
+// What is copied part by part would be of an older state than what is copied in one step, and the
+// parts of two: each of them is asked for by itself.
+TEST_F(GatewayReadsTest, CopiedPartsAreOfTheObjectItself) {
+  for (const std::string& etag : {std::string(), states_->new_etag}) {
+    Result<MultipartUpload> upload = world_.Run(client_->CreateMultipart(
+        {.bucket = "bucket", .key = "joined", .parts_copied = true}));
+    ASSERT_TRUE(upload);
+    Result<UploadedPart> part =
+        world_.Run(client_->CopyPart(*upload, 1,
+                                     {.source_bucket = "bucket",
+                                      .source_key = "any",
+                                      .source_if_match = etag,
+                                      .range = {.offset_bytes = 0, .size_bytes = 11}}));
+    ASSERT_TRUE(part) << part.error().Describe();
+    ASSERT_TRUE(world_.Run(client_->CompleteMultipart({.upload = *upload, .parts = {*part}})));
+    EXPECT_EQ(*backend_->Find("bucket", "joined")->bytes, "a new state");
+  }
 }
 
 }  // namespace
