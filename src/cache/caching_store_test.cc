@@ -28,6 +28,20 @@ class CountedState : public FakeState {
   int writes = 0;
 };
 
+// Objects that arrive five seconds after they were sent.
+class SlowPuts : public FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kPut && left > 0) {
+      --left;
+      fault.delay = 5s;
+    }
+    return fault;
+  }
+  int left = 0;
+};
+
 class CachingStoreTest : public ::testing::Test {
  protected:
   void Open(CachingOptions options = {}) {
@@ -38,8 +52,19 @@ class CachingStoreTest : public ::testing::Test {
     ASSERT_TRUE(world.Run(filler->Begin()));
     store = std::make_unique<CachingStore>(world.base.runtime, slow, *filler, options);
   }
+  // Another process, which is told what changes at the source.
+  void OpenWorker() {
+    worker =
+        std::make_unique<KeyFiller>(world.base.runtime, rows, source, worker_target, world.Where(),
+                                    cache::KeyFillerOptions{.source_bucket = "data",
+                                                            .ttl = 3600s,
+                                                            .kind = cache::RunKind::kWatch,
+                                                            .owner = CacheWorld::Elsewhere()});
+    ASSERT_TRUE(world.Run(worker->Begin()));
+  }
   ~CachingStoreTest() override {
     if (store) world.base.Run(store->Stop());
+    if (worker) EXPECT_TRUE(world.Run(worker->End()));
     if (filler) EXPECT_TRUE(world.Run(filler->End()));
   }
   std::string Read(const std::string& key, std::optional<ByteRange> range = {}) {
@@ -68,14 +93,32 @@ class CachingStoreTest : public ::testing::Test {
     Result<void> filled = co_await filler->Fill("a", std::move(state));
     copied = filled && world.Entries()["a"].state == cache::EntryState::kReady;
   }
+  asio::awaitable<void> Follow(std::string key, bool& followed) {
+    Result<void> done = co_await filler->Follow(std::move(key), true);
+    followed = done.has_value();
+  }
+  // What lies there, and what its row says of it.
+  void ExpectReady(const std::string& key, const std::string& text) {
+    const auto* copy = world.target->Find("cache", key);
+    ASSERT_NE(copy, nullptr);
+    EXPECT_EQ(*copy->bytes, text);
+    const cache::Entry entry = world.Entries()[key];
+    EXPECT_EQ(entry.state, cache::EntryState::kReady);
+    EXPECT_EQ(entry.cached_etag, copy->info.etag);
+    EXPECT_EQ(entry.etag, world.source->Find("data", key)->info.etag);
+    EXPECT_EQ(world.CountedBytes(), static_cast<int64_t>(text.size()));
+  }
   int SourceReads() { return world.source->count(StoreOperation::kGet); }
 
   CacheWorld world;
   CountedState rows{world.base.runtime, world.state};
   MemoryStore source{world.base.runtime, world.source};
   MemoryStore slow{world.base.runtime, world.source, &world.source_plan};
-  MemoryStore target{world.base.runtime, world.target};
+  SlowPuts slow_puts;
+  MemoryStore target{world.base.runtime, world.target, &slow_puts};
+  MemoryStore worker_target{world.base.runtime, world.target};
   std::unique_ptr<KeyFiller> filler;
+  std::unique_ptr<KeyFiller> worker;
   std::unique_ptr<CachingStore> store;
 };
 
@@ -167,8 +210,8 @@ TEST_F(CachingStoreTest, TheOriginIsTheSource) {
   Result<ObjectInfo> info = world.Run(HeadOrigin(*store, {.bucket = "data", .key = "a"}));
   ASSERT_TRUE(info);
   EXPECT_EQ(info->etag, world.source->Find("data", "a")->info.etag);
-  Result<ObjectStream> stream = world.Run(GetOrigin(
-      *store, {.bucket = "data", .key = "a", .range = ByteRange{1, UINT64_MAX - 1}}));
+  Result<ObjectStream> stream = world.Run(
+      GetOrigin(*store, {.bucket = "data", .key = "a", .range = ByteRange{1, UINT64_MAX - 1}}));
   ASSERT_TRUE(stream);
   EXPECT_EQ(*world.Run(ReadAll(*stream->body, 100)), "ewer");
   for (const Error& error :
@@ -337,6 +380,58 @@ TEST_F(CachingStoreTest, FollowsTheSource) {
   ASSERT_TRUE(world.Run(filler->Follow("a", false)));
   EXPECT_FALSE(world.Has("a"));
   EXPECT_EQ(world.CountedBytes(), 0);
+}
+
+// The row would say that the new state lies there, and it is the old one, which arrived later.
+TEST_F(CachingStoreTest, WhatArrivesAfterItsClaimWasBrokenIsCopiedAgain) {
+  world.Put("a", "old");
+  Open();
+  OpenWorker();
+  slow_puts.left = 1;
+  Read("a");
+  Settle();
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
+  world.Put("a", "newer");
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  ExpectReady("a", "newer");
+  for (int i = 0; i < 4; ++i) Settle();
+  ExpectReady("a", "newer");
+}
+
+// It would lie there for ever: no row speaks of it.
+TEST_F(CachingStoreTest, WhatArrivesAfterItsSourceIsGoneGoes) {
+  world.Put("a", "old");
+  Open();
+  OpenWorker();
+  slow_puts.left = 1;
+  Read("a");
+  Settle();
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "data", .key = "a"})));
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  EXPECT_FALSE(world.Has("a"));
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_TRUE(world.Entries().empty());
+  EXPECT_EQ(world.CountedBytes(), 0);
+}
+
+// The sender of the second would be told that all is done, and the state of the first stays.
+TEST_F(CachingStoreTest, TwoEventsAtOnceEndWithTheLastState) {
+  world.Put("a", "one");
+  Open();
+  Read("a");
+  Settle();
+  world.Put("a", "the second");
+  slow_puts.left = 1;
+  bool followed = false;
+  world.base.Start(Follow("a", followed));
+  Settle();
+  ASSERT_FALSE(followed);
+  world.Put("a", "the third one");
+  ASSERT_TRUE(world.Run(filler->Follow("a", true)));
+  EXPECT_TRUE(followed);
+  ExpectReady("a", "the third one");
 }
 
 }  // namespace

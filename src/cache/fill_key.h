@@ -3,7 +3,8 @@
 //
 // Claims, copies and rows are as those of a fill (fill.h), under the session of a run that lives as
 // long as the process; so fills and other endpoints wait for it, and it for nobody: what another
-// run has claimed is left to that.
+// run has claimed is left to that. But where a claim of its own was broken while it copied, nobody
+// knows which of two copies was the last to arrive: it waits for the other one, and copies again.
 
 #pragma once
 
@@ -12,7 +13,9 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
+#include "base/async.h"
 #include "base/runtime.h"
 #include "cache/budget.h"
 #include "cache/decide.h"
@@ -58,7 +61,7 @@ class KeyFiller {
   Async<void> Invalidate(std::string key);
   // Looks at the source and mends what differs: copies what the cache has of another state, removes
   // what the source has not any more. A key that the cache does not have stays so. `refresh`: else
-  // what differs is removed alone.
+  // what differs is removed alone. What this process is copying of the key ends first.
   Async<void> Follow(std::string key, bool refresh);
 
   // The row, or nullopt.
@@ -73,7 +76,30 @@ class KeyFiller {
   [[nodiscard]] FillCounts& counts() { return session_.counts; }
 
  private:
-  Async<void> Copy(const std::string& key, Entry claim, int64_t revision, SourceState found);
+  // Whoever has it is at the key, alone in this process.
+  class Turn {
+   public:
+    Turn(KeyFiller& filler, std::string key) : filler_(filler), key_(std::move(key)) {
+      filler_.filling_.insert(key_);
+    }
+    ~Turn() {
+      filler_.filling_.erase(key_);
+      filler_.turn_ended_.NotifyAll();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    KeyFiller& filler_;
+    std::string key_;
+  };
+
+  Async<void> FillInTurn(const std::string& key, SourceState found);
+  // False: the claim was broken meanwhile, and `claim` says what was put all the same.
+  Async<bool> Copy(const std::string& key, Entry& claim, int64_t revision, SourceState found);
+  // What was put under a claim that was broken, and is not copied again: if it is what lies there,
+  // it goes.
+  Async<void> Disown(const std::string& key, Entry lost);
   Async<void> Write(const std::string& target_key, const Entry& entry, int64_t revision);
 
   Runtime runtime_;
@@ -92,6 +118,7 @@ class KeyFiller {
   Event ended_;
   TaskGroup helpers_;
   std::set<std::string> filling_;
+  WaitList turn_ended_;  // Of any key.
 };
 
 }  // namespace longhaul::cache

@@ -93,8 +93,8 @@ TEST_F(GatewayReadsTest, TheStoreLearnsWhichStateIsMeant) {
 // parts of two: each of them is asked for by itself.
 TEST_F(GatewayReadsTest, CopiedPartsAreOfTheObjectItself) {
   for (const std::string& etag : {std::string(), states_->new_etag}) {
-    Result<MultipartUpload> upload = world_.Run(client_->CreateMultipart(
-        {.bucket = "bucket", .key = "joined", .parts_copied = true}));
+    Result<MultipartUpload> upload = world_.Run(
+        client_->CreateMultipart({.bucket = "bucket", .key = "joined", .parts_copied = true}));
     ASSERT_TRUE(upload);
     Result<UploadedPart> part =
         world_.Run(client_->CopyPart(*upload, 1,
