@@ -167,6 +167,21 @@ TEST_F(CachingStoreTest, StrictNeverServesOldHeaders) {
   EXPECT_EQ(SourceReads(), reads) << "the copy was not made anew";
 }
 
+// Nobody would know of which time its headers are, and it would keep them while it lives.
+TEST_F(CachingStoreTest, StrictNeverServesOldHeadersOfWhatChangedBeforeItWasCopied) {
+  world.Put("a", "what was seen");
+  const ObjectInfo seen = world.source->Find("data", "a")->info;
+  PutOfType("a", "text/plain");
+  Open({.strict = true});
+  ASSERT_TRUE(world.Run(filler->Fill(
+      "a", {.etag = seen.etag, .size_bytes = seen.size_bytes, .modified = seen.last_modified})));
+  EXPECT_EQ(TypeOf("a"), "text/plain");
+  EXPECT_EQ(store->counts().hits, 1);
+  Settle();
+  PutOfType("a", "text/html");
+  EXPECT_EQ(TypeOf("a"), "text/html");
+}
+
 // Whatever lies there would be taken for the source's object.
 TEST_F(CachingStoreTest, ServesTheSourceWhereTheCopyIsGoneOrAnotherObject) {
   world.Put("a", "text");

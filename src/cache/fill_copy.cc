@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "transfer/object/copy_object.h"
-
 namespace longhaul::cache {
 
 namespace {
@@ -29,6 +27,11 @@ Async<std::optional<ObjectInfo>> LookAtCopy(const FillRequest& request, const Fi
 
 }  // namespace
 
+SystemTime ModifiedOf(const CopyOutcome& copied, std::string_view listed_etag, SystemTime listed) {
+  if (copied.source_modified != SystemTime{}) return copied.source_modified;
+  return copied.source_etag == listed_etag ? listed : SystemTime{};
+}
+
 Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const FillOptions& options,
                            FillTask& task) {
   const std::string target_key = request.target_prefix + task.key.key;
@@ -44,11 +47,13 @@ Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const Fi
       {.store = request.source,
        .bucket = request.source_bucket,
        .key = task.key.key,
-       .listed = CopySource::Listed{.size_bytes = task.key.size_bytes, .etag = task.key.etag}},
+       .listed = CopySource::Listed{.size_bytes = task.key.size_bytes,
+                                    .etag = task.key.etag,
+                                    .modified = task.key.modified}},
       {.store = request.target, .bucket = request.bucket, .key = target_key},
       {.keep_storage_class = false, .uploads = options.uploads, .stop = options.stop});
   if (copied) {
-    if (copied->source_etag != task.key.etag) task.claim.modified = {};
+    task.claim.modified = ModifiedOf(*copied, task.key.etag, task.claim.modified);
     task.claim.etag = copied->source_etag;
     task.claim.cached_etag = copied->put.etag;
     task.claim.size_bytes = copied->size_bytes;

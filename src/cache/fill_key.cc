@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache/fill_copy.h"
 #include "transfer/object/copy_object.h"
 
 namespace longhaul::cache {
@@ -187,14 +188,16 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
 Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revision,
                             SourceState found) {
   const std::string target_key = options_.target_prefix + key;
-  Result<CopyOutcome> copied = co_await CopyObject(
-      runtime_,
-      {.store = source_,
-       .bucket = options_.source_bucket,
-       .key = key,
-       .listed = CopySource::Listed{.size_bytes = found.size_bytes, .etag = found.etag}},
-      {.store = target_, .bucket = place_.bucket, .key = target_key},
-      {.keep_storage_class = false});
+  Result<CopyOutcome> copied =
+      co_await CopyObject(runtime_,
+                          {.store = source_,
+                           .bucket = options_.source_bucket,
+                           .key = key,
+                           .listed = CopySource::Listed{.size_bytes = found.size_bytes,
+                                                        .etag = found.etag,
+                                                        .modified = found.modified}},
+                          {.store = target_, .bucket = place_.bucket, .key = target_key},
+                          {.keep_storage_class = false});
   const SystemTime now = runtime_.clock.Now();
   const uint64_t counted = claim.counted_bytes;
   int64_t more = 0;  // Counted besides what the claim counts.
@@ -207,7 +210,7 @@ Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revisi
     claim.cached_etag = copied->put.etag;
     claim.size_bytes = copied->size_bytes;
     claim.counted_bytes = claim.size_bytes;
-    if (copied->source_etag != found.etag) claim.modified = {};
+    claim.modified = ModifiedOf(*copied, found.etag, found.modified);
     claim.until = std::max(claim.until, now + options_.ttl);
     if (claim.counted_bytes > counted) {
       more = static_cast<int64_t>(claim.counted_bytes - counted);

@@ -35,6 +35,23 @@ TEST_F(CacheFill, CopiesAgainWhatHasOtherHeaders) {
   EXPECT_EQ(world.Fill({""}).run.counts.hits, 1);
 }
 
+// A fill would stamp the old headers with the time of the new ones, which nothing then finds.
+TEST_F(CacheFill, CopiesAgainWhatHadChangedWhenItWasCopied) {
+  PutOfType("text/plain");
+  const MemoryStoreBackend::Version plain = *world.source->Find("data", "a");
+  world.Put("a", "what was listed");
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation != StoreOperation::kGet) return;
+    world.source->buckets["data"].objects["a"].back() = plain;
+  };
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  world.source_plan.on_operation = nullptr;
+  EXPECT_EQ(TypeOfCopy(), "text/plain");
+  PutOfType("text/html");
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(TypeOfCopy(), "text/html");
+}
+
 // The copy that lies there from before has the ETag of the one that never came.
 TEST_F(CacheFill, TakesNoEarlierCopyForTheOneThatWasBegun) {
   PutOfType("text/plain");
