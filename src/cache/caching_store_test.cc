@@ -12,20 +12,31 @@ using cache::CachingOptions;
 using cache::CachingStore;
 using cache::KeyFiller;
 
-// Counts what is written, by request.
+// Counts what is written, by request; takes nothing while it is away.
 class CountedState : public FakeState {
  public:
   using FakeState::FakeState;
   Async<int64_t> Write(std::string partition, StateWrite write) override {
     ++writes;
-    return FakeState::Write(std::move(partition), std::move(write));
+    if (away) co_return Retryable("the state is away");
+    co_return co_await FakeState::Write(std::move(partition), std::move(write));
+  }
+  Async<int64_t> Add(std::string partition, std::string key, int64_t amount) override {
+    if (away) co_return Retryable("the state is away");
+    co_return co_await FakeState::Add(std::move(partition), std::move(key), amount);
   }
   Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
                                                 std::vector<StateWrite> all) override {
     ++writes;
-    return FakeState::WriteMany(std::move(partition), std::move(all));
+    if (away) co_return Retryable("the state is away");
+    const bool removal = !all.empty() && all[0].value && all[0].value->contains("removing");
+    auto written = co_await FakeState::WriteMany(std::move(partition), std::move(all));
+    away = removal && goes_away_at_removals;
+    co_return written;
   }
   int writes = 0;
+  bool away = false;
+  bool goes_away_at_removals = false;
 };
 
 // Objects that arrive five seconds after they were sent.
@@ -84,9 +95,9 @@ class CachingStoreTest : public ::testing::Test {
     return stream ? stream->info.headers.content_type : "";
   }
   // Until nothing more is copied, and no row that was read counts.
-  void Settle() { EXPECT_TRUE(world.Run(Wait())); }
-  Async<void> Wait() {
-    co_await world.base.clock.Sleep(2s);
+  void Settle(std::chrono::seconds time = 2s) { EXPECT_TRUE(world.Run(Wait(time))); }
+  Async<void> Wait(std::chrono::seconds time) {
+    co_await world.base.clock.Sleep(time);
     co_return Ok();
   }
   asio::awaitable<void> Copy(cache::SourceState state, bool& copied) {
@@ -305,6 +316,33 @@ TEST_F(CachingStoreTest, WhatWasReadAMomentAgoStaysWhenRoomIsMade) {
   Settle();
   EXPECT_TRUE(world.Has("a"));
   EXPECT_FALSE(world.Has("b"));
+  EXPECT_TRUE(world.Has("c"));
+}
+
+// Whoever wants what was being removed would wait for it for as long as the process lives.
+TEST_F(CachingStoreTest, WhatItHadClaimedBeforeStateWasAwayIsFree) {
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));
+  Open();
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  for (const char* key : {"a", "b"}) {
+    Read(key);
+    Settle();
+  }
+  rows.goes_away_at_removals = true;
+  Read("c");
+  Settle(40s);
+  ASSERT_TRUE(rows.away);
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kRemoving);
+  rows.away = rows.goes_away_at_removals = false;
+  Settle(15s);
+  CacheWorld::Process& fill = world.StartFill({"a"});
+  ASSERT_TRUE(world.Drive([&] { return fill.filled.has_value(); })) << "it waits for ever";
+  EXPECT_TRUE(*fill.filled);
+  EXPECT_TRUE(world.Has("a"));
+  EXPECT_EQ(world.Entries()["a"].state, cache::EntryState::kReady);
+  // And the process itself works on.
+  Read("c");
+  Settle(15s);
   EXPECT_TRUE(world.Has("c"));
 }
 
