@@ -38,7 +38,8 @@ Async<Gateway::Impl::Settled> Gateway::Impl::Settle(GatewayCall& call, bool can_
   }
   // If-Match: * or If-None-Match: ETAG. What is there now is what must still be there.
   settled.looked = true;
-  Result<ObjectInfo> there = co_await store.Head(
+  Result<ObjectInfo> there = co_await HeadOrigin(
+      store,
       {.bucket = call.bucket, .key = call.key, .version_id = "", .part_number = std::nullopt});
   if (!there && there.error().kind != ErrorKind::kNotFound) co_return there.error();
   if (!there) {
@@ -60,7 +61,8 @@ asio::awaitable<Error> Gateway::Impl::Explain(GatewayCall& call, Settled settled
     co_return error;
   }
   if (!settled.names_etag) co_return error;
-  Result<ObjectInfo> there = co_await store.Head(
+  Result<ObjectInfo> there = co_await HeadOrigin(
+      store,
       {.bucket = call.bucket, .key = call.key, .version_id = "", .part_number = std::nullopt});
   if (!there && there.error().kind == ErrorKind::kNotFound) co_return there.error();
   co_return error;
