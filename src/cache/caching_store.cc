@@ -180,7 +180,7 @@ Async<void> CachingStore::FillOn(std::string key, SourceState found) {
   while (!stopping_) {
     Result<void> filled = co_await filler_.Fill(key, std::move(found));
     rows_.erase(key);
-    if (!filled) {
+    if (!filled && filled.error().kind != ErrorKind::kCancelled) {
       runtime_.log.Warning("a copy was not made", {{"key", key}, LogField(filled.error())});
     }
     if (waiting_.empty()) break;

@@ -42,6 +42,7 @@ KeyFiller::KeyFiller(Runtime runtime, State& state, Store& source, Store& target
       lives_(runtime, state, place_),
       bytes_(runtime, state, place_),
       uses_(runtime, state, place_),
+      uploads_(runtime, state, options_.owner, "", ""),
       helpers_(runtime.executor) {}
 
 Async<void> KeyFiller::Begin() {
@@ -100,7 +101,7 @@ Async<void> KeyFiller::Fill(std::string key, SourceState found) {
 Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
   std::optional<Entry> lost;  // What was put there under a claim that was broken.
   std::chrono::milliseconds pause = kPauseMin;
-  for (int tries = 0; tries < kTriesMax; ++tries) {
+  for (int tries = 0; tries < kTriesMax && !Stopping(); ++tries) {
     if (!session_.Holds()) co_return PreconditionFailed("the lease of this process has run out");
     Result<std::optional<EntryRow>> row = co_await Read(key);
     if (!row) co_return row.error();
@@ -160,7 +161,11 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
          .expected = *row ? Expected::Revision((*row)->revision) : Expected::Absent()});
     if (claimed) {
       Result<bool> counts = co_await Copy(key, claim, *claimed, found);
-      if (!counts) co_return counts.error();
+      if (!counts) {
+        Result<void> disowned = lost ? co_await Disown(key, *lost) : Ok();
+        static_cast<void>(disowned);  // The copy's error says more.
+        co_return counts.error();
+      }
       if (*counts) co_return Ok();
       lost = std::move(claim);
       Result<ObjectInfo> info =
@@ -182,22 +187,26 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
     co_await runtime_.clock.Sleep(kPauseMin);
   }
   if (lost) co_return co_await Disown(key, *lost);
+  if (Stopping()) co_return Cancelled("stopped on request");
   co_return Ok();
 }
 
 Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revision,
                             SourceState found) {
   const std::string target_key = options_.target_prefix + key;
-  Result<CopyOutcome> copied =
-      co_await CopyObject(runtime_,
-                          {.store = source_,
-                           .bucket = options_.source_bucket,
-                           .key = key,
-                           .listed = CopySource::Listed{.size_bytes = found.size_bytes,
-                                                        .etag = found.etag,
-                                                        .modified = found.modified}},
-                          {.store = target_, .bucket = place_.bucket, .key = target_key},
-                          {.keep_storage_class = false});
+  Result<CopyOutcome> copied = co_await CopyObject(
+      runtime_,
+      {.store = source_,
+       .bucket = options_.source_bucket,
+       .key = key,
+       .listed =
+           CopySource::Listed{
+               .size_bytes = found.size_bytes, .etag = found.etag, .modified = found.modified}},
+      {.store = target_, .bucket = place_.bucket, .key = target_key},
+      {.keep_storage_class = false, .uploads = &uploads_, .stop = options_.stop});
+  if (!copied && copied.error().kind == ErrorKind::kCancelled) {
+    co_return copied.error();  // The claim ends with the run.
+  }
   const SystemTime now = runtime_.clock.Now();
   const uint64_t counted = claim.counted_bytes;
   int64_t more = 0;  // Counted besides what the claim counts.

@@ -23,6 +23,7 @@
 #include "cache/session.h"
 #include "cache/use_notes.h"
 #include "storage/store.h"
+#include "transfer/object/upload_records.h"
 
 namespace longhaul::cache {
 
@@ -34,6 +35,7 @@ struct KeyFillerOptions {
   RunKind kind = RunKind::kServe;
   ProcessName owner = ThisProcess();
   std::chrono::milliseconds lease = std::chrono::seconds(30);
+  Event* stop = nullptr;  // Borrowed; set: copies end soon, and are gone on with by the next one.
 };
 
 // What was read of the source when a key was found missing.
@@ -54,7 +56,8 @@ class KeyFiller {
   Async<void> End();
 
   // Copies the key, unless a copy of this state is there, somebody else has claimed it, or this
-  // process is at it; what becomes of it is in the row. Errors are those of State, and of the copy.
+  // process is at it; what becomes of it is in the row. Errors are those of State, and of the copy;
+  // kCancelled: stop.
   Async<void> Fill(std::string key, SourceState found);
   // The source has changed, as far as anybody knows: what is there counts no more, and a copy that
   // is under way will not count either. The next sweep removes it, unless it is copied first.
@@ -76,6 +79,10 @@ class KeyFiller {
   [[nodiscard]] FillCounts& counts() { return session_.counts; }
 
  private:
+  [[nodiscard]] bool Stopping() const {
+    return options_.stop != nullptr && options_.stop->is_set();
+  }
+
   // Whoever has it is at the key, alone in this process.
   class Turn {
    public:
@@ -115,6 +122,7 @@ class KeyFiller {
   std::optional<Remover> remover_;
   std::optional<Budget> budget_;
   UseNotes uses_;
+  UploadRecords uploads_;
   Event ended_;
   TaskGroup helpers_;
   std::set<std::string> filling_;

@@ -121,7 +121,8 @@ class CacheServeCommand : public Command {
                             {.source_bucket = source->address.bucket,
                              .source_name = name,
                              .target_prefix = target->address.address.key,
-                             .ttl = std::chrono::floor<std::chrono::seconds>(ttl_)});
+                             .ttl = std::chrono::floor<std::chrono::seconds>(ttl_),
+                             .stop = &context.stop()});
     Result<void> begun = co_await filler.Begin();
     if (!begun) co_return begun.error();
     Result<ExitCode> code = co_await Serve(context, **state, *source->store, filler, name);
