@@ -319,6 +319,26 @@ TEST_F(CachingStoreTest, WhatWasReadAMomentAgoStaysWhenRoomIsMade) {
   EXPECT_TRUE(world.Has("c"));
 }
 
+// It would go on filling a cache over the limit that was set meanwhile, and what a fill makes room
+// for would come back.
+TEST_F(CachingStoreTest, ABudgetThatIsSetMeanwhileIsKept) {
+  Open();
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));
+  Settle(6s);
+  for (const char* key : {"a", "b", "c"}) {
+    world.Put(key, "text");
+    Read(key);
+    Settle();
+  }
+  EXPECT_EQ(world.CountedBytes(), 8);
+  EXPECT_EQ(world.target->Keys("cache"), (std::vector<std::string>{"b", "c"}));
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 0)));
+  Settle(6s);
+  Read("a");
+  Settle();
+  EXPECT_EQ(world.CountedBytes(), 12);
+}
+
 // Whoever wants what was being removed would wait for it for as long as the process lives.
 TEST_F(CachingStoreTest, WhatItHadClaimedBeforeStateWasAwayIsFree) {
   ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));

@@ -149,6 +149,8 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
     const int64_t more =
         found.size_bytes > counted ? static_cast<int64_t>(found.size_bytes - counted) : 0;
     if (more > 0) {
+      Result<void> refreshed = co_await budget_->Refresh();
+      if (!refreshed) co_return refreshed.error();
       Result<bool> room = co_await budget_->Take(more, SystemTime::max());
       if (!room) co_return room.error();
       if (!*room) break;  // It does not fit: it is read from the source.
