@@ -489,6 +489,27 @@ TEST_F(CachingStoreTest, WhatArrivesAfterItsSourceIsGoneGoes) {
   EXPECT_EQ(world.CountedBytes(), 0);
 }
 
+// The same of what a fill has sent.
+TEST_F(CachingStoreTest, WhatAFillSendsAfterItsSourceIsGoneGoes) {
+  world.Put("a", "old");
+  OpenWorker();
+  world.target_plan.random = &world.base.random;
+  world.target_plan.delay_max = 20s;
+  const int puts = world.target->count(StoreOperation::kPut);
+  CacheWorld::Process& fill = world.StartFill({""});
+  ASSERT_TRUE(world.Drive([&] { return world.target->count(StoreOperation::kPut) > puts; }));
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "data", .key = "a"})));
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  ASSERT_TRUE(world.Entries().empty());
+  ASSERT_FALSE(world.Has("a"));
+  ASSERT_TRUE(world.Drive([&] { return fill.filled.has_value(); }));
+  EXPECT_EQ((*fill.filled)->run.counts.gone, 1);
+  world.target_plan.delay_max = 0s;
+  world.Sweep();
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_TRUE(world.Entries().empty());
+}
+
 // The sender of the second would be told that all is done, and the state of the first stays.
 TEST_F(CachingStoreTest, TwoEventsAtOnceEndWithTheLastState) {
   world.Put("a", "one");

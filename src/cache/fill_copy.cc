@@ -25,6 +25,17 @@ Async<std::optional<ObjectInfo>> LookAtCopy(const FillRequest& request, const Fi
   co_return std::optional(std::move(*found));
 }
 
+// What this run has put there while somebody else had the key is removed like any other copy, if it
+// is what lies there.
+asio::awaitable<void> LookAtOwn(const FillRequest& request, FillTask& task,
+                                std::string target_key) {
+  Result<ObjectInfo> found =
+      co_await request.target.Head({.bucket = request.bucket, .key = std::move(target_key)});
+  if (!found || found->etag != task.key.put_etag) co_return;
+  task.claim.cached_etag = found->etag;
+  task.claim.filled = found->last_modified;
+}
+
 }  // namespace
 
 SystemTime ModifiedOf(const CopyOutcome& copied, std::string_view listed_etag, SystemTime listed) {
@@ -61,7 +72,10 @@ Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const Fi
   }
   const Error& error = copied.error();
   if (error.kind == ErrorKind::kCancelled) co_return error;
-  if (error.code == "NoSuchKey" || error.code == "DeleteMarker") co_return Outcome::kGone;
+  if (error.code == "NoSuchKey" || error.code == "DeleteMarker") {
+    if (!task.key.put_etag.empty()) co_await LookAtOwn(request, task, target_key);
+    co_return Outcome::kGone;
+  }
   task.claim.reason = error.Describe();
   co_return Outcome::kFailed;
 }

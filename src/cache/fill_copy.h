@@ -24,6 +24,7 @@ struct FillKey {
   std::string etag;
   SystemTime modified{};
   bool again = false;
+  std::string put_etag;        // Of what this run has put there without holding the key.
   bool being_removed = false;  // When it was last looked at: nobody else is going to copy it.
   int64_t waited_for = 0;      // The run that was copying it when it was last looked at.
 };
