@@ -242,6 +242,7 @@ Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revisi
   if (!written && written.error().kind == ErrorKind::kPrecondition) {
     Result<void> given = co_await bytes_.Give(more);
     if (!given) co_return given.error();
+    if (!copied) claim.cached_etag.clear();  // It was that of an earlier copy.
     co_return false;
   }
   if (written && counted > claim.counted_bytes) {
