@@ -10,6 +10,8 @@ namespace {
 // Rows of one removal; what is looked through to find the oldest is bounded by it.
 constexpr size_t kRowsMax = 10'000;
 constexpr int kRoundsMax = 4;
+// A limit that was read counts for so long.
+constexpr std::chrono::seconds kLimitAge{5};
 
 }  // namespace
 
@@ -27,7 +29,13 @@ Async<void> Budget::Open() {
   Result<uint64_t> limit = co_await BudgetOf(state_, place_);
   if (!limit) co_return limit.error();
   limit_bytes_ = *limit;
+  read_ = runtime_.clock.Now();
   co_return Ok();
+}
+
+Async<void> Budget::Refresh() {
+  if (runtime_.clock.Now() - read_ < kLimitAge) co_return Ok();
+  co_return co_await Open();
 }
 
 Async<bool> Budget::Take(int64_t bytes, SystemTime spare_since) {

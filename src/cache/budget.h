@@ -28,6 +28,9 @@ class Budget {
 
   // Reads the limit. Errors are those of State.
   Async<void> Open();
+  // The same for whoever works on for long, where it was not read just now: somebody may have set
+  // another one. Not between what is decided by limit_bytes() and what follows from it.
+  Async<void> Refresh();
   // 0: none.
   [[nodiscard]] uint64_t limit_bytes() const { return limit_bytes_; }
   // Counts so many bytes; false where there is no room for them, and none can be made: nothing is
@@ -45,6 +48,7 @@ class Budget {
   Remover& remover_;
   std::function<Async<void>()> write_uses_;
   uint64_t limit_bytes_ = 0;
+  SystemTime read_{};                         // The limit was.
   std::shared_ptr<Semaphore> one_at_a_time_;  // shared: a Permit may outlive this (base/async.h).
 };
 

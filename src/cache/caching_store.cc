@@ -147,6 +147,19 @@ Async<ObjectStream> CachingStore::Get(GetRequest request, SystemTime* absent_at)
   co_return stream;
 }
 
+Async<ObjectInfo> CachingStore::HeadOrigin(HeadRequest request) {
+  Result<void> may = MayRead(request.bucket);
+  if (!may) co_return may.error();
+  co_return co_await source_.Head(std::move(request));
+}
+
+Async<ObjectStream> CachingStore::GetOrigin(GetRequest request) {
+  Result<void> may = MayRead(request.bucket);
+  if (!may) co_return may.error();
+  if (request.range) ClampRange(*request.range);
+  co_return co_await source_.Get(std::move(request));
+}
+
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
   if (stopping_) return;
   SourceState state{
@@ -167,7 +180,7 @@ Async<void> CachingStore::FillOn(std::string key, SourceState found) {
   while (!stopping_) {
     Result<void> filled = co_await filler_.Fill(key, std::move(found));
     rows_.erase(key);
-    if (!filled) {
+    if (!filled && filled.error().kind != ErrorKind::kCancelled) {
       runtime_.log.Warning("a copy was not made", {{"key", key}, LogField(filled.error())});
     }
     if (waiting_.empty()) break;

@@ -11,7 +11,8 @@
 // has changed (KeyFiller::Invalidate): a row counts for as long as it was read, at most a second.
 //
 // Writes are refused, or with `writes` go to the source: the copy counts no more before the write
-// is sent, and again after it.
+// is sent, and again after it. What is copied within the bucket, and what conditions of writes are
+// judged by, is the source's object (storage/origin.h).
 
 #pragma once
 
@@ -22,6 +23,7 @@
 
 #include "base/runtime.h"
 #include "cache/fill_key.h"
+#include "storage/origin.h"
 #include "storage/store.h"
 
 namespace longhaul::cache {
@@ -40,7 +42,7 @@ struct CachingCounts {
   int64_t skipped = 0;    // Misses that were not copied: too many waited.
 };
 
-class CachingStore : public Store {
+class CachingStore : public Store, public HasOrigin {
  public:
   // Borrowed. `filler`: of this source and cache, begun.
   CachingStore(Runtime runtime, Store& source, KeyFiller& filler, CachingOptions options);
@@ -54,6 +56,8 @@ class CachingStore : public Store {
   Async<ListPage> List(ListRequest request) override;
   Async<ObjectInfo> Head(HeadRequest request) override;
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override;
+  Async<ObjectInfo> HeadOrigin(HeadRequest request) override;
+  Async<ObjectStream> GetOrigin(GetRequest request) override;
   Async<PutResult> Put(PutRequest request, ByteSource& body) override;
   Async<MultipartUpload> CreateMultipart(PutRequest request) override;
   Async<UploadedPart> UploadPart(const MultipartUpload& upload, int number,

@@ -12,20 +12,45 @@ using cache::CachingOptions;
 using cache::CachingStore;
 using cache::KeyFiller;
 
-// Counts what is written, by request.
+// Counts what is written, by request; takes nothing while it is away.
 class CountedState : public FakeState {
  public:
   using FakeState::FakeState;
   Async<int64_t> Write(std::string partition, StateWrite write) override {
     ++writes;
-    return FakeState::Write(std::move(partition), std::move(write));
+    if (away) co_return Retryable("the state is away");
+    co_return co_await FakeState::Write(std::move(partition), std::move(write));
+  }
+  Async<int64_t> Add(std::string partition, std::string key, int64_t amount) override {
+    if (away) co_return Retryable("the state is away");
+    co_return co_await FakeState::Add(std::move(partition), std::move(key), amount);
   }
   Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
                                                 std::vector<StateWrite> all) override {
     ++writes;
-    return FakeState::WriteMany(std::move(partition), std::move(all));
+    if (away) co_return Retryable("the state is away");
+    const bool removal = !all.empty() && all[0].value && all[0].value->contains("removing");
+    auto written = co_await FakeState::WriteMany(std::move(partition), std::move(all));
+    away = removal && goes_away_at_removals;
+    co_return written;
   }
   int writes = 0;
+  bool away = false;
+  bool goes_away_at_removals = false;
+};
+
+// Objects that arrive five seconds after they were sent.
+class SlowPuts : public FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kPut && left > 0) {
+      --left;
+      fault.delay = 5s;
+    }
+    return fault;
+  }
+  int left = 0;
 };
 
 class CachingStoreTest : public ::testing::Test {
@@ -38,8 +63,19 @@ class CachingStoreTest : public ::testing::Test {
     ASSERT_TRUE(world.Run(filler->Begin()));
     store = std::make_unique<CachingStore>(world.base.runtime, slow, *filler, options);
   }
+  // Another process, which is told what changes at the source.
+  void OpenWorker() {
+    worker =
+        std::make_unique<KeyFiller>(world.base.runtime, rows, source, worker_target, world.Where(),
+                                    cache::KeyFillerOptions{.source_bucket = "data",
+                                                            .ttl = 3600s,
+                                                            .kind = cache::RunKind::kWatch,
+                                                            .owner = CacheWorld::Elsewhere()});
+    ASSERT_TRUE(world.Run(worker->Begin()));
+  }
   ~CachingStoreTest() override {
     if (store) world.base.Run(store->Stop());
+    if (worker) EXPECT_TRUE(world.Run(worker->End()));
     if (filler) EXPECT_TRUE(world.Run(filler->End()));
   }
   std::string Read(const std::string& key, std::optional<ByteRange> range = {}) {
@@ -59,14 +95,29 @@ class CachingStoreTest : public ::testing::Test {
     return stream ? stream->info.headers.content_type : "";
   }
   // Until nothing more is copied, and no row that was read counts.
-  void Settle() { EXPECT_TRUE(world.Run(Wait())); }
-  Async<void> Wait() {
-    co_await world.base.clock.Sleep(2s);
+  void Settle(std::chrono::seconds time = 2s) { EXPECT_TRUE(world.Run(Wait(time))); }
+  Async<void> Wait(std::chrono::seconds time) {
+    co_await world.base.clock.Sleep(time);
     co_return Ok();
   }
   asio::awaitable<void> Copy(cache::SourceState state, bool& copied) {
     Result<void> filled = co_await filler->Fill("a", std::move(state));
     copied = filled && world.Entries()["a"].state == cache::EntryState::kReady;
+  }
+  asio::awaitable<void> Follow(std::string key, bool& followed) {
+    Result<void> done = co_await filler->Follow(std::move(key), true);
+    followed = done.has_value();
+  }
+  // What lies there, and what its row says of it.
+  void ExpectReady(const std::string& key, const std::string& text) {
+    const auto* copy = world.target->Find("cache", key);
+    ASSERT_NE(copy, nullptr);
+    EXPECT_EQ(*copy->bytes, text);
+    const cache::Entry entry = world.Entries()[key];
+    EXPECT_EQ(entry.state, cache::EntryState::kReady);
+    EXPECT_EQ(entry.cached_etag, copy->info.etag);
+    EXPECT_EQ(entry.etag, world.source->Find("data", key)->info.etag);
+    EXPECT_EQ(world.CountedBytes(), static_cast<int64_t>(text.size()));
   }
   int SourceReads() { return world.source->count(StoreOperation::kGet); }
 
@@ -74,8 +125,11 @@ class CachingStoreTest : public ::testing::Test {
   CountedState rows{world.base.runtime, world.state};
   MemoryStore source{world.base.runtime, world.source};
   MemoryStore slow{world.base.runtime, world.source, &world.source_plan};
-  MemoryStore target{world.base.runtime, world.target};
+  SlowPuts slow_puts;
+  MemoryStore target{world.base.runtime, world.target, &slow_puts};
+  MemoryStore worker_target{world.base.runtime, world.target};
   std::unique_ptr<KeyFiller> filler;
+  std::unique_ptr<KeyFiller> worker;
   std::unique_ptr<CachingStore> store;
 };
 
@@ -124,6 +178,21 @@ TEST_F(CachingStoreTest, StrictNeverServesOldHeaders) {
   EXPECT_EQ(SourceReads(), reads) << "the copy was not made anew";
 }
 
+// Nobody would know of which time its headers are, and it would keep them while it lives.
+TEST_F(CachingStoreTest, StrictNeverServesOldHeadersOfWhatChangedBeforeItWasCopied) {
+  world.Put("a", "what was seen");
+  const ObjectInfo seen = world.source->Find("data", "a")->info;
+  PutOfType("a", "text/plain");
+  Open({.strict = true});
+  ASSERT_TRUE(world.Run(filler->Fill(
+      "a", {.etag = seen.etag, .size_bytes = seen.size_bytes, .modified = seen.last_modified})));
+  EXPECT_EQ(TypeOf("a"), "text/plain");
+  EXPECT_EQ(store->counts().hits, 1);
+  Settle();
+  PutOfType("a", "text/html");
+  EXPECT_EQ(TypeOf("a"), "text/html");
+}
+
 // Whatever lies there would be taken for the source's object.
 TEST_F(CachingStoreTest, ServesTheSourceWhereTheCopyIsGoneOrAnotherObject) {
   world.Put("a", "text");
@@ -153,6 +222,29 @@ TEST_F(CachingStoreTest, AWriteIsReadAtOnce) {
   Result<ObjectStream> gone = world.Run(store->Get({.bucket = "data", .key = "a"}));
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, "NoSuchKey");
+}
+
+// A copy within the bucket, made by part, would be of an older state than its source, for good.
+TEST_F(CachingStoreTest, TheOriginIsTheSource) {
+  world.Put("a", "old");
+  world.source->buckets["other"];
+  Open({.writes = true});
+  Read("a");
+  Settle();
+  world.Put("a", "newer");
+  EXPECT_EQ(Read("a"), "old");
+  Result<ObjectInfo> info = world.Run(HeadOrigin(*store, {.bucket = "data", .key = "a"}));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->etag, world.source->Find("data", "a")->info.etag);
+  Result<ObjectStream> stream = world.Run(
+      GetOrigin(*store, {.bucket = "data", .key = "a", .range = ByteRange{1, UINT64_MAX - 1}}));
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(*world.Run(ReadAll(*stream->body, 100)), "ewer");
+  for (const Error& error :
+       {world.Run(HeadOrigin(*store, {.bucket = "other", .key = "a"})).error(),
+        world.Run(GetOrigin(*store, {.bucket = "other", .key = "a"})).error()}) {
+    EXPECT_EQ(error.code, "NoSuchBucket");
+  }
 }
 
 // A reader that comes while the write is under way has the old state copied once more.
@@ -224,6 +316,53 @@ TEST_F(CachingStoreTest, WhatWasReadAMomentAgoStaysWhenRoomIsMade) {
   Settle();
   EXPECT_TRUE(world.Has("a"));
   EXPECT_FALSE(world.Has("b"));
+  EXPECT_TRUE(world.Has("c"));
+}
+
+// It would go on filling a cache over the limit that was set meanwhile, and what a fill makes room
+// for would come back.
+TEST_F(CachingStoreTest, ABudgetThatIsSetMeanwhileIsKept) {
+  Open();
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));
+  Settle(6s);
+  for (const char* key : {"a", "b", "c"}) {
+    world.Put(key, "text");
+    Read(key);
+    Settle();
+  }
+  EXPECT_EQ(world.CountedBytes(), 8);
+  EXPECT_EQ(world.target->Keys("cache"), (std::vector<std::string>{"b", "c"}));
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 0)));
+  Settle(6s);
+  Read("a");
+  Settle();
+  EXPECT_EQ(world.CountedBytes(), 12);
+}
+
+// Whoever wants what was being removed would wait for it for as long as the process lives.
+TEST_F(CachingStoreTest, WhatItHadClaimedBeforeStateWasAwayIsFree) {
+  ASSERT_TRUE(world.Run(cache::SetBudget(rows, world.Where(), 8)));
+  Open();
+  for (const char* key : {"a", "b", "c"}) world.Put(key, "text");
+  for (const char* key : {"a", "b"}) {
+    Read(key);
+    Settle();
+  }
+  rows.goes_away_at_removals = true;
+  Read("c");
+  Settle(40s);
+  ASSERT_TRUE(rows.away);
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kRemoving);
+  rows.away = rows.goes_away_at_removals = false;
+  Settle(15s);
+  CacheWorld::Process& fill = world.StartFill({"a"});
+  ASSERT_TRUE(world.Drive([&] { return fill.filled.has_value(); })) << "it waits for ever";
+  EXPECT_TRUE(*fill.filled);
+  EXPECT_TRUE(world.Has("a"));
+  EXPECT_EQ(world.Entries()["a"].state, cache::EntryState::kReady);
+  // And the process itself works on.
+  Read("c");
+  Settle(15s);
   EXPECT_TRUE(world.Has("c"));
 }
 
@@ -314,6 +453,79 @@ TEST_F(CachingStoreTest, FollowsTheSource) {
   ASSERT_TRUE(world.Run(filler->Follow("a", false)));
   EXPECT_FALSE(world.Has("a"));
   EXPECT_EQ(world.CountedBytes(), 0);
+}
+
+// The row would say that the new state lies there, and it is the old one, which arrived later.
+TEST_F(CachingStoreTest, WhatArrivesAfterItsClaimWasBrokenIsCopiedAgain) {
+  world.Put("a", "old");
+  Open();
+  OpenWorker();
+  slow_puts.left = 1;
+  Read("a");
+  Settle();
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
+  world.Put("a", "newer");
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  ExpectReady("a", "newer");
+  for (int i = 0; i < 4; ++i) Settle();
+  ExpectReady("a", "newer");
+}
+
+// It would lie there for ever: no row speaks of it.
+TEST_F(CachingStoreTest, WhatArrivesAfterItsSourceIsGoneGoes) {
+  world.Put("a", "old");
+  Open();
+  OpenWorker();
+  slow_puts.left = 1;
+  Read("a");
+  Settle();
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "data", .key = "a"})));
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  EXPECT_FALSE(world.Has("a"));
+  for (int i = 0; i < 4; ++i) Settle();
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_TRUE(world.Entries().empty());
+  EXPECT_EQ(world.CountedBytes(), 0);
+}
+
+// The same of what a fill has sent.
+TEST_F(CachingStoreTest, WhatAFillSendsAfterItsSourceIsGoneGoes) {
+  world.Put("a", "old");
+  OpenWorker();
+  world.target_plan.random = &world.base.random;
+  world.target_plan.delay_max = 20s;
+  const int puts = world.target->count(StoreOperation::kPut);
+  CacheWorld::Process& fill = world.StartFill({""});
+  ASSERT_TRUE(world.Drive([&] { return world.target->count(StoreOperation::kPut) > puts; }));
+  ASSERT_TRUE(world.Run(source.Remove({.bucket = "data", .key = "a"})));
+  ASSERT_TRUE(world.Run(worker->Follow("a", true)));
+  ASSERT_TRUE(world.Entries().empty());
+  ASSERT_FALSE(world.Has("a"));
+  ASSERT_TRUE(world.Drive([&] { return fill.filled.has_value(); }));
+  EXPECT_EQ((*fill.filled)->run.counts.gone, 1);
+  world.target_plan.delay_max = 0s;
+  world.Sweep();
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_TRUE(world.Entries().empty());
+}
+
+// The sender of the second would be told that all is done, and the state of the first stays.
+TEST_F(CachingStoreTest, TwoEventsAtOnceEndWithTheLastState) {
+  world.Put("a", "one");
+  Open();
+  Read("a");
+  Settle();
+  world.Put("a", "the second");
+  slow_puts.left = 1;
+  bool followed = false;
+  world.base.Start(Follow("a", followed));
+  Settle();
+  ASSERT_FALSE(followed);
+  world.Put("a", "the third one");
+  ASSERT_TRUE(world.Run(filler->Follow("a", true)));
+  EXPECT_TRUE(followed);
+  ExpectReady("a", "the third one");
 }
 
 }  // namespace

@@ -6,7 +6,8 @@ namespace longhaul::cache {
 
 bool IsLater(SystemTime seen, SystemTime copied) {
   using std::chrono::seconds;
-  if (seen == SystemTime{} || copied == SystemTime{}) return false;
+  if (seen == SystemTime{}) return false;
+  if (copied == SystemTime{}) return true;
   // Listings may tell milliseconds, and a HEAD of the same object never does.
   const SystemTime seen_seconds = std::chrono::floor<seconds>(seen);
   const SystemTime copied_seconds = std::chrono::floor<seconds>(copied);
@@ -43,8 +44,6 @@ Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_l
 Entry Extended(Entry entry, const Wish& wish, SystemTime now) {
   entry.until = std::max(entry.until, wish.until);
   entry.used = now;
-  // Of rows of old, and of what has changed while it was copied: from now on it can be compared.
-  if (entry.modified == SystemTime{}) entry.modified = wish.modified;
   return entry;
 }
 

@@ -40,7 +40,8 @@ Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_l
                SystemTime now);
 
 // Whether the source has been written since: the same bytes may have got other headers or metadata.
-// Either time may be in whole seconds; none is never later, nor is anything later than none.
+// Either time may be in whole seconds. None is never later; where nobody knows when what was copied
+// was written, whatever time is told is.
 bool IsLater(SystemTime seen, SystemTime copied);
 
 // Whether what `run` is copying counts for the one who wishes.

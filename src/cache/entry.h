@@ -53,7 +53,7 @@ struct Entry {
   // So much of the bytes of the cache (budget.h) is counted for this key.
   uint64_t counted_bytes = 0;
   bool pinned = false;    // Neither its end nor a budget removes it.
-  SystemTime modified{};  // LastModified at the source, where a listing told it.
+  SystemTime modified{};  // LastModified of what was copied, where it was told.
   SystemTime until{};     // Its time to live ends. Of a failure: it is remembered so long.
   SystemTime used{};      // By a fill or a reader, last.
   SystemTime filled{};    // When the copy was made; none while there has been none.

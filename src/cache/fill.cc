@@ -563,6 +563,7 @@ class Filler {
       // Somebody took this run for dead. Which of two copies was the last, nobody knows.
       Key key = std::move(batch[i].task.key);
       key.again = true;
+      if (batch[i].outcome == Outcome::kCopied) key.put_etag = batch[i].entry->cached_etag;
       waiting_.push_back(std::move(key));
     }
     co_return co_await bytes_.Give(less);

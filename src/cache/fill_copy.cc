@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "transfer/object/copy_object.h"
-
 namespace longhaul::cache {
 
 namespace {
@@ -27,7 +25,23 @@ Async<std::optional<ObjectInfo>> LookAtCopy(const FillRequest& request, const Fi
   co_return std::optional(std::move(*found));
 }
 
+// What this run has put there while somebody else had the key is removed like any other copy, if it
+// is what lies there.
+asio::awaitable<void> LookAtOwn(const FillRequest& request, FillTask& task,
+                                std::string target_key) {
+  Result<ObjectInfo> found =
+      co_await request.target.Head({.bucket = request.bucket, .key = std::move(target_key)});
+  if (!found || found->etag != task.key.put_etag) co_return;
+  task.claim.cached_etag = found->etag;
+  task.claim.filled = found->last_modified;
+}
+
 }  // namespace
+
+SystemTime ModifiedOf(const CopyOutcome& copied, std::string_view listed_etag, SystemTime listed) {
+  if (copied.source_modified != SystemTime{}) return copied.source_modified;
+  return copied.source_etag == listed_etag ? listed : SystemTime{};
+}
 
 Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const FillOptions& options,
                            FillTask& task) {
@@ -44,11 +58,13 @@ Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const Fi
       {.store = request.source,
        .bucket = request.source_bucket,
        .key = task.key.key,
-       .listed = CopySource::Listed{.size_bytes = task.key.size_bytes, .etag = task.key.etag}},
+       .listed = CopySource::Listed{.size_bytes = task.key.size_bytes,
+                                    .etag = task.key.etag,
+                                    .modified = task.key.modified}},
       {.store = request.target, .bucket = request.bucket, .key = target_key},
       {.keep_storage_class = false, .uploads = options.uploads, .stop = options.stop});
   if (copied) {
-    if (copied->source_etag != task.key.etag) task.claim.modified = {};
+    task.claim.modified = ModifiedOf(*copied, task.key.etag, task.claim.modified);
     task.claim.etag = copied->source_etag;
     task.claim.cached_etag = copied->put.etag;
     task.claim.size_bytes = copied->size_bytes;
@@ -56,7 +72,10 @@ Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const Fi
   }
   const Error& error = copied.error();
   if (error.kind == ErrorKind::kCancelled) co_return error;
-  if (error.code == "NoSuchKey" || error.code == "DeleteMarker") co_return Outcome::kGone;
+  if (error.code == "NoSuchKey" || error.code == "DeleteMarker") {
+    if (!task.key.put_etag.empty()) co_await LookAtOwn(request, task, target_key);
+    co_return Outcome::kGone;
+  }
   task.claim.reason = error.Describe();
   co_return Outcome::kFailed;
 }

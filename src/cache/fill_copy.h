@@ -1,6 +1,6 @@
 // A key of a fill on its way: listed, claimed, copied, and what its row says then.
 //
-// Internal to fill.
+// Internal to fill, and to single keys.
 
 #pragma once
 
@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/runtime.h"
 #include "cache/entry.h"
 #include "cache/fill.h"
+#include "transfer/object/copy_object.h"
 
 namespace longhaul::cache {
 
@@ -22,6 +24,7 @@ struct FillKey {
   std::string etag;
   SystemTime modified{};
   bool again = false;
+  std::string put_etag;        // Of what this run has put there without holding the key.
   bool being_removed = false;  // When it was last looked at: nobody else is going to copy it.
   int64_t waited_for = 0;      // The run that was copying it when it was last looked at.
 };
@@ -49,6 +52,10 @@ struct FillEnding {
 // but kCancelled: `options.stop`; the claim ends with the run.
 Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const FillOptions& options,
                            FillTask& task);
+
+// When what was copied was written, as its row says it. `listed`: when the state of `listed_etag`
+// was.
+SystemTime ModifiedOf(const CopyOutcome& copied, std::string_view listed_etag, SystemTime listed);
 
 FillEnding EndingOf(FillTask task, Outcome outcome, SystemTime now, std::chrono::seconds ttl);
 

@@ -3,7 +3,8 @@
 //
 // Claims, copies and rows are as those of a fill (fill.h), under the session of a run that lives as
 // long as the process; so fills and other endpoints wait for it, and it for nobody: what another
-// run has claimed is left to that.
+// run has claimed is left to that. But where a claim of its own was broken while it copied, nobody
+// knows which of two copies was the last to arrive: it waits for the other one, and copies again.
 
 #pragma once
 
@@ -12,7 +13,9 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
+#include "base/async.h"
 #include "base/runtime.h"
 #include "cache/budget.h"
 #include "cache/decide.h"
@@ -20,6 +23,7 @@
 #include "cache/session.h"
 #include "cache/use_notes.h"
 #include "storage/store.h"
+#include "transfer/object/upload_records.h"
 
 namespace longhaul::cache {
 
@@ -31,6 +35,7 @@ struct KeyFillerOptions {
   RunKind kind = RunKind::kServe;
   ProcessName owner = ThisProcess();
   std::chrono::milliseconds lease = std::chrono::seconds(30);
+  Event* stop = nullptr;  // Borrowed; set: copies end soon, and are gone on with by the next one.
 };
 
 // What was read of the source when a key was found missing.
@@ -51,14 +56,15 @@ class KeyFiller {
   Async<void> End();
 
   // Copies the key, unless a copy of this state is there, somebody else has claimed it, or this
-  // process is at it; what becomes of it is in the row. Errors are those of State, and of the copy.
+  // process is at it; what becomes of it is in the row. Errors are those of State, and of the copy;
+  // kCancelled: stop.
   Async<void> Fill(std::string key, SourceState found);
   // The source has changed, as far as anybody knows: what is there counts no more, and a copy that
   // is under way will not count either. The next sweep removes it, unless it is copied first.
   Async<void> Invalidate(std::string key);
   // Looks at the source and mends what differs: copies what the cache has of another state, removes
   // what the source has not any more. A key that the cache does not have stays so. `refresh`: else
-  // what differs is removed alone.
+  // what differs is removed alone. What this process is copying of the key ends first.
   Async<void> Follow(std::string key, bool refresh);
 
   // The row, or nullopt.
@@ -73,7 +79,34 @@ class KeyFiller {
   [[nodiscard]] FillCounts& counts() { return session_.counts; }
 
  private:
-  Async<void> Copy(const std::string& key, Entry claim, int64_t revision, SourceState found);
+  [[nodiscard]] bool Stopping() const {
+    return options_.stop != nullptr && options_.stop->is_set();
+  }
+
+  // Whoever has it is at the key, alone in this process.
+  class Turn {
+   public:
+    Turn(KeyFiller& filler, std::string key) : filler_(filler), key_(std::move(key)) {
+      filler_.filling_.insert(key_);
+    }
+    ~Turn() {
+      filler_.filling_.erase(key_);
+      filler_.turn_ended_.NotifyAll();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    KeyFiller& filler_;
+    std::string key_;
+  };
+
+  Async<void> FillInTurn(const std::string& key, SourceState found);
+  // False: the claim was broken meanwhile, and `claim` says what was put all the same.
+  Async<bool> Copy(const std::string& key, Entry& claim, int64_t revision, SourceState found);
+  // What was put under a claim that was broken, and is not copied again: if it is what lies there,
+  // it goes.
+  Async<void> Disown(const std::string& key, Entry lost);
   Async<void> Write(const std::string& target_key, const Entry& entry, int64_t revision);
 
   Runtime runtime_;
@@ -89,9 +122,11 @@ class KeyFiller {
   std::optional<Remover> remover_;
   std::optional<Budget> budget_;
   UseNotes uses_;
+  UploadRecords uploads_;
   Event ended_;
   TaskGroup helpers_;
   std::set<std::string> filling_;
+  WaitList turn_ended_;  // Of any key.
 };
 
 }  // namespace longhaul::cache

@@ -75,7 +75,7 @@ Async<RemovalCounts> Remover::Remove(std::vector<EntryRow> rows,
   std::vector<Claim> claims;
   for (size_t i = 0; i < rows.size(); ++i) {
     if ((*claimed)[i]) {
-      claims.push_back({.row = std::move(rows[i])});
+      claims.push_back({.row = std::move(rows[i]), .mine = mine});
       claims.back().row.revision = *(*claimed)[i];
       continue;
     }
@@ -131,11 +131,11 @@ Async<std::vector<Result<int64_t>>> Remover::FindClaims(const std::vector<EntryR
 
 Async<void> Remover::RemoveOne(Claim& claim, std::unique_ptr<Permit> permit) {
   // A claim that does not hold any more may be a fill's by now.
-  if (!ClaimsHold(claimant_(), runtime_.clock.Now())) {
+  if (!ClaimsHold(claim.mine, claimant_(), runtime_.clock.Now())) {
     claim.removal = Removal::kChanged;
     co_return Ok();
   }
-  Result<Removal> removed = co_await RemoveObject(claim.row);
+  Result<Removal> removed = co_await RemoveObject(claim.row, claim.mine);
   if (removed) {
     claim.removal = *removed;
   } else {
@@ -145,7 +145,7 @@ Async<void> Remover::RemoveOne(Claim& claim, std::unique_ptr<Permit> permit) {
   co_return Ok();
 }
 
-Async<Removal> Remover::RemoveObject(const EntryRow& row) {
+Async<Removal> Remover::RemoveObject(const EntryRow& row, const Claimant& mine) {
   RemoveRequest request{.bucket = place_.bucket, .key = row.key, .at_most_once = true};
   if (conditional_ && row.entry.state == EntryState::kReady && !row.entry.cached_etag.empty()) {
     request.if_match = row.entry.cached_etag;
@@ -156,7 +156,7 @@ Async<Removal> Remover::RemoveObject(const EntryRow& row) {
     if (!IsCopyOf(row.entry, *found)) co_return Removal::kForeign;
     if (conditional_) request.if_match = found->etag;
   }
-  if (!ClaimsHold(claimant_(), runtime_.clock.Now())) co_return Removal::kChanged;
+  if (!ClaimsHold(mine, claimant_(), runtime_.clock.Now())) co_return Removal::kChanged;
   Result<void> removed = co_await store_.Remove(std::move(request));
   if (removed) co_return Removal::kRemoved;
   if (removed.error().kind != ErrorKind::kPrecondition) co_return removed.error();

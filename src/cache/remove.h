@@ -62,13 +62,14 @@ class Remover {
  private:
   struct Claim {
     EntryRow row;  // As it was before; the revision is that of the claim.
+    Claimant mine;
     Removal removal = Removal::kFailed;
     std::string reason;
   };
   // The revisions of those rows that are claimed by `mine`; an error for the others.
   Async<std::vector<Result<int64_t>>> FindClaims(const std::vector<EntryRow>& rows, Claimant mine);
   Async<void> RemoveOne(Claim& claim, std::unique_ptr<Permit> permit);
-  Async<Removal> RemoveObject(const EntryRow& row);
+  Async<Removal> RemoveObject(const EntryRow& row, const Claimant& mine);
   Async<void> Settle(std::vector<Claim>& claims);
 
   Runtime runtime_;

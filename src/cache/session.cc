@@ -13,6 +13,10 @@ bool ClaimsHold(const Claimant& claimant, SystemTime now) {
   return claimant.lease_until > now + kHoldMin;
 }
 
+bool ClaimsHold(const Claimant& claimed, const Claimant& claimant, SystemTime now) {
+  return claimed.session == claimant.session && ClaimsHold(claimant, now);
+}
+
 RunSession::RunSession(Runtime runtime, State& state, Place place, ProcessName owner,
                        std::chrono::milliseconds lease)
     : runtime_(runtime),
@@ -37,17 +41,36 @@ bool RunSession::Holds() const { return !lost_ && ClaimsHold(claimant(), runtime
 
 Async<void> RunSession::KeepLease() {
   while (!co_await ended_.WaitFor(runtime_.clock, lease_ / 3)) {
-    Run next = run_;
-    next.counts = counts;
-    next.lease_until = runtime_.clock.Now() + lease_;
-    Result<void> saved = co_await Save(std::move(next));
-    if (saved || saved.error().Transient()) continue;
+    Result<void> renewed = co_await Renew();
+    if (renewed || renewed.error().Transient()) continue;
     lost_ = true;
     runtime_.log.Warning("the lease of a cache's run is lost",
-                         {{"run", run_.number}, LogField(saved.error())});
+                         {{"run", run_.number}, LogField(renewed.error())});
     co_return Ok();
   }
   co_return Ok();
+}
+
+Async<void> RunSession::Renew() {
+  const SystemTime held_until = run_.lease_until;
+  if (runtime_.clock.Now() >= held_until) ChangeSession();
+  Run next = run_;
+  next.counts = counts;
+  if (!next_session_.empty()) next.session = next_session_;
+  next.lease_until = runtime_.clock.Now() + lease_;
+  const bool same = next.session == run_.session;
+  Result<void> saved = co_await Save(std::move(next));
+  if (!saved) co_return saved;
+  // It was answered too late: meanwhile others have taken it for dead.
+  if (same && runtime_.clock.Now() >= held_until) {
+    ChangeSession();
+    co_return co_await Renew();
+  }
+  co_return Ok();
+}
+
+void RunSession::ChangeSession() {
+  if (next_session_.empty()) next_session_ = NewUlid(runtime_.clock.Now(), runtime_.random);
 }
 
 Async<void> RunSession::Save(Run row) {
@@ -56,12 +79,13 @@ Async<void> RunSession::Save(Run row) {
     // Perhaps by a write of ours whose answer was lost.
     Result<Run> found = co_await book_.Find(run_.number);
     if (!found) co_return found.error();
-    if (found->session != run_.session) co_return saved.error();
+    if (found->session != run_.session && found->session != row.session) co_return saved.error();
     row.revision = found->revision;
     saved = co_await book_.Save(std::move(row));
   }
   if (!saved) co_return saved.error();
   run_ = std::move(*saved);
+  if (run_.session == next_session_) next_session_.clear();
   co_return Ok();
 }
 
@@ -73,6 +97,7 @@ Async<void> RunSession::End(RunPhase phase) {
   last.counts = counts;
   last.phase = phase;
   last.ended = runtime_.clock.Now();
+  if (!next_session_.empty()) last.session = next_session_;
   Result<void> saved = co_await Save(last);
   for (int tries = 0; !saved && saved.error().Transient() && tries < 5; ++tries) {
     co_await runtime_.clock.Sleep(std::chrono::milliseconds(200));

@@ -3,6 +3,9 @@
 // Its row is written again and again, so that its claims hold (run_book.h). Whoever acts on a claim
 // asks Holds() right before: a session that was stopped for longer than its lease (by a debugger, a
 // frozen machine) finds that its claims may be others' by now, and leaves them alone.
+//
+// A lease that has run out, as while State is away, is taken anew under another session: what was
+// claimed before is free, as all others take it to be since, and nobody waits for it.
 
 #pragma once
 
@@ -46,6 +49,8 @@ class RunSession {
 
  private:
   Async<void> KeepLease();
+  Async<void> Renew();
+  void ChangeSession();
   Async<void> Save(Run row);
 
   Runtime runtime_;
@@ -55,11 +60,14 @@ class RunSession {
   Run run_;
   Event ended_;
   bool lost_ = false;
+  std::string next_session_;  // Set: the lease has run out, and this one is to follow.
   TaskGroup helpers_;
 };
 
 // Whether what `claimant` holds may be acted upon: the lease has a while to go.
 bool ClaimsHold(const Claimant& claimant, SystemTime now);
+// The same of what `claimed` has claimed, when `claimant` is who claims now.
+bool ClaimsHold(const Claimant& claimed, const Claimant& claimant, SystemTime now);
 
 // Repeats what State may do better a moment later, while the claims hold.
 template <class Make>

@@ -9,6 +9,7 @@
 #include "cache/sweep.h"
 #include "cli/cache_common.h"
 #include "cli/command.h"
+#include "cli/transfer_ends.h"
 #include "gateway/gateway.h"
 
 namespace longhaul {
@@ -99,6 +100,8 @@ class CacheServeCommand : public Command {
     if (!target) co_return target.error();
     Result<void> apart = CheckTwoPlaces(*source, *target);
     if (!apart) co_return apart.error();
+    Result<void> free = CheckNotInUse(context, target->address, Use::kCache);
+    if (!free) co_return free.error();
     Result<std::unique_ptr<State>> state = OpenCacheState(context, state_flag_);
     if (!state) co_return state.error();
     Result<void> sound =
@@ -118,7 +121,8 @@ class CacheServeCommand : public Command {
                             {.source_bucket = source->address.bucket,
                              .source_name = name,
                              .target_prefix = target->address.address.key,
-                             .ttl = std::chrono::floor<std::chrono::seconds>(ttl_)});
+                             .ttl = std::chrono::floor<std::chrono::seconds>(ttl_),
+                             .stop = &context.stop()});
     Result<void> begun = co_await filler.Begin();
     if (!begun) co_return begun.error();
     Result<ExitCode> code = co_await Serve(context, **state, *source->store, filler, name);

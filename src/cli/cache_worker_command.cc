@@ -96,7 +96,8 @@ class CacheWorkerCommand : public Command {
                              .source_name = settings.source.store + ":" + settings.source.bucket,
                              .target_prefix = settings.to.prefix,
                              .ttl = std::chrono::floor<std::chrono::seconds>(settings.ttl),
-                             .kind = cache::RunKind::kWatch});
+                             .kind = cache::RunKind::kWatch,
+                             .stop = &context.stop()});
       followed = co_await begun.back().Begin();
       if (followed) {
         follower.Add(settings, begun.back());

@@ -31,6 +31,19 @@ class RulesCommandsTest : public CommandsTest {
   int Once() { return Run({"replicate", "--once", "--quiet"}); }
 };
 
+// A cache removes what it holds, and replicas would be taken for copies of its own.
+TEST_F(RulesCommandsTest, NoCacheLiesWhereARuleWrites) {
+  WriteFile("root/a/k", "ours");
+  const std::string to = "overlaps the target disk:b/copy/ of rule logs";
+  // Should it serve: at an address that cannot be.
+  EXPECT_EQ(Run({"cache", "serve", "disk:a", "--to", "disk:b", "--ttl", "1h", "--take-bucket",
+                 "--listen", "127.0.0.1:none"}),
+            2);
+  EXPECT_NE(console.error.find(to), std::string::npos) << console.error;
+  EXPECT_EQ(Run({"cache", "fill", "disk:a", "--to", "disk:b", "--ttl", "1h", "--take-bucket"}), 2);
+  EXPECT_NE(console.error.find(to), std::string::npos) << console.error;
+}
+
 // Whoever comes in the morning asks what did not get through, mends it and tries again.
 TEST_F(RulesCommandsTest, ParkedKeysAreListedAndTriedAgain) {
   WriteFile("root/a/k", "ours");

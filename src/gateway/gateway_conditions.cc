@@ -1,6 +1,7 @@
 // Conditions of writes and of copies' sources, as far as a store does not know them itself.
 
 #include "gateway/gateway_impl.h"
+#include "storage/origin.h"
 
 namespace longhaul {
 namespace {
@@ -37,7 +38,8 @@ Async<Gateway::Impl::Settled> Gateway::Impl::Settle(GatewayCall& call, bool can_
   }
   // If-Match: * or If-None-Match: ETAG. What is there now is what must still be there.
   settled.looked = true;
-  Result<ObjectInfo> there = co_await store.Head(
+  Result<ObjectInfo> there = co_await HeadOrigin(
+      store,
       {.bucket = call.bucket, .key = call.key, .version_id = "", .part_number = std::nullopt});
   if (!there && there.error().kind != ErrorKind::kNotFound) co_return there.error();
   if (!there) {
@@ -59,17 +61,18 @@ asio::awaitable<Error> Gateway::Impl::Explain(GatewayCall& call, Settled settled
     co_return error;
   }
   if (!settled.names_etag) co_return error;
-  Result<ObjectInfo> there = co_await store.Head(
+  Result<ObjectInfo> there = co_await HeadOrigin(
+      store,
       {.bucket = call.bucket, .key = call.key, .version_id = "", .part_number = std::nullopt});
   if (!there && there.error().kind == ErrorKind::kNotFound) co_return there.error();
   co_return error;
 }
 
 Async<ObjectInfo> Gateway::Impl::LookAtSource(GatewayCall& call, const GatewayCopySource& source) {
-  Result<ObjectInfo> info = co_await store.Head({.bucket = source.bucket,
-                                                 .key = source.key,
-                                                 .version_id = source.version_id,
-                                                 .part_number = std::nullopt});
+  Result<ObjectInfo> info = co_await HeadOrigin(store, {.bucket = source.bucket,
+                                                        .key = source.key,
+                                                        .version_id = source.version_id,
+                                                        .part_number = std::nullopt});
   if (!info) co_return info.error();
   if (!SourceConditionHolds(call.request.headers(), *info)) co_return Failed();
   co_return info;

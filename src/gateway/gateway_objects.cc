@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "gateway/gateway_impl.h"
+#include "storage/origin.h"
 
 namespace longhaul {
 namespace {
@@ -253,6 +254,11 @@ Async<void> Gateway::Impl::HeadObject(GatewayCall& call) {
     request.part_number = *number;
   }
   Result<ObjectInfo> info = co_await store.Head(request);
+  // As GetObject does.
+  const std::string match = ReadMatchOf(call.request.headers());
+  if (info && !match.empty() && info->etag != match && OriginOf(store) != nullptr) {
+    info = co_await HeadOrigin(store, request);
+  }
   if (!info) co_return info.error();
   int condition = ReadConditionOf(call.request.headers(), *info);
   AddObjectHeaders(call, *info, !request.part_number && condition == 0);

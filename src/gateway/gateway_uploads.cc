@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "gateway/gateway_impl.h"
+#include "storage/origin.h"
 
 namespace longhaul {
 namespace {
@@ -137,7 +138,8 @@ Async<void> Gateway::Impl::UploadPartCopy(GatewayCall& call) {
       get.range = *wanted;
     }
   }
-  Result<ObjectStream> stream = co_await store.Get(get);
+  // A copy of the source, in a cache, may be older; a part is there for good.
+  Result<ObjectStream> stream = co_await GetOrigin(store, get);
   if (!stream) co_return stream.error();
   StreamSource body(*stream);
   Result<std::optional<HeldBody>> held = co_await Hold(body, kHoldBytesMax);

@@ -16,6 +16,7 @@
 
 #include "cache/evict.h"
 #include "cache/fill.h"
+#include "cache/fill_key.h"
 #include "cache/sweep.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -74,6 +75,8 @@ class CacheWorld {
     MemoryStore source;
     MemoryStore target;
     Event stop;
+    std::optional<cache::KeyFiller> filler;
+    std::optional<Result<void>> key_filled;
     std::optional<Result<cache::FillResult>> filled;
     std::optional<Result<cache::SweepResult>> swept;
     std::optional<Result<cache::EvictResult>> evicted;
@@ -111,6 +114,18 @@ class CacheWorld {
     Launch(process,
            Keep(cache::Fill(process.runtime, process.state, std::move(request), std::move(options)),
                 process.filled));
+    return process;
+  }
+  // As an endpoint does when a reader has missed the key.
+  Process& StartFillOfKey(std::string key) {
+    Process& process = Add();
+    process.filler.emplace(process.runtime, process.state, process.source, process.target, Where(),
+                           cache::KeyFillerOptions{.source_bucket = "data",
+                                                   .ttl = ttl,
+                                                   .owner = Elsewhere(),
+                                                   .lease = lease,
+                                                   .stop = &process.stop});
+    Launch(process, Keep(FillKey(process, std::move(key)), process.key_filled));
     return process;
   }
   Process& StartSweep() {
@@ -247,6 +262,17 @@ class CacheWorld {
   Process& Add() {
     processes.push_back(std::make_unique<Process>(*this));
     return *processes.back();
+  }
+  static Async<void> FillKey(Process& process, std::string key) {
+    Result<void> begun = co_await process.filler->Begin();
+    if (!begun) co_return begun.error();
+    Result<ObjectInfo> found = co_await process.source.Head({.bucket = "data", .key = key});
+    if (!found) co_return found.error();
+    Result<void> filled = co_await process.filler->Fill(
+        std::move(key),
+        {.etag = found->etag, .size_bytes = found->size_bytes, .modified = found->last_modified});
+    Result<void> ended = co_await process.filler->End();
+    co_return filled ? ended : filled;
   }
   static void Launch(Process& process, asio::awaitable<void> task) {
     asio::co_spawn(process.io, std::move(task), [&process](std::exception_ptr exception) {

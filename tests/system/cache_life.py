@@ -84,6 +84,35 @@ def refused(call, code: str) -> None:
     check(False, f"{code}: it was not refused")
 
 
+def copies_within(world: World, config, east, west) -> None:
+    """What is written through the endpoint is of the source, whatever older copy the cache has."""
+    old, new = os.urandom(7 << 20), os.urandom(7 << 20)
+    east.s3.put_object(Bucket="data", Key="moved", Body=old)
+    server = CacheServer(world, config, "--writes")
+    body(server.s3, "moved")
+    wait_until(lambda: "moved" in keys_of(west.s3, "served"), 30, "a miss fills the cache")
+    time.sleep(2)
+    east.s3.put_object(Bucket="data", Key="moved", Body=new)
+    check(body(server.s3, "moved") == old, "a copy counts until its time to live ends")
+    upload = server.s3.create_multipart_upload(Bucket="data", Key="there")["UploadId"]
+    parts = []
+    for number, span in enumerate(("0-5242879", f"5242880-{(7 << 20) - 1}"), 1):
+        done = server.s3.upload_part_copy(Bucket="data", Key="there", UploadId=upload,
+                                          PartNumber=number, CopySource="data/moved",
+                                          CopySourceRange=f"bytes={span}")
+        parts.append({"PartNumber": number, "ETag": done["CopyPartResult"]["ETag"]})
+    server.s3.complete_multipart_upload(Bucket="data", Key="there", UploadId=upload,
+                                        MultipartUpload={"Parts": parts})
+    check(body(east.s3, "there") == new, "an older state was copied part by part")
+    etag = east.s3.head_object(Bucket="data", Key="moved")["ETag"]
+    refused(lambda: server.s3.put_object(Bucket="data", Key="moved", Body=b"x", IfNoneMatch=etag),
+            "PreconditionFailed")
+    server.s3.put_object(Bucket="data", Key="moved", Body=b"on a condition", IfMatch="*")
+    check(body(server.s3, "moved") == b"on a condition" == body(east.s3, "moved"), "If-Match: *")
+    server.stop()
+    step("copies within the bucket")
+
+
 def serves(world: World, config, east, west) -> None:
     wanted = {key: body(east.s3, key) for key in keys_of(east.s3, "data")}
     big = os.urandom(9 << 20)
@@ -139,9 +168,12 @@ def serves(world: World, config, east, west) -> None:
     check(body(server.s3, "named") == b"one state", "a copy counts until its time to live ends")
     check(body(server.s3, "named", IfMatch=etag) == b"another state", "If-Match of the listing")
     refused(lambda: body(server.s3, "named", IfMatch='"' + 32 * "0" + '"'), "PreconditionFailed")
+    head = server.s3.head_object(Bucket="data", Key="named", IfMatch=etag)
+    check(head["ETag"] == etag and head["ContentLength"] == len(b"another state"), f"HEAD: {head}")
     counted = server.stop().expect(143)
     check("hits" in counted.stdout, counted.stdout)
     step("serve")
+    copies_within(world, config, east, west)
 
     strict = CacheServer(world, config, "--strict", "--writes")
     for round_ in range(20):
@@ -165,7 +197,7 @@ def serves(world: World, config, east, west) -> None:
     strict.stop()
     status = world.run("cache", "status", "west:served", "--json", "--config", config).expect(0)
     kinds = [line["kind"] for line in status.lines() if line["event"] == "run"]
-    check(kinds.count("serve") == 2, f"status: {kinds}")
+    check(kinds.count("serve") == 3, f"status: {kinds}")
     step("strict and writes")
 
 

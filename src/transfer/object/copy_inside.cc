@@ -77,6 +77,7 @@ class InsideCopy {
     if (!finished) co_return finished.error();
     co_return CopyOutcome{.size_bytes = info_.size_bytes,
                           .source_etag = info_.etag,
+                          .source_modified = info_.last_modified,
                           .put = std::move(*finished),
                           .verified = Verified::kByStore,
                           .found_bytes = found_bytes_};

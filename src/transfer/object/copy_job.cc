@@ -36,8 +36,10 @@ Error CopyJob::WriteError(const Error& error) const {
 
 Error CopyJob::Outdated(const ObjectInfo& now) {
   if (options.listed_only) return SourceChanged(source.bucket, source.key);
-  source.listed = {
-      .size_bytes = now.size_bytes, .etag = now.etag, .storage_class = now.storage_class};
+  source.listed = {.size_bytes = now.size_bytes,
+                   .etag = now.etag,
+                   .storage_class = now.storage_class,
+                   .modified = now.last_modified};
   again = Again::kSame;
   return SourceChanged(source.bucket, source.key);
 }

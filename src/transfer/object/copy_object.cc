@@ -79,6 +79,7 @@ Async<CopyOutcome> CopyInside(CopyJob& job) {
   if (options.on_bytes) options.on_bytes(listed.size_bytes);
   co_return CopyOutcome{.size_bytes = listed.size_bytes,
                         .source_etag = listed.etag,
+                        .source_modified = listed.modified,
                         .put = std::move(*put),
                         .verified = Verified::kByStore};
 }
@@ -113,6 +114,7 @@ Async<CopyOutcome> CopyBuffered(CopyJob& job) {
   }
   co_return CopyOutcome{.size_bytes = size_bytes,
                         .source_etag = info.etag,
+                        .source_modified = info.last_modified,
                         .put = std::move(*done),
                         .verified = verified};
 }
@@ -140,6 +142,7 @@ Async<CopyOutcome> CopyStreamed(CopyJob& job) {
   }
   co_return CopyOutcome{.size_bytes = size_bytes,
                         .source_etag = info.etag,
+                        .source_modified = info.last_modified,
                         .put = std::move(*done),
                         .verified = verified};
 }
@@ -156,8 +159,10 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
   if (!source.listed || decides) {
     Result<ObjectInfo> info = co_await job.HeadSource();
     if (!info) co_return info.error();
-    source.listed = {
-        .size_bytes = info->size_bytes, .etag = info->etag, .storage_class = info->storage_class};
+    source.listed = {.size_bytes = info->size_bytes,
+                     .etag = info->etag,
+                     .storage_class = info->storage_class,
+                     .modified = info->last_modified};
     head = std::move(*info);
   }
   CopyShape shape{.size_bytes = source.listed->size_bytes,

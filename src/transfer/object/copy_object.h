@@ -39,6 +39,7 @@ struct CopySource {
     uint64_t size_bytes = 0;
     std::string etag;
     std::optional<std::string> storage_class{};  // Where the listing tells it; "" is STANDARD.
+    SystemTime modified{};                       // LastModified, where it is known.
   };
   std::optional<Listed> listed;
 };
@@ -82,6 +83,9 @@ enum class Verified {
 struct CopyOutcome {
   uint64_t size_bytes = 0;
   std::string source_etag;
+  // LastModified of what was copied, or an earlier one, where the store copied it by itself and
+  // only its headers have changed since it was listed. None: nobody has told it.
+  SystemTime source_modified{};
   PutResult put;
   Verified verified = Verified::kNot;
   uint64_t found_bytes = 0;  // Of those that lay at the target from an earlier attempt.
