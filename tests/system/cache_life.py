@@ -100,7 +100,9 @@ def copies_within(world: World, config, east, west) -> None:
         done = server.s3.upload_part_copy(Bucket="data", Key="there", UploadId=upload,
                                           PartNumber=number, CopySource="data/moved",
                                           CopySourceRange=f"bytes={span}")
-        parts.append({"PartNumber": number, "ETag": done["CopyPartResult"]["ETag"]})
+        parts.append({"PartNumber": number} |
+                     {name: value for name, value in done["CopyPartResult"].items()
+                      if name == "ETag" or name.startswith("Checksum")})
     server.s3.complete_multipart_upload(Bucket="data", Key="there", UploadId=upload,
                                         MultipartUpload={"Parts": parts})
     check(body(east.s3, "there") == new, "an older state was copied part by part")
