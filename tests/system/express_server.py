@@ -56,6 +56,7 @@ class ExpressServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # Else an answer's body waits for the ACK of its head.
 
             def do_any(self):
                 server.handle(self)

@@ -131,6 +131,7 @@ class PolicedProxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # Else an answer's body waits for the ACK of its head.
 
             def log_message(self, *_):
                 pass
