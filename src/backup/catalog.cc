@@ -31,7 +31,7 @@ constexpr uint64_t kWholeBytesMax = 1 << 20;
 constexpr int64_t kSaidBytesMax = 32 << 20;
 constexpr size_t kSaidBytesMin = 2 << 20;
 constexpr size_t kSaidBytesOfOne = 256 << 10;
-constexpr size_t kSaidTimes = 16;
+constexpr size_t kSaidTimes = 10;
 constexpr int kTroublesTold = 20;
 constexpr int kAloneLookedAt = 1000;
 // With less a catalog could wait for ever for what whoever sorts it holds.

@@ -164,7 +164,7 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
     if (claimed) {
       Result<bool> counts = co_await Copy(key, claim, *claimed, found);
       if (!counts) {
-        Result<void> disowned = lost ? co_await Disown(key, *lost) : Ok();
+        Result<void> disowned = lost ? co_await Disown(key, *lost, false) : Ok();
         static_cast<void>(disowned);  // The copy's error says more.
         co_return counts.error();
       }
@@ -173,9 +173,10 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
       Result<ObjectInfo> info =
           co_await source_.Head({.bucket = options_.source_bucket, .key = key});
       if (!info) {
-        Result<void> gone = co_await Disown(key, *lost);
-        if (info.error().kind != ErrorKind::kNotFound) co_return info.error();
-        co_return gone;
+        const bool gone = info.error().kind == ErrorKind::kNotFound;
+        Result<void> disowned = co_await Disown(key, *lost, gone);
+        if (!gone) co_return info.error();
+        co_return disowned;
       }
       found = StateOf(*info);
       continue;
@@ -188,7 +189,7 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
     }
     co_await runtime_.clock.Sleep(kPauseMin);
   }
-  if (lost) co_return co_await Disown(key, *lost);
+  if (lost) co_return co_await Disown(key, *lost, false);
   if (Stopping()) co_return Cancelled("stopped on request");
   co_return Ok();
 }
@@ -258,7 +259,7 @@ Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revisi
   co_return true;
 }
 
-Async<void> KeyFiller::Disown(const std::string& key, Entry lost) {
+Async<void> KeyFiller::Disown(const std::string& key, Entry lost, bool source_gone) {
   const std::string target_key = options_.target_prefix + key;
   lost.state = EntryState::kFailed;
   lost.reason = "the source has changed";
@@ -273,6 +274,12 @@ Async<void> KeyFiller::Disown(const std::string& key, Entry lost) {
     if (!ours) co_return Ok();  // Whoever has put it there has its row.
     Result<std::optional<EntryRow>> row = co_await Read(key);
     if (!row) co_return row.error();
+    // Another one has copied the same state since, and it counts.
+    if (*row && !source_gone && (*row)->entry.state == EntryState::kReady &&
+        (*row)->entry.cached_etag == there->etag && (*row)->entry.etag == lost.etag &&
+        !IsLater((*row)->entry.modified, lost.modified)) {
+      co_return Ok();
+    }
     if (*row && (*row)->entry.claimed_now()) {
       Result<void> learnt = co_await lives_.Learn({(*row)->entry.run});
       if (!learnt) co_return learnt.error();

@@ -106,7 +106,7 @@ class KeyFiller {
   Async<bool> Copy(const std::string& key, Entry& claim, int64_t revision, SourceState found);
   // What was put under a claim that was broken, and is not copied again: if it is what lies there,
   // it goes.
-  Async<void> Disown(const std::string& key, Entry lost);
+  Async<void> Disown(const std::string& key, Entry lost, bool source_gone);
   Async<void> Write(const std::string& target_key, const Entry& entry, int64_t revision);
 
   Runtime runtime_;

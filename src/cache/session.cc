@@ -39,6 +39,15 @@ Async<void> RunSession::Begin(Run run) {
 
 bool RunSession::Holds() const { return !lost_ && ClaimsHold(claimant(), runtime_.clock.Now()); }
 
+Claimant RunSession::claimant() const {
+  // From when the lease has run out until another session has one, nothing is held, although the
+  // row may have been written meanwhile.
+  const bool held = next_session_.empty();
+  return {.run = run_.number,
+          .session = run_.session,
+          .lease_until = held ? run_.lease_until : SystemTime{}};
+}
+
 Async<void> RunSession::KeepLease() {
   while (!co_await ended_.WaitFor(runtime_.clock, lease_ / 3)) {
     Result<void> renewed = co_await Renew();

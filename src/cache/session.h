@@ -39,9 +39,7 @@ class RunSession {
 
   [[nodiscard]] bool begun() const { return run_.number != 0; }
   [[nodiscard]] const Run& run() const { return run_; }
-  [[nodiscard]] Claimant claimant() const {
-    return {.run = run_.number, .session = run_.session, .lease_until = run_.lease_until};
-  }
+  [[nodiscard]] Claimant claimant() const;
   // Whether claims of this session hold, and will for a third of the lease.
   [[nodiscard]] bool Holds() const;
   // Written with the row.

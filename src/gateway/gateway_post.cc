@@ -124,7 +124,9 @@ Async<void> Gateway::Impl::PostObject(GatewayCall& call) {
   if (size_t at = key->second.find(kFileName); at != std::string::npos) {
     key->second.replace(at, kFileName.size(), form->filename);
   }
-  Result<void> allowed = CheckPostPolicy(*form, call.bucket, runtime.clock.Now());
+  // What was allowed when it began to come is allowed when all of it is here.
+  const SystemTime now = runtime.clock.Now();
+  Result<void> allowed = CheckPostPolicy(*form, call.bucket, now);
   if (!allowed) co_return allowed.error();
   call.key = key->second;
   Result<void> named = CheckNewKey(call.key);
@@ -151,7 +153,7 @@ Async<void> Gateway::Impl::PostObject(GatewayCall& call) {
   call.response.close = false;
   Result<void> found = FindPostFile(*form, body);
   if (!found) co_return found.error();
-  allowed = CheckPostPolicy(*form, call.bucket, runtime.clock.Now());
+  allowed = CheckPostPolicy(*form, call.bucket, now);
   if (!allowed) co_return allowed.error();
   MemorySource source(*form->file);
   Result<PutResult> result = co_await store.Put(*put, source);

@@ -139,9 +139,12 @@ asio::awaitable<void> HttpConnection::Linger() {
   boost::system::error_code failed;
   socket_.shutdown(tcp::socket::shutdown_send, failed);
   Touch(std::chrono::seconds(2));
+  // A form of 8 MiB may be on its way: closed before it has come, the connection is reset, and the
+  // client never sees the answer.
+  constexpr size_t kReadMax = 9 << 20;
   size_t read = 0;
-  std::array<char, 4096> scrap;
-  while (!failed && read < (1 << 20)) {
+  std::array<char, 16384> scrap;
+  while (!failed && read < kReadMax) {
     auto [error, count] = co_await socket_.async_read_some(asio::buffer(scrap), kAsTuple);
     failed = error;
     read += count;

@@ -295,8 +295,8 @@ TEST_F(HttpServerTest, StopFinishesWhatRuns) {
   EXPECT_FALSE(world_.Run(Exchange(server_.port(), {"GET / HTTP/1.1\r\n\r\n"}, world_.clock)));
 }
 
-// Sends `head` and then a byte each 60 ms until the server has had enough.
-asio::awaitable<void> Trickle(uint16_t port, Clock& clock, std::string head) {
+// Sends `head` and then a byte each 60 ms until the server has had enough: `ended`.
+asio::awaitable<void> Trickle(uint16_t port, Clock& clock, std::string head, bool& ended) {
   tcp::socket socket(co_await CurrentExecutor());
   boost::system::error_code failed;
   socket.connect({asio::ip::make_address("127.0.0.1"), port}, failed);
@@ -306,6 +306,7 @@ asio::awaitable<void> Trickle(uint16_t port, Clock& clock, std::string head) {
     head = "x";
     co_await clock.Sleep(milliseconds(60));
   }
+  ended = true;
 }
 
 asio::awaitable<bool> Pause(Clock& clock) {
@@ -333,13 +334,16 @@ TEST_F(ImpatientServerTest, SlowClientsAreCutOff) {
 TEST_F(ImpatientServerTest, RefusedBodiesAreNotWaitedFor) {
   std::vector<std::string> pieces = {"PUT /refuse HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"};
   const SteadyTime begun = world_.clock.SteadyNow();
-  world_.Start(Trickle(server_.port(), world_.clock, pieces.front()));
+  bool ended = false;
+  world_.Start(Trickle(server_.port(), world_.clock, pieces.front(), ended));
   const std::string answer = Send(pieces);
   EXPECT_NE(answer.find("403"), std::string::npos) << answer;
-  while (server_.connections() > 0 && world_.clock.SteadyNow() - begun < milliseconds(10'000)) {
+  while ((server_.connections() > 0 || !ended) &&
+         world_.clock.SteadyNow() - begun < milliseconds(10'000)) {
     world_.Run(Pause(world_.clock));
   }
   EXPECT_EQ(server_.connections(), 0);
+  EXPECT_TRUE(ended);
 }
 
 class SmallServerTest : public HttpServerTest {

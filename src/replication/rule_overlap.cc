@@ -16,6 +16,7 @@ constexpr char kPartition[] = "configurations";
 constexpr std::chrono::seconds kInterval{60};
 // Whoever looks once in an interval, and misses one look, sees it.
 constexpr std::chrono::seconds kLifetime{180};
+constexpr std::chrono::hours kComparedInterval{1};
 constexpr int kPageRows = 1'000;
 constexpr size_t kDigestBytes = 8;
 
@@ -99,10 +100,22 @@ Async<void> RuleOverlap::Look() {
                               {{"rule", rule}});
   }
   for (const std::string& rule : std::exchange(overlapped_, std::move(overlapped))) {
-    if (overlapped_.contains(rule)) continue;
+    left_.insert(rule);
+  }
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  for (auto left = left_.begin(); left != left_.end();) {
+    const auto last = compared_.find(*left);
+    // Who comes and goes all the time, as a process that does not get up, costs no more than this.
+    if (overlapped_.contains(*left) ||
+        (last != compared_.end() && now - last->second < kComparedInterval)) {
+      ++left;
+      continue;
+    }
     context_.runtime.log.Info("nobody has another configuration of a rule any more: comparing",
-                              {{"rule", rule}});
-    gone_(rule);
+                              {{"rule", *left}});
+    compared_[*left] = now;
+    gone_(*left);
+    left = left_.erase(left);
   }
   co_return Ok();
 }

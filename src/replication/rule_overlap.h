@@ -41,6 +41,8 @@ class RuleOverlap {
   std::function<void(const std::string& rule)> gone_;
   std::map<std::string, std::string> digests_;  // Of this process, by rule.
   std::set<std::string> overlapped_;            // Rules, at the last look.
+  std::set<std::string> left_;                  // Overlapped before, and not compared since.
+  std::map<std::string, SteadyTime> compared_;  // When that began last.
 };
 
 }  // namespace longhaul

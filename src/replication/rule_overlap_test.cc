@@ -158,6 +158,39 @@ TEST_F(RuleOverlapTest, TheSameConfigurationIsNoReasonToCompare) {
   two.Stop();
 }
 
+// A process that does not get up, with a change that was to be rolled out, comes and goes for days.
+TEST_F(RuleOverlapTest, WhoComesAndGoesIsComparedAfterOnceAnHour) {
+  world.MakeContext();
+  std::vector<SystemTime> compared;
+  {
+    RuleOverlap overlap(*world.context, [&](const std::string& rule) {
+      EXPECT_EQ(rule, "r");
+      compared.push_back(world.world.clock.Now());
+    });
+    Event stop;
+    bool ended = false;
+    struct Watcher {
+      static asio::awaitable<void> Run(RuleOverlap& overlap, Event& stop, bool& ended) {
+        co_await overlap.Watch(true, stop);
+        ended = true;
+      }
+    };
+    world.world.Start(Watcher::Run(overlap, stop, ended));
+    for (int i = 0; i < 18; ++i) {
+      ASSERT_TRUE(world.world.Run(world.state.Write(
+          "configurations", {.key = "other",
+                             .value = R"({"events":true,"rules":{"r":"another"}})",
+                             .expires = world.world.clock.Now() + 3min})));
+      world.RunFor(10min);
+    }
+    stop.Set();
+    world.world.Drive([&] { return ended; });
+  }
+  ASSERT_GE(compared.size(), 2U);
+  EXPECT_LE(compared.size(), 3U);
+  for (size_t i = 1; i < compared.size(); ++i) EXPECT_GE(compared[i] - compared[i - 1], 1h);
+}
+
 // What decides which keys go where, and nothing else: other levels or batches lose nothing.
 TEST_F(RuleOverlapTest, TheDigestIsOfWhatIsCarried) {
   auto digest = [this](const std::function<void(Rule&)>& change) {

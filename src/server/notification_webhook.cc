@@ -98,6 +98,7 @@ asio::awaitable<void> NotificationWebhook::Run(Event& stop) {
           co_await UntilStopped(runtime_, stop, kLastMax, Post(receiver_, BodyOf(events)));
       if (posted) {
         pause = kPauseMin;
+        per_post = std::min(2 * per_post, kPerPostMax);
         continue;
       }
       const bool refused = posted.error().kind == ErrorKind::kInvalidInput;

@@ -25,8 +25,9 @@ int64_t CompareBytes(const ReplicationContext& context) {
   int64_t bytes = std::max({std::min(limit / 4, 2 * kSortBytesMin), kSortBytesMin, limit / 8});
   bytes = std::min(bytes, kAllBytesMax);
   for (const auto& rule : context.rules) {
-    // Whoever asks for a comparison may give a listing that is to be sorted as well.
-    const auto sorts = static_cast<int64_t>(SortsToCompare(*rule->rule)) + 1;
+    // Whoever asks for a comparison may give a listing that is to be sorted as well, beside what
+    // looks into staging.
+    const auto sorts = static_cast<int64_t>(SortsToCompare(*rule->rule)) + 2;
     bytes = std::max(bytes, kSortBytesLeast * sorts);
   }
   return std::clamp<int64_t>(bytes, 1, std::max<int64_t>(limit / 2, 1));

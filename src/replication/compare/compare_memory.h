@@ -34,8 +34,10 @@ class CompareMemory {
   [[nodiscard]] bool empty() const { return parts_.empty(); }
   // For one thing to be sorted, each time another one, as many as were asked for.
   const Runtime& Next();
+  // Before() alone is to have the first part.
+  void SkipFirst() { next_ = first_ = 1; }
   // What was handed out is free again.
-  void Rewind() { next_ = 0; }
+  void Rewind() { next_ = first_; }
   // For what is done before anything is sorted; not empty().
   [[nodiscard]] Runtime Before() const { return parts_.front()->runtime(); }
 
@@ -44,6 +46,7 @@ class CompareMemory {
   Reservation turn_;                   // Of it.
   std::unique_ptr<MemoryShare> whole_;
   std::vector<std::unique_ptr<MemoryShare>> parts_;
+  size_t first_ = 0;
   size_t next_ = 0;
 };
 

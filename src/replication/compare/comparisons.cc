@@ -271,9 +271,12 @@ Async<void> Comparisons::Backfill(RuleContext& rule, const BackfillRequest& aske
 
 Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_t> targets,
                                             const BackfillRequest& asked) {
-  const size_t sorts = SortsToCompare(*rule.rule) + (asked.listing ? 1 : 0);
+  // A listing that is given holds memory from when it is opened, and staging is looked into after
+  // that, in the first part: so it has another one.
+  const size_t sorts = SortsToCompare(*rule.rule) + (asked.listing ? 2 : 0);
   Result<CompareMemory> memory = co_await CompareMemory::Take(context_, memory_, sorts);
   if (!memory) co_return memory.error();
+  if (asked.listing) memory->SkipFirst();
   if (!asked.listing) {
     co_return co_await Reconcile(context_, rule, targets, asked.prefix, nullptr, {},
                                  std::move(*memory));

@@ -44,6 +44,18 @@ TEST(UnderWayTest, AComparisonSendsNothingThatWaitsInStaging) {
   EXPECT_EQ(world.target().backend->Find("out", "gone"), nullptr);
 }
 
+// As many objects as an archive has by default.
+TEST(UnderWayTest, AFullArchiveIsLookedInto) {
+  ReplicationWorld world;
+  for (int i = 0; i < 10'000; ++i) world.Put("a/key/of/some/length/" + std::to_string(i), "text");
+  world.RunFor(5s);
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  const std::set<std::string> staged = world.Staged();
+  ASSERT_LE(staged.size(), 2u) << "it is one archive, and perhaps a rest";
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged(), staged);
+}
+
 // An archive that cannot be opened brings nothing: what was in it is sent again.
 TEST(UnderWayTest, ADamagedArchiveBringsNothing) {
   ReplicationWorld world;

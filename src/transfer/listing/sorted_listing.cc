@@ -71,6 +71,7 @@ class SortedListing : public PagedListing {
     if (runs_ != nullptr) {
       Result<void> spilled = co_await Spill();
       if (!spilled) co_return spilled.error();
+      std::vector<ListedObject>().swap(objects_);  // What it has room for is given back below.
       merge_ = runs_->OpenMerge();
       bytes = runs_->count() * kBlockBytes;
     } else {
