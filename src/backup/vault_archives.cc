@@ -5,20 +5,14 @@
 
 #include "archive/archive_file.h"
 #include "base/check.h"
+#include "base/memory_share.h"
 #include "storage/restores_objects.h"
 
 namespace longhaul::backup {
 
 struct VaultArchives::Open {
   Open(const Runtime& of, int64_t memory_bytes)
-      : budget(memory_bytes),
-        runtime{.executor = of.executor,
-                .clock = of.clock,
-                .random = of.random,
-                .pool = of.pool,
-                .memory = budget,
-                .log = of.log,
-                .metrics = of.metrics} {}
+      : budget(memory_bytes), runtime(WithMemory(of, budget)) {}
 
   struct Kept {
     std::shared_ptr<ArchiveFrame> frame;  // shared with those it is lent to.

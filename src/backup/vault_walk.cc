@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "base/memory_share.h"
 #include "storage/restores_objects.h"
 #include "transfer/listing/text_lines.h"
 
@@ -67,13 +68,7 @@ class Walk {
     free_.pop_back();
     Result<void> visited;
     {
-      Runtime own{.executor = runtime_.executor,
-                  .clock = runtime_.clock,
-                  .random = runtime_.random,
-                  .pool = runtime_.pool,
-                  .memory = *budget,
-                  .log = runtime_.log,
-                  .metrics = runtime_.metrics};
+      Runtime own = WithMemory(runtime_, *budget);
       visited = co_await visitor_.Visit(own, name);
     }
     free_.push_back(std::move(budget));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backup/vault_walk.h"
+#include "base/memory_share.h"
 
 namespace longhaul::backup {
 
@@ -45,13 +46,7 @@ Async<std::vector<CatalogRecord>> ReadWithin(Runtime runtime, const CatalogSourc
   Result<Reservation> memory = co_await TakeMemory(runtime, memory_bytes);
   if (!memory) co_return memory.error();
   MemoryBudget budget(memory->size_bytes());
-  Runtime own{.executor = runtime.executor,
-              .clock = runtime.clock,
-              .random = runtime.random,
-              .pool = runtime.pool,
-              .memory = budget,
-              .log = runtime.log,
-              .metrics = runtime.metrics};
+  Runtime own = WithMemory(runtime, budget);
   Result<OpenedArchive> opened =
       co_await OpenVaultArchive(own, source, std::move(name), {.seal_keys = source.seal_keys});
   if (!opened) co_return opened.error();

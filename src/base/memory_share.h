@@ -13,19 +13,24 @@
 
 namespace longhaul {
 
+// As `of`, but for its memory, which must outlive what works on it.
+inline Runtime WithMemory(const Runtime& of, MemoryBudget& memory) {
+  return {.executor = of.executor,
+          .clock = of.clock,
+          .random = of.random,
+          .pool = of.pool,
+          .memory = memory,
+          .log = of.log,
+          .metrics = of.metrics};
+}
+
 class MemoryShare {
  public:
   // `set_aside_bytes` of what is held are for what keeps count of its memory itself.
   MemoryShare(const Runtime& of, Reservation held, int64_t set_aside_bytes = 0)
       : held_(std::move(held)),
         budget_(held_.size_bytes() - set_aside_bytes),
-        runtime_{.executor = of.executor,
-                 .clock = of.clock,
-                 .random = of.random,
-                 .pool = of.pool,
-                 .memory = budget_,
-                 .log = of.log,
-                 .metrics = of.metrics} {}
+        runtime_(WithMemory(of, budget_)) {}
   MemoryShare(const MemoryShare&) = delete;
   MemoryShare& operator=(const MemoryShare&) = delete;
 

@@ -110,22 +110,26 @@ def listener(port: int):
     server.server_close()
 
 
+def stores_and_config(world: World):
+    """Source, target and the configuration of a rule between them that hears of each change."""
+    port = free_port()
+    with listener(port):
+        source = world.serve("versitygw", "source", webhook=f"http://127.0.0.1:{port}/v1/events")
+    target = world.serve("minio", "target")
+    make_buckets(source, target)
+    config = world.config(
+        {"source": source, "target": target},
+        [rule(deletes=True, intake={"webhook": True, "listing": "5s"}, batch={"linger": "500ms"})],
+        listen=f"127.0.0.1:{port}")
+    return source, target, config
+
+
 def main(kills: int) -> None:
     seed = int(os.environ.get("LONGHAUL_SEED", random.randrange(10**6)))
     step(f"{kills} kills, LONGHAUL_SEED={seed}")
     random_ = random.Random(seed)
     with World("kill9") as world:
-        port = free_port()
-        with listener(port):
-            source = world.serve("versitygw", "source",
-                                 webhook=f"http://127.0.0.1:{port}/v1/events")
-        target = world.serve("minio", "target")
-        make_buckets(source, target)
-        config = world.config(
-            {"source": source, "target": target},
-            [rule(deletes=True, intake={"webhook": True, "listing": "5s"},
-                  batch={"linger": "500ms"})],
-            listen=f"127.0.0.1:{port}")
+        source, target, config = stores_and_config(world)
         roles: dict[str, object] = {}
 
         def start(role: str) -> None:

@@ -8,6 +8,7 @@
 
 #include "archive/archive_file.h"
 #include "archive/reader.h"
+#include "base/memory_share.h"
 #include "replication/life/parked.h"
 #include "replication/staging/origin.h"
 #include "replication/staging/seal.h"
@@ -97,13 +98,7 @@ class UnderWay::Looking {
     free_.pop_back();
     Result<void> opened;
     {
-      Runtime own{.executor = runtime_.executor,
-                  .clock = runtime_.clock,
-                  .random = runtime_.random,
-                  .pool = runtime_.pool,
-                  .memory = *budget,
-                  .log = runtime_.log,
-                  .metrics = runtime_.metrics};
+      Runtime own = WithMemory(runtime_, *budget);
       opened = co_await Open(own, std::move(ulid));
     }
     free_.push_back(std::move(budget));

@@ -9,6 +9,7 @@
 
 #include "backup/vault_versions.h"
 #include "base/bytes.h"
+#include "base/memory_share.h"
 #include "transfer/listing/sorted_listing.h"
 #include "transfer/listing/text_lines.h"
 
@@ -285,13 +286,7 @@ class MemberBytes : public ByteReader {
 CompressorBackup::CompressorBackup(const Runtime& runtime, CompressorBackupPlace place,
                                    int64_t memory_bytes)
     : budget_(memory_bytes),
-      runtime_{.executor = runtime.executor,
-               .clock = runtime.clock,
-               .random = runtime.random,
-               .pool = runtime.pool,
-               .memory = budget_,
-               .log = runtime.log,
-               .metrics = runtime.metrics},
+      runtime_(WithMemory(runtime, budget_)),
       outside_(runtime),
       place_(std::move(place)),
       streams_(std::make_shared<Semaphore>(kStreamsMax)) {}
