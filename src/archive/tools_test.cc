@@ -10,6 +10,7 @@
 #include "archive/member_path.h"
 #include "tests/support/archive.h"
 #include "tests/support/run.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -86,9 +87,10 @@ TEST_F(Tools, UnpackTheCorpus) {
   const char* named = std::getenv("LONGHAUL_CORPUS");
   const fs::path corpus = named != nullptr ? named : "../shared/corpus";
   if (!fs::is_directory(corpus)) GTEST_SKIP() << "no corpus at " << corpus;
+  const uintmax_t size_max = testing::kSanitized ? 1 << 20 : 8 << 20;
   std::vector<ArchiveItem> items;
   for (const auto& entry : fs::recursive_directory_iterator(corpus)) {
-    if (!entry.is_regular_file() || entry.file_size() > (8 << 20)) continue;
+    if (!entry.is_regular_file() || entry.file_size() > size_max) continue;
     items.push_back(testing::Put(fs::relative(entry.path(), corpus).string(), Load(entry.path())));
   }
   std::ranges::sort(items, {}, [](const ArchiveItem& item) { return item.entry.key; });

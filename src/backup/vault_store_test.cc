@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "tests/support/giant_fixture.h"
+#include "tests/support/sanitized.h"
 #include "transfer/listing/text_lines.h"
 #include "transfer/tree/sync_trees.h"
 
@@ -110,7 +111,7 @@ TEST(VaultStoreTest, GivesBackEveryStateOfALongHistory) {
   SeededRandom random(5);
   MemoryStore source(world.runtime, world.source().backend);
   std::vector<std::pair<SystemTime, BucketState>> states;
-  constexpr int kRounds = 50;
+  constexpr int kRounds = testing::kSanitized ? 8 : 50;
   for (int round = 0; round < kRounds; ++round) {
     for (int i = 0; i < 100; ++i) {
       const std::string key = "k/" + std::to_string(random.Below(300));
@@ -134,7 +135,7 @@ TEST(VaultStoreTest, GivesBackEveryStateOfALongHistory) {
     states.emplace_back(world.world.clock.Now(), StateOf(*world.source().backend, "in"));
     world.RunFor(std::chrono::seconds(10 + random.Below(3600)));
   }
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < kRounds; ++i) {
     const auto& [time, state] = states[random.Below(states.size())];
     // Any time until the next change tells the same.
     const BucketState restored = vault.Restore(time + std::chrono::seconds(random.Below(9)));

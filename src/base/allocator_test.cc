@@ -7,16 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "tests/support/sanitized.h"
+
 namespace longhaul {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LONGHAUL_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LONGHAUL_SANITIZED 1
-#endif
-#endif
 
 long ResidentBytes() {
   long total = 0;
@@ -38,11 +32,9 @@ TEST(AllocatorTest, WhatHasBeenFreedGoesBackToTheSystem) {
   long before = ResidentBytes();
   ReleaseFreedMemory();
   long given_back = before - ResidentBytes();
-#ifndef LONGHAUL_SANITIZED  // They keep freed memory on purpose.
-  EXPECT_GT(given_back, static_cast<long>(kBlock * kBlocks / 2));
-#else
-  (void)given_back;
-#endif
+  if (!testing::kSanitized) {  // They keep freed memory on purpose.
+    EXPECT_GT(given_back, static_cast<long>(kBlock * kBlocks / 2));
+  }
   EXPECT_EQ(last[0], 0);
 }
 

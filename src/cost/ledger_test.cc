@@ -12,6 +12,7 @@
 #include "tests/support/fake_state.h"
 #include "tests/support/run.h"
 #include "tests/support/s3_store_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -72,7 +73,7 @@ TEST_F(LedgerTest, ProcessesAddUpByRuleAndHour) {
 // A write of which nobody knows whether it happened is repeated: counted twice, it would bill what
 // nobody has paid; counted never, it would claim savings that there are not.
 TEST_F(LedgerTest, WhatIsPublishedUnderFaultsIsNeitherLongNorLost) {
-  for (uint64_t seed = 1; seed <= 200; ++seed) {
+  for (uint64_t seed = 1; seed <= (testing::kSanitized ? 20 : 200); ++seed) {
     backend = std::make_shared<FakeStateBackend>();
     FakeFaults faults(seed);
     faults.fails_before = 0.2;
@@ -459,7 +460,7 @@ TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
   Result<std::unique_ptr<Store>> store = MakeS3Store(world.runtime, options, &http);
   ASSERT_TRUE(store);
   FakeState state(world.runtime, backend);
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < (testing::kSanitized ? 20'000 : 100'000); ++i) {
     const std::string key = "logs/" + std::to_string(i);
     switch (i % 4) {
       case 0: {

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "tests/support/migration_world.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -266,7 +267,7 @@ TEST_F(MigrationGiantTest, KillAtEachStep) {
 
 // Queue and State fail now and then, messages come twice, workers die: all of it at once.
 TEST_F(MigrationGiantTest, FaultsAndKills) {
-  for (uint64_t seed = 1; seed <= 15; ++seed) {
+  for (uint64_t seed = 1; seed <= (testing::kSanitized ? 3 : 15); ++seed) {
     MigrationWorld one(seed);
     Prepare(one);
     one.migration.options.tries_max = 50;

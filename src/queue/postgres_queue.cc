@@ -18,6 +18,21 @@ constexpr size_t kMovedAtOnce = 1000;  // By a statement.
 // gone by then, and what indexes have grown to they keep. After so many it costs a few
 // milliseconds.
 constexpr size_t kRemovedPerVacuum = 20'000;
+constexpr std::chrono::seconds kTruncateAgain{5};
+
+// VACUUM gives back no page of an index. An empty table starts anew in an instant; while anybody is
+// at it, or without the right to do it, it stays as it is. The lock comes before the look, which
+// sees all that was committed until then (READ COMMITTED), and what is in flight is a row. Ids go
+// on where they were: receipts of what is gone name nothing.
+constexpr char kTruncate[] = R"sql(
+DO $$ BEGIN
+  IF pg_indexes_size('queue_messages') < 4 << 20 THEN RETURN; END IF;
+  LOCK TABLE queue_messages IN ACCESS EXCLUSIVE MODE NOWAIT;
+  IF NOT EXISTS (SELECT FROM queue_messages) THEN
+    TRUNCATE queue_messages CONTINUE IDENTITY;
+  END IF;
+EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN NULL;
+END $$)sql";
 
 int64_t Micros(milliseconds time) { return microseconds(time).count(); }
 
@@ -71,7 +86,26 @@ asio::awaitable<void> Vacuum(std::shared_ptr<PostgresClient> client, std::shared
   *busy = false;
 }
 
+// First without a lock. True: there is nothing to be won, now.
+asio::awaitable<bool> Truncate(PostgresClient& client) {
+  constexpr char kLook[] =
+      "SELECT (pg_indexes_size('queue_messages') < 4 << 20)::int::bigint,"
+      " (EXISTS (SELECT FROM queue_messages))::int::bigint";
+  Result<PostgresRows> look = co_await client.Run(kLook, {}, PostgresRepeat::kSafe);
+  if (!look) co_return false;
+  if (look->Int(0, 0) != 0) co_return true;
+  if (look->Int(0, 1) != 0) co_return false;
+  Result<void> done = co_await TruncateEmptyQueue(client);
+  co_return done.has_value();
+}
+
 }  // namespace
+
+Async<void> TruncateEmptyQueue(PostgresClient& client) {
+  Result<PostgresRows> done = co_await client.Run(kTruncate, {}, PostgresRepeat::kSafe);
+  if (!done) co_return done.error().In("queue: truncate");
+  co_return Ok();
+}
 
 struct PostgresQueue::Look {
   std::vector<std::string> waiting;  // Lanes that hold something to be received now.
@@ -157,8 +191,14 @@ Async<Received> PostgresQueue::Receive(ReceiveRequest request) {
       if (!received.messages.empty() || runtime_.clock.SteadyNow() >= deadline) co_return received;
       continue;
     }
+    if (deadline <= runtime_.clock.SteadyNow()) co_return received;
+    if (!look->next_in && removed_since_small_ >= kRemovedPerVacuum && !*vacuuming_ &&
+        runtime_.clock.SteadyNow() >= truncate_at_) {
+      truncate_at_ = runtime_.clock.SteadyNow() + kTruncateAgain;
+      if (co_await Truncate(*client_)) removed_since_small_ = 0;
+      continue;
+    }
     const std::chrono::nanoseconds left = deadline - runtime_.clock.SteadyNow();
-    if (left.count() <= 0) co_return received;
     std::chrono::nanoseconds wait = std::min<std::chrono::nanoseconds>(left, kListenAgain);
     if (look->next_in) wait = std::min(wait, *look->next_in);
     co_await client_->WaitForNotices(notices, wait);
@@ -230,6 +270,7 @@ Async<void> PostgresQueue::Ack(std::vector<Receipt> receipts) {
 
 void PostgresQueue::CountRemoved(size_t count) {
   removed_ += count;
+  removed_since_small_ += count;
   if (removed_ < kRemovedPerVacuum || *vacuuming_) return;
   removed_ = 0;
   *vacuuming_ = true;

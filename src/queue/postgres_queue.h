@@ -6,8 +6,9 @@
 // survives a crash of the server, as its synchronous_commit says.
 //
 // Waiting: whoever sends notifies (NOTIFY), and receivers listen on one connection of their shard.
-// A lost notice costs at most kListenAgain. Dead letters lie in a table of their own, so that they
-// cost nothing.
+// A lost notice costs at most kListenAgain. Who waits in vain after many messages has the empty
+// table truncated, as VACUUM leaves indexes as large as they were. Dead letters lie in a table of
+// their own, so that they cost nothing.
 
 #pragma once
 
@@ -28,6 +29,11 @@ struct PostgresQueueOptions {
 
 // For `longhaul setup`.
 const PostgresPart& PostgresQueuePart();
+
+// Gives back what the indexes of an empty table of messages have grown to. Where it holds one, in
+// flight or not, where anybody is at it, or without the right to do so, it stays as it is: OK as
+// well.
+Async<void> TruncateEmptyQueue(PostgresClient& client);
 
 class PostgresQueue : public Queue {
  public:
@@ -69,8 +75,10 @@ class PostgresQueue : public Queue {
   Runtime runtime_;
   std::shared_ptr<PostgresClient> client_;  // shared with State.
   PostgresQueueOptions options_;
-  std::string last_lane_;  // Of the last Receive.
-  size_t removed_ = 0;     // Since the last VACUUM that this process has begun.
+  std::string last_lane_;           // Of the last Receive.
+  size_t removed_ = 0;              // Since the last VACUUM that this process has begun.
+  size_t removed_since_small_ = 0;  // Since the table was small.
+  SteadyTime truncate_at_{};
   std::shared_ptr<bool> vacuuming_ = std::make_shared<bool>(false);  // shared with that VACUUM.
 };
 
