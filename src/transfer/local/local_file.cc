@@ -161,17 +161,19 @@ Error FromErrno(int number, const std::string& what) {
       return NotFound(message, "NoSuchKey");
     case EACCES:
     case EPERM:
-    case EROFS:
       return {.kind = ErrorKind::kDenied, .message = message};
+    case EROFS:
+      return {.kind = ErrorKind::kDenied, .message = message, .code = "ReadOnly"};
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case EIO:
       return Retryable(message);
+    case ENOSPC:
+    case EDQUOT:
+      return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "NoSpace"};
     default:
-      return {.kind = ErrorKind::kInvalidInput,
-              .message = message,
-              .code = number == ENOSPC ? "NoSpace" : "FileSystem"};
+      return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "FileSystem"};
   }
 }
 

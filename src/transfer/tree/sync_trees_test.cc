@@ -2,15 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <chrono>
 #include <functional>
 #include <set>
 #include <vector>
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
 #include "transfer/listing/listing.h"
+#include "transfer/local/local_file.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/object/relay.h"
 #include "transfer/tree/may_remove_at.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 namespace {
@@ -593,6 +599,20 @@ TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   target_faults.decide = nullptr;
   ASSERT_TRUE(Copy());
   EXPECT_TRUE(watcher.listed_all);
+}
+
+// Else all that is left is read, and thrown away.
+TEST_F(StoreWideTest, ADiskThatIsFullEndsTheRun) {
+  for (int number : {ENOSPC, EDQUOT, EROFS}) {
+    source_backend->ResetCounts();
+    target_backend->buckets["to"].objects.clear();
+    target_faults.decide = FailPuts(FromErrno(number, "/data/x"), 10);
+    Result<void> done = Copy({.in_flight = 4});
+    ASSERT_FALSE(done);
+    EXPECT_FALSE(RemedyFor(done.error()).empty());
+    EXPECT_EQ(totals.copied, 10U);
+    EXPECT_LE(source_backend->count(StoreOperation::kGet), 10 + 4);
+  }
 }
 
 TEST_F(StoreWideTest, AStoreThatGoesAwayEndsTheRun) {
