@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -23,11 +24,22 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kDurableFoldersMax = 10'000;
+// vfat keeps every other second.
+constexpr std::chrono::seconds kFileTimesApartMax{2};
 
 Error NotImplemented(std::string_view what) {
   return {.kind = ErrorKind::kInvalidInput,
           .message = "a plain folder has no " + std::string(what),
           .code = "NotImplemented"};
+}
+
+// As far as file systems tell times.
+bool AreOneTime(std::string_view one, std::string_view other) {
+  const std::optional<timespec> first = ParseFileTime(one);
+  const std::optional<timespec> second = ParseFileTime(other);
+  if (!first || !second) return false;
+  const auto apart = TimeOf(*first) - TimeOf(*second);
+  return apart > -kFileTimesApartMax && apart < kFileTimesApartMax;
 }
 
 }  // namespace
@@ -405,6 +417,22 @@ Async<void> LocalFolder::SetVersioning(std::string, bool) { co_return NotImpleme
 
 bool IsPlainFolder(const Capabilities& can) {
   return can.put_size_bytes_max == UINT64_MAX && can.copy_size_bytes_max == 0;
+}
+
+bool KeepsDescription(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given) {
+  SystemHeaders headers = source.headers;
+  const std::string& type = headers.content_type;
+  if (type.empty() || type == "binary/octet-stream" || type == "application/octet-stream") {
+    headers.content_type = copy.headers.content_type;
+  }
+  if (copy.headers != headers || copy.tag_count < source.tag_count) return false;
+  return std::ranges::all_of(source.metadata, [&](const auto& entry) {
+    const auto& [name, value] = entry;
+    if (given.contains(name)) return true;
+    const auto kept = copy.metadata.find(name);
+    if (kept == copy.metadata.end()) return false;
+    return kept->second == value || (name == kFileTimeName && AreOneTime(kept->second, value));
+  });
 }
 
 bool IsLocalEtag(std::string_view etag) { return etag.starts_with("file."); }
