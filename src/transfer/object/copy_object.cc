@@ -162,7 +162,7 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
     source.listed = {.size_bytes = info->size_bytes,
                      .etag = info->etag,
                      .storage_class = info->storage_class,
-                     .modified = info->last_modified};
+                     .modified = job.ModifiedOf(*info)};
     head = std::move(*info);
   }
   CopyShape shape{.size_bytes = source.listed->size_bytes,

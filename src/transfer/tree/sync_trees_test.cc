@@ -206,6 +206,55 @@ TEST_F(SyncTreesTest, CopiesWhatDiffersAndNothingTheSecondTime) {
   EXPECT_EQ(target_backend->total_count(), 1);
 }
 
+// MinIO, GCS, Ceph, R2: a listing has milliseconds, an answer to GET or HEAD whole seconds.
+class SecondsStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    Result<ObjectInfo> info = co_await MemoryStore::Head(std::move(request));
+    if (info) Floor(info->last_modified);
+    co_return info;
+  }
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
+    Result<ObjectStream> stream = co_await MemoryStore::Get(std::move(request), absent_at);
+    if (stream) Floor(stream->info.last_modified);
+    co_return stream;
+  }
+
+ private:
+  static void Floor(SystemTime& time) { time = std::chrono::floor<std::chrono::seconds>(time); }
+};
+
+Async<void> CloseBoth(Listing& one, Listing& other) {
+  co_await one.Close();
+  co_await other.Close();
+  co_return Ok();
+}
+
+// Else a folder is downloaded anew by each run, with nothing to do.
+TEST_F(SyncTreesTest, AFolderHasTheTimesOfTheListing) {
+  testing::RealWorld disk;
+  testing::TempDir folder;
+  SecondsStore source(disk.runtime, source_backend);
+  LocalFolder target(disk.runtime);
+  // The larger one goes by parts, after a look at it.
+  for (size_t size : {size_t{1}, (size_t{64} << 20) + 1}) {
+    ASSERT_TRUE(disk.Run(PutText(source, {.bucket = "from", .key = "in/" + std::to_string(size)},
+                                 std::string(size, 'x'))));
+  }
+  for (uint64_t copied : {2U, 0U}) {
+    std::unique_ptr<Listing> left = OpenListing(disk.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(disk.runtime, target, folder.path(), "");
+    totals = {};
+    ASSERT_TRUE(
+        disk.Run(SyncTrees(disk.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
+                           {.store = target, .bucket = folder.path(), .prefix = ""}, *left,
+                           right.get(), {}, watcher, totals)));
+    ASSERT_TRUE(disk.Run(CloseBoth(*left, *right)));
+    EXPECT_EQ(totals.copied, copied);
+  }
+}
+
 TEST_F(SyncTreesTest, DryRunChangesNothing) {
   PutSource("new", "1");
   PutTarget("extra", "4");
