@@ -1,16 +1,19 @@
 #include "transfer/local/local_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "transfer/local/content_type.h"
 
 namespace longhaul {
@@ -18,6 +21,8 @@ namespace {
 
 constexpr const char* kAttribute = "user.longhaul";
 constexpr size_t kAttributeBytesMax = 64 << 10;  // Of Linux; most file systems take less.
+constexpr int kHiddenAttemptsMax = 1'000;
+constexpr size_t kHiddenDigits = 16;
 
 std::string* HeaderField(SystemHeaders& headers, std::string_view name) {
   if (name == "content-type") return &headers.content_type;
@@ -128,6 +133,28 @@ class FileReader : public ByteReader {
   uint64_t offset_;
   uint64_t left_;
 };
+
+// The same name for each attempt at a file, so that what an earlier one left is found. `number`:
+// of those who write it at once.
+std::string HiddenName(const std::filesystem::path& path, int number) {
+  return ".longhaul-" + HexEncode(Sha256(path.filename().string())).substr(0, kHiddenDigits) +
+         (number == 0 ? "" : "." + std::to_string(number)) + ".part";
+}
+
+// Removes a hidden file that a process which is gone has left: whoever writes one holds its lock.
+// False: it stays.
+bool RemoveAbandoned(const std::string& hidden) {
+  const FileHandle file(::open(hidden.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (file.fd() < 0) return errno == ENOENT;
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) return false;
+  // Its writer may have been at its end: then it has its own name by now, and must keep it.
+  struct stat held{};
+  struct stat named{};
+  if (::fstat(file.fd(), &held) != 0) return false;
+  if (::lstat(hidden.c_str(), &named) != 0) return errno == ENOENT;
+  if (held.st_dev != named.st_dev || held.st_ino != named.st_ino) return true;
+  return ::unlink(hidden.c_str()) == 0;
+}
 
 }  // namespace
 
@@ -281,17 +308,30 @@ std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::st
                                       offset_bytes, length_bytes);
 }
 
-Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path, uint64_t id) {
+Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path) {
   std::error_code error;
   std::filesystem::path parent = std::filesystem::path(path).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (error) return FromErrno(error.value(), parent.string());
-  std::string hidden =
-      (parent / (".longhaul-" + std::to_string(::getpid()) + "-" + std::to_string(id) + ".part"))
-          .string();
-  int fd = ::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return FromErrno(errno, hidden);
-  return std::unique_ptr<NewFile>(new NewFile(FileHandle(fd), std::move(path), std::move(hidden)));
+  std::string hidden;
+  int number = 0;
+  for (int attempt = 0; attempt < kHiddenAttemptsMax; ++attempt) {
+    hidden = (parent / HiddenName(path, number)).string();
+    FileHandle file(::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (file.fd() < 0) {
+      if (errno != EEXIST) return FromErrno(errno, hidden);
+      if (!RemoveAbandoned(hidden)) ++number;
+      continue;
+    }
+    // Who takes it for abandoned before it is locked has the lock, or has removed it. A file system
+    // without locks does without.
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
+    struct stat status{};
+    if (::fstat(file.fd(), &status) == 0 && status.st_nlink == 0) continue;
+    return std::unique_ptr<NewFile>(
+        new NewFile(std::move(file), std::move(path), std::move(hidden)));
+  }
+  return FromErrno(EEXIST, hidden);
 }
 
 NewFile::~NewFile() {

@@ -110,11 +110,12 @@ std::string FolderOfFile(const std::string& path);
 Result<void> SyncFile(const std::string& path, const std::string& folder, bool above,
                       const std::function<int(int)>& sync);
 
-// A file under a hidden name until Commit; unlinked when it never comes to that.
+// A file under a hidden name until Commit, and locked; unlinked when it never comes to that. What a
+// process that was killed has left of one is removed by the next that writes the same file.
 class NewFile {
  public:
-  // `id`: unique in this process. Makes the folders above `path`.
-  static Result<std::unique_ptr<NewFile>> Create(std::string path, uint64_t id);
+  // Makes the folders above `path`.
+  static Result<std::unique_ptr<NewFile>> Create(std::string path);
   ~NewFile();
 
   Result<void> Write(std::span<const std::byte> bytes);

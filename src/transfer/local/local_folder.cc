@@ -294,9 +294,8 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
   if (!request.condition.if_match.empty()) co_return NotImplemented("If-Match on writing");
   const SystemTime modified = TakeModified(request);
   std::string path = FilePathOf(request.bucket, request.key);
-  uint64_t id = next_id_++;
   Result<std::unique_ptr<NewFile>> file =
-      co_await runtime_.pool.Run([&path, id] { return NewFile::Create(path, id); });
+      co_await runtime_.pool.Run([&path] { return NewFile::Create(path); });
   if (!file) co_return file.error();
 
   std::vector<HashKind> kinds;

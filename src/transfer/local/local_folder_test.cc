@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
+#include "base/bytes.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
@@ -124,6 +127,41 @@ TEST_F(LocalFolderTest, IfAbsentKeepsTheFile) {
   ASSERT_FALSE(put);
   EXPECT_EQ(put.error().kind, ErrorKind::kPrecondition);
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
+// The processes of containers have the same number each time.
+TEST_F(LocalFolderTest, WhatAKilledProcessLeftIsInNobodysWay) {
+  WriteFile(".longhaul-" + std::to_string(::getpid()) + "-1.part", "of an earlier version");
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "first")));
+  ASSERT_EQ(FilesThere(), 2U);
+  std::string hidden;
+  {
+    auto file = NewFile::Create(folder.file("a"));
+    ASSERT_TRUE(file);
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      if (entry.file_size() == 0) hidden = entry.path().filename().string();
+    }
+  }
+  ASSERT_FALSE(hidden.empty());
+  WriteFile(hidden, "half of it");
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "whole")));
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "whole");
+  EXPECT_FALSE(std::filesystem::exists(folder.file(hidden)));
+  EXPECT_EQ(FilesThere(), 2U);
+}
+
+// What another process is writing must not be taken for what it left.
+TEST_F(LocalFolderTest, TwoWritersOfAFileLeaveEachOtherAlone) {
+  auto one = NewFile::Create(folder.file("a"));
+  auto other = NewFile::Create(folder.file("a"));
+  ASSERT_TRUE(one && other);
+  ASSERT_TRUE((*one)->Write(AsBytes(std::string_view("one"))));
+  ASSERT_TRUE((*other)->Write(AsBytes(std::string_view("other"))));
+  ASSERT_TRUE((*other)->Commit(false));
+  Result<struct stat> committed = (*one)->Commit(false);
+  ASSERT_TRUE(committed) << committed.error().Describe();
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "one");
   EXPECT_EQ(FilesThere(), 1U);
 }
 
