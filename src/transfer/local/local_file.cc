@@ -370,15 +370,32 @@ void DescribeFile(int fd, const PutRequest& request, SystemTime modified) {
   }
 }
 
+int NameAnew(const std::string& from, const std::string& to, const NameCalls& calls) {
+  const int renamed = calls.rename_anew ? calls.rename_anew(from.c_str(), to.c_str())
+                                        : ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(),
+                                                      RENAME_NOREPLACE);
+  if (renamed == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
+  if (calls.link(from.c_str(), to.c_str()) == 0) {
+    ::unlink(from.c_str());
+    return 0;
+  }
+  if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
+  const FileHandle taken(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (taken.fd() < 0) return -1;
+  if (::rename(from.c_str(), to.c_str()) == 0) return 0;
+  const int failed = errno;
+  ::unlink(to.c_str());
+  errno = failed;
+  return -1;
+}
+
 Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent) {
   if (!if_absent) {
     if (::rename(hidden.c_str(), path.c_str()) != 0) return FromErrno(errno, path);
     return Ok();
   }
-  if (::link(hidden.c_str(), path.c_str()) == 0) {
-    ::unlink(hidden.c_str());
-    return Ok();
-  }
+  if (NameAnew(hidden, path) == 0) return Ok();
   if (errno == EEXIST) return PreconditionFailed(path + " is already there");
   return FromErrno(errno, path);
 }

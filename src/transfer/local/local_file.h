@@ -99,6 +99,14 @@ std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::st
 // attributes, or no room for them, the bytes are kept without, and the time is LastModified: it has
 // to be one by which the file can be compared with its source.
 void DescribeFile(int fd, const PutRequest& request, SystemTime modified);
+// By which a file gets a name that nothing has; others in tests.
+struct NameCalls {
+  std::function<int(const char*, const char*)> rename_anew;  // Empty: renameat2, RENAME_NOREPLACE.
+  std::function<int(const char*, const char*)> link = ::link;
+};
+// As rename(2), but EEXIST where something has that name; also where the file system has no such
+// rename, or no hard links. Where it has neither, a crash in between may leave an empty file.
+int NameAnew(const std::string& from, const std::string& to, const NameCalls& calls = {});
 // Gives the file `hidden` the name `path`, in the same folder. kPrecondition: `if_absent`, and
 // there is one.
 Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent);

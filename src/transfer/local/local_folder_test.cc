@@ -165,6 +165,36 @@ TEST_F(LocalFolderTest, TwoWritersOfAFileLeaveEachOtherAlone) {
   EXPECT_EQ(FilesThere(), 1U);
 }
 
+// exFAT, FAT and SMB have no hard links, NFS no rename that replaces nothing, some FUSE mounts
+// neither: what writes only where nothing is must work there, and replace nothing.
+TEST_F(LocalFolderTest, AFileGetsANameThatNothingHasOnAnyFileSystem) {
+  NameCalls no_rename;
+  no_rename.rename_anew = [](const char*, const char*) {
+    errno = EINVAL;
+    return -1;
+  };
+  NameCalls neither = no_rename;
+  neither.link = [](const char*, const char*) {
+    errno = EPERM;
+    return -1;
+  };
+  for (const NameCalls& calls : {NameCalls(), no_rename, neither}) {
+    WriteFile("hidden", "new");
+    WriteFile("a", "old");
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
+    EXPECT_EQ(errno, EEXIST);
+    EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
+    std::filesystem::remove(folder.file("a"));
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), 0);
+    EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "new");
+    EXPECT_EQ(FilesThere(), 1U);
+    // A failure leaves nothing that could be taken for the file.
+    std::filesystem::remove(folder.file("a"));
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
+    EXPECT_EQ(FilesThere(), 0U);
+  }
+}
+
 TEST_F(LocalFolderTest, ReadsRanges) {
   WriteFile("digits.txt", "0123456789");
   auto get = [&](GetRequest request) {
