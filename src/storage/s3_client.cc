@@ -372,7 +372,9 @@ Async<S3Answer> S3Client::Call(const S3Request& request) {
     if (!response) {
       text = response.error();
     } else if (!IsEmpty(response->headers)) {
-      text = co_await ReadAll(*response->body, kS3AnswerBytesMax, LengthHint(response->headers));
+      // That of a HEAD is the object's, and nothing follows.
+      const size_t hint = request.method == "HEAD" ? 0 : LengthHint(response->headers);
+      text = co_await ReadAll(*response->body, kS3AnswerBytesMax, hint);
       // Copies and completions answer 200 before they know. (S3 API Reference,
       // CompleteMultipartUpload.)
       if (text && MayBeError(*text)) {

@@ -90,6 +90,16 @@ TEST_F(S3StoreTest, CopiesWithinAnAcceleratedStoreAreNotAccelerated) {
   }
 }
 
+// The Content-Length of a HEAD is the object's: memory for it would be taken and cleared for
+// nothing, outside of the budget.
+TEST_F(S3StoreTest, AHeadTakesNoMemoryForTheObject) {
+  http.answers = {{.headers = {{"ETag", "\"e\""}, {"Content-Length", "5497558138880"}}}};
+  Result<ObjectInfo> info = world.Run(Open().Head({.bucket = "bucket", .key = "k"}));
+  ASSERT_TRUE(info) << info.error().Describe();
+  EXPECT_EQ(info->size_bytes, uint64_t{5} << 40);
+  EXPECT_LE(http.asked_most, 64U << 10);
+}
+
 // A lock that is read wrongly, or not sent, is a replica that anybody may remove.
 TEST_F(S3StoreTest, LocksAreReadAndSent) {
   const SystemTime until(std::chrono::seconds(1'900'000'000));
