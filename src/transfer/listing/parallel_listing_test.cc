@@ -115,7 +115,7 @@ Async<int> CountAndClose(Listing& listing) {
 TEST(ParallelListing, AFolderHasOneListerBehindLimitsToo) {
   testing::RealWorld world;
   testing::TempDir folder;
-  for (int i = 0; i < 4'500; ++i) std::ofstream(folder.file(Uuid(static_cast<uint64_t>(i))));
+  for (int i = 0; i < 12'000; ++i) std::ofstream(folder.file(Uuid(static_cast<uint64_t>(i))));
   SlowFolder files(world.runtime);
   TransferLimits limits(world.runtime.clock);
   LimitedStore limited(files, limits);
@@ -123,7 +123,7 @@ TEST(ParallelListing, AFolderHasOneListerBehindLimitsToo) {
     auto listing = OpenListing(world.runtime, *store, folder.path(), "");
     Result<int> count = world.Run(CountAndClose(*listing));
     ASSERT_TRUE(count) << count.error().Describe();
-    EXPECT_EQ(*count, 4'500);
+    EXPECT_EQ(*count, 12'000);
     EXPECT_EQ(files.walks_from_a_place, 0);
   }
 }

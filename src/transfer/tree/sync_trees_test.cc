@@ -241,6 +241,10 @@ TEST_F(SyncTreesTest, AFolderHasTheTimesOfTheListing) {
   for (size_t size : {size_t{1}, (size_t{64} << 20) + 1}) {
     ASSERT_TRUE(disk.Run(PutText(source, {.bucket = "from", .key = "in/" + std::to_string(size)},
                                  std::string(size, 'x'))));
+    source_backend->buckets["from"]
+        .objects["in/" + std::to_string(size)]
+        .back()
+        .info.last_modified += std::chrono::milliseconds(512);
   }
   for (uint64_t copied : {2U, 0U}) {
     std::unique_ptr<Listing> left = OpenListing(disk.runtime, source, "from", "in/");
