@@ -418,20 +418,23 @@ bool IsPlainFolder(const Capabilities& can) {
   return can.put_size_bytes_max == UINT64_MAX && can.copy_size_bytes_max == 0;
 }
 
-bool KeepsDescription(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given) {
+std::string LostOf(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given) {
+  for (const auto& [name, value] : source.metadata) {
+    if (given.contains(name)) continue;
+    const auto kept = copy.metadata.find(name);
+    const bool has =
+        kept != copy.metadata.end() &&
+        (kept->second == value || (name == kFileTimeName && AreOneTime(kept->second, value)));
+    if (!has) return "its metadata (" + name + ")";
+  }
+  if (copy.tag_count < source.tag_count) return "its tags";
   SystemHeaders headers = source.headers;
   const std::string& type = headers.content_type;
   if (type.empty() || type == "binary/octet-stream" || type == "application/octet-stream") {
     headers.content_type = copy.headers.content_type;
   }
-  if (copy.headers != headers || copy.tag_count < source.tag_count) return false;
-  return std::ranges::all_of(source.metadata, [&](const auto& entry) {
-    const auto& [name, value] = entry;
-    if (given.contains(name)) return true;
-    const auto kept = copy.metadata.find(name);
-    if (kept == copy.metadata.end()) return false;
-    return kept->second == value || (name == kFileTimeName && AreOneTime(kept->second, value));
-  });
+  if (copy.headers.content_type != headers.content_type) return "its Content-Type";
+  return copy.headers == headers ? "" : "its headers";
 }
 
 bool IsLocalEtag(std::string_view etag) { return etag.starts_with("file."); }

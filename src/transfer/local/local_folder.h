@@ -4,7 +4,7 @@
 // Writing makes the file and the folders above it and nothing else: no side files. Headers, user
 // metadata and tags go into an extended attribute of the file (user.longhaul), so that a copy out
 // and back loses nothing; where the file system has none, or no room for them, they are not kept (a
-// `file` store of the configuration always keeps them): KeepsDescription tells. A file without it
+// `file` store of the configuration always keeps them): LostOf tells. A file without it
 // has the content type guessed from its name.
 //
 // The time of a file survives a trip to a store and back: reading adds the user metadata entry
@@ -127,10 +127,10 @@ SystemTime TakeModified(PutRequest& request);
 // Whether a store is one of these, told by what it can do: it may stand behind another Store.
 bool IsPlainFolder(const Capabilities& can);
 
-// Whether `copy`, a HEAD of the file that was written from `source`, has all headers, metadata and
-// tags of it. `given`: user metadata that was written in place of the source's. A Content-Type that
-// says nothing may become another, a time of the file that of a file system with coarser ones.
-bool KeepsDescription(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given);
+// What of `source` the file that was written from it lacks, by a HEAD of it (`copy`): "its tags",
+// for messages; empty: nothing. `given`: user metadata that was written in place of the source's. A
+// Content-Type that says nothing may become another, the time of a file that of a coarser clock.
+std::string LostOf(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given);
 
 // Whether an ETag is one of these: it cannot be compared with that of another store.
 bool IsLocalEtag(std::string_view etag);

@@ -56,10 +56,8 @@ Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std:
     co_return error;
   }
   if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
-  if (copy && copy->is_file && !KeepsDescription(copy->info, *now, copy->given)) {
-    co_return PreconditionFailed(
-        "the file system of the copy has not kept all of its headers, metadata and tags");
-  }
+  const std::string lost = copy && copy->is_file ? LostOf(copy->info, *now, copy->given) : "";
+  if (!lost.empty()) co_return PreconditionFailed("the copy's file system has not kept " + lost);
   RemoveRequest request{.bucket = bucket, .key = key};
   if (store.capabilities().delete_if_match) request.if_match = etag;
   Result<void> removed = co_await store.Remove(request);
