@@ -147,13 +147,13 @@ bool RemoveAbandoned(const std::string& hidden) {
   const FileHandle file(::open(hidden.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (file.fd() < 0) return errno == ENOENT;
   if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) return false;
-  // Its writer may have been at its end: then it has its own name by now, and must keep it.
+  // Its writer may have been at its end: then it has its own name by now, and this is another's.
   struct stat held{};
   struct stat named{};
   if (::fstat(file.fd(), &held) != 0) return false;
   if (::lstat(hidden.c_str(), &named) != 0) return errno == ENOENT;
-  if (held.st_dev != named.st_dev || held.st_ino != named.st_ino) return true;
-  return ::unlink(hidden.c_str()) == 0;
+  const bool same = held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+  return same && ::unlink(hidden.c_str()) == 0;
 }
 
 }  // namespace
