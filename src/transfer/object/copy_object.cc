@@ -29,7 +29,7 @@ void DecideAfterPut(CopyJob& job, const Error& error, bool replayable) {
   if (BytesWereWrong(error)) {
     const bool dispute = job.options.source_proves_bytes && job.bytes_wrong++ > 0;
     job.again = dispute ? Again::kDisputed : Again::kFresh;
-  } else if (error.Transient() && !replayable) {
+  } else if ((error.Transient() && !replayable) || IsWriteConflict(error)) {
     job.again = Again::kSame;
   }
 }
@@ -76,6 +76,7 @@ Async<CopyOutcome> CopyInside(CopyJob& job) {
     if (now->etag != listed.etag) co_return job.Outdated(*now);
     co_return job.WriteError(put.error());
   }
+    if (IsWriteConflict(put.error())) job.again = Again::kSame;
   if (options.on_bytes) options.on_bytes(listed.size_bytes);
   co_return CopyOutcome{.size_bytes = listed.size_bytes,
                         .source_etag = listed.etag,
@@ -218,6 +219,8 @@ Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget tar
 
 std::optional<Checksum> WholeChecksum(const ObjectInfo& info) {
   for (ChecksumAlgorithm algorithm :
+bool IsWriteConflict(const Error& error) { return error.code == "ConditionalRequestConflict"; }
+
        {ChecksumAlgorithm::kCrc64Nvme, ChecksumAlgorithm::kCrc32c, ChecksumAlgorithm::kCrc32,
         ChecksumAlgorithm::kSha256, ChecksumAlgorithm::kSha1}) {
     for (const Checksum& checksum : info.checksums) {

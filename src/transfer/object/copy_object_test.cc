@@ -43,6 +43,10 @@ class PlannedFaults : public testing::FaultPlan {
       fault.error = error;
       fault.effect = effect;
     }
+    if (operation == fail_one) {
+      fail_one.reset();
+      fault.error = error;
+    }
     if (operation == StoreOperation::kGet && cuts > 0) {
       --cuts;
       fault.cut_body_after_bytes = 1000;
@@ -57,6 +61,7 @@ class PlannedFaults : public testing::FaultPlan {
   int count = 0;
   int fail_at = 0;
   int failed = 0;
+  std::optional<StoreOperation> fail_one;  // The next of these.
   int cuts = 0;
   int corruptions = 0;
   Error error = Retryable("planned");
@@ -309,6 +314,31 @@ TEST_F(CopyObjectTest, IfAbsentLeavesWhatIsThere) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, ErrorKind::kPrecondition);
   EXPECT_EQ(*target_backend->Find("to", "copy")->bytes, "old");
+}
+
+// S3 answers so while another write or delete of the name is under way, and wants it sent again: it
+// says nothing of what is there.
+TEST_F(CopyObjectTest, AConflictOfTwoWritesIsSentAgain) {
+  target_faults.error = {.kind = ErrorKind::kPrecondition,
+                         .message = "a conflicting operation",
+                         .code = "ConditionalRequestConflict",
+                         .http_status = 409};
+  for (uint64_t size : {uint64_t{5000}, 17 * kMib, 35 * kMib}) {
+    if (size == 35 * kMib) {
+      PutMultipartSource(Pattern(size), {17 * kMib, 17 * kMib, 1 * kMib});
+      target_faults.fail_one = StoreOperation::kCompleteMultipart;
+    } else {
+      PutSource(Pattern(size));
+      target_faults.fail_one = StoreOperation::kPut;
+    }
+    auto done = Copy({.if_absent = true});
+    ASSERT_TRUE(done) << size << ": " << done.error().Describe();
+    EXPECT_EQ(done->attempts, 2);
+    EXPECT_FALSE(target_faults.fail_one);
+    ExpectSame();
+    ExpectTidy();
+    target_backend->buckets["to"].objects.clear();
+  }
 }
 
 TEST_F(CopyObjectTest, MissingSourceSaysSo) {

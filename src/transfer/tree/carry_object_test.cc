@@ -246,6 +246,17 @@ TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
       world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {})));
 }
 
+// 409: another request for the name was under way, a delete perhaps. A restore that takes it for an
+// object leaves one out.
+TEST(IsThereAlreadyTest, AConflictOfTwoWritesIsNoObject) {
+  Error conflict = PreconditionFailed("a conflict");
+  conflict.code = "ConditionalRequestConflict";
+  EXPECT_FALSE(IsThereAlready(conflict));
+  Error other = PreconditionFailed("in another state");
+  other.http_status = 409;
+  EXPECT_FALSE(IsThereAlready(other));
+}
+
 // Two objects whose names are one on the disk: the second stays where it is.
 TEST(MoveObjectToADiskTest, WhatWouldReplaceAnotherSpellingStays) {
   RealWorld world;
