@@ -341,6 +341,50 @@ TEST_F(CopyObjectTest, AConflictOfTwoWritesIsSentAgain) {
   }
 }
 
+// As S3, which copies all headers but this one, unless they are given.
+class StoreOfWebsites : public MemoryStore {
+ public:
+  StoreOfWebsites(Runtime runtime, std::shared_ptr<MemoryStoreBackend> backend)
+      : MemoryStore(runtime, backend), backend_(std::move(backend)) {}
+  Async<PutResult> Copy(CopyRequest request) override {
+    Result<PutResult> done = co_await MemoryStore::Copy(request);
+    if (done && !request.replacement) {
+      ObjectInfo& info = backend_->buckets[request.bucket].objects[request.key].back().info;
+      info.headers.website_redirect_location.clear();
+    }
+    co_return done;
+  }
+
+ private:
+  std::shared_ptr<MemoryStoreBackend> backend_;
+};
+
+// A moved website would be one of empty pages.
+TEST_F(CopyObjectTest, CopiesWithinAStoreKeepTheRedirect) {
+  StoreOfWebsites store(world.runtime, source_backend);
+  PutRequest page = Described();
+  page.headers.website_redirect_location = "/elsewhere";
+  ASSERT_TRUE(world.Run(PutText(store, page, "")));
+  const ObjectInfo& from = source_backend->Find("from", "dir/object")->info;
+  const CopySource source{.store = store, .bucket = "from", .key = "dir/object"};
+  CopySource listed = source;
+  listed.listed = {.size_bytes = 0, .etag = from.etag};
+  CopySource with_class = listed;
+  with_class.listed->storage_class = from.storage_class;
+  for (const CopySource& one : {source, listed, with_class}) {
+    for (const char* storage_class : {"", "GLACIER_IR"}) {
+      ASSERT_TRUE(world.Run(CopyObject(world.runtime, one,
+                                       {.store = store, .bucket = "from", .key = "copy"},
+                                       {.storage_class = storage_class})));
+      const auto* copy = source_backend->Find("from", "copy");
+      EXPECT_EQ(copy->info.headers, page.headers);
+      EXPECT_EQ(copy->info.metadata, page.metadata);
+      EXPECT_EQ(copy->tags, page.tags);
+      source_backend->buckets["from"].objects.erase("copy");
+    }
+  }
+}
+
 TEST_F(CopyObjectTest, MissingSourceSaysSo) {
   auto done = Copy();
   ASSERT_FALSE(done);
