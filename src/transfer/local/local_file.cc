@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/mutex.h"
 #include "transfer/local/content_type.h"
 
 namespace longhaul {
@@ -308,9 +309,9 @@ std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::st
                                       offset_bytes, length_bytes);
 }
 
-Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path) {
+Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path, const FoldPath& fold) {
   std::error_code error;
-  std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  std::filesystem::path parent = Folded(fold, std::filesystem::path(path).parent_path().string());
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (error) return FromErrno(error.value(), parent.string());
   std::string hidden;
@@ -390,14 +391,35 @@ int NameAnew(const std::string& from, const std::string& to, const NameCalls& ca
   return -1;
 }
 
-Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent) {
-  if (!if_absent) {
-    if (::rename(hidden.c_str(), path.c_str()) != 0) return FromErrno(errno, path);
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent,
+                       const FoldPath& fold) {
+  const std::string at = Folded(fold, path);
+  // In the folder of the file, also where what was written lies in a folder of its own.
+  const std::string folder = FolderOfFile(hidden);
+  const std::string probe = FolderOfFile(at) == folder ? hidden : folder;
+  if (if_absent) {
+    if (NameAnew(hidden, at) == 0) return Ok();
+    if (errno != EEXIST) return FromErrno(errno, path);
+    Result<void> spelled = FoldsNames(probe, fold) ? CheckSpelling(path, fold) : Ok();
+    if (!spelled) return spelled;
+    return PreconditionFailed(path + " is already there");
+  }
+  if (::renameat2(AT_FDCWD, hidden.c_str(), AT_FDCWD, at.c_str(), RENAME_NOREPLACE) == 0) {
     return Ok();
   }
-  if (NameAnew(hidden, path) == 0) return Ok();
-  if (errno == EEXIST) return PreconditionFailed(path + " is already there");
-  return FromErrno(errno, path);
+  // EINVAL: a file system that has no such rename.
+  if (errno != EEXIST && errno != EINVAL && errno != ENOSYS) return FromErrno(errno, path);
+  if (FoldsNames(probe, fold)) {
+    // Two spellings of one name must not both find nothing there.
+    static Mutex one_by_one;
+    const MutexLock lock(one_by_one);
+    Result<void> spelled = CheckSpelling(path, fold);
+    if (!spelled) return spelled;
+    if (::rename(hidden.c_str(), at.c_str()) != 0) return FromErrno(errno, path);
+    return Ok();
+  }
+  if (::rename(hidden.c_str(), at.c_str()) != 0) return FromErrno(errno, path);
+  return Ok();
 }
 
 std::string FolderOfFile(const std::string& path) {
@@ -425,10 +447,10 @@ Result<void> SyncFile(const std::string& path, const std::string& folder, bool a
   }
 }
 
-Result<struct stat> NewFile::Commit(bool if_absent) {
+Result<struct stat> NewFile::Commit(bool if_absent, const FoldPath& fold) {
   struct stat status{};
   if (::fstat(file_.fd(), &status) != 0) return FromErrno(errno, path_);
-  Result<void> placed = PlaceFile(hidden_, path_, if_absent);
+  Result<void> placed = PlaceFile(hidden_, path_, if_absent, fold);
   if (!placed) return placed.error();
   committed_ = true;
   return status;

@@ -18,6 +18,7 @@
 
 #include "base/cpu_pool.h"
 #include "storage/store.h"
+#include "transfer/local/spelling.h"
 
 namespace longhaul {
 
@@ -107,9 +108,11 @@ struct NameCalls {
 // As rename(2), but EEXIST where something has that name; also where the file system has no such
 // rename, or no hard links. Where it has neither, a crash in between may leave an empty file.
 int NameAnew(const std::string& from, const std::string& to, const NameCalls& calls = {});
-// Gives the file `hidden` the name `path`, in the same folder. kPrecondition: `if_absent`, and
-// there is one.
-Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent);
+// Gives the file `hidden` the name `path`, in the same folder or the one above its own.
+// kPrecondition: `if_absent`, and there is one. KeyNotStorable: there is one that is spelled
+// otherwise (spelling.h); it stays as it is.
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent,
+                       const FoldPath& fold = {});
 
 // "." where the path names none.
 std::string FolderOfFile(const std::string& path);
@@ -123,15 +126,16 @@ Result<void> SyncFile(const std::string& path, const std::string& folder, bool a
 class NewFile {
  public:
   // Makes the folders above `path`.
-  static Result<std::unique_ptr<NewFile>> Create(std::string path);
+  static Result<std::unique_ptr<NewFile>> Create(std::string path, const FoldPath& fold = {});
   ~NewFile();
 
   Result<void> Write(std::span<const std::byte> bytes);
   void Describe(const PutRequest& request, SystemTime modified) {
     DescribeFile(file_.fd(), request, modified);
   }
-  // kPrecondition: `if_absent`, and there is one.
-  Result<struct stat> Commit(bool if_absent);
+  // Errors as of PlaceFile.
+  Result<struct stat> Commit(bool if_absent, const FoldPath& fold = {});
+  [[nodiscard]] const std::string& hidden() const { return hidden_; }
 
  private:
   NewFile(FileHandle file, std::string path, std::string hidden)

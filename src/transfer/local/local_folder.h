@@ -23,7 +23,8 @@
 // no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
 // folder or that no file can have (empty, "." and ".." segments, a trailing '/', NUL, segments over
 // 255 bytes) are refused with KeyNotStorable, and so are those below a folder .longhaul, which is a
-// `file` store's own and is not listed.
+// `file` store's own and is not listed. Where the file system takes two spellings for one name,
+// writing under the second is refused with KeyNotStorable, too (spelling.h).
 // Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
 // UINT64_MAX, which says that one PUT carries everything.
 //
@@ -61,8 +62,9 @@ class LocalFolder : public Store,
                     public LeavesOutLinks,
                     public MakesDurable {
  public:
-  // `sync`: fsync, but for tests. It is called on several threads.
-  explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync);
+  // `sync`: fsync, but for tests. It is called on several threads, as is `fold` (spelling.h).
+  explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync,
+                       std::function<std::string(const std::string&)> fold = {});
   ~LocalFolder() override;
 
   [[nodiscard]] Capabilities capabilities() const override;
@@ -101,6 +103,8 @@ class LocalFolder : public Store,
 
  private:
   class Walk;
+  // Notes that CheckFolderSpelling has found nothing wrong with a folder.
+  void NoteSpelled(const std::string& folder);
   // An upload of this process. Shared with the parts that are being written: an abort may come
   // between.
   struct Opened {
@@ -110,6 +114,9 @@ class LocalFolder : public Store,
   };
   Runtime runtime_;
   const std::function<int(int)> sync_;
+  const std::function<std::string(const std::string&)> fold_;
+  // Of which each name below the bucket is spelled as in the keys.
+  std::set<std::string> spelled_folders_;
   // Of which the names are on the disk, up to the root.
   std::set<std::string> durable_folders_;
   uint64_t next_id_ = 1;

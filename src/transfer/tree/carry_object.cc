@@ -71,7 +71,9 @@ Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std:
 }  // namespace
 
 bool IsThereAlready(const Error& error) {
-  return error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error) &&
+  // Another request for the name was under way, and may have been a delete.
+  const bool conflict = error.http_status == 409 || IsWriteConflict(error);
+  return !conflict && error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error) &&
          error.code != kOneObject && error.code != kNotRemoved;
 }
 

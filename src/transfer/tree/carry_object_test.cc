@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <vector>
 
+#include "tests/support/folding_folder.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
@@ -309,6 +311,39 @@ TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
   std::filesystem::remove(folder.file("to/a"));
   EXPECT_TRUE(
       world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {})));
+}
+
+// 409: another request for the name was under way, a delete perhaps. A restore that takes it for an
+// object leaves one out.
+TEST(IsThereAlreadyTest, AConflictOfTwoWritesIsNoObject) {
+  Error conflict = PreconditionFailed("a conflict");
+  conflict.code = "ConditionalRequestConflict";
+  EXPECT_FALSE(IsThereAlready(conflict));
+  Error other = PreconditionFailed("in another state");
+  other.http_status = 409;
+  EXPECT_FALSE(IsThereAlready(other));
+}
+
+// Two objects whose names are one on the disk: the second stays where it is.
+TEST(MoveObjectToADiskTest, WhatWouldReplaceAnotherSpellingStays) {
+  RealWorld world;
+  TempDir folder;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore source(world.runtime, backend);
+  LocalFolder files(world.runtime, ::fsync, testing::FoldsAsciiCase);
+  ASSERT_TRUE(world.Run(source.CreateBucket("b")));
+  std::vector<bool> moved;
+  for (const char* key : {"README", "Readme"}) {
+    ASSERT_TRUE(world.Run(PutText(source, {.bucket = "b", .key = key}, key)));
+    moved.push_back(world
+                        .Run(MoveObject(world.runtime, {.store = source, .bucket = "b", .key = key},
+                                        {.store = files, .bucket = folder.path(), .key = key}, {}))
+                        .has_value());
+  }
+  EXPECT_EQ(moved, (std::vector<bool>{true, false}));
+  EXPECT_EQ(backend->Find("b", "README"), nullptr);
+  EXPECT_NE(backend->Find("b", "Readme"), nullptr);
+  EXPECT_EQ(*world.Run(GetAll(files, {.bucket = folder.path(), .key = "README"}, 100)), "README");
 }
 
 }  // namespace

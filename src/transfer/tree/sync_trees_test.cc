@@ -144,6 +144,45 @@ class SyncTreesTest : public ::testing::Test {
   SyncTotals totals;
 };
 
+// The upload of "image" began before the target got what was there, and ended after it.
+TEST_F(SyncTreesTest, WhatWasUploadedInPartsWhileItWasCopiedIsCopied) {
+  source_backend->options.capabilities.part_size_bytes_min = 1;
+  MemoryStore source(world.runtime, source_backend);
+  PutTarget("image", "old");
+  Result<MultipartUpload> upload =
+      world.Run(source.CreateMultipart({.bucket = "from", .key = "in/image"}));
+  ASSERT_TRUE(upload);
+  CompleteRequest complete{.upload = *upload};
+  for (int number : {1, 2}) {
+    MemorySource body(std::string_view(number == 1 ? "n" : "ew"));
+    Result<UploadedPart> part = world.Run(source.UploadPart(*upload, number, body));
+    ASSERT_TRUE(part);
+    complete.parts.push_back(*part);
+  }
+  ASSERT_TRUE(world.Run(source.CompleteMultipart(complete)));
+  source_backend->buckets["from"].objects["in/image"][0].info.last_modified =
+      target_backend->Find("to", "out/image")->info.last_modified - std::chrono::seconds(5);
+
+  // Nothing tells, or nobody may look: the times do.
+  for (bool denied : {true, false}) {
+    source_backend->options.capabilities.checksums = denied;
+    target_faults.decide = [denied](StoreOperation operation, std::string_view,
+                                    std::string_view) -> std::optional<Error> {
+      if (!denied || operation != StoreOperation::kHead) return std::nullopt;
+      return Error{.kind = ErrorKind::kDenied, .message = "denied"};
+    };
+    ASSERT_TRUE(Sync());
+    EXPECT_EQ(totals.copied, 0U);
+    EXPECT_EQ(totals.failed, 0U);
+    EXPECT_EQ(watcher.skipped["image"], "same");
+  }
+  source_backend->options.capabilities.checksums = true;
+  target_faults.decide = {};
+  ASSERT_TRUE(Sync());
+  EXPECT_EQ(watcher.copied["image"], "bytes differ");
+  EXPECT_EQ(*target_backend->Find("to", "out/image")->bytes, "new");
+}
+
 // The state of then may have expired at the source, and the copy be all that is left of it. What
 // has only come since goes: the source has it.
 TEST_F(SyncTreesTest, OfATimeOnlyWhatTheSourceStillHasIsRemoved) {
