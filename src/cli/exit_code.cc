@@ -20,6 +20,7 @@ ExitCode ExitCodeOf(const Error& error) {
       if (error.code.empty() && error.http_status == 0) return ExitCode::kUsage;
       // Codes of our own, for who asks by the API.
       if (error.code == "AddressInUse" || error.code == kNotBelowRule) return ExitCode::kUsage;
+      if (error.code == "NoSpace") return ExitCode::kSomeFailed;
       return IsStoreWide(error) ? ExitCode::kUsage : ExitCode::kSomeFailed;
     case ErrorKind::kCancelled:
       if (error.code == kLimitCode) return ExitCode::kLimit;

@@ -24,6 +24,11 @@ constexpr int64_t kKeepAnywayNs = 5'000'000'000;
 // A file system's clock ticks: two changes so near to each other may have the same time.
 constexpr int64_t kSettledNs = 2'000'000'000;
 
+// Of a file that other programs write to; whoever wants its bytes reads it more often.
+constexpr int kReadsMax = 2;
+
+bool HasGone(int number) { return number == ENOENT || number == ENOTDIR || number == ELOOP; }
+
 int64_t SystemNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -232,9 +237,21 @@ class Lister {
       if (!record) return record.error();
       if (*record) return Line(key, static_cast<uint64_t>(status.st_size), **record);
     }
-    Result<FileObject> object = OpenFileObject(tree_, key);
+    Result<FileObject> object = OpenFileObject(tree_, key, kReadsMax);
+    // One file that is appended to must not keep all others from being listed.
+    if (!object && object.error().code == kFileChanges) return LineOfChanging(key);
     if (!object) return object.error();
     return Line(key, static_cast<uint64_t>(object->found.status.st_size), object->record);
+  }
+
+  // As it is now, with a text for an ETag that no state of an object has.
+  Result<ListedObject> LineOfChanging(const std::string& key) {
+    Result<FoundFile> found = tree_.Find(key);
+    if (!found) return found.error();
+    FileRecord record;
+    record.changed_ns = ChangedNs(found->status);
+    record.etag = "changing." + std::to_string(record.changed_ns);
+    return Line(key, static_cast<uint64_t>(found->status.st_size), record);
   }
 
   static ListedObject Line(const std::string& key, uint64_t size, const FileRecord& record) {
@@ -272,7 +289,10 @@ Result<void> FolderEntries::Add(int fd, const std::string& path, const std::stri
     bool is_file = entry->d_type == DT_REG;
     if (entry->d_type == DT_UNKNOWN) {
       struct stat status;
-      if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (HasGone(errno)) continue;
+        return FileError(errno, "read folder");
+      }
       is_folder = S_ISDIR(status.st_mode);
       is_file = S_ISREG(status.st_mode);
     }
@@ -283,7 +303,10 @@ Result<void> FolderEntries::Add(int fd, const std::string& path, const std::stri
     if (text.size() > kKeyBytesMax) continue;
     if (decoded.kind == DecodedName::Kind::kContinued) {
       Fd below(::openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!below.valid()) continue;
+      if (!below.valid()) {
+        if (HasGone(errno)) continue;
+        return FileError(errno, "open folder " + path + std::string(name));
+      }
       Result<void> added = Add(below.get(), path + std::string(name) + "/", text);
       if (!added) return added;
       continue;

@@ -13,9 +13,15 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kHashBytes = 1 << 20;
-constexpr int kOpenAttemptsMax = 20;
+constexpr int kOpenAttemptsMax = 2 * kFileReadsMax;
 // A file system's clock ticks: what was changed so recently could change again without a trace.
 constexpr int64_t kSettledNs = 2'000'000'000;
+
+Error Changes(std::string message) {
+  Error error = Retryable(std::move(message));
+  error.code = kFileChanges;
+  return error;
+}
 
 // The ETag of a file that another program wrote.
 Result<FileRecord> RecordForeign(const FileTree& tree, std::string_view key,
@@ -45,7 +51,7 @@ Result<FileRecord> RecordForeign(const FileTree& tree, std::string_view key,
   struct stat after;
   if (::fstat(found.file.get(), &after) != 0) return FileError(errno, "stat");
   if (!record.Describes(after) || offset != record.size_bytes) {
-    return Retryable("the file changes while it is read");
+    return Changes("the file changes while it is read");
   }
   int64_t now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
@@ -59,8 +65,9 @@ Result<FileRecord> RecordForeign(const FileTree& tree, std::string_view key,
 
 }  // namespace
 
-Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key) {
+Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key, int reads_max) {
   std::optional<int64_t> seen_without_record;
+  int reads = 0;
   for (int attempt = 0; attempt < kOpenAttemptsMax; ++attempt) {
     Result<FoundFile> found = tree.Find(key);
     if (!found) return found.error();
@@ -71,11 +78,11 @@ Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key) {
     if (seen_without_record == ChangedNs(found->status)) {
       Result<FileRecord> foreign = RecordForeign(tree, key, *found);
       if (foreign) return FileObject{std::move(*found), std::move(*foreign)};
-      if (!foreign.error().Transient()) return foreign.error();
+      if (!foreign.error().Transient() || ++reads == reads_max) return foreign.error();
     }
     seen_without_record = ChangedNs(found->status);
   }
-  return Retryable("the file changes all the time");
+  return Changes("the file changes all the time");
 }
 
 ObjectInfo InfoOf(const FileObject& object) {

@@ -28,8 +28,12 @@ struct FileObject {
 };
 
 // kNotFound, code NoSuchKey. For a file without a record it reads the whole file once, for its
-// ETag, and keeps that.
-Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key);
+// ETag, and keeps that; again while it changes meanwhile, up to `reads_max` times. kRetryable with
+// kFileChanges: it always did.
+inline constexpr int kFileReadsMax = 10;
+inline constexpr std::string_view kFileChanges = "FileChanges";
+Result<FileObject> OpenFileObject(const FileTree& tree, std::string_view key,
+                                  int reads_max = kFileReadsMax);
 
 ObjectInfo InfoOf(const FileObject& object);
 

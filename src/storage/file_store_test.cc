@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,6 +95,56 @@ TEST_F(FileStoreTest, FilesOfOtherProgramsAreObjects) {
   EXPECT_EQ(etag, HexEncode(Md5("hello")));
   WriteForeign("logs/2026/a.log", "jello");  // The same size.
   EXPECT_EQ(Head("logs/2026/a.log")->etag, HexEncode(Md5("jello")));
+}
+
+// A log that is written to all the time must not hide the objects beside it.
+TEST_F(FileStoreTest, AFileThatChangesAllTheTimeIsListed) {
+  WriteForeign("a", "hello");
+  WriteForeign("big.log", std::string(16 << 20, 'x'));
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    std::ofstream log(root_ + "/b/big.log", std::ios::binary | std::ios::app);
+    while (!done) {
+      log << "one more line\n" << std::flush;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  Result<ListPage> page = world_.Run(store_->List({.bucket = "b"}));
+  Result<ObjectInfo> head = Head("big.log");
+  done = true;
+  writer.join();
+  ASSERT_TRUE(page) << page.error().Describe();
+  ASSERT_EQ(page->objects.size(), 2U);
+  EXPECT_EQ(page->objects[0].etag, HexEncode(Md5("hello")));
+  EXPECT_EQ(page->objects[1].key, "big.log");
+  EXPECT_GE(page->objects[1].size_bytes, 16U << 20);
+  EXPECT_TRUE(page->objects[1].etag.starts_with("changing.")) << page->objects[1].etag;
+  // Who wants its bytes is told.
+  ASSERT_FALSE(head);
+  EXPECT_EQ(head.error().kind, ErrorKind::kRetryable);
+}
+
+// What a listing leaves out is deleted where it was copied to.
+TEST_F(FileStoreTest, AListingLeavesNothingOutWhenFilesRunOut) {
+  ASSERT_TRUE(Put(std::string(300, 'n'), "text"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  int failed = 0;
+  int listed = 0;
+  for (rlim_t limit = 3; listed == 0 && limit < before.rlim_cur; ++limit) {
+    const rlimit few{.rlim_cur = limit, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    Result<ListPage> page = world_.Run(store_->List({.bucket = "b"}));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    if (!page) {
+      ++failed;
+      continue;
+    }
+    ++listed;
+    EXPECT_EQ(page->objects.size(), 1U) << "with " << limit << " files";
+  }
+  EXPECT_GT(failed, 0);
+  EXPECT_EQ(listed, 1);
 }
 
 // A folder that is only listed may be one that cannot be written.

@@ -345,5 +345,13 @@ TEST_F(S3StoreTest, BodiesThatAreWrongAtTheirEndNeverEnd) {
   EXPECT_TRUE(http.seen.empty());
 }
 
+// A larger body would be refused once it is on its way: whoever sends it goes by parts.
+TEST_F(S3StoreTest, WhatMustBeSignedIsPutUpToWhatIsHeld) {
+  options.payload_signing = S3PayloadSigning::kAlways;
+  EXPECT_EQ(Open().capabilities().put_size_bytes_max, 64ULL << 20);
+  options.payload_signing = S3PayloadSigning::kNever;
+  EXPECT_EQ(Open().capabilities().put_size_bytes_max, 5ULL << 30);
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kHashInlineBytes = 64 << 10;
 // S3 takes signatures of a clock that is up to 15 minutes off, STS and others of five.
 constexpr std::chrono::seconds kClockOff{60};
+// Where HEADs are refused for good, one in this time is asked about.
+constexpr std::chrono::seconds kAskWhyPause{1};
 
 bool IsLoopback(std::string_view host) {
   host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
@@ -34,6 +36,13 @@ bool MayBeError(std::string_view xml) {
 // Whether no body follows, as after most writes.
 bool IsEmpty(const HttpHeaders& headers) {
   return headers.Get("Content-Length") == "0" && headers.Find("Transfer-Encoding") == nullptr;
+}
+
+// Refused without a code: the answer to a HEAD has no body. An expired token is a bare 400, a clock
+// that is off a bare 403.
+bool IsMute(const S3Request& request, const Error& error) {
+  return request.method == "HEAD" && error.code.empty() &&
+         (error.http_status == 400 || error.http_status == 403);
 }
 
 size_t LengthHint(const HttpHeaders& headers) {
@@ -224,6 +233,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
   S3Metering metering(options_.meter, request);
   bool clock_corrected = false;
   bool credentials_renewed = false;
+  bool asked_why = false;
   while (true) {
     Result<S3Endpoint::Place> place =
         endpoint_.PlaceOf(request.bucket, !request.key.empty() && !request.is_copy);
@@ -319,8 +329,35 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
       credentials_renewed = true;
       continue;
     }
+    if (provider != nullptr && IsMute(request, error)) {
+      const SteadyTime now = runtime_.clock.SteadyNow();
+      if (asked_why) {
+        ask_why_from_ = now + kAskWhyPause;  // It was neither the credentials nor the clock.
+      } else if (now >= ask_why_from_) {
+        asked_why = true;
+        Result<void> why = co_await AskWhy(request);
+        const bool told = !why && (why.error().Transient() || IsCredentialsExpired(why.error()) ||
+                                   IsClockSkew(why.error()));
+        if (told) co_return why.error();
+        continue;  // With the clock and the credentials that the answer led to.
+      }
+    }
     co_return error;
   }
+}
+
+Async<void> S3Client::AskWhy(S3Request request) {
+  request.method = "GET";
+  request.trace = nullptr;
+  if (request.key.empty()) {
+    request.query = {{"list-type", "2"}, {"max-keys", "1"}};
+  } else {
+    std::erase_if(request.query, [](const auto& entry) { return entry.first == "partNumber"; });
+    request.headers.Set("Range", "bytes=0-0");
+  }
+  Result<HttpResponse> answer = co_await SendOnce(request);
+  if (!answer) co_return answer.error();
+  co_return Ok();
 }
 
 Async<HttpResponse> S3Client::Open(const S3Request& request) {
@@ -372,7 +409,9 @@ Async<S3Answer> S3Client::Call(const S3Request& request) {
     if (!response) {
       text = response.error();
     } else if (!IsEmpty(response->headers)) {
-      text = co_await ReadAll(*response->body, kS3AnswerBytesMax, LengthHint(response->headers));
+      // That of a HEAD is the object's, and nothing follows.
+      const size_t hint = request.method == "HEAD" ? 0 : LengthHint(response->headers);
+      text = co_await ReadAll(*response->body, kS3AnswerBytesMax, hint);
       // Copies and completions answer 200 before they know. (S3 API Reference,
       // CompleteMultipartUpload.)
       if (text && MayBeError(*text)) {

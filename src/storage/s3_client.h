@@ -142,6 +142,9 @@ class S3Client {
   std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
   void NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled);
   void CompareClocks(const HttpHeaders& headers);
+  // What a HEAD was refused for, which only the answer to a GET of the same says. OK: by now it is
+  // not refused. Credentials and clock are set right on the way.
+  Async<void> AskWhy(S3Request request);
   // Of the header `Date`; nullopt: there is none that can be read.
   [[nodiscard]] std::optional<SystemTime> DateOf(const HttpHeaders& headers) const;
 
@@ -159,6 +162,7 @@ class S3Client {
   bool in_trouble_ = false;  // A failure was told to `on_trouble`, and no success yet.
   std::chrono::microseconds clock_offset_{0};
   bool clock_is_off_ = false;  // It has been told.
+  SteadyTime ask_why_from_{};  // Asked before and for nothing: not again so soon.
   // The last `Date` and what it says: each answer is asked for it three times, and those of one
   // second say the same.
   mutable std::string date_text_;

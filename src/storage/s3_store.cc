@@ -59,6 +59,10 @@ class S3Store : public Store,
     if (client_->checksum_support == S3Client::ChecksumSupport::kNo) {
       can.checksums = can.trailing_checksums = false;
     }
+    // What must be signed is held: larger objects go by parts.
+    if (client_->signs_payloads) {
+      can.put_size_bytes_max = std::min(can.put_size_bytes_max, kS3HeldBytesMax);
+    }
     return can;
   }
   void UseProbed(const Capabilities& probed) override {

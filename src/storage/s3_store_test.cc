@@ -90,6 +90,16 @@ TEST_F(S3StoreTest, CopiesWithinAnAcceleratedStoreAreNotAccelerated) {
   }
 }
 
+// The Content-Length of a HEAD is the object's: memory for it would be taken and cleared for
+// nothing, outside of the budget.
+TEST_F(S3StoreTest, AHeadTakesNoMemoryForTheObject) {
+  http.answers = {{.headers = {{"ETag", "\"e\""}, {"Content-Length", "5497558138880"}}}};
+  Result<ObjectInfo> info = world.Run(Open().Head({.bucket = "bucket", .key = "k"}));
+  ASSERT_TRUE(info) << info.error().Describe();
+  EXPECT_EQ(info->size_bytes, uint64_t{5} << 40);
+  EXPECT_LE(http.asked_most, 64U << 10);
+}
+
 // A lock that is read wrongly, or not sent, is a replica that anybody may remove.
 TEST_F(S3StoreTest, LocksAreReadAndSent) {
   const SystemTime until(std::chrono::seconds(1'900'000'000));
@@ -456,6 +466,61 @@ TEST_F(S3StoreTest, FetchesCredentialsAnewWhenTheyAreExpired) {
   ASSERT_FALSE(still);
   EXPECT_EQ(still.error().kind, ErrorKind::kDenied);
   EXPECT_EQ(provider->renewals, 2);
+}
+
+// The answer to a HEAD has no body: of what is refused a GET is asked. A run that compares a
+// million objects by HEADs alone would fail for each from the hour at which its token has expired.
+TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnewForAHead) {
+  auto provider = std::make_shared<Renewed>();
+  options.credentials = provider;
+  http.answers = {{.status = 400},
+                  ErrorAnswer(400, "ExpiredToken"),
+                  {.status = 206, .body = "x"},
+                  {.headers = {{"ETag", "\"e\""}, {"Content-Length", "5"}}}};
+  Result<ObjectInfo> info =
+      world.Run(Open().Head({.bucket = "bucket", .key = "k", .part_number = 1}));
+  ASSERT_TRUE(info) << info.error().Describe();
+  EXPECT_EQ(info->etag, "e");
+  EXPECT_EQ(provider->renewals, 1);
+  ASSERT_EQ(http.seen.size(), 4U);
+  EXPECT_EQ(http.seen[1].request.method, "GET");
+  EXPECT_EQ(http.seen[1].request.headers.Get("Range"), "bytes=0-0");
+  EXPECT_FALSE(http.seen[1].request.url.contains("partNumber")) << http.seen[1].request.url;
+  EXPECT_EQ(http.seen[3].request.method, "HEAD");
+  EXPECT_TRUE(http.seen[3].request.headers.Get("Authorization").contains("Credential=K1/"));
+  // Where they cannot be had, it is said: runs end by it.
+  http.answers = {{.status = 400}, ErrorAnswer(400, "ExpiredToken")};
+  info = world.Run(store->Head({.bucket = "bucket", .key = "k"}));
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(info.error().code, "ExpiredToken");
+}
+
+TEST_F(S3StoreTest, AWrongClockIsCorrectedForAHead) {
+  Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
+  skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
+  http.answers = {{.status = 403, .headers = skewed.headers}, skewed, {.status = 200}, {}};
+  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
+  ASSERT_EQ(http.seen.size(), 4U);
+  EXPECT_TRUE(http.seen[1].request.url.contains("list-type=2")) << http.seen[1].request.url;
+  EXPECT_EQ(http.seen[3].request.method, "HEAD");
+  EXPECT_EQ(http.seen[3].request.headers.Get("X-Amz-Date"), "20260301T150000Z");
+}
+
+// A million objects that may not be read must not cost three million requests.
+TEST_F(S3StoreTest, HeadsThatAreRefusedForGoodAreAskedAboutOnceInAWhile) {
+  http.answers = {{.status = 403}, ErrorAnswer(403, "AccessDenied"), {.status = 403}};
+  HeadRequest head{.bucket = "bucket", .key = "k"};
+  Result<ObjectInfo> info = world.Run(Open().Head(head));
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(info.error().code, "");
+  EXPECT_EQ(http.seen.size(), 3U);
+  EXPECT_FALSE(world.Run(store->Head(head)));
+  EXPECT_EQ(http.seen.size(), 4U);
+  world.clock.Advance(1s);
+  EXPECT_FALSE(world.Run(store->Head(head)));
+  EXPECT_EQ(http.seen.size(), 7U);
 }
 
 TEST_F(S3StoreTest, AnonymousRequestsAreNotSigned) {

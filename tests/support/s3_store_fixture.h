@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -20,8 +21,11 @@ namespace longhaul::testing {
 
 class AnswerBody : public HttpBody {
  public:
-  AnswerBody(std::string text, bool cut) : text_(std::move(text)), cut_(cut) {}
+  // `asked_most`: set to how much has been asked for at once.
+  AnswerBody(std::string text, bool cut, size_t* asked_most = nullptr)
+      : text_(std::move(text)), cut_(cut), asked_most_(asked_most) {}
   Async<size_t> Read(std::span<std::byte> out) override {
+    if (asked_most_ != nullptr) *asked_most_ = std::max(*asked_most_, out.size());
     size_t count = std::min(out.size(), text_.size() - at_);
     if (count == 0 && cut_) co_return Retryable("cut");
     std::memcpy(out.data(), text_.data() + at_, count);
@@ -33,6 +37,7 @@ class AnswerBody : public HttpBody {
  private:
   std::string text_;
   bool cut_;
+  size_t* asked_most_;
   size_t at_ = 0;
   HttpHeaders trailers_;
 };
@@ -75,7 +80,7 @@ class PlannedHttp : public HttpClient {
     HttpResponse response;
     response.status = answer.status;
     response.headers = answer.headers;
-    response.body = std::make_unique<AnswerBody>(answer.body, answer.cut_body);
+    response.body = std::make_unique<AnswerBody>(answer.body, answer.cut_body, &asked_most);
     co_return response;
   }
   std::deque<Answer> answers;
@@ -84,6 +89,7 @@ class PlannedHttp : public HttpClient {
   std::chrono::milliseconds takes{0};
   int under_way = 0;
   int under_way_most = 0;
+  size_t asked_most = 0;  // Of a body at once.
 };
 
 class S3StoreTest : public ::testing::Test {

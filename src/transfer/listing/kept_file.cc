@@ -26,7 +26,7 @@ struct KeptFile::Impl {
 
   Result<void> Write(bool end) {
     if (file == nullptr) {
-      Result<std::unique_ptr<NewFile>> created = NewFile::Create(path, 0);
+      Result<std::unique_ptr<NewFile>> created = NewFile::Create(path);
       if (!created) return InvalidInput(created.error().message);
       file = std::move(*created);
     }

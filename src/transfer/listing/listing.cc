@@ -29,7 +29,7 @@ std::unique_ptr<Listing> OpenListing(Runtime runtime, Store& store, std::string 
                                      std::string prefix, ListingOptions options) {
   const bool sorted = store.capabilities().sorted_listing;
   // It walks the folders anew for each place where a lister begins.
-  if (dynamic_cast<const LocalFolder*>(&store) != nullptr) options.listers_max = 1;
+  if (IsPlainFolder(store.capabilities())) options.listers_max = 1;
   const bool ordered = options.ordered;
   const std::string spill_folder = options.spill_folder;
   auto listing = std::make_unique<ParallelListing>(

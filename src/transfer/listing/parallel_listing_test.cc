@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "tests/support/listed_store.h"
 #include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+#include "transfer/limits/limited_store.h"
+#include "transfer/local/local_folder.h"
 
 namespace longhaul {
 namespace {
@@ -81,6 +85,47 @@ TEST(ParallelListing, FastPagesAreAskedForOneByOne) {
   EXPECT_EQ(ListAll(world, store).keys.size(), 30'000u);
   EXPECT_EQ(store.requests, 30);
   EXPECT_LE(store.under_way_max, 1);
+}
+
+// A folder that answers slowly, as one on NFS.
+class SlowFolder : public LocalFolder {
+ public:
+  explicit SlowFolder(Runtime runtime) : LocalFolder(runtime), clock_(runtime.clock) {}
+  Async<ListPage> List(ListRequest request) override {
+    if (!request.start_after.empty()) ++walks_from_a_place;
+    co_await clock_.Sleep(2 * ListingOptions().parallel_from);
+    co_return co_await LocalFolder::List(std::move(request));
+  }
+  int walks_from_a_place = 0;
+
+ private:
+  Clock& clock_;
+};
+
+Async<int> CountAndClose(Listing& listing) {
+  Result<std::optional<ListedObject>> next = co_await listing.Next();
+  int count = 0;
+  for (; next && *next; next = co_await listing.Next()) ++count;
+  co_await listing.Close();
+  if (!next) co_return next.error();
+  co_return count;
+}
+
+// Each lister of a folder reads all names behind the place where it begins, and holds them.
+TEST(ParallelListing, AFolderHasOneListerBehindLimitsToo) {
+  testing::RealWorld world;
+  testing::TempDir folder;
+  for (int i = 0; i < 12'000; ++i) std::ofstream(folder.file(Uuid(static_cast<uint64_t>(i))));
+  SlowFolder files(world.runtime);
+  TransferLimits limits(world.runtime.clock);
+  LimitedStore limited(files, limits);
+  for (Store* store : {static_cast<Store*>(&files), static_cast<Store*>(&limited)}) {
+    auto listing = OpenListing(world.runtime, *store, folder.path(), "");
+    Result<int> count = world.Run(CountAndClose(*listing));
+    ASSERT_TRUE(count) << count.error().Describe();
+    EXPECT_EQ(*count, 12'000);
+    EXPECT_EQ(files.walks_from_a_place, 0);
+  }
 }
 
 struct Shape {

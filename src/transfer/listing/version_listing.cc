@@ -31,11 +31,10 @@ class ListingAt : public Listing {
   asio::awaitable<void> Close() override { co_await versions_->Close(); }
 
  private:
-  // The newest comes first; of two of one second the one that the store names first.
+  // The newest comes first, by the order of the store: the time of what was uploaded in parts may
+  // be that of its beginning, which lies before that of what it has replaced.
   void Consider(ListedObject version) {
-    if (version.last_modified > time_) return;
-    if (current_ && current_->last_modified >= version.last_modified) return;
-    current_ = std::move(version);
+    if (!current_ && version.last_modified <= time_) current_ = std::move(version);
   }
 
   std::unique_ptr<Listing> versions_;

@@ -90,5 +90,15 @@ TEST_F(VersionListingTest, BucketAsItWasAtATime) {
   EXPECT_EQ(At(t5), "a=3 b=4 ");
 }
 
+// What is uploaded in parts has the time at which its upload began: the version that it replaced
+// may say a later one, and is not the current one for that.
+TEST_F(VersionListingTest, TheOrderOfVersionsIsTheStores) {
+  SystemTime before = Put("a", "1");
+  SystemTime after = Put("a", "123");
+  backend_->buckets["b"].objects["a"][1].info.last_modified = before - std::chrono::seconds(5);
+  EXPECT_EQ(At(after), "a=3 ");
+  EXPECT_EQ(At(before - std::chrono::seconds(6)), "");
+}
+
 }  // namespace
 }  // namespace longhaul

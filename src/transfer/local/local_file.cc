@@ -1,16 +1,20 @@
 #include "transfer/local/local_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/mutex.h"
 #include "transfer/local/content_type.h"
 
 namespace longhaul {
@@ -18,6 +22,8 @@ namespace {
 
 constexpr const char* kAttribute = "user.longhaul";
 constexpr size_t kAttributeBytesMax = 64 << 10;  // Of Linux; most file systems take less.
+constexpr int kHiddenAttemptsMax = 1'000;
+constexpr size_t kHiddenDigits = 16;
 
 std::string* HeaderField(SystemHeaders& headers, std::string_view name) {
   if (name == "content-type") return &headers.content_type;
@@ -129,6 +135,28 @@ class FileReader : public ByteReader {
   uint64_t left_;
 };
 
+// The same name for each attempt at a file, so that what an earlier one left is found. `number`:
+// of those who write it at once.
+std::string HiddenName(const std::filesystem::path& path, int number) {
+  return ".longhaul-" + HexEncode(Sha256(path.filename().string())).substr(0, kHiddenDigits) +
+         (number == 0 ? "" : "." + std::to_string(number)) + ".part";
+}
+
+// Removes a hidden file that a process which is gone has left: whoever writes one holds its lock.
+// False: it stays.
+bool RemoveAbandoned(const std::string& hidden) {
+  const FileHandle file(::open(hidden.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (file.fd() < 0) return errno == ENOENT;
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) return false;
+  // Its writer may have been at its end: then it has its own name by now, and this is another's.
+  struct stat held{};
+  struct stat named{};
+  if (::fstat(file.fd(), &held) != 0) return false;
+  if (::lstat(hidden.c_str(), &named) != 0) return errno == ENOENT;
+  const bool same = held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+  return same && ::unlink(hidden.c_str()) == 0;
+}
+
 }  // namespace
 
 Result<void> CheckFileKey(std::string_view key) {
@@ -161,17 +189,19 @@ Error FromErrno(int number, const std::string& what) {
       return NotFound(message, "NoSuchKey");
     case EACCES:
     case EPERM:
-    case EROFS:
       return {.kind = ErrorKind::kDenied, .message = message};
+    case EROFS:
+      return {.kind = ErrorKind::kDenied, .message = message, .code = "ReadOnly"};
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case EIO:
       return Retryable(message);
+    case ENOSPC:
+    case EDQUOT:
+      return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "NoSpace"};
     default:
-      return {.kind = ErrorKind::kInvalidInput,
-              .message = message,
-              .code = number == ENOSPC ? "NoSpace" : "FileSystem"};
+      return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "FileSystem"};
   }
 }
 
@@ -279,17 +309,30 @@ std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::st
                                       offset_bytes, length_bytes);
 }
 
-Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path, uint64_t id) {
+Result<std::unique_ptr<NewFile>> NewFile::Create(std::string path, const FoldPath& fold) {
   std::error_code error;
-  std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  std::filesystem::path parent = Folded(fold, std::filesystem::path(path).parent_path().string());
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (error) return FromErrno(error.value(), parent.string());
-  std::string hidden =
-      (parent / (".longhaul-" + std::to_string(::getpid()) + "-" + std::to_string(id) + ".part"))
-          .string();
-  int fd = ::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return FromErrno(errno, hidden);
-  return std::unique_ptr<NewFile>(new NewFile(FileHandle(fd), std::move(path), std::move(hidden)));
+  std::string hidden;
+  int number = 0;
+  for (int attempt = 0; attempt < kHiddenAttemptsMax; ++attempt) {
+    hidden = (parent / HiddenName(path, number)).string();
+    FileHandle file(::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (file.fd() < 0) {
+      if (errno != EEXIST) return FromErrno(errno, hidden);
+      if (!RemoveAbandoned(hidden)) ++number;
+      continue;
+    }
+    // Who takes it for abandoned before it is locked has the lock, or has removed it. A file system
+    // without locks does without.
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) continue;
+    struct stat status{};
+    if (::fstat(file.fd(), &status) == 0 && status.st_nlink == 0) continue;
+    return std::unique_ptr<NewFile>(
+        new NewFile(std::move(file), std::move(path), std::move(hidden)));
+  }
+  return FromErrno(EEXIST, hidden);
 }
 
 NewFile::~NewFile() {
@@ -328,17 +371,55 @@ void DescribeFile(int fd, const PutRequest& request, SystemTime modified) {
   }
 }
 
-Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent) {
-  if (!if_absent) {
-    if (::rename(hidden.c_str(), path.c_str()) != 0) return FromErrno(errno, path);
+int NameAnew(const std::string& from, const std::string& to, const NameCalls& calls) {
+  const int renamed = calls.rename_anew ? calls.rename_anew(from.c_str(), to.c_str())
+                                        : ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(),
+                                                      RENAME_NOREPLACE);
+  if (renamed == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
+  if (calls.link(from.c_str(), to.c_str()) == 0) {
+    ::unlink(from.c_str());
+    return 0;
+  }
+  if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
+  const FileHandle taken(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (taken.fd() < 0) return -1;
+  if (::rename(from.c_str(), to.c_str()) == 0) return 0;
+  const int failed = errno;
+  ::unlink(to.c_str());
+  errno = failed;
+  return -1;
+}
+
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent,
+                       const FoldPath& fold) {
+  const std::string at = Folded(fold, path);
+  // In the folder of the file, also where what was written lies in a folder of its own.
+  const std::string folder = FolderOfFile(hidden);
+  const std::string probe = FolderOfFile(at) == folder ? hidden : folder;
+  if (if_absent) {
+    if (NameAnew(hidden, at) == 0) return Ok();
+    if (errno != EEXIST) return FromErrno(errno, path);
+    Result<void> spelled = FoldsNames(probe, fold) ? CheckSpelling(path, fold) : Ok();
+    if (!spelled) return spelled;
+    return PreconditionFailed(path + " is already there");
+  }
+  if (::renameat2(AT_FDCWD, hidden.c_str(), AT_FDCWD, at.c_str(), RENAME_NOREPLACE) == 0) {
     return Ok();
   }
-  if (::link(hidden.c_str(), path.c_str()) == 0) {
-    ::unlink(hidden.c_str());
+  // EINVAL: a file system that has no such rename.
+  if (errno != EEXIST && errno != EINVAL && errno != ENOSYS) return FromErrno(errno, path);
+  if (FoldsNames(probe, fold)) {
+    // Two spellings of one name must not both find nothing there.
+    static Mutex one_by_one;
+    const MutexLock lock(one_by_one);
+    Result<void> spelled = CheckSpelling(path, fold);
+    if (!spelled) return spelled;
+    if (::rename(hidden.c_str(), at.c_str()) != 0) return FromErrno(errno, path);
     return Ok();
   }
-  if (errno == EEXIST) return PreconditionFailed(path + " is already there");
-  return FromErrno(errno, path);
+  if (::rename(hidden.c_str(), at.c_str()) != 0) return FromErrno(errno, path);
+  return Ok();
 }
 
 std::string FolderOfFile(const std::string& path) {
@@ -366,10 +447,10 @@ Result<void> SyncFile(const std::string& path, const std::string& folder, bool a
   }
 }
 
-Result<struct stat> NewFile::Commit(bool if_absent) {
+Result<struct stat> NewFile::Commit(bool if_absent, const FoldPath& fold) {
   struct stat status{};
   if (::fstat(file_.fd(), &status) != 0) return FromErrno(errno, path_);
-  Result<void> placed = PlaceFile(hidden_, path_, if_absent);
+  Result<void> placed = PlaceFile(hidden_, path_, if_absent, fold);
   if (!placed) return placed.error();
   committed_ = true;
   return status;

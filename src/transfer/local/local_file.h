@@ -18,6 +18,7 @@
 
 #include "base/cpu_pool.h"
 #include "storage/store.h"
+#include "transfer/local/spelling.h"
 
 namespace longhaul {
 
@@ -99,9 +100,19 @@ std::unique_ptr<ByteReader> ReadFilePart(CpuPool& pool, FileHandle file, std::st
 // attributes, or no room for them, the bytes are kept without, and the time is LastModified: it has
 // to be one by which the file can be compared with its source.
 void DescribeFile(int fd, const PutRequest& request, SystemTime modified);
-// Gives the file `hidden` the name `path`, in the same folder. kPrecondition: `if_absent`, and
-// there is one.
-Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent);
+// By which a file gets a name that nothing has; others in tests.
+struct NameCalls {
+  std::function<int(const char*, const char*)> rename_anew;  // Empty: renameat2, RENAME_NOREPLACE.
+  std::function<int(const char*, const char*)> link = ::link;
+};
+// As rename(2), but EEXIST where something has that name; also where the file system has no such
+// rename, or no hard links. Where it has neither, a crash in between may leave an empty file.
+int NameAnew(const std::string& from, const std::string& to, const NameCalls& calls = {});
+// Gives the file `hidden` the name `path`, in the same folder or the one above its own.
+// kPrecondition: `if_absent`, and there is one. KeyNotStorable: there is one that is spelled
+// otherwise (spelling.h); it stays as it is.
+Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool if_absent,
+                       const FoldPath& fold = {});
 
 // "." where the path names none.
 std::string FolderOfFile(const std::string& path);
@@ -110,19 +121,21 @@ std::string FolderOfFile(const std::string& path);
 Result<void> SyncFile(const std::string& path, const std::string& folder, bool above,
                       const std::function<int(int)>& sync);
 
-// A file under a hidden name until Commit; unlinked when it never comes to that.
+// A file under a hidden name until Commit, and locked; unlinked when it never comes to that. What a
+// process that was killed has left of one is removed by the next that writes the same file.
 class NewFile {
  public:
-  // `id`: unique in this process. Makes the folders above `path`.
-  static Result<std::unique_ptr<NewFile>> Create(std::string path, uint64_t id);
+  // Makes the folders above `path`.
+  static Result<std::unique_ptr<NewFile>> Create(std::string path, const FoldPath& fold = {});
   ~NewFile();
 
   Result<void> Write(std::span<const std::byte> bytes);
   void Describe(const PutRequest& request, SystemTime modified) {
     DescribeFile(file_.fd(), request, modified);
   }
-  // kPrecondition: `if_absent`, and there is one.
-  Result<struct stat> Commit(bool if_absent);
+  // Errors as of PlaceFile.
+  Result<struct stat> Commit(bool if_absent, const FoldPath& fold = {});
+  [[nodiscard]] const std::string& hidden() const { return hidden_; }
 
  private:
   NewFile(FileHandle file, std::string path, std::string hidden)

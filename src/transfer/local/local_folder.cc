@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -22,12 +23,23 @@ namespace longhaul {
 
 namespace {
 
-constexpr size_t kDurableFoldersMax = 10'000;
+constexpr size_t kKnownFoldersMax = 10'000;
+// vfat keeps every other second.
+constexpr std::chrono::seconds kFileTimesApartMax{2};
 
 Error NotImplemented(std::string_view what) {
   return {.kind = ErrorKind::kInvalidInput,
           .message = "a plain folder has no " + std::string(what),
           .code = "NotImplemented"};
+}
+
+// As far as file systems tell times.
+bool AreOneTime(std::string_view one, std::string_view other) {
+  const std::optional<timespec> first = ParseFileTime(one);
+  const std::optional<timespec> second = ParseFileTime(other);
+  if (!first || !second) return false;
+  const auto apart = TimeOf(*first) - TimeOf(*second);
+  return apart > -kFileTimesApartMax && apart < kFileTimesApartMax;
 }
 
 }  // namespace
@@ -169,8 +181,9 @@ SystemTime TakeModified(PutRequest& request) {
   return modified;
 }
 
-LocalFolder::LocalFolder(Runtime runtime, std::function<int(int)> sync)
-    : runtime_(runtime), sync_(std::move(sync)) {}
+LocalFolder::LocalFolder(Runtime runtime, std::function<int(int)> sync,
+                         std::function<std::string(const std::string&)> fold)
+    : runtime_(runtime), sync_(std::move(sync)), fold_(std::move(fold)) {}
 LocalFolder::~LocalFolder() = default;
 
 Capabilities LocalFolder::capabilities() const {
@@ -282,10 +295,17 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
   if (!request.condition.if_match.empty()) co_return NotImplemented("If-Match on writing");
   const SystemTime modified = TakeModified(request);
   std::string path = FilePathOf(request.bucket, request.key);
-  uint64_t id = next_id_++;
+  const bool spelled = spelled_folders_.contains(FolderOfFile(path));
   Result<std::unique_ptr<NewFile>> file =
-      co_await runtime_.pool.Run([&path, id] { return NewFile::Create(path, id); });
+      co_await runtime_.pool.Run([&]() -> Result<std::unique_ptr<NewFile>> {
+        Result<std::unique_ptr<NewFile>> created = NewFile::Create(path, fold_);
+        if (!created || spelled || !FoldsNames((*created)->hidden(), fold_)) return created;
+        Result<void> checked = CheckFolderSpelling(request.bucket, path, fold_);
+        if (!checked) return checked.error();
+        return created;
+      });
   if (!file) co_return file.error();
+  if (!spelled) NoteSpelled(FolderOfFile(path));
 
   std::vector<HashKind> kinds;
   if (request.checksum) kinds.push_back(HashKindOf(request.checksum->algorithm));
@@ -323,12 +343,17 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
                       .code = "BadDigest"};
     }
   }
-  Result<struct stat> status = co_await runtime_.pool.Run([&file, &request, modified] {
+  Result<struct stat> status = co_await runtime_.pool.Run([this, &file, &request, modified] {
     (*file)->Describe(request, modified);
-    return (*file)->Commit(request.condition.if_absent);
+    return (*file)->Commit(request.condition.if_absent, fold_);
   });
   if (!status) co_return status.error();
   co_return PutResult{.etag = EtagOf(*status), .server_time = runtime_.clock.Now()};
+}
+
+void LocalFolder::NoteSpelled(const std::string& folder) {
+  if (spelled_folders_.size() >= kKnownFoldersMax) spelled_folders_.clear();
+  spelled_folders_.insert(folder);
 }
 
 Async<void> LocalFolder::MakeDurable(std::string bucket, std::string key) {
@@ -340,7 +365,7 @@ Async<void> LocalFolder::MakeDurable(std::string bucket, std::string key) {
   Result<void> synced =
       co_await runtime_.pool.Run([&] { return SyncFile(path, folder, !known, sync_); });
   if (!synced) co_return synced.error();
-  if (durable_folders_.size() >= kDurableFoldersMax) durable_folders_.clear();
+  if (durable_folders_.size() >= kKnownFoldersMax) durable_folders_.clear();
   durable_folders_.insert(folder);
   co_return Ok();
 }
@@ -405,6 +430,25 @@ Async<void> LocalFolder::SetVersioning(std::string, bool) { co_return NotImpleme
 
 bool IsPlainFolder(const Capabilities& can) {
   return can.put_size_bytes_max == UINT64_MAX && can.copy_size_bytes_max == 0;
+}
+
+std::string LostOf(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given) {
+  for (const auto& [name, value] : source.metadata) {
+    if (given.contains(name)) continue;
+    const auto kept = copy.metadata.find(name);
+    const bool has =
+        kept != copy.metadata.end() &&
+        (kept->second == value || (name == kFileTimeName && AreOneTime(kept->second, value)));
+    if (!has) return "its metadata (" + name + ")";
+  }
+  if (copy.tag_count < source.tag_count) return "its tags";
+  SystemHeaders headers = source.headers;
+  const std::string& type = headers.content_type;
+  if (type.empty() || type == "binary/octet-stream" || type == "application/octet-stream") {
+    headers.content_type = copy.headers.content_type;
+  }
+  if (copy.headers.content_type != headers.content_type) return "its Content-Type";
+  return copy.headers == headers ? "" : "its headers";
 }
 
 bool IsLocalEtag(std::string_view etag) { return etag.starts_with("file."); }

@@ -3,8 +3,9 @@
 //
 // Writing makes the file and the folders above it and nothing else: no side files. Headers, user
 // metadata and tags go into an extended attribute of the file (user.longhaul), so that a copy out
-// and back loses nothing; where the file system has none, they are not kept (a `file` store of the
-// configuration always keeps them). A file without it has the content type guessed from its name.
+// and back loses nothing; where the file system has none, or no room for them, they are not kept (a
+// `file` store of the configuration always keeps them): LostOf tells. A file without it
+// has the content type guessed from its name.
 //
 // The time of a file survives a trip to a store and back: reading adds the user metadata entry
 // "mtime", as rclone does, and writing gives the file that time, else the object's LastModified.
@@ -22,7 +23,8 @@
 // no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
 // folder or that no file can have (empty, "." and ".." segments, a trailing '/', NUL, segments over
 // 255 bytes) are refused with KeyNotStorable, and so are those below a folder .longhaul, which is a
-// `file` store's own and is not listed.
+// `file` store's own and is not listed. Where the file system takes two spellings for one name,
+// writing under the second is refused with KeyNotStorable, too (spelling.h).
 // Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
 // UINT64_MAX, which says that one PUT carries everything.
 //
@@ -60,8 +62,9 @@ class LocalFolder : public Store,
                     public LeavesOutLinks,
                     public MakesDurable {
  public:
-  // `sync`: fsync, but for tests. It is called on several threads.
-  explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync);
+  // `sync`: fsync, but for tests. It is called on several threads, as is `fold` (spelling.h).
+  explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync,
+                       std::function<std::string(const std::string&)> fold = {});
   ~LocalFolder() override;
 
   [[nodiscard]] Capabilities capabilities() const override;
@@ -100,6 +103,8 @@ class LocalFolder : public Store,
 
  private:
   class Walk;
+  // Notes that CheckFolderSpelling has found nothing wrong with a folder.
+  void NoteSpelled(const std::string& folder);
   // An upload of this process. Shared with the parts that are being written: an abort may come
   // between.
   struct Opened {
@@ -109,6 +114,9 @@ class LocalFolder : public Store,
   };
   Runtime runtime_;
   const std::function<int(int)> sync_;
+  const std::function<std::string(const std::string&)> fold_;
+  // Of which each name below the bucket is spelled as in the keys.
+  std::set<std::string> spelled_folders_;
   // Of which the names are on the disk, up to the root.
   std::set<std::string> durable_folders_;
   uint64_t next_id_ = 1;
@@ -125,6 +133,11 @@ inline constexpr const char* kModifiedEntry = "longhaul-last-modified";
 SystemTime TakeModified(PutRequest& request);
 // Whether a store is one of these, told by what it can do: it may stand behind another Store.
 bool IsPlainFolder(const Capabilities& can);
+
+// What of `source` the file that was written from it lacks, by a HEAD of it (`copy`): "its tags",
+// for messages; empty: nothing. `given`: user metadata that was written in place of the source's. A
+// Content-Type that says nothing may become another, the time of a file that of a coarser clock.
+std::string LostOf(const ObjectInfo& copy, const ObjectInfo& source, const UserMetadata& given);
 
 // Whether an ETag is one of these: it cannot be compared with that of another store.
 bool IsLocalEtag(std::string_view etag);

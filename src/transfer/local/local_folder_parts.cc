@@ -72,11 +72,23 @@ Async<PlacedUpload> LocalFolder::OpenPlaced(PutRequest request, PartPlaces place
   if (!upload) co_return upload.error();
   if (*upload == nullptr) {
     upload = co_await runtime_.pool.Run(
-        [&path, id = NewUlid(runtime_.clock.Now(), runtime_.random),
+        [this, &path, id = NewUlid(runtime_.clock.Now(), runtime_.random),
          log = PartLog{.places = places, .initiated = runtime_.clock.Now()}] {
-          return LocalUpload::Create(path, id, log);
+          return LocalUpload::Create(path, id, log, fold_);
         });
     if (!upload) co_return upload.error();
+  }
+  // Before anything is downloaded.
+  Result<void> spelled = co_await runtime_.pool.Run([&]() -> Result<void> {
+    if (!FoldsNames((*upload)->folder(), fold_)) return Ok();
+    Result<void> folders = CheckFolderSpelling(request.bucket, path, fold_);
+    return folders ? CheckSpelling(path, fold_) : folders;
+  });
+  if (!spelled) {
+    const std::string id = (*upload)->id();
+    upload->reset();
+    static_cast<void>(co_await runtime_.pool.Run([&] { return LocalUpload::Remove(path, id); }));
+    co_return spelled.error();
   }
   LocalUpload& opened = **upload;
   PlacedUpload placed{.upload = {.bucket = request.bucket,
@@ -179,7 +191,7 @@ Async<PutResult> LocalFolder::CompleteMultipart(CompleteRequest request) {
   PutRequest put = found->second.request;
   put.condition = request.condition;
   Result<struct stat> status = co_await runtime_.pool.Run(
-      [&, modified = found->second.modified] { return opened->Complete(put, modified); });
+      [&, modified = found->second.modified] { return opened->Complete(put, modified, fold_); });
   if (!status) co_return status.error();
   uploads_.erase(request.upload.upload_id);
   co_return PutResult{.etag = EtagOf(*status), .server_time = runtime_.clock.Now()};

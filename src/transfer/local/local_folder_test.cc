@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
+#include "base/bytes.h"
+#include "tests/support/folding_folder.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
@@ -125,6 +129,71 @@ TEST_F(LocalFolderTest, IfAbsentKeepsTheFile) {
   EXPECT_EQ(put.error().kind, ErrorKind::kPrecondition);
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
   EXPECT_EQ(FilesThere(), 1U);
+}
+
+// The processes of containers have the same number each time.
+TEST_F(LocalFolderTest, WhatAKilledProcessLeftIsInNobodysWay) {
+  WriteFile(".longhaul-" + std::to_string(::getpid()) + "-1.part", "of an earlier version");
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "first")));
+  ASSERT_EQ(FilesThere(), 2U);
+  std::string hidden;
+  {
+    auto file = NewFile::Create(folder.file("a"));
+    ASSERT_TRUE(file);
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      if (entry.file_size() == 0) hidden = entry.path().filename().string();
+    }
+  }
+  ASSERT_FALSE(hidden.empty());
+  WriteFile(hidden, "half of it");
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "whole")));
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "whole");
+  EXPECT_FALSE(std::filesystem::exists(folder.file(hidden)));
+  EXPECT_EQ(FilesThere(), 2U);
+}
+
+// What another process is writing must not be taken for what it left.
+TEST_F(LocalFolderTest, TwoWritersOfAFileLeaveEachOtherAlone) {
+  auto one = NewFile::Create(folder.file("a"));
+  auto other = NewFile::Create(folder.file("a"));
+  ASSERT_TRUE(one && other);
+  ASSERT_TRUE((*one)->Write(AsBytes(std::string_view("one"))));
+  ASSERT_TRUE((*other)->Write(AsBytes(std::string_view("other"))));
+  ASSERT_TRUE((*other)->Commit(false));
+  Result<struct stat> committed = (*one)->Commit(false);
+  ASSERT_TRUE(committed) << committed.error().Describe();
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "one");
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
+// exFAT, FAT and SMB have no hard links, NFS no rename that replaces nothing, some FUSE mounts
+// neither: what writes only where nothing is must work there, and replace nothing.
+TEST_F(LocalFolderTest, AFileGetsANameThatNothingHasOnAnyFileSystem) {
+  NameCalls no_rename;
+  no_rename.rename_anew = [](const char*, const char*) {
+    errno = EINVAL;
+    return -1;
+  };
+  NameCalls neither = no_rename;
+  neither.link = [](const char*, const char*) {
+    errno = EPERM;
+    return -1;
+  };
+  for (const NameCalls& calls : {NameCalls(), no_rename, neither}) {
+    WriteFile("hidden", "new");
+    WriteFile("a", "old");
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
+    EXPECT_EQ(errno, EEXIST);
+    EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
+    std::filesystem::remove(folder.file("a"));
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), 0);
+    EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "new");
+    EXPECT_EQ(FilesThere(), 1U);
+    // A failure leaves nothing that could be taken for the file.
+    std::filesystem::remove(folder.file("a"));
+    EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
+    EXPECT_EQ(FilesThere(), 0U);
+  }
 }
 
 TEST_F(LocalFolderTest, ReadsRanges) {
@@ -283,6 +352,77 @@ TEST(FileTime, ReadsWhatItWrites) {
     EXPECT_FALSE(ParseFileTime(bad)) << bad;
   }
   EXPECT_EQ(ParseFileTime("1.1234567891234")->tv_nsec, 123'456'789);
+}
+
+// A folder on a disk that takes names for one which are two to a store.
+class FoldingFolderTest : public LocalFolderTest {
+ protected:
+  Result<PutResult> Put(const std::string& key, const std::string& text, bool if_absent = false) {
+    return world.Run(PutText(
+        files, {.bucket = folder.path(), .key = key, .condition = {.if_absent = if_absent}}, text));
+  }
+  std::string Read(const std::string& key) {
+    Result<std::string> text = world.Run(GetAll(files, {.bucket = folder.path(), .key = key}, 100));
+    return text ? *text : text.error().Describe();
+  }
+  void ExpectRefused(const Error& error, const std::string& key, const std::string& other) {
+    EXPECT_EQ(error.kind, ErrorKind::kInvalidInput);
+    EXPECT_EQ(error.code, "KeyNotStorable");
+    EXPECT_TRUE(error.message.contains(key + ": " + other + " is there")) << error.message;
+  }
+
+  LocalFolder files{world.runtime, ::fsync, testing::FoldsAsciiCase};
+};
+
+// The second of two objects would replace the first, and a move remove both at their source.
+TEST_F(FoldingFolderTest, AnotherSpellingOfAFileIsNotReplaced) {
+  ASSERT_TRUE(Put("README", "first"));
+  for (bool if_absent : {false, true}) {
+    Result<PutResult> put = Put("Readme", "second", if_absent);
+    ASSERT_FALSE(put);
+    ExpectRefused(put.error(), "Readme", "README");
+  }
+  EXPECT_EQ(Read("README"), "first");
+  EXPECT_EQ(FilesThere(), 1U);
+  ASSERT_TRUE(Put("README", "newer"));
+  EXPECT_EQ(Read("README"), "newer");
+  EXPECT_EQ(Put("README", "none", true).error().kind, ErrorKind::kPrecondition);
+}
+
+// Where the folders are one, the keys below it are those of the other, and `sync --delete` would
+// take them for strangers.
+TEST_F(FoldingFolderTest, AnotherSpellingOfAFolderIsNotWrittenTo) {
+  ASSERT_TRUE(Put("a/Docs/x", "first"));
+  for (const char* key : {"a/docs/x", "a/docs/y"}) {
+    Result<PutResult> put = Put(key, "second");
+    ASSERT_FALSE(put);
+    ExpectRefused(put.error(), "a/docs", "Docs");
+  }
+  EXPECT_EQ(Read("a/Docs/x"), "first");
+  EXPECT_EQ(FilesThere(), 1U);
+  ASSERT_TRUE(Put("a/Docs/y", "second"));
+}
+
+TEST_F(FoldingFolderTest, AnotherSpellingIsNotReplacedByPartsEither) {
+  const PartPlaces places{.origin = "o", .size_bytes = 4, .part_size_bytes = 4};
+  Result<PlacedUpload> upload =
+      world.Run(files.OpenPlaced({.bucket = folder.path(), .key = "Large"}, places));
+  ASSERT_TRUE(upload) << upload.error().Describe();
+  MemorySource body(std::string_view("text"));
+  Result<UploadedPart> part = world.Run(files.UploadPart(upload->upload, 1, body));
+  ASSERT_TRUE(part);
+  ASSERT_TRUE(Put("LARGE", "first"));
+  Result<PutResult> done =
+      world.Run(files.CompleteMultipart({.upload = upload->upload, .parts = {*part}}));
+  ASSERT_FALSE(done);
+  ExpectRefused(done.error(), "Large", "LARGE");
+  EXPECT_EQ(Read("LARGE"), "first");
+  ASSERT_TRUE(world.Run(files.AbortMultipart(upload->upload)));
+  // It is known before a byte is sent.
+  upload = world.Run(files.OpenPlaced({.bucket = folder.path(), .key = "large"}, places));
+  ASSERT_FALSE(upload);
+  ExpectRefused(upload.error(), "large", "LARGE");
+  EXPECT_EQ(FilesThere(), 1U);
 }
 
 }  // namespace

@@ -196,13 +196,13 @@ Result<PartLog> DecodePartLog(std::string_view text) {
 }
 
 Result<std::shared_ptr<LocalUpload>> LocalUpload::Create(std::string path, std::string id,
-                                                         PartLog log) {
+                                                         PartLog log, const FoldPath& fold) {
   std::error_code error;
-  std::filesystem::create_directories(ParentOf(path), error);
+  std::filesystem::create_directories(Folded(fold, ParentOf(path)), error);
   if (error) return FromErrno(error.value(), ParentOf(path));
   log.name = std::filesystem::path(path).filename().string();
   std::shared_ptr<LocalUpload> upload(new LocalUpload());
-  upload->folder_ = FolderOf(path, id);
+  upload->folder_ = Folded(fold, FolderOf(path, id));
   // Nobody finds it under its name before it is whole and locked.
   const std::string making = upload->folder_.substr(0, upload->folder_.size() - kFolderEnd.size()) +
                              "-new" + std::string(kFolderEnd);
@@ -351,7 +351,8 @@ Result<void> LocalUpload::CompareDigest(const PutRequest& request) const {
                .code = "BadDigest"};
 }
 
-Result<struct stat> LocalUpload::Complete(const PutRequest& request, SystemTime modified) {
+Result<struct stat> LocalUpload::Complete(const PutRequest& request, SystemTime modified,
+                                          const FoldPath& fold) {
   for (int number = 1; Has(number); ++number) {
     if (!log_.parts.contains(number)) {
       return Error{.kind = ErrorKind::kInvalidInput,
@@ -368,7 +369,7 @@ Result<struct stat> LocalUpload::Complete(const PutRequest& request, SystemTime 
   if (!compared) return compared.error();
   DescribeFile(bytes_.fd(), request, modified);
   if (::fstat(bytes_.fd(), &status) != 0) return FromErrno(errno, path_);
-  Result<void> placed = PlaceFile(folder_ + "/bytes", path_, request.condition.if_absent);
+  Result<void> placed = PlaceFile(folder_ + "/bytes", path_, request.condition.if_absent, fold);
   if (!placed) {
     // Somebody has removed it.
     if (placed.error().kind == ErrorKind::kNotFound) {

@@ -44,13 +44,15 @@ inline constexpr size_t kPartLogBytesMax = 4 << 20;
 class LocalUpload {
  public:
   // Makes the folders above `path` as well.
-  static Result<std::shared_ptr<LocalUpload>> Create(std::string path, std::string id, PartLog log);
+  static Result<std::shared_ptr<LocalUpload>> Create(std::string path, std::string id, PartLog log,
+                                                     const FoldPath& fold = {});
   // One that was left for `path`, of that origin and size; it is locked then. Null: there is none.
   // Those of other origins that nobody works on are removed.
   static Result<std::shared_ptr<LocalUpload>> Take(const std::string& path,
                                                    const PartPlaces& places);
 
   [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] const PartLog& log() const { return log_; }
   [[nodiscard]] ByteRange RangeOf(int number) const;
   // Whether the number stands for a part of it.
@@ -66,7 +68,9 @@ class LocalUpload {
 
   // All parts are there: makes the file of them. `request` and `modified` as of DescribeFile; a
   // digest of the whole in it is compared first. kInvalidInput, code InvalidPart: one is missing.
-  Result<struct stat> Complete(const PutRequest& request, SystemTime modified);
+  // KeyNotStorable: as of PlaceFile; the parts stay.
+  Result<struct stat> Complete(const PutRequest& request, SystemTime modified,
+                               const FoldPath& fold = {});
 
   // Removes the upload `id` for `path`; OK also when there is none.
   static Result<void> Remove(const std::string& path, const std::string& id);

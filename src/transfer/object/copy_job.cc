@@ -1,5 +1,7 @@
 #include "transfer/object/copy_job.h"
 
+#include <chrono>
+
 #include "base/bytes.h"
 #include "transfer/local/local_folder.h"
 
@@ -63,6 +65,15 @@ Async<ObjectInfo> CopyJob::HeadSource() {
   co_return info;
 }
 
+SystemTime CopyJob::ModifiedOf(const ObjectInfo& info) const {
+  if (!source.listed || source.listed->etag.empty() || source.listed->etag != info.etag) {
+    return info.last_modified;
+  }
+  const SystemTime listed = source.listed->modified;
+  const bool finer = std::chrono::floor<std::chrono::seconds>(listed) == info.last_modified;
+  return finer ? listed : info.last_modified;
+}
+
 Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info) {
   PutRequest put{.bucket = target.bucket,
                  .key = target.key,
@@ -75,7 +86,7 @@ Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info) {
                  .acl = options.acl,
                  .condition = Condition()};
   for (const auto& [name, value] : options.metadata) put.metadata[name] = value;
-  if (IsPlainFolder(target_can)) put.metadata[kModifiedEntry] = FormatRfc3339(info.last_modified);
+  if (IsPlainFolder(target_can)) put.metadata[kModifiedEntry] = FormatRfc3339(ModifiedOf(info));
   if (put.storage_class.empty() && options.keep_storage_class && target_can.storage_classes &&
       info.storage_class != "STANDARD") {
     put.storage_class = info.storage_class;

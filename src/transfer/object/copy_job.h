@@ -40,6 +40,8 @@ class CopyJob {
   [[nodiscard]] GetRequest WholeGet() const;
   [[nodiscard]] RelayOptions Relaying() const;
   Async<ObjectInfo> HeadSource();
+  // LastModified, with the fraction of a second that some servers tell in listings alone.
+  [[nodiscard]] SystemTime ModifiedOf(const ObjectInfo& info) const;
 
   // All of the request but what verifies the body. Reads the tags when there are any; they are
   // those of the state that was read only if the object is still that one.

@@ -29,12 +29,12 @@ void DecideAfterPut(CopyJob& job, const Error& error, bool replayable) {
   if (BytesWereWrong(error)) {
     const bool dispute = job.options.source_proves_bytes && job.bytes_wrong++ > 0;
     job.again = dispute ? Again::kDisputed : Again::kFresh;
-  } else if (error.Transient() && !replayable) {
+  } else if ((error.Transient() && !replayable) || IsWriteConflict(error)) {
     job.again = Again::kSame;
   }
 }
 
-Async<CopyOutcome> CopyInside(CopyJob& job) {
+Async<CopyOutcome> CopyInside(CopyJob& job, std::optional<ObjectInfo> head) {
   const CopyOptions& options = job.options;
   const CopySource::Listed& listed = *job.source.listed;
   CopyRequest request{.source_bucket = job.source.bucket,
@@ -52,16 +52,18 @@ Async<CopyOutcome> CopyInside(CopyJob& job) {
   // CopyObject writes STANDARD unless told otherwise. (S3 API Reference, CopyObject.)
   const bool keep_class = request.storage_class.empty() && options.keep_storage_class;
   if (keep_class && listed.storage_class) request.storage_class = *listed.storage_class;
-  if (!options.metadata.empty() || (keep_class && !listed.storage_class)) {
+  if (!head) {
     Result<ObjectInfo> info = co_await job.HeadSource();
     if (!info) co_return info.error();
     if (info->etag != listed.etag) co_return job.Outdated(*info);
-    if (keep_class) request.storage_class = info->storage_class;
-    if (!options.metadata.empty()) {
-      request.replacement = {.headers = info->headers, .metadata = info->metadata};
-      for (const auto& [name, value] : options.metadata) {
-        request.replacement->metadata[name] = value;
-      }
+    head = std::move(*info);
+  }
+  if (keep_class && !listed.storage_class) request.storage_class = head->storage_class;
+  // A copy has the redirect of a website only where it is given. (S3 API Reference, CopyObject.)
+  if (!options.metadata.empty() || !head->headers.website_redirect_location.empty()) {
+    request.replacement = {.headers = head->headers, .metadata = head->metadata};
+    for (const auto& [name, value] : options.metadata) {
+      request.replacement->metadata[name] = value;
     }
   }
   if (request.storage_class == "STANDARD" && options.storage_class.empty()) {
@@ -74,6 +76,7 @@ Async<CopyOutcome> CopyInside(CopyJob& job) {
     Result<ObjectInfo> now = co_await job.HeadSource();
     if (!now) co_return now.error();
     if (now->etag != listed.etag) co_return job.Outdated(*now);
+    if (IsWriteConflict(put.error())) job.again = Again::kSame;
     co_return job.WriteError(put.error());
   }
   if (options.on_bytes) options.on_bytes(listed.size_bytes);
@@ -162,7 +165,7 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
     source.listed = {.size_bytes = info->size_bytes,
                      .etag = info->etag,
                      .storage_class = info->storage_class,
-                     .modified = info->last_modified};
+                     .modified = job.ModifiedOf(*info)};
     head = std::move(*info);
   }
   CopyShape shape{.size_bytes = source.listed->size_bytes,
@@ -175,7 +178,7 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
                   .target = job.target_can};
   switch (ChooseRoute(shape)) {
     case CopyRoute::kServerCopy:
-      co_return co_await CopyInside(job);
+      co_return co_await CopyInside(job, std::move(head));
     case CopyRoute::kServerParts:
       co_return co_await CopyInsideByParts(job, std::move(head));
     case CopyRoute::kBuffer:
@@ -215,6 +218,8 @@ Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget tar
                                                     static_cast<uint64_t>(wait_max.count()))));
   }
 }
+
+bool IsWriteConflict(const Error& error) { return error.code == "ConditionalRequestConflict"; }
 
 std::optional<Checksum> WholeChecksum(const ObjectInfo& info) {
   for (ChecksumAlgorithm algorithm :

@@ -100,6 +100,11 @@ struct CopyOutcome {
 Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options);
 
+// The store was at work on another write or delete of the name, so neither happened, nor does it
+// say that there is an object: the copy is to be sent again, which CopyObject does a few times.
+// (S3 API Reference, PutObject and CompleteMultipartUpload, 409.)
+bool IsWriteConflict(const Error& error);
+
 // The best checksum of the whole object, if there is one: CRC64NVME, CRC32C, CRC32, SHA-256, SHA-1.
 std::optional<Checksum> WholeChecksum(const ObjectInfo& info);
 

@@ -43,6 +43,10 @@ class PlannedFaults : public testing::FaultPlan {
       fault.error = error;
       fault.effect = effect;
     }
+    if (operation == fail_one) {
+      fail_one.reset();
+      fault.error = error;
+    }
     if (operation == StoreOperation::kGet && cuts > 0) {
       --cuts;
       fault.cut_body_after_bytes = 1000;
@@ -57,6 +61,7 @@ class PlannedFaults : public testing::FaultPlan {
   int count = 0;
   int fail_at = 0;
   int failed = 0;
+  std::optional<StoreOperation> fail_one;  // The next of these.
   int cuts = 0;
   int corruptions = 0;
   Error error = Retryable("planned");
@@ -309,6 +314,75 @@ TEST_F(CopyObjectTest, IfAbsentLeavesWhatIsThere) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, ErrorKind::kPrecondition);
   EXPECT_EQ(*target_backend->Find("to", "copy")->bytes, "old");
+}
+
+// S3 answers so while another write or delete of the name is under way, and wants it sent again: it
+// says nothing of what is there.
+TEST_F(CopyObjectTest, AConflictOfTwoWritesIsSentAgain) {
+  target_faults.error = {.kind = ErrorKind::kPrecondition,
+                         .message = "a conflicting operation",
+                         .code = "ConditionalRequestConflict",
+                         .http_status = 409};
+  for (uint64_t size : {uint64_t{5000}, 17 * kMib, 35 * kMib}) {
+    if (size == 35 * kMib) {
+      PutMultipartSource(Pattern(size), {17 * kMib, 17 * kMib, 1 * kMib});
+      target_faults.fail_one = StoreOperation::kCompleteMultipart;
+    } else {
+      PutSource(Pattern(size));
+      target_faults.fail_one = StoreOperation::kPut;
+    }
+    auto done = Copy({.if_absent = true});
+    ASSERT_TRUE(done) << size << ": " << done.error().Describe();
+    EXPECT_EQ(done->attempts, 2);
+    EXPECT_FALSE(target_faults.fail_one);
+    ExpectSame();
+    ExpectTidy();
+    target_backend->buckets["to"].objects.clear();
+  }
+}
+
+// As S3, which copies all headers but this one, unless they are given.
+class StoreOfWebsites : public MemoryStore {
+ public:
+  StoreOfWebsites(Runtime runtime, std::shared_ptr<MemoryStoreBackend> backend)
+      : MemoryStore(runtime, backend), backend_(std::move(backend)) {}
+  Async<PutResult> Copy(CopyRequest request) override {
+    Result<PutResult> done = co_await MemoryStore::Copy(request);
+    if (done && !request.replacement) {
+      ObjectInfo& info = backend_->buckets[request.bucket].objects[request.key].back().info;
+      info.headers.website_redirect_location.clear();
+    }
+    co_return done;
+  }
+
+ private:
+  std::shared_ptr<MemoryStoreBackend> backend_;
+};
+
+// A moved website would be one of empty pages.
+TEST_F(CopyObjectTest, CopiesWithinAStoreKeepTheRedirect) {
+  StoreOfWebsites store(world.runtime, source_backend);
+  PutRequest page = Described();
+  page.headers.website_redirect_location = "/elsewhere";
+  ASSERT_TRUE(world.Run(PutText(store, page, "")));
+  const ObjectInfo& from = source_backend->Find("from", "dir/object")->info;
+  const CopySource source{.store = store, .bucket = "from", .key = "dir/object"};
+  CopySource listed = source;
+  listed.listed = {.size_bytes = 0, .etag = from.etag};
+  CopySource with_class = listed;
+  with_class.listed->storage_class = from.storage_class;
+  for (const CopySource& one : {source, listed, with_class}) {
+    for (const char* storage_class : {"", "GLACIER_IR"}) {
+      ASSERT_TRUE(world.Run(CopyObject(world.runtime, one,
+                                       {.store = store, .bucket = "from", .key = "copy"},
+                                       {.storage_class = storage_class})));
+      const auto* copy = source_backend->Find("from", "copy");
+      EXPECT_EQ(copy->info.headers, page.headers);
+      EXPECT_EQ(copy->info.metadata, page.metadata);
+      EXPECT_EQ(copy->tags, page.tags);
+      source_backend->buckets["from"].objects.erase("copy");
+    }
+  }
 }
 
 TEST_F(CopyObjectTest, MissingSourceSaysSo) {

@@ -496,6 +496,7 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
   Result<std::optional<PutResult>> there = co_await FindCompleted(job, std::move(etag), size_bytes);
   if (there && *there) co_return std::move(**there);
   if (error.code == "NoSuchUpload") job.again = CopyJob::Again::kFresh;  // Someone aborted it.
+  if (IsWriteConflict(error)) job.again = CopyJob::Again::kSame;
   co_return job.WriteError(error);
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "storage/makes_durable.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/object/prove_gone.h"
 #include "transfer/object/relay.h"
 
@@ -35,18 +36,28 @@ bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
          one.size_bytes == two.size_bytes && one.version_id == two.version_id;
 }
 
-// As RemoveIfMatch. `twin`: the copy, where it might be the object itself; kPrecondition with
-// kOneObject then.
-Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, std::string etag,
-                             std::optional<ObjectInfo> twin) {
+// What a move has written.
+struct Written {
+  ObjectInfo info;
+  bool may_be_source = false;  // It might be the object itself, under another name.
+  bool is_file = false;        // Of a plain folder.
+  UserMetadata given;          // In place of the source's.
+};
+
+// As RemoveIfMatch. `copy`: not where it is the object itself (kPrecondition with kOneObject), nor
+// where it lacks something of it.
+Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std::string etag,
+                         std::optional<Written> copy) {
   Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
   if (!now) co_return now.error();
-  if (twin && MayBeOne(*now, *twin)) {
+  if (copy && copy->may_be_source && MayBeOne(*now, copy->info)) {
     Error error = PreconditionFailed("source and target look like one object under two names");
     error.code = kOneObject;
     co_return error;
   }
   if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
+  const std::string lost = copy && copy->is_file ? LostOf(copy->info, *now, copy->given) : "";
+  if (!lost.empty()) co_return PreconditionFailed("the copy's file system has not kept " + lost);
   RemoveRequest request{.bucket = bucket, .key = key};
   if (store.capabilities().delete_if_match) request.if_match = etag;
   Result<void> removed = co_await store.Remove(request);
@@ -60,13 +71,15 @@ Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, 
 }  // namespace
 
 bool IsThereAlready(const Error& error) {
-  return error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error) &&
+  // Another request for the name was under way, and may have been a delete.
+  const bool conflict = error.http_status == 409 || IsWriteConflict(error);
+  return !conflict && error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error) &&
          error.code != kOneObject && error.code != kNotRemoved;
 }
 
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
-  co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
-                                      std::nullopt);
+  co_return co_await RemoveCopied(store, std::move(bucket), std::move(key), std::move(etag),
+                                  std::nullopt);
 }
 
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
@@ -112,8 +125,11 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
     if (!durable) co_return Kept(durable.error());
     const std::string copy_etag = copy->etag;
     Result<void> removed =
-        co_await RemoveUnlessTwin(source.store, source.bucket, source.key, outcome->source_etag,
-                                  same_key ? std::optional(std::move(*copy)) : std::nullopt);
+        co_await RemoveCopied(source.store, source.bucket, source.key, outcome->source_etag,
+                              Written{.info = std::move(*copy),
+                                      .may_be_source = same_key,
+                                      .is_file = IsPlainFolder(target.store.capabilities()),
+                                      .given = options.metadata});
     if (removed) co_return outcome;
     if (removed.error().code != kOneObject || !again) co_return Kept(removed.error());
     if (options.if_absent) {  // What was written here is all that may be replaced.
@@ -138,7 +154,8 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
       .bucket = source.bucket,
       .key = object.key,
       .version_id = object.version_id,
-      .listed = CopySource::Listed{.size_bytes = object.size_bytes, .etag = object.etag}};
+      .listed = CopySource::Listed{
+          .size_bytes = object.size_bytes, .etag = object.etag, .modified = object.last_modified}};
   CopyTarget to{.store = target.store,
                 .bucket = target.bucket,
                 .key = target.prefix + object.key.substr(source.prefix.size())};

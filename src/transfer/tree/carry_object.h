@@ -3,7 +3,8 @@
 //
 // A move removes the source only when the copy is there as it was written and would outlive the
 // machine (storage/makes_durable.h), and only while the source is what was copied: it is looked at,
-// and then removed If-Match. A source that has changed meanwhile stays, and is an error.
+// and then removed If-Match. A source that has changed meanwhile stays, and is an error; so does
+// one whose copy is a file that lacks its headers, metadata or tags.
 
 #pragma once
 

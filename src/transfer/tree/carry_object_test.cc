@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <vector>
 
+#include "tests/support/folding_folder.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
@@ -179,6 +181,73 @@ TEST_F(MoveToAFolderTest, WhatIsSetAsideIsOnTheDisk) {
   EXPECT_FALSE(world.Run(SetAside(world.runtime, target, backup, listed, {})));
 }
 
+// Of more metadata than any file system takes (64 KiB is Linux's own bound) nothing is kept.
+const CopyOptions kUnkept{.metadata = {{"note", std::string(70 << 10, 'x')}}};
+
+// What of an object has no place at the target must not be removed with the source.
+TEST_F(MoveToAFolderTest, WhatTheFileSystemDoesNotKeepStaysAtTheSource) {
+  ASSERT_TRUE(world.Run(
+      PutText(source, {.bucket = "b", .key = "k", .metadata = {{"policy", "{}"}}}, "text")));
+  Result<CopyOutcome> moved = world.Run(MoveObject(world.runtime, From(), To("k"), kUnkept));
+  ASSERT_FALSE(moved);
+  EXPECT_TRUE(moved.error().message.contains("copied, but not removed at the source"));
+  EXPECT_TRUE(moved.error().message.contains("policy")) << moved.error().message;
+  EXPECT_FALSE(IsThereAlready(moved.error()));
+  EXPECT_NE(backend->Find("b", "k"), nullptr);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("k")));
+}
+
+// Headers and tags have their place beside the metadata, and get lost with it.
+TEST_F(MoveToAFolderTest, WhatHasNothingToLoseIsMovedAnyway) {
+  const PutRequest plain{.bucket = "b", .key = "k", .headers = {.content_type = "text/csv"}};
+  PutRequest tagged = plain;
+  tagged.tags = {{"tier", "hot"}};
+  PutRequest cached = plain;
+  cached.headers.cache_control = "no-store";
+  for (const PutRequest& put : {tagged, cached}) {
+    ASSERT_TRUE(world.Run(PutText(source, put, "text")));
+    EXPECT_FALSE(world.Run(MoveObject(world.runtime, From(), To("k.csv"), kUnkept)));
+    EXPECT_NE(backend->Find("b", "k"), nullptr);
+  }
+  ASSERT_TRUE(world.Run(PutText(source, plain, "text")));
+  EXPECT_FALSE(world.Run(MoveObject(world.runtime, From(), To("k.html"), kUnkept)));
+  ASSERT_NE(backend->Find("b", "k"), nullptr);
+  Result<CopyOutcome> moved = world.Run(MoveObject(world.runtime, From(), To("k.csv"), kUnkept));
+  ASSERT_TRUE(moved) << moved.error().Describe();
+  EXPECT_EQ(backend->Find("b", "k"), nullptr);
+}
+
+TEST_F(MoveToAFolderTest, WhatIsKeptIsMoved) {
+  ASSERT_TRUE(world.Run(PutText(source,
+                                {.bucket = "b",
+                                 .key = "k",
+                                 .headers = {.content_type = "text/x", .expires = "never"},
+                                 .metadata = {{"a", "b"}, {"mtime", "1354040105.123456789"}},
+                                 .tags = {{"tier", "hot"}}},
+                                "text")));
+  Result<CopyOutcome> moved =
+      world.Run(MoveObject(world.runtime, From(), To("k"), {.metadata = {{"a", "other"}}}));
+  ASSERT_TRUE(moved) << moved.error().Describe();
+  EXPECT_EQ(backend->Find("b", "k"), nullptr);
+}
+
+// The time of a file is in its metadata, and file systems round it.
+TEST(LostOfTest, AFileKeepsItsTimeAsWellAsItsFileSystemCan) {
+  ObjectInfo source;
+  source.metadata = {{"mtime", "1354040105.123456789"}};
+  ObjectInfo copy;
+  for (const char* time : {"1354040105.123456789", "1354040105.12", "1354040104"}) {
+    copy.metadata = {{"mtime", time}};
+    EXPECT_EQ(LostOf(copy, source, {}), "") << time;
+  }
+  for (const char* time : {"1354040110", "1354040100.5", "x"}) {
+    copy.metadata = {{"mtime", time}};
+    EXPECT_EQ(LostOf(copy, source, {}), "its metadata (mtime)") << time;
+  }
+  EXPECT_EQ(LostOf({}, source, {}), "its metadata (mtime)");
+  EXPECT_EQ(LostOf({}, source, {{"mtime", "1"}}), "");
+}
+
 class MoveInOneStoreTest : public MoveObjectTest {
  protected:
   Result<CopyOutcome> MoveTo(const std::string& bucket, CopyOptions options) {
@@ -242,6 +311,39 @@ TEST(SetAsideTest, NotFoundIsTheTargetsToSay) {
   std::filesystem::remove(folder.file("to/a"));
   EXPECT_TRUE(
       world.Run(SetAside(world.runtime, target, backup, {.key = "a", .size_bytes = 3}, {})));
+}
+
+// 409: another request for the name was under way, a delete perhaps. A restore that takes it for an
+// object leaves one out.
+TEST(IsThereAlreadyTest, AConflictOfTwoWritesIsNoObject) {
+  Error conflict = PreconditionFailed("a conflict");
+  conflict.code = "ConditionalRequestConflict";
+  EXPECT_FALSE(IsThereAlready(conflict));
+  Error other = PreconditionFailed("in another state");
+  other.http_status = 409;
+  EXPECT_FALSE(IsThereAlready(other));
+}
+
+// Two objects whose names are one on the disk: the second stays where it is.
+TEST(MoveObjectToADiskTest, WhatWouldReplaceAnotherSpellingStays) {
+  RealWorld world;
+  TempDir folder;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore source(world.runtime, backend);
+  LocalFolder files(world.runtime, ::fsync, testing::FoldsAsciiCase);
+  ASSERT_TRUE(world.Run(source.CreateBucket("b")));
+  std::vector<bool> moved;
+  for (const char* key : {"README", "Readme"}) {
+    ASSERT_TRUE(world.Run(PutText(source, {.bucket = "b", .key = key}, key)));
+    moved.push_back(world
+                        .Run(MoveObject(world.runtime, {.store = source, .bucket = "b", .key = key},
+                                        {.store = files, .bucket = folder.path(), .key = key}, {}))
+                        .has_value());
+  }
+  EXPECT_EQ(moved, (std::vector<bool>{true, false}));
+  EXPECT_EQ(backend->Find("b", "README"), nullptr);
+  EXPECT_NE(backend->Find("b", "Readme"), nullptr);
+  EXPECT_EQ(*world.Run(GetAll(files, {.bucket = folder.path(), .key = "README"}, 100)), "README");
 }
 
 }  // namespace

@@ -1,11 +1,21 @@
 #include "transfer/tree/decide.h"
 
+#include "transfer/local/local_folder.h"
+#include "transfer/object/copy_plan.h"
+
 namespace longhaul {
 
 namespace {
 
 Decision Differs(std::string_view why, const CompareRules& rules) {
   return {.verdict = rules.immutable ? SyncVerdict::kRefused : SyncVerdict::kCopy, .reason = why};
+}
+
+// S3 gives what is uploaded in parts the time at which the upload began: what was copied before its
+// end was another object. (S3 User Guide, object metadata, Last-Modified.)
+bool MayBeNewerThanItsTime(const ListedObject& source, const ListedObject& target) {
+  return PartCountOfEtag(source.etag) && !target.etag.empty() && source.etag != target.etag &&
+         !IsLocalEtag(target.etag);
 }
 
 Decision Skip(std::string_view why) { return {.verdict = SyncVerdict::kSkip, .reason = why}; }
@@ -34,6 +44,9 @@ Decision Decide(const ListedObject& source, const ListedObject* target, const Co
   }
   // Under KMS they are none, whatever they look like: heads tell.
   if (rules.etags && IsPlainMd5Etag(source.etag) && IsPlainMd5Etag(target->etag)) {
+    return {.verdict = SyncVerdict::kLook, .reason = reason::kEtagDiffers};
+  }
+  if (MayBeNewerThanItsTime(source, *target)) {
     return {.verdict = SyncVerdict::kLook, .reason = reason::kEtagDiffers};
   }
   return Skip(reason::kSame);

@@ -4,7 +4,9 @@
 // Two objects are the same when their sizes are and the source is not newer than the target, as in
 // `aws s3 sync` and s5cmd. The time of an object is when its store was given it (LastModified), so
 // a copy is newer than its source; the time of a file is its own (transfer/local/local_folder.h
-// says what a downloaded file's is). No request is needed for any of this.
+// says what a downloaded file's is). No request is needed for any of this. But S3 dates what was
+// uploaded in parts by its beginning: where such an object has another ETag than its copy, the
+// bytes are looked at, and the times count only where nothing tells.
 //
 // A migration hears its ETags first (`etags`): it goes on for days while the source changes, and an
 // object that changed while it was copied has a copy that is newer and not the same.

@@ -107,5 +107,25 @@ TEST(Decide, EtagsGoBeforeTimes) {
   EXPECT_EQ(DecideOn(source, target, {.size_only = true, .etags = true}).reason, reason::kSameSize);
 }
 
+// An upload in parts that began before the object was copied, and ended after it, is dated by its
+// beginning: the target would keep the older object for ever.
+TEST(Decide, WhatCameInPartsMayBeNewerThanItsTime) {
+  ListedObject source = Object(1, 0);
+  ListedObject target = Object(1, 5);
+  source.etag = "00000000000000000000000000000000-3";
+  for (const char* etag : {"11111111111111111111111111111111-3", "11111111111111111111111111111111",
+                           "11111111111111111111111111111111-2"}) {
+    target.etag = etag;
+    EXPECT_EQ(DecideOn(source, target), (Decision{SyncVerdict::kLook, reason::kEtagDiffers}));
+  }
+  EXPECT_EQ(DecideOn(source, target, {.size_only = true}).verdict, SyncVerdict::kSkip);
+  EXPECT_EQ(DecideOn(source, target, {.update = true}).verdict, SyncVerdict::kSkip);
+  // Where nothing tells: a file has the time of its source, not that of the copy.
+  for (const char* etag : {"00000000000000000000000000000000-3", "", "file.1.0.0.7"}) {
+    target.etag = etag;
+    EXPECT_EQ(DecideOn(source, target), (Decision{SyncVerdict::kSkip, reason::kSame})) << etag;
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -164,7 +164,9 @@ Async<std::vector<std::string>> MultipartEtags(Runtime runtime, ObjectPlace file
 
 SameBytes CompareHeads(const ObjectInfo& one, const ObjectInfo& two) {
   if (one.size_bytes != two.size_bytes) return SameBytes::kDifferent;
-  if (!one.etag.empty() && one.etag == two.etag) return SameBytes::kSame;
+  // Those of two files can be the same where one disk is the image of another.
+  const bool tells = !one.etag.empty() && !IsLocalEtag(one.etag);
+  if (tells && one.etag == two.etag) return SameBytes::kSame;
   for (const Checksum& left : one.checksums) {
     for (const Checksum& right : two.checksums) {
       if (left.algorithm != right.algorithm) continue;

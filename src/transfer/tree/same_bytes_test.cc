@@ -83,6 +83,13 @@ TEST_F(SameBytesTest, OpaqueEtagsTellNothing) {
   EXPECT_EQ(CompareHeads(left, right), SameBytes::kSame);
 }
 
+// A disk and its image have files of the same inodes and times: only their bytes tell that a block
+// could not be read, or has rotted since.
+TEST_F(SameBytesTest, EtagsOfFilesTellNothing) {
+  const ObjectInfo file{.size_bytes = 3, .etag = "file.3.1.0.7"};
+  EXPECT_EQ(CompareHeads(file, file), SameBytes::kUnknown);
+}
+
 TEST_F(SameBytesTest, OtherPartsNeedTheBytes) {
   const std::string text(300'000, 'x');
   one_backend->options.capabilities.part_size_bytes_min = 1;

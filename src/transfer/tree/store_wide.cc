@@ -43,6 +43,9 @@ constexpr Cause kCauses[] = {
     {"RequestTimeTooSkewed", "set this machine's clock"},
     {"AllAccessDisabled", "ask the owner of the bucket"},
     {"AccountProblem", "ask the provider about the account"},
+    // Of local files (local_file.h).
+    {"NoSpace", "make room at the target, then run the same again"},
+    {"ReadOnly", "mount the target's file system so that it can be written to"},
 };
 
 // Codes of single objects: in an archive, gone, of a name or a size that the store does not take.

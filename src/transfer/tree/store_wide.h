@@ -11,7 +11,8 @@
 namespace longhaul {
 
 // Whether an error says by itself that every other object would meet it: no such bucket, a bucket
-// name that cannot be, another region, bad keys, an expired token, a clock that is wrong.
+// name that cannot be, another region, bad keys, an expired token, a clock that is wrong, a disk
+// that is full.
 bool IsStoreWide(const Error& error);
 
 // What to do about such an error; empty: nothing better than its message.

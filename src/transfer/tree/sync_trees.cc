@@ -293,6 +293,13 @@ class Sync {
            .version_id = object.version_id},
           {.store = target_.store, .bucket = target_.bucket, .key = there.key}, options_.download);
     }
+    // By their times they are the same, and nothing more can be told.
+    bool by_time = !options_.compare.checksum && same && *same == SameBytes::kUnknown;
+    if (!options_.compare.checksum && !same && same.error().kind == ErrorKind::kDenied &&
+        !IsStoreWide(same.error())) {
+      same = SameBytes::kUnknown;  // Who copies need not be allowed to read the target.
+      by_time = true;
+    }
     bool described_alike = true;
     if (same && *same == SameBytes::kSame && options_.descriptions && !IsLocalEtag(there.etag)) {
       Result<bool> alike = co_await DescribedAlike(object, there);
@@ -304,8 +311,9 @@ class Sync {
       co_return Ok();
     }
     run_.watch.Worked();
-    step.decision =
-        DecideByBytes(*same != SameBytes::kUnknown, *same == SameBytes::kSame, options_.compare);
+    step.decision = by_time ? Decision{.verdict = SyncVerdict::kSkip, .reason = reason::kSame}
+                            : DecideByBytes(*same != SameBytes::kUnknown, *same == SameBytes::kSame,
+                                            options_.compare);
     if (!described_alike) step.decision = DecideByDescription(options_.compare);
     if (step.decision.verdict == SyncVerdict::kSkip) {
       ++totals_.skipped;

@@ -2,15 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <chrono>
 #include <functional>
 #include <set>
 #include <vector>
 
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
 #include "transfer/listing/listing.h"
+#include "transfer/local/local_file.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/object/relay.h"
 #include "transfer/tree/may_remove_at.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 namespace {
@@ -138,6 +144,45 @@ class SyncTreesTest : public ::testing::Test {
   SyncTotals totals;
 };
 
+// The upload of "image" began before the target got what was there, and ended after it.
+TEST_F(SyncTreesTest, WhatWasUploadedInPartsWhileItWasCopiedIsCopied) {
+  source_backend->options.capabilities.part_size_bytes_min = 1;
+  MemoryStore source(world.runtime, source_backend);
+  PutTarget("image", "old");
+  Result<MultipartUpload> upload =
+      world.Run(source.CreateMultipart({.bucket = "from", .key = "in/image"}));
+  ASSERT_TRUE(upload);
+  CompleteRequest complete{.upload = *upload};
+  for (int number : {1, 2}) {
+    MemorySource body(std::string_view(number == 1 ? "n" : "ew"));
+    Result<UploadedPart> part = world.Run(source.UploadPart(*upload, number, body));
+    ASSERT_TRUE(part);
+    complete.parts.push_back(*part);
+  }
+  ASSERT_TRUE(world.Run(source.CompleteMultipart(complete)));
+  source_backend->buckets["from"].objects["in/image"][0].info.last_modified =
+      target_backend->Find("to", "out/image")->info.last_modified - std::chrono::seconds(5);
+
+  // Nothing tells, or nobody may look: the times do.
+  for (bool denied : {true, false}) {
+    source_backend->options.capabilities.checksums = denied;
+    target_faults.decide = [denied](StoreOperation operation, std::string_view,
+                                    std::string_view) -> std::optional<Error> {
+      if (!denied || operation != StoreOperation::kHead) return std::nullopt;
+      return Error{.kind = ErrorKind::kDenied, .message = "denied"};
+    };
+    ASSERT_TRUE(Sync());
+    EXPECT_EQ(totals.copied, 0U);
+    EXPECT_EQ(totals.failed, 0U);
+    EXPECT_EQ(watcher.skipped["image"], "same");
+  }
+  source_backend->options.capabilities.checksums = true;
+  target_faults.decide = {};
+  ASSERT_TRUE(Sync());
+  EXPECT_EQ(watcher.copied["image"], "bytes differ");
+  EXPECT_EQ(*target_backend->Find("to", "out/image")->bytes, "new");
+}
+
 // The state of then may have expired at the source, and the copy be all that is left of it. What
 // has only come since goes: the source has it.
 TEST_F(SyncTreesTest, OfATimeOnlyWhatTheSourceStillHasIsRemoved) {
@@ -198,6 +243,59 @@ TEST_F(SyncTreesTest, CopiesWhatDiffersAndNothingTheSecondTime) {
   // Nothing to do takes two listings and no look at any object.
   EXPECT_EQ(source_backend->total_count(), 1);
   EXPECT_EQ(target_backend->total_count(), 1);
+}
+
+// MinIO, GCS, Ceph, R2: a listing has milliseconds, an answer to GET or HEAD whole seconds.
+class SecondsStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    Result<ObjectInfo> info = co_await MemoryStore::Head(std::move(request));
+    if (info) Floor(info->last_modified);
+    co_return info;
+  }
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
+    Result<ObjectStream> stream = co_await MemoryStore::Get(std::move(request), absent_at);
+    if (stream) Floor(stream->info.last_modified);
+    co_return stream;
+  }
+
+ private:
+  static void Floor(SystemTime& time) { time = std::chrono::floor<std::chrono::seconds>(time); }
+};
+
+Async<void> CloseBoth(Listing& one, Listing& other) {
+  co_await one.Close();
+  co_await other.Close();
+  co_return Ok();
+}
+
+// Else a folder is downloaded anew by each run, with nothing to do.
+TEST_F(SyncTreesTest, AFolderHasTheTimesOfTheListing) {
+  testing::RealWorld disk;
+  testing::TempDir folder;
+  SecondsStore source(disk.runtime, source_backend);
+  LocalFolder target(disk.runtime);
+  // The larger one goes by parts, after a look at it.
+  for (size_t size : {size_t{1}, (size_t{64} << 20) + 1}) {
+    ASSERT_TRUE(disk.Run(PutText(source, {.bucket = "from", .key = "in/" + std::to_string(size)},
+                                 std::string(size, 'x'))));
+    source_backend->buckets["from"]
+        .objects["in/" + std::to_string(size)]
+        .back()
+        .info.last_modified += std::chrono::milliseconds(512);
+  }
+  for (uint64_t copied : {2U, 0U}) {
+    std::unique_ptr<Listing> left = OpenListing(disk.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(disk.runtime, target, folder.path(), "");
+    totals = {};
+    ASSERT_TRUE(
+        disk.Run(SyncTrees(disk.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
+                           {.store = target, .bucket = folder.path(), .prefix = ""}, *left,
+                           right.get(), {}, watcher, totals)));
+    ASSERT_TRUE(disk.Run(CloseBoth(*left, *right)));
+    EXPECT_EQ(totals.copied, copied);
+  }
 }
 
 TEST_F(SyncTreesTest, DryRunChangesNothing) {
@@ -593,6 +691,20 @@ TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   target_faults.decide = nullptr;
   ASSERT_TRUE(Copy());
   EXPECT_TRUE(watcher.listed_all);
+}
+
+// Else all that is left is read, and thrown away.
+TEST_F(StoreWideTest, ADiskThatIsFullEndsTheRun) {
+  for (int number : {ENOSPC, EDQUOT, EROFS}) {
+    source_backend->ResetCounts();
+    target_backend->buckets["to"].objects.clear();
+    target_faults.decide = FailPuts(FromErrno(number, "/data/x"), 10);
+    Result<void> done = Copy({.in_flight = 4});
+    ASSERT_FALSE(done);
+    EXPECT_FALSE(RemedyFor(done.error()).empty());
+    EXPECT_EQ(totals.copied, 10U);
+    EXPECT_LE(source_backend->count(StoreOperation::kGet), 10 + 4);
+  }
 }
 
 TEST_F(StoreWideTest, AStoreThatGoesAwayEndsTheRun) {

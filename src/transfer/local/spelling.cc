@@ -1,0 +1,72 @@
+#include "transfer/local/spelling.h"
+
+#include <dirent.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "transfer/local/local_file.h"
+
+namespace longhaul {
+
+namespace {
+
+std::string_view NameOf(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+char OtherCase(char c) {
+  if (c >= 'a' && c <= 'z') return static_cast<char>(c - 'a' + 'A');
+  if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
+  return c;
+}
+
+bool IsThere(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+}  // namespace
+
+bool FoldsNames(const std::string& probe, const FoldPath& fold) {
+  std::string other = probe;
+  for (size_t i = other.rfind('/') + 1; i < other.size(); ++i) other[i] = OtherCase(other[i]);
+  return IsThere(Folded(fold, other));
+}
+
+Result<void> CheckSpelling(const std::string& path, const FoldPath& fold) {
+  if (!IsThere(Folded(fold, path))) return Ok();
+  const std::string folder = FolderOfFile(path);
+  const std::string name(NameOf(path));
+  DIR* directory = ::opendir(Folded(fold, folder).c_str());
+  if (directory == nullptr) return FromErrno(errno, folder);
+  bool found = false;
+  std::string alike;
+  errno = 0;
+  while (const dirent* entry = ::readdir(directory)) {
+    found = found || name == entry->d_name;
+    if (::strcasecmp(name.c_str(), entry->d_name) == 0) alike = entry->d_name;
+  }
+  const int failed = errno;
+  ::closedir(directory);
+  if (failed != 0) return FromErrno(failed, folder);
+  if (found) return Ok();
+  if (alike.empty()) alike = "another spelling of it";
+  return Error{
+      .kind = ErrorKind::kInvalidInput,
+      .message = path + ": " + alike + " is there, and to this file system both names are one",
+      .code = "KeyNotStorable"};
+}
+
+Result<void> CheckFolderSpelling(const std::string& root, const std::string& path,
+                                 const FoldPath& fold) {
+  size_t end = root.size();
+  if (path.size() > end && path[end] == '/') ++end;
+  for (end = path.find('/', end); end != std::string::npos; end = path.find('/', end + 1)) {
+    Result<void> spelled = CheckSpelling(path.substr(0, end), fold);
+    if (!spelled) return spelled;
+  }
+  return Ok();
+}
+
+}  // namespace longhaul
