@@ -252,9 +252,11 @@ Async<void> TaskBoard::Finish(Task task, std::vector<ObjectRow> objects) {
   for (const ObjectRow& object : objects) {
     writes.push_back({.key = ObjectKey(object.object.name), .value = EncodeObject(object)});
   }
+  // First, and by themselves: DynamoDB writes rows one by one, in any order, and nobody opens a task
+  // again that is done.
+  Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
+  if (!written) co_return written.error().In("finish a task");
   if (task.event) {
-    Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
-    if (!written) co_return written.error().In("finish a task");
     Result<void> counted = co_await CountEvents(task);
     if (!counted) co_return counted.error().In("finish a task");
     co_return co_await CleanUp(std::move(task.run), std::move(task.id));
@@ -262,9 +264,9 @@ Async<void> TaskBoard::Finish(Task task, std::vector<ObjectRow> objects) {
   Row done;
   done.Set("kind", std::string(ToString(task.kind)));
   SetCounts(done, task.counts);
-  writes.push_back({.key = DoneKey(task.id), .value = done.Encode()});
-  Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
-  if (!written) co_return written.error().In("finish a task");
+  StateWrite end{.key = DoneKey(task.id), .value = done.Encode()};
+  Result<int64_t> ended = co_await state_.Write(RowsOf(task.run), std::move(end));
+  if (!ended) co_return ended.error().In("finish a task");
   co_return co_await CleanUp(std::move(task.run), std::move(task.id));
 }
 

@@ -52,7 +52,8 @@ struct Batch {
         ++meter.objects;
         break;
     }
-    if (end.task.check) end.settled.push_back(object.name);
+    // Whoever was here before may have called it failed, and died.
+    if (limits.look_first) end.settled.push_back(object.name);
     co_return Ok();
   }
 
@@ -152,7 +153,7 @@ struct Batch {
     co_await listing->Close();
     std::erase_if(objects, [&](const TaskObject& object) {
       if (!there.contains(object.name)) return false;
-      if (end.task.check) end.settled.push_back(object.name);
+      end.settled.push_back(object.name);
       ++end.task.counts.equal;
       --meter.open;
       return true;

@@ -423,6 +423,46 @@ TEST_F(MigrationTest, KillAtEachStep) {
   EXPECT_GT(kills, 20);
 }
 
+// All that is read is refused, and State writes every second row only, as DynamoDB does when it has
+// too many.
+class RefusedAndThrottled : public testing::FaultPlan {
+ public:
+  explicit RefusedAndThrottled(testing::FakeFaults& state) : state_(state) {}
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation != StoreOperation::kGet) return fault;
+    if (once) state_.halves = 1;
+    fault.error = {.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+    return fault;
+  }
+  bool once = true;
+
+ private:
+  testing::FakeFaults& state_;
+};
+
+// A task that is done is not opened again: that its objects have failed must be written before.
+TEST_F(MigrationTest, FailuresAreWrittenBeforeTheirTaskIsDone) {
+  Fill(2);
+  RefusedAndThrottled faults(world.state_faults);
+  world.source_faults = &faults;
+  world.migration.options.tries_max = 1;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  const auto named = [&] {
+    return std::ranges::count_if(world.state->rows, [](const auto& row) {
+      return row.first.second.starts_with(migration::ObjectKey(""));
+    });
+  };
+  ASSERT_TRUE(world.Drive([&] { return named() > 0; }));
+  EXPECT_EQ(named(), 1);
+  faults.once = false;
+  world.state_faults.halves = 0;
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.Status().failed, 2);
+  EXPECT_FALSE(world.Status().all_carried());
+}
+
 // What is not durable is not acknowledged: a State that refuses the end of a task brings it back.
 TEST_F(MigrationTest, TaskThatCannotBeNotedComesBack) {
   Fill(5);
