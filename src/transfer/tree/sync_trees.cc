@@ -71,7 +71,9 @@ class Sync {
         target_can_(target_.store.capabilities()),
         run_(observer, totals, FailureWatch(options_.in_flight, options_.target_denied)),
         group_(runtime.executor),
-        removals_(runtime.pool) {}
+        removals_(runtime.pool) {
+    if (options_.failed_before) run_.watch.Worked();
+  }
 
   Async<void> Run(Listing& source_listing, Listing* target_listing) {
     const bool ordered = target_listing != nullptr;

@@ -579,6 +579,19 @@ TEST_F(StoreWideTest, DenialOfOneIsItsOwnMatter) {
   EXPECT_EQ(totals.failed, 2U);
 }
 
+// What has failed before says nothing of the store when it fails again.
+TEST_F(StoreWideTest, DenialsOfWhatFailedBeforeEndNothing) {
+  target_faults.decide = [](StoreOperation operation, std::string_view,
+                            std::string_view key) -> std::optional<Error> {
+    if (operation != StoreOperation::kPut || key >= "out/10005") return std::nullopt;
+    return Error{.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+  };
+  EXPECT_FALSE(Copy());
+  ASSERT_TRUE(Copy({.failed_before = true}));
+  EXPECT_EQ(totals.failed, 5U);
+  EXPECT_EQ(totals.copied, 495U);
+}
+
 // Credentials that run out end the run, and all that was in flight meets the same once.
 TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   target_faults.decide =
