@@ -151,8 +151,8 @@ TEST_F(RunsCommandTest, ARunIsThatOfItsPlaces) {
   EXPECT_EQ(Run({"sync", folder.file("out"), "disk:a", "--resume", id}), 0) << console.error;
 }
 
-// `cp -r` replaces what is there, whatever it is: what a sync leaves alone is still to be copied when
-// it goes on, or half of the target would stay what it was.
+// `cp -r` replaces what is there, whatever it is: what a sync leaves alone is still to be copied
+// when it goes on, or half of the target would stay what it was.
 TEST_F(RunsCommandTest, ACopyThatGoesOnReplacesAsItDidBefore) {
   const auto age = [this](const std::string& name, int hours) {
     std::filesystem::last_write_time(
@@ -199,17 +199,14 @@ TEST_F(RunsCommandTest, ACopyThatGoesOnReplacesAsItDidBefore) {
 TEST_F(RunsCommandTest, WhatWasInFlightIsLeftWhenOnlyFailuresAreDoneAgain) {
   WriteFile("in/a", "1");
   WriteFile("in/b", "2");
-  const std::string id =
-      Begun({.command = "sync",
-             .arguments = {"sync"},
-             .source = folder.file("in"),
-             .target = "disk:a"},
-            1, [](RunJournal& journal) {
-              journal.Started("a");
-              journal.Started("b");
-              journal.Failed("b", "denied");
-              journal.ListedAll();
-            });
+  const std::string id = Begun(
+      {.command = "sync", .arguments = {"sync"}, .source = folder.file("in"), .target = "disk:a"},
+      1, [](RunJournal& journal) {
+        journal.Started("a");
+        journal.Started("b");
+        journal.Failed("b", "denied");
+        journal.ListedAll();
+      });
   EXPECT_EQ(Run({"sync", "--retry-failed", id, folder.file("in"), "disk:a"}), 0) << console.error;
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/b")));
   EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/a")));
@@ -223,15 +220,12 @@ TEST_F(RunsCommandTest, AKeyThatNoFileCanHaveDoesNotHoldUpTheRest) {
   WriteFile("out/there", "1");
   ASSERT_EQ(Run({"cp", folder.file("one"), "disk:a/x//y"}), 0) << console.error;
   WriteFile("root/a/z", "2");
-  const std::string id =
-      Begun({.command = "sync",
-             .arguments = {"sync"},
-             .source = "disk:a",
-             .target = folder.file("out")},
-            1, [](RunJournal& journal) {
-              journal.Started("x//y");
-              journal.Failed("x//y", "no file can have the name of this key");
-            });
+  const std::string id = Begun(
+      {.command = "sync", .arguments = {"sync"}, .source = "disk:a", .target = folder.file("out")},
+      1, [](RunJournal& journal) {
+        journal.Started("x//y");
+        journal.Failed("x//y", "no file can have the name of this key");
+      });
   EXPECT_EQ(Run({"sync", "--resume", id, "disk:a", folder.file("out")}), 1) << console.error;
   EXPECT_TRUE(Says("x//y")) << console.error;
   EXPECT_EQ(ReadFile("out/z"), "2");

@@ -252,8 +252,8 @@ Async<void> TaskBoard::Finish(Task task, std::vector<ObjectRow> objects) {
   for (const ObjectRow& object : objects) {
     writes.push_back({.key = ObjectKey(object.object.name), .value = EncodeObject(object)});
   }
-  // First, and by themselves: DynamoDB writes rows one by one, in any order, and nobody opens a task
-  // again that is done.
+  // First, and by themselves: DynamoDB writes rows one by one, in any order, and nobody opens a
+  // task again that is done.
   Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
   if (!written) co_return written.error().In("finish a task");
   if (task.event) {

@@ -59,8 +59,8 @@ class NamedObjects : public Listing {
     co_return Ok();
   }
 
-  // What keeps one object from being asked for must not keep the others: a listing tells of it, too,
-  // and what is wrong with it its copy says.
+  // What keeps one object from being asked for must not keep the others: a listing tells of it,
+  // too, and what is wrong with it its copy says.
   Async<void> LookInListing(std::string key, Error refused, std::optional<ListedObject>& object) {
     if (refused.kind == ErrorKind::kNotFound) {
       Result<void> gone = co_await ProveGone(store_, bucket_, key);

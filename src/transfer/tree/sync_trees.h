@@ -68,8 +68,8 @@ struct SyncOptions {
   uint64_t bytes_max = UINT64_MAX;  // Of what is copied; the object that would pass it is not.
   std::optional<SteadyTime> until{};
 
-  // All names have failed before, or were in flight: that they fail again tells nothing of the store
-  // as a whole, unless the error says so itself.
+  // All names have failed before, or were in flight: that they fail again tells nothing of the
+  // store as a whole, unless the error says so itself.
   bool failed_before = false;
 
   // The target's bucket could not be looked at: a denied write then is no single key's matter.
