@@ -414,6 +414,29 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
   EXPECT_EQ(ReadFile("root/a/x"), "1");
   EXPECT_EQ(ReadFile("two/x"), "2");
 }
+  WriteFile("one/x", "3");
+  EXPECT_EQ(Run({"mv", "-r", "--no-clobber", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+}
+
+// What a plan removes though the source has it is what the filters leave out, and is told so.
+TEST_F(SyncCommandTest, APlanRemovesWhatIsExcluded) {
+  WriteFile("in/x", "1");
+  WriteFile("in/y", "1");
+  WriteFile("root/a/x", "1");
+  WriteFile("root/a/z", "1");
+  const std::string plan = folder.file("plan");
+  ASSERT_EQ(Run({"sync", "--delete", "--delete-excluded", "--exclude", "x", "--plan", plan,
+                 folder.file("in"), "disk:a"}),
+            0)
+      << console.error;
+  WriteFile("in/z", "1");
+  EXPECT_EQ(Run({"apply", plan}), 1) << console.error;
+  EXPECT_TRUE(Says("the source has it by now")) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/y")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/z")));
 
 // Flags that are not heeded move what was to stay.
 TEST_F(SyncCommandTest, WhatChoosesGoesWithRecursive) {

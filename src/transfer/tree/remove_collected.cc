@@ -74,9 +74,10 @@ class Removing {
                                .size_bytes = entry.size_bytes,
                                .etag = entry.etag,
                                .version_id = entry.version_id};
+      const std::string_view why = entry.at_source ? reason::kExcluded : reason::kOnlyAtTarget;
       const SyncStep step{.name = std::string_view(entry.key).substr(target_.prefix.size()),
                           .target = &there,
-                          .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
+                          .decision = {SyncVerdict::kSkip, why}};
       if (failures[i]) {
         run_.Failed(step, *failures[i]);
       } else {

@@ -154,14 +154,19 @@ class Sync {
                             "such links are not followed"));
       co_return Ok();
     }
-    if (!options_.may_remove) co_return co_await AddRemoval(*step.target);
+    if (!options_.may_remove) {
+      co_return co_await AddRemoval(*step.target, step.source != nullptr);
+    }
     asked_.push_back(*step.target);
     if (asked_.size() < kAskedMax) co_return Ok();
     co_return co_await AskOfRemovals();
   }
 
-  Async<void> AddRemoval(const ListedObject& there) {
-    removals_.Add({.key = there.key, .etag = there.etag, .size_bytes = there.size_bytes});
+  Async<void> AddRemoval(const ListedObject& there, bool at_source = false) {
+    removals_.Add({.key = there.key,
+                   .etag = there.etag,
+                   .size_bytes = there.size_bytes,
+                   .at_source = at_source});
     if (removals_.full()) co_return co_await removals_.Spill();
     co_return Ok();
   }
