@@ -5,6 +5,7 @@
 #include "storage/makes_durable.h"
 #include "transfer/object/prove_gone.h"
 #include "transfer/object/relay.h"
+#include "transfer/tree/plan_done.h"
 
 namespace longhaul {
 
@@ -35,7 +36,33 @@ bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
          one.size_bytes == two.size_bytes && one.version_id == two.version_id;
 }
 
-// As RemoveIfMatch. `twin`: the copy, where it might be the object itself; kPrecondition with
+std::string BackupKey(const TreeTarget& target, const TreeTarget& backup, const std::string& key) {
+  return backup.prefix + key.substr(target.prefix.size());
+}
+
+// Whether something is set aside under that name already, and the target holds the copy that took
+// its place: of a run that broke off, and does not know that it was made.
+Async<bool> IsSetAside(Runtime runtime, CopySource source, ObjectPlace there, ObjectPlace aside,
+                       const CopyOptions& options) {
+  Result<ObjectInfo> kept = co_await aside.store.Head({.bucket = aside.bucket, .key = aside.key});
+  if (!kept && kept.error().kind == ErrorKind::kNotFound) co_return false;
+  if (!kept) co_return kept.error().In("look what is set aside");
+  Result<ObjectInfo> one = co_await source.store.Head(
+      {.bucket = source.bucket, .key = source.key, .version_id = source.version_id});
+  if (!one) co_return one.error();
+  Result<ObjectInfo> two = co_await there.store.Head({.bucket = there.bucket, .key = there.key});
+  if (!two && two.error().kind == ErrorKind::kNotFound) co_return false;
+  if (!two) co_return two.error();
+  co_return co_await IsCopyOf(runtime,
+                              {.store = source.store,
+                               .bucket = source.bucket,
+                               .key = source.key,
+                               .version_id = source.version_id},
+                              std::move(*one), there, std::move(*two), options);
+}
+
+// As RemoveIfMatch. `modified`: its LastModified, where it is known; headers and metadata change
+// without the ETag. `twin`: the copy, where it might be the object itself; kPrecondition with
 // kOneObject then.
 Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, std::string etag,
                              std::optional<ObjectInfo> twin) {
@@ -71,7 +98,7 @@ Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std
 
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
                      CopyOptions options) {
-  const std::string key = backup.prefix + there.key.substr(target.prefix.size());
+  const std::string key = BackupKey(target, backup, there.key);
   options.if_absent = false;
   options.if_match.clear();
   options.storage_class.clear();
@@ -128,11 +155,6 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
 Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
                                ListedObject object, std::optional<ListedObject> there,
                                CarryOptions options) {
-  if (options.backup && there) {
-    Result<void> aside =
-        co_await SetAside(runtime, target, *options.backup, std::move(*there), options.copy);
-    if (!aside) co_return aside.error();
-  }
   CopySource from{
       .store = source.store,
       .bucket = source.bucket,
@@ -142,6 +164,21 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
   CopyTarget to{.store = target.store,
                 .bucket = target.bucket,
                 .key = target.prefix + object.key.substr(source.prefix.size())};
+  if (options.backup && there) {
+    const TreeTarget& backup = *options.backup;
+    Result<bool> kept = co_await IsSetAside(
+        runtime, from, {.store = target.store, .bucket = target.bucket, .key = there->key},
+        {.store = backup.store,
+         .bucket = backup.bucket,
+         .key = BackupKey(target, backup, there->key)},
+        options.copy);
+    if (!kept) co_return kept.error();
+    if (!*kept) {
+      Result<void> aside =
+          co_await SetAside(runtime, target, backup, std::move(*there), options.copy);
+      if (!aside) co_return aside.error();
+    }
+  }
   if (options.move) {
     co_return co_await MoveObject(runtime, std::move(from), std::move(to), std::move(options.copy));
   }

@@ -636,6 +636,74 @@ TEST_F(SyncTreesTest, BackupKeepsWhatIsReplacedAndRemoved) {
   EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "new");
 }
 
+// A run that broke off and goes on, or is made again, finds its own copy at the target: what is set
+// aside is the state of before it.
+TEST_F(SyncTreesTest, ABackupIsNotReplacedByTheCopy) {
+  target_backend->buckets["old"];
+  PutSource("a", "newer");
+  PutTarget("a", "older");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend);
+  SyncOptions options{.compare = {.ignore_times = true}};
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  const auto sync = [&] {
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+    ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+    EXPECT_EQ(totals.copied, 1U);
+    EXPECT_EQ(totals.failed, 0U);
+  };
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "older");
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "older");
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "newer");
+  // Another state is set aside again.
+  PutTarget("a", "other");
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "other");
+}
+
+// While it is set aside, and while the new one is on its way, somebody may write it again.
+TEST_F(SyncTreesTest, OnlyWhatWasSetAsideIsReplacedOrRemoved) {
+  target_backend->options.capabilities.replace_if_match = true;
+  target_backend->options.capabilities.delete_if_match = true;
+  target_backend->buckets["old"];
+  PutSource("a", "new");
+  PutTarget("a", "old one");
+  PutTarget("b", "gone");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend, &target_faults);
+  ASSERT_TRUE(world.Run(target.CreateBucket("later")));
+  for (const char* key : {"out/a", "out/b"}) {
+    ASSERT_TRUE(world.Run(PutText(target, {.bucket = "later", .key = key}, "somebody's")));
+  }
+  target_faults.decide = [this](StoreOperation operation, std::string_view bucket,
+                                std::string_view) -> std::optional<Error> {
+    std::string key;
+    if (operation == StoreOperation::kPut && bucket == "to") key = "out/a";
+    if (operation == StoreOperation::kRemove || operation == StoreOperation::kRemoveMany) {
+      key = "out/b";
+    }
+    auto& later = target_backend->buckets["later"].objects;
+    if (!later.contains(key)) return std::nullopt;
+    target_backend->buckets["to"].objects[key] = later.at(key);
+    later.erase(key);
+    return std::nullopt;
+  };
+  std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+  SyncOptions options{.remove = true, .remove_despite_failures = true};
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+  EXPECT_TRUE(target_backend->buckets["later"].objects.empty());
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a", "b"}));
+  for (const char* key : {"out/a", "out/b"}) {
+    ASSERT_NE(target_backend->Find("to", key), nullptr) << key;
+    EXPECT_EQ(*target_backend->Find("to", key)->bytes, "somebody's") << key;
+  }
+}
+
 // Without a copy aside nothing may be replaced or removed.
 TEST_F(SyncTreesTest, WhatCannotBeSetAsideStays) {
   PutSource("a", "new");
