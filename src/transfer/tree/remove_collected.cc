@@ -89,9 +89,10 @@ class Removing {
     co_return Ok();
   }
 
-  // Whether it has to be what was listed. A version is that for ever.
+  // Whether it has to be what was listed: also where that is what has been set aside. A version is
+  // that for ever.
   bool Compared(const Removals::Entry& entry) const {
-    return options_.as_listed && entry.version_id.empty() &&
+    return (options_.as_listed || options_.backup) && entry.version_id.empty() &&
            !(entry.etag.empty() && options_.by_key_without_etag);
   }
 

@@ -377,8 +377,10 @@ class Sync {
     const bool looks =
         if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent);
     const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
+    // With a backup only what is set aside there may be replaced.
+    const bool as_listed = options_.target_listed_before || options_.backup.has_value();
     Result<CopyOutcome> outcome =
-        looks || (options_.target_listed_before && !if_absent)
+        looks || (as_listed && !if_absent)
             ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of, carry,
                                       "it was listed")
             : co_await CarryObject(runtime_, source_, target_, object, there, carry);
