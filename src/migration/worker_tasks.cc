@@ -92,6 +92,19 @@ Async<bool> Worker::DoFind(Open& open, Known& known, Task task, std::chrono::mil
   const migration::Run run = known.run;
   bool listing_failed = false;
   Result<void> found = co_await finder_.Work(run, *known.ends, open.id, open.stop, &listing_failed);
+  if (!found && found.error().code == kNoSuchFind) {
+    Result<std::optional<migration::Run>> there = co_await book_.Find(run.id);
+    if (!there) co_return there.error();
+    if (*there) {
+      // Another start of a run that had finished took its row for one of before.
+      std::string prefix = task.objects.empty() ? "" : std::move(task.objects.front().name);
+      Result<void> made = co_await finder_.MakeAnew(run, open.id, std::move(prefix));
+      if (!made) co_return made.error();
+      Result<void> left = co_await board_.Unclaim(open.run, open.id);
+      if (!left) co_return left.error();
+      co_return false;
+    }
+  }
   if (found || found.error().code == kNoSuchFind) {
     Result<void> finished = co_await board_.Finish(std::move(task), {});
     if (!finished) co_return finished.error();

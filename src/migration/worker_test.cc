@@ -171,6 +171,21 @@ TEST_F(MigrationTest, TheScopeOfARunOutlivesItsStarts) {
       0);
 }
 
+// Of two starts of a finished run at one time the later one takes the finds of the other for those
+// of before. What they were for is compared all the same.
+TEST_F(MigrationTest, AFindWhoseRowIsGoneIsMadeAnew) {
+  Fill(40);
+  ASSERT_TRUE(world.Start({"1/"}));
+  std::erase_if(world.state->rows,
+                [](const auto& row) { return row.first.second.starts_with("find/"); });
+  ASSERT_TRUE(world.Start({"0/"}));
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 20U);
+  EXPECT_EQ(world.Status().listed, 20);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
 // Roles in processes of their own; a worker that may not find leaves comparisons alone.
 TEST_F(MigrationTest, RolesInDifferentProcesses) {
   Fill(50);
