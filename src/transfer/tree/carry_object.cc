@@ -65,7 +65,7 @@ Async<bool> IsSetAside(Runtime runtime, CopySource source, ObjectPlace there, Ob
 // without the ETag. `twin`: the copy, where it might be the object itself; kPrecondition with
 // kOneObject then.
 Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, std::string etag,
-                             std::optional<ObjectInfo> twin) {
+                             SystemTime modified, std::optional<ObjectInfo> twin) {
   Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
   if (!now) co_return now.error();
   if (twin && MayBeOne(*now, *twin)) {
@@ -74,6 +74,9 @@ Async<void> RemoveUnlessTwin(Store& store, std::string bucket, std::string key, 
     co_return error;
   }
   if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
+  if (modified != SystemTime{} && now->last_modified != modified) {
+    co_return PreconditionFailed(key + " has been written since");
+  }
   RemoveRequest request{.bucket = bucket, .key = key};
   if (store.capabilities().delete_if_match) request.if_match = etag;
   Result<void> removed = co_await store.Remove(request);
@@ -93,7 +96,7 @@ bool IsThereAlready(const Error& error) {
 
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
   co_return co_await RemoveUnlessTwin(store, std::move(bucket), std::move(key), std::move(etag),
-                                      std::nullopt);
+                                      SystemTime{}, std::nullopt);
 }
 
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
@@ -138,9 +141,9 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
     Result<void> durable = co_await MakeDurable(target.store, target.bucket, target.key);
     if (!durable) co_return Kept(durable.error());
     const std::string copy_etag = copy->etag;
-    Result<void> removed =
-        co_await RemoveUnlessTwin(source.store, source.bucket, source.key, outcome->source_etag,
-                                  same_key ? std::optional(std::move(*copy)) : std::nullopt);
+    Result<void> removed = co_await RemoveUnlessTwin(
+        source.store, source.bucket, source.key, outcome->source_etag, outcome->source_modified,
+        same_key ? std::optional(std::move(*copy)) : std::nullopt);
     if (removed) co_return outcome;
     if (removed.error().code != kOneObject || !again) co_return Kept(removed.error());
     if (options.if_absent) {  // What was written here is all that may be replaced.
@@ -161,9 +164,6 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
       .key = object.key,
       .version_id = object.version_id,
       .listed = CopySource::Listed{.size_bytes = object.size_bytes, .etag = object.etag}};
-  CopyTarget to{.store = target.store,
-                .bucket = target.bucket,
-                .key = target.prefix + object.key.substr(source.prefix.size())};
   if (options.backup && there) {
     const TreeTarget& backup = *options.backup;
     Result<bool> kept = co_await IsSetAside(
@@ -179,6 +179,9 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
       if (!aside) co_return aside.error();
     }
   }
+  CopyTarget to{.store = target.store,
+                .bucket = target.bucket,
+                .key = target.prefix + object.key.substr(source.prefix.size())};
   if (options.move) {
     co_return co_await MoveObject(runtime, std::move(from), std::move(to), std::move(options.copy));
   }

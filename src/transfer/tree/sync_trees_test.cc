@@ -837,6 +837,20 @@ TEST_F(MoveTest, ASourceThatChangesBeforeItsRemovalStays) {
   ASSERT_NE(source_backend->Find("from", "in/a"), nullptr);
 }
 
+// Headers and metadata are written anew without a new ETag: the copy has the old ones.
+TEST_F(MoveTest, ASourceWithOtherMetadataThanItsCopyStays) {
+  PutSource("a", "1");
+  Before(StoreOperation::kHead, 1, [this] {
+    MemoryStoreBackend::Version& version =
+        source_backend->buckets["from"].objects.at("in/a").back();
+    version.info.metadata["colour"] = "blue";
+    version.info.last_modified += std::chrono::seconds(10);
+  });
+  ASSERT_TRUE(Move());
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
+  EXPECT_NE(source_backend->Find("from", "in/a"), nullptr);
+}
+
 // What exists is left alone and no failure: neither of these does.
 TEST_F(MoveTest, WhatHasChangedIsNotCalledThere) {
   source_backend->options.capabilities.delete_if_match = true;
