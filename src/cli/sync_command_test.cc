@@ -409,11 +409,11 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
   EXPECT_EQ(Run({"mv", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
   EXPECT_EQ(Run({"cp", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
   EXPECT_EQ(ReadFile("one/x") + ReadFile("two/x"), "12");
-  ASSERT_EQ(Run({"mv", "-r", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
+  ASSERT_EQ(Run({"mv", "-r", folder.file("one"), folder.file("two"), "disk:a/"}), 1)
       << console.error;
+  EXPECT_TRUE(Says("something is at the target already")) << console.error;
   EXPECT_EQ(ReadFile("root/a/x"), "1");
   EXPECT_EQ(ReadFile("two/x"), "2");
-}
   WriteFile("one/x", "3");
   EXPECT_EQ(Run({"mv", "-r", "--no-clobber", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
       << console.error;
@@ -437,6 +437,7 @@ TEST_F(SyncCommandTest, APlanRemovesWhatIsExcluded) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/y")));
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/z")));
+}
 
 // Flags that are not heeded move what was to stay.
 TEST_F(SyncCommandTest, WhatChoosesGoesWithRecursive) {

@@ -394,6 +394,10 @@ class Sync {
       observer_.OnCopied(step, *outcome);
     } else if (if_absent && IsThereAlready(outcome.error())) {
       run_.watch.Worked();
+      if (options_.exists_fails) {
+        run_.Failed(step, PreconditionFailed("something is at the target already"));
+        co_return Ok();
+      }
       ++totals_.skipped;
       SyncStep skipped = step;
       skipped.decision = {SyncVerdict::kSkip, reason::kExists};

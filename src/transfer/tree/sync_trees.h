@@ -59,6 +59,9 @@ struct SyncOptions {
   // where it is not what the listing says.
   bool target_listed_before = false;
 
+  // With copy.if_absent: what is at the target already is a failure, and not left alone.
+  bool exists_fails = false;
+
   bool move = false;      // Removes at the source what has been copied (carry_object.h).
   bool download = false;  // With CompareRules::checksum: reads both where nothing else tells.
   // With CompareRules::checksum: of equal bytes also headers, user metadata and tags have to be.
