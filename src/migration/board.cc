@@ -201,8 +201,9 @@ Async<Claim> TaskBoard::TryClaim(std::string run, std::string id, std::chrono::m
       claim.busy = std::chrono::ceil<std::chrono::milliseconds>(until - now);
       co_return claim;
     }
-    // Mine: something failed, and nobody died.
-    claim.starts = static_cast<int>(before->Number("starts")) + (claim.worker == worker_ ? 0 : 1);
+    // Mine, or left: something failed, and nobody died.
+    const bool died = claim.worker != worker_ && !before->Flag("left");
+    claim.starts = static_cast<int>(before->Number("starts")) + (died ? 1 : 0);
     expected = Expected::Revision((*row)->revision);
   }
   Row mine;
@@ -238,6 +239,30 @@ Async<void> TaskBoard::Renew(std::string run, std::string id, std::chrono::milli
   if (!written) co_return written.error().In("keep a task");
   claim->revision = *written;
   co_return Ok();
+}
+
+Async<void> TaskBoard::Leave(std::string run, std::string id, Claim claim) {
+  const SystemTime now = runtime_.clock.Now();
+  Row left;
+  left.Set("worker", worker_)
+      .Set("until", now)
+      .Set("starts", claim.starts)
+      .Set("since", now)
+      .Set("left", true);
+  StateWrite write{
+      .key = ClaimKey(id), .value = left.Encode(), .expected = Expected::Revision(claim.revision)};
+  Result<int64_t> written = co_await state_.Write(RowsOf(run), std::move(write));
+  if (!written) co_return written.error().In("leave a task");
+  co_return Ok();
+}
+
+Async<bool> TaskBoard::IsMine(std::string run, std::string id) {
+  Result<std::optional<StateRow>> row = co_await state_.Get(RowsOf(run), ClaimKey(id));
+  if (!row) co_return row.error().In("look for a claim");
+  if (!*row) co_return false;
+  Result<Row> claim = Row::Decode((*row)->value);
+  if (!claim) co_return claim.error();
+  co_return claim->Text("worker") == worker_;
 }
 
 Async<void> TaskBoard::Unclaim(std::string run, std::string id) {

@@ -492,6 +492,28 @@ TEST_F(MigrationTest, TaskThatCannotBeNotedComesBack) {
   ExpectDone();
 }
 
+// A worker that fails and lives has not died over its task: many that hand it on do not bury it.
+TEST_F(MigrationTest, AClaimThatIsLeftIsNoDeath) {
+  FakeState rows(world.base.runtime, world.state);
+  FakeQueue queue(world.base.runtime, world.queue);
+  migration::TaskBoard one(world.base.runtime, queue, rows, "one");
+  migration::TaskBoard two(world.base.runtime, queue, rows, "two");
+  Result<migration::Claim> claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_FALSE(world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)))->mine);
+  EXPECT_TRUE(*world.Run(one.IsMine("run", "task")));
+  ASSERT_TRUE(world.Run(one.Leave("run", "task", *claim)));
+  EXPECT_FALSE(world.Run(one.Leave("run", "task", *claim)));
+  claim = world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_EQ(claim->starts, 1);
+  EXPECT_FALSE(*world.Run(one.IsMine("run", "task")));
+  world.base.clock.Advance(std::chrono::seconds(20));
+  claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_EQ(claim->starts, 2);
+}
+
 // A task that kills whoever takes it ends as a dead letter with its reason.
 TEST_F(MigrationTest, TaskThatKillsItsWorkersIsGivenUp) {
   Fill(5);
