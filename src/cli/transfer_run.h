@@ -97,7 +97,7 @@ class TransferRun {
   int listers_max = ListingOptions().listers_max;  // Of each listing that Transfer opens.
 
  private:
-  Async<void> Redo(OpenedAddress source, OpenedAddress target, bool compare, SyncOptions options);
+  Async<void> Redo(OpenedAddress source, OpenedAddress target, SyncOptions options);
   Async<void> Carry(OpenedAddress source, OpenedAddress target, Listing& listing, Listing* there,
                     SyncOptions options);
 
