@@ -145,7 +145,9 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
     Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
     if (source) limited.Wrap(*source);
     // What another source has just been moved to is there once.
-    options.copy.if_absent = no_clobber_ || (move_ && recursive_ && &text != &sources_.front());
+    const bool behind = move_ && recursive_ && &text != &sources_.front();
+    options.copy.if_absent = no_clobber_ || behind;
+    options.exists_fails = behind && !no_clobber_;
     done = !source      ? Result<void>(source.error())
            : recursive_ ? co_await CarryBelow(context, opener, *source, *target, run, options)
                         : co_await CarryOne(context, *source, *target, run);

@@ -138,7 +138,9 @@ std::optional<std::string> RunSession::GoesOnAfter() const {
 asio::awaitable<void> RunSession::Close(ExitCode code, const std::optional<Error>& error) {
   if (journal_ == nullptr) co_return;
   RunPhase phase = RunPhase::kDone;
-  if (error || (failed_only_ && !found_->listed_all)) {
+  // Of what failed alone, what was in flight is still to be done.
+  const bool more = failed_only_ && (!found_->listed_all || !found_->open.empty());
+  if (error || more) {
     phase = RunPhase::kStopped;
   } else if (code != ExitCode::kDone) {
     phase = RunPhase::kFailed;

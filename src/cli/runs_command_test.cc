@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "backup/restore.h"
@@ -21,13 +22,15 @@ using testing::CommandsTest;
 class RunsCommandTest : public CommandsTest {
  protected:
   RunsCommandTest() { console.environment["LONGHAUL_STATE"] = folder.file("made/here/state.db"); }
-  // A run that was stopped after `copied` objects; its id.
-  std::string Begun(RunRecord run, uint64_t copied = 1) {
+  // A run that was stopped after `copied` objects, of which `told` tells the names; its id.
+  std::string Begun(RunRecord run, uint64_t copied = 1,
+                    const std::function<void(RunJournal&)>& told = {}) {
     testing::RealWorld world;
     LocalState state(world.runtime, {.sqlite_path = folder.file("made/here/state.db")});
     auto journal = world.Run(RunJournal::Begin(world.runtime, state, std::move(run)));
     EXPECT_TRUE(journal) << journal.error().Describe();
     (*journal)->counts().copied = copied;
+    if (told) told(**journal);
     EXPECT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "stopped by a signal")));
     return (*journal)->record().id;
   }
@@ -146,6 +149,86 @@ TEST_F(RunsCommandTest, ARunIsThatOfItsPlaces) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("other/a/good")));
   disk_at("root");
   EXPECT_EQ(Run({"sync", folder.file("out"), "disk:a", "--resume", id}), 0) << console.error;
+}
+
+// `cp -r` replaces what is there, whatever it is: what a sync leaves alone is still to be copied
+// when it goes on, or half of the target would stay what it was.
+TEST_F(RunsCommandTest, ACopyThatGoesOnReplacesAsItDidBefore) {
+  const auto age = [this](const std::string& name, int hours) {
+    std::filesystem::last_write_time(
+        folder.file(name),
+        std::filesystem::file_time_type::clock::now() - std::chrono::hours(hours));
+  };
+  const RunRecord copy{
+      .command = "cp", .arguments = {"cp", "-r"}, .source = "disk:a", .target = "disk:b"};
+  WriteFile("root/a/x", "11");
+  WriteFile("root/a/y", "33");
+  WriteFile("root/a/z", "44");
+  for (const char* name : {"root/a/x", "root/a/y", "root/a/z"}) age(name, 3);
+  const auto spoil = [&] {
+    WriteFile("root/b/x", "22");
+    WriteFile("root/b/y", "33");
+    WriteFile("root/b/z", "22");
+    for (const char* name : {"root/b/x", "root/b/y", "root/b/z"}) age(name, 1);
+  };
+  const auto written = [this](const std::string& name) {
+    return std::filesystem::last_write_time(folder.file(name));
+  };
+  spoil();
+  const auto before = written("root/b/y");
+  // Nothing of it was done; y was copied, and the journal does not know yet.
+  std::string id = Begun(copy, 1, [](RunJournal& journal) {
+    journal.Started("x");
+    journal.Started("y");
+  });
+  EXPECT_EQ(Run({"cp", "-r", "--resume", id, "disk:a", "disk:b"}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/x"), "11");
+  EXPECT_EQ(ReadFile("root/b/z"), "44");
+  EXPECT_EQ(written("root/b/y"), before);
+  spoil();
+  id = Begun(copy, 1, [](RunJournal& journal) {
+    journal.Started("x");
+    journal.Failed("x", "denied");
+  });
+  EXPECT_EQ(Run({"cp", "-r", "--retry-failed", id, "disk:a", "disk:b"}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/x"), "11");
+  EXPECT_EQ(ReadFile("root/b/z"), "22");
+}
+
+// What was in flight when it was killed is not done because what failed works now.
+TEST_F(RunsCommandTest, WhatWasInFlightIsLeftWhenOnlyFailuresAreDoneAgain) {
+  WriteFile("in/a", "1");
+  WriteFile("in/b", "2");
+  const std::string id = Begun(
+      {.command = "sync", .arguments = {"sync"}, .source = folder.file("in"), .target = "disk:a"},
+      1, [](RunJournal& journal) {
+        journal.Started("a");
+        journal.Started("b");
+        journal.Failed("b", "denied");
+        journal.ListedAll();
+      });
+  EXPECT_EQ(Run({"sync", "--retry-failed", id, folder.file("in"), "disk:a"}), 0) << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/b")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/a")));
+  EXPECT_EQ(Run({"sync", "--resume", id, folder.file("in"), "disk:a"}), 0) << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/a")));
+}
+
+// A key that no file can have has failed once, and must not keep the run from going on for ever.
+TEST_F(RunsCommandTest, AKeyThatNoFileCanHaveDoesNotHoldUpTheRest) {
+  WriteFile("one", "1");
+  WriteFile("out/there", "1");
+  ASSERT_EQ(Run({"cp", folder.file("one"), "disk:a/x//y"}), 0) << console.error;
+  WriteFile("root/a/z", "2");
+  const std::string id = Begun(
+      {.command = "sync", .arguments = {"sync"}, .source = "disk:a", .target = folder.file("out")},
+      1, [](RunJournal& journal) {
+        journal.Started("x//y");
+        journal.Failed("x//y", "no file can have the name of this key");
+      });
+  EXPECT_EQ(Run({"sync", "--resume", id, "disk:a", folder.file("out")}), 1) << console.error;
+  EXPECT_TRUE(Says("x//y")) << console.error;
+  EXPECT_EQ(ReadFile("out/z"), "2");
 }
 
 // A link that leads elsewhere is another folder; the same one by another way is not.

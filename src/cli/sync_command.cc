@@ -235,6 +235,7 @@ class SyncCommand : public Command {
                          source->address.key, std::move(listed));
     };
     if (failed) {  // What has been written there since is to be seen.
+      options_.failed_before = true;
       std::vector<std::string> names;
       for (const ListedObject& object : *failed) {
         names.push_back(object.key.substr(source->address.key.size()));

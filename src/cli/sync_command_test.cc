@@ -409,10 +409,34 @@ TEST_F(SyncCommandTest, SourcesDoNotReplaceOneAnother) {
   EXPECT_EQ(Run({"mv", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
   EXPECT_EQ(Run({"cp", folder.file("one/x"), folder.file("two/x"), "disk:a/"}), 2);
   EXPECT_EQ(ReadFile("one/x") + ReadFile("two/x"), "12");
-  ASSERT_EQ(Run({"mv", "-r", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
+  ASSERT_EQ(Run({"mv", "-r", folder.file("one"), folder.file("two"), "disk:a/"}), 1)
       << console.error;
+  EXPECT_TRUE(Says("something is at the target already")) << console.error;
   EXPECT_EQ(ReadFile("root/a/x"), "1");
   EXPECT_EQ(ReadFile("two/x"), "2");
+  WriteFile("one/x", "3");
+  EXPECT_EQ(Run({"mv", "-r", "--no-clobber", folder.file("one"), folder.file("two"), "disk:a/"}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+}
+
+// What a plan removes though the source has it is what the filters leave out, and is told so.
+TEST_F(SyncCommandTest, APlanRemovesWhatIsExcluded) {
+  WriteFile("in/x", "1");
+  WriteFile("in/y", "1");
+  WriteFile("root/a/x", "1");
+  WriteFile("root/a/z", "1");
+  const std::string plan = folder.file("plan");
+  ASSERT_EQ(Run({"sync", "--delete", "--delete-excluded", "--exclude", "x", "--plan", plan,
+                 folder.file("in"), "disk:a"}),
+            0)
+      << console.error;
+  WriteFile("in/z", "1");
+  EXPECT_EQ(Run({"apply", plan}), 1) << console.error;
+  EXPECT_TRUE(Says("the source has it by now")) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/x")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/y")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/z")));
 }
 
 // Flags that are not heeded move what was to stay.

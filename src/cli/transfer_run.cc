@@ -71,6 +71,7 @@ Async<void> TransferRun::Redo(OpenedAddress source, OpenedAddress target, SyncOp
   if (!names) co_return names.error();
   if (names->empty()) co_return Ok();
   options.remove = false;
+  options.failed_before = true;
   std::set<std::string, std::less<>> left(names->begin(), names->end());
   journal_->set_on_settled([&left](std::string_view name) {
     auto found = left.find(name);
@@ -108,15 +109,21 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
   options.copy.on_bytes = [this](uint64_t bytes) { progress.totals.bytes_done += bytes; };
   std::string after;
   if (session_ && session_->found()) {
+    // What was done after the journal's last write is found at the target; what was to be moved is
+    // carried again, or its source would stay.
+    if (!compare && !options.move) {
+      // Sizes and times tell nothing where whatever is there is to be replaced: it is done when it
+      // is a copy in all.
+      options.compare = {.checksum = true};
+      options.descriptions = true;
+      compare = true;
+    }
     Result<void> redone = co_await Redo(source, target, options);
     if (!redone) co_return redone;
     std::optional<std::string> from = session_->GoesOnAfter();
     // What is to be removed is known when all of it has been compared.
     if (!from && !(options.remove && !session_->failed_only())) co_return Ok();
     if (from && !options.remove) after = *from;
-    // What was done after the journal's last write is found at the target; what was to be moved is
-    // carried again, or its source would stay.
-    if (!options.move) compare = true;
   }
   const auto from = [&](const OpenedAddress& end) {
     return ListingOptions{.listers_max = listers_max,

@@ -201,8 +201,9 @@ Async<Claim> TaskBoard::TryClaim(std::string run, std::string id, std::chrono::m
       claim.busy = std::chrono::ceil<std::chrono::milliseconds>(until - now);
       co_return claim;
     }
-    // Mine: something failed, and nobody died.
-    claim.starts = static_cast<int>(before->Number("starts")) + (claim.worker == worker_ ? 0 : 1);
+    // Mine, or left: something failed, and nobody died.
+    const bool died = claim.worker != worker_ && !before->Flag("left");
+    claim.starts = static_cast<int>(before->Number("starts")) + (died ? 1 : 0);
     expected = Expected::Revision((*row)->revision);
   }
   Row mine;
@@ -240,6 +241,30 @@ Async<void> TaskBoard::Renew(std::string run, std::string id, std::chrono::milli
   co_return Ok();
 }
 
+Async<void> TaskBoard::Leave(std::string run, std::string id, Claim claim) {
+  const SystemTime now = runtime_.clock.Now();
+  Row left;
+  left.Set("worker", worker_)
+      .Set("until", now)
+      .Set("starts", claim.starts)
+      .Set("since", now)
+      .Set("left", true);
+  StateWrite write{
+      .key = ClaimKey(id), .value = left.Encode(), .expected = Expected::Revision(claim.revision)};
+  Result<int64_t> written = co_await state_.Write(RowsOf(run), std::move(write));
+  if (!written) co_return written.error().In("leave a task");
+  co_return Ok();
+}
+
+Async<bool> TaskBoard::IsMine(std::string run, std::string id) {
+  Result<std::optional<StateRow>> row = co_await state_.Get(RowsOf(run), ClaimKey(id));
+  if (!row) co_return row.error().In("look for a claim");
+  if (!*row) co_return false;
+  Result<Row> claim = Row::Decode((*row)->value);
+  if (!claim) co_return claim.error();
+  co_return claim->Text("worker") == worker_;
+}
+
 Async<void> TaskBoard::Unclaim(std::string run, std::string id) {
   StateWrite removal{.key = ClaimKey(id)};
   Result<int64_t> removed = co_await state_.Write(RowsOf(run), std::move(removal));
@@ -252,9 +277,11 @@ Async<void> TaskBoard::Finish(Task task, std::vector<ObjectRow> objects) {
   for (const ObjectRow& object : objects) {
     writes.push_back({.key = ObjectKey(object.object.name), .value = EncodeObject(object)});
   }
+  // First, and by themselves: DynamoDB writes rows one by one, in any order, and nobody opens a
+  // task again that is done.
+  Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
+  if (!written) co_return written.error().In("finish a task");
   if (task.event) {
-    Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
-    if (!written) co_return written.error().In("finish a task");
     Result<void> counted = co_await CountEvents(task);
     if (!counted) co_return counted.error().In("finish a task");
     co_return co_await CleanUp(std::move(task.run), std::move(task.id));
@@ -262,9 +289,9 @@ Async<void> TaskBoard::Finish(Task task, std::vector<ObjectRow> objects) {
   Row done;
   done.Set("kind", std::string(ToString(task.kind)));
   SetCounts(done, task.counts);
-  writes.push_back({.key = DoneKey(task.id), .value = done.Encode()});
-  Result<void> written = co_await WriteRows(RowsOf(task.run), std::move(writes));
-  if (!written) co_return written.error().In("finish a task");
+  StateWrite end{.key = DoneKey(task.id), .value = done.Encode()};
+  Result<int64_t> ended = co_await state_.Write(RowsOf(task.run), std::move(end));
+  if (!ended) co_return ended.error().In("finish a task");
   co_return co_await CleanUp(std::move(task.run), std::move(task.id));
 }
 

@@ -49,6 +49,12 @@ class TaskBoard {
   // Only as long as it is mine: kPrecondition otherwise.
   Async<void> Renew(std::string run, std::string id, std::chrono::milliseconds lease, Claim* claim);
 
+  // Whether it is mine yet, by what is written.
+  Async<bool> IsMine(std::string run, std::string id);
+
+  // Says that this process works on it no more, because something failed: who takes it next has
+  // nobody's death to count. kPrecondition: it is somebody else's.
+  Async<void> Leave(std::string run, std::string id, Claim claim);
   // Says that nobody works on it now.
   Async<void> Unclaim(std::string run, std::string id);
 

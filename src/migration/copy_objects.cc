@@ -28,6 +28,7 @@ struct Batch {
   Meter& meter;
   TaskEnd& end;
   std::vector<TaskObject> left{};
+  std::vector<TaskObject> copied{};  // As they were read, where nobody has looked again.
 
   Async<void> One(TaskObject object, std::unique_ptr<Permit> permit) {
     Result<Carried> carried = co_await Carry(object);
@@ -50,9 +51,37 @@ struct Batch {
         ++end.task.counts.copied;
         end.task.counts.bytes += static_cast<int64_t>(object.size_bytes);
         ++meter.objects;
+        if (!looks_again()) copied.push_back(object);
         break;
     }
-    if (end.task.check) end.settled.push_back(object.name);
+    // Whoever was here before may have called it failed, and died.
+    if (limits.look_first) end.settled.push_back(object.name);
+    co_return Ok();
+  }
+
+  // Whether each write is followed by a look at the source. Where others may carry the object too,
+  // a write that was late may have covered theirs.
+  [[nodiscard]] bool looks_again() const {
+    return run.options.events || limits.look_first || others_were_here;
+  }
+  bool others_were_here = false;
+
+  // Of one that was copied before others came.
+  Async<void> Again(TaskObject object) {
+    co_await limits.slots->Acquire();
+    const Permit permit(limits.slots);
+    Result<bool> still = co_await IsStillSo(run, ends, object.name,
+                                            {.size_bytes = object.size_bytes, .etag = object.etag});
+    if (still && *still) co_return Ok();
+    object.look = Look::kBytes;
+    Result<Carried> carried = still ? co_await Carry(object) : Result<Carried>(still.error());
+    if (carried && *carried != Carried::kGiant) co_return Ok();
+    --end.task.counts.copied;
+    if (carried) {
+      end.giants.push_back(std::move(object));
+    } else {
+      NoteFailure(run, std::move(object), carried.error(), runtime.clock.Now(), end, left, meter);
+    }
     co_return Ok();
   }
 
@@ -80,7 +109,8 @@ struct Batch {
       Result<CopyOutcome> outcome = co_await Copy(object);
       if (!outcome) co_return outcome.error();
       object.size_bytes = outcome->size_bytes;
-      if (!run.options.events) co_return Carried::kCopied;
+      object.etag = outcome->source_etag;
+      if (!looks_again()) co_return Carried::kCopied;
       Result<bool> still = co_await IsStillSo(run, ends, object.name,
                                               {.size_bytes = outcome->size_bytes,
                                                .etag = outcome->source_etag,
@@ -152,7 +182,7 @@ struct Batch {
     co_await listing->Close();
     std::erase_if(objects, [&](const TaskObject& object) {
       if (!there.contains(object.name)) return false;
-      if (end.task.check) end.settled.push_back(object.name);
+      end.settled.push_back(object.name);
       ++end.task.counts.equal;
       --meter.open;
       return true;
@@ -204,7 +234,7 @@ asio::awaitable<TaskEnd> CopyObjects(Runtime& runtime, const Run& run, Ends ends
               .stop = stop,
               .meter = meter,
               .end = end};
-  if (limits.look_first && run.options.events) {
+  if (limits.died || (limits.look_first && run.options.events)) {
     // What somebody who died has carried may be older than what the source has become since.
     for (TaskObject& object : objects) {
       if (object.look == Look::kNone) object.look = Look::kBytes;
@@ -233,6 +263,16 @@ asio::awaitable<TaskEnd> CopyObjects(Runtime& runtime, const Run& run, Ends ends
   }
   Result<void> joined = co_await group.Join();
   static_cast<void>(joined);
+  if (!batch.copied.empty()) {
+    Result<bool> others = co_await limits.others();
+    batch.others_were_here = !others || *others;
+  }
+  if (batch.others_were_here) {
+    TaskGroup again(runtime.executor);
+    for (TaskObject& object : batch.copied) again.Spawn(batch.Again(std::move(object)));
+    joined = co_await again.Join();
+    static_cast<void>(joined);
+  }
   end.task.objects = std::move(batch.left);
   co_return end;
 }

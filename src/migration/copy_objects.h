@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Meter {
 struct TaskEnd {
   Task task;                    // Its `objects` are what is left.
   std::vector<ObjectRow> rows;  // What is to be said of objects.
-  // Of a task with `check`: what has been carried, of which rows may say that it had failed.
+  // Of a task that somebody may have had before: what has been carried, of which rows may say that
+  // it had failed.
   std::vector<std::string> settled;
   // Of which a look has shown that workers share them: for tasks of their own.
   std::vector<TaskObject> giants;
@@ -35,6 +37,10 @@ struct TaskEnd {
 struct CopyLimits {
   std::shared_ptr<Semaphore> slots;  // shared by all tasks of the process: objects side by side.
   bool look_first = false;           // Somebody may have carried some of it.
+  bool died = false;                 // Who did may have something under way yet.
+  // Whether somebody else may have carried these objects meanwhile, in a newer state. Asked after
+  // the last write; an error is a yes.
+  std::function<Async<bool>()> others{};
 };
 
 // `tries_max` of the run: what has failed so often is not left, but in the rows. Never fails as a

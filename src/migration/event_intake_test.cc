@@ -193,6 +193,34 @@ TEST_F(EventIntakeTest, LateWriteDoesNotAgeAnObject) {
   }
 }
 
+// The same without events, where another start finds the newer state.
+TEST_F(EventIntakeTest, LateWriteDoesNotAgeAnObjectThatAnotherStartHasCarried) {
+  for (const bool dies : {false, true}) {
+    MigrationWorld one(dies ? 2 : 1);
+    one.PutSource("x", "first");
+    SlowPuts slow;
+    slow.after_death = dies;
+    one.target_faults = &slow;
+    auto& late = one.StartWorker();
+    ASSERT_TRUE(one.Start());
+    ASSERT_TRUE(one.Drive([&] { return slow.held == 1; }));
+    if (dies) one.Kill(late);
+    one.target_faults = nullptr;
+    one.StartWorker();
+    one.PutSource("x", "later");  // Of the same size.
+    ASSERT_TRUE(one.Start());
+    ASSERT_TRUE(one.Drive([&] { return one.AtTarget()["x"] == "later"; }));
+    if (dies) {  // Now it lands, before anybody has taken over.
+      ASSERT_FALSE(one.Finished());
+      MemoryStore store(one.base.runtime, one.target);
+      ASSERT_TRUE(one.Run(PutText(store, {.bucket = "to", .key = "out/x"}, "first")));
+    }
+    ASSERT_TRUE(one.Drive([&] { return one.Finished(); }));
+    EXPECT_EQ(one.AtTarget(), one.AtSource()) << "dies: " << dies;
+    EXPECT_EQ(one.Status().failed, 0);
+  }
+}
+
 // The same of a worker that dies over it: whoever takes over looks at what the source is by then.
 TEST_F(EventIntakeTest, WriteOfADeadWorkerDoesNotAgeAnObject) {
   for (const bool by_event : {true, false}) {

@@ -96,6 +96,17 @@ Async<void> Finder::Save(const std::string& run_id, FindRow& row) {
   co_return Ok();
 }
 
+Async<void> Finder::MakeAnew(const Run& run, std::string find, std::string prefix) {
+  const FindRow row{.id = std::move(find), .prefix = std::move(prefix), .check = true};
+  StateWrite write{
+      .key = FindKey(row.id), .value = EncodeFind(row), .expected = Expected::Absent()};
+  Result<int64_t> written = co_await state_.Write(RowsOf(run.id), std::move(write));
+  if (!written && written.error().kind != ErrorKind::kPrecondition) {
+    co_return written.error().In("make a find anew");
+  }
+  co_return Ok();
+}
+
 Async<void> Finder::GiveUp(const Run& run, std::string find, std::string reason) {
   Result<FindRow> row = co_await Read(run.id, find);
   if (!row) co_return row.error();

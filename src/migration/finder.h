@@ -59,8 +59,10 @@ class Finder {
 
   // Makes all tasks of a find. OK: they are durable. kPrecondition: somebody else does it.
   // `listing_failed`: whether an error is one of the stores. kCancelled: `stop`. kNotFound, code
-  // kNoSuchFind: it is forgotten. Others as the stores list, and as State and Queue fail.
+  // kNoSuchFind: there is no row of it. Others as the stores list, and as State and Queue fail.
   Async<void> Work(Run run, Ends ends, std::string find, Event& stop, bool* listing_failed);
+  // A find whose row is gone though its task is there.
+  Async<void> MakeAnew(const Run& run, std::string find, std::string prefix);
   // Says that it was given up, and why.
   Async<void> GiveUp(const Run& run, std::string find, std::string reason);
 

@@ -259,6 +259,10 @@ Async<void> Worker::Handle(QueueMessage message) {
     runtime_.log.Warning("a task is left for later",
                          {{"run", open->run}, {"task", open->id}, done.error()});
     delay = done.error().kind == ErrorKind::kCancelled ? 0ms : DelayOf(message);
+    if (std::exchange(open->claim.mine, false)) {
+      Result<void> left = co_await board_.Leave(open->run, open->id, open->claim);
+      static_cast<void>(left);  // Else it lapses.
+    }
   }
   // Last. When it fails the message comes again, and costs nothing.
   Result<void> told;

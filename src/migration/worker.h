@@ -84,6 +84,8 @@ class Worker {
   Async<bool> Do(Open& open, Known& known, std::chrono::milliseconds* delay);
   Async<bool> DoFind(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
   Async<bool> DoObjects(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
+  // Whether the run was started again, or somebody else has taken the task, since `before`.
+  Async<bool> OthersCame(const Open& open, const migration::Run& before);
   Async<bool> DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
   Async<bool> DoRange(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
   Async<bool> Settle(Known& known, TaskEnd end, std::chrono::milliseconds* delay);

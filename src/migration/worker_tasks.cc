@@ -92,6 +92,19 @@ Async<bool> Worker::DoFind(Open& open, Known& known, Task task, std::chrono::mil
   const migration::Run run = known.run;
   bool listing_failed = false;
   Result<void> found = co_await finder_.Work(run, *known.ends, open.id, open.stop, &listing_failed);
+  if (!found && found.error().code == kNoSuchFind) {
+    Result<std::optional<migration::Run>> there = co_await book_.Find(run.id);
+    if (!there) co_return there.error();
+    if (*there) {
+      // Another start of a run that had finished took its row for one of before.
+      std::string prefix = task.objects.empty() ? "" : std::move(task.objects.front().name);
+      Result<void> made = co_await finder_.MakeAnew(run, open.id, std::move(prefix));
+      if (!made) co_return made.error();
+      Result<void> left = co_await board_.Unclaim(open.run, open.id);
+      if (!left) co_return left.error();
+      co_return false;
+    }
+  }
   if (found || found.error().code == kNoSuchFind) {
     Result<void> finished = co_await board_.Finish(std::move(task), {});
     if (!finished) co_return finished.error();
@@ -133,9 +146,12 @@ Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
   for (const TaskObject& object : task.objects) tries = std::max(tries, object.tries);
   const bool look_first = task.check || open.claim.starts > 1 || tries > 0;
   const migration::Run run = known.run;
-  TaskEnd end =
-      co_await CopyObjects(runtime_, run, *known.ends, std::move(task),
-                           {.slots = slots_, .look_first = look_first}, open.stop, meters_[run.id]);
+  CopyLimits limits{
+      .slots = slots_, .look_first = look_first, .died = open.claim.starts > 1, .others = [&] {
+        return OthersCame(open, run);
+      }};
+  TaskEnd end = co_await CopyObjects(runtime_, run, *known.ends, std::move(task), std::move(limits),
+                                     open.stop, meters_[run.id]);
   if (open.timed_out && !end.task.objects.empty()) {
     std::vector<TaskObject> left;
     std::vector<TaskObject> objects = std::move(end.task.objects);
@@ -147,6 +163,15 @@ Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
     end.task.objects = std::move(left);
   }
   co_return co_await Settle(known, std::move(end), delay);
+}
+
+Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before) {
+  Result<std::optional<migration::Run>> now = co_await book_.Find(before.id);
+  if (!now) co_return now.error();
+  if (!*now || (*now)->starts != before.starts) co_return true;
+  Result<bool> mine = co_await board_.IsMine(open.run, open.id);
+  if (!mine) co_return mine.error();
+  co_return !*mine;
 }
 
 Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {

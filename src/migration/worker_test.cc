@@ -171,6 +171,21 @@ TEST_F(MigrationTest, TheScopeOfARunOutlivesItsStarts) {
       0);
 }
 
+// Of two starts of a finished run at one time the later one takes the finds of the other for those
+// of before. What they were for is compared all the same.
+TEST_F(MigrationTest, AFindWhoseRowIsGoneIsMadeAnew) {
+  Fill(40);
+  ASSERT_TRUE(world.Start({"1/"}));
+  std::erase_if(world.state->rows,
+                [](const auto& row) { return row.first.second.starts_with("find/"); });
+  ASSERT_TRUE(world.Start({"0/"}));
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 20U);
+  EXPECT_EQ(world.Status().listed, 20);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
 // Roles in processes of their own; a worker that may not find leaves comparisons alone.
 TEST_F(MigrationTest, RolesInDifferentProcesses) {
   Fill(50);
@@ -423,6 +438,46 @@ TEST_F(MigrationTest, KillAtEachStep) {
   EXPECT_GT(kills, 20);
 }
 
+// All that is read is refused, and State writes every second row only, as DynamoDB does when it has
+// too many.
+class RefusedAndThrottled : public testing::FaultPlan {
+ public:
+  explicit RefusedAndThrottled(testing::FakeFaults& state) : state_(state) {}
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation != StoreOperation::kGet) return fault;
+    if (once) state_.halves = 1;
+    fault.error = {.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+    return fault;
+  }
+  bool once = true;
+
+ private:
+  testing::FakeFaults& state_;
+};
+
+// A task that is done is not opened again: that its objects have failed must be written before.
+TEST_F(MigrationTest, FailuresAreWrittenBeforeTheirTaskIsDone) {
+  Fill(2);
+  RefusedAndThrottled faults(world.state_faults);
+  world.source_faults = &faults;
+  world.migration.options.tries_max = 1;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  const auto named = [&] {
+    return std::ranges::count_if(world.state->rows, [](const auto& row) {
+      return row.first.second.starts_with(migration::ObjectKey(""));
+    });
+  };
+  ASSERT_TRUE(world.Drive([&] { return named() > 0; }));
+  EXPECT_EQ(named(), 1);
+  faults.once = false;
+  world.state_faults.halves = 0;
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.Status().failed, 2);
+  EXPECT_FALSE(world.Status().all_carried());
+}
+
 // What is not durable is not acknowledged: a State that refuses the end of a task brings it back.
 TEST_F(MigrationTest, TaskThatCannotBeNotedComesBack) {
   Fill(5);
@@ -435,6 +490,28 @@ TEST_F(MigrationTest, TaskThatCannotBeNotedComesBack) {
   world.state->read_only.clear();
   ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
   ExpectDone();
+}
+
+// A worker that fails and lives has not died over its task: many that hand it on do not bury it.
+TEST_F(MigrationTest, AClaimThatIsLeftIsNoDeath) {
+  FakeState rows(world.base.runtime, world.state);
+  FakeQueue queue(world.base.runtime, world.queue);
+  migration::TaskBoard one(world.base.runtime, queue, rows, "one");
+  migration::TaskBoard two(world.base.runtime, queue, rows, "two");
+  Result<migration::Claim> claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_FALSE(world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)))->mine);
+  EXPECT_TRUE(*world.Run(one.IsMine("run", "task")));
+  ASSERT_TRUE(world.Run(one.Leave("run", "task", *claim)));
+  EXPECT_FALSE(world.Run(one.Leave("run", "task", *claim)));
+  claim = world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_EQ(claim->starts, 1);
+  EXPECT_FALSE(*world.Run(one.IsMine("run", "task")));
+  world.base.clock.Advance(std::chrono::seconds(20));
+  claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
+  ASSERT_TRUE(claim && claim->mine);
+  EXPECT_EQ(claim->starts, 2);
 }
 
 // A task that kills whoever takes it ends as a dead letter with its reason.

@@ -82,7 +82,7 @@ Async<CopyOutcome> CopyInside(CopyJob& job, std::optional<ObjectInfo> head) {
   if (options.on_bytes) options.on_bytes(listed.size_bytes);
   co_return CopyOutcome{.size_bytes = listed.size_bytes,
                         .source_etag = listed.etag,
-                        .source_modified = listed.modified,
+                        .source_modified = head->last_modified,
                         .put = std::move(*put),
                         .verified = Verified::kByStore};
 }

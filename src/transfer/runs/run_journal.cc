@@ -246,6 +246,9 @@ Async<std::unique_ptr<RunJournal>> RunJournal::Resume(Runtime runtime, State& st
 }
 
 void RunJournal::Passed(std::string_view name) {
+  // What is done again may lie behind names that nobody has looked at: a failure is written before
+  // the row that has passed it.
+  if (redoing_) return;
   if (name > last_) last_.assign(name);
 }
 
@@ -337,8 +340,10 @@ StateWrite RunJournal::RowToWrite() {
   std::string upto = last_;
   std::vector<std::string> open(open_.begin(), open_.end());
   std::string joined = Joined(open);
+  bool listed_all = run.listed_all;
   // Where the list is too long: from its first name on, all is looked at again.
   if (joined.size() > kOpenBytesMax) {
+    listed_all = false;
     upto = std::min(last_, open.front());
     open.resize(1);
     joined = Joined(open);
@@ -360,7 +365,7 @@ StateWrite RunJournal::RowToWrite() {
   fields.Set("owner", ProcessText(run.owner));
   fields.Set("session", run.session);
   fields.SetTime("lease_until", run.lease_until);
-  fields.SetNumber("listed_all", run.listed_all ? 1 : 0);
+  fields.SetNumber("listed_all", listed_all ? 1 : 0);
   fields.Set("upto", upto);
   fields.Set("open", joined);
   fields.SetNumber("copied", run.counts.copied);

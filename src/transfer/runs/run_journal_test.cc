@@ -176,11 +176,35 @@ TEST_F(RunJournalTest, ManyOpenNamesFit) {
   auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
   ASSERT_TRUE(journal);
   for (int i = 0; i < 4096; ++i) (*journal)->Started(NameOfNumber(i) + std::string(900, '\n'));
+  (*journal)->ListedAll();
   ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
   RunRecord run = Found();
   EXPECT_EQ(run.open.size(), 1U);
   EXPECT_TRUE(run.open[0].starts_with(NameOfNumber(0)));
   EXPECT_EQ(run.upto, run.open[0]);
+  EXPECT_FALSE(run.listed_all) << "nobody would look at the others";
+}
+
+// A failure is written before the row that has passed its name: to do it again tells nothing of the
+// names before it.
+TEST_F(RunJournalTest, WhatIsDoneAgainPassesNoName) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  (*journal)->Started("a");
+  (*journal)->Done("a");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, Found()));
+  ASSERT_TRUE(again);
+  (*again)->set_redoing(true);
+  (*again)->Started("y");
+  (*again)->Failed("y", "denied");
+  (*again)->Started("z");
+  (*again)->Done("z");
+  (*again)->set_redoing(false);
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kStopped, "")));
+  EXPECT_EQ(Found().upto, "a");
+  EXPECT_EQ(FailedNames(Found().id), std::vector<std::string>{"y"});
 }
 
 // Journals must not grow for ever, and what is to be resumed must stay.

@@ -203,6 +203,18 @@ class Application {
                                       "the plan was made");
   }
 
+  // kPrecondition: the source has by now what was only at the target. What is left out of it by the
+  // filters was there.
+  Async<void> CheckNotAtSource(PlanStep planned) {
+    if (planned.reason == reason::kExcluded) co_return Ok();
+    const std::string key = source_.prefix + planned.name;
+    Result<ObjectInfo> info = co_await source_.store.Head({.bucket = source_.bucket, .key = key});
+    if (info) co_return PreconditionFailed("the source has it by now");
+    if (info.error().code == "KeyNotStorable") co_return Ok();  // And never will.
+    if (info.error().kind != ErrorKind::kNotFound) co_return info.error();
+    co_return co_await ProveGone(source_.store, source_.bucket, key);
+  }
+
   Async<void> Remove(PlanStep planned) {
     const ListedObject there{.key = target_.prefix + planned.name,
                              .size_bytes = planned.size_bytes,
@@ -210,6 +222,11 @@ class Application {
     const SyncStep step{.name = planned.name,
                         .target = &there,
                         .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
+    Result<void> not_there = co_await CheckNotAtSource(planned);
+    if (!not_there) {
+      run_.Failed(step, not_there.error());
+      co_return Ok();
+    }
     Result<void> removed = Ok();
     if (options_.carry.backup) {
       removed =

@@ -54,10 +54,14 @@ class ApplyPlanTest : public ::testing::Test {
                                 .reason = "new"}) +
             "\n";
   }
-  void Remove(const std::string& name, const std::string& etag) {
+  void Remove(const std::string& name, const std::string& etag,
+              std::string_view why = reason::kOnlyAtTarget) {
     ++end.removals;
-    plan +=
-        EncodePlan(PlanStep{.kind = PlanStep::Kind::kRemove, .name = name, .etag = etag}) + "\n";
+    plan += EncodePlan(PlanStep{.kind = PlanStep::Kind::kRemove,
+                                .name = name,
+                                .etag = etag,
+                                .reason = std::string(why)}) +
+            "\n";
   }
   Result<void> Apply() { return Apply(source, target); }
   Result<void> Apply(Store& from, Store& to) {
@@ -211,6 +215,28 @@ TEST_F(ApplyPlanTest, ARemovalOfWhatHasChangedIsLeftAlone) {
   ASSERT_TRUE(Apply());
   EXPECT_EQ(named.failed, (std::set<std::string>{"extra"}));
   EXPECT_NE(target_backend->Find("to", "extra"), nullptr);
+}
+
+// A name that the source has is never removed: it may be all that is left of it since.
+TEST_F(ApplyPlanTest, WhatTheSourceHasByNowIsNotRemoved) {
+  Remove("came", PutTarget("came", "1"));
+  Remove("extra", PutTarget("extra", "1"));
+  Remove("left out", PutTarget("left out", "1"), reason::kExcluded);
+  PutSource("came", "1");
+  PutSource("left out", "1");
+  ASSERT_TRUE(Apply());
+  EXPECT_EQ(named.failed, (std::set<std::string>{"came"}));
+  EXPECT_EQ(named.last, "the source has it by now");
+  EXPECT_EQ(totals.removed, 2U);
+  EXPECT_EQ(target_backend->Keys("to"), (std::vector<std::string>{"came"}));
+  // A source that is not there is none that has nothing.
+  source_backend->buckets.erase("from");
+  plan = EncodePlan(PlanHead{.source = "a:b/", .target = "c:d/"}) + "\n";
+  end = {};
+  Remove("came", PutTarget("came", "1"));
+  Result<void> done = Apply();
+  EXPECT_TRUE(!done || !named.failed.empty());
+  EXPECT_EQ(target_backend->Keys("to"), (std::vector<std::string>{"came"}));
 }
 
 TEST_F(ApplyPlanTest, NothingIsRemovedWhenACopyHasFailed) {

@@ -6,6 +6,7 @@
 #include "transfer/local/local_folder.h"
 #include "transfer/object/prove_gone.h"
 #include "transfer/object/relay.h"
+#include "transfer/tree/plan_done.h"
 
 namespace longhaul {
 
@@ -44,10 +45,36 @@ struct Written {
   UserMetadata given;          // In place of the source's.
 };
 
-// As RemoveIfMatch. `copy`: not where it is the object itself (kPrecondition with kOneObject), nor
+std::string BackupKey(const TreeTarget& target, const TreeTarget& backup, const std::string& key) {
+  return backup.prefix + key.substr(target.prefix.size());
+}
+
+// Whether something is set aside under that name already, and the target holds the copy that took
+// its place: of a run that broke off, and does not know that it was made.
+Async<bool> IsSetAside(Runtime runtime, CopySource source, ObjectPlace there, ObjectPlace aside,
+                       const CopyOptions& options) {
+  Result<ObjectInfo> kept = co_await aside.store.Head({.bucket = aside.bucket, .key = aside.key});
+  if (!kept && kept.error().kind == ErrorKind::kNotFound) co_return false;
+  if (!kept) co_return kept.error().In("look what is set aside");
+  Result<ObjectInfo> one = co_await source.store.Head(
+      {.bucket = source.bucket, .key = source.key, .version_id = source.version_id});
+  if (!one) co_return one.error();
+  Result<ObjectInfo> two = co_await there.store.Head({.bucket = there.bucket, .key = there.key});
+  if (!two && two.error().kind == ErrorKind::kNotFound) co_return false;
+  if (!two) co_return two.error();
+  co_return co_await IsCopyOf(runtime,
+                              {.store = source.store,
+                               .bucket = source.bucket,
+                               .key = source.key,
+                               .version_id = source.version_id},
+                              std::move(*one), there, std::move(*two), options);
+}
+
+// As RemoveIfMatch. `modified`: its LastModified, where it is known; headers and metadata change
+// without the ETag. `copy`: not where it is the object itself (kPrecondition with kOneObject), nor
 // where it lacks something of it.
 Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std::string etag,
-                         std::optional<Written> copy) {
+                         SystemTime modified, std::optional<Written> copy) {
   Result<ObjectInfo> now = co_await store.Head({.bucket = bucket, .key = key});
   if (!now) co_return now.error();
   if (copy && copy->may_be_source && MayBeOne(*now, copy->info)) {
@@ -56,6 +83,9 @@ Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std:
     co_return error;
   }
   if (now->etag != etag) co_return PreconditionFailed(key + " has changed");
+  if (modified != SystemTime{} && now->last_modified != modified) {
+    co_return PreconditionFailed(key + " has been written since");
+  }
   const std::string lost = copy && copy->is_file ? LostOf(copy->info, *now, copy->given) : "";
   if (!lost.empty()) co_return PreconditionFailed("the copy's file system has not kept " + lost);
   RemoveRequest request{.bucket = bucket, .key = key};
@@ -79,12 +109,12 @@ bool IsThereAlready(const Error& error) {
 
 Async<void> RemoveIfMatch(Store& store, std::string bucket, std::string key, std::string etag) {
   co_return co_await RemoveCopied(store, std::move(bucket), std::move(key), std::move(etag),
-                                  std::nullopt);
+                                  SystemTime{}, std::nullopt);
 }
 
 Async<void> SetAside(Runtime runtime, TreeTarget target, TreeTarget backup, ListedObject there,
                      CopyOptions options) {
-  const std::string key = backup.prefix + there.key.substr(target.prefix.size());
+  const std::string key = BackupKey(target, backup, there.key);
   options.if_absent = false;
   options.if_match.clear();
   options.storage_class.clear();
@@ -124,12 +154,12 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
     Result<void> durable = co_await MakeDurable(target.store, target.bucket, target.key);
     if (!durable) co_return Kept(durable.error());
     const std::string copy_etag = copy->etag;
-    Result<void> removed =
-        co_await RemoveCopied(source.store, source.bucket, source.key, outcome->source_etag,
-                              Written{.info = std::move(*copy),
-                                      .may_be_source = same_key,
-                                      .is_file = IsPlainFolder(target.store.capabilities()),
-                                      .given = options.metadata});
+    Result<void> removed = co_await RemoveCopied(
+        source.store, source.bucket, source.key, outcome->source_etag, outcome->source_modified,
+        Written{.info = std::move(*copy),
+                .may_be_source = same_key,
+                .is_file = IsPlainFolder(target.store.capabilities()),
+                .given = options.metadata});
     if (removed) co_return outcome;
     if (removed.error().code != kOneObject || !again) co_return Kept(removed.error());
     if (options.if_absent) {  // What was written here is all that may be replaced.
@@ -144,11 +174,6 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
 Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
                                ListedObject object, std::optional<ListedObject> there,
                                CarryOptions options) {
-  if (options.backup && there) {
-    Result<void> aside =
-        co_await SetAside(runtime, target, *options.backup, std::move(*there), options.copy);
-    if (!aside) co_return aside.error();
-  }
   CopySource from{
       .store = source.store,
       .bucket = source.bucket,
@@ -156,6 +181,21 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
       .version_id = object.version_id,
       .listed = CopySource::Listed{
           .size_bytes = object.size_bytes, .etag = object.etag, .modified = object.last_modified}};
+  if (options.backup && there) {
+    const TreeTarget& backup = *options.backup;
+    Result<bool> kept = co_await IsSetAside(
+        runtime, from, {.store = target.store, .bucket = target.bucket, .key = there->key},
+        {.store = backup.store,
+         .bucket = backup.bucket,
+         .key = BackupKey(target, backup, there->key)},
+        options.copy);
+    if (!kept) co_return kept.error();
+    if (!*kept) {
+      Result<void> aside =
+          co_await SetAside(runtime, target, backup, std::move(*there), options.copy);
+      if (!aside) co_return aside.error();
+    }
+  }
   CopyTarget to{.store = target.store,
                 .bucket = target.bucket,
                 .key = target.prefix + object.key.substr(source.prefix.size())};

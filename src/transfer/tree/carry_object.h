@@ -21,6 +21,7 @@ namespace longhaul {
 struct CarryOptions {
   CopyOptions copy;
   // Where to what is replaced or removed at the target goes, under its name; of the target's store.
+  // What is there under that name goes, unless the target holds the copy that has replaced it.
   std::optional<TreeTarget> backup;
   bool move = false;
 };

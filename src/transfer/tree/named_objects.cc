@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "transfer/object/prove_gone.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
@@ -49,15 +50,41 @@ class NamedObjects : public Listing {
 
   Async<void> Ask(std::string key, std::optional<ListedObject>& object) {
     Result<ObjectInfo> info = co_await store_.Head({.bucket = bucket_, .key = key});
-    if (!info && info.error().kind == ErrorKind::kNotFound) {
-      co_return co_await ProveGone(store_, bucket_, std::move(key));
-    }
-    if (!info) co_return info.error();
+    if (!info) co_return co_await LookInListing(std::move(key), info.error(), object);
     object = ListedObject{.key = std::move(key),
                           .size_bytes = info->size_bytes,
                           .etag = info->etag,
                           .storage_class = info->storage_class,
                           .last_modified = info->last_modified};
+    co_return Ok();
+  }
+
+  // What keeps one object from being asked for must not keep the others: a listing tells of it,
+  // too, and what is wrong with it its copy says.
+  Async<void> LookInListing(std::string key, Error refused, std::optional<ListedObject>& object) {
+    if (refused.kind == ErrorKind::kNotFound) {
+      Result<void> gone = co_await ProveGone(store_, bucket_, key);
+      if (gone) co_return Ok();
+      refused = gone.error();
+    }
+    if (refused.code == "KeyNotStorable") co_return Ok();  // There can be none.
+    if (refused.kind == ErrorKind::kCancelled || refused.kind == ErrorKind::kNotFound ||
+        refused.Transient() || IsStoreWide(refused)) {
+      co_return refused;
+    }
+    ListRequest request{.bucket = bucket_, .prefix = key};
+    do {
+      Result<ListPage> page = co_await store_.List(request);
+      if (!page) co_return refused;
+      const auto found = std::ranges::find(page->objects, key, &ListedObject::key);
+      if (found != page->objects.end()) {
+        object = std::move(*found);
+        co_return Ok();
+      }
+      // In order of keys it would have been the first.
+      if (!page->objects.empty() && store_.capabilities().sorted_listing) co_return Ok();
+      request.token = page->next_token;
+    } while (!request.token.empty());
     co_return Ok();
   }
 

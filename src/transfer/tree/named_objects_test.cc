@@ -71,6 +71,56 @@ TEST(NamedObjects, AHeadAloneProvesNoAbsence) {
   }
 }
 
+class DeniedHeads : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
+    Fault fault;
+    if (operation == StoreOperation::kList && lists_denied) fault.error = denied;
+    if (operation == StoreOperation::kHead && key == "in/a") fault.error = denied;
+    return fault;
+  }
+  Error denied{.kind = ErrorKind::kDenied, .message = "403", .http_status = 403};
+  bool lists_denied = false;
+};
+
+// One object that may not be read must not hold up the others for ever; what is there is told by a
+// listing, and what is not is not taken for another key's object.
+TEST(NamedObjects, AnObjectThatMayNotBeAskedForIsListed) {
+  FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  DeniedHeads faults;
+  MemoryStore store(world.runtime, backend, &faults);
+  ASSERT_TRUE(world.Run(store.CreateBucket("b")));
+  for (const char* key : {"in/a", "in/ab", "in/b"}) {
+    ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = key}, "text")));
+  }
+  const auto names = [&] {
+    std::vector<std::string> keys;
+    std::unique_ptr<Listing> listing =
+        OpenNamedObjects(world.runtime, store, "b", "in/", {"a", "b"});
+    while (true) {
+      Result<std::optional<ListedObject>> object = world.Run(listing->Next());
+      EXPECT_TRUE(object) << object.error().Describe();
+      if (!object || !*object) break;
+      EXPECT_EQ((*object)->size_bytes, 4U);
+      EXPECT_FALSE((*object)->etag.empty());
+      keys.push_back((*object)->key);
+    }
+    world.Run(listing->Close());
+    return keys;
+  };
+  EXPECT_EQ(names(), (std::vector<std::string>{"in/a", "in/b"}));
+  ASSERT_TRUE(world.Run(store.Remove({.bucket = "b", .key = "in/a"})));
+  EXPECT_EQ(names(), (std::vector<std::string>{"in/b"}));
+  // Nothing tells whether it is there: whoever takes that for "gone" forgets it.
+  faults.lists_denied = true;
+  std::unique_ptr<Listing> listing = OpenNamedObjects(world.runtime, store, "b", "in/", {"a", "b"});
+  Result<std::optional<ListedObject>> object = world.Run(listing->Next());
+  ASSERT_FALSE(object);
+  EXPECT_EQ(object.error().kind, ErrorKind::kDenied);
+  world.Run(listing->Close());
+}
+
 // A disk that is not mounted has no file, and nothing of it is done.
 TEST(NamedObjects, AMissingFolderIsNoAbsence) {
   RealWorld world;

@@ -34,7 +34,8 @@ Async<bool> IsCopyOf(Runtime runtime, ObjectPlace source, ObjectInfo source_info
   if (!IsPlainFolder(can)) {
     if (!LooksAlike(source_info, target_info, can, options)) co_return false;
     if (can.tags && (source_info.tag_count > 0 || target_info.tag_count > 0)) {
-      Result<Tags> wanted = co_await source.store.GetTags(source.bucket, source.key, "");
+      Result<Tags> wanted =
+          co_await source.store.GetTags(source.bucket, source.key, source.version_id);
       if (!wanted) co_return wanted.error();
       Result<Tags> have = co_await target.store.GetTags(target.bucket, target.key, "");
       if (!have) co_return have.error();

@@ -21,6 +21,7 @@ struct Head {
   uint32_t key_bytes = 0;
   uint32_t etag_bytes = 0;
   uint32_t version_bytes = 0;
+  uint32_t at_source = 0;
   uint64_t size_bytes = 0;
 };
 
@@ -71,6 +72,7 @@ void Removals::Add(const Entry& entry) {
   const Head head{.key_bytes = static_cast<uint32_t>(entry.key.size()),
                   .etag_bytes = static_cast<uint32_t>(entry.etag.size()),
                   .version_bytes = static_cast<uint32_t>(entry.version_id.size()),
+                  .at_source = entry.at_source ? 1U : 0U,
                   .size_bytes = entry.size_bytes};
   buffer_.append(reinterpret_cast<const char*>(&head), sizeof(head));
   buffer_ += entry.key;
@@ -138,7 +140,8 @@ Async<std::optional<Removals::Entry>> Removals::Next() {
         Entry entry{.key = {text, head.key_bytes},
                     .etag = {text + head.key_bytes, head.etag_bytes},
                     .version_id = {text + head.key_bytes + head.etag_bytes, head.version_bytes},
-                    .size_bytes = head.size_bytes};
+                    .size_bytes = head.size_bytes,
+                    .at_source = head.at_source != 0};
         at_ += whole;
         co_return std::optional<Entry>(std::move(entry));
       }

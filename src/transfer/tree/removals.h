@@ -40,6 +40,7 @@ class Removals {
     std::string etag;
     std::string version_id;  // Empty: the current one.
     uint64_t size_bytes = 0;
+    bool at_source = false;  // The source has the name too, and the filters leave it out.
   };
 
   // `pool` does what blocks. `memory_bytes_max`: what waits in memory.

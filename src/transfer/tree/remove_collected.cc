@@ -74,9 +74,10 @@ class Removing {
                                .size_bytes = entry.size_bytes,
                                .etag = entry.etag,
                                .version_id = entry.version_id};
+      const std::string_view why = entry.at_source ? reason::kExcluded : reason::kOnlyAtTarget;
       const SyncStep step{.name = std::string_view(entry.key).substr(target_.prefix.size()),
                           .target = &there,
-                          .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
+                          .decision = {SyncVerdict::kSkip, why}};
       if (failures[i]) {
         run_.Failed(step, *failures[i]);
       } else {
@@ -88,9 +89,10 @@ class Removing {
     co_return Ok();
   }
 
-  // Whether it has to be what was listed. A version is that for ever.
+  // Whether it has to be what was listed: also where that is what has been set aside. A version is
+  // that for ever.
   bool Compared(const Removals::Entry& entry) const {
-    return options_.as_listed && entry.version_id.empty() &&
+    return (options_.as_listed || options_.backup) && entry.version_id.empty() &&
            !(entry.etag.empty() && options_.by_key_without_etag);
   }
 

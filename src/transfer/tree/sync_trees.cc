@@ -71,7 +71,9 @@ class Sync {
         target_can_(target_.store.capabilities()),
         run_(observer, totals, FailureWatch(options_.in_flight, options_.target_denied)),
         group_(runtime.executor),
-        removals_(runtime.pool) {}
+        removals_(runtime.pool) {
+    if (options_.failed_before) run_.watch.Worked();
+  }
 
   Async<void> Run(Listing& source_listing, Listing* target_listing) {
     const bool ordered = target_listing != nullptr;
@@ -152,14 +154,19 @@ class Sync {
                             "such links are not followed"));
       co_return Ok();
     }
-    if (!options_.may_remove) co_return co_await AddRemoval(*step.target);
+    if (!options_.may_remove) {
+      co_return co_await AddRemoval(*step.target, step.source != nullptr);
+    }
     asked_.push_back(*step.target);
     if (asked_.size() < kAskedMax) co_return Ok();
     co_return co_await AskOfRemovals();
   }
 
-  Async<void> AddRemoval(const ListedObject& there) {
-    removals_.Add({.key = there.key, .etag = there.etag, .size_bytes = there.size_bytes});
+  Async<void> AddRemoval(const ListedObject& there, bool at_source = false) {
+    removals_.Add({.key = there.key,
+                   .etag = there.etag,
+                   .size_bytes = there.size_bytes,
+                   .at_source = at_source});
     if (removals_.full()) co_return co_await removals_.Spill();
     co_return Ok();
   }
@@ -378,8 +385,10 @@ class Sync {
     const bool looks =
         if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent);
     const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
+    // With a backup only what is set aside there may be replaced.
+    const bool as_listed = options_.target_listed_before || options_.backup.has_value();
     Result<CopyOutcome> outcome =
-        looks || (options_.target_listed_before && !if_absent)
+        looks || (as_listed && !if_absent)
             ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of, carry,
                                       "it was listed")
             : co_await CarryObject(runtime_, source_, target_, object, there, carry);
@@ -393,6 +402,10 @@ class Sync {
       observer_.OnCopied(step, *outcome);
     } else if (if_absent && IsThereAlready(outcome.error())) {
       run_.watch.Worked();
+      if (options_.exists_fails) {
+        run_.Failed(step, PreconditionFailed("something is at the target already"));
+        co_return Ok();
+      }
       ++totals_.skipped;
       SyncStep skipped = step;
       skipped.decision = {SyncVerdict::kSkip, reason::kExists};

@@ -59,6 +59,9 @@ struct SyncOptions {
   // where it is not what the listing says.
   bool target_listed_before = false;
 
+  // With copy.if_absent: what is at the target already is a failure, and not left alone.
+  bool exists_fails = false;
+
   bool move = false;      // Removes at the source what has been copied (carry_object.h).
   bool download = false;  // With CompareRules::checksum: reads both where nothing else tells.
   // With CompareRules::checksum: of equal bytes also headers, user metadata and tags have to be.
@@ -67,6 +70,10 @@ struct SyncOptions {
   // Limits at which the run ends in order: nothing new is begun. kCancelled, code kLimitCode.
   uint64_t bytes_max = UINT64_MAX;  // Of what is copied; the object that would pass it is not.
   std::optional<SteadyTime> until{};
+
+  // All names have failed before, or were in flight: that they fail again tells nothing of the
+  // store as a whole, unless the error says so itself.
+  bool failed_before = false;
 
   // The target's bucket could not be looked at: a denied write then is no single key's matter.
   bool target_denied = false;

@@ -677,6 +677,19 @@ TEST_F(StoreWideTest, DenialOfOneIsItsOwnMatter) {
   EXPECT_EQ(totals.failed, 2U);
 }
 
+// What has failed before says nothing of the store when it fails again.
+TEST_F(StoreWideTest, DenialsOfWhatFailedBeforeEndNothing) {
+  target_faults.decide = [](StoreOperation operation, std::string_view,
+                            std::string_view key) -> std::optional<Error> {
+    if (operation != StoreOperation::kPut || key >= "out/10005") return std::nullopt;
+    return Error{.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+  };
+  EXPECT_FALSE(Copy());
+  ASSERT_TRUE(Copy({.failed_before = true}));
+  EXPECT_EQ(totals.failed, 5U);
+  EXPECT_EQ(totals.copied, 495U);
+}
+
 // Credentials that run out end the run, and all that was in flight meets the same once.
 TEST_F(StoreWideTest, ATokenThatExpiresEndsTheRun) {
   target_faults.decide =
@@ -733,6 +746,74 @@ TEST_F(SyncTreesTest, BackupKeepsWhatIsReplacedAndRemoved) {
   EXPECT_EQ(target_backend->Keys("old"), (std::vector<std::string>{"kept/a", "kept/b"}));
   EXPECT_EQ(*target_backend->Find("old", "kept/a")->bytes, "old one");
   EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "new");
+}
+
+// A run that broke off and goes on, or is made again, finds its own copy at the target: what is set
+// aside is the state of before it.
+TEST_F(SyncTreesTest, ABackupIsNotReplacedByTheCopy) {
+  target_backend->buckets["old"];
+  PutSource("a", "newer");
+  PutTarget("a", "older");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend);
+  SyncOptions options{.compare = {.ignore_times = true}};
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  const auto sync = [&] {
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+    ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+    EXPECT_EQ(totals.copied, 1U);
+    EXPECT_EQ(totals.failed, 0U);
+  };
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "older");
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "older");
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "newer");
+  // Another state is set aside again.
+  PutTarget("a", "other");
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "other");
+}
+
+// While it is set aside, and while the new one is on its way, somebody may write it again.
+TEST_F(SyncTreesTest, OnlyWhatWasSetAsideIsReplacedOrRemoved) {
+  target_backend->options.capabilities.replace_if_match = true;
+  target_backend->options.capabilities.delete_if_match = true;
+  target_backend->buckets["old"];
+  PutSource("a", "new");
+  PutTarget("a", "old one");
+  PutTarget("b", "gone");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend, &target_faults);
+  ASSERT_TRUE(world.Run(target.CreateBucket("later")));
+  for (const char* key : {"out/a", "out/b"}) {
+    ASSERT_TRUE(world.Run(PutText(target, {.bucket = "later", .key = key}, "somebody's")));
+  }
+  target_faults.decide = [this](StoreOperation operation, std::string_view bucket,
+                                std::string_view) -> std::optional<Error> {
+    std::string key;
+    if (operation == StoreOperation::kPut && bucket == "to") key = "out/a";
+    if (operation == StoreOperation::kRemove || operation == StoreOperation::kRemoveMany) {
+      key = "out/b";
+    }
+    auto& later = target_backend->buckets["later"].objects;
+    if (!later.contains(key)) return std::nullopt;
+    target_backend->buckets["to"].objects[key] = later.at(key);
+    later.erase(key);
+    return std::nullopt;
+  };
+  std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+  SyncOptions options{.remove = true, .remove_despite_failures = true};
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+  EXPECT_TRUE(target_backend->buckets["later"].objects.empty());
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a", "b"}));
+  for (const char* key : {"out/a", "out/b"}) {
+    ASSERT_NE(target_backend->Find("to", key), nullptr) << key;
+    EXPECT_EQ(*target_backend->Find("to", key)->bytes, "somebody's") << key;
+  }
 }
 
 // Without a copy aside nothing may be replaced or removed.
@@ -866,6 +947,20 @@ TEST_F(MoveTest, ASourceThatChangesBeforeItsRemovalStays) {
   ASSERT_TRUE(Move());
   EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
   ASSERT_NE(source_backend->Find("from", "in/a"), nullptr);
+}
+
+// Headers and metadata are written anew without a new ETag: the copy has the old ones.
+TEST_F(MoveTest, ASourceWithOtherMetadataThanItsCopyStays) {
+  PutSource("a", "1");
+  Before(StoreOperation::kHead, 1, [this] {
+    MemoryStoreBackend::Version& version =
+        source_backend->buckets["from"].objects.at("in/a").back();
+    version.info.metadata["colour"] = "blue";
+    version.info.last_modified += std::chrono::seconds(10);
+  });
+  ASSERT_TRUE(Move());
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
+  EXPECT_NE(source_backend->Find("from", "in/a"), nullptr);
 }
 
 // What exists is left alone and no failure: neither of these does.
