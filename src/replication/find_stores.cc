@@ -172,6 +172,12 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
     policy.capabilities.complete_if_absent = false;
     policy.capabilities.complete_if_match = false;
   }
+  // What is large is written in parts, with its condition at the end. Some servers heed conditions
+  // of a PUT alone; and one key may be written by both ways at once, which a lease keeps apart only
+  // where both take it.
+  Capabilities& can = policy.capabilities;
+  can.create_if_absent = can.create_if_absent && can.complete_if_absent;
+  can.replace_if_match = can.replace_if_match && can.complete_if_match;
   if (policy.capabilities.versions) {
     Result<bool> versioned = co_await target.store->GetVersioning(policy.bucket);
     if (versioned) {

@@ -1,0 +1,71 @@
+#include "replication/find_stores.h"
+
+#include <gtest/gtest.h>
+
+#include "replication/staging/staging.h"
+#include "tests/support/archive.h"
+#include "tests/support/replication_world.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::MemoryStore;
+using testing::Noise;
+using testing::ReplicationWorld;
+
+// A target whose server heeds conditions of a PUT, and not those of an upload's end.
+class FindStoresTest : public ::testing::Test {
+ protected:
+  FindStoresTest() {
+    Capabilities& can = world_.target().backend->options.capabilities;
+    can.complete_if_absent = false;
+    can.complete_if_match = false;
+    can.put_size_bytes_max = 100'000;
+  }
+  std::string There() { return *world_.target().backend->Find("out", "k")->bytes; }
+
+  ReplicationWorld world_;
+};
+
+// By leases then, also for what is small: the same key may be written by both ways at once.
+TEST_F(FindStoresTest, ConditionsThatUploadsIgnoreAreNotRelied) {
+  world_.RunOnce({.timeout = 60s});
+  const Capabilities& can = world_.context->rules[0]->targets[0]->applier->policy().capabilities;
+  EXPECT_FALSE(can.create_if_absent);
+  EXPECT_FALSE(can.replace_if_match);
+}
+
+// Archives come in any order.
+TEST_F(FindStoresTest, AnOlderUploadDoesNotReplaceANewerOne) {
+  const std::string older = Noise(300'000, 1);
+  const std::string newer = Noise(300'000, 2);
+  world_.Put("k", older);
+  world_.RunOnce({.target = false, .timeout = 60s});
+  ASSERT_EQ(world_.Staged().size(), 1u);
+  auto& staged = world_.target().backend->buckets["staging"].objects;
+  auto held = staged.extract(*world_.Staged().begin());
+  world_.RunFor(10s);
+  world_.Put("k", newer);
+  world_.RunOnce({.target = false, .timeout = 60s});
+  ASSERT_EQ(world_.Staged().size(), 1u);
+  world_.RunOnce({.source = false, .timeout = 60s});
+  ASSERT_TRUE(There() == newer);
+  staged.insert(std::move(held));
+  world_.RunOnce({.source = false, .timeout = 60s});
+  EXPECT_TRUE(There() == newer);
+}
+
+// Nothing would bring it back.
+TEST_F(FindStoresTest, AnUploadDoesNotReplaceWhatIsNoReplica) {
+  const std::string theirs = Noise(50'000, 1);
+  MemoryStore direct(world_.runtime, world_.target().backend);
+  ASSERT_TRUE(world_.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, theirs)));
+  world_.Put("k", Noise(300'000, 2));
+  world_.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(There() == theirs);
+  EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
+}
+
+}  // namespace
+}  // namespace longhaul
