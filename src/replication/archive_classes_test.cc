@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "events/hint.h"
 #include "replication/life/parked.h"
 #include "storage/restores_objects.h"
 #include "tests/support/replication_world.h"
@@ -98,6 +99,46 @@ TEST_F(ArchiveClassesTest, WhatCannotBeAskedBackSaysWhy) {
   store_->refuses = true;
   world_.RunOnce();
   EXPECT_THAT(ReasonOf("far"), HasSubstr("may not restore"));
+}
+
+// A batch that began before it and ends after it says nothing of what was parked: nobody would try
+// that again, and nobody would be told.
+TEST_F(ArchiveClassesTest, WhatWasParkedMeanwhileStaysParked) {
+  world_.configuration.rules[0].intake.listing.reset();
+  auto hint = [this] {
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "near"}}};
+    ASSERT_TRUE(world_.world.Run(world_.queue.Send(EncodeHints(message), {})));
+  };
+  bool held = false;
+  world_.target().decide = [&held](StoreOperation operation, std::string_view bucket,
+                                   std::string_view key) {
+    Fault fault;
+    const bool hit =
+        operation == StoreOperation::kPut && bucket == "staging" && key.ends_with(".tar.zst");
+    held = held || hit;
+    if (hit) fault.delay = 3min;
+    return fault;
+  };
+  world_.Start();
+  hint();
+  world_.RunFor(30s);
+  ASSERT_TRUE(held);
+  MemoryStore direct(world_.runtime, world_.source().backend);
+  PutRequest request{.bucket = "in", .key = "near"};
+  request.storage_class = "GLACIER";
+  ASSERT_TRUE(world_.world.Run(PutText(direct, std::move(request), "later")));
+  hint();
+  world_.RunFor(30s);
+  ASSERT_THAT(ReasonOf("near"), HasSubstr("GLACIER"));
+  ASSERT_TRUE(world_.Replicas().empty());
+  world_.RunFor(3min);
+  ASSERT_EQ(world_.Replicas(), std::set<std::string>{"near"});
+  EXPECT_THAT(ReasonOf("near"), HasSubstr("GLACIER"));
+  store_->restored.insert("near");
+  world_.RunFor(1h);
+  world_.Stop();
+  EXPECT_EQ(*world_.target().backend->Find("out", "near")->bytes, "later");
+  EXPECT_EQ(ReasonOf("near"), "");
 }
 
 }  // namespace
