@@ -373,6 +373,14 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
     EndTransfer(**reader, receipt);
     receipt.reason = "older than 14 days";
+    // What is read anew may be gone by now, or not the rule's any more: nobody would ever end the
+    // rows of an archive that is not there.
+    Result<void> forgotten = co_await target.parked->Load();
+    if (forgotten) {
+      forgotten = co_await target.parked->SettledWith(staged.ulid, receipt.reread);
+    }
+    if (forgotten) forgotten = co_await target.parked->ArchiveSettled(staged.ulid);
+    if (!forgotten) co_return forgotten.error();
   } else {
     Result<void> loaded = co_await target.parked->Load();
     if (!loaded) co_return loaded.error();
