@@ -93,8 +93,33 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt) {
   return boost::json::serialize(object);
 }
 
+namespace {
+
+// Of what a receipt may name: ten times what one of longhaul does. A text of many tiny values takes
+// many times its own size.
+constexpr size_t kReceiptValuesMax = 100'000;
+
+// Counted by what separates values, outside of strings; true: there are too many.
+bool HasTooManyValues(std::string_view text) {
+  size_t values = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && text[i] == ',') {
+      ++values;
+    }
+  }
+  return values > kReceiptValuesMax;
+}
+
+}  // namespace
+
 Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   Error bad = Corrupt("not a receipt");
+  if (HasTooManyValues(text)) return Corrupt("a receipt of too many values");
   boost::system::error_code error;
   boost::json::value value = boost::json::parse(text, error);
   if (error || !value.is_object()) return bad;
@@ -181,7 +206,8 @@ Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
         StagedArchive& staged = found[ulid];
         staged.ulid = ulid;
         std::string target(rest.substr(1, rest.size() - 1 - kReceiptSuffix.size()));
-        staged.receipts.push_back({.target = std::move(target), .key = object.key});
+        staged.receipts.push_back(
+            {.target = std::move(target), .key = object.key, .size_bytes = object.size_bytes});
       }
     }
     token = page->next_token;
