@@ -43,7 +43,8 @@ struct ArchiveReceipt {
   uint64_t applied = 0;
   uint64_t conflicts = 0;
   bool keys_known = true;
-  std::vector<std::string> reread;  // Source keys.
+  std::vector<std::string> reread;  // Source keys,
+  SystemTime reread_from{};         // and not to be read before.
   // Set when the archive held a segment and its object is settled at the target, or must be read
   // anew: the transfer (ULID) and the object's source key.
   std::string transfer;
