@@ -67,5 +67,27 @@ TEST_F(FindStoresTest, AnUploadDoesNotReplaceWhatIsNoReplica) {
   EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
 }
 
+// An object says that it has no tags to whoever may not read them: replicas lose theirs.
+TEST(FindSourceTest, TagsThatMayNotBeReadAreToldOf) {
+  for (const bool may_read : {true, false}) {
+    for (const bool filters : {false, true}) {
+      ReplicationWorld world;
+      if (filters) world.configuration.rules[0].filter.tags["color"] = "red";
+      MemoryStore direct(world.runtime, world.source().backend);
+      PutRequest request{.bucket = "in", .key = "k"};
+      request.tags["color"] = "red";
+      ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
+      world.source().decide = [may_read](testing::StoreOperation operation, std::string_view,
+                                         std::string_view) {
+        const bool denied = operation == testing::StoreOperation::kGetTags && !may_read;
+        return denied ? testing::TroubledStore::Failing(ErrorKind::kDenied) : testing::Fault();
+      };
+      world.RunOnce({.target = false, .timeout = 60s});
+      EXPECT_EQ(world.log.Has("may not be read (s3:GetObjectTagging)"), !may_read);
+      EXPECT_EQ(world.log.Has("carries nothing"), !may_read && filters);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace longhaul
