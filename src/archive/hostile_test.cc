@@ -277,6 +277,27 @@ TEST(HostileArchive, IsRefusedWhenAShapeIsEndless) {
   EXPECT_EQ(parsed.error().kind, ErrorKind::kCorrupt);
 }
 
+// Nor over a few that are known: what they say twice costs no memory either.
+TEST(HostileArchive, IsRefusedWhenAShapeSaysSomethingTwice) {
+  for (const char* again : {"", ",\"delete\"", ",\"key\"", ",\"x\",\"x\""}) {
+    const std::string index =
+        "{\"longhaul_index\":1,\"manifest\":" + archive::WriteManifest(testing::TestManifest()) +
+        ",\"frames\":{\"compressed\":[],\"raw\":[],\"sha256\":[]},\"start\":0,\"entries\":1,"
+        "\"shapes\":[[\"key\",\"delete\"" +
+        again +
+        "]],\"shape\":0,\"header\":0,\"size\":0,"
+        "\"stamp\":{\"first\":0,\"unit\":1,\"step\":0},"
+        "\"columns\":{\"delete\":\"\",\"key\":\"k\"}";
+    const auto parsed = archive::ParseIndex(Digested(index), {}, 1'000'000, 256 << 20);
+    if (std::string_view(again).empty()) {
+      EXPECT_TRUE(parsed) << parsed.error().Describe();
+      continue;
+    }
+    ASSERT_FALSE(parsed) << again;
+    EXPECT_EQ(parsed.error().kind, ErrorKind::kCorrupt);
+  }
+}
+
 struct TailCase {
   const char* what;
   archive::Locator locator;

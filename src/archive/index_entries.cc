@@ -27,6 +27,7 @@ Result<void> EntryParser::ReadShapes() {
   cursor.Expect('[');
   bool first = true;
   std::string name;
+  std::vector<size_t> last_shapes;  // Of each attribute: the last shape that has it, from 1.
   while (cursor.ok() && cursor.NextElement(first)) {
     cursor.Expect('[');
     bool first_attribute = true;
@@ -40,6 +41,12 @@ Result<void> EntryParser::ReadShapes() {
                               " attributes");
         }
         attributes_.push_back(Classify(name));
+        last_shapes.push_back(0);
+      }
+      // Else a few KB could say a shape that takes hours to walk over for each of the entries.
+      const size_t shape = shape_ends_.size() + 1;
+      if (std::exchange(last_shapes[it->second], shape) == shape) {
+        return MalformedIndex("an attribute stands twice in a shape");
       }
       shape_attributes_.push_back(it->second);
     }

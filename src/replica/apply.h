@@ -78,7 +78,8 @@ enum class ApplyState {
 
 struct ApplyOutcome {
   ApplyState state = ApplyState::kApplied;
-  std::string reason;  // For a person; empty for kApplied.
+  std::string reason;        // For a person; empty for kApplied.
+  SystemTime reread_from{};  // Of kReread: what is read before would end like this one.
 };
 
 struct ApplyPolicy {

@@ -49,6 +49,12 @@ Async<void> Lease::Acquire(std::chrono::milliseconds timeout) {
 }
 
 Async<void> Lease::Extend() {
+  co_await extending_->Acquire();
+  Permit permit(extending_);
+  co_return co_await ExtendAlone();
+}
+
+Async<void> Lease::ExtendAlone() {
   const bool in_doubt = in_doubt_;
   Result<void> extended = co_await ExtendOnce();
   if (extended || !in_doubt || extended.error().kind != ErrorKind::kPrecondition) {
@@ -86,7 +92,10 @@ Async<bool> Lease::FindOwn() {
 
 Async<void> Lease::LastFor(std::chrono::milliseconds duration) {
   if (clock_.Now() + duration <= expires_) co_return Ok();
-  co_return co_await Extend();
+  co_await extending_->Acquire();
+  Permit permit(extending_);
+  if (clock_.Now() + duration <= expires_) co_return Ok();  // Somebody else has extended it.
+  co_return co_await ExtendAlone();
 }
 
 Async<void> Lease::CheckStillHeld() { co_return co_await Extend(); }

@@ -6,9 +6,11 @@
 
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/async.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "state/state.h"
@@ -40,6 +42,7 @@ class Lease {
   asio::awaitable<void> Release();
 
  private:
+  Async<void> ExtendAlone();
   Async<void> ExtendOnce();
   // Whether a write whose answer was lost has taken effect: then its revision is ours.
   Async<bool> FindOwn();
@@ -53,6 +56,8 @@ class Lease {
   int64_t revision_ = 0;
   bool in_doubt_ = false;  // The last write had no answer.
   SystemTime expires_{};
+  // Its holder and KeepLease extend it: each must know the revision that the other one has left.
+  std::shared_ptr<Semaphore> extending_ = std::make_shared<Semaphore>(1);
 };
 
 // Extends `lease` every `interval` until `done` is set, or the lease is lost. Run it beside work

@@ -99,5 +99,28 @@ TEST_F(LeaseTest, IsLostToWhoeverTookItMeanwhile) {
   }
 }
 
+// One who extends it while another is about to must not take it for lost: an upload of hours would
+// be sent again.
+TEST_F(LeaseTest, TheKeeperAndItsHolderMayExtendItAtOnce) {
+  Lease lease = Make("us");
+  Take(lease);
+  faults_.slow = 1;
+  faults_.delay_max = 10s;
+  struct Holder {
+    static Async<void> Work(testing::FakeWorld& world, Lease& lease) {
+      Event done;
+      TaskGroup keeper(world.runtime.executor);
+      keeper.Spawn(KeepLease(world.clock, lease, done, 20s));
+      co_await world.clock.Sleep(20s + 1ms);  // The keeper has sent its write.
+      EXPECT_TRUE(co_await lease.LastFor(50s));
+      co_await world.clock.Sleep(100s);
+      EXPECT_TRUE(co_await lease.CheckStillHeld()) << "the keeper has given it up";
+      done.Set();
+      co_return co_await keeper.Join();
+    }
+  };
+  ASSERT_TRUE(world_.Run(Holder::Work(world_, lease)));
+}
+
 }  // namespace
 }  // namespace longhaul

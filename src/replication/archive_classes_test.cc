@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "events/hint.h"
 #include "replication/life/parked.h"
 #include "storage/restores_objects.h"
 #include "tests/support/replication_world.h"
@@ -98,6 +99,47 @@ TEST_F(ArchiveClassesTest, WhatCannotBeAskedBackSaysWhy) {
   store_->refuses = true;
   world_.RunOnce();
   EXPECT_THAT(ReasonOf("far"), HasSubstr("may not restore"));
+}
+
+// A batch that began before it and ends after it says nothing of what was parked: nobody would try
+// that again, and nobody would be told.
+TEST_F(ArchiveClassesTest, WhatWasParkedMeanwhileStaysParked) {
+  world_.configuration.rules[0].intake.listing.reset();
+  world_.Start();
+  world_.RunFor(1min);  // All has been compared, and nothing else tells of what comes.
+  auto change = [this](const std::string& text, const std::string& storage_class) {
+    MemoryStore direct(world_.runtime, world_.source().backend);
+    PutRequest request{.bucket = "in", .key = "k"};
+    request.storage_class = storage_class;
+    ASSERT_TRUE(world_.world.Run(PutText(direct, std::move(request), text)));
+    HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
+    ASSERT_TRUE(world_.world.Run(world_.queue.Send(EncodeHints(message), {})));
+  };
+  bool held = false;
+  world_.target().decide = [&held](StoreOperation operation, std::string_view bucket,
+                                   std::string_view key) {
+    Fault fault;
+    const bool hit = operation == StoreOperation::kPut && bucket == "staging" &&
+                     key.ends_with(".tar.zst") && !held;
+    held = held || hit;
+    if (hit) fault.delay = 3min;
+    return fault;
+  };
+  change("before", "");
+  world_.RunFor(30s);
+  ASSERT_TRUE(held);
+  change("after", "GLACIER");
+  world_.RunFor(30s);
+  ASSERT_THAT(ReasonOf("k"), HasSubstr("GLACIER"));
+  ASSERT_FALSE(world_.Replicas().contains("k"));
+  world_.RunFor(3min);
+  ASSERT_TRUE(world_.Replicas().contains("k"));
+  EXPECT_THAT(ReasonOf("k"), HasSubstr("GLACIER"));
+  store_->restored.insert("k");
+  world_.RunFor(1h);
+  world_.Stop();
+  EXPECT_EQ(*world_.target().backend->Find("out", "k")->bytes, "after");
+  EXPECT_EQ(ReasonOf("k"), "");
 }
 
 }  // namespace

@@ -34,8 +34,29 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
   Result<void> found = co_await RequireBucket(*rule.source, rule.rule->source.bucket, "source");
   if (found && rule.local) found = co_await FindLocalStaging(rule);
   if (!found) co_return found.error().In("rule " + rule.rule->id);
+  if (packs_) co_await WarnOfTags(rule);
   rule.source_found = true;
   co_return Ok();
+}
+
+// Whoever may not read tags is told of objects that they have none (S3 API Reference, GetObject,
+// x-amz-tagging-count): only the request for them is denied. One object stands for all.
+asio::awaitable<void> StoreFinder::WarnOfTags(const RuleContext& rule) {
+  const auto& from = rule.rule->source;
+  if (!rule.source->capabilities().tags) co_return;
+  Result<ListPage> page =
+      co_await rule.source->List({.bucket = from.bucket, .prefix = from.prefix, .count_max = 1});
+  if (!page || page->objects.empty()) co_return;
+  const std::string& key = page->objects.front().key;
+  Result<Tags> tags = co_await rule.source->GetTags(from.bucket, key, "");
+  if (tags || tags.error().kind != ErrorKind::kDenied) co_return;
+  context_.runtime.log.Warning(
+      rule.rule->filter.tags.empty()
+          ? "the tags of a source may not be read (s3:GetObjectTagging): replicas are without any, "
+            "also those that had some"
+          : "the tags of a source may not be read (s3:GetObjectTagging): its rule filters by them, "
+            "and carries nothing",
+      {{"rule", rule.rule->id}, {"key", key}, tags.error()});
 }
 
 Async<void> StoreFinder::FindLocalStaging(RuleContext& rule) {
@@ -172,6 +193,12 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
     policy.capabilities.complete_if_absent = false;
     policy.capabilities.complete_if_match = false;
   }
+  // What is large is written in parts, with its condition at the end. Some servers heed conditions
+  // of a PUT alone; and one key may be written by both ways at once, which a lease keeps apart only
+  // where both take it.
+  Capabilities& can = policy.capabilities;
+  can.create_if_absent = can.create_if_absent && can.complete_if_absent;
+  can.replace_if_match = can.replace_if_match && can.complete_if_match;
   if (policy.capabilities.versions) {
     Result<bool> versioned = co_await target.store->GetVersioning(policy.bucket);
     if (versioned) {

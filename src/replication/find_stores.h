@@ -31,6 +31,7 @@ class StoreFinder {
 
  private:
   Async<void> FindSource(RuleContext& rule);
+  asio::awaitable<void> WarnOfTags(const RuleContext& rule);
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);

@@ -345,5 +345,27 @@ TEST(ForgeryTest, AStampFromTheFutureWaitsForItsTime) {
   EXPECT_TRUE(target.world.Replicas().contains("copy/ahead"));
 }
 
+// A part of no bytes, or parts that are less than the object: the process would end by a division,
+// or a piece of the object would be taken for all of it, for ever.
+TEST(ForgeryTest, PartSizesThatDoNotAddUpAreNotUsed) {
+  const std::string text = testing::Lines(300'000, 5);
+  for (const char* parts : {"0", "100000", "100000+0+200000", "100000x4"}) {
+    testing::ArchiveItem item = testing::Put("large", text);
+    item.entry.etag = "9bb58f26192e4ba00f01e2e7b136bbd8-1";
+    item.entry.part_sizes = {300'000};
+    const Forger forger(Archive(std::nullopt, {item}, ArchiveKind::kSingle));
+    boost::json::value index = forger.index();
+    boost::json::object& columns = index.as_object()["columns"].as_object();
+    ASSERT_TRUE(columns.contains("parts"));
+    columns["parts"] = parts;
+    Target target;
+    target.Stage(forger.With(index));
+    target.Apply();
+    const auto* there = target.world.target().backend->Find("out", "copy/large");
+    ASSERT_NE(there, nullptr) << parts;
+    EXPECT_EQ(*there->bytes, text) << parts;
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -66,7 +66,7 @@ std::string World::CompareBucket(size_t target, const std::string& bucket,
 
 // Where the target keeps versions and conditions hold, no version is older than one before it.
 std::string World::CheckHistory(size_t target) const {
-  if (!plan_.versioned || !plan_.conditional_writes) return "";
+  if (!plan_.versioned || !plan_.conditional_writes || plan_.unknown_conditions != 0) return "";
   // (Copies go by leases, and what was too late is noticed after it.)
   if (target == 0 && plan_.same_store && (plan_.chosen || plan_.plain)) return "";
   for (const auto& [key, versions] : targets_[target]->buckets.at(kTargetBucket).objects) {

@@ -67,6 +67,8 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   left_archives = is_new && !plain && !chosen && lost_events == 0 ? Maybe(random, 0.8) : 0;
   tuned = is_new && random.Below(2) == 0;
   half_batches = is_new ? Maybe(random, 0.2) : 0;
+  const bool some_unknown = is_new && conditional_writes && random.Below(3) == 0;
+  unknown_conditions = some_unknown ? 1 + static_cast<unsigned>(random.Below(14)) : 0;
 }
 
 namespace {
@@ -135,6 +137,7 @@ constexpr Count kCounts[] = {
 
 // What stands in for conditional writes and deletes where the target's store has none.
 constexpr std::string_view kLeases = "leases";
+constexpr std::string_view kUnknownConditions = "unknown_conditions";
 
 }  // namespace
 
@@ -144,6 +147,7 @@ std::vector<std::string> Plan::Troubles() {
   for (const Switch& one : kSwitches) names.emplace_back(one.name);
   for (const Count& count : kCounts) names.emplace_back(count.name);
   names.emplace_back(kLeases);
+  names.emplace_back(kUnknownConditions);
   return names;
 }
 
@@ -171,6 +175,10 @@ bool Plan::Without(std::string_view name) {
     conditional_writes = conditional_deletes = true;
     return true;
   }
+  if (name == kUnknownConditions && unknown_conditions != 0) {
+    unknown_conditions = 0;
+    return true;
+  }
   return false;
 }
 
@@ -192,7 +200,8 @@ std::string Plan::ToString() const {
       << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
       << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store << ", lanes "
       << lanes << ", crowded " << crowded << ", outages " << outages << ", left_archives "
-      << left_archives << ", half_batches " << half_batches;
+      << left_archives << ", half_batches " << half_batches << ", unknown_conditions "
+      << unknown_conditions;
   return out.str();
 }
 

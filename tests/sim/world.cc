@@ -19,16 +19,18 @@ SystemTime Start() {
 
 std::shared_ptr<MemoryStoreBackend> MakeBackend(std::string name, bool conditional_writes,
                                                 bool conditional_deletes,
+                                                unsigned unknown_conditions,
                                                 std::vector<std::string> buckets) {
   testing::MemoryStoreOptions options;
   options.name = std::move(name);
   options.capabilities.part_size_bytes_min = 1;
-  if (!conditional_writes) {
-    options.capabilities.create_if_absent = false;
-    options.capabilities.replace_if_match = false;
-    options.capabilities.complete_if_absent = false;
-    options.capabilities.complete_if_match = false;
-  }
+  auto knows = [&](unsigned condition) {
+    return conditional_writes && (unknown_conditions & condition) == 0;
+  };
+  options.capabilities.create_if_absent = knows(Plan::kCreates);
+  options.capabilities.replace_if_match = knows(Plan::kReplaces);
+  options.capabilities.complete_if_absent = knows(Plan::kCompletesAbsent);
+  options.capabilities.complete_if_match = knows(Plan::kCompletesMatch);
   options.capabilities.delete_if_match = conditional_deletes;
   auto backend = std::make_shared<MemoryStoreBackend>(std::move(options));
   for (std::string& bucket : buckets) backend->buckets[bucket].created = Start();
@@ -56,6 +58,7 @@ World::World(Plan plan, std::set<int> left_out)
   const bool same_store = plan_.same_store;
   source_ = MakeBackend("east", !same_store || plan_.conditional_writes,
                         !same_store || plan_.conditional_deletes,
+                        same_store ? plan_.unknown_conditions : 0,
                         {kSourceBucket, kOtherBucket, kLocalStagingBucket});
   if (plan_.source_versions) {
     for (const char* bucket : {kSourceBucket, kOtherBucket, kLocalStagingBucket}) {
@@ -70,7 +73,7 @@ World::World(Plan plan, std::set<int> left_out)
       targets_.push_back(source_);
     } else {
       targets_.push_back(MakeBackend("west" + std::to_string(i), plan_.conditional_writes,
-                                     plan_.conditional_deletes,
+                                     plan_.conditional_deletes, plan_.unknown_conditions,
                                      {kTargetBucket, kStagingBucket, kInboundBucket}));
     }
     if (plan_.versioned) {

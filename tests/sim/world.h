@@ -39,11 +39,17 @@ struct Plan {
   // none, or it is off.
   bool Without(std::string_view name);
   static std::vector<std::string> Troubles();
+  static constexpr unsigned kCreates = 1;
+  static constexpr unsigned kReplaces = 2;
+  static constexpr unsigned kCompletesAbsent = 4;
+  static constexpr unsigned kCompletesMatch = 8;
 
   uint64_t seed;
   bool deletes;
   bool conditional_writes;  // Else the target's store has none, and leases stand in.
   bool conditional_deletes;
+  // Of those conditions that its servers do not know although they know others: kCreates, ….
+  unsigned unknown_conditions;
   bool versioned;
   int targets;  // 1 or 2.
   bool shared_staging;

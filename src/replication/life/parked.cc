@@ -214,11 +214,32 @@ Async<void> ParkedPlace::Park(ParkedKey parked) {
   co_return co_await WriteParked(state_, rule_, std::move(parked));
 }
 
-Async<void> ParkedPlace::Settled(std::string key) {
+Async<void> ParkedPlace::Settled(std::string key, SystemTime begun) {
   if (!MayHold(key)) co_return Ok();
-  StateWrite removal{.key = key};
-  Result<int64_t> removed = co_await state_.Write(KeyPartition(rule_, target_), std::move(removal));
-  if (!removed) co_return removed.error().In("forget what was parked");
+  Result<std::optional<ParkedKey>> row = co_await FindParked(state_, rule_, target_, key);
+  if (!row) co_return row.error();
+  if (*row && (*row)->when > begun) co_return Ok();
+  co_return co_await Forget(std::move(*row), std::move(key));
+}
+
+Async<void> ParkedPlace::SettledWith(std::string archive, std::vector<std::string> keys) {
+  for (std::string& key : keys) {
+    if (!MayHold(key)) continue;
+    Result<std::optional<ParkedKey>> row = co_await FindParked(state_, rule_, target_, key);
+    if (!row) co_return row.error();
+    if (!*row || (*row)->archive != archive) continue;
+    Result<void> forgotten = co_await Forget(std::move(*row), std::move(key));
+    if (!forgotten) co_return forgotten.error();
+  }
+  co_return Ok();
+}
+
+Async<void> ParkedPlace::Forget(std::optional<ParkedKey> row, std::string key) {
+  Result<void> forgotten;
+  if (row) forgotten = co_await ForgetParked(state_, rule_, *row);
+  // It has been parked anew since it was looked at.
+  if (!forgotten && forgotten.error().kind == ErrorKind::kPrecondition) co_return Ok();
+  if (!forgotten) co_return forgotten.error();
   keys_.erase(key);
   co_return Ok();
 }

@@ -97,8 +97,12 @@ class ParkedPlace {
   [[nodiscard]] bool MayHold(const std::string& key) const {
     return overflow_ || keys_.contains(key);
   }
-  // The key has been carried past this place, or is not to be carried.
-  Async<void> Settled(std::string key);
+  // The key has been carried past this place, or is not to be carried, as it was when it was read.
+  // `begun`: when that reading began, or something before it. A row that was written later says of
+  // a later state, and stays.
+  Async<void> Settled(std::string key, SystemTime begun = SystemTime::max());
+  // The same of those of these keys whose row names that archive: it goes, and they are read anew.
+  Async<void> SettledWith(std::string archive, std::vector<std::string> keys);
   // The archive is refused no more.
   Async<void> ArchiveSettled(std::string archive);
   // Forgets the archives that are not among these: somebody has removed them.
@@ -106,6 +110,7 @@ class ParkedPlace {
 
  private:
   Async<void> ReadRows();
+  Async<void> Forget(std::optional<ParkedKey> row, std::string key);
 
   State& state_;
   Clock& clock_;

@@ -355,5 +355,25 @@ TEST(ParkedTest, ARowSaysOfWhichBucketItIs) {
   EXPECT_EQ(Parked(world, "t0").at(0).bucket, "in");
 }
 
+// What is read anew may not be the rule's any more, and then nobody settles it at the target: a row
+// of an archive that is gone would be told of for ever.
+TEST(ParkedTest, RowsOfAnArchiveThatIsTooOldGoWithIt) {
+  ReplicationWorld world;
+  Rule& rule = world.configuration.rules[0];
+  rule.deletes = false;
+  world.Put("a", "text a");
+  world.Put("refused", "text");
+  world.target().decide = Deny(StoreOperation::kPut, "out", "refused");
+  world.RunOnce({.timeout = 60s});
+  ASSERT_EQ(Parked(world, "t0").size(), 1u);
+  ASSERT_EQ(world.Staged().size(), 1u);
+  MemoryStore direct(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "refused"})));
+  world.RunFor(15 * 24h);
+  world.RunOnce({.timeout = 60s});
+  EXPECT_TRUE(world.Staged().empty());
+  EXPECT_TRUE(Parked(world, "t0").empty());
+}
+
 }  // namespace
 }  // namespace longhaul

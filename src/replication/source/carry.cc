@@ -364,7 +364,7 @@ class Carrier {
           {.key = entry.key, .op = op, .reason = "conflict: " + outcome.reason});
     }
     if (!target.parked->MayHold(entry.key)) co_return Ok();
-    co_return co_await target.parked->Settled(entry.key);
+    co_return co_await target.parked->Settled(entry.key, begun_);
   }
 
   struct Failed {
@@ -376,6 +376,7 @@ class Carrier {
   const RuleContext& rule_;
   std::vector<size_t> targets_;
   bool alone_;
+  SystemTime begun_ = context_.runtime.clock.Now();
   std::map<const TargetContext*, uint64_t> carried_before_;
   std::set<size_t> taken_;             // Targets, by their indexes,
   std::map<size_t, Failed> failures_;  // and what failed of the store of each.

@@ -51,6 +51,7 @@ struct PackResult {
       targets;          // Whether the archive is durable there, for each of `targets`.
   std::string archive;  // Its ULID; empty when nothing was packed.
   ArchiveBytes bytes;
+  SystemTime begun{};    // Nothing of it was read before.
   bool carried = false;  // Written to the targets already (carry.h); `archive` names the batch.
   // Then: the targets (indexes into rule.targets) to which something was sent, and whether their
   // store took any of it.

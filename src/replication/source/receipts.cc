@@ -10,6 +10,15 @@
 
 namespace longhaul {
 
+namespace {
+
+// Of this size receipts are read as they come; for larger ones memory is reserved: a text, and what
+// it becomes on its way to a list of keys.
+constexpr uint64_t kReceiptSizeBytesSmall = 1 << 20;
+constexpr int64_t kDecodedTimes = 8;
+
+}  // namespace
+
 asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   ReceiptPass pass;
   std::set<std::string> before = std::move(present_);
@@ -100,6 +109,7 @@ asio::awaitable<void> ReceiptReader::TendLocally(const RuleContext& rule, Receip
                                                  Sight& sight) {
   const auto found = sight.local.find(&rule);
   if (found == sight.local.end()) co_return;
+  bool compared = false;
   LocalPass tended = co_await local_staging_.Tend(rule, found->second, sight.seen);
   pass.on_the_way += tended.on_the_way;
   pass.read += tended.repaired;
@@ -110,7 +120,7 @@ asio::awaitable<void> ReceiptReader::TendLocally(const RuleContext& rule, Receip
                            .archive = ulid,
                            .target = target,
                            .keys_known = false};
-    Result<void> done = co_await Take(rule, damaged);
+    Result<void> done = co_await Take(rule, damaged, compared);
     if (done) done = co_await local_staging_.Settle(rule, &found->second, ulid, target);
     if (!done && !tended.failure) tended.failure = done.error();
     if (done) ++pass.read;
@@ -152,25 +162,25 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   }
   const auto local = sight.local.find(&rule);
   std::optional<Error> failure;  // One receipt that cannot be taken keeps no other waiting.
+  bool compared = false;
   for (const StagedArchive& staged : *listed) {
     present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (known.taken.contains(found.key)) continue;
-      Result<std::string> text = co_await GetAll(
-          *target.staging_store, {.bucket = target.staging_bucket, .key = found.key},
-          kReceiptSizeBytesMax);
-      if (!text) {
-        if (text.error().kind == ErrorKind::kNotFound) continue;
-        co_return text.error().In("read receipt " + found.key);
-      }
-      Result<ArchiveReceipt> receipt = DecodeReceipt(*text);
-      if (!receipt) {
+      Result<ArchiveReceipt> receipt = co_await Read(target, found);
+      if (!receipt && receipt.error().kind == ErrorKind::kNotFound) continue;
+      if (!receipt && receipt.error().kind == ErrorKind::kCorrupt) {
         // Nobody knows what it wanted: comparing both sides finds out.
         context_.runtime.log.Failure("a receipt cannot be read; comparing the whole rule",
                                      {{"key", found.key}, receipt.error()});
         receipt = ArchiveReceipt{
             .state = ArchiveReceipt::State::kCorrupt, .archive = staged.ulid, .keys_known = false};
+      }
+      if (!receipt) {
+        if (!failure) failure = receipt.error().In("read receipt " + found.key);
+        all_taken = false;
+        break;
       }
       // First: should this process end now, the receipt is still there and is taken again.
       Result<void> taken;
@@ -178,7 +188,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
         taken = co_await local_staging_.Settle(
             rule, local == sight.local.end() ? nullptr : &local->second, staged.ulid, found.target);
       }
-      if (taken) taken = co_await Take(rule, *receipt);
+      if (taken) taken = co_await Take(rule, *receipt, compared);
       if (!taken) {
         if (!failure) failure = taken.error();
         all_taken = false;
@@ -215,7 +225,27 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   co_return Ok();
 }
 
-Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& receipt) {
+// kCorrupt: it is none.
+Async<ArchiveReceipt> ReceiptReader::Read(const TargetContext& target,
+                                          const StagedReceipt& receipt) {
+  Result<Reservation> memory = Reservation();
+  if (receipt.size_bytes > kReceiptSizeBytesSmall) {
+    const int64_t limit = context_.runtime.memory.limit_bytes();
+    memory = co_await context_.runtime.memory.Reserve(
+        std::min(limit, kDecodedTimes * static_cast<int64_t>(receipt.size_bytes)));
+    if (!memory) co_return memory.error();
+  }
+  Result<std::string> text = co_await GetAll(
+      *target.staging_store, {.bucket = target.staging_bucket, .key = receipt.key},
+      std::max(kReceiptSizeBytesSmall, std::min(receipt.size_bytes, kReceiptSizeBytesMax)));
+  // (What was damaged on its way is no receipt that says nothing.)
+  if (!text && text.error().kind == ErrorKind::kCorrupt) co_return Retryable(text.error().message);
+  if (!text) co_return text.error();
+  co_return DecodeReceipt(*text);
+}
+
+Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& receipt,
+                                bool& compared) {
   if (receipt.state == ArchiveReceipt::State::kDone) {
     context_.meter->OnReceipt(receipt.archive, receipt.target, receipt.written);
   } else {
@@ -236,6 +266,7 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     }
   }
   if (receipt.state == ArchiveReceipt::State::kCorrupt && !receipt.keys_known) {
+    if (compared) co_return Ok();
     // Those that are away are compared when they come.
     std::vector<size_t> found;
     for (size_t i = 0; i < rule.targets.size(); ++i) {
@@ -254,6 +285,7 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
         co_await Reconcile(context_, rule, std::move(found), "", nullptr, {}, std::move(*memory));
     if (!reconciled) co_return reconciled.error();
     if (!reconciled->failed.empty()) co_return reconciled->failed.begin()->second;
+    compared = true;
     co_return Ok();
   }
   if (!receipt.transfer.empty()) {
@@ -267,7 +299,7 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     if (std::ranges::find(receipt.reread, receipt.transfer_key) == receipt.reread.end()) {
       // Another process may have parked it: a row that stays would have all of it carried again.
       Result<void> settled = co_await rule.parked->Load();
-      if (settled) settled = co_await rule.parked->Settled(receipt.transfer_key);
+      if (settled) settled = co_await rule.parked->Settled(receipt.transfer_key, receipt.written);
       if (!settled) co_return settled.error();
     }
   }
@@ -299,9 +331,9 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     // segment of a transfer may ask for that; one new reading is enough for all of them.
     const bool of_transfer = !receipt.transfer.empty() && key == receipt.transfer_key &&
                              receipt.stamp_oldest != SystemTime();
-    message.hints.push_back({.key = key,
-                             .time = of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1)
-                                                 : context_.runtime.clock.Now()});
+    const SystemTime time =
+        of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1) : context_.runtime.clock.Now();
+    message.hints.push_back({.key = key, .time = std::max(time, receipt.reread_from)});
   }
   Result<void> sent = co_await context_.queue.Send(EncodeHints(message), {});
   if (!sent) co_return sent.error().In("send hints");

@@ -165,5 +165,59 @@ TEST(ReceiptReaderTest, AGiantThatHasArrivedIsParkedNoMore) {
   }
 }
 
+// All that targets say after it would wait for it for ever.
+TEST(ReceiptReaderTest, AReceiptThatCannotBeReadKeepsNoOtherWaiting) {
+  testing::ReplicationWorld world;
+  world.MakeContext();
+  TargetContext& target = *world.context->rules[0]->targets[0];
+  target.staging_found = true;
+  Store& store = *world.target().store;
+  const SystemTime now = world.world.clock.Now();
+  for (const char* ulid : {kUlid, "01KJM0000000000000000000ZZ"}) {
+    const ArchiveReceipt receipt{.archive = ulid,
+                                 .rule = "r",
+                                 .target = "t0",
+                                 .written = now,
+                                 .stamp_oldest = now,
+                                 .reread = {"k"}};
+    ASSERT_TRUE(world.world.Run(WriteReceipt(store, "staging", target.staging_prefix, receipt)));
+  }
+  world.target().decide = [](testing::StoreOperation operation, std::string_view,
+                             std::string_view key) {
+    const bool hit = operation == testing::StoreOperation::kGet && key.find(kUlid) != key.npos;
+    return hit ? testing::TroubledStore::Failing(ErrorKind::kDenied) : testing::Fault();
+  };
+  ReceiptReader reader(*world.context);
+  const ReceiptPass pass = world.world.Run(reader.RunPass());
+  EXPECT_EQ(pass.read, 1);
+  ASSERT_TRUE(pass.store_error);
+  EXPECT_EQ(world.queue_backend->rows.size(), 1U);
+  EXPECT_EQ(world.Staged().size(), 1U) << "that of which nobody knows what it says";
+}
+
+// A thousand of them would be a thousand listings of the source.
+TEST(ReceiptReaderTest, WhatIsNoReceiptIsOneComparisonForAll) {
+  int listings_of_one = 0;
+  for (const int count : {1, 5}) {
+    testing::ReplicationWorld world;
+    world.RunOnce({.timeout = std::chrono::seconds(60)});  // Finds the stores.
+    Store& store = *world.target().store;
+    const std::string prefix = world.context->rules[0]->targets[0]->staging_prefix;
+    for (int i = 0; i < count; ++i) {
+      const std::string ulid = std::string(kUlid).substr(0, 25) + std::to_string(i);
+      ASSERT_TRUE(world.world.Run(
+          PutText(store, {.bucket = "staging", .key = ReceiptKey(prefix, ulid, "t0")}, "")));
+    }
+    ReceiptReader reader(*world.context);
+    world.source().backend->ResetCounts();
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, count);
+    const int listings = world.source().backend->count(testing::StoreOperation::kList);
+    EXPECT_GE(listings, 1);
+    if (count == 1) listings_of_one = listings;
+    EXPECT_EQ(listings, listings_of_one);
+    EXPECT_TRUE(world.Staged().empty());
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -374,6 +374,7 @@ asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direc
   if (!loaded) context_.runtime.log.Warning("nobody knows what is parked", {loaded.error()});
   Result<Reservation> memory = Reservation();
   if (!targets.empty()) memory = co_await context_.runtime.memory.Reserve(memory_.total());
+  const SystemTime begun = context_.runtime.clock.Now();
   PackResult result;
   result.keys.resize(keys.size());
   if (targets.empty()) {
@@ -402,6 +403,7 @@ asio::awaitable<void> SourceRole::Carry(RuleQueue& queue, Items keys, bool direc
     }
   }
   memory = Reservation();
+  result.begun = begun;
   const std::string batch = result.carried ? result.archive : "";
   for (const PackedKey& key : result.keys) {
     const bool read = key.state == PackedKey::State::kStaged;

@@ -90,7 +90,7 @@ class SourceRole {
   Async<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
   Async<void> ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
                      const std::string& key, const PackedKey& packed, const Error& error);
-  asio::awaitable<void> Unpark(ParkedPlace& place, const std::string& key);
+  asio::awaitable<void> Unpark(ParkedPlace& place, const std::string& key, SystemTime begun);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);
   void Requeue(RuleQueue& queue, std::string key, PendingKey pending);

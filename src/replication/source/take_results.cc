@@ -115,7 +115,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           }
           // (Of a giant that has been planned just now nothing has been carried: receipts.cc.)
           const bool packed_now = !result.archive.empty() && !pending.segment;
-          if (again.empty() && packed_now) co_await Unpark(*queue.rule->parked, key);
+          if (again.empty() && packed_now) co_await Unpark(*queue.rule->parked, key, result.begun);
         }
         co_await messages_.Finish(std::move(pending.messages), std::move(again), delay);
         break;
@@ -125,22 +125,23 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         // Else all of its targets are held, and nothing has been read.
         if (!targets.empty()) {
           any_read = true;
-          co_await Unpark(*queue.rule->parked, key);
+          co_await Unpark(*queue.rule->parked, key, result.begun);
         }
         // Where nothing went by staging no archive is left that could settle it.
         for (size_t t = 0; result.carried && t < targets.size(); ++t) {
-          co_await Unpark(*queue.rule->targets[targets[t]]->parked, key);
+          co_await Unpark(*queue.rule->targets[targets[t]]->parked, key, result.begun);
         }
         co_await messages_.Finish(std::move(pending.messages), {}, {});
         break;
       case PackedKey::State::kSplit:
         any_read = true;
         if (packed.wanted.empty()) ++keys_done_;
-        if (packed.wanted.empty() && away.empty()) co_await Unpark(*queue.rule->parked, key);
+        if (packed.wanted.empty() && away.empty())
+          co_await Unpark(*queue.rule->parked, key, result.begun);
         for (size_t target : targets) {
           const bool wanted = std::ranges::find(packed.wanted, target) != packed.wanted.end();
           if (result.carried && !wanted) {
-            co_await Unpark(*queue.rule->targets[target]->parked, key);
+            co_await Unpark(*queue.rule->targets[target]->parked, key, result.begun);
           }
         }
         for (const std::shared_ptr<OpenMessage>& message : pending.messages) {
@@ -276,8 +277,9 @@ Async<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target, Ru
 }
 
 // What was parked there has been carried past that place, or is not to be carried.
-asio::awaitable<void> SourceRole::Unpark(ParkedPlace& place, const std::string& key) {
-  Result<void> settled = co_await place.Settled(key);
+asio::awaitable<void> SourceRole::Unpark(ParkedPlace& place, const std::string& key,
+                                         SystemTime begun) {
+  Result<void> settled = co_await place.Settled(key, begun);
   if (!settled) {
     context_.runtime.log.Warning("an object stays recorded as parked",
                                  {{"key", key}, settled.error()});

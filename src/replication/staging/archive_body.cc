@@ -131,6 +131,16 @@ std::vector<uint64_t> EqualParts(uint64_t size, uint64_t part) {
   return sizes;
 }
 
+// None of them 0.
+bool AddUpTo(const std::vector<uint64_t>& sizes, uint64_t whole) {
+  uint64_t left = whole;
+  for (uint64_t size : sizes) {
+    if (size == 0 || size > left) return false;
+    left -= size;
+  }
+  return left == 0;
+}
+
 }  // namespace
 
 Async<PutResult> MemoryBody::Write(Store& store, PutRequest request) {
@@ -153,7 +163,9 @@ Async<PutResult> ArchiveBody::Write(Store& store, PutRequest request) {
     co_return put;
   }
   std::vector<uint64_t> sizes = entry.part_sizes;
+  // Whoever wrote the archive may have written any sizes into it.
   const bool keep = !sizes.empty() && sizes.size() <= kPartsMax &&
+                    AddUpTo(sizes, entry.size_bytes) &&
                     entry.size_bytes / sizes.size() >= can.part_size_bytes_min &&
                     *std::max_element(sizes.begin(), sizes.end()) <= memory_bytes_;
   if (!keep) {

@@ -88,13 +88,41 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt) {
     object["transfer"] = receipt.transfer;
     object["transfer_key"] = KeyToJson(receipt.transfer_key);
   }
+  if (receipt.reread_from != SystemTime()) {
+    object["reread_from"] = FormatRfc3339(receipt.reread_from);
+  }
   if (!receipt.bucket.empty()) object["bucket"] = receipt.bucket;
   if (!receipt.reason.empty()) object["reason"] = KeyToJson(receipt.reason);
   return boost::json::serialize(object);
 }
 
+namespace {
+
+// Of what a receipt may name: ten times what one of longhaul does. A text of many tiny values takes
+// many times its own size.
+constexpr size_t kReceiptValuesMax = 100'000;
+
+// Counted by what separates values, outside of strings; true: there are too many.
+bool HasTooManyValues(std::string_view text) {
+  size_t values = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && text[i] == ',') {
+      ++values;
+    }
+  }
+  return values > kReceiptValuesMax;
+}
+
+}  // namespace
+
 Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   Error bad = Corrupt("not a receipt");
+  if (HasTooManyValues(text)) return Corrupt("a receipt of too many values");
   boost::system::error_code error;
   boost::json::value value = boost::json::parse(text, error);
   if (error || !value.is_object()) return bad;
@@ -125,6 +153,7 @@ Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   if (!written || !oldest) return bad;
   receipt.written = *written;
   receipt.stamp_oldest = *oldest;
+  if (Result<SystemTime> from = ParseRfc3339(string("reread_from"))) receipt.reread_from = *from;
   receipt.transfer = string("transfer");
   receipt.transfer_key = KeyFromJson(string("transfer_key")).value_or("");
   receipt.entries = number("entries");
@@ -181,7 +210,8 @@ Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
         StagedArchive& staged = found[ulid];
         staged.ulid = ulid;
         std::string target(rest.substr(1, rest.size() - 1 - kReceiptSuffix.size()));
-        staged.receipts.push_back({.target = std::move(target), .key = object.key});
+        staged.receipts.push_back(
+            {.target = std::move(target), .key = object.key, .size_bytes = object.size_bytes});
       }
     }
     token = page->next_token;

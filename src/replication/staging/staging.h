@@ -43,7 +43,8 @@ struct ArchiveReceipt {
   uint64_t applied = 0;
   uint64_t conflicts = 0;
   bool keys_known = true;
-  std::vector<std::string> reread;  // Source keys.
+  std::vector<std::string> reread;  // Source keys,
+  SystemTime reread_from{};         // and not to be read before.
   // Set when the archive held a segment and its object is settled at the target, or must be read
   // anew: the transfer (ULID) and the object's source key.
   std::string transfer;
@@ -54,11 +55,13 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt);
 // kCorrupt: not a receipt.
 Result<ArchiveReceipt> DecodeReceipt(std::string_view text);
 
-inline constexpr uint64_t kReceiptSizeBytesMax = 64 << 20;
+// 10,000 keys, the most of a batch, take 31 MB at worst.
+inline constexpr uint64_t kReceiptSizeBytesMax = 32 << 20;
 
 struct StagedReceipt {
   std::string target;
   std::string key;
+  uint64_t size_bytes = 0;
 };
 
 // One archive, its receipts, or both.

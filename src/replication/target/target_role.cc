@@ -373,6 +373,14 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
     EndTransfer(**reader, receipt);
     receipt.reason = "older than 14 days";
+    // What is read anew may be gone by now, or not the rule's any more: nobody would ever end the
+    // rows of an archive that is not there.
+    Result<void> forgotten = co_await target.parked->Load();
+    if (forgotten) {
+      forgotten = co_await target.parked->SettledWith(staged.ulid, receipt.reread);
+    }
+    if (forgotten) forgotten = co_await target.parked->ArchiveSettled(staged.ulid);
+    if (!forgotten) co_return forgotten.error();
   } else {
     Result<void> loaded = co_await target.parked->Load();
     if (!loaded) co_return loaded.error();
@@ -391,6 +399,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
+    work.reread_from = std::max(work.reread_from, applied->reread_from);
     Result<void> noted = co_await NoteParked(target, staged, **reader, *applied);
     if (!noted) co_return noted.error();
     if (work.refusals == 0) work.settled_before = settled_[&target];
@@ -406,6 +415,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     receipt.applied = applied->applied;
     receipt.conflicts = applied->conflicts;
     receipt.reread.assign(work.reread.begin(), work.reread.end());
+    receipt.reread_from = work.reread_from;
   }
   const uint64_t entries = receipt.entries;
   const uint64_t entries_applied = receipt.applied;
@@ -475,7 +485,8 @@ Async<void> TargetRole::AskSource(TargetContext& target, Work& work) {
   ArchiveReceipt receipt{.archive = NewUlid(context_.runtime.clock.Now(), context_.runtime.random),
                          .rule = target.rule->id,
                          .target = target.config->name,
-                         .reread = {work.reread.begin(), work.reread.end()}};
+                         .reread = {work.reread.begin(), work.reread.end()},
+                         .reread_from = work.reread_from};
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();
   work.reread.clear();
