@@ -133,6 +133,44 @@ TEST_F(LedgerTest, ALateWriteOverwritesNothing) {
   EXPECT_EQ(Sum("sent"), 111u);
 }
 
+// What is counted while a row is read may need more rows: none may be written to where it was
+// before.
+TEST_F(LedgerTest, RowsMayMoveWhileOneIsRead) {
+  class Growing : public FakeState {
+   public:
+    Growing(testing::FakeWorld& world, std::shared_ptr<FakeStateBackend> rows, Ledger& ledger)
+        : FakeState(world.runtime, std::move(rows)), ledger_(ledger) {}
+    Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                  std::vector<StateWrite> writes) override {
+      Result<std::vector<Result<int64_t>>> written =
+          co_await FakeState::WriteMany(std::move(partition), std::move(writes));
+      if (std::exchange(loses_answer, false)) co_return Retryable("no answer");
+      co_return written;
+    }
+    Async<std::optional<StateRow>> Get(std::string partition, std::string key) override {
+      ++reads;
+      for (int i = 0; i < 1'000; ++i) {
+        ledger_.Add(ledger_.PlaceOf(PlaceOf("new" + std::to_string(i))), "sent", 1);
+      }
+      co_return co_await FakeState::Get(std::move(partition), std::move(key));
+    }
+    bool loses_answer = true;
+    int reads = 0;
+
+   private:
+    Ledger& ledger_;
+  };
+  Ledger ledger(world.clock, world.random);
+  Growing state(world, backend, ledger);
+  const int place = ledger.PlaceOf(PlaceOf("one"));
+  ledger.Add(place, "sent", 1);
+  EXPECT_FALSE(world.Run(ledger.Publish(state)));
+  ledger.Add(place, "sent", 10);
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  EXPECT_EQ(state.reads, 1);
+  EXPECT_EQ(Sum("sent"), 1'011u);
+}
+
 // A state behind a bill: to write the ledger is counted in the ledger.
 TEST_F(LedgerTest, WritingItDoesNotKeepItFromEnding) {
   class Billed : public FakeState {
