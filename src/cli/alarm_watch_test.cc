@@ -61,8 +61,10 @@ class AlarmWatchTest : public ::testing::Test {
       channels.push_back(std::make_unique<Listener>(test.told));
       watch = std::make_unique<AlarmWatch>(
           AlarmWatch::Parts{.runtime = test.world.runtime,
-                            .configuration = test.configuration,
+                            .configuration = configuration,
                             .queue = queue,
+        : Process(test, std::move(owner), test.configuration) {}
+    Process(AlarmWatchTest& test, std::string owner, const Configuration& configuration)
                             .state = state,
                             .prices = test.prices,
                             .owner = std::move(owner),
@@ -368,6 +370,51 @@ TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
   auto process = Start("p1");
   TaskGroup group(world.runtime.executor);
   group.Spawn(process->watch->Run(stop));
+// Two configurations, each with processes of its own, may share one State: neither may end what
+// the other one has told of its rules.
+TEST_F(AlarmWatchTest, AlarmsOfRulesOfOthersAreLeftAlone) {
+  auto process = Start();
+  const std::string since = FormatRfc3339(world.clock.Now());
+  for (const std::string name : {"parked/other", "lag/other", "away/other/source",
+                                 "drill_failed/other/t", "drill_old/other/t", "parked/main"}) {
+    ASSERT_TRUE(world.Run(process->state.Write(
+        "alarms", {.key = name, .value = since + " told", .expires = std::nullopt})));
+  }
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("over parked/main"));
+}
+
+// And the one that starts first must not silence the other for as long as it lives. What they have
+// in common is told once.
+TEST_F(AlarmWatchTest, EachConfigurationLooksAtItsOwnRules) {
+  Configuration second = configuration;
+  second.rules[0].id = "second";
+  auto one = Start("p1");
+  Event stop_one;
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(one->watch->Run(stop_one));
+  world.Run(world.clock.Sleep(90s));
+  auto two = std::make_unique<Process>(*this, "p2", second);
+  group.Spawn(two->watch->Run(stop));
+  for (const char* rule : {"main", "second"}) {
+    ASSERT_TRUE(world.Run(
+        WriteParked(one->state, rule,
+                    {.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"})));
+  }
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  world.Run(world.clock.Sleep(10min));
+  EXPECT_THAT(told.names, UnorderedElementsAre("parked/main", "parked/second", "dead_letters"));
+  stop_one.Set();  // The other one takes over what is common, and that alone.
+  world.Run(world.clock.Sleep(10min));
+  EXPECT_EQ(told.names.size(), 3U) << told.names.back();
+  queue_backend->rows.clear();
+  world.Run(world.clock.Sleep(10min));
+  ASSERT_EQ(told.names.size(), 4U);
+  EXPECT_EQ(told.names.back(), "over dead_letters");
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+}
+
   world.Run(world.clock.Sleep(90s));
   const SystemTime now = world.clock.Now();
   ASSERT_TRUE(world.Run(
