@@ -168,6 +168,8 @@ class EstimateCommand : public Command {
       if (!pack) co_return At(opened->address, pack.error());
       one.pack = *pack;
     }
+    Result<void> known = CheckSample(measured);
+    if (!known) co_return At(opened->address, known.error());
     Tell(context, measured, *prices);
     co_return ExitCode::kDone;
   }
@@ -295,6 +297,21 @@ class EstimateCommand : public Command {
     stratum.runs.clear();
     std::ranges::sort(chosen, {}, &ListedObject::key);
     return chosen;
+  }
+
+  // What nothing is known of would be taken to shrink to nothing.
+  [[nodiscard]] Result<void> CheckSample(const std::vector<Measured>& measured) const {
+    uint64_t sample_bytes = 0;
+    std::optional<Error> failure;
+    for (const Measured& one : measured) {
+      sample_bytes += one.pack.bytes;
+      if (!failure) failure = one.pack.failure;
+    }
+    if (sample_bytes > 0 || bytes_ == 0) return Ok();
+    if (failure) return failure->In("nothing could be read, so nobody knows what it shrinks to");
+    return InvalidInput(
+        "--max-cost: listing takes all of it, and nothing is left to read a sample; "
+        "give more, a prefix, or an inventory by --listing");
   }
 
   // Of all that is there, or of what is new.
