@@ -379,6 +379,37 @@ TEST_F(LedgerTest, RequestsFindTheirRuleByBucketAndKey) {
                 {.rule = "", .target = "", .part = "other", .region = "eu-west-1", .peers = ""}));
 }
 
+// Replicas of a target without a class have that of their objects, by S3's own replication as well:
+// a PUT of GLACIER_IR must not be held against one of STANDARD.
+TEST_F(LedgerTest, NativeReplicationIsReckonedInTheClassOfTheObjects) {
+  const Prices prices;
+  Configuration configuration;
+  Rule rule{.id = "one", .source = {.store = "a", .bucket = "data", .prefix = ""}};
+  rule.targets.push_back({.name = "west", .to = {.store = "b", .bucket = "copy", .prefix = ""}});
+  configuration.rules.push_back(rule);
+  LedgerLine line{.place = PlaceOf("one"),
+                  .counts = {{"put/GLACIER_IR", 1000},
+                             {"put/STANDARD", 500},
+                             {"archive/objects", 1200},
+                             {"archive/bytes", 1200}}};
+  line.place.part = "target";
+  const auto requests = [&](const Bill& bill) { return bill.Reckon(prices).items.at("requests"); };
+  Account account;
+  account.Add(line, configuration);
+  const int64_t put = *prices.Find("request/eu-west-1/put/STANDARD");
+  const int64_t cold_put = *prices.Find("request/eu-west-1/put/GLACIER_IR");
+  ASSERT_GT(cold_put, put);
+  EXPECT_EQ(requests(account.native), 800 * cold_put + 400 * put);
+  EXPECT_EQ(requests(account.copy) - requests(account.native),
+            800 * *prices.Find("request/us-east-1/get/GLACIER_IR") +
+                400 * *prices.Find("request/us-east-1/get/STANDARD"));
+  // With a class of its own it is that one's.
+  configuration.rules[0].targets[0].storage_class = "STANDARD_IA";
+  Account named;
+  named.Add(line, configuration);
+  EXPECT_EQ(requests(named.native), 1200 * *prices.Find("request/eu-west-1/put/STANDARD_IA"));
+}
+
 TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
   const Configuration configuration = OneRule();
   const Target& target = configuration.rules[0].targets[0];
