@@ -80,7 +80,8 @@ Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
     channels.push_back(MakeWebhookChannel(
-        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, ProxyOf(environment)));
+        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack,
+        {.ca_file = environment("AWS_CA_BUNDLE").value_or(""), .proxy = ProxyOf(environment)}));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;

@@ -31,9 +31,9 @@
 
 namespace longhaul {
 
-// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY and
-// NO_PROXY, mail AWS_CA_BUNDLE, and SNS all that AWS's settings are. kInvalidInput: SNS cannot be
-// asked, with what is missing.
+// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY,
+// NO_PROXY and AWS_CA_BUNDLE, mail the latter, and SNS all that AWS's settings are. kInvalidInput:
+// SNS cannot be asked, with what is missing.
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment);
 

@@ -3,6 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
 #include "backup/drill_note.h"
 #include "cli/queue_intakes.h"
 #include "cost/ledger.h"
@@ -13,6 +20,7 @@
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/run.h"
+#include "tests/support/tls.h"
 
 namespace longhaul {
 namespace {
@@ -55,6 +63,8 @@ class AlarmWatchTest : public ::testing::Test {
   // A process. What it knows by itself goes with it; State and the queue stay.
   struct Process {
     Process(AlarmWatchTest& test, std::string owner)
+        : Process(test, std::move(owner), test.configuration) {}
+    Process(AlarmWatchTest& test, std::string owner, const Configuration& configuration)
         : state(test.world.runtime, test.state_backend),
           queue(test.world.runtime, test.queue_backend, &test.queue_faults) {
       std::vector<std::unique_ptr<AlarmChannel>> channels;
@@ -63,8 +73,6 @@ class AlarmWatchTest : public ::testing::Test {
           AlarmWatch::Parts{.runtime = test.world.runtime,
                             .configuration = configuration,
                             .queue = queue,
-        : Process(test, std::move(owner), test.configuration) {}
-    Process(AlarmWatchTest& test, std::string owner, const Configuration& configuration)
                             .state = state,
                             .prices = test.prices,
                             .owner = std::move(owner),
@@ -362,14 +370,6 @@ TEST_F(AlarmWatchTest, TwoProcessesDoNotContradictEachOther) {
   ASSERT_TRUE(world.Run(group.Join()));
 }
 
-// One that has lost its lease for a while knows what was so before, and must not end what another
-// one has told since.
-TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
-  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
-  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
-  auto process = Start("p1");
-  TaskGroup group(world.runtime.executor);
-  group.Spawn(process->watch->Run(stop));
 // Two configurations, each with processes of its own, may share one State: neither may end what
 // the other one has told of its rules.
 TEST_F(AlarmWatchTest, AlarmsOfRulesOfOthersAreLeftAlone) {
@@ -415,6 +415,14 @@ TEST_F(AlarmWatchTest, EachConfigurationLooksAtItsOwnRules) {
   ASSERT_TRUE(world.Run(group.Join()));
 }
 
+// One that has lost its lease for a while knows what was so before, and must not end what another
+// one has told since.
+TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
+  alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
+  prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});
+  auto process = Start("p1");
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(process->watch->Run(stop));
   world.Run(world.clock.Sleep(90s));
   const SystemTime now = world.clock.Now();
   ASSERT_TRUE(world.Run(
@@ -469,6 +477,44 @@ TEST_F(AlarmWatchTest, ProfilesConcernSnsAlone) {
 }
 
 // What has no price is not free: nobody may think that the limit is kept.
+struct TlsReceiver {
+  static asio::awaitable<void> Run(asio::ip::tcp::acceptor& acceptor, asio::ssl::context& tls,
+                                   std::string& head) {
+    boost::system::error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    asio::ip::tcp::socket socket = co_await acceptor.async_accept(token);
+    if (error) co_return;
+    asio::ssl::stream<asio::ip::tcp::socket> stream(std::move(socket), tls);
+    co_await stream.async_handshake(asio::ssl::stream_base::server, token);
+    if (error) co_return;
+    co_await asio::async_read_until(stream, asio::dynamic_buffer(head), "\r\n\r\n", token);
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    if (!error) co_await asio::async_write(stream, asio::buffer(answer), token);
+  }
+};
+
+// Where a company vouches for its own servers, or breaks TLS open, nobody would ever be told.
+TEST(AlarmChannelsTest, TheWebhookTrustsWhomTheEnvironmentDoes) {
+  testing::RealWorld world;
+  testing::TlsServer identity("IP:127.0.0.1");
+  asio::ip::tcp::acceptor acceptor(world.io, {asio::ip::address_v4::loopback(), 0});
+  std::string head;
+  world.Start(TlsReceiver::Run(acceptor, identity.context(), head));
+  Alarms alarms;
+  alarms.webhook =
+      Secret("https://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/alarm");
+  auto channels = MakeAlarmChannels(world.runtime, alarms,
+                                    [&](const std::string& name) -> std::optional<std::string> {
+                                      if (name == "AWS_CA_BUNDLE") return identity.trust_file();
+                                      return std::nullopt;
+                                    });
+  ASSERT_TRUE(channels) << channels.error().Describe();
+  ASSERT_EQ(channels->size(), 1U);
+  Result<void> told = world.Run(channels->front()->Tell({.site = "s", .name = "a", .text = "a"}));
+  EXPECT_TRUE(told) << told.error().Describe();
+  EXPECT_THAT(head, HasSubstr("POST /alarm"));
+}
+
 TEST_F(AlarmWatchTest, SpendingIsOfTheDayAndAnUnknownPriceIsNamed) {
   alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
   prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});

@@ -166,12 +166,13 @@ class ReplicateCommand : public Command {
     const EnvironmentReader reader = [&context](const std::string& name) {
       return context.console().Environment(name);
     };
-    const HttpProxySettings proxy = ProxyOf(reader);
+    const HttpClientOptions web{.ca_file = reader("AWS_CA_BUNDLE").value_or(""),
+                                .proxy = ProxyOf(reader)};
     std::unique_ptr<Tracer> tracer;
     if (!tracing->otlp.empty()) {
       tracer = std::make_unique<Tracer>(
           runtime,
-          TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner, proxy));
+          TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner, web));
       (*replication)->tracer = tracer.get();
     }
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
@@ -188,7 +189,7 @@ class ReplicateCommand : public Command {
     if (tracer) telling.Spawn(tracer->Run(told));
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
-                                                      configuration->site, proxy);
+                                                      configuration->site, web);
       observer.set_webhook(webhook.get());
       telling.Spawn(Tell(*webhook, told));
     }
@@ -229,7 +230,7 @@ class ReplicateCommand : public Command {
 
  private:
   static TracerOptions TracerOptionsOf(Tracing tracing, const Configuration& configuration,
-                                       const std::string& owner, HttpProxySettings proxy) {
+                                       const std::string& owner, HttpClientOptions web) {
     return {.url = std::move(tracing.otlp),
             .sample = tracing.sample,
             .headers = std::move(tracing.headers),
@@ -237,7 +238,7 @@ class ReplicateCommand : public Command {
                          {"service.version", std::string(kVersion)},
                          {"service.instance.id", owner},
                          {"longhaul.site", configuration.site}},
-            .proxy = std::move(proxy)};
+            .http = std::move(web)};
   }
 
   static Async<void> Tell(NotificationWebhook& webhook, Event& stop) {

@@ -27,11 +27,11 @@ std::string Letter(const AlarmMessage& message) {
 
 class WebhookChannel : public AlarmChannel {
  public:
-  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpProxySettings proxy,
+  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpClientOptions own,
                  HttpClient* http)
       : url_(std::move(url)),
         slack_(slack),
-        own_http_(http == nullptr ? MakeHttpClient(runtime, {.proxy = std::move(proxy)}) : nullptr),
+        own_http_(http == nullptr ? MakeHttpClient(runtime, std::move(own)) : nullptr),
         http_(http == nullptr ? *own_http_ : *http) {}
 
   [[nodiscard]] std::string_view name() const override { return "webhook"; }
@@ -123,8 +123,8 @@ class SnsChannel : public AlarmChannel {
 }  // namespace
 
 std::unique_ptr<AlarmChannel> MakeWebhookChannel(const Runtime& runtime, Secret url, bool slack,
-                                                 HttpProxySettings proxy, HttpClient* http) {
-  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, std::move(proxy), http);
+                                                 HttpClientOptions own, HttpClient* http) {
+  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, std::move(own), http);
 }
 
 std::unique_ptr<AlarmChannel> MakeMailChannel(const Runtime& runtime, SmtpServer server,
