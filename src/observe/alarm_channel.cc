@@ -25,6 +25,24 @@ std::string Letter(const AlarmMessage& message) {
   return text;
 }
 
+// Slack takes "<…>" for links and for calls of everybody, and the text may hold a key or what a
+// server says. (Slack API documentation, "Formatting text for app surfaces", "Escaping text".)
+std::string EscapedForSlack(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '&') {
+      escaped += "&amp;";
+    } else if (c == '<') {
+      escaped += "&lt;";
+    } else if (c == '>') {
+      escaped += "&gt;";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
 class WebhookChannel : public AlarmChannel {
  public:
   WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpClientOptions own,
@@ -58,8 +76,8 @@ class WebhookChannel : public AlarmChannel {
  private:
   static std::string SlackText(const AlarmMessage& message) {
     std::string body = "{\"text\":";
-    AppendJsonString(
-        body, "longhaul " + message.site + ": " + (message.over ? "over: " : "") + message.text);
+    AppendJsonString(body, EscapedForSlack("longhaul " + message.site + ": " +
+                                           (message.over ? "over: " : "") + message.text));
     return body + "}";
   }
 
