@@ -225,6 +225,7 @@ class ReplicateCommand : public Command {
     Result<void> joined = co_await telling.Join();
     static_cast<void>(joined);
     observer.set_webhook(nullptr);
+    if (summary_) summary_();
     co_return code;
   }
 
@@ -288,7 +289,10 @@ class ReplicateCommand : public Command {
               .With("what", what)
               .Says(what + " is paused and was left as it is; see `longhaul rules resume`"));
     }
-    PrintSummary(context.output(), counts, result, progress.seconds());
+    // Printed last: figures (`metrics: emf`) are written once more before the end.
+    summary_ = [this, &output = context.output(), counts, result, seconds = progress.seconds()] {
+      PrintSummary(output, counts, result, seconds);
+    };
     if (result.stopped) co_return ExitCode::kInterrupted;
     if (result.store_error) co_return ExitCodeOf(*result.store_error);
     if (!reported) co_return reported.error();
@@ -497,6 +501,7 @@ class ReplicateCommand : public Command {
     co_return ExitCode::kInterrupted;  // By the signal: the context knows which.
   }
 
+  std::function<void()> summary_;  // Of --once.
   std::string roles_ = "source,target";
   bool once_ = false;
   std::string report_;
