@@ -132,6 +132,10 @@ class Exporter {
     destination.time_control = true;
     destination.metrics = true;
     destination.threshold_minutes = 15;
+    log_.Remark(Kind::kDiffers, place,
+                "S3 promises what threshold only watches, as replication time control, and takes "
+                "money for each GiB of it (`longhaul prices` has rtc_gib)",
+                "remove ReplicationTime and Metrics where nobody is to pay for that");
     if (*rule.threshold != 15min) {
       log_.Remark(Kind::kDiffers, place, "the only threshold that S3 has is 15 minutes", "");
     }
