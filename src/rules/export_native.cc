@@ -73,6 +73,13 @@ class Exporter {
     TakeEncryption(place, target);
     TakeOwner(place, target, destination);
     TakeThreshold(place, rule, destination);
+    if (target.object_lock) {
+      log_.Remark(
+          Kind::kDiffers, place,
+          "S3 carries retention and legal holds into a bucket with Object Lock alone, and by "
+          "a role that may read them",
+          "let the role do s3:GetObjectRetention and s3:GetObjectLegalHold");
+    }
     if (target.to.prefix != rule.source.prefix) {
       log_.Remark(Kind::kDiffers, place,
                   "S3 keeps keys as they are: " + QuotedForImport(target.to.prefix) +
