@@ -58,6 +58,7 @@ void Expand(YamlNode& node, const Environment& environment, YamlErrors& errors) 
       node.broken = true;
       return;
     }
+    node.assumed = node.assumed || *value == kAssumedText;
     node.text += *value;
     at = end + 1;
   }
@@ -314,6 +315,7 @@ std::optional<YamlNode> ParseYaml(std::string_view text, const Environment& envi
 }
 
 void YamlValue::Fail(std::string_view what, std::string_view remedy) const {
+  if (node_->assumed) return;
   errors_->Add(node_->line, node_->column, path_, what, remedy);
 }
 

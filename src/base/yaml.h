@@ -37,9 +37,10 @@ struct YamlNode {
   int line = 1;  // From 1, as is the column.
   int column = 1;
   bool quoted = false;
-  bool broken = false;  // Its ${…} could not be filled in; the error has been told.
-  std::string raw;      // As in the file.
-  std::string text;     // With the environment filled in.
+  bool broken = false;   // Its ${…} could not be filled in; the error has been told.
+  bool assumed = false;  // Something was filled in only so that there is a text: kAssumedText.
+  std::string raw;       // As in the file.
+  std::string text;      // With the environment filled in.
   std::vector<YamlNode> items;
   std::vector<Entry> entries;  // In the order of the file; keys are unique.
 };
@@ -78,6 +79,10 @@ class YamlErrors {
   std::string file_;
   std::vector<YamlMistake> mistakes_;
 };
+
+// What stands for a variable that is not set, where its value does not matter: a mistake in a value
+// that holds it is none.
+inline constexpr std::string_view kAssumedText = "not-set-and-not-used";
 
 // Looks a variable up; nullopt: it is not set.
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;

@@ -9,6 +9,8 @@
 #include "aws/aws_service.h"
 #include "aws/aws_settings.h"
 #include "backup/drill_note.h"
+#include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/units.h"
 #include "cli/output.h"
 #include "cli/queue_intakes.h"
@@ -44,6 +46,27 @@ SystemTime PeriodBegin(SystemTime now, bool monthly) {
   return SystemTime(first.time_since_epoch());
 }
 
+// Of all rules of a configuration: who has the same has the same configuration, wherever it lies.
+std::string DigestOfRules(const Configuration& configuration) {
+  std::set<std::string> ids;
+  for (const Rule& rule : configuration.rules) ids.insert(rule.id);
+  std::string text;
+  for (const std::string& id : ids) text += id + "\n";
+  return HexEncode(Sha256(text)).substr(0, 16);
+}
+
+// Whether the alarm `name` is of a rule that `configuration` does not have.
+bool IsOfForeignRule(const Configuration& configuration, std::string_view name) {
+  for (const std::string_view kind : {"parked/", "lag/", "away/", "drill_failed/", "drill_old/"}) {
+    if (!name.starts_with(kind) || name == "away/queue") continue;
+    name.remove_prefix(kind.size());
+    const std::string_view id = name.substr(0, name.find('/'));
+    return std::ranges::none_of(configuration.rules,
+                                [id](const Rule& rule) { return rule.id == id; });
+  }
+  return false;
+}
+
 std::string Joined(const std::set<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text.append(text.empty() ? "" : ", ").append(word);
@@ -57,7 +80,8 @@ Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
     channels.push_back(MakeWebhookChannel(
-        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, ProxyOf(environment)));
+        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack,
+        {.ca_file = environment("AWS_CA_BUNDLE").value_or(""), .proxy = ProxyOf(environment)}));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;
@@ -87,13 +111,14 @@ AlarmWatch::AlarmWatch(Parts parts, Alarms alarms)
       prices_(parts.prices),
       owner_(std::move(parts.owner)),
       cpu_seconds_(std::move(parts.cpu_seconds)),
-      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels)),
+      book_(parts.runtime, parts.state, parts.configuration.site, std::move(parts.channels),
+            [this](std::string_view name) { return IsOfForeignRule(configuration_, name); }),
       control_(parts.state, parts.runtime.clock) {}
 
-void AlarmWatch::Away(const std::string& name, const std::string& text,
+void AlarmWatch::Away(Part& part, const std::string& name, const std::string& text,
                       std::optional<SystemTime> since, Sights& seen) {
   const SystemTime now = runtime_.clock.Now();
-  const SystemTime first = past_.first_seen.try_emplace(name, since.value_or(now)).first->second;
+  const SystemTime first = part.first_seen.try_emplace(name, since.value_or(now)).first->second;
   seen[name] = {.text = text, .due = now - first >= *alarms_.store_away};
 }
 
@@ -123,12 +148,12 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen,
   for (const RuleNow& process : *running) {
     if (!alarms_.store_away) break;
     for (const auto& [part, reason] : process.troubles) {
-      Away("away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
+      Away(rules_, "away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
            std::nullopt, seen);
     }
     for (const auto& [name, target] : process.targets) {
       if (!target.open) continue;
-      Away("away/" + rule.id + "/target " + name,
+      Away(rules_, "away/" + rule.id + "/target " + name,
            "rule " + rule.id + ": target " + name + " is left alone: " + target.open->reason,
            target.open->since, seen);
     }
@@ -322,7 +347,7 @@ Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
   }
   if (!depth) {
     if (alarms_.store_away) {
-      Away("away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
+      Away(common_, "away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
     }
     co_return depth.error().In("queue");
   }
@@ -348,14 +373,11 @@ Async<void> AlarmWatch::LookAtEvents(Sights& seen) {
   co_return Ok();
 }
 
-Async<void> AlarmWatch::Look(const Event& stop) {
-  Sights seen;
-  std::vector<std::string> unknown;
-  Result<void> all = co_await LookAtRules(seen, unknown);
+Async<void> AlarmWatch::LookAtCommon(Sights& seen, std::vector<std::string>& unknown) {
+  Result<void> all = Ok();
   if (alarms_.dead_letters || alarms_.at_capacity) {
-    Result<void> looked = co_await LookAtQueue(seen);
-    if (!looked) unknown.insert(unknown.end(), {"dead_letters", "at_capacity"});
-    if (all) all = looked;
+    all = co_await LookAtQueue(seen);
+    if (!all) unknown.insert(unknown.end(), {"dead_letters", "at_capacity"});
   }
   Result<void> looked;
   if (alarms_.dead_letters) looked = co_await LookAtEvents(seen);
@@ -363,28 +385,75 @@ Async<void> AlarmWatch::Look(const Event& stop) {
   if (all) all = looked;
   looked = co_await LookAtSpending(seen);
   if (!looked) unknown.insert(unknown.end(), {"spending/", "spending_prices"});
-  if (all) all = looked;
-  std::erase_if(past_.first_seen, [&](const auto& known) {
-    return !seen.contains(known.first) && !IsAmong(unknown, known.first);
-  });
+  co_return all ? looked : all;
+}
+
+Async<void> AlarmWatch::Look(const Event& stop) { co_return co_await Look(stop, true, true); }
+
+Async<void> AlarmWatch::Look(const Event& stop, bool rules, bool common) {
+  Sights seen;
+  std::vector<std::string> unknown;
+  Result<void> all = Ok();
+  if (rules) {
+    all = co_await LookAtRules(seen, unknown);
+  } else {
+    unknown.insert(unknown.end(), {"parked/", "lag/", "drill_failed/", "drill_old/"});
+    for (const Rule& rule : configuration_.rules) unknown.push_back("away/" + rule.id + "/");
+  }
+  if (common) {
+    Result<void> looked = co_await LookAtCommon(seen, unknown);
+    if (all) all = looked;
+  } else {
+    unknown.insert(unknown.end(), {"dead_letters", "at_capacity", "away/queue", "events_set_aside/",
+                                   "spending/", "spending_prices"});
+  }
+  for (Part* part : {&rules_, &common_}) {
+    std::erase_if(part->first_seen, [&](const auto& known) {
+      return !seen.contains(known.first) && !IsAmong(unknown, known.first);
+    });
+  }
   Result<void> told = co_await book_.Look(std::move(seen), stop, std::move(unknown));
   if (!told && !all) runtime_.log.Warning("not everything was looked at for alarms", {all.error()});
   co_return told ? all : told;
 }
 
-Async<bool> AlarmWatch::Hold(Lease& lease, bool ours) {
-  if (ours) {
+Async<bool> AlarmWatch::Hold(Lease& lease, Part& part) {
+  part.fresh = false;
+  if (part.ours) {
     Result<void> extended = co_await lease.Extend();
     if (extended) co_return true;
     if (extended.error().kind != ErrorKind::kPrecondition) co_return extended.error();
   }
-  past_ = {};
-  co_return co_await lease.TryAcquire();
+  part = {.fresh = true};
+  Result<bool> taken = co_await lease.TryAcquire();
+  if (taken) part.ours = *taken;
+  co_return taken;
+}
+
+Async<void> AlarmWatch::LookBy(Lease& rules, Lease& common, const Event& stop) {
+  Result<bool> ours = co_await Hold(rules, rules_);
+  Result<bool> common_ours = co_await Hold(common, common_);
+  if (common_.fresh) past_ = {};
+  Result<void> looked = Ok();
+  if (!ours) looked = ours.error();
+  if (!common_ours) looked = common_ours.error();
+  const bool look_at_rules = ours && *ours;
+  const bool look_at_common = common_ours && *common_ours;
+  if (!look_at_rules && !look_at_common) co_return looked;
+  Event done;
+  TaskGroup keeper(runtime_.executor);
+  if (look_at_rules) keeper.Spawn(KeepLease(runtime_.clock, rules, done, kLease / 3));
+  if (look_at_common) keeper.Spawn(KeepLease(runtime_.clock, common, done, kLease / 3));
+  Result<void> told = co_await Look(stop, look_at_rules, look_at_common);
+  done.Set();
+  Result<void> kept = co_await keeper.Join();
+  static_cast<void>(kept);
+  co_return told ? looked : told;
 }
 
 Async<void> AlarmWatch::Run(Event& stop) {
-  Lease lease(state_, runtime_.clock, "alarms", owner_, kLease);
-  bool ours = false;
+  Lease rules(state_, runtime_.clock, "alarms/" + DigestOfRules(configuration_), owner_, kLease);
+  Lease common(state_, runtime_.clock, "alarms", owner_, kLease);
   SteadyTime next = runtime_.clock.SteadyNow() + kInterval;
   while (
       !co_await stop.WaitFor(runtime_.clock, alarms_.at_capacity ? kMeasureInterval : kInterval)) {
@@ -392,23 +461,13 @@ Async<void> AlarmWatch::Run(Event& stop) {
     if (runtime_.clock.SteadyNow() < next) continue;
     next = runtime_.clock.SteadyNow() + kInterval;
     Result<void> looked = alarms_.at_capacity ? co_await NoteCapacity() : Ok();
-    Result<bool> held = co_await Hold(lease, ours);
-    if (!held) looked = held.error();
-    ours = held ? *held : ours;
-    if (held && ours) {
-      Event done;
-      TaskGroup keeper(runtime_.executor);
-      keeper.Spawn(KeepLease(runtime_.clock, lease, done, kLease / 3));
-      Result<void> told = co_await Look(stop);
-      if (!told) looked = told;
-      done.Set();
-      Result<void> kept = co_await keeper.Join();
-      static_cast<void>(kept);
-    }
+    Result<void> told = co_await LookBy(rules, common, stop);
+    if (!told) looked = told;
     if (!looked && looked.error().kind == ErrorKind::kCancelled) continue;  // Is logged.
     if (!looked) runtime_.log.Warning("alarms could not be looked at or told", {looked.error()});
   }
-  if (ours) co_await lease.Release();
+  if (rules_.ours) co_await rules.Release();
+  if (common_.ours) co_await common.Release();
   co_return Ok();
 }
 

@@ -1,7 +1,8 @@
 // AlarmWatch: looks once a minute at what the configuration's alarms are of, and has an AlarmBook
-// tell of it. Of several processes with one State one looks, by a lease, for as long as it lives:
-// what it has seen so far it alone knows. Another one begins anew, and ends no alarm of which it
-// cannot know yet.
+// tell of it. Of several processes with one configuration one looks at its rules, by a lease, for
+// as long as it lives: what it has seen so far it alone knows. Another one begins anew, and ends no
+// alarm of which it cannot know yet. Of all configurations with one State each looks at its own
+// rules, and one, by another lease, at what they have in common: queue, events, spending, capacity.
 //
 // Whether a process is at its limit only it can tell: each writes it down while it is so, and the
 // one that looks reads what all have written.
@@ -30,9 +31,9 @@
 
 namespace longhaul {
 
-// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY and
-// NO_PROXY, mail AWS_CA_BUNDLE, and SNS all that AWS's settings are. kInvalidInput: SNS cannot be
-// asked, with what is missing.
+// Who is told, by webhook, mail and SNS. Of the environment the webhook heeds HTTPS_PROXY,
+// NO_PROXY and AWS_CA_BUNDLE, mail the latter, and SNS all that AWS's settings are. kInvalidInput:
+// SNS cannot be asked, with what is missing.
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
     const Runtime& runtime, const Alarms& alarms, const EnvironmentReader& environment);
 
@@ -53,8 +54,9 @@ class AlarmWatch {
 
   // Until `stop`.
   Async<void> Run(Event& stop);
-  // Once, now; nobody else may look meanwhile. Tells nothing more after `stop`. What cannot be
-  // looked at keeps nothing else from being told, ends no alarm, and is the error at the end.
+  // Once, now, at all of it; nobody else may look meanwhile. Tells nothing more after `stop`. What
+  // cannot be looked at keeps nothing else from being told, ends no alarm, and is the error at the
+  // end.
   Async<void> Look(const Event& stop);
   // Whether this process is at its limit, by what it has used since the last call; every 10 s.
   void Measure();
@@ -63,9 +65,17 @@ class AlarmWatch {
 
  private:
   using Sights = std::map<std::string, AlarmSight>;
-  // Whether it is this process that looks; `ours` as of the last time. Who takes over knows
-  // nothing.
-  Async<bool> Hold(Lease& lease, bool ours);
+  // What one process looks at alone.
+  struct Part {
+    bool ours = false;                               // As of the last time.
+    bool fresh = false;                              // It has been taken just now.
+    std::map<std::string, SystemTime> first_seen{};  // Of what is away.
+  };
+  // Whether it is this process that looks at it. Who takes over knows nothing.
+  Async<bool> Hold(Lease& lease, Part& part);
+  Async<void> LookBy(Lease& rules, Lease& common, const Event& stop);
+  Async<void> Look(const Event& stop, bool rules, bool common);
+  Async<void> LookAtCommon(Sights& seen, std::vector<std::string>& unknown);
   // What could be seen of all rules. Errors: of State; the names of what was not looked at are in
   // `unknown` then.
   Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
@@ -79,8 +89,8 @@ class AlarmWatch {
   Async<void> LookAtSpending(Sights& seen);
   Async<void> LookAtCapacity(int64_t backlog, Sights& seen);
   // `since`: from when on; unknown: from when this process saw it first.
-  void Away(const std::string& name, const std::string& text, std::optional<SystemTime> since,
-            Sights& seen);
+  void Away(Part& part, const std::string& name, const std::string& text,
+            std::optional<SystemTime> since, Sights& seen);
 
   const Runtime& runtime_;
   const Configuration& configuration_;
@@ -93,9 +103,10 @@ class AlarmWatch {
   AlarmBook book_;
   RuleControl control_;
 
-  // What it knows from earlier looks.
+  Part rules_;
+  Part common_;
+  // What it knows from earlier looks at what is common.
   struct Past {
-    std::map<std::string, SystemTime> first_seen;  // Of what is away.
     // The ledger is long: what it said is good for a while.
     std::optional<SystemTime> spending_looked;
     Sights spending_seen;

@@ -3,6 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
 #include "backup/drill_note.h"
 #include "cli/queue_intakes.h"
 #include "cost/ledger.h"
@@ -13,6 +20,7 @@
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/run.h"
+#include "tests/support/tls.h"
 
 namespace longhaul {
 namespace {
@@ -55,13 +63,15 @@ class AlarmWatchTest : public ::testing::Test {
   // A process. What it knows by itself goes with it; State and the queue stay.
   struct Process {
     Process(AlarmWatchTest& test, std::string owner)
+        : Process(test, std::move(owner), test.configuration) {}
+    Process(AlarmWatchTest& test, std::string owner, const Configuration& configuration)
         : state(test.world.runtime, test.state_backend),
           queue(test.world.runtime, test.queue_backend, &test.queue_faults) {
       std::vector<std::unique_ptr<AlarmChannel>> channels;
       channels.push_back(std::make_unique<Listener>(test.told));
       watch = std::make_unique<AlarmWatch>(
           AlarmWatch::Parts{.runtime = test.world.runtime,
-                            .configuration = test.configuration,
+                            .configuration = configuration,
                             .queue = queue,
                             .state = state,
                             .prices = test.prices,
@@ -360,6 +370,51 @@ TEST_F(AlarmWatchTest, TwoProcessesDoNotContradictEachOther) {
   ASSERT_TRUE(world.Run(group.Join()));
 }
 
+// Two configurations, each with processes of its own, may share one State: neither may end what
+// the other one has told of its rules.
+TEST_F(AlarmWatchTest, AlarmsOfRulesOfOthersAreLeftAlone) {
+  auto process = Start();
+  const std::string since = FormatRfc3339(world.clock.Now());
+  for (const std::string name : {"parked/other", "lag/other", "away/other/source",
+                                 "drill_failed/other/t", "drill_old/other/t", "parked/main"}) {
+    ASSERT_TRUE(world.Run(process->state.Write(
+        "alarms", {.key = name, .value = since + " told", .expires = std::nullopt})));
+  }
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("over parked/main"));
+}
+
+// And the one that starts first must not silence the other for as long as it lives. What they have
+// in common is told once.
+TEST_F(AlarmWatchTest, EachConfigurationLooksAtItsOwnRules) {
+  Configuration second = configuration;
+  second.rules[0].id = "second";
+  auto one = Start("p1");
+  Event stop_one;
+  TaskGroup group(world.runtime.executor);
+  group.Spawn(one->watch->Run(stop_one));
+  world.Run(world.clock.Sleep(90s));
+  auto two = std::make_unique<Process>(*this, "p2", second);
+  group.Spawn(two->watch->Run(stop));
+  for (const char* rule : {"main", "second"}) {
+    ASSERT_TRUE(world.Run(
+        WriteParked(one->state, rule,
+                    {.key = "k", .target = "west", .archive = "A", .op = "put", .reason = "no"})));
+  }
+  queue_backend->rows[1] = {.body = "poison", .receive_count = 2};
+  world.Run(world.clock.Sleep(10min));
+  EXPECT_THAT(told.names, UnorderedElementsAre("parked/main", "parked/second", "dead_letters"));
+  stop_one.Set();  // The other one takes over what is common, and that alone.
+  world.Run(world.clock.Sleep(10min));
+  EXPECT_EQ(told.names.size(), 3U) << told.names.back();
+  queue_backend->rows.clear();
+  world.Run(world.clock.Sleep(10min));
+  ASSERT_EQ(told.names.size(), 4U);
+  EXPECT_EQ(told.names.back(), "over dead_letters");
+  stop.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+}
+
 // One that has lost its lease for a while knows what was so before, and must not end what another
 // one has told since.
 TEST_F(AlarmWatchTest, WhoLooksAgainForgetsWhatWas) {
@@ -422,6 +477,44 @@ TEST_F(AlarmWatchTest, ProfilesConcernSnsAlone) {
 }
 
 // What has no price is not free: nobody may think that the limit is kept.
+struct TlsReceiver {
+  static asio::awaitable<void> Run(asio::ip::tcp::acceptor& acceptor, asio::ssl::context& tls,
+                                   std::string& head) {
+    boost::system::error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    asio::ip::tcp::socket socket = co_await acceptor.async_accept(token);
+    if (error) co_return;
+    asio::ssl::stream<asio::ip::tcp::socket> stream(std::move(socket), tls);
+    co_await stream.async_handshake(asio::ssl::stream_base::server, token);
+    if (error) co_return;
+    co_await asio::async_read_until(stream, asio::dynamic_buffer(head), "\r\n\r\n", token);
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    if (!error) co_await asio::async_write(stream, asio::buffer(answer), token);
+  }
+};
+
+// Where a company vouches for its own servers, or breaks TLS open, nobody would ever be told.
+TEST(AlarmChannelsTest, TheWebhookTrustsWhomTheEnvironmentDoes) {
+  testing::RealWorld world;
+  testing::TlsServer identity("IP:127.0.0.1");
+  asio::ip::tcp::acceptor acceptor(world.io, {asio::ip::address_v4::loopback(), 0});
+  std::string head;
+  world.Start(TlsReceiver::Run(acceptor, identity.context(), head));
+  Alarms alarms;
+  alarms.webhook =
+      Secret("https://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/alarm");
+  auto channels = MakeAlarmChannels(world.runtime, alarms,
+                                    [&](const std::string& name) -> std::optional<std::string> {
+                                      if (name == "AWS_CA_BUNDLE") return identity.trust_file();
+                                      return std::nullopt;
+                                    });
+  ASSERT_TRUE(channels) << channels.error().Describe();
+  ASSERT_EQ(channels->size(), 1U);
+  Result<void> told = world.Run(channels->front()->Tell({.site = "s", .name = "a", .text = "a"}));
+  EXPECT_TRUE(told) << told.error().Describe();
+  EXPECT_THAT(head, HasSubstr("POST /alarm"));
+}
+
 TEST_F(AlarmWatchTest, SpendingIsOfTheDayAndAnUnknownPriceIsNamed) {
   alarms.spending = SpendingLimit{.pico_dollars = 1'000'000'000'000, .monthly = false};
   prices = Prices({{"request/us-east-1/put/STANDARD", 1'000'000'000}});

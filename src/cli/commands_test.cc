@@ -291,5 +291,19 @@ TEST(Progress, LineSaysRateAndTimeLeft) {
   EXPECT_TRUE(console.error.ends_with("1 failed\n"));
 }
 
+// Without a sample all of it would be taken to shrink to nothing, and longhaul to cost nothing.
+TEST_F(CommandsTest, AnEstimateOfWhatNobodyCouldReadIsNone) {
+  WriteFile("root/a/k", std::string(10'000, 'x'));
+  const std::vector<std::string> estimate{"estimate",  "disk:a", "--from",
+                                          "us-east-1", "--to",   "eu-west-1"};
+  EXPECT_EQ(Run(estimate), 0) << console.error;
+  std::vector<std::string> cheap = estimate;
+  cheap.insert(cheap.end(), {"--max-cost", "0.000005"});  // One listing.
+  EXPECT_EQ(Run(cheap), 2) << console.out;
+  EXPECT_NE(console.error.find("nothing is left to read a sample"), std::string::npos)
+      << console.error;
+  EXPECT_EQ(console.out.find("cheapest"), std::string::npos) << console.out;
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -92,16 +92,22 @@ std::string FirstSentence(std::string_view text) {
 // anew, and of each reply what stands before the last break is cut off again.
 constexpr std::string_view kBashHead =
     R"bash(# bash completion for longhaul: source <(longhaul completion bash)
+_longhaul_known() {  # KIND: of the lines of `completion KIND` those that begin with $word
+  # Not by compgen -W, which would carry out what a name says: $(...) is a name as good as any.
+  local one
+  while IFS= read -r one; do
+    [[ "$one" == "$word"* ]] && COMPREPLY+=("$one")
+  done < <("${words[0]}" completion "$1" $config 2>/dev/null)
+}
 _longhaul_reply() {  # KIND WORDS: files, folders, addresses, rules or words that begin with $word
-  local IFS=$'\n' before=""
+  local IFS=$'\n' before="" one
   case "$1" in
     files) COMPREPLY=($(compgen -f -- "$word")) ;;
     folders) COMPREPLY=($(compgen -d -- "$word")) ;;
     addresses)
-      COMPREPLY=($(compgen -W "$("${words[0]}" completion addresses $config 2>/dev/null)" -- "$word")
-                 $(compgen -f -- "$word")) ;;
-    rules)
-      COMPREPLY=($(compgen -W "$("${words[0]}" completion rules $config 2>/dev/null)" -- "$word")) ;;
+      _longhaul_known addresses
+      while read -r one; do COMPREPLY+=("$one"); done < <(compgen -f -- "$word") ;;
+    rules) _longhaul_known rules ;;
     *) COMPREPLY=($(compgen -W "${2// /$'\n'}" -- "$word")) ;;
   esac
   [[ "$word" == *:* && "$COMP_WORDBREAKS" == *:* ]] && before="${word%"${word##*:}"}"

@@ -1,3 +1,4 @@
+#include "base/yaml.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/completion.h"
@@ -58,7 +59,9 @@ class CompletionCommand : public Command {
     if (config_path_.empty()) return;
     Result<Configuration> loaded =
         LoadConfiguration(config_path_, [&](std::string_view name) -> std::optional<std::string> {
-          return output.console().Environment(std::string(name)).value_or("unset");
+          return output.console()
+              .Environment(std::string(name))
+              .value_or(std::string(kAssumedText));
         });
     if (!loaded) return;
     if (shell_ == "rules") {

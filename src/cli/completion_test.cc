@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 
 #include "tests/support/commands.h"
 
@@ -48,6 +49,17 @@ TEST_F(CompletionTest, CompletesValues) {
   EXPECT_EQ(Offered("longhaul ls --log-level w"), "warning\n");
   EXPECT_EQ(Offered("longhaul config check c.y"), "c.yaml\n");
   EXPECT_EQ(Offered("longhaul ls --endpoint-url "), "\n");  // Nobody knows.
+}
+
+// A configuration may come from elsewhere, and a prefix is any text: to offer a name must not carry
+// out what it says, nor change it.
+TEST_F(CompletionTest, NamesAreOfferedAsTheyAreAndNotCarriedOut) {
+  EXPECT_EQ(Offered("longhaul ls east:a/$", "east:a/$(touch carried-out)/\n"),
+            "a/$(touch carried-out)/\n");
+  EXPECT_EQ(Offered("longhaul rules parked ", "`touch carried-out`\n"), "`touch carried-out`\n");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("carried-out")));
+  EXPECT_EQ(Offered("longhaul ls east:l", "east:logs/_$folder$\neast:logs/$date/ a\"b\\c*\n"),
+            "logs/_$folder$ logs/$date/ a\"b\\c*\n");
 }
 
 // Bash cuts words at ':', and puts the reply behind the cut.

@@ -168,6 +168,8 @@ class EstimateCommand : public Command {
       if (!pack) co_return At(opened->address, pack.error());
       one.pack = *pack;
     }
+    Result<void> known = CheckSample(measured);
+    if (!known) co_return At(opened->address, known.error());
     Tell(context, measured, *prices);
     co_return ExitCode::kDone;
   }
@@ -268,6 +270,8 @@ class EstimateCommand : public Command {
       all.stratum.bytes += stratum.bytes;
       all.stratum.new_objects += stratum.new_objects;
       all.stratum.new_bytes += stratum.new_bytes;
+      AddClasses(all.stratum.classes, stratum.classes);
+      AddClasses(all.stratum.new_classes, stratum.new_classes);
       std::ranges::move(chosen, std::back_inserter(all.chosen));
     }
     std::ranges::sort(measured.front().chosen, {}, &ListedObject::key);
@@ -297,6 +301,26 @@ class EstimateCommand : public Command {
     return chosen;
   }
 
+  using Classes = std::map<std::string, uint64_t>;
+  static void AddClasses(Classes& to, const Classes& from) {
+    for (const auto& [name, objects] : from) to[name] += objects;
+  }
+
+  // What nothing is known of would be taken to shrink to nothing.
+  [[nodiscard]] Result<void> CheckSample(const std::vector<Measured>& measured) const {
+    uint64_t sample_bytes = 0;
+    std::optional<Error> failure;
+    for (const Measured& one : measured) {
+      sample_bytes += one.pack.bytes;
+      if (!failure) failure = one.pack.failure;
+    }
+    if (sample_bytes > 0 || bytes_ == 0) return Ok();
+    if (failure) return failure->In("nothing could be read, so nobody knows what it shrinks to");
+    return InvalidInput(
+        "--max-cost: listing takes all of it, and nothing is left to read a sample; "
+        "give more, a prefix, or an inventory by --listing");
+  }
+
   // Of all that is there, or of what is new.
   static EstimateVolume VolumeOf(const std::vector<Measured>& measured, bool all) {
     uint64_t sample_bytes = 0;
@@ -311,21 +335,28 @@ class EstimateCommand : public Command {
     for (const Measured& one : measured) {
       const uint64_t objects = all ? one.stratum.objects : one.stratum.new_objects;
       const uint64_t bytes = all ? one.stratum.bytes : one.stratum.new_bytes;
+      const Stratum::Large& large = all ? one.stratum.large : one.stratum.new_large;
+      const uint64_t packed_before = volume.packed_bytes;
       volume.objects += objects;
       volume.bytes += bytes;
+      volume.large_objects += large.objects;
+      volume.large_bytes += large.bytes;
+      AddClasses(volume.classes, all ? one.stratum.classes : one.stratum.new_classes);
       const SamplePack& pack = one.pack;
       // Of a kind that could not be read, or is empty, nothing is known but what the others are.
-      if (pack.objects == 0 || pack.bytes == 0) {
-        volume.packed_bytes += pack.objects == 0 ? Scaled(sample_packed, bytes, sample_bytes)
-                                                 : Scaled(pack.packed_bytes, objects, pack.objects);
-        volume.packing_us += pack.objects == 0 ? Scaled(sample_cpu, bytes, sample_bytes)
-                                               : Scaled(pack.cpu_us, objects, pack.objects);
-        continue;
+      if (pack.objects == 0) {
+        volume.packed_bytes += Scaled(sample_packed, bytes, sample_bytes);
+        volume.packing_us += Scaled(sample_cpu, bytes, sample_bytes);
+      } else if (pack.bytes == 0) {
+        volume.packed_bytes += Scaled(pack.packed_bytes, objects, pack.objects);
+        volume.packing_us += Scaled(pack.cpu_us, objects, pack.objects);
+      } else {
+        volume.packed_bytes += Scaled(pack.packed_bytes, bytes, pack.bytes);
+        volume.packing_us += pack.bytes / pack.objects < kSmallObjectBytes
+                                 ? Scaled(pack.cpu_us, objects, pack.objects)
+                                 : Scaled(pack.cpu_us, bytes, pack.bytes);
       }
-      volume.packed_bytes += Scaled(pack.packed_bytes, bytes, pack.bytes);
-      volume.packing_us += pack.bytes / pack.objects < kSmallObjectBytes
-                               ? Scaled(pack.cpu_us, objects, pack.objects)
-                               : Scaled(pack.cpu_us, bytes, pack.bytes);
+      volume.large_packed_bytes += Scaled(volume.packed_bytes - packed_before, large.bytes, bytes);
     }
     return volume;
   }
@@ -428,6 +459,14 @@ class EstimateCommand : public Command {
         {"ratio", fmt::format("{:.2f} to 1 at level {}", ratio, level_)},
         {"packing", fmt::format("{} on {}", FormatSeconds(hours * 3600),
                                 Counted(static_cast<uint64_t>(vcpus_), "processor"))}};
+    std::string paid_by_byte;
+    for (const auto& [name, objects] : all.classes) {
+      if (name.empty() || name == "STANDARD" || name == "INTELLIGENT_TIERING") continue;
+      paid_by_byte.append(paid_by_byte.empty() ? "" : ", ").append(name);
+    }
+    if (!paid_by_byte.empty()) {
+      rows.emplace_back("not in it", "what reading each byte of " + paid_by_byte + " costs");
+    }
     if (sample.failed > 0) rows.emplace_back("not read", Counted(sample.failed, "object"));
     if (!names.empty()) {
       std::string text;

@@ -5,6 +5,7 @@
 
 #include "cli/sqs_place.h"
 #include "queue/sqs_queue.h"
+#include "queue/sqs_setup.h"
 
 namespace longhaul {
 
@@ -15,6 +16,14 @@ constexpr char kSetAsidePartition[] = "set_aside";
 constexpr std::chrono::minutes kSetAsideLifetime{15};
 constexpr std::chrono::minutes kSetAsideInterval{5};
 constexpr int kPageRows = 1'000;
+
+bool Holds(const std::vector<AwsPlace>& places, const AwsPlace& place) {
+  return std::ranges::find(places, place) != places.end();
+}
+
+SqsQueueOptions OptionsOf(const AwsPlace& place) {
+  return {.prefix = place.name, .lanes = {{.lane = "", .queue = place.name}}, .own = false};
+}
 
 }  // namespace
 
@@ -44,42 +53,73 @@ QueueIntakes::QueueIntakes(Runtime& runtime, const Configuration& configuration,
       on_request_(std::move(on_request)),
       running_(runtime.executor) {}
 
-Async<void> QueueIntakes::Open() {
-  // Rules may share a queue: one reader hands each event to all of them.
-  std::vector<AwsPlace> places;
+// SQS hands each message to one reader, who takes it away for good. So rules that write one queue
+// in two ways ("q", "q?region=eu-west-1") have to share a reader: two would each throw away what
+// the other's rules want. What is one queue its URL says.
+Async<std::vector<QueueIntakes::Found>> QueueIntakes::Find(const MakeClient& make) {
+  std::vector<Found> all;
   for (const Rule& rule : configuration_.rules) {
     const std::optional<AwsPlace>& place = rule.intake.sqs;
-    if (rule.enabled && place && std::ranges::find(places, *place) == places.end()) {
-      places.push_back(*place);
+    if (!rule.enabled || !place) continue;
+    if (std::ranges::any_of(all,
+                            [&place](const Found& one) { return Holds(one.places, *place); })) {
+      continue;
     }
+    Result<std::shared_ptr<SqsClient>> client =
+        make ? make(*place) : MakeSqsClient(runtime_, *place, 1, on_request_);
+    if (!client) co_return client.error().In("intake from " + place->name);
+    Result<std::string> url = co_await FindSqsQueue(**client, OptionsOf(*place), place->name);
+    if (!url) co_return url.error().In("intake from " + place->name);
+    const auto known = std::ranges::find(all, *url, &Found::url);
+    if (known == all.end()) {
+      all.push_back({.client = std::move(*client), .url = std::move(*url), .places = {*place}});
+      continue;
+    }
+    if (known->client->endpoint() != (*client)->endpoint()) {
+      co_return InvalidInput("rule " + rule.id + ": intake from " + place->name + ": " +
+                             (*client)->endpoint() + " and " + known->client->endpoint() +
+                             " both call it " + *url +
+                             ": if it is one queue, write it alike in all rules");
+    }
+    known->places.push_back(*place);
   }
-  for (const AwsPlace& place : places) {
-    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(runtime_, place, 1, on_request_);
-    if (!client) co_return client.error().In("intake from " + place.name);
-    SqsQueueOptions options{
-        .prefix = place.name, .lanes = {{.lane = "", .queue = place.name}}, .own = false};
-    Result<std::unique_ptr<Queue>> queue =
-        co_await SqsQueue::Open(runtime_, std::move(*client), std::move(options));
-    if (!queue) co_return queue.error().In("intake from " + place.name);
-    auto made = std::make_unique<One>();
-    One& one = *made;
-    one.queue = std::move(*queue);
-    one.taker = std::make_unique<RuleEvents>(
-        runtime_, configuration_, hints_, "sqs",
-        [place](const Rule& rule) { return rule.intake.sqs == place; });
-    QueueIntakeListener listener{
-        .on_state =
-            [this, place](const std::optional<Error>& error) {
-              for (const Rule& rule : configuration_.rules) {
-                if (!rule.enabled || rule.intake.sqs != place) continue;
-                observer_.OnReadiness("events of rule " + rule.id, error);
-              }
-            },
-        .on_set_aside = [this, &one, name = place.name](
-                            std::string reason) { return Note(one, name, std::move(reason)); }};
-    one.intake = std::make_unique<QueueIntake>(runtime_, *one.queue, *one.taker, place.name,
-                                               std::move(listener));
-    all_.push_back(std::move(made));
+  co_return all;
+}
+
+Async<void> QueueIntakes::OpenOne(Found found) {
+  const std::string name = found.places.front().name;
+  Result<std::unique_ptr<Queue>> queue =
+      co_await SqsQueue::Open(runtime_, std::move(found.client), OptionsOf(found.places.front()));
+  if (!queue) co_return queue.error().In("intake from " + name);
+  auto takes = [places = std::move(found.places)](const Rule& rule) {
+    return rule.intake.sqs && Holds(places, *rule.intake.sqs);
+  };
+  auto made = std::make_unique<One>();
+  One& one = *made;
+  one.queue = std::move(*queue);
+  one.taker = std::make_unique<RuleEvents>(runtime_, configuration_, hints_, "sqs", takes);
+  QueueIntakeListener listener{
+      .on_state =
+          [this, takes](const std::optional<Error>& error) {
+            for (const Rule& rule : configuration_.rules) {
+              if (!rule.enabled || !takes(rule)) continue;
+              observer_.OnReadiness("events of rule " + rule.id, error);
+            }
+          },
+      .on_set_aside = [this, &one,
+                       name](std::string reason) { return Note(one, name, std::move(reason)); }};
+  one.intake =
+      std::make_unique<QueueIntake>(runtime_, *one.queue, *one.taker, name, std::move(listener));
+  all_.push_back(std::move(made));
+  co_return Ok();
+}
+
+Async<void> QueueIntakes::Open(MakeClient make) {
+  Result<std::vector<Found>> found = co_await Find(make);
+  if (!found) co_return found.error();
+  for (Found& one : *found) {
+    Result<void> opened = co_await OpenOne(std::move(one));
+    if (!opened) co_return opened;
   }
   co_return Ok();
 }

@@ -3,12 +3,14 @@
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "aws/sqs_client.h"
 #include "base/runtime.h"
 #include "cli/aws_request_hook.h"
 #include "events/queue_intake.h"
@@ -34,9 +36,10 @@ class QueueIntakes {
   QueueIntakes(Runtime& runtime, const Configuration& configuration, Queue& hints, State& state,
                Observer& observer, AwsRequestHook on_request = nullptr);
 
+  using MakeClient = std::function<Result<std::shared_ptr<SqsClient>>(const AwsPlace& place)>;
   // kInvalidInput: a queue is missing, closed to us, or has no dead letters; with the command that
-  // mends it.
-  Async<void> Open();
+  // mends it. `make`: null for clients of AWS.
+  Async<void> Open(MakeClient make = nullptr);
   void Start();
   asio::awaitable<void> Stop();
 
@@ -47,6 +50,14 @@ class QueueIntakes {
     std::unique_ptr<RuleEvents> taker;
     std::unique_ptr<QueueIntake> intake;
   };
+  // A queue, and how rules write it.
+  struct Found {
+    std::shared_ptr<SqsClient> client;  // shared by the queue and what it began.
+    std::string url;
+    std::vector<AwsPlace> places;
+  };
+  Async<std::vector<Found>> Find(const MakeClient& make);
+  Async<void> OpenOne(Found found);
   // Once in a while.
   asio::awaitable<void> Note(One& one, std::string queue, std::string reason);
 

@@ -166,12 +166,13 @@ class ReplicateCommand : public Command {
     const EnvironmentReader reader = [&context](const std::string& name) {
       return context.console().Environment(name);
     };
-    const HttpProxySettings proxy = ProxyOf(reader);
+    const HttpClientOptions web{.ca_file = reader("AWS_CA_BUNDLE").value_or(""),
+                                .proxy = ProxyOf(reader)};
     std::unique_ptr<Tracer> tracer;
     if (!tracing->otlp.empty()) {
       tracer = std::make_unique<Tracer>(
           runtime,
-          TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner, proxy));
+          TracerOptionsOf(std::move(*tracing), *configuration, (*replication)->owner, web));
       (*replication)->tracer = tracer.get();
     }
     Result<std::unique_ptr<Replicator>> replicator = Replicator::Make(**replication, options);
@@ -188,7 +189,7 @@ class ReplicateCommand : public Command {
     if (tracer) telling.Spawn(tracer->Run(told));
     if (!configuration->notify.empty()) {
       webhook = std::make_unique<NotificationWebhook>(runtime, configuration->notify,
-                                                      configuration->site, proxy);
+                                                      configuration->site, web);
       observer.set_webhook(webhook.get());
       telling.Spawn(Tell(*webhook, told));
     }
@@ -224,12 +225,13 @@ class ReplicateCommand : public Command {
     Result<void> joined = co_await telling.Join();
     static_cast<void>(joined);
     observer.set_webhook(nullptr);
+    if (summary_) summary_();
     co_return code;
   }
 
  private:
   static TracerOptions TracerOptionsOf(Tracing tracing, const Configuration& configuration,
-                                       const std::string& owner, HttpProxySettings proxy) {
+                                       const std::string& owner, HttpClientOptions web) {
     return {.url = std::move(tracing.otlp),
             .sample = tracing.sample,
             .headers = std::move(tracing.headers),
@@ -237,7 +239,7 @@ class ReplicateCommand : public Command {
                          {"service.version", std::string(kVersion)},
                          {"service.instance.id", owner},
                          {"longhaul.site", configuration.site}},
-            .proxy = std::move(proxy)};
+            .http = std::move(web)};
   }
 
   static Async<void> Tell(NotificationWebhook& webhook, Event& stop) {
@@ -287,7 +289,10 @@ class ReplicateCommand : public Command {
               .With("what", what)
               .Says(what + " is paused and was left as it is; see `longhaul rules resume`"));
     }
-    PrintSummary(context.output(), counts, result, progress.seconds());
+    // Printed last: figures (`metrics: emf`) are written once more before the end.
+    summary_ = [this, &output = context.output(), counts, result, seconds = progress.seconds()] {
+      PrintSummary(output, counts, result, seconds);
+    };
     if (result.stopped) co_return ExitCode::kInterrupted;
     if (result.store_error) co_return ExitCodeOf(*result.store_error);
     if (!reported) co_return reported.error();
@@ -496,6 +501,7 @@ class ReplicateCommand : public Command {
     co_return ExitCode::kInterrupted;  // By the signal: the context knows which.
   }
 
+  std::function<void()> summary_;  // Of --once.
   std::string roles_ = "source,target";
   bool once_ = false;
   std::string report_;

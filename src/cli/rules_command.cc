@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/yaml.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
 #include "cli/import_files.h"
@@ -33,7 +34,7 @@ Result<Configuration> LoadWithoutSecrets(const std::string& file, Output& output
     return InvalidInput("no configuration: give FILE, --config or LONGHAUL_CONFIG");
   }
   auto lookup = [&output](std::string_view name) -> std::optional<std::string> {
-    return output.console().Environment(std::string(name)).value_or("not-set-and-not-used");
+    return output.console().Environment(std::string(name)).value_or(std::string(kAssumedText));
   };
   return LoadConfiguration(file, lookup, nullptr, problems);
 }

@@ -66,6 +66,29 @@ TEST_F(RulesCommandTest, SaysThingsOnce) {
   EXPECT_THAT(console.error, HasSubstr("two.json: fill in: S3 keeps a replication configuration"));
 }
 
+// CI checks rules without secrets, and what a secret is must not matter then; the same file with
+// them is checked.
+TEST_F(RulesCommandTest, VariablesNeedNotBeSet) {
+  WriteFile("ci.yaml",
+            "version: 1\nsite: s\nqueue: \"${DB_URL}\"\nstate: \"${DB_URL}\"\n"
+            "notify: \"${NOTIFY_URL}\"\nmemory: \"${MEMORY}\"\n"
+            "stores:\n  disk: { type: file, root: root }\n"
+            "  east: { type: s3, endpoint: \"${ENDPOINT}\", region: eu-west-1 }\n"
+            "alarms: { webhook: \"${ALARM_URL}\" }\n"
+            "rules:\n- { id: r, source: 'disk:a/in/', seal_key: \"${NEW_KEY}\",\n"
+            "    seal_keys_accepted: [\"${OLD_KEY}\", \"${OLDER_KEY}\"],\n"
+            "    targets: [{ to: 'east:copy/', staging: 'east:staging/' }] }\n");
+  EXPECT_EQ(Run({"rules", "check", folder.file("ci.yaml")}), 0) << console.error;
+  EXPECT_THAT(console.out, HasSubstr("disk:a/in/"));
+  EXPECT_EQ(Run({"completion", "rules", "--config", folder.file("ci.yaml")}), 0);
+  EXPECT_EQ(console.out, "r\n");
+  EXPECT_EQ(Run({"config", "check", folder.file("ci.yaml")}), 2);
+  EXPECT_THAT(console.error, HasSubstr("ALARM_URL is not set"));
+  console.environment["ALARM_URL"] = "no-url";
+  EXPECT_EQ(Run({"rules", "check", folder.file("ci.yaml")}), 2);
+  EXPECT_THAT(console.error, HasSubstr("alarms.webhook"));
+}
+
 // A mistake must not leave half a configuration behind a `>`.
 TEST_F(RulesCommandTest, WritesNothingOnMistakes) {
   WriteFile("bad.json", R"({"Rules": [{"Status": "On", "Destination": {"Bucket": "b"}}]})");

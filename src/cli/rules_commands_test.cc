@@ -7,6 +7,7 @@
 #include "events/hint.h"
 #include "migration/run.h"
 #include "queue/sqlite_queue.h"
+#include "replication/life/rule_meter.h"
 #include "state/sqlite_state.h"
 #include "tests/support/commands.h"
 #include "tests/support/run.h"
@@ -355,6 +356,40 @@ TEST_F(RulesCommandsTest, StatusTellsOfEachRuleAndTarget) {
   EXPECT_TRUE(console.out.ends_with("queue: 0 messages of hints\n")) << console.out;
   EXPECT_EQ(Run({"rules", "status", "--json"}), 0);
   EXPECT_TRUE(Says("\"applied\":1,\"applied_bytes\":10000")) << console.out;
+}
+
+// Who runs with `| tail -1 | jq .parked` must not read figures instead.
+TEST_F(RulesCommandsTest, TheSummaryOfARunIsItsLastLine) {
+  WriteFile("c.yaml", ReadFile("c.yaml") + "metrics: emf\n");
+  WriteFile("root/a/k", "text");
+  EXPECT_EQ(Run({"replicate", "--once", "--json"}), 0) << console.error;
+  EXPECT_TRUE(Says("\"_aws\"")) << console.out;
+  const std::string out = console.out;
+  const size_t last = out.rfind('\n', out.size() - 2);
+  ASSERT_NE(last, std::string::npos) << out;
+  EXPECT_TRUE(std::string_view(out).substr(last + 1).starts_with("{\"event\":\"summary\"")) << out;
+}
+
+// What a store answers is somebody else's, and a terminal does what it is told.
+TEST_F(RulesCommandsTest, WhatAServerSaysDoesNotSteerTheTerminal) {
+  EXPECT_EQ(Once(), 0) << console.error;
+  {
+    testing::RealWorld world;
+    auto database = world.Run(SqliteDatabase::Open({.path = folder.file("longhaul.db")}));
+    ASSERT_TRUE(database) << database.error().Describe();
+    auto state = world.Run(SqliteState::Open(world.runtime, *database));
+    ASSERT_TRUE(state);
+    RuleNow now{.process = "p1"};
+    now.source = true;
+    now.troubles["source"] = "403 \x1b[2J all is well";
+    now.targets["west"].open = OpenTarget{.since = world.clock.Now(), .reason = "\x1b]0;gone\x07"};
+    ASSERT_TRUE(world.Run((*state)->Write(
+        "status", {.key = "logs/p1", .value = EncodeNow(now), .expires = std::nullopt})));
+  }
+  EXPECT_EQ(Run({"rules", "status"}), 0) << console.error;
+  EXPECT_TRUE(Says("source: 403 \\x1b[2J all is well")) << console.out;
+  EXPECT_TRUE(Says("\\x1b]0;gone\\x07")) << console.out;
+  EXPECT_FALSE(Says("\x1b")) << console.out;
 }
 
 // A request that nobody hears must not be taken for one that is being fulfilled.

@@ -290,8 +290,8 @@ class RulesStatusCommand : public Command {
   static void Print(RunContext& context, Message message, std::string text, const Rows& rows,
                     const std::string& margin) {
     for (const auto& [name, value] : rows) {
-      text +=
-          "\n" + margin + name + std::string(name.size() < 9 ? 9 - name.size() : 1, ' ') + value;
+      text += "\n" + margin + name + std::string(name.size() < 9 ? 9 - name.size() : 1, ' ') +
+              Printable(value);  // Some of it is what a server says.
     }
     context.output().Print(message.Says(std::move(text)));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace longhaul {
 
@@ -52,6 +53,27 @@ std::string PartName(const std::string& part) {
   if (part == "staging") return "the staging";
   if (part == "target") return "the target";
   return "other buckets";
+}
+
+// What was carried, by the class of its replicas. Where the target names none they have that of
+// their objects, as S3's own replicas would: shared out as the PUTs were that were paid for.
+std::map<std::string, uint64_t> ByClass(const LedgerLine& line, const std::string& target_class,
+                                        uint64_t carried) {
+  constexpr std::string_view kPut = "put/";
+  uint64_t puts = 0;
+  for (const auto& [what, amount] : line.counts) puts += what.starts_with(kPut) ? amount : 0;
+  if (!target_class.empty()) return {{target_class, carried}};
+  if (puts == 0) return {{"STANDARD", carried}};
+  std::map<std::string, uint64_t> classes;
+  uint64_t puts_before = 0;
+  uint64_t carried_before = 0;
+  for (const auto& [what, amount] : line.counts) {
+    if (!what.starts_with(kPut)) continue;
+    puts_before += amount;
+    const auto until = static_cast<uint64_t>(static_cast<Wide>(carried) * puts_before / puts);
+    classes[what.substr(kPut.size())] = until - std::exchange(carried_before, until);
+  }
+  return classes;
 }
 
 }  // namespace
@@ -126,25 +148,27 @@ void Account::Add(const LedgerLine& line, const Configuration& configuration) {
   objects += carried;
   bytes += carried_bytes;
   const Rule* rule = configuration.FindRule(place.rule);
-  std::string storage_class = "STANDARD";
+  std::string storage_class;
   bool threshold = false;
   if (rule != nullptr) {
     threshold = rule->threshold.has_value();
     for (const Target& target : rule->targets) {
-      if (target.name == place.target && !target.storage_class.empty()) {
-        storage_class = target.storage_class;
-      }
+      if (target.name == place.target) storage_class = target.storage_class;
     }
   }
-  const std::string put = RequestPrice(place.region, "put/" + storage_class);
+  for (const auto& [replicas, share] : ByClass(line, storage_class, carried)) {
+    const std::string put = RequestPrice(place.region, "put/" + replicas);
+    // Of objects that are replicated to another class nobody has written down their own.
+    const std::string get = storage_class.empty() ? "get/" + replicas : "get/STANDARD";
+    native.Add("requests", put, Bill::Unit::kEach, share);
+    copy.Add("requests", RequestPrice(place.peers, get), Bill::Unit::kEach, share);
+    copy.Add("requests", put, Bill::Unit::kEach, share);
+  }
   native.Add("transfer", transfer, Bill::Unit::kByte, carried_bytes);
-  native.Add("requests", put, Bill::Unit::kEach, carried);
   if (threshold) {
     native.Add("time control", "rtc_gib/" + place.peers, Bill::Unit::kByte, carried_bytes);
   }
   copy.Add("transfer", transfer, Bill::Unit::kByte, carried_bytes);
-  copy.Add("requests", RequestPrice(place.peers, "get/STANDARD"), Bill::Unit::kEach, carried);
-  copy.Add("requests", put, Bill::Unit::kEach, carried);
 }
 
 std::optional<uint64_t> BreakEvenBytes(const Account& account, const Prices& prices) {

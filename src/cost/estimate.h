@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,13 @@ struct EstimateVolume {
   uint64_t objects = 0;
   uint64_t bytes = 0;
   uint64_t packed_bytes = 0;  // In archives, with framing and metadata.
-  uint64_t packing_us = 0;    // Processor time.
+  // Of these, objects that have an archive of their own: those over 8 MiB.
+  uint64_t large_objects = 0;
+  uint64_t large_bytes = 0;
+  uint64_t large_packed_bytes = 0;
+  uint64_t packing_us = 0;  // Processor time.
+  // Objects by storage class, which replicas have as well. What is missing is in STANDARD.
+  std::map<std::string, uint64_t> classes{};
 };
 
 struct EstimateWays {

@@ -161,9 +161,9 @@ Async<void> Ledger::PublishHour(State& state, SystemTime begin, Hour& hour) {
         co_await state.WriteMany(kPartition, std::move(writes));
     if (!results) co_return results.error().In("ledger");
     for (size_t i = 0; i < written.size(); ++i) {
-      Row& row = hour.rows[written[i].first];
       const Result<int64_t>& result = (*results)[i];
       if (result) {
+        Row& row = hour.rows[written[i].first];
         row.revision = *result;
         row.written = written[i].second;
         continue;
@@ -174,7 +174,8 @@ Async<void> Ledger::PublishHour(State& state, SystemTime begin, Hour& hour) {
       Result<std::optional<StateRow>> found =
           co_await state.Get(kPartition, KeyOf(begin, written[i].first));
       if (!found) co_return found.error().In("ledger");
-      row.revision = *found ? (*found)->revision : 0;
+      // Looked up here: what is counted meanwhile may need more rows, which moves them all.
+      hour.rows[written[i].first].revision = *found ? (*found)->revision : 0;
     }
     // What has been counted since, these writes among it, is for the next time.
     if (!refused) co_return Ok();

@@ -134,6 +134,44 @@ TEST_F(LedgerTest, ALateWriteOverwritesNothing) {
   EXPECT_EQ(Sum("sent"), 111u);
 }
 
+// What is counted while a row is read may need more rows: none may be written to where it was
+// before.
+TEST_F(LedgerTest, RowsMayMoveWhileOneIsRead) {
+  class Growing : public FakeState {
+   public:
+    Growing(testing::FakeWorld& world, std::shared_ptr<FakeStateBackend> rows, Ledger& ledger)
+        : FakeState(world.runtime, std::move(rows)), ledger_(ledger) {}
+    Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                  std::vector<StateWrite> writes) override {
+      Result<std::vector<Result<int64_t>>> written =
+          co_await FakeState::WriteMany(std::move(partition), std::move(writes));
+      if (std::exchange(loses_answer, false)) co_return Retryable("no answer");
+      co_return written;
+    }
+    Async<std::optional<StateRow>> Get(std::string partition, std::string key) override {
+      ++reads;
+      for (int i = 0; i < 1'000; ++i) {
+        ledger_.Add(ledger_.PlaceOf(PlaceOf("new" + std::to_string(i))), "sent", 1);
+      }
+      co_return co_await FakeState::Get(std::move(partition), std::move(key));
+    }
+    bool loses_answer = true;
+    int reads = 0;
+
+   private:
+    Ledger& ledger_;
+  };
+  Ledger ledger(world.clock, world.random);
+  Growing state(world, backend, ledger);
+  const int place = ledger.PlaceOf(PlaceOf("one"));
+  ledger.Add(place, "sent", 1);
+  EXPECT_FALSE(world.Run(ledger.Publish(state)));
+  ledger.Add(place, "sent", 10);
+  ASSERT_TRUE(world.Run(ledger.Publish(state)));
+  EXPECT_EQ(state.reads, 1);
+  EXPECT_EQ(Sum("sent"), 1'011u);
+}
+
 // A state behind a bill: to write the ledger is counted in the ledger.
 TEST_F(LedgerTest, WritingItDoesNotKeepItFromEnding) {
   class Billed : public FakeState {
@@ -340,6 +378,37 @@ TEST_F(LedgerTest, RequestsFindTheirRuleByBucketAndKey) {
   EXPECT_EQ(west.PlaceOf("elsewhere", "logs/1", RequestKind::kPut),
             ledger->PlaceOf(
                 {.rule = "", .target = "", .part = "other", .region = "eu-west-1", .peers = ""}));
+}
+
+// Replicas of a target without a class have that of their objects, by S3's own replication as well:
+// a PUT of GLACIER_IR must not be held against one of STANDARD.
+TEST_F(LedgerTest, NativeReplicationIsReckonedInTheClassOfTheObjects) {
+  const Prices prices;
+  Configuration configuration;
+  Rule rule{.id = "one", .source = {.store = "a", .bucket = "data", .prefix = ""}};
+  rule.targets.push_back({.name = "west", .to = {.store = "b", .bucket = "copy", .prefix = ""}});
+  configuration.rules.push_back(rule);
+  LedgerLine line{.place = PlaceOf("one"),
+                  .counts = {{"put/GLACIER_IR", 1000},
+                             {"put/STANDARD", 500},
+                             {"archive/objects", 1200},
+                             {"archive/bytes", 1200}}};
+  line.place.part = "target";
+  const auto requests = [&](const Bill& bill) { return bill.Reckon(prices).items.at("requests"); };
+  Account account;
+  account.Add(line, configuration);
+  const int64_t put = *prices.Find("request/eu-west-1/put/STANDARD");
+  const int64_t cold_put = *prices.Find("request/eu-west-1/put/GLACIER_IR");
+  ASSERT_GT(cold_put, put);
+  EXPECT_EQ(requests(account.native), 800 * cold_put + 400 * put);
+  EXPECT_EQ(requests(account.copy) - requests(account.native),
+            800 * *prices.Find("request/us-east-1/get/GLACIER_IR") +
+                400 * *prices.Find("request/us-east-1/get/STANDARD"));
+  // With a class of its own it is that one's.
+  configuration.rules[0].targets[0].storage_class = "STANDARD_IA";
+  Account named;
+  named.Add(line, configuration);
+  EXPECT_EQ(requests(named.native), 1200 * *prices.Find("request/eu-west-1/put/STANDARD_IA"));
 }
 
 TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {

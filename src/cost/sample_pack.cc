@@ -79,7 +79,6 @@ ArchiveEntry EntryOf(const std::string& key, const Read& read) {
 Async<void> AddAll(Runtime& runtime, Store& store, const std::string& bucket,
                    const std::vector<ListedObject>& objects, ArchiveWriter& writer,
                    SamplePack& pack) {
-  std::optional<Error> denied;
   for (size_t begin = 0; begin < objects.size();) {
     size_t end = begin;
     uint64_t bytes = 0;
@@ -100,7 +99,7 @@ Async<void> AddAll(Runtime& runtime, Store& store, const std::string& bucket,
       const Read& read = reads[i - begin];
       if (read.error) {
         ++pack.failed;
-        if (read.error->kind == ErrorKind::kDenied) denied = read.error;
+        if (!pack.failure) pack.failure = read.error;
         continue;
       }
       Result<void> added = co_await writer.Add(EntryOf(objects[i].key, read), read.content);
@@ -110,7 +109,6 @@ Async<void> AddAll(Runtime& runtime, Store& store, const std::string& bucket,
     }
     begin = end;
   }
-  if (denied && pack.objects == 0) co_return *denied;
   co_return Ok();
 }
 

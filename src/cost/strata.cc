@@ -11,6 +11,14 @@ namespace {
 constexpr size_t kEndingSizeMax = 8;
 constexpr size_t kFolderSizeMax = 64;
 
+// As replication's limits have it.
+constexpr uint64_t kLargeBytes = 8 << 20;
+
+void Count(Stratum::Large& large, const ListedObject& object) {
+  ++large.objects;
+  large.bytes += object.size_bytes;
+}
+
 struct SizeClass {
   uint64_t below;
   std::string_view name;
@@ -60,9 +68,14 @@ void Strata::Add(const ListedObject& object) {
   Stratum& stratum = strata_[name];
   ++stratum.objects;
   stratum.bytes += object.size_bytes;
+  ++stratum.classes[object.storage_class];
+  const bool large = object.size_bytes > kLargeBytes;
+  if (large) Count(stratum.large, object);
   if (object.last_modified >= new_since_) {
     ++stratum.new_objects;
     stratum.new_bytes += object.size_bytes;
+    ++stratum.new_classes[object.storage_class];
+    if (large) Count(stratum.new_large, object);
   }
   stratum.open.objects.push_back(object);
   stratum.open.bytes += object.size_bytes;

@@ -34,6 +34,15 @@ struct Stratum {
   uint64_t bytes = 0;
   uint64_t new_objects = 0;  // Written since a time.
   uint64_t new_bytes = 0;
+  // Of these, objects that an archive holds alone.
+  struct Large {
+    uint64_t objects = 0;
+    uint64_t bytes = 0;
+  };
+  Large large;
+  Large new_large;
+  std::map<std::string, uint64_t> classes;  // Objects by storage class.
+  std::map<std::string, uint64_t> new_classes;
   std::vector<Run> runs;  // In no order.
   Run open;               // Not full yet.
   uint64_t runs_seen = 0;

@@ -98,6 +98,53 @@ TEST(EstimateTest, AMonthHoldsWhatIsPaidWhileNothingComes) {
   EXPECT_EQ(once.native.Reckon(prices).total, month.native.Reckon(prices).total);
 }
 
+// An object over 8 MiB has an archive of its own: reckoned as if 256 MiB of them shared one, what
+// its requests cost would be said to be saved.
+TEST(EstimateTest, LargeObjectsHaveArchivesOfTheirOwn) {
+  const Prices prices;
+  EstimateVolume volume{.objects = 1000,
+                        .bytes = uint64_t{1000} * (20 << 20),
+                        .packed_bytes = uint64_t{1000} * (18 << 20),
+                        .large_objects = 1000,
+                        .large_bytes = uint64_t{1000} * (20 << 20),
+                        .large_packed_bytes = uint64_t{1000} * (18 << 20),
+                        .packing_us = 0};
+  const Prices puts({{"request/w/put/STANDARD", 1}});
+  const auto staging = [&](const EstimateVolume& some) {
+    return EstimateOf(some, "e", {"w"}, EstimateSpan::kMonth)
+        .longhaul.Reckon(puts)
+        .items.at("requests at the staging");
+  };
+  // Each is created, filled by three parts and completed, and has a receipt.
+  EXPECT_EQ(staging(volume), 6'000);
+  // One that fits into a part is put.
+  volume.packed_bytes = volume.large_packed_bytes = uint64_t{1000} * (2 << 20);
+  EXPECT_EQ(staging(volume), 2'000);
+  // Beside them others share archives: 3 requests, and 7 parts of 50 MiB.
+  volume.objects += 9'000;
+  volume.bytes += 100 << 20;
+  volume.packed_bytes += 50 << 20;
+  EXPECT_EQ(staging(volume), 2'010);
+}
+
+// S3 takes more for a PUT or a GET of a cold class, whoever sends it.
+TEST(EstimateTest, RequestsAreOfTheClassOfTheObjects) {
+  const Prices prices({{"request/e/get/STANDARD", 1},
+                       {"request/e/get/COLD", 100},
+                       {"request/w/put/STANDARD", 10'000},
+                       {"request/w/put/COLD", 1'000'000}});
+  const EstimateVolume volume{.objects = 3,
+                              .bytes = 3,
+                              .packed_bytes = 3,
+                              .packing_us = 0,
+                              .classes = {{"", 1}, {"COLD", 1}}};
+  const EstimateWays ways = EstimateOf(volume, "e", {"w"});
+  EXPECT_EQ(ways.native.Reckon(prices).items.at("requests"), 1'020'000);
+  EXPECT_EQ(ways.copy.Reckon(prices).items.at("requests"), 1'020'102);
+  EXPECT_EQ(ways.longhaul.Reckon(prices).items.at("requests at the source"), 102);
+  EXPECT_EQ(ways.longhaul.Reckon(prices).items.at("requests at the target"), 1'020'000);
+}
+
 TEST(EstimateTest, EachRegionIsPaidFor) {
   const Prices prices;
   const EstimateVolume volume{.objects = 10,

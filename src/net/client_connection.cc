@@ -96,6 +96,8 @@ Async<std::vector<ClientConnection::Endpoint>> ClientConnection::Resolve(std::st
 Async<void> ClientConnection::Connect(Endpoint endpoint) {
   Close();  // The address before this one did not answer.
   tls_.reset();
+  failure_.reset();
+  const int attempt = ++attempts_;
   auto failed = [&endpoint](const std::string& why) {
     return NotSent("cannot connect to " + endpoint.address().to_string() + " port " +
                    std::to_string(endpoint.port()) + ": " + why);
@@ -109,12 +111,13 @@ Async<void> ClientConnection::Connect(Endpoint endpoint) {
   socket_.set_option(asio::ip::tcp::no_delay(true), error);
   socket_.set_option(asio::socket_base::keep_alive(true), error);
   finished_ = false;
-  socket_.async_connect(endpoint,
-                        [self = shared_from_this()](const boost::system::error_code& error) {
-                          self->finished_ = true;
-                          self->result_ = error;
-                          self->Wake();
-                        });
+  socket_.async_connect(
+      endpoint, [self = shared_from_this(), attempt](const boost::system::error_code& error) {
+        if (self->attempts_ != attempt) return;  // It was given up.
+        self->finished_ = true;
+        self->result_ = error;
+        self->Wake();
+      });
   while (!finished_ && !failure_) co_await Park();
   if (failure_) co_return *failure_;
   if (result_) co_return failed(result_.message());

@@ -35,6 +35,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // Where `host` is. An address is its own answer.
   Async<std::vector<Endpoint>> Resolve(std::string host, uint16_t port);
+  // Begins anew, also after Expire.
   Async<void> Connect(Endpoint endpoint);
   // Has a proxy connect on, by a head of CONNECT. kDenied: it will not.
   Async<void> OpenTunnel(std::string head);
@@ -115,6 +116,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   size_t begin_ = 0;
   size_t end_ = 0;
   std::optional<Error> failure_;
+  int attempts_ = 0;  // At connecting.
 
   std::move_only_function<void()> resume_;  // The parked coroutine.
   bool readable_ = false;

@@ -1,5 +1,9 @@
 #include "net/client_pool.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "base/check.h"
 #include "base/retry.h"
 
@@ -16,6 +20,9 @@ constexpr auto kKeptFor = 60s;
 // five, would find nothing.
 constexpr auto kSurelyThereFor = 100ms;
 constexpr auto kAddressesKnownFor = 60s;
+// At least, before the next address is tried: a first packet that was lost is sent again after one
+// second (RFC 6298, 2.1).
+constexpr auto kSilentFor = 2s;
 
 }  // namespace
 
@@ -77,17 +84,56 @@ void ClientPool::GiveBack(std::shared_ptr<ClientConnection> connection, bool kee
   kept_[connection->origin()].push_back(std::move(connection));
 }
 
-const std::vector<ClientConnection::Endpoint>* ClientPool::FindAddresses(
-    const std::string& origin) const {
+ClientPool::Endpoints ClientPool::NextAddresses(const std::string& origin) {
   auto found = addresses_.find(origin);
-  if (found == addresses_.end() || found->second.until <= clock_.SteadyNow()) return nullptr;
-  return &found->second.endpoints;
+  if (found == addresses_.end() || found->second.until <= clock_.SteadyNow()) return {};
+  Endpoints& known = found->second.endpoints;
+  Endpoints next = known;
+  const auto good = known.end() - found->second.failed;
+  if (good != known.begin()) std::rotate(known.begin(), known.begin() + 1, good);
+  return next;
 }
 
-void ClientPool::NoteAddresses(const std::string& origin,
-                               std::vector<ClientConnection::Endpoint> endpoints) {
-  addresses_[origin] = {.endpoints = std::move(endpoints),
-                        .until = clock_.SteadyNow() + kAddressesKnownFor};
+void ClientPool::NoteAddresses(const std::string& origin, Endpoints endpoints) {
+  const SteadyTime now = clock_.SteadyNow();
+  Addresses& known = addresses_[origin];
+  // Many may have asked at once: to begin anew with each answer would send them all to its first.
+  if (known.until > now && !known.endpoints.empty()) return;
+  known = {.endpoints = std::move(endpoints), .failed = 0, .until = now + kAddressesKnownFor};
+}
+
+void ClientPool::NoteFailed(const std::string& origin, const ClientConnection::Endpoint& endpoint) {
+  auto found = addresses_.find(origin);
+  if (found == addresses_.end()) return;
+  Addresses& known = found->second;
+  const auto good = known.endpoints.end() - known.failed;
+  const auto failed = std::find(known.endpoints.begin(), good, endpoint);
+  if (failed == good) return;
+  std::rotate(failed, failed + 1, known.endpoints.end());
+  ++known.failed;
+  if (known.failed == std::ssize(known.endpoints)) known.failed = 0;  // None is better.
+}
+
+Async<void> ClientPool::Connect(ClientConnection& connection, std::string origin,
+                                Endpoints endpoints, std::string by, Begin begin) {
+  const SteadyTime deadline = connection.connect_deadline;
+  Result<void> connected = Retryable("no address");
+  auto left = std::ssize(endpoints);
+  for (const ClientConnection::Endpoint& endpoint : endpoints) {
+    const SteadyTime now = clock_.SteadyNow();
+    const SteadyTime share =
+        now + std::max<SteadyTime::duration>((deadline - now) / left, kSilentFor);
+    connection.connect_deadline = --left == 0 ? deadline : std::min(deadline, share);
+    connected = co_await connection.Connect(endpoint);
+    // One that has answered may take its time for the rest.
+    connection.connect_deadline = deadline;
+    if (!connected && !by.empty()) connected = connected.error().In(by);
+    if (connected) connected = co_await begin(connection);
+    if (connected || !connected.error().Transient()) break;
+    NoteFailed(origin, endpoint);
+    if (std::min(deadline, connection.deadline) <= clock_.SteadyNow()) break;
+  }
+  co_return connected;
 }
 
 void ClientPool::StartSweeper() {

@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,9 +32,18 @@ class ClientPool {
   // After its request. `keep`: it can serve another one.
   void GiveBack(std::shared_ptr<ClientConnection> connection, bool keep);
 
-  // What Resolve found within the last minute; null: ask.
-  const std::vector<ClientConnection::Endpoint>* FindAddresses(const std::string& origin) const;
-  void NoteAddresses(const std::string& origin, std::vector<ClientConnection::Endpoint> endpoints);
+  using Endpoints = std::vector<ClientConnection::Endpoint>;
+  // What Resolve found within the last minute, in the order in which to try it: each time another
+  // one is first, and what let nobody in is last. Empty: ask.
+  Endpoints NextAddresses(const std::string& origin);
+  // Not where somebody else has noted some within the last minute.
+  void NoteAddresses(const std::string& origin, Endpoints endpoints);
+  // Connects to the first of `endpoints` that lets us in, as far as `begin` says so, until the
+  // connection's connect_deadline. One that is silent takes no more than its share of that time.
+  // `by`: what errors of the connection itself are told of; may be empty.
+  using Begin = std::function<Async<void>(ClientConnection& connection)>;
+  Async<void> Connect(ClientConnection& connection, std::string origin, Endpoints endpoints,
+                      std::string by, Begin begin);
 
   [[nodiscard]] Clock& clock() const { return clock_; }
 
@@ -42,8 +53,11 @@ class ClientPool {
   void Sweep();
   void DropOld();
 
+  void NoteFailed(const std::string& origin, const ClientConnection::Endpoint& endpoint);
+
   struct Addresses {
-    std::vector<ClientConnection::Endpoint> endpoints;
+    Endpoints endpoints;
+    ptrdiff_t failed = 0;  // So many at the end.
     SteadyTime until{};
   };
 

@@ -223,14 +223,16 @@ TEST(ClientProxyTest, QueuesAlarmsNotificationsAndTracesGoByIt) {
   auto sqs = SqsClient::Make(world.runtime, std::move(options), 1);
   ASSERT_TRUE(sqs) << sqs.error().Describe();
   EXPECT_FALSE(world.Run((*sqs)->Find("q")));
-  auto channel = MakeWebhookChannel(world.runtime, Secret("https://hooks.test/x"), false, settings);
+  auto channel =
+      MakeWebhookChannel(world.runtime, Secret("https://hooks.test/x"), false, {.proxy = settings});
   EXPECT_FALSE(world.Run(channel->Tell({.site = "s", .name = "a", .text = "a"})));
   Event stop;
   stop.Set();
-  NotificationWebhook webhook(world.runtime, Secret("https://notify.test/x"), "s", settings);
+  NotificationWebhook webhook(world.runtime, Secret("https://notify.test/x"), "s",
+                              {.proxy = settings});
   webhook.Add("{}");
   static_cast<void>(world.Run(AsTask(webhook.Run(stop))));
-  Tracer tracer(world.runtime, {.url = "https://traces.test", .proxy = settings});
+  Tracer tracer(world.runtime, {.url = "https://traces.test", .http = {.proxy = settings}});
   tracer.Add({});
   static_cast<void>(world.Run(tracer.Run(stop)));
   std::set<std::string> hosts;

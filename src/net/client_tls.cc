@@ -277,9 +277,9 @@ void TlsStream::NoteUntrusted(X509_STORE_CTX* store) {
       untrusted_ += context_->has_ca_file_
                         ? "; none of the certificates of --ca-bundle (or AWS_CA_BUNDLE) vouches "
                           "for it"
-                        : "; if you trust it, give the certificate of its authority by --ca-bundle "
-                          "FILE or AWS_CA_BUNDLE (the system's are those of the package "
-                          "ca-certificates)";
+                        : "; if you trust it, give the certificate of its authority by "
+                          "AWS_CA_BUNDLE, or --ca-bundle FILE where a command has that option "
+                          "(the system's are those of the package ca-certificates)";
       break;
     default:
       break;

@@ -73,7 +73,6 @@ class SocketHttpClient : public HttpClient {
   }
 
  private:
-  // Tries one address after the other; one that is silent takes all of the time.
   Async<void> Connect(ClientConnection& connection, const Origin& origin) {
     connection.connect_deadline = pool_->clock().SteadyNow() + connection.timeouts.connect;
     std::optional<ClientProxy> proxy;
@@ -84,28 +83,29 @@ class SocketHttpClient : public HttpClient {
       proxy = std::move(*parsed);
     }
     const Origin& first = proxy ? proxy->origin : origin;
-    std::vector<ClientConnection::Endpoint> endpoints;
-    if (const auto* known = pool_->FindAddresses(first.name)) {
-      endpoints = *known;
-    } else {
-      Result<std::vector<ClientConnection::Endpoint>> found =
-          co_await connection.Resolve(first.host, first.port);
+    ClientPool::Endpoints endpoints = pool_->NextAddresses(first.name);
+    if (endpoints.empty()) {
+      Result<ClientPool::Endpoints> found = co_await connection.Resolve(first.host, first.port);
       if (!found) co_return Through(proxy, found.error());
-      endpoints = std::move(*found);
-      pool_->NoteAddresses(first.name, endpoints);
+      pool_->NoteAddresses(first.name, std::move(*found));
+      endpoints = pool_->NextAddresses(first.name);
     }
-    Result<void> connected = Retryable("no address");
-    for (const ClientConnection::Endpoint& endpoint : endpoints) {
-      connected = co_await connection.Connect(endpoint);
-      if (connected && proxy) {
-        connected = co_await connection.OpenTunnel(ConnectRequestHead(*proxy, origin));
-      }
-      if (!connected) connected = Through(proxy, connected.error());
-      if (connected && origin.tls) connected = co_await StartTls(connection, origin);
-      if (connected || !connected.error().Transient()) break;
-    }
+    Result<void> connected = co_await pool_->Connect(
+        connection, first.name, std::move(endpoints), proxy ? "proxy " + first.name : "",
+        [this, &proxy, &origin](ClientConnection& to) { return Begin(to, proxy, origin); });
     if (connected) connection.connect_deadline = SteadyTime::max();
     co_return connected;
+  }
+
+  // What a connection needs before its first request.
+  Async<void> Begin(ClientConnection& connection, const std::optional<ClientProxy>& proxy,
+                    const Origin& origin) {
+    if (proxy) {
+      Result<void> opened = co_await connection.OpenTunnel(ConnectRequestHead(*proxy, origin));
+      if (!opened) co_return Through(proxy, opened.error());
+    }
+    if (origin.tls) co_return co_await StartTls(connection, origin);
+    co_return Ok();
   }
 
   static Error Through(const std::optional<ClientProxy>& proxy, const Error& error) {

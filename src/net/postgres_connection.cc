@@ -2,6 +2,7 @@
 
 #include <postgresql/libpq-fe.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -14,6 +15,9 @@ namespace longhaul {
 namespace {
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+// At least, before the next server is tried: a first packet that was lost is sent again after one
+// second (RFC 6298, 2.1).
+constexpr std::chrono::seconds kSilentFor{2};
 
 // libpq's messages end with a line break, and may have several lines.
 std::string OneLine(std::string text) {
@@ -36,18 +40,6 @@ ErrorKind KindOfRefusal(std::string_view message) {
   return ErrorKind::kRetryable;
 }
 
-std::vector<std::string> SplitHosts(const std::string& text) {
-  std::vector<std::string> hosts(1);
-  for (char c : text) {
-    if (c == ',') {
-      hosts.emplace_back();
-    } else {
-      hosts.back() += c;
-    }
-  }
-  return hosts;
-}
-
 }  // namespace
 
 // (PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".)
@@ -67,10 +59,7 @@ ErrorKind PostgresErrorKind(std::string_view sqlstate) {
 PostgresConnection::PostgresConnection(const Runtime& runtime)
     : runtime_(runtime), descriptor_(runtime.executor) {}
 
-PostgresConnection::~PostgresConnection() {
-  if (descriptor_.is_open()) descriptor_.release();
-  PQfinish(connection_);
-}
+PostgresConnection::~PostgresConnection() { Finish(); }
 
 Error PostgresConnection::Broken(std::string_view code, const std::string& why) {
   usable_ = false;
@@ -79,25 +68,25 @@ Error PostgresConnection::Broken(std::string_view code, const std::string& why) 
   return error;
 }
 
-Async<void> PostgresConnection::LookUpHosts(PostgresKeywords& keywords) {
-  std::string hosts;
-  for (const auto& [name, value] : keywords) {
-    if (name == "host") hosts = value;
-    if (name == "hostaddr" && !value.empty()) co_return Ok();
-  }
-  if (hosts.empty() || hosts.starts_with('/')) co_return Ok();
-  std::string addresses;
+Async<PostgresConnection::Servers> PostgresConnection::LookUp(Servers named) {
+  Servers servers;
+  std::string missing;
   asio::ip::tcp::resolver resolver(runtime_.executor);
-  for (const std::string& host : SplitHosts(hosts)) {
-    auto [error, found] = co_await resolver.async_resolve(host, "", kNoThrow);
-    if (error || found.empty()) {
-      co_return Broken(kPostgresNotSent, "cannot find the host " + host);
+  for (PostgresServer& server : named) {
+    if (server.host.empty() || server.host.starts_with('/') || server.host.starts_with('@')) {
+      servers.push_back(std::move(server));  // A socket.
+      continue;
     }
-    if (!addresses.empty()) addresses += ',';
-    addresses += found.begin()->endpoint().address().to_string();
+    auto [error, found] = co_await resolver.async_resolve(server.host, "", kNoThrow);
+    if (error || found.empty()) missing += (missing.empty() ? "" : ", ") + server.host;
+    if (error) continue;
+    for (const auto& one : found) {
+      server.address = one.endpoint().address().to_string();
+      servers.push_back(server);
+    }
   }
-  keywords.emplace_back("hostaddr", addresses);
-  co_return Ok();
+  if (servers.empty()) co_return Broken(kPostgresNotSent, "cannot find the host " + missing);
+  co_return servers;
 }
 
 Result<void> PostgresConnection::WatchSocket() {
@@ -122,11 +111,8 @@ asio::awaitable<bool> PostgresConnection::Wait(Descriptor::wait_type what, Stead
   co_return !error;
 }
 
-Async<void> PostgresConnection::Connect(PostgresKeywords keywords,
-                                        std::chrono::nanoseconds timeout) {
-  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
-  Result<void> found = co_await LookUpHosts(keywords);
-  if (!found) co_return found;
+Async<bool> PostgresConnection::TryServers(const PostgresKeywords& keywords, Servers& servers,
+                                           SteadyTime deadline) {
   std::vector<const char*> names;
   std::vector<const char*> values;
   for (const auto& [name, value] : keywords) {
@@ -138,15 +124,64 @@ Async<void> PostgresConnection::Connect(PostgresKeywords keywords,
   connection_ = PQconnectStartParams(names.data(), values.data(), 0);
   if (connection_ == nullptr) co_return Broken(kPostgresNotSent, "out of memory");
   PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
+  // libpq goes on to the next one by itself where one refuses, and waits for ever for one that is
+  // silent.
+  auto trying = servers.begin();
+  SteadyTime share = deadline;
+  auto begin_at = [&](Servers::iterator server) {
+    trying = server;
+    const SteadyTime now = runtime_.clock.SteadyNow();
+    const auto left = std::max<ptrdiff_t>(servers.end() - trying, 1);
+    share = left == 1 ? deadline
+                      : now + std::max<SteadyTime::duration>((deadline - now) / left, kSilentFor);
+  };
+  begin_at(servers.begin());
   PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
   while (PQstatus(connection_) != CONNECTION_BAD && wants != PGRES_POLLING_OK) {
     if (wants == PGRES_POLLING_FAILED) break;
+    // A socket that libpq has opened for the next server may have the number of the last one.
+    if (descriptor_.is_open()) descriptor_.release();
     Result<void> watched = WatchSocket();
-    if (!watched) co_return watched;
+    if (!watched) co_return watched.error();
     const bool ready = co_await Wait(
-        wants == PGRES_POLLING_READING ? Descriptor::wait_read : Descriptor::wait_write, deadline);
+        wants == PGRES_POLLING_READING ? Descriptor::wait_read : Descriptor::wait_write,
+        std::min(deadline, share));
+    if (!ready && share < deadline && runtime_.clock.SteadyNow() < deadline) {
+      servers.erase(servers.begin(), trying + 1);
+      co_return false;
+    }
     if (!ready) co_return Broken(kPostgresNotSent, "no connection within its time");
     wants = PQconnectPoll(connection_);
+    const std::string_view address = PQhostaddr(connection_);
+    const std::string_view port = PQport(connection_);
+    const auto now_at = std::find_if(trying, servers.end(), [&](const PostgresServer& server) {
+      return server.address == address && (server.port.empty() || server.port == port);
+    });
+    if (now_at != trying && now_at != servers.end()) begin_at(now_at);
+  }
+  co_return true;
+}
+
+void PostgresConnection::Finish() {
+  if (descriptor_.is_open()) descriptor_.release();
+  PQfinish(std::exchange(connection_, nullptr));
+}
+
+Async<void> PostgresConnection::Connect(PostgresKeywords keywords,
+                                        std::chrono::nanoseconds timeout) {
+  const SteadyTime deadline = runtime_.clock.SteadyNow() + timeout;
+  Servers servers = PostgresServersOf(keywords);
+  if (!servers.empty()) {
+    Result<Servers> found = co_await LookUp(std::move(servers));
+    if (!found) co_return found.error();
+    servers = std::move(*found);
+  }
+  while (true) {
+    if (!servers.empty()) SetPostgresServers(keywords, servers);
+    Result<bool> tried = co_await TryServers(keywords, servers, deadline);
+    if (!tried) co_return tried.error();
+    if (*tried) break;
+    Finish();
   }
   if (PQstatus(connection_) != CONNECTION_OK) {
     const std::string why = OneLine(PQerrorMessage(connection_));

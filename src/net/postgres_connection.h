@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/runtime.h"
+#include "net/postgres_servers.h"
 #include "net/postgres_values.h"
 
 struct pg_conn;
@@ -21,9 +22,6 @@ namespace longhaul {
 inline constexpr std::string_view kPostgresNotSent = "NotSent";
 inline constexpr std::string_view kPostgresNoAnswer = "NoAnswer";
 
-// Keywords of libpq and their values. (PostgreSQL documentation, "Parameter Key Words".)
-using PostgresKeywords = std::vector<std::pair<std::string, std::string>>;
-
 class PostgresConnection {
  public:
   explicit PostgresConnection(const Runtime& runtime);
@@ -31,8 +29,10 @@ class PostgresConnection {
   PostgresConnection(const PostgresConnection&) = delete;
   PostgresConnection& operator=(const PostgresConnection&) = delete;
 
-  // Names of hosts are looked up here, so libpq does not wait for them. kDenied: the server refuses
-  // us. kInvalidInput: there is no such database. kRetryable: all else.
+  // Names of hosts are looked up here, so libpq does not wait for them; one that has no address is
+  // left out, and each address of the others is tried. One that is silent takes its share of the
+  // time. kDenied: the server refuses us. kInvalidInput: there is no such database. kRetryable: all
+  // else.
   Async<void> Connect(PostgresKeywords keywords, std::chrono::nanoseconds timeout);
 
   // `sql` must live for ever (a literal): it is prepared once, and kept under its address. The
@@ -50,7 +50,12 @@ class PostgresConnection {
  private:
   using Descriptor = asio::posix::stream_descriptor;
 
-  Async<void> LookUpHosts(PostgresKeywords& keywords);
+  using Servers = std::vector<PostgresServer>;
+  Async<Servers> LookUp(Servers named);
+  // Until it is connected or has failed. False: the one of `servers` that is being tried is silent,
+  // and was removed with those before it.
+  Async<bool> TryServers(const PostgresKeywords& keywords, Servers& servers, SteadyTime deadline);
+  void Finish();
   // What libpq waits on, which may change while it connects.
   Result<void> WatchSocket();
   asio::awaitable<bool> Wait(Descriptor::wait_type what, SteadyTime deadline);

@@ -68,6 +68,8 @@ std::string SubjectText(std::string_view subject) {
   return text;
 }
 
+Async<void> Nothing() { co_return Ok(); }
+
 Error Denied(std::string message) {
   return {.kind = ErrorKind::kDenied, .message = std::move(message)};
 }
@@ -130,14 +132,10 @@ Async<void> SmtpClient::Connect(ClientConnection& connection) {
   Result<std::vector<ClientConnection::Endpoint>> found =
       co_await connection.Resolve(server_.host, server_.port);
   if (!found) co_return found.error();
-  Result<void> connected = Retryable("no address");
-  for (const ClientConnection::Endpoint& endpoint : *found) {
-    connected = co_await connection.Connect(endpoint);
-    if (connected && server_.security == SmtpSecurity::kTls) {
-      connected = co_await StartTls(connection);
-    }
-    if (connected || !connected.error().Transient()) break;
-  }
+  Result<void> connected = co_await pool_->Connect(
+      connection, server_.host, std::move(*found), "", [this](ClientConnection& to) {
+        return server_.security == SmtpSecurity::kTls ? StartTls(to) : Nothing();
+      });
   if (connected) connection.connect_deadline = SteadyTime::max();
   co_return connected;
 }

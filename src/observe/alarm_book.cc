@@ -43,10 +43,12 @@ bool IsAmong(const std::vector<std::string>& names, std::string_view name) {
 }
 
 AlarmBook::AlarmBook(const Runtime& runtime, State& state, std::string site,
-                     std::vector<std::unique_ptr<AlarmChannel>> channels)
+                     std::vector<std::unique_ptr<AlarmChannel>> channels,
+                     std::function<bool(std::string_view name)> of_others)
     : runtime_(runtime),
       state_(state),
       site_(std::move(site)),
+      of_others_(std::move(of_others)),
       channels_(std::make_move_iterator(channels.begin()),
                 std::make_move_iterator(channels.end())) {}
 
@@ -82,6 +84,7 @@ Async<void> AlarmBook::LookBy(const Channel& channel, const std::map<std::string
   std::set<std::string> known;
   for (const StateRow& row : rows) {
     known.insert(row.key);
+    if (of_others_ && of_others_(row.key)) continue;
     if (seen.contains(row.key) || IsAmong(unknown, row.key)) continue;  // Told, and still so.
     messages.push_back({.site = site_,
                         .name = row.key,

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,18 +34,20 @@ bool IsAmong(const std::vector<std::string>& names, std::string_view name);
 
 class AlarmBook {
  public:
+  // `of_others`: names of alarms that somebody else looks at, who has the same State; they are left
+  // alone. Null: none.
   AlarmBook(const Runtime& runtime, State& state, std::string site,
-            std::vector<std::unique_ptr<AlarmChannel>> channels);
+            std::vector<std::unique_ptr<AlarmChannel>> channels,
+            std::function<bool(std::string_view name)> of_others = nullptr);
 
-  // `seen`: all that is wrong now, by name ("parked/main"). Only one process may look at a time.
-  // `unknown`: names of which nothing is known now, or beginnings of names, with "/" at their end;
-  // where they are not seen they end no alarm.
-  // Channels are told side by side. One that fails is asked no more this time, unless it refuses
-  // one message for good. None begins a message after `stop`, and one that is under way then has
-  // three seconds; after that it is given up (kCancelled) and logged, and the next process tells it
-  // again.
-  // OK: all of it has been told, as far as `stop` let it. Errors: of State; those of channels, the
-  // first one of several.
+  // `seen`: all that is wrong now, by name ("parked/main"). Of those who look at the same names
+  // only one may look at a time. `unknown`: names of which nothing is known now, or beginnings of
+  // names, with "/" at their end; where they are not seen they end no alarm. Channels are told side
+  // by side. One that fails is asked no more this time, unless it refuses one message for good.
+  // None begins a message after `stop`, and one that is under way then has three seconds; after
+  // that it is given up (kCancelled) and logged, and the next process tells it again. OK: all of it
+  // has been told, as far as `stop` let it. Errors: of State; those of channels, the first one of
+  // several.
   Async<void> Look(std::map<std::string, AlarmSight> seen, const Event& stop,
                    std::vector<std::string> unknown = {});
 
@@ -59,6 +62,7 @@ class AlarmBook {
   Runtime runtime_;
   State& state_;
   std::string site_;
+  std::function<bool(std::string_view name)> of_others_;
   std::vector<Channel> channels_;
 };
 

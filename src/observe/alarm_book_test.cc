@@ -257,6 +257,15 @@ TEST_F(AlarmBookTest, AUrlThatCannotBeCalledIsNotTold) {
   EXPECT_EQ(told.error().Describe().find("HUSH"), std::string::npos) << told.error().Describe();
 }
 
+// Who may write to a source, or answers for a store, must not post links and calls in the name of
+// whoever is told.
+TEST_F(AlarmBookTest, NothingInATextSteersSlack) {
+  ASSERT_TRUE(
+      Look({{"lag/main", {.text = "<!channel> <https://evil.example|sign in> & go"}}}, true));
+  EXPECT_EQ(Last("text"),
+            "longhaul east: &lt;!channel&gt; &lt;https://evil.example|sign in&gt; &amp; go");
+}
+
 TEST_F(AlarmBookTest, SlackReadsText) {
   ASSERT_TRUE(Look({{"parked/main", {.text = "a \"key\" is parked"}}}, true));
   EXPECT_EQ(receiver.bodies.back(), R"({"text":"longhaul east: a \"key\" is parked"})");

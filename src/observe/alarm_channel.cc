@@ -25,13 +25,31 @@ std::string Letter(const AlarmMessage& message) {
   return text;
 }
 
+// Slack takes "<…>" for links and for calls of everybody, and the text may hold a key or what a
+// server says. (Slack API documentation, "Formatting text for app surfaces", "Escaping text".)
+std::string EscapedForSlack(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '&') {
+      escaped += "&amp;";
+    } else if (c == '<') {
+      escaped += "&lt;";
+    } else if (c == '>') {
+      escaped += "&gt;";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
 class WebhookChannel : public AlarmChannel {
  public:
-  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpProxySettings proxy,
+  WebhookChannel(const Runtime& runtime, Secret url, bool slack, HttpClientOptions own,
                  HttpClient* http)
       : url_(std::move(url)),
         slack_(slack),
-        own_http_(http == nullptr ? MakeHttpClient(runtime, {.proxy = std::move(proxy)}) : nullptr),
+        own_http_(http == nullptr ? MakeHttpClient(runtime, std::move(own)) : nullptr),
         http_(http == nullptr ? *own_http_ : *http) {}
 
   [[nodiscard]] std::string_view name() const override { return "webhook"; }
@@ -58,8 +76,8 @@ class WebhookChannel : public AlarmChannel {
  private:
   static std::string SlackText(const AlarmMessage& message) {
     std::string body = "{\"text\":";
-    AppendJsonString(
-        body, "longhaul " + message.site + ": " + (message.over ? "over: " : "") + message.text);
+    AppendJsonString(body, EscapedForSlack("longhaul " + message.site + ": " +
+                                           (message.over ? "over: " : "") + message.text));
     return body + "}";
   }
 
@@ -123,8 +141,8 @@ class SnsChannel : public AlarmChannel {
 }  // namespace
 
 std::unique_ptr<AlarmChannel> MakeWebhookChannel(const Runtime& runtime, Secret url, bool slack,
-                                                 HttpProxySettings proxy, HttpClient* http) {
-  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, std::move(proxy), http);
+                                                 HttpClientOptions own, HttpClient* http) {
+  return std::make_unique<WebhookChannel>(runtime, std::move(url), slack, std::move(own), http);
 }
 
 std::unique_ptr<AlarmChannel> MakeMailChannel(const Runtime& runtime, SmtpServer server,

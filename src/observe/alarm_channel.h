@@ -38,10 +38,9 @@ class AlarmChannel {
 };
 
 // JSON by POST: an object with all of it, or {"text":…} as Slack reads it. `url` often holds a
-// token. `http` is borrowed; null: a client of its own, which goes by `proxy`.
+// token. `http` is borrowed; null: a client of its own, with these options.
 std::unique_ptr<AlarmChannel> MakeWebhookChannel(const Runtime& runtime, Secret url, bool slack,
-                                                 HttpProxySettings proxy,
-                                                 HttpClient* http = nullptr);
+                                                 HttpClientOptions own, HttpClient* http = nullptr);
 std::unique_ptr<AlarmChannel> MakeMailChannel(const Runtime& runtime, SmtpServer server,
                                               std::string from, std::vector<std::string> to);
 std::unique_ptr<AlarmChannel> MakeSnsChannel(std::unique_ptr<SnsClient> client);

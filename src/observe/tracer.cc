@@ -26,7 +26,7 @@ bool MayBeRepeated(int status) {
 Tracer::Tracer(const Runtime& runtime, TracerOptions options, HttpClient* http)
     : runtime_(runtime),
       options_(std::move(options)),
-      own_http_(http == nullptr ? MakeHttpClient(runtime, {.proxy = options_.proxy}) : nullptr),
+      own_http_(http == nullptr ? MakeHttpClient(runtime, options_.http) : nullptr),
       http_(http == nullptr ? *own_http_ : *http) {}
 
 Tracer::~Tracer() = default;

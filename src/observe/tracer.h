@@ -25,7 +25,7 @@ struct TracerOptions {
   double sample = 0;
   std::vector<std::pair<std::string, Secret>> headers{};
   SpanAttributes resource{};
-  HttpProxySettings proxy{};  // Of a client of its own.
+  HttpClientOptions http{};  // Of a client of its own.
 };
 
 class Tracer {

@@ -73,6 +73,13 @@ class Exporter {
     TakeEncryption(place, target);
     TakeOwner(place, target, destination);
     TakeThreshold(place, rule, destination);
+    if (target.object_lock) {
+      log_.Remark(
+          Kind::kDiffers, place,
+          "S3 carries retention and legal holds into a bucket with Object Lock alone, and by "
+          "a role that may read them",
+          "let the role do s3:GetObjectRetention and s3:GetObjectLegalHold");
+    }
     if (target.to.prefix != rule.source.prefix) {
       log_.Remark(Kind::kDiffers, place,
                   "S3 keeps keys as they are: " + QuotedForImport(target.to.prefix) +
@@ -132,6 +139,10 @@ class Exporter {
     destination.time_control = true;
     destination.metrics = true;
     destination.threshold_minutes = 15;
+    log_.Remark(Kind::kDiffers, place,
+                "S3 promises what threshold only watches, as replication time control, and takes "
+                "money for each GiB of it (`longhaul prices` has rtc_gib)",
+                "remove ReplicationTime and Metrics where nobody is to pay for that");
     if (*rule.threshold != 15min) {
       log_.Remark(Kind::kDiffers, place, "the only threshold that S3 has is 15 minutes", "");
     }

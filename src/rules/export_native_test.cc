@@ -109,7 +109,9 @@ TEST(ExportNativeTest, WritesWhatS3Takes) {
   ]
 }
 )");
-  EXPECT_THAT(exported->remarks, IsEmpty());
+  // Of what a threshold is made there: nobody may find it on a bill first.
+  ASSERT_EQ(exported->remarks.size(), 1U) << RemarksOf(*exported);
+  EXPECT_THAT(RemarksOf(*exported), HasSubstr("takes money for each GiB"));
 }
 
 // Whoever takes this to S3 must know what will be different there.
@@ -123,6 +125,7 @@ TEST(ExportNativeTest, TellsWhatS3CannotDo) {
   rule.targets[0].acl = "public-read";
   rule.targets[0].sse = "AES256";
   rule.targets[0].bucket_key = true;
+  rule.targets[0].object_lock = true;
   Result<ExportResult> exported = ExportRules({&rule}, {});
   ASSERT_TRUE(exported);
   EXPECT_THAT(exported->json, HasSubstr("FILL-IN"));
@@ -131,7 +134,8 @@ TEST(ExportNativeTest, TellsWhatS3CannotDo) {
        {"Role: fill in: ", "no filter by suffix", "no filter by size",
         "no delete markers for a rule", "no archives to be sealed", "15 minutes",
         "keeps keys as they are", "'public-read'", "the encryption 'AES256' of its replicas",
-        "bucket_key: true", "leaves objects under KMS keys alone", "not what is there already"}) {
+        "bucket_key: true", "takes money for each GiB", "s3:GetObjectRetention",
+        "leaves objects under KMS keys alone", "not what is there already"}) {
     EXPECT_THAT(remarks, HasSubstr(words));
   }
 }

@@ -304,8 +304,8 @@ PairSettings ReadPairSettings(ImportFields& fields, const std::string& file, Imp
       inner->Finish();
     }
   }
-  NotCarried(fields, "notification_emails", "longhaul sends no mail",
-             "let your monitoring watch /readyz and /metrics");
+  NotCarried(fields, "notification_emails", "who is told by mail stands in the configuration",
+             "add alarms: with email:, and these addresses under its to:");
   NotCarried(fields, "tags", "longhaul makes no resources to be tagged", "");
   fields.Finish();
   return settings;

@@ -91,6 +91,7 @@ TEST_F(ImportPairTest, MakesARuleOfASource) {
         "s: enabled_regions[1].availability_zones", "s: notification_emails", "s: tags"}) {
     EXPECT_THAT(remarks_, HasSubstr(std::string(place) + ": not carried over: "));
   }
+  EXPECT_THAT(remarks_, HasSubstr("add alarms: with email:"));
   for (const char* field :
        {"source.kms_key_arn", "source.scaling_limit", "source.min_capacity", "source.cpu",
         "source.memory", "source.ephemeral_storage", "source.scaling_target_backlog_per_task",

@@ -20,9 +20,9 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 }  // namespace
 
 struct NotificationWebhook::Receiver {
-  Receiver(const Runtime& runtime, Secret the_url, HttpProxySettings proxy, HttpClient* given)
+  Receiver(const Runtime& runtime, Secret the_url, HttpClientOptions own, HttpClient* given)
       : url(std::move(the_url)),
-        own_http(given == nullptr ? MakeHttpClient(runtime, {.proxy = std::move(proxy)}) : nullptr),
+        own_http(given == nullptr ? MakeHttpClient(runtime, std::move(own)) : nullptr),
         http(given == nullptr ? *own_http : *given) {}
 
   Secret url;                            // Often holds a token.
@@ -31,9 +31,9 @@ struct NotificationWebhook::Receiver {
 };
 
 NotificationWebhook::NotificationWebhook(const Runtime& runtime, Secret url, std::string site,
-                                         HttpProxySettings proxy, HttpClient* http)
+                                         HttpClientOptions own, HttpClient* http)
     : runtime_(runtime),
-      receiver_(std::make_shared<Receiver>(runtime, std::move(url), std::move(proxy), http)),
+      receiver_(std::make_shared<Receiver>(runtime, std::move(url), std::move(own), http)),
       site_(std::move(site)),
       dropped_(runtime_.metrics.counter(
           "longhaul_notifications_dropped_total",

@@ -20,8 +20,8 @@ namespace longhaul {
 
 class NotificationWebhook {
  public:
-  // `http` is borrowed; null: a client of its own, which goes by `proxy`.
-  NotificationWebhook(const Runtime& runtime, Secret url, std::string site, HttpProxySettings proxy,
+  // `http` is borrowed; null: a client of its own, with these options.
+  NotificationWebhook(const Runtime& runtime, Secret url, std::string site, HttpClientOptions own,
                       HttpClient* http = nullptr);
   ~NotificationWebhook();
 

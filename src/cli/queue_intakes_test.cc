@@ -1,0 +1,122 @@
+#include "cli/queue_intakes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "aws/credentials.h"
+#include "events/hint.h"
+#include "tests/support/fake_queue.h"
+#include "tests/support/fake_sqs.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/run.h"
+
+namespace longhaul {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kQueue[] = "app-events";
+constexpr char kDead[] = "app-events-dead";
+
+std::string EventOf(const std::string& bucket, const std::string& key) {
+  return R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-03-01T08:30:00Z",)"
+         R"("eventName":"ObjectCreated:Put","s3":{"bucket":{"name":")" +
+         bucket + R"("},"object":{"key":")" + key + R"(","size":7}}}]})";
+}
+
+class QueueIntakesTest : public ::testing::Test {
+ protected:
+  QueueIntakesTest() {
+    sqs_.queues[kDead];
+    sqs_.queues[kQueue].attributes["RedrivePolicy"] =
+        std::string(R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:)") + kDead +
+        R"(","maxReceiveCount":5})";
+  }
+  void AddRule(std::string id, std::string bucket, std::string prefix, AwsPlace place) {
+    Rule rule{
+        .id = std::move(id),
+        .source = {.store = "east", .bucket = std::move(bucket), .prefix = std::move(prefix)}};
+    rule.intake.sqs = std::move(place);
+    configuration_.rules.push_back(std::move(rule));
+  }
+  Result<std::shared_ptr<SqsClient>> MakeClient(const AwsPlace& place) {
+    if (place.endpoint.empty()) return sqs_.Client();
+    Result<std::unique_ptr<SqsClient>> made = SqsClient::Make(
+        world_.runtime,
+        {.service = "sqs",
+         .target = "AmazonSQS",
+         .endpoint = place.endpoint,
+         .region = "us-east-1",
+         .credentials = MakeStaticCredentials({.access_key_id = "AKID",
+                                               .secret_access_key = Secret("secret"),
+                                               .session_token = {},
+                                               .expires = {}})},
+        0, &sqs_);
+    if (!made) return made.error();
+    return std::shared_ptr<SqsClient>(std::move(*made));
+  }
+  Result<void> Open(QueueIntakes& intakes) {
+    return world_.Run(intakes.Open([this](const AwsPlace& place) { return MakeClient(place); }));
+  }
+  void RunFor(QueueIntakes& intakes, std::chrono::nanoseconds time) {
+    intakes.Start();
+    world_.Run(world_.clock.Sleep(time));
+    world_.Run(intakes.Stop());
+  }
+  size_t Keys() {
+    size_t keys = 0;
+    for (const std::string& body : hints_->Bodies()) {
+      Result<HintMessage> message = DecodeHints(body);
+      EXPECT_TRUE(message);
+      if (message) keys += message->hints.size();
+    }
+    return keys;
+  }
+
+  testing::FakeWorld world_;
+  testing::FakeSqs sqs_{world_.runtime};
+  Configuration configuration_;
+  std::shared_ptr<testing::FakeQueueBackend> hints_ = std::make_shared<testing::FakeQueueBackend>();
+  testing::FakeQueue hint_queue_{world_.runtime, hints_};
+  testing::FakeState state_{world_.runtime, std::make_shared<testing::FakeStateBackend>()};
+  Observer observer_;
+};
+
+// Each reader takes away for good what none of its own rules wants: with one for each way of
+// writing the queue, half of all changes would be lost.
+TEST_F(QueueIntakesTest, AQueueThatIsWrittenInTwoWaysHasOneReader) {
+  AddRule("a", "data", "a/", {.name = kQueue});
+  AddRule("b", "data", "b/", {.name = kQueue, .region = "us-east-1"});
+  AddRule("c", "other", "", {.name = kQueue, .profile = "p"});
+  AddRule("d", "other", "", {.name = kQueue, .profile = "p"});
+  QueueIntakes intakes(world_.runtime, configuration_, hint_queue_, state_, observer_);
+  Result<void> opened = Open(intakes);
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  for (int i = 0; i < 60; ++i) {
+    const std::string name = std::to_string(i);
+    sqs_.Put(kQueue, EventOf("data", "a/" + name));
+    sqs_.Put(kQueue, EventOf("data", "b/" + name));
+    sqs_.Put(kQueue, EventOf("other", name));
+  }
+  RunFor(intakes, 30s);
+  EXPECT_EQ(Keys(), 60u * 4);  // The last ones are of two rules.
+  EXPECT_THAT(sqs_.queues[kQueue].messages, IsEmpty());
+  EXPECT_THAT(sqs_.queues[kDead].messages, IsEmpty());
+}
+
+// Whether it is one queue nobody can tell then.
+TEST_F(QueueIntakesTest, OneUrlAtTwoEndpointsIsRefused) {
+  AddRule("a", "data", "a/", {.name = kQueue});
+  AddRule("b", "data", "b/", {.name = kQueue, .endpoint = "http://127.0.0.1:9"});
+  QueueIntakes intakes(world_.runtime, configuration_, hint_queue_, state_, observer_);
+  Result<void> opened = Open(intakes);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_THAT(opened.error().message, HasSubstr("write it alike in all rules"));
+  EXPECT_THAT(sqs_.operations, ::testing::Not(::testing::Contains("ReceiveMessage")));
+}
+
+}  // namespace
+}  // namespace longhaul
