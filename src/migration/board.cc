@@ -195,6 +195,7 @@ Async<Claim> TaskBoard::TryClaim(std::string run, std::string id, std::chrono::m
     Result<Row> before = Row::Decode((*row)->value);
     if (!before) co_return before.error();
     claim.worker = before->Text("worker");
+    claim.again = true;
     const SystemTime until = before->Time("until").value_or(now);
     if (until > now && claim.worker != worker_) {
       claim.mine = false;

@@ -20,6 +20,7 @@ namespace longhaul::migration {
 
 struct Claim {
   bool mine = false;
+  bool again = false;  // Somebody has had it before, and may have done some of it.
   int starts = 1;      // How often a worker has begun with it; each but this one died over it.
   std::string worker;  // Who has it, or had it before.
   std::chrono::milliseconds busy{};  // Not mine: for so long.

@@ -5,6 +5,7 @@
 #include "transfer/object/prove_gone.h"
 #include "transfer/tree/decide.h"
 #include "transfer/tree/same_bytes.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul::migration {
 
@@ -54,6 +55,11 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
   Result<ObjectInfo> there =
       co_await target.store.Head({.bucket = target.bucket, .key = target.key});
   if (!there && there.error().kind == ErrorKind::kNotFound) co_return looked;
+  if (!there && there.error().kind == ErrorKind::kDenied && object.look == Look::kDoubt &&
+      !IsStoreWide(there.error())) {
+    looked.kind = Looked::Kind::kSame;  // By their times; who copies need not be allowed to read.
+    co_return looked;
+  }
   if (!there) co_return there.error().In("target");
 
   CompareRules rules = run.options.compare;

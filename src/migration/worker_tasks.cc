@@ -144,7 +144,7 @@ Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
                               std::chrono::milliseconds* delay) {
   int tries = 0;
   for (const TaskObject& object : task.objects) tries = std::max(tries, object.tries);
-  const bool look_first = task.check || open.claim.starts > 1 || tries > 0;
+  const bool look_first = task.check || open.claim.again || tries > 0;
   const migration::Run run = known.run;
   CopyLimits limits{
       .slots = slots_, .look_first = look_first, .died = open.claim.starts > 1, .others = [&] {
@@ -177,7 +177,7 @@ Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before) {
 Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
   const migration::Run run = known.run;
   const TaskObject& giant = task.objects.front();
-  const bool look_first = task.check || open.claim.starts > 1 || giant.tries > 0 ||
+  const bool look_first = task.check || open.claim.again || giant.tries > 0 ||
                           giant.look != Look::kNone || run.options.compare.update;
   Result<TaskStep> step =
       co_await known.giants->Begin(run, task, look_first, open.stop, meters_[run.id]);

@@ -500,6 +500,7 @@ TEST_F(MigrationTest, AClaimThatIsLeftIsNoDeath) {
   migration::TaskBoard two(world.base.runtime, queue, rows, "two");
   Result<migration::Claim> claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
   ASSERT_TRUE(claim && claim->mine);
+  EXPECT_FALSE(claim->again);
   EXPECT_FALSE(world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)))->mine);
   EXPECT_TRUE(*world.Run(one.IsMine("run", "task")));
   ASSERT_TRUE(world.Run(one.Leave("run", "task", *claim)));
@@ -507,6 +508,7 @@ TEST_F(MigrationTest, AClaimThatIsLeftIsNoDeath) {
   claim = world.Run(two.TryClaim("run", "task", std::chrono::seconds(10)));
   ASSERT_TRUE(claim && claim->mine);
   EXPECT_EQ(claim->starts, 1);
+  EXPECT_TRUE(claim->again) << "whoever had it may have done some of it";
   EXPECT_FALSE(*world.Run(one.IsMine("run", "task")));
   world.base.clock.Advance(std::chrono::seconds(20));
   claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
@@ -574,6 +576,30 @@ TEST_F(MigrationTest, EtagsThatTellNothingLeaveItToTheTimes) {
   EXPECT_EQ(world.target->count(StoreOperation::kPut), 0);
   EXPECT_EQ(world.Status().done.equal, 12);
   EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// Who copies need not be allowed to read the target: what came in parts, and has another ETag there,
+// is looked at where that can be done.
+TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
+  MemoryStore target(world.base.runtime, world.target);
+  world.PutSource("a", "bytes");
+  auto& versions = world.source->buckets["from"].objects.at("in/a");
+  versions.back().info.etag = std::string(32, 'a') + "-2";
+  versions.back().info.checksums.clear();
+  world.base.clock.Advance(std::chrono::minutes(1));
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "bytes")));
+  Script script;
+  script.decide = [](StoreOperation operation, std::string_view) -> std::optional<Error> {
+    if (operation != StoreOperation::kHead) return std::nullopt;
+    return Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+  };
+  world.target_faults = &script;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 1) << "that of this test";
+  EXPECT_EQ(world.Status().done.equal, 1);
+  EXPECT_EQ(world.Status().failed, 0);
 }
 
 // With --checksum the bytes decide, whatever the times; what is the same costs heads alone.

@@ -21,6 +21,8 @@ Async<bool> Holds(Store& store, std::string bucket, std::string key,
   co_return now.error();
 }
 
+constexpr int kConditionalTries = 4;
+constexpr std::chrono::milliseconds kTryAgain{1'000};
 constexpr std::string_view kOneObject = "OneObject";
 constexpr std::string_view kNotRemoved = "CopiedNotRemoved";
 
@@ -50,11 +52,14 @@ std::string BackupKey(const TreeTarget& target, const TreeTarget& backup, const 
 }
 
 // Whether something is set aside under that name already, and the target holds the copy that took
-// its place: of a run that broke off, and does not know that it was made.
-Async<bool> IsSetAside(Runtime runtime, CopySource source, ObjectPlace there, ObjectPlace aside,
+// its place: of a run that broke off, and does not know that it was made. `source`: then what it
+// was is listed.
+Async<bool> IsSetAside(Runtime runtime, CopySource& source, ObjectPlace there, ObjectPlace aside,
                        const CopyOptions& options) {
   Result<ObjectInfo> kept = co_await aside.store.Head({.bucket = aside.bucket, .key = aside.key});
   if (!kept && kept.error().kind == ErrorKind::kNotFound) co_return false;
+  // Whoever sets aside need not be allowed to read what lies there.
+  if (!kept && kept.error().kind == ErrorKind::kDenied) co_return false;
   if (!kept) co_return kept.error().In("look what is set aside");
   Result<ObjectInfo> one = co_await source.store.Head(
       {.bucket = source.bucket, .key = source.key, .version_id = source.version_id});
@@ -62,12 +67,16 @@ Async<bool> IsSetAside(Runtime runtime, CopySource source, ObjectPlace there, Ob
   Result<ObjectInfo> two = co_await there.store.Head({.bucket = there.bucket, .key = there.key});
   if (!two && two.error().kind == ErrorKind::kNotFound) co_return false;
   if (!two) co_return two.error();
-  co_return co_await IsCopyOf(runtime,
-                              {.store = source.store,
-                               .bucket = source.bucket,
-                               .key = source.key,
-                               .version_id = source.version_id},
-                              std::move(*one), there, std::move(*two), options);
+  CopySource::Listed listed{
+      .size_bytes = one->size_bytes, .etag = one->etag, .modified = one->last_modified};
+  Result<bool> same = co_await IsCopyOf(runtime,
+                                        {.store = source.store,
+                                         .bucket = source.bucket,
+                                         .key = source.key,
+                                         .version_id = source.version_id},
+                                        std::move(*one), there, std::move(*two), options);
+  if (same && *same) source.listed = std::move(listed);
+  co_return same;
 }
 
 // As RemoveIfMatch. `modified`: its LastModified, where it is known; headers and metadata change
@@ -190,7 +199,10 @@ Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget ta
          .key = BackupKey(target, backup, there->key)},
         options.copy);
     if (!kept) co_return kept.error();
-    if (!*kept) {
+    if (*kept) {
+      // What the source becomes meanwhile would take the place of what was not set aside.
+      options.copy.listed_only = true;
+    } else {
       Result<void> aside =
           co_await SetAside(runtime, target, backup, std::move(*there), options.copy);
       if (!aside) co_return aside.error();
@@ -211,15 +223,29 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
   const std::string key = target.prefix + object.key.substr(source.prefix.size());
   const std::optional<std::string> etag = there ? std::optional(there->etag) : std::nullopt;
   const Error changed = PreconditionFailed("the target has changed since " + since);
-  Result<bool> holds = co_await Holds(target.store, target.bucket, key, etag);
-  if (!holds) co_return holds.error();
-  if (!*holds) co_return changed;
   const Capabilities can = target.store.capabilities();
   options.copy.if_absent = !etag && can.create_if_absent;
   if (etag && can.replace_if_match) options.copy.if_match = *etag;
+  const bool conditional = options.copy.if_absent || !options.copy.if_match.empty();
+  Result<bool> holds = true;
+  // Of what is new the condition alone tells, where it is heeded however it is written.
+  if (!options.copy.if_absent || !can.complete_if_absent) {
+    holds = co_await Holds(target.store, target.bucket, key, etag);
+  }
+  if (!holds) co_return holds.error();
+  if (!*holds) co_return changed;
   Result<CopyOutcome> outcome =
       co_await CarryObject(runtime, source, target, object, there, options);
-  const bool conditional = options.copy.if_absent || !options.copy.if_match.empty();
+  // A store does not send a write again that has a condition: had the first one arrived, the second
+  // would be refused for it. Where nothing has arrived, another one does no harm.
+  for (int tries = 1; !outcome && conditional && !options.move &&
+                      outcome.error().kind == ErrorKind::kRetryable && tries < kConditionalTries;
+       ++tries) {
+    co_await runtime.clock.Sleep(kTryAgain * tries);
+    holds = co_await Holds(target.store, target.bucket, key, etag);
+    if (!holds || !*holds) co_return outcome;
+    outcome = co_await CarryObject(runtime, source, target, object, there, options);
+  }
   if (outcome || !conditional || options.move) co_return outcome;
   const Error& error = outcome.error();
   const bool refused = error.kind == ErrorKind::kPrecondition && !IsSourceChanged(error);

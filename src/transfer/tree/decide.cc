@@ -12,10 +12,20 @@ Decision Differs(std::string_view why, const CompareRules& rules) {
 }
 
 // S3 gives what is uploaded in parts the time at which the upload began: what was copied before its
-// end was another object. (S3 User Guide, object metadata, Last-Modified.)
+// end was another object. (S3 User Guide, object metadata, Last-Modified.) No upload is thought to
+// take longer than `kUploadMax`: what was copied later is not looked at for ever.
 bool MayBeNewerThanItsTime(const ListedObject& source, const ListedObject& target) {
+  constexpr std::chrono::hours kUploadMax{7 * 24};
   return PartCountOfEtag(source.etag) && !target.etag.empty() && source.etag != target.etag &&
-         !IsLocalEtag(target.etag);
+         !IsLocalEtag(target.etag) && target.last_modified < source.last_modified + kUploadMax;
+}
+
+// A file may have been given the time of a HEAD, which has whole seconds, where a listing of the
+// source has more.
+SystemTime TimeBeside(const ListedObject& source, const ListedObject& target) {
+  const SystemTime seconds = std::chrono::floor<std::chrono::seconds>(source.last_modified);
+  const bool of_a_head = IsLocalEtag(target.etag) && target.last_modified == seconds;
+  return of_a_head ? seconds : source.last_modified;
 }
 
 Decision Skip(std::string_view why) { return {.verdict = SyncVerdict::kSkip, .reason = why}; }
@@ -39,7 +49,7 @@ Decision Decide(const ListedObject& source, const ListedObject* target, const Co
   if (rules.etags && !source.etag.empty() && source.etag == target->etag) {
     return Skip(reason::kSameBytes);
   }
-  if (source.last_modified > target->last_modified + rules.window) {
+  if (TimeBeside(source, *target) > target->last_modified + rules.window) {
     return Differs(reason::kSourceNewer, rules);
   }
   // Under KMS they are none, whatever they look like: heads tell.

@@ -120,11 +120,30 @@ TEST(Decide, WhatCameInPartsMayBeNewerThanItsTime) {
   }
   EXPECT_EQ(DecideOn(source, target, {.size_only = true}).verdict, SyncVerdict::kSkip);
   EXPECT_EQ(DecideOn(source, target, {.update = true}).verdict, SyncVerdict::kSkip);
+  // An upload of a week that ends after its copy was made is none.
+  target.etag = "11111111111111111111111111111111-3";
+  target.last_modified = At(7 * 24 * 3600);
+  EXPECT_EQ(DecideOn(source, target), (Decision{SyncVerdict::kSkip, reason::kSame}));
+  target.last_modified = At(5);
   // Where nothing tells: a file has the time of its source, not that of the copy.
   for (const char* etag : {"00000000000000000000000000000000-3", "", "file.1.0.0.7"}) {
     target.etag = etag;
     EXPECT_EQ(DecideOn(source, target), (Decision{SyncVerdict::kSkip, reason::kSame})) << etag;
   }
+}
+
+// What was copied by a plan, or by the name, has the time that a HEAD tells.
+TEST(Decide, AFileMayHaveWholeSeconds) {
+  ListedObject source = Object(1, 5);
+  source.last_modified += std::chrono::milliseconds(512);
+  ListedObject target = Object(1, 5);
+  EXPECT_EQ(DecideOn(source, target).verdict, SyncVerdict::kCopy);
+  target.etag = "file.1.0.0.7";
+  EXPECT_EQ(DecideOn(source, target), (Decision{SyncVerdict::kSkip, reason::kSame}));
+  target.last_modified += std::chrono::milliseconds(100);
+  EXPECT_EQ(DecideOn(source, target).verdict, SyncVerdict::kCopy);
+  target.last_modified = At(4);
+  EXPECT_EQ(DecideOn(source, target).verdict, SyncVerdict::kCopy);
 }
 
 }  // namespace

@@ -302,10 +302,16 @@ class Sync {
     }
     // By their times they are the same, and nothing more can be told.
     bool by_time = !options_.compare.checksum && same && *same == SameBytes::kUnknown;
-    if (!options_.compare.checksum && !same && same.error().kind == ErrorKind::kDenied &&
-        !IsStoreWide(same.error())) {
-      same = SameBytes::kUnknown;  // Who copies need not be allowed to read the target.
+    const bool denied =
+        !same && same.error().kind == ErrorKind::kDenied && !IsStoreWide(same.error());
+    const bool gone = !same && same.error().kind == ErrorKind::kNotFound;
+    if (!options_.compare.checksum && (denied || gone)) {
+      // Who copies need not be allowed to read the target; and what has gone since it was listed
+      // would not have been missed without this look.
+      same = SameBytes::kUnknown;
       by_time = true;
+    } else if (options_.descriptions && denied) {
+      same = SameBytes::kUnknown;  // Of a copy that goes on: it replaces what it cannot tell.
     }
     bool described_alike = true;
     if (same && *same == SameBytes::kSame && options_.descriptions && !IsLocalEtag(there.etag)) {

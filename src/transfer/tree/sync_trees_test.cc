@@ -816,6 +816,76 @@ TEST_F(SyncTreesTest, OnlyWhatWasSetAsideIsReplacedOrRemoved) {
   }
 }
 
+// The copy that was found at the target is that of one state of the source: what the source becomes
+// then may not replace it.
+TEST_F(SyncTreesTest, WhatASourceBecomesDoesNotReplaceWhatWasNotSetAside) {
+  target_backend->options.capabilities.replace_if_match = true;
+  target_backend->buckets["old"];
+  PutSource("a", "two");
+  PutTarget("a", "one");
+  MemoryStore source(world.runtime, source_backend, &source_faults);
+  MemoryStore target(world.runtime, target_backend, &target_faults);
+  SyncOptions options{.compare = {.ignore_times = true}};
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  const auto sync = [&] {
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+    ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+  };
+  sync();
+  ASSERT_EQ(*target_backend->Find("old", "a")->bytes, "one");
+  source_faults.decide = [this](StoreOperation operation, std::string_view,
+                                std::string_view) -> std::optional<Error> {
+    if (operation == StoreOperation::kGet) {
+      source_faults.decide = nullptr;
+      PutSource("a", "333");
+    }
+    return std::nullopt;
+  };
+  sync();
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"a"}));
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "two") << "set aside it is not";
+  sync();
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "two");
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "333");
+}
+
+// A store does not repeat what has a condition; and what is set aside nobody need be able to read.
+TEST_F(SyncTreesTest, WithABackupAWriteThatFailsForAMomentIsSentAgain) {
+  target_backend->options.capabilities.replace_if_match = true;
+  target_backend->options.capabilities.create_if_absent = true;
+  target_backend->options.capabilities.complete_if_absent = true;
+  target_backend->buckets["old"];
+  PutSource("a", "newer");
+  PutSource("b", "new");
+  PutTarget("a", "older one");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend, &target_faults);
+  int puts = 0;
+  int heads = 0;
+  target_faults.decide = [&](StoreOperation operation, std::string_view bucket,
+                             std::string_view key) -> std::optional<Error> {
+    if (operation == StoreOperation::kHead && bucket == "old") {
+      return Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+    }
+    heads += operation == StoreOperation::kHead && key == "out/b" ? 1 : 0;
+    if (operation == StoreOperation::kPut && bucket == "to" && ++puts <= 2) {
+      return Retryable("500");
+    }
+    return std::nullopt;
+  };
+  std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+  SyncOptions options;
+  options.backup.emplace(TreeTarget{.store = target, .bucket = "old", .prefix = ""});
+  ASSERT_TRUE(SyncListed(source, target, *left, right.get(), options));
+  EXPECT_EQ(totals.copied, 2U);
+  EXPECT_EQ(totals.failed, 0U);
+  EXPECT_LE(heads, 2) << "what is new needs a look only when its write has failed";
+  EXPECT_EQ(*target_backend->Find("old", "a")->bytes, "older one");
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "newer");
+}
+
 // Without a copy aside nothing may be replaced or removed.
 TEST_F(SyncTreesTest, WhatCannotBeSetAsideStays) {
   PutSource("a", "new");
