@@ -1,6 +1,5 @@
 #include "replica/apply.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -293,16 +292,6 @@ Async<ApplyOutcome> Applier::BelowFloor(const ReplicaWrite& write, const Floor& 
   // Ours, perhaps: then it must be noticed when it has landed.
   if (!*there && !lands) lands = LandsLater(floor, {PendingKind::kCreate});
   if (lands) co_return std::move(*lands);
-  const bool ahead = IsAhead(floor.stamp, runtime_.clock.Now()) ||
-                     (mark != nullptr && IsAhead(mark->stamp, (*there)->info.last_modified));
-  if (ahead && !write.caution) {
-    const bool may_be_same = *there && !floor.deleted;
-    Result<bool> same = false;
-    if (may_be_same) same = co_await SameContent(write, **there);
-    if (!same) co_return same.error();
-    if (!*same)
-      co_return RereadFrom(std::max(floor.stamp, mark != nullptr ? mark->stamp : SystemTime()));
-  }
   co_return Superseded(floor.deleted ? "deleted later" : "a newer state is recorded");
 }
 
@@ -338,12 +327,6 @@ Async<Applier::Verdict> Applier::Judge(const ReplicaWrite& write, const Existing
   auto say = [](ApplyOutcome outcome) { return Verdict{.outcome = std::move(outcome)}; };
   if (write.caution) co_return co_await JudgeWithCaution(write, existing);
   const Mark* mark = existing.mark();
-  if (mark != nullptr && mark->stamp >= write.stamp &&
-      IsAhead(mark->stamp, existing.info.last_modified)) {
-    Result<bool> same = co_await SameContent(write, existing);
-    if (!same) co_return same.error();
-    if (!*same) co_return say(RereadFrom(mark->stamp));
-  }
   if (mark != nullptr && mark->stamp > write.stamp) {
     co_return say(Superseded("the replica is newer"));
   }

@@ -78,8 +78,7 @@ enum class ApplyState {
 
 struct ApplyOutcome {
   ApplyState state = ApplyState::kApplied;
-  std::string reason;        // For a person; empty for kApplied.
-  SystemTime reread_from{};  // Of kReread: what is read before would end like this one.
+  std::string reason;  // For a person; empty for kApplied.
 };
 
 struct ApplyPolicy {

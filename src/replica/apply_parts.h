@@ -22,20 +22,6 @@ inline ApplyOutcome Reread(std::string reason) {
   return {.state = ApplyState::kReread, .reason = std::move(reason)};
 }
 
-// Of what is newer than a reading and may be older all the same: see IsAhead.
-inline ApplyOutcome RereadFrom(SystemTime stamp) {
-  return {.state = ApplyState::kReread,
-          .reason = "what the target has is of a clock that was ahead",
-          .reread_from = stamp};
-}
-
-// Whether a stamp is of a clock that was ahead: what has it was there at `seen` (the epoch: not
-// known). What was read since that clock went right has an older stamp and may be newer. No stamp
-// says so; a reading does that is made when the time of this one has come.
-inline bool IsAhead(SystemTime stamp, SystemTime seen) {
-  return seen != SystemTime() && stamp > seen + std::chrono::seconds(5);
-}
-
 inline Error KeyBusy(std::string why) {
   Error error = Retryable(std::move(why));
   error.code = kKeyBusyCode;

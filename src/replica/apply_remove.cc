@@ -111,11 +111,6 @@ Async<ApplyOutcome> Applier::RemoveLocked(const std::string& key, SystemTime sta
         // Or it may do so yet: whoever comes then must find it.
         std::optional<Error> lands = LandsLater(*raised, {PendingKind::kDelete});
         if (lands) co_return std::move(*lands);
-        const Mark* mark = (*there)->mark();
-        if (IsAhead(raised->stamp, runtime_.clock.Now()) ||
-            (mark != nullptr && IsAhead(mark->stamp, (*there)->info.last_modified))) {
-          co_return RereadFrom(raised->stamp);
-        }
       }
       co_return Superseded("a newer state is recorded");
     }
@@ -155,10 +150,6 @@ Async<ApplyOutcome> Applier::RemoveOld(const std::string& key, const Floor& tomb
           .state = ApplyState::kConflict,
           .reason = "the target has a replica of another installation, site " + mark->site};
     }
-  }
-  if (mark != nullptr && mark->stamp > tombstone.stamp &&
-      IsAhead(mark->stamp, (*existing)->info.last_modified)) {
-    co_return RereadFrom(mark->stamp);
   }
   if (mark != nullptr && mark->stamp > tombstone.stamp)
     co_return Superseded("the replica is newer");

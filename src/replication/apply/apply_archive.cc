@@ -91,7 +91,6 @@ struct Run {
         break;
       case ApplyState::kReread:
         result.reread.push_back(entry.key);
-        result.reread_from = std::max(result.reread_from, outcome->reread_from);
         Tell(entry, OutcomeState::kReread, outcome->reason);
         break;
     }

@@ -22,7 +22,6 @@ struct ArchiveApplication {
   std::map<size_t, Error> refused;
   std::map<size_t, Error> parked;
   std::vector<std::string> reread;  // Source keys.
-  SystemTime reread_from{};         // The latest of what they say (ApplyOutcome).
   // Entries in conflict, and why; and keys that were parked at the target and are settled now.
   std::map<size_t, std::string> conflicting;
   std::vector<std::string> unparked;

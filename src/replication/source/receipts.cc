@@ -331,9 +331,9 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     // segment of a transfer may ask for that; one new reading is enough for all of them.
     const bool of_transfer = !receipt.transfer.empty() && key == receipt.transfer_key &&
                              receipt.stamp_oldest != SystemTime();
-    const SystemTime time =
-        of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1) : context_.runtime.clock.Now();
-    message.hints.push_back({.key = key, .time = std::max(time, receipt.reread_from)});
+    message.hints.push_back({.key = key,
+                             .time = of_transfer ? receipt.stamp_oldest + std::chrono::seconds(1)
+                                                 : context_.runtime.clock.Now()});
   }
   Result<void> sent = co_await context_.queue.Send(EncodeHints(message), {});
   if (!sent) co_return sent.error().In("send hints");

@@ -88,9 +88,6 @@ std::string EncodeReceipt(const ArchiveReceipt& receipt) {
     object["transfer"] = receipt.transfer;
     object["transfer_key"] = KeyToJson(receipt.transfer_key);
   }
-  if (receipt.reread_from != SystemTime()) {
-    object["reread_from"] = FormatRfc3339(receipt.reread_from);
-  }
   if (!receipt.bucket.empty()) object["bucket"] = receipt.bucket;
   if (!receipt.reason.empty()) object["reason"] = KeyToJson(receipt.reason);
   return boost::json::serialize(object);
@@ -153,7 +150,6 @@ Result<ArchiveReceipt> DecodeReceipt(std::string_view text) {
   if (!written || !oldest) return bad;
   receipt.written = *written;
   receipt.stamp_oldest = *oldest;
-  if (Result<SystemTime> from = ParseRfc3339(string("reread_from"))) receipt.reread_from = *from;
   receipt.transfer = string("transfer");
   receipt.transfer_key = KeyFromJson(string("transfer_key")).value_or("");
   receipt.entries = number("entries");

@@ -43,8 +43,7 @@ struct ArchiveReceipt {
   uint64_t applied = 0;
   uint64_t conflicts = 0;
   bool keys_known = true;
-  std::vector<std::string> reread;  // Source keys,
-  SystemTime reread_from{};         // and not to be read before.
+  std::vector<std::string> reread;  // Source keys.
   // Set when the archive held a segment and its object is settled at the target, or must be read
   // anew: the transfer (ULID) and the object's source key.
   std::string transfer;

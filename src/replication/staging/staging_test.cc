@@ -81,12 +81,10 @@ TEST(StagingTest, ListsArchivesWithTheirReceipts) {
 TEST(StagingTest, AReceiptOfMillionsOfValuesIsNone) {
   ArchiveReceipt receipt{.archive = kUlid, .rule = "r", .target = "t"};
   receipt.reread.assign(10'000, "a,b");
-  receipt.reread_from = SystemTime(std::chrono::seconds(1772355600));
   const std::string text = EncodeReceipt(receipt);
   Result<ArchiveReceipt> decoded = DecodeReceipt(text);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->reread.size(), 10'000u);
-  EXPECT_EQ(decoded->reread_from, receipt.reread_from);
   receipt.reread.assign(300'000, "");
   decoded = DecodeReceipt(EncodeReceipt(receipt));
   ASSERT_FALSE(decoded);

@@ -31,8 +31,7 @@ struct StagingWork {
   std::optional<SteadyTime> done_at{};  // A listing that was begun before that does not know it.
   int attempts = 0;
   std::set<size_t> only{};             // Entries left to be applied; empty: all.
-  std::set<std::string> reread{};      // Keys that earlier attempts want to be read anew,
-  SystemTime reread_from{};            // and not before.
+  std::set<std::string> reread{};      // Keys that earlier attempts want to be read anew.
   std::optional<Error> store_error{};  // Of the last attempt, when it was that of a whole store.
   // Attempts in which the target refused some entries, and how often it had settled one (of any
   // archive) before the first of them.

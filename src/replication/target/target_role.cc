@@ -399,7 +399,6 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       co_return co_await ReportCorrupt(target, staged, applied.error(), &keys);
     }
     work.reread.insert(applied->reread.begin(), applied->reread.end());
-    work.reread_from = std::max(work.reread_from, applied->reread_from);
     Result<void> noted = co_await NoteParked(target, staged, **reader, *applied);
     if (!noted) co_return noted.error();
     if (work.refusals == 0) work.settled_before = settled_[&target];
@@ -415,7 +414,6 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     receipt.applied = applied->applied;
     receipt.conflicts = applied->conflicts;
     receipt.reread.assign(work.reread.begin(), work.reread.end());
-    receipt.reread_from = work.reread_from;
   }
   const uint64_t entries = receipt.entries;
   const uint64_t entries_applied = receipt.applied;
@@ -485,8 +483,7 @@ Async<void> TargetRole::AskSource(TargetContext& target, Work& work) {
   ArchiveReceipt receipt{.archive = NewUlid(context_.runtime.clock.Now(), context_.runtime.random),
                          .rule = target.rule->id,
                          .target = target.config->name,
-                         .reread = {work.reread.begin(), work.reread.end()},
-                         .reread_from = work.reread_from};
+                         .reread = {work.reread.begin(), work.reread.end()}};
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();
   work.reread.clear();

@@ -428,43 +428,5 @@ TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {
   EXPECT_EQ(world.Replicas(), Keys{"k"});
 }
 
-// A source's clock that was ahead and goes right: what is changed until the stamps before are past
-// has an older one. No event would tell of it again, and no listing tells of metadata and tags.
-TEST(TargetRoleTest, WhatIsChangedAfterTheSourcesClockWentBackArrives) {
-  for (const bool deleted : {false, true}) {
-    ReplicationWorld world;
-    world.configuration.rules[0].intake.listing.reset();
-    const auto hint = [&] {
-      HintMessage message{.store = "east", .bucket = "in", .hints = {{.key = "k"}}};
-      ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
-    };
-    world.Start();
-    world.RunFor(1min);  // All has been compared.
-    world.source().backend->options.clock_offset = 20min;
-    world.Put("k", "text", {{"color", "red"}});
-    hint();
-    world.RunFor(1min);
-    ASSERT_EQ(world.Replicas(), Keys{"k"});
-    world.source().backend->options.clock_offset = 0s;
-    if (deleted) {
-      testing::MemoryStore direct(world.runtime, world.source().backend);
-      ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "k"})));
-    } else {
-      world.Put("k", "text", {{"color", "blue"}});
-    }
-    hint();
-    world.RunFor(30min);
-    world.Stop();
-    if (deleted) {
-      EXPECT_TRUE(world.Replicas().empty());
-    } else {
-      EXPECT_EQ(world.target().backend->Find("out", "k")->info.metadata.at("color"), "blue");
-    }
-    EXPECT_TRUE(world.Staged().empty());
-    EXPECT_TRUE(world.queue_backend->rows.empty());
-    EXPECT_LT(world.observer.outcomes.size(), 10u) << "each was an archive, of a giant perhaps";
-  }
-}
-
 }  // namespace
 }  // namespace longhaul
