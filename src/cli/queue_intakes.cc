@@ -79,7 +79,8 @@ Async<std::vector<QueueIntakes::Found>> QueueIntakes::Find(const MakeClient& mak
       co_return InvalidInput("rule " + rule.id + ": intake from " + place->name + ": " +
                              (*client)->endpoint() + " and " + known->client->endpoint() +
                              " both call it " + *url +
-                             ": if it is one queue, write it alike in all rules");
+                             ": if it is one queue, write it alike in all rules; if these are two, "
+                             "let one have another name, or its server an address of its own");
     }
     known->places.push_back(*place);
   }

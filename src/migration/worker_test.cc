@@ -588,12 +588,18 @@ TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
   versions.back().info.checksums.clear();
   world.base.clock.Advance(std::chrono::minutes(1));
   ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "bytes")));
-  Script script;
-  script.decide = [](StoreOperation operation, std::string_view) -> std::optional<Error> {
-    if (operation != StoreOperation::kHead) return std::nullopt;
-    return Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+  class Unreadable : public testing::FaultPlan {
+   public:
+    Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+      Fault fault;
+      if (operation == StoreOperation::kHead) {
+        fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+      }
+      return fault;
+    }
   };
-  world.target_faults = &script;
+  Unreadable unreadable;
+  world.target_faults = &unreadable;
   ASSERT_TRUE(world.Start());
   auto& process = world.StartWorker({.until_done = {"run"}});
   ASSERT_TRUE(world.Drive([&] { return !process.running; }));

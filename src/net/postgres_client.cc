@@ -139,7 +139,10 @@ Async<std::unique_ptr<PostgresConnection>> PostgresClient::Connect() {
   // A statement whose client is gone holds locks until the server notices.
   const std::string settings = "SET search_path = " + schema_ + "; SET statement_timeout = " +
                                std::to_string(options_.statement_timeout.count()) +
-                               "; SET client_min_messages = warning";
+                               "; SET client_min_messages = warning"
+                               // Each statement of a function sees what was committed before it:
+                               // all of longhaul's count on that, whatever a role's default is.
+                               "; SET default_transaction_isolation = 'read committed'";
   Result<void> set = co_await connection->Execute(settings, options_.connect_timeout);
   if (!set) {
     Error error = set.error();

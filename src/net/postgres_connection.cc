@@ -151,6 +151,8 @@ Async<bool> PostgresConnection::TryServers(const PostgresKeywords& keywords, Ser
       co_return false;
     }
     if (!ready) co_return Broken(kPostgresNotSent, "no connection within its time");
+    // One that has answered may take its time for the rest: logins wait for a server that is busy.
+    if (wants == PGRES_POLLING_READING) share = deadline;
     wants = PQconnectPoll(connection_);
     const std::string_view address = PQhostaddr(connection_);
     const std::string_view port = PQport(connection_);

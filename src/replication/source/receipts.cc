@@ -228,12 +228,18 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
 // kCorrupt: it is none.
 Async<ArchiveReceipt> ReceiptReader::Read(const TargetContext& target,
                                           const StagedReceipt& receipt) {
-  Result<Reservation> memory = Reservation();
+  if (receipt.size_bytes > kReceiptSizeBytesMax) {
+    co_return InvalidInput("a receipt of " + std::to_string(receipt.size_bytes) +
+                           " bytes: at most " + std::to_string(kReceiptSizeBytesMax) +
+                           " are allowed; remove it, and compare the rule");
+  }
+  // Nobody waits behind it for memory: it comes with a later pass.
+  std::optional<Reservation> memory;
   if (receipt.size_bytes > kReceiptSizeBytesSmall) {
-    const int64_t limit = context_.runtime.memory.limit_bytes();
-    memory = co_await context_.runtime.memory.Reserve(
-        std::min(limit, kDecodedTimes * static_cast<int64_t>(receipt.size_bytes)));
-    if (!memory) co_return memory.error();
+    MemoryBudget& budget = context_.runtime.memory;
+    memory = budget.TryReserve(
+        std::min(budget.limit_bytes(), kDecodedTimes * static_cast<int64_t>(receipt.size_bytes)));
+    if (!memory) co_return Retryable("there is no memory for it now");
   }
   Result<std::string> text = co_await GetAll(
       *target.staging_store, {.bucket = target.staging_bucket, .key = receipt.key},
