@@ -578,8 +578,8 @@ TEST_F(MigrationTest, EtagsThatTellNothingLeaveItToTheTimes) {
   EXPECT_THAT(world.Leftovers(), IsEmpty());
 }
 
-// Who copies need not be allowed to read the target: what came in parts, and has another ETag there,
-// is looked at where that can be done.
+// Who copies need not be allowed to read the target: what came in parts, and has another ETag
+// there, is looked at where that can be done.
 TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
   MemoryStore target(world.base.runtime, world.target);
   world.PutSource("a", "bytes");

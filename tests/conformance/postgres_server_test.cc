@@ -207,12 +207,14 @@ TEST_P(PostgresServer, AnEmptyTableStartsAnew) {
   EXPECT_GT(next[0].id, last[0].id);
 }
 
-// What is looked at after a lock was waited for must be what was committed by then, in each function.
+// What is looked at after a lock was waited for must be what was committed by then, in each
+// function.
 TEST_P(PostgresServer, IsolationIsOursWhateverTheDefaultIs) {
   PostgresFixture fixture;
   auto client = PostgresClient::Make(
       fixture.world().runtime(),
-      {.url = Secret(fixture.url() + "&options=-c%20default_transaction_isolation%3Dserializable")});
+      {.url =
+           Secret(fixture.url() + "&options=-c%20default_transaction_isolation%3Dserializable")});
   ASSERT_TRUE(client) << client.error().Describe();
   auto rows = fixture.world().Run((*client)->Run(
       "SELECT (current_setting('transaction_isolation') = 'read committed')::int::bigint", {}));

@@ -27,6 +27,10 @@ Verified AddDigest(const CopyJob& job, const ObjectInfo& info, PutRequest& put) 
 
 // Most stores name the object themselves.
 Error CopyJob::ReadError(const Error& error) const {
+  // (Reads that want one state alone are the only ones with a condition.)
+  if (options.listed_only && error.kind == ErrorKind::kPrecondition) {
+    return SourceChanged(source.bucket, source.key);
+  }
   const std::string name = NameOf(source.bucket, source.key);
   return error.message.contains(name) ? error : error.In("read " + name);
 }

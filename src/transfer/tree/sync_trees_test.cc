@@ -834,11 +834,23 @@ TEST_F(SyncTreesTest, WhatASourceBecomesDoesNotReplaceWhatWasNotSetAside) {
   };
   sync();
   ASSERT_EQ(*target_backend->Find("old", "a")->bytes, "one");
-  source_faults.decide = [this](StoreOperation operation, std::string_view,
-                                std::string_view) -> std::optional<Error> {
-    if (operation == StoreOperation::kGet) {
-      source_faults.decide = nullptr;
-      PutSource("a", "333");
+  MemoryStore later(world.runtime, source_backend);
+  ASSERT_TRUE(world.Run(later.CreateBucket("later")));
+  ASSERT_TRUE(world.Run(PutText(later, {.bucket = "later", .key = "a"}, "333")));
+  // Behind the look at the target, before the copy is read.
+  bool looked = false;
+  target_faults.decide = [&](StoreOperation operation, std::string_view bucket,
+                             std::string_view) -> std::optional<Error> {
+    looked = looked || (operation == StoreOperation::kHead && bucket == "old");
+    return std::nullopt;
+  };
+  int heads = 0;
+  source_faults.decide = [&](StoreOperation operation, std::string_view,
+                             std::string_view) -> std::optional<Error> {
+    heads += looked && operation == StoreOperation::kHead ? 1 : 0;
+    auto& object = source_backend->buckets["from"].objects["in/a"];
+    if (heads > 0 && operation == StoreOperation::kGet) {
+      object = source_backend->buckets["later"].objects["a"];
     }
     return std::nullopt;
   };
