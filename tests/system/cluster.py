@@ -135,7 +135,7 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
             thread.join(30)
         step(f"{sum(w.operations for w in writers)} writes, {watcher.reads} looks at the target, "
              f"{len(keys_of(target.s3, 'copy'))} keys there")
-        check(watcher.reads > min(20, 2 * kills), "too little was applied to prove anything")
+        check(watcher.reads > 20, "too little was applied to prove anything")
 
         calm = 0  # Looks in a row at which nothing was left to do.
 
