@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "aws/credentials.h"
 #include "events/hint.h"
+#include "tests/support/event_queue.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_sqs.h"
 #include "tests/support/fake_state.h"
@@ -20,20 +20,9 @@ using ::testing::IsEmpty;
 constexpr char kQueue[] = "app-events";
 constexpr char kDead[] = "app-events-dead";
 
-std::string EventOf(const std::string& bucket, const std::string& key) {
-  return R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-03-01T08:30:00Z",)"
-         R"("eventName":"ObjectCreated:Put","s3":{"bucket":{"name":")" +
-         bucket + R"("},"object":{"key":")" + key + R"(","size":7}}}]})";
-}
-
 class QueueIntakesTest : public ::testing::Test {
  protected:
-  QueueIntakesTest() {
-    sqs_.queues[kDead];
-    sqs_.queues[kQueue].attributes["RedrivePolicy"] =
-        std::string(R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:)") + kDead +
-        R"(","maxReceiveCount":5})";
-  }
+  QueueIntakesTest() { testing::AddEventQueue(sqs_, kQueue, kDead); }
   void AddRule(std::string id, std::string bucket, std::string prefix, AwsPlace place) {
     Rule rule{
         .id = std::move(id),
@@ -41,24 +30,9 @@ class QueueIntakesTest : public ::testing::Test {
     rule.intake.sqs = std::move(place);
     configuration_.rules.push_back(std::move(rule));
   }
-  Result<std::shared_ptr<SqsClient>> MakeClient(const AwsPlace& place) {
-    if (place.endpoint.empty()) return sqs_.Client();
-    Result<std::unique_ptr<SqsClient>> made = SqsClient::Make(
-        world_.runtime,
-        {.service = "sqs",
-         .target = "AmazonSQS",
-         .endpoint = place.endpoint,
-         .region = "us-east-1",
-         .credentials = MakeStaticCredentials({.access_key_id = "AKID",
-                                               .secret_access_key = Secret("secret"),
-                                               .session_token = {},
-                                               .expires = {}})},
-        0, &sqs_);
-    if (!made) return made.error();
-    return std::shared_ptr<SqsClient>(std::move(*made));
-  }
   Result<void> Open(QueueIntakes& intakes) {
-    return world_.Run(intakes.Open([this](const AwsPlace& place) { return MakeClient(place); }));
+    return world_.Run(
+        intakes.Open([this](const AwsPlace& place) { return sqs_.Client(place.endpoint); }));
   }
   void RunFor(QueueIntakes& intakes, std::chrono::nanoseconds time) {
     intakes.Start();
@@ -96,9 +70,9 @@ TEST_F(QueueIntakesTest, AQueueThatIsWrittenInTwoWaysHasOneReader) {
   ASSERT_TRUE(opened) << opened.error().Describe();
   for (int i = 0; i < 60; ++i) {
     const std::string name = std::to_string(i);
-    sqs_.Put(kQueue, EventOf("data", "a/" + name));
-    sqs_.Put(kQueue, EventOf("data", "b/" + name));
-    sqs_.Put(kQueue, EventOf("other", name));
+    sqs_.Put(kQueue, testing::S3EventOf("data", "a/" + name));
+    sqs_.Put(kQueue, testing::S3EventOf("data", "b/" + name));
+    sqs_.Put(kQueue, testing::S3EventOf("other", name));
   }
   RunFor(intakes, 30s);
   EXPECT_EQ(Keys(), 60u * 4);  // The last ones are of two rules.

@@ -4,6 +4,7 @@
 
 #include "events/hint.h"
 #include "events/rule_events.h"
+#include "tests/support/event_queue.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/sqs_fixture.h"
 
@@ -18,18 +19,13 @@ constexpr char kQueue[] = "app-events";
 constexpr char kDead[] = "app-events-dead";
 
 std::string EventOf(const std::string& key, const std::string& bucket = "acme-in") {
-  return R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-03-01T08:30:00Z",)"
-         R"("eventName":"ObjectCreated:Put","s3":{"bucket":{"name":")" +
-         bucket + R"("},"object":{"key":")" + key + R"(","size":7}}}]})";
+  return testing::S3EventOf(bucket, key);
 }
 
 class QueueIntakeTest : public ::testing::Test {
  protected:
   QueueIntakeTest() {
-    sqs_.queues[kDead];
-    sqs_.queues[kQueue].attributes["RedrivePolicy"] =
-        std::string(R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:)") + kDead +
-        R"(","maxReceiveCount":5})";
+    testing::AddEventQueue(sqs_, kQueue, kDead);
     Rule rule;
     rule.id = "logs";
     rule.source = {"east", "acme-in", "logs/"};

@@ -33,11 +33,12 @@ constexpr std::string_view kArn = "arn:aws:sqs:us-east-1:111122223333:";
 
 }  // namespace
 
-std::shared_ptr<SqsClient> FakeSqs::Client() {
+std::shared_ptr<SqsClient> FakeSqs::Client(const std::string& endpoint) {
   Result<std::unique_ptr<SqsClient>> client =
       SqsClient::Make(runtime_,
                       {.service = "sqs",
                        .target = "AmazonSQS",
+                       .endpoint = endpoint,
                        .region = "us-east-1",
                        .credentials = MakeStaticCredentials({.access_key_id = "AKID",
                                                              .secret_access_key = Secret("secret"),

@@ -47,8 +47,8 @@ class FakeSqs : public HttpClient {
   explicit FakeSqs(Runtime runtime) : runtime_(runtime) {}
 
   Async<HttpResponse> Send(HttpRequest request) override;
-  // A client of it.
-  std::shared_ptr<SqsClient> Client();
+  // A client of it. `endpoint`: where it believes to ask; empty: at AWS.
+  std::shared_ptr<SqsClient> Client(const std::string& endpoint = "");
   // Somebody else sends something.
   void Put(const std::string& queue, std::string body);
   [[nodiscard]] int count(const std::string& operation) const;
