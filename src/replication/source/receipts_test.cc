@@ -195,6 +195,30 @@ TEST(ReceiptReaderTest, AReceiptThatCannotBeReadKeepsNoOtherWaiting) {
   EXPECT_EQ(world.Staged().size(), 1U) << "that of which nobody knows what it says";
 }
 
+// Whoever may write to staging must not have all else of the process wait for memory.
+TEST(ReceiptReaderTest, ALargeReceiptWaitsForNoMemory) {
+  for (const size_t size : {size_t{2} << 20, size_t{33} << 20}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    TargetContext& target = *world.context->rules[0]->targets[0];
+    target.staging_found = true;
+    const std::string key = ReceiptKey(target.staging_prefix, kUlid, "t0");
+    ASSERT_TRUE(world.world.Run(
+        PutText(*world.target().store, {.bucket = "staging", .key = key}, std::string(size, ' '))));
+    MemoryBudget& budget = world.context->runtime.memory;
+    const std::optional<Reservation> other = budget.TryReserve(budget.limit_bytes());
+    ASSERT_TRUE(other);
+    ReceiptReader reader(*world.context);
+    const ReceiptPass pass = world.world.Run(reader.RunPass());
+    ASSERT_TRUE(pass.store_error) << size;
+    EXPECT_EQ(pass.store_error->kind,
+              size > kReceiptSizeBytesMax ? ErrorKind::kInvalidInput : ErrorKind::kRetryable);
+    EXPECT_EQ(pass.read, 0);
+    EXPECT_EQ(world.target().backend->count(testing::StoreOperation::kGet), 0);
+    EXPECT_EQ(world.Staged().size(), 1U) << "it stays";
+  }
+}
+
 // A thousand of them would be a thousand listings of the source.
 TEST(ReceiptReaderTest, WhatIsNoReceiptIsOneComparisonForAll) {
   int listings_of_one = 0;
