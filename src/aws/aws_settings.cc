@@ -111,6 +111,10 @@ HttpProxySettings ProxyOf(const EnvironmentReader& environment) {
           .no_proxy = first("NO_PROXY", "no_proxy")};
 }
 
+HttpClientOptions WebOptionsOf(const EnvironmentReader& environment) {
+  return {.ca_file = environment("AWS_CA_BUNDLE").value_or(""), .proxy = ProxyOf(environment)};
+}
+
 Result<AwsSettings> ReadAwsSettings(std::string_view service, std::string_view profile,
                                     const EnvironmentReader& environment) {
   Result<ProfileFiles> files = ReadProfileFiles(environment);

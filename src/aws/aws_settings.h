@@ -47,5 +47,7 @@ EnvironmentReader WithoutProfiles(EnvironmentReader environment);
 
 // Proxy alone, which no file says.
 HttpProxySettings ProxyOf(const EnvironmentReader& environment);
+// The same and AWS_CA_BUNDLE: for a server that is none of AWS's.
+HttpClientOptions WebOptionsOf(const EnvironmentReader& environment);
 
 }  // namespace longhaul

@@ -55,10 +55,24 @@ std::string DigestOfRules(const Configuration& configuration) {
   return HexEncode(Sha256(text)).substr(0, 16);
 }
 
+// Behind these the names of alarms have a rule, but for that of the queue.
+constexpr std::string_view kKindsOfRules[] = {"parked/", "lag/", "away/", "drill_failed/",
+                                              "drill_old/"};
+constexpr std::string_view kAwayQueue = "away/queue";
+
+// Names, and beginnings of names, of all alarms of a rule.
+void AddNamesOf(const Rule& rule, std::vector<std::string>& names) {
+  for (const std::string_view kind : kKindsOfRules) {
+    names.push_back(std::string(kind) + rule.id);
+    names.push_back(std::string(kind) + rule.id + "/");
+  }
+}
+
 // Whether the alarm `name` is of a rule that `configuration` does not have.
 bool IsOfForeignRule(const Configuration& configuration, std::string_view name) {
-  for (const std::string_view kind : {"parked/", "lag/", "away/", "drill_failed/", "drill_old/"}) {
-    if (!name.starts_with(kind) || name == "away/queue") continue;
+  if (name == kAwayQueue) return false;
+  for (const std::string_view kind : kKindsOfRules) {
+    if (!name.starts_with(kind)) continue;
     name.remove_prefix(kind.size());
     const std::string_view id = name.substr(0, name.find('/'));
     return std::ranges::none_of(configuration.rules,
@@ -80,8 +94,7 @@ Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
   std::vector<std::unique_ptr<AlarmChannel>> channels;
   if (!alarms.webhook.empty()) {
     channels.push_back(MakeWebhookChannel(
-        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack,
-        {.ca_file = environment("AWS_CA_BUNDLE").value_or(""), .proxy = ProxyOf(environment)}));
+        runtime, alarms.webhook, alarms.shape == AlarmShape::kSlack, WebOptionsOf(environment)));
   }
   if (alarms.mail) {
     SmtpServer server = alarms.mail->server;
@@ -327,12 +340,7 @@ Async<void> AlarmWatch::LookAtRules(Sights& seen, std::vector<std::string>& unkn
     if (all) all = co_await LookAtDrills(rule, seen);
     if (all) continue;
     // It would be the same with all others, and each would be waited for.
-    const std::string& id = rule.id;
-    for (std::string& name :
-         std::vector<std::string>{"parked/" + id, "lag/" + id, "away/" + id + "/",
-                                  "drill_failed/" + id + "/", "drill_old/" + id + "/"}) {
-      unknown.push_back(std::move(name));
-    }
+    AddNamesOf(rule, unknown);
   }
   co_return all;
 }
@@ -347,7 +355,8 @@ Async<void> AlarmWatch::LookAtQueue(Sights& seen) {
   }
   if (!depth) {
     if (alarms_.store_away) {
-      Away(common_, "away/queue", "the queue: " + depth.error().Describe(), std::nullopt, seen);
+      Away(common_, std::string(kAwayQueue), "the queue: " + depth.error().Describe(), std::nullopt,
+           seen);
     }
     co_return depth.error().In("queue");
   }
@@ -397,15 +406,14 @@ Async<void> AlarmWatch::Look(const Event& stop, bool rules, bool common) {
   if (rules) {
     all = co_await LookAtRules(seen, unknown);
   } else {
-    unknown.insert(unknown.end(), {"parked/", "lag/", "drill_failed/", "drill_old/"});
-    for (const Rule& rule : configuration_.rules) unknown.push_back("away/" + rule.id + "/");
+    for (const Rule& rule : configuration_.rules) AddNamesOf(rule, unknown);
   }
   if (common) {
     Result<void> looked = co_await LookAtCommon(seen, unknown);
     if (all) all = looked;
   } else {
-    unknown.insert(unknown.end(), {"dead_letters", "at_capacity", "away/queue", "events_set_aside/",
-                                   "spending/", "spending_prices"});
+    unknown.insert(unknown.end(), {"dead_letters", "at_capacity", std::string(kAwayQueue),
+                                   "events_set_aside/", "spending/", "spending_prices"});
   }
   for (Part* part : {&rules_, &common_}) {
     std::erase_if(part->first_seen, [&](const auto& known) {

@@ -166,8 +166,7 @@ class ReplicateCommand : public Command {
     const EnvironmentReader reader = [&context](const std::string& name) {
       return context.console().Environment(name);
     };
-    const HttpClientOptions web{.ca_file = reader("AWS_CA_BUNDLE").value_or(""),
-                                .proxy = ProxyOf(reader)};
+    const HttpClientOptions web = WebOptionsOf(reader);
     std::unique_ptr<Tracer> tracer;
     if (!tracing->otlp.empty()) {
       tracer = std::make_unique<Tracer>(
