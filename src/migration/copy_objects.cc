@@ -74,8 +74,13 @@ struct Batch {
                                             {.size_bytes = object.size_bytes, .etag = object.etag});
     if (still && *still) co_return Ok();
     object.look = Look::kBytes;
+    const auto bytes_before = static_cast<int64_t>(object.size_bytes);
     Result<Carried> carried = still ? co_await Carry(object) : Result<Carried>(still.error());
-    if (carried && *carried != Carried::kGiant) co_return Ok();
+    end.task.counts.bytes -= bytes_before;
+    if (carried && *carried != Carried::kGiant) {
+      end.task.counts.bytes += static_cast<int64_t>(object.size_bytes);
+      co_return Ok();
+    }
     --end.task.counts.copied;
     if (carried) {
       end.giants.push_back(std::move(object));

@@ -136,8 +136,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSplit:
         any_read = true;
         if (packed.wanted.empty()) ++keys_done_;
-        if (packed.wanted.empty() && away.empty())
+        if (packed.wanted.empty() && away.empty()) {
           co_await Unpark(*queue.rule->parked, key, result.begun);
+        }
         for (size_t target : targets) {
           const bool wanted = std::ranges::find(packed.wanted, target) != packed.wanted.end();
           if (result.carried && !wanted) {

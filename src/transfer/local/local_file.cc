@@ -408,8 +408,9 @@ Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool 
     return Ok();
   }
   // EINVAL: a file system that has no such rename.
-  if (errno != EEXIST && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+  if (errno != EEXIST && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
     return FromErrno(errno, path);
+  }
   if (FoldsNames(probe, fold)) {
     // Two spellings of one name must not both find nothing there.
     static Mutex one_by_one;
