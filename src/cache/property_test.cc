@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/cache_world.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul::testing {
 namespace {
@@ -103,7 +104,7 @@ class Schedule {
 
 // A key that is called cached and is not there; a lock that stays; an object that should live.
 TEST(CacheProperty, RandomSchedulesEndAsTheModelSays) {
-  for (uint64_t seed = 1; seed <= 120; ++seed) {
+  for (uint64_t seed = 1; seed <= (testing::kSanitized ? 30 : 120); ++seed) {
     SCOPED_TRACE(seed);
     Schedule schedule(seed);
     schedule.Run();
@@ -114,7 +115,7 @@ TEST(CacheProperty, RandomSchedulesEndAsTheModelSays) {
 // Whoever fills what another one fills would pay for it twice; a forced run would count what was
 // before it.
 TEST(CacheProperty, EachKeyIsCopiedOncePerForcedGeneration) {
-  for (uint64_t seed = 1; seed <= 80; ++seed) {
+  for (uint64_t seed = 1; seed <= (testing::kSanitized ? 20 : 80); ++seed) {
     SCOPED_TRACE(seed);
     CacheWorld world(seed);
     SeededRandom dice(seed);

@@ -1,6 +1,7 @@
 // The cluster of the resumable upload: s3_migration_cluster_config.ini, with its bucket parameter.
 
 #include <array>
+#include <set>
 
 #include "aws/kept_credentials.h"
 #include "migration/import_formats.h"
@@ -31,11 +32,18 @@ constexpr std::array kDoneHere = {
     MigrationKnown{"Debug.ChunkSize", "parts follow from the size, and may change while resumed"},
 };
 
+void RemarkUnused(const MigrationExtras& extras, const MigrationWord& line, ImportLog& log) {
+  log.Remark(
+      ImportRemark::Kind::kNotCarried,
+      extras.ignored_file + ":" + std::to_string(line.line) + ": " + QuotedForImport(line.text),
+      "is about nothing below a source", "");
+}
+
 }  // namespace
 
 std::vector<std::string> ExcludesOf(const MigrationExtras& extras, bool whole_keys,
                                     const std::string& bucket, const std::string& prefix,
-                                    ImportLog& log) {
+                                    ImportLog& log, std::set<int>* used) {
   std::vector<std::string> words;
   // What is synced lies below a folder.
   const std::string folder = prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
@@ -56,13 +64,19 @@ std::vector<std::string> ExcludesOf(const MigrationExtras& extras, bool whole_ke
                                                          : std::string(1, c);
         }
         words.insert(words.end(), {"--exclude", escaped + "*"});
-      }  // Else it is about nothing below this source.
+      } else {
+        RemarkUnused(extras, line, log);
+      }
       continue;
     }
+    const auto note = [&] {
+      if (used != nullptr) used->insert(line.line);
+    };
     // Against the whole of bucket/key, and '*' matches '/' as well.
     const std::string whole = bucket + "/" + folder;
     if (pattern.starts_with(whole)) {
       words.insert(words.end(), {"--exclude", std::string(pattern.substr(whole.size()))});
+      note();
     } else if (pattern.starts_with('*')) {
       if (pattern.substr(1).find_first_of("/*?[") != pattern.npos) {
         log.Remark(ImportRemark::Kind::kDiffers, place,
@@ -72,15 +86,18 @@ std::vector<std::string> ExcludesOf(const MigrationExtras& extras, bool whole_ke
                    "see with --dry-run what is left out");
       }
       words.insert(words.end(), {"--exclude", std::string(pattern)});
+      note();
     } else if (pattern.find_first_of("*?[") != pattern.npos) {
       const size_t wild = pattern.find_first_of("*?[");
       if (whole.starts_with(pattern.substr(0, wild))) {
         log.Remark(ImportRemark::Kind::kNotCarried, place,
                    "its wildcard reaches into the bucket's name or the prefix",
                    "write --exclude with what follows " + QuotedForImport(whole));
+        note();
       }
     } else if (whole.starts_with(pattern)) {
       log.Remark(ImportRemark::Kind::kDiffers, place, "a bare prefix matched nothing there", "");
+      note();
     }
   }
   return words;
@@ -139,25 +156,24 @@ void ImportCluster(MigrationSettings& settings, const MigrationExtras& extras, M
     settings.NotCarried(known.name, known.why.empty() ? "set when it is run" : known.why,
                         known.remedy);
   }
+  std::set<int> used;
   for (const MigrationPair& pair : extras.pairs) {
     MigrationCommand command{
         .words = {"sync", PlaceOfMigration(source, pair.source_bucket, pair.source_prefix),
                   // The whole key of the source goes below the prefix of the target.
                   PlaceOfMigration(target, pair.target_bucket,
                                    JoinPrefix(pair.target_prefix, pair.source_prefix))}};
-    if (!pair.source_prefix.empty() && !pair.source_prefix.ends_with('/')) {
-      log.Remark(ImportRemark::Kind::kDiffers,
-                 extras.pairs_file + ": " + QuotedForImport(pair.source_prefix),
-                 "the prefix is a folder here: keys that only begin like it are left out",
-                 "sync the bucket with --include '" + pair.source_prefix + "*'");
-    }
+    RemarkFolder(log, extras.pairs_file, pair.source_prefix);
     command.words.insert(command.words.end(), options.begin(), options.end());
     for (std::string& word :
-         ExcludesOf(extras, true, pair.source_bucket, pair.source_prefix, log)) {
+         ExcludesOf(extras, true, pair.source_bucket, pair.source_prefix, log, &used)) {
       command.words.push_back(std::move(word));
     }
     AddClusterJob(command.words, source_is_here, plan);
     plan.AddCommand(std::move(command));
+  }
+  for (const MigrationWord& line : extras.ignored) {
+    if (!extras.pairs.empty() && !used.contains(line.line)) RemarkUnused(extras, line, log);
   }
   if (extras.pairs.empty()) {
     log.Remark(ImportRemark::Kind::kFillIn, settings.file(),

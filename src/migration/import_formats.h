@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,10 +31,11 @@ struct MigrationExtras {
 };
 
 // --exclude for each line of an ignore list. `whole_keys`: shell patterns over bucket/key, as the
-// cluster has them; else prefixes of keys. Names what can match nothing below this source.
+// cluster has them; else prefixes of keys. Names what can match nothing below this source; with
+// `used`, where there are several sources, it notes the lines that are about this one instead.
 std::vector<std::string> ExcludesOf(const MigrationExtras& extras, bool whole_keys,
                                     const std::string& bucket, const std::string& prefix,
-                                    ImportLog& log);
+                                    ImportLog& log, std::set<int>* used = nullptr);
 
 void ImportCluster(MigrationSettings& settings, const MigrationExtras& extras, MigrationPlan& plan,
                    ImportLog& log);

@@ -106,6 +106,7 @@ void ImportHub(MigrationSettings& settings, MigrationPlan& plan, ImportLog& log)
   const std::string from = plan.AddStore(std::move(source));
   const std::string to = plan.AddStore(std::move(target));
 
+  RemarkFolder(log, settings.file(), prefix);
   MigrationCommand command{
       .words = {
           "sync", PlaceOfMigration(from, bucket, prefix),

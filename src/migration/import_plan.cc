@@ -126,9 +126,9 @@ std::string MigrationPlan::Write(const std::string& from) const {
                          (jobs_.empty() ? ":" : ", in one process:"));
   for (const MigrationCommand& command : commands_) {
     for (const std::string& comment : command.comments) out += Comment("", comment);
-    std::string line = "longhaul --config longhaul.yaml";
+    std::string line = "longhaul";
     for (const std::string& word : command.words) line += " " + Word(word);
-    out += Comment("", line);
+    out += Comment("", line + " --config longhaul.yaml");
   }
   return out;
 }
@@ -180,6 +180,13 @@ std::string PlaceOfMigration(std::string_view store, std::string_view bucket,
                              std::string_view prefix) {
   std::string place = std::string(store) + ":" + std::string(bucket) + "/";
   return place + std::string(prefix);
+}
+
+void RemarkFolder(ImportLog& log, const std::string& where, const std::string& prefix) {
+  if (prefix.empty() || prefix.ends_with('/')) return;
+  log.Remark(ImportRemark::Kind::kDiffers, where + ": " + QuotedForImport(prefix),
+             "the prefix is a folder here: keys that only begin like it are left out",
+             "sync the bucket with --include '" + prefix + "*'");
 }
 
 std::string AsFolder(std::string place) {

@@ -75,6 +75,8 @@ std::optional<std::string> ScheduleOfEventBridge(std::string_view text);
 // "NAME:bucket/prefix".
 std::string PlaceOfMigration(std::string_view store, std::string_view bucket,
                              std::string_view prefix);
+// Says that `prefix`, of `where`, is a folder to `sync`, where it was the beginning of a key.
+void RemarkFolder(ImportLog& log, const std::string& where, const std::string& prefix);
 // A place as the folder that it is to `sync`: with a slash behind its prefix, where it has one.
 std::string AsFolder(std::string place);
 // `a` + "/" + `b` with one slash between them, none where one is empty. Slashes before are dropped.

@@ -43,14 +43,18 @@ class ImportRunTest : public ::testing::Test {
       return remark.find(words) != std::string::npos;
     });
   }
-  // The command lines, without what they all begin with.
+  // The command lines, without what they all begin and end with.
   std::vector<std::string> Commands() const {
-    constexpr std::string_view kBegin = "# longhaul --config longhaul.yaml ";
+    constexpr std::string_view kBegin = "# longhaul ";
+    constexpr std::string_view kEnd = " --config longhaul.yaml";
     std::vector<std::string> commands;
     for (size_t at = 0; at < yaml_.size();) {
       const size_t end = std::min(yaml_.find('\n', at), yaml_.size());
       std::string line = yaml_.substr(at, end - at);
-      if (line.starts_with(kBegin)) commands.push_back(line.substr(kBegin.size()));
+      if (line.starts_with(kBegin) && line.ends_with(kEnd)) {
+        line.resize(line.size() - kEnd.size());
+        commands.push_back(line.substr(kBegin.size()));
+      }
       at = end + 1;
     }
     return commands;
@@ -123,6 +127,7 @@ TEST_F(ImportRunTest, TheClusterBecomesASyncForEachPair) {
   EXPECT_EQ(Jobs()[1].source.ToString(), "source:mine2/");
   EXPECT_FALSE(Said("ignore.txt:2"));
   EXPECT_TRUE(Said("ignore.txt:3"));
+  EXPECT_TRUE(Said("ignore.txt:4: 'elsewhere/*': not carried over: is about nothing"));
   EXPECT_TRUE(Said("cluster.ini:12: Mode.MaxThread"));
   EXPECT_TRUE(Said("cluster.ini:19: Debug.NewKnob: not carried over: not known"));
   EXPECT_TRUE(Said("cluster.ini:7: Basic.Des_bucket_default"));
@@ -183,6 +188,8 @@ TEST_F(ImportRunTest, S3transBecomesASync) {
   EXPECT_TRUE(configuration_.stores.at("source").requester_pays);
   EXPECT_EQ(configuration_.stores.at("target").region, "us-east-2");
   EXPECT_TRUE(Said("run.sh:3: num-workers"));
+  EXPECT_TRUE(Said("'x': differs: the prefix is a folder here"));
+  EXPECT_TRUE(Said("ignore:3: 'other': not carried over: is about nothing"));
 
   Import(
       {{"config.yaml", "from-endpoint: Google_GCS\nto-region: us-east-2\nskip-compare: true\n"}});

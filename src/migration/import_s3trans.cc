@@ -175,6 +175,7 @@ void ImportS3trans(MigrationSettings& settings, const MigrationExtras& extras, M
     settings.Fail("work-mode", QuotedForImport(mode) + " is not known");
   }
   const Url source = ReadUrl(from_text);
+  if (source.s3) RemarkFolder(log, settings.file(), source.prefix);
   for (std::string& word : ExcludesOf(extras, false, source.bucket, source.prefix, log)) {
     command.words.push_back(std::move(word));
   }

@@ -52,6 +52,7 @@ void ImportSingle(MigrationSettings& settings, bool download, const MigrationExt
     return value;
   };
   const std::string prefix = settings.Text("Basic.S3Prefix");
+  RemarkFolder(log, settings.file(), prefix);
   std::string from;
   std::string to;
   std::string source_bucket;

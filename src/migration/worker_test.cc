@@ -5,6 +5,7 @@
 
 #include "migration/scope.h"
 #include "tests/support/migration_world.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -399,7 +400,7 @@ TEST_F(MigrationTest, DoubledMessagesDoNoHarm) {
 
 // Queue and State fail now and then, before and after the fact.
 TEST_F(MigrationTest, FaultsOfQueueAndState) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = 1; seed <= (testing::kSanitized ? 5 : 20); ++seed) {
     MigrationWorld faulty(seed);
     for (testing::FakeFaults* faults : {&faulty.queue_faults, &faulty.state_faults}) {
       faults->fails_before = 0.03;

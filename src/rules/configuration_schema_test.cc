@@ -4,11 +4,13 @@
 
 #include <boost/json.hpp>
 #include <functional>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "rules/configuration.h"
+#include "rules/price_list.h"
 
 namespace longhaul {
 namespace {
@@ -222,6 +224,22 @@ TEST(ConfigurationSchemaTest, EveryDefinitionIsUsed) {
   const value schema = boost::json::parse(text);
   for (const auto& [name, definition] : schema.at("$defs").as_object()) {
     EXPECT_TRUE(text.contains("\"#/$defs/" + std::string(name) + "\"")) << name;
+  }
+}
+
+TEST(ConfigurationSchemaTest, KnowsTheNameOfEveryPrice) {
+  const value schema = boost::json::parse(ConfigurationSchema());
+  const std::regex pattern(std::string(
+      schema.at("properties").at("prices").at("propertyNames").at("pattern").as_string()));
+  for (const PriceItem& item : PriceItems()) {
+    std::string name(item.name);
+    for (std::string_view words = item.words; !words.empty();) {
+      const size_t end = std::min(words.find('/'), words.size());
+      name += words.substr(0, end) == "KIND" ? "/put" : "/x";
+      words.remove_prefix(std::min(end + 1, words.size()));
+    }
+    EXPECT_TRUE(std::regex_match(name, pattern)) << name;
+    EXPECT_FALSE(std::regex_match("no_" + name, pattern));
   }
 }
 

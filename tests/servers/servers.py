@@ -387,6 +387,11 @@ class Moto(Server):
                     self.port], {"MOTO_PORT": str(self.port)})
 
 
+# They live for minutes: what compiles code well, and collects garbage on several cores, costs more
+# than it saves.
+SHORT_LIVED_JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+
+
 class DynamodbLocal(Server):
     """Amazon's own DynamoDB Local, in memory."""
 
@@ -396,7 +401,7 @@ class DynamodbLocal(Server):
 
     def launch(self):
         jars = cache_dir() / "dynamodb/lib"
-        self.spawn(["java", "-Xmx512m", f"-Djava.library.path={jars}", "-cp", f"{jars}/*",
+        self.spawn([*SHORT_LIVED_JAVA, "-Xmx512m", f"-Djava.library.path={jars}", "-cp", f"{jars}/*",
                     "com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb",
                     "-port", self.port, "-disableTelemetry"])
 
@@ -409,7 +414,7 @@ class Elasticmq(Server):
     start_seconds_max = 180
 
     def launch(self):
-        self.spawn(["java", "-Xmx256m", "-Dnode-address.host=127.0.0.1",
+        self.spawn([*SHORT_LIVED_JAVA, "-Xmx256m", "-Dnode-address.host=127.0.0.1",
                     f"-Dnode-address.port={self.port}", "-Drest-sqs.bind-hostname=127.0.0.1",
                     f"-Drest-sqs.bind-port={self.port}", "-Drest-stats.enabled=false",
                     "-cp", f"{cache_dir() / 'elasticmq/lib'}/*", "org.elasticmq.server.Main"])

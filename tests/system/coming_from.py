@@ -3,10 +3,11 @@
 Without it: a table for people who change over would show flags that nobody has tried.
 """
 
+import os
 import re
 import shlex
 
-from harness import ROOT, Thing, World, check, put_all, step
+from harness import ROOT, Thing, World, check, keys_of, put_all, step
 
 # What a line may end with besides 0: a check that finds a difference has worked, too.
 DIFFERENCES = 11
@@ -18,6 +19,23 @@ def commands() -> list[str]:
         if line.startswith("| "):
             found += re.findall(r"`(longhaul [^`]+)`", line.split(" | ")[-1])
     return [command for command in found if "migrate import" not in command]
+
+
+def copied(ran) -> int:
+    found = re.search(r"copied +(\d+) object", ran.stdout + ran.stderr)
+    return int(found[1]) if found else -1
+
+
+def imported(world, east, env: dict[str, str]) -> None:
+    """A command line that `migrate import` wrote does what the one that it was made of did."""
+    (world.work / "flags.txt").write_text("s3trans s3://logs s3://logs-copy\n")
+    made = world.run("migrate", "import", "flags.txt", env=env).expect(0).stdout
+    (world.work / "longhaul.yaml").write_text(made)
+    lines = re.findall(r"^# (longhaul (?!migrate).*)$", made, re.MULTILINE)
+    check(len(lines) == 1, f"command lines of\n{made}")
+    ran = world.run(*shlex.split(lines[0])[1:], env=env).expect(0)
+    check(copied(ran) > 6, f"{lines[0]}: {ran.stdout}{ran.stderr}")
+    check(keys_of(east.s3, "logs-copy") == keys_of(east.s3, "logs"), "the buckets differ")
 
 
 def fill(world, east, west) -> None:
@@ -33,12 +51,15 @@ def fill(world, east, west) -> None:
         "1.log", "2.log", "3.log", "old/a.log", "tmp/b", "tmp/keep", "2026/c.log")])
     put_all(east.s3, "tmp", [Thing("a", b"x")])
     put_all(east.s3, "kept", [Thing("a", b"x")])
+    for key in keys_of(west.s3, "logs"):
+        west.s3.delete_object(Bucket="logs", Key=key)
     put_all(west.s3, "logs", [Thing("1.log", b"x"), Thing("extra", b"x")])
     for name, text in (("photos/one.jpg", "x"), ("report.pdf", "x"),
                        ("rules.txt", "- *.tmp\n+ **\n"), ("names.txt", "1.log\n2.log\n")):
         path = world.work / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # Older than its copy by more than a second.
 
 
 def main() -> None:
@@ -53,6 +74,16 @@ def main() -> None:
             ran = world.run(*shlex.split(command)[1:], env=env)
             check(ran.code == 0 or (ran.code == DIFFERENCES and " check " in command),
                   f"{command}: {ran.code}\n{ran.stdout[-500:]}\n{ran.stderr[-500:]}")
+            if " sync " in command and "--ignore-times" not in command and "--dry" not in command \
+                    and "--json" not in command:
+                # As there: what is at the target already is left alone.
+                again = world.run(*shlex.split(command)[1:], env=env).expect(0)
+                check(copied(again) == 0,
+                      f"{command}, again: {again.stdout[-500:]}{again.stderr[-500:]}")
+        fill(world, east, west)
+        for key in keys_of(east.s3, "logs-copy"):
+            east.s3.delete_object(Bucket="logs-copy", Key=key)
+        imported(world, east, env)
         step(f"{len(every)} commands")
 
 

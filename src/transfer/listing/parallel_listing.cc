@@ -184,6 +184,8 @@ Async<ListPage> ParallelListing::FetchPage(ListRequest request) {
 }
 
 Async<void> ParallelListing::Fetch(Ranges::iterator range) {
+  // A store may answer without a wait. Whoever schedules waits first, or nobody would hear of it.
+  co_await Yield();
   ListRequest request = request_;
   request.start_after = range->after;
   request.token = range->token;
