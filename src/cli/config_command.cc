@@ -7,6 +7,7 @@
 #include "cli/command_list.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "replication/source/carry.h"
 #include "replication/staging/seal.h"
 
 namespace longhaul {
@@ -98,9 +99,11 @@ class ConfigCheckCommand : public Command {
           if (!target.take_over->etags_are_md5) text += " (ETags are opaque)";
         }
       }
+      const bool direct = CarriesDirectly(rule);
       text += fmt::format("\n  {}, deletes {}replicated, batches of {} or {}",
-                          rule.tuner ? fmt::format("compression auto (levels {} to {})",
-                                                   rule.tuner->level_min, rule.tuner->level_max)
+                          direct       ? "each object by itself"
+                          : rule.tuner ? fmt::format("compression auto (levels {} to {})",
+                                                     rule.tuner->level_min, rule.tuner->level_max)
                           : rule.compression_level == 0
                               ? "not compressed"
                               : fmt::format("compression level {}", rule.compression_level),
@@ -119,6 +122,10 @@ class ConfigCheckCommand : public Command {
       if (rule.threshold) text += ", threshold " + FormatDuration(*rule.threshold);
       std::vector<std::string> seal_keys;
       for (const SealKey& key : SealKeys(rule)) seal_keys.push_back(key.id);
+      if (direct && !seal_keys.empty()) {
+        text += ", its seal keys are not used: nothing goes by archives";
+        seal_keys.clear();
+      }
       for (size_t i = 0; i < seal_keys.size(); ++i) {
         text += (i == 0 ? ", sealed by key " : i == 1 ? " (also accepted: " : ", ") + seal_keys[i];
       }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "archive/archive_file.h"
+#include "base/units.h"
 #include "replication/compare/compare_memory.h"
 
 namespace longhaul {
@@ -49,15 +50,30 @@ int WantedLevel(const ReplicationContext& context) {
   return level;
 }
 
+// `pack_min`, `apply_min`: what each takes at least; 0: it is not done here.
+Error TooLittle(const ReplicationContext& context, int64_t pack_min, int64_t apply_min) {
+  const auto mib = [](int64_t bytes) {
+    constexpr int64_t kMib = 1 << 20;
+    return std::to_string((bytes + kMib - 1) / kMib) + "MiB";
+  };
+  std::string takes;
+  if (pack_min > 0) takes = "packing takes " + mib(pack_min);
+  if (apply_min > 0) takes += (takes.empty() ? "" : ", ") + ("applying " + mib(apply_min));
+  if (context.request_bytes > 0) takes += ", the stores' requests " + mib(context.request_bytes);
+  // Applying gets a third where that is more than it needs.
+  const int64_t needed =
+      (apply_min > 0 ? std::max(pack_min + apply_min, pack_min * 3 / 2 + 3) : pack_min) +
+      context.request_bytes;
+  return InvalidInput(takes + " of memory, the budget is " +
+                      FormatSizeExact(static_cast<uint64_t>(context.runtime.memory.limit_bytes())) +
+                      ": give --memory " + mib(needed) + " or more");
+}
+
 }  // namespace
 
 Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, bool applies) {
   const int64_t budget = context.runtime.memory.limit_bytes();
   const int64_t total = budget - context.request_bytes;
-  const std::string requests =
-      context.request_bytes == 0
-          ? ""
-          : ", and the stores' requests " + std::to_string(context.request_bytes);
   const int threads = std::max(1, context.runtime.pool.threads());
   int level = 1;
   for (const auto& rule : context.rules) level = std::max(level, rule->rule->compression_level);
@@ -78,8 +94,7 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
   }
   const int64_t apply_bytes = apply_jobs * apply_job_bytes;
   if (applies && !packs && apply_bytes > total) {
-    return InvalidInput("applying needs " + std::to_string(apply_bytes) + " bytes of memory" +
-                        requests + ", the budget is " + std::to_string(budget) + " (--memory)");
+    return TooLittle(context, 0, apply_min);
   }
   PackMemory pack;
   int jobs = 1;
@@ -93,9 +108,7 @@ Result<MemoryPlan> PlanMemory(const ReplicationContext& context, bool packs, boo
     if (planned && sorts) available -= CompareBytes(context);
     if (!planned) planned = PlanPacking(context, level, threads, available, 0);
     if (!planned) {
-      return InvalidInput(planned.error().message + "; with applying, which takes " +
-                          std::to_string(apply_bytes) + requests + ", the budget is " +
-                          std::to_string(budget) + " bytes");
+      return TooLittle(context, PackMemoryMin(context.limits, level), applies ? apply_min : 0);
     }
     // Higher levels take more memory. A tuner gets what costs no frame and no batch side by side.
     for (int wanted = WantedLevel(context); wanted > level; --wanted) {

@@ -40,8 +40,30 @@ TEST(MemoryPlanTest, LeavesRoomForManyRequests) {
   world.MakeContext();
   Result<MemoryPlan> too_many = PlanMemory(*world.context, true, true);
   ASSERT_FALSE(too_many);
-  EXPECT_NE(too_many.error().message.find("and the stores' requests"), std::string::npos)
+  EXPECT_NE(too_many.error().message.find("the stores' requests"), std::string::npos)
       << too_many.error().message;
+  // What the message asks for is enough, and not much more than that.
+  world.configuration.stores["west0"].requests.reset();
+  auto plan = [&](int64_t bytes, bool packs, bool applies) {
+    world.MakeContext();
+    // As with a smaller budget: the rest is taken.
+    world.context->request_bytes = world.runtime.memory.limit_bytes() - bytes;
+    return PlanMemory(*world.context, packs, applies);
+  };
+  for (const bool packs : {false, true}) {
+    for (const bool applies : {false, true}) {
+      if (!packs && !applies) continue;
+      Result<MemoryPlan> little = plan(1024, packs, applies);
+      ASSERT_FALSE(little);
+      const std::string& message = little.error().message;
+      const size_t at = message.rfind("--memory ");
+      ASSERT_NE(at, std::string::npos) << message;
+      const int64_t asked = std::atoll(message.c_str() + at + 9) * (1 << 20);
+      const int64_t enough = asked - (world.runtime.memory.limit_bytes() - 1024);
+      EXPECT_TRUE(plan(enough, packs, applies)) << message;
+      EXPECT_FALSE(plan(enough - (2 << 20), packs, applies)) << message;
+    }
+  }
 }
 
 // Money saved by a higher level must not be paid for with archives side by side, or with a program

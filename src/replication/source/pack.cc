@@ -126,23 +126,35 @@ void FailUnread(PackResult& result) {
 
 }  // namespace
 
-Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
-                                  int64_t available_bytes, int level_max) {
+namespace {
+
+// How a job's memory is divided where there is no more than it takes at least.
+PackMemory LeastPackMemory(const ReplicationLimits& limits, int level, int level_max) {
   ArchiveOptions options = ArchiveOptionsFor(limits, level, 1);
   options.level_max = level_max;
-  const int64_t slot = ArchiveWriter::MemoryNeeded(options);
-  const int64_t largest = static_cast<int64_t>(limits.bundle_object_bytes_max) + 1024;
-  const auto part = static_cast<int64_t>(limits.part_bytes);
-  PackMemory memory{.slots = 1,
-                    .writer_bytes = slot + kIndexBytes,
-                    .upload_buffers = ArchiveUpload::kBuffersMin,
-                    .upload_bytes = ArchiveUpload::kBuffersMin * part,
-                    .window_bytes = largest,
-                    .level_max = level_max};
+  return {.slots = 1,
+          .writer_bytes = ArchiveWriter::MemoryNeeded(options) + kIndexBytes,
+          .upload_buffers = ArchiveUpload::kBuffersMin,
+          .upload_bytes = ArchiveUpload::kBuffersMin * static_cast<int64_t>(limits.part_bytes),
+          .window_bytes = static_cast<int64_t>(limits.bundle_object_bytes_max) + 1024,
+          .level_max = level_max};
+}
+
+}  // namespace
+
+int64_t PackMemoryMin(const ReplicationLimits& limits, int level, int level_max) {
+  return LeastPackMemory(limits, level, level_max).total();
+}
+
+Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
+                                  int64_t available_bytes, int level_max) {
+  PackMemory memory = LeastPackMemory(limits, level, level_max);
   if (memory.total() > available_bytes) {
-    return InvalidInput("packing needs " + std::to_string(memory.total()) + " bytes of memory, " +
-                        std::to_string(available_bytes) + " are there for it (--memory)");
+    return InvalidInput("packing needs " + std::to_string(memory.total()) + " bytes of memory");
   }
+  const int64_t slot = memory.writer_bytes - kIndexBytes;
+  const int64_t largest = memory.window_bytes;
+  const auto part = static_cast<int64_t>(limits.part_bytes);
   while (memory.slots < threads + 1 && memory.total() + slot <= available_bytes) {
     ++memory.slots;
     memory.writer_bytes += slot;

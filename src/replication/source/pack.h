@@ -69,7 +69,10 @@ struct PackMemory {
   [[nodiscard]] int64_t total() const { return writer_bytes + upload_bytes + window_bytes; }
 };
 
-// The division for a job that may take `available_bytes`; kInvalidInput says how much is needed.
+// What a job takes at least.
+int64_t PackMemoryMin(const ReplicationLimits& limits, int level, int level_max = 0);
+
+// The division for a job that may take `available_bytes`. kInvalidInput: less than PackMemoryMin.
 // `level_max`: as in PackMemory.
 Result<PackMemory> PlanPackMemory(const ReplicationLimits& limits, int level, int threads,
                                   int64_t available_bytes, int level_max = 0);
