@@ -121,5 +121,31 @@ TEST_F(DryRunTest, WhatWouldBeRemovedIsNotCountedAsRemoved) {
   EXPECT_FALSE(ReadFile("report").contains("reason")) << ReadFile("report");
 }
 
+// One object that fails must not make a plan of all others worthless, nor a plan that removes.
+TEST_F(DryRunTest, APlanGoesWithoutWhatFailed) {
+  WriteFile("in/differs", "22");
+  WriteFile("in/new", "1");
+  WriteFile("root/a/differs", "1");
+  WriteFile("root/a/extra", "1");
+  const std::string plan = folder.file("plan");
+  ASSERT_EQ(Run({"sync", "--immutable", "--delete", "--plan", plan, folder.file("in"), "disk:a"}),
+            1);
+  EXPECT_TRUE(Says("has nothing of what failed (1 object), and removes nothing")) << console.error;
+  ASSERT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/a/new") + ReadFile("root/a/differs"), "11");
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
+  WriteFile("names", "new\nnone\n");
+  ASSERT_EQ(Run({"sync", "--plan", plan, "--files-from", folder.file("names"), folder.file("in"),
+                 "disk:b"}),
+            1);
+  ASSERT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/new"), "1");
+  // One that a limit has cut is none.
+  ASSERT_EQ(Run({"sync", "--plan", plan, "--max-transfer", "1", folder.file("in"), "disk:b/p/"}),
+            10);
+  EXPECT_TRUE(Says("is not complete: apply refuses it")) << console.error;
+  EXPECT_EQ(Run({"apply", plan}), 2);
+}
+
 }  // namespace
 }  // namespace longhaul
