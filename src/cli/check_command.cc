@@ -1,5 +1,10 @@
+#include <charconv>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cli/check_report.h"
@@ -15,6 +20,61 @@
 namespace longhaul {
 
 namespace {
+
+// Names of a list that are not there. What one side alone lacks the comparison finds, and what both
+// lack it would never hear of: that is told here, once.
+class AbsentNames {
+ public:
+  AbsentNames(Output& output, DifferenceReport& report) : output_(output), report_(report) {}
+
+  // `file`: the list that both ends are read from; empty: each has its own, or there is one end.
+  MissingKey Of(StoreEnd end, std::string file) {
+    return [this, end, file = std::move(file)](const Error& error) { Missing(end, file, error); };
+  }
+  [[nodiscard]] const ListGaps& gaps() const { return gaps_; }
+
+ private:
+  void Missing(StoreEnd end, const std::string& file, const Error& error) {
+    const std::optional<size_t> line = LineOf(file, error.message);
+    if (error.kind != ErrorKind::kNotFound || !line) {
+      ++gaps_.failed;
+      report_.Add(Message("failed").With("reason", error.Describe()));
+      output_.Problem("", error);
+      return;
+    }
+    std::vector<bool>& here = end == StoreEnd::kSource ? at_source_ : at_target_;
+    const std::vector<bool>& there = end == StoreEnd::kSource ? at_target_ : at_source_;
+    if (*line >= there.size() || !there[*line]) {
+      if (here.size() <= *line) here.resize(*line + 1);
+      here[*line] = true;
+      return;
+    }
+    ++gaps_.nowhere;
+    const Error nowhere = error.In("at neither side");
+    report_.Add(Message("nowhere").With("line", *line).With("reason", nowhere.Describe()));
+    output_.Problem("", nowhere);
+  }
+
+  // "FILE line N: ..." of an error about a line.
+  static std::optional<size_t> LineOf(const std::string& file, std::string_view message) {
+    const std::string before = file + " line ";
+    if (file.empty() || !message.starts_with(before)) return std::nullopt;
+    message.remove_prefix(before.size());
+    size_t line = 0;
+    const char* const last = message.data() + message.size();
+    const auto [end, wrong] = std::from_chars(message.data(), last, line);
+    if (wrong != std::errc() || end == last || *end != ':' || line > kLinesMax) return std::nullopt;
+    return line;
+  }
+
+  static constexpr size_t kLinesMax = size_t{1} << 33;  // A bit of memory for each.
+
+  Output& output_;
+  DifferenceReport& report_;
+  std::vector<bool> at_source_;  // By number of the line: it is missing there.
+  std::vector<bool> at_target_;
+  ListGaps gaps_;
+};
 
 class CheckCommand : public Command {
  public:
@@ -35,8 +95,14 @@ class CheckCommand : public Command {
             "'longhaul-version-id' and 'longhaul-version-time'), and of plain local folders all "
             "but size and bytes. Filters are asked of the object at SOURCE, or where there is "
             "none, of that at TARGET.\n\n"
+            "Where nothing is found below either address the exit code is 3, since a mistyped "
+            "prefix looks like that; of empty buckets and folders, and where filters leave out "
+            "all, it is told and the exit code is 0. A name of --files-from that neither side has "
+            "is told and counts as different.\n\n"
             "It ends with a hash over all of each side, and with --depth of each prefix: equal "
-            "hashes are equal trees. --root makes that of SOURCE alone, for two sites that cannot "
+            "hashes are equal trees. Files of a local folder are hashed with --download alone, "
+            "which reads them; --no-metadata then makes hashes that a bucket has, too. --root "
+            "makes that of SOURCE alone, for two sites that cannot "
             "see each other: --save keeps the tree in a file, and --against names what differs "
             "from "
             "such a file. A hash says in its text whether it is 'full' or, with --no-metadata, of "
@@ -81,6 +147,10 @@ class CheckCommand : public Command {
                 .value_name = "FILE",
                 .completes = Completes::kFiles},
                report_path_);
+    lists_.Declare(flags);
+    verbose_.Declare(flags,
+                     "Name each object that is equal; -vv also those that the filters leave out, "
+                     "with the rule that decided.");
     flags.Section("HASHES");
     flags.Switch({.name = "root", .help = "Print the hash of SOURCE; there is no TARGET."}, root_);
     flags.Text({.name = "save",
@@ -111,7 +181,8 @@ class CheckCommand : public Command {
     DifferenceReport report;
     Result<void> opened = report.Open(report_path_);
     if (!opened) co_return opened.error();
-    if (root_) co_return co_await RunRoot(context, opener, *source, report);
+    AbsentNames absent(context.output(), report);
+    if (root_) co_return co_await RunRoot(context, opener, *source, report, absent);
     if (!root_options_.save.empty() || !root_options_.against.empty()) {
       co_return InvalidInput("--save and --against go with --root");
     }
@@ -124,12 +195,18 @@ class CheckCommand : public Command {
       if (!IsMissingFolder(*end) || (!end->address.folder() && !IsMissing(*end))) continue;
       co_return NotFound("there is no folder '" + end->address.text + "'");
     }
+    NameLists lists(context.output());
+    opened = lists.Open(lists_);
+    if (!opened) co_return opened.error();
+    const CommandAddress typed_source = source->address;
+    const CommandAddress typed_target = target->address;
     Result<void> scoped = co_await Scope(*source, *target);
     if (!scoped) co_return scoped.error();
 
     for (StoreEnd end : {StoreEnd::kSource, StoreEnd::kTarget}) {
       Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
-          context, opener, end == StoreEnd::kSource ? *source : *target, end);
+          context, opener, end == StoreEnd::kSource ? *source : *target, end, {},
+          absent.Of(end, listing_flags_.files_from + listing_flags_.files_from_raw));
       if (!listing) co_return listing.error();
       (end == StoreEnd::kSource ? options_.source_listing : options_.target_listing) =
           std::move(*listing);
@@ -138,20 +215,39 @@ class CheckCommand : public Command {
     options_.in_flight = static_cast<int>(in_flight_);
     options_.stop = &context.stop();
     options_.roots = true;
+    const ObjectFilter filter = options_.filter;
     co_return co_await CompareAndReport(
         context,
         {.store = *source->store, .bucket = source->address.bucket, .prefix = source->address.key},
         {.store = *target->store, .bucket = target->address.bucket, .prefix = target->address.key},
-        std::move(options_), depth_, report, Message("summary"));
+        std::move(options_),
+        {.depth = depth_,
+         .verbose = verbose_.level,
+         .filter = &filter,
+         .lists = &lists,
+         .gaps = &absent.gaps(),
+         .source = &typed_source,
+         .target = &typed_target},
+        report, Message("summary"));
   }
 
  private:
   Async<ExitCode> RunRoot(RunContext& context, StoreOpener& opener, OpenedAddress source,
-                          DifferenceReport& report) {
+                          DifferenceReport& report, AbsentNames& absent) {
     if (target_) co_return InvalidInput("--root is of SOURCE alone: leave out TARGET");
+    Result<void> one_side = lists_.RefuseOfBothSides(
+        "--root", "has one: --report tells what differs from the tree of --against");
+    if (!one_side) co_return one_side.error();
+    if (!lists_.error.empty()) co_return InvalidInput("--error goes without --root: see --report");
+    if (IsMissingFolder(source) && (source.address.folder() || IsMissing(source))) {
+      co_return NotFound("there is no folder '" + source.address.text + "'");
+    }
+    root_options_.typed = source.address;
+    root_options_.verbose = verbose_.level;
+    root_options_.gaps = &absent.gaps();
     if (!source.address.folder()) source.address.key += '/';
-    Result<std::unique_ptr<Listing>> listing =
-        co_await listing_flags_.Open(context, opener, source, StoreEnd::kSource);
+    Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
+        context, opener, source, StoreEnd::kSource, {}, absent.Of(StoreEnd::kSource, ""));
     if (!listing) co_return listing.error();
     root_options_.tree = {.mode = no_metadata_ ? TreeMode::kListing : TreeMode::kFull,
                           .download = options_.download,
@@ -187,6 +283,8 @@ class CheckCommand : public Command {
   RootCheckOptions root_options_;
   int64_t depth_ = 0;
   std::string report_path_;
+  NameListFlags lists_;
+  VerboseFlag verbose_;
   ListingFlags listing_flags_;
   StoreFlags store_flags_;
 };

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "cli/progress.h"
+#include "cli/transfer_flags.h"
+#include "cli/wildcard.h"
 
 namespace longhaul {
 
@@ -18,15 +20,17 @@ std::string Quoted(std::string_view text) {
 
 class Observer : public CompareObserver {
  public:
-  Observer(Output& output, Progress& progress, DifferenceReport& report, int64_t depth)
-      : output_(output), progress_(progress), report_(report), depth_(depth) {}
+  Observer(Output& output, Progress& progress, DifferenceReport& report, CheckTelling telling)
+      : output_(output), progress_(progress), report_(report), telling_(telling) {}
 
   void OnDifference(const Difference& difference) override {
     std::string text = Printable(difference.name) + ": ";
     if (difference.aspect == "missing") {
       text += "missing at the target";
+      List(NameLists::Sign::kMissingOnDst, difference.name);
     } else if (difference.aspect == "extra") {
       text += "only at the target";
+      List(NameLists::Sign::kMissingOnSrc, difference.name);
     } else {
       text += std::string(difference.aspect) + ": " + Quoted(difference.source) +
               " at the source, " + Quoted(difference.target) + " at the target";
@@ -40,7 +44,7 @@ class Observer : public CompareObserver {
     output_.Print(message.Says(text));
   }
   void OnPrefix(bool at_source, const ObjectTree::Node& node) override {
-    PrintPrefix(output_, at_source ? "source" : "target", node, depth_);
+    PrintPrefix(output_, at_source ? "source" : "target", node, telling_.depth);
   }
   void OnNotComparable(std::string_view name) override {
     Message message("not_comparable");
@@ -49,8 +53,20 @@ class Observer : public CompareObserver {
     output_.Note(
         message.Says(Printable(name) + ": of equal size; --download would compare the bytes"));
   }
+  void OnPair(std::string_view name, PairVerdict verdict) override {
+    // As rclone has it, what nothing can tell apart is the same.
+    List(verdict == PairVerdict::kDifferent ? NameLists::Sign::kDiffer : NameLists::Sign::kMatch,
+         name);
+    if (verdict != PairVerdict::kEqual || telling_.verbose < 1) return;
+    name = Named(name);
+    output_.Note(Message("equal").With("key", name).Says(Printable(name) + ": equal"));
+  }
+  void OnExcluded(std::string_view name, const ListedObject& object) override {
+    if (telling_.verbose >= 2) TellExcluded(output_, name, *telling_.filter, object);
+  }
   void OnFailed(std::string_view name, const Error& error) override {
     ++progress_.totals.objects_failed;
+    List(NameLists::Sign::kError, name);
     report_.Add(Message("failed").With("key", name).With("reason", error.Describe()));
     output_.Problem(Printable(name), error);
   }
@@ -60,11 +76,30 @@ class Observer : public CompareObserver {
   }
 
  private:
+  void List(NameLists::Sign sign, std::string_view name) {
+    if (telling_.lists != nullptr) telling_.lists->Add(sign, Named(name));
+  }
+  // Of two single objects the name below the prefixes is empty.
+  [[nodiscard]] std::string_view Named(std::string_view name) const {
+    if (!name.empty() || telling_.source == nullptr) return name;
+    const std::string_view key = telling_.source->key;
+    return key.substr(key.rfind('/') + 1);
+  }
+
   Output& output_;
   Progress& progress_;
   DifferenceReport& report_;
-  int64_t depth_;
+  CheckTelling telling_;
 };
+
+// Why there is no hash; empty: nothing keeps it.
+std::string WhyNoHash(const CompareTotals& totals) {
+  if (totals.failed > 0) return Counted(totals.failed, "object") + " failed";
+  if (totals.local) {
+    return "files of a local folder have no checksums: --download reads them for their MD5";
+  }
+  return "";
+}
 
 void Summarize(Output& output, Message summary, const CompareTotals& totals, double seconds) {
   std::vector<std::pair<std::string, std::string>> rows = {
@@ -77,6 +112,15 @@ void Summarize(Output& output, Message summary, const CompareTotals& totals, dou
   if (!totals.source_root.empty()) {
     rows.emplace_back("hash of the source", totals.source_root);
     rows.emplace_back("hash of the target", totals.target_root);
+    const bool equal = totals.different + totals.not_comparable == 0;
+    if (totals.local && equal && totals.source_root != totals.target_root) {
+      rows.emplace_back("hashes differ",
+                        "by headers, metadata and tags, which are not compared with a local "
+                        "folder: --no-metadata leaves them out");
+    }
+  } else if (const std::string why = WhyNoHash(totals); !why.empty()) {
+    rows.emplace_back("no hash", why);
+    summary.With("no_hash", why);
   }
   output.Note(summary.With("equal", totals.equal)
                   .With("different", totals.different)
@@ -90,6 +134,23 @@ void Summarize(Output& output, Message summary, const CompareTotals& totals, dou
 }
 
 }  // namespace
+
+Result<void> TellNothingChecked(Output& output, const CommandAddress& source,
+                                const CommandAddress* target, bool excluded) {
+  const std::string places =
+      "'" + source.text + "'" + (target != nullptr ? " nor '" + target->text + "'" : std::string());
+  std::string text = "nothing was checked: the filters leave out all that is there";
+  if (!excluded) {
+    text = "nothing was checked: there is nothing below " + places;
+    if (!source.key.empty()) {
+      return target != nullptr ? WithWildcardRemedy(NotFound(text), "check", source, " TARGET")
+                               : WithWildcardRemedy(NotFound(text), "check --root", source);
+    }
+    if (target != nullptr && !target->key.empty()) return NotFound(text);
+  }
+  output.Problem(Message("nothing_checked").Says(Printable(text)));
+  return Ok();
+}
 
 Result<void> DifferenceReport::Open(const std::string& path) {
   path_ = path;
@@ -126,21 +187,35 @@ void PrintPrefix(Output& output, std::string_view end, const ObjectTree::Node& n
 }
 
 Async<ExitCode> CompareAndReport(RunContext& context, TreeSource source, TreeTarget target,
-                                 CompareOptions options, int64_t depth, DifferenceReport& report,
-                                 Message summary) {
+                                 CompareOptions options, CheckTelling telling,
+                                 DifferenceReport& report, Message summary) {
   Progress progress(context.output(), context.runtime().clock, "checked", 0);
   TaskGroup watch(context.runtime().executor);
   watch.Spawn(progress.Watch());
-  Observer observer(context.output(), progress, report, depth);
+  Observer observer(context.output(), progress, report, telling);
   CompareTotals totals;
+  const bool one_way = options.one_way;
   Result<void> done = co_await CompareTrees(context.runtime(), source, target, std::move(options),
                                             observer, totals);
   progress.Finish();
   Result<void> watched = co_await watch.Join();
   if (!watched) co_return watched.error();
   Result<void> closed = report.Close();
+  const std::string unwritten = telling.lists != nullptr ? telling.lists->Close() : std::string();
   if (!done) co_return done.error();
   if (!closed) co_return closed.error();
+  if (!unwritten.empty()) co_return Retryable("not all could be written to " + unwritten);
+  const uint64_t found = totals.source_objects + (one_way ? 0 : totals.target_objects);
+  const bool looked = totals.compared + totals.different + totals.failed > 0;
+  if (telling.gaps != nullptr) {
+    totals.different += telling.gaps->nowhere;
+    totals.failed += telling.gaps->failed;
+  }
+  if (telling.source != nullptr && !looked && totals.different + totals.failed == 0) {
+    Result<void> told = TellNothingChecked(context.output(), *telling.source,
+                                           one_way ? nullptr : telling.target, found > 0);
+    if (!told) co_return told.error();
+  }
   Summarize(context.output(), std::move(summary), totals, progress.seconds());
   if (totals.different > 0) co_return ExitCode::kDifferences;
   co_return totals.failed > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cli/progress.h"
+#include "cli/transfer_flags.h"
 
 namespace longhaul {
 
@@ -13,8 +14,14 @@ namespace {
 // Hears of the objects of this site, and holds them against those of the file.
 class RootSink : public TreeSink {
  public:
-  RootSink(Output& output, Progress& progress, DifferenceReport& report, int64_t depth)
-      : output_(output), progress_(progress), report_(report), depth_(depth) {}
+  RootSink(Output& output, Progress& progress, DifferenceReport& report,
+           const RootCheckOptions& options)
+      : output_(output),
+        progress_(progress),
+        report_(report),
+        depth_(options.depth),
+        verbose_(options.verbose),
+        filter_(options.tree.filter) {}
 
   // Borrowed; null: not wanted.
   TreeFileWriter* writer = nullptr;
@@ -22,6 +29,7 @@ class RootSink : public TreeSink {
   uint64_t objects = 0;
   uint64_t bytes = 0;
   uint64_t failed = 0;
+  uint64_t excluded = 0;
   uint64_t different = 0;
 
   Async<void> Take(std::vector<TreeEntry> entries) override {
@@ -39,6 +47,10 @@ class RootSink : public TreeSink {
   }
   void OnPrefix(const ObjectTree::Node& node) override {
     PrintPrefix(output_, "source", node, depth_);
+  }
+  void OnExcluded(std::string_view name, const ListedObject& object) override {
+    ++excluded;
+    if (verbose_ >= 2) TellExcluded(output_, name, filter_, object);
   }
   void OnFailed(std::string_view name, const Error& error) override {
     ++failed;
@@ -116,6 +128,8 @@ class RootSink : public TreeSink {
   Progress& progress_;
   DifferenceReport& report_;
   int64_t depth_;
+  int verbose_;
+  ObjectFilter filter_;
   std::optional<TreeEntry> theirs_;
   bool ended_ = false;
   std::vector<std::string> failed_names_;
@@ -130,7 +144,7 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
   const CommandAddress& address = source.address;
   const TreeMode mode = options.tree.mode;
   Progress progress(output, context.runtime().clock, "hashed", 0);
-  RootSink sink(output, progress, report, options.depth);
+  RootSink sink(output, progress, report, options);
   std::optional<TreeFileWriter> writer;
   if (!options.save.empty()) {
     writer.emplace(context.runtime(), options.save, mode, address.text);
@@ -160,6 +174,10 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
       context.runtime(), {.store = *source.store, .bucket = address.bucket, .prefix = address.key},
       std::move(listing), std::move(options.tree), sink);
   Result<void> finished = root ? co_await sink.Finish() : Result<void>(root.error());
+  const ListGaps gaps = options.gaps != nullptr ? *options.gaps : ListGaps();
+  if (finished && sink.objects + sink.failed + sink.different + gaps.nowhere + gaps.failed == 0) {
+    finished = TellNothingChecked(output, options.typed, nullptr, sink.excluded > 0);
+  }
   if (finished && writer && !root->empty()) finished = co_await writer->Finish(*root);
   progress.Finish();
   Result<void> watched = co_await watch.Join();
@@ -171,7 +189,7 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
   Message summary("summary");
   summary.With("objects", sink.objects)
       .With("bytes", sink.bytes)
-      .With("failed", sink.failed)
+      .With("failed", sink.failed + gaps.failed + gaps.nowhere)
       .With("root", *root);
   std::string text =
       root->empty() ? "no hash: " + Counted(sink.failed, "object") + " failed" : *root;
@@ -184,7 +202,7 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
   }
   output.Print(summary.Says(text));
   if (sink.different > 0) co_return ExitCode::kDifferences;
-  co_return sink.failed > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
+  co_return sink.failed + gaps.failed + gaps.nowhere > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
 }
 
 }  // namespace longhaul

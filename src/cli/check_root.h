@@ -16,9 +16,13 @@ struct RootCheckOptions {
   std::string save;
   std::string against;
   int64_t depth = 0;
+  CommandAddress typed{};          // SOURCE.
+  int verbose = 0;                 // 2: what the filter leaves out is named.
+  const ListGaps* gaps = nullptr;  // Borrowed; read at the end.
 };
 
-// kDifferences: `against` has another tree. The stores are the opener's.
+// kDifferences: `against` has another tree. kNotFound as TellNothingChecked: no hash of nothing.
+// The stores are the opener's.
 Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddress source,
                           std::unique_ptr<Listing> listing, RootCheckOptions options,
                           DifferenceReport& report);

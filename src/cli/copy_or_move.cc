@@ -62,6 +62,10 @@ void CopyOrMove::Declare(FlagSet& flags) {
 }
 
 Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
+  Result<void> one_side = reports_.lists.RefuseOfBothSides(
+      move_ ? "mv" : "cp",
+      "does not look at what TARGET has: `longhaul sync` does; --report and --error go with both");
+  if (!one_side) co_return one_side.error();
   StoreOpener opener(context, store_flags_, true);
   LimitedStores limited(context, limits_);
   Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
@@ -245,6 +249,15 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
   ListedObject listed{.key = key};
   SyncStep step = run.StepOfOne(source.address, target.address, target_key);
   step.source = &listed;
+  const auto tell_left_alone = [&] {
+    ++run.totals.skipped;
+    step.decision = {SyncVerdict::kSkip, reason::kExists};
+    run.report().OnSkipped(step);
+    context.output().Note(Message("skipped")
+                              .With("target", to)
+                              .With("reason", "exists")
+                              .Says("left alone, it exists: " + Printable(to)));
+  };
   if (dry_run_) {
     Result<ObjectInfo> info =
         co_await source.store->Head({.bucket = source.address.bucket, .key = key});
@@ -255,6 +268,16 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
     listed.size_bytes = info->size_bytes;
     listed.etag = info->etag;
     listed.last_modified = info->last_modified;
+    if (no_clobber_) {
+      Result<ObjectInfo> there =
+          co_await target.store->Head({.bucket = target.address.bucket, .key = target_key});
+      if (there) {
+        tell_left_alone();
+        co_return Ok();
+      }
+      // Who may write need not be allowed to look.
+      if (there.error().kind == ErrorKind::kNotFound) step.decision.reason = reason::kNew;
+    }
     run.report().OnChosen(step);
     tell(move_ ? "would_move" : "would_copy", move_ ? "would move" : "would copy", info->size_bytes,
          "");
@@ -273,13 +296,7 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
             : co_await CopyObject(context.runtime(), object, place, std::move(copy));
   if (!outcome) {
     if (no_clobber_ && IsThereAlready(outcome.error())) {
-      ++run.totals.skipped;
-      step.decision = {SyncVerdict::kSkip, reason::kExists};
-      run.report().OnSkipped(step);
-      context.output().Note(Message("skipped")
-                                .With("target", to)
-                                .With("reason", "exists")
-                                .Says("left alone, it exists: " + Printable(to)));
+      tell_left_alone();
       co_return Ok();
     }
     run.report().OnFailed(step, outcome.error());
@@ -296,6 +313,7 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
     ++run.totals.not_verified;
   }
   ++run.progress.totals.objects_done;
+  if (no_clobber_) step.decision.reason = reason::kNew;  // Else it would have been left alone.
   run.report().OnCopied(step, *outcome);
   tell(move_ ? "moved" : "copied", move_ ? "moved" : "copied", outcome->size_bytes,
        VerifiedBy(outcome->verified), outcome->found_bytes);
@@ -319,6 +337,12 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
   Result<bool> denied = co_await IsTargetDenied(target);
   if (!denied) co_return denied.error();
   options.target_denied = *denied;
+  // What a real run would be told by each write.
+  const bool look = dry_run_ && no_clobber_ && !*denied;
+  if (look) {
+    options.compare.ignore_existing = true;
+    options.source_alone = true;
+  }
   const uint64_t before = FoundAtSource(run.totals);
   std::unique_ptr<Listing> given;
   if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
@@ -345,7 +369,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
       versions_.versions
           ? co_await run.TransferVersions(
                 source, target, {.listers_max = static_cast<int>(listings_.listers)}, options)
-          : co_await run.Transfer(source, target, open, false, options);
+          : co_await run.Transfer(source, target, open, look, options);
   if (!done) co_return done;
   if (FoundAtSource(run.totals) > before ||
       !(run_flags_.resume + run_flags_.retry_failed).empty()) {

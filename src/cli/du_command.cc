@@ -82,6 +82,9 @@ class DiskUsageCommand : public Command {
                   .help = "Count all versions and delete markers.",
                   .alias = "all-versions"},
                  versions_);
+    verbose_.Declare(flags,
+                     "Say how many objects the filters have left out; -vv names each, with the "
+                     "rule that decided.");
     filters_.Declare(flags);
     listing_flags_.Declare(flags, false);
     store_flags_.Declare(flags, false);
@@ -123,6 +126,7 @@ class DiskUsageCommand : public Command {
     if (!read) co_return At(address, read.error());
     if (!output.open()) co_return ExitCode::kDone;
     while (!open_.empty()) PrintLast(output);
+    if (verbose_.level > 0) TellExcludedCount(output, excluded_);
     Summarize(output);
     if (total_.current.objects + total_.noncurrent.objects + total_.delete_markers == 0 &&
         missing == 0 && excluded_ == 0 && !address.key.empty()) {
@@ -150,8 +154,10 @@ class DiskUsageCommand : public Command {
         if (!*next) co_return Ok();
         object = std::move(**next);
       }
-      if (!filter_.Matches(std::string_view(object.key).substr(cut), object)) {
+      const std::string_view name = std::string_view(object.key).substr(cut);
+      if (!filter_.Matches(name, object)) {
         ++excluded_;
+        if (verbose_.level >= 2) TellExcluded(context.output(), name, filter_, object);
         continue;
       }
       total_.Add(object);
@@ -229,6 +235,7 @@ class DiskUsageCommand : public Command {
   int64_t depth_ = 1;
   bool bytes_ = false;
   bool versions_ = false;
+  VerboseFlag verbose_;
   FilterFlags filters_;
   ObjectFilter filter_;
   ListingFlags listing_flags_;

@@ -66,6 +66,9 @@ class ListCommand : public Command {
                  "or 2026-03-01T09:30:00Z; implies --recursive.",
          .value_name = "TIME"},
         at_);
+    verbose_.Declare(flags,
+                     "Say how many objects the filters have left out; -vv names each, with the "
+                     "rule that decided.");
     filters_.Declare(flags);
     listing_flags_.Declare(flags, false);
     store_flags_.Declare(flags, false);
@@ -94,6 +97,7 @@ class ListCommand : public Command {
       summary.Says("\n" + Counted(objects_, "object") + ", " +
                    (bytes_ ? std::to_string(total_bytes_) : FormatBytes(total_bytes_)));
     }
+    if (verbose_.level > 0) TellExcludedCount(output, excluded_);
     output.Print(summary);
     if (lines_ == 0 && missing_ == 0 && excluded_ == 0 && !address.key.empty()) {
       co_return WithWildcardRemedy(NotFound("there is nothing at '" + address.text + "'"), "ls",
@@ -194,8 +198,10 @@ class ListCommand : public Command {
         if (!*next) co_return Ok();
         object = std::move(**next);
       }
-      if (!filter_.Matches(std::string_view(object.key).substr(cut), object)) {
+      const std::string_view name = std::string_view(object.key).substr(cut);
+      if (!filter_.Matches(name, object)) {
         ++excluded_;
+        if (verbose_.level >= 2) TellExcluded(output, name, filter_, object);
         continue;
       }
       Append(text, output, object, 0);
@@ -274,6 +280,7 @@ class ListCommand : public Command {
   bool versions_ = false;
   bool summarize_ = false;
   std::optional<std::string> at_;
+  VerboseFlag verbose_;
   FilterFlags filters_;
   ObjectFilter filter_;
   ListingFlags listing_flags_;

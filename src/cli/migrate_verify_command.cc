@@ -109,7 +109,7 @@ class MigrateVerifyCommand : public Command {
         context,
         {.store = *ends->source, .bucket = run->source.bucket, .prefix = run->source.prefix},
         {.store = *ends->target, .bucket = run->target.bucket, .prefix = run->target.prefix},
-        std::move(options), depth_, report, std::move(summary));
+        std::move(options), {.depth = depth_}, report, std::move(summary));
   }
 
  private:

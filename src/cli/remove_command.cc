@@ -100,6 +100,9 @@ class RemoveCommand : public Command {
     if (versions_ && from_file) {
       co_return InvalidInput("--versions asks the store: without a listing from a file");
     }
+    Result<void> one_side = reports_.lists.RefuseOfBothSides(
+        "rm", "has one: --report and --error tell what was done there");
+    if (!one_side) co_return one_side.error();
     StoreOpener opener(context, store_flags_, true);
     const ObjectFilter filter = filters_.Make(context.runtime().clock.Now());
     if (!recursive_ && !filter.empty()) co_return InvalidInput("filters go with --recursive");
@@ -231,6 +234,7 @@ class RemoveCommand : public Command {
           {.dry_run = dry_run_,
            .as_listed = !listings_.source.file.empty(),
            .by_key_without_etag = true,
+           .compared = false,
            .copy = {.stop = &context.stop()}},
           run);
       if (!removed) co_return removed;

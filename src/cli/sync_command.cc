@@ -247,11 +247,31 @@ class SyncCommand : public Command {
         co_await run.Transfer(*source, *target, open, true, options_, std::move(there));
     run.totals.failed += missing;
     if (done && listed && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
-    if (plan && done && run.totals.failed == 0) done = plan->Finish();
+    if (plan && done) {
+      // As of a sync itself: what has failed does not keep the others, only what is removed.
+      if (run.totals.failed > 0) TellPlanLacks(context.output(), run.totals);
+      done = plan->Finish();
+    } else if (plan && done.error().kind == ErrorKind::kCancelled) {
+      context.output().Problem(
+          Message("plan_cut")
+              .With("plan", plan_)
+              .Says("the plan in " + Printable(plan_) + " is not complete: apply refuses it"));
+    }
     co_return co_await run.Conclude(done);
   }
 
  private:
+  void TellPlanLacks(Output& output, const SyncTotals& totals) const {
+    output.Problem(Message("plan_lacks")
+                       .With("plan", plan_)
+                       .With("failed", totals.failed)
+                       .Says("the plan in " + Printable(plan_) + " has nothing of what failed (" +
+                             Counted(totals.failed, "object") + ")" +
+                             (totals.removals_withheld ? ", and removes nothing" : "") +
+                             ": apply does the "
+                             "rest"));
+  }
+
   // Whether the target's listing comes out of a file, or is kept in one.
   [[nodiscard]] bool TargetListed() const {
     return !(listings_.target.file + listings_.target.save).empty();

@@ -292,14 +292,33 @@ std::vector<std::string> CopyFlags::Arguments() const {
 }
 
 void VerboseFlag::Declare(FlagSet& flags) {
-  flags.Each({.name = "verbose",
-              .help = "Name each object that was copied or removed; -vv also those that were not, "
-                      "with the reason or the rule that decided.",
-              .letter = 'v'},
-             [this](std::string_view text) {
-               level = text == "false" || text == "0" ? 0 : level + 1;
-               return Ok();
-             });
+  Declare(flags,
+          "Name each object that was copied or removed; -vv also those that were not, with the "
+          "reason or the rule that decided.");
+}
+
+void VerboseFlag::Declare(FlagSet& flags, std::string_view help) {
+  flags.Each({.name = "verbose", .help = help, .letter = 'v'}, [this](std::string_view text) {
+    level = text == "false" || text == "0" ? 0 : level + 1;
+    return Ok();
+  });
+}
+
+void TellExcluded(Output& output, std::string_view name, const ObjectFilter& filter,
+                  const ListedObject& object) {
+  const std::string rule = filter.Explain(name, object).rule;
+  output.Problem(Message("skipped")
+                     .With("key", name)
+                     .With("reason", reason::kExcluded)
+                     .With("rule", rule)
+                     .Says("skipped " + Printable(name) + ": excluded by " + Printable(rule)));
+}
+
+void TellExcludedCount(Output& output, uint64_t count) {
+  if (count == 0) return;
+  output.Problem(Message("excluded")
+                     .With("objects", count)
+                     .Says("the filters leave out " + Counted(count, "object")));
 }
 
 }  // namespace longhaul

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/flags.h"
+#include "cli/output.h"
 #include "transfer/object/copy_object.h"
 #include "transfer/tree/decide.h"
 #include "transfer/tree/filter.h"
@@ -81,6 +82,15 @@ struct CopyFlags {
 struct VerboseFlag {
   int level = 0;
   void Declare(FlagSet& flags);
+  // Of a command that changes nothing: what it says there.
+  void Declare(FlagSet& flags, std::string_view help);
 };
+
+// "excluded KEY by --exclude '*.tmp'", of what a filter leaves out, for -vv of commands that change
+// nothing; on standard error, where what was asked for is no list of these.
+void TellExcluded(Output& output, std::string_view name, const ObjectFilter& filter,
+                  const ListedObject& object);
+// How many there were, for -v; nothing where there were none.
+void TellExcludedCount(Output& output, uint64_t count);
 
 }  // namespace longhaul

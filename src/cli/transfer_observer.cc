@@ -166,7 +166,9 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
   row("left alone", totals.skipped);
   row("excluded", totals.excluded);
   row("removed", totals.removed);
-  row("only at the target", totals.extra - std::min(totals.extra, totals.removed));
+  row("would remove", totals.would_remove);
+  row("only at the target",
+      totals.extra - std::min(totals.extra, totals.removed + totals.would_remove));
   row("links not followed", totals.links);
   row("no checksum at the source", totals.not_verified);
   row("failed", totals.failed);
@@ -180,6 +182,7 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
       .With("failed", totals.failed)
       .With("not_verified", totals.not_verified)
       .With("links", totals.links)
+      .With("would_remove", totals.would_remove)
       .With("seconds", seconds);
   if (text == SummaryText::kTransfer) message.Says(RenderTable(rows));
   if (text == SummaryText::kRemoval) message.Says("removed " + Counted(totals.removed, "object"));
@@ -193,7 +196,8 @@ Result<ExitCode> ConcludeTransfer(Output& output, const SyncTotals& totals,
   ExitCode code = totals.failed > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   if (!done) {
     // A store that refuses as a whole is one message and nothing else.
-    if (totals.copied + totals.skipped + totals.removed == 0 && done.error().code != kLimitCode) {
+    if (totals.copied + totals.skipped + totals.removed + totals.would_remove == 0 &&
+        done.error().code != kLimitCode) {
       return WithRemedy(done.error());
     }
     if (done.error().kind != ErrorKind::kCancelled || done.error().code == kLimitCode) {

@@ -1,16 +1,12 @@
 #include "cli/transfer_report.h"
 
-#include <cerrno>
-#include <cstring>
-#include <utility>
-
 #include "cli/transfer_observer.h"
 
 namespace longhaul {
 
 namespace {
 
-constexpr size_t kBufferBytes = 64 << 10;
+using Sign = NameLists::Sign;
 
 // Whether the listings alone, or a look, found both sides to be the same.
 bool Matches(const SyncStep& step) {
@@ -24,94 +20,28 @@ bool Matches(const SyncStep& step) {
 
 void ReportFlags::Declare(FlagSet& flags) {
   flags.Section("REPORTS");
-  auto file = [&flags](std::string_view name, std::string_view help, std::string& path) {
-    flags.Text({.name = name, .help = help, .value_name = "FILE", .completes = Completes::kFiles},
-               path);
-  };
-  file("report", "What was really done, object by object with the reason, as JSON lines.", report);
-  file("combined",
-       "Names with rclone's signs: '=' the same, '*' differs, '+' only at SOURCE, '-' only at "
-       "TARGET, '!' failed; '-' as FILE is standard output.",
-       combined);
-  file("differ", "Names of what differs.", differ);
-  file("missing-on-dst", "Names of what is not at TARGET.", missing_on_dst);
-  file("missing-on-src", "Names of what is not at SOURCE.", missing_on_src);
-  file("match", "Names of what is the same.", match);
-  file("error", "Names of what failed.", error);
-}
-
-Result<void> TransferReport::OpenOne(File& file, const std::string& path, std::string_view flag) {
-  file.path = path;
-  if (path == "-") {
-    file.to_output = true;
-    return Ok();
-  }
-  file.file.reset(std::fopen(path.c_str(), "we"));
-  if (file.file == nullptr) {
-    return InvalidInput("--" + std::string(flag) + ": cannot write to " + path + ": " +
-                        std::strerror(errno));
-  }
-  std::setvbuf(file.file.get(), nullptr, _IOFBF, kBufferBytes);
-  return Ok();
+  flags.Text({.name = "report",
+              .help = "What was really done, object by object with the reason, as JSON lines.",
+              .value_name = "FILE",
+              .completes = Completes::kFiles},
+             report);
+  lists.Declare(flags);
 }
 
 Result<void> TransferReport::Open(const ReportFlags& flags) {
   if (!flags.report.empty()) {
-    Result<void> opened = OpenOne(report_, flags.report, "report");
+    Result<void> opened = report_.Open(flags.report, "report");
     if (!opened) return opened;
   }
-  if (!flags.combined.empty()) {
-    Result<void> opened = OpenOne(combined_, flags.combined, "combined");
-    if (!opened) return opened;
-  }
-  struct List {
-    Sign sign;
-    const std::string& path;
-    std::string_view flag;
-  };
-  for (const List& list :
-       {List{Sign::kDiffer, flags.differ, "differ"},
-        List{Sign::kMissingOnDst, flags.missing_on_dst, "missing-on-dst"},
-        List{Sign::kMissingOnSrc, flags.missing_on_src, "missing-on-src"},
-        List{Sign::kMatch, flags.match, "match"}, List{Sign::kError, flags.error, "error"}}) {
-    if (list.path.empty()) continue;
-    File file;
-    Result<void> opened = OpenOne(file, list.path, list.flag);
-    if (!opened) return opened;
-    lists_.emplace_back(list.sign, std::move(file));
-  }
-  sorts_ = combined_.wanted() || !lists_.empty();
-  return Ok();
-}
-
-void TransferReport::Write(File& file, std::string_view line) {
-  if (file.to_output) {
-    output_.Raw(std::string(line) + "\n");
-    return;
-  }
-  if (file.failed) return;
-  std::FILE* out = file.file.get();
-  if (std::fwrite(line.data(), 1, line.size(), out) != line.size() ||
-      std::fputc('\n', out) == EOF) {
-    file.failed = true;
-  }
-}
-
-void TransferReport::Sort(Sign sign, std::string_view name) {
-  if (combined_.wanted()) {
-    Write(combined_, std::string(1, static_cast<char>(sign)) + " " + std::string(name));
-  }
-  for (auto& [kind, file] : lists_) {
-    if (kind == sign) Write(file, name);
-  }
+  return lists_.Open(flags.lists);
 }
 
 void TransferReport::SortByDecision(const SyncStep& step) {
-  if (!sorts_) return;
-  Sort(step.decision.reason == reason::kNew ? Sign::kMissingOnDst
-       : Matches(step)                      ? Sign::kMatch
-                                            : Sign::kDiffer,
-       step.name);
+  if (!lists_.wanted()) return;
+  lists_.Add(step.decision.reason == reason::kNew ? Sign::kMissingOnDst
+             : Matches(step)                      ? Sign::kMatch
+                                                  : Sign::kDiffer,
+             step.name);
 }
 
 void TransferReport::Tell(std::string_view op, std::string_view state, const SyncStep& step,
@@ -148,7 +78,7 @@ void TransferReport::Tell(std::string_view op, std::string_view state, const Syn
     if (error->http_status != 0) line.With("http_status", error->http_status);
     if (!error->request_id.empty()) line.With("request_id", error->request_id);
   }
-  Write(report_, line.Json());
+  report_.Write(output_, line.Json());
 }
 
 void TransferReport::OnExcluded(const SyncStep& step) {
@@ -161,7 +91,7 @@ void TransferReport::OnSkipped(const SyncStep& step) {
 }
 
 void TransferReport::OnExtra(const SyncStep& step) {
-  if (sorts_) Sort(Sign::kMissingOnSrc, step.name);
+  lists_.Add(Sign::kMissingOnSrc, step.name);
   Tell("none", "extra", step, nullptr, nullptr);
 }
 
@@ -181,35 +111,30 @@ void TransferReport::OnRemoved(const SyncStep& step) {
 }
 
 void TransferReport::OnFailed(const SyncStep& step, const Error& error) {
-  if (sorts_) Sort(Sign::kError, step.name);
+  lists_.Add(Sign::kError, step.name);
   Tell(step.source != nullptr ? "copy" : "remove", "failed", step, nullptr, &error);
 }
 
 Result<void> TransferReport::Close(const SyncTotals& totals, double seconds) {
   if (report_.wanted()) {
-    Write(report_, Message("summary")
-                       .With("source", source_.WithKey(source_.key))
-                       .With("target", target_.WithKey(target_.key))
-                       .With("objects", totals.copied)
-                       .With("bytes", totals.bytes)
-                       .With("left_alone", totals.skipped)
-                       .With("excluded", totals.excluded)
-                       .With("extra", totals.extra)
-                       .With("removed", totals.removed)
-                       .With("failed", totals.failed)
-                       .With("links", totals.links)
-                       .With("seconds", seconds)
-                       .Json());
+    report_.Write(output_, Message("summary")
+                               .With("source", source_.WithKey(source_.key))
+                               .With("target", target_.WithKey(target_.key))
+                               .With("objects", totals.copied)
+                               .With("bytes", totals.bytes)
+                               .With("left_alone", totals.skipped)
+                               .With("excluded", totals.excluded)
+                               .With("extra", totals.extra)
+                               .With("removed", totals.removed)
+                               .With("failed", totals.failed)
+                               .With("links", totals.links)
+                               .With("would_remove", totals.would_remove)
+                               .With("seconds", seconds)
+                               .Json());
   }
-  std::string unwritten;
-  auto close = [&unwritten](File& file) {
-    if (file.file == nullptr) return;
-    const bool written = std::fclose(file.file.release()) == 0 && !file.failed;
-    if (!written) unwritten += (unwritten.empty() ? "" : ", ") + file.path;
-  };
-  close(report_);
-  close(combined_);
-  for (auto& [sign, file] : lists_) close(file);
+  std::string unwritten = report_.Close() ? std::string() : report_.path();
+  const std::string lists = lists_.Close();
+  if (!lists.empty()) unwritten += (unwritten.empty() ? "" : ", ") + lists;
   if (unwritten.empty()) return Ok();
   return Retryable("not all could be written to " + unwritten);
 }

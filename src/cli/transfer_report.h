@@ -3,17 +3,15 @@
 
 #pragma once
 
-#include <cstdio>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/clock.h"
 #include "cli/address.h"
 #include "cli/flags.h"
+#include "cli/name_lists.h"
 #include "cli/output.h"
 #include "transfer/tree/filter.h"
 #include "transfer/tree/sync_observer.h"
@@ -23,12 +21,7 @@ namespace longhaul {
 // Paths; "-" is standard output. Empty: not wanted.
 struct ReportFlags {
   std::string report;
-  std::string combined;
-  std::string differ;
-  std::string missing_on_dst;
-  std::string missing_on_src;
-  std::string match;
-  std::string error;
+  NameListFlags lists;
 
   void Declare(FlagSet& flags);
 };
@@ -37,7 +30,7 @@ class TransferReport : public SyncObserver {
  public:
   // Borrows all of it. `dry_run`: what is told would be done.
   TransferReport(Output& output, Clock& clock, bool dry_run, const ObjectFilter* filter)
-      : output_(output), clock_(clock), dry_run_(dry_run), filter_(filter) {}
+      : output_(output), clock_(clock), dry_run_(dry_run), filter_(filter), lists_(output) {}
 
   // As of TransferObserver. `target_key`: of one object, which may have another name there.
   void SetEnds(CommandAddress source, CommandAddress target,
@@ -62,25 +55,6 @@ class TransferReport : public SyncObserver {
   Result<void> Close(const SyncTotals& totals, double seconds);
 
  private:
-  // The signs of rclone's --combined.
-  enum class Sign : char {
-    kMatch = '=',
-    kDiffer = '*',
-    kMissingOnDst = '+',
-    kMissingOnSrc = '-',
-    kError = '!'
-  };
-  struct File {
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{nullptr, std::fclose};
-    std::string path;
-    bool to_output = false;
-    bool failed = false;
-    [[nodiscard]] bool wanted() const { return file != nullptr || to_output; }
-  };
-
-  Result<void> OpenOne(File& file, const std::string& path, std::string_view flag);
-  void Write(File& file, std::string_view line);
-  void Sort(Sign sign, std::string_view name);
   void SortByDecision(const SyncStep& step);
   void Tell(std::string_view op, std::string_view state, const SyncStep& step,
             const CopyOutcome* outcome, const Error* error);
@@ -92,10 +66,8 @@ class TransferReport : public SyncObserver {
   std::optional<std::string> target_key_;
   bool dry_run_;
   const ObjectFilter* filter_;
-  File report_;
-  File combined_;
-  std::vector<std::pair<Sign, File>> lists_;
-  bool sorts_ = false;
+  LinesFile report_;
+  NameLists lists_;
 };
 
 }  // namespace longhaul

@@ -42,7 +42,7 @@ SyncStep TransferRun::StepOfOne(const CommandAddress& source, const CommandAddre
   to.key.resize(to.key.rfind('/') + 1);
   report_.SetEnds(from, to, target_key);
   return {.name = std::string_view(source.key).substr(from.key.size()),
-          .decision = {SyncVerdict::kCopy, reason::kNew}};
+          .decision = {SyncVerdict::kCopy, reason::kNotCompared}};
 }
 
 Async<void> TransferRun::Remember(const RunFlags& flags, RunSession::What what) {
@@ -137,6 +137,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
     there = OpenListing(context_.runtime(), *target.store, target.address.bucket,
                         target.address.key, from(target));
   }
+  options.target_unknown = !compare && !IsMissingFolder(target);
   Result<void> done = co_await Carry(source, target, *listing, there.get(), std::move(options));
   co_await listing->Close();
   if (there != nullptr) co_await there->Close();

@@ -108,7 +108,12 @@ class Comparison {
       if (two) right_name = std::string_view(two->key).substr(target_.prefix.size());
       order = !one ? 1 : !two ? -1 : left_name.compare(right_name);
       const std::string_view name = order <= 0 ? left_name : right_name;
-      if (!options_.filter.Matches(name, order <= 0 ? *one : *two)) continue;
+      if (order <= 0) ++totals_.source_objects;
+      if (order >= 0) ++totals_.target_objects;
+      if (!options_.filter.Matches(name, order <= 0 ? *one : *two)) {
+        observer_.OnExcluded(name, order <= 0 ? *one : *two);
+        continue;
+      }
       std::shared_ptr<Place> place = NewPlace(name);
       while (places_.size() > kAheadMax) co_await folded_.Wait();
       if (order == 0) {
@@ -168,25 +173,37 @@ class Comparison {
   // Whether the listings alone do not tell.
   [[nodiscard]] bool MustLook(const ListedObject& one, const ListedObject& two) const {
     return (options_.metadata && !AnyLocal(one, two)) ||
-           (one.size_bytes == two.size_bytes && !SameEtag(one, two));
+           (one.size_bytes == two.size_bytes && !SameEtag(one, two)) || MustRead(one) ||
+           MustRead(two);
+  }
+  // Whether its bytes have to be read for its hash.
+  [[nodiscard]] bool MustRead(const ListedObject& object) const {
+    return options_.roots && options_.download && IsLocalEtag(object.etag);
   }
 
   Leaf ListedLeaf(const ListedObject& object) {
-    if (IsLocalEtag(object.etag)) rooted_ = false;
+    if (IsLocalEtag(object.etag)) {
+      rooted_ = false;
+      totals_.local = true;
+    }
     if (!options_.roots || !rooted_) return {};
     return {.there = true, .hash = HashListed(object), .size_bytes = object.size_bytes};
   }
 
   // The end of every comparison.
   void Finish(Place& place, uint64_t size_bytes, int differences, SameBytes bytes) {
+    PairVerdict verdict = PairVerdict::kEqual;
     if (differences > 0) {
       ++totals_.different;
+      verdict = PairVerdict::kDifferent;
     } else if (bytes == SameBytes::kUnknown) {
       ++totals_.not_comparable;
       observer_.OnNotComparable(place.name);
+      verdict = PairVerdict::kNotComparable;
     } else {
       ++totals_.equal;
     }
+    observer_.OnPair(place.name, verdict);
     observer_.OnCompared(size_bytes);
     Settle(place);
   }
@@ -270,6 +287,18 @@ class Comparison {
         place->source = FullLeaf(*left, left_tags);
         place->target = FullLeaf(*right, right_tags);
       }
+    } else if (MustRead(one) || MustRead(two)) {
+      totals_.local = true;
+      // What was proven equal to an MD5 need not be read again for it.
+      const bool same = bytes == SameBytes::kSame;
+      Result<Leaf> own = co_await ReadLeaf(source_.store, source_.bucket, one, *left,
+                                           same ? Md5Known(*right) : std::string());
+      if (!own) co_return Fail(*place, own.error());
+      Result<Leaf> other = co_await ReadLeaf(target_.store, target_.bucket, two, *right,
+                                             same ? Md5Known(*left) : std::string());
+      if (!other) co_return Fail(*place, other.error());
+      place->source = std::move(*own);
+      place->target = std::move(*other);
     } else {
       place->source = ListedLeaf(one);
       place->target = ListedLeaf(two);
@@ -284,25 +313,55 @@ class Comparison {
             .size_bytes = info.size_bytes};
   }
 
+  static std::string Md5Known(const ObjectInfo& info) {
+    return !info.etag_opaque && IsPlainMd5Etag(info.etag) ? info.etag : std::string();
+  }
+
+  // The leaf of what has been looked at; of a local file by its MD5, which is `md5` where that is
+  // known.
+  Async<Leaf> ReadLeaf(Store& store, std::string bucket, ListedObject object, ObjectInfo info,
+                       std::string md5) {
+    if (IsLocalEtag(info.etag)) {
+      if (md5.empty()) {
+        Result<std::string> read =
+            co_await Md5Of(runtime_, {.store = store, .bucket = bucket, .key = object.key});
+        if (!read) co_return read.error();
+        md5 = std::move(*read);
+      }
+      info.etag = std::move(md5);
+      object.etag = info.etag;
+      object.size_bytes = info.size_bytes;
+    }
+    if (!options_.metadata) {
+      co_return Leaf{.there = true, .hash = HashListed(object), .size_bytes = object.size_bytes};
+    }
+    Tags tags;
+    if (info.tag_count > 0 && store.capabilities().tags) {
+      Result<Tags> read = co_await store.GetTags(bucket, object.key, object.version_id);
+      if (!read) co_return read.error();
+      tags = std::move(*read);
+    }
+    co_return FullLeaf(info, tags);
+  }
+
   // An object at one side, for that side's root.
   Async<void> Alone(std::shared_ptr<Place> place, ListedObject object, bool at_source) {
     Store& store = at_source ? source_.store : target_.store;
     const std::string& bucket = at_source ? source_.bucket : target_.bucket;
     Leaf& leaf = at_source ? place->source : place->target;
-    leaf = ListedLeaf(object);
-    if (!leaf.there || !options_.metadata) {
+    const bool read = MustRead(object);
+    if (read) totals_.local = true;
+    if (!read) leaf = ListedLeaf(object);
+    if (!read && (!leaf.there || !options_.metadata)) {
       Settle(*place);
       co_return Ok();
     }
     Result<ObjectInfo> info = co_await store.Head({.bucket = bucket, .key = object.key});
     if (!info) co_return Fail(*place, info.error());
-    Tags tags;
-    if (info->tag_count > 0 && store.capabilities().tags) {
-      Result<Tags> read = co_await store.GetTags(bucket, object.key, "");
-      if (!read) co_return Fail(*place, read.error());
-      tags = std::move(*read);
-    }
-    leaf = FullLeaf(*info, tags);
+    object.version_id.clear();
+    Result<Leaf> looked = co_await ReadLeaf(store, bucket, std::move(object), *info, "");
+    if (!looked) co_return Fail(*place, looked.error());
+    leaf = std::move(*looked);
     Settle(*place);
     co_return Ok();
   }

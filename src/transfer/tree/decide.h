@@ -45,6 +45,7 @@ enum class SyncVerdict {
 // Why, in words that reports and `-vv` show; they are part of the interface (docs/guide.md).
 namespace reason {
 inline constexpr std::string_view kNew = "new";
+inline constexpr std::string_view kNotCompared = "not compared";
 inline constexpr std::string_view kSizeDiffers = "size differs";
 inline constexpr std::string_view kSourceNewer = "source is newer";
 inline constexpr std::string_view kTargetNewer = "target is newer";

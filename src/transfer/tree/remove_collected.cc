@@ -74,14 +74,16 @@ class Removing {
                                .size_bytes = entry.size_bytes,
                                .etag = entry.etag,
                                .version_id = entry.version_id};
-      const std::string_view why = entry.at_source ? reason::kExcluded : reason::kOnlyAtTarget;
+      const std::string_view why = !options_.compared ? std::string_view()
+                                   : entry.at_source  ? reason::kExcluded
+                                                      : reason::kOnlyAtTarget;
       const SyncStep step{.name = std::string_view(entry.key).substr(target_.prefix.size()),
                           .target = &there,
                           .decision = {SyncVerdict::kSkip, why}};
       if (failures[i]) {
         run_.Failed(step, *failures[i]);
       } else {
-        ++run_.totals.removed;
+        ++(options_.dry_run ? run_.totals.would_remove : run_.totals.removed);
         run_.watch.Worked();
         run_.observer.OnRemoved(step);
       }

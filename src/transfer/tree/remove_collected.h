@@ -20,6 +20,7 @@ struct RemoveOptions {
   bool as_listed = false;
   // With as_listed: what was listed without an ETag goes by its key all the same.
   bool by_key_without_etag = false;
+  bool compared = true;              // With a source; else there is no reason to tell.
   std::optional<TreeTarget> backup;  // As of SyncOptions.
   CopyOptions copy;                  // For the backup, and its `stop` for all.
 };

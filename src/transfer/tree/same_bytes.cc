@@ -139,6 +139,12 @@ Async<SameBytes> CompareWithParts(Runtime runtime, ObjectPlace file, ObjectPlace
 
 }  // namespace
 
+Async<std::string> Md5Of(Runtime runtime, ObjectPlace place) {
+  Result<std::string> digest = co_await DigestOf(runtime, std::move(place), HashKind::kMd5);
+  if (!digest) co_return digest.error();
+  co_return HexEncode(*digest);
+}
+
 Async<std::vector<std::string>> MultipartEtags(Runtime runtime, ObjectPlace file,
                                                std::vector<uint64_t> part_sizes) {
   Result<Reservation> memory = co_await runtime.memory.Reserve(kPieceBytes);

@@ -32,6 +32,9 @@ Async<SameBytes> CompareBytes(Runtime runtime, ObjectPlace one, const ObjectInfo
 // Heads both and compares. kNotFound: one has gone meanwhile.
 Async<SameBytes> LookAtBytes(Runtime runtime, ObjectPlace one, ObjectPlace two, bool download);
 
+// The MD5 of what is there, in hex. Reads it.
+Async<std::string> Md5Of(Runtime runtime, ObjectPlace place);
+
 // The multipart ETag ("<md5>-N") that a file gets when it is uploaded in parts of each of
 // `part_sizes`, in their order. Reads it once.
 Async<std::vector<std::string>> MultipartEtags(Runtime runtime, ObjectPlace file,

@@ -46,6 +46,7 @@ struct SyncTotals {
   uint64_t excluded = 0;
   uint64_t extra = 0;  // Only at the target.
   uint64_t removed = 0;
+  uint64_t would_remove = 0;  // In a dry run.
   uint64_t failed = 0;
   uint64_t not_verified = 0;       // Copied, but the source had nothing to verify by.
   uint64_t links = 0;              // Of a folder of files, that its listing did not follow.

@@ -129,6 +129,7 @@ class Sync {
   }
 
   Async<void> OnlyAtTarget(Side& target) {
+    if (options_.source_alone) co_return Ok();
     const SyncStep step{.name = target.name(),
                         .target = &*target.object,
                         .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
@@ -233,6 +234,10 @@ class Sync {
       co_return Ok();
     }
     step.decision = Decide(*source.object, step.target, options_.compare);
+    // What has been copied with if_absent was not there.
+    if (options_.target_unknown && (options_.dry_run || !options_.copy.if_absent)) {
+      step.decision.reason = reason::kNotCompared;
+    }
     switch (step.decision.verdict) {
       case SyncVerdict::kSkip:
         ++totals_.skipped;

@@ -59,6 +59,11 @@ struct SyncOptions {
   // where it is not what the listing says.
   bool target_listed_before = false;
 
+  // Without a listing of the target: something may be there all the same, which is replaced.
+  bool target_unknown = false;
+  // What is only at the target is nobody's business: it is neither counted nor told.
+  bool source_alone = false;
+
   // With copy.if_absent: what is at the target already is a failure, and not left alone.
   bool exists_fails = false;
 

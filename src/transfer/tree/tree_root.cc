@@ -2,20 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <span>
 #include <utility>
 
 #include "archive/json_text.h"
 #include "base/bytes.h"
 #include "transfer/listing/page_check.h"
 #include "transfer/local/local_folder.h"
+#include "transfer/tree/same_bytes.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr size_t kBatch = 1024;
-constexpr size_t kPieceBytes = 1 << 20;
 constexpr std::string_view kHeadBegins = R"({"longhaul_tree":1,)";
 
 std::string_view NameOf(TreeMode mode) { return mode == TreeMode::kFull ? "full" : "listing"; }
@@ -55,7 +54,11 @@ class RootJob {
         if (!*next) co_return batch;
         object = std::move(**next);
       }
-      if (options_.filter.Matches(NameIn(object), object)) batch.push_back(std::move(object));
+      if (options_.filter.Matches(NameIn(object), object)) {
+        batch.push_back(std::move(object));
+      } else {
+        sink_.OnExcluded(NameIn(object), object);
+      }
     }
     co_return batch;
   }
@@ -107,7 +110,8 @@ class RootJob {
         co_return InvalidInput(
             "files of a local folder have no checksums: --download reads them for their MD5");
       }
-      Result<std::string> md5 = co_await Md5Of(object.key);
+      Result<std::string> md5 = co_await Md5Of(
+          runtime_, {.store = source_.store, .bucket = source_.bucket, .key = object.key});
       if (!md5) co_return md5.error();
       info->etag = std::move(*md5);
     }
@@ -124,22 +128,6 @@ class RootJob {
       tags = std::move(*read);
     }
     co_return HashFull(info->size_bytes, TreeContent(*info), *info, tags);
-  }
-
-  Async<std::string> Md5Of(std::string key) {
-    Result<Reservation> memory = co_await runtime_.memory.Reserve(kPieceBytes);
-    if (!memory) co_return memory.error();
-    Result<ObjectStream> stream =
-        co_await source_.store.Get({.bucket = source_.bucket, .key = key});
-    if (!stream) co_return stream.error();
-    auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
-    std::unique_ptr<Hasher> hasher = NewHasher(HashKind::kMd5);
-    while (true) {
-      Result<size_t> count = co_await stream->body->Read(std::span(buffer.get(), kPieceBytes));
-      if (!count) co_return count.error();
-      if (*count == 0) co_return HexEncode(hasher->Finish());
-      co_await runtime_.pool.Run([&] { hasher->Update(std::span(buffer.get(), *count)); });
-    }
   }
 
   Runtime runtime_;

@@ -34,6 +34,7 @@ class TreeSink {
   }
   virtual void OnPrefix(const ObjectTree::Node&) {}
   virtual void OnFailed(std::string_view /*name*/, const Error&) {}
+  virtual void OnExcluded(std::string_view /*name*/, const ListedObject&) {}
 };
 
 struct TreeRootOptions {
