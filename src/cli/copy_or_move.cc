@@ -84,6 +84,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
     Result<void> one = CheckOne();
     if (!one) co_return one.error();
   }
+  Result<void> one_listing = listings_.CheckOneAddress(sources_.size());
+  if (!one_listing) co_return one_listing.error();
   if (at_.at && given) co_return InvalidInput("one of --at and a listing in a file is enough");
   if (versions_.versions) {
     if (!recursive_) co_return InvalidInput("--versions goes with --recursive");
@@ -119,6 +121,12 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   if (!recursive_ && !target->address.folder()) below.clear();
   if (recursive_ && !target->address.folder()) below += '/';
   if (!versions_.versions) {
+    std::string why;
+    if (recursive_ && !journal && !dry_run_) {
+      why = std::string("no journal is kept with ") + (at_.at  ? "--at"
+                                                       : given ? "listings in files"
+                                                               : "several SOURCEs");
+    }
     std::string source_place;
     if (journal) {
       Result<OpenedAddress> source = opener.Open(sources_.front(), StoreEnd::kSource);
@@ -132,8 +140,11 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
                                            .below = below,
                                            .source_place = source_place,
                                            .target_place = LastingPlace(*target),
-                                           .journal = journal});
+                                           .journal = journal,
+                                           .no_journal = why});
     if (!remembered) co_return remembered.error();
+  } else if (!dry_run_) {
+    TellNotResumable(context, kVersionsGoOn);
   }
   if (recursive_) {
     std::vector<OpenedAddress> sources;

@@ -38,6 +38,31 @@ std::string FlagSet::EnvironmentName(std::string_view flag_name) {
   return name;
 }
 
+const GivenWords::Option* GivenWords::Find(std::string_view name) const {
+  const auto found = std::ranges::find(options, name, &Option::name);
+  return found == options.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> GivenWords::Words() const {
+  std::vector<std::string> words;
+  for (const Option& option : options) {
+    const bool bare = option.is_switch && option.value == "true";
+    words.push_back("--" + option.name + (bare ? "" : "=" + option.value));
+  }
+  const bool dashed = std::ranges::any_of(
+      arguments, [](const std::string& word) { return word.size() > 1 && word[0] == '-'; });
+  if (dashed) words.emplace_back("--");
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+void FlagSet::Note(const Flag& flag, std::string_view value, bool of_environment) {
+  given_.options.push_back({.name = std::string(flag.info.name),
+                            .value = std::string(value),
+                            .is_switch = flag.info.value_name.empty(),
+                            .of_environment = of_environment});
+}
+
 void FlagSet::Section(std::string_view title) { section_ = title; }
 
 void FlagSet::Add(FlagInfo info, std::function<Result<void>(std::string_view)> set) {
@@ -218,6 +243,7 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
     given.insert(flag.info.name);
     Result<void> done = flag.set(value);
     if (!done) return done.error().In(spelled);
+    Note(flag, value, false);
     return Ok();
   };
 
@@ -293,7 +319,9 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
     if (!value || (value->empty() && !flag.info.value_name.empty())) continue;
     Result<void> done = flag.set(*value);
     if (!done) return done.error().In("environment variable " + variable);
+    Note(flag, *value, true);
   }
+  given_.arguments = positional;
   return SetArguments(positional);
 }
 

@@ -35,6 +35,23 @@ struct FlagInfo {
   std::string_view offers;  // Values that the shell offers, with spaces between them.
 };
 
+// What a command was given, by the options' own names: the same words again mean the same, whatever
+// the environment says by then.
+struct GivenWords {
+  struct Option {
+    std::string name;
+    std::string value;
+    bool is_switch = false;
+    bool of_environment = false;  // And not of the command line.
+  };
+  std::vector<Option> options{};  // In the order in which they count.
+  std::vector<std::string> arguments{};
+
+  [[nodiscard]] const Option* Find(std::string_view name) const;
+  // Options first, and "--" where an argument would be taken for one.
+  [[nodiscard]] std::vector<std::string> Words() const;
+};
+
 class FlagSet {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
@@ -82,6 +99,8 @@ class FlagSet {
   Result<void> Parse(const std::vector<std::string>& arguments, const Lookup& environment);
 
   [[nodiscard]] bool help_wanted() const { return help_wanted_; }
+  // What Parse has found.
+  [[nodiscard]] const GivenWords& given() const { return given_; }
 
   // For help and completion.
   struct Flag {
@@ -100,11 +119,13 @@ class FlagSet {
  private:
   void Add(FlagInfo info, std::function<Result<void>(std::string_view)> set);
   [[nodiscard]] const Flag* Find(std::string_view name) const;
+  void Note(const Flag& flag, std::string_view value, bool of_environment);
   Result<void> SetArguments(const std::vector<std::string>& values);
 
   std::string section_ = "OPTIONS";
   std::vector<Flag> flags_;
   std::vector<ArgumentInfo> arguments_;
+  GivenWords given_;
   bool help_wanted_ = false;
 };
 

@@ -79,6 +79,26 @@ TEST(FlagSet, TheEnvironmentStandsInForWhatIsNotGiven) {
 }
 
 // A typo must not be taken for something else, and the way out is named.
+// Whoever types them again where the environment says something else means the same.
+TEST(FlagSet, GivenWordsMeanTheSameWithoutTheEnvironment) {
+  Parsed parsed;
+  parsed.environment = {{"LONGHAUL_MEMORY", "1KiB"}, {"LONGHAUL_INCLUDE", "*.z"}};
+  ASSERT_TRUE(parsed.Parse({"-re", "http://x", "--mode", "slow", "--", "-q", "b"}));
+  const std::vector<std::string> words = parsed.flags.given().Words();
+  EXPECT_EQ(words,
+            (std::vector<std::string>{"--recursive", "--endpoint-url=http://x", "--mode=slow",
+                                      "--include=*.z", "--memory=1KiB", "--", "-q", "b"}));
+  Parsed again;
+  again.environment = {{"LONGHAUL_INCLUDE", "other"}};
+  ASSERT_TRUE(again.Parse(words));
+  EXPECT_TRUE(again.recursive);
+  EXPECT_EQ(again.endpoint, "http://x");
+  EXPECT_EQ(again.include, std::vector<std::string>{"*.z"});
+  EXPECT_EQ(again.memory, 1024u);
+  EXPECT_EQ(again.source, "-q");
+  EXPECT_EQ(again.target, "b");
+}
+
 TEST(FlagSet, MistakesSayWhatToDo) {
   EXPECT_EQ(Parsed().Fails({"a", "--recursiv"}),
             "unknown option --recursiv; did you mean --recursive?");

@@ -5,6 +5,7 @@
 #include "cli/transfer_ends.h"
 #include "transfer/listing/kept_listing.h"
 #include "transfer/listing/listing_source.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
@@ -19,6 +20,19 @@ Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEn
                      .bucket = opened->address.bucket,
                      .key = opened->address.key,
                      .name = text};
+}
+
+// One line, or one object that the store does not show, must not keep the others.
+WrongLine GoOnWith(MissingKey tell) {
+  return
+      [tell = std::move(tell), watch = FailureWatch(1)](const Error& error, bool proven) mutable {
+        if (proven) watch.Worked();
+        if (error.kind == ErrorKind::kCancelled || error.Transient() || watch.Failed(error)) {
+          return false;
+        }
+        tell(error);
+        return true;
+      };
 }
 
 std::string PlaceOfBucket(OpenedAddress opened) {
@@ -78,6 +92,11 @@ bool ListingFlags::FromFile(StoreEnd end) const {
   return !own.file.empty() || !files_from.empty() || !files_from_raw.empty();
 }
 
+Result<void> ListingFlags::CheckOneAddress(size_t addresses) const {
+  if (addresses < 2 || (source.file + source.save).empty()) return Ok();
+  return InvalidInput("--listing and --save-listing are of one address: run it once for each");
+}
+
 Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpener& opener,
                                                    OpenedAddress opened, StoreEnd end,
                                                    ListingOptions options,
@@ -106,10 +125,11 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
     const ListingFileKind kind = !own.file.empty()    ? ListingFileKind::kAny
                                  : files_from.empty() ? ListingFileKind::kRawNames
                                                       : ListingFileKind::kNames;
+    WrongLine wrong = missing != nullptr ? GoOnWith(missing) : nullptr;
     if (missing == nullptr) missing = [](const Error&) {};
-    Result<std::unique_ptr<Listing>> read =
-        co_await OpenListingFile(context.runtime(), std::move(*file), kind, store, bucket, prefix,
-                                 std::move(options), std::move(missing), head.place);
+    Result<std::unique_ptr<Listing>> read = co_await OpenListingFile(
+        context.runtime(), std::move(*file), kind, store, bucket, prefix, std::move(options),
+        std::move(missing), head.place, std::move(wrong));
     if (!read) co_return read.error();
     listing = std::move(*read);
   } else {

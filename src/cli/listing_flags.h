@@ -29,9 +29,13 @@ struct ListingFlags {
   // Whether the store itself is not listed at this end.
   [[nodiscard]] bool FromFile(StoreEnd end) const;
 
+  // A file is of one address: of several the last would replace what it has of the others.
+  [[nodiscard]] Result<void> CheckOneAddress(size_t addresses) const;
+
   // What lies below `opened`, as these flags say. The names of --files-from count at both ends. All
-  // are borrowed for as long as the listing is open. `missing`: told of names that are not there;
-  // else they are left out in silence. kInvalidInput: flags that contradict each other.
+  // are borrowed for as long as the listing is open. `missing`: told of names that are not there,
+  // and of lines and objects that alone are wrong; else the former are left out in silence and the
+  // latter are errors. kInvalidInput: flags that contradict each other.
   Async<std::unique_ptr<Listing>> Open(RunContext& context, StoreOpener& opener,
                                        OpenedAddress opened, StoreEnd end,
                                        ListingOptions options = {},

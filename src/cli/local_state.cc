@@ -1,22 +1,40 @@
 #include "cli/local_state.h"
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include "cli/backends.h"
 
 namespace longhaul {
 
+namespace {
+
+// A file of such a name would be made, and nobody would find in it what another host has begun.
+Result<void> CheckIsFile(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || text.starts_with("sqlite:")) return Ok();
+  const std::string_view scheme = text.substr(0, colon);
+  if (!text.substr(colon).starts_with("://") && !scheme.starts_with("postgres")) return Ok();
+  return InvalidInput("a file is meant, and no " + std::string(scheme) +
+                      ": address; what a configuration (--config) has as its state counts here, "
+                      "too");
+}
+
+}  // namespace
+
 void StateFlag::Declare(FlagSet& flags) {
-  flags.Text({.name = "state",
-              .help = "File that remembers runs and unfinished uploads, so that they go on. "
-                      "Default: the configuration's state, else "
-                      "$XDG_STATE_HOME/longhaul/state.db (~/.local/state/longhaul/state.db).",
-              .value_name = "FILE",
-              .completes = Completes::kFiles},
-             path);
+  flags.Parsed({.name = "state",
+                .help = "File that remembers runs and unfinished uploads, so that they go on. "
+                        "Default: the configuration's state, else "
+                        "$XDG_STATE_HOME/longhaul/state.db (~/.local/state/longhaul/state.db).",
+                .value_name = "FILE",
+                .completes = Completes::kFiles},
+               [this](std::string_view text) -> Result<void> {
+                 Result<void> file = CheckIsFile(text);
+                 if (!file) return file;
+                 path = text;
+                 return Ok();
+               });
 }
 
 std::optional<DatabasePlace> LocalStatePlace(RunContext& context, const StateFlag& flag) {
@@ -104,17 +122,6 @@ Async<std::vector<StateRow>> LocalState::Scan(std::string partition, std::string
   Result<State*> state = co_await Opened();
   if (!state) co_return state.error();
   co_return co_await (*state)->Scan(std::move(partition), std::move(after), count_max);
-}
-
-std::vector<std::string> ProcessArguments() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::ostringstream all;
-  all << file.rdbuf();
-  std::istringstream text(all.str());
-  std::vector<std::string> arguments;
-  for (std::string argument; std::getline(text, argument, '\0');) arguments.push_back(argument);
-  if (!arguments.empty()) arguments.erase(arguments.begin());
-  return arguments;
 }
 
 }  // namespace longhaul

@@ -52,7 +52,4 @@ class LocalState : public State {
   std::unique_ptr<State> state_;
 };
 
-// The arguments of this process, without its name.
-std::vector<std::string> ProcessArguments();
-
 }  // namespace longhaul

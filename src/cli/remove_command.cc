@@ -94,15 +94,18 @@ class RemoveCommand : public Command {
       co_return InvalidInput("--max-delete and --max-delete-percent go with --recursive");
     }
     const bool from_file = listings_.FromFile(StoreEnd::kSource);
-    if (!recursive_ && (versions_ || from_file)) {
-      co_return InvalidInput("--versions and listings from files go with --recursive");
+    const bool in_file = from_file || !listings_.source.save.empty();
+    if (!recursive_ && (versions_ || in_file)) {
+      co_return InvalidInput("--versions and listings in files go with --recursive");
     }
-    if (versions_ && from_file) {
-      co_return InvalidInput("--versions asks the store: without a listing from a file");
+    if (versions_ && in_file) {
+      co_return InvalidInput("--versions asks the store: without a listing in a file");
     }
     Result<void> one_side = reports_.lists.RefuseOfBothSides(
         "rm", "has one: --report and --error tell what was done there");
     if (!one_side) co_return one_side.error();
+    Result<void> one_listing = listings_.CheckOneAddress(addresses_.size());
+    if (!one_listing) co_return one_listing.error();
     StoreOpener opener(context, store_flags_, true);
     const ObjectFilter filter = filters_.Make(context.runtime().clock.Now());
     if (!recursive_ && !filter.empty()) co_return InvalidInput("filters go with --recursive");

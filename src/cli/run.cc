@@ -177,6 +177,8 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
     }
     configuration = std::move(*loaded);
   }
+  common.command = help.name;
+  common.given = flags.given();
   RunContext context(common, std::move(configuration), console);
   if (common.s5cmd) context.output().TellAsS5cmd(help.name);
   if (const Configuration* loaded = context.configuration()) {

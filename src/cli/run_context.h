@@ -33,6 +33,9 @@ struct CommonFlags {
   bool json = false;
   bool s5cmd = false;  // With `json`: the lines of s5cmd.
   bool quiet = false;
+  // The command's name, and what it was given by words and environment.
+  std::string command;
+  GivenWords given;
 
   void Declare(FlagSet& flags);
 };

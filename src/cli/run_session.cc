@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 namespace longhaul {
 
@@ -22,7 +23,38 @@ Result<void> CheckPlace(const RunRecord& run, const std::string& address, const 
                       "resume, or begin a new run, which leaves alone what is there already");
 }
 
+// As one would type it without an environment: what a run leaves alone may be told by that alone.
+std::vector<std::string> WordsOf(const CommonFlags& flags) {
+  std::vector<std::string> words = {flags.command};
+  std::ranges::move(flags.given.Words(), std::back_inserter(words));
+  return words;
+}
+
+std::string ShellWord(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
+  if (text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+// What goes on with a run, typed where this command was.
+std::string ResumeCommand(const CommonFlags& flags, const std::string& id) {
+  std::string words = "longhaul runs resume " + id;
+  const GivenWords::Option* where = flags.given.Find("state");
+  if (where == nullptr || where->value.empty()) where = flags.given.Find("config");
+  if (where != nullptr) words += " --" + where->name + " " + ShellWord(where->value);
+  return Printable(words);
+}
+
 }  // namespace
+
+void TellNotResumable(RunContext& context, const std::string& reason) {
+  context.output().Note(Message("not_resumable")
+                            .With("reason", reason)
+                            .Says("this run cannot be resumed: " + reason));
+}
 
 void RunFlags::Declare(FlagSet& flags) {
   flags.Section("RESUME");
@@ -41,6 +73,7 @@ void RunFlags::Declare(FlagSet& flags) {
 Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const RunFlags& flags,
                                                     What what) {
   std::unique_ptr<RunSession> session(new RunSession(context));
+  if (!what.no_journal.empty()) TellNotResumable(context, what.no_journal);
   const Runtime& runtime = context.runtime();
   if (!flags.resume.empty() && !flags.retry_failed.empty()) {
     co_return InvalidInput("--resume tries what failed as well: leave --retry-failed out");
@@ -59,7 +92,7 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
   } else if (what.journal) {
     std::error_code ignored;
     RunRecord run{.command = what.command,
-                  .arguments = ProcessArguments(),
+                  .arguments = WordsOf(context.flags()),
                   .folder = std::filesystem::current_path(ignored).string(),
                   .source = what.source,
                   .target = what.target,
@@ -92,7 +125,7 @@ Async<void> RunSession::TakeOver(std::string id, const What& what) {
   if (!run) co_return run.error();
   if (run->command != what.command || run->source != what.source || run->target != what.target) {
     co_return InvalidInput("run " + run->id + " is '" + run->command + " " + run->source + " " +
-                           run->target + "'; `longhaul runs resume " + run->id +
+                           run->target + "'; `" + ResumeCommand(context_.flags(), run->id) +
                            "` goes on with it");
   }
   Result<void> same = CheckPlace(*run, run->source, run->source_place, what.source_place);
@@ -164,10 +197,12 @@ asio::awaitable<void> RunSession::Close(ExitCode code, const std::optional<Error
     co_return;
   }
   if (phase == RunPhase::kDone || context_.output().json()) co_return;  // The summary comes last.
+  const std::string again = ResumeCommand(context_.flags(), id);
+  std::string show = again;
+  show.replace(show.find("resume"), 6, "show");
   context_.output().Note(Message("run").Says(phase == RunPhase::kStopped
-                                                 ? "go on with: longhaul runs resume " + id
-                                                 : "what failed: longhaul runs show " + id +
-                                                       "; again: longhaul runs resume " + id));
+                                                 ? "go on with: " + again
+                                                 : "what failed: " + show + "; again: " + again));
 }
 
 }  // namespace longhaul

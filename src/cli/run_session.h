@@ -26,6 +26,11 @@ struct RunFlags {
   void Declare(FlagSet& flags);
 };
 
+constexpr const char* kVersionsGoOn =
+    "no journal is kept with --versions; the same command again goes on with what is missing";
+// Says that nobody can go on with what begins, and why.
+void TellNotResumable(RunContext& context, const std::string& reason);
+
 class RunSession {
  public:
   struct What {
@@ -36,7 +41,8 @@ class RunSession {
     // Where both are (LastingPlace); needed where a journal is kept.
     std::string source_place{};
     std::string target_place{};
-    bool journal = false;  // A run of many objects; else uploads are remembered alone.
+    bool journal = false;      // A run of many objects; else uploads are remembered alone.
+    std::string no_journal{};  // Why a run of many objects has none, for people.
   };
   // Begins a run, or takes that of --resume or --retry-failed over. kInvalidInput: that is one of
   // another source or target, or their addresses mean another place by now, or it has nothing left

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "cli/local_state.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/resume_words.h"
 #include "cli/run_commands.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
@@ -190,6 +192,18 @@ class RunsShowCommand : public Command {
   StateFlag state_;
 };
 
+// An option that the run did not have would make it another one.
+std::vector<char*> EnvironmentWithout(const std::vector<std::string>& names) {
+  std::vector<char*> kept;
+  for (char** variable = ::environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string name(text.substr(0, text.find('=')));
+    if (std::ranges::find(names, name) == names.end()) kept.push_back(*variable);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
 class RunsResumeCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
@@ -197,13 +211,18 @@ class RunsResumeCommand : public Command {
             .summary = "go on with a run that was killed, stopped or had failures",
             .description =
                 "Starts the command of the run once more, in the folder where it was started and "
-                "with its own options, and --resume. First comes what was in flight or failed, "
+                "with its own options, and --resume. Options that it had from the environment "
+                "(LONGHAUL_...) are its own, too; those that the environment has now are not. Only "
+                "common options that are typed here replace the run's. First comes what was in "
+                "flight or failed, "
                 "then what is behind the last name that the journal calls done. Parts of large "
-                "objects that lie at the target are not sent again. Keys and other settings come "
-                "from the environment of now. Where that, or the configuration, has an address "
+                "objects that lie at the target are not sent again. Keys and addresses of "
+                "stores come from the environment of now. Where that, or the configuration, has an "
+                "address "
                 "mean another place than it did (another endpoint, another root), the run is "
                 "refused: what is left of it would come from or go to elsewhere.",
-            .examples = {{"The last run", "longhaul runs resume last"}},
+            .examples = {{"The last run", "longhaul runs resume last"},
+                         {"For a script", "longhaul runs resume last --json"}},
             .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
                            ExitCode::kUnreachable, ExitCode::kDeleteGuard, ExitCode::kInterrupted,
                            ExitCode::kTerminated}};
@@ -224,28 +243,18 @@ class RunsResumeCommand : public Command {
       co_return PreconditionFailed("run " + run->id + " is under way in process " +
                                    std::to_string(run->owner.pid));
     }
-    std::vector<std::string> words = {"longhaul"};
-    for (size_t i = 0; i < run->arguments.size(); ++i) {
-      // Of an earlier time that it was resumed.
-      if (run->arguments[i] == "--resume" || run->arguments[i] == "--retry-failed") {
-        ++i;
-        continue;
-      }
-      words.push_back(run->arguments[i]);
-    }
-    // A restore keeps what is there and equal; it goes on by being begun again.
-    if (run->command != backup::kRestoreCommand) {
-      words.insert(words.end(), {"--resume", run->id});
-    }
-    if (state_.path) words.insert(words.end(), {"--state", place->sqlite_path});
+    Result<ResumeWords> again = WordsToResume(*run, context.flags().given, *place);
+    if (!again) co_return again.error();
     state->reset();
     if (!run->folder.empty() && ::chdir(run->folder.c_str()) != 0) {
       co_return NotFound(run->folder + ", where the run was started: " + std::strerror(errno));
     }
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
+    std::string program = "longhaul";
+    std::vector<char*> arguments = {program.data()};
+    for (std::string& word : again->words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    ::execv("/proc/self/exe", arguments.data());
+    std::vector<char*> environment = EnvironmentWithout(again->not_inherited);
+    ::execve("/proc/self/exe", arguments.data(), environment.data());
     co_return InvalidInput(std::string("cannot start longhaul once more: ") + std::strerror(errno));
   }
 

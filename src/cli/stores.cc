@@ -175,6 +175,7 @@ std::vector<std::string> StoreFlags::Arguments() const {
     text(which + "endpoint-url", end.endpoint_url);
     text(which + "profile", end.profile);
     text(which + "region", end.region);
+    text(which + "provider", end.provider);
     flag(which + "no-sign-request", end.no_sign_request);
   };
   add_end("", both);

@@ -128,6 +128,9 @@ class SyncCommand : public Command {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(run_flags_.retry_failed, ignored)) {
       retry_failed_ = std::exchange(run_flags_.retry_failed, "");
+    } else if (run_flags_.retry_failed.find_first_of("/.") != std::string::npos) {
+      co_return InvalidInput("cannot read the report '" + run_flags_.retry_failed +
+                             "' (--retry-failed): there is no such file");
     }
     Result<void> sound = CheckFlags();
     if (!sound) co_return sound.error();
@@ -220,7 +223,8 @@ class SyncCommand : public Command {
                                            .below = target->address.key,
                                            .source_place = LastingPlace(*source),
                                            .target_place = LastingPlace(*target),
-                                           .journal = journal});
+                                           .journal = journal,
+                                           .no_journal = WhyNoJournal(failed.has_value())});
     if (!remembered) co_return remembered.error();
     run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
@@ -277,6 +281,15 @@ class SyncCommand : public Command {
     return !(listings_.target.file + listings_.target.save).empty();
   }
 
+  // "" where one is kept, or nothing is done.
+  [[nodiscard]] std::string WhyNoJournal(bool of_report) const {
+    if (options_.dry_run) return "";
+    if (at_.at) return "no journal is kept with --at";
+    if (of_report) return "no journal is kept of what a report says";
+    const bool in_file = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
+    return in_file || TargetListed() ? "no journal is kept with listings in files" : "";
+  }
+
   Async<ExitCode> MirrorVersions(RunContext& context, CommandAddress typed, OpenedAddress source,
                                  OpenedAddress target) {
     TransferRun run(
@@ -284,6 +297,7 @@ class SyncCommand : public Command {
         {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
     Result<void> opened = run.Open(reports_);
     if (!opened) co_return opened.error();
+    if (!options_.dry_run) TellNotResumable(context, kVersionsGoOn);
     run.Begin();
     Result<void> done = co_await run.TransferVersions(
         source, target, {.listers_max = static_cast<int>(listings_.listers)}, options_);

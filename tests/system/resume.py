@@ -3,7 +3,8 @@
 One large object is copied in parts of 8 MiB and killed KILLS times; in between with another part
 size, and with the file that remembers uploads lost. It is downloaded likewise. Then OBJECTS small
 ones, a run that is killed RUN_KILLS times and resumed, one whose target goes away, one that is resumed
-when its address leads to another server, which is refused, and a plan that is applied again. Nothing is
+when its address leads to another server, which is refused, one that is resumed with another environment,
+and a plan that is applied again. Nothing is
 written twice but what was in flight, and at the end everything is equal and no upload is left.
 
 `./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
@@ -251,6 +252,27 @@ def another_place(world, source, target, environment) -> None:
     line.close()
 
 
+def own_options(world, environment) -> None:
+    step("a run whose options came from the environment, resumed in another one")
+    source, target = world.folder / "-options", world.folder / "options-copy"
+    (target / "bad").mkdir(parents=True)
+    (target / "bad" / "in-the-way").write_text("there")
+    (target / "keepme").write_text("mine")
+    source.mkdir()
+    (source / "bad").write_text("1")
+    state = str(world.folder / "options.db")
+    copying = world.run("sync", "--delete", "--state", state, "--", str(source), str(target),
+                        env={**environment, "LONGHAUL_EXCLUDE": "keep*"})
+    copying.expect(1, "longhaul runs resume ", f" --state {state}")
+    (target / "bad" / "in-the-way").unlink()
+    (target / "bad").rmdir()
+    events = world.run("runs", "resume", "last", "--state", state, "--json",
+                       env={**environment, "LONGHAUL_DELETE_EXCLUDED": "1"}).expect(0).lines()
+    check(events[-1]["event"] == "summary", f"no JSON: {events}")
+    check((target / "bad").read_text() == "1", "what failed was not done again")
+    check((target / "keepme").exists(), "what the run had left alone was removed")
+
+
 def planned(world, source, target, environment) -> None:
     step("a plan that is killed, and applied again")
     line = FaultProxy(target.endpoint, latency_seconds=0.02)
@@ -314,6 +336,7 @@ def main() -> None:
         source.s3.create_bucket(Bucket="data")
         target.s3.create_bucket(Bucket="copy")
         environment = {"XDG_STATE_HOME": str(world.work / "home")}
+        own_options(world, environment)
         large_object(world, source, target, environment)
         large_download(world, source, environment)
         small_objects(world, source, target, environment)

@@ -123,7 +123,7 @@ Result<std::optional<ListedObject>> FromJson(std::string_view line, std::string_
 class KeyListing : public PagedListing {
  public:
   KeyListing(Runtime runtime, std::unique_ptr<TextLines> lines, KeyListKind kind, Store& store,
-             std::string bucket, std::string prefix, MissingKey missing)
+             std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong)
       : runtime_(runtime),
         lines_(std::move(lines)),
         kind_(kind),
@@ -131,6 +131,7 @@ class KeyListing : public PagedListing {
         bucket_(std::move(bucket)),
         prefix_(std::move(prefix)),
         missing_(std::move(missing)),
+        wrong_(std::move(wrong)),
         looks_(runtime.executor) {}
 
  protected:
@@ -142,6 +143,12 @@ class KeyListing : public PagedListing {
       Result<void> looked = co_await looks_.Join();
       if (!read) co_return read.error();
       if (!looked) co_return looked.error();
+      // When all of the page has been looked at: the first line may be the only wrong one.
+      for (Error& error : std::exchange(errors_, {})) {
+        if (wrong_(error, proven_)) continue;
+        if (error.code == kWrongLine) error.code.clear();  // What is wrong is the file.
+        co_return error;
+      }
       std::erase_if(page, [](const ListedObject& object) { return object.key.empty(); });
     }
     co_return page;
@@ -149,7 +156,7 @@ class KeyListing : public PagedListing {
 
  private:
   Async<void> Read(std::vector<ListedObject>& page) {
-    while (page.size() < kPageObjects) {
+    while (page.size() < kPageObjects && errors_.size() < kPageObjects) {
       std::string_view line;
       if (!lines_->TakeReady(line)) {
         Result<std::optional<std::string_view>> next = co_await lines_->Next();
@@ -161,9 +168,16 @@ class KeyListing : public PagedListing {
       bool known = false;
       Result<std::optional<ListedObject>> object =
           ParseKeyLine(kind_, line, bucket_, prefix_, known);
-      if (!object) co_return lines_->Wrong(object.error().message);
+      if (!object) {
+        Error error = lines_->Wrong(object.error().message);
+        if (!wrong_) co_return error;
+        error.code = kWrongLine;
+        errors_.push_back(std::move(error));
+        continue;
+      }
       if (!*object || !(*object)->key.starts_with(prefix_)) continue;
       page.push_back(std::move(**object));
+      proven_ = proven_ || known;
       if (known) continue;
       co_await looks_.WaitBelow(kLooksMax);
       looks_.Spawn(Look(page.back(), lines_->Wrong("")));
@@ -177,11 +191,17 @@ class KeyListing : public PagedListing {
         {.bucket = bucket_, .key = object.key, .version_id = object.version_id});
     if (!info) {
       Error error = info.error().In(place.message + object.key);
-      if (error.kind != ErrorKind::kNotFound || !missing_) co_return error;
-      missing_(error);
+      if (error.kind == ErrorKind::kNotFound && missing_) {
+        missing_(error);
+      } else if (wrong_) {
+        errors_.push_back(std::move(error));
+      } else {
+        co_return error;
+      }
       object.key.clear();
       co_return Ok();
     }
+    proven_ = true;
     object.size_bytes = info->size_bytes;
     object.etag = info->etag;
     object.storage_class = info->storage_class;
@@ -196,6 +216,9 @@ class KeyListing : public PagedListing {
   std::string bucket_;
   std::string prefix_;
   MissingKey missing_;
+  WrongLine wrong_;
+  std::vector<Error> errors_;  // What wrong_ has not been told of yet.
+  bool proven_ = false;        // Another line was right.
   bool ended_ = false;
   TaskGroup looks_;
 };
@@ -220,9 +243,9 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
-                                     std::string prefix, MissingKey missing) {
+                                     std::string prefix, MissingKey missing, WrongLine wrong) {
   return std::make_unique<KeyListing>(runtime, std::move(lines), kind, store, std::move(bucket),
-                                      std::move(prefix), std::move(missing));
+                                      std::move(prefix), std::move(missing), std::move(wrong));
 }
 
 }  // namespace longhaul

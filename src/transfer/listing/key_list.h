@@ -17,6 +17,13 @@ namespace longhaul {
 // Told of a key that a list names and the store does not have.
 using MissingKey = std::function<void(const Error&)>;
 
+// Told of a line that makes no sense and of a key that the store does not show, with the line;
+// tells whether the list goes on without it. `proven`: another line was right.
+using WrongLine = std::function<bool(const Error&, bool proven)>;
+
+// The code of an error that is a line's.
+inline constexpr std::string_view kWrongLine = "WrongLine";
+
 enum class KeyListKind {
   kNames,      // Names below the prefix; blank lines and those that begin with # or ; are left out,
                // blanks around a name and a / before it, too (rclone's --files-from).
@@ -33,10 +40,11 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 // In the order of the file. Of what a line does not tell (the size, the time, the ETag) `store` is
 // asked, many objects at a time; of a key that is not there `missing` hears (kNotFound, with the
 // line) and it is left out; without `missing` that is the error. Keys that are not below the prefix
-// are left out. kInvalidInput: a line that makes no sense or names another
-// bucket, with its number.
+// are left out. kInvalidInput: a line that makes no sense or names another bucket, with its number;
+// that, and what the store says of one key, `wrong` decides about where there is one.
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
-                                     std::string prefix, MissingKey missing = nullptr);
+                                     std::string prefix, MissingKey missing = nullptr,
+                                     WrongLine wrong = nullptr);
 
 }  // namespace longhaul

@@ -24,7 +24,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
                                                 ListingFileKind kind, Store& store,
                                                 std::string bucket, std::string prefix,
                                                 ListingOptions options, MissingKey missing,
-                                                std::string place) {
+                                                std::string place, WrongLine wrong) {
   std::unique_ptr<Listing> listing;
   if (kind == ListingFileKind::kAny && file.key.ends_with("manifest.json")) {
     Result<std::unique_ptr<Listing>> inventory =
@@ -55,7 +55,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
       }
     }
     listing = OpenKeyList(runtime, std::move(*lines), keys, store, std::move(bucket),
-                          std::move(prefix), std::move(missing));
+                          std::move(prefix), std::move(missing), std::move(wrong));
   }
   if (!options.ordered) co_return listing;
   co_return SortListing(runtime, std::move(listing), options.spill_folder);

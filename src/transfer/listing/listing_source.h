@@ -24,6 +24,7 @@ enum class ListingFileKind {
 // where the file is not (ListingOptions::spill_folder). Of `store`, the bucket's, is asked only
 // what a file of keys alone does not tell. `store` and the file's outlive the listing. `place`: of
 // the bucket, as KeptListing compares it.
+// `wrong`: as of key_list.h; the lines of other files are an error as ever.
 // kInvalidInput and kCorrupt as of kept_listing.h, inventory.h and key_list.h; they name the file
 // and the line.
 Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile file,
@@ -31,6 +32,6 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
                                                 std::string bucket, std::string prefix,
                                                 ListingOptions options = {},
                                                 MissingKey missing = nullptr,
-                                                std::string place = {});
+                                                std::string place = {}, WrongLine wrong = nullptr);
 
 }  // namespace longhaul

@@ -214,6 +214,50 @@ TEST_F(ListingSourceTest, CsvAndJsonLines) {
   EXPECT_NE(From("what").find("--files-from"), std::string::npos);
 }
 
+class DenyingStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    if (request.key.starts_with("denied")) {
+      co_return Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+    }
+    co_return co_await MemoryStore::Head(std::move(request));
+  }
+};
+
+// One object that may not be read, at the head of a list of many, is no reason to leave the others.
+TEST_F(ListingSourceTest, OneLineThatIsWrongIsLeftOut) {
+  Put("a", "1");
+  Put("b", "22");
+  Write("names", "denied1\ndenied2\ndenied3\ndenied4\nb\na\n");
+  DenyingStore denying(world_.runtime, backend_);
+  const auto from = [&](const WrongLine& wrong) {
+    auto listing = world_.Run(OpenListingFile(
+        world_.runtime, File("names"), ListingFileKind::kNames, denying, "b", "", {},
+        [](const Error&) {}, "", wrong));
+    return listing ? All(std::move(*listing)) : "error: " + listing.error().message;
+  };
+  std::string told;
+  EXPECT_EQ(from([&told](const Error& error, bool proven) {
+              told += error.message + (proven ? "; " : " unproven; ");
+              return true;
+            }),
+            "a=1 b=2 ");
+  for (const char* line : {"names line 1: denied1: no; ", "names line 4: denied4: no; "}) {
+    EXPECT_TRUE(told.contains(line)) << told;
+  }
+  EXPECT_TRUE(from([](const Error&, bool) { return false; }).starts_with("error: names line"));
+  EXPECT_TRUE(from(nullptr).starts_with("error: names line"));
+  Write("names", "denied1\n");
+  told.clear();
+  EXPECT_EQ(from([&told](const Error&, bool proven) {
+              told += proven ? "proven" : "unproven";
+              return true;
+            }),
+            "");
+  EXPECT_EQ(told, "unproven");
+}
+
 TEST_F(ListingSourceTest, Inventory) {
   const std::string one = Gzip(
       "\"b\",\"x+y\",\"v1\",\"true\",\"false\",\"12\",\"2026-03-01T09:30:00.000Z\",\"abc\"\n"

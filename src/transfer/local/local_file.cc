@@ -200,6 +200,16 @@ Error FromErrno(int number, const std::string& what) {
     case ENOSPC:
     case EDQUOT:
       return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "NoSpace"};
+    // Of one name: a folder is there, or it is none that this file system takes.
+    case EISDIR:
+    case EEXIST:
+    case ENOTEMPTY:
+    case ENAMETOOLONG:
+    case EILSEQ:
+    case EINVAL:
+    case ELOOP:
+    case EFBIG:
+      return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "FileNotPossible"};
     default:
       return {.kind = ErrorKind::kInvalidInput, .message = message, .code = "FileSystem"};
   }

@@ -50,8 +50,9 @@ constexpr Cause kCauses[] = {
 
 // Codes of single objects: in an archive, gone, of a name or a size that the store does not take.
 constexpr std::string_view kOfObjects[] = {
-    "InvalidObjectState", "NoSuchKey",      "NoSuchVersion",    "DeleteMarker", "KeyNotStorable",
-    "KeyTooLongError",    "EntityTooLarge", "MetadataTooLarge", "InvalidTag",   "CopiedNotRemoved"};
+    "InvalidObjectState", "NoSuchKey",        "NoSuchVersion",  "DeleteMarker",
+    "KeyNotStorable",     "KeyTooLongError",  "EntityTooLarge", "MetadataTooLarge",
+    "InvalidTag",         "CopiedNotRemoved", "FileNotPossible"};
 
 bool OneOf(std::string_view code, std::span<const std::string_view> codes) {
   return std::ranges::find(codes, code) != codes.end();
