@@ -6,6 +6,7 @@
 #include "replication/context/loops.h"
 #include "replication/giants/giant.h"
 #include "replication/source/carry.h"
+#include "storage/bucket_kinds.h"
 
 namespace longhaul {
 
@@ -20,6 +21,14 @@ Async<void> RequireBucket(Store& store, const std::string& bucket, std::string_v
       found.error().In(std::string(what) + " bucket " + bucket + " of " + store.description());
   if (error.kind == ErrorKind::kNotFound) error.code = "NoSuchBucket";
   co_return error;
+}
+
+void RelyOnNoCondition(Capabilities& can) {
+  can.create_if_absent = false;
+  can.replace_if_match = false;
+  can.complete_if_absent = false;
+  can.complete_if_match = false;
+  can.delete_if_match = false;
 }
 
 Async<void> Keep(Async<void> task, Result<void>& result) {
@@ -156,6 +165,26 @@ bool StoreFinder::AnyCopiesTo(const Target& target) const {
   return false;
 }
 
+// Whether conditions do in the target's bucket what they do in its staging, where they were tried.
+Async<bool> StoreFinder::ReliesOnProbe(const RuleContext& rule, const TargetContext& target) {
+  const std::string& bucket = target.config->to.bucket;
+  Result<bool> alike = co_await AreOfOneKind(*target.store, target.staging_bucket, bucket);
+  if (!alike && alike.error().Transient()) co_return alike.error();
+  if (!alike) {
+    context_.runtime.log.Warning(
+        "the versioning of a target's bucket or of its staging may not be seen "
+        "(s3:GetBucketVersioning): leases stand in for conditional writes",
+        {{"rule", rule.rule->id}, {"target", target.config->name}, alike.error()});
+    co_return false;
+  }
+  if (*alike) co_return true;
+  context_.runtime.log.Info(
+      "the versioning of a target's bucket is not that of its staging, where conditional writes "
+      "were tried: leases stand in for them",
+      {{"rule", rule.rule->id}, {"target", target.config->name}, {"bucket", bucket}});
+  co_return false;
+}
+
 Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target) {
   ApplyPolicy policy{.bucket = target.config->to.bucket,
                      .site = context_.site,
@@ -176,14 +205,13 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
     if (!probed) co_return probed.error().In("probe " + target.store->description());
     policy.capabilities = *probed;
     target.store->UseProbed(*probed);
+    Result<bool> relied_on = co_await ReliesOnProbe(rule, target);
+    if (!relied_on) co_return relied_on.error();
+    if (!*relied_on) RelyOnNoCondition(policy.capabilities);
   } else {
     // Nothing may be tried in a bucket of replicas: leases stand in for what is not known to work.
     policy.capabilities = target.store->capabilities();
-    policy.capabilities.create_if_absent = false;
-    policy.capabilities.replace_if_match = false;
-    policy.capabilities.complete_if_absent = false;
-    policy.capabilities.complete_if_match = false;
-    policy.capabilities.delete_if_match = false;
+    RelyOnNoCondition(policy.capabilities);
   }
   if (AnyCopiesTo(*target.config)) {
     // Whether copies heed conditions is not probed, and few servers do: leases stand in, for all

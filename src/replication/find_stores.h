@@ -35,6 +35,7 @@ class StoreFinder {
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
+  Async<bool> ReliesOnProbe(const RuleContext& rule, const TargetContext& target);
   // Whether any rule may have the store copy objects into that bucket.
   [[nodiscard]] bool AnyCopiesTo(const Target& target) const;
   asio::awaitable<void> WarnOfVersions(const TargetContext& target);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/staging/staging.h"
+#include "storage/bucket_kinds.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -64,6 +65,64 @@ TEST_F(FindStoresTest, AnUploadDoesNotReplaceWhatIsNoReplica) {
   world_.Put("k", Noise(300'000, 2));
   world_.RunOnce({.timeout = 60s});
   EXPECT_TRUE(There() == theirs);
+  EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
+}
+
+// A server that heeds conditions in its staging bucket, and not in the target's, which is of
+// another kind.
+class TwoKinds : public MemoryStore, public BucketKinds {
+ public:
+  using MemoryStore::MemoryStore;
+
+  Async<PutResult> Put(PutRequest request, ByteSource& body) override {
+    if (request.bucket == "out") request.condition = {};
+    co_return co_await MemoryStore::Put(std::move(request), body);
+  }
+  Async<void> Remove(RemoveRequest request) override {
+    if (request.bucket == "out") request.if_match.clear();
+    co_return co_await MemoryStore::Remove(std::move(request));
+  }
+  Async<std::string> KindOf(std::string bucket) override {
+    if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to see it"};
+    co_return bucket == "out" ? std::string("Suspended") : std::string();
+  }
+
+  bool denied = false;
+};
+
+class TwoKindsTest : public ::testing::Test {
+ protected:
+  TwoKindsTest() {
+    auto store = std::make_unique<TwoKinds>(world_.runtime, world_.target().backend);
+    store_ = store.get();
+    world_.target().store = std::move(store);
+  }
+  std::string There() { return *world_.target().backend->Find("out", "k")->bytes; }
+
+  ReplicationWorld world_;
+  TwoKinds* store_ = nullptr;
+};
+
+TEST_F(TwoKindsTest, ConditionsAreNotReliedOnInABucketOfAnotherKind) {
+  for (const bool denied : {false, true}) {
+    store_->denied = denied;
+    world_.RunOnce({.timeout = 60s});
+    const Capabilities& can = world_.context->rules[0]->targets[0]->applier->policy().capabilities;
+    EXPECT_FALSE(can.create_if_absent);
+    EXPECT_FALSE(can.replace_if_match);
+    EXPECT_FALSE(can.delete_if_match);
+    EXPECT_TRUE(can.tags) << "all else is the store's";
+    EXPECT_EQ(world_.log.Has("may not be seen (s3:GetBucketVersioning)"), denied);
+  }
+}
+
+// Nothing would bring it back.
+TEST_F(TwoKindsTest, WhatIsNoReplicaIsNotReplaced) {
+  MemoryStore direct(world_.runtime, world_.target().backend);
+  ASSERT_TRUE(world_.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, "theirs")));
+  world_.Put("k", "ours");
+  world_.RunOnce({.timeout = 60s});
+  EXPECT_EQ(There(), "theirs");
   EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
 }
 
