@@ -6,12 +6,15 @@
 #include "replication/context/loops.h"
 #include "replication/giants/giant.h"
 #include "replication/source/carry.h"
+#include "storage/bucket_kinds.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
+constexpr std::chrono::minutes kTagsInterval{1};
+constexpr char kWithoutTags[] = "replicas are without tags, also those that had some";
 
 Async<void> RequireBucket(Store& store, const std::string& bucket, std::string_view what) {
   Result<void> found = co_await store.HeadBucket(bucket);
@@ -20,6 +23,14 @@ Async<void> RequireBucket(Store& store, const std::string& bucket, std::string_v
       found.error().In(std::string(what) + " bucket " + bucket + " of " + store.description());
   if (error.kind == ErrorKind::kNotFound) error.code = "NoSuchBucket";
   co_return error;
+}
+
+void RelyOnNoCondition(Capabilities& can) {
+  can.create_if_absent = false;
+  can.replace_if_match = false;
+  can.complete_if_absent = false;
+  can.complete_if_match = false;
+  can.delete_if_match = false;
 }
 
 Async<void> Keep(Async<void> task, Result<void>& result) {
@@ -34,29 +45,57 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
   Result<void> found = co_await RequireBucket(*rule.source, rule.rule->source.bucket, "source");
   if (found && rule.local) found = co_await FindLocalStaging(rule);
   if (!found) co_return found.error().In("rule " + rule.rule->id);
-  if (packs_) co_await WarnOfTags(rule);
+  if (packs_) {
+    TagsTrial tags = co_await TryTags(rule);
+    if (tags.denied && !rule.rule->filter.tags.empty()) {
+      // Every object would be left out, and nothing would tell.
+      co_return tags.denied->In("rule " + rule.rule->id +
+                                " filters by tags, which say what it carries; it carries nothing");
+    }
+    if (tags.denied) {
+      context_.runtime.log.Warning(kWithoutTags, {{"rule", rule.rule->id}, *tags.denied});
+      without_tags_.insert(&rule);
+    }
+  }
   rule.source_found = true;
   co_return Ok();
 }
 
 // Whoever may not read tags is told of objects that they have none (S3 API Reference, GetObject,
-// x-amz-tagging-count): only the request for them is denied. One object stands for all.
-asio::awaitable<void> StoreFinder::WarnOfTags(const RuleContext& rule) {
+// x-amz-tagging-count): only the request for them is denied. One object stands for all, unless it
+// may not be read at all; where there is none yet, a key that is not there tells the same.
+asio::awaitable<StoreFinder::TagsTrial> StoreFinder::TryTags(const RuleContext& rule) {
   const auto& from = rule.rule->source;
-  if (!rule.source->capabilities().tags) co_return;
+  if (!rule.source->capabilities().tags) co_return TagsTrial{.known = true};
   Result<ListPage> page =
       co_await rule.source->List({.bucket = from.bucket, .prefix = from.prefix, .count_max = 1});
-  if (!page || page->objects.empty()) co_return;
-  const std::string& key = page->objects.front().key;
+  const bool none = page && page->objects.empty();
+  if (!page || (none && rule.rule->filter.tags.empty())) co_return TagsTrial();
+  std::string key = from.prefix + NewUlid(context_.runtime.clock.Now(), context_.runtime.random);
+  if (!none) key = page->objects.front().key;
   Result<Tags> tags = co_await rule.source->GetTags(from.bucket, key, "");
-  if (tags || tags.error().kind != ErrorKind::kDenied) co_return;
-  context_.runtime.log.Warning(
-      rule.rule->filter.tags.empty()
-          ? "the tags of a source may not be read (s3:GetObjectTagging): replicas are without any, "
-            "also those that had some"
-          : "the tags of a source may not be read (s3:GetObjectTagging): its rule filters by them, "
-            "and carries nothing",
-      {{"rule", rule.rule->id}, {"key", key}, tags.error()});
+  if (tags || tags.error().kind == ErrorKind::kNotFound || tags.error().code == "NotImplemented") {
+    co_return TagsTrial{.known = true};
+  }
+  if (tags.error().kind != ErrorKind::kDenied) co_return TagsTrial();
+  if (!none) {
+    Result<ObjectInfo> head = co_await rule.source->Head({.bucket = from.bucket, .key = key});
+    if (!head) co_return TagsTrial();
+  }
+  co_return TagsTrial{.known = true,
+                      .denied = tags.error().In(
+                          "the tags of its source may not be read (s3:GetObjectTagging): " + key)};
+}
+
+asio::awaitable<void> StoreFinder::WatchTags(const RuleContext& rule, Event& stop) {
+  const std::string part = "tags of rule " + rule.rule->id;
+  while (!stop.is_set()) {
+    const TagsTrial tags = co_await TryTags(rule);
+    if (tags.known && !tags.denied) break;
+    if (tags.denied) context_.observer.OnReadiness(part, tags.denied->In(kWithoutTags));
+    co_await stop.WaitFor(context_.runtime.clock, kTagsInterval);
+  }
+  context_.observer.OnReadiness(part, std::nullopt);
 }
 
 Async<void> StoreFinder::FindLocalStaging(RuleContext& rule) {
@@ -138,6 +177,7 @@ Async<void> StoreFinder::KeepFinding(std::string part, RuleContext& rule, Target
     context_.observer.OnReadiness(part, found ? std::nullopt : std::optional<Error>(found.error()));
     if (found) {
       on_found_(rule);
+      if (target == nullptr && without_tags_.contains(&rule)) co_await WatchTags(rule, stop);
       co_return Ok();
     }
     context_.runtime.log.Warning("not ready, trying again", {found.error()});
@@ -154,6 +194,26 @@ bool StoreFinder::AnyCopiesTo(const Target& target) const {
     }
   }
   return false;
+}
+
+// Whether conditions do in the target's bucket what they do in its staging, where they were tried.
+Async<bool> StoreFinder::ReliesOnProbe(const RuleContext& rule, const TargetContext& target) {
+  const std::string& bucket = target.config->to.bucket;
+  Result<bool> alike = co_await AreOfOneKind(*target.store, target.staging_bucket, bucket);
+  if (!alike && alike.error().Transient()) co_return alike.error();
+  if (!alike) {
+    context_.runtime.log.Warning(
+        "the versioning of a target's bucket or of its staging may not be seen "
+        "(s3:GetBucketVersioning): leases stand in for conditional writes",
+        {{"rule", rule.rule->id}, {"target", target.config->name}, alike.error()});
+    co_return false;
+  }
+  if (*alike) co_return true;
+  context_.runtime.log.Info(
+      "the versioning of a target's bucket is not that of its staging, where conditional writes "
+      "were tried: leases stand in for them",
+      {{"rule", rule.rule->id}, {"target", target.config->name}, {"bucket", bucket}});
+  co_return false;
 }
 
 Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target) {
@@ -176,14 +236,13 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
     if (!probed) co_return probed.error().In("probe " + target.store->description());
     policy.capabilities = *probed;
     target.store->UseProbed(*probed);
+    Result<bool> relied_on = co_await ReliesOnProbe(rule, target);
+    if (!relied_on) co_return relied_on.error();
+    if (!*relied_on) RelyOnNoCondition(policy.capabilities);
   } else {
     // Nothing may be tried in a bucket of replicas: leases stand in for what is not known to work.
     policy.capabilities = target.store->capabilities();
-    policy.capabilities.create_if_absent = false;
-    policy.capabilities.replace_if_match = false;
-    policy.capabilities.complete_if_absent = false;
-    policy.capabilities.complete_if_match = false;
-    policy.capabilities.delete_if_match = false;
+    RelyOnNoCondition(policy.capabilities);
   }
   if (AnyCopiesTo(*target.config)) {
     // Whether copies heed conditions is not probed, and few servers do: leases stand in, for all

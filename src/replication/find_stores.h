@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,10 +32,18 @@ class StoreFinder {
 
  private:
   Async<void> FindSource(RuleContext& rule);
-  asio::awaitable<void> WarnOfTags(const RuleContext& rule);
+  // Whether the tags of a source may be read; `denied`: its objects may, and their tags may not.
+  struct TagsTrial {
+    bool known = false;
+    std::optional<Error> denied{};
+  };
+  asio::awaitable<TagsTrial> TryTags(const RuleContext& rule);
+  // Where replicas go without tags: tells the observer, until they may be read or `stop` is set.
+  asio::awaitable<void> WatchTags(const RuleContext& rule, Event& stop);
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
+  Async<bool> ReliesOnProbe(const RuleContext& rule, const TargetContext& target);
   // Whether any rule may have the store copy objects into that bucket.
   [[nodiscard]] bool AnyCopiesTo(const Target& target) const;
   asio::awaitable<void> WarnOfVersions(const TargetContext& target);
@@ -43,7 +52,8 @@ class StoreFinder {
   bool packs_;
   bool applies_;
   std::function<void(RuleContext&)> on_found_;
-  std::set<std::string> versions_warned_;  // Buckets.
+  std::set<std::string> versions_warned_;      // Buckets.
+  std::set<const RuleContext*> without_tags_;  // Their sources' may not be read.
 };
 
 }  // namespace longhaul

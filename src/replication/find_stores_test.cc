@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/staging/staging.h"
+#include "storage/bucket_kinds.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -67,26 +68,168 @@ TEST_F(FindStoresTest, AnUploadDoesNotReplaceWhatIsNoReplica) {
   EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
 }
 
-// An object says that it has no tags to whoever may not read them: replicas lose theirs.
-TEST(FindSourceTest, TagsThatMayNotBeReadAreToldOf) {
-  for (const bool may_read : {true, false}) {
-    for (const bool filters : {false, true}) {
-      ReplicationWorld world;
-      if (filters) world.configuration.rules[0].filter.tags["color"] = "red";
-      MemoryStore direct(world.runtime, world.source().backend);
-      PutRequest request{.bucket = "in", .key = "k"};
-      request.tags["color"] = "red";
-      ASSERT_TRUE(world.world.Run(PutText(direct, std::move(request), "text")));
-      world.source().decide = [may_read](testing::StoreOperation operation, std::string_view,
-                                         std::string_view) {
-        const bool denied = operation == testing::StoreOperation::kGetTags && !may_read;
-        return denied ? testing::TroubledStore::Failing(ErrorKind::kDenied) : testing::Fault();
-      };
-      world.RunOnce({.target = false, .timeout = 60s});
-      EXPECT_EQ(world.log.Has("may not be read (s3:GetObjectTagging)"), !may_read);
-      EXPECT_EQ(world.log.Has("carries nothing"), !may_read && filters);
-    }
+// A server that heeds conditions in its staging bucket, and not in the target's, which is of
+// another kind.
+class TwoKinds : public MemoryStore, public BucketKinds {
+ public:
+  using MemoryStore::MemoryStore;
+
+  Async<PutResult> Put(PutRequest request, ByteSource& body) override {
+    if (request.bucket == "out") request.condition = {};
+    co_return co_await MemoryStore::Put(std::move(request), body);
   }
+  Async<void> Remove(RemoveRequest request) override {
+    if (request.bucket == "out") request.if_match.clear();
+    co_return co_await MemoryStore::Remove(std::move(request));
+  }
+  Async<std::string> KindOf(std::string bucket) override {
+    if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to see it"};
+    co_return bucket == "out" ? std::string("Suspended") : std::string();
+  }
+
+  bool denied = false;
+};
+
+class TwoKindsTest : public ::testing::Test {
+ protected:
+  TwoKindsTest() {
+    auto store = std::make_unique<TwoKinds>(world_.runtime, world_.target().backend);
+    store_ = store.get();
+    world_.target().store = std::move(store);
+  }
+  std::string There() { return *world_.target().backend->Find("out", "k")->bytes; }
+
+  ReplicationWorld world_;
+  TwoKinds* store_ = nullptr;
+};
+
+TEST_F(TwoKindsTest, ConditionsAreNotReliedOnInABucketOfAnotherKind) {
+  for (const bool denied : {false, true}) {
+    store_->denied = denied;
+    world_.RunOnce({.timeout = 60s});
+    const Capabilities& can = world_.context->rules[0]->targets[0]->applier->policy().capabilities;
+    EXPECT_FALSE(can.create_if_absent);
+    EXPECT_FALSE(can.replace_if_match);
+    EXPECT_FALSE(can.delete_if_match);
+    EXPECT_TRUE(can.tags) << "all else is the store's";
+    EXPECT_EQ(world_.log.Has("may not be seen (s3:GetBucketVersioning)"), denied);
+  }
+}
+
+// Nothing would bring it back.
+TEST_F(TwoKindsTest, WhatIsNoReplicaIsNotReplaced) {
+  MemoryStore direct(world_.runtime, world_.target().backend);
+  ASSERT_TRUE(world_.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, "theirs")));
+  world_.Put("k", "ours");
+  world_.RunOnce({.timeout = 60s});
+  EXPECT_EQ(There(), "theirs");
+  EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
+}
+
+// Whose objects say that they have no tags, to whoever may not read them.
+class SecretTags : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
+    Result<ObjectStream> stream = co_await MemoryStore::Get(std::move(request), absent_at);
+    if (stream && denied) stream->info.tag_count = 0;
+    co_return stream;
+  }
+  Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override {
+    if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to tags"};
+    co_return co_await MemoryStore::GetTags(bucket, key, version_id);
+  }
+  Async<ObjectInfo> Head(HeadRequest request) override {
+    if (heads_denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to it"};
+    co_return co_await MemoryStore::Head(std::move(request));
+  }
+
+  bool denied = true;
+  bool heads_denied = false;
+};
+
+class SecretTagsTest : public ::testing::Test {
+ protected:
+  SecretTagsTest() {
+    auto store = std::make_unique<SecretTags>(world_.runtime, world_.source().backend);
+    store_ = store.get();
+    world_.source().store = std::move(store);
+  }
+  void Filter() { world_.configuration.rules[0].filter.tags["color"] = "red"; }
+  void PutRed() {
+    MemoryStore direct(world_.runtime, world_.source().backend);
+    PutRequest request{.bucket = "in", .key = "k"};
+    request.tags["color"] = "red";
+    ASSERT_TRUE(world_.world.Run(PutText(direct, std::move(request), "text")));
+  }
+  [[nodiscard]] bool Told(const std::string& part) const {
+    const auto found = world_.observer.unready.find(part);
+    return found != world_.observer.unready.end() &&
+           found->second.find("(s3:GetObjectTagging)") != std::string::npos;
+  }
+
+  ReplicationWorld world_;
+  SecretTags* store_ = nullptr;
+};
+
+// Replicas lose theirs: that is told for as long as it is so.
+TEST_F(SecretTagsTest, ThatReplicasGoWithoutIsTold) {
+  PutRed();
+  world_.Start();
+  world_.RunFor(1min);
+  EXPECT_TRUE(Told("tags of rule r"));
+  EXPECT_TRUE(world_.log.Has("replicas are without tags"));
+  EXPECT_EQ(world_.Replicas().size(), 1u) << "it is carried all the same";
+  store_->denied = false;
+  world_.RunFor(2min);
+  EXPECT_TRUE(world_.observer.unready.empty());
+  world_.Stop();
+}
+
+// Nobody can say which objects the rule carries.
+TEST_F(SecretTagsTest, ARuleThatFiltersByThemCarriesNothingAndSaysSo) {
+  Filter();
+  PutRed();
+  OnceResult once = world_.RunOnce({.timeout = 60s});
+  ASSERT_TRUE(once.store_error);
+  EXPECT_EQ(once.store_error->kind, ErrorKind::kDenied);
+  world_.Start();
+  world_.RunFor(1min);
+  EXPECT_TRUE(Told("source of rule r"));
+  EXPECT_TRUE(world_.Replicas().empty());
+  store_->denied = false;
+  world_.RunFor(3min);
+  EXPECT_TRUE(world_.observer.unready.empty());
+  EXPECT_EQ(world_.Replicas().size(), 1u);
+  world_.Stop();
+}
+
+// Where there is no object to try it with, it is known before one comes.
+TEST_F(SecretTagsTest, AnEmptySourceShowsItToo) {
+  Filter();
+  world_.Start();
+  world_.RunFor(1min);
+  EXPECT_TRUE(Told("source of rule r"));
+  PutRed();
+  world_.RunFor(5min);
+  EXPECT_TRUE(world_.Replicas().empty());
+  store_->denied = false;
+  world_.RunFor(3min);
+  EXPECT_TRUE(world_.observer.unready.empty());
+  EXPECT_EQ(world_.Replicas().size(), 1u) << "it was kept, not passed over";
+  world_.Stop();
+}
+
+// A role may be let read some objects alone, by their tags: one that it may not read says nothing.
+TEST_F(SecretTagsTest, AnObjectThatMayNotBeReadAtAllSaysNothingOfTags) {
+  Filter();
+  PutRed();
+  store_->heads_denied = true;
+  world_.Start();
+  world_.RunFor(1min);
+  EXPECT_FALSE(Told("source of rule r"));
+  world_.Stop();
 }
 
 }  // namespace

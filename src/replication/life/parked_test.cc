@@ -92,6 +92,98 @@ TEST(ParkedTest, AKeyThatATargetRefusesHasARowUntilItIsApplied) {
   world.Stop();
 }
 
+// Somebody removes the archive of a key that a target refuses. Nobody tries it any more then, so
+// the row would stay for ever, and the state that the archive held would be nowhere.
+class RemovedArchiveTest : public ::testing::Test {
+ protected:
+  RemovedArchiveTest() {
+    world_.configuration.rules[0].intake.listing.reset();
+    world_.configuration.rules[0].deletes = false;
+    world_.Put("a", "text a");
+    world_.Put("refused", "text");
+    Refuse();
+    world_.Start();
+    SendHint(world_, "a");
+    SendHint(world_, "refused");
+    world_.RunFor(60s);
+    EXPECT_EQ(Parked(world_, "t0").size(), 1u);
+    archive_ = Parked(world_, "t0").front().archive;
+  }
+  ~RemovedArchiveTest() override { world_.Stop(); }
+
+  // (A target that denies all that an archive holds would be a store that denies.)
+  void Refuse() {
+    world_.target().decide = [](StoreOperation operation, std::string_view bucket,
+                                std::string_view key) {
+      const bool hit = operation == StoreOperation::kPut && bucket == "out" && key == "refused";
+      return hit ? TroubledStore::Failing(ErrorKind::kInvalidInput) : Fault();
+    };
+  }
+  void RemoveArchives() {
+    auto& staged = world_.target().backend->buckets["staging"].objects;
+    for (const std::string& key : world_.Staged()) staged.erase(key);
+  }
+  static constexpr std::string_view kTold = "not in staging any more";
+
+  ReplicationWorld world_;
+  std::string archive_;
+};
+
+TEST_F(RemovedArchiveTest, ItsKeysAreReadAnew) {
+  RemoveArchives();
+  world_.RunFor(25min);
+  EXPECT_TRUE(world_.log.Has(kTold));
+  std::vector<ParkedKey> parked = Parked(world_, "t0");
+  ASSERT_EQ(parked.size(), 1u) << "it is refused as before";
+  EXPECT_NE(parked[0].archive, archive_) << "and lies there again";
+  ASSERT_EQ(world_.Staged().size(), 1u);
+  EXPECT_NE(world_.Staged().begin()->find(parked[0].archive), std::string::npos);
+  RemoveArchives();
+  world_.target().Heal();
+  world_.RunFor(25min);
+  EXPECT_TRUE(world_.Replicas().contains("refused"));
+  EXPECT_TRUE(Parked(world_, "t0").empty());
+}
+
+TEST_F(RemovedArchiveTest, TheRowOfAKeyThatIsNotCarriedAnyMoreGoes) {
+  RemoveArchives();
+  world_.source().backend->buckets["in"].objects.erase("refused");
+  world_.RunFor(25min);
+  EXPECT_TRUE(Parked(world_, "t0").empty());
+  EXPECT_TRUE(world_.queue_backend->rows.empty());
+}
+
+// What cannot be listed may be there; and what is there stays parked as it was.
+TEST_F(RemovedArchiveTest, WhatMayBeThereIsLeftAlone) {
+  world_.RunFor(25min);
+  EXPECT_EQ(Parked(world_, "t0").front().archive, archive_);
+  RemoveArchives();
+  world_.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    const bool hit = operation == StoreOperation::kList && bucket == "staging";
+    return hit ? TroubledStore::Failing(ErrorKind::kDenied) : Fault();
+  };
+  world_.RunFor(25min);
+  EXPECT_FALSE(world_.log.Has(kTold));
+  ASSERT_EQ(Parked(world_, "t0").size(), 1u);
+  EXPECT_EQ(Parked(world_, "t0").front().archive, archive_);
+}
+
+// A conflict is told of after its archive has gone; it goes when the key is settled.
+TEST_F(RemovedArchiveTest, AConflictStays) {
+  ParkedKey conflict{.key = "c",
+                     .target = "t0",
+                     .archive = archive_,
+                     .op = "put",
+                     .reason = "conflict: not a replica",
+                     .when = world_.world.clock.Now()};
+  ASSERT_TRUE(world_.world.Run(WriteParked(world_.state, "r", conflict)));
+  RemoveArchives();
+  world_.target().Heal();
+  world_.RunFor(25min);
+  ASSERT_EQ(Parked(world_, "t0").size(), 1u);
+  EXPECT_EQ(Parked(world_, "t0").front().key, "c");
+}
+
 // The row outlives the process that wrote it, and another one must be able to end it.
 TEST(ParkedTest, AnotherProcessForgetsWhatItApplies) {
   ReplicationWorld world;

@@ -64,6 +64,7 @@ asio::awaitable<void> OpenMessages::Close(std::shared_ptr<OpenMessage> message) 
   Result<void> closed =
       co_await queue_.Replace({message->receipt}, std::move(left), message->delay);
   NoteClosed(closed);
+  message->closed = true;
   std::erase(messages_, message);
 }
 

@@ -28,7 +28,7 @@ struct OpenMessage {
   int undone = 0;          // Keys (times rules) that it still waits for.
   SteadyTime hidden_at{};  // Or a little before.
   bool closing = false;
-  bool closed = false;
+  bool closed = false;            // Done with here, whatever came of it.
   std::vector<HintMessage> left;  // What must go back.
   std::chrono::milliseconds delay{0};
 };

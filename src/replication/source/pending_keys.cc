@@ -27,6 +27,7 @@ void Merge(PendingKey& known, PendingKey other) {
   known.alone = known.alone || other.alone;
   known.attributes = known.attributes && other.attributes;
   known.backlog = known.backlog && other.backlog;
+  known.company = std::max(known.company, other.company);
   if (other.size_bytes) known.size_bytes = other.size_bytes;
   known.messages.insert(known.messages.end(), std::make_move_iterator(other.messages.begin()),
                         std::make_move_iterator(other.messages.end()));
@@ -129,7 +130,7 @@ void PendingKeys::WakeReady(SystemTime now) {
 
 SteadyTime PendingKeys::ClosesAt(const Groups::value_type& group, bool nothing_comes) const {
   const SteadyTime oldest = group.second.by_age.begin()->first.first;
-  const bool alone = group.first.second.alone;
+  const bool alone = group.first.kind.alone || group.first.company != 0;
   const bool full = static_cast<int64_t>(group.second.by_key.size()) >= batch_.count ||
                     group.second.size_bytes >= batch_.size_bytes;
   if (alone || full) return SteadyTime::min();
@@ -164,19 +165,19 @@ std::vector<PendingKeys::Item> PendingKeys::Take(SystemTime now, SteadyTime stea
   Groups::value_type* chosen = nullptr;
   for (auto& group : groups_) {
     if (ClosesAt(group, nothing_comes) > steady_now) continue;
-    const uint64_t turn = turns_[group.first.second];
-    const uint64_t turn_of_chosen = chosen == nullptr ? turn : turns_[chosen->first.second];
+    const uint64_t turn = turns_[group.first.kind];
+    const uint64_t turn_of_chosen = chosen == nullptr ? turn : turns_[chosen->first.kind];
     if (chosen == nullptr || turn < turn_of_chosen ||
         (turn == turn_of_chosen &&
          group.second.by_age.begin()->first < chosen->second.by_age.begin()->first)) {
       chosen = &group;
     }
   }
-  if (chosen != nullptr) turns_[chosen->first.second] = next_turn_++;
+  if (chosen != nullptr) turns_[chosen->first.kind] = next_turn_++;
   std::vector<Entries::iterator> taken;
   if (chosen != nullptr) {
-    const bool alone = chosen->first.second.alone;
-    if (!alone) taken_at_[chosen->first] = steady_now;
+    const bool alone = chosen->first.kind.alone;
+    if (!alone && chosen->first.company == 0) taken_at_[chosen->first] = steady_now;
     const auto& keys = chosen->second.by_key;
     const size_t count_max =
         alone ? 1 : std::min(keys.size(), static_cast<size_t>(std::max(batch_.count, 1)));

@@ -45,6 +45,7 @@ struct PendingKey {
   bool alone = false;                  // Does not fit beside others.
   bool attributes = false;             // Its bytes may be at the target already (events/hint.h).
   bool backlog = false;                // Nobody waits for it more than for all the others.
+  uint64_t company = 0;                // It travels with keys of the same one alone (suspects.h).
   std::optional<SegmentHint> segment;  // Only this much of it, and as it was planned.
   std::vector<std::shared_ptr<OpenMessage>> messages;
 };
@@ -112,11 +113,19 @@ class PendingKeys {
     bool backlog = false;
     auto operator<=>(const Kind&) const = default;
   };
-  using Groups = std::map<std::pair<std::string, Kind>, Group>;  // By target.
+  struct GroupName {
+    std::string target;
+    Kind kind;
+    uint64_t company = 0;
+    auto operator<=>(const GroupName&) const = default;
+  };
+  using Groups = std::map<GroupName, Group>;
 
-  [[nodiscard]] std::pair<std::string, Kind> GroupOf(const PendingKey& pending) const {
-    return {pending.target, Kind{.alone = pending.alone || pending.segment || IsLarge(pending),
-                                 .backlog = pending.backlog}};
+  [[nodiscard]] GroupName GroupOf(const PendingKey& pending) const {
+    return {.target = pending.target,
+            .kind = Kind{.alone = pending.alone || pending.segment || IsLarge(pending),
+                         .backlog = pending.backlog},
+            .company = pending.company};
   }
   static SystemTime WakesAt(const PendingKey& pending) {
     return std::max(pending.not_before, pending.due);
@@ -132,8 +141,8 @@ class PendingKeys {
   uint64_t next_sequence_ = 0;
   Entries entries_;
   ByTime<SystemTime> sleeping_;
-  Groups groups_;                                    // Ready keys; never an empty group.
-  std::map<Groups::key_type, SteadyTime> taken_at_;  // The last batch of small keys.
+  Groups groups_;                             // Ready keys; never an empty group.
+  std::map<GroupName, SteadyTime> taken_at_;  // The last batch of small keys.
   // The kinds take turns: when each had its last one.
   std::map<Kind, uint64_t> turns_{{Kind(), 1}, {Kind{.backlog = true}, 2}};
   uint64_t next_turn_ = 3;

@@ -185,6 +185,27 @@ TEST_F(PendingKeysTest, FreshKeysAndABacklogTakeTurns) {
   EXPECT_TRUE(found);
 }
 
+// What may have ended a process shares no batch with others, and waits for none; its batches are
+// forgotten, however many there are.
+TEST_F(PendingKeysTest, KeysOfOneCompanyTravelWithNoOthers) {
+  const auto with = [&](uint64_t company) {
+    PendingKey key = Key(start_ + 1s);
+    key.company = company;
+    return key;
+  };
+  keys_.Add("a", with(7));
+  keys_.Add("b", Key(start_));
+  keys_.Add("c", with(7));
+  keys_.Add("d", with(8));
+  EXPECT_EQ(Take(start_ + 1s), (Keys{"a", "c"})) << "while the others linger";
+  EXPECT_EQ(Take(start_ + 1s), Keys{"d"});
+  EXPECT_EQ(Take(start_ + 1s), Keys{});
+  keys_.Add("b", with(9));
+  EXPECT_EQ(Take(start_ + 1s), Keys{"b"}) << "whoever else has heard of the key";
+  keys_.Add("e", Key(start_ + 1s));
+  EXPECT_EQ(Take(start_ + 1s, true), Keys{"e"}) << "no batch of small keys was before it";
+}
+
 // Two hints of one key are one reading: late enough for both, and as old as the older one.
 TEST_F(PendingKeysTest, HintsOfOneKeyAreOneReading) {
   PendingKey first = Key(start_);

@@ -38,6 +38,7 @@ SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_
     : context_(context),
       memory_(memory),
       messages_(context.runtime, context.queue, context.limits, 2 * std::ssize(context.rules)),
+      suspects_(context.runtime.random),
       slots_(jobs_max, context.rules.size()) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
@@ -119,6 +120,10 @@ asio::awaitable<void> SourceRole::Run(Event& stop) {
 asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
   int failures = 0;
   while (!stop.is_set()) {
+    if (!co_await TakeSuspects()) {
+      co_await changed_.WaitFor(context_.runtime.clock, kReceiveWait);
+      continue;
+    }
     // While keys wait here, an empty lane must be noticed at once: their batch closes then.
     const bool waiting = std::ranges::any_of(queues_, [](const std::unique_ptr<RuleQueue>& queue) {
       return queue->more_waits && queue->keys.size() > 0;
@@ -192,30 +197,62 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     co_await KeepForOthers(message, *hints);
     co_return;
   }
-  const std::shared_ptr<OpenMessage> open = messages_.Open(message);
+  std::shared_ptr<OpenMessage> open = messages_.Open(message);
+  if (Suspects::Is(message)) {
+    suspects_.Add({.hints = std::move(*hints), .sent = message.sent, .open = std::move(open)});
+    co_return;
+  }
+  co_await TakeKeys(std::move(*hints), message.sent, std::move(open), 0);
+}
+
+asio::awaitable<bool> SourceRole::TakeSuspects() {
+  std::vector<Suspects::Suspect> suspects = suspects_.Take(context_.runtime.clock.SteadyNow());
+  if (!suspects.empty()) {
+    // The last line of a process that has died of one of them.
+    const HintMessage& first = suspects.front().hints;
+    context_.runtime.log.Info("received for the third time or more: it travels alone",
+                              {{"messages", suspects.size()},
+                               {"rule", first.rule},
+                               {"keys", first.hints.size()},
+                               {"key", first.hints.empty() ? "" : first.hints.front().key}});
+  }
+  for (Suspects::Suspect& suspect : suspects) {
+    co_await TakeKeys(std::move(suspect.hints), suspect.sent, std::move(suspect.open),
+                      suspects_.company());
+  }
+  if (!suspects.empty()) {
+    co_await messages_.Flush();
+    changed_.NotifyAll();
+  }
+  co_return suspects_.MayReceive(context_.runtime.clock.SteadyNow());
+}
+
+asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
+                                           std::shared_ptr<OpenMessage> open, uint64_t company) {
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
   const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
   // Where no event told, nobody knows since when a key differs: it counts from the comparison on.
-  const bool told = hints->origin == HintOrigin::kWebhook || hints->origin == HintOrigin::kWatch;
-  for (Hint& hint : hints->hints) {
+  const bool told = hints.origin == HintOrigin::kWebhook || hints.origin == HintOrigin::kWatch;
+  for (Hint& hint : hints.hints) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const Rule& rule = *queue->rule->rule;
-      if (rule.source.store != hints->store) continue;
-      if (!hints->rule.empty() && hints->rule != rule.id) continue;
-      if (!rule.MatchesKey(hints->bucket, hint.key)) continue;
-      const std::string only = hints->rule.empty() ? std::string() : hints->target;
+      if (rule.source.store != hints.store) continue;
+      if (!hints.rule.empty() && hints.rule != rule.id) continue;
+      if (!rule.MatchesKey(hints.bucket, hint.key)) continue;
+      const std::string only = hints.rule.empty() ? std::string() : hints.target;
       for (std::string& target : queue->TargetsOf(hint.key, only)) {
         PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
                            .since = now,
                            .heard = hint.heard ? *hint.heard
-                                    : told     ? std::min(hint.time, message.sent)
-                                               : message.sent,
+                                    : told     ? std::min(hint.time, sent)
+                                               : sent,
                            .size_bytes = hint.size_bytes,
                            .tries = hint.tries,
                            .target = std::move(target),
                            .attributes = hint.attributes,
-                           .backlog = message.lane == BacklogLane(rule.id) || hint.segment,
+                           .backlog = open->lane == BacklogLane(rule.id) || hint.segment,
+                           .company = company,
                            .segment = hint.segment,
                            .messages = {open}};
         messages_.Wait(*open, 1);

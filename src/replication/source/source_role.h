@@ -7,7 +7,8 @@
 //
 // Rules share the process fairly. Each has three lanes in the Queue (events/hint.h), which take
 // turns, and a part of the keys that may wait here is kept free for each lane: one that is full is
-// left alone. The places for packing go by bytes (fair_slots.h).
+// left alone. The places for packing go by bytes (fair_slots.h). A message that has come again and
+// again travels alone (suspects.h).
 
 #pragma once
 
@@ -25,6 +26,7 @@
 #include "replication/source/open_messages.h"
 #include "replication/source/pack.h"
 #include "replication/source/pending_keys.h"
+#include "replication/source/suspects.h"
 #include "replication/source/target_health.h"
 
 namespace longhaul {
@@ -67,6 +69,12 @@ class SourceRole {
   void NoteWaiting(const std::vector<std::string>& waiting);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
+  // Its keys wait from now on to be read; with those of the same `company`, where it is not 0.
+  asio::awaitable<void> TakeKeys(HintMessage hints, SystemTime sent,
+                                 std::shared_ptr<OpenMessage> open, uint64_t company);
+  // Suspects whose turn it is. False: some wait or are under way, and nothing more is to be
+  // received.
+  asio::awaitable<bool> TakeSuspects();
   [[nodiscard]] bool Knows(const std::string& rule_id) const;
   asio::awaitable<void> KeepForOthers(const QueueMessage& message, HintMessage& hints);
   Async<void> RunJob(RuleQueue& queue, Items keys);
@@ -99,6 +107,7 @@ class SourceRole {
   PackMemory memory_;
   std::vector<std::unique_ptr<RuleQueue>> queues_;
   OpenMessages messages_;
+  Suspects suspects_;
   int64_t keys_pending_ = 0;
   int jobs_running_ = 0;
   uint64_t keys_done_ = 0;

@@ -17,8 +17,9 @@ namespace longhaul {
 namespace {
 
 constexpr int kPollGrowthMax = 10;
-constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
-constexpr int kSoonTries = 3;        // Within seven seconds.
+constexpr int kRefusalsMax = 5;  // With the delays between them, 15 seconds.
+constexpr int kSoonTries = 3;    // Within seven seconds.
+constexpr int kPageRows = 1000;
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
 constexpr int kArchivesAtOnce = 16;
 constexpr int kLargeAtOnce = 2;
@@ -31,6 +32,12 @@ std::chrono::milliseconds DelayAfter(const Error& error, int attempts_before) {
   const std::chrono::milliseconds busy = BusyFor(error);
   if (attempts_before < kSoonTries || busy.count() == 0) return RetryDelay(attempts_before);
   return busy;
+}
+
+// Its archive alone holds it: a conflict is told of without one, and what has another name comes
+// from elsewhere (take_over.h).
+bool WaitsInStaging(const ParkedKey& row) {
+  return IsUlid(row.archive) && !row.reason.starts_with("conflict: ");
 }
 
 // The source learns that the transfer of which this archive holds a segment is over.
@@ -126,6 +133,7 @@ StagingQueue& TargetRole::QueueOf(const TargetContext& target) {
 Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
                                  TargetContext& target, TargetPass& pass) {
   const SteadyTime begun_at = context_.runtime.clock.SteadyNow();
+  const SystemTime listed_at = context_.runtime.clock.Now();
   Result<std::vector<StagedArchive>> listed =
       co_await ListStaging(*target.staging_store, target.staging_bucket, target.staging_prefix);
   if (!listed) {
@@ -147,6 +155,57 @@ Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
   archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   Result<void> kept = co_await target.parked->KeepArchives(archives);
   if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
+  Result<void> asked = co_await AskForLeftKeys(target, std::move(archives), listed_at);
+  if (!asked) {
+    context_.runtime.log.Warning(
+        "parked keys without an archive are not read anew",
+        {{"rule", rule.rule->id}, {"target", target.config->name}, asked.error()});
+  }
+  co_return Ok();
+}
+
+Async<void> TargetRole::AskForLeftKeys(TargetContext& target, std::set<std::string> archives,
+                                       SystemTime listed_at) {
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  const auto [sought, first] = left_sought_.try_emplace(&target, now);
+  if (!first && now < sought->second + kParkedRetry) co_return Ok();
+  sought->second = now;
+  // What another process has parked a moment ago may lie there since the listing was begun; and its
+  // clock may be another.
+  const SystemTime before = listed_at - kParkedRetry;
+  std::string after;
+  do {
+    Result<std::vector<ParkedKey>> rows =
+        co_await ScanParked(context_.state, target.rule->id, target.config->name, after, kPageRows);
+    if (!rows) co_return rows.error();
+    after = std::ssize(*rows) < kPageRows ? "" : rows->back().key;
+    std::erase_if(*rows, [&](const ParkedKey& row) {
+      return !WaitsInStaging(row) || row.when >= before || archives.contains(row.archive);
+    });
+    if (rows->empty()) continue;
+    std::vector<std::string> keys;
+    for (const ParkedKey& row : *rows) {
+      // (Another bucket's would be other objects.)
+      if (IsOfSource(row, *target.rule)) keys.push_back(row.key);
+    }
+    context_.runtime.log.Warning(
+        "the archives of parked keys are not in staging any more: the "
+        "keys are forgotten here, and the source reads them anew",
+        {{"rule", target.rule->id},
+         {"target", target.config->name},
+         {"keys", rows->size()},
+         {"key", rows->front().key},
+         {"archive", rows->front().archive}});
+    // Before the rows go: whoever dies in between asks once more.
+    Result<void> asked = co_await AskForKeys(target, std::move(keys));
+    if (!asked) co_return asked.error();
+    for (const ParkedKey& row : *rows) {
+      Result<void> forgotten = co_await ForgetParked(context_.state, target.rule->id, row);
+      // It has been parked anew, or settled, since.
+      const bool changed = !forgotten && forgotten.error().kind == ErrorKind::kPrecondition;
+      if (!forgotten && !changed) co_return forgotten.error();
+    }
+  } while (!after.empty());
   co_return Ok();
 }
 
@@ -479,15 +538,19 @@ Async<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& s
 
 // The receipt of an archive of which something is parked may be long in coming.
 Async<void> TargetRole::AskSource(TargetContext& target, Work& work) {
-  if (work.reread.empty()) co_return Ok();
+  Result<void> asked = co_await AskForKeys(target, {work.reread.begin(), work.reread.end()});
+  if (!asked) co_return asked.error();
+  work.reread.clear();
+  co_return Ok();
+}
+
+Async<void> TargetRole::AskForKeys(TargetContext& target, std::vector<std::string> keys) {
+  if (keys.empty()) co_return Ok();
   ArchiveReceipt receipt{.archive = NewUlid(context_.runtime.clock.Now(), context_.runtime.random),
                          .rule = target.rule->id,
                          .target = target.config->name,
-                         .reread = {work.reread.begin(), work.reread.end()}};
-  Result<void> written = co_await WriteReceipt(target, std::move(receipt));
-  if (!written) co_return written.error();
-  work.reread.clear();
-  co_return Ok();
+                         .reread = std::move(keys)};
+  co_return co_await WriteReceipt(target, std::move(receipt));
 }
 
 Async<TargetRole::Handled> TargetRole::KeepRest(TargetContext& target, const StagedArchive& staged,

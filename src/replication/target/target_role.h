@@ -91,6 +91,10 @@ class TargetRole {
   // Fills the queue from staging. Not OK: it could not be listed.
   Async<void> ListInto(StagingQueue& queue, const RuleContext& rule, TargetContext& target,
                        TargetPass& pass);
+  // Keys that are parked here and whose archives somebody has removed: the source reads them anew.
+  // `listed_at`: when the listing was begun that showed `archives`.
+  Async<void> AskForLeftKeys(TargetContext& target, std::set<std::string> archives,
+                             SystemTime listed_at);
   // Begins what is due in `applying`; that tells `pass` what came of it. `listed`: staging has just
   // been.
   Async<void> PassOver(RuleContext& rule, TargetContext& target, std::shared_ptr<TargetPass> pass,
@@ -106,9 +110,10 @@ class TargetRole {
                         Work& work, LargePlace place, const Event& stop);
   Async<Handled> HandleLeased(RuleContext& rule, TargetContext& target, const StagedArchive& staged,
                               Work& work, int64_t job_bytes);
-  // Has the source read anew what earlier attempts at an archive want: it is durable when it
-  // returns, in a receipt of its own.
+  // Has the source read anew what earlier attempts at an archive want.
   Async<void> AskSource(TargetContext& target, Work& work);
+  // Has the source read these keys anew: it is durable when it returns, in a receipt of its own.
+  Async<void> AskForKeys(TargetContext& target, std::vector<std::string> keys);
   // What becomes of an archive of which not all has been applied.
   Async<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
                           const ArchiveReader& reader, const ArchiveApplication& applied);
@@ -131,9 +136,10 @@ class TargetRole {
   uint64_t wakes_ = 0;
   WaitList woken_;
   std::map<const TargetContext*, StagingQueue> queues_;
-  std::map<const TargetContext*, uint64_t> settled_;  // Entries, since this process began.
-  std::map<const TargetContext*, int64_t> retried_;   // RuleControl::RetryRevision, followed.
-  std::map<const TargetContext*, Error> unlisted_;    // Why staging could not be listed, lately.
+  std::map<const TargetContext*, uint64_t> settled_;        // Entries, since this process began.
+  std::map<const TargetContext*, int64_t> retried_;         // RuleControl::RetryRevision, followed.
+  std::map<const TargetContext*, SteadyTime> left_sought_;  // AskForLeftKeys, last.
+  std::map<const TargetContext*, Error> unlisted_;  // Why staging could not be listed, lately.
   // Failures of a store as a whole, one after the other.
   std::map<const TargetContext*, int> store_failures_;
   std::map<const TargetContext*, std::shared_ptr<LargePlaces>> large_;  // shared: with LargePlace.
