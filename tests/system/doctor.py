@@ -8,12 +8,13 @@ whole policy lets everything work, and without any one of its statements somethi
 
 import datetime
 import json
+import signal
 
 import boto3
 
 from harness import (ACCESS_KEY_ID, KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check,
                      check_staging_empty, check_no_uploads, differences, free_port, keys_of, put_all,
-                     rule, step, store_of, things)
+                     rule, step, store_of, things, wait_until)
 from inventory import FOLDER, Inventory
 from policed_proxy import ACCOUNT, PolicedProxy
 
@@ -277,7 +278,7 @@ def aws(world: World) -> tuple:
 
     def config(endpoint: str, name: str):
         at = f"region={REGION}&endpoint={endpoint}"
-        return world.config(stores, [rule()], name, queue=f"sqs:haul?{at}",
+        return world.config(stores, [rule(intake={"listing": "2s"})], name, queue=f"sqs:haul?{at}",
                             state=f"dynamodb:haul?{at}")
 
     path = config(proxy.endpoint, "aws.yaml")
@@ -298,6 +299,20 @@ def aws(world: World) -> tuple:
             for one in whole["default credentials"]["Statement"]]}
         found = failed(doctor(world, path, 1))
         check(any(line["action"] == action for line in found), f"without {action}: {found}")
+
+    step("a process with the target role alone")
+    proxy.policy = policies(world, path, "--role", "target")["default credentials"]
+    proxy.denied.clear()
+    check(not failed(doctor(world, path, 0, "--roles", "target")), "the doctor of the target")
+    target = world.start("replicate", "--config", path, "--roles", "target")
+    at_source = world.start("replicate", "--config", config(moto.endpoint, "source.yaml"),
+                            "--roles", "source")
+    source.s3.put_object(Bucket="data", Key="b", Body=b"b")
+    wait_until(lambda: set(keys_of(source.s3, "copy")) == {"a", "b"}, 120, "the object is there")
+    at_source.kill()
+    target.kill(signal.SIGTERM)
+    target.wait(60).expect(143)
+    check(not proxy.denied, f"the policy of the target role lacks {proxy.denied}")
     return source, moto
 
 
@@ -345,8 +360,11 @@ def apart(world: World, source, moto) -> None:
     at = f"region={REGION}&endpoint={moto.endpoint}"
     stores = {"source": source, "target": source}
     config = world.config(stores, [rule()], "apart.yaml", queue=f"sqs:apart?{at}",
-                          state="sqlite:apart.db")
+                          state="sqlite:apart.db",
+                          alarms={"sns": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"})
     checks = doctor(world, config, 1)
+    check(any(line["action"] == "sns:Publish" and line["state"] == "warning" for line in checks),
+          f"nothing is said of the topic: {checks}")
     check(any(line["place"] == "state" and line["what"] == "write rows" and line["state"] == "ok"
               for line in checks), f"the state was not tried: {checks}")
     missing = {line["place"] for line in failed(checks) if "longhaul setup" in line["found"]}
