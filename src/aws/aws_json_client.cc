@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "aws/credentials_failure.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/json.h"
@@ -183,7 +184,7 @@ Async<std::string> AwsJsonClient::CallOnce(const std::string& operation, std::st
                        {"X-Amz-Target", options_.target + "." + operation}};
     Result<std::shared_ptr<const Credentials>> credentials = co_await options_.credentials->Get();
     if (!credentials) {
-      Error error = credentials.error().In("credentials");
+      Error error = CredentialsFailure(credentials.error());
       if (error.kind == ErrorKind::kRetryable) error.code = kNotSentCode;
       co_return error;
     }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "aws/credentials_failure.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "net/client_url.h"
@@ -128,7 +129,7 @@ Async<void> SnsClient::PublishOnce(const std::string& form) {
   bool corrected = false;
   while (true) {
     Result<std::shared_ptr<const Credentials>> credentials = co_await options_.credentials->Get();
-    if (!credentials) co_return credentials.error().In("credentials");
+    if (!credentials) co_return CredentialsFailure(credentials.error());
     HttpRequest request{.method = "POST", .url = url_};
     request.headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}};
     request.body = AsBytes(form);

@@ -38,8 +38,11 @@ std::string Error::Describe() const {
     if (!details.empty()) details += ", ";
     details += text;
   };
-  // Codes of our own HTTP client (net/http_client.h) are for programs; the message says the same.
-  if (!code.empty() && code != "NotSent" && code != "Timeout") add(code);
+  // Codes of our own HTTP client (net/http_client.h) and of credentials (aws/credentials_failure.h)
+  // are for programs; the message says the same.
+  const bool own = code == "NotSent" || code == "Timeout" || code == "CredentialsFailed" ||
+                   code == "CredentialsRefused";
+  if (!code.empty() && !own) add(code);
   if (http_status != 0) add("HTTP " + std::to_string(http_status));
   if (!request_id.empty()) add("request " + request_id);
   return details.empty() ? message : message + " (" + details + ")";

@@ -68,6 +68,30 @@ Error NamingTheFile(Error error, const Configuration& configuration) {
   return error;
 }
 
+// `opened`: where it is, unless in SQS.
+Async<std::unique_ptr<Queue>> OpenQueue(const Runtime& runtime, const Configuration& configuration,
+                                        const Opened& opened, std::string name,
+                                        const AwsRequestHook& on_request, bool all_lanes) {
+  if (opened.postgres) {
+    co_return co_await PostgresQueue::Open(runtime, opened.postgres,
+                                           {.name = std::move(name), .receives_max = kReceivesMax});
+  }
+  if (!configuration.queue.sqs) {
+    co_return co_await SqliteQueue::Open(runtime, opened.sqlite,
+                                         {.name = std::move(name), .receives_max = kReceivesMax});
+  }
+  const bool migrations = name != kEventsQueue;
+  const SqsQueueOptions options = all_lanes    ? AllSqsOptionsOf(configuration)
+                                  : migrations ? SqsMigrationOptionsOf(configuration)
+                                               : SqsOptionsOf(configuration);
+  Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
+      runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
+  if (!client) co_return client.error();
+  Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(runtime, *client, options);
+  if (!queue || !migrations) co_return queue;
+  co_return std::make_unique<migration::SharedLanes>(std::move(*queue));
+}
+
 Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configuration,
                         std::string queue_name, const AwsRequestHook& on_request,
                         bool all_lanes = false) {
@@ -80,38 +104,12 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
     state_place = co_await Open(runtime, configuration.state, on_request);
     if (!state_place) co_return state_place.error().In("state");
   }
-  Backends backends;
-  if (configuration.queue.sqs) {
-    const bool migrations = queue_name != kEventsQueue;
-    const SqsQueueOptions options = all_lanes    ? AllSqsOptionsOf(configuration)
-                                    : migrations ? SqsMigrationOptionsOf(configuration)
-                                                 : SqsOptionsOf(configuration);
-    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
-        runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
-    if (!client) co_return client.error().In("queue");
-    Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(runtime, *client, options);
-    if (!queue) co_return queue.error().In("queue");
-    backends.queue = std::move(*queue);
-    if (migrations) {
-      backends.queue = std::make_unique<migration::SharedLanes>(std::move(backends.queue));
-    }
-  } else if (queue_place->postgres) {
-    Result<std::unique_ptr<Queue>> queue =
-        co_await PostgresQueue::Open(runtime, queue_place->postgres,
-                                     {.name = std::move(queue_name), .receives_max = kReceivesMax});
-    if (!queue) co_return queue.error().In("queue");
-    backends.queue = std::move(*queue);
-  } else {
-    Result<std::unique_ptr<Queue>> queue =
-        co_await SqliteQueue::Open(runtime, queue_place->sqlite,
-                                   {.name = std::move(queue_name), .receives_max = kReceivesMax});
-    if (!queue) co_return queue.error().In("queue");
-    backends.queue = std::move(*queue);
-  }
+  Result<std::unique_ptr<Queue>> queue = co_await OpenQueue(
+      runtime, configuration, *queue_place, std::move(queue_name), on_request, all_lanes);
+  if (!queue) co_return queue.error().In("queue");
   Result<std::unique_ptr<State>> state = co_await OpenState(runtime, *state_place);
   if (!state) co_return state.error().In("state");
-  backends.state = std::move(*state);
-  co_return backends;
+  co_return Backends{.queue = std::move(*queue), .state = std::move(*state)};
 }
 
 }  // namespace
@@ -120,6 +118,21 @@ Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePl
   Result<Opened> opened = co_await Open(runtime, place, nullptr);
   if (!opened) co_return opened.error();
   co_return co_await OpenState(runtime, *opened);
+}
+
+Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration) {
+  BackendsApart apart;
+  Result<Opened> opened = Opened();
+  if (!configuration.queue.sqs) opened = co_await Open(runtime, configuration.queue, nullptr);
+  if (opened) {
+    apart.queue = co_await OpenQueue(runtime, configuration, *opened, kEventsQueue, nullptr, false);
+  } else {
+    apart.queue = opened.error();
+  }
+  if (!apart.queue) apart.queue = NamingTheFile(apart.queue.error(), configuration);
+  apart.state = co_await OpenState(runtime, configuration.state);
+  if (!apart.state) apart.state = NamingTheFile(apart.state.error(), configuration);
+  co_return apart;
 }
 
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,

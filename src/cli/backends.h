@@ -30,6 +30,13 @@ Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuratio
 // queue; elsewhere that of rules.
 Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration);
 
+// Both, whatever the other one says.
+struct BackendsApart {
+  Result<std::unique_ptr<Queue>> queue;
+  Result<std::unique_ptr<State>> state;
+};
+Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration);
+
 // The same for a State alone.
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place);
 

@@ -10,6 +10,7 @@
 
 #include "aws/aws_endpoint.h"
 #include "aws/credentials.h"
+#include "aws/credentials_failure.h"
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
@@ -50,6 +51,7 @@ Async<void> TryState(State& state, Clock& clock, std::string place, std::string 
     Check check{.place = place, .what = what, .action = name};
     if (!result) {
       check.state = Check::State::kFailed;
+      check.action = ActionOf(result.error(), name);
       check.found = result.error().Describe();
       check.remedy = RemedyOf(result.error(), name, "the table");
     }
@@ -92,9 +94,10 @@ class DoctorCommand : public Command {
             "No object is written to a target: rights to write are tried by multipart uploads that "
             "are made and aborted at once, rights to read and delete at a key that is not there. "
             "The store's abilities are probed below STAGING/probe/, and what was written there is "
-            "removed. In the queue nothing is sent, received or deleted, so that the right to send "
-            "is not tried; in the state a row of its own is written and removed. It may run beside "
-            "processes at work.",
+            "removed. In the queue nothing is sent, received or deleted, so that the rights to "
+            "send and to receive are not tried, which is a warning, as is each other right that "
+            "cannot be tried; in the state a row of its own is written and removed. It may run "
+            "beside processes at work.",
         .examples = {{"Before the first start", "longhaul doctor longhaul.yaml"},
                      {"With the rights of the process near the source, for a script",
                       "longhaul doctor --roles source --json --config longhaul.yaml"}},
@@ -130,8 +133,9 @@ class DoctorCommand : public Command {
         Failed("store " + name, "open", "", store.error(), settings.Place());
       }
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), configuration);
-    Result<void> tried = co_await TryBackends(context, configuration, backends);
+    Result<BackendsApart> apart = co_await OpenBackendsApart(context.runtime(), configuration);
+    if (!apart) co_return apart.error();
+    Result<void> tried = co_await TryBackends(context, configuration, roles, *apart);
     if (!tried) co_return tried.error();
     tried = co_await TryAlarms(context, configuration);
     if (!tried) co_return tried.error();
@@ -140,12 +144,12 @@ class DoctorCommand : public Command {
       tried = co_await TryRule(context, rule, roles, stores);
       if (!tried) co_return tried.error();
     }
-    if (backends && !context.stop().is_set()) {
-      tried = co_await Probe(context, configuration, roles, stores, *backends);
+    if (apart->queue && apart->state && !context.stop().is_set()) {
+      tried = co_await Probe(context, configuration, roles, stores, **apart->queue, **apart->state);
       if (!tried) co_return tried.error();
     }
-    if (backends) {
-      Result<void> closed = co_await backends->queue->Close();
+    if (apart->queue) {
+      Result<void> closed = co_await (*apart->queue)->Close();
       static_cast<void>(closed);
     }
     co_return Tell(context);
@@ -158,46 +162,81 @@ class DoctorCommand : public Command {
               std::string_view resource) {
     std::string remedy = RemedyOf(error, action, resource);
     // What longhaul itself says of its queue and state names the command that mends it.
-    if (error.message.contains("longhaul setup")) remedy = "run the command that the message names";
+    for (const char* command : {"longhaul setup", "; to make it: ", "; to mend it: ",
+                                "; to allow it: ", "can allow it: "}) {
+      if (error.message.contains(command)) remedy = "run the command that the message names";
+    }
     checks_.push_back({.place = std::move(place),
                        .what = std::move(what),
-                       .action = std::move(action),
+                       .action = ActionOf(error, std::move(action)),
                        .state = Check::State::kFailed,
                        .found = error.Describe(),
                        .remedy = std::move(remedy)});
   }
 
+  // Each of them by itself: what is wrong with one says nothing of the others.
   Async<void> TryBackends(RunContext& context, const Configuration& configuration,
-                          Result<Backends>& backends) {
-    if (!backends) {
-      Failed("queue and state", "open", "", backends.error(), "");
-      co_return Ok();
-    }
+                          DoctorRoles roles, BackendsApart& apart) {
     const bool dynamodb = configuration.state.dynamodb.has_value();
-    const std::string row = NewUlid(context.runtime().clock.Now(), context.runtime().random);
-    Result<void> tried = co_await TryState(
-        *backends->state, context.runtime().clock,
-        dynamodb ? "state dynamodb:" + configuration.state.dynamodb->name : std::string("state"),
-        row, dynamodb, checks_);
-    if (!tried) co_return tried;
-    Result<QueueDepth> depth = co_await backends->queue->Depth();
-    if (depth) {
-      checks_.push_back({.place = "queue", .what = "look at it", .found = DepthText(*depth)});
+    const std::string state =
+        dynamodb ? "state dynamodb:" + configuration.state.dynamodb->name : std::string("state");
+    if (apart.state) {
+      const std::string row = NewUlid(context.runtime().clock.Now(), context.runtime().random);
+      Result<void> tried =
+          co_await TryState(**apart.state, context.runtime().clock, state, row, dynamodb, checks_);
+      if (!tried) co_return tried;
     } else {
-      Failed("queue", "look at it", "", depth.error(), "the queue");
+      Failed(state, "open", dynamodb ? "dynamodb:DescribeTable" : "", apart.state.error(),
+             "the table");
     }
-    if (configuration.queue.sqs) {
-      Result<std::shared_ptr<SqsClient>> client =
-          MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
-      if (!client) co_return client.error();
-      const SqsQueueOptions options = AllSqsOptionsOf(configuration);
-      for (const SqsLane& lane : options.lanes) {
-        tried = co_await TrySqs(**client, lane.queue, &options);
-        if (!tried) co_return tried;
+    if (apart.queue) {
+      Result<QueueDepth> depth = co_await (*apart.queue)->Depth();
+      if (depth) {
+        checks_.push_back({.place = "queue", .what = "look at it", .found = DepthText(*depth)});
+      } else {
+        Failed("queue", "look at it", "", depth.error(), "the queue");
       }
-      tried = co_await TrySqs(**client, options.dead_letters(), &options);
+    } else {
+      Failed("queue", "open", "", apart.queue.error(), "the queue");
+    }
+    // Who does not answer, or whom nobody can ask, says the same of each of them.
+    const bool answers = apart.queue || (!apart.queue.error().Transient() &&
+                                         !IsCredentialsFailure(apart.queue.error()));
+    if (configuration.queue.sqs && answers) {
+      Result<void> tried = co_await TryQueues(context, configuration, roles);
       if (!tried) co_return tried;
     }
+    if (roles.source) co_return co_await TryIntakes(context, configuration);
+    co_return Ok();
+  }
+
+  // Those of longhaul in SQS, of rules.
+  Async<void> TryQueues(RunContext& context, const Configuration& configuration,
+                        DoctorRoles roles) {
+    Result<std::shared_ptr<SqsClient>> client =
+        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
+    if (!client) co_return client.error();
+    const SqsQueueOptions options = SqsOptionsOf(configuration);
+    for (const SqsLane& lane : options.lanes) {
+      Result<bool> found = co_await TrySqs(**client, lane.queue, roles.source, options);
+      if (!found) co_return found.error();
+    }
+    if (configuration.listen) {
+      for (const SqsLane& lane : SqsMigrationOptionsOf(configuration).lanes) {
+        Result<bool> found = co_await TrySqs(**client, lane.queue, false, options);
+        if (!found) co_return found.error();
+      }
+    }
+    Result<bool> found = co_await TrySqs(**client, options.dead_letters(), true, options);
+    if (!found) co_return found.error();
+    const std::string all = options.prefix + "-*";
+    if (roles.source) NotTried("queue sqs:" + all, "receive messages", "sqs:ReceiveMessage", all);
+    NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
+    co_return Ok();
+  }
+
+  // Those of somebody else, with their dead letters, as `replicate` opens them.
+  Async<void> TryIntakes(RunContext& context, const Configuration& configuration) {
     std::vector<AwsPlace> intakes;
     for (const Rule& rule : configuration.rules) {
       const std::optional<AwsPlace>& place = rule.intake.sqs;
@@ -205,10 +244,35 @@ class DoctorCommand : public Command {
       intakes.push_back(*place);
       Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0);
       if (!client) co_return client.error();
-      tried = co_await TrySqs(**client, place->name);
-      if (!tried) co_return tried;
+      const SqsQueueOptions options = IntakeOptionsOf(*place);
+      Result<bool> found = co_await TrySqs(**client, place->name, true, options);
+      if (!found) co_return found.error();
+      if (!*found) continue;
+      NotTried("queue sqs:" + place->name, "receive messages", "sqs:ReceiveMessage", place->name);
+      Result<SqsRedrive> redrive = co_await RedriveOfSqsQueue(**client, options);
+      if (!redrive) {
+        Failed("queue sqs:" + place->name, "find its dead letters", "sqs:GetQueueAttributes",
+               redrive.error(), "the queue " + place->name);
+        continue;
+      }
+      found = co_await TrySqs(**client, redrive->dead_letters, false, options);
+      if (!found) co_return found.error();
+      if (!*found) continue;
+      NotTried("queue sqs:" + redrive->dead_letters, "send messages", "sqs:SendMessage",
+               redrive->dead_letters);
     }
     co_return Ok();
+  }
+
+  // Nothing but doing it would tell.
+  void NotTried(std::string place, std::string what, std::string action, std::string queue) {
+    const std::string remedy = "see that " + action + " is allowed on the queue " + queue;
+    checks_.push_back({.place = std::move(place),
+                       .what = std::move(what),
+                       .action = std::move(action),
+                       .state = Check::State::kWarning,
+                       .found = "not tried: nothing is sent to a queue, nor taken from it",
+                       .remedy = remedy});
   }
 
   // As far as it goes without telling anybody.
@@ -219,6 +283,15 @@ class DoctorCommand : public Command {
     Result<std::optional<Alarms>> alarms = LoadAlarms(
         configuration.file, [&reader](std::string_view name) { return reader(std::string(name)); });
     if (!alarms) co_return alarms.error();
+    if (*alarms && (*alarms)->topic) {
+      const std::string& topic = (*alarms)->topic->arn;
+      checks_.push_back({.place = "alarms sns",
+                         .what = "publish",
+                         .action = "sns:Publish",
+                         .state = Check::State::kWarning,
+                         .found = "not tried: somebody would be told",
+                         .remedy = "see that sns:Publish is allowed on " + topic});
+    }
     if (!*alarms || !(*alarms)->mail) co_return Ok();
     SmtpServer server = (*alarms)->mail->server;
     const std::string place = "alarms email " + server.host + ":" + std::to_string(server.port);
@@ -245,25 +318,24 @@ class DoctorCommand : public Command {
     return text;
   }
 
-  // All but the right to send: what SQS itself would refuse, another server may take for a message.
-  // `ours`: what longhaul makes the queue by; null: it is somebody else's.
-  Async<void> TrySqs(SqsClient& client, std::string queue, const SqsQueueOptions* ours = nullptr) {
+  // All but the rights to receive and to send: what SQS itself would refuse, another server may
+  // take for a message. `takes`: messages are taken from it. Whether it is there.
+  Async<bool> TrySqs(SqsClient& client, std::string queue, bool takes,
+                     const SqsQueueOptions& options) {
     const std::string place = "queue sqs:" + queue;
     const std::string resource = "the queue " + queue;
     Result<std::string> url = co_await client.Find(queue);
     if (!url) {
-      const bool missing = url.error().kind == ErrorKind::kNotFound && ours != nullptr;
       Failed(place, "find it", "sqs:GetQueueUrl",
-             missing ? WithRemedy(url.error(), queue, client.region(), *ours) : url.error(),
-             resource);
-      co_return Ok();
+             WithRemedy(url.error(), queue, client.region(), options), resource);
+      co_return false;
     }
     checks_.push_back({.place = place, .what = "find it", .action = "sqs:GetQueueUrl"});
     auto judge = [&](const char* what, const char* action, const Error* error) {
       // What SQS says of a message that nobody has, or will not take: whoever asked was let in.
       if (error != nullptr && error->kind != ErrorKind::kPrecondition &&
           (error->kind != ErrorKind::kInvalidInput || error->http_status == 0)) {
-        Failed(place, what, action, *error, resource);
+        Failed(place, what, action, WithRemedy(*error, queue, client.region(), options), resource);
       } else {
         checks_.push_back({.place = place, .what = what, .action = action});
       }
@@ -271,13 +343,14 @@ class DoctorCommand : public Command {
     auto of = [](const auto& result) { return result ? nullptr : &result.error(); };
     Result<SqsAttributes> attributes = co_await client.Attributes(*url);
     judge("look at it", "sqs:GetQueueAttributes", of(attributes));
+    if (!takes) co_return true;
     // Neither handle is of a message.
     Result<std::vector<SqsFailure>> hidden =
         co_await client.ChangeVisibility(*url, {"longhaul-doctor"}, std::chrono::seconds(0));
     judge("hide messages", "sqs:ChangeMessageVisibility", of(hidden));
     Result<std::vector<SqsFailure>> deleted = co_await client.Delete(*url, {"longhaul-doctor"});
     judge("delete messages", "sqs:DeleteMessage", of(deleted));
-    co_return Ok();
+    co_return true;
   }
 
   // Once for each place and what is tried there.
@@ -300,7 +373,10 @@ class DoctorCommand : public Command {
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
-        Result<void> tried = co_await doctor.ReadFirst(true);
+        const bool decrypts =
+            rule.filter.kms_encrypted &&
+            context.configuration()->stores.at(rule.source.store).endpoint.empty();
+        Result<void> tried = co_await doctor.ReadFirst(true, decrypts);
         const bool locks = std::ranges::any_of(rule.targets, &Target::object_lock);
         if (tried && locks) tried = co_await doctor.ReadLocks();
         if (!tried) co_return tried;
@@ -324,7 +400,7 @@ class DoctorCommand : public Command {
       Result<void> tried = co_await TryStaging(runtime, *stores.at(rule.local_staging->store),
                                                "local staging " + rule.local_staging->ToString(),
                                                rule.local_staging->bucket, LocalStagingPrefix(rule),
-                                               partitions_[rule.local_staging->store]);
+                                               partitions_[rule.local_staging->store], true);
       if (!tried) co_return tried;
     }
     for (const Target& target : rule.targets) {
@@ -366,8 +442,9 @@ class DoctorCommand : public Command {
     co_return Ok();
   }
 
+  // `versions`: those of what lies there are read and removed, too.
   Async<void> TryStaging(Runtime& runtime, Store& store, std::string place, std::string bucket,
-                         std::string prefix, std::string partition) {
+                         std::string prefix, std::string partition, bool versions = false) {
     StoreDoctor doctor(runtime, store, std::move(place), std::move(bucket), std::move(prefix),
                        checks_, partition);
     Result<bool> reached = co_await doctor.Reach();
@@ -375,6 +452,7 @@ class DoctorCommand : public Command {
     if (!*reached) co_return Ok();
     Result<void> tried = co_await doctor.Versioning();
     if (tried) tried = co_await doctor.ListUploads();
+    if (tried && versions) tried = co_await doctor.ListVersions();
     if (tried) tried = co_await doctor.ReadUnknown(false);
     if (tried) tried = co_await doctor.Write({.tags = false});
     co_return tried;
@@ -422,7 +500,7 @@ class DoctorCommand : public Command {
 
   // What the stores can do, tried anew and remembered.
   Async<void> Probe(RunContext& context, const Configuration& configuration, DoctorRoles roles,
-                    const Stores& stores, Backends& backends) {
+                    const Stores& stores, Queue& queue, State& state) {
     std::map<std::string, Store*> pointers;
     for (const auto& [name, store] : stores) pointers[name] = store.get();
     if (pointers.size() < configuration.stores.size()) co_return Ok();  // Told of already.
@@ -431,7 +509,7 @@ class DoctorCommand : public Command {
       if (rule.enabled) rules.push_back(&rule);
     }
     Result<std::vector<LeftStaging>> left =
-        co_await FindLeftStagings(*backends.state, rules, pointers, false);
+        co_await FindLeftStagings(state, rules, pointers, false);
     // A state that cannot be read has been told of.
     for (size_t i = 0; left && i < left->size(); ++i) {
       const LeftStaging& one = (*left)[i];
@@ -442,9 +520,8 @@ class DoctorCommand : public Command {
                          .remedy = "write or enable the rule with that staging until it is empty"});
     }
     Observer nobody;
-    Result<std::unique_ptr<ReplicationContext>> replication =
-        MakeReplicationContext(context.runtime(), configuration, pointers, *backends.queue,
-                               *backends.state, nobody, ReplicationLimits{});
+    Result<std::unique_ptr<ReplicationContext>> replication = MakeReplicationContext(
+        context.runtime(), configuration, pointers, queue, state, nobody, ReplicationLimits{});
     if (!replication) co_return replication.error();
     for (const Rule& rule : configuration.rules) {
       if (!rule.enabled || !(roles.target || MayCarryDirectly(rule))) continue;

@@ -37,9 +37,10 @@ class IamPolicyCommand : public Command {
             "with keys, a profile or a role of their own have their own. Nothing is contacted; "
             "`longhaul doctor` tries the rights. `longhaul setup` needs more than is printed here: "
             "it makes tables and queues.\n\n"
-            "Without an endpoint in the configuration the objects of a source may be encrypted by "
-            "KMS, so kms:Decrypt is among them, for that bucket alone. The queue of `intake: sqs` "
-            "is taken to have dead letters named NAME-dead-letters.",
+            "Without an endpoint in the configuration what lies in a bucket or in the queue of "
+            "`intake: sqs` may be encrypted under a key of KMS that nobody names, so kms:Decrypt "
+            "and kms:GenerateDataKey are among them, by way of that bucket, or of SQS, alone. The "
+            "queue of `intake: sqs` is taken to have dead letters named NAME-dead-letters.",
         .examples = {{"One process for both roles", "longhaul iam-policy longhaul.yaml"},
                      {"The process near the source, for the AWS CLI",
                       "longhaul iam-policy --role source --account 111122223333 longhaul.yaml > "
@@ -76,9 +77,12 @@ class IamPolicyCommand : public Command {
     }
     if (configuration.queue.sqs) {
       names.queue_region = RegionOf(context, *configuration.queue.sqs, "sqs");
-      const SqsQueueOptions options = AllSqsOptionsOf(configuration);
+      const SqsQueueOptions options = SqsOptionsOf(configuration);
       for (const SqsLane& lane : options.lanes) names.queues.push_back(lane.queue);
-      names.queues.push_back(options.dead_letters());
+      names.dead_letters = options.dead_letters();
+      for (const SqsLane& lane : SqsMigrationOptionsOf(configuration).lanes) {
+        names.run_queues.push_back(lane.queue);
+      }
     }
     if (configuration.state.dynamodb) {
       names.state_region = RegionOf(context, *configuration.state.dynamodb, "dynamodb");

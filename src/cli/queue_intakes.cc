@@ -21,10 +21,6 @@ bool Holds(const std::vector<AwsPlace>& places, const AwsPlace& place) {
   return std::ranges::find(places, place) != places.end();
 }
 
-SqsQueueOptions OptionsOf(const AwsPlace& place) {
-  return {.prefix = place.name, .lanes = {{.lane = "", .queue = place.name}}, .own = false};
-}
-
 }  // namespace
 
 Async<void> NoteSetAside(State& state, SystemTime now, std::string queue, std::string reason) {
@@ -68,7 +64,7 @@ Async<std::vector<QueueIntakes::Found>> QueueIntakes::Find(const MakeClient& mak
     Result<std::shared_ptr<SqsClient>> client =
         make ? make(*place) : MakeSqsClient(runtime_, *place, 1, on_request_);
     if (!client) co_return client.error().In("intake from " + place->name);
-    Result<std::string> url = co_await FindSqsQueue(**client, OptionsOf(*place), place->name);
+    Result<std::string> url = co_await FindSqsQueue(**client, IntakeOptionsOf(*place), place->name);
     if (!url) co_return url.error().In("intake from " + place->name);
     const auto known = std::ranges::find(all, *url, &Found::url);
     if (known == all.end()) {
@@ -89,8 +85,8 @@ Async<std::vector<QueueIntakes::Found>> QueueIntakes::Find(const MakeClient& mak
 
 Async<void> QueueIntakes::OpenOne(Found found) {
   const std::string name = found.places.front().name;
-  Result<std::unique_ptr<Queue>> queue =
-      co_await SqsQueue::Open(runtime_, std::move(found.client), OptionsOf(found.places.front()));
+  Result<std::unique_ptr<Queue>> queue = co_await SqsQueue::Open(
+      runtime_, std::move(found.client), IntakeOptionsOf(found.places.front()));
   if (!queue) co_return queue.error().In("intake from " + name);
   auto takes = [places = std::move(found.places)](const Rule& rule) {
     return rule.intake.sqs && Holds(places, *rule.intake.sqs);

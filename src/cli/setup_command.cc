@@ -130,7 +130,7 @@ class SetupCommand : public Command {
         PostgresClient::Make(context.runtime(), {.url = part.place.postgres_url});
     if (!client) co_return client.error();
     if (print_) {
-      output.Raw(PostgresSetupSql((*client)->schema(), part.parts));
+      output.Raw(PostgresSetupSql((*client)->schema(), part.parts, (*client)->user()));
       co_return Ok();
     }
     Result<std::vector<std::string>> changed = co_await SetUpPostgres(**client, part.parts);

@@ -48,6 +48,10 @@ SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration) {
   return options;
 }
 
+SqsQueueOptions IntakeOptionsOf(const AwsPlace& place) {
+  return {.prefix = place.name, .lanes = {{.lane = "", .queue = place.name}}, .own = false};
+}
+
 Result<std::shared_ptr<SqsClient>> MakeSqsClient(const Runtime& runtime, const AwsPlace& place,
                                                  int listeners, const AwsRequestHook& on_request) {
   Result<AwsJsonOptions> options =

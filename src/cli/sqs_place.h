@@ -23,6 +23,9 @@ SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration);
 // All of them, for whoever makes or looks at the queues themselves.
 SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration);
 
+// Of a queue of events, which is somebody else's.
+SqsQueueOptions IntakeOptionsOf(const AwsPlace& place);
+
 // `listeners`: requests that wait at SQS beside all others. kInvalidInput: no region, no profile.
 Result<std::shared_ptr<SqsClient>> MakeSqsClient(const Runtime& runtime, const AwsPlace& place,
                                                  int listeners,

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "aws/credentials_failure.h"
 #include "base/random.h"
 #include "storage/reads_locks.h"
 #include "transfer/listing/inventory.h"
@@ -29,9 +30,14 @@ bool SaysAbsent(const Error& error) {
           error.http_status != 501);
 }
 
-// Only what is encrypted by KMS asks for it.
-std::string ReadActionOf(const Error& error) {
-  return error.message.contains("kms:") ? "kms:Decrypt" : "s3:GetObject";
+// The ARN that a refusal names ("… on resource: arn:aws:kms:…"); empty: it names none.
+std::string ResourceIn(std::string_view message) {
+  constexpr std::string_view kBefore = "on resource: ";
+  const size_t at = message.find(kBefore);
+  if (at == message.npos) return "";
+  message.remove_prefix(at + kBefore.size());
+  message = message.substr(0, message.find_first_of(" \t,;)"));
+  return message.starts_with("arn:") ? std::string(message) : "";
 }
 
 }  // namespace
@@ -48,14 +54,40 @@ std::string_view ToString(DoctorCheck::State state) {
   return "failed";
 }
 
+std::string ActionOf(const Error& error, std::string tried) {
+  if (IsCredentialsFailure(error)) {
+    const std::optional<RefusedRight> right = RightOfCredentials(error);
+    return right ? right->action : "";
+  }
+  if (error.kind != ErrorKind::kDenied) return tried;
+  // No right mends keys that the store does not know.
+  if (IsStoreWide(error)) return "";
+  if (tried.starts_with("s3:")) {
+    for (const char* action : {"kms:GenerateDataKey", "kms:Decrypt"}) {
+      if (error.message.contains(action)) return action;
+    }
+  }
+  return tried;
+}
+
 std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource) {
+  constexpr std::string_view kWhole = ": `longhaul iam-policy` prints the whole policy";
+  if (IsCredentialsFailure(error)) {
+    const std::optional<RefusedRight> right = RightOfCredentials(error);
+    if (!right) return "correct the credentials, as the message says";
+    if (right->action == "sts:AssumeRoleWithWebIdentity") {
+      return "let the trust policy of " + right->resource + " allow " + right->action;
+    }
+    const bool role = right->action == "sts:AssumeRole";
+    return "allow " + right->action + " on " + right->resource +
+           (role ? ", and in the role's trust policy to who asks" : "") + std::string(kWhole);
+  }
   switch (error.kind) {
     case ErrorKind::kDenied:
       // The keys themselves are refused, and with them every right.
       if (IsStoreWide(error)) return RemedyFor(error);
       if (action.empty()) return "look at the credentials and their rights: `longhaul iam-policy`";
-      return "allow " + std::string(action) + " on " + std::string(resource) +
-             ": `longhaul iam-policy` prints the whole policy";
+      return "allow " + std::string(action) + " on " + std::string(resource) + std::string(kWhole);
     case ErrorKind::kNotFound:
       return "create it, or correct its name in the configuration";
     case ErrorKind::kRetryable:
@@ -89,8 +121,12 @@ void StoreDoctor::Warn(std::string what, std::string action, std::string found,
 
 void StoreDoctor::Fail(std::string what, std::string action, const Error& error,
                        std::string remedy) {
-  const bool elsewhere = error.kind == ErrorKind::kDenied || error.Transient();
-  if (elsewhere || remedy.empty()) remedy = RemedyOf(error, action, Resource(action));
+  const bool elsewhere =
+      error.kind == ErrorKind::kDenied || error.Transient() || IsCredentialsFailure(error);
+  action = ActionOf(error, std::move(action));
+  std::string resource = action.starts_with("kms:") ? ResourceIn(error.message) : "";
+  if (resource.empty()) resource = Resource(action);
+  if (elsewhere || remedy.empty()) remedy = RemedyOf(error, action, resource);
   checks_.push_back({.place = place_,
                      .what = std::move(what),
                      .action = std::move(action),
@@ -139,9 +175,7 @@ Async<bool> StoreDoctor::Reach() {
     if (!page && page.error().kind == ErrorKind::kDenied) there = page.error();
   }
   if (!there) {
-    // No right mends keys that the store does not know.
-    const bool refused = there.error().kind == ErrorKind::kDenied && IsStoreWide(there.error());
-    Fail("reach the bucket", refused ? "" : "s3:ListBucket", there.error());
+    Fail("reach the bucket", "s3:ListBucket", there.error());
     co_return false;
   }
   Add("reach the bucket", "s3:ListBucket");
@@ -162,10 +196,16 @@ Async<void> StoreDoctor::Versioning() {
   co_return Ok();
 }
 
-Async<void> StoreDoctor::ReadFirst(bool whole) {
+void StoreDoctor::WarnOfKeys(std::string why) {
+  Warn("read objects under a key of KMS", "kms:Decrypt", "not tried: " + std::move(why),
+       "see that kms:Decrypt is allowed on the keys of what is encrypted there, if anything is");
+}
+
+Async<void> StoreDoctor::ReadFirst(bool whole, bool decrypts) {
   Result<ListPage> page =
       co_await store_.List({.bucket = bucket_, .prefix = prefix_, .count_max = 1});
   if (!page || page->objects.empty()) {
+    if (decrypts) WarnOfKeys("there is no object");
     co_return co_await ReadUnknown(whole && store_.capabilities().tags);
   }
   const ListedObject& object = page->objects.front();
@@ -173,11 +213,13 @@ Async<void> StoreDoctor::ReadFirst(bool whole) {
   if (object.size_bytes > 0) get.range = ByteRange{.offset_bytes = 0, .size_bytes = 1};
   Result<ObjectStream> stream = co_await store_.Get(get);
   const ObjectInfo info = stream ? stream->info : ObjectInfo{};
-  if (!Judge("read objects", stream ? "s3:GetObject" : ReadActionOf(stream.error()),
+  if (!Judge("read objects", "s3:GetObject",
              stream ? Result<void>() : Result<void>(stream.error()))) {
     co_return Ok();
   }
   if (stream) stream->body.reset();
+  if (decrypts && info.kms_encrypted) Add("read objects under a key of KMS", "kms:Decrypt");
+  if (decrypts && !info.kms_encrypted) WarnOfKeys(object.key + " is under none");
   CompareClocks(info.server_time);
   if (!whole) co_return Ok();
   if (!info.version_id.empty()) {
@@ -252,7 +294,7 @@ Async<void> StoreDoctor::ReadInventory(std::string source_bucket) {
       runtime_, {.store = &store_, .bucket = bucket_, .key = *newest, .name = *newest},
       source_bucket, "");
   if (!listing) {
-    Fail("read its manifest", ReadActionOf(listing.error()), listing.error(), remedy);
+    Fail("read its manifest", "s3:GetObject", listing.error(), remedy);
     co_return Ok();
   }
   Add("read its manifest", "s3:GetObject");
@@ -261,7 +303,7 @@ Async<void> StoreDoctor::ReadInventory(std::string source_bucket) {
   if (row) {
     Add("read its rows", "s3:GetObject", *row ? "" : "it lists no object");
   } else {
-    Fail("read its rows", ReadActionOf(row.error()), row.error(), remedy);
+    Fail("read its rows", "s3:GetObject", row.error(), remedy);
   }
   co_return Ok();
 }

@@ -28,6 +28,9 @@ struct DoctorCheck {
 };
 std::string_view ToString(DoctorCheck::State state);
 
+// The action of IAM that is missing, where an error says that it is another than was tried: of KMS,
+// or what gives the credentials. Empty where no right would mend it.
+std::string ActionOf(const Error& error, std::string tried);
 // What to do about an error of a store, a queue or a state. `action`, `resource`: of IAM.
 std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource);
 
@@ -48,8 +51,9 @@ class StoreDoctor {
   // Whether the bucket is there and may be listed. False: there is no sense in going on.
   Async<bool> Reach();
   // Reads the first object below the prefix, which tells of its key's rights, too. `whole`: with
-  // its tags, and in its version where there are any.
-  Async<void> ReadFirst(bool whole);
+  // its tags, and in its version where there are any. `decrypts`: objects under keys of KMS are
+  // read as well; where that one is under none it is said that this was not tried.
+  Async<void> ReadFirst(bool whole, bool decrypts = false);
   // The rights to read, at a key that is not there.
   Async<void> ReadUnknown(bool tags);
   // The rights to see the locks of objects, without which they look as if they had none.
@@ -85,6 +89,7 @@ class StoreDoctor {
   void Fail(std::string what, std::string action, const Error& error, std::string remedy = "");
   // kFailed where it is not what a store says of something that is not there.
   bool Judge(std::string what, std::string action, const Result<void>& result);
+  void WarnOfKeys(std::string why);
   void CompareClocks(SystemTime server_time);
   void JudgeAge(std::string_view delivered);
   [[nodiscard]] std::string Resource(std::string_view action) const;

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "aws/credentials_failure.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 
@@ -17,20 +19,22 @@ using testing::MemoryStore;
 using testing::MemoryStoreBackend;
 using testing::StoreOperation;
 
+const Error kAccessDenied{
+    .kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied", .http_status = 403};
+
 // One kind of request is denied.
 class Denies : public FaultPlan {
  public:
-  explicit Denies(std::optional<StoreOperation> operation) : operation_(operation) {}
+  explicit Denies(std::optional<StoreOperation> operation, Error error = kAccessDenied)
+      : operation_(operation), error_(std::move(error)) {}
   Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
     if (operation != operation_) return {};
-    return {.error = Error{.kind = ErrorKind::kDenied,
-                           .message = "no",
-                           .code = "AccessDenied",
-                           .http_status = 403}};
+    return {.error = error_};
   }
 
  private:
   std::optional<StoreOperation> operation_;
+  Error error_;
 };
 
 struct Examined {
@@ -59,12 +63,13 @@ Async<void> ExamineAll(StoreDoctor& doctor) {
   co_return done;
 }
 
-Examined Examine(std::optional<StoreOperation> denied, bool versioned = false) {
+Examined Examine(std::optional<StoreOperation> denied, bool versioned = false,
+                 Error error = kAccessDenied) {
   testing::FakeWorld world;
   auto backend = std::make_shared<MemoryStoreBackend>();
   backend->buckets["out"].created = world.clock.Now();
   if (versioned) backend->buckets["out"].versioning = MemoryStoreBackend::Versioning::kEnabled;
-  Denies faults(denied);
+  Denies faults(denied, std::move(error));
   MemoryStore store(world.runtime, backend, &faults);
   Examined examined{.backend = backend};
   StoreDoctor doctor(world.runtime, store, "target", "out", "in/", examined.checks);
@@ -91,6 +96,61 @@ TEST(StoreDoctorTest, TriesEveryRightAndWritesNothing) {
               versioned);
     EXPECT_TRUE(examined.backend->buckets["out"].objects.empty());
     EXPECT_TRUE(examined.backend->buckets["out"].uploads.empty());
+  }
+}
+
+// The bucket is encrypted under a key of its own: no right of S3 opens it.
+TEST(StoreDoctorTest, NamesTheKeyThatIsRefused) {
+  const std::string key = "arn:aws:kms:us-east-1:111122223333:key/k";
+  for (const auto& [operation, action] :
+       {std::pair(StoreOperation::kCreateMultipart, std::string("kms:GenerateDataKey")),
+        std::pair(StoreOperation::kGet, std::string("kms:Decrypt"))}) {
+    const Examined examined = Examine(
+        operation, false,
+        {.kind = ErrorKind::kDenied,
+         .message = "User: x is not authorized to perform: " + action + " on resource: " + key +
+                    " because no identity-based policy allows the " + action + " action",
+         .code = "AccessDenied",
+         .http_status = 403});
+    EXPECT_THAT(examined.Actions(DoctorCheck::State::kFailed), ::testing::ElementsAre(action));
+    for (const DoctorCheck& check : examined.checks) {
+      if (check.state != DoctorCheck::State::kFailed) continue;
+      EXPECT_THAT(check.remedy, ::testing::HasSubstr("allow " + action + " on " + key));
+    }
+  }
+}
+
+// Who could not sign was refused nothing by the store.
+TEST(StoreDoctorTest, OfCredentialsItNamesWhatGivesThem) {
+  auto examine = [](std::string message, std::string code) {
+    return Examine(
+        StoreOperation::kBucket, false,
+        CredentialsFailure(
+            {.kind = ErrorKind::kDenied, .message = std::move(message), .code = std::move(code)}));
+  };
+  const Examined none = examine("profile 'sso': nobody has logged in; run: aws sso login", "");
+  EXPECT_THAT(none.Actions(DoctorCheck::State::kFailed), ::testing::ElementsAre(""));
+  EXPECT_EQ(none.checks.front().remedy, "correct the credentials, as the message says");
+  const Examined role =
+      examine("role arn:aws:iam::1:role/far from https://sts.example: no", "AccessDenied");
+  EXPECT_THAT(role.Actions(DoctorCheck::State::kFailed), ::testing::ElementsAre("sts:AssumeRole"));
+  EXPECT_THAT(role.checks.front().remedy,
+              ::testing::HasSubstr("allow sts:AssumeRole on arn:aws:iam::1:role/far"));
+}
+
+// What was not tried must not look as if it had worked.
+TEST(StoreDoctorTest, SaysThatKeysOfKmsWereNotTried) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["in"].created = world.clock.Now();
+  MemoryStore store(world.runtime, backend, nullptr);
+  for (bool decrypts : {false, true}) {
+    std::vector<DoctorCheck> checks;
+    StoreDoctor doctor(world.runtime, store, "source", "in", "", checks);
+    ASSERT_TRUE(world.Run(doctor.ReadFirst(true, decrypts)));
+    const auto of_keys = std::ranges::count_if(
+        checks, [](const DoctorCheck& check) { return check.action == "kms:Decrypt"; });
+    EXPECT_EQ(of_keys, decrypts ? 1 : 0);
   }
 }
 
@@ -146,7 +206,7 @@ TEST(StoreDoctorTest, AnArchiveIsReadWithoutWhatNobodyNeeds) {
   MemoryStore direct(world.runtime, backend);
   ASSERT_TRUE(world.Run(PutText(direct, {.bucket = "in", .key = "a.tar.zst"}, "text")));
   for (StoreOperation denied : {StoreOperation::kGetTags, StoreOperation::kGet}) {
-    Denies faults(denied);
+    Denies faults(denied, kAccessDenied);
     MemoryStore store(world.runtime, backend, &faults);
     Examined examined{.backend = backend};
     StoreDoctor doctor(world.runtime, store, "take_over", "in", "", examined.checks);

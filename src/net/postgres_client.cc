@@ -35,6 +35,23 @@ bool IsPostgresSchemaName(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+std::string PostgresName(std::string_view name) {
+  std::string quoted = "\"";
+  for (char byte : name) quoted.append(byte == '"' ? 2 : 1, byte);
+  return quoted + "\"";
+}
+
+std::string PostgresGrants(const std::string& schema, std::string_view role) {
+  const std::string to = " IN SCHEMA " + schema + " TO " + PostgresName(role) + "; ";
+  std::string sql = "GRANT USAGE ON SCHEMA " + schema + " TO " + PostgresName(role) + "; ";
+  sql += "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES" + to;
+  sql += "GRANT USAGE ON ALL SEQUENCES" + to;
+  // Everybody's, unless the database takes it from all.
+  sql += "GRANT EXECUTE ON ALL FUNCTIONS" + to;
+  sql.pop_back();
+  return sql;
+}
+
 namespace {
 
 struct ParsedUrl {
@@ -116,7 +133,11 @@ PostgresClient::PostgresClient(const Runtime& runtime, PostgresOptions options,
     : runtime_(runtime),
       options_(std::move(options)),
       keywords_(std::move(keywords)),
-      schema_(std::move(schema)) {}
+      schema_(std::move(schema)) {
+  for (const auto& [name, value] : keywords_) {
+    if (name == "user") user_ = value;
+  }
+}
 
 PostgresClient::~PostgresClient() = default;
 
@@ -136,6 +157,7 @@ Async<std::unique_ptr<PostgresConnection>> PostgresClient::Connect() {
   auto connection = std::make_unique<PostgresConnection>(runtime_);
   Result<void> connected = co_await connection->Connect(keywords_, options_.connect_timeout);
   if (!connected) co_return connected.error();
+  user_ = connection->user();
   // A statement whose client is gone holds locks until the server notices.
   const std::string settings = "SET search_path = " + schema_ + "; SET statement_timeout = " +
                                std::to_string(options_.statement_timeout.count()) +
@@ -181,6 +203,11 @@ Error PostgresClient::Explain(Error error) const {
     error.message = "the schema '" + schema_ + "' in " + description() +
                     " is missing or incomplete: run 'longhaul setup'";
   }
+  if (error.code == kPostgresRefused) {
+    error.message = error.Describe() + "; the owner of the schema '" + schema_ + "' in " +
+                    description() + " can allow it: " + PostgresGrants(schema_, user_);
+    error.code.clear();  // The command is to be the end of it.
+  }
   return error;
 }
 
@@ -202,7 +229,7 @@ auto PostgresClient::Repeating(PostgresRepeat repeat, Attempt attempt)
     }
     const bool repeatable = repeat == PostgresRepeat::kSafe || HadNoEffect(error);
     if (!error.Transient() || !repeatable || runtime_.clock.SteadyNow() + pause >= deadline) {
-      co_return Explain(std::move(error));
+      co_return error;
     }
     co_await runtime_.clock.Sleep(pause / 2 + std::chrono::nanoseconds(runtime_.random.Below(
                                                   static_cast<uint64_t>(pause.count()))));
@@ -215,7 +242,9 @@ Async<PostgresRows> PostgresClient::Run(const char* sql, const PostgresArguments
   auto attempt = [&](PostgresConnection* connection) {
     return connection->Run(sql, arguments, options_.statement_timeout);
   };
-  co_return co_await Repeating(repeat, attempt);
+  Result<PostgresRows> rows = co_await Repeating(repeat, attempt);
+  if (!rows) co_return Explain(rows.error());
+  co_return rows;
 }
 
 Async<void> PostgresClient::Execute(const std::string& sql) {

@@ -8,7 +8,8 @@
 // What fails for a reason that passes (connection lost, server restarted, a standby in its place,
 // deadlock) is repeated for `patience`, if it surely had no effect or may be repeated; then it
 // comes out as kRetryable. kDenied, kInvalidInput: as the server says; what is missing of the
-// schema is kInvalidInput with the command that makes it.
+// schema is kInvalidInput with the command that makes it, a right that is missing there kDenied
+// with what grants it.
 //
 // Belongs to one shard. It must outlive what it runs.
 
@@ -54,7 +55,8 @@ class PostgresClient {
   // `sql` must live for ever (a literal).
   Async<PostgresRows> Run(const char* sql, const PostgresArguments& arguments,
                           PostgresRepeat repeat = PostgresRepeat::kNever);
-  // Text of several statements in one transaction, for setting up.
+  // Text of several statements in one transaction, for setting up: what is missing or refused comes
+  // out as the server says it.
   Async<void> Execute(const std::string& sql);
 
   // So often notices have come, also those that may have been missed while there was no connection.
@@ -64,6 +66,8 @@ class PostgresClient {
   asio::awaitable<void> WaitForNotices(uint64_t seen, std::chrono::nanoseconds timeout);
 
   [[nodiscard]] const std::string& schema() const { return schema_; }
+  // Of the last connection, or as the URL says; empty: neither.
+  [[nodiscard]] const std::string& user() const { return user_; }
   // Without user and password: "db.example:5432/jobs".
   [[nodiscard]] std::string description() const;
 
@@ -83,6 +87,7 @@ class PostgresClient {
   PostgresOptions options_;
   PostgresKeywords keywords_;
   std::string schema_;
+  std::string user_;
   std::vector<std::unique_ptr<PostgresConnection>> idle_;
   int taken_ = 0;
   WaitList free_;
@@ -92,6 +97,11 @@ class PostgresClient {
   uint64_t notices_ = 0;
   WaitList noticed_;
 };
+
+// Lets a role do what processes do with the tables of a schema: SQL in one line, for their owner.
+std::string PostgresGrants(const std::string& schema, std::string_view role);
+// In quotes, as SQL takes any name.
+std::string PostgresName(std::string_view name);
 
 // Whether it can be a schema's name without quotes: a letter or _, then letters, digits, _; at most
 // 40 of them.

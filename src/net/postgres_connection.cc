@@ -61,6 +61,11 @@ PostgresConnection::PostgresConnection(const Runtime& runtime)
 
 PostgresConnection::~PostgresConnection() { Finish(); }
 
+std::string PostgresConnection::user() const {
+  const char* name = connection_ == nullptr ? nullptr : PQuser(connection_);
+  return name == nullptr ? "" : name;
+}
+
 Error PostgresConnection::Broken(std::string_view code, const std::string& why) {
   usable_ = false;
   Error error = Retryable("the database does not answer: " + OneLine(why));

@@ -21,6 +21,8 @@ namespace longhaul {
 // Codes of errors that tell nothing of a statement's effect: it was not sent; no answer came.
 inline constexpr std::string_view kPostgresNotSent = "NotSent";
 inline constexpr std::string_view kPostgresNoAnswer = "NoAnswer";
+// "insufficient_privilege".
+inline constexpr std::string_view kPostgresRefused = "42501";
 
 class PostgresConnection {
  public:
@@ -46,6 +48,8 @@ class PostgresConnection {
   Async<bool> WaitForNotice(std::chrono::nanoseconds timeout);
 
   [[nodiscard]] bool usable() const { return usable_; }
+  // Who the server takes us for; empty: not connected.
+  [[nodiscard]] std::string user() const;
 
  private:
   using Descriptor = asio::posix::stream_descriptor;

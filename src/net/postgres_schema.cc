@@ -8,6 +8,59 @@ namespace {
 
 constexpr char kVersionOf[] = "SELECT version FROM schema_versions WHERE part = $1";
 
+// A schema that a role may not use is left out of its search path, as if it were not there.
+// (PostgreSQL, "The Schema Search Path".)
+constexpr char kRights[] =
+    "SELECT n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
+    " coalesce(has_schema_privilege(n.oid, 'CREATE'), false),"
+    " has_database_privilege(d.oid, 'CREATE'), c.oid IS NOT NULL, current_user::text,"
+    " d.datname::text, pg_get_userbyid(d.datdba)::text,"
+    " coalesce(pg_get_userbyid(coalesce(c.relowner, n.nspowner))::text, '')"
+    " FROM pg_database d LEFT JOIN pg_namespace n ON n.nspname = $1"
+    " LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'schema_versions'"
+    " WHERE d.datname = current_database()";
+
+struct Rights {
+  bool schema = false;  // It is there.
+  bool uses = false;
+  bool creates_tables = false;
+  bool creates_schemas = false;
+  bool tables = false;  // They are there.
+  std::string role;
+  std::string database;
+  std::string database_owner;
+  std::string owner;  // Of the tables, else of the schema.
+};
+
+Async<Rights> RightsOf(PostgresClient& client) {
+  Result<PostgresRows> rows = co_await client.Run(
+      kRights, PostgresArguments().Text(client.schema()), PostgresRepeat::kSafe);
+  if (!rows) co_return rows.error();
+  if (rows->size() == 0) co_return Rights();
+  co_return Rights{.schema = rows->Int(0, 0) != 0,
+                   .uses = rows->Int(0, 1) != 0,
+                   .creates_tables = rows->Int(0, 2) != 0,
+                   .creates_schemas = rows->Int(0, 3) != 0,
+                   .tables = rows->Int(0, 4) != 0,
+                   .role = rows->Bytes(0, 5),
+                   .database = rows->Bytes(0, 6),
+                   .database_owner = rows->Bytes(0, 7),
+                   .owner = rows->Bytes(0, 8)};
+}
+
+Error Refused(const PostgresClient& client, const Rights& rights, const std::string& what,
+              const std::string& who, const std::string& sql) {
+  return {.kind = ErrorKind::kDenied,
+          .message = client.description() + ": the role " + PostgresName(rights.role) + " " + what +
+                     "; " + who + " can allow it: " + sql};
+}
+
+Error MayNotUse(const PostgresClient& client, const Rights& rights) {
+  return Refused(client, rights, "may not use the schema " + client.schema(),
+                 "its owner " + PostgresName(rights.owner),
+                 PostgresGrants(client.schema(), rights.role));
+}
+
 // From one version of a part to its last, in one transaction.
 std::string Steps(const std::string& schema, const PostgresPart& part, int from) {
   const std::string name(part.name);
@@ -34,10 +87,43 @@ Async<int> VersionOf(PostgresClient& client, const PostgresPart& part) {
   Result<PostgresRows> rows =
       co_await client.Run(kVersionOf, PostgresArguments().Text(part.name), PostgresRepeat::kSafe);
   if (!rows) {
-    if (rows.error().code == "42P01" || rows.error().code == "3F000") co_return 0;
-    co_return rows.error();
+    if (rows.error().code != "42P01" && rows.error().code != "3F000") co_return rows.error();
+    Result<Rights> rights = co_await RightsOf(client);
+    if (!rights) co_return rights.error();
+    if (rights->tables && !rights->uses) co_return MayNotUse(client, *rights);
+    co_return 0;
   }
   co_return rows->size() == 0 ? 0 : static_cast<int>(rows->Int(0, 0));
+}
+
+// What making the tables needs.
+Async<void> MayMakeTables(PostgresClient& client) {
+  Result<Rights> rights = co_await RightsOf(client);
+  if (!rights) co_return rights.error();
+  const std::string& schema = client.schema();
+  const std::string to = " TO " + PostgresName(rights->role) + ";";
+  if (!rights->schema && !rights->creates_schemas) {
+    co_return Refused(client, *rights, "may not make the schema " + schema,
+                      "the database's owner " + PostgresName(rights->database_owner),
+                      "GRANT CREATE ON DATABASE " + PostgresName(rights->database) + to);
+  }
+  if (rights->schema && !rights->tables && !(rights->uses && rights->creates_tables)) {
+    co_return Refused(client, *rights, "may not make tables in the schema " + schema,
+                      "its owner " + PostgresName(rights->owner),
+                      "GRANT USAGE, CREATE ON SCHEMA " + schema + to);
+  }
+  co_return Ok();
+}
+
+// What was made by one role another may not change, whatever it is granted.
+asio::awaitable<Error> TellOwner(PostgresClient& client, Error error) {
+  if (error.code != kPostgresRefused) co_return error;
+  Result<Rights> rights = co_await RightsOf(client);
+  if (rights && rights->tables && rights->owner != rights->role) {
+    error.message += "; the tables belong to " + PostgresName(rights->owner) +
+                     ": run 'longhaul setup' with a URL of that role";
+  }
+  co_return error;
 }
 
 Error Newer(const PostgresClient& client, const PostgresPart& part) {
@@ -47,9 +133,12 @@ Error Newer(const PostgresClient& client, const PostgresPart& part) {
 
 }  // namespace
 
-std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts) {
+std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts,
+                             const std::string& role) {
   std::string sql;
   for (const PostgresPart& part : parts) sql += Steps(schema, part, 0);
+  sql += "-- Where the processes' role is another than the one that this is carried out by:\n-- " +
+         PostgresGrants(schema, role.empty() ? "ROLE" : role) + "\n";
   return sql;
 }
 
@@ -61,6 +150,8 @@ Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
     if (!version) co_return version.error();
     if (*version > part.version()) co_return Newer(client, part);
     if (*version == part.version()) continue;
+    Result<void> may = co_await MayMakeTables(client);
+    if (!may) co_return may.error();
     Result<void> made = co_await client.Execute(Steps(client.schema(), part, *version));
     if (!made) {
       // A failed transaction stays open on its connection until it is ended.
@@ -68,7 +159,8 @@ Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
       static_cast<void>(ended);
       Result<int> now = co_await VersionOf(client, part);
       if (now && *now == part.version()) continue;  // Somebody else was faster.
-      co_return made.error().In("set up the " + std::string(part.name));
+      const Error told = co_await TellOwner(client, made.error());
+      co_return told.In("set up the " + std::string(part.name));
     }
     changed.emplace_back(part.name);
   }

@@ -19,16 +19,19 @@ struct PostgresPart {
   [[nodiscard]] int version() const { return static_cast<int>(steps.size()); }
 };
 
-// All of it as SQL from the beginning, for a person or a tool that carries it out.
-std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts);
+// All of it as SQL from the beginning, for a person or a tool that carries it out, with the rights
+// of `role` as a comment; empty: nobody knows it.
+std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts,
+                             const std::string& role = "");
 
 // Makes what is missing; does nothing where nothing is. May be run by several at once. The names of
 // the parts that were made or changed. kInvalidInput: a newer longhaul was here. kDenied: the role
-// may not.
+// may not; says who can allow it, and by what.
 Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
                                               const std::vector<PostgresPart>& parts);
 
-// OK: the part is there in its version. kInvalidInput: it is not; says what to run.
+// OK: the part is there in its version. kInvalidInput: it is not; says what to run. kDenied: the
+// role may not look; says who can allow it, and by what.
 Async<void> CheckPostgresPart(PostgresClient& client, const PostgresPart& part);
 
 }  // namespace longhaul

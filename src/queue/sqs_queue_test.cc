@@ -516,6 +516,71 @@ TEST_F(SqsQueueTest, ARefusalHasTheCommandThatAllowsIt) {
       << opened.error().message;
 }
 
+// A policy mends neither keys that are wrong nor a policy that forbids it.
+TEST_F(SqsQueueTest, WhatNoPolicyMendsHasNoCommand) {
+  for (Fault fault : {Fault::kWrongKeys, Fault::kForbidden}) {
+    Fail("GetQueueUrl", fault);
+    auto opened =
+        Run(SqsQueue::Open(fixture_.world().runtime(), fixture_.Client(), fixture_.options()));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, ErrorKind::kDenied);
+    EXPECT_FALSE(opened.error().message.contains("aws iam")) << opened.error().message;
+  }
+}
+
+// Whoever carries out the command and is refused as before has been sent in a circle.
+TEST_F(SqsQueueTest, ARefusedSetupHasTheRightsOfASetup) {
+  sqs().queues.clear();
+  Fail("CreateQueue", Fault::kDenied);
+  auto made = Run(SetUpSqs(*fixture_.Client(), fixture_.options()));
+  ASSERT_FALSE(made);
+  const std::string& message = made.error().message;
+  for (const std::string& part :
+       {std::string("\"sqs:CreateQueue\""), std::string("\"sqs:SetQueueAttributes\""),
+        "--policy-name longhaul-setup-" + fixture_.options().prefix + " ",
+        ":" + fixture_.options().prefix + "-*\""}) {
+    EXPECT_TRUE(message.contains(part)) << part << " in " << message;
+  }
+}
+
+// The dead letters of somebody else's queue have any name, and a policy is replaced by another of
+// its name: one command must not undo the other.
+TEST_F(SqsQueueTest, ARefusalOfForeignDeadLettersIsOfTheirQueue) {
+  sqs().queues["app-events"].attributes["RedrivePolicy"] =
+      R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:shared-dlq","maxReceiveCount":"5"})";
+  sqs().queues["shared-dlq"];
+  const SqsQueueOptions options{
+      .prefix = "app-events", .lanes = {{.lane = "", .queue = "app-events"}}, .own = false};
+  auto open = [&] {
+    auto opened = Run(SqsQueue::Open(fixture_.world().runtime(), fixture_.Client(), options));
+    return opened ? Error{} : opened.error();
+  };
+  Fail("GetQueueUrl", Fault::kDenied);
+  const std::string events = open().message;
+  EXPECT_TRUE(events.contains(":app-events\"")) << events;
+  EXPECT_TRUE(events.contains("\"sqs:ReceiveMessage\"")) << events;
+  EXPECT_TRUE(events.contains("--policy-name longhaul-queue-app-events ")) << events;
+  Fail("GetQueueUrl", Fault::kNone);
+  Fail("GetQueueUrl", Fault::kDenied);
+  const std::string dead = open().message;
+  EXPECT_TRUE(dead.contains(":shared-dlq\"")) << dead;
+  EXPECT_FALSE(dead.contains("app-events")) << dead;
+  EXPECT_TRUE(dead.contains("\"sqs:SendMessage\"")) << dead;
+  EXPECT_FALSE(dead.contains("\"sqs:ReceiveMessage\"")) << dead;
+  EXPECT_TRUE(dead.contains("--policy-name longhaul-queue-shared-dlq ")) << dead;
+}
+
+// No right of SQS opens the key of a queue.
+TEST_F(SqsQueueTest, ARefusalOfTheKeyNamesTheKey) {
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  Fail("SendMessageBatch", Fault::kKmsDenied);
+  Result<void> sent = Run(queue->Send(New(1), 0ms));
+  ASSERT_FALSE(sent);
+  EXPECT_TRUE(sent.error().message.contains("\"kms:GenerateDataKey\",\"kms:Decrypt\""))
+      << sent.error().message;
+  EXPECT_FALSE(sent.error().message.contains("sqs:SendMessage")) << sent.error().message;
+}
+
 TEST(SqsNameTest, NamesAreThoseOfTheRuleOrHaveAHash) {
   EXPECT_EQ(SqsQueueName("haul", "app-logs", "events"), "haul-app-logs-events");
   const std::string dotted = SqsQueueName("haul", "app.logs", "events");

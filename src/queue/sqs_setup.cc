@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <initializer_list>
 
+#include "aws/credentials_failure.h"
+#include "aws/iam_command.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/json.h"
@@ -76,38 +79,64 @@ SqsAttributes MissingOf(const SqsAttributes& there, const SqsAttributes& wanted,
   return missing;
 }
 
-// The name that follows `before` in the message of a refusal; empty: there is none.
-std::string NameAfter(std::string_view message, std::string_view before) {
-  const size_t at = message.find(before);
-  if (at == message.npos) return "";
-  message.remove_prefix(at + before.size());
-  size_t end = 0;
-  while (end < message.size() &&
-         (IsNameByte(message[end]) || std::string_view("+=,.@").contains(message[end]))) {
-    ++end;
-  }
-  return std::string(message.substr(0, end));
-}
-
 std::string_view PartitionOf(std::string_view region) {
   return region.starts_with("cn-")       ? "aws-cn"
          : region.starts_with("us-gov-") ? "aws-us-gov"
                                          : "aws";
 }
 
-std::string AllowCommand(std::string_view message, const std::string& region,
-                         const SqsQueueOptions& options) {
-  const std::string user = NameAfter(message, ":user/");
-  std::string role = NameAfter(message, ":assumed-role/");
-  if (role.empty()) role = "ROLE";
-  return (user.empty() ? "aws iam put-role-policy --role-name " + role
-                       : "aws iam put-user-policy --user-name " + user) +
-         " --policy-name longhaul-queue --policy-document "
-         R"('{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:GetQueueUrl",)"
-         R"("sqs:GetQueueAttributes","sqs:ReceiveMessage","sqs:SendMessage","sqs:DeleteMessage",)"
-         R"("sqs:ChangeMessageVisibility"],"Resource":"arn:)" +
-         std::string(PartitionOf(region)) + ":sqs:" + region + ":*:" + options.prefix +
-         (options.own ? "-" : "") + R"(*"}]}')";
+// One statement that allows it; `more`: its conditions.
+std::string Document(std::initializer_list<std::string_view> actions, const std::string& resource,
+                     const std::string& more = "") {
+  std::string text = R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[)";
+  for (std::string_view action : actions) {
+    if (!text.ends_with('[')) text += ',';
+    text.append(1, '"').append(action).append(1, '"');
+  }
+  return text + R"(],"Resource":")" + resource + "\"" + more + "}]}";
+}
+
+// A command replaces the policy of its name: what is allowed by several has several.
+std::string Allowing(const Error& refusal, const std::string& queue, const std::string& region,
+                     const SqsQueueOptions& options, SqsNeed need) {
+  const std::string partition(PartitionOf(region));
+  // KmsAccessDenied, KMS.AccessDeniedException. Who sends needs both, who receives the second.
+  // (SQS Developer Guide, "Configuring AWS KMS permissions".)
+  if (refusal.code.contains("Kms") || refusal.code.contains("KMS")) {
+    return "; to allow it, where the policy of the queue's key leaves that to IAM: " +
+           IamCommand(refusal.message, "longhaul-key-" + queue,
+                      Document({"kms:GenerateDataKey", "kms:Decrypt"},
+                               "arn:" + partition + ":kms:" + region + ":*:key/*",
+                               R"(,"Condition":{"StringLike":{"kms:ViaService":"sqs.)" + region +
+                                   R"(.amazonaws.com*"}})"));
+  }
+  const std::string allow = "; to allow it: ";
+  const std::string arn = "arn:" + partition + ":sqs:" + region + ":*:";
+  if (need == SqsNeed::kSetUp) {
+    return allow + IamCommand(refusal.message, "longhaul-setup-" + options.prefix,
+                              Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
+                                        "sqs:CreateQueue", "sqs:SetQueueAttributes"},
+                                       arn + options.prefix + "-*"));
+  }
+  if (options.own) {
+    return allow + IamCommand(refusal.message, "longhaul-queue-" + options.prefix,
+                              Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
+                                        "sqs:ReceiveMessage", "sqs:SendMessage",
+                                        "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
+                                       arn + options.prefix + "-*"));
+  }
+  const std::string policy = "longhaul-queue-" + queue;
+  if (queue != options.prefix) {
+    return allow +
+           IamCommand(refusal.message, policy,
+                      Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
+                               arn + queue));
+  }
+  return allow +
+         IamCommand(refusal.message, policy,
+                    Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+                              "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
+                             arn + queue));
 }
 
 // Makes one queue, or changes it; whether anything was to be done.
@@ -153,7 +182,7 @@ std::string SqsQueueName(const std::string& prefix, const std::string& name,
 }
 
 Error WithRemedy(Error error, const std::string& queue, const std::string& region,
-                 const SqsQueueOptions& options) {
+                 const SqsQueueOptions& options, SqsNeed need) {
   if (error.kind == ErrorKind::kNotFound) {
     return InvalidInput(
         "the queue " + queue + " is missing in SQS of " + region + "; to make it: " +
@@ -161,10 +190,11 @@ Error WithRemedy(Error error, const std::string& queue, const std::string& regio
                      : "aws sqs create-queue --region " + region + " --queue-name " + queue +
                            " --attributes MessageRetentionPeriod=" + std::string(kRetention)));
   }
-  if (error.kind == ErrorKind::kDenied) {
-    Error refused = InvalidInput("the queue " + queue + ": " + error.Describe() +
-                                 "; to allow it: " + AllowCommand(error.message, region, options));
-    return refused;
+  // Wrong keys, or none, are denied as well: no policy mends those.
+  if (error.kind == ErrorKind::kDenied && error.code.contains("AccessDenied") &&
+      !IsCredentialsFailure(error) && !IsForbidden(error.message)) {
+    return InvalidInput("the queue " + queue + ": " + error.Describe() +
+                        Allowing(error, queue, region, options, need));
   }
   return error.In("queue " + queue);
 }
@@ -218,17 +248,21 @@ Async<std::vector<std::string>> SetUpSqs(SqsClient& client, SqsQueueOptions opti
   std::vector<std::string> changed;
   const std::string dead = options.dead_letters();
   Result<bool> made = co_await SetUpOne(client, options, dead, "");
-  if (!made) co_return WithRemedy(made.error(), dead, client.region(), options);
+  if (!made) co_return WithRemedy(made.error(), dead, client.region(), options, SqsNeed::kSetUp);
   if (*made) changed.push_back(dead);
   Result<std::string> url = co_await client.Find(dead);
   if (!url) co_return url.error().In("queue " + dead);
   Result<SqsAttributes> attributes = co_await client.Attributes(*url);
-  if (!attributes) co_return WithRemedy(attributes.error(), dead, client.region(), options);
+  if (!attributes) {
+    co_return WithRemedy(attributes.error(), dead, client.region(), options, SqsNeed::kSetUp);
+  }
   const auto arn = attributes->find("QueueArn");
   if (arn == attributes->end()) co_return Corrupt("the queue " + dead + " has no ARN");
   for (const SqsLane& lane : options.lanes) {
     made = co_await SetUpOne(client, options, lane.queue, arn->second);
-    if (!made) co_return WithRemedy(made.error(), lane.queue, client.region(), options);
+    if (!made) {
+      co_return WithRemedy(made.error(), lane.queue, client.region(), options, SqsNeed::kSetUp);
+    }
     if (*made) changed.push_back(lane.queue);
   }
   co_return changed;

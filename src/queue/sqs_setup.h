@@ -43,8 +43,10 @@ struct SqsRedrive {
 };
 Async<SqsRedrive> RedriveOfSqsQueue(SqsClient& client, const SqsQueueOptions& options);
 
-// `error` with the command that mends it, where one does.
+// `error` of `queue` with the command that mends it, where one does: kInvalidInput then. Of a queue
+// of somebody else any other than `options.prefix` is its dead letters.
+enum class SqsNeed { kUse, kSetUp };
 Error WithRemedy(Error error, const std::string& queue, const std::string& region,
-                 const SqsQueueOptions& options);
+                 const SqsQueueOptions& options, SqsNeed need = SqsNeed::kUse);
 
 }  // namespace longhaul

@@ -89,11 +89,14 @@ class Builder {
                      LocalStagingPrefix(rule))});
         AddListing(rule.local_staging->store, rule.local_staging->bucket, LocalStagingPrefix(rule),
                    "s3:ListBucketVersions", "LocalStagingListVersions");
+        AddKeysOf(rule.local_staging->store, *rule.local_staging, kWritesUnderKey,
+                  "LocalStagingKey");
       }
     }
     for (const Target& target : rule.targets) {
       AddStaging(target.staging.store, target.staging.bucket, StagingPrefix(rule, target),
                  "Staging");
+      AddKeysOf(target.staging.store, target.staging, kWritesUnderKey, "StagingKey");
       AddProbe(target, names_.target || carries);
       AddTarget(target, names_.target || carries);
       if (names_.source && MayCopyTo(rule, target)) AddSource(rule, target.to.store);
@@ -102,7 +105,7 @@ class Builder {
         AddListing(from.store, from.bucket, from.prefix, "s3:ListBucket", "TakeOverList");
         Add(from.store, "TakeOver", {"s3:GetObject", "s3:DeleteObject"},
             {Objects(from.store, from.bucket, from.prefix)});
-        AddDecrypt(from.store, from, "TakeOverDecrypt");
+        AddKeysOf(from.store, from, {"kms:Decrypt"}, "TakeOverDecrypt");
       }
     }
   }
@@ -118,17 +121,18 @@ class Builder {
       actions.insert(actions.end(), {"s3:GetObjectRetention", "s3:GetObjectLegalHold"});
     }
     Add(store, "SourceRead", std::move(actions), {Objects(store, source.bucket, source.prefix)});
-    if (rule.filter.kms_encrypted) AddDecrypt(store, source, "SourceDecrypt");
+    if (rule.filter.kms_encrypted) AddKeysOf(store, source, {"kms:Decrypt"}, "SourceDecrypt");
   }
 
-  // `store`: whose identity reads. Nobody says under which keys the objects lie: under those that
-  // S3 uses for this bucket.
-  void AddDecrypt(const std::string& store, const Address& at, const std::string& part) {
+  // `store`: whose identity asks. Nobody says under which keys the objects lie, nor which one is
+  // the bucket's own: those that S3 uses for this bucket.
+  void AddKeysOf(const std::string& store, const Address& at, std::vector<std::string> actions,
+                 const std::string& part) {
     const StoreSettings* settings = Find(at.store);
     if (settings == nullptr || !settings->endpoint.empty()) return;
     const std::string region = RegionOf(at.store);
     const std::string bucket = "arn:" + Partition(region) + ":s3:::" + at.bucket;
-    Add(store, part, {"kms:Decrypt"}, {KeyArn(region, "*")},
+    Add(store, part, std::move(actions), {KeyArn(region, "*")},
         {{.operation = "StringLike",
           .key = "kms:ViaService",
           .values = {"s3." + region + ".amazonaws.com*"}},
@@ -168,6 +172,8 @@ class Builder {
     const std::vector<std::string> objects{Objects(store, bucket, target.to.prefix)};
     if (!writes) {
       Add(store, "TargetRead", {"s3:GetObject"}, objects);
+      // A HEAD that asks for checksums is refused without. (S3 API Reference, HeadObject.)
+      AddKeysOf(store, target.to, {"kms:Decrypt"}, "TargetDecrypt");
       return;
     }
     Add(store, "TargetLook", {"s3:GetBucketVersioning", "s3:ListBucketMultipartUploads"},
@@ -193,35 +199,64 @@ class Builder {
       }
     }
     if (!above.empty()) Add(store, "TargetAbove", {"s3:GetObject"}, std::move(above));
-    if (!target.kms_key.empty()) AddKey(store, target.kms_key);
+    if (!target.kms_key.empty()) {
+      AddKey(store, target.kms_key);
+    } else if (target.sse != "AES256") {
+      AddKeysOf(store, target.to, kWritesUnderKey, "TargetBucketKey");
+    }
   }
 
   void AddKey(const std::string& store, const std::string& key) {
     const std::string region = RegionOf(store);
-    const std::vector<std::string> actions{"kms:GenerateDataKey", "kms:Decrypt"};
     const size_t alias = key.find("alias/");
     if (alias == std::string::npos) {
-      Add(store, "TargetKey", actions, {key.starts_with("arn:") ? key : KeyArn(region, key)});
+      Add(store, "TargetKey", kWritesUnderKey,
+          {key.starts_with("arn:") ? key : KeyArn(region, key)});
       return;
     }
     // No resource of IAM is an alias. (KMS Developer Guide, "Use aliases to control access".)
-    Add(store, "TargetKey", actions, {KeyArn(region, "*")},
+    Add(store, "TargetKey", kWritesUnderKey, {KeyArn(region, "*")},
         {{.operation = "ForAnyValue:StringEquals",
           .key = "kms:ResourceAliases",
           .values = {key.substr(alias)}}});
   }
 
-  void AddBackends() {
-    if (configuration_.queue.sqs) {
-      std::vector<std::string> queues;
-      for (const std::string& name : names_.queues) {
-        queues.push_back(ServiceArn("sqs", names_.queue_region, name));
-      }
-      AddTo(IdentityOf(*configuration_.queue.sqs), "Queue",
+  // What events wait in is read near the source alone. Others count it, send what is to be tried
+  // again, and show and send back what is dead, where their API is asked to.
+  void AddQueues() {
+    const std::string identity = IdentityOf(*configuration_.queue.sqs);
+    std::vector<std::string> queues;
+    for (const std::string& name : names_.queues) {
+      queues.push_back(ServiceArn("sqs", names_.queue_region, name));
+    }
+    const std::string dead = ServiceArn("sqs", names_.queue_region, names_.dead_letters);
+    std::vector<std::string> runs;
+    for (const std::string& name : names_.run_queues) {
+      runs.push_back(ServiceArn("sqs", names_.queue_region, name));
+    }
+    // Its API starts them; workers are processes of their own.
+    if (configuration_.listen && !runs.empty()) {
+      AddTo(identity, "Runs", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
+            std::move(runs));
+    }
+    if (names_.source) {
+      queues.push_back(dead);
+      AddTo(identity, "Queue",
             {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
              "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
             std::move(queues));
+      return;
     }
+    AddTo(identity, "Queue", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
+          std::move(queues));
+    AddTo(identity, "QueueDeadLetters",
+          {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage",
+           "sqs:ChangeMessageVisibility"},
+          {dead});
+  }
+
+  void AddBackends() {
+    if (configuration_.queue.sqs) AddQueues();
     if (configuration_.state.dynamodb) {
       const AwsPlace& place = *configuration_.state.dynamodb;
       AddTo(IdentityOf(place), "State",
@@ -246,6 +281,13 @@ class Builder {
       AddTo(IdentityOf(place), "EventsDeadLetters",
             {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
             {ServiceArn("sqs", region, place.name + "-dead-letters")});
+      // Nobody says whether they are encrypted, under a key of whose. (SQS Developer Guide,
+      // "Configuring AWS KMS permissions".)
+      if (!place.endpoint.empty()) continue;
+      AddTo(IdentityOf(place), "EventsKey", kWritesUnderKey, {ServiceArn("kms", region, "key/*")},
+            {{.operation = "StringLike",
+              .key = "kms:ViaService",
+              .values = {"sqs." + region + ".amazonaws.com*"}}});
     }
   }
 
@@ -345,6 +387,10 @@ class Builder {
   [[nodiscard]] std::string KeyArn(const std::string& region, const std::string& key) const {
     return ServiceArn("kms", region, "key/" + key);
   }
+
+  // The parts of an upload are decrypted by whoever completes it. (S3 User Guide, "Multipart upload
+  // API and permissions".)
+  const std::vector<std::string> kWritesUnderKey{"kms:GenerateDataKey", "kms:Decrypt"};
 
   const Configuration& configuration_;
   const IamNames& names_;

@@ -3,8 +3,8 @@
 //
 // Statements are by bucket and prefix. What `longhaul setup` needs besides is not among them.
 // `longhaul doctor` (cli/store_doctor.h) tries these actions, but for a few that cannot be tried
-// without leaving something behind: sends to and receives from a queue, deletes in a target that
-// keeps versions.
+// without leaving something behind, of which it warns: sends to and receives from a queue, deletes
+// in a target that keeps versions, a topic that is told.
 //
 // Sources: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3",
 // "… for Amazon SQS", "… for Amazon DynamoDB"; S3 User Guide, "Required permissions for Amazon S3
@@ -47,8 +47,11 @@ struct IamNames {
   std::map<std::string, std::string> regions{};  // Of stores; missing or empty: any.
   std::string queue_region = "*";
   std::string state_region = "*";
-  std::string alarm_topic{};          // The ARN of the topic of `alarms:`; empty: none.
-  std::vector<std::string> queues{};  // Of Configuration::queue in SQS, with its dead letters.
+  std::string alarm_topic{};  // The ARN of the topic of `alarms:`; empty: none.
+  // Of Configuration::queue in SQS: those of rules, of the runs of migrations, and of dead letters.
+  std::vector<std::string> queues{};
+  std::vector<std::string> run_queues{};
+  std::string dead_letters{};
 };
 
 // Disabled rules count: whoever enables one must not need other rights. Sorted by identity; none is

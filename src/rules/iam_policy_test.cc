@@ -151,7 +151,8 @@ TEST(IamPolicyTest, EachIdentityHasItsOwn) {
   changed.rules[0].targets[0].to.store = "far";
   changed.rules[0].targets[0].staging.store = "kept";
   IamNames names = Names();
-  names.queues = {"haul-main-events", "haul-dead-letters"};
+  names.queues = {"haul-main-events"};
+  names.dead_letters = "haul-dead-letters";
   names.queue_region = names.state_region = "us-east-1";
   const std::vector<IamPolicy> policies = IamPolicies(changed, names);
   std::set<std::string> identities;
@@ -208,6 +209,65 @@ TEST(IamPolicyTest, WhatIsTakenOverMayBeDecrypted) {
   EXPECT_THAT(decrypt->conditions[1].values,
               ElementsAre("arn:aws:s3:::haul-inbound", "arn:aws:s3:::haul-inbound/*"));
   EXPECT_EQ(Find(IamPolicies(Parse(""), Names(false, true)), "TakeOverDecrypt"), nullptr);
+}
+
+// S3 puts what is uploaded under the bucket's own key, where it has one, and nothing says so but a
+// refusal.
+TEST(IamPolicyTest, WhereTheBucketHasAKeyOfItsOwnItMayBeUsed) {
+  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), Names(false, true));
+  for (const auto& [sid, below] : std::map<std::string, std::string>{
+           {"StagingKey", "staging/*"}, {"TargetBucketKey", "copy/in/*"}}) {
+    const IamStatement* key = Find(policies, sid);
+    ASSERT_NE(key, nullptr) << sid;
+    EXPECT_THAT(key->actions, ElementsAre("kms:GenerateDataKey", "kms:Decrypt"));
+    ASSERT_EQ(key->conditions.size(), 2U);
+    EXPECT_THAT(key->conditions[0].values, ElementsAre("s3.eu-west-1.amazonaws.com*"));
+    EXPECT_THAT(key->conditions[1].values, Contains("arn:aws:s3:::" + below));
+  }
+  // A key that is named is used, and without any none is.
+  for (const char* target : {", kms_key: k", ", sse: AES256"}) {
+    EXPECT_EQ(Find(IamPolicies(Parse("", "", target), Names()), "TargetBucketKey"), nullptr);
+  }
+  const std::vector<IamPolicy> source = IamPolicies(Parse(""), Names(true, false));
+  EXPECT_EQ(Find(source, "TargetBucketKey"), nullptr);
+  ASSERT_NE(Find(source, "TargetDecrypt"), nullptr);
+  EXPECT_THAT(Find(source, "TargetDecrypt")->actions, ElementsAre("kms:Decrypt"));
+}
+
+// Events are taken by the source role alone: another must not be able to take them away.
+TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
+  Configuration configuration =
+      Parse("queue: sqs:haul?region=us-east-1\nstate: dynamodb:rows?region=us-east-1\n");
+  IamNames names = Names(false, true);
+  names.queues = {"haul-main-events"};
+  names.run_queues = {"haul-migrations-find"};
+  names.dead_letters = "haul-dead-letters";
+  std::vector<IamPolicy> policies = IamPolicies(configuration, names);
+  ASSERT_NE(Find(policies, "Queue"), nullptr);
+  EXPECT_THAT(Find(policies, "Queue")->actions,
+              ElementsAre("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"));
+  ASSERT_NE(Find(policies, "QueueDeadLetters"), nullptr);
+  EXPECT_THAT(Find(policies, "QueueDeadLetters")->actions, Not(Contains("sqs:SendMessage")));
+  EXPECT_EQ(Find(policies, "Runs"), nullptr);
+  // Only an API starts runs.
+  configuration.listen = ListenAddress{};
+  policies = IamPolicies(configuration, names);
+  ASSERT_NE(Find(policies, "Runs"), nullptr);
+  EXPECT_THAT(Find(policies, "Runs")->actions, Not(Contains("sqs:ReceiveMessage")));
+}
+
+// A queue of events may be encrypted under a key of its owner's.
+TEST(IamPolicyTest, EventsMayBeDecrypted) {
+  const std::vector<IamPolicy> policies =
+      IamPolicies(Parse("", "    intake: { sqs: 'app-events?region=us-east-1' }\n"), Names());
+  const IamStatement* key = Find(policies, "EventsKey");
+  ASSERT_NE(key, nullptr);
+  EXPECT_THAT(key->actions, Contains("kms:Decrypt"));
+  ASSERT_EQ(key->conditions.size(), 1U);
+  EXPECT_THAT(key->conditions[0].values, ElementsAre("sqs.us-east-1.amazonaws.com*"));
+  const std::string elsewhere =
+      "    intake: { sqs: 'q?region=us-east-1&endpoint=http://127.0.0.1:1' }\n";
+  EXPECT_EQ(Find(IamPolicies(Parse("", elsewhere), Names()), "EventsKey"), nullptr);
 }
 
 // A star in a prefix is a star there, and a pattern in IAM.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "aws/iam_command.h"
 #include "state/dynamodb_rows.h"
 
 namespace longhaul {
@@ -32,24 +33,9 @@ std::string Policy(const std::string& table, const std::string& region) {
          ":dynamodb:" + region + ":*:table/" + table + R"("}]})";
 }
 
-// The name that follows `before` in the message of a refusal; empty: there is none.
-std::string NameAfter(std::string_view message, std::string_view before) {
-  const size_t at = message.find(before);
-  if (at == message.npos) return "";
-  message.remove_prefix(at + before.size());
-  return std::string(message.substr(
-      0, message.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                   "+=,.@_-")));
-}
-
 std::string AllowCommand(std::string_view message, const std::string& table,
                          const std::string& region) {
-  const std::string user = NameAfter(message, ":user/");
-  std::string role = NameAfter(message, ":assumed-role/");
-  if (role.empty()) role = "ROLE";
-  return (user.empty() ? "aws iam put-role-policy --role-name " + role
-                       : "aws iam put-user-policy --user-name " + user) +
-         " --policy-name longhaul-state --policy-document '" + Policy(table, region) + "'";
+  return IamCommand(message, "longhaul-state", Policy(table, region));
 }
 
 Async<int64_t> VersionOf(DynamodbClient& client) {
@@ -117,6 +103,7 @@ Async<bool> SetUp(DynamodbClient& client, std::optional<DynamoCapacity> capacity
 
 Error ExplainDynamoDenied(const Error& error, const std::string& table, const std::string& region) {
   if (error.code != "AccessDeniedException" && error.code != "AccessDenied") return error;
+  if (IsForbidden(error.message)) return error;
   return InvalidInput(error.Describe() +
                       "; whoever may can allow it: " + AllowCommand(error.message, table, region));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "aws/credentials_failure.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/s3_error.h"
@@ -265,7 +266,12 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     CredentialsProvider* provider = CredentialsOf(request, *place);
     if (provider != nullptr) {
       Result<std::shared_ptr<const Credentials>> credentials = co_await provider->Get();
-      if (!credentials) co_return credentials.error().In("credentials");
+      if (!credentials) {
+        // What S3 itself answers to who wants a session is a right of S3.
+        const bool session = provider != options_.credentials.get();
+        co_return session ? credentials.error().In("credentials")
+                          : CredentialsFailure(credentials.error());
+      }
       const SignedTarget target{.host = place->host, .path = path, .query = query};
       const SystemTime now = runtime_.clock.Now() + clock_offset_;
       Signer& signer = SignerOf(*place);

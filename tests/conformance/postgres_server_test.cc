@@ -122,6 +122,122 @@ TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
       owner->Execute("DROP OWNED BY " + schema + "_role; DROP ROLE " + schema + "_role")));
 }
 
+// A role beside the owner of the tables, that may nothing at first.
+class OtherRole {
+ public:
+  explicit OtherRole(PostgresFixture& fixture)
+      : fixture_(fixture), owner_(fixture.Client()), name_(owner_->schema() + "_role") {
+    Do("CREATE ROLE " + name_ + " LOGIN PASSWORD 'p'");
+    std::string url = fixture.url();
+    url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, name_ + ":p");
+    auto client = PostgresClient::Make(fixture.world().runtime(), {.url = Secret(url)});
+    EXPECT_TRUE(client);
+    client_ = *client;
+  }
+  ~OtherRole() {
+    client_.reset();
+    Do("REASSIGN OWNED BY " + name_ + " TO CURRENT_USER; DROP OWNED BY " + name_ + "; DROP ROLE " +
+       name_);
+  }
+  OtherRole(const OtherRole&) = delete;
+  OtherRole& operator=(const OtherRole&) = delete;
+
+  void Do(const std::string& sql) {
+    Result<void> done = fixture_.world().Run(owner_->Execute(sql));
+    EXPECT_TRUE(done) << sql << ": " << done.error().Describe();
+  }
+  // What a refusal tells its owner to do.
+  void DoAsTold(const Error& error) {
+    constexpr std::string_view kBefore = "can allow it: ";
+    const std::string text = error.Describe();
+    const size_t at = text.find(kBefore);
+    ASSERT_NE(at, text.npos) << text;
+    Do(text.substr(at + kBefore.size()));
+  }
+  Result<void> SetUp() {
+    auto made =
+        fixture_.world().Run(SetUpPostgres(*client_, {PostgresQueuePart(), PostgresStatePart()}));
+    if (!made) return made.error();
+    return Ok();
+  }
+  Result<void> Send() {
+    auto queue = fixture_.world().Run(PostgresQueue::Open(fixture_.world().runtime(), client_, {}));
+    if (!queue) return queue.error();
+    return fixture_.world().Run((*queue)->Send({{.body = "b", .lane = "a"}}, {}));
+  }
+  [[nodiscard]] const std::string& schema() const { return owner_->schema(); }
+
+ private:
+  PostgresFixture& fixture_;
+  std::shared_ptr<PostgresClient> owner_;
+  std::string name_;
+  std::shared_ptr<PostgresClient> client_;
+};
+
+// PostgreSQL takes a schema that may not be used for one that is not there: "run 'longhaul setup'"
+// would send whoever reads it in a circle.
+TEST_P(PostgresServer, WhoMayNotUseTheTablesIsToldWhatGrantsIt) {
+  for (const char* granted : {"", "GRANT USAGE ON SCHEMA ", "GRANT USAGE, CREATE ON SCHEMA "}) {
+    PostgresFixture fixture;
+    OtherRole role(fixture);
+    if (*granted != '\0') role.Do(granted + role.schema() + " TO " + role.schema() + "_role");
+    for (const Result<void>& refused : {role.Send(), role.SetUp()}) {
+      ASSERT_FALSE(refused) << granted;
+      EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();
+      EXPECT_FALSE(refused.error().message.contains("longhaul setup")) << refused.error().message;
+    }
+    role.DoAsTold(role.Send().error());
+    Result<void> sent = role.Send();
+    EXPECT_TRUE(sent) << sent.error().Describe();
+    EXPECT_TRUE(role.SetUp()) << "nothing is missing";
+  }
+}
+
+// Reading is one right, writing another: what is refused later is told as well.
+TEST_P(PostgresServer, WhoMayReadAloneIsToldWhatGrantsTheRest) {
+  PostgresFixture fixture;
+  OtherRole role(fixture);
+  role.Do("GRANT USAGE ON SCHEMA " + role.schema() + " TO " + role.schema() +
+          "_role; GRANT SELECT ON ALL TABLES IN SCHEMA " + role.schema() + " TO " + role.schema() +
+          "_role");
+  Result<void> refused = role.Send();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();
+  role.DoAsTold(refused.error());
+  Result<void> sent = role.Send();
+  EXPECT_TRUE(sent) << sent.error().Describe();
+}
+
+TEST_P(PostgresServer, WhoMayNotMakeTheTablesIsToldWhatGrantsIt) {
+  for (const char* there : {"", "CREATE SCHEMA "}) {
+    PostgresFixture fixture;
+    OtherRole role(fixture);
+    role.Do("DROP SCHEMA " + role.schema() + " CASCADE");
+    if (*there != '\0') role.Do(there + role.schema());
+    Result<void> refused = role.SetUp();
+    ASSERT_FALSE(refused) << there;
+    EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();
+    EXPECT_FALSE(refused.error().message.contains("longhaul setup")) << refused.error().message;
+    role.DoAsTold(refused.error());
+    Result<void> made = role.SetUp();
+    EXPECT_TRUE(made) << made.error().Describe();
+    EXPECT_TRUE(role.Send());
+  }
+}
+
+// Tables are changed by their owner alone, whatever another is granted.
+TEST_P(PostgresServer, WhoMayNotChangeTheTablesIsToldWhoseTheyAre) {
+  PostgresFixture fixture;
+  OtherRole role(fixture);
+  role.Do(PostgresGrants(role.schema(), role.schema() + "_role") +
+          " DELETE FROM schema_versions WHERE part = 'state'");
+  Result<void> refused = role.SetUp();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();
+  EXPECT_TRUE(refused.error().message.contains("the tables belong to \"longhaul\""))
+      << refused.error().message;
+}
+
 // What came and went must not slow down what comes: dead rows are taken out, long before the server
 // does so of its own accord, as what indexes have grown to they keep.
 TEST_P(PostgresServer, ChurnLeavesTheTableSmall) {

@@ -176,6 +176,22 @@ Async<HttpResponse> FakeSqs::Send(HttpRequest http) {
                     "perform: sqs:" +
                         operation));
   }
+  if (fault == Fault::kForbidden) {
+    co_return co_await Answer(
+        403, Refuse("AccessDeniedException",
+                    "User: arn:aws:sts::111122223333:assumed-role/mover/i-1 is not authorized to "
+                    "perform: sqs:" +
+                        operation + " with an explicit deny in a service control policy"));
+  }
+  if (fault == Fault::kKmsDenied) {
+    co_return co_await Answer(
+        400, Refuse("KmsAccessDenied",
+                    "User: arn:aws:sts::111122223333:assumed-role/mover/i-1 is not authorized to "
+                    "perform: kms:Decrypt"));
+  }
+  if (fault == Fault::kWrongKeys) {
+    co_return co_await Answer(403, Refuse("SignatureDoesNotMatch", "The signature is another."));
+  }
   const json::object request =
       json::parse(
           std::string_view(reinterpret_cast<const char*>(http.body->data()), http.body->size()))

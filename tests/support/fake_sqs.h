@@ -42,6 +42,9 @@ class FakeSqs : public HttpClient {
     kHalfLeftOut,   // Every second entry is not done, and the answer says nothing of it.
     kHandleIsGone,  // Every handle is called invalid.
     kDenied,
+    kKmsDenied,
+    kWrongKeys,
+    kForbidden,  // By a policy that denies it.
   };
 
   explicit FakeSqs(Runtime runtime) : runtime_(runtime) {}

@@ -8,10 +8,13 @@ whole policy lets everything work, and without any one of its statements somethi
 
 import datetime
 import json
+import signal
 
-from harness import (KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check, check_staging_empty,
-                     check_no_uploads, differences, free_port, keys_of, put_all, rule, step,
-                     store_of, things)
+import boto3
+
+from harness import (ACCESS_KEY_ID, KMS_KEY_ID, REGION, SECRET_ACCESS_KEY, World, check,
+                     check_staging_empty, check_no_uploads, differences, free_port, keys_of, put_all,
+                     rule, step, store_of, things, wait_until)
 from inventory import FOLDER, Inventory
 from policed_proxy import ACCOUNT, PolicedProxy
 
@@ -24,8 +27,8 @@ def policies(world: World, config, *words: str) -> dict[str, dict]:
     return {line["identity"]: json.loads(line["document"]) for line in lines[:-1]}
 
 
-def doctor(world: World, config, code: int, *words: str) -> list[dict]:
-    ran = world.run("doctor", config, "--json", "--timeout", "5s", *words).expect(code)
+def doctor(world: World, config, code: int, *words: str, **options) -> list[dict]:
+    ran = world.run("doctor", config, "--json", "--timeout", "5s", *words, **options).expect(code)
     check(SECRET_ACCESS_KEY not in ran.stdout + ran.stderr, "a secret was printed")
     lines = ran.lines()
     check(lines[-1]["event"] == "summary", f"no summary: {lines[-1]}")
@@ -263,8 +266,8 @@ def inventory(world: World) -> None:
     check(found["state"] == "failed" and data in found["found"], f"without its data: {found}")
 
 
-def aws(world: World) -> None:
-    """Queue and state in AWS: their rights are in the policy, and tried."""
+def aws(world: World) -> tuple:
+    """Queue and state in AWS: their rights are in the policy, and tried. The servers."""
     source = world.serve("versitygw", "near")
     source.s3.create_bucket(Bucket="data")
     for bucket in ("copy", "staging"):
@@ -275,7 +278,7 @@ def aws(world: World) -> None:
 
     def config(endpoint: str, name: str):
         at = f"region={REGION}&endpoint={endpoint}"
-        return world.config(stores, [rule()], name, queue=f"sqs:haul?{at}",
+        return world.config(stores, [rule(intake={"listing": "2s"})], name, queue=f"sqs:haul?{at}",
                             state=f"dynamodb:haul?{at}")
 
     path = config(proxy.endpoint, "aws.yaml")
@@ -297,11 +300,144 @@ def aws(world: World) -> None:
         found = failed(doctor(world, path, 1))
         check(any(line["action"] == action for line in found), f"without {action}: {found}")
 
+    step("a process with the target role alone")
+    proxy.policy = policies(world, path, "--role", "target")["default credentials"]
+    proxy.denied.clear()
+    check(not failed(doctor(world, path, 0, "--roles", "target")), "the doctor of the target")
+    target = world.start("replicate", "--config", path, "--roles", "target")
+    at_source = world.start("replicate", "--config", config(moto.endpoint, "source.yaml"),
+                            "--roles", "source")
+    source.s3.put_object(Bucket="data", Key="b", Body=b"b")
+    wait_until(lambda: set(keys_of(source.s3, "copy")) == {"a", "b"}, 120, "the object is there")
+    at_source.kill()
+    target.kill(signal.SIGTERM)
+    target.wait(60).expect(143)
+    check(not proxy.denied, f"the policy of the target role lacks {proxy.denied}")
+    return source, moto
+
+
+def events(world: World, source, moto) -> None:
+    """What `replicate` demands of somebody else's queue is tried, and named with what mends it."""
+    step("a queue of events")
+    proxy = PolicedProxy(moto.endpoint)
+    sqs = boto3.client("sqs", endpoint_url=moto.endpoint, region_name=REGION,
+                       aws_access_key_id=ACCESS_KEY_ID, aws_secret_access_key=SECRET_ACCESS_KEY)
+    at = f"region={REGION}&endpoint={proxy.endpoint}"
+    config = world.config({"source": source, "target": source},
+                          [rule(intake={"sqs": f"app-events?{at}"})], "events.yaml",
+                          queue="sqlite:events.db", state="sqlite:events.db")
+
+    def refused(says: str) -> None:
+        found = failed(doctor(world, config, 1))
+        check(len(found) == 1 and says in found[0]["found"] and "command" in found[0]["remedy"],
+              f"where {says}: {found}")
+        # (`--once` compares, and takes no events.)
+        world.run("replicate", "--config", config, timeout=60).expect(2, says)
+
+    refused("the queue app-events is missing")
+    url = sqs.create_queue(QueueName="app-events")["QueueUrl"]
+    refused("has no dead letters")
+    dead = sqs.create_queue(QueueName="app-events-dead-letters")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(
+        {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": "5"})})
+    sqs.delete_queue(QueueUrl=dead)
+    refused("the queue app-events-dead-letters is missing")
+    sqs.create_queue(QueueName="app-events-dead-letters")
+    whole = policies(world, config)
+    identity = "default credentials"
+    proxy.policy = whole[identity]
+    checks = doctor(world, config, 0)
+    # What only doing it would tell is said, too.
+    check({"sqs:ReceiveMessage", "sqs:SendMessage"} <=
+          {line["action"] for line in checks if line["state"] == "warning"}, f"warnings: {checks}")
+    without_each(world, config, {identity: proxy}, {identity: whole[identity]})
+
+
+def apart(world: World, source, moto) -> None:
+    """What is wrong with the queue says nothing of the state."""
+    step("a queue without its state")
+    at = f"region={REGION}&endpoint={moto.endpoint}"
+    stores = {"source": source, "target": source}
+    config = world.config(stores, [rule()], "apart.yaml", queue=f"sqs:apart?{at}",
+                          state="sqlite:apart.db",
+                          alarms={"sns": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"})
+    checks = doctor(world, config, 1)
+    check(any(line["action"] == "sns:Publish" and line["state"] == "warning" for line in checks),
+          f"nothing is said of the topic: {checks}")
+    check(any(line["place"] == "state" and line["what"] == "write rows" and line["state"] == "ok"
+              for line in checks), f"the state was not tried: {checks}")
+    missing = {line["place"] for line in failed(checks) if "longhaul setup" in line["found"]}
+    check("queue sqs:apart-main-events" in missing, f"missing: {missing}")
+
+    step("credentials")
+    file = world.work / "aws_config"
+    file.write_text("[profile broken]\ncredential_process = false\n")
+    environment = {"AWS_CONFIG_FILE": str(file)}
+    of_profile = {"type": "s3", "endpoint": source.endpoint, "region": REGION, "addressing": "path",
+                  "profile": "broken"}
+    config = world.config({"source": of_profile, "target": source}, [rule()], "credentials.yaml",
+                          queue=f"sqs:apart?{at}&profile=broken", state="sqlite:apart.db")
+    found = failed(doctor(world, config, 1, env=environment))
+    check({line["place"] for line in found} == {"queue", "source source:data/"} and
+          all(not line["action"] and "correct the credentials" in line["remedy"] for line in found),
+          f"without credentials: {found}")
+    ran = world.run("setup", "--config", config, env=environment).expect(4, "credential_process")
+    check("aws iam" not in ran.stderr, f"a policy mends no credentials: {ran.stderr}")
+
+    services = PolicedProxy(moto.endpoint)
+    services.policy = {"Statement": []}
+    environment = {"AWS_ENDPOINT_URL": services.endpoint}
+    role = f"arn:aws:iam::{ACCOUNT}:role/far"
+    for fields, action, resource in (
+            ({"role_arn": role}, "sts:AssumeRole", role),
+            ({"credentials": "secretsmanager:keys"}, "secretsmanager:GetSecretValue", "keys"),
+            ({"credentials": "ssm:/a/b"}, "ssm:GetParameter", "/a/b")):
+        store = {"type": "s3", "endpoint": source.endpoint, "region": REGION, "addressing": "path",
+                 **fields}
+        config = world.config({"source": store, "target": source}, [rule()], "identity.yaml",
+                              queue="sqlite:apart.db", state="sqlite:apart.db")
+        found = failed(doctor(world, config, 1, env=environment))
+        check(len(found) == 1 and found[0]["action"] == action and
+              f"allow {action} on {resource}" in found[0]["remedy"], f"without {action}: {found}")
+
+
+def outbox(world: World) -> None:
+    """A staging that S3 replicates from: the versions that it keeps are read and removed."""
+    step("a staging near the source")
+    source = world.serve("minio", "outbox-source")
+    target = world.serve("minio", "outbox-target")
+    for bucket in ("data", "outbox"):
+        source.s3.create_bucket(Bucket=bucket)
+    source.s3.put_bucket_versioning(Bucket="outbox",
+                                    VersioningConfiguration={"Status": "Enabled"})
+    for bucket in ("copy", "staging"):
+        target.s3.create_bucket(Bucket=bucket)
+    proxy = PolicedProxy(source.endpoint)
+    one = rule(staging="target:staging/hauled/")
+    one.update(transport="s3-replication", staging="source:outbox/hauled/")
+    config = world.config({"source": store_of(proxy.endpoint), "target": target}, [one],
+                          "outbox.yaml", queue="sqlite:outbox.db", state="sqlite:outbox.db")
+    identity = "keys of store source"
+    whole = policies(world, config)[identity]
+    proxy.policy = whole
+    check(not failed(doctor(world, config, 0)), "the doctor of the whole policy")
+    removed = [one for one in whole["Statement"] if "Versions" in one["Sid"]]
+    check(len(removed) == 2, f"statements of versions: {removed}")
+    for statement in removed:
+        proxy.policy = {"Statement": [one for one in whole["Statement"] if one != statement]}
+        found = failed(doctor(world, config, 1))
+        check(any(line["action"] in statement["Action"] and line["remedy"] for line in found),
+              f"without {statement} the doctor says {found}")
+
 
 if __name__ == "__main__":
     with World("doctor") as the_world:
         s3(the_world)
         locks(the_world)
         inventory(the_world)
-        aws(the_world)
+        servers = aws(the_world)
+        events(the_world, *servers)
+        apart(the_world, *servers)
+        outbox(the_world)
         step("ok")

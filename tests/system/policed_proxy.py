@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of an S3 server, or of SQS and DynamoDB, that enforces policies of IAM.
+"""An HTTP proxy in front of an S3 server, or of other services of AWS, that enforces policies of IAM.
 
 The servers here know no such policies, or not all of them. What an operation needs is written down
 here anew, from "Required permissions for Amazon S3 API operations" of the S3 User Guide.
@@ -112,9 +112,21 @@ def rights_of_json(headers, body: bytes) -> list[tuple[str, str, dict]]:
         name = fields.get("QueueName") or fields["QueueUrl"].rsplit("/", 1)[1]
         return [("sqs:" + operation.removesuffix("Batch"), f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}",
                  {})]
+    for service, operation_name, field, arn in (
+            ("secretsmanager", "GetSecretValue", "SecretId", "secret:{}-aaaaaa"),
+            ("ssm", "GetParameter", "Name", "parameter/{}")):
+        if operation == operation_name:
+            name = arn.format(fields[field].lstrip("/"))
+            return [(f"{service}:{operation}", f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}", {})]
     action = "BatchGetItem" if operation == "BatchGetItem" else operation
     table = fields.get("TableName") or next(iter(fields["RequestItems"]))
     return [("dynamodb:" + action, f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}", {})]
+
+
+def rights_of_form(body: bytes) -> list[tuple[str, str, dict]]:
+    """Of STS."""
+    fields = dict(urllib.parse.parse_qsl(body.decode()))
+    return [("sts:" + fields["Action"], fields["RoleArn"], {})]
 
 
 class PolicedProxy:
@@ -165,10 +177,12 @@ class PolicedProxy:
     def carry(self, request) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         is_json = "X-Amz-Target" in request.headers
+        form = request.headers.get("Content-Type", "").startswith("application/x-www-form")
         rights = (rights_of_json(request.headers, body) if is_json
+                  else rights_of_form(body) if form
                   else rights_of_s3(request.command, request.path, request.headers, body))
         if found := self.refused(rights):
-            return self.deny(request, found, is_json)
+            return self.deny(request, found, is_json, form)
         connection = http.client.HTTPConnection(self.upstream, timeout=60)
         connection.putrequest(request.command, request.path, skip_host=True,
                               skip_accept_encoding=True)
@@ -199,11 +213,15 @@ class PolicedProxy:
         request.wfile.write(content)
         connection.close()
 
-    def deny(self, request, what: tuple[str, str], is_json: bool) -> None:
+    def deny(self, request, what: tuple[str, str], is_json: bool, form: bool = False) -> None:
         message = f"User is not authorized to perform: {what[0]} on resource: {what[1]}"
         if is_json:
             body = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException",
                                "message": message}).encode()
+        elif form:
+            body = (f"<ErrorResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><Error>"
+                    f"<Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message>"
+                    "</Error></ErrorResponse>").encode()
         else:
             body = (f"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>{message}"
                     "</Message></Error>").encode()

@@ -36,6 +36,9 @@ constexpr Cause kCauses[] = {
     {"InvalidToken", kToken},
     {"TokenRefreshRequired", kToken},
     {"NoCredentials", kKeys},
+    // aws/credentials_failure.h: the message says what is wrong, and often the command.
+    {"CredentialsFailed", ""},
+    {"CredentialsRefused", ""},
     {"AuthorizationHeaderMalformed", kRegion},
     {"PermanentRedirect", kRegion},
     {"TemporaryRedirect", kRegion},
