@@ -184,7 +184,14 @@ TEST_F(TelemetryReporterTest, MoneyIsThereWhereItsPricesAreKnown) {
   Report(*reporter);
   EXPECT_NEAR(of_process().at("ComputeCost"), 0.001, 1e-6);
   EXPECT_NEAR(of_process().at("NetBenefit"), -0.001, 1e-6);
-  regions_["east"] = "attic";
+  regions_["west"] = "cellar";  // What lies between nobody knows.
+  reporter = Make();
+  reporter->OnArchiveStaged(gib);
+  Report(*reporter);
+  const Figures half = Kept({{"Site", "here"}, {"TargetRegion", "cellar"}});
+  EXPECT_TRUE(half.contains("ComputeCost"));
+  EXPECT_FALSE(half.contains("NetBenefit"));
+  regions_ = {{"east", "attic"}, {"west", "eu-west-1"}};
   reporter = Make();
   reporter->OnArchiveStaged(gib);
   Report(*reporter);
