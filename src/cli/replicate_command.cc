@@ -132,7 +132,14 @@ class ReplicateCommand : public Command {
     if (!tracing) co_return tracing.error();
     Result<std::optional<Alarms>> alarms = LoadAlarms(configuration->file, environment);
     if (!alarms) co_return alarms.error();
-    TelemetryReporter reporter(runtime, *configuration, *telemetry, regions, context.output(),
+    TelemetryReporter reporter({.runtime = runtime,
+                                .configuration = *configuration,
+                                .telemetry = *telemetry,
+                                .regions = regions,
+                                .prices = prices,
+                                .source = options.source,
+                                .cpu_seconds = ProcessCpuSeconds,
+                                .output = context.output()},
                                observer);
     Observer& told_by_ledger = telemetry->emf ? static_cast<Observer&>(reporter) : observer;
     ReplicationLedger ledger(runtime, *configuration, std::move(regions), options.source,

@@ -41,6 +41,7 @@ class ReplicationLedger : public Observer {
     next_.OnReadiness(part, error);
   }
   void OnArchiveStaged(const ArchiveBytes& bytes) override { next_.OnArchiveStaged(bytes); }
+  void OnArchiveApplied(const ArchiveApplied& applied) override { next_.OnArchiveApplied(applied); }
   void OnThreshold(const ThresholdEvent& event) override { next_.OnThreshold(event); }
 
  private:

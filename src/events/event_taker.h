@@ -46,4 +46,17 @@ class EventTaker {
   [[nodiscard]] virtual Words words() const = 0;
 };
 
+// What a message that names no bucket is of: the bucket of the only source; empty: there are
+// several, or none. `store`: where it is known which one sends; empty: any.
+inline std::string OnlyBucket(const std::vector<EventTaker::Source>& sources,
+                              std::string_view store = {}) {
+  const EventTaker::Source* only = nullptr;
+  for (const EventTaker::Source& source : sources) {
+    if (!store.empty() && source.store != store) continue;
+    if (only != nullptr && *only != source) return {};
+    only = &source;
+  }
+  return only == nullptr ? std::string() : only->bucket;
+}
+
 }  // namespace longhaul

@@ -88,7 +88,8 @@ void QueueIntake::Ignore(std::string_view reason, int64_t count) {
 }
 
 void QueueIntake::Read(QueueMessage message, Gathered& gathered) {
-  Result<S3Events> events = ParseS3Events(message.body);
+  const std::vector<EventTaker::Source> sources = taker_.Sources();
+  Result<S3Events> events = ParseS3Events(message.body, OnlyBucket(sources));
   if (!events) {
     message.reason = events.error().message;
     gathered.poison.push_back(std::move(message));
@@ -100,7 +101,6 @@ void QueueIntake::Read(QueueMessage message, Gathered& gathered) {
       .Add(static_cast<double>(events->records.size()));
   Ignore("kind", events->ignored);
   Ignore("test", events->tests);
-  const std::vector<EventTaker::Source> sources = taker_.Sources();
   std::string unknown;
   int64_t unwanted = 0;
   for (S3EventRecord& record : events->records) {

@@ -170,6 +170,47 @@ TEST_F(QueueIntakeTest, WhatIsNotUnderstoodIsADeadLetterWithItsReason) {
       5);
 }
 
+constexpr char kClusterJob[] =
+    R"({"Src_bucket":"acme-in","Src_key":"logs/a+%41","Des_bucket":"b","Des_key":"p/logs/a",)"
+    R"("Size":123,"versionId":"null"})";
+constexpr char kHubJob[] = R"({"key":"logs/b+%41","size":123})";
+
+// The queue of a migration under way is taken over as it is: each of its jobs is a hint.
+TEST_F(QueueIntakeTest, JobsOfSystemsThatMigrateBecomeHints) {
+  sqs_.Put(kQueue, kClusterJob);
+  sqs_.Put(kQueue, kHubJob);
+  sqs_.Put(kQueue,
+           R"({"Records":[{"EventVersion":"2.1","EventSource":"aws:s3","AwsRegion":"eu-west-1",)"
+           R"("EventTime":"2026-03-01T09:30:00Z","EventName":"ObjectCreated:Put","S3":{"Bucket":)"
+           R"({"Name":"acme-in"},"Object":{"Key":"logs/c+%41","Size":123}}}],"Event":""})");
+  sqs_.Put(kQueue, R"({"objectKey":"logs/d","partNumber":7,"totalPartsCount":2048,)"
+                   R"("uploadID":"u","bodyRange":"bytes=31457280-36700159"})");
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/a+%41", "logs/b+%41", "logs/c+%41", "logs/d"}));
+  EXPECT_TRUE(Waiting().empty());
+  EXPECT_TRUE(Dead().empty());
+}
+
+// Of a bucket that is none of the rule's, or that nobody can tell, a job is kept.
+TEST_F(QueueIntakeTest, JobsOfAnotherBucketAreDeadLetters) {
+  std::string other = kClusterJob;
+  other.replace(other.find("acme-in"), 7, "unknown");
+  sqs_.Put(kQueue, other);
+  Rule rule = configuration_.rules.front();
+  rule.id = "second";
+  rule.source.bucket = "acme-other";
+  configuration_.rules.push_back(rule);
+  sqs_.Put(kQueue, kHubJob);
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_TRUE(Keys().empty());
+  ASSERT_EQ(Dead().size(), 2u);
+  EXPECT_TRUE(ReasonOf(Dead()[0]).contains("'unknown'")) << ReasonOf(Dead()[0]);
+  EXPECT_TRUE(ReasonOf(Dead()[1]).contains("names no bucket")) << ReasonOf(Dead()[1]);
+  EXPECT_EQ(Dead()[1].body, kHubJob);
+}
+
 // Of a message that is understood by half that half is done, and all of it kept.
 TEST_F(QueueIntakeTest, HalfOfAMessageIsDoneAndAllOfItKept) {
   sqs_.Put(

@@ -132,8 +132,41 @@ std::vector<std::string> KeysOf(std::string_view text, KeyForm form) {
   return keys;
 }
 
+// The key of a part of the Data Transfer Hub, whose sender puts it between the quotes as it is;
+// empty: `text` is none. By what surrounds it, so that a key with quotes in it, which is no JSON,
+// is read.
+std::string_view RawKeyOfPart(std::string_view text) {
+  constexpr std::string_view kBefore = R"({"objectKey":")";
+  constexpr std::string_view kAfter = R"(","partNumber":)";
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  if (!text.starts_with(kBefore) || !text.ends_with("\"}")) return {};
+  const size_t after = text.rfind(kAfter);
+  if (after == std::string_view::npos || after < kBefore.size()) return {};
+  const std::string_view rest = text.substr(after);
+  for (const char* field : {R"(,"totalPartsCount":)", R"(,"uploadID":")", R"(,"bodyRange":")"}) {
+    if (!rest.contains(field)) return {};
+  }
+  return text.substr(kBefore.size(), after - kBefore.size());
+}
+
+bool IsNumber(const json::object& object, std::string_view name) {
+  const json::value* found = Find(object, name);
+  return found != nullptr && found->is_int64();
+}
+
+bool IsObjectOfHub(const json::object& object) {
+  return object.size() == 2 && !Text(object, "key").empty() && IsNumber(object, "size");
+}
+
+bool IsPartOfHub(const json::object& object) {
+  return !Text(object, "objectKey").empty() && IsNumber(object, "partNumber") &&
+         IsNumber(object, "totalPartsCount") && !Text(object, "uploadID").empty();
+}
+
 class Parser {
  public:
+  explicit Parser(std::string_view only_bucket) : only_bucket_(only_bucket) {}
+
   Result<S3Events> Parse(std::string_view body) {
     if (body.size() > kEventBodyBytesMax) {
       return Refusal("EntityTooLarge", "an event message of more than 1 MiB");
@@ -142,7 +175,8 @@ class Parser {
     if (!parsed) return parsed.error();
     if (understood_ == 0) {
       return Refusal("UnknownShape",
-                     "not an S3 event: neither Records, nor SNS, EventBridge, CloudEvents");
+                     "not an S3 event: neither Records, nor SNS, EventBridge, CloudEvents, nor a "
+                     "job of a system that migrates");
     }
     return std::move(events_);
   }
@@ -154,6 +188,16 @@ class Parser {
     options.max_depth = 24;
     boost::system::error_code error;
     json::value value = json::parse(text, error, &memory, options);
+    if (std::string_view key = RawKeyOfPart(text); !key.empty()) {
+      std::vector<std::string> keys = KeysOf(key, KeyForm::kPlain);
+      // Whether somebody on the way has escaped it nobody can tell.
+      if (!error && value.is_object() && Text(value.get_object(), "objectKey") != key) {
+        for (std::string& other : KeysOf(Text(value.get_object(), "objectKey"), KeyForm::kPlain)) {
+          keys.push_back(std::move(other));
+        }
+      }
+      return TakeOfHub(std::move(keys), std::nullopt);
+    }
     if (error) return Refusal("NotJson", "an event message that is not JSON: " + error.message());
     return ParseValue(value, depth);
   }
@@ -188,6 +232,18 @@ class Parser {
     if (Object(*object, "s3") != nullptr) {
       ++understood_;
       return TakeRecord(*object);
+    }
+    if (Find(*object, "Src_bucket") != nullptr && Find(*object, "Src_key") != nullptr) {
+      ++understood_;
+      return Add({.bucket = std::string(Text(*object, "Src_bucket")),
+                  .size_bytes = SizeOf(*object, "Size")},
+                 KeysOf(Text(*object, "Src_key"), KeyForm::kPlain));
+    }
+    if (IsObjectOfHub(*object)) {
+      return TakeOfHub(KeysOf(Text(*object, "key"), KeyForm::kPlain), SizeOf(*object, "size"));
+    }
+    if (IsPartOfHub(*object)) {
+      return TakeOfHub(KeysOf(Text(*object, "objectKey"), KeyForm::kPlain), std::nullopt);
     }
     std::string_view type = Text(*object, "Type");
     if (type == "SubscriptionConfirmation" || type == "UnsubscribeConfirmation") {
@@ -250,8 +306,39 @@ class Parser {
            Text(s3, "configurationId") == "testConfigRule";
   }
 
+  // A job of the Data Transfer Hub, which names no bucket.
+  Result<void> TakeOfHub(std::vector<std::string> keys, std::optional<uint64_t> size_bytes) {
+    ++understood_;
+    if (only_bucket_.empty()) {
+      return Refusal("NoBucket",
+                     "a job of the Data Transfer Hub, which names no bucket, and there is not one "
+                     "source alone that could be meant");
+    }
+    return Add({.bucket = only_bucket_, .size_bytes = size_bytes}, std::move(keys));
+  }
+
+  // A record as s3trans writes it: the names with capitals, the key as it is. Its time is that of a
+  // list, not of a change.
+  Result<void> TakeCapitals(const json::object& record, const json::object& s3) {
+    std::string_view name = Text(record, "EventName");
+    if (IsIgnored(name)) {
+      ++events_.ignored;
+      return Ok();
+    }
+    const json::object* bucket = Object(s3, "Bucket");
+    const json::object* object = Object(s3, "Object");
+    if (bucket == nullptr || object == nullptr) return Malformed();
+    return Add({.bucket = std::string(Text(*bucket, "Name")),
+                .size_bytes = SizeOf(*object, "Size"),
+                .removal = IsRemoval(name)},
+               KeysOf(Text(*object, "Key"), KeyForm::kPlain));
+  }
+
   // A record of the S3 message structure.
   Result<void> TakeRecord(const json::object& record) {
+    if (const json::object* capitals = Object(record, "S3"); capitals && !Find(record, "s3")) {
+      return TakeCapitals(record, *capitals);
+    }
     std::string_view name = Text(record, "eventName");
     if (name == "s3:TestEvent" || name == "TestEvent") {
       ++events_.tests;
@@ -293,17 +380,18 @@ class Parser {
     const json::object* bucket = Object(holder, "bucket");
     const json::object* object = Object(holder, "object");
     if (bucket == nullptr || object == nullptr) return Malformed();
-    std::string_view bucket_name = Text(*bucket, "name");
-    std::vector<std::string> keys = KeysOf(Text(*object, "key"), form);
-    if (bucket_name.empty() || bucket_name.size() > 255 || keys.empty()) return Malformed();
-    S3EventRecord record{.bucket = std::string(bucket_name),
-                         .key = {},
-                         .time = std::nullopt,
+    S3EventRecord record{.bucket = std::string(Text(*bucket, "name")),
                          .size_bytes = SizeOf(*object, "size"),
                          .attributes = kind.attributes,
                          .removal = kind.removal};
     Result<SystemTime> when = ParseRfc3339(time);
     if (when) record.time = *when;
+    return Add(std::move(record), KeysOf(Text(*object, "key"), form));
+  }
+
+  // `record` for each of the keys that may be meant.
+  Result<void> Add(S3EventRecord record, std::vector<std::string> keys) {
+    if (record.bucket.empty() || record.bucket.size() > 255 || keys.empty()) return Malformed();
     for (std::string& key : keys) {
       if (events_.records.size() >= kEventRecordsMax) {
         return Refusal("TooManyRecords", "an event message of more than 10,000 records");
@@ -314,12 +402,15 @@ class Parser {
     return Ok();
   }
 
+  std::string only_bucket_;
   S3Events events_;
   int understood_ = 0;
 };
 
 }  // namespace
 
-Result<S3Events> ParseS3Events(std::string_view body) { return Parser().Parse(body); }
+Result<S3Events> ParseS3Events(std::string_view body, std::string_view only_bucket) {
+  return Parser(only_bucket).Parse(body);
+}
 
 }  // namespace longhaul

@@ -81,6 +81,86 @@ TEST(S3EventTest, ExistingObjectsOfTheCompressorAreTakenAsTheyAre) {
   EXPECT_EQ(Keys(body), (Strings{"logs/a+b%41.csv"}));
 }
 
+constexpr char kClusterJob[] =
+    R"({"Src_bucket":"a","Src_key":"x/1+%2B.bin","Des_bucket":"b","Des_key":"p/x/1.bin","Size":123,)"
+    R"("versionId":"null"})";
+constexpr char kTransJob[] =
+    R"({"Records":[{"EventVersion":"2.1","EventSource":"aws:s3","AwsRegion":"eu-west-1",)"
+    R"("EventTime":"2026-03-01T09:30:00Z","EventName":"ObjectCreated:Put","S3":{"Bucket":)"
+    R"({"Name":"a"},"Object":{"Key":"x/1+%2B.bin","Size":123}}}],"Event":""})";
+constexpr char kHubObject[] = R"({"key":"x/1+%2B.bin","size":123})";
+
+std::string HubPart(const std::string& key) {
+  return R"({"objectKey":")" + key +
+         R"(","partNumber":7,"totalPartsCount":2048,"uploadID":"u-1","bodyRange":)"
+         R"("bytes=31457280-36700159"})";
+}
+
+// Who takes over the queue of a migration under way must not have all of its jobs thrown out; and a
+// key that were decoded would be another object's.
+TEST(S3EventTest, JobsOfSystemsThatMigrateNameTheirKeysAsTheyAre) {
+  for (const char* job : {kClusterJob, kTransJob, kHubObject}) {
+    Result<S3Events> events = ParseS3Events(job, "a");
+    ASSERT_TRUE(events) << job << " " << events.error().Describe();
+    ASSERT_EQ(events->records.size(), 1u) << job;
+    EXPECT_EQ(events->records[0],
+              (S3EventRecord{.bucket = "a", .key = "x/1+%2B.bin", .size_bytes = 123}))
+        << job;
+    EXPECT_EQ(events->malformed, 0);
+  }
+  std::string removed = kTransJob;
+  removed.replace(removed.find("ObjectCreated:Put"), 17, "ObjectRemoved:Delete");
+  Result<S3Events> events = ParseS3Events(removed);
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->records.size(), 1u);
+  EXPECT_TRUE(events->records[0].removal);
+}
+
+// The sender of parts puts the key between the quotes as it is. A job that is no JSON because of
+// that is a job nevertheless, and no reading of a key that may be meant must be missing.
+TEST(S3EventTest, PartsOfTheDataTransferHubNameTheirObject) {
+  const auto keys = [](const std::string& body) {
+    Result<S3Events> events = ParseS3Events(body, "a");
+    EXPECT_TRUE(events) << body << " " << events.error().Describe();
+    Strings found;
+    for (const S3EventRecord& record : events ? events->records : std::vector<S3EventRecord>()) {
+      EXPECT_EQ(record.bucket, "a");
+      found.push_back(record.key);
+    }
+    return found;
+  };
+  EXPECT_EQ(keys(HubPart("x/big")), (Strings{"x/big"}));
+  EXPECT_EQ(keys(HubPart("x/a+%2B")), (Strings{"x/a+%2B"}));
+  EXPECT_EQ(keys(HubPart(R"(x/"big")")), (Strings{R"(x/"big")"}));
+  EXPECT_EQ(keys(HubPart(R"(x\\big)")), (Strings{R"(x\\big)", R"(x\big)"}));
+}
+
+// A bucket that were guessed could be the wrong one, and the job would be gone.
+TEST(S3EventTest, JobsWithoutABucketAreRefusedWhereSeveralCouldBeMeant) {
+  EXPECT_EQ(RefusalOf(kHubObject), "NoBucket");
+  EXPECT_EQ(RefusalOf(HubPart("x/big")), "NoBucket");
+  EXPECT_EQ(RefusalOf(HubPart(R"(x/"big")")), "NoBucket");
+}
+
+// What only looks like a job stays what nobody understands.
+TEST(S3EventTest, HalfJobsAreNoJobs) {
+  for (const char* body :
+       {R"({"key":"k"})", R"({"key":"k","size":"1"})", R"({"key":"k","size":1,"more":2})",
+        R"({"key":"","size":1})", R"({"objectKey":"k","partNumber":1})", R"({"Src_key":"k"})"}) {
+    Result<S3Events> events = ParseS3Events(body, "a");
+    ASSERT_FALSE(events) << body;
+    EXPECT_EQ(events.error().code, "UnknownShape") << body;
+  }
+  for (const char* body :
+       {R"({"Src_bucket":"","Src_key":"k"})", R"({"Src_bucket":"a","Src_key":7})",
+        R"({"Records":[{"EventName":"ObjectCreated:Put","S3":{"Bucket":{"Name":"a"}}}]})"}) {
+    Result<S3Events> events = ParseS3Events(body, "a");
+    ASSERT_TRUE(events) << body;
+    EXPECT_EQ(events->malformed, 1) << body;
+    EXPECT_TRUE(events->records.empty()) << body;
+  }
+}
+
 // Every channel has its own words for a removal, and in each of them the key is read anew.
 TEST(S3EventTest, RemovalsOfEveryChannelAreTold) {
   for (const char* name : {"ObjectRemoved:Delete", "s3:ObjectRemoved:Delete",
@@ -162,7 +242,7 @@ TEST(S3EventTest, IgnoresWhatChangesNothing) {
        {"ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete",
         "ObjectTagging:Put", "ObjectCreated:CompleteMultipartUpload", "ObjectSynced:Create",
         "ObjectLifecycle:Expiration:Current", "s3:ObjectCreated:PutTagging", "SomethingNew:Put",
-        "ObjectRestore:Completed"}) {
+        "ObjectRestore:Completed", "ObjectRetention:Put"}) {
     EXPECT_EQ(Keys(Message(Record(R"("k")", name))), (Strings{"k"})) << name;
   }
 }

@@ -74,6 +74,23 @@ TEST_F(WebhookTest, PutsHintsIntoTheQueueBeforeItSaysSo) {
   EXPECT_EQ(queued[0].hints[0].size_bytes, 7u);
 }
 
+// A job without a bucket is of the only source that there is, or of none.
+TEST_F(WebhookTest, TakesJobsOfSystemsThatMigrate) {
+  const std::string hub = R"({"key":"logs/b","size":1})";
+  EXPECT_EQ(Post(R"({"Src_bucket":"acme","Src_key":"logs/a","Size":1})").status, 200);
+  WebhookReply reply = Post(hub);
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_TRUE(reply.body.contains("NoBucket")) << reply.body;
+  EXPECT_EQ(Post(hub, "west").status, 200);  // Its only bucket.
+  configuration_.rules.resize(1);
+  EXPECT_EQ(Post(hub).status, 200);
+  std::vector<HintMessage> queued = Queued();
+  ASSERT_EQ(queued.size(), 3u);
+  EXPECT_EQ(queued[0].hints[0].key, "logs/a");
+  EXPECT_EQ(queued[1].bucket, "shared");
+  EXPECT_EQ(queued[2].bucket, "acme");
+}
+
 // A sender that is told 200 forgets the event: it must not be told so when the queue failed.
 TEST_F(WebhookTest, SaysSendAgainWhenTheQueueFails) {
   faults_.fail_before_at = 1;

@@ -328,6 +328,14 @@ TEST_F(EventIntakeTest, WebhookAnswers) {
   EXPECT_EQ(reply.status, 200);
   EXPECT_THAT(reply.body, HasSubstr(R"("hints":1)"));
   EXPECT_FALSE(world.queue->rows.empty());
+  // The jobs of another system that migrates from there, one of which names no bucket.
+  for (const char* job :
+       {R"({"Src_bucket":"from","Src_key":"in/x","Des_bucket":"b","Des_key":"in/x","Size":1})",
+        R"({"key":"in/x","size":1})"}) {
+    reply = world.Run(webhook.Handle("", job));
+    EXPECT_EQ(reply.status, 200) << job;
+    EXPECT_THAT(reply.body, HasSubstr(R"("hints":1)")) << job;
+  }
   reply = post("from", "ObjectRemoved:Delete");
   EXPECT_EQ(reply.status, 200);
   EXPECT_THAT(reply.body, HasSubstr(R"("hints":0,"ignored":1)"));

@@ -20,10 +20,11 @@ struct EmfMetric {
   double value = 0;  // One that is no number, or infinite, is left out.
 };
 
+using EmfDimensions = std::vector<std::pair<std::string, std::string>>;
+
 // A line without its end; empty where no metric is left. `dimensions`: one set, names and values;
 // empty values are left out, as CloudWatch refuses them, and so is what is over 100 metrics.
-std::string EmfLine(SystemTime time, const std::string& name_space,
-                    const std::vector<std::pair<std::string, std::string>>& dimensions,
+std::string EmfLine(SystemTime time, const std::string& name_space, const EmfDimensions& dimensions,
                     const std::vector<EmfMetric>& metrics);
 
 }  // namespace longhaul

@@ -66,6 +66,8 @@ struct RecordingObserver : Observer {
     }
   }
   void OnThreshold(const ThresholdEvent& event) override { late.push_back(event); }
+  void OnArchiveStaged(const ArchiveBytes& bytes) override { staged.push_back(bytes); }
+  void OnArchiveApplied(const ArchiveApplied& archive) override { applied.push_back(archive); }
   [[nodiscard]] int Count(OutcomeState state) const {
     int count = 0;
     for (const Outcome& outcome : outcomes) count += outcome.state == state ? 1 : 0;
@@ -73,6 +75,8 @@ struct RecordingObserver : Observer {
   }
   std::vector<Outcome> outcomes;
   std::vector<ThresholdEvent> late;
+  std::vector<ArchiveBytes> staged;
+  std::vector<ArchiveApplied> applied;
   std::map<std::string, std::string> unready;  // What /readyz would say.
 };
 

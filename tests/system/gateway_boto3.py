@@ -28,7 +28,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from harness import free_port
+from harness import free_port, tells_none
 
 KEY_ID, SECRET = "AKIDGATEWAYTEST", "gateway/secret+with=odd"
 ODD_KEYS = ["plain", "with space", "a+b", "a%41", "aA", "a//b", "a/./b", "a/../b", "/lead", "trail/", "ü/é", "🚚",
@@ -328,10 +328,14 @@ def main():
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    gateway = subprocess.Popen([os.environ["LONGHAUL_BIN"], "serve", "s3", "--root", str(folder / "root"),
-                                "--listen", f"127.0.0.1:{port}", "--access-key-id", KEY_ID,
-                                "--secret-access-key", SECRET,
-                                "--event-webhook", f"http://127.0.0.1:{hook.server_address[1]}/events"])
+    log = folder / "gateway.log"
+    with open(log, "wb") as output:
+        gateway = subprocess.Popen(
+            [os.environ["LONGHAUL_BIN"], "serve", "s3", "--root", str(folder / "root"),
+             "--listen", f"127.0.0.1:{port}", "--access-key-id", KEY_ID,
+             "--secret-access-key", SECRET,
+             "--event-webhook", f"http://127.0.0.1:{hook.server_address[1]}/events"],
+            stdout=output, stderr=output)
     try:
         for _ in range(200):
             try:
@@ -354,7 +358,10 @@ def main():
         gateway.terminate()
         gateway.wait(30)
         hook.shutdown()
+        told = log.read_text(errors="replace")
         shutil.rmtree(folder)
+        print(told[-4000:])
+    tells_none([SECRET], told, "the gateway")
     print("gateway: boto3 and the AWS CLI work")
 
 

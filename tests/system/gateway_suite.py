@@ -423,6 +423,7 @@ def main() -> None:
         server.s3.create_bucket(Bucket="suite")
         users = world.work / "users.yaml"
         users.write_text(USERS)
+        world.secrets |= {"reader-secret", "writer-secret"}
         port = free_port()
         server.spawn([BINARY, "serve", "s3", "--root", server.folder, "--listen", f"127.0.0.1:{port}",
                       "--access-key-id", ACCESS_KEY_ID, "--secret-access-key", SECRET_ACCESS_KEY,

@@ -243,6 +243,7 @@ class World(contextlib.ExitStack):
         self.work = self.folder / "work"
         self.work.mkdir()
         self.processes: list[Process] = []
+        self.gateways: list[Gateway] = []
         self.secrets: set[str] = set()
         self.environment: dict[str, str] = {}  # Of each process, besides what it is given itself.
         self.push(self._kill_all)
@@ -270,15 +271,16 @@ class World(contextlib.ExitStack):
             self._check_text(process.output(), " ".join(process.args))
 
     def _check_text(self, text: str, where: str) -> None:
-        for secret in set(self.secrets).union(*(process.secrets for process in self.processes)):
-            for form in {secret, urllib.parse.quote(secret, safe=""), json.dumps(secret)[1:-1]}:
-                check(form not in text, f"{where} tells the secret that ends in ...{secret[-4:]}")
+        tells_none(set(self.secrets).union(*(process.secrets for process in self.processes)), text,
+                   where)
 
     def _check_files(self) -> None:
         """Nor do reports, tables and databases that processes have written, or answers of theirs."""
         for path in self.work.rglob("*"):
             if path.is_file() and path.name.endswith((".jsonl", ".csv", ".db", ".db-wal")):
                 self._check_text(path.read_bytes().decode(errors="replace"), path.name)
+        for gateway in self.gateways:
+            self._check_text(gateway.log.read_text(errors="replace"), f"the gateway {gateway.name}")
         for url, text in ANSWERS:
             self._check_text(text, f"the answer to {url}")
 
@@ -289,6 +291,9 @@ class World(contextlib.ExitStack):
         except real_servers.ServerError as error:
             fail(str(error))
         self.callback(server.stop, kill=True)
+        if isinstance(server, Gateway):
+            self.gateways.append(server)
+            self.secrets.add(SECRET_ACCESS_KEY)
         if server.endpoint.startswith("http"):
             server.s3 = client(server.endpoint)
         return server
@@ -316,7 +321,8 @@ class World(contextlib.ExitStack):
         return path
 
 
-SECRET_NAME = re.compile(r"secret|token|password|seal_key|notify|webhook", re.IGNORECASE)
+SECRET_NAME = re.compile(r"secret|token|password|seal_key|notify|webhook|external_id",
+                         re.IGNORECASE)
 SECRET_FLAG = re.compile(r"--\S*(secret-access-key|token|password)")
 URL_PASSWORD = re.compile(r"://[^/@\s]*:([^/@\s]+)@")
 ANSWERS: collections.deque[tuple[str, str]] = collections.deque(maxlen=500)  # Of processes.
@@ -335,8 +341,17 @@ def secrets_in(value) -> set[str]:
         return set().union(*map(secrets_in, value))
     if not isinstance(value, dict):
         return set()
-    return {text for name, text in value.items() if SECRET_NAME.search(name) and is_secret(text)
-            }.union(*map(secrets_in, value.values()))
+    own = {text for name, text in value.items() if SECRET_NAME.search(name) and is_secret(text)}
+    if "otlp" in value:  # Of `traces`: what a collector asks for.
+        own |= set(filter(is_secret, value.get("headers", {}).values()))
+    return own.union(*map(secrets_in, value.values()))
+
+
+def tells_none(secrets, text: str, where: str) -> None:
+    """Ends the test where `text` has one of `secrets`, also as it would stand in a URL or in JSON."""
+    for secret in secrets:
+        for form in {secret, urllib.parse.quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+            check(form not in text, f"{where} tells the secret that ends in ...{secret[-4:]}")
 
 
 def store_of(endpoint: str, **changes) -> dict:

@@ -9,7 +9,8 @@ import pathlib
 import re
 import subprocess
 
-from harness import BINARY, ROOT, World, check, step
+from harness import (BINARY, ROOT, SECRET_FLAG, SECRET_NAME, World, check, is_secret, step,
+                     tells_none)
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -32,6 +33,10 @@ def main() -> None:
                 env={**os.environ, "HOME": str(world.work),
                      "PATH": f"{pathlib.Path(BINARY).parent}:{os.environ['PATH']}"})
             check(ran.returncode == 0, f"{name}: exit {ran.returncode}:\n{ran.stdout[-4000:]}")
+            words = script.split()
+            secrets = {value for flag, value in zip(words, words[1:]) if SECRET_FLAG.fullmatch(flag)}
+            secrets |= {value for key, value in os.environ.items() if SECRET_NAME.search(key)}
+            tells_none(filter(is_secret, secrets), ran.stdout, name)
             step(f"{name}: {len(blocks)} blocks ok")
 
 

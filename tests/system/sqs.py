@@ -59,6 +59,27 @@ def bridge(key: str) -> str:
         "detail": {"bucket": {"name": "data"}, "object": {"key": key}, "reason": "PutObject"}})
 
 
+def cluster_job(key: str) -> str:
+    return json.dumps({"Src_bucket": "data", "Src_key": key, "Des_bucket": "b", "Des_key": f"p/{key}",
+                       "Size": 7, "versionId": "null"})
+
+
+def s3trans_job(key: str) -> str:
+    return json.dumps({"Records": [{
+        "EventVersion": "2.1", "EventSource": "aws:s3", "AwsRegion": REGION,
+        "EventTime": "2026-03-01T09:30:00Z", "EventName": "ObjectCreated:Put",
+        "S3": {"Bucket": {"Name": "data"}, "Object": {"Key": key, "Size": 7}}}], "Event": ""})
+
+
+def hub_job(key: str) -> str:
+    return json.dumps({"key": key, "size": 7})
+
+
+def hub_part(key: str) -> str:
+    return ('{"objectKey":"' + key + '","partNumber":7,"totalPartsCount":2048,"uploadID":"u",'
+            '"bodyRange":"bytes=31457280-36700159"}')
+
+
 def has(server, key: str) -> bool:
     listed = server.s3.list_objects_v2(Bucket="copy", Prefix=key)
     return any(found["Key"] == key for found in listed.get("Contents", []))
@@ -151,7 +172,8 @@ def main() -> None:
         source.s3.put_object(Bucket="data", Key="told by nobody", Body=b"first")
         sqs.send_message(QueueUrl=url("app-events"), MessageBody=event("told by nobody"))
         wait_until(lambda: has(target, "told by nobody"), 120, "the first event has been followed")
-        bodies = {"plain": event, "sns": sns, "bridge": bridge}
+        bodies = {"plain": event, "sns": sns, "bridge": bridge, "cluster": cluster_job,
+                  "s3trans": s3trans_job, "hub": hub_job, 'a "part"': hub_part}
         for name, shape in bodies.items():
             source.s3.put_object(Bucket="data", Key=f"{name} a+b%41.txt", Body=name.encode())
             sqs.send_message(QueueUrl=url("app-events"), MessageBody=shape(f"{name} a+b%41.txt"))

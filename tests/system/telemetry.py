@@ -140,6 +140,28 @@ def traces(world: World, source, target, stores: dict) -> None:
     check_equal(source, target)
 
 
+def as_compressor(lines: list[dict]) -> None:
+    """Its dashboard asks for exactly these dimensions."""
+    def under(*dimensions: str) -> list[dict]:
+        return [line for line in lines
+                if line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [list(dimensions)]]
+
+    sizes = under("SourceBucket", "SourcePrefix", "TargetRegion")
+    check(summed(sizes, "OriginalSize") > summed(sizes, "CompressedSize") > 0, f"sizes: {lines}")
+    ratios = [line for line in under("SourceBucket", "SourcePrefix") if "CompressionRatio" in line]
+    check(ratios and ratios[0]["CompressionRatio"] > 1, f"ratios: {lines}")
+    check(summed(under("SourceBucket", "SourcePrefix"), "FailedDownloads") == 0, f"failed: {lines}")
+    unpacked = under("TargetBucket")
+    check(all(line["TargetBucket"] == "copy" for line in unpacked), f"unpacked: {lines}")
+    check(summed(unpacked, "DecompressedSize") == summed(sizes, "OriginalSize"),
+          f"unpacked: {lines}")
+    check(summed(unpacked, "CompressedSize") == summed(sizes, "CompressedSize"),
+          f"unpacked: {lines}")
+    times = {line["Function"]: line["ProcessingTime"] for line in under("Function")}
+    check(set(times) == {"process_message_batch", "upload_objects_to_targets"} and
+          all(0 < seconds < 60 for seconds in times.values()), f"times: {times}")
+
+
 def main() -> None:
     with World("telemetry") as world:
         source = world.serve("versitygw", "source")
@@ -164,11 +186,12 @@ def main() -> None:
         check(summed(of_rule, "ObjectsProcessed") == 60, f"objects: {of_rule}")
         check(summed(of_rule, "OperationsFailedReplication") == 0, f"failed: {of_rule}")
         check(any(line.get("ReplicationLatency", -1) >= 0 for line in of_rule), f"lag: {of_rule}")
-        packed = [line for line in lines if "OriginalSize" in line]
+        packed = [line for line in lines if "OriginalSize" in line and "Site" in line]
         check(summed(packed, "OriginalSize") > summed(packed, "CompressedSize") > 0,
               f"packed: {packed}")
         check(packed[0]["SourcePrefix"] == "root" and packed[0]["CompressionRatio"] > 1,
               f"packed: {packed}")
+        as_compressor(lines)
         check(any("BacklogMessages" in line and "BacklogPerTask" in line for line in lines),
               f"backlog: {lines}")
 

@@ -36,6 +36,17 @@ struct ArchiveBytes {
   uint64_t plain = 0;
   uint64_t sent = 0;  // What went to staging, or to the targets themselves.
   uint64_t archives = 1;
+  std::string rule{};
+  std::chrono::milliseconds took{0};  // Until the archive was durable; 0 where there is none.
+};
+
+// An archive whose objects a target has, and of which it has written the receipt.
+struct ArchiveApplied {
+  std::string rule;
+  std::string target;
+  uint64_t archive_bytes = 0;         // As it lay in the staging.
+  uint64_t object_bytes = 0;          // Of the bodies in it.
+  std::chrono::milliseconds took{0};  // The last try.
 };
 
 // An object took longer to a target than its rule's threshold, or arrived there after that.
@@ -81,6 +92,7 @@ class Observer {
     static_cast<void>(error);
   }
   virtual void OnArchiveStaged(const ArchiveBytes&) {}
+  virtual void OnArchiveApplied(const ArchiveApplied&) {}
   virtual void OnThreshold(const ThresholdEvent&) {}
   virtual void OnStagingFreed(const StagingFreed&) {}
 };

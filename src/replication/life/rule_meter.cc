@@ -270,6 +270,9 @@ void RuleMeter::OnDeletesHeld(const std::string& rule, const std::string& target
 }
 
 void RuleMeter::OnArchiveStaged(const ArchiveBytes& bytes) { observer_.OnArchiveStaged(bytes); }
+void RuleMeter::OnArchiveApplied(const ArchiveApplied& applied) {
+  observer_.OnArchiveApplied(applied);
+}
 
 void RuleMeter::OnStagingFreed(const StagingFreed& freed) { observer_.OnStagingFreed(freed); }
 

@@ -175,6 +175,7 @@ class RuleMeter : public Observer {
   void OnRetry(std::string_view rule, std::string_view key, const Error& error) override;
   void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
   void OnArchiveStaged(const ArchiveBytes& bytes) override;
+  void OnArchiveApplied(const ArchiveApplied& applied) override;
   void OnThreshold(const ThresholdEvent& event) override;
   void OnStagingFreed(const StagingFreed& freed) override;
 

@@ -429,6 +429,7 @@ asio::awaitable<PackResult> CarryDirectly(ReplicationContext& context, const Rul
   static_cast<void>(joined);
   result.bytes = carrier.bytes;
   result.bytes.archives = 0;
+  result.bytes.rule = rule.rule->id;
   result.carried = true;
   result.carried_to = carrier.CarriedTo();
   context.observer.OnArchiveStaged(result.bytes);

@@ -119,6 +119,7 @@ asio::awaitable<void> OpenArchive::Finish(PackResult& result, HintMessage keys) 
   }
   std::vector<Result<void>> uploaded = co_await upload_->Finish();
   trace_.Uploaded(uploaded);
+  CountFailed(uploaded);
   for (const PackedKey& key : result.keys) {
     if (key.state == PackedKey::State::kStaged) result.bytes.objects += key.size_bytes;
   }
@@ -128,6 +129,9 @@ asio::awaitable<void> OpenArchive::Finish(PackResult& result, HintMessage keys) 
   }
   result.archive = manifest_.id;
   result.bytes.sent = upload_->sent_bytes() * copies_;
+  result.bytes.rule = rule_.rule->id;
+  result.bytes.took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      context_.runtime.clock.Now() - manifest_.created);
   const bool any = std::ranges::any_of(result.targets, [](const auto& t) { return bool(t); });
   if (any) context_.observer.OnArchiveStaged(result.bytes);
 }
@@ -158,8 +162,19 @@ bool OpenArchive::NobodyTakesIt() const {
   return std::none_of(results.begin(), results.end(),
                       [](const Result<void>& result) { return result.has_value(); });
 }
+void OpenArchive::CountFailed(const std::vector<Result<void>>& uploads) const {
+  const auto failed =
+      std::ranges::count_if(uploads, [](const Result<void>& upload) { return !upload; });
+  if (failed == 0) return;
+  context_.runtime.metrics
+      .counter("longhaul_staging_uploads_failed_total",
+               "Uploads of archives to a staging that failed; what they carry is packed again",
+               {{"rule", rule_.rule->id}})
+      .Add(static_cast<double>(failed));
+}
 void OpenArchive::FailTargets(PackResult& result, const Error& error) const {
   const std::vector<Result<void>> results = upload_->results();
+  CountFailed(results);
   for (size_t i = 0; i < result.targets.size(); ++i) {
     const Result<void>& own = results[destination_of_target_[i]];
     result.targets[i] = own ? Result<void>(error) : own;

@@ -43,6 +43,7 @@ class OpenArchive {
   [[nodiscard]] ArchiveWriter& writer() { return *writer_; }
 
  private:
+  void CountFailed(const std::vector<Result<void>>& uploads) const;
   void Trace(const PackResult& result, const Result<ArchiveSummary>& summary);
 
   ReplicationContext& context_;

@@ -42,6 +42,9 @@ TEST(SourceRoleTest, AStagingThatFailsIsNotBlamedOnALargeObject) {
     const std::string part = "staging of target t" + std::to_string(targets - 1) + " of rule r";
     EXPECT_TRUE(world.observer.unready.contains(part));
     EXPECT_FALSE(world.observer.unready.contains("source of rule r"));
+    Counter& failed =
+        world.world.metrics.counter("longhaul_staging_uploads_failed_total", "", {{"rule", "r"}});
+    EXPECT_GT(failed.value(), 0);
     world.target(targets - 1).Heal();
     world.RunFor(3min);
     EXPECT_EQ(world.Replicas(targets - 1), Keys{"large"});

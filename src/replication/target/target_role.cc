@@ -49,6 +49,14 @@ void EndTransfer(const ArchiveReader& reader, ArchiveReceipt& receipt) {
   }
 }
 
+uint64_t BodyBytesOf(const ArchiveReader& reader) {
+  uint64_t bytes = 0;
+  for (const ArchiveEntry& entry : reader.entries()) {
+    if (entry.op == EntryOp::kPut) bytes += entry.size_bytes;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 asio::awaitable<TargetPass> TargetRole::RunPass(const Event& stop) {
@@ -427,6 +435,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   ArchiveReceipt receipt{
       .archive = staged.ulid, .rule = rule.rule->id, .target = target.config->name};
   const bool keeps = target.config->backup.has_value();
+  bool unpacked = false;
   if (!keeps && manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
     // The floors that would tell what is newer may have expired.
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
@@ -473,12 +482,22 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
     receipt.applied = applied->applied;
     receipt.conflicts = applied->conflicts;
     receipt.reread.assign(work.reread.begin(), work.reread.end());
+    unpacked = !keeps;
   }
   const uint64_t entries = receipt.entries;
   const uint64_t entries_applied = receipt.applied;
   Result<void> written = co_await WriteReceipt(target, std::move(receipt));
   if (!written) co_return written.error();
   trace.Applied(entries, entries_applied);
+  if (unpacked) {
+    context_.observer.OnArchiveApplied(
+        {.rule = rule.rule->id,
+         .target = target.config->name,
+         .archive_bytes = staged.archive->size_bytes,
+         .object_bytes = BodyBytesOf(**reader),
+         .took = std::chrono::duration_cast<std::chrono::milliseconds>(
+             context_.runtime.clock.Now() - begin)});
+  }
   StagedArchive with_receipt = staged;
   with_receipt.receipts.push_back({.target = target.config->name, .key = ""});
   Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);

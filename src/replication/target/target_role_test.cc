@@ -43,6 +43,33 @@ TEST(TargetRoleTest, AStoreThatDeniesEverythingIsAStoreError) {
   world.Stop();
 }
 
+// Figures of sizes and times are made of this alone.
+TEST(TargetRoleTest, AnArchiveIsToldOfByBothSides) {
+  ReplicationWorld world;
+  world.Put("a", std::string(50'000, 'a'));
+  world.Put("b", std::string(30'000, 'b'));
+  world.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kPut) fault.delay = bucket == "out" ? 2s : 1s;
+    return fault;
+  };
+  EXPECT_FALSE(world.RunOnce({.timeout = 60s}).store_error);
+  ASSERT_EQ(world.observer.staged.size(), 1u);
+  const ArchiveBytes& staged = world.observer.staged[0];
+  EXPECT_EQ(staged.rule, "r");
+  EXPECT_EQ(staged.objects, 80'000u);
+  EXPECT_GE(staged.took, 1s);
+  EXPECT_LT(staged.took, 10s);
+  ASSERT_EQ(world.observer.applied.size(), 1u);
+  const ArchiveApplied& applied = world.observer.applied[0];
+  EXPECT_EQ(applied.rule, "r");
+  EXPECT_EQ(applied.target, "t0");
+  EXPECT_EQ(applied.archive_bytes, staged.sent);
+  EXPECT_EQ(applied.object_bytes, 80'000u);
+  EXPECT_GE(applied.took, 2s);
+  EXPECT_LT(applied.took, 10s);
+}
+
 TEST(TargetRoleTest, OnceEndsAsDeniedWhenTheTargetDeniesEverything) {
   ReplicationWorld world;
   world.Put("a", "text");
