@@ -331,7 +331,9 @@ Async<TaskStep> GiantCarrier::Carry(Run run, Task task, Event& stop, const bool&
   if (error.kind == ErrorKind::kCancelled && late) {
     error = Retryable("the task took longer than its timeout");
   }
-  const bool wrong = BytesWereWrong(error);
+  // Under SSE-KMS a part that two workers have sent has an ETag of each: the one that is recorded
+  // may be that of the other.
+  const bool wrong = BytesWereWrong(error) || error.code == "InvalidPart";
   TaskObject& object = task.objects.front();
   std::chrono::milliseconds delay{0};
   if (IsSourceChanged(error) || wrong || error.code == kTargetNewer) {

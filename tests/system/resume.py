@@ -294,9 +294,10 @@ def times_of(s3, prefix: str) -> dict:
             for entry in page.get("Contents", [])}
 
 
-def under_kms(world, source, environment) -> None:
+def under_kms(world, environment) -> None:
     step("a target that encrypts by SSE-KMS")
     target = world.serve("minio", "encrypting")
+    target.s3.create_bucket(Bucket="plain")
     target.s3.create_bucket(Bucket="copy")
     target.s3.put_bucket_encryption(Bucket="copy", ServerSideEncryptionConfiguration={"Rules": [
         {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms",
@@ -304,14 +305,14 @@ def under_kms(world, source, environment) -> None:
     # Nothing but the ETag of its parts says what it is.
     part, parts = 16 << 20, 6
     body = random.Random(4).randbytes(parts * part)
-    source.s3.upload_fileobj(io.BytesIO(body), "data", "kms.bin", Config=TransferConfig(
+    target.s3.upload_fileobj(io.BytesIO(body), "plain", "kms.bin", Config=TransferConfig(
         multipart_threshold=part, multipart_chunksize=part))
-    head = source.s3.head_object(Bucket="data", Key="kms.bin", ChecksumMode="ENABLED")
+    head = target.s3.head_object(Bucket="plain", Key="kms.bin", ChecksumMode="ENABLED")
     check(head["ETag"].endswith(f'-{parts}"') and not any("Checksum" in name for name in head),
           f"the source is not as it should be: {head}")
     line = FaultProxy(target.endpoint)
-    command = ["cp", "s3://data/kms.bin", "s3://copy/kms.bin", "--upload-concurrency", "2", "--json",
-               "--source-endpoint-url", source.endpoint, "--target-endpoint-url", line.endpoint]
+    command = ["cp", "s3://plain/kms.bin", "s3://copy/kms.bin", "--upload-concurrency", "2", "--json",
+               "--source-endpoint-url", target.endpoint, "--target-endpoint-url", line.endpoint]
 
     def sent() -> int:
         return line.asked["PUT partNumber uploadId"]
@@ -383,7 +384,7 @@ def main() -> None:
         ended_by_its_target(world, source, target, environment)
         another_place(world, source, target, environment)
         planned(world, source, target, environment)
-        under_kms(world, source, environment)
+        under_kms(world, environment)
         left_uploads(world, target, environment)
     step("passed")
 

@@ -490,7 +490,8 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
   Result<PutResult> done = co_await job.target.store.CompleteMultipart(std::move(request));
   if (done) co_return done;
   const Error& error = done.error();
-  if (BytesWereWrong(error)) job.again = CopyJob::Again::kFresh;
+  // A part that a process had under way when it was killed may have come late and replaced ours.
+  if (BytesWereWrong(error) || error.code == "InvalidPart") job.again = CopyJob::Again::kFresh;
   // It may have happened all the same: an answer that was lost, an upload that is gone.
   const bool unknown = error.Transient() || error.kind == ErrorKind::kPrecondition ||
                        error.kind == ErrorKind::kNotFound;
