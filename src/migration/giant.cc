@@ -7,6 +7,7 @@
 
 #include "migration/finder.h"
 #include "migration/look.h"
+#include "storage/part_rules.h"
 #include "transfer/object/copy_object.h"
 #include "transfer/object/copy_plan.h"
 #include "transfer/object/prove_gone.h"
@@ -271,7 +272,8 @@ Async<void> GiantCarrier::ChooseParts(const Run& run, const Task& task, const Ob
   row.part_bytes = as_wanted ? wanted_bytes : OwnPartSize(info.size_bytes, can, wanted_bytes);
   row.as_source = false;
   const std::optional<int> count = PartCountOfEtag(info.etag);
-  const bool wanted = count && run.options.part_bytes == 0 && !task.own_parts &&
+  const bool comparable = !info.etag_opaque && PartRulesOf(*ends_.target).etags_of_md5;
+  const bool wanted = count && comparable && run.options.part_bytes == 0 && !task.own_parts &&
                       info.size_bytes / static_cast<uint64_t>(*count) >= kPartBytesMeanMin;
   if (wanted) {
     Result<ObjectInfo> first =

@@ -20,10 +20,16 @@ constexpr std::string_view kOtherParts = "OtherParts";
 // What is at the target is newer by now, and the run leaves such alone.
 constexpr std::string_view kTargetNewer = "TargetNewer";
 
-// MD5 of the MD5s of the parts and their number, as S3 does; empty where ETags are no MD5s.
-std::string EtagOf(const std::vector<UploadedPart>& parts) {
+// MD5 of the MD5s of the parts and their number, as S3 does; empty where ETags are no MD5s. `md5s`:
+// of the bytes, in place of their ETags.
+std::string EtagOf(const std::vector<UploadedPart>& parts, const PartMd5s& md5s = {}) {
   std::string digests;
   for (const UploadedPart& part : parts) {
+    auto md5 = md5s.find(part.number);
+    if (md5 != md5s.end()) {
+      digests += md5->second;
+      continue;
+    }
     if (!IsPlainMd5Etag(part.etag)) return "";
     Result<std::string> raw = HexDecode(part.etag);
     if (!raw) return "";
@@ -75,7 +81,9 @@ class GiantCarrier::RangeWork : public PieceWork {
     const std::string etag = EtagOf(*parts);
     if (!etag.empty() && there->etag == etag) co_return true;
     const std::optional<Checksum> whole = WholeChecksum(*there);
-    co_return whole&& row_.checksum && *whole == *row_.checksum;
+    if (!whole) co_return false;
+    if (row_.checksum) co_return *whole == *row_.checksum;
+    co_return Combined(*parts) == whole;
   }
 
   Async<std::vector<UploadedPart>> Send(MultipartUpload upload) override {
@@ -111,16 +119,19 @@ class GiantCarrier::RangeWork : public PieceWork {
     co_return parts;
   }
 
+  [[nodiscard]] PartMd5s md5s() const override { return md5s_; }
+
   // Before the upload's row goes: without either, a range that is late would begin another.
   Async<void> BeforeEnd() override {
     co_return co_await carrier_.Judge(run_, task_, "settled", "");
   }
 
   Async<void> Complete(SharedUploads& uploads, SharedUpload upload) override {
-    Result<std::vector<UploadedPart>> parts = co_await uploads.Parts(upload);
+    PartMd5s md5s;
+    Result<std::vector<UploadedPart>> parts = co_await uploads.Parts(upload, &md5s);
     if (!parts) co_return parts.error();
     std::ranges::sort(*parts, {}, &UploadedPart::number);
-    Result<void> proven = Prove(*parts);
+    Result<void> proven = Prove(*parts, md5s);
     if (!proven) co_return proven.error();
     // The last look: what has been written meanwhile is not to be covered by what was before.
     Result<ObjectInfo> now = co_await carrier_.ends_.source->Head(
@@ -177,7 +188,11 @@ class GiantCarrier::RangeWork : public PieceWork {
          .version_id = row_.version_id,
          .etag = row_.etag},
         *carrier_.ends_.target,
-        {.upload = std::move(upload), .number = part.number, .range = range, .digest = hash},
+        {.upload = std::move(upload),
+         .number = part.number,
+         .range = range,
+         .digest = hash,
+         .md5_if_opaque = row_.as_source && !hash},
         {.stop = &stop_,
          .on_bytes = [&meter =
                           meter_](uint64_t bytes) { meter.bytes += static_cast<int64_t>(bytes); }},
@@ -185,6 +200,7 @@ class GiantCarrier::RangeWork : public PieceWork {
     permit.reset();
     if (!copied) co_return copied.error();
     part = std::move(copied->uploaded);
+    if (!copied->md5.empty()) md5s_[part.number] = std::move(copied->md5);
     // Kept with the part: whoever completes the upload combines them.
     if (hash) {
       part.checksum =
@@ -193,30 +209,37 @@ class GiantCarrier::RangeWork : public PieceWork {
     co_return Ok();
   }
 
+  // The checksum of the whole that those of the parts make up; nullopt: they make up none.
+  [[nodiscard]] std::optional<Checksum> Combined(const std::vector<UploadedPart>& parts) const {
+    std::optional<Checksum> whole;
+    std::string digest;
+    for (const UploadedPart& part : parts) {
+      if (!part.checksum || part.checksum->composite) return {};
+      if (whole && whole->algorithm != part.checksum->algorithm) return {};
+      Result<std::string> raw = Base64Decode(part.checksum->value);
+      if (raw && whole) {
+        const uint64_t bytes = row_.RangeOfPart(static_cast<uint32_t>(part.number)).size_bytes;
+        raw = CombineDigests(HashKindOf(whole->algorithm), digest, *raw, bytes);
+      }
+      if (!raw) return {};
+      digest = std::move(*raw);
+      whole = Checksum{.algorithm = part.checksum->algorithm, .value = Base64Encode(digest)};
+    }
+    return whole;
+  }
+
   // Whether the parts are the object. kCorrupt: they are not.
-  [[nodiscard]] Result<void> Prove(const std::vector<UploadedPart>& parts) const {
+  [[nodiscard]] Result<void> Prove(const std::vector<UploadedPart>& parts,
+                                   const PartMd5s& md5s) const {
     if (parts.size() != row_.parts()) return Corrupt("parts of the upload are missing");
     const std::string name = "read " + NameOf(run_.source.bucket, run_.source.prefix + row_.name);
     if (row_.checksum) {
-      const HashKind kind = HashKindOf(row_.checksum->algorithm);
-      std::string whole;
-      for (size_t i = 0; i < parts.size(); ++i) {
-        if (!parts[i].checksum) return Corrupt("a part has no checksum");
-        Result<std::string> digest = Base64Decode(parts[i].checksum->value);
-        if (!digest) return digest.error();
-        if (i == 0) {
-          whole = std::move(*digest);
-          continue;
-        }
-        const uint64_t bytes = row_.RangeOfPart(static_cast<uint32_t>(i) + 1).size_bytes;
-        Result<std::string> combined = CombineDigests(kind, whole, *digest, bytes);
-        if (!combined) return combined.error();
-        whole = std::move(*combined);
-      }
-      if (Base64Encode(whole) == row_.checksum->value) return Ok();
+      const std::optional<Checksum> whole = Combined(parts);
+      if (!whole) return Corrupt("a part has no checksum");
+      if (*whole == *row_.checksum) return Ok();
       return Corrupt(name + ": the bytes do not have the checksum of the object");
     }
-    const std::string etag = EtagOf(parts);
+    const std::string etag = EtagOf(parts, md5s);
     if (!row_.as_source || etag.empty() || etag == row_.etag) return Ok();
     Error error = Corrupt(name + ": the parts do not have the ETag of the object");
     error.code = kOtherParts;
@@ -231,6 +254,7 @@ class GiantCarrier::RangeWork : public PieceWork {
   PutRequest request_;
   Event& stop_;
   Meter& meter_;
+  PartMd5s md5s_;  // Of the parts of this range.
   bool asked_ = false;
 };
 
@@ -307,7 +331,9 @@ Async<TaskStep> GiantCarrier::Carry(Run run, Task task, Event& stop, const bool&
   if (error.kind == ErrorKind::kCancelled && late) {
     error = Retryable("the task took longer than its timeout");
   }
-  const bool wrong = BytesWereWrong(error);
+  // Under SSE-KMS a part that two workers have sent has an ETag of each: the one that is recorded
+  // may be that of the other.
+  const bool wrong = BytesWereWrong(error) || error.code == "InvalidPart";
   TaskObject& object = task.objects.front();
   std::chrono::milliseconds delay{0};
   if (IsSourceChanged(error) || wrong || error.code == kTargetNewer) {

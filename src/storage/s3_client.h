@@ -115,12 +115,13 @@ class S3Client {
   // besides it, and at least one of them.
   std::shared_ptr<HeldBodies> held_bodies;  // shared: with writes that outlive the client.
   [[nodiscard]] bool is_aws() const { return endpoint_.is_aws(); }
-  // What an upload was created with, by its id, where the later steps need it: the algorithm, if it
-  // is not CRC64NVME, and the tags, for servers that lose them. Bounded; an upload that another
-  // process created is not here.
+  // What the later steps of an upload need to know, by its id: the algorithm, if it is not
+  // CRC64NVME, the tags, for servers that lose them, and what answers said of its ETags. Bounded;
+  // an upload that another process created is not here.
   struct UploadNotes {
     ChecksumAlgorithm algorithm = ChecksumAlgorithm::kCrc64Nvme;
     Tags tags;
+    bool etags_opaque = false;  // HasPartRules::part_etags_opaque
   };
   std::unordered_map<std::string, UploadNotes> upload_notes;
 

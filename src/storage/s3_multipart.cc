@@ -29,6 +29,13 @@ Error UploadError(Error error) {
   return error;
 }
 
+S3Client::UploadNotes& NotesOf(S3Client& client, const std::string& upload_id) {
+  auto found = client.upload_notes.find(upload_id);
+  if (found != client.upload_notes.end()) return found->second;
+  if (client.upload_notes.size() >= kRememberedUploadsMax) client.upload_notes.clear();
+  return client.upload_notes[upload_id];
+}
+
 }  // namespace
 
 void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutRequest& request) {
@@ -37,8 +44,13 @@ void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutReque
   if (algorithm == ChecksumAlgorithm::kCrc64Nvme && (request.tags.empty() || client.is_aws())) {
     return;
   }
-  if (client.upload_notes.size() >= kRememberedUploadsMax) client.upload_notes.clear();
-  client.upload_notes[upload_id] = {algorithm, request.tags};
+  S3Client::UploadNotes& notes = NotesOf(client, upload_id);
+  notes.algorithm = algorithm;
+  notes.tags = request.tags;
+}
+
+void S3NoteEncryption(S3Client& client, const std::string& upload_id, const HttpHeaders& headers) {
+  if (HasEncryptionOfItsOwn(headers)) NotesOf(client, upload_id).etags_opaque = true;
 }
 
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
@@ -61,6 +73,7 @@ Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
       answer ? ParseS3UploadId(answer->text) : Result<std::string>(answer.error());
   if (!id) co_return id.error().In("create upload of " + request.bucket + "/" + request.key);
   S3NoteUpload(client, *id, request);
+  S3NoteEncryption(client, *id, answer->response.headers);
   co_return MultipartUpload{.bucket = request.bucket,
                             .key = request.key,
                             .upload_id = std::move(*id),

@@ -35,6 +35,8 @@ Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tag
 Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body);
 Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& upload, int number,
                                  ByteSource& body);
+// Whether an answer says that the object is encrypted so that its ETag is no MD5.
+bool HasEncryptionOfItsOwn(const HttpHeaders& headers);
 // The headers with which an object is created, of any kind of write.
 void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers);
 // Refuses (NotImplemented) what the server is known to ignore or not to take. `completes`: of
@@ -57,6 +59,8 @@ Async<std::vector<MultipartUpload>> S3ListMultipartUploads(S3Client& client, std
 // s3_multipart.cc
 // What the later steps of an upload need of the request that created it (S3Client::upload_notes).
 void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutRequest& request);
+// `headers`: of an answer that says how the upload is encrypted.
+void S3NoteEncryption(S3Client& client, const std::string& upload_id, const HttpHeaders& headers);
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request);
 Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUpload& upload);
 Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request);

@@ -28,12 +28,6 @@ Async<std::string> DigestOf(S3Client& client, HashKind kind, std::span<const std
   co_return digest;
 }
 
-bool HasEncryptionOfItsOwn(const HttpHeaders& headers) {
-  std::string_view encryption = headers.Get("x-amz-server-side-encryption");
-  return encryption.starts_with("aws:kms") ||
-         headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr;
-}
-
 struct Upload {
   S3Request request;
   std::optional<Checksum> checksum;  // What the caller knows of the body.
@@ -302,6 +296,12 @@ Async<Uploaded> Send(S3Client& client, Upload upload, ByteSource& body) {
 
 }  // namespace
 
+bool HasEncryptionOfItsOwn(const HttpHeaders& headers) {
+  std::string_view encryption = headers.Get("x-amz-server-side-encryption");
+  return encryption.starts_with("aws:kms") ||
+         headers.Find("x-amz-server-side-encryption-customer-algorithm") != nullptr;
+}
+
 std::string EtagToMatch(const S3Client& client, const std::string& etag) {
   return client.is_aws() ? "\"" + etag + "\"" : etag;
 }
@@ -416,6 +416,7 @@ Async<UploadedPart> S3UploadPart(S3Client& client, const MultipartUpload& multip
     co_return sent.error().In("part " + std::to_string(number) + " of " + multipart.bucket + "/" +
                               multipart.key);
   }
+  S3NoteEncryption(client, multipart.upload_id, sent->headers);
   co_return UploadedPart{.number = number,
                          .etag = StripEtag(sent->headers.Get("ETag")),
                          .size_bytes = size,

@@ -76,6 +76,10 @@ class S3Store : public Store,
     const S3Quirks& quirks = client_->options().quirks;
     return {.equal = quirks.equal_parts, .etags_of_md5 = quirks.multipart_etags};
   }
+  [[nodiscard]] bool part_etags_opaque(const MultipartUpload& upload) const override {
+    auto notes = client_->upload_notes.find(upload.upload_id);
+    return notes != client_->upload_notes.end() && notes->second.etags_opaque;
+  }
 
   Async<ListPage> List(ListRequest request) override {
     return S3List(*client_, std::move(request));

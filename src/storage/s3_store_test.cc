@@ -7,7 +7,9 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "storage/adopt_multipart.h"
 #include "storage/bucket_kinds.h"
+#include "storage/part_rules.h"
 #include "storage/restores_objects.h"
 #include "storage/s3_body.h"
 #include "tests/support/run.h"
@@ -291,6 +293,40 @@ TEST_F(S3StoreTest, TellsWhetherAnObjectIsUnderAKmsKey) {
 }
 
 // A server that is busy for a moment must not fail a transfer, nor be asked again at once.
+// Under SSE-KMS and customer keys the ETag of a part looks like an MD5 and is none: whoever
+// compares it sends everything again.
+TEST_F(S3StoreTest, TellsWhetherEtagsOfPartsAreNoMd5s) {
+  const Answer created{.body =
+                           "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                           "</InitiateMultipartUploadResult>"};
+  constexpr char kMode[] = "x-amz-server-side-encryption";
+  constexpr char kCustomer[] = "x-amz-server-side-encryption-customer-algorithm";
+  for (const auto& [name, value, opaque] :
+       {std::tuple(kMode, "aws:kms", true), std::tuple(kMode, "aws:kms:dsse", true),
+        std::tuple(kCustomer, "AES256", true), std::tuple(kMode, "AES256", false)}) {
+    for (bool told_at_once : {true, false}) {
+      Answer first = created;
+      if (told_at_once) first.headers.Add(name, value);
+      Answer part{.headers = {{"ETag", "\"0123456789abcdef0123456789abcdef\""}}};
+      part.headers.Add(name, value);
+      http.answers = {first, part};
+      PutRequest request = At("k");
+      request.checksum = Checksum{.algorithm = ChecksumAlgorithm::kCrc32c};
+      Store& target = Open();
+      Result<MultipartUpload> upload = world.Run(target.CreateMultipart(request));
+      ASSERT_TRUE(upload) << upload.error().Describe();
+      EXPECT_EQ(PartEtagsOpaque(target, *upload), opaque && told_at_once) << value;
+      MemorySource body("bytes");
+      ASSERT_TRUE(world.Run(target.UploadPart(*upload, 1, body)));
+      EXPECT_EQ(PartEtagsOpaque(target, *upload), opaque) << value;
+      // Somebody who takes it over knows less, and must not make it be forgotten.
+      AdoptMultipart(target, *upload, request);
+      EXPECT_EQ(PartEtagsOpaque(target, *upload), opaque) << value;
+      EXPECT_FALSE(PartEtagsOpaque(target, {.upload_id = "another"}));
+    }
+  }
+}
+
 TEST_F(S3StoreTest, WaitsAndRepeats) {
   http.answers = {ErrorAnswer(503, "SlowDown"), Broken(), {.headers = {{"ETag", "\"e\""}}}};
   Result<PutResult> put = world.Run(PutText(Open(), At("k"), "text"));

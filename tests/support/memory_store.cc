@@ -334,10 +334,13 @@ Async<UploadedPart> MemoryStore::UploadPart(const MultipartUpload& upload, int n
   }
   Result<std::shared_ptr<const std::string>> bytes = co_await ReadSource(body);
   if (!bytes) co_return bytes.error();
-  co_return co_await Perform<UploadedPart>(StoreOperation::kUploadPart, upload.bucket, upload.key,
-                                           [server, upload, number, bytes = *bytes] {
-                                             return server.UploadPart(upload, number, bytes);
-                                           });
+  Result<UploadedPart> part =
+      co_await Perform<UploadedPart>(StoreOperation::kUploadPart, upload.bucket, upload.key,
+                                     [server, upload, number, bytes = *bytes] {
+                                       return server.UploadPart(upload, number, bytes);
+                                     });
+  if (part && backend_->options.encrypts_by_kms) opaque_uploads_.insert(upload.upload_id);
+  co_return part;
 }
 
 Async<std::vector<UploadedPart>> MemoryStore::ListParts(const MultipartUpload& upload) {

@@ -15,11 +15,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/runtime.h"
+#include "storage/part_rules.h"
 #include "storage/store.h"
 #include "tests/support/sparse_content.h"
 
@@ -90,6 +92,10 @@ struct MemoryStoreOptions {
   bool locks_objects = true;         // Else its buckets have no Object Lock, and say so.
   bool uploads_take_tags = true;     // Else a multipart upload forgets the tags it was made with.
   bool heads_tell_tags = true;       // Else a HEAD says of all objects that they have none.
+  // As a bucket that encrypts by SSE-KMS: the ETags of objects and of parts look like MD5s and are
+  // none. Who uploads is told with the answer to his first part, who reads by a HEAD or a GET.
+  bool encrypts_by_kms = false;
+  PartRules part_rules{};  // Without etags_of_md5: ETags as above, and no answer says so.
   // Parts from this size on must be ranges of the sparse content, and no more than that is
   // remembered of them; others are refused.
   uint64_t sparse_part_bytes_min = ~uint64_t{0};
@@ -169,7 +175,7 @@ class MemoryStoreBackend {
   std::list<std::unique_ptr<Clock::Timer>> timers_;
 };
 
-class MemoryStore : public Store {
+class MemoryStore : public Store, public HasPartRules {
  public:
   // `faults` is borrowed; null: nothing goes wrong.
   MemoryStore(Runtime runtime, std::shared_ptr<MemoryStoreBackend> backend,
@@ -177,6 +183,10 @@ class MemoryStore : public Store {
 
   [[nodiscard]] Capabilities capabilities() const override;
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] PartRules part_rules() const override { return backend_->options.part_rules; }
+  [[nodiscard]] bool part_etags_opaque(const MultipartUpload& upload) const override {
+    return opaque_uploads_.contains(upload.upload_id);
+  }
   Async<ListPage> List(ListRequest request) override;
   Async<ObjectInfo> Head(HeadRequest request) override;
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at = nullptr) override;
@@ -218,6 +228,7 @@ class MemoryStore : public Store {
   Runtime runtime_;
   std::shared_ptr<MemoryStoreBackend> backend_;  // shared by all clients: it is the "server".
   FaultPlan* faults_;
+  std::set<std::string> opaque_uploads_;  // Of which this client has been told so.
 };
 
 }  // namespace longhaul::testing

@@ -468,13 +468,15 @@ Result<PutResult> MemoryServer::Put(const PutRequest& request,
   version.part_sizes_bytes = std::move(part_sizes);
   ObjectInfo& info = version.info;
   info.size_bytes = version.size_bytes();
-  info.etag = etag.empty() ? Hex(md5) : etag;
+  info.etag = etag.empty() ? EtagFor(md5) : etag;
   info.last_modified = Now();
   info.storage_class = request.storage_class == "STANDARD" ? "" : request.storage_class;
   info.headers = request.headers;
   if (info.headers.content_type.empty()) info.headers.content_type = "binary/octet-stream";
   info.metadata = request.metadata;
-  info.kms_encrypted = !request.kms_key.empty() || request.sse.starts_with("aws:kms");
+  info.etag_opaque = backend->options.encrypts_by_kms;
+  info.kms_encrypted =
+      info.etag_opaque || !request.kms_key.empty() || request.sse.starts_with("aws:kms");
   version.sse = request.sse;
   version.kms_key = request.kms_key;
   version.bucket_key = request.bucket_key;
@@ -504,6 +506,21 @@ Result<MultipartUpload> MemoryServer::CreateMultipart(const PutRequest& request)
   return upload;
 }
 
+std::string MemoryServer::EtagFor(const std::string& md5) const {
+  const MemoryStoreOptions& options = backend->options;
+  if (!options.encrypts_by_kms && options.part_rules.etags_of_md5) return Hex(md5);
+  return Hex(Digest(EVP_md5(), md5 + std::to_string(backend->next_id++)));
+}
+
+std::optional<Checksum> MemoryServer::ChecksumOf(const Backend::Upload& upload,
+                                                 const Backend::Part& part) const {
+  if (!backend->options.capabilities.checksums || part.sparse) return std::nullopt;
+  if (!upload.request.checksum && !backend->options.encrypts_by_kms) return std::nullopt;
+  const ChecksumAlgorithm algorithm =
+      upload.request.checksum.value_or(Checksum()).algorithm;  // Else as MakeS3Store asks for.
+  return Checksum{algorithm, Base64(RawChecksum(algorithm, *part.bytes)), false};
+}
+
 Result<Backend::Upload*> MemoryServer::FindUpload(const MultipartUpload& upload) const {
   Result<Backend::Bucket*> bucket = FindBucket(upload.bucket);
   if (!bucket) return bucket.error();
@@ -524,16 +541,11 @@ Result<UploadedPart> MemoryServer::UploadPart(const MultipartUpload& upload, int
     return Fail(ErrorKind::kInvalidInput, 400, "InvalidArgument", "part number not in 1 to 10,000");
   }
   Backend::Part stored{.bytes = bytes, .etag = "", .uploaded = Now(), .sparse = sparse};
-  stored.etag = Hex(DigestOfPart(stored));
+  stored.etag = EtagFor(DigestOfPart(stored));
   UploadedPart part{.number = number,
                     .etag = stored.etag,
                     .size_bytes = stored.size_bytes(),
-                    .checksum = std::nullopt};
-  const std::optional<Checksum>& announced = (*found)->request.checksum;
-  if (announced && backend->options.capabilities.checksums && !sparse) {
-    part.checksum =
-        Checksum{announced->algorithm, Base64(RawChecksum(announced->algorithm, *bytes)), false};
-  }
+                    .checksum = ChecksumOf(**found, stored)};
   backend->bytes_written += part.size_bytes;
   (*found)->parts[number] = std::move(stored);
   return part;
@@ -543,14 +555,11 @@ Result<std::vector<UploadedPart>> MemoryServer::ListParts(const MultipartUpload&
   Result<Backend::Upload*> found = FindUpload(upload);
   if (!found) return found.error();
   std::vector<UploadedPart> parts;
-  const std::optional<Checksum>& announced = (*found)->request.checksum;
   for (const auto& [number, part] : (*found)->parts) {
-    UploadedPart listed{.number = number, .etag = part.etag, .size_bytes = part.size_bytes()};
-    if (announced && backend->options.capabilities.checksums && !part.sparse) {
-      listed.checksum = Checksum{announced->algorithm,
-                                 Base64(RawChecksum(announced->algorithm, *part.bytes)), false};
-    }
-    parts.push_back(std::move(listed));
+    parts.push_back({.number = number,
+                     .etag = part.etag,
+                     .size_bytes = part.size_bytes(),
+                     .checksum = ChecksumOf(**found, part)});
   }
   return parts;
 }
@@ -600,7 +609,7 @@ Result<PutResult> MemoryServer::CompleteMultipart(const CompleteRequest& request
   if (!holds) return holds.error();
   PutRequest put = (*upload)->request;
   put.checksum = request.checksum;
-  std::string etag = Hex(Digest(EVP_md5(), digests)) + "-" + std::to_string(sizes.size());
+  std::string etag = EtagFor(Digest(EVP_md5(), digests)) + "-" + std::to_string(sizes.size());
   const uint64_t size = sparse ? sparse->size_bytes : bytes->size();
   backend->bytes_written -= std::min<uint64_t>(backend->bytes_written, size);
   Result<PutResult> result = Put(put, std::move(bytes), std::move(sizes), etag, sparse);

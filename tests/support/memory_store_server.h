@@ -67,6 +67,11 @@ struct MemoryServer {
                                const std::string& version_id) const;
   std::string Store(MemoryStoreBackend::Bucket& bucket, const std::string& key,
                     Version version) const;
+  // The digits that an ETag made of this digest has.
+  [[nodiscard]] std::string EtagFor(const std::string& md5) const;
+  // What the server tells of a part; nullopt: no checksum.
+  [[nodiscard]] std::optional<Checksum> ChecksumOf(const MemoryStoreBackend::Upload& upload,
+                                                   const MemoryStoreBackend::Part& part) const;
   Result<MemoryStoreBackend::Upload*> FindUpload(const MultipartUpload& upload) const;
 };
 

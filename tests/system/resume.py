@@ -3,9 +3,9 @@
 One large object is copied in parts of 8 MiB and killed KILLS times; in between with another part
 size, and with the file that remembers uploads lost. It is downloaded likewise. Then OBJECTS small
 ones, a run that is killed RUN_KILLS times and resumed, one whose target goes away, one that is resumed
-when its address leads to another server, which is refused, one that is resumed with another environment,
-and a plan that is applied again. Nothing is
-written twice but what was in flight, and at the end everything is equal and no upload is left.
+when its address leads to another server, which is refused, one that is resumed with another environment, a
+plan that is applied again, and a target that encrypts by SSE-KMS. Nothing is written twice but what was in
+flight, and at the end everything is equal and no upload is left.
 
 `./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
 
@@ -14,6 +14,7 @@ Without it: a copy of hours that starts over, sends twice, or leaves parts that 
 
 import collections
 import hashlib
+import io
 import os
 import random
 import sys
@@ -22,7 +23,7 @@ import time
 from boto3.s3.transfer import TransferConfig
 
 from fault_proxy import FaultProxy
-from harness import Thing, World, check, keys_of, put_all, step, text_bytes, wait_until
+from harness import KMS_KEY_ID, Thing, World, check, keys_of, put_all, step, text_bytes, wait_until
 
 KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 6
 MIB = int(sys.argv[2]) if len(sys.argv) > 2 else 256
@@ -314,6 +315,68 @@ def times_of(s3, prefix: str) -> dict:
             for entry in page.get("Contents", [])}
 
 
+def under_kms(world, environment) -> None:
+    step("a target that encrypts by SSE-KMS")
+    target = world.serve("minio", "encrypting")
+    target.s3.create_bucket(Bucket="plain")
+    target.s3.create_bucket(Bucket="copy")
+    target.s3.put_bucket_encryption(Bucket="copy", ServerSideEncryptionConfiguration={"Rules": [
+        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms",
+                                                "KMSMasterKeyID": KMS_KEY_ID}}]})
+    # Nothing but the ETag of its parts says what it is.
+    part, parts = 16 << 20, 6
+    body = random.Random(4).randbytes(parts * part)
+    target.s3.upload_fileobj(io.BytesIO(body), "plain", "kms.bin", Config=TransferConfig(
+        multipart_threshold=part, multipart_chunksize=part))
+    head = target.s3.head_object(Bucket="plain", Key="kms.bin", ChecksumMode="ENABLED")
+    check(head["ETag"].endswith(f'-{parts}"') and not any("Checksum" in name for name in head),
+          f"the source is not as it should be: {head}")
+    line = FaultProxy(target.endpoint)
+    command = ["cp", "s3://plain/kms.bin", "s3://copy/kms.bin", "--upload-concurrency", "2", "--json",
+               "--source-endpoint-url", target.endpoint, "--target-endpoint-url", line.endpoint]
+
+    def sent() -> int:
+        return line.asked["PUT partNumber uploadId"]
+
+    def copied(done) -> dict:
+        line_ = [line for line in done.expect(0).lines() if line.get("event") == "copied"][0]
+        head = target.s3.head_object(Bucket="copy", Key="kms.bin")
+        check(head.get("ServerSideEncryption") == "aws:kms", f"it is not encrypted: {head}")
+        check(target.s3.get_object(Bucket="copy", Key="kms.bin")["Body"].read() == body,
+              "the copy differs")
+        check(line_["verified"] == "etag", f"it is not verified: {line_}")
+        return line_
+
+    copied(world.run(*command, env=environment))
+    check(sent() == parts, f"{parts} parts were sent {sent()} times")
+
+    target.s3.delete_object(Bucket="copy", Key="kms.bin")
+    line.asked.clear()
+    line.bytes_per_second = 16 << 20
+    copying = world.start(*command, env=environment)
+
+    def there() -> int:
+        uploads = target.s3.list_multipart_uploads(Bucket="copy", Prefix="kms.bin").get("Uploads", [])
+        return sum(len(target.s3.list_parts(Bucket="copy", Key="kms.bin",
+                                            UploadId=upload["UploadId"]).get("Parts", []))
+                   for upload in uploads)
+
+    wait_until(lambda: there() >= 2 or not copying.running(), 120, "two parts", every=0.02)
+    check(copying.running(), f"the copy ended before it was killed: {copying.output()}")
+    copying.kill()
+    copying.wait()
+    time.sleep(1)  # The server may be at work on a part that has arrived.
+    found = there()
+    line.bytes_per_second = 0
+    line.asked.clear()
+    # Another machine knows nothing of it.
+    elsewhere = {**environment, "XDG_STATE_HOME": str(world.work / "elsewhere")}
+    done = copied(world.run(*command, env=elsewhere))
+    check(done.get("found") == found * part, f"{found} parts were there: {done}")
+    check(sent() == parts - found, f"{found} of {parts} parts were there, and {sent()} were sent")
+    line.close()
+
+
 def left_uploads(world, target, environment) -> None:
     step("uploads that others left")
     upload = target.s3.create_multipart_upload(Bucket="copy", Key="foreign.bin")
@@ -343,6 +406,7 @@ def main() -> None:
         ended_by_its_target(world, source, target, environment)
         another_place(world, source, target, environment)
         planned(world, source, target, environment)
+        under_kms(world, environment)
         left_uploads(world, target, environment)
     step("passed")
 

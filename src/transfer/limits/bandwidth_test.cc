@@ -79,6 +79,23 @@ TEST(LimitedStore, KeepsToTheRateOfAllReadersTogether) {
   EXPECT_LE(took, std::chrono::milliseconds(10'500));
 }
 
+// A copy that is slowed down must not send what it would not send otherwise.
+TEST(LimitedStore, TellsThatEtagsOfPartsAreNoMd5s) {
+  FakeWorld world;
+  auto backend = std::make_shared<testing::MemoryStoreBackend>();
+  backend->options.encrypts_by_kms = true;
+  backend->buckets["b"];
+  testing::MemoryStore plain(world.runtime, backend);
+  TransferLimits limits(world.clock);
+  LimitedStore store(plain, limits);
+  Result<MultipartUpload> upload = world.Run(store.CreateMultipart({.bucket = "b", .key = "k"}));
+  ASSERT_TRUE(upload);
+  EXPECT_FALSE(PartEtagsOpaque(store, *upload));
+  MemorySource body("bytes");
+  ASSERT_TRUE(world.Run(store.UploadPart(*upload, 1, body)));
+  EXPECT_TRUE(PartEtagsOpaque(store, *upload));
+}
+
 TEST(LimitedStore, KeepsToRequestsPerSecond) {
   FakeWorld world;
   auto backend = std::make_shared<testing::MemoryStoreBackend>();

@@ -51,6 +51,9 @@ class LimitedStore : public Store,
   void UseProbed(const Capabilities& probed) override { store_.UseProbed(probed); }
   [[nodiscard]] std::string description() const override { return store_.description(); }
   [[nodiscard]] PartRules part_rules() const override { return PartRulesOf(store_); }
+  [[nodiscard]] bool part_etags_opaque(const MultipartUpload& upload) const override {
+    return PartEtagsOpaque(store_, upload);
+  }
   [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override {
     return LinksLeftOut(store_, bucket);
   }

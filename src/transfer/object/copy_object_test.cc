@@ -57,6 +57,7 @@ class PlannedFaults : public testing::FaultPlan {
       fault.corrupt_body_at_byte = 7;
     }
     if (operation == StoreOperation::kGet && on_get) on_get();
+    if (operation == StoreOperation::kCompleteMultipart && on_complete) on_complete();
     return fault;
   }
   int count = 0;
@@ -68,6 +69,7 @@ class PlannedFaults : public testing::FaultPlan {
   Error error = Retryable("planned");
   Fault::Effect effect = Fault::Effect::kAsUsual;
   std::function<void()> on_get;
+  std::function<void()> on_complete;
 };
 
 class CopyObjectTest : public ::testing::Test {
@@ -268,6 +270,56 @@ TEST_F(CopyObjectTest, EtagsAreVerifiedToo) {
     EXPECT_EQ(done->verified, Verified::kNot);
     ExpectTidy();
   }
+}
+
+// Under SSE-KMS the ETags of parts only look like MD5s: taken for them, every object whose ETag is
+// all that there is to verify by would be sent three times, and not be verified in the end.
+TEST_F(CopyObjectTest, UnderKmsPartsAreSentOnceAndVerified) {
+  target_backend->options.encrypts_by_kms = true;
+  for (std::vector<uint64_t> sizes : {std::vector<uint64_t>{17 * kMib, 17 * kMib, 15 * kMib},
+                                      std::vector<uint64_t>{20 * kMib, 17 * kMib, 18 * kMib}}) {
+    PutMultipartSource(Pattern(sizes[0] + sizes[1] + sizes[2]), sizes);
+    source_backend->buckets["from"].objects["dir/object"].back().info.checksums.clear();
+    target_backend->ResetCounts();
+    auto done = Copy();
+    ASSERT_TRUE(done) << done.error().Describe();
+    EXPECT_EQ(done->attempts, 1);
+    EXPECT_EQ(done->verified, Verified::kEtag);
+    EXPECT_EQ(target_backend->count(StoreOperation::kUploadPart), 3);
+    ExpectSame();
+    ExpectTidy();
+  }
+}
+
+// That the target's ETags prove nothing must not mean that nothing is proved.
+TEST_F(CopyObjectTest, UnderKmsChangedBytesAreNoticed) {
+  target_backend->options.encrypts_by_kms = true;
+  PutMultipartSource(Pattern(49 * kMib), {17 * kMib, 17 * kMib, 15 * kMib});
+  source_backend->buckets["from"].objects["dir/object"].back().info.checksums.clear();
+  source_faults.corruptions = 1;
+  auto done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_GT(done->attempts, 1);
+  EXPECT_EQ(done->verified, Verified::kEtag);
+  ExpectSame();
+  ExpectTidy();
+}
+
+// What a killed process had under way may come late: under SSE-KMS the same bytes have another
+// ETag.
+TEST_F(CopyObjectTest, UnderKmsAPartThatCameAgainIsNoFailure) {
+  target_backend->options.encrypts_by_kms = true;
+  PutMultipartSource(Pattern(49 * kMib), {17 * kMib, 17 * kMib, 15 * kMib});
+  int completions = 0;
+  target_faults.on_complete = [&] {
+    if (++completions > 1) return;
+    target_backend->buckets["to"].uploads.begin()->second.parts.at(2).etag = std::string(32, '0');
+  };
+  auto done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->attempts, 2);
+  ExpectSame();
+  ExpectTidy();
 }
 
 // Parts read from two versions would be an object that never was.

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "storage/part_rules.h"
 
 namespace longhaul {
 
@@ -71,6 +72,10 @@ Async<CopiedPart> CopyRangeToPart(Runtime runtime, PinnedObject source, Store& t
     co_return Named(uploaded.error(), "write", NameOf(part.upload.bucket, part.upload.key));
   }
   CopiedPart copied{.uploaded = std::move(*uploaded)};
+  if (part.md5_if_opaque && !part.streamed && PartEtagsOpaque(target, part.upload)) {
+    copied.md5 = co_await runtime.pool.Run(
+        [bytes] { return Digest(HashKind::kMd5, std::span<const std::byte>(bytes)); });
+  }
   if (!part.digest) co_return copied;
   // The store computed it to send it; once is enough.
   const std::optional<Checksum>& sent = copied.uploaded.checksum;
@@ -85,16 +90,21 @@ Async<CopiedPart> CopyRangeToPart(Runtime runtime, PinnedObject source, Store& t
   co_return copied;
 }
 
-Async<std::string> DigestOfRange(Runtime runtime, PinnedObject source, ByteRange range,
-                                 HashKind kind, RelayOptions options, Reservation memory) {
+Async<std::vector<std::string>> DigestsOfRange(Runtime runtime, PinnedObject source,
+                                               ByteRange range, std::vector<HashKind> kinds,
+                                               RelayOptions options, Reservation memory) {
   static_cast<void>(memory);
   auto buffer = std::make_unique_for_overwrite<std::byte[]>(range.size_bytes);
   std::span<std::byte> bytes(buffer.get(), range.size_bytes);
   Result<void> read =
       co_await ReadRange(runtime, std::move(source), range, std::move(options), bytes);
   if (!read) co_return read.error();
-  co_return co_await runtime.pool.Run(
-      [bytes, kind] { return Digest(kind, std::span<const std::byte>(bytes)); });
+  std::vector<std::string> digests;
+  for (HashKind kind : kinds) {
+    digests.push_back(co_await runtime.pool.Run(
+        [bytes, kind] { return Digest(kind, std::span<const std::byte>(bytes)); }));
+  }
+  co_return digests;
 }
 
 }  // namespace longhaul

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/checksum.h"
 #include "base/memory_budget.h"
@@ -32,6 +33,8 @@ struct PartCopy {
   int number = 0;
   ByteRange range;
   std::optional<HashKind> digest{};  // To be computed of the bytes, where the store does not.
+  // Whether an ETag that says nothing of the bytes is to be made up for.
+  bool md5_if_opaque = false;
   // The bytes go from one store to the other as they come, and not through a buffer as large as the
   // part: for targets that cannot fail half way but for good.
   bool streamed = false;
@@ -43,6 +46,10 @@ inline constexpr uint64_t kStreamedPartBytes = 2 << 20;
 struct CopiedPart {
   UploadedPart uploaded;
   std::string digest;  // Raw, if one was asked for.
+  // Raw, of the bytes that were sent, if it was asked for and the target encrypts so that the
+  // part's ETag is no MD5 (PartEtagsOpaque). That these bytes arrived the target has checked by a
+  // checksum or Content-MD5.
+  std::string md5;
 };
 
 // Reads the range into memory (in `memory`, reserved by the caller: as large as the range, or
@@ -54,9 +61,11 @@ struct CopiedPart {
 Async<CopiedPart> CopyRangeToPart(Runtime runtime, PinnedObject source, Store& target,
                                   PartCopy part, RelayOptions options, Reservation memory);
 
-// The digest of a range, read as CopyRangeToPart does. Sends nothing anywhere.
-Async<std::string> DigestOfRange(Runtime runtime, PinnedObject source, ByteRange range,
-                                 HashKind kind, RelayOptions options, Reservation memory);
+// The digests of a range, raw and in the order of `kinds`, read once, as CopyRangeToPart does.
+// Sends nothing anywhere.
+Async<std::vector<std::string>> DigestsOfRange(Runtime runtime, PinnedObject source,
+                                               ByteRange range, std::vector<HashKind> kinds,
+                                               RelayOptions options, Reservation memory);
 
 // "bucket/key" for messages.
 std::string NameOf(std::string_view bucket, std::string_view key);

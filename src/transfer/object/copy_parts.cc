@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -63,22 +64,32 @@ class PartsCopy {
       Result<std::string> raw = Base64Decode(found.checksum->value);
       if (raw) part.digest = std::move(*raw);
     }
+    auto md5 = opened_.md5s.find(found.number);
+    if (md5 != opened_.md5s.end()) part.md5 = std::move(md5->second);
     part.uploaded = std::move(found);
   }
 
+  // Whether the parts together may have the ETag of the source.
+  [[nodiscard]] bool MayHaveEtag() const { return layout_.as_source && !info_.etag_opaque; }
+
   // Whether the ETag of the parts can prove the whole, so that no digest is needed.
   [[nodiscard]] bool ProvedByEtag(const Part& part) const {
-    return layout_.as_source && !info_.etag_opaque && !job_.etag_disputed &&
-           IsPlainMd5Etag(part.uploaded.etag);
+    return MayHaveEtag() && !job_.etag_disputed && IsPlainMd5Etag(part.uploaded.etag);
   }
 
+  // Whether the range of a part that lies there is to be read once more.
+  [[nodiscard]] bool WantsReading(const Part& part) const {
+    if (etags_in_doubt_) return part.md5.empty();
+    return hash_ && part.digest.empty() && !ProvedByEtag(part);
+  }
+
+  // Sends what is not there, and reads what cannot be proved without.
   Async<void> Fill() {
     const Runtime& runtime = job_.runtime;
     TaskGroup group(runtime.executor);
     std::optional<Error> failure;
     for (Part& part : parts_) {
-      // What lies there has a digest, or needs none; else its range is read once more.
-      if (part.found && (!hash_ || !part.digest.empty() || ProvedByEtag(part))) continue;
+      if (part.found ? !WantsReading(part) : part.uploaded.number != 0) continue;
       co_await group.WaitBelow(job_.options.parts_in_flight);
       if (group.failed()) break;
       if (job_.options.stop != nullptr && job_.options.stop->is_set()) {
@@ -114,14 +125,28 @@ class PartsCopy {
   }
 
   Async<void> Digest(Part& part, Reservation memory) {
-    Result<std::string> digest =
-        co_await DigestOfRange(job_.runtime, Pinned(), part.range, *hash_,
-                               {.stop = job_.options.stop, .on_bytes = {}}, std::move(memory));
-    if (!digest) {
-      if (IsSourceChanged(digest.error())) job_.again = Again::kFresh;
-      co_return digest.error();
+    std::vector<HashKind> kinds;
+    const bool by_checksum =
+        etags_in_doubt_ && part.uploaded.checksum && !part.uploaded.checksum->composite;
+    if (etags_in_doubt_) kinds.push_back(HashKind::kMd5);
+    if (by_checksum) kinds.push_back(HashKindOf(part.uploaded.checksum->algorithm));
+    if (hash_) kinds.push_back(*hash_);
+    Result<std::vector<std::string>> digests =
+        co_await DigestsOfRange(job_.runtime, Pinned(), part.range, std::move(kinds),
+                                {.stop = job_.options.stop, .on_bytes = {}}, std::move(memory));
+    if (!digests) {
+      if (IsSourceChanged(digests.error())) job_.again = Again::kFresh;
+      co_return digests.error();
     }
-    part.digest = std::move(*digest);
+    if (hash_) part.digest = digests->back();
+    if (!etags_in_doubt_) co_return Ok();
+    part.md5 = digests->front();
+    const bool same = HexEncode(part.md5) == part.uploaded.etag ||
+                      (by_checksum && Base64Encode((*digests)[1]) == part.uploaded.checksum->value);
+    if (same) co_return Ok();
+    // Whatever lies there, nothing says that it is this range.
+    found_bytes_ -= part.range.size_bytes;
+    part = {.number = part.number, .range = part.range};
     co_return Ok();
   }
 
@@ -131,6 +156,7 @@ class PartsCopy {
                                                           .number = part.number,
                                                           .range = part.range,
                                                           .digest = hash_,
+                                                          .md5_if_opaque = !hash_ && MayHaveEtag(),
                                                           .streamed = opened_.placed},
                                                          job_.Relaying(), std::move(memory));
     if (!copied) {
@@ -143,13 +169,18 @@ class PartsCopy {
     }
     part.uploaded = std::move(copied->uploaded);
     part.digest = std::move(copied->digest);
+    part.md5 = std::move(copied->md5);
     co_return Ok();
+  }
+
+  [[nodiscard]] bool HaveDigests() const {
+    return hash_ &&
+           std::ranges::none_of(parts_, [](const Part& part) { return part.digest.empty(); });
   }
 
   // What the parts prove. kCorrupt: they are not the object.
   Result<Verified> Verify() {
-    bool all = std::ranges::none_of(parts_, [](const Part& part) { return part.digest.empty(); });
-    if (hash_ && all) {
+    if (HaveDigests()) {
       std::string whole = parts_[0].digest;
       for (size_t i = 1; i < parts_.size(); ++i) {
         Result<std::string> combined =
@@ -164,8 +195,8 @@ class PartsCopy {
       return Verified::kChecksum;
     }
     if (by_target_) return *by_target_;
-    std::string etag = EtagOf(parts_);
-    if (!layout_.as_source || etag.empty() || info_.etag_opaque) return Verified::kNot;
+    std::string etag = EtagOfBytes(parts_);
+    if (!MayHaveEtag() || etag.empty()) return Verified::kNot;
     if (etag == info_.etag) return Verified::kEtag;
     if (job_.etag_disputed) return Verified::kNot;
     // Parts of other sizes, wrong bytes, or an ETag that is made of something else.
@@ -173,8 +204,40 @@ class PartsCopy {
     return job_.ReadError(Corrupt("the parts do not have the ETag of the object"));
   }
 
+  // After Verify has found another ETag: it may be that those of the parts that lay there are no
+  // MD5s. Then their ranges are read, and what does not have their checksum is sent again. False:
+  // nothing has become of it, the parts are not the object.
+  Async<bool> ProveFound() {
+    auto first = std::ranges::find_if(
+        parts_, [](const Part& part) { return part.found && part.md5.empty(); });
+    if (HaveDigests() || by_target_ || first == parts_.end()) co_return false;
+    etags_in_doubt_ = true;
+    Result<Reservation> memory =
+        co_await job_.runtime.memory.Reserve(static_cast<int64_t>(first->range.size_bytes));
+    if (!memory) co_return memory.error();
+    Result<void> read = co_await Digest(*first, std::move(*memory));
+    if (!read) co_return read.error();
+    // The first tells of all: the same server has made their ETags.
+    if (first->found && HexEncode(first->md5) == first->uploaded.etag) co_return false;
+    for (int pass = 0; pass < 2; ++pass) {  // What was not proved by the first, the second sends.
+      Result<void> filled = co_await Fill();
+      if (!filled) co_return filled.error();
+    }
+    co_return true;
+  }
+
   Async<CopyOutcome> Complete() {
     Result<Verified> verified = Verify();
+    if (!verified) {
+      const Again again = std::exchange(job_.again, Again::kNo);
+      Result<bool> proved = co_await ProveFound();
+      if (!proved) co_return proved.error();
+      if (*proved) {
+        verified = Verify();
+      } else {
+        job_.again = again;
+      }
+    }
     if (!verified) co_return verified.error();
     CompleteRequest complete{.upload = opened_.upload, .condition = put_.condition};
     if (hash_ && job_.target_can.checksums) complete.checksum = checksum_;
@@ -207,6 +270,7 @@ class PartsCopy {
   OpenedUpload opened_;
   std::vector<Part> parts_;
   uint64_t found_bytes_ = 0;
+  bool etags_in_doubt_ = false;  // Those of the parts that were found.
 };
 
 }  // namespace

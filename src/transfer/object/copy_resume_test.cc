@@ -45,7 +45,7 @@ class Kill : public testing::FaultPlan {
     if (operation == StoreOperation::kUploadPart && parts > parts_max) ++parts_refused;
     if (parts > parts_max || (complete && lose_completion)) {
       fault.error = Error{.kind = ErrorKind::kDenied, .message = "killed"};
-      if (complete) fault.effect = Fault::Effect::kDone;
+      if (complete && completes) fault.effect = Fault::Effect::kDone;
     }
     return fault;
   }
@@ -53,6 +53,7 @@ class Kill : public testing::FaultPlan {
   int parts_refused = 0;
   uint64_t parts_max;
   bool lose_completion;
+  bool completes = true;  // A completion whose answer is lost.
 };
 
 class CopyResumeTest : public ::testing::Test {
@@ -284,6 +285,113 @@ TEST_F(CopyResumeTest, WholesAreVerifiedAlsoWherePartsHaveNoChecksums) {
   EXPECT_EQ(done->verified, Verified::kChecksum);
   EXPECT_EQ(parts_sent, kParts);
   ExpectSameAndTidy();
+}
+
+// Where ETags of parts are no MD5s, what is there is known by its checksums.
+class CopyKmsResumeTest : public CopyResumeTest {
+ protected:
+  static constexpr uint64_t kLargePart = 16 << 20;
+
+  CopyKmsResumeTest() { to->options.encrypts_by_kms = true; }
+
+  // Three parts, with nothing but the ETag to verify by.
+  void PutParts() {
+    SeededRandom random(3);
+    std::string bytes(3 * kLargePart, '\0');
+    for (size_t i = 0; i < bytes.size(); i += 512) bytes[i] = static_cast<char>(random.Next());
+    MemoryStore store(world.runtime, from);
+    auto upload = world.Run(store.CreateMultipart({.bucket = "from", .key = "k"}));
+    ASSERT_TRUE(upload);
+    CompleteRequest complete{.upload = *upload};
+    for (size_t i = 0; i < 3; ++i) {
+      MemorySource body(std::string_view(bytes).substr(i * kLargePart, kLargePart));
+      auto part = world.Run(store.UploadPart(*upload, static_cast<int>(i) + 1, body));
+      ASSERT_TRUE(part);
+      complete.parts.push_back(*part);
+    }
+    ASSERT_TRUE(world.Run(store.CompleteMultipart(complete)));
+    from->buckets["from"].objects["k"].back().info.checksums.clear();
+  }
+
+  MemoryStoreBackend::Part& PartThere(int number) {
+    return to->buckets["to"].uploads.begin()->second.parts.at(number);
+  }
+};
+
+TEST_F(CopyKmsResumeTest, WithoutARecordPartsAreProvedByTheirChecksums) {
+  PutSource(Content(1));
+  ExpectKilledAfter(40);
+  rows->rows.clear();
+  Result<CopyOutcome> done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->found_bytes, 40 * kPartBytes);
+  EXPECT_EQ(done->verified, Verified::kChecksum);
+  EXPECT_EQ(parts_sent, kParts);
+  ExpectSameAndTidy();
+}
+
+TEST_F(CopyKmsResumeTest, WithoutARecordPartsOfAnotherStateAreLeftAlone) {
+  std::string bytes = Content(1);
+  PutSource(bytes);
+  ExpectKilledAfter(40);
+  rows->rows.clear();
+  bytes[20 * kPartBytes] ^= 1;
+  PutSource(bytes);
+  Result<CopyOutcome> done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->found_bytes, 0U);
+  EXPECT_EQ(to->buckets["to"].uploads.size(), 1U);
+}
+
+// All parts or only some of them are there, with a record and without.
+TEST_F(CopyKmsResumeTest, NothingIsSentTwiceWhereOnlyTheEtagVerifies) {
+  for (uint64_t there : {1, 3}) {
+    for (bool recorded : {true, false}) {
+      const std::string what = std::to_string(there) + (recorded ? " recorded" : "");
+      to->buckets["to"].objects.clear();
+      parts_sent = 0;
+      PutParts();
+      if (there < 3) {
+        ExpectKilledAfter(there);
+      } else {
+        Kill kill(UINT64_MAX, /*loses_completion=*/true);
+        kill.completes = false;
+        ASSERT_FALSE(Copy(kill));
+      }
+      if (!recorded) rows->rows.clear();
+      Result<CopyOutcome> done = Copy();
+      ASSERT_TRUE(done) << what << done.error().Describe();
+      EXPECT_EQ(done->attempts, 1) << what;
+      EXPECT_EQ(done->found_bytes, there * kLargePart) << what;
+      EXPECT_EQ(done->verified, Verified::kEtag) << what;
+      EXPECT_EQ(parts_sent, 3) << what;
+      // Those that were there are read once more, and nothing else is.
+      EXPECT_EQ(from->count(StoreOperation::kGet), 3) << what;
+      ExpectSameAndTidy();
+    }
+  }
+}
+
+// What lies there and is not the range of the source must not become a part of the object.
+TEST_F(CopyKmsResumeTest, APartThatIsDamagedIsSentAgain) {
+  for (bool kms : {true, false}) {
+    for (int bad : {1, 2}) {
+      to->options.encrypts_by_kms = kms;
+      to->buckets["to"].objects.clear();
+      parts_sent = 0;
+      PutParts();
+      ExpectKilledAfter(2);
+      auto bytes = std::make_shared<std::string>(*PartThere(bad).bytes);
+      (*bytes)[1000] ^= 1;
+      PartThere(bad).bytes = bytes;
+      if (!kms) PartThere(bad).etag = HexEncode(Md5(*bytes));
+      Result<CopyOutcome> done = Copy();
+      ASSERT_TRUE(done) << done.error().Describe();
+      EXPECT_EQ(done->verified, Verified::kEtag);
+      if (kms) EXPECT_EQ(parts_sent, 4);
+      ExpectSameAndTidy();
+    }
+  }
 }
 
 // Copies that the store makes by itself.

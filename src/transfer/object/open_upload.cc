@@ -277,6 +277,7 @@ class Opener {
       co_return OpenedUpload{.upload = upload,
                              .layout = std::move(*layout),
                              .found = std::move(*parts),
+                             .md5s = std::move(md5s_),
                              .record = std::move(*added)};
     }
     co_return std::nullopt;
@@ -310,6 +311,7 @@ class Opener {
     std::vector<uint64_t> offsets(layout.sizes.size());
     for (size_t i = 1; i < offsets.size(); ++i) offsets[i] = offsets[i - 1] + layout.sizes[i - 1];
     TaskGroup group(job_.runtime.executor);
+    md5s_.clear();
     bool all = true;
     std::optional<Error> failure;
     for (size_t i = 0; i < parts.size() && all && !failure; ++i) {
@@ -336,35 +338,34 @@ class Opener {
     co_return all;
   }
 
+  // The checksum is asked first: the ETag may look like an MD5 and be none.
   Async<void> ProveOne(ByteRange range, const UploadedPart& part, bool& all, Reservation memory) {
-    std::optional<HashKind> kind;
-    std::string wanted;
-    if (IsPlainMd5Etag(part.etag)) {
-      kind = HashKind::kMd5;
-      Result<std::string> raw = HexDecode(part.etag);
-      if (raw) wanted = std::move(*raw);
-    } else if (part.checksum && !part.checksum->composite) {
-      kind = HashKindOf(part.checksum->algorithm);
-      Result<std::string> raw = Base64Decode(part.checksum->value);
-      if (raw) wanted = std::move(*raw);
-    }
-    if (!kind || wanted.empty()) {
+    const bool by_checksum = part.checksum && !part.checksum->composite;
+    const bool by_etag = IsPlainMd5Etag(part.etag);
+    if (!by_checksum && !by_etag) {
       all = false;
       co_return Ok();
     }
-    Result<std::string> digest = co_await DigestOfRange(
+    std::vector<HashKind> kinds;
+    if (by_etag) kinds.push_back(HashKind::kMd5);
+    if (by_checksum) kinds.push_back(HashKindOf(part.checksum->algorithm));
+    Result<std::vector<std::string>> digests = co_await DigestsOfRange(
         job_.runtime,
         {.store = job_.source.store,
          .bucket = job_.source.bucket,
          .key = job_.source.key,
          .version_id = job_.source.version_id,
          .etag = info_.etag},
-        range, *kind, {.stop = job_.options.stop, .on_bytes = {}}, std::move(memory));
-    if (!digest) {
-      if (IsSourceChanged(digest.error())) job_.again = CopyJob::Again::kFresh;
-      co_return digest.error();
+        range, std::move(kinds), {.stop = job_.options.stop, .on_bytes = {}}, std::move(memory));
+    if (!digests) {
+      if (IsSourceChanged(digests.error())) job_.again = CopyJob::Again::kFresh;
+      co_return digests.error();
     }
-    if (*digest != wanted) all = false;
+    const bool same_md5 = by_etag && HexEncode(digests->front()) == part.etag;
+    const bool same =
+        by_checksum ? Base64Encode(digests->back()) == part.checksum->value : same_md5;
+    if (!same) all = false;
+    if (same && by_etag && !same_md5) md5s_[part.number] = std::move(digests->front());
     co_return Ok();
   }
 
@@ -374,6 +375,7 @@ class Opener {
   ObjectInfo info_;  // Of the source, as it is pinned.
   PartLayout wanted_;
   PutRequest put_;
+  std::map<int, std::string> md5s_;  // OpenedUpload::md5s
 };
 
 // Whether what belongs to the object is what was asked for, as far as it can be seen.
@@ -488,7 +490,8 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
   Result<PutResult> done = co_await job.target.store.CompleteMultipart(std::move(request));
   if (done) co_return done;
   const Error& error = done.error();
-  if (BytesWereWrong(error)) job.again = CopyJob::Again::kFresh;
+  // A part that a process had under way when it was killed may have come late and replaced ours.
+  if (BytesWereWrong(error) || error.code == "InvalidPart") job.again = CopyJob::Again::kFresh;
   // It may have happened all the same: an answer that was lost, an upload that is gone.
   const bool unknown = error.Transient() || error.kind == ErrorKind::kPrecondition ||
                        error.kind == ErrorKind::kNotFound;

@@ -6,13 +6,13 @@
 //     same request. Its parts are then what ListParts says; parts of another size than the row says
 //     are sent again.
 //   * Without a row (lost, or on another machine), an upload of this key that the store lists,
-//   begun
-//     after the source was last written, whose parts all lie on the borders of one layout: then the
-//     ranges that its parts stand for are read again, and each part must have the MD5 (or the
-//     checksum) of its range. One that has not, and the whole upload is left alone: it is somebody
-//     else's, or of another state. Reading costs the source's requests; nothing is sent twice.
-//     (Should another process be at work on just these bytes, both come to the same object, and
-//     whoever completes second finds it there.)
+//     begun after the source was last written, whose parts all lie on the borders of one layout:
+//     then the ranges that its parts stand for are read again, and each part must have the checksum
+//     of its range, or the MD5 where the store tells no checksum (ETags that are no MD5s prove
+//     nothing: storage/part_rules.h). One that has not, and the whole upload is left alone: it is
+//     somebody else's, or of another state. Reading costs the source's requests; nothing is sent
+//     twice. (Should another process be at work on just these bytes, both come to the same object,
+//     and whoever completes second finds it there.)
 //     What it was created with cannot be asked for, so the object's headers, metadata, tags and
 //     storage class are compared when it is complete, and put right by the store itself.
 // The size of the parts is that of the upload, whatever is asked for now.
@@ -29,7 +29,9 @@
 
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "transfer/object/copy_job.h"
@@ -40,7 +42,9 @@ namespace longhaul {
 struct OpenedUpload {
   MultipartUpload upload;
   PartLayout layout;
-  std::vector<UploadedPart> found;     // Parts that need not be sent again.
+  std::vector<UploadedPart> found;  // Parts that need not be sent again.
+  // By number, raw: the MD5s of the found parts whose bytes were read and whose ETags are none.
+  std::map<int, std::string> md5s;
   std::optional<UploadRecord> record;  // None: nothing is remembered here.
   bool placed = false;                 // The store itself remembers it.
   // Set: it has been completed already, and this is the object; nothing is left to be done.

@@ -88,6 +88,14 @@ std::string EtagOf(const std::vector<Part>& parts) {
   return HexEncode(Md5(digests)) + "-" + std::to_string(parts.size());
 }
 
+std::string EtagOfBytes(const std::vector<Part>& parts) {
+  std::vector<Part> plain = parts;
+  for (Part& part : plain) {
+    if (!part.md5.empty()) part.uploaded.etag = HexEncode(part.md5);
+  }
+  return EtagOf(plain);
+}
+
 Async<PartLayout> ChooseLayout(CopyJob& job, const ObjectInfo& info, uint64_t own_bytes,
                                uint64_t part_bytes_max) {
   PartLayout own{.sizes = EqualParts(info.size_bytes, own_bytes)};

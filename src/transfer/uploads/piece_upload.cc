@@ -68,8 +68,8 @@ class PieceSending {
         if (UploadIsGone(parts.error())) co_return co_await AfterLoss();
         co_return parts.error();
       }
-      Result<SharedUpload> stored =
-          co_await uploads_.RecordParts(request_.key, *upload_, work_.number(), std::move(*parts));
+      Result<SharedUpload> stored = co_await uploads_.RecordParts(
+          request_.key, *upload_, work_.number(), std::move(*parts), work_.md5s());
       if (!stored && stored.error().kind == ErrorKind::kPrecondition) {
         co_return Busy(stored.error().message);
       }

@@ -48,6 +48,8 @@ class PieceWork {
   // Sends the parts of this piece. Errors as Store::UploadPart; "NoSuchUpload" is the target's word
   // alone.
   virtual Async<std::vector<UploadedPart>> Send(MultipartUpload upload) = 0;
+  // What is recorded of the parts that Send has sent, besides.
+  [[nodiscard]] virtual PartMd5s md5s() const { return {}; }
   // Completes the upload, whose parts are `uploads.Parts(upload)`, with the conditions that hold
   // for the object, or decides that this is not to be. OK: the object is settled. Errors as
   // Store::CompleteMultipart.

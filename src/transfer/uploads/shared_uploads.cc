@@ -44,23 +44,27 @@ bool BitsFromHex(std::string_view hex, std::vector<bool>& bits) {
   return true;
 }
 
-// [[number, size, ETag, checksum], …]
-std::string EncodeParts(const std::vector<UploadedPart>& parts) {
+// [[number, size, ETag, checksum], …], and the MD5 after it where the ETag is none.
+std::string EncodeParts(const std::vector<UploadedPart>& parts, const PartMd5s& md5s) {
   boost::json::array rows;
   for (const UploadedPart& part : parts) {
-    rows.push_back(boost::json::array{part.number, part.size_bytes, part.etag,
-                                      part.checksum ? archive::ChecksumText(*part.checksum) : ""});
+    boost::json::array row{part.number, part.size_bytes, part.etag,
+                           part.checksum ? archive::ChecksumText(*part.checksum) : ""};
+    auto md5 = md5s.find(part.number);
+    if (md5 != md5s.end()) row.emplace_back(HexEncode(md5->second));
+    rows.push_back(std::move(row));
   }
   return boost::json::serialize(rows);
 }
 
-bool DecodeParts(std::string_view text, std::vector<UploadedPart>& parts) {
+bool DecodeParts(std::string_view text, std::vector<UploadedPart>& parts, PartMd5s& md5s) {
   boost::system::error_code error;
   boost::json::value value = boost::json::parse(text, error);
   if (error || !value.is_array()) return false;
   for (const boost::json::value& item : value.as_array()) {
-    if (!item.is_array() || item.as_array().size() != 4) return false;
+    if (!item.is_array()) return false;
     const boost::json::array& fields = item.as_array();
+    if (fields.size() != 4 && fields.size() != 5) return false;
     if (!fields[0].is_int64() || !fields[1].is_number() || !fields[2].is_string() ||
         !fields[3].is_string()) {
       return false;
@@ -70,6 +74,12 @@ bool DecodeParts(std::string_view text, std::vector<UploadedPart>& parts) {
                       .size_bytes = fields[1].to_number<uint64_t>(error),
                       .checksum = archive::ReadChecksum(fields[3].as_string())};
     if (error) return false;
+    if (fields.size() == 5) {
+      if (!fields[4].is_string()) return false;
+      Result<std::string> md5 = HexDecode(std::string(fields[4].as_string()));
+      if (!md5) return false;
+      md5s[part.number] = std::move(*md5);
+    }
     parts.push_back(std::move(part));
   }
   return true;
@@ -217,8 +227,9 @@ Async<SharedUpload> SharedUploads::Begin(UploadPlan plan, PutRequest request,
 }
 
 Async<SharedUpload> SharedUploads::RecordParts(std::string key, SharedUpload upload,
-                                               uint32_t number, std::vector<UploadedPart> parts) {
-  StateWrite row{.key = RowOfPiece(upload.upload_id, number), .value = EncodeParts(parts)};
+                                               uint32_t number, std::vector<UploadedPart> parts,
+                                               PartMd5s md5s) {
+  StateWrite row{.key = RowOfPiece(upload.upload_id, number), .value = EncodeParts(parts, md5s)};
   Result<int64_t> written = co_await state_.Write(parts_partition_, std::move(row));
   if (!written) co_return written.error().In("record parts");
   co_return co_await Change(std::move(key), std::move(upload),
@@ -258,8 +269,9 @@ Async<SharedUpload> SharedUploads::Change(std::string key, SharedUpload upload,
   co_return Retryable("the row of an upload changes faster than it can be written: " + key);
 }
 
-Async<std::vector<UploadedPart>> SharedUploads::Parts(const SharedUpload& upload) {
+Async<std::vector<UploadedPart>> SharedUploads::Parts(const SharedUpload& upload, PartMd5s* md5s) {
   std::vector<UploadedPart> parts;
+  PartMd5s found;
   const std::string prefix = PartsPrefix(upload.upload_id);
   std::string after = prefix;
   size_t pieces = 0;
@@ -269,7 +281,9 @@ Async<std::vector<UploadedPart>> SharedUploads::Parts(const SharedUpload& upload
     if (!page) co_return page.error().In("recall parts");
     for (const StateRow& row : *page) {
       if (!row.key.starts_with(prefix)) break;
-      if (!DecodeParts(row.value, parts)) co_return Corrupt("State holds parts that are none");
+      if (!DecodeParts(row.value, parts, found)) {
+        co_return Corrupt("State holds parts that are none");
+      }
       ++pieces;
     }
     if (page->empty() || !page->back().key.starts_with(prefix)) break;
@@ -279,6 +293,7 @@ Async<std::vector<UploadedPart>> SharedUploads::Parts(const SharedUpload& upload
     co_return Corrupt("State remembers the parts of " + std::to_string(pieces) + " of " +
                       std::to_string(upload.stored.size()) + " pieces");
   }
+  if (md5s != nullptr) *md5s = std::move(found);
   co_return parts;
 }
 

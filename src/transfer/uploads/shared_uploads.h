@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,6 +54,9 @@ std::string EncodeSharedUpload(const SharedUpload& upload);
 // kCorrupt: not one.
 Result<SharedUpload> DecodeSharedUpload(std::string_view text);
 
+// By the number of a part, raw: the MD5s of the bytes of those whose ETags are known to be none.
+using PartMd5s = std::map<int, std::string>;
+
 // Those of one bucket that belong together. Belongs to one shard. Errors are those of State, unless
 // said.
 class SharedUploads {
@@ -75,11 +79,12 @@ class SharedUploads {
   // The parts of piece `number` are stored. The row as it is then; kPrecondition: it is not that
   // of `upload` any more.
   Async<SharedUpload> RecordParts(std::string key, SharedUpload upload, uint32_t number,
-                                  std::vector<UploadedPart> parts);
+                                  std::vector<UploadedPart> parts, PartMd5s md5s = {});
   // Piece `number` has found the upload gone; as RecordParts. Of several the first one stays.
   Async<SharedUpload> RecordLoss(std::string key, SharedUpload upload, uint32_t number);
-  // All parts, in order. kCorrupt: some are not there though their bits are set.
-  Async<std::vector<UploadedPart>> Parts(const SharedUpload& upload);
+  // All parts, in order, and the MD5s that were recorded with them. kCorrupt: some are not there
+  // though their bits are set.
+  Async<std::vector<UploadedPart>> Parts(const SharedUpload& upload, PartMd5s* md5s = nullptr);
   // Aborts the upload, which may be completed, and removes all rows.
   Async<void> End(std::string key, SharedUpload upload);
 
