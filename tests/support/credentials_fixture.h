@@ -20,6 +20,16 @@
 
 namespace longhaul::testing {
 
+// Reaches nobody, and keeps whom it was to ask.
+class NobodyHttp : public HttpClient {
+ public:
+  Async<HttpResponse> Send(HttpRequest request) override {
+    urls.push_back(request.url);
+    co_return Retryable("nobody is there");
+  }
+  std::vector<std::string> urls;
+};
+
 class CredentialsFixture : public ::testing::Test {
  protected:
   struct Asked {
