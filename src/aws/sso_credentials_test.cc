@@ -81,6 +81,11 @@ TEST_F(SsoCredentialsTest, WrongAnswersAreDenied) {
   }
 }
 
+TEST_F(SsoCredentialsTest, SlowAndBrokenAnswers) {
+  WriteToken("corp", "2099-01-01T00:00:00Z");
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA4", "role Data+Mover from " + url_, {.profile = "dev"});
+}
+
 // As of every other service.
 TEST_F(SsoCredentialsTest, TheSettingsOfEnvironmentAndProfileCount) {
   const std::string settings =

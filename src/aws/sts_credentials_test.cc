@@ -250,6 +250,16 @@ TEST_F(StsCredentialsTest, WhatMayPassIsRetryableAndTheRestIsDenied) {
   }
 }
 
+TEST_F(StsCredentialsTest, SlowAndBrokenAnswersToAssumeRole) {
+  WriteRole();
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA9", "role " + std::string(kRole) + " from " + url_);
+}
+
+TEST_F(StsCredentialsTest, SlowAndBrokenAnswersToAWebIdentity) {
+  WriteWebIdentity();
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA9", "role " + std::string(kRole) + " from " + url_);
+}
+
 // What the profile says of S3 it says of its role: else a token would be had from where its keys
 // were not to go.
 TEST_F(StsCredentialsTest, TheSettingsOfTheProfileCount) {
