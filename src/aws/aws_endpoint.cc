@@ -34,9 +34,9 @@ Result<std::string> AwsServiceHost(std::string_view service, std::string_view re
            where + std::string(AwsDomainOf(region));
   }
   // In GovCloud these have FIPS under their plain names.
-  const bool plain =
-      partition == "aws-us-gov" && !wishes.dual_stack &&
-      (service == "sts" || service == "dynamodb" || service == "sqs" || service == "sns");
+  const bool plain = partition == "aws-us-gov" && !wishes.dual_stack &&
+                     (service == "sts" || service == "dynamodb" || service == "sqs" ||
+                      service == "sns" || service == "portal.sso");
   std::string_view domain = AwsDomainOf(region);
   if (wishes.dual_stack) {
     domain = partition == "aws-cn" ? "api.amazonwebservices.com.cn" : "api.aws";

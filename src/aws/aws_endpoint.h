@@ -25,8 +25,8 @@ std::string_view AwsPartitionOf(std::string_view region);
 // "amazonaws.com" or "amazonaws.com.cn".
 std::string_view AwsDomainOf(std::string_view region);
 
-// The host name of `service` ("s3", "sts", "secretsmanager", "ssm", "dynamodb", "sqs") in `region`.
-// kInvalidInput: no region; or FIPS in China, where nothing has it.
+// The host name of `service` ("s3", "sts", "portal.sso", "secretsmanager", "ssm", "dynamodb",
+// "sqs") in `region`. kInvalidInput: no region; or FIPS in China, where nothing has it.
 Result<std::string> AwsServiceHost(std::string_view service, std::string_view region,
                                    AwsWishes wishes = {});
 

@@ -30,11 +30,19 @@ bool OneOf(std::string_view code, const std::string_view (&codes)[N]) {
 }
 
 ErrorKind KindOf(std::string_view code, int status) {
+  // OverLimit: SQS has handed out as many messages as may be out at a time, which passes. The names
+  // with KMS in them: its key was asked for too often; 400, with the second where a service
+  // still says what its older protocol said. (SQS API Reference, ReceiveMessage.)
   constexpr std::string_view kThrottled[] = {"ProvisionedThroughputExceededException",
                                              "ThrottlingException",
+                                             "ThrottledException",
                                              "Throttling",
                                              "RequestLimitExceeded",
                                              "RequestThrottled",
+                                             "RequestThrottledException",
+                                             "KmsThrottled",
+                                             "KMS.ThrottlingException",
+                                             "OverLimit",
                                              "TooManyRequestsException",
                                              "LimitExceededException",
                                              "ReplicatedWriteConflictException",
@@ -50,6 +58,7 @@ ErrorKind KindOf(std::string_view code, int status) {
                                           "ExpiredTokenException",
                                           "ExpiredToken",
                                           "InvalidClientTokenId",
+                                          "InvalidAccessKeyId",
                                           "SignatureDoesNotMatch",
                                           "OptInRequired",
                                           "NotAuthorized"};
@@ -66,9 +75,12 @@ ErrorKind KindOf(std::string_view code, int status) {
   return status >= 500 || status == 408 ? ErrorKind::kRetryable : ErrorKind::kInvalidInput;
 }
 
+// Run out, or taken away: whoever rotates keys removes the old ones.
 bool IsCredentialsStale(const Error& error) {
-  return error.code == "ExpiredTokenException" || error.code == "ExpiredToken" ||
-         error.code == "UnrecognizedClientException";
+  constexpr std::string_view kCodes[] = {"ExpiredTokenException", "ExpiredToken",
+                                         "UnrecognizedClientException", "InvalidClientTokenId",
+                                         "InvalidAccessKeyId"};
+  return OneOf(error.code, kCodes);
 }
 
 Result<void> CheckCrc(const HttpHeaders& headers, std::string_view body) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "aws/dynamodb_client.h"
+#include "tests/support/run.h"
+#include "tests/support/s3_store_fixture.h"
 
 namespace longhaul {
 namespace {
@@ -18,6 +20,12 @@ TEST(AwsJsonErrorTest, KindsByTheirType) {
   EXPECT_EQ(Of(400, "ProvisionedThroughputExceededException").kind, ErrorKind::kThrottled);
   EXPECT_EQ(Of(400, "ThrottlingException").kind, ErrorKind::kThrottled);
   EXPECT_EQ(Of(400, "RequestLimitExceeded").kind, ErrorKind::kThrottled);
+  // SQS, whose refusals are 403 and 400: nothing is wrong with the request, nor with the rights.
+  EXPECT_EQ(Of(403, "RequestThrottled").kind, ErrorKind::kThrottled);
+  EXPECT_EQ(Of(403, "OverLimit").kind, ErrorKind::kThrottled);
+  EXPECT_EQ(Of(400, "KmsThrottled").kind, ErrorKind::kThrottled);
+  EXPECT_EQ(Of(400, "KMS.ThrottlingException").kind, ErrorKind::kThrottled);
+  EXPECT_EQ(Of(400, "KmsAccessDenied").kind, ErrorKind::kInvalidInput);
   EXPECT_EQ(Of(400, "ConditionalCheckFailedException").kind, ErrorKind::kPrecondition);
   EXPECT_EQ(Of(400, "AccessDeniedException").kind, ErrorKind::kDenied);
   EXPECT_EQ(Of(400, "UnrecognizedClientException").kind, ErrorKind::kDenied);
@@ -41,6 +49,85 @@ TEST(AwsJsonErrorTest, SaysWhatTheServiceSaid) {
   EXPECT_EQ(AwsJsonError(429, {}, "[]").kind, ErrorKind::kThrottled);
   EXPECT_EQ(AwsJsonError(400, {{"x-amzn-ErrorType", "Throttling:http://x"}}, "").code,
             "Throttling");
+}
+
+class Rotated : public CredentialsProvider {
+ public:
+  Async<std::shared_ptr<const Credentials>> Get() override {
+    co_return std::make_shared<const Credentials>(
+        Credentials{.access_key_id = "K" + std::to_string(renewals),
+                    .secret_access_key = Secret("S"),
+                    .session_token = {},
+                    .expires = {}});
+  }
+  bool Invalidate() override {
+    ++renewals;
+    return true;
+  }
+  int renewals = 0;
+};
+
+class AwsJsonCallTest : public ::testing::Test {
+ protected:
+  AwsJsonCallTest() { http_.world = &world_; }
+  Result<std::string> Call() {
+    Result<std::unique_ptr<AwsJsonClient>> client =
+        AwsJsonClient::Make(world_.runtime,
+                            {.service = "sqs",
+                             .target = "AmazonSQS",
+                             .endpoint = "http://sqs.test",
+                             .region = "eu-west-1",
+                             .credentials = provider_},
+                            &http_);
+    EXPECT_TRUE(client);
+    return world_.Run((*client)->Call("ReceiveMessage", "{}", AwsRepeat::kSafe));
+  }
+  static testing::Answer Refusal(int status, const std::string& type) {
+    return {.status = status, .body = R"({"__type":"com.amazonaws.sqs#)" + type + "\"}"};
+  }
+
+  testing::FakeWorld world_;
+  testing::PlannedHttp http_;
+  std::shared_ptr<Rotated> provider_ = std::make_shared<Rotated>();
+};
+
+// A process that runs for months outlives the keys of its file: who rotates them removes the old.
+TEST_F(AwsJsonCallTest, CredentialsThatAreNotKnownAnyMoreAreHadAnew) {
+  for (const char* type : {"ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException",
+                           "InvalidClientTokenId", "InvalidAccessKeyId"}) {
+    provider_->renewals = 0;
+    http_.seen.clear();
+    http_.answers = {Refusal(403, type), {.body = "{}"}};
+    Result<std::string> answer = Call();
+    EXPECT_TRUE(answer) << type << ": " << answer.error().Describe();
+    EXPECT_EQ(provider_->renewals, 1) << type;
+    ASSERT_EQ(http_.seen.size(), 2u) << type;
+    EXPECT_NE(http_.seen[1].request.headers.Get("Authorization").find("=K1/"), std::string::npos);
+    // Once: what is refused then is refused.
+    http_.seen.clear();
+    http_.answers = {Refusal(400, type)};
+    answer = Call();
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kDenied) << type;
+    EXPECT_EQ(http_.seen.size(), 2u) << type;
+  }
+  http_.seen.clear();
+  http_.answers = {Refusal(403, "AccessDenied")};
+  EXPECT_FALSE(Call());
+  EXPECT_EQ(http_.seen.size(), 1u);
+}
+
+// A queue with 120,000 messages that wait for their workers, or a key of KMS that is asked for too
+// often, is one to come back to.
+TEST_F(AwsJsonCallTest, WhatAsksForRestIsAskedAgainLater) {
+  for (const testing::Answer& busy : {Refusal(403, "OverLimit"), Refusal(400, "KmsThrottled")}) {
+    http_.seen.clear();
+    http_.answers = {busy, busy, {.body = "{}"}};
+    const SteadyTime before = world_.clock.SteadyNow();
+    EXPECT_TRUE(Call());
+    EXPECT_EQ(http_.seen.size(), 3u);
+    EXPECT_GT(world_.clock.SteadyNow(), before);
+  }
 }
 
 // An answer without its answer must not read as "there is none".

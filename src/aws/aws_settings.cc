@@ -131,6 +131,8 @@ Result<AwsSettings> ReadAwsSettings(std::string_view service, std::string_view p
   settings.use_fips_endpoint = reader.Find({"AWS_USE_FIPS_ENDPOINT"}, "use_fips_endpoint");
   settings.use_dualstack_endpoint =
       reader.Find({"AWS_USE_DUALSTACK_ENDPOINT"}, "use_dualstack_endpoint");
+  settings.sts_regional_endpoints =
+      reader.Find({"AWS_STS_REGIONAL_ENDPOINTS"}, "sts_regional_endpoints");
   settings.max_attempts = reader.Find({"AWS_MAX_ATTEMPTS"}, "max_attempts");
   settings.https_proxy = reader.Find({"HTTPS_PROXY", "https_proxy"}, "");
   settings.no_proxy = reader.Find({"NO_PROXY", "no_proxy"}, "");

@@ -26,6 +26,7 @@ struct AwsSettings {
   AwsSetting ca_bundle;     // A file.
   AwsSetting use_fips_endpoint;
   AwsSetting use_dualstack_endpoint;
+  AwsSetting sts_regional_endpoints;  // "legacy": the global endpoint where there is that choice.
   AwsSetting max_attempts;
   AwsSetting https_proxy;  // A secret: it may hold a password.
   AwsSetting no_proxy;
@@ -36,7 +37,8 @@ struct AwsSettings {
   [[nodiscard]] HttpProxySettings proxy() const;
 };
 
-// `service`: as in AWS_ENDPOINT_URL_<SERVICE>: "S3", "SECRETS_MANAGER", "SSM", "DYNAMODB", "SQS";
+// `service`: as in AWS_ENDPOINT_URL_<SERVICE>: "S3", "STS", "SSO", "SECRETS_MANAGER", "SSM",
+// "DYNAMODB", "SQS";
 // empty: none in particular. `profile`: empty: AWS_PROFILE, else default.
 // kInvalidInput: a value that makes no sense, by its name; the files as in ReadAwsProfile.
 Result<AwsSettings> ReadAwsSettings(std::string_view service, std::string_view profile,

@@ -86,6 +86,10 @@ TEST_F(ContainerCredentialsTest, WrongAnswersAreDenied) {
   }
 }
 
+TEST_F(ContainerCredentialsTest, SlowAndBrokenAnswers) {
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA2", "container credentials at " + url_);
+}
+
 TEST_F(ContainerCredentialsTest, MayBeTheSourceOfARole) {
   Write("config",
         "[default]\nrole_arn = arn:aws:iam::1:role/far\ncredential_source = EcsContainer\n");

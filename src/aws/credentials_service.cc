@@ -72,7 +72,7 @@ bool IsHeaderText(std::string_view text, size_t size_bytes_max) {
 
 Async<ServiceAnswer> CredentialsService::Call(ServiceRequest request) {
   RetryPolicy policy;
-  policy.attempts_max = request.attempts_max;
+  policy.attempts_max = attempts_max_;
   policy.throttled_base = 200ms;
   policy.cap = 2s;
   RetryBudget budget;

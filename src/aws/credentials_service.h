@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -17,6 +18,8 @@
 
 namespace longhaul {
 
+// Nobody waits long for credentials: more attempts than these are not made, whatever is wished.
+inline constexpr int kCredentialsAttemptsMax = 3;
 // Of an answer, a token file, or what a process prints.
 inline constexpr size_t kCredentialsBytesMax = 64 << 10;
 
@@ -27,7 +30,6 @@ struct ServiceRequest {
   HttpHeaders headers;
   std::string body;
   std::chrono::milliseconds timeout{10'000};  // Of one attempt.
-  int attempts_max = 3;
 };
 
 struct ServiceAnswer {
@@ -40,15 +42,21 @@ struct ServiceAnswer {
 // needed, unless it was given one.
 class CredentialsService {
  public:
+  // `attempts_max`: of one call; of a higher number kCredentialsAttemptsMax.
   CredentialsService(const Runtime& runtime, std::string ca_file, HttpProxySettings proxy = {},
-                     HttpClient* http = nullptr)
-      : runtime_(runtime), ca_file_(std::move(ca_file)), proxy_(std::move(proxy)), http_(http) {}
+                     HttpClient* http = nullptr, int attempts_max = kCredentialsAttemptsMax)
+      : runtime_(runtime),
+        ca_file_(std::move(ca_file)),
+        proxy_(std::move(proxy)),
+        http_(http),
+        attempts_max_(std::min(attempts_max, kCredentialsAttemptsMax)) {}
 
   // Repeats what may pass. kRetryable, kThrottled: no answer, 5xx or 429 after all attempts.
   // kDenied: no trusted certificate, a URL that makes no sense, or an answer beyond 64 KiB.
   Async<ServiceAnswer> Call(ServiceRequest request);
 
   [[nodiscard]] const Runtime& runtime() const { return runtime_; }
+  [[nodiscard]] int attempts_max() const { return attempts_max_; }
   // For a provider that has a way of its own to ask.
   [[nodiscard]] HttpClient& http();
 
@@ -59,6 +67,7 @@ class CredentialsService {
   std::string ca_file_;
   HttpProxySettings proxy_;
   HttpClient* http_;
+  int attempts_max_;
   std::unique_ptr<HttpClient> own_http_;
 };
 

@@ -112,7 +112,7 @@ class DefaultCredentials : public CredentialsProvider {
                      .external_id = "",
                      .duration_seconds = std::nullopt,
                      .region = StsRegion(environment, profile, context_.region),
-                     .endpoint_url = ValueIn(profile, "endpoint_url")};
+                     .profile = ""};
     if (role.role_arn.empty()) {
       return InvalidInput("AWS_WEB_IDENTITY_TOKEN_FILE is set, but not AWS_ROLE_ARN");
     }
@@ -144,16 +144,21 @@ Result<std::string> FindCredentialsPlace(const Runtime& runtime, EnvironmentRead
 std::shared_ptr<CredentialsProvider> MakeDefaultCredentials(const Runtime& runtime,
                                                             EnvironmentReader environment,
                                                             DefaultCredentialsOptions options) {
-  // Where a store is, is no region of STS with services of other houses ("auto").
-  if (std::ranges::count(options.region, '-') < 2) options.region.clear();
   AssumedRole role;
   role.role_arn = options.role_arn;
   role.external_id = options.external_id;
   role.region = StsRegion(environment, {}, options.region);
-  auto service = std::make_shared<CredentialsService>(runtime, std::move(options.ca_file),
-                                                      ProxyOf(environment), options.http);
+  role.profile = options.profile;
+  // Who has keys of his own has no profile.
+  const bool own = options.keys && !options.kept;
+  const EnvironmentReader said = own ? WithoutProfiles(environment) : environment;
+  // What makes no sense in them is told where the service itself is asked.
+  Result<AwsSettings> settings = ReadAwsSettings("", options.profile, said);
+  auto service = std::make_shared<CredentialsService>(
+      runtime, std::move(options.ca_file), ProxyOf(environment), options.http,
+      settings ? settings->AttemptsMax(kCredentialsAttemptsMax) : kCredentialsAttemptsMax);
   Provider found;
-  if (options.keys && !options.kept) {
+  if (own) {
     found = MakeStaticCredentials(std::move(*options.keys));
   } else {
     found = std::make_shared<DefaultCredentials>(service, environment, std::move(options.profile),
@@ -167,7 +172,7 @@ std::shared_ptr<CredentialsProvider> MakeDefaultCredentials(const Runtime& runti
   }
   if (role.role_arn.empty()) return found;
   return MakeRefreshingCredentials(
-      runtime, MakeAssumedRole(service, std::move(environment), std::move(role), std::move(found)));
+      runtime, MakeAssumedRole(service, said, std::move(role), std::move(found)));
 }
 
 }  // namespace longhaul

@@ -16,7 +16,6 @@ namespace json = boost::json;
 
 constexpr size_t kNameBytesMax = 2048;  // Of an ARN.
 constexpr auto kTimeout = 10s;
-constexpr int kAttemptsMax = 3;
 
 // The text at `path` of an answer; null where it is not there.
 const json::string* TextAt(const json::value& answer, std::initializer_list<const char*> path) {
@@ -85,7 +84,7 @@ class KeptSource : public CredentialsSource {
     options.credentials = reader_;
     options.wishes = settings->wishes();
     options.json_version = "1.1";
-    options.retry.attempts_max = kAttemptsMax;
+    options.retry.attempts_max = service_->attempts_max();
     options.retry.cap = 2s;
     options.timeouts = {.connect = kTimeout, .stall = kTimeout, .total = kTimeout};
     options.answer_bytes_max = 2 * kCredentialsBytesMax;

@@ -122,7 +122,7 @@ class ProfileReader {
                      .external_id = ValueIn(profile, "external_id"),
                      .duration_seconds = std::nullopt,
                      .region = StsRegion(context_.environment, profile, context_.region),
-                     .endpoint_url = ValueIn(profile, "endpoint_url")};
+                     .profile = name};
     if (const std::string text = ValueIn(profile, "duration_seconds"); !text.empty()) {
       int seconds = 0;
       auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -232,7 +232,9 @@ std::string StsRegion(const EnvironmentReader& environment, const ProfileSection
     if (!region.empty()) return region;
   }
   std::string region = ValueIn(profile, "region");
-  return region.empty() ? otherwise : region;
+  if (!region.empty()) return region;
+  // Where a store is, is no region of STS with services of other houses ("auto").
+  return std::ranges::count(otherwise, '-') < 2 ? "" : otherwise;
 }
 
 }  // namespace longhaul

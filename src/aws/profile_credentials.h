@@ -30,7 +30,8 @@ Result<std::shared_ptr<CredentialsProvider>> FindProfileCredentials(
 // without the other.
 Result<std::optional<Credentials>> KeysInEnvironment(const EnvironmentReader& environment);
 
-// The region that STS is asked in: AWS_REGION, AWS_DEFAULT_REGION, the profile's, `otherwise`.
+// The region that STS is asked in: AWS_REGION, AWS_DEFAULT_REGION, the profile's, `otherwise` where
+// that is one of AWS's; empty: none of them.
 std::string StsRegion(const EnvironmentReader& environment, const ProfileSection& profile,
                       const std::string& otherwise);
 

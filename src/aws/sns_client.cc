@@ -52,7 +52,8 @@ Error SnsError(int status, std::string_view body, const std::string& arn) {
   error.request_id = ElementOf(body, "RequestId");
   error.message = ElementOf(body, "Message");
   if (error.message.empty()) error.message = "HTTP status " + std::to_string(status);
-  if (error.code == "Throttling" || error.code == "Throttled" || status == 429) {
+  if (error.code == "Throttling" || error.code == "Throttled" || error.code == "KMSThrottling" ||
+      status == 429) {
     error.kind = ErrorKind::kThrottled;
   } else if (error.code == "NotFound" || status == 404) {
     error.kind = ErrorKind::kNotFound;

@@ -100,6 +100,11 @@ TEST(SnsClientTest, ARefusalNamesTheRemedyAndAServiceThatFailsIsAskedAgain) {
                  {.subject = "s", .text = "t"});
   EXPECT_TRUE(said.result);
   EXPECT_EQ(said.seen.size(), 2U);
+  // The key of an encrypted topic is asked for too often.
+  said = Publish({{.status = 400, .body = "<Code>KMSThrottling</Code><Message>x</Message>"},
+                  {.status = 200, .body = kTaken}},
+                 {.subject = "s", .text = "t"});
+  EXPECT_TRUE(said.result);
   // A page that says 200 is not SNS: nobody has been told.
   EXPECT_FALSE(Publish({{.status = 200, .body = "<html>"}}, {.subject = "s", .text = "t"}).result);
 }

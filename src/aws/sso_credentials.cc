@@ -1,6 +1,7 @@
 #include "aws/sso_credentials.h"
 
 #include "aws/aws_endpoint.h"
+#include "aws/aws_settings.h"
 #include "aws/credentials_text.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -24,16 +25,11 @@ class SsoSource : public CredentialsSource {
     if (!token) co_return LogIn(path + ": " + token.error().message);
     if (token->expires <= service_->runtime().clock.Now()) co_return LogIn("the login has run out");
 
-    std::string endpoint =
-        "https://portal.sso." + settings_.region + "." + std::string(AwsDomainOf(settings_.region));
-    for (const char* name : {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO"}) {
-      const std::string other = environment_(name).value_or("");
-      if (!other.empty()) endpoint = other;
-    }
-    while (endpoint.ends_with('/')) endpoint.pop_back();
+    Result<std::string> endpoint = Endpoint();
+    if (!endpoint) co_return endpoint.error();
     ServiceRequest request{
-        .what = "role " + settings_.role_name + " from " + endpoint,
-        .url = endpoint + "/federation/credentials?role_name=" +
+        .what = "role " + settings_.role_name + " from " + *endpoint,
+        .url = *endpoint + "/federation/credentials?role_name=" +
                PercentEncode(settings_.role_name, Slash::kEncode) +
                "&account_id=" + PercentEncode(settings_.account_id, Slash::kEncode),
         .headers = {{"x-amz-sso_bearer_token", token->access_token.Reveal()}}};
@@ -52,6 +48,15 @@ class SsoSource : public CredentialsSource {
   }
 
  private:
+  [[nodiscard]] Result<std::string> Endpoint() const {
+    Result<AwsSettings> settings = ReadAwsSettings("SSO", settings_.profile, environment_);
+    if (!settings) return settings.error();
+    if (!settings->endpoint_url.value.empty()) return settings->endpoint_url.value;
+    Result<std::string> host = AwsServiceHost("portal.sso", settings_.region, settings->wishes());
+    if (!host) return host.error();
+    return "https://" + *host;
+  }
+
   [[nodiscard]] Error LogIn(const std::string& why) const {
     return CredentialsDenied(why + "; run: aws sso login --profile " + settings_.profile);
   }

@@ -81,6 +81,44 @@ TEST_F(SsoCredentialsTest, WrongAnswersAreDenied) {
   }
 }
 
+TEST_F(SsoCredentialsTest, SlowAndBrokenAnswers) {
+  WriteToken("corp", "2099-01-01T00:00:00Z");
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA4", "role Data+Mover from " + url_, {.profile = "dev"});
+}
+
+// As of every other service.
+TEST_F(SsoCredentialsTest, TheSettingsOfEnvironmentAndProfileCount) {
+  const std::string settings =
+      "[profile dev]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = R\n";
+  const std::string session = "[sso-session corp]\nsso_start_url = https://c.test\nsso_region = ";
+  WriteToken("corp", "2099-01-01T00:00:00Z");
+  variables_.erase("AWS_ENDPOINT_URL_SSO");
+  variables_["AWS_MAX_ATTEMPTS"] = "1";
+  testing::NobodyHttp nobody;
+  auto asks = [&](const std::string& more, const std::string& region = "eu-west-1") {
+    Write("config", settings + more + session + region + "\n");
+    nobody.urls.clear();
+    Told({.profile = "dev", .http = &nobody});
+    return nobody.urls.size() == 1 ? nobody.urls[0].substr(0, nobody.urls[0].find("/fed")) : "";
+  };
+  EXPECT_EQ(asks(""), "https://portal.sso.eu-west-1.amazonaws.com");
+  EXPECT_EQ(asks("", "cn-north-1"), "https://portal.sso.cn-north-1.amazonaws.com.cn");
+  EXPECT_EQ(asks("use_fips_endpoint = true\n"), "https://portal.sso-fips.eu-west-1.amazonaws.com");
+  EXPECT_EQ(asks("use_fips_endpoint = true\n", "us-gov-west-1"),
+            "https://portal.sso.us-gov-west-1.amazonaws.com");
+  EXPECT_EQ(asks("endpoint_url = http://p.test/\n"), "http://p.test");
+  EXPECT_EQ(asks("services = l\n[services l]\nsso =\n  endpoint_url = http://s.test\n"),
+            "http://s.test");
+  variables_["AWS_USE_DUALSTACK_ENDPOINT"] = "true";
+  EXPECT_EQ(asks(""), "https://portal.sso.eu-west-1.api.aws");
+  variables_["AWS_ENDPOINT_URL"] = "http://all.test";
+  EXPECT_EQ(asks(""), "http://all.test");
+  variables_["AWS_ENDPOINT_URL_SSO"] = "http://sso.test";
+  EXPECT_EQ(asks(""), "http://sso.test");
+  variables_["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true";
+  EXPECT_EQ(asks(""), "https://portal.sso.eu-west-1.api.aws");
+}
+
 TEST_F(SsoCredentialsTest, HalfASettingIsNamed) {
   for (const char* missing : {"sso_region", "sso_account_id", "sso_role_name"}) {
     std::string text = "[default]\nsso_start_url = https://c.test\n";

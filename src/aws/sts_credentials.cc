@@ -71,7 +71,9 @@ class StsSource : public CredentialsSource {
   }
 
   Result<StsEndpoint> Endpoint() const {
-    return FindStsEndpoint(role_.region, role_.role_arn, role_.endpoint_url, environment_);
+    Result<AwsSettings> settings = ReadAwsSettings("STS", role_.profile, environment_);
+    if (!settings) return settings.error();
+    return FindStsEndpoint(role_.region, role_.role_arn, *settings);
   }
 
   ServiceRequest RequestTo(const StsEndpoint& endpoint, std::string form) const {

@@ -20,7 +20,7 @@ struct AssumedRole {
   std::string external_id;              // Empty: none. Not with a web identity.
   std::optional<int> duration_seconds;  // None: STS's own, an hour.
   std::string region;                   // Of STS; empty: the first of the role's partition.
-  std::string endpoint_url;             // Of the profile: see FindStsEndpoint.
+  std::string profile;                  // Whose settings count for STS; empty: AWS_PROFILE's.
 };
 
 // kInvalidInput: what STS would refuse in any case, by name.

@@ -216,8 +216,8 @@ TEST_F(StsCredentialsTest, ErrorsHoldNoSecret) {
   EXPECT_EQ(Told().find("HUSH"), std::string::npos) << Told();
 }
 
+// Both ways to a role.
 TEST_F(StsCredentialsTest, WhatMayPassIsRetryableAndTheRestIsDenied) {
-  WriteWebIdentity();
   struct Case {
     Answer answer;
     ErrorKind kind;
@@ -233,13 +233,106 @@ TEST_F(StsCredentialsTest, WhatMayPassIsRetryableAndTheRestIsDenied) {
         Case{{.body = "<html>"}, ErrorKind::kDenied, 1},
         Case{{.body = "<A><B><Credentials/></B></A>"}, ErrorKind::kDenied, 1},
         Case{{.body = std::string(70'000, ' ')}, ErrorKind::kDenied, 1}}) {
-    asked_.clear();
     answer_ = [&one](const Asked&) { return one.answer; };
-    auto got = Get();
-    ASSERT_FALSE(got);
-    EXPECT_EQ(got.error().kind, one.kind) << got.error().Describe();
-    EXPECT_EQ(asked_.size(), one.asked) << got.error().Describe();
+    for (const bool web_identity : {true, false}) {
+      if (web_identity) {
+        WriteWebIdentity();
+      } else {
+        variables_.erase("AWS_WEB_IDENTITY_TOKEN_FILE");
+        WriteRole();
+      }
+      asked_.clear();
+      auto got = Get();
+      ASSERT_FALSE(got);
+      EXPECT_EQ(got.error().kind, one.kind) << got.error().Describe();
+      EXPECT_EQ(asked_.size(), one.asked) << got.error().Describe();
+    }
   }
+}
+
+TEST_F(StsCredentialsTest, SlowAndBrokenAnswersToAssumeRole) {
+  WriteRole();
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA9", "role " + std::string(kRole) + " from " + url_);
+}
+
+TEST_F(StsCredentialsTest, SlowAndBrokenAnswersToAWebIdentity) {
+  WriteWebIdentity();
+  ExpectSlowAndBrokenAnswersAreHeld("ASIA9", "role " + std::string(kRole) + " from " + url_);
+}
+
+// What the profile says of S3 it says of its role: else a token would be had from where its keys
+// were not to go.
+TEST_F(StsCredentialsTest, TheSettingsOfTheProfileCount) {
+  variables_.erase("AWS_ENDPOINT_URL_STS");
+  const std::string services =
+      "services = local\n[services local]\nsts =\n  endpoint_url = " + url_ +
+      "/\ns3 =\n  endpoint_url = http://127.0.0.1:1\n";
+  WriteRole(services);
+  EXPECT_EQ(Told(), "ASIA9");
+  // Of a store, with a profile of its own.
+  Write("config",
+        "[profile store]\naws_access_key_id = AKIA3\naws_secret_access_key = s\n" + services);
+  EXPECT_EQ(Told({.profile = "store", .role_arn = kRole}), "ASIA9");
+  EXPECT_NE(asked_.back().headers.Get("Authorization").find("=AKIA3/"), std::string::npos);
+  // With keys of its own it has no profile.
+  testing::NobodyHttp nobody;
+  variables_["AWS_PROFILE"] = "store";
+  variables_["AWS_MAX_ATTEMPTS"] = "1";
+  Told({.keys = Credentials{.access_key_id = "AKIAS",
+                            .secret_access_key = Secret("s"),
+                            .session_token = {},
+                            .expires = {}},
+        .role_arn = kRole,
+        .http = &nobody});
+  EXPECT_EQ(nobody.urls, std::vector<std::string>{"https://sts.eu-west-1.amazonaws.com/"});
+  WriteWebIdentity();
+  EXPECT_EQ(Told(), "ASIA9");
+  EXPECT_EQ(asked_.size(), 3u);
+
+  // The endpoints of AWS.
+  variables_.erase("AWS_WEB_IDENTITY_TOKEN_FILE");
+  variables_.erase("AWS_PROFILE");
+  auto asks = [&](const std::string& more) {
+    WriteRole(more);
+    nobody.urls.clear();
+    Told({.http = &nobody});
+    return nobody.urls.empty() ? std::string() : nobody.urls.back();
+  };
+  EXPECT_EQ(asks("use_fips_endpoint = true\n"), "https://sts-fips.eu-west-1.amazonaws.com/");
+  EXPECT_EQ(asks("use_dualstack_endpoint = TRUE\n"), "https://sts.eu-west-1.api.aws/");
+  EXPECT_EQ(asks("sts_regional_endpoints = legacy\n"), "https://sts.amazonaws.com/");
+  variables_["AWS_ENDPOINT_URL"] = url_;
+  variables_["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true";
+  EXPECT_EQ(asks("endpoint_url = " + url_ + "\n"), "https://sts.eu-west-1.amazonaws.com/");
+  EXPECT_EQ(asked_.size(), 3u);
+  // Half a wish is none that may be passed over.
+  variables_["AWS_USE_FIPS_ENDPOINT"] = "yes";
+  WriteRole();
+  EXPECT_NE(Told({.http = &nobody}).find("AWS_USE_FIPS_ENDPOINT"), std::string::npos);
+}
+
+// Whoever wishes for one attempt must not wait for three; more than three nobody waits for.
+TEST_F(StsCredentialsTest, AttemptsAreThoseThatWereWishedFor) {
+  testing::NobodyHttp nobody;
+  auto asks = [&](const std::string& more) {
+    WriteRole(more);
+    nobody.urls.clear();
+    Told({.http = &nobody});
+    return nobody.urls.size();
+  };
+  EXPECT_EQ(asks(""), 3u);
+  EXPECT_EQ(asks("max_attempts = 2\n"), 2u);
+  variables_["AWS_MAX_ATTEMPTS"] = "1";
+  EXPECT_EQ(asks("max_attempts = 2\n"), 1u);
+  variables_["AWS_MAX_ATTEMPTS"] = "9";
+  EXPECT_EQ(asks(""), 3u);
+  // Also of keys that are kept.
+  variables_["AWS_MAX_ATTEMPTS"] = "1";
+  variables_["AWS_ACCESS_KEY_ID"] = "A";
+  variables_["AWS_SECRET_ACCESS_KEY"] = "s";
+  nobody.urls.clear();
+  Told({.kept = ParseSecretReference("ssm:x").value(), .http = &nobody});
+  EXPECT_EQ(nobody.urls.size(), 1u);
 }
 
 TEST_F(StsCredentialsTest, RoleOfAStoreIsAssumedWithItsKeysOrTheChain) {
@@ -297,7 +390,9 @@ TEST_F(StsCredentialsTest, SignsByTheServersClockWhereOursIsWrong) {
 TEST_F(StsCredentialsTest, EndpointsByPartitionAndWish) {
   variables_.clear();
   auto url = [this](std::string_view region, std::string_view role = kRole) {
-    Result<StsEndpoint> found = FindStsEndpoint(region, role, "", Environment());
+    Result<AwsSettings> settings = ReadAwsSettings("STS", "", Environment());
+    if (!settings) return settings.error().message;
+    Result<StsEndpoint> found = FindStsEndpoint(region, role, *settings);
     return found ? found->url + " " + found->region : found.error().message;
   };
   EXPECT_EQ(url("eu-west-1"), "https://sts.eu-west-1.amazonaws.com eu-west-1");

@@ -11,11 +11,6 @@ constexpr std::string_view kLegacyRegions[] = {
     "eu-central-1",   "eu-north-1", "eu-west-1",      "eu-west-2",      "eu-west-3",
     "sa-east-1",      "us-east-1",  "us-east-2",      "us-west-1",      "us-west-2"};
 
-bool Wants(const EnvironmentReader& environment, const char* name) {
-  const std::string value = environment(name).value_or("");
-  return value == "true" || value == "True" || value == "TRUE";
-}
-
 std::string RegionOf(std::string_view role_arn) {
   if (role_arn.starts_with("arn:aws-cn:")) return "cn-north-1";
   if (role_arn.starts_with("arn:aws-us-gov:")) return "us-gov-west-1";
@@ -25,29 +20,20 @@ std::string RegionOf(std::string_view role_arn) {
 }  // namespace
 
 Result<StsEndpoint> FindStsEndpoint(std::string_view region, std::string_view role_arn,
-                                    std::string_view profile_endpoint,
-                                    const EnvironmentReader& environment) {
+                                    const AwsSettings& settings) {
   StsEndpoint endpoint;
   endpoint.region = region.empty() ? RegionOf(role_arn) : std::string(region);
   if (!IsAwsRegion(endpoint.region)) {
     return InvalidInput("'" + endpoint.region + "' is no region of STS");
   }
-  for (const char* name : {"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"}) {
-    if (endpoint.url.empty()) endpoint.url = environment(name).value_or("");
-  }
-  if (endpoint.url.empty()) endpoint.url = profile_endpoint;
-  if (!endpoint.url.empty()) {
-    while (endpoint.url.ends_with('/')) endpoint.url.pop_back();
-    return endpoint;
-  }
-  const bool fips = Wants(environment, "AWS_USE_FIPS_ENDPOINT");
-  const bool dual_stack = Wants(environment, "AWS_USE_DUALSTACK_ENDPOINT");
-  if (!fips && !dual_stack && environment("AWS_STS_REGIONAL_ENDPOINTS").value_or("") == "legacy" &&
+  endpoint.url = settings.endpoint_url.value;
+  if (!endpoint.url.empty()) return endpoint;
+  const AwsWishes wishes = settings.wishes();
+  if (!wishes.fips && !wishes.dual_stack && settings.sts_regional_endpoints.value == "legacy" &&
       std::ranges::find(kLegacyRegions, endpoint.region) != std::end(kLegacyRegions)) {
     return StsEndpoint{.url = "https://sts.amazonaws.com", .region = "us-east-1"};
   }
-  Result<std::string> host =
-      AwsServiceHost("sts", endpoint.region, {.fips = fips, .dual_stack = dual_stack});
+  Result<std::string> host = AwsServiceHost("sts", endpoint.region, wishes);
   if (!host) return host.error();
   endpoint.url = "https://" + *host;
   return endpoint;

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "aws/aws_endpoint.h"
-#include "aws/credentials.h"
+#include "aws/aws_settings.h"
 
 namespace longhaul {
 
@@ -20,11 +20,8 @@ struct StsEndpoint {
 };
 
 // `region`: empty: the first of the partition of `role_arn` (us-east-1, cn-north-1, us-gov-west-1).
-// `profile_endpoint`: endpoint_url of the profile, used after AWS_ENDPOINT_URL_STS and
-// AWS_ENDPOINT_URL. Reads AWS_STS_REGIONAL_ENDPOINTS, AWS_USE_FIPS_ENDPOINT,
-// AWS_USE_DUALSTACK_ENDPOINT. kInvalidInput: a region that cannot be in a host name.
+// `settings`: of the service "STS". kInvalidInput: a region that cannot be in a host name.
 Result<StsEndpoint> FindStsEndpoint(std::string_view region, std::string_view role_arn,
-                                    std::string_view profile_endpoint,
-                                    const EnvironmentReader& environment);
+                                    const AwsSettings& settings);
 
 }  // namespace longhaul

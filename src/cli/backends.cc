@@ -28,11 +28,13 @@ struct Opened {
   std::shared_ptr<SqliteDatabase> sqlite;
   std::shared_ptr<PostgresClient> postgres;
   std::shared_ptr<DynamodbClient> dynamodb;
+  AwsRequestHook hook{};
 };
 
 Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place,
                    const AwsRequestHook& on_request) {
   Opened opened;
+  opened.hook = on_request;
   if (!place.postgres_url.empty()) {
     Result<std::shared_ptr<PostgresClient>> client =
         PostgresClient::Make(runtime, {.url = place.postgres_url});
@@ -53,7 +55,15 @@ Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place,
 }
 
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const Opened& opened) {
-  if (opened.postgres) co_return co_await PostgresState::Open(runtime, opened.postgres);
+  if (opened.postgres) {
+    std::function<void(std::chrono::seconds ahead)> on_clock_off;
+    if (opened.hook.on_clock_off) {
+      on_clock_off = [tell = opened.hook.on_clock_off](std::chrono::seconds ahead) {
+        tell("postgresql", ahead);
+      };
+    }
+    co_return co_await PostgresState::Open(runtime, opened.postgres, std::move(on_clock_off));
+  }
   if (opened.dynamodb) co_return co_await DynamodbState::Open(runtime, opened.dynamodb);
   co_return co_await SqliteState::Open(runtime, opened.sqlite);
 }
@@ -114,8 +124,9 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
 
 }  // namespace
 
-Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place) {
-  Result<Opened> opened = co_await Open(runtime, place, nullptr);
+Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place,
+                                        const AwsRequestHook& on_request) {
+  Result<Opened> opened = co_await Open(runtime, place, on_request);
   if (!opened) co_return opened.error();
   co_return co_await OpenState(runtime, *opened);
 }
@@ -143,8 +154,9 @@ Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuratio
   co_return all;
 }
 
-Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration) {
-  Result<Backends> all = co_await OpenAll(runtime, configuration, kEventsQueue, nullptr, true);
+Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration,
+                                         const AwsRequestHook& on_request) {
+  Result<Backends> all = co_await OpenAll(runtime, configuration, kEventsQueue, on_request, true);
   if (!all) co_return NamingTheFile(all.error(), configuration);
   co_return all;
 }

@@ -28,7 +28,8 @@ Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuratio
                              const AwsRequestHook& on_request = nullptr);
 // Of SQS the queues of rules and of migrations at once, for their dead letters, which lie in one
 // queue; elsewhere that of rules.
-Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration);
+Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration,
+                                         const AwsRequestHook& on_request = nullptr);
 
 // Both, whatever the other one says.
 struct BackendsApart {
@@ -38,7 +39,8 @@ struct BackendsApart {
 Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration);
 
 // The same for a State alone.
-Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place);
+Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place,
+                                        const AwsRequestHook& on_request = nullptr);
 
 // With region, endpoint and credentials as the process's environment has them.
 Result<std::unique_ptr<DynamodbClient>> MakeDynamodbClient(

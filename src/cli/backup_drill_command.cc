@@ -308,8 +308,8 @@ class BackupDrillCommand : public Command {
       for (const Target& target : rule.targets) {
         if (!IsVaultOf(vault, rule, target)) continue;
         if (!state) {
-          Result<std::unique_ptr<State>> opened =
-              co_await OpenState(context.runtime(), configuration->state);
+          Result<std::unique_ptr<State>> opened = co_await OpenState(
+              context.runtime(), configuration->state, TellingClock(context.troubles()));
           if (!opened) co_return opened.error().In("note the drill");
           state = std::move(*opened);
         }

@@ -13,7 +13,8 @@ namespace longhaul {
 Result<std::unique_ptr<State>> OpenCacheState(RunContext& context, const StateFlag& flag) {
   std::optional<DatabasePlace> place = LocalStatePlace(context, flag);
   if (!place) return InvalidInput("nothing says where caches are remembered: give --state FILE");
-  return std::unique_ptr<State>(std::make_unique<LocalState>(context.runtime(), *place));
+  return std::unique_ptr<State>(
+      std::make_unique<LocalState>(context.runtime(), *place, TellingClock(context.troubles())));
 }
 
 Result<OpenedCache> OpenCache(StoreOpener& opener, std::string_view text) {

@@ -75,7 +75,8 @@ class CacheWorkerCommand : public Command {
           command->stores_.clear();
           command->connections_.clear();
         });
-    Result<std::unique_ptr<State>> state = co_await OpenState(runtime, configuration->state);
+    Result<std::unique_ptr<State>> state =
+        co_await OpenState(runtime, configuration->state, TellingClock(context.troubles()));
     if (!state) co_return state.error().In("state");
     cache::Timetable timetable(runtime, **state);
     cache::Follower follower(runtime);

@@ -21,9 +21,11 @@ class ConfigShowCommand : public Command {
             .summary = "print what a configuration comes to, and who says so",
             .description =
                 "Prints every setting that counts: those of the configuration, the defaults of "
-                "what it leaves out, and what the AWS variables and profiles add for its stores "
+                "what it leaves out, and what the AWS variables and profiles add for its stores, "
+                "for its queue, its state and its event queues where they are in AWS, "
                 "and for s3:// addresses: endpoint, region, where credentials are looked for, "
-                "certificates, proxy, attempts. With --origin each with the line, variable, "
+                "where a role is asked for, certificates, proxy, attempts. With --origin each with "
+                "the line, variable, "
                 "option or profile that it comes from. Secrets are hidden; no store and no "
                 "service is contacted.\n\n"
                 "The order is: option, variable LONGHAUL_…, configuration, AWS variable, AWS "

@@ -106,6 +106,68 @@ TEST_F(ConfigShowTest, SaysWhereEachValueCameFrom) {
   EXPECT_EQ(console.out.find("HUSH"), std::string::npos) << console.out;
 }
 
+// "Which queue is that?" is answered as "which bucket?" is.
+TEST_F(ConfigShowTest, QueuesTablesAndRolesAreThereToo) {
+  WriteFile("c.yaml", R"(version: 1
+site: here
+stores:
+  east: { type: s3, role_arn: "arn:aws:iam::123456789012:role/x" }
+  far: { type: s3, profile: far }
+  own: { type: s3, access_key_id: K, secret_access_key: HUSH1, role_arn: "arn:aws:iam::1:role/x" }
+queue: sqs:haul
+state: "dynamodb:longhaul-state?region=eu-west-3&endpoint=http://127.0.0.1:8000"
+rules:
+  - id: logs
+    source: east:logs/
+    seal_key: HUSH-HUSH-HUSH-HUSH
+    intake: { sqs: "q-events?profile=p1" }
+    targets: [{ to: "far:copy/", staging: "far:staging/" }]
+)");
+  WriteFile("home/.aws/config",
+            "[default]\nservices = loc\n[services loc]\nsts =\n  endpoint_url = http://sts.test\n"
+            "[profile p1]\nregion = us-west-2\naws_access_key_id = K\n"
+            "aws_secret_access_key = HUSH3\nuse_dualstack_endpoint = true\n"
+            "[profile far]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = p1\n"
+            "use_fips_endpoint = true\n");
+  console.environment["AWS_REGION"] = "eu-west-1";
+  console.environment["AWS_ENDPOINT_URL_SQS"] = "http://127.0.0.1:9324/";
+  console.environment["AWS_MAX_ATTEMPTS"] = "3";
+  console.environment["AWS_ACCESS_KEY_ID"] = "A";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "HUSH2";
+  console.environment["HTTPS_PROXY"] = "http://u:HUSH5@proxy.test:3128";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  const std::string file = folder.file("c.yaml");
+  EXPECT_EQ(Line("queue"), "sqs:haul " + file + ":7");
+  EXPECT_EQ(Line("queue.endpoint"), "http://127.0.0.1:9324 AWS_ENDPOINT_URL_SQS");
+  EXPECT_EQ(Line("queue.region"), "eu-west-1 AWS_REGION");
+  EXPECT_EQ(Line("queue.credentials"), "AWS_ACCESS_KEY_ID the chain of the AWS SDKs");
+  EXPECT_EQ(Line("queue.max_attempts"), "3 AWS_MAX_ATTEMPTS");
+  EXPECT_EQ(Line("queue.ca_bundle"), "that of the system default");
+  EXPECT_EQ(Line("queue.https_proxy"), "(hidden) HTTPS_PROXY");
+  EXPECT_EQ(Line("state.endpoint"), "http://127.0.0.1:8000 " + file + ":8");
+  EXPECT_EQ(Line("state.region"), "eu-west-3 " + file + ":8");
+  EXPECT_EQ(Line("state.use_fips_endpoint"), "false default");
+  EXPECT_EQ(Line("rules[0].intake.sqs.endpoint"), "http://127.0.0.1:9324 AWS_ENDPOINT_URL_SQS");
+  EXPECT_EQ(Line("rules[0].intake.sqs.region"), "us-west-2 profile 'p1'");
+  EXPECT_EQ(Line("rules[0].intake.sqs.credentials"),
+            "profile 'p1' (aws_access_key_id) " + file + ":13");
+  EXPECT_EQ(Line("rules[0].intake.sqs.use_dualstack_endpoint"), "true profile 'p1'");
+  EXPECT_EQ(Line("stores.east.sts.endpoint"),
+            "http://sts.test services 'loc' of profile 'default'");
+  EXPECT_EQ(Line("stores.far.sts.endpoint"), "https://sts-fips.eu-west-1.amazonaws.com default");
+  EXPECT_EQ(Line("stores.own.sts.endpoint"), "https://sts.eu-west-1.amazonaws.com default");
+  EXPECT_EQ(Line("queue.sts.endpoint"), "");
+  EXPECT_EQ(console.out.find("HUSH"), std::string::npos) << console.out;
+
+  for (const char* name : {"AWS_REGION", "AWS_MAX_ATTEMPTS", "AWS_ENDPOINT_URL_SQS"}) {
+    console.environment.erase(name);
+  }
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_EQ(Line("queue.endpoint"), "AWS default");
+  EXPECT_EQ(Line("queue.region"), "none default");
+  EXPECT_EQ(Line("queue.max_attempts"), "8 default");
+}
+
 TEST_F(ConfigShowTest, WithoutAConfigurationTheEnvironmentIsShown) {
   console.environment.erase("LONGHAUL_CONFIG");
   console.environment["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9001/";
@@ -123,6 +185,41 @@ TEST_F(ConfigShowTest, WithoutAConfigurationTheEnvironmentIsShown) {
   console.environment["AWS_MAX_ATTEMPTS"] = "none";
   EXPECT_EQ(Run({"config", "show"}), 2);
   EXPECT_NE(console.error.find("AWS_MAX_ATTEMPTS"), std::string::npos) << console.error;
+}
+
+// Each place of the chain, without asking any.
+TEST_F(ConfigShowTest, EachSourceOfCredentialsIsNamed) {
+  console.environment.erase("LONGHAUL_CONFIG");
+  const auto shown = [this](const std::map<std::string, std::string>& more,
+                            const std::string& config) {
+    const std::map<std::string, std::string> before = console.environment;
+    console.environment.insert(more.begin(), more.end());
+    WriteFile("home/.aws/config", config);
+    EXPECT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+    console.environment = before;
+    const std::string said = Line("s3:// credentials");
+    return said.substr(0, said.find(" the chain"));
+  };
+  EXPECT_EQ(shown({}, ""), "the role of the EC2 instance, where there is one");
+  EXPECT_EQ(Line("s3:// sts.endpoint"), "");
+  EXPECT_EQ(shown({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"}}, ""),
+            "AWS_CONTAINER_CREDENTIALS_…_URI");
+  EXPECT_EQ(shown({{"AWS_WEB_IDENTITY_TOKEN_FILE", "/token"},
+                   {"AWS_ROLE_ARN", "arn:aws-cn:iam::1:role/pod"}},
+                  ""),
+            "AWS_WEB_IDENTITY_TOKEN_FILE");
+  EXPECT_EQ(Line("s3:// sts.endpoint"), "https://sts.cn-north-1.amazonaws.com.cn default");
+  EXPECT_EQ(shown({},
+                  "[default]\nsso_start_url = https://c.test\nsso_region = eu-west-1\n"
+                  "sso_account_id = 1\nsso_role_name = R\n"),
+            "profile 'default' (sso_start_url)");
+  EXPECT_EQ(shown({}, "[default]\ncredential_process = /bin/false\n"),
+            "profile 'default' (credential_process)");
+  EXPECT_EQ(shown({},
+                  "[default]\nrole_arn = arn:aws:iam::1:role/r\nregion = eu-west-2\n"
+                  "credential_source = Ec2InstanceMetadata\n"),
+            "profile 'default' (role_arn)");
+  EXPECT_EQ(Line("s3:// sts.endpoint"), "https://sts.eu-west-2.amazonaws.com default");
 }
 
 // Two answers to one question, or one that names nothing, must not be found out by a 403.

@@ -7,6 +7,10 @@
 
 #include "aws/aws_settings.h"
 #include "aws/default_credentials.h"
+#include "aws/profile_credentials.h"
+#include "aws/profile_files.h"
+#include "aws/sts_endpoint.h"
+#include "base/retry.h"
 #include "base/units.h"
 #include "base/yaml.h"
 #include "cli/stores.h"
@@ -26,13 +30,26 @@ class SettingsFinder {
       Result<void> read = ReadFile(*configuration);
       if (!read) return read.error();
       AddProcess(*configuration);
+      if (configuration->queue.sqs) {
+        Result<void> added = AddPlace("queue", "SQS", *configuration->queue.sqs);
+        if (!added) return added.error();
+      }
+      if (configuration->state.dynamodb) {
+        Result<void> added = AddPlace("state", "DYNAMODB", *configuration->state.dynamodb);
+        if (!added) return added.error();
+      }
       for (const auto& [name, store] : configuration->stores) {
         if (store.type != StoreType::kS3) continue;
         Result<void> added = AddStore("stores." + name, store);
         if (!added) return added.error().In("store " + name);
       }
       for (size_t i = 0; i < configuration->rules.size(); ++i) {
-        AddRule("rules[" + std::to_string(i) + "]", configuration->rules[i]);
+        const std::string path = "rules[" + std::to_string(i) + "]";
+        AddRule(path, configuration->rules[i]);
+        if (!configuration->rules[i].intake.sqs) continue;
+        Result<void> added =
+            AddPlace(path + ".intake.sqs", "SQS", *configuration->rules[i].intake.sqs);
+        if (!added) return added.error();
       }
     } else {
       AddMemory();
@@ -128,10 +145,83 @@ class SettingsFinder {
     AddDefault("listen", "off");
   }
 
+  [[nodiscard]] EnvironmentReader Environment() const {
+    return [this](const std::string& name) { return context_.console().Environment(name); };
+  }
+
+  [[nodiscard]] std::string OriginOf(const std::string& path) const {
+    const auto found = std::ranges::find(settings_, path, &EffectiveSetting::path);
+    return found == settings_.end() ? kDefault : found->origin;
+  }
+
+  // How a service of AWS is reached. `attempts_max`: where nobody says.
+  void AddReach(const std::string& in, const AwsSettings& said, const std::string& attempts_max) {
+    AddFrom(in + "ca_bundle", said.ca_bundle, "that of the system");
+    AddFrom(in + "use_fips_endpoint", said.use_fips_endpoint, "false");
+    AddFrom(in + "use_dualstack_endpoint", said.use_dualstack_endpoint, "false");
+    AddFrom(in + "max_attempts", said.max_attempts, attempts_max);
+    AddFrom(in + "https_proxy", said.https_proxy, "none");
+    if (!said.https_proxy.value.empty()) AddFrom(in + "no_proxy", said.no_proxy, "none");
+  }
+
+  // A queue or table, which the line of `path` names.
+  Result<void> AddPlace(const std::string& path, std::string_view service, const AwsPlace& place) {
+    const EnvironmentReader environment = Environment();
+    const std::string in = path + ".";
+    const std::string line = OriginOf(path);
+    Result<AwsSettings> said = ReadAwsSettings(service, place.profile, environment);
+    if (!said) return said.error().In(path);
+    if (place.endpoint.empty()) {
+      AddFrom(in + "endpoint", said->endpoint_url, "AWS");
+    } else {
+      Add(in + "endpoint", place.endpoint, line);
+    }
+    if (place.region.empty()) {
+      AddFrom(in + "region", said->region, "none");
+    } else {
+      Add(in + "region", place.region, line);
+    }
+    Result<std::string> found =
+        FindCredentialsPlace(context_.runtime(), environment, place.profile);
+    if (!found) return found.error().In(path);
+    Add(in + "credentials", *found, place.profile.empty() ? "the chain of the AWS SDKs" : line);
+    Result<void> added =
+        AddSts(in, *found, "", place.profile,
+               place.region.empty() ? said->region.value : place.region, environment);
+    if (!added) return added.error().In(path);
+    AddReach(in, *said, std::to_string(RetryPolicy().attempts_max));
+    return Ok();
+  }
+
+  // Where a role is asked for, if one is: `role_arn`, or that of what was `found`.
+  Result<void> AddSts(const std::string& in, std::string_view found, std::string role_arn,
+                      const std::string& profile, const std::string& region,
+                      const EnvironmentReader& environment) {
+    Result<ProfileFiles> files = ReadProfileFiles(environment);
+    if (!files) return files.error();
+    Result<ProfileSection> section = files->Chosen(profile, environment);
+    if (!section) return section.error();
+    if (!role_arn.empty()) {
+      section->erase("region");  // The store's counts, into which that of its profile went.
+    } else if (found.ends_with("(role_arn)")) {
+      role_arn = ValueIn(*section, "role_arn");
+    } else if (found == "AWS_WEB_IDENTITY_TOKEN_FILE") {
+      role_arn = environment("AWS_ROLE_ARN").value_or("");
+    }
+    if (role_arn.empty()) return Ok();
+    Result<AwsSettings> said = ReadAwsSettings("STS", profile, environment);
+    if (!said) return said.error();
+    Result<StsEndpoint> sts =
+        FindStsEndpoint(StsRegion(environment, *section, region), role_arn, *said);
+    if (!sts) return sts.error();
+    AwsSetting endpoint = said->endpoint_url;
+    if (endpoint.value.empty()) endpoint.origin = kDefault;
+    Add(in + "sts.endpoint", sts->url, endpoint.origin);
+    return Ok();
+  }
+
   Result<void> AddStore(const std::string& path, const StoreSettings& store) {
-    const EnvironmentReader environment = [this](const std::string& name) {
-      return context_.console().Environment(name);
-    };
+    const EnvironmentReader environment = Environment();
     const std::string in = path.ends_with('/') ? path + " " : path + ".";
     Result<AwsSettings> said = ReadStoreSettings(store, environment);
     if (!said) return said.error();
@@ -148,23 +238,25 @@ class SettingsFinder {
     const bool by_path = store.endpoint.empty() ? !said->endpoint_url.value.empty()
                                                 : store.addressing == Addressing::kPath;
     AddDefault(in + "addressing", by_path ? "path" : "virtual");
-    if (store.access_key_id.empty() && !store.anonymous && store.credentials.empty()) {
+    const bool own = store.anonymous || !store.access_key_id.empty();
+    std::string found;
+    if (!own && store.credentials.empty()) {
       Result<std::string> place =
           FindCredentialsPlace(context_.runtime(), environment, store.profile);
       if (!place) return place.error();
+      found = *place;
       Add(in + "credentials", *place,
           store.profile.empty() ? "the chain of the AWS SDKs" : "the store's profile");
     }
+    Result<void> added = AddSts(in, found, store.role_arn, store.profile,
+                                store.region.empty() ? said->region.value : store.region,
+                                own ? WithoutProfiles(environment) : environment);
+    if (!added) return added.error();
     AddDefault(in + "payload_signing", "auto");
     AddDefault(in + "requester_pays", "false");
     AddDefault(in + "accelerate", "false");
     AddDefault(in + "requests", "64");
-    AddFrom(in + "ca_bundle", said->ca_bundle, "that of the system");
-    AddFrom(in + "use_fips_endpoint", said->use_fips_endpoint, "false");
-    AddFrom(in + "use_dualstack_endpoint", said->use_dualstack_endpoint, "false");
-    AddFrom(in + "max_attempts", said->max_attempts, "10");
-    AddFrom(in + "https_proxy", said->https_proxy, "none");
-    if (!said->https_proxy.value.empty()) AddFrom(in + "no_proxy", said->no_proxy, "none");
+    AddReach(in, *said, "10");
     return Ok();
   }
 

@@ -17,7 +17,8 @@ struct EffectiveSetting {
   bool hidden = false;
 };
 
-// Of the configuration, where there is one, and of s3:// addresses. No service is asked.
+// Of the configuration, where there is one, with its queues and tables in AWS, and of s3://
+// addresses. No service is asked.
 // kInvalidInput: something that is said makes no sense, by who says it.
 Result<std::vector<EffectiveSetting>> FindEffectiveSettings(RunContext& context);
 

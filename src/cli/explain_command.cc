@@ -76,7 +76,8 @@ class ExplainCommand : public Command {
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     Observer nobody;
     Result<std::unique_ptr<ReplicationContext>> replication =

@@ -64,7 +64,7 @@ Async<void> LocalState::OpenNow() {
                       .message = parent.string() + ": " + error.message()};
     }
   }
-  Result<std::unique_ptr<State>> state = co_await OpenState(runtime_, place_);
+  Result<std::unique_ptr<State>> state = co_await OpenState(runtime_, place_, on_request_);
   if (!state) co_return state.error();
   state_ = std::move(*state);
   co_return Ok();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/aws_request_hook.h"
 #include "cli/flags.h"
 #include "cli/run_context.h"
 #include "rules/rule.h"
@@ -28,7 +29,8 @@ std::optional<DatabasePlace> LocalStatePlace(RunContext& context, const StateFla
 // small objects alone never does.
 class LocalState : public State {
  public:
-  LocalState(Runtime runtime, DatabasePlace place) : runtime_(runtime), place_(std::move(place)) {}
+  LocalState(Runtime runtime, DatabasePlace place, AwsRequestHook on_request = nullptr)
+      : runtime_(runtime), place_(std::move(place)), on_request_(std::move(on_request)) {}
 
   Async<std::optional<StateRow>> Get(std::string partition, std::string key) override;
   Async<std::vector<std::optional<StateRow>>> GetMany(std::string partition,
@@ -46,6 +48,7 @@ class LocalState : public State {
 
   Runtime runtime_;
   DatabasePlace place_;
+  AwsRequestHook on_request_;
   bool opening_ = false;
   WaitList opened_;
   std::optional<Error> failure_;

@@ -29,7 +29,8 @@ Result<const Configuration*> RequireConfiguration(RunContext& context) {
 }
 
 Async<Backends> OpenMigrationBackends(RunContext& context, const Configuration& configuration) {
-  co_return co_await OpenBackends(context.runtime(), configuration, "migrations");
+  co_return co_await OpenBackends(context.runtime(), configuration, "migrations",
+                                  TellingClock(context.troubles()));
 }
 
 void DeclareMigrationRun(FlagSet& flags, std::string& run) {

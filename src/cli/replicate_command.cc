@@ -157,8 +157,8 @@ class ReplicateCommand : public Command {
       store_pointers[name] = store->get();
       stores[name] = std::move(*store);
     }
-    Result<Backends> backends =
-        co_await OpenBackends(runtime, *configuration, kEventsQueue, ledger.aws_hook());
+    Result<Backends> backends = co_await OpenBackends(
+        runtime, *configuration, kEventsQueue, TellingClock(context.troubles(), ledger.aws_hook()));
     if (!backends) co_return backends.error();
 
     if (!report_.empty()) {
@@ -354,10 +354,11 @@ class ReplicateCommand : public Command {
     co_return Ok();
   }
 
-  static Async<Queue*> OpenMigrations(Runtime& runtime, const Configuration& configuration,
+  static Async<Queue*> OpenMigrations(RunContext& context, const Configuration& configuration,
                                       Backends& opened) {
     if (!opened.queue) {
-      Result<Backends> backends = co_await OpenBackends(runtime, configuration, "migrations");
+      Result<Backends> backends = co_await OpenBackends(
+          context.runtime(), configuration, "migrations", TellingClock(context.troubles()));
       if (!backends) co_return backends.error();
       if (!opened.queue) opened = std::move(*backends);  // Another one was faster.
     }
@@ -420,8 +421,8 @@ class ReplicateCommand : public Command {
         .migrations = std::move(*listed),
         .prices = std::move(*prices),
         .migrations_queue =
-            [&runtime, &configuration, &migrations] {
-              return OpenMigrations(runtime, configuration, migrations);
+            [&context, &configuration, &migrations] {
+              return OpenMigrations(context, configuration, migrations);
             },
         .store_of =
             [&context, &replication, &stores](const std::string& name, const std::string& bucket) {
@@ -446,7 +447,7 @@ class ReplicateCommand : public Command {
                                 State& state) {
     Runtime& runtime = context.runtime();
     QueueIntakes intakes(runtime, configuration, queue, state, replication.observer,
-                         ledger.aws_hook());
+                         TellingClock(context.troubles(), ledger.aws_hook()));
     if (options.source) {
       Result<void> opened = co_await intakes.Open();
       if (!opened) co_return opened.error();

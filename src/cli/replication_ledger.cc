@@ -43,11 +43,11 @@ std::shared_ptr<RequestMeter> ReplicationLedger::MeterOf(const std::string& stor
 }
 
 AwsRequestHook ReplicationLedger::aws_hook() {
-  return [ledger = ledger_](std::string_view service, const std::string& region,
-                            std::string_view operation, std::string_view body,
-                            std::string_view answer, int times) {
+  return AwsRequestHook([ledger = ledger_](std::string_view service, const std::string& region,
+                                           std::string_view operation, std::string_view body,
+                                           std::string_view answer, int times) {
     CountAwsRequest(*ledger, service, region, operation, body, answer, times);
-  };
+  });
 }
 
 Async<void> ReplicationLedger::Publish(State& state) {

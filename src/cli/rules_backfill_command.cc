@@ -70,7 +70,8 @@ class RulesBackfillCommand : public Command {
       if (!read) co_return read.error().In("--listing");
       listing = std::move(*read);
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     Result<bool> waits = co_await BackfillRule(*backends->state, context.runtime().clock, rule,
                                                prefix_, std::move(listing));

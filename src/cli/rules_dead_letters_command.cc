@@ -45,8 +45,8 @@ class RulesDeadLettersCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     Result<const Configuration*> configuration = RequireRules(context);
     if (!configuration) co_return configuration.error();
-    Result<Backends> backends =
-        co_await OpenBackendsWithAllLanes(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackendsWithAllLanes(
+        context.runtime(), **configuration, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     if (redrive_) {
       Result<int64_t> redriven = co_await backends->queue->Redrive();

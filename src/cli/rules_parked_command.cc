@@ -42,7 +42,8 @@ class RulesParkedCommand : public Command {
     } else {
       for (const Rule& rule : (*configuration)->rules) rules.push_back(&rule);
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     uint64_t keys = 0;
     uint64_t archives = 0;
@@ -142,7 +143,8 @@ class RulesRetryCommand : public Command {
       if (!target) co_return target.error();
       only = (*target)->name;
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
 
     Result<RetriedKeys> retried = co_await RetryParked(

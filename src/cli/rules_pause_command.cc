@@ -77,7 +77,8 @@ class RulesPauseCommand : public Command {
     } else if (for_) {
       until = context.runtime().clock.Now() + *for_;
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     Result<Pause> pause =
         co_await PauseRule(*backends->state, context.runtime().clock, **rule, target, until);
@@ -133,7 +134,8 @@ class RulesResumeCommand : public Command {
       if (!found) co_return found.error();
       target = (*found)->name;
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     Result<Resumed> resumed =
         co_await ResumeRule(*backends->state, context.runtime().clock, **rule, target);

@@ -64,7 +64,8 @@ class RulesStatusCommand : public Command {
     } else {
       for (const Rule& rule : (*configuration)->rules) rules.push_back(&rule);
     }
-    Result<Backends> backends = co_await OpenBackends(context.runtime(), **configuration);
+    Result<Backends> backends = co_await OpenBackends(
+        context.runtime(), **configuration, kEventsQueue, TellingClock(context.troubles()));
     if (!backends) co_return backends.error();
     RuleControl control(*backends->state, context.runtime().clock);
     Result<bool> read = co_await control.Refresh();

@@ -84,7 +84,7 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
     if (again.empty()) co_return session;
     co_return InvalidInput("nothing says where runs are kept: give --state FILE");
   }
-  session->state_ = std::make_unique<LocalState>(runtime, *place);
+  session->state_ = std::make_unique<LocalState>(runtime, *place, TellingClock(context.troubles()));
   session->failed_only_ = !flags.retry_failed.empty();
   if (!again.empty()) {
     Result<void> taken = co_await session->TakeOver(again, what);

@@ -30,7 +30,8 @@ constexpr std::string_view kRunHelp = "The run's id, the beginning of it, or 'la
 Result<std::unique_ptr<State>> StateOf(RunContext& context, const StateFlag& flag) {
   std::optional<DatabasePlace> place = LocalStatePlace(context, flag);
   if (!place) return InvalidInput("nothing says where runs are kept: give --state FILE");
-  return std::unique_ptr<State>(std::make_unique<LocalState>(context.runtime(), *place));
+  return std::unique_ptr<State>(
+      std::make_unique<LocalState>(context.runtime(), *place, TellingClock(context.troubles())));
 }
 
 // "running", or "killed" when nobody is at work on it.

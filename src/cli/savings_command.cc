@@ -84,8 +84,8 @@ class SavingsCommand : public Command {
     if (csv_ && context.flags().json) co_return InvalidInput("--csv and --json: give one of them");
     const Result<Prices> prices = ReadPrices(context);
     if (!prices) co_return prices.error();
-    Result<std::unique_ptr<State>> state =
-        co_await OpenState(context.runtime(), configuration->state);
+    Result<std::unique_ptr<State>> state = co_await OpenState(
+        context.runtime(), configuration->state, TellingClock(context.troubles()));
     if (!state) co_return state.error().In("state");
     const SystemTime since = context.runtime().clock.Now() - since_;
     const AccountsBy by = by_ == "day"      ? AccountsBy::kDay

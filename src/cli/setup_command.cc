@@ -153,7 +153,8 @@ class SetupCommand : public Command {
   }
 
   Async<void> SetUpTable(RunContext& context, const AwsPlace& place) {
-    Result<std::unique_ptr<DynamodbClient>> client = MakeDynamodbClient(context.runtime(), place);
+    Result<std::unique_ptr<DynamodbClient>> client =
+        MakeDynamodbClient(context.runtime(), place, TellingClock(context.troubles()));
     if (!client) co_return client.error();
     std::optional<DynamoCapacity> capacity;
     if (read_units_) capacity = {.read_units = *read_units_, .write_units = *write_units_};
@@ -178,8 +179,8 @@ class SetupCommand : public Command {
   }
 
   Async<void> SetUpQueues(RunContext& context, const Configuration& configuration) {
-    Result<std::shared_ptr<SqsClient>> client =
-        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
+    Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
+        context.runtime(), *configuration.queue.sqs, 0, TellingClock(context.troubles()));
     if (!client) co_return client.error();
     const SqsQueueOptions options = AllSqsOptionsOf(configuration);
     Output& output = context.output();

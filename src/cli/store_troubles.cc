@@ -43,8 +43,8 @@ std::function<void(seconds)> StoreTroubles::ClockOff(const std::string& store) {
   return [this, store](seconds ahead) {
     if (std::exchange(clock_told_, true)) return;
     if (use_log_) {
-      log_.Warning("this machine's clock is not that of a store",
-                   {{"store", store}, {"seconds_ahead", -ahead.count()}});
+      log_.Warning("this machine's clock is off",
+                   {{"by_that_of", store}, {"seconds_ahead", -ahead.count()}});
       return;
     }
     output_.Problem(Message("clock_off")

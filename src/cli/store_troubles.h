@@ -32,7 +32,8 @@ class StoreTroubles {
   // What S3StoreOptions::on_trouble wants. `store`: how a person knows it.
   std::function<void(const Error* failure)> For(const std::string& store);
 
-  // What S3StoreOptions::on_clock_off wants: says it once, whichever store shows it first.
+  // What S3StoreOptions::on_clock_off wants: says it once, whichever store shows it first, or queue
+  // or state.
   std::function<void(std::chrono::seconds ahead)> ClockOff(const std::string& store);
 
  private:

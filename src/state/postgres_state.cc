@@ -45,11 +45,13 @@ Error Unexpected(const StateWrite& write) {
 
 }  // namespace
 
-Async<std::unique_ptr<State>> PostgresState::Open(Runtime runtime,
-                                                  std::shared_ptr<PostgresClient> client) {
+Async<std::unique_ptr<State>> PostgresState::Open(
+    Runtime runtime, std::shared_ptr<PostgresClient> client,
+    std::function<void(std::chrono::seconds ahead)> on_clock_off) {
   Result<void> there = co_await CheckPostgresPart(*client, PostgresStatePart());
   if (!there) co_return there.error();
-  std::unique_ptr<PostgresState> state(new PostgresState(runtime, std::move(client)));
+  std::unique_ptr<PostgresState> state(
+      new PostgresState(runtime, std::move(client), std::move(on_clock_off)));
   Result<void> compared = co_await state->CompareClocks();
   if (!compared) co_return compared.error();
   co_return std::unique_ptr<State>(std::move(state));
@@ -69,9 +71,13 @@ Async<void> PostgresState::CompareClocks() {
   const microseconds was = ahead_;
   ahead_ = same ? microseconds(0) : middle;
   if (std::chrono::abs(ahead_) >= kClockWarning && std::chrono::abs(was) < kClockWarning) {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(-ahead_).count();
-    runtime_.log.Warning("this machine's clock is not that of the database",
-                         {{"seconds_ahead", seconds}});
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(ahead_);
+    if (on_clock_off_) {
+      on_clock_off_(seconds);
+    } else {
+      runtime_.log.Warning("this machine's clock is not that of the database",
+                           {{"seconds_ahead", -seconds.count()}});
+    }
   }
   co_return Ok();
 }

@@ -10,6 +10,8 @@
 
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 
 #include "base/runtime.h"
@@ -24,9 +26,12 @@ const PostgresPart& PostgresStatePart();
 
 class PostgresState : public State {
  public:
-  // kInvalidInput: the tables are missing or of another version; others as PostgresClient.
-  static Async<std::unique_ptr<State>> Open(Runtime runtime,
-                                            std::shared_ptr<PostgresClient> client);
+  // `on_clock_off`: told what the database's clock is ahead of ours, where it is seconds; null:
+  // that is logged. kInvalidInput: the tables are missing or of another version; others as
+  // PostgresClient.
+  static Async<std::unique_ptr<State>> Open(
+      Runtime runtime, std::shared_ptr<PostgresClient> client,
+      std::function<void(std::chrono::seconds ahead)> on_clock_off = nullptr);
 
   Async<std::optional<StateRow>> Get(std::string partition, std::string key) override;
   Async<std::vector<std::optional<StateRow>>> GetMany(std::string partition,
@@ -39,8 +44,9 @@ class PostgresState : public State {
                                     int count_max) override;
 
  private:
-  PostgresState(Runtime runtime, std::shared_ptr<PostgresClient> client)
-      : runtime_(runtime), client_(std::move(client)) {}
+  PostgresState(Runtime runtime, std::shared_ptr<PostgresClient> client,
+                std::function<void(std::chrono::seconds ahead)> on_clock_off)
+      : runtime_(runtime), client_(std::move(client)), on_clock_off_(std::move(on_clock_off)) {}
   // Asks the database for its time.
   Async<void> CompareClocks();
   [[nodiscard]] std::optional<SystemTime> OurTime(const PostgresRows& rows, int row,
@@ -49,7 +55,8 @@ class PostgresState : public State {
 
   Runtime runtime_;
   std::shared_ptr<PostgresClient> client_;  // shared with Queue.
-  std::chrono::microseconds ahead_{0};      // What the database's clock is ahead of ours.
+  std::function<void(std::chrono::seconds ahead)> on_clock_off_;
+  std::chrono::microseconds ahead_{0};  // What the database's clock is ahead of ours.
   SteadyTime compared_{};
   SteadyTime last_sweep_{};
   bool more_to_sweep_ = false;

@@ -46,6 +46,11 @@ bool IsMute(const S3Request& request, const Error& error) {
          (error.http_status == 400 || error.http_status == 403);
 }
 
+// Whether what a GET was told holds for the HEAD that was refused before it.
+bool SaysWhy(const Error& why, const Error& mute) {
+  return mute.http_status == 400 && why.http_status == 400 && !why.code.empty();
+}
+
 size_t LengthHint(const HttpHeaders& headers) {
   std::string_view text = headers.Get("Content-Length");
   size_t length = 0;
@@ -342,8 +347,11 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
       } else if (now >= ask_why_from_) {
         asked_why = true;
         Result<void> why = co_await AskWhy(request);
+        // A 400 of the GET, which by now had credentials and a clock that are good, is the HEAD's
+        // too: what is encrypted with a key of its writer (SSE-C) is refused so. A 403 may be its
+        // own: reading takes rights, as to a KMS key, that a HEAD does without.
         const bool told = !why && (why.error().Transient() || IsCredentialsExpired(why.error()) ||
-                                   IsClockSkew(why.error()));
+                                   IsClockSkew(why.error()) || SaysWhy(why.error(), error));
         if (told) co_return why.error();
         continue;  // With the clock and the credentials that the answer led to.
       }

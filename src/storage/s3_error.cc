@@ -17,10 +17,16 @@ bool OneOf(std::string_view code, const std::string_view (&codes)[N]) {
 // What S3 and its likes mean by a code, where that is more than the status says.
 std::optional<ErrorKind> KindOfCode(std::string_view code) {
   // Sources: S3 API Reference, "List of Error Codes"; AWS SDKs, retry behaviour.
-  constexpr std::string_view kThrottled[] = {
-      "SlowDown",        "SlowDownRead",           "SlowDownWrite",
-      "Throttling",      "ThrottlingException",    "RequestLimitExceeded",
-      "TooManyRequests", "BandwidthLimitExceeded", "RequestThrottled"};
+  constexpr std::string_view kThrottled[] = {"SlowDown",
+                                             "SlowDownRead",
+                                             "SlowDownWrite",
+                                             "Throttling",
+                                             "ThrottlingException",
+                                             "RequestLimitExceeded",
+                                             "TooManyRequests",
+                                             "BandwidthLimitExceeded",
+                                             "RequestThrottled",
+                                             "KMS.ThrottlingException"};
   constexpr std::string_view kRetryable[] = {"InternalError",      "RequestTimeout",
                                              "ServiceUnavailable", "OperationAborted",
                                              "IncompleteBody",     "InternalServerError"};

@@ -28,6 +28,7 @@ TEST(S3ErrorTest, StatusesAndCodesBecomeKinds) {
                           Case{503, "SlowDown", ErrorKind::kThrottled},
                           Case{503, "", ErrorKind::kThrottled},
                           Case{429, "", ErrorKind::kThrottled},
+                          Case{400, "KMS.ThrottlingException", ErrorKind::kThrottled},
                           Case{503, "ServiceUnavailable", ErrorKind::kRetryable},
                           Case{500, "InternalError", ErrorKind::kRetryable},
                           Case{502, "", ErrorKind::kRetryable},

@@ -567,6 +567,24 @@ TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnewForAHead) {
   EXPECT_EQ(info.error().code, "ExpiredToken");
 }
 
+// "HTTP status 400" tells nobody that it is a matter of keys, nor what to do. Of each of them: many
+// such objects lie side by side.
+TEST_F(S3StoreTest, AHeadOfWhatItsWriterHasTheKeyOfSaysSo) {
+  const Answer refused{.status = 400,
+                       .body =
+                           "<Error><Code>InvalidRequest</Code><Message>The object was stored "
+                           "using a form of Server Side Encryption.</Message></Error>"};
+  http.answers = {{.status = 400}, refused, {.status = 400}, refused};
+  Open();
+  for (const char* key : {"k", "l"}) {
+    Result<ObjectInfo> info = world.Run(store->Head({.bucket = "bucket", .key = key}));
+    ASSERT_FALSE(info);
+    EXPECT_EQ(info.error().kind, ErrorKind::kInvalidInput);
+    EXPECT_TRUE(info.error().message.contains("SSE-C")) << info.error().Describe();
+  }
+  EXPECT_EQ(http.seen.size(), 4U);
+}
+
 TEST_F(S3StoreTest, AWrongClockIsCorrectedForAHead) {
   Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
   skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};

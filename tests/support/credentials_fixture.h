@@ -20,6 +20,37 @@
 
 namespace longhaul::testing {
 
+// Reaches nobody, and keeps whom it was to ask.
+class NobodyHttp : public HttpClient {
+ public:
+  Async<HttpResponse> Send(HttpRequest request) override {
+    urls.push_back(request.url);
+    co_return Retryable("nobody is there");
+  }
+  std::vector<std::string> urls;
+};
+
+// A client for which an hour is a minute and a second 17 ms: what is slow to it would be slow in
+// earnest, and no test has to wait for it.
+class HurriedHttp : public HttpClient {
+ public:
+  explicit HurriedHttp(const Runtime& runtime)
+      : http_(MakeHttpClient(runtime, {.requests_max = 8})) {}
+  Async<HttpResponse> Send(HttpRequest request) override {
+    // None: it would wait for ever.
+    EXPECT_GT(request.timeouts.total.count(), 0);
+    EXPECT_LE(request.timeouts.total, std::chrono::seconds(10));
+    for (std::chrono::milliseconds* time :
+         {&request.timeouts.connect, &request.timeouts.stall, &request.timeouts.total}) {
+      *time /= 60;
+    }
+    co_return co_await http_->Send(std::move(request));
+  }
+
+ private:
+  std::unique_ptr<HttpClient> http_;
+};
+
 class CredentialsFixture : public ::testing::Test {
  protected:
   struct Asked {
@@ -76,6 +107,42 @@ class CredentialsFixture : public ::testing::Test {
   std::string Told(DefaultCredentialsOptions options = {}) {
     Result<std::shared_ptr<const Credentials>> got = Get(std::move(options));
     return got ? (*got)->access_key_id : got.error().Describe();
+  }
+
+  // A service that is slow, and one that stumbles, give what they have; one that never answers is
+  // not waited for, and neither is one that stops in the middle. `id`: what it gives.
+  void ExpectSlowAndBrokenAnswersAreHeld(const std::string& id, const std::string& service,
+                                         const DefaultCredentialsOptions& options = {}) {
+    const std::function<Answer(const Asked&)> good = answer_;
+    size_t asked = 0;
+    answer_ = [&](const Asked& question) {
+      if (++asked == 1) return Answer{.status = 503, .body = "<html>"};
+      Answer answer = good(question);
+      answer.after = std::chrono::milliseconds(300);
+      return answer;
+    };
+    EXPECT_EQ(Told(options), id);
+    EXPECT_GE(asked, 2u);
+
+    HurriedHttp http(world_.runtime);
+    DefaultCredentialsOptions hurried = options;
+    hurried.http = &http;
+    variables_["AWS_MAX_ATTEMPTS"] = "2";
+    asked_.clear();
+    answer_ = [&](const Asked& question) {
+      Answer answer = good(question);
+      answer.after = std::chrono::seconds(60);
+      return answer;
+    };
+    Result<std::shared_ptr<const Credentials>> got = Get(hurried);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().kind, ErrorKind::kRetryable) << got.error().Describe();
+    EXPECT_NE(got.error().Describe().find(service), std::string::npos) << got.error().Describe();
+    EXPECT_NE(got.error().Describe().find("2 attempts"), std::string::npos)
+        << got.error().Describe();
+    EXPECT_EQ(asked_.size(), 2u);
+    variables_.erase("AWS_MAX_ATTEMPTS");
+    answer_ = good;
   }
 
   TempDir home_;
