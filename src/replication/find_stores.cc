@@ -13,8 +13,6 @@ namespace longhaul {
 namespace {
 
 constexpr std::chrono::seconds kRetryLast{30};
-constexpr std::chrono::minutes kTagsInterval{1};
-constexpr char kWithoutTags[] = "replicas are without tags, also those that had some";
 
 Async<void> RequireBucket(Store& store, const std::string& bucket, std::string_view what) {
   Result<void> found = co_await store.HeadBucket(bucket);
@@ -46,15 +44,15 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
   if (found && rule.local) found = co_await FindLocalStaging(rule);
   if (!found) co_return found.error().In("rule " + rule.rule->id);
   if (packs_) {
-    TagsTrial tags = co_await TryTags(rule);
-    if (tags.denied && !rule.rule->filter.tags.empty()) {
+    std::optional<Error> denied = co_await TagsDenied(rule);
+    if (denied && !rule.rule->filter.tags.empty()) {
       // Every object would be left out, and nothing would tell.
-      co_return tags.denied->In("rule " + rule.rule->id +
-                                " filters by tags, which say what it carries; it carries nothing");
+      co_return denied->In("rule " + rule.rule->id +
+                           " filters by tags, which say what it carries; it carries nothing");
     }
-    if (tags.denied) {
-      context_.runtime.log.Warning(kWithoutTags, {{"rule", rule.rule->id}, *tags.denied});
-      without_tags_.insert(&rule);
+    if (denied) {
+      context_.runtime.log.Warning("replicas are without tags, also those that had some",
+                                   {{"rule", rule.rule->id}, *denied});
     }
   }
   rule.source_found = true;
@@ -64,38 +62,25 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
 // Whoever may not read tags is told of objects that they have none (S3 API Reference, GetObject,
 // x-amz-tagging-count): only the request for them is denied. One object stands for all, unless it
 // may not be read at all; where there is none yet, a key that is not there tells the same.
-asio::awaitable<StoreFinder::TagsTrial> StoreFinder::TryTags(const RuleContext& rule) {
+asio::awaitable<std::optional<Error>> StoreFinder::TagsDenied(const RuleContext& rule) {
   const auto& from = rule.rule->source;
-  if (!rule.source->capabilities().tags) co_return TagsTrial{.known = true};
+  if (!rule.source->capabilities().tags) co_return std::nullopt;
   Result<ListPage> page =
       co_await rule.source->List({.bucket = from.bucket, .prefix = from.prefix, .count_max = 1});
   const bool none = page && page->objects.empty();
-  if (!page || (none && rule.rule->filter.tags.empty())) co_return TagsTrial();
+  if (!page || (none && rule.rule->filter.tags.empty())) co_return std::nullopt;
   std::string key = from.prefix + NewUlid(context_.runtime.clock.Now(), context_.runtime.random);
   if (!none) key = page->objects.front().key;
   Result<Tags> tags = co_await rule.source->GetTags(from.bucket, key, "");
   if (tags || tags.error().kind == ErrorKind::kNotFound || tags.error().code == "NotImplemented") {
-    co_return TagsTrial{.known = true};
+    co_return std::nullopt;
   }
-  if (tags.error().kind != ErrorKind::kDenied) co_return TagsTrial();
+  if (tags.error().kind != ErrorKind::kDenied) co_return std::nullopt;
   if (!none) {
     Result<ObjectInfo> head = co_await rule.source->Head({.bucket = from.bucket, .key = key});
-    if (!head) co_return TagsTrial();
+    if (!head) co_return std::nullopt;
   }
-  co_return TagsTrial{.known = true,
-                      .denied = tags.error().In(
-                          "the tags of its source may not be read (s3:GetObjectTagging): " + key)};
-}
-
-asio::awaitable<void> StoreFinder::WatchTags(const RuleContext& rule, Event& stop) {
-  const std::string part = "tags of rule " + rule.rule->id;
-  while (!stop.is_set()) {
-    const TagsTrial tags = co_await TryTags(rule);
-    if (tags.known && !tags.denied) break;
-    if (tags.denied) context_.observer.OnReadiness(part, tags.denied->In(kWithoutTags));
-    co_await stop.WaitFor(context_.runtime.clock, kTagsInterval);
-  }
-  context_.observer.OnReadiness(part, std::nullopt);
+  co_return tags.error().In("the tags of its source may not be read (s3:GetObjectTagging): " + key);
 }
 
 Async<void> StoreFinder::FindLocalStaging(RuleContext& rule) {
@@ -177,7 +162,6 @@ Async<void> StoreFinder::KeepFinding(std::string part, RuleContext& rule, Target
     context_.observer.OnReadiness(part, found ? std::nullopt : std::optional<Error>(found.error()));
     if (found) {
       on_found_(rule);
-      if (target == nullptr && without_tags_.contains(&rule)) co_await WatchTags(rule, stop);
       co_return Ok();
     }
     context_.runtime.log.Warning("not ready, trying again", {found.error()});

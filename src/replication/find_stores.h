@@ -32,14 +32,8 @@ class StoreFinder {
 
  private:
   Async<void> FindSource(RuleContext& rule);
-  // Whether the tags of a source may be read; `denied`: its objects may, and their tags may not.
-  struct TagsTrial {
-    bool known = false;
-    std::optional<Error> denied{};
-  };
-  asio::awaitable<TagsTrial> TryTags(const RuleContext& rule);
-  // Where replicas go without tags: tells the observer, until they may be read or `stop` is set.
-  asio::awaitable<void> WatchTags(const RuleContext& rule, Event& stop);
+  // Why the tags of a source may not be read, where its objects may.
+  asio::awaitable<std::optional<Error>> TagsDenied(const RuleContext& rule);
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
@@ -52,8 +46,7 @@ class StoreFinder {
   bool packs_;
   bool applies_;
   std::function<void(RuleContext&)> on_found_;
-  std::set<std::string> versions_warned_;      // Buckets.
-  std::set<const RuleContext*> without_tags_;  // Their sources' may not be read.
+  std::set<std::string> versions_warned_;  // Buckets.
 };
 
 }  // namespace longhaul
