@@ -40,7 +40,8 @@ Async<std::unique_ptr<Queue>> Open(const Runtime& runtime, std::string place) {
   Result<std::shared_ptr<PostgresClient>> client =
       PostgresClient::Make(runtime, {.url = Secret(place)});
   if (!client) co_return client.error();
-  Result<std::vector<std::string>> made = co_await SetUpPostgres(**client, {PostgresQueuePart()});
+  Result<std::vector<std::string>> made =
+      co_await SetUpPostgres(**client, {PostgresQueuePart(), PostgresDeadLettersPart()});
   if (!made) co_return made.error();
   co_return co_await PostgresQueue::Open(runtime, *client, {});
 }

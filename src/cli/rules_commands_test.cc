@@ -116,6 +116,41 @@ TEST_F(RulesCommandsTest, DeadLettersAreListedAndSentAgain) {
   EXPECT_EQ(console.out, "there are no dead letters\n");
 }
 
+// Whoever could not read a message has said why; by now this program may understand it.
+TEST_F(RulesCommandsTest, DeadLettersSayWhyTheyWereSetAside) {
+  EXPECT_EQ(Once(), 0) << console.error;
+  {
+    testing::RealWorld world;
+    auto database = world.Run(SqliteDatabase::Open({.path = folder.file("longhaul.db")}));
+    ASSERT_TRUE(database) << database.error().Describe();
+    auto queue = world.Run(SqliteQueue::Open(world.runtime, *database, {}));
+    ASSERT_TRUE(queue);
+    std::vector<NewMessage> messages = EncodeHints(
+        {.store = "disk", .bucket = "a", .rule = "logs", .target = "", .hints = {{.key = "k"}}});
+    messages.push_back({.body = "no hints", .lane = messages.front().lane});
+    ASSERT_TRUE(world.Run((*queue)->Send(std::move(messages), {})));
+    auto received = world.Run((*queue)->Receive(
+        {.count_max = 10, .visibility = std::chrono::minutes(1), .wait = {}, .without = {}}));
+    ASSERT_TRUE(received && received->messages.size() == 2);
+    for (QueueMessage& message : received->messages) {
+      ASSERT_TRUE(world.Run((*queue)->Bury(message, "of another kind, says longhaul 0.2.9")));
+    }
+  }
+  EXPECT_EQ(Run({"rules", "dead-letters"}), 0) << console.error;
+  EXPECT_TRUE(
+      Says("received 1 time: rule logs: 1 key of disk:a, from events: k; who received it "
+           "could not read it: of another kind, says longhaul 0.2.9\n"))
+      << console.out;
+  EXPECT_TRUE(Says("nobody understands it: of another kind, says longhaul 0.2.9\n")) << console.out;
+  EXPECT_EQ(Run({"rules", "dead-letters", "--redrive"}), 0) << console.error;
+  EXPECT_EQ(console.out, "2 messages will be received again\n");
+  EXPECT_EQ(Once(), 0) << console.error;
+  EXPECT_EQ(Run({"rules", "dead-letters"}), 0) << console.error;
+  EXPECT_TRUE(Says("nobody understands it: not a message of hints: 'no hints', says longhaul "))
+      << console.out;
+  EXPECT_TRUE(Says("\n1 dead letter; ")) << console.out;
+}
+
 // A pause outlives whoever asked for it, and a run of --once must not call that "up to date".
 TEST_F(RulesCommandsTest, APausedRuleIsLeftAloneUntilItIsResumed) {
   WriteFile("root/a/k", "text");

@@ -21,11 +21,12 @@ class RulesDeadLettersCommand : public Command {
         .name = "rules dead-letters",
         .summary = "list the messages that nobody could carry, and send them again",
         .description =
-            "A message of the queue that has been received 1,000 times without being carried is "
-            "set aside, so that it does not come back for ever: a process died each time that "
-            "it held it, or nobody understands it. This lists what is set aside, the oldest "
-            "first: when it was sent, how often it was received, which keys it names, or why it "
-            "cannot be read. It holds for the queue, so for all rules. Nothing is lost by it: "
+            "A message of the queue that nobody understands is set aside at once, and one that has "
+            "been received 1,000 times without being carried, so that it does not come back for "
+            "ever: a process died each time that it held it. This lists what is set aside, the "
+            "oldest first: when it was sent, how often it was received, which keys it names, and "
+            "why it could not be read, by which version of longhaul. It holds for the queue, so "
+            "for all rules. Nothing is lost by it: "
             "the next comparison finds what differs; --redrive has it carried now.",
         .examples = {{"What is set aside", "longhaul rules dead-letters --config longhaul.yaml"},
                      {"Once the reason is mended: send all of it again",
@@ -90,6 +91,10 @@ class RulesDeadLettersCommand : public Command {
                        Counted(static_cast<uint64_t>(letter.receive_count), "time") + ": ";
     if (dead.hints) {
       text += Describe(*dead.hints, message);
+      // By now it is understood.
+      if (!letter.reason.empty()) {
+        text += "; who received it could not read it: " + Printable(letter.reason);
+      }
     } else {
       message.With("body", Printable(std::string_view(letter.body).substr(0, kBodyBytesTold)) +
                                (letter.body.size() > kBodyBytesTold ? "…" : ""));

@@ -37,6 +37,7 @@ std::vector<SetupPart> PartsOf(const Configuration& configuration, bool queue, b
     all.push_back({.place = place, .parts = {part}});
   };
   if (queue) add(configuration.queue, PostgresQueuePart());
+  if (queue) add(configuration.queue, PostgresDeadLettersPart());
   if (state) add(configuration.state, PostgresStatePart());
   return all;
 }

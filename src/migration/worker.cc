@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/version.h"
 #include "migration/shared_lanes.h"
 #include "migration/worker_parts.h"
 
@@ -210,18 +211,23 @@ Async<Worker::Fate> Worker::Judge(std::string run, bool shared) {
 }
 
 Async<void> Worker::SetAside(QueueMessage message, std::string reason) {
-  runtime_.log.Failure("a message is set aside", {{"lane", message.lane}, {"reason", reason}});
-  // Where lanes are the runs' own there are no dead letters with reasons: it would come again.
-  if (!IsShared(message.lane)) co_return co_await queue_.Ack({message.receipt});
+  runtime_.log.Failure(
+      "a message is set aside",
+      {{"lane", message.lane}, {"message", message.receipt.id}, {"reason", reason}});
   Result<void> buried = co_await queue_.Bury(std::move(message), std::move(reason));
-  // Else it comes again.
-  if (!buried) runtime_.log.Warning("a message could not be set aside", {buried.error()});
+  // Else it comes again, or somebody else has it.
+  if (!buried && buried.error().kind != ErrorKind::kPrecondition) {
+    runtime_.log.Warning("a message could not be set aside", {buried.error()});
+  }
   co_return Ok();
 }
 
 Async<void> Worker::Handle(QueueMessage message) {
   Result<TaskName> name = ReadMessage(message.body);
-  if (!name) co_return co_await SetAside(std::move(message), name.error().message);
+  if (!name) {
+    co_return co_await SetAside(std::move(message),
+                                name.error().message + ", says longhaul " + std::string(kVersion));
+  }
   const std::pair<std::string, std::string> key(name->run, name->id);
   if (open_.contains(key)) {
     // Doubled: when it is done here, this one costs nothing.

@@ -70,6 +70,36 @@ TEST_F(MigrationTest, CarriesWhatIsMissingAndEnds) {
   EXPECT_TRUE(world.queue->rows.empty());
 }
 
+// What nobody understands is kept, in lanes that are a run's own as in others: a later version may
+// know what it asked for.
+TEST_F(MigrationTest, AMessageThatNobodyUnderstandsBecomesADeadLetter) {
+  Fill(10);
+  ASSERT_TRUE(world.Start());
+  FakeQueue queue(world.base.runtime, world.queue);
+  std::vector<NewMessage> messages{{.body = "no task at all", .lane = "run/work"},
+                                   {.body = "nor this", .lane = "run/find"}};
+  ASSERT_TRUE(world.Run(queue.Send(std::move(messages), {})));
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+  const auto all_buried = [&] {
+    return std::ranges::all_of(world.queue->rows,
+                               [](const auto& row) { return row.second.buried; });
+  };
+  EXPECT_TRUE(world.Drive(all_buried, std::chrono::minutes(10)));
+  Result<std::vector<QueueMessage>> dead = world.Run(queue.DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 2U);
+  EXPECT_EQ(dead->at(0).body, "no task at all");
+  EXPECT_EQ(dead->at(0).lane, "run/work");
+  EXPECT_EQ(dead->at(1).body, "nor this");
+  EXPECT_EQ(dead->at(1).lane, "run/find");
+  for (const QueueMessage& letter : *dead) {
+    EXPECT_THAT(letter.reason,
+                ::testing::StartsWith("not a message of a migration, says longhaul"));
+  }
+}
+
 // A second start compares anew and carries what is new; what is there costs no request of its own.
 TEST_F(MigrationTest, SecondStartCarriesOnlyWhatIsNew) {
   Fill(30);

@@ -121,6 +121,7 @@ Async<std::unique_ptr<Queue>> PostgresQueue::Open(Runtime runtime,
                                                   std::shared_ptr<PostgresClient> client,
                                                   PostgresQueueOptions options) {
   Result<void> there = co_await CheckPostgresPart(*client, PostgresQueuePart());
+  if (there) there = co_await CheckPostgresPart(*client, PostgresDeadLettersPart());
   if (!there) co_return there.error();
   co_return std::unique_ptr<Queue>(
       new PostgresQueue(runtime, std::move(client), std::move(options)));
@@ -297,6 +298,17 @@ Async<void> PostgresQueue::Replace(std::vector<Receipt> receipts, std::vector<Ne
   co_return Ok();
 }
 
+Async<void> PostgresQueue::Bury(QueueMessage message, std::string reason) {
+  PostgresArguments arguments;
+  arguments.Int(message.receipt.id).Int(message.receipt.delivery);
+  arguments.Bytes(std::string_view(reason).substr(0, kBuryReasonMaxBytes));
+  Result<PostgresRows> buried = co_await client_->Run("SELECT queue_bury($1, $2, $3)", arguments);
+  if (!buried) co_return buried.error().In("queue: bury");
+  if (buried->Int(0, 0) == 0) co_return DeliveredAgain().In("queue: bury");
+  CountRemoved(1);
+  co_return Ok();
+}
+
 Async<QueueDepth> PostgresQueue::Depth() {
   Result<PostgresRows> rows = co_await client_->Run(
       "SELECT visible, delayed, in_flight, dead FROM queue_depth($1, $2)",
@@ -310,13 +322,15 @@ Async<QueueDepth> PostgresQueue::Depth() {
 
 Async<std::vector<QueueMessage>> PostgresQueue::DeadLetters(int count_max) {
   Result<PostgresRows> rows = co_await client_->Run(
-      "SELECT id, sent_us, receives, delivery, body, lane FROM queue_dead_letters($1, $2, $3)",
+      "SELECT l.id, l.sent_us, l.receives, l.delivery, l.body, l.lane, coalesce(d.reason, '')"
+      " FROM queue_dead_letters($1, $2, $3) l LEFT JOIN queue_dead d USING (id) ORDER BY l.id",
       PostgresArguments().Text(options_.name).Int(count_max).Int(options_.receives_max),
       PostgresRepeat::kSafe);
   if (!rows) co_return rows.error().In("queue: dead letters");
   std::vector<QueueMessage> messages;
   for (int row = 0; row < rows->size(); ++row) {
     messages.push_back(MessageOf(*rows, row, rows->Bytes(row, 5)));
+    messages.back().reason = rows->Bytes(row, 6);
   }
   co_return messages;
 }

@@ -27,8 +27,9 @@ struct PostgresQueueOptions {
   int receives_max = 10;        // Then a message goes to the dead letters.
 };
 
-// For `longhaul setup`.
+// For `longhaul setup`. Whoever knows the first alone goes on where both are.
 const PostgresPart& PostgresQueuePart();
+const PostgresPart& PostgresDeadLettersPart();
 
 // Gives back what the indexes of an empty table of messages have grown to. Where it holds one, in
 // flight or not, where anybody is at it, or without the right to do so, it stays as it is: OK as
@@ -52,6 +53,7 @@ class PostgresQueue : public Queue {
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
+  Async<void> Bury(QueueMessage message, std::string reason) override;
   Async<QueueDepth> Depth() override;
   Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;

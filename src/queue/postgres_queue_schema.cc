@@ -221,10 +221,35 @@ BEGIN
 END $$;
 )sql";
 
+// Why somebody has set a message aside. It only adds: of a cluster that is upgraded the processes
+// of before go on, and can be started again.
+constexpr std::string_view kReasons1 = R"sql(
+ALTER TABLE queue_dead ADD COLUMN reason bytea NOT NULL DEFAULT '';
+
+-- A delivery of nobody: whoever held it can do nothing to the dead letter. It may have died already.
+CREATE FUNCTION queue_bury(p_id bigint, p_delivery bigint, p_reason bytea)
+RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+  WITH buried AS (
+    DELETE FROM queue_messages WHERE id = p_id AND delivery = p_delivery RETURNING *)
+  INSERT INTO queue_dead (id, queue, lane, sent_us, receives, delivery, body, reason)
+    SELECT id, queue, lane, sent_us, receives, delivery + 1, body, p_reason FROM buried;
+  IF FOUND THEN RETURN true; END IF;
+  UPDATE queue_dead SET delivery = delivery + 1, reason = p_reason
+    WHERE id = p_id AND delivery = p_delivery;
+  RETURN FOUND;
+END $$;
+)sql";
+
 }  // namespace
 
 const PostgresPart& PostgresQueuePart() {
   static const PostgresPart kPart{.name = "queue", .steps = {kSchema1}};
+  return kPart;
+}
+
+const PostgresPart& PostgresDeadLettersPart() {
+  static const PostgresPart kPart{.name = "dead letters", .steps = {kReasons1}};
   return kPart;
 }
 

@@ -24,6 +24,7 @@
 namespace longhaul {
 
 inline constexpr size_t kMessageSizeMaxBytes = 256 * 1024;
+inline constexpr size_t kBuryReasonMaxBytes = 1000;
 
 // Names one delivery of a message; a later delivery has another one.
 struct Receipt {
@@ -62,7 +63,7 @@ struct QueueDepth {
   int64_t visible = 0;    // Could be received now.
   int64_t delayed = 0;    // Sent or released with a delay that still runs.
   int64_t in_flight = 0;  // Received, not acknowledged.
-  int64_t dead = 0;       // Received too often; parked for a person.
+  int64_t dead = 0;       // Received too often, or buried; parked for a person.
   // False: there may be more, which is not counted yet. Nothing here is then not nothing at all.
   bool settled = true;
 };
@@ -124,13 +125,11 @@ class Queue {
     co_return all;
   }
 
-  // Nobody can ever do what a message says: it goes to the dead letters, with the reason. Where a
-  // backend keeps no reasons it stays as it is, and goes there when it was received too often.
-  virtual Async<void> Bury(QueueMessage message, std::string reason) {
-    static_cast<void>(message);
-    static_cast<void>(reason);
-    co_return Ok();
-  }
+  // Nobody can ever do what a message says: it goes to the dead letters, with the reason (cut at
+  // kBuryReasonMaxBytes), in one step. Where a backend cannot do both at once the letter comes
+  // first, so a crash doubles and never loses. Its receipt has no power over the letter.
+  // kPrecondition: it was delivered again since, or is gone; nothing was moved.
+  virtual Async<void> Bury(QueueMessage message, std::string reason) = 0;
 
   // Nothing more is received: gives back at once what was taken and not yet handed out.
   virtual Async<void> Close() { co_return Ok(); }

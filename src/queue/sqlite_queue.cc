@@ -15,8 +15,8 @@ constexpr int kReceiveCountMax = 1000;
 constexpr size_t kMovedAtOnce = 1000;  // In a transaction.
 
 // `dead` is set when a Receive meets a message that has been received too often, so that the next
-// ones need not pass it again; it follows from the other columns. The index serves Receive and
-// covers the counts of Depth. AUTOINCREMENT: a receipt must never name a later message.
+// ones need not pass it again, and by Bury. The index serves Receive and covers the counts of
+// Depth. AUTOINCREMENT: a receipt must never name a later message.
 constexpr const char* kSchema1 = R"(
   CREATE TABLE queue_messages (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,6 +39,11 @@ constexpr const char* kSchema2 = R"(
   CREATE INDEX queue_messages_by_lane
     ON queue_messages (queue, dead, lane, visible_us, receives, in_flight);
 )";
+
+// A part of its own: any command brings a file up to date, and who goes back to the program before
+// must find his messages. That one needs not know of reasons.
+constexpr const char* kReasons1 =
+    "ALTER TABLE queue_messages ADD COLUMN reason BLOB NOT NULL DEFAULT x''";
 
 int64_t Micros(SystemTime time) { return time.time_since_epoch().count(); }
 int64_t Micros(milliseconds time) { return microseconds(time).count(); }
@@ -196,6 +201,7 @@ Async<std::unique_ptr<Queue>> SqliteQueue::Open(Runtime runtime,
                                                 std::shared_ptr<SqliteDatabase> database,
                                                 SqliteQueueOptions options) {
   Result<void> made = co_await database->EnsureSchema("queue", {kSchema1, kSchema2});
+  if (made) made = co_await database->EnsureSchema("dead letters", {kReasons1});
   if (!made) co_return made.error().In("open the queue");
   co_return std::unique_ptr<Queue>(
       new SqliteQueue(runtime, std::move(database), std::move(options)));
@@ -394,6 +400,31 @@ Async<void> SqliteQueue::Release(Receipt receipt, milliseconds delay) {
   co_return Ok();
 }
 
+// Visible from now on, so that a Redrive need not wait; a delivery of nobody, so that whoever held
+// it can do nothing to it any more.
+Async<void> SqliteQueue::Bury(QueueMessage message, std::string reason) {
+  reason.resize(std::min(reason.size(), kBuryReasonMaxBytes));
+  const int64_t now = Micros(runtime_.clock.Now());
+  std::function<Result<void>(SqliteConnection&)> work =
+      [receipt = message.receipt, reason = std::move(reason),
+       now](SqliteConnection& db) -> Result<void> {
+    Result<void> buried =
+        db.Prepare(
+              "UPDATE queue_messages SET dead = 1, reason = ?, visible_us = ?, in_flight = 0,"
+              " delivery = delivery + 1 WHERE id = ? AND delivery = ?")
+            .Bind(reason)
+            .Bind(now)
+            .Bind(receipt.id)
+            .Bind(receipt.delivery)
+            .Run();
+    if (!buried) return buried;
+    return db.changed_rows() > 0 ? Ok() : DeliveredAgain(receipt);
+  };
+  Result<void> buried = co_await database_->Write<void>(std::move(work));
+  if (!buried) co_return buried.error().In("queue: bury");
+  co_return Ok();
+}
+
 Async<QueueDepth> SqliteQueue::Depth() {
   int64_t now = Micros(runtime_.clock.Now());
   std::function<Result<QueueDepth>(SqliteConnection&)> work =
@@ -429,8 +460,9 @@ Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
       [queue = options_.name, receives_max = options_.receives_max, count_max,
        now](SqliteConnection& db) -> Result<std::vector<QueueMessage>> {
     SqliteStatement select = db.Prepare(
-        "SELECT id, sent_us, receives, delivery, body, lane FROM queue_messages WHERE queue = ?"
-        " AND (dead = 1 OR (visible_us <= ? AND receives >= ?)) ORDER BY id LIMIT ?");
+        "SELECT id, sent_us, receives, delivery, body, lane, reason FROM queue_messages"
+        " WHERE queue = ? AND (dead = 1 OR (visible_us <= ? AND receives >= ?)) ORDER BY id LIMIT "
+        "?");
     select.Bind(queue).Bind(now).Bind(int64_t{receives_max}).Bind(int64_t{count_max});
     std::vector<QueueMessage> messages;
     while (true) {
@@ -438,6 +470,7 @@ Async<std::vector<QueueMessage>> SqliteQueue::DeadLetters(int count_max) {
       if (!row) return row.error();
       if (!*row) return messages;
       messages.push_back(MessageOf(select));
+      messages.back().reason = select.Bytes(6);
     }
   };
   co_return co_await database_->Read<std::vector<QueueMessage>>(std::move(work));
@@ -450,8 +483,8 @@ Async<int64_t> SqliteQueue::Redrive() {
        now](SqliteConnection& db) -> Result<int64_t> {
     Result<void> updated =
         db.Prepare(
-              "UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0 WHERE queue = ?"
-              " AND (dead = 1 OR (visible_us <= ? AND receives >= ?))")
+              "UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0, reason = x''"
+              " WHERE queue = ? AND (dead = 1 OR (visible_us <= ? AND receives >= ?))")
             .Bind(queue)
             .Bind(now)
             .Bind(int64_t{receives_max})

@@ -44,6 +44,7 @@ class SqliteQueue : public Queue {
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
+  Async<void> Bury(QueueMessage message, std::string reason) override;
   Async<QueueDepth> Depth() override;
   Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;

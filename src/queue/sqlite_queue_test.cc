@@ -67,6 +67,70 @@ TEST(SqliteQueueSchemaTest, WhatWasSentBeforeThereWereLanesIsReceived) {
   EXPECT_EQ(found, (std::map<std::string, std::string>{{"", "old"}, {"rule", "new"}}));
 }
 
+// Whoever goes back to the program before must find his messages, and it must not be refused: it
+// knows two steps, and not what is buried for a reason.
+TEST(SqliteQueueSchemaTest, TheProgramBeforeGoesOnWithTheFile) {
+  testing::TempDir dir;
+  testing::FakeWorld world;
+  Result<Database> database =
+      world.Run(SqliteDatabase::Open({.path = dir.file("test.db"), .threaded = false}));
+  ASSERT_TRUE(database);
+  ASSERT_TRUE(world.Run((*database)->EnsureSchema("queue", {R"(
+    CREATE TABLE queue_messages (
+      id         INTEGER PRIMARY KEY AUTOINCREMENT,
+      queue      BLOB NOT NULL,
+      sent_us    INTEGER NOT NULL,
+      visible_us INTEGER NOT NULL,
+      receives   INTEGER NOT NULL DEFAULT 0,
+      delivery   INTEGER NOT NULL DEFAULT 0,
+      in_flight  INTEGER NOT NULL DEFAULT 0,
+      dead       INTEGER NOT NULL DEFAULT 0,
+      body       BLOB NOT NULL,
+      lane       BLOB NOT NULL DEFAULT x''
+    );
+    INSERT INTO queue_messages (queue, sent_us, visible_us, body, lane)
+      VALUES (CAST('events' AS BLOB), 5, 5, CAST('waits' AS BLOB), CAST('a' AS BLOB));
+    INSERT INTO queue_messages (queue, sent_us, visible_us, body, dead)
+      VALUES (CAST('events' AS BLOB), 5, 5, CAST('dead' AS BLOB), 1);
+  )",
+                                                            ""})));
+  Result<std::unique_ptr<Queue>> queue =
+      world.Run(SqliteQueue::Open(world.runtime, *database, {.receives_max = 100}));
+  ASSERT_TRUE(queue) << queue.error().Describe();
+  Result<Received> received =
+      world.Run((*queue)->Receive({.count_max = 10, .visibility = 1h, .wait = 0ms, .without = {}}));
+  ASSERT_TRUE(received) << received.error().Describe();
+  ASSERT_EQ(received->messages.size(), 1u);
+  ASSERT_TRUE(world.Run((*queue)->Bury(received->messages[0], "no")));
+  Result<std::vector<QueueMessage>> dead = world.Run((*queue)->DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 2u);
+  EXPECT_EQ(dead->at(0).reason, "no");
+  EXPECT_EQ(dead->at(1).reason, "");
+
+  EXPECT_TRUE(world.Run((*database)->EnsureSchema("queue", {"", ""})));
+  std::function<Result<int64_t>(SqliteConnection&)> before =
+      [](SqliteConnection& db) -> Result<int64_t> {
+    Result<void> sent =
+        db.Prepare(
+              "INSERT INTO queue_messages (queue, lane, sent_us, visible_us, body) VALUES"
+              " (CAST('events' AS BLOB), x'', 6, 6, x'62')")
+            .Run();
+    if (!sent) return sent.error();
+    Result<void> redriven =
+        db.Prepare("UPDATE queue_messages SET dead = 0, receives = 0, in_flight = 0 WHERE dead = 1")
+            .Run();
+    if (!redriven) return redriven.error();
+    return db.changed_rows();
+  };
+  Result<int64_t> redriven = world.Run((*database)->Write<int64_t>(std::move(before)));
+  ASSERT_TRUE(redriven) << redriven.error().Describe();
+  EXPECT_EQ(*redriven, 2);
+  Result<QueueDepth> depth = world.Run((*queue)->Depth());
+  ASSERT_TRUE(depth);
+  EXPECT_EQ(depth->visible, 3);
+}
+
 // A million messages may wait: whoever looks for the next one must not look at all of them, nor
 // sort them.
 TEST(SqliteQueueSchemaTest, ReceiveReadsTheIndexInOrder) {

@@ -29,7 +29,6 @@ constexpr seconds kAfterFailure{5};
 constexpr milliseconds kKnownToCome{1'000};
 constexpr seconds kDeadVisibility{60};
 constexpr int kDeadSeen = 100;
-constexpr size_t kReasonBytesMax = 1000;
 constexpr int kFindsAtOnce = 16;
 // What nobody has acknowledged for so long after its visibility is forgotten, from so many on.
 constexpr size_t kHeldMin = 1000;
@@ -383,7 +382,7 @@ Async<void> SqsQueue::Core::Remove(std::map<size_t, std::vector<int64_t>> delive
 
 Async<void> SqsQueue::Core::BuryBody(Lane& lane, std::string body, int receive_count,
                                      std::string reason, std::string handle) {
-  std::string clean = SqsText(reason.substr(0, kReasonBytesMax));
+  std::string clean = SqsText(reason.substr(0, kBuryReasonMaxBytes));
   SqsNewMessage letter{.body = std::move(body),
                        .attributes = {{kReason, clean.empty() ? "none is given" : clean},
                                       {kReceives, std::to_string(receive_count)}}};

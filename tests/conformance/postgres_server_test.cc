@@ -21,7 +21,8 @@ TEST_P(PostgresServer, AMissingSchemaIsNamedWithItsRemedy) {
 
 TEST_P(PostgresServer, SetupMayRunTwiceAndSideBySide) {
   PostgresFixture fixture;
-  std::vector<PostgresPart> parts = {PostgresQueuePart(), PostgresStatePart()};
+  std::vector<PostgresPart> parts = {PostgresQueuePart(), PostgresDeadLettersPart(),
+                                     PostgresStatePart()};
   auto again = fixture.world().Run(SetUpPostgres(*fixture.Client(), parts));
   ASSERT_TRUE(again) << again.error().Describe();
   EXPECT_TRUE(again->empty());
@@ -60,6 +61,64 @@ TEST_P(PostgresServer, TablesOfANewerVersionAreLeftAlone) {
   auto set_up = fixture.world().Run(SetUpPostgres(*client, {PostgresStatePart()}));
   ASSERT_FALSE(set_up);
   EXPECT_TRUE(set_up.error().message.contains("newer")) << set_up.error().message;
+}
+
+// A queue that was set up before reasons were kept: whoever needs them is told what to run, which
+// leaves what is there as it is, and the processes of before can go on, and be started again.
+TEST_P(PostgresServer, AQueueOfBeforeIsBroughtUpToDateUnderItsProcesses) {
+  PostgresFixture fixture;
+  AnyWorld& world = fixture.world();
+  auto client = fixture.Client();
+  const std::string& schema = client->schema();
+  ASSERT_TRUE(
+      world.Run(client->Execute("DROP SCHEMA " + schema + " CASCADE; CREATE SCHEMA " + schema)));
+  ASSERT_TRUE(world.Run(SetUpPostgres(*client, {PostgresQueuePart()})));
+  ASSERT_TRUE(world.Run(client->Execute(
+      "SELECT queue_insert('events', ARRAY['a', 'a']::bytea[], ARRAY['dead', 'waits']::bytea[], 0);"
+      "UPDATE queue_messages SET receives = 10 WHERE body = 'dead';"
+      "SELECT * FROM queue_receive('events', 'a', 10, 60000000, 10)")));
+  auto refused = world.Run(PostgresQueue::Open(world.runtime(), client, {}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidInput);
+  EXPECT_TRUE(refused.error().message.contains("dead letters") &&
+              refused.error().message.contains("run 'longhaul setup'"))
+      << refused.error().message;
+
+  // As SQL too: what is there already is left alone, and the rest is made.
+  const std::vector<PostgresPart> parts = {PostgresQueuePart(), PostgresDeadLettersPart()};
+  EXPECT_TRUE(PostgresSetupSql(schema, parts).contains("queue_bury"));
+  auto changed = world.Run(SetUpPostgres(*client, parts));
+  ASSERT_TRUE(changed) << changed.error().Describe();
+  EXPECT_EQ(*changed, std::vector<std::string>{"dead letters"});
+  EXPECT_TRUE(world.Run(CheckPostgresPart(*client, PostgresQueuePart()))) << "of the one before";
+
+  auto queue = world.Run(PostgresQueue::Open(world.runtime(), client, {}));
+  ASSERT_TRUE(queue) << queue.error().Describe();
+  ASSERT_TRUE(world.Run(client->Execute("UPDATE queue_messages SET visible_us = 0")));
+  auto received = world.Run((*queue)->Receive(
+      {.count_max = 10, .visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
+  ASSERT_TRUE(received);
+  ASSERT_EQ(received->messages.size(), 1u);
+  EXPECT_EQ(received->messages[0].body, "waits");
+  // A reason is of whatever bytes.
+  ASSERT_TRUE(world.Run((*queue)->Bury(received->messages[0], std::string("no\0\xff", 4))));
+  auto dead = world.Run((*queue)->DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 2u);
+  EXPECT_EQ(dead->at(0).body, "dead");
+  EXPECT_EQ(dead->at(0).reason, "");
+  EXPECT_EQ(dead->at(1).reason, std::string("no\0\xff", 4));
+  // What the program before calls.
+  auto before =
+      world.Run(client->Run("SELECT count(*) FROM queue_dead_letters('events', 10, 10)", {}));
+  ASSERT_TRUE(before) << before.error().Describe();
+  EXPECT_EQ(before->Int(0, 0), 2);
+  auto redriven = world.Run(client->Run("SELECT queue_redrive('events', 10)", {}));
+  ASSERT_TRUE(redriven) << redriven.error().Describe();
+  EXPECT_EQ(redriven->Int(0, 0), 2);
+  auto depth = world.Run((*queue)->Depth());
+  ASSERT_TRUE(depth);
+  EXPECT_EQ(depth->visible, 2);
 }
 
 // A connection that the server ends, as at a restart, costs a new one and nothing else.
@@ -112,6 +171,14 @@ TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
         (*queue)->Receive({.visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
     ASSERT_TRUE(received) << received.error().Describe();
     ASSERT_EQ(received->messages.size(), 1u);
+    ASSERT_TRUE(fixture.world().Run((*queue)->Bury(received->messages[0], "no")));
+    auto dead = fixture.world().Run((*queue)->DeadLetters(10));
+    ASSERT_TRUE(dead) << dead.error().Describe();
+    ASSERT_EQ(dead->size(), 1u);
+    ASSERT_TRUE(fixture.world().Run((*queue)->Redrive()));
+    received = fixture.world().Run(
+        (*queue)->Receive({.visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
+    ASSERT_TRUE(received && received->messages.size() == 1);
     EXPECT_TRUE(fixture.world().Run((*queue)->Ack({received->messages[0].receipt})));
     auto state = fixture.world().Run(PostgresState::Open(fixture.world().runtime(), *client));
     ASSERT_TRUE(state) << state.error().Describe();

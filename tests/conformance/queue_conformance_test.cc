@@ -62,7 +62,6 @@ QueueBackendCase SqsCase(const SqsServerCase& server) {
                      .extends_late = !server.endpoint.empty(),  // The real SQS does not.
                      .released_is_in_flight = true,
                      .dead_is_final = true,
-                     .buries = true,
                      .many = 105}};  // It takes ten at a time.
 }
 

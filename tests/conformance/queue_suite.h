@@ -39,8 +39,6 @@ struct QueueTraits {
   bool released_is_in_flight = false;
   // What was received too often is beyond its last receiver's reach.
   bool dead_is_final = false;
-  // Sets aside at once what nobody can do, with the reason; else it comes until it is dead.
-  bool buries = false;
   // More messages than it extends by one request or transaction.
   size_t many = 2'050;
 };
@@ -300,18 +298,16 @@ TEST_P(QueueSuite, ManyAtOnceLeaveAloneWhatOthersHold) {
   EXPECT_TRUE(Run(queue_->Ack({kept})));
 }
 
-// What nobody can ever do must not go round, and whoever looks for it must see why.
+// What nobody can ever do must not go round nor hold up who waits for the queue to be empty, and
+// whoever looks for it must see why.
 TEST_P(QueueSuite, PoisonIsBuriedWithItsReason) {
   Send({"poison"}, kNone, "a");
-  QueueMessage message = ReceiveOne();
+  const QueueMessage message = ReceiveOne();
   ASSERT_TRUE(Run(queue_->Bury(message, "it is no hint")));
-  EXPECT_EQ(Depth().visible, 0);
-  if (!GetParam().traits.buries) {
-    EXPECT_EQ(Depth().in_flight, 1);
-    return;
-  }
-  EXPECT_EQ(Depth().in_flight, 0);
-  EXPECT_EQ(Depth().dead, 1);
+  const QueueDepth depth = Depth();
+  EXPECT_EQ(depth.visible + depth.delayed + depth.in_flight, 0);
+  EXPECT_EQ(depth.dead, 1);
+  EXPECT_TRUE(Receive().empty());
   Result<std::vector<QueueMessage>> dead = Run(queue_->DeadLetters(10));
   ASSERT_TRUE(dead);
   ASSERT_EQ(dead->size(), 1u);
@@ -319,10 +315,84 @@ TEST_P(QueueSuite, PoisonIsBuriedWithItsReason) {
   EXPECT_EQ(dead->front().lane, "a");
   EXPECT_EQ(dead->front().reason, "it is no hint");
   EXPECT_EQ(dead->front().receive_count, 1);
+}
+
+// It must be there with all its tries once its cause is cured, at once, and die without the reason
+// of before.
+TEST_P(QueueSuite, RedriveBringsBackWhatWasBuried) {
+  Send({"poison"}, kNone, "a");
+  ASSERT_TRUE(Run(queue_->Bury(ReceiveOne(kLong), "it is no hint")));
   Result<int64_t> again = Run(queue_->Redrive());
   ASSERT_TRUE(again);
   EXPECT_EQ(*again, 1);
-  EXPECT_EQ(ReceiveOne().lane, "a");
+  EXPECT_EQ(Depth().dead, 0);
+  const QueueMessage message = ReceiveOne();
+  EXPECT_EQ(message.body, "poison");
+  EXPECT_EQ(message.lane, "a");
+  EXPECT_EQ(message.receive_count, 1);
+  ASSERT_TRUE(Run(queue_->Release(message.receipt, kNone)));
+  ExhaustReceives();
+  EXPECT_TRUE(Receive().empty());
+  Result<std::vector<QueueMessage>> dead = Run(queue_->DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ(dead->front().reason, "");
+}
+
+// What somebody else works on by now is his: he may understand it.
+TEST_P(QueueSuite, AnOldReceiptBuriesNothing) {
+  Send({"work"});
+  const QueueMessage old = ReceiveOne(kShort);
+  Sleep(kPastShort);
+  const QueueMessage current = ReceiveOne(kLong);
+  EXPECT_EQ(KindOf(Run(queue_->Bury(old, "no"))), ErrorKind::kPrecondition);
+  EXPECT_EQ(Depth().in_flight, 1);
+  EXPECT_EQ(Depth().dead, 0);
+  ASSERT_TRUE(Run(queue_->Ack({current.receipt})));
+  EXPECT_EQ(KindOf(Run(queue_->Bury(current, "no"))), ErrorKind::kPrecondition);
+  EXPECT_EQ(Depth().dead, 0);
+}
+
+// A dead letter is a person's: what its receiver does late must neither remove nor revive it.
+TEST_P(QueueSuite, ItsReceiptHasNoPowerOverWhatIsBuried) {
+  Send({"poison"});
+  const QueueMessage message = ReceiveOne();
+  ASSERT_TRUE(Run(queue_->Bury(message, "no")));
+  EXPECT_EQ(KindOf(Run(queue_->Extend(message.receipt, kLong))), ErrorKind::kPrecondition);
+  EXPECT_EQ(KindOf(Run(queue_->Release(message.receipt, kNone))), ErrorKind::kPrecondition);
+  EXPECT_EQ(KindOf(Run(queue_->Replace({message.receipt}, New({"rest"}), kNone))),
+            ErrorKind::kPrecondition);
+  EXPECT_EQ(KindOf(Run(queue_->Bury(message, "again"))), ErrorKind::kPrecondition);
+  ASSERT_TRUE(Run(queue_->ReleaseAll({message.receipt})));
+  Result<void> acked = Run(queue_->Ack({message.receipt}));
+  if (!acked) EXPECT_EQ(acked.error().kind, ErrorKind::kPrecondition);
+  EXPECT_TRUE(Receive().empty());
+  Result<std::vector<QueueMessage>> dead = Run(queue_->DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ(dead->front().body, "poison");
+  EXPECT_EQ(dead->front().reason, "no");
+}
+
+// The last permitted receiver may be slow; what it has found out is told all the same.
+TEST_P(QueueSuite, WhatHasDiedIsBuriedByItsLastReceiver) {
+  Send({"slow poison"});
+  for (int i = 1; i < kSuiteReceivesMax; ++i) {
+    ASSERT_TRUE(Run(queue_->Release(ReceiveOne().receipt, kNone)));
+  }
+  const QueueMessage last = ReceiveOne(kShort);
+  Sleep(kPastShort);
+  EXPECT_TRUE(Receive().empty());
+  const Result<void> buried = Run(queue_->Bury(last, "no"));
+  if (GetParam().traits.dead_is_final) {
+    EXPECT_GE(Depth().dead, 1);  // Doubled, at worst.
+    return;
+  }
+  ASSERT_TRUE(buried);
+  Result<std::vector<QueueMessage>> dead = Run(queue_->DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ(dead->front().reason, "no");
 }
 
 // A worker that lost its message must learn it, and must not take it from its new owner.

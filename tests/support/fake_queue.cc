@@ -50,6 +50,7 @@ void FakeQueue::Insert(NewMessage message, milliseconds delay) {
 bool FakeQueue::DoesHalf() { return faults_ != nullptr && faults_->Roll(faults_->halves); }
 
 bool FakeQueue::IsDead(const Row& row) const {
+  if (row.buried) return true;
   return row.receive_count >= backend_->receives_max && row.visible_at <= runtime_.clock.Now();
 }
 
@@ -235,6 +236,25 @@ Async<void> FakeQueue::Release(Receipt receipt, milliseconds delay) {
   co_return co_await Perform("Release", std::move(effect));
 }
 
+Async<void> FakeQueue::Bury(QueueMessage message, std::string reason) {
+  std::function<Result<void>()> effect = [&]() -> Result<void> {
+    Row* row = Held(message.receipt);
+    if (row == nullptr) return DeliveredAgain(message.receipt);
+    Row letter = *row;
+    letter.buried = true;
+    letter.reason = reason.substr(0, kBuryReasonMaxBytes);
+    letter.in_flight = false;
+    letter.delivery = backend_->next_delivery++;  // Of nobody.
+    if (DoesHalf()) {
+      backend_->rows.emplace(backend_->next_id++, std::move(letter));
+      return Retryable("fake queue: what is buried was not removed");
+    }
+    *row = std::move(letter);
+    return Ok();
+  };
+  co_return co_await Perform("Bury", std::move(effect));
+}
+
 Async<QueueDepth> FakeQueue::Depth() {
   std::function<Result<QueueDepth>()> effect = [&]() -> Result<QueueDepth> {
     QueueDepth depth;
@@ -265,7 +285,8 @@ Async<std::vector<QueueMessage>> FakeQueue::DeadLetters(int count_max) {
                                       .lane = row.lane,
                                       .receive_count = row.receive_count,
                                       .sent = row.sent,
-                                      .receipt = {.id = id, .delivery = row.delivery}});
+                                      .receipt = {.id = id, .delivery = row.delivery},
+                                      .reason = row.reason});
     }
     return messages;
   };
@@ -279,6 +300,9 @@ Async<int64_t> FakeQueue::Redrive() {
       if (!IsDead(row)) continue;
       row.receive_count = 0;
       row.in_flight = false;
+      row.visible_at = std::min(row.visible_at, runtime_.clock.Now());
+      row.buried = false;
+      row.reason.clear();
       ++count;
     }
     WakeReceivers();

@@ -34,6 +34,8 @@ struct FakeQueueBackend {
     int receive_count = 0;
     int64_t delivery = 0;    // Of the last delivery; never the same twice.
     bool in_flight = false;  // Delivered and not given back.
+    bool buried = false;
+    std::string reason{};  // Of one that is buried.
   };
 
   int receives_max;
@@ -62,6 +64,7 @@ class FakeQueue : public Queue {
   Async<void> Replace(std::vector<Receipt> receipts, std::vector<NewMessage> messages,
                       std::chrono::milliseconds delay) override;
   Async<void> Release(Receipt receipt, std::chrono::milliseconds delay) override;
+  Async<void> Bury(QueueMessage message, std::string reason) override;
   Async<QueueDepth> Depth() override;
   Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
   Async<int64_t> Redrive() override;

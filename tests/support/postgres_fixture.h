@@ -22,7 +22,8 @@ class PostgresFixture {
  public:
   PostgresFixture() : schema_(NewSchema()) {
     std::shared_ptr<PostgresClient> client = Client();
-    auto made = world_.Run(SetUpPostgres(*client, {PostgresQueuePart(), PostgresStatePart()}));
+    auto made = world_.Run(SetUpPostgres(
+        *client, {PostgresQueuePart(), PostgresDeadLettersPart(), PostgresStatePart()}));
     EXPECT_TRUE(made) << made.error().Describe();
   }
   ~PostgresFixture() {

@@ -51,9 +51,18 @@ class RecordingLogger : public Logger {
     return false;
   }
   std::vector<std::string> lines;
+  std::vector<std::string> fields;  // Of each of them: " lane=a".
 
  protected:
-  void Log(LogLevel, std::string_view event, Fields) override { lines.emplace_back(event); }
+  void Log(LogLevel, std::string_view event, Fields of_line) override {
+    lines.emplace_back(event);
+    std::string& text = fields.emplace_back();
+    for (const LogField& field : of_line) {
+      text += " " + std::string(field.name) + "=";
+      if (const auto* words = std::get_if<std::string>(&field.value)) text += *words;
+      if (const auto* number = std::get_if<int64_t>(&field.value)) text += std::to_string(*number);
+    }
+  }
 };
 
 struct RecordingObserver : Observer {

@@ -91,9 +91,11 @@ void OpenMessages::NoteClosed(const Result<void>& closed) {
 }
 
 asio::awaitable<void> OpenMessages::Bury(QueueMessage message, std::string reason) {
+  const std::string lane = message.lane;
   Result<void> buried = co_await queue_.Bury(std::move(message), std::move(reason));
-  // Else it comes again.
-  static_cast<void>(buried);
+  // Else it comes again, or somebody else has it.
+  if (buried || buried.error().kind == ErrorKind::kPrecondition) co_return;
+  runtime_.log.Warning("a message could not be set aside", {{"lane", lane}, buried.error()});
 }
 
 // Half of what may be held is for whoever comes first; of the other half each lane has its part.

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/version.h"
 #include "replication/context/loops.h"
 #include "replication/giants/giant.h"
 #include "replication/life/spool.h"
@@ -177,9 +178,12 @@ void SourceRole::NoteWaiting(const std::vector<std::string>& waiting) {
 asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   Result<HintMessage> hints = DecodeHints(message.body);
   if (!hints) {
-    // It ends among the dead letters, where a person can look at it.
-    context_.runtime.log.Failure("a message in the queue cannot be understood", {hints.error()});
-    co_await messages_.Bury(std::move(message), hints.error().message);
+    // Among the dead letters a person can look at it. Another version may understand it.
+    context_.runtime.log.Failure(
+        "a message in the queue cannot be understood",
+        {{"lane", message.lane}, {"message", message.receipt.id}, hints.error()});
+    co_await messages_.Bury(std::move(message),
+                            hints.error().message + ", says longhaul " + std::string(kVersion));
     co_return;
   }
   const bool segment = !hints->hints.empty() && hints->hints.front().segment;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/version.h"
 #include "events/hint.h"
 #include "replication/life/parked.h"
 #include "replication/life/spool.h"
@@ -304,6 +305,30 @@ TEST(SourceRoleTest, WhatArrivesDamagedIsNotPacked) {
     EXPECT_EQ(*replica->bytes, text) << size;
     EXPECT_EQ(world.observer.Count(OutcomeState::kApplied), 1);
   }
+}
+
+// It would come again for hours, and a run of --once would wait for it and fail. Whoever looks for
+// it must find which message it was, and who did not understand it.
+TEST(SourceRoleTest, AMessageThatNobodyUnderstandsIsADeadLetterAtOnce) {
+  ReplicationWorld world;
+  world.Put("k", "text");
+  std::vector<NewMessage> messages{{.body = "no hint at all", .lane = FreshLane("r")}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(std::move(messages), {})));
+  const OnceResult result = world.RunOnce();
+  EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_EQ(world.Replicas(), Keys{"k"});
+  Result<std::vector<QueueMessage>> dead = world.world.Run(world.queue.DeadLetters(10));
+  ASSERT_TRUE(dead);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ(dead->front().body, "no hint at all");
+  EXPECT_EQ(dead->front().receive_count, 1);
+  EXPECT_EQ(dead->front().reason,
+            "not a message of hints: 'no hint at all', says longhaul " + std::string(kVersion));
+  std::string told;
+  for (size_t i = 0; i < world.log.lines.size(); ++i) {
+    if (world.log.lines[i].contains("cannot be understood")) told += world.log.fields[i];
+  }
+  EXPECT_TRUE(told.starts_with(" lane=" + FreshLane("r") + " message=1 ")) << told;
 }
 
 }  // namespace
