@@ -6,7 +6,6 @@
 #include "replication/context/loops.h"
 #include "replication/giants/giant.h"
 #include "replication/source/carry.h"
-#include "storage/bucket_kinds.h"
 
 namespace longhaul {
 
@@ -23,14 +22,6 @@ Async<void> RequireBucket(Store& store, const std::string& bucket, std::string_v
   co_return error;
 }
 
-void RelyOnNoCondition(Capabilities& can) {
-  can.create_if_absent = false;
-  can.replace_if_match = false;
-  can.complete_if_absent = false;
-  can.complete_if_match = false;
-  can.delete_if_match = false;
-}
-
 Async<void> Keep(Async<void> task, Result<void>& result) {
   result = co_await std::move(task);
   co_return Ok();
@@ -44,9 +35,12 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
   if (found && rule.local) found = co_await FindLocalStaging(rule);
   if (!found) co_return found.error().In("rule " + rule.rule->id);
   if (packs_) {
-    std::optional<Error> denied = co_await TagsDenied(rule);
-    if (denied && !rule.rule->filter.tags.empty()) {
-      // Every object would be left out, and nothing would tell.
+    const bool filters = !rule.rule->filter.tags.empty();
+    Result<std::optional<Error>> told = co_await TagsDenied(rule);
+    // Until it is known: every object could be left out, and nothing would tell.
+    if (!told && filters) co_return told.error().In("rule " + rule.rule->id);
+    const std::optional<Error> denied = told ? *told : std::nullopt;
+    if (denied && filters) {
       co_return denied->In("rule " + rule.rule->id +
                            " filters by tags, which say what it carries; it carries nothing");
     }
@@ -62,23 +56,25 @@ Async<void> StoreFinder::FindSource(RuleContext& rule) {
 // Whoever may not read tags is told of objects that they have none (S3 API Reference, GetObject,
 // x-amz-tagging-count): only the request for them is denied. One object stands for all, unless it
 // may not be read at all; where there is none yet, a key that is not there tells the same.
-asio::awaitable<std::optional<Error>> StoreFinder::TagsDenied(const RuleContext& rule) {
+Async<std::optional<Error>> StoreFinder::TagsDenied(const RuleContext& rule) {
   const auto& from = rule.rule->source;
   if (!rule.source->capabilities().tags) co_return std::nullopt;
   Result<ListPage> page =
       co_await rule.source->List({.bucket = from.bucket, .prefix = from.prefix, .count_max = 1});
   const bool none = page && page->objects.empty();
-  if (!page || (none && rule.rule->filter.tags.empty())) co_return std::nullopt;
+  if (!page) co_return page.error();
+  if (none && rule.rule->filter.tags.empty()) co_return std::nullopt;
   std::string key = from.prefix + NewUlid(context_.runtime.clock.Now(), context_.runtime.random);
   if (!none) key = page->objects.front().key;
   Result<Tags> tags = co_await rule.source->GetTags(from.bucket, key, "");
   if (tags || tags.error().kind == ErrorKind::kNotFound || tags.error().code == "NotImplemented") {
     co_return std::nullopt;
   }
-  if (tags.error().kind != ErrorKind::kDenied) co_return std::nullopt;
+  if (tags.error().kind != ErrorKind::kDenied) co_return tags.error();
   if (!none) {
     Result<ObjectInfo> head = co_await rule.source->Head({.bucket = from.bucket, .key = key});
-    if (!head) co_return std::nullopt;
+    if (!head && head.error().Transient()) co_return head.error();
+    if (!head) co_return std::nullopt;  // It may not be read, or is gone.
   }
   co_return tags.error().In("the tags of its source may not be read (s3:GetObjectTagging): " + key);
 }
@@ -180,26 +176,6 @@ bool StoreFinder::AnyCopiesTo(const Target& target) const {
   return false;
 }
 
-// Whether conditions do in the target's bucket what they do in its staging, where they were tried.
-Async<bool> StoreFinder::ReliesOnProbe(const RuleContext& rule, const TargetContext& target) {
-  const std::string& bucket = target.config->to.bucket;
-  Result<bool> alike = co_await AreOfOneKind(*target.store, target.staging_bucket, bucket);
-  if (!alike && alike.error().Transient()) co_return alike.error();
-  if (!alike) {
-    context_.runtime.log.Warning(
-        "the versioning of a target's bucket or of its staging may not be seen "
-        "(s3:GetBucketVersioning): leases stand in for conditional writes",
-        {{"rule", rule.rule->id}, {"target", target.config->name}, alike.error()});
-    co_return false;
-  }
-  if (*alike) co_return true;
-  context_.runtime.log.Info(
-      "the versioning of a target's bucket is not that of its staging, where conditional writes "
-      "were tried: leases stand in for them",
-      {{"rule", rule.rule->id}, {"target", target.config->name}, {"bucket", bucket}});
-  co_return false;
-}
-
 Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target) {
   ApplyPolicy policy{.bucket = target.config->to.bucket,
                      .site = context_.site,
@@ -220,13 +196,14 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
     if (!probed) co_return probed.error().In("probe " + target.store->description());
     policy.capabilities = *probed;
     target.store->UseProbed(*probed);
-    Result<bool> relied_on = co_await ReliesOnProbe(rule, target);
-    if (!relied_on) co_return relied_on.error();
-    if (!*relied_on) RelyOnNoCondition(policy.capabilities);
   } else {
     // Nothing may be tried in a bucket of replicas: leases stand in for what is not known to work.
     policy.capabilities = target.store->capabilities();
-    RelyOnNoCondition(policy.capabilities);
+    policy.capabilities.create_if_absent = false;
+    policy.capabilities.replace_if_match = false;
+    policy.capabilities.complete_if_absent = false;
+    policy.capabilities.complete_if_match = false;
+    policy.capabilities.delete_if_match = false;
   }
   if (AnyCopiesTo(*target.config)) {
     // Whether copies heed conditions is not probed, and few servers do: leases stand in, for all

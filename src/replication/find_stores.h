@@ -32,12 +32,11 @@ class StoreFinder {
 
  private:
   Async<void> FindSource(RuleContext& rule);
-  // Why the tags of a source may not be read, where its objects may.
-  asio::awaitable<std::optional<Error>> TagsDenied(const RuleContext& rule);
+  // Why the tags of a source may not be read, where its objects may. Not OK: nobody knows.
+  Async<std::optional<Error>> TagsDenied(const RuleContext& rule);
   Async<void> FindLocalStaging(RuleContext& rule);
   Async<void> FindTarget(RuleContext& rule, TargetContext& target);
   Async<void> PrepareTarget(RuleContext& rule, TargetContext& target);
-  Async<bool> ReliesOnProbe(const RuleContext& rule, const TargetContext& target);
   // Whether any rule may have the store copy objects into that bucket.
   [[nodiscard]] bool AnyCopiesTo(const Target& target) const;
   asio::awaitable<void> WarnOfVersions(const TargetContext& target);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "replication/staging/staging.h"
-#include "storage/bucket_kinds.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -68,64 +67,6 @@ TEST_F(FindStoresTest, AnUploadDoesNotReplaceWhatIsNoReplica) {
   EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
 }
 
-// A server that heeds conditions in its staging bucket, and not in the target's, which is of
-// another kind.
-class TwoKinds : public MemoryStore, public BucketKinds {
- public:
-  using MemoryStore::MemoryStore;
-
-  Async<PutResult> Put(PutRequest request, ByteSource& body) override {
-    if (request.bucket == "out") request.condition = {};
-    co_return co_await MemoryStore::Put(std::move(request), body);
-  }
-  Async<void> Remove(RemoveRequest request) override {
-    if (request.bucket == "out") request.if_match.clear();
-    co_return co_await MemoryStore::Remove(std::move(request));
-  }
-  Async<std::string> KindOf(std::string bucket) override {
-    if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to see it"};
-    co_return bucket == "out" ? std::string("Suspended") : std::string();
-  }
-
-  bool denied = false;
-};
-
-class TwoKindsTest : public ::testing::Test {
- protected:
-  TwoKindsTest() {
-    auto store = std::make_unique<TwoKinds>(world_.runtime, world_.target().backend);
-    store_ = store.get();
-    world_.target().store = std::move(store);
-  }
-  std::string There() { return *world_.target().backend->Find("out", "k")->bytes; }
-
-  ReplicationWorld world_;
-  TwoKinds* store_ = nullptr;
-};
-
-TEST_F(TwoKindsTest, ConditionsAreNotReliedOnInABucketOfAnotherKind) {
-  for (const bool denied : {false, true}) {
-    store_->denied = denied;
-    world_.RunOnce({.timeout = 60s});
-    const Capabilities& can = world_.context->rules[0]->targets[0]->applier->policy().capabilities;
-    EXPECT_FALSE(can.create_if_absent);
-    EXPECT_FALSE(can.replace_if_match);
-    EXPECT_FALSE(can.delete_if_match);
-    EXPECT_TRUE(can.tags) << "all else is the store's";
-    EXPECT_EQ(world_.log.Has("may not be seen (s3:GetBucketVersioning)"), denied);
-  }
-}
-
-// Nothing would bring it back.
-TEST_F(TwoKindsTest, WhatIsNoReplicaIsNotReplaced) {
-  MemoryStore direct(world_.runtime, world_.target().backend);
-  ASSERT_TRUE(world_.world.Run(PutText(direct, {.bucket = "out", .key = "k"}, "theirs")));
-  world_.Put("k", "ours");
-  world_.RunOnce({.timeout = 60s});
-  EXPECT_EQ(There(), "theirs");
-  EXPECT_EQ(world_.observer.Count(OutcomeState::kConflict), 1);
-}
-
 // Whose objects say that they have no tags, to whoever may not read them.
 class SecretTags : public MemoryStore {
  public:
@@ -137,6 +78,7 @@ class SecretTags : public MemoryStore {
     co_return stream;
   }
   Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override {
+    if (std::exchange(busy, false)) co_return Throttled("slow down");
     if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to tags"};
     co_return co_await MemoryStore::GetTags(bucket, key, version_id);
   }
@@ -147,6 +89,7 @@ class SecretTags : public MemoryStore {
 
   bool denied = true;
   bool heads_denied = false;
+  bool busy = false;  // At the first question.
 };
 
 class SecretTagsTest : public ::testing::Test {
@@ -199,6 +142,17 @@ TEST_F(SecretTagsTest, ARuleThatFiltersByThemCarriesNothingAndSaysSo) {
   world_.RunFor(3min);
   EXPECT_TRUE(world_.observer.unready.empty());
   EXPECT_EQ(world_.Replicas().size(), 1u);
+  world_.Stop();
+}
+
+// A store that is busy as all processes start: it is asked again.
+TEST_F(SecretTagsTest, WhatABusyStoreDoesNotSayIsAskedAgain) {
+  Filter();
+  PutRed();
+  store_->busy = true;
+  world_.Start();
+  world_.RunFor(2min);
+  EXPECT_TRUE(Told("source of rule r"));
   world_.Stop();
 }
 

@@ -58,35 +58,17 @@ Async<std::vector<BucketInfo>> S3ListBuckets(S3Client& client) {
   co_return buckets;
 }
 
-namespace {
-
-// "Enabled", "Suspended", or "": never switched on.
-Async<std::string> VersioningStatus(S3Client& client, std::string bucket) {
-  if (!client.options().quirks.can.versions) co_return std::string();
+Async<bool> S3GetVersioning(S3Client& client, std::string bucket) {
+  if (!client.options().quirks.can.versions) co_return false;
   S3Request request{.bucket = bucket, .query = {{"versioning", ""}}};
   Result<S3Answer> answer = co_await client.Call(request);
-  Result<std::string> status = answer ? ParseS3Versioning(answer->text) : answer.error();
-  if (!status) {
+  Result<bool> enabled = answer ? ParseS3Versioning(answer->text) : answer.error();
+  if (!enabled) {
     // A server that keeps no versions need not know the question.
-    if (status.error().code == "NotImplemented") co_return std::string();
-    co_return status.error().In("GetBucketVersioning " + bucket);
+    if (enabled.error().code == "NotImplemented") co_return false;
+    co_return enabled.error().In("GetBucketVersioning " + bucket);
   }
-  co_return status;
-}
-
-}  // namespace
-
-Async<bool> S3GetVersioning(S3Client& client, std::string bucket) {
-  Result<std::string> status = co_await VersioningStatus(client, std::move(bucket));
-  if (!status) co_return status.error();
-  co_return *status == "Enabled";
-}
-
-Async<std::string> S3KindOf(S3Client& client, std::string bucket) {
-  // S3 compares with the current version, whatever versions a bucket keeps. (S3 User Guide,
-  // "Conditional writes".)
-  if (client.is_aws()) co_return std::string();
-  co_return co_await VersioningStatus(client, std::move(bucket));
+  co_return enabled;
 }
 
 Async<void> S3SetVersioning(S3Client& client, std::string bucket, bool enabled) {

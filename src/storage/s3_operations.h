@@ -72,7 +72,6 @@ Async<void> S3CreateBucket(S3Client& client, std::string bucket);
 Async<void> S3RemoveBucket(S3Client& client, std::string bucket);
 Async<std::vector<BucketInfo>> S3ListBuckets(S3Client& client);
 Async<bool> S3GetVersioning(S3Client& client, std::string bucket);
-Async<std::string> S3KindOf(S3Client& client, std::string bucket);  // storage/bucket_kinds.h
 Async<void> S3SetVersioning(S3Client& client, std::string bucket, bool enabled);
 
 }  // namespace longhaul

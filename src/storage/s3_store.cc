@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "storage/adopt_multipart.h"
-#include "storage/bucket_kinds.h"
 #include "storage/part_rules.h"
 #include "storage/s3_client.h"
 #include "storage/s3_operations.h"
@@ -48,8 +47,7 @@ class S3Store : public Store,
                 public AdoptsMultipart,
                 public HasPartRules,
                 public RestoresObjects,
-                public ReadsLocks,
-                public BucketKinds {
+                public ReadsLocks {
  public:
   explicit S3Store(std::unique_ptr<S3Client> client) : client_(std::move(client)) {
     const S3StoreOptions& options = client_->options();
@@ -169,9 +167,6 @@ class S3Store : public Store,
   Async<std::vector<BucketInfo>> ListBuckets() override { return S3ListBuckets(*client_); }
   Async<bool> GetVersioning(std::string bucket) override {
     return S3GetVersioning(*client_, std::move(bucket));
-  }
-  Async<std::string> KindOf(std::string bucket) override {
-    return S3KindOf(*client_, std::move(bucket));
   }
   Async<void> SetVersioning(std::string bucket, bool enabled) override {
     return S3SetVersioning(*client_, std::move(bucket), enabled);

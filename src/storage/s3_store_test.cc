@@ -8,7 +8,6 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/adopt_multipart.h"
-#include "storage/bucket_kinds.h"
 #include "storage/part_rules.h"
 #include "storage/restores_objects.h"
 #include "storage/s3_body.h"
@@ -192,40 +191,6 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeEncrypted) {
       EXPECT_EQ(is_signed(kBucketKey), one.bucket_key.has_value()) << authorization;
     }
   }
-}
-
-// What was tried in one bucket is relied on in those alone that are as it is; S3 itself makes no
-// difference, and is not asked.
-TEST_F(S3StoreTest, BucketsAreOfOneKindWhereTheirVersioningIsTheSame) {
-  const auto says = [](const std::string& status) {
-    return Answer{.body = "<VersioningConfiguration>" + status + "</VersioningConfiguration>"};
-  };
-  const Answer never = says("");
-  const Answer on = says("<Status>Enabled</Status>");
-  const Answer off = says("<Status>Suspended</Status>");
-  const Answer unknown = ErrorAnswer(501, "NotImplemented");
-  const auto alike = [&](const Answer& one, const Answer& other) {
-    http.answers = {one, other};
-    Result<bool> answer = world.Run(AreOfOneKind(Open(), "staging", "out"));
-    EXPECT_TRUE(answer);
-    return answer && *answer;
-  };
-  EXPECT_TRUE(alike(never, never));
-  EXPECT_TRUE(alike(on, on));
-  EXPECT_TRUE(alike(unknown, never));
-  EXPECT_FALSE(alike(never, on));
-  EXPECT_FALSE(alike(never, off)) << "neither keeps versions, but they are not alike";
-  EXPECT_FALSE(alike(off, on));
-  http.answers = {never, ErrorAnswer(403, "AccessDenied")};
-  Result<bool> denied = world.Run(AreOfOneKind(Open(), "staging", "out"));
-  ASSERT_FALSE(denied);
-  EXPECT_EQ(denied.error().kind, ErrorKind::kDenied);
-
-  options.endpoint.clear();
-  options.region = "eu-west-1";
-  http.seen.clear();
-  EXPECT_TRUE(alike(never, on));
-  EXPECT_TRUE(http.seen.empty());
 }
 
 // A part of what lies in the store already needs no bytes from here; and as nobody here has seen

@@ -441,11 +441,11 @@ Result<std::vector<BucketInfo>> ParseS3Buckets(std::string_view xml) {
   return buckets;
 }
 
-Result<std::string> ParseS3Versioning(std::string_view xml) {
+Result<bool> ParseS3Versioning(std::string_view xml) {
   Document document;
   Result<pugi::xml_node> root = document.Open(xml, "VersioningConfiguration");
   if (!root) return root.error();
-  return Value(*root, "Status");
+  return Value(*root, "Status") == "Enabled";
 }
 
 bool IsXmlText(std::string_view text) {

@@ -73,8 +73,8 @@ Result<std::vector<S3DeleteFailure>> ParseS3DeleteResult(std::string_view xml);
 Result<Credentials> ParseS3Session(std::string_view xml);
 Result<Tags> ParseS3Tagging(std::string_view xml);
 Result<std::vector<BucketInfo>> ParseS3Buckets(std::string_view xml);
-// The status: "Enabled", "Suspended", or empty where none has ever been set.
-Result<std::string> ParseS3Versioning(std::string_view xml);
+// Whether the status is Enabled.
+Result<bool> ParseS3Versioning(std::string_view xml);
 
 // Whether XML 1.0 can carry `text`: UTF-8 without most control characters.
 bool IsXmlText(std::string_view text);
