@@ -78,7 +78,7 @@ class SecretTags : public MemoryStore {
     co_return stream;
   }
   Async<Tags> GetTags(std::string bucket, std::string key, std::string version_id) override {
-    if (std::exchange(busy, false)) co_return Throttled("slow down");
+    if (std::exchange(busy, false)) co_return Retryable("busy");
     if (denied) co_return Error{.kind = ErrorKind::kDenied, .message = "no right to tags"};
     co_return co_await MemoryStore::GetTags(bucket, key, version_id);
   }
