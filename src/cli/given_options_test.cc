@@ -1,0 +1,121 @@
+// Options that nothing uses are refused where somebody typed them, and never where the environment
+// has them for all commands.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/run_context.h"
+#include "cli/store_options.h"
+#include "cli/stores.h"
+#include "tests/support/commands.h"
+
+namespace longhaul {
+namespace {
+
+using Words = std::vector<std::string>;
+
+class GivenOptionsTest : public testing::CommandsTest {
+ protected:
+  GivenOptionsTest() {
+    console.environment["LONGHAUL_STATE"] = folder.file("state.db");
+    WriteFile("in/x", "1");
+    WriteFile("root/a/x", "1");
+  }
+  bool Says(const std::string& text) const {
+    return console.out.contains(text) || console.error.contains(text);
+  }
+  bool There(const std::string& name) { return std::filesystem::exists(folder.file(name)); }
+};
+
+// Who types a profile means its keys: nothing is removed by those of the configuration instead.
+TEST_F(GivenOptionsTest, StoreOptionsThatNoAddressUsesAreRefused) {
+  for (const Words& option : std::vector<Words>{{"--endpoint-url", "http://127.0.0.1:1"},
+                                                {"--profile", "staging"},
+                                                {"--region=eu-west-1"},
+                                                {"--provider", "r2"},
+                                                {"--no-sign-request"},
+                                                {"--addressing", "path"},
+                                                {"--payload-signing", "always"},
+                                                {"--requester-pays"},
+                                                {"--accelerate"},
+                                                {"--no-checksums"}}) {
+    Words words = {"rm", "-r", "--yes", "disk:a"};
+    words.insert(words.end(), option.begin(), option.end());
+    EXPECT_EQ(Run(words), 2) << option[0];
+    EXPECT_TRUE(Says(option[0].substr(0, option[0].find('=')) +
+                     " counts for s3:// addresses alone, and there is none here"))
+        << console.error;
+    words = {"ls", folder.file("in/")};
+    words.insert(words.end(), option.begin(), option.end());
+    EXPECT_EQ(Run(words), 2) << option[0];
+  }
+  EXPECT_EQ(ReadFile("root/a/x"), "1");
+  EXPECT_EQ(Run({"ls", "--timeout", "3s", "--no-sign-request=false", "disk:a"}), 0)
+      << console.error;
+}
+
+TEST_F(GivenOptionsTest, ThoseOfTheEnvironmentRefuseNothing) {
+  console.environment["LONGHAUL_PROFILE"] = "staging";
+  console.environment["LONGHAUL_TARGET_PROFILE"] = "staging";
+  console.environment["LONGHAUL_REQUESTER_PAYS"] = "1";
+  EXPECT_EQ(Run({"ls", "disk:a"}), 0) << console.error;
+  EXPECT_EQ(Run({"cp", folder.file("in/x"), folder.file("out/")}), 0) << console.error;
+  EXPECT_EQ(Run({"sync", folder.file("in"), "disk:b"}), 0) << console.error;
+  EXPECT_EQ(ReadFile("root/b/x"), "1");
+  console.environment["LONGHAUL_SSE"] = "AES256";
+  EXPECT_EQ(Run({"sync", folder.file("in"), folder.file("two")}), 0) << console.error;
+  EXPECT_EQ(ReadFile("two/x"), "1");
+}
+
+TEST_F(GivenOptionsTest, OptionsOfAnEndAreOfThatEnd) {
+  for (const char* command : {"cp", "sync", "check"}) {
+    EXPECT_EQ(Run({command, "--source-profile", "p", folder.file("in"), "s3://b/"}), 2);
+    EXPECT_TRUE(Says("--source-profile counts for s3:// addresses alone, and the source is none"))
+        << console.error;
+    EXPECT_EQ(Run({command, "--target-no-sign-request", "s3://b/", folder.file("in")}), 2);
+    EXPECT_TRUE(Says("and the target is none")) << console.error;
+  }
+  EXPECT_EQ(Run({"check", "--root", "--target-region", "r", "s3://b/"}), 2);
+  EXPECT_TRUE(Says("and the target is none")) << console.error;
+  EXPECT_EQ(Run({"cache", "fill", "s3://b/", "--to", "disk:b", "--target-profile", "p"}), 2);
+  EXPECT_TRUE(Says("and the target is none")) << console.error;
+}
+
+TEST_F(GivenOptionsTest, OneAddressThatUsesThemIsEnough) {
+  struct Case {
+    std::string command;
+    Words words;
+  };
+  for (const Case& one : std::vector<Case>{
+           {"cp", {"--profile", "p", "./a", "s3://b"}},
+           {"cp", {"--source-profile", "p", "./a", "s3://b", "disk:c/"}},
+           {"sync", {"--target-profile", "p", "--region", "r", "./a", "s3://b"}},
+           {"sync",
+            {"--source-region", "r", "--listing", "s3://l/manifest.json", "disk:a", "disk:b"}},
+           {"check", {"--target-profile", "p", "--target-listing", "s3://l/k", "disk:a", "disk:b"}},
+           {"check", {"--root", "--source-profile", "p", "--against", "s3://l/tree", "disk:a"}},
+           {"cache fill", {"--source-profile", "p", "s3://b", "--to", "disk:b"}},
+           {"cache fill", {"--target-profile", "p", "disk:b", "--to", "s3://b"}},
+           {"backup restore", {"--source-profile", "p", "s3://v/", "", "./out"}},
+           {"backup restore", {"--target-profile", "p", "--rule", "r", "", "s3://b/"}},
+           {"runs forget", {"--profile", "p", "last"}}}) {
+    for (CommandFactory make : AllCommands()) {
+      const std::unique_ptr<Command> command = make();
+      if (command->help().name != one.command) continue;
+      FlagSet flags;
+      CommonFlags common;
+      command->Declare(flags);
+      common.Declare(flags);
+      ASSERT_TRUE(flags.Parse(one.words, [](const std::string&) { return std::nullopt; }));
+      Result<void> sound = RefuseUnusedStoreOptions(flags);
+      EXPECT_TRUE(sound) << one.command << ": " << sound.error().message;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
