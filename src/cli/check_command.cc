@@ -134,9 +134,12 @@ class CheckCommand : public Command {
                   .help = "Compare no headers, user metadata and tags; saves two requests for each "
                           "object."},
                  no_metadata_);
-    flags.Switch({.name = "storage-class", .help = "Compare storage classes too."},
-                 options_.storage_class);
-    flags.Switch({.name = "one-way", .help = "What is only at the target is no difference."},
+    flags.Switch(
+        {.name = "storage-class", .help = "Compare storage classes too.", .of_environment = false},
+        options_.storage_class);
+    flags.Switch({.name = "one-way",
+                  .help = "What is only at the target is no difference; with --root --against, "
+                          "what is only at SOURCE and not in the file."},
                  options_.one_way);
     flags.Integer({.name = "checkers",
                    .help = "Objects that are looked at together. Default: 64.",
@@ -152,7 +155,10 @@ class CheckCommand : public Command {
                      "Name each object that is equal; -vv also those that the filters leave out, "
                      "with the rule that decided.");
     flags.Section("HASHES");
-    flags.Switch({.name = "root", .help = "Print the hash of SOURCE; there is no TARGET."}, root_);
+    flags.Switch({.name = "root",
+                  .help = "Print the hash of SOURCE; there is no TARGET.",
+                  .of_environment = false},
+                 root_);
     flags.Text({.name = "save",
                 .help = "With --root: keep the tree in this file.",
                 .value_name = "FILE",

@@ -313,7 +313,7 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
   }
 
   for (const Flag& flag : flags_) {
-    if (given.contains(flag.info.name)) continue;
+    if (given.contains(flag.info.name) || !flag.info.of_environment) continue;
     std::string variable = EnvironmentName(flag.info.name);
     std::optional<std::string> value = environment(variable);
     if (!value || (value->empty() && !flag.info.value_name.empty())) continue;

@@ -33,6 +33,8 @@ struct FlagInfo {
   std::string_view alias;       // Other long names that other tools use, with spaces between them.
   Completes completes = Completes::kNothing;
   std::string_view offers;  // Values that the shell offers, with spaces between them.
+  // False: the LONGHAUL_… of its name means something else, as other commands have it.
+  bool of_environment = true;
 };
 
 // What a command was given, by the options' own names: the same words again mean the same, whatever

@@ -117,5 +117,49 @@ TEST_F(GivenOptionsTest, OneAddressThatUsesThemIsEnough) {
   }
 }
 
+// A variable that is set for one command must not make another fail, or mean something else there.
+TEST(EnvironmentNamesTest, OneNameHasOneKindOfValue) {
+  std::map<std::string, std::map<std::string, std::string>> kinds;  // By variable, then by kind.
+  for (CommandFactory make : AllCommands()) {
+    const std::unique_ptr<Command> command = make();
+    FlagSet flags;
+    CommonFlags common;
+    command->Declare(flags);
+    if (command->asynchronous()) common.Declare(flags);
+    for (const FlagSet::Flag& flag : flags.flags()) {
+      if (!flag.info.of_environment) continue;
+      const std::string kind =
+          flag.info.value_name.empty() ? "a switch" : std::string(flag.info.value_name);
+      kinds[FlagSet::EnvironmentName(flag.info.name)][kind] = command->help().name;
+    }
+  }
+  for (const auto& [variable, of] : kinds) {
+    EXPECT_EQ(of.size(), 1U) << variable << ": " << ::testing::PrintToString(of);
+  }
+}
+
+TEST_F(GivenOptionsTest, VariablesOfOtherCommandsAreNotRead) {
+  console.environment["LONGHAUL_STORAGE_CLASS"] = "STANDARD_IA";
+  console.environment["LONGHAUL_ROOT"] = "/srv";
+  EXPECT_EQ(Run({"check", folder.file("in"), "disk:a"}), 0) << console.error;
+  ASSERT_EQ(Run({"cache", "worker", "--help"}), 0);
+  EXPECT_TRUE(Says("LONGHAUL_CONFIG")) << console.out;
+  EXPECT_FALSE(Says("LONGHAUL_LISTEN")) << console.out;
+  for (const char* command : {"migrate status", "migrate worker", "cache worker"}) {
+    for (CommandFactory make : AllCommands()) {
+      const std::unique_ptr<Command> made = make();
+      if (made->help().name != command) continue;
+      FlagSet flags;
+      made->Declare(flags);
+      Result<void> parsed = flags.Parse({}, [](const std::string& name) {
+        return name == "LONGHAUL_STATE"    ? std::optional<std::string>("/srv/state.db")
+               : name == "LONGHAUL_LISTEN" ? std::optional<std::string>("127.0.0.1:9000")
+                                           : std::nullopt;
+      });
+      EXPECT_TRUE(parsed) << command << ": " << parsed.error().message;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace longhaul
