@@ -244,6 +244,16 @@ class CheckCommand : public Command {
     Result<void> one_side = lists_.RefuseOfBothSides(
         "--root", "has one: --report tells what differs from the tree of --against");
     if (!one_side) co_return one_side.error();
+    if (options_.storage_class ||
+        !(listing_flags_.target.file + listing_flags_.target.save).empty()) {
+      co_return InvalidInput(
+          "--storage-class, --target-listing and --save-target-listing are of two sides: they go "
+          "without --root");
+    }
+    if (options_.one_way && root_options_.against.empty()) {
+      co_return InvalidInput("--one-way goes with TARGET, or with --root --against");
+    }
+    root_options_.one_way = options_.one_way;
     if (!lists_.error.empty()) co_return InvalidInput("--error goes without --root: see --report");
     if (IsMissingFolder(source) && (source.address.folder() || IsMissing(source))) {
       co_return NotFound("there is no folder '" + source.address.text + "'");

@@ -161,5 +161,25 @@ TEST_F(GivenOptionsTest, VariablesOfOtherCommandsAreNotRead) {
   }
 }
 
+TEST_F(GivenOptionsTest, ARootIgnoresNoOption) {
+  const std::string tree = folder.file("tree");
+  ASSERT_EQ(Run({"check", "--root", "--download", "--save", tree, folder.file("in")}), 0);
+  WriteFile("in/more", "2");
+  const Words against = {"check", "--root", "--download", "--against", tree, folder.file("in")};
+  EXPECT_EQ(Run(against), 11);
+  auto with = [&against](Words more) {
+    more.insert(more.begin(), against.begin(), against.end());
+    return more;
+  };
+  EXPECT_EQ(Run(with({"--one-way"})), 0) << console.out << console.error;
+  std::filesystem::remove(folder.file("in/x"));
+  EXPECT_EQ(Run(with({"--one-way"})), 11) << console.out;
+  EXPECT_EQ(Run(with({"--storage-class"})), 2);
+  EXPECT_EQ(Run(with({"--target-listing", "none"})), 2);
+  EXPECT_EQ(Run(with({"--save-target-listing", folder.file("none")})), 2);
+  EXPECT_TRUE(Says("they go without --root")) << console.error;
+  EXPECT_EQ(Run({"check", "--root", "--one-way", folder.file("in")}), 2);
+}
+
 }  // namespace
 }  // namespace longhaul
