@@ -73,6 +73,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   if (target->address.bucket.empty()) {
     co_return InvalidInput("'" + target_ + "' names no bucket");
   }
+  Result<void> encrypted = CheckTakesEncryption(context, *target);
+  if (!encrypted) co_return encrypted.error();
   if (sources_.size() > 1 && !target->address.folder()) {
     co_return InvalidInput("several sources need a folder as TARGET: write '" + target_ + "/'");
   }

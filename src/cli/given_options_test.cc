@@ -181,5 +181,23 @@ TEST_F(GivenOptionsTest, ARootIgnoresNoOption) {
   EXPECT_EQ(Run({"check", "--root", "--one-way", folder.file("in")}), 2);
 }
 
+TEST_F(GivenOptionsTest, FoldersTakeNoEncryptionAndNoAcl) {
+  for (const char* target : {"disk:b/", "./out/"}) {
+    const std::string place = *target == '.' ? folder.file("out/") : target;
+    for (const char* option : {"--sse=AES256", "--kms-key-id=k", "--acl=private"}) {
+      for (const Words& words : std::vector<Words>{{"cp", option, folder.file("in/x"), place},
+                                                   {"mv", "-r", option, folder.file("in/"), place},
+                                                   {"sync", option, folder.file("in"), place}}) {
+        EXPECT_EQ(Run(words), 2) << words[0] << " " << option;
+        EXPECT_TRUE(Says("is a folder, which ")) << console.error;
+      }
+    }
+  }
+  EXPECT_EQ(Run({"cp", "--sse", "foo", folder.file("in/x"), "s3://b/"}), 2);
+  EXPECT_TRUE(Says("'foo' is none of AES256, aws:kms, aws:kms:dsse")) << console.error;
+  EXPECT_TRUE(There("in/x"));
+  EXPECT_FALSE(There("out") || There("root/b/x"));
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -140,6 +140,8 @@ class SyncCommand : public Command {
     if (!source) co_return source.error();
     Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
     if (!target) co_return target.error();
+    sound = CheckTakesEncryption(context, *target);
+    if (!sound) co_return sound.error();
     const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
