@@ -199,5 +199,22 @@ TEST_F(GivenOptionsTest, FoldersTakeNoEncryptionAndNoAcl) {
   EXPECT_FALSE(There("out") || There("root/b/x"));
 }
 
+// What a server without versions answers to a listing of them says nothing of what may be removed.
+TEST_F(GivenOptionsTest, VersionsAreAskedOfStoresThatHaveThem) {
+  for (const Words& command : std::vector<Words>{
+           {"ls", "--versions"}, {"du", "--versions"}, {"rm", "-r", "--yes", "--versions"}}) {
+    for (const Words& address :
+         std::vector<Words>{{"disk:a"},
+                            {folder.file("in/")},
+                            {"--provider", "gcs", "--no-sign-request", "s3://b"}}) {
+      Words words = command;
+      words.insert(words.end(), address.begin(), address.end());
+      EXPECT_EQ(Run(words), 2) << command[0] << " " << address.back();
+      EXPECT_TRUE(Says("is at a store that has no versions")) << console.error;
+    }
+  }
+  EXPECT_TRUE(There("in/x") && There("root/a/x"));
+}
+
 }  // namespace
 }  // namespace longhaul

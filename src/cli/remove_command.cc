@@ -5,6 +5,7 @@
 #include "cli/listing_flags.h"
 #include "cli/output.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "cli/transfer_run.h"
 #include "cli/wildcard.h"
@@ -107,6 +108,12 @@ class RemoveCommand : public Command {
     Result<void> one_listing = listings_.CheckOneAddress(addresses_.size());
     if (!one_listing) co_return one_listing.error();
     StoreOpener opener(context, store_flags_, true);
+    for (const std::string& text : addresses_) {
+      if (!versions_) break;
+      Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kTarget);
+      Result<void> has = opened ? CheckHasVersions(*opened) : Result<void>(opened.error());
+      if (!has) co_return has.error();
+    }
     const ObjectFilter filter = filters_.Make(context.runtime().clock.Now());
     if (!recursive_ && !filter.empty()) co_return InvalidInput("filters go with --recursive");
     TransferRun run(
