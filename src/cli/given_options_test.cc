@@ -216,5 +216,23 @@ TEST_F(GivenOptionsTest, VersionsAreAskedOfStoresThatHaveThem) {
   EXPECT_TRUE(There("in/x") && There("root/a/x"));
 }
 
+TEST_F(GivenOptionsTest, QuietKeepsResults) {
+  ASSERT_EQ(Run({"check", "-q", "--download", folder.file("in"), "disk:a"}), 0) << console.error;
+  EXPECT_TRUE(Says("hash of the source")) << console.out;
+  for (const Words& words :
+       std::vector<Words>{{"cp", "-n", "-q", folder.file("in/x"), "disk:b/"},
+                          {"cp", "-r", "-n", "-q", folder.file("in"), "disk:b"},
+                          {"sync", "-n", "-q", folder.file("in"), "disk:b"}}) {
+    EXPECT_EQ(Run(words), 0) << console.error;
+    EXPECT_TRUE(Says("would copy ")) << words[0];
+  }
+  EXPECT_EQ(Run({"mv", "-n", "-q", folder.file("in/x"), "disk:b/"}), 0);
+  EXPECT_TRUE(Says("would move "));
+  EXPECT_EQ(Run({"rm", "-r", "-n", "-q", "disk:a"}), 0);
+  EXPECT_TRUE(Says("would remove ")) << console.out;
+  EXPECT_EQ(Run({"cp", "-q", folder.file("in/x"), "disk:b/"}), 0);
+  EXPECT_EQ(console.out, "");
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -164,11 +164,15 @@ class UploadsAbortCommand : public Command {
         }
       }
       ++aborted;
-      context.output().Note(
-          Described(dry_run_ ? "would_abort" : "aborted", upload)
-              .Says((dry_run_ ? "would abort " : "aborted ") +
-                    Printable(opened->address.WithKey(upload.key)) + " of " +
-                    FormatRfc3339(std::chrono::floor<std::chrono::seconds>(upload.initiated))));
+      Message told = Described(dry_run_ ? "would_abort" : "aborted", upload);
+      told.Says((dry_run_ ? "would abort " : "aborted ") +
+                Printable(opened->address.WithKey(upload.key)) + " of " +
+                FormatRfc3339(std::chrono::floor<std::chrono::seconds>(upload.initiated)));
+      if (dry_run_) {
+        context.output().Print(told);
+      } else {
+        context.output().Note(told);
+      }
     }
     context.output().Note(Message("summary")
                               .With("aborted", dry_run_ ? 0 : aborted)
