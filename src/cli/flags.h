@@ -69,6 +69,7 @@ class FlagSet {
   void Integer(FlagInfo info, int64_t min, int64_t max, int64_t& value);
   void Integer(FlagInfo info, int64_t min, int64_t max, std::optional<int64_t>& value);
   void Number(FlagInfo info, double& value);   // 0 or more.
+  void Percent(FlagInfo info, double& value);  // 0 to 100.
   void Bytes(FlagInfo info, uint64_t& value);  // "256MiB", "1GB", "4096".
   void Bytes(FlagInfo info, std::optional<uint64_t>& value);
   void Duration(FlagInfo info, std::chrono::milliseconds& value);  // "25s", "5m", "200ms".

@@ -234,5 +234,25 @@ TEST_F(GivenOptionsTest, QuietKeepsResults) {
   EXPECT_EQ(console.out, "");
 }
 
+// More than all of it is no bound.
+TEST_F(GivenOptionsTest, ABoundOfMoreThanAllIsRefused) {
+  EXPECT_EQ(Run({"sync", "--delete", "--max-delete-percent", "150", folder.file("in"), "disk:a"}),
+            2);
+  EXPECT_TRUE(Says("'150' is not a number from 0 to 100")) << console.error;
+  EXPECT_EQ(Run({"rm", "-r", "--yes", "--max-delete-percent=100.5", "disk:a"}), 2);
+  EXPECT_TRUE(There("root/a/x"));
+  EXPECT_EQ(Run({"rm", "-r", "--yes", "--max-delete-percent=100", "disk:a"}), 0) << console.error;
+}
+
+TEST_F(GivenOptionsTest, WhatIsNotThereIsSaid) {
+  EXPECT_EQ(Run({"rm", "-r", "--yes", folder.file("nonexist")}), 3);
+  EXPECT_TRUE(Says("there is no folder '")) << console.error;
+  for (const char* command : {"ls", "abort"}) {
+    EXPECT_EQ(Run({"uploads", command, folder.file("nonexist")}), 3);
+    EXPECT_TRUE(Says("there is nothing at '")) << console.error;
+    EXPECT_EQ(Run({"uploads", command, folder.file("in/")}), 0) << console.error;
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

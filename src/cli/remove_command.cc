@@ -65,7 +65,7 @@ class RemoveCommand : public Command {
                    .help = "Remove nothing when more than N would go; exit 12.",
                    .value_name = "N"},
                   0, INT64_MAX, max_delete_);
-    flags.Number(
+    flags.Percent(
         {.name = "max-delete-percent",
          .help = "Remove nothing when more than this part of what lies below ADDRESS would "
                  "go; exit 12.",
@@ -194,6 +194,9 @@ class RemoveCommand : public Command {
     if (done && listed == 0 && LooksLikeWildcard(typed)) {
       co_return WithWildcardRemedy(NotFound("there is nothing below '" + typed.text + "'"),
                                    "rm --recursive", typed);
+    }
+    if (done && listed == 0 && IsMissingFolder(opened)) {
+      co_return NotFound("there is no folder '" + typed.text + "'");
     }
     co_return done;
   }

@@ -101,10 +101,10 @@ class SyncCommand : public Command {
                    .help = "Remove nothing when more than N would go; exit 12.",
                    .value_name = "N"},
                   0, INT64_MAX, max_delete_);
-    flags.Number({.name = "max-delete-percent",
-                  .help = "Remove nothing when more than this part of TARGET would go; exit 12.",
-                  .value_name = "PERCENT"},
-                 max_delete_percent_);
+    flags.Percent({.name = "max-delete-percent",
+                   .help = "Remove nothing when more than this part of TARGET would go; exit 12.",
+                   .value_name = "PERCENT"},
+                  max_delete_percent_);
     flags.Switch(
         {.name = "delete-excluded", .help = "With --delete: also what the filters leave out."},
         options_.remove_excluded);
