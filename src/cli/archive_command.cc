@@ -234,7 +234,8 @@ class ArchiveExtractCommand : public ArchiveCommand {
     flags.Text({.name = "to",
                 .help = "The folder; it is made if it is not there. Default: the current one.",
                 .value_name = "FOLDER",
-                .completes = Completes::kFolders},
+                .completes = Completes::kFolders,
+                .of_environment = false},
                options_.folder);
     flags.Text({.name = "prefix",
                 .help = "Only objects whose keys begin with this.",

@@ -66,7 +66,8 @@ class BackupDrillCommand : public Command {
     flags.Parsed({.name = "sample",
                   .help = "How much of it: a number of objects, or a share like 1% or 0.01%, one "
                           "object at least. Default: 1%, and no more than 100000 objects.",
-                  .value_name = "N|P%"},
+                  .value_name = "N|P%",
+                  .of_environment = false},
                  [this](std::string_view text) -> Result<void> {
                    Result<backup::DrillSample> sample = backup::ParseDrillSample(text);
                    if (!sample) return sample.error();
@@ -77,7 +78,8 @@ class BackupDrillCommand : public Command {
                 .help = "The scratch place: a bucket, a prefix or a folder, outside the vault. "
                         "Default: a folder of the temporary files ($TMPDIR, else /tmp).",
                 .value_name = "ADDRESS",
-                .completes = Completes::kAddresses},
+                .completes = Completes::kAddresses,
+                .of_environment = false},
                to_);
     compressor_.Declare(flags);
     verbose_.Declare(flags);

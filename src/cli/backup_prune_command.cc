@@ -99,11 +99,11 @@ class BackupPruneCommand : public Command, private backup::PruneObserver {
                    .help = "Remove nothing when more than N archives would go; exit 12.",
                    .value_name = "N"},
                   0, INT64_MAX, max_delete_);
-    flags.Number({.name = "max-delete-percent",
-                  .help = "Remove nothing when more than this part of the vault's archives would "
-                          "go; exit 12.",
-                  .value_name = "PERCENT"},
-                 max_delete_percent_);
+    flags.Percent({.name = "max-delete-percent",
+                   .help = "Remove nothing when more than this part of the vault's archives would "
+                           "go; exit 12.",
+                   .value_name = "PERCENT"},
+                  max_delete_percent_);
     verbose_.Declare(flags);
     store_flags_.Declare(flags, false);
   }

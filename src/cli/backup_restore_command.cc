@@ -93,6 +93,8 @@ class BackupRestoreCommand : public Command {
     if (target->address.bucket.empty()) {
       co_return InvalidInput("'" + target->address.text + "' names no bucket");
     }
+    Result<void> encrypted = CheckTakesEncryption(context, *target);
+    if (!encrypted) co_return encrypted.error();
     if (!target->address.folder()) target->address.key += '/';
     if (target->store == vault->store && target->address.bucket == vault->place.bucket &&
         target->address.key.starts_with(vault->place.prefix)) {

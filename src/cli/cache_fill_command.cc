@@ -150,7 +150,8 @@ class CacheFillCommand : public Command {
     flags.Integer({.name = "resume",
                    .help = "Go on with the forced run of this number, which was killed or stopped: "
                            "what it has copied counts. All else as it was given then.",
-                   .value_name = "RUN"},
+                   .value_name = "RUN",
+                   .of_environment = false},
                   1, INT64_MAX, resume_);
     state_flag_.Declare(flags);
     store_flags_.Declare(flags, true);

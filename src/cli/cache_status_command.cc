@@ -68,7 +68,8 @@ class CacheStatusCommand : public Command {
     flags.Integer(
         {.name = "run",
          .help = "Only this run, with what it cost and what failed in it (the first 100).",
-         .value_name = "RUN"},
+         .value_name = "RUN",
+         .of_environment = false},
         1, INT64_MAX, run_);
     state_flag_.Declare(flags);
     store_flags_.Declare(flags, false);

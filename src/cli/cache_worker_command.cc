@@ -47,7 +47,8 @@ class CacheWorkerCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Switch({.name = "listen",
                   .help = "Listen at `listen` of the configuration: POST /v1/events, health and "
-                          "metrics. One process does."},
+                          "metrics. One process does.",
+                  .of_environment = false},
                  listen_);
   }
 

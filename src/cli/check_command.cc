@@ -134,9 +134,12 @@ class CheckCommand : public Command {
                   .help = "Compare no headers, user metadata and tags; saves two requests for each "
                           "object."},
                  no_metadata_);
-    flags.Switch({.name = "storage-class", .help = "Compare storage classes too."},
-                 options_.storage_class);
-    flags.Switch({.name = "one-way", .help = "What is only at the target is no difference."},
+    flags.Switch(
+        {.name = "storage-class", .help = "Compare storage classes too.", .of_environment = false},
+        options_.storage_class);
+    flags.Switch({.name = "one-way",
+                  .help = "What is only at the target is no difference; with --root --against, "
+                          "what is only at SOURCE and not in the file."},
                  options_.one_way);
     flags.Integer({.name = "checkers",
                    .help = "Objects that are looked at together. Default: 64.",
@@ -152,7 +155,10 @@ class CheckCommand : public Command {
                      "Name each object that is equal; -vv also those that the filters leave out, "
                      "with the rule that decided.");
     flags.Section("HASHES");
-    flags.Switch({.name = "root", .help = "Print the hash of SOURCE; there is no TARGET."}, root_);
+    flags.Switch({.name = "root",
+                  .help = "Print the hash of SOURCE; there is no TARGET.",
+                  .of_environment = false},
+                 root_);
     flags.Text({.name = "save",
                 .help = "With --root: keep the tree in this file.",
                 .value_name = "FILE",
@@ -238,6 +244,16 @@ class CheckCommand : public Command {
     Result<void> one_side = lists_.RefuseOfBothSides(
         "--root", "has one: --report tells what differs from the tree of --against");
     if (!one_side) co_return one_side.error();
+    if (options_.storage_class ||
+        !(listing_flags_.target.file + listing_flags_.target.save).empty()) {
+      co_return InvalidInput(
+          "--storage-class, --target-listing and --save-target-listing are of two sides: they go "
+          "without --root");
+    }
+    if (options_.one_way && root_options_.against.empty()) {
+      co_return InvalidInput("--one-way goes with TARGET, or with --root --against");
+    }
+    root_options_.one_way = options_.one_way;
     if (!lists_.error.empty()) co_return InvalidInput("--error goes without --root: see --report");
     if (IsMissingFolder(source) && (source.address.folder() || IsMissing(source))) {
       co_return NotFound("there is no folder '" + source.address.text + "'");

@@ -122,15 +122,15 @@ void Summarize(Output& output, Message summary, const CompareTotals& totals, dou
     rows.emplace_back("no hash", why);
     summary.With("no_hash", why);
   }
-  output.Note(summary.With("equal", totals.equal)
-                  .With("different", totals.different)
-                  .With("not_comparable", totals.not_comparable)
-                  .With("failed", totals.failed)
-                  .With("bytes", totals.bytes)
-                  .With("seconds", seconds)
-                  .With("source_root", totals.source_root)
-                  .With("target_root", totals.target_root)
-                  .Says(RenderTable(rows)));
+  output.Print(summary.With("equal", totals.equal)
+                   .With("different", totals.different)
+                   .With("not_comparable", totals.not_comparable)
+                   .With("failed", totals.failed)
+                   .With("bytes", totals.bytes)
+                   .With("seconds", seconds)
+                   .With("source_root", totals.source_root)
+                   .With("target_root", totals.target_root)
+                   .Says(RenderTable(rows)));
 }
 
 }  // namespace

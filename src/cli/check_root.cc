@@ -20,6 +20,7 @@ class RootSink : public TreeSink {
         progress_(progress),
         report_(report),
         depth_(options.depth),
+        one_way_(options.one_way),
         verbose_(options.verbose),
         filter_(options.tree.filter) {}
 
@@ -88,7 +89,7 @@ class RootSink : public TreeSink {
       Result<bool> any = co_await Fill();
       if (!any) co_return any.error();
       if (!*any || theirs_->name > entry.name) {
-        Differs(entry.name, "extra", "only here", "", "");
+        if (!one_way_) Differs(entry.name, "extra", "only here", "", "");
         co_return Ok();
       }
       if (theirs_->name < entry.name) {
@@ -128,6 +129,7 @@ class RootSink : public TreeSink {
   Progress& progress_;
   DifferenceReport& report_;
   int64_t depth_;
+  bool one_way_;
   int verbose_;
   ObjectFilter filter_;
   std::optional<TreeEntry> theirs_;

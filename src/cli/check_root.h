@@ -15,6 +15,7 @@ struct RootCheckOptions {
   TreeRootOptions tree;
   std::string save;
   std::string against;
+  bool one_way = false;  // What `against` does not have is no difference.
   int64_t depth = 0;
   CommandAddress typed{};          // SOURCE.
   int verbose = 0;                 // 2: what the filter leaves out is named.

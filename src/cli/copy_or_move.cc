@@ -73,6 +73,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   if (target->address.bucket.empty()) {
     co_return InvalidInput("'" + target_ + "' names no bucket");
   }
+  Result<void> encrypted = CheckTakesEncryption(context, *target);
+  if (!encrypted) co_return encrypted.error();
   if (sources_.size() > 1 && !target->address.folder()) {
     co_return InvalidInput("several sources need a folder as TARGET: write '" + target_ + "/'");
   }
@@ -250,8 +252,13 @@ Async<void> CopyOrMove::CarryOne(RunContext& context, OpenedAddress source, Open
       message.With("found", found_bytes);
       size += ", " + FormatBytes(found_bytes) + " of it were there";
     }
-    context.output().Note(message.Says(std::string(verb) + " " + Printable(from) + " to " +
-                                       Printable(to) + " (" + size + ")"));
+    message.Says(std::string(verb) + " " + Printable(from) + " to " + Printable(to) + " (" + size +
+                 ")");
+    if (dry_run_) {
+      context.output().Print(message);
+    } else {
+      context.output().Note(message);
+    }
   };
   const auto without_wildcards = [&](const Error& error) {
     return WithWildcardRemedy(error, move_ ? "mv --recursive" : "cp --recursive", source.address,

@@ -10,6 +10,7 @@
 #include "cli/listing_flags.h"
 #include "cli/output.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "cli/wildcard.h"
 
@@ -100,6 +101,10 @@ class DiskUsageCommand : public Command {
     if (versions_ &&
         (listing_flags_.FromFile(StoreEnd::kSource) || !listing_flags_.source.save.empty())) {
       co_return InvalidInput("--versions asks the store: it does not go with files of listings");
+    }
+    if (versions_) {
+      Result<void> has = CheckHasVersions(*opened);
+      if (!has) co_return has.error();
     }
     Output& output = context.output();
     uint64_t missing = 0;

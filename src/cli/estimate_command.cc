@@ -88,7 +88,8 @@ class EstimateCommand : public Command {
     flags.Argument("SRC", "A bucket or a prefix.", source_);
     flags.List({.name = "to",
                 .help = "A region to replicate to; may be given many times. One at least.",
-                .value_name = "REGION"},
+                .value_name = "REGION",
+                .of_environment = false},
                to_);
     flags.Text({.name = "from",
                 .help = "The region of SRC. Default: that of the store or the environment.",
@@ -105,7 +106,8 @@ class EstimateCommand : public Command {
                  });
     flags.Bytes({.name = "sample",
                  .help = "How much to read for the sample. Default: 256MiB.",
-                 .value_name = "SIZE"},
+                 .value_name = "SIZE",
+                 .of_environment = false},
                 sample_bytes_);
     flags.Integer(
         {.name = "level",

@@ -167,6 +167,18 @@ void FlagSet::Number(FlagInfo info, double& value) {
   });
 }
 
+void FlagSet::Percent(FlagInfo info, double& value) {
+  Add(info, [&value](std::string_view text) -> Result<void> {
+    Result<double> parsed = ParseNumber(text);
+    if (!parsed) return parsed.error();
+    if (*parsed > 100) {
+      return InvalidInput("'" + std::string(text) + "' is not a number from 0 to 100");
+    }
+    value = *parsed;
+    return Ok();
+  });
+}
+
 void FlagSet::Bytes(FlagInfo info, uint64_t& value) {
   Add(info, [&value](std::string_view text) -> Result<void> {
     Result<uint64_t> parsed = ParseSize(text);
@@ -313,7 +325,7 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
   }
 
   for (const Flag& flag : flags_) {
-    if (given.contains(flag.info.name)) continue;
+    if (given.contains(flag.info.name) || !flag.info.of_environment) continue;
     std::string variable = EnvironmentName(flag.info.name);
     std::optional<std::string> value = environment(variable);
     if (!value || (value->empty() && !flag.info.value_name.empty())) continue;

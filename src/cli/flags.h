@@ -33,6 +33,8 @@ struct FlagInfo {
   std::string_view alias;       // Other long names that other tools use, with spaces between them.
   Completes completes = Completes::kNothing;
   std::string_view offers;  // Values that the shell offers, with spaces between them.
+  // False: the LONGHAUL_… of its name means something else, as other commands have it.
+  bool of_environment = true;
 };
 
 // What a command was given, by the options' own names: the same words again mean the same, whatever
@@ -67,6 +69,7 @@ class FlagSet {
   void Integer(FlagInfo info, int64_t min, int64_t max, int64_t& value);
   void Integer(FlagInfo info, int64_t min, int64_t max, std::optional<int64_t>& value);
   void Number(FlagInfo info, double& value);   // 0 or more.
+  void Percent(FlagInfo info, double& value);  // 0 to 100.
   void Bytes(FlagInfo info, uint64_t& value);  // "256MiB", "1GB", "4096".
   void Bytes(FlagInfo info, std::optional<uint64_t>& value);
   void Duration(FlagInfo info, std::chrono::milliseconds& value);  // "25s", "5m", "200ms".

@@ -89,6 +89,29 @@ void DeclareForHelp(Command& command, FlagSet& flags) {
   if (command.asynchronous()) scratch.Declare(flags);
 }
 
+namespace {
+
+std::string Environment(const FlagSet& flags, int width) {
+  std::string example;
+  std::string without;
+  for (const FlagSet::Flag& flag : flags.flags()) {
+    const std::string name = "--" + std::string(flag.info.name);
+    if (!flag.info.of_environment) {
+      without += (without.empty() ? "" : ", ") + name;
+    } else if (example.empty()) {
+      example = name + " as " + FlagSet::EnvironmentName(flag.info.name);
+    }
+  }
+  return Wrap("Every option can be given as a variable: " + example +
+                  ". The command line goes first, then the environment, then the configuration." +
+                  (without.empty() ? ""
+                                   : " Not so " + without +
+                                         ": the variable of that name is of other commands."),
+              kIndent, width);
+}
+
+}  // namespace
+
 std::string RenderSynopsis(const CommandHelp& help, const FlagSet& flags) {
   std::string out = "longhaul " + std::string(help.name);
   if (!flags.flags().empty()) out += " [OPTION]...";
@@ -125,14 +148,7 @@ std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int
     }
     out += Wrap(FlagTitle(flag), kIndent, width) + Wrap(FlagText(flag), 2 * kIndent, width);
   }
-  if (!flags.flags().empty()) {
-    out += Heading("ENVIRONMENT");
-    out += Wrap("Every option can be given as a variable: --" +
-                    std::string(flags.flags().front().info.name) + " as " +
-                    FlagSet::EnvironmentName(flags.flags().front().info.name) +
-                    ". The command line goes first, then the environment, then the configuration.",
-                kIndent, width);
-  }
+  if (!flags.flags().empty()) out += Heading("ENVIRONMENT") + Environment(flags, width);
   if (!help.examples.empty()) {
     out += Heading("EXAMPLES");
     int number = 0;

@@ -51,9 +51,11 @@ class IamPolicyCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Argument("CONFIG", "The configuration, instead of --config.", file_).completes =
         Completes::kFiles;
-    flags.Choice(
-        {.name = "role", .help = "The role of the process. Default: both.", .value_name = "ROLE"},
-        {"source,target", "source", "target"}, role_);
+    flags.Choice({.name = "role",
+                  .help = "The role of the process. Default: both.",
+                  .value_name = "ROLE",
+                  .of_environment = false},
+                 {"source,target", "source", "target"}, role_);
     flags.Text({.name = "account",
                 .help = "The account, 12 digits, in the names of queues, tables and keys. Default: "
                         "any.",

@@ -82,6 +82,10 @@ class ListCommand : public Command {
     if (opened->address.bucket.empty()) co_return co_await ListBuckets(output, *opened->store);
 
     const CommandAddress& address = opened->address;
+    if (versions_) {
+      Result<void> has = CheckHasVersions(*opened);
+      if (!has) co_return has.error();
+    }
     listed_ = address;
     const bool from_file = listing_flags_.FromFile(StoreEnd::kSource);
     filter_ = filters_.Make(context.runtime().clock.Now());

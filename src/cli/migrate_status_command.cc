@@ -45,7 +45,8 @@ class MigrateStatusCommand : public Command {
     flags.Switch({.name = "objects", .help = "Name each object that is not copied."}, objects_);
     flags.Choice({.name = "state",
                   .help = "With --objects: only those in this state. Default: any.",
-                  .value_name = "STATE"},
+                  .value_name = "STATE",
+                  .of_environment = false},
                  {"any", "pending", "running", "failed", "gone"}, state_);
     flags.Integer({.name = "limit",
                    .help = "With --objects: at most so many. Default: 1000; 0: all.",

@@ -74,7 +74,8 @@ class MigrateWorkerCommand : public Command {
                    lease_);
     flags.Switch({.name = "listen",
                   .help = "Listen at `listen` of the configuration: POST /v1/events for migrations "
-                          "with `events: true`, health and metrics. One worker does."},
+                          "with `events: true`, health and metrics. One worker does.",
+                  .of_environment = false},
                  listen_);
   }
 

@@ -5,6 +5,7 @@
 #include "cli/listing_flags.h"
 #include "cli/output.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "cli/transfer_run.h"
 #include "cli/wildcard.h"
@@ -64,7 +65,7 @@ class RemoveCommand : public Command {
                    .help = "Remove nothing when more than N would go; exit 12.",
                    .value_name = "N"},
                   0, INT64_MAX, max_delete_);
-    flags.Number(
+    flags.Percent(
         {.name = "max-delete-percent",
          .help = "Remove nothing when more than this part of what lies below ADDRESS would "
                  "go; exit 12.",
@@ -107,6 +108,12 @@ class RemoveCommand : public Command {
     Result<void> one_listing = listings_.CheckOneAddress(addresses_.size());
     if (!one_listing) co_return one_listing.error();
     StoreOpener opener(context, store_flags_, true);
+    for (const std::string& text : addresses_) {
+      if (!versions_) break;
+      Result<OpenedAddress> opened = opener.Open(text, StoreEnd::kTarget);
+      Result<void> has = opened ? CheckHasVersions(*opened) : Result<void>(opened.error());
+      if (!has) co_return has.error();
+    }
     const ObjectFilter filter = filters_.Make(context.runtime().clock.Now());
     if (!recursive_ && !filter.empty()) co_return InvalidInput("filters go with --recursive");
     TransferRun run(
@@ -187,6 +194,9 @@ class RemoveCommand : public Command {
     if (done && listed == 0 && LooksLikeWildcard(typed)) {
       co_return WithWildcardRemedy(NotFound("there is nothing below '" + typed.text + "'"),
                                    "rm --recursive", typed);
+    }
+    if (done && listed == 0 && IsMissingFolder(opened)) {
+      co_return NotFound("there is no folder '" + typed.text + "'");
     }
     co_return done;
   }

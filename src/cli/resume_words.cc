@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/run_context.h"
+#include "cli/store_options.h"
 
 namespace longhaul {
 
@@ -75,6 +76,8 @@ Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
     if (option.name == "config") again.options.back().value = Absolute(option.value);
   }
   for (const GivenWords::Option& option : flags.given().options) {
+    // What the environment had, and nothing used, would be refused as words.
+    if (IsUnusedStoreOption(flags, option.name)) continue;
     if (!replaced.contains(option.name)) again.options.push_back(option);
   }
   const std::set<std::string, std::less<>> names = NamesOf(flags);

@@ -81,6 +81,16 @@ TEST_F(ResumeWordsTest, OptionsOfTheEnvironmentOfNowAreNot) {
   EXPECT_EQ(ReadFile("out/keepme"), "4");
 }
 
+// As words they are refused; where nothing used them the run is the same without them.
+TEST_F(ResumeWordsTest, OptionsOfTheEnvironmentThatNothingUsesAreLeftOut) {
+  console.environment["LONGHAUL_PROFILE"] = "nobodys";
+  console.environment["LONGHAUL_SSE"] = "AES256";
+  ASSERT_EQ(Run({"sync", folder.file("in"), folder.file("out")}), 1) << console.error;
+  std::filesystem::remove_all(folder.file("out/bad"));
+  EXPECT_EQ(Run(Again()), 0) << console.error;
+  EXPECT_EQ(ReadFile("out/bad"), "1");
+}
+
 // Of the options that all commands have, those that are typed with `runs resume` count.
 TEST_F(ResumeWordsTest, CommonOptionsOfNowCount) {
   ASSERT_EQ(Run({"sync", "--log-level", "error", "-q", folder.file("in"), folder.file("out")}), 1);

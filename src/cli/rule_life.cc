@@ -15,7 +15,7 @@ void DeclareRule(FlagSet& flags, std::optional<std::string>& rule) {
 }
 
 void DeclareTarget(FlagSet& flags, std::string_view help, std::string& target) {
-  flags.Text({.name = "target", .help = help, .value_name = "TARGET"}, target);
+  flags.Text({.name = "target", .help = help, .value_name = "NAME"}, target);
 }
 
 Result<const Configuration*> RequireRules(RunContext& context) {

@@ -54,7 +54,8 @@ class RulesBackfillCommand : public Command {
                 .help = "What the source holds: the manifest.json of an S3 Inventory with sizes "
                         "and ETags, or a listing that was kept, as BUCKET/KEY in the store of the "
                         "source.",
-                .value_name = "BUCKET/KEY"},
+                .value_name = "BUCKET/KEY",
+                .of_environment = false},
                listing_);
   }
 

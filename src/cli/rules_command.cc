@@ -81,7 +81,8 @@ class RulesImportCommand : public Command {
         {.name = "target",
          .help = "The store that a target bucket of a ReplicationConfiguration is in, or all "
                  "of them. Default: target.",
-         .value_name = "[BUCKET=]STORE"},
+         .value_name = "[BUCKET=]STORE",
+         .of_environment = false},
         targets_);
     flags.List({.name = "staging",
                 .help = "Staging for the targets in that store; a bucket in their region.",

@@ -37,10 +37,9 @@ class RulesDeadLettersCommand : public Command {
     flags.Switch({.name = "redrive",
                   .help = "Puts all of them back into the queue, as if they had just been sent."},
                  redrive_);
-    flags.Integer({.name = "limit",
-                   .help = "How many are listed at most. Default: 100.",
-                   .value_name = "COUNT"},
-                  1, kLimitMax, limit_);
+    flags.Integer(
+        {.name = "limit", .help = "How many are listed at most. Default: 100.", .value_name = "N"},
+        1, kLimitMax, limit_);
   }
 
   Async<ExitCode> RunAsync(RunContext& context) override {

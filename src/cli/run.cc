@@ -8,6 +8,7 @@
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/run_context.h"
+#include "cli/store_options.h"
 #include "rules/configuration.h"
 
 namespace longhaul {
@@ -148,6 +149,7 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
   if (parsed && common.s5cmd && !command->has_s5cmd_lines()) {
     parsed = InvalidInput("--json=s5cmd is of cp, mv, sync, rm and ls; here it is --json");
   }
+  if (parsed) parsed = RefuseUnusedStoreOptions(flags);
   if (!parsed) {
     console.WriteError("longhaul " + std::string(help.name) + ": " + parsed.error().message +
                        "\nUsage: " + RenderSynopsis(help, flags) + "\nTry 'longhaul " +

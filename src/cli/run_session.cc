@@ -24,9 +24,15 @@ Result<void> CheckPlace(const RunRecord& run, const std::string& address, const 
 }
 
 // As one would type it without an environment: what a run leaves alone may be told by that alone.
-std::vector<std::string> WordsOf(const CommonFlags& flags) {
+std::vector<std::string> WordsOf(const CommonFlags& flags, bool to_folder) {
   std::vector<std::string> words = {flags.command};
-  std::ranges::move(flags.given.Words(), std::back_inserter(words));
+  GivenWords given = flags.given;
+  // Which folders do not use, and which as words they refuse.
+  std::erase_if(given.options, [to_folder](const GivenWords::Option& option) {
+    return to_folder && option.of_environment &&
+           (option.name == "sse" || option.name == "kms-key-id" || option.name == "acl");
+  });
+  std::ranges::move(given.Words(), std::back_inserter(words));
   return words;
 }
 
@@ -92,7 +98,7 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
   } else if (what.journal) {
     std::error_code ignored;
     RunRecord run{.command = what.command,
-                  .arguments = WordsOf(context.flags()),
+                  .arguments = WordsOf(context.flags(), what.target_place.starts_with("folder ")),
                   .folder = std::filesystem::current_path(ignored).string(),
                   .source = what.source,
                   .target = what.target,

@@ -101,10 +101,10 @@ class SyncCommand : public Command {
                    .help = "Remove nothing when more than N would go; exit 12.",
                    .value_name = "N"},
                   0, INT64_MAX, max_delete_);
-    flags.Number({.name = "max-delete-percent",
-                  .help = "Remove nothing when more than this part of TARGET would go; exit 12.",
-                  .value_name = "PERCENT"},
-                 max_delete_percent_);
+    flags.Percent({.name = "max-delete-percent",
+                   .help = "Remove nothing when more than this part of TARGET would go; exit 12.",
+                   .value_name = "PERCENT"},
+                  max_delete_percent_);
     flags.Switch(
         {.name = "delete-excluded", .help = "With --delete: also what the filters leave out."},
         options_.remove_excluded);
@@ -140,6 +140,8 @@ class SyncCommand : public Command {
     if (!source) co_return source.error();
     Result<OpenedAddress> target = opener.Open(target_, StoreEnd::kTarget);
     if (!target) co_return target.error();
+    sound = CheckTakesEncryption(context, *target);
+    if (!sound) co_return sound.error();
     const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();

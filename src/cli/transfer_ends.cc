@@ -159,6 +159,23 @@ Async<void> CheckKeepsVersions(OpenedAddress source) {
   co_return Ok();
 }
 
+Result<void> CheckHasVersions(const OpenedAddress& end) {
+  if (end.store->capabilities().versions) return Ok();
+  return InvalidInput("--versions: '" + end.address.text + "' is at a store that has no versions");
+}
+
+Result<void> CheckTakesEncryption(const RunContext& context, const OpenedAddress& target) {
+  if (!IsLocal(target) && target.root.empty()) return Ok();
+  for (const std::string_view name : {"sse", "kms-key-id", "acl"}) {
+    const GivenWords::Option* given = context.flags().given.Find(name);
+    if (given == nullptr || given->of_environment) continue;
+    return InvalidInput("--" + std::string(name) + ": '" + target.address.text +
+                        "' is a folder, which " +
+                        (name == "acl" ? "has no ACLs" : "encrypts nothing"));
+  }
+  return Ok();
+}
+
 std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& source) {
   const std::string folder = FileOf(source, source.address.key);
   if (folder.empty()) return {};

@@ -44,6 +44,13 @@ Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target);
 // kInvalidInput: the source's bucket keeps no versions, so nobody knows what was there at a time.
 Async<void> CheckKeepsVersions(OpenedAddress source);
 
+// kInvalidInput: --versions of a store that has none; it would be asked what it ignores or refuses.
+Result<void> CheckHasVersions(const OpenedAddress& end);
+
+// kInvalidInput: --sse, --kms-key-id or --acl was typed, and the target is a folder, which knows
+// none of them. Those of the environment are for all commands: what they mean the store says.
+Result<void> CheckTakesEncryption(const RunContext& context, const OpenedAddress& target);
+
 // Asks the target's bucket one question. Errors: what is wrong with it as a whole.
 // True: it may not be listed, which says nothing of writing; the first object that is refused does.
 Async<bool> IsTargetDenied(OpenedAddress target);

@@ -179,12 +179,11 @@ void CopyFlags::Declare(FlagSet& flags) {
               .value_name = "CLASS",
               .alias = "s3-storage-class"},
              storage_class);
-  flags.Text({.name = "sse",
-              .help = "Server-side encryption at the target: AES256, aws:kms or aws:kms:dsse. "
-                      "Default: the bucket's.",
-              .value_name = "ALGORITHM",
-              .alias = "s3-server-side-encryption"},
-             sse);
+  flags.Choice({.name = "sse",
+                .help = "Server-side encryption at the target. Default: the bucket's.",
+                .value_name = "ALGORITHM",
+                .alias = "s3-server-side-encryption"},
+               {"AES256", "aws:kms", "aws:kms:dsse"}, sse);
   flags.Text({.name = "kms-key-id",
               .help = "KMS key to encrypt with at the target. Default: the bucket's encryption.",
               .value_name = "KEY",

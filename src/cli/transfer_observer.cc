@@ -80,15 +80,16 @@ void TransferObserver::OnChosen(const SyncStep& step) {
   ++progress_.totals.objects_total;
   progress_.totals.bytes_total += step.source->size_bytes;
   if (!options_.dry_run) return;
-  output_.Note(Message(options_.move ? "would_move" : "would_copy")
-                   .With("source", SourceOf(step.name))
-                   .With("target", TargetOf(step.name))
-                   .With("size", step.source->size_bytes)
-                   .With("reason", step.decision.reason)
-                   .Says((options_.move ? "would move " : "would copy ") +
-                         Printable(SourceOf(step.name)) + " to " + Printable(TargetOf(step.name)) +
-                         " (" + FormatBytes(step.source->size_bytes) + ", " +
-                         std::string(step.decision.reason) + ")"));
+  // Of a dry run the list is the result.
+  output_.Print(Message(options_.move ? "would_move" : "would_copy")
+                    .With("source", SourceOf(step.name))
+                    .With("target", TargetOf(step.name))
+                    .With("size", step.source->size_bytes)
+                    .With("reason", step.decision.reason)
+                    .Says((options_.move ? "would move " : "would copy ") +
+                          Printable(SourceOf(step.name)) + " to " + Printable(TargetOf(step.name)) +
+                          " (" + FormatBytes(step.source->size_bytes) + ", " +
+                          std::string(step.decision.reason) + ")"));
 }
 
 void TransferObserver::OnListedAll() { progress_.totals.total_is_final = true; }
@@ -116,10 +117,14 @@ void TransferObserver::OnRemoved(const SyncStep& step) {
   message.With("target", TargetOf(step.name));
   const std::string& version = step.target->version_id;
   if (!version.empty()) message.With("version_id", version);
-  output_.Note(message.With("size", step.target->size_bytes)
-                   .Says((options_.dry_run ? "would remove " : "removed ") +
-                         Printable(TargetOf(step.name)) +
-                         (version.empty() ? "" : " version " + Printable(version))));
+  message.With("size", step.target->size_bytes)
+      .Says((options_.dry_run ? "would remove " : "removed ") + Printable(TargetOf(step.name)) +
+            (version.empty() ? "" : " version " + Printable(version)));
+  if (options_.dry_run) {
+    output_.Print(message);
+  } else {
+    output_.Note(message);
+  }
 }
 
 void TransferObserver::OnFailed(const SyncStep& step, const Error& error) {

@@ -9,6 +9,7 @@
 #include "cli/run_commands.h"
 #include "cli/run_context.h"
 #include "cli/stores.h"
+#include "cli/transfer_ends.h"
 
 namespace longhaul {
 
@@ -34,6 +35,9 @@ struct Choice {
     Result<std::vector<MultipartUpload>> uploads =
         co_await opened.store->ListMultipartUploads(opened.address.bucket, opened.address.key);
     if (!uploads) co_return At(opened.address, uploads.error());
+    if (uploads->empty() && IsMissing(opened)) {
+      co_return NotFound("there is nothing at '" + address + "'");
+    }
     const SystemTime latest = context.runtime().clock.Now() - older_than;
     std::erase_if(*uploads, [&](const MultipartUpload& upload) {
       return older_than.count() > 0 && upload.initiated > latest;
@@ -164,11 +168,15 @@ class UploadsAbortCommand : public Command {
         }
       }
       ++aborted;
-      context.output().Note(
-          Described(dry_run_ ? "would_abort" : "aborted", upload)
-              .Says((dry_run_ ? "would abort " : "aborted ") +
-                    Printable(opened->address.WithKey(upload.key)) + " of " +
-                    FormatRfc3339(std::chrono::floor<std::chrono::seconds>(upload.initiated))));
+      Message told = Described(dry_run_ ? "would_abort" : "aborted", upload);
+      told.Says((dry_run_ ? "would abort " : "aborted ") +
+                Printable(opened->address.WithKey(upload.key)) + " of " +
+                FormatRfc3339(std::chrono::floor<std::chrono::seconds>(upload.initiated)));
+      if (dry_run_) {
+        context.output().Print(told);
+      } else {
+        context.output().Note(told);
+      }
     }
     context.output().Note(Message("summary")
                               .With("aborted", dry_run_ ? 0 : aborted)
