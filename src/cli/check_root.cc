@@ -32,6 +32,7 @@ class RootSink : public TreeSink {
   uint64_t failed = 0;
   uint64_t excluded = 0;
   uint64_t different = 0;
+  uint64_t extra = 0;  // Only here, and no difference.
 
   Async<void> Take(std::vector<TreeEntry> entries) override {
     for (const TreeEntry& entry : entries) {
@@ -89,7 +90,11 @@ class RootSink : public TreeSink {
       Result<bool> any = co_await Fill();
       if (!any) co_return any.error();
       if (!*any || theirs_->name > entry.name) {
-        if (!one_way_) Differs(entry.name, "extra", "only here", "", "");
+        if (one_way_) {
+          ++extra;
+        } else {
+          Differs(entry.name, "extra", "only here", "", "");
+        }
         co_return Ok();
       }
       if (theirs_->name < entry.name) {
@@ -197,9 +202,17 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
       root->empty() ? "no hash: " + Counted(sink.failed, "object") + " failed" : *root;
   if (other != nullptr) {
     summary.With("different", sink.different).With("other_root", other->root());
+    if (sink.extra > 0) summary.With("extra", sink.extra);
     if (!root->empty()) {
-      text += sink.different == 0 ? "\nthe same as in " + options.against
-                                  : "\n" + Counted(sink.different, "difference");
+      text += "\n";
+      if (sink.different > 0) {
+        text += Counted(sink.different, "difference");
+      } else if (sink.extra > 0) {
+        text += "all of " + options.against +
+                " is here and the same; only here: " + Counted(sink.extra, "object");
+      } else {
+        text += "the same as in " + options.against;
+      }
     }
   }
   output.Print(summary.Says(text));

@@ -172,6 +172,7 @@ TEST_F(GivenOptionsTest, ARootIgnoresNoOption) {
     return more;
   };
   EXPECT_EQ(Run(with({"--one-way"})), 0) << console.out << console.error;
+  EXPECT_TRUE(Says("is here and the same; only here: 1 object")) << console.out;
   std::filesystem::remove(folder.file("in/x"));
   EXPECT_EQ(Run(with({"--one-way"})), 11) << console.out;
   EXPECT_EQ(Run(with({"--storage-class"})), 2);
