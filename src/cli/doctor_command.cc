@@ -391,8 +391,7 @@ class DoctorCommand : public Command {
       Result<bool> reached = co_await doctor.Reach();
       if (!reached) co_return reached.error();
       if (*reached) {
-        const StoreSettings& store = context.configuration()->stores.at(from.store);
-        const bool decrypts = store.type == StoreType::kS3 && store.endpoint.empty();
+        const bool decrypts = context.configuration()->stores.at(from.store).endpoint.empty();
         Result<void> tried = co_await doctor.ReadFirst(true, decrypts);
         if (!tried) co_return tried;
       }
