@@ -131,12 +131,14 @@ Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePl
   co_return co_await OpenState(runtime, *opened);
 }
 
-Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration) {
+Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,
+                                       std::string queue) {
   BackendsApart apart;
   Result<Opened> opened = Opened();
   if (!configuration.queue.sqs) opened = co_await Open(runtime, configuration.queue, nullptr);
   if (opened) {
-    apart.queue = co_await OpenQueue(runtime, configuration, *opened, kEventsQueue, nullptr, false);
+    apart.queue =
+        co_await OpenQueue(runtime, configuration, *opened, std::move(queue), nullptr, false);
   } else {
     apart.queue = opened.error();
   }

@@ -20,9 +20,10 @@ struct Backends {
 };
 
 inline constexpr char kEventsQueue[] = "events";
+inline constexpr char kMigrationsQueue[] = "migrations";
 
 // The error says which of them cannot be opened. The runtime must outlive them. `queue`: one of the
-// queues that live in one place; "events" is what rules hear of.
+// queues that live in one place: kEventsQueue is what rules hear of.
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
                              std::string queue = kEventsQueue,
                              const AwsRequestHook& on_request = nullptr);
@@ -36,7 +37,8 @@ struct BackendsApart {
   Result<std::unique_ptr<Queue>> queue;
   Result<std::unique_ptr<State>> state;
 };
-Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration);
+Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,
+                                       std::string queue = kEventsQueue);
 
 // The same for a State alone.
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place,

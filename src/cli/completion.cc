@@ -156,6 +156,7 @@ std::string BashCompletion() {
     const std::string name(known->help.name);
     std::vector<std::string> names;
     for (const FlagSet::Flag& flag : known->flags.flags()) {
+      if (flag.info.help.empty()) continue;  // Not shown.
       const std::string spelled = "--" + std::string(flag.info.name);
       names.push_back(spelled);
       if (flag.info.value_name.empty()) continue;
@@ -266,6 +267,7 @@ std::string ZshCompletion() {
   for (const std::unique_ptr<Known>& known : AllKnown()) {
     out += "    '" + std::string(known->help.name) + "')\n      _arguments -S";
     for (const FlagSet::Flag& flag : known->flags.flags()) {
+      if (flag.info.help.empty()) continue;
       const bool takes_value = !flag.info.value_name.empty();
       const std::string says = "[" + ZshEscaped(FirstSentence(flag.info.help)) + "]";
       std::string action;
@@ -350,6 +352,7 @@ std::string FishCompletion() {
       out += begin + " -f\n";
     }
     for (const FlagSet::Flag& flag : known->flags.flags()) {
+      if (flag.info.help.empty()) continue;
       out += begin + " -l " + std::string(flag.info.name);
       if (flag.info.letter != 0) out += std::string(" -s ") + flag.info.letter;
       if (!flag.info.value_name.empty()) {

@@ -38,11 +38,14 @@ void CopyOrMove::Declare(FlagSet& flags) {
   flags.Switch(
       {.name = "recursive",
        .help = move ? "Move all that lies below SOURCE." : "Copy all that lies below SOURCE.",
-       .letter = 'r'},
+       .letter = 'r',
+       .alias = "R"},
       recursive_);
-  flags.Switch(
-      {.name = "dry-run", .help = "Show what would be done, and change nothing.", .letter = 'n'},
-      dry_run_);
+  flags.Switch({.name = "dry-run",
+                .help = "Show what would be done, and change nothing.",
+                .letter = 'n',
+                .alias = "dryrun"},
+               dry_run_);
   flags.Switch({.name = "no-clobber",
                 .help = "Leave targets alone that exist. The target's server decides "
                         "(If-None-Match), so nothing is overwritten by a race either.",
@@ -56,7 +59,7 @@ void CopyOrMove::Declare(FlagSet& flags) {
   filters_.Declare(flags);
   copies_.Declare(flags);
   limits_.Declare(flags);
-  reports_.Declare(flags);
+  reports_.Declare(flags, false);
   run_flags_.Declare(flags);
   store_flags_.Declare(flags, true);
 }

@@ -14,8 +14,8 @@
 #include "cli/backends.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/migrate_run.h"
 #include "cli/output.h"
-#include "cli/rule_life.h"
 #include "cli/run_context.h"
 #include "cli/sqs_place.h"
 #include "cli/store_doctor.h"
@@ -41,6 +41,7 @@ constexpr std::chrono::minutes kRowLifetime{10};
 struct DoctorRoles {
   bool source = true;
   bool target = true;
+  bool migrations = false;  // That alone.
 };
 
 // The rows of a State that a trial writes, by the actions of DynamoDB where it is one.
@@ -97,7 +98,10 @@ class DoctorCommand : public Command {
             "removed. In the queue nothing is sent, received or deleted, so that the rights to "
             "send and to receive are not tried, which is a warning, as is each other right that "
             "cannot be tried; in the state a row of its own is written and removed. It may run "
-            "beside processes at work.",
+            "beside processes at work.\n\n"
+            "With --roles migrations it tries what `migrate worker` would use for the migrations "
+            "of the configuration: each source is read, each target written, with their queue and "
+            "the state. A configuration without rules is taken for that.",
         .examples = {{"Before the first start", "longhaul doctor longhaul.yaml"},
                      {"With the rights of the process near the source, for a script",
                       "longhaul doctor --roles source --json --config longhaul.yaml"}},
@@ -108,9 +112,10 @@ class DoctorCommand : public Command {
     flags.Argument("CONFIG", "The configuration, instead of --config.", file_).completes =
         Completes::kFiles;
     flags.Choice({.name = "roles",
-                  .help = "The roles of the process whose rights are tried. Default: both.",
+                  .help = "The roles of the process whose rights are tried. Default: both of "
+                          "rules; of a configuration without rules migrations.",
                   .value_name = "ROLES"},
-                 {"source,target", "source", "target"}, roles_);
+                 {"source,target", "source", "target", "migrations"}, roles_);
     flags.Duration({.name = "timeout",
                     .help = "How long one request is tried before it has failed. Default: 10s.",
                     .value_name = "DURATION"},
@@ -120,10 +125,16 @@ class DoctorCommand : public Command {
   [[nodiscard]] std::optional<std::string> ConfigurationFile() const override { return file_; }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
-    Result<const Configuration*> found = RequireRules(context);
+    Result<const Configuration*> found = RequireConfiguration(context);
     if (!found) co_return found.error();
     const Configuration& configuration = **found;
-    const DoctorRoles roles{.source = roles_ != "target", .target = roles_ != "source"};
+    Result<std::vector<Migration>> migrations =
+        RequireWorkOf(context, configuration, "--roles", roles_);
+    if (!migrations) co_return migrations.error();
+    const bool of_rules = roles_ != kMigrationsRole;
+    const DoctorRoles roles{.source = of_rules && roles_ != "target",
+                            .target = of_rules && roles_ != "source",
+                            .migrations = !of_rules};
     std::map<std::string, std::unique_ptr<Store>> stores;
     for (const auto& [name, settings] : configuration.stores) {
       Result<std::unique_ptr<Store>> store = OpenConfiguredStore(context, settings, timeout_);
@@ -133,18 +144,27 @@ class DoctorCommand : public Command {
         Failed("store " + name, "open", "", store.error(), settings.Place());
       }
     }
-    Result<BackendsApart> apart = co_await OpenBackendsApart(context.runtime(), configuration);
+    Result<BackendsApart> apart = co_await OpenBackendsApart(
+        context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue);
     if (!apart) co_return apart.error();
     Result<void> tried = co_await TryBackends(context, configuration, roles, *apart);
     if (!tried) co_return tried.error();
-    tried = co_await TryAlarms(context, configuration);
+    if (of_rules) tried = co_await TryAlarms(context, configuration);
     if (!tried) co_return tried.error();
+    for (const auto& [name, settings] : configuration.stores) {
+      partitions_[name] = AwsPartitionOf(RegionOfStore(context, settings));
+    }
+    for (const Migration& migration : *migrations) {
+      if (context.stop().is_set()) continue;
+      tried = co_await TryMigration(context, migration, stores);
+      if (!tried) co_return tried.error();
+    }
     for (const Rule& rule : configuration.rules) {
-      if (!rule.enabled || context.stop().is_set()) continue;
+      if (!of_rules || !rule.enabled || context.stop().is_set()) continue;
       tried = co_await TryRule(context, rule, roles, stores);
       if (!tried) co_return tried.error();
     }
-    if (apart->queue && apart->state && !context.stop().is_set()) {
+    if (of_rules && apart->queue && apart->state && !context.stop().is_set()) {
       tried = co_await Probe(context, configuration, roles, stores, **apart->queue, **apart->state);
       if (!tried) co_return tried.error();
     }
@@ -210,18 +230,20 @@ class DoctorCommand : public Command {
     co_return Ok();
   }
 
-  // Those of longhaul in SQS, of rules.
+  // Those of longhaul in SQS, of rules or of migrations.
   Async<void> TryQueues(RunContext& context, const Configuration& configuration,
                         DoctorRoles roles) {
     Result<std::shared_ptr<SqsClient>> client =
         MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
     if (!client) co_return client.error();
-    const SqsQueueOptions options = SqsOptionsOf(configuration);
+    const SqsQueueOptions options =
+        roles.migrations ? SqsMigrationOptionsOf(configuration) : SqsOptionsOf(configuration);
+    const bool takes = roles.source || roles.migrations;
     for (const SqsLane& lane : options.lanes) {
-      Result<bool> found = co_await TrySqs(**client, lane.queue, roles.source, options);
+      Result<bool> found = co_await TrySqs(**client, lane.queue, takes, options);
       if (!found) co_return found.error();
     }
-    if (configuration.listen) {
+    if (configuration.listen && !roles.migrations) {
       for (const SqsLane& lane : SqsMigrationOptionsOf(configuration).lanes) {
         Result<bool> found = co_await TrySqs(**client, lane.queue, false, options);
         if (!found) co_return found.error();
@@ -230,7 +252,7 @@ class DoctorCommand : public Command {
     Result<bool> found = co_await TrySqs(**client, options.dead_letters(), true, options);
     if (!found) co_return found.error();
     const std::string all = options.prefix + "-*";
-    if (roles.source) NotTried("queue sqs:" + all, "receive messages", "sqs:ReceiveMessage", all);
+    if (takes) NotTried("queue sqs:" + all, "receive messages", "sqs:ReceiveMessage", all);
     NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
     co_return Ok();
   }
@@ -358,12 +380,40 @@ class DoctorCommand : public Command {
     return seen_.insert(std::string(what) + " " + place.ToString()).second;
   }
 
+  // What a worker of its runs does at both ends.
+  Async<void> TryMigration(RunContext& context, const Migration& migration, const Stores& stores) {
+    Runtime& runtime = context.runtime();
+    const Address& from = migration.source;
+    const auto source = stores.find(from.store);
+    if (source != stores.end() && First("source", from)) {
+      StoreDoctor doctor(runtime, *source->second, "source " + from.ToString(), from.bucket,
+                         from.prefix, checks_, partitions_[from.store]);
+      Result<bool> reached = co_await doctor.Reach();
+      if (!reached) co_return reached.error();
+      if (*reached) {
+        const bool decrypts = context.configuration()->stores.at(from.store).endpoint.empty();
+        Result<void> tried = co_await doctor.ReadFirst(true, decrypts);
+        if (!tried) co_return tried;
+      }
+    }
+    const Address& to = migration.target;
+    const auto target = stores.find(to.store);
+    if (target == stores.end() || !First("target", to)) co_return Ok();
+    StoreDoctor doctor(runtime, *target->second, "target " + to.ToString(), to.bucket, to.prefix,
+                       checks_, partitions_[to.store]);
+    Result<bool> reached = co_await doctor.Reach();
+    if (!reached) co_return reached.error();
+    if (!*reached) co_return Ok();
+    Result<void> tried = co_await doctor.ReadUnknown(true);
+    if (!tried) co_return tried;
+    co_return co_await doctor.Write({.deletes = false,
+                                     .storage_class = migration.options.storage_class,
+                                     .kms_key = migration.options.kms_key});
+  }
+
   Async<void> TryRule(RunContext& context, const Rule& rule, DoctorRoles roles,
                       const Stores& stores) {
     Runtime& runtime = context.runtime();
-    for (const auto& [name, settings] : context.configuration()->stores) {
-      partitions_[name] = AwsPartitionOf(RegionOfStore(context, settings));
-    }
     const bool direct = roles.source && MayCarryDirectly(rule);
     const auto source = stores.find(rule.source.store);
     if (roles.source && source != stores.end() && First("source", rule.source)) {
@@ -601,7 +651,7 @@ class DoctorCommand : public Command {
   }
 
   std::optional<std::string> file_;
-  std::string roles_ = "source,target";
+  std::string roles_;  // Empty: as what the configuration has.
   std::chrono::milliseconds timeout_{10'000};
   std::vector<Check> checks_;
   std::set<std::string> seen_;

@@ -232,14 +232,33 @@ FlagSet::ArgumentInfo& FlagSet::Arguments(std::string_view name, std::string_vie
   return arguments_.back();
 }
 
+namespace {
+
+// Of the names in `aliases` the one that is `name`, with the word that may follow it
+// ("request-payer=requester"); empty: none.
+std::string_view FindAlias(std::string_view aliases, std::string_view name) {
+  while (!aliases.empty()) {
+    const std::string_view alias = aliases.substr(0, aliases.find(' '));
+    if (alias.substr(0, alias.find('=')) == name) return alias;
+    aliases.remove_prefix(std::min(alias.size() + 1, aliases.size()));
+  }
+  return {};
+}
+
+// What may follow `name` though the flag is a switch; empty: nothing.
+std::string_view WordAfter(const FlagInfo& info, std::string_view name) {
+  const std::string_view alias = FindAlias(info.alias, name);
+  const size_t equals = alias.find('=');
+  return equals == std::string_view::npos ? std::string_view() : alias.substr(equals + 1);
+}
+
+}  // namespace
+
 const FlagSet::Flag* FlagSet::Find(std::string_view name) const {
   for (const Flag& flag : flags_) {
     if (flag.info.name == name) return &flag;
-    for (std::string_view aliases = flag.info.alias; !aliases.empty();) {
-      const size_t end = std::min(aliases.find(' '), aliases.size());
-      if (aliases.substr(0, end) == name) return &flag;
-      aliases.remove_prefix(std::min(end + 1, aliases.size()));
-    }
+    // Of one letter they are letters.
+    if (name.size() > 1 && !FindAlias(flag.info.alias, name).empty()) return &flag;
   }
   return nullptr;
 }
@@ -287,8 +306,12 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
                             (meant.empty() ? "" : "; did you mean --" + std::string(meant) + "?"));
       }
       std::string_view value = "true";
+      const std::string_view word = WordAfter(flag->info, name);
       if (equals != std::string_view::npos) {
-        value = argument.substr(equals + 1);
+        if (word.empty() || argument.substr(equals + 1) != word)
+          value = argument.substr(equals + 1);
+      } else if (!word.empty() && i + 1 < arguments.size() && arguments[i + 1] == word) {
+        ++i;
       } else if (!flag->info.value_name.empty()) {
         if (i + 1 == arguments.size()) {
           return InvalidInput(std::string(spelled) + " needs a value: " + std::string(spelled) +
@@ -303,7 +326,8 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
     // Short ones: -r, -rn, -cFILE, -c FILE.
     for (size_t at = 1; at < argument.size(); ++at) {
       auto flag = std::find_if(flags_.begin(), flags_.end(), [&](const Flag& candidate) {
-        return candidate.info.letter == argument[at];
+        return candidate.info.letter == argument[at] ||
+               !FindAlias(candidate.info.alias, argument.substr(at, 1)).empty();
       });
       std::string spelled = std::string("-") + argument[at];
       if (flag == flags_.end()) {

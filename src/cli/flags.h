@@ -27,10 +27,10 @@ Result<bool> ParseSwitch(std::string_view text);
 
 struct FlagInfo {
   std::string_view name;        // "endpoint-url".
-  std::string_view help;        // A sentence or more; the default is named here.
+  std::string_view help;        // Sentences, with the default; empty: not shown, to be refused.
   std::string_view value_name;  // "URL"; a switch has none.
   char letter = 0;              // 'r' for -r.
-  std::string_view alias;       // Other long names that other tools use, with spaces between them.
+  std::string_view alias;       // Names of other tools: "names R name=word" (-R, --name [word]).
   Completes completes = Completes::kNothing;
   std::string_view offers;  // Values that the shell offers, with spaces between them.
   // False: the LONGHAUL_… of its name means something else, as other commands have it.

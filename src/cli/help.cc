@@ -26,8 +26,12 @@ std::string FlagTitle(const FlagSet::Flag& flag) {
   if (flag.info.letter != 0) title += std::string("-") + flag.info.letter + ", ";
   title += "--" + std::string(flag.info.name);
   if (!flag.info.value_name.empty()) title += "=" + std::string(flag.info.value_name);
-  for (char c : flag.info.alias.empty() ? std::string() : " " + std::string(flag.info.alias)) {
-    title += c == ' ' ? ", --" : std::string(1, c);
+  for (std::string_view aliases = flag.info.alias; !aliases.empty();) {
+    const std::string_view alias = aliases.substr(0, aliases.find(' '));
+    aliases.remove_prefix(std::min(alias.size() + 1, aliases.size()));
+    const size_t equals = std::min(alias.find('='), alias.size());
+    title += (alias.size() == 1 ? ", -" : ", --") + std::string(alias.substr(0, equals));
+    if (equals < alias.size()) title += "[" + std::string(alias.substr(equals)) + "]";
   }
   return title;
 }
@@ -142,6 +146,7 @@ std::string RenderCommandHelp(const CommandHelp& help, const FlagSet& flags, int
   }
   std::string section;
   for (const FlagSet::Flag& flag : flags.flags()) {
+    if (flag.info.help.empty()) continue;  // Not shown.
     if (flag.section != section) {
       section = flag.section;
       out += Heading(section);

@@ -4,8 +4,8 @@
 #include "aws/aws_service.h"
 #include "cli/command.h"
 #include "cli/command_list.h"
+#include "cli/migrate_run.h"
 #include "cli/output.h"
-#include "cli/rule_life.h"
 #include "cli/run_context.h"
 #include "cli/sqs_place.h"
 #include "cli/stores.h"
@@ -37,6 +37,9 @@ class IamPolicyCommand : public Command {
             "with keys, a profile or a role of their own have their own. Nothing is contacted; "
             "`longhaul doctor` tries the rights. `longhaul setup` needs more than is printed here: "
             "it makes tables and queues.\n\n"
+            "With --role migrations it is what `migrate worker` and the other commands of "
+            "migrations need, for those that the configuration lists: the source is read, the "
+            "target written, nothing removed. A configuration without rules is taken for that.\n\n"
             "Without an endpoint in the configuration what lies in a bucket or in the queue of "
             "`intake: sqs` may be encrypted under a key of KMS that nobody names, so kms:Decrypt "
             "and kms:GenerateDataKey are among them, by way of that bucket, or of SQS, alone. The "
@@ -51,11 +54,13 @@ class IamPolicyCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Argument("CONFIG", "The configuration, instead of --config.", file_).completes =
         Completes::kFiles;
-    flags.Choice({.name = "role",
-                  .help = "The role of the process. Default: both.",
-                  .value_name = "ROLE",
-                  .of_environment = false},
-                 {"source,target", "source", "target"}, role_);
+    flags.Choice(
+        {.name = "role",
+         .help = "The role of the process. Default: both of rules; of a configuration without "
+                 "rules migrations.",
+         .value_name = "ROLE",
+         .of_environment = false},
+        {"source,target", "source", "target", "migrations"}, role_);
     flags.Text({.name = "account",
                 .help = "The account, 12 digits, in the names of queues, tables and keys. Default: "
                         "any.",
@@ -66,14 +71,21 @@ class IamPolicyCommand : public Command {
   [[nodiscard]] std::optional<std::string> ConfigurationFile() const override { return file_; }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
-    Result<const Configuration*> found = RequireRules(context);
+    Result<const Configuration*> found = RequireConfiguration(context);
     if (!found) co_return found.error();
     const Configuration& configuration = **found;
+    Result<std::vector<Migration>> migrations =
+        RequireWorkOf(context, configuration, "--role", role_);
+    if (!migrations) co_return migrations.error();
     if (account_ != "*" &&
         (account_.size() != 12 || account_.find_first_not_of("0123456789") != std::string::npos)) {
       co_return InvalidInput("--account: '" + account_ + "' is no account: write its 12 digits");
     }
-    IamNames names{.source = role_ != "target", .target = role_ != "source", .account = account_};
+    const bool of_rules = role_ != kMigrationsRole;
+    IamNames names{.source = of_rules && role_ != "target",
+                   .target = of_rules && role_ != "source",
+                   .migrations = std::move(*migrations),
+                   .account = account_};
     for (const auto& [name, settings] : configuration.stores) {
       names.regions[name] = RegionOfStore(context, settings);
     }
@@ -93,7 +105,7 @@ class IamPolicyCommand : public Command {
         configuration.file,
         [&](std::string_view name) { return context.console().Environment(std::string(name)); });
     if (!alarms) co_return alarms.error();
-    if (*alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
+    if (of_rules && *alarms && (*alarms)->topic) names.alarm_topic = (*alarms)->topic->arn;
     const std::vector<IamPolicy> policies = IamPolicies(configuration, names);
     Output& output = context.output();
     for (const IamPolicy& policy : policies) {
@@ -116,7 +128,7 @@ class IamPolicyCommand : public Command {
 
  private:
   std::optional<std::string> file_;
-  std::string role_ = "source,target";
+  std::string role_;  // Empty: as what the configuration has.
   std::string account_ = "*";
 };
 

@@ -52,7 +52,8 @@ class ListCommand : public Command {
 
   void Declare(FlagSet& flags) override {
     flags.Argument("ADDRESS", "A bucket, a prefix, a folder, or a store alone.", address_);
-    flags.Switch({.name = "recursive", .help = "List all levels.", .letter = 'r'}, recursive_);
+    flags.Switch({.name = "recursive", .help = "List all levels.", .letter = 'r', .alias = "R"},
+                 recursive_);
     flags.Switch({.name = "bytes", .help = "Print sizes in bytes."}, bytes_);
     flags.Switch({.name = "versions",
                   .help = "List all versions and delete markers; implies --recursive.",
@@ -64,7 +65,8 @@ class ListCommand : public Command {
         {.name = "at",
          .help = "List the bucket as it was at this time, by its versions: 2h (ago), 2026-03-01 "
                  "or 2026-03-01T09:30:00Z; implies --recursive.",
-         .value_name = "TIME"},
+         .value_name = "TIME",
+         .alias = "rewind"},
         at_);
     verbose_.Declare(flags,
                      "Say how many objects the filters have left out; -vv names each, with the "

@@ -72,7 +72,8 @@ void ListingFlags::Declare(FlagSet& flags, bool two_ends) {
   }
   flags.Text({.name = "files-from",
               .help = "Only the names in this file, one to a line, below the address; nothing is "
-                      "listed. Blank lines and lines that begin with # or ; do not count.",
+                      "listed. Blank lines and lines that begin with # or ; do not count. '-' is "
+                      "standard input.",
               .value_name = "FILE",
               .completes = Completes::kFiles},
              files_from);
@@ -99,8 +100,7 @@ Result<void> ListingFlags::CheckOneAddress(size_t addresses) const {
 
 Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpener& opener,
                                                    OpenedAddress opened, StoreEnd end,
-                                                   ListingOptions options,
-                                                   MissingKey missing) const {
+                                                   ListingOptions options, MissingKey missing) {
   const End& own = end == StoreEnd::kSource ? source : target;
   const std::string& names = files_from.empty() ? files_from_raw : files_from;
   const int given =
@@ -120,8 +120,19 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
   if (!own.save.empty()) options.ordered = true;
   std::unique_ptr<Listing> listing;
   if (FromFile(end)) {
-    Result<ListingFile> file = FileOf(opener, own.file.empty() ? names : own.file, end);
+    if (own.file.empty() && piped_ == nullptr && PipedNames::Are(names)) {
+      Result<std::shared_ptr<PipedNames>> read = co_await PipedNames::Read(context, names);
+      if (!read) co_return read.error();
+      piped_ = std::move(*read);
+    }
+    const bool piped = own.file.empty() && piped_ != nullptr;
+    Result<ListingFile> file = FileOf(opener,
+                                      piped              ? piped_->path()
+                                      : own.file.empty() ? names
+                                                         : own.file,
+                                      end);
     if (!file) co_return file.error();
+    if (piped) file->name = names == "-" ? "standard input" : names;
     const ListingFileKind kind = !own.file.empty()    ? ListingFileKind::kAny
                                  : files_from.empty() ? ListingFileKind::kRawNames
                                                       : ListingFileKind::kNames;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/piped_names.h"
 #include "cli/stores.h"
 #include "transfer/listing/key_list.h"
 #include "transfer/listing/listing.h"
@@ -38,8 +39,10 @@ struct ListingFlags {
   // latter are errors. kInvalidInput: flags that contradict each other.
   Async<std::unique_ptr<Listing>> Open(RunContext& context, StoreOpener& opener,
                                        OpenedAddress opened, StoreEnd end,
-                                       ListingOptions options = {},
-                                       MissingKey missing = nullptr) const;
+                                       ListingOptions options = {}, MissingKey missing = nullptr);
+
+ private:
+  std::shared_ptr<PipedNames> piped_;  // What --files-from gave, where that is a pipe.
 };
 
 }  // namespace longhaul

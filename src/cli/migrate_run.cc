@@ -29,7 +29,7 @@ Result<const Configuration*> RequireConfiguration(RunContext& context) {
 }
 
 Async<Backends> OpenMigrationBackends(RunContext& context, const Configuration& configuration) {
-  co_return co_await OpenBackends(context.runtime(), configuration, "migrations",
+  co_return co_await OpenBackends(context.runtime(), configuration, kMigrationsQueue,
                                   TellingClock(context.troubles()));
 }
 
@@ -131,6 +131,27 @@ Result<std::vector<Migration>> ListedMigrations(RunContext& context,
   return LoadMigrations(configuration.file, [&console](std::string_view name) {
     return console.Environment(std::string(name));
   });
+}
+
+Result<std::vector<Migration>> RequireWorkOf(RunContext& context,
+                                             const Configuration& configuration,
+                                             std::string_view flag, std::string& role) {
+  Result<std::vector<Migration>> listed = ListedMigrations(context, configuration);
+  if (!listed) return listed.error();
+  const bool rules = !configuration.rules.empty();
+  if (role.empty()) {
+    if (!rules && listed->empty()) {
+      return InvalidInput(configuration.file + " has neither rules nor migrations");
+    }
+    role = rules ? "source,target" : kMigrationsRole;
+  }
+  if (role == kMigrationsRole) {
+    if (!listed->empty()) return listed;
+    return InvalidInput(configuration.file + ": migrations: there is none");
+  }
+  if (rules) return std::vector<Migration>();
+  return InvalidInput(configuration.file + ": rules: there is none; for its migrations: " +
+                      std::string(flag) + " " + std::string(kMigrationsRole));
 }
 
 Result<Migration> MigrateFlags::Resolve(RunContext& context,

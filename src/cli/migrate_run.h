@@ -39,6 +39,16 @@ Result<std::vector<Migration>> ListedMigrations(RunContext& context,
 
 inline constexpr std::string_view kNoMigration = "NoMigration";
 
+// The role of a process that works on migrations: `doctor` and `iam-policy` take it beside those of
+// rules.
+inline constexpr std::string_view kMigrationsRole = "migrations";
+// An empty `role` becomes what the configuration has: both roles of rules, else kMigrationsRole.
+// Then these are its migrations, else none. kInvalidInput: there is nothing for that role; `flag`
+// names it.
+Result<std::vector<Migration>> RequireWorkOf(RunContext& context,
+                                             const Configuration& configuration,
+                                             std::string_view flag, std::string& role);
+
 // RUN, or SOURCE and TARGET with their options.
 struct MigrateFlags {
   std::string what;

@@ -91,6 +91,14 @@ class MigrateVerifyCommand : public Command {
                            .roots = true};
     Result<std::vector<std::string>> scope = co_await migration::ScopeOf(*backends->state, *run);
     if (!scope) co_return scope.error();
+    const auto typed = [](const Address& place) {
+      return CommandAddress{.kind = CommandAddress::Kind::kNamed,
+                            .text = place.ToString(),
+                            .store = place.store,
+                            .bucket = place.bucket,
+                            .key = place.prefix};
+    };
+    const CommandAddress source = typed(run->source);
     Message summary("summary");
     summary.With("run", run->id);
     if (!scope->front().empty()) {
@@ -109,7 +117,7 @@ class MigrateVerifyCommand : public Command {
         context,
         {.store = *ends->source, .bucket = run->source.bucket, .prefix = run->source.prefix},
         {.store = *ends->target, .bucket = run->target.bucket, .prefix = run->target.prefix},
-        std::move(options), {.depth = depth_}, report, std::move(summary));
+        std::move(options), {.depth = depth_, .source = &source}, report, std::move(summary));
   }
 
  private:

@@ -44,8 +44,10 @@ bool LinesFile::Close() {
   return std::fclose(file_.release()) == 0 && !failed_;
 }
 
-void NameListFlags::Declare(FlagSet& flags) {
-  auto file = [&flags](std::string_view name, std::string_view help, std::string& path) {
+void NameListFlags::Declare(FlagSet& flags, bool compares) {
+  auto file = [&](std::string_view name, std::string_view help, std::string& path) {
+    // Without a help it is known, so that it can be refused with the reason, and not shown.
+    if (!compares && &path != &error) help = "";
     flags.Text({.name = name, .help = help, .value_name = "FILE", .completes = Completes::kFiles},
                path);
   };

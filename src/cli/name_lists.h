@@ -43,7 +43,8 @@ struct NameListFlags {
   std::string match;
   std::string error;
 
-  void Declare(FlagSet& flags);
+  // `compares`: the command looks at both sides; else those that say so are not shown.
+  void Declare(FlagSet& flags, bool compares = true);
   // kInvalidInput: one is wanted that says of names what both sides have, and `command` does not
   // look at both. `why` goes on from "COMMAND ".
   [[nodiscard]] Result<void> RefuseOfBothSides(std::string_view command,

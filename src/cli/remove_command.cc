@@ -53,12 +53,15 @@ class RemoveCommand : public Command {
 
   void Declare(FlagSet& flags) override {
     flags.Arguments("ADDRESS", "Objects or files; with --recursive folders.", 1, addresses_);
-    flags.Switch(
-        {.name = "recursive", .help = "Remove all that lies below ADDRESS.", .letter = 'r'},
-        recursive_);
+    flags.Switch({.name = "recursive",
+                  .help = "Remove all that lies below ADDRESS.",
+                  .letter = 'r',
+                  .alias = "R"},
+                 recursive_);
     flags.Switch({.name = "dry-run",
                   .help = "Show what would be removed, and remove nothing.",
-                  .letter = 'n'},
+                  .letter = 'n',
+                  .alias = "dryrun"},
                  dry_run_);
     flags.Switch({.name = "yes", .help = "Do not ask.", .letter = 'y', .alias = "force"}, yes_);
     flags.Integer({.name = "max-delete",
@@ -83,7 +86,7 @@ class RemoveCommand : public Command {
     flags.Section("LISTINGS");
     listings_.Declare(flags, false);
     filters_.Declare(flags);
-    reports_.Declare(flags);
+    reports_.Declare(flags, false);
     store_flags_.Declare(flags, false);
   }
 

@@ -120,9 +120,11 @@ void CommonFlags::Declare(FlagSet& flags) {
                  json = *wanted;
                  return Ok();
                });
-  flags.Switch(
-      {.name = "quiet", .help = "No progress, no notes: results and problems only.", .letter = 'q'},
-      quiet);
+  flags.Switch({.name = "quiet",
+                .help = "No progress, no notes: results and problems only.",
+                .letter = 'q',
+                .alias = "only-show-errors"},
+               quiet);
   flags.Choice({.name = "log-level",
                 .help = "The least important log lines to write to standard error. Default: info.",
                 .value_name = "LEVEL"},

@@ -73,7 +73,8 @@ void DeclareEnd(FlagSet& flags, StoreFlags::End& end, std::string_view endpoint_
        .help = both ? "Region of s3:// addresses. Default: AWS_REGION or the profile's, else "
                       "us-east-1."
                     : "As --region, for this end alone.",
-       .value_name = "REGION"},
+       .value_name = "REGION",
+       .alias = which == "target" ? "destination-region" : ""},
       end.region);
   flags.Switch({.name = sign_name,
                 .help = both ? "Sign no requests: for public buckets."
@@ -141,7 +142,9 @@ void StoreFlags::Declare(FlagSet& flags, bool two_ends) {
                         "HTTP, except to this machine.",
                 .value_name = "WHEN"},
                {"auto", "always", "never"}, payload_signing);
-  flags.Switch({.name = "requester-pays", .help = "Agree to pay for reading s3:// buckets."},
+  flags.Switch({.name = "requester-pays",
+                .help = "Agree to pay for reading s3:// buckets.",
+                .alias = "request-payer=requester"},
                requester_pays);
   flags.Switch({.name = "accelerate",
                 .help = "s3:// objects go by S3 Transfer Acceleration, to buckets that have it; "

@@ -76,9 +76,11 @@ class SyncCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Argument("SOURCE", "What should be there: a bucket, prefix or folder.", source_);
     flags.Argument("TARGET", "Where it should be.", target_);
-    flags.Switch(
-        {.name = "dry-run", .help = "Show what would be done, and change nothing.", .letter = 'n'},
-        options_.dry_run);
+    flags.Switch({.name = "dry-run",
+                  .help = "Show what would be done, and change nothing.",
+                  .letter = 'n',
+                  .alias = "dryrun"},
+                 options_.dry_run);
     verbose_.Declare(flags);
     flags.Text({.name = "plan",
                 .help = "Change nothing, and write what would be done to FILE, for `longhaul "
@@ -95,7 +97,7 @@ class SyncCommand : public Command {
     flags.Section("REMOVALS");
     flags.Switch({.name = "delete",
                   .help = "Remove what is only at TARGET, after all copies.",
-                  .alias = "delete-after"},
+                  .alias = "delete-after remove"},
                  options_.remove);
     flags.Integer({.name = "max-delete",
                    .help = "Remove nothing when more than N would go; exit 12.",

@@ -26,6 +26,21 @@ Result<std::string> ReadTextFile(const std::string& path) {
   return text;
 }
 
+// The lines of a file that are patterns, as rules that begin with `sign`. Blank lines and comments
+// are as in a file of rules.
+Result<void> AddPatterns(std::string_view text, std::string_view path, std::string_view sign,
+                         ObjectFilter& filter) {
+  std::string rules;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    while (line.starts_with(' ') || line.starts_with('\t')) line.remove_prefix(1);
+    const bool nothing = line.empty() || line[0] == '\r' || line[0] == '#' || line[0] == ';';
+    rules += (nothing ? std::string() : std::string(sign)) + std::string(line) + "\n";
+  }
+  return filter.AddRules(rules, path);
+}
+
 Result<void> SetTime(std::string_view text, std::optional<TimeBound>& bound) {
   Result<TimeBound> parsed = ParseTimeBound(text);
   if (!parsed) return parsed.error();
@@ -100,6 +115,10 @@ void FilterFlags::Declare(FlagSet& flags) {
                if (!text) return text.error();
                return filter_.AddRules(*text, path);
              });
+  DeclarePatterns(flags, true, "include-from",
+                  "Patterns from a file, one to a line, as rclone writes them: what matches is in, "
+                  "and what no rule lets in is out.");
+  DeclarePatterns(flags, false, "exclude-from", "The same for what is out.");
   flags.Parsed({.name = "min-size",
                 .help = "Leave out what is smaller, like 100k or 1MiB.",
                 .value_name = "SIZE"},
@@ -119,8 +138,20 @@ void FilterFlags::Declare(FlagSet& flags) {
                [this](std::string_view text) { return SetTime(text, newer_than_); });
 }
 
+void FilterFlags::DeclarePatterns(FlagSet& flags, bool include, std::string_view name,
+                                  std::string_view help) {
+  flags.Each({.name = name, .help = help, .value_name = "FILE", .completes = Completes::kFiles},
+             [this, include](std::string_view path) -> Result<void> {
+               Result<std::string> text = ReadTextFile(std::string(path));
+               if (!text) return text.error();
+               if (include) others_out_ = true;
+               return AddPatterns(*text, path, include ? "+ " : "- ", filter_);
+             });
+}
+
 ObjectFilter FilterFlags::Make(SystemTime now) const {
   ObjectFilter filter = filter_;
+  if (others_out_) filter.AddGlob(false, "*", "no --include-from matches");
   if (age_min_) filter.modified_before = age_min_->From(now);
   for (const std::optional<TimeBound>& bound : {age_max_, newer_than_}) {
     if (!bound) continue;
@@ -257,7 +288,8 @@ void AtFlag::Declare(FlagSet& flags) {
       {.name = "at",
        .help = "SOURCE as it was: 2h (ago), 2026-03-01 or 2026-03-01T09:30:00Z. Its bucket "
                "keeps versions; what was deleted for good since is not there.",
-       .value_name = "TIME"},
+       .value_name = "TIME",
+       .alias = "rewind"},
       [this](std::string_view text) { return SetTime(text, at); });
 }
 

@@ -36,7 +36,10 @@ class FilterFlags {
   [[nodiscard]] ObjectFilter Make(SystemTime now) const;
 
  private:
+  void DeclarePatterns(FlagSet& flags, bool include, std::string_view name, std::string_view help);
+
   ObjectFilter filter_;
+  bool others_out_ = false;  // There was an --include-from.
   std::optional<TimeBound> age_min_;
   std::optional<TimeBound> age_max_;
   std::optional<TimeBound> newer_than_;

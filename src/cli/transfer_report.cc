@@ -18,14 +18,14 @@ bool Matches(const SyncStep& step) {
 
 }  // namespace
 
-void ReportFlags::Declare(FlagSet& flags) {
+void ReportFlags::Declare(FlagSet& flags, bool compares) {
   flags.Section("REPORTS");
   flags.Text({.name = "report",
               .help = "What was really done, object by object with the reason, as JSON lines.",
               .value_name = "FILE",
               .completes = Completes::kFiles},
              report);
-  lists.Declare(flags);
+  lists.Declare(flags, compares);
 }
 
 Result<void> TransferReport::Open(const ReportFlags& flags) {

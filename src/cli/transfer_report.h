@@ -23,7 +23,8 @@ struct ReportFlags {
   std::string report;
   NameListFlags lists;
 
-  void Declare(FlagSet& flags);
+  // `compares`: as of NameListFlags.
+  void Declare(FlagSet& flags, bool compares = true);
 };
 
 class TransferReport : public SyncObserver {

@@ -60,7 +60,10 @@ class Builder {
       : configuration_(configuration), names_(names) {}
 
   std::vector<IamPolicy> Build() {
-    for (const Rule& rule : configuration_.rules) AddRule(rule);
+    for (const Rule& rule : configuration_.rules) {
+      if (names_.source || names_.target) AddRule(rule);
+    }
+    for (const Migration& migration : names_.migrations) AddMigration(migration);
     AddBackends();
     AddIdentities();
     std::vector<IamPolicy> policies;
@@ -139,6 +142,29 @@ class Builder {
          {.operation = "StringLike",
           .key = "kms:EncryptionContext:aws:s3:arn",
           .values = {bucket, bucket + "/" + Literal(at.prefix) + "*"}}});
+  }
+
+  // What a worker of its runs does: it removes nothing.
+  void AddMigration(const Migration& migration) {
+    const Address& source = migration.source;
+    AddListing(source.store, source.bucket, source.prefix, "s3:ListBucket", "MigrationSourceList");
+    // Of a giant the version is named that was planned.
+    Add(source.store, "MigrationSource",
+        {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging",
+         "s3:GetObjectVersionTagging"},
+        {Objects(source.store, source.bucket, source.prefix)});
+    AddKeysOf(source.store, source, {"kms:Decrypt"}, "MigrationSourceDecrypt");
+    const Address& target = migration.target;
+    AddListing(target.store, target.bucket, target.prefix, "s3:ListBucket", "MigrationTargetList");
+    Add(target.store, "MigrationTarget",
+        {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObjectTagging",
+         "s3:PutObjectTagging"},
+        {Objects(target.store, target.bucket, target.prefix)});
+    if (!migration.options.kms_key.empty()) {
+      AddKey(target.store, migration.options.kms_key);
+    } else {
+      AddKeysOf(target.store, target, kWritesUnderKey, "TargetBucketKey");
+    }
   }
 
   void AddStaging(const std::string& store, const std::string& bucket, const std::string& prefix,
@@ -234,6 +260,11 @@ class Builder {
     for (const std::string& name : names_.run_queues) {
       runs.push_back(ServiceArn("sqs", names_.queue_region, name));
     }
+    if (!names_.source && !names_.target) {
+      runs.push_back(dead);
+      AddTo(identity, "Queue", kTakesFromQueue, std::move(runs));
+      return;
+    }
     // Its API starts them; workers are processes of their own.
     if (configuration_.listen && !runs.empty()) {
       AddTo(identity, "Runs", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
@@ -241,10 +272,7 @@ class Builder {
     }
     if (names_.source) {
       queues.push_back(dead);
-      AddTo(identity, "Queue",
-            {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
-             "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
-            std::move(queues));
+      AddTo(identity, "Queue", kTakesFromQueue, std::move(queues));
       return;
     }
     AddTo(identity, "Queue", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
@@ -391,6 +419,10 @@ class Builder {
   // The parts of an upload are decrypted by whoever completes it. (S3 User Guide, "Multipart upload
   // API and permissions".)
   const std::vector<std::string> kWritesUnderKey{"kms:GenerateDataKey", "kms:Decrypt"};
+
+  const std::vector<std::string> kTakesFromQueue{
+      "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+      "sqs:SendMessage", "sqs:DeleteMessage",      "sqs:ChangeMessageVisibility"};
 
   const Configuration& configuration_;
   const IamNames& names_;

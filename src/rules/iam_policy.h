@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rules/migration.h"
 #include "rules/rule.h"
 
 namespace longhaul {
@@ -41,8 +42,9 @@ struct IamPolicy {
 
 // What the configuration does not say.
 struct IamNames {
-  bool source = true;  // Roles of the process.
+  bool source = true;  // Roles of the process; neither: it works on migrations alone.
   bool target = true;
+  std::vector<Migration> migrations{};           // Those that it works on.
   std::string account = "*";                     // 12 digits.
   std::map<std::string, std::string> regions{};  // Of stores; missing or empty: any.
   std::string queue_region = "*";

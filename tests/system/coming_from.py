@@ -55,7 +55,8 @@ def fill(world, east, west) -> None:
         west.s3.delete_object(Bucket="logs", Key=key)
     put_all(west.s3, "logs", [Thing("1.log", b"x"), Thing("extra", b"x")])
     for name, text in (("photos/one.jpg", "x"), ("report.pdf", "x"),
-                       ("rules.txt", "- *.tmp\n+ **\n"), ("names.txt", "1.log\n2.log\n")):
+                       ("rules.txt", "- *.tmp\n+ **\n"), ("names.txt", "1.log\n2.log\n"),
+                       ("out.txt", "/old/**\n*.{tmp,bak}\n")):
         path = world.work / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

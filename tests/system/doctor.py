@@ -431,6 +431,40 @@ def outbox(world: World) -> None:
               f"without {statement} the doctor says {found}")
 
 
+def migrations(world: World) -> None:
+    """What a worker needs where there is no rule: printed, tried, and no more than that."""
+    step("migrations alone")
+    source = world.serve("minio", "from")
+    target = world.serve("minio", "to")
+    source.s3.create_bucket(Bucket="data")
+    target.s3.create_bucket(Bucket="copy")
+    # Giants are read in the version that was planned.
+    source.s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
+    put_all(source.s3, "data", things(20, prefix="in/"))
+    source.s3.put_object(Bucket="data", Key="in/giant", Body=b"0123456789abcdef" * 1_000_000,
+                         Tagging="size=giant")
+    source.s3.put_object(Bucket="data", Key="other/secret", Body=b"x")
+    proxies = {"keys of store source": PolicedProxy(source.endpoint),
+               "keys of store target": PolicedProxy(target.endpoint)}
+    config = world.config(
+        {name: store_of(proxies[f"keys of store {name}"].endpoint) for name in ("source", "target")},
+        [], "migrations.yaml", queue="sqlite:migrations.db", state="sqlite:migrations.db",
+        migrations=[{"id": "once", "source": "source:data/in/", "target": "target:copy/out/",
+                     "options": {"giant_size": "6MiB", "range_size": "5MiB"}}])
+    whole = policies(world, config)
+    check(sorted(whole) == sorted(proxies), f"policies of {sorted(whole)}")
+    for identity, proxy in proxies.items():
+        proxy.policy = whole[identity]
+    check(not failed(doctor(world, config, 0)), "the doctor of the whole policy")
+    check(not keys_of(target.s3, "copy"), f"the doctor has written {keys_of(target.s3, 'copy')}")
+    world.run("migrate", "start", "once", "--wait", "--config", config).expect(0)
+    world.run("migrate", "verify", "once", "--config", config).expect(0)
+    for identity, proxy in proxies.items():
+        check(not proxy.denied, f"the policy of {identity} lacks {proxy.denied}")
+    check(len(keys_of(target.s3, "copy")) == 21, f"at the target: {keys_of(target.s3, 'copy')}")
+    without_each(world, config, proxies, whole)
+
+
 if __name__ == "__main__":
     with World("doctor") as the_world:
         s3(the_world)
@@ -440,4 +474,5 @@ if __name__ == "__main__":
         events(the_world, *servers)
         apart(the_world, *servers)
         outbox(the_world)
+        migrations(the_world)
         step("ok")
