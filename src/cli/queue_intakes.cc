@@ -89,7 +89,10 @@ Async<void> QueueIntakes::OpenOne(Found found) {
       runtime_, std::move(found.client), IntakeOptionsOf(found.places.front()));
   if (!queue) co_return queue.error().In("intake from " + name);
   auto takes = [places = std::move(found.places)](const Rule& rule) {
-    return rule.intake.sqs && Holds(places, *rule.intake.sqs);
+    if (!rule.intake.sqs) return false;
+    // Of a rule that is disabled nobody has asked which queue that is: one of this name may be.
+    if (!rule.enabled) return rule.intake.sqs->name == places.front().name;
+    return Holds(places, *rule.intake.sqs);
   };
   auto made = std::make_unique<One>();
   One& one = *made;

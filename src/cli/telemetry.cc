@@ -297,6 +297,7 @@ void TelemetryReporter::ReportSources(std::chrono::duration<double> passed) {
     Packed packed;
     double saved_dollars = 0;
     bool priced = true;
+    bool tries_are_told = true;
   };
   std::map<SourceKey, Of> sources;
   for (const Rule& rule : configuration_.rules) {
@@ -306,6 +307,7 @@ void TelemetryReporter::ReportSources(std::chrono::duration<double> passed) {
     of.packed.Add(packed);
     const std::optional<double> gib = TransferGibOf(rule);
     of.priced = of.priced && gib.has_value();
+    of.tries_are_told = of.tries_are_told && !MayCarryDirectly(rule);
     of.saved_dollars += (Number(packed.plain) - Number(packed.sent)) / kGib * gib.value_or(0);
   }
   for (const auto& [key, of] : sources) {
@@ -313,8 +315,12 @@ void TelemetryReporter::ReportSources(std::chrono::duration<double> passed) {
     EmfDimensions dimensions{{"SourceBucket", bucket}, {"SourcePrefix", PrefixName(prefix)}};
     const Packed& packed = of.packed;
     std::vector<EmfMetric> metrics{
-        {.name = "FailedDownloads", .unit = "Count", .value = Number(packed.downloads_failed)},
         {.name = "FailedUploads", .unit = "Count", .value = packed.uploads_failed}};
+    // A 0 while each try fails would keep an alarm silent.
+    if (of.tries_are_told) {
+      metrics.push_back(
+          {.name = "FailedDownloads", .unit = "Count", .value = Number(packed.downloads_failed)});
+    }
     if (packed.archives > 0) {
       AddRatios(metrics, packed.objects, packed.plain, packed.sent, passed);
       if (of.priced) {

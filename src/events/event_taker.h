@@ -33,6 +33,11 @@ class EventTaker {
   virtual ~EventTaker() = default;
   // Where events are wanted from; may name a place twice.
   [[nodiscard]] virtual std::vector<Source> Sources() const = 0;
+  // What a message that names no bucket is of; empty: nobody can tell. `store`: where it is known
+  // which one sends; empty: any.
+  [[nodiscard]] virtual std::string NamelessBucket(std::string_view store) const {
+    return OnlyBucket(Sources(), store);
+  }
   // Empty: it is wanted. Else why not, as a label of the metric of ignored events.
   [[nodiscard]] virtual std::string_view Unwanted(const StoreEvent& event) const = 0;
   // OK: what these ask for is durable. How many hints, or objects, that were. Errors: it is to be
@@ -44,19 +49,18 @@ class EventTaker {
     std::string_view everybody;
   };
   [[nodiscard]] virtual Words words() const = 0;
-};
 
-// What a message that names no bucket is of: the bucket of the only source; empty: there are
-// several, or none. `store`: where it is known which one sends; empty: any.
-inline std::string OnlyBucket(const std::vector<EventTaker::Source>& sources,
-                              std::string_view store = {}) {
-  const EventTaker::Source* only = nullptr;
-  for (const EventTaker::Source& source : sources) {
-    if (!store.empty() && source.store != store) continue;
-    if (only != nullptr && *only != source) return {};
-    only = &source;
+ protected:
+  // The bucket of the only source; empty: there are several, or none.
+  static std::string OnlyBucket(const std::vector<Source>& sources, std::string_view store) {
+    const Source* only = nullptr;
+    for (const Source& source : sources) {
+      if (!store.empty() && source.store != store) continue;
+      if (only != nullptr && *only != source) return {};
+      only = &source;
+    }
+    return only == nullptr ? std::string() : only->bucket;
   }
-  return only == nullptr ? std::string() : only->bucket;
-}
+};
 
 }  // namespace longhaul

@@ -89,7 +89,7 @@ void QueueIntake::Ignore(std::string_view reason, int64_t count) {
 
 void QueueIntake::Read(QueueMessage message, Gathered& gathered) {
   const std::vector<EventTaker::Source> sources = taker_.Sources();
-  Result<S3Events> events = ParseS3Events(message.body, OnlyBucket(sources));
+  Result<S3Events> events = ParseS3Events(message.body, taker_.NamelessBucket({}));
   if (!events) {
     message.reason = events.error().message;
     gathered.poison.push_back(std::move(message));

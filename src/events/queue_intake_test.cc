@@ -211,6 +211,21 @@ TEST_F(QueueIntakeTest, JobsOfAnotherBucketAreDeadLetters) {
   EXPECT_EQ(Dead()[1].body, kHubJob);
 }
 
+// What waits for a rule that is disabled for a while is not another one's.
+TEST_F(QueueIntakeTest, JobsThatMayBeOfADisabledRuleAreDeadLetters) {
+  Rule rule = configuration_.rules.front();
+  rule.id = "later";
+  rule.source.bucket = "acme-other";
+  rule.enabled = false;
+  configuration_.rules.push_back(rule);
+  sqs_.Put(kQueue, kHubJob);
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_TRUE(Keys().empty());
+  ASSERT_EQ(Dead().size(), 1u);
+  EXPECT_TRUE(ReasonOf(Dead()[0]).contains("names no bucket")) << ReasonOf(Dead()[0]);
+}
+
 // Of a message that is understood by half that half is done, and all of it kept.
 TEST_F(QueueIntakeTest, HalfOfAMessageIsDoneAndAllOfItKept) {
   sqs_.Put(

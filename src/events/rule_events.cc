@@ -24,6 +24,14 @@ std::vector<EventTaker::Source> RuleEvents::Sources() const {
   return sources;
 }
 
+std::string RuleEvents::NamelessBucket(std::string_view store) const {
+  std::vector<Source> sources;
+  for (const Rule& rule : configuration_.rules) {
+    if (takes_(rule)) sources.push_back({rule.source.store, rule.source.bucket});
+  }
+  return OnlyBucket(sources, store);
+}
+
 std::string_view RuleEvents::Unwanted(const StoreEvent& event) const {
   return RulesOf(event).empty() ? "no_rule" : "";
 }

@@ -109,7 +109,7 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
     co_return Refuse(404, "unknown_store",
                      "the configuration has no store '" + store.substr(0, 100) + "'");
   }
-  Result<S3Events> events = ParseS3Events(body, OnlyBucket(taker_.Sources(), store));
+  Result<S3Events> events = ParseS3Events(body, taker_.NamelessBucket(store));
   if (!events) {
     if (events.error().code == "EntityTooLarge") co_return BodyTooLarge();
     co_return Refuse(400, events.error().code, events.error().message);

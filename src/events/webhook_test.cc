@@ -82,6 +82,10 @@ TEST_F(WebhookTest, TakesJobsOfSystemsThatMigrate) {
   EXPECT_EQ(reply.status, 400);
   EXPECT_TRUE(reply.body.contains("NoBucket")) << reply.body;
   EXPECT_EQ(Post(hub, "west").status, 200);  // Its only bucket.
+  configuration_.rules.resize(2);
+  configuration_.rules[1].source.bucket = "later";
+  configuration_.rules[1].enabled = false;
+  EXPECT_EQ(Post(hub).status, 400) << "it may be of the rule that is disabled";
   configuration_.rules.resize(1);
   EXPECT_EQ(Post(hub).status, 200);
   std::vector<HintMessage> queued = Queued();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/postgres_schema.h"
 #include "tests/support/any_world.h"
 
 namespace longhaul {
@@ -22,6 +23,16 @@ TEST(PostgresUrl, SaysWhatItNeedsAndNoSecret) {
   EXPECT_FALSE(CheckPostgresUrl(Secret("postgresql://u:hunter2@h:port-one/d?nonsense=1"))
                    .error()
                    .message.contains("hunter2"));
+}
+
+// The user of a URL may be any text, and the script is carried out by who owns the tables.
+TEST(PostgresSetup, ARolesNameEndsNoComment) {
+  for (const char* role : {"mover", "a\nDROP SCHEMA longhaul CASCADE; --", "a\rDROP TABLE x; --"}) {
+    const std::string sql = PostgresSetupSql("longhaul", {}, role);
+    EXPECT_EQ(sql.contains("TO \"mover\""), role == std::string("mover")) << sql;
+    EXPECT_EQ(sql.contains("TO \"ROLE\""), role != std::string("mover")) << sql;
+    EXPECT_FALSE(sql.contains("DROP")) << sql;
+  }
 }
 
 // A schema's name stands in SQL without quotes.

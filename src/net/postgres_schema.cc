@@ -1,5 +1,6 @@
 #include "net/postgres_schema.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace longhaul {
@@ -137,8 +138,12 @@ std::string PostgresSetupSql(const std::string& schema, const std::vector<Postgr
                              const std::string& role) {
   std::string sql;
   for (const PostgresPart& part : parts) sql += Steps(schema, part, 0);
+  // A line that ends within the name would end the comment.
+  const bool named = !role.empty() && std::ranges::none_of(role, [](char c) {
+    return static_cast<unsigned char>(c) < 0x20;
+  });
   sql += "-- Where the processes' role is another than the one that this is carried out by:\n-- " +
-         PostgresGrants(schema, role.empty() ? "ROLE" : role) + "\n";
+         PostgresGrants(schema, named ? role : "ROLE") + "\n";
   return sql;
 }
 

@@ -514,6 +514,11 @@ TEST_F(SqsQueueTest, ARefusalHasTheCommandThatAllowsIt) {
       opened.error().message.contains("aws iam put-role-policy --role-name mover "
                                       "--policy-name longhaul-queue"))
       << opened.error().message;
+  // Those of another prefix that begins so are somebody else's.
+  for (const std::string& queue : {NameOf(""), NameOf("a"), fixture_.options().dead_letters()}) {
+    EXPECT_TRUE(opened.error().message.contains(":" + queue + "\"")) << opened.error().message;
+  }
+  EXPECT_FALSE(opened.error().message.contains("-*")) << opened.error().message;
 }
 
 // A policy mends neither keys that are wrong nor a policy that forbids it.
@@ -537,10 +542,11 @@ TEST_F(SqsQueueTest, ARefusedSetupHasTheRightsOfASetup) {
   const std::string& message = made.error().message;
   for (const std::string& part :
        {std::string("\"sqs:CreateQueue\""), std::string("\"sqs:SetQueueAttributes\""),
-        "--policy-name longhaul-setup-" + fixture_.options().prefix + " ",
-        ":" + fixture_.options().prefix + "-*\""}) {
+        "--policy-name longhaul-setup-" + fixture_.options().prefix + " ", ":" + NameOf("a") + "\"",
+        ":" + fixture_.options().dead_letters() + "\""}) {
     EXPECT_TRUE(message.contains(part)) << part << " in " << message;
   }
+  EXPECT_FALSE(message.contains("-*")) << message;
 }
 
 // The dead letters of somebody else's queue have any name, and a policy is replaced by another of

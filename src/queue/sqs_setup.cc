@@ -86,14 +86,28 @@ std::string_view PartitionOf(std::string_view region) {
 }
 
 // One statement that allows it; `more`: its conditions.
-std::string Document(std::initializer_list<std::string_view> actions, const std::string& resource,
-                     const std::string& more = "") {
-  std::string text = R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[)";
-  for (std::string_view action : actions) {
-    if (!text.ends_with('[')) text += ',';
-    text.append(1, '"').append(action).append(1, '"');
-  }
-  return text + R"(],"Resource":")" + resource + "\"" + more + "}]}";
+std::string Document(std::initializer_list<std::string_view> actions,
+                     const std::vector<std::string>& resources, const std::string& more = "") {
+  auto list = [](const auto& names) {
+    std::string text = "[";
+    for (const auto& name : names) {
+      if (!text.ends_with('[')) text += ',';
+      text.append(1, '"').append(name).append(1, '"');
+    }
+    return text + "]";
+  };
+  return R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":)" + list(actions) +
+         R"(,"Resource":)" + list(resources) + more + "}]}";
+}
+
+// The queues by their names, and not all that begins as they do: "haul-*" has those of "haul-eu".
+std::vector<std::string> QueuesBelow(const std::string& arn, const SqsQueueOptions& options) {
+  std::vector<std::string> queues{arn + options.dead_letters()};
+  for (const SqsLane& lane : options.lanes) queues.push_back(arn + lane.queue);
+  std::ranges::sort(queues);
+  const auto twice = std::ranges::unique(queues);
+  queues.erase(twice.begin(), twice.end());
+  return queues;
 }
 
 // A command replaces the policy of its name: what is allowed by several has several.
@@ -106,7 +120,7 @@ std::string Allowing(const Error& refusal, const std::string& queue, const std::
     return "; to allow it, where the policy of the queue's key leaves that to IAM: " +
            IamCommand(refusal.message, "longhaul-key-" + queue,
                       Document({"kms:GenerateDataKey", "kms:Decrypt"},
-                               "arn:" + partition + ":kms:" + region + ":*:key/*",
+                               {"arn:" + partition + ":kms:" + region + ":*:key/*"},
                                R"(,"Condition":{"StringLike":{"kms:ViaService":"sqs.)" + region +
                                    R"(.amazonaws.com*"}})"));
   }
@@ -116,27 +130,27 @@ std::string Allowing(const Error& refusal, const std::string& queue, const std::
     return allow + IamCommand(refusal.message, "longhaul-setup-" + options.prefix,
                               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
                                         "sqs:CreateQueue", "sqs:SetQueueAttributes"},
-                                       arn + options.prefix + "-*"));
+                                       QueuesBelow(arn, options)));
   }
   if (options.own) {
     return allow + IamCommand(refusal.message, "longhaul-queue-" + options.prefix,
                               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
                                         "sqs:ReceiveMessage", "sqs:SendMessage",
                                         "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
-                                       arn + options.prefix + "-*"));
+                                       QueuesBelow(arn, options)));
   }
   const std::string policy = "longhaul-queue-" + queue;
   if (queue != options.prefix) {
     return allow +
            IamCommand(refusal.message, policy,
                       Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
-                               arn + queue));
+                               {arn + queue}));
   }
   return allow +
          IamCommand(refusal.message, policy,
                     Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
                               "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
-                             arn + queue));
+                             {arn + queue}));
 }
 
 // Makes one queue, or changes it; whether anything was to be done.

@@ -4,6 +4,7 @@
 
 #include "archive/archive_file.h"
 #include "events/hint.h"
+#include "replica/lease.h"
 #include "replication/rule_orders.h"
 #include "replication/staging/staging.h"
 #include "tests/support/replication_world.h"
@@ -182,6 +183,90 @@ TEST_F(RemovedArchiveTest, AConflictStays) {
   world_.RunFor(25min);
   ASSERT_EQ(Parked(world_, "t0").size(), 1u);
   EXPECT_EQ(Parked(world_, "t0").front().key, "c");
+}
+
+// Keys that are parked, whose archives are gone, in several pages; a State that takes its time.
+class ManyLeftKeysTest : public ::testing::Test {
+ protected:
+  static constexpr int kKeys = 2'500;
+
+  ManyLeftKeysTest() {
+    world_.configuration.rules[0].intake.listing.reset();
+    world_.configuration.rules[0].deletes = false;
+    for (int i = 0; i < kKeys; ++i) {
+      EXPECT_TRUE(world_.world.Run(
+          WriteParked(world_.state, "r",
+                      {.key = KeyOf(i),
+                       .target = "t0",
+                       .archive = NewUlid(world_.world.clock.Now(), world_.world.random),
+                       .op = "put",
+                       .reason = "no",
+                       .when = world_.world.clock.Now()})));
+    }
+    world_.RunFor(1h);
+    faults_.slow = 1;
+    faults_.delay_max = 20ms;
+  }
+  ~ManyLeftKeysTest() override {
+    world_.Stop();
+    world_.replicator.reset();
+    world_.context.reset();  // Before the State that it borrows.
+  }
+
+  static std::string KeyOf(int i) { return "k" + std::to_string(10'000 + i); }
+  void Start() {
+    std::map<std::string, Store*> stores;
+    for (const auto& [name, troubled] : world_.stores) stores[name] = troubled->store.get();
+    auto context = MakeReplicationContext(world_.runtime, world_.configuration, stores,
+                                          world_.queue, slow_, world_.observer, world_.limits);
+    ASSERT_TRUE(context);
+    world_.context = std::move(*context);
+    auto made = Replicator::Make(*world_.context, {});
+    ASSERT_TRUE(made);
+    world_.replicator = std::move(*made);
+    world_.running = true;
+    world_.world.Start([](ReplicationWorld& world) -> asio::awaitable<void> {
+      co_await world.replicator->RunContinuous(world.stop);
+      world.running = false;
+    }(world_));
+  }
+  size_t CountLeft() {
+    auto rows = world_.world.Run(ScanParked(world_.state, "r", "t0", "", kKeys));
+    return rows ? rows->size() : 0;
+  }
+
+  FakeFaults faults_{1};
+  ReplicationWorld world_;
+  FakeState slow_{world_.runtime, world_.state_backend, &faults_};
+};
+
+// To forget them takes a minute here: what comes meanwhile is applied.
+TEST_F(ManyLeftKeysTest, TheTargetWorksOnWhileItForgetsThem) {
+  const std::vector<std::string> some{KeyOf(0), KeyOf(1'500), KeyOf(kKeys - 1)};
+  for (const std::string& key : some) world_.Put(key, "text");
+  world_.Put("a", "text a");
+  Start();
+  world_.RunFor(5s);
+  SendHint(world_, "a");
+  world_.RunFor(10s);
+  EXPECT_GT(CountLeft(), 1'000u);
+  EXPECT_TRUE(world_.Replicas().contains("a"));
+  world_.RunFor(3min);
+  EXPECT_EQ(CountLeft(), 0u);
+  for (const std::string& key : some) EXPECT_TRUE(world_.Replicas().contains(key)) << key;
+  EXPECT_TRUE(world_.Staged().empty());
+}
+
+// Each process would have the source read all of them.
+TEST_F(ManyLeftKeysTest, OneProcessAtATimeForgetsThem) {
+  Lease other(world_.state, world_.world.clock, "left/r/t0", "other", 5min);
+  ASSERT_TRUE(world_.world.Run(other.TryAcquire()));
+  Start();
+  world_.RunFor(4min);
+  EXPECT_EQ(CountLeft(), static_cast<size_t>(kKeys));
+  EXPECT_FALSE(world_.log.Has("not in staging any more"));
+  world_.RunFor(15min);
+  EXPECT_EQ(CountLeft(), 0u);
 }
 
 // The row outlives the process that wrote it, and another one must be able to end it.

@@ -33,6 +33,14 @@ constexpr size_t kLevelsTold = 12;
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
+// `sent`: the message of the hint.
+SystemTime HeardOf(const HintMessage& message, const Hint& hint, SystemTime sent) {
+  if (hint.heard) return *hint.heard;
+  // Where no event told, nobody knows since when a key differs: it counts from the comparison on.
+  const bool told = message.origin == HintOrigin::kWebhook || message.origin == HintOrigin::kWatch;
+  return told ? std::min(hint.time, sent) : sent;
+}
+
 }  // namespace
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
@@ -201,6 +209,10 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
     co_await KeepForOthers(message, *hints);
     co_return;
   }
+  if (!segment && Suspects::IsToBeTakenApart(message, hints->hints.size())) {
+    co_await TakeApart(message, *hints);
+    co_return;
+  }
   std::shared_ptr<OpenMessage> open = messages_.Open(message);
   if (Suspects::Is(message)) {
     suspects_.Add({.hints = std::move(*hints), .sent = message.sent, .open = std::move(open)});
@@ -209,16 +221,48 @@ asio::awaitable<void> SourceRole::TakeMessage(QueueMessage message) {
   co_await TakeKeys(std::move(*hints), message.sent, std::move(open), 0);
 }
 
+asio::awaitable<void> SourceRole::TakeApart(const QueueMessage& message, const HintMessage& hints) {
+  const size_t count = hints.hints.size();
+  const size_t each = (count + Suspects::kParts - 1) / Suspects::kParts;
+  std::vector<NewMessage> parts;
+  for (size_t begin = 0; begin < count; begin += each) {
+    HintMessage part{.store = hints.store,
+                     .bucket = hints.bucket,
+                     .rule = hints.rule,
+                     .target = hints.target,
+                     .origin = hints.origin,
+                     .hints = {}};
+    for (size_t i = begin; i < std::min(begin + each, count); ++i) {
+      part.hints.push_back(hints.hints[i]);
+      part.hints.back().heard = HeardOf(hints, hints.hints[i], message.sent);
+    }
+    for (NewMessage& encoded : EncodeHints(part)) {
+      if (!message.lane.empty()) encoded.lane = message.lane;
+      parts.push_back(std::move(encoded));
+    }
+  }
+  context_.runtime.log.Info("received once more after it travelled alone: it is taken apart",
+                            {{"rule", hints.rule},
+                             {"keys", count},
+                             {"parts", parts.size()},
+                             {"key", hints.hints.front().key},
+                             {"last", hints.hints.back().key}});
+  Result<void> replaced = co_await context_.queue.Replace({message.receipt}, std::move(parts), {});
+  // Not: it comes back when its visibility runs out.
+  static_cast<void>(replaced);
+}
+
 asio::awaitable<bool> SourceRole::TakeSuspects() {
   std::vector<Suspects::Suspect> suspects = suspects_.Take(context_.runtime.clock.SteadyNow());
-  if (!suspects.empty()) {
-    // The last line of a process that has died of one of them.
-    const HintMessage& first = suspects.front().hints;
+  // The last lines of a process that has died of one of them.
+  for (const Suspects::Suspect& suspect : suspects) {
+    const std::vector<Hint>& keys = suspect.hints.hints;
     context_.runtime.log.Info("received for the third time or more: it travels alone",
                               {{"messages", suspects.size()},
-                               {"rule", first.rule},
-                               {"keys", first.hints.size()},
-                               {"key", first.hints.empty() ? "" : first.hints.front().key}});
+                               {"rule", suspect.hints.rule},
+                               {"keys", keys.size()},
+                               {"key", keys.empty() ? "" : keys.front().key},
+                               {"last", keys.empty() ? "" : keys.back().key}});
   }
   for (Suspects::Suspect& suspect : suspects) {
     co_await TakeKeys(std::move(suspect.hints), suspect.sent, std::move(suspect.open),
@@ -236,8 +280,6 @@ asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
   const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
-  // Where no event told, nobody knows since when a key differs: it counts from the comparison on.
-  const bool told = hints.origin == HintOrigin::kWebhook || hints.origin == HintOrigin::kWatch;
   for (Hint& hint : hints.hints) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const Rule& rule = *queue->rule->rule;
@@ -248,9 +290,7 @@ asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
       for (std::string& target : queue->TargetsOf(hint.key, only)) {
         PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
                            .since = now,
-                           .heard = hint.heard ? *hint.heard
-                                    : told     ? std::min(hint.time, sent)
-                                               : sent,
+                           .heard = HeardOf(hints, hint, sent),
                            .size_bytes = hint.size_bytes,
                            .tries = hint.tries,
                            .target = std::move(target),

@@ -69,6 +69,8 @@ class SourceRole {
   void NoteWaiting(const std::vector<std::string>& waiting);
   asio::awaitable<void> PackLoop(RuleQueue& queue, Event& stop);
   asio::awaitable<void> TakeMessage(QueueMessage message);
+  // Its keys come back in several new messages.
+  asio::awaitable<void> TakeApart(const QueueMessage& message, const HintMessage& hints);
   // Its keys wait from now on to be read; with those of the same `company`, where it is not 0.
   asio::awaitable<void> TakeKeys(HintMessage hints, SystemTime sent,
                                  std::shared_ptr<OpenMessage> open, uint64_t company);

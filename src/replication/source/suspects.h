@@ -8,6 +8,9 @@
 // the next process begins with one again. In no certain order: what travels before the one that
 // ends the process is saved.
 //
+// A message may hold a thousand keys of which one is to blame. So what comes again after that is
+// taken apart into new messages, and these again, until the key has one for itself.
+//
 // Belongs to one shard; nothing here waits.
 
 #pragma once
@@ -30,6 +33,7 @@ class Suspects {
  public:
   static constexpr int kReceives = 3;
   static constexpr size_t kTogetherMax = 10;
+  static constexpr size_t kParts = 10;
   // Most are done in less. Who has lived for so long with some need not keep all else waiting: they
   // may be hours of work.
   static constexpr std::chrono::seconds kPatience{10};
@@ -44,6 +48,10 @@ class Suspects {
 
   [[nodiscard]] static bool Is(const QueueMessage& message) {
     return message.receive_count >= kReceives;
+  }
+  // It has been one, and is here again.
+  [[nodiscard]] static bool IsToBeTakenApart(const QueueMessage& message, size_t keys) {
+    return message.receive_count > kReceives && keys > 1;
   }
   // It is open, so that nobody else receives it while it waits.
   void Add(Suspect suspect) { waiting_.push_back(std::move(suspect)); }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -86,6 +88,25 @@ class LivesTest : public ::testing::Test {
     }
     return rows;
   }
+  // The same keys in one.
+  static Rows OneMessage(int receive_count) {
+    HintMessage hints{.store = "east", .bucket = "in", .hints = {}};
+    for (int i = 0; i < kMessages; ++i) hints.hints.push_back({.key = KeyOf(i)});
+    NewMessage message = EncodeHints(hints).front();
+    return {{1,
+             {.body = std::move(message.body),
+              .lane = std::move(message.lane),
+              .receive_count = receive_count}}};
+  }
+  static size_t CountKeys(const Rows& rows) {
+    size_t count = 0;
+    for (const auto& [id, row] : rows) {
+      Result<HintMessage> hints = DecodeHints(row.body);
+      EXPECT_TRUE(hints);
+      if (hints) count += hints->hints.size();
+    }
+    return count;
+  }
   // The objects come when the source has been compared: hints alone tell of them.
   static void Begin(ReplicationWorld& world, Rows rows) {
     world.configuration.rules[0].intake.listing.reset();
@@ -139,6 +160,46 @@ TEST_F(LivesTest, WhatEndsAProcessAgainAndAgainKeepsNoOtherBack) {
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_NE(rows.begin()->second.body.find(KeyOf(kPoison)), std::string::npos);
   EXPECT_EQ(rows.begin()->second.receive_count, lives);
+}
+
+// A comparison sends a thousand keys in one message: one of them must not hold back the others.
+TEST_F(LivesTest, OfAMessageOfManyKeysTheGuiltyOneIsLeft) {
+  Rows rows = OneMessage(0);
+  int lives = 0;
+  while (CountKeys(rows) > 1 && lives < 40) {
+    bool killed = false;
+    rows = Live(std::move(rows), killed);
+    EXPECT_TRUE(killed);
+    ++lives;
+  }
+  EXPECT_LT(lives, 25);
+  ASSERT_EQ(CountKeys(rows), 1u);
+  EXPECT_NE(rows.begin()->second.body.find(KeyOf(kPoison)), std::string::npos);
+}
+
+TEST_F(LivesTest, WhatIsTakenApartIsCarriedAsAWhole) {
+  ReplicationWorld world;
+  Begin(world, OneMessage(Suspects::kReceives));
+  world.RunFor(1min);
+  EXPECT_EQ(world.Replicas().size(), static_cast<size_t>(kMessages));
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  EXPECT_TRUE(world.log.Has("it is taken apart"));
+  EXPECT_FALSE(world.log.Has("it travels alone"));
+  world.Stop();
+}
+
+// Who looks for the one that ends a process has to know which keys it may be.
+TEST_F(LivesTest, TheLogNamesFirstAndLastKeyOfWhatTravelsAlone) {
+  ReplicationWorld world;
+  Begin(world, OneMessage(Suspects::kReceives - 1));
+  world.RunFor(1min);
+  const auto line =
+      std::ranges::find(world.log.lines, "received for the third time or more: it travels alone");
+  ASSERT_NE(line, world.log.lines.end());
+  const std::string& fields = world.log.fields[static_cast<size_t>(line - world.log.lines.begin())];
+  EXPECT_EQ(fields, " messages=1 rule= keys=40 key=" + KeyOf(0) + " last=" + KeyOf(kMessages - 1));
+  EXPECT_EQ(world.Replicas().size(), static_cast<size_t>(kMessages));
+  world.Stop();
 }
 
 // When one is read nothing else is at hand that would be received once more with it, but what has

@@ -76,9 +76,12 @@ asio::awaitable<TargetPass> TargetRole::RunPass(const Event& stop) {
 Async<void> TargetRole::WholePass(RuleContext& rule, TargetContext& target,
                                   std::shared_ptr<TargetPass> pass, const Event& stop) {
   TaskGroup applying(context_.runtime.executor);
-  Result<void> passed = co_await ListInto(QueueOf(target), rule, target, *pass);
+  TaskGroup beside(context_.runtime.executor);
+  Result<void> passed = co_await ListInto(QueueOf(target), rule, target, *pass, stop, beside);
   if (passed) passed = co_await PassOver(rule, target, std::move(pass), stop, applying, true);
   Result<void> joined = co_await applying.Join();
+  Result<void> sought = co_await beside.Join();
+  static_cast<void>(sought);
   co_return passed ? joined : passed;
 }
 
@@ -98,6 +101,7 @@ Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event
   Clock& clock = context_.runtime.clock;
   StagingQueue& queue = QueueOf(target);
   TaskGroup applying(context_.runtime.executor);
+  TaskGroup beside(context_.runtime.executor);
   int quiet_passes = 0;
   SteadyTime next_listing{};
   while (!stop.is_set()) {
@@ -106,7 +110,7 @@ Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event
     const bool lists = clock.SteadyNow() >= next_listing;
     if (target.applier && !context_.control->Holds(rule.rule->id, target.config->name)) {
       Result<void> passed = Ok();
-      if (lists) passed = co_await ListInto(queue, rule, target, *pass);
+      if (lists) passed = co_await ListInto(queue, rule, target, *pass, stop, beside);
       if (passed) passed = co_await PassOver(rule, target, pass, stop, applying, lists);
       context_.observer.OnReadiness("target " + target.config->name + " of rule " + rule.rule->id,
                                     pass->store_error);
@@ -131,6 +135,8 @@ Async<void> TargetRole::PassLoop(RuleContext& rule, TargetContext& target, Event
     if (next > now) co_await woken_.WaitFor(clock, next - now);
     if (wakes != wakes_) next_listing = {};
   }
+  Result<void> sought = co_await beside.Join();
+  static_cast<void>(sought);
   co_return co_await applying.Join();
 }
 
@@ -139,7 +145,8 @@ StagingQueue& TargetRole::QueueOf(const TargetContext& target) {
 }
 
 Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
-                                 TargetContext& target, TargetPass& pass) {
+                                 TargetContext& target, TargetPass& pass, const Event& stop,
+                                 TaskGroup& beside) {
   const SteadyTime begun_at = context_.runtime.clock.SteadyNow();
   const SystemTime listed_at = context_.runtime.clock.Now();
   Result<std::vector<StagedArchive>> listed =
@@ -163,21 +170,47 @@ Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
   archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
   Result<void> kept = co_await target.parked->KeepArchives(archives);
   if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
-  Result<void> asked = co_await AskForLeftKeys(target, std::move(archives), listed_at);
-  if (!asked) {
-    context_.runtime.log.Warning(
-        "parked keys without an archive are not read anew",
-        {{"rule", rule.rule->id}, {"target", target.config->name}, asked.error()});
+  const auto [sought, first] = left_sought_.try_emplace(&target, begun_at);
+  const bool again = begun_at >= sought->second + kParkedRetry;
+  if ((first || again) && left_being_sought_.insert(&target).second) {
+    sought->second = begun_at;
+    // There may be a hundred thousand: what waits in staging must not wait for them.
+    beside.Spawn(SeekLeftKeys(target, std::move(archives), listed_at, stop));
   }
   co_return Ok();
 }
 
-Async<void> TargetRole::AskForLeftKeys(TargetContext& target, std::set<std::string> archives,
-                                       SystemTime listed_at) {
-  const SteadyTime now = context_.runtime.clock.SteadyNow();
-  const auto [sought, first] = left_sought_.try_emplace(&target, now);
-  if (!first && now < sought->second + kParkedRetry) co_return Ok();
-  sought->second = now;
+Async<void> TargetRole::SeekLeftKeys(TargetContext& target, std::set<std::string> archives,
+                                     SystemTime listed_at, const Event& stop) {
+  Clock& clock = context_.runtime.clock;
+  const std::chrono::milliseconds lifetime = context_.limits.archive_lease;
+  Lease lease(context_.state, clock, "left/" + target.rule->id + "/" + target.config->name,
+              context_.owner, lifetime);
+  Result<bool> ours = co_await lease.TryAcquire();
+  Result<void> asked;
+  if (!ours) asked = ours.error();
+  if (ours && *ours) {
+    Event done;
+    TaskGroup keeper(context_.runtime.executor);
+    keeper.Spawn(KeepLease(clock, lease, done, lifetime / 3));
+    asked = co_await AskForLeftKeys(target, archives, listed_at, stop);
+    done.Set();
+    // Lost: another process asks as well, which is harmless.
+    Result<void> kept = co_await keeper.Join();
+    static_cast<void>(kept);
+    co_await lease.Release();
+  }
+  left_being_sought_.erase(&target);
+  if (!asked) {
+    context_.runtime.log.Warning(
+        "parked keys without an archive are not read anew",
+        {{"rule", target.rule->id}, {"target", target.config->name}, asked.error()});
+  }
+  co_return Ok();
+}
+
+Async<void> TargetRole::AskForLeftKeys(TargetContext& target, const std::set<std::string>& archives,
+                                       SystemTime listed_at, const Event& stop) {
   // What another process has parked a moment ago may lie there since the listing was begun; and its
   // clock may be another.
   const SystemTime before = listed_at - kParkedRetry;
@@ -208,12 +241,13 @@ Async<void> TargetRole::AskForLeftKeys(TargetContext& target, std::set<std::stri
     Result<void> asked = co_await AskForKeys(target, std::move(keys));
     if (!asked) co_return asked.error();
     for (const ParkedKey& row : *rows) {
+      if (stop.is_set()) co_return Ok();
       Result<void> forgotten = co_await ForgetParked(context_.state, target.rule->id, row);
       // It has been parked anew, or settled, since.
       const bool changed = !forgotten && forgotten.error().kind == ErrorKind::kPrecondition;
       if (!forgotten && !changed) co_return forgotten.error();
     }
-  } while (!after.empty());
+  } while (!after.empty() && !stop.is_set());
   co_return Ok();
 }
 
