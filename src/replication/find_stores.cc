@@ -76,7 +76,8 @@ Async<std::optional<Error>> StoreFinder::TagsDenied(const RuleContext& rule) {
     if (!head && head.error().Transient()) co_return head.error();
     if (!head) co_return std::nullopt;  // It may not be read, or is gone.
   }
-  co_return tags.error().In("the tags of its source may not be read (s3:GetObjectTagging): " + key);
+  co_return std::optional(
+      tags.error().In("the tags of its source may not be read (s3:GetObjectTagging): " + key));
 }
 
 Async<void> StoreFinder::FindLocalStaging(RuleContext& rule) {
