@@ -115,7 +115,8 @@ class LivesTest : public ::testing::Test {
     for (int i = 0; i < kMessages; ++i) world.Put(KeyOf(i), "text");
     FakeQueueBackend& queue = *world.queue_backend;
     queue.rows = std::move(rows);
-    queue.next_id = 1000;
+    // (What was sent in the life before has numbers too.)
+    queue.next_id = std::max<int64_t>(1000, queue.rows.rbegin()->first + 1);
     queue.next_delivery = 1 + world.world.clock.SteadyNow().time_since_epoch().count();
   }
 
