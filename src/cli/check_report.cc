@@ -210,6 +210,10 @@ Async<ExitCode> CompareAndReport(RunContext& context, TreeSource source, TreeTar
   if (telling.gaps != nullptr) {
     totals.different += telling.gaps->nowhere;
     totals.failed += telling.gaps->failed;
+    if (telling.gaps->failed > 0) {  // A hash of less than was asked for proves nothing.
+      totals.source_root.clear();
+      totals.target_root.clear();
+    }
   }
   if (telling.source != nullptr && !looked && totals.different + totals.failed == 0) {
     Result<void> told = TellNothingChecked(context.output(), *telling.source,
