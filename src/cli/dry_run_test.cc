@@ -115,6 +115,8 @@ TEST_F(DryRunTest, WhatWouldBeRemovedIsNotCountedAsRemoved) {
   EXPECT_TRUE(Says("\"removed\":0") && Says("\"would_remove\":1")) << console.out;
   ASSERT_EQ(Run({"sync", "--json", "--delete", folder.file("in"), "disk:a"}), 0);
   EXPECT_TRUE(Says("\"removed\":1") && Says("\"would_remove\":0")) << console.out;
+  ASSERT_EQ(Run({"rm", "-n", "--json", "disk:a/x"}), 0);
+  EXPECT_TRUE(Says("\"removed\":0") && Says("\"would_remove\":1")) << console.out;
   // There is no other side that rm could have looked at.
   ASSERT_EQ(Run({"rm", "-r", "--report", folder.file("report"), "disk:a"}), 0);
   EXPECT_TRUE(ReadFile("report").contains("\"state\":\"removed\",\"name\":\"x\""));
