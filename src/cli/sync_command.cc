@@ -254,7 +254,7 @@ class SyncCommand : public Command {
     if (plan && done) {
       // As of a sync itself: what has failed does not keep the others, only what is removed.
       if (run.totals.failed > 0) TellPlanLacks(context.output(), run.totals);
-      done = plan->Finish();
+      done = plan->Finish(run.totals.failed, run.totals.removals_withheld);
     } else if (plan && done.error().kind == ErrorKind::kCancelled) {
       context.output().Problem(
           Message("plan_cut")
