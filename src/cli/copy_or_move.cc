@@ -357,12 +357,11 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
   const uint64_t before = FoundAtSource(run.totals) + run.totals.failed;
   std::unique_ptr<Listing> given;
   if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-    const auto missing = [&](const Error& error) {
-      ++run.totals.failed;
-      context.output().Problem("", error);
+    const auto missing = [&](const Error& error, const std::string& key) {
+      run.TellNotListed(source, key, error);
     };
-    Result<std::unique_ptr<Listing>> listing =
-        co_await listings_.Open(context, opener, source, StoreEnd::kSource, {}, missing);
+    Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
+        context, opener, source, StoreEnd::kSource, {}, missing, ListingFlags::Wrong::kGoesOn);
     if (!listing) co_return listing.error();
     given = std::move(*listing);
   }
