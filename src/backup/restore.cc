@@ -246,6 +246,7 @@ RunRecord RestoreRun(const RestoreOrder& order, const std::string& config_file,
   std::error_code ignored;
   return {.command = std::string(kRestoreCommand),
           .arguments = std::move(words),
+          .whole_words = true,
           .folder = std::filesystem::current_path(ignored).string(),
           .source = vault + " " + order.what.prefix,
           .target = order.destination};

@@ -33,7 +33,8 @@ class ApplyCommand : public Command {
             "Carries out a plan that `sync --plan FILE` has written: its copies, then its removals "
             "when all copies have worked. The whole file is read first; one that was cut is "
             "refused. An object that is not what it was when the plan was made, at either end, is "
-            "left alone and named, and the exit code is 1.\n\n"
+            "left alone and named, and the exit code is 1. So it is of a plan that lacks what "
+            "failed while it was made.\n\n"
             "A plan that broke off is applied again: what it did the first time is recognised by "
             "comparing both ends and skipped, and large objects go on where they broke off.\n\n"
             "How to reach the stores is in the plan, all but the keys: those come from the "
@@ -58,8 +59,9 @@ class ApplyCommand : public Command {
   }
 
   Async<ExitCode> RunAsync(RunContext& context) override {
-    Result<PlanHead> head = co_await ReadPlanHead(context.runtime(), file_);
-    if (!head) co_return head.error();
+    Result<PlanEnds> plan = co_await ReadPlanEnds(context.runtime(), file_);
+    if (!plan) co_return plan.error();
+    const PlanHead* head = &plan->head;
     if (limits_.bytes_max || limits_.duration_max) {
       co_return InvalidInput("--max-transfer and --max-duration go with sync: a plan is a whole");
     }
@@ -115,10 +117,23 @@ class ApplyCommand : public Command {
         {.store = *source->store, .bucket = source->address.bucket, .prefix = source->address.key},
         {.store = *target->store, .bucket = target->address.bucket, .prefix = target->address.key},
         std::move(options), run.observers, run.totals);
-    co_return co_await run.Conclude(done);
+    if (plan->end.failed > 0) TellPlanLacks(context.output(), plan->end);
+    Result<ExitCode> code = co_await run.Conclude(done);
+    if (code && *code == ExitCode::kDone && plan->end.failed > 0) co_return ExitCode::kSomeFailed;
+    co_return code;
   }
 
  private:
+  void TellPlanLacks(Output& output, const PlanEnd& end) const {
+    output.Problem(Message("plan_lacks")
+                       .With("plan", file_)
+                       .With("failed", end.failed)
+                       .Says("the plan in " + Printable(file_) + " has nothing of " +
+                             Counted(end.failed, "object") + " that failed when it was made" +
+                             (end.removals_withheld ? ", and removes nothing for that" : "") +
+                             ": make another one"));
+  }
+
   std::string file_;
   VerboseFlag verbose_;
   LimitFlags limits_;

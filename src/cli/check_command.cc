@@ -25,16 +25,24 @@ namespace {
 // lack it would never hear of: that is told here, once.
 class AbsentNames {
  public:
-  AbsentNames(Output& output, DifferenceReport& report) : output_(output), report_(report) {}
+  // `filter`: what it leaves out is not looked for either.
+  AbsentNames(Output& output, DifferenceReport& report, const ObjectFilter& filter)
+      : output_(output), report_(report), filter_(filter) {}
 
   // `file`: the list that both ends are read from; empty: each has its own, or there is one end.
-  MissingKey Of(StoreEnd end, std::string file) {
-    return [this, end, file = std::move(file)](const Error& error) { Missing(end, file, error); };
+  MissingKey Of(StoreEnd end, std::string file, std::string prefix) {
+    return [this, end, file = std::move(file), prefix = std::move(prefix)](const Error& error,
+                                                                           const std::string& key) {
+      const std::string_view name = std::string_view(key).substr(prefix.size());
+      if (filter_.MatchesName(name)) Missing(end, file, name, error);
+    };
   }
   [[nodiscard]] const ListGaps& gaps() const { return gaps_; }
 
+  NameLists* lists = nullptr;  // Borrowed; null: none is wanted.
+
  private:
-  void Missing(StoreEnd end, const std::string& file, const Error& error) {
+  void Missing(StoreEnd end, const std::string& file, std::string_view name, const Error& error) {
     const std::optional<size_t> line = LineOf(file, error.message);
     if (error.kind != ErrorKind::kNotFound || !line) {
       ++gaps_.failed;
@@ -52,6 +60,7 @@ class AbsentNames {
     ++gaps_.nowhere;
     const Error nowhere = error.In("at neither side");
     report_.Add(Message("nowhere").With("line", *line).With("reason", nowhere.Describe()));
+    if (lists != nullptr) lists->Add(NameLists::Sign::kError, name);
     output_.Problem("", nowhere);
   }
 
@@ -71,6 +80,7 @@ class AbsentNames {
 
   Output& output_;
   DifferenceReport& report_;
+  const ObjectFilter& filter_;
   std::vector<bool> at_source_;  // By number of the line: it is missing there.
   std::vector<bool> at_target_;
   ListGaps gaps_;
@@ -187,7 +197,8 @@ class CheckCommand : public Command {
     DifferenceReport report;
     Result<void> opened = report.Open(report_path_);
     if (!opened) co_return opened.error();
-    AbsentNames absent(context.output(), report);
+    const ObjectFilter filter = options_.filter;
+    AbsentNames absent(context.output(), report, filter);
     if (root_) co_return co_await RunRoot(context, opener, *source, report, absent);
     if (!root_options_.save.empty() || !root_options_.against.empty()) {
       co_return InvalidInput("--save and --against go with --root");
@@ -204,15 +215,20 @@ class CheckCommand : public Command {
     NameLists lists(context.output());
     opened = lists.Open(lists_);
     if (!opened) co_return opened.error();
+    absent.lists = &lists;
     const CommandAddress typed_source = source->address;
     const CommandAddress typed_target = target->address;
     Result<void> scoped = co_await Scope(*source, *target);
     if (!scoped) co_return scoped.error();
 
     for (StoreEnd end : {StoreEnd::kSource, StoreEnd::kTarget}) {
+      const OpenedAddress& opened_end = end == StoreEnd::kSource ? *source : *target;
+      // A name that goes on without being looked at at one end would be one that this end lacks.
       Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
-          context, opener, end == StoreEnd::kSource ? *source : *target, end, {},
-          absent.Of(end, listing_flags_.files_from + listing_flags_.files_from_raw));
+          context, opener, opened_end, end, {},
+          absent.Of(end, listing_flags_.files_from + listing_flags_.files_from_raw,
+                    opened_end.address.key),
+          ListingFlags::Wrong::kEnds);
       if (!listing) co_return listing.error();
       (end == StoreEnd::kSource ? options_.source_listing : options_.target_listing) =
           std::move(*listing);
@@ -221,7 +237,6 @@ class CheckCommand : public Command {
     options_.in_flight = static_cast<int>(in_flight_);
     options_.stop = &context.stop();
     options_.roots = true;
-    const ObjectFilter filter = options_.filter;
     co_return co_await CompareAndReport(
         context,
         {.store = *source->store, .bucket = source->address.bucket, .prefix = source->address.key},
@@ -263,7 +278,8 @@ class CheckCommand : public Command {
     root_options_.gaps = &absent.gaps();
     if (!source.address.folder()) source.address.key += '/';
     Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
-        context, opener, source, StoreEnd::kSource, {}, absent.Of(StoreEnd::kSource, ""));
+        context, opener, source, StoreEnd::kSource, {},
+        absent.Of(StoreEnd::kSource, "", source.address.key), ListingFlags::Wrong::kEnds);
     if (!listing) co_return listing.error();
     root_options_.tree = {.mode = no_metadata_ ? TreeMode::kListing : TreeMode::kFull,
                           .download = options_.download,

@@ -216,6 +216,61 @@ TEST_F(CheckCommandTest, ANameThatBothLackIsTold) {
   EXPECT_EQ(Run({"check", "--files-from", names, "disk:a", "disk:b"}), 11);
   EXPECT_EQ(Run({"check", "--root", "--download", "--files-from", names, "disk:a"}), 1);
   EXPECT_TRUE(Says("names line 1: none")) << console.error;
+  WriteFile("names", "none\nx\n");
+  EXPECT_EQ(
+      Run({"check", "--files-from", names, "--combined", folder.file("all"), "disk:a", "disk:b"}),
+      11);
+  EXPECT_EQ(Sorted("all"), "! none\n= x\n");
+}
+
+// Whoever removes what is "only at the target" would remove the only good copy.
+TEST_F(CheckCommandTest, ANameThatCannotBeLookedAtEndsIt) {
+  WriteFile("in/x", "1");
+  WriteFile("out/x", "1");
+  WriteFile("names", "x\n../y\n");
+  const std::string names = folder.file("names");
+  EXPECT_NE(Run({"check", "--files-from", names, folder.file("in"), folder.file("out")}), 0);
+  EXPECT_TRUE(Says("line 2: ../y")) << console.error;
+  EXPECT_FALSE(Says("equal")) << console.out << console.error;  // There is no summary.
+}
+
+// What filters leave out nobody asks for.
+TEST_F(CheckCommandTest, ANameThatIsLeftOutIsNotMissed) {
+  WriteFile("root/a/p/x", "1");
+  WriteFile("root/b/q/x", "1");
+  WriteFile("names", "x\nx.tmp\n");
+  const std::string names = folder.file("names");
+  EXPECT_EQ(Run({"check", "--files-from", names, "disk:a/p/", "disk:b/q/"}), 11);
+  EXPECT_EQ(Run({"check", "--files-from", names, "--exclude", "*.tmp", "disk:a/p/", "disk:b/q/"}),
+            0)
+      << console.error;
+  EXPECT_EQ(Run({"check", "--root", "--download", "--files-from", names, "--exclude", "x.tmp",
+                 "disk:a/p/"}),
+            0)
+      << console.error;
+}
+
+// It would be equal to that of whoever lacks the same.
+TEST_F(CheckCommandTest, LessThanTheListHasNoHash) {
+  WriteFile("root/a/x", "1");
+  WriteFile("names", "x\nnone\n");
+  EXPECT_EQ(Run({"check", "--root", "--download", "--save", folder.file("tree"), "--files-from",
+                 folder.file("names"), "disk:a"}),
+            1);
+  EXPECT_TRUE(Says("no hash: 1 object failed")) << console.out;
+  EXPECT_FALSE(Says("longhaul-tree")) << console.out;
+  EXPECT_FALSE(ReadFile("tree").contains("\"root\"")) << ReadFile("tree");
+}
+
+// What the other side has besides is no sign that this one is there.
+TEST_F(CheckCommandTest, OneMistypedSideIsTold) {
+  WriteFile("root/a/data/x.p", "1");
+  WriteFile("root/b/data/_SUCCESS", "1");
+  EXPECT_EQ(Run({"check", "--include", "*.p", "disk:a/dtaa/", "disk:b/data/"}), 3);
+  EXPECT_TRUE(Says("there is nothing below 'disk:a/dtaa/'\n")) << console.error;
+  EXPECT_EQ(Run({"check", "--include", "*.q", "disk:a/data/", "disk:b/dtaa/"}), 3);
+  EXPECT_TRUE(Says("there is nothing below 'disk:b/dtaa/'\n")) << console.error;
+  EXPECT_EQ(Run({"check", "--include", "*.q", "disk:a/data/", "disk:b/data/"}), 0);
 }
 
 }  // namespace

@@ -210,10 +210,20 @@ Async<ExitCode> CompareAndReport(RunContext& context, TreeSource source, TreeTar
   if (telling.gaps != nullptr) {
     totals.different += telling.gaps->nowhere;
     totals.failed += telling.gaps->failed;
+    if (telling.gaps->failed > 0) {  // A hash of less than was asked for proves nothing.
+      totals.source_root.clear();
+      totals.target_root.clear();
+    }
   }
   if (telling.source != nullptr && !looked && totals.different + totals.failed == 0) {
-    Result<void> told = TellNothingChecked(context.output(), *telling.source,
-                                           one_way ? nullptr : telling.target, found > 0);
+    // Of two sides one alone may be mistyped.
+    const bool no_source = totals.source_objects == 0 && !telling.source->key.empty();
+    const bool no_target = !one_way && telling.target != nullptr && totals.target_objects == 0 &&
+                           !telling.target->key.empty();
+    const bool one_empty = found > 0 && (no_source || no_target);
+    Result<void> told = TellNothingChecked(
+        context.output(), one_empty && !no_source ? *telling.target : *telling.source,
+        one_way || one_empty ? nullptr : telling.target, found > 0 && !one_empty);
     if (!told) co_return told.error();
   }
   Summarize(context.output(), std::move(summary), totals, progress.seconds());

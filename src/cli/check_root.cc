@@ -182,6 +182,8 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
       std::move(listing), std::move(options.tree), sink);
   Result<void> finished = root ? co_await sink.Finish() : Result<void>(root.error());
   const ListGaps gaps = options.gaps != nullptr ? *options.gaps : ListGaps();
+  const uint64_t failed = sink.failed + gaps.failed + gaps.nowhere;
+  if (root && failed > 0) root->clear();  // Also of names of a list.
   if (finished && sink.objects + sink.failed + sink.different + gaps.nowhere + gaps.failed == 0) {
     finished = TellNothingChecked(output, options.typed, nullptr, sink.excluded > 0);
   }
@@ -196,10 +198,9 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
   Message summary("summary");
   summary.With("objects", sink.objects)
       .With("bytes", sink.bytes)
-      .With("failed", sink.failed + gaps.failed + gaps.nowhere)
+      .With("failed", failed)
       .With("root", *root);
-  std::string text =
-      root->empty() ? "no hash: " + Counted(sink.failed, "object") + " failed" : *root;
+  std::string text = root->empty() ? "no hash: " + Counted(failed, "object") + " failed" : *root;
   if (other != nullptr) {
     summary.With("different", sink.different).With("other_root", other->root());
     if (sink.extra > 0) summary.With("extra", sink.extra);
@@ -217,7 +218,7 @@ Async<ExitCode> CheckRoot(RunContext& context, StoreOpener& opener, OpenedAddres
   }
   output.Print(summary.Says(text));
   if (sink.different > 0) co_return ExitCode::kDifferences;
-  co_return sink.failed + gaps.failed + gaps.nowhere > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
+  co_return failed > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
 }
 
 }  // namespace longhaul

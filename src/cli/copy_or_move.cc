@@ -364,15 +364,14 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
     options.compare.ignore_existing = true;
     options.source_alone = true;
   }
-  const uint64_t before = FoundAtSource(run.totals);
+  const uint64_t before = FoundAtSource(run.totals) + run.totals.failed;
   std::unique_ptr<Listing> given;
   if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-    const auto missing = [&](const Error& error) {
-      ++run.totals.failed;
-      context.output().Problem("", error);
+    const auto missing = [&](const Error& error, const std::string& key) {
+      run.TellNotListed(source, key, error);
     };
-    Result<std::unique_ptr<Listing>> listing =
-        co_await listings_.Open(context, opener, source, StoreEnd::kSource, {}, missing);
+    Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
+        context, opener, source, StoreEnd::kSource, {}, missing, ListingFlags::Wrong::kGoesOn);
     if (!listing) co_return listing.error();
     given = std::move(*listing);
   }
@@ -392,7 +391,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
                 source, target, {.listers_max = static_cast<int>(listings_.listers)}, options)
           : co_await run.Transfer(source, target, open, look, options);
   if (!done) co_return done;
-  if (FoundAtSource(run.totals) > before ||
+  if (FoundAtSource(run.totals) + run.totals.failed > before ||
       !(run_flags_.resume + run_flags_.retry_failed).empty()) {
     co_return Ok();
   }

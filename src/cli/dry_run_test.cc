@@ -115,6 +115,8 @@ TEST_F(DryRunTest, WhatWouldBeRemovedIsNotCountedAsRemoved) {
   EXPECT_TRUE(Says("\"removed\":0") && Says("\"would_remove\":1")) << console.out;
   ASSERT_EQ(Run({"sync", "--json", "--delete", folder.file("in"), "disk:a"}), 0);
   EXPECT_TRUE(Says("\"removed\":1") && Says("\"would_remove\":0")) << console.out;
+  ASSERT_EQ(Run({"rm", "-n", "--json", "disk:a/x"}), 0);
+  EXPECT_TRUE(Says("\"removed\":0") && Says("\"would_remove\":1")) << console.out;
   // There is no other side that rm could have looked at.
   ASSERT_EQ(Run({"rm", "-r", "--report", folder.file("report"), "disk:a"}), 0);
   EXPECT_TRUE(ReadFile("report").contains("\"state\":\"removed\",\"name\":\"x\""));
@@ -131,15 +133,20 @@ TEST_F(DryRunTest, APlanGoesWithoutWhatFailed) {
   ASSERT_EQ(Run({"sync", "--immutable", "--delete", "--plan", plan, folder.file("in"), "disk:a"}),
             1);
   EXPECT_TRUE(Says("has nothing of what failed (1 object), and removes nothing")) << console.error;
-  ASSERT_EQ(Run({"apply", plan}), 0) << console.error;
+  // Who has the plan alone has not seen that.
+  ASSERT_EQ(Run({"apply", plan}), 1) << console.error;
+  EXPECT_TRUE(Says("has nothing of 1 object that failed when it was made, and removes nothing"))
+      << console.error;
   EXPECT_EQ(ReadFile("root/a/new") + ReadFile("root/a/differs"), "11");
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/extra")));
   WriteFile("names", "new\nnone\n");
   ASSERT_EQ(Run({"sync", "--plan", plan, "--files-from", folder.file("names"), folder.file("in"),
                  "disk:b"}),
             1);
-  ASSERT_EQ(Run({"apply", plan}), 0) << console.error;
+  ASSERT_EQ(Run({"apply", plan}), 1) << console.error;
   EXPECT_EQ(ReadFile("root/b/new"), "1");
+  ASSERT_EQ(Run({"sync", "--plan", plan, folder.file("in"), "disk:b"}), 0);
+  ASSERT_EQ(Run({"apply", plan}), 0) << console.error;
   // One that a limit has cut is none.
   ASSERT_EQ(Run({"sync", "--plan", plan, "--max-transfer", "1", folder.file("in"), "disk:b/p/"}),
             10);

@@ -108,7 +108,7 @@ class DiskUsageCommand : public Command {
     }
     Output& output = context.output();
     uint64_t missing = 0;
-    auto on_missing = [&](const Error& error) {
+    auto on_missing = [&](const Error& error, const std::string&) {
       ++missing;
       output.Problem("", error);
     };
@@ -120,8 +120,9 @@ class DiskUsageCommand : public Command {
       listing = OpenVersionListing(context.runtime(), *opened->store, address.bucket, address.key,
                                    options);
     } else {
-      Result<std::unique_ptr<Listing>> made = co_await listing_flags_.Open(
-          context, opener, *opened, StoreEnd::kSource, options, on_missing);
+      Result<std::unique_ptr<Listing>> made =
+          co_await listing_flags_.Open(context, opener, *opened, StoreEnd::kSource, options,
+                                       on_missing, ListingFlags::Wrong::kGoesOn);
       if (!made) co_return made.error();
       listing = std::move(*made);
     }

@@ -174,10 +174,12 @@ class ListCommand : public Command {
                                    {.listers_max = static_cast<int>(listing_flags_.listers)});
     } else {
       Result<std::unique_ptr<Listing>> made = co_await listing_flags_.Open(
-          context, opener, opened, StoreEnd::kSource, {}, [this, &output](const Error& error) {
+          context, opener, opened, StoreEnd::kSource, {},
+          [this, &output](const Error& error, const std::string&) {
             ++missing_;
             output.Problem("", error);
-          });
+          },
+          ListingFlags::Wrong::kGoesOn);
       if (!made) co_return made.error();
       listing = std::move(*made);
     }

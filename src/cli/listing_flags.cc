@@ -24,15 +24,15 @@ Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEn
 
 // One line, or one object that the store does not show, must not keep the others.
 WrongLine GoOnWith(MissingKey tell) {
-  return
-      [tell = std::move(tell), watch = FailureWatch(1)](const Error& error, bool proven) mutable {
-        if (proven) watch.Worked();
-        if (error.kind == ErrorKind::kCancelled || error.Transient() || watch.Failed(error)) {
-          return false;
-        }
-        tell(error);
-        return true;
-      };
+  return [tell = std::move(tell), watch = FailureWatch(1)](
+             const Error& error, const std::string& key, bool proven) mutable {
+    if (proven) watch.Worked();
+    if (error.kind == ErrorKind::kCancelled || error.Transient() || watch.Failed(error)) {
+      return false;
+    }
+    tell(error, key);
+    return true;
+  };
 }
 
 std::string PlaceOfBucket(OpenedAddress opened) {
@@ -100,7 +100,8 @@ Result<void> ListingFlags::CheckOneAddress(size_t addresses) const {
 
 Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpener& opener,
                                                    OpenedAddress opened, StoreEnd end,
-                                                   ListingOptions options, MissingKey missing) {
+                                                   ListingOptions options, MissingKey missing,
+                                                   Wrong wrong) {
   const End& own = end == StoreEnd::kSource ? source : target;
   const std::string& names = files_from.empty() ? files_from_raw : files_from;
   const int given =
@@ -136,11 +137,11 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
     const ListingFileKind kind = !own.file.empty()    ? ListingFileKind::kAny
                                  : files_from.empty() ? ListingFileKind::kRawNames
                                                       : ListingFileKind::kNames;
-    WrongLine wrong = missing != nullptr ? GoOnWith(missing) : nullptr;
-    if (missing == nullptr) missing = [](const Error&) {};
+    WrongLine tell_wrong = wrong == Wrong::kGoesOn ? GoOnWith(missing) : nullptr;
+    if (missing == nullptr) missing = [](const Error&, const std::string&) {};
     Result<std::unique_ptr<Listing>> read = co_await OpenListingFile(
         context.runtime(), std::move(*file), kind, store, bucket, prefix, std::move(options),
-        std::move(missing), head.place, std::move(wrong));
+        std::move(missing), head.place, std::move(tell_wrong));
     if (!read) co_return read.error();
     listing = std::move(*read);
   } else {

@@ -33,13 +33,19 @@ struct ListingFlags {
   // A file is of one address: of several the last would replace what it has of the others.
   [[nodiscard]] Result<void> CheckOneAddress(size_t addresses) const;
 
+  enum class Wrong {
+    kEnds,
+    kGoesOn,  // `missing` is told of it.
+  };
+
   // What lies below `opened`, as these flags say. The names of --files-from count at both ends. All
-  // are borrowed for as long as the listing is open. `missing`: told of names that are not there,
-  // and of lines and objects that alone are wrong; else the former are left out in silence and the
-  // latter are errors. kInvalidInput: flags that contradict each other.
+  // are borrowed for as long as the listing is open. `missing`: told of names that are not there;
+  // else they are left out in silence. Lines and objects that alone are wrong are errors, unless
+  // `wrong` says otherwise. kInvalidInput: flags that contradict each other.
   Async<std::unique_ptr<Listing>> Open(RunContext& context, StoreOpener& opener,
                                        OpenedAddress opened, StoreEnd end,
-                                       ListingOptions options = {}, MissingKey missing = nullptr);
+                                       ListingOptions options = {}, MissingKey missing = nullptr,
+                                       Wrong wrong = Wrong::kEnds);
 
  private:
   std::shared_ptr<PipedNames> piped_;  // What --files-from gave, where that is a pipe.

@@ -53,6 +53,64 @@ TEST_F(OneWrongNameTest, EndsARemoval) {
   EXPECT_EQ(ReadFile("in/f1.txt"), "1");
 }
 
+// Else what was only denied for a while is nowhere, and all that is asked says that it is well.
+TEST_F(OneWrongNameTest, IsInTheReportAndTriedAgain) {
+  WriteFile("names", "f1.txt\nlate\nf2.txt\n");
+  const std::string report = folder.file("report");
+  const std::vector<std::string> from_list = {
+      "--files-from", folder.file("names"), "--report", report, "--error", folder.file("error")};
+  for (const char* command : {"cp", "sync"}) {
+    std::vector<std::string> words = {command};
+    if (words[0] == "cp") words.emplace_back("-r");
+    words.insert(words.end(), from_list.begin(), from_list.end());
+    words.insert(words.end(), {folder.file("in"), folder.file("out")});
+    ASSERT_EQ(Run(words), 1) << console.error;
+    EXPECT_EQ(ReadFile("error"), "late\n");
+    EXPECT_TRUE(ReadFile("report").contains("\"state\":\"failed\",\"name\":\"late\""));
+  }
+  EXPECT_EQ(Run({"sync", "--retry-failed", report, folder.file("in"), folder.file("out")}), 1);
+  EXPECT_TRUE(Says("late: it is not there any more")) << console.error;
+  WriteFile("in/late", "3");
+  EXPECT_EQ(Run({"sync", "--retry-failed", report, folder.file("in"), folder.file("out")}), 0)
+      << console.error;
+  EXPECT_EQ(ReadFile("out/late"), "3");
+}
+
+// Nobody knows how little was known of it: an object of no bytes is not its copy.
+TEST_F(OneWrongNameTest, WhatStillCannotBeLookedAtFailsAgain) {
+  std::filesystem::create_directory_symlink("d", folder.file("in/d"));  // Leads to itself.
+  WriteFile("names", "f1.txt\nd/x\n");
+  WriteFile("out/d/x", "");
+  const std::string report = folder.file("report");
+  ASSERT_EQ(Run({"sync", "--files-from", folder.file("names"), "--report", report,
+                 folder.file("in"), folder.file("out")}),
+            1)
+      << console.error;
+  EXPECT_EQ(Run({"sync", "--retry-failed", report, folder.file("in"), folder.file("out")}), 1)
+      << console.out;
+  EXPECT_TRUE(Says("d/x")) << console.error;
+}
+
+// A line that names nothing is in no report: what was meant by it nobody can try again.
+TEST_F(OneWrongNameTest, AReportThatLacksAFailureIsRefused) {
+  WriteFile("l.jsonl", "{\"key\":\"f1.txt\"}\ngarbage\n{\"key\":\"f2.txt\"}\n");
+  const std::string report = folder.file("report");
+  ASSERT_EQ(Run({"sync", "--listing", folder.file("l.jsonl"), "--report", report, folder.file("in"),
+                 folder.file("out")}),
+            1);
+  EXPECT_EQ(Run({"sync", "--retry-failed", report, folder.file("in"), folder.file("out")}), 2);
+  EXPECT_TRUE(Says("names 0 of the 1 that failed")) << console.error;
+}
+
+// Who moves takes "there is nothing" for "all of it has been moved".
+TEST_F(OneWrongNameTest, AloneIsNotNothing) {
+  WriteFile("root/a/p/x", "1");
+  WriteFile("names", "../x\n");
+  EXPECT_EQ(Run({"mv", "-r", "--files-from", folder.file("names"), "disk:a/p/", "disk:b"}), 1);
+  EXPECT_TRUE(Says("failed  1")) << console.out << console.error;
+  EXPECT_FALSE(Says("there is nothing")) << console.error;
+}
+
 // A file that is no list at all is said once, and not with each of its lines.
 TEST_F(OneWrongNameTest, AFileOfNonsenseEndsIt) {
   std::string names;

@@ -43,7 +43,9 @@ void PlanWriter::OnRemoved(const SyncStep& step) {
                             .reason = std::string(step.decision.reason)}));
 }
 
-Result<void> PlanWriter::Finish() {
+Result<void> PlanWriter::Finish(uint64_t failed, bool removals_withheld) {
+  written_.failed = failed;
+  written_.removals_withheld = removals_withheld;
   Write(EncodePlan(written_));
   if (std::fclose(file_.release()) != 0 || failed_) {
     return Retryable("--plan: " + path_ + " could not be written in full");

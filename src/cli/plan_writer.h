@@ -19,8 +19,9 @@ class PlanWriter : public SyncObserver {
   void OnChosen(const SyncStep& step) override;
   void OnRemoved(const SyncStep& step) override;
 
-  // The end, without which the file is no plan. kRetryable: it could not be written in full.
-  Result<void> Finish();
+  // The end, without which the file is no plan. `failed`: what it has nothing of.
+  // kRetryable: it could not be written in full.
+  Result<void> Finish(uint64_t failed, bool removals_withheld);
 
  private:
   using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;

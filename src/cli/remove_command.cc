@@ -158,8 +158,8 @@ class RemoveCommand : public Command {
       Result<void> removed = co_await opened.store->Remove(
           {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
       if (!removed) co_return At(address, removed.error());
-      ++run.totals.removed;
     }
+    ++(dry_run_ ? run.totals.would_remove : run.totals.removed);
     const ListedObject object{.key = address.key, .version_id = version_id_};
     CommandAddress parent = address;
     parent.key.clear();

@@ -88,6 +88,8 @@ Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
   }
   ResumeWords resumed{.words = std::move(name)};
   std::ranges::move(again.Words(), std::back_inserter(resumed.words));
+  // What the environment gave such a run only the environment has: a filter keeps from --delete.
+  if (!run.whole_words) return resumed;
   for (const std::string& flag : names) {
     if (common_names.contains(flag) && flag != "config") continue;
     resumed.not_inherited.push_back(FlagSet::EnvironmentName(flag));

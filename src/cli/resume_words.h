@@ -15,7 +15,8 @@ namespace longhaul {
 
 struct ResumeWords {
   std::vector<std::string> words;  // Behind the program's name.
-  // Variables that would give the command options which the run did not have.
+  // Variables that would give the command options which the run did not have; none where the run
+  // is one of before, whose words lack what its environment gave it.
   std::vector<std::string> not_inherited{};
 };
 

@@ -91,6 +91,23 @@ TEST_F(ResumeWordsTest, OptionsOfTheEnvironmentThatNothingUsesAreLeftOut) {
   EXPECT_EQ(ReadFile("out/bad"), "1");
 }
 
+// A longhaul of before wrote down what was typed alone: the filter is nowhere but where it was.
+TEST_F(ResumeWordsTest, ARunOfBeforeHasTheEnvironmentsOptions) {
+  console.environment["LONGHAUL_EXCLUDE"] = "keep*";
+  ASSERT_EQ(Run({"sync", "--delete", folder.file("in"), folder.file("out")}), 1) << console.error;
+  std::filesystem::remove_all(folder.file("out/bad"));
+  RunRecord run = Last();
+  EXPECT_TRUE(run.whole_words);
+  run.whole_words = false;
+  run.arguments = {"sync", "--delete", folder.file("in"), folder.file("out")};
+  Result<ResumeWords> again = WordsToResume(run, {}, place_);
+  ASSERT_TRUE(again) << again.error().Describe();
+  for (const std::string& name : again->not_inherited) console.environment.erase(name);
+  EXPECT_EQ(Run(again->words), 0) << console.error;
+  EXPECT_EQ(ReadFile("out/bad"), "1");
+  EXPECT_EQ(ReadFile("out/keepme"), "4");
+}
+
 // Of the options that all commands have, those that are typed with `runs resume` count.
 TEST_F(ResumeWordsTest, CommonOptionsOfNowCount) {
   ASSERT_EQ(Run({"sync", "--log-level", "error", "-q", folder.file("in"), folder.file("out")}), 1);

@@ -54,12 +54,17 @@ class FailedObjects : public PagedListing {
       co_return Ok();
     }
     const Error& error = info.error();
+    const std::string place = source_.address.WithKey(object.key);
     if (error.kind == ErrorKind::kNotFound && !IsStoreWide(error)) {
-      missing_(NotFound("it is not there any more").In(source_.address.WithKey(object.key)));
+      missing_(NotFound("it is not there any more").In(place), object.key);
       object.key.clear();
       co_return Ok();
     }
     if (error.kind == ErrorKind::kCancelled || IsStoreWide(error)) co_return error;
+    if (object.etag.empty()) {  // The report knows as little of it: there is nothing to compare.
+      missing_(error.In(place), object.key);
+      object.key.clear();
+    }
     co_return Ok();  // What is wrong with one object its copy tells.
   }
 
@@ -79,20 +84,36 @@ Result<std::string> TextOf(const JsonView& line, const std::string& name) {
   return std::string(*text);
 }
 
+// How many of what a report says has failed: by its lines, and by its summary.
+struct FailedCounts {
+  uint64_t lines = 0;
+  uint64_t summed = 0;
+};
+
 // nullopt: not of a copy that failed.
-Result<std::optional<ListedObject>> FailedCopy(std::string_view text,
-                                               const CommandAddress& source) {
+Result<std::optional<ListedObject>> FailedCopy(std::string_view text, const CommandAddress& source,
+                                               FailedCounts& counts) {
   Result<boost::json::value> value = ParseJson(text, {.size_bytes_max = kLineBytesMax});
   if (!value) return value.error();
   const JsonView line(*value);
   Result<std::optional<JsonView>> state = line.MemberIfThere("state");
   if (!state) return state.error();
-  if (!*state) return std::nullopt;  // The summary.
+  if (!*state) {  // The summary.
+    Result<std::optional<JsonView>> failed = line.MemberIfThere("failed");
+    if (!failed) return failed.error();
+    if (!*failed) return std::nullopt;
+    Result<int64_t> count = (**failed).Integer(0, INT64_MAX);
+    if (!count) return count.error();
+    counts.summed += static_cast<uint64_t>(*count);
+    return std::nullopt;
+  }
   Result<std::string_view> name_of_state = (**state).Text();
   if (!name_of_state) return name_of_state.error();
   Result<std::string_view> op = line.Text("op");
   if (!op) return op.error();
-  if (*name_of_state != "failed" || *op != "copy") return std::nullopt;
+  if (*name_of_state != "failed") return std::nullopt;
+  ++counts.lines;
+  if (*op != "copy") return std::nullopt;
   Result<std::string> name = TextOf(line, "name");
   if (!name) return name.error();
   Result<std::string> from = TextOf(line, "source");
@@ -132,12 +153,19 @@ Result<std::vector<ListedObject>> ReadFailed(const std::string& path,
   if (!file) return InvalidInput("cannot read the report '" + path + "'");
   std::vector<ListedObject> objects;
   std::string line;
+  FailedCounts counts;
   for (uint64_t number = 1; std::getline(file, line); ++number) {
-    Result<std::optional<ListedObject>> object = FailedCopy(line, source);
+    Result<std::optional<ListedObject>> object = FailedCopy(line, source, counts);
     if (!object) return object.error().In(path + ":" + std::to_string(number));
     if (*object) objects.push_back(std::move(**object));
   }
   if (file.bad()) return Retryable("read the report '" + path + "'");
+  if (counts.summed > counts.lines) {
+    return InvalidInput("the report '" + path + "' names " + std::to_string(counts.lines) +
+                        " of the " + std::to_string(counts.summed) +
+                        " that failed, as what has no name is not in it: run the command that "
+                        "wrote it again, which leaves alone what is there already");
+  }
   std::ranges::sort(objects, {}, &ListedObject::key);
   const auto doubled = std::ranges::unique(objects, {}, &ListedObject::key);
   objects.erase(doubled.begin(), doubled.end());

@@ -15,8 +15,8 @@
 namespace longhaul {
 
 // As they were then, in order of keys. `source`: the address with its prefix as `key`; a report of
-// another one is kInvalidInput, as is one of versions, or a line that is none of a report, with its
-// number.
+// another one is kInvalidInput, as is one of versions, one that does not name all that it counts as
+// failed, or a line that is none of a report, with its number.
 Async<std::vector<ListedObject>> ReadFailedCopies(Runtime runtime, std::string path,
                                                   CommandAddress source);
 

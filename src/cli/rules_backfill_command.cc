@@ -116,7 +116,7 @@ class RulesBackfillCommand : public Command {
         context.runtime(),
         {.store = store->get(), .bucket = listing.bucket, .key = listing.key, .name = listing_},
         ListingFileKind::kAny, **store, rule.source.bucket, rule.source.prefix, {.ordered = false},
-        [](const Error&) {});
+        [](const Error&, const std::string&) {});
     if (!opened) co_return opened.error();
     Result<std::optional<ListedObject>> first = co_await (*opened)->Next();
     co_await (*opened)->Close();

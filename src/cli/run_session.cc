@@ -99,6 +99,7 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
     std::error_code ignored;
     RunRecord run{.command = what.command,
                   .arguments = WordsOf(context.flags(), what.target_place.starts_with("folder ")),
+                  .whole_words = true,
                   .folder = std::filesystem::current_path(ignored).string(),
                   .source = what.source,
                   .target = what.target,

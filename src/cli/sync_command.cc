@@ -181,10 +181,12 @@ class SyncCommand : public Command {
                         (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
     std::optional<std::vector<ListedObject>> failed;  // Out of a report.
     std::unique_ptr<Listing> given;                   // Out of a file, or kept in one.
-    uint64_t missing = 0;                             // Named there, and not at the source.
-    const auto tell_missing = [&](const Error& error) {
-      ++missing;
-      context.output().Problem("", error);
+    TransferRun run(
+        context,
+        {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
+    // Named there, and not at the source.
+    const auto tell_missing = [&](const Error& error, const std::string& key) {
+      run.TellNotListed(*source, key, error);
     };
     if (!retry_failed_.empty()) {
       Result<std::vector<ListedObject>> objects =
@@ -193,7 +195,8 @@ class SyncCommand : public Command {
       failed = std::move(*objects);
     } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
       Result<std::unique_ptr<Listing>> listing =
-          co_await listings_.Open(context, opener, *source, StoreEnd::kSource, {}, tell_missing);
+          co_await listings_.Open(context, opener, *source, StoreEnd::kSource, {}, tell_missing,
+                                  ListingFlags::Wrong::kGoesOn);
       if (!listing) co_return listing.error();
       given = std::move(*listing);
     }
@@ -205,9 +208,6 @@ class SyncCommand : public Command {
       there = std::move(*listing);
     }
 
-    TransferRun run(
-        context,
-        {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
     Result<void> opened = run.Open(reports_);
     if (!opened) co_return opened.error();
     std::optional<PlanWriter> plan;
@@ -253,12 +253,11 @@ class SyncCommand : public Command {
     }
     Result<void> done =
         co_await run.Transfer(*source, *target, open, true, options_, std::move(there));
-    run.totals.failed += missing;
     if (done && listed && FoundAtSource(run.totals) == 0) run.TellNothingFound(typed);
     if (plan && done) {
       // As of a sync itself: what has failed does not keep the others, only what is removed.
       if (run.totals.failed > 0) TellPlanLacks(context.output(), run.totals);
-      done = plan->Finish();
+      done = plan->Finish(run.totals.failed, run.totals.removals_withheld);
     } else if (plan && done.error().kind == ErrorKind::kCancelled) {
       context.output().Problem(
           Message("plan_cut")

@@ -45,6 +45,16 @@ SyncStep TransferRun::StepOfOne(const CommandAddress& source, const CommandAddre
           .decision = {SyncVerdict::kCopy, reason::kNotCompared}};
 }
 
+void TransferRun::TellNotListed(const OpenedAddress& source, const std::string& key,
+                                const Error& error) {
+  ++totals.failed;
+  context_.output().Problem("", error);
+  if (key.empty()) return;
+  const ListedObject object{.key = key};
+  report_.OnFailed(
+      {.name = std::string_view(key).substr(source.address.key.size()), .source = &object}, error);
+}
+
 Async<void> TransferRun::Remember(const RunFlags& flags, RunSession::What what) {
   Result<std::unique_ptr<RunSession>> session =
       co_await RunSession::Open(context_, flags, std::move(what));

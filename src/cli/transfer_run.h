@@ -63,6 +63,9 @@ class TransferRun {
   SyncStep StepOfOne(const CommandAddress& source, const CommandAddress& target,
                      const std::string& target_key);
   SyncObserver& report() { return report_; }
+  // What a list of names failed at: it is counted, told and in the reports. `key`: empty where it
+  // is no name.
+  void TellNotListed(const OpenedAddress& source, const std::string& key, const Error& error);
 
   // Keeps a journal and remembers uploads; without it nothing can be gone on with. Before Begin.
   // Errors as RunSession::Open.

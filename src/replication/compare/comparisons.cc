@@ -291,7 +291,8 @@ Async<ReconcileResult> Comparisons::Compare(RuleContext& rule, std::vector<size_
        .name = rule.rule->source.store + ":" + asked.listing->bucket + "/" + asked.listing->key},
       ListingFileKind::kAny, *rule.source, rule.rule->source.bucket, below,
       {.waiting_bytes_max = kWaitingBytesMax},
-      [](const Error&) {});  // Gone since: no event of it is missed by not comparing it.
+      // Gone since: no event of it is missed by not comparing it.
+      [](const Error&, const std::string&) {});
   if (!listing) co_return listing.error();
   co_return co_await Reconcile(context_, rule, targets, asked.prefix, std::move(*listing), {},
                                std::move(*memory));

@@ -144,8 +144,8 @@ class KeyListing : public PagedListing {
       if (!read) co_return read.error();
       if (!looked) co_return looked.error();
       // When all of the page has been looked at: the first line may be the only wrong one.
-      for (Error& error : std::exchange(errors_, {})) {
-        if (wrong_(error, proven_)) continue;
+      for (auto& [error, key] : std::exchange(errors_, {})) {
+        if (wrong_(error, key, proven_)) continue;
         if (error.code == kWrongLine) error.code.clear();  // What is wrong is the file.
         co_return error;
       }
@@ -172,7 +172,7 @@ class KeyListing : public PagedListing {
         Error error = lines_->Wrong(object.error().message);
         if (!wrong_) co_return error;
         error.code = kWrongLine;
-        errors_.push_back(std::move(error));
+        errors_.emplace_back(std::move(error), "");
         continue;
       }
       if (!*object || !(*object)->key.starts_with(prefix_)) continue;
@@ -192,9 +192,9 @@ class KeyListing : public PagedListing {
     if (!info) {
       Error error = info.error().In(place.message + object.key);
       if (error.kind == ErrorKind::kNotFound && missing_) {
-        missing_(error);
+        missing_(error, object.key);
       } else if (wrong_) {
-        errors_.push_back(std::move(error));
+        errors_.emplace_back(std::move(error), object.key);
       } else {
         co_return error;
       }
@@ -217,8 +217,8 @@ class KeyListing : public PagedListing {
   std::string prefix_;
   MissingKey missing_;
   WrongLine wrong_;
-  std::vector<Error> errors_;  // What wrong_ has not been told of yet.
-  bool proven_ = false;        // Another line was right.
+  std::vector<std::pair<Error, std::string>> errors_;  // With keys, for wrong_ to be told of.
+  bool proven_ = false;                                // Another line was right.
   bool ended_ = false;
   TaskGroup looks_;
 };

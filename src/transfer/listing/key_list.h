@@ -14,12 +14,12 @@
 
 namespace longhaul {
 
-// Told of a key that a list names and the store does not have.
-using MissingKey = std::function<void(const Error&)>;
+// Told of a key that a list names and the store does not have. `key`: empty where a line has none.
+using MissingKey = std::function<void(const Error&, const std::string& key)>;
 
 // Told of a line that makes no sense and of a key that the store does not show, with the line;
 // tells whether the list goes on without it. `proven`: another line was right.
-using WrongLine = std::function<bool(const Error&, bool proven)>;
+using WrongLine = std::function<bool(const Error&, const std::string& key, bool proven)>;
 
 // The code of an error that is a line's.
 inline constexpr std::string_view kWrongLine = "WrongLine";

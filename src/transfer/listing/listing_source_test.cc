@@ -178,9 +178,10 @@ TEST_F(ListingSourceTest, FilesFrom) {
             std::string::npos);
   std::string told;
   EXPECT_EQ(From("missing", ListingFileKind::kNames, "p/",
-                 [&](const Error& error) { told = error.message; }),
+                 [&](const Error& error, const std::string& key) { told = error.message + key; }),
             "p/a=1 ");
   EXPECT_NE(told.find("missing line 2: p/none"), std::string::npos);
+  EXPECT_TRUE(told.ends_with("p/none")) << told;
 }
 
 TEST_F(ListingSourceTest, CsvAndJsonLines) {
@@ -234,23 +235,26 @@ TEST_F(ListingSourceTest, OneLineThatIsWrongIsLeftOut) {
   const auto from = [&](const WrongLine& wrong) {
     auto listing = world_.Run(OpenListingFile(
         world_.runtime, File("names"), ListingFileKind::kNames, denying, "b", "", {},
-        [](const Error&) {}, "", wrong));
+        [](const Error&, const std::string&) {}, "", wrong));
     return listing ? All(std::move(*listing)) : "error: " + listing.error().message;
   };
   std::string told;
-  EXPECT_EQ(from([&told](const Error& error, bool proven) {
-              told += error.message + (proven ? "; " : " unproven; ");
+  EXPECT_EQ(from([&told](const Error& error, const std::string& key, bool proven) {
+              told += error.message + (proven ? "; " : " unproven; ") + key + "\n";
               return true;
             }),
             "a=1 b=2 ");
-  for (const char* line : {"names line 1: denied1: no; ", "names line 4: denied4: no; "}) {
+  for (const char* line :
+       {"names line 1: denied1: no; denied1\n", "names line 4: denied4: no; denied4\n"}) {
     EXPECT_TRUE(told.contains(line)) << told;
   }
-  EXPECT_TRUE(from([](const Error&, bool) { return false; }).starts_with("error: names line"));
+  EXPECT_TRUE(from([](const Error&, const std::string&, bool) {
+                return false;
+              }).starts_with("error: names line"));
   EXPECT_TRUE(from(nullptr).starts_with("error: names line"));
   Write("names", "denied1\n");
   told.clear();
-  EXPECT_EQ(from([&told](const Error&, bool proven) {
+  EXPECT_EQ(from([&told](const Error&, const std::string&, bool proven) {
               told += proven ? "proven" : "unproven";
               return true;
             }),

@@ -52,6 +52,7 @@ Result<RunRecord> Decode(const StateRow& row) {
   return RunRecord{.id = row.key,
                    .command = fields->Get("command"),
                    .arguments = Parted(fields->Get("arguments")),
+                   .whole_words = fields->GetNumber("whole_words") != 0,
                    .folder = fields->Get("folder"),
                    .source = fields->Get("source"),
                    .target = fields->Get("target"),
@@ -353,6 +354,7 @@ StateWrite RunJournal::RowToWrite() {
   Fields fields;
   fields.Set("command", run.command);
   fields.Set("arguments", Joined(run.arguments));
+  if (run.whole_words) fields.SetNumber("whole_words", 1);
   fields.Set("folder", run.folder);
   fields.Set("source", run.source);
   fields.Set("target", run.target);

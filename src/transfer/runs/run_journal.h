@@ -46,8 +46,10 @@ struct RunRecord {
   std::string id;                      // ULID
   std::string command;                 // "sync", "cp"
   std::vector<std::string> arguments;  // Behind the command, for `runs resume`.
-  std::string folder;                  // Where it was begun: paths in arguments are relative to it.
-  std::string source;                  // Addresses, for people and for comparing.
+  // Options that the environment gave are among them; false: they are as typed, of a run of before.
+  bool whole_words = false;
+  std::string folder;  // Where it was begun: paths in arguments are relative to it.
+  std::string source;  // Addresses, for people and for comparing.
   std::string target;
   // What they meant when it was begun, because addresses come to mean other places; empty: not
   // known, of a run of before.

@@ -268,23 +268,25 @@ class Application {
 
 }  // namespace
 
-Async<PlanHead> ReadPlanHead(Runtime runtime, std::string path) {
+Async<PlanEnds> ReadPlanEnds(Runtime runtime, std::string path) {
   PlanFile file(path);
   std::optional<PlanHead> head;
+  PlanEnd end;
   while (true) {
     Result<std::vector<PlanParser::Line>> lines =
         co_await runtime.pool.Run([&file] { return file.Next(); });
     if (!lines) co_return lines.error();
     if (lines->empty()) break;
     if (!head) head = std::move((*lines)[0].head);
+    if (lines->back().end) end = *lines->back().end;
   }
   if (!head) co_return InvalidInput(path + ": an empty plan");
-  co_return std::move(*head);
+  co_return PlanEnds{.head = std::move(*head), .end = end};
 }
 
 Async<void> ApplyPlan(Runtime runtime, std::string path, TreeSource source, TreeTarget target,
                       ApplyOptions options, SyncObserver& observer, SyncTotals& totals) {
-  Result<PlanHead> whole = co_await ReadPlanHead(runtime, path);
+  Result<PlanEnds> whole = co_await ReadPlanEnds(runtime, path);
   if (!whole) co_return whole.error();
   Application application(runtime, std::move(source), std::move(target), std::move(options),
                           observer, totals);

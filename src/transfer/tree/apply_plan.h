@@ -19,15 +19,20 @@
 
 namespace longhaul {
 
+struct PlanEnds {
+  PlanHead head;
+  PlanEnd end;
+};
+
 // kInvalidInput: it cannot be read, or is not a whole plan; names file and line.
-Async<PlanHead> ReadPlanHead(Runtime runtime, std::string path);
+Async<PlanEnds> ReadPlanEnds(Runtime runtime, std::string path);
 
 struct ApplyOptions {
   CarryOptions carry;
   int in_flight = 64;
 };
 
-// Errors as of SyncTrees, and of ReadPlanHead.
+// Errors as of SyncTrees, and of ReadPlanEnds.
 Async<void> ApplyPlan(Runtime runtime, std::string path, TreeSource source, TreeTarget target,
                       ApplyOptions options, SyncObserver& observer, SyncTotals& totals);
 

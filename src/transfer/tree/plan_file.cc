@@ -49,6 +49,14 @@ Result<bool> HasText(const JsonView& line, const std::string& name) {
   return false;
 }
 
+// 0: there is none.
+Result<int64_t> NumberIfThere(const JsonView& line, const std::string& name) {
+  Result<std::optional<JsonView>> member = line.MemberIfThere(name);
+  if (!member) return member.error();
+  if (!*member) return int64_t{0};
+  return (**member).Integer(0, INT64_MAX);
+}
+
 Result<PlanHead> HeadOf(const JsonView& line) {
   PlanHead head;
   Result<int64_t> version = line.Integer("longhaul_plan", 0, INT64_MAX);
@@ -148,6 +156,8 @@ std::string EncodePlan(const PlanEnd& end) {
   AppendText(out, "op", "end");
   AppendNumber(out, "copies", end.copies);
   AppendNumber(out, "removals", end.removals);
+  if (end.failed > 0) AppendNumber(out, "failed", end.failed);
+  if (end.removals_withheld) AppendNumber(out, "removals_withheld", 1);
   return out + "}";
 }
 
@@ -178,9 +188,16 @@ Result<PlanParser::Line> PlanParser::Parse(std::string_view line) {
     if (!copies) return copies.error();
     Result<int64_t> removals = view.Integer("removals", 0, INT64_MAX);
     if (!removals) return removals.error();
-    const PlanEnd end{.copies = static_cast<uint64_t>(*copies),
-                      .removals = static_cast<uint64_t>(*removals)};
+    PlanEnd end = counted_;
+    end.copies = static_cast<uint64_t>(*copies);
+    end.removals = static_cast<uint64_t>(*removals);
     if (end != counted_) return InvalidInput("lines of the plan are missing, or too many");
+    Result<int64_t> failed = NumberIfThere(view, "failed");
+    if (!failed) return failed.error();
+    Result<int64_t> withheld = NumberIfThere(view, "removals_withheld");
+    if (!withheld) return withheld.error();
+    end.failed = static_cast<uint64_t>(*failed);
+    end.removals_withheld = *withheld != 0;
     ended_ = true;
     result.end = end;
     return result;

@@ -48,6 +48,8 @@ struct PlanStep {
 struct PlanEnd {
   uint64_t copies = 0;
   uint64_t removals = 0;
+  uint64_t failed = 0;             // Of these it has nothing.
+  bool removals_withheld = false;  // Since something has failed.
 
   bool operator==(const PlanEnd&) const = default;
 };

@@ -44,8 +44,10 @@ TEST(Plan, ReadsWhatItWrites) {
     EXPECT_EQ(line->step, step);
   }
   EXPECT_FALSE(parser.Finish());
-  line = parser.Next(EncodePlan(PlanEnd{.copies = 3, .removals = 2}));
+  const PlanEnd end{.copies = 3, .removals = 2, .failed = 7, .removals_withheld = true};
+  line = parser.Next(EncodePlan(end));
   ASSERT_TRUE(line) << line.error().message;
+  EXPECT_EQ(line->end, end);
   EXPECT_TRUE(parser.Finish());
   EXPECT_FALSE(parser.Next(EncodePlan(Copy("more"))));
 }
