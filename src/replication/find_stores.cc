@@ -62,15 +62,14 @@ Async<std::optional<Error>> StoreFinder::TagsDenied(const RuleContext& rule) {
   Result<ListPage> page =
       co_await rule.source->List({.bucket = from.bucket, .prefix = from.prefix, .count_max = 1});
   const bool none = page && page->objects.empty();
-  if (!page) co_return page.error();
+  if (!page && page.error().Transient()) co_return page.error();
+  if (!page) co_return std::nullopt;  // Whoever lives by events alone may not list.
   if (none && rule.rule->filter.tags.empty()) co_return std::nullopt;
   std::string key = from.prefix + NewUlid(context_.runtime.clock.Now(), context_.runtime.random);
   if (!none) key = page->objects.front().key;
   Result<Tags> tags = co_await rule.source->GetTags(from.bucket, key, "");
-  if (tags || tags.error().kind == ErrorKind::kNotFound || tags.error().code == "NotImplemented") {
-    co_return std::nullopt;
-  }
-  if (tags.error().kind != ErrorKind::kDenied) co_return tags.error();
+  if (!tags && tags.error().Transient()) co_return tags.error();
+  if (tags || tags.error().kind != ErrorKind::kDenied) co_return std::nullopt;
   if (!none) {
     Result<ObjectInfo> head = co_await rule.source->Head({.bucket = from.bucket, .key = key});
     if (!head && head.error().Transient()) co_return head.error();

@@ -199,7 +199,7 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     that all runs share."""
     def start(run: str):
         return world.run("migrate", "start", "source:data/in/", f"target:copy/{run}/", "--run", run,
-                         "--exclude", "giant.bin", "--batch-count", "50", "--config", config)
+                         "--exclude", "giant.bin", "--batch-count", "30", "--config", config)
 
     def worker(roles: str):
         return world.start("migrate", "worker", "--roles", roles, "--lease", "3s", "--config",
