@@ -30,7 +30,6 @@ from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, 
 
 SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "seconds": 8, "pause": 0.6}
 # 20 GiB, where the disk has room; in parts that the server copies.
-SHORT_SQS = SHORT | {"small": 1_200}
 LONG = {"small": 50_000, "parts": 320, "part": 64 << 20, "seconds": 600, "pause": 3.0}
 DISK_LEFT = 30 << 30  # For everything else that is on it.
 CPU_RATIO_MAX = 1.15  # Of a run to that of `sync`, for each object.
@@ -199,7 +198,7 @@ def shared(world: World, config, aws: InAws, source, target) -> None:
     that all runs share."""
     def start(run: str):
         return world.run("migrate", "start", "source:data/in/", f"target:copy/{run}/", "--run", run,
-                         "--exclude", "giant.bin", "--batch-count", "30", "--config", config)
+                         "--exclude", "giant.bin", "--batch-count", "50", "--config", config)
 
     def worker(roles: str):
         return world.start("migrate", "worker", "--roles", roles, "--lease", "3s", "--config",
@@ -416,5 +415,5 @@ def main(size: dict, make_places=Embedded) -> None:
 
 
 if __name__ == "__main__":
-    main({"long": LONG, "sqs": SHORT_SQS}.get(" ".join(sys.argv[1:]), SHORT),
+    main(LONG if sys.argv[1:] == ["long"] else SHORT,
          InAws if sys.argv[1:] == ["sqs"] else Embedded)
