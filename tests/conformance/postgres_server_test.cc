@@ -222,8 +222,8 @@ class OtherRole {
     Do(text.substr(at + kBefore.size()));
   }
   Result<void> SetUp() {
-    auto made =
-        fixture_.world().Run(SetUpPostgres(*client_, {PostgresQueuePart(), PostgresStatePart()}));
+    auto made = fixture_.world().Run(SetUpPostgres(
+        *client_, {PostgresQueuePart(), PostgresDeadLettersPart(), PostgresStatePart()}));
     if (!made) return made.error();
     return Ok();
   }
