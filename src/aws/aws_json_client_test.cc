@@ -51,22 +51,6 @@ TEST(AwsJsonErrorTest, SaysWhatTheServiceSaid) {
             "Throttling");
 }
 
-class Rotated : public CredentialsProvider {
- public:
-  Async<std::shared_ptr<const Credentials>> Get() override {
-    co_return std::make_shared<const Credentials>(
-        Credentials{.access_key_id = "K" + std::to_string(renewals),
-                    .secret_access_key = Secret("S"),
-                    .session_token = {},
-                    .expires = {}});
-  }
-  bool Invalidate() override {
-    ++renewals;
-    return true;
-  }
-  int renewals = 0;
-};
-
 class AwsJsonCallTest : public ::testing::Test {
  protected:
   AwsJsonCallTest() { http_.world = &world_; }
@@ -88,7 +72,8 @@ class AwsJsonCallTest : public ::testing::Test {
 
   testing::FakeWorld world_;
   testing::PlannedHttp http_;
-  std::shared_ptr<Rotated> provider_ = std::make_shared<Rotated>();
+  std::shared_ptr<testing::RenewedCredentials> provider_ =
+      std::make_shared<testing::RenewedCredentials>();
 };
 
 // A process that runs for months outlives the keys of its file: who rotates them removes the old.

@@ -474,24 +474,8 @@ TEST_F(S3StoreTest, AClockThatIsOffWorksAndIsToldOnce) {
   EXPECT_EQ(told, std::vector{std::chrono::seconds(300)});
 }
 
-class Renewed : public CredentialsProvider {
- public:
-  Async<std::shared_ptr<const Credentials>> Get() override {
-    co_return std::make_shared<const Credentials>(
-        Credentials{.access_key_id = "K" + std::to_string(renewals),
-                    .secret_access_key = Secret("S"),
-                    .session_token = {},
-                    .expires = {}});
-  }
-  bool Invalidate() override {
-    ++renewals;
-    return true;
-  }
-  int renewals = 0;
-};
-
 TEST_F(S3StoreTest, FetchesCredentialsAnewWhenTheyAreExpired) {
-  auto provider = std::make_shared<Renewed>();
+  auto provider = std::make_shared<testing::RenewedCredentials>();
   options.credentials = provider;
   http.answers = {ErrorAnswer(400, "ExpiredToken"), {}};
   ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
@@ -507,7 +491,7 @@ TEST_F(S3StoreTest, FetchesCredentialsAnewWhenTheyAreExpired) {
 // The answer to a HEAD has no body: of what is refused a GET is asked. A run that compares a
 // million objects by HEADs alone would fail for each from the hour at which its token has expired.
 TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnewForAHead) {
-  auto provider = std::make_shared<Renewed>();
+  auto provider = std::make_shared<testing::RenewedCredentials>();
   options.credentials = provider;
   http.answers = {{.status = 400},
                   ErrorAnswer(400, "ExpiredToken"),

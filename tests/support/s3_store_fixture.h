@@ -42,6 +42,23 @@ class AnswerBody : public HttpBody {
   HttpHeaders trailers_;
 };
 
+// Other keys after each renewal: K0, K1 …
+class RenewedCredentials : public CredentialsProvider {
+ public:
+  Async<std::shared_ptr<const Credentials>> Get() override {
+    co_return std::make_shared<const Credentials>(
+        Credentials{.access_key_id = "K" + std::to_string(renewals),
+                    .secret_access_key = Secret("S"),
+                    .session_token = {},
+                    .expires = {}});
+  }
+  bool Invalidate() override {
+    ++renewals;
+    return true;
+  }
+  int renewals = 0;
+};
+
 struct Answer {
   int status = 200;
   HttpHeaders headers;
