@@ -301,7 +301,7 @@ PutRequest Applier::RequestFor(const ReplicaWrite& write) const {
 }
 
 Async<std::optional<ApplyOutcome>> Applier::Decided(const ReplicaWrite& write) {
-  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key, AmongMany());
   if (!floor) co_return floor.error();
   if (*floor && IsAbove(**floor, write)) {
     Result<ApplyOutcome> below = co_await BelowFloor(write, **floor);
@@ -405,7 +405,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
   const Capabilities& can = policy_.capabilities;
   bool create_first = body != nullptr && lease == nullptr && new_share_ >= 0.5;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+    Result<std::optional<Floor>> floor = co_await floors_.Get(write.key, AmongMany());
     if (!floor) co_return floor.error();
     if (*floor && IsAbove(**floor, write)) co_return co_await BelowFloor(write, **floor);
     const SystemTime deletes_noted = DeletesNoted(*floor);
@@ -529,7 +529,7 @@ Async<ApplyOutcome> Applier::AfterWrite(const ReplicaWrite& write, const PutResu
     Result<Floor> raised = co_await floors_.Raise(write.key, std::move(floor));
     if (!raised) co_return raised.error();
   }
-  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key, AmongMany());
   if (!floor) co_return floor.error();
   if (*floor && IsAbove(**floor, write)) {
     if (created && (*floor)->deleted && (*floor)->stamp > write.stamp) {

@@ -226,6 +226,10 @@ class Applier {
   KeptMark KeptMarkOf(const ReplicaWrite& write, std::string target_etag) const;
   asio::awaitable<void> LockKey(std::string key);
   Lease MakeLease(const std::string& key);
+  // Whether so many keys are being written that reads of floors had better wait for each other.
+  [[nodiscard]] bool AmongMany() const { return locked_keys_->size() >= kManyKeys; }
+
+  static constexpr size_t kManyKeys = 16;
 
   Runtime& runtime_;
   Store& store_;

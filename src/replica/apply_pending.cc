@@ -53,7 +53,7 @@ SystemTime Applier::DeletesNoted(const std::optional<Floor>& floor) const {
 }
 
 Async<bool> Applier::IsThereToStay(const ReplicaWrite& write, SystemTime deletes_noted) {
-  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key);
+  Result<std::optional<Floor>> floor = co_await floors_.Get(write.key, AmongMany());
   if (!floor) co_return floor.error();
   if (*floor) {
     if (std::optional<Error> unsettled = Unsettled(**floor, write.stamp))

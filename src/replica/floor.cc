@@ -198,9 +198,9 @@ Async<std::optional<Floor>> Floors::GetAlone(std::string key) {
   co_return FloorOf(*row);
 }
 
-Async<std::optional<Floor>> Floors::Get(std::string key) {
+Async<std::optional<Floor>> Floors::Get(std::string key, bool among_many) {
   const bool first = rounds_.empty() || !rounds_.back().open;
-  if (first && reading_ == 0) co_return co_await GetAlone(std::move(key));
+  if (first && reading_ == 0 && !among_many) co_return co_await GetAlone(std::move(key));
   if (first) rounds_.emplace_back();
   const auto round = std::prev(rounds_.end());
   const size_t index = round->untaken++;

@@ -75,10 +75,10 @@ class Floors {
   ~Floors();
 
   // The floor of `key`, read from State after this was called: it sees every Raise that returned OK
-  // before. One alone is read at once. While others are being read, those that come within
-  // kFloorsGatherTime are read together: each write reads twice, and a round trip to State costs
-  // more than a row.
-  Async<std::optional<Floor>> Get(std::string key);
+  // before. One alone is read at once. While others are being read, or where the caller knows
+  // itself `among_many`, those that come within kFloorsGatherTime are read together: each write
+  // reads twice, and a round trip to State, be it to a thread, costs more than a row.
+  Async<std::optional<Floor>> Get(std::string key, bool among_many = false);
 
   // Lifts the floor of `key` to at least `floor.stamp`. OK: the floor that is there now, which is
   // either `floor`, with the kept marks of the row before added to its own (at most kKeptMarksMax;

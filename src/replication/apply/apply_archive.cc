@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/md5_lanes.h"
 #include "replication/apply/hidden_keys.h"
 #include "replication/apply/replica_write.h"
 #include "replication/giants/apply_segment.h"
@@ -121,15 +122,16 @@ struct Content {
   std::unique_ptr<std::vector<std::byte>> joined;
   Reservation memory;
   std::span<const std::byte> bytes;
+  std::string md5;  // Raw, where the entry's ETag follows from the bytes.
 };
+
+bool EtagFollows(const ArchiveEntry& entry) { return entry.etag.empty() && entry.etag_is_md5; }
 
 Async<void> ApplyMemory(Run& run, size_t index, std::string target_key, Content content) {
   const ArchiveEntry& entry = run.reader.entries()[index];
   ReplicaWrite write =
       ReplicaWriteOf(*run.rule.rule, entry, std::move(target_key), run.context.site);
-  if (write.source_etag.empty() && entry.etag_is_md5) {
-    write.source_etag = HexEncode(Digest(HashKind::kMd5, content.bytes));
-  }
+  if (EtagFollows(entry)) write.source_etag = HexEncode(content.md5);
   MemoryBody body(content.bytes);
   Result<ApplyOutcome> outcome = co_await run.target.applier->Put(std::move(write), body);
   if (outcome) run.context.bytes_moved += content.bytes.size();
@@ -157,6 +159,61 @@ class FrameCache {
  private:
   ArchiveReader& reader_;
   std::map<size_t, std::shared_ptr<ArchiveFrame>> frames_;
+};
+
+// An entry to be applied, and the frame in which its bytes begin.
+struct Work {
+  size_t frame;
+  size_t entry;
+};
+
+// The MD5s from which ETags follow, of several objects of a frame at a time.
+class FollowingEtags {
+ public:
+  FollowingEtags(const ArchiveReader& reader, const std::vector<Work>& work)
+      : reader_(reader), work_(work) {}
+
+  // Of the object at `work[at]`. Each is asked for once, in the order of the work.
+  std::string Md5Of(size_t at, const Content& content) {
+    if (!EtagFollows(reader_.entries()[work_[at].entry])) return {};
+    if (!content.frame) return Md5(AsText(content.bytes));
+    auto found = md5s_.find(at);
+    if (found == md5s_.end()) {
+      Compute(at, *content.frame);
+      found = md5s_.find(at);
+    }
+    return std::move(md5s_.extract(found).mapped());
+  }
+
+ private:
+  // This many objects, until they come to this many bytes.
+  static constexpr size_t kAtOnce = 16;
+  static constexpr size_t kBytesAtOnce = 128 << 10;
+
+  // Of those after it that lie in the same frame as a whole.
+  void Compute(size_t at, const ArchiveFrame& frame) {
+    md5s_.clear();
+    std::vector<size_t> whose;
+    std::vector<std::span<const std::byte>> bodies;
+    size_t bytes = 0;
+    for (size_t i = at; i < work_.size() && work_[i].frame == work_[at].frame &&
+                        whose.size() < kAtOnce && bytes < kBytesAtOnce;
+         ++i) {
+      const ArchiveEntry& entry = reader_.entries()[work_[i].entry];
+      if (!EtagFollows(entry)) continue;
+      const std::vector<ContentPiece> pieces = reader_.Pieces(work_[i].entry);
+      if (pieces.size() != 1) continue;
+      whose.push_back(i);
+      bodies.push_back(frame.bytes().subspan(pieces[0].offset_bytes, pieces[0].size_bytes));
+      bytes += bodies.back().size();
+    }
+    std::vector<std::string> digests = Md5OfEach(bodies);
+    for (size_t i = 0; i < whose.size(); ++i) md5s_.emplace(whose[i], std::move(digests[i]));
+  }
+
+  const ArchiveReader& reader_;
+  const std::vector<Work>& work_;
+  std::map<size_t, std::string> md5s_;
 };
 
 Async<Content> LoadContent(Run& run, FrameCache& frames, size_t index) {
@@ -286,10 +343,6 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
   run.result.stamp_oldest = runtime.clock.Now();
 
   // By the frame in which the bytes begin: an entry that is a link to an equal one goes with it.
-  struct Work {
-    size_t frame;
-    size_t entry;
-  };
   std::vector<Work> work;
   for (size_t i = 0; i < entries.size(); ++i) {
     run.result.stamp_oldest = std::min(run.result.stamp_oldest, entries[i].stamp);
@@ -306,9 +359,11 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     hidden.emplace(*target.store, target.config->to.bucket, KeysWritten(run));
   }
   FrameCache frames(reader);
+  FollowingEtags etags(reader, work);
   TaskGroup writes(runtime.executor);
   Result<void> status;
-  for (const Work& next : work) {
+  for (size_t at = 0; at < work.size(); ++at) {
+    const Work& next = work[at];
     const ArchiveEntry& entry = entries[next.entry];
     if (std::optional<std::string> refusal =
             RefusalByRule(*rule.rule, entry.key, entry.stamp, runtime.clock.Now())) {
@@ -334,6 +389,7 @@ Async<ArchiveApplication> ApplyArchive(ReplicationContext& context, Runtime& run
     } else {
       Result<Content> content = co_await LoadContent(run, frames, next.entry);
       if (content) {
+        content->md5 = etags.Md5Of(at, *content);
         writes.Spawn(ApplyMemory(run, next.entry, std::move(*key), std::move(*content)));
       } else {
         status = content.error();

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/checksum.h"
+#include "base/md5_lanes.h"
 #include "replication/source/attributes.h"
 #include "replication/source/choose_route.h"
 #include "replication/source/open_archive.h"
@@ -80,14 +80,42 @@ Async<void> ReadSmall(ReplicationContext& context, const RuleContext& rule,
     if (!read) {
       reading.state = PackedKey::State::kFailed;
       reading.error = read.error().In("read");
-    } else if (info.size_bytes < kDerivedSizeBytes && IsPlainMd5Etag(info.etag)) {
-      reading.entry.etag_is_md5 =
-          HexEncode(Digest(HashKind::kMd5, std::span<const std::byte>(reading.content))) ==
-          info.etag;
     }
   }
   slot.done.Set();
   co_return Ok();
+}
+
+// Whose MD5s are taken together: this many objects, until they come to this many bytes.
+constexpr size_t kMd5sAtOnce = 16;
+constexpr size_t kMd5BytesAtOnce = 128 << 10;
+
+bool MayFollowFromBytes(const ArchiveEntry& entry) {
+  return entry.op == EntryOp::kPut && entry.size_bytes < kDerivedSizeBytes &&
+         IsPlainMd5Etag(entry.etag);
+}
+
+// Says of what the slots from the first on hold whether their ETags follow from their bytes, and
+// returns of how many: those after it that are being read as well are waited for. (They have their
+// memory, so that nothing they wait for waits for the first.)
+asio::awaitable<size_t> NoteDerivedEtags(std::span<const std::unique_ptr<Slot>> slots) {
+  std::vector<Reading*> readings;
+  std::vector<std::span<const std::byte>> bodies;
+  size_t bytes = 0;
+  size_t looked_at = 0;
+  for (; looked_at < std::min(slots.size(), kMd5sAtOnce) && bytes < kMd5BytesAtOnce; ++looked_at) {
+    co_await slots[looked_at]->done.Wait();
+    Reading& reading = slots[looked_at]->reading;
+    if (reading.state != PackedKey::State::kStaged || !MayFollowFromBytes(reading.entry)) continue;
+    readings.push_back(&reading);
+    bodies.emplace_back(reading.content);
+    bytes += reading.content.size();
+  }
+  const std::vector<std::string> md5s = Md5OfEach(bodies);
+  for (size_t i = 0; i < readings.size(); ++i) {
+    readings[i]->entry.etag_is_md5 = HexEncode(md5s[i]) == readings[i]->entry.etag;
+  }
+  co_return looked_at;
 }
 
 // Starts the reading of `items` in order, as far as the window and `slots` allow. Borrows all.
@@ -197,13 +225,15 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
 
   const auto batch_bytes = static_cast<uint64_t>(rule.rule->batch.size_bytes);
   uint64_t packed = 0;
+  size_t known = 0;  // Of the slots before it is known whether their ETags follow from their bytes.
   Result<void> written;
   for (size_t i = 0; i < items.size(); ++i) {
     while (started <= i && reading.running() > 0) co_await progress.Wait();
     if (started <= i) break;  // The archive was full before this one was read.
-    Slot& slot = *slots[i];
-    co_await slot.done.Wait();
-    Reading& taken = slot.reading;
+    if (i == known) {
+      known += co_await NoteDerivedEtags(std::span(slots).subspan(i, started - i));
+    }
+    Reading& taken = slots[i]->reading;
     PackedKey& key = result.keys[i];
     key.state = taken.state;
     const bool attributes = taken.entry.op == EntryOp::kAttributes;
