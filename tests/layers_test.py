@@ -5,8 +5,10 @@ Folders on one line do not include each other. A folder with rooms has a list of
 what lies in the folder itself joins its rooms, stands above them, and no room includes it. Tests may
 include what they like. The repository
 speaks of the product alone: no paths of somebody's machine, no notes of work left undone.
+A source file has at most 700 lines, or its first comment says why not: "Over 700 lines: …".
 """
 
+import itertools
 import pathlib
 import re
 import subprocess
@@ -40,6 +42,11 @@ ROOMS = {
     "transfer": [["tree"], ["listing", "object", "runs"], ["local", "uploads", "limits"]],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
+SOURCES = {".cc", ".h", ".py", ".sh"}
+LINES_MAX = 700
+REASON = re.compile(rf"\bOver {LINES_MAX} lines: \w")
+# Longer, without a reason, until they are split.
+TO_SPLIT = {"tests/support/memory_store_server.cc"}
 FORBIDDEN = re.compile(r"(?<![\w.~])/(work|home|root)/|\b(TODO|FIXME|XXX)\b")
 
 
@@ -80,10 +87,41 @@ def layer_errors(root: pathlib.Path) -> list[str]:
     return errors
 
 
+def tracked(root: pathlib.Path) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
+    return [name for name in listed.stdout.decode().split("\0") if name]
+
+
+def first_comment(text: str) -> str:
+    """What a file begins with, where that is a comment or a docstring."""
+    text = re.sub(r"\A#!.*\n", "", text)
+    if found := re.match(r'"""(.*?)"""', text, re.DOTALL):
+        return found[1]
+    return "\n".join(itertools.takewhile(re.compile(r"//|#( |$)").match, text.splitlines()))
+
+
+def size_errors(root: pathlib.Path, names: list[str], to_split: set[str]) -> list[str]:
+    errors = [f"{name}: is not there any more: take it off TO_SPLIT" for name in to_split
+              if name not in names]
+    for name in names:
+        path = root / name
+        if (name.split("/")[0] not in ("src", "tests", "bench") or path.suffix not in SOURCES or
+                not path.is_file()):
+            continue
+        text = path.read_text()
+        count = len(text.splitlines())
+        if name in to_split:
+            if count <= LINES_MAX:
+                errors.append(f"{name}: is no longer than others any more: take it off TO_SPLIT")
+        elif count > LINES_MAX and not REASON.search(first_comment(text)):
+            errors.append(f"{name}: has {count} lines: split it by subject, or let its first comment "
+                          f'say why it has more than {LINES_MAX} ("Over {LINES_MAX} lines: …")')
+    return errors
+
+
 def word_errors(root: pathlib.Path) -> list[str]:
     errors = []
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    for name in tracked(root):
         path = root / name
         if name == "tests/layers_test.py" or not path.is_file():
             continue
@@ -124,13 +162,37 @@ def self_test() -> list[str]:
             if bool(layer_errors(pathlib.Path(folder))) != is_wrong:
                 errors.append(f"self test: {name}: {text!r} judged wrongly")
     del RANK["self"], ROOMS["self"]
+    reason = f"Over {LINES_MAX} lines: one table."
+    long = "\n" * (LINES_MAX - 1) + "x\n"
+    sizes = {
+        "src/a/fits.cc": (long, False),
+        "src/a/long.cc": (long + "x\n", True),
+        "tests/long.py": ("x\n" + long, True),
+        "bench/said.cc": (f"// A table.\n// {reason}\n" + long, False),
+        "bench/said.py": (f'#!/usr/bin/env python3\n"""A table.\n\n{reason}\n"""\n' + long, False),
+        "src/a/late.h": (f"#pragma once\n// {reason}\n" + long, True),
+        "src/a/empty.h": (f"// Over {LINES_MAX} lines:\n" + long, True),
+        "docs/long.md": ("x\n" + long, False),
+    }
+    for name, (text, is_wrong) in sizes.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / name
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+            if bool(size_errors(pathlib.Path(folder), [name], set())) != is_wrong:
+                errors.append(f"self test: the size of {name} judged wrongly")
+            is_source = not name.startswith("docs/")
+            is_long = is_source and len(text.splitlines()) > LINES_MAX
+            if is_source and bool(size_errors(pathlib.Path(folder), [name], {name})) == is_long:
+                errors.append(f"self test: {name} on TO_SPLIT judged wrongly")
     return errors
 
 
 def main() -> int:
     root = pathlib.Path(__file__).resolve().parent.parent
-    errors = self_test() + layer_errors(root) + word_errors(root)
-    print("\n".join(errors) or "includes point downward")
+    errors = (self_test() + layer_errors(root) + size_errors(root, tracked(root), TO_SPLIT) +
+              word_errors(root))
+    print("\n".join(errors) or "includes point downward, and no file is too long")
     return 1 if errors else 0
 
 

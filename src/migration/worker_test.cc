@@ -1,59 +1,26 @@
+// What workers carry, and what becomes of a run when something fails, stops or dies. What is
+// started: start_test.cc; what is taken for the same: compare_test.cc.
+
 #include "migration/worker.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "migration/scope.h"
-#include "tests/support/migration_world.h"
+#include "tests/support/migration_fixture.h"
 #include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
 
 using migration::RunStatus;
-using migration::WorkerOptions;
-using ::testing::ElementsAre;
 using testing::FakeQueue;
 using testing::FakeState;
 using testing::Fault;
 using ::testing::IsEmpty;
-using testing::MemoryStore;
+using testing::KeyFault;
+using testing::MigrationTest;
 using testing::MigrationWorld;
 using testing::StoreOperation;
-
-class MigrationTest : public ::testing::Test {
- protected:
-  void Fill(int count) {
-    for (int i = 0; i < count; ++i) {
-      world.PutSource(std::to_string(i / 10) + "/" + std::to_string(i),
-                      "object " + std::to_string(i));
-    }
-  }
-  void ExpectDone() {
-    EXPECT_EQ(world.AtTarget(), world.AtSource());
-    EXPECT_THAT(world.Leftovers(), IsEmpty());
-    EXPECT_TRUE(world.target->buckets["to"].uploads.empty());
-  }
-  MigrationWorld world;
-};
-
-// Errors for one key, for as long as somebody likes.
-class KeyFault : public testing::FaultPlan {
- public:
-  Fault Next(StoreOperation operation, std::string_view, std::string_view key) override {
-    ++calls[operation];
-    Fault fault;
-    fault.delay = delay;
-    if (operation == at && key == bad_key && times-- > 0) fault.error = error;
-    return fault;
-  }
-  StoreOperation at = StoreOperation::kGet;
-  std::string bad_key;
-  int times = INT32_MAX;
-  Error error = Retryable("lost");
-  std::chrono::nanoseconds delay{0};
-  std::map<StoreOperation, int> calls;
-};
 
 TEST_F(MigrationTest, CarriesWhatIsMissingAndEnds) {
   Fill(95);
@@ -98,123 +65,6 @@ TEST_F(MigrationTest, AMessageThatNobodyUnderstandsBecomesADeadLetter) {
     EXPECT_THAT(letter.reason,
                 ::testing::StartsWith("not a message of a migration, says longhaul"));
   }
-}
-
-// A second start compares anew and carries what is new; what is there costs no request of its own.
-TEST_F(MigrationTest, SecondStartCarriesOnlyWhatIsNew) {
-  Fill(30);
-  ASSERT_TRUE(world.Start());
-  auto& first = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
-  world.PutSource("new", "x");
-  world.target->ResetCounts();
-  ASSERT_TRUE(world.Start());
-  auto& second = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
-  ExpectDone();
-  EXPECT_EQ(world.target->count(StoreOperation::kPut), 1);
-  EXPECT_EQ(world.Status().done.copied, 1);
-  EXPECT_EQ(world.Status().there_before, 30);
-}
-
-// Starting while a run is under way adds what is missing, and never refuses.
-TEST_F(MigrationTest, StartWhileUnderWayAdds) {
-  Fill(60);
-  ASSERT_TRUE(world.Start());
-  ASSERT_TRUE(world.Start());  // Nothing has begun: nothing to add.
-  EXPECT_EQ(world.Status().finds.size(), 1U);
-  world.StartWorker();
-  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 5; }));
-  world.PutSource("0/added", "late");  // Before where the comparison is by now.
-  ASSERT_TRUE(world.Start());
-  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
-  ExpectDone();
-}
-
-TEST_F(MigrationTest, PrefixesAreComparedSideBySide) {
-  Fill(50);
-  world.PutSource("other", "x");
-  ASSERT_TRUE(world.Start({"0/", "1/", "1/1", "4/"}));
-  EXPECT_EQ(world.Status().finds.size(), 3U);  // "1/1" lies in "1/".
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.AtTarget().size(), 30U);
-  EXPECT_THAT(world.Leftovers(), IsEmpty());
-}
-
-// A prefix with which no name begins is told; one of which the filter leaves nothing is none.
-TEST_F(MigrationTest, PrefixesOfNothingAreTold) {
-  Fill(20);
-  ASSERT_TRUE(world.migration.options.filter.AddRule("- 1/**", "rule"));
-  ASSERT_TRUE(world.Start({"0/", "1/", "/0/", "9"}));
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  const RunStatus status = world.Status();
-  EXPECT_THAT(status.nothing_below, ElementsAre("/0/", "9"));
-  EXPECT_EQ(status.empty_prefixes, 2);
-  EXPECT_EQ(status.done.copied, 10);
-}
-
-// What verifying a run is of: all that any start of it was for. Less, and what was lost since would
-// be called sound.
-TEST_F(MigrationTest, TheScopeOfARunOutlivesItsStarts) {
-  Fill(40);
-  FakeState rows(world.base.runtime, world.state);
-  const auto scope = [&] {
-    Result<std::vector<std::string>> prefixes =
-        world.Run(migration::ScopeOf(rows, world.Status().run));
-    EXPECT_TRUE(prefixes);
-    return *prefixes;
-  };
-  const auto carry = [&](std::vector<std::string> prefixes) {
-    ASSERT_TRUE(world.Start(std::move(prefixes)));
-    auto& process = world.StartWorker({.until_done = {"run"}});
-    ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  };
-  carry({"0/", "2/"});
-  EXPECT_THAT(scope(), ElementsAre("0/", "2/"));
-  carry({"1/"});
-  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
-  carry({"0/1"});
-  carry({"2/", "1/"});
-  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
-  std::vector<std::string> keys;
-  MemoryStore store(world.base.runtime, world.source);
-  std::unique_ptr<Listing> listing =
-      migration::OpenScope(world.base.runtime, store, "from", "in/", {"1/11", "2/", "9", "3/"});
-  while (true) {
-    Result<std::optional<ListedObject>> next = world.Run(listing->Next());
-    ASSERT_TRUE(next);
-    if (!*next) break;
-    keys.push_back((*next)->key);
-  }
-  EXPECT_EQ(keys.size(), 21U);
-  EXPECT_EQ(keys.front(), "in/1/11");
-  EXPECT_EQ(keys.back(), "in/3/39");
-  carry({});
-  EXPECT_THAT(scope(), ElementsAre(""));
-  carry({"1/"});
-  EXPECT_THAT(scope(), ElementsAre(""));
-  ASSERT_TRUE(world.Forget());
-  EXPECT_EQ(
-      std::ranges::count_if(world.state->rows,
-                            [](const auto& row) { return row.first.second.starts_with("scope/"); }),
-      0);
-}
-
-// Of two starts of a finished run at one time the later one takes the finds of the other for those
-// of before. What they were for is compared all the same.
-TEST_F(MigrationTest, AFindWhoseRowIsGoneIsMadeAnew) {
-  Fill(40);
-  ASSERT_TRUE(world.Start({"1/"}));
-  std::erase_if(world.state->rows,
-                [](const auto& row) { return row.first.second.starts_with("find/"); });
-  ASSERT_TRUE(world.Start({"0/"}));
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.AtTarget().size(), 20U);
-  EXPECT_EQ(world.Status().listed, 20);
-  EXPECT_THAT(world.Leftovers(), IsEmpty());
 }
 
 // Roles in processes of their own; a worker that may not find leaves comparisons alone.
@@ -573,160 +423,6 @@ TEST_F(MigrationTest, LostMessagesAreSentAgain) {
   auto& process = world.StartWorker({.until_done = {"run"}});
   ASSERT_TRUE(world.Drive([&] { return !process.running; }));
   ExpectDone();
-}
-
-// Whose MD5s differ is another object, also where the copy is newer: the source may have changed
-// while it was copied.
-TEST_F(MigrationTest, NewerCopyOfOtherBytesIsReplaced) {
-  world.PutSource("a", "new");
-  world.base.clock.Advance(std::chrono::minutes(1));
-  MemoryStore target(world.base.runtime, world.target);
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "old")));
-  ASSERT_TRUE(world.Start());
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  ExpectDone();
-  EXPECT_EQ(world.Status().done.copied, 1);
-}
-
-// Under KMS no ETag is an MD5: each start would copy everything anew.
-TEST_F(MigrationTest, EtagsThatTellNothingLeaveItToTheTimes) {
-  Fill(12);
-  ASSERT_TRUE(world.Start());
-  auto& first = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
-  for (auto& [key, versions] : world.target->buckets["to"].objects) {
-    versions.back().info.etag = std::string(32, 'a');
-    versions.back().info.etag_opaque = true;
-    versions.back().info.checksums.clear();
-  }
-  world.target->ResetCounts();
-  ASSERT_TRUE(world.Start());
-  auto& second = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
-  EXPECT_EQ(world.target->count(StoreOperation::kPut), 0);
-  EXPECT_EQ(world.Status().done.equal, 12);
-  EXPECT_THAT(world.Leftovers(), IsEmpty());
-}
-
-// Who copies need not be allowed to read the target: what came in parts, and has another ETag
-// there, is looked at where that can be done.
-TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
-  MemoryStore target(world.base.runtime, world.target);
-  world.PutSource("a", "bytes");
-  auto& versions = world.source->buckets["from"].objects.at("in/a");
-  versions.back().info.etag = std::string(32, 'a') + "-2";
-  versions.back().info.checksums.clear();
-  world.base.clock.Advance(std::chrono::minutes(1));
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "bytes")));
-  class Unreadable : public testing::FaultPlan {
-   public:
-    Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
-      Fault fault;
-      if (operation == StoreOperation::kHead) {
-        fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
-      }
-      return fault;
-    }
-  };
-  Unreadable unreadable;
-  world.target_faults = &unreadable;
-  ASSERT_TRUE(world.Start());
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.target->count(StoreOperation::kPut), 1) << "that of this test";
-  EXPECT_EQ(world.Status().done.equal, 1);
-  EXPECT_EQ(world.Status().failed, 0);
-}
-
-// With --checksum the bytes decide, whatever the times; what is the same costs heads alone.
-TEST_F(MigrationTest, ChecksumLooksAtBytes) {
-  MemoryStore target(world.base.runtime, world.target);
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/same"}, "bytes")));
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/other"}, "bytes")));
-  world.base.clock.Advance(std::chrono::minutes(1));
-  world.PutSource("same", "bytes");
-  world.PutSource("other", "BYTES");
-  world.PutSource("new", "bytes");
-  world.migration.options.compare.checksum = true;
-  world.target->ResetCounts();
-  ASSERT_TRUE(world.Start());
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  ExpectDone();
-  EXPECT_EQ(world.target->count(StoreOperation::kPut), 2);
-  EXPECT_EQ(world.Status().done.equal, 1);
-}
-
-TEST_F(MigrationTest, SizeOnlyAndUpdateLeaveAlone) {
-  MemoryStore target(world.base.runtime, world.target);
-  world.PutSource("size", "12345");
-  world.PutSource("update", "1");
-  world.base.clock.Advance(std::chrono::minutes(1));
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/size"}, "54321")));
-  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/update"}, "22")));
-  world.migration.options.compare.size_only = true;
-  world.migration.options.compare.update = true;
-  ASSERT_TRUE(world.Start());
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.AtTarget()["size"], "54321");
-  EXPECT_EQ(world.AtTarget()["update"], "22");
-}
-
-// The filter of `sync`, by name, size and age, as it is when the run is started.
-TEST_F(MigrationTest, FilterIsThatOfSync) {
-  world.PutSource("old.log", "12345");
-  world.base.clock.Advance(std::chrono::hours(5));
-  world.PutSource("a.log", "12345");
-  world.PutSource("dir/b.log", "12345");
-  world.PutSource("small.log", "1");
-  world.PutSource("c.txt", "12345");
-  MigrationOptions& options = world.migration.options;
-  ASSERT_TRUE(options.filter.AddRule("- /dir/**", ""));
-  options.filter.AddGlob(true, "*.log", "");
-  options.filter.size_bytes_min = 2;
-  options.age_max = std::chrono::hours(1);
-  ASSERT_TRUE(world.Start());
-  auto& process = world.StartWorker({.until_done = {"run"}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.AtTarget().size(), 1U);
-  EXPECT_TRUE(world.AtTarget().contains("a.log"));
-}
-
-// What a run is, and what it leaves out, is the same for every process that reads its row.
-TEST_F(MigrationTest, RunIsReadAsItWasWritten) {
-  MigrationOptions& options = world.migration.options;
-  ASSERT_TRUE(options.filter.AddText("- tmp/**"));
-  ASSERT_TRUE(options.filter.AddText("include *.log"));
-  options.filter.size_bytes_min = 0;
-  options.filter.size_bytes_max = 1ULL << 40;
-  options.filter.modified_after = world.base.clock.Now();
-  options.compare.checksum = true;
-  options.compare.window = std::chrono::milliseconds(1500);
-  options.events = true;
-  options.storage_class = "STANDARD_IA";
-  Result<migration::Run> run = world.Start();
-  ASSERT_TRUE(run);
-  FakeState rows(world.base.runtime, world.state);
-  migration::RunBook book(world.base.runtime, rows);
-  Result<std::optional<migration::Run>> read = world.Run(book.Find("run"));
-  ASSERT_TRUE(read && *read);
-  EXPECT_EQ((*read)->options, options);
-}
-
-// What is yet to be compared waits in the same queue as tasks do: those who compare must not wait
-// for it to become less.
-TEST_F(MigrationTest, ManyPrefixesLeaveRoomForTasks) {
-  std::vector<std::string> prefixes;
-  for (int i = 0; i < 20; ++i) {
-    prefixes.push_back("p" + std::to_string(i) + "/");
-    world.PutSource(prefixes.back() + "a", "text");
-  }
-  ASSERT_TRUE(world.Start(prefixes));
-  auto& process = world.StartWorker({.until_done = {"run"}, .finder = {.tasks_waiting_max = 3}});
-  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
-  EXPECT_EQ(world.AtTarget(), world.AtSource());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What only TLS adds to an HttpClient: whom it trusts, what it offers, and ends that are cuts. All
-// else is in http_client_test.cc, for http:// and https:// alike.
+// else is in the other http_client_*test.cc, for http:// and https:// alike.
 
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>

@@ -1,7 +1,6 @@
 #include "queue/sqs_queue.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/log.h"
 #include "queue/sqs_body.h"
+#include "queue/sqs_queue_core.h"
 #include "queue/sqs_setup.h"
 
 namespace longhaul {
@@ -27,16 +27,9 @@ constexpr seconds kIdleMax{150};
 constexpr size_t kTimesKept = 1000;
 constexpr seconds kAfterFailure{5};
 constexpr milliseconds kKnownToCome{1'000};
-constexpr seconds kDeadVisibility{60};
-constexpr int kDeadSeen = 100;
 constexpr int kFindsAtOnce = 16;
-// What nobody has acknowledged for so long after its visibility is forgotten, from so many on.
-constexpr size_t kHeldMin = 1000;
+// What nobody has acknowledged for so long after its visibility is forgotten, from kHeldMin on.
 constexpr std::chrono::hours kHeldFor{1};
-
-constexpr char kLane[] = "lane";
-constexpr char kReason[] = "reason";
-constexpr char kReceives[] = "receives";
 
 seconds Whole(milliseconds time, seconds max) {
   return std::clamp(std::chrono::ceil<seconds>(time), seconds(0), max);
@@ -50,98 +43,13 @@ int64_t NumberOf(const SqsAttributes& attributes, const std::string& name) {
 
 Error DeliveredAgain() { return PreconditionFailed("a message was delivered again or is gone"); }
 
-// One number for each message, the same for each of its deliveries.
-int64_t IdOf(const std::string& message_id) {
+}  // namespace
+
+int64_t SqsQueue::Core::IdOf(const std::string& message_id) {
   int64_t id = 0;
   for (const char c : Sha256(message_id).substr(0, 8)) id = (id << 8) | static_cast<uint8_t>(c);
   return id & INT64_MAX;
 }
-
-}  // namespace
-
-struct SqsQueue::Core : std::enable_shared_from_this<SqsQueue::Core> {
-  // Received by a request that waited at SQS, for whoever comes next.
-  struct Taken {
-    SqsMessage message;
-    SteadyTime at;
-    seconds visibility;
-  };
-  struct Lane {
-    SqsLane config;
-    std::string url;
-    bool waits = false;        // As far as is known something can be received now.
-    bool listening = false;    // A request waits at SQS.
-    SteadyTime next{};         // Not asked again before that…
-    std::set<SteadyTime> due;  // …unless something comes back: times of ours.
-    seconds idle{0};
-    std::deque<Taken> taken;
-    std::optional<Error> error;
-  };
-  struct Held {
-    size_t lane = 0;
-    int64_t id = 0;
-    std::string handle;
-    SteadyTime until{};
-  };
-
-  Core(Runtime runtime, std::shared_ptr<SqsClient> client, SqsQueueOptions options)
-      : runtime(runtime), client(std::move(client)), options(std::move(options)) {}
-
-  [[nodiscard]] SteadyTime Now() const { return runtime.clock.SteadyNow(); }
-  [[nodiscard]] Error Told(const Error& error, const std::string& queue) const {
-    return WithRemedy(error, queue, client->region(), options);
-  }
-  Lane* Find(const std::string& name) {
-    for (Lane& lane : lanes) {
-      if (lane.config.lane == name) return &lane;
-    }
-    return nullptr;
-  }
-  // Something can be received of it at `at`.
-  void Comes(Lane& lane, SteadyTime at);
-  [[nodiscard]] SteadyTime NextAsk(const Lane& lane) const {
-    return lane.due.empty() ? lane.next : std::min(lane.next, *lane.due.begin());
-  }
-  // What an answer of `count` messages, where `wanted` were asked for, says about when to ask
-  // again.
-  void Note(Lane& lane, size_t count, size_t wanted, milliseconds visibility);
-
-  Async<void> Ask(Lane& lane, size_t wanted, seconds visibility);
-  static asio::awaitable<void> Listen(std::shared_ptr<Core> self, size_t index, size_t wanted,
-                                      seconds visibility);
-  // Up to `count_max` of what was taken of a lane, hidden for `visibility` from now.
-  Async<std::vector<QueueMessage>> HandOut(Lane& lane, size_t count_max, seconds visibility);
-  asio::awaitable<void> GiveBack(Lane& lane);
-  Async<void> BuryBody(Lane& lane, std::string body, int receive_count, std::string reason,
-                       std::string handle);
-  // The deliveries that `receipts` name. kPrecondition: one of them is not the last, or is unknown.
-  Result<std::map<size_t, std::vector<int64_t>>> HeldOf(const std::vector<Receipt>& receipts,
-                                                        bool gone_is_fine) const;
-  // Their handles. Leaves out those of which a later delivery was acknowledged while the caller
-  // waited for a request.
-  std::vector<std::string> StillHeld(std::vector<int64_t>& deliveries) const;
-  void Forget(int64_t delivery);
-  Result<std::map<size_t, std::vector<SqsNewMessage>>> Sorted(std::vector<NewMessage> messages,
-                                                              milliseconds delay);
-  Async<void> Send(std::map<size_t, std::vector<SqsNewMessage>> messages);
-  Async<void> Remove(std::map<size_t, std::vector<int64_t>> deliveries);
-
-  Runtime runtime;
-  std::shared_ptr<SqsClient> client;
-  SqsQueueOptions options;
-  std::vector<Lane> lanes;  // By name.
-  std::string dead_name;
-  std::string dead_url;
-  std::string last_lane;
-  std::map<int64_t, Held> held;              // By delivery.
-  std::map<int64_t, int64_t> last_delivery;  // By message.
-  std::multimap<int64_t, int64_t> older;     // Deliveries before that one, by message.
-  int64_t next_delivery = 1;
-  size_t held_looked_at = kHeldMin;
-  SteadyTime busy_at{};
-  bool closed = false;
-  WaitList changed;
-};
 
 SqsQueue::~SqsQueue() { core_->closed = true; }
 
@@ -380,23 +288,6 @@ Async<void> SqsQueue::Core::Remove(std::map<size_t, std::vector<int64_t>> delive
   co_return Ok();
 }
 
-Async<void> SqsQueue::Core::BuryBody(Lane& lane, std::string body, int receive_count,
-                                     std::string reason, std::string handle) {
-  std::string clean = SqsText(reason.substr(0, kBuryReasonMaxBytes));
-  SqsNewMessage letter{.body = std::move(body),
-                       .attributes = {{kReason, clean.empty() ? "none is given" : clean},
-                                      {kReceives, std::to_string(receive_count)}}};
-  if (!lane.config.lane.empty()) letter.attributes[kLane] = lane.config.lane;
-  // First there, then away: a crash between doubles it.
-  Result<std::vector<SqsFailure>> sent = co_await client->Send(dead_url, {std::move(letter)});
-  if (!sent) co_return Told(sent.error(), dead_name);
-  if (!sent->empty()) co_return Told(sent->front().error, dead_name);
-  Result<std::vector<SqsFailure>> removed = co_await client->Delete(lane.url, {std::move(handle)});
-  if (!removed) co_return Told(removed.error(), lane.config.queue);
-  if (!removed->empty()) co_return Told(removed->front().error, lane.config.queue);
-  co_return Ok();
-}
-
 Async<std::unique_ptr<Queue>> SqsQueue::Open(Runtime runtime, std::shared_ptr<SqsClient> client,
                                              SqsQueueOptions options) {
   auto core = std::make_shared<Core>(runtime, std::move(client), std::move(options));
@@ -566,18 +457,6 @@ Async<void> SqsQueue::Replace(std::vector<Receipt> receipts, std::vector<NewMess
   co_return co_await core_->Remove(std::move(*deliveries));
 }
 
-Async<void> SqsQueue::Bury(QueueMessage message, std::string reason) {
-  auto deliveries = core_->HeldOf({message.receipt}, false);
-  if (!deliveries) co_return deliveries.error();
-  const Core::Held held = core_->held.at(message.receipt.delivery);
-  Result<void> buried =
-      co_await core_->BuryBody(core_->lanes[held.lane], EncodeSqsBody(message.body),
-                               message.receive_count, std::move(reason), held.handle);
-  if (!buried) co_return buried;
-  core_->Forget(message.receipt.delivery);
-  co_return Ok();
-}
-
 Async<void> SqsQueue::Close() {
   Core& core = *core_;
   core.closed = true;
@@ -615,96 +494,6 @@ Async<int64_t> SqsQueue::DeadCount() {
   if (!counts) co_return core.Told(counts.error(), core.dead_name);
   co_return NumberOf(*counts, "ApproximateNumberOfMessages") +
       NumberOf(*counts, "ApproximateNumberOfMessagesNotVisible");
-}
-
-Async<std::vector<QueueMessage>> SqsQueue::DeadLetters(int count_max) {
-  Core& core = *core_;
-  std::vector<QueueMessage> letters;
-  std::vector<std::string> handles;
-  Result<void> looked;
-  while (std::ssize(letters) < std::max(count_max, kDeadSeen)) {
-    Result<std::vector<SqsMessage>> some = co_await core.client->Receive(
-        core.dead_url, {.visibility = kDeadVisibility, .wait = seconds(1)});
-    if (!some) {
-      looked = core.Told(some.error(), core.dead_name);
-      break;
-    }
-    if (some->empty()) break;
-    for (SqsMessage& message : *some) {
-      const int receives = std::atoi(message.attributes[kReceives].c_str());
-      Result<std::string> body = DecodeSqsBody(message.body);
-      letters.push_back({.body = body ? std::move(*body) : message.body,
-                         .lane = message.attributes[kLane],
-                         .receive_count = receives > 0 ? receives : core.options.receives_max,
-                         .sent = message.sent,
-                         .receipt = {.id = IdOf(message.id)},
-                         .reason = message.attributes[kReason]});
-      handles.push_back(std::move(message.handle));
-    }
-  }
-  Result<std::vector<SqsFailure>> released =
-      co_await core.client->ChangeVisibility(core.dead_url, std::move(handles), seconds(0));
-  if (!looked) co_return looked.error();
-  if (!released) co_return core.Told(released.error(), core.dead_name);
-  std::ranges::sort(letters, {}, &QueueMessage::sent);
-  if (std::ssize(letters) > count_max) letters.resize(static_cast<size_t>(std::max(count_max, 0)));
-  co_return letters;
-}
-
-Async<int64_t> SqsQueue::Redrive() {
-  Core& core = *core_;
-  int64_t count = 0;
-  std::vector<std::string> left;  // Of lanes that this configuration does not have.
-  std::set<std::string> seen;     // Of those, once they come round again.
-  // A message that nobody understands may be a dead letter again before this ends; by our clock or
-  // by their number, whichever is later, it has been moved once.
-  Result<QueueDepth> depth = co_await Depth();
-  if (!depth) co_return depth.error();
-  const SystemTime started = core.runtime.clock.Now();
-  Result<void> result;
-  bool all_met = false;
-  while (result && !all_met) {
-    Result<std::vector<SqsMessage>> some = co_await core.client->Receive(
-        core.dead_url, {.visibility = kDeadVisibility, .wait = seconds(1)});
-    if (!some) {
-      result = core.Told(some.error(), core.dead_name);
-      break;
-    }
-    if (some->empty()) break;
-    std::map<size_t, std::vector<SqsNewMessage>> again;
-    std::vector<std::string> handles;
-    all_met = true;
-    for (SqsMessage& message : *some) {
-      const std::string name = message.attributes[kLane];
-      Core::Lane* lane = core.Find(name);
-      const bool moved_before = message.sent >= started && count >= depth->dead;
-      if (lane == nullptr || moved_before) {
-        if (seen.insert(message.id).second && !moved_before) all_met = false;
-        left.push_back(std::move(message.handle));
-        continue;
-      }
-      all_met = false;
-      SqsNewMessage sent{.body = std::move(message.body)};
-      if (!name.empty()) sent.attributes[kLane] = name;
-      again[static_cast<size_t>(lane - core.lanes.data())].push_back(std::move(sent));
-      handles.push_back(std::move(message.handle));
-    }
-    // First there, then away: a crash between doubles them.
-    result = co_await core.Send(std::move(again));
-    if (!result) break;
-    count += std::ssize(handles);
-    Result<std::vector<SqsFailure>> removed =
-        co_await core.client->Delete(core.dead_url, std::move(handles));
-    if (!removed) result = core.Told(removed.error(), core.dead_name);
-    if (removed && !removed->empty()) {
-      result = core.Told(removed->front().error, core.dead_name);
-    }
-  }
-  Result<std::vector<SqsFailure>> released =
-      co_await core.client->ChangeVisibility(core.dead_url, std::move(left), seconds(0));
-  static_cast<void>(released);
-  if (!result) co_return result.error();
-  co_return count;
 }
 
 }  // namespace longhaul

@@ -1,5 +1,6 @@
-// What the S3 client does when servers and networks misbehave; what they do rightly is tested on
-// real servers (tests/conformance).
+// What the S3 client says of objects, and does with answers that are wrong (when it asks again:
+// s3_retries_test.cc, how it signs: s3_signing_test.cc, bodies: s3_bodies_test.cc). What servers do
+// rightly is tested on real ones (tests/conformance).
 
 #include "storage/s3_store.h"
 
@@ -17,7 +18,6 @@
 namespace longhaul {
 namespace {
 
-using namespace std::chrono_literals;
 using testing::Answer;
 using testing::PlannedHttp;
 using testing::S3StoreTest;
@@ -193,8 +193,6 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeEncrypted) {
   }
 }
 
-// A part of what lies in the store already needs no bytes from here; and as nobody here has seen
-// them, no checksum is announced, which servers would ask for.
 // Whoever takes one that is on its way for one that nobody has asked for pays twice.
 TEST_F(S3StoreTest, TellsWhetherAnArchivedObjectIsOnItsWay) {
   Open();
@@ -218,6 +216,8 @@ TEST_F(S3StoreTest, TellsWhetherAnArchivedObjectIsOnItsWay) {
   EXPECT_TRUE(http.seen.back().request.url.ends_with("k?restore="));
 }
 
+// A part of what lies in the store already needs no bytes from here; and as nobody here has seen
+// them, no checksum is announced, which servers would ask for.
 TEST_F(S3StoreTest, CopiesPartsOnTheServer) {
   http.answers = {{.body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
                            "</InitiateMultipartUploadResult>"}};
@@ -257,7 +257,6 @@ TEST_F(S3StoreTest, TellsWhetherAnObjectIsUnderAKmsKey) {
   }
 }
 
-// A server that is busy for a moment must not fail a transfer, nor be asked again at once.
 // Under SSE-KMS and customer keys the ETag of a part looks like an MD5 and is none: whoever
 // compares it sends everything again.
 TEST_F(S3StoreTest, TellsWhetherEtagsOfPartsAreNoMd5s) {
@@ -290,282 +289,6 @@ TEST_F(S3StoreTest, TellsWhetherEtagsOfPartsAreNoMd5s) {
       EXPECT_FALSE(PartEtagsOpaque(target, {.upload_id = "another"}));
     }
   }
-}
-
-TEST_F(S3StoreTest, WaitsAndRepeats) {
-  http.answers = {ErrorAnswer(503, "SlowDown"), Broken(), {.headers = {{"ETag", "\"e\""}}}};
-  Result<PutResult> put = world.Run(PutText(Open(), At("k"), "text"));
-  ASSERT_TRUE(put) << put.error().Describe();
-  EXPECT_EQ(put->etag, "e");
-  ASSERT_EQ(http.seen.size(), 3u);
-  EXPECT_EQ(http.seen[2].body, "text");
-  EXPECT_GT(world.clock.SteadyNow().time_since_epoch(), 0s);
-}
-
-Async<void> PutMany(testing::FakeWorld& world, Store& store, int count) {
-  TaskGroup group(world.io.get_executor());
-  struct Task {
-    static Async<void> Run(Store& store, PutRequest request) {
-      Result<PutResult> put = co_await PutText(store, std::move(request), "text");
-      if (!put) co_return put.error();
-      co_return Ok();
-    }
-  };
-  for (int i = 0; i < count; ++i) {
-    PutRequest request;
-    request.bucket = "bucket";
-    request.key = "k" + std::to_string(i);
-    group.Spawn(Task::Run(store, std::move(request)));
-  }
-  co_return co_await group.Join();
-}
-
-// Whoever is asked to slow down and goes on with as many requests at once is asked again.
-TEST_F(S3StoreTest, SendsFewerAtATimeWhenAskedToSlowDown) {
-  const Answer fine{.headers = {{"ETag", "\"e\""}}};
-  http.takes = 100ms;
-  http.answers = {fine};
-  ASSERT_TRUE(world.Run(PutMany(world, Open(), 32)));
-  EXPECT_EQ(http.under_way_most, 32);
-  http.answers = {ErrorAnswer(503, "SlowDown"), fine};
-  ASSERT_TRUE(world.Run(PutMany(world, *store, 32)));
-  http.under_way_most = 0;
-  ASSERT_TRUE(world.Run(PutMany(world, *store, 32)));
-  EXPECT_GE(http.under_way_most, 16);
-  EXPECT_LE(http.under_way_most, 20);
-  EXPECT_EQ(world.metrics
-                .counter("longhaul_requests_throttled_total", "",
-                         {{"endpoint", "127.0.0.1:9000"}, {"bucket", "bucket"}})
-                .value(),
-            1);
-}
-
-// Sent again, a conditional write would meet its own first success and report a lost race.
-TEST_F(S3StoreTest, ConditionalWritesAreNotSentTwice) {
-  PutRequest request = At("k");
-  request.condition.if_absent = true;
-  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
-  Result<PutResult> put = world.Run(PutText(Open(), request, "text"));
-  ASSERT_FALSE(put);
-  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
-  EXPECT_EQ(http.seen.size(), 1u);
-  // What was refused before it was carried out may be.
-  http.answers = {ErrorAnswer(503, "SlowDown"), {.headers = {{"ETag", "\"e\""}}}};
-  EXPECT_TRUE(world.Run(PutText(*store, request, "text")));
-  Error not_sent = Retryable("refused");
-  not_sent.code = kNotSentCode;
-  Answer refused = Broken();
-  refused.error = not_sent;
-  http.answers = {refused, {.headers = {{"ETag", "\"e\""}}}};
-  EXPECT_TRUE(world.Run(PutText(*store, request, "text")));
-}
-
-// The first attempt may take effect after the second one was answered, on what came after that.
-TEST_F(S3StoreTest, WhatIsAskedForAtMostOnceIsNotSentTwice) {
-  PutRequest put = At("k");
-  put.at_most_once = true;
-  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
-  EXPECT_FALSE(world.Run(PutText(Open(), put, "text")));
-  http.answers = {Broken(), {.status = 204}};
-  EXPECT_FALSE(world.Run(store->Remove({.bucket = put.bucket, .key = "k", .at_most_once = true})));
-  http.answers = {Broken(), {.headers = {{"ETag", "\"e\""}}}};
-  EXPECT_FALSE(world.Run(store->Copy({.source_bucket = put.bucket,
-                                      .source_key = "k",
-                                      .bucket = put.bucket,
-                                      .key = "k",
-                                      .at_most_once = true})));
-  http.answers = {Broken(), {}};
-  EXPECT_FALSE(world.Run(store->CreateMultipart(put)));
-  ASSERT_EQ(http.seen.size(), 4u);
-  // Nor by the HTTP client, where a kept connection turns out dead.
-  for (const auto& seen : http.seen) EXPECT_TRUE(seen.request.once);
-  http.answers = {{.status = 204}};
-  EXPECT_TRUE(world.Run(store->Remove({.bucket = put.bucket, .key = "k"})));
-  EXPECT_FALSE(http.seen.back().request.once);
-}
-
-TEST_F(S3StoreTest, GivesUpAtTheDeadlineAndSaysWhy) {
-  options.operation_timeout = 30s;
-  http.answers = {ErrorAnswer(500, "InternalError")};
-  Result<PutResult> put = world.Run(PutText(Open(), At("k"), "text"));
-  ASSERT_FALSE(put);
-  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
-  EXPECT_EQ(put.error().code, "InternalError");
-  EXPECT_LE(http.seen.size(), static_cast<size_t>(options.attempts_max));
-}
-
-// A person who waits must hear why at the first failure, not after the last.
-TEST_F(S3StoreTest, TellsOfTroubleAtOnceAndOfItsEnd) {
-  std::vector<std::string> told;
-  options.on_trouble = [&](const Error* failure) {
-    told.push_back(failure == nullptr ? "fine" : failure->Describe());
-  };
-  http.answers = {Broken(), ErrorAnswer(500, "InternalError"), {}, {}};
-  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
-  ASSERT_TRUE(world.Run(store->HeadBucket("bucket")));
-  EXPECT_EQ(told, (std::vector<std::string>{
-                      "HEAD bucket: reset",
-                      "HEAD bucket: HTTP status 500 (InternalError, HTTP 500)", "fine"}));
-}
-
-Async<void> SetLater(testing::FakeWorld& world, Event& event) {
-  co_await world.clock.Sleep(1s);
-  event.Set();
-  co_return Ok();
-}
-
-Async<void> HeadBeside(testing::FakeWorld& world, Store& store, Event& stop) {
-  TaskGroup group(world.io.get_executor());
-  group.Spawn(SetLater(world, stop));
-  Result<void> head = co_await store.HeadBucket("bucket");
-  Result<void> joined = co_await group.Join();
-  co_return joined ? head : joined;
-}
-
-// A process that is asked to stop must not sit out a long Retry-After; what it still does for
-// cleaning up is tried once.
-TEST_F(S3StoreTest, StopEndsTheWait) {
-  Event stop;
-  options.stop = &stop;
-  Answer busy = ErrorAnswer(503, "SlowDown");
-  busy.headers = {{"Retry-After", "60"}};
-  http.answers = {busy};
-  Result<void> head = world.Run(HeadBeside(world, Open(), stop));
-  ASSERT_FALSE(head);
-  EXPECT_EQ(head.error().kind, ErrorKind::kThrottled);
-  EXPECT_EQ(world.clock.SteadyNow().time_since_epoch(), 1s);
-  EXPECT_EQ(http.seen.size(), 1u);
-  http.answers = {busy, {}};
-  EXPECT_FALSE(world.Run(store->HeadBucket("bucket")));
-  EXPECT_EQ(http.seen.size(), 2u);
-  EXPECT_EQ(world.clock.SteadyNow().time_since_epoch(), 1s);
-}
-
-// A wrong clock is found out once; believing every Date would let a server shift our signatures.
-TEST_F(S3StoreTest, CorrectsTheClockOnlyWhenTold) {
-  Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
-  skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
-  http.answers = {skewed, {}};
-  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
-  ASSERT_EQ(http.seen.size(), 2u);
-  EXPECT_EQ(http.seen[0].request.headers.Get("X-Amz-Date"), "20260301T090000Z");
-  EXPECT_EQ(http.seen[1].request.headers.Get("X-Amz-Date"), "20260301T150000Z");
-  http.answers = {skewed};
-  Result<void> again = world.Run(store->HeadBucket("bucket"));
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().kind, ErrorKind::kDenied);
-  EXPECT_EQ(http.seen.size(), 4u);
-}
-
-// Five minutes off is no reason to fail, and one to be told; once, not with each request.
-TEST_F(S3StoreTest, AClockThatIsOffWorksAndIsToldOnce) {
-  std::vector<std::chrono::seconds> told;
-  options.on_clock_off = [&told](std::chrono::seconds ahead) { told.push_back(ahead); };
-  Answer almost;
-  almost.headers = {{"Date", "Sun, 01 Mar 2026 09:00:50 GMT"}};
-  Answer late;
-  late.headers = {{"Date", "Sun, 01 Mar 2026 09:05:00 GMT"}};
-  http.answers = {almost, late, late};
-  Store& opened = Open();
-  ASSERT_TRUE(world.Run(opened.HeadBucket("bucket")));
-  EXPECT_TRUE(told.empty());
-  ASSERT_TRUE(world.Run(opened.HeadBucket("bucket")));
-  ASSERT_TRUE(world.Run(opened.HeadBucket("bucket")));
-  EXPECT_EQ(told, std::vector{std::chrono::seconds(300)});
-}
-
-TEST_F(S3StoreTest, FetchesCredentialsAnewWhenTheyAreExpired) {
-  auto provider = std::make_shared<testing::RenewedCredentials>();
-  options.credentials = provider;
-  http.answers = {ErrorAnswer(400, "ExpiredToken"), {}};
-  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
-  EXPECT_NE(http.seen[1].request.headers.Get("Authorization").find("Credential=K1/"),
-            std::string_view::npos);
-  http.answers = {ErrorAnswer(400, "ExpiredToken")};
-  Result<void> still = world.Run(store->HeadBucket("bucket"));
-  ASSERT_FALSE(still);
-  EXPECT_EQ(still.error().kind, ErrorKind::kDenied);
-  EXPECT_EQ(provider->renewals, 2);
-}
-
-// The answer to a HEAD has no body: of what is refused a GET is asked. A run that compares a
-// million objects by HEADs alone would fail for each from the hour at which its token has expired.
-TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnewForAHead) {
-  auto provider = std::make_shared<testing::RenewedCredentials>();
-  options.credentials = provider;
-  http.answers = {{.status = 400},
-                  ErrorAnswer(400, "ExpiredToken"),
-                  {.status = 206, .body = "x"},
-                  {.headers = {{"ETag", "\"e\""}, {"Content-Length", "5"}}}};
-  Result<ObjectInfo> info =
-      world.Run(Open().Head({.bucket = "bucket", .key = "k", .part_number = 1}));
-  ASSERT_TRUE(info) << info.error().Describe();
-  EXPECT_EQ(info->etag, "e");
-  EXPECT_EQ(provider->renewals, 1);
-  ASSERT_EQ(http.seen.size(), 4U);
-  EXPECT_EQ(http.seen[1].request.method, "GET");
-  EXPECT_EQ(http.seen[1].request.headers.Get("Range"), "bytes=0-0");
-  EXPECT_FALSE(http.seen[1].request.url.contains("partNumber")) << http.seen[1].request.url;
-  EXPECT_EQ(http.seen[3].request.method, "HEAD");
-  EXPECT_TRUE(http.seen[3].request.headers.Get("Authorization").contains("Credential=K1/"));
-  // Where they cannot be had, it is said: runs end by it.
-  http.answers = {{.status = 400}, ErrorAnswer(400, "ExpiredToken")};
-  info = world.Run(store->Head({.bucket = "bucket", .key = "k"}));
-  ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().kind, ErrorKind::kDenied);
-  EXPECT_EQ(info.error().code, "ExpiredToken");
-}
-
-// "HTTP status 400" tells nobody that it is a matter of keys, nor what to do. Of each of them: many
-// such objects lie side by side.
-TEST_F(S3StoreTest, AHeadOfWhatItsWriterHasTheKeyOfSaysSo) {
-  const Answer refused{.status = 400,
-                       .body =
-                           "<Error><Code>InvalidRequest</Code><Message>The object was stored "
-                           "using a form of Server Side Encryption.</Message></Error>"};
-  http.answers = {{.status = 400}, refused, {.status = 400}, refused};
-  Open();
-  for (const char* key : {"k", "l"}) {
-    Result<ObjectInfo> info = world.Run(store->Head({.bucket = "bucket", .key = key}));
-    ASSERT_FALSE(info);
-    EXPECT_EQ(info.error().kind, ErrorKind::kInvalidInput);
-    EXPECT_TRUE(info.error().message.contains("SSE-C")) << info.error().Describe();
-  }
-  EXPECT_EQ(http.seen.size(), 4U);
-}
-
-TEST_F(S3StoreTest, AWrongClockIsCorrectedForAHead) {
-  Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
-  skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
-  http.answers = {{.status = 403, .headers = skewed.headers}, skewed, {.status = 200}, {}};
-  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
-  ASSERT_EQ(http.seen.size(), 4U);
-  EXPECT_TRUE(http.seen[1].request.url.contains("list-type=2")) << http.seen[1].request.url;
-  EXPECT_EQ(http.seen[3].request.method, "HEAD");
-  EXPECT_EQ(http.seen[3].request.headers.Get("X-Amz-Date"), "20260301T150000Z");
-}
-
-// A million objects that may not be read must not cost three million requests.
-TEST_F(S3StoreTest, HeadsThatAreRefusedForGoodAreAskedAboutOnceInAWhile) {
-  http.answers = {{.status = 403}, ErrorAnswer(403, "AccessDenied"), {.status = 403}};
-  HeadRequest head{.bucket = "bucket", .key = "k"};
-  Result<ObjectInfo> info = world.Run(Open().Head(head));
-  ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().kind, ErrorKind::kDenied);
-  EXPECT_EQ(info.error().code, "");
-  EXPECT_EQ(http.seen.size(), 3U);
-  EXPECT_FALSE(world.Run(store->Head(head)));
-  EXPECT_EQ(http.seen.size(), 4U);
-  world.clock.Advance(1s);
-  EXPECT_FALSE(world.Run(store->Head(head)));
-  EXPECT_EQ(http.seen.size(), 7U);
-}
-
-TEST_F(S3StoreTest, AnonymousRequestsAreNotSigned) {
-  options.credentials = nullptr;
-  http.answers = {{}};
-  ASSERT_TRUE(world.Run(Open().HeadBucket("bucket")));
-  EXPECT_EQ(http.seen[0].request.headers.Find("Authorization"), nullptr);
 }
 
 // "200 OK" and then an error: the answer of a server that began before it knew.
@@ -633,31 +356,6 @@ TEST_F(S3StoreTest, AbsenceNeedsACode) {
   EXPECT_EQ(got.error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(got.error().code, "");
   EXPECT_EQ(absent_at, SystemTime{});
-}
-
-// Over plain HTTP anyone on the way could change the body; over TLS hashing it is money burnt.
-TEST_F(S3StoreTest, SignsPayloadsWhereNobodyElseProtectsThem) {
-  struct Case {
-    const char* endpoint;
-    S3PayloadSigning signing;
-    bool is_signed;
-  };
-  for (const Case& one : {Case{"http://127.0.0.1:9", S3PayloadSigning::kAuto, false},
-                          Case{"http://localhost:9", S3PayloadSigning::kAuto, false},
-                          Case{"http://[::1]:9", S3PayloadSigning::kAuto, false},
-                          Case{"http://10.0.0.1:9", S3PayloadSigning::kAuto, true},
-                          Case{"http://127.example.com", S3PayloadSigning::kAuto, true},
-                          Case{"http://10.0.0.1:9", S3PayloadSigning::kNever, false},
-                          Case{"https://10.0.0.1:9", S3PayloadSigning::kAuto, false},
-                          Case{"https://10.0.0.1:9", S3PayloadSigning::kAlways, true}}) {
-    options.endpoint = one.endpoint;
-    options.payload_signing = one.signing;
-    http.answers = {{}};
-    ASSERT_TRUE(world.Run(PutText(Open(), At("k"), "text")));
-    EXPECT_EQ(http.seen.back().request.headers.Get("x-amz-content-sha256"),
-              one.is_signed ? HexEncode(Sha256("text")) : "UNSIGNED-PAYLOAD")
-        << one.endpoint;
-  }
 }
 
 // A wrong URL is another key, or another bucket.

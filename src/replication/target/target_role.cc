@@ -17,9 +17,8 @@ namespace longhaul {
 namespace {
 
 constexpr int kPollGrowthMax = 10;
-constexpr int kRefusalsMax = 5;  // With the delays between them, 15 seconds.
-constexpr int kSoonTries = 3;    // Within seven seconds.
-constexpr int kPageRows = 1000;
+constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
+constexpr int kSoonTries = 3;        // Within seven seconds.
 constexpr int kFailuresPerPass = 3;  // Then the store is left alone until the next pass.
 constexpr int kArchivesAtOnce = 16;
 constexpr int kLargeAtOnce = 2;
@@ -32,12 +31,6 @@ std::chrono::milliseconds DelayAfter(const Error& error, int attempts_before) {
   const std::chrono::milliseconds busy = BusyFor(error);
   if (attempts_before < kSoonTries || busy.count() == 0) return RetryDelay(attempts_before);
   return busy;
-}
-
-// Its archive alone holds it: a conflict is told of without one, and what has another name comes
-// from elsewhere (take_over.h).
-bool WaitsInStaging(const ParkedKey& row) {
-  return IsUlid(row.archive) && !row.reason.starts_with("conflict: ");
 }
 
 // The source learns that the transfer of which this archive holds a segment is over.
@@ -177,77 +170,6 @@ Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
     // There may be a hundred thousand: what waits in staging must not wait for them.
     beside.Spawn(SeekLeftKeys(target, std::move(archives), listed_at, stop));
   }
-  co_return Ok();
-}
-
-Async<void> TargetRole::SeekLeftKeys(TargetContext& target, std::set<std::string> archives,
-                                     SystemTime listed_at, const Event& stop) {
-  Clock& clock = context_.runtime.clock;
-  const std::chrono::milliseconds lifetime = context_.limits.archive_lease;
-  Lease lease(context_.state, clock, "left/" + target.rule->id + "/" + target.config->name,
-              context_.owner, lifetime);
-  Result<bool> ours = co_await lease.TryAcquire();
-  Result<void> asked;
-  if (!ours) asked = ours.error();
-  if (ours && *ours) {
-    Event done;
-    TaskGroup keeper(context_.runtime.executor);
-    keeper.Spawn(KeepLease(clock, lease, done, lifetime / 3));
-    asked = co_await AskForLeftKeys(target, archives, listed_at, stop);
-    done.Set();
-    // Lost: another process asks as well, which is harmless.
-    Result<void> kept = co_await keeper.Join();
-    static_cast<void>(kept);
-    co_await lease.Release();
-  }
-  left_being_sought_.erase(&target);
-  if (!asked) {
-    context_.runtime.log.Warning(
-        "parked keys without an archive are not read anew",
-        {{"rule", target.rule->id}, {"target", target.config->name}, asked.error()});
-  }
-  co_return Ok();
-}
-
-Async<void> TargetRole::AskForLeftKeys(TargetContext& target, const std::set<std::string>& archives,
-                                       SystemTime listed_at, const Event& stop) {
-  // What another process has parked a moment ago may lie there since the listing was begun; and its
-  // clock may be another.
-  const SystemTime before = listed_at - kParkedRetry;
-  std::string after;
-  do {
-    Result<std::vector<ParkedKey>> rows =
-        co_await ScanParked(context_.state, target.rule->id, target.config->name, after, kPageRows);
-    if (!rows) co_return rows.error();
-    after = std::ssize(*rows) < kPageRows ? "" : rows->back().key;
-    std::erase_if(*rows, [&](const ParkedKey& row) {
-      return !WaitsInStaging(row) || row.when >= before || archives.contains(row.archive);
-    });
-    if (rows->empty()) continue;
-    std::vector<std::string> keys;
-    for (const ParkedKey& row : *rows) {
-      // (Another bucket's would be other objects.)
-      if (IsOfSource(row, *target.rule)) keys.push_back(row.key);
-    }
-    context_.runtime.log.Warning(
-        "the archives of parked keys are not in staging any more: the "
-        "keys are forgotten here, and the source reads them anew",
-        {{"rule", target.rule->id},
-         {"target", target.config->name},
-         {"keys", rows->size()},
-         {"key", rows->front().key},
-         {"archive", rows->front().archive}});
-    // Before the rows go: whoever dies in between asks once more.
-    Result<void> asked = co_await AskForKeys(target, std::move(keys));
-    if (!asked) co_return asked.error();
-    for (const ParkedKey& row : *rows) {
-      if (stop.is_set()) co_return Ok();
-      Result<void> forgotten = co_await ForgetParked(context_.state, target.rule->id, row);
-      // It has been parked anew, or settled, since.
-      const bool changed = !forgotten && forgotten.error().kind == ErrorKind::kPrecondition;
-      if (!forgotten && !changed) co_return forgotten.error();
-    }
-  } while (!after.empty() && !stop.is_set());
   co_return Ok();
 }
 

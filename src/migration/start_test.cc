@@ -1,0 +1,173 @@
+// What a start of a run adds, of which prefixes, and what its row says.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "migration/scope.h"
+#include "tests/support/migration_fixture.h"
+
+namespace longhaul {
+namespace {
+
+using migration::RunStatus;
+using ::testing::ElementsAre;
+using testing::FakeState;
+using ::testing::IsEmpty;
+using testing::MemoryStore;
+using testing::MigrationTest;
+using testing::StoreOperation;
+
+// A second start compares anew and carries what is new; what is there costs no request of its own.
+TEST_F(MigrationTest, SecondStartCarriesOnlyWhatIsNew) {
+  Fill(30);
+  ASSERT_TRUE(world.Start());
+  auto& first = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !first.running; }));
+  world.PutSource("new", "x");
+  world.target->ResetCounts();
+  ASSERT_TRUE(world.Start());
+  auto& second = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !second.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.target->count(StoreOperation::kPut), 1);
+  EXPECT_EQ(world.Status().done.copied, 1);
+  EXPECT_EQ(world.Status().there_before, 30);
+}
+
+// Starting while a run is under way adds what is missing, and never refuses.
+TEST_F(MigrationTest, StartWhileUnderWayAdds) {
+  Fill(60);
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Start());  // Nothing has begun: nothing to add.
+  EXPECT_EQ(world.Status().finds.size(), 1U);
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.AtTarget().size() >= 5; }));
+  world.PutSource("0/added", "late");  // Before where the comparison is by now.
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+}
+
+TEST_F(MigrationTest, PrefixesAreComparedSideBySide) {
+  Fill(50);
+  world.PutSource("other", "x");
+  ASSERT_TRUE(world.Start({"0/", "1/", "1/1", "4/"}));
+  EXPECT_EQ(world.Status().finds.size(), 3U);  // "1/1" lies in "1/".
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 30U);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// A prefix with which no name begins is told; one of which the filter leaves nothing is none.
+TEST_F(MigrationTest, PrefixesOfNothingAreTold) {
+  Fill(20);
+  ASSERT_TRUE(world.migration.options.filter.AddRule("- 1/**", "rule"));
+  ASSERT_TRUE(world.Start({"0/", "1/", "/0/", "9"}));
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  const RunStatus status = world.Status();
+  EXPECT_THAT(status.nothing_below, ElementsAre("/0/", "9"));
+  EXPECT_EQ(status.empty_prefixes, 2);
+  EXPECT_EQ(status.done.copied, 10);
+}
+
+// What verifying a run is of: all that any start of it was for. Less, and what was lost since would
+// be called sound.
+TEST_F(MigrationTest, TheScopeOfARunOutlivesItsStarts) {
+  Fill(40);
+  FakeState rows(world.base.runtime, world.state);
+  const auto scope = [&] {
+    Result<std::vector<std::string>> prefixes =
+        world.Run(migration::ScopeOf(rows, world.Status().run));
+    EXPECT_TRUE(prefixes);
+    return *prefixes;
+  };
+  const auto carry = [&](std::vector<std::string> prefixes) {
+    ASSERT_TRUE(world.Start(std::move(prefixes)));
+    auto& process = world.StartWorker({.until_done = {"run"}});
+    ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  };
+  carry({"0/", "2/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "2/"));
+  carry({"1/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
+  carry({"0/1"});
+  carry({"2/", "1/"});
+  EXPECT_THAT(scope(), ElementsAre("0/", "1/", "2/"));
+  std::vector<std::string> keys;
+  MemoryStore store(world.base.runtime, world.source);
+  std::unique_ptr<Listing> listing =
+      migration::OpenScope(world.base.runtime, store, "from", "in/", {"1/11", "2/", "9", "3/"});
+  while (true) {
+    Result<std::optional<ListedObject>> next = world.Run(listing->Next());
+    ASSERT_TRUE(next);
+    if (!*next) break;
+    keys.push_back((*next)->key);
+  }
+  EXPECT_EQ(keys.size(), 21U);
+  EXPECT_EQ(keys.front(), "in/1/11");
+  EXPECT_EQ(keys.back(), "in/3/39");
+  carry({});
+  EXPECT_THAT(scope(), ElementsAre(""));
+  carry({"1/"});
+  EXPECT_THAT(scope(), ElementsAre(""));
+  ASSERT_TRUE(world.Forget());
+  EXPECT_EQ(
+      std::ranges::count_if(world.state->rows,
+                            [](const auto& row) { return row.first.second.starts_with("scope/"); }),
+      0);
+}
+
+// Of two starts of a finished run at one time the later one takes the finds of the other for those
+// of before. What they were for is compared all the same.
+TEST_F(MigrationTest, AFindWhoseRowIsGoneIsMadeAnew) {
+  Fill(40);
+  ASSERT_TRUE(world.Start({"1/"}));
+  std::erase_if(world.state->rows,
+                [](const auto& row) { return row.first.second.starts_with("find/"); });
+  ASSERT_TRUE(world.Start({"0/"}));
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget().size(), 20U);
+  EXPECT_EQ(world.Status().listed, 20);
+  EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// What a run is, and what it leaves out, is the same for every process that reads its row.
+TEST_F(MigrationTest, RunIsReadAsItWasWritten) {
+  MigrationOptions& options = world.migration.options;
+  ASSERT_TRUE(options.filter.AddText("- tmp/**"));
+  ASSERT_TRUE(options.filter.AddText("include *.log"));
+  options.filter.size_bytes_min = 0;
+  options.filter.size_bytes_max = 1ULL << 40;
+  options.filter.modified_after = world.base.clock.Now();
+  options.compare.checksum = true;
+  options.compare.window = std::chrono::milliseconds(1500);
+  options.events = true;
+  options.storage_class = "STANDARD_IA";
+  Result<migration::Run> run = world.Start();
+  ASSERT_TRUE(run);
+  FakeState rows(world.base.runtime, world.state);
+  migration::RunBook book(world.base.runtime, rows);
+  Result<std::optional<migration::Run>> read = world.Run(book.Find("run"));
+  ASSERT_TRUE(read && *read);
+  EXPECT_EQ((*read)->options, options);
+}
+
+// What is yet to be compared waits in the same queue as tasks do: those who compare must not wait
+// for it to become less.
+TEST_F(MigrationTest, ManyPrefixesLeaveRoomForTasks) {
+  std::vector<std::string> prefixes;
+  for (int i = 0; i < 20; ++i) {
+    prefixes.push_back("p" + std::to_string(i) + "/");
+    world.PutSource(prefixes.back() + "a", "text");
+  }
+  ASSERT_TRUE(world.Start(prefixes));
+  auto& process = world.StartWorker({.until_done = {"run"}, .finder = {.tasks_waiting_max = 3}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.AtTarget(), world.AtSource());
+}
+
+}  // namespace
+}  // namespace longhaul
