@@ -176,7 +176,7 @@ class ArchiveCatCommand : public ArchiveCommand {
             .description =
                 "Writes the bytes of the named objects, one after another. Only the "
                 "frames that hold them are fetched. Frames are checked against their "
-                "SHA-256 before anything of them is printed.",
+                "SHA-256 before anything of them is printed. --json has no effect on the bytes.",
             .examples = {{"Print one object",
                           "longhaul archive cat s3://staging/app-logs/01KJM0000000000000000000AR"
                           ".tar.zst logs/7.csv"}},

@@ -235,8 +235,9 @@ class SettingsFinder {
     } else {
       Add(in + "region", store.region, "provider");
     }
-    const bool by_path = store.endpoint.empty() ? !said->endpoint_url.value.empty()
-                                                : store.addressing == Addressing::kPath;
+    const bool by_path =
+        AddressingOf(store, store.endpoint.empty() ? said->endpoint_url.value : store.endpoint) ==
+        S3Addressing::kPath;
     AddDefault(in + "addressing", by_path ? "path" : "virtual");
     const bool own = store.anonymous || !store.access_key_id.empty();
     std::string found;

@@ -6,17 +6,45 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/units.h"
 #include "cli/prefix_warning.h"
 #include "cli/rule_life.h"
 #include "cli/stores.h"
 #include "migration/prefix_list.h"
 #include "migration/request.h"
+#include "rules/migration_bounds.h"
 
 namespace longhaul {
 
 namespace {
 
 constexpr std::chrono::minutes kOperationTimeout{5};
+
+Result<void> Check(std::string_view flag, uint64_t bytes, SizeBounds bounds) {
+  if (bytes >= bounds.min && bytes <= bounds.max) return Ok();
+  return InvalidInput(std::string(flag) + ": give " + FormatSizeExact(bounds.min) + " to " +
+                      FormatSizeExact(bounds.max));
+}
+
+Result<void> Check(std::string_view flag, std::chrono::milliseconds time, DurationBounds bounds) {
+  if (time >= bounds.min && time <= bounds.max) return Ok();
+  return InvalidInput(std::string(flag) + ": give " + FormatDuration(bounds.min) + " to " +
+                      FormatDuration(bounds.max));
+}
+
+// As a configuration has them.
+Result<void> CheckBounds(const MigrationOptions& options, std::chrono::milliseconds window) {
+  for (const Result<void>& checked :
+       {Check("--modify-window", window, kModifyWindowBounds),
+        Check("--task-timeout", options.timeout, kTaskTimeoutBounds),
+        Check("--batch-bytes", options.batch_bytes, kBatchBytesBounds),
+        Check("--giant-size", options.giant_bytes, kGiantBytesBounds),
+        Check("--range-size", options.range_bytes, kRangeBytesBounds)}) {
+    if (!checked) return checked;
+  }
+  if (options.part_bytes == 0) return Ok();  // As at the source.
+  return Check("--part-size", options.part_bytes, kPartBytesBounds);
+}
 
 }  // namespace
 
@@ -96,7 +124,7 @@ void MigrateFlags::Declare(FlagSet& flags) {
   flags.Integer({.name = "tries",
                  .help = "How often an object is tried before it has failed. Default: 5.",
                  .value_name = "N"},
-                1, 100, tries);
+                1, kObjectTriesMax, tries);
   flags.Duration({.name = "task-timeout",
                   .help = "A task that takes longer is given up and tried again. Default: 1h.",
                   .value_name = "DURATION"},
@@ -104,7 +132,7 @@ void MigrateFlags::Declare(FlagSet& flags) {
   flags.Integer({.name = "batch-count",
                  .help = "Objects in one task, at most. Default: 500.",
                  .value_name = "N"},
-                1, 1'000, batch_count);
+                1, kBatchCountMax, batch_count);
   flags.Bytes({.name = "batch-bytes",
                .help = "Bytes in one task of several objects, at most. Default: 256MiB.",
                .value_name = "SIZE"},
@@ -207,14 +235,8 @@ Result<MigrationOptions> MigrateFlags::Options(SystemTime now) const {
   options.giant_bytes = giant_bytes;
   options.range_bytes = range_bytes;
   options.part_bytes = part_bytes;
-  if (options.timeout < std::chrono::seconds(1)) {
-    return InvalidInput("--task-timeout: at least 1s");
-  }
-  if (options.giant_bytes < (5 << 20)) return InvalidInput("--giant-size: at least 5MiB");
-  if (options.range_bytes < (5 << 20)) return InvalidInput("--range-size: at least 5MiB");
-  if (options.part_bytes != 0 && options.part_bytes < (5 << 20)) {
-    return InvalidInput("--part-size: at least 5MiB");
-  }
+  Result<void> checked = CheckBounds(options, modify_window);
+  if (!checked) return checked.error();
   return options;
 }
 

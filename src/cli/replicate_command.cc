@@ -275,6 +275,7 @@ class ReplicateCommand : public Command {
     Runtime& runtime = context.runtime();
     Progress progress(context.output(), runtime.clock, "replicated", price_per_gib_);
     observer.set_progress(&progress);
+    observer.TellEachFailureOnce();
     TaskGroup watch(runtime.executor);
     watch.Spawn(progress.Watch());
     OnceResult result = co_await replicator.RunOnce(context.stop());

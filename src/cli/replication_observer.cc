@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kRetriesToldMax = 10;
 constexpr size_t kReportBufferBytes = 64 << 10;
+// 4 MiB of hashes. What fails beyond them is told and counted each time.
+constexpr size_t kFailuresKnownMax = 100'000;
 
 }  // namespace
 
@@ -78,7 +80,23 @@ Result<void> ReplicationObserver::CloseReport(double seconds, double price_per_g
   return Ok();
 }
 
+bool ReplicationObserver::FailedBefore(const Outcome& outcome) {
+  if (!each_once_) return false;
+  std::string what;
+  for (const std::string_view part :
+       {std::string_view(outcome.rule), std::string_view(outcome.target), ToString(outcome.state),
+        std::string_view(outcome.op), std::string_view(outcome.key)}) {
+    what.append(part).push_back('\0');
+  }
+  const size_t hash = std::hash<std::string>()(what);
+  if (failures_told_.size() >= kFailuresKnownMax) return failures_told_.contains(hash);
+  return !failures_told_.insert(hash).second;
+}
+
 void ReplicationObserver::OnOutcome(const Outcome& outcome) {
+  const bool failed =
+      outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict;
+  const bool again = failed && FailedBefore(outcome);
   switch (outcome.state) {
     case OutcomeState::kApplied:
       ++counts_.applied;
@@ -94,13 +112,13 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
       ++counts_.reread;
       break;
     case OutcomeState::kParked:
-      ++counts_.parked;
+      if (!again) ++counts_.parked;
       break;
     case OutcomeState::kConflict:
-      ++counts_.conflicts;
+      if (!again) ++counts_.conflicts;
       break;
   }
-  if (outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict) {
+  if (failed) {
     failures_.Add({.time = clock_.Now(),
                    .rule = outcome.rule,
                    .target = outcome.target,
@@ -112,7 +130,7 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
   const std::string state(ToString(outcome.state));
   CounterOf(outcome.rule, outcome.target, outcome.state).Add();
   if (progress_ != nullptr) {
-    if (outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict) {
+    if (failed) {
       ++progress_->totals.objects_failed;
     } else if (outcome.state != OutcomeState::kReread) {
       ++progress_->totals.objects_done;
@@ -134,9 +152,7 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
     if (!outcome.reason.empty()) line.With("reason", outcome.reason);
     WriteReport(line.Json());
   }
-  const bool failed =
-      outcome.state == OutcomeState::kParked || outcome.state == OutcomeState::kConflict;
-  if (!failed && !name_each_) return;
+  if (again || (!failed && !name_each_)) return;
   Message message = Message(state)
                         .With("rule", outcome.rule)
                         .With("target", outcome.target)

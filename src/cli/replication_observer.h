@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/metrics.h"
@@ -55,6 +56,9 @@ class ReplicationObserver : public Observer {
   // The last line of the report. kRetryable: the report could not be written in full.
   Result<void> CloseReport(double seconds, double price_per_gib);
 
+  // For a run that ends: a key that fails in the same way once more, because the run compared
+  // again, is neither told nor counted again. (The report has a line for each time.)
+  void TellEachFailureOnce() { each_once_ = true; }
   // Hears of late objects, too.
   void set_webhook(NotificationWebhook* webhook) { webhook_ = webhook; }
   void set_progress(Progress* progress) { progress_ = progress; }
@@ -70,6 +74,8 @@ class ReplicationObserver : public Observer {
   void OnReadiness(std::string_view part, const std::optional<Error>& error) override;
 
  private:
+  // Whether this run has failed at the key in this way before.
+  bool FailedBefore(const Outcome& outcome);
   void WriteReport(const std::string& line);
   Counter& CounterOf(const std::string& rule, const std::string& target, OutcomeState state);
 
@@ -83,6 +89,8 @@ class ReplicationObserver : public Observer {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> report_{nullptr, std::fclose};
   bool report_failed_ = false;
   std::set<std::string> retries_told_;  // Rule and key.
+  bool each_once_ = false;
+  std::unordered_set<size_t> failures_told_;  // Hashes of what failed, where and how.
   Counts counts_;
   FailureRing failures_;
 };

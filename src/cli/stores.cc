@@ -11,7 +11,6 @@
 #include "storage/file_store.h"
 #include "storage/s3_bucket_name.h"
 #include "storage/s3_provider.h"
-#include "storage/s3_store.h"
 #include "transfer/local/local_folder.h"
 
 namespace longhaul {
@@ -392,6 +391,14 @@ Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
   return ReadAwsSettings("S3", settings.profile, own ? WithoutProfiles(environment) : environment);
 }
 
+S3Addressing AddressingOf(const StoreSettings& settings, const std::string& endpoint) {
+  if (settings.addressing == Addressing::kPath) return S3Addressing::kPath;
+  if (endpoint.empty()) return S3Addressing::kAuto;  // AWS: names that fit into a host name.
+  if (settings.addressing) return S3Addressing::kVirtualHost;
+  const S3Provider* provider = FindS3ProviderOf(endpoint);
+  return provider != nullptr ? provider->addressing : S3Addressing::kPath;
+}
+
 Result<std::unique_ptr<Store>> OpenConfiguredStore(
     RunContext& context, const StoreSettings& settings, std::chrono::milliseconds timeout,
     bool verify_md5, std::optional<std::string> ca_file, std::shared_ptr<RequestMeter> meter,
@@ -414,10 +421,7 @@ Result<std::unique_ptr<Store>> OpenConfiguredStore(
   UseSettings(*said, options);
   options.endpoint = settings.endpoint.empty() ? said->endpoint_url.value : settings.endpoint;
   options.region = settings.region;
-  options.addressing = settings.addressing == Addressing::kPath ? S3Addressing::kPath
-                       : options.endpoint.empty()               ? S3Addressing::kAuto
-                       : settings.endpoint.empty()              ? S3Addressing::kPath
-                                                                : S3Addressing::kVirtualHost;
+  options.addressing = AddressingOf(settings, options.endpoint);
   if (const S3Provider* provider = FindS3ProviderOf(options.endpoint)) {
     options.quirks = provider->quirks();
   }

@@ -18,6 +18,7 @@
 #include "net/http_client.h"
 #include "rules/rule.h"
 #include "storage/request_meter.h"
+#include "storage/s3_store.h"
 #include "storage/store.h"
 
 namespace longhaul {
@@ -103,6 +104,10 @@ std::string PlaceOfNamed(RunContext& context, const StoreSettings& settings);
 // What the environment says of how it is reached, and a profile where it has no keys of its own.
 Result<AwsSettings> ReadStoreSettings(const StoreSettings& settings,
                                       const EnvironmentReader& environment);
+
+// How buckets are addressed there. `endpoint`: the store's, or what environment or profile say
+// where it has none; empty: AWS.
+S3Addressing AddressingOf(const StoreSettings& settings, const std::string& endpoint);
 
 // A store of a configuration, for whoever runs rules. `timeout`: of one operation with its retries.
 // `ca_file`: the certificates to trust, instead of AWS_CA_BUNDLE's. `meter`: counts its requests.

@@ -5,6 +5,7 @@
 #include "base/time_zone.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
+#include "rules/migration_bounds.h"
 #include "rules/schedule.h"
 
 namespace longhaul {
@@ -15,8 +16,10 @@ using namespace std::chrono_literals;
 
 constexpr size_t kMigrationsMax = 1'000;
 constexpr size_t kPatternsMax = 1'000;
-constexpr uint64_t kPartBytesMin = 5ULL << 20;  // S3 User Guide, multipart upload limits.
-constexpr uint64_t kPartBytesMax = 5ULL << 30;
+
+void ReadSize(YamlFields& fields, std::string_view name, SizeBounds bounds, uint64_t& bytes) {
+  fields.Size(name, bytes, bounds.min, bounds.max);
+}
 
 void ReadPatterns(YamlFields& fields, std::string_view name, const std::string& kind,
                   ObjectFilter& filter) {
@@ -153,17 +156,17 @@ void ConfigurationReader::ReadMigrationOptions(YamlFields& fields, MigrationOpti
   inner->Boolean("checksum", options.compare.checksum);
   inner->Boolean("update", options.compare.update);
   std::chrono::milliseconds window{0};
-  inner->Duration("modify_window", window, 0ms, std::chrono::hours(24));
+  inner->Duration("modify_window", window, kModifyWindowBounds.min, kModifyWindowBounds.max);
   options.compare.window = window;
   inner->Text("storage_class", options.storage_class);
   inner->Text("kms_key", options.kms_key);
-  inner->Integer("tries", options.tries_max, 1, 100);
-  inner->Duration("task_timeout", options.timeout, 10s, std::chrono::days(7));
-  inner->Integer("batch_count", options.batch_count, 1, 1'000);
-  inner->Size("batch_bytes", options.batch_bytes, 1 << 20, 64ULL << 30);
-  inner->Size("giant_size", options.giant_bytes, kPartBytesMin, 5ULL << 40);
-  inner->Size("range_size", options.range_bytes, kPartBytesMin, 1ULL << 40);
-  inner->Size("part_size", options.part_bytes, kPartBytesMin, kPartBytesMax);
+  inner->Integer("tries", options.tries_max, 1, kObjectTriesMax);
+  inner->Duration("task_timeout", options.timeout, kTaskTimeoutBounds.min, kTaskTimeoutBounds.max);
+  inner->Integer("batch_count", options.batch_count, 1, kBatchCountMax);
+  ReadSize(*inner, "batch_bytes", kBatchBytesBounds, options.batch_bytes);
+  ReadSize(*inner, "giant_size", kGiantBytesBounds, options.giant_bytes);
+  ReadSize(*inner, "range_size", kRangeBytesBounds, options.range_bytes);
+  ReadSize(*inner, "part_size", kPartBytesBounds, options.part_bytes);
   inner->Finish();
 }
 

@@ -110,8 +110,10 @@ void ConfigurationReader::ReadProvider(const YamlValue& value, YamlFields& field
   }
   store.endpoint = place->endpoint;
   store.region = place->region;
-  store.addressing =
-      provider->addressing == S3Addressing::kPath ? Addressing::kPath : Addressing::kVirtualHost;
+  if (!store.endpoint.empty()) {
+    store.addressing =
+        provider->addressing == S3Addressing::kPath ? Addressing::kPath : Addressing::kVirtualHost;
+  }
   if (auto addressing = fields.Find("addressing");
       addressing && provider->virtual_only && addressing->node().raw == "path") {
     addressing->Fail(std::string(provider->title) + " takes buckets in host names alone",
@@ -161,11 +163,13 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
       }
     }
   }
-  // A server of one's own seldom has a name for each bucket; AWS wants them.
-  const S3Provider* known = FindS3ProviderOf(store.endpoint);
-  const bool by_host =
-      store.endpoint.empty() || (known != nullptr && known->addressing != S3Addressing::kPath);
-  store.addressing = by_host ? Addressing::kVirtualHost : Addressing::kPath;
+  // A server of one's own seldom has a name for each bucket.
+  if (!store.endpoint.empty()) {
+    const S3Provider* known = FindS3ProviderOf(store.endpoint);
+    store.addressing = known != nullptr && known->addressing != S3Addressing::kPath
+                           ? Addressing::kVirtualHost
+                           : Addressing::kPath;
+  }
   if (auto region = fields.Find("region")) {
     store.region = region->Text().value_or("");
     if (!store.region.empty() && !IsPlainName(store.region, 64)) {
@@ -173,8 +177,11 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
     }
   }
   ReadProvider(value, fields, store);
-  fields.Choice("addressing", store.addressing,
-                {{"path", Addressing::kPath}, {"virtual", Addressing::kVirtualHost}});
+  Addressing written{};
+  if (fields.Choice("addressing", written,
+                    {{"path", Addressing::kPath}, {"virtual", Addressing::kVirtualHost}})) {
+    store.addressing = written;
+  }
   fields.Text("access_key_id", store.access_key_id);
   fields.Text("secret_access_key", store.secret_access_key);
   fields.Text("session_token", store.session_token);

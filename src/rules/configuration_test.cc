@@ -93,7 +93,7 @@ TEST(ConfigurationTest, FillsInDefaults) {
   EXPECT_FALSE(read->listen);
   EXPECT_EQ(read->stores.at("disk").root, "/etc/longhaul/buckets");
   EXPECT_EQ(read->stores.at("east").addressing, Addressing::kPath);
-  EXPECT_EQ(read->stores.at("aws").addressing, Addressing::kVirtualHost);
+  EXPECT_EQ(read->stores.at("aws").addressing, std::nullopt);
   const Rule& rule = read->rules[0];
   EXPECT_TRUE(rule.enabled);
   EXPECT_FALSE(rule.deletes);

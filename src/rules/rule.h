@@ -45,7 +45,7 @@ struct StoreSettings {
   // credentials.
   std::string endpoint;  // "http://127.0.0.1:9001", no "/" at the end; empty: AWS.
   std::string region;    // Empty: that of the environment or the profile.
-  Addressing addressing = Addressing::kVirtualHost;
+  std::optional<Addressing> addressing{};  // None: by the endpoint, which the environment may say.
   std::string access_key_id;
   Secret secret_access_key;
   Secret session_token;
