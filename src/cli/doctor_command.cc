@@ -144,10 +144,12 @@ class DoctorCommand : public Command {
         Failed("store " + name, "open", "", store.error(), settings.Place());
       }
     }
+    const AwsRequestHook hook = nullptr;
     Result<BackendsApart> apart = co_await OpenBackendsApart(
-        context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue);
+        context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue, hook,
+        UseOf(configuration, roles));
     if (!apart) co_return apart.error();
-    Result<void> tried = co_await TryBackends(context, configuration, roles, *apart);
+    Result<void> tried = co_await TryBackends(context, configuration, roles, *apart, hook);
     if (!tried) co_return tried.error();
     if (of_rules) tried = co_await TryAlarms(context, configuration);
     if (!tried) co_return tried.error();
@@ -194,9 +196,13 @@ class DoctorCommand : public Command {
                        .remedy = std::move(remedy)});
   }
 
+  static QueueUse UseOf(const Configuration& configuration, DoctorRoles roles) {
+    return QueueUseOf(configuration, roles.source || roles.migrations);
+  }
+
   // Each of them by itself: what is wrong with one says nothing of the others.
   Async<void> TryBackends(RunContext& context, const Configuration& configuration,
-                          DoctorRoles roles, BackendsApart& apart) {
+                          DoctorRoles roles, BackendsApart& apart, const AwsRequestHook& hook) {
     const bool dynamodb = configuration.state.dynamodb.has_value();
     const std::string state =
         dynamodb ? "state dynamodb:" + configuration.state.dynamodb->name : std::string("state");
@@ -223,48 +229,57 @@ class DoctorCommand : public Command {
     const bool answers = apart.queue || (!apart.queue.error().Transient() &&
                                          !IsCredentialsFailure(apart.queue.error()));
     if (configuration.queue.sqs && answers) {
-      Result<void> tried = co_await TryQueues(context, configuration, roles);
+      Result<void> tried = co_await TryQueues(context, configuration, roles, hook);
       if (!tried) co_return tried;
     }
-    if (roles.source) co_return co_await TryIntakes(context, configuration);
+    if (roles.source) co_return co_await TryIntakes(context, configuration, hook);
     co_return Ok();
   }
 
   // Those of longhaul in SQS, of rules or of migrations.
-  Async<void> TryQueues(RunContext& context, const Configuration& configuration,
-                        DoctorRoles roles) {
+  Async<void> TryQueues(RunContext& context, const Configuration& configuration, DoctorRoles roles,
+                        const AwsRequestHook& hook) {
     Result<std::shared_ptr<SqsClient>> client =
-        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
+        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0, hook);
     if (!client) co_return client.error();
-    const SqsQueueOptions options =
-        roles.migrations ? SqsMigrationOptionsOf(configuration) : SqsOptionsOf(configuration);
-    const bool takes = roles.source || roles.migrations;
+    const QueueUse use = UseOf(configuration, roles);
+    const SqsQueueOptions options = roles.migrations ? SqsMigrationOptionsOf(configuration, use)
+                                                     : SqsOptionsOf(configuration, use);
+    const bool takes = use == QueueUse::kTakes;
     for (const SqsLane& lane : options.lanes) {
       Result<bool> found = co_await TrySqs(**client, lane.queue, takes, options);
       if (!found) co_return found.error();
     }
     if (configuration.listen && !roles.migrations) {
-      for (const SqsLane& lane : SqsMigrationOptionsOf(configuration).lanes) {
-        Result<bool> found = co_await TrySqs(**client, lane.queue, false, options);
+      const SqsQueueOptions runs = SqsMigrationOptionsOf(configuration, QueueUse::kSends);
+      for (const SqsLane& lane : runs.lanes) {
+        Result<bool> found = co_await TrySqs(**client, lane.queue, false, runs);
         if (!found) co_return found.error();
       }
     }
-    Result<bool> found = co_await TrySqs(**client, options.dead_letters(), true, options);
+    // Whoever only counts takes nothing from there either.
+    const bool shows = use != QueueUse::kLooks;
+    Result<bool> found = co_await TrySqs(**client, options.dead_letters(), shows, options);
     if (!found) co_return found.error();
     const std::string all = options.prefix + "-*";
     if (takes) NotTried("queue sqs:" + all, "receive messages", "sqs:ReceiveMessage", all);
-    NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
+    if (use == QueueUse::kSends) {
+      const std::string dead = options.dead_letters();
+      NotTried("queue sqs:" + dead, "receive messages", "sqs:ReceiveMessage", dead);
+    }
+    if (shows) NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
     co_return Ok();
   }
 
   // Those of somebody else, with their dead letters, as `replicate` opens them.
-  Async<void> TryIntakes(RunContext& context, const Configuration& configuration) {
+  Async<void> TryIntakes(RunContext& context, const Configuration& configuration,
+                         const AwsRequestHook& hook) {
     std::vector<AwsPlace> intakes;
     for (const Rule& rule : configuration.rules) {
       const std::optional<AwsPlace>& place = rule.intake.sqs;
       if (!rule.enabled || !place || std::ranges::find(intakes, *place) != intakes.end()) continue;
       intakes.push_back(*place);
-      Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0);
+      Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0, hook);
       if (!client) co_return client.error();
       const SqsQueueOptions options = IntakeOptionsOf(*place);
       Result<bool> found = co_await TrySqs(**client, place->name, true, options);

@@ -35,6 +35,7 @@
 #include "aws/sqs_client.h"
 #include "queue/count_dead.h"
 #include "queue/queue.h"
+#include "queue/queue_use.h"
 
 namespace longhaul {
 
@@ -54,6 +55,10 @@ struct SqsQueueOptions {
   // False: one queue of somebody else, named by `prefix`. Its dead letters go where its redrive
   // policy says.
   bool own = true;
+  QueueUse use = QueueUse::kTakes;  // Of this process: its remedies ask for no more.
+  // In the names of the policies that they make: whose lanes these are. One replaces another of its
+  // name, and an identity may have processes of several kinds.
+  std::string part = "queue";
 
   [[nodiscard]] std::string dead_letters() const { return prefix + "-dead-letters"; }
 };

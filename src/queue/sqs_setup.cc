@@ -132,8 +132,30 @@ std::string Allowing(const Error& refusal, const std::string& queue, const std::
                                         "sqs:CreateQueue", "sqs:SetQueueAttributes"},
                                        QueuesBelow(arn, options)));
   }
+  if (options.own && options.use == QueueUse::kLooks) {
+    return allow +
+           IamCommand(
+               refusal.message, "longhaul-look-" + options.part + "-" + options.prefix,
+               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, QueuesBelow(arn, options)));
+  }
+  if (options.own && options.use == QueueUse::kSends) {
+    const std::string dead = options.dead_letters();
+    if (queue == dead) {
+      return allow +
+             IamCommand(refusal.message, "longhaul-show-" + dead,
+                        Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+                                  "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
+                                 {arn + dead}));
+    }
+    std::vector<std::string> queues = QueuesBelow(arn, options);
+    std::erase(queues, arn + dead);
+    return allow +
+           IamCommand(
+               refusal.message, "longhaul-send-" + options.part + "-" + options.prefix,
+               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"}, queues));
+  }
   if (options.own) {
-    return allow + IamCommand(refusal.message, "longhaul-queue-" + options.prefix,
+    return allow + IamCommand(refusal.message, "longhaul-" + options.part + "-" + options.prefix,
                               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
                                         "sqs:ReceiveMessage", "sqs:SendMessage",
                                         "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},

@@ -301,9 +301,24 @@ def aws(world: World) -> tuple:
         check(any(line["action"] == action for line in found), f"without {action}: {found}")
 
     step("a process with the target role alone")
-    proxy.policy = policies(world, path, "--role", "target")["default credentials"]
+    of_target = policies(world, path, "--role", "target")["default credentials"]
+    proxy.policy = of_target
     proxy.denied.clear()
-    check(not failed(doctor(world, path, 0, "--roles", "target")), "the doctor of the target")
+    checks = doctor(world, path, 0, "--roles", "target")
+    check(not failed(checks), "the doctor of the target")
+    rights = {action for one in of_target["Statement"] for action in one["Action"]}
+    of_queue = {action for action in rights if action.startswith("sqs:")}
+    check(of_queue == {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, f"{of_queue} only to count")
+    # Nor is it told to ask for more.
+    asked = {line["action"] for line in checks if line["action"].startswith("sqs:")}
+    check(asked <= of_queue, f"the doctor of the target speaks of {asked}")
+    proxy.policy = {"Statement": [one for one in of_target["Statement"] if one["Sid"] != "Queue"]}
+    found = failed(doctor(world, path, 1, "--roles", "target"))
+    check(found and not any(word in line["found"] for line in found
+                            for word in ("ReceiveMessage", "DeleteMessage", "SendMessage")),
+          f"offered too much: {found}")
+    proxy.policy = of_target
+    proxy.denied.clear()
     target = world.start("replicate", "--config", path, "--roles", "target")
     at_source = world.start("replicate", "--config", config(moto.endpoint, "source.yaml"),
                             "--roles", "source")
