@@ -144,13 +144,14 @@ class DoctorCommand : public Command {
         Failed("store " + name, "open", "", store.error(), settings.Place());
       }
     }
-    const AwsRequestHook hook = nullptr;
+    const AwsRequestHook hook = HookOf(context);
     Result<BackendsApart> apart = co_await OpenBackendsApart(
         context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue, hook,
         UseOf(configuration, roles));
     if (!apart) co_return apart.error();
     Result<void> tried = co_await TryBackends(context, configuration, roles, *apart, hook);
     if (!tried) co_return tried.error();
+    TellClocks();
     if (of_rules) tried = co_await TryAlarms(context, configuration);
     if (!tried) co_return tried.error();
     for (const auto& [name, settings] : configuration.stores) {
@@ -198,6 +199,30 @@ class DoctorCommand : public Command {
 
   static QueueUse UseOf(const Configuration& configuration, DoctorRoles roles) {
     return QueueUseOf(configuration, roles.source || roles.migrations);
+  }
+
+  // As every other process is told of its clock, and kept for the list of checks.
+  AwsRequestHook HookOf(RunContext& context) {
+    AwsRequestHook hook = TellingClock(context.troubles());
+    hook.on_clock_off = [this, tell = std::move(hook.on_clock_off)](const std::string& service,
+                                                                    std::chrono::seconds ahead) {
+      clocks_.try_emplace(service, ahead);
+      tell(service, ahead);
+    };
+    return hook;
+  }
+
+  void TellClocks() {
+    for (const auto& [service, ahead] : clocks_) {
+      checks_.push_back(
+          {.place = service,
+           .what = "clock",
+           .state = Check::State::kWarning,
+           .found = "its clock is " + std::to_string(std::chrono::abs(ahead).count()) + " s " +
+                    (ahead.count() > 0 ? "ahead of" : "behind") + " this machine's",
+           .remedy = "have this machine's clock set by NTP; longhaul goes by the service's "
+                     "meanwhile"});
+    }
   }
 
   // Each of them by itself: what is wrong with one says nothing of the others.
@@ -670,7 +695,8 @@ class DoctorCommand : public Command {
   std::chrono::milliseconds timeout_{10'000};
   std::vector<Check> checks_;
   std::set<std::string> seen_;
-  std::map<std::string, std::string> partitions_;  // Of AWS, by store.
+  std::map<std::string, std::chrono::seconds> clocks_;  // So far ahead of ours, by service.
+  std::map<std::string, std::string> partitions_;       // Of AWS, by store.
 };
 
 }  // namespace

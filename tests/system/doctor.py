@@ -8,6 +8,7 @@ whole policy lets everything work, and without any one of its statements somethi
 
 import datetime
 import json
+import re
 import signal
 
 import boto3
@@ -299,6 +300,19 @@ def aws(world: World) -> tuple:
             for one in whole["default credentials"]["Statement"]]}
         found = failed(doctor(world, path, 1))
         check(any(line["action"] == action for line in found), f"without {action}: {found}")
+
+    step("a clock")
+    proxy.policy = None
+    proxy.ahead = 300
+    ran = world.run("doctor", path, "--json", "--timeout", "5s").expect(0)
+    clocks = {line["place"]: line for line in ran.lines()
+              if line["event"] == "check" and line["what"] == "clock" and line["state"] == "warning"}
+    check(set(clocks) == {"sqs", "dynamodb"} and all(
+        re.search(r"(299|30[01]) s ahead of this machine", line["found"]) and "NTP" in line["remedy"]
+        for line in clocks.values()), f"of clocks it says {ran.stdout}")
+    told = [line for line in (ran.stdout + ran.stderr).splitlines() if '"clock_off"' in line]
+    check(len(told) == 1, f"told {told}")
+    proxy.ahead = 0
 
     step("a process with the target role alone")
     of_target = policies(world, path, "--role", "target")["default credentials"]
