@@ -37,6 +37,8 @@ using Check = DoctorCheck;
 
 constexpr char kPartition[] = "doctor";
 constexpr std::chrono::minutes kRowLifetime{10};
+// Fewer a handful of processes that are killed one after the other may bring about.
+constexpr int kForeignReceivesMin = 10;
 
 struct DoctorRoles {
   bool source = true;
@@ -316,6 +318,18 @@ class DoctorCommand : public Command {
         Failed("queue sqs:" + place->name, "find its dead letters", "sqs:GetQueueAttributes",
                redrive.error(), "the queue " + place->name);
         continue;
+      }
+      if (redrive->receives_max < kForeignReceivesMin) {
+        checks_.push_back({.place = "queue sqs:" + place->name,
+                           .what = "count of receives",
+                           .action = "sqs:GetQueueAttributes",
+                           .state = Check::State::kWarning,
+                           .found = "what was received " +
+                                    Counted(static_cast<uint64_t>(redrive->receives_max), "time") +
+                                    " is a dead letter, and each process that ends while it holds "
+                                    "a message counts",
+                           .remedy = "give the queue's redrive policy a maxReceiveCount of " +
+                                     std::to_string(kForeignReceivesMax)});
       }
       found = co_await TrySqs(**client, redrive->dead_letters, false, options);
       if (!found) co_return found.error();

@@ -441,6 +441,25 @@ TEST_F(SqsQueueTest, CloseGivesBackWhatComesMeanwhile) {
   EXPECT_EQ(Receive(*other).size(), 1u);
 }
 
+// A clean stop counts as a receive, as SQS knows no other: rolling deploys must not make dead
+// letters of what nobody has failed at.
+TEST_F(SqsQueueTest, ManyRestartsMakeNoDeadLetter) {
+  fixture_.options().receives_max = SqsQueueOptions().receives_max;
+  const std::shared_ptr<SqsClient> client = fixture_.Client();
+  ASSERT_TRUE(Run(SetUpSqs(*client, fixture_.options())));
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  ASSERT_TRUE(Run(queue->Send(New(1), 0ms)));
+  for (int restart = 1; restart <= 100; ++restart) {
+    const std::vector<QueueMessage> held = Receive(*queue);
+    ASSERT_EQ(held.size(), 1u) << restart;
+    EXPECT_EQ(held[0].receive_count, restart);
+    ASSERT_TRUE(Run(queue->ReleaseAll({held[0].receipt})));
+    ASSERT_TRUE(Run(queue->Close()));
+    queue = fixture_.Open();
+  }
+  EXPECT_TRUE(Dead().messages.empty());
+}
+
 // Whoever asks for nothing of a lane now must not keep from others what came of it meanwhile.
 TEST_F(SqsQueueTest, WhatIsNotWantedIsGivenBack) {
   std::unique_ptr<Queue> queue = fixture_.Open();

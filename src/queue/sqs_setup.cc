@@ -17,8 +17,6 @@ namespace {
 // 14 days, the most: what waits for a store that is away, or for a person, must not go meanwhile.
 constexpr std::string_view kRetention = "1209600";
 
-constexpr int kForeignReceivesMax = 100;
-
 bool IsNameByte(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_';

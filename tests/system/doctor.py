@@ -377,6 +377,9 @@ def events(world: World, source, moto) -> None:
     identity = "default credentials"
     proxy.policy = whole[identity]
     checks = doctor(world, config, 0)
+    few = [line for line in checks if line["what"] == "count of receives"]
+    check(len(few) == 1 and few[0]["state"] == "warning" and "5 times" in few[0]["found"] and
+          "maxReceiveCount of 100" in few[0]["remedy"], f"of five receives: {few}")
     # What only doing it would tell is said, too.
     check({"sqs:ReceiveMessage", "sqs:SendMessage"} <=
           {line["action"] for line in checks if line["state"] == "warning"}, f"warnings: {checks}")
