@@ -1,13 +1,14 @@
 #include "cli/backends.h"
 
 #include <utility>
+#include <vector>
 
 #include "aws/aws_service.h"
 #include "aws/dynamodb_client.h"
 #include "base/sqlite.h"
 #include "cli/sqs_place.h"
 #include "migration/shared_lanes.h"
-#include "net/postgres_client.h"
+#include "net/postgres_schema.h"
 #include "queue/postgres_queue.h"
 #include "queue/sqlite_queue.h"
 #include "queue/sqs_queue.h"
@@ -31,13 +32,30 @@ struct Opened {
   AwsRequestHook hook{};
 };
 
+// What of `configuration` lies at `place`, with the rights that `use` of the queue needs.
+std::vector<PostgresPart> PartsAt(const Configuration& configuration, const DatabasePlace& place,
+                                  QueueUse use) {
+  std::vector<PostgresPart> parts;
+  if (!configuration.queue.sqs && configuration.queue == place) {
+    parts.push_back(PostgresQueuePartFor(use));
+    parts.push_back(PostgresDeadLettersPart());
+  }
+  if (configuration.state == place) parts.push_back(PostgresStatePart());
+  return parts;
+}
+
+// `parts`: those of a PostgreSQL database that are worked with.
 Async<Opened> Open(const Runtime& runtime, const DatabasePlace& place,
-                   const AwsRequestHook& on_request) {
+                   const AwsRequestHook& on_request, std::vector<PostgresPart> parts) {
   Opened opened;
   opened.hook = on_request;
   if (!place.postgres_url.empty()) {
-    Result<std::shared_ptr<PostgresClient>> client =
-        PostgresClient::Make(runtime, {.url = place.postgres_url});
+    Result<std::shared_ptr<PostgresClient>> client = PostgresClient::Make(
+        runtime,
+        {.url = place.postgres_url,
+         .grants = [parts = std::move(parts)](const std::string& schema, std::string_view role) {
+           return PostgresGrants(schema, role, parts);
+         }});
     if (!client) co_return client.error();
     opened.postgres = std::move(*client);
   } else if (place.dynamodb) {
@@ -81,7 +99,8 @@ Error NamingTheFile(Error error, const Configuration& configuration) {
 // `opened`: where it is, unless in SQS.
 Async<std::unique_ptr<Queue>> OpenQueue(const Runtime& runtime, const Configuration& configuration,
                                         const Opened& opened, std::string name,
-                                        const AwsRequestHook& on_request, bool all_lanes) {
+                                        const AwsRequestHook& on_request, QueueUse use,
+                                        bool all_lanes) {
   if (opened.postgres) {
     co_return co_await PostgresQueue::Open(runtime, opened.postgres,
                                            {.name = std::move(name), .receives_max = kReceivesMax});
@@ -92,8 +111,8 @@ Async<std::unique_ptr<Queue>> OpenQueue(const Runtime& runtime, const Configurat
   }
   const bool migrations = name != kEventsQueue;
   const SqsQueueOptions options = all_lanes    ? AllSqsOptionsOf(configuration)
-                                  : migrations ? SqsMigrationOptionsOf(configuration)
-                                               : SqsOptionsOf(configuration);
+                                  : migrations ? SqsMigrationOptionsOf(configuration, use)
+                                               : SqsOptionsOf(configuration, use);
   Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(
       runtime, *configuration.queue.sqs, static_cast<int>(options.lanes.size()), on_request);
   if (!client) co_return client.error();
@@ -103,19 +122,21 @@ Async<std::unique_ptr<Queue>> OpenQueue(const Runtime& runtime, const Configurat
 }
 
 Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configuration,
-                        std::string queue_name, const AwsRequestHook& on_request,
+                        std::string queue_name, const AwsRequestHook& on_request, QueueUse use,
                         bool all_lanes = false) {
   Result<Opened> queue_place = Opened();
-  if (!configuration.queue.sqs)
-    queue_place = co_await Open(runtime, configuration.queue, on_request);
+  if (!configuration.queue.sqs) {
+    queue_place = co_await Open(runtime, configuration.queue, on_request,
+                                PartsAt(configuration, configuration.queue, use));
+  }
   if (!queue_place) co_return queue_place.error().In("queue");
   Result<Opened> state_place = *queue_place;
   if (configuration.state != configuration.queue) {
-    state_place = co_await Open(runtime, configuration.state, on_request);
+    state_place = co_await Open(runtime, configuration.state, on_request, {PostgresStatePart()});
     if (!state_place) co_return state_place.error().In("state");
   }
   Result<std::unique_ptr<Queue>> queue = co_await OpenQueue(
-      runtime, configuration, *queue_place, std::move(queue_name), on_request, all_lanes);
+      runtime, configuration, *queue_place, std::move(queue_name), on_request, use, all_lanes);
   if (!queue) co_return queue.error().In("queue");
   Result<std::unique_ptr<State>> state = co_await OpenState(runtime, *state_place);
   if (!state) co_return state.error().In("state");
@@ -126,39 +147,50 @@ Async<Backends> OpenAll(const Runtime& runtime, const Configuration& configurati
 
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place,
                                         const AwsRequestHook& on_request) {
-  Result<Opened> opened = co_await Open(runtime, place, on_request);
+  Result<Opened> opened = co_await Open(runtime, place, on_request, {PostgresStatePart()});
   if (!opened) co_return opened.error();
   co_return co_await OpenState(runtime, *opened);
 }
 
+QueueUse QueueUseOf(const Configuration& configuration, bool source) {
+  if (source) return QueueUse::kTakes;
+  return configuration.listen ? QueueUse::kSends : QueueUse::kLooks;
+}
+
 Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,
-                                       std::string queue) {
+                                       std::string queue, const AwsRequestHook& on_request,
+                                       QueueUse use) {
   BackendsApart apart;
   Result<Opened> opened = Opened();
-  if (!configuration.queue.sqs) opened = co_await Open(runtime, configuration.queue, nullptr);
+  if (!configuration.queue.sqs) {
+    opened = co_await Open(runtime, configuration.queue, on_request,
+                           PartsAt(configuration, configuration.queue, use));
+  }
   if (opened) {
-    apart.queue =
-        co_await OpenQueue(runtime, configuration, *opened, std::move(queue), nullptr, false);
+    apart.queue = co_await OpenQueue(runtime, configuration, *opened, std::move(queue), on_request,
+                                     use, false);
   } else {
     apart.queue = opened.error();
   }
   if (!apart.queue) apart.queue = NamingTheFile(apart.queue.error(), configuration);
-  apart.state = co_await OpenState(runtime, configuration.state);
+  apart.state = co_await OpenState(runtime, configuration.state, on_request);
   if (!apart.state) apart.state = NamingTheFile(apart.state.error(), configuration);
   co_return apart;
 }
 
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
-                             std::string queue_name, const AwsRequestHook& on_request) {
+                             std::string queue_name, const AwsRequestHook& on_request,
+                             QueueUse use) {
   Result<Backends> all =
-      co_await OpenAll(runtime, configuration, std::move(queue_name), on_request);
+      co_await OpenAll(runtime, configuration, std::move(queue_name), on_request, use);
   if (!all) co_return NamingTheFile(all.error(), configuration);
   co_return all;
 }
 
 Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration,
                                          const AwsRequestHook& on_request) {
-  Result<Backends> all = co_await OpenAll(runtime, configuration, kEventsQueue, on_request, true);
+  Result<Backends> all =
+      co_await OpenAll(runtime, configuration, kEventsQueue, on_request, QueueUse::kTakes, true);
   if (!all) co_return NamingTheFile(all.error(), configuration);
   co_return all;
 }

@@ -9,6 +9,7 @@
 #include "base/runtime.h"
 #include "cli/aws_request_hook.h"
 #include "queue/queue.h"
+#include "queue/queue_use.h"
 #include "rules/rule.h"
 #include "state/state.h"
 
@@ -23,10 +24,12 @@ inline constexpr char kEventsQueue[] = "events";
 inline constexpr char kMigrationsQueue[] = "migrations";
 
 // The error says which of them cannot be opened. The runtime must outlive them. `queue`: one of the
-// queues that live in one place: kEventsQueue is what rules hear of.
+// queues that live in one place: kEventsQueue is what rules hear of. `use`: what this process does
+// with it.
 Async<Backends> OpenBackends(Runtime& runtime, const Configuration& configuration,
                              std::string queue = kEventsQueue,
-                             const AwsRequestHook& on_request = nullptr);
+                             const AwsRequestHook& on_request = nullptr,
+                             QueueUse use = QueueUse::kTakes);
 // Of SQS the queues of rules and of migrations at once, for their dead letters, which lie in one
 // queue; elsewhere that of rules.
 Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& configuration,
@@ -38,7 +41,11 @@ struct BackendsApart {
   Result<std::unique_ptr<State>> state;
 };
 Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,
-                                       std::string queue = kEventsQueue);
+                                       std::string queue, const AwsRequestHook& on_request,
+                                       QueueUse use);
+
+// Of a process of `replicate` with the source role or without it.
+QueueUse QueueUseOf(const Configuration& configuration, bool source);
 
 // The same for a State alone.
 Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePlace& place,

@@ -54,6 +54,26 @@ TEST_F(ClockOfBackendsTest, AreToldOfOncePerProcess) {
   EXPECT_EQ(asked_.size(), 3u);
 }
 
+// As `doctor` opens them: each of them by itself.
+TEST_F(ClockOfBackendsTest, AreToldOfToWhoeverOpensThemApart) {
+  std::vector<std::string> told;
+  AwsRequestHook hook;
+  hook.on_clock_off = [&told](const std::string& service, std::chrono::seconds ahead) {
+    EXPECT_NEAR(static_cast<double>(ahead.count()), 300, 2);
+    told.push_back(service);
+  };
+  Configuration configuration;
+  configuration.queue.sqs = Place();
+  configuration.state.dynamodb = Place();
+  Result<BackendsApart> apart = world_.Run(
+      OpenBackendsApart(world_.runtime, configuration, kEventsQueue, hook, QueueUse::kTakes));
+  ASSERT_TRUE(apart);
+  EXPECT_FALSE(apart->queue);
+  EXPECT_FALSE(apart->state);
+  std::ranges::sort(told);
+  EXPECT_EQ(told, (std::vector<std::string>{"dynamodb", "sqs"}));
+}
+
 TEST_F(ClockOfBackendsTest, OfAQueueTooAndRequestsAreCountedAsBefore) {
   int counted = 0;
   const AwsRequestHook hook = TellingClock(

@@ -222,6 +222,49 @@ TEST_F(ConfigShowTest, EachSourceOfCredentialsIsNamed) {
   EXPECT_EQ(Line("s3:// sts.endpoint"), "https://sts.eu-west-2.amazonaws.com default");
 }
 
+// Which login counts, and which file says so, must not be found out by a 403.
+TEST_F(ConfigShowTest, TheLoginOfAPersonIsNamedWithItsFile) {
+  console.environment.erase("LONGHAUL_CONFIG");
+  const std::string config = folder.file("home/.aws/config");
+  WriteFile("home/.aws/config",
+            "[sso-session corp]\nsso_start_url = https://corp.test/start\nsso_region = eu-west-1\n"
+            "[default]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = Mover\n"
+            "[profile old]\nsso_start_url = https://old.test/start\nsso_region = us-west-2\n"
+            "sso_account_id = 2\nsso_role_name = R\n"
+            "[profile far]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = old\n"
+            "[profile keys]\nsso_session = corp\naws_access_key_id = K\n"
+            "aws_secret_access_key = HUSH\n");
+  WriteFile("home/.aws/credentials", "[old]\nsso_region = us-east-2\n");
+  // The SHA-1 of "corp", as the AWS CLI names it.
+  const std::string token = "home/.aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
+  WriteFile(token, R"({"accessToken":"HUSH"})");
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_EQ(Line("s3:// sso.session"), "corp profile 'default' in " + config);
+  EXPECT_EQ(Line("s3:// sso.start_url"), "https://corp.test/start sso-session 'corp' in " + config);
+  EXPECT_EQ(Line("s3:// sso.region"), "eu-west-1 sso-session 'corp' in " + config);
+  EXPECT_EQ(Line("s3:// sso.account_id"), "111122223333 profile 'default' in " + config);
+  EXPECT_EQ(Line("s3:// sso.role_name"), "Mover profile 'default' in " + config);
+  EXPECT_EQ(Line("s3:// sso.token"), "(hidden) " + folder.file(token));
+
+  // The older form, by way of a role; the credentials file wins.
+  console.environment["AWS_PROFILE"] = "far";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_EQ(Line("s3:// sso.session"), "");
+  EXPECT_EQ(Line("s3:// sso.start_url"), "https://old.test/start profile 'old' in " + config);
+  EXPECT_EQ(Line("s3:// sso.region"),
+            "us-east-2 profile 'old' in " + folder.file("home/.aws/credentials"));
+  // Keys come first, in a profile and before it.
+  console.environment["AWS_PROFILE"] = "keys";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_FALSE(console.out.contains("sso.")) << console.out;
+  console.environment.erase("AWS_PROFILE");
+  console.environment["AWS_ACCESS_KEY_ID"] = "A";
+  console.environment["AWS_SECRET_ACCESS_KEY"] = "HUSH";
+  ASSERT_EQ(Run({"config", "show", "--origin"}), 0) << console.error;
+  EXPECT_FALSE(console.out.contains("sso.")) << console.out;
+  EXPECT_FALSE(console.out.contains("HUSH")) << console.out;
+}
+
 // Two answers to one question, or one that names nothing, must not be found out by a 403.
 TEST_F(ConfigShowTest, KeptCredentialsAreChecked) {
   for (const char* fields : {"credentials: \"vault:x\"", "credentials: \"ssm:x\", profile: y",

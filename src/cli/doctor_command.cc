@@ -37,6 +37,8 @@ using Check = DoctorCheck;
 
 constexpr char kPartition[] = "doctor";
 constexpr std::chrono::minutes kRowLifetime{10};
+// Fewer a handful of processes that are killed one after the other may bring about.
+constexpr int kForeignReceivesMin = 10;
 
 struct DoctorRoles {
   bool source = true;
@@ -144,11 +146,14 @@ class DoctorCommand : public Command {
         Failed("store " + name, "open", "", store.error(), settings.Place());
       }
     }
+    const AwsRequestHook hook = HookOf(context);
     Result<BackendsApart> apart = co_await OpenBackendsApart(
-        context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue);
+        context.runtime(), configuration, of_rules ? kEventsQueue : kMigrationsQueue, hook,
+        UseOf(configuration, roles));
     if (!apart) co_return apart.error();
-    Result<void> tried = co_await TryBackends(context, configuration, roles, *apart);
+    Result<void> tried = co_await TryBackends(context, configuration, roles, *apart, hook);
     if (!tried) co_return tried.error();
+    TellClocks();
     if (of_rules) tried = co_await TryAlarms(context, configuration);
     if (!tried) co_return tried.error();
     for (const auto& [name, settings] : configuration.stores) {
@@ -194,9 +199,37 @@ class DoctorCommand : public Command {
                        .remedy = std::move(remedy)});
   }
 
+  static QueueUse UseOf(const Configuration& configuration, DoctorRoles roles) {
+    return QueueUseOf(configuration, roles.source || roles.migrations);
+  }
+
+  // As every other process is told of its clock, and kept for the list of checks.
+  AwsRequestHook HookOf(RunContext& context) {
+    AwsRequestHook hook = TellingClock(context.troubles());
+    hook.on_clock_off = [this, tell = std::move(hook.on_clock_off)](const std::string& service,
+                                                                    std::chrono::seconds ahead) {
+      clocks_.try_emplace(service, ahead);
+      tell(service, ahead);
+    };
+    return hook;
+  }
+
+  void TellClocks() {
+    for (const auto& [service, ahead] : clocks_) {
+      checks_.push_back(
+          {.place = service,
+           .what = "clock",
+           .state = Check::State::kWarning,
+           .found = "its clock is " + std::to_string(std::chrono::abs(ahead).count()) + " s " +
+                    (ahead.count() > 0 ? "ahead of" : "behind") + " this machine's",
+           .remedy = "have this machine's clock set by NTP; longhaul goes by the service's "
+                     "meanwhile"});
+    }
+  }
+
   // Each of them by itself: what is wrong with one says nothing of the others.
   Async<void> TryBackends(RunContext& context, const Configuration& configuration,
-                          DoctorRoles roles, BackendsApart& apart) {
+                          DoctorRoles roles, BackendsApart& apart, const AwsRequestHook& hook) {
     const bool dynamodb = configuration.state.dynamodb.has_value();
     const std::string state =
         dynamodb ? "state dynamodb:" + configuration.state.dynamodb->name : std::string("state");
@@ -223,48 +256,57 @@ class DoctorCommand : public Command {
     const bool answers = apart.queue || (!apart.queue.error().Transient() &&
                                          !IsCredentialsFailure(apart.queue.error()));
     if (configuration.queue.sqs && answers) {
-      Result<void> tried = co_await TryQueues(context, configuration, roles);
+      Result<void> tried = co_await TryQueues(context, configuration, roles, hook);
       if (!tried) co_return tried;
     }
-    if (roles.source) co_return co_await TryIntakes(context, configuration);
+    if (roles.source) co_return co_await TryIntakes(context, configuration, hook);
     co_return Ok();
   }
 
   // Those of longhaul in SQS, of rules or of migrations.
-  Async<void> TryQueues(RunContext& context, const Configuration& configuration,
-                        DoctorRoles roles) {
+  Async<void> TryQueues(RunContext& context, const Configuration& configuration, DoctorRoles roles,
+                        const AwsRequestHook& hook) {
     Result<std::shared_ptr<SqsClient>> client =
-        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0);
+        MakeSqsClient(context.runtime(), *configuration.queue.sqs, 0, hook);
     if (!client) co_return client.error();
-    const SqsQueueOptions options =
-        roles.migrations ? SqsMigrationOptionsOf(configuration) : SqsOptionsOf(configuration);
-    const bool takes = roles.source || roles.migrations;
+    const QueueUse use = UseOf(configuration, roles);
+    const SqsQueueOptions options = roles.migrations ? SqsMigrationOptionsOf(configuration, use)
+                                                     : SqsOptionsOf(configuration, use);
+    const bool takes = use == QueueUse::kTakes;
     for (const SqsLane& lane : options.lanes) {
       Result<bool> found = co_await TrySqs(**client, lane.queue, takes, options);
       if (!found) co_return found.error();
     }
     if (configuration.listen && !roles.migrations) {
-      for (const SqsLane& lane : SqsMigrationOptionsOf(configuration).lanes) {
-        Result<bool> found = co_await TrySqs(**client, lane.queue, false, options);
+      const SqsQueueOptions runs = SqsMigrationOptionsOf(configuration, QueueUse::kSends);
+      for (const SqsLane& lane : runs.lanes) {
+        Result<bool> found = co_await TrySqs(**client, lane.queue, false, runs);
         if (!found) co_return found.error();
       }
     }
-    Result<bool> found = co_await TrySqs(**client, options.dead_letters(), true, options);
+    // Whoever only counts takes nothing from there either.
+    const bool shows = use != QueueUse::kLooks;
+    Result<bool> found = co_await TrySqs(**client, options.dead_letters(), shows, options);
     if (!found) co_return found.error();
     const std::string all = options.prefix + "-*";
     if (takes) NotTried("queue sqs:" + all, "receive messages", "sqs:ReceiveMessage", all);
-    NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
+    if (use == QueueUse::kSends) {
+      const std::string dead = options.dead_letters();
+      NotTried("queue sqs:" + dead, "receive messages", "sqs:ReceiveMessage", dead);
+    }
+    if (shows) NotTried("queue sqs:" + all, "send messages", "sqs:SendMessage", all);
     co_return Ok();
   }
 
   // Those of somebody else, with their dead letters, as `replicate` opens them.
-  Async<void> TryIntakes(RunContext& context, const Configuration& configuration) {
+  Async<void> TryIntakes(RunContext& context, const Configuration& configuration,
+                         const AwsRequestHook& hook) {
     std::vector<AwsPlace> intakes;
     for (const Rule& rule : configuration.rules) {
       const std::optional<AwsPlace>& place = rule.intake.sqs;
       if (!rule.enabled || !place || std::ranges::find(intakes, *place) != intakes.end()) continue;
       intakes.push_back(*place);
-      Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0);
+      Result<std::shared_ptr<SqsClient>> client = MakeSqsClient(context.runtime(), *place, 0, hook);
       if (!client) co_return client.error();
       const SqsQueueOptions options = IntakeOptionsOf(*place);
       Result<bool> found = co_await TrySqs(**client, place->name, true, options);
@@ -276,6 +318,18 @@ class DoctorCommand : public Command {
         Failed("queue sqs:" + place->name, "find its dead letters", "sqs:GetQueueAttributes",
                redrive.error(), "the queue " + place->name);
         continue;
+      }
+      if (redrive->receives_max < kForeignReceivesMin) {
+        checks_.push_back({.place = "queue sqs:" + place->name,
+                           .what = "count of receives",
+                           .action = "sqs:GetQueueAttributes",
+                           .state = Check::State::kWarning,
+                           .found = "what was received " +
+                                    Counted(static_cast<uint64_t>(redrive->receives_max), "time") +
+                                    " is a dead letter, and each process that ends while it holds "
+                                    "a message counts",
+                           .remedy = "give the queue's redrive policy a maxReceiveCount of " +
+                                     std::to_string(kForeignReceivesMax)});
       }
       found = co_await TrySqs(**client, redrive->dead_letters, false, options);
       if (!found) co_return found.error();
@@ -655,7 +709,8 @@ class DoctorCommand : public Command {
   std::chrono::milliseconds timeout_{10'000};
   std::vector<Check> checks_;
   std::set<std::string> seen_;
-  std::map<std::string, std::string> partitions_;  // Of AWS, by store.
+  std::map<std::string, std::chrono::seconds> clocks_;  // So far ahead of ours, by service.
+  std::map<std::string, std::string> partitions_;       // Of AWS, by store.
 };
 
 }  // namespace

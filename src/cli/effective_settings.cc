@@ -4,11 +4,13 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "aws/aws_settings.h"
 #include "aws/default_credentials.h"
 #include "aws/profile_credentials.h"
 #include "aws/profile_files.h"
+#include "aws/sso_credentials.h"
 #include "aws/sts_endpoint.h"
 #include "base/retry.h"
 #include "base/units.h"
@@ -20,6 +22,7 @@ namespace longhaul {
 namespace {
 
 constexpr const char* kDefault = "default";
+constexpr int kProfilesMax = 16;  // That lead to one another.
 
 class SettingsFinder {
  public:
@@ -188,6 +191,7 @@ class SettingsFinder {
     Result<void> added =
         AddSts(in, *found, "", place.profile,
                place.region.empty() ? said->region.value : place.region, environment);
+    if (added) added = AddSso(in, *found, place.profile, environment);
     if (!added) return added.error().In(path);
     AddReach(in, *said, std::to_string(RetryPolicy().attempts_max));
     return Ok();
@@ -217,6 +221,60 @@ class SettingsFinder {
     AwsSetting endpoint = said->endpoint_url;
     if (endpoint.value.empty()) endpoint.origin = kDefault;
     Add(in + "sts.endpoint", sts->url, endpoint.origin);
+    return Ok();
+  }
+
+  // Where a person has logged in, if that counts: the profile of what was `found`, or the one that
+  // its role is asked for with. What is wrong with it has been told.
+  Result<void> AddSso(const std::string& in, std::string_view found, const std::string& profile,
+                      const EnvironmentReader& environment) {
+    if (!found.starts_with("profile '")) return Ok();
+    Result<ProfileFiles> files = ReadProfileFiles(environment);
+    if (!files) return files.error();
+    std::string name = AwsProfileName(profile, environment);
+    ProfileSection section;
+    for (int i = 0; i < kProfilesMax; ++i) {
+      Result<std::optional<ProfileSection>> read = files->Profile(name);
+      if (!read) return read.error();
+      if (!*read) return Ok();
+      section = std::move(**read);
+      const std::string next =
+          section.contains("role_arn") ? ValueIn(section, "source_profile") : name;
+      if (next.empty()) return Ok();
+      if (std::exchange(name, next) == next) break;
+    }
+    const bool of_sso = section.contains("sso_session") || section.contains("sso_start_url");
+    if (!of_sso || KeysIn(section)) return Ok();
+    SsoSettings sso{.profile = name,
+                    .session = ValueIn(section, "sso_session"),
+                    .start_url = ValueIn(section, "sso_start_url"),
+                    .region = ValueIn(section, "sso_region"),
+                    .account_id = {},
+                    .role_name = {}};
+    // Which of the two files has it.
+    auto of_profile = [&](const std::string& setting) {
+      const auto own = files->credentials.find(name);
+      const bool there = own != files->credentials.end() && own->second.contains(setting);
+      return "profile '" + name + "' in " + (there ? files->credentials_path : files->config_path);
+    };
+    std::string region_origin = of_profile("sso_region");
+    std::string url_origin = of_profile("sso_start_url");
+    if (!sso.session.empty()) {
+      const auto session = files->config.find("sso-session " + sso.session);
+      if (session == files->config.end()) return Ok();
+      sso.start_url = ValueIn(session->second, "sso_start_url");
+      sso.region = ValueIn(session->second, "sso_region");
+      url_origin = region_origin = "sso-session '" + sso.session + "' in " + files->config_path;
+      Add(in + "sso.session", sso.session, of_profile("sso_session"));
+    }
+    Add(in + "sso.start_url", sso.start_url, url_origin);
+    Add(in + "sso.region", sso.region, region_origin);
+    for (const char* setting : {"sso_account_id", "sso_role_name"}) {
+      Add(in + "sso." + std::string(setting).substr(4), ValueIn(section, setting),
+          of_profile(setting));
+    }
+    // Not read here: whether somebody has logged in is for who asks for the role.
+    Add(in + "sso.token", "", SsoTokenPath(sso, environment));
     return Ok();
   }
 
@@ -252,6 +310,7 @@ class SettingsFinder {
     Result<void> added = AddSts(in, found, store.role_arn, store.profile,
                                 store.region.empty() ? said->region.value : store.region,
                                 own ? WithoutProfiles(environment) : environment);
+    if (added) added = AddSso(in, found, store.profile, environment);
     if (!added) return added.error();
     AddDefault(in + "payload_signing", "auto");
     AddDefault(in + "requester_pays", "false");

@@ -158,7 +158,8 @@ class ReplicateCommand : public Command {
       stores[name] = std::move(*store);
     }
     Result<Backends> backends = co_await OpenBackends(
-        runtime, *configuration, kEventsQueue, TellingClock(context.troubles(), ledger.aws_hook()));
+        runtime, *configuration, kEventsQueue, TellingClock(context.troubles(), ledger.aws_hook()),
+        QueueUseOf(*configuration, options.source));
     if (!backends) co_return backends.error();
 
     if (!report_.empty()) {
@@ -358,8 +359,9 @@ class ReplicateCommand : public Command {
   static Async<Queue*> OpenMigrations(RunContext& context, const Configuration& configuration,
                                       Backends& opened) {
     if (!opened.queue) {
-      Result<Backends> backends = co_await OpenBackends(
-          context.runtime(), configuration, "migrations", TellingClock(context.troubles()));
+      Result<Backends> backends =
+          co_await OpenBackends(context.runtime(), configuration, "migrations",
+                                TellingClock(context.troubles()), QueueUse::kSends);
       if (!backends) co_return backends.error();
       if (!opened.queue) opened = std::move(*backends);  // Another one was faster.
     }

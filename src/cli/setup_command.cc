@@ -22,6 +22,7 @@ namespace {
 struct SetupPart {
   DatabasePlace place;
   std::vector<PostgresPart> parts;
+  std::vector<PostgresPart> of_target{};  // Where processes with the target role alone need less.
 };
 
 std::vector<SetupPart> PartsOf(const Configuration& configuration, bool queue, bool state) {
@@ -39,6 +40,11 @@ std::vector<SetupPart> PartsOf(const Configuration& configuration, bool queue, b
   if (queue) add(configuration.queue, PostgresQueuePart());
   if (queue) add(configuration.queue, PostgresDeadLettersPart());
   if (state) add(configuration.state, PostgresStatePart());
+  for (SetupPart& one : all) {
+    if (one.place != configuration.queue || !queue) continue;
+    one.of_target = one.parts;
+    one.of_target.front() = PostgresQueuePartFor(QueueUseOf(configuration, false));
+  }
   return all;
 }
 
@@ -127,11 +133,16 @@ class SetupCommand : public Command {
 
   Async<void> SetUpDatabase(RunContext& context, const SetupPart& part) {
     Output& output = context.output();
-    Result<std::shared_ptr<PostgresClient>> client =
-        PostgresClient::Make(context.runtime(), {.url = part.place.postgres_url});
+    Result<std::shared_ptr<PostgresClient>> client = PostgresClient::Make(
+        context.runtime(),
+        {.url = part.place.postgres_url,
+         .grants = [parts = part.parts](const std::string& schema, std::string_view role) {
+           return PostgresGrants(schema, role, parts);
+         }});
     if (!client) co_return client.error();
     if (print_) {
-      output.Raw(PostgresSetupSql((*client)->schema(), part.parts, (*client)->user()));
+      output.Raw(
+          PostgresSetupSql((*client)->schema(), part.parts, (*client)->user(), part.of_target));
       co_return Ok();
     }
     Result<std::vector<std::string>> changed = co_await SetUpPostgres(**client, part.parts);

@@ -11,15 +11,16 @@ namespace longhaul {
 
 namespace {
 
-SqsQueueOptions WithoutLanes(const Configuration& configuration) {
+SqsQueueOptions WithoutLanes(const Configuration& configuration, QueueUse use) {
   return {.prefix = configuration.queue.sqs->name,
-          .setup = "longhaul setup --config " + configuration.file};
+          .setup = "longhaul setup --config " + configuration.file,
+          .use = use};
 }
 
 }  // namespace
 
-SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
-  SqsQueueOptions options = WithoutLanes(configuration);
+SqsQueueOptions SqsOptionsOf(const Configuration& configuration, QueueUse use) {
+  SqsQueueOptions options = WithoutLanes(configuration, use);
   for (const Rule& rule : configuration.rules) {
     auto name = [&](const char* suffix) { return SqsQueueName(options.prefix, rule.id, suffix); };
     options.lanes.push_back({.lane = FreshLane(rule.id), .queue = name("events")});
@@ -31,8 +32,9 @@ SqsQueueOptions SqsOptionsOf(const Configuration& configuration) {
   return options;
 }
 
-SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration) {
-  SqsQueueOptions options = WithoutLanes(configuration);
+SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration, QueueUse use) {
+  SqsQueueOptions options = WithoutLanes(configuration, use);
+  options.part = "runs";
   for (const std::string lane : {migration::kSharedFindLane, migration::kSharedWorkLane}) {
     const std::string name = lane.substr(lane.rfind('/') + 1);
     options.lanes.push_back(
@@ -43,6 +45,7 @@ SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration) {
 
 SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration) {
   SqsQueueOptions options = SqsOptionsOf(configuration);
+  options.part = "queues";
   SqsQueueOptions migrations = SqsMigrationOptionsOf(configuration);
   for (SqsLane& lane : migrations.lanes) options.lanes.push_back(std::move(lane));
   return options;

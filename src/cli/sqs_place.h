@@ -14,11 +14,12 @@ namespace longhaul {
 
 // A queue for each lane of each rule: PREFIX-RULE-events, -backlog and -segments.
 // Configuration::queue is in SQS.
-SqsQueueOptions SqsOptionsOf(const Configuration& configuration);
+SqsQueueOptions SqsOptionsOf(const Configuration& configuration, QueueUse use = QueueUse::kTakes);
 
 // What the runs of all migrations share: PREFIX-migrations-find and -work. What is dead goes where
 // that of rules does.
-SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration);
+SqsQueueOptions SqsMigrationOptionsOf(const Configuration& configuration,
+                                      QueueUse use = QueueUse::kTakes);
 
 // All of them, for whoever makes or looks at the queues themselves.
 SqsQueueOptions AllSqsOptionsOf(const Configuration& configuration);

@@ -30,6 +30,36 @@ TEST(HintTest, ComesBackAsItWasSent) {
   EXPECT_EQ(*decoded, message);
 }
 
+// As the first version that shares its queue with others (PostgreSQL, SQS) writes and reads them:
+// in a cluster that is upgraded its messages are read here, and ours there.
+TEST(HintTest, AreAsEveryVersionWritesThem) {
+  const std::string body =
+      R"({"v":1,"store":"east","bucket":"data","origin":"webhook","rule":"logs","target":"west",)"
+      R"("hints":[["a%20b",1700000000000000,5,0],["c",1700000000000001,null,2,null,1700000000000002],)"
+      R"(["d",1700000000000003,0,0,null,null,true]]})";
+  auto at = [](int64_t us) { return SystemTime(std::chrono::microseconds(us)); };
+  const HintMessage message{
+      .store = "east",
+      .bucket = "data",
+      .rule = "logs",
+      .target = "west",
+      .origin = HintOrigin::kWebhook,
+      .hints = {{.key = "a b", .time = at(1700000000000000), .size_bytes = 5},
+                {.key = "c",
+                 .time = at(1700000000000001),
+                 .size_bytes = std::nullopt,
+                 .tries = 2,
+                 .heard = at(1700000000000002)},
+                {.key = "d", .time = at(1700000000000003), .size_bytes = 0, .attributes = true}}};
+  Result<HintMessage> decoded = DecodeHints(body);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(*decoded, message);
+  const std::vector<NewMessage> encoded = EncodeHints(message);
+  ASSERT_EQ(encoded.size(), 1u);
+  EXPECT_EQ(encoded[0].body, body);
+  EXPECT_EQ(encoded[0].lane, "logs");
+}
+
 // A body over the queue's limit could never be sent: long keys must spread over several.
 TEST(HintTest, SplitsWhatIsTooLarge) {
   HintMessage message = SomeMessage(2500, 500);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "queue/close_taking.h"
 
 namespace longhaul {
 
@@ -74,8 +75,26 @@ asio::awaitable<void> QueueIntake::Run(Event& stop) {
     Result<void> done = co_await Finish(std::move(gathered), stop);
     static_cast<void>(done);
   }
-  Result<void> closed = co_await queue_.Close();
-  static_cast<void>(closed);
+  co_await TakeLast(stop);
+}
+
+// What requests that wait at the queue still bring is done as well. Given back it would have been
+// received once more for nothing: where all processes of a cluster end at once, by one after the
+// other, until it is a dead letter.
+asio::awaitable<void> QueueIntake::TakeLast(Event& stop) {
+  auto* taking = dynamic_cast<ClosesTaking*>(&queue_);
+  if (taking == nullptr) {
+    Result<void> closed = co_await queue_.Close();
+    static_cast<void>(closed);
+    co_return;
+  }
+  Result<std::vector<QueueMessage>> last = co_await taking->CloseTaking(kVisibility);
+  if (!last) co_return;
+  Gathered gathered;
+  for (QueueMessage& message : *last) Read(std::move(message), gathered);
+  if (gathered.empty()) co_return;
+  Result<void> done = co_await Finish(std::move(gathered), stop);
+  static_cast<void>(done);  // Not: it has been given back, or comes when its visibility runs out.
 }
 
 void QueueIntake::Ignore(std::string_view reason, int64_t count) {

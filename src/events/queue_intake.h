@@ -36,7 +36,8 @@ class QueueIntake {
   QueueIntake(Runtime runtime, Queue& queue, EventTaker& taker, std::string name,
               QueueIntakeListener listener = {});
 
-  // Until `stop` is set; what is not done then is given back at once.
+  // Until `stop` is set, and what has been received by then is done; what cannot be is given back
+  // at once.
   asio::awaitable<void> Run(Event& stop);
 
  private:
@@ -50,6 +51,7 @@ class QueueIntake {
   };
 
   void Read(QueueMessage message, Gathered& gathered);
+  asio::awaitable<void> TakeLast(Event& stop);
   Async<void> Finish(Gathered gathered, Event& stop);
   // Tries until it has succeeded or `stop` is set; meanwhile `receipts` stay hidden.
   Async<void> MakeDurable(std::vector<StoreEvent> events, const std::vector<Receipt>& receipts,

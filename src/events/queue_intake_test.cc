@@ -63,6 +63,34 @@ class QueueIntakeTest : public ::testing::Test {
     };
     ASSERT_TRUE(world_.Run(Runner::Run(intake, world_, time)));
   }
+  // So many processes end at once, and an event comes when each waits for its last answer alone.
+  void EndWhileOneComes(int processes) {
+    struct Runner {
+      static Async<void> Work(QueueIntake& intake, Event& stop) {
+        co_await intake.Run(stop);
+        co_return Ok();
+      }
+      static Async<void> Run(std::vector<std::unique_ptr<QueueIntake>>& intakes,
+                             testing::FakeWorld& world, FakeSqs& sqs) {
+        Event stop;
+        TaskGroup group(world.runtime.executor);
+        for (auto& intake : intakes) group.Spawn(Work(*intake, stop));
+        co_await world.clock.Sleep(5s);
+        stop.Set();
+        co_await world.clock.Sleep(3s);
+        sqs.Put(kQueue, EventOf("logs/late"));
+        co_return co_await group.Join();
+      }
+    };
+    std::vector<std::unique_ptr<Queue>> queues;
+    std::vector<std::unique_ptr<QueueIntake>> intakes;
+    for (int i = 0; i < processes; ++i) {
+      queues.push_back(Open());
+      intakes.push_back(
+          std::make_unique<QueueIntake>(world_.runtime, *queues.back(), taker_, kQueue, listener_));
+    }
+    ASSERT_TRUE(world_.Run(Runner::Run(intakes, world_, sqs_)));
+  }
   std::vector<std::string> Keys() {
     std::vector<std::string> keys;
     for (const std::string& body : hints_->Bodies()) {
@@ -335,6 +363,25 @@ TEST_F(QueueIntakeTest, ASteadyStreamCostsTwentyOneRequestsAHundred) {
   EXPECT_LE(sqs_.count() - before, 2'100)
       << sqs_.count("ReceiveMessage") << " receives, " << sqs_.count("DeleteMessageBatch")
       << " removals, " << sqs_.count("SendMessageBatch") << " sends";
+}
+
+// Each process has a request that waits at SQS. Where all of a cluster end at once, an event that
+// comes just then would be received and given back by one after the other, and is a dead letter
+// after five.
+TEST_F(QueueIntakeTest, WhatComesWhileAllProcessesEndIsDone) {
+  EndWhileOneComes(10);
+  EXPECT_TRUE(Dead().empty());
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/late"}));
+  EXPECT_TRUE(Waiting().empty());
+}
+
+// What cannot be kept at the very end goes back at once, and not when its visibility runs out.
+TEST_F(QueueIntakeTest, WhatCannotBeKeptAtTheEndIsGivenBack) {
+  faults_.fails_before = 1;
+  EndWhileOneComes(1);
+  EXPECT_TRUE(Keys().empty());
+  ASSERT_EQ(Waiting().size(), 1u);
+  EXPECT_LE(Waiting().front().visible_at, world_.clock.SteadyNow());
 }
 
 }  // namespace

@@ -41,17 +41,6 @@ std::string PostgresName(std::string_view name) {
   return quoted + "\"";
 }
 
-std::string PostgresGrants(const std::string& schema, std::string_view role) {
-  const std::string to = " IN SCHEMA " + schema + " TO " + PostgresName(role) + "; ";
-  std::string sql = "GRANT USAGE ON SCHEMA " + schema + " TO " + PostgresName(role) + "; ";
-  sql += "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES" + to;
-  sql += "GRANT USAGE ON ALL SEQUENCES" + to;
-  // Everybody's, unless the database takes it from all.
-  sql += "GRANT EXECUTE ON ALL FUNCTIONS" + to;
-  sql.pop_back();
-  return sql;
-}
-
 namespace {
 
 struct ParsedUrl {
@@ -141,6 +130,11 @@ PostgresClient::PostgresClient(const Runtime& runtime, PostgresOptions options,
 
 PostgresClient::~PostgresClient() = default;
 
+std::string PostgresClient::GrantsTo(std::string_view role) const {
+  if (options_.grants) return options_.grants(schema_, role);
+  return "GRANT USAGE ON SCHEMA " + schema_ + " TO " + PostgresName(role) + ";";
+}
+
 std::string PostgresClient::description() const {
   std::string host = "localhost";
   std::string port;
@@ -205,7 +199,7 @@ Error PostgresClient::Explain(Error error) const {
   }
   if (error.code == kPostgresRefused) {
     error.message = error.Describe() + "; the owner of the schema '" + schema_ + "' in " +
-                    description() + " can allow it: " + PostgresGrants(schema_, user_);
+                    description() + " can allow it: " + GrantsTo(user_);
     error.code.clear();  // The command is to be the end of it.
   }
   return error;

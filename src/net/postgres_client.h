@@ -15,6 +15,7 @@
 
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct PostgresOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds statement_timeout{60'000};
   std::chrono::milliseconds patience{10'000};
+  // What lets a role do what this process does with the tables of a schema, as SQL in one line for
+  // their owner (PostgresGrants, net/postgres_schema.h). Null: nobody says.
+  std::function<std::string(const std::string& schema, std::string_view role)> grants{};
 };
 
 // Whether a statement may run again when no answer came, and it may have taken effect or not.
@@ -68,6 +72,8 @@ class PostgresClient {
   [[nodiscard]] const std::string& schema() const { return schema_; }
   // Of the last connection, or as the URL says; empty: neither.
   [[nodiscard]] const std::string& user() const { return user_; }
+  // PostgresOptions::grants, else the right to look.
+  [[nodiscard]] std::string GrantsTo(std::string_view role) const;
   // Without user and password: "db.example:5432/jobs".
   [[nodiscard]] std::string description() const;
 
@@ -98,8 +104,6 @@ class PostgresClient {
   WaitList noticed_;
 };
 
-// Lets a role do what processes do with the tables of a schema: SQL in one line, for their owner.
-std::string PostgresGrants(const std::string& schema, std::string_view role);
 // In quotes, as SQL takes any name.
 std::string PostgresName(std::string_view name);
 

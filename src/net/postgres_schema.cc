@@ -58,8 +58,7 @@ Error Refused(const PostgresClient& client, const Rights& rights, const std::str
 
 Error MayNotUse(const PostgresClient& client, const Rights& rights) {
   return Refused(client, rights, "may not use the schema " + client.schema(),
-                 "its owner " + PostgresName(rights.owner),
-                 PostgresGrants(client.schema(), rights.role));
+                 "its owner " + PostgresName(rights.owner), client.GrantsTo(rights.role));
 }
 
 // From one version of a part to its last, in one transaction.
@@ -134,16 +133,49 @@ Error Newer(const PostgresClient& client, const PostgresPart& part) {
 
 }  // namespace
 
+std::string PostgresGrants(const std::string& schema, std::string_view role,
+                           const std::vector<PostgresPart>& parts) {
+  const std::string to = " TO " + PostgresName(role) + "; ";
+  std::string sql = "GRANT USAGE ON SCHEMA " + schema + to;
+  if (!parts.empty()) sql += "GRANT SELECT ON " + schema + ".schema_versions" + to;
+  std::string functions;
+  for (const PostgresPart& part : parts) {
+    for (const PostgresRight& right : part.rights) {
+      constexpr std::string_view kSequence = "SEQUENCE ";
+      const bool sequence = right.on.starts_with(kSequence);
+      sql += "GRANT " + std::string(right.rights) + " ON " + (sequence ? "SEQUENCE " : "") +
+             schema + "." + std::string(right.on.substr(sequence ? kSequence.size() : 0)) + to;
+    }
+    for (const std::string_view step : part.steps) {
+      constexpr std::string_view kFunction = "CREATE FUNCTION ";
+      for (size_t at = step.find(kFunction); at != step.npos; at = step.find(kFunction, at)) {
+        at += kFunction.size();
+        functions += (functions.empty() ? "" : ", ") + schema + "." +
+                     std::string(step.substr(at, step.find('(', at) - at));
+      }
+    }
+  }
+  // Everybody's, unless the database takes it from all.
+  if (!functions.empty()) sql += "GRANT EXECUTE ON FUNCTION " + functions + to;
+  sql.pop_back();
+  return sql;
+}
+
 std::string PostgresSetupSql(const std::string& schema, const std::vector<PostgresPart>& parts,
-                             const std::string& role) {
+                             const std::string& role, const std::vector<PostgresPart>& of_target) {
   std::string sql;
   for (const PostgresPart& part : parts) sql += Steps(schema, part, 0);
   // A line that ends within the name would end the comment.
   const bool named = !role.empty() && std::ranges::none_of(role, [](char c) {
     return static_cast<unsigned char>(c) < 0x20;
   });
+  const std::string who = named ? role : "ROLE";
   sql += "-- Where the processes' role is another than the one that this is carried out by:\n-- " +
-         PostgresGrants(schema, named ? role : "ROLE") + "\n";
+         PostgresGrants(schema, who, parts) + "\n";
+  if (!of_target.empty()) {
+    sql += "-- The same for a role of processes with the target role alone:\n-- " +
+           PostgresGrants(schema, who, of_target) + "\n";
+  }
   return sql;
 }
 

@@ -19,6 +19,7 @@
 #include "net/postgres_client.h"
 #include "net/postgres_schema.h"
 #include "queue/queue.h"
+#include "queue/queue_use.h"
 
 namespace longhaul {
 
@@ -30,6 +31,8 @@ struct PostgresQueueOptions {
 // For `longhaul setup`. Whoever knows the first alone goes on where both are.
 const PostgresPart& PostgresQueuePart();
 const PostgresPart& PostgresDeadLettersPart();
+// The first with the rights of a process that does no more than that with the queue.
+PostgresPart PostgresQueuePartFor(QueueUse use);
 
 // Gives back what the indexes of an empty table of messages have grown to. Where it holds one, in
 // flight or not, where anybody is at it, or without the right to do so, it stays as it is: OK as

@@ -244,8 +244,25 @@ END $$;
 }  // namespace
 
 const PostgresPart& PostgresQueuePart() {
-  static const PostgresPart kPart{.name = "queue", .steps = {kSchema1}};
+  static const PostgresPart kPart{
+      .name = "queue",
+      .steps = {kSchema1},
+      .rights = {{.on = "queue_messages", .rights = "SELECT, INSERT, UPDATE, DELETE"},
+                 {.on = "queue_dead", .rights = "SELECT, INSERT, UPDATE, DELETE"}}};
   return kPart;
+}
+
+// To send back what is dead takes it from there, and what is about to die stays where it is.
+PostgresPart PostgresQueuePartFor(QueueUse use) {
+  PostgresPart part = PostgresQueuePart();
+  if (use == QueueUse::kSends) {
+    part.rights = {{.on = "queue_messages", .rights = "SELECT, INSERT, UPDATE"},
+                   {.on = "queue_dead", .rights = "SELECT, DELETE"}};
+  } else if (use == QueueUse::kLooks) {
+    part.rights = {{.on = "queue_messages", .rights = "SELECT"},
+                   {.on = "queue_dead", .rights = "SELECT"}};
+  }
+  return part;
 }
 
 const PostgresPart& PostgresDeadLettersPart() {

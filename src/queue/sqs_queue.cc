@@ -115,7 +115,7 @@ asio::awaitable<void> SqsQueue::Core::Listen(std::shared_ptr<Core> self, size_t 
     for (SqsMessage& message : *answer) {
       lane.taken.push_back({.message = std::move(message), .at = now, .visibility = visibility});
     }
-    if (self->closed) co_await self->GiveBack(lane);
+    if (self->closed && !self->keeps) co_await self->GiveBack(lane);
   }
   lane.listening = false;
   self->changed.NotifyAll();
@@ -462,12 +462,35 @@ Async<void> SqsQueue::Close() {
   core.closed = true;
   core.changed.NotifyAll();
   for (Core::Lane& lane : core.lanes) co_await core.GiveBack(lane);
-  // SQS answers also where nobody listens any more, and hides what the answer has. So the requests
-  // that wait there are not cut, and what they bring is given back.
+  co_await WaitForListeners();
+  co_return Ok();
+}
+
+// SQS answers also where nobody listens any more, and hides what the answer has. So the requests
+// that wait there are not cut.
+asio::awaitable<void> SqsQueue::WaitForListeners() {
+  Core& core = *core_;
   while (std::ranges::any_of(core.lanes, &Core::Lane::listening)) {
     co_await core.changed.WaitFor(core.runtime.clock, kKnownToCome);
   }
-  co_return Ok();
+}
+
+Async<std::vector<QueueMessage>> SqsQueue::CloseTaking(milliseconds visibility) {
+  Core& core = *core_;
+  core.keeps = true;
+  core.closed = true;
+  core.changed.NotifyAll();
+  co_await WaitForListeners();
+  const seconds hidden = std::max(Whole(visibility, kSqsVisibilityMax), seconds(1));
+  std::vector<QueueMessage> last;
+  for (Core::Lane& lane : core.lanes) {
+    if (lane.taken.empty()) continue;
+    Result<std::vector<QueueMessage>> of_lane =
+        co_await core.HandOut(lane, lane.taken.size(), hidden);
+    if (!of_lane) co_return of_lane.error();
+    for (QueueMessage& message : *of_lane) last.push_back(std::move(message));
+  }
+  co_return last;
 }
 
 Async<QueueDepth> SqsQueue::Depth() {

@@ -12,7 +12,8 @@
 // - Its counts are right only after a minute of rest (QueueDepth::settled).
 // - A message that was received too often is a dead letter for good, also for its last receiver.
 // - A request that waits cannot be called back: whoever cuts it is handed a message all the same,
-//   which is hidden then. So Close waits for those, up to 20 s, and gives back what they bring.
+//   which is hidden then. So Close waits for those, up to 20 s, and gives back what they bring;
+//   CloseTaking hands it out.
 //
 // What it costs. Each request is paid for, so messages are taken, removed and hidden by tens. A
 // lane that others send to (`listens`) is asked by requests that wait up to 20 s at SQS, which go
@@ -33,8 +34,10 @@
 #include <vector>
 
 #include "aws/sqs_client.h"
+#include "queue/close_taking.h"
 #include "queue/count_dead.h"
 #include "queue/queue.h"
+#include "queue/queue_use.h"
 
 namespace longhaul {
 
@@ -54,11 +57,15 @@ struct SqsQueueOptions {
   // False: one queue of somebody else, named by `prefix`. Its dead letters go where its redrive
   // policy says.
   bool own = true;
+  QueueUse use = QueueUse::kTakes;  // Of this process: its remedies ask for no more.
+  // In the names of the policies that they make: whose lanes these are. One replaces another of its
+  // name, and an identity may have processes of several kinds.
+  std::string part = "queue";
 
   [[nodiscard]] std::string dead_letters() const { return prefix + "-dead-letters"; }
 };
 
-class SqsQueue : public Queue, public CountsDead {
+class SqsQueue : public Queue, public CountsDead, public ClosesTaking {
  public:
   // kInvalidInput: a queue is missing, has no redrive policy, or may not be used; the message has
   // the command that mends it. Others as SqsClient.
@@ -78,6 +85,7 @@ class SqsQueue : public Queue, public CountsDead {
   Async<void> ReleaseAll(std::vector<Receipt> receipts) override;
   Async<void> Bury(QueueMessage message, std::string reason) override;
   Async<void> Close() override;
+  Async<std::vector<QueueMessage>> CloseTaking(std::chrono::milliseconds visibility) override;
   Async<QueueDepth> Depth() override;
   Async<int64_t> DeadCount() override;
   Async<std::vector<QueueMessage>> DeadLetters(int count_max) override;
@@ -88,6 +96,8 @@ class SqsQueue : public Queue, public CountsDead {
   explicit SqsQueue(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
   Async<void> Move(std::vector<Receipt> receipts, std::chrono::milliseconds visible_in);
+  // Until no request waits at SQS any more.
+  asio::awaitable<void> WaitForListeners();
 
   std::shared_ptr<Core> core_;  // shared with the requests that wait at SQS.
 };

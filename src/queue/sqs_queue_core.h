@@ -110,6 +110,7 @@ struct SqsQueue::Core : std::enable_shared_from_this<SqsQueue::Core> {
   size_t held_looked_at = kHeldMin;
   SteadyTime busy_at{};
   bool closed = false;
+  bool keeps = false;  // What comes after that is handed out.
   WaitList changed;
 };
 

@@ -441,6 +441,25 @@ TEST_F(SqsQueueTest, CloseGivesBackWhatComesMeanwhile) {
   EXPECT_EQ(Receive(*other).size(), 1u);
 }
 
+// A clean stop counts as a receive, as SQS knows no other: rolling deploys must not make dead
+// letters of what nobody has failed at.
+TEST_F(SqsQueueTest, ManyRestartsMakeNoDeadLetter) {
+  fixture_.options().receives_max = SqsQueueOptions().receives_max;
+  const std::shared_ptr<SqsClient> client = fixture_.Client();
+  ASSERT_TRUE(Run(SetUpSqs(*client, fixture_.options())));
+  std::unique_ptr<Queue> queue = fixture_.Open();
+  ASSERT_TRUE(Run(queue->Send(New(1), 0ms)));
+  for (int restart = 1; restart <= 100; ++restart) {
+    const std::vector<QueueMessage> held = Receive(*queue);
+    ASSERT_EQ(held.size(), 1u) << restart;
+    EXPECT_EQ(held[0].receive_count, restart);
+    ASSERT_TRUE(Run(queue->ReleaseAll({held[0].receipt})));
+    ASSERT_TRUE(Run(queue->Close()));
+    queue = fixture_.Open();
+  }
+  EXPECT_TRUE(Dead().messages.empty());
+}
+
 // Whoever asks for nothing of a lane now must not keep from others what came of it meanwhile.
 TEST_F(SqsQueueTest, WhatIsNotWantedIsGivenBack) {
   std::unique_ptr<Queue> queue = fixture_.Open();
@@ -519,6 +538,41 @@ TEST_F(SqsQueueTest, ARefusalHasTheCommandThatAllowsIt) {
     EXPECT_TRUE(opened.error().message.contains(":" + queue + "\"")) << opened.error().message;
   }
   EXPECT_FALSE(opened.error().message.contains("-*")) << opened.error().message;
+}
+
+// Whoever only counts must not be offered the right to take messages away.
+TEST_F(SqsQueueTest, ARefusalAsksForWhatTheRoleNeedsAlone) {
+  auto refused = [&](const std::string& queue, QueueUse use) {
+    SqsQueueOptions options = fixture_.options();
+    options.use = use;
+    const Error denied{.kind = ErrorKind::kDenied,
+                       .message = "User: arn:aws:sts::1:assumed-role/mover/i-1 is not authorized",
+                       .code = "AccessDeniedException"};
+    return WithRemedy(denied, queue, "us-east-1", options).message;
+  };
+  const std::string dead = fixture_.options().dead_letters();
+  for (const std::string& queue : {NameOf("a"), dead}) {
+    const std::string looks = refused(queue, QueueUse::kLooks);
+    EXPECT_TRUE(looks.contains(R"(["sqs:GetQueueUrl","sqs:GetQueueAttributes"])")) << looks;
+    EXPECT_TRUE(looks.contains(":" + dead + "\"") && looks.contains(":" + NameOf("") + "\""))
+        << looks;
+  }
+  const std::string sends = refused(NameOf("a"), QueueUse::kSends);
+  EXPECT_TRUE(sends.contains("\"sqs:SendMessage\"")) << sends;
+  EXPECT_FALSE(sends.contains("sqs:ReceiveMessage") || sends.contains(dead)) << sends;
+  const std::string shows = refused(dead, QueueUse::kSends);
+  EXPECT_TRUE(shows.contains("sqs:ReceiveMessage") && shows.contains(":" + dead + "\"")) << shows;
+  EXPECT_FALSE(shows.contains("sqs:SendMessage") || shows.contains(NameOf("a"))) << shows;
+  // A command replaces the policy of its name.
+  std::set<std::string> names;
+  for (const std::string& message :
+       {refused(dead, QueueUse::kLooks), sends, shows, refused(dead, QueueUse::kTakes)}) {
+    const size_t at = message.find("--policy-name ");
+    ASSERT_NE(at, message.npos) << message;
+    names.insert(message.substr(at, message.find(' ', at + 14) - at));
+  }
+  EXPECT_EQ(names.size(), 4u);
+  EXPECT_TRUE(refused(NameOf("a"), QueueUse::kTakes).contains("sqs:ReceiveMessage"));
 }
 
 // A policy mends neither keys that are wrong nor a policy that forbids it.

@@ -17,8 +17,6 @@ namespace {
 // 14 days, the most: what waits for a store that is away, or for a person, must not go meanwhile.
 constexpr std::string_view kRetention = "1209600";
 
-constexpr int kForeignReceivesMax = 100;
-
 bool IsNameByte(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_';
@@ -132,8 +130,30 @@ std::string Allowing(const Error& refusal, const std::string& queue, const std::
                                         "sqs:CreateQueue", "sqs:SetQueueAttributes"},
                                        QueuesBelow(arn, options)));
   }
+  if (options.own && options.use == QueueUse::kLooks) {
+    return allow +
+           IamCommand(
+               refusal.message, "longhaul-look-" + options.part + "-" + options.prefix,
+               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, QueuesBelow(arn, options)));
+  }
+  if (options.own && options.use == QueueUse::kSends) {
+    const std::string dead = options.dead_letters();
+    if (queue == dead) {
+      return allow +
+             IamCommand(refusal.message, "longhaul-show-" + dead,
+                        Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+                                  "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},
+                                 {arn + dead}));
+    }
+    std::vector<std::string> queues = QueuesBelow(arn, options);
+    std::erase(queues, arn + dead);
+    return allow +
+           IamCommand(
+               refusal.message, "longhaul-send-" + options.part + "-" + options.prefix,
+               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"}, queues));
+  }
   if (options.own) {
-    return allow + IamCommand(refusal.message, "longhaul-queue-" + options.prefix,
+    return allow + IamCommand(refusal.message, "longhaul-" + options.part + "-" + options.prefix,
                               Document({"sqs:GetQueueUrl", "sqs:GetQueueAttributes",
                                         "sqs:ReceiveMessage", "sqs:SendMessage",
                                         "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"},

@@ -12,6 +12,8 @@
 namespace longhaul {
 
 inline constexpr size_t kSqsNameBytesMax = 80;
+// The maxReceiveCount that the queue of somebody else is told to have.
+inline constexpr int kForeignReceivesMax = 100;
 
 // Whether it can name a standard queue: [A-Za-z0-9_-], 1 to 80.
 bool IsSqsName(std::string_view name);

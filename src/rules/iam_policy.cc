@@ -247,8 +247,9 @@ class Builder {
           .values = {key.substr(alias)}}});
   }
 
-  // What events wait in is read near the source alone. Others count it, send what is to be tried
-  // again, and show and send back what is dead, where their API is asked to.
+  // What events wait in is read near the source alone, and so are the dead letters, by the commands
+  // that a person types there. Others count both; where their API is asked to, they also send what
+  // is to be tried again, and show and send back what is dead.
   void AddQueues() {
     const std::string identity = IdentityOf(*configuration_.queue.sqs);
     std::vector<std::string> queues;
@@ -273,6 +274,11 @@ class Builder {
     if (names_.source) {
       queues.push_back(dead);
       AddTo(identity, "Queue", kTakesFromQueue, std::move(queues));
+      return;
+    }
+    if (!configuration_.listen) {
+      queues.push_back(dead);
+      AddTo(identity, "Queue", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, std::move(queues));
       return;
     }
     AddTo(identity, "Queue", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},

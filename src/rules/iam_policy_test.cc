@@ -245,13 +245,18 @@ TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
   std::vector<IamPolicy> policies = IamPolicies(configuration, names);
   ASSERT_NE(Find(policies, "Queue"), nullptr);
   EXPECT_THAT(Find(policies, "Queue")->actions,
+              ElementsAre("sqs:GetQueueUrl", "sqs:GetQueueAttributes"));
+  EXPECT_EQ(Find(policies, "Queue")->resources.size(), 2u) << "the dead letters are counted, too";
+  EXPECT_EQ(Find(policies, "QueueDeadLetters"), nullptr);
+  EXPECT_EQ(Find(policies, "Runs"), nullptr);
+  // Only an API sends, shows and sends back what is dead, and starts runs.
+  configuration.listen = ListenAddress{};
+  policies = IamPolicies(configuration, names);
+  ASSERT_NE(Find(policies, "Queue"), nullptr);
+  EXPECT_THAT(Find(policies, "Queue")->actions,
               ElementsAre("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"));
   ASSERT_NE(Find(policies, "QueueDeadLetters"), nullptr);
   EXPECT_THAT(Find(policies, "QueueDeadLetters")->actions, Not(Contains("sqs:SendMessage")));
-  EXPECT_EQ(Find(policies, "Runs"), nullptr);
-  // Only an API starts runs.
-  configuration.listen = ListenAddress{};
-  policies = IamPolicies(configuration, names);
   ASSERT_NE(Find(policies, "Runs"), nullptr);
   EXPECT_THAT(Find(policies, "Runs")->actions, Not(Contains("sqs:ReceiveMessage")));
 }

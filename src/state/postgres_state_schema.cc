@@ -154,7 +154,11 @@ END $$;
 }  // namespace
 
 const PostgresPart& PostgresStatePart() {
-  static const PostgresPart kPart{.name = "state", .steps = {kSchema1}};
+  static const PostgresPart kPart{
+      .name = "state",
+      .steps = {kSchema1},
+      .rights = {{.on = "state_rows", .rights = "SELECT, INSERT, UPDATE, DELETE"},
+                 {.on = "SEQUENCE state_revision", .rights = "USAGE"}}};
   return kPart;
 }
 

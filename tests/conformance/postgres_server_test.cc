@@ -155,9 +155,9 @@ TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
   const std::string schema = owner->schema();
   ASSERT_TRUE(fixture.world().Run(owner->Execute(
       "CREATE ROLE " + schema + "_role LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA " + schema +
-      " TO " + schema + "_role; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " +
-      schema + " TO " + schema + "_role; GRANT USAGE ON ALL SEQUENCES IN SCHEMA " + schema +
-      " TO " + schema + "_role")));
+      " TO " + schema + "_role; GRANT SELECT ON schema_versions TO " + schema +
+      "_role; GRANT SELECT, INSERT, UPDATE, DELETE ON queue_messages, queue_dead, state_rows TO " +
+      schema + "_role; GRANT USAGE ON SEQUENCE state_revision TO " + schema + "_role")));
   std::string url = fixture.url();
   url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, schema + "_role:p");
   {
@@ -192,14 +192,21 @@ TEST_P(PostgresServer, NeedsNoMoreRightsThanTheGuideNames) {
 // A role beside the owner of the tables, that may nothing at first.
 class OtherRole {
  public:
-  explicit OtherRole(PostgresFixture& fixture)
+  explicit OtherRole(PostgresFixture& fixture, QueueUse use = QueueUse::kTakes)
       : fixture_(fixture), owner_(fixture.Client()), name_(owner_->schema() + "_role") {
     Do("CREATE ROLE " + name_ + " LOGIN PASSWORD 'p'");
     std::string url = fixture.url();
     url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, name_ + ":p");
-    auto client = PostgresClient::Make(fixture.world().runtime(), {.url = Secret(url)});
+    auto client = PostgresClient::Make(
+        fixture.world().runtime(),
+        {.url = Secret(url), .grants = [use](const std::string& schema, std::string_view role) {
+           return PostgresGrants(schema, role, Parts(use));
+         }});
     EXPECT_TRUE(client);
     client_ = *client;
+  }
+  static std::vector<PostgresPart> Parts(QueueUse use) {
+    return {PostgresQueuePartFor(use), PostgresDeadLettersPart(), PostgresStatePart()};
   }
   ~OtherRole() {
     client_.reset();
@@ -233,6 +240,7 @@ class OtherRole {
     return fixture_.world().Run((*queue)->Send({{.body = "b", .lane = "a"}}, {}));
   }
   [[nodiscard]] const std::string& schema() const { return owner_->schema(); }
+  [[nodiscard]] const std::shared_ptr<PostgresClient>& client() const { return client_; }
 
  private:
   PostgresFixture& fixture_;
@@ -275,6 +283,56 @@ TEST_P(PostgresServer, WhoMayReadAloneIsToldWhatGrantsTheRest) {
   EXPECT_TRUE(sent) << sent.error().Describe();
 }
 
+// In a schema that others have tables in as well, what is offered must not open those, nor let a
+// process say of which version the tables are.
+TEST_P(PostgresServer, WhatIsOfferedIsOfOurTablesAlone) {
+  PostgresFixture fixture;
+  OtherRole role(fixture);
+  role.Do("CREATE TABLE " + role.schema() + ".payroll (x int)");
+  role.DoAsTold(role.Send().error());
+  ASSERT_TRUE(role.Send());
+  for (const char* sql : {"SELECT count(*) FROM payroll", "DELETE FROM payroll",
+                          "UPDATE schema_versions SET version = 99"}) {
+    auto refused = fixture.world().Run(role.client()->Run(sql, {}));
+    ASSERT_FALSE(refused) << sql;
+    EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();
+  }
+}
+
+// A process with the target role alone counts the queue; with its API it also sends, and sends back
+// what is dead. Neither may take a message away.
+TEST_P(PostgresServer, ATargetIsOfferedNoRightToTakeMessages) {
+  for (const QueueUse use : {QueueUse::kLooks, QueueUse::kSends}) {
+    const bool sends = use == QueueUse::kSends;
+    PostgresFixture fixture;
+    AnyWorld& world = fixture.world();
+    OtherRole role(fixture, use);
+    role.Do(
+        "SELECT queue_insert('events', ARRAY['a']::bytea[], ARRAY['b']::bytea[], 0);"
+        "INSERT INTO queue_dead VALUES (99, 'events', 'a', 0, 10, 10, 'dead')");
+    role.DoAsTold(role.Send().error());
+    auto queue = world.Run(PostgresQueue::Open(world.runtime(), role.client(), {}));
+    ASSERT_TRUE(queue) << queue.error().Describe();
+    auto depth = world.Run((*queue)->Depth());
+    ASSERT_TRUE(depth) << depth.error().Describe();
+    EXPECT_EQ(depth->visible + depth->dead, 2);
+    EXPECT_TRUE(world.Run((*queue)->DeadLetters(10)));
+    auto state = world.Run(PostgresState::Open(world.runtime(), role.client()));
+    ASSERT_TRUE(state) << state.error().Describe();
+    EXPECT_TRUE(world.Run((*state)->Write("p", {.key = "k", .value = "v"})));
+    EXPECT_TRUE(world.Run((*state)->Add("p", "n", 1)));
+    EXPECT_TRUE(world.Run((*state)->Write("p", {.key = "k"})));
+
+    EXPECT_EQ(world.Run((*queue)->Send({{.body = "c", .lane = "a"}}, {})).has_value(), sends);
+    EXPECT_EQ(world.Run((*queue)->Redrive()).has_value(), sends);
+    auto received = world.Run(
+        (*queue)->Receive({.visibility = std::chrono::seconds(60), .wait = {}, .without = {}}));
+    ASSERT_FALSE(received);
+    EXPECT_EQ(received.error().kind, ErrorKind::kDenied) << received.error().Describe();
+    EXPECT_FALSE(world.Run((*queue)->Ack({{.id = 1, .delivery = 0}})));
+  }
+}
+
 TEST_P(PostgresServer, WhoMayNotMakeTheTablesIsToldWhatGrantsIt) {
   for (const char* there : {"", "CREATE SCHEMA "}) {
     PostgresFixture fixture;
@@ -296,8 +354,9 @@ TEST_P(PostgresServer, WhoMayNotMakeTheTablesIsToldWhatGrantsIt) {
 TEST_P(PostgresServer, WhoMayNotChangeTheTablesIsToldWhoseTheyAre) {
   PostgresFixture fixture;
   OtherRole role(fixture);
-  role.Do(PostgresGrants(role.schema(), role.schema() + "_role") +
-          " DELETE FROM schema_versions WHERE part = 'state'");
+  role.Do(
+      PostgresGrants(role.schema(), role.schema() + "_role", OtherRole::Parts(QueueUse::kTakes)) +
+      " DELETE FROM schema_versions WHERE part = 'state'");
   Result<void> refused = role.SetUp();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kDenied) << refused.error().Describe();

@@ -362,6 +362,13 @@ class Postgres(Server):
                 raise ServerError("not ready")
             time.sleep(0.05)
 
+    def sql(self, text: str) -> str:
+        """What psql says of it, in the schema of longhaul."""
+        return subprocess.run([self.bin / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", text,
+                               self.endpoint],
+                              env={**os.environ, "PGOPTIONS": "-c search_path=longhaul"},
+                              check=True, timeout=60, capture_output=True, text=True).stdout.strip()
+
     def stop(self, kill: bool = False) -> None:
         # SIGINT: a fast shutdown; SIGQUIT: as after a crash, but with its children.
         for process in self.processes:

@@ -8,6 +8,7 @@ whole policy lets everything work, and without any one of its statements somethi
 
 import datetime
 import json
+import re
 import signal
 
 import boto3
@@ -300,10 +301,38 @@ def aws(world: World) -> tuple:
         found = failed(doctor(world, path, 1))
         check(any(line["action"] == action for line in found), f"without {action}: {found}")
 
+    step("a clock")
+    proxy.policy = None
+    proxy.ahead = 300
+    ran = world.run("doctor", path, "--json", "--timeout", "5s").expect(0)
+    clocks = {line["place"]: line for line in ran.lines()
+              if line["event"] == "check" and line["what"] == "clock" and line["state"] == "warning"}
+    check(set(clocks) == {"sqs", "dynamodb"} and all(
+        re.search(r"(299|30[01]) s ahead of this machine", line["found"]) and "NTP" in line["remedy"]
+        for line in clocks.values()), f"of clocks it says {ran.stdout}")
+    told = [line for line in (ran.stdout + ran.stderr).splitlines() if '"clock_off"' in line]
+    check(len(told) == 1, f"told {told}")
+    proxy.ahead = 0
+
     step("a process with the target role alone")
-    proxy.policy = policies(world, path, "--role", "target")["default credentials"]
+    of_target = policies(world, path, "--role", "target")["default credentials"]
+    proxy.policy = of_target
     proxy.denied.clear()
-    check(not failed(doctor(world, path, 0, "--roles", "target")), "the doctor of the target")
+    checks = doctor(world, path, 0, "--roles", "target")
+    check(not failed(checks), "the doctor of the target")
+    rights = {action for one in of_target["Statement"] for action in one["Action"]}
+    of_queue = {action for action in rights if action.startswith("sqs:")}
+    check(of_queue == {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, f"{of_queue} only to count")
+    # Nor is it told to ask for more.
+    asked = {line["action"] for line in checks if line["action"].startswith("sqs:")}
+    check(asked <= of_queue, f"the doctor of the target speaks of {asked}")
+    proxy.policy = {"Statement": [one for one in of_target["Statement"] if one["Sid"] != "Queue"]}
+    found = failed(doctor(world, path, 1, "--roles", "target"))
+    check(found and not any(word in line["found"] for line in found
+                            for word in ("ReceiveMessage", "DeleteMessage", "SendMessage")),
+          f"offered too much: {found}")
+    proxy.policy = of_target
+    proxy.denied.clear()
     target = world.start("replicate", "--config", path, "--roles", "target")
     at_source = world.start("replicate", "--config", config(moto.endpoint, "source.yaml"),
                             "--roles", "source")
@@ -348,6 +377,9 @@ def events(world: World, source, moto) -> None:
     identity = "default credentials"
     proxy.policy = whole[identity]
     checks = doctor(world, config, 0)
+    few = [line for line in checks if line["what"] == "count of receives"]
+    check(len(few) == 1 and few[0]["state"] == "warning" and "5 times" in few[0]["found"] and
+          "maxReceiveCount of 100" in few[0]["remedy"], f"of five receives: {few}")
     # What only doing it would tell is said, too.
     check({"sqs:ReceiveMessage", "sqs:SendMessage"} <=
           {line["action"] for line in checks if line["state"] == "warning"}, f"warnings: {checks}")

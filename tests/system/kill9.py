@@ -110,8 +110,9 @@ def listener(port: int):
     server.server_close()
 
 
-def stores_and_config(world: World):
-    """Source, target and the configuration of a rule between them that hears of each change."""
+def stores_and_config(world: World, **place):
+    """Source, target and the configuration of a rule between them that hears of each change; `place`:
+    where queue and state are, other than in a file."""
     port = free_port()
     with listener(port):
         source = world.serve("versitygw", "source", webhook=f"http://127.0.0.1:{port}/v1/events")
@@ -120,7 +121,7 @@ def stores_and_config(world: World):
     config = world.config(
         {"source": source, "target": target},
         [rule(deletes=True, intake={"webhook": True, "listing": "5s"}, batch={"linger": "500ms"})],
-        listen=f"127.0.0.1:{port}")
+        listen=f"127.0.0.1:{port}", **place)
     return source, target, config
 
 
