@@ -78,9 +78,8 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
             listens = f"127.0.0.1:{port if number == 0 else free_port()}"
             return world.config(stores, rules, f"source-{number}.yaml", listen=listens, **place)
 
-        target_config = world.config(
-            stores, [rule(deletes=True, intake={"listing": "5s"}, batch={"linger": "500ms"})],
-            "target.yaml", **place)
+        target_rules = [rule(deletes=True, intake={"listing": "5s"}, batch={"linger": "500ms"})]
+        target_config = world.config(stores, target_rules, "target.yaml", **place)
         configs = {f"source {number}": config(number) for number in range(processes)}
         configs |= {f"target {number}": target_config for number in range(processes)}
 
@@ -95,6 +94,16 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
         world.run("setup", "--config", target_config, env=KEYS).expect(0, "nothing was missing")
 
         if database:
+            # Targets have the rights that are printed for them, and no others.
+            grants = printed.stdout.split("processes with the target role alone:\n-- ")[1]
+            grants = grants.splitlines()[0]
+            check("DELETE ON longhaul.queue" not in grants, f"a target may take messages: {grants}")
+            database.sql(f"CREATE ROLE carrier LOGIN PASSWORD '{SECRET_ACCESS_KEY}'; "
+                         + grants.replace('"longhaul"', '"carrier"'))
+            as_carrier = {what: where_.replace("//longhaul:", "//carrier:")
+                          for what, where_ in place.items()}
+            of_targets = world.config(stores, target_rules, "carrier.yaml", **as_carrier)
+            configs |= {f"target {number}": of_targets for number in range(processes)}
             # Of a version that is still to come nobody works on the tables, nor changes them.
             database.sql("UPDATE schema_versions SET version = 99 WHERE part = 'queue'")
             for command in (("replicate", "--once"), ("setup",)):
