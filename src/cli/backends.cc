@@ -12,6 +12,7 @@
 #include "queue/postgres_queue.h"
 #include "queue/sqlite_queue.h"
 #include "queue/sqs_queue.h"
+#include "rules/iam_policy.h"
 #include "state/dynamodb_state.h"
 #include "state/postgres_state.h"
 #include "state/sqlite_state.h"
@@ -154,7 +155,7 @@ Async<std::unique_ptr<State>> OpenState(const Runtime& runtime, const DatabasePl
 
 QueueUse QueueUseOf(const Configuration& configuration, bool source) {
   if (source) return QueueUse::kTakes;
-  return configuration.listen ? QueueUse::kSends : QueueUse::kLooks;
+  return ServesApi(configuration, false) ? QueueUse::kSends : QueueUse::kLooks;
 }
 
 Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,

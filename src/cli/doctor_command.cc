@@ -239,7 +239,7 @@ class DoctorCommand : public Command {
       Result<bool> found = co_await TrySqs(**client, lane.queue, takes, options);
       if (!found) co_return found.error();
     }
-    if (configuration.listen && !roles.migrations) {
+    if (ServesApi(configuration, roles.source) && !roles.migrations) {
       const SqsQueueOptions runs = SqsMigrationOptionsOf(configuration, QueueUse::kSends);
       for (const SqsLane& lane : runs.lanes) {
         Result<bool> found = co_await TrySqs(**client, lane.queue, false, runs);

@@ -124,14 +124,14 @@ Async<void> QueueIntakes::Open(MakeClient make) {
   co_return Ok();
 }
 
-void QueueIntakes::Start() {
+void QueueIntakes::Start(Event& stop) {
   struct Runner {
     static Async<void> Run(QueueIntake& intake, Event& stop) {
       co_await intake.Run(stop);
       co_return Ok();
     }
   };
-  for (const auto& one : all_) running_.Spawn(Runner::Run(*one->intake, stop_));
+  for (const auto& one : all_) running_.Spawn(Runner::Run(*one->intake, stop));
 }
 
 asio::awaitable<void> QueueIntakes::Note(One& one, std::string queue, std::string reason) {
@@ -143,8 +143,7 @@ asio::awaitable<void> QueueIntakes::Note(One& one, std::string queue, std::strin
   if (!noted) one.noted.reset();  // The next one tries again; the log has told of it.
 }
 
-asio::awaitable<void> QueueIntakes::Stop() {
-  stop_.Set();
+asio::awaitable<void> QueueIntakes::Join() {
   Result<void> joined = co_await running_.Join();
   static_cast<void>(joined);
 }

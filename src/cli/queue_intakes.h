@@ -40,8 +40,10 @@ class QueueIntakes {
   // kInvalidInput: a queue is missing, closed to us, or has no dead letters; with the command that
   // mends it. `make`: null for clients of AWS.
   Async<void> Open(MakeClient make = nullptr);
-  void Start();
-  asio::awaitable<void> Stop();
+  // They end when `stop` is set, which must live until Join has returned: at once, and not when
+  // others have done what they have begun, as what a last request brings is waited for.
+  void Start(Event& stop);
+  asio::awaitable<void> Join();
 
  private:
   struct One {
@@ -67,7 +69,6 @@ class QueueIntakes {
   State& state_;
   Observer& observer_;
   AwsRequestHook on_request_;
-  Event stop_;
   std::vector<std::unique_ptr<One>> all_;
   TaskGroup running_;
 };

@@ -35,9 +35,11 @@ class QueueIntakesTest : public ::testing::Test {
         intakes.Open([this](const AwsPlace& place) { return sqs_.Client(place.endpoint); }));
   }
   void RunFor(QueueIntakes& intakes, std::chrono::nanoseconds time) {
-    intakes.Start();
+    Event stop;
+    intakes.Start(stop);
     world_.Run(world_.clock.Sleep(time));
-    world_.Run(intakes.Stop());
+    stop.Set();
+    world_.Run(intakes.Join());
   }
   size_t Keys() {
     size_t keys = 0;

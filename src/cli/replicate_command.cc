@@ -25,6 +25,7 @@
 #include "observe/tracer.h"
 #include "replication/make_context.h"
 #include "replication/replicator.h"
+#include "rules/iam_policy.h"
 #include "rules/telemetry.h"
 #include "rules/tracing.h"
 #include "server/management_server.h"
@@ -462,11 +463,8 @@ class ReplicateCommand : public Command {
     std::unique_ptr<ManagementServer> server;
     Event served;  // The API has nothing more to do.
     TaskGroup serving(runtime.executor);
-    const bool events_wanted =
-        std::any_of(configuration.rules.begin(), configuration.rules.end(),
-                    [](const Rule& rule) { return rule.enabled && rule.intake.webhook; });
-    const bool takes_events = options.source && events_wanted;
-    if (configuration.listen && events_wanted && !takes_events) {
+    const bool takes_events = options.source && TakesWebhooks(configuration);
+    if (configuration.listen && !ServesApi(configuration, options.source)) {
       // Else a process that starts first would keep the one out that events are sent to.
       runtime.log.Info("not listening: the port belongs to the process with the source role");
     } else if (configuration.listen) {
@@ -494,10 +492,10 @@ class ReplicateCommand : public Command {
                      {{"rules", configuration.rules.size()}, {"site", configuration.site}});
     FolderWatches watches(runtime, queue);
     if (options.source) watches.Start(configuration, replicator);
-    intakes.Start();
+    intakes.Start(context.stop());
     co_await replicator.RunContinuous(context.stop());
     co_await watches.Stop();
-    co_await intakes.Stop();
+    co_await intakes.Join();
     served.Set();
     Result<void> joined = co_await serving.Join();
     static_cast<void>(joined);

@@ -267,7 +267,7 @@ class Builder {
       return;
     }
     // Its API starts them; workers are processes of their own.
-    if (configuration_.listen && !runs.empty()) {
+    if (ServesApi(configuration_, names_.source) && !runs.empty()) {
       AddTo(identity, "Runs", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"},
             std::move(runs));
     }
@@ -276,7 +276,7 @@ class Builder {
       AddTo(identity, "Queue", kTakesFromQueue, std::move(queues));
       return;
     }
-    if (!configuration_.listen) {
+    if (!ServesApi(configuration_, false)) {
       queues.push_back(dead);
       AddTo(identity, "Queue", {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, std::move(queues));
       return;
@@ -523,6 +523,16 @@ std::vector<std::string> NamesAbove(const StoreSettings& store, std::string_view
     if (at > 0) names.emplace_back(prefix.substr(0, at));
   }
   return names;
+}
+
+bool TakesWebhooks(const Configuration& configuration) {
+  return configuration.listen && std::ranges::any_of(configuration.rules, [](const Rule& rule) {
+           return rule.enabled && rule.intake.webhook;
+         });
+}
+
+bool ServesApi(const Configuration& configuration, bool source) {
+  return configuration.listen && (source || !TakesWebhooks(configuration));
 }
 
 bool DeletesReach(const Configuration& configuration, const Target& target) {

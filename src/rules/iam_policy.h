@@ -60,6 +60,12 @@ struct IamNames {
 // empty.
 std::vector<IamPolicy> IamPolicies(const Configuration& configuration, const IamNames& names);
 
+// Whether events are sent to `listen`, for a rule that is enabled.
+bool TakesWebhooks(const Configuration& configuration);
+// Whether a process that replicates, with the source role or with that of targets alone, opens
+// `listen`: where events are sent to it the port is left to the source.
+bool ServesApi(const Configuration& configuration, bool source);
+
 // Whether a rule that replicates deletes writes to the bucket of `target`: what one of them has
 // deleted, the others may have to undo there.
 bool DeletesReach(const Configuration& configuration, const Target& target);

@@ -249,8 +249,14 @@ TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
   EXPECT_EQ(Find(policies, "Queue")->resources.size(), 2u) << "the dead letters are counted, too";
   EXPECT_EQ(Find(policies, "QueueDeadLetters"), nullptr);
   EXPECT_EQ(Find(policies, "Runs"), nullptr);
-  // Only an API sends, shows and sends back what is dead, and starts runs.
+  // Where events are sent to it, the port is the source's.
   configuration.listen = ListenAddress{};
+  configuration.rules.front().intake.webhook = true;
+  policies = IamPolicies(configuration, names);
+  EXPECT_EQ(Find(policies, "QueueDeadLetters"), nullptr);
+  EXPECT_EQ(Find(policies, "Runs"), nullptr);
+  for (Rule& rule : configuration.rules) rule.intake.webhook = false;
+  // Only an API sends, shows and sends back what is dead, and starts runs.
   policies = IamPolicies(configuration, names);
   ASSERT_NE(Find(policies, "Queue"), nullptr);
   EXPECT_THAT(Find(policies, "Queue")->actions,

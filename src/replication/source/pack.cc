@@ -96,14 +96,17 @@ bool MayFollowFromBytes(const ArchiveEntry& entry) {
 }
 
 // Says of what the slots from the first on hold whether their ETags follow from their bytes, and
-// returns of how many: those after it that are being read as well are waited for. (They have their
-// memory, so that nothing they wait for waits for the first.)
-asio::awaitable<size_t> NoteDerivedEtags(std::span<const std::unique_ptr<Slot>> slots) {
+// returns of how many: small ones after it that are being read as well are waited for. (They have
+// their memory, so that nothing they wait for waits for the first.) `items` are theirs.
+asio::awaitable<size_t> NoteDerivedEtags(std::span<const std::unique_ptr<Slot>> slots,
+                                         std::span<const PackItem> items) {
   std::vector<Reading*> readings;
   std::vector<std::span<const std::byte>> bodies;
   size_t bytes = 0;
   size_t looked_at = 0;
   for (; looked_at < std::min(slots.size(), kMd5sAtOnce) && bytes < kMd5BytesAtOnce; ++looked_at) {
+    const bool small = items[looked_at].size_bytes.value_or(UINT64_MAX) < kDerivedSizeBytes;
+    if (looked_at > 0 && !small) break;
     co_await slots[looked_at]->done.Wait();
     Reading& reading = slots[looked_at]->reading;
     if (reading.state != PackedKey::State::kStaged || !MayFollowFromBytes(reading.entry)) continue;
@@ -231,7 +234,8 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
     while (started <= i && reading.running() > 0) co_await progress.Wait();
     if (started <= i) break;  // The archive was full before this one was read.
     if (i == known) {
-      known += co_await NoteDerivedEtags(std::span(slots).subspan(i, started - i));
+      known += co_await NoteDerivedEtags(std::span(slots).subspan(i, started - i),
+                                         std::span(items).subspan(i));
     }
     Reading& taken = slots[i]->reading;
     PackedKey& key = result.keys[i];
