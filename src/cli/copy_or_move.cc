@@ -78,6 +78,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   }
   Result<void> encrypted = CheckTakesEncryption(context, *target);
   if (!encrypted) co_return encrypted.error();
+  Result<void> classed = CheckTakesClass(context, *target);
+  if (!classed) co_return classed.error();
   if (sources_.size() > 1 && !target->address.folder()) {
     co_return InvalidInput("several sources need a folder as TARGET: write '" + target_ + "/'");
   }

@@ -144,6 +144,8 @@ class SyncCommand : public Command {
     if (!target) co_return target.error();
     sound = CheckTakesEncryption(context, *target);
     if (!sound) co_return sound.error();
+    sound = CheckTakesClass(context, *target);
+    if (!sound) co_return sound.error();
     const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
