@@ -377,6 +377,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
     if (!listing) co_return listing.error();
     given = std::move(*listing);
   }
+  options.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
   auto open = [&](ListingOptions listed) {
     if (given != nullptr) return std::move(given);
     if (at_.at) {

@@ -232,6 +232,7 @@ class SyncCommand : public Command {
                                            .journal = journal,
                                            .no_journal = WhyNoJournal(failed.has_value())});
     if (!remembered) co_return remembered.error();
+    options_.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
     run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
     auto open = [&](ListingOptions listed) {
