@@ -95,6 +95,20 @@ TEST_F(SyncCommandTest, AFolderThatMayNotBeReadIsAFailureOfItsOwn) {
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/b/m/x"))) << console.out;
 }
 
+// What is wrong with the folder itself each name would meet.
+TEST_F(SyncCommandTest, ATargetThatIsNoFolderIsToldOnce) {
+  for (const char* name : {"1", "2", "3"}) WriteFile(std::string("root/a/") + name, "x");
+  std::filesystem::create_symlink("loop", folder.file("loop"));
+  std::filesystem::create_symlink("nowhere/at/all", folder.file("dangling"));
+  WriteFile("file", "x");
+  for (const char* target : {"loop", "dangling", "file"}) {
+    ASSERT_EQ(Run({"sync", "disk:a", folder.file(target) + "/"}), 2) << console.error;
+    EXPECT_TRUE(console.error.contains("name another TARGET")) << target << ": " << console.error;
+    EXPECT_FALSE(console.error.contains(std::string(target) + "/2")) << console.error;
+  }
+  EXPECT_EQ(ReadFile("file"), "x");
+}
+
 // A mistyped or unmounted source must not empty the target.
 TEST_F(SyncCommandTest, AnEmptyOrMissingSourceRemovesNothing) {
   WriteFile("root/a/x", "1");

@@ -449,9 +449,28 @@ class Sync {
       skipped.decision = {SyncVerdict::kSkip, reason::kExists};
       observer_.OnSkipped(skipped);
     } else {
-      run_.Failed(step, outcome.error());
+      run_.Failed(step, co_await OfTheTargetItself(outcome.error()));
     }
     co_return Ok();  // One failed object does not stop the others.
+  }
+
+  // What is wrong with the folder that all goes to every name in it meets: a link that leads to
+  // itself, a file in its place, a name that its file system does not take.
+  asio::awaitable<Error> OfTheTargetItself(Error error) {
+    const bool may_be = error.code == "FileNotPossible" || error.code == "NoSuchKey";
+    if (!may_be || !IsPlainFolder(target_can_)) co_return error;
+    std::string folder = target_.bucket;
+    if (!folder.empty() && !folder.ends_with('/')) folder += '/';
+    folder += target_.prefix;
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    // Whoever could write the object would have made it.
+    Result<void> made = co_await target_.store.CreateBucket(folder);
+    if (made || made.error().kind == ErrorKind::kDenied || made.error().Transient()) {
+      co_return error;
+    }
+    co_return Error{.kind = ErrorKind::kInvalidInput,
+                    .message = made.error().message,
+                    .code = std::string(kFolderNotPossible)};
   }
 
   Async<void> RemoveExtra() {
