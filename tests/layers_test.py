@@ -45,8 +45,6 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 SOURCES = {".cc", ".h", ".py", ".sh"}
 LINES_MAX = 700
 REASON = re.compile(rf"\bOver {LINES_MAX} lines: \w")
-# Longer, without a reason, until they are split.
-TO_SPLIT = {"tests/support/memory_store_server.cc"}
 FORBIDDEN = re.compile(r"(?<![\w.~])/(work|home|root)/|\b(TODO|FIXME|XXX)\b")
 
 
@@ -100,9 +98,8 @@ def first_comment(text: str) -> str:
     return "\n".join(itertools.takewhile(re.compile(r"//|#( |$)").match, text.splitlines()))
 
 
-def size_errors(root: pathlib.Path, names: list[str], to_split: set[str]) -> list[str]:
-    errors = [f"{name}: is not there any more: take it off TO_SPLIT" for name in to_split
-              if name not in names]
+def size_errors(root: pathlib.Path, names: list[str]) -> list[str]:
+    errors = []
     for name in names:
         path = root / name
         if (name.split("/")[0] not in ("src", "tests", "bench") or path.suffix not in SOURCES or
@@ -110,10 +107,7 @@ def size_errors(root: pathlib.Path, names: list[str], to_split: set[str]) -> lis
             continue
         text = path.read_text()
         count = len(text.splitlines())
-        if name in to_split:
-            if count <= LINES_MAX:
-                errors.append(f"{name}: is no longer than others any more: take it off TO_SPLIT")
-        elif count > LINES_MAX and not REASON.search(first_comment(text)):
+        if count > LINES_MAX and not REASON.search(first_comment(text)):
             errors.append(f"{name}: has {count} lines: split it by subject, or let its first comment "
                           f'say why it has more than {LINES_MAX} ("Over {LINES_MAX} lines: …")')
     return errors
@@ -179,18 +173,14 @@ def self_test() -> list[str]:
             path = pathlib.Path(folder) / name
             path.parent.mkdir(parents=True)
             path.write_text(text)
-            if bool(size_errors(pathlib.Path(folder), [name], set())) != is_wrong:
+            if bool(size_errors(pathlib.Path(folder), [name])) != is_wrong:
                 errors.append(f"self test: the size of {name} judged wrongly")
-            is_source = not name.startswith("docs/")
-            is_long = is_source and len(text.splitlines()) > LINES_MAX
-            if is_source and bool(size_errors(pathlib.Path(folder), [name], {name})) == is_long:
-                errors.append(f"self test: {name} on TO_SPLIT judged wrongly")
     return errors
 
 
 def main() -> int:
     root = pathlib.Path(__file__).resolve().parent.parent
-    errors = (self_test() + layer_errors(root) + size_errors(root, tracked(root), TO_SPLIT) +
+    errors = (self_test() + layer_errors(root) + size_errors(root, tracked(root)) +
               word_errors(root))
     print("\n".join(errors) or "includes point downward, and no file is too long")
     return 1 if errors else 0

@@ -234,6 +234,9 @@ class CheckCommand : public Command {
           std::move(*listing);
     }
     options_.metadata = !no_metadata_;
+    // A listing that is kept is to be whole.
+    options_.leave_out_unreadable =
+        (listing_flags_.source.save + listing_flags_.target.save).empty();
     options_.in_flight = static_cast<int>(in_flight_);
     options_.stop = &context.stop();
     options_.roots = true;

@@ -78,6 +78,8 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   }
   Result<void> encrypted = CheckTakesEncryption(context, *target);
   if (!encrypted) co_return encrypted.error();
+  Result<void> classed = CheckTakesClass(context, *target);
+  if (!classed) co_return classed.error();
   if (sources_.size() > 1 && !target->address.folder()) {
     co_return InvalidInput("several sources need a folder as TARGET: write '" + target_ + "/'");
   }
@@ -375,6 +377,7 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
     if (!listing) co_return listing.error();
     given = std::move(*listing);
   }
+  options.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
   auto open = [&](ListingOptions listed) {
     if (given != nullptr) return std::move(given);
     if (at_.at) {

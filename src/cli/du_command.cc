@@ -13,6 +13,7 @@
 #include "cli/transfer_ends.h"
 #include "cli/transfer_flags.h"
 #include "cli/wildcard.h"
+#include "transfer/tree/unlisted_folders.h"
 
 namespace longhaul {
 
@@ -127,10 +128,21 @@ class DiskUsageCommand : public Command {
       listing = std::move(*made);
     }
     filter_ = filters_.Make(context.runtime().clock.Now());
+    std::optional<UnlistedFolders> unlisted;
+    if (listing_flags_.source.save.empty()) {  // A listing that is kept is to be whole.
+      unlisted.emplace(*opened->store, address.bucket,
+                       address.key.empty() || address.folder() ? address.key : address.key + '/',
+                       filter_);
+    }
     Result<void> read = co_await Read(context, address, *listing);
     co_await listing->Close();
     if (!read) co_return At(address, read.error());
     if (!output.open()) co_return ExitCode::kDone;
+    if (unlisted) {
+      unlisted->Look();
+      for (const auto& [name, error] : unlisted->untold()) output.Problem("", error);
+      missing += unlisted->untold().size();
+    }
     while (!open_.empty()) PrintLast(output);
     if (verbose_.level > 0) TellExcludedCount(output, excluded_);
     Summarize(output);

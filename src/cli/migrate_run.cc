@@ -313,6 +313,11 @@ std::string WorkerName(RunContext& context) {
          NewUlid(runtime.clock.Now(), runtime.random).substr(16);
 }
 
+std::string SpeedText(double objects_per_second, double bytes_per_second) {
+  return fmt::format("{:.1f} objects/s, {}/s", objects_per_second,
+                     FormatBytes(static_cast<uint64_t>(bytes_per_second)));
+}
+
 Message StatusMessage(std::string_view event, const migration::RunStatus& status, SystemTime now) {
   const migration::Run& run = status.run;
   size_t finders = 0;
@@ -395,9 +400,7 @@ Message StatusMessage(std::string_view event, const migration::RunStatus& status
                                     "retry " + run.id + "`");
   }
   if (status.bytes_per_second > 0 || status.objects_per_second > 0) {
-    rows.emplace_back("speed",
-                      fmt::format("{:.1f} objects/s, {}/s", status.objects_per_second,
-                                  FormatBytes(static_cast<uint64_t>(status.bytes_per_second))));
+    rows.emplace_back("speed", SpeedText(status.objects_per_second, status.bytes_per_second));
   }
   if (left) rows.emplace_back("left", FormatSeconds(static_cast<double>(left->count())));
   std::string text = "run " + run.id + ": " + std::string(status.state());

@@ -109,6 +109,8 @@ Async<void> WarnOfPrefixes(Output& output, const Migration& migration, migration
 // The name of this process among the workers.
 std::string WorkerName(RunContext& context);
 
+// "3.2 objects/s, 12 MiB/s".
+std::string SpeedText(double objects_per_second, double bytes_per_second);
 // How far a run is, as lines of text and as fields.
 Message StatusMessage(std::string_view event, const migration::RunStatus& status, SystemTime now);
 

@@ -6,6 +6,7 @@
 #include "cli/migrate_run.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/transfer_ends.h"
 #include "migration/start.h"
 
 namespace longhaul {
@@ -75,6 +76,9 @@ class MigrateStartCommand : public Command {
     if (!ends) co_return ends.error();
     // What is wrong with a bucket as a whole is told here, not by each object.
     Result<void> checked = co_await CheckEnds(*sides, *ends);
+    if (!checked) co_return checked.error();
+    checked = CheckTakesClass(*ends->target, sides->target.bucket, wanted->options.storage_class,
+                              "storage class");
     if (!checked) co_return checked.error();
     checked = co_await WarnOfPrefixes(context.output(), *wanted, *ends, !request.prefixes.empty());
     if (!checked) co_return checked.error();

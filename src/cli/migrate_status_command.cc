@@ -5,6 +5,8 @@
 #include "cli/command_list.h"
 #include "cli/migrate_run.h"
 #include "cli/output.h"
+#include "cli/progress.h"
+#include "migration/object_state.h"
 
 namespace longhaul {
 
@@ -20,16 +22,27 @@ class MigrateStatusCommand : public Command {
                 "was its turn; how fast it goes and how long it will take. Counts are of what was "
                 "asked for since the run last had nothing to do. A run is 'waiting' while nobody "
                 "works on it.\n\n"
-                "With --objects each object that is not copied is named: pending, running, failed "
-                "with the reason and the number of tries, or gone. All others that were listed are "
-                "done.",
+                "With --objects each object that is not done is named: pending, running, failed "
+                "with the reason and the number of tries, or gone. --state names those in one "
+                "state, also those that are done: of these the state keeps no list, so both sides "
+                "are listed, and done is what a finder has gone past, what is in no task and has "
+                "not failed, and what the target has by the comparison of the run.\n\n"
+                "--object tells of one: its state, tries and last error, and while somebody "
+                "carries it, who, and how fast that worker is with all that it carries. For one "
+                "that nothing is left to do of both sides are asked. Where that does not make it "
+                "done it is 'unknown', and what is known is said: never done. 'not_listed' is what "
+                "no finder has come to, 'left_out' what the run does not mean.",
             .examples = {{"All runs", "longhaul migrate status --config longhaul.yaml"},
                          {"Watch one until it has finished",
                           "longhaul migrate status nightly --watch --config longhaul.yaml"},
                          {"What has failed, and why",
-                          "longhaul migrate status nightly --objects --state failed --config "
+                          "longhaul migrate status nightly --state failed --config "
+                          "longhaul.yaml"},
+                         {"What has become of one object",
+                          "longhaul migrate status nightly --object 2026/11/x.csv --config "
                           "longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound, ExitCode::kInterrupted, ExitCode::kTerminated}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable,
+                           ExitCode::kInterrupted, ExitCode::kTerminated}};
   }
 
   void Declare(FlagSet& flags) override {
@@ -42,14 +55,21 @@ class MigrateStatusCommand : public Command {
                     .help = "With --watch: how often. Default: 2s.",
                     .value_name = "DURATION"},
                    interval_);
-    flags.Switch({.name = "objects", .help = "Name each object that is not copied."}, objects_);
+    flags.Text({.name = "object",
+                .help = "What has become of one: its name, as --objects has it, which is what "
+                        "follows the prefix of the source in its key.",
+                .value_name = "NAME",
+                .of_environment = false},
+               object_);
+    flags.Switch({.name = "objects", .help = "Name each object that is not done."}, objects_);
     flags.Choice({.name = "state",
-                  .help = "With --objects: only those in this state. Default: any.",
+                  .help = "Name each object in this state; 'any' are all but the done ones. "
+                          "Default: any.",
                   .value_name = "STATE",
                   .of_environment = false},
-                 {"any", "pending", "running", "failed", "gone"}, state_);
+                 {"any", "pending", "running", "done", "failed", "gone"}, state_);
     flags.Integer({.name = "limit",
-                   .help = "With --objects: at most so many. Default: 1000; 0: all.",
+                   .help = "Of objects: at most so many. Default: 1000; 0: all.",
                    .value_name = "N"},
                   0, INT64_MAX, limit_);
   }
@@ -57,13 +77,30 @@ class MigrateStatusCommand : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override {
     Result<const Configuration*> configuration = RequireConfiguration(context);
     if (!configuration) co_return configuration.error();
-    if (!run_ && (watch_ || objects_)) {
-      co_return InvalidInput("--watch and --objects are for one RUN: name it");
+    const auto typed = [&context](std::string_view name) {
+      const GivenWords::Option* given = context.flags().given.Find(name);
+      return given != nullptr && !given->of_environment;
+    };
+    objects_ = objects_ || typed("state");
+    if (!objects_ && typed("limit")) {
+      co_return InvalidInput("--limit goes with --objects and --state");
     }
-    if (watch_ && objects_) co_return InvalidInput("--watch shows no --objects");
+    if (!run_ && (watch_ || objects_ || object_)) {
+      co_return InvalidInput("--watch, --objects, --state and --object are for one RUN: name it");
+    }
+    if (watch_ && (objects_ || object_)) {
+      co_return InvalidInput("--watch shows no --objects, --state and --object");
+    }
+    if (objects_ && object_) {
+      co_return InvalidInput("--object is of one: without --objects and --state");
+    }
     Result<Backends> backends = co_await OpenMigrationBackends(context, **configuration);
     if (!backends) co_return backends.error();
     if (!run_) co_return co_await ShowAll(context, *backends->state);
+    if (object_) co_return co_await ShowObject(context, **configuration, *backends->state);
+    if (state_ == "done") {
+      co_return co_await ShowDone(context, **configuration, *backends->state);
+    }
     if (objects_) co_return co_await ShowObjects(context, *backends->state);
     size_t lines = 0;
     while (true) {
@@ -112,6 +149,88 @@ class MigrateStatusCommand : public Command {
     co_return ExitCode::kDone;
   }
 
+  Async<ExitCode> ShowObject(RunContext& context, const Configuration& configuration,
+                             State& state) {
+    Result<migration::Run> run = co_await RequireMigrationRun(context, state, *run_);
+    if (!run) co_return run.error();
+    MigrationStores stores(context, configuration);
+    Result<migration::Ends> ends = stores.Open(*run);
+    Result<migration::OneObject> read = co_await migration::ReadObject(
+        context.runtime(), state, *run, ends ? std::optional(*ends) : std::nullopt,
+        ends ? std::string() : ends.error().message, *object_);
+    if (!read) co_return read.error();
+    const migration::OneObject& object = *read;
+    std::vector<std::pair<std::string, std::string>> rows = {
+        {"state", std::string(ToString(object.state))}};
+    if (object.size_bytes > 0) rows.emplace_back("size", FormatBytes(object.size_bytes));
+    rows.emplace_back("tries that failed", std::to_string(object.tries));
+    if (!object.reason.empty()) {
+      rows.emplace_back(object.tries > 0 ? "last error" : "reason", Printable(object.reason));
+    }
+    if (!object.worker.empty()) rows.emplace_back("worker", Printable(object.worker));
+    if (object.ranges > 0) {
+      rows.emplace_back("ranges left", std::to_string(object.ranges_left) + " of " +
+                                           std::to_string(object.ranges));
+    }
+    if (object.state == migration::OneObject::State::kRunning) {
+      rows.emplace_back("speed of its workers",
+                        SpeedText(object.objects_per_second, object.bytes_per_second));
+    }
+    context.output().Print(Message("object")
+                               .With("run", run->id)
+                               .With("name", object.name)
+                               .With("state", ToString(object.state))
+                               .With("size", object.size_bytes)
+                               .With("tries", object.tries)
+                               .With("reason", object.reason)
+                               .With("worker", object.worker)
+                               .With("ranges", object.ranges)
+                               .With("ranges_left", object.ranges_left)
+                               .With("objects_per_second", object.objects_per_second)
+                               .With("bytes_per_second", object.bytes_per_second)
+                               .Says(Printable(object.name) + "\n" + RenderTable(rows)));
+    co_return ExitCode::kDone;
+  }
+
+  Async<ExitCode> ShowDone(RunContext& context, const Configuration& configuration, State& state) {
+    Result<migration::Run> run = co_await RequireMigrationRun(context, state, *run_);
+    if (!run) co_return run.error();
+    MigrationStores stores(context, configuration);
+    Result<migration::Ends> ends = stores.Open(*run);
+    if (!ends) co_return ends.error();
+    Output& output = context.output();
+    int64_t told = 0;
+    bool more = false;
+    Result<void> read = co_await migration::ReadDone(
+        context.runtime(), state, *run, *ends, [&](const std::string& name, uint64_t size_bytes) {
+          if (context.stop().is_set()) return false;
+          if (limit_ > 0 && told == limit_) {
+            more = true;
+            return false;
+          }
+          ++told;
+          output.Print(
+              Message("object")
+                  .With("name", name)
+                  .With("state", "done")
+                  .With("size", size_bytes)
+                  .Says("done  " + Printable(name) + " (" + FormatBytes(size_bytes) + ")"));
+          return output.open();
+        });
+    if (!read) co_return read.error();
+    if (context.stop().is_set()) co_return ExitCode::kInterrupted;
+    SummarizeObjects(output, told, more);
+    co_return ExitCode::kDone;
+  }
+
+  static void SummarizeObjects(Output& output, int64_t told, bool more) {
+    output.Note(Message("summary")
+                    .With("objects", told)
+                    .With("more", more)
+                    .Says(Counted(static_cast<uint64_t>(told), "object") +
+                          (more ? "; there are more: see --limit" : "")));
+  }
+
   Async<ExitCode> ShowObjects(RunContext& context, State& state) {
     Result<migration::Run> run = co_await RequireMigrationRun(context, state, *run_);
     if (!run) co_return run.error();
@@ -143,15 +262,12 @@ class MigrateStatusCommand : public Command {
           return output.open();
         });
     if (!read) co_return read.error();
-    output.Note(Message("summary")
-                    .With("objects", told)
-                    .With("more", more)
-                    .Says(Counted(static_cast<uint64_t>(told), "object") +
-                          (more ? "; there are more: see --limit" : "")));
+    SummarizeObjects(output, told, more);
     co_return ExitCode::kDone;
   }
 
   std::optional<std::string> run_;
+  std::optional<std::string> object_;
   bool watch_ = false;
   std::chrono::milliseconds interval_ = std::chrono::seconds(2);
   bool objects_ = false;

@@ -114,5 +114,35 @@ TEST_F(MigrationsOnlyTest, NothingToVerifyIsNoProof) {
   EXPECT_EQ(Run({"migrate", "verify", "nightly"}), 11) << console.error;
 }
 
+// Who removes at the source what is done is told so of nothing else.
+TEST_F(MigrationsOnlyTest, TheStatusOfSingleObjects) {
+  for (const char* name : {"x", "y", "z"}) WriteFile(std::string("root/a/in/") + name, "1");
+  ASSERT_EQ(Run({"migrate", "start", "nightly", "--wait"}), 0) << console.error;
+  ASSERT_EQ(Run({"migrate", "status", "nightly", "--object", "x"}), 0) << console.error;
+  EXPECT_TRUE(console.out.starts_with("x\n")) << console.out;
+  EXPECT_TRUE(Says("done")) << console.out;
+  EXPECT_FALSE(Says("unknown")) << console.out;
+  std::filesystem::remove(folder.file("root/b/out/y"));
+  ASSERT_EQ(Run({"migrate", "status", "--json", "nightly", "--object", "y"}), 0) << console.error;
+  EXPECT_TRUE(Says("\"name\":\"y\",\"state\":\"unknown\"")) << console.out;
+  ASSERT_EQ(Run({"migrate", "status", "nightly", "--state", "done"}), 0) << console.error;
+  EXPECT_EQ(console.out, "done  x (1 B)\ndone  z (1 B)\n2 objects\n");
+  ASSERT_EQ(Run({"migrate", "status", "nightly", "--state", "done", "--limit", "1"}), 0);
+  EXPECT_EQ(console.out, "done  x (1 B)\n1 object; there are more: see --limit\n");
+  ASSERT_EQ(Run({"migrate", "status", "nightly", "--state", "failed"}), 0) << console.error;
+  EXPECT_EQ(console.out, "0 objects\n");
+  // Nothing is accepted and ignored.
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--object", "x"},
+                                                {"--state", "done"},
+                                                {"nightly", "--object", "x", "--state", "done"},
+                                                {"nightly", "--object", "x", "--watch"},
+                                                {"nightly", "--state", "pending", "--watch"},
+                                                {"nightly", "--limit", "3"}}) {
+    std::vector<std::string> words = {"migrate", "status"};
+    words.insert(words.end(), wrong.begin(), wrong.end());
+    EXPECT_EQ(Run(words), 2) << wrong.back();
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -144,6 +144,8 @@ class SyncCommand : public Command {
     if (!target) co_return target.error();
     sound = CheckTakesEncryption(context, *target);
     if (!sound) co_return sound.error();
+    sound = CheckTakesClass(context, *target);
+    if (!sound) co_return sound.error();
     const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
@@ -230,6 +232,7 @@ class SyncCommand : public Command {
                                            .journal = journal,
                                            .no_journal = WhyNoJournal(failed.has_value())});
     if (!remembered) co_return remembered.error();
+    options_.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
     run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
     auto open = [&](ListingOptions listed) {

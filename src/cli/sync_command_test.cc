@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tests/support/sync_commands.h"
+#include "tests/support/without_overrides.h"
 
 namespace longhaul {
 namespace {
@@ -49,6 +50,57 @@ TEST_F(SyncCommandTest, DeleteAndItsGuards) {
   ASSERT_EQ(Run({"sync", "--delete", folder.file("in"), "disk:a"}), 0) << console.error;
   EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/y")));
   EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x")));
+}
+
+// As rsync and rclone have it: the rest is carried, the folder is named, nothing is removed; and
+// whoever goes on with the run reads it then.
+TEST_F(SyncCommandTest, AFolderThatMayNotBeReadIsAFailureOfItsOwn) {
+  const testing::WithoutOverrides rights;
+  console.environment["LONGHAUL_STATE"] = folder.file("state.db");
+  WriteFile("in/a", "1");
+  WriteFile("in/m/x", "1");
+  WriteFile("root/a/m/x", "1");
+  WriteFile("root/a/old", "1");
+  testing::UnreadableFolder closed(folder.file("in/m"));
+  ASSERT_EQ(Run({"sync", "--delete", "--ignore-errors", folder.file("in"), "disk:a"}), 1);
+  EXPECT_TRUE(console.error.contains("in/m/: Permission denied")) << console.error;
+  EXPECT_TRUE(console.error.contains("not all folders of the source could be read"));
+  EXPECT_FALSE(console.error.contains("--ignore-errors")) << console.error;
+  EXPECT_EQ(ReadFile("root/a/a"), "1");
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/m/x")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/old")));
+  EXPECT_EQ(Run({"check", folder.file("in"), "disk:a"}), 11);  // "old"; and not m/x.
+  EXPECT_FALSE(console.out.contains("m/x")) << console.out;
+  EXPECT_EQ(Run({"check", "--one-way", folder.file("in"), "disk:a"}), 1) << console.out;
+  EXPECT_EQ(Run({"du", folder.file("in")}), 1);
+  EXPECT_TRUE(console.error.contains("in/m/: Permission denied")) << console.error;
+  // The folder itself is none of its own parts.
+  EXPECT_EQ(Run({"sync", folder.file("in/m"), "disk:b"}), 4) << console.error;
+  EXPECT_EQ(Run({"du", folder.file("in/m")}), 4) << console.error;
+
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:b/"}), 1) << console.error;
+  EXPECT_TRUE(console.error.contains("in/m/: Permission denied")) << console.error;
+  ASSERT_EQ(Run({"cp", "-r", "--retry-failed", "last", folder.file("in"), "disk:b/"}), 1)
+      << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/b/m/x")));
+  closed.Open();
+  ASSERT_EQ(Run({"cp", "-r", "--retry-failed", "last", folder.file("in"), "disk:b/"}), 0)
+      << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/b/m/x"))) << console.out;
+}
+
+// What is wrong with the folder itself each name would meet.
+TEST_F(SyncCommandTest, ATargetThatIsNoFolderIsToldOnce) {
+  for (const char* name : {"1", "2", "3"}) WriteFile(std::string("root/a/") + name, "x");
+  std::filesystem::create_symlink("loop", folder.file("loop"));
+  std::filesystem::create_symlink("nowhere/at/all", folder.file("dangling"));
+  WriteFile("file", "x");
+  for (const char* target : {"loop", "dangling", "file"}) {
+    ASSERT_EQ(Run({"sync", "disk:a", folder.file(target) + "/"}), 2) << console.error;
+    EXPECT_TRUE(console.error.contains("name another TARGET")) << target << ": " << console.error;
+    EXPECT_FALSE(console.error.contains(std::string(target) + "/2")) << console.error;
+  }
+  EXPECT_EQ(ReadFile("file"), "x");
 }
 
 // A mistyped or unmounted source must not empty the target.

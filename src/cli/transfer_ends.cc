@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "storage/s3_bucket_name.h"
 #include "transfer/tree/store_wide.h"
 
 namespace longhaul {
@@ -174,6 +175,22 @@ Result<void> CheckTakesEncryption(const RunContext& context, const OpenedAddress
                         (name == "acl" ? "has no ACLs" : "encrypts nothing"));
   }
   return Ok();
+}
+
+Result<void> CheckTakesClass(const Store& store, const std::string& bucket,
+                             const std::string& storage_class, const std::string& flag) {
+  const std::string_view only = IsDirectoryBucket(bucket) ? "EXPRESS_ONEZONE" : "STANDARD";
+  if (store.capabilities().storage_classes || storage_class.empty() || storage_class == only) {
+    return Ok();
+  }
+  return InvalidInput(flag + " " + storage_class + ": " + bucket + " is at " + store.description() +
+                      ", which has no storage classes: leave it out");
+}
+
+Result<void> CheckTakesClass(const RunContext& context, const OpenedAddress& target) {
+  const GivenWords::Option* given = context.flags().given.Find("storage-class");
+  if (given == nullptr || given->of_environment || IsLocal(target)) return Ok();
+  return CheckTakesClass(*target.store, target.address.bucket, given->value, "--storage-class");
 }
 
 std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& source) {

@@ -50,6 +50,11 @@ Result<void> CheckHasVersions(const OpenedAddress& end);
 // kInvalidInput: --sse, --kms-key-id or --acl was typed, and the target is a folder, which knows
 // none of them. Those of the environment are for all commands: what they mean the store says.
 Result<void> CheckTakesEncryption(const RunContext& context, const OpenedAddress& target);
+// kInvalidInput: --storage-class was typed, and the target's store has one class, which is another.
+Result<void> CheckTakesClass(const RunContext& context, const OpenedAddress& target);
+// The same of what a configuration or a run says; `flag`: what to call it.
+Result<void> CheckTakesClass(const Store& store, const std::string& bucket,
+                             const std::string& storage_class, const std::string& flag);
 
 // Asks the target's bucket one question. Errors: what is wrong with it as a whole.
 // True: it may not be listed, which says nothing of writing; the first object that is refused does.

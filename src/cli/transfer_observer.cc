@@ -176,6 +176,7 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
       totals.extra - std::min(totals.extra, totals.removed + totals.would_remove));
   row("links not followed", totals.links);
   row("no checksum at the source", totals.not_verified);
+  row("folders not read", totals.unlisted);
   row("failed", totals.failed);
   Message message("summary");
   message.With("objects", totals.copied)
@@ -185,6 +186,7 @@ void Summarize(Output& output, const SyncTotals& totals, double seconds, Summary
       .With("extra", totals.extra)
       .With("removed", totals.removed)
       .With("failed", totals.failed)
+      .With("unlisted", totals.unlisted)
       .With("not_verified", totals.not_verified)
       .With("links", totals.links)
       .With("would_remove", totals.would_remove)
@@ -211,10 +213,15 @@ Result<ExitCode> ConcludeTransfer(Output& output, const SyncTotals& totals,
     code = ExitCodeOf(done.error());
   }
   if (totals.removals_withheld) {
-    output.Problem(Message("removals_withheld")
-                       .With("extra", totals.extra)
-                       .Says("nothing was removed, because something has failed; --ignore-errors "
-                             "removes all the same"));
+    output.Problem(
+        Message("removals_withheld")
+            .With("extra", totals.extra)
+            .With("unlisted", totals.unlisted)
+            .Says(totals.unlisted > 0
+                      ? "nothing was removed, because not all folders of the source could be read; "
+                        "--exclude 'FOLDER/*' leaves one out at both sides"
+                      : "nothing was removed, because something has failed; --ignore-errors "
+                        "removes all the same"));
   }
   Summarize(output, totals, seconds, text);
   return code;

@@ -127,6 +127,7 @@ Result<void> TransferReport::Close(const SyncTotals& totals, double seconds) {
                                .With("extra", totals.extra)
                                .With("removed", totals.removed)
                                .With("failed", totals.failed)
+                               .With("unlisted", totals.unlisted)
                                .With("links", totals.links)
                                .With("would_remove", totals.would_remove)
                                .With("seconds", seconds)

@@ -1,11 +1,14 @@
 #include "cli/transfer_run.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
 #include "storage/left_out_links.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/mirror_versions.h"
 #include "transfer/tree/named_objects.h"
@@ -87,6 +90,13 @@ Async<void> TransferRun::Redo(OpenedAddress source, OpenedAddress target, SyncOp
     auto found = left.find(name);
     if (found != left.end()) left.erase(found);
   });
+  // Of a plain folder these were folders that could not be read: no file has such a name.
+  std::vector<std::string> folders;
+  if (IsPlainFolder(source.store->capabilities())) {
+    std::ranges::copy_if(*names, std::back_inserter(folders),
+                         [](const std::string& name) { return name.ends_with('/'); });
+    std::erase_if(*names, [](const std::string& name) { return name.ends_with('/'); });
+  }
   RunJournal& journal = *session_->journal();
   journal.counts().failed = 0;  // All that failed is done again.
   journal.set_redoing(true);
@@ -98,9 +108,21 @@ Async<void> TransferRun::Redo(OpenedAddress source, OpenedAddress target, SyncOp
   std::unique_ptr<Listing> listing =
       OpenNamedObjects(context_.runtime(), *source.store, source.address.bucket, source.address.key,
                        std::move(*names));
-  Result<void> done = co_await Carry(source, target, *listing, there.get(), std::move(options));
+  Result<void> done = co_await Carry(source, target, *listing, there.get(), options);
   co_await listing->Close();
   if (there != nullptr) co_await there->Close();
+  for (const std::string& folder : folders) {
+    if (!done) break;
+    listing = OpenListing(context_.runtime(), *source.store, source.address.bucket,
+                          source.address.key + folder);
+    there = options.move || IsMissingFolder(target)
+                ? nullptr
+                : OpenListing(context_.runtime(), *target.store, target.address.bucket,
+                              target.address.key + folder);
+    done = co_await Carry(source, target, *listing, there.get(), options);
+    co_await listing->Close();
+    if (there != nullptr) co_await there->Close();
+  }
   // What is not at the source any more has nothing to be done.
   if (done) {
     for (const std::string& name : left) journal.Done(name);
@@ -215,7 +237,7 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
 }
 
 uint64_t FoundAtSource(const SyncTotals& totals) {
-  return totals.source_objects + totals.skipped + totals.excluded;
+  return totals.source_objects + totals.skipped + totals.excluded + totals.unlisted;
 }
 
 Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter,

@@ -117,6 +117,22 @@ TEST_F(MigrationTest, WhatFailsIsNamedAndRetried) {
   EXPECT_EQ(world.Status().failed, 0);
 }
 
+// What the target's store has not, or does not take at once, must not fail object by object.
+TEST_F(MigrationTest, AStoreOfOneClassThatTakesSmallPutsGetsAll) {
+  Fill(10);
+  world.PutSource("large", std::string(300'000, 'l'));
+  MemoryStore source(world.base.runtime, world.source);
+  ASSERT_TRUE(world.Run(PutText(
+      source, {.bucket = "from", .key = "in/cold", .storage_class = "STANDARD_IA"}, "cold")));
+  world.target->options.capabilities.storage_classes = false;
+  world.target->options.capabilities.put_size_bytes_max = 100'000;
+  ASSERT_TRUE(world.Start());
+  auto& worker = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !worker.running; }));
+  ExpectDone();
+  EXPECT_EQ(world.Status().failed, 0);
+}
+
 // A try that fails costs a delay, not the object, and not the others a second copy.
 TEST_F(MigrationTest, WhatPassesIsTriedAgainAlone) {
   Fill(10);

@@ -219,6 +219,15 @@ Async<void> StoreFinder::PrepareTarget(RuleContext& rule, TargetContext& target)
   Capabilities& can = policy.capabilities;
   can.create_if_absent = can.create_if_absent && can.complete_if_absent;
   can.replace_if_match = can.replace_if_match && can.complete_if_match;
+  const std::string& wanted = policy.storage_class;
+  if (!can.storage_classes && !wanted.empty() && wanted != "STANDARD") {
+    context_.runtime.log.Warning(
+        "the store of a target keeps no storage classes: replicas are not of the one that is asked "
+        "for",
+        {{"rule", rule.rule->id},
+         {"target", target.config->to.ToString()},
+         {"storage_class", wanted}});
+  }
   if (policy.capabilities.versions) {
     Result<bool> versioned = co_await target.store->GetVersioning(policy.bucket);
     if (versioned) {

@@ -55,6 +55,7 @@ void S3NoteEncryption(S3Client& client, const std::string& upload_id, const Http
 
 Async<MultipartUpload> S3CreateMultipart(S3Client& client, PutRequest request) {
   Result<void> known = CheckWrite(client, {}, request.tags, false);
+  if (known) known = SettleClass(client, request.bucket, request.storage_class);
   if (!known) co_return known.error().In("create upload of " + request.bucket + "/" + request.key);
   S3Request http{
       .method = "POST", .bucket = request.bucket, .key = request.key, .query = {{"uploads", ""}}};

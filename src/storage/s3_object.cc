@@ -280,6 +280,7 @@ Async<UploadedPart> S3CopyPart(S3Client& client, const MultipartUpload& upload, 
 
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   Result<void> known = CheckWrite(client, request.condition, request.tags.value_or(Tags()), false);
+  if (known) known = SettleClass(client, request.bucket, request.storage_class);
   if (!known) co_return known.error().In(Place("copy to", request.bucket, request.key));
   if (!client.options().quirks.can.tags) request.tags.reset();
   S3Request http{.method = "PUT", .bucket = request.bucket, .key = request.key};

@@ -43,6 +43,10 @@ void AddObjectHeaders(const PutRequest& request, HttpHeaders& headers);
 // CompleteMultipartUpload.
 Result<void> CheckWrite(const S3Client& client, const WriteCondition& condition, const Tags& tags,
                         bool completes);
+// Empties the class of an object that is to be created where the server has one alone and it is
+// that: such a server may refuse the header, whatever it says. NotImplemented: another class.
+Result<void> SettleClass(const S3Client& client, const std::string& bucket,
+                         std::string& storage_class);
 void AddWriteCondition(const S3Client& client, const WriteCondition& condition,
                        HttpHeaders& headers);
 // An ETag for If-Match of a write: in quotes as RFC 9110 has it, but bare where the server is not

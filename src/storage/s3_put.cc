@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/s3_body.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/s3_error.h"
 #include "storage/s3_operations.h"
 #include "storage/s3_xml.h"
@@ -370,8 +371,22 @@ Result<void> CheckWrite(const S3Client& client, const WriteCondition& condition,
   return Ok();
 }
 
+Result<void> SettleClass(const S3Client& client, const std::string& bucket,
+                         std::string& storage_class) {
+  if (client.options().quirks.can.storage_classes || storage_class.empty()) return Ok();
+  const std::string_view only = IsDirectoryBucket(bucket) ? "EXPRESS_ONEZONE" : "STANDARD";
+  if (storage_class != only) {
+    Error error = InvalidInput("this store has one storage class, and it is not " + storage_class);
+    error.code = "NotImplemented";
+    return error;
+  }
+  storage_class.clear();
+  return Ok();
+}
+
 Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body) {
   Result<void> known = CheckWrite(client, request.condition, request.tags, false);
+  if (known) known = SettleClass(client, request.bucket, request.storage_class);
   if (!known) co_return known.error().In("put " + request.bucket + "/" + request.key);
   Upload upload;
   upload.request.method = "PUT";

@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "gateway/gateway.h"
 #include "storage/file_store.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/s3_provider.h"
 #include "storage/s3_store.h"
 #include "tests/support/any_world.h"
@@ -289,6 +291,103 @@ TEST_F(S3QuirksTest, ReadsAreVerifiedByTheServersOwnChecksum) {
   Store& sound = At({.own_etags = true, .own_checksum = true}, Known("gcs"));
   ASSERT_TRUE(Multipart(sound, "m", {5 << 20, 10}));
   EXPECT_EQ(Get(sound, "m").size(), (5u << 20) + 10);
+}
+
+// Some servers refuse the header whatever it says, and others drop what they were asked for.
+TEST_F(S3QuirksTest, NoClassIsNamedWhereThereIsOneAlone) {
+  Quirkiness one{.refuses_classes = true};
+  auto put = [&](Store& store, std::string storage_class) -> Result<void> {
+    Result<PutResult> done = world_.Run(PutText(
+        store, {.bucket = "bucket", .key = "k", .storage_class = std::move(storage_class)}, "x"));
+    if (!done) return done.error();
+    return Ok();
+  };
+  Store& unaware = At(one, {});
+  EXPECT_FALSE(put(unaware, "STANDARD"));
+  Store& known = At(one, Known("wasabi"));
+  EXPECT_TRUE(put(known, ""));
+  EXPECT_TRUE(put(known, "STANDARD"));
+  EXPECT_TRUE(world_.Run(
+      known.CreateMultipart({.bucket = "bucket", .key = "m", .storage_class = "STANDARD"})));
+  EXPECT_TRUE(world_.Run(known.Copy({.source_bucket = "bucket",
+                                     .source_key = "k",
+                                     .bucket = "bucket",
+                                     .key = "copied",
+                                     .storage_class = "STANDARD"})));
+  // It is not dropped in silence.
+  const size_t sent = https_.back()->sent.size();
+  Result<void> other = put(known, "STANDARD_IA");
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, "NotImplemented");
+  EXPECT_FALSE(world_.Run(
+      known.CreateMultipart({.bucket = "bucket", .key = "m", .storage_class = "STANDARD_IA"})));
+  EXPECT_FALSE(world_.Run(known.Copy({.source_bucket = "bucket",
+                                      .source_key = "k",
+                                      .bucket = "bucket",
+                                      .key = "copied",
+                                      .storage_class = "STANDARD_IA"})));
+  EXPECT_EQ(https_.back()->sent.size(), sent);
+  // That of a source object stays behind.
+  Store& source = At({}, {});
+  ASSERT_TRUE(put(source, "STANDARD_IA"));
+  auto copy = [&](Store& target) {
+    return world_.Run(CopyObject(world_.runtime(),
+                                 {.store = source, .bucket = "bucket", .key = "k"},
+                                 {.store = target, .bucket = "bucket", .key = "copy"}, {}));
+  };
+  EXPECT_FALSE(copy(unaware));
+  Result<CopyOutcome> copied = copy(known);
+  EXPECT_TRUE(copied) << copied.error().Describe();
+  EXPECT_EQ(Get(source, "copy"), "x");
+}
+
+// The one class of a directory bucket has a name of its own.
+TEST_F(S3QuirksTest, ADirectoryBucketHasNoOtherClass) {
+  Store& known = At({.refuses_classes = true}, DirectoryBucketQuirks());
+  const std::string bucket = "b--use1-az4--x-s3";
+  std::filesystem::create_directory(root_ + "/" + bucket);
+  auto put = [&](std::string storage_class) {
+    return world_.Run(known.CreateMultipart(
+        {.bucket = bucket, .key = "k", .storage_class = std::move(storage_class)}));
+  };
+  for (const char* other : {"STANDARD", "STANDARD_IA"}) {
+    Result<MultipartUpload> refused = put(other);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "NotImplemented");
+  }
+}
+
+TEST_F(S3QuirksTest, WhatAPutMayNotCarryGoesInParts) {
+  constexpr size_t kMax = 1 << 20;
+  Quirkiness small{.put_bytes_max = kMax};
+  S3Quirks quirks;
+  quirks.can.put_size_bytes_max = kMax;
+  Store& source = At({}, {});
+  ASSERT_TRUE(Put(source, "fits", std::string(600 << 10, 'f')));
+  ASSERT_TRUE(Put(source, "large", std::string(3 * kMax, 'l')));
+  // As cp and sync copy, and as the workers of a migration do.
+  for (const std::optional<uint64_t> threshold :
+       {std::optional<uint64_t>(), std::optional<uint64_t>(UINT64_MAX)}) {
+    auto copy = [&](Store& target, const std::string& key) {
+      return world_.Run(CopyObject(world_.runtime(),
+                                   {.store = source, .bucket = "bucket", .key = key},
+                                   {.store = target, .bucket = "bucket", .key = "copy"},
+                                   {.multipart_threshold_bytes = threshold}));
+    };
+    EXPECT_FALSE(copy(At(small, {}), "large"));
+    Store& known = At(small, quirks);
+    Result<CopyOutcome> copied = copy(known, "large");
+    ASSERT_TRUE(copied) << copied.error().Describe();
+    EXPECT_EQ(Get(source, "copy"), std::string(3 * kMax, 'l'));
+    https_.back()->sent.clear();
+    ASSERT_TRUE(copy(known, "fits"));
+    EXPECT_FALSE(std::ranges::any_of(
+        https_.back()->sent, [](const std::string& sent) { return sent.starts_with("POST"); }));
+  }
+  // Nor does a probe bring it back.
+  Store& probed = At(small, quirks);
+  probed.UseProbed(S3Promises());
+  EXPECT_EQ(probed.capabilities().put_size_bytes_max, kMax);
 }
 
 TEST(S3ProviderTest, EndpointsFollowFromTheRegion) {

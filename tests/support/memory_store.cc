@@ -295,7 +295,10 @@ Async<ObjectStream> MemoryStore::Get(GetRequest request, SystemTime* absent_at) 
 Async<PutResult> MemoryStore::Put(PutRequest request, ByteSource& body) {
   MemoryServer server{backend_.get(), &runtime_.clock};
   if (body.size_bytes() > backend_->options.capabilities.put_size_bytes_max) {
-    co_return InvalidInput("larger than one PUT may be");
+    co_return Error{.kind = ErrorKind::kInvalidInput,
+                    .message = "larger than one PUT may be",
+                    .code = "EntityTooLarge",
+                    .http_status = 400};
   }
   Result<std::shared_ptr<const std::string>> bytes = co_await ReadSource(body);
   if (!bytes) co_return bytes.error().In("read the body of " + request.key);

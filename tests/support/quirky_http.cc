@@ -114,6 +114,10 @@ Async<HttpResponse> QuirkyHttp::Send(HttpRequest request) {
     }
   }
 
+  if (request.method == "PUT" && query.empty() && body.size() > quirks_.put_bytes_max) {
+    co_return Refusal(400, "EntityTooLarge");
+  }
+
   bool write = request.method == "PUT" || request.method == "POST";
   std::string payload(kUnsignedPayload);
   HttpHeaders headers;
@@ -133,6 +137,9 @@ Async<HttpResponse> QuirkyHttp::Send(HttpRequest request) {
     }
     if (checksum && (quirks_.own_checksum || quirks_.refuses_checksums)) continue;
     if (name == "x-amz-tagging" && quirks_.refuses_tags) co_return Refusal(501, "NotImplemented");
+    if (name == "x-amz-storage-class" && quirks_.refuses_classes) {
+      co_return Refusal(400, "InvalidStorageClass");
+    }
     bool condition = name == "if-match" || name == "if-none-match";
     if (condition && write && quirks_.ignores_conditions) continue;
     std::string sent_value = value;

@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,18 +20,20 @@
 namespace longhaul::testing {
 
 struct Quirkiness {
-  bool lists_v1_only = false;       // Does not know list-type and answers as to ListObjects.
-  bool refuses_batches = false;     // POST ?delete: 400 InvalidArgument.
-  bool equal_parts_only = false;    // CompleteMultipartUpload: 400 InvalidPart.
-  bool refuses_trailers = false;    // aws-chunked bodies: 400 InvalidArgument.
-  bool refuses_checksums = false;   // x-amz-checksum-…: 400 InvalidArgument.
-  bool virtual_only = false;        // A path without a bucket before the host: 403.
-  bool ignores_conditions = false;  // If-Match and If-None-Match of writes.
-  bool refuses_tags = false;        // x-amz-tagging and ?tagging: 501 NotImplemented.
-  bool refuses_versions = false;    // ?versions and ?versioning: 501 NotImplemented.
-  bool own_etags = false;           // Of parts and multipart objects: not made of MD5s.
-  bool own_checksum = false;        // x-goog-hash in place of x-amz-checksum-….
-  bool damages_bodies = false;      // One bit of each GET of a whole object.
+  bool lists_v1_only = false;           // Does not know list-type and answers as to ListObjects.
+  bool refuses_batches = false;         // POST ?delete: 400 InvalidArgument.
+  bool equal_parts_only = false;        // CompleteMultipartUpload: 400 InvalidPart.
+  bool refuses_trailers = false;        // aws-chunked bodies: 400 InvalidArgument.
+  bool refuses_checksums = false;       // x-amz-checksum-…: 400 InvalidArgument.
+  bool virtual_only = false;            // A path without a bucket before the host: 403.
+  bool ignores_conditions = false;      // If-Match and If-None-Match of writes.
+  bool refuses_tags = false;            // x-amz-tagging and ?tagging: 501 NotImplemented.
+  bool refuses_versions = false;        // ?versions and ?versioning: 501 NotImplemented.
+  bool own_etags = false;               // Of parts and multipart objects: not made of MD5s.
+  bool own_checksum = false;            // x-goog-hash in place of x-amz-checksum-….
+  bool damages_bodies = false;          // One bit of each GET of a whole object.
+  bool refuses_classes = false;         // x-amz-storage-class of any kind: 400 InvalidStorageClass.
+  uint64_t put_bytes_max = UINT64_MAX;  // Larger PUTs of objects: 400 EntityTooLarge.
 };
 
 class QuirkyHttp : public HttpClient {

@@ -95,7 +95,8 @@ Async<void> ArchiveUpload::SendPart(Progress& progress,
 Async<void> ArchiveUpload::FinishOne(Progress& progress) {
   const Destination& destination = progress.destination;
   if (!progress.result) co_return Ok();
-  if (parts_ == 0) {
+  const uint64_t put_max = destination.store->capabilities().put_size_bytes_max;
+  if (parts_ == 0 && filling_->size() <= put_max) {
     MemorySource body{std::span<const std::byte>(*filling_)};
     PutRequest request{.bucket = destination.bucket, .key = destination.key};
     Result<PutResult> put = co_await destination.store->Put(std::move(request), body);

@@ -71,6 +71,20 @@ TEST_F(ArchiveUploadTest, PartsTravelSideBySide) {
   EXPECT_EQ(bytes_moved, text.size());
 }
 
+// What fits one part need not fit one PUT.
+TEST_F(ArchiveUploadTest, ASmallArchiveGoesAsAPartWherePutsAreSmaller) {
+  backend->options.capabilities.put_size_bytes_max = 400;
+  for (const size_t size : {size_t{300}, size_t{700}}) {
+    const std::string text(size, 'a');
+    std::vector<Result<void>> results = Upload(text, 6);
+    ASSERT_TRUE(results[0]) << results[0].error().Describe();
+    EXPECT_EQ(*backend->Find("staging", "archive")->bytes, text);
+  }
+  EXPECT_EQ(counts[StoreOperation::kPut], 1);
+  EXPECT_EQ(counts[StoreOperation::kUploadPart], 1);
+  EXPECT_TRUE(backend->buckets["staging"].uploads.empty());
+}
+
 // All parts that wait for an upload must learn that there is none.
 TEST_F(ArchiveUploadTest, AnUploadThatIsRefusedIsRefusedOnce) {
   fails = true;

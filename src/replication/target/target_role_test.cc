@@ -5,6 +5,7 @@
 #include "events/hint.h"
 #include "replica/floor.h"
 #include "replication/life/parked.h"
+#include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -12,6 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Fault;
+using testing::MemoryStore;
 using testing::ReplicationWorld;
 using testing::StoreOperation;
 using testing::TroubledStore;
@@ -142,6 +144,24 @@ TEST(TargetRoleTest, ARefusalThatPassesIsForgotten) {
   EXPECT_FALSE(result.store_error);
   EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
   EXPECT_EQ(world.Replicas(), (Keys{"a", "refused"}));
+}
+
+// What the target has one of alone, and does not take at once, must not park what is replicated.
+TEST(TargetRoleTest, AStoreOfOneClassThatTakesSmallPutsGetsAll) {
+  ReplicationWorld world;
+  MemoryStore source(world.runtime, world.source().backend);
+  ASSERT_TRUE(world.world.Run(
+      PutText(source, {.bucket = "in", .key = "cold", .storage_class = "STANDARD_IA"}, "cold")));
+  ASSERT_TRUE(world.world.Run(
+      PutText(source, {.bucket = "in", .key = "plain", .storage_class = "STANDARD"}, "plain")));
+  world.Put("large", testing::Noise(300'000, 1));
+  Capabilities& can = world.target().backend->options.capabilities;
+  can.storage_classes = false;
+  can.put_size_bytes_max = 100'000;
+  OnceResult result = world.RunOnce({.timeout = 60s});
+  EXPECT_FALSE(result.store_error);
+  EXPECT_EQ(world.observer.Count(OutcomeState::kParked), 0);
+  EXPECT_EQ(world.Replicas(), (Keys{"cold", "large", "plain"}));
 }
 
 // An upload that was aborted under us is begun again; the object is not to blame.

@@ -13,6 +13,7 @@
 
 #include "base/runtime.h"
 #include "storage/adopt_multipart.h"
+#include "storage/left_out_folders.h"
 #include "storage/left_out_links.h"
 #include "storage/makes_durable.h"
 #include "storage/part_rules.h"
@@ -40,6 +41,7 @@ class LimitedStore : public Store,
                      public AdoptsMultipart,
                      public HasPartRules,
                      public HasPlacedParts,
+                     public LeavesOutFolders,
                      public LeavesOutLinks,
                      public MakesDurable,
                      public PlacesParts {
@@ -56,6 +58,13 @@ class LimitedStore : public Store,
   }
   [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override {
     return LinksLeftOut(store_, bucket);
+  }
+  void LeaveOutUnreadable(const std::string& bucket, const std::string& prefix) override {
+    longhaul::LeaveOutUnreadable(store_, bucket, prefix);
+  }
+  std::vector<LeftOutFolder> TakeUnreadable(const std::string& bucket,
+                                            const std::string& prefix) override {
+    return longhaul::TakeUnreadable(store_, bucket, prefix);
   }
   Async<void> MakeDurable(std::string bucket, std::string key) override {
     return longhaul::MakeDurable(store_, std::move(bucket), std::move(key));

@@ -47,11 +47,14 @@ bool AreOneTime(std::string_view one, std::string_view other) {
 // A depth-first walk in byte order of keys: a folder sorts as its name with a '/' behind it.
 class LocalFolder::Walk {
  public:
-  Walk(std::string bucket, std::string prefix, std::string start_after, bool shallow)
+  // `leaves_out_below`: past what may not be read below these it goes on.
+  Walk(std::string bucket, std::string prefix, std::string start_after, bool shallow,
+       std::set<std::string> leaves_out_below)
       : bucket_(std::move(bucket)),
         prefix_(std::move(prefix)),
         start_after_(std::move(start_after)),
-        shallow_(shallow) {}
+        shallow_(shallow),
+        leaves_out_below_(std::move(leaves_out_below)) {}
 
   Result<void> Open() {
     size_t slash = prefix_.rfind('/');
@@ -68,7 +71,8 @@ class LocalFolder::Walk {
     if (!folder.empty() && !CheckFileKey(folder.substr(0, folder.size() - 1))) return Ok();
     Result<void> entered = Enter(folder);
     // A prefix below which there is nothing is an empty listing.
-    if (!entered && entered.error().kind != ErrorKind::kNotFound) return entered;
+    if (entered || entered.error().kind == ErrorKind::kNotFound) return Ok();
+    if (!LeavesOut(folder, entered.error())) return entered;
     return Ok();
   }
 
@@ -90,7 +94,10 @@ class LocalFolder::Walk {
         Result<void> entered = Enter(key);
         // It went away meanwhile, or it is not ours to read: a copy that leaves a part out without
         // a word would be worse than one that stops.
-        if (!entered && entered.error().kind != ErrorKind::kNotFound) return entered;
+        if (!entered && entered.error().kind != ErrorKind::kNotFound &&
+            !LeavesOut(key, entered.error())) {
+          return entered;
+        }
         continue;
       }
       if (key <= start_after_) continue;
@@ -116,6 +123,9 @@ class LocalFolder::Walk {
 
   [[nodiscard]] bool at_end() const { return levels_.empty(); }
   [[nodiscard]] uint64_t TakeLinks() { return std::exchange(links_, 0); }
+  [[nodiscard]] std::vector<LeftOutFolder> TakeUnreadable() {
+    return std::exchange(unreadable_, {});
+  }
 
  private:
   struct Level {
@@ -129,6 +139,18 @@ class LocalFolder::Walk {
     if (::lstat(FilePathOf(bucket_, key).c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
       ++links_;
     }
+  }
+
+  // Whether the listing goes on without this folder; then it is noted.
+  bool LeavesOut(const std::string& folder, const Error& error) {
+    const auto above = [&folder](const std::string& prefix) {
+      return folder.size() > prefix.size() && folder.starts_with(prefix);
+    };
+    if (error.kind != ErrorKind::kDenied || !std::ranges::any_of(leaves_out_below_, above)) {
+      return false;
+    }
+    unreadable_.push_back({.prefix = folder, .error = error});
+    return true;
   }
 
   Result<void> Enter(const std::string& folder) {
@@ -158,6 +180,12 @@ class LocalFolder::Walk {
       if (below && later) level.names.push_back(std::move(name));
     }
     int failed = errno;
+    // Names may be read where nothing else of what they stand for can be.
+    struct stat self{};
+    if (failed == 0 && !level.names.empty() && ::fstatat(::dirfd(directory), ".", &self, 0) != 0 &&
+        errno == EACCES) {
+      failed = errno;
+    }
     ::closedir(directory);
     if (failed != 0) return FromErrno(failed, path);
     std::sort(level.names.begin(), level.names.end());
@@ -169,6 +197,8 @@ class LocalFolder::Walk {
   std::string prefix_;
   std::string start_after_;
   bool shallow_;
+  std::set<std::string> leaves_out_below_;
+  std::vector<LeftOutFolder> unreadable_;
   std::vector<Level> levels_;
   uint64_t links_ = 0;  // Left out since they were last taken.
 };
@@ -215,8 +245,10 @@ Async<ListPage> LocalFolder::List(ListRequest request) {
     walk = std::move(found->second);
     walks_.erase(found);
   } else {
-    walk = std::make_unique<Walk>(request.bucket, request.prefix, request.start_after,
-                                  !request.delimiter.empty());
+    const auto leaves_out = leaves_out_below_.find(request.bucket);
+    walk = std::make_unique<Walk>(
+        request.bucket, request.prefix, request.start_after, !request.delimiter.empty(),
+        leaves_out == leaves_out_below_.end() ? std::set<std::string>() : leaves_out->second);
   }
   ListPage page;
   Walk* borrowed = walk.get();
@@ -230,6 +262,9 @@ Async<ListPage> LocalFolder::List(ListRequest request) {
         return borrowed->Next(count, page);
       });
   if (const uint64_t links = walk->TakeLinks()) links_left_out_[request.bucket] += links;
+  for (LeftOutFolder& folder : walk->TakeUnreadable()) {
+    unreadable_[request.bucket].push_back(std::move(folder));
+  }
   if (!listed) co_return listed.error();
   if (!walk->at_end()) {
     page.next_token = "walk-" + std::to_string(next_id_++);
@@ -241,6 +276,23 @@ Async<ListPage> LocalFolder::List(ListRequest request) {
 uint64_t LocalFolder::links_left_out(const std::string& bucket) const {
   const auto found = links_left_out_.find(bucket);
   return found == links_left_out_.end() ? 0 : found->second;
+}
+
+void LocalFolder::LeaveOutUnreadable(const std::string& bucket, const std::string& prefix) {
+  leaves_out_below_[bucket].insert(prefix);
+}
+
+std::vector<LeftOutFolder> LocalFolder::TakeUnreadable(const std::string& bucket,
+                                                       const std::string& prefix) {
+  std::vector<LeftOutFolder> taken;
+  const auto found = unreadable_.find(bucket);
+  if (found == unreadable_.end()) return taken;
+  std::vector<LeftOutFolder> others;
+  for (LeftOutFolder& folder : found->second) {
+    (folder.prefix.starts_with(prefix) ? taken : others).push_back(std::move(folder));
+  }
+  found->second = std::move(others);
+  return taken;
 }
 
 Async<ObjectInfo> LocalFolder::Head(HeadRequest request) {

@@ -20,13 +20,14 @@
 // not waited for until they are on the disk, unless somebody asks (MakeDurable).
 //
 // Listings are in byte order of keys, hold regular files (also behind symbolic links), and follow
-// no link to a folder; those are counted (storage/left_out_links.h). Keys that would leave the
-// folder or that no file can have (empty, "." and ".." segments, a trailing '/', NUL, segments over
-// 255 bytes) are refused with KeyNotStorable, and so are those below a folder .longhaul, which is a
-// `file` store's own and is not listed. Where the file system takes two spellings for one name,
-// writing under the second is refused with KeyNotStorable, too (spelling.h).
-// Versions, tags, buckets: kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is
-// UINT64_MAX, which says that one PUT carries everything.
+// no link to a folder; those are counted (storage/left_out_links.h). A folder that may not be read
+// ends a listing, unless somebody has asked for it to go on (storage/left_out_folders.h). Keys that
+// would leave the folder or that no file can have (empty, "." and ".." segments, a trailing '/',
+// NUL, segments over 255 bytes) are refused with KeyNotStorable, and so are those below a folder
+// .longhaul, which is a `file` store's own and is not listed. Where the file system takes two
+// spellings for one name, writing under the second is refused with KeyNotStorable, too
+// (spelling.h). Versions, tags, buckets: kInvalidInput, code NotImplemented;
+// capabilities().put_size_bytes_max is UINT64_MAX, which says that one PUT carries everything.
 //
 // What is large comes in parts all the same, so that it goes on where it broke off: OpenPlaced
 // (placed_parts.h) in place of CreateMultipart, which is NotImplemented. The parts lie in a hidden
@@ -45,6 +46,7 @@
 #include <unordered_map>
 
 #include "base/runtime.h"
+#include "storage/left_out_folders.h"
 #include "storage/left_out_links.h"
 #include "storage/makes_durable.h"
 #include "storage/part_rules.h"
@@ -59,6 +61,7 @@ class LocalFolder : public Store,
                     public PlacesParts,
                     public HasPlacedParts,
                     public HasPartRules,
+                    public LeavesOutFolders,
                     public LeavesOutLinks,
                     public MakesDurable {
  public:
@@ -76,6 +79,9 @@ class LocalFolder : public Store,
   [[nodiscard]] PlacesParts* placed_parts() override { return this; }
   [[nodiscard]] PartRules part_rules() const override { return {.etags_of_md5 = false}; }
   [[nodiscard]] uint64_t links_left_out(const std::string& bucket) const override;
+  void LeaveOutUnreadable(const std::string& bucket, const std::string& prefix) override;
+  std::vector<LeftOutFolder> TakeUnreadable(const std::string& bucket,
+                                            const std::string& prefix) override;
   // The folders above the file as well: any of them may have been made for it.
   Async<void> MakeDurable(std::string bucket, std::string key) override;
   Async<PlacedUpload> OpenPlaced(PutRequest request, PartPlaces places) override;
@@ -122,8 +128,10 @@ class LocalFolder : public Store,
   uint64_t next_id_ = 1;
   // Listings under way, by their next token: going on needs no second look at what was listed.
   std::unordered_map<std::string, std::unique_ptr<Walk>> walks_;
-  std::unordered_map<std::string, Opened> uploads_;  // By id.
-  std::map<std::string, uint64_t> links_left_out_;   // By bucket.
+  std::unordered_map<std::string, Opened> uploads_;                // By id.
+  std::map<std::string, uint64_t> links_left_out_;                 // By bucket.
+  std::map<std::string, std::set<std::string>> leaves_out_below_;  // Prefixes, by bucket.
+  std::map<std::string, std::vector<LeftOutFolder>> unreadable_;   // By bucket.
 };
 
 // A user metadata entry of a PutRequest that says when the object was last modified where it comes

@@ -535,6 +535,27 @@ TEST(CopyPlanTest, AStoreThatDoesNotCopyIsNotAsked) {
   EXPECT_EQ(ChooseRoute(shape), CopyRoute::kBuffer);
 }
 
+// A PUT that the target refuses for its size would fail at every try.
+TEST(CopyPlanTest, WhatNoPutMayCarryGoesInParts) {
+  for (const std::optional<uint64_t> threshold :
+       {std::optional<uint64_t>(), std::optional<uint64_t>(UINT64_MAX)}) {
+    CopyShape shape{.size_bytes = 8 * kMib + 1,
+                    .etag = "d41d8cd98f00b204e9800998ecf8427e",
+                    .multipart_threshold_bytes = threshold,
+                    .target = {}};
+    EXPECT_EQ(ChooseRoute(shape), CopyRoute::kBuffer);
+    shape.target.put_size_bytes_max = 8 * kMib;
+    EXPECT_EQ(ChooseRoute(shape), CopyRoute::kParts);
+    shape.size_bytes = 8 * kMib;
+    EXPECT_EQ(ChooseRoute(shape), CopyRoute::kBuffer);
+    shape.target.put_size_bytes_max = 40 * kMib;
+    shape.size_bytes = 40 * kMib;
+    EXPECT_EQ(ChooseRoute(shape), CopyRoute::kStream);
+    ++shape.size_bytes;
+    EXPECT_EQ(ChooseRoute(shape), CopyRoute::kParts);
+  }
+}
+
 // A large download goes in parts, or a kill would throw all of it away.
 TEST(CopyPlanTest, WhatIsLargeGoesToAPlainFolderInParts) {
   constexpr std::string_view kMd5 = "d41d8cd98f00b204e9800998ecf8427e";

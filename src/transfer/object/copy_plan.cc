@@ -32,7 +32,8 @@ CopyRoute ChooseRoute(const CopyShape& shape) {
   if (shape.one_store && copy_max > 0) return CopyRoute::kServerParts;
   bool target_has_parts = shape.places_parts || shape.target.put_size_bytes_max != UINT64_MAX;
   bool multipart = PartCountOfEtag(shape.etag).has_value();
-  bool fits_buffer = shape.size_bytes <= std::min(kBufferBytesMax, shape.memory_bytes / 4);
+  bool fits_buffer = shape.size_bytes <= std::min({kBufferBytesMax, shape.memory_bytes / 4,
+                                                   shape.target.put_size_bytes_max});
   if (shape.multipart_threshold_bytes && target_has_parts) {
     if (shape.size_bytes >= std::max<uint64_t>(1, *shape.multipart_threshold_bytes) ||
         shape.size_bytes > shape.target.put_size_bytes_max) {

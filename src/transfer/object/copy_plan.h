@@ -3,7 +3,8 @@
 // Routes, in the order in which they are tried:
 //   kServerCopy  both ends are one store, and it can copy an object of this size by itself;
 //   kServerParts both ends are one store, which copies, but not so much at once: part by part;
-//   kBuffer      up to kBufferBytesMax: one GET into memory, one PUT out of it, which can be sent
+//   kBuffer      up to kBufferBytesMax, and what one PUT may carry: one GET into memory, one PUT
+//   out of it, which can be sent
 //                again. 16 MiB is where a second copy of the bytes begins to be worth avoiding;
 //   kStream      one PUT fed by one GET, for objects of one part: the only way that keeps their
 //                ETag. Also where the target takes bodies of any size and has no parts;

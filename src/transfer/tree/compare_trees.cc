@@ -11,6 +11,7 @@
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_object.h"
 #include "transfer/tree/same_bytes.h"
+#include "transfer/tree/unlisted_folders.h"
 
 namespace longhaul {
 
@@ -30,7 +31,11 @@ class Comparison {
         observer_(observer),
         totals_(totals),
         source_tree_(Mode(), [this](const auto& node) { observer_.OnPrefix(true, node); }),
-        target_tree_(Mode(), [this](const auto& node) { observer_.OnPrefix(false, node); }) {}
+        target_tree_(Mode(), [this](const auto& node) { observer_.OnPrefix(false, node); }) {
+    if (!options_.leave_out_unreadable) return;
+    source_unlisted_.emplace(source_.store, source_.bucket, source_.prefix, options_.filter);
+    target_unlisted_.emplace(target_.store, target_.bucket, target_.prefix, options_.filter);
+  }
 
   Async<void> Run() {
     std::unique_ptr<Listing> left = std::move(options_.source_listing);
@@ -75,13 +80,25 @@ class Comparison {
   };
 
   // Fills `object`; false at the end.
-  static Async<bool> Advance(Listing& listing, std::optional<ListedObject>& object) {
+  Async<bool> Advance(Listing& listing, std::optional<ListedObject>& object,
+                      std::optional<UnlistedFolders>& unlisted) {
     if (!object) object.emplace();
     if (listing.TakeReady(*object)) co_return true;
     Result<std::optional<ListedObject>> next = co_await listing.Next();
+    if (unlisted) TellUnlisted(*unlisted);
     if (!next) co_return next.error();
     object = std::move(*next);
     co_return object.has_value();
+  }
+
+  void TellUnlisted(UnlistedFolders& unlisted) {
+    unlisted.Look();
+    for (const auto& [name, error] : unlisted.untold()) {
+      ++totals_.failed;
+      rooted_ = false;
+      observer_.OnFailed(name, error);
+    }
+    unlisted.untold().clear();
   }
 
   Async<void> Merge(Listing& left, Listing& right, TaskGroup& group) {
@@ -91,11 +108,11 @@ class Comparison {
     while (true) {
       // Without a coroutine for each object, where the next one is at hand.
       if (order <= 0 && !(one && left.TakeReady(*one))) {
-        Result<bool> more = co_await Advance(left, one);
+        Result<bool> more = co_await Advance(left, one, source_unlisted_);
         if (!more) co_return more.error();
       }
       if (order >= 0 && !(two && right.TakeReady(*two))) {
-        Result<bool> more = co_await Advance(right, two);
+        Result<bool> more = co_await Advance(right, two, target_unlisted_);
         if (!more) co_return more.error();
       }
       if (!one && !two) co_return Ok();
@@ -114,6 +131,9 @@ class Comparison {
         observer_.OnExcluded(name, order <= 0 ? *one : *two);
         continue;
       }
+      // Nobody knows whether the other side has it.
+      const std::optional<UnlistedFolders>& other = order < 0 ? target_unlisted_ : source_unlisted_;
+      if (order != 0 && other && other->Hides(name)) continue;
       std::shared_ptr<Place> place = NewPlace(name);
       while (places_.size() > kAheadMax) co_await folded_.Wait();
       if (order == 0) {
@@ -437,6 +457,8 @@ class Comparison {
   CompareOptions options_;
   CompareObserver& observer_;
   CompareTotals& totals_;
+  std::optional<UnlistedFolders> source_unlisted_;
+  std::optional<UnlistedFolders> target_unlisted_;
   bool rooted_ = true;  // The roots can be told.
   ObjectTree source_tree_;
   ObjectTree target_tree_;

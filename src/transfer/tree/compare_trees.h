@@ -40,6 +40,9 @@ struct CompareOptions {
   // With one_way: nor is it in the target's root, which then is that of the source's names.
   bool roots_of_source = false;
   ObjectFilter filter;  // Of a pair it is asked of the source's object.
+  // A folder of either side that may not be read is a failure, and the rest is compared; else it
+  // ends the comparison. Only where no listing is kept for somebody else as well.
+  bool leave_out_unreadable = false;
   int in_flight = 64;
   Event* stop = nullptr;
   bool roots = false;  // Of objects at one side alone, too, a HEAD is then asked for.

@@ -202,6 +202,26 @@ const ObjectFilter::Rule* ObjectFilter::Find(std::string_view name) const {
   return nullptr;
 }
 
+bool ObjectFilter::LeavesOutFolder(std::string_view folder) const {
+  for (const Rule& rule : rules_) {
+    if (rule.include) return false;  // It might let one of its names in, before any other decides.
+    std::string_view stem = rule.pattern;
+    if (rule.rclone) {
+      if (stem.ends_with("/**")) stem.remove_suffix(2);
+      if (!stem.ends_with('/')) continue;
+    } else {
+      if (!stem.ends_with('*')) continue;
+      stem.remove_suffix(1);
+    }
+    if (stem.find_first_of("*?[]{}\\") != stem.npos) continue;
+    const bool rooted = !rule.rclone || stem.starts_with('/');
+    if (rule.rclone && rooted) stem.remove_prefix(1);
+    if (folder.starts_with(stem)) return true;
+    if (!rooted && folder.contains("/" + std::string(stem))) return true;
+  }
+  return false;
+}
+
 bool ObjectFilter::Matches(std::string_view name, const ListedObject& object) const {
   if (size_bytes_min && object.size_bytes < *size_bytes_min) return false;
   if (size_bytes_max && object.size_bytes > *size_bytes_max) return false;

@@ -54,6 +54,9 @@ class ObjectFilter {
   [[nodiscard]] FilterVerdict Explain(std::string_view name, const ListedObject& object) const;
   // Whether the rules for names let it in, whatever its size and age.
   [[nodiscard]] bool MatchesName(std::string_view name) const;
+  // Whether no name that begins with `folder`, which ends in '/', can be in. False where that would
+  // take more than a look at the rules: only "--exclude 'a/*'", "- a/**", "- a/" and "- /a/" tell.
+  [[nodiscard]] bool LeavesOutFolder(std::string_view folder) const;
 
   // The rules for names as texts, in their order: "include GLOB", "exclude GLOB", "+ PATTERN",
   // "- PATTERN". AddText of each makes the same rules again.

@@ -138,5 +138,27 @@ TEST(ObjectFilter, ForgettingTheRulesForgetsIncludesToo) {
   EXPECT_TRUE(filter.empty());
 }
 
+// Where a folder cannot be read it must not be taken for left out when one of its names is wanted.
+TEST(ObjectFilter, FoldersThatAreLeftOutAsAWhole) {
+  const auto leaves_out = [](const std::vector<std::string>& rules, std::string_view folder) {
+    ObjectFilter filter;
+    for (const std::string& rule : rules) EXPECT_TRUE(filter.AddText(rule)) << rule;
+    return filter.LeavesOutFolder(folder);
+  };
+  for (const char* rule : {"exclude *", "exclude a/b/*", "exclude a/*", "exclude a*", "- a/**",
+                           "- /a/**", "- a/", "- b/", "- b/**", "- /a/b/", "- /**"}) {
+    EXPECT_TRUE(leaves_out({rule}, "a/b/")) << rule;
+  }
+  for (const char* rule :
+       {"exclude b/*", "exclude a/b", "exclude a/b/c*", "exclude ?/*", "- /b/**", "- a/*", "- a/b",
+        "- a/b/c/", "- *.tmp", "- [a]/**", "+ a/**", "include a/*"}) {
+    EXPECT_FALSE(leaves_out({rule}, "a/b/")) << rule;
+  }
+  EXPECT_FALSE(leaves_out({}, "a/b/"));
+  EXPECT_FALSE(leaves_out({"include *.jpg", "exclude a/*"}, "a/b/"));
+  EXPECT_FALSE(leaves_out({"+ *.jpg", "- a/**"}, "a/b/"));
+  EXPECT_TRUE(leaves_out({"exclude *.jpg", "exclude a/*"}, "a/b/"));
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -48,6 +48,9 @@ constexpr Cause kCauses[] = {
     {"AccountProblem", "ask the provider about the account"},
     // Of local files (local_file.h).
     {"NoSpace", "make room at the target, then run the same again"},
+    {kFolderNotPossible,
+     "name another TARGET, or make it a folder: it is a file, a link that leads nowhere or to "
+     "itself, or its name is none that the file system takes"},
     {"ReadOnly", "mount the target's file system so that it can be written to"},
 };
 

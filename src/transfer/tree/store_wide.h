@@ -5,10 +5,14 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace longhaul {
+
+// The code of an error of a folder that nothing can be written below, since it is none.
+inline constexpr std::string_view kFolderNotPossible = "FolderNotPossible";
 
 // Whether an error says by itself that every other object would meet it: no such bucket, a bucket
 // name that cannot be, another region, bad keys, an expired token, a clock that is wrong, a disk

@@ -48,8 +48,10 @@ struct SyncTotals {
   uint64_t removed = 0;
   uint64_t would_remove = 0;  // In a dry run.
   uint64_t failed = 0;
-  uint64_t not_verified = 0;       // Copied, but the source had nothing to verify by.
-  uint64_t links = 0;              // Of a folder of files, that its listing did not follow.
+  uint64_t not_verified = 0;  // Copied, but the source had nothing to verify by.
+  uint64_t links = 0;         // Of a folder of files, that its listing did not follow.
+  // Of `failed`: folders of the source that could not be read. What is in them is not known.
+  uint64_t unlisted = 0;
   bool removals_withheld = false;  // There was something to remove, and failures forbade it.
 };
 

@@ -6,6 +6,7 @@
 #include "tests/support/sync_fixture.h"
 #include "transfer/listing/listing.h"
 #include "transfer/local/local_file.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/tree/store_wide.h"
 #include "transfer/tree/sync_trees.h"
 
@@ -137,6 +138,40 @@ TEST_F(StoreWideTest, ADiskThatIsFullEndsTheRun) {
     EXPECT_FALSE(RemedyFor(done.error()).empty());
     EXPECT_EQ(totals.copied, 10U);
     EXPECT_LE(source_backend->count(StoreOperation::kGet), 10 + 4);
+  }
+}
+
+// A folder whose file system does not take its name; and one that does, and not a name in it.
+class OddFolder : public LocalFolder {
+ public:
+  OddFolder(Runtime runtime, bool itself) : LocalFolder(runtime), itself_(itself) {}
+  Async<PutResult> Put(PutRequest request, ByteSource&) override {
+    ++puts;
+    co_return FromErrno(EINVAL, request.key);
+  }
+  Async<void> CreateBucket(std::string bucket) override {
+    made = bucket;
+    if (itself_) co_return FromErrno(EINVAL, bucket);
+    co_return Ok();
+  }
+  int puts = 0;
+  std::string made;
+
+ private:
+  bool itself_;
+};
+
+TEST_F(StoreWideTest, ATargetThatCannotBeMadeEndsTheRun) {
+  for (const bool itself : {true, false}) {
+    OddFolder target(world.runtime, itself);
+    MemoryStore source(world.runtime, source_backend);
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    Result<void> done = SyncListed(source, target, *left, nullptr, {});
+    EXPECT_EQ(target.made, "to/out");
+    EXPECT_EQ(done.has_value(), !itself);
+    if (!done) EXPECT_EQ(done.error().code, kFolderNotPossible);
+    EXPECT_EQ(target.puts, itself ? 1 : 500);
+    EXPECT_EQ(watcher.told, itself ? 0 : 500);
   }
 }
 

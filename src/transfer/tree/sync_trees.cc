@@ -12,6 +12,7 @@
 #include "transfer/tree/same_bytes.h"
 #include "transfer/tree/store_wide.h"
 #include "transfer/tree/sync_run.h"
+#include "transfer/tree/unlisted_folders.h"
 
 namespace longhaul {
 
@@ -27,9 +28,10 @@ constexpr size_t kAskedMax = 1000;  // Removals that are asked of together.
 struct Side {
   Listing* listing = nullptr;  // Null: there is nothing at this end.
   const std::string& prefix;
-  bool ordered = false;  // Its keys have to be in order.
-  std::optional<ListedObject> object;
-  std::string last_key;
+  bool ordered = false;                 // Its keys have to be in order.
+  UnlistedFolders* unlisted = nullptr;  // Null: what may not be read ends the listing.
+  std::optional<ListedObject> object{};
+  std::string last_key{};
 
   [[nodiscard]] std::string_view name() const {
     return std::string_view(object->key).substr(prefix.size());
@@ -43,6 +45,7 @@ struct Side {
     object.emplace();
     if (!listing->TakeReady(*object)) {
       Result<std::optional<ListedObject>> next = co_await listing->Next();
+      if (unlisted != nullptr) unlisted->Look();
       if (!next) co_return next.error();
       object = std::move(*next);
     }
@@ -73,11 +76,17 @@ class Sync {
         group_(runtime.executor),
         removals_(runtime.pool) {
     if (options_.failed_before) run_.watch.Worked();
+    if (options_.leave_out_unreadable) {
+      unlisted_.emplace(source_.store, source_.bucket, source_.prefix, options_.filter);
+    }
   }
 
   Async<void> Run(Listing& source_listing, Listing* target_listing) {
     const bool ordered = target_listing != nullptr;
-    Side source{.listing = &source_listing, .prefix = source_.prefix, .ordered = ordered};
+    Side source{.listing = &source_listing,
+                .prefix = source_.prefix,
+                .ordered = ordered,
+                .unlisted = unlisted_ ? &*unlisted_ : nullptr};
     Side target{.listing = target_listing, .prefix = target_.prefix, .ordered = ordered};
     Result<void> merged = co_await Merge(source, target);
     // Where a store has refused as a whole, names behind were not looked at.
@@ -102,6 +111,7 @@ class Sync {
     if (!first) co_return first;
     Result<void> second = co_await target.Advance();
     if (!second) co_return second;
+    TellUnlisted(source);
     while (source.object || target.object) {
       if (run_.whole) co_return Ok();
       if (limit_) co_return *limit_;
@@ -119,6 +129,7 @@ class Sync {
       if (order <= 0) {
         Result<void> next = co_await source.Advance();
         if (!next) co_return next;
+        TellUnlisted(source);
       }
       if (order >= 0) {
         Result<void> next = co_await target.Advance();
@@ -126,6 +137,20 @@ class Sync {
       }
     }
     co_return Ok();
+  }
+
+  // In order of names: whoever remembers how far the run was goes on behind the last one.
+  void TellUnlisted(const Side& source) {
+    if (!unlisted_) return;
+    std::map<std::string, Error>& untold = unlisted_->untold();
+    while (!untold.empty() && (!source.object || untold.begin()->first < source.name())) {
+      const auto& [name, error] = *untold.begin();
+      ++totals_.failed;
+      ++totals_.unlisted;
+      const ListedObject folder{.key = source_.prefix + name};
+      observer_.OnFailed({.name = name, .source = &folder}, error);
+      untold.erase(untold.begin());
+    }
   }
 
   Async<void> OnlyAtTarget(Side& target) {
@@ -142,6 +167,8 @@ class Sync {
       co_return Ok();
     }
     ++totals_.target_objects;
+    // The source may have it, too.
+    if (unlisted_ && unlisted_->Hides(step.name)) co_return Ok();
     ++totals_.extra;
     observer_.OnExtra(step);
     if (options_.remove) co_return co_await NoteRemoval(step);
@@ -422,15 +449,39 @@ class Sync {
       skipped.decision = {SyncVerdict::kSkip, reason::kExists};
       observer_.OnSkipped(skipped);
     } else {
-      run_.Failed(step, outcome.error());
+      run_.Failed(step, co_await OfTheTargetItself(outcome.error()));
     }
     co_return Ok();  // One failed object does not stop the others.
+  }
+
+  // What is wrong with the folder that all goes to every name in it meets: a link that leads to
+  // itself, a file in its place, a name that its file system does not take.
+  asio::awaitable<Error> OfTheTargetItself(Error error) {
+    const bool may_be = error.code == "FileNotPossible" || error.code == "NoSuchKey";
+    if (!may_be || !IsPlainFolder(target_can_)) co_return error;
+    std::string folder = target_.bucket;
+    if (!folder.empty() && !folder.ends_with('/')) folder += '/';
+    folder += target_.prefix;
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    // Whoever could write the object would have made it.
+    Result<void> made = co_await target_.store.CreateBucket(folder);
+    if (made || made.error().kind == ErrorKind::kDenied || made.error().Transient()) {
+      co_return error;
+    }
+    co_return Error{.kind = ErrorKind::kInvalidInput,
+                    .message = made.error().message,
+                    .code = std::string(kFolderNotPossible)};
   }
 
   Async<void> RemoveExtra() {
     Result<void> asked = co_await AskOfRemovals();
     if (!asked) co_return asked;
     if (removals_.count() == 0) co_return Ok();
+    // Of a listing that is not whole nobody knows what it lacks.
+    if (totals_.unlisted > 0) {
+      totals_.removals_withheld = true;
+      co_return Ok();
+    }
     if (totals_.failed > 0 && !options_.remove_despite_failures) {
       totals_.removals_withheld = true;
       co_return Ok();
@@ -458,6 +509,7 @@ class Sync {
   Capabilities target_can_;
   SyncRun run_;
   TaskGroup group_;
+  std::optional<UnlistedFolders> unlisted_;
   Removals removals_;
   std::vector<ListedObject> asked_;  // To be removed, if they may.
   std::optional<Error> limit_;       // A limit that ended the run while something was looked at.

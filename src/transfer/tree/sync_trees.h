@@ -8,7 +8,8 @@
 // What `checksum` has to look at is looked at beside the copies, as many at once.
 //
 // Removals (`remove`) come last, and only when both listings have ended, every copy has worked and
-// the guard agrees (removals.h): what is only at the target goes then. What the filters leave out
+// the guard agrees (removals.h): what is only at the target goes then. After a folder of the source
+// that could not be read none come (`leave_out_unreadable`). What the filters leave out
 // is neither copied nor removed; a name that the source has in any form is never removed.
 
 #pragma once
@@ -46,6 +47,10 @@ struct SyncOptions {
   // Asked of each object at the target before it is noted to be removed: with an error it stays,
   // and is a failure. Empty: all may go.
   std::function<Async<void>(std::string name, ListedObject there)> may_remove{};
+  // A folder of the source that may not be read is a failure of its own, and the rest is carried;
+  // then nothing is removed, whatever else is said. Else it ends the run. Only for a source that is
+  // listed by the run itself, and not for somebody else as well.
+  bool leave_out_unreadable = false;
   // Names whose copies would lie in the source, and be taken for objects of it, or replace some
   // that have not been carried yet: they are failures, and nothing is written. Empty: there are
   // none.
