@@ -123,7 +123,8 @@ Result<std::optional<ListedObject>> FromJson(std::string_view line, std::string_
 class KeyListing : public PagedListing {
  public:
   KeyListing(Runtime runtime, std::unique_ptr<TextLines> lines, KeyListKind kind, Store& store,
-             std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong)
+             std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong,
+             PassedOver passed_over)
       : runtime_(runtime),
         lines_(std::move(lines)),
         kind_(kind),
@@ -132,6 +133,7 @@ class KeyListing : public PagedListing {
         prefix_(std::move(prefix)),
         missing_(std::move(missing)),
         wrong_(std::move(wrong)),
+        passed_over_(std::move(passed_over)),
         looks_(runtime.executor) {}
 
  protected:
@@ -176,6 +178,10 @@ class KeyListing : public PagedListing {
         continue;
       }
       if (!*object || !(*object)->key.starts_with(prefix_)) continue;
+      if (passed_over_ && passed_over_((*object)->key)) {
+        proven_ = true;  // It was right when it was asked for.
+        continue;
+      }
       page.push_back(std::move(**object));
       proven_ = proven_ || known;
       if (known) continue;
@@ -217,6 +223,7 @@ class KeyListing : public PagedListing {
   std::string prefix_;
   MissingKey missing_;
   WrongLine wrong_;
+  PassedOver passed_over_;
   std::vector<std::pair<Error, std::string>> errors_;  // With keys, for wrong_ to be told of.
   bool proven_ = false;                                // Another line was right.
   bool ended_ = false;
@@ -243,9 +250,11 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
-                                     std::string prefix, MissingKey missing, WrongLine wrong) {
+                                     std::string prefix, MissingKey missing, WrongLine wrong,
+                                     PassedOver passed_over) {
   return std::make_unique<KeyListing>(runtime, std::move(lines), kind, store, std::move(bucket),
-                                      std::move(prefix), std::move(missing), std::move(wrong));
+                                      std::move(prefix), std::move(missing), std::move(wrong),
+                                      std::move(passed_over));
 }
 
 }  // namespace longhaul

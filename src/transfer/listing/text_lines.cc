@@ -150,7 +150,8 @@ TextLines::~TextLines() {
 
 Async<std::unique_ptr<TextLines>> TextLines::Open(Runtime runtime, ListingFile file,
                                                   std::string md5_hex) {
-  Result<ObjectStream> stream = co_await file.store->Get({.bucket = file.bucket, .key = file.key});
+  Result<ObjectStream> stream =
+      co_await file.store->Get({.bucket = file.bucket, .key = file.key, .if_match = file.etag});
   if (!stream) co_return stream.error().In(file.name);
   co_return co_await Of(runtime, std::move(stream->body), file.name, std::move(md5_hex));
 }
@@ -241,8 +242,8 @@ Async<std::optional<std::string_view>> TextLines::Next() {
 }
 
 Async<std::string> ReadListingFile(ListingFile file, uint64_t size_bytes_max) {
-  Result<std::string> text =
-      co_await GetAll(*file.store, {.bucket = file.bucket, .key = file.key}, size_bytes_max);
+  Result<std::string> text = co_await GetAll(
+      *file.store, {.bucket = file.bucket, .key = file.key, .if_match = file.etag}, size_bytes_max);
   if (!text) co_return text.error().In(file.name);
   co_return text;
 }

@@ -58,6 +58,8 @@ Result<RunRecord> Decode(const StateRow& row) {
                    .target = fields->Get("target"),
                    .source_place = fields->Get("source_place"),
                    .target_place = fields->Get("target_place"),
+                   .listing = fields->Get("listing"),
+                   .at = fields->GetTime("at"),
                    .phase = *phase,
                    .reason = fields->Get("reason"),
                    .started = fields->GetTime("started"),
@@ -273,9 +275,13 @@ void RunJournal::Skipped(std::string_view name) {
 }
 
 void RunJournal::Failed(std::string_view name, std::string_view reason) {
+  Passed(name);
+  NotThere(name, reason);
+}
+
+void RunJournal::NotThere(std::string_view name, std::string_view reason) {
   // It stays open until its own row is written: whoever takes the run over finds it in either.
   open_.emplace(name);
-  Passed(name);
   if (name.empty()) return;  // No row can have that key.
   changes_.push_back(
       {.name = std::string(name),
@@ -360,6 +366,8 @@ StateWrite RunJournal::RowToWrite() {
   fields.Set("target", run.target);
   fields.Set("source_place", run.source_place);
   fields.Set("target_place", run.target_place);
+  if (!run.listing.empty()) fields.Set("listing", run.listing);
+  if (run.at != SystemTime{}) fields.SetTime("at", run.at);
   fields.Set("phase", std::string(ToString(run.phase)));
   fields.Set("reason", run.reason);
   fields.SetTime("started", run.started);

@@ -55,6 +55,11 @@ struct RunRecord {
   // known, of a run of before.
   std::string source_place;
   std::string target_place;
+  // What tells the list of its names, where that is not what the source has now: a file by its
+  // digest, the time of --at as it was typed, all versions. Another one's names are not those that
+  // are done.
+  std::string listing{};
+  SystemTime at{};  // The time of --at, counted from when it was begun.
   RunPhase phase = RunPhase::kRunning;
   std::string reason;  // Why it stopped.
   SystemTime started{};
@@ -121,6 +126,9 @@ class RunJournal {
   void Done(std::string_view name);
   void Skipped(std::string_view name);
   void Failed(std::string_view name, std::string_view reason);
+  // The same of a name that a list has and the source has not. It is told out of order, before
+  // names that have not been looked at.
+  void NotThere(std::string_view name, std::string_view reason);
   // While a resumed run does again what is `open` in its record, and what has failed: names come
   // out of order, and those that work now have not failed any more.
   void set_redoing(bool redoing) { redoing_ = redoing; }

@@ -51,6 +51,32 @@ class RunJournalTest : public ::testing::Test {
   std::shared_ptr<FakeStateBackend> backend = std::make_shared<FakeStateBackend>();
 };
 
+// A list tells it before it gives any of its names: whoever took the run over would go on behind
+// the last of those, and leave the others out.
+TEST_F(RunJournalTest, WhatIsNotThereDoesNotStandForWhatIsBeforeIt) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(
+      RunJournal::Begin(world.runtime, state,
+                        {.command = "sync",
+                         .listing = "names sha256:1",
+                         .at = SystemTime(std::chrono::microseconds(1'700'000'000'123'456))}));
+  ASSERT_TRUE(journal);
+  (*journal)->NotThere("z", "there is no such object");
+  (*journal)->NotThere("0", "there is no such object");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ(Found().upto, "");
+  (*journal)->Started("a");
+  (*journal)->Done("a");
+  (*journal)->Started("b");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "SIGTERM")));
+  const RunRecord run = Found();
+  EXPECT_EQ(run.upto, "b");
+  EXPECT_EQ(run.open, std::vector<std::string>{"b"});
+  EXPECT_EQ(FailedNames(run.id), (std::vector<std::string>{"0", "z"}));
+  EXPECT_EQ(run.listing, "names sha256:1");
+  EXPECT_EQ(run.at, SystemTime(std::chrono::microseconds(1'700'000'000'123'456)));
+}
+
 TEST_F(RunJournalTest, TellsWhatIsDoneAndWhatIsNot) {
   FakeState state(world.runtime, backend);
   auto journal = world.Run(RunJournal::Begin(

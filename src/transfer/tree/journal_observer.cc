@@ -9,6 +9,7 @@ void JournalObserver::OnExcluded(const SyncStep& step) {
 
 void JournalObserver::OnSkipped(const SyncStep& step) {
   ++journal_.counts().skipped;
+  if (histories_) return;
   journal_.Skipped(step.name);
   Settled(step.name);
 }
@@ -26,11 +27,23 @@ void JournalObserver::OnListedAll() {
 void JournalObserver::OnCopied(const SyncStep& step, const CopyOutcome& outcome) {
   ++journal_.counts().copied;
   journal_.counts().bytes += outcome.size_bytes;
+  if (histories_) return;
   journal_.Done(step.name);
   Settled(step.name);
 }
 
 void JournalObserver::OnRemoved(const SyncStep&) { ++journal_.counts().removed; }
+
+void JournalObserver::OnEnded(const SyncStep& step) {
+  journal_.Done(step.name);
+  Settled(step.name);
+}
+
+void JournalObserver::OnNotThere(std::string_view name, const Error& error) {
+  ++journal_.counts().failed;
+  journal_.NotThere(name, error.Describe());
+  Settled(name);
+}
 
 void JournalObserver::OnFailed(const SyncStep& step, const Error& error) {
   // What is only at the target is found by every comparison.

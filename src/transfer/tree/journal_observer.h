@@ -17,7 +17,10 @@ namespace longhaul {
 
 class JournalObserver : public SyncObserver {
  public:
-  explicit JournalObserver(RunJournal& journal) : journal_(journal) {}  // Borrowed.
+  // `journal` is borrowed. `histories`: names stand for all their versions, which are told one by
+  // one; one that is there tells nothing of those behind it.
+  explicit JournalObserver(RunJournal& journal, bool histories = false)
+      : journal_(journal), histories_(histories) {}
 
   // For names that are done again: called with each that has been settled. The end of their listing
   // is not that of the run.
@@ -32,7 +35,10 @@ class JournalObserver : public SyncObserver {
   void OnListedAll() override;
   void OnCopied(const SyncStep& step, const CopyOutcome& outcome) override;
   void OnRemoved(const SyncStep& step) override;
+  void OnEnded(const SyncStep& step) override;
   void OnFailed(const SyncStep& step, const Error& error) override;
+  // What a list names, and the source does not show.
+  void OnNotThere(std::string_view name, const Error& error);
 
  private:
   void Settled(std::string_view name) {
@@ -40,6 +46,7 @@ class JournalObserver : public SyncObserver {
   }
 
   RunJournal& journal_;
+  bool histories_;
   std::function<void(std::string_view)> on_settled_;
 };
 

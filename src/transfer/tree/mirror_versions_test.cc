@@ -40,6 +40,12 @@ class Watcher : public SyncObserver {
   void OnFailed(const SyncStep& step, const Error& error) override {
     failed[std::string(step.name)] = error.message;
   }
+  void OnLooking(const SyncStep& step) override { begun += step.name; }
+  void OnEnded(const SyncStep& step) override { ended += step.name; }
+  void OnListedAll() override { listed_all = true; }
+  std::string begun;
+  std::string ended;
+  bool listed_all = false;
   std::map<std::string, std::string> failed;
 };
 
@@ -314,6 +320,41 @@ TEST_F(MirrorVersionsTest, OnlyIntoABucketThatKeepsVersions) {
   ASSERT_TRUE(world.Run(target.SetVersioning("to", true)));
   source_backend->options.capabilities.versions = false;
   EXPECT_FALSE(world.Run(CheckKeepsVersions(from, to)));
+}
+
+// Whoever keeps a journal calls it done then, and nobody looks at its other versions again.
+TEST_F(MirrorVersionsTest, AKeyEndsWithItsLastVersion) {
+  for (const char* key : {"a", "b"}) {
+    Put(key, "1");
+    Put(key, "2");
+  }
+  int puts = 0;
+  target_faults.decide = [&](StoreOperation operation, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && key == "out/a" && ++puts == 2) {
+      fault.error = InvalidInput("refused");
+    }
+    return fault;
+  };
+  ASSERT_TRUE(Mirror());
+  EXPECT_EQ(Target(), "a: 1\nb: 1 2\n");
+  EXPECT_EQ(watcher.begun, "ab");
+  EXPECT_EQ(watcher.ended, "b");
+  EXPECT_TRUE(watcher.listed_all);
+  ASSERT_TRUE(Mirror());
+  EXPECT_EQ(watcher.ended, "ab");
+  // At a limit neither the key ends nor are those behind it looked at.
+  SetUpStores({});
+  for (const char* key : {"a", "b"}) {
+    Put(key, "1");
+    Put(key, "2");
+  }
+  SyncOptions options;
+  options.bytes_max = 1;
+  EXPECT_FALSE(Mirror(options));
+  EXPECT_EQ(watcher.begun, "a");
+  EXPECT_EQ(watcher.ended, "");
+  EXPECT_FALSE(watcher.listed_all);
 }
 
 // All is listed, and what was under way ends without being done.
