@@ -211,6 +211,8 @@ asio::awaitable<void> RunSession::Close(ExitCode code, const std::optional<Error
     phase = RunPhase::kStopped;
   } else if (code != ExitCode::kDone) {
     phase = RunPhase::kFailed;
+  } else if (journal_->has_open()) {
+    phase = RunPhase::kStopped;  // Whatever was left out, the run is to be gone on with.
   }
   const std::string id = journal_->record().id;
   std::string reason;

@@ -143,16 +143,17 @@ Async<void> TransferRun::Redo(CarryNames carry, bool rest, bool empty) {
   Result<void> done = Ok();
   if (!names.empty() || (empty && !rest)) {
     std::set<std::string, std::less<>> left(names.begin(), names.end());
-    journal_->set_on_settled([&left](std::string_view name) {
+    journal_->set_on_told([&left](std::string_view name) {
       auto found = left.find(name);
       if (found != left.end()) left.erase(found);
     });
     done = co_await carry(names);
-    // What is not at the source any more has nothing to be done.
+    // What is not at the source any more has nothing to be done. What was begun and has not ended
+    // stays open.
     if (done) {
       for (const std::string& name : left) journal.Done(name);
     }
-    journal_->set_on_settled({});
+    journal_->set_on_told({});
   }
   journal.set_redoing(false);
   co_return done;

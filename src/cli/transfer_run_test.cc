@@ -72,6 +72,12 @@ struct StoppedRun {
   }
 
   Async<ExitCode> GoOn(RunContext& context) {
+    Result<ExitCode> ready = co_await Prepare(context);
+    if (!ready) co_return ready;
+    co_return co_await Resume(context);
+  }
+
+  Async<ExitCode> Prepare(RunContext& context) {
     Runtime& runtime = context.runtime();
     MemoryStore store(runtime, backend);
     for (const char* bucket : {"from", "to"}) {
@@ -86,7 +92,12 @@ struct StoppedRun {
     if (ready) ready = co_await Put(store, "changed");
     if (ready) ready = co_await BeginAndStop(context, then);
     if (!ready) co_return ready.error();
+    co_return ExitCode::kDone;
+  }
 
+  Async<ExitCode> Resume(RunContext& context, testing::FaultPlan* faults = nullptr) {
+    Runtime& runtime = context.runtime();
+    MemoryStore store(runtime, backend, faults);
     TransferRun run(context, {});
     RunFlags flags;
     flags.resume = "last";
@@ -135,6 +146,73 @@ TEST(TransferRunTest, HistoriesGoOnBehindWhatIsDone) {
   for (const auto& [key, versions] : test.backend->buckets["to"].objects) {
     EXPECT_EQ(versions.size(), 2U) << key;
   }
+  test.backend.reset();  // Before the clock.
+}
+
+// Sets a stop when the first version of b is written.
+class StopAtB : public testing::FaultPlan {
+ public:
+  explicit StopAtB(Event& stop) : stop_(stop) {}
+  testing::Fault Next(testing::StoreOperation operation, std::string_view bucket,
+                      std::string_view key) override {
+    const bool writes =
+        operation == testing::StoreOperation::kPut || operation == testing::StoreOperation::kCopy;
+    if (writes && bucket == "to" && key == "b") stop_.Set();
+    return {};
+  }
+
+ private:
+  Event& stop_;
+};
+
+// What was stopped between two versions while it was done again is done again once more.
+TEST(TransferRunTest, AHistoryThatWasStoppedOnTheWayIsNotDone) {
+  StoppedRun test{.histories = true};
+  RunContext context(CommonFlags{}, std::nullopt, test.console);
+  Result<ExitCode> code = context.Run(test.Prepare(context));
+  ASSERT_TRUE(code) << code.error().Describe();
+  StopAtB faults(context.stop());
+  code = context.Run(test.Resume(context, &faults));
+  ASSERT_FALSE(code);
+  EXPECT_EQ(code.error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(test.backend->buckets["to"].objects["b"].size(), 1U);
+  RunContext again(CommonFlags{}, std::nullopt, test.console);
+  code = again.Run(test.Resume(again));
+  ASSERT_TRUE(code) << code.error().Describe();
+  EXPECT_EQ(*code, ExitCode::kDone) << test.console.error;
+  for (const auto& [key, versions] : test.backend->buckets["to"].objects) {
+    EXPECT_EQ(versions.size(), 2U) << key;
+  }
+  test.backend.reset();  // Before the clock.
+}
+
+// Whoever forgot it: a run with names in flight is no run that is done.
+TEST(TransferRunTest, ARunWithNamesInFlightIsNotDone) {
+  StoppedRun test{.histories = true};
+  RunContext context(CommonFlags{}, std::nullopt, test.console);
+  std::optional<RunRecord> record;
+  const auto begin_and_end = [&]() -> Async<ExitCode> {
+    TransferRun run(context, {});
+    RunFlags flags;
+    flags.state.path = test.folder.file("state.db");
+    Result<void> remembered =
+        co_await run.Remember(flags, test.Known(context.runtime().clock.Now()));
+    if (!remembered) co_return remembered.error();
+    run.Begin();
+    const ListedObject object{.key = "b"};
+    run.observers.OnLooking({.name = "b", .source = &object});
+    Result<ExitCode> code = co_await run.Conclude(Ok());
+    if (!code) co_return code.error();
+    LocalState state(context.runtime(), {.sqlite_path = test.folder.file("state.db")});
+    Result<RunRecord> found = co_await Runs(context.runtime(), state).Find("last");
+    if (!found) co_return found.error();
+    record = std::move(*found);
+    co_return code;
+  };
+  Result<ExitCode> code = context.Run(begin_and_end());
+  ASSERT_TRUE(code) << code.error().Describe();
+  EXPECT_EQ(record->phase, RunPhase::kStopped);
+  EXPECT_EQ(record->open, std::vector<std::string>{"b"});
   test.backend.reset();  // Before the clock.
 }
 

@@ -134,6 +134,8 @@ class RunJournal {
   void set_redoing(bool redoing) { redoing_ = redoing; }
   void ListedAll() { record_.listed_all = true; }
   RunCounts& counts() { return record_.counts; }
+  // Whether a name is still to be done, or has failed without a row that says so.
+  [[nodiscard]] bool has_open() const { return !open_.empty(); }
 
   // Set when another process has taken the run over, or State could not be written for so long that
   // one may have. The run should stop.

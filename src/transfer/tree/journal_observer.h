@@ -22,11 +22,9 @@ class JournalObserver : public SyncObserver {
   explicit JournalObserver(RunJournal& journal, bool histories = false)
       : journal_(journal), histories_(histories) {}
 
-  // For names that are done again: called with each that has been settled. The end of their listing
-  // is not that of the run.
-  void set_on_settled(std::function<void(std::string_view)> on_settled) {
-    on_settled_ = std::move(on_settled);
-  }
+  // For names that are done again: called with each that anything is told of, also that it has been
+  // begun. The end of their listing is not that of the run.
+  void set_on_told(std::function<void(std::string_view)> on_told) { on_told_ = std::move(on_told); }
 
   void OnExcluded(const SyncStep& step) override;
   void OnSkipped(const SyncStep& step) override;
@@ -41,13 +39,14 @@ class JournalObserver : public SyncObserver {
   void OnNotThere(std::string_view name, const Error& error);
 
  private:
-  void Settled(std::string_view name) {
-    if (on_settled_) on_settled_(name);
+  void Started(const SyncStep& step);
+  void Told(std::string_view name) {
+    if (on_told_) on_told_(name);
   }
 
   RunJournal& journal_;
   bool histories_;
-  std::function<void(std::string_view)> on_settled_;
+  std::function<void(std::string_view)> on_told_;
 };
 
 }  // namespace longhaul

@@ -275,5 +275,20 @@ TEST_F(JournalObserverTest, NamedObjectsAreThoseThatAreThere) {
   EXPECT_EQ(found, (std::vector<std::string>{"in/" + NameOfNumber(3), "in/" + NameOfNumber(99)}));
 }
 
+// Else whoever does names again would take what was begun and has not ended for what is gone.
+TEST_F(JournalObserverTest, WhatIsBegunIsTold) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  JournalObserver observer(**journal, true);
+  std::string told;
+  observer.set_on_told([&told](std::string_view name) { told += name; });
+  observer.OnLooking({.name = "a"});
+  observer.OnChosen({.name = "b"});
+  EXPECT_EQ(told, "ab");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  EXPECT_EQ((*journal)->record().open, (std::vector<std::string>{"a", "b"}));
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -270,7 +270,11 @@ class Mirror {
                   .source = &version,
                   .decision = {SyncVerdict::kCopy, version.is_delete_marker ? reason::kDeleteMarker
                                                                             : reason::kNewVersion}};
-    if (run_.whole || limit_ || stopped()) co_return false;
+    if (run_.whole || limit_) co_return false;
+    if (stopped()) {
+      run_.cancelled = true;  // The rest of the key is still to be done.
+      co_return false;
+    }
     if (Result<void> chosen = Choose(step); !chosen) {
       limit_ = chosen.error();
       co_return false;

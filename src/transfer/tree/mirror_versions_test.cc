@@ -370,5 +370,23 @@ TEST_F(MirrorVersionsTest, AStopOfTheLastCopyIsNoEnd) {
   EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
 }
 
+// A small version is written to its end all the same, and those behind it are not there yet.
+TEST_F(MirrorVersionsTest, AStopBetweenTwoVersionsIsNoEnd) {
+  Put("a", "1");
+  Put("a", "2");
+  Event stop;
+  target_faults.decide = [&stop](StoreOperation operation, std::string_view) {
+    if (operation == StoreOperation::kPut) stop.Set();
+    return Fault{};
+  };
+  SyncOptions options;
+  options.copy.stop = &stop;
+  Result<void> done = Mirror(options);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(Target(), "a: 1\n");
+  EXPECT_EQ(watcher.ended, "");
+}
+
 }  // namespace
 }  // namespace longhaul
