@@ -151,6 +151,7 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   }
   Result<void> remembered = co_await run.Remember(run_flags_, std::move(what));
   if (!remembered) co_return remembered.error();
+  options.filter = filters_.Make(run.Began(context.runtime().clock.Now()));
   if (at_.at) time_at_ = run.At(time_at_);
   if (recursive_) {
     std::vector<OpenedAddress> sources;

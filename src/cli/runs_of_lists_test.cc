@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "cli/local_state.h"
+#include "state/fields.h"
 #include "tests/support/commands.h"
 #include "tests/support/run.h"
 #include "transfer/runs/run_journal.h"
@@ -31,13 +33,13 @@ class RunsOfListsTest : public testing::CommandsTest {
                      const std::function<void(RunJournal&)>& told) {
     testing::RealWorld world;
     LocalState state(world.runtime, {.sqlite_path = folder.file("state.db")});
-    auto journal = world.Run(
-        RunJournal::Begin(world.runtime, state,
-                          {.command = command,
-                           .arguments = {command},
-                           .source = folder.file("in"),
-                           .target = target,
-                           .listing = kind + " sha256:" + HexEncode(Sha256(ReadFile(file)))}));
+    auto journal = world.Run(RunJournal::Begin(
+        world.runtime, state,
+        {.command = command,
+         .arguments = {command},
+         .source = folder.file("in"),
+         .target = target,
+         .listing = kind.empty() ? "" : kind + " sha256:" + HexEncode(Sha256(ReadFile(file)))}));
     EXPECT_TRUE(journal) << journal.error().Describe();
     (*journal)->counts().copied = 1;
     told(**journal);
@@ -51,6 +53,24 @@ class RunsOfListsTest : public testing::CommandsTest {
                                       folder.file("in"), target};
     if (command == "cp") words.insert(words.begin() + 1, "-r");
     return Run(std::move(words));
+  }
+  // As if the run had begun so long ago.
+  void BegunBefore(const std::string& id, std::chrono::minutes age) {
+    testing::RealWorld world;
+    LocalState state(world.runtime, {.sqlite_path = folder.file("state.db")});
+    auto row = world.Run(state.Get("runs", id));
+    ASSERT_TRUE(row && *row);
+    Result<Fields> fields = Fields::Read((*row)->value);
+    ASSERT_TRUE(fields);
+    fields->SetTime("started", world.runtime.clock.Now() - age);
+    ASSERT_TRUE(world.Run(state.Write("runs", {.key = id, .value = fields->Write()})));
+  }
+  RunRecord Last() {
+    testing::RealWorld world;
+    LocalState state(world.runtime, {.sqlite_path = folder.file("state.db")});
+    Result<RunRecord> run = world.Run(Runs(world.runtime, state).Find("last"));
+    EXPECT_TRUE(run);
+    return run ? std::move(*run) : RunRecord{};
   }
   std::string There() {
     std::string names;
@@ -173,6 +193,40 @@ TEST_F(RunsOfListsTest, AMoveByAListHasNoJournal) {
       << console.error;
   EXPECT_TRUE(Says("this run cannot be resumed: no journal is kept of a move")) << console.out;
   EXPECT_EQ(GoOn("sync", "--files-from", "names", "--resume", "last"), 3) << console.error;
+}
+
+// What was in the window of a run that was killed yesterday is in it today.
+TEST_F(RunsOfListsTest, AgesCountFromTheBeginning) {
+  for (const char* name : {"b", "c"}) {
+    std::filesystem::last_write_time(
+        folder.file(std::string("in/") + name),
+        std::filesystem::file_time_type::clock::now() - std::chrono::minutes(90));
+  }
+  for (const std::string command : {"sync", "cp", "mv"}) {
+    const std::string id = Killed(command, command == "mv" ? "" : "names", "names", UpToB);
+    BegunBefore(id, std::chrono::minutes(120));
+    std::vector<std::string> words = {command, "--max-age",       "1h",  "--resume",
+                                      id,      folder.file("in"), target};
+    if (command != "sync") words.insert(words.begin() + 1, "-r");
+    if (command != "mv") words.insert(words.end() - 2, {"--files-from", folder.file("names")});
+    EXPECT_EQ(Run(words), 0) << command << ": " << console.error;
+    EXPECT_EQ(There(), "bcd") << command << ": " << console.out;
+    for (const char* name : {"b", "c", "d"}) {
+      std::filesystem::remove(folder.file(std::string("root/a/") + name));
+    }
+  }
+  // And what came in behind the beginning is not.
+  for (const char* name : {"b", "c", "d"}) WriteFile(std::string("in/") + name, name);
+  std::filesystem::last_write_time(
+      folder.file("in/d"),
+      std::filesystem::file_time_type::clock::now() - std::chrono::minutes(90));
+  const std::string id = Killed("sync", "names", "names", UpToB);
+  BegunBefore(id, std::chrono::minutes(120));
+  EXPECT_EQ(Run({"sync", "--min-age", "1h", "--files-from", folder.file("names"), "--resume", id,
+                 folder.file("in"), target}),
+            0)
+      << console.error;
+  EXPECT_EQ(There(), "");
 }
 
 }  // namespace

@@ -212,6 +212,7 @@ class SyncCommand : public Command {
     const SystemTime at_begin = what.at;
     Result<void> remembered = co_await run.Remember(run_flags_, std::move(what));
     if (!remembered) co_return remembered.error();
+    options_.filter = filters_.Make(run.Began(context.runtime().clock.Now()));
     std::optional<SystemTime> at;
     if (at_.at) at = run.At(at_begin);
     if (at && options_.remove) {

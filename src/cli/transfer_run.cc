@@ -115,6 +115,10 @@ Async<void> TransferRun::Carry(OpenedAddress source, OpenedAddress target, Listi
       listing, there, std::move(options), observers, totals);
 }
 
+SystemTime TransferRun::Began(SystemTime now) const {
+  return session_ && session_->journal() != nullptr ? session_->journal()->record().started : now;
+}
+
 SystemTime TransferRun::At(SystemTime now) const {
   return session_ && session_->found() ? session_->found()->at : now;
 }

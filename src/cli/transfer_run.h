@@ -82,6 +82,10 @@ class TransferRun {
   // Null: nothing is remembered.
   [[nodiscard]] UploadRecords* uploads() { return session_ ? session_->uploads() : nullptr; }
 
+  // When the run began, also one that goes on: what ages of filters count from, or what was in the
+  // run would be out of it. `now`: of one that nobody can go on with.
+  [[nodiscard]] SystemTime Began(SystemTime now) const;
+
   // The time of --at of the run that goes on; else `now`, counted from now.
   [[nodiscard]] SystemTime At(SystemTime now) const;
 
