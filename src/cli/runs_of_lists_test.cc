@@ -229,5 +229,28 @@ TEST_F(RunsOfListsTest, AgesCountFromTheBeginning) {
   EXPECT_EQ(There(), "");
 }
 
+// No row can have it: it is counted and told, and the names beside it are noted all the same.
+TEST_F(RunsOfListsTest, ALineThatIsTooLongForAKey) {
+  WriteFile("names", "d\nzz\n" + std::string(3000, 'x') + "\nb\n");
+  const std::vector<std::string> words = {"sync", "--files-from", folder.file("names"),
+                                          folder.file("in"), target};
+  EXPECT_EQ(Run(words), 1) << console.error;
+  EXPECT_TRUE(Says("failed  2")) << console.out;
+  EXPECT_EQ(There(), "bd");
+  RunRecord run = Last();
+  EXPECT_EQ(run.phase, RunPhase::kFailed) << console.error;
+  EXPECT_EQ(run.upto, "d");
+  EXPECT_TRUE(run.listed_all);
+  EXPECT_EQ(run.open, std::vector<std::string>{std::string(3000, 'x')});
+  ASSERT_EQ(Run({"runs", "show", "last"}), 0);
+  EXPECT_TRUE(Says("failed: zz: ")) << console.out;
+  // It is tried again, and what else was done is left alone.
+  std::filesystem::remove(folder.file("root/a/b"));
+  EXPECT_EQ(GoOn("sync", "--files-from", "names", "--resume", "last"), 1) << console.error;
+  EXPECT_TRUE(Says("failed  2")) << console.out;
+  EXPECT_EQ(There(), "d");
+  EXPECT_EQ(Last().phase, RunPhase::kFailed);
+}
+
 }  // namespace
 }  // namespace longhaul

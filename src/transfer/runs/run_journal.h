@@ -135,7 +135,7 @@ class RunJournal {
   void ListedAll() { record_.listed_all = true; }
   RunCounts& counts() { return record_.counts; }
   // Whether a name is still to be done, or has failed without a row that says so.
-  [[nodiscard]] bool has_open() const { return !open_.empty(); }
+  [[nodiscard]] bool has_open() const { return !open_.empty() || again_from_; }
 
   // Set when another process has taken the run over, or State could not be written for so long that
   // one may have. The run should stop.
@@ -149,6 +149,8 @@ class RunJournal {
  private:
   RunJournal(Runtime runtime, State& state, RunRecord run);
   Async<void> KeepWriting();
+  void NoteFailure(std::string_view name, std::string_view reason);
+  void LookAgainFrom(std::string_view name);
   Async<void> WriteFailures();
   Async<void> WriteRow();
   StateWrite RowToWrite();
@@ -159,6 +161,10 @@ class RunJournal {
   // In flight, to be done again, or failed without a row that says so yet.
   std::set<std::string, std::less<>> open_;
   std::string last_;  // The greatest name passed or started.
+  // The least name that is to be done again and is neither in `open_` nor in a row: from it on all
+  // is looked at again.
+  std::optional<std::string> again_from_;
+  int without_row_ = 0;  // Names in `open_` that no row can have.
   struct FailureChange {
     std::string name;
     std::optional<RunFailure> failure;  // None: it has worked.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "tests/support/fake_state.h"
@@ -258,6 +259,72 @@ TEST_F(RunJournalTest, FinishedRunsAreForgottenInTime) {
   EXPECT_EQ(world.Run(runs.All())->size(), 1U);
   ASSERT_TRUE(world.Run(runs.Prune(3, std::chrono::hours(0), "sync")));
   EXPECT_TRUE(backend->rows.empty());
+}
+
+// Names that no row can have stay open; of many of them all is looked at again from the first on.
+TEST_F(RunJournalTest, NamesThatAreTooLongForARow) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  for (char c : {'k', 'l', 'm', 'n'}) (*journal)->Failed(std::string(3000, c), "too long");
+  (*journal)->Failed("p", "denied");
+  (*journal)->Started("q");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  RunRecord run = Found();
+  EXPECT_EQ(run.upto, "q");
+  EXPECT_EQ(run.open.size(), 5U);
+  EXPECT_EQ(FailedNames(run.id), std::vector<std::string>{"p"});
+  (*journal)->Done("q");
+  (*journal)->Failed(std::string(3000, 's'), "too long");
+  (*journal)->Failed(std::string(3000, 'r'), "too long");
+  (*journal)->Passed("z");
+  (*journal)->ListedAll();
+  EXPECT_TRUE((*journal)->has_open());
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  run = Found();
+  EXPECT_EQ(run.upto, std::string(3000, 'r'));
+  EXPECT_EQ(run.open.back(), std::string(3000, 'r'));
+  EXPECT_EQ(run.open.size(), 5U);
+  EXPECT_FALSE(run.listed_all);
+
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, run));
+  ASSERT_TRUE(again) << again.error().Describe();
+  (*again)->set_redoing(true);
+  for (const std::string& name : run.open) (*again)->Done(name);
+  (*again)->Done("p");
+  (*again)->set_redoing(false);
+  EXPECT_FALSE((*again)->has_open());
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kDone, "")));
+  EXPECT_TRUE(FailedNames(run.id).empty());
+}
+
+// Refuses the row of "m" for what it is.
+class RefusingState : public FakeState {
+ public:
+  using FakeState::FakeState;
+  Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                std::vector<StateWrite> writes) override {
+    const auto refused = std::ranges::find(writes, "m", &StateWrite::key);
+    if (refused == writes.end()) co_return co_await FakeState::WriteMany(partition, writes);
+    const auto place = refused - writes.begin();
+    writes.erase(refused);
+    auto written = co_await FakeState::WriteMany(partition, std::move(writes));
+    if (!written) co_return written.error();
+    written->insert(written->begin() + place, Result<int64_t>(InvalidInput("no such row")));
+    co_return written;
+  }
+};
+
+TEST_F(RunJournalTest, ARowThatIsRefusedKeepsNothingElse) {
+  RefusingState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  for (const char* name : {"l", "m", "n"}) (*journal)->Failed(name, "denied");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  const RunRecord run = Found();
+  EXPECT_EQ(run.upto, "n");
+  EXPECT_EQ(run.open, std::vector<std::string>{"m"});
+  EXPECT_EQ(FailedNames(run.id), (std::vector<std::string>{"l", "n"}));
 }
 
 }  // namespace
