@@ -372,8 +372,11 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
       const auto missing = [&, lines = wanted.lines](const Error& error, const std::string& key) {
         if (lines || !key.empty()) run.TellNotListed(source, key, error);
       };
+      // What has been moved already is missing.
+      const auto wrong =
+          move_ ? ListingFlags::Wrong::kGoesOn : ListingFlags::Wrong::kGoesOnUnlessNone;
       return listings_.Open(context, opener, source, StoreEnd::kSource, std::move(wanted.options),
-                            missing, ListingFlags::Wrong::kGoesOn, std::move(wanted.passed_over));
+                            missing, wrong, std::move(wanted.passed_over));
     }
     if (at_.at) {
       return OpenedListing(OpenListingAt(context.runtime(), *source.store, source.address.bucket,

@@ -10,6 +10,9 @@ namespace longhaul {
 
 namespace {
 
+// Names of a list that are asked for where not one is there.
+constexpr uint64_t kNoneMax = 10'000;
+
 // A plain file name needs no "./" here: it is no address of a place, but a file's.
 Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEnd end) {
   const bool plain = !text.contains('/') && !text.contains(':');
@@ -185,11 +188,12 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
     if (piped) file->name = names() == "-" ? "standard input" : names();
     if (end == StoreEnd::kSource) file->etag = source_etag_;
     const ListingFileKind kind = KindOf(own);
-    WrongLine tell_wrong = wrong == Wrong::kGoesOn ? GoOnWith(missing) : nullptr;
+    WrongLine tell_wrong = wrong == Wrong::kEnds ? nullptr : GoOnWith(missing);
+    const uint64_t none_max = wrong == Wrong::kGoesOnUnlessNone ? kNoneMax : 0;
     if (missing == nullptr) missing = [](const Error&, const std::string&) {};
     Result<std::unique_ptr<Listing>> read = co_await OpenListingFile(
         context.runtime(), std::move(*file), kind, store, bucket, prefix, std::move(options),
-        std::move(missing), head.place, std::move(tell_wrong), std::move(passed_over));
+        std::move(missing), head.place, std::move(tell_wrong), std::move(passed_over), none_max);
     if (!read) co_return read.error();
     listing = std::move(*read);
   } else {

@@ -44,7 +44,8 @@ struct ListingFlags {
 
   enum class Wrong {
     kEnds,
-    kGoesOn,  // `missing` is told of it.
+    kGoesOn,            // `missing` is told of it.
+    kGoesOnUnlessNone,  // The same; where not one of the first names is there, that is an error.
   };
 
   // What lies below `opened`, as these flags say. The names of --files-from count at both ends. All

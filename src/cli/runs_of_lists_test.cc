@@ -252,5 +252,24 @@ TEST_F(RunsOfListsTest, ALineThatIsTooLongForAKey) {
   EXPECT_EQ(Last().phase, RunPhase::kFailed);
 }
 
+// As all names of another folder would be. A move has moved those that are not there.
+TEST_F(RunsOfListsTest, NoneOfTheFirstNamesIsThere) {
+  std::string names;
+  for (int i = 0; i < 10'300; ++i) names += "no/" + std::to_string(i) + "\n";
+  WriteFile("names", names + "a\n");
+  for (const std::string command : {"sync", "cp", "mv"}) {
+    std::vector<std::string> words = {command, "--files-from", folder.file("names"),
+                                      folder.file("in"), target};
+    if (command != "sync") words.insert(words.begin() + 1, "-r");
+    EXPECT_EQ(Run(words), command == "mv" ? 1 : 3) << command;
+    EXPECT_EQ(Says("is the prefix right?"), command != "mv") << command;
+    EXPECT_EQ(There(), command == "mv" ? "a" : "") << command;
+  }
+  // One that is there tells that it is the place that is meant.
+  WriteFile("names", "b\n" + names);
+  EXPECT_EQ(Run({"sync", "--files-from", folder.file("names"), folder.file("in"), target}), 1);
+  EXPECT_EQ(There(), "ab");
+}
+
 }  // namespace
 }  // namespace longhaul

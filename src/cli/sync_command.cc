@@ -231,9 +231,9 @@ class SyncCommand : public Command {
         const auto missing = [&, lines = wanted.lines](const Error& error, const std::string& key) {
           if (lines || !key.empty()) run.TellNotListed(*source, key, error);
         };
-        return listings_.Open(context, opener, *source, StoreEnd::kSource,
-                              std::move(wanted.options), missing, ListingFlags::Wrong::kGoesOn,
-                              std::move(wanted.passed_over));
+        return listings_.Open(
+            context, opener, *source, StoreEnd::kSource, std::move(wanted.options), missing,
+            ListingFlags::Wrong::kGoesOnUnlessNone, std::move(wanted.passed_over));
       }
       if (at) {
         return OpenedListing(OpenListingAt(context.runtime(), *source->store,

@@ -124,7 +124,7 @@ class KeyListing : public PagedListing {
  public:
   KeyListing(Runtime runtime, std::unique_ptr<TextLines> lines, KeyListKind kind, Store& store,
              std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong,
-             PassedOver passed_over)
+             PassedOver passed_over, uint64_t none_max)
       : runtime_(runtime),
         lines_(std::move(lines)),
         kind_(kind),
@@ -134,6 +134,7 @@ class KeyListing : public PagedListing {
         missing_(std::move(missing)),
         wrong_(std::move(wrong)),
         passed_over_(std::move(passed_over)),
+        none_max_(none_max),
         looks_(runtime.executor) {}
 
  protected:
@@ -151,6 +152,7 @@ class KeyListing : public PagedListing {
         if (error.code == kWrongLine) error.code.clear();  // What is wrong is the file.
         co_return error;
       }
+      if (none_max_ > 0 && !proven_ && not_there_ >= none_max_) co_return NoneIsThere();
       std::erase_if(page, [](const ListedObject& object) { return object.key.empty(); });
     }
     co_return page;
@@ -191,6 +193,13 @@ class KeyListing : public PagedListing {
     co_return Ok();
   }
 
+  [[nodiscard]] Error NoneIsThere() const {
+    const std::string what = "not one of the " + std::to_string(not_there_) +
+                             " names up to here is there: is the prefix right? Names are taken "
+                             "below the address that is given";
+    return NotFound(lines_->Wrong(what).message);
+  }
+
   // `place`: what an error begins with.
   Async<void> Look(ListedObject& object, Error place) {
     Result<ObjectInfo> info = co_await store_.Head(
@@ -198,6 +207,7 @@ class KeyListing : public PagedListing {
     if (!info) {
       Error error = info.error().In(place.message + object.key);
       if (error.kind == ErrorKind::kNotFound && missing_) {
+        ++not_there_;
         missing_(error, object.key);
       } else if (wrong_) {
         errors_.emplace_back(std::move(error), object.key);
@@ -224,6 +234,8 @@ class KeyListing : public PagedListing {
   MissingKey missing_;
   WrongLine wrong_;
   PassedOver passed_over_;
+  uint64_t none_max_;
+  uint64_t not_there_ = 0;
   std::vector<std::pair<Error, std::string>> errors_;  // With keys, for wrong_ to be told of.
   bool proven_ = false;                                // Another line was right.
   bool ended_ = false;
@@ -251,10 +263,10 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
                                      std::string prefix, MissingKey missing, WrongLine wrong,
-                                     PassedOver passed_over) {
+                                     PassedOver passed_over, uint64_t none_max) {
   return std::make_unique<KeyListing>(runtime, std::move(lines), kind, store, std::move(bucket),
                                       std::move(prefix), std::move(missing), std::move(wrong),
-                                      std::move(passed_over));
+                                      std::move(passed_over), none_max);
 }
 
 }  // namespace longhaul

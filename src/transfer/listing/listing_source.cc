@@ -36,7 +36,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
                                                 std::string bucket, std::string prefix,
                                                 ListingOptions options, MissingKey missing,
                                                 std::string place, WrongLine wrong,
-                                                PassedOver passed_over) {
+                                                PassedOver passed_over, uint64_t none_max) {
   std::unique_ptr<Listing> listing;
   if (IsInventory(file, kind)) {
     Result<std::unique_ptr<Listing>> inventory =
@@ -68,7 +68,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
     }
     listing =
         OpenKeyList(runtime, std::move(*lines), keys, store, std::move(bucket), std::move(prefix),
-                    std::move(missing), std::move(wrong), std::move(passed_over));
+                    std::move(missing), std::move(wrong), std::move(passed_over), none_max);
   }
   if (!options.ordered) co_return listing;
   co_return SortListing(runtime, std::move(listing), options.spill_folder);

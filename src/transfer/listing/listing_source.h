@@ -31,7 +31,8 @@ enum class ListingFileKind {
 Async<std::unique_ptr<Listing>> OpenListingFile(
     Runtime runtime, ListingFile file, ListingFileKind kind, Store& store, std::string bucket,
     std::string prefix, ListingOptions options = {}, MissingKey missing = nullptr,
-    std::string place = {}, WrongLine wrong = nullptr, PassedOver passed_over = nullptr);
+    std::string place = {}, WrongLine wrong = nullptr, PassedOver passed_over = nullptr,
+    uint64_t none_max = 0);
 
 // What a file lists, to know it again.
 struct ListingFileState {

@@ -283,6 +283,9 @@ void RunJournal::Failed(std::string_view name, std::string_view reason) {
 }
 
 void RunJournal::NotThere(std::string_view name, std::string_view reason) {
+  // What is done again has its row already.
+  if (!redoing_ && not_there_ >= kNotThereRowsMax) return LookAgainFrom(name);
+  ++not_there_;
   NoteFailure(name, reason);
 }
 

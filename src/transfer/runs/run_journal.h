@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
@@ -127,7 +128,9 @@ class RunJournal {
   void Skipped(std::string_view name);
   void Failed(std::string_view name, std::string_view reason);
   // The same of a name that a list has and the source has not. It is told out of order, before
-  // names that have not been looked at.
+  // names that have not been looked at. Behind so many there are no more rows of them: from the
+  // first that has none on, all is looked at again.
+  static constexpr uint64_t kNotThereRowsMax = 100'000;
   void NotThere(std::string_view name, std::string_view reason);
   // While a resumed run does again what is `open` in its record, and what has failed: names come
   // out of order, and those that work now have not failed any more.
@@ -164,12 +167,13 @@ class RunJournal {
   // The least name that is to be done again and is neither in `open_` nor in a row: from it on all
   // is looked at again.
   std::optional<std::string> again_from_;
+  uint64_t not_there_ = 0;
   int without_row_ = 0;  // Names in `open_` that no row can have.
   struct FailureChange {
     std::string name;
     std::optional<RunFailure> failure;  // None: it has worked.
   };
-  std::vector<FailureChange> changes_;
+  std::deque<FailureChange> changes_;
   bool redoing_ = false;
   Event closing_;
   Event lost_;

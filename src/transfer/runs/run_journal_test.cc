@@ -327,5 +327,42 @@ TEST_F(RunJournalTest, ARowThatIsRefusedKeepsNothingElse) {
   EXPECT_EQ(FailedNames(run.id), (std::vector<std::string>{"l", "n"}));
 }
 
+// A list of a wrong place must not fill State. What has no row is asked for again.
+TEST_F(RunJournalTest, NamesThatAreNotThereHaveSoManyRowsAndNoMore) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  const int rows = static_cast<int>(RunJournal::kNotThereRowsMax);
+  (*journal)->NotThere("nothing", "there is no such object");
+  for (int i = 0; i < rows + 5; ++i) (*journal)->NotThere(NameOfNumber(i), "no such object");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ(Found().upto, "");
+  (*journal)->Started("a");
+  (*journal)->Done("a");
+  (*journal)->Started("z");
+  (*journal)->Done("z");
+  (*journal)->ListedAll();
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  RunRecord run = Found();
+  EXPECT_EQ(run.upto, NameOfNumber(rows - 1));
+  EXPECT_EQ(run.open, std::vector<std::string>{NameOfNumber(rows - 1)});
+  EXPECT_FALSE(run.listed_all);
+  // Before the rows that are there.
+  const auto failed = static_cast<size_t>(std::ranges::count_if(
+      backend->rows, [](const auto& row) { return row.first.first.starts_with("run-failed/"); }));
+  EXPECT_EQ(failed, RunJournal::kNotThereRowsMax);
+
+  // Those that are done again keep their rows, and there are no more of them then either.
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, run));
+  ASSERT_TRUE(again) << again.error().Describe();
+  (*again)->set_redoing(true);
+  for (int i = 0; i < rows; ++i) (*again)->NotThere(NameOfNumber(i), "no such object");
+  (*again)->set_redoing(false);
+  (*again)->NotThere(NameOfNumber(rows + 1), "no such object");
+  (*again)->Passed("z");
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kFailed, "")));
+  EXPECT_EQ(Found().upto, NameOfNumber(rows + 1));
+}
+
 }  // namespace
 }  // namespace longhaul
