@@ -271,5 +271,30 @@ TEST_F(RunsOfListsTest, NoneOfTheFirstNamesIsThere) {
   EXPECT_EQ(There(), "ab");
 }
 
+// What was done again first is at the target once.
+TEST_F(RunsOfListsTest, TheGuardOfARunThatGoesOnCountsTheTargetOnce) {
+  const auto of_number = [](char first, int number) {
+    return first + std::to_string(100 + number);
+  };
+  for (const char* name : {"a", "b", "c", "d"}) {
+    std::filesystem::remove(folder.file(std::string("in/") + name));
+  }
+  for (int i = 0; i < 65; ++i) {
+    WriteFile("root/a/" + of_number('n', i), "as it was");
+    WriteFile("in/" + of_number('n', i), "now");
+  }
+  for (int i = 0; i < 35; ++i) WriteFile("root/a/" + of_number('x', i), "only there");
+  const std::string id = Killed("sync", "", "", [&](RunJournal& journal) {
+    for (int i = 0; i < 65; ++i) journal.Failed(of_number('n', i), "denied");
+  });
+  EXPECT_EQ(Run({"sync", "--delete", "--max-delete-percent", "30", "--resume", id,
+                 folder.file("in"), target}),
+            12)
+      << console.out;
+  EXPECT_TRUE(Says("35 of 100 objects")) << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x100")));
+  EXPECT_EQ(ReadFile("root/a/n100"), "now");
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -135,13 +135,13 @@ class Sync {
                         .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
     if (!options_.filter.Matches(step.name, *target.object)) {
       if (options_.remove && options_.remove_excluded) {
-        ++totals_.target_objects;
+        CountTarget();
         co_return co_await NoteRemoval(step);
       }
       Excluded(step);
       co_return Ok();
     }
-    ++totals_.target_objects;
+    CountTarget();
     ++totals_.extra;
     observer_.OnExtra(step);
     if (options_.remove) co_return co_await NoteRemoval(step);
@@ -203,6 +203,11 @@ class Sync {
     co_return Ok();
   }
 
+  void CountTarget() {
+    ++totals_.target_objects;
+    ++target_seen_;
+  }
+
   void Excluded(SyncStep step) {
     ++totals_.excluded;
     step.decision = {SyncVerdict::kSkip, reason::kExcluded};
@@ -215,7 +220,7 @@ class Sync {
                   .target = target != nullptr ? &*target->object : nullptr};
     if (!options_.filter.Matches(step.name, *source.object)) {
       if (target != nullptr && options_.remove && options_.remove_excluded) {
-        ++totals_.target_objects;
+        CountTarget();
         co_return co_await NoteRemoval(step);
       }
       Excluded(step);
@@ -228,7 +233,8 @@ class Sync {
       co_return Ok();
     }
     ++totals_.source_objects;
-    if (target != nullptr) ++totals_.target_objects;
+    ++source_seen_;
+    if (target != nullptr) CountTarget();
     if (options_.lands_in_source && options_.lands_in_source(step.name)) {
       run_.Failed(step, LandsInSourceError());
       co_return Ok();
@@ -436,8 +442,8 @@ class Sync {
       co_return Ok();
     }
     Result<void> allowed = CheckRemovals({.removals = removals_.count(),
-                                          .target_objects = totals_.target_objects,
-                                          .source_objects = totals_.source_objects},
+                                          .target_objects = target_seen_,
+                                          .source_objects = source_seen_},
                                          options_.guard);
     if (!allowed) co_return allowed;
     co_return co_await RemoveCollected(runtime_, target_, removals_,
@@ -460,7 +466,10 @@ class Sync {
   TaskGroup group_;
   Removals removals_;
   std::vector<ListedObject> asked_;  // To be removed, if they may.
-  std::optional<Error> limit_;       // A limit that ended the run while something was looked at.
+  // By this comparison: the totals are also of what was done again before it.
+  uint64_t target_seen_ = 0;
+  uint64_t source_seen_ = 0;
+  std::optional<Error> limit_;  // A limit that ended the run while something was looked at.
 };
 
 }  // namespace
