@@ -379,5 +379,33 @@ TEST(SplitCsv, FieldsAndQuotes) {
   EXPECT_EQ(joined("a\"b"), "error");
 }
 
+// A server that does not heed If-Match gives what there is.
+class HeedlessStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
+    request.if_match.clear();
+    co_return co_await MemoryStore::Get(std::move(request), absent_at);
+  }
+};
+
+TEST_F(ListingSourceTest, AFileThatWasReplacedIsNotReadOn) {
+  HeedlessStore store(world_.runtime, backend_);
+  Put("list", "a\n");
+  ListingFile file{.store = &store, .bucket = "b", .key = "list", .name = "L"};
+  auto state = world_.Run(StateOfListingFile(world_.runtime, file, ListingFileKind::kRawNames));
+  ASSERT_TRUE(state);
+  file.etag = state->etag;
+  ASSERT_TRUE(world_.Run(TextLines::Open(world_.runtime, file)));
+  EXPECT_TRUE(world_.Run(ReadListingFile(file, 100)));
+  Put("list", "0\na\n");
+  auto lines = world_.Run(TextLines::Open(world_.runtime, file));
+  ASSERT_FALSE(lines);
+  EXPECT_EQ(lines.error().kind, ErrorKind::kPrecondition);
+  auto text = world_.Run(ReadListingFile(file, 100));
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().kind, ErrorKind::kPrecondition);
+}
+
 }  // namespace
 }  // namespace longhaul

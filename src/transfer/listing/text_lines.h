@@ -24,6 +24,10 @@ struct ListingFile {
   std::string etag{};  // Its state that is to be read; empty: that of now.
 };
 
+// Opens `file`. kPrecondition: it is in another state, also where the server does not heed
+// If-Match.
+Async<ObjectStream> GetListingFile(ListingFile file);
+
 class TextLines {
  public:
   // Opens `file`. Waits for all the memory that reading it takes, which is taken in one step.
