@@ -161,8 +161,8 @@ class BackupRestoreCommand : public Command {
       if (!remembered) co_return remembered.error();
     }
     run.Begin();
-    auto open = [&](ListingOptions) -> std::unique_ptr<Listing> {
-      return backup::OpenRestored(store, what, troubles.counted, troubles.told());
+    auto open = [&](const TransferRun::Wanted&) {
+      return OpenedListing(backup::OpenRestored(store, what, troubles.counted, troubles.told()));
     };
     // Of a folder that does not exist yet there is none.
     std::unique_ptr<Listing> there;

@@ -99,8 +99,7 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
     if (at_.at || no_clobber_) {
       co_return InvalidInput("--versions goes without --at and --no-clobber");
     }
-    Result<void> whole = CheckWholeHistories(
-        listings_, filters_.Make({}), !(run_flags_.resume + run_flags_.retry_failed).empty());
+    Result<void> whole = CheckWholeHistories(listings_, filters_.Make({}));
     if (!whole) co_return whole.error();
   }
   Result<void> apart = CheckNamesApart(target->address);
@@ -120,39 +119,42 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
                             .filter = &options.filter});
   Result<void> done = run.Open(reports_);
   if (!done) co_return done.error();
-  const bool journal = recursive_ && sources_.size() == 1 && !dry_run_ && !given && !at_.at;
-  if (!journal && !(run_flags_.resume + run_flags_.retry_failed).empty()) {
+  const bool one_tree = recursive_ && sources_.size() == 1 && !dry_run_;
+  if (!one_tree && !(run_flags_.resume + run_flags_.retry_failed).empty()) {
     co_return InvalidInput("--resume and --retry-failed go with --recursive and one SOURCE");
   }
   std::string below = target->address.key;
   if (!recursive_ && !target->address.folder()) below.clear();
   if (recursive_ && !target->address.folder()) below += '/';
-  if (!versions_.versions) {
-    std::string why;
-    if (recursive_ && !journal && !dry_run_) {
-      why = std::string("no journal is kept with ") + (at_.at  ? "--at"
-                                                       : given ? "listings in files"
-                                                               : "several SOURCEs");
+  if (at_.at) time_at_ = at_.at->From(context.runtime().clock.Now());
+  RunSession::What what{.command = move_ ? "mv" : "cp",
+                        .source = sources_.front(),
+                        .target = target_,
+                        .below = below,
+                        .target_place = LastingPlace(*target),
+                        .at = time_at_};
+  if (one_tree) {
+    Result<OpenedAddress> source = opener.Open(sources_.front(), StoreEnd::kSource);
+    if (!source) co_return source.error();
+    what.source_place = LastingPlace(*source);
+    if (move_ && listings_.FromFile(StoreEnd::kSource)) {
+      // What has been moved is missing at the source, as what never was there.
+      what.no_journal = "no journal is kept of a move with a listing in a file";
+    } else if (versions_.versions) {
+      what.listing = kHistories;
+      what.journal = true;
+    } else {
+      Result<void> known =
+          co_await KnowSource(context, opener, std::move(*source), listings_, at_, what);
+      if (!known) co_return known.error();
     }
-    std::string source_place;
-    if (journal) {
-      Result<OpenedAddress> source = opener.Open(sources_.front(), StoreEnd::kSource);
-      if (!source) co_return source.error();
-      source_place = LastingPlace(*source);
-    }
-    Result<void> remembered =
-        co_await run.Remember(run_flags_, {.command = move_ ? "mv" : "cp",
-                                           .source = sources_.front(),
-                                           .target = target_,
-                                           .below = below,
-                                           .source_place = source_place,
-                                           .target_place = LastingPlace(*target),
-                                           .journal = journal,
-                                           .no_journal = why});
-    if (!remembered) co_return remembered.error();
-  } else if (!dry_run_) {
-    TellNotResumable(context, kVersionsGoOn);
+  } else if (recursive_ && !dry_run_) {
+    what.no_journal = "no journal is kept with several SOURCEs";
   }
+  Result<void> remembered = co_await run.Remember(run_flags_, std::move(what));
+  if (!remembered) co_return remembered.error();
+  options.filter = filters_.Make(run.Began(context.runtime().clock.Now()));
+  if (at_.at) time_at_ = run.At(time_at_);
   if (recursive_) {
     std::vector<OpenedAddress> sources;
     for (const std::string& text : sources_) {
@@ -367,26 +369,26 @@ Async<void> CopyOrMove::CarryBelow(RunContext& context, StoreOpener& opener, Ope
     options.source_alone = true;
   }
   const uint64_t before = FoundAtSource(run.totals) + run.totals.failed;
-  std::unique_ptr<Listing> given;
-  if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-    const auto missing = [&](const Error& error, const std::string& key) {
-      run.TellNotListed(source, key, error);
-    };
-    Result<std::unique_ptr<Listing>> listing = co_await listings_.Open(
-        context, opener, source, StoreEnd::kSource, {}, missing, ListingFlags::Wrong::kGoesOn);
-    if (!listing) co_return listing.error();
-    given = std::move(*listing);
-  }
-  options.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
-  auto open = [&](ListingOptions listed) {
-    if (given != nullptr) return std::move(given);
-    if (at_.at) {
-      return OpenListingAt(context.runtime(), *source.store, source.address.bucket,
-                           source.address.key, at_.at->From(context.runtime().clock.Now()),
-                           std::move(listed));
+  // A listing that is kept is to be whole.
+  options.leave_out_unreadable =
+      !listings_.FromFile(StoreEnd::kSource) && listings_.source.save.empty();
+  auto open = [&](TransferRun::Wanted wanted) {
+    if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
+      const auto missing = [&, lines = wanted.lines](const Error& error, const std::string& key) {
+        if (lines || !key.empty()) run.TellNotListed(source, key, error);
+      };
+      // What has been moved already is missing.
+      const auto wrong =
+          move_ ? ListingFlags::Wrong::kGoesOn : ListingFlags::Wrong::kGoesOnUnlessNone;
+      return listings_.Open(context, opener, source, StoreEnd::kSource, std::move(wanted.options),
+                            missing, wrong, std::move(wanted.passed_over));
     }
-    return OpenListing(context.runtime(), *source.store, source.address.bucket, source.address.key,
-                       std::move(listed));
+    if (at_.at) {
+      return OpenedListing(OpenListingAt(context.runtime(), *source.store, source.address.bucket,
+                                         source.address.key, time_at_, std::move(wanted.options)));
+    }
+    return OpenedListing(OpenListing(context.runtime(), *source.store, source.address.bucket,
+                                     source.address.key, std::move(wanted.options)));
   };
   Result<void> done =
       versions_.versions

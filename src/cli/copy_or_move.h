@@ -47,6 +47,7 @@ class CopyOrMove : public Command {
   FilterFlags filters_;
   CopyFlags copies_;
   AtFlag at_;
+  SystemTime time_at_{};  // What that means.
   VersionsFlag versions_;
   ListingFlags listings_;
   LimitFlags limits_;

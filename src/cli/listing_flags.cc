@@ -4,12 +4,14 @@
 
 #include "cli/transfer_ends.h"
 #include "transfer/listing/kept_listing.h"
-#include "transfer/listing/listing_source.h"
 #include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
 namespace {
+
+// Names of a list that are asked for where not one is there.
+constexpr uint64_t kNoneMax = 10'000;
 
 // A plain file name needs no "./" here: it is no address of a place, but a file's.
 Result<ListingFile> FileOf(StoreOpener& opener, const std::string& text, StoreEnd end) {
@@ -33,6 +35,18 @@ WrongLine GoOnWith(MissingKey tell) {
     tell(error, key);
     return true;
   };
+}
+
+std::string_view NameOf(ListingFileKind kind) {
+  switch (kind) {
+    case ListingFileKind::kAny:
+      return "listing";
+    case ListingFileKind::kNames:
+      return "names";
+    case ListingFileKind::kRawNames:
+      return "raw names";
+  }
+  return "listing";
 }
 
 std::string PlaceOfBucket(OpenedAddress opened) {
@@ -98,17 +112,55 @@ Result<void> ListingFlags::CheckOneAddress(size_t addresses) const {
   return InvalidInput("--listing and --save-listing are of one address: run it once for each");
 }
 
+Result<void> ListingFlags::CheckOneFile(const End& own) const {
+  const int given =
+      int{!own.file.empty()} + int{!files_from.empty()} + int{!files_from_raw.empty()};
+  if (given < 2) return Ok();
+  return InvalidInput("one of --listing, --files-from and --files-from-raw is enough");
+}
+
+ListingFileKind ListingFlags::KindOf(const End& own) const {
+  if (!own.file.empty()) return ListingFileKind::kAny;
+  return files_from.empty() ? ListingFileKind::kRawNames : ListingFileKind::kNames;
+}
+
+Async<std::string> ListingFlags::StateOfSource(RunContext& context, StoreOpener& opener) {
+  Result<void> one = CheckOneFile(source);
+  if (!one) co_return one.error();
+  if (!FromFile(StoreEnd::kSource) || !source.save.empty()) co_return std::string();
+  if (source.file.empty() && PipedNames::Are(names())) co_return std::string();
+  const ListingFileKind kind = KindOf(source);
+  Result<ListingFile> file =
+      FileOf(opener, source.file.empty() ? names() : source.file, StoreEnd::kSource);
+  if (!file) co_return file.error();
+  Result<ListingFileState> state =
+      co_await StateOfListingFile(context.runtime(), std::move(*file), kind);
+  if (!state) co_return state.error();
+  lasting_ = state->whole;
+  if (!lasting_) co_return std::string();
+  source_etag_ = state->etag;
+  co_return std::string(NameOf(kind)) + " sha256:" + state->sha256;
+}
+
+std::string ListingFlags::WhyNoJournal() const {
+  if (!source.save.empty()) {
+    return "no journal is kept with --save-listing, as one that goes on lists the rest alone";
+  }
+  if (source.file.empty() && FromFile(StoreEnd::kSource) && PipedNames::Are(names())) {
+    return "no journal is kept with a list of names that comes by a pipe";
+  }
+  return lasting_ ? ""
+                  : "no journal is kept with an inventory whose manifest.json does not give the "
+                    "MD5 of all its files";
+}
+
 Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpener& opener,
                                                    OpenedAddress opened, StoreEnd end,
                                                    ListingOptions options, MissingKey missing,
-                                                   Wrong wrong) {
+                                                   Wrong wrong, PassedOver passed_over) {
   const End& own = end == StoreEnd::kSource ? source : target;
-  const std::string& names = files_from.empty() ? files_from_raw : files_from;
-  const int given =
-      int{!own.file.empty()} + int{!files_from.empty()} + int{!files_from_raw.empty()};
-  if (given > 1) {
-    co_return InvalidInput("one of --listing, --files-from and --files-from-raw is enough");
-  }
+  Result<void> one = CheckOneFile(own);
+  if (!one) co_return one.error();
   Store& store = *opened.store;
   const std::string& bucket = opened.address.bucket;
   const std::string& prefix = opened.address.key;
@@ -121,27 +173,27 @@ Async<std::unique_ptr<Listing>> ListingFlags::Open(RunContext& context, StoreOpe
   if (!own.save.empty()) options.ordered = true;
   std::unique_ptr<Listing> listing;
   if (FromFile(end)) {
-    if (own.file.empty() && piped_ == nullptr && PipedNames::Are(names)) {
-      Result<std::shared_ptr<PipedNames>> read = co_await PipedNames::Read(context, names);
+    if (own.file.empty() && piped_ == nullptr && PipedNames::Are(names())) {
+      Result<std::shared_ptr<PipedNames>> read = co_await PipedNames::Read(context, names());
       if (!read) co_return read.error();
       piped_ = std::move(*read);
     }
     const bool piped = own.file.empty() && piped_ != nullptr;
     Result<ListingFile> file = FileOf(opener,
                                       piped              ? piped_->path()
-                                      : own.file.empty() ? names
+                                      : own.file.empty() ? names()
                                                          : own.file,
                                       end);
     if (!file) co_return file.error();
-    if (piped) file->name = names == "-" ? "standard input" : names;
-    const ListingFileKind kind = !own.file.empty()    ? ListingFileKind::kAny
-                                 : files_from.empty() ? ListingFileKind::kRawNames
-                                                      : ListingFileKind::kNames;
-    WrongLine tell_wrong = wrong == Wrong::kGoesOn ? GoOnWith(missing) : nullptr;
+    if (piped) file->name = names() == "-" ? "standard input" : names();
+    if (end == StoreEnd::kSource) file->etag = source_etag_;
+    const ListingFileKind kind = KindOf(own);
+    WrongLine tell_wrong = wrong == Wrong::kEnds ? nullptr : GoOnWith(missing);
+    const uint64_t none_max = wrong == Wrong::kGoesOnUnlessNone ? kNoneMax : 0;
     if (missing == nullptr) missing = [](const Error&, const std::string&) {};
     Result<std::unique_ptr<Listing>> read = co_await OpenListingFile(
         context.runtime(), std::move(*file), kind, store, bucket, prefix, std::move(options),
-        std::move(missing), head.place, std::move(tell_wrong));
+        std::move(missing), head.place, std::move(tell_wrong), std::move(passed_over), none_max);
     if (!read) co_return read.error();
     listing = std::move(*read);
   } else {

@@ -23,6 +23,25 @@ Result<void> CheckPlace(const RunRecord& run, const std::string& address, const 
                       "resume, or begin a new run, which leaves alone what is there already");
 }
 
+// Names of a list that has changed may lie before those that are done, and nobody would look at
+// them again.
+Result<void> CheckListing(const RunRecord& run, const std::string& is) {
+  if (run.listing == is) return Ok();
+  const std::string kept =
+      "--resume and --retry-failed go on with a run as it was begun: run " + run.id + " ";
+  if (run.listing.empty()) {
+    return InvalidInput(kept + "had neither --at nor --versions nor a listing in a file");
+  }
+  if (is.empty()) {
+    return InvalidInput(kept +
+                        "had --at, --versions or a listing in a file, which has to be given again");
+  }
+  return InvalidInput(kept +
+                      "had another listing or another --at. The file has changed since, or it is "
+                      "another one, and what has been done tells nothing of its names: begin a new "
+                      "run; a sync leaves alone what is there already");
+}
+
 // As one would type it without an environment: what a run leaves alone may be told by that alone.
 std::vector<std::string> WordsOf(const CommonFlags& flags, bool to_folder) {
   std::vector<std::string> words = {flags.command};
@@ -54,13 +73,14 @@ std::string ResumeCommand(const CommonFlags& flags, const std::string& id) {
   return Printable(words);
 }
 
-}  // namespace
-
+// Says that nobody can go on with what begins, and why.
 void TellNotResumable(RunContext& context, const std::string& reason) {
   context.output().Note(Message("not_resumable")
                             .With("reason", reason)
                             .Says("this run cannot be resumed: " + reason));
 }
+
+}  // namespace
 
 void RunFlags::Declare(FlagSet& flags) {
   flags.Section("RESUME");
@@ -85,6 +105,10 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
     co_return InvalidInput("--resume tries what failed as well: leave --retry-failed out");
   }
   const std::string again = flags.resume.empty() ? flags.retry_failed : flags.resume;
+  if (!again.empty() && !what.journal) {
+    co_return InvalidInput("--resume and --retry-failed go on with a run as it was begun: " +
+                           what.no_journal);
+  }
   std::optional<DatabasePlace> place = LocalStatePlace(context, flags.state);
   if (!place) {
     if (again.empty()) co_return session;
@@ -104,7 +128,9 @@ Async<std::unique_ptr<RunSession>> RunSession::Open(RunContext& context, const R
                   .source = what.source,
                   .target = what.target,
                   .source_place = what.source_place,
-                  .target_place = what.target_place};
+                  .target_place = what.target_place,
+                  .listing = what.listing,
+                  .at = what.at};
     Result<std::unique_ptr<RunJournal>> begun =
         co_await RunJournal::Begin(runtime, *session->state_, std::move(run));
     if (begun) {
@@ -137,6 +163,7 @@ Async<void> RunSession::TakeOver(std::string id, const What& what) {
   }
   Result<void> same = CheckPlace(*run, run->source, run->source_place, what.source_place);
   if (same) same = CheckPlace(*run, run->target, run->target_place, what.target_place);
+  if (same) same = CheckListing(*run, what.listing);
   if (!same) co_return same.error();
   if (run->phase == RunPhase::kDone) {
     co_return InvalidInput("run " + run->id + " is done; there is nothing to go on with");
@@ -184,6 +211,8 @@ asio::awaitable<void> RunSession::Close(ExitCode code, const std::optional<Error
     phase = RunPhase::kStopped;
   } else if (code != ExitCode::kDone) {
     phase = RunPhase::kFailed;
+  } else if (journal_->has_open()) {
+    phase = RunPhase::kStopped;  // Whatever was left out, the run is to be gone on with.
   }
   const std::string id = journal_->record().id;
   std::string reason;

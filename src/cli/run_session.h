@@ -26,11 +26,6 @@ struct RunFlags {
   void Declare(FlagSet& flags);
 };
 
-constexpr const char* kVersionsGoOn =
-    "no journal is kept with --versions; the same command again goes on with what is missing";
-// Says that nobody can go on with what begins, and why.
-void TellNotResumable(RunContext& context, const std::string& reason);
-
 class RunSession {
  public:
   struct What {
@@ -41,12 +36,14 @@ class RunSession {
     // Where both are (LastingPlace); needed where a journal is kept.
     std::string source_place{};
     std::string target_place{};
+    std::string listing{};  // As of RunRecord.
+    SystemTime at{};
     bool journal = false;      // A run of many objects; else uploads are remembered alone.
     std::string no_journal{};  // Why a run of many objects has none, for people.
   };
   // Begins a run, or takes that of --resume or --retry-failed over. kInvalidInput: that is one of
-  // another source or target, or their addresses mean another place by now, or it has nothing left
-  // to be done; kPrecondition: it is under way.
+  // another source or target or of another list of names, or their addresses mean another place by
+  // now, or it has nothing left to be done; kPrecondition: it is under way.
   static Async<std::unique_ptr<RunSession>> Open(RunContext& context, const RunFlags& flags,
                                                  What what);
 

@@ -145,15 +145,16 @@ class RunsShowCommand : public Command {
          Counted(run->counts.copied, "object") + ", " + FormatBytes(run->counts.bytes) +
              (IsDryRun(*run) ? " (a dry run: nothing was written)" : "")},
         {"left alone", FormatCount(run->counts.skipped)}};
+    if (run->at != SystemTime{}) rows.emplace_back("source as of", FormatRfc3339(run->at));
     if (run->counts.removed > 0) rows.emplace_back("removed", FormatCount(run->counts.removed));
     if (run->phase != RunPhase::kDone) {
       rows.emplace_back("done up to", run->listed_all ? "the end" : Printable(run->upto));
     }
     for (const std::string& name : run->open) rows.emplace_back("not ended", Printable(name));
-    output.Print(Described("run", runs, *run)
-                     .With("done_up_to", run->upto)
-                     .With("open", run->open)
-                     .Says(RenderTable(rows)));
+    Message shown = Described("run", runs, *run);
+    shown.With("done_up_to", run->upto).With("open", run->open);
+    if (run->at != SystemTime{}) shown.With("at", FormatRfc3339(run->at));
+    output.Print(shown.Says(RenderTable(rows)));
     uint64_t failed = 0;
     std::string after;
     while (output.open()) {
@@ -221,7 +222,9 @@ class RunsResumeCommand : public Command {
                 "stores come from the environment of now. Where that, or the configuration, has an "
                 "address "
                 "mean another place than it did (another endpoint, another root), the run is "
-                "refused: what is left of it would come from or go to elsewhere.",
+                "refused: what is left of it would come from or go to elsewhere. So is a run by a "
+                "listing in a file (--source-listing, --files-from, ...) that has changed since; "
+                "one with --at goes on with the time that this meant when it was begun.",
             .examples = {{"The last run", "longhaul runs resume last"},
                          {"For a script", "longhaul runs resume last --json"}},
             .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,

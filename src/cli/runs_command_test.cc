@@ -74,7 +74,8 @@ TEST_F(RunsCommandTest, ARunGoesOnAsItWasBegun) {
   for (const char* flag : {"--resume", "--retry-failed"}) {
     for (const std::vector<std::string>& other : {std::vector<std::string>{"--dry-run"},
                                                   {"--plan", folder.file("plan")},
-                                                  {"--at", "1h"},
+                                                  {"--files-from", "/dev/null"},
+                                                  {"--save-listing", folder.file("saved")},
                                                   {"--files-from", folder.file("names")},
                                                   {"--source-listing", folder.file("listing")}}) {
       std::vector<std::string> words = {"sync", flag, "last", folder.file("in"),

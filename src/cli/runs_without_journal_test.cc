@@ -26,7 +26,7 @@ TEST_F(RunsWithoutJournalTest, ItIsSaid) {
   const std::string out = folder.file("out/");
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"sync", in, out, "--save-listing", folder.file("kept")},
-        {"sync", in, out, "--files-from", folder.file("names")},
+        {"sync", in, out, "--files-from", "/dev/null"},
         {"sync", in, out, "--save-target-listing", folder.file("there")},
         {"cp", "-r", in, out, "--save-listing", folder.file("again")},
         {"cp", "-r", in, folder.file("two"), out}}) {
@@ -36,6 +36,8 @@ TEST_F(RunsWithoutJournalTest, ItIsSaid) {
   }
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"sync", in, out},
+        {"sync", in, out, "--files-from", folder.file("names")},
+        {"cp", "-r", in, out, "--listing", folder.file("kept")},
         {"sync", in, out, "-n", "--files-from", folder.file("names")},
         {"cp", in + "/x", out}}) {
     EXPECT_EQ(Run(words), 0) << console.error;

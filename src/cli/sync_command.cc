@@ -168,21 +168,11 @@ class SyncCommand : public Command {
     }
     limited.Wrap(*source);
     limited.Wrap(*target);
-    std::optional<SystemTime> at;
-    if (at_.at) at = at_.at->From(context.runtime().clock.Now());
-    if (at && options_.remove) {
-      options_.may_remove = [from = *source, time = *at](const std::string& name,
-                                                         ListedObject there) {
-        return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, time,
-                           std::move(there));
-      };
-    }
     if (versions_.versions) co_return co_await MirrorVersions(context, typed, *source, *target);
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
     const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
                         (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
     std::optional<std::vector<ListedObject>> failed;  // Out of a report.
-    std::unique_ptr<Listing> given;                   // Out of a file, or kept in one.
     TransferRun run(
         context,
         {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
@@ -195,13 +185,15 @@ class SyncCommand : public Command {
           co_await ReadFailedCopies(context.runtime(), retry_failed_, source->address);
       if (!objects) co_return objects.error();
       failed = std::move(*objects);
-    } else if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
-      Result<std::unique_ptr<Listing>> listing =
-          co_await listings_.Open(context, opener, *source, StoreEnd::kSource, {}, tell_missing,
-                                  ListingFlags::Wrong::kGoesOn);
-      if (!listing) co_return listing.error();
-      given = std::move(*listing);
     }
+    RunSession::What what{.command = "sync",
+                          .source = source_,
+                          .target = target_,
+                          .below = target->address.key,
+                          .source_place = LastingPlace(*source),
+                          .target_place = LastingPlace(*target)};
+    Result<void> known = co_await Know(context, opener, *source, failed.has_value(), what);
+    if (!known) co_return known.error();
     std::unique_ptr<Listing> there;
     if (TargetListed()) {
       Result<std::unique_ptr<Listing>> listing =
@@ -219,31 +211,42 @@ class SyncCommand : public Command {
       plan.emplace(std::move(*writer));
       run.Add(*plan);
     }
-    // A relative --at, or a file that may change, would be another source when it goes on.
-    const bool journal =
-        !options_.dry_run && !failed && given == nullptr && there == nullptr && !at_.at;
-    Result<void> remembered =
-        co_await run.Remember(run_flags_, {.command = "sync",
-                                           .source = source_,
-                                           .target = target_,
-                                           .below = target->address.key,
-                                           .source_place = LastingPlace(*source),
-                                           .target_place = LastingPlace(*target),
-                                           .journal = journal,
-                                           .no_journal = WhyNoJournal(failed.has_value())});
+    const SystemTime at_begin = what.at;
+    Result<void> remembered = co_await run.Remember(run_flags_, std::move(what));
     if (!remembered) co_return remembered.error();
-    options_.leave_out_unreadable = given == nullptr;  // A listing that is kept is to be whole.
+    // A listing that is kept is to be whole.
+    options_.leave_out_unreadable =
+        !listings_.FromFile(StoreEnd::kSource) && listings_.source.save.empty();
+    options_.filter = filters_.Make(run.Began(context.runtime().clock.Now()));
+    std::optional<SystemTime> at;
+    if (at_.at) at = run.At(at_begin);
+    if (at && options_.remove) {
+      options_.may_remove = [from = *source, time = *at](const std::string& name,
+                                                         ListedObject there) {
+        return MayRemoveAt(*from.store, from.address.bucket, from.address.key + name, time,
+                           std::move(there));
+      };
+    }
     run.listers_max = static_cast<int>(listings_.listers);
     run.Begin();
-    auto open = [&](ListingOptions listed) {
-      if (failed) return OpenFailed(context.runtime(), *source, *failed, tell_missing);
-      if (given != nullptr) return std::move(given);
-      if (at) {
-        return OpenListingAt(context.runtime(), *source->store, source->address.bucket,
-                             source->address.key, *at, std::move(listed));
+    auto open = [&](TransferRun::Wanted wanted) {
+      if (failed)
+        return OpenedListing(OpenFailed(context.runtime(), *source, *failed, tell_missing));
+      if (listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty()) {
+        const auto missing = [&, lines = wanted.lines](const Error& error, const std::string& key) {
+          if (lines || !key.empty()) run.TellNotListed(*source, key, error);
+        };
+        return listings_.Open(
+            context, opener, *source, StoreEnd::kSource, std::move(wanted.options), missing,
+            ListingFlags::Wrong::kGoesOnUnlessNone, std::move(wanted.passed_over));
       }
-      return OpenListing(context.runtime(), *source->store, source->address.bucket,
-                         source->address.key, std::move(listed));
+      if (at) {
+        return OpenedListing(OpenListingAt(context.runtime(), *source->store,
+                                           source->address.bucket, source->address.key, *at,
+                                           std::move(wanted.options)));
+      }
+      return OpenedListing(OpenListing(context.runtime(), *source->store, source->address.bucket,
+                                       source->address.key, std::move(wanted.options)));
     };
     if (failed) {  // What has been written there since is to be seen.
       options_.failed_before = true;
@@ -287,13 +290,20 @@ class SyncCommand : public Command {
     return !(listings_.target.file + listings_.target.save).empty();
   }
 
-  // "" where one is kept, or nothing is done.
-  [[nodiscard]] std::string WhyNoJournal(bool of_report) const {
-    if (options_.dry_run) return "";
-    if (at_.at) return "no journal is kept with --at";
-    if (of_report) return "no journal is kept of what a report says";
-    const bool in_file = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
-    return in_file || TargetListed() ? "no journal is kept with listings in files" : "";
+  // Whether a journal is kept, of which list of names, or why not.
+  Async<void> Know(RunContext& context, StoreOpener& opener, OpenedAddress source, bool of_report,
+                   RunSession::What& what) {
+    if (at_.at) what.at = at_.at->From(context.runtime().clock.Now());
+    if (options_.dry_run) co_return Ok();
+    if (of_report) {
+      what.no_journal = "no journal is kept of what a report says";
+    } else if (TargetListed()) {
+      // What was copied behind the journal's last write would not be as that says.
+      what.no_journal = "no journal is kept with the target's listing in a file";
+    } else {
+      co_return co_await KnowSource(context, opener, std::move(source), listings_, at_, what);
+    }
+    co_return Ok();
   }
 
   Async<ExitCode> MirrorVersions(RunContext& context, CommandAddress typed, OpenedAddress source,
@@ -303,7 +313,16 @@ class SyncCommand : public Command {
         {.verbose = verbose_.level, .dry_run = options_.dry_run, .filter = &options_.filter});
     Result<void> opened = run.Open(reports_);
     if (!opened) co_return opened.error();
-    if (!options_.dry_run) TellNotResumable(context, kVersionsGoOn);
+    Result<void> remembered =
+        co_await run.Remember(run_flags_, {.command = "sync",
+                                           .source = source_,
+                                           .target = target_,
+                                           .below = target.address.key,
+                                           .source_place = LastingPlace(source),
+                                           .target_place = LastingPlace(target),
+                                           .listing = kHistories,
+                                           .journal = !options_.dry_run});
+    if (!remembered) co_return remembered.error();
     run.Begin();
     Result<void> done = co_await run.TransferVersions(
         source, target, {.listers_max = static_cast<int>(listings_.listers)}, options_);
@@ -323,9 +342,10 @@ class SyncCommand : public Command {
           "--backup-dir");
     }
     if (at_.at || !plan_.empty()) return InvalidInput("--versions goes without --at and --plan");
-    return CheckWholeHistories(
-        listings_, filters_.Make({}),
-        !(retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty());
+    if (!retry_failed_.empty()) {
+      return InvalidInput("--versions goes on with a run, and not with what a report says");
+    }
+    return CheckWholeHistories(listings_, filters_.Make({}));
   }
 
   Result<void> CheckFlags() const {
@@ -345,10 +365,10 @@ class SyncCommand : public Command {
     const bool given = listings_.FromFile(StoreEnd::kSource) || !listings_.source.save.empty();
     // The journal would take what is only told, or what another source has not, for done.
     if (!(run_flags_.resume + run_flags_.retry_failed).empty() &&
-        (options_.dry_run || !plan_.empty() || at_.at || given || !retry_failed_.empty())) {
+        (options_.dry_run || !plan_.empty() || !retry_failed_.empty())) {
       return InvalidInput(
           "--resume and --retry-failed RUN go on with a run as it was begun: without --dry-run, "
-          "--plan, --at, listings in files and reports");
+          "--plan and reports");
     }
     if (options_.remove && listings_.FromFile(StoreEnd::kSource)) {
       return InvalidInput("--delete with a listing in a file would remove what that does not name");

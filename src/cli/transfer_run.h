@@ -14,9 +14,11 @@
 #include "cli/run_context.h"
 #include "cli/run_session.h"
 #include "cli/stores.h"
+#include "cli/transfer_flags.h"
 #include "cli/transfer_observer.h"
 #include "cli/transfer_report.h"
 #include "transfer/listing/listing.h"
+#include "transfer/listing/passed_over.h"
 #include "transfer/tree/journal_observer.h"
 #include "transfer/tree/sync_trees.h"
 
@@ -36,6 +38,7 @@ class SyncObservers : public SyncObserver {
     Each(&SyncObserver::OnCopied, step, outcome);
   }
   void OnRemoved(const SyncStep& step) override { Each(&SyncObserver::OnRemoved, step); }
+  void OnEnded(const SyncStep& step) override { Each(&SyncObserver::OnEnded, step); }
   void OnFailed(const SyncStep& step, const Error& error) override {
     Each(&SyncObserver::OnFailed, step, error);
   }
@@ -47,6 +50,12 @@ class SyncObservers : public SyncObserver {
   }
   std::vector<SyncObserver*> observers_;
 };
+
+// What a TransferRun::OpenSource gives where nothing has to be waited for.
+Async<std::unique_ptr<Listing>> OpenedListing(std::unique_ptr<Listing> listing);
+
+// RunRecord::listing of --versions.
+inline constexpr const char* kHistories = "all versions";
 
 class TransferRun {
  public:
@@ -63,8 +72,8 @@ class TransferRun {
   SyncStep StepOfOne(const CommandAddress& source, const CommandAddress& target,
                      const std::string& target_key);
   SyncObserver& report() { return report_; }
-  // What a list of names failed at: it is counted, told and in the reports. `key`: empty where it
-  // is no name.
+  // What a list of names failed at: it is counted, told, in the reports, and in the journal as what
+  // is to be done again. `key`: empty where it is no name.
   void TellNotListed(const OpenedAddress& source, const std::string& key, const Error& error);
 
   // Keeps a journal and remembers uploads; without it nothing can be gone on with. Before Begin.
@@ -73,15 +82,29 @@ class TransferRun {
   // Null: nothing is remembered.
   [[nodiscard]] UploadRecords* uploads() { return session_ ? session_->uploads() : nullptr; }
 
-  // Opens the listing of the source, from where the options say.
-  using OpenSource = std::function<std::unique_ptr<Listing>(ListingOptions)>;
+  // When the run began, also one that goes on: what ages of filters count from, or what was in the
+  // run would be out of it. `now`: of one that nobody can go on with.
+  [[nodiscard]] SystemTime Began(SystemTime now) const;
+
+  // The time of --at of the run that goes on; else `now`, counted from now.
+  [[nodiscard]] SystemTime At(SystemTime now) const;
+
+  // What is to be listed of the source.
+  struct Wanted {
+    ListingOptions options{};
+    PassedOver passed_over{};  // Need not be asked for; empty: none. Transfer leaves them out.
+    bool lines = true;         // Whether what makes no sense in a list is to be told.
+  };
+  // Opens a listing of the source. Of a run that goes on it is called twice.
+  using OpenSource = std::function<Async<std::unique_ptr<Listing>>(Wanted)>;
   // One tree; with `compare` the listing of the target is read beside that of the source. Of a run
   // that goes on, first what was in flight or failed, then what is behind the last name done.
   // `target_listing`: in place of asking the target; only where nothing is remembered.
   Async<void> Transfer(OpenedAddress source, OpenedAddress target, OpenSource open, bool compare,
                        SyncOptions options, std::unique_ptr<Listing> target_listing = nullptr);
 
-  // The same of whole histories (transfer/tree/mirror_versions.h).
+  // The same of whole histories (transfer/tree/mirror_versions.h), whose run is begun with
+  // kHistories.
   Async<void> TransferVersions(OpenedAddress source, OpenedAddress target, ListingOptions listed,
                                SyncOptions options);
 
@@ -100,7 +123,18 @@ class TransferRun {
   int listers_max = ListingOptions().listers_max;  // Of each listing that Transfer opens.
 
  private:
-  Async<void> Redo(OpenedAddress source, OpenedAddress target, SyncOptions options);
+  // Does again what was in flight or failed. `rest`: what is behind the last name done comes next.
+  // `empty`: also where there is no such name.
+  using CarryNames = std::function<Async<void>(const std::vector<std::string>& names)>;
+  Async<void> Redo(CarryNames carry, bool rest, bool empty);
+  Async<void> RedoVersions(OpenedAddress source, OpenedAddress target, ListingOptions listed,
+                           SyncOptions options, const std::vector<std::string>& names);
+  Async<void> CarryVersions(OpenedAddress source, OpenedAddress target, ListingOptions at_source,
+                            ListingOptions at_target, PassedOver not_of_source,
+                            PassedOver not_of_target, SyncOptions options);
+  Async<void> RedoNames(OpenedAddress source, OpenedAddress target, const OpenSource& open,
+                        SyncOptions options, std::vector<std::string> names, bool lines);
+  static Async<std::unique_ptr<Listing>> OpenPart(const OpenSource& open, Wanted wanted);
   Async<void> Carry(OpenedAddress source, OpenedAddress target, Listing& listing, Listing* there,
                     SyncOptions options);
 
@@ -117,9 +151,13 @@ class TransferRun {
 // count, also those that are only at the target.
 uint64_t FoundAtSource(const SyncTotals& totals);
 
+// Of sync and cp of one tree: whether a journal is kept, of which list of names (RunSession::What),
+// or why not. kNotFound and others: the listing in a file cannot be read.
+Async<void> KnowSource(RunContext& context, StoreOpener& opener, OpenedAddress source,
+                       ListingFlags& listings, AtFlag at, RunSession::What& what);
+
 // What does not go with --versions: listings in files, a filter that would leave out some
-// versions of a key, `again` (--resume, --retry-failed). kInvalidInput.
-Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter,
-                                 bool again);
+// versions of a key. kInvalidInput.
+Result<void> CheckWholeHistories(const ListingFlags& listings, const ObjectFilter& filter);
 
 }  // namespace longhaul

@@ -205,12 +205,18 @@ Result<ListedObject> InventoryRow::Parse(std::string_view line) const {
   return object;
 }
 
-Async<std::unique_ptr<Listing>> OpenInventory(Runtime runtime, ListingFile manifest_file,
-                                              std::string bucket, std::string prefix) {
-  Result<std::string> text = co_await ReadListingFile(manifest_file, kManifestBytesMax);
+Async<InventoryManifest> ReadInventoryManifest(ListingFile file) {
+  Result<std::string> text = co_await ReadListingFile(file, kManifestBytesMax);
   if (!text) co_return text.error();
   Result<InventoryManifest> manifest = ParseInventoryManifest(*text);
-  if (!manifest) co_return manifest.error().In(manifest_file.name);
+  if (!manifest) co_return manifest.error().In(file.name);
+  co_return manifest;
+}
+
+Async<std::unique_ptr<Listing>> OpenInventory(Runtime runtime, ListingFile manifest_file,
+                                              std::string bucket, std::string prefix) {
+  Result<InventoryManifest> manifest = co_await ReadInventoryManifest(manifest_file);
+  if (!manifest) co_return manifest.error();
   if (manifest->source_bucket != bucket) {
     co_return InvalidInput("it is the inventory of the bucket '" + manifest->source_bucket +
                            "', not of '" + bucket + "'")

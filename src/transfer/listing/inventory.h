@@ -32,6 +32,9 @@ struct InventoryManifest {
 // kInvalidInput: no such manifest, or one of ORC or Parquet files; names the place.
 Result<InventoryManifest> ParseInventoryManifest(std::string_view text);
 
+// The same of a file.
+Async<InventoryManifest> ReadInventoryManifest(ListingFile file);
+
 // What a line of an inventory says. `versioned`: of all versions.
 class InventoryRow {
  public:

@@ -123,7 +123,8 @@ Result<std::optional<ListedObject>> FromJson(std::string_view line, std::string_
 class KeyListing : public PagedListing {
  public:
   KeyListing(Runtime runtime, std::unique_ptr<TextLines> lines, KeyListKind kind, Store& store,
-             std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong)
+             std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong,
+             PassedOver passed_over, uint64_t none_max)
       : runtime_(runtime),
         lines_(std::move(lines)),
         kind_(kind),
@@ -132,6 +133,8 @@ class KeyListing : public PagedListing {
         prefix_(std::move(prefix)),
         missing_(std::move(missing)),
         wrong_(std::move(wrong)),
+        passed_over_(std::move(passed_over)),
+        none_max_(none_max),
         looks_(runtime.executor) {}
 
  protected:
@@ -149,6 +152,7 @@ class KeyListing : public PagedListing {
         if (error.code == kWrongLine) error.code.clear();  // What is wrong is the file.
         co_return error;
       }
+      if (none_max_ > 0 && !proven_ && not_there_ >= none_max_) co_return NoneIsThere();
       std::erase_if(page, [](const ListedObject& object) { return object.key.empty(); });
     }
     co_return page;
@@ -176,6 +180,10 @@ class KeyListing : public PagedListing {
         continue;
       }
       if (!*object || !(*object)->key.starts_with(prefix_)) continue;
+      if (passed_over_ && passed_over_((*object)->key)) {
+        proven_ = true;  // It was right when it was asked for.
+        continue;
+      }
       page.push_back(std::move(**object));
       proven_ = proven_ || known;
       if (known) continue;
@@ -185,6 +193,13 @@ class KeyListing : public PagedListing {
     co_return Ok();
   }
 
+  [[nodiscard]] Error NoneIsThere() const {
+    const std::string what = "not one of the " + std::to_string(not_there_) +
+                             " names up to here is there: is the prefix right? Names are taken "
+                             "below the address that is given";
+    return NotFound(lines_->Wrong(what).message);
+  }
+
   // `place`: what an error begins with.
   Async<void> Look(ListedObject& object, Error place) {
     Result<ObjectInfo> info = co_await store_.Head(
@@ -192,6 +207,7 @@ class KeyListing : public PagedListing {
     if (!info) {
       Error error = info.error().In(place.message + object.key);
       if (error.kind == ErrorKind::kNotFound && missing_) {
+        ++not_there_;
         missing_(error, object.key);
       } else if (wrong_) {
         errors_.emplace_back(std::move(error), object.key);
@@ -217,6 +233,9 @@ class KeyListing : public PagedListing {
   std::string prefix_;
   MissingKey missing_;
   WrongLine wrong_;
+  PassedOver passed_over_;
+  uint64_t none_max_;
+  uint64_t not_there_ = 0;
   std::vector<std::pair<Error, std::string>> errors_;  // With keys, for wrong_ to be told of.
   bool proven_ = false;                                // Another line was right.
   bool ended_ = false;
@@ -243,9 +262,11 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
-                                     std::string prefix, MissingKey missing, WrongLine wrong) {
+                                     std::string prefix, MissingKey missing, WrongLine wrong,
+                                     PassedOver passed_over, uint64_t none_max) {
   return std::make_unique<KeyListing>(runtime, std::move(lines), kind, store, std::move(bucket),
-                                      std::move(prefix), std::move(missing), std::move(wrong));
+                                      std::move(prefix), std::move(missing), std::move(wrong),
+                                      std::move(passed_over), none_max);
 }
 
 }  // namespace longhaul

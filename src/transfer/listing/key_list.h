@@ -10,6 +10,7 @@
 
 #include "base/runtime.h"
 #include "transfer/listing/listing.h"
+#include "transfer/listing/passed_over.h"
 #include "transfer/listing/text_lines.h"
 
 namespace longhaul {
@@ -41,10 +42,13 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 // asked, many objects at a time; of a key that is not there `missing` hears (kNotFound, with the
 // line) and it is left out; without `missing` that is the error. Keys that are not below the prefix
 // are left out. kInvalidInput: a line that makes no sense or names another bucket, with its number;
-// that, and what the store says of one key, `wrong` decides about where there is one.
+// that, and what the store says of one key, `wrong` decides about where there is one. Of what is
+// passed over the store is not asked. `none_max`: where not one of so many first names is there,
+// the list ends with an error (kNotFound): it is of another place; 0: it does not.
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
                                      std::string prefix, MissingKey missing = nullptr,
-                                     WrongLine wrong = nullptr);
+                                     WrongLine wrong = nullptr, PassedOver passed_over = nullptr,
+                                     uint64_t none_max = 0);
 
 }  // namespace longhaul

@@ -1,7 +1,12 @@
 #include "transfer/listing/listing_source.h"
 
+#include <algorithm>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include "base/bytes.h"
+#include "base/checksum.h"
 #include "transfer/listing/inventory.h"
 #include "transfer/listing/kept_listing.h"
 #include "transfer/listing/sorted_listing.h"
@@ -9,6 +14,12 @@
 namespace longhaul {
 
 namespace {
+
+constexpr size_t kReadBytes = 256 << 10;
+
+bool IsInventory(const ListingFile& file, ListingFileKind kind) {
+  return kind == ListingFileKind::kAny && file.key.ends_with("manifest.json");
+}
 
 // "x.csv.gz" ends in csv.
 bool EndsIn(std::string_view name, std::string_view ending) {
@@ -24,9 +35,10 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
                                                 ListingFileKind kind, Store& store,
                                                 std::string bucket, std::string prefix,
                                                 ListingOptions options, MissingKey missing,
-                                                std::string place, WrongLine wrong) {
+                                                std::string place, WrongLine wrong,
+                                                PassedOver passed_over, uint64_t none_max) {
   std::unique_ptr<Listing> listing;
-  if (kind == ListingFileKind::kAny && file.key.ends_with("manifest.json")) {
+  if (IsInventory(file, kind)) {
     Result<std::unique_ptr<Listing>> inventory =
         co_await OpenInventory(runtime, file, bucket, prefix);
     if (!inventory) co_return inventory.error();
@@ -54,11 +66,35 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
                                "is --files-from");
       }
     }
-    listing = OpenKeyList(runtime, std::move(*lines), keys, store, std::move(bucket),
-                          std::move(prefix), std::move(missing), std::move(wrong));
+    listing =
+        OpenKeyList(runtime, std::move(*lines), keys, store, std::move(bucket), std::move(prefix),
+                    std::move(missing), std::move(wrong), std::move(passed_over), none_max);
   }
   if (!options.ordered) co_return listing;
   co_return SortListing(runtime, std::move(listing), options.spill_folder);
+}
+
+Async<ListingFileState> StateOfListingFile(Runtime runtime, ListingFile file,
+                                           ListingFileKind kind) {
+  Result<ObjectStream> stream =
+      co_await file.store->Get({.bucket = file.bucket, .key = file.key, .if_match = file.etag});
+  if (!stream) co_return stream.error().In(file.name);
+  const std::unique_ptr<Hasher> hasher = NewHasher(HashKind::kSha256);
+  std::vector<std::byte> buffer(kReadBytes);
+  while (true) {
+    Result<size_t> count = co_await stream->body->Read(buffer);
+    if (!count) co_return count.error().In(file.name);
+    if (*count == 0) break;
+    co_await runtime.pool.Run([&] { hasher->Update(std::span(buffer).first(*count)); });
+  }
+  ListingFileState state{.etag = stream->info.etag, .sha256 = HexEncode(hasher->Finish())};
+  if (!IsInventory(file, kind)) co_return state;
+  file.etag = state.etag;
+  Result<InventoryManifest> manifest = co_await ReadInventoryManifest(file);
+  if (!manifest) co_return manifest.error();
+  state.whole = std::ranges::none_of(
+      manifest->files, [](const InventoryManifest::File& data) { return data.md5_hex.empty(); });
+  co_return state;
 }
 
 }  // namespace longhaul

@@ -112,6 +112,53 @@ TEST_F(ListingSourceTest, KeptListingIsTheListing) {
   EXPECT_EQ(backend_->total_count(), 0);
 }
 
+// A run that goes on has copied them: a million would be asked for once more.
+TEST_F(ListingSourceTest, WhatIsPassedOverIsNotAskedFor) {
+  for (const char* key : {"a", "b", "c"}) Put(key, "1");
+  Write("names", "c\nb\nmissing\na\n");
+  backend_->ResetCounts();
+  std::string missing;
+  auto listing = world_.Run(OpenListingFile(
+      world_.runtime, File("names"), ListingFileKind::kNames, store_, "b", "", {},
+      [&missing](const Error&, const std::string& key) { missing += key; }, "", nullptr,
+      [](const std::string& key) { return key <= "b"; }));
+  ASSERT_TRUE(listing) << listing.error().Describe();
+  EXPECT_EQ(All(std::move(*listing)), "c=1 ");
+  EXPECT_EQ(missing, "missing");
+  EXPECT_EQ(backend_->total_count(), 2);
+  // And where nothing is asked for.
+  auto all = OpenListing(world_.runtime, store_, "b", "");
+  EXPECT_EQ(All(WithoutKeys(std::move(all), [](const std::string& key) { return key != "b"; })),
+            "b=1 ");
+}
+
+// What a file is known by is what is read of it.
+TEST_F(ListingSourceTest, TheStateOfAFile) {
+  Write("names", "b\na\n");
+  auto state =
+      world_.Run(StateOfListingFile(world_.runtime, File("names"), ListingFileKind::kNames));
+  ASSERT_TRUE(state) << state.error().Describe();
+  EXPECT_EQ(state->sha256, HexEncode(Sha256("b\na\n")));
+  EXPECT_TRUE(state->whole);
+  ListingFile known = File("names");
+  known.etag = state->etag;
+  EXPECT_TRUE(world_.Run(TextLines::Open(world_.runtime, known)));
+  Write("names", "b\na\nc\n");
+  auto changed = world_.Run(TextLines::Open(world_.runtime, known));
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().kind, ErrorKind::kPrecondition);
+  // The files of an inventory are known by what its manifest says of them.
+  for (const bool md5 : {true, false}) {
+    Write("manifest.json", std::string(R"({"sourceBucket":"b","fileFormat":"CSV","fileSchema":)"
+                                       R"("Bucket, Key, Size","files":[{"key":"d.csv.gz")") +
+                               (md5 ? R"(,"MD5checksum":"aa")" : "") + "}]}");
+    state = world_.Run(
+        StateOfListingFile(world_.runtime, File("manifest.json"), ListingFileKind::kAny));
+    ASSERT_TRUE(state) << state.error().Describe();
+    EXPECT_EQ(state->whole, md5);
+  }
+}
+
 // A listing that is short deletes what it does not name.
 TEST_F(ListingSourceTest, KeptListingThatIsNotWholeIsAnError) {
   for (int i = 0; i < 3000; ++i) Put("key" + std::to_string(i), "x");
@@ -330,6 +377,34 @@ TEST(SplitCsv, FieldsAndQuotes) {
   EXPECT_EQ(joined("\"a"), "error");
   EXPECT_EQ(joined("\"a\"b"), "error");
   EXPECT_EQ(joined("a\"b"), "error");
+}
+
+// A server that does not heed If-Match gives what there is.
+class HeedlessStore : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
+    request.if_match.clear();
+    co_return co_await MemoryStore::Get(std::move(request), absent_at);
+  }
+};
+
+TEST_F(ListingSourceTest, AFileThatWasReplacedIsNotReadOn) {
+  HeedlessStore store(world_.runtime, backend_);
+  Put("list", "a\n");
+  ListingFile file{.store = &store, .bucket = "b", .key = "list", .name = "L"};
+  auto state = world_.Run(StateOfListingFile(world_.runtime, file, ListingFileKind::kRawNames));
+  ASSERT_TRUE(state);
+  file.etag = state->etag;
+  ASSERT_TRUE(world_.Run(TextLines::Open(world_.runtime, file)));
+  EXPECT_TRUE(world_.Run(ReadListingFile(file, 100)));
+  Put("list", "0\na\n");
+  auto lines = world_.Run(TextLines::Open(world_.runtime, file));
+  ASSERT_FALSE(lines);
+  EXPECT_EQ(lines.error().kind, ErrorKind::kPrecondition);
+  auto text = world_.Run(ReadListingFile(file, 100));
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().kind, ErrorKind::kPrecondition);
 }
 
 }  // namespace

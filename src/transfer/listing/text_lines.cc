@@ -144,14 +144,25 @@ class NamedZstdReader : public ByteReader {
 
 }  // namespace
 
+Async<ObjectStream> GetListingFile(ListingFile file) {
+  Result<ObjectStream> stream =
+      co_await file.store->Get({.bucket = file.bucket, .key = file.key, .if_match = file.etag});
+  if (!stream) co_return stream.error().In(file.name);
+  if (!file.etag.empty() && stream->info.etag != file.etag) {
+    co_return PreconditionFailed(file.name +
+                                 ": it has been changed since this run began to read it");
+  }
+  co_return stream;
+}
+
 TextLines::~TextLines() {
   reader_.reset();  // It reads from the other one.
 }
 
 Async<std::unique_ptr<TextLines>> TextLines::Open(Runtime runtime, ListingFile file,
                                                   std::string md5_hex) {
-  Result<ObjectStream> stream = co_await file.store->Get({.bucket = file.bucket, .key = file.key});
-  if (!stream) co_return stream.error().In(file.name);
+  Result<ObjectStream> stream = co_await GetListingFile(file);
+  if (!stream) co_return stream.error();
   co_return co_await Of(runtime, std::move(stream->body), file.name, std::move(md5_hex));
 }
 
@@ -241,8 +252,9 @@ Async<std::optional<std::string_view>> TextLines::Next() {
 }
 
 Async<std::string> ReadListingFile(ListingFile file, uint64_t size_bytes_max) {
-  Result<std::string> text =
-      co_await GetAll(*file.store, {.bucket = file.bucket, .key = file.key}, size_bytes_max);
+  Result<ObjectStream> stream = co_await GetListingFile(file);
+  if (!stream) co_return stream.error();
+  Result<std::string> text = co_await ReadAll(*stream->body, size_bytes_max);
   if (!text) co_return text.error().In(file.name);
   co_return text;
 }

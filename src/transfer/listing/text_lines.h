@@ -20,14 +20,20 @@ struct ListingFile {
   Store* store = nullptr;  // Borrowed for as long as a listing made of it is open.
   std::string bucket;
   std::string key;
-  std::string name;  // For messages.
+  std::string name;    // For messages.
+  std::string etag{};  // Its state that is to be read; empty: that of now.
 };
+
+// Opens `file`. kPrecondition: it is in another state, also where the server does not heed
+// If-Match.
+Async<ObjectStream> GetListingFile(ListingFile file);
 
 class TextLines {
  public:
   // Opens `file`. Waits for all the memory that reading it takes, which is taken in one step.
-  // kInvalidInput: there is not so much (the message says how much). `md5_hex`: that of its bytes
-  // as they are stored, checked at the end; empty: none.
+  // kInvalidInput: there is not so much (the message says how much); kPrecondition: the file is in
+  // another state. `md5_hex`: that of its bytes as they are stored, checked at the end; empty:
+  // none.
   static Async<std::unique_ptr<TextLines>> Open(Runtime runtime, ListingFile file,
                                                 std::string md5_hex = "");
   // The same of any bytes. `name`: for messages.

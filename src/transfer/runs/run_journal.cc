@@ -15,8 +15,11 @@ constexpr std::chrono::seconds kWriteInterval{5};
 constexpr std::chrono::seconds kLease{30};
 constexpr size_t kChangesMax = 1000;  // So many failures are written before it is time.
 constexpr int kRowsPerScan = 500;
+constexpr int kWithoutRowMax = 4;  // Names that are too long for a row and stay open all the same.
 // Of the list of open names in a row, far below what a row may hold.
 constexpr size_t kOpenBytesMax = 48 << 10;
+
+bool HasRow(std::string_view name) { return !name.empty() && name.size() <= kStateKeySizeMaxBytes; }
 
 std::string FailuresOf(std::string_view id) { return "run-failed/" + std::string(id); }
 
@@ -58,6 +61,8 @@ Result<RunRecord> Decode(const StateRow& row) {
                    .target = fields->Get("target"),
                    .source_place = fields->Get("source_place"),
                    .target_place = fields->Get("target_place"),
+                   .listing = fields->Get("listing"),
+                   .at = fields->GetTime("at"),
                    .phase = *phase,
                    .reason = fields->Get("reason"),
                    .started = fields->GetTime("started"),
@@ -261,7 +266,7 @@ void RunJournal::Started(std::string_view name) {
 void RunJournal::Done(std::string_view name) {
   auto found = open_.find(name);
   if (found != open_.end()) open_.erase(found);
-  if (redoing_ && !name.empty()) changes_.push_back({.name = std::string(name), .failure = {}});
+  if (redoing_ && HasRow(name)) changes_.push_back({.name = std::string(name), .failure = {}});
 }
 
 void RunJournal::Skipped(std::string_view name) {
@@ -273,14 +278,34 @@ void RunJournal::Skipped(std::string_view name) {
 }
 
 void RunJournal::Failed(std::string_view name, std::string_view reason) {
+  Passed(name);
+  NoteFailure(name, reason);
+}
+
+void RunJournal::NotThere(std::string_view name, std::string_view reason) {
+  // What is done again has its row already.
+  if (!redoing_ && not_there_ >= kNotThereRowsMax) return LookAgainFrom(name);
+  ++not_there_;
+  NoteFailure(name, reason);
+}
+
+void RunJournal::NoteFailure(std::string_view name, std::string_view reason) {
   // It stays open until its own row is written: whoever takes the run over finds it in either.
   open_.emplace(name);
-  Passed(name);
-  if (name.empty()) return;  // No row can have that key.
+  if (!HasRow(name)) {
+    if (name.empty() || ++without_row_ <= kWithoutRowMax) return;
+    open_.erase(open_.find(name));
+    LookAgainFrom(name);
+    return;
+  }
   changes_.push_back(
       {.name = std::string(name),
        .failure = RunFailure{
            .name = std::string(name), .reason = std::string(reason), .at = runtime_.clock.Now()}});
+}
+
+void RunJournal::LookAgainFrom(std::string_view name) {
+  if (!again_from_ || name < *again_from_) again_from_ = std::string(name);
 }
 
 Async<void> RunJournal::KeepWriting() {
@@ -324,12 +349,15 @@ Async<void> RunJournal::WriteFailures() {
     Result<std::vector<Result<int64_t>>> written =
         co_await state_.WriteMany(FailuresOf(record_.id), std::move(writes));
     if (!written) co_return written.error().In("write failures");
+    // One that is refused for what it is stays open, and must not keep the others and the row.
     for (const Result<int64_t>& one : *written) {
-      if (!one) co_return one.error().In("write failures");
+      if (!one && one.error().kind != ErrorKind::kInvalidInput) {
+        co_return one.error().In("write failures");
+      }
     }
-    for (const FailureChange& change : batch) {
-      auto open = open_.find(change.name);
-      if (change.failure && open != open_.end()) open_.erase(open);
+    for (size_t i = 0; i < count; ++i) {
+      auto open = open_.find(batch[i].name);
+      if (batch[i].failure && (*written)[i] && open != open_.end()) open_.erase(open);
     }
     changes_.erase(changes_.begin(), changes_.begin() + static_cast<ptrdiff_t>(count));
   }
@@ -340,12 +368,17 @@ StateWrite RunJournal::RowToWrite() {
   RunRecord& run = record_;
   std::string upto = last_;
   std::vector<std::string> open(open_.begin(), open_.end());
+  bool listed_all = run.listed_all && !again_from_;
+  if (again_from_) {
+    upto = std::min(upto, *again_from_);
+    const auto place = std::ranges::lower_bound(open, *again_from_);
+    if (place == open.end() || *place != *again_from_) open.insert(place, *again_from_);
+  }
   std::string joined = Joined(open);
-  bool listed_all = run.listed_all;
   // Where the list is too long: from its first name on, all is looked at again.
   if (joined.size() > kOpenBytesMax) {
     listed_all = false;
-    upto = std::min(last_, open.front());
+    upto = std::min(upto, open.front());
     open.resize(1);
     joined = Joined(open);
   }
@@ -360,6 +393,8 @@ StateWrite RunJournal::RowToWrite() {
   fields.Set("target", run.target);
   fields.Set("source_place", run.source_place);
   fields.Set("target_place", run.target_place);
+  if (!run.listing.empty()) fields.Set("listing", run.listing);
+  if (run.at != SystemTime{}) fields.SetTime("at", run.at);
   fields.Set("phase", std::string(ToString(run.phase)));
   fields.Set("reason", run.reason);
   fields.SetTime("started", run.started);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
@@ -55,6 +56,11 @@ struct RunRecord {
   // known, of a run of before.
   std::string source_place;
   std::string target_place;
+  // What tells the list of its names, where that is not what the source has now: a file by its
+  // digest, the time of --at as it was typed, all versions. Another one's names are not those that
+  // are done.
+  std::string listing{};
+  SystemTime at{};  // The time of --at, counted from when it was begun.
   RunPhase phase = RunPhase::kRunning;
   std::string reason;  // Why it stopped.
   SystemTime started{};
@@ -121,11 +127,18 @@ class RunJournal {
   void Done(std::string_view name);
   void Skipped(std::string_view name);
   void Failed(std::string_view name, std::string_view reason);
+  // The same of a name that a list has and the source has not. It is told out of order, before
+  // names that have not been looked at. Behind so many there are no more rows of them: from the
+  // first that has none on, all is looked at again.
+  static constexpr uint64_t kNotThereRowsMax = 100'000;
+  void NotThere(std::string_view name, std::string_view reason);
   // While a resumed run does again what is `open` in its record, and what has failed: names come
   // out of order, and those that work now have not failed any more.
   void set_redoing(bool redoing) { redoing_ = redoing; }
   void ListedAll() { record_.listed_all = true; }
   RunCounts& counts() { return record_.counts; }
+  // Whether a name is still to be done, or has failed without a row that says so.
+  [[nodiscard]] bool has_open() const { return !open_.empty() || again_from_; }
 
   // Set when another process has taken the run over, or State could not be written for so long that
   // one may have. The run should stop.
@@ -139,6 +152,8 @@ class RunJournal {
  private:
   RunJournal(Runtime runtime, State& state, RunRecord run);
   Async<void> KeepWriting();
+  void NoteFailure(std::string_view name, std::string_view reason);
+  void LookAgainFrom(std::string_view name);
   Async<void> WriteFailures();
   Async<void> WriteRow();
   StateWrite RowToWrite();
@@ -149,11 +164,16 @@ class RunJournal {
   // In flight, to be done again, or failed without a row that says so yet.
   std::set<std::string, std::less<>> open_;
   std::string last_;  // The greatest name passed or started.
+  // The least name that is to be done again and is neither in `open_` nor in a row: from it on all
+  // is looked at again.
+  std::optional<std::string> again_from_;
+  uint64_t not_there_ = 0;
+  int without_row_ = 0;  // Names in `open_` that no row can have.
   struct FailureChange {
     std::string name;
     std::optional<RunFailure> failure;  // None: it has worked.
   };
-  std::vector<FailureChange> changes_;
+  std::deque<FailureChange> changes_;
   bool redoing_ = false;
   Event closing_;
   Event lost_;

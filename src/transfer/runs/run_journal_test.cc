@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "tests/support/fake_state.h"
@@ -50,6 +51,32 @@ class RunJournalTest : public ::testing::Test {
   FakeWorld world;
   std::shared_ptr<FakeStateBackend> backend = std::make_shared<FakeStateBackend>();
 };
+
+// A list tells it before it gives any of its names: whoever took the run over would go on behind
+// the last of those, and leave the others out.
+TEST_F(RunJournalTest, WhatIsNotThereDoesNotStandForWhatIsBeforeIt) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(
+      RunJournal::Begin(world.runtime, state,
+                        {.command = "sync",
+                         .listing = "names sha256:1",
+                         .at = SystemTime(std::chrono::microseconds(1'700'000'000'123'456))}));
+  ASSERT_TRUE(journal);
+  (*journal)->NotThere("z", "there is no such object");
+  (*journal)->NotThere("0", "there is no such object");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ(Found().upto, "");
+  (*journal)->Started("a");
+  (*journal)->Done("a");
+  (*journal)->Started("b");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "SIGTERM")));
+  const RunRecord run = Found();
+  EXPECT_EQ(run.upto, "b");
+  EXPECT_EQ(run.open, std::vector<std::string>{"b"});
+  EXPECT_EQ(FailedNames(run.id), (std::vector<std::string>{"0", "z"}));
+  EXPECT_EQ(run.listing, "names sha256:1");
+  EXPECT_EQ(run.at, SystemTime(std::chrono::microseconds(1'700'000'000'123'456)));
+}
 
 TEST_F(RunJournalTest, TellsWhatIsDoneAndWhatIsNot) {
   FakeState state(world.runtime, backend);
@@ -232,6 +259,109 @@ TEST_F(RunJournalTest, FinishedRunsAreForgottenInTime) {
   EXPECT_EQ(world.Run(runs.All())->size(), 1U);
   ASSERT_TRUE(world.Run(runs.Prune(3, std::chrono::hours(0), "sync")));
   EXPECT_TRUE(backend->rows.empty());
+}
+
+// Names that no row can have stay open; of many of them all is looked at again from the first on.
+TEST_F(RunJournalTest, NamesThatAreTooLongForARow) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  for (char c : {'k', 'l', 'm', 'n'}) (*journal)->Failed(std::string(3000, c), "too long");
+  (*journal)->Failed("p", "denied");
+  (*journal)->Started("q");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  RunRecord run = Found();
+  EXPECT_EQ(run.upto, "q");
+  EXPECT_EQ(run.open.size(), 5U);
+  EXPECT_EQ(FailedNames(run.id), std::vector<std::string>{"p"});
+  (*journal)->Done("q");
+  (*journal)->Failed(std::string(3000, 's'), "too long");
+  (*journal)->Failed(std::string(3000, 'r'), "too long");
+  (*journal)->Passed("z");
+  (*journal)->ListedAll();
+  EXPECT_TRUE((*journal)->has_open());
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  run = Found();
+  EXPECT_EQ(run.upto, std::string(3000, 'r'));
+  EXPECT_EQ(run.open.back(), std::string(3000, 'r'));
+  EXPECT_EQ(run.open.size(), 5U);
+  EXPECT_FALSE(run.listed_all);
+
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, run));
+  ASSERT_TRUE(again) << again.error().Describe();
+  (*again)->set_redoing(true);
+  for (const std::string& name : run.open) (*again)->Done(name);
+  (*again)->Done("p");
+  (*again)->set_redoing(false);
+  EXPECT_FALSE((*again)->has_open());
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kDone, "")));
+  EXPECT_TRUE(FailedNames(run.id).empty());
+}
+
+// Refuses the row of "m" for what it is.
+class RefusingState : public FakeState {
+ public:
+  using FakeState::FakeState;
+  Async<std::vector<Result<int64_t>>> WriteMany(std::string partition,
+                                                std::vector<StateWrite> writes) override {
+    const auto refused = std::ranges::find(writes, "m", &StateWrite::key);
+    if (refused == writes.end()) co_return co_await FakeState::WriteMany(partition, writes);
+    const auto place = refused - writes.begin();
+    writes.erase(refused);
+    auto written = co_await FakeState::WriteMany(partition, std::move(writes));
+    if (!written) co_return written.error();
+    written->insert(written->begin() + place, Result<int64_t>(InvalidInput("no such row")));
+    co_return written;
+  }
+};
+
+TEST_F(RunJournalTest, ARowThatIsRefusedKeepsNothingElse) {
+  RefusingState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  for (const char* name : {"l", "m", "n"}) (*journal)->Failed(name, "denied");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  const RunRecord run = Found();
+  EXPECT_EQ(run.upto, "n");
+  EXPECT_EQ(run.open, std::vector<std::string>{"m"});
+  EXPECT_EQ(FailedNames(run.id), (std::vector<std::string>{"l", "n"}));
+}
+
+// A list of a wrong place must not fill State. What has no row is asked for again.
+TEST_F(RunJournalTest, NamesThatAreNotThereHaveSoManyRowsAndNoMore) {
+  FakeState state(world.runtime, backend);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  const int rows = static_cast<int>(RunJournal::kNotThereRowsMax);
+  (*journal)->NotThere("nothing", "there is no such object");
+  for (int i = 0; i < rows + 5; ++i) (*journal)->NotThere(NameOfNumber(i), "no such object");
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ(Found().upto, "");
+  (*journal)->Started("a");
+  (*journal)->Done("a");
+  (*journal)->Started("z");
+  (*journal)->Done("z");
+  (*journal)->ListedAll();
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kFailed, "")));
+  RunRecord run = Found();
+  EXPECT_EQ(run.upto, NameOfNumber(rows - 1));
+  EXPECT_EQ(run.open, std::vector<std::string>{NameOfNumber(rows - 1)});
+  EXPECT_FALSE(run.listed_all);
+  // Before the rows that are there.
+  const auto failed = static_cast<size_t>(std::ranges::count_if(
+      backend->rows, [](const auto& row) { return row.first.first.starts_with("run-failed/"); }));
+  EXPECT_EQ(failed, RunJournal::kNotThereRowsMax);
+
+  // Those that are done again keep their rows, and there are no more of them then either.
+  auto again = world.Run(RunJournal::Resume(world.runtime, state, run));
+  ASSERT_TRUE(again) << again.error().Describe();
+  (*again)->set_redoing(true);
+  for (int i = 0; i < rows; ++i) (*again)->NotThere(NameOfNumber(i), "no such object");
+  (*again)->set_redoing(false);
+  (*again)->NotThere(NameOfNumber(rows + 1), "no such object");
+  (*again)->Passed("z");
+  ASSERT_TRUE(world.Run((*again)->Finish(RunPhase::kFailed, "")));
+  EXPECT_EQ(Found().upto, NameOfNumber(rows + 1));
 }
 
 }  // namespace

@@ -110,6 +110,42 @@ class JournalObserverTest : public ::testing::Test {
   SlowWrites writes;
 };
 
+// Of a history each version is told: the first that is there is not the last.
+TEST_F(JournalObserverTest, AHistoryIsDoneAtItsEnd) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  JournalObserver observer(**journal, true);
+  const ListedObject version{.key = "a"};
+  const SyncStep step{.name = "a", .source = &version};
+  observer.OnLooking(step);
+  observer.OnSkipped(step);
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ((*journal)->record().open, std::vector<std::string>{"a"});
+  observer.OnChosen(step);
+  observer.OnCopied(step, {});
+  ASSERT_TRUE(world.Run((*journal)->Checkpoint()));
+  EXPECT_EQ((*journal)->record().open, std::vector<std::string>{"a"});
+  observer.OnEnded(step);
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "killed")));
+  EXPECT_TRUE((*journal)->record().open.empty());
+  EXPECT_EQ((*journal)->record().upto, "a");
+  EXPECT_EQ((*journal)->counts().copied, 1U);
+}
+
+// A list tells it before it gives its first name: whoever took the run over would go on behind it.
+TEST_F(JournalObserverTest, WhatAListLacksStandsForNothingElse) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  JournalObserver observer(**journal);
+  observer.OnNotThere("z", NotFound("no such object"));
+  observer.OnLooking({.name = "a"});
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "killed")));
+  EXPECT_EQ((*journal)->record().upto, "a");
+  EXPECT_EQ((*journal)->counts().failed, 1U);
+}
+
 // A name that is called done before its copy is durable would be left out after a kill.
 TEST_F(JournalObserverTest, NothingIsCalledDoneBeforeItIs) {
   FakeState state(world.runtime, rows);
@@ -237,6 +273,21 @@ TEST_F(JournalObserverTest, NamedObjectsAreThoseThatAreThere) {
   }
   world.Run(listing->Close());
   EXPECT_EQ(found, (std::vector<std::string>{"in/" + NameOfNumber(3), "in/" + NameOfNumber(99)}));
+}
+
+// Else whoever does names again would take what was begun and has not ended for what is gone.
+TEST_F(JournalObserverTest, WhatIsBegunIsTold) {
+  FakeState state(world.runtime, rows);
+  auto journal = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+  ASSERT_TRUE(journal);
+  JournalObserver observer(**journal, true);
+  std::string told;
+  observer.set_on_told([&told](std::string_view name) { told += name; });
+  observer.OnLooking({.name = "a"});
+  observer.OnChosen({.name = "b"});
+  EXPECT_EQ(told, "ab");
+  ASSERT_TRUE(world.Run((*journal)->Finish(RunPhase::kStopped, "")));
+  EXPECT_EQ((*journal)->record().open, (std::vector<std::string>{"a", "b"}));
 }
 
 }  // namespace

@@ -113,13 +113,15 @@ class Mirror {
     // more.
     options_.copy.uploads = nullptr;
     options_.copy.listed_only = true;
+    if (options_.failed_before) run_.watch.Worked();
   }
 
   Async<void> Run(Listing& source_listing, Listing& target_listing) {
     Histories source(source_listing, source_.prefix);
     Histories target(target_listing, target_.prefix);
     Result<void> merged = co_await Merge(source, target);
-    if (merged) observer_.OnListedAll();
+    // Names behind were not looked at where a store has refused as a whole, or a limit was reached.
+    if (merged && !run_.whole && !limit_) observer_.OnListedAll();
     Result<void> joined = co_await group_.Join();
     if (run_.whole) co_return *run_.whole;
     if (limit_) co_return *limit_;
@@ -208,6 +210,7 @@ class Mirror {
     co_await group_.WaitBelow(run_.watch.proven() || looked_ ? options_.in_flight : 1);
     if (run_.whole || limit_) co_return;
     at_work_ += count;
+    observer_.OnLooking(step);
     group_.Spawn(
         MirrorKey(std::string(source.name()), std::move(source.versions()), std::move(there)));
   }
@@ -231,9 +234,11 @@ class Mirror {
         newest.deleted = there.back().listed.is_delete_marker;
         if (!newest.deleted) newest.etag = there.back().listed.etag;
       }
-      for (size_t i = *from; i < versions.size(); ++i) {
-        if (!co_await WriteOne(name, versions, i, newest)) break;
+      bool whole = true;
+      for (size_t i = *from; whole && i < versions.size(); ++i) {
+        whole = co_await WriteOne(name, versions, i, newest);
       }
+      if (whole) observer_.OnEnded({.name = name, .source = &versions.back()});
     }
     at_work_ -= count;
     co_return Ok();
@@ -265,7 +270,11 @@ class Mirror {
                   .source = &version,
                   .decision = {SyncVerdict::kCopy, version.is_delete_marker ? reason::kDeleteMarker
                                                                             : reason::kNewVersion}};
-    if (run_.whole || limit_ || stopped()) co_return false;
+    if (run_.whole || limit_) co_return false;
+    if (stopped()) {
+      run_.cancelled = true;  // The rest of the key is still to be done.
+      co_return false;
+    }
     if (Result<void> chosen = Choose(step); !chosen) {
       limit_ = chosen.error();
       co_return false;

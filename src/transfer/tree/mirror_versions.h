@@ -33,7 +33,8 @@ Async<void> CheckKeepsVersions(TreeSource source, TreeTarget target);
 
 // Both listings are of versions (OpenVersionListing) and belong to the caller, who closes them. Of
 // `options` count `copy`, `filter` (of names; a key is in or out with all of its versions),
-// `in_flight` (keys), `dry_run` and the limits.
+// `in_flight` (keys), `dry_run`, `failed_before` and the limits. A key is told by OnLooking when it
+// is begun, and by OnEnded when nothing of it is left to be done.
 //
 // Errors and totals as of SyncTrees; what it counts are versions, `removed` are delete markers.
 Async<void> MirrorVersions(Runtime runtime, TreeSource source, TreeTarget target,

@@ -40,6 +40,12 @@ class Watcher : public SyncObserver {
   void OnFailed(const SyncStep& step, const Error& error) override {
     failed[std::string(step.name)] = error.message;
   }
+  void OnLooking(const SyncStep& step) override { begun += step.name; }
+  void OnEnded(const SyncStep& step) override { ended += step.name; }
+  void OnListedAll() override { listed_all = true; }
+  std::string begun;
+  std::string ended;
+  bool listed_all = false;
   std::map<std::string, std::string> failed;
 };
 
@@ -316,6 +322,41 @@ TEST_F(MirrorVersionsTest, OnlyIntoABucketThatKeepsVersions) {
   EXPECT_FALSE(world.Run(CheckKeepsVersions(from, to)));
 }
 
+// Whoever keeps a journal calls it done then, and nobody looks at its other versions again.
+TEST_F(MirrorVersionsTest, AKeyEndsWithItsLastVersion) {
+  for (const char* key : {"a", "b"}) {
+    Put(key, "1");
+    Put(key, "2");
+  }
+  int puts = 0;
+  target_faults.decide = [&](StoreOperation operation, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kPut && key == "out/a" && ++puts == 2) {
+      fault.error = InvalidInput("refused");
+    }
+    return fault;
+  };
+  ASSERT_TRUE(Mirror());
+  EXPECT_EQ(Target(), "a: 1\nb: 1 2\n");
+  EXPECT_EQ(watcher.begun, "ab");
+  EXPECT_EQ(watcher.ended, "b");
+  EXPECT_TRUE(watcher.listed_all);
+  ASSERT_TRUE(Mirror());
+  EXPECT_EQ(watcher.ended, "ab");
+  // At a limit neither the key ends nor are those behind it looked at.
+  SetUpStores({});
+  for (const char* key : {"a", "b"}) {
+    Put(key, "1");
+    Put(key, "2");
+  }
+  SyncOptions options;
+  options.bytes_max = 1;
+  EXPECT_FALSE(Mirror(options));
+  EXPECT_EQ(watcher.begun, "a");
+  EXPECT_EQ(watcher.ended, "");
+  EXPECT_FALSE(watcher.listed_all);
+}
+
 // All is listed, and what was under way ends without being done.
 TEST_F(MirrorVersionsTest, AStopOfTheLastCopyIsNoEnd) {
   Put("a", "1");
@@ -327,6 +368,24 @@ TEST_F(MirrorVersionsTest, AStopOfTheLastCopyIsNoEnd) {
   Result<void> done = Mirror();
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+}
+
+// A small version is written to its end all the same, and those behind it are not there yet.
+TEST_F(MirrorVersionsTest, AStopBetweenTwoVersionsIsNoEnd) {
+  Put("a", "1");
+  Put("a", "2");
+  Event stop;
+  target_faults.decide = [&stop](StoreOperation operation, std::string_view) {
+    if (operation == StoreOperation::kPut) stop.Set();
+    return Fault{};
+  };
+  SyncOptions options;
+  options.copy.stop = &stop;
+  Result<void> done = Mirror(options);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(Target(), "a: 1\n");
+  EXPECT_EQ(watcher.ended, "");
 }
 
 }  // namespace

@@ -32,6 +32,8 @@ class SyncObserver {
   virtual void OnListedAll() {}
   virtual void OnCopied(const SyncStep&, const CopyOutcome&) {}
   virtual void OnRemoved(const SyncStep&) {}  // At the target; or would be.
+  // Of whole histories, after what is told of each version: all of the key are at the target.
+  virtual void OnEnded(const SyncStep&) {}
   virtual void OnFailed(const SyncStep&, const Error&) {}
 };
 

@@ -160,13 +160,13 @@ class Sync {
                         .decision = {SyncVerdict::kSkip, reason::kOnlyAtTarget}};
     if (!options_.filter.Matches(step.name, *target.object)) {
       if (options_.remove && options_.remove_excluded) {
-        ++totals_.target_objects;
+        CountTarget();
         co_return co_await NoteRemoval(step);
       }
       Excluded(step);
       co_return Ok();
     }
-    ++totals_.target_objects;
+    CountTarget();
     // The source may have it, too.
     if (unlisted_ && unlisted_->Hides(step.name)) co_return Ok();
     ++totals_.extra;
@@ -230,6 +230,11 @@ class Sync {
     co_return Ok();
   }
 
+  void CountTarget() {
+    ++totals_.target_objects;
+    ++target_seen_;
+  }
+
   void Excluded(SyncStep step) {
     ++totals_.excluded;
     step.decision = {SyncVerdict::kSkip, reason::kExcluded};
@@ -242,7 +247,7 @@ class Sync {
                   .target = target != nullptr ? &*target->object : nullptr};
     if (!options_.filter.Matches(step.name, *source.object)) {
       if (target != nullptr && options_.remove && options_.remove_excluded) {
-        ++totals_.target_objects;
+        CountTarget();
         co_return co_await NoteRemoval(step);
       }
       Excluded(step);
@@ -255,7 +260,8 @@ class Sync {
       co_return Ok();
     }
     ++totals_.source_objects;
-    if (target != nullptr) ++totals_.target_objects;
+    ++source_seen_;
+    if (target != nullptr) CountTarget();
     if (options_.lands_in_source && options_.lands_in_source(step.name)) {
       run_.Failed(step, LandsInSourceError());
       co_return Ok();
@@ -487,8 +493,8 @@ class Sync {
       co_return Ok();
     }
     Result<void> allowed = CheckRemovals({.removals = removals_.count(),
-                                          .target_objects = totals_.target_objects,
-                                          .source_objects = totals_.source_objects},
+                                          .target_objects = target_seen_,
+                                          .source_objects = source_seen_},
                                          options_.guard);
     if (!allowed) co_return allowed;
     co_return co_await RemoveCollected(runtime_, target_, removals_,
@@ -512,7 +518,10 @@ class Sync {
   std::optional<UnlistedFolders> unlisted_;
   Removals removals_;
   std::vector<ListedObject> asked_;  // To be removed, if they may.
-  std::optional<Error> limit_;       // A limit that ended the run while something was looked at.
+  // By this comparison: the totals are also of what was done again before it.
+  uint64_t target_seen_ = 0;
+  uint64_t source_seen_ = 0;
+  std::optional<Error> limit_;  // A limit that ended the run while something was looked at.
 };
 
 }  // namespace
