@@ -173,8 +173,8 @@ TEST(TransferRunTest, AHistoryThatWasStoppedOnTheWayIsNotDone) {
   ASSERT_TRUE(code) << code.error().Describe();
   StopAtB faults(context.stop());
   code = context.Run(test.Resume(context, &faults));
-  ASSERT_FALSE(code);
-  EXPECT_EQ(code.error().kind, ErrorKind::kCancelled);
+  ASSERT_TRUE(code) << code.error().Describe();
+  EXPECT_NE(*code, ExitCode::kDone);
   EXPECT_EQ(test.backend->buckets["to"].objects["b"].size(), 1U);
   RunContext again(CommonFlags{}, std::nullopt, test.console);
   code = again.Run(test.Resume(again));
