@@ -196,7 +196,8 @@ class KeyListing : public PagedListing {
   [[nodiscard]] Error NoneIsThere() const {
     const std::string what = "not one of the " + std::to_string(not_there_) +
                              " names up to here is there: is the prefix right? Names are taken "
-                             "below the address that is given";
+                             "below the address that is given; where they have gone since, take "
+                             "them off the list";
     return NotFound(lines_->Wrong(what).message);
   }
 
