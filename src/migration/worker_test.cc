@@ -121,7 +121,7 @@ TEST_F(MigrationTest, WhatFailsIsNamedAndRetried) {
 TEST_F(MigrationTest, AStoreOfOneClassThatTakesSmallPutsGetsAll) {
   Fill(10);
   world.PutSource("large", std::string(300'000, 'l'));
-  MemoryStore source(world.base.runtime, world.source);
+  testing::MemoryStore source(world.base.runtime, world.source);
   ASSERT_TRUE(world.Run(PutText(
       source, {.bucket = "from", .key = "in/cold", .storage_class = "STANDARD_IA"}, "cold")));
   world.target->options.capabilities.storage_classes = false;
