@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "tests/support/migration_world.h"
@@ -145,6 +146,12 @@ TEST_F(ObjectStateTest, WhoCarriesAnObjectIsTold) {
   double speed = 0;
   for (const auto& [name, text] : world.AtSource()) speed += Ask(name).objects_per_second;
   EXPECT_GT(speed, 0);
+  // What waits for a store when the world ends would wait for ever.
+  for (auto& process : world.processes) process->stop.Set();
+  ASSERT_TRUE(world.Drive([&] {
+    return std::ranges::none_of(world.processes,
+                                [](const auto& process) { return process->running; });
+  }));
 }
 
 TEST_F(ObjectStateTest, WhatARunDoesNotMeanIsSaidSo) {
