@@ -58,8 +58,7 @@ Error Refused(const PostgresClient& client, const Rights& rights, const std::str
 
 Error MayNotUse(const PostgresClient& client, const Rights& rights) {
   return Refused(client, rights, "may not use the schema " + client.schema(),
-                 "its owner " + PostgresName(rights.owner) + ", after 'longhaul setup',",
-                 client.GrantsTo(rights.role));
+                 "its owner " + PostgresName(rights.owner), client.GrantsTo(rights.role));
 }
 
 // From one version of a part to its last, in one transaction.
