@@ -3,6 +3,7 @@
 import dataclasses
 
 from buckets import Buckets, small_things
+from cases_distance import Distance
 from harness import BINARY, World, put_all, rule
 from results import CORES
 from tables import SCHEMES, Table
@@ -63,17 +64,22 @@ def cluster(runs: int) -> Table:
     table = Table("Replicate over PostgreSQL, source",
                   "20,000 × 4 KiB, level 12, `--once --roles source`, each process on a core of its "
                   "own: one over SQLite, one over PostgreSQL, and two that pack the same over it; of "
-                  "these the CPU of both, and the time until both have ended.")
+                  "these the CPU of both, and the time until both have ended. Two beside each other "
+                  "want more cores than this machine has, as the servers work as well; so once more "
+                  f"with the source's server {Distance.MILLISECONDS} ms (round trip) away, where "
+                  "cores are not what is waited for.")
     with World("bench") as world:
         buckets = Buckets(world)
         things_ = small_things()
         put_all(buckets.source.s3, "data", things_)
         database = world.serve("postgres")
+        between = Distance(world, buckets.source)
+        between.far()
 
-        def pack(name: str, place: str, count: int) -> None:
+        def pack(name: str, place: str, count: int, source=buckets.source) -> None:
             staging = buckets.empty()
             config = world.config(
-                buckets.stores(False),
+                {"source": source, "target": buckets.target},
                 [rule("source:data/", f"target:{buckets.empty()}/", f"target:{staging}/",
                       compression=12)], f"{staging}.yaml", queue=place, state=place)
             world.run("setup", "--config", config).expect(0)
@@ -93,8 +99,13 @@ def cluster(runs: int) -> Table:
             pack("one over SQLite", f"sqlite:cluster-{number}.db", 1)
             pack("one over PostgreSQL", schema + "_one", 1)
             pack("two over PostgreSQL", schema + "_two", 2)
+            pack("one, source far away", schema + "_one_far", 1, between.store)
+            pack("two, source far away", schema + "_two_far", 2, between.store)
+        between.close()
     table.goal("CPU over PostgreSQL / over SQLite",
                table.cpu("one over PostgreSQL") / table.cpu("one over SQLite"), 1.1)
     table.goal("wall of two / of one",
                table.wall("two over PostgreSQL") / table.wall("one over PostgreSQL"), 0.6)
+    table.goal("wall of two / of one, source far away",
+               table.wall("two, source far away") / table.wall("one, source far away"), 0.6)
     return table

@@ -111,7 +111,7 @@ TEST(VaultStoreTest, GivesBackEveryStateOfALongHistory) {
   SeededRandom random(5);
   MemoryStore source(world.runtime, world.source().backend);
   std::vector<std::pair<SystemTime, BucketState>> states;
-  constexpr int kRounds = testing::kSanitized ? 8 : 50;
+  constexpr int kRounds = testing::kSanitized ? 8 : 30;
   for (int round = 0; round < kRounds; ++round) {
     for (int i = 0; i < 100; ++i) {
       const std::string key = "k/" + std::to_string(random.Below(300));

@@ -194,6 +194,15 @@ TEST_F(GivenOptionsTest, FoldersTakeNoEncryptionAndNoAcl) {
       }
     }
   }
+  // Classes a store of folders remembers, a folder does not.
+  for (const char* command : {"cp", "mv"}) {
+    EXPECT_EQ(
+        Run({command, "--storage-class", "GLACIER_IR", folder.file("in/x"), folder.file("out/")}),
+        2);
+    EXPECT_TRUE(Says("is a folder, which has no storage classes")) << console.error;
+  }
+  EXPECT_EQ(Run({"sync", "--storage-class", "GLACIER_IR", folder.file("in"), folder.file("out")}),
+            2);
   EXPECT_EQ(Run({"cp", "--sse", "foo", folder.file("in/x"), "s3://b/"}), 2);
   EXPECT_TRUE(Says("'foo' is none of AES256, aws:kms, aws:kms:dsse")) << console.error;
   EXPECT_TRUE(There("in/x"));

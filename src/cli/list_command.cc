@@ -15,6 +15,7 @@
 #include "cli/wildcard.h"
 #include "transfer/listing/listing.h"
 #include "transfer/listing/page_check.h"
+#include "transfer/tree/unlisted_folders.h"
 
 namespace longhaul {
 
@@ -185,8 +186,17 @@ class ListCommand : public Command {
     }
     const size_t slash = address.key.rfind('/');
     const size_t cut = slash == std::string::npos ? 0 : slash + 1;
+    std::optional<UnlistedFolders> unlisted;
+    if (listing_flags_.source.save.empty()) {  // A listing that is kept is to be whole.
+      unlisted.emplace(*opened.store, address.bucket, address.key.substr(0, cut), filter_);
+    }
     Result<void> printed = co_await PrintAll(context, *listing, cut);
     co_await listing->Close();
+    if (unlisted && output.open()) {
+      unlisted->Look();
+      for (const auto& [name, error] : unlisted->untold()) output.Problem("", error);
+      missing_ += unlisted->untold().size();
+    }
     co_return printed;
   }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "events/hint.h"
 #include "tests/support/event_queue.h"
 #include "tests/support/fake_queue.h"
@@ -80,6 +82,29 @@ TEST_F(QueueIntakesTest, AQueueThatIsWrittenInTwoWaysHasOneReader) {
   EXPECT_EQ(Keys(), 60u * 4);  // The last ones are of two rules.
   EXPECT_THAT(sqs_.queues[kQueue].messages, IsEmpty());
   EXPECT_THAT(sqs_.queues[kDead].messages, IsEmpty());
+}
+
+// What is under way elsewhere is drained meanwhile, which may take a minute: what came in then
+// would be received in vain, and be a dead letter after some restarts.
+TEST_F(QueueIntakesTest, NothingIsReceivedAfterTheSignal) {
+  AddRule("a", "data", "", {.name = kQueue});
+  QueueIntakes intakes(world_.runtime, configuration_, hint_queue_, state_, observer_);
+  Result<void> opened = Open(intakes);
+  ASSERT_TRUE(opened) << opened.error().Describe();
+  const auto receives = [this] { return std::ranges::count(sqs_.operations, "ReceiveMessage"); };
+  Event stop;
+  intakes.Start(stop);
+  world_.Run(world_.clock.Sleep(90s));
+  EXPECT_GT(receives(), 1);
+  stop.Set();
+  world_.Run(world_.clock.Sleep(1s));
+  const auto until_then = receives();
+  for (int i = 0; i < 10; ++i) sqs_.Put(kQueue, testing::S3EventOf("data", std::to_string(i)));
+  world_.Run(world_.clock.Sleep(60s));
+  EXPECT_EQ(receives(), until_then);
+  EXPECT_EQ(sqs_.queues[kQueue].messages.size(), 10u);
+  world_.Run(intakes.Join());
+  EXPECT_EQ(Keys(), 0u);
 }
 
 // Whether it is one queue nobody can tell then.

@@ -15,6 +15,7 @@
 #include "state/fields.h"
 #include "tests/support/commands.h"
 #include "tests/support/run.h"
+#include "tests/support/sanitized.h"
 #include "transfer/runs/run_journal.h"
 
 namespace longhaul {
@@ -258,6 +259,7 @@ TEST_F(RunsOfListsTest, NoneOfTheFirstNamesIsThere) {
   for (int i = 0; i < 10'300; ++i) names += "no/" + std::to_string(i) + "\n";
   WriteFile("names", names + "a\n");
   for (const std::string command : {"sync", "cp", "mv"}) {
+    if (testing::kSanitized && command == "cp") continue;
     std::vector<std::string> words = {command, "--files-from", folder.file("names"),
                                       folder.file("in"), target};
     if (command != "sync") words.insert(words.begin() + 1, "-r");

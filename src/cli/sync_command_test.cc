@@ -74,6 +74,9 @@ TEST_F(SyncCommandTest, AFolderThatMayNotBeReadIsAFailureOfItsOwn) {
   EXPECT_EQ(Run({"check", "--one-way", folder.file("in"), "disk:a"}), 1) << console.out;
   EXPECT_EQ(Run({"du", folder.file("in")}), 1);
   EXPECT_TRUE(console.error.contains("in/m/: Permission denied")) << console.error;
+  EXPECT_EQ(Run({"ls", "-r", folder.file("in")}), 1);
+  EXPECT_TRUE(console.error.contains("in/m/: Permission denied")) << console.error;
+  EXPECT_TRUE(console.out.contains("  a\n")) << console.out;
   // The folder itself is none of its own parts.
   EXPECT_EQ(Run({"sync", folder.file("in/m"), "disk:b"}), 4) << console.error;
   EXPECT_EQ(Run({"du", folder.file("in/m")}), 4) << console.error;

@@ -189,7 +189,12 @@ Result<void> CheckTakesClass(const Store& store, const std::string& bucket,
 
 Result<void> CheckTakesClass(const RunContext& context, const OpenedAddress& target) {
   const GivenWords::Option* given = context.flags().given.Find("storage-class");
-  if (given == nullptr || given->of_environment || IsLocal(target)) return Ok();
+  if (given == nullptr || given->of_environment) return Ok();
+  if (IsLocal(target)) {
+    if (given->value.empty() || given->value == "STANDARD") return Ok();
+    return InvalidInput("--storage-class " + given->value + ": '" + target.address.text +
+                        "' is a folder, which has no storage classes: leave it out");
+  }
   return CheckTakesClass(*target.store, target.address.bucket, given->value, "--storage-class");
 }
 

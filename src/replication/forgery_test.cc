@@ -146,7 +146,9 @@ TEST(ForgeryTest, NothingOfASealedArchiveCanBeForged) {
     }
     const std::vector<Forgery> forgeries = Forger(archive).EveryField();
     EXPECT_GT(forgeries.size(), 60u);
+    size_t number = 0;
     for (const Forgery& forgery : forgeries) {
+      if (testing::kSanitized && ++number % 2 != 0) continue;
       SCOPED_TRACE(forgery.what);
       Target target;
       target.world.configuration.rules[0].seal_key = Secret(kNewKey);

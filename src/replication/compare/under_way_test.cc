@@ -3,6 +3,7 @@
 #include "replication/compare/under_way.h"
 
 #include "tests/support/replication_world.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -48,7 +49,8 @@ TEST(UnderWayTest, AComparisonSendsNothingThatWaitsInStaging) {
 TEST(UnderWayTest, AFullArchiveIsLookedInto) {
   ReplicationWorld world;
   // The first archive is closed before it is full.
-  for (int i = 0; i < 20'000; ++i) world.Put("a/key/of/some/length/" + std::to_string(i), "text");
+  constexpr int kObjects = testing::kSanitized ? 4'000 : 20'000;
+  for (int i = 0; i < kObjects; ++i) world.Put("a/key/of/some/length/" + std::to_string(i), "text");
   world.RunFor(5s);
   EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
   const std::set<std::string> staged = world.Staged();
