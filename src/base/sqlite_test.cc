@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <atomic>
 #include <fstream>
 #include <latch>
 #include <thread>
@@ -67,8 +68,9 @@ class SqliteTest : public ::testing::Test {
 
 struct Group {
   // Holds the thread of the database until `latch` is down, so that the rest queues up behind it.
-  static Async<void> Block(Database database, std::latch& latch) {
-    Work work = [&latch](SqliteConnection&) {
+  static Async<void> Block(Database database, std::latch& latch, std::atomic<bool>& begun) {
+    Work work = [&latch, &begun](SqliteConnection&) {
+      begun = true;
       latch.wait();
       return Ok();
     };
@@ -89,9 +91,9 @@ struct Group {
                          std::vector<Result<void>>& results) {
     std::latch latch(1);
     TaskGroup group(runtime.executor);
-    group.Spawn(Block(database, latch));
-    co_await Yield();
-    co_await runtime.clock.Sleep(20ms);  // Lets the thread take the blocking job alone.
+    std::atomic<bool> begun = false;
+    group.Spawn(Block(database, latch, begun));
+    while (!begun) co_await runtime.clock.Sleep(1ms);  // The thread has the blocking job alone.
     for (Async<void>& task : tasks) group.Spawn(NoteOk(std::move(task), results));
     group.Spawn(CountDown(latch));
     co_return co_await group.Join();

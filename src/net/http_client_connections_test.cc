@@ -146,7 +146,7 @@ TEST_P(HttpClientTest, SilenceEndsInAStall) {
     Result<std::string> body = Fetch(std::move(request));
     ASSERT_FALSE(body);
     EXPECT_NE(body.error().message.find("stalled"), std::string::npos) << body.error().Describe();
-    EXPECT_LT(world.clock.SteadyNow() - start, 2s);
+    EXPECT_LT(world.clock.SteadyNow() - start, 10s);
   }
 }
 
@@ -161,7 +161,7 @@ TEST_P(HttpClientTest, TotalDeadlineEndsASlowBody) {
     }
   });
   HttpRequest request = Get(url);
-  request.timeouts.stall = 500ms;
+  request.timeouts.stall = 10s;
   request.timeouts.total = 700ms;
   Result<std::string> body = Fetch(std::move(request));
   ASSERT_FALSE(body);

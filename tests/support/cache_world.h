@@ -25,8 +25,11 @@
 namespace longhaul::testing {
 
 class CacheWorld {
+  std::unique_ptr<FakeWorld> world_;
+
  public:
-  explicit CacheWorld(uint64_t seed = 1) : base(seed), state_faults(seed) {
+  explicit CacheWorld(uint64_t seed = 1)
+      : world_(std::make_unique<FakeWorld>(seed)), base(*world_), state_faults(seed) {
     source->buckets["data"];
     target->options.name = "fast";
     target->buckets["cache"];
@@ -36,6 +39,9 @@ class CacheWorld {
   }
   ~CacheWorld() {
     for (auto& process : processes) Graveyard().push_back(std::move(process));
+    // Whoever sleeps is held by the clock alone.
+    static auto& worlds = *new std::vector<std::unique_ptr<FakeWorld>>;
+    worlds.push_back(std::move(world_));
   }
   CacheWorld(const CacheWorld&) = delete;
   CacheWorld& operator=(const CacheWorld&) = delete;
@@ -245,7 +251,7 @@ class CacheWorld {
   }
   void Pass(std::chrono::nanoseconds time) { base.clock.Advance(time); }
 
-  FakeWorld base;
+  FakeWorld& base;
   std::shared_ptr<MemoryStoreBackend> source = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<MemoryStoreBackend> target = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<FakeStateBackend> state = std::make_shared<FakeStateBackend>();

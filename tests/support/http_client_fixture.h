@@ -58,7 +58,8 @@ class Peer {
     buffer_.erase(0, size);
     co_return body;
   }
-  asio::awaitable<void> Write(std::string text) {
+  // False: the client has gone.
+  asio::awaitable<bool> Write(std::string text) {
     boost::system::error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
     if (tls_) {
@@ -66,6 +67,7 @@ class Peer {
     } else {
       co_await asio::async_write(socket_, asio::buffer(text), token);
     }
+    co_return !error;
   }
   // As a server that has said all.
   asio::awaitable<void> End() {

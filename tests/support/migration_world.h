@@ -70,8 +70,14 @@ class LikeSqs : public FakeQueue {
 };
 
 class MigrationWorld {
+  std::unique_ptr<FakeWorld> world_;
+
  public:
-  explicit MigrationWorld(uint64_t seed = 1) : base(seed), queue_faults(seed), state_faults(seed) {
+  explicit MigrationWorld(uint64_t seed = 1)
+      : world_(std::make_unique<FakeWorld>(seed)),
+        base(*world_),
+        queue_faults(seed),
+        state_faults(seed) {
     source->buckets["from"];
     target->buckets["to"];
     migration.id = "run";
@@ -87,6 +93,9 @@ class MigrationWorld {
 
   ~MigrationWorld() {
     for (auto& process : processes) Graveyard().push_back(std::move(process));
+    // Whoever sleeps is held by the clock alone.
+    static auto& worlds = *new std::vector<std::unique_ptr<FakeWorld>>;
+    worlds.push_back(std::move(world_));
   }
   MigrationWorld(const MigrationWorld&) = delete;
   MigrationWorld& operator=(const MigrationWorld&) = delete;
@@ -253,7 +262,7 @@ class MigrationWorld {
   std::map<std::string, std::string> AtSource() { return Contents(*source, "from", "in/"); }
   std::map<std::string, std::string> AtTarget() { return Contents(*target, "to", "out/"); }
 
-  FakeWorld base;
+  FakeWorld& base;
   std::shared_ptr<MemoryStoreBackend> source = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<MemoryStoreBackend> target = std::make_shared<MemoryStoreBackend>();
   std::shared_ptr<FakeQueueBackend> queue = std::make_shared<FakeQueueBackend>(1000);
