@@ -156,7 +156,7 @@ TEST_F(S3QuirksTest, DeletesOneByOneWhereBatchesAreUnknown) {
 TEST_F(S3QuirksTest, PartsAreEqualWhereTheyMustBe) {
   constexpr size_t kMib = 1 << 20;
   // A source whose parts are not, and whose ETag a copy would keep.
-  ASSERT_TRUE(Multipart(At({}, {}), "uneven", {9 * kMib, 8 * kMib, 10 * kMib}));
+  ASSERT_TRUE(Multipart(At({}, {}), "uneven", {17 * kMib, 16 * kMib, 18 * kMib}));
   Quirkiness equal{.equal_parts_only = true};
   auto copy = [&](Store& target) {
     return world_.Run(CopyObject(world_.runtime(),
