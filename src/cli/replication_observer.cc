@@ -131,7 +131,7 @@ void ReplicationObserver::OnOutcome(const Outcome& outcome) {
   CounterOf(outcome.rule, outcome.target, outcome.state).Add();
   if (progress_ != nullptr) {
     if (failed) {
-      ++progress_->totals.objects_failed;
+      progress_->totals.objects_failed += again ? 0 : 1;
     } else if (outcome.state != OutcomeState::kReread) {
       ++progress_->totals.objects_done;
       progress_->totals.bytes_done += outcome.size_bytes;

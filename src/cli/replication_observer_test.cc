@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/progress.h"
 #include "tests/support/run.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_console.h"
@@ -56,6 +57,8 @@ TEST(ReplicationObserverTest, ARunThatEndsTellsAndCountsAFailureOnce) {
     ReplicationObserver observer(world.clock, world.metrics, output, readiness, false);
     const std::string report = folder.file(ends ? "once.jsonl" : "always.jsonl");
     ASSERT_TRUE(observer.OpenReport(report));
+    Progress progress(output, world.clock, "replicated", 0);
+    observer.set_progress(&progress);
     if (ends) observer.TellEachFailureOnce();
     for (const char* archive : {"01A", "01B"}) {
       outcome.archive = archive;
@@ -63,6 +66,7 @@ TEST(ReplicationObserverTest, ARunThatEndsTellsAndCountsAFailureOnce) {
     }
     const uint64_t times = ends ? 1 : 2;
     EXPECT_EQ(observer.counts().conflicts, times);
+    EXPECT_EQ(progress.totals.objects_failed, times);
     const std::string line = "longhaul: conflict: 2026/f.log: no replica\n";
     EXPECT_EQ(console.error, ends ? line : line + line);
 

@@ -204,7 +204,7 @@ Async<std::optional<Floor>> Floors::Get(std::string key, bool among_many) {
   if (first) rounds_.emplace_back();
   const auto round = std::prev(rounds_.end());
   const size_t index = round->untaken++;
-  round->keys.push_back(std::move(key));
+  round->keys.push_back(key);
   if (round->keys.size() == kFloorsGatherMax) {
     round->open = false;
     round->full.Set();
@@ -220,12 +220,15 @@ Async<std::optional<Floor>> Floors::Get(std::string key, bool among_many) {
     co_await round->done.Wait();
   }
   Result<std::optional<Floor>> floor;
+  // A row that is damaged is that of one key: it must not stop those that were read with it.
+  const bool apart = !round->rows && round->rows.error().kind == ErrorKind::kCorrupt;
   if (round->rows) {
     floor = FloorOf((*round->rows)[index]);
   } else {
     floor = round->rows.error().In("read floor");
   }
   if (--round->untaken == 0) rounds_.erase(round);
+  if (apart) co_return co_await GetAlone(std::move(key));
   co_return floor;
 }
 

@@ -252,6 +252,18 @@ TEST_F(FloorsTest, DamagedRowFailsAlone) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(floors[static_cast<size_t>(i)].has_value(), i != 7) << i;
 }
 
+// Nor one of which the backend itself can make nothing: items of DynamoDB are read many at a time.
+TEST_F(FloorsTest, ARowThatNoBackendCanReadFailsAlone) {
+  Raise("k8", 100);
+  backend_->unreadable = "k7";
+  const auto floors = GetAll(20);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(floors[static_cast<size_t>(i)].has_value(), i != 7) << i;
+  ASSERT_TRUE(floors[8].has_value() && floors[8]->has_value());
+  EXPECT_EQ((*floors[8])->stamp, SystemTime(seconds(100)));
+  ASSERT_FALSE(floors[7]);
+  EXPECT_EQ(floors[7].error().kind, ErrorKind::kCorrupt);
+}
+
 // All that share a failed read must hear of it, and the next read must not.
 TEST_F(FloorsTest, FailedReadFailsAllThatShareIt) {
   faults_.fail_before_at = 2;  // The first one goes alone.

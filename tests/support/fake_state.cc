@@ -55,6 +55,7 @@ Result<int64_t> FakeState::WriteNow(const std::string& partition, const StateWri
 Async<std::optional<StateRow>> FakeState::Get(std::string partition, std::string key) {
   std::function<Result<std::optional<StateRow>>()> effect =
       [&]() -> Result<std::optional<StateRow>> {
+    if (!key.empty() && key == backend_->unreadable) return Corrupt("fake state: " + key);
     StateRow* row = Find(partition, key);
     return row == nullptr ? std::optional<StateRow>() : *row;
   };
@@ -67,6 +68,7 @@ Async<std::vector<std::optional<StateRow>>> FakeState::GetMany(std::string parti
       [&]() -> Result<std::vector<std::optional<StateRow>>> {
     std::vector<std::optional<StateRow>> rows;
     for (const std::string& key : keys) {
+      if (!key.empty() && key == backend_->unreadable) return Corrupt("fake state: " + key);
       StateRow* row = Find(partition, key);
       rows.push_back(row == nullptr ? std::optional<StateRow>() : *row);
     }

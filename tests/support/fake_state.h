@@ -27,6 +27,7 @@ struct FakeStateBackend {
   std::map<std::pair<std::string, std::string>, StateRow> rows;
   int64_t last_revision = 0;  // Of all rows together, so none is ever seen twice.
   std::string read_only;      // Writes to this partition fail, kRetryable. Empty: none.
+  std::string unreadable;     // The row of this key is one that no backend can make sense of.
 };
 
 class FakeState : public State {

@@ -30,7 +30,6 @@ from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, 
 
 SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "seconds": 8, "pause": 0.6}
 # 20 GiB, where the disk has room; in parts that the server copies.
-SQS = {**SHORT, "small": 1_000}  # The servers of the queue and the state want most of the time.
 LONG = {"small": 50_000, "parts": 320, "part": 64 << 20, "seconds": 600, "pause": 3.0}
 DISK_LEFT = 30 << 30  # For everything else that is on it.
 CPU_RATIO_MAX = 1.15  # Of a run to that of `sync`, for each object.
@@ -416,5 +415,5 @@ def main(size: dict, make_places=Embedded) -> None:
 
 
 if __name__ == "__main__":
-    main({"long": LONG, "sqs": SQS}.get(sys.argv[1] if sys.argv[1:] else "short", SHORT),
+    main(LONG if sys.argv[1:] == ["long"] else SHORT,
          InAws if sys.argv[1:] == ["sqs"] else Embedded)
