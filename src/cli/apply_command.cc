@@ -52,7 +52,7 @@ class ApplyCommand : public Command {
   void Declare(FlagSet& flags) override {
     flags.Argument("FILE", "The plan.", file_).completes = Completes::kFiles;
     verbose_.Declare(flags);
-    limits_.Declare(flags);
+    limits_.Declare(flags, /*may_end=*/false);  // A plan is a whole.
     reports_.Declare(flags);
     flags.Section("RESUME");
     run_flags_.state.Declare(flags);
@@ -62,9 +62,6 @@ class ApplyCommand : public Command {
     Result<PlanEnds> plan = co_await ReadPlanEnds(context.runtime(), file_);
     if (!plan) co_return plan.error();
     const PlanHead* head = &plan->head;
-    if (limits_.bytes_max || limits_.duration_max) {
-      co_return InvalidInput("--max-transfer and --max-duration go with sync: a plan is a whole");
-    }
     StoreFlags store_flags;
     CopyFlags copies;
     FlagSet planned;

@@ -23,7 +23,7 @@ class CacheListCommand : public Command {
                           "longhaul cache ls fast:cache/2026/ --config longhaul.yaml"},
                          {"For a script",
                           "longhaul cache ls fast:cache --json --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
 
   void Declare(FlagSet& flags) override {

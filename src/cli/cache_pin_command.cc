@@ -24,7 +24,8 @@ class CachePinCommand : public Command {
                   "being copied at the moment, or comes later, is not pinned.",
               .examples = {{"A prefix",
                             "longhaul cache pin fast:cache/models/ --config longhaul.yaml"}},
-              .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound}};
+              .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                             ExitCode::kUnreachable}};
     }
     return {.name = "cache unpin",
             .summary = "let pinned copies of a cache go again",
@@ -33,7 +34,8 @@ class CachePinCommand : public Command {
                 "are removed by the next sweep.",
             .examples = {{"A prefix",
                           "longhaul cache unpin fast:cache/models/ --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                           ExitCode::kUnreachable}};
   }
 
   void Declare(FlagSet& flags) override {

@@ -60,7 +60,7 @@ class CacheStatusCommand : public Command {
             .examples = {{"All caches", "longhaul cache status --config longhaul.yaml"},
                          {"What failed in a run, and what it cost",
                           "longhaul cache status fast:cache --run 12 --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
 
   void Declare(FlagSet& flags) override {

@@ -41,7 +41,7 @@ class ExplainCommand : public Command {
                          {"When is it tried again? The last line has status, next and next_try",
                           "longhaul explain s3://app-logs/2026/a.log --json --config "
                           "longhaul.yaml"}},
-            .exit_codes = {}};
+            .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     flags.Argument("ADDRESS", "An object at a source or a target; it need not be there.", address_);

@@ -24,7 +24,7 @@ class MigrateStopCommand : public Command {
             .examples = {{"Hold a run", "longhaul migrate stop nightly --config longhaul.yaml"},
                          {"Forget one that has finished",
                           "longhaul migrate stop nightly --forget --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareMigrationRun(flags, run_);
@@ -106,7 +106,7 @@ class MigrateRetryCommand : public Command {
                 "could not be listed. `longhaul migrate status RUN --objects --state failed` names "
                 "them with their reasons.",
             .examples = {{"Try again", "longhaul migrate retry nightly --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override { DeclareMigrationRun(flags, run_); }
 

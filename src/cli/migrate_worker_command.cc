@@ -42,8 +42,8 @@ class MigrateWorkerCommand : public Command {
                       "longhaul.yaml"},
                      {"Work until a run has finished",
                       "longhaul migrate worker nightly --until-done --config longhaul.yaml"}},
-        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kInterrupted,
-                       ExitCode::kTerminated}};
+        .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
+                       ExitCode::kUnreachable, ExitCode::kInterrupted, ExitCode::kTerminated}};
   }
 
   void Declare(FlagSet& flags) override {

@@ -42,7 +42,7 @@ class RulesBackfillCommand : public Command {
                           "longhaul rules backfill app-logs --listing "
                           "inventories/app-logs/all/2026-11-24T01-00Z/manifest.json --config "
                           "longhaul.yaml"}},
-            .exit_codes = {ExitCode::kUnreachable}};
+            .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);

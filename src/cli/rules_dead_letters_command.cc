@@ -36,7 +36,7 @@ class RulesDeadLettersCommand : public Command {
         .examples = {{"What is set aside", "longhaul rules dead-letters --config longhaul.yaml"},
                      {"Once the reason is mended: send all of it again",
                       "longhaul rules dead-letters --redrive --config longhaul.yaml"}},
-        .exit_codes = {}};
+        .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     flags.Switch({.name = "redrive",

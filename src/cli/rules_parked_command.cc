@@ -27,7 +27,7 @@ class RulesParkedCommand : public Command {
             .examples = {{"Of all rules", "longhaul rules parked --config longhaul.yaml"},
                          {"Of one rule, for a script",
                           "longhaul rules parked app-logs --json --config longhaul.yaml"}},
-            .exit_codes = {}};
+            .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override { DeclareRule(flags, rule_); }
 
@@ -121,7 +121,7 @@ class RulesRetryCommand : public Command {
                          {"Two keys, at one target",
                           "longhaul rules retry app-logs 2026/a.log 2026/b.log --target west:copy/ "
                           "--config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kSomeFailed}};
+            .exit_codes = {ExitCode::kSomeFailed, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);

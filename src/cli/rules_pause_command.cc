@@ -32,7 +32,7 @@ class RulesPauseCommand : public Command {
                          {"Hold a rule until a maintenance window ends",
                           "longhaul rules pause app-logs --until 2030-01-31T06:00:00Z --config "
                           "longhaul.yaml"}},
-            .exit_codes = {}};
+            .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);
@@ -116,7 +116,7 @@ class RulesResumeCommand : public Command {
                          {"Let one target go on",
                           "longhaul rules resume app-logs --target west:copy/ --config "
                           "longhaul.yaml"}},
-            .exit_codes = {}};
+            .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);

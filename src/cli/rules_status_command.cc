@@ -42,7 +42,7 @@ class RulesStatusCommand : public Command {
         .examples = {{"All rules", "longhaul rules status --config longhaul.yaml"},
                      {"One rule, for a script",
                       "longhaul rules status app-logs --json --config longhaul.yaml"}},
-        .exit_codes = {}};
+        .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareRule(flags, rule_);

@@ -77,7 +77,7 @@ class RunsListCommand : public Command {
             "refused), failed (all was tried, some objects failed) or done. Those that are "
             "done are forgotten after 30 days.",
         .examples = {{"All runs", "longhaul runs ls"}, {"For a script", "longhaul runs ls --json"}},
-        .exit_codes = {}};
+        .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override { state_.Declare(flags); }
 
@@ -117,7 +117,7 @@ class RunsShowCommand : public Command {
                 "that did not end and wait at the target to be gone on with.",
             .examples = {{"The last run", "longhaul runs show last"},
                          {"What failed, for a script", "longhaul runs show last --json"}},
-            .exit_codes = {ExitCode::kNotFound}};
+            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     flags.Argument("RUN", kRunHelp, run_).completes = Completes::kNothing;
@@ -228,8 +228,8 @@ class RunsResumeCommand : public Command {
             .examples = {{"The last run", "longhaul runs resume last"},
                          {"For a script", "longhaul runs resume last --json"}},
             .exit_codes = {ExitCode::kSomeFailed, ExitCode::kNotFound, ExitCode::kDenied,
-                           ExitCode::kUnreachable, ExitCode::kDeleteGuard, ExitCode::kInterrupted,
-                           ExitCode::kTerminated}};
+                           ExitCode::kUnreachable, ExitCode::kLimit, ExitCode::kDeleteGuard,
+                           ExitCode::kInterrupted, ExitCode::kTerminated}};
   }
   void Declare(FlagSet& flags) override {
     flags.Argument("RUN", kRunHelp, run_).completes = Completes::kNothing;

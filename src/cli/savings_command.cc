@@ -63,7 +63,7 @@ class SavingsCommand : public Command {
                      {"Each day of a month, for a spreadsheet",
                       "longhaul savings --since 30d --by day --csv --config longhaul.yaml"},
                      {"For a script", "longhaul savings --json --config longhaul.yaml"}},
-        .exit_codes = {}};
+        .exit_codes = {ExitCode::kDenied, ExitCode::kUnreachable}};
   }
 
   void Declare(FlagSet& flags) override {

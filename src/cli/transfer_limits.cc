@@ -5,7 +5,7 @@
 
 namespace longhaul {
 
-void LimitFlags::Declare(FlagSet& flags) {
+void LimitFlags::Declare(FlagSet& flags, bool may_end) {
   flags.Section("LIMITS");
   flags.Parsed({.name = "bwlimit",
                 .help = "Bytes a second, as 50M or 512k, or a timetable: \"08:00,512k 19:00,10M "
@@ -21,6 +21,7 @@ void LimitFlags::Declare(FlagSet& flags) {
   flags.Number(
       {.name = "tpslimit", .help = "Requests a second to both ends together.", .value_name = "N"},
       requests_per_second);
+  if (!may_end) return;
   flags.Parsed({.name = "max-transfer",
                 .help = "End in order before more than this is copied; exit 10.",
                 .value_name = "SIZE"},

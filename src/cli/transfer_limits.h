@@ -23,7 +23,8 @@ struct LimitFlags {
   std::optional<uint64_t> bytes_max;
   std::optional<std::chrono::milliseconds> duration_max;
 
-  void Declare(FlagSet& flags);
+  // `may_end`: also what ends a run before all is done.
+  void Declare(FlagSet& flags, bool may_end = true);
   // What the run itself keeps to.
   void Apply(SyncOptions& options, SteadyTime now) const;
 };

@@ -21,14 +21,15 @@ std::string PostgresVersion(int number) {
 class VersionCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
-    return {.name = "version",
-            .summary = "print the version",
-            .description =
-                "Prints the name and version of the program, and below it those of the "
-                "libraries that it runs with, which are the machine's and not its own.",
-            .examples = {{"Print the version", "longhaul version"},
-                         {"For a script", "longhaul version --json | jq -r .version"}},
-            .exit_codes = {}};
+    return {
+        .name = "version",
+        .summary = "print the version",
+        .description =
+            "Prints the name and version of the program, and below it those of the "
+            "libraries that it runs with: that of TLS where it has its own, else the machine's.",
+        .examples = {{"Print the version", "longhaul version"},
+                     {"For a script", "longhaul version --json | jq -r .version"}},
+        .exit_codes = {}};
   }
   void Declare(FlagSet& flags) override {
     flags.Switch({.name = "json", .help = "Print it as a JSON event."}, json_);

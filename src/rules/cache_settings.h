@@ -44,6 +44,10 @@ inline constexpr uint64_t kCacheBudgetBareMin = 1 << 20;
 // number without a unit below kCacheBudgetBareMin.
 Result<uint64_t> ParseCacheBudget(std::string_view text);
 
+// Where a cache is to be: as ParseAddress (rules/rule.h), and directory buckets (S3 Express One
+// Zone) as well. Errors as there.
+Result<Address> ParseCachePlace(std::string_view text);
+
 // Those of a configuration file, which LoadConfiguration has found right. Errors as there.
 Result<std::vector<CacheSettings>> LoadCaches(const std::string& file,
                                               const Environment& environment);

@@ -8,6 +8,7 @@
 #include "rules/configuration_reader.h"
 #include "rules/in_use.h"
 #include "rules/schedule.h"
+#include "storage/s3_bucket_name.h"
 
 namespace longhaul {
 
@@ -27,6 +28,21 @@ Result<uint64_t> ParseCacheBudget(std::string_view text) {
   return InvalidInput("a cache of " + std::string(text) + " bytes holds next to nothing: write a " +
                       "unit, as " + std::string(text) + "GiB, or " + std::string(text) +
                       "B if that is meant");
+}
+
+Result<Address> ParseCachePlace(std::string_view text) {
+  Result<Address> address = ParseAddress(text);
+  // Rules take no directory bucket; a cache is what it is for.
+  const size_t colon = text.find(':');
+  if (address || colon == std::string_view::npos || colon == 0) return address;
+  const std::string_view rest = text.substr(colon + 1);
+  const size_t slash = rest.find('/');
+  const std::string_view bucket = rest.substr(0, slash);
+  if (!IsDirectoryBucket(bucket)) return address;
+  return Address{
+      .store = std::string(text.substr(0, colon)),
+      .bucket = std::string(bucket),
+      .prefix = std::string(slash == std::string_view::npos ? "" : rest.substr(slash + 1))};
 }
 
 void ConfigurationReader::ReadCaches(const YamlValue& value) {
@@ -82,7 +98,7 @@ void ConfigurationReader::ReadCache(const YamlValue& value, CacheSettings& cache
     ReadAddress(*source, cache.source);
   }
   auto to = fields->Require("to", "to: STORE:bucket");
-  if (to) ReadAddress(*to, cache.to);
+  if (to) ReadAddress(*to, cache.to, ParseCachePlace);
   cache_places_.push_back(to);
   const StoreSettings* from = KnownStoreOf(cache.source);
   const StoreSettings* at = KnownStoreOf(cache.to);

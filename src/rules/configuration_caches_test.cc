@@ -49,6 +49,20 @@ TEST_F(ConfigurationCaches, ReadsAllFields) {
   EXPECT_EQ(cache.events, CacheEvents::kRefresh);
 }
 
+// A directory bucket is what a cache is for; as a source it cannot be compared in order.
+TEST_F(ConfigurationCaches, TakesDirectoryBuckets) {
+  Result<std::vector<CacheSettings>> loaded = Load(
+      "  - { id: l, source: \"a:logs/\", to: \"b:fast--use1-az4--x-s3/x/\", ttl: 24h }\n"
+      "  - { id: m, source: \"a:logs/\", to: \"b:other--use1-az4--x-s3\", ttl: 24h }\n");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->at(0).to, (Address{"b", "fast--use1-az4--x-s3", "x/"}));
+  EXPECT_EQ(loaded->at(1).to, (Address{"b", "other--use1-az4--x-s3", ""}));
+  ExpectMistake("  - { id: l, source: \"a:fast--use1-az4--x-s3/\", to: \"b:fast\", ttl: 24h }\n",
+                "directory bucket");
+  ExpectMistake("  - { id: l, source: \"a:logs/\", to: \"c:fast--use1-az4--x-s3\", ttl: 24h }\n",
+                "no store");
+}
+
 // The sweeper removes what a cache holds: replicas, archives and live objects must not lie there.
 TEST_F(ConfigurationCaches, RefusesAPlaceThatRulesUse) {
   const auto load = [this](const std::string& to, const std::string& status) {

@@ -213,7 +213,8 @@ void ConfigurationReader::ReadListener(YamlFields& fields) {
   configuration_.listen = address;
 }
 
-bool ConfigurationReader::ReadAddress(const YamlValue& value, Address& address) {
+bool ConfigurationReader::ReadAddress(const YamlValue& value, Address& address,
+                                      Result<Address> (*parse)(std::string_view)) {
   std::optional<std::string> text = value.Text();
   if (!text) return false;
   if (text->starts_with("s3://") || text->starts_with("file:")) {
@@ -221,7 +222,7 @@ bool ConfigurationReader::ReadAddress(const YamlValue& value, Address& address) 
                "name the store under 'stores' and write NAME:bucket/prefix");
     return false;
   }
-  Result<Address> parsed = ParseAddress(*text);
+  Result<Address> parsed = parse(*text);
   if (!parsed) {
     value.Fail(Quoted(value.node().raw) + " is no address", parsed.error().message);
     return false;

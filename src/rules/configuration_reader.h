@@ -95,7 +95,8 @@ class ConfigurationReader {
   void ReadDeleteGuard(YamlFields& fields, DeleteGuard& guard);
   void ReadTargets(const YamlValue& value, Rule& rule, Places& places);
   void ReadTarget(const YamlValue& value, const Rule& rule, Target& target, Places& places);
-  bool ReadAddress(const YamlValue& value, Address& address);
+  bool ReadAddress(const YamlValue& value, Address& address,
+                   Result<Address> (*parse)(std::string_view) = ParseAddress);
   void ReadEncryption(YamlFields& fields, Target& target);
   void ReadOwner(YamlFields& fields, Target& target);
   void ReadTakeOver(const YamlValue& value, Target& target);

@@ -173,7 +173,7 @@ TEST(ConfigurationTest, AProviderGivesEndpointAndAddressing) {
        {"provider: nimbus", "provider: b2", "provider: r2", "provider: minio", "account: abc",
         "provider: aliyun-oss, region: cn-hangzhou, addressing: path",
         "provider: wasabi, endpoint: \"https://proxy.example.com\"",
-        "provider: aws-cn, region: eu-west-1"}) {
+        "provider: aws-cn, region: eu-west-1", "provider: aws-cn"}) {
     EXPECT_FALSE(read(wrong)) << wrong;
   }
 }

@@ -9,7 +9,6 @@
 #include "cache/run_book.h"
 #include "server/api.h"
 #include "server/api_json.h"
-#include "storage/s3_bucket_name.h"
 #include "transfer/object/upload_records.h"
 
 namespace longhaul {
@@ -235,15 +234,7 @@ Result<Address> Api::BucketOf(std::string_view field, const std::string& text) c
   if (text.find(':') == std::string::npos && stores.size() == 1) {
     whole = stores.begin()->first + ":" + text;
   }
-  Result<Address> address = ParseAddress(whole);
-  // Rules take no directory bucket; a cache is what it is for.
-  const size_t colon = whole.find(':');
-  if (const std::string bucket = whole.substr(colon + 1, whole.find('/') - colon - 1);
-      !address && colon != std::string::npos && IsDirectoryBucket(bucket)) {
-    const size_t key = std::min(whole.size(), colon + bucket.size() + 2);
-    address =
-        Address{.store = whole.substr(0, colon), .bucket = bucket, .prefix = whole.substr(key)};
-  }
+  Result<Address> address = ParseCachePlace(whole);
   if (!address || !stores.contains(address->store)) {
     std::string names;
     for (const auto& [name, settings] : stores) names += (names.empty() ? "" : ", ") + name;

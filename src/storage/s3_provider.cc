@@ -164,6 +164,11 @@ Result<S3Place> PlaceAt(const S3Provider& provider, S3Place given) {
                         std::string(provider.region_example));
   }
   if (!given.endpoint.empty()) return given;
+  // That of the environment may be of another part of the world.
+  if (given.region.empty() && !provider.region_begins.empty()) {
+    return InvalidInput("no region" + of + ": write one, as " +
+                        std::string(provider.region_example));
+  }
   if (provider.endpoint == "-") {
     return InvalidInput("no endpoint" + of + ": it is where you run it");
   }

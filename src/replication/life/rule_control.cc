@@ -13,7 +13,7 @@ namespace {
 constexpr char kPartition[] = "rules";
 constexpr int kPageRows = 1000;
 constexpr int kMergeTries = 10;
-// Requests that nobody has heard are forgotten: whoever asked has gone by then.
+// A retry that nobody has heard is forgotten: whoever asked has gone by then.
 constexpr std::chrono::hours kRequestLifetime{24};
 
 std::string PauseKey(const std::string& rule, const std::string& target) {
@@ -97,10 +97,8 @@ Async<void> AskForBackfill(State& state, std::string rule, BackfillRequest reque
       text["listing_bucket"] = request.listing->bucket;
       text["listing_key"] = PercentEncode(request.listing->key, Slash::kKeep);
     }
-    StateWrite write{.key = key,
-                     .value = WriteJson(text),
-                     .expected = expected,
-                     .expires = request.asked + kRequestLifetime};
+    // It stays until it is done: the rule may be paused, or a target away, for longer than a day.
+    StateWrite write{.key = key, .value = WriteJson(text), .expected = expected};
     asked = co_await Write(state, std::move(write));
     if (asked || asked.error().kind != ErrorKind::kPrecondition) break;
   }

@@ -215,6 +215,26 @@ TEST(RuleControlTest, ABackfillComparesNow) {
   world.Stop();
 }
 
+// Whoever asks while the rule is paused is told that it is compared when it goes on.
+TEST(RuleControlTest, ABackfillOfAPausedRuleWaitsForIt) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  ASSERT_TRUE(world.world.Run(
+      WritePause(world.state, "r", "", {.since = world.world.clock.Now(), .until = {}})));
+  world.Put("a", "text");
+  ASSERT_TRUE(
+      world.world.Run(AskForBackfill(world.state, "r", {.asked = world.world.clock.Now()})));
+  world.RunFor(50h);
+  world.Start();
+  world.RunFor(30s);
+  EXPECT_TRUE(world.Replicas().empty());
+  ASSERT_TRUE(world.world.Run(RemovePause(world.state, "r", "")));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(), Keys{"a"});
+  EXPECT_FALSE(world.state_backend->rows.contains({"rules", "r/backfill"}));
+  world.Stop();
+}
+
 // Who asks for a little must not be the end of what somebody else has asked for.
 TEST(RuleControlTest, ABackfillIsWidenedByTheNext) {
   ReplicationWorld world;
