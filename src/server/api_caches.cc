@@ -7,6 +7,7 @@
 
 #include "cache/fill.h"
 #include "cache/run_book.h"
+#include "rules/cache_settings.h"
 #include "server/api.h"
 #include "server/api_json.h"
 #include "transfer/object/upload_records.h"

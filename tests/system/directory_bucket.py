@@ -13,7 +13,7 @@ import time
 from express_server import ExpressServer
 from fault_proxy import FaultProxy, operation_of
 from harness import (ACCESS_KEY_ID, SECRET_ACCESS_KEY, World, check, put_all, step, store_of,
-                     text_bytes, things)
+                     text_bytes, things, wait_until)
 
 BUCKET = "fast--use1-az4--x-s3"
 LARGE = 6 << 20
@@ -154,6 +154,19 @@ def main() -> None:
         check((done["copied"], done["hits"]) == (0, 41), f"a second fill: {done}")
         step("cache fill")
         costs(world, east, server)
+        worked = world.config(
+            {"east": east, "fast": store_of(server.endpoint)}, [], "worker.yaml",
+            caches=[{"id": "work", "source": "east:data/p/", "to": f"fast:{BUCKET}/w/", "ttl": "1h",
+                     "schedule": "* * * * *"}])
+        worker = world.start("cache", "worker", "--config", worked)
+        wait_until(lambda: sum(key.startswith("w/") for key in kept()) == 41, 100,
+                   "the schedule fills")
+        worker.kill(15)
+        worker.wait(60).expect(143)
+        wrong = [key for key, body in kept().items() if key.startswith("w/") and body !=
+                 east.s3.get_object(Bucket="data", Key=key[2:])["Body"].read()]
+        check(not wrong, f"wrong: {wrong}")
+        step("cache worker")
 
         check(not server.refused, f"refused: {server.refused}")
         rule = {"id": "r", "source": "east:data/", "targets": [
