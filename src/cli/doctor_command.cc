@@ -50,7 +50,7 @@ class DoctorCommand : public Command {
   [[nodiscard]] CommandHelp help() const override {
     return {
         .name = "doctor",
-        .summary = "try all that a configuration needs, and say what to mend",
+        .summary = "try all that rules and migrations need, and say what to mend",
         .description =
             "Tries, with the credentials and endpoints that `replicate` would use, each right, "
             "probe, clock, queue and state that the roles need, and prints a line for each: ok, "

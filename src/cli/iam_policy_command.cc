@@ -29,14 +29,15 @@ class IamPolicyCommand : public Command {
   [[nodiscard]] CommandHelp help() const override {
     return {
         .name = "iam-policy",
-        .summary = "print the rights in AWS that a configuration needs, and no others",
+        .summary = "print the rights in AWS that rules and migrations need, and no others",
         .description =
             "Prints the policies of IAM that a process of `replicate` needs: S3 by bucket and "
             "prefix, and as the configuration uses them SQS, DynamoDB, KMS, Secrets Manager, the "
             "Parameter Store and roles to assume. There is one policy for each identity: stores "
             "with keys, a profile or a role of their own have their own. Nothing is contacted; "
             "`longhaul doctor` tries the rights. `longhaul setup` needs more than is printed here: "
-            "it makes tables and queues.\n\n"
+            "it makes tables and queues. Caches (`caches:`), and restores and fills that the API "
+            "begins, need rights that are not among them.\n\n"
             "With --role migrations it is what `migrate worker` and the other commands of "
             "migrations need, for those that the configuration lists: the source is read, the "
             "target written, nothing removed. A configuration without rules is taken for that.\n\n"
