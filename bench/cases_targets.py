@@ -66,21 +66,23 @@ def cluster(runs: int) -> Table:
                   "own: one over SQLite, one over PostgreSQL, and two that pack the same over it; of "
                   "these the CPU of both, and the time until both have ended. Two beside each other "
                   "want more cores than this machine has, as the servers work as well; so once more "
-                  f"with the source's server {Distance.MILLISECONDS} ms (round trip) away, where "
-                  "cores are not what is waited for.")
+                  f"60,000 of them with the source's server {Distance.MILLISECONDS} ms (round trip) "
+                  "away, where cores are not what is waited for.")
     with World("bench") as world:
         buckets = Buckets(world)
         things_ = small_things()
         put_all(buckets.source.s3, "data", things_)
+        buckets.source.s3.create_bucket(Bucket="more")
+        put_all(buckets.source.s3, "more", small_things(60_000))
         database = world.serve("postgres")
         between = Distance(world, buckets.source)
         between.far()
 
-        def pack(name: str, place: str, count: int, source=buckets.source) -> None:
+        def pack(name: str, place: str, count: int, source=buckets.source, bucket="data") -> None:
             staging = buckets.empty()
             config = world.config(
                 {"source": source, "target": buckets.target},
-                [rule("source:data/", f"target:{buckets.empty()}/", f"target:{staging}/",
+                [rule(f"source:{bucket}/", f"target:{buckets.empty()}/", f"target:{staging}/",
                       compression=12)], f"{staging}.yaml", queue=place, state=place)
             world.run("setup", "--config", config).expect(0)
             processes = [world.start("-c", str(number % CORES), BINARY, "replicate", "--config",
@@ -99,8 +101,8 @@ def cluster(runs: int) -> Table:
             pack("one over SQLite", f"sqlite:cluster-{number}.db", 1)
             pack("one over PostgreSQL", schema + "_one", 1)
             pack("two over PostgreSQL", schema + "_two", 2)
-            pack("one, source far away", schema + "_one_far", 1, between.store)
-            pack("two, source far away", schema + "_two_far", 2, between.store)
+            pack("one, source far away", schema + "_one_far", 1, between.store, "more")
+            pack("two, source far away", schema + "_two_far", 2, between.store, "more")
         between.close()
     table.goal("CPU over PostgreSQL / over SQLite",
                table.cpu("one over PostgreSQL") / table.cpu("one over SQLite"), 1.1)

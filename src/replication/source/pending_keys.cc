@@ -68,6 +68,10 @@ std::optional<SystemTime> PendingKeys::OldestFresh() const {
 
 void PendingKeys::Insert(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;
+  if (IsOfBacklog(pending)) {
+    ++backlog_;
+    backlog_bytes_ += BytesOf(pending);
+  }
   if (!entry->second.ready) {
     sleeping_.emplace(std::pair(WakesAt(pending), entry->second.sequence), entry);
     return;
@@ -81,6 +85,10 @@ void PendingKeys::Insert(Entries::iterator entry) {
 // The reverse of Insert; the entry stays in entries_.
 void PendingKeys::Extract(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;
+  if (IsOfBacklog(pending)) {
+    --backlog_;
+    backlog_bytes_ -= BytesOf(pending);
+  }
   if (!entry->second.ready) {
     sleeping_.erase({WakesAt(pending), entry->second.sequence});
     return;

@@ -82,6 +82,11 @@ class PendingKeys {
     return pending.attributes ? 0 : pending.size_bytes.value_or(0);
   }
   [[nodiscard]] size_t size() const { return entries_.size(); }
+  // Whether the keys of a backlog that wait here, also those whose time has not come, fill a batch
+  // of small ones: what else is in the Queue is for whoever has time sooner.
+  [[nodiscard]] bool HasBacklog() const {
+    return static_cast<int64_t>(backlog_) >= batch_.count || backlog_bytes_ >= batch_.size_bytes;
+  }
   // Those that were heard of before a time, with their targets, at most `max`; and the one that was
   // heard of first. Both look at all of them.
   [[nodiscard]] std::vector<Item> HeardBefore(SystemTime before, size_t max) const;
@@ -130,6 +135,10 @@ class PendingKeys {
   static SystemTime WakesAt(const PendingKey& pending) {
     return std::max(pending.not_before, pending.due);
   }
+  [[nodiscard]] bool IsOfBacklog(const PendingKey& pending) const {
+    const Kind kind = GroupOf(pending).kind;
+    return kind.backlog && !kind.alone;
+  }
   void Insert(Entries::iterator entry);
   void Extract(Entries::iterator entry);
   void WakeReady(SystemTime now);
@@ -140,6 +149,8 @@ class PendingKeys {
   uint64_t bundle_object_bytes_max_;
   uint64_t next_sequence_ = 0;
   Entries entries_;
+  size_t backlog_ = 0;  // Of the entries, those of a backlog that do not travel alone.
+  uint64_t backlog_bytes_ = 0;
   ByTime<SystemTime> sleeping_;
   Groups groups_;                             // Ready keys; never an empty group.
   std::map<GroupName, SteadyTime> taken_at_;  // The last batch of small keys.

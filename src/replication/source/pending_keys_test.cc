@@ -187,6 +187,30 @@ TEST_F(PendingKeysTest, FreshKeysAndABacklogTakeTurns) {
 
 // What may have ended a process shares no batch with others, and waits for none; its batches are
 // forgotten, however many there are.
+TEST_F(PendingKeysTest, ABatchOfABacklogIsEnoughAtHand) {
+  auto add = [&](const std::string& key, uint64_t size_bytes, bool backlog, SystemTime when = {}) {
+    PendingKey pending = Key(start_, size_bytes);
+    pending.backlog = backlog;
+    pending.not_before = when;
+    keys_.Add(key, std::move(pending));
+  };
+  // What is new, and what travels alone, is none.
+  for (const char* key : {"n1", "n2", "n3"}) add(key, 500, false);
+  add("large", kLargeBytes + 1, true);
+  add("b1", 10, true);
+  add("b2", 10, true, SystemTime(2h));  // Its time has not come.
+  EXPECT_FALSE(keys_.HasBacklog());
+  add("b3", 10, true);
+  EXPECT_TRUE(keys_.HasBacklog());
+  add("b3", 10, false);  // An event has told of it as well.
+  EXPECT_FALSE(keys_.HasBacklog());
+  add("b4", 980, true);
+  EXPECT_TRUE(keys_.HasBacklog()) << "by its bytes";
+  while (!Take(start_ + 10s, true).empty()) {
+  }
+  EXPECT_FALSE(keys_.HasBacklog());
+}
+
 TEST_F(PendingKeysTest, KeysOfOneCompanyTravelWithNoOthers) {
   const auto with = [&](uint64_t company) {
     PendingKey key = Key(start_ + 1s);
