@@ -185,8 +185,7 @@ TEST_F(PendingKeysTest, FreshKeysAndABacklogTakeTurns) {
   EXPECT_TRUE(found);
 }
 
-// What may have ended a process shares no batch with others, and waits for none; its batches are
-// forgotten, however many there are.
+// Who took all that waits would have the other processes stand idle.
 TEST_F(PendingKeysTest, ABatchOfABacklogIsEnoughAtHand) {
   auto add = [&](const std::string& key, uint64_t size_bytes, bool backlog, SystemTime when = {}) {
     PendingKey pending = Key(start_, size_bytes);
@@ -211,6 +210,8 @@ TEST_F(PendingKeysTest, ABatchOfABacklogIsEnoughAtHand) {
   EXPECT_FALSE(keys_.HasBacklog());
 }
 
+// What may have ended a process shares no batch with others, and waits for none; its batches are
+// forgotten, however many there are.
 TEST_F(PendingKeysTest, KeysOfOneCompanyTravelWithNoOthers) {
   const auto with = [&](uint64_t company) {
     PendingKey key = Key(start_ + 1s);
