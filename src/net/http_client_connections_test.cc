@@ -161,8 +161,8 @@ TEST_P(HttpClientTest, TotalDeadlineEndsASlowBody) {
     }
   });
   HttpRequest request = Get(url);
-  request.timeouts.stall = 10s;
-  request.timeouts.total = 700ms;
+  request.timeouts.stall = 1s;
+  request.timeouts.total = 1400ms;
   Result<std::string> body = Fetch(std::move(request));
   ASSERT_FALSE(body);
   EXPECT_NE(body.error().message.find("in time"), std::string::npos) << body.error().Describe();
