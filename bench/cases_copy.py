@@ -5,6 +5,7 @@ import random
 from buckets import Buckets, small_things
 from harness import World, check, put_all, text_bytes
 from peers import RCLONE_TUNED
+from results import CORES
 from tables import MIB, SCHEMES, Table
 
 
@@ -83,4 +84,7 @@ def copy_large(runs: int) -> Table:
     table.goals_of_both("CPU / rclone's", lambda https: table.cpu("longhaul cp", https) /
                         table.cpu("rclone", https), 0.2, 0.35)
     table.goal("CPU s per GiB, HTTPS", table.cpu("longhaul cp", True) / 4, 1.8)
+    if CORES >= 16:
+        table.goals_of_both("25 Gbit/s each way / what was carried", lambda https: 25e9 / 8 *
+                            table.wall("longhaul cp", https) / (4096 * MIB), 1, 1)
     return table

@@ -7,18 +7,19 @@ import statistics
 import subprocess
 
 from harness import BINARY, Finished, check
-from tables import SCHEMES, Table
+from results import CORES
+from tables import MIB, SCHEMES, Table
 
 SHARDS_BENCH = pathlib.Path(BINARY).parent / "bench/shards_bench"
 CARRIERS = {"one shard": (1, 1), "two shards": (1, 2), "two processes of one shard": (2, 1)}
 
 
 def carry(method: str, https: bool, carriers: tuple[int, int], size: int, clients: int,
-          seconds: int) -> dict:
+          seconds: int, cores: str = "0,1") -> dict:
     """So many processes at once, of so many shards, with the clients shared out: their sum."""
     processes, count = carriers
     running = [subprocess.Popen(
-        ["taskset", "-c", "0,1", SHARDS_BENCH, method, "https" if https else "http", str(count),
+        ["taskset", "-c", cores, SHARDS_BENCH, method, "https" if https else "http", str(count),
          str(size), str(clients // processes), str(seconds)], stdout=subprocess.PIPE, text=True)
         for _ in range(processes)]
     said = [(process.communicate()[0], process.returncode) for process in running]
@@ -38,7 +39,9 @@ def shards(runs: int) -> Table:
                   f"cores (`taskset -c 0,1`), by turns, {seconds} s at a time. CPU and wall are those of {gib} GiB: uploads of "
                   "64 MiB from memory, 8 at once, to servers that throw them away unread (by HTTPS "
                   "undecrypted), so that what binds is the client. *small*: GETs of 4 KiB by 32 "
-                  "clients, where the server takes a core.")
+                  "clients, where the server takes a core. On 16 cores and more also by as many "
+                  "shards as the program takes there, on all cores: what they carry beside 25 Gbit/s "
+                  "(downloads by HTTPS are those of *Plain copy, 4 × 1 GiB*).")
     measured: dict[tuple, list[dict]] = {}
     for _ in range(4 * runs):
         for https, (name, carriers) in itertools.product(SCHEMES, CARRIERS.items()):
@@ -66,4 +69,12 @@ def shards(runs: int) -> Table:
     table.goal("small: CPU of a request by two shards / by one",
                median("two shards", None, "client_cpu_us_per_request") /
                median("one shard", None, "client_cpu_us_per_request"), 2)
+    if CORES >= 16:
+        count, cores = CORES // 8, f"0-{CORES - 1}"
+        for name, method, https in (("downloads", "get", False), ("uploads", "put", False),
+                                    ("uploads, HTTPS", "put", True)):
+            got = statistics.median(
+                carry(method, https, (1, count), 64 << 20, 32, seconds, cores)["mib_per_second"]
+                for _ in range(4 * runs))
+            table.goal(f"25 Gbit/s / {name} of {count} shards", 25e9 / 8 / MIB / got, 1)
     return table

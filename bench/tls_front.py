@@ -1,5 +1,6 @@
 """TLS in front of servers that speak plain HTTP: one nginx, a certificate made here."""
 
+import os
 import pathlib
 import shutil
 import socket
@@ -11,10 +12,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/s
 from harness import Process, free_port, wait_until  # noqa: E402
 
 # As an object store's front: TLS 1.2 and 1.3, sessions, long keep-alive; bodies are passed on as they
-# come and never wait on a disk.
+# come and never wait on a disk. It has a quarter of the cores.
 CONFIG = """
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log warn;
 events {{ worker_connections 8192; }}
@@ -74,7 +75,8 @@ class TlsFront:
             SERVER.format(number=number, port=port, upstream=urllib.parse.urlsplit(endpoint).netloc)
             for number, (endpoint, port) in enumerate(zip(endpoints, ports)))
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, servers=servers))
+        config.write_text(CONFIG.format(folder=folder, servers=servers,
+                                        workers=max(1, os.cpu_count() // 4)))
         self.process = Process(["-c", str(config), "-p", str(folder)], folder, binary=program)
         self.servers = [Secure(f"https://127.0.0.1:{port}") for port in ports]
         for port in ports:

@@ -31,6 +31,9 @@ class FairSlots {
   void Release(size_t rule);
   // What the work of a rule takes; more or less, when that turns out later.
   void Charge(size_t rule, int64_t bytes) { rules_[rule].served_bytes += bytes; }
+  // Whether all places are taken, more than one of them by this rule: when one is free again, that
+  // is soon enough to look for another batch of it.
+  [[nodiscard]] bool Crowds(size_t rule) const { return free_ == 0 && rules_[rule].held > 1; }
   // Whether its last batch met a store that failed.
   void SetSick(size_t rule, bool sick);
 

@@ -107,5 +107,23 @@ TEST_F(FairSlotsTest, TheSickShareOnePlace) {
   EXPECT_NEAR(static_cast<double>(rules[0].done_bytes + rules[1].done_bytes), 10, 2);
 }
 
+// A rule with several batches under way looks for the next one when there is a place for it; one
+// that has none or one of them does at once: it waits in the line with what it found.
+TEST_F(FairSlotsTest, ARuleCrowdsWhereNoPlaceIsLeft) {
+  FairSlots slots(3, 2);
+  const auto acquire = [&](FairSlots& places, size_t rule) { world_.Run(places.Acquire(rule)); };
+  acquire(slots, 0);
+  acquire(slots, 0);
+  EXPECT_FALSE(slots.Crowds(0)) << "one is left";
+  acquire(slots, 1);
+  EXPECT_TRUE(slots.Crowds(0));
+  EXPECT_FALSE(slots.Crowds(1));
+  slots.Release(1);
+  EXPECT_FALSE(slots.Crowds(0));
+  FairSlots single(1, 1);
+  acquire(single, 0);
+  EXPECT_FALSE(single.Crowds(0)) << "the next batch is to be at hand when this one is packed";
+}
+
 }  // namespace
 }  // namespace longhaul

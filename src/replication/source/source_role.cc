@@ -145,9 +145,9 @@ asio::awaitable<void> SourceRole::ReceiveLoop(Event& stop) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const std::string lane = SegmentLane(queue->rule->rule->id);
       if (messages_.CountOf(lane) >= kSegmentsHeldMax) request.without.push_back(lane);
-      // Beside what is being packed a batch is at hand. Who took all that waits would have other
-      // processes stand idle.
-      if (queue->keys.HasBacklog()) {
+      // Who took all that waits would have other processes stand idle: what is taken can be packed
+      // now, or is a batch that waits for its place.
+      if (queue->keys.HasBacklog() || slots_.Crowds(queue->index)) {
         request.without.push_back(BacklogLane(queue->rule->rule->id));
         request.wait = kFullLaneWait;
       }

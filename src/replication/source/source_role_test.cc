@@ -331,5 +331,47 @@ TEST(SourceRoleTest, AMessageThatNobodyUnderstandsIsADeadLetterAtOnce) {
   EXPECT_TRUE(told.starts_with(" lane=" + FreshLane("r") + " message=1 ")) << told;
 }
 
+// What one process has taken, no other can pack: of a backlog it takes what it can pack now, two
+// batches, and nothing that would only wait. What is new it takes all the same.
+TEST(SourceRoleTest, ABacklogIsLeftToOthersWhereNoPlaceIsFree) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.configuration.rules[0].batch.count = 10;
+  world.source().decide = [](StoreOperation operation, std::string_view, std::string_view) {
+    Fault fault;
+    if (operation == StoreOperation::kGet) fault.delay = 10min;
+    return fault;
+  };
+  const auto send = [&](const std::string& lane, const std::string& key) {
+    HintMessage message{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = key}}};
+    message.hints[0].size_bytes = 4;
+    std::vector<NewMessage> encoded = EncodeHints(message);
+    for (NewMessage& one : encoded) one.lane = lane;
+    ASSERT_TRUE(world.world.Run(world.queue.Send(std::move(encoded), {})));
+  };
+  Keys keys;
+  for (int i = 0; i < 100; ++i) {
+    keys.insert("k" + std::to_string(i));
+    world.Put("k" + std::to_string(i), "text");
+    send(BacklogLane("r"), "k" + std::to_string(i));
+  }
+  const auto taken = [&](const std::string& lane) {
+    return std::ranges::count_if(world.queue_backend->rows, [&](const auto& row) {
+      return row.second.lane == lane && row.second.in_flight;
+    });
+  };
+  world.Start();
+  world.RunFor(1min);
+  EXPECT_EQ(taken(BacklogLane("r")), 20);
+  send(FreshLane("r"), "k0");
+  world.RunFor(5s);
+  EXPECT_EQ(taken(FreshLane("r")), 1);
+  EXPECT_EQ(taken(BacklogLane("r")), 20);
+  world.RunFor(2h);
+  EXPECT_EQ(world.Replicas(), keys);
+  EXPECT_TRUE(world.queue_backend->rows.empty());
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace longhaul
