@@ -184,6 +184,9 @@ Async<int64_t> TelemetryReporter::ReportRule(State& state, const Rule& rule,
       metrics.push_back({.name = "OperationsPendingReplication",
                          .unit = "Count",
                          .value = Number(own->keys_pending)});
+      metrics.push_back({.name = "BytesPendingReplication",
+                         .unit = "Bytes",
+                         .value = Number(own->bytes_pending)});
       const auto seen = own->targets.find(target.name);
       metrics.push_back(
           {.name = "ArchivesPending",

@@ -299,6 +299,7 @@ RuleNow RuleMeter::Look(const std::string& rule, Sight& sight) {
   if (source_ && ask_) {
     SourceSight source = ask_(rule);
     now.keys_pending = source.keys_pending;
+    now.bytes_pending = source.bytes_pending;
     now.oldest = std::move(source.oldest);
     now.levels = std::move(source.levels);
     for (auto& [target, open] : source.open) now.targets[target].open = std::move(open);
@@ -339,6 +340,39 @@ RuleNow RuleMeter::Look(const std::string& rule, Sight& sight) {
   return now;
 }
 
+// As this process sees it.
+void RuleMeter::Show(const std::string& rule, const RuleNow& now, Sight& sight) {
+  Metrics& metrics = runtime_.metrics;
+  std::optional<OldestKey> oldest = now.oldest;
+  for (const auto& [name, target] : now.targets) {
+    oldest = Older(std::move(oldest), target.oldest);
+    sight.shown.insert(name);
+  }
+  for (const std::string& name : sight.shown) {
+    const auto seen = now.targets.find(name);
+    const uint64_t waiting = seen == now.targets.end() ? 0 : seen->second.archives_waiting;
+    metrics
+        .gauge("longhaul_archives_waiting", "Archives in staging that a target has not applied",
+               {{"rule", rule}, {"target", name}})
+        .Set(static_cast<double>(waiting));
+  }
+  const std::chrono::duration<double> age =
+      oldest ? std::max(now.beat - oldest->heard, SystemTime::duration(0))
+             : SystemTime::duration(0);
+  metrics
+      .gauge("longhaul_oldest_pending_seconds",
+             "Age of what has waited longest, to be packed or to be applied; 0: nothing waits",
+             {{"rule", rule}})
+      .Set(age.count());
+  if (!source_) return;
+  metrics
+      .gauge("longhaul_pending_keys", "Keys that were received and are not packed",
+             {{"rule", rule}})
+      .Set(static_cast<double>(now.keys_pending));
+  metrics.gauge("longhaul_pending_bytes", "Bytes of these, as their events told", {{"rule", rule}})
+      .Set(static_cast<double>(now.bytes_pending));
+}
+
 Async<void> RuleMeter::PublishTotals(std::string rule, Sight& sight) {
   for (int i = 0; i < kMergeTries; ++i) {
     Result<std::optional<StateRow>> row = co_await state_.Get(kTotalsPartition, rule);
@@ -377,6 +411,7 @@ Async<void> RuleMeter::Publish(bool last) {
     StateWrite write{.key = rule + "/" + process_};
     if (!last) {
       RuleNow now = Look(rule, sight);
+      Show(rule, now, sight);
       const bool waits =
           std::exchange(sight.changed, false) || now.keys_pending > 0 || now.oldest.has_value();
       if (!beat && !waits && (worked.empty() || worked.back() != rule)) continue;

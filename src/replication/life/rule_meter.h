@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,7 +104,8 @@ struct RuleNow {
   SystemTime started{};
   bool source = false;  // Roles.
   bool target = false;
-  uint64_t keys_pending = 0;  // Received and not packed.
+  uint64_t keys_pending = 0;   // Received and not packed.
+  uint64_t bytes_pending = 0;  // Of these, as hints tell their sizes.
   std::optional<OldestKey> oldest;
   std::map<std::string, TargetNow> targets;
   // What keeps it from its work, by the part that fails: "target west", "listing", "source".
@@ -128,7 +130,8 @@ class RuleMeter : public Observer {
  public:
   // What the source role holds of a rule.
   struct SourceSight {
-    uint64_t keys_pending = 0;
+    uint64_t keys_pending = 0;  // And bytes, as in RuleNow.
+    uint64_t bytes_pending = 0;
     std::optional<OldestKey> oldest;
     std::optional<SystemTime> oldest_fresh;  // Of the keys that wait and are of no backlog.
     std::map<std::string, OpenTarget> open;  // By target.
@@ -201,6 +204,7 @@ class RuleMeter : public Observer {
     std::map<std::string, std::string> troubles;   // As in RuleNow.
     std::map<std::string, uint64_t> deletes_held;  // By target, where there are any.
     std::map<std::string, TargetSight> targets;
+    std::set<std::string> shown;  // Targets whose archives there is a metric of.
   };
   // An archive whose receipts are waited for.
   struct UnderWay {
@@ -212,6 +216,7 @@ class RuleMeter : public Observer {
 
   void Received(UnderWay& archive, const std::string& target, SystemTime when);
   RuleNow Look(const std::string& rule, Sight& sight);
+  void Show(const std::string& rule, const RuleNow& now, Sight& sight);
   Async<void> PublishTotals(std::string rule, Sight& sight);
 
   Runtime& runtime_;

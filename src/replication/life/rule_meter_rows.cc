@@ -151,6 +151,7 @@ std::string EncodeNow(const RuleNow& now) {
                           {"source", now.source},
                           {"target", now.target},
                           {"keys_pending", now.keys_pending},
+                          {"bytes_pending", now.bytes_pending},
                           {"targets", std::move(targets)}};
   AddOldest(row, now.oldest);
   if (now.deletes_held > 0) row["deletes_held"] = now.deletes_held;
@@ -184,6 +185,7 @@ RuleNow DecodeNow(std::string_view text) {
   now.source = row.Flag("source");
   now.target = row.Flag("target");
   now.keys_pending = row.Count("keys_pending");
+  now.bytes_pending = row.Count("bytes_pending");
   now.oldest = OldestOf(row);
   now.deletes_held = row.Count("deletes_held");
   const boost::json::value* levels = row.Field("levels");

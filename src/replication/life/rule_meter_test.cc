@@ -11,7 +11,10 @@ namespace longhaul {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Fault;
 using testing::ReplicationWorld;
+using testing::StoreOperation;
+using testing::TroubledStore;
 
 RuleTotals Totals(ReplicationWorld& world) {
   auto totals = world.world.Run(ReadTotals(world.state, "r"));
@@ -219,6 +222,43 @@ TEST(RuleMeterTest, LagMovesOnWithTheHours) {
   EXPECT_EQ(empty.lag.max(), 4s);
 }
 
+// An alarm on what waits must see it, and must see it gone: a metric that stays at its last value
+// is worse than none.
+TEST(RuleMeterTest, MetricsTellWhatWaits) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  const auto metric = [&](const char* name, MetricLabels labels = {{"rule", "r"}}) {
+    return world.world.metrics.gauge(name, "", std::move(labels)).value();
+  };
+  world.Start();
+  for (const auto& [key, size] : {std::pair("a", size_t{100}), std::pair("b", size_t{200})}) {
+    world.Put(key, std::string(size, 'x'));
+    HintMessage message{.store = "east", .bucket = "in"};
+    message.hints = {{.key = key, .time = world.world.clock.Now() + 30min, .size_bytes = size}};
+    ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+  }
+  world.RunFor(2min);
+  EXPECT_EQ(metric("longhaul_pending_keys"), 2);
+  EXPECT_EQ(metric("longhaul_pending_bytes"), 300);
+  EXPECT_NEAR(metric("longhaul_oldest_pending_seconds"), 115, 10);
+  world.target().decide = [](StoreOperation operation, std::string_view bucket, std::string_view) {
+    return operation == StoreOperation::kPut && bucket == "out"
+               ? TroubledStore::Failing(ErrorKind::kRetryable)
+               : Fault();
+  };
+  world.RunFor(30min);
+  EXPECT_EQ(metric("longhaul_pending_keys"), 0);
+  EXPECT_EQ(metric("longhaul_archives_waiting", {{"rule", "r"}, {"target", "t0"}}), 1);
+  EXPECT_NEAR(metric("longhaul_oldest_pending_seconds"), 32 * 60, 30);
+  world.target().Heal();
+  world.RunFor(10min);
+  EXPECT_EQ(world.Replicas(), (std::set<std::string>{"a", "b"}));
+  EXPECT_EQ(metric("longhaul_pending_bytes"), 0);
+  EXPECT_EQ(metric("longhaul_archives_waiting", {{"rule", "r"}, {"target", "t0"}}), 0);
+  EXPECT_EQ(metric("longhaul_oldest_pending_seconds"), 0);
+  world.Stop();
+}
+
 // What is told of a rule must come back from State as it was.
 TEST(RuleMeterTest, RowsComeBack) {
   RuleNow now{.host = "a\xff",
@@ -228,6 +268,7 @@ TEST(RuleMeterTest, RowsComeBack) {
               .started = SystemTime(2s),
               .source = true,
               .keys_pending = 7,
+              .bytes_pending = 9,
               .oldest = OldestKey{.heard = SystemTime(3s), .key = "k\xff\n"}};
   now.targets["t"] = {.objects_per_second = 1.5,
                       .bytes_per_second = 3,
@@ -246,6 +287,7 @@ TEST(RuleMeterTest, RowsComeBack) {
   EXPECT_EQ(back.targets["t"].objects_per_second, 1.5);
   EXPECT_EQ(back.targets["t"].archives_waiting, 4u);
   EXPECT_EQ(back.keys_pending, 7u);
+  EXPECT_EQ(back.bytes_pending, 9u);
   EXPECT_EQ(DecodeTotals("no JSON").archives, 0u);
 }
 

@@ -68,6 +68,7 @@ std::optional<SystemTime> PendingKeys::OldestFresh() const {
 
 void PendingKeys::Insert(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;
+  size_bytes_ += BytesOf(pending);
   if (IsOfBacklog(pending)) {
     ++backlog_;
     backlog_bytes_ += BytesOf(pending);
@@ -85,6 +86,7 @@ void PendingKeys::Insert(Entries::iterator entry) {
 // The reverse of Insert; the entry stays in entries_.
 void PendingKeys::Extract(Entries::iterator entry) {
   PendingKey& pending = entry->second.pending;
+  size_bytes_ -= BytesOf(pending);
   if (IsOfBacklog(pending)) {
     --backlog_;
     backlog_bytes_ -= BytesOf(pending);

@@ -82,6 +82,8 @@ class PendingKeys {
     return pending.attributes ? 0 : pending.size_bytes.value_or(0);
   }
   [[nodiscard]] size_t size() const { return entries_.size(); }
+  // Of all of them; those of which nobody told a size count as nothing.
+  [[nodiscard]] uint64_t size_bytes() const { return size_bytes_; }
   // Whether the keys of a backlog that wait here, also those whose time has not come, fill a batch
   // of small ones: what else is in the Queue is for whoever has time sooner.
   [[nodiscard]] bool HasBacklog() const {
@@ -149,6 +151,7 @@ class PendingKeys {
   uint64_t bundle_object_bytes_max_;
   uint64_t next_sequence_ = 0;
   Entries entries_;
+  uint64_t size_bytes_ = 0;
   size_t backlog_ = 0;  // Of the entries, those of a backlog that do not travel alone.
   uint64_t backlog_bytes_ = 0;
   ByTime<SystemTime> sleeping_;

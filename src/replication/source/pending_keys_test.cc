@@ -205,9 +205,11 @@ TEST_F(PendingKeysTest, ABatchOfABacklogIsEnoughAtHand) {
   EXPECT_FALSE(keys_.HasBacklog());
   add("b4", 980, true);
   EXPECT_TRUE(keys_.HasBacklog()) << "by its bytes";
+  EXPECT_EQ(keys_.size_bytes(), 3 * 500 + kLargeBytes + 1 + 3 * 10 + 980);
   while (!Take(start_ + 10s, true).empty()) {
   }
   EXPECT_FALSE(keys_.HasBacklog());
+  EXPECT_EQ(keys_.size_bytes(), 10u);
 }
 
 // What may have ended a process shares no batch with others, and waits for none; its batches are

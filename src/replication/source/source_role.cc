@@ -62,6 +62,7 @@ RuleMeter::SourceSight SourceRole::SightOf(const std::string& rule_id) const {
   for (const std::unique_ptr<RuleQueue>& queue : queues_) {
     if (queue->rule->rule->id != rule_id) continue;
     sight.keys_pending = queue->keys.size();
+    sight.bytes_pending = queue->keys.size_bytes();
     sight.oldest_fresh = queue->keys.OldestFresh();
     if (const RuleTuner* tuner = context_.tuner ? context_.tuner->Of(rule_id) : nullptr) {
       sight.levels = tuner->Levels(kLevelsTold);
