@@ -178,6 +178,7 @@ class Carrier {
         co_await CompleteReading(rule_, targets_, info, item, context_.site, reading);
     if (!completed) co_return completed.error().In("read");
     key.state = reading.state;
+    key.unverified = reading.unverified && !copies;
     key.wanted = std::move(reading.wanted);
     if (key.state != PackedKey::State::kStaged) co_return Ok();
     if (info.size_bytes > context_.limits.single_object_bytes_max) {

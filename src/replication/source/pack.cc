@@ -244,6 +244,7 @@ asio::awaitable<PackResult> PackBundle(ReplicationContext& context, const RuleCo
     key.size_bytes = attributes ? 0 : taken.entry.size_bytes;
     key.stamp = taken.entry.stamp;
     key.deleted = taken.entry.op == EntryOp::kDelete;
+    key.unverified = taken.unverified && !attributes;
     key.wanted = std::move(taken.wanted);
     key.error = std::move(taken.error);
     if (taken.state == PackedKey::State::kStaged && written) {

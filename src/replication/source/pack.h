@@ -37,6 +37,8 @@ struct PackedKey {
   uint64_t size_bytes = 0;
   SystemTime stamp{};
   bool deleted = false;
+  // Neither a checksum nor the ETag told what its bytes are: its length alone was checked.
+  bool unverified = false;
   bool alone = false;            // Of kUnread: it found no room beside others.
   std::vector<size_t> wanted{};  // Of kSplit: indexes into rule.targets.
   Error error;

@@ -307,6 +307,7 @@ asio::awaitable<PackResult> PackSingle(ReplicationContext& context, const RuleCo
     for (; left > *part; left -= *part) reading.entry.part_sizes.push_back(*part);
     reading.entry.part_sizes.push_back(left);
   }
+  key.unverified = reading.unverified;
   Hint hint{.key = item.key, .time = key.stamp, .size_bytes = key.size_bytes};
   co_await PackAlone(context, rule, targets, memory, reading.entry, *stream->body,
                      item.not_before - rule.rule->settle, std::move(hint), result);

@@ -43,6 +43,12 @@ bool IsRetention(const ObjectLock& lock) {
          ((lock.mode == "GOVERNANCE" || lock.mode == "COMPLIANCE") && lock.until != SystemTime{});
 }
 
+// Of the whole object: what an ETag of several parts tells, nobody who reads it in one can check.
+bool TellsBytes(const ObjectInfo& info) {
+  return (IsPlainMd5Etag(info.etag) && !info.etag_opaque) ||
+         std::ranges::any_of(info.checksums, [](const Checksum& one) { return !one.composite; });
+}
+
 }  // namespace
 
 std::vector<size_t> WantedTargets(const RuleContext& rule, const std::vector<size_t>& targets,
@@ -81,6 +87,7 @@ Async<void> CompleteReading(const RuleContext& rule, const std::vector<size_t>& 
                             Reading& reading, TagCount tag_count) {
   const Rule& config = *rule.rule;
   reading.state = PackedKey::State::kStaged;
+  reading.unverified = info.size_bytes > 0 && !TellsBytes(info);
   if (std::ranges::none_of(config.targets, &Target::object_lock)) reading.entry.lock.reset();
   if (const std::optional<ObjectLock>& lock = reading.entry.lock; lock && !IsRetention(*lock)) {
     co_return InvalidInput("the source tells a retention that is none, '" + lock->mode +

@@ -16,6 +16,7 @@ struct Reading {
   PackedKey::State state = PackedKey::State::kStaged;
   ArchiveEntry entry;
   std::vector<std::byte> content;
+  bool unverified = false;     // As in PackedKey.
   std::vector<size_t> wanted;  // Of kSplit: those of the targets to which this rule carries it.
   Error error;
 };

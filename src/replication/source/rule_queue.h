@@ -19,7 +19,11 @@ struct SourceRole::RuleQueue {
       : rule(&context),
         index(number),
         keys(context.rule->batch, roles.limits.bundle_object_bytes_max),
-        health(roles.runtime, roles.observer, context) {
+        health(roles.runtime, roles.observer, context),
+        unverified(roles.runtime.metrics.counter("longhaul_objects_unverified_total",
+                                                 "Objects that came without a checksum or an MD5 "
+                                                 "of their bytes: their length was checked",
+                                                 {{"rule", context.rule->id}})) {
     for (const std::unique_ptr<TargetContext>& target : context.targets) {
       has_rivals = has_rivals || !target->rivals_above.empty();
     }
@@ -48,6 +52,7 @@ struct SourceRole::RuleQueue {
   std::multimap<SystemTime, std::string> packing;  // The oldest key of each batch being packed.
   std::optional<Error> source_error;
   TargetHealth health;
+  Counter& unverified;
   bool has_rivals = false;
 };
 

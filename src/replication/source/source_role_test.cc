@@ -113,6 +113,31 @@ TEST(SourceRoleTest, AnEtagThatIsNoMd5IsNotSentAsOne) {
   EXPECT_EQ(world.Replicas(), Keys{"large"});
 }
 
+// Its bytes came with nothing to check them by: whoever has to prove that replicas are right must
+// know of how many that is. By archive and without.
+TEST(SourceRoleTest, CountsWhatNothingTellsTheBytesOf) {
+  for (const Transport transport : {Transport::kDirect, Transport::kPlain}) {
+    ReplicationWorld world;
+    world.configuration.rules[0].transport = transport;
+    for (const std::string key : {"told", "summed", "untold", "large"}) {
+      world.Put(key, std::string(key == "large" ? 200'000 : 100, 'x'));
+      auto& info = world.source().backend->buckets["in"].objects[key].back().info;
+      if (key != "summed") info.checksums.clear();
+      info.etag_opaque = key != "told";
+    }
+    world.Put("empty", "");
+    auto& empty = world.source().backend->buckets["in"].objects["empty"].back().info;
+    empty.checksums.clear();
+    empty.etag_opaque = true;
+    OnceResult result = world.RunOnce({.timeout = 60s});
+    EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+    EXPECT_EQ(world.Replicas(), (Keys{"empty", "large", "summed", "told", "untold"}));
+    EXPECT_EQ(world.world.metrics.counter("longhaul_objects_unverified_total", "", {{"rule", "r"}})
+                  .value(),
+              2);
+  }
+}
+
 // An archive holds so many names of metadata; the object that finds no room for its own is not at
 // fault, and travels in the next one.
 TEST(SourceRoleTest, AnArchiveFullOfNamesParksNobody) {

@@ -108,6 +108,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           NoteReturned(queue, key, pending, pending.target);
         } else {
           ++keys_done_;
+          if (packed.unverified) queue.unverified.Add();
           for (const std::string& target : failed_targets) {
             again.push_back(left);
             again.back().target = target;
