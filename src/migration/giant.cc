@@ -11,6 +11,7 @@
 #include "transfer/object/copy_object.h"
 #include "transfer/object/copy_plan.h"
 #include "transfer/object/prove_gone.h"
+#include "transfer/object/upload_records.h"
 #include "transfer/uploads/piece_upload.h"
 
 namespace longhaul::migration {
@@ -349,6 +350,13 @@ Async<TaskStep> GiantCarrier::Plan(const Run& run, Task task, Event& stop) {
                .size_bytes = info->size_bytes,
                .checksum = WholeChecksum(*info)};
   if (row.checksum && !IsCrc(row.checksum->algorithm)) row.checksum.reset();
+  Result<ObjectInfo> there = co_await ends_.target->Head(
+      {.bucket = run.target.bucket, .key = run.target.prefix + object.name});
+  if (!there && there.error().kind != ErrorKind::kNotFound &&
+      there.error().kind != ErrorKind::kDenied) {
+    co_return TaskStep{.kind = TaskStep::Kind::kFailed, .error = there.error().In("target")};
+  }
+  if (there) row.replaces = WritingOf(*there);
   Result<void> chosen = co_await ChooseParts(run, task, *info, row);
   if (!chosen) co_return TaskStep{.kind = TaskStep::Kind::kFailed, .error = chosen.error()};
   StateWrite write{

@@ -36,6 +36,7 @@ struct GiantRow {
   std::string etag;  // The object is pinned to these.
   std::string version_id;
   SystemTime last_modified{};
+  std::string replaces;  // At the target: WritingOf what stood there; empty: nothing.
   uint64_t size_bytes = 0;
   std::optional<Checksum> checksum{};  // Of the whole, that those of parts can be combined to.
   uint64_t part_bytes = 0;             // All parts but the last.

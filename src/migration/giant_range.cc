@@ -9,6 +9,7 @@
 #include "storage/adopt_multipart.h"
 #include "transfer/object/copy_job.h"
 #include "transfer/object/copy_part.h"
+#include "transfer/object/upload_records.h"
 #include "transfer/uploads/piece_upload.h"
 
 namespace longhaul::migration {
@@ -78,6 +79,8 @@ class GiantCarrier::RangeWork : public PieceWork {
     if (!there && there.error().kind == ErrorKind::kNotFound) co_return false;
     if (!there) co_return there.error();
     if (there->size_bytes != row_.size_bytes) co_return false;
+    // What stood there before is an earlier copy, however alike.
+    if (WritingOf(*there) == row_.replaces) co_return false;
     const std::string etag = EtagOf(*parts);
     if (!etag.empty() && there->etag == etag) co_return true;
     const std::optional<Checksum> whole = WholeChecksum(*there);

@@ -37,6 +37,7 @@ std::string EncodeGiant(const GiantRow& row) {
       .Set("etag", row.etag)
       .Set("version", row.version_id)
       .Set("modified", row.last_modified)
+      .Set("replaces", row.replaces)
       .Set("size", row.size_bytes)
       .Set("checksum", row.checksum ? archive::ChecksumText(*row.checksum) : "")
       .Set("part_bytes", row.part_bytes)
@@ -55,6 +56,7 @@ Result<GiantRow> DecodeGiant(const StateRow& state) {
                  .name = row->Text("name"),
                  .etag = row->Text("etag"),
                  .version_id = row->Text("version"),
+                 .replaces = row->Text("replaces"),
                  .size_bytes = static_cast<uint64_t>(row->Number("size")),
                  .part_bytes = static_cast<uint64_t>(row->Number("part_bytes")),
                  .as_source = row->Flag("as_source"),

@@ -369,6 +369,33 @@ TEST_F(CopyObjectTest, IfAbsentLeavesWhatIsThere) {
   EXPECT_EQ(*target_backend->Find("to", "copy")->bytes, "old");
 }
 
+// What is there is mostly an earlier copy, of the same ETag: taken for what was written, a move
+// would remove a source whose metadata is nowhere else. And nothing is sent that is refused anyway.
+TEST_F(CopyObjectTest, IfAbsentLeavesAnEarlierCopyInParts) {
+  const CopyOptions in_parts{.multipart_threshold_bytes = 1};
+  PutSource(Pattern(3 * kMib));
+  ASSERT_TRUE(Copy(in_parts));
+  source_backend->buckets["from"].objects["dir/object"].back().info.metadata["colour"] = "blue";
+  CopyOptions if_absent = in_parts;
+  if_absent.if_absent = true;
+  target_backend->ResetCounts();
+  auto done = Copy(if_absent);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::kPrecondition);
+  EXPECT_EQ(target_backend->count(StoreOperation::kUploadPart), 0);
+  EXPECT_EQ(target_backend->Find("to", "copy")->info.metadata.at("colour"), "red");
+  ExpectTidy();
+  // Somebody writes it while the parts are sent.
+  const auto earlier = target_backend->buckets["to"].objects["copy"];
+  target_backend->buckets["to"].objects.clear();
+  source_faults.on_get = [&] { target_backend->buckets["to"].objects["copy"] = earlier; };
+  done = Copy(if_absent);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::kPrecondition);
+  EXPECT_EQ(target_backend->Find("to", "copy")->info.metadata.at("colour"), "red");
+  ExpectTidy();
+}
+
 // S3 answers so while another write or delete of the name is under way, and wants it sent again: it
 // says nothing of what is there.
 TEST_F(CopyObjectTest, AConflictOfTwoWritesIsSentAgain) {

@@ -44,6 +44,10 @@ class Kill : public testing::FaultPlan {
     bool complete = operation == StoreOperation::kCompleteMultipart;
     if (operation == StoreOperation::kUploadPart) ++parts;
     if (operation == StoreOperation::kUploadPart && parts > parts_max) ++parts_refused;
+    if (complete && aborts != nullptr) {
+      aborts->buckets["to"].uploads.clear();
+      aborts = nullptr;
+    }
     if (parts > parts_max || (complete && lose_completion)) {
       fault.error = Error{.kind = ErrorKind::kDenied, .message = "killed"};
       if (complete && completes) fault.effect = Fault::Effect::kDone;
@@ -54,7 +58,8 @@ class Kill : public testing::FaultPlan {
   int parts_refused = 0;
   uint64_t parts_max;
   bool lose_completion;
-  bool completes = true;  // A completion whose answer is lost.
+  bool completes = true;                 // A completion whose answer is lost.
+  MemoryStoreBackend* aborts = nullptr;  // Its upload, before the first completion.
 };
 
 class CopyResumeTest : public ::testing::Test {
@@ -241,6 +246,26 @@ TEST_F(CopyResumeTest, ACompletionWithoutAnAnswerIsFoundDone) {
   EXPECT_EQ(done->found_bytes, kObjectBytes);
   EXPECT_EQ(parts_sent, kParts);
   ExpectSameAndTidy();
+}
+
+// The target holds an earlier copy, of the same ETag and with other metadata: it does not pass for
+// the completion of an upload that somebody has aborted.
+TEST_F(CopyResumeTest, AnEarlierCopyIsNoCompletion) {
+  PutSource(Content(1), "blue");
+  ASSERT_TRUE(Copy());
+  for (const bool after_a_kill : {true, false}) {
+    world.clock.Advance(std::chrono::minutes(1));
+    PutSource(Content(1), after_a_kill ? "red" : "green");
+    Kill kill(UINT64_MAX, after_a_kill);
+    kill.completes = false;
+    if (!after_a_kill) kill.aborts = to.get();
+    Result<CopyOutcome> done = Copy(kill);
+    EXPECT_EQ(bool(done), !after_a_kill);
+    to->buckets["to"].uploads.clear();
+    if (after_a_kill) done = Copy();
+    ASSERT_TRUE(done) << done.error().Describe();
+    ExpectSameAndTidy();
+  }
 }
 
 // A process that lives goes on with its upload; a second one must neither take nor abort it.
@@ -512,14 +537,26 @@ TEST_F(CopyResumeTest, EveryStepMayBeTheLast) {
     bool of_state;
   };
   const Error denied{.kind = ErrorKind::kDenied, .message = "killed"};
+  // The target is empty, or holds an earlier copy with other metadata.
+  PutSource(Content(1), "blue");
+  ASSERT_TRUE(Copy(Kill(), 20 * kPartBytes));
+  const auto earlier = to->buckets["to"];
+  world.clock.Advance(std::chrono::minutes(1));
+  PutSource(Content(1));
   for (const Case& one :
        {Case{denied, Fault::Effect::kAsUsual, false}, Case{denied, Fault::Effect::kDone, false},
+        Case{Retryable("lost"), Fault::Effect::kAsUsual, false},
         Case{Retryable("lost"), Fault::Effect::kDone, false},
         Case{Retryable("lost"), Fault::Effect::kAsUsual, true},
         Case{Retryable("lost"), Fault::Effect::kDone, true}}) {
-    for (int at = 1;; ++at) {
+    for (int turn = 2;; ++turn) {
+      const int at = turn / 2;
       ASSERT_LT(at, 300);
-      to->buckets["to"] = {};
+      if (turn % 2 == 1) {
+        to->buckets["to"] = earlier;
+      } else {
+        to->buckets["to"] = {};
+      }
       rows->rows.clear();
       FailNth faults;
       faults.error = one.error;

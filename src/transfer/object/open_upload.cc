@@ -38,17 +38,50 @@ asio::awaitable<void> Drop(CopyJob& job, UploadRecord record) {
   if (!forgotten) job.runtime.log.Warning("an upload stays recorded", {forgotten.error()});
 }
 
-// Before the upload is completed: what the object's ETag will be, if that is known.
-asio::awaitable<void> NoteCompletion(CopyJob& job, OpenedUpload& opened, std::string etag) {
+// What stands at the target: WritingOf it; empty: nothing.
+Async<std::string> LookAtTarget(CopyJob& job) {
+  Result<ObjectInfo> info =
+      co_await job.target.store.Head({.bucket = job.target.bucket, .key = job.target.key});
+  if (info) co_return WritingOf(*info);
+  // Whoever may not list a bucket is denied what is not there; what is there he may not see later
+  // either.
+  const bool absent =
+      info.error().kind == ErrorKind::kNotFound || info.error().kind == ErrorKind::kDenied;
+  if (!absent) co_return job.WriteError(info.error());
+  co_return std::string();
+}
+
+Error ThereAlready(const CopyJob& job) {
+  return job.WriteError({.kind = ErrorKind::kPrecondition,
+                         .message = "there is an object already",
+                         .code = "PreconditionFailed"});
+}
+
+// Nothing is sent for an object that would be refused at the end. Once more it is looked then.
+Async<void> RefuseIfThere(CopyJob& job, bool if_absent) {
+  if (!if_absent) co_return Ok();
+  Result<std::string> there = co_await LookAtTarget(job);
+  if (!there) co_return there.error();
+  if (!there->empty()) co_return ThereAlready(job);
+  co_return Ok();
+}
+
+// Before the upload is completed: what the object's ETag will be, if that is known, and what it
+// replaces.
+asio::awaitable<void> NoteCompletion(CopyJob& job, OpenedUpload& opened, std::string etag,
+                                     std::string replaces) {
   if (!opened.record || etag.empty()) co_return;
   opened.record->completes_as = std::move(etag);
+  opened.record->replaces = std::move(replaces);
   Result<void> noted = co_await job.options.uploads->Change(*opened.record);
   // Then an answer that is lost costs another copy.
   if (!noted) job.runtime.log.Debug("a completion is not noted", {noted.error()});
 }
 
-// The object, if it is there although nobody said so.
-Async<std::optional<PutResult>> FindCompleted(CopyJob& job, std::string etag, uint64_t size_bytes) {
+// The object, if it is there although nobody said so. An earlier copy, which stood there before,
+// has the same ETag, and perhaps other metadata: it is `replaces`, and not what was written.
+Async<std::optional<PutResult>> FindCompleted(CopyJob& job, std::string etag, uint64_t size_bytes,
+                                              std::string replaces) {
   Result<ObjectInfo> info =
       co_await job.target.store.Head({.bucket = job.target.bucket, .key = job.target.key});
   if (!info && info.error().kind == ErrorKind::kNotFound) co_return std::nullopt;
@@ -56,6 +89,7 @@ Async<std::optional<PutResult>> FindCompleted(CopyJob& job, std::string etag, ui
   if (etag.empty() || info->etag != etag || info->size_bytes != size_bytes) {
     co_return std::nullopt;
   }
+  if (WritingOf(*info) == replaces) co_return std::nullopt;
   co_return PutResult{
       .etag = info->etag, .version_id = info->version_id, .server_time = info->server_time};
 }
@@ -108,6 +142,8 @@ class Opener {
   }
 
   Async<OpenedUpload> Create() {
+    Result<void> refused = co_await RefuseIfThere(job_, put_.condition.if_absent);
+    if (!refused) co_return refused.error();
     Result<UploadRecord> record = co_await records_.Add(NewRecord());
     if (!record) co_return co_await CreateUnrecorded(record.error());
     PutRequest put = put_;
@@ -178,7 +214,7 @@ class Opener {
       std::optional<PutResult> done;
       if (!record.completes_as.empty()) {
         Result<std::optional<PutResult>> found =
-            co_await FindCompleted(job_, record.completes_as, info_.size_bytes);
+            co_await FindCompleted(job_, record.completes_as, info_.size_bytes, record.replaces);
         if (!found) co_return found.error();
         done = std::move(*found);
       }
@@ -460,6 +496,8 @@ Async<OpenedUpload> OpenUpload(CopyJob& job, ObjectInfo info, PartLayout wanted,
     Opener opener(job, std::move(info), std::move(wanted), std::move(put));
     co_return co_await opener.Run();
   }
+  Result<void> refused = co_await RefuseIfThere(job, put.condition.if_absent);
+  if (!refused) co_return refused.error();
   Result<MultipartUpload> upload = co_await job.target.store.CreateMultipart(std::move(put));
   if (!upload) co_return job.WriteError(upload.error());
   co_return OpenedUpload{.upload = std::move(*upload), .layout = std::move(wanted)};
@@ -484,7 +522,18 @@ asio::awaitable<void> LeaveUpload(CopyJob& job, OpenedUpload opened, Error error
 
 Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequest request,
                                 std::string etag) {
-  co_await NoteCompletion(job, opened, etag);
+  // Noted by an attempt that may have completed it.
+  const bool noted = opened.record && !etag.empty() && opened.record->completes_as == etag;
+  std::string replaces;
+  if (noted) {
+    replaces = opened.record->replaces;
+  } else {
+    Result<std::string> there = co_await LookAtTarget(job);
+    if (!there) co_return there.error();
+    if (request.condition.if_absent && !there->empty()) co_return ThereAlready(job);
+    replaces = std::move(*there);
+    co_await NoteCompletion(job, opened, etag, replaces);
+  }
   uint64_t size_bytes = 0;
   for (uint64_t size : opened.layout.sizes) size_bytes += size;
   Result<PutResult> done = co_await job.target.store.CompleteMultipart(std::move(request));
@@ -496,7 +545,8 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
   const bool unknown = error.Transient() || error.kind == ErrorKind::kPrecondition ||
                        error.kind == ErrorKind::kNotFound;
   if (!unknown) co_return job.WriteError(error);
-  Result<std::optional<PutResult>> there = co_await FindCompleted(job, std::move(etag), size_bytes);
+  Result<std::optional<PutResult>> there =
+      co_await FindCompleted(job, std::move(etag), size_bytes, std::move(replaces));
   if (there && *there) co_return std::move(**there);
   if (error.code == "NoSuchUpload") job.again = CopyJob::Again::kFresh;  // Someone aborted it.
   if (IsWriteConflict(error)) job.again = CopyJob::Again::kSame;

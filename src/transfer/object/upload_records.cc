@@ -21,6 +21,10 @@ std::string RowPrefix(std::string_view store, std::string_view bucket, std::stri
 
 }  // namespace
 
+std::string WritingOf(const ObjectInfo& info) {
+  return FormatRfc3339(info.last_modified) + " " + info.etag + " " + info.version_id;
+}
+
 std::string RequestDigest(const PutRequest& request) {
   Fields fields;
   const SystemHeaders& headers = request.headers;
@@ -65,6 +69,7 @@ std::string UploadRecords::Encode(const UploadRecord& record) {
   fields.SetNumber("part_size", record.part_size_bytes);
   fields.SetNumber("found", record.found ? 1 : 0);
   fields.Set("completes_as", record.completes_as);
+  fields.Set("replaces", record.replaces);
   fields.Set("owner", ProcessText(record.owner));
   fields.SetTime("created", record.created);
   return fields.Write();
@@ -89,6 +94,7 @@ Result<UploadRecord> UploadRecords::Decode(const StateRow& row) {
                       .part_size_bytes = fields->GetNumber("part_size"),
                       .found = fields->GetNumber("found") != 0,
                       .completes_as = fields->Get("completes_as"),
+                      .replaces = fields->Get("replaces"),
                       .owner = ParseProcess(fields->Get("owner")),
                       .created = fields->GetTime("created")};
 }

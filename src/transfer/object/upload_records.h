@@ -43,9 +43,13 @@ struct UploadRecord {
   // The ETag that the object will have: written before the upload is completed, so that an answer
   // that was lost is no reason to send it again.
   std::string completes_as;
+  std::string replaces;  // And what stood there then: WritingOf it; empty: nothing.
   ProcessName owner;
   SystemTime created{};
 };
+
+// Tells an object from any that is written in its place later, also from one with the same bytes.
+std::string WritingOf(const ObjectInfo& info);
 
 // What an upload is created with, as a digest: all that ends up in the object besides its bytes.
 std::string RequestDigest(const PutRequest& request);
