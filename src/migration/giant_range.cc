@@ -158,6 +158,15 @@ class GiantCarrier::RangeWork : public PieceWork {
     AdoptMultipart(*carrier_.ends_.target, complete.upload, request_);
     Result<PutResult> done = co_await carrier_.ends_.target->CompleteMultipart(std::move(complete));
     if (!done) co_return done.error();
+    if (!row_.replaces.empty()) {
+      Result<ObjectInfo> there =
+          co_await carrier_.ends_.target->Head({.bucket = request_.bucket, .key = request_.key});
+      if (there && StillStands(*there, row_.replaces, done->server_time)) {
+        Error error = Retryable("the upload is complete, and what it replaces still there");
+        error.code = "NoSuchUpload";
+        co_return error;
+      }
+    }
     ++meter_.objects;
     co_return Ok();
   }

@@ -102,6 +102,46 @@ Async<std::vector<UploadedPart>> S3ListParts(S3Client& client, const MultipartUp
   co_return parts;
 }
 
+namespace {
+
+// To put parts together takes some servers as long as to copy them.
+constexpr std::chrono::minutes kThereWithin{5};
+constexpr std::chrono::milliseconds kLookFirst{100};
+constexpr std::chrono::milliseconds kLookLast{5'000};
+
+// Whether what stands there has been written since a request that took `took` and was answered
+// then.
+bool IsWrittenSince(const ObjectInfo& info, const PutResult& done, std::chrono::nanoseconds took) {
+  const auto begun = done.server_time - std::chrono::ceil<std::chrono::seconds>(took);
+  return info.last_modified + std::chrono::seconds(1) >= begun;
+}
+
+// A server may answer with success while another request still puts the parts together, as that of
+// a process that was killed, and have nothing when that fails; or where an earlier object stands
+// and the upload is gone (versitygw 1.8: both). OK: the object is there.
+Async<void> AwaitObject(S3Client& client, const MultipartUpload& upload, const PutResult& done,
+                        std::chrono::nanoseconds took) {
+  Clock& clock = client.runtime().clock;
+  const SteadyTime end = clock.SteadyNow() + kThereWithin;
+  for (std::chrono::milliseconds pause = kLookFirst;; pause = std::min(2 * pause, kLookLast)) {
+    Result<ObjectInfo> there = co_await S3Head(client, {.bucket = upload.bucket,
+                                                        .key = upload.key,
+                                                        .version_id = "",
+                                                        .part_number = std::nullopt});
+    if (there && (there->etag == done.etag || IsWrittenSince(*there, done, took))) co_return Ok();
+    const bool may_come =
+        there || there.error().Transient() || there.error().kind == ErrorKind::kNotFound;
+    if (!may_come) co_return Ok();  // Whoever may write need not be allowed to look.
+    if (clock.SteadyNow() >= end) {
+      co_return Retryable(
+          "the server says that the upload is complete, and the object is not there");
+    }
+    co_await clock.Sleep(pause);
+  }
+}
+
+}  // namespace
+
 Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) {
   const MultipartUpload& upload = request.upload;
   Result<void> known = CheckWrite(client, request.condition, {}, true);
@@ -124,6 +164,7 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   http.repeatable = !request.condition.if_absent && request.condition.if_match.empty();
   S3Trace trace;
   http.trace = &trace;
+  const SteadyTime asked = client.runtime().clock.SteadyNow();
   Result<S3Answer> answer = co_await client.Call(http);
   PutResult result;
   if (answer) {
@@ -134,6 +175,11 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
     result.version_id = answer->response.headers.Get("x-amz-version-id");
     if (result.version_id == "null") result.version_id.clear();
     result.server_time = client.TimeOf(answer->response.headers);
+    if (!client.is_aws()) {
+      Result<void> there =
+          co_await AwaitObject(client, upload, result, client.runtime().clock.SteadyNow() - asked);
+      if (!there) co_return there.error().In(Place("complete", upload));
+    }
   } else {
     Error error = UploadError(answer.error());
     if (error.code != "NoSuchUpload" || trace.sent <= 1) {

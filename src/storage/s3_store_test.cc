@@ -295,7 +295,8 @@ TEST_F(S3StoreTest, TellsWhetherEtagsOfPartsAreNoMd5s) {
 TEST_F(S3StoreTest, ErrorsInsideAnAnswerOf200AreErrors) {
   http.answers = {ErrorAnswer(200, "InternalError"),
                   {.body = "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag>"
-                           "</CompleteMultipartUploadResult>"}};
+                           "</CompleteMultipartUploadResult>"},
+                  {.headers = {{"ETag", "\"e-1\""}}}};
   CompleteRequest request;
   request.upload = {.bucket = "bucket", .key = "k", .upload_id = "u", .initiated = {}};
   request.parts = {{.number = 1, .etag = "e", .size_bytes = 1, .checksum = {}}};
@@ -304,6 +305,39 @@ TEST_F(S3StoreTest, ErrorsInsideAnAnswerOf200AreErrors) {
   EXPECT_EQ(done->etag, "e-1");
   http.answers = {ErrorAnswer(200, "PreconditionFailed")};
   EXPECT_EQ(world.Run(store->CompleteMultipart(request)).error().kind, ErrorKind::kPrecondition);
+}
+
+// versitygw answers so while another request, of a process that was killed, puts the parts
+// together: when that one fails there is no object, and what stands there may be an older one.
+TEST_F(S3StoreTest, ACompletionIsBelievedWhenTheObjectIsThere) {
+  const std::string now = "Thu, 26 Nov 2026 21:00:00 GMT";
+  const std::string before = "Thu, 26 Nov 2026 20:00:00 GMT";
+  const Answer complete{.headers = {{"Date", now}},
+                        .body =
+                            "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag>"
+                            "</CompleteMultipartUploadResult>"};
+  const Answer old{.headers = {{"ETag", "\"old\""}, {"Last-Modified", before}}};
+  CompleteRequest request;
+  request.upload = {.bucket = "bucket", .key = "k", .upload_id = "u", .initiated = {}};
+  request.parts = {{.number = 1, .etag = "e", .size_bytes = 1, .checksum = {}}};
+  http.answers = {complete, {.status = 404}, old, {.headers = {{"ETag", "\"e-1\""}}}};
+  Result<PutResult> done = world.Run(Open().CompleteMultipart(request));
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(http.seen.size(), 4u);
+  // Somebody has written another one in the meantime; and who may not look.
+  for (const Answer& answer : {Answer{.headers = {{"ETag", "\"newer\""}, {"Last-Modified", now}}},
+                               Answer{.status = 403}}) {
+    http.answers = {complete, answer, answer};
+    EXPECT_TRUE(world.Run(store->CompleteMultipart(request)));
+  }
+  for (const Answer& answer : {Answer{.status = 404}, old}) {
+    http.answers.assign(200, answer);
+    http.answers.front() = complete;
+    done = world.Run(store->CompleteMultipart(request));
+    ASSERT_FALSE(done);
+    EXPECT_TRUE(done.error().Transient()) << done.error().Describe();
+    http.answers.clear();
+  }
 }
 
 // The answer was lost, the upload is finished: looking at the object tells.

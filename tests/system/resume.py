@@ -8,7 +8,7 @@ is refused, one that is resumed with another environment, a plan that is applied
 encrypts by SSE-KMS. Nothing is written twice but what was in flight, and at the end everything is equal
 and no upload is left.
 
-`./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 64 100000 5`.
+`./dev test long` has `resume.py 50 4096 2000` and `resume.py 2 256 100000 5`.
 
 Without it: a copy of hours that starts over, sends twice, or leaves parts that somebody pays for.
 """

@@ -537,6 +537,15 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
   uint64_t size_bytes = 0;
   for (uint64_t size : opened.layout.sizes) size_bytes += size;
   Result<PutResult> done = co_await job.target.store.CompleteMultipart(std::move(request));
+  if (done && !replaces.empty()) {
+    Result<ObjectInfo> there =
+        co_await job.target.store.Head({.bucket = job.target.bucket, .key = job.target.key});
+    if (there && StillStands(*there, replaces, done->server_time)) {
+      job.again = CopyJob::Again::kFresh;
+      co_return job.WriteError(
+          Retryable("the upload is complete, and what it replaces still there"));
+    }
+  }
   if (done) co_return done;
   const Error& error = done.error();
   // A part that a process had under way when it was killed may have come late and replaced ours.

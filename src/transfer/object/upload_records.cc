@@ -25,6 +25,10 @@ std::string WritingOf(const ObjectInfo& info) {
   return FormatRfc3339(info.last_modified) + " " + info.etag + " " + info.version_id;
 }
 
+bool StillStands(const ObjectInfo& info, const std::string& replaced, SystemTime answered) {
+  return WritingOf(info) == replaced && answered > info.last_modified + std::chrono::seconds(5);
+}
+
 std::string RequestDigest(const PutRequest& request) {
   Fields fields;
   const SystemHeaders& headers = request.headers;

@@ -50,6 +50,9 @@ struct UploadRecord {
 
 // Tells an object from any that is written in its place later, also from one with the same bytes.
 std::string WritingOf(const ObjectInfo& info);
+// Whether `info` is what `replaced` tells of, although a write in its place was answered with
+// success at `answered`, by the server's clock. (One of the same second would look the same.)
+bool StillStands(const ObjectInfo& info, const std::string& replaced, SystemTime answered);
 
 // What an upload is created with, as a digest: all that ends up in the object besides its bytes.
 std::string RequestDigest(const PutRequest& request);
