@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/process.h"
 #include "replica/lease.h"
 #include "replication/compare/by_inventory.h"
 #include "replication/compare/reconcile.h"
@@ -18,11 +19,14 @@ constexpr std::chrono::seconds kInventoryRetryLast{900};
 constexpr int64_t kWaitingBytesMax = 8 << 20;  // As of a comparison that lists.
 constexpr std::chrono::seconds kLookAgain{1};  // At the Queue, and at a lease.
 constexpr std::chrono::seconds kLookSeldom{8};
+constexpr std::chrono::milliseconds kLookOften{500};
 // For a message of a thousand objects. What a process that has died held is there again before.
 constexpr std::chrono::seconds kStuckMax{60};
 constexpr std::chrono::minutes kCarriedMax{10};  // Where events come all the time.
 
 constexpr char kComparedAt[] = "compared";  // When the last one began, of a target.
+// The same, of one that found no deletes to hold back, and by the clock of which machine.
+constexpr char kComparedHere[] = "compared-here";
 // The clock of a store beside ours.
 constexpr std::chrono::hours kClocksApartMax{1};
 
@@ -33,6 +37,10 @@ SystemTime KnownUntil(const Rule& rule, const Target& target, std::string_view r
   const Result<SystemTime> time = ParseRfc3339(row.substr(0, row.find('\n')));
   if (!time || row != ComparedAt(rule, target, *time)) return SystemTime::min();
   return *time - kClocksApartMax;
+}
+
+std::string ComparedHere(const Rule& rule, const Target& target, SystemTime time) {
+  return ComparedAt(rule, target, time) + "\n" + ThisProcess().host;
 }
 
 // The listing will not become better by asking again.
@@ -116,13 +124,41 @@ Async<void> Comparisons::CompareAlone(RuleContext& rule, Event& stop, bool* guar
     keeper.Spawn(KeepLease(clock, lease, compared, context_.limits.archive_lease / 3));
   }
   if (others && alone) co_await UntilCarried(stop, hopeless);
+  bool by_others = false;
+  if (others && alone && !stop.is_set()) {
+    Result<bool> known = co_await IsComparedByOthers(rule);
+    by_others = known && *known;
+  }
   Result<void> done;
-  if (!stop.is_set()) done = co_await CompareDue(rule, guarded);
+  if (!stop.is_set() && !by_others) done = co_await CompareDue(rule, guarded);
   compared.Set();
   Result<void> kept = co_await keeper.Join();
   static_cast<void>(kept);
   if (alone) co_await lease.Release();
   co_return done;
+}
+
+Async<bool> Comparisons::IsComparedByOthers(RuleContext& rule) {
+  if (rule.rule->intake.inventory) co_return false;
+  std::vector<TargetContext*> due;
+  for (const auto& target : rule.targets) {
+    if (IsDue(rule, *target)) due.push_back(target.get());
+  }
+  for (const TargetContext* target : due) {
+    Result<std::optional<StateRow>> row =
+        co_await context_.state.Get(StatePartition(*rule.rule, *target->config), kComparedHere);
+    if (!row) co_return row.error();
+    if (!*row) co_return false;
+    const std::string& text = (*row)->value;
+    const Result<SystemTime> time = ParseRfc3339(text.substr(0, text.find('\n')));
+    if (!time || text != ComparedHere(*rule.rule, *target->config, *time)) co_return false;
+    if (*time < began_) co_return false;
+  }
+  for (TargetContext* target : due) {
+    target->compare_due = false;
+    target->compared = true;
+  }
+  co_return true;
 }
 
 asio::awaitable<void> Comparisons::UntilCarried(Event& stop, const Hopeless& hopeless) {
@@ -143,6 +179,7 @@ asio::awaitable<void> Comparisons::LookUntilCarried(Event& stop, const Hopeless&
   const SteadyTime began = clock.SteadyNow();
   SteadyTime less_at = began;
   std::optional<int64_t> least;
+  int64_t most = 0;
   while (!stop.is_set() && (!hopeless || !hopeless())) {
     Result<QueueDepth> depth = co_await context_.queue.Depth();
     if (!depth) co_return;  // Whoever compares sends to it, and says what is wrong.
@@ -156,6 +193,12 @@ asio::awaitable<void> Comparisons::LookUntilCarried(Event& stop, const Hopeless&
     if (now - less_at >= kStuckMax || now - began >= kCarriedMax) co_return;
     co_await stop.WaitFor(clock, pause);
     pause = std::min<std::chrono::nanoseconds>(2 * pause, kLookSeldom);
+    // Not long after its end, as it has gone so far.
+    most = std::max(most, waiting);
+    if (most > waiting) {
+      const std::chrono::nanoseconds left = (now - began) / (most - waiting) * waiting;
+      pause = std::clamp<std::chrono::nanoseconds>(left / 4, kLookOften, kLookSeldom);
+    }
   }
 }
 
@@ -182,6 +225,11 @@ Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
     Result<int64_t> written = co_await context_.state.Write(
         StatePartition(*rule.rule, target),
         {.key = kComparedAt, .value = ComparedAt(*rule.rule, target, began)});
+    if (written && !compared->guarded) {
+      written = co_await context_.state.Write(
+          StatePartition(*rule.rule, target),
+          {.key = kComparedHere, .value = ComparedHere(*rule.rule, target, began)});
+    }
     if (!written) co_return written.error();
   }
   co_return compared;

@@ -3,7 +3,8 @@
 // Each target is compared at the start, as often as the rule's listing says, and when somebody asks
 // for it; what is paused or has not been found is compared later. One process compares a rule at a
 // time, under a lease. What it has found is not at the target yet when the next one begins, so that
-// one would find all of it again, and have it carried twice: it waits for it first.
+// one would find all of it again, and have it carried twice: it waits for it first. Where that was
+// begun after this process, by the clock of this machine, it has nothing left to find.
 
 #pragma once
 
@@ -24,7 +25,9 @@ namespace longhaul {
 class Comparisons {
  public:
   explicit Comparisons(ReplicationContext& context)
-      : context_(context), memory_(std::make_shared<MemoryBudget>(CompareBytes(context))) {}
+      : context_(context),
+        began_(context.runtime.clock.Now()),
+        memory_(std::make_shared<MemoryBudget>(CompareBytes(context))) {}
 
   // Compares a rule's source with the targets that are due now, if any. `guarded`, where given,
   // becomes true when the delete guard held something back. The error names every target that
@@ -47,6 +50,9 @@ class Comparisons {
 
  private:
   asio::awaitable<void> LookUntilCarried(Event& stop, const Hopeless& hopeless);
+  // Whether another process of this machine has compared all that is due since this one began, and
+  // the delete guard held nothing back; then it is due no more.
+  Async<bool> IsComparedByOthers(RuleContext& rule);
   [[nodiscard]] bool IsDue(const RuleContext& rule, const TargetContext& target) const;
   // Targets that are not paused and that this process has not compared yet as `asked`.
   [[nodiscard]] std::vector<size_t> LeftOf(const RuleContext& rule,
@@ -76,6 +82,7 @@ class Comparisons {
   };
 
   ReplicationContext& context_;
+  const SystemTime began_;
   std::shared_ptr<MemoryBudget> memory_;          // shared with the comparisons that are at work.
   std::map<std::string, Backfilled> backfilled_;  // By rule.
   std::set<std::string> by_listing_;              // Rules, until none of their targets is due.

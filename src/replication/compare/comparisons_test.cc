@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "replica/lease.h"
 #include "tests/support/replication_world.h"
 
 namespace longhaul {
@@ -116,6 +118,54 @@ TEST_F(ComparisonsTest, LooksOnceAtWhatIsNewerThanItsCopyAndNobodys) {
   world.configuration.rules[0].targets[0].to.prefix = "elsewhere/";  // Not looked at yet.
   RunOnce();
   EXPECT_THAT(TakeHeads(), ElementsAre("elsewhere/a", "elsewhere/b"));
+}
+
+// Two processes that begin together: the second one helps to carry what the first one finds, and
+// has nothing left to find. What was begun before it, or held deletes back, it compares itself.
+TEST_F(ComparisonsTest, WhatAnotherHasComparedSinceIsNotComparedAgain) {
+  world.Put("k", "text");
+  enum class First { kBegunLater, kBegunBefore, kGuarded };
+  for (const First first : {First::kBegunLater, First::kBegunBefore, First::kGuarded}) {
+    world.MakeContext();
+    ASSERT_TRUE(world.world.Run(world.context->control->Refresh()));
+    world.context->rules[0]->targets[0]->target_found = true;
+    if (first == First::kGuarded) {
+      RunOnce();
+      world.source().backend->buckets["in"].objects.clear();
+      world.MakeContext();
+      ASSERT_TRUE(world.world.Run(world.context->control->Refresh()));
+      world.context->rules[0]->targets[0]->target_found = true;
+    }
+    RuleContext& compared = *world.context->rules[0];
+    std::optional<Comparisons> second;
+    if (first != First::kBegunBefore) second.emplace(*world.context);
+    world.world.clock.Advance(std::chrono::milliseconds(100));
+    Lease lease(world.state, world.world.clock, "reconcile/r", "another", std::chrono::minutes(1));
+    ASSERT_TRUE(*world.world.Run(lease.TryAcquire()));
+    compared.targets[0]->compare_due = true;
+    ASSERT_TRUE(world.world.Run(Comparisons(*world.context).CompareDue(compared, nullptr)));
+    world.world.clock.Advance(std::chrono::milliseconds(100));
+    if (!second) second.emplace(*world.context);
+    compared.targets[0]->compare_due = true;
+    world.queue_backend->rows.clear();  // Carried by somebody.
+    const int lists = world.source().backend->count(testing::StoreOperation::kList);
+    bool ended = false;
+    bool guarded = false;
+    const auto run = [&]() -> asio::awaitable<void> {
+      Result<void> done = co_await second->CompareAlone(compared, world.stop, &guarded, nullptr);
+      EXPECT_TRUE(done) << done.error().Describe();
+      ended = true;
+    };
+    world.world.Start(run());
+    world.RunFor(std::chrono::seconds(5));
+    EXPECT_FALSE(ended);
+    world.world.Run(lease.Release());
+    world.world.Drive([&] { return ended; });
+    EXPECT_FALSE(compared.targets[0]->compare_due);
+    const bool again = world.source().backend->count(testing::StoreOperation::kList) > lists;
+    EXPECT_EQ(again, first != First::kBegunLater) << static_cast<int>(first);
+    EXPECT_EQ(guarded, first == First::kGuarded);
+  }
 }
 
 }  // namespace
