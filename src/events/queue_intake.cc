@@ -141,7 +141,7 @@ void QueueIntake::Read(QueueMessage message, Gathered& gathered) {
   }
   Ignore("no_rule", unwanted);
   if (events->malformed > 0) {
-    message.reason = "it has an event without a bucket or a key that could be one";
+    message.reason = "it has an event that is none, or without a bucket or a key that could be one";
   } else if (!unknown.empty()) {
     message.reason = "no rule with this queue replicates the bucket '" + unknown + "'";
   } else {

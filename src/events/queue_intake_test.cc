@@ -198,6 +198,20 @@ TEST_F(QueueIntakeTest, WhatIsNotUnderstoodIsADeadLetterWithItsReason) {
       5);
 }
 
+// Removed with the items that were understood, it would be gone, and nobody would ever tell of it.
+TEST_F(QueueIntakeTest, AnArrayThatIsUnderstoodInPartIsADeadLetter) {
+  sqs_.Put(kQueue,
+           "[" + EventOf("logs/a") + R"(,{"type":"s3-create","bucket":"acme-in","key":"logs/b"}])");
+  sqs_.Put(kQueue, "[" + EventOf("logs/c") + R"(,{"Event":"s3:TestEvent","Bucket":"acme-in"}])");
+  std::unique_ptr<Queue> queue = Open();
+  RunFor(*queue, 5s);
+  EXPECT_EQ(Keys(), (std::vector<std::string>{"logs/a", "logs/c"}));
+  EXPECT_TRUE(Waiting().empty());
+  ASSERT_EQ(Dead().size(), 1u);
+  EXPECT_TRUE(Dead()[0].body.contains("s3-create"));
+  EXPECT_TRUE(ReasonOf(Dead()[0]).contains("an event that is none")) << ReasonOf(Dead()[0]);
+}
+
 constexpr char kClusterJob[] =
     R"({"Src_bucket":"acme-in","Src_key":"logs/a+%41","Des_bucket":"b","Des_key":"p/logs/a",)"
     R"("Size":123,"versionId":"null"})";

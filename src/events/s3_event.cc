@@ -206,9 +206,11 @@ class Parser {
     if (depth > kWrappersMax) return Ok();
     if (const json::array* array = value.if_array()) {
       for (const json::value& item : *array) {
-        if (!item.is_object()) continue;
-        Result<void> parsed = ParseValue(item, depth + 1);
+        const int known = understood_ + events_.malformed;
+        Result<void> parsed = item.is_object() ? ParseValue(item, depth + 1) : Ok();
         if (!parsed) return parsed;
+        // Beside others that are understood nobody else would tell of it.
+        if (understood_ + events_.malformed == known) ++events_.malformed;
       }
       return Ok();
     }

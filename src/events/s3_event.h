@@ -49,9 +49,11 @@ struct S3EventRecord {
 
 struct S3Events {
   std::vector<S3EventRecord> records;
-  int ignored = 0;    // About nothing that is replicated: reads, ACLs, transitions, replication.
-  int malformed = 0;  // Without bucket or key, of an unknown version, with a key over 1,024 bytes.
-  int tests = 0;      // s3:TestEvent, sent when a notification is set up.
+  int ignored = 0;  // About nothing that is replicated: reads, ACLs, transitions, replication.
+  // Without bucket or key, of an unknown version, with a key over 1,024 bytes; and items of an
+  // array that are none of the above.
+  int malformed = 0;
+  int tests = 0;  // s3:TestEvent, sent when a notification is set up.
 };
 
 // `only_bucket`: what jobs that name no bucket are of; empty: they are refused.

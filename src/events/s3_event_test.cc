@@ -359,6 +359,40 @@ TEST(S3EventTest, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(RefusalOf(many), "TooManyRecords");
 }
 
+// An item that nobody understands must not go with its neighbours: nobody would ever tell of it.
+TEST(S3EventTest, ItemsOfAnArrayThatNobodyUnderstandsAreCounted) {
+  const std::string good = Message(Record(R"("good")"));
+  const auto malformed = [&](const std::string& item) {
+    Result<S3Events> events = ParseS3Events("[" + good + "," + item + "]");
+    EXPECT_TRUE(events) << item;
+    if (!events) return -1;
+    EXPECT_EQ(events->records.size(), 1u) << item;
+    return events->malformed;
+  };
+  for (
+      const char* item :
+      {R"({"type":"s3-create","bucket":"acme-in","key":"logs/b"})", "{}", "7", R"("text")", "null",
+       "[]", R"([{"Records":[]}])", R"({"Type":"Notification","Message":""})",
+       R"({"Type":"Notification","Message":"[]"})", R"({"Type":"Notification","Message":"{}"})",
+       R"({"specversion":"1.0","type":"x"})", R"({"specversion":"1.0","type":"x","data":{}})",
+       R"({"specversion":"1.0","type":"x","data":[1]})",
+       R"({"specversion":"1.0","type":"x","data_base64":"!"})",
+       R"({"Type":"Notification","Message":"[{\"Type\":\"Notification\",\"Message\":\"{}\"}]"})"}) {
+    EXPECT_EQ(malformed(item), 1) << item;
+  }
+  // Each of those that are none counts.
+  EXPECT_EQ(malformed(R"({},{"Type":"Notification","Message":"[7,{}]"})"), 3);
+  // What asks for nothing has been understood.
+  for (const std::string& item :
+       {std::string(R"({"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"})"),
+        Message(Record(R"("k")", "s3:TestEvent")), Message(Record(R"("k")", "ObjectAccessed:Get")),
+        std::string(R"({"Records":[]})")}) {
+    EXPECT_EQ(malformed(item), 0) << item;
+  }
+  // A broken record counts once.
+  EXPECT_EQ(malformed(R"({"Records":[{}]})"), 1);
+}
+
 // One broken record must not take its neighbours with it.
 TEST(S3EventTest, BrokenRecordsAreCountedAndTheRestTaken) {
   std::string future = Record(R"("k")");

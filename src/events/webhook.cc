@@ -160,7 +160,8 @@ asio::awaitable<WebhookReply> EventWebhook::Handle(std::string store, std::strin
                          std::string(taker_.words().everybody) + ": " + KnownBuckets());
   }
   if (nothing_else && events->malformed > 0) {
-    co_return Refuse(400, "malformed", "an event without a bucket or a key that could be one");
+    co_return Refuse(400, "malformed",
+                     "an event that is none, or without a bucket or a key that could be one");
   }
 
   size_t hint_count = 0;

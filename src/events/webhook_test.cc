@@ -165,6 +165,16 @@ TEST_F(WebhookTest, TakesTheKnownPartOfAMixedMessage) {
   EXPECT_EQ(Counted("longhaul_events_ignored_total", "reason", "unknown_bucket"), 1);
 }
 
+// The sender of an array is told how many of its items nobody understood.
+TEST_F(WebhookTest, TellsWhatOfAnArrayIsNotUnderstood) {
+  const std::string record = R"({"Records":[)" + Event("acme", "logs/a") + "]}";
+  WebhookReply reply = Post("[" + record + R"(,{"bucket":"acme","key":"logs/b"},7])");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_TRUE(reply.body.contains(R"("hints":1)")) << reply.body;
+  EXPECT_TRUE(reply.body.contains(R"("malformed":2)")) << reply.body;
+  EXPECT_EQ(Counted("longhaul_events_ignored_total", "reason", "malformed"), 2);
+}
+
 // A store whose clock is ahead, or an event without a time, must not delay the reading.
 TEST_F(WebhookTest, NoHintIsFromTheFuture) {
   SystemTime now = world_.clock.Now();
