@@ -366,7 +366,7 @@ void TelemetryReporter::ReportTimes() {
                     .value = took.time.count() / Number(took.count)}}));  // None: no number.
   };
   report("process_message_batch", packing_);
-  report("upload_objects_to_targets", applying_);
+  report("upload_object_to_targets", applying_);
 }
 
 Async<void> TelemetryReporter::Report(Queue& queue, State& state, const std::string& owner) {

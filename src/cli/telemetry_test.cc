@@ -116,7 +116,7 @@ TEST_F(TelemetryReporterTest, WhatWasPackedIsUnderTheDimensionsOfTheCompressor) 
   EXPECT_NEAR(ratios["TransferSavings"], 0.04, 1e-6);
   EXPECT_EQ(Kept({{"SourceBucket", "data"}, {"SourcePrefix", "root"}})["CompressionRatio"], 2);
   EXPECT_EQ(Kept({{"Function", "process_message_batch"}}), (Figures{{"ProcessingTime", 3}}));
-  EXPECT_EQ(Kept({{"Function", "upload_objects_to_targets"}}), Figures{});
+  EXPECT_EQ(Kept({{"Function", "upload_object_to_targets"}}), Figures{});
   // Each line is of what came since the one before.
   Report(*reporter);
   EXPECT_EQ(Kept({{"SourceBucket", "data"}, {"SourcePrefix", "logs/"}}),
@@ -135,7 +135,7 @@ TEST_F(TelemetryReporterTest, WhatWasUnpackedIsUnderTheTargetBucket) {
                                                        {"DecompressionRatio", 2.5},
                                                        {"FailedDecompressions", 0},
                                                        {"FailedTargetUploads", 0}}));
-  EXPECT_EQ(Kept({{"Function", "upload_objects_to_targets"}}), (Figures{{"ProcessingTime", 0.5}}));
+  EXPECT_EQ(Kept({{"Function", "upload_object_to_targets"}}), (Figures{{"ProcessingTime", 0.5}}));
 }
 
 // Each failure under the name of what failed, and none under two.

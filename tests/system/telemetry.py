@@ -158,7 +158,7 @@ def as_compressor(lines: list[dict]) -> None:
     check(summed(unpacked, "CompressedSize") == summed(sizes, "CompressedSize"),
           f"unpacked: {lines}")
     times = {line["Function"]: line["ProcessingTime"] for line in under("Function")}
-    check(set(times) == {"process_message_batch", "upload_objects_to_targets"} and
+    check(set(times) == {"process_message_batch", "upload_object_to_targets"} and
           all(0 < seconds < 60 for seconds in times.values()), f"times: {times}")
 
 
