@@ -30,6 +30,7 @@ constexpr std::chrono::milliseconds kFullLaneWait{100};  // Then there may be ro
 constexpr int64_t kKeyCostBytes = 16 << 10;
 constexpr std::chrono::seconds kPausedSegmentDelay{30};
 constexpr size_t kLevelsTold = 12;
+constexpr size_t kUnmatchedToldMax = 100;
 // An event's time may be ahead of our clock by this much.
 constexpr std::chrono::hours kClockTolerance{1};
 
@@ -41,6 +42,16 @@ SystemTime HeardOf(const HintMessage& message, const Hint& hint, SystemTime sent
   return told ? std::min(hint.time, sent) : sent;
 }
 
+// Whether `hints` are of what `rule` reads; its filter decides of their keys.
+bool IsMeant(const Rule& rule, const HintMessage& hints) {
+  if (!hints.rule.empty() && hints.rule != rule.id) return false;
+  if (hints.bucket != rule.source.bucket) return false;
+  if (hints.store == rule.source.store) return true;
+  // The id names it, and its store may be called otherwise since then, or in another configuration.
+  // It may also be another store. Then what that one lacks would be deleted past the delete guard.
+  return !hints.rule.empty() && !rule.deletes;
+}
+
 }  // namespace
 
 SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_max)
@@ -48,7 +59,10 @@ SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_
       memory_(memory),
       messages_(context.runtime, context.queue, context.limits, 2 * std::ssize(context.rules)),
       suspects_(context.runtime.random),
-      slots_(jobs_max, context.rules.size()) {
+      slots_(jobs_max, context.rules.size()),
+      unmatched_(context.runtime.metrics.counter(
+          "longhaul_hints_unmatched_total",
+          "Hints that were acknowledged though no rule here reads what they are of.", {})) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
     queues_.push_back(std::make_unique<RuleQueue>(context, *rule, queues_.size()));
@@ -287,11 +301,11 @@ asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
   const SteadyTime now = context_.runtime.clock.SteadyNow();
   // A time that somebody made up must not keep a key waiting for ever.
   const SystemTime latest = context_.runtime.clock.Now() + kClockTolerance;
+  NoteUnmatched(hints);
   for (Hint& hint : hints.hints) {
     for (const std::unique_ptr<RuleQueue>& queue : queues_) {
       const Rule& rule = *queue->rule->rule;
-      if (rule.source.store != hints.store) continue;
-      if (!hints.rule.empty() && hints.rule != rule.id) continue;
+      if (!IsMeant(rule, hints)) continue;
       if (!rule.MatchesKey(hints.bucket, hint.key)) continue;
       const std::string only = hints.rule.empty() ? std::string() : hints.target;
       for (std::string& target : queue->TargetsOf(hint.key, only)) {
@@ -312,6 +326,25 @@ asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
     }
   }
   co_await messages_.Finish({open}, {}, {});
+}
+
+void SourceRole::NoteUnmatched(const HintMessage& hints) {
+  if (std::ranges::any_of(context_.rules,
+                          [&](const auto& rule) { return IsMeant(*rule->rule, hints); })) {
+    return;
+  }
+  unmatched_.Add(static_cast<double>(hints.hints.size()));
+  if (unmatched_told_.size() >= kUnmatchedToldMax || !unmatched_told_.insert(hints.store).second) {
+    return;
+  }
+  context_.runtime.log.Warning(
+      "hints of a source that no rule here reads are dropped: was a store renamed, or a rule given "
+      "another source? `longhaul rules backfill` finds what they told, but for changes of tags "
+      "alone",
+      {{"source", hints.store + ":" + hints.bucket},
+       {"rule", hints.rule},
+       {"keys", hints.hints.size()},
+       {"key", hints.hints.empty() ? "" : hints.hints.front().key}});
 }
 
 bool SourceRole::Knows(const std::string& rule_id) const {

@@ -77,6 +77,8 @@ class SourceRole {
   // Suspects whose turn it is. False: some wait or are under way, and nothing more is to be
   // received.
   asio::awaitable<bool> TakeSuspects();
+  // Counts them, and tells of each store once, where no rule here reads what they are of.
+  void NoteUnmatched(const HintMessage& hints);
   [[nodiscard]] bool Knows(const std::string& rule_id) const;
   asio::awaitable<void> KeepForOthers(const QueueMessage& message, HintMessage& hints);
   Async<void> RunJob(RuleQueue& queue, Items keys);
@@ -115,6 +117,8 @@ class SourceRole {
   uint64_t keys_done_ = 0;
   uint64_t failures_ = 0;
   FairSlots slots_;
+  Counter& unmatched_;
+  std::set<std::string> unmatched_told_;  // Stores.
   WaitList changed_;
   std::optional<Error> queue_error_;
   std::function<void()> on_staged_;

@@ -247,6 +247,49 @@ TEST(SourceRoleTest, HintsOfARuleThatOthersHaveAreKeptForThem) {
   world.Stop();
 }
 
+// A store that was renamed while hints waited, or that another configuration on the database calls
+// otherwise. What a rule of another store lacks must not be deleted because of them.
+TEST(SourceRoleTest, HintsOfARuleWhoseStoreHasAnotherNameAreTaken) {
+  for (const bool deletes : {false, true}) {
+    ReplicationWorld world;
+    Rule& rule = world.configuration.rules[0];
+    rule.intake.listing.reset();
+    rule.deletes = deletes;
+    rule.filter.suffix = ".log";
+    world.Start();
+    world.RunFor(5s);
+    world.Put("a.log", "text");
+    world.Put("b.log", "text");
+    world.Put("other", "text");
+    const auto send = [&](const std::string& store, const std::string& bucket,
+                          const std::string& id, const std::string& key) {
+      HintMessage message{.store = store, .bucket = bucket, .rule = id, .hints = {{.key = key}}};
+      ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(message), {})));
+    };
+    send("east", "in", "r", "b.log");
+    world.RunFor(1min);
+    ASSERT_EQ(world.Replicas(), Keys{"b.log"});
+    MemoryStore direct(world.runtime, world.source().backend);
+    ASSERT_TRUE(world.world.Run(direct.Remove({.bucket = "in", .key = "b.log"})));
+
+    send("old-east", "in", "r", "a.log");
+    send("old-east", "in", "r", "b.log");
+    send("old-east", "in", "r", "other");
+    send("east", "in", "r", "other");  // Filtered: no more than that.
+    world.RunFor(1min);
+    EXPECT_EQ(world.Replicas(), deletes ? Keys{"b.log"} : (Keys{"a.log", "b.log"}));
+    Counter& unmatched = world.world.metrics.counter("longhaul_hints_unmatched_total", "", {});
+    EXPECT_EQ(unmatched.value(), deletes ? 3 : 0);
+    send("gone", "in", "", "a.log");
+    send("east", "old-bucket", "r", "a.log");
+    world.RunFor(1min);
+    EXPECT_EQ(unmatched.value(), deletes ? 5 : 2);
+    EXPECT_TRUE(world.log.Has("hints of a source that no rule here reads are dropped"));
+    EXPECT_TRUE(world.queue_backend->rows.empty());
+    world.Stop();
+  }
+}
+
 // A segment would come back again and again, and be parted from its transfer for good when it is
 // acknowledged: the object is planned anew by whoever has the rule, once.
 TEST(SourceRoleTest, SegmentsOfARuleThatOthersHaveArePlannedAnew) {
