@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "aws/profile_files.h"
+#include "base/without_passwords.h"
 #include "net/client_proxy.h"
 #include "net/client_url.h"
 
@@ -149,7 +150,8 @@ Result<AwsSettings> ReadAwsSettings(std::string_view service, std::string_view p
     }
   }
   if (!settings.endpoint_url.value.empty() && !ParseClientUrl(settings.endpoint_url.value)) {
-    return InvalidInput(settings.endpoint_url.origin + ": '" + settings.endpoint_url.value +
+    return InvalidInput(settings.endpoint_url.origin + ": '" +
+                        WithoutPasswords(settings.endpoint_url.value) +
                         "' is no endpoint: write https://HOST[:PORT]");
   }
   if (!settings.https_proxy.value.empty()) {

@@ -1,6 +1,7 @@
 // Where queue and state lie.
 
 #include "aws/dynamodb_client.h"
+#include "base/without_passwords.h"
 #include "net/postgres_client.h"
 #include "queue/sqs_setup.h"
 #include "rules/configuration_reader.h"
@@ -18,6 +19,7 @@ void ConfigurationReader::ReadDatabase(YamlFields& fields, std::string_view name
   const std::string remedy = std::string("write sqlite:PATH") +
                              (is_state ? ", dynamodb:TABLE" : ", sqs:PREFIX") +
                              " or postgresql://USER:PASSWORD@HOST/DATABASE";
+  const std::string quoted = Quoted(WithoutPasswords(value->node().raw));
   const size_t colon = url->find(':');
   const std::string scheme = url->substr(0, colon);
   const std::string rest = colon == std::string::npos ? "" : url->substr(colon + 1);
@@ -32,7 +34,7 @@ void ConfigurationReader::ReadDatabase(YamlFields& fields, std::string_view name
   } else if (scheme == "dynamodb" && is_state) {
     Result<AwsPlace> table = ParseAwsPlace(rest);
     if (!table) {
-      value->Fail(Quoted(value->node().raw) + " " + table.error().message,
+      value->Fail(quoted + " " + table.error().message,
                   "write dynamodb:TABLE, or dynamodb:TABLE?region=REGION");
       return;
     }
@@ -45,7 +47,7 @@ void ConfigurationReader::ReadDatabase(YamlFields& fields, std::string_view name
   } else if (scheme == "sqs" && !is_state) {
     Result<AwsPlace> queues = ParseAwsPlace(rest);
     if (!queues) {
-      value->Fail(Quoted(value->node().raw) + " " + queues.error().message,
+      value->Fail(quoted + " " + queues.error().message,
                   "write sqs:PREFIX, or sqs:PREFIX?region=REGION");
       return;
     }
@@ -56,7 +58,7 @@ void ConfigurationReader::ReadDatabase(YamlFields& fields, std::string_view name
     }
     place = {.sqlite_path = "", .sqs = std::move(*queues)};
   } else {
-    value->Fail(Quoted(value->node().raw) + " is no place for it", remedy);
+    value->Fail(quoted + " is no place for it", remedy);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "aws/aws_endpoint.h"
 #include "aws/kept_credentials.h"
 #include "aws/sts_credentials.h"
+#include "base/without_passwords.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
 #include "storage/s3_provider.h"
@@ -158,7 +159,7 @@ void ConfigurationReader::ReadS3(const YamlValue& value, YamlFields& fields, Sto
       if (std::optional<std::string> normal = NormalEndpoint(*text)) {
         store.endpoint = *normal;
       } else {
-        endpoint->Fail(Quoted(endpoint->node().raw) + " is not an endpoint",
+        endpoint->Fail(Quoted(WithoutPasswords(endpoint->node().raw)) + " is not an endpoint",
                        "write http:// or https://, a host, and :PORT where needed");
       }
     }

@@ -139,6 +139,8 @@ TEST(ConfigurationTest, ChecksCredentials) {
     EXPECT_THAT(error_of("endpoint: '" + std::string(bad) + "'"), HasSubstr("is not an endpoint"))
         << bad;
   }
+  EXPECT_THAT(error_of("endpoint: 'https://KEY:hunter2@host'"),
+              AllOf(HasSubstr("'https://…@host' is not an endpoint"), Not(HasSubstr("hunter2"))));
 }
 
 // Commands such as ls name stores of a file that has no rules.

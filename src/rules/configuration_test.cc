@@ -234,6 +234,20 @@ TEST(ConfigurationTest, AQueueInSqs) {
   EXPECT_THAT(error_of("state: sqs:haul"), HasSubstr("is no place for it"));
 }
 
+// A mistyped URL is told of in logs and by CI.
+TEST(ConfigurationTest, MistakesInPlacesShowNoPassword) {
+  for (const char* place :
+       {"Postgresql://longhaul:hunter2@db/jobs", "mysql://longhaul:hunter2@db/jobs",
+        "postgre:host=db password=hunter2", "longhaul:hunter2@db/jobs", "sqs:?longhaul:hunter2@db",
+        "dynamodb:?longhaul:hunter2@db", "postgresql:longhaul:hunter2@db/jobs"}) {
+    for (const char* name : {"queue", "state"}) {
+      const std::string error = ErrorOf(WithRule("") + name + ": \"" + std::string(place) + "\"\n");
+      EXPECT_FALSE(error.empty()) << place;
+      EXPECT_THAT(error, Not(HasSubstr("hunter2")));
+    }
+  }
+}
+
 TEST(ConfigurationTest, ChecksTheListener) {
   for (const char* bad : {"8787", ":8787", "example.com:80", "127.0.0.1",
                           "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "::1:80"}) {
