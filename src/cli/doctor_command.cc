@@ -420,7 +420,8 @@ class DoctorCommand : public Command {
     Result<bool> reached = co_await doctor.Reach();
     if (!reached) co_return reached.error();
     if (!*reached) co_return Ok();
-    Result<void> tried = co_await doctor.ReadUnknown(true);
+    Result<void> tried = co_await doctor.ListUploads();
+    if (tried) tried = co_await doctor.ReadUnknown(true);
     if (!tried) co_return tried;
     co_return co_await doctor.Write({.deletes = false,
                                      .storage_class = migration.options.storage_class,

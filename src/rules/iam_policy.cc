@@ -156,6 +156,9 @@ class Builder {
     AddKeysOf(source.store, source, {"kms:Decrypt"}, "MigrationSourceDecrypt");
     const Address& target = migration.target;
     AddListing(target.store, target.bucket, target.prefix, "s3:ListBucket", "MigrationTargetList");
+    // Where the answer to a creation was lost, nothing else tells what it has left.
+    Add(target.store, "MigrationTargetLook", {"s3:ListBucketMultipartUploads"},
+        {Bucket(target.store, target.bucket)});
     Add(target.store, "MigrationTarget",
         {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObjectTagging",
          "s3:PutObjectTagging"},

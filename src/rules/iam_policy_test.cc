@@ -234,6 +234,22 @@ TEST(IamPolicyTest, WhereTheBucketHasAKeyOfItsOwnItMayBeUsed) {
   EXPECT_THAT(Find(source, "TargetDecrypt")->actions, ElementsAre("kms:Decrypt"));
 }
 
+// A worker that may not list uploads aborts none of which it does not know the id, for ever, and
+// sweeps nothing that comes after.
+TEST(IamPolicyTest, AMigrationMayListTheUploadsOfItsTarget) {
+  IamNames names = Names(false, false);
+  Migration migration;
+  migration.source = {.store = "east", .bucket = "data", .prefix = "logs/"};
+  migration.target = {.store = "west", .bucket = "copy", .prefix = "in/"};
+  names.migrations = {migration};
+  const std::vector<IamPolicy> policies = IamPolicies(Parse(""), names);
+  const IamStatement* look = Find(policies, "MigrationTargetLook");
+  ASSERT_NE(look, nullptr);
+  EXPECT_THAT(look->actions, ElementsAre("s3:ListBucketMultipartUploads"));
+  EXPECT_THAT(look->resources, ElementsAre("arn:aws:s3:::copy"));
+  EXPECT_EQ(Find(policies, "TargetLook"), nullptr);
+}
+
 // Events are taken by the source role alone: another must not be able to take them away.
 TEST(IamPolicyTest, ATargetTakesNothingFromTheQueuesOfEvents) {
   Configuration configuration =
