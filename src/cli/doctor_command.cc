@@ -433,7 +433,10 @@ class DoctorCommand : public Command {
     Runtime& runtime = context.runtime();
     const bool direct = roles.source && MayCarryDirectly(rule);
     const auto source = stores.find(rule.source.store);
-    if (roles.source && source != stores.end() && First("source", rule.source)) {
+    const bool locks = std::ranges::any_of(rule.targets, &Target::object_lock);
+    const std::string reads = std::string("source") + (locks ? ", locks" : "") +
+                              (rule.restore ? ", restore " + rule.restore->tier : "");
+    if (roles.source && source != stores.end() && First(reads, rule.source)) {
       StoreDoctor doctor(runtime, *source->second, "source " + rule.source.ToString(),
                          rule.source.bucket, rule.source.prefix, checks_,
                          partitions_[rule.source.store]);
@@ -444,8 +447,8 @@ class DoctorCommand : public Command {
             rule.filter.kms_encrypted &&
             context.configuration()->stores.at(rule.source.store).endpoint.empty();
         Result<void> tried = co_await doctor.ReadFirst(true, decrypts);
-        const bool locks = std::ranges::any_of(rule.targets, &Target::object_lock);
         if (tried && locks) tried = co_await doctor.ReadLocks();
+        if (tried && rule.restore) tried = co_await doctor.AskBack(rule.restore->tier);
         if (!tried) co_return tried;
       }
     }
@@ -562,7 +565,8 @@ class DoctorCommand : public Command {
                                      .bucket_key = target.bucket_key,
                                      .acl = target.acl,
                                      .bucket_owner = target.bucket_owner,
-                                     .object_lock = target.object_lock});
+                                     .object_lock = target.object_lock,
+                                     .lock_mode = target.backup ? target.backup->lock_mode : ""});
   }
 
   // What the stores can do, tried anew and remembered.

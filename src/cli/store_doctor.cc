@@ -8,6 +8,7 @@
 #include "aws/credentials_failure.h"
 #include "base/random.h"
 #include "storage/reads_locks.h"
+#include "storage/restores_objects.h"
 #include "transfer/listing/inventory.h"
 #include "transfer/listing/newest_inventory.h"
 #include "transfer/tree/store_wide.h"
@@ -325,6 +326,20 @@ Async<void> StoreDoctor::ReadLocks() {
   co_return Ok();
 }
 
+Async<void> StoreDoctor::AskBack(std::string tier) {
+  auto* archives = dynamic_cast<RestoresObjects*>(&store_);
+  if (archives == nullptr) co_return Ok();
+  Result<void> asked = co_await archives->Restore(
+      {.bucket = bucket_, .key = UnknownKey(), .version_id = {}, .tier = std::move(tier)});
+  if (!asked && (asked.error().http_status == 501 || asked.error().http_status == 405)) {
+    Warn("ask objects back", "", "the store restores nothing: " + asked.error().Describe(),
+         "remove restore from the rule");
+    co_return Ok();
+  }
+  Judge("ask objects back", "s3:RestoreObject", asked);
+  co_return Ok();
+}
+
 Async<void> StoreDoctor::Look(std::vector<std::string> keys) {
   for (const std::string& key : keys) {
     Result<ObjectInfo> info = co_await store_.Head({.bucket = bucket_, .key = key});
@@ -386,13 +401,16 @@ Async<void> StoreDoctor::Write(Writes writes) {
                                    std::move(encrypted));
     if (!done) co_return done.error();
   }
-  if (may_write && writes.object_lock) {
+  if (writes.object_lock) writes.lock_mode = "GOVERNANCE";
+  if (may_write && !writes.lock_mode.empty()) {
     PutRequest locked = plain;
-    locked.lock = ObjectLock{.mode = "GOVERNANCE",
+    locked.lock = ObjectLock{.mode = writes.lock_mode,
                              .until = std::chrono::floor<std::chrono::seconds>(
                                  runtime_.clock.Now() + std::chrono::days(1))};
     done = co_await CreateAndAbort("lock objects", "s3:PutObjectRetention", std::move(locked));
     if (!done) co_return done.error();
+  }
+  if (may_write && writes.object_lock) {
     PutRequest held = plain;
     held.lock = ObjectLock{.legal_hold = true};
     done = co_await CreateAndAbort("hold objects", "s3:PutObjectLegalHold", std::move(held));

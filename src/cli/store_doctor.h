@@ -58,6 +58,8 @@ class StoreDoctor {
   Async<void> ReadUnknown(bool tags);
   // The rights to see the locks of objects, without which they look as if they had none.
   Async<void> ReadLocks();
+  // The right to ask objects back from archive classes, at a key that is not there.
+  Async<void> AskBack(std::string tier);
   // The newest S3 Inventory below the prefix, to its first rows: that it is there, of this bucket,
   // in a form that can be read, and no older than one that comes each week.
   Async<void> ReadInventory(std::string source_bucket);
@@ -73,6 +75,7 @@ class StoreDoctor {
     std::string acl{};
     std::string bucket_owner{};
     bool object_lock = false;
+    std::string lock_mode{};  // Of a vault: it locks, and holds nothing.
   };
   // The rights to write, without an object.
   Async<void> Write(Writes writes);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "aws/credentials_failure.h"
+#include "storage/restores_objects.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
 
@@ -136,6 +137,74 @@ TEST(StoreDoctorTest, OfCredentialsItNamesWhatGivesThem) {
   EXPECT_THAT(role.Actions(DoctorCheck::State::kFailed), ::testing::ElementsAre("sts:AssumeRole"));
   EXPECT_THAT(role.checks.front().remedy,
               ::testing::HasSubstr("allow sts:AssumeRole on arn:aws:iam::1:role/far"));
+}
+
+// A store that is asked for what is not there.
+class ArchivingStore : public MemoryStore, public RestoresObjects {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<void> Restore(RestoreRequest request) override {
+    asked.push_back(request.key);
+    co_return answer;
+  }
+  Async<bool> IsBeingRestored(std::string, std::string) override { co_return false; }
+
+  std::vector<std::string> asked;
+  Error answer;
+};
+
+// A rule with `restore` that may not ask parks each archived object, weeks later.
+TEST(StoreDoctorTest, TriesToAskObjectsBack) {
+  testing::FakeWorld world;
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["in"].created = world.clock.Now();
+  ArchivingStore store(world.runtime, backend);
+  const auto examine = [&](Error answer) {
+    store.answer = std::move(answer);
+    Examined examined{.backend = backend};
+    StoreDoctor doctor(world.runtime, store, "source", "in", "logs/", examined.checks);
+    EXPECT_TRUE(world.Run(doctor.AskBack("Bulk")));
+    EXPECT_EQ(examined.checks.size(), 1U);
+    return examined;
+  };
+  const Error absent{
+      .kind = ErrorKind::kNotFound, .message = "", .code = "NoSuchKey", .http_status = 404};
+  EXPECT_THAT(examine(absent).Actions(DoctorCheck::State::kOk),
+              ::testing::ElementsAre("s3:RestoreObject"));
+  const Examined denied = examine(kAccessDenied);
+  EXPECT_THAT(denied.Actions(DoctorCheck::State::kFailed),
+              ::testing::ElementsAre("s3:RestoreObject"));
+  EXPECT_THAT(denied.checks.front().remedy, ::testing::HasSubstr("allow s3:RestoreObject on "));
+  const Error none{.kind = ErrorKind::kInvalidInput,
+                   .message = "no",
+                   .code = "NotImplemented",
+                   .http_status = 501};
+  EXPECT_EQ(examine(none).checks.front().state, DoctorCheck::State::kWarning);
+  for (const std::string& key : store.asked) {
+    EXPECT_THAT(key, ::testing::StartsWith("logs/longhaul-doctor-"));
+  }
+}
+
+// A vault that locks nothing was called good, and each of its archives failed.
+TEST(StoreDoctorTest, TriesTheLockOfAVault) {
+  for (const bool locks : {true, false}) {
+    testing::FakeWorld world;
+    auto backend = std::make_shared<MemoryStoreBackend>();
+    backend->options.locks_objects = locks;
+    backend->buckets["vault"].created = world.clock.Now();
+    MemoryStore store(world.runtime, backend);
+    Examined examined{.backend = backend};
+    StoreDoctor doctor(world.runtime, store, "target", "vault", "", examined.checks);
+    ASSERT_TRUE(
+        world.Run(doctor.Write({.tags = false, .deletes = false, .lock_mode = "COMPLIANCE"})));
+    const auto state = locks ? DoctorCheck::State::kOk : DoctorCheck::State::kFailed;
+    EXPECT_TRUE(examined.Actions(state).contains("s3:PutObjectRetention"));
+    for (const DoctorCheck& check : examined.checks) {
+      EXPECT_NE(check.action, "s3:PutObjectLegalHold");
+    }
+    EXPECT_TRUE(backend->buckets["vault"].uploads.empty());
+    EXPECT_TRUE(backend->buckets["vault"].objects.empty());
+  }
 }
 
 // What was not tried must not look as if it had worked.
