@@ -12,10 +12,10 @@ namespace {
 constexpr int kAskedAtOnce = 16;
 
 // It may have archive tiers, of which listings tell nothing.
-constexpr char kTiering[] = "INTELLIGENT_TIERING";
 
 bool IsArchiveClass(const std::string& storage_class) {
-  return storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE" || storage_class == kTiering;
+  return storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE" ||
+         storage_class == kTieringClass;
 }
 
 // Whether the first byte can be read: stores that only call a class so give it.
@@ -48,7 +48,7 @@ Async<void> LookWhetherAsked(ArchivesPlace place, AwayArchive& archive) {
 
 Async<void> Ask(ArchivesPlace place, AwayArchive& archive, std::string tier, int days) {
   // (S3 User Guide, "Working with archived objects".)
-  if (archive.storage_class == kTiering) days = 0;
+  if (archive.storage_class == kTieringClass) days = 0;
   auto* restores = dynamic_cast<RestoresObjects*>(place.store);
   Result<void> asked = co_await restores->Restore({.bucket = place.bucket,
                                                    .key = archive.key,

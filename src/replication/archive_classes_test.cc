@@ -14,15 +14,16 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-// What is in the class GLACIER cannot be read before it has been restored.
+// What is in these classes cannot be read before it has been restored.
 class ArchivingStore : public MemoryStore, public RestoresObjects {
  public:
   using MemoryStore::MemoryStore;
 
   Async<ObjectStream> Get(GetRequest request, SystemTime* absent_at) override {
     Result<ObjectStream> stream = co_await MemoryStore::Get(request, absent_at);
-    if (stream && stream->info.storage_class == "GLACIER" && !restored.contains(request.key)) {
-      Error error{.kind = ErrorKind::kDenied, .message = "it lies in GLACIER"};
+    const std::string in = stream ? stream->info.storage_class : "";
+    if ((in == "GLACIER" || in == kTieringClass) && !restored.contains(request.key)) {
+      Error error{.kind = ErrorKind::kDenied, .message = "it lies in " + in};
       error.code = kArchivedCode;
       co_return error;
     }
@@ -92,6 +93,17 @@ TEST_F(ArchiveClassesTest, WithRestoreTheyAreCarriedWhenTheyAreThere) {
   world_.Stop();
   EXPECT_EQ(world_.Replicas(), (std::set<std::string>{"far", "near"}));
   EXPECT_EQ(ReasonOf("far"), "");
+}
+
+// S3 refuses days where the object itself moves back: it would stay parked for ever.
+TEST_F(ArchiveClassesTest, WhatMovesBackIsAskedForWithoutDays) {
+  MemoryStore direct(world_.runtime, world_.source().backend);
+  PutRequest request{.bucket = "in", .key = "cool"};
+  request.storage_class = kTieringClass;
+  ASSERT_TRUE(world_.world.Run(PutText(direct, std::move(request), "3")));
+  world_.configuration.rules[0].restore = RestoreOptions{.tier = "Bulk", .days = 3};
+  world_.RunOnce();
+  EXPECT_THAT(store_->asked, ::testing::UnorderedElementsAre("far Bulk 3", "cool Bulk 0"));
 }
 
 TEST_F(ArchiveClassesTest, WhatCannotBeAskedBackSaysWhy) {

@@ -20,6 +20,11 @@ Result<Address> ParseAddress(std::string_view text) {
   address.bucket = rest.substr(0, slash);
   if (slash != std::string_view::npos) address.prefix = rest.substr(slash + 1);
   // What is kept of a rule is kept by bucket, and a name is what a bucket has.
+  if (IsMultiRegionAccessPoint(rest)) {
+    return InvalidInput(
+        "the address has the ARN of a multi-Region access point, whose requests need another kind "
+        "of signature (SigV4A), which longhaul does not make: write one of its buckets");
+  }
   if (IsS3Arn(rest)) {
     return InvalidInput(
         "the address has an ARN: write the bucket, or the alias of its access point "

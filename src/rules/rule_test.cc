@@ -35,6 +35,24 @@ TEST(RuleTest, ReadsAddresses) {
 }
 
 // Keys are bytes: whatever cleans them writes an object under another name.
+// Told to write an alias, nobody would find out that none of these works.
+TEST(RuleTest, AnArnIsRefusedWithWhatToWrite) {
+  const auto says = [](const std::string& text) {
+    Result<Address> address = ParseAddress(text);
+    EXPECT_FALSE(address) << text;
+    return address ? "" : address.error().message;
+  };
+  const std::string many = "east:arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap";
+  for (const std::string& text : {many, many + "/logs/"}) {
+    EXPECT_TRUE(says(text).contains("SigV4A")) << says(text);
+    EXPECT_FALSE(says(text).contains("alias")) << says(text);
+  }
+  for (const char* text : {"east:arn:aws:s3:eu-west-1:123456789012:accesspoint/reports/logs/",
+                           "east:arn:aws:s3:::b", "east:arn:aws:s3:::accesspoint"}) {
+    EXPECT_TRUE(says(text).contains("alias of its access point")) << says(text);
+  }
+}
+
 TEST(RuleTest, MapsKeysByteForByte) {
   Rule rule = LogsRule();
   const Target& target = rule.targets[0];

@@ -15,6 +15,8 @@ namespace longhaul {
 
 // The code of the kDenied error of a read from such a class.
 inline constexpr const char* kArchivedCode = "InvalidObjectState";
+// Objects of this class may lie in archive tiers, from which they move back.
+inline constexpr const char* kTieringClass = "INTELLIGENT_TIERING";
 
 struct RestoreRequest {
   std::string bucket;

@@ -78,6 +78,15 @@ S3Quirks DirectoryBucketQuirks() {
 
 bool IsS3Arn(std::string_view text) { return text.starts_with("arn:"); }
 
+bool IsMultiRegionAccessPoint(std::string_view text) {
+  constexpr std::string_view kWithoutRegion = ":s3::";
+  const size_t service = text.find(kWithoutRegion);
+  if (!IsS3Arn(text) || service == text.npos) return false;
+  const std::string_view account = text.substr(service + kWithoutRegion.size());
+  const size_t end = account.find(':');
+  return end != 0 && end != text.npos && account.substr(end + 1).starts_with("accesspoint");
+}
+
 Result<S3AccessPoint> ParseS3AccessPoint(std::string_view arn) {
   const std::string quoted = "'" + std::string(arn) + "'";
   // arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE
@@ -97,7 +106,7 @@ Result<S3AccessPoint> ParseS3AccessPoint(std::string_view arn) {
   if (fields[2] == "s3" && fields[3].empty() && fields[4].empty()) {
     return InvalidInput(quoted + " is the ARN of a bucket: write its name alone");
   }
-  if (fields[2] == "s3" && fields[3].empty() && access_point) {
+  if (IsMultiRegionAccessPoint(arn)) {
     return InvalidInput(quoted +
                         " is a multi-Region access point, whose requests need another kind of "
                         "signature (SigV4A), which longhaul does not make: name one of its "

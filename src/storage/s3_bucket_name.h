@@ -35,6 +35,8 @@ struct S3AccessPoint {
 };
 // Whether `text` stands where a bucket is named and is an ARN: it has "/" and ":" in it then.
 bool IsS3Arn(std::string_view text);
+// Whether it is, or begins with, the ARN of a multi-Region access point.
+bool IsMultiRegionAccessPoint(std::string_view text);
 // kInvalidInput: an ARN of something else, such as a multi-Region access point, with what to name
 // in its place.
 Result<S3AccessPoint> ParseS3AccessPoint(std::string_view arn);

@@ -25,11 +25,16 @@ asio::awaitable<void> AskBack(const RuleContext& rule, const PackItem& item, Rea
   auto* archives = dynamic_cast<RestoresObjects*>(rule.source);
   if (archives == nullptr) co_return;
   const RestoreOptions& options = *rule.rule->restore;
+  // Of an object that moves back S3 takes no days; the refusal to read it does not always tell the
+  // class. (S3 User Guide, "Restoring an archived object".)
+  Result<ObjectInfo> info =
+      co_await rule.source->Head({.bucket = rule.rule->source.bucket, .key = item.key});
+  const bool moves_back = info && info->storage_class == kTieringClass;
   Result<void> asked = co_await archives->Restore({.bucket = rule.rule->source.bucket,
                                                    .key = item.key,
                                                    .version_id = {},
                                                    .tier = options.tier,
-                                                   .days = options.days});
+                                                   .days = moves_back ? 0 : options.days});
   if (!asked) {
     reading.error = asked.error();
     co_return;
