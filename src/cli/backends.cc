@@ -1,14 +1,12 @@
 #include "cli/backends.h"
 
 #include <utility>
-#include <vector>
 
 #include "aws/aws_service.h"
 #include "aws/dynamodb_client.h"
 #include "base/sqlite.h"
 #include "cli/sqs_place.h"
 #include "migration/shared_lanes.h"
-#include "net/postgres_schema.h"
 #include "queue/postgres_queue.h"
 #include "queue/sqlite_queue.h"
 #include "queue/sqs_queue.h"
@@ -164,10 +162,11 @@ Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& co
   BackendsApart apart;
   Result<Opened> opened = Opened();
   if (!configuration.queue.sqs) {
-    opened = co_await Open(runtime, configuration.queue, on_request,
-                           PartsAt(configuration, configuration.queue, use));
+    apart.parts = PartsAt(configuration, configuration.queue, use);
+    opened = co_await Open(runtime, configuration.queue, on_request, apart.parts);
   }
   if (opened) {
+    apart.database = opened->postgres;
     apart.queue = co_await OpenQueue(runtime, configuration, *opened, std::move(queue), on_request,
                                      use, false);
   } else {

@@ -4,10 +4,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "aws/dynamodb_client.h"
 #include "base/runtime.h"
 #include "cli/aws_request_hook.h"
+#include "net/postgres_schema.h"
 #include "queue/queue.h"
 #include "queue/queue_use.h"
 #include "rules/rule.h"
@@ -39,6 +41,9 @@ Async<Backends> OpenBackendsWithAllLanes(Runtime& runtime, const Configuration& 
 struct BackendsApart {
   Result<std::unique_ptr<Queue>> queue;
   Result<std::unique_ptr<State>> state;
+  // Of a queue in PostgreSQL, that it lies in, and what of it is used.
+  std::shared_ptr<PostgresClient> database{};
+  std::vector<PostgresPart> parts{};
 };
 Async<BackendsApart> OpenBackendsApart(Runtime& runtime, const Configuration& configuration,
                                        std::string queue, const AwsRequestHook& on_request,

@@ -16,6 +16,7 @@
 #include "cli/command_list.h"
 #include "cli/migrate_run.h"
 #include "cli/output.h"
+#include "cli/postgres_doctor.h"
 #include "cli/run_context.h"
 #include "cli/sqs_place.h"
 #include "cli/state_doctor.h"
@@ -59,10 +60,10 @@ class DoctorCommand : public Command {
             "No object is written to a target: rights to write are tried by multipart uploads that "
             "are made and aborted at once, rights to read and delete at a key that is not there. "
             "The store's abilities are probed below STAGING/probe/, and what was written there is "
-            "removed. In the queue nothing is sent, received or deleted, so that the rights to "
-            "send and to receive are not tried, which is a warning, as is each other right that "
-            "cannot be tried; in the state a row of its own is written and removed. It may run "
-            "beside processes at work.\n\n"
+            "removed. In the queue nothing is sent, received or deleted: PostgreSQL is asked what "
+            "the role may do; of SQS the rights to send and to receive are not tried, which is a "
+            "warning, as is each other right that cannot be tried. In the state a row of its own "
+            "is written and removed. It may run beside processes at work.\n\n"
             "With --roles migrations it tries what `migrate worker` would use for the migrations "
             "of the configuration: each source is read, each target written, with their queue and "
             "the state. A configuration without rules is taken for that.",
@@ -148,11 +149,6 @@ class DoctorCommand : public Command {
   void Failed(std::string place, std::string what, std::string action, const Error& error,
               std::string_view resource) {
     std::string remedy = RemedyOf(error, action, resource);
-    // What longhaul itself says of its queue and state names the command that mends it.
-    for (const char* command : {"longhaul setup", "; to make it: ", "; to mend it: ",
-                                "; to allow it: ", "can allow it: "}) {
-      if (error.message.contains(command)) remedy = "run the command that the message names";
-    }
     checks_.push_back({.place = std::move(place),
                        .what = std::move(what),
                        .action = ActionOf(error, std::move(action)),
@@ -210,6 +206,11 @@ class DoctorCommand : public Command {
         checks_.push_back({.place = "queue", .what = "look at it", .found = DepthText(*depth)});
       } else {
         Failed("queue", "look at it", "", depth.error(), "the queue");
+      }
+      if (apart.database) {
+        Result<void> tried =
+            co_await TryPostgresRights(*apart.database, apart.parts, "queue", checks_);
+        if (!tried) co_return tried;
       }
     } else {
       Failed("queue", "open", "", apart.queue.error(), "the queue");

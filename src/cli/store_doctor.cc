@@ -72,6 +72,11 @@ std::string ActionOf(const Error& error, std::string tried) {
 }
 
 std::string RemedyOf(const Error& error, std::string_view action, std::string_view resource) {
+  // What longhaul itself says of its queue and state names the command that mends it.
+  for (const char* command : {"longhaul setup", "; to make it: ", "; to mend it: ",
+                              "; to allow it: ", "can allow it: "}) {
+    if (error.message.contains(command)) return "run the command that the message names";
+  }
   constexpr std::string_view kWhole = ": `longhaul iam-policy` prints the whole policy";
   if (IsCredentialsFailure(error)) {
     const std::optional<RefusedRight> right = RightOfCredentials(error);

@@ -139,6 +139,15 @@ TEST(StoreDoctorTest, OfCredentialsItNamesWhatGivesThem) {
               ::testing::HasSubstr("allow sts:AssumeRole on arn:aws:iam::1:role/far"));
 }
 
+// `longhaul iam-policy` knows nothing of a database.
+TEST(StoreDoctorTest, WhatNamesItsCommandHasNoOtherRemedy) {
+  const Error refused{.kind = ErrorKind::kDenied,
+                      .message =
+                          "db/jobs: the role \"x\" may not write; its owner can allow it: "
+                          "GRANT INSERT ON longhaul.state_rows TO \"x\";"};
+  EXPECT_EQ(RemedyOf(refused, "", "the table"), "run the command that the message names");
+}
+
 // A store that is asked for what is not there.
 class ArchivingStore : public MemoryStore, public RestoresObjects {
  public:

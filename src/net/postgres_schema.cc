@@ -126,6 +126,37 @@ asio::awaitable<Error> TellOwner(PostgresClient& client, Error error) {
   co_return error;
 }
 
+constexpr std::string_view kSequence = "SEQUENCE ";
+
+std::vector<std::string> FunctionsOf(const PostgresPart& part) {
+  std::vector<std::string> functions;
+  for (const std::string_view step : part.steps) {
+    constexpr std::string_view kFunction = "CREATE FUNCTION ";
+    for (size_t at = step.find(kFunction); at != step.npos; at = step.find(kFunction, at)) {
+      at += kFunction.size();
+      functions.emplace_back(step.substr(at, step.find('(', at) - at));
+    }
+  }
+  return functions;
+}
+
+// Those of `rights` ("SELECT, INSERT") that the role lacks.
+Async<std::string> LackingOf(PostgresClient& client, std::string_view on, std::string_view rights) {
+  const bool sequence = on.starts_with(kSequence);
+  std::string lacking;
+  while (!rights.empty()) {
+    const std::string_view right = rights.substr(0, rights.find(','));
+    rights.remove_prefix(std::min(right.size() + 2, rights.size()));
+    Result<PostgresRows> rows = co_await client.Run(
+        sequence ? "SELECT has_sequence_privilege($1, $2)" : "SELECT has_table_privilege($1, $2)",
+        PostgresArguments().Text(sequence ? on.substr(kSequence.size()) : on).Text(right),
+        PostgresRepeat::kSafe);
+    if (!rows) co_return rows.error();
+    if (rows->Int(0, 0) == 0) lacking += (lacking.empty() ? "" : ", ") + std::string(right);
+  }
+  co_return lacking;
+}
+
 Error Newer(const PostgresClient& client, const PostgresPart& part) {
   return InvalidInput("the " + std::string(part.name) + " in " + client.description() +
                       " is of a newer longhaul: use that one");
@@ -141,18 +172,13 @@ std::string PostgresGrants(const std::string& schema, std::string_view role,
   std::string functions;
   for (const PostgresPart& part : parts) {
     for (const PostgresRight& right : part.rights) {
-      constexpr std::string_view kSequence = "SEQUENCE ";
       const bool sequence = right.on.starts_with(kSequence);
-      sql += "GRANT " + std::string(right.rights) + " ON " + (sequence ? "SEQUENCE " : "") +
-             schema + "." + std::string(right.on.substr(sequence ? kSequence.size() : 0)) + to;
+      sql += "GRANT " + std::string(right.rights) + (right.optional.empty() ? "" : ", ") +
+             std::string(right.optional) + " ON " + (sequence ? "SEQUENCE " : "") + schema + "." +
+             std::string(right.on.substr(sequence ? kSequence.size() : 0)) + to;
     }
-    for (const std::string_view step : part.steps) {
-      constexpr std::string_view kFunction = "CREATE FUNCTION ";
-      for (size_t at = step.find(kFunction); at != step.npos; at = step.find(kFunction, at)) {
-        at += kFunction.size();
-        functions += (functions.empty() ? "" : ", ") + schema + "." +
-                     std::string(step.substr(at, step.find('(', at) - at));
-      }
+    for (const std::string& function : FunctionsOf(part)) {
+      functions += (functions.empty() ? "" : ", ") + schema + "." + function;
     }
   }
   // Everybody's, unless the database takes it from all.
@@ -202,6 +228,36 @@ Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
     changed.emplace_back(part.name);
   }
   co_return changed;
+}
+
+Async<std::vector<PostgresLack>> LackingPostgresRights(PostgresClient& client,
+                                                       const std::vector<PostgresPart>& parts) {
+  std::vector<PostgresLack> lacks;
+  Result<PostgresRows> closed = co_await client.Run(
+      "SELECT DISTINCT p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+      " WHERE n.nspname = $1 AND NOT has_function_privilege(p.oid, 'EXECUTE') ORDER BY 1",
+      PostgresArguments().Text(client.schema()), PostgresRepeat::kSafe);
+  if (!closed) co_return closed.error();
+  for (const PostgresPart& part : parts) {
+    for (const PostgresRight& right : part.rights) {
+      Result<std::string> needed = co_await LackingOf(client, right.on, right.rights);
+      if (!needed) co_return needed.error();
+      if (!needed->empty()) lacks.push_back({.on = std::string(right.on), .rights = *needed});
+      Result<std::string> optional = co_await LackingOf(client, right.on, right.optional);
+      if (!optional) co_return optional.error();
+      if (optional->empty()) continue;
+      lacks.push_back({.on = std::string(right.on),
+                       .rights = *optional,
+                       .without = std::string(right.without)});
+    }
+    const std::vector<std::string> functions = FunctionsOf(part);
+    for (int row = 0; row < closed->size(); ++row) {
+      const std::string name = closed->Bytes(row, 0);
+      if (std::ranges::find(functions, name) == functions.end()) continue;
+      lacks.push_back({.on = "FUNCTION " + name, .rights = "EXECUTE"});
+    }
+  }
+  co_return lacks;
 }
 
 Async<void> CheckPostgresPart(PostgresClient& client, const PostgresPart& part) {

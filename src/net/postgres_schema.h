@@ -15,6 +15,9 @@ namespace longhaul {
 struct PostgresRight {
   std::string_view on;      // "queue_messages", "SEQUENCE state_revision".
   std::string_view rights;  // "SELECT, INSERT".
+  // Granted as well, and done without where it is missing: what that leads to.
+  std::string_view optional{};
+  std::string_view without{};
 };
 
 // One part of the schema, "queue" or "state": step i leads from version i to i + 1.
@@ -43,6 +46,15 @@ std::string PostgresSetupSql(const std::string& schema, const std::vector<Postgr
 // may not; says who can allow it, and by what.
 Async<std::vector<std::string>> SetUpPostgres(PostgresClient& client,
                                               const std::vector<PostgresPart>& parts);
+
+struct PostgresLack {
+  std::string on;         // "queue_messages", "SEQUENCE state_revision", "FUNCTION queue_insert".
+  std::string rights;     // "INSERT, UPDATE".
+  std::string without{};  // PostgresRight::without, of what is optional; empty: it is needed.
+};
+// What of the rights that these parts need, which are there, the client's role lacks.
+Async<std::vector<PostgresLack>> LackingPostgresRights(PostgresClient& client,
+                                                       const std::vector<PostgresPart>& parts);
 
 // OK: the part is there in its version. kInvalidInput: it is not; says what to run. kDenied: the
 // role may not look; says who can allow it, and by what.

@@ -247,7 +247,10 @@ const PostgresPart& PostgresQueuePart() {
   static const PostgresPart kPart{
       .name = "queue",
       .steps = {kSchema1},
-      .rights = {{.on = "queue_messages", .rights = "SELECT, INSERT, UPDATE, DELETE"},
+      .rights = {{.on = "queue_messages",
+                  .rights = "SELECT, INSERT, UPDATE, DELETE",
+                  .optional = "TRUNCATE",
+                  .without = "what its indexes grow to with a backlog they keep"},
                  {.on = "queue_dead", .rights = "SELECT, INSERT, UPDATE, DELETE"}}};
   return kPart;
 }

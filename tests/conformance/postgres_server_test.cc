@@ -333,6 +333,60 @@ TEST_P(PostgresServer, ATargetIsOfferedNoRightToTakeMessages) {
   }
 }
 
+// `doctor` sends nothing and receives nothing, and must see all the same that a role may not.
+TEST_P(PostgresServer, WhatARoleLacksIsKnownWithoutAMessage) {
+  for (const QueueUse use : {QueueUse::kTakes, QueueUse::kSends, QueueUse::kLooks}) {
+    PostgresFixture fixture;
+    OtherRole role(fixture, use);
+    const auto lacking = [&] {
+      auto lacks =
+          fixture.world().Run(LackingPostgresRights(*role.client(), OtherRole::Parts(use)));
+      EXPECT_TRUE(lacks) << lacks.error().Describe();
+      std::string text;
+      for (const PostgresLack& lack : lacks ? *lacks : std::vector<PostgresLack>()) {
+        text += lack.rights + " on " + lack.on + (lack.without.empty() ? "; " : " at best; ");
+      }
+      return text;
+    };
+    const std::string name = role.schema() + "_role";
+    role.Do("GRANT USAGE ON SCHEMA " + role.schema() + " TO " + name +
+            "; GRANT SELECT ON ALL TABLES IN SCHEMA " + role.schema() + " TO " + name);
+    const std::string of_state =
+        "INSERT, UPDATE, DELETE on state_rows; USAGE on SEQUENCE state_revision; ";
+    EXPECT_EQ(
+        lacking(),
+        (use == QueueUse::kTakes   ? "INSERT, UPDATE, DELETE on queue_messages; TRUNCATE on "
+                                     "queue_messages at best; INSERT, UPDATE, DELETE on queue_dead; "
+         : use == QueueUse::kSends ? "INSERT, UPDATE on queue_messages; DELETE on queue_dead; "
+                                   : "") +
+            of_state);
+    role.Do(role.client()->GrantsTo(name));
+    EXPECT_EQ(lacking(), "");
+    role.Do("REVOKE EXECUTE ON FUNCTION queue_insert FROM PUBLIC, " + name);
+    EXPECT_EQ(lacking(), "EXECUTE on FUNCTION queue_insert; ");
+  }
+}
+
+// What is offered keeps the table as small as its owner would.
+TEST_P(PostgresServer, WhoTakesMessagesMayLetAnEmptyTableStartAnew) {
+  PostgresFixture fixture;
+  OtherRole role(fixture);
+  role.DoAsTold(role.Send().error());
+  role.Do(
+      "INSERT INTO queue_messages (queue, lane, sent_us, visible_us, body)"
+      " SELECT 'events', 'a', 0, 0, 'b' FROM generate_series(1, 200000);"
+      "DELETE FROM queue_messages");
+  const auto bytes = [&] {
+    auto size = fixture.world().Run(
+        role.client()->Run("SELECT pg_indexes_size('queue_messages')", PostgresArguments()));
+    EXPECT_TRUE(size);
+    return size ? size->Int(0, 0) : 0;
+  };
+  ASSERT_GT(bytes(), 4 << 20);
+  ASSERT_TRUE(fixture.world().Run(TruncateEmptyQueue(*role.client())));
+  EXPECT_LT(bytes(), 1 << 20);
+}
+
 TEST_P(PostgresServer, WhoMayNotMakeTheTablesIsToldWhatGrantsIt) {
   for (const char* there : {"", "CREATE SCHEMA "}) {
     PostgresFixture fixture;

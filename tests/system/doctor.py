@@ -434,6 +434,39 @@ def apart(world: World, source, moto) -> None:
               f"allow {action} on {resource}" in found[0]["remedy"], f"without {action}: {found}")
 
 
+def database(world: World, source) -> None:
+    """A role that may only look at its queue would find out at the first event."""
+    step("a queue in PostgreSQL")
+    postgres = world.serve("postgres")
+    stores = {"source": source, "target": source}
+
+    def config(role: str):
+        place = postgres.endpoint.replace("//longhaul:", f"//{role}:")
+        return world.config(stores, [rule()], f"{role}.yaml", queue=place, state=place)
+
+    world.run("setup", "--config", config("longhaul")).expect(0)
+    postgres.sql(f"CREATE ROLE worker LOGIN PASSWORD '{SECRET_ACCESS_KEY}'; "
+                 "GRANT USAGE ON SCHEMA longhaul TO worker; "
+                 "GRANT SELECT ON ALL TABLES IN SCHEMA longhaul TO worker; "
+                 "GRANT INSERT, UPDATE, DELETE ON state_rows TO worker; "
+                 "GRANT USAGE ON SEQUENCE state_revision TO worker")
+    worker = config("worker")
+    found = failed(doctor(world, worker, 1))
+    check({line["place"] for line in found} == {"queue"} and
+          any("INSERT, UPDATE, DELETE on queue_messages" in line["found"] for line in found),
+          f"of a role that may only look: {found}")
+    check(not failed(doctor(world, worker, 0, "--roles", "target")), "a target only looks")
+    postgres.sql(found[0]["remedy"].split(" run: ")[1])
+    postgres.sql("REVOKE TRUNCATE ON queue_messages FROM worker")
+    checks = doctor(world, worker, 0)
+    check(any("TRUNCATE" in line["found"] and line["state"] == "warning" for line in checks),
+          f"without TRUNCATE: {checks}")
+    postgres.sql("REVOKE INSERT ON state_rows FROM worker")
+    found = failed(doctor(world, worker, 1))
+    check(all("GRANT" in line["found"] + line["remedy"] and "iam-policy" not in line["remedy"]
+              for line in found), f"of a state that may not be written: {found}")
+
+
 def outbox(world: World) -> None:
     """A staging that S3 replicates from: the versions that it keeps are read and removed."""
     step("a staging near the source")
@@ -505,6 +538,7 @@ if __name__ == "__main__":
         servers = aws(the_world)
         events(the_world, *servers)
         apart(the_world, *servers)
+        database(the_world, servers[0])
         outbox(the_world)
         migrations(the_world)
         step("ok")
