@@ -307,7 +307,7 @@ Async<TaskStep> GiantCarrier::Carry(Run run, Task task, Event& stop, const bool&
   } else if (info->etag != giant.etag || info->size_bytes != giant.size_bytes) {
     sent = SourceChanged(run.source.bucket, run.source.prefix + giant.name);
   } else {
-    Result<PutRequest> request = co_await job.DescribeTarget(*info);
+    Result<PutRequest> request = co_await job.DescribeTarget(*info, ToldBy::kHead);
     if (!request) {
       sent = request.error();
     } else {

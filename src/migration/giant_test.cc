@@ -134,6 +134,21 @@ TEST_F(MigrationGiantTest, ManyWorkersCarryOneObject) {
   EXPECT_EQ(status.done.bytes, static_cast<int64_t>(40 * kPart + 8));
 }
 
+// Each range is described by a HEAD, and not every server's HEAD tells of tags.
+TEST_F(MigrationGiantTest, TagsThatNoHeadTellsOfAreCarried) {
+  world.source->options.heads_tell_tags = false;
+  MemoryStore store(world.base.runtime, world.source);
+  const Tags tags{{"tier", "hot"}};
+  ASSERT_TRUE(world.base.Run(
+      PutText(store, {.bucket = "from", .key = "in/big", .tags = tags}, Bytes(10 * kPart, 'a'))));
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone(world);
+  EXPECT_EQ(world.target->count(StoreOperation::kCreateMultipart), 1);
+  EXPECT_EQ(world.target->Find("to", "out/big")->tags, tags);
+}
+
 // Doubled messages of ranges cost no byte: bits in State say what is there.
 TEST_F(MigrationGiantTest, DoubledRangesSendNothingTwice) {
   world.queue_faults.duplicates = 0.5;

@@ -119,7 +119,7 @@ class InsideCopy {
 Async<CopyOutcome> CopyInsideByParts(CopyJob& job, std::optional<ObjectInfo> head) {
   Result<ObjectInfo> info = co_await LookAtSource(job, std::move(head));
   if (!info) co_return info.error();
-  Result<PutRequest> put = co_await job.DescribeTarget(*info);
+  Result<PutRequest> put = co_await job.DescribeTarget(*info, ToldBy::kHead);
   if (!put) co_return put.error();
   co_return co_await CopyInsideAs(job, std::move(*info), std::move(*put));
 }

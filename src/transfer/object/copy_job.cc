@@ -78,7 +78,7 @@ SystemTime CopyJob::ModifiedOf(const ObjectInfo& info) const {
   return finer ? listed : info.last_modified;
 }
 
-Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info) {
+Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info, ToldBy by) {
   PutRequest put{.bucket = target.bucket,
                  .key = target.key,
                  .headers = info.headers,
@@ -95,13 +95,17 @@ Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info) {
       info.storage_class != "STANDARD") {
     put.storage_class = info.storage_class;
   }
-  if (info.tag_count > 0 && target_can.tags) {
-    Result<Tags> tags = co_await source.store.GetTags(source.bucket, source.key, source.version_id);
-    if (!tags) {
-      if (tags.error().kind == ErrorKind::kNotFound) again = Again::kFresh;
-      co_return ReadError(tags.error().In("tags"));
+  if ((info.tag_count > 0 || by == ToldBy::kHead) && target_can.tags) {
+    Result<FoundTags> found = co_await FindTags(source.store, source.bucket, source.key,
+                                                source.version_id, info.tag_count);
+    if (!found) {
+      if (found.error().kind == ErrorKind::kNotFound) again = Again::kFresh;
+      co_return ReadError(found.error().In("tags"));
     }
-    if (source.version_id.empty()) {
+    if (found->denied && source_goes) {
+      co_return ReadError(found->denied->In("its tags would be lost, so it is not moved"));
+    }
+    if (source.version_id.empty() && (info.tag_count > 0 || !found->tags.empty())) {
       Result<ObjectInfo> now = co_await HeadSource();
       if (!now) co_return now.error();
       if (now->etag != info.etag) {
@@ -109,7 +113,7 @@ Async<PutRequest> CopyJob::DescribeTarget(const ObjectInfo& info) {
         co_return SourceChanged(source.bucket, source.key);
       }
     }
-    put.tags = std::move(*tags);
+    put.tags = std::move(found->tags);
   }
   co_return put;
 }

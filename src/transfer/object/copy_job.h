@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "transfer/object/copy_object.h"
+#include "transfer/object/object_tags.h"
 
 namespace longhaul {
 
@@ -43,9 +44,9 @@ class CopyJob {
   // LastModified, with the fraction of a second that some servers tell in listings alone.
   [[nodiscard]] SystemTime ModifiedOf(const ObjectInfo& info) const;
 
-  // All of the request but what verifies the body. Reads the tags when there are any; they are
-  // those of the state that was read only if the object is still that one.
-  Async<PutRequest> DescribeTarget(const ObjectInfo& info);
+  // All of the request but what verifies the body. Reads the tags when there are any, or when that
+  // is not known; they are those of the state that was read only if the object is still that one.
+  Async<PutRequest> DescribeTarget(const ObjectInfo& info, ToldBy by);
   [[nodiscard]] WriteCondition Condition() const {
     return {.if_absent = options.if_absent, .if_match = options.if_match};
   }
@@ -59,6 +60,7 @@ class CopyJob {
   bool etag_disputed = false;
   int bytes_wrong = 0;  // How often the target said so.
   bool ask_all_parts = false;
+  bool source_goes = false;  // The copy will be all there is: a move.
 };
 
 bool BytesWereWrong(const Error& error);

@@ -10,6 +10,7 @@
 #include "storage/placed_parts.h"
 #include "transfer/object/copy_job.h"
 #include "transfer/object/copy_plan.h"
+#include "transfer/object/copy_to_move.h"
 #include "transfer/object/relay.h"
 
 namespace longhaul {
@@ -106,7 +107,7 @@ Async<CopyOutcome> CopyBuffered(CopyJob& job) {
     if (relay.source_changed() || BytesWereWrong(read.error())) job.again = Again::kFresh;
     co_return job.ReadError(read.error());
   }
-  Result<PutRequest> put = co_await job.DescribeTarget(info);
+  Result<PutRequest> put = co_await job.DescribeTarget(info, ToldBy::kGet);
   if (!put) co_return put.error();
   Verified verified = AddDigest(job, info, *put);
   MemorySource body{std::span<const std::byte>(bytes)};
@@ -132,7 +133,7 @@ Async<CopyOutcome> CopyStreamed(CopyJob& job) {
   ObjectInfo info = stream->info;
   uint64_t size_bytes = stream->length_bytes;
   if (size_bytes > job.target_can.put_size_bytes_max) co_return job.Outdated(info);
-  Result<PutRequest> put = co_await job.DescribeTarget(info);
+  Result<PutRequest> put = co_await job.DescribeTarget(info, ToldBy::kGet);
   if (!put) co_return put.error();
   Verified verified = AddDigest(job, info, *put);
   RelaySource relay(runtime, job.source.store, job.WholeGet(), std::move(*stream), job.Relaying());
@@ -191,11 +192,8 @@ Async<CopyOutcome> Attempt(CopyJob& job) {
   co_return InvalidInput("no route");
 }
 
-}  // namespace
-
-Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
-                              CopyOptions options) {
-  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
+Async<CopyOutcome> Copy(CopyJob job) {
+  const Runtime& runtime = job.runtime;
   for (int attempt = 1;; ++attempt) {
     job.again = Again::kNo;
     Result<CopyOutcome> done = co_await Attempt(job);
@@ -217,6 +215,21 @@ Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget tar
     co_await runtime.clock.Sleep(wait_max / 2 + std::chrono::nanoseconds(runtime.random.Below(
                                                     static_cast<uint64_t>(wait_max.count()))));
   }
+}
+
+}  // namespace
+
+Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
+                              CopyOptions options) {
+  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
+  co_return co_await Copy(std::move(job));
+}
+
+Async<CopyOutcome> CopyToMove(Runtime runtime, CopySource source, CopyTarget target,
+                              CopyOptions options) {
+  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
+  job.source_goes = true;
+  co_return co_await Copy(std::move(job));
 }
 
 bool IsWriteConflict(const Error& error) { return error.code == "ConditionalRequestConflict"; }

@@ -286,7 +286,7 @@ Async<CopyOutcome> CopyByParts(CopyJob& job, std::optional<ObjectInfo> head) {
       job, *info, OwnPartSize(info->size_bytes, job.target_can, job.options.part_size_bytes),
       static_cast<uint64_t>(job.runtime.memory.limit_bytes()) / 2);
   if (!layout) co_return layout.error();
-  Result<PutRequest> put = co_await job.DescribeTarget(*info);
+  Result<PutRequest> put = co_await job.DescribeTarget(*info, ToldBy::kHead);
   if (!put) co_return put.error();
   PartsCopy copy(job, std::move(*info), std::move(*layout), std::move(*put));
   co_return co_await copy.Run();

@@ -431,10 +431,10 @@ Async<PutResult> PutRight(CopyJob& job, PutRequest put, PutResult done) {
   if (!info) co_return info.error();
   if (info->etag != done.etag) co_return done;  // Someone has written since.
   bool same = LooksAsWanted(*info, put);
-  if (same && (!put.tags.empty() || info->tag_count > 0)) {
-    Result<Tags> tags = co_await store.GetTags(put.bucket, put.key, "");
-    if (!tags) co_return tags.error();
-    same = *tags == put.tags;
+  if (same && job.target_can.tags) {
+    Result<FoundTags> found = co_await FindTags(store, put.bucket, put.key, "", info->tag_count);
+    if (!found) co_return found.error();
+    same = found->tags == put.tags;
   }
   if (same) co_return done;
   if (info->size_bytes > job.target_can.copy_size_bytes_max) {

@@ -4,6 +4,7 @@
 
 #include "storage/makes_durable.h"
 #include "transfer/local/local_folder.h"
+#include "transfer/object/copy_to_move.h"
 #include "transfer/object/prove_gone.h"
 #include "transfer/object/relay.h"
 #include "transfer/tree/plan_done.h"
@@ -152,7 +153,7 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
   const bool same_key = source.key == target.key &&
                         (&source.store != &target.store || source.bucket != target.bucket);
   for (bool again = true;; again = false) {
-    Result<CopyOutcome> outcome = co_await CopyObject(runtime, source, target, options);
+    Result<CopyOutcome> outcome = co_await CopyToMove(runtime, source, target, options);
     if (!outcome) co_return again ? outcome.error() : Kept(outcome.error());
     Result<ObjectInfo> copy =
         co_await target.store.Head({.bucket = target.bucket, .key = target.key});

@@ -83,6 +83,32 @@ TEST_F(MoveObjectTest, OneObjectUnderTwoNamesStays) {
   }
 }
 
+// Nobody knows whether what goes in parts has tags where they may not be asked for, and the copy
+// would be all there is.
+TEST_F(MoveObjectTest, WhatMayHaveTagsThatNobodyMayReadStays) {
+  class Faults : public testing::FaultPlan {
+   public:
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      if (operation == testing::StoreOperation::kGetTags) {
+        fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
+      }
+      return fault;
+    }
+  } faults;
+  MemoryStore source(world.runtime, one, &faults);
+  MemoryStore target(world.runtime, other);
+  for (const uint64_t threshold : {uint64_t{1}, UINT64_MAX}) {
+    Result<CopyOutcome> moved = world.Run(MoveObject(
+        world.runtime, {.store = source, .bucket = "b", .key = "k"},
+        {.store = target, .bucket = "b", .key = "k"}, {.multipart_threshold_bytes = threshold}));
+    const bool in_parts = threshold == 1;
+    EXPECT_EQ(moved.has_value(), !in_parts);
+    EXPECT_EQ(one->Find("b", "k") != nullptr, in_parts);
+  }
+}
+
 // Two objects may have been written in one second.
 TEST_F(MoveObjectTest, EqualTimesAreNotTheSameObject) {
   Result<CopyOutcome> moved = Move(one, other);

@@ -10,6 +10,7 @@
 #include "transfer/listing/listing.h"
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_object.h"
+#include "transfer/object/object_tags.h"
 #include "transfer/tree/same_bytes.h"
 #include "transfer/tree/unlisted_folders.h"
 
@@ -437,16 +438,13 @@ class Comparison {
                           const Differs& differs) {
     if (left.tag_count == 0 && right.tag_count == 0) co_return Ok();
     if (!source_.store.capabilities().tags || !target_.store.capabilities().tags) co_return Ok();
-    if (left.tag_count > 0) {
-      Result<Tags> tags = co_await source_.store.GetTags(source_.bucket, one.key, one.version_id);
-      if (!tags) co_return tags.error();
-      left_tags = std::move(*tags);
-    }
-    if (right.tag_count > 0) {
-      Result<Tags> tags = co_await target_.store.GetTags(target_.bucket, two.key, "");
-      if (!tags) co_return tags.error();
-      right_tags = std::move(*tags);
-    }
+    Result<FoundTags> found =
+        co_await FindTags(source_.store, source_.bucket, one.key, one.version_id, left.tag_count);
+    if (!found) co_return found.error();
+    left_tags = std::move(found->tags);
+    found = co_await FindTags(target_.store, target_.bucket, two.key, "", right.tag_count);
+    if (!found) co_return found.error();
+    right_tags = std::move(found->tags);
     CompareMaps("tag ", left_tags, right_tags, differs);
     co_return Ok();
   }

@@ -105,6 +105,23 @@ TEST_F(CompareTest, MergesManyPages) {
   EXPECT_EQ(totals.equal, 1840U);
 }
 
+// Where the HEAD of one side tells of no tags, what the other one says of its own is reason to ask:
+// each object with tags would be a difference, and none of the real ones would be.
+TEST_F(CompareTest, TagsThatOneSidesHeadDoesNotTellAreAskedFor) {
+  right_backend->options.heads_tell_tags = false;
+  Both({.key = "equal", .tags = {{"t", "1"}}}, "x");
+  Both({.key = "none"}, "x");
+  Put(true, {.key = "other", .tags = {{"t", "1"}}}, "x");
+  Put(false, {.key = "other", .tags = {{"t", "2"}}}, "x");
+  ASSERT_TRUE(Compare({.roots = true}));
+  EXPECT_EQ(found, std::vector<std::string>{"other: tag t"});
+  EXPECT_NE(totals.source_root, totals.target_root);
+  Put(false, {.key = "other", .tags = {{"t", "1"}}}, "x");
+  ASSERT_TRUE(Compare({.roots = true}));
+  EXPECT_EQ(found, std::vector<std::string>());
+  EXPECT_EQ(totals.source_root, totals.target_root);
+}
+
 // What a migration has carried is equal to its source, whatever else lies at the target; and a root
 // that hides a difference would be worse than none.
 TEST_F(CompareTest, RootsOfTheNamesOfTheSource) {

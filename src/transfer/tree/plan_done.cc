@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "transfer/local/local_folder.h"
+#include "transfer/object/object_tags.h"
 
 namespace longhaul {
 
@@ -33,13 +34,18 @@ Async<bool> IsCopyOf(Runtime runtime, ObjectPlace source, ObjectInfo source_info
   const Capabilities can = target.store.capabilities();
   if (!IsPlainFolder(can)) {
     if (!LooksAlike(source_info, target_info, can, options)) co_return false;
-    if (can.tags && (source_info.tag_count > 0 || target_info.tag_count > 0)) {
-      Result<Tags> wanted =
-          co_await source.store.GetTags(source.bucket, source.key, source.version_id);
+    if (can.tags) {
+      Result<FoundTags> wanted = co_await FindTags(source.store, source.bucket, source.key,
+                                                   source.version_id, source_info.tag_count);
       if (!wanted) co_return wanted.error();
-      Result<Tags> have = co_await target.store.GetTags(target.bucket, target.key, "");
+      Result<FoundTags> have =
+          co_await FindTags(target.store, target.bucket, target.key, "", target_info.tag_count);
       if (!have) co_return have.error();
-      if (*have != *wanted) co_return false;
+      if (have->tags != wanted->tags) {
+        if (wanted->denied) co_return *wanted->denied;
+        if (have->denied) co_return *have->denied;
+        co_return false;
+      }
     }
   }
   Result<SameBytes> same = co_await CompareBytes(runtime, source, source_info, target, target_info,

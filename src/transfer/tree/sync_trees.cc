@@ -6,6 +6,7 @@
 
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_plan.h"
+#include "transfer/object/object_tags.h"
 #include "transfer/tree/carry_object.h"
 #include "transfer/tree/object_tree.h"
 #include "transfer/tree/remove_collected.h"
@@ -383,25 +384,27 @@ class Sync {
 
   // Headers, user metadata and tags.
   Async<bool> DescribedAlike(ListedObject object, ListedObject there) {
-    Result<std::string> one = co_await HashOfDescription(source_.store, source_.bucket, object);
+    Result<ObjectInfo> one = co_await source_.store.Head(
+        {.bucket = source_.bucket, .key = object.key, .version_id = object.version_id});
     if (!one) co_return one.error();
-    Result<std::string> two = co_await HashOfDescription(target_.store, target_.bucket, there);
+    Result<ObjectInfo> two = co_await target_.store.Head(
+        {.bucket = target_.bucket, .key = there.key, .version_id = there.version_id});
     if (!two) co_return two.error();
-    co_return *one == *two;
-  }
-
-  Async<std::string> HashOfDescription(Store& store, std::string bucket, ListedObject object) {
-    Result<ObjectInfo> info =
-        co_await store.Head({.bucket = bucket, .key = object.key, .version_id = object.version_id});
-    if (!info) co_return info.error();
-    Tags tags;
-    const bool both = source_.store.capabilities().tags && target_can_.tags;
-    if (both && info->tag_count > 0) {
-      Result<Tags> read = co_await store.GetTags(bucket, object.key, object.version_id);
-      if (!read) co_return read.error();
-      tags = std::move(*read);
+    FoundTags wanted;
+    FoundTags have;
+    // Where one of them has some the other one's HEAD may still not tell of its own.
+    const bool both_can = source_.store.capabilities().tags && target_can_.tags;
+    if (both_can && (one->tag_count > 0 || two->tag_count > 0)) {
+      Result<FoundTags> found = co_await FindTags(source_.store, source_.bucket, object.key,
+                                                  object.version_id, one->tag_count);
+      if (!found) co_return found.error();
+      wanted = std::move(*found);
+      found = co_await FindTags(target_.store, target_.bucket, there.key, there.version_id,
+                                two->tag_count);
+      if (!found) co_return found.error();
+      have = std::move(*found);
     }
-    co_return HashFull(0, "", *info, tags);
+    co_return HashFull(0, "", *one, wanted.tags) == HashFull(0, "", *two, have.tags);
   }
 
   // "photos/" without bytes, which consoles make to show a folder, where the target has real ones.
