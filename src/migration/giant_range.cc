@@ -9,6 +9,7 @@
 #include "storage/adopt_multipart.h"
 #include "transfer/object/copy_job.h"
 #include "transfer/object/copy_part.h"
+#include "transfer/object/object_tags.h"
 #include "transfer/object/upload_records.h"
 #include "transfer/uploads/piece_upload.h"
 
@@ -126,6 +127,8 @@ class GiantCarrier::RangeWork : public PieceWork {
 
   // Before the upload's row goes: without either, a range that is late would begin another.
   Async<void> BeforeEnd() override {
+    Result<void> tagged = completed_ ? Result<void>(Ok()) : co_await SeeToTags();
+    if (!tagged) co_return tagged.error().In("tags");
     co_return co_await carrier_.Judge(run_, task_, "settled", "");
   }
 
@@ -167,11 +170,37 @@ class GiantCarrier::RangeWork : public PieceWork {
         co_return error;
       }
     }
+    completed_ = true;
     ++meter_.objects;
     co_return Ok();
   }
 
  private:
+  // Whoever completed it may not have come to set the tags that its store forgets of uploads.
+  Async<void> SeeToTags() {
+    if (request_.tags.empty()) co_return Ok();
+    Result<std::optional<GiantRow>> row = co_await carrier_.Find(run_.id, task_.giant);
+    if (!row) co_return row.error();
+    // Somebody has seen to them, perhaps long ago: what they are by now is not ours to say.
+    if (*row && (*row)->verdict == "settled") co_return Ok();
+    Store& store = *carrier_.ends_.target;
+    Result<ObjectInfo> there =
+        co_await store.Head({.bucket = request_.bucket, .key = request_.key});
+    if (!there && there.error().kind == ErrorKind::kNotFound) co_return Ok();
+    if (!there) co_return there.error();
+    if (there->size_bytes != row_.size_bytes) co_return Ok();
+    UploadedObject object{.store = store,
+                          .bucket = request_.bucket,
+                          .key = request_.key,
+                          .etag = there->etag,
+                          .tags = request_.tags};
+    Result<void> tagged = co_await SetMissingTags(object);
+    if (!tagged && tagged.error().code == "AccessDenied") {
+      tagged = co_await SetTags(std::move(object));
+    }
+    co_return tagged;
+  }
+
   // Days may lie between the comparison and the last range: what has been written there meanwhile
   // and is newer stays. The object is begun anew, and its first look says so.
   Async<void> LookAtTarget(ObjectInfo source) {
@@ -268,6 +297,7 @@ class GiantCarrier::RangeWork : public PieceWork {
   Meter& meter_;
   PartMd5s md5s_;  // Of the parts of this range.
   bool asked_ = false;
+  bool completed_ = false;  // By this one, with its tags.
 };
 
 Async<TaskStep> GiantCarrier::Carry(Run run, Task task, Event& stop, const bool& late, Meter& meter,

@@ -49,11 +49,16 @@ class Kill : public testing::FaultPlan {
       aborts = nullptr;
     }
     if (parts > parts_max || (complete && lose_completion)) {
-      fault.error = Error{.kind = ErrorKind::kDenied, .message = "killed"};
+      fault.error = error;
       if (complete && completes) fault.effect = Fault::Effect::kDone;
+    }
+    if (operation == StoreOperation::kGetTags && denies_tags) {
+      fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .code = "AccessDenied"};
     }
     return fault;
   }
+  Error error{.kind = ErrorKind::kDenied, .message = "killed"};
+  bool denies_tags = false;
   uint64_t parts = 0;
   int parts_refused = 0;
   uint64_t parts_max;
@@ -266,6 +271,50 @@ TEST_F(CopyResumeTest, AnEarlierCopyIsNoCompletion) {
     ASSERT_TRUE(done) << done.error().Describe();
     ExpectSameAndTidy();
   }
+}
+
+// Some stores forget the tags of an upload. They are set after the completion, and whoever was
+// killed between the two, or whose answer was lost, leaves an object that looks right without them.
+TEST_F(CopyResumeTest, TagsThatNobodyCameToSetAreSet) {
+  to->options.uploads_take_tags = false;
+  PutSource(Content(1));
+  ASSERT_FALSE(Copy(Kill(UINT64_MAX, true)));
+  ASSERT_TRUE(to->Find("to", "k")->tags.empty());
+  Result<CopyOutcome> done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->found_bytes, kObjectBytes);
+  EXPECT_EQ(parts_sent, kParts);
+  ExpectSameAndTidy();
+}
+
+TEST_F(CopyResumeTest, TagsOfACompletionWhoseAnswerWasLostAreSet) {
+  to->options.uploads_take_tags = false;
+  PutSource(Content(1));
+  Kill lost(UINT64_MAX, true);
+  lost.error = Retryable("the tags were not set");
+  Result<CopyOutcome> done = Copy(lost);
+  ASSERT_TRUE(done) << done.error().Describe();
+  ExpectSameAndTidy();
+}
+
+// Who may write tags need not be allowed to read them: what the store said of a completion counts,
+// and what nobody has said is set.
+TEST_F(CopyResumeTest, TagsThatMayNotBeReadAreSetWhereNobodySpokeForThem) {
+  to->options.uploads_take_tags = false;
+  PutSource(Content(1));
+  Kill kill(UINT64_MAX, true);
+  kill.denies_tags = true;
+  ASSERT_FALSE(Copy(kill));
+  kill.lose_completion = false;
+  Result<CopyOutcome> done = Copy(kill);
+  ASSERT_TRUE(done) << done.error().Describe();
+  ExpectSameAndTidy();
+  to->buckets["to"].objects.clear();
+  to->options.uploads_take_tags = true;
+  done = Copy(kill);
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(to->count(StoreOperation::kPutTags), 0);
+  ExpectSameAndTidy();
 }
 
 // A process that lives goes on with its upload; a second one must neither take nor abort it.

@@ -17,4 +17,29 @@ Async<FoundTags> FindTags(Store& store, std::string bucket, std::string key, std
   co_return tags.error();
 }
 
+Async<void> SetMissingTags(UploadedObject object) {
+  if (object.tags.empty()) co_return Ok();
+  Result<FoundTags> there =
+      co_await FindTags(object.store, object.bucket, object.key, "", /*told=*/0);
+  if (!there && there.error().kind == ErrorKind::kNotFound) co_return Ok();
+  if (!there) co_return there.error();
+  if (there->denied) co_return *there->denied;
+  if (!object.store.capabilities().tags || there->tags == object.tags) co_return Ok();
+  co_return co_await SetTags(std::move(object));
+}
+
+// Tags are written without a condition: never where another object is seen.
+Async<void> SetTags(UploadedObject object) {
+  Result<ObjectInfo> now = co_await object.store.Head({.bucket = object.bucket, .key = object.key});
+  if (!now && now.error().kind == ErrorKind::kNotFound) co_return Ok();
+  if (!now) co_return now.error();
+  if (!object.etag.empty() && now->etag != object.etag) co_return Ok();
+  Result<void> tagged =
+      co_await object.store.PutTags(object.bucket, object.key, std::move(object.tags));
+  if (!tagged && (tagged.error().code == "NoSuchKey" || tagged.error().code == "NotImplemented")) {
+    co_return Ok();
+  }
+  co_return tagged;
+}
+
 }  // namespace longhaul

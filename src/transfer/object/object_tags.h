@@ -1,7 +1,8 @@
-// Tags of objects, where a HEAD need not tell of them.
+// Tags of objects, where a HEAD need not tell of them, and an upload not have left them.
 //
 // Some servers say with a GET alone how many there are (storage/object.h), so none is believed on
-// the word of a HEAD.
+// the word of a HEAD. Some forget those of an upload, and they are set when the object is there
+// already (storage/store.h): whoever fails or dies between the two leaves one that looks right.
 
 #pragma once
 
@@ -27,5 +28,20 @@ struct FoundTags {
 // 0, a store that has no tags has none of it either.
 Async<FoundTags> FindTags(Store& store, std::string bucket, std::string key, std::string version_id,
                           int told);
+
+struct UploadedObject {
+  Store& store;
+  std::string bucket;
+  std::string key;
+  std::string etag;  // Empty: not known.
+  Tags tags;         // That its upload was created with.
+};
+
+// Sees to the tags of what was uploaded in parts, perhaps by another process, perhaps without an
+// answer. OK: it has them; or another object is there by now; or its store has none. AccessDenied:
+// they may not be asked for, and nothing was done.
+Async<void> SetMissingTags(UploadedObject object);
+// The same without asking.
+Async<void> SetTags(UploadedObject object);
 
 }  // namespace longhaul

@@ -563,12 +563,24 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
 }
 
 Async<PutResult> FinishUpload(CopyJob& job, OpenedUpload opened, PutRequest put, PutResult done) {
-  if (!opened.record) co_return done;
-  if (opened.record->found) {
+  if (opened.record && opened.record->found) {
     Result<PutResult> right = co_await PutRight(job, std::move(put), done);
     if (!right) co_return job.WriteError(right.error().In("headers and metadata"));
     done = std::move(*right);
+  } else if (!opened.placed) {
+    UploadedObject object{.store = job.target.store,
+                          .bucket = put.bucket,
+                          .key = put.key,
+                          .etag = done.etag,
+                          .tags = std::move(put.tags)};
+    Result<void> tagged = co_await SetMissingTags(object);
+    // Whoever may not ask relies on what the completion said; of an older one nobody has heard.
+    if (!tagged && tagged.error().code == "AccessDenied") {
+      tagged = opened.complete ? co_await SetTags(std::move(object)) : Result<void>(Ok());
+    }
+    if (!tagged) co_return job.WriteError(tagged.error().In("tags"));
   }
+  if (!opened.record) co_return done;
   Result<void> forgotten = co_await job.options.uploads->Forget(*opened.record);
   // Whoever finds the row finds no upload, but the object.
   if (!forgotten) job.runtime.log.Warning("an upload stays recorded", {forgotten.error()});

@@ -61,8 +61,9 @@ asio::awaitable<void> LeaveUpload(CopyJob& job, OpenedUpload opened, Error error
 // found when the answer is lost.
 Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequest request,
                                 std::string etag);
-// After the completion: forgets the record; puts right what an upload without a row was created
-// with. The object as it is then.
+// After the completion: sees to the tags, which not every store takes from an upload and which
+// nobody may have come to set; puts right what an upload without a row was created with; forgets
+// the record. The object as it is then.
 Async<PutResult> FinishUpload(CopyJob& job, OpenedUpload opened, PutRequest put, PutResult done);
 
 }  // namespace longhaul
