@@ -143,7 +143,17 @@ struct PageNodes {
     auto found = fields.find(name);
     return found == fields.end() ? std::string_view() : found->second;
   }
-  [[nodiscard]] bool truncated() const { return TrimmedXml(Field("IsTruncated")) == "true"; }
+  // Whether more pages follow. What is behind a page that is wrongly taken for the last one counts
+  // as not there, and callers delete by that. `may_lack`: it need not be said; the end is where
+  // none of `tokens` is then.
+  [[nodiscard]] Result<bool> Truncated(bool may_lack,
+                                       std::initializer_list<std::string_view> tokens) const {
+    const std::string_view told = TrimmedXml(Field("IsTruncated"));
+    if (told == "true" || told == "false") return told == "true";
+    auto is_there = [this](std::string_view name) { return !TrimmedXml(Field(name)).empty(); };
+    if (told.empty() && may_lack && std::ranges::none_of(tokens, is_there)) return false;
+    return Corrupt("a listing that does not say whether it is truncated");
+  }
 
   std::vector<pugi::xml_node> objects;
   std::vector<pugi::xml_node> prefixes;
@@ -166,7 +176,9 @@ Result<ListPage> FinishPage(const PageNodes& nodes, const KeyDecoder& keys,
   page.objects = std::move(objects);
   Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
   if (!prefixes) return prefixes.error();
-  if (nodes.truncated() && !second) {
+  Result<bool> truncated = nodes.Truncated(!second, {"NextContinuationToken", "NextMarker"});
+  if (!truncated) return truncated.error();
+  if (*truncated && !second) {
     // It need not be there without a delimiter: the last key does as well then.
     Result<std::string> marker = keys.Decode(nodes.Field("NextMarker"));
     if (!marker) return marker.error();
@@ -174,7 +186,7 @@ Result<ListPage> FinishPage(const PageNodes& nodes, const KeyDecoder& keys,
     if (!page.common_prefixes.empty()) *marker = std::max(*marker, page.common_prefixes.back());
     page.next_token = std::move(*marker);
     if (page.next_token.empty()) return Corrupt("a truncated listing without a marker");
-  } else if (nodes.truncated()) {
+  } else if (*truncated) {
     page.next_token = nodes.Field("NextContinuationToken");
     if (page.next_token.empty()) return Corrupt("a truncated listing without a token");
   }
@@ -298,7 +310,9 @@ Result<ListPage> ParseS3VersionListing(std::string xml) {
   }
   Result<void> prefixes = ReadPrefixes(nodes, keys, &page);
   if (!prefixes) return prefixes.error();
-  if (nodes.truncated()) {
+  Result<bool> truncated = nodes.Truncated(true, {"NextKeyMarker", "NextVersionIdMarker"});
+  if (!truncated) return truncated.error();
+  if (*truncated) {
     Result<std::string> key = keys.Decode(nodes.Field("NextKeyMarker"));
     if (!key) return key.error();
     if (key->empty()) return Corrupt("a truncated listing without a marker");

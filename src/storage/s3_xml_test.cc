@@ -29,7 +29,8 @@ TEST(S3XmlTest, ReadsAListing) {
 // A key with a plus sign must stay one where the server did not encode.
 TEST(S3XmlTest, KeysAreDecodedOnlyWhereTheAnswerSaysSo) {
   Result<ListPage> page = ParseS3Listing(
-      "<ListBucketResult><Contents><Key>a+b%41 </Key><Size>0</Size></Contents></ListBucketResult>");
+      "<ListBucketResult><IsTruncated>false</IsTruncated>"
+      "<Contents><Key>a+b%41 </Key><Size>0</Size></Contents></ListBucketResult>");
   ASSERT_TRUE(page) << page.error().Describe();
   EXPECT_EQ(page->objects[0].key, "a+b%41 ");
 }
@@ -38,23 +39,58 @@ TEST(S3XmlTest, KeysAreDecodedOnlyWhereTheAnswerSaysSo) {
 TEST(S3XmlTest, WhatIsNoListingIsAnError) {
   for (const char* xml :
        {"", "<html><body>login</body></html>", "<ListBucketResult>", "{}", "<Error/>",
-        "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents>"
+        "</ListBucketResult>",
         "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-        "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>",
-        "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%zz</Key><Size>1</Size>"
-        "</Contents></ListBucketResult>"}) {
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><Size>-1</Size>"
+        "</Contents></ListBucketResult>",
+        "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+        "<Contents><Key>%zz</Key><Size>1</Size></Contents></ListBucketResult>"}) {
     Result<ListPage> page = ParseS3Listing(xml);
     ASSERT_FALSE(page) << xml;
     EXPECT_EQ(page.error().kind, ErrorKind::kCorrupt);
   }
 }
 
+// A page in the middle that does not say so would end the listing, and what comes behind it would
+// be taken for deleted.
+TEST(S3XmlTest, APageThatMayNotBeTheLastIsAnError) {
+  const std::string object = "<Contents><Key>a</Key><Size>1</Size></Contents>";
+  auto parse = [&](const std::string& more, bool second) {
+    return ParseS3Listing("<ListBucketResult>" + object + more + "</ListBucketResult>", second);
+  };
+  auto versions = [&](const std::string& more) {
+    return ParseS3VersionListing("<ListVersionsResult>" + more + "</ListVersionsResult>");
+  };
+  for (const char* told : {"True", "FALSE", "1", "0", "yes", "tru"}) {
+    const std::string element = "<IsTruncated>" + std::string(told) + "</IsTruncated>";
+    EXPECT_FALSE(parse(element, true)) << told;
+    EXPECT_FALSE(parse(element, false)) << told;
+    EXPECT_FALSE(versions(element)) << told;
+  }
+  const std::string token = "<NextContinuationToken>t</NextContinuationToken>";
+  for (const std::string& lacks : {std::string(), std::string("<IsTruncated/>")}) {
+    EXPECT_FALSE(parse(lacks + token, true));
+    EXPECT_FALSE(parse(lacks, true)) << "every server that has this kind of listing says it";
+    EXPECT_FALSE(parse(lacks + token, false));
+    EXPECT_FALSE(parse(lacks + "<NextMarker>a</NextMarker>", false));
+    EXPECT_FALSE(versions(lacks + "<NextKeyMarker>a</NextKeyMarker>"));
+    EXPECT_FALSE(versions(lacks + "<NextVersionIdMarker>v</NextVersionIdMarker>"));
+    EXPECT_TRUE(parse(lacks + "<NextMarker/>", false));
+    EXPECT_TRUE(versions(lacks + "<NextKeyMarker/>"));
+  }
+  const std::string end = "<IsTruncated> false\n</IsTruncated>";
+  Result<ListPage> last = parse(end + token, true);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->next_token, "");
+}
+
 // A document that expands to gigabytes must cost nothing.
 TEST(S3XmlTest, EntitiesAreNotExpanded) {
   std::string xml =
       "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]>"
-      "<ListBucketResult><Contents><Key>&b;&b;</Key><Size>1</Size></Contents>"
-      "</ListBucketResult>";
+      "<ListBucketResult><IsTruncated>false</IsTruncated>"
+      "<Contents><Key>&b;&b;</Key><Size>1</Size></Contents></ListBucketResult>";
   Result<ListPage> page = ParseS3Listing(xml);
   if (page) EXPECT_EQ(page->objects[0].key, "&b;&b;");
   // Depth costs memory, not the stack.
