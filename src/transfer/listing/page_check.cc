@@ -23,6 +23,17 @@ Result<void> PageCheck::Check(const ListPage& page, std::string_view token,
   if (!page.next_token.empty() && page.next_token == token) {
     return Wrong("the listing does not move on: its token is the one that was sent");
   }
+  if (!page.next_token.empty()) {
+    if (page.next_token == mark_) {
+      return Wrong("the listing goes round in a circle: its token has come before");
+    }
+    // Brent's way to find a circle of any length with one token kept.
+    if (++since_mark_ == until_mark_) {
+      mark_ = page.next_token;
+      since_mark_ = 0;
+      until_mark_ *= 2;
+    }
+  }
   empty_pages_ = page.objects.empty() && page.common_prefixes.empty() ? empty_pages_ + 1 : 0;
   if (empty_pages_ > kEmptyPagesMax) {
     return Wrong("the last " + std::to_string(kEmptyPagesMax) + " pages were empty");

@@ -47,6 +47,9 @@ class PageCheck {
   bool versions_;
   int pages_ = 0;
   int empty_pages_ = 0;
+  std::string mark_;  // A token that must not come again.
+  uint64_t since_mark_ = 0;
+  uint64_t until_mark_ = 1;  // Pages from one mark to the next.
   std::string last_key_;
   std::string last_version_;
   std::string last_prefix_;

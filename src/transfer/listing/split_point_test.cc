@@ -63,6 +63,36 @@ TEST(SplitPoint, FindsTheDepthAtWhichKeysDiffer) {
   EXPECT_LE(steps, 12);
 }
 
+// What lists in no order would else be read round and round until the disk is full.
+TEST(PageCheck, TokensThatGoRoundAreFound) {
+  for (const int tail : {0, 1, 7, 100}) {
+    for (const int circle : {1, 2, 3, 10, 333}) {
+      PageCheck pages("list", "", /*sorted=*/false, /*versions=*/false);
+      std::string token;
+      int page = 0;
+      for (bool fine = true; fine && page < 10'000; ++page) {
+        ListPage listed;
+        listed.objects.push_back({.key = "k"});
+        listed.next_token =
+            "t" + std::to_string(page < tail ? page : tail + (page - tail) % circle);
+        Result<void> checked = pages.Check(listed, token, "");
+        fine = checked.has_value();
+        if (!fine) EXPECT_EQ(checked.error().kind, ErrorKind::kCorrupt);
+        token = listed.next_token;
+      }
+      EXPECT_GT(page, tail + circle);
+      EXPECT_LE(page, 4 * (tail + circle) + 2) << tail << " and " << circle;
+    }
+  }
+  PageCheck pages("list", "", false, false);
+  for (int page = 0; page < 10'000; ++page) {
+    ListPage listed;
+    listed.objects.push_back({.key = "k"});
+    listed.next_token = "t" + std::to_string(page);
+    ASSERT_TRUE(pages.Check(listed, page == 0 ? "" : "t" + std::to_string(page - 1), ""));
+  }
+}
+
 // `ls` of one level deletes nothing, but it must end, too.
 TEST(PageCheck, FoldersAreChecked) {
   auto check = [](std::vector<std::string> one, std::vector<std::string> two) {
