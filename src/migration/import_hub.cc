@@ -36,7 +36,8 @@ constexpr std::array kDoneHere = {
     MigrationKnown{"maxCapacity", "machines are not managed"},
     MigrationKnown{"minCapacity", "machines are not managed"},
     MigrationKnown{"desiredCapacity", "machines are not managed"},
-    MigrationKnown{"alarmEmail", "mail is not sent", "`notify` takes a URL"},
+    MigrationKnown{"alarmEmail", "mail tells of rules, not of migrations",
+                   "`longhaul migrate status` tells what has failed"},
 };
 
 struct Kind {

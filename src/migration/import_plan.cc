@@ -56,6 +56,8 @@ std::string WriteStore(const MigrationStore& store) {
     out += "    access_key_id: \"${" + store.keys_from + "_ACCESS_KEY_ID}\"\n";
     out += "    secret_access_key: \"${" + store.keys_from + "_SECRET_ACCESS_KEY}\"\n";
   }
+  field("role_arn", store.role_arn);
+  field("external_id", store.external_id);
   if (store.anonymous) out += "    anonymous: true\n";
   if (store.requester_pays) out += "    requester_pays: true\n";
   return out;
@@ -83,8 +85,8 @@ std::string WriteJob(const MigrationJob& job, size_t number) {
 bool SamePlace(const MigrationStore& a, const MigrationStore& b) {
   return a.provider == b.provider && a.endpoint == b.endpoint && a.region == b.region &&
          a.profile == b.profile && a.keys_from == b.keys_from && a.credentials == b.credentials &&
-         a.anonymous == b.anonymous && a.requester_pays == b.requester_pays &&
-         a.path_style == b.path_style;
+         a.role_arn == b.role_arn && a.external_id == b.external_id && a.anonymous == b.anonymous &&
+         a.requester_pays == b.requester_pays && a.path_style == b.path_style;
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ struct MigrationStore {
   // system's has its secrets copied into a configuration.
   std::string keys_from;
   std::string credentials{};  // Where its keys are kept: "secretsmanager:NAME".
+  std::string role_arn{};     // Assumed with these keys.
+  std::string external_id{};
   bool anonymous = false;
   bool requester_pays = false;
   bool path_style = false;

@@ -116,6 +116,16 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
   } else if (!from_environment && store.profile.empty()) {
     store.anonymous = true;
   }
+  store.role_arn = settings.Text("role_arn");
+  store.external_id = settings.Text("role_external_id");
+  if (store.role_arn.empty()) {
+    store.external_id.clear();
+  } else {
+    store.anonymous = false;  // Somebody has to assume it.
+  }
+  for (const char* session : {"role_session_name", "role_session_duration"}) {
+    settings.NotCarried(session, "sessions of a role have a name and an end of their own");
+  }
   for (const char* secret : kSecrets) static_cast<void>(settings.Find(secret));
   settings.NotCarried("session_token",
                       "a session ends; give profile: NAME, or its three variables");
@@ -123,9 +133,9 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
                                "sse_customer_key_base64", "sse_customer_key_md5"}) {
     settings.NotCarried(customer, "customer keys (SSE-C) are not supported");
   }
-  for (const char* no : {"v2_auth", "use_dual_stack", "versions", "version_at", "version_deleted",
-                         "directory_markers", "directory_bucket", "decompress", "might_gzip",
-                         "sts_endpoint", "role_arn"}) {
+  for (const char* no :
+       {"v2_auth", "use_dual_stack", "versions", "version_at", "version_deleted",
+        "directory_markers", "directory_bucket", "decompress", "might_gzip", "sts_endpoint"}) {
     settings.NotCarried(no, "there is no such setting of a store");
   }
   if (settings.Flag("use_accelerate_endpoint")) {

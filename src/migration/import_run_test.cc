@@ -251,8 +251,10 @@ options:
 
   // What it did again and again, and by events, a worker does.
   Import({{"config.yaml", std::string(yaml) + "srcEvent: CreateAndDeleteEvent\n"
-                                              "ec2CronExpression: 0/60 * * * ? *\n"}});
+                                              "ec2CronExpression: 0/60 * * * ? *\n"
+                                              "alarmEmail: ops@example.com\n"}});
   ASSERT_EQ(Jobs().size(), 1U);
+  EXPECT_TRUE(Said("mail tells of rules"));
   EXPECT_EQ(Jobs()[0].triggers.schedule, "0 * * * *");
   EXPECT_TRUE(Jobs()[0].options.events);
   EXPECT_TRUE(Said("srcEvent"));
@@ -297,8 +299,21 @@ endpoint = http://10.0.0.7:9000
 
 [disk]
 type = local
+
+[other account]
+type = s3
+provider = AWS
+env_auth = true
+role_arn = arn:aws:iam::111122223333:role/copies
+role_external_id = ours
+role_session_name = nightly
 )"}});
-  ASSERT_EQ(stores.size(), 3u);
+  ASSERT_EQ(stores.size(), 4u);
+  EXPECT_EQ(stores.at("other-account").role_arn, "arn:aws:iam::111122223333:role/copies");
+  EXPECT_EQ(stores.at("other-account").external_id, "ours");
+  EXPECT_FALSE(stores.at("other-account").anonymous);
+  EXPECT_TRUE(Said("other account.role_session_name"));
+  EXPECT_FALSE(Said("role_arn"));
   EXPECT_EQ(stores.at("near").region, "eu-west-1");
   EXPECT_THAT(yaml_, HasSubstr("provider: \"r2\""));
   EXPECT_EQ(stores.at("far-away").endpoint, "https://abc.r2.cloudflarestorage.com");
