@@ -176,6 +176,27 @@ TEST_F(SyncCommandTest, VeryVerboseNamesTheRule) {
   EXPECT_EQ(Run({"sync", "--filter", "* b", folder.file("in"), "disk:a"}), 2);
 }
 
+// A flag that is taken and does nothing copies, or with --delete removes, what was not meant.
+TEST_F(SyncCommandTest, RulesFromAFileAndAgesLeaveOut) {
+  WriteFile("in/a.log", "1");
+  WriteFile("in/a.tmp", "1");
+  WriteFile("in/old.log", "1");
+  std::filesystem::last_write_time(
+      folder.file("in/old.log"),
+      std::filesystem::file_time_type::clock::now() - std::chrono::days(30));
+  WriteFile("rules", "# ours\n+ *.log\n\n- *\n");
+  ASSERT_EQ(Run({"sync", "--newer-than", "7d", "--filter-from", folder.file("rules"),
+                 folder.file("in"), "disk:a"}),
+            0)
+      << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/a.log")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/a.tmp")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/old.log")));
+  ASSERT_EQ(Run({"sync", folder.file("in"), "disk:a"}), 0);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/a.tmp")));
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/old.log")));
+}
+
 TEST_F(SyncCommandTest, LsDuAndCheckTakeTheSameFilters) {
   WriteFile("root/a/logs/x.log", "1");
   WriteFile("root/a/logs/y.tmp", "22");

@@ -69,6 +69,29 @@ TEST_F(S3StoreTest, SaysHowAnObjectIsToBeKept) {
   }
 }
 
+// A bucket of which the requester pays refuses whatever does not say so, signed.
+TEST_F(S3StoreTest, EachRequestSaysThatTheRequesterPays) {
+  for (const bool pays : {true, false}) {
+    options.requester_pays = pays;
+    http.seen.clear();
+    http.answers = {{.headers = {{"ETag", "\"e\""}, {"Content-Length", "0"}}}};
+    ASSERT_TRUE(world.Run(PutText(Open(), At("k"), "text")));
+    ASSERT_TRUE(world.Run(store->Head({.bucket = "bucket", .key = "k"})));
+    ASSERT_TRUE(world.Run(store->Get(From("k"))));
+    ASSERT_TRUE(world.Run(store->GetTags("bucket", "k", "")));
+    ASSERT_TRUE(world.Run(store->Remove({.bucket = "bucket", .key = "k"})));
+    http.answers = {
+        {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"}};
+    ASSERT_TRUE(world.Run(store->List({.bucket = "bucket"})));
+    ASSERT_EQ(http.seen.size(), 6U);
+    for (const Seen& seen : http.seen) {
+      const HttpHeaders& headers = seen.request.headers;
+      EXPECT_EQ(headers.Get("x-amz-request-payer"), pays ? "requester" : "") << seen.request.url;
+      EXPECT_EQ(headers.Get("Authorization").contains("x-amz-request-payer"), pays);
+    }
+  }
+}
+
 // Nothing of a copy within the store travels, and S3 refuses it between regions at the host that
 // accelerates: a rename would fail, or cost what acceleration costs.
 TEST_F(S3StoreTest, CopiesWithinAnAcceleratedStoreAreNotAccelerated) {
