@@ -241,6 +241,19 @@ TEST_F(CopyResumeTest, WithoutARecordMetadataIsPutRight) {
   }
 }
 
+// What it was created with may be tags that the source has no more.
+TEST_F(CopyResumeTest, WithoutARecordTagsThatNoHeadTellsOfGo) {
+  to->options.heads_tell_tags = false;
+  PutSource(Content(1));
+  ExpectKilledAfter(40);
+  rows->rows.clear();
+  from->buckets["from"].objects["k"].back().tags.clear();
+  Result<CopyOutcome> done = Copy();
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(done->found_bytes, 40 * kPartBytes);
+  ExpectSameAndTidy();
+}
+
 // The last answer of a process may be the one that is lost.
 TEST_F(CopyResumeTest, ACompletionWithoutAnAnswerIsFoundDone) {
   PutSource(Content(1));
