@@ -54,6 +54,7 @@ inline constexpr std::string_view kSameSize = "same size";
 inline constexpr std::string_view kSameBytes = "same bytes";
 inline constexpr std::string_view kBytesDiffer = "bytes differ";
 inline constexpr std::string_view kDescriptionDiffers = "headers, metadata or tags differ";
+inline constexpr std::string_view kNotEnded = "its copy did not end";
 inline constexpr std::string_view kEtagDiffers = "ETag differs";
 inline constexpr std::string_view kBytesUnknown = "bytes cannot be compared";
 inline constexpr std::string_view kExists = "exists";

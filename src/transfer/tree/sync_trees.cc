@@ -7,6 +7,7 @@
 #include "transfer/local/local_folder.h"
 #include "transfer/object/copy_plan.h"
 #include "transfer/object/object_tags.h"
+#include "transfer/object/upload_records.h"
 #include "transfer/tree/carry_object.h"
 #include "transfer/tree/object_tree.h"
 #include "transfer/tree/remove_collected.h"
@@ -89,6 +90,7 @@ class Sync {
                 .ordered = ordered,
                 .unlisted = unlisted_ ? &*unlisted_ : nullptr};
     Side target{.listing = target_listing, .prefix = target_.prefix, .ordered = ordered};
+    if (ordered) co_await FindNotEnded();
     Result<void> merged = co_await Merge(source, target);
     // Where a store has refused as a whole, names behind were not looked at.
     if (merged && !run_.whole) observer_.OnListedAll();
@@ -138,6 +140,36 @@ class Sync {
       }
     }
     co_return Ok();
+  }
+
+  // Copies in parts that were completed and not seen to afterwards: by size and time they are the
+  // same, and their tags may be missing (transfer/object/object_tags.h). Whoever copies them again
+  // finds them by their rows and sends nothing.
+  asio::awaitable<void> FindNotEnded() {
+    UploadRecords* uploads = options_.copy.uploads;
+    // What is there is not to be touched, or would take the place of what was set aside for it.
+    const bool stays = options_.compare.ignore_existing || options_.compare.immutable;
+    if (uploads == nullptr || stays || options_.backup) co_return;
+    Result<std::vector<UploadRecord>> records = co_await uploads->All(std::nullopt);
+    if (!records) {
+      runtime_.log.Debug("uploads that did not end are not looked for", {records.error()});
+      co_return;
+    }
+    for (UploadRecord& record : *records) {
+      const bool ours = record.store == target_.store.description() &&
+                        record.upload.bucket == target_.bucket && !record.completes_as.empty();
+      if (!ours || uploads->InUse(record)) continue;
+      std::string key = record.upload.key;
+      not_ended_.insert_or_assign(std::move(key), std::move(record));
+    }
+  }
+
+  [[nodiscard]] bool HasNotEnded(const SyncStep& step) const {
+    if (step.target == nullptr) return false;
+    auto found = not_ended_.find(step.target->key);
+    return found != not_ended_.end() && found->second.completes_as == step.target->etag &&
+           found->second.source_etag == step.source->etag &&
+           found->second.source_size_bytes == step.target->size_bytes;
   }
 
   // In order of names: whoever remembers how far the run was goes on behind the last one.
@@ -268,6 +300,11 @@ class Sync {
       co_return Ok();
     }
     step.decision = Decide(*source.object, step.target, options_.compare);
+    const bool may_be_same =
+        step.decision.verdict == SyncVerdict::kSkip || step.decision.verdict == SyncVerdict::kLook;
+    if (may_be_same && HasNotEnded(step)) {
+      step.decision = {.verdict = SyncVerdict::kCopy, .reason = reason::kNotEnded};
+    }
     // What has been copied with if_absent was not there.
     if (options_.target_unknown && (options_.dry_run || !options_.copy.if_absent)) {
       step.decision.reason = reason::kNotCompared;
@@ -520,7 +557,8 @@ class Sync {
   TaskGroup group_;
   std::optional<UnlistedFolders> unlisted_;
   Removals removals_;
-  std::vector<ListedObject> asked_;  // To be removed, if they may.
+  std::vector<ListedObject> asked_;                // To be removed, if they may.
+  std::map<std::string, UploadRecord> not_ended_;  // By the key at the target.
   // By this comparison: the totals are also of what was done again before it.
   uint64_t target_seen_ = 0;
   uint64_t source_seen_ = 0;

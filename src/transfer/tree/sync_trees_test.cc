@@ -7,10 +7,13 @@
 #include <set>
 #include <vector>
 
+#include "base/process.h"
+#include "tests/support/fake_state.h"
 #include "tests/support/sync_fixture.h"
 #include "tests/support/temp_dir.h"
 #include "transfer/listing/listing.h"
 #include "transfer/local/local_folder.h"
+#include "transfer/object/upload_records.h"
 #include "transfer/tree/may_remove_at.h"
 
 namespace longhaul {
@@ -360,6 +363,100 @@ TEST_F(SyncTreesTest, ChecksumsDecideAndNothingIsRead) {
   EXPECT_EQ(watcher.skipped, (std::map<std::string, std::string>{{"same", "same bytes"},
                                                                  {"touched", "same bytes"}}));
   EXPECT_EQ(source_backend->count(StoreOperation::kGet), 1);
+}
+
+// Some stores forget the tags of an upload, and whoever sets them afterwards may be killed before
+// that: by size and time the copy is as it should be, so no sync would look at it again.
+TEST_F(SyncTreesTest, WhatWasCompletedAndNotSeenToIsSeenTo) {
+  class Killed : public testing::FaultPlan {
+   public:
+    testing::Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+      if (operation != StoreOperation::kCompleteMultipart) return {};
+      return {.error = Error{.kind = ErrorKind::kDenied, .message = "killed"},
+              .effect = testing::Fault::Effect::kDone};
+    }
+  } killed;
+  for (const auto& backend : {source_backend, target_backend}) {
+    backend->options.capabilities.part_size_bytes_min = 1;
+  }
+  target_backend->options.uploads_take_tags = false;
+  PutSource("big", std::string(5000, 'x'));
+  const Tags tags{{"tier", "hot"}};
+  source_backend->buckets["from"].objects["in/big"].back().tags = tags;
+  auto rows = std::make_shared<testing::FakeStateBackend>();
+  int processes = 0;
+  auto sync = [&](testing::FaultPlan* faults, bool dry_run = false) {
+    MemoryStore source(world.runtime, source_backend);
+    MemoryStore target(world.runtime, target_backend, faults);
+    testing::FakeState state(world.runtime, rows);
+    ProcessName owner = ThisProcess();
+    owner.started += ++processes;  // None that lives.
+    UploadRecords records(world.runtime, state, owner, "run", "");
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", "out/");
+    target_backend->ResetCounts();
+    return SyncListed(
+        source, target, *left, right.get(),
+        {.copy = {.multipart_threshold_bytes = 1, .part_size_bytes = 1000, .uploads = &records},
+         .dry_run = dry_run});
+  };
+  ASSERT_TRUE(sync(&killed));
+  EXPECT_EQ(watcher.failed, std::set<std::string>{"big"});
+  const auto* copy = target_backend->Find("to", "out/big");
+  ASSERT_NE(copy, nullptr);
+  EXPECT_EQ(copy->tags, Tags());
+  ASSERT_TRUE(sync(nullptr, /*dry_run=*/true));
+  EXPECT_EQ(watcher.chosen, std::set<std::string>{"big"});
+  ASSERT_TRUE(sync(nullptr));
+  EXPECT_EQ(watcher.copied, (std::map<std::string, std::string>{{"big", "its copy did not end"}}));
+  EXPECT_EQ(target_backend->count(StoreOperation::kUploadPart), 0);
+  EXPECT_EQ(target_backend->Find("to", "out/big")->tags, tags);
+  EXPECT_TRUE(rows->rows.empty());
+  ASSERT_TRUE(sync(nullptr));
+  EXPECT_EQ(watcher.skipped, (std::map<std::string, std::string>{{"big", "same"}}));
+}
+
+// What somebody has written there since is not the copy.
+TEST_F(SyncTreesTest, WhatDidNotEndIsCopiedAgainOnlyWhereItIs) {
+  auto rows = std::make_shared<testing::FakeStateBackend>();
+  testing::FakeState state(world.runtime, rows);
+  ProcessName owner = ThisProcess();
+  ++owner.started;
+  UploadRecords records(world.runtime, state, owner, "run", "");
+  MemoryStore target(world.runtime, target_backend);
+  PutSource("k", "1");
+  PutTarget("k", "2");
+  UploadRecord record{.store = target.description(),
+                      .upload = {.bucket = "to", .key = "out/k", .upload_id = "u"},
+                      .source_etag = source_backend->Find("from", "in/k")->info.etag,
+                      .source_size_bytes = 1,
+                      .completes_as = "another"};
+  ASSERT_TRUE(world.Run(records.Add(record)));
+  ASSERT_TRUE(Sync({.copy = {.uploads = &records}}));
+  EXPECT_EQ(watcher.skipped.size(), 1U);
+  EXPECT_EQ(*target_backend->Find("to", "out/k")->bytes, "2");
+}
+
+// A copy that goes on would copy all that has tags again where the target's HEAD tells of none.
+TEST_F(SyncTreesTest, TagsThatTheTargetsHeadDoesNotTellAreAskedFor) {
+  target_backend->options.heads_tell_tags = false;
+  for (const char* name : {"same", "other", "none"}) {
+    PutSource(name, name);
+    PutTarget(name, name);
+  }
+  auto tags = [](testing::MemoryStoreBackend& backend, const char* bucket,
+                 const char* key) -> Tags& {
+    return backend.buckets[bucket].objects[key].back().tags;
+  };
+  tags(*source_backend, "from", "in/same") = {{"tier", "hot"}};
+  tags(*target_backend, "to", "out/same") = {{"tier", "hot"}};
+  tags(*source_backend, "from", "in/other") = {{"tier", "hot"}};
+  tags(*target_backend, "to", "out/other") = {{"tier", "cold"}};
+  ASSERT_TRUE(Sync({.compare = {.checksum = true}, .descriptions = true}));
+  EXPECT_EQ(watcher.copied,
+            (std::map<std::string, std::string>{{"other", "headers, metadata or tags differ"}}));
+  EXPECT_EQ(watcher.skipped.size(), 2U);
+  EXPECT_EQ(target_backend->count(StoreOperation::kGetTags), 2) << "none for what has none";
 }
 
 }  // namespace
