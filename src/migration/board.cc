@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kTodo = "todo/";
 constexpr size_t kForgetAtOnce = 200;
+constexpr std::chrono::minutes kClaimsStay{1};  // After they have run out.
 const std::string kEvents = "events/";
 constexpr std::pair<std::string_view, int64_t TaskCounts::*> kEventCounts[] = {
     {"copied", &TaskCounts::copied},
@@ -329,6 +331,27 @@ Async<void> TaskBoard::CleanUp(std::string run, std::string id) {
   removals.push_back({.key = TodoKey(id)});
   Result<void> written = co_await WriteRows(RowsOf(run), std::move(removals));
   if (!written) co_return written.error().In("finish a task");
+  co_return Ok();
+}
+
+Async<void> TaskBoard::SweepClaims(std::string run) {
+  const SystemTime now = runtime_.clock.Now();
+  Result<std::vector<StateRow>> claims = co_await RowsBelow(state_, RowsOf(run), ClaimKey(""));
+  if (!claims) co_return claims.error().In("sweep claims");
+  for (const StateRow& row : *claims) {
+    Result<Row> claim = Row::Decode(row.value);
+    if (!claim) co_return claim.error();
+    if (claim->Time("until").value_or(now) + kClaimsStay > now) continue;
+    Result<std::optional<StateRow>> body =
+        co_await state_.Get(BodiesOf(run), row.key.substr(ClaimKey("").size()));
+    if (!body) co_return body.error().In("sweep claims");
+    if (*body) continue;
+    StateWrite removal{.key = row.key, .expected = Expected::Revision(row.revision)};
+    Result<int64_t> removed = co_await state_.Write(RowsOf(run), std::move(removal));
+    if (!removed && removed.error().kind != ErrorKind::kPrecondition) {
+      co_return removed.error().In("sweep claims");
+    }
+  }
   co_return Ok();
 }
 

@@ -64,6 +64,9 @@ class TaskBoard {
   // What is left of it, for whoever gets it next. The caller releases its message afterwards.
   // kPrecondition: somebody else has had it since; it is his.
   Async<void> PutBack(Task task, std::vector<ObjectRow> objects);
+  // Who took a task in the moment in which another one finished it, and died of something else, has
+  // left a claim on nothing.
+  Async<void> SweepClaims(std::string run);
   // Nothing is left of these, done or not.
   Async<void> Forget(std::string run, std::vector<std::string> ids);
   // Writes of rows of a run; an error of one is an error of all.

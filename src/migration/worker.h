@@ -99,8 +99,8 @@ class Worker {
   Async<void> KeepAlive(Event& ended);
   // Says in State what this process does.
   Async<void> Publish(Event& ended);
-  // Aborts uploads that workers have left who died.
-  asio::awaitable<void> SweepUploads();
+  // Aborts uploads, and removes claims, that workers have left who died.
+  asio::awaitable<void> Sweep();
 
   Runtime& runtime_;
   Queue& queue_;

@@ -67,8 +67,10 @@ Async<void> Worker::KeepAlive(Event& ended) {
   co_return Ok();
 }
 
-asio::awaitable<void> Worker::SweepUploads() {
+asio::awaitable<void> Worker::Sweep() {
   for (const auto& [id, known] : runs_) {
+    Result<void> claims = co_await board_.SweepClaims(id);
+    if (!claims) runtime_.log.Warning("claims cannot be swept", {{"run", id}, claims.error()});
     if (!known->giants) continue;
     Result<int> swept = co_await known->giants->Sweep(known->run);
     if (!swept) runtime_.log.Warning("uploads cannot be swept", {{"run", id}, swept.error()});
@@ -88,7 +90,7 @@ Async<void> Worker::Publish(Event& ended) {
     when = now;
     if (last || now - swept > kSweepEvery) {
       swept = now;
-      co_await SweepUploads();
+      co_await Sweep();
     }
     for (const auto& [id, known] : runs_) {
       const Meter meter = meters_[id];

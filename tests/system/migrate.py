@@ -407,7 +407,7 @@ def main(size: dict, make_places=Embedded) -> None:
         stopped(world, config)
         live(world, source, target)
         if size["seconds"] == LONG["seconds"]:
-            cpu_beside_sync(world, target, config, size["small"])
+            cpu_beside_sync(world, target, config, size["small"] + 1)
 
         # A bucket that is not there is one message, not one for each object.
         world.run("migrate", "start", "source:data/in/", "target:nosuch/", "--config",
