@@ -112,6 +112,7 @@ constexpr std::chrono::milliseconds kLookLast{5'000};
 // Whether what stands there has been written since a request that took `took` and was answered
 // then.
 bool IsWrittenSince(const ObjectInfo& info, const PutResult& done, std::chrono::nanoseconds took) {
+  if (info.last_modified == SystemTime{}) return true;  // It does not tell.
   const auto begun = done.server_time - std::chrono::ceil<std::chrono::seconds>(took);
   return info.last_modified + std::chrono::seconds(1) >= begun;
 }
