@@ -91,7 +91,9 @@ class ExpressServer:
             with self.lock:
                 status, answer, text = self.answer(request.command, key, query, headers, body)
         except Refused as refused:
-            self.refused.append(f"{line}: {refused.code} {refused.message}")
+            # A HEAD may ask for what is not there.
+            if not (line.startswith("HEAD ") and refused.code == "NoSuchKey"):
+                self.refused.append(f"{line}: {refused.code} {refused.message}")
             status, answer = refused.status, {"Content-Type": "application/xml"}
             text = (f"<Error><Code>{refused.code}</Code><Message>{refused.message}</Message>"
                     "</Error>").encode()
