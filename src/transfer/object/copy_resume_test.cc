@@ -330,6 +330,41 @@ TEST_F(CopyResumeTest, TagsThatMayNotBeReadAreSetWhereNobodySpokeForThem) {
   ExpectSameAndTidy();
 }
 
+// As versitygw does where an object stands: the upload is gone, and its completion is a success.
+class BelievesInWhatStands : public MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  Async<PutResult> CompleteMultipart(CompleteRequest request) override {
+    if (lies_-- <= 0) co_return co_await MemoryStore::CompleteMultipart(std::move(request));
+    MultipartUpload upload = request.upload;
+    Result<void> gone = co_await AbortMultipart(upload);
+    if (!gone) co_return gone.error();
+    Result<ObjectInfo> there = co_await Head({.bucket = upload.bucket, .key = upload.key});
+    if (!there) co_return there.error();
+    co_return PutResult{.etag = there->etag, .server_time = there->server_time};
+  }
+
+ private:
+  int lies_ = 1;
+};
+
+TEST_F(CopyResumeTest, ASuccessThatLeavesTheEarlierCopyIsNone) {
+  PutSource(Content(1), "blue");
+  ASSERT_TRUE(Copy());
+  world.clock.Advance(std::chrono::minutes(1));
+  PutSource(Content(1));
+  MemoryStore source(world.runtime, from);
+  BelievesInWhatStands target(world.runtime, to);
+  FakeState state(world.runtime, rows);
+  UploadRecords records(world.runtime, state, ThisProcess(), "run", "");
+  Result<CopyOutcome> done = world.Run(CopyObject(
+      world.runtime, {.store = source, .bucket = "from", .key = "k"},
+      {.store = target, .bucket = "to", .key = "k"},
+      {.multipart_threshold_bytes = 1, .part_size_bytes = kPartBytes, .uploads = &records}));
+  ASSERT_TRUE(done) << done.error().Describe();
+  ExpectSameAndTidy();
+}
+
 // A process that lives goes on with its upload; a second one must neither take nor abort it.
 TEST_F(CopyResumeTest, TheUploadOfALivingProcessIsLeftToIt) {
   PutSource(Content(1));
