@@ -175,7 +175,9 @@ SSL_SESSION* TlsContext::TakeSession(const std::string& origin) {
   auto found = sessions_.find(origin);
   if (found == sessions_.end() || found->second.empty()) return nullptr;
   SSL_SESSION* session = found->second.back();
-  const bool fresh = std::time(nullptr) - SSL_SESSION_get_time(session) <= kBurstSeconds;
+  // Signed, and either way: time() may lie a tick behind the clock that BoringSSL reads.
+  const auto age = std::time(nullptr) - static_cast<time_t>(SSL_SESSION_get_time(session));
+  const bool fresh = -kBurstSeconds <= age && age <= kBurstSeconds;
   if (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION ||
       (found->second.size() == 1 && fresh)) {
     SSL_SESSION_up_ref(session);

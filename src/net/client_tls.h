@@ -43,14 +43,16 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
- private:
-  friend class TlsStream;
-  TlsContext() = default;
-
+  // The newest session of `origin`, to be freed by the caller; null: none is kept.
   // A session of TLS 1.3 is for one use: who watches could tell two uses of one (RFC 8446, C.4).
   // But the last one is for all connections of a burst, which anyone can tell to belong together.
   SSL_SESSION* TakeSession(const std::string& origin);
+  // `session` is the context's from now on.
   void KeepSession(const std::string& origin, SSL_SESSION* session);
+
+ private:
+  friend class TlsStream;
+  TlsContext() = default;
 
   SSL_CTX* context_ = nullptr;
   bool has_ca_file_ = false;
