@@ -21,8 +21,8 @@ TEST(TlsContextTest, TheLastSessionIsForABurst) {
     time_t age;
     bool for_all;
   };
-  for (const Case& c : {Case{0, true}, Case{-1, true}, Case{5, true}, Case{3600, false},
-                        Case{-3600, false}}) {
+  for (const Case& c :
+       {Case{0, true}, Case{-1, true}, Case{5, true}, Case{3600, false}, Case{-3600, false}}) {
     Result<std::shared_ptr<TlsContext>> context = TlsContext::Make("", true);
     ASSERT_TRUE(context) << context.error().Describe();
     SSL_SESSION* session = SSL_SESSION_new(made_by.get());
