@@ -1,4 +1,4 @@
-"""migrate.py [short|long|sqs]: finders and workers are killed again and again as they move a bucket.
+"""migrate.py [short|long|sqs|cost]: finders and workers are killed again and again as they move a bucket.
 
 Three workers and two finders, thousands of small objects, and an object that all of them carry. At
 the end both sides are equal, every status is right, and nothing is left: no upload, no task, no row
@@ -6,6 +6,8 @@ but the run's.
 
 With `sqs` the queue lies in SQS (ElasticMQ), where all runs share two lanes, and the state in
 DynamoDB (Local).
+
+`cost`: what an object costs a run beside `sync`, and nothing else; `long` asks that too.
 
 Without it: that a run goes on where a dead process was would be known of fakes alone.
 """
@@ -30,6 +32,7 @@ from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, 
 
 SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "carried": "8MiB", "seconds": 8,
          "pause": 0.6}
+SQS = {**SHORT, "small": 1_000}
 # 20 GiB, where the disk has room; in parts that the server copies. It is carried in fewer: versitygw
 # keeps the list of an object's parts in an attribute, and ext4 has no room for those of thousands.
 LONG = {"small": 50_000, "parts": 320, "part": 64 << 20, "carried": "32MiB", "seconds": 600,
@@ -97,6 +100,16 @@ def cpu_beside_sync(world: World, target, config, count: int) -> None:
     step(f"CPU of an object: {1e6 * least['run'] / count:.0f} us in a run, "
          f"{1e6 * least['sync'] / count:.0f} us in sync, {ratio:.2f} times")
     check(ratio <= CPU_RATIO_MAX, f"a run costs {ratio:.2f} times what sync does")
+
+
+def cost(count: int) -> None:
+    with World("migrate") as world:
+        source = world.serve("versitygw", "source")
+        target = world.serve("versitygw", "target")
+        make_buckets(source, target)
+        put_all(source.s3, "data", things(count, 1, "in/"))
+        cpu_beside_sync(world, target, world.config({"source": source, "target": target}, []),
+                        count)
 
 
 def status(world: World, config, run: str) -> dict:
@@ -418,5 +431,12 @@ def main(size: dict, make_places=Embedded) -> None:
 
 
 if __name__ == "__main__":
-    main(LONG if sys.argv[1:] == ["long"] else SHORT,
-         InAws if sys.argv[1:] == ["sqs"] else Embedded)
+    match sys.argv[1:]:
+        case ["cost"]:
+            cost(LONG["small"])
+        case ["long"]:
+            main(LONG, Embedded)
+        case ["sqs"]:
+            main(SQS, InAws)
+        case _:
+            main(SHORT, Embedded)

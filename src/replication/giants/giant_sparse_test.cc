@@ -144,6 +144,10 @@ TEST_F(SparseGiantTest, FiveTebibytesArePlannedByTheSourceRole) {
   ASSERT_TRUE(known);
   EXPECT_EQ(known->plan, plans.begin()->first);
   EXPECT_EQ(world->source().backend->bytes_read, 0u) << "planning needs headers alone";
+  if (testing::kSanitized) {  // What follows takes ten seconds without.
+    world->Stop();
+    return;
+  }
 
   // A listing comes by while all of it waits.
   world->replicator->CompareSoon("r");
