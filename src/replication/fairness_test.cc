@@ -101,6 +101,24 @@ INSTANTIATE_TEST_SUITE_P(All, FairnessBacklogTest,
                            return info.param == HintOrigin::kListing ? "Listing" : "Webhook";
                          });
 
+// Nor where two processes share it all.
+TEST_F(FairnessTest, ABacklogOfTwoProcessesIsNotBeforeAnEventOfAnotherRule) {
+  world_.Start();
+  testing::AnotherProcess another(world_);
+  another.Start();
+  world_.RunFor(5s);
+  SlowSource(500ms);
+  SendBacklog(100'000, HintOrigin::kWebhook);
+  world_.RunFor(20s);
+  Put("other", "fresh", "text");
+  SendFresh("other", "other", "fresh");
+  EXPECT_LT(TimeUntilCarried("north", "fresh", 60s), world_.configuration.rules[1].settle + 3s);
+  EXPECT_GT(world_.queue_backend->rows.size(), 20u) << "the backlog is still there";
+  world_.source().Heal();
+  another.Stop();
+  world_.Stop();
+}
+
 // What a listing of a rule found does not keep its own events waiting for all of it.
 TEST_F(FairnessTest, AListingIsNotBeforeAnEventOfItsRule) {
   world_.configuration.rules[0].batch.count = 1000;

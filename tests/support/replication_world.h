@@ -217,4 +217,46 @@ class ReplicationWorld {
   }
 };
 
+// One more process over the rules, the stores, the Queue and the State of a world.
+class AnotherProcess {
+ public:
+  explicit AnotherProcess(ReplicationWorld& world)
+      : world_(world),
+        queue_(world.runtime, world.queue_backend),
+        state_(world.runtime, world.state_backend) {}
+
+  void Start(ReplicatorOptions options = {}) {
+    std::map<std::string, Store*> pointers;
+    for (const auto& [name, troubled] : world_.stores) pointers[name] = troubled->store.get();
+    auto made = MakeReplicationContext(world_.runtime, world_.configuration, pointers, queue_,
+                                       state_, observer_, world_.limits);
+    ASSERT_TRUE(made);
+    context_ = std::move(*made);
+    auto replicator = Replicator::Make(*context_, options);
+    ASSERT_TRUE(replicator) << replicator.error().Describe();
+    replicator_ = std::move(*replicator);
+    running_ = true;
+    world_.world.Start(Continue());
+  }
+  void Stop() {
+    stop_.Set();
+    world_.world.Drive([this] { return !running_; });
+  }
+
+ private:
+  asio::awaitable<void> Continue() {
+    co_await replicator_->RunContinuous(stop_);
+    running_ = false;
+  }
+
+  ReplicationWorld& world_;
+  FakeQueue queue_;
+  FakeState state_;
+  RecordingObserver observer_;
+  std::unique_ptr<ReplicationContext> context_;
+  std::unique_ptr<Replicator> replicator_;
+  Event stop_;
+  bool running_ = false;
+};
+
 }  // namespace longhaul::testing
