@@ -16,6 +16,7 @@
 #include "migration/start.h"
 #include "migration/status.h"
 #include "migration/worker.h"
+#include "tests/support/believing_store.h"
 #include "tests/support/fake_queue.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
@@ -110,7 +111,7 @@ class MigrationWorld {
           queue(world.OpenQueue(runtime, &world.queue_faults)),
           state(runtime, world.state, &world.state_faults),
           source(runtime, world.source, world.source_faults),
-          target(runtime, world.target, world.target_faults),
+          target(runtime, world.target, world.target_faults, &world.target_lies),
           worker(
               runtime, *queue, state,
               [this](const migration::Run&) -> Result<migration::Ends> {
@@ -130,7 +131,7 @@ class MigrationWorld {
     std::unique_ptr<Queue> queue;
     FakeState state;
     MemoryStore source;
-    MemoryStore target;
+    BelievesInWhatStands target;
     migration::Worker worker;
     Event stop;
     bool running = true;
@@ -272,6 +273,7 @@ class MigrationWorld {
   FakeFaults state_faults;
   FaultPlan* source_faults = nullptr;
   FaultPlan* target_faults = nullptr;
+  int target_lies = 0;  // Of completions.
   Migration migration;
   int started = 0;
   std::vector<std::unique_ptr<Process>> processes;

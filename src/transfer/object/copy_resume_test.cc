@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "tests/support/believing_store.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/run.h"
@@ -331,30 +332,14 @@ TEST_F(CopyResumeTest, TagsThatMayNotBeReadAreSetWhereNobodySpokeForThem) {
 }
 
 // As versitygw does where an object stands: the upload is gone, and its completion is a success.
-class BelievesInWhatStands : public MemoryStore {
- public:
-  using MemoryStore::MemoryStore;
-  Async<PutResult> CompleteMultipart(CompleteRequest request) override {
-    if (lies_-- <= 0) co_return co_await MemoryStore::CompleteMultipart(std::move(request));
-    MultipartUpload upload = request.upload;
-    Result<void> gone = co_await AbortMultipart(upload);
-    if (!gone) co_return gone.error();
-    Result<ObjectInfo> there = co_await Head({.bucket = upload.bucket, .key = upload.key});
-    if (!there) co_return there.error();
-    co_return PutResult{.etag = there->etag, .server_time = there->server_time};
-  }
-
- private:
-  int lies_ = 1;
-};
-
 TEST_F(CopyResumeTest, ASuccessThatLeavesTheEarlierCopyIsNone) {
   PutSource(Content(1), "blue");
   ASSERT_TRUE(Copy());
   world.clock.Advance(std::chrono::minutes(1));
   PutSource(Content(1));
   MemoryStore source(world.runtime, from);
-  BelievesInWhatStands target(world.runtime, to);
+  int lies = 1;
+  testing::BelievesInWhatStands target(world.runtime, to, nullptr, &lies);
   FakeState state(world.runtime, rows);
   UploadRecords records(world.runtime, state, ThisProcess(), "run", "");
   Result<CopyOutcome> done = world.Run(CopyObject(
