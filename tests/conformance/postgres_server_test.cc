@@ -137,6 +137,24 @@ TEST_P(PostgresServer, ALostConnectionIsReplaced) {
   EXPECT_NE(after->Int(0, 0), pid->Int(0, 0));
 }
 
+// Nor is one kept whose server takes no writes any more, as after a fail-over: another one may.
+TEST_P(PostgresServer, AConnectionThatTakesNoWritesIsReplaced) {
+  PostgresFixture fixture;
+  auto client = fixture.Client();
+  ASSERT_TRUE(fixture.world().Run(client->Execute("CREATE TABLE written (number bigint)")));
+  ASSERT_TRUE(fixture.world().Run(client->Execute("SET default_transaction_read_only = on")));
+  auto setting = fixture.world().Run(client->Run(
+      "SELECT (current_setting('default_transaction_read_only') = 'on')::int::bigint", {}));
+  ASSERT_TRUE(setting);
+  ASSERT_EQ(setting->Int(0, 0), 1);
+  auto taken =
+      fixture.world().Run(client->Run("INSERT INTO written VALUES (1)", PostgresArguments()));
+  EXPECT_TRUE(taken) << taken.error().Describe();
+  auto count = fixture.world().Run(client->Run("SELECT count(*) FROM written", {}));
+  ASSERT_TRUE(count);
+  EXPECT_EQ(count->Int(0, 0), 1);
+}
+
 TEST_P(PostgresServer, WrongKeysAreDenied) {
   AnyWorld world = AnyWorld::Real();
   std::string url = PostgresTestUrl();
