@@ -89,6 +89,11 @@ def main(kills: int, processes: int, down_seconds: float, where: str) -> None:
         printed = world.run("setup", "--print", "--config", target_config, env=KEYS).expect(0)
         check(("create-queue" if queues else "CREATE TABLE queue_messages") in printed.stdout,
               f"setup --print says {printed.stdout}")
+        if database:
+            # Whoever runs the SQL has nothing left to make.
+            database.sql(printed.stdout)
+            world.run("setup", "--config", target_config, env=KEYS).expect(0, "nothing was missing")
+            database.sql("DROP SCHEMA longhaul CASCADE")
         world.run("setup", "--config", target_config, env=KEYS).expect(
             0, "is there" if queues else "are there")
         world.run("setup", "--config", target_config, env=KEYS).expect(0, "nothing was missing")
