@@ -9,6 +9,14 @@
 namespace longhaul {
 namespace {
 
+SSL_SESSION* NewSession([[maybe_unused]] SSL_CTX* context) {
+#ifdef OPENSSL_IS_BORINGSSL
+  return SSL_SESSION_new(context);
+#else
+  return SSL_SESSION_new();
+#endif
+}
+
 struct Free {
   void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
@@ -25,7 +33,7 @@ TEST(TlsContextTest, TheLastSessionIsForABurst) {
        {Case{0, true}, Case{-1, true}, Case{5, true}, Case{3600, false}, Case{-3600, false}}) {
     Result<std::shared_ptr<TlsContext>> context = TlsContext::Make("", true);
     ASSERT_TRUE(context) << context.error().Describe();
-    SSL_SESSION* session = SSL_SESSION_new(made_by.get());
+    SSL_SESSION* session = NewSession(made_by.get());
     ASSERT_EQ(SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION), 1);
     SSL_SESSION_set_time(session, std::time(nullptr) - c.age);
     (*context)->KeepSession("origin", session);
