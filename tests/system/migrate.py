@@ -32,7 +32,6 @@ from harness import (REGION, SECRET_ACCESS_KEY, World, check, check_no_uploads, 
 
 SHORT = {"small": 2_000, "parts": 12, "part": 8 << 20, "carried": "8MiB", "seconds": 8,
          "pause": 0.6}
-SQS = {**SHORT, "small": 1_000}
 # 20 GiB, where the disk has room; in parts that the server copies. It is carried in fewer: versitygw
 # keeps the list of an object's parts in an attribute, and ext4 has no room for those of thousands.
 LONG = {"small": 50_000, "parts": 320, "part": 64 << 20, "carried": "32MiB", "seconds": 600,
@@ -437,6 +436,6 @@ if __name__ == "__main__":
         case ["long"]:
             main(LONG, Embedded)
         case ["sqs"]:
-            main(SQS, InAws)
+            main(SHORT, InAws)
         case _:
             main(SHORT, Embedded)
