@@ -183,7 +183,7 @@ Async<bool> Applier::SameContent(const ReplicaWrite& write, const Existing& exis
   Result<Tags> tags = co_await store_.GetTags(policy_.bucket, write.key, "");
   if (tags) co_return *tags == write.tags;
   const ErrorKind kind = tags.error().kind;
-  if (tags.error().code == "NoSuchKey") co_return Retryable("it went while it was looked at");
+  if (IsGone(tags.error())) co_return Retryable("it went while it was looked at");
   // Whoever may not ask, or asks a store without tags, has nothing but what the HEAD says.
   const bool refused = kind == ErrorKind::kDenied || kind == ErrorKind::kInvalidInput;
   if (refused && write.tags.empty() && info.tag_count == 0) co_return true;
@@ -506,7 +506,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
-    const bool gone = put.error().kind == ErrorKind::kNotFound && put.error().code == "NoSuchKey";
+    const bool gone = put.error().kind == ErrorKind::kNotFound && IsGone(put.error());
     const bool refused =
         put.error().kind == ErrorKind::kInvalidInput || put.error().kind == ErrorKind::kDenied;
     if (body == nullptr && refused) {

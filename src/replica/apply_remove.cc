@@ -73,7 +73,7 @@ Async<void> Applier::SendDelete(const std::string& key, std::string etag, Lease*
   Result<void> removed = co_await store_.Remove(std::move(request));
   if (removed) co_return Ok();
   Error error = removed.error();
-  if (error.code == "NoSuchKey") error.kind = ErrorKind::kPrecondition;
+  if (IsGone(error)) error.kind = ErrorKind::kPrecondition;
   *may_land = MayHaveHappened(error);
   if (*may_land) {
     const PendingRequest lost{.kind = PendingKind::kDelete,

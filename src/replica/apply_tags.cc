@@ -6,6 +6,7 @@
 
 #include "net/http_client.h"
 #include "replica/apply.h"
+#include "replica/apply_parts.h"
 
 namespace longhaul {
 
@@ -24,7 +25,7 @@ Async<ApplyOutcome> Applier::SetMissingTags(const ReplicaWrite& write, ApplyOutc
   if ((*decided)->state != ApplyState::kEqual) co_return std::move(**decided);
 
   Result<void> tagged = co_await store_.PutTags(policy_.bucket, write.key, write.tags);
-  const bool gone = !tagged && tagged.error().code == "NoSuchKey";
+  const bool gone = !tagged && IsGone(tagged.error());
   if (!tagged && !gone && !MayHaveHappened(tagged.error())) co_return tagged.error();
   // Also of tags that were written, perhaps: a newer state would hide them from the next try.
   decided = co_await Decided(write);
