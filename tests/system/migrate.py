@@ -1,4 +1,4 @@
-"""migrate.py [short|long|sqs|cost]: finders and workers are killed again and again as they move a bucket.
+"""migrate.py [short|long|sqs|cost]: finders and workers are killed as they move a bucket.
 
 Three workers and two finders, thousands of small objects, and an object that all of them carry. At
 the end both sides are equal, every status is right, and nothing is left: no upload, no task, no row
@@ -7,9 +7,9 @@ but the run's.
 With `sqs` the queue lies in SQS (ElasticMQ), where all runs share two lanes, and the state in
 DynamoDB (Local).
 
-`cost`: what an object costs a run beside `sync`, and nothing else; `long` asks that too.
-
 Without it: that a run goes on where a dead process was would be known of fakes alone.
+
+`cost` asks what an object costs a run beside `sync`, and nothing else; `long` asks that too.
 """
 
 import dataclasses
