@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/is_gone.h"
+
 namespace longhaul::cache {
 
 namespace {
@@ -72,7 +74,7 @@ Async<Outcome> CopyClaimed(Runtime runtime, const FillRequest& request, const Fi
   }
   const Error& error = copied.error();
   if (error.kind == ErrorKind::kCancelled) co_return error;
-  if (error.code == "NoSuchKey" || error.code == "DeleteMarker") {
+  if (IsGone(error)) {
     if (!task.key.put_etag.empty()) co_await LookAtOwn(request, task, target_key);
     co_return Outcome::kGone;
   }

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "migration/look.h"
+#include "storage/is_gone.h"
 #include "transfer/object/copy_object.h"
-#include "transfer/object/prove_gone.h"
 
 namespace longhaul::migration {
 

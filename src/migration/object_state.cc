@@ -14,8 +14,8 @@
 #include "migration/scope.h"
 #include "migration/task.h"
 #include "migration/worker.h"
+#include "storage/is_gone.h"
 #include "transfer/listing/listing.h"
-#include "transfer/object/prove_gone.h"
 #include "transfer/runs/row.h"
 #include "transfer/tree/decide.h"
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "net/http_client.h"
 #include "replica/apply_parts.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -506,7 +507,7 @@ Async<ApplyOutcome> Applier::PutLocked(const ReplicaWrite& write, ReplicaBody* b
     // Not as expected, or nobody knows: look, and decide anew. Our own mark tells a success.
     const bool unknown = put.error().kind == ErrorKind::kRetryable && attempt == 0;
     // S3 answers If-Match on a key that is gone with 404 NoSuchKey, others with 412.
-    const bool gone = put.error().kind == ErrorKind::kNotFound && IsGone(put.error());
+    const bool gone = IsGone(put.error());
     const bool refused =
         put.error().kind == ErrorKind::kInvalidInput || put.error().kind == ErrorKind::kDenied;
     if (body == nullptr && refused) {

@@ -45,10 +45,4 @@ class Applier::KeyGuard {
   std::string key_;
 };
 
-// Whether it says that there is no such object now (any more): in a bucket with versions a delete
-// marker may be what there is.
-inline bool IsGone(const Error& error) {
-  return error.code == "NoSuchKey" || error.code == "DeleteMarker";
-}
-
 }  // namespace longhaul

@@ -6,6 +6,7 @@
 #include "net/http_client.h"
 #include "replica/apply.h"
 #include "replica/apply_parts.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 

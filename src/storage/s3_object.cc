@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/bytes.h"
+#include "storage/is_gone.h"
 #include "storage/s3_body.h"
 #include "storage/s3_bucket_name.h"
 #include "storage/s3_error.h"
@@ -199,7 +200,7 @@ Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* abse
   Result<HttpResponse> response = co_await client.Open(http);
   if (!response) {
     const Error& error = response.error();
-    if (absent_at != nullptr && (error.code == "NoSuchKey" || error.code == "DeleteMarker")) {
+    if (absent_at != nullptr && IsGone(error)) {
       *absent_at = trace.answered_at;
     }
     co_return error.In(Place("get", request.bucket, request.key));

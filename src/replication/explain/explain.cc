@@ -14,6 +14,7 @@
 #include "replication/source/choose_route.h"
 #include "replication/staging/seal.h"
 #include "rules/priority.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -76,19 +77,16 @@ std::string FilterMismatch(const Filter& filter, const ObjectFacts& facts) {
 // The object, or none where the store says so by name, as the source role has it: a missing bucket
 // and a server in front of the store that knows nothing of it say 404, too.
 Async<std::optional<ObjectInfo>> FindObject(Store& store, std::string bucket, std::string key) {
-  auto absent = [](const Error& error) {
-    return error.code == "NoSuchKey" || error.code == "DeleteMarker";
-  };
   Result<ObjectInfo> info = co_await store.Head({.bucket = bucket, .key = key});
   if (info) co_return std::optional<ObjectInfo>(std::move(*info));
-  if (absent(info.error())) co_return std::nullopt;
+  if (IsGone(info.error())) co_return std::nullopt;
   if (info.error().kind != ErrorKind::kNotFound || !info.error().code.empty()) {
     co_return info.error();
   }
   // A HEAD has no body to say it in.
   Result<ObjectStream> stream = co_await store.Get({.bucket = bucket, .key = key});
   if (stream) co_return std::optional<ObjectInfo>(std::move(stream->info));
-  if (absent(stream.error())) co_return std::nullopt;
+  if (IsGone(stream.error())) co_return std::nullopt;
   co_return stream.error();
 }
 

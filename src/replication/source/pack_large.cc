@@ -8,6 +8,7 @@
 #include "replication/source/open_archive.h"
 #include "replication/source/pack.h"
 #include "replication/source/reading.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -179,8 +180,8 @@ asio::awaitable<void> PackSegment(ReplicationContext& context, const RuleContext
   bool changed = false;
   if (!stream) {
     const Error& error = stream.error();
-    changed = error.kind == ErrorKind::kPrecondition || error.code == "InvalidRange" ||
-              error.code == "NoSuchKey" || error.code == "DeleteMarker";
+    changed =
+        error.kind == ErrorKind::kPrecondition || error.code == "InvalidRange" || IsGone(error);
     if (!changed) co_return Fail(key, error, "read");
   } else {
     changed = stream->info.etag != planned.etag ||

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "rules/priority.h"
+#include "storage/is_gone.h"
 #include "storage/restores_objects.h"
 
 namespace longhaul {
@@ -147,9 +148,7 @@ asio::awaitable<Reading> ReadingOfError(const RuleContext& rule, const std::vect
                                         const PackItem& item, const Error& error,
                                         SystemTime absent_at) {
   Reading reading;
-  const bool absent = error.kind == ErrorKind::kNotFound &&
-                      (error.code == "NoSuchKey" || error.code == "DeleteMarker");
-  if (!absent) {
+  if (!IsGone(error)) {
     reading.state = PackedKey::State::kFailed;
     reading.error = error.In("read");
     if (error.kind == ErrorKind::kNotFound && error.code.empty()) {

@@ -2,14 +2,10 @@
 
 #include <utility>
 
+#include "storage/is_gone.h"
 #include "transfer/local/local_folder.h"
 
 namespace longhaul {
-
-bool IsGone(const Error& error) {
-  return error.kind == ErrorKind::kNotFound &&
-         (error.code == "NoSuchKey" || error.code == "DeleteMarker");
-}
 
 Async<void> ProveGone(Store& store, std::string bucket, std::string key) {
   GetRequest probe{.bucket = bucket, .key = std::move(key)};
