@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "tests/support/migration_world.h"
@@ -85,6 +87,22 @@ class MigrationGiantTest : public ::testing::Test {
     version.info.checksums.clear();
     version.info.last_modified = world.base.clock.Now();
     versions.back() = version;
+  }
+  // At the server itself; all parts but the last one of the same size.
+  void PutInParts(const std::shared_ptr<testing::MemoryStoreBackend>& server, PutRequest request,
+                  std::string_view bytes, size_t part_bytes) {
+    MemoryStore store(world.base.runtime, server);
+    auto upload = world.base.Run(store.CreateMultipart(std::move(request)));
+    ASSERT_TRUE(upload);
+    CompleteRequest complete{.upload = *upload};
+    for (int number = 1; !bytes.empty(); ++number) {
+      MemorySource body(bytes.substr(0, part_bytes));
+      auto part = world.base.Run(store.UploadPart(*upload, number, body));
+      ASSERT_TRUE(part);
+      complete.parts.push_back(*part);
+      bytes.remove_prefix(std::min(part_bytes, bytes.size()));
+    }
+    ASSERT_TRUE(world.base.Run(store.CompleteMultipart(std::move(complete))));
   }
   MigrationWorld world;
 };
@@ -283,18 +301,8 @@ class MigrationEarlierCopyTest : public MigrationGiantTest {
  protected:
   MigrationEarlierCopyTest() {
     const std::string bytes = Bytes(20 * kPart, 'a');
-    MemoryStore direct(world.base.runtime, world.target);
-    auto upload = world.base.Run(direct.CreateMultipart(
-        {.bucket = "to", .key = "out/big", .metadata = {{"colour", "old"}}}));
-    EXPECT_TRUE(upload);
-    CompleteRequest complete{.upload = *upload};
-    for (size_t i = 0; i < 20; ++i) {
-      MemorySource body(std::string_view(bytes).substr(i * kPart, kPart));
-      auto part = world.base.Run(direct.UploadPart(*upload, static_cast<int>(i) + 1, body));
-      EXPECT_TRUE(part);
-      complete.parts.push_back(*part);
-    }
-    EXPECT_TRUE(world.base.Run(direct.CompleteMultipart(complete)));
+    PutInParts(world.target, {.bucket = "to", .key = "out/big", .metadata = {{"colour", "old"}}},
+               bytes, kPart);
     world.base.clock.Advance(std::chrono::hours(1));
     world.PutSource("big", bytes);
   }
@@ -330,18 +338,8 @@ class MigrationEtagTest : public MigrationGiantTest {
 
   void Carry(int workers) {
     world.migration.options.part_bytes = 0;
-    MemoryStore store(world.base.runtime, world.source);
-    auto upload = world.base.Run(store.CreateMultipart({.bucket = "from", .key = "in/big"}));
-    ASSERT_TRUE(upload);
-    const std::string bytes = Bytes(3 * kLargePart, 'a');
-    CompleteRequest complete{.upload = *upload};
-    for (size_t i = 0; i < 3; ++i) {
-      MemorySource body(std::string_view(bytes).substr(i * kLargePart, kLargePart));
-      auto part = world.base.Run(store.UploadPart(*upload, static_cast<int>(i) + 1, body));
-      ASSERT_TRUE(part);
-      complete.parts.push_back(*part);
-    }
-    ASSERT_TRUE(world.base.Run(store.CompleteMultipart(complete)));
+    PutInParts(world.source, {.bucket = "from", .key = "in/big"}, Bytes(3 * kLargePart, 'a'),
+               kLargePart);
     world.source->buckets["from"].objects["in/big"].back().info.checksums.clear();
     ASSERT_TRUE(world.Start());
     for (int i = 0; i < workers; ++i) world.StartWorker({.in_flight = 1});

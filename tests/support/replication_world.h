@@ -159,11 +159,16 @@ class ReplicationWorld {
     return keys;
   }
 
-  void MakeContext() {
+  // Of one process over the rules and the stores.
+  Result<std::unique_ptr<ReplicationContext>> NewContext(Queue& queue, State& state,
+                                                         Observer& observer) {
     std::map<std::string, Store*> pointers;
     for (const auto& [name, troubled] : stores) pointers[name] = troubled->store.get();
-    auto made =
-        MakeReplicationContext(runtime, configuration, pointers, queue, state, observer, limits);
+    return MakeReplicationContext(runtime, configuration, std::move(pointers), queue, state,
+                                  observer, limits);
+  }
+  void MakeContext() {
+    auto made = NewContext(queue, state, observer);
     ASSERT_TRUE(made);
     context = std::move(*made);
   }
@@ -226,10 +231,7 @@ class AnotherProcess {
         state_(world.runtime, world.state_backend) {}
 
   void Start(ReplicatorOptions options = {}) {
-    std::map<std::string, Store*> pointers;
-    for (const auto& [name, troubled] : world_.stores) pointers[name] = troubled->store.get();
-    auto made = MakeReplicationContext(world_.runtime, world_.configuration, pointers, queue_,
-                                       state_, observer_, world_.limits);
+    auto made = world_.NewContext(queue_, state_, observer_);
     ASSERT_TRUE(made);
     context_ = std::move(*made);
     auto replicator = Replicator::Make(*context_, options);
