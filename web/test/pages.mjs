@@ -137,26 +137,29 @@ try {
   }
   await page.keyboard.press("Escape");
 
-  // Runs move by events: the lists and pages are looked at twice a minute alone.
+  // Runs move by events: the lists and pages are looked at twice a minute alone. What is told while
+  // a list is first asked for is asked for again, and this server's answers stay as they are.
+  const kEvent = { timeout: 10_000 };
   await page.goto(`${mock.url}#/runs`);
   await page.getByRole("table", { name: "Fills of caches" }).getByText("14,200").waitFor();
+  await page.getByRole("table", { name: "Restores" }).getByText("1,204").waitFor();
   const fill = { cache: "fast-cache@s3 127.0.0.1:9001", number: 12, phase: "running", reason: null, source: "east:training", prefixes: ["2026/11/"], force: false, ttl_seconds: 86400, started: new Date().toISOString(), ended: null, hits: 14201, copied: 1, bytes: 1, gone: 0, failed: 0, inherited: 0, waiting: 0, waits_for: [], cost: null };
   const restore = { id: "01KB2M5J9Q", rule: "nightly-dumps", target: "dumps-vault", prefix: "2026/11/", at: null, destination: "east:recovered/", overwrite: false, dry_run: false, phase: "running", started: new Date().toISOString(), ended: null, listed_all: false, restored: 1205, restored_bytes: 3.4e9, equal: 12, failed: 0, reason: null };
   mock.tell("cache_runs", { runs: [fill] });
   mock.tell("restores", { runs: [restore] });
-  await page.getByRole("table", { name: "Fills of caches" }).getByText("14,201").waitFor({ timeout: 3000 });
-  await page.getByRole("table", { name: "Restores" }).getByText("1,205").waitFor({ timeout: 3000 });
+  await page.getByRole("table", { name: "Fills of caches" }).getByText("14,201").waitFor(kEvent);
+  await page.getByRole("table", { name: "Restores" }).getByText("1,205").waitFor(kEvent);
   await page.goto(`${mock.url}#/runs/restore/01KB2M5J9Q`);
   await page.getByText("1,204", { exact: true }).waitFor();
   mock.tell("restores", { runs: [{ ...restore, phase: "done", restored: 1300 }] });
-  await page.getByText("1,300", { exact: true }).waitFor({ timeout: 3000 });
+  await page.getByText("1,300", { exact: true }).waitFor(kEvent);
   await page.goto(`${mock.url}#/runs/cache/11?cache=${encodeURIComponent(fill.cache)}`);
   await page.getByText("2026/11/b.bin").waitFor();
   // A price that nobody knows is named, and the sum is at least.
   const cost = page.getByRole("region", { name: "What it cost" });
   await cost.getByText("express_upload_gib/eu-north-1").waitFor();
   check((await cost.getByText("at least").count()) === 2, "a sum without a price is told as the whole");
-  const asked = page.waitForResponse((response) => response.url().includes("/v1/cache/runs/11"), { timeout: 3000 });
+  const asked = page.waitForResponse((response) => response.url().includes("/v1/cache/runs/11"), kEvent);
   mock.tell("cache_runs", { runs: [{ ...fill, number: 11, hits: 121 }] });
   await asked.catch(() => check(false, "the page of a fill does not look again when it is told of it"));
 
