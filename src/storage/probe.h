@@ -18,10 +18,11 @@ namespace longhaul {
 std::string NewProbeBase(std::string_view prefix, Random& random);
 
 // Tries everything in `bucket` below `base` (about 60 small requests, two of them at once for the
-// races) and removes whatever it wrote there, every version of it, also when it fails. What cannot
-// be tried without changing a bucket (versions) or moving gigabytes (size limits) stays as the
-// store declares it. Errors: those of the store, when it does not answer or does not let us write
-// there at all; whatever else a server says to a trial means that it cannot do it.
+// races; what gets no answer is tried again) and removes whatever it wrote there, every version of
+// it, also when it fails. What cannot be tried without changing a bucket (versions) or moving
+// gigabytes (size limits) stays as the store declares it. Errors: those of the store, when it does
+// not answer or does not let us write there at all; whatever else a server says to a trial means
+// that it cannot do it.
 //
 // What the work can do without may be denied: tags, whose ability stays as the store declares it,
 // and listing uploads. `without`, where given, gets a line for each such thing: what may not be

@@ -105,6 +105,44 @@ TEST(ProbeTest, LeavesNoUploadWhoseNameItWasNotTold) {
   ExpectNothingLeft({std::move(found), backend});
 }
 
+// A write on a condition is not sent again, for it may have been carried out: whichever of them
+// gets no answer, the trial tells nothing, and one that took its own first write for another's
+// would find a store that cannot do what it can.
+TEST(ProbeTest, BeginsATrialAnewWhoseWriteGotNoAnswer) {
+  struct LosesOne : testing::FaultPlan {
+    testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                        std::string_view) override {
+      testing::Fault fault;
+      const bool writes = operation == testing::StoreOperation::kPut ||
+                          operation == testing::StoreOperation::kCreateMultipart ||
+                          operation == testing::StoreOperation::kUploadPart ||
+                          operation == testing::StoreOperation::kCompleteMultipart;
+      if (writes && written++ == lost) {
+        fault.error = Retryable("no answer");
+        fault.effect = testing::Fault::Effect::kDone;
+      }
+      return fault;
+    }
+    int lost = 0;
+    int written = 0;
+  } plan;
+  MemoryStoreOptions options;
+  options.capabilities.part_size_bytes_min = 1;
+  do {
+    FakeWorld world;
+    auto backend = std::make_shared<MemoryStoreBackend>(options);
+    backend->buckets["bucket"].created = world.clock.Now();
+    MemoryStore store(world.runtime, backend, &plan);
+    plan.written = 0;
+    ++plan.lost;  // (The first says whether there is any sense in going on.)
+    Probed probed{world.Run(ProbeStore(store, "bucket", "staging/probe/1/")), backend};
+    ASSERT_TRUE(probed.found) << plan.lost << ": " << probed.found.error().Describe();
+    EXPECT_EQ(*probed.found, options.capabilities) << plan.lost;
+    ExpectNothingLeft(probed);
+  } while (plan.written > plan.lost);
+  EXPECT_GT(plan.lost, 30);
+}
+
 TEST(ProbeTest, SaysWhenTheBucketIsNotThere) {
   FakeWorld world;
   auto backend = std::make_shared<MemoryStoreBackend>(MemoryStoreOptions{});

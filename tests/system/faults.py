@@ -107,7 +107,9 @@ def broken_target(world: World) -> None:
     # A creation of an upload that got no answer is swept 15 s later, when --once has ended.
     proxy = FaultProxy(target.endpoint, "mixed", only=lambda _, path: "?uploads" not in path)
     config = world.config({"source": source, "target": store_of(proxy.endpoint)}, [rule()])
-    ran = once(world, config)
+    # Mostly a minute or so; but a completion that the target was faster than is waited for, five
+    # minutes, and what got no answer two.
+    ran = once(world, config, timeout=600)
     step(f"exit {ran.code}, {proxy.faults} faults, {ran.seconds:.1f} s")
     if ran.code == 1:  # An archive was read with a wrong byte: it counts as damaged, and is reported.
         proxy.mode = "pass"
