@@ -7,6 +7,7 @@
 #include "replica/lease.h"
 #include "replication/staging/archive_upload.h"
 #include "replication/staging/staging.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -262,7 +263,7 @@ Async<bool> LocalStaging::Bring(const RuleContext& rule, const TargetContext& ta
     Result<void> uploaded = co_await Upload(rule, target, archive);
     brought = uploaded ? Result<bool>(true) : Result<bool>(uploaded.error());
     // The copy is gone: another process has seen the last receipt.
-    if (!uploaded && uploaded.error().code == "NoSuchKey") brought = false;
+    if (!uploaded && IsGone(uploaded.error())) brought = false;
   }
   done.Set();
   Result<void> kept = co_await keeper.Join();

@@ -7,6 +7,7 @@
 #include "replica/lease.h"
 #include "replication/context/loops.h"
 #include "replication/staging/staging.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -281,7 +282,7 @@ Async<TakeOverRole::Handled> TakeOverRole::HandleLeased(Place& place, const Grou
   Result<CompressorContents> contents =
       co_await SurveyCompressorArchive(runtime, archive, group.source);
   if (!contents) {
-    if (contents.error().code == "NoSuchKey") co_return Handled::kRemoved;  // Another was faster.
+    if (IsGone(contents.error())) co_return Handled::kRemoved;  // Another was faster.
     if (!hopeless(contents.error())) co_return contents.error().In("read archive " + listed.key);
     co_await ParkWhole(ready, name, contents.error().Describe());
     co_return Handled::kParked;

@@ -11,6 +11,7 @@
 #include "replication/staging/seal.h"
 #include "replication/staging/shared_state.h"
 #include "replication/target/apply_trace.h"
+#include "storage/is_gone.h"
 
 namespace longhaul {
 
@@ -350,7 +351,7 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   Result<std::unique_ptr<StoreArchiveFile>> file = co_await StoreArchiveFile::Open(
       runtime, *target.staging_store, target.staging_bucket, staged.archive->key, "");
   if (!file) {
-    if (file.error().code == "NoSuchKey") co_return Handled::kDone;  // Another one was faster.
+    if (IsGone(file.error())) co_return Handled::kDone;  // Another one was faster.
     if (file.error().kind == ErrorKind::kCorrupt) {
       co_return co_await ReportCorrupt(target, staged, file.error(), nullptr);
     }

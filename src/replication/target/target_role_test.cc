@@ -460,6 +460,32 @@ TEST(TargetRoleTest, WhatARequestHoldsUpIsTriedAgainWhenThatIsOver) {
   EXPECT_EQ(world.Replicas(), Keys{"k"});
 }
 
+// Two processes see an archive in the staging at once. What the slower one finds, in a bucket with
+// versions, is a delete marker.
+TEST(TargetRoleTest, AnArchiveThatAnotherProcessWasFasterWithIsNoFailure) {
+  for (const char* code : {"NoSuchKey", "DeleteMarker"}) {
+    ReplicationWorld world;
+    world.Put("k", "text");
+    EXPECT_FALSE(world.RunOnce({.source = true, .target = false}).store_error);
+    ASSERT_EQ(world.Staged().size(), 1u);
+    int left = 1;
+    world.target().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+      Fault fault;
+      if (operation == StoreOperation::kGet && key.ends_with(".tar.zst") && left-- > 0) {
+        fault.error = NotFound("there is no such key", code);
+      }
+      return fault;
+    };
+    world.log.lines.clear();
+    world.Start({.source = false, .target = true});
+    world.RunFor(1min);
+    world.Stop();
+    EXPECT_LE(left, 0) << "no archive was opened";
+    EXPECT_EQ(std::ranges::count(world.log.lines, "archive not applied yet"), 0) << code;
+    EXPECT_EQ(world.Replicas(), Keys{"k"});
+  }
+}
+
 // Floors are kept for 15 days. What lay in staging for longer than 14 may be older than something
 // that nobody remembers: the source reads its keys anew.
 TEST(TargetRoleTest, AnArchiveOfTwoWeeksIsNotApplied) {

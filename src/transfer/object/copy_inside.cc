@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/is_gone.h"
 #include "transfer/object/copy_job.h"
 #include "transfer/object/copy_plan.h"
 #include "transfer/object/open_upload.h"
@@ -94,7 +95,7 @@ class InsideCopy {
     if (!copied) {
       const Error& error = copied.error();
       if (error.code == "NoSuchUpload") job_.again = Again::kFresh;  // Someone has aborted it.
-      if (error.kind == ErrorKind::kPrecondition || error.code == "NoSuchKey") {
+      if (error.kind == ErrorKind::kPrecondition || IsGone(error)) {
         job_.again = Again::kFresh;
         co_return SourceChanged(job_.source.bucket, job_.source.key);
       }

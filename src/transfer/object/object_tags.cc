@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "storage/is_gone.h"
+
 namespace longhaul {
 
 Async<FoundTags> FindTags(Store& store, std::string bucket, std::string key, std::string version_id,
@@ -36,7 +38,7 @@ Async<void> SetTags(UploadedObject object) {
   if (!object.etag.empty() && now->etag != object.etag) co_return Ok();
   Result<void> tagged =
       co_await object.store.PutTags(object.bucket, object.key, std::move(object.tags));
-  if (!tagged && (tagged.error().code == "NoSuchKey" || tagged.error().code == "NotImplemented")) {
+  if (!tagged && (IsGone(tagged.error()) || tagged.error().code == "NotImplemented")) {
     co_return Ok();
   }
   co_return tagged;
