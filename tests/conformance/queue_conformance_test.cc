@@ -60,6 +60,7 @@ QueueBackendCase SqsCase(const SqsServerCase& server) {
           .traits = {.short_time = std::chrono::milliseconds(1'000),
                      .past_short = std::chrono::milliseconds(1'500),
                      .extends_late = !server.endpoint.empty(),  // The real SQS does not.
+                     .counts_behind = std::chrono::milliseconds(20),
                      .released_is_in_flight = true,
                      .dead_is_final = true,
                      .many = 105}};  // It takes ten at a time.
