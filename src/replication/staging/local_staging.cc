@@ -262,8 +262,11 @@ Async<bool> LocalStaging::Bring(const RuleContext& rule, const TargetContext& ta
   } else if (!*settled) {
     Result<void> uploaded = co_await Upload(rule, target, archive);
     brought = uploaded ? Result<bool>(true) : Result<bool>(uploaded.error());
-    // The copy is gone: another process has seen the last receipt.
-    if (!uploaded && IsGone(uploaded.error())) brought = false;
+    // The copy is gone: another process has seen the last receipt. It was asked for by its version,
+    // where the bucket keeps any.
+    const bool gone =
+        !uploaded && (IsGone(uploaded.error()) || uploaded.error().code == "NoSuchVersion");
+    if (gone) brought = false;
   }
   done.Set();
   Result<void> kept = co_await keeper.Join();

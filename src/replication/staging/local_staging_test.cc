@@ -240,6 +240,31 @@ TEST(LocalStagingTest, TheKeysOfADamagedCopyAreReadAnew) {
   world.Stop();
 }
 
+// Another process may have removed the copy since it was listed. The bucket keeps versions, and the
+// copy was asked for by its own.
+TEST(LocalStagingTest, ACopyThatAnotherProcessRemovedIsNoFailure) {
+  CopiedWorld world;
+  world.copier->delays = [](const std::string&, size_t) { return Delays{}; };
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(1min);
+  ASSERT_EQ(world.LocalKeys().size(), 1U);
+  const std::string copy = *world.LocalKeys().begin();
+  int left = 1;
+  world.source().decide = [&](StoreOperation operation, std::string_view, std::string_view key) {
+    Fault fault;
+    if (operation == StoreOperation::kGet && key == copy && left-- > 0) {
+      fault.error = NotFound("no such version", "NoSuchVersion");
+    }
+    return fault;
+  };
+  world.RunFor(7min);
+  EXPECT_LE(left, 0) << "the copy was not read";
+  EXPECT_FALSE(world.log.Has("the local staging cannot be cleared"));
+  EXPECT_EQ(world.Replicas(), Keys{"a"}) << "it was still there, and is brought at the next look";
+  world.Stop();
+}
+
 // The store replicates to all targets: what is for some of them alone must not go that way.
 TEST(LocalStagingTest, WhatIsForSomeTargetsAloneGoesDirectly) {
   CopiedWorld world(2);
