@@ -104,7 +104,8 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  // Starts `task` at the next turn of the executor. What it borrows must live until Join returns.
+  // Runs `task` up to where it first waits; from another thread it is started on the executor. What
+  // it borrows must live until Join returns.
   void Spawn(Async<void> task);
   // Waits until fewer than `limit` tasks run: the bound for loops that spawn.
   asio::awaitable<void> WaitBelow(int limit);

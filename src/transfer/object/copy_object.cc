@@ -151,45 +151,53 @@ Async<CopyOutcome> CopyStreamed(CopyJob& job) {
                         .verified = verified};
 }
 
-Async<CopyOutcome> Attempt(CopyJob& job) {
-  CopySource& source = job.source;
-  std::optional<ObjectInfo> head;
-  // Whether it has a checksum decides how a large object of one part goes.
-  const bool places_parts = PlacedPartsOf(job.target.store) != nullptr;
-  bool decides =
-      source.listed &&
-      source.listed->size_bytes > (places_parts ? kPlacedBytesMin : kStreamBytesPreferred) &&
-      IsPlainMd5Etag(source.listed->etag) && &source.store != &job.target.store;
-  if (!source.listed || decides) {
-    Result<ObjectInfo> info = co_await job.HeadSource();
-    if (!info) co_return info.error();
-    source.listed = {.size_bytes = info->size_bytes,
-                     .etag = info->etag,
-                     .storage_class = info->storage_class,
-                     .modified = job.ModifiedOf(*info)};
-    head = std::move(*info);
-  }
+// Neither this nor Attempt is a coroutine: each object that is copied has a frame only for where it
+// waits. `head`: what is known of the source already.
+Async<CopyOutcome> GoByRoute(CopyJob& job, std::optional<ObjectInfo> head) {
+  const CopySource& source = job.source;
   CopyShape shape{.size_bytes = source.listed->size_bytes,
                   .etag = source.listed->etag,
-                  .has_checksum = head ? WholeChecksum(*head).has_value() : false,
+                  .has_checksum = head && WholeChecksum(*head).has_value(),
                   .one_store = &source.store == &job.target.store,
-                  .places_parts = places_parts,
+                  .places_parts = PlacedPartsOf(job.target.store) != nullptr,
                   .memory_bytes = static_cast<uint64_t>(job.runtime.memory.limit_bytes()),
                   .multipart_threshold_bytes = job.options.multipart_threshold_bytes,
                   .target = job.target_can};
   switch (ChooseRoute(shape)) {
     case CopyRoute::kServerCopy:
-      co_return co_await CopyInside(job, std::move(head));
+      return CopyInside(job, std::move(head));
     case CopyRoute::kServerParts:
-      co_return co_await CopyInsideByParts(job, std::move(head));
+      return CopyInsideByParts(job, std::move(head));
     case CopyRoute::kBuffer:
-      co_return co_await CopyBuffered(job);
+      return CopyBuffered(job);
     case CopyRoute::kStream:
-      co_return co_await CopyStreamed(job);
+      return CopyStreamed(job);
     case CopyRoute::kParts:
-      co_return co_await CopyByParts(job, std::move(head));
+      break;
   }
-  co_return InvalidInput("no route");
+  return CopyByParts(job, std::move(head));
+}
+
+Async<CopyOutcome> AttemptAfterHead(CopyJob& job) {
+  Result<ObjectInfo> info = co_await job.HeadSource();
+  if (!info) co_return info.error();
+  job.source.listed = {.size_bytes = info->size_bytes,
+                       .etag = info->etag,
+                       .storage_class = info->storage_class,
+                       .modified = job.ModifiedOf(*info)};
+  co_return co_await GoByRoute(job, std::move(*info));
+}
+
+Async<CopyOutcome> Attempt(CopyJob& job) {
+  const CopySource& source = job.source;
+  // Whether it has a checksum decides how a large object of one part goes.
+  const bool places_parts = PlacedPartsOf(job.target.store) != nullptr;
+  const bool decides =
+      source.listed &&
+      source.listed->size_bytes > (places_parts ? kPlacedBytesMin : kStreamBytesPreferred) &&
+      IsPlainMd5Etag(source.listed->etag) && &source.store != &job.target.store;
+  if (!source.listed || decides) return AttemptAfterHead(job);
+  return GoByRoute(job, std::nullopt);
 }
 
 Async<CopyOutcome> Copy(CopyJob job) {
@@ -221,15 +229,14 @@ Async<CopyOutcome> Copy(CopyJob job) {
 
 Async<CopyOutcome> CopyObject(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options) {
-  CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
-  co_return co_await Copy(std::move(job));
+  return Copy(CopyJob(runtime, std::move(source), std::move(target), std::move(options)));
 }
 
 Async<CopyOutcome> CopyToMove(Runtime runtime, CopySource source, CopyTarget target,
                               CopyOptions options) {
   CopyJob job(runtime, std::move(source), std::move(target), std::move(options));
   job.source_goes = true;
-  co_return co_await Copy(std::move(job));
+  return Copy(std::move(job));
 }
 
 bool IsWriteConflict(const Error& error) { return error.code == "ConditionalRequestConflict"; }

@@ -108,6 +108,33 @@ Async<void> RemoveCopied(Store& store, std::string bucket, std::string key, std:
   co_return removed;
 }
 
+// Not a coroutine, as each object of a tree passes through.
+Async<CopyOutcome> Carry(Runtime runtime, CopySource from, CopyTarget to, CopyOptions options,
+                         bool move) {
+  return move ? MoveObject(runtime, std::move(from), std::move(to), std::move(options))
+              : CopyObject(runtime, std::move(from), std::move(to), std::move(options));
+}
+
+// `there` is set aside first.
+Async<CopyOutcome> CarryPastBackup(Runtime runtime, CopySource from, CopyTarget to,
+                                   TreeTarget target, ListedObject there, CarryOptions options) {
+  const TreeTarget& backup = *options.backup;
+  Result<bool> kept = co_await IsSetAside(
+      runtime, from, {.store = target.store, .bucket = target.bucket, .key = there.key},
+      {.store = backup.store, .bucket = backup.bucket, .key = BackupKey(target, backup, there.key)},
+      options.copy);
+  if (!kept) co_return kept.error();
+  if (*kept) {
+    // What the source becomes meanwhile would take the place of what was not set aside.
+    options.copy.listed_only = true;
+  } else {
+    Result<void> aside = co_await SetAside(runtime, target, backup, std::move(there), options.copy);
+    if (!aside) co_return aside.error();
+  }
+  co_return co_await Carry(runtime, std::move(from), std::move(to), std::move(options.copy),
+                           options.move);
+}
+
 }  // namespace
 
 bool IsThereAlready(const Error& error) {
@@ -184,38 +211,21 @@ Async<CopyOutcome> MoveObject(Runtime runtime, CopySource source, CopyTarget tar
 Async<CopyOutcome> CarryObject(Runtime runtime, TreeSource source, TreeTarget target,
                                ListedObject object, std::optional<ListedObject> there,
                                CarryOptions options) {
-  CopySource from{
-      .store = source.store,
-      .bucket = source.bucket,
-      .key = object.key,
-      .version_id = object.version_id,
-      .listed = CopySource::Listed{
-          .size_bytes = object.size_bytes, .etag = object.etag, .modified = object.last_modified}};
-  if (options.backup && there) {
-    const TreeTarget& backup = *options.backup;
-    Result<bool> kept = co_await IsSetAside(
-        runtime, from, {.store = target.store, .bucket = target.bucket, .key = there->key},
-        {.store = backup.store,
-         .bucket = backup.bucket,
-         .key = BackupKey(target, backup, there->key)},
-        options.copy);
-    if (!kept) co_return kept.error();
-    if (*kept) {
-      // What the source becomes meanwhile would take the place of what was not set aside.
-      options.copy.listed_only = true;
-    } else {
-      Result<void> aside =
-          co_await SetAside(runtime, target, backup, std::move(*there), options.copy);
-      if (!aside) co_return aside.error();
-    }
-  }
+  CopySource from{.store = source.store,
+                  .bucket = std::move(source.bucket),
+                  .key = object.key,
+                  .version_id = std::move(object.version_id),
+                  .listed = CopySource::Listed{.size_bytes = object.size_bytes,
+                                               .etag = std::move(object.etag),
+                                               .modified = object.last_modified}};
   CopyTarget to{.store = target.store,
                 .bucket = target.bucket,
                 .key = target.prefix + object.key.substr(source.prefix.size())};
-  if (options.move) {
-    co_return co_await MoveObject(runtime, std::move(from), std::move(to), std::move(options.copy));
+  if (options.backup && there) {
+    return CarryPastBackup(runtime, std::move(from), std::move(to), std::move(target),
+                           std::move(*there), std::move(options));
   }
-  co_return co_await CopyObject(runtime, std::move(from), std::move(to), std::move(options.copy));
+  return Carry(runtime, std::move(from), std::move(to), std::move(options.copy), options.move);
 }
 
 Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget target,

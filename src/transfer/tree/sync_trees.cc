@@ -462,8 +462,7 @@ class Sync {
     // A race must not replace what is to be left alone.
     copy.if_absent = copy.if_absent || options_.compare.ignore_existing;
     const bool if_absent = copy.if_absent;
-    const CarryOptions carry{
-        .copy = std::move(copy), .backup = options_.backup, .move = options_.move};
+    CarryOptions carry{.copy = std::move(copy), .backup = options_.backup, .move = options_.move};
     // Where a server does not heed such a condition, for objects in parts as well, a look just
     // before stands in for it.
     const bool looks =
@@ -473,9 +472,9 @@ class Sync {
     const bool as_listed = options_.target_listed_before || options_.backup.has_value();
     Result<CopyOutcome> outcome =
         looks || (as_listed && !if_absent)
-            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of, carry,
-                                      "it was listed")
-            : co_await CarryObject(runtime_, source_, target_, object, there, carry);
+            ? co_await CarryInPlaceOf(runtime_, source_, target_, object, in_place_of,
+                                      std::move(carry), "it was listed")
+            : co_await CarryObject(runtime_, source_, target_, object, there, std::move(carry));
     if (outcome) {
       run_.watch.Worked();
       ++totals_.copied;
