@@ -79,10 +79,14 @@ struct ArchiveManifest {
   ArchiveKind kind = ArchiveKind::kBundle;
   // By the names of targets: who applies it there must have this State. Empty: any will do.
   std::map<std::string, std::string> states{};
+  // By their names: those of the rule's targets that it is for, where it is not for all of them.
+  // Others may share the staging in which it lies.
+  std::vector<std::string> targets{};
   // The span of the source that packed it, as W3C Trace Context writes it. Empty: not traced, or
   // by a version that does not trace.
   std::string traceparent{};
 
+  [[nodiscard]] bool IsFor(std::string_view target) const;
   bool operator==(const ArchiveManifest&) const = default;
 };
 

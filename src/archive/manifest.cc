@@ -1,8 +1,17 @@
 #include "archive/manifest.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "archive/json_text.h"
+
+namespace longhaul {
+
+bool ArchiveManifest::IsFor(std::string_view target) const {
+  return targets.empty() || std::ranges::find(targets, target) != targets.end();
+}
+
+}  // namespace longhaul
 
 namespace longhaul::archive {
 
@@ -38,6 +47,14 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
     }
     out += '}';
   }
+  if (!manifest.targets.empty()) {
+    out += ",\"targets\":[";
+    for (size_t i = 0; i < manifest.targets.size(); ++i) {
+      if (i > 0) out += ',';
+      AppendJsonString(out, manifest.targets[i]);
+    }
+    out += ']';
+  }
   if (!manifest.traceparent.empty()) add("traceparent", manifest.traceparent);
   out += '}';
   return out;
@@ -46,6 +63,7 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
 Result<ArchiveManifest> ParseManifest(std::string_view text) {
   constexpr size_t kSitesMax = 1000;
   constexpr size_t kStatesMax = 1000;
+  constexpr size_t kTargetsMax = 1000;
   JsonCursor cursor(text);
   ArchiveManifest manifest;
   manifest.version = 0;
@@ -94,6 +112,14 @@ Result<ArchiveManifest> ParseManifest(std::string_view text) {
       while (cursor.ok() && cursor.NextMember(first_state, target)) {
         if (manifest.states.size() == kStatesMax) cursor.Fail();
         cursor.String(&manifest.states[target]);
+      }
+    } else if (name == "targets") {
+      cursor.Expect('[');
+      bool first_target = true;
+      manifest.targets.clear();
+      while (cursor.ok() && cursor.NextElement(first_target)) {
+        if (manifest.targets.size() == kTargetsMax) cursor.Fail();
+        cursor.String(&manifest.targets.emplace_back());
       }
     } else {
       cursor.Skip();

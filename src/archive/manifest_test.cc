@@ -15,6 +15,12 @@ TEST(ManifestTest, OlderAndNewerVersionsUnderstandEachOther) {
   const std::string before = archive::WriteManifest(manifest);
   EXPECT_EQ(before.find("traceparent"), std::string::npos) << "as older versions write it";
   EXPECT_EQ(*archive::ParseManifest(before), manifest);
+  EXPECT_EQ(before.find("targets"), std::string::npos);
+  EXPECT_TRUE(manifest.IsFor("any"));
+  manifest.targets = {"west", "\"south\""};
+  EXPECT_TRUE(manifest.IsFor("west"));
+  EXPECT_FALSE(manifest.IsFor("north"));
+  EXPECT_EQ(*archive::ParseManifest(archive::WriteManifest(manifest)), manifest);
   manifest.traceparent = kParent;
   const std::string traced = archive::WriteManifest(manifest);
   EXPECT_EQ(archive::ParseManifest(traced)->traceparent, kParent);

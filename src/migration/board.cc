@@ -132,12 +132,35 @@ Async<void> TaskBoard::Put(Task task, bool* done) {
     if (done != nullptr) *done = *over;
     if (*over) co_return co_await CleanUp(run, id);
   }
-  StateWrite todo{.key = TodoKey(id), .value = EncodeTodo(task), .expected = Expected::Absent()};
-  written = co_await state_.Write(RowsOf(run), std::move(todo));
+  co_return co_await WriteTodo(task);
+}
+
+Async<void> TaskBoard::WriteTodo(const Task& task) {
+  StateWrite todo{
+      .key = TodoKey(task.id), .value = EncodeTodo(task), .expected = Expected::Absent()};
+  Result<int64_t> written = co_await state_.Write(RowsOf(task.run), std::move(todo));
   if (!written && written.error().kind != ErrorKind::kPrecondition) {
     co_return written.error().In("add a task");
   }
   co_return Ok();
+}
+
+Async<void> TaskBoard::AddFirst(Task task) {
+  const Task name{.run = task.run, .id = task.id, .kind = task.kind};
+  StateWrite body{.key = task.id, .value = EncodeTask(task), .expected = Expected::Absent()};
+  Result<int64_t> written = co_await state_.Write(BodiesOf(task.run), std::move(body));
+  if (!written) co_return written.error().In("add a task");
+  // A task that is done has no body any more.
+  Result<bool> done = co_await IsDone(task.run, task.id);
+  if (!done) co_return done.error();
+  if (*done) {
+    Result<void> cleaned = co_await CleanUp(task.run, task.id);
+    if (!cleaned) co_return cleaned.error();
+    co_return PreconditionFailed("task " + task.id + " is done already");
+  }
+  Result<void> noted = co_await WriteTodo(task);
+  if (!noted) co_return noted.error();
+  co_return co_await Send(name);
 }
 
 Async<bool> TaskBoard::IsDone(std::string run, std::string id) {

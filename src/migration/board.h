@@ -36,7 +36,10 @@ class TaskBoard {
 
   // A new task. Again with the same id: it stays as it was and is sent again, unless it is done.
   Async<void> Add(Task task);
-  // The same without its message, for many that are sent together.
+  // A task that nobody has made yet. kPrecondition: there is one of that id, done or not, and it
+  // may hold something else.
+  Async<void> AddFirst(Task task);
+  // As Add without its message, for many that are sent together.
   Async<void> Put(Task task, bool* done = nullptr);
   // Names tasks in the Queue once more.
   Async<void> Send(const Task& task);
@@ -44,6 +47,8 @@ class TaskBoard {
   Async<std::optional<Task>> Open(std::string run, std::string id);
   // Whether there is a task of that id, done or not; nullopt: none. Of a done one there is no body.
   Async<std::optional<Task>> Look(std::string run, std::string id, bool* done);
+
+  Async<bool> IsDone(std::string run, std::string id);
 
   // Says that this process works on it for `lease`, or who else does.
   Async<Claim> TryClaim(std::string run, std::string id, std::chrono::milliseconds lease);
@@ -75,7 +80,7 @@ class TaskBoard {
   [[nodiscard]] const std::string& worker() const { return worker_; }
 
  private:
-  Async<bool> IsDone(std::string run, std::string id);
+  Async<void> WriteTodo(const Task& task);
   // Says what came of a task that events have made. A worker that dies here has it said again.
   Async<void> CountEvents(const Task& task);
   // Rows of a task that is done.

@@ -48,6 +48,17 @@ TEST_F(MigrationTest, EtagsThatTellNothingLeaveItToTheTimes) {
   EXPECT_THAT(world.Leftovers(), IsEmpty());
 }
 
+class Unreadable : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kHead) {
+      fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
+    }
+    return fault;
+  }
+};
+
 // Who copies need not be allowed to read the target: what came in parts, and has another ETag
 // there, is looked at where that can be done.
 TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
@@ -58,16 +69,6 @@ TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
   versions.back().info.checksums.clear();
   world.base.clock.Advance(std::chrono::minutes(1));
   ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/a"}, "bytes")));
-  class Unreadable : public testing::FaultPlan {
-   public:
-    Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
-      Fault fault;
-      if (operation == StoreOperation::kHead) {
-        fault.error = Error{.kind = ErrorKind::kDenied, .message = "no", .http_status = 403};
-      }
-      return fault;
-    }
-  };
   Unreadable unreadable;
   world.target_faults = &unreadable;
   ASSERT_TRUE(world.Start());
@@ -76,6 +77,20 @@ TEST_F(MigrationTest, ATargetThatMayNotBeReadLeavesItToTheTimes) {
   EXPECT_EQ(world.target->count(StoreOperation::kPut), 1) << "that of this test";
   EXPECT_EQ(world.Status().done.equal, 1);
   EXPECT_EQ(world.Status().failed, 0);
+}
+
+// With `update` the target is asked for each object, also for what is only at the source: a refusal
+// is no word that it is there.
+TEST_F(MigrationTest, WithUpdateATargetThatMayNotBeReadIsAFailure) {
+  world.PutSource("a", "bytes");
+  world.migration.options.compare.update = true;
+  Unreadable unreadable;
+  world.target_faults = &unreadable;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  EXPECT_EQ(world.Status().done.equal, 0);
+  EXPECT_EQ(world.Status().failed, 1);
 }
 
 // With --checksum the bytes decide, whatever the times; what is the same costs heads alone.

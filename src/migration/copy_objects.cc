@@ -107,7 +107,8 @@ struct Batch {
         object.etag = looked->etag;
         last_modified = looked->last_modified;
         if (IsGiant(run.options, ends, object.size_bytes, object.etag)) {
-          object.look = Look::kBytes;
+          // What an event named is compared by all that belongs to it, by its task as well.
+          if (object.look != Look::kEvent) object.look = Look::kBytes;
           co_return Carried::kGiant;
         }
       }

@@ -41,6 +41,17 @@ class SlowPuts : public testing::FaultPlan {
   int held = 0;
 };
 
+// Holds up the completion of one upload.
+class SlowCompletion : public testing::FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kCompleteMultipart && held++ == 0) fault.delay = 5s;
+    return fault;
+  }
+  int held = 0;
+};
+
 class EventIntakeTest : public ::testing::Test {
  protected:
   EventIntakeTest()
@@ -48,6 +59,14 @@ class EventIntakeTest : public ::testing::Test {
     world.migration.options.events = true;
   }
 
+  void CutGiants() {
+    for (auto& backend : {world.source, world.target}) {
+      backend->options.capabilities.part_size_bytes_min = 1;
+    }
+    world.migration.options.giant_bytes = 5'000;
+    world.migration.options.part_bytes = 1'000;
+    world.migration.options.range_bytes = 2'000;
+  }
   migration::EventIntake Intake() {
     return {world.base.runtime,
             queue,
@@ -262,12 +281,7 @@ TEST_F(EventIntakeTest, ANewerCopyIsNotBelievedItsTime) {
 
 // What an event names may be a giant: its upload is that of all workers.
 TEST_F(EventIntakeTest, GiantsAreShared) {
-  for (auto& backend : {world.source, world.target}) {
-    backend->options.capabilities.part_size_bytes_min = 1;
-  }
-  world.migration.options.giant_bytes = 5'000;
-  world.migration.options.part_bytes = 1'000;
-  world.migration.options.range_bytes = 2'000;
+  CutGiants();
   world.PutSource("giant", std::string(9'500, 'g'));
   world.PutSource("small", "s");
   Take({Event("giant"), Event("small")});
@@ -279,6 +293,37 @@ TEST_F(EventIntakeTest, GiantsAreShared) {
   world.target->ResetCounts();
   Finish();
   EXPECT_EQ(world.target->count(StoreOperation::kUploadPart), 0);
+}
+
+TEST_F(EventIntakeTest, ChangeOfTagsOrMetadataOfAGiantIsCarried) {
+  CutGiants();
+  const std::string bytes(9'500, 'g');
+  Put(true, {.key = "giant"}, bytes);
+  world.StartWorker();
+  Take({Event("giant")});
+  Finish();
+  Put(true, {.key = "giant", .metadata = {{"m", "1"}}, .tags = {{"t", "1"}}}, bytes);
+  Take({Event("giant")});
+  Finish();
+  EXPECT_EQ(world.target->Find("to", "out/giant")->tags, (Tags{{"t", "1"}}));
+  EXPECT_EQ(world.target->Find("to", "out/giant")->info.metadata, (UserMetadata{{"m", "1"}}));
+}
+
+// All of its parts are there, the source still is what they are of, and the completion is late.
+TEST_F(EventIntakeTest, LateCompletionDoesNotAgeAnObject) {
+  CutGiants();
+  world.PutSource("x", std::string(9'500, 'g'));
+  SlowCompletion slow;
+  world.target_faults = &slow;
+  world.StartWorker();
+  Take({Event("x")});
+  ASSERT_TRUE(world.Drive([&] { return slow.held == 1; }));
+  world.target_faults = nullptr;
+  world.StartWorker();
+  world.PutSource("x", "later");
+  Take({Event("x")});
+  Finish();
+  EXPECT_EQ(world.Status().failed, 0);
 }
 
 // What a webhook has said 200 to is there after a kill at any step.

@@ -236,7 +236,9 @@ Async<void> Finder::Flush(Pass& pass, TaskKind kind) {
   const std::string until = task.until;
   pass.gathered.clear();
   pass.shape = {};
-  Result<void> added = co_await board_.Add(std::move(task));
+  // Of another finder, which was slower or faster, there may be one that ends elsewhere: whoever
+  // comes next goes on from where that one ends.
+  Result<void> added = co_await board_.AddFirst(std::move(task));
   if (!added) co_return added.error();
   row.cursor = until;
   ++row.next;

@@ -117,8 +117,10 @@ Async<int> GiantCarrier::Sweep(Run run) {
   if (!all) co_return all.error();
   // After the uploads: whoever began one of these had his row before that.
   WantedPlans judge(state_, run.id);
+  // One that is wanted stays for as long as a run stands still: its ranges that are done are not
+  // sent again.
   Result<int> stale = co_await SweepSharedUploads(uploads, runtime_.clock, judge, std::move(*all),
-                                                  std::chrono::days(14));
+                                                  std::chrono::nanoseconds::max());
   if (!stale) co_return stale.error();
   Result<int> stray = co_await uploads.ForgetStrayParts();
   if (!stray) co_return stray.error();
@@ -188,6 +190,10 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
       Result<TaskStep> carried = co_await Carry(run, std::move(range), stop, late, meter,
                                                 [delay = limits_.delay](int) { return delay; });
       if (!carried) co_return carried.error();
+    } else if (!*upload && co_await HasLostParts(run, task, **row)) {
+      Task range{.run = run.id, .id = task.id, .giant = task.id, .plan = (*row)->plan};
+      Result<void> judged = co_await Judge(run, range, "changed", "its upload is gone");
+      if (!judged) co_return judged.error();
     } else {
       Result<void> sent = co_await SendRanges(run, task, **row);
       if (!sent) co_return sent.error();
@@ -210,8 +216,35 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
   co_return co_await Plan(run, std::move(task), stop);
 }
 
+// Whether ranges are done of an upload that is not there: nobody would send them again.
+asio::awaitable<bool> GiantCarrier::HasLostParts(const Run& run, const Task& task,
+                                                 const GiantRow& row) {
+  bool any_done = false;
+  for (uint32_t range = 0; range < row.ranges() && !any_done; ++range) {
+    Result<bool> done = co_await board_.IsDone(run.id, RangeId(task.id, row.plan, range));
+    if (!done) co_return false;  // Asked again.
+    any_done = *done;
+  }
+  if (!any_done) co_return false;
+  // It may have begun since it was looked for. (One that has ended has a verdict.)
+  Result<std::optional<SharedUpload>> upload =
+      co_await UploadsOf(run).Find(run.target.prefix + row.name);
+  co_return upload && !*upload;
+}
+
 // The transfer has ended: its upload goes, and the object is done, or begun anew.
 Async<TaskStep> GiantCarrier::Conclude(const Run& run, Task task, GiantRow row) {
+  if (row.verdict == "settled" && run.options.events) {
+    // Its completion may have been late, and lie over what an event has brought meanwhile.
+    Result<bool> still = co_await IsStillSo(
+        run, ends_, row.name,
+        {.size_bytes = row.size_bytes, .etag = row.etag, .last_modified = row.last_modified});
+    if (!still) co_return still.error();
+    if (!*still) {
+      row.verdict = "changed";
+      row.reason = "the source has changed while it was copied";
+    }
+  }
   SharedUploads uploads = UploadsOf(run);
   const std::string key = run.target.prefix + row.name;
   Result<std::optional<SharedUpload>> upload = co_await uploads.Find(key);

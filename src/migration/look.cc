@@ -55,9 +55,11 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
   Result<ObjectInfo> there =
       co_await target.store.Head({.bucket = target.bucket, .key = target.key});
   if (!there && there.error().kind == ErrorKind::kNotFound) co_return looked;
+  // By their times it is there, and who copies need not be allowed to read. With `update` nobody
+  // has said so: each object is in doubt, and what is newer at the target is for the target to say.
   if (!there && there.error().kind == ErrorKind::kDenied && object.look == Look::kDoubt &&
-      !IsStoreWide(there.error())) {
-    looked.kind = Looked::Kind::kSame;  // By their times; who copies need not be allowed to read.
+      !run.options.compare.update && !IsStoreWide(there.error())) {
+    looked.kind = Looked::Kind::kSame;
     co_return looked;
   }
   if (!there) co_return there.error().In("target");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "migration/finder.h"
 #include "migration/scope.h"
 #include "tests/support/migration_fixture.h"
 
@@ -15,6 +16,7 @@ using testing::FakeState;
 using ::testing::IsEmpty;
 using testing::MemoryStore;
 using testing::MigrationTest;
+using testing::MigrationWorld;
 using testing::StoreOperation;
 
 // A second start compares anew and carries what is new; what is there costs no request of its own.
@@ -132,6 +134,48 @@ TEST_F(MigrationTest, AFindWhoseRowIsGoneIsMadeAnew) {
   EXPECT_EQ(world.AtTarget().size(), 20U);
   EXPECT_EQ(world.Status().listed, 20);
   EXPECT_THAT(world.Leftovers(), IsEmpty());
+}
+
+// A finder that stood still for longer than its claim has made a task while another one gathered
+// more: what is in no task then must be found by whoever comes next. Or that task is done already.
+TEST_F(MigrationTest, ATaskOfAnotherFinderEndsWhereThatOneSays) {
+  for (const bool done : {false, true}) {
+    MigrationWorld one;
+    for (int i = 0; i < 25; ++i) one.PutSource("k" + std::to_string(100 + i), "text");
+    ASSERT_TRUE(one.Start());
+    class Rival : public testing::FaultPlan {
+     public:
+      testing::Fault Next(testing::StoreOperation operation, std::string_view,
+                          std::string_view) override {
+        if (operation == testing::StoreOperation::kList) std::exchange(then, [] {})();
+        return {};
+      }
+      std::function<void()> then;
+    };
+    Rival rival;
+    rival.then = [&] {
+      std::string id;
+      for (const auto& [key, row] : one.state->rows) {
+        if (key.second.starts_with("find/")) {
+          id = migration::NumberedId(key.second.substr(migration::FindKey("").size()), 0);
+        }
+      }
+      const migration::Task task{.run = "run",
+                                 .id = id,
+                                 .objects = {{.name = "k100", .size_bytes = 4, .etag = ""}},
+                                 .until = "k100"};
+      const std::string key = done ? "done/" + id : id;
+      one.state->rows[{done ? migration::RowsOf("run") : migration::BodiesOf("run"), key}] = {
+          .key = key,
+          .value = done ? Row().Set("kind", "objects").Encode() : migration::EncodeTask(task),
+          .revision = 1'000'000};
+    };
+    one.source_faults = &rival;
+    auto& process = one.StartWorker({.until_done = {"run"}});
+    ASSERT_TRUE(one.Drive([&] { return !process.running; }));
+    EXPECT_EQ(one.AtTarget(), one.AtSource()) << done;
+    EXPECT_EQ(one.Status().failed, 0);
+  }
 }
 
 // What a run is, and what it leaves out, is the same for every process that reads its row.

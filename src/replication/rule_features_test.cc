@@ -269,6 +269,55 @@ TEST_F(RuleFeaturesTest, EachTargetForItself) {
   EXPECT_EQ(puts, 8);
 }
 
+// Another rule carries "kept/" to the first target, and deletes nothing there. What the rule below
+// it packs for the second one alone lies in the staging that both share.
+TEST_F(RuleFeaturesTest, WhatIsForOneTargetIsNotForThoseThatShareItsStaging) {
+  ReplicationWorld two(2);
+  std::vector<Target>& targets = two.configuration.rules[0].targets;
+  targets[1].staging = targets[0].staging;
+  Rule kept = two.configuration.rules[0];
+  kept.id = "kept";
+  kept.priority = 2;
+  kept.deletes = false;
+  kept.source.prefix = "kept/";
+  kept.targets.resize(1);
+  kept.targets[0].to.prefix = "kept/";
+  kept.targets[0].storage_class = "CLASS_kept";
+  two.configuration.rules.push_back(kept);
+  two.Put("a", "text");
+  two.Put("kept/b", "text");
+  const auto run = [&two] {
+    // The rule above comes first: who is last with a reading of the same second has no say.
+    for (const bool source : {true, false}) {
+      OnceResult result = two.RunOnce({.source = source, .target = !source, .timeout = 60s});
+      EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+    }
+    OnceResult result = two.RunOnce({.timeout = 60s});
+    EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+    EXPECT_TRUE(two.Staged().empty());
+  };
+  run();
+  for (int target = 0; target < 2; ++target) {
+    ASSERT_EQ(two.Replicas(target), (Keys{"a", "kept/b"}));
+    EXPECT_EQ(two.target(target).backend->Find("out", "kept/b")->info.storage_class,
+              target == 0 ? "CLASS_kept" : "");
+  }
+  int puts = 0;
+  for (const Outcome& outcome : two.observer.outcomes) {
+    puts += outcome.state == OutcomeState::kApplied ? 1 : 0;
+  }
+  EXPECT_EQ(puts, 4);
+  MemoryStore direct(two.runtime, two.source().backend);
+  HintMessage message{.store = "east", .bucket = "in"};
+  ASSERT_TRUE(two.world.Run(direct.Remove({.bucket = "in", .key = "kept/b"})));
+  message.hints.push_back({.key = "kept/b", .time = two.world.clock.Now()});
+  ASSERT_TRUE(two.world.Run(two.queue.Send(EncodeHints(message), {})));
+  two.RunFor(5s);
+  run();
+  EXPECT_EQ(two.Replicas(0), (Keys{"a", "kept/b"}));
+  EXPECT_EQ(two.Replicas(1), Keys{"a"});
+}
+
 // Each reading is paid for: several targets share one.
 TEST_F(RuleFeaturesTest, ReadsOnceForAllTargets) {
   ReplicationWorld three(3);

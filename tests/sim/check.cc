@@ -55,8 +55,9 @@ std::string World::CompareBucket(size_t target, const std::string& bucket,
       wrong << "target " << target << " has other metadata under " << target_key << "; ";
     }
     const auto color = expected->tags.find("color");
-    const bool is_rivals = plan_.rivals && bucket == kSourceBucket &&
-                           color != expected->tags.end() && color->second == "1";
+    const bool is_rivals = plan_.rivals && !(plan_.rivals_at_first && target > 0) &&
+                           bucket == kSourceBucket && color != expected->tags.end() &&
+                           color->second == "1";
     if ((found->info.storage_class == "RIVAL") != is_rivals) {
       wrong << "target " << target << " has " << target_key << " from the wrong rule; ";
     }

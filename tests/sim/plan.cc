@@ -69,6 +69,9 @@ Plan::Plan(uint64_t seed) : seed(seed) {
   half_batches = is_new ? Maybe(random, 0.2) : 0;
   const bool some_unknown = is_new && conditional_writes && random.Below(3) == 0;
   unknown_conditions = some_unknown ? 1 + static_cast<unsigned>(random.Below(14)) : 0;
+  // (What the store replicates out of a local staging goes to all stagings.)
+  rivals_at_first =
+      rivals && targets == 2 && (shared_staging || !s3_replication) && random.Below(2) == 0;
 }
 
 namespace {
@@ -111,6 +114,7 @@ constexpr Switch kSwitches[] = {
     {"versioned", &Plan::versioned},
     {"giants", &Plan::giants},
     {"rivals", &Plan::rivals},
+    {"rivals_at_first", &Plan::rivals_at_first},
     {"sources", &Plan::sources},
     {"split_roles", &Plan::split_roles},
     {"sealed", &Plan::sealed},
@@ -193,15 +197,15 @@ std::string Plan::ToString() const {
       << ", doubled_events " << doubled_events << ", late_events " << late_events
       << ", corruptions " << corruptions << ", keys " << keys << ", changes " << changes
       << ", workload " << workload.count() << " s, skew " << skew << " s, compares " << compares
-      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals << ", sources "
-      << sources << ", steps " << steps << ", sealed " << sealed << ", key_changes " << key_changes
-      << ", source_versions " << source_versions << ", attributes " << attributes
-      << ", s3_replication " << s3_replication << ", replication_late " << replication_late
-      << " s, replication_loss " << replication_loss << ", replication_twice " << replication_twice
-      << ", plain " << plain << ", chosen " << chosen << ", same_store " << same_store << ", lanes "
-      << lanes << ", crowded " << crowded << ", outages " << outages << ", left_archives "
-      << left_archives << ", half_batches " << half_batches << ", unknown_conditions "
-      << unknown_conditions;
+      << ", giants " << giants << ", pauses " << pauses << ", rivals " << rivals
+      << ", rivals_at_first " << rivals_at_first << ", sources " << sources << ", steps " << steps
+      << ", sealed " << sealed << ", key_changes " << key_changes << ", source_versions "
+      << source_versions << ", attributes " << attributes << ", s3_replication " << s3_replication
+      << ", replication_late " << replication_late << " s, replication_loss " << replication_loss
+      << ", replication_twice " << replication_twice << ", plain " << plain << ", chosen " << chosen
+      << ", same_store " << same_store << ", lanes " << lanes << ", crowded " << crowded
+      << ", outages " << outages << ", left_archives " << left_archives << ", half_batches "
+      << half_batches << ", unknown_conditions " << unknown_conditions;
   return out.str();
 }
 

@@ -130,6 +130,7 @@ World::World(Plan plan, std::set<int> left_out)
     rival.id = "rival";
     rival.priority = 1;
     rival.filter.tags = {{"color", "1"}};
+    if (plan_.rivals_at_first) rival.targets.resize(1);
     for (Target& target : rival.targets) target.storage_class = "RIVAL";
     configuration_.rules.push_back(std::move(rival));
   }

@@ -74,6 +74,7 @@ struct Plan {
   double pauses;         // Of the rule or of a target, begun or ended, per second.
   bool giants;           // What is too large for a bundle travels in segments.
   bool rivals;           // A second rule, above the first, carries the objects that have a tag.
+  bool rivals_at_first;  // To the first of two targets alone.
   bool sources;          // A rule of its own carries another bucket to the same targets.
   double steps;          // Of the clock of a process, forth or back, per second.
   bool sealed;           // Archives have a seal.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "net/http_client.h"
 #include "replication/giants/giant.h"
 
 namespace longhaul {
@@ -20,6 +21,12 @@ constexpr uint64_t kCopiedPartBytes = 512 << 20;
 constexpr int kCopiesAtOnce = 8;
 
 Error Changed() { return Retryable("the object changed while it was carried"); }
+// Of what failed before anything that has an effect was asked of the target: what waits for a
+// request that may still land need not wait for this.
+Error NothingSent(Error error) {
+  if (error.kind == ErrorKind::kRetryable) error.code = kNotSentCode;
+  return error;
+}
 
 bool SaysChanged(const Error& error) {
   return error.kind == ErrorKind::kPrecondition || error.kind == ErrorKind::kNotFound;
@@ -123,11 +130,11 @@ Async<PutResult> StreamBody::Write(Store& store, PutRequest request) {
                                                              .version_id = info.version_id,
                                                              .if_match = info.etag});
   source_failed_ = true;  // As long as nothing has gone to the target.
-  if (!stream && SaysChanged(stream.error())) co_return Changed();
-  if (!stream) co_return stream.error().In("read");
+  if (!stream && SaysChanged(stream.error())) co_return NothingSent(Changed());
+  if (!stream) co_return NothingSent(stream.error().In("read"));
   if (stream->info.etag != info.etag || stream->info.last_modified != info.last_modified ||
       stream->length_bytes != info.size_bytes) {
-    co_return Changed();
+    co_return NothingSent(Changed());
   }
   co_return co_await WriteStream(store, std::move(request), std::move(*stream));
 }
@@ -147,7 +154,7 @@ Async<PutResult> StreamBody::WriteStream(Store& store, PutRequest request, Objec
     co_return co_await store.Put(std::move(request), body);
   }
   Result<uint64_t> part = co_await PartSizeOf(*source_.store, source_.bucket, source_.key, info);
-  if (!part) co_return part.error().In("look at the parts");
+  if (!part) co_return NothingSent(part.error().In("look at the parts"));
   const bool keep = *part > 0 && *part <= memory_bytes_ && *part >= can.part_size_bytes_min &&
                     info.size_bytes / *part < kPartsMax;
   uint64_t part_bytes = *part;
@@ -175,7 +182,7 @@ Async<PutResult> PutInParts(Runtime& runtime, UploadLedger& ledger, Store& store
       co_await SendAll(runtime, store, *upload, body, part_bytes, memory_bytes);
   Result<PutResult> completed;
   if (!parts) {
-    completed = parts.error();
+    completed = NothingSent(parts.error());  // Parts alone are no object.
   } else {
     CompleteRequest complete{
         .upload = *upload, .parts = std::move(*parts), .condition = condition, .checksum = {}};
@@ -211,9 +218,11 @@ Async<PutResult> CopyBody::Write(Store& store, PutRequest request) {
                    .bucket_owner = std::move(request.bucket_owner),
                    .at_most_once = request.at_most_once,
                    .lock = request.lock};
+  const bool once = copy.at_most_once;
   Result<PutResult> copied = co_await store.Copy(std::move(copy));
   if (!copied && SaysChanged(copied.error()) && copied.error().code != "NoSuchBucket") {
-    co_return Changed();
+    // (Of several one may have been accepted before this one was refused.)
+    co_return once ? NothingSent(Changed()) : Changed();
   }
   co_return copied;
 }
@@ -263,7 +272,7 @@ Async<PutResult> CopyBody::WriteParts(Store& store, PutRequest request) {
   const uint64_t size = source_.info.size_bytes;
   Result<uint64_t> part =
       co_await PartSizeOf(*source_.store, source_.bucket, source_.key, source_.info);
-  if (!part) co_return part.error().In("look at the parts");
+  if (!part) co_return NothingSent(part.error().In("look at the parts"));
   // The source's own keep the ETag; but each is a request.
   const bool keep =
       *part >= std::min(kOwnPartBytes, copy_max) && *part <= copy_max && size / *part < kPartsMax;
@@ -277,7 +286,7 @@ Async<PutResult> CopyBody::WriteParts(Store& store, PutRequest request) {
   if (!parts) {
     const bool changed = SaysChanged(parts.error()) && parts.error().code != "NoSuchUpload" &&
                          parts.error().code != "NoSuchBucket";
-    completed = changed ? Changed() : parts.error();
+    completed = NothingSent(changed ? Changed() : parts.error());
   } else {
     CompleteRequest complete{
         .upload = *upload, .parts = std::move(*parts), .condition = {}, .checksum = {}};

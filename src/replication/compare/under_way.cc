@@ -119,8 +119,9 @@ class UnderWay::Looking {
                            {{"archive", ulid}, LogField(reader.error())});
     }
     if (!reader || (*reader)->manifest().rule_id != rule_.rule->id) co_return Ok();
-    // What will be refused brings nothing.
+    // What will be refused brings nothing, nor does what is for others.
     if (!CheckOrigin(*rule_.rule, (*reader)->manifest())) co_return Ok();
+    if (!(*reader)->manifest().IsFor(target_.config->name)) co_return Ok();
     const std::vector<ArchiveEntry>& entries = (*reader)->entries();
     // Where something is parked the rest has been applied, and is not applied again.
     const bool tried = std::ranges::any_of(

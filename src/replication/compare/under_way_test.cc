@@ -59,6 +59,28 @@ TEST(UnderWayTest, AFullArchiveIsLookedInto) {
   EXPECT_EQ(world.Staged(), staged);
 }
 
+// Two targets share a staging. While another rule carried the key to the first one, an archive of
+// this rule's was made for the second alone.
+TEST(UnderWayTest, WhatIsForAnotherTargetBringsNothing) {
+  ReplicationWorld world(2);
+  std::vector<Target>& targets = world.configuration.rules[0].targets;
+  targets[1].staging = targets[0].staging;
+  Rule above = world.configuration.rules[0];
+  above.id = "above";
+  above.priority = 2;
+  above.targets.resize(1);
+  world.configuration.rules.push_back(above);
+  world.Put("k", "text");
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  const size_t staged = world.Staged().size();
+  ASSERT_EQ(staged, 2u) << "one of each rule";
+  world.configuration.rules.resize(1);
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged().size(), staged + 1);
+  EXPECT_FALSE(world.RunOnce(kSourceAlone).store_error);
+  EXPECT_EQ(world.Staged().size(), staged + 1);
+}
+
 // An archive that cannot be opened brings nothing: what was in it is sent again.
 TEST(UnderWayTest, ADamagedArchiveBringsNothing) {
   ReplicationWorld world;

@@ -188,8 +188,10 @@ TEST(CarryTest, AnObjectThatChangesBeforeTheCopyIsReadAnew) {
     }
     return Fault();
   };
+  const SystemTime begun = world.world.clock.Now();
   OnceResult result = world.RunOnce();
   EXPECT_FALSE(result.store_error) << result.store_error->Describe();
+  EXPECT_LT(world.world.clock.Now() - begun, 1min) << "No request is under way that might land.";
   world.ExpectTagged(world.source().backend->Find("copy", "c/a"), "new text", "blue");
   EXPECT_GE(world.source().backend->count(StoreOperation::kCopy), 2);
 }

@@ -51,6 +51,11 @@ OpenArchive::OpenArchive(ReplicationContext& context, const RuleContext& rule,
   manifest_.writer = "longhaul " + std::string(kVersion);
   manifest_.kind = kind;
   manifest_.traceparent = trace_.traceparent();
+  if (targets.size() < rule.targets.size()) {
+    // Another rule may carry these keys to the others: in a staging that they share this is none of
+    // theirs.
+    for (size_t index : targets) manifest_.targets.push_back(rule.targets[index]->config->name);
+  }
   options_ = ArchiveOptionsFor(context.limits, rule.rule->compression_level, memory.slots);
   if (RuleTuner* tuner = context.tuner ? context.tuner->Of(rule.rule->id) : nullptr) {
     options_.levels = tuner;

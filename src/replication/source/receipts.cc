@@ -17,6 +17,9 @@ namespace {
 constexpr uint64_t kReceiptSizeBytesSmall = 1 << 20;
 constexpr int64_t kDecodedTimes = 8;
 
+// A target may write it anew, with more that must be read anew, while another's is waited for.
+std::string NameOf(const StagedReceipt& receipt) { return receipt.key + " " + receipt.etag; }
+
 }  // namespace
 
 asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
@@ -157,7 +160,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
     seen.insert(staged.ulid);
     known.corrupt.insert(before.corrupt.extract(staged.ulid));
     for (const StagedReceipt& found : staged.receipts) {
-      known.taken.insert(before.taken.extract(found.key));
+      known.taken.insert(before.taken.extract(NameOf(found)));
     }
   }
   const auto local = sight.local.find(&rule);
@@ -167,7 +170,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
     present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
-      if (known.taken.contains(found.key)) continue;
+      if (known.taken.contains(NameOf(found))) continue;
       Result<ArchiveReceipt> receipt = co_await Read(target, found);
       if (!receipt && receipt.error().kind == ErrorKind::kNotFound) continue;
       if (!receipt && receipt.error().kind == ErrorKind::kCorrupt) {
@@ -195,7 +198,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
         break;
       }
       if (receipt->state == ArchiveReceipt::State::kCorrupt) known.corrupt.insert(staged.ulid);
-      known.taken.insert(found.key);
+      known.taken.insert(NameOf(found));
       ++pass.read;
     }
     if (!all_taken) continue;
@@ -217,7 +220,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       Result<void> removed = co_await target.staging_store->Remove(
           {.bucket = target.staging_bucket, .key = found.key});
       if (!removed) co_return removed.error().In("remove receipt");
-      known.taken.erase(found.key);
+      known.taken.erase(NameOf(found));
     }
     known.corrupt.erase(staged.ulid);
   }

@@ -45,7 +45,7 @@ class ReceiptReader {
   };
   // What is known of that which the last pass saw in one staging.
   struct Known {
-    std::set<std::string> taken;    // Keys of receipts whose hints have been sent.
+    std::set<std::string> taken;    // Receipts, by key and ETag, whose hints have been sent.
     std::set<std::string> corrupt;  // Archives that have such a receipt.
   };
 

@@ -45,6 +45,11 @@ TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
   ASSERT_TRUE(leave_receipt("t0"));
   EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
   EXPECT_EQ(world.world.Run(first.RunPass()).read, 0) << "It waits for the other target's.";
+  // Another process applies it a second time, and finds what must be read anew.
+  ASSERT_TRUE(leave_receipt("t0", {"late"}));
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
+  EXPECT_EQ(world.queue_backend->rows.size(), 1u);
+  EXPECT_EQ(world.world.Run(first.RunPass()).read, 0);
 
   ASSERT_TRUE(leave_receipt("t1"));
   ASSERT_TRUE(world.world.Run(store.Remove({.bucket = "staging", .key = archive})));
@@ -54,7 +59,8 @@ TEST(ReceiptReaderTest, WhatAnotherProcessHasRemovedIsNotKnownAnyMore) {
 
   ASSERT_TRUE(leave_receipt("t0", {"k"}));
   EXPECT_EQ(world.world.Run(first.RunPass()).read, 1);
-  EXPECT_EQ(world.queue_backend->rows.size(), 1u);
+  EXPECT_EQ(world.queue_backend->rows.size(), 3u)
+      << "the second process had read the late one, too";
   EXPECT_TRUE(world.Staged().empty());
 }
 

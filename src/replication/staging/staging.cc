@@ -206,8 +206,10 @@ Async<std::vector<StagedArchive>> ListStaging(Store& store, std::string bucket,
         StagedArchive& staged = found[ulid];
         staged.ulid = ulid;
         std::string target(rest.substr(1, rest.size() - 1 - kReceiptSuffix.size()));
-        staged.receipts.push_back(
-            {.target = std::move(target), .key = object.key, .size_bytes = object.size_bytes});
+        staged.receipts.push_back({.target = std::move(target),
+                                   .key = object.key,
+                                   .etag = std::move(object.etag),
+                                   .size_bytes = object.size_bytes});
       }
     }
     token = page->next_token;

@@ -60,6 +60,7 @@ inline constexpr uint64_t kReceiptSizeBytesMax = 32 << 20;
 struct StagedReceipt {
   std::string target;
   std::string key;
+  std::string etag;
   uint64_t size_bytes = 0;
 };
 

@@ -176,6 +176,26 @@ TEST(TakeOverTest, RefusesWhatIsTooOld) {
   world.ExpectRefused("older than 14 days");
 }
 
+// Two processes see an archive at once. What the slower one finds, in a bucket with versions, is a
+// delete marker.
+TEST(TakeOverTest, AnArchiveThatAnotherProcessWasFasterWithIsNoFailure) {
+  for (const char* code : {"NoSuchKey", "DeleteMarker"}) {
+    CutOver world;
+    world.Leave({.objects = {{.relative_key = "a", .content = "a", .created = world.now - 1h}}});
+    world.target().decide = [&](StoreOperation operation, std::string_view bucket,
+                                std::string_view) {
+      Fault fault;
+      if (operation == StoreOperation::kGet && bucket == "staging") {
+        fault.error = NotFound("there is no such key", code);
+      }
+      return fault;
+    };
+    OnceResult result = world.RunOnce(kTargetAlone);
+    EXPECT_FALSE(result.store_error) << code << ": " << result.store_error->Describe();
+    EXPECT_EQ(result.parked_archives, 0) << world.ParkedReason();
+  }
+}
+
 // The source's own object has headers and metadata, and an archive does not: the source first.
 TEST(TakeOverTest, WhatTheSourceHoldsComesFromTheSource) {
   for (const bool once : {true, false}) {

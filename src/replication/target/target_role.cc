@@ -383,7 +383,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   if (!own) co_return co_await Refuse(target, staged, work, own.error());
 
   ApplyTrace trace(context_, target, manifest, begin);
-  Result<void> same_state = co_await CheckState(context_.runtime, context_.state, target, manifest);
+  const bool for_this = manifest.IsFor(target.config->name);
+  Result<void> same_state;
+  if (for_this) {
+    same_state = co_await CheckState(context_.runtime, context_.state, target, manifest);
+  }
   if (!same_state) {
     if (same_state.error().kind != ErrorKind::kInvalidInput) co_return same_state.error();
     co_return co_await Refuse(target, staged, work, same_state.error());
@@ -393,18 +397,17 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
       .archive = staged.ulid, .rule = rule.rule->id, .target = target.config->name};
   const bool keeps = target.config->backup.has_value();
   bool unpacked = false;
-  if (!keeps && manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
+  if (!for_this) {
+    for (const ArchiveEntry& entry : (*reader)->entries()) keys.push_back(entry.key);
+    Result<void> forgotten = co_await SettleParked(target, staged, std::move(keys));
+    if (!forgotten) co_return forgotten.error();
+  } else if (!keeps && manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
     // The floors that would tell what is newer may have expired.
     for (const ArchiveEntry& entry : (*reader)->entries()) receipt.reread.push_back(entry.key);
     EndTransfer(**reader, receipt);
     receipt.reason = "older than 14 days";
-    // What is read anew may be gone by now, or not the rule's any more: nobody would ever end the
-    // rows of an archive that is not there.
-    Result<void> forgotten = co_await target.parked->Load();
-    if (forgotten) {
-      forgotten = co_await target.parked->SettledWith(staged.ulid, receipt.reread);
-    }
-    if (forgotten) forgotten = co_await target.parked->ArchiveSettled(staged.ulid);
+    // What is read anew may be gone by now, or not the rule's any more.
+    Result<void> forgotten = co_await SettleParked(target, staged, receipt.reread);
     if (!forgotten) co_return forgotten.error();
   } else {
     Result<void> loaded = co_await target.parked->Load();
@@ -460,6 +463,15 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   Result<void> removed = co_await RemoveIfDone(rule, target, with_receipt);
   if (!removed) co_return removed.error();
   co_return Handled::kDone;
+}
+
+// Nobody would ever end the rows of an archive that is not there.
+Async<void> TargetRole::SettleParked(TargetContext& target, const StagedArchive& staged,
+                                     std::vector<std::string> keys) {
+  Result<void> forgotten = co_await target.parked->Load();
+  if (forgotten) forgotten = co_await target.parked->SettledWith(staged.ulid, std::move(keys));
+  if (forgotten) forgotten = co_await target.parked->ArchiveSettled(staged.ulid);
+  co_return forgotten;
 }
 
 Async<TargetRole::Handled> TargetRole::Refuse(TargetContext& target, const StagedArchive& staged,

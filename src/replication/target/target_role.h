@@ -121,6 +121,9 @@ class TargetRole {
   // What becomes of an archive of which not all has been applied.
   Async<Handled> KeepRest(TargetContext& target, const StagedArchive& staged, Work& work,
                           const ArchiveReader& reader, const ArchiveApplication& applied);
+  // What was parked of an archive that is settled for this target without being applied.
+  Async<void> SettleParked(TargetContext& target, const StagedArchive& staged,
+                           std::vector<std::string> keys);
   // The whole archive: it stays, and nothing of it is applied.
   Async<Handled> Refuse(TargetContext& target, const StagedArchive& staged, Work& work,
                         const Error& error);

@@ -167,5 +167,40 @@ TEST_F(CopyPinTest, PartsCopiedByTheStoreAreOfOneState) {
   }
 }
 
+// One read of a part is answered so.
+class GoneOnce : public testing::FaultPlan {
+ public:
+  explicit GoneOnce(std::string code) : code_(std::move(code)) {}
+
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kGet && ++reads_ == 3) fault.error = NotFound("gone", code_);
+    return fault;
+  }
+
+ private:
+  std::string code_;
+  int reads_ = 0;
+};
+
+// Deleted and written anew while the store copies its parts: in a bucket with versions the part
+// between the two finds a delete marker.
+TEST_F(CopyPinTest, WhatIsGoneForAPartIsLookedAtAnew) {
+  backend->options.capabilities.copy_size_bytes_max = kPartBytes;
+  MemoryStore direct(world.runtime, backend);
+  ASSERT_TRUE(
+      world.Run(PutText(direct, {.bucket = "from", .key = "k"}, std::string(kObjectBytes, 'a'))));
+  for (const char* code : {"NoSuchKey", "DeleteMarker"}) {
+    GoneOnce gone(code);
+    MemoryStore store(world.runtime, backend, &gone);
+    Result<CopyOutcome> done =
+        world.Run(CopyObject(world.runtime, {.store = store, .bucket = "from", .key = "k"},
+                             {.store = store, .bucket = "to", .key = "k"}, {}));
+    ASSERT_TRUE(done) << code << ": " << done.error().Describe();
+    EXPECT_EQ(done->attempts, 2);
+    EXPECT_TRUE(backend->buckets["to"].uploads.empty());
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

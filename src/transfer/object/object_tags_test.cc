@@ -19,14 +19,15 @@ using testing::StoreOperation;
 
 const Tags kTags{{"tier", "hot"}};
 
-// Answers each question for tags with an error.
+// Answers each question for tags, or each write of them, with an error.
 class NoTagsFor : public testing::FaultPlan {
  public:
   Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
     Fault fault;
-    if (operation == StoreOperation::kGetTags) fault.error = error;
+    if (operation == refused) fault.error = error;
     return fault;
   }
+  StoreOperation refused = StoreOperation::kGetTags;
   std::optional<Error> error;
 };
 
@@ -128,6 +129,19 @@ TEST_F(UntoldTagsTest, ToldTagsThatAreDeniedAreAnError) {
   for (const char* code : {"AccessDenied", "NotImplemented"}) {
     faults.error = Denied(code);
     EXPECT_FALSE(Copy());
+  }
+}
+
+// It may go between the look at it and its tags. In a bucket with versions a delete marker is
+// there.
+TEST_F(UntoldTagsTest, WhatHasGoneNeedsNoTags) {
+  MemoryStore store(world.runtime, from, &faults);
+  faults.refused = StoreOperation::kPutTags;
+  for (const char* code : {"NoSuchKey", "DeleteMarker", "NoSuchBucket"}) {
+    faults.error = NotFound("not there", code);
+    Result<void> set = world.Run(
+        SetTags({.store = store, .bucket = "b", .key = "k", .etag = "", .tags = {{"a", "b"}}}));
+    EXPECT_EQ(set.has_value(), std::string_view(code) != "NoSuchBucket") << code;
   }
 }
 
