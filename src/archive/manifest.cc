@@ -15,6 +15,29 @@ bool ArchiveManifest::IsFor(std::string_view target) const {
 
 namespace longhaul::archive {
 
+namespace {
+
+void AppendTexts(std::string& out, const std::vector<std::string>& texts) {
+  out += '[';
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (i > 0) out += ',';
+    AppendJsonString(out, texts[i]);
+  }
+  out += ']';
+}
+
+void ReadTexts(JsonCursor& cursor, std::vector<std::string>& texts, size_t max) {
+  texts.clear();
+  bool first = true;
+  cursor.Expect('[');
+  while (cursor.ok() && cursor.NextElement(first)) {
+    if (texts.size() == max) cursor.Fail();
+    cursor.String(&texts.emplace_back());
+  }
+}
+
+}  // namespace
+
 std::string WriteManifest(const ArchiveManifest& manifest) {
   std::string out = "{\"longhaul_archive\":" + std::to_string(manifest.version);
   auto add = [&](std::string_view name, std::string_view value) {
@@ -27,12 +50,8 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
   add("rule", manifest.rule_id);
   add("site", manifest.site);
   add("source", manifest.source);
-  out += ",\"sites_passed\":[";
-  for (size_t i = 0; i < manifest.sites_passed.size(); ++i) {
-    if (i > 0) out += ',';
-    AppendJsonString(out, manifest.sites_passed[i]);
-  }
-  out += ']';
+  out += ",\"sites_passed\":";
+  AppendTexts(out, manifest.sites_passed);
   add("created", FormatRfc3339(manifest.created));
   add("writer", manifest.writer);
   add("kind", manifest.kind == ArchiveKind::kBundle ? "bundle" : "single");
@@ -48,12 +67,8 @@ std::string WriteManifest(const ArchiveManifest& manifest) {
     out += '}';
   }
   if (!manifest.targets.empty()) {
-    out += ",\"targets\":[";
-    for (size_t i = 0; i < manifest.targets.size(); ++i) {
-      if (i > 0) out += ',';
-      AppendJsonString(out, manifest.targets[i]);
-    }
-    out += ']';
+    out += ",\"targets\":";
+    AppendTexts(out, manifest.targets);
   }
   if (!manifest.traceparent.empty()) add("traceparent", manifest.traceparent);
   out += '}';
@@ -89,13 +104,7 @@ Result<ArchiveManifest> ParseManifest(std::string_view text) {
     } else if (name == "source") {
       cursor.String(&manifest.source);
     } else if (name == "sites_passed") {
-      cursor.Expect('[');
-      bool first_site = true;
-      manifest.sites_passed.clear();
-      while (cursor.ok() && cursor.NextElement(first_site)) {
-        if (manifest.sites_passed.size() == kSitesMax) cursor.Fail();
-        cursor.String(&manifest.sites_passed.emplace_back());
-      }
+      ReadTexts(cursor, manifest.sites_passed, kSitesMax);
     } else if (name == "created") {
       cursor.String(&created);
     } else if (name == "writer") {
@@ -114,13 +123,7 @@ Result<ArchiveManifest> ParseManifest(std::string_view text) {
         cursor.String(&manifest.states[target]);
       }
     } else if (name == "targets") {
-      cursor.Expect('[');
-      bool first_target = true;
-      manifest.targets.clear();
-      while (cursor.ok() && cursor.NextElement(first_target)) {
-        if (manifest.targets.size() == kTargetsMax) cursor.Fail();
-        cursor.String(&manifest.targets.emplace_back());
-      }
+      ReadTexts(cursor, manifest.targets, kTargetsMax);
     } else {
       cursor.Skip();
     }

@@ -48,6 +48,7 @@ class TaskBoard {
   // Whether there is a task of that id, done or not; nullopt: none. Of a done one there is no body.
   Async<std::optional<Task>> Look(std::string run, std::string id, bool* done);
 
+  // Whether it was finished, and not forgotten since. Not for tasks of events, which leave no word.
   Async<bool> IsDone(std::string run, std::string id);
 
   // Says that this process works on it for `lease`, or who else does.

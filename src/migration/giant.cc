@@ -190,12 +190,12 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
       Result<TaskStep> carried = co_await Carry(run, std::move(range), stop, late, meter,
                                                 [delay = limits_.delay](int) { return delay; });
       if (!carried) co_return carried.error();
-    } else if (!*upload && co_await HasLostParts(run, task, **row)) {
-      Task range{.run = run.id, .id = task.id, .giant = task.id, .plan = (*row)->plan};
-      Result<void> judged = co_await Judge(run, range, "changed", "its upload is gone");
-      if (!judged) co_return judged.error();
     } else {
-      Result<void> sent = co_await SendRanges(run, task, **row);
+      Result<bool> lost = *upload ? false : co_await HasLostParts(run, task, **row);
+      if (!lost) co_return lost.error();
+      const Task range{.run = run.id, .id = task.id, .giant = task.id, .plan = (*row)->plan};
+      Result<void> sent = *lost ? co_await Judge(run, range, "changed", "its upload is gone")
+                                : co_await SendRanges(run, task, **row);
       if (!sent) co_return sent.error();
     }
     Result<void> left = co_await board_.Unclaim(run.id, task.id);
@@ -217,19 +217,19 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
 }
 
 // Whether ranges are done of an upload that is not there: nobody would send them again.
-asio::awaitable<bool> GiantCarrier::HasLostParts(const Run& run, const Task& task,
-                                                 const GiantRow& row) {
+Async<bool> GiantCarrier::HasLostParts(const Run& run, const Task& task, const GiantRow& row) {
   bool any_done = false;
   for (uint32_t range = 0; range < row.ranges() && !any_done; ++range) {
     Result<bool> done = co_await board_.IsDone(run.id, RangeId(task.id, row.plan, range));
-    if (!done) co_return false;  // Asked again.
+    if (!done) co_return done.error();
     any_done = *done;
   }
   if (!any_done) co_return false;
   // It may have begun since it was looked for. (One that has ended has a verdict.)
   Result<std::optional<SharedUpload>> upload =
       co_await UploadsOf(run).Find(run.target.prefix + row.name);
-  co_return upload && !*upload;
+  if (!upload) co_return upload.error();
+  co_return !*upload;
 }
 
 // The transfer has ended: its upload goes, and the object is done, or begun anew.

@@ -111,7 +111,7 @@ class GiantCarrier {
   // Sends the task of the giant again then.
   Async<void> Judge(const Run& run, const Task& range, std::string verdict, std::string reason,
                     bool own_parts = false);
-  asio::awaitable<bool> HasLostParts(const Run& run, const Task& task, const GiantRow& row);
+  Async<bool> HasLostParts(const Run& run, const Task& task, const GiantRow& row);
   Async<TaskStep> Conclude(const Run& run, Task task, GiantRow row);
   Async<TaskStep> Plan(const Run& run, Task task, Event& stop);
   Async<void> SendRanges(const Run& run, const Task& task, const GiantRow& row);

@@ -24,6 +24,10 @@ Error Changed() { return Retryable("the object changed while it was carried"); }
 // Of what failed before anything that has an effect was asked of the target: what waits for a
 // request that may still land need not wait for this.
 Error NothingSent(Error error) {
+  // What the server calls it is worth reading.
+  if (error.kind == ErrorKind::kRetryable && error.http_status != 0 && !error.code.empty()) {
+    error.message += " (" + error.code + ")";
+  }
   if (error.kind == ErrorKind::kRetryable) error.code = kNotSentCode;
   return error;
 }

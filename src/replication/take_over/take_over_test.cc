@@ -182,16 +182,20 @@ TEST(TakeOverTest, AnArchiveThatAnotherProcessWasFasterWithIsNoFailure) {
   for (const char* code : {"NoSuchKey", "DeleteMarker"}) {
     CutOver world;
     world.Leave({.objects = {{.relative_key = "a", .content = "a", .created = world.now - 1h}}});
+    int left = 1;
     world.target().decide = [&](StoreOperation operation, std::string_view bucket,
                                 std::string_view) {
       Fault fault;
-      if (operation == StoreOperation::kGet && bucket == "staging") {
+      if (operation == StoreOperation::kGet && bucket == "inbound" && left-- > 0) {
         fault.error = NotFound("there is no such key", code);
       }
       return fault;
     };
+    world.log.lines.clear();
     OnceResult result = world.RunOnce(kTargetAlone);
     EXPECT_FALSE(result.store_error) << code << ": " << result.store_error->Describe();
+    EXPECT_LE(left, 0) << "no archive was opened";
+    EXPECT_FALSE(world.log.Has("archive not taken over yet")) << code;
     EXPECT_EQ(result.parked_archives, 0) << world.ParkedReason();
   }
 }
