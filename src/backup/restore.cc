@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/units.h"
+#include "storage/makes_durable.h"
+#include "transfer/local/local_folder.h"
 #include "transfer/object/upload_records.h"
 #include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/journal_observer.h"
@@ -168,6 +170,10 @@ Async<Ended> Restore(Runtime runtime, State& state, BackupStore& vault, RestoreO
                                        counting, totals);
     if (!done) co_return done.error();
     co_return Judge(order, totals, counting.tally, troubles);
+  }
+  if (IsPlainFolder(place.store.capabilities())) {
+    journal.set_make_durable(
+        [&store = place.store, bucket = place.bucket] { return MakeAllDurable(store, bucket); });
   }
   Written written(journal);
   Result<void> done =

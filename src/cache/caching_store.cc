@@ -1,5 +1,6 @@
 #include "cache/caching_store.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace longhaul::cache {
@@ -9,6 +10,8 @@ namespace {
 // A row that was read counts for so long.
 constexpr std::chrono::seconds kRowAge{1};
 constexpr size_t kRowsMax = 100'000;
+// Between two tries to tell State of a write.
+constexpr std::chrono::milliseconds kPauseMax{5'000};
 
 // "From here to the end", in numbers that servers with signed ones understand: they take a larger
 // one for no range, and send the whole.
@@ -39,6 +42,14 @@ std::string CachingStore::description() const {
   return source_.description() + " by way of " + filler_.place().Text();
 }
 
+Capabilities CachingStore::capabilities() const {
+  Capabilities can = source_.capabilities();
+  if (can.conditions_proven) return can;
+  can.create_if_absent = can.replace_if_match = can.delete_if_match = false;
+  can.complete_if_absent = can.complete_if_match = false;
+  return can;
+}
+
 // -- what is there
 
 Async<std::optional<EntryRow>> CachingStore::Row(std::string key) {
@@ -46,8 +57,11 @@ Async<std::optional<EntryRow>> CachingStore::Row(std::string key) {
   if (auto found = rows_.find(key); found != rows_.end() && now - found->second.read < kRowAge) {
     co_return found->second.row;
   }
+  const uint64_t dropped = rows_dropped_;
   Result<std::optional<EntryRow>> row = co_await filler_.Read(key);
   if (!row) co_return row.error();
+  // A write that has been acknowledged meanwhile would be read as it was before.
+  if (rows_dropped_ != dropped) co_return row;
   if (rows_.size() >= kRowsMax) rows_.clear();
   rows_[std::move(key)] = {.read = now, .row = *row};
   co_return row;
@@ -61,6 +75,7 @@ Async<std::optional<CachingStore::Hit>> CachingStore::Find(std::string key) {
     if (!info) co_return info.error();
     current = std::move(*info);
   }
+  if (being_written_.contains(key)) co_return std::optional<Hit>();
   Result<std::optional<EntryRow>> row = co_await Row(key);
   // Without State nothing is known of copies, and the source has everything.
   if (!row || !*row) co_return std::optional<Hit>();
@@ -161,7 +176,7 @@ Async<ObjectStream> CachingStore::GetOrigin(GetRequest request) {
 }
 
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
-  if (stopping_) return;
+  if (stopping_ || being_written_.contains(key)) return;
   SourceState state{
       .etag = found.etag, .size_bytes = found.size_bytes, .modified = found.last_modified};
   if (filling_ >= options_.fills_max) {
@@ -178,8 +193,9 @@ void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
 
 Async<void> CachingStore::FillOn(std::string key, SourceState found) {
   while (!stopping_) {
-    Result<void> filled = co_await filler_.Fill(key, std::move(found));
-    rows_.erase(key);
+    Result<void> filled;
+    if (!being_written_.contains(key)) filled = co_await filler_.Fill(key, std::move(found));
+    Forget(key);
     if (!filled && filled.error().kind != ErrorKind::kCancelled) {
       runtime_.log.Warning("a copy was not made", {{"key", key}, LogField(filled.error())});
     }
@@ -213,24 +229,57 @@ Result<void> CachingStore::MayWrite(const std::string& bucket) const {
 
 Async<void> CachingStore::Invalidate(std::string key) {
   Result<void> done = co_await filler_.Invalidate(key);
-  rows_.erase(key);
+  Forget(key);
   co_return done;
+}
+
+Async<void> CachingStore::KeepInvalidating(std::string key) {
+  std::chrono::milliseconds pause{100};
+  while (!stopping_) {
+    co_await runtime_.clock.Sleep(pause);
+    pause = std::min(pause * 2, kPauseMax);
+    Result<void> done = co_await Invalidate(key);
+    if (done || !done.error().Transient()) break;
+  }
+  NoteWriteEnded(key);
+  co_return Ok();
+}
+
+void CachingStore::NoteWriteEnded(const std::string& key) {
+  const auto found = being_written_.find(key);
+  if (--found->second == 0) being_written_.erase(found);
 }
 
 template <class T>
 Async<T> CachingStore::Written(std::string bucket, std::string key, Async<T> write) {
   Result<void> may = MayWrite(bucket);
   if (!may) co_return may.error();
-  // Before: should this process die in between, nothing old is served.
-  Result<void> before = co_await Invalidate(key);
-  if (!before) co_return before.error();
+  Result<void> begun = co_await BeginWrite(key);
+  if (!begun) co_return begun.error();
   Result<T> result = co_await std::move(write);
-  // After: somebody may have copied the old state meanwhile. A write that failed may have been
-  // done.
-  Result<void> after = co_await Invalidate(key);
+  Result<void> ended = co_await EndWrite(key);
   if (!result) co_return result.error();
-  if (!after) co_return after.error();
+  if (!ended) co_return ended.error();
   co_return result;
+}
+
+// Should this process die in the middle of it, nothing old is served.
+Async<void> CachingStore::BeginWrite(std::string key) {
+  ++being_written_[key];
+  Result<void> done = co_await Invalidate(key);
+  if (!done) NoteWriteEnded(key);
+  co_return done;
+}
+
+// Another process may have copied the old state meanwhile. A write that failed may have been done.
+Async<void> CachingStore::EndWrite(std::string key) {
+  Result<void> done = co_await Invalidate(key);
+  if (!done && done.error().Transient()) {
+    fills_.Spawn(KeepInvalidating(key));
+  } else {
+    NoteWriteEnded(key);
+  }
+  co_return done;
 }
 
 // -- writes
@@ -272,16 +321,19 @@ Async<std::vector<RemoveFailure>> CachingStore::RemoveMany(std::string bucket,
   std::vector<std::string> keys;
   keys.reserve(requests.size());
   for (const RemoveRequest& request : requests) keys.push_back(request.key);
+  Result<void> begun = Ok();
+  size_t count = 0;
+  for (; begun && count < keys.size(); ++count) begun = co_await BeginWrite(keys[count]);
+  if (!begun) keys.resize(count - 1);  // That one has ended.
+  Result<std::vector<RemoveFailure>> removed = std::vector<RemoveFailure>();
+  if (begun) removed = co_await source_.RemoveMany(std::move(bucket), std::move(requests));
+  Result<void> ended = Ok();
   for (const std::string& key : keys) {
-    Result<void> before = co_await Invalidate(key);
-    if (!before) co_return before.error();
+    Result<void> one = co_await EndWrite(key);
+    if (!one) ended = one;
   }
-  Result<std::vector<RemoveFailure>> removed =
-      co_await source_.RemoveMany(std::move(bucket), std::move(requests));
-  for (const std::string& key : keys) {
-    Result<void> after = co_await Invalidate(key);
-    if (!after && removed) co_return after.error();
-  }
+  if (!begun) co_return begun.error();
+  if (!ended && removed) co_return ended.error();
   co_return removed;
 }
 

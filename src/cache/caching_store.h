@@ -51,7 +51,9 @@ class CachingStore : public Store, public HasOrigin {
 
   [[nodiscard]] const CachingCounts& counts() const { return counts_; }
 
-  [[nodiscard]] Capabilities capabilities() const override { return source_.capabilities(); }
+  // The source's, without conditions of writes that nobody has proven: whoever asks for one must be
+  // told, and not find out.
+  [[nodiscard]] Capabilities capabilities() const override;
   [[nodiscard]] std::string description() const override;
   Async<ListPage> List(ListRequest request) override;
   Async<ObjectInfo> Head(HeadRequest request) override;
@@ -83,7 +85,10 @@ class CachingStore : public Store, public HasOrigin {
   Async<void> SetVersioning(std::string bucket, bool enabled) override;
 
   // Events of the source have said that the key has changed; rows that were read count no more.
-  void Forget(const std::string& key) { rows_.erase(key); }
+  void Forget(const std::string& key) {
+    rows_.erase(key);
+    ++rows_dropped_;
+  }
 
  private:
   struct Known {
@@ -107,6 +112,12 @@ class CachingStore : public Store, public HasOrigin {
   // Runs a write between two invalidations of `key`.
   template <class T>
   Async<T> Written(std::string bucket, std::string key, Async<T> write);
+  // The second one, where State did not take it: until it does, or the store stops.
+  Async<void> KeepInvalidating(std::string key);
+  // Until EndWrite no copy of the key is served or made. Not OK: it has ended.
+  Async<void> BeginWrite(std::string key);
+  Async<void> EndWrite(std::string key);
+  void NoteWriteEnded(const std::string& key);
 
   Runtime runtime_;
   Store& source_;
@@ -114,6 +125,9 @@ class CachingStore : public Store, public HasOrigin {
   CachingOptions options_;
   CachingCounts counts_;
   std::map<std::string, Known> rows_;
+  uint64_t rows_dropped_ = 0;  // How often one of them has been found to be old.
+  // Keys that are being written, and by how many: no copy of theirs is served or made.
+  std::map<std::string, int> being_written_;
   std::map<std::string, SourceState> waiting_;
   int filling_ = 0;
   bool stopping_ = false;

@@ -16,6 +16,14 @@ using cache::KeyFiller;
 class CountedState : public FakeState {
  public:
   using FakeState::FakeState;
+  Async<std::optional<StateRow>> Get(std::string partition, std::string key) override {
+    auto row = co_await FakeState::Get(std::move(partition), std::move(key));
+    if (hold_reads) {
+      ++held;
+      co_await release.Wait();
+    }
+    co_return row;
+  }
   Async<int64_t> Write(std::string partition, StateWrite write) override {
     ++writes;
     if (away) co_return Retryable("the state is away");
@@ -37,6 +45,9 @@ class CountedState : public FakeState {
   int writes = 0;
   bool away = false;
   bool goes_away_at_removals = false;
+  bool hold_reads = false;  // Until `release`, when they have been made.
+  int held = 0;
+  Event release;
 };
 
 // Objects that arrive five seconds after they were sent.
@@ -104,6 +115,24 @@ class CachingStoreTest : public ::testing::Test {
     Result<void> filled = co_await filler->Fill("a", std::move(state));
     copied = filled && world.Entries()["a"].state == cache::EntryState::kReady;
   }
+  asio::awaitable<void> ReadInto(std::string& text) {
+    Result<std::string> read = co_await GetAll(*store, {.bucket = "data", .key = "a"}, 100);
+    if (read) text = *read;
+  }
+  // During a write.
+  asio::awaitable<void> ReadAndWatch(std::string& text) {
+    co_await world.base.clock.Sleep(1ms);  // The write has got its delay.
+    world.source_plan.delay_max = 0ms;
+    co_await ReadInto(text);
+    for (int i = 0; i < 20; ++i) {
+      co_await world.base.clock.Sleep(100ms);
+      copies_while_written += world.Entries()["a"].state != cache::EntryState::kFailed ? 1 : 0;
+    }
+  }
+  asio::awaitable<void> CopyAndGoAway(cache::SourceState state, bool& copied) {
+    co_await Copy(std::move(state), copied);
+    rows.away = true;
+  }
   asio::awaitable<void> Follow(std::string key, bool& followed) {
     Result<void> done = co_await filler->Follow(std::move(key), true);
     followed = done.has_value();
@@ -131,6 +160,7 @@ class CachingStoreTest : public ::testing::Test {
   std::unique_ptr<KeyFiller> filler;
   std::unique_ptr<KeyFiller> worker;
   std::unique_ptr<CachingStore> store;
+  int copies_while_written = 0;
 };
 
 // The source would be asked each time, which is what a cache is there to save.
@@ -262,6 +292,79 @@ TEST_F(CachingStoreTest, AWriteIsReadAlsoWhenTheOldStateIsCopiedMeanwhile) {
   ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
   ASSERT_TRUE(copied);  // Else this test shows nothing.
   EXPECT_EQ(Read("a"), "new");
+}
+
+// Were the process killed then, that copy would be served for a whole TTL.
+TEST_F(CachingStoreTest, NothingIsCopiedWhileItIsWritten) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  Read("a");
+  Settle();
+  std::string read;
+  world.source_plan.random = &world.base.random;
+  world.source_plan.delay_max = 60s;
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation != StoreOperation::kPut) return;
+    world.base.Start(ReadAndWatch(read));
+  };
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  EXPECT_EQ(read, "old");
+  EXPECT_EQ(copies_while_written, 0);
+  EXPECT_EQ(Read("a"), "new");
+  Settle();
+  EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "new");
+}
+
+// The write is done, and whoever asked for it has been told that State did not hear of it.
+TEST_F(CachingStoreTest, AWriteThatStateDidNotHearOfIsToldLater) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  const auto* old = world.source->Find("data", "a");
+  const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
+  bool copied = false;
+  world.source_plan.random = &world.base.random;
+  world.source_plan.delay_max = 2s;
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation != StoreOperation::kPut) return;
+    // Another process copies the old state; then State is away.
+    world.base.Start(CopyAndGoAway(state, copied));
+  };
+  EXPECT_FALSE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  ASSERT_TRUE(copied);
+  EXPECT_EQ(Read("a"), "new") << "by this process no copy of it is served";
+  rows.away = false;
+  Settle(20s);
+  EXPECT_NE(world.Entries()["a"].etag, old->info.etag);
+  EXPECT_EQ(Read("a"), "new");
+}
+
+// A row that was asked for before the write, and comes after it.
+TEST_F(CachingStoreTest, ARowThatWasReadBeforeAWriteIsNotKept) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  Read("a");
+  Settle();
+  ASSERT_EQ(Read("a"), "old");
+  Settle();
+  std::string first;
+  rows.hold_reads = true;
+  world.base.Start(ReadInto(first));
+  world.base.Drive([&] { return rows.held == 1; });
+  rows.hold_reads = false;
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  rows.release.Set();
+  world.base.Drive([&] { return !first.empty(); });
+  EXPECT_EQ(Read("a"), "new");
+}
+
+// Whoever writes on a condition that the source ignores would be told that it held.
+TEST_F(CachingStoreTest, ConditionsThatNobodyHasProvenAreNotPromised) {
+  Open({.writes = true});
+  EXPECT_TRUE(store->capabilities().replace_if_match);
+  world.source->options.capabilities.conditions_proven = false;
+  const Capabilities can = store->capabilities();
+  EXPECT_FALSE(can.create_if_absent || can.replace_if_match || can.complete_if_absent ||
+               can.complete_if_match || can.delete_if_match);
 }
 
 // Who may only read would write to the source.

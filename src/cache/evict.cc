@@ -21,7 +21,7 @@ Async<std::vector<EntryRow>> Free(std::vector<EntryRow> page, RunLives& lives,
   for (EntryRow& row : page) {
     if (row.entry.claimed_now() && lives.Lives(row.entry)) {
       ++result.claimed;
-    } else if (row.entry.pinned) {
+    } else if (row.entry.pinned && row.entry.state != EntryState::kFailed) {
       ++result.pinned;
     } else {
       free.push_back(std::move(row));
@@ -102,8 +102,9 @@ Async<PinResult> Pin(State& state, Place place, std::string prefix, bool pinned)
     for (EntryRow& row : *page) {
       // A reader or a fill may write the row at the same time.
       for (int tries = 0;; ++tries) {
-        // Another run's claim holds by its revision alone.
-        if (row.entry.state != EntryState::kReady) {
+        // Another run's claim holds by its revision alone. What counts no more can be let go.
+        const bool lets_go = !pinned && row.entry.state == EntryState::kFailed;
+        if (row.entry.state != EntryState::kReady && !lets_go) {
           ++result.absent;
           break;
         }
@@ -112,6 +113,7 @@ Async<PinResult> Pin(State& state, Place place, std::string prefix, bool pinned)
           break;
         }
         row.entry.pinned = pinned;
+        if (lets_go) row.entry.until = SystemTime{};  // The next sweep removes it.
         Result<int64_t> written =
             co_await state.Write(place.Entries(), {.key = row.key,
                                                    .value = EncodeEntry(row.entry),

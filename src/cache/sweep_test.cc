@@ -102,6 +102,21 @@ TEST_P(CacheSweep, LeavesWhatIsPinned) {
   EXPECT_FALSE(world.Has("a/2"));
 }
 
+// A copy that counts no more would lie there for ever, and count, if nobody could let it go.
+TEST_P(CacheSweep, WhatIsPinnedAndCountsNoMoreCanBeLetGo) {
+  world.Fill({""});
+  EXPECT_EQ(world.Pin("a/", true).changed, 5);
+  for (const char* key : {"a/1", "a/2"}) {
+    world.Change(key, [](cache::Entry& entry) { entry.state = cache::EntryState::kFailed; });
+  }
+  EXPECT_EQ(world.Evict("a/1").counts.removed, 1);
+  EXPECT_FALSE(world.Has("a/1"));
+  EXPECT_EQ(world.Pin("a/2", false).changed, 1);
+  EXPECT_EQ(world.Sweep().counts.removed, 1);
+  EXPECT_FALSE(world.Has("a/2"));
+  EXPECT_TRUE(world.Has("a/3"));
+}
+
 // Somebody else's object would be lost.
 TEST_P(CacheSweep, LeavesObjectsThatTheStateDoesNotKnow) {
   world.Fill({""});

@@ -9,6 +9,7 @@
 #include "cli/transfer_ends.h"
 #include "cli/wildcard.h"
 #include "storage/left_out_links.h"
+#include "storage/makes_durable.h"
 #include "transfer/local/local_folder.h"
 #include "transfer/runs/watch_for_loss.h"
 #include "transfer/tree/mirror_versions.h"
@@ -67,6 +68,15 @@ void TransferRun::Begin() {
   if (RunJournal* journal = session_ ? session_->journal() : nullptr) {
     watch_.Spawn(WatchForLoss(context_.runtime(), *journal, context_.stop(), over_));
   }
+}
+
+// Names in the journal must outlive a machine that goes down no longer than their files.
+void TransferRun::HoldUntilDurable(const OpenedAddress& target) {
+  RunJournal* journal = session_ ? session_->journal() : nullptr;
+  if (journal == nullptr || !IsPlainFolder(target.store->capabilities())) return;
+  journal->set_make_durable([store = target.store, bucket = target.address.bucket] {
+    return MakeAllDurable(*store, bucket);
+  });
 }
 
 void TransferRun::SetEnds(const OpenedAddress& source, const OpenedAddress& target) {
@@ -215,6 +225,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
                                   bool compare, SyncOptions options,
                                   std::unique_ptr<Listing> target_listing) {
   SetEnds(source, target);
+  HoldUntilDurable(target);
   options.copy.uploads = uploads();
   options.copy.stop = &context_.stop();
   options.copy.on_bytes = [this](uint64_t bytes) { progress.totals.bytes_done += bytes; };
@@ -280,6 +291,7 @@ Async<void> TransferRun::Transfer(OpenedAddress source, OpenedAddress target, Op
 Async<void> TransferRun::TransferVersions(OpenedAddress source, OpenedAddress target,
                                           ListingOptions listed, SyncOptions options) {
   SetEnds(source, target);
+  HoldUntilDurable(target);
   options.copy.stop = &context_.stop();
   options.copy.on_bytes = [this](uint64_t bytes) { progress.totals.bytes_done += bytes; };
   Result<void> kept = co_await CheckKeepsVersions(

@@ -67,6 +67,7 @@ class TransferRun {
   void Begin();
   void Add(SyncObserver& observer) { observers.Add(observer); }
   void SetEnds(const OpenedAddress& source, const OpenedAddress& target);
+  void HoldUntilDurable(const OpenedAddress& target);
   // Of cp and mv of single objects, which say themselves what they have done: one that is copied to
   // `target_key`, named as at the source, to be told to `report` alone. Its views are of `source`.
   SyncStep StepOfOne(const CommandAddress& source, const CommandAddress& target,

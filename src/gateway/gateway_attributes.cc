@@ -112,14 +112,15 @@ Async<void> Gateway::Impl::GetAttributes(GatewayCall& call) {
     Result<ObjectInfo> first = co_await store.Head(head);
     if (!first) co_return first.error();
     int count = first->part_count;
-    int last = std::min<int64_t>(count, int64_t{*marker} + std::min(*max_parts, kPartsMax));
+    const int after = std::min(*marker, kPartsMax);  // Behind the last there is none.
+    int last = std::min(count, after + std::min(*max_parts, kPartsMax));
     xml.Open("ObjectParts");
     xml.Text("PartsCount", std::to_string(count));
     xml.Text("PartNumberMarker", std::to_string(*marker));
     xml.Text("NextPartNumberMarker", std::to_string(last));
     xml.Text("MaxParts", std::to_string(std::min(*max_parts, kPartsMax)));
     xml.Text("IsTruncated", last < count ? "true" : "false");
-    for (int number = *marker + 1; number <= last; ++number) {
+    for (int number = after + 1; number <= last; ++number) {
       head.part_number = number;
       Result<ObjectInfo> part = co_await store.Head(head);
       if (!part) co_return part.error();

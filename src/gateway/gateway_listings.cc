@@ -66,6 +66,10 @@ Async<ListPage> Gateway::Impl::List(ListRequest request) {
   if (!store.capabilities().sorted_listing) {
     co_return GatewayError("NotImplemented", "this store lists by the delimiter / alone");
   }
+  if (request.versions) {
+    // A page may end between two versions of a key, and no name says which comes next.
+    co_return GatewayError("NotImplemented", "versions are listed by the delimiter / alone");
+  }
   std::string delimiter = std::exchange(request.delimiter, "");
   size_t count_max = static_cast<size_t>(std::clamp(request.count_max, 1, 1000));
   std::string skip;  // A beginning that has been told.

@@ -335,7 +335,8 @@ Async<void> Gateway::Impl::CopyObject(GatewayCall& call) {
   Result<PutRequest> put = ReadPutHeaders(call);
   if (!put) co_return put.error();
   Capabilities can = store.capabilities();
-  Result<Settled> condition = co_await Settle(call, can.create_if_absent, can.replace_if_match);
+  Result<Settled> condition = co_await Settle(call, can.copy_conditions && can.create_if_absent,
+                                              can.copy_conditions && can.replace_if_match);
   if (!condition) co_return condition.error();
   std::string source_if_match;
   if (HasSourceCondition(call.request.headers())) {

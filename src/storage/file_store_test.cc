@@ -448,6 +448,25 @@ TEST_F(FileStoreTest, TheRootMustBeThere) {
   EXPECT_TRUE(MakeFileStore(world_.runtime, {.root = root_ + "/new/deep", .create_root = true}));
 }
 
+// One file system takes "README" for "Readme". (A link makes the bucket's own folder look so.)
+TEST_F(FileStoreTest, ADiskThatFoldsNamesIsRefused) {
+  ASSERT_TRUE(world_.Run(PutText(*store_, {.bucket = "b", .key = "Readme"}, "text")));
+  fs::create_directory(root_ + "/new");
+  for (const char* bucket : {"b", "new"}) {
+    fs::create_symlink(".longhaul", root_ + "/" + bucket + "/.LONGHAUL");
+    auto put = world_.Run(PutText(*store_, {.bucket = bucket, .key = "README"}, "other"));
+    ASSERT_FALSE(put) << bucket;
+    EXPECT_EQ(put.error().code, "FoldsNames") << bucket;
+  }
+  auto read = world_.Run(GetAll(*store_, {.bucket = "b", .key = "README"}, 100));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, "FoldsNames");
+  // A key of that name is none of it.
+  fs::remove(root_ + "/b/.LONGHAUL");
+  EXPECT_TRUE(world_.Run(PutText(*store_, {.bucket = "b", .key = ".LONGHAUL/a"}, "text")));
+  EXPECT_TRUE(world_.Run(PutText(*store_, {.bucket = "b", .key = "README"}, "other")));
+}
+
 // Every name decodes to the segment it was made of: else a key would come back as another.
 TEST(FileNamesTest, NamesAreReversible) {
   for (const std::string& segment :

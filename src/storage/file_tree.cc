@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -103,6 +104,27 @@ Fd OpenFolderPath(int folder, std::string_view path) {
   return current;
 }
 
+// exFAT, FAT, SMB and folders of ext4 that fold names take "README" for "Readme": of two keys one
+// would replace the other, and be read as the other.
+Result<void> FileTree::CheckTellsCase() const {
+  static const std::string kOther = [] {
+    std::string name(kFilePrivateFolder);
+    for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return name;
+  }();
+  struct stat other{};
+  struct stat own{};
+  const bool folds = ::fstatat(bucket_.get(), kOther.c_str(), &other, 0) == 0 &&
+                     ::fstatat(bucket_.get(), kFilePrivateFolder.data(), &own, 0) == 0 &&
+                     other.st_dev == own.st_dev && other.st_ino == own.st_ino;
+  if (!folds) return Ok();
+  Error error = InvalidInput(bucket_path_ +
+                             " is on a file system that takes names for one that differ in upper "
+                             "and lower case only: a store of type file needs one that does not");
+  error.code = std::string(kFoldsNames);
+  return error;
+}
+
 Result<FileTree> FileTree::Open(const std::string& root, const std::string& bucket, bool durable) {
   FileTree tree;
   tree.durable_ = durable;
@@ -116,6 +138,8 @@ Result<FileTree> FileTree::Open(const std::string& root, const std::string& buck
     if (IsMissing(errno)) return NotFound("no such bucket: " + bucket, "NoSuchBucket");
     return FileError(errno, "open " + tree.bucket_path_);
   }
+  Result<void> tells = tree.CheckTellsCase();
+  if (!tells) return tells.error();
   return tree;
 }
 
@@ -283,8 +307,13 @@ Result<FileTree::Temporary> FileTree::NewTemporary() const {
 Result<Fd> FileTree::PrivateFolder(const std::string& path) const {
   std::string whole = std::string(kFilePrivateFolder) + (path.empty() ? "" : "/" + path);
   Fd folder = OpenFolderPath(bucket_.get(), whole);
-  if (!folder.valid() && errno == ENOENT) folder = MakeFolderPath(bucket_.get(), whole);
+  const bool anew = !folder.valid() && errno == ENOENT;
+  if (anew) folder = MakeFolderPath(bucket_.get(), whole);
   if (!folder.valid()) return FileError(errno, "open " + whole);
+  if (anew) {
+    Result<void> tells = CheckTellsCase();
+    if (!tells) return tells.error();
+  }
   return folder;
 }
 

@@ -37,6 +37,7 @@ class Fd {
 
 // The Error for `errno`: full disk or too many files kRetryable, no permission kDenied, …
 Error FileError(int error_number, std::string_view what);
+inline constexpr std::string_view kFoldsNames = "FoldsNames";
 Error NoSuchKey();
 Error KeyNotStorable(std::string_view why);
 
@@ -51,7 +52,8 @@ struct FoundFile {
 
 class FileTree {
  public:
-  // kNotFound, code NoSuchBucket.
+  // kNotFound, code NoSuchBucket. kInvalidInput, code kFoldsNames: its file system takes two keys
+  // for one; also from PrivateFolder, in a bucket that had none.
   static Result<FileTree> Open(const std::string& root, const std::string& bucket, bool durable);
 
   // Another handle of the same folder, for a job of its own.
@@ -94,6 +96,7 @@ class FileTree {
   Result<void> Sync(int fd, std::string_view what) const;
 
  private:
+  Result<void> CheckTellsCase() const;
   Result<Fd> LockNamed(const std::string& name) const;
   Result<FoundFile> FindBelow(const Fd& folder, const std::string& path,
                               const std::vector<std::string>& segments, size_t at) const;

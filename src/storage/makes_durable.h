@@ -19,6 +19,8 @@ class MakesDurable {
   // OK: what is under the key outlives a machine that goes down, and so does its name. Errors are
   // those of the disk.
   virtual Async<void> MakeDurable(std::string bucket, std::string key) = 0;
+  // The same of all that has been written to `bucket` before the call, at once.
+  virtual Async<void> MakeAllDurable(std::string bucket) = 0;
 };
 
 // Other stores have nothing to do: what they have answered is durable.
@@ -26,6 +28,12 @@ inline Async<void> MakeDurable(Store& store, std::string bucket, std::string key
   auto* makes = dynamic_cast<MakesDurable*>(&store);
   if (makes == nullptr) co_return Ok();
   co_return co_await makes->MakeDurable(std::move(bucket), std::move(key));
+}
+
+inline Async<void> MakeAllDurable(Store& store, std::string bucket) {
+  auto* makes = dynamic_cast<MakesDurable*>(&store);
+  if (makes == nullptr) co_return Ok();
+  co_return co_await makes->MakeAllDurable(std::move(bucket));
 }
 
 }  // namespace longhaul

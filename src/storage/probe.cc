@@ -85,6 +85,7 @@ class Prober {
       can.*trial.field = *passed;
     }
     can.trailing_checksums = can.trailing_checksums && can.checksums;
+    can.conditions_proven = true;
     co_return can;
   }
 

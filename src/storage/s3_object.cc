@@ -367,6 +367,35 @@ Async<void> RemoveInto(S3Client& client, RemoveRequest request,
   co_return Ok();
 }
 
+// What an answer says of single keys: into `failures`, or `again` for what may succeed alone. Not
+// OK: it tells of none that was asked for, so nobody knows what it did.
+Result<void> SortFailures(const std::string& bucket, const std::vector<RemoveRequest>& batch,
+                          std::vector<S3DeleteFailure> told, std::vector<RemoveFailure>& failures,
+                          std::vector<RemoveRequest>& again) {
+  std::multimap<std::string_view, const RemoveRequest*> asked;
+  for (const RemoveRequest& request : batch) asked.emplace(request.key, &request);
+  for (S3DeleteFailure& one : told) {
+    Error error = S3ErrorInside(one.error);
+    const auto [begin, end] = asked.equal_range(one.key);
+    if (begin == end) {
+      return error.In("the answer tells of the key \"" + one.key + "\", which was not asked for");
+    }
+    if (error.kind == ErrorKind::kNotFound && error.code != "NoSuchBucket") continue;
+    if (!error.Transient()) {
+      failures.push_back({one.key, error.In(Place("remove", bucket, one.key))});
+      continue;
+    }
+    for (auto request = begin; request != end; ++request) {
+      const std::string& version = request->second->version_id;
+      // Alone it has retries of its own.
+      if (one.version_id.empty() || version.empty() || version == one.version_id) {
+        again.push_back(*request->second);
+      }
+    }
+  }
+  return Ok();
+}
+
 }  // namespace
 
 Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string bucket,
@@ -400,17 +429,8 @@ Async<std::vector<RemoveFailure>> S3RemoveMany(S3Client& client, std::string buc
           answer ? ParseS3DeleteResult(answer->text)
                  : Result<std::vector<S3DeleteFailure>>(answer.error());
       if (!failed) co_return failed.error().In("remove many of " + bucket);
-      for (S3DeleteFailure& one : *failed) {
-        Error error = S3ErrorInside(one.error);
-        if (error.kind == ErrorKind::kNotFound && error.code != "NoSuchBucket") continue;
-        if (error.Transient()) {
-          // Alone it has retries of its own.
-          singles.push_back(
-              {.bucket = bucket, .key = one.key, .version_id = one.version_id, .if_match = ""});
-        } else {
-          failures.push_back({one.key, error.In(Place("remove", bucket, one.key))});
-        }
-      }
+      Result<void> sorted = SortFailures(bucket, batch, std::move(*failed), failures, singles);
+      if (!sorted) co_return sorted.error().In("remove many of " + bucket);
     }
   }
   TaskGroup group(client.runtime().executor);

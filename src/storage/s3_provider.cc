@@ -6,8 +6,14 @@
 namespace longhaul {
 namespace {
 
-// MinIO and AWS need nothing: what an older release lacks the probe finds.
 S3Quirks None() { return {}; }
+
+// Servers of which each release does something else: what one lacks the probe finds.
+S3Quirks OfRelease() {
+  S3Quirks quirks;
+  quirks.can.conditions_proven = false;
+  return quirks;
+}
 
 void NoConditions(Capabilities& can) {
   can.create_if_absent = can.replace_if_match = can.delete_if_match = false;
@@ -112,11 +118,11 @@ constexpr std::array kProviders = {
     S3Provider{"wasabi", "Wasabi", "https://s3.{region}.wasabisys.com", ".wasabisys.com",
                "us-east-1", "", "eu-central-1", S3Addressing::kPath, false, Wasabi},
     S3Provider{"minio", "MinIO", "-", "", "us-east-1", "", "us-east-1", S3Addressing::kPath, false,
-               None},
+               OfRelease},
     S3Provider{"ceph", "Ceph Object Gateway", "-", "", "us-east-1", "", "us-east-1",
-               S3Addressing::kPath, false, None},
+               S3Addressing::kPath, false, OfRelease},
     S3Provider{"generic", "any other server", "-", "", "us-east-1", "", "us-east-1",
-               S3Addressing::kPath, false, None},
+               S3Addressing::kPath, false, OfRelease},
 };
 
 bool IsLabel(std::string_view text) {

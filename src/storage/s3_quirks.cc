@@ -11,7 +11,8 @@ Capabilities WithinQuirks(Capabilities probed, const S3Quirks& quirks) {
         &Capabilities::checksums, &Capabilities::trailing_checksums, &Capabilities::storage_classes,
         &Capabilities::lists_uploads, &Capabilities::heads_parts, &Capabilities::create_if_absent,
         &Capabilities::replace_if_match, &Capabilities::complete_if_absent,
-        &Capabilities::complete_if_match, &Capabilities::delete_if_match}) {
+        &Capabilities::complete_if_match, &Capabilities::delete_if_match,
+        &Capabilities::copy_conditions}) {
     probed.*ability = probed.*ability && can.*ability;
   }
   probed.copy_size_bytes_max = std::min(probed.copy_size_bytes_max, can.copy_size_bytes_max);

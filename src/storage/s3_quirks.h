@@ -21,6 +21,7 @@ inline Capabilities S3Promises() {
   can.complete_if_absent = true;
   can.complete_if_match = true;
   can.delete_if_match = true;
+  can.copy_conditions = false;
   return can;
 }
 

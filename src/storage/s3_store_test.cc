@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "storage/adopt_multipart.h"
@@ -487,6 +489,45 @@ TEST_F(S3StoreTest, RemoveManyTellsTheFateOfEachKey) {
   EXPECT_EQ((*failures)[0].error.kind, ErrorKind::kDenied);
   ASSERT_EQ(http.seen.size(), 3u);
   EXPECT_EQ(http.seen[0].body.find("control"), std::string::npos);
+}
+
+// A failure of nobody knows which key: that one was not removed. With an empty key, what is tried
+// again alone would be the bucket.
+TEST_F(S3StoreTest, AFailureOfNoKeyIsOneOfAll) {
+  for (const char* key : {"", "<Key></Key>", "<Key>other</Key>"}) {
+    for (const char* code : {"AccessDenied", "InternalError"}) {
+      http.seen.clear();
+      http.answers = {{.body = "<DeleteResult><Error>" + std::string(key) + "<Code>" + code +
+                               "</Code></Error></DeleteResult>"}};
+      std::vector<RemoveRequest> requests(2);
+      requests[0].key = "a";
+      requests[1].key = "b";
+      auto removed = world.Run(Open().RemoveMany("bucket", std::move(requests)));
+      EXPECT_FALSE(removed) << key << " " << code;
+      EXPECT_EQ(http.seen.size(), 1u) << key << " " << code;
+    }
+  }
+}
+
+// A server need not say of which version: all of the key are tried again, each as it was asked for.
+TEST_F(S3StoreTest, WhatIsTriedAgainAloneIsOfTheVersionsAskedFor) {
+  http.answers = {{.body = "<DeleteResult><Error><Key>a</Key><Code>SlowDown</Code></Error>"
+                           "</DeleteResult>"},
+                  {.status = 204}};
+  std::vector<RemoveRequest> requests(3);
+  requests[0].key = requests[1].key = "a";
+  requests[0].version_id = "v1";
+  requests[1].version_id = "v2";
+  requests[2].key = "b";
+  auto removed = world.Run(Open().RemoveMany("bucket", std::move(requests)));
+  ASSERT_TRUE(removed);
+  EXPECT_TRUE(removed->empty());
+  std::set<std::string> again;
+  for (size_t i = 1; i < http.seen.size(); ++i) {
+    const std::string& url = http.seen[i].request.url;
+    again.insert(url.substr(url.rfind('/')));
+  }
+  EXPECT_EQ(again, (std::set<std::string>{"/a?versionId=v1", "/a?versionId=v2"}));
 }
 
 }  // namespace

@@ -255,6 +255,10 @@ struct Capabilities {
   bool complete_if_absent = false;  // CompleteMultipartUpload If-None-Match: *
   bool complete_if_match = false;
   bool delete_if_match = false;
+  // Whether these five are known: by the service's documents or a probe. Else they are what a
+  // server of this kind may do, and one that ignores them says nothing of it.
+  bool conditions_proven = true;
+  bool copy_conditions = true;         // Copy heeds them, too; no probe tries that.
   bool key_dot_segments = true;        // "a/./b" and "a/../b" are keys of their own.
   bool key_double_slash = true;        // "a//b" is.
   bool key_file_beside_folder = true;  // "a" and "a/b" may both be, and both are listed.

@@ -227,6 +227,14 @@ class CacheWorld {
     return target->Find("cache", key) != nullptr;
   }
   [[nodiscard]] cache::Place Where() const { return {.store = Description(), .bucket = "cache"}; }
+  // As if a run had written the row of `key`.
+  void Change(const std::string& key, const std::function<void(cache::Entry&)>& change) {
+    cache::Entry entry = Entries().at(key);
+    change(entry);
+    FakeState rows(base.runtime, state);
+    ASSERT_TRUE(
+        Run(rows.Write(Where().Entries(), {.key = key, .value = cache::EncodeEntry(entry)})));
+  }
   std::map<std::string, cache::Entry> Entries() {
     std::map<std::string, cache::Entry> entries;
     for (const auto& [name, row] : state->rows) {

@@ -99,6 +99,28 @@ TEST(GatewayOperationsTest, UnknownElementsAreRefused) {
             "NotImplemented");
 }
 
+// Of a key in pieces the first one is another key.
+TEST(GatewayOperationsTest, AKeyIsAllOfItsText) {
+  const auto key_of = [](const std::string& key) {
+    Result<DeleteBody> body =
+        ParseDelete("<Delete><Object><Key>" + key + "</Key></Object></Delete>");
+    return body ? body->requests.at(0).key : body.error().code;
+  };
+  EXPECT_EQ(key_of("a<![CDATA[&]]>b"), "a&b");
+  EXPECT_EQ(key_of("a<!-- c -->b"), "ab");
+  EXPECT_EQ(key_of(" a&amp;&#x10;&#100;"),
+            " a&\x10"
+            "d");
+  for (const char* key : {"<x/>b", "a<x>b</x>", "logs&#0;x", "logs&#x00;x", "logs&#000;"}) {
+    EXPECT_EQ(key_of(key), "MalformedXML") << key;
+  }
+  Result<Tags> tags = ParseTagging(
+      "<Tagging><TagSet><Tag><Key>a<![CDATA[b]]></Key><Value>1<!---->2</Value></Tag></TagSet>"
+      "</Tagging>");
+  ASSERT_TRUE(tags);
+  EXPECT_EQ(tags->at("ab"), "12");
+}
+
 TEST(GatewayOperationsTest, WhatIsGivenTwiceIsRefused) {
   EXPECT_EQ(CodeOf({.query = "versionId=a&versionId=b", .names_key = true}), "InvalidArgument");
   EXPECT_EQ(CodeOf({.method = "DELETE",

@@ -44,10 +44,47 @@ Result<void> OnlyChildren(pugi::xml_node parent, std::initializer_list<std::stri
   return Ok();
 }
 
+// The text of an element without children, in however many pieces it is written; "" for none.
+Result<std::string> TextOf(pugi::xml_node leaf) {
+  std::string text;
+  for (pugi::xml_node piece : leaf.children()) {
+    switch (piece.type()) {
+      case pugi::node_pcdata:
+      case pugi::node_cdata:
+        text += piece.value();
+        break;
+      case pugi::node_element:
+        return Malformed(std::string(leaf.name()) + " has an element in it");
+      default:
+        break;  // A comment.
+    }
+  }
+  return text;
+}
+
+// "&#0;" is no character of XML (section 2.2), and the parser's texts would end there.
+bool HasZero(std::string_view xml) {
+  if (xml.find('\0') != std::string_view::npos) return true;
+  for (size_t at = xml.find("&#"); at != std::string_view::npos; at = xml.find("&#", at + 2)) {
+    std::string_view number = xml.substr(at + 2);
+    if (number.starts_with('x')) number.remove_prefix(1);
+    const size_t end = number.find_first_not_of('0');
+    if (end != 0 && end != std::string_view::npos && number[end] == ';') return true;
+  }
+  return false;
+}
+
+Result<void> Load(pugi::xml_document& document, std::string_view xml, unsigned int flags) {
+  if (HasZero(xml)) return Malformed("a character that XML does not have");
+  pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size(), flags);
+  if (!parsed) return Malformed(parsed.description());
+  return Ok();
+}
+
 // Parses, and finds the root element whatever its namespace prefix.
 Result<pugi::xml_node> Root(pugi::xml_document& document, std::string_view xml, const char* name) {
-  pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size());
-  if (!parsed) return Malformed(parsed.description());
+  Result<void> loaded = Load(document, xml, pugi::parse_default);
+  if (!loaded) return loaded.error();
   pugi::xml_node root = document.document_element();
   if (std::string_view(root.name()) != name) return Malformed(std::string("no ") + name);
   return root;
@@ -116,8 +153,10 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
     known = OnlyChildren(part, {"PartNumber", "ETag", "ChecksumCRC32", "ChecksumCRC32C",
                                 "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumSHA256"});
     if (!known) return known.error();
+    Result<std::string> etag = TextOf(part.child("ETag"));
+    if (!etag) return etag.error();
     UploadedPart read{.number = part.child("PartNumber").text().as_int(),
-                      .etag = Unquoted(part.child("ETag").text().get()),
+                      .etag = Unquoted(*etag),
                       .size_bytes = 0,
                       .checksum = std::nullopt};
     if (!part.child("PartNumber") || !part.child("ETag")) {
@@ -127,10 +166,11 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
       return GatewayError("InvalidArgument", "PartNumber must be between 1 and 10000");
     }
     for (const auto& [name, algorithm] : kPartChecksums) {
-      std::string_view value = part.child(name).child_value();
-      if (value.empty()) continue;
+      Result<std::string> value = TextOf(part.child(name));
+      if (!value) return value.error();
+      if (value->empty()) continue;
       if (read.checksum) return Malformed("a part with two checksums");
-      read.checksum = Checksum{algorithm, std::string(value), false};
+      read.checksum = Checksum{algorithm, std::move(*value), false};
     }
     body.parts.push_back(std::move(read));
   }
@@ -141,9 +181,8 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
 Result<DeleteBody> ParseDelete(std::string_view xml) {
   pugi::xml_document document;
   // Keys may begin with blanks or be nothing but blanks.
-  pugi::xml_parse_result parsed = document.load_buffer(
-      xml.data(), xml.size(), pugi::parse_default | pugi::parse_ws_pcdata_single);
-  if (!parsed) return Malformed(parsed.description());
+  Result<void> loaded = Load(document, xml, pugi::parse_default | pugi::parse_ws_pcdata_single);
+  if (!loaded) return loaded.error();
   pugi::xml_node root = document.document_element();
   if (std::string_view(root.name()) != "Delete") return Malformed("no Delete");
   Result<void> known = OnlyChildren(root, {"Quiet", "Object*"});
@@ -156,9 +195,15 @@ Result<DeleteBody> ParseDelete(std::string_view xml) {
     known = OnlyChildren(object, {"Key", "VersionId", "ETag"});
     if (!known) return known.error();
     RemoveRequest request;
-    request.key = object.child("Key").child_value();
-    request.version_id = object.child("VersionId").child_value();
-    request.if_match = Unquoted(object.child("ETag").child_value());
+    Result<std::string> key = TextOf(object.child("Key"));
+    if (!key) return key.error();
+    Result<std::string> version_id = TextOf(object.child("VersionId"));
+    if (!version_id) return version_id.error();
+    Result<std::string> etag = TextOf(object.child("ETag"));
+    if (!etag) return etag.error();
+    request.key = std::move(*key);
+    request.version_id = std::move(*version_id);
+    request.if_match = Unquoted(*etag);
     if (request.key.empty()) return Malformed("an object without a key");
     body.requests.push_back(std::move(request));
   }
@@ -180,8 +225,11 @@ Result<Tags> ParseTagging(std::string_view xml) {
     known = OnlyChildren(tag, {"Key", "Value"});
     if (!known) return known.error();
     if (!tag.child("Key") || !tag.child("Value")) return Malformed("a tag has a Key and a Value");
-    bool added =
-        tags.emplace(tag.child("Key").child_value(), tag.child("Value").child_value()).second;
+    Result<std::string> key = TextOf(tag.child("Key"));
+    if (!key) return key.error();
+    Result<std::string> value = TextOf(tag.child("Value"));
+    if (!value) return value.error();
+    const bool added = tags.emplace(std::move(*key), std::move(*value)).second;
     if (!added) return GatewayError("InvalidTag", "Cannot provide multiple Tags with the same key");
     if (tags.size() > kTagsRead) break;
   }

@@ -124,9 +124,12 @@ Async<void> WriteParked(State& state, const std::string& rule, ParkedKey parked)
 }
 
 Async<void> ForgetParked(State& state, const std::string& rule, const ParkedKey& parked) {
-  StateWrite removal{.key = parked.key, .expected = Expected::Revision(parked.revision)};
-  Result<int64_t> removed =
-      co_await state.Write(KeyPartition(rule, parked.target), std::move(removal));
+  const bool whole = parked.key.empty();
+  std::string partition =
+      whole ? ArchivePartition(rule, parked.target) : KeyPartition(rule, parked.target);
+  StateWrite removal{.key = whole ? parked.archive : parked.key,
+                     .expected = Expected::Revision(parked.revision)};
+  Result<int64_t> removed = co_await state.Write(std::move(partition), std::move(removal));
   if (!removed) co_return removed.error().In("forget what was parked");
   co_return Ok();
 }
@@ -241,16 +244,6 @@ Async<void> ParkedPlace::Forget(std::optional<ParkedKey> row, std::string key) {
   if (!forgotten && forgotten.error().kind == ErrorKind::kPrecondition) co_return Ok();
   if (!forgotten) co_return forgotten.error();
   keys_.erase(key);
-  co_return Ok();
-}
-
-Async<void> ParkedPlace::KeepArchives(const std::set<std::string>& there) {
-  const std::set<std::string> known = archives_;
-  for (const std::string& archive : known) {
-    if (there.contains(archive)) continue;
-    Result<void> settled = co_await ArchiveSettled(archive);
-    if (!settled) co_return settled.error();
-  }
   co_return Ok();
 }
 

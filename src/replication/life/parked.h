@@ -105,8 +105,6 @@ class ParkedPlace {
   Async<void> SettledWith(std::string archive, std::vector<std::string> keys);
   // The archive is refused no more.
   Async<void> ArchiveSettled(std::string archive);
-  // Forgets the archives that are not among these: somebody has removed them.
-  Async<void> KeepArchives(const std::set<std::string>& there);
 
  private:
   Async<void> ReadRows();

@@ -6,6 +6,7 @@
 #include "events/hint.h"
 #include "replica/lease.h"
 #include "replication/rule_orders.h"
+#include "replication/staging/archive_keys.h"
 #include "replication/staging/staging.h"
 #include "tests/support/replication_world.h"
 #include "tests/support/sanitized.h"
@@ -183,6 +184,35 @@ TEST_F(RemovedArchiveTest, AConflictStays) {
   world_.RunFor(25min);
   ASSERT_EQ(Parked(world_, "t0").size(), 1u);
   EXPECT_EQ(Parked(world_, "t0").front().key, "c");
+}
+
+// It held a change of metadata alone, which no comparison would find.
+TEST_F(RemovedArchiveTest, KeysOfOneThatWasRefusedAsAWholeAreReadAnew) {
+  const std::set<std::string> staged = world_.Staged();
+  const SystemTime now = world_.world.clock.Now();
+  const std::string whole = NewUlid(now, world_.world.random);
+  const std::string other = NewUlid(now, world_.world.random);
+  HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "a"}}};
+  ASSERT_TRUE(world_.world.Run(RememberArchiveKeys(world_.state, now, whole, keys)));
+  for (const std::string& archive : {whole, other}) {
+    ParkedKey row{.target = "t0",
+                  .archive = archive,
+                  .op = "archive",
+                  .bucket = archive == whole ? "in" : "former",
+                  .reason = "of another State",
+                  .when = now};
+    ASSERT_TRUE(world_.world.Run(WriteParked(world_.state, "r", row)));
+  }
+  world_.Put("a", "text a", {{"state", "new"}});
+  world_.RunFor(28min);
+  auto left = world_.world.Run(ScanParkedArchives(world_.state, "r", "t0", "", 10));
+  ASSERT_TRUE(left);
+  EXPECT_TRUE(left->empty());
+  const auto* replica = world_.target().backend->Find("out", "a");
+  ASSERT_TRUE(replica);
+  EXPECT_EQ(replica->info.metadata.at("state"), "new");
+  EXPECT_EQ(world_.Staged(), staged) << "of the key that is refused";
+  EXPECT_FALSE(world_.log.Has("comparing")) << "another bucket's archive is none of this rule's";
 }
 
 // Keys that are parked, whose archives are gone, in several pages; a State that takes its time.
@@ -370,7 +400,7 @@ TEST(ParkedTest, ARefusedArchiveHasARowWhileItIsThere) {
   MemoryStore direct(world.runtime, world.target().backend);
   ASSERT_TRUE(
       world.world.Run(direct.Remove({.bucket = "staging", .key = *world.Staged().begin()})));
-  world.RunFor(30s);
+  world.RunFor(25min);
   archives = world.world.Run(ScanParkedArchives(world.state, "r", "t0", "", 10));
   EXPECT_TRUE(archives && archives->empty());
   world.Stop();

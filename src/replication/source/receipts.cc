@@ -16,6 +16,9 @@ namespace {
 // it becomes on its way to a list of keys.
 constexpr uint64_t kReceiptSizeBytesSmall = 1 << 20;
 constexpr int64_t kDecodedTimes = 8;
+// What a process has not seen a receipt of may have been taken by another one, or a target may
+// still ask for it (target_role_left.cc: within half of this).
+constexpr std::chrono::minutes kLeftToOthers{60};
 
 // A target may write it anew, with more that must be read anew, while another's is waited for.
 std::string NameOf(const StagedReceipt& receipt) { return receipt.key + " " + receipt.etag; }
@@ -50,19 +53,78 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
     if (rule->local) co_await TendLocally(*rule, pass, sight);
   }
-  // Gone from every staging: nobody will ask for its keys any more.
+  co_await TendGone(before, pass.complete);
+  co_return pass;
+}
+
+asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& before, bool complete) {
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  std::vector<std::string> over;  // Nobody will ask for their keys any more.
   for (const std::string& archive : before) {
     if (present_.contains(archive)) continue;
-    if (!pass.complete) {
+    if (!complete) {
       present_.insert(archive);  // A staging could not be listed; it may be there.
       continue;
     }
     context_.meter->OnArchiveGone(archive);
+    const auto untold = untold_.find(archive);
+    if (untold != untold_.end() && !untold->second.places.empty()) {
+      untold->second.gone_since = now;
+    } else {
+      over.push_back(archive);
+    }
+  }
+  for (auto& [archive, untold] : untold_) {
+    if (present_.contains(archive)) untold.gone_since.reset();
+    if (!untold.gone_since || now < *untold.gone_since + kLeftToOthers) continue;
+    // Where another process has taken its receipts, that one has forgotten its keys.
+    Result<bool> sent = co_await SendAnew(untold.rule, archive);
+    if (!sent) {
+      context_.runtime.log.Warning("the keys of an archive that went are not read anew yet",
+                                   {{"rule", untold.rule}, {"archive", archive}, sent.error()});
+      continue;
+    }
+    if (*sent) {
+      context_.runtime.log.Warning(
+          "an archive went from staging before a target had told of it; its keys are read anew",
+          {{"rule", untold.rule}, {"archive", archive}});
+    }
+    over.push_back(archive);
+  }
+  for (const std::string& archive : over) {
+    untold_.erase(archive);
     Result<void> forgotten =
         co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
     if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
   }
-  co_return pass;
+}
+
+Async<bool> ReceiptReader::SendAnew(const std::string& rule, const std::string& archive) {
+  Result<std::vector<std::string>> bodies = co_await RecallArchiveKeys(context_.state, archive);
+  if (!bodies) co_return bodies.error();
+  if (bodies->empty()) co_return false;
+  std::vector<NewMessage> again;
+  for (std::string& body : *bodies) {
+    again.push_back({.body = std::move(body), .lane = FreshLane(rule)});
+  }
+  Result<void> sent = co_await context_.queue.Send(std::move(again), {});
+  if (!sent) co_return sent.error().In("send hints");
+  co_return true;
+}
+
+void ReceiptReader::NoteTold(const RuleContext& rule, const std::string& place,
+                             const StagedArchive& staged) {
+  const bool told = std::ranges::all_of(rule.targets, [&](const auto& target) {
+    return StagingPlace(*target) != place || staged.HasReceipt(target->config->name);
+  });
+  if (told) {
+    const auto untold = untold_.find(staged.ulid);
+    if (untold != untold_.end()) untold->second.places.erase(place);
+  } else {
+    Untold& untold = untold_[staged.ulid];
+    untold.rule = rule.rule->id;
+    untold.places.insert(place);
+  }
 }
 
 asio::awaitable<void> ReceiptReader::Run(Event& stop) {
@@ -168,6 +230,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   bool compared = false;
   for (const StagedArchive& staged : *listed) {
     present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
+    NoteTold(rule, StagingPlace(target), staged);
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (known.taken.contains(NameOf(found))) continue;
@@ -197,7 +260,10 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
         all_taken = false;
         break;
       }
-      if (receipt->state == ArchiveReceipt::State::kCorrupt) known.corrupt.insert(staged.ulid);
+      if (receipt->state == ArchiveReceipt::State::kCorrupt) {
+        known.corrupt.insert(staged.ulid);
+        untold_.erase(staged.ulid);  // Its keys are in the Queue.
+      }
       known.taken.insert(NameOf(found));
       ++pass.read;
     }
@@ -261,18 +327,9 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     context_.meter->OnArchiveDropped(receipt.archive);  // Its keys come again.
   }
   if (receipt.state == ArchiveReceipt::State::kCorrupt) {
-    Result<std::vector<std::string>> bodies =
-        co_await RecallArchiveKeys(context_.state, receipt.archive);
-    if (!bodies) co_return bodies.error();
-    if (!bodies->empty()) {
-      std::vector<NewMessage> again;
-      for (std::string& body : *bodies) {
-        again.push_back({.body = std::move(body), .lane = FreshLane(rule.rule->id)});
-      }
-      Result<void> sent = co_await context_.queue.Send(std::move(again), {});
-      if (!sent) co_return sent.error().In("send hints");
-      co_return Ok();
-    }
+    Result<bool> sent = co_await SendAnew(rule.rule->id, receipt.archive);
+    if (!sent) co_return sent.error();
+    if (*sent) co_return Ok();
   }
   if (receipt.state == ArchiveReceipt::State::kCorrupt && !receipt.keys_known) {
     if (compared) co_return Ok();

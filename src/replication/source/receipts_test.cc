@@ -9,6 +9,8 @@
 namespace longhaul {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr char kUlid[] = "01KJM000000000000000000000";
 
 // Two processes read the receipts of a staging that two targets share. Were what the other one has
@@ -116,6 +118,145 @@ TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
     EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
     EXPECT_EQ(world.queue_backend->rows.size(), 1u) << remembered;
   }
+}
+
+// Two targets share a staging, and an archive is removed from it by hand, or by the bucket's
+// lifecycle. Process `first` has seen it.
+class UntoldArchiveTest : public ::testing::Test {
+ protected:
+  UntoldArchiveTest() {
+    std::vector<Target>& targets = world_.configuration.rules[0].targets;
+    targets[1].staging = targets[0].staging;
+    one_ = MakeProcess();
+    two_ = MakeProcess();
+    first_.emplace(*one_);
+    second_.emplace(*two_);
+    const SystemTime now = world_.world.clock.Now();
+    ulid_ = NewUlid(now, world_.world.random);
+    HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+    EXPECT_TRUE(world_.world.Run(RememberArchiveKeys(world_.state, now, ulid_, std::move(keys))));
+    archive_ = ArchiveKey(Prefix(), ulid_);
+    EXPECT_TRUE(world_.world.Run(PutText(Staging(), {.bucket = "staging", .key = archive_}, "x")));
+    world_.RunFor(2h);
+    Pass(*first_);
+  }
+
+  std::unique_ptr<ReplicationContext> MakeProcess() {
+    world_.MakeContext();
+    for (const auto& target : world_.context->rules[0]->targets) target->staging_found = true;
+    return std::move(world_.context);
+  }
+  const std::string& Prefix() { return one_->rules[0]->targets[0]->staging_prefix; }
+  Store& Staging() { return *world_.target().store; }
+  void Pass(ReceiptReader& reader) { EXPECT_TRUE(world_.world.Run(reader.RunPass()).complete); }
+  void LeaveReceipt(const std::string& target) {
+    const SystemTime now = world_.world.clock.Now();
+    const ArchiveReceipt receipt{
+        .archive = ulid_, .rule = "r", .target = target, .written = now, .stamp_oldest = now};
+    EXPECT_TRUE(world_.world.Run(WriteReceipt(Staging(), "staging", Prefix(), receipt)));
+  }
+  void RemoveArchive() {
+    EXPECT_TRUE(world_.world.Run(Staging().Remove({.bucket = "staging", .key = archive_})));
+  }
+  size_t CountSent() { return world_.queue_backend->rows.size(); }
+  bool IsRemembered() {
+    auto keys = world_.world.Run(RecallArchiveKeys(world_.state, ulid_));
+    return keys && !keys->empty();
+  }
+
+  testing::ReplicationWorld world_{2};
+  std::unique_ptr<ReplicationContext> one_;
+  std::unique_ptr<ReplicationContext> two_;
+  std::optional<ReceiptReader> first_;
+  std::optional<ReceiptReader> second_;
+  std::string ulid_;
+  std::string archive_;
+};
+
+TEST_F(UntoldArchiveTest, ItsKeysAreReadAnew) {
+  RemoveArchive();
+  for (int i = 0; i < 5; ++i) {
+    Pass(*first_);
+    world_.RunFor(10min);
+  }
+  EXPECT_TRUE(IsRemembered()) << "a target may ask for them";
+  EXPECT_EQ(CountSent(), 0u);
+  world_.RunFor(11min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
+  EXPECT_FALSE(IsRemembered());
+  world_.RunFor(2h);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
+}
+
+TEST_F(UntoldArchiveTest, OneTargetHasToldOfIt) {
+  LeaveReceipt("t0");
+  Pass(*first_);
+  RemoveArchive();
+  Pass(*first_);
+  EXPECT_TRUE(world_.Staged().empty());
+  Pass(*first_);
+  EXPECT_TRUE(IsRemembered());
+  world_.RunFor(61min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
+}
+
+TEST_F(UntoldArchiveTest, AllHaveToldOfIt) {
+  LeaveReceipt("t0");
+  LeaveReceipt("t1");
+  RemoveArchive();
+  Pass(*first_);
+  Pass(*first_);
+  EXPECT_FALSE(IsRemembered());
+  world_.RunFor(61min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 0u);
+}
+
+TEST_F(UntoldArchiveTest, AnotherProcessHasTakenWhatTheyTold) {
+  LeaveReceipt("t0");
+  LeaveReceipt("t1");
+  RemoveArchive();
+  Pass(*second_);
+  Pass(*second_);
+  Pass(*first_);
+  world_.RunFor(61min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 0u);
+}
+
+// A listing may miss it, or somebody has put it back.
+TEST_F(UntoldArchiveTest, ItIsThereAgain) {
+  RemoveArchive();
+  Pass(*first_);
+  ASSERT_TRUE(world_.world.Run(PutText(Staging(), {.bucket = "staging", .key = archive_}, "x")));
+  Pass(*first_);
+  world_.RunFor(61min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 0u);
+  EXPECT_TRUE(IsRemembered());
+}
+
+// The target asks for them, once: they are in the Queue then.
+TEST_F(UntoldArchiveTest, ATargetAsksForItsKeys) {
+  RemoveArchive();
+  Pass(*first_);
+  const ArchiveReceipt receipt{.state = ArchiveReceipt::State::kCorrupt,
+                               .archive = ulid_,
+                               .rule = "r",
+                               .target = "t0",
+                               .written = world_.world.clock.Now(),
+                               .keys_known = false};
+  ASSERT_TRUE(world_.world.Run(WriteReceipt(Staging(), "staging", Prefix(), receipt)));
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
+  Pass(*first_);
+  EXPECT_FALSE(IsRemembered());
+  world_.RunFor(61min);
+  Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
 }
 
 // They were read in another bucket than the rule reads now: one that is absent in this one would be

@@ -162,14 +162,12 @@ Async<void> TargetRole::ListInto(StagingQueue& queue, const RuleContext& rule,
   TellStaging(rule, target);
   std::set<std::string> archives = queue.Archives();
   archives.insert(target.archives_to_take_over.begin(), target.archives_to_take_over.end());
-  Result<void> kept = co_await target.parked->KeepArchives(archives);
-  if (!kept) context_.runtime.log.Warning("an archive stays recorded as parked", {kept.error()});
   const auto [sought, first] = left_sought_.try_emplace(&target, begun_at);
   const bool again = begun_at >= sought->second + kParkedRetry;
   if ((first || again) && left_being_sought_.insert(&target).second) {
     sought->second = begun_at;
     // There may be a hundred thousand: what waits in staging must not wait for them.
-    beside.Spawn(SeekLeftKeys(target, std::move(archives), listed_at, stop));
+    beside.Spawn(SeekLeft(target, std::move(archives), listed_at, stop));
   }
   co_return Ok();
 }

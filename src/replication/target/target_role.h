@@ -92,13 +92,15 @@ class TargetRole {
   // take long goes on in `beside`.
   Async<void> ListInto(StagingQueue& queue, const RuleContext& rule, TargetContext& target,
                        TargetPass& pass, const Event& stop, TaskGroup& beside);
-  // Keys that are parked here and whose archives somebody has removed: the source reads them anew.
-  // `listed_at`: when the listing was begun that showed `archives`. Looks again each ten minutes,
-  // one process at a time.
-  Async<void> SeekLeftKeys(TargetContext& target, std::set<std::string> archives,
-                           SystemTime listed_at, const Event& stop);
+  // What is parked here and whose archives somebody has removed, keys and whole archives: the
+  // source reads it anew. `listed_at`: when the listing was begun that showed `archives`. Looks
+  // again each ten minutes, one process at a time.
+  Async<void> SeekLeft(TargetContext& target, std::set<std::string> archives, SystemTime listed_at,
+                       const Event& stop);
   Async<void> AskForLeftKeys(TargetContext& target, const std::set<std::string>& archives,
                              SystemTime listed_at, const Event& stop);
+  Async<void> AskForLeftArchives(TargetContext& target, const std::set<std::string>& archives,
+                                 SystemTime listed_at, const Event& stop);
   // Begins what is due in `applying`; that tells `pass` what came of it. `listed`: staging has just
   // been.
   Async<void> PassOver(RuleContext& rule, TargetContext& target, std::shared_ptr<TargetPass> pass,
@@ -145,7 +147,7 @@ class TargetRole {
   std::map<const TargetContext*, StagingQueue> queues_;
   std::map<const TargetContext*, uint64_t> settled_;        // Entries, since this process began.
   std::map<const TargetContext*, int64_t> retried_;         // RuleControl::RetryRevision, followed.
-  std::map<const TargetContext*, SteadyTime> left_sought_;  // SeekLeftKeys, last.
+  std::map<const TargetContext*, SteadyTime> left_sought_;  // SeekLeft, last.
   std::set<const TargetContext*> left_being_sought_;
   std::map<const TargetContext*, Error> unlisted_;  // Why staging could not be listed, lately.
   // Failures of a store as a whole, one after the other.

@@ -69,6 +69,9 @@ class LimitedStore : public Store,
   Async<void> MakeDurable(std::string bucket, std::string key) override {
     return longhaul::MakeDurable(store_, std::move(bucket), std::move(key));
   }
+  Async<void> MakeAllDurable(std::string bucket) override {
+    return longhaul::MakeAllDurable(store_, std::move(bucket));
+  }
 
   Async<ListPage> List(ListRequest request) override;
   Async<ObjectInfo> Head(HeadRequest request) override;

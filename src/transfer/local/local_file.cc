@@ -159,6 +159,10 @@ bool RemoveAbandoned(const std::string& hidden) {
 
 }  // namespace
 
+bool IsHiddenName(std::string_view name) {
+  return name.starts_with(".longhaul-") && name.ends_with(".part");
+}
+
 Result<void> CheckFileKey(std::string_view key) {
   Error bad{.kind = ErrorKind::kInvalidInput,
             .message = "no file can have the name of this key",
@@ -168,6 +172,10 @@ Result<void> CheckFileKey(std::string_view key) {
     size_t slash = key.find('/');
     std::string_view segment = key.substr(0, slash);
     if (segment.empty() || segment == "." || segment == ".." || segment.size() > 255) return bad;
+    if (IsHiddenName(segment)) {
+      bad.message = "what is being written into a folder has names such as this one, and goes";
+      return bad;
+    }
     if (slash == std::string_view::npos) return Ok();
     if (segment == kStoreFolder) {
       bad.message = "a file store keeps what is its own in a folder of this name";
@@ -457,6 +465,19 @@ Result<void> SyncFile(const std::string& path, const std::string& folder, bool a
     if (!above || next == at) return Ok();
     at = std::move(next);
   }
+}
+
+Result<void> SyncFileSystem(const std::string& folder) {
+  const std::string path = folder.empty() ? "." : folder;
+  const FileHandle opened(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.fd() >= 0) {
+    if (::syncfs(opened.fd()) != 0) return FromErrno(errno, path);
+  } else if (errno == EACCES) {
+    ::sync();                    // It may be written and not read: all file systems then.
+  } else if (errno != ENOENT) {  // Without the folder nothing has been written below it.
+    return FromErrno(errno, path);
+  }
+  return Ok();
 }
 
 Result<struct stat> NewFile::Commit(bool if_absent, const FoldPath& fold) {

@@ -44,7 +44,10 @@ class FileHandle {
 // is not there: sync --delete must not empty it, nor a copy take it for files.
 inline constexpr std::string_view kStoreFolder = ".longhaul";
 
-// KeyNotStorable: no file below a folder can have this name.
+// Whether a file or folder of this name is what somebody is writing, or has left so: whoever writes
+// next removes it, and no listing shows it.
+bool IsHiddenName(std::string_view name);
+// KeyNotStorable: no file below a folder can have this name, or it would be taken for one of those.
 Result<void> CheckFileKey(std::string_view key);
 std::string FilePathOf(const std::string& bucket, std::string_view key);
 
@@ -120,6 +123,8 @@ std::string FolderOfFile(const std::string& path);
 // all folders up to the root, too. `sync`: as fsync.
 Result<void> SyncFile(const std::string& path, const std::string& folder, bool above,
                       const std::function<int(int)>& sync);
+// All that has been written to the file system that `folder` is on. OK also without the folder.
+Result<void> SyncFileSystem(const std::string& folder);
 
 // A file under a hidden name until Commit, and locked; unlinked when it never comes to that. What a
 // process that was killed has left of one is removed by the next that writes the same file.

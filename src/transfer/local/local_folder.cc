@@ -163,7 +163,7 @@ class LocalFolder::Walk {
     while (dirent* entry = ::readdir(directory)) {
       std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (name.starts_with(".longhaul-") && name.ends_with(".part")) continue;
+      if (IsHiddenName(name)) continue;
       bool is_folder = entry->d_type == DT_DIR;
       if (entry->d_type == DT_UNKNOWN) {
         struct stat status{};
@@ -420,6 +420,10 @@ Async<void> LocalFolder::MakeDurable(std::string bucket, std::string key) {
   if (durable_folders_.size() >= kKnownFoldersMax) durable_folders_.clear();
   durable_folders_.insert(folder);
   co_return Ok();
+}
+
+Async<void> LocalFolder::MakeAllDurable(std::string bucket) {
+  co_return co_await runtime_.pool.Run([&bucket] { return SyncFileSystem(bucket); });
 }
 
 Async<PutResult> LocalFolder::Copy(CopyRequest) { co_return NotImplemented("server-side copy"); }

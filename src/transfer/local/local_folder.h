@@ -84,6 +84,8 @@ class LocalFolder : public Store,
                                             const std::string& prefix) override;
   // The folders above the file as well: any of them may have been made for it.
   Async<void> MakeDurable(std::string bucket, std::string key) override;
+  // All of its file system; other file systems that are mounted below it are not.
+  Async<void> MakeAllDurable(std::string bucket) override;
   Async<PlacedUpload> OpenPlaced(PutRequest request, PartPlaces places) override;
   void Leave(const MultipartUpload& upload) override;
   Async<MultipartUpload> CreateMultipart(PutRequest request) override;

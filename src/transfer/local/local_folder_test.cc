@@ -98,6 +98,19 @@ TEST_F(LocalFolderTest, NoKeyLeavesTheFolder) {
   EXPECT_EQ(FilesThere(), 0U);
 }
 
+// Under such a name lies what is being written: whoever writes "victim.txt" next would take the
+// object for what a killed process has left, and remove it.
+TEST_F(LocalFolderTest, NoKeyHasTheNameOfAHiddenFile) {
+  for (const char* key : {"d/.longhaul-059a59b558c6fede.part", ".longhaul-x.part/bytes"}) {
+    auto put = world.Run(PutText(store, {.bucket = folder.path(), .key = key}, "x"));
+    ASSERT_FALSE(put) << key;
+    EXPECT_EQ(put.error().code, "KeyNotStorable") << key;
+  }
+  for (const char* key : {".longhaul-x.parts", "longhaul-x.part"}) {
+    EXPECT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = key}, "x"))) << key;
+  }
+}
+
 // Where the folder is a bucket of a `file` store, too: what that one keeps of its objects would be
 // copied along as files, and `sync --delete` would take it from the store.
 TEST_F(LocalFolderTest, WhatAFileStoreKeepsIsNotThere) {

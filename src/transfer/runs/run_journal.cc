@@ -1,6 +1,7 @@
 #include "transfer/runs/run_journal.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -266,7 +267,43 @@ void RunJournal::Started(std::string_view name) {
 void RunJournal::Done(std::string_view name) {
   auto found = open_.find(name);
   if (found != open_.end()) open_.erase(found);
-  if (redoing_ && HasRow(name)) changes_.push_back({.name = std::string(name), .failure = {}});
+  const bool has_row = redoing_ && HasRow(name);
+  if (!make_durable_) {
+    if (has_row) NoteRedone({std::string(name)});
+    return;
+  }
+  if (has_row) written_.redone.emplace_back(name);
+  if (!written_.least || name < *written_.least) written_.least = std::string(name);
+}
+
+void RunJournal::NoteRedone(std::vector<std::string> names) {
+  for (std::string& name : names) changes_.push_back({.name = std::move(name), .failure = {}});
+}
+
+void RunJournal::set_make_durable(std::function<Async<void>()> make_durable) {
+  const bool first = !make_durable_;
+  make_durable_ = std::move(make_durable);
+  if (first) writer_.Spawn(KeepMakingDurable());
+}
+
+// Beside the rows, which keep the lease: a disk may take minutes.
+Async<void> RunJournal::KeepMakingDurable() {
+  while (!co_await closing_.WaitFor(runtime_.clock, kWriteInterval)) {
+    if (!written_.least) continue;
+    syncing_ = std::exchange(written_, {});
+    Result<void> durable = co_await make_durable_();
+    Held done = std::exchange(syncing_, {});
+    if (durable) {
+      NoteRedone(std::move(done.redone));
+      continue;
+    }
+    runtime_.log.Warning("what was written could not be made durable", {durable.error()});
+    if (done.least && (!written_.least || *done.least < *written_.least)) {
+      written_.least = std::move(done.least);
+    }
+    std::ranges::move(done.redone, std::back_inserter(written_.redone));
+  }
+  co_return Ok();
 }
 
 void RunJournal::Skipped(std::string_view name) {
@@ -320,13 +357,13 @@ Async<void> RunJournal::KeepWriting() {
 
 Async<void> RunJournal::Checkpoint() {
   if (lost_.is_set()) co_return AtWork(record_);
-  while (writing_) co_await written_.Wait();
+  while (writing_) co_await row_written_.Wait();
   writing_ = true;
   // Failures first: the row says that all up to a name is done but for these.
   Result<void> written = co_await WriteFailures();
   if (written) written = co_await WriteRow();
   writing_ = false;
-  written_.NotifyAll();
+  row_written_.NotifyAll();
   co_return written;
 }
 
@@ -368,11 +405,13 @@ StateWrite RunJournal::RowToWrite() {
   RunRecord& run = record_;
   std::string upto = last_;
   std::vector<std::string> open(open_.begin(), open_.end());
-  bool listed_all = run.listed_all && !again_from_;
-  if (again_from_) {
-    upto = std::min(upto, *again_from_);
-    const auto place = std::ranges::lower_bound(open, *again_from_);
-    if (place == open.end() || *place != *again_from_) open.insert(place, *again_from_);
+  bool listed_all = run.listed_all;
+  for (const auto* from : {&again_from_, &written_.least, &syncing_.least}) {
+    if (!*from) continue;
+    listed_all = false;
+    upto = std::min(upto, **from);
+    const auto place = std::ranges::lower_bound(open, **from);
+    if (place == open.end() || *place != **from) open.insert(place, **from);
   }
   std::string joined = Joined(open);
   // Where the list is too long: from its first name on, all is looked at again.
@@ -448,6 +487,10 @@ Async<void> RunJournal::Finish(RunPhase phase, std::string reason) {
   static_cast<void>(joined);
   finished_ = true;
   if (lost_.is_set()) co_return AtWork(record_);
+  if (phase != RunPhase::kStopped) {
+    written_.least.reset();
+    NoteRedone(std::move(written_.redone));
+  }
   record_.phase = phase;
   record_.reason = std::move(reason);
   co_return co_await Checkpoint();

@@ -4,7 +4,8 @@
 // in flight; and each that failed has a row of its own with the reason. The row is written every
 // few seconds, not for every object. What was done after the last write is found again by
 // comparing, as any run does; nothing is called done before it is durable at the target, because
-// Done is called after the copy and the row is written after Done.
+// Done is called after the copy and the row is written after Done. Where a copy is not durable when
+// it returns, in a plain folder, the names are held until the folder has been made durable.
 //
 // A run has one owner at a time: its row is a lease, renewed with every write, and a write fails
 // once another process has taken the run over. A process of this machine that is gone holds
@@ -14,6 +15,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -123,8 +125,13 @@ class RunJournal {
   // started; a started one is then done, skipped or failed, or nothing of that when the run stops.
   void Passed(std::string_view name);
   void Started(std::string_view name);
-  // What the name stands for is durable at the target.
+  // What the name stands for is at the target; and durable, unless `make_durable` is set.
   void Done(std::string_view name);
+  // Makes durable what has been written to the target. Call it before the first name. It is called
+  // every few seconds; until it has returned, whoever takes the run over looks at the names that
+  // were done meanwhile again. (Nobody takes over a run that has come to its end: what that has
+  // written lasts as what any program writes.)
+  void set_make_durable(std::function<Async<void>()> make_durable);
   void Skipped(std::string_view name);
   void Failed(std::string_view name, std::string_view reason);
   // The same of a name that a list has and the source has not. It is told out of order, before
@@ -152,6 +159,8 @@ class RunJournal {
  private:
   RunJournal(Runtime runtime, State& state, RunRecord run);
   Async<void> KeepWriting();
+  Async<void> KeepMakingDurable();
+  void NoteRedone(std::vector<std::string> names);
   void NoteFailure(std::string_view name, std::string_view reason);
   void LookAgainFrom(std::string_view name);
   Async<void> WriteFailures();
@@ -163,6 +172,14 @@ class RunJournal {
   RunRecord record_;
   // In flight, to be done again, or failed without a row that says so yet.
   std::set<std::string, std::less<>> open_;
+  // Names that are done and not durable yet.
+  struct Held {
+    std::optional<std::string> least;
+    std::vector<std::string> redone;  // Those that are done again have rows that say they failed.
+  };
+  std::function<Async<void>()> make_durable_;
+  Held written_;
+  Held syncing_;      // Are being made durable.
   std::string last_;  // The greatest name passed or started.
   // The least name that is to be done again and is neither in `open_` nor in a row: from it on all
   // is looked at again.
@@ -179,7 +196,7 @@ class RunJournal {
   Event lost_;
   TaskGroup writer_;
   bool writing_ = false;
-  WaitList written_;
+  WaitList row_written_;
   bool finished_ = false;
 };
 

@@ -120,6 +120,126 @@ TEST_F(RunJournalTest, TellsWhatIsDoneAndWhatIsNot) {
   EXPECT_TRUE(FailedNames(run.id).empty());
 }
 
+// What is durable only after a while: a machine may go down, and the journal outlive the copies.
+class HeldNamesTest : public RunJournalTest {
+ protected:
+  HeldNamesTest() {
+    auto begun = world.Run(RunJournal::Begin(world.runtime, state, {.command = "sync"}));
+    EXPECT_TRUE(begun);
+    journal = std::move(*begun);
+    journal->set_make_durable([this] { return MakeDurable(); });
+  }
+  ~HeldNamesTest() override {
+    may_end.Set();
+    if (journal) EXPECT_TRUE(world.Run(journal->Finish(RunPhase::kStopped, "")));
+  }
+  Async<void> MakeDurable() {
+    ++calls;
+    if (hangs) co_await may_end.Wait();
+    if (fails) co_return Retryable("the disk");
+    co_return Ok();
+  }
+  void Do(std::string_view name) {
+    journal->Started(name);
+    journal->Done(name);
+  }
+  void RunFor(std::chrono::nanoseconds time) {
+    const SteadyTime end = world.clock.SteadyNow() + time;
+    auto timer = world.clock.StartTimer(time, [] {});
+    world.Drive([&] { return world.clock.SteadyNow() >= end; });
+  }
+  RunRecord Written() {
+    EXPECT_TRUE(world.Run(journal->Checkpoint()));
+    return Found();
+  }
+
+  FakeState state{world.runtime, backend};
+  std::unique_ptr<RunJournal> journal;
+  Event may_end;
+  int calls = 0;
+  bool hangs = false;
+  bool fails = false;
+};
+
+TEST_F(HeldNamesTest, AreLookedAtAgainUntilTheyAreDurable) {
+  for (const char* name : {"a", "b", "c"}) Do(name);
+  journal->Started("d");
+  journal->ListedAll();
+  RunRecord run = Written();
+  EXPECT_EQ(run.upto, "a");
+  EXPECT_FALSE(run.listed_all);
+  EXPECT_EQ(run.open, (std::vector<std::string>{"a", "d"}));
+  RunFor(std::chrono::seconds(6));
+  EXPECT_EQ(calls, 1);
+  run = Written();
+  EXPECT_EQ(run.upto, "d");
+  EXPECT_TRUE(run.listed_all);
+  EXPECT_EQ(run.open, (std::vector<std::string>{"d"}));
+}
+
+TEST_F(HeldNamesTest, WhatIsDoneMeanwhileIsForTheNextTime) {
+  hangs = true;
+  Do("b");
+  RunFor(std::chrono::seconds(6));
+  ASSERT_EQ(calls, 1);
+  Do("c");
+  EXPECT_EQ(Written().upto, "b");
+  hangs = false;
+  may_end.Set();
+  RunFor(std::chrono::seconds(1));
+  EXPECT_EQ(Written().upto, "c");
+  RunFor(std::chrono::seconds(6));
+  EXPECT_TRUE(Written().open.empty());
+}
+
+TEST_F(HeldNamesTest, ADiskThatFailsMakesNothingDurable) {
+  fails = true;
+  Do("a");
+  RunFor(std::chrono::seconds(6));
+  Do("b");
+  RunFor(std::chrono::seconds(6));
+  EXPECT_EQ(Written().upto, "a");
+  fails = false;
+  RunFor(std::chrono::seconds(6));
+  EXPECT_TRUE(Written().open.empty());
+  EXPECT_EQ(Found().upto, "b");
+}
+
+// Its row says that it has failed until then.
+TEST_F(HeldNamesTest, WhatWorksAtLastHasFailedUntilItIsDurable) {
+  journal->Failed("a", "denied");
+  const std::string id = Written().id;
+  ASSERT_EQ(FailedNames(id), (std::vector<std::string>{"a"}));
+  journal->set_redoing(true);
+  Do("a");
+  journal->set_redoing(false);
+  Written();
+  EXPECT_EQ(FailedNames(id), (std::vector<std::string>{"a"}));
+  RunFor(std::chrono::seconds(6));
+  Written();
+  EXPECT_TRUE(FailedNames(id).empty());
+}
+
+// Nobody goes on with a run that is done: it need not wait for the disk.
+TEST_F(HeldNamesTest, ARunThatIsDoneHoldsNone) {
+  Do("a");
+  ASSERT_TRUE(world.Run(journal->Finish(RunPhase::kDone, "")));
+  EXPECT_EQ(calls, 0);
+  EXPECT_TRUE(Found().open.empty());
+  EXPECT_EQ(Found().upto, "a");
+  journal.reset();
+}
+
+TEST_F(HeldNamesTest, ARunThatIsStoppedHoldsThem) {
+  Do("a");
+  Do("b");
+  ASSERT_TRUE(world.Run(journal->Finish(RunPhase::kStopped, "SIGTERM")));
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(Found().upto, "a");
+  EXPECT_EQ(Found().open, (std::vector<std::string>{"a"}));
+  journal.reset();
+}
+
 // A run that two processes work on would be told of by neither rightly.
 TEST_F(RunJournalTest, OneProcessAtATime) {
   FakeState state(world.runtime, backend);

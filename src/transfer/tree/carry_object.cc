@@ -239,8 +239,8 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
   if (etag && can.replace_if_match) options.copy.if_match = *etag;
   const bool conditional = options.copy.if_absent || !options.copy.if_match.empty();
   Result<bool> holds = true;
-  // Of what is new the condition alone tells, where it is heeded however it is written.
-  if (!options.copy.if_absent || !can.complete_if_absent) {
+  // Of what is new the condition alone tells, where it is known to be heeded however it is written.
+  if (!options.copy.if_absent || !can.complete_if_absent || !can.conditions_proven) {
     holds = co_await Holds(target.store, target.bucket, key, etag);
   }
   if (!holds) co_return holds.error();

@@ -51,6 +51,7 @@ constexpr Cause kCauses[] = {
     {kFolderNotPossible,
      "name another TARGET, or make it a folder: it is a file, a link that leads nowhere or to "
      "itself, or its name is none that the file system takes"},
+    {"FoldsNames", "give a PATH in place of the store: names are looked at there, one by one"},
     {"ReadOnly", "mount the target's file system so that it can be written to"},
 };
 

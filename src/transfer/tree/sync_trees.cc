@@ -444,10 +444,30 @@ class Sync {
     co_return HashFull(0, "", *one, wanted.tags) == HashFull(0, "", *two, have.tags);
   }
 
-  // "photos/" without bytes, which consoles make to show a folder, where the target has real ones.
+  // "photos/" without bytes, which consoles make to show a folder, where the target has real ones,
+  // or has no name for it: that of the source's own prefix at the root of a bucket.
   [[nodiscard]] bool IsFolderMarker(const SyncStep& step) const {
-    return !target_can_.key_trailing_slash && step.source->size_bytes == 0 &&
-           (step.name.empty() || step.name.ends_with('/'));
+    if (step.source->size_bytes > 0) return false;
+    const bool no_key = step.name.empty() && target_.prefix.empty();
+    return no_key ||
+           (!target_can_.key_trailing_slash && (step.name.empty() || step.name.ends_with('/')));
+  }
+
+  // What has come to the target since it was listed: whether it is this object.
+  Async<bool> HasCome(ListedObject object) {
+    std::string key = target_.prefix + object.key.substr(source_.prefix.size());
+    Result<ObjectInfo> there = co_await target_.store.Head({.bucket = target_.bucket, .key = key});
+    if (!there) co_return there.error();
+    if (there->size_bytes != object.size_bytes) co_return false;
+    Result<SameBytes> same = co_await LookAtBytes(
+        runtime_,
+        {.store = source_.store,
+         .bucket = source_.bucket,
+         .key = object.key,
+         .version_id = object.version_id},
+        {.store = target_.store, .bucket = target_.bucket, .key = key}, options_.download);
+    if (!same) co_return same.error();
+    co_return *same == SameBytes::kSame;
   }
 
   static Error ImmutableError() {
@@ -460,13 +480,15 @@ class Sync {
         .name = name, .source = &object, .target = there ? &*there : nullptr, .decision = decision};
     CopyOptions copy = options_.copy;
     // A race must not replace what is to be left alone.
-    copy.if_absent = copy.if_absent || options_.compare.ignore_existing;
+    const bool immutable = options_.compare.immutable;
+    copy.if_absent = copy.if_absent || options_.compare.ignore_existing || immutable;
     const bool if_absent = copy.if_absent;
     CarryOptions carry{.copy = std::move(copy), .backup = options_.backup, .move = options_.move};
     // Where a server does not heed such a condition, for objects in parts as well, a look just
     // before stands in for it.
     const bool looks =
-        if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent);
+        if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent &&
+                       target_can_.conditions_proven);
     const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
     // With a backup only what is set aside there may be replaced.
     const bool as_listed = options_.target_listed_before || options_.backup.has_value();
@@ -489,9 +511,17 @@ class Sync {
         run_.Failed(step, PreconditionFailed("something is at the target already"));
         co_return Ok();
       }
-      ++totals_.skipped;
       SyncStep skipped = step;
       skipped.decision = {SyncVerdict::kSkip, reason::kExists};
+      if (immutable) {
+        Result<bool> same = co_await HasCome(object);
+        if (!same || !*same) {
+          run_.Failed(step, same ? ImmutableError() : same.error());
+          co_return Ok();
+        }
+        skipped.decision.reason = reason::kSameBytes;
+      }
+      ++totals_.skipped;
       observer_.OnSkipped(skipped);
     } else {
       run_.Failed(step, co_await OfTheTargetItself(outcome.error()));

@@ -213,6 +213,73 @@ TEST_F(SyncTreesTest, RemovesWhatIsOnlyAtTheTarget) {
   EXPECT_EQ(TargetKeys().size(), 901U);
 }
 
+// Every console makes one. At the root of a bucket there is no key for it: it would fail for ever,
+// and nothing be removed.
+TEST_F(SyncTreesTest, TheMarkerOfTheSourcesPrefixHasNoKeyAtARoot) {
+  PutSource("", "");
+  PutSource("a", "1");
+  PutTarget("extra", "1");
+  MemoryStore source(world.runtime, source_backend);
+  MemoryStore target(world.runtime, target_backend);
+  for (const char* prefix : {"", "out/"}) {
+    totals = {};
+    watcher = {};
+    std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "from", "in/");
+    std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "to", prefix);
+    SyncOptions options{.remove = true};
+    options.guard.percent_max = 100;
+    ASSERT_TRUE(
+        world.Run(SyncTrees(world.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
+                            {.store = target, .bucket = "to", .prefix = prefix}, *left, right.get(),
+                            std::move(options), watcher, totals)));
+    world.Run(left->Close());
+    world.Run(right->Close());
+    EXPECT_EQ(totals.failed, 0U) << prefix;
+    const bool at_root = *prefix == '\0';
+    EXPECT_EQ(watcher.skipped[""], at_root ? "folder marker" : "");
+    EXPECT_EQ(watcher.copied.contains(""), !at_root);
+    EXPECT_TRUE(watcher.copied.contains("a"));
+  }
+  EXPECT_EQ(TargetKeys(), (std::vector<std::string>{"a", "out/", "out/a"}));
+}
+
+// --immutable is to keep what is there, also what has come since the target was listed.
+TEST_F(SyncTreesTest, ImmutableKeepsWhatHasComeSinceTheListing) {
+  PutSource("other", "from the source");
+  PutSource("same", "of both");
+  target_faults.decide = [&](StoreOperation operation, std::string_view,
+                             std::string_view key) -> std::optional<Error> {
+    auto& objects = target_backend->buckets["to"].objects;
+    if (operation == StoreOperation::kPut && !objects.contains(std::string(key))) {
+      const std::string name(key.substr(key.find('/') + 1));
+      PutTarget(name, name == "same" ? "of both" : "of somebody");
+    }
+    return std::nullopt;
+  };
+  ASSERT_TRUE(Sync({.compare = {.immutable = true}}));
+  EXPECT_EQ(watcher.failed, (std::set<std::string>{"other"}));
+  EXPECT_EQ(watcher.skipped["same"], "same bytes");
+  EXPECT_EQ(*target_backend->Find("to", "out/other")->bytes, "of somebody");
+  EXPECT_EQ(totals.copied, 0U);
+}
+
+// A server that nobody has proven to heed conditions is looked at before each write.
+TEST_F(SyncTreesTest, ConditionsThatNobodyHasProvenAreNotRelied) {
+  target_backend->options.capabilities.conditions_proven = false;
+  target_backend->options.capabilities.create_if_absent = true;
+  PutSource("a", "from the source");
+  int looks = 0;
+  target_faults.decide = [&](StoreOperation operation, std::string_view,
+                             std::string_view) -> std::optional<Error> {
+    if (operation == StoreOperation::kHead && ++looks == 1) PutTarget("a", "of somebody");
+    return std::nullopt;
+  };
+  ASSERT_TRUE(Sync({.compare = {.ignore_existing = true}}));
+  EXPECT_GE(looks, 1);
+  EXPECT_EQ(*target_backend->Find("to", "out/a")->bytes, "of somebody");
+  EXPECT_EQ(watcher.skipped["a"], "exists");
+}
+
 // What a filter leaves out is nobody's to remove, unless asked for.
 TEST_F(SyncTreesTest, FiltersProtectFromRemoval) {
   PutSource("a.log", "1");

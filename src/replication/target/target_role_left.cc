@@ -1,4 +1,4 @@
-// Keys that are parked at a target and whose archives are not in staging any more.
+// What is parked at a target, keys and whole archives, and is not in staging any more.
 
 #include <utility>
 
@@ -20,8 +20,8 @@ bool WaitsInStaging(const ParkedKey& row) {
 
 }  // namespace
 
-Async<void> TargetRole::SeekLeftKeys(TargetContext& target, std::set<std::string> archives,
-                                     SystemTime listed_at, const Event& stop) {
+Async<void> TargetRole::SeekLeft(TargetContext& target, std::set<std::string> archives,
+                                 SystemTime listed_at, const Event& stop) {
   Clock& clock = context_.runtime.clock;
   const std::chrono::milliseconds lifetime = context_.limits.archive_lease;
   Lease lease(context_.state, clock, "left/" + target.rule->id + "/" + target.config->name,
@@ -34,6 +34,7 @@ Async<void> TargetRole::SeekLeftKeys(TargetContext& target, std::set<std::string
     TaskGroup keeper(context_.runtime.executor);
     keeper.Spawn(KeepLease(clock, lease, done, lifetime / 3));
     asked = co_await AskForLeftKeys(target, archives, listed_at, stop);
+    if (asked) asked = co_await AskForLeftArchives(target, archives, listed_at, stop);
     done.Set();
     // Lost: another process asks as well, which is harmless.
     Result<void> kept = co_await keeper.Join();
@@ -43,7 +44,7 @@ Async<void> TargetRole::SeekLeftKeys(TargetContext& target, std::set<std::string
   left_being_sought_.erase(&target);
   if (!asked) {
     context_.runtime.log.Warning(
-        "parked keys without an archive are not read anew",
+        "what is parked without an archive is not read anew",
         {{"rule", target.rule->id}, {"target", target.config->name}, asked.error()});
   }
   co_return Ok();
@@ -88,6 +89,44 @@ Async<void> TargetRole::AskForLeftKeys(TargetContext& target, const std::set<std
       if (!forgotten && !changed) co_return forgotten.error();
     }
   } while (!after.empty() && !stop.is_set());
+  co_return Ok();
+}
+
+// Nobody knows what it held but the source, which remembers its keys until a target has told of it.
+Async<void> TargetRole::AskForLeftArchives(TargetContext& target,
+                                           const std::set<std::string>& archives,
+                                           SystemTime listed_at, const Event& stop) {
+  const SystemTime before = listed_at - kParkedRetry;  // As above.
+  std::string after;
+  do {
+    Result<std::vector<ParkedKey>> rows = co_await ScanParkedArchives(
+        context_.state, target.rule->id, target.config->name, after, kPageRows);
+    if (!rows) co_return rows.error();
+    after = std::ssize(*rows) < kPageRows ? "" : rows->back().archive;
+    for (const ParkedKey& row : *rows) {
+      if (stop.is_set()) co_return Ok();
+      if (row.when >= before || archives.contains(row.archive)) continue;
+      const bool asks = IsUlid(row.archive) && IsOfSource(row, *target.rule);
+      context_.runtime.log.Warning(
+          asks ? "a refused archive is not in staging any more: the source reads its keys anew"
+               : "a refused archive is not in staging any more; it is forgotten",
+          {{"rule", target.rule->id}, {"target", target.config->name}, {"archive", row.archive}});
+      if (asks) {
+        // Before the row goes: whoever dies in between asks once more.
+        Result<void> asked =
+            co_await WriteReceipt(target, {.state = ArchiveReceipt::State::kCorrupt,
+                                           .archive = row.archive,
+                                           .rule = target.rule->id,
+                                           .target = target.config->name,
+                                           .reason = "refused, and removed: " + row.reason,
+                                           .keys_known = false});
+        if (!asked) co_return asked.error();
+      }
+      Result<void> forgotten = co_await ForgetParked(context_.state, target.rule->id, row);
+      const bool changed = !forgotten && forgotten.error().kind == ErrorKind::kPrecondition;
+      if (!forgotten && !changed) co_return forgotten.error();
+    }
+  } while (!after.empty());
   co_return Ok();
 }
 
