@@ -75,7 +75,7 @@ Async<std::optional<CachingStore::Hit>> CachingStore::Find(std::string key) {
     if (!info) co_return info.error();
     current = std::move(*info);
   }
-  if (being_written_.contains(key)) co_return std::optional<Hit>();
+  if (filler_.IsBeingWritten(key)) co_return std::optional<Hit>();
   Result<std::optional<EntryRow>> row = co_await Row(key);
   // Without State nothing is known of copies, and the source has everything.
   if (!row || !*row) co_return std::optional<Hit>();
@@ -176,7 +176,7 @@ Async<ObjectStream> CachingStore::GetOrigin(GetRequest request) {
 }
 
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
-  if (stopping_ || being_written_.contains(key)) return;
+  if (stopping_ || filler_.IsBeingWritten(key)) return;
   SourceState state{
       .etag = found.etag, .size_bytes = found.size_bytes, .modified = found.last_modified};
   if (filling_ >= options_.fills_max) {
@@ -193,8 +193,7 @@ void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
 
 Async<void> CachingStore::FillOn(std::string key, SourceState found) {
   while (!stopping_) {
-    Result<void> filled;
-    if (!being_written_.contains(key)) filled = co_await filler_.Fill(key, std::move(found));
+    Result<void> filled = co_await filler_.Fill(key, std::move(found));
     Forget(key);
     if (!filled && filled.error().kind != ErrorKind::kCancelled) {
       runtime_.log.Warning("a copy was not made", {{"key", key}, LogField(filled.error())});
@@ -239,15 +238,10 @@ Async<void> CachingStore::KeepInvalidating(std::string key) {
     co_await runtime_.clock.Sleep(pause);
     pause = std::min(pause * 2, kPauseMax);
     Result<void> done = co_await Invalidate(key);
-    if (done || !done.error().Transient()) break;
+    if (done) break;
   }
-  NoteWriteEnded(key);
+  filler_.EndWrite(key);
   co_return Ok();
-}
-
-void CachingStore::NoteWriteEnded(const std::string& key) {
-  const auto found = being_written_.find(key);
-  if (--found->second == 0) being_written_.erase(found);
 }
 
 template <class T>
@@ -265,19 +259,19 @@ Async<T> CachingStore::Written(std::string bucket, std::string key, Async<T> wri
 
 // Should this process die in the middle of it, nothing old is served.
 Async<void> CachingStore::BeginWrite(std::string key) {
-  ++being_written_[key];
+  filler_.BeginWrite(key);
   Result<void> done = co_await Invalidate(key);
-  if (!done) NoteWriteEnded(key);
+  if (!done) filler_.EndWrite(key);
   co_return done;
 }
 
 // Another process may have copied the old state meanwhile. A write that failed may have been done.
 Async<void> CachingStore::EndWrite(std::string key) {
   Result<void> done = co_await Invalidate(key);
-  if (!done && done.error().Transient()) {
-    fills_.Spawn(KeepInvalidating(key));
+  if (done) {
+    filler_.EndWrite(key);
   } else {
-    NoteWriteEnded(key);
+    fills_.Spawn(KeepInvalidating(key));
   }
   co_return done;
 }

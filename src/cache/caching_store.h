@@ -117,7 +117,6 @@ class CachingStore : public Store, public HasOrigin {
   // Until EndWrite no copy of the key is served or made. Not OK: it has ended.
   Async<void> BeginWrite(std::string key);
   Async<void> EndWrite(std::string key);
-  void NoteWriteEnded(const std::string& key);
 
   Runtime runtime_;
   Store& source_;
@@ -126,8 +125,6 @@ class CachingStore : public Store, public HasOrigin {
   CachingCounts counts_;
   std::map<std::string, Known> rows_;
   uint64_t rows_dropped_ = 0;  // How often one of them has been found to be old.
-  // Keys that are being written, and by how many: no copy of theirs is served or made.
-  std::map<std::string, int> being_written_;
   std::map<std::string, SourceState> waiting_;
   int filling_ = 0;
   bool stopping_ = false;

@@ -27,6 +27,10 @@ class CountedState : public FakeState {
   Async<int64_t> Write(std::string partition, StateWrite write) override {
     ++writes;
     if (away) co_return Retryable("the state is away");
+    if (hold_claims && write.value && write.value->contains("copying")) {
+      ++held;
+      co_await release.Wait();
+    }
     co_return co_await FakeState::Write(std::move(partition), std::move(write));
   }
   Async<int64_t> Add(std::string partition, std::string key, int64_t amount) override {
@@ -45,7 +49,8 @@ class CountedState : public FakeState {
   int writes = 0;
   bool away = false;
   bool goes_away_at_removals = false;
-  bool hold_reads = false;  // Until `release`, when they have been made.
+  bool hold_reads = false;   // Until `release`, when they have been made.
+  bool hold_claims = false;  // Until `release`, before they are written.
   int held = 0;
   Event release;
 };
@@ -111,8 +116,9 @@ class CachingStoreTest : public ::testing::Test {
     co_await world.base.clock.Sleep(time);
     co_return Ok();
   }
+  // By another process.
   asio::awaitable<void> Copy(cache::SourceState state, bool& copied) {
-    Result<void> filled = co_await filler->Fill("a", std::move(state));
+    Result<void> filled = co_await worker->Fill("a", std::move(state));
     copied = filled && world.Entries()["a"].state == cache::EntryState::kReady;
   }
   asio::awaitable<void> ReadInto(std::string& text) {
@@ -120,13 +126,16 @@ class CachingStoreTest : public ::testing::Test {
     if (read) text = *read;
   }
   // During a write.
-  asio::awaitable<void> ReadAndWatch(std::string& text) {
+  asio::awaitable<void> ReadAndWatch(std::string& text, int looks) {
     co_await world.base.clock.Sleep(1ms);  // The write has got its delay.
     world.source_plan.delay_max = 0ms;
     co_await ReadInto(text);
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < looks; ++i) {
       co_await world.base.clock.Sleep(100ms);
-      copies_while_written += world.Entries()["a"].state != cache::EntryState::kFailed ? 1 : 0;
+      const auto entries = world.Entries();
+      const auto row = entries.find("a");
+      const bool copied = row != entries.end() && row->second.state == cache::EntryState::kReady;
+      copies_while_written += copied ? 1 : 0;
     }
   }
   asio::awaitable<void> CopyAndGoAway(cache::SourceState state, bool& copied) {
@@ -281,6 +290,7 @@ TEST_F(CachingStoreTest, TheOriginIsTheSource) {
 TEST_F(CachingStoreTest, AWriteIsReadAlsoWhenTheOldStateIsCopiedMeanwhile) {
   world.Put("a", "old");
   Open({.writes = true});
+  OpenWorker();
   const auto* old = world.source->Find("data", "a");
   const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
   bool copied = false;
@@ -305,7 +315,7 @@ TEST_F(CachingStoreTest, NothingIsCopiedWhileItIsWritten) {
   world.source_plan.delay_max = 60s;
   world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
     if (operation != StoreOperation::kPut) return;
-    world.base.Start(ReadAndWatch(read));
+    world.base.Start(ReadAndWatch(read, 20));
   };
   ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
   EXPECT_EQ(read, "old");
@@ -315,10 +325,57 @@ TEST_F(CachingStoreTest, NothingIsCopiedWhileItIsWritten) {
   EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "new");
 }
 
+// Its claim is broken, and it must not claim the key again while that is being written.
+TEST_F(CachingStoreTest, AFillThatIsUnderWayCopiesNothingThatIsBeingWritten) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  slow_puts.left = 1;
+  Read("a");
+  Settle(1s);
+  ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
+  std::string read;
+  world.source_plan.random = &world.base.random;
+  world.source_plan.delay_max = 60s;
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation == StoreOperation::kPut) world.base.Start(ReadAndWatch(read, 100));
+  };
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  EXPECT_EQ(read, "old");
+  EXPECT_EQ(copies_while_written, 0);
+  EXPECT_EQ(Read("a"), "new");
+  Settle();
+  EXPECT_EQ(*world.target->Find("cache", "a")->bytes, "new");
+}
+
+// The write has looked for claims before this one was there.
+TEST_F(CachingStoreTest, AClaimThatAWriteDidNotSeeIsGivenBack) {
+  world.Put("a", "old");
+  Open({.writes = true});
+  rows.hold_claims = true;
+  Read("a");
+  world.base.Drive([&] { return rows.held == 1; });
+  rows.hold_claims = false;
+  std::string read;
+  world.source_plan.random = &world.base.random;
+  world.source_plan.delay_max = 60s;
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation != StoreOperation::kPut) return;
+    rows.release.Set();
+    world.base.Start(ReadAndWatch(read, 20));
+  };
+  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  EXPECT_EQ(read, "old");
+  EXPECT_EQ(copies_while_written, 0);
+  EXPECT_EQ(world.target->Find("cache", "a"), nullptr);
+  EXPECT_EQ(world.CountedBytes(), 0);
+  EXPECT_EQ(Read("a"), "new");
+}
+
 // The write is done, and whoever asked for it has been told that State did not hear of it.
 TEST_F(CachingStoreTest, AWriteThatStateDidNotHearOfIsToldLater) {
   world.Put("a", "old");
   Open({.writes = true});
+  OpenWorker();
   const auto* old = world.source->Find("data", "a");
   const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
   bool copied = false;

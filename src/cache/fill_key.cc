@@ -103,6 +103,7 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
   std::chrono::milliseconds pause = kPauseMin;
   for (int tries = 0; tries < kTriesMax && !Stopping(); ++tries) {
     if (!session_.Holds()) co_return PreconditionFailed("the lease of this process has run out");
+    if (IsBeingWritten(key)) break;
     Result<std::optional<EntryRow>> row = co_await Read(key);
     if (!row) co_return row.error();
     std::optional<Entry> entry;
@@ -161,6 +162,12 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
         {.key = options_.target_prefix + key,
          .value = EncodeEntry(claim),
          .expected = *row ? Expected::Revision((*row)->revision) : Expected::Absent()});
+    if (claimed && IsBeingWritten(key)) {
+      // Whoever writes may have looked for a claim before this one was there.
+      Result<void> given = co_await GiveBack(key, std::move(claim), *claimed, more);
+      if (!given) co_return given.error();
+      break;
+    }
     if (claimed) {
       Result<bool> counts = co_await Copy(key, claim, *claimed, found);
       if (!counts) {
@@ -192,6 +199,22 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
   if (lost) co_return co_await Disown(key, *lost, false);
   if (Stopping()) co_return Cancelled("stopped on request");
   co_return Ok();
+}
+
+Async<void> KeyFiller::GiveBack(const std::string& key, Entry claim, int64_t revision,
+                                int64_t more) {
+  claim.counted_bytes -= static_cast<uint64_t>(more);
+  Result<void> written = co_await Write(
+      options_.target_prefix + key, CountsNoMore(std::move(claim), runtime_.clock.Now()), revision);
+  // Somebody has broken it, and counts its bytes.
+  if (!written && written.error().kind == ErrorKind::kPrecondition) co_return Ok();
+  if (!written) co_return written.error();
+  co_return co_await bytes_.Give(more);
+}
+
+void KeyFiller::EndWrite(const std::string& key) {
+  const auto found = being_written_.find(key);
+  if (--found->second == 0) being_written_.erase(found);
 }
 
 Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revision,

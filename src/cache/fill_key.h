@@ -62,6 +62,13 @@ class KeyFiller {
   // The source has changed, as far as anybody knows: what is there counts no more, and a copy that
   // is under way will not count either. The next sweep removes it, unless it is copied first.
   Async<void> Invalidate(std::string key);
+  // Until EndWrite this process makes no copy of the key: the source is being written, and what it
+  // has now would be old. May be nested.
+  void BeginWrite(const std::string& key) { ++being_written_[key]; }
+  void EndWrite(const std::string& key);
+  [[nodiscard]] bool IsBeingWritten(const std::string& key) const {
+    return being_written_.contains(key);
+  }
   // Looks at the source and mends what differs: copies what the cache has of another state, removes
   // what the source has not any more. A key that the cache does not have stays so. `refresh`: else
   // what differs is removed alone. What this process is copying of the key ends first.
@@ -107,6 +114,8 @@ class KeyFiller {
   // What was put under a claim that was broken, and is not copied again: if it is what lies there,
   // it goes.
   Async<void> Disown(const std::string& key, Entry lost, bool source_gone);
+  // Gives back a claim of ours under which nothing has been put. `more`: bytes that it counts.
+  Async<void> GiveBack(const std::string& key, Entry claim, int64_t revision, int64_t more);
   Async<void> Write(const std::string& target_key, const Entry& entry, int64_t revision);
 
   Runtime runtime_;
@@ -126,7 +135,8 @@ class KeyFiller {
   Event ended_;
   TaskGroup helpers_;
   std::set<std::string> filling_;
-  WaitList turn_ended_;  // Of any key.
+  std::map<std::string, int> being_written_;  // By how many.
+  WaitList turn_ended_;                       // Of any key.
 };
 
 }  // namespace longhaul::cache

@@ -376,6 +376,11 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
                               " belongs to another process by now, which has taken it over while "
                               "this one did not write its journal: nothing more is done here");
   }
+  if (done && journal != nullptr && journal->not_durable()) {
+    done = journal->not_durable()->In(
+        "the target's file system could not write all that it was given; run the same again with "
+        "--checksum");
+  }
   observer_.Finish();
   Result<void> written = report_.Close(totals, progress.seconds());
   Result<ExitCode> code =

@@ -385,13 +385,16 @@ Result<void> SortFailures(const std::string& bucket, const std::vector<RemoveReq
       failures.push_back({one.key, error.In(Place("remove", bucket, one.key))});
       continue;
     }
+    bool known = false;
     for (auto request = begin; request != end; ++request) {
       const std::string& version = request->second->version_id;
       // Alone it has retries of its own.
       if (one.version_id.empty() || version.empty() || version == one.version_id) {
         again.push_back(*request->second);
+        known = true;
       }
     }
+    if (!known) return error.In("the answer tells of another version of " + one.key);
   }
   return Ok();
 }

@@ -519,7 +519,7 @@ TEST_F(S3StoreTest, WhatIsTriedAgainAloneIsOfTheVersionsAskedFor) {
   requests[0].version_id = "v1";
   requests[1].version_id = "v2";
   requests[2].key = "b";
-  auto removed = world.Run(Open().RemoveMany("bucket", std::move(requests)));
+  auto removed = world.Run(Open().RemoveMany("bucket", requests));
   ASSERT_TRUE(removed);
   EXPECT_TRUE(removed->empty());
   std::set<std::string> again;
@@ -528,6 +528,9 @@ TEST_F(S3StoreTest, WhatIsTriedAgainAloneIsOfTheVersionsAskedFor) {
     again.insert(url.substr(url.rfind('/')));
   }
   EXPECT_EQ(again, (std::set<std::string>{"/a?versionId=v1", "/a?versionId=v2"}));
+  http.answers = {{.body = "<DeleteResult><Error><Key>a</Key><VersionId>v3</VersionId>"
+                           "<Code>SlowDown</Code></Error></DeleteResult>"}};
+  EXPECT_FALSE(world.Run(Open().RemoveMany("bucket", requests))) << "v3 was not asked for";
 }
 
 }  // namespace

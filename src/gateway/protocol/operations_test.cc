@@ -108,10 +108,13 @@ TEST(GatewayOperationsTest, AKeyIsAllOfItsText) {
   };
   EXPECT_EQ(key_of("a<![CDATA[&]]>b"), "a&b");
   EXPECT_EQ(key_of("a<!-- c -->b"), "ab");
+  EXPECT_EQ(key_of(" <![CDATA[x]]>"), " x");
+  EXPECT_EQ(key_of("a<!-- c --> "), "a ");
   EXPECT_EQ(key_of(" a&amp;&#x10;&#100;"),
             " a&\x10"
             "d");
-  for (const char* key : {"<x/>b", "a<x>b</x>", "logs&#0;x", "logs&#x00;x", "logs&#000;"}) {
+  for (const char* key : {"<x/>b", "a<x>b</x>", "logs&#0;x", "logs&#x00;x", "logs&#000;",
+                          "victim&#x100000000;rest", "victim&#4294967296;", "a&#x110000;"}) {
     EXPECT_EQ(key_of(key), "MalformedXML") << key;
   }
   Result<Tags> tags = ParseTagging(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <pugixml.hpp>
 #include <set>
 
@@ -62,20 +63,27 @@ Result<std::string> TextOf(pugi::xml_node leaf) {
   return text;
 }
 
-// "&#0;" is no character of XML (section 2.2), and the parser's texts would end there.
-bool HasZero(std::string_view xml) {
+// Of XML's characters (section 2.2) zero is none, and the parser's texts would end there; and what
+// lies beyond Unicode it might take for another one.
+bool HasNoCharacter(std::string_view xml) {
+  constexpr uint32_t kLast = 0x10FFFF;
   if (xml.find('\0') != std::string_view::npos) return true;
   for (size_t at = xml.find("&#"); at != std::string_view::npos; at = xml.find("&#", at + 2)) {
     std::string_view number = xml.substr(at + 2);
-    if (number.starts_with('x')) number.remove_prefix(1);
-    const size_t end = number.find_first_not_of('0');
-    if (end != 0 && end != std::string_view::npos && number[end] == ';') return true;
+    const bool hex = number.starts_with('x');
+    if (hex) number.remove_prefix(1);
+    uint32_t value = 0;
+    const auto [end, failed] =
+        std::from_chars(number.data(), number.data() + number.size(), value, hex ? 16 : 10);
+    // (Without a digit it stands for itself.)
+    if (failed == std::errc::result_out_of_range) return true;
+    if (failed == std::errc() && (value == 0 || value > kLast)) return true;
   }
   return false;
 }
 
 Result<void> Load(pugi::xml_document& document, std::string_view xml, unsigned int flags) {
-  if (HasZero(xml)) return Malformed("a character that XML does not have");
+  if (HasNoCharacter(xml)) return Malformed("a character that XML does not have");
   pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size(), flags);
   if (!parsed) return Malformed(parsed.description());
   return Ok();
@@ -181,7 +189,7 @@ Result<CompleteBody> ParseComplete(std::string_view xml) {
 Result<DeleteBody> ParseDelete(std::string_view xml) {
   pugi::xml_document document;
   // Keys may begin with blanks or be nothing but blanks.
-  Result<void> loaded = Load(document, xml, pugi::parse_default | pugi::parse_ws_pcdata_single);
+  Result<void> loaded = Load(document, xml, pugi::parse_default | pugi::parse_ws_pcdata);
   if (!loaded) return loaded.error();
   pugi::xml_node root = document.document_element();
   if (std::string_view(root.name()) != "Delete") return Malformed("no Delete");

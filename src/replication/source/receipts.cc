@@ -17,8 +17,9 @@ namespace {
 constexpr uint64_t kReceiptSizeBytesSmall = 1 << 20;
 constexpr int64_t kDecodedTimes = 8;
 // What a process has not seen a receipt of may have been taken by another one, or a target may
-// still ask for it (target_role_left.cc: within half of this).
-constexpr std::chrono::minutes kLeftToOthers{60};
+// still ask for it (target_role_left.cc: within half an hour). Longer than rows of keys that
+// another one has forgotten live (kArchiveKeysKept), also where its clock is another.
+constexpr std::chrono::minutes kLeftToOthers{90};
 
 // A target may write it anew, with more that must be read anew, while another's is waited for.
 std::string NameOf(const StagedReceipt& receipt) { return receipt.key + " " + receipt.etag; }
@@ -84,13 +85,14 @@ asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& befor
                                    {{"rule", untold.rule}, {"archive", archive}, sent.error()});
       continue;
     }
-    if (*sent) {
-      context_.runtime.log.Warning(
-          "an archive went from staging before a target had told of it; its keys are read anew",
-          {{"rule", untold.rule}, {"archive", archive}});
-    }
+    untold.places.clear();
+    if (!*sent) continue;
+    context_.runtime.log.Warning(
+        "an archive went from staging before a target had told of it; its keys are read anew",
+        {{"rule", untold.rule}, {"archive", archive}});
     over.push_back(archive);
   }
+  std::erase_if(untold_, [](const auto& untold) { return untold.second.places.empty(); });
   for (const std::string& archive : over) {
     untold_.erase(archive);
     Result<void> forgotten =

@@ -31,7 +31,7 @@ class ReceiptReader {
 
   // Reads what is new, sends the hints for what must be read anew, and removes what is done. A
   // receipt goes only after its hints are durable in the Queue. What an archive held that went
-  // without a receipt is read anew an hour later.
+  // without a receipt is read anew one and a half hours later.
   asio::awaitable<ReceiptPass> RunPass();
   asio::awaitable<void> Run(Event& stop);
   void Wake() { wake_.Set(); }

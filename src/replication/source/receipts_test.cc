@@ -175,7 +175,7 @@ class UntoldArchiveTest : public ::testing::Test {
 
 TEST_F(UntoldArchiveTest, ItsKeysAreReadAnew) {
   RemoveArchive();
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 8; ++i) {
     Pass(*first_);
     world_.RunFor(10min);
   }
@@ -198,7 +198,7 @@ TEST_F(UntoldArchiveTest, OneTargetHasToldOfIt) {
   EXPECT_TRUE(world_.Staged().empty());
   Pass(*first_);
   EXPECT_TRUE(IsRemembered());
-  world_.RunFor(61min);
+  world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 1u);
 }
@@ -210,7 +210,7 @@ TEST_F(UntoldArchiveTest, AllHaveToldOfIt) {
   Pass(*first_);
   Pass(*first_);
   EXPECT_FALSE(IsRemembered());
-  world_.RunFor(61min);
+  world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 0u);
 }
@@ -222,7 +222,7 @@ TEST_F(UntoldArchiveTest, AnotherProcessHasTakenWhatTheyTold) {
   Pass(*second_);
   Pass(*second_);
   Pass(*first_);
-  world_.RunFor(61min);
+  world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 0u);
 }
@@ -233,7 +233,7 @@ TEST_F(UntoldArchiveTest, ItIsThereAgain) {
   Pass(*first_);
   ASSERT_TRUE(world_.world.Run(PutText(Staging(), {.bucket = "staging", .key = archive_}, "x")));
   Pass(*first_);
-  world_.RunFor(61min);
+  world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 0u);
   EXPECT_TRUE(IsRemembered());
@@ -254,7 +254,7 @@ TEST_F(UntoldArchiveTest, ATargetAsksForItsKeys) {
   EXPECT_EQ(CountSent(), 1u);
   Pass(*first_);
   EXPECT_FALSE(IsRemembered());
-  world_.RunFor(61min);
+  world_.RunFor(91min);
   Pass(*first_);
   EXPECT_EQ(CountSent(), 1u);
 }

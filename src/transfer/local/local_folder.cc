@@ -423,7 +423,8 @@ Async<void> LocalFolder::MakeDurable(std::string bucket, std::string key) {
 }
 
 Async<void> LocalFolder::MakeAllDurable(std::string bucket) {
-  co_return co_await runtime_.pool.Run([&bucket] { return SyncFileSystem(bucket); });
+  CpuPool pool(1);  // A disk may take minutes, in which the others have work to do.
+  co_return co_await pool.Run([&bucket] { return SyncFileSystem(bucket); });
 }
 
 Async<PutResult> LocalFolder::Copy(CopyRequest) { co_return NotImplemented("server-side copy"); }

@@ -273,6 +273,11 @@ void RunJournal::Done(std::string_view name) {
     return;
   }
   if (has_row) written_.redone.emplace_back(name);
+  Hold(name);
+}
+
+void RunJournal::Hold(std::string_view name) {
+  if (!make_durable_) return;
   if (!written_.least || name < *written_.least) written_.least = std::string(name);
 }
 
@@ -289,21 +294,26 @@ void RunJournal::set_make_durable(std::function<Async<void>()> make_durable) {
 // Beside the rows, which keep the lease: a disk may take minutes.
 Async<void> RunJournal::KeepMakingDurable() {
   while (!co_await closing_.WaitFor(runtime_.clock, kWriteInterval)) {
-    if (!written_.least) continue;
-    syncing_ = std::exchange(written_, {});
-    Result<void> durable = co_await make_durable_();
-    Held done = std::exchange(syncing_, {});
-    if (durable) {
-      NoteRedone(std::move(done.redone));
-      continue;
-    }
-    runtime_.log.Warning("what was written could not be made durable", {durable.error()});
-    if (done.least && (!written_.least || *done.least < *written_.least)) {
-      written_.least = std::move(done.least);
-    }
-    std::ranges::move(done.redone, std::back_inserter(written_.redone));
+    Result<void> durable = co_await MakeDurable();
+    if (!durable) break;
   }
   co_return Ok();
+}
+
+Async<void> RunJournal::MakeDurable() {
+  if (!written_.least || not_durable_) co_return Ok();
+  syncing_ = std::exchange(written_, {});
+  Result<void> durable = co_await make_durable_();
+  Held done = std::exchange(syncing_, {});
+  if (durable) {
+    NoteRedone(std::move(done.redone));
+    co_return Ok();
+  }
+  runtime_.log.Failure("what was written could not be made durable", {durable.error()});
+  not_durable_ = durable.error();
+  if (!written_.least || *done.least < *written_.least) written_.least = std::move(done.least);
+  std::ranges::move(done.redone, std::back_inserter(written_.redone));
+  co_return durable;
 }
 
 void RunJournal::Skipped(std::string_view name) {
@@ -311,6 +321,7 @@ void RunJournal::Skipped(std::string_view name) {
     Done(name);
   } else {
     Passed(name);
+    Hold(name);  // A process that was killed may have written it a moment ago.
   }
 }
 
@@ -487,7 +498,14 @@ Async<void> RunJournal::Finish(RunPhase phase, std::string reason) {
   static_cast<void>(joined);
   finished_ = true;
   if (lost_.is_set()) co_return AtWork(record_);
-  if (phase != RunPhase::kStopped) {
+  if (phase == RunPhase::kFailed) {
+    Result<void> durable = co_await MakeDurable();
+    static_cast<void>(durable);  // Below.
+  }
+  if (not_durable_) {
+    phase = RunPhase::kStopped;
+    reason = not_durable_->Describe();
+  } else if (phase != RunPhase::kStopped) {
     written_.least.reset();
     NoteRedone(std::move(written_.redone));
   }

@@ -128,10 +128,14 @@ class RunJournal {
   // What the name stands for is at the target; and durable, unless `make_durable` is set.
   void Done(std::string_view name);
   // Makes durable what has been written to the target. Call it before the first name. It is called
-  // every few seconds; until it has returned, whoever takes the run over looks at the names that
-  // were done meanwhile again. (Nobody takes over a run that has come to its end: what that has
-  // written lasts as what any program writes.)
+  // every few seconds, and before a run ends as failed; until it has returned, whoever takes the
+  // run over looks at the names that were done meanwhile again. (Nobody takes over a run that is
+  // done: what that has written since lasts as what any program writes.) It is called no more once
+  // it has failed: an operating system tells of what it could not write once, and then calls it
+  // written.
   void set_make_durable(std::function<Async<void>()> make_durable);
+  // What it failed with: some of what was written is not there. The run is not done then.
+  [[nodiscard]] const std::optional<Error>& not_durable() const { return not_durable_; }
   void Skipped(std::string_view name);
   void Failed(std::string_view name, std::string_view reason);
   // The same of a name that a list has and the source has not. It is told out of order, before
@@ -145,7 +149,7 @@ class RunJournal {
   void ListedAll() { record_.listed_all = true; }
   RunCounts& counts() { return record_.counts; }
   // Whether a name is still to be done, or has failed without a row that says so.
-  [[nodiscard]] bool has_open() const { return !open_.empty() || again_from_; }
+  [[nodiscard]] bool has_open() const { return !open_.empty() || again_from_ || not_durable_; }
 
   // Set when another process has taken the run over, or State could not be written for so long that
   // one may have. The run should stop.
@@ -160,6 +164,8 @@ class RunJournal {
   RunJournal(Runtime runtime, State& state, RunRecord run);
   Async<void> KeepWriting();
   Async<void> KeepMakingDurable();
+  Async<void> MakeDurable();
+  void Hold(std::string_view name);
   void NoteRedone(std::vector<std::string> names);
   void NoteFailure(std::string_view name, std::string_view reason);
   void LookAgainFrom(std::string_view name);
@@ -179,7 +185,8 @@ class RunJournal {
   };
   std::function<Async<void>()> make_durable_;
   Held written_;
-  Held syncing_;      // Are being made durable.
+  Held syncing_;  // Are being made durable.
+  std::optional<Error> not_durable_;
   std::string last_;  // The greatest name passed or started.
   // The least name that is to be done again and is neither in `open_` nor in a row: from it on all
   // is looked at again.

@@ -192,17 +192,24 @@ TEST_F(HeldNamesTest, WhatIsDoneMeanwhileIsForTheNextTime) {
   EXPECT_TRUE(Written().open.empty());
 }
 
-TEST_F(HeldNamesTest, ADiskThatFailsMakesNothingDurable) {
+// The next time the operating system would say that all is well, and the run be done.
+TEST_F(HeldNamesTest, ADiskThatHasFailedIsNotAskedAgain) {
   fails = true;
-  Do("a");
-  RunFor(std::chrono::seconds(6));
   Do("b");
   RunFor(std::chrono::seconds(6));
-  EXPECT_EQ(Written().upto, "a");
   fails = false;
-  RunFor(std::chrono::seconds(6));
-  EXPECT_TRUE(Written().open.empty());
-  EXPECT_EQ(Found().upto, "b");
+  Do("a");
+  Do("c");
+  RunFor(std::chrono::seconds(20));
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(journal->not_durable());
+  EXPECT_TRUE(journal->has_open());
+  EXPECT_EQ(Written().upto, "a");
+  ASSERT_TRUE(world.Run(journal->Finish(RunPhase::kDone, "")));
+  EXPECT_EQ(Found().phase, RunPhase::kStopped);
+  EXPECT_NE(Found().reason.find("the disk"), std::string::npos) << Found().reason;
+  EXPECT_EQ(Found().upto, "a");
+  journal.reset();
 }
 
 // Its row says that it has failed until then.
@@ -228,6 +235,26 @@ TEST_F(HeldNamesTest, ARunThatIsDoneHoldsNone) {
   EXPECT_TRUE(Found().open.empty());
   EXPECT_EQ(Found().upto, "a");
   journal.reset();
+}
+
+// What failed is done again, and nothing else is looked at.
+TEST_F(HeldNamesTest, ARunThatHasFailedWaitsForTheDisk) {
+  Do("a");
+  journal->Failed("b", "denied");
+  ASSERT_TRUE(world.Run(journal->Finish(RunPhase::kFailed, "")));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(Found().upto, "b");
+  EXPECT_EQ(Found().phase, RunPhase::kFailed);
+  journal.reset();
+}
+
+TEST_F(HeldNamesTest, WhatIsSkippedMayHaveBeenWrittenAMomentAgo) {
+  journal->Skipped("a");
+  journal->Skipped("b");
+  EXPECT_EQ(Written().upto, "a");
+  RunFor(std::chrono::seconds(6));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(Written().upto, "b");
 }
 
 TEST_F(HeldNamesTest, ARunThatIsStoppedHoldsThem) {

@@ -240,7 +240,9 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
   const bool conditional = options.copy.if_absent || !options.copy.if_match.empty();
   Result<bool> holds = true;
   // Of what is new the condition alone tells, where it is known to be heeded however it is written.
-  if (!options.copy.if_absent || !can.complete_if_absent || !can.conditions_proven) {
+  const bool proven =
+      can.conditions_proven && (&source.store != &target.store || can.copy_conditions);
+  if (!options.copy.if_absent || !can.complete_if_absent || !proven) {
     holds = co_await Holds(target.store, target.bucket, key, etag);
   }
   if (!holds) co_return holds.error();

@@ -187,6 +187,17 @@ class Mirror {
       observer_.OnExcluded(step);
       co_return;
     }
+    // The marker of the source's own prefix has no key at the root of a bucket.
+    const bool no_key = step.name.empty() && target_.prefix.empty();
+    if (no_key && std::ranges::all_of(source.versions(), [](const ListedObject& version) {
+          return version.size_bytes == 0;
+        })) {
+      totals_.skipped += source.versions().size();
+      step.decision.reason = reason::kFolderMarker;
+      observer_.OnSkipped(step);
+      observer_.OnEnded(step);
+      co_return;
+    }
     totals_.source_objects += source.versions().size();
     if (options_.lands_in_source && options_.lands_in_source(step.name)) {
       run_.Failed(step, LandsInSourceError());

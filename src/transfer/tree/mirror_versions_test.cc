@@ -78,10 +78,10 @@ class MirrorVersionsTest : public ::testing::Test {
     totals = {};
     watcher = {};
     auto left = OpenVersionListing(world.runtime, source, "from", "in/");
-    auto right = OpenVersionListing(world.runtime, target, "to", "out/");
+    auto right = OpenVersionListing(world.runtime, target, "to", target_prefix);
     Result<void> done = world.Run(
         MirrorVersions(world.runtime, {.store = source, .bucket = "from", .prefix = "in/"},
-                       {.store = target, .bucket = "to", .prefix = "out/"}, *left, *right,
+                       {.store = target, .bucket = "to", .prefix = target_prefix}, *left, *right,
                        std::move(options), watcher, totals));
     world.Run(left->Close());
     world.Run(right->Close());
@@ -112,8 +112,21 @@ class MirrorVersionsTest : public ::testing::Test {
   Faults source_faults;
   Faults target_faults;
   Watcher watcher;
+  std::string target_prefix = "out/";
   SyncTotals totals;
 };
+
+// The marker of the source's prefix has no key there.
+TEST_F(MirrorVersionsTest, ToTheRootOfABucket) {
+  Put("", "");
+  Put("", "");
+  Put("a", "one");
+  target_prefix = "";
+  ASSERT_TRUE(Mirror());
+  EXPECT_TRUE(watcher.failed.empty());
+  EXPECT_EQ(totals.skipped, 2U);
+  EXPECT_EQ(Of(*target_backend, "to", 0), "a: one\n");
+}
 
 TEST_F(MirrorVersionsTest, HistoriesBecomeTheSameAndThenNothingIsDone) {
   Put("a", "1", {{"colour", "red"}});

@@ -488,7 +488,8 @@ class Sync {
     // before stands in for it.
     const bool looks =
         if_absent && !(target_can_.create_if_absent && target_can_.complete_if_absent &&
-                       target_can_.conditions_proven);
+                       target_can_.conditions_proven &&
+                       (&source_.store != &target_.store || target_can_.copy_conditions));
     const std::optional<ListedObject> in_place_of = looks ? std::nullopt : there;
     // With a backup only what is set aside there may be replaced.
     const bool as_listed = options_.target_listed_before || options_.backup.has_value();

@@ -280,6 +280,28 @@ TEST_F(SyncTreesTest, ConditionsThatNobodyHasProvenAreNotRelied) {
   EXPECT_EQ(watcher.skipped["a"], "exists");
 }
 
+// Nor is what a server's own copies do with them.
+TEST_F(SyncTreesTest, ConditionsOfCopiesAreNotReliedOn) {
+  source_backend->options.capabilities.copy_conditions = false;
+  source_backend->buckets["to"];
+  PutSource("a", "from the source");
+  MemoryStore direct(world.runtime, source_backend);
+  MemoryStore store(world.runtime, source_backend, &source_faults);
+  int looks = 0;
+  source_faults.decide = [&](StoreOperation operation, std::string_view bucket,
+                             std::string_view) -> std::optional<Error> {
+    if (operation == StoreOperation::kHead && bucket == "to" && ++looks == 1) {
+      EXPECT_TRUE(world.Run(PutText(direct, {.bucket = "to", .key = "out/a"}, "of somebody")));
+    }
+    return std::nullopt;
+  };
+  std::unique_ptr<Listing> left = OpenListing(world.runtime, store, "from", "in/");
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, store, "to", "out/");
+  ASSERT_TRUE(SyncListed(store, store, *left, right.get(), {.compare = {.ignore_existing = true}}));
+  EXPECT_GE(looks, 1);
+  EXPECT_EQ(*source_backend->Find("to", "out/a")->bytes, "of somebody");
+}
+
 // What a filter leaves out is nobody's to remove, unless asked for.
 TEST_F(SyncTreesTest, FiltersProtectFromRemoval) {
   PutSource("a.log", "1");
