@@ -176,7 +176,7 @@ Async<ObjectStream> CachingStore::GetOrigin(GetRequest request) {
 }
 
 void CachingStore::FillLater(const std::string& key, const ObjectInfo& found) {
-  if (stopping_ || filler_.IsBeingWritten(key)) return;
+  if (stopping_) return;
   SourceState state{
       .etag = found.etag, .size_bytes = found.size_bytes, .modified = found.last_modified};
   if (filling_ >= options_.fills_max) {

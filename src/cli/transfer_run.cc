@@ -376,11 +376,6 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
                               " belongs to another process by now, which has taken it over while "
                               "this one did not write its journal: nothing more is done here");
   }
-  if (done && journal != nullptr && journal->not_durable()) {
-    done = journal->not_durable()->In(
-        "the target's file system could not write all that it was given; run the same again with "
-        "--checksum");
-  }
   observer_.Finish();
   Result<void> written = report_.Close(totals, progress.seconds());
   Result<ExitCode> code =
@@ -392,6 +387,13 @@ Async<ExitCode> TransferRun::Conclude(Result<void> done, SummaryText text) {
   if (session_) {
     co_await session_->Close(code ? *code : ExitCode::kSomeFailed,
                              done ? std::nullopt : std::optional(done.error()));
+  }
+  // It may have failed at the very end.
+  if (journal != nullptr && journal->not_durable()) {
+    context_.output().Problem(
+        "", journal->not_durable()->In("the target's file system could not write all that it was "
+                                       "given; run the same again with --checksum"));
+    if (code && *code == ExitCode::kDone) code = ExitCode::kSomeFailed;
   }
   co_return code;
 }
