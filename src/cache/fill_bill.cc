@@ -41,8 +41,7 @@ RunCost FillBill::Reckon(const BatchCopyWork& work, std::chrono::seconds ttl) co
   Bill storage;
   const auto seconds = static_cast<uint64_t>(ttl.count());
   storage.Add("storage", "storage/" + to + (target_.directory ? "/EXPRESS_ONEZONE" : "/STANDARD"),
-              Bill::Unit::kKibSecond,
-              work.bytes / 1024 * seconds + work.bytes % 1024 * seconds / 1024);
+              Bill::Unit::kKibSecond, Bill::Quantity{work.bytes} * seconds / 1024);
   const Bill::Sum kept = storage.Reckon(prices_);
   if (kept.unknown.empty()) cost.storage = kept.total;
   return cost;

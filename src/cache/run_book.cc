@@ -28,7 +28,7 @@ std::string KeyOf(int64_t number) { return fmt::format("{:020}", number); }
 // "1192093 bytes into fast": numbers of a row are texts here, as in its other lists.
 std::vector<std::string> TextsOf(const RunCost::Items& items) {
   std::vector<std::string> texts;
-  for (const auto& [item, pico] : items) texts.push_back(fmt::format("{} {}", pico, item));
+  for (const auto& [item, pico] : items) texts.push_back(PicoText(pico) + " " + item);
   return texts;
 }
 
@@ -36,17 +36,15 @@ RunCost::Items ItemsOf(const std::vector<std::string>& texts) {
   RunCost::Items items;
   for (const std::string& text : texts) {
     const size_t space = std::min(text.find(' '), text.size());
-    int64_t pico = 0;
-    std::from_chars(text.data(), text.data() + space, pico);
-    items[text.substr(std::min(space + 1, text.size()))] = pico;
+    items[text.substr(std::min(space + 1, text.size()))] = ParsePicoText(text.substr(0, space));
   }
   return items;
 }
 
 }  // namespace
 
-int64_t RunCost::SumOf(const Items& items) {
-  int64_t sum = 0;
+Pico RunCost::SumOf(const Items& items) {
+  Pico sum = 0;
   for (const auto& [item, pico] : items) sum += pico;
   return sum;
 }
@@ -104,9 +102,7 @@ std::string EncodeRun(const Run& run) {
         .Set("cost_items", TextsOf(run.cost->items))
         .Set("cost_unknown", run.cost->unknown)
         .Set("cost_batch", TextsOf(run.cost->batch));
-    if (run.cost->storage) {
-      row.Set("cost_storage_known", true).Set("cost_storage", *run.cost->storage);
-    }
+    if (run.cost->storage) row.Set("cost_storage", PicoText(*run.cost->storage));
   }
   return row.Encode();
 }
@@ -162,7 +158,9 @@ Result<Run> DecodeRun(const StateRow& row) {
     run.cost = RunCost{.items = ItemsOf(fields->Texts("cost_items")),
                        .unknown = fields->Texts("cost_unknown"),
                        .batch = ItemsOf(fields->Texts("cost_batch"))};
-    if (fields->Flag("cost_storage_known")) run.cost->storage = fields->Number("cost_storage");
+    if (const std::string& storage = fields->Text("cost_storage"); !storage.empty()) {
+      run.cost->storage = ParsePicoText(storage);
+    }
   }
   for (size_t i = 0; i < kKinds.size(); ++i) {
     if (fields->Text("kind") == kKinds[i]) run.kind = static_cast<RunKind>(i);

@@ -16,6 +16,7 @@
 #include "base/process.h"
 #include "base/runtime.h"
 #include "cache/entry.h"
+#include "cost/pico.h"
 #include "state/state.h"
 #include "transfer/runs/run_journal.h"
 
@@ -35,7 +36,7 @@ struct FillCounts {
 // What a fill has cost, in pico-dollars, at the prices of when it was written; by item ("requests
 // at east").
 struct RunCost {
-  using Items = std::map<std::string, int64_t>;
+  using Items = std::map<std::string, Pico>;
   Items items;
   // Prices that nobody knows: what hangs on them is in no item, and the sum is "at least".
   std::vector<std::string> unknown;
@@ -43,9 +44,9 @@ struct RunCost {
   // counted: it is "at least", too.
   Items batch;
   // To keep what was copied for its time to live, either way; none where nobody knows it.
-  std::optional<int64_t> storage;
+  std::optional<Pico> storage;
 
-  [[nodiscard]] static int64_t SumOf(const Items& items);
+  [[nodiscard]] static Pico SumOf(const Items& items);
   bool operator==(const RunCost&) const = default;
 };
 

@@ -547,6 +547,29 @@ TEST_F(AlarmWatchTest, SpendingIsOfTheDayAndAnUnknownPriceIsNamed) {
                                       "over spending_prices"));
 }
 
+// A limit that large sums never reach would keep its silence for good.
+TEST_F(AlarmWatchTest, SpendingIsHeldToALargeLimit) {
+  alarms.spending = SpendingLimit{.pico_dollars = 20'000'000'000'000'000, .monthly = true};
+  prices = Prices({{"transfer/us-east-1/eu-west-1", 20'000'000'000}});
+  auto process = Start();
+  Ledger ledger(world.clock, world.random);
+  const int place = ledger.PlaceOf({.rule = "main",
+                                    .target = "west",
+                                    .part = "staging",
+                                    .region = "eu-west-1",
+                                    .peers = "us-east-1"});
+  ledger.Add(place, "sent", uint64_t{900} << 40);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  Look(*process);
+  EXPECT_THAT(told.names, IsEmpty()) << told.texts.front();
+  ledger.Add(place, "sent", uint64_t{124} << 40);
+  ASSERT_TRUE(world.Run(ledger.Publish(process->state)));
+  world.clock.Advance(11min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("spending/month"));
+  EXPECT_THAT(told.texts[0], HasSubstr("has cost $20,971.52 since"));
+}
+
 // Full use is what one pays for; it is too little only where more and more waits.
 TEST_F(AlarmWatchTest, AtCapacityIsABacklogThatGrowsWhileNothingIsLeft) {
   alarms.at_capacity = 15min;

@@ -244,6 +244,11 @@ TEST(Output, Formats) {
   EXPECT_EQ(FormatMoney(1234.567), "$1,234.57");
   EXPECT_EQ(FormatMoney(0.0000123), "$0.000012");
   EXPECT_EQ(FormatMoney(1e-8), "less than $0.000001");
+  const Pico much = Pico{96'636'764'160} * 1'000'000'000;
+  EXPECT_EQ(FormatSum(much), "$96,636,764.16");
+  EXPECT_EQ(FormatSum(-much), "-$96,636,764.16");
+  EXPECT_EQ(Message("cost").With("sum", much).With("net", -much).Json(),
+            R"({"event":"cost","sum":96636764160000000000,"net":-96636764160000000000})");
 }
 
 // Archives of a few tiny objects are larger than these: that is no gain.

@@ -32,8 +32,9 @@ constexpr uint64_t kSampleBytesOfStratum = 256 << 10;
 constexpr uint64_t kSmallObjectBytes = 64 << 10;
 constexpr uint64_t kPageObjects = 1000;
 constexpr double kPicoPerDollar = 1e12;
+constexpr double kFixedMax = 1e9;
 
-std::string Money(int64_t pico) { return FormatSum(pico); }
+std::string Money(Pico pico) { return FormatSum(pico); }
 
 std::string Money(const Bill::Sum& sum) {
   return (sum.unknown.empty() ? "" : "at least ") + Money(sum.total);
@@ -130,6 +131,7 @@ class EstimateCommand : public Command {
 
   Async<ExitCode> RunAsync(RunContext& context) override {
     if (to_.empty()) co_return InvalidInput("--to: give a region to replicate to");
+    if (fixed_ > kFixedMax) co_return InvalidInput("--fixed: give a billion dollars at most");
     StoreOpener opener(context, store_flags_, true);
     Result<OpenedAddress> opened = opener.Open(source_, StoreEnd::kSource);
     if (!opened) co_return opened.error();
@@ -201,9 +203,9 @@ class EstimateCommand : public Command {
     }
     std::string text = "this estimate costs ";
     text += !list ? "list requests, at a price that nobody knows"
-                  : Money(*list * 1000) + " for each million objects listed";
+                  : Money(Pico{*list} * 1000) + " for each million objects listed";
     text += ", and for " + FormatCount(kSampleObjectsMax) + " objects read at most ";
-    text += !get ? "what nobody knows" : Money(*get * static_cast<int64_t>(kSampleObjectsMax));
+    text += !get ? "what nobody knows" : Money(Pico{*get} * kSampleObjectsMax);
     text += "; the bytes of the sample (" + FormatBytes(sample_bytes_) +
             " at most) cost nothing within " + from_;
     if (output.json()) {
@@ -218,8 +220,8 @@ class EstimateCommand : public Command {
     return Ok();
   }
 
-  [[nodiscard]] int64_t ListingPico() const {
-    return static_cast<int64_t>((objects_ + kPageObjects - 1) / kPageObjects) * list_pico_;
+  [[nodiscard]] Pico ListingPico() const {
+    return static_cast<Pico>((objects_ + kPageObjects - 1) / kPageObjects) * list_pico_;
   }
 
   Async<void> Read(RunContext& context, Listing& listing, Strata& strata) {
@@ -365,21 +367,21 @@ class EstimateCommand : public Command {
 
   struct Verdict {
     std::string best;  // Empty: prices are missing.
-    int64_t longhaul = 0;
-    int64_t native = 0;
+    Pico longhaul = 0;
+    Pico native = 0;
   };
 
   Verdict TellVolume(RunContext& context, const EstimateVolume& volume, bool all,
                      const Prices& prices, std::set<std::string>& unknown) {
     const EstimateWays ways =
         EstimateOf(volume, from_, to_, all ? EstimateSpan::kOnce : EstimateSpan::kMonth);
-    const auto fixed = static_cast<int64_t>(all ? 0 : fixed_ * kPicoPerDollar);
+    const auto fixed = static_cast<Pico>(all ? 0 : fixed_ * kPicoPerDollar);
     std::vector<std::pair<std::string, std::string>> rows;
     rows.emplace_back(all ? "all, once" : "a month like the last 30 days",
                       Counted(volume.objects, "object") + ", " + FormatBytes(volume.bytes));
     Output& output = context.output();
     Verdict verdict;
-    int64_t least = 0;
+    Pico least = 0;
     bool whole = true;
     const std::tuple<const char*, const char*, const Bill*> kWays[] = {
         {"longhaul", "longhaul", &ways.longhaul},

@@ -29,6 +29,8 @@ std::string Message::Json() const {
       out += *flag ? "true" : "false";
     } else if (const int64_t* integer = std::get_if<int64_t>(&value)) {
       out += std::to_string(*integer);
+    } else if (const Pico* wide = std::get_if<Pico>(&value)) {
+      out += PicoText(*wide);
     } else if (const double* number = std::get_if<double>(&value)) {
       out += std::isfinite(*number) ? fmt::format("{:.6g}", *number) : "null";
     } else if (const std::string* text = std::get_if<std::string>(&value)) {

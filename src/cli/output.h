@@ -17,12 +17,13 @@
 
 #include "base/result.h"
 #include "cli/console.h"
+#include "cost/pico.h"
 
 namespace longhaul {
 
 class Message {
  public:
-  using Value = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
+  using Value = std::variant<bool, int64_t, Pico, double, std::string, std::vector<std::string>>;
 
   // Without an `event`: a line of a file in which all lines are of one kind.
   explicit Message(std::string_view event = "") : event_(event) {}
@@ -62,6 +63,8 @@ class Message {
   void Add(std::string_view name, T value) {
     fields_.emplace_back(name, static_cast<int64_t>(value));
   }
+  // All digits, in JSON too.
+  void Add(std::string_view name, Pico value) { fields_.emplace_back(name, value); }
   void Add(std::string_view name, double value) { fields_.emplace_back(name, value); }
   void Add(std::string_view name, std::string value) {
     fields_.emplace_back(name, std::move(value));

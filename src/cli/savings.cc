@@ -34,7 +34,7 @@ std::string FormatMoney(double dollars) {
   return fmt::format("${}.{:02}", FormatCount(cents / 100), cents % 100);
 }
 
-std::string FormatSum(int64_t pico_dollars) {
+std::string FormatSum(Pico pico_dollars) {
   const double dollars = std::abs(static_cast<double>(pico_dollars)) / 1e12;
   const std::string text =
       dollars >= 0.01 && dollars < 10 ? fmt::format("${:.4f}", dollars) : FormatMoney(dollars);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "cost/pico.h"
+
 namespace longhaul {
 
 struct Savings {
@@ -29,6 +31,6 @@ struct Savings {
 // "$0.02", "$1,234.56", "$0.000012": two digits, or two significant ones below a cent. Not below 0.
 std::string FormatMoney(double dollars);
 // The same of pico-dollars, with four digits below $10, where sums are compared; and below 0.
-std::string FormatSum(int64_t pico_dollars);
+std::string FormatSum(Pico pico_dollars);
 
 }  // namespace longhaul

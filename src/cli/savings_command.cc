@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <memory>
 
@@ -21,14 +20,14 @@ namespace {
 
 constexpr size_t kBarWidth = 40;
 
-std::string Money(int64_t pico) { return FormatSum(pico); }
+std::string Money(Pico pico) { return FormatSum(pico); }
 
 // "at least" where a price is not known.
 std::string Money(const Bill::Sum& sum) {
   return (sum.unknown.empty() ? "" : "at least ") + Money(sum.total);
 }
 
-std::string Bar(int64_t pico, int64_t most) {
+std::string Bar(Pico pico, Pico most) {
   if (most <= 0 || pico <= 0) return "";
   const double share = static_cast<double>(pico) / static_cast<double>(most);
   return std::string(std::max<size_t>(1, static_cast<size_t>(share * kBarWidth)), '#');
@@ -125,9 +124,9 @@ class SavingsCommand : public Command {
         return sum.unknown.empty() ? FormatPico(sum.total).substr(1) : "";
       };
       const bool whole = paid.unknown.empty() && native.unknown.empty();
-      const int64_t net = native.total - paid.total;
+      const Pico net = native.total - paid.total;
       const std::string net_text =
-          whole ? (net < 0 ? "-" : "") + FormatPico(std::abs(net)).substr(1) : "";
+          whole ? (net < 0 ? "-" : "") + FormatPico(net < 0 ? -net : net).substr(1) : "";
       output.Raw(fmt::format("{},{},{},{},{},{},{},{}\n", name, money(paid), money(native),
                              money(copy), net_text, account.objects, account.bytes,
                              Joined(UnknownPrices(paid, native, copy))));
@@ -136,7 +135,7 @@ class SavingsCommand : public Command {
 
   static void PrintGroups(Output& output, const std::map<std::string, Account>& groups,
                           const Prices& prices) {
-    int64_t most = 0;
+    Pico most = 0;
     size_t width = 0;
     for (const auto& [name, account] : groups) {
       most =

@@ -29,8 +29,8 @@ BatchCopyCost CostByBatchCopy(const BatchCopyWork& work, const Prices& prices) {
   LH_CHECK(sum.unknown.empty());  // The table has them.
   BatchCopyCost cost{.items = {{"bytes", 0}, {"copies", 0}, {"listing", 0}, {"table", 0}}};
   for (const auto& [item, pico] : sum.items) cost.items[item] = pico;
-  cost.items["copies"] += static_cast<int64_t>(work.copies) * kBatchObject;
-  cost.items["jobs"] = static_cast<int64_t>(work.jobs) * kJob;
+  cost.items["copies"] += static_cast<Pico>(work.copies) * kBatchObject;
+  cost.items["jobs"] = static_cast<Pico>(work.jobs) * kJob;
   for (const auto& [name, pico] : cost.items) cost.total += pico;
   return cost;
 }

@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 
+#include "cost/pico.h"
 #include "cost/prices.h"
 
 namespace longhaul {
@@ -24,8 +25,8 @@ struct BatchCopyWork {
 };
 
 struct BatchCopyCost {
-  std::map<std::string, int64_t> items;  // Pico-dollars.
-  int64_t total = 0;
+  std::map<std::string, Pico> items;
+  Pico total = 0;
 };
 BatchCopyCost CostByBatchCopy(const BatchCopyWork& work, const Prices& prices);
 

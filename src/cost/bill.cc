@@ -1,7 +1,6 @@
 #include "cost/bill.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -9,17 +8,15 @@ namespace longhaul {
 
 namespace {
 
-__extension__ using Wide = __int128;
-
-constexpr int64_t kSecondsOfMonth = int64_t{730} * 3600;
+constexpr uint64_t kSecondsOfMonth = uint64_t{730} * 3600;
 constexpr char kRequestsPrefix[] = "requests at ";
 
-int64_t DivisorOf(Bill::Unit unit) {
+uint64_t DivisorOf(Bill::Unit unit) {
   switch (unit) {
     case Bill::Unit::kEach:
       return 1;
     case Bill::Unit::kByte:
-      return int64_t{1} << 30;
+      return uint64_t{1} << 30;
     case Bill::Unit::kKibSecond:
       return kSecondsOfMonth << 20;
     case Bill::Unit::kMicrosecond:
@@ -70,7 +67,8 @@ std::map<std::string, uint64_t> ByClass(const LedgerLine& line, const std::strin
   for (const auto& [what, amount] : line.counts) {
     if (!what.starts_with(kPut)) continue;
     puts_before += amount;
-    const auto until = static_cast<uint64_t>(static_cast<Wide>(carried) * puts_before / puts);
+    const auto until =
+        static_cast<uint64_t>(static_cast<Bill::Quantity>(carried) * puts_before / puts);
     classes[what.substr(kPut.size())] = until - std::exchange(carried_before, until);
   }
   return classes;
@@ -78,7 +76,7 @@ std::map<std::string, uint64_t> ByClass(const LedgerLine& line, const std::strin
 
 }  // namespace
 
-void Bill::Add(std::string_view item, const std::string& price, Unit unit, uint64_t quantity) {
+void Bill::Add(std::string_view item, const std::string& price, Unit unit, Quantity quantity) {
   if (quantity > 0) quantities_[{std::string(item), price, unit}] += quantity;
 }
 
@@ -90,11 +88,11 @@ Bill::Sum Bill::Reckon(const Prices& prices) const {
       sum.unknown.insert(key.price);
       continue;
     }
-    const Wide divisor = DivisorOf(key.unit);
-    const Wide cost = (static_cast<Wide>(quantity) * *price + divisor / 2) / divisor;
-    // Nine million dollars fit.
-    const auto pico =
-        static_cast<int64_t>(std::min<Wide>(cost, std::numeric_limits<int64_t>::max() / 1024));
+    // The whole ones apart: quantity by price may take more than 128 bits.
+    const Quantity divisor = DivisorOf(key.unit);
+    const auto each = static_cast<Quantity>(*price);
+    const auto pico = static_cast<Pico>(quantity / divisor * each +
+                                        (quantity % divisor * each + divisor / 2) / divisor);
     sum.items[key.item] += pico;
     sum.total += pico;
   }
@@ -177,14 +175,14 @@ std::optional<uint64_t> BreakEvenBytes(const Account& account, const Prices& pri
   if (account.objects == 0 || account.bytes == 0) return std::nullopt;
   if (!paid.unknown.empty() || !native.unknown.empty()) return std::nullopt;
   const auto requests_of = [](const Bill::Sum& sum) {
-    int64_t requests = 0;
+    Pico requests = 0;
     for (const auto& [item, pico] : sum.items) {
       if (item.starts_with("requests") || item == "queue" || item == "state") requests += pico;
     }
     return requests;
   };
-  const int64_t paid_requests = requests_of(paid);
-  const int64_t native_requests = requests_of(native);
+  const Pico paid_requests = requests_of(paid);
+  const Pico native_requests = requests_of(native);
   const double won_by_byte =
       static_cast<double>((native.total - native_requests) - (paid.total - paid_requests)) /
       static_cast<double>(account.bytes);

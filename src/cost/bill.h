@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "cost/ledger.h"
+#include "cost/pico.h"
 #include "cost/prices.h"
 #include "rules/rule.h"
 
@@ -27,12 +28,14 @@ class Bill {
     kKibSecond,  // The price is for a GiB and month (of 730 hours).
     kMicrosecond,
   };
+  // A month of an EiB takes more than 64 bits of KiB and seconds.
+  __extension__ using Quantity = unsigned __int128;
   // `item`: what a person reads, as "requests at the source".
-  void Add(std::string_view item, const std::string& price, Unit unit, uint64_t quantity);
+  void Add(std::string_view item, const std::string& price, Unit unit, Quantity quantity);
 
   struct Sum {
-    std::map<std::string, int64_t> items;  // Pico-dollars.
-    int64_t total = 0;
+    std::map<std::string, Pico> items;
+    Pico total = 0;
     std::set<std::string> unknown;  // Names of prices.
   };
   [[nodiscard]] Sum Reckon(const Prices& prices) const;
@@ -44,7 +47,7 @@ class Bill {
     Unit unit;
     auto operator<=>(const Key&) const = default;
   };
-  std::map<Key, uint64_t> quantities_;
+  std::map<Key, Quantity> quantities_;
 };
 
 // What lines of the ledger come to, and what other ways would have come to.

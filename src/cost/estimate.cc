@@ -91,7 +91,7 @@ EstimateWays EstimateOf(const EstimateVolume& volume, const std::string& from,
     }
     // An hour there is much.
     ways.longhaul.Add("storage of archives", "storage/" + region + "/STANDARD", Unit::kKibSecond,
-                      Parts(volume.packed_bytes, 1024) * 3600);
+                      Bill::Quantity{Parts(volume.packed_bytes, 1024)} * 3600);
     for (const auto& [name, objects] : classes) {
       const std::string replica_put = of_class(region, "put", name);
       ways.longhaul.Add("requests at the target", replica_put, Unit::kEach, objects);

@@ -98,14 +98,14 @@ constexpr std::string_view kExpressRegion = "us-east-1";
 constexpr std::string_view kExpressUploadGib = "0.0032";
 constexpr std::string_view kExpressRetrievalGib = "0.0006";
 
-int64_t Pico(std::string_view dollars) {
+int64_t PicoOf(std::string_view dollars) {
   Result<int64_t> pico = ParsePicoDollars(dollars);
   LH_CHECK(pico.has_value());
   return *pico;
 }
 
 int64_t Rounded(std::string_view dollars, int64_t count) {
-  return (Pico(dollars) + count / 2) / count;
+  return (PicoOf(dollars) + count / 2) / count;
 }
 
 }  // namespace
@@ -127,23 +127,23 @@ PriceList BuiltInPrices() {
       const std::string_view dollars = name == to.name ? "0"
                                        : ohio_virginia ? "0.01"
                                                        : region.region;
-      prices["transfer/" + name + "/" + std::string(to.name)] = Pico(dollars);
+      prices["transfer/" + name + "/" + std::string(to.name)] = PicoOf(dollars);
     }
-    prices["transfer/" + name + "/internet"] = Pico(region.internet);
-    prices["storage/" + name + "/STANDARD"] = Pico(region.storage);
+    prices["transfer/" + name + "/internet"] = PicoOf(region.internet);
+    prices["storage/" + name + "/STANDARD"] = PicoOf(region.storage);
     prices["request/" + name + "/put/STANDARD"] = Rounded(region.put, 1000);
     prices["request/" + name + "/list/STANDARD"] = Rounded(region.put, 1000);
     prices["request/" + name + "/get/STANDARD"] = Rounded(region.get, 1000);
     prices["request/" + name + "/delete/STANDARD"] = 0;  // Free, says the price list.
     for (const Single& one : kEverywhere) {
-      prices[std::string(one.name) + "/" + name] = Pico(one.dollars);
+      prices[std::string(one.name) + "/" + name] = PicoOf(one.dollars);
     }
   }
   for (const std::string_view region : kAlike) {
     const std::string name(region);
     for (const Class& one : kClasses) {
       const std::string storage_class(one.name);
-      prices["storage/" + name + "/" + storage_class] = Pico(one.storage);
+      prices["storage/" + name + "/" + storage_class] = PicoOf(one.storage);
       prices["request/" + name + "/put/" + storage_class] = Rounded(one.put, 1000);
       prices["request/" + name + "/get/" + storage_class] = Rounded(one.get, 1000);
       prices["request/" + name + "/delete/" + storage_class] = 0;
@@ -151,7 +151,7 @@ PriceList BuiltInPrices() {
     for (const AskedBack& one : kAskedBack) {
       const std::string words =
           "/" + name + "/" + std::string(one.storage_class) + "/" + std::string(one.tier);
-      prices["restore_gib" + words] = Pico(one.gib);
+      prices["restore_gib" + words] = PicoOf(one.gib);
       prices["restore_request" + words] = Rounded(one.requests, 1000);
     }
     // As Standard's; its storage has a price for each tier.
@@ -162,19 +162,19 @@ PriceList BuiltInPrices() {
     prices["gib_second/" + name] = Rounded(kMemoryHour, 3600);
     if (name == "eu-west-1") continue;
     for (const Single& one : kNearUs) {
-      prices[std::string(one.name) + "/" + name] = Pico(one.dollars);
+      prices[std::string(one.name) + "/" + name] = PicoOf(one.dollars);
     }
   }
   const std::string express_region(kExpressRegion);
   const std::string express_class(kExpress.name);
-  prices["storage/" + express_region + "/" + express_class] = Pico(kExpress.storage);
+  prices["storage/" + express_region + "/" + express_class] = PicoOf(kExpress.storage);
   for (const char* kind : {"put/", "list/"}) {
     prices["request/" + express_region + "/" + kind + express_class] = Rounded(kExpress.put, 1000);
   }
   prices["request/" + express_region + "/get/" + express_class] = Rounded(kExpress.get, 1000);
   prices["request/" + express_region + "/delete/" + express_class] = 0;
-  prices["express_upload_gib/" + express_region] = Pico(kExpressUploadGib);
-  prices["express_retrieval_gib/" + express_region] = Pico(kExpressRetrievalGib);
+  prices["express_upload_gib/" + express_region] = PicoOf(kExpressUploadGib);
+  prices["express_retrieval_gib/" + express_region] = PicoOf(kExpressRetrievalGib);
   return prices;
 }
 

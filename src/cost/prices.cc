@@ -6,7 +6,6 @@ namespace longhaul {
 
 namespace {
 
-constexpr int64_t kPicoPerDollar = 1'000'000'000'000;
 constexpr std::chrono::days kTableAgeMax{183};
 
 // Whether a configured name, whose words may be "*", means this one.
@@ -63,12 +62,5 @@ std::map<std::string, std::pair<int64_t, PriceOrigin>> Prices::All() const {
 }
 
 bool PriceTableIsOld(SystemTime now) { return now - PriceTableDate() > kTableAgeMax; }
-
-std::string FormatPico(int64_t pico_dollars) {
-  std::string digits = std::to_string(pico_dollars % kPicoPerDollar);
-  digits.insert(0, 12 - digits.size(), '0');
-  while (digits.size() > 2 && digits.back() == '0') digits.pop_back();
-  return "$" + std::to_string(pico_dollars / kPicoPerDollar) + "." + digits;
-}
 
 }  // namespace longhaul

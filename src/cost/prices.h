@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "cost/pico.h"
 #include "rules/price_list.h"
 
 namespace longhaul {
@@ -46,8 +47,5 @@ std::chrono::sys_days PriceDate(std::string_view name);
 // Half a year and more: what is made of them may be off.
 bool PriceTableIsOld(SystemTime now);
 PriceList BuiltInPrices();
-
-// "$0.02", "$0.0000004": all digits that count, none more; two at least.
-std::string FormatPico(int64_t pico_dollars);
 
 }  // namespace longhaul

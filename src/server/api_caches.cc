@@ -71,20 +71,20 @@ boost::json::object ResultOf(const cache::Place& place, const cache::Run& run, S
 
 boost::json::object JsonOf(const cache::RunCost::Items& items) {
   boost::json::object json;
-  for (const auto& [item, pico] : items) json[item] = pico;
+  for (const auto& [item, pico] : items) json[item] = JsonOfPico(pico);
   return json;
 }
 
 boost::json::value JsonOf(const std::optional<cache::RunCost>& cost) {
   if (!cost) return nullptr;
   return boost::json::object{
-      {"paid_pico_dollars", cache::RunCost::SumOf(cost->items)},
+      {"paid_pico_dollars", JsonOfPico(cache::RunCost::SumOf(cost->items))},
       {"paid_items", JsonOf(cost->items)},
       {"unknown_prices", boost::json::array(cost->unknown.begin(), cost->unknown.end())},
-      {"batch_pico_dollars", cache::RunCost::SumOf(cost->batch)},
+      {"batch_pico_dollars", JsonOfPico(cache::RunCost::SumOf(cost->batch))},
       {"batch_items", JsonOf(cost->batch)},
       {"storage_pico_dollars",
-       cost->storage ? boost::json::value(*cost->storage) : boost::json::value(nullptr)}};
+       cost->storage ? JsonOfPico(*cost->storage) : boost::json::value(nullptr)}};
 }
 
 boost::json::object JsonOf(const cache::Place& place, const cache::Run& run, SystemTime now) {

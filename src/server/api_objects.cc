@@ -146,17 +146,17 @@ boost::json::object AccountOf(const std::string& what, const Account& account,
   const Bill::Sum copy = account.copy.Reckon(prices);
   const auto items = [](const Bill::Sum& sum) {
     boost::json::object json;
-    for (const auto& [item, pico] : sum.items) json[item] = pico;
+    for (const auto& [item, pico] : sum.items) json[item] = JsonOfPico(pico);
     return json;
   };
   boost::json::object json{{"what", what},
                            {"objects", account.objects},
                            {"bytes", account.bytes},
-                           {"paid_pico_dollars", paid.total},
-                           {"native_pico_dollars", native.total},
-                           {"copy_pico_dollars", copy.total}};
+                           {"paid_pico_dollars", JsonOfPico(paid.total)},
+                           {"native_pico_dollars", JsonOfPico(native.total)},
+                           {"copy_pico_dollars", JsonOfPico(copy.total)}};
   json["net_pico_dollars"] = paid.unknown.empty() && native.unknown.empty()
-                                 ? boost::json::value(native.total - paid.total)
+                                 ? JsonOfPico(native.total - paid.total)
                                  : boost::json::value(nullptr);
   json["paid_items"] = items(paid);
   json["native_items"] = items(native);
