@@ -158,23 +158,43 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen,
   }
   Result<std::vector<RuleNow>> running = co_await ReadNow(state_, rule.id);
   if (!running) co_return running.error();
-  for (const RuleNow& process : *running) {
+  LookAtStores(rule, *running, seen, unknown);
+  if (!alarms_.lag) co_return Ok();
+  co_return co_await LookAtLag(rule, std::move(*running), seen, unknown);
+}
+
+void AlarmWatch::LookAtStores(const Rule& rule, const std::vector<RuleNow>& running, Sights& seen,
+                              std::vector<std::string>& unknown) {
+  const std::string all = "away/" + rule.id + "/";
+  std::set<std::string> by_sources;
+  std::set<std::string> by_targets;
+  for (const RuleNow& process : running) {
     if (!alarms_.store_away) break;
+    std::set<std::string>& names = process.target ? by_targets : by_sources;
     for (const auto& [part, reason] : process.troubles) {
-      Away(rules_, "away/" + rule.id + "/" + part, "rule " + rule.id + ": " + part + ": " + reason,
-           std::nullopt, seen);
+      names.insert(all + part);
+      Away(rules_, all + part, "rule " + rule.id + ": " + part + ": " + reason, std::nullopt, seen);
     }
     for (const auto& [name, target] : process.targets) {
       if (!target.open) continue;
-      Away(rules_, "away/" + rule.id + "/target " + name,
+      names.insert(all + "target " + name);
+      Away(rules_, all + "target " + name,
            "rule " + rule.id + ": target " + name + " is left alone: " + target.open->reason,
            target.open->since, seen);
     }
   }
+  rules_.of_sources.merge(by_sources);
+  for (const std::string& name : by_targets) rules_.of_sources.erase(name);
   // Who has died says nothing any more, also not that a store is back.
-  if (std::ranges::none_of(*running, &RuleNow::source)) unknown.push_back("away/" + rule.id + "/");
-  if (!alarms_.lag) co_return Ok();
-  co_return co_await LookAtLag(rule, std::move(*running), seen, unknown);
+  if (std::ranges::none_of(running, &RuleNow::source)) {
+    unknown.push_back(all);
+  } else if (std::ranges::none_of(running, &RuleNow::target)) {
+    // Where targets have a State of their own, sources alone tell of them.
+    for (const Target& target : rule.targets) {
+      std::string name = all + "target " + target.name;
+      if (!rules_.of_sources.contains(name)) unknown.push_back(std::move(name));
+    }
+  }
 }
 
 Async<void> AlarmWatch::LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
@@ -418,6 +438,9 @@ Async<void> AlarmWatch::Look(const Event& stop, bool rules, bool common) {
   for (Part* part : {&rules_, &common_}) {
     std::erase_if(part->first_seen, [&](const auto& known) {
       return !seen.contains(known.first) && !IsAmong(unknown, known.first);
+    });
+    std::erase_if(part->of_sources, [&](const std::string& name) {
+      return !seen.contains(name) && !IsAmong(unknown, name);
     });
   }
   Result<void> told = co_await book_.Look(std::move(seen), stop, std::move(unknown));

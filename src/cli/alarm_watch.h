@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,8 @@ class AlarmWatch {
     bool ours = false;                               // As of the last time.
     bool fresh = false;                              // It has been taken just now.
     std::map<std::string, SystemTime> first_seen{};  // Of what is away.
+    // Of what is away, that of which no process with the target role told when it was last seen.
+    std::set<std::string> of_sources{};
   };
   // Whether it is this process that looks at it. Who takes over knows nothing.
   Async<bool> Hold(Lease& lease, Part& part);
@@ -80,6 +83,9 @@ class AlarmWatch {
   // `unknown` then.
   Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
   Async<void> LookAtRule(const Rule& rule, Sights& seen, std::vector<std::string>& unknown);
+  // What is away by what processes tell, and of what nobody tells any more.
+  void LookAtStores(const Rule& rule, const std::vector<RuleNow>& running, Sights& seen,
+                    std::vector<std::string>& unknown);
   // Adds what of lag, and of stores that are away, the processes that run the rule do not tell.
   Async<void> LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
                         std::vector<std::string>& unknown);

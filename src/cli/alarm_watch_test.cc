@@ -305,6 +305,47 @@ TEST_F(AlarmWatchTest, AStoreIsAwayWhenItHasBeenSoForLong) {
   EXPECT_THAT(told.names, ElementsAre("away/main/source", "over away/main/source"));
 }
 
+// What kept a target process from its work, nobody else can say that it is over.
+TEST_F(AlarmWatchTest, ATargetIsNotBackBecauseItsProcessHasDied) {
+  auto process = Start();
+  Publish(*process, {.process = "p1"});
+  RuleNow target{.process = "t1", .target = true};
+  const auto publish_target = [&] {
+    ASSERT_TRUE(world.Run(process->state.Write(
+        "status", {.key = "main/t1", .value = EncodeNow(target), .expires = std::nullopt})));
+  };
+  target.troubles["target west"] = "refused";
+  publish_target();
+  Look(*process);
+  world.clock.Advance(11min);
+  Look(*process);
+  ASSERT_THAT(told.names, ElementsAre("away/main/target west"));
+  state_backend->rows.erase({"status", "main/t1"});
+  Look(*process);
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 1U) << told.names.back();
+  process = Start("p2");  // Knows nothing of who told.
+  Look(*process);
+  EXPECT_EQ(told.names.size(), 1U) << told.names.back();
+  target.troubles.clear();
+  publish_target();
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
+}
+
+// Where each side has a State of its own no target process is ever seen here.
+TEST_F(AlarmWatchTest, WhatASourceTellsOfATargetIsOverWhenItDoesNot) {
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
+  Publish(*process, now);
+  Look(*process);
+  now.targets.clear();
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
+}
+
 // A target that is left alone tells since when, whoever looks.
 TEST_F(AlarmWatchTest, ATargetThatIsLeftAloneIsAwaySinceItIs) {
   auto process = Start();
