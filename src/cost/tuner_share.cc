@@ -1,7 +1,9 @@
 #include "cost/tuner_share.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
+#include <vector>
 
 namespace longhaul {
 
@@ -9,6 +11,7 @@ namespace {
 
 constexpr char kPartition[] = "tuner";
 constexpr int kScanRows = 500;
+constexpr int kTriesMax = 3;
 
 constexpr std::pair<std::string_view, int64_t TrialSums::*> kNumbers[] = {
     {"raw", &TrialSums::raw_bytes},
@@ -76,30 +79,64 @@ Async<TrialMap> ReadTrials(State& state, std::string rule) {
   }
 }
 
+Async<SystemTime> TunerShare::EndOf(std::string key) {
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    const SystemTime end = clock_.Now() + kKept;
+    Result<int64_t> made = co_await state_.Write(
+        kPartition, {.key = key, .value = "0", .expected = Expected::Absent(), .expires = end});
+    if (made) co_return end;
+    if (made.error().kind != ErrorKind::kPrecondition) co_return made.error();
+    // Somebody else was first.
+    Result<std::optional<StateRow>> row = co_await state_.Get(kPartition, key);
+    if (!row) co_return row.error();
+    if (*row) co_return (*row)->expires.value_or(SystemTime::max());
+  }
+  co_return Retryable("a row that is there is not");
+}
+
+void TunerShare::ForgetEnded() {
+  static_assert(std::size(kNumbers) == kNumbersOfPlace);
+  const SystemTime now = clock_.Now();
+  for (auto& [place, shared] : shared_) {
+    for (size_t i = 0; i < kNumbersOfPlace; ++i) {
+      std::optional<SystemTime>& end = shared.ends[i];
+      if (!end || *end > now) continue;
+      end.reset();
+      shared.sums.*kNumbers[i].second = 0;
+    }
+  }
+}
+
 Async<void> TunerShare::Publish() {
   for (const auto& [id, tuner] : tuner_.rules()) {
     for (const auto& [place, sums] : tuner->TakeNew()) pending_[place] += sums;
   }
-  while (!pending_.empty()) {
-    const TrialPlace place = pending_.begin()->first;
-    for (const auto& [what, number] : kNumbers) {
-      std::string key = KeyOf(place, what);
-      if (made_.contains(key)) continue;
-      // Only so has the row an end. Where somebody else was first, it has one.
-      Result<int64_t> made = co_await state_.Write(kPartition, {.key = key,
-                                                                .value = "0",
-                                                                .expected = Expected::Absent(),
-                                                                .expires = clock_.Now() + kKept});
-      if (!made && made.error().kind != ErrorKind::kPrecondition) co_return made.error();
-      made_.insert(std::move(key));
+  ForgetEnded();
+  std::vector<TrialPlace> places;
+  for (const auto& [place, sums] : pending_) places.push_back(place);
+  for (const TrialPlace& place : places) {
+    Shared& shared = shared_[place];
+    for (size_t i = 0; i < kNumbersOfPlace; ++i) {
+      if (shared.ends[i]) continue;
+      // Only so has the row an end.
+      Result<SystemTime> end = co_await EndOf(KeyOf(place, kNumbers[i].first));
+      if (!end) co_return end.error().In("share what levels were tried");
+      shared.ends[i] = *end;
     }
-    const TrialSums sums = pending_.begin()->second;
-    pending_.erase(pending_.begin());
-    TrialSums& added = added_[place];
-    for (const auto& [what, number] : kNumbers) {
+    // An add to a row that is gone makes one without an end.
+    const SystemTime soon = clock_.Now() + kPublishInterval;
+    if (std::ranges::any_of(shared.ends, [&](const auto& end) { return !end || *end <= soon; })) {
+      continue;
+    }
+    const auto found = pending_.find(place);
+    if (found == pending_.end()) continue;
+    const TrialSums sums = found->second;
+    pending_.erase(found);
+    for (size_t i = 0; i < kNumbersOfPlace; ++i) {
+      const auto& [what, number] = kNumbers[i];
       Result<int64_t> sum = co_await state_.Add(kPartition, KeyOf(place, what), sums.*number);
       if (!sum) co_return sum.error().In("share what levels were tried");
-      added.*number += sums.*number;
+      shared.sums.*number += sums.*number;
     }
   }
   co_return Ok();
@@ -109,9 +146,10 @@ Async<void> TunerShare::Read() {
   for (const auto& [id, tuner] : tuner_.rules()) {
     Result<TrialMap> all = co_await ReadTrials(state_, id);
     if (!all) co_return all.error();
-    for (const auto& [place, sums] : added_) {
+    ForgetEnded();
+    for (const auto& [place, shared] : shared_) {
       const auto found = all->find(place);
-      if (found != all->end()) found->second -= sums;
+      if (found != all->end()) found->second -= shared.sums;
     }
     tuner->SetOthers(*all);
   }

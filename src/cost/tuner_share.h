@@ -5,11 +5,13 @@
 // Each process adds what it has tried since the last time, about once a minute: adds are atomic, so
 // however many do it none is lost. An add of which nobody knows whether it was made is not
 // repeated: to lack one trial is better than to count it twice. Rows are made with an end after 90
-// days, so that what data was like long ago is forgotten.
+// days, so that what data was like long ago is forgotten: by the process that made them, too.
 
 #pragma once
 
-#include <set>
+#include <array>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -34,12 +36,21 @@ class TunerShare {
   Async<void> Read();
 
  private:
+  static constexpr size_t kNumbersOfPlace = 5;  // Of TrialSums; each has a row.
+  struct Shared {
+    std::array<std::optional<SystemTime>, kNumbersOfPlace> ends;  // Of rows that are there.
+    TrialSums sums;  // What of this process is in them: it is no other's.
+  };
+  // When the row ends, which is made where it is not there.
+  Async<SystemTime> EndOf(std::string key);
+  // What was in rows that have ended is nowhere any more.
+  void ForgetEnded();
+
   State& state_;
   Clock& clock_;
   Tuner& tuner_;
-  TrialMap pending_;            // Not begun to be added.
-  TrialMap added_;              // By this process: it is no other's.
-  std::set<std::string> made_;  // Rows that have an end.
+  TrialMap pending_;  // Not begun to be added.
+  std::map<TrialPlace, Shared> shared_;
 };
 
 // All that has been added for a rule.

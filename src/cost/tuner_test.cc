@@ -13,6 +13,8 @@
 namespace longhaul {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr size_t kFrameBytes = 8 << 20;
 constexpr double kGib = 1024.0 * 1024 * 1024;
 
@@ -380,6 +382,66 @@ TEST_F(TunerShareTest, WhatAProcessHasSharedComesBackAsNothingNew) {
   ASSERT_TRUE(world.Run(share.Publish()));
   ASSERT_TRUE(world.Run(share.Read()));
   EXPECT_EQ(one.CostOf("log text", 9), before);
+}
+
+// A row that ends while its maker lives is made anew, with an end.
+TEST_F(TunerShareTest, RowsThatEndAreMadeAnewWithAnEnd) {
+  testing::FakeState state(world.runtime, backend);
+  Tuner tuner(1, "here");
+  tuner.Add(rule, kPrices);
+  RuleTuner& one = *tuner.Of("r");
+  one.LimitLevel(12);
+  TunerShare share(state, world.clock, tuner);
+  Feed(one, {.label = "log"}, 100);
+  ASSERT_TRUE(world.Run(share.Publish()));
+  ASSERT_FALSE(All().empty());
+  // Somebody else's, of rows that were there.
+  Tuner other_tuner(1, "here");
+  other_tuner.Add(rule, kPrices);
+  other_tuner.Of("r")->LimitLevel(12);
+  TunerShare other(state, world.clock, other_tuner);
+  world.clock.Advance(24h);
+  Feed(*other_tuner.Of("r"), {.label = "log"}, 100);
+  ASSERT_TRUE(world.Run(other.Publish()));
+  // Rows that are about to end are left alone.
+  world.clock.Advance(TunerShare::kKept - 24h - 30s);
+  const TrialMap before = All();
+  Feed(one, {.label = "log"}, 100);
+  Feed(*other_tuner.Of("r"), {.label = "log"}, 100);
+  ASSERT_TRUE(world.Run(share.Publish()));
+  ASSERT_TRUE(world.Run(other.Publish()));
+  for (const auto& [place, sums] : before) EXPECT_EQ(All()[place], sums);
+  world.clock.Advance(1min);
+  ASSERT_TRUE(world.Run(other.Publish()));
+  ASSERT_TRUE(world.Run(share.Publish()));
+  ASSERT_FALSE(All().empty());
+  for (const auto& [key, row] : backend->rows) EXPECT_TRUE(row.expires) << key.second;
+}
+
+// What a process had in rows that have ended is taken off nobody's sums: they would fall below 0,
+// and what others have tried would count for nothing.
+TEST_F(TunerShareTest, WhatHasEndedIsTakenOffNothing) {
+  testing::FakeState state(world.runtime, backend);
+  Tuner tuner(1, "here");
+  tuner.Add(rule, kPrices);
+  RuleTuner& one = *tuner.Of("r");
+  one.LimitLevel(12);
+  TunerShare share(state, world.clock, tuner);
+  const Content content{.label = "log", .packed = 0.9, .shrink = 0.03};
+  Feed(one, content, 400);
+  ASSERT_TRUE(world.Run(share.Publish()));
+  world.clock.Advance(TunerShare::kKept + 1min);
+  Feed(one, content, 20);
+  ASSERT_TRUE(world.Run(share.Publish()));
+  Tuner other_tuner(1, "here");
+  other_tuner.Add(rule, kPrices);
+  other_tuner.Of("r")->LimitLevel(12);
+  TunerShare other(state, world.clock, other_tuner);
+  Feed(*other_tuner.Of("r"), content, 20, 3);
+  ASSERT_TRUE(world.Run(other.Publish()));
+  const double before = one.CostOf("log text", 9);
+  ASSERT_TRUE(world.Run(share.Read()));
+  EXPECT_GT(one.CostOf("log text", 9), before);
 }
 
 // State holds what other versions and other people have written.
