@@ -72,6 +72,19 @@ TEST_F(RulesCommandsTest, ParkedKeysAreListedAndTriedAgain) {
   EXPECT_EQ(console.out, "nothing is parked\n");
 }
 
+// Of a URL that is none nobody hears when the first event is lost.
+TEST_F(RulesCommandsTest, AnEndpointTakesNoWebhookThatIsNoUrl) {
+  for (const char* url : {"127.0.0.1:8787/v1/events", "ftp://host/", "http://a b/"}) {
+    // Should it serve: at an address that cannot be.
+    EXPECT_EQ(Run({"serve", "s3", "--root", folder.file("served"), "--event-webhook", url,
+                   "--listen", "127.0.0.1:none"}),
+              2)
+        << url;
+    EXPECT_NE(console.error.find("--event-webhook is "), std::string::npos) << console.error;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.file("served")));
+}
+
 // What came back from the queue too often is neither lost nor out of sight: somebody can look at it
 // and send it again.
 TEST_F(RulesCommandsTest, DeadLettersAreListedAndSentAgain) {

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/run_context.h"
 #include "gateway/gateway.h"
+#include "net/client_url.h"
 #include "rules/configuration.h"
 #include "storage/file_store.h"
 
@@ -78,6 +79,13 @@ class ServeS3Command : public Command {
     if (root_.empty()) co_return InvalidInput("--root is missing: the folder to serve");
     if (access_key_id_.empty() != secret_access_key_.empty()) {
       co_return InvalidInput("--access-key-id and --secret-access-key go together");
+    }
+    if (!event_webhook_.empty()) {
+      Result<ClientUrl> url = ParseClientUrl(event_webhook_);
+      if (!url) {
+        co_return InvalidInput("--event-webhook is " + url.error().message +
+                               "; write http://HOST/PATH");
+      }
     }
     std::vector<GatewayUser> users;
     if (!users_file_.empty()) {
