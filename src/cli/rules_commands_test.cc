@@ -7,6 +7,7 @@
 #include "events/hint.h"
 #include "migration/run.h"
 #include "queue/sqlite_queue.h"
+#include "replication/life/parked.h"
 #include "replication/life/rule_meter.h"
 #include "state/sqlite_state.h"
 #include "tests/support/commands.h"
@@ -70,6 +71,28 @@ TEST_F(RulesCommandsTest, ParkedKeysAreListedAndTriedAgain) {
   EXPECT_EQ(ReadFile("root/b/copy/k"), "ours");
   EXPECT_EQ(Run({"rules", "parked"}), 0);
   EXPECT_EQ(console.out, "nothing is parked\n");
+}
+
+// A target of another State refuses each archive: all of them are told, not the first thousand.
+TEST_F(RulesCommandsTest, AllRefusedArchivesAreListed) {
+  EXPECT_EQ(Once(), 0) << console.error;
+  {
+    testing::RealWorld world;
+    auto database = world.Run(SqliteDatabase::Open({.path = folder.file("longhaul.db")}));
+    ASSERT_TRUE(database) << database.error().Describe();
+    auto state = world.Run(SqliteState::Open(world.runtime, *database));
+    ASSERT_TRUE(state);
+    for (int i = 0; i < 1'001; ++i) {
+      ASSERT_TRUE(world.Run(WriteParked(**state, "logs",
+                                        {.target = "west",
+                                         .archive = "A" + std::to_string(10'000 + i),
+                                         .op = "archive",
+                                         .reason = "another State"})));
+    }
+  }
+  EXPECT_EQ(Run({"rules", "parked"}), 0) << console.error;
+  EXPECT_TRUE(Says("archive A11000: another State")) << console.out.substr(0, 300);
+  EXPECT_TRUE(Says("0 keys parked, 1,001 archives")) << console.out.substr(0, 300);
 }
 
 // Of a URL that is none nobody hears when the first event is lost.

@@ -59,12 +59,16 @@ class RulesParkedCommand : public Command {
           if (parked->size() < kPageRows || !context.output().open()) break;
           after = parked->back().key;
         }
-        if (place.empty()) continue;
-        Result<std::vector<ParkedKey>> whole =
-            co_await ScanParkedArchives(*backends->state, rule->id, place, "", kPageRows);
-        if (!whole) co_return whole.error();
-        for (const ParkedKey& archive : *whole) Print(context, *rule, archive);
-        archives += whole->size();
+        after.clear();
+        while (!place.empty()) {
+          Result<std::vector<ParkedKey>> whole =
+              co_await ScanParkedArchives(*backends->state, rule->id, place, after, kPageRows);
+          if (!whole) co_return whole.error();
+          for (const ParkedKey& archive : *whole) Print(context, *rule, archive);
+          archives += whole->size();
+          if (whole->size() < kPageRows || !context.output().open()) break;
+          after = whole->back().archive;
+        }
       }
     }
     std::string text = Counted(keys, "key") + " parked";
