@@ -159,13 +159,21 @@ class RulesRetryCommand : public Command {
           Message("not_parked").With("key", key).Says(Printable(key) + ": is not parked"));
     }
     const uint64_t asked = retried->asked;
+    const uint64_t forgotten = retried->forgotten;
     const uint64_t missing = retried->missing.size();
+    std::string text = asked == 0 ? "no key is to be tried; archives in staging are"
+                                  : Counted(asked, "key") + " will be tried again";
+    if (forgotten > 0) {
+      text += "; " + Counted(forgotten, "key") +
+              " of another bucket, which the rule read before, will not, and " +
+              (forgotten == 1 ? "is" : "are") + " parked no more";
+    }
     context.output().Print(Message("summary")
                                .With("rule", (*rule)->id)
                                .With("keys", asked)
+                               .With("forgotten", forgotten)
                                .With("missing", missing)
-                               .Says(asked == 0 ? "no key is to be tried; archives in staging are"
-                                                : Counted(asked, "key") + " will be tried again"));
+                               .Says(std::move(text)));
     co_return missing > 0 ? ExitCode::kSomeFailed : ExitCode::kDone;
   }
 

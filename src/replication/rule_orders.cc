@@ -14,17 +14,25 @@ namespace {
 
 constexpr int kPageRows = 1000;
 
+struct Asked {
+  uint64_t rows = 0;
+  uint64_t forgotten = 0;
+};
+
 // The hints first: a row that says "retried" without one would be a lie.
-Async<void> AskFor(State& state, Queue& queue, SystemTime now, const Rule& rule,
-                   std::vector<ParkedKey> parked) {
+Async<Asked> AskFor(State& state, Queue& queue, SystemTime now, const Rule& rule,
+                    std::vector<ParkedKey> parked) {
+  Asked asked;
   for (const ParkedKey& key : parked) {
     if (IsOfSource(key, rule)) continue;
     Result<void> forgotten = co_await ForgetParked(state, rule.id, key);
     if (!forgotten && forgotten.error().kind != ErrorKind::kPrecondition) {
       co_return forgotten.error();
     }
+    ++asked.forgotten;
   }
   std::erase_if(parked, [&](const ParkedKey& key) { return !IsOfSource(key, rule); });
+  asked.rows = parked.size();
   std::map<std::string, HintMessage> messages;  // By target.
   for (const ParkedKey& key : parked) {
     messages[key.target].hints.push_back({.key = key.key, .time = now});
@@ -44,7 +52,7 @@ Async<void> AskFor(State& state, Queue& queue, SystemTime now, const Rule& rule,
     // It has been carried, or parked anew, since.
     if (!marked && marked.error().kind != ErrorKind::kPrecondition) co_return marked.error();
   }
-  co_return Ok();
+  co_return asked;
 }
 
 }  // namespace
@@ -135,10 +143,11 @@ Async<RetriedKeys> RetryParked(State& state, Queue& queue, Clock& clock, const R
       if (!parked) co_return parked.error();
       if (parked->empty()) break;
       after = parked->back().key;
-      retried.asked += parked->size();
       const bool last = parked->size() < kPageRows;
-      Result<void> asked = co_await AskFor(state, queue, now, rule, std::move(*parked));
+      Result<Asked> asked = co_await AskFor(state, queue, now, rule, std::move(*parked));
       if (!asked) co_return asked.error();
+      retried.asked += asked->rows;
+      retried.forgotten += asked->forgotten;
       if (last) break;
     }
   }
@@ -153,9 +162,9 @@ Async<RetriedKeys> RetryParked(State& state, Queue& queue, Clock& clock, const R
       retried.missing.push_back(key);
       continue;
     }
-    ++retried.asked;
-    Result<void> asked = co_await AskFor(state, queue, now, rule, std::move(parked));
+    Result<Asked> asked = co_await AskFor(state, queue, now, rule, std::move(parked));
     if (!asked) co_return asked.error();
+    ++(asked->rows > 0 ? retried.asked : retried.forgotten);
   }
   Result<void> woken = co_await AskForRetry(state, rule.id, now);
   if (!woken) co_return woken.error();

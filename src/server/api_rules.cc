@@ -281,7 +281,10 @@ Async<Api::Json> Api::Retry(const ApiRequest& request) {
   if (!retried) co_return retried.error();
   boost::json::array missing;
   for (const std::string& key : retried->missing) missing.emplace_back(key);
-  co_return Json{{"rule", (*rule)->id}, {"keys", retried->asked}, {"missing", std::move(missing)}};
+  co_return Json{{"rule", (*rule)->id},
+                 {"keys", retried->asked},
+                 {"forgotten", retried->forgotten},
+                 {"missing", std::move(missing)}};
 }
 
 // In order of rules, and of the places of each: the source, then its targets; there keys, then

@@ -528,7 +528,7 @@ def main() -> None:
         for number in range(5):
             (world.work / f"west/copy/taken-{number}").unlink()
         answer = client.post("/v1/rules/main/retry", {"keys": ["taken-1", "other"]})
-        check(answer == {"rule": "main", "keys": 1, "missing": ["other"]}, f"{answer}")
+        check(answer == {"rule": "main", "keys": 1, "forgotten": 0, "missing": ["other"]}, f"{answer}")
         client.post("/v1/rules/main/retry", {"all": True})
         wait_until(lambda: not client.get("/v1/parked")["parked"], 30, "they are carried")
 

@@ -428,7 +428,7 @@ export function answer(world: World, method: string, path: string, query: URLSea
     if (three === "backfill") return ok({ rule: rule.id, prefix: "", paused: false }, 202);
     world.parked = [];
     rule.parked = 0;
-    return ok({ rule: rule.id, keys: 1, missing: [] }, 202);
+    return ok({ rule: rule.id, keys: 1, forgotten: 0, missing: [] }, 202);
   }
   if (one === "parked") return ok({ parked: world.parked.filter((parked) => parked.rule === query.get("rule")), next: null });
   if (one === "dead-letters") {

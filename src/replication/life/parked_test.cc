@@ -544,6 +544,8 @@ TEST(ParkedTest, WhatWasParkedOfAnotherBucketIsForgotten) {
       auto retried =
           world.world.Run(RetryParked(world.state, world.queue, world.world.clock, rule, {}, ""));
       ASSERT_TRUE(retried);
+      EXPECT_EQ(retried->asked, 2u);
+      EXPECT_EQ(retried->forgotten, 2u);
       EXPECT_EQ(world.queue_backend->rows.size(), 2U);
     } else {
       world.Start();
@@ -556,6 +558,28 @@ TEST(ParkedTest, WhatWasParkedOfAnotherBucketIsForgotten) {
       EXPECT_EQ(parked[0].key, "in");
     }
   }
+}
+
+// Who asks for a key by name is not told that it will be tried when its row is all that is done.
+TEST(ParkedTest, AKeyOfAnotherBucketIsNotSaidToBeTried) {
+  ReplicationWorld world;
+  const Rule& rule = world.configuration.rules[0];
+  const auto park = [&](const std::string& key, const std::string& target,
+                        const std::string& bucket) {
+    ParkedKey row{.key = key, .target = target, .bucket = bucket, .reason = "denied"};
+    row.when = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+  };
+  park("old", "", "former");
+  park("old", "t0", "former");
+  park("both", "", "former");
+  park("both", "t0", "in");
+  Result<RetriedKeys> retried = world.world.Run(
+      RetryParked(world.state, world.queue, world.world.clock, rule, {"old", "both", "none"}, ""));
+  ASSERT_TRUE(retried);
+  EXPECT_EQ(retried->asked, 1u);
+  EXPECT_EQ(retried->forgotten, 1u);
+  EXPECT_EQ(retried->missing, std::vector<std::string>{"none"});
 }
 
 // It is noted with each row.

@@ -515,7 +515,7 @@ function RetryDialog({ path, rule, parked, onClose, done }: DialogProps & { park
       action="Retry"
       onClose={onClose}
       act={async () => {
-        const told = await client.post<{ keys: number; missing: string[] }>(
+        const told = await client.post<{ keys: number; forgotten: number; missing: string[] }>(
           `${path}/retry`,
           parked
             ? { keys: [parked.key], ...(parked.target !== null && { target: parked.target }) }
@@ -524,7 +524,10 @@ function RetryDialog({ path, rule, parked, onClose, done }: DialogProps & { park
         done(
           told.missing.length > 0
             ? "It is not parked any more."
-            : `${counted(told.keys, "key")} will be tried again.`,
+            : `${counted(told.keys, "key")} will be tried again.` +
+                (told.forgotten > 0
+                  ? ` Of another bucket, and parked no more: ${counted(told.forgotten, "key")}.`
+                  : ""),
         );
       }}
     >
