@@ -99,7 +99,21 @@ Bill::Sum Bill::Reckon(const Prices& prices) const {
   return sum;
 }
 
-void Account::Add(const LedgerLine& line, const Configuration& configuration) {
+Bill& Bill::operator+=(const Bill& other) {
+  for (const auto& [key, quantity] : other.quantities_) quantities_[key] += quantity;
+  return *this;
+}
+
+Account& Account::operator+=(const Account& other) {
+  paid += other.paid;
+  native += other.native;
+  copy += other.copy;
+  objects += other.objects;
+  bytes += other.bytes;
+  return *this;
+}
+
+void Account::Add(const LedgerLine& line, const Rule* rule) {
   const LedgerPlace& place = line.place;
   const auto count = [&](const char* what) {
     const auto found = line.counts.find(what);
@@ -145,7 +159,6 @@ void Account::Add(const LedgerLine& line, const Configuration& configuration) {
   }
   objects += carried;
   bytes += carried_bytes;
-  const Rule* rule = configuration.FindRule(place.rule);
   std::string storage_class;
   bool threshold = false;
   if (rule != nullptr) {

@@ -40,6 +40,8 @@ class Bill {
   };
   [[nodiscard]] Sum Reckon(const Prices& prices) const;
 
+  Bill& operator+=(const Bill& other);
+
  private:
   struct Key {
     std::string item;
@@ -58,8 +60,10 @@ struct Account {
   uint64_t objects = 0;  // That reached a target.
   uint64_t bytes = 0;
 
-  // `configuration`: says which rules have thresholds and which targets classes.
-  void Add(const LedgerLine& line, const Configuration& configuration);
+  // `rule`: that of the line, which says of a threshold and of the classes of targets; null where
+  // the configuration does not have it.
+  void Add(const LedgerLine& line, const Rule* rule);
+  Account& operator+=(const Account& other);
 };
 
 // The mean size of objects above which longhaul is cheaper than native replication, as measured:

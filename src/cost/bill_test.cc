@@ -54,9 +54,10 @@ TEST(BillTest, WhatIsSavedIsTheDifferenceOfLargeSums) {
                     .region = "eu-west-1",
                     .peers = "us-east-1"};
   Account account;
-  account.Add({.place = place, .counts = {{"archive/bytes", uint64_t{3} << 50}}}, configuration);
+  account.Add({.place = place, .counts = {{"archive/bytes", uint64_t{3} << 50}}},
+              &configuration.rules[0]);
   place.part = "staging";
-  account.Add({.place = place, .counts = {{"sent", uint64_t{1} << 50}}}, configuration);
+  account.Add({.place = place, .counts = {{"sent", uint64_t{1} << 50}}}, &configuration.rules[0]);
   const Prices prices;
   const Pico net = account.native.Reckon(prices).total - account.paid.Reckon(prices).total;
   EXPECT_EQ(net, kDollar * 2 * 2'097'152 / 100);

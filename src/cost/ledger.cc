@@ -14,7 +14,6 @@ constexpr char kPartition[] = "ledger";
 // A line takes up to 1 KiB, a row of State 256.
 constexpr size_t kLinesOfRow = 100;
 constexpr std::chrono::hours kKept{400 * 24};
-constexpr int kScanRows = 100;
 constexpr int kTriesMax = 3;
 // What a request is worth against bytes when processor time is shared out.
 constexpr uint64_t kRequestBytes = 64 << 10;
@@ -197,23 +196,25 @@ Async<void> Ledger::Publish(State& state) {
   co_return Ok();
 }
 
-Async<LedgerLines> ReadLedger(State& state, SystemTime since) {
-  LedgerLines all;
+Async<uint64_t> ReadLedger(State& state, SystemTime since,
+                           std::function<void(const LedgerLine& line)> take) {
+  uint64_t damaged_rows = 0;
   std::string after = LedgerHour(since);
   while (true) {
-    Result<std::vector<StateRow>> rows = co_await state.Scan(kPartition, after, kScanRows);
+    Result<std::vector<StateRow>> rows = co_await state.Scan(kPartition, after, kLedgerPageRows);
     if (!rows) co_return rows.error().In("ledger");
     for (const StateRow& row : *rows) {
       Result<SystemTime> hour = ParseRfc3339(row.key.substr(0, 13) + ":00:00Z");
       Result<std::vector<LedgerLine>> lines =
           hour ? DecodeRow(row, *hour) : Result<std::vector<LedgerLine>>(hour.error());
       if (!lines) {
-        ++all.damaged_rows;
-        continue;
+        ++damaged_rows;
+      } else {
+        for (const LedgerLine& line : *lines) take(line);
       }
-      std::ranges::move(*lines, std::back_inserter(all.lines));
+      co_await Yield();
     }
-    if (rows->size() < static_cast<size_t>(kScanRows)) co_return all;
+    if (rows->size() < static_cast<size_t>(kLedgerPageRows)) co_return damaged_rows;
     after = rows->back().key;
   }
 }

@@ -19,6 +19,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -98,12 +99,13 @@ class Ledger {
   double cpu_seconds_ = 0;
 };
 
-struct LedgerLines {
-  std::vector<LedgerLine> lines;  // As the processes wrote them: not added up.
-  uint64_t damaged_rows = 0;      // That made no sense and were left out.
-};
-// Of the hour of `since` and all later ones.
-Async<LedgerLines> ReadLedger(State& state, SystemTime since);
+// Calls `take` with each line of the hour of `since` and all later ones, as the processes wrote
+// them: not added up. How many rows made no sense and were left out. A month of many processes has
+// millions of lines: at most kLedgerPageRows rows are held at a time, and the other coroutines of
+// the shard run after each of them. Errors are those of State.
+inline constexpr int kLedgerPageRows = 32;
+Async<uint64_t> ReadLedger(State& state, SystemTime since,
+                           std::function<void(const LedgerLine& line)> take);
 
 // "2026-11-24T10".
 std::string LedgerHour(SystemTime time);

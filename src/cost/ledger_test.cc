@@ -30,11 +30,24 @@ LedgerPlace PlaceOf(std::string rule) {
           .peers = "us-east-1"};
 }
 
+struct LedgerLines {
+  std::vector<LedgerLine> lines;
+  uint64_t damaged_rows = 0;
+};
+
 class LedgerTest : public ::testing::Test {
  protected:
+  Result<LedgerLines> Read(State& state, SystemTime since) {
+    LedgerLines all;
+    Result<uint64_t> damaged_rows = world.Run(
+        ReadLedger(state, since, [&](const LedgerLine& line) { all.lines.push_back(line); }));
+    if (!damaged_rows) return damaged_rows.error();
+    all.damaged_rows = *damaged_rows;
+    return all;
+  }
   uint64_t Sum(const std::string& what) {
     FakeState state(world.runtime, backend);
-    Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+    Result<LedgerLines> lines = Read(state, SystemTime{});
     EXPECT_TRUE(lines);
     EXPECT_EQ(lines->damaged_rows, 0u);
     uint64_t sum = 0;
@@ -63,7 +76,7 @@ TEST_F(LedgerTest, ProcessesAddUpByRuleAndHour) {
   ASSERT_TRUE(world.Run(a.Publish(state)));
   EXPECT_EQ(Sum("put/STANDARD"), 10u);
   EXPECT_EQ(Sum("sent"), uint64_t{1} << 40);
-  Result<LedgerLines> lines = world.Run(ReadLedger(state, world.clock.Now()));
+  Result<LedgerLines> lines = Read(state, world.clock.Now());
   ASSERT_EQ(lines->lines.size(), 1u);
   EXPECT_EQ(lines->lines[0].place, PlaceOf("one"));
   EXPECT_EQ(LedgerHour(lines->lines[0].hour), LedgerHour(world.clock.Now()));
@@ -256,7 +269,7 @@ TEST_F(LedgerTest, OfProcessesKilledAtRandomEachIsShortByAMinuteAtMost) {
     world.clock.Advance(1s);
   }
   ASSERT_GT(kills, 50);
-  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  Result<LedgerLines> lines = Read(state, SystemTime{});
   ASSERT_TRUE(lines);
   std::map<std::string, uint64_t> written;
   for (const LedgerLine& line : lines->lines) {
@@ -291,7 +304,7 @@ TEST_F(LedgerTest, WhatIsNoRowIsLeftOutAndCounted) {
   Ledger ledger(world.clock, world.random);
   ledger.Add(ledger.PlaceOf(PlaceOf("one")), "sent", 3);
   ASSERT_TRUE(world.Run(ledger.Publish(state)));
-  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  Result<LedgerLines> lines = Read(state, SystemTime{});
   ASSERT_TRUE(lines);
   EXPECT_EQ(lines->damaged_rows, 6u);
   ASSERT_EQ(lines->lines.size(), 1u);
@@ -307,7 +320,7 @@ TEST_F(LedgerTest, ProcessorTimeIsSharedByWorkAndNoneOfItLost) {
   ledger.AddCpu(5);  // Nobody's work.
   ASSERT_TRUE(world.Run(ledger.Publish(state)));
   EXPECT_EQ(Sum("cpu_us"), 5'000'000u);
-  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
+  Result<LedgerLines> lines = Read(state, SystemTime{});
   std::map<std::string, uint64_t> by_rule;
   for (const LedgerLine& line : lines->lines) {
     if (line.counts.contains("cpu_us")) by_rule[line.place.rule] = line.counts.at("cpu_us");
@@ -396,7 +409,7 @@ TEST_F(LedgerTest, NativeReplicationIsReckonedInTheClassOfTheObjects) {
   line.place.part = "target";
   const auto requests = [&](const Bill& bill) { return bill.Reckon(prices).items.at("requests"); };
   Account account;
-  account.Add(line, configuration);
+  account.Add(line, configuration.FindRule(line.place.rule));
   const int64_t put = *prices.Find("request/eu-west-1/put/STANDARD");
   const int64_t cold_put = *prices.Find("request/eu-west-1/put/GLACIER_IR");
   ASSERT_GT(cold_put, put);
@@ -407,7 +420,7 @@ TEST_F(LedgerTest, NativeReplicationIsReckonedInTheClassOfTheObjects) {
   // With a class of its own it is that one's.
   configuration.rules[0].targets[0].storage_class = "STANDARD_IA";
   Account named;
-  named.Add(line, configuration);
+  named.Add(line, configuration.FindRule(line.place.rule));
   EXPECT_EQ(requests(named.native), 1200 * *prices.Find("request/eu-west-1/put/STANDARD_IA"));
 }
 
@@ -418,7 +431,7 @@ TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
   account.Add({.hour = {},
                .place = PlaceOfStaging(configuration.rules[0], target, kRegions),
                .counts = {{"put/STANDARD", 3}, {"sent", 512 << 20}, {"kib_seconds", 1 << 20}}},
-              configuration);
+              &configuration.rules[0]);
   account.Add({.hour = {},
                .place = PlaceOfTarget(configuration.rules[0], target, kRegions),
                .counts = {{"put/STANDARD_IA", 1000},
@@ -426,7 +439,7 @@ TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
                           {"archive/bytes", uint64_t{2} << 30},
                           {"plain/objects", 1},
                           {"plain/bytes", uint64_t{1} << 30}}},
-              configuration);
+              &configuration.rules[0]);
   Prices prices(PriceList{{"transfer/us-east-1/eu-west-1", 20'000'000'000},
                           {"request/eu-west-1/put/STANDARD", 5'000'000},
                           {"request/eu-west-1/put/STANDARD_IA", 10'000'000},
@@ -449,7 +462,7 @@ TEST_F(LedgerTest, ABillIsExactAndNamesWhatItDoesNotKnow) {
   LedgerPlace moon = PlaceOfStaging(configuration.rules[0], target, kRegions);
   moon.region = "moon-1";
   account.Add({.hour = {}, .place = moon, .counts = {{"sent", 1}, {"put/STANDARD", 1}}},
-              configuration);
+              &configuration.rules[0]);
   const Bill::Sum less = account.paid.Reckon(prices);
   EXPECT_EQ(less.total, paid.total);
   EXPECT_EQ(less.unknown,
@@ -568,8 +581,9 @@ TEST_F(LedgerTest, TheBillIsThatOfEveryRequestThatTheServerSaw) {
     pico += *prices.Find("request/us-east-1/" + kind + "/STANDARD") * static_cast<int64_t>(count);
   }
   Account account;
-  Result<LedgerLines> lines = world.Run(ReadLedger(state, SystemTime{}));
-  for (const LedgerLine& line : lines->lines) account.Add(line, configuration);
+  Result<LedgerLines> lines = Read(state, SystemTime{});
+  for (const LedgerLine& line : lines->lines)
+    account.Add(line, configuration.FindRule(line.place.rule));
   EXPECT_EQ(account.paid.Reckon(prices).total, pico);
   EXPECT_GT(pico, 0);
 }

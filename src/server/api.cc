@@ -93,6 +93,7 @@ Api::Api(ApiContext context)
       audit_(context_.runtime, context_.state),
       history_(context_.runtime, context_.state, context_.configuration,
                context_.replication.owner),
+      accounts_(context_.state, context_.configuration),
       background_(context_.runtime),
       parked_(context_.runtime.clock, context_.state, context_.configuration) {}
 

@@ -18,6 +18,7 @@
 #include "base/runtime.h"
 #include "cache/fill.h"
 #include "cache/fill_bill.h"
+#include "cost/accounts.h"
 #include "migration/run.h"
 #include "net/http_server.h"
 #include "queue/queue.h"
@@ -221,6 +222,7 @@ class Api {
   RateLimit wrong_tokens_;
   AuditLog audit_;
   History history_;
+  AccountsReader accounts_;
   BackgroundRuns background_;
   int vault_listings_ = 0;                                   // That are read now.
   std::vector<std::unique_ptr<OpenVaultList>> vault_lists_;  // The last used comes last.

@@ -218,12 +218,14 @@ Async<Api::Json> Api::GetSavings(const ApiRequest& request) {
   const SystemTime now = context_.runtime.clock.Now();
   const SystemTime begin = std::chrono::floor<std::chrono::hours>(
       std::max(since->value_or(now - kWeek), now - kLedgerKept));
-  Result<Accounts> accounts = co_await ReadAccounts(context_.state, context_.configuration, begin,
-                                                    by == "day"      ? AccountsBy::kDay
-                                                    : by == "target" ? AccountsBy::kTarget
-                                                                     : AccountsBy::kRule,
-                                                    rule);
-  if (!accounts) co_return accounts.error();
+  Result<std::shared_ptr<const Accounts>> read =
+      co_await accounts_.Read(begin,
+                              by == "day"      ? AccountsBy::kDay
+                              : by == "target" ? AccountsBy::kTarget
+                                               : AccountsBy::kRule,
+                              rule);
+  if (!read) co_return read.error();
+  const std::shared_ptr<const Accounts> accounts = *read;
   const Prices prices(context_.prices);
   boost::json::array groups;
   for (const auto& [what, account] : accounts->groups) {
