@@ -170,7 +170,14 @@ class MigrateStartCommand : public Command {
                             const migration::Worker& worker, Progress& progress, Event& ended) {
     Runtime& runtime = context.runtime();
     migration::RunBook book(runtime, state);
+    SteadyTime looked{};
+    // All that is known of a long run takes a while to read.
+    const auto pause = [&] {
+      return std::max<std::chrono::nanoseconds>(std::chrono::seconds(1),
+                                                10 * (runtime.clock.SteadyNow() - looked));
+    };
     do {
+      looked = runtime.clock.SteadyNow();
       Result<std::optional<migration::Run>> run = co_await book.Find(id);
       if (!run || !*run) continue;
       Result<migration::RunStatus> status =
@@ -192,7 +199,7 @@ class MigrateStartCommand : public Command {
           std::max(bytes, status->done.bytes + status->pending_bytes + status->running_bytes));
       totals.total_is_final = status->all_listed;
       totals.objects_failed = static_cast<uint64_t>(status->failed);
-    } while (!co_await ended.WaitFor(runtime.clock, std::chrono::seconds(1)));
+    } while (!co_await ended.WaitFor(runtime.clock, pause()));
     co_return Ok();
   }
 

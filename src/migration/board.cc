@@ -262,6 +262,13 @@ Async<void> TaskBoard::Renew(std::string run, std::string id, std::chrono::milli
   StateWrite write{
       .key = ClaimKey(id), .value = mine.Encode(), .expected = Expected::Revision(claim->revision)};
   Result<int64_t> written = co_await state_.Write(RowsOf(run), std::move(write));
+  if (!written && written.error().kind == ErrorKind::kPrecondition) {
+    // Written, perhaps, and the answer was lost: the next one has what is there now.
+    Result<std::optional<StateRow>> row = co_await state_.Get(RowsOf(run), ClaimKey(id));
+    if (!row) co_return row.error().In("keep a task");
+    Result<Row> there = *row ? Row::Decode((*row)->value) : Result<Row>(written.error());
+    if (there && there->Text("worker") == worker_) claim->revision = (*row)->revision;
+  }
   if (!written) co_return written.error().In("keep a task");
   claim->revision = *written;
   co_return Ok();

@@ -28,10 +28,15 @@ struct Batch {
   Meter& meter;
   TaskEnd& end;
   std::vector<TaskObject> left{};
-  std::vector<TaskObject> copied{};  // As they were read, where nobody has looked again.
+  struct Copied {
+    TaskObject object;
+    SystemTime source_modified;
+  };
+  std::vector<Copied> copied{};  // As they were read, where nobody has looked again.
 
   Async<void> One(TaskObject object, std::unique_ptr<Permit> permit) {
-    Result<Carried> carried = co_await Carry(object);
+    SystemTime source_modified{};
+    Result<Carried> carried = co_await Carry(object, source_modified);
     permit.reset();
     --meter.open;
     if (!carried) {
@@ -51,7 +56,7 @@ struct Batch {
         ++end.task.counts.copied;
         end.task.counts.bytes += static_cast<int64_t>(object.size_bytes);
         ++meter.objects;
-        if (!looks_again()) copied.push_back(object);
+        if (!looks_again()) copied.push_back({object, source_modified});
         break;
     }
     // Whoever was here before may have called it failed, and died.
@@ -67,15 +72,17 @@ struct Batch {
   bool others_were_here = false;
 
   // Of one that was copied before others came.
-  Async<void> Again(TaskObject object) {
+  Async<void> Again(TaskObject object, SystemTime source_modified) {
     co_await limits.slots->Acquire();
     const Permit permit(limits.slots);
-    Result<bool> still = co_await IsStillSo(run, ends, object.name,
-                                            {.size_bytes = object.size_bytes, .etag = object.etag});
+    Result<bool> still = co_await IsStillSo(
+        run, ends, object.name,
+        {.size_bytes = object.size_bytes, .etag = object.etag, .last_modified = source_modified});
     if (still && *still) co_return Ok();
     object.look = Look::kBytes;
     const auto bytes_before = static_cast<int64_t>(object.size_bytes);
-    Result<Carried> carried = still ? co_await Carry(object) : Result<Carried>(still.error());
+    Result<Carried> carried =
+        still ? co_await Carry(object, source_modified, true) : Result<Carried>(still.error());
     end.task.counts.bytes -= bytes_before;
     if (carried && *carried != Carried::kGiant) {
       end.task.counts.bytes += static_cast<int64_t>(object.size_bytes);
@@ -92,12 +99,13 @@ struct Batch {
 
   enum class Carried { kCopied, kSame, kLeftOut, kGiant };
 
-  // Until the source is what has been copied, where that is asked for.
-  Async<Carried> Carry(TaskObject& object) {
+  // Until the source is what has been copied, where that is asked for; `source_modified` is of what
+  // was read last. `written`: the target has been, by this worker.
+  Async<Carried> Carry(TaskObject& object, SystemTime& source_modified, bool written = false) {
     for (int round = 0; round < kRoundsMax; ++round) {
-      SystemTime last_modified{};
       if (object.look != Look::kNone) {
-        Result<Looked> looked = co_await LookAtBoth(runtime, run, ends, object, round > 0);
+        Result<Looked> looked =
+            co_await LookAtBoth(runtime, run, ends, object, written || round > 0);
         if (!looked) co_return looked.error();
         if (looked->kind == Looked::Kind::kLeftOut) co_return Carried::kLeftOut;
         if (looked->kind == Looked::Kind::kSame) {
@@ -105,7 +113,6 @@ struct Batch {
         }
         object.size_bytes = looked->size_bytes;
         object.etag = looked->etag;
-        last_modified = looked->last_modified;
         if (IsGiant(run.options, ends, object.size_bytes, object.etag)) {
           // What an event named is compared by all that belongs to it, by its task as well.
           if (object.look != Look::kEvent) object.look = Look::kBytes;
@@ -116,11 +123,12 @@ struct Batch {
       if (!outcome) co_return outcome.error();
       object.size_bytes = outcome->size_bytes;
       object.etag = outcome->source_etag;
+      source_modified = outcome->source_modified;
       if (!looks_again()) co_return Carried::kCopied;
       Result<bool> still = co_await IsStillSo(run, ends, object.name,
                                               {.size_bytes = outcome->size_bytes,
                                                .etag = outcome->source_etag,
-                                               .last_modified = last_modified});
+                                               .last_modified = source_modified});
       if (!still) co_return still.error();
       if (*still) co_return Carried::kCopied;
       if (object.look == Look::kNone) object.look = Look::kBytes;
@@ -275,7 +283,9 @@ asio::awaitable<TaskEnd> CopyObjects(Runtime& runtime, const Run& run, Ends ends
   }
   if (batch.others_were_here) {
     TaskGroup again(runtime.executor);
-    for (TaskObject& object : batch.copied) again.Spawn(batch.Again(std::move(object)));
+    for (Batch::Copied& one : batch.copied) {
+      again.Spawn(batch.Again(std::move(one.object), one.source_modified));
+    }
     joined = co_await again.Join();
     static_cast<void>(joined);
   }

@@ -66,6 +66,7 @@ Async<size_t> EventIntake::Take(std::vector<StoreEvent> events) {
                     .message = "100,000 tasks wait for workers already"};
   }
   size_t count = 0;
+  std::optional<Error> failure;  // Of one migration, which keeps no other from its events.
   for (const Migration& migration : migrations_) {
     std::set<std::string> names;
     for (const StoreEvent& event : events) {
@@ -76,13 +77,20 @@ Async<size_t> EventIntake::Take(std::vector<StoreEvent> events) {
     count += names.size();
     Result<void> taken =
         co_await TakeFor(migration, std::vector<std::string>(names.begin(), names.end()));
-    if (!taken) co_return taken.error().In("migration " + migration.id);
+    if (!taken && !failure) failure = taken.error().In("migration " + migration.id);
   }
+  if (failure) co_return *failure;
   co_return count;
 }
 
 Async<void> EventIntake::TakeFor(const Migration& migration, std::vector<std::string> names) {
   const auto named = static_cast<int64_t>(names.size());
+  // Before anything is kept for it: whoever sent the events sends them again.
+  Result<StartRequest> request = request_(migration);
+  if (!request) co_return request.error();
+  request->by = "event";
+  Result<void> may = co_await MayOpenRun(runtime_, state_, *request);
+  if (!may) co_return may.error();
   std::vector<NewMessage> messages;
   Task task;
   TaskShape shape;
@@ -106,21 +114,12 @@ Async<void> EventIntake::TakeFor(const Migration& migration, std::vector<std::st
     task.objects.push_back(std::move(*object));
   }
   // After what is to be done and before its messages, as when a run is started.
-  Result<void> open = co_await Open(migration, named);
-  if (!open) co_return open.error();
-  Result<void> sent = co_await queue_.Send(std::move(messages), {});
-  if (!sent) co_return sent.error().In("send tasks");
-  co_return Ok();
-}
-
-Async<void> EventIntake::Open(const Migration& migration, int64_t named) {
-  Result<StartRequest> request = request_(migration);
-  if (!request) co_return request.error();
-  request->by = "event";
   Result<Run> open = co_await OpenRun(runtime_, queue_, state_, std::move(*request));
   if (!open) co_return open.error();
   Result<int64_t> counted = co_await state_.Add(RowsOf(migration.id), kEventsNamed, named);
   if (!counted) co_return counted.error();
+  Result<void> sent = co_await queue_.Send(std::move(messages), {});
+  if (!sent) co_return sent.error().In("send tasks");
   co_return Ok();
 }
 

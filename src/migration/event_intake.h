@@ -48,7 +48,6 @@ class EventIntake : public EventTaker {
   static std::optional<std::string> NameIn(const Migration& migration, const StoreEvent& event);
   Async<void> TakeFor(const Migration& migration, std::vector<std::string> names);
   // Has the run be there, and not finished.
-  Async<void> Open(const Migration& migration, int64_t named);
 
   Runtime& runtime_;
   Queue& queue_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "events/webhook.h"
+#include "tests/support/migration_fixture.h"
 #include "tests/support/migration_world.h"
 
 namespace longhaul {
@@ -32,11 +33,12 @@ class SlowPuts : public testing::FaultPlan {
       fault.error = Retryable("no answer");
       fault.answer_delay = 1h;
     } else {
-      fault.delay = 5s;
+      fault.delay = delay;
     }
     return fault;
   }
   int times = 1;
+  std::chrono::nanoseconds delay = 5s;
   bool after_death = false;  // It lands although its sender is not there any more.
   int held = 0;
 };
@@ -90,6 +92,19 @@ class EventIntakeTest : public ::testing::Test {
     request.bucket = at_source ? "from" : "to";
     request.key = (at_source ? "in/" : "out/") + request.key;
     ASSERT_TRUE(world.Run(PutText(store, request, std::move(text))));
+  }
+  // Somebody else gets the task that copies.
+  static void LoseClaim(MigrationWorld& one) {
+    std::string id;
+    std::erase_if(one.state->rows, [&id](const auto& row) {
+      const std::string& key = row.first.second;
+      if (!key.starts_with("claim/")) return false;
+      id = key.substr(std::string_view("claim/").size());
+      return true;
+    });
+    std::vector<NewMessage> messages;
+    messages.push_back(migration::MessageOf("run", id, migration::TaskKind::kObjects));
+    ASSERT_TRUE(one.Run(one.OpenQueue(one.base.runtime)->Send(std::move(messages), {})));
   }
   void Finish() {
     ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
@@ -170,6 +185,34 @@ TEST_F(EventIntakeTest, DeletesAreLeftAlone) {
   EXPECT_EQ(world.AtTarget().size(), 1U);
 }
 
+// One migration that cannot be opened keeps no other from its events, and nothing for later.
+TEST_F(EventIntakeTest, OneThatCannotBeOpenedKeepsNothing) {
+  world.PutSource("x", "text");
+  Migration moved = world.migration;
+  moved.id = "moved";
+  ASSERT_TRUE(
+      world.Run(migration::StartRun(world.base.runtime, queue, rows, {.migration = moved})));
+  moved.target.prefix = "elsewhere/";
+  const size_t rows_before = world.state->rows.size();
+  migration::EventIntake intake(
+      world.base.runtime, queue, rows, {moved, world.migration},
+      [](const Migration& one) -> Result<migration::StartRequest> {
+        return migration::StartRequest{.migration = one};
+      },
+      "intake");
+  for (int i = 0; i < 3; ++i) {
+    Result<size_t> taken = world.Run(intake.Take({Event("x")}));
+    ASSERT_FALSE(taken);
+    EXPECT_THAT(taken.error().message, HasSubstr("migration moved"));
+  }
+  size_t of_moved = 0;
+  for (const auto& [key, row] : world.state->rows) of_moved += key.first.ends_with("moved") ? 1 : 0;
+  EXPECT_LE(of_moved, rows_before);
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget(), world.AtSource());
+}
+
 TEST_F(EventIntakeTest, FilterHoldsForEvents) {
   ASSERT_TRUE(world.migration.options.filter.AddText("- tmp/**"));
   world.migration.options.filter.size_bytes_min = 3;
@@ -209,6 +252,57 @@ TEST_F(EventIntakeTest, LateWriteDoesNotAgeAnObject) {
     Finish();
     one.Kill(late);
     one.Kill(other);
+  }
+}
+
+// The bytes are the same, what belongs to them is not.
+TEST_F(EventIntakeTest, LateWriteDoesNotAgeWhatBelongsToAnObject) {
+  Put(true, {.key = "x", .metadata = {{"m", "1"}}}, "bytes");
+  SlowPuts slow;
+  world.target_faults = &slow;
+  world.StartWorker();
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return slow.held == 1; }));
+  world.target_faults = nullptr;
+  world.StartWorker();
+  world.base.clock.Advance(1s);  // By which the source tells one from the other.
+  Put(true, {.key = "x", .metadata = {{"m", "2"}}}, "bytes");
+  Take({Event("x")});
+  Finish();
+  EXPECT_EQ(world.target->Find("to", "out/x")->info.metadata, (UserMetadata{{"m", "2"}}));
+}
+
+// A worker stood still in a write, another one has carried the task by then, and what the first one
+// does to mend that fails.
+TEST_F(EventIntakeTest, WhatALateWorkerCannotMendIsLookedAtLater) {
+  for (const bool events : {true, false}) {
+    MigrationWorld one(events ? 1 : 2);
+    one.migration.options.events = events;
+    one.PutSource("x", "first");
+    SlowPuts slow;
+    slow.delay = 25s;  // Longer than its claim.
+    one.target_faults = &slow;
+    testing::KeyFault away;
+    away.at = StoreOperation::kHead;
+    away.bad_key = "in/x";
+    away.times = 0;
+    one.source_faults = &away;
+    auto& late = one.StartWorker();
+    ASSERT_TRUE(one.Start());
+    ASSERT_TRUE(one.Drive([&] { return slow.held == 1; }));
+    one.target_faults = nullptr;
+    one.source_faults = nullptr;
+    one.PutSource("x", "later");
+    LoseClaim(one);
+    one.StartWorker();
+    ASSERT_TRUE(one.Drive([&] { return one.AtTarget()["x"] == "later" && one.Finished(); }));
+    away.times = 1;
+    ASSERT_TRUE(one.Drive([&] { return one.AtTarget()["x"] == "first"; })) << events;
+    ASSERT_TRUE(one.Drive([&] { return away.times <= 0; })) << events;
+    EXPECT_TRUE(one.Drive([&] { return one.Finished() && one.AtTarget() == one.AtSource(); },
+                          std::chrono::minutes(5)))
+        << events;
+    one.Kill(late);
   }
 }
 

@@ -167,6 +167,15 @@ Async<void> Finder::Work(Run run, Ends ends, std::string find, Event& stop, bool
     row->failure.clear();
     Result<void> saved = co_await Save(run.id, *row);
     if (!saved) co_return saved.error();
+    // A start that has seen that it had not begun asks for none of its own, and has said before
+    // by what is to be compared.
+    Result<std::optional<Run>> now = co_await RunBook(runtime_, state_).Find(run.id);
+    if (!now) co_return now.error();
+    if (!*now || (*now)->source_place != run.source_place ||
+        (*now)->target_place != run.target_place) {
+      co_return PreconditionFailed("run " + run.id + " is another one by now");
+    }
+    run = std::move(**now);
   }
   Result<void> resumed = co_await Resume(run, *row);
   if (!resumed) co_return resumed.error();

@@ -191,7 +191,7 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
                                                 [delay = limits_.delay](int) { return delay; });
       if (!carried) co_return carried.error();
     } else {
-      Result<bool> lost = *upload ? false : co_await HasLostParts(run, task, **row);
+      Result<bool> lost = co_await HasLostParts(run, task, **row);
       if (!lost) co_return lost.error();
       const Task range{.run = run.id, .id = task.id, .giant = task.id, .plan = (*row)->plan};
       Result<void> sent = *lost ? co_await Judge(run, range, "changed", "its upload is gone")
@@ -216,26 +216,30 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
   co_return co_await Plan(run, std::move(task), stop);
 }
 
-// Whether ranges are done of an upload that is not there: nobody would send them again.
+// Whether ranges are done of which no upload has the parts: nobody would send them again. It may
+// have been removed by hand, or made room for that of another start, which has ended.
 Async<bool> GiantCarrier::HasLostParts(const Run& run, const Task& task, const GiantRow& row) {
-  bool any_done = false;
-  for (uint32_t range = 0; range < row.ranges() && !any_done; ++range) {
-    Result<bool> done = co_await board_.IsDone(run.id, RangeId(task.id, row.plan, range));
-    if (!done) co_return done.error();
-    any_done = *done;
+  std::vector<uint32_t> done;
+  for (uint32_t range = 0; range < row.ranges(); ++range) {
+    Result<bool> is_done = co_await board_.IsDone(run.id, RangeId(task.id, row.plan, range));
+    if (!is_done) co_return is_done.error();
+    if (*is_done) done.push_back(range);
   }
-  if (!any_done) co_return false;
-  // It may have begun since it was looked for. (One that has ended has a verdict.)
+  if (done.empty()) co_return false;
+  // After these: what is done was stored before. (An upload that has ended has a verdict.)
   Result<std::optional<SharedUpload>> upload =
       co_await UploadsOf(run).Find(run.target.prefix + row.name);
   if (!upload) co_return upload.error();
-  co_return !*upload;
+  if (!*upload || (*upload)->plan != row.plan) co_return true;
+  co_return !std::ranges::all_of(
+      done, [&](uint32_t range) { return static_cast<bool>((*upload)->stored[range]); });
 }
 
 // The transfer has ended: its upload goes, and the object is done, or begun anew.
 Async<TaskStep> GiantCarrier::Conclude(const Run& run, Task task, GiantRow row) {
-  if (row.verdict == "settled" && run.options.events) {
-    // Its completion may have been late, and lie over what an event has brought meanwhile.
+  if (row.verdict == "settled") {
+    // Its completion may have been late, and lie over what another start, or an event, has brought
+    // meanwhile as a small object.
     Result<bool> still = co_await IsStillSo(
         run, ends_, row.name,
         {.size_bytes = row.size_bytes, .etag = row.etag, .last_modified = row.last_modified});

@@ -78,7 +78,8 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
     const bool by_time = *told == SameBytes::kUnknown && !rules.checksum;
     decision = DecideByBytes(by_time || *told != SameBytes::kUnknown,
                              by_time || *told == SameBytes::kSame, rules);
-    if (object.look == Look::kEvent && decision.verdict == SyncVerdict::kSkip) {
+    const bool all = object.look == Look::kEvent || (written && run.options.events);
+    if (all && decision.verdict == SyncVerdict::kSkip) {
       Result<bool> same = co_await SameDescription(source, *here, target, *there);
       if (!same) co_return same.error();
       if (!*same) co_return looked;

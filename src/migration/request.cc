@@ -35,6 +35,24 @@ Result<Address> NamedAddress(const Configuration& configuration, const std::stri
   return address;
 }
 
+// Neither side lies in the other.
+Result<void> CheckApart(const Configuration& configuration, const Migration& migration,
+                        const PlaceOfStore& place_of) {
+  const auto space = [&](const Address& address) {
+    return SpaceOf(configuration.stores.at(address.store), address, place_of);
+  };
+  const KeySpace source = space(migration.source);
+  const KeySpace target = space(migration.target);
+  if (!Meet(source, target)) return Ok();
+  const std::string from = "'" + migration.source.ToString() + "'";
+  const std::string to = "'" + migration.target.ToString() + "'";
+  if (target.path.starts_with(source.path)) {
+    return InvalidInput(to + " lies in " + from + ": the run would copy its copies");
+  }
+  return InvalidInput(from + " lies in " + to +
+                      ": copies would replace objects that are not copied yet");
+}
+
 Result<std::string> PlaceOf(const Configuration& configuration, const Address& address,
                             const PlaceOfStore& place_of) {
   const auto found = configuration.stores.find(address.store);
@@ -56,16 +74,8 @@ Result<Migration> MigrationBetween(const Configuration& configuration,
   if (!to) return Coded(to.error(), "target");
   migration.source = std::move(*from);
   migration.target = std::move(*to);
-  const auto space = [&configuration](const Address& address) {
-    return SpaceOf(configuration.stores.at(address.store), address);
-  };
-  const KeySpace outer = space(migration.source);
-  const KeySpace inner = space(migration.target);
-  if (inner.place == outer.place && inner.path.starts_with(outer.path)) {
-    return Coded(
-        InvalidInput("'" + target + "' lies in '" + source + "': the run would copy its copies"),
-        "target");
-  }
+  Result<void> apart = CheckApart(configuration, migration, {});
+  if (!apart) return Coded(apart.error(), "target");
   migration.id = name.value_or(DerivedRunName(migration.source, migration.target));
   if (!IsPlainName(migration.id, 64)) {
     return Coded(InvalidInput("cannot name a run: use up to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"),
@@ -85,6 +95,8 @@ Result<Run> RunOf(const Configuration& configuration, const Migration& migration
   if (!source) return source.error();
   Result<std::string> target = PlaceOf(configuration, migration.target, place_of);
   if (!target) return target.error();
+  Result<void> apart = CheckApart(configuration, migration, place_of);
+  if (!apart) return apart.error();
   const KeySpace space =
       SpaceOf(configuration.stores.at(migration.target.store), migration.target, place_of);
   if (const auto taken = FindInUse(configuration, space, Use::kMigration, place_of)) {

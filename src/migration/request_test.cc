@@ -20,9 +20,9 @@ class MigrationRequestTest : public ::testing::Test {
     rule.targets = {{.name = "copy", .to = {"b", "out", "x/"}, .staging = {"b", "stage", ""}}};
     configuration.rules.push_back(rule);
   }
-  Result<migration::Run> RunTo(Address target) const {
+  Result<migration::Run> RunTo(Address target, Address source = {"a", "from", ""}) const {
     return migration::RunOf(configuration,
-                            {.id = "run", .source = {"a", "from", ""}, .target = std::move(target)},
+                            {.id = "run", .source = std::move(source), .target = std::move(target)},
                             SystemTime(), [](const StoreSettings& store) {
                               return store.endpoint.empty() ? "s3 elsewhere" : store.Place();
                             });
@@ -48,6 +48,23 @@ TEST_F(MigrationRequestTest, ATargetOfARuleIsFreeWhileTheRuleIsDisabled) {
   configuration.rules[0].enabled = false;
   EXPECT_TRUE(RunTo({"b", "out", "x/"}));
   EXPECT_FALSE(RunTo({"b", "stage", "z/"})) << "its archives are still there";
+}
+
+// A copy would be a copy of a copy, or lie over an object that is not copied yet.
+TEST_F(MigrationRequestTest, NeitherSideLiesInTheOther) {
+  EXPECT_TRUE(RunTo({"b2", "to", "y/"}, {"b", "to", "x/"}));
+  EXPECT_FALSE(RunTo({"b2", "to", "x/y/"}, {"b", "to", "x/"}));
+  EXPECT_FALSE(RunTo({"b2", "to", "x/"}, {"b", "to", "x/y/"}));
+  EXPECT_FALSE(RunTo({"b", "to", ""}, {"b2", "to", "x"}));
+  EXPECT_FALSE(RunTo({"b", "to", "x/"}, {"b", "to", "x/"}));
+  const auto between = [&](const char* source, const char* target) {
+    return migration::MigrationBetween(configuration, {}, source, target, "run");
+  };
+  EXPECT_TRUE(between("b:to/x/", "b2:to/y/"));
+  EXPECT_FALSE(between("b:to/x/", "b2:to/x/y/"));
+  const Result<Migration> up = between("b:to/x/y/", "b2:to/x/");
+  ASSERT_FALSE(up);
+  EXPECT_EQ(up.error().code, "target");
 }
 
 // A name that is written wrongly is a mistake; where events tell of objects, none need be there.

@@ -17,7 +17,20 @@ namespace longhaul::migration {
 namespace {
 
 constexpr size_t kMessagesPerSend = 100;
+constexpr int kRowsPerScan = 500;
+constexpr size_t kRetriedAtOnce = 5'000;
 constexpr size_t kFilterBytesMax = 128 << 10;  // Of the 256 KiB that State takes.
+
+Result<void> CheckPlaces(const Run& run, const StartRequest& request) {
+  const Migration& migration = request.migration;
+  if (run.source == migration.source && run.target == migration.target &&
+      run.source_place == request.source_place && run.target_place == request.target_place) {
+    return Ok();
+  }
+  return InvalidInput("run " + migration.id + " is there and leads from " + run.source.ToString() +
+                      " (" + run.source_place + ") to " + run.target.ToString() + " (" +
+                      run.target_place + "): give this one another name");
+}
 
 class Starter {
  public:
@@ -61,6 +74,15 @@ class Starter {
       Result<void> same = CheckPlaces(**before, request);
       if (!same) co_return same.error();
     }
+    if (*before) {
+      // Before it is seen which finds have not begun: whoever begins one reads this afterwards. No
+      // find of this start is there before it.
+      Result<std::optional<Run>> changed = co_await book_.Change(migration.id, [&](Run& run) {
+        run.options = migration.options;
+        return true;
+      });
+      if (!changed) co_return changed.error();
+    }
     if (*before && (*before)->finished) {
       Result<void> reset = co_await Reset(migration.id);
       if (!reset) co_return reset.error();
@@ -80,40 +102,13 @@ class Starter {
     if (!run) co_return run.error();
     if (!*run) co_return NotFound("there is no run " + id);
     Retried retried;
-    Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(id), "object/");
-    if (!rows) co_return rows.error();
     std::vector<StateWrite> removals;
-    Task task = NewTask(id);
-    TaskShape shape;
-    for (const StateRow& row : *rows) {
-      Result<ObjectRow> object = DecodeObject(row.key, row.value);
-      if (!object || object->state != ObjectRow::State::kFailed) continue;
-      removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
-      ++retried.objects;
-      object->object.tries = 0;
-      const MigrationOptions& options = (*run)->options;
-      // Whether it goes in parts is seen when it is carried: IsGiant needs the stores.
-      const bool alone = object->object.size_bytes > kBufferBytesMax ||
-                         object->object.size_bytes >= options.giant_bytes;
-      const bool full = shape.objects > 0 && (alone || !shape.HasRoomFor(object->object, options));
-      if (full) {
-        Result<void> put = co_await Put(std::move(task));
-        if (!put) co_return put.error();
-        task = NewTask(id);
-        shape = {};
-      }
-      shape.Add(object->object);
-      task.objects.push_back(std::move(object->object));
-      if (alone) {
-        Result<void> put = co_await Put(std::move(task));
-        if (!put) co_return put.error();
-        task = NewTask(id);
-        shape = {};
-      }
-    }
-    if (!task.objects.empty()) {
-      Result<void> put = co_await Put(std::move(task));
-      if (!put) co_return put.error();
+    for (std::string after = "object/"; !after.empty();) {
+      Result<std::string> next = co_await TakeFailed(**run, after, removals, retried);
+      if (!next) co_return next.error();
+      after = std::move(*next);
+      Result<void> gone_on = co_await GoOn(id, std::exchange(removals, {}));
+      if (!gone_on) co_return gone_on.error();
     }
     Result<std::vector<std::string>> prefixes = co_await FailedPrefixes(id, removals);
     if (!prefixes) co_return prefixes.error();
@@ -121,8 +116,72 @@ class Starter {
     if (!prefixes->empty()) {
       Result<void> planned = co_await PlanFinds(id, std::move(*prefixes));
       if (!planned) co_return planned.error();
+      Result<void> gone_on = co_await GoOn(id, std::move(removals));
+      if (!gone_on) co_return gone_on.error();
     }
     if (retried.objects + retried.prefixes == 0) co_return retried;
+    Result<int64_t> redriven = co_await queue_.Redrive();
+    if (!redriven) co_return redriven.error();
+    co_return retried;
+  }
+
+ private:
+  Task NewTask(const std::string& run) {
+    return {.run = run, .id = NewUlid(runtime_.clock.Now(), runtime_.random), .check = true};
+  }
+
+  // Makes tasks of what has failed, of some thousands of rows behind `after`; the last of these, or
+  // "" at the end. `removals` gets those rows.
+  Async<std::string> TakeFailed(const Run& run, std::string after,
+                                std::vector<StateWrite>& removals, Retried& retried) {
+    const MigrationOptions& options = run.options;
+    Task task = NewTask(run.id);
+    TaskShape shape;
+    while (!after.empty() && removals.size() < kRetriedAtOnce) {
+      Result<std::vector<StateRow>> rows =
+          co_await state_.Scan(RowsOf(run.id), after, kRowsPerScan);
+      if (!rows) co_return rows.error();
+      const bool more = std::ssize(*rows) == kRowsPerScan;
+      after = more ? rows->back().key : "";
+      for (const StateRow& row : *rows) {
+        if (!row.key.starts_with("object/")) {
+          after.clear();
+          break;
+        }
+        Result<ObjectRow> object = DecodeObject(row.key, row.value);
+        if (!object || object->state != ObjectRow::State::kFailed) continue;
+        removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
+        ++retried.objects;
+        object->object.tries = 0;
+        // Whether it goes in parts is seen when it is carried: IsGiant needs the stores.
+        const bool alone = object->object.size_bytes > kBufferBytesMax ||
+                           object->object.size_bytes >= options.giant_bytes;
+        const bool full =
+            shape.objects > 0 && (alone || !shape.HasRoomFor(object->object, options));
+        if (full) {
+          Result<void> put = co_await Put(std::exchange(task, NewTask(run.id)));
+          if (!put) co_return put.error();
+          shape = {};
+        }
+        shape.Add(object->object);
+        task.objects.push_back(std::move(object->object));
+        if (alone) {
+          Result<void> put = co_await Put(std::exchange(task, NewTask(run.id)));
+          if (!put) co_return put.error();
+          shape = {};
+        }
+      }
+    }
+    if (!task.objects.empty()) {
+      Result<void> put = co_await Put(std::move(task));
+      if (!put) co_return put.error();
+    }
+    co_return after;
+  }
+
+  // The tasks that have been made are to be done. `removals`: rows of what they hold.
+  Async<void> GoOn(const std::string& id, std::vector<StateWrite> removals) {
+    if (removals.empty()) co_return Ok();
     Result<std::optional<Run>> changed = co_await book_.Change(id, [](Run& row) {
       row.finished.reset();
       row.unsent = row.unsent || row.stopped;
@@ -137,26 +196,7 @@ class Starter {
     Result<std::vector<Result<int64_t>>> removed =
         co_await state_.WriteMany(RowsOf(id), std::move(removals));
     if (!removed) co_return removed.error();
-    Result<int64_t> redriven = co_await queue_.Redrive();
-    if (!redriven) co_return redriven.error();
-    co_return retried;
-  }
-
- private:
-  Task NewTask(const std::string& run) {
-    return {.run = run, .id = NewUlid(runtime_.clock.Now(), runtime_.random), .check = true};
-  }
-
-  static Result<void> CheckPlaces(const Run& run, const StartRequest& request) {
-    const Migration& migration = request.migration;
-    if (run.source == migration.source && run.target == migration.target &&
-        run.source_place == request.source_place && run.target_place == request.target_place) {
-      return Ok();
-    }
-    return InvalidInput("run " + migration.id + " is there and leads from " +
-                        run.source.ToString() + " (" + run.source_place + ") to " +
-                        run.target.ToString() + " (" + run.target_place +
-                        "): give this one another name");
+    co_return Ok();
   }
 
   // Its message is sent by SendAll.
@@ -169,13 +209,20 @@ class Starter {
   Async<void> Reset(const std::string& id) {
     Result<void> kept = co_await KeepScope(board_, state_, id);
     if (!kept) co_return kept.error();
-    for (const char* prefix : {"done/", "find/", "events/"}) {
-      Result<std::vector<StateRow>> rows = co_await RowsBelow(state_, RowsOf(id), prefix);
-      if (!rows) co_return rows.error();
-      std::vector<StateWrite> removals;
-      for (StateRow& row : *rows) removals.push_back({.key = std::move(row.key)});
-      Result<void> removed = co_await board_.WriteRows(RowsOf(id), std::move(removals));
-      if (!removed) co_return removed.error();
+    for (const std::string_view prefix : {"done/", "find/", "events/"}) {
+      std::string after(prefix);
+      for (bool more = true; more;) {
+        Result<std::vector<StateRow>> rows = co_await state_.Scan(RowsOf(id), after, kRowsPerScan);
+        if (!rows) co_return rows.error();
+        more = std::ssize(*rows) == kRowsPerScan && rows->back().key.starts_with(prefix);
+        if (more) after = rows->back().key;
+        std::vector<StateWrite> removals;
+        for (StateRow& row : *rows) {
+          if (row.key.starts_with(prefix)) removals.push_back({.key = std::move(row.key)});
+        }
+        Result<void> removed = co_await board_.WriteRows(RowsOf(id), std::move(removals));
+        if (!removed) co_return removed.error();
+      }
     }
     co_return Ok();
   }
@@ -326,6 +373,13 @@ Async<Run> StartRun(Runtime& runtime, Queue& queue, State& state, StartRequest r
 Async<Run> OpenRun(Runtime& runtime, Queue& queue, State& state, StartRequest request) {
   Starter starter(runtime, queue, state);
   co_return co_await starter.Open(std::move(request));
+}
+
+Async<void> MayOpenRun(Runtime& runtime, State& state, const StartRequest& request) {
+  Result<std::optional<Run>> there = co_await RunBook(runtime, state).Find(request.migration.id);
+  if (!there) co_return there.error();
+  if (!*there) co_return Ok();
+  co_return CheckPlaces(**there, request);
 }
 
 Async<Run> StopRun(Runtime& runtime, State& state, std::string id) {

@@ -12,6 +12,8 @@ namespace {
 
 using migration::RunStatus;
 using ::testing::ElementsAre;
+using testing::FakeFaults;
+using testing::FakeQueue;
 using testing::FakeState;
 using ::testing::IsEmpty;
 using testing::MemoryStore;
@@ -48,6 +50,92 @@ TEST_F(MigrationTest, StartWhileUnderWayAdds) {
   ASSERT_TRUE(world.Start());
   ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
   ExpectDone();
+}
+
+// A worker that has looked at the runs a moment ago works by what the last start has asked for.
+TEST_F(MigrationTest, WhatTheLastStartAsksForIsDone) {
+  Fill(20);
+  world.PutSource("new.log", "text");
+  const MigrationOptions all = world.migration.options;
+  ASSERT_TRUE(world.migration.options.filter.AddText("include *.log"));
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.refresh = std::chrono::hours(1)});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget().size(), 1U);
+  world.migration.options = all;
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone();
+  // What is newer at the target by now is left alone.
+  world.PutSource("0/1", "changed");
+  world.base.clock.Advance(std::chrono::minutes(1));
+  MemoryStore target(world.base.runtime, world.target);
+  ASSERT_TRUE(world.Run(PutText(target, {.bucket = "to", .key = "out/0/1"}, "newer")));
+  world.migration.options.compare.update = true;
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget()["0/1"], "newer");
+}
+
+// Another one of the same name goes where that one leads.
+TEST_F(MigrationTest, AForgottenRunLeadsNoTaskElsewhere) {
+  Fill(3);
+  ASSERT_TRUE(world.Start());
+  world.StartWorker({.refresh = std::chrono::hours(1)});
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ASSERT_TRUE(world.Forget());
+  world.PutSource("0/1", "changed");
+  world.migration.target.prefix = "elsewhere/";
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget()["0/1"], "object 1");
+  EXPECT_EQ(MigrationWorld::Contents(*world.target, "to", "elsewhere/"), world.AtSource());
+}
+
+// Whoever begins with a find has read the run before, and a start meanwhile has seen that nobody
+// has begun: it asks for no other find.
+TEST_F(MigrationTest, AFindIsComparedAsTheRunSaysWhenItBegins) {
+  Fill(5);
+  FakeState rows(world.base.runtime, world.state);
+  FakeQueue queue(world.base.runtime, world.queue);
+  MemoryStore source(world.base.runtime, world.source);
+  MemoryStore target(world.base.runtime, world.target);
+  const MigrationOptions all = world.migration.options;
+  ASSERT_TRUE(world.migration.options.filter.AddText("include *.log"));
+  Result<migration::Run> before = world.Start();
+  ASSERT_TRUE(before);
+  world.migration.options = all;
+  ASSERT_TRUE(world.Start());
+  ASSERT_EQ(world.Status().finds.size(), 1U);
+  migration::TaskBoard board(world.base.runtime, queue, rows, "one");
+  migration::Finder finder(world.base.runtime, queue, rows, board, {});
+  Event stop;
+  bool listing_failed = false;
+  const migration::Ends ends{.source = &source, .target = &target};
+  ASSERT_TRUE(world.Run(
+      finder.Work(*before, ends, world.Status().finds.front().id, stop, &listing_failed)));
+  EXPECT_EQ(world.Status().pending, 5);
+}
+
+// Of what a start asks for, nothing is there before it has said how.
+TEST_F(MigrationTest, OptionsAreThereBeforeTheFindsOfAStart) {
+  bool whole = false;
+  for (int64_t step = 1; !whole; ++step) {
+    MigrationWorld one;
+    ASSERT_TRUE(one.Start({"1/"}));
+    one.migration.options.compare.checksum = true;
+    FakeFaults faults(1);
+    faults.fail_before_at = step;
+    FakeState broken(one.base.runtime, one.state, &faults);
+    const std::unique_ptr<Queue> client = one.OpenQueue(one.base.runtime);
+    Result<migration::Run> started = one.Run(migration::StartRun(
+        one.base.runtime, *client, broken, {.migration = one.migration, .prefixes = {"0/"}}));
+    whole = started.has_value();
+    const RunStatus status = one.Status();
+    if (status.finds.size() > 1) {
+      EXPECT_TRUE(status.run.options.compare.checksum) << step;
+    }
+  }
 }
 
 TEST_F(MigrationTest, PrefixesAreComparedSideBySide) {

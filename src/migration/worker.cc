@@ -45,12 +45,7 @@ Async<void> Worker::Refresh() {
     there.insert(run.id);
     std::unique_ptr<Known>& known = runs_[run.id];
     if (!known) known = std::make_unique<Known>();
-    const bool moved = known->run.source_place != run.source_place ||
-                       known->run.target_place != run.target_place ||
-                       known->run.source.store != run.source.store ||
-                       known->run.target.store != run.target.store;
-    if (moved) known->ends.reset();  // Its giants too, when they are opened anew.
-    known->run = std::move(run);
+    Learn(*known, std::move(run));
     if (known->run.stopped) {
       for (auto& [name, open] : open_) {
         if (open->run == known->run.id) open->stop.Set();
@@ -63,6 +58,14 @@ Async<void> Worker::Refresh() {
   }
   refreshed_ = runtime_.clock.SteadyNow();
   co_return Ok();
+}
+
+void Worker::Learn(Known& known, migration::Run run) {
+  const bool moved =
+      known.run.source_place != run.source_place || known.run.target_place != run.target_place ||
+      known.run.source.store != run.source.store || known.run.target.store != run.target.store;
+  if (moved) known.ends.reset();  // Its giants too, when they are opened anew.
+  known.run = std::move(run);
 }
 
 asio::awaitable<void> Worker::RefreshIfDue() {

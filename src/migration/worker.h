@@ -61,8 +61,10 @@ class Worker {
  private:
   struct Open;   // A task that is being worked on.
   struct Known;  // A run, as it was when it was last looked at.
+  struct View;   // And as it is for a task.
 
   Async<void> Refresh();
+  static void Learn(Known& known, migration::Run run);
   asio::awaitable<void> RefreshIfDue();
   [[nodiscard]] std::vector<std::string> LanesLeftAlone() const;
   [[nodiscard]] bool MayFind() const;
@@ -82,15 +84,20 @@ class Worker {
   // What became of it is in State; true: its message is to be acknowledged, else released by
   // `delay`.
   Async<bool> Do(Open& open, Known& known, std::chrono::milliseconds* delay);
-  Async<bool> DoFind(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
-  Async<bool> DoObjects(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
+  // false: this process cannot, now or ever.
+  Async<bool> OpenEnds(Known& known, std::chrono::milliseconds* delay);
+  Async<bool> DoFind(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
+  Async<bool> DoObjects(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
   // Whether the run was started again, or somebody else has taken the task, since `before`.
   Async<bool> OthersCame(const Open& open, const migration::Run& before);
-  Async<bool> DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
-  Async<bool> DoRange(Open& open, Known& known, Task task, std::chrono::milliseconds* delay);
-  Async<bool> Settle(Known& known, TaskEnd end, std::chrono::milliseconds* delay);
+  Async<bool> DoGiant(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
+  Async<bool> DoRange(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
+  Async<bool> Settle(const View& view, TaskEnd end, std::chrono::milliseconds* delay);
+  // Of a task that somebody else has had since: what was written here came late to the target, and
+  // may lie over what he has put there. In a task of its own.
+  Async<void> LookAgainLater(const View& view, Task task);
   // A task that has killed too many workers.
-  Async<void> Bury(Known& known, Task task, const Claim& claim);
+  Async<void> Bury(const View& view, Task task, const Claim& claim);
   [[nodiscard]] std::chrono::milliseconds DelayAfter(int tries);
   // Of a message that nothing could be done with; longer after many times, so that one which waits
   // for hours is not received too often.

@@ -34,8 +34,9 @@ Result<WorkerRow> DecodeWorker(std::string_view key, std::string_view text) {
 Async<void> Worker::KeepAlive(Event& ended) {
   while (!co_await ended.WaitFor(runtime_.clock, options_.visibility / 3)) {
     for (const auto& [id, known] : runs_) {
-      if (!known->giants) continue;
-      Result<void> lives = co_await known->giants->Heartbeat();
+      const std::shared_ptr<GiantCarrier> giants = known->giants;
+      if (!giants) continue;
+      Result<void> lives = co_await giants->Heartbeat();
       if (!lives) runtime_.log.Warning("no sign of life could be given", {lives.error()});
     }
     const SteadyTime now = runtime_.clock.SteadyNow();
@@ -71,8 +72,9 @@ asio::awaitable<void> Worker::Sweep() {
   for (const auto& [id, known] : runs_) {
     Result<void> claims = co_await board_.SweepClaims(id);
     if (!claims) runtime_.log.Warning("claims cannot be swept", {{"run", id}, claims.error()});
-    if (!known->giants) continue;
-    Result<int> swept = co_await known->giants->Sweep(known->run);
+    const std::shared_ptr<GiantCarrier> giants = known->giants;
+    if (!giants) continue;
+    Result<int> swept = co_await giants->Sweep(known->run);
     if (!swept) runtime_.log.Warning("uploads cannot be swept", {{"run", id}, swept.error()});
   }
 }

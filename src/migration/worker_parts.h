@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "migration/board.h"
 #include "migration/giant.h"
@@ -15,12 +14,18 @@ namespace longhaul::migration {
 
 struct Worker::Known {
   migration::Run run;
-  std::optional<Ends> ends;  // Once opened; of the places that the run named then.
-  std::unique_ptr<GiantCarrier> giants;
-  std::vector<std::unique_ptr<GiantCarrier>> retired;  // Tasks that are open may use them yet.
-  bool gone = false;                                   // Forgotten.
-  bool foreign = false;                                // Could not be opened here.
+  std::optional<Ends> ends;              // Once opened; of the places that the run names.
+  std::shared_ptr<GiantCarrier> giants;  // shared with tasks that are open.
+  bool gone = false;                     // Forgotten.
+  bool foreign = false;                  // Could not be opened here.
   SteadyTime foreign_until{};
+};
+
+// A run as it is when a task of it begins, and its stores: for all that is done for the task.
+struct Worker::View {
+  migration::Run run;
+  Ends ends;
+  std::shared_ptr<GiantCarrier> giants;  // shared: the run may lead elsewhere meanwhile.
 };
 
 // shared by the coroutine that works on it and by those that keep it alive.

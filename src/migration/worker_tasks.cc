@@ -15,33 +15,40 @@ constexpr auto kForeignPause = 10'000ms;  // What this process cannot open is le
 
 }  // namespace
 
-Async<bool> Worker::Do(Open& open, Known& known, std::chrono::milliseconds* delay) {
-  if (!known.ends) {
-    Result<Ends> ends = opener_(known.run);
-    if (!ends) {
-      if (!known.foreign) {
-        runtime_.log.Warning("a run is left to other workers",
-                             {{"run", known.run.id}, ends.error()});
-      }
-      known.foreign = true;
-      known.foreign_until = runtime_.clock.SteadyNow() + kForeignPause;
-      *delay = 1'000ms;
-      co_return false;
+Async<bool> Worker::OpenEnds(Known& known, std::chrono::milliseconds* delay) {
+  if (known.ends) co_return true;
+  const migration::Run run = known.run;
+  Result<Ends> ends = opener_(run);
+  if (!ends) {
+    if (!known.foreign) {
+      runtime_.log.Warning("a run is left to other workers", {{"run", run.id}, ends.error()});
     }
-    auto giants = std::make_unique<GiantCarrier>(
-        runtime_, state_, board_, known.run, *ends, options_.name,
-        GiantCarrier::Limits{
-            .slots = slots_, .delay = options_.delay, .lease = options_.visibility});
-    // Before its first upload: an upload of somebody who is not known to live is swept.
-    Result<void> lives = co_await giants->Heartbeat();
-    if (!lives) co_return lives.error();
-    if (!known.ends) {
-      known.foreign = false;
-      known.ends = *ends;
-      if (known.giants) known.retired.push_back(std::move(known.giants));
-      known.giants = std::move(giants);
-    }
+    known.foreign = true;
+    known.foreign_until = runtime_.clock.SteadyNow() + kForeignPause;
+    *delay = 1'000ms;
+    co_return false;
   }
+  auto giants = std::make_shared<GiantCarrier>(
+      runtime_, state_, board_, run, *ends, options_.name,
+      GiantCarrier::Limits{.slots = slots_, .delay = options_.delay, .lease = options_.visibility});
+  // Before its first upload: an upload of somebody who is not known to live is swept.
+  Result<void> lives = co_await giants->Heartbeat();
+  if (!lives) co_return lives.error();
+  if (known.ends) co_return true;
+  if (known.run.source_place != run.source_place || known.run.target_place != run.target_place) {
+    *delay = 1'000ms;  // It leads elsewhere by now.
+    co_return false;
+  }
+  known.foreign = false;
+  known.ends = *ends;
+  known.giants = std::move(giants);
+  co_return true;
+}
+
+Async<bool> Worker::Do(Open& open, Known& known, std::chrono::milliseconds* delay) {
+  // Before it is claimed: what this process cannot do others may.
+  Result<bool> opened = co_await OpenEnds(known, delay);
+  if (!opened || !*opened) co_return opened;
   Result<std::optional<Task>> task = co_await board_.Open(open.run, open.id);
   if (!task) co_return task.error();
   if (!*task) co_return true;
@@ -56,25 +63,42 @@ Async<bool> Worker::Do(Open& open, Known& known, std::chrono::milliseconds* dela
   if (!task) co_return task.error();
   if (!*task) co_return true;
   open.claim = *claim;
+  // By what its last start has asked for, and to where: both stand there before a task of it does.
+  Result<std::optional<migration::Run>> now = co_await book_.Find(open.run);
+  if (!now) co_return now.error();
+  opened = *now && !(*now)->stopped;
+  if (*opened) {
+    Learn(known, std::move(**now));
+    opened = co_await OpenEnds(known, delay);
+    if (!opened) co_return opened.error();
+  } else {
+    *delay = 1'000ms;  // Its message goes when that is known here.
+  }
+  if (!*opened) {
+    Result<void> left = co_await board_.Unclaim(open.run, open.id);
+    if (!left) co_return left.error();
+    co_return false;
+  }
+  const View view{.run = known.run, .ends = *known.ends, .giants = known.giants};
   if (claim->starts > options_.starts_max) {
-    Result<void> buried = co_await Bury(known, std::move(**task), *claim);
+    Result<void> buried = co_await Bury(view, std::move(**task), *claim);
     if (!buried) co_return buried.error();
     co_return true;
   }
   switch ((*task)->kind) {
     case TaskKind::kFind:
-      co_return co_await DoFind(open, known, std::move(**task), delay);
+      co_return co_await DoFind(open, view, std::move(**task), delay);
     case TaskKind::kObjects: {
       const std::vector<TaskObject>& objects = (*task)->objects;
-      const bool giant = objects.size() == 1 && IsGiant(known.run.options, *known.ends,
+      const bool giant = objects.size() == 1 && IsGiant(view.run.options, view.ends,
                                                         objects[0].size_bytes, objects[0].etag);
-      if (giant) co_return co_await DoGiant(open, known, std::move(**task), delay);
-      co_return co_await DoObjects(open, known, std::move(**task), delay);
+      if (giant) co_return co_await DoGiant(open, view, std::move(**task), delay);
+      co_return co_await DoObjects(open, view, std::move(**task), delay);
     }
     case TaskKind::kGiant:
-      co_return co_await DoGiant(open, known, std::move(**task), delay);
+      co_return co_await DoGiant(open, view, std::move(**task), delay);
     case TaskKind::kRange:
-      co_return co_await DoRange(open, known, std::move(**task), delay);
+      co_return co_await DoRange(open, view, std::move(**task), delay);
   }
   co_return true;
 }
@@ -88,10 +112,11 @@ std::chrono::milliseconds Worker::DelayAfter(int tries) {
                          runtime_.random.Below(static_cast<uint64_t>(delay.count()) / 2 + 1));
 }
 
-Async<bool> Worker::DoFind(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
-  const migration::Run run = known.run;
+Async<bool> Worker::DoFind(Open& open, const View& view, Task task,
+                           std::chrono::milliseconds* delay) {
+  const migration::Run& run = view.run;
   bool listing_failed = false;
-  Result<void> found = co_await finder_.Work(run, *known.ends, open.id, open.stop, &listing_failed);
+  Result<void> found = co_await finder_.Work(run, view.ends, open.id, open.stop, &listing_failed);
   if (!found && found.error().code == kNoSuchFind) {
     Result<std::optional<migration::Run>> there = co_await book_.Find(run.id);
     if (!there) co_return there.error();
@@ -140,17 +165,17 @@ Async<bool> Worker::DoFind(Open& open, Known& known, Task task, std::chrono::mil
   co_return false;
 }
 
-Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
+Async<bool> Worker::DoObjects(Open& open, const View& view, Task task,
                               std::chrono::milliseconds* delay) {
   int tries = 0;
   for (const TaskObject& object : task.objects) tries = std::max(tries, object.tries);
   const bool look_first = task.check || open.claim.again || tries > 0;
-  const migration::Run run = known.run;
+  const migration::Run& run = view.run;
   CopyLimits limits{
       .slots = slots_, .look_first = look_first, .died = open.claim.starts > 1, .others = [&] {
         return OthersCame(open, run);
       }};
-  TaskEnd end = co_await CopyObjects(runtime_, run, *known.ends, std::move(task), std::move(limits),
+  TaskEnd end = co_await CopyObjects(runtime_, run, view.ends, std::move(task), std::move(limits),
                                      open.stop, meters_[run.id]);
   if (open.timed_out && !end.task.objects.empty()) {
     std::vector<TaskObject> left;
@@ -162,7 +187,7 @@ Async<bool> Worker::DoObjects(Open& open, Known& known, Task task,
     }
     end.task.objects = std::move(left);
   }
-  co_return co_await Settle(known, std::move(end), delay);
+  co_return co_await Settle(view, std::move(end), delay);
 }
 
 Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before) {
@@ -174,13 +199,14 @@ Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before) {
   co_return !*mine;
 }
 
-Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
-  const migration::Run run = known.run;
+Async<bool> Worker::DoGiant(Open& open, const View& view, Task task,
+                            std::chrono::milliseconds* delay) {
+  const migration::Run& run = view.run;
   const TaskObject& giant = task.objects.front();
   const bool look_first = task.check || open.claim.again || giant.tries > 0 ||
                           giant.look != Look::kNone || run.options.compare.update;
   Result<TaskStep> step =
-      co_await known.giants->Begin(run, task, look_first, open.stop, meters_[run.id]);
+      co_await view.giants->Begin(run, task, look_first, open.stop, meters_[run.id]);
   if (!step && step.error().kind == ErrorKind::kCancelled) {
     Result<void> left = co_await board_.Unclaim(open.run, open.id);
     if (!left) co_return left.error();
@@ -194,7 +220,7 @@ Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::mi
       *delay = step->delay;
       co_return false;
     case TaskStep::Kind::kPlain:
-      co_return co_await DoObjects(open, known, std::move(task), delay);
+      co_return co_await DoObjects(open, view, std::move(task), delay);
     case TaskStep::Kind::kFailed:
       break;
   }
@@ -204,27 +230,28 @@ Async<bool> Worker::DoGiant(Open& open, Known& known, Task task, std::chrono::mi
   NoteFailure(run, std::move(object), *step->error, runtime_.clock.Now(), end, left,
               meters_[run.id]);
   end.task.objects = std::move(left);
-  co_return co_await Settle(known, std::move(end), delay);
+  co_return co_await Settle(view, std::move(end), delay);
 }
 
-Async<bool> Worker::DoRange(Open& open, Known& known, Task task, std::chrono::milliseconds* delay) {
-  const migration::Run run = known.run;
+Async<bool> Worker::DoRange(Open& open, const View& view, Task task,
+                            std::chrono::milliseconds* delay) {
+  const migration::Run& run = view.run;
   Result<TaskStep> step =
-      co_await known.giants->Carry(run, std::move(task), open.stop, open.timed_out, meters_[run.id],
-                                   [this](int tries) { return DelayAfter(tries); });
+      co_await view.giants->Carry(run, std::move(task), open.stop, open.timed_out, meters_[run.id],
+                                  [this](int tries) { return DelayAfter(tries); });
   if (!step) co_return step.error();
   *delay = step->delay;
   co_return step->kind == TaskStep::Kind::kAck;
 }
 
-Async<bool> Worker::Settle(Known& known, TaskEnd end, std::chrono::milliseconds* delay) {
+Async<bool> Worker::Settle(const View& view, TaskEnd end, std::chrono::milliseconds* delay) {
   std::vector<StateWrite> settled;
   for (const std::string& name : end.settled) settled.push_back({.key = ObjectKey(name)});
-  Result<void> cleared = co_await board_.WriteRows(RowsOf(known.run.id), std::move(settled));
+  Result<void> cleared = co_await board_.WriteRows(RowsOf(view.run.id), std::move(settled));
   if (!cleared) co_return cleared.error();
   for (TaskObject& giant : end.giants) {
     // Before this one is done. Should it be made twice, the second finds the object there.
-    Task task{.run = known.run.id,
+    Task task{.run = view.run.id,
               .id = NewUlid(runtime_.clock.Now(), runtime_.random),
               .kind = TaskKind::kGiant,
               .check = true,
@@ -241,23 +268,52 @@ Async<bool> Worker::Settle(Known& known, TaskEnd end, std::chrono::milliseconds*
   int tries = 1;
   for (const TaskObject& object : end.task.objects) tries = std::max(tries, object.tries);
   *delay = end.failed ? DelayAfter(tries) : 0ms;
+  Task late{.run = view.run.id,
+            .id = NewUlid(runtime_.clock.Now(), runtime_.random),
+            .objects = end.task.objects,
+            .check = true,
+            .event = end.task.event};
   Result<void> put = co_await board_.PutBack(std::move(end.task), std::move(end.rows));
-  if (!put && put.error().kind != ErrorKind::kPrecondition) co_return put.error();
+  if (!put && put.error().kind == ErrorKind::kPrecondition) {
+    put = co_await LookAgainLater(view, std::move(late));
+  }
+  if (!put) co_return put.error();
   co_return false;
 }
 
-Async<void> Worker::Bury(Known& known, Task task, const Claim& claim) {
+Async<void> Worker::LookAgainLater(const View& view, Task task) {
+  for (TaskObject& object : task.objects) {
+    if (object.look == Look::kNone) object.look = Look::kBytes;
+  }
+  const auto is_same = [&view](const migration::Run& run) {
+    return run.created == view.run.created;
+  };
+  Result<std::optional<migration::Run>> run = co_await book_.Find(task.run);
+  if (!run) co_return run.error();
+  if (!*run || !is_same(**run)) co_return Ok();  // Forgotten.
+  const Task name{.run = task.run, .id = task.id, .kind = task.kind};
+  Result<void> put = co_await board_.Put(std::move(task));
+  if (!put) co_return put.error();
+  run = co_await book_.Change(name.run, [&is_same](migration::Run& row) {
+    row.finished.reset();
+    return is_same(row);
+  });
+  if (!run) co_return run.error();
+  co_return co_await board_.Send(name);
+}
+
+Async<void> Worker::Bury(const View& view, Task task, const Claim& claim) {
   const std::string reason = std::to_string(claim.starts - 1) +
                              " workers died over its task, the last one was " + claim.worker;
   runtime_.log.Failure("a task is given up",
-                       {{"run", known.run.id}, {"task", task.id}, {"reason", reason}});
+                       {{"run", view.run.id}, {"task", task.id}, {"reason", reason}});
   if (task.kind == TaskKind::kFind) {
-    Result<void> given_up = co_await finder_.GiveUp(known.run, task.id, reason);
+    Result<void> given_up = co_await finder_.GiveUp(view.run, task.id, reason);
     if (!given_up) co_return given_up.error();
     co_return co_await board_.Finish(std::move(task), {});
   }
   if (task.kind == TaskKind::kRange) {
-    co_return co_await known.giants->GiveUp(known.run, std::move(task), reason);
+    co_return co_await view.giants->GiveUp(view.run, std::move(task), reason);
   }
   std::vector<ObjectRow> rows;
   for (TaskObject& object : task.objects) {

@@ -13,6 +13,7 @@ namespace longhaul {
 namespace {
 
 using migration::RunStatus;
+using testing::FakeFaults;
 using testing::FakeQueue;
 using testing::FakeState;
 using testing::Fault;
@@ -222,6 +223,31 @@ TEST_F(MigrationTest, RetryThatBreaksOffForgetsNoPrefix) {
   }
 }
 
+// However many have failed: they are taken some thousands at a time.
+TEST_F(MigrationTest, ManyThatFailedAreRetried) {
+  constexpr int kCount = 5'700;
+  ASSERT_TRUE(world.Start({"nothing/"}));
+  for (int i = 0; i < kCount; ++i) {
+    const migration::ObjectRow failed{.object = {.name = std::to_string(i), .size_bytes = 1},
+                                      .reason = "denied"};
+    const std::string key = "object/" + failed.object.name;
+    world.state->rows[{migration::RowsOf("run"), key}] = {
+        .key = key, .value = migration::EncodeObject(failed), .revision = 1'000'000 + i};
+  }
+  world.queue->rows.clear();
+  FakeState rows(world.base.runtime, world.state);
+  FakeQueue queue(world.base.runtime, world.queue);
+  Result<migration::Retried> retried =
+      world.Run(migration::RetryRun(world.base.runtime, queue, rows, "run"));
+  ASSERT_TRUE(retried);
+  EXPECT_EQ(retried->objects, kCount);
+  EXPECT_EQ(world.queue->rows.size(), kCount / 10U) << "tasks of ten each";
+  EXPECT_EQ(std::ranges::count_if(
+                world.state->rows,
+                [](const auto& row) { return row.first.second.starts_with("object/"); }),
+            0);
+}
+
 // A stopped run is left alone; started again it goes on where it was.
 TEST_F(MigrationTest, StopHoldsAndStartGoesOn) {
   Fill(80);
@@ -411,6 +437,26 @@ TEST_F(MigrationTest, AClaimThatIsLeftIsNoDeath) {
   claim = world.Run(one.TryClaim("run", "task", std::chrono::seconds(10)));
   ASSERT_TRUE(claim && claim->mine);
   EXPECT_EQ(claim->starts, 2);
+}
+
+// It was written, and the answer was lost: the claim is kept from the next time on.
+TEST_F(MigrationTest, AClaimWhoseAnswerIsLostIsRenewed) {
+  FakeFaults faults(1);
+  FakeState rows(world.base.runtime, world.state, &faults);
+  FakeQueue queue(world.base.runtime, world.queue);
+  migration::TaskBoard one(world.base.runtime, queue, rows, "one");
+  migration::TaskBoard two(world.base.runtime, queue, rows, "two");
+  const auto lease = std::chrono::seconds(10);
+  Result<migration::Claim> claim = world.Run(one.TryClaim("run", "task", lease));
+  ASSERT_TRUE(claim && claim->mine);
+  faults.fail_after_at = faults.operations + 1;
+  EXPECT_FALSE(world.Run(one.Renew("run", "task", lease, &*claim)));
+  EXPECT_FALSE(world.Run(one.Renew("run", "task", lease, &*claim)));
+  EXPECT_TRUE(world.Run(one.Renew("run", "task", lease, &*claim)));
+  world.base.clock.Advance(std::chrono::seconds(20));
+  Result<migration::Claim> other = world.Run(two.TryClaim("run", "task", lease));
+  ASSERT_TRUE(other && other->mine);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(world.Run(one.Renew("run", "task", lease, &*claim)));
 }
 
 // A task that kills whoever takes it ends as a dead letter with its reason.

@@ -5,6 +5,7 @@
 #include "base/time_zone.h"
 #include "rules/configuration.h"
 #include "rules/configuration_reader.h"
+#include "rules/in_use.h"
 #include "rules/migration_bounds.h"
 #include "rules/schedule.h"
 
@@ -126,10 +127,15 @@ void ConfigurationReader::ReadMigration(const YamlValue& value, Migration& migra
   migration_targets_.push_back(target);
   const StoreSettings* from = KnownStoreOf(migration.source);
   const StoreSettings* to = KnownStoreOf(migration.target);
-  if (from != nullptr && to != nullptr && from->Place() == to->Place() &&
-      migration.source.bucket == migration.target.bucket &&
-      migration.target.prefix.starts_with(migration.source.prefix)) {
-    target->Fail("lies in the source: its copies would be copied", "write to another prefix");
+  if (source && target && from != nullptr && to != nullptr) {
+    const KeySpace outer = SpaceOf(*from, migration.source);
+    const KeySpace inner = SpaceOf(*to, migration.target);
+    if (Meet(outer, inner) && inner.path.starts_with(outer.path)) {
+      target->Fail("lies in the source: its copies would be copied", "write to another prefix");
+    } else if (Meet(outer, inner)) {
+      target->Fail("holds the source: copies would replace what is not copied yet",
+                   "write to another prefix");
+    }
   }
   if (auto filter = fields->Find("filter")) {
     if (std::optional<YamlFields> inner = filter->Fields()) {

@@ -69,6 +69,14 @@ TEST_F(MigrationsSection, WhatIsNoFilterIsRefused) {
   EXPECT_THAT(Refusal(one + "filter: { younger: 1h } }\n"), HasSubstr("younger"));
 }
 
+TEST_F(MigrationsSection, NeitherSideLiesInTheOther) {
+  EXPECT_TRUE(Load("  - { id: x, source: 'a:b/x/', target: 'a:b/y/' }\n"));
+  EXPECT_THAT(Refusal("  - { id: x, source: 'a:b/x/', target: 'a:b/x/y/' }\n"),
+              HasSubstr("lies in the source"));
+  EXPECT_THAT(Refusal("  - { id: x, source: 'a:b/x/y/', target: 'a:b/x/' }\n"),
+              HasSubstr("holds the source"));
+}
+
 TEST_F(MigrationsSection, Events) {
   const std::string live = "  - { id: live, source: 'a:from/', target: 'b:to/', events: true }\n";
   Result<std::vector<Migration>> read = Load(live);

@@ -1,6 +1,7 @@
 #include "replication/source/receipts.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "events/hint.h"
@@ -16,10 +17,6 @@ namespace {
 // it becomes on its way to a list of keys.
 constexpr uint64_t kReceiptSizeBytesSmall = 1 << 20;
 constexpr int64_t kDecodedTimes = 8;
-// What a process has not seen a receipt of may have been taken by another one, or a target may
-// still ask for it (target_role_left.cc: within half an hour). Longer than rows of keys that
-// another one has forgotten live (kArchiveKeysKept), also where its clock is another.
-constexpr std::chrono::minutes kLeftToOthers{90};
 
 // A target may write it anew, with more that must be read anew, while another's is waited for.
 std::string NameOf(const StagedReceipt& receipt) { return receipt.key + " " + receipt.etag; }
@@ -28,6 +25,7 @@ std::string NameOf(const StagedReceipt& receipt) { return receipt.key + " " + re
 
 asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
   ReceiptPass pass;
+  co_await untold_.Load();
   std::set<std::string> before = std::move(present_);
   present_.clear();
   Sight sight;
@@ -59,7 +57,6 @@ asio::awaitable<ReceiptPass> ReceiptReader::RunPass() {
 }
 
 asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& before, bool complete) {
-  const SteadyTime now = context_.runtime.clock.SteadyNow();
   std::vector<std::string> over;  // Nobody will ask for their keys any more.
   for (const std::string& archive : before) {
     if (present_.contains(archive)) continue;
@@ -68,64 +65,13 @@ asio::awaitable<void> ReceiptReader::TendGone(const std::set<std::string>& befor
       continue;
     }
     context_.meter->OnArchiveGone(archive);
-    const auto untold = untold_.find(archive);
-    if (untold != untold_.end() && !untold->second.places.empty()) {
-      untold->second.gone_since = now;
-    } else {
-      over.push_back(archive);
-    }
+    if (!untold_.Contains(archive)) over.push_back(archive);
   }
-  for (auto& [archive, untold] : untold_) {
-    if (present_.contains(archive)) untold.gone_since.reset();
-    if (!untold.gone_since || now < *untold.gone_since + kLeftToOthers) continue;
-    // Where another process has taken its receipts, that one has forgotten its keys.
-    Result<bool> sent = co_await SendAnew(untold.rule, archive);
-    if (!sent) {
-      context_.runtime.log.Warning("the keys of an archive that went are not read anew yet",
-                                   {{"rule", untold.rule}, {"archive", archive}, sent.error()});
-      continue;
-    }
-    untold.places.clear();
-    if (!*sent) continue;
-    context_.runtime.log.Warning(
-        "an archive went from staging before a target had told of it; its keys are read anew",
-        {{"rule", untold.rule}, {"archive", archive}});
-    over.push_back(archive);
-  }
-  std::erase_if(untold_, [](const auto& untold) { return untold.second.places.empty(); });
+  std::ranges::move(co_await untold_.Tend(present_, complete), std::back_inserter(over));
   for (const std::string& archive : over) {
-    untold_.erase(archive);
     Result<void> forgotten =
         co_await ForgetArchiveKeys(context_.state, context_.runtime.clock.Now(), archive);
     if (!forgotten) context_.runtime.log.Warning("archive not forgotten", {forgotten.error()});
-  }
-}
-
-Async<bool> ReceiptReader::SendAnew(const std::string& rule, const std::string& archive) {
-  Result<std::vector<std::string>> bodies = co_await RecallArchiveKeys(context_.state, archive);
-  if (!bodies) co_return bodies.error();
-  if (bodies->empty()) co_return false;
-  std::vector<NewMessage> again;
-  for (std::string& body : *bodies) {
-    again.push_back({.body = std::move(body), .lane = FreshLane(rule)});
-  }
-  Result<void> sent = co_await context_.queue.Send(std::move(again), {});
-  if (!sent) co_return sent.error().In("send hints");
-  co_return true;
-}
-
-void ReceiptReader::NoteTold(const RuleContext& rule, const std::string& place,
-                             const StagedArchive& staged) {
-  const bool told = std::ranges::all_of(rule.targets, [&](const auto& target) {
-    return StagingPlace(*target) != place || staged.HasReceipt(target->config->name);
-  });
-  if (told) {
-    const auto untold = untold_.find(staged.ulid);
-    if (untold != untold_.end()) untold->second.places.erase(place);
-  } else {
-    Untold& untold = untold_[staged.ulid];
-    untold.rule = rule.rule->id;
-    untold.places.insert(place);
   }
 }
 
@@ -177,6 +123,12 @@ asio::awaitable<void> ReceiptReader::TendLocally(const RuleContext& rule, Receip
   const auto found = sight.local.find(&rule);
   if (found == sight.local.end()) co_return;
   bool compared = false;
+  for (const auto& [ulid, archive] : found->second) {
+    for (const std::unique_ptr<TargetContext>& target : rule.targets) {
+      const std::string& name = target->config->name;
+      untold_.Note(rule.rule->id, ulid, name, archive.settled.contains(name));
+    }
+  }
   LocalPass tended = co_await local_staging_.Tend(rule, found->second, sight.seen);
   pass.on_the_way += tended.on_the_way;
   pass.read += tended.repaired;
@@ -232,7 +184,11 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
   bool compared = false;
   for (const StagedArchive& staged : *listed) {
     present_.insert(staged.ulid);  // Also of one that was applied before anybody saw it here.
-    NoteTold(rule, StagingPlace(target), staged);
+    for (const std::unique_ptr<TargetContext>& other : rule.targets) {
+      const std::string& name = other->config->name;
+      if (StagingPlace(*other) != StagingPlace(target)) continue;
+      untold_.Note(rule.rule->id, staged.ulid, name, staged.HasReceipt(name));
+    }
     bool all_taken = true;
     for (const StagedReceipt& found : staged.receipts) {
       if (known.taken.contains(NameOf(found))) continue;
@@ -264,7 +220,7 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       }
       if (receipt->state == ArchiveReceipt::State::kCorrupt) {
         known.corrupt.insert(staged.ulid);
-        untold_.erase(staged.ulid);  // Its keys are in the Queue.
+        untold_.Drop(staged.ulid);  // Its keys are in the Queue.
       }
       known.taken.insert(NameOf(found));
       ++pass.read;
@@ -329,7 +285,8 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     context_.meter->OnArchiveDropped(receipt.archive);  // Its keys come again.
   }
   if (receipt.state == ArchiveReceipt::State::kCorrupt) {
-    Result<bool> sent = co_await SendAnew(rule.rule->id, receipt.archive);
+    Result<bool> sent =
+        co_await SendArchiveKeys(context_.state, context_.queue, rule.rule->id, receipt.archive);
     if (!sent) co_return sent.error();
     if (*sent) co_return Ok();
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "replication/context/context.h"
+#include "replication/source/untold_archives.h"
 #include "replication/staging/local_staging.h"
 #include "replication/staging/staging.h"
 
@@ -27,7 +28,7 @@ struct ReceiptPass {
 class ReceiptReader {
  public:
   explicit ReceiptReader(ReplicationContext& context)
-      : context_(context), local_staging_(context) {}
+      : context_(context), untold_(context), local_staging_(context) {}
 
   // Reads what is new, sends the hints for what must be read anew, and removes what is done. A
   // receipt goes only after its hints are durable in the Queue. What an archive held that went
@@ -50,19 +51,9 @@ class ReceiptReader {
     std::set<std::string> corrupt;  // Archives that have such a receipt.
   };
 
-  // An archive that not all who share a staging have told of.
-  struct Untold {
-    std::string rule;
-    std::set<std::string> places;          // Of those stagings, by StagingPlace.
-    std::optional<SteadyTime> gone_since;  // From every staging.
-  };
-
   Async<void> LookLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
-  void NoteTold(const RuleContext& rule, const std::string& place, const StagedArchive& staged);
   // What has gone from every staging since the last pass, where archives were `before`.
   asio::awaitable<void> TendGone(const std::set<std::string>& before, bool complete);
-  // Sends what is remembered of the keys of an archive again, to be read anew. false: nothing is.
-  Async<bool> SendAnew(const std::string& rule, const std::string& archive);
   asio::awaitable<void> TendLocally(const RuleContext& rule, ReceiptPass& pass, Sight& sight);
   Async<void> PassAndTell(const RuleContext& rule, const TargetContext& target, ReceiptPass& pass,
                           Sight& sight);
@@ -78,7 +69,7 @@ class ReceiptReader {
   std::map<std::string, Known> known_;  // By StagingPlace.
   // Archives of which the last pass saw themselves or a receipt in a staging.
   std::set<std::string> present_;
-  std::map<std::string, Untold> untold_;  // By ULID.
+  UntoldArchives untold_;
   LocalStaging local_staging_;
   Event wake_;
 };

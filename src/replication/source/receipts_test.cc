@@ -124,6 +124,8 @@ TEST(ReceiptReaderTest, KeysOfADamagedArchiveAreReadAnew) {
 // lifecycle. Process `first` has seen it.
 class UntoldArchiveTest : public ::testing::Test {
  protected:
+  using Rows = std::map<std::string, std::string>;  // Targets that are waited for, by archive.
+
   UntoldArchiveTest() {
     std::vector<Target>& targets = world_.configuration.rules[0].targets;
     targets[1].staging = targets[0].staging;
@@ -157,6 +159,13 @@ class UntoldArchiveTest : public ::testing::Test {
   }
   void RemoveArchive() {
     EXPECT_TRUE(world_.world.Run(Staging().Remove({.bucket = "staging", .key = archive_})));
+  }
+  Rows Waiting() {
+    Rows rows;
+    for (const auto& [place, row] : world_.state_backend->rows) {
+      if (place.first == "untold/r") rows[place.second] = row.value;
+    }
+    return rows;
   }
   size_t CountSent() { return world_.queue_backend->rows.size(); }
   bool IsRemembered() {
@@ -200,6 +209,64 @@ TEST_F(UntoldArchiveTest, OneTargetHasToldOfIt) {
   EXPECT_TRUE(IsRemembered());
   world_.RunFor(91min);
   Pass(*first_);
+  EXPECT_EQ(CountSent(), 1u);
+}
+
+// It waited for a target for long, and went while no process of the source ran.
+TEST_F(UntoldArchiveTest, ItsKeysAreReadAnewByTheNextProcess) {
+  world_.RunFor(11min);
+  LeaveReceipt("t0");
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), (Rows{{ulid_, "t1"}}));
+  RemoveArchive();
+  Pass(*second_);
+  Pass(*second_);  // The first one has removed the receipt.
+  world_.RunFor(91min);
+  Pass(*second_);
+  EXPECT_EQ(CountSent(), 1u);
+  EXPECT_EQ(Waiting(), Rows{});
+}
+
+TEST_F(UntoldArchiveTest, OneThatWaitsForLongHasARow) {
+  world_.RunFor(9min);
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), Rows{});
+  world_.RunFor(2min);
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), (Rows{{ulid_, "t0 t1"}}));
+  LeaveReceipt("t0");
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), (Rows{{ulid_, "t1"}}));
+  LeaveReceipt("t1");
+  RemoveArchive();
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), Rows{});
+  Pass(*second_);
+  world_.RunFor(91min);
+  Pass(*second_);
+  EXPECT_EQ(CountSent(), 0u);
+}
+
+// And one that has gone, whenever that was.
+TEST_F(UntoldArchiveTest, OneThatWentHasARow) {
+  RemoveArchive();
+  Pass(*first_);
+  EXPECT_EQ(Waiting(), (Rows{{ulid_, "t0 t1"}}));
+  Pass(*second_);
+  world_.RunFor(91min);
+  Pass(*second_);
+  EXPECT_EQ(CountSent(), 1u);
+}
+
+TEST_F(UntoldArchiveTest, RowsThatCannotBeReadAreReadLater) {
+  RemoveArchive();
+  Pass(*first_);
+  world_.state_backend->unreadable = ulid_;
+  Pass(*second_);
+  world_.state_backend->unreadable.clear();
+  Pass(*second_);
+  world_.RunFor(91min);
+  Pass(*second_);
   EXPECT_EQ(CountSent(), 1u);
 }
 

@@ -240,6 +240,23 @@ TEST(LocalStagingTest, TheKeysOfADamagedCopyAreReadAnew) {
   world.Stop();
 }
 
+// A person removed it, and no target has it.
+TEST(LocalStagingTest, TheKeysOfACopyThatWentAreReadAnew) {
+  CopiedWorld world;
+  world.configuration.rules[0].replication_timeout = 10h;
+  world.copier->delays = [](const std::string&, size_t) { return Delays{24h}; };
+  world.Put("a", "text");
+  world.Start();
+  world.RunFor(30s);
+  ASSERT_EQ(world.LocalKeys().size(), 1U);
+  world.source().backend->buckets["local"].objects.clear();
+  world.RunFor(80min);
+  EXPECT_EQ(world.LocalKeys(), Keys{});
+  world.RunFor(12min);
+  EXPECT_EQ(world.LocalKeys().size(), 1U);
+  world.Stop();
+}
+
 // Another process may have removed the copy since it was listed. The bucket keeps versions, and the
 // copy was asked for by its own.
 TEST(LocalStagingTest, ACopyThatAnotherProcessRemovedIsNoFailure) {

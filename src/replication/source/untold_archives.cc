@@ -1,0 +1,162 @@
+#include "replication/source/untold_archives.h"
+
+#include <chrono>
+#include <ranges>
+#include <utility>
+
+#include "replica/floor.h"
+#include "replication/staging/archive_keys.h"
+
+namespace longhaul {
+
+namespace {
+
+// What a process has not seen a receipt of may have been taken by another one, or a target may
+// still ask for it (target_role_left.cc: within half an hour). Longer than rows of keys that
+// another one has forgotten live (kArchiveKeysKept), also where its clock is another.
+constexpr std::chrono::minutes kLeftToOthers{90};
+// Nearly all are told of sooner, and cost no row.
+constexpr std::chrono::minutes kWithoutRow{10};
+constexpr int kPageRows = 1000;
+
+std::string Partition(const std::string& rule) { return "untold/" + rule; }
+
+}  // namespace
+
+Async<bool> SendArchiveKeys(State& state, Queue& queue, std::string rule, std::string archive) {
+  Result<std::vector<std::string>> bodies = co_await RecallArchiveKeys(state, std::move(archive));
+  if (!bodies) co_return bodies.error();
+  if (bodies->empty()) co_return false;
+  std::vector<NewMessage> again;
+  for (std::string& body : *bodies) {
+    again.push_back({.body = std::move(body), .lane = FreshLane(rule)});
+  }
+  Result<void> sent = co_await queue.Send(std::move(again), {});
+  if (!sent) co_return sent.error().In("send hints");
+  co_return true;
+}
+
+asio::awaitable<void> UntoldArchives::Load() {
+  for (const std::unique_ptr<RuleContext>& rule : context_.rules) {
+    const std::string& id = rule->rule->id;
+    if (loaded_.contains(id)) continue;
+    std::string after;
+    for (bool more = true; more;) {
+      Result<std::vector<StateRow>> rows =
+          co_await context_.state.Scan(Partition(id), after, kPageRows);
+      if (!rows) {
+        context_.runtime.log.Warning("archives that wait are not known yet",
+                                     {{"rule", id}, rows.error()});
+        co_return;
+      }
+      for (StateRow& row : *rows) {
+        std::set<std::string> targets;
+        for (const auto name : std::views::split(row.value, ' ')) {
+          targets.emplace(name.begin(), name.end());
+        }
+        archives_.try_emplace(row.key, Untold{.rule = id,
+                                              .targets = std::move(targets),
+                                              .since = context_.runtime.clock.SteadyNow(),
+                                              .gone_since = {},
+                                              .row = std::move(row.value)});
+      }
+      more = rows->size() == kPageRows;
+      if (more) after = std::move(rows->back().key);
+    }
+    loaded_.insert(id);
+  }
+}
+
+void UntoldArchives::Note(const std::string& rule, const std::string& archive,
+                          const std::string& target, bool told) {
+  auto found = archives_.find(archive);
+  if (found == archives_.end()) {
+    if (told) return;
+    found = archives_
+                .emplace(archive, Untold{.rule = rule,
+                                         .targets = {},
+                                         .since = context_.runtime.clock.SteadyNow(),
+                                         .gone_since = {},
+                                         .row = {}})
+                .first;
+  }
+  std::set<std::string>& targets = found->second.targets;
+  if (told) {
+    targets.erase(target);
+  } else {
+    targets.insert(target);
+  }
+}
+
+void UntoldArchives::Drop(const std::string& archive) {
+  const auto found = archives_.find(archive);
+  if (found != archives_.end()) found->second.targets.clear();
+}
+
+bool UntoldArchives::Contains(const std::string& archive) const {
+  const auto found = archives_.find(archive);
+  return found != archives_.end() && !found->second.targets.empty();
+}
+
+asio::awaitable<std::vector<std::string>> UntoldArchives::Tend(const std::set<std::string>& present,
+                                                               bool complete) {
+  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  std::vector<std::string> over;
+  for (auto& [archive, untold] : archives_) {
+    if (present.contains(archive)) {
+      untold.gone_since.reset();
+    } else if (complete && !untold.gone_since) {
+      untold.gone_since = now;
+    }
+    if (untold.targets.empty()) continue;
+    if (untold.gone_since && now >= *untold.gone_since + kLeftToOthers) {
+      if (!co_await SendAnew(archive, untold)) continue;
+      over.push_back(archive);
+      untold.targets.clear();
+    } else if (untold.gone_since || now >= untold.since + kWithoutRow) {
+      co_await WriteRow(archive, untold);
+    }
+  }
+  for (auto untold = archives_.begin(); untold != archives_.end();) {
+    if (!untold->second.targets.empty()) {
+      ++untold;
+      continue;
+    }
+    if (!untold->second.row.empty()) co_await RemoveRow(untold->first, untold->second);
+    untold = archives_.erase(untold);
+  }
+  co_return over;
+}
+
+// Whether nothing of it is left to be sent. Where another process has taken its receipts, that one
+// has forgotten its keys.
+asio::awaitable<bool> UntoldArchives::SendAnew(const std::string& archive, const Untold& untold) {
+  Result<bool> sent =
+      co_await SendArchiveKeys(context_.state, context_.queue, untold.rule, archive);
+  if (!sent) {
+    context_.runtime.log.Warning("the keys of an archive that went are not read anew yet",
+                                 {{"rule", untold.rule}, {"archive", archive}, sent.error()});
+  } else if (*sent) {
+    context_.runtime.log.Warning(
+        "an archive went from staging before a target had told of it; its keys are read anew",
+        {{"rule", untold.rule}, {"archive", archive}});
+  }
+  co_return sent.has_value();
+}
+
+asio::awaitable<void> UntoldArchives::WriteRow(const std::string& archive, Untold& untold) {
+  std::string names;
+  for (const std::string& target : untold.targets) names += (names.empty() ? "" : " ") + target;
+  if (names == untold.row) co_return;
+  StateWrite row{
+      .key = archive, .value = names, .expires = context_.runtime.clock.Now() + kFloorLifetime};
+  Result<int64_t> written = co_await context_.state.Write(Partition(untold.rule), std::move(row));
+  if (written) untold.row = std::move(names);  // Else it is written after the next look.
+}
+
+asio::awaitable<void> UntoldArchives::RemoveRow(const std::string& archive, const Untold& untold) {
+  Result<int64_t> removed = co_await context_.state.Write(Partition(untold.rule), {.key = archive});
+  static_cast<void>(removed);  // Who finds it finds no keys with it.
+}
+
+}  // namespace longhaul

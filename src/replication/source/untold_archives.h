@@ -1,0 +1,58 @@
+// Archives that not every target has told of.
+//
+// Who takes one out of a staging (a person, a rule that lets objects expire there) takes what it
+// held as well, and a comparison does not find all of that: so its keys are read anew. An archive
+// that waits for long has a row in State, and one that goes while nobody runs is found by the next
+// process.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replication/context/context.h"
+
+namespace longhaul {
+
+// Sends what is remembered of the keys of an archive again, to be read anew. false: nothing is.
+Async<bool> SendArchiveKeys(State& state, Queue& queue, std::string rule, std::string archive);
+
+class UntoldArchives {
+ public:
+  explicit UntoldArchives(ReplicationContext& context) : context_(context) {}
+
+  // What other processes and earlier runs knew; until that is known the next call asks again.
+  asio::awaitable<void> Load();
+  // Of an archive that is in some staging: whether the target has told of it.
+  void Note(const std::string& rule, const std::string& archive, const std::string& target,
+            bool told);
+  // Its keys are in the Queue.
+  void Drop(const std::string& archive);
+  bool Contains(const std::string& archive) const;
+  // After a look at the stagings: what is in any, and whether all of them were seen. Sends the keys
+  // of what went one and a half hours ago; returns those archives, which are to be forgotten.
+  asio::awaitable<std::vector<std::string>> Tend(const std::set<std::string>& present,
+                                                 bool complete);
+
+ private:
+  struct Untold {
+    std::string rule;
+    std::set<std::string> targets;  // That have not told; empty: nothing is to be done any more.
+    SteadyTime since{};
+    std::optional<SteadyTime> gone_since;  // From every staging.
+    std::string row;                       // In State: the targets; empty: none.
+  };
+
+  asio::awaitable<bool> SendAnew(const std::string& archive, const Untold& untold);
+  asio::awaitable<void> WriteRow(const std::string& archive, Untold& untold);
+  asio::awaitable<void> RemoveRow(const std::string& archive, const Untold& untold);
+
+  ReplicationContext& context_;
+  std::set<std::string> loaded_;            // Rules.
+  std::map<std::string, Untold> archives_;  // By ULID.
+};
+
+}  // namespace longhaul
