@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/support/replication_world.h"
+#include "tests/support/sanitized.h"
 
 namespace longhaul {
 namespace {
@@ -14,6 +15,9 @@ using namespace std::chrono_literals;
 using testing::Fault;
 using testing::ReplicationWorld;
 using testing::StoreOperation;
+
+// More than two processes read in the time that a test gives them.
+constexpr int kBacklog = testing::kSanitized ? 30'000 : 100'000;
 
 // Rule "r", and rule "other" from a bucket of its own to a store of its own.
 class FairnessTest : public ::testing::Test {
@@ -91,7 +95,7 @@ TEST_P(FairnessBacklogTest, IsNotBeforeAnEventOfAnotherRule) {
   world_.Start();
   world_.RunFor(5s);
   SlowSource(500ms);  // 64 at a time: 13 minutes.
-  SendBacklog(100'000, GetParam());
+  SendBacklog(kBacklog, GetParam());
   world_.RunFor(20s);
   const auto taken = std::ranges::count_if(world_.queue_backend->rows,
                                            [](const auto& row) { return row.second.in_flight; });
@@ -112,7 +116,7 @@ TEST_F(FairnessTest, ABacklogOfTwoProcessesIsNotBeforeAnEventOfAnotherRule) {
   another.Start();
   world_.RunFor(5s);
   SlowSource(500ms);
-  SendBacklog(100'000, HintOrigin::kWebhook);
+  SendBacklog(kBacklog, HintOrigin::kWebhook);
   world_.RunFor(20s);
   ExpectAnEventOvertakes();
   another.Stop();
@@ -125,7 +129,7 @@ TEST_F(FairnessTest, AListingIsNotBeforeAnEventOfItsRule) {
   world_.Start();
   world_.RunFor(5s);
   SlowSource(500ms);
-  SendBacklog(100'000, HintOrigin::kListing);
+  SendBacklog(kBacklog, HintOrigin::kListing);
   world_.RunFor(20s);
   world_.Put("fresh", "text");
   SendFresh("r", "in", "fresh");

@@ -120,6 +120,7 @@ Async<std::vector<StateRow>> FakeState::Scan(std::string partition, std::string 
     for (auto at = backend_->rows.upper_bound({partition, after}); at != backend_->rows.end();
          ++at) {
       if (at->first.first != partition || std::cmp_greater_equal(rows.size(), count_max)) break;
+      if (at->first.second == backend_->unreadable) return Corrupt("fake state: unreadable");
       if (Find(partition, at->first.second) != nullptr) rows.push_back(at->second);
     }
     return rows;
