@@ -87,6 +87,11 @@ std::string Joined(const std::set<std::string>& words) {
   return text;
 }
 
+// The rows of HasTargets.
+constexpr char kTargetsSeen[] = "alarm-targets";
+constexpr std::chrono::hours kTargetsNoted{1};
+constexpr std::chrono::hours kTargetsKept{15 * 24};
+
 }  // namespace
 
 Result<std::vector<std::unique_ptr<AlarmChannel>>> MakeAlarmChannels(
@@ -158,13 +163,34 @@ Async<void> AlarmWatch::LookAtRule(const Rule& rule, Sights& seen,
   }
   Result<std::vector<RuleNow>> running = co_await ReadNow(state_, rule.id);
   if (!running) co_return running.error();
-  LookAtStores(rule, *running, seen, unknown);
+  Result<bool> has_targets = co_await HasTargets(rule, *running);
+  if (!has_targets) co_return has_targets.error();
+  LookAtStores(rule, *running, *has_targets, seen, unknown);
   if (!alarms_.lag) co_return Ok();
   co_return co_await LookAtLag(rule, std::move(*running), seen, unknown);
 }
 
-void AlarmWatch::LookAtStores(const Rule& rule, const std::vector<RuleNow>& running, Sights& seen,
-                              std::vector<std::string>& unknown) {
+Async<bool> AlarmWatch::HasTargets(const Rule& rule, const std::vector<RuleNow>& running) {
+  const SteadyTime now = runtime_.clock.SteadyNow();
+  const bool any = std::ranges::any_of(running, &RuleNow::target);
+  const auto known = has_targets_.find(rule.id);
+  const bool fresh = known != has_targets_.end() && now < known->second.second + kTargetsNoted;
+  if (fresh && (known->second.first || !any)) co_return known->second.first;
+  if (any) {
+    StateWrite row{.key = rule.id, .value = "seen", .expires = runtime_.clock.Now() + kTargetsKept};
+    Result<int64_t> written = co_await state_.Write(kTargetsSeen, std::move(row));
+    if (!written) co_return written.error();
+    has_targets_[rule.id] = {true, now};
+    co_return true;
+  }
+  Result<std::optional<StateRow>> row = co_await state_.Get(kTargetsSeen, rule.id);
+  if (!row) co_return row.error();
+  has_targets_[rule.id] = {row->has_value(), now};
+  co_return row->has_value();
+}
+
+void AlarmWatch::LookAtStores(const Rule& rule, const std::vector<RuleNow>& running,
+                              bool has_targets, Sights& seen, std::vector<std::string>& unknown) {
   const std::string all = "away/" + rule.id + "/";
   std::set<std::string> by_sources;
   std::set<std::string> by_targets;
@@ -188,8 +214,8 @@ void AlarmWatch::LookAtStores(const Rule& rule, const std::vector<RuleNow>& runn
   // Who has died says nothing any more, also not that a store is back.
   if (std::ranges::none_of(running, &RuleNow::source)) {
     unknown.push_back(all);
-  } else if (std::ranges::none_of(running, &RuleNow::target)) {
-    // Where targets have a State of their own, sources alone tell of them.
+  } else if (has_targets && std::ranges::none_of(running, &RuleNow::target)) {
+    // What sources alone told of they tell the end of as well.
     for (const Target& target : rule.targets) {
       std::string name = all + "target " + target.name;
       if (!rules_.of_sources.contains(name)) unknown.push_back(std::move(name));

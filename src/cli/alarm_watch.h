@@ -83,9 +83,13 @@ class AlarmWatch {
   // `unknown` then.
   Async<void> LookAtRules(Sights& seen, std::vector<std::string>& unknown);
   Async<void> LookAtRule(const Rule& rule, Sights& seen, std::vector<std::string>& unknown);
-  // What is away by what processes tell, and of what nobody tells any more.
-  void LookAtStores(const Rule& rule, const std::vector<RuleNow>& running, Sights& seen,
-                    std::vector<std::string>& unknown);
+  // What is away by what processes tell, and of what nobody tells any more. `has_targets`: see
+  // HasTargets.
+  void LookAtStores(const Rule& rule, const std::vector<RuleNow>& running, bool has_targets,
+                    Sights& seen, std::vector<std::string>& unknown);
+  // Whether processes with the target role run the rule with this State, or have done so lately;
+  // kept in State, as each process looks for a while only.
+  Async<bool> HasTargets(const Rule& rule, const std::vector<RuleNow>& running);
   // Adds what of lag, and of stores that are away, the processes that run the rule do not tell.
   Async<void> LookAtLag(const Rule& rule, std::vector<RuleNow> running, Sights& seen,
                         std::vector<std::string>& unknown);
@@ -111,6 +115,8 @@ class AlarmWatch {
 
   Part rules_;
   Part common_;
+  // By rule: what HasTargets has found, and when.
+  std::map<std::string, std::pair<bool, SteadyTime>> has_targets_;
   // What it knows from earlier looks at what is common.
   struct Past {
     // The ledger is long: what it said is good for a while.

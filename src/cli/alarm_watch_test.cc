@@ -221,8 +221,8 @@ TEST_F(AlarmWatchTest, LagIsNotOverWhileHintsAreKept) {
   Publish(*process, now);
   Hint hint{.key = "kept/key", .time = world.clock.Now()};
   hint.heard = hint.time;
-  ASSERT_TRUE(
-      world.Run(SpoolHints(process->state, "main", "data", {{.target = "west", .hint = hint}})));
+  ASSERT_TRUE(world.Run(
+      SpoolHints(process->state, "main", "east", "data", {{.target = "west", .hint = hint}})));
   world.clock.Advance(14min);
   Look(*process);
   EXPECT_THAT(told.names, IsEmpty());
@@ -249,8 +249,8 @@ TEST_F(AlarmWatchTest, WhatIsPausedIsNotLate) {
       WritePause(process->state, "main", "west", Pause{.since = world.clock.Now(), .until = {}})));
   Hint hint{.key = "k", .time = world.clock.Now()};
   hint.heard = hint.time;
-  ASSERT_TRUE(
-      world.Run(SpoolHints(process->state, "main", "data", {{.target = "west", .hint = hint}})));
+  ASSERT_TRUE(world.Run(
+      SpoolHints(process->state, "main", "east", "data", {{.target = "west", .hint = hint}})));
   world.clock.Advance(1h);
   Look(*process);
   EXPECT_THAT(told.names, IsEmpty());
@@ -340,6 +340,20 @@ TEST_F(AlarmWatchTest, WhatASourceTellsOfATargetIsOverWhenItDoesNot) {
   now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
   Publish(*process, now);
   Look(*process);
+  now.targets.clear();
+  Publish(*process, now);
+  Look(*process);
+  EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
+}
+
+// Nobody who looks now has seen who told of it.
+TEST_F(AlarmWatchTest, WhatASourceToldOfIsOverAlsoForTheNextProcess) {
+  auto process = Start();
+  RuleNow now{.process = "p1"};
+  now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
+  Publish(*process, now);
+  Look(*process);
+  process = Start();
   now.targets.clear();
   Publish(*process, now);
   Look(*process);

@@ -248,11 +248,11 @@ asio::awaitable<TaskEnd> CopyObjects(Runtime& runtime, const Run& run, Ends ends
               .stop = stop,
               .meter = meter,
               .end = end};
-  if (limits.died || (limits.look_first && run.options.events)) {
-    // What somebody who died has carried may be older than what the source has become since.
-    for (TaskObject& object : objects) {
-      if (object.look == Look::kNone) object.look = Look::kBytes;
-    }
+  // What somebody who died has carried, or an earlier try of which nobody knows whether it came to
+  // the target, may be older than what the source has become since.
+  const bool carried = limits.died || (limits.look_first && run.options.events);
+  for (TaskObject& object : objects) {
+    if (object.look == Look::kNone && (carried || object.tries > 0)) object.look = Look::kBytes;
   }
   if (run.options.compare.update) {
     // Days may lie between the comparison and this try; what is newer by now is left alone too.

@@ -334,6 +334,31 @@ TEST_F(EventIntakeTest, LateWriteDoesNotAgeAnObjectThatAnotherStartHasCarried) {
   }
 }
 
+// Nor where the task was found by the first start, and begun after the second one.
+TEST_F(EventIntakeTest, LateWriteOfATaskOfAnEarlierStartDoesNotAgeAnObject) {
+  MigrationWorld one;
+  one.PutSource("x", "first");
+  ASSERT_TRUE(one.Start());
+  auto& finder = one.StartWorker({.works = false});
+  const auto found = [&one] {
+    return std::ranges::any_of(
+        one.state->rows, [](const auto& row) { return row.first.second.starts_with("done/"); });
+  };
+  ASSERT_TRUE(one.Drive(found));
+  ASSERT_TRUE(one.Start());
+  one.Kill(finder);
+  SlowPuts slow;
+  one.target_faults = &slow;
+  one.StartWorker({.finds = false});
+  ASSERT_TRUE(one.Drive([&] { return slow.held == 1; }));
+  one.target_faults = nullptr;
+  one.PutSource("x", "later");
+  one.StartWorker();
+  ASSERT_TRUE(one.Drive([&] { return one.AtTarget()["x"] == "later"; }));
+  ASSERT_TRUE(one.Drive([&] { return one.Finished(); }));
+  EXPECT_EQ(one.AtTarget(), one.AtSource());
+}
+
 // The same of a worker that dies over it: whoever takes over looks at what the source is by then.
 TEST_F(EventIntakeTest, WriteOfADeadWorkerDoesNotAgeAnObject) {
   for (const bool by_event : {true, false}) {

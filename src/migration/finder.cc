@@ -20,6 +20,7 @@ std::string EncodeFind(const FindRow& row) {
   Row out;
   out.Set("prefix", row.prefix)
       .Set("check", row.check)
+      .Set("starts", row.starts)
       .Set("cursor", row.cursor)
       .Set("next", row.next)
       .Set("listed", row.listed)
@@ -40,6 +41,7 @@ Result<FindRow> DecodeFind(const StateRow& state) {
   return FindRow{.id = state.key.substr(std::min(state.key.size(), FindKey("").size())),
                  .prefix = row->Text("prefix"),
                  .check = row->Flag("check"),
+                 .starts = row->Number("starts"),
                  .cursor = row->Text("cursor"),
                  .next = row->Number("next"),
                  .listed = row->Number("listed"),
@@ -97,7 +99,8 @@ Async<void> Finder::Save(const std::string& run_id, FindRow& row) {
 }
 
 Async<void> Finder::MakeAnew(const Run& run, std::string find, std::string prefix) {
-  const FindRow row{.id = std::move(find), .prefix = std::move(prefix), .check = true};
+  const FindRow row{
+      .id = std::move(find), .prefix = std::move(prefix), .check = true, .starts = -1};
   StateWrite write{
       .key = FindKey(row.id), .value = EncodeFind(row), .expected = Expected::Absent()};
   Result<int64_t> written = co_await state_.Write(RowsOf(run.id), std::move(write));
@@ -171,8 +174,7 @@ Async<void> Finder::Work(Run run, Ends ends, std::string find, Event& stop, bool
     // by what is to be compared.
     Result<std::optional<Run>> now = co_await RunBook(runtime_, state_).Find(run.id);
     if (!now) co_return now.error();
-    if (!*now || (*now)->source_place != run.source_place ||
-        (*now)->target_place != run.target_place) {
+    if (!*now || !HasPlacesOf(**now, run)) {
       co_return PreconditionFailed("run " + run.id + " is another one by now");
     }
     run = std::move(**now);
@@ -240,7 +242,8 @@ Async<void> Finder::Flush(Pass& pass, TaskKind kind) {
             .id = NumberedId(row.id, row.next),
             .kind = kind,
             .objects = std::move(pass.gathered),
-            .check = row.check};
+            .check = row.check,
+            .starts = row.starts};
   task.until = task.objects.back().name;
   const std::string until = task.until;
   pass.gathered.clear();

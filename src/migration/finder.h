@@ -24,6 +24,7 @@ struct FindRow {
   std::string id;
   std::string prefix;  // Of the names.
   bool check = false;  // Tasks of an earlier start were not done.
+  int64_t starts = 0;  // Run::starts when it was asked for; 0: not known, below: of no start.
   std::string cursor;  // Up to this name all that was missing is in tasks.
   int64_t next = 0;    // The number of the next task.
   int64_t listed = 0;

@@ -243,8 +243,11 @@ Async<TaskStep> GiantCarrier::Conclude(const Run& run, Task task, GiantRow row) 
     Result<bool> still = co_await IsStillSo(
         run, ends_, row.name,
         {.size_bytes = row.size_bytes, .etag = row.etag, .last_modified = row.last_modified});
-    if (!still) co_return still.error();
-    if (!*still) {
+    if (!still && still.error().Transient()) co_return still.error();
+    if (!still) {
+      row.verdict = "failed";
+      row.reason = still.error().Describe();
+    } else if (!*still) {
       row.verdict = "changed";
       row.reason = "the source has changed while it was copied";
     }

@@ -244,6 +244,46 @@ TEST_F(MigrationGiantTest, ALateCompletionDoesNotAgeAnObject) {
   EXPECT_EQ(world.Status().failed, 0);
 }
 
+// The same of an object that was put in parts: what lies at the target then has the size and the
+// ETag of which the task was made.
+TEST_F(MigrationGiantTest, ALateCompletionIsNotTakenForTheSmallObject) {
+  world.migration.options.part_bytes = 0;
+  PutInParts(world.source, {.bucket = "from", .key = "in/big"}, Bytes(20 * kPart, 'a'), kPart);
+  Script slow;
+  slow.at = StoreOperation::kCompleteMultipart;
+  slow.when = 1;
+  slow.delay_then = std::chrono::seconds(5);
+  world.target_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return slow.calls.contains(slow.at); }));
+  world.target_faults = nullptr;
+  world.StartWorker();
+  world.PutSource("big", "small");
+  ASSERT_TRUE(world.Start());
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  ExpectDone(world);
+}
+
+// It is all there, and nobody may look whether the source still is so.
+TEST_F(MigrationGiantTest, ASourceThatMayNotBeLookedAtAgainIsAFailure) {
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script denied;
+  denied.at = StoreOperation::kHead;
+  denied.error = Error{.kind = ErrorKind::kDenied, .message = "no more"};
+  denied.times = 0;
+  world.source_faults = &denied;
+  Script completion;
+  completion.at = StoreOperation::kCompleteMultipart;
+  completion.when = 1;
+  completion.then = [&] { denied.times = INT32_MAX; };
+  world.target_faults = &completion;
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.Status().failed, 1);
+}
+
 // One that never stands still is given up with its reason, and leaves no upload.
 TEST_F(MigrationGiantTest, SourceThatKeepsChangingIsGivenUp) {
   world.PutSource("big", Bytes(20 * kPart, 'a'));

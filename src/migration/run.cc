@@ -46,6 +46,11 @@ std::string Run::TargetKey(std::string_view source_key) const {
 std::string RowsOf(const std::string& run_id) { return "migration/" + run_id; }
 std::string BodiesOf(const std::string& run_id) { return "migration/" + run_id + "/bodies"; }
 
+bool HasPlacesOf(const Run& run, const Run& other) {
+  return run.source_place == other.source_place && run.target_place == other.target_place &&
+         run.source.store == other.source.store && run.target.store == other.target.store;
+}
+
 std::string EncodeRun(const Run& run) {
   const MigrationOptions& options = run.options;
   Row row;

@@ -42,6 +42,9 @@ struct Run {
   [[nodiscard]] std::string TargetKey(std::string_view source_key) const;
 };
 
+// Whether both lead from one place to one other, by stores of the same names.
+bool HasPlacesOf(const Run& run, const Run& other);
+
 std::string EncodeRun(const Run& run);
 // kCorrupt.
 Result<Run> DecodeRun(const StateRow& row);

@@ -87,7 +87,8 @@ class Starter {
       Result<void> reset = co_await Reset(migration.id);
       if (!reset) co_return reset.error();
     }
-    Result<void> planned = co_await PlanFinds(migration.id, std::move(request.prefixes));
+    const int64_t starts = (*before ? (*before)->starts : 0) + 1;
+    Result<void> planned = co_await PlanFinds(migration.id, std::move(request.prefixes), starts);
     if (!planned) co_return planned.error();
     // After what is to be done and before its messages: no worker takes it for finished or unknown.
     Result<Run> run = co_await Record(request);
@@ -114,7 +115,7 @@ class Starter {
     if (!prefixes) co_return prefixes.error();
     retried.prefixes = static_cast<int64_t>(prefixes->size());
     if (!prefixes->empty()) {
-      Result<void> planned = co_await PlanFinds(id, std::move(*prefixes));
+      Result<void> planned = co_await PlanFinds(id, std::move(*prefixes), -1);
       if (!planned) co_return planned.error();
       Result<void> gone_on = co_await GoOn(id, std::move(removals));
       if (!gone_on) co_return gone_on.error();
@@ -227,7 +228,7 @@ class Starter {
     co_return Ok();
   }
 
-  Async<void> PlanFinds(const std::string& id, std::vector<std::string> prefixes) {
+  Async<void> PlanFinds(const std::string& id, std::vector<std::string> prefixes, int64_t starts) {
     const std::vector<std::string> wanted = OutermostPrefixes(std::move(prefixes));
     Result<std::vector<StateRow>> todo = co_await RowsBelow(state_, RowsOf(id), "todo/");
     if (!todo) co_return todo.error();
@@ -259,8 +260,10 @@ class Starter {
         messages_.push_back(MessageOf(id, same->id, TaskKind::kFind));
         continue;
       }
-      FindRow find{
-          .id = NewUlid(runtime_.clock.Now(), runtime_.random), .prefix = prefix, .check = check};
+      FindRow find{.id = NewUlid(runtime_.clock.Now(), runtime_.random),
+                   .prefix = prefix,
+                   .check = check,
+                   .starts = starts};
       StateWrite write{.key = FindKey(find.id), .value = EncodeFind(find)};
       Result<int64_t> written = co_await state_.Write(RowsOf(id), std::move(write));
       if (!written) co_return written.error();

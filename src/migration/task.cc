@@ -112,6 +112,7 @@ std::string EncodeTask(const Task& task) {
   AppendMember(out, "own_parts", task.own_parts ? 1 : 0);
   AppendMember(out, "check", task.check ? 1 : 0);
   AppendMember(out, "event", task.event ? 1 : 0);
+  AppendMember(out, "starts", task.starts);
   AppendMember(out, "copied", task.counts.copied);
   AppendMember(out, "bytes", task.counts.bytes);
   AppendMember(out, "equal", task.counts.equal);
@@ -156,6 +157,8 @@ Result<Task> DecodeTask(std::string run, std::string id, std::string_view text) 
       task.range = static_cast<uint32_t>(cursor.Integer());
     } else if (name == "check") {
       task.check = cursor.Integer() != 0;
+    } else if (name == "starts") {
+      task.starts = cursor.Integer();
     } else if (name == "event") {
       task.event = cursor.Integer() != 0;
     } else if (name == "copied") {

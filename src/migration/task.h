@@ -71,6 +71,7 @@ struct Task {
   // Somebody may have copied some of it: whoever takes it looks at the target first.
   bool check = false;
   bool event = false;  // Made of events.
+  int64_t starts = 0;  // FindRow::starts of the find that made it.
   std::string until;   // Of a finder's task: the name up to which it covers the listing.
   std::string reason;  // Why it came back last.
   // Of a range: the task of its giant, the transfer, and which of its ranges. Its object has the

@@ -61,10 +61,7 @@ Async<void> Worker::Refresh() {
 }
 
 void Worker::Learn(Known& known, migration::Run run) {
-  const bool moved =
-      known.run.source_place != run.source_place || known.run.target_place != run.target_place ||
-      known.run.source.store != run.source.store || known.run.target.store != run.target.store;
-  if (moved) known.ends.reset();  // Its giants too, when they are opened anew.
+  if (!HasPlacesOf(known.run, run)) known.ends.reset();  // Its giants too, when opened anew.
   known.run = std::move(run);
 }
 

@@ -88,8 +88,9 @@ class Worker {
   Async<bool> OpenEnds(Known& known, std::chrono::milliseconds* delay);
   Async<bool> DoFind(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
   Async<bool> DoObjects(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
-  // Whether the run was started again, or somebody else has taken the task, since `before`.
-  Async<bool> OthersCame(const Open& open, const migration::Run& before);
+  // Whether the run was started again since the start that found the task, or somebody else has
+  // taken the task.
+  Async<bool> OthersCame(const Open& open, const migration::Run& before, int64_t starts);
   Async<bool> DoGiant(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
   Async<bool> DoRange(Open& open, const View& view, Task task, std::chrono::milliseconds* delay);
   Async<bool> Settle(const View& view, TaskEnd end, std::chrono::milliseconds* delay);

@@ -35,7 +35,7 @@ Async<bool> Worker::OpenEnds(Known& known, std::chrono::milliseconds* delay) {
   Result<void> lives = co_await giants->Heartbeat();
   if (!lives) co_return lives.error();
   if (known.ends) co_return true;
-  if (known.run.source_place != run.source_place || known.run.target_place != run.target_place) {
+  if (!HasPlacesOf(known.run, run)) {
     *delay = 1'000ms;  // It leads elsewhere by now.
     co_return false;
   }
@@ -66,20 +66,20 @@ Async<bool> Worker::Do(Open& open, Known& known, std::chrono::milliseconds* dela
   // By what its last start has asked for, and to where: both stand there before a task of it does.
   Result<std::optional<migration::Run>> now = co_await book_.Find(open.run);
   if (!now) co_return now.error();
-  opened = *now && !(*now)->stopped;
-  if (*opened) {
-    Learn(known, std::move(**now));
+  bool ready = *now && !(*now)->stopped;
+  if (ready) {
+    Learn(known, **now);
     opened = co_await OpenEnds(known, delay);
     if (!opened) co_return opened.error();
-  } else {
-    *delay = 1'000ms;  // Its message goes when that is known here.
+    ready = *opened && HasPlacesOf(known.run, **now);
   }
-  if (!*opened) {
+  if (!ready) {
+    *delay = std::max<std::chrono::milliseconds>(*delay, 1'000ms);
     Result<void> left = co_await board_.Unclaim(open.run, open.id);
     if (!left) co_return left.error();
     co_return false;
   }
-  const View view{.run = known.run, .ends = *known.ends, .giants = known.giants};
+  const View view{.run = std::move(**now), .ends = *known.ends, .giants = known.giants};
   if (claim->starts > options_.starts_max) {
     Result<void> buried = co_await Bury(view, std::move(**task), *claim);
     if (!buried) co_return buried.error();
@@ -171,9 +171,11 @@ Async<bool> Worker::DoObjects(Open& open, const View& view, Task task,
   for (const TaskObject& object : task.objects) tries = std::max(tries, object.tries);
   const bool look_first = task.check || open.claim.again || tries > 0;
   const migration::Run& run = view.run;
+  // (A task of another version does not say by which start it was found.)
+  const int64_t starts = task.starts != 0 ? task.starts : run.starts;
   CopyLimits limits{
       .slots = slots_, .look_first = look_first, .died = open.claim.starts > 1, .others = [&] {
-        return OthersCame(open, run);
+        return OthersCame(open, run, starts);
       }};
   TaskEnd end = co_await CopyObjects(runtime_, run, view.ends, std::move(task), std::move(limits),
                                      open.stop, meters_[run.id]);
@@ -190,10 +192,10 @@ Async<bool> Worker::DoObjects(Open& open, const View& view, Task task,
   co_return co_await Settle(view, std::move(end), delay);
 }
 
-Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before) {
+Async<bool> Worker::OthersCame(const Open& open, const migration::Run& before, int64_t starts) {
   Result<std::optional<migration::Run>> now = co_await book_.Find(before.id);
   if (!now) co_return now.error();
-  if (!*now || (*now)->starts != before.starts) co_return true;
+  if (!*now || (*now)->starts != starts) co_return true;
   Result<bool> mine = co_await board_.IsMine(open.run, open.id);
   if (!mine) co_return mine.error();
   co_return !*mine;
@@ -220,6 +222,10 @@ Async<bool> Worker::DoGiant(Open& open, const View& view, Task task,
       *delay = step->delay;
       co_return false;
     case TaskStep::Kind::kPlain:
+      // What is said of it was of the giant, and that may lie at the target.
+      for (TaskObject& object : task.objects) {
+        if (object.look == Look::kNone) object.look = Look::kBytes;
+      }
       co_return co_await DoObjects(open, view, std::move(task), delay);
     case TaskStep::Kind::kFailed:
       break;
@@ -299,6 +305,7 @@ Async<void> Worker::LookAgainLater(const View& view, Task task) {
     return is_same(row);
   });
   if (!run) co_return run.error();
+  if (!*run) co_return co_await board_.Forget(name.run, {name.id});
   co_return co_await board_.Send(name);
 }
 

@@ -49,11 +49,7 @@ std::string DigestOfRule(const RuleContext& rule) {
   for (const auto& target : rule.targets) {
     const Target& config = *target->config;
     text += "\n\n" + config.name + "\n" + config.staging.ToString() + "\n" +
-            (config.backup ? "backup" : "") + "\n" + WhatIsCompared(*rule.rule, config);
-    // What they carry is left to them.
-    for (const Rule* rival : target->rivals_above) {
-      text += "\n" + rival->id + "\n" + WhatIsCompared(*rival, config);
-    }
+            (config.backup ? "backup" : "") + "\n" + WhatIsCompared(rule, *target);
   }
   return HexEncode(Sha256(text).substr(0, kDigestBytes));
 }

@@ -31,8 +31,18 @@ std::string WhatIsCompared(const Rule& rule, const Target& target) {
   return text;
 }
 
+std::string WhatIsCompared(const RuleContext& rule, const TargetContext& target) {
+  std::string text = WhatIsCompared(*rule.rule, *target.config);
+  // What they carried is this rule's when they are gone, and nobody has looked whether it was
+  // there.
+  for (const Rule* rival : target.rivals_above) {
+    text += "\n" + rival->id + "\n" + WhatIsCompared(*rival, *target.config);
+  }
+  return text;
+}
+
 std::string ByInventory::Compared(size_t target) const {
-  return Name() + "\n" + WhatIsCompared(*rule_.rule, *rule_.targets[target]->config);
+  return Name() + "\n" + WhatIsCompared(rule_, *rule_.targets[target]);
 }
 
 Error ByInventory::Explained(Error error) const {

@@ -18,6 +18,8 @@ namespace longhaul {
 
 // Of which objects a comparison speaks: with another source, target or filter it says nothing.
 std::string WhatIsCompared(const Rule& rule, const Target& target);
+// With the rules that carry some of it in place of this one.
+std::string WhatIsCompared(const RuleContext& rule, const TargetContext& target);
 
 class ByInventory {
  public:

@@ -30,16 +30,16 @@ constexpr char kComparedHere[] = "compared-here";
 // The clock of a store beside ours.
 constexpr std::chrono::hours kClocksApartMax{1};
 
-std::string ComparedAt(const Rule& rule, const Target& target, SystemTime time) {
+std::string ComparedAt(const RuleContext& rule, const TargetContext& target, SystemTime time) {
   return FormatRfc3339(time) + "\n" + WhatIsCompared(rule, target);
 }
-SystemTime KnownUntil(const Rule& rule, const Target& target, std::string_view row) {
+SystemTime KnownUntil(const RuleContext& rule, const TargetContext& target, std::string_view row) {
   const Result<SystemTime> time = ParseRfc3339(row.substr(0, row.find('\n')));
   if (!time || row != ComparedAt(rule, target, *time)) return SystemTime::min();
   return *time - kClocksApartMax;
 }
 
-std::string ComparedHere(const Rule& rule, const Target& target, SystemTime time) {
+std::string ComparedHere(const RuleContext& rule, const TargetContext& target, SystemTime time) {
   return ComparedAt(rule, target, time) + "\n" + ThisProcess().host;
 }
 
@@ -151,7 +151,7 @@ Async<bool> Comparisons::IsComparedByOthers(RuleContext& rule) {
     if (!*row) co_return false;
     const std::string& text = (*row)->value;
     const Result<SystemTime> time = ParseRfc3339(text.substr(0, text.find('\n')));
-    if (!time || text != ComparedHere(*rule.rule, *target->config, *time)) co_return false;
+    if (!time || text != ComparedHere(rule, *target, *time)) co_return false;
     if (*time < began_) co_return false;
   }
   for (TargetContext* target : due) {
@@ -207,11 +207,11 @@ Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
   const SystemTime began = context_.runtime.clock.Now();
   std::vector<SystemTime> known_until(rule.targets.size(), SystemTime::min());
   for (size_t i : targets) {
-    const Target& target = *rule.targets[i]->config;
+    const TargetContext& target = *rule.targets[i];
     Result<std::optional<StateRow>> row =
-        co_await context_.state.Get(StatePartition(*rule.rule, target), kComparedAt);
+        co_await context_.state.Get(StatePartition(*rule.rule, *target.config), kComparedAt);
     if (!row) co_return row.error();
-    if (*row) known_until[i] = KnownUntil(*rule.rule, target, (*row)->value);
+    if (*row) known_until[i] = KnownUntil(rule, target, (*row)->value);
   }
   Result<CompareMemory> memory =
       co_await CompareMemory::Take(context_, memory_, SortsToCompare(*rule.rule));
@@ -221,14 +221,13 @@ Async<ReconcileResult> Comparisons::CompareAll(RuleContext& rule,
   if (!compared) co_return compared;
   for (size_t i : targets) {
     if (compared->failed.contains(i)) continue;
-    const Target& target = *rule.targets[i]->config;
+    const TargetContext& target = *rule.targets[i];
+    const std::string partition = StatePartition(*rule.rule, *target.config);
     Result<int64_t> written = co_await context_.state.Write(
-        StatePartition(*rule.rule, target),
-        {.key = kComparedAt, .value = ComparedAt(*rule.rule, target, began)});
+        partition, {.key = kComparedAt, .value = ComparedAt(rule, target, began)});
     if (written && !compared->guarded) {
       written = co_await context_.state.Write(
-          StatePartition(*rule.rule, target),
-          {.key = kComparedHere, .value = ComparedHere(*rule.rule, target, began)});
+          partition, {.key = kComparedHere, .value = ComparedHere(rule, target, began)});
     }
     if (!written) co_return written.error();
   }

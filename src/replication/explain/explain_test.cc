@@ -135,7 +135,7 @@ TEST_F(ExplainTest, APauseIsTheNextThing) {
   world.Put("a", "text");
   const SystemTime until = world.world.clock.Now() + 1h;
   ASSERT_TRUE(world.world.Run(WritePause(world.state, "r", "", {.until = until})));
-  ASSERT_TRUE(world.world.Run(SpoolHints(world.state, "r", "", {{.hint = {.key = "a"}}})));
+  ASSERT_TRUE(world.world.Run(SpoolHints(world.state, "r", "", "", {{.hint = {.key = "a"}}})));
   Explanation told = AskSource("a");
   EXPECT_EQ(told.status, ReplicationStatus::kPending);
   EXPECT_TRUE(told.from[0].targets[0].spooled);

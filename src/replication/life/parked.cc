@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "replication/life/of_source.h"
 
 namespace longhaul {
 
@@ -27,7 +28,12 @@ std::string Encode(const ParkedKey& parked) {
   if (parked.since != SystemTime{}) row["since"] = FormatRfc3339(parked.since);
   if (!parked.archive.empty()) row["archive"] = parked.archive;
   if (!parked.op.empty()) row["op"] = parked.op;
+  if (!parked.store.empty()) row["store"] = parked.store;
   if (!parked.bucket.empty()) row["bucket"] = parked.bucket;
+  if (!parked.plan.empty()) row["plan"] = parked.plan;
+  if (!parked.carried.empty()) {
+    row["carried"] = boost::json::array(parked.carried.begin(), parked.carried.end());
+  }
   if (parked.retried) row["retried"] = FormatRfc3339(*parked.retried);
   return WriteJson(row);
 }
@@ -48,7 +54,15 @@ ParkedKey Decode(const StateRow& row, std::string target) {
   parked.reason = field("reason");
   parked.archive = field("archive");
   parked.op = field("op");
+  parked.store = field("store");
   parked.bucket = field("bucket");
+  parked.plan = field("plan");
+  if (const boost::json::value* carried = value->get_object().if_contains("carried");
+      carried != nullptr && carried->is_array()) {
+    for (const boost::json::value& target : carried->get_array()) {
+      if (target.is_string()) parked.carried.emplace(target.get_string());
+    }
+  }
   if (Result<SystemTime> when = ParseRfc3339(field("when"))) parked.when = *when;
   if (Result<SystemTime> since = ParseRfc3339(field("since"))) parked.since = *since;
   if (Result<SystemTime> retried = ParseRfc3339(field("retried"))) parked.retried = *retried;
@@ -99,7 +113,7 @@ Async<uint64_t> CountRows(State& state, std::string partition, int count_max) {
 }  // namespace
 
 bool IsOfSource(const ParkedKey& parked, const Rule& rule) {
-  return parked.bucket.empty() || parked.bucket == rule.source.bucket;
+  return IsOfSource(parked.store, parked.bucket, rule);
 }
 
 bool ReadAnewBySource(const ParkedKey& parked) {
@@ -199,6 +213,7 @@ Async<void> ParkedPlace::ReadRows() {
 
 Async<void> ParkedPlace::Park(ParkedKey parked) {
   parked.target = target_;
+  parked.store = store_;
   parked.bucket = bucket_;
   parked.when = clock_.Now();
   parked.since = parked.when;
@@ -222,6 +237,34 @@ Async<void> ParkedPlace::Settled(std::string key, SystemTime begun) {
   Result<std::optional<ParkedKey>> row = co_await FindParked(state_, rule_, target_, key);
   if (!row) co_return row.error();
   if (*row && (*row)->when > begun) co_return Ok();
+  co_return co_await Forget(std::move(*row), std::move(key));
+}
+
+Async<void> ParkedPlace::SettledFor(std::string key, SystemTime begun,
+                                    std::vector<std::string> targets, std::vector<std::string> all,
+                                    std::string plan) {
+  if (!MayHold(key)) co_return Ok();
+  Result<std::optional<ParkedKey>> row = co_await FindParked(state_, rule_, target_, key);
+  if (!row) co_return row.error();
+  if (!*row) co_return co_await Forget(std::nullopt, std::move(key));
+  ParkedKey& parked = **row;
+  const bool of_plan = !plan.empty() && parked.plan == plan;
+  if (parked.when > begun && !of_plan) co_return Ok();
+  parked.carried.insert(targets.begin(), targets.end());
+  const bool whole = std::ranges::all_of(
+      all, [&parked](const std::string& target) { return parked.carried.contains(target); });
+  if (whole) co_return co_await Forget(std::move(*row), std::move(key));
+  Result<void> noted = co_await WriteParked(state_, rule_, std::move(parked));
+  // It has been parked anew, or another target has got it: it is carried once more at most.
+  if (!noted && noted.error().kind != ErrorKind::kPrecondition) co_return noted.error();
+  co_return Ok();
+}
+
+Async<void> ParkedPlace::SettledBy(std::string key, std::string archive, SystemTime begun) {
+  if (!MayHold(key)) co_return Ok();
+  Result<std::optional<ParkedKey>> row = co_await FindParked(state_, rule_, target_, key);
+  if (!row) co_return row.error();
+  if (*row && (*row)->archive != archive && (*row)->when > begun) co_return Ok();
   co_return co_await Forget(std::move(*row), std::move(key));
 }
 

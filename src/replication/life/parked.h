@@ -36,18 +36,20 @@ struct ParkedKey {
   std::string target;   // Empty: at the source.
   std::string archive;  // Its ULID; empty at the source.
   std::string op;       // "put", "delete", "attributes" or "archive".
-  std::string bucket;   // Of the source; empty: by a version that did not write it.
+  std::string store;    // Of the source; empty: by a version that did not write it, as `bucket`.
+  std::string bucket;
   std::string reason;
   SystemTime when{};                  // Parked last; the epoch: not known.
   SystemTime since{};                 // Parked first, of what has been parked again and again.
+  std::string plan;                   // Of the transfer of a giant that it was parked in.
+  std::set<std::string> carried;      // Targets that it has been carried to since.
   std::optional<SystemTime> retried;  // Somebody has asked for it since.
   int64_t revision = 0;               // Of the row it was read from; 0: none.
 };
 
 // Whether nobody tries it but the source: a key that no archive in staging holds.
 bool ReadAnewBySource(const ParkedKey& parked);
-// Whether it was parked while the rule read the bucket that it reads now. Another one's keys are
-// other objects: to read them here might be taken for deletes.
+// Whether it was parked while the rule read what it reads now (of_source.h).
 bool IsOfSource(const ParkedKey& parked, const Rule& rule);
 // When the source tries it again by itself.
 SystemTime NextReading(const ParkedKey& parked);
@@ -85,6 +87,7 @@ class ParkedPlace {
       : state_(state),
         clock_(clock),
         rule_(rule.id),
+        store_(rule.source.store),
         bucket_(rule.source.bucket),
         target_(std::move(target)) {}
 
@@ -101,6 +104,13 @@ class ParkedPlace {
   // `begun`: when that reading began, or something before it. A row that was written later says of
   // a later state, and stays.
   Async<void> Settled(std::string key, SystemTime begun = SystemTime::max());
+  // The same where only `targets` have it, of `all` that are to: the row goes with the last one.
+  // Of a row that was parked in transfer `plan` it does not count when.
+  Async<void> SettledFor(std::string key, SystemTime begun, std::vector<std::string> targets,
+                         std::vector<std::string> all, std::string plan = "");
+  // At a target: an archive that was begun at `begun` has been applied, or what that archive holds
+  // was parked.
+  Async<void> SettledBy(std::string key, std::string archive, SystemTime begun);
   // The same of those of these keys whose row names that archive: it goes, and they are read anew.
   Async<void> SettledWith(std::string archive, std::vector<std::string> keys);
   // The archive is refused no more.
@@ -113,6 +123,7 @@ class ParkedPlace {
   State& state_;
   Clock& clock_;
   std::string rule_;
+  std::string store_;
   std::string bucket_;
   std::string target_;
   std::optional<SteadyTime> loaded_;

@@ -582,6 +582,67 @@ TEST(ParkedTest, AKeyOfAnotherBucketIsNotSaidToBeTried) {
   EXPECT_EQ(retried->missing, std::vector<std::string>{"none"});
 }
 
+// A store of another name may be another one, and what it lacks would be deleted.
+TEST(ParkedTest, WhatWasParkedOfAnotherStoreIsForgottenByARuleWithDeletes) {
+  for (const bool deletes : {false, true}) {
+    ReplicationWorld world;
+    Rule& rule = world.configuration.rules[0];
+    rule.deletes = deletes;
+    ParkedKey row{.key = "k", .store = "former", .bucket = "in", .reason = "denied"};
+    row.when = world.world.clock.Now();
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+    auto retried =
+        world.world.Run(RetryParked(world.state, world.queue, world.world.clock, rule, {}, ""));
+    ASSERT_TRUE(retried);
+    EXPECT_EQ(retried->forgotten, deletes ? 1u : 0u);
+    EXPECT_EQ(world.queue_backend->rows.size(), deletes ? 0u : 1u);
+  }
+}
+
+// It was parked for both, and one of them gets it by a hint of its own.
+TEST(ParkedTest, AKeyThatOneTargetHasIsOwedToTheOther) {
+  ReplicationWorld world(2);
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.source().decide = Deny(StoreOperation::kGet, "in", "k");
+  world.Start();
+  SendHint(world, "k");
+  world.RunFor(60s);
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  world.source().Heal();
+  HintMessage alone{
+      .store = "east", .bucket = "in", .rule = "r", .target = "t1", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(alone), {})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(1), Keys{"k"});
+  EXPECT_EQ(world.Replicas(0), Keys{});
+  ASSERT_EQ(Parked(world, "").size(), 1u);
+  EXPECT_EQ(Parked(world, "")[0].carried, (std::set<std::string>{"t1"}));
+  alone.target = "t0";
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(alone), {})));
+  world.RunFor(30s);
+  EXPECT_EQ(world.Replicas(0), Keys{"k"});
+  EXPECT_TRUE(Parked(world, "").empty());
+  world.Stop();
+}
+
+// What an archive holds may be older than what was parked since.
+TEST(ParkedTest, AnOlderArchiveSettlesItsOwnAlone) {
+  ReplicationWorld world;
+  ParkedPlace place(world.state, world.world.clock, world.configuration.rules[0], "t0");
+  const SystemTime before = world.world.clock.Now();
+  world.world.clock.Advance(1s);
+  ASSERT_TRUE(world.world.Run(place.Park({.key = "k", .op = "put", .reason = "denied"})));
+  ASSERT_TRUE(world.world.Run(place.SettledBy("k", "ARCHIVE", before)));
+  EXPECT_EQ(Parked(world, "t0").size(), 1u);
+  ASSERT_TRUE(world.world.Run(place.SettledBy("k", "ARCHIVE", world.world.clock.Now())));
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  ASSERT_TRUE(world.world.Run(
+      place.Park({.key = "k", .archive = "ARCHIVE", .op = "put", .reason = "denied"})));
+  ASSERT_TRUE(world.world.Run(place.SettledBy("k", "ARCHIVE", before)));
+  EXPECT_TRUE(Parked(world, "t0").empty());
+}
+
 // It is noted with each row.
 TEST(ParkedTest, ARowSaysOfWhichBucketItIs) {
   ReplicationWorld world;

@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "replication/life/of_source.h"
+
 namespace longhaul {
 
 namespace {
@@ -15,16 +17,20 @@ constexpr int kRoundsMax = 10;  // Of writers that meet on the same keys.
 
 std::string Partition(const std::string& rule) { return "spool/" + rule; }
 
+struct Place {
+  std::string store;  // Empty: by a version that did not write it, as `bucket`.
+  std::string bucket;
+};
 struct Row {
   Hint hint;
-  std::string bucket;  // Empty: by a version that did not write it.
+  Place place;
 };
 
-// "1 <time> <tries> <size or -> <time heard or -> <bucket>"
-std::string Encode(const Hint& hint, const std::string& bucket) {
-  return "1 " + FormatRfc3339(hint.time) + " " + std::to_string(hint.tries) + " " +
+// "2 <time> <tries> <size or -> <time heard or -> <store> <bucket>"; before, "1" and no store.
+std::string Encode(const Hint& hint, const Place& place) {
+  return "2 " + FormatRfc3339(hint.time) + " " + std::to_string(hint.tries) + " " +
          (hint.size_bytes ? std::to_string(*hint.size_bytes) : "-") + " " +
-         (hint.heard ? FormatRfc3339(*hint.heard) : "-") + " " + bucket;
+         (hint.heard ? FormatRfc3339(*hint.heard) : "-") + " " + place.store + " " + place.bucket;
 }
 
 std::string_view NextField(std::string_view& text) {
@@ -44,19 +50,21 @@ std::optional<T> Number(std::string_view text) {
 
 // What cannot be read is a hint all the same, of an unknown time.
 Row Decode(std::string key, std::string_view text) {
-  Row row{.hint = {.key = std::move(key)}, .bucket = {}};
+  Row row{.hint = {.key = std::move(key)}, .place = {}};
   Hint& hint = row.hint;
-  if (NextField(text) != "1") return row;
+  const std::string_view form = NextField(text);
+  if (form != "1" && form != "2") return row;
   if (Result<SystemTime> time = ParseRfc3339(NextField(text))) hint.time = *time;
   hint.tries = std::max(0, Number<int>(NextField(text)).value_or(0));
   hint.size_bytes = Number<uint64_t>(NextField(text));
   if (Result<SystemTime> heard = ParseRfc3339(NextField(text))) hint.heard = *heard;
-  row.bucket = text;
+  if (form == "2") row.place.store = NextField(text);
+  row.place.bucket = text;
   return row;
 }
 
 // One batch of different keys.
-Async<void> SpoolBatch(State& state, std::string partition, std::string bucket,
+Async<void> SpoolBatch(State& state, std::string partition, Place place,
                        std::map<std::string, Hint> batch) {
   for (int round = 0; !batch.empty(); ++round) {
     if (round == kRoundsMax) co_return Retryable("the spool is written by too many at once");
@@ -68,13 +76,14 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string bucket,
     for (size_t i = 0; i < keys.size(); ++i) {
       Hint& hint = batch[keys[i]];
       StateWrite write{
-          .key = keys[i], .value = Encode(hint, bucket), .expected = Expected::Absent()};
+          .key = keys[i], .value = Encode(hint, place), .expected = Expected::Absent()};
       if (const std::optional<StateRow>& row = (*rows)[i]) {
         // Also where it says no more than what is there: whoever has sent that and is about to
         // remove the row, because for him the rule goes on, must not take this one with it.
-        auto [there, there_bucket] = Decode("", row->value);
+        auto [there, there_place] = Decode("", row->value);
         // One of another bucket's object counts for nothing.
-        const bool counts = there_bucket.empty() || there_bucket == bucket;
+        const bool counts = (there_place.bucket.empty() || there_place.bucket == place.bucket) &&
+                            (there_place.store.empty() || there_place.store == place.store);
         if (counts && there.heard && (!hint.heard || *there.heard < *hint.heard)) {
           hint.heard = there.heard;
         }
@@ -82,7 +91,7 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string bucket,
           there.heard = hint.heard;
           hint = std::move(there);
         }
-        write.value = Encode(hint, bucket);
+        write.value = Encode(hint, place);
         write.expected = Expected::Revision(row->revision);
       }
       writes.push_back(std::move(write));
@@ -105,8 +114,9 @@ Async<void> SpoolBatch(State& state, std::string partition, std::string bucket,
 
 }  // namespace
 
-Async<void> SpoolHints(State& state, std::string rule, std::string bucket,
+Async<void> SpoolHints(State& state, std::string rule, std::string store, std::string bucket,
                        std::vector<SpooledHint> hints) {
+  const Place place{.store = std::move(store), .bucket = std::move(bucket)};
   std::map<std::string, Hint> batch;
   for (size_t i = 0; i < hints.size(); ++i) {
     // A target's name has no "/" in it.
@@ -114,7 +124,7 @@ Async<void> SpoolHints(State& state, std::string rule, std::string bucket,
     Hint& slot = batch[key];
     if (slot.key.empty() || slot.time < hints[i].hint.time) slot = std::move(hints[i].hint);
     if (batch.size() < kBatchRows && i + 1 < hints.size()) continue;
-    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), bucket, std::move(batch));
+    Result<void> spooled = co_await SpoolBatch(state, Partition(rule), place, std::move(batch));
     if (!spooled) co_return spooled.error();
     batch.clear();
   }
@@ -144,7 +154,7 @@ Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
     const size_t slash = std::min(row.key.find('/'), row.key.size() - 1);
     if (held(row.key.substr(0, slash))) continue;
     Row kept = Decode(row.key.substr(slash + 1), row.value);
-    if (!kept.bucket.empty() && kept.bucket != rule.source.bucket) continue;
+    if (!IsOfSource(kept.place.store, kept.place.bucket, rule)) continue;
     const SystemTime heard = kept.hint.heard.value_or(kept.hint.time);
     if (heard == SystemTime{} || (sight.heard && *sight.heard <= heard)) continue;
     sight.heard = heard;
@@ -168,7 +178,7 @@ Async<Unspooled> Unspool(State& state, Queue& queue, const Rule& rule,
       const std::string target = row.key.substr(0, slash);
       if (held && held(target)) continue;
       Row kept = Decode(row.key.substr(slash + 1), row.value);
-      if (kept.bucket.empty() || kept.bucket == rule.source.bucket) {
+      if (IsOfSource(kept.place.store, kept.place.bucket, rule)) {
         messages[target].hints.push_back(std::move(kept.hint));
         ++result.sent;
       } else {

@@ -24,9 +24,9 @@ struct SpooledHint {
   Hint hint;
 };
 
-// OK: durable. Of two hints of a key the later one counts. They were heard of `bucket`. kRetryable:
-// some may be there.
-Async<void> SpoolHints(State& state, std::string rule, std::string bucket,
+// OK: durable. Of two hints of a key the later one counts. They were heard of `bucket` of `store`.
+// kRetryable: some may be there.
+Async<void> SpoolHints(State& state, std::string rule, std::string store, std::string bucket,
                        std::vector<SpooledHint> hints);
 // Whether a hint of `key` for `target` is there.
 Async<bool> IsSpooled(State& state, std::string rule, std::string target, std::string key);
@@ -42,7 +42,7 @@ Async<SpoolSight> LookAtSpool(State& state, const Rule& rule,
                               std::function<bool(const std::string& target)> held);
 struct Unspooled {
   uint64_t sent = 0;
-  uint64_t forgotten = 0;  // Heard of another bucket than the rule reads now.
+  uint64_t forgotten = 0;  // Heard of something else than the rule reads now (of_source.h).
 };
 // Sends what is there to the Queue and removes it. An error leaves what was not sent,
 // and perhaps some that was: a hint too many is harmless.

@@ -27,7 +27,7 @@ class SpoolTest : public ::testing::Test {
  protected:
   Async<void> Keep(int second) {
     SpooledHint hint{.target = "", .hint = {.key = "k", .time = SystemTime(seconds(second))}};
-    return SpoolHints(state_, "r", "b", {std::move(hint)});
+    return SpoolHints(state_, "r", "s", "b", {std::move(hint)});
   }
   [[nodiscard]] size_t Rows() const { return state_backend_->rows.size(); }
 
@@ -66,7 +66,7 @@ TEST_F(SpoolTest, HintsOfAnotherBucketAreForgotten) {
   // Kept anew, it is not put off by that of the other one, however late.
   ASSERT_TRUE(world_.Run(Keep(9)));
   std::vector<SpooledHint> hints{{.hint = {.key = "k", .time = SystemTime(seconds(7))}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "other", hints)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s", "other", hints)));
   ASSERT_TRUE(world_.Run(Unspool(state_, queue_, rule_)));
   Result<Received> received = world_.Run(queue_.Receive({.count_max = 10,
                                                          .visibility = seconds(1),
@@ -79,6 +79,29 @@ TEST_F(SpoolTest, HintsOfAnotherBucketAreForgotten) {
   EXPECT_EQ(message.hints.at(0).time, SystemTime(seconds(7)));
 }
 
+// What another store lacks under the same name would be deleted, past the delete guard.
+TEST_F(SpoolTest, HintsOfAnotherStoreAreForgottenByARuleWithDeletes) {
+  for (const bool deletes : {false, true}) {
+    ASSERT_TRUE(world_.Run(Keep(5)));
+    rule_.source.store = "another";
+    rule_.deletes = deletes;
+    Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
+    ASSERT_TRUE(taken_up);
+    EXPECT_EQ(taken_up->forgotten, deletes ? 1U : 0U);
+    EXPECT_EQ(taken_up->sent, deletes ? 0U : 1U);
+    EXPECT_EQ(Rows(), 0U);
+  }
+}
+
+// Of a version that did not write of which store they are.
+TEST_F(SpoolTest, RowsOfEarlierVersionsAreTakenUp) {
+  state_backend_->rows[{"spool/r", "/k"}] = {
+      .key = "/k", .value = "1 2026-01-01T00:00:00Z 2 7 - b", .revision = 1};
+  Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
+  ASSERT_TRUE(taken_up);
+  EXPECT_EQ(taken_up->sent, 1U);
+}
+
 // A hint that is put off by an older one would be read before its change is there.
 TEST_F(SpoolTest, TheLaterOfTwoHintsCounts) {
   const SystemTime now = world_.clock.Now();
@@ -86,9 +109,9 @@ TEST_F(SpoolTest, TheLaterOfTwoHintsCounts) {
       {.hint = {.key = "a/b", .time = now, .size_bytes = 7, .tries = 2}},
       {.hint = {.key = "a/b", .time = now - seconds(5)}},
       {.target = "t0", .hint = {.key = "a/b", .time = now - seconds(5)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "b", hints)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s", "b", hints)));
   std::vector<SpooledHint> older{{.hint = {.key = "a/b", .time = now - seconds(9)}}};
-  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "b", older)));
+  ASSERT_TRUE(world_.Run(SpoolHints(state_, "r", "s", "b", older)));
   Result<Unspooled> taken_up = world_.Run(Unspool(state_, queue_, rule_));
   ASSERT_TRUE(taken_up);
   EXPECT_EQ(taken_up->sent, 2U);

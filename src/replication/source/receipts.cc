@@ -220,11 +220,11 @@ Async<void> ReceiptReader::PassOver(const RuleContext& rule, const TargetContext
       }
       if (receipt->state == ArchiveReceipt::State::kCorrupt) {
         known.corrupt.insert(staged.ulid);
-        untold_.Drop(staged.ulid);  // Its keys are in the Queue.
       }
       known.taken.insert(NameOf(found));
       ++pass.read;
     }
+    if (known.corrupt.contains(staged.ulid)) untold_.Drop(staged.ulid);  // They are in the Queue.
     if (!all_taken) continue;
     // A damaged archive has said all that it can: its keys are in the Queue again.
     const bool corrupt = known.corrupt.contains(staged.ulid);
@@ -324,7 +324,13 @@ Async<void> ReceiptReader::Take(const RuleContext& rule, const ArchiveReceipt& r
     if (std::ranges::find(receipt.reread, receipt.transfer_key) == receipt.reread.end()) {
       // Another process may have parked it: a row that stays would have all of it carried again.
       Result<void> settled = co_await rule.parked->Load();
-      if (settled) settled = co_await rule.parked->Settled(receipt.transfer_key, receipt.written);
+      std::vector<std::string> all;
+      for (const auto& target : rule.targets) all.push_back(target->config->name);
+      if (settled) {
+        settled =
+            co_await rule.parked->SettledFor(receipt.transfer_key, receipt.stamp_oldest,
+                                             {receipt.target}, std::move(all), receipt.transfer);
+      }
       if (!settled) co_return settled.error();
     }
   }

@@ -1,5 +1,6 @@
 #include "replication/source/receipts.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "replication/life/parked.h"
@@ -214,7 +215,6 @@ TEST_F(UntoldArchiveTest, OneTargetHasToldOfIt) {
 
 // It waited for a target for long, and went while no process of the source ran.
 TEST_F(UntoldArchiveTest, ItsKeysAreReadAnewByTheNextProcess) {
-  world_.RunFor(11min);
   LeaveReceipt("t0");
   Pass(*first_);
   EXPECT_EQ(Waiting(), (Rows{{ulid_, "t1"}}));
@@ -228,11 +228,6 @@ TEST_F(UntoldArchiveTest, ItsKeysAreReadAnewByTheNextProcess) {
 }
 
 TEST_F(UntoldArchiveTest, OneThatWaitsForLongHasARow) {
-  world_.RunFor(9min);
-  Pass(*first_);
-  EXPECT_EQ(Waiting(), Rows{});
-  world_.RunFor(2min);
-  Pass(*first_);
   EXPECT_EQ(Waiting(), (Rows{{ulid_, "t0 t1"}}));
   LeaveReceipt("t0");
   Pass(*first_);
@@ -247,20 +242,68 @@ TEST_F(UntoldArchiveTest, OneThatWaitsForLongHasARow) {
   EXPECT_EQ(CountSent(), 0u);
 }
 
-// And one that has gone, whenever that was.
+// However short the lives of those who look.
 TEST_F(UntoldArchiveTest, OneThatWentHasARow) {
   RemoveArchive();
   Pass(*first_);
-  EXPECT_EQ(Waiting(), (Rows{{ulid_, "t0 t1"}}));
-  Pass(*second_);
-  world_.RunFor(91min);
-  Pass(*second_);
+  world_.RunFor(61s);
+  Pass(*first_);
+  EXPECT_THAT(Waiting()[ulid_], ::testing::MatchesRegex("gone=[^ ]+ t0 t1"));
+  for (int i = 0; i < 9; ++i) {
+    world_.RunFor(10min);
+    EXPECT_EQ(CountSent(), 0u);
+    ReceiptReader another(*two_);
+    Pass(another);
+  }
   EXPECT_EQ(CountSent(), 1u);
+  EXPECT_EQ(Waiting(), Rows{});
+}
+
+TEST_F(UntoldArchiveTest, AFreshOneHasNoRow) {
+  const std::string fresh = NewUlid(world_.world.clock.Now(), world_.world.random);
+  ASSERT_TRUE(world_.world.Run(
+      PutText(Staging(), {.bucket = "staging", .key = ArchiveKey(Prefix(), fresh)}, "x")));
+  world_.RunFor(9min);
+  Pass(*first_);
+  EXPECT_FALSE(Waiting().contains(fresh));
+  world_.RunFor(2min);
+  Pass(*first_);
+  EXPECT_TRUE(Waiting().contains(fresh));
+}
+
+// A target that was taken out of the rule misses nothing; it has all been carried to the others.
+TEST_F(UntoldArchiveTest, ATargetThatIsNotThereMissesNothing) {
+  world_.state_backend->rows[{"untold/r", ulid_}].value = "other";
+  LeaveReceipt("t0");
+  LeaveReceipt("t1");
+  Pass(*second_);
+  Pass(*second_);
+  EXPECT_EQ(Waiting(), Rows{});
+  world_.RunFor(92min);
+  Pass(*second_);
+  EXPECT_EQ(CountSent(), 0u);
+}
+
+// Another process has taken the receipts, and this one has nothing to remember.
+TEST_F(UntoldArchiveTest, WhatAnotherProcessHasForgottenHasNoRow) {
+  const std::string fresh = NewUlid(world_.world.clock.Now(), world_.world.random);
+  HintMessage keys{.store = "east", .bucket = "in", .rule = "r", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world_.world.Run(
+      RememberArchiveKeys(world_.state, world_.world.clock.Now(), fresh, std::move(keys))));
+  const std::string key = ArchiveKey(Prefix(), fresh);
+  ASSERT_TRUE(world_.world.Run(PutText(Staging(), {.bucket = "staging", .key = key}, "x")));
+  Pass(*first_);
+  Pass(*second_);
+  ASSERT_TRUE(world_.world.Run(Staging().Remove({.bucket = "staging", .key = key})));
+  ASSERT_TRUE(world_.world.Run(ForgetArchiveKeys(world_.state, world_.world.clock.Now(), fresh)));
+  Pass(*first_);
+  world_.RunFor(61s);
+  Pass(*first_);
+  EXPECT_FALSE(Waiting().contains(fresh));
 }
 
 TEST_F(UntoldArchiveTest, RowsThatCannotBeReadAreReadLater) {
   RemoveArchive();
-  Pass(*first_);
   world_.state_backend->unreadable = ulid_;
   Pass(*second_);
   world_.state_backend->unreadable.clear();
@@ -376,6 +419,34 @@ TEST(ReceiptReaderTest, AGiantThatHasArrivedIsParkedNoMore) {
     auto parked = world.world.Run(FindParked(world.state, "r", "", "film"));
     ASSERT_TRUE(parked);
     EXPECT_EQ(parked->has_value(), reread);
+  }
+}
+
+// What was parked since the giant was planned is of a later state, unless it is of the transfer.
+TEST(ReceiptReaderTest, AGiantThatHasArrivedLeavesALaterStateParked) {
+  for (const bool of_transfer : {false, true}) {
+    testing::ReplicationWorld world;
+    world.MakeContext();
+    world.context->rules[0]->targets[0]->staging_found = true;
+    const SystemTime planned = world.world.clock.Now();
+    ParkedKey row{.key = "film", .reason = "denied", .when = planned + 1min};
+    if (of_transfer) row.plan = kUlid;
+    ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+    const ArchiveReceipt receipt{.archive = kUlid,
+                                 .rule = "r",
+                                 .target = "t0",
+                                 .written = planned + 2min,
+                                 .stamp_oldest = planned,
+                                 .transfer = kUlid,
+                                 .transfer_key = "film"};
+    ASSERT_TRUE(world.world.Run(WriteReceipt(*world.target().store, "staging",
+                                             world.context->rules[0]->targets[0]->staging_prefix,
+                                             receipt)));
+    ReceiptReader reader(*world.context);
+    EXPECT_EQ(world.world.Run(reader.RunPass()).read, 1);
+    auto parked = world.world.Run(FindParked(world.state, "r", "", "film"));
+    ASSERT_TRUE(parked);
+    EXPECT_EQ(parked->has_value(), !of_transfer);
   }
 }
 

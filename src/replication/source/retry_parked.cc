@@ -69,12 +69,14 @@ Async<uint64_t> ParkedRetries::RetryAt(const RuleContext& rule, const std::strin
 }
 
 asio::awaitable<void> ParkedRetries::Run(Event& stop) {
-  while (!co_await stop.WaitFor(context_.runtime.clock, kInterval)) {
+  for (bool first = true; !co_await stop.WaitFor(context_.runtime.clock, kInterval);
+       first = false) {
     for (const auto& rule : context_.rules) {
       if (!rule->rule->enabled || context_.control->Holds(rule->rule->id)) continue;
       std::vector<std::string> places{""};
       for (const auto& target : rule->targets) {
-        if (MayCarryDirectly(*rule->rule)) places.push_back(target->config->name);
+        // What was carried directly before may be parked there, too.
+        if (first || MayCarryDirectly(*rule->rule)) places.push_back(target->config->name);
       }
       for (const std::string& place : places) {
         Result<uint64_t> asked = co_await RetryAt(*rule, place);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -27,6 +28,11 @@ struct SourceRole::RuleQueue {
     for (const std::unique_ptr<TargetContext>& target : context.targets) {
       has_rivals = has_rivals || !target->rivals_above.empty();
     }
+  }
+
+  [[nodiscard]] bool Has(const std::string& target) const {
+    return std::ranges::any_of(rule->targets,
+                               [&target](const auto& one) { return one->config->name == target; });
   }
 
   // The targets a hint is meant for, by their names ("": all, together) and as far as the key alone

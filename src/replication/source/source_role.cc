@@ -308,6 +308,10 @@ asio::awaitable<void> SourceRole::TakeKeys(HintMessage hints, SystemTime sent,
       if (!IsMeant(rule, hints)) continue;
       if (!rule.MatchesKey(hints.bucket, hint.key)) continue;
       const std::string only = hints.rule.empty() ? std::string() : hints.target;
+      if (!only.empty() && !queue->Has(only)) {
+        NoteTargetGone(rule, only);
+        continue;
+      }
       for (std::string& target : queue->TargetsOf(hint.key, only)) {
         PendingKey pending{.not_before = std::min(hint.time, latest) + rule.settle,
                            .since = now,
@@ -347,6 +351,16 @@ void SourceRole::NoteUnmatched(const HintMessage& hints) {
        {"key", hints.hints.empty() ? "" : hints.hints.front().key}});
 }
 
+void SourceRole::NoteTargetGone(const Rule& rule, const std::string& target) {
+  unmatched_.Add(1);
+  const std::string told = rule.id + "/" + target;
+  if (unmatched_told_.size() >= kUnmatchedToldMax || !unmatched_told_.insert(told).second) return;
+  context_.runtime.log.Warning(
+      "hints for a target that the rule does not have are dropped: was it renamed? `longhaul rules "
+      "backfill` finds what they told, but for changes of tags alone",
+      {{"rule", rule.id}, {"target", target}});
+}
+
 bool SourceRole::Knows(const std::string& rule_id) const {
   return std::ranges::any_of(context_.rules,
                              [&](const auto& rule) { return rule->rule->id == rule_id; });
@@ -369,7 +383,7 @@ asio::awaitable<void> SourceRole::KeepForOthers(const QueueMessage& message, Hin
     kept.push_back({.target = hints.target, .hint = hint});
   }
   Result<void> done =
-      co_await SpoolHints(context_.state, hints.rule, hints.bucket, std::move(kept));
+      co_await SpoolHints(context_.state, hints.rule, hints.store, hints.bucket, std::move(kept));
   if (done) done = co_await context_.queue.Ack({message.receipt});
   if (done) co_return;
   // It comes back when its visibility runs out.
@@ -561,8 +575,8 @@ asio::awaitable<void> SourceRole::Spool(RuleQueue& queue, Items keys) {
     HintMessage left = Left(rule, key, pending, pending.tries);
     hints.push_back({.target = pending.target, .hint = std::move(left.hints.front())});
   }
-  Result<void> spooled =
-      co_await SpoolHints(context_.state, rule.id, rule.source.bucket, std::move(hints));
+  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, rule.source.store,
+                                             rule.source.bucket, std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a paused rule not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});
@@ -583,8 +597,8 @@ Async<void> SourceRole::SpoolFor(RuleQueue& queue, const Items& keys,
       hints.push_back({.target = target, .hint = std::move(left.hints.front())});
     }
   }
-  Result<void> spooled =
-      co_await SpoolHints(context_.state, rule.id, rule.source.bucket, std::move(hints));
+  Result<void> spooled = co_await SpoolHints(context_.state, rule.id, rule.source.store,
+                                             rule.source.bucket, std::move(hints));
   if (!spooled) {
     context_.runtime.log.Warning("hints of a target that waits not kept; they stay in the queue",
                                  {{"rule", rule.id}, spooled.error()});

@@ -79,6 +79,7 @@ class SourceRole {
   asio::awaitable<bool> TakeSuspects();
   // Counts them, and tells of each store once, where no rule here reads what they are of.
   void NoteUnmatched(const HintMessage& hints);
+  void NoteTargetGone(const Rule& rule, const std::string& target);
   [[nodiscard]] bool Knows(const std::string& rule_id) const;
   asio::awaitable<void> KeepForOthers(const QueueMessage& message, HintMessage& hints);
   Async<void> RunJob(RuleQueue& queue, Items keys);
@@ -99,10 +100,16 @@ class SourceRole {
   // Keeps hints of `keys` for targets that are paused. Not OK: they are not kept.
   Async<void> SpoolFor(RuleQueue& queue, const Items& keys, std::vector<std::string> targets);
   // Not OK: it is recorded nowhere, or not everywhere, and must come again.
-  Async<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed);
+  Async<void> Park(RuleQueue& queue, const std::string& key, const PackedKey& packed,
+                   const PendingKey& pending);
   Async<void> ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
-                     const std::string& key, const PackedKey& packed, const Error& error);
+                     const std::string& key, const PackedKey& packed, const Error& error,
+                     const std::string& plan);
   asio::awaitable<void> Unpark(ParkedPlace& place, const std::string& key, SystemTime begun);
+  // At the source. `open`: targets that the key was read for and does not lie in staging for.
+  asio::awaitable<void> UnparkFor(RuleQueue& queue, const std::string& key,
+                                  const PendingKey& pending, SystemTime begun,
+                                  const std::vector<std::string>& open);
   asio::awaitable<void> EndTransfers(RuleQueue& queue, const std::string& key,
                                      const std::string& plan);
   void Requeue(RuleQueue& queue, std::string key, PendingKey pending);

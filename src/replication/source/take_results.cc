@@ -95,6 +95,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
 
   std::optional<Error> source_error;
   bool any_read = false;
+  std::vector<std::string> still_open;
   for (size_t i = 0; i < keys.size(); ++i) {
     auto& [key, pending] = keys[i];
     const PackedKey& packed = result.keys[i];
@@ -116,7 +117,9 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           }
           // (Of a giant that has been planned just now nothing has been carried: receipts.cc.)
           const bool packed_now = !result.archive.empty() && !pending.segment;
-          if (again.empty() && packed_now) co_await Unpark(*queue.rule->parked, key, result.begun);
+          if (packed_now) {
+            co_await UnparkFor(queue, key, pending, result.begun, failed_targets);
+          }
         }
         co_await messages_.Finish(std::move(pending.messages), std::move(again), delay);
         break;
@@ -126,7 +129,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
         // Else all of its targets are held, and nothing has been read.
         if (!targets.empty()) {
           any_read = true;
-          co_await Unpark(*queue.rule->parked, key, result.begun);
+          co_await UnparkFor(queue, key, pending, result.begun, away);
         }
         // Where nothing went by staging no archive is left that could settle it.
         for (size_t t = 0; result.carried && t < targets.size(); ++t) {
@@ -137,9 +140,11 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
       case PackedKey::State::kSplit:
         any_read = true;
         if (packed.wanted.empty()) ++keys_done_;
-        if (packed.wanted.empty() && away.empty()) {
-          co_await Unpark(*queue.rule->parked, key, result.begun);
+        still_open = away;
+        for (size_t wanted : packed.wanted) {  // They are read for anew.
+          still_open.push_back(queue.rule->targets[wanted]->config->name);
         }
+        co_await UnparkFor(queue, key, pending, result.begun, still_open);
         for (size_t target : targets) {
           const bool wanted = std::ranges::find(packed.wanted, target) != packed.wanted.end();
           if (result.carried && !wanted) {
@@ -199,7 +204,7 @@ asio::awaitable<void> SourceRole::TakeResults(RuleQueue& queue, Items keys,
           // Those that are away have not been asked.
           std::vector<HintMessage> left = LeftFor(away, rule, key, pending);
           std::chrono::milliseconds left_delay = delay;
-          const Result<void> parked = co_await Park(queue, key, packed);
+          const Result<void> parked = co_await Park(queue, key, packed, pending);
           if (!parked) {
             source_error = parked.error().In("rule " + rule.id + ": record what is parked");
             ++failures_;
@@ -242,22 +247,25 @@ void SourceRole::NoteStaged(const RuleQueue& queue, const Items& keys,
   context_.meter->OnStaged(queue.rule->rule->id, result.archive, staged, result.bytes, heard);
 }
 
-Async<void> SourceRole::Park(RuleQueue& queue, const std::string& key, const PackedKey& packed) {
+Async<void> SourceRole::Park(RuleQueue& queue, const std::string& key, const PackedKey& packed,
+                             const PendingKey& pending) {
+  const std::string plan = pending.segment ? pending.segment->segment.plan : "";
   for (const auto& [index, error] : packed.refused_by) {
     TargetContext& target = *queue.rule->targets[index];
     Result<void> parked =
-        co_await ParkAt(*target.parked, target.config->name, queue, key, packed, error);
+        co_await ParkAt(*target.parked, target.config->name, queue, key, packed, error, plan);
     if (!parked) co_return parked;
   }
   if (!packed.refused_by.empty()) co_return Ok();
-  co_return co_await ParkAt(*queue.rule->parked, "", queue, key, packed, packed.error);
+  co_return co_await ParkAt(*queue.rule->parked, "", queue, key, packed, packed.error, plan);
 }
 
 Async<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target, RuleQueue& queue,
-                               const std::string& key, const PackedKey& packed,
-                               const Error& error) {
+                               const std::string& key, const PackedKey& packed, const Error& error,
+                               const std::string& plan) {
   const std::string op = packed.deleted ? "delete" : "put";
-  Result<void> written = co_await place.Park({.key = key, .op = op, .reason = error.Describe()});
+  Result<void> written =
+      co_await place.Park({.key = key, .op = op, .reason = error.Describe(), .plan = plan});
   if (!written) {
     context_.runtime.log.Warning(
         "parked object not recorded; it is tried again",
@@ -282,6 +290,27 @@ Async<void> SourceRole::ParkAt(ParkedPlace& place, const std::string& target, Ru
 asio::awaitable<void> SourceRole::Unpark(ParkedPlace& place, const std::string& key,
                                          SystemTime begun) {
   Result<void> settled = co_await place.Settled(key, begun);
+  if (!settled) {
+    context_.runtime.log.Warning("an object stays recorded as parked",
+                                 {{"key", key}, settled.error()});
+  }
+}
+
+asio::awaitable<void> SourceRole::UnparkFor(RuleQueue& queue, const std::string& key,
+                                            const PendingKey& pending, SystemTime begun,
+                                            const std::vector<std::string>& open) {
+  ParkedPlace& place = *queue.rule->parked;
+  if (!place.MayHold(key)) co_return;
+  std::vector<std::string> names;
+  for (const auto& target : queue.rule->targets) names.push_back(target->config->name);
+  std::vector<std::string> all = queue.TargetsOf(key, "");
+  if (all == std::vector<std::string>{""}) all = names;
+  // Of a hint for all, what others are to get is in the Queue, or in the spool.
+  std::vector<std::string> done = pending.target.empty() ? names : std::vector{pending.target};
+  std::erase_if(done, [&open](const std::string& name) {
+    return std::ranges::find(open, name) != open.end();
+  });
+  Result<void> settled = co_await place.SettledFor(key, begun, std::move(done), std::move(all));
   if (!settled) {
     context_.runtime.log.Warning("an object stays recorded as parked",
                                  {{"key", key}, settled.error()});

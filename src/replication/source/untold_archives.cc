@@ -1,5 +1,6 @@
 #include "replication/source/untold_archives.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ranges>
 #include <utility>
@@ -17,9 +18,17 @@ namespace {
 constexpr std::chrono::minutes kLeftToOthers{90};
 // Nearly all are told of sooner, and cost no row.
 constexpr std::chrono::minutes kWithoutRow{10};
+// Whoever has taken its receipts forgets its keys by then.
+constexpr std::chrono::minutes kJustGone{1};
 constexpr int kPageRows = 1000;
+constexpr std::string_view kGone = "gone=";
 
 std::string Partition(const std::string& rule) { return "untold/" + rule; }
+
+bool HasTarget(const RuleContext& rule, std::string_view name) {
+  return std::ranges::any_of(rule.targets,
+                             [name](const auto& target) { return target->config->name == name; });
+}
 
 }  // namespace
 
@@ -50,15 +59,17 @@ asio::awaitable<void> UntoldArchives::Load() {
         co_return;
       }
       for (StateRow& row : *rows) {
-        std::set<std::string> targets;
-        for (const auto name : std::views::split(row.value, ' ')) {
-          targets.emplace(name.begin(), name.end());
+        Untold untold{.rule = id, .targets = {}, .gone_since = {}, .row = std::move(row.value)};
+        for (const auto field : std::views::split(untold.row, ' ')) {
+          const std::string_view text(field.begin(), field.end());
+          if (text.starts_with(kGone)) {
+            Result<SystemTime> gone = ParseRfc3339(text.substr(kGone.size()));
+            if (gone) untold.gone_since = *gone;
+          } else if (HasTarget(*rule, text)) {  // Of one that was taken out nothing is missed.
+            untold.targets.emplace(text);
+          }
         }
-        archives_.try_emplace(row.key, Untold{.rule = id,
-                                              .targets = std::move(targets),
-                                              .since = context_.runtime.clock.SteadyNow(),
-                                              .gone_since = {},
-                                              .row = std::move(row.value)});
+        archives_.try_emplace(row.key, std::move(untold));
       }
       more = rows->size() == kPageRows;
       if (more) after = std::move(rows->back().key);
@@ -72,13 +83,9 @@ void UntoldArchives::Note(const std::string& rule, const std::string& archive,
   auto found = archives_.find(archive);
   if (found == archives_.end()) {
     if (told) return;
-    found = archives_
-                .emplace(archive, Untold{.rule = rule,
-                                         .targets = {},
-                                         .since = context_.runtime.clock.SteadyNow(),
-                                         .gone_since = {},
-                                         .row = {}})
-                .first;
+    found =
+        archives_.emplace(archive, Untold{.rule = rule, .targets = {}, .gone_since = {}, .row = {}})
+            .first;
   }
   std::set<std::string>& targets = found->second.targets;
   if (told) {
@@ -100,7 +107,7 @@ bool UntoldArchives::Contains(const std::string& archive) const {
 
 asio::awaitable<std::vector<std::string>> UntoldArchives::Tend(const std::set<std::string>& present,
                                                                bool complete) {
-  const SteadyTime now = context_.runtime.clock.SteadyNow();
+  const SystemTime now = context_.runtime.clock.Now();
   std::vector<std::string> over;
   for (auto& [archive, untold] : archives_) {
     if (present.contains(archive)) {
@@ -113,7 +120,9 @@ asio::awaitable<std::vector<std::string>> UntoldArchives::Tend(const std::set<st
       if (!co_await SendAnew(archive, untold)) continue;
       over.push_back(archive);
       untold.targets.clear();
-    } else if (untold.gone_since || now >= untold.since + kWithoutRow) {
+    } else if (untold.gone_since) {
+      if (now >= *untold.gone_since + kJustGone) co_await NoteGone(archive, untold);
+    } else if (now >= UlidTime(archive) + kWithoutRow) {
       co_await WriteRow(archive, untold);
     }
   }
@@ -144,14 +153,25 @@ asio::awaitable<bool> UntoldArchives::SendAnew(const std::string& archive, const
   co_return sent.has_value();
 }
 
+asio::awaitable<void> UntoldArchives::NoteGone(const std::string& archive, Untold& untold) {
+  if (untold.row.starts_with(kGone)) co_return;
+  Result<bool> remembered = co_await AreArchiveKeysRemembered(context_.state, archive);
+  if (remembered && !*remembered) {
+    untold.targets.clear();
+    co_return;
+  }
+  co_await WriteRow(archive, untold);
+}
+
 asio::awaitable<void> UntoldArchives::WriteRow(const std::string& archive, Untold& untold) {
-  std::string names;
-  for (const std::string& target : untold.targets) names += (names.empty() ? "" : " ") + target;
-  if (names == untold.row) co_return;
+  std::string text;
+  if (untold.gone_since) text = std::string(kGone) + FormatRfc3339(*untold.gone_since);
+  for (const std::string& target : untold.targets) text += (text.empty() ? "" : " ") + target;
+  if (text == untold.row) co_return;
   StateWrite row{
-      .key = archive, .value = names, .expires = context_.runtime.clock.Now() + kFloorLifetime};
+      .key = archive, .value = text, .expires = context_.runtime.clock.Now() + kFloorLifetime};
   Result<int64_t> written = co_await context_.state.Write(Partition(untold.rule), std::move(row));
-  if (written) untold.row = std::move(names);  // Else it is written after the next look.
+  if (written) untold.row = std::move(text);  // Else it is written after the next look.
 }
 
 asio::awaitable<void> UntoldArchives::RemoveRow(const std::string& archive, const Untold& untold) {

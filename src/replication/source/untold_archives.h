@@ -3,7 +3,7 @@
 // Who takes one out of a staging (a person, a rule that lets objects expire there) takes what it
 // held as well, and a comparison does not find all of that: so its keys are read anew. An archive
 // that waits for long has a row in State, and one that goes while nobody runs is found by the next
-// process.
+// process: "t1 t2", the targets, and "gone=TIME" before them.
 
 #pragma once
 
@@ -41,12 +41,13 @@ class UntoldArchives {
   struct Untold {
     std::string rule;
     std::set<std::string> targets;  // That have not told; empty: nothing is to be done any more.
-    SteadyTime since{};
-    std::optional<SteadyTime> gone_since;  // From every staging.
-    std::string row;                       // In State: the targets; empty: none.
+    std::optional<SystemTime> gone_since;  // From every staging.
+    std::string row;                       // In State; empty: none.
   };
 
   asio::awaitable<bool> SendAnew(const std::string& archive, const Untold& untold);
+  // One that has just gone: by what another process has taken, or it has a row.
+  asio::awaitable<void> NoteGone(const std::string& archive, Untold& untold);
   asio::awaitable<void> WriteRow(const std::string& archive, Untold& untold);
   asio::awaitable<void> RemoveRow(const std::string& archive, const Untold& untold);
 

@@ -10,7 +10,13 @@ namespace longhaul {
 namespace {
 
 std::string Partition(const std::string& archive) { return "archive/" + archive; }
-// When the archive was begun: the first 10 of a ULID's characters are milliseconds in base 32
+// A row has up to 240 KiB (events/hint.h), so a page has 4 MB. Keys are percent-encoded there:
+// 10,000 of the longest, none of their bytes ASCII, take some 130 rows.
+constexpr int kPageRows = 16;
+
+}  // namespace
+
+// The first 10 of a ULID's characters are milliseconds in base 32
 // (github.com/ulid/spec). The caller has looked that it is one.
 SystemTime UlidTime(std::string_view ulid) {
   static constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -22,11 +28,13 @@ SystemTime UlidTime(std::string_view ulid) {
   return SystemTime(std::chrono::milliseconds(milliseconds));
 }
 
-// A row has up to 240 KiB (events/hint.h), so a page has 4 MB. Keys are percent-encoded there:
-// 10,000 of the longest, none of their bytes ASCII, take some 130 rows.
-constexpr int kPageRows = 16;
-
-}  // namespace
+Async<bool> AreArchiveKeysRemembered(State& state, std::string archive) {
+  const SystemTime end = UlidTime(archive) + kArchiveKeysKept;
+  Result<std::optional<StateRow>> row = co_await state.Get(Partition(archive), "0");
+  if (!row) co_return row.error().In("look for the keys of an archive");
+  // (State may keep whole seconds.)
+  co_return *row && !((*row)->expires && *(*row)->expires <= end + std::chrono::seconds(1));
+}
 
 Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archive,
                                 HintMessage message) {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "events/hint.h"
@@ -15,12 +16,16 @@
 namespace longhaul {
 
 inline constexpr std::chrono::hours kArchiveKeysKept{1};
+// When an archive was begun.
+SystemTime UlidTime(std::string_view ulid);
 
 // Before the archive becomes visible. OK: durable.
 Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archive,
                                 HintMessage message);
 // The bodies of messages for the Queue; none when the archive is not remembered.
 Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string archive);
+// Whether nobody has forgotten them (or they have never been remembered).
+Async<bool> AreArchiveKeysRemembered(State& state, std::string archive);
 // The archive has been seen and is not there any more. Where it is uploaded to several stagings one
 // of them may get it later than another has applied it: rows live for an hour from the archive's
 // beginning on, and are gone at once when that has passed.

@@ -17,6 +17,13 @@ namespace longhaul {
 
 namespace {
 
+// Whether the archive names a target that the rule does not have.
+bool NamesOneThatIsNot(const ArchiveManifest& manifest, const Rule& rule) {
+  return std::ranges::any_of(manifest.targets, [&rule](const std::string& name) {
+    return std::ranges::find(rule.targets, name, &Target::name) == rule.targets.end();
+  });
+}
+
 constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
 constexpr int kSoonTries = 3;        // Within seven seconds.
@@ -397,6 +404,11 @@ Async<TargetRole::Handled> TargetRole::HandleLeased(RuleContext& rule, TargetCon
   bool unpacked = false;
   if (!for_this) {
     for (const ArchiveEntry& entry : (*reader)->entries()) keys.push_back(entry.key);
+    // It may be this one that is called otherwise since: what it holds is read anew then.
+    if (NamesOneThatIsNot(manifest, *rule.rule)) {
+      receipt.reread = keys;
+      receipt.reason = "for a target that the rule does not have";
+    }
     Result<void> forgotten = co_await SettleParked(target, staged, std::move(keys));
     if (!forgotten) co_return forgotten.error();
   } else if (!keeps && manifest.created < runtime.clock.Now() - kArchiveAgeMax) {
@@ -510,7 +522,9 @@ Async<void> TargetRole::NoteParked(TargetContext& target, const StagedArchive& s
     if (!parked) co_return parked.error().In("record a conflict");
   }
   for (const std::string& key : applied.unparked) {
-    Result<void> settled = co_await target.parked->Settled(key);
+    // What was parked since the archive was begun may be of a later state, and no archive holds it.
+    Result<void> settled =
+        co_await target.parked->SettledBy(key, staged.ulid, reader.manifest().created);
     if (!settled) {
       context_.runtime.log.Warning("an object stays recorded as parked",
                                    {{"key", key}, settled.error()});

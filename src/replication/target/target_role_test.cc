@@ -5,6 +5,7 @@
 #include "events/hint.h"
 #include "replica/floor.h"
 #include "replication/life/parked.h"
+#include "replication/staging/staging.h"
 #include "tests/support/archive.h"
 #include "tests/support/replication_world.h"
 
@@ -126,6 +127,43 @@ TEST(TargetRoleTest, AnObjectThatIsRefusedIsParkedAfterSomeTries) {
   EXPECT_GE(tries, 3);
   ASSERT_EQ(world.observer.Count(OutcomeState::kParked), 1);
   EXPECT_EQ(world.observer.outcomes.back().key, "refused");
+}
+
+// An archive that waits for one of two targets, which is called otherwise when it comes to it.
+TEST(TargetRoleTest, WhatIsForATargetThatTheRuleDoesNotHaveIsReadAnew) {
+  ReplicationWorld world(2);
+  std::vector<Target>& targets = world.configuration.rules[0].targets;
+  targets[1].staging = targets[0].staging;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Start({.target = false});
+  world.RunFor(5s);
+  world.Put("k", "text");
+  const HintMessage alone{
+      .store = "east", .bucket = "in", .rule = "r", .target = "t0", .hints = {{.key = "k"}}};
+  ASSERT_TRUE(world.world.Run(world.queue.Send(EncodeHints(alone), {})));
+  world.RunFor(30s);
+  world.Stop();
+  world.stop.Reset();
+  ASSERT_EQ(world.Staged().size(), 1u);
+  targets[0].name = "uno";
+  world.Start({.source = false});
+  world.RunFor(1min);
+  world.Stop();
+  auto staged = world.world.Run(ListStaging(*world.target().store, "staging",
+                                            world.context->rules[0]->targets[0]->staging_prefix));
+  ASSERT_TRUE(staged);
+  ASSERT_EQ(staged->size(), 1u);
+  std::map<std::string, std::vector<std::string>> asked;
+  for (const StagedReceipt& found : (*staged)[0].receipts) {
+    auto text = world.world.Run(
+        GetAll(*world.target().store, {.bucket = "staging", .key = found.key}, 1 << 20));
+    ASSERT_TRUE(text);
+    auto receipt = DecodeReceipt(*text);
+    ASSERT_TRUE(receipt);
+    asked[found.target] = receipt->reread;
+  }
+  EXPECT_EQ(asked["uno"], std::vector<std::string>{"k"});
+  EXPECT_EQ(world.Replicas(), Keys{});
 }
 
 // A refusal that passes leaves nothing behind.
