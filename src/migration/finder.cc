@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "migration/plan.h"
+#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
@@ -119,22 +120,12 @@ Async<void> Finder::GiveUp(const Run& run, std::string find, std::string reason)
 
 Async<void> Finder::ForgetObjects(const std::string& run_id, const std::string& prefix) {
   const std::string begin = ObjectKey(prefix);
-  std::vector<StateWrite> removals;
-  removals.push_back({.key = begin});  // Of an object that has the prefix for a name.
-  while (true) {
-    Result<std::vector<StateRow>> page = co_await state_.Scan(RowsOf(run_id), begin, kRowsPerScan);
-    if (!page) co_return page.error().In("look for what failed");
-    bool more = false;
-    for (StateRow& row : *page) {
-      more = row.key.starts_with(begin);
-      if (!more) break;
-      removals.push_back({.key = std::move(row.key)});
-    }
-    Result<void> removed = co_await board_.WriteRows(RowsOf(run_id), std::move(removals));
-    if (!removed) co_return removed.error().In("forget what failed");
-    if (!more) co_return Ok();
-    removals.clear();
-  }
+  Result<void> removed = co_await RemoveRowsBelow(state_, RowsOf(run_id), begin);
+  if (!removed) co_return removed.error().In("forget what failed");
+  // Of an object that has the prefix for a name.
+  Result<int64_t> own = co_await state_.Write(RowsOf(run_id), {.key = begin});
+  if (!own) co_return own.error().In("forget what failed");
+  co_return Ok();
 }
 
 Async<void> Finder::Resume(const Run& run, FindRow& row) {

@@ -38,4 +38,24 @@ Async<std::vector<StateRow>> RowsBelow(State& state, std::string partition, std:
   co_return rows;
 }
 
+Async<void> RemoveRowsBelow(State& state, std::string partition, std::string prefix) {
+  for (bool more = true; more;) {
+    Result<std::vector<StateRow>> page = co_await state.Scan(partition, prefix, kRowsPerScan);
+    if (!page) co_return page.error();
+    more = std::ssize(*page) == kRowsPerScan && page->back().key.starts_with(prefix);
+    std::vector<StateWrite> removals;
+    for (StateRow& row : *page) {
+      if (row.key.starts_with(prefix)) removals.push_back({.key = std::move(row.key)});
+    }
+    if (removals.empty()) co_return Ok();
+    Result<std::vector<Result<int64_t>>> removed =
+        co_await state.WriteMany(partition, std::move(removals));
+    if (!removed) co_return removed.error();
+    for (const Result<int64_t>& row : *removed) {
+      if (!row) co_return row.error();
+    }
+  }
+  co_return Ok();
+}
+
 }  // namespace longhaul::migration

@@ -18,4 +18,7 @@ Async<void> ForEachRow(State& state, std::string partition, std::string prefix,
 // All of them.
 Async<std::vector<StateRow>> RowsBelow(State& state, std::string partition, std::string prefix);
 
+// Removes all of them, a page at a time. Errors are those of State; some may be gone then.
+Async<void> RemoveRowsBelow(State& state, std::string partition, std::string prefix);
+
 }  // namespace longhaul::migration

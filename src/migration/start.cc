@@ -210,20 +210,9 @@ class Starter {
   Async<void> Reset(const std::string& id) {
     Result<void> kept = co_await KeepScope(board_, state_, id);
     if (!kept) co_return kept.error();
-    for (const std::string_view prefix : {"done/", "find/", "events/"}) {
-      std::string after(prefix);
-      for (bool more = true; more;) {
-        Result<std::vector<StateRow>> rows = co_await state_.Scan(RowsOf(id), after, kRowsPerScan);
-        if (!rows) co_return rows.error();
-        more = std::ssize(*rows) == kRowsPerScan && rows->back().key.starts_with(prefix);
-        if (more) after = rows->back().key;
-        std::vector<StateWrite> removals;
-        for (StateRow& row : *rows) {
-          if (row.key.starts_with(prefix)) removals.push_back({.key = std::move(row.key)});
-        }
-        Result<void> removed = co_await board_.WriteRows(RowsOf(id), std::move(removals));
-        if (!removed) co_return removed.error();
-      }
+    for (const char* prefix : {"done/", "find/", "events/"}) {
+      Result<void> removed = co_await RemoveRowsBelow(state_, RowsOf(id), prefix);
+      if (!removed) co_return removed.error();
     }
     co_return Ok();
   }
