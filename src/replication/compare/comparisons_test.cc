@@ -60,6 +60,27 @@ TEST_F(ComparisonsTest, CarriesHeadersThatChangedWithoutTheBytes) {
   EXPECT_EQ(NoteOf("other"), "first");
 }
 
+// They were another rule's to carry, which was paused then, and is gone now. This one's earlier
+// comparisons say nothing of them.
+TEST_F(ComparisonsTest, CarriesWhatARuleThatIsGoneDidNotCarry) {
+  Rule above = world.configuration.rules[0];
+  above.id = "above";
+  above.priority = 2;
+  world.configuration.rules.push_back(above);
+  world.Put("k", "text", {{"note", "first"}});
+  RunOnce();
+  ASSERT_TRUE(world.world.Run(WritePause(world.state, "above", "", {})));
+  world.world.clock.Advance(std::chrono::hours(5));
+  world.Put("k", "text", {{"note", "second"}});
+  world.world.clock.Advance(std::chrono::hours(5));
+  RunOnce();
+  EXPECT_EQ(NoteOf("k"), "first");
+  world.configuration.rules.resize(1);
+  world.world.clock.Advance(std::chrono::hours(5));
+  RunOnce();
+  EXPECT_EQ(NoteOf("k"), "second");
+}
+
 // Another installation carries another source to the same prefix: here its replicas are keys that
 // only the target has.
 TEST_F(ComparisonsTest, DeletesNoReplicasOfAnotherInstallation) {

@@ -482,6 +482,25 @@ TEST(ParkedTest, WhatWasDeniedForAMomentComesWithinTenMinutes) {
   world.Stop();
 }
 
+// It was refused when the rule carried directly; its archives know nothing of it.
+TEST(ParkedTest, WhatWasRefusedByAnotherTransportIsReadAnew) {
+  ReplicationWorld world;
+  world.configuration.rules[0].intake.listing.reset();
+  world.Put("k", "text");
+  world.Start();
+  world.RunFor(60s);
+  world.Stop();
+  world.stop.Reset();
+  ASSERT_EQ(world.Replicas(), Keys{"k"});
+  ParkedKey row{.key = "k", .target = "t0", .op = "put", .reason = "denied"};
+  row.when = world.world.clock.Now() - 1h;
+  ASSERT_TRUE(world.world.Run(WriteParked(world.state, "r", row)));
+  world.Start();
+  world.RunFor(3min);
+  EXPECT_TRUE(Parked(world, "t0").empty());
+  world.Stop();
+}
+
 // An object that is damaged at the source would be read whole once a minute, for ever, and nobody
 // would be told which.
 TEST(ParkedTest, WhatIsAlwaysDamagedIsParked) {

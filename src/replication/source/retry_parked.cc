@@ -75,8 +75,10 @@ asio::awaitable<void> ParkedRetries::Run(Event& stop) {
       if (!rule->rule->enabled || context_.control->Holds(rule->rule->id)) continue;
       std::vector<std::string> places{""};
       for (const auto& target : rule->targets) {
-        // What was carried directly before may be parked there, too.
-        if (first || MayCarryDirectly(*rule->rule)) places.push_back(target->config->name);
+        // What was carried directly before may be parked there, too: once, to the last page.
+        const std::string& name = target->config->name;
+        const bool begun = !after_[rule->rule->id + "/" + name].empty();
+        if (first || begun || MayCarryDirectly(*rule->rule)) places.push_back(name);
       }
       for (const std::string& place : places) {
         Result<uint64_t> asked = co_await RetryAt(*rule, place);
