@@ -125,6 +125,18 @@ class CachingStoreTest : public ::testing::Test {
     Result<std::string> read = co_await GetAll(*store, {.bucket = "data", .key = "a"}, 100);
     if (read) text = *read;
   }
+  // Writes "new" through the cache; `meanwhile` when the source is being written.
+  Result<void> PutSlowly(std::chrono::nanoseconds delay_max, std::function<void()> meanwhile) {
+    world.source_plan.random = &world.base.random;
+    world.source_plan.delay_max = delay_max;
+    world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+      if (operation == StoreOperation::kPut) meanwhile();
+    };
+    auto put = world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new"));
+    world.source_plan.on_operation = {};
+    if (!put) return put.error();
+    return Ok();
+  }
   // During a write.
   asio::awaitable<void> ReadAndWatch(std::string& text, int looks) {
     co_await world.base.clock.Sleep(1ms);  // The write has got its delay.
@@ -294,12 +306,7 @@ TEST_F(CachingStoreTest, AWriteIsReadAlsoWhenTheOldStateIsCopiedMeanwhile) {
   const auto* old = world.source->Find("data", "a");
   const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
   bool copied = false;
-  world.source_plan.random = &world.base.random;
-  world.source_plan.delay_max = 2s;
-  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
-    if (operation == StoreOperation::kPut) world.base.Start(Copy(state, copied));
-  };
-  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  ASSERT_TRUE(PutSlowly(2s, [&] { world.base.Start(Copy(state, copied)); }));
   ASSERT_TRUE(copied);  // Else this test shows nothing.
   EXPECT_EQ(Read("a"), "new");
 }
@@ -311,13 +318,7 @@ TEST_F(CachingStoreTest, NothingIsCopiedWhileItIsWritten) {
   Read("a");
   Settle();
   std::string read;
-  world.source_plan.random = &world.base.random;
-  world.source_plan.delay_max = 60s;
-  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
-    if (operation != StoreOperation::kPut) return;
-    world.base.Start(ReadAndWatch(read, 20));
-  };
-  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  ASSERT_TRUE(PutSlowly(60s, [&] { world.base.Start(ReadAndWatch(read, 20)); }));
   EXPECT_EQ(read, "old");
   EXPECT_EQ(copies_while_written, 0);
   EXPECT_EQ(Read("a"), "new");
@@ -334,12 +335,7 @@ TEST_F(CachingStoreTest, AFillThatIsUnderWayCopiesNothingThatIsBeingWritten) {
   Settle(1s);
   ASSERT_EQ(world.Entries()["a"].state, cache::EntryState::kCopying);
   std::string read;
-  world.source_plan.random = &world.base.random;
-  world.source_plan.delay_max = 60s;
-  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
-    if (operation == StoreOperation::kPut) world.base.Start(ReadAndWatch(read, 100));
-  };
-  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  ASSERT_TRUE(PutSlowly(60s, [&] { world.base.Start(ReadAndWatch(read, 100)); }));
   EXPECT_EQ(read, "old");
   EXPECT_EQ(copies_while_written, 0);
   EXPECT_EQ(Read("a"), "new");
@@ -356,14 +352,10 @@ TEST_F(CachingStoreTest, AClaimThatAWriteDidNotSeeIsGivenBack) {
   world.base.Drive([&] { return rows.held == 1; });
   rows.hold_claims = false;
   std::string read;
-  world.source_plan.random = &world.base.random;
-  world.source_plan.delay_max = 60s;
-  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
-    if (operation != StoreOperation::kPut) return;
+  ASSERT_TRUE(PutSlowly(60s, [&] {
     rows.release.Set();
     world.base.Start(ReadAndWatch(read, 20));
-  };
-  ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  }));
   EXPECT_EQ(read, "old");
   EXPECT_EQ(copies_while_written, 0);
   EXPECT_EQ(world.target->Find("cache", "a"), nullptr);
@@ -379,14 +371,10 @@ TEST_F(CachingStoreTest, AWriteThatStateDidNotHearOfIsToldLater) {
   const auto* old = world.source->Find("data", "a");
   const cache::SourceState state{.etag = old->info.etag, .size_bytes = 3};
   bool copied = false;
-  world.source_plan.random = &world.base.random;
-  world.source_plan.delay_max = 2s;
-  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
-    if (operation != StoreOperation::kPut) return;
+  EXPECT_FALSE(PutSlowly(2s, [&] {
     // Another process copies the old state; then State is away.
     world.base.Start(CopyAndGoAway(state, copied));
-  };
-  EXPECT_FALSE(world.Run(PutText(*store, {.bucket = "data", .key = "a"}, "new")));
+  }));
   ASSERT_TRUE(copied);
   EXPECT_EQ(Read("a"), "new") << "by this process no copy of it is served";
   rows.away = false;

@@ -333,31 +333,23 @@ TEST_F(AlarmWatchTest, ATargetIsNotBackBecauseItsProcessHasDied) {
   EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
 }
 
-// Where each side has a State of its own no target process is ever seen here.
+// Where each side has a State of its own no target process is ever seen here; and whoever looks
+// next has not seen who told of it.
 TEST_F(AlarmWatchTest, WhatASourceTellsOfATargetIsOverWhenItDoesNot) {
-  auto process = Start();
-  RuleNow now{.process = "p1"};
-  now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
-  Publish(*process, now);
-  Look(*process);
-  now.targets.clear();
-  Publish(*process, now);
-  Look(*process);
-  EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
-}
-
-// Nobody who looks now has seen who told of it.
-TEST_F(AlarmWatchTest, WhatASourceToldOfIsOverAlsoForTheNextProcess) {
-  auto process = Start();
-  RuleNow now{.process = "p1"};
-  now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
-  Publish(*process, now);
-  Look(*process);
-  process = Start();
-  now.targets.clear();
-  Publish(*process, now);
-  Look(*process);
-  EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"));
+  for (const bool by_the_next : {false, true}) {
+    told.names.clear();
+    auto process = Start();
+    RuleNow now{.process = "p1"};
+    now.targets["west"].open = OpenTarget{.since = world.clock.Now() - 11min, .reason = "denied"};
+    Publish(*process, now);
+    Look(*process);
+    if (by_the_next) process = Start();
+    now.targets.clear();
+    Publish(*process, now);
+    Look(*process);
+    EXPECT_THAT(told.names, ElementsAre("away/main/target west", "over away/main/target west"))
+        << by_the_next;
+  }
 }
 
 // A target that is left alone tells since when, whoever looks.

@@ -224,45 +224,35 @@ TEST_F(MigrationGiantTest, SourceThatChangesIsCarriedAnew) {
   }
 }
 
-// All of its parts are there, and another start finds a small object that is newer.
+// All of its parts are there, and another start finds a small object that is newer. Where the
+// source was put in parts, what lies at the target then has the size and the ETag that the task was
+// made of.
 TEST_F(MigrationGiantTest, ALateCompletionDoesNotAgeAnObject) {
-  world.PutSource("big", Bytes(20 * kPart, 'a'));
-  Script slow;
-  slow.at = StoreOperation::kCompleteMultipart;
-  slow.when = 1;
-  slow.delay_then = std::chrono::seconds(5);
-  world.target_faults = &slow;
-  ASSERT_TRUE(world.Start());
-  world.StartWorker();
-  ASSERT_TRUE(world.Drive([&] { return slow.calls.contains(slow.at); }));
-  world.target_faults = nullptr;
-  world.StartWorker();
-  world.PutSource("big", "small");
-  ASSERT_TRUE(world.Start());
-  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
-  ExpectDone(world);
-  EXPECT_EQ(world.Status().failed, 0);
-}
-
-// The same of an object that was put in parts: what lies at the target then has the size and the
-// ETag of which the task was made.
-TEST_F(MigrationGiantTest, ALateCompletionIsNotTakenForTheSmallObject) {
-  world.migration.options.part_bytes = 0;
-  PutInParts(world.source, {.bucket = "from", .key = "in/big"}, Bytes(20 * kPart, 'a'), kPart);
-  Script slow;
-  slow.at = StoreOperation::kCompleteMultipart;
-  slow.when = 1;
-  slow.delay_then = std::chrono::seconds(5);
-  world.target_faults = &slow;
-  ASSERT_TRUE(world.Start());
-  world.StartWorker();
-  ASSERT_TRUE(world.Drive([&] { return slow.calls.contains(slow.at); }));
-  world.target_faults = nullptr;
-  world.StartWorker();
-  world.PutSource("big", "small");
-  ASSERT_TRUE(world.Start());
-  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
-  ExpectDone(world);
+  for (const bool in_parts : {false, true}) {
+    MigrationWorld one(in_parts ? 2 : 1);
+    Prepare(one);
+    if (in_parts) {
+      one.migration.options.part_bytes = 0;
+      PutInParts(one.source, {.bucket = "from", .key = "in/big"}, Bytes(20 * kPart, 'a'), kPart);
+    } else {
+      one.PutSource("big", Bytes(20 * kPart, 'a'));
+    }
+    Script slow;
+    slow.at = StoreOperation::kCompleteMultipart;
+    slow.when = 1;
+    slow.delay_then = std::chrono::seconds(5);
+    one.target_faults = &slow;
+    ASSERT_TRUE(one.Start());
+    one.StartWorker();
+    ASSERT_TRUE(one.Drive([&] { return slow.calls.contains(slow.at); }));
+    one.target_faults = nullptr;
+    one.StartWorker();
+    one.PutSource("big", "small");
+    ASSERT_TRUE(one.Start());
+    ASSERT_TRUE(one.Drive([&] { return one.Finished(); })) << in_parts;
+    ExpectDone(one, in_parts ? "in parts" : "at once");
+    EXPECT_EQ(one.Status().failed, 0);
+  }
 }
 
 // It is all there, and nobody may look whether the source still is so.
