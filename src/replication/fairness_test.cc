@@ -88,7 +88,7 @@ class FairnessTest : public ::testing::Test {
   ReplicationWorld world_;
 };
 
-// 100,000 keys of one rule wait, and reading them takes minutes; another rule has one event.
+// Very many keys of one rule wait, and reading them takes minutes; another rule has one event.
 class FairnessBacklogTest : public FairnessTest,
                             public ::testing::WithParamInterface<HintOrigin> {};
 TEST_P(FairnessBacklogTest, IsNotBeforeAnEventOfAnotherRule) {

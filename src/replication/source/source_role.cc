@@ -60,9 +60,10 @@ SourceRole::SourceRole(ReplicationContext& context, PackMemory memory, int jobs_
       messages_(context.runtime, context.queue, context.limits, 2 * std::ssize(context.rules)),
       suspects_(context.runtime.random),
       slots_(jobs_max, context.rules.size()),
-      unmatched_(context.runtime.metrics.counter(
-          "longhaul_hints_unmatched_total",
-          "Hints that were acknowledged though no rule here reads what they are of.", {})) {
+      unmatched_(context.runtime.metrics.counter("longhaul_hints_unmatched_total",
+                                                 "Hints that were acknowledged though no rule here "
+                                                 "reads what they are of, or has their target.",
+                                                 {})) {
   for (const std::unique_ptr<RuleContext>& rule : context.rules) {
     if (!rule->rule->enabled) continue;
     queues_.push_back(std::make_unique<RuleQueue>(context, *rule, queues_.size()));

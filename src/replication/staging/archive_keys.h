@@ -24,7 +24,7 @@ Async<void> RememberArchiveKeys(State& state, SystemTime now, std::string archiv
                                 HintMessage message);
 // The bodies of messages for the Queue; none when the archive is not remembered.
 Async<std::vector<std::string>> RecallArchiveKeys(State& state, std::string archive);
-// Whether nobody has forgotten them (or they have never been remembered).
+// false: somebody has forgotten them, or nobody has ever remembered them.
 Async<bool> AreArchiveKeysRemembered(State& state, std::string archive);
 // The archive has been seen and is not there any more. Where it is uploaded to several stagings one
 // of them may get it later than another has applied it: rows live for an hour from the archive's

@@ -17,13 +17,6 @@ namespace longhaul {
 
 namespace {
 
-// Whether the archive names a target that the rule does not have.
-bool NamesOneThatIsNot(const ArchiveManifest& manifest, const Rule& rule) {
-  return std::ranges::any_of(manifest.targets, [&rule](const std::string& name) {
-    return std::ranges::find(rule.targets, name, &Target::name) == rule.targets.end();
-  });
-}
-
 constexpr int kPollGrowthMax = 10;
 constexpr int kRefusalsMax = 5;      // With the delays between them, 15 seconds.
 constexpr int kSoonTries = 3;        // Within seven seconds.
@@ -32,6 +25,13 @@ constexpr int kArchivesAtOnce = 16;
 constexpr int kLargeAtOnce = 2;
 // Of a small archive (StagingQueue::IsLarge).
 constexpr int64_t kSmallJobBytes = 4 << 20;
+
+// Whether the archive names a target that the rule does not have.
+bool NamesOneThatIsNot(const ArchiveManifest& manifest, const Rule& rule) {
+  return std::ranges::any_of(manifest.targets, [&rule](const std::string& name) {
+    return std::ranges::find(rule.targets, name, &Target::name) == rule.targets.end();
+  });
+}
 
 // A request that is under way is soon over; one that had no answer may take effect for so long, and
 // until then each look finds the same.
