@@ -165,7 +165,7 @@ class RulesRetryCommand : public Command {
                                   : Counted(asked, "key") + " will be tried again";
     if (forgotten > 0) {
       text += "; " + Counted(forgotten, "key") +
-              " of another bucket, which the rule read before, will not, and " +
+              " of another source, which the rule read before, will not, and " +
               (forgotten == 1 ? "is" : "are") + " parked no more";
     }
     context.output().Print(Message("summary")

@@ -96,8 +96,8 @@ asio::awaitable<void> RuleFollower::EmptySpools() {
     }
     if (taken_up->forgotten > 0) {
       context_.runtime.log.Warning(
-          "hints of another bucket are forgotten: the rule reads this one now",
-          {{"rule", id}, {"keys", taken_up->forgotten}, {"bucket", rule->rule->source.bucket}});
+          "hints of another source are forgotten: the rule reads this one now",
+          {{"rule", id}, {"keys", taken_up->forgotten}, {"source", rule->rule->source.ToString()}});
     }
   }
 }

@@ -526,7 +526,7 @@ function RetryDialog({ path, rule, parked, onClose, done }: DialogProps & { park
             ? "It is not parked any more."
             : `${counted(told.keys, "key")} will be tried again.` +
                 (told.forgotten > 0
-                  ? ` Of another bucket, and parked no more: ${counted(told.forgotten, "key")}.`
+                  ? ` Of another source, and parked no more: ${counted(told.forgotten, "key")}.`
                   : ""),
         );
       }}
