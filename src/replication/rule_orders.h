@@ -46,7 +46,8 @@ std::vector<std::string> ParkedPlaces(const Rule& rule, const std::string& only_
 
 struct RetriedKeys {
   uint64_t asked = 0;
-  // Parked while the rule read another source (of_source.h): their rows are gone, and nobody tries them.
+  // Parked while the rule read another source (of_source.h): their rows are gone, and nobody tries
+  // them.
   uint64_t forgotten = 0;
   std::vector<std::string> missing;  // Of `keys`: those that are not parked.
 };
