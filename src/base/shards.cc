@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/event_loop.h"
 
 namespace longhaul {
 namespace {
@@ -30,7 +31,7 @@ struct Shard::Impl {
 Shard::Shard(int number) : impl_(std::make_unique<Impl>()) {
   impl_->thread = std::thread([&io = impl_->io] {
     auto keep_running = asio::make_work_guard(io);
-    io.run();
+    RunEventLoop(io);
   });
   ::pthread_setname_np(impl_->thread.native_handle(), ("shard " + std::to_string(number)).c_str());
 }

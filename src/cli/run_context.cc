@@ -19,6 +19,7 @@
 
 #include "base/allocator.h"
 #include "base/check.h"
+#include "base/event_loop.h"
 #include "base/stream_logger.h"
 
 namespace longhaul {
@@ -255,7 +256,7 @@ Result<ExitCode> RunContext::Run(Async<ExitCode> work) {
                  });
   impl_->KeepReleasingMemory();
   impl_->io.restart();
-  impl_->io.run();
+  RunEventLoop(impl_->io);
   LH_CHECK(result.has_value());
   return std::move(*result);
 }

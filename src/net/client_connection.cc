@@ -235,6 +235,7 @@ Async<bool> ClientConnection::Write(std::span<iovec>& pieces, bool watch_answer)
     if (*sent) continue;
     Watch(asio::socket_base::wait_write, writable_, watching_write_);
     if (watch_answer) Watch(asio::socket_base::wait_read, readable_, watching_read_);
+    const NetworkWait wait(waits_, &NetworkWaits::bodies);
     while (!writable_ && !(watch_answer && readable_) && !failure_) co_await Park();
   }
   co_return true;
@@ -295,6 +296,7 @@ Async<size_t> ClientConnection::Receive(std::span<std::byte> out, bool at_once) 
   while (count && !*count) {
     // Reads by itself when something has come: one system call less than waiting and reading.
     StartRead(tls_ ? tls_->input_room() : out);
+    const NetworkWait wait(waits_, &NetworkWaits::bodies);
     while (!finished_ && !failure_) co_await Park();
     count = EndRead(out);
   }
@@ -339,6 +341,7 @@ Async<HttpResponseHead> ClientConnection::ReadHead() {
       Result<std::optional<size_t>> count = TryReceive(room, false);
       while (count && !*count) {
         StartRead(tls_ ? tls_->input_room() : room);
+        const NetworkWait wait(waits_, &NetworkWaits::answers);
         while (!finished_ && !failure_) co_await Park();
         count = EndRead(room);
       }

@@ -19,6 +19,7 @@
 
 #include "base/async.h"
 #include "base/clock.h"
+#include "base/event_loop.h"
 #include "net/client_tls.h"
 #include "net/http_client.h"
 #include "net/http_response_head.h"
@@ -31,7 +32,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // `origin`: "https://host:port", under which it is kept.
   ClientConnection(const asio::any_io_executor& executor, std::string origin)
-      : socket_(executor), origin_(std::move(origin)) {}
+      : socket_(executor), waits_(NetworkWaits::Of(executor)), origin_(std::move(origin)) {}
 
   // Where `host` is. An address is its own answer.
   Async<std::vector<Endpoint>> Resolve(std::string host, uint16_t port);
@@ -110,6 +111,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   }
 
   asio::ip::tcp::socket socket_;
+  std::shared_ptr<NetworkWaits> waits_;
   std::unique_ptr<TlsStream> tls_;
   std::string origin_;
   std::string buffer_;  // Read ahead: what lies from begin_ to end_.

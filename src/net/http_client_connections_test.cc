@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "base/event_loop.h"
 #include "tests/support/http_client_fixture.h"
 
 namespace longhaul {
@@ -226,6 +227,60 @@ TEST_P(HttpClientTest, ClientMayGoWhileCoroutinesWait) {
   for (int i = 0; i < 3; ++i) world.Start(Forever::Run(*client, url));
   ASSERT_TRUE(world.Run(SleepFor(world.clock, 50ms)));
   client.reset();
+}
+
+// What the event loop goes by: too few, and it wakes for each answer; one that is counted for ever
+// would slow down all that is asked alone.
+TEST_P(HttpClientTest, WhatItWaitsForIsCounted) {
+  constexpr size_t kBodyBytes = 8 << 20;  // More than a socket takes.
+  Event read_body, begin, end;
+  std::string url = Serve([&](Peer& peer, int) -> asio::awaitable<void> {
+    const std::string head = co_await peer.ReadHead();
+    if (head.starts_with("PUT")) {
+      co_await read_body.Wait();
+      co_await peer.ReadBody(kBodyBytes);
+    }
+    co_await begin.Wait();
+    co_await peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab");
+    co_await end.Wait();
+    co_await peer.Write("cdefghi");
+  });
+  auto waits = [this] {
+    NetworkWaits sum;
+    auto add = [&sum](const asio::any_io_executor& executor) {
+      const std::shared_ptr<NetworkWaits> waits = NetworkWaits::Of(executor);
+      sum.answers += waits->answers;
+      sum.bodies += waits->bodies;
+    };
+    EXPECT_TRUE(world.Run(SleepFor(world.clock, 100ms)));
+    add(world.runtime.executor);
+    for (const std::unique_ptr<Shard>& shard : shards.all()) {
+      shard->RunAndWait([&] { add(shard->executor()); });
+    }
+    return std::pair(sum.answers, sum.bodies);
+  };
+  const std::string bytes(kBodyBytes, 'b');
+  TaskGroup group(world.runtime.executor);
+  for (int i = 0; i < 5; ++i) {
+    HttpRequest request = Get(url);
+    if (i >= 3) {
+      request.method = "PUT";
+      request.body = AsBytes(bytes);
+    }
+    group.Spawn([](HttpClient& client, HttpRequest request) -> Async<void> {
+      Result<std::string> text = co_await FetchText(client, std::move(request));
+      if (!text) co_return text.error();
+      co_return Ok();
+    }(*client, std::move(request)));
+  }
+  EXPECT_EQ(waits(), std::pair(3, 2));
+  read_body.Set();
+  EXPECT_EQ(waits(), std::pair(5, 0));
+  begin.Set();
+  EXPECT_EQ(waits(), std::pair(0, 5));
+  end.Set();
+  ASSERT_TRUE(world.Run(group.Join()));
+  EXPECT_EQ(waits(), std::pair(0, 0));
 }
 
 }  // namespace
