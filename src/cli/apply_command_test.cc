@@ -87,6 +87,22 @@ TEST_F(SyncCommandTest, APlanIsOfItsPlaces) {
   EXPECT_EQ(ReadFile("there/x"), "2");
 }
 
+TEST_F(SyncCommandTest, APlanSetsAsideWhatItReplacesAndRemoves) {
+  WriteFile("in/x", "new and longer");
+  WriteFile("there/x", "old");
+  WriteFile("there/y", "only there");
+  const std::string plan = folder.file("plan");
+  ASSERT_EQ(Run({"sync", "--delete", "--plan", plan, "--backup-dir", folder.file("aside"),
+                 folder.file("in"), folder.file("there")}),
+            0)
+      << console.error;
+  EXPECT_EQ(Run({"apply", plan}), 0) << console.error;
+  EXPECT_EQ(ReadFile("there/x"), "new and longer");
+  EXPECT_EQ(ReadFile("aside/x"), "old");
+  EXPECT_EQ(ReadFile("aside/y"), "only there");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("there/y")));
+}
+
 // A plan is what a guard has let pass.
 TEST_F(SyncCommandTest, AGuardRefusesThePlan) {
   WriteFile("in/x", "1");

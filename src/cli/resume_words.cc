@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/run_context.h"
 #include "cli/store_options.h"
+#include "cli/transfer_flags.h"
 
 namespace longhaul {
 
@@ -44,28 +45,82 @@ std::set<std::string, std::less<>> NamesOf(const FlagSet& flags) {
   return names;
 }
 
-}  // namespace
+std::set<std::string, std::less<>> NamesOfCommon() {
+  CommonFlags common;
+  FlagSet flags;
+  common.Declare(flags);
+  return NamesOf(flags);
+}
 
-Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
-                                  const DatabasePlace& state) {
-  const std::unique_ptr<Command> command = CommandOf(run.command);
-  std::vector<std::string> name = Split(run.command);
-  if (command == nullptr || run.arguments.size() < name.size() ||
+// What makes a run leave an object alone.
+std::set<std::string, std::less<>> NamesOfChoices() {
+  FilterFlags filters;
+  CompareFlags compare;
+  FlagSet flags;
+  filters.Declare(flags);
+  compare.Declare(flags);
+  return NamesOf(flags);
+}
+
+// The words of a run, and what its flags are bound to.
+struct Parsed {
+  std::unique_ptr<Command> command;
+  std::unique_ptr<CommonFlags> common = std::make_unique<CommonFlags>();
+  FlagSet flags;
+};
+Result<Parsed> Parse(const RunRecord& run) {
+  Parsed parsed{.command = CommandOf(run.command)};
+  const std::vector<std::string> name = Split(run.command);
+  if (parsed.command == nullptr || run.arguments.size() < name.size() ||
       !std::equal(name.begin(), name.end(), run.arguments.begin())) {
     return InvalidInput("run " + run.id + " is of '" + run.command +
                         "', which cannot be begun once more by this longhaul");
   }
-  CommonFlags common;
-  FlagSet of_all;
-  common.Declare(of_all);
-  const std::set<std::string, std::less<>> common_names = NamesOf(of_all);
-  FlagSet flags;
-  command->Declare(flags);
-  common.Declare(flags);
-  Result<void> parsed = flags.Parse(
+  parsed.command->Declare(parsed.flags);
+  parsed.common->Declare(parsed.flags);
+  Result<void> sound = parsed.flags.Parse(
       {run.arguments.begin() + static_cast<ptrdiff_t>(name.size()), run.arguments.end()},
       [](const std::string&) { return std::nullopt; });
-  if (!parsed) return parsed.error().In("run " + run.id);
+  if (!sound) return sound.error().In("run " + run.id);
+  return parsed;
+}
+
+}  // namespace
+
+Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now) {
+  if (!run.whole_words) return Ok();
+  Result<Parsed> parsed = Parse(run);
+  if (!parsed) return parsed.error();
+  const std::set<std::string, std::less<>> names = NamesOfChoices();
+  auto choice = [&names](const GivenWords& given) {
+    GivenWords of_these;
+    std::ranges::copy_if(
+        given.options, std::back_inserter(of_these.options),
+        [&](const GivenWords::Option& option) { return names.contains(option.name); });
+    std::string words;
+    for (const std::string& word : of_these.Words()) words += (words.empty() ? "" : " ") + word;
+    return words;
+  };
+  const std::string was = choice(parsed->flags.given());
+  const std::string is = choice(now);
+  if (was == is) return Ok();
+  auto tell = [](const std::string& words) { return words.empty() ? "no filter" : words; };
+  return InvalidInput(
+      "run " + run.id + " was begun with " + tell(was) + ", and this is " + tell(is) +
+      ": what it left alone would be left alone without a word. Go on with `longhaul "
+      "runs resume " +
+      run.id +
+      "`, or begin a new run, which leaves alone what is "
+      "there already");
+}
+
+Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
+                                  const DatabasePlace& state) {
+  std::vector<std::string> name = Split(run.command);
+  Result<Parsed> parsed = Parse(run);
+  if (!parsed) return parsed.error();
+  const FlagSet& flags = parsed->flags;
+  const std::set<std::string, std::less<>> common_names = NamesOfCommon();
 
   GivenWords again{.arguments = flags.given().arguments};
   std::set<std::string, std::less<>> replaced = {"resume", "retry-failed", "state"};

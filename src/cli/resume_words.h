@@ -26,4 +26,9 @@ struct ResumeWords {
 Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
                                   const DatabasePlace& state);
 
+// kInvalidInput: the command was typed with other filters or comparisons than the run. What the run
+// left alone for its own counts as done, and nobody would look at it again. OK also of a run whose
+// words lack what its environment gave it: nobody knows its filters.
+Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now);
+
 }  // namespace longhaul

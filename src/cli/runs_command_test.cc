@@ -94,6 +94,34 @@ TEST_F(RunsCommandTest, ARunGoesOnAsItWasBegun) {
   EXPECT_EQ(ReadFile("out/bad"), "1");
 }
 
+// What the filters of the run left alone counts as done: with others it would never be looked at.
+TEST_F(RunsCommandTest, ARunGoesOnWithItsFilters) {
+  WriteFile("in/a", "1");
+  WriteFile("in/bad", "1");
+  WriteFile("out/bad/in-the-way", "3");
+  ASSERT_EQ(Run({"sync", "--exclude", "a", folder.file("in"), folder.file("out")}), 1)
+      << console.error;
+  std::filesystem::remove_all(folder.file("out/bad"));
+  for (const char* flag : {"--resume", "--retry-failed"}) {
+    for (const std::vector<std::string>& other : {std::vector<std::string>{},
+                                                  {"--exclude", "b"},
+                                                  {"--exclude", "a", "--size-only"},
+                                                  {"--include", "a", "--exclude", "a"}}) {
+      std::vector<std::string> words = {"sync", flag, "last", folder.file("in"),
+                                        folder.file("out")};
+      words.insert(words.end(), other.begin(), other.end());
+      EXPECT_EQ(Run(words), 2) << flag;
+      EXPECT_TRUE(Says("was begun with --exclude=a, and this is ")) << console.error;
+    }
+  }
+  EXPECT_EQ(Run({"sync", "--exclude", "a", "--resume", "last", "--multipart-threshold", "9MiB",
+                 "-v", folder.file("in"), folder.file("out")}),
+            0)
+      << console.error;
+  EXPECT_EQ(ReadFile("out/bad"), "1");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("out/a")));
+}
+
 // A run of one source and target must not go on with another.
 TEST_F(RunsCommandTest, ARunIsThatOfItsAddresses) {
   WriteFile("in/bad", "1");

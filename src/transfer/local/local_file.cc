@@ -415,10 +415,11 @@ Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool 
   // In the folder of the file, also where what was written lies in a folder of its own.
   const std::string folder = FolderOfFile(hidden);
   const std::string probe = FolderOfFile(at) == folder ? hidden : folder;
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   if (if_absent) {
     if (NameAnew(hidden, at) == 0) return Ok();
     if (errno != EEXIST) return FromErrno(errno, path);
-    Result<void> spelled = FoldsNames(probe, fold) ? CheckSpelling(path, fold) : Ok();
+    Result<void> spelled = FoldsNames(probe, name, fold) ? CheckSpelling(path, fold) : Ok();
     if (!spelled) return spelled;
     return PreconditionFailed(path + " is already there");
   }
@@ -429,7 +430,7 @@ Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool 
   if (errno != EEXIST && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
     return FromErrno(errno, path);
   }
-  if (FoldsNames(probe, fold)) {
+  if (FoldsNames(probe, name, fold)) {
     // Two spellings of one name must not both find nothing there.
     static Mutex one_by_one;
     const MutexLock lock(one_by_one);
@@ -439,6 +440,20 @@ Result<void> PlaceFile(const std::string& hidden, const std::string& path, bool 
     return Ok();
   }
   if (::rename(hidden.c_str(), at.c_str()) != 0) return FromErrno(errno, path);
+  return Ok();
+}
+
+Result<void> CheckFoldersAbove(const std::string& root, std::string_view key) {
+  for (size_t end = key.find('/'); end != std::string_view::npos; end = key.find('/', end + 1)) {
+    const std::string folder = FilePathOf(root, key.substr(0, end));
+    struct stat status{};
+    if (::lstat(folder.c_str(), &status) != 0) break;  // Nor is there anything below it.
+    if (!S_ISLNK(status.st_mode)) continue;
+    return Error{.kind = ErrorKind::kInvalidInput,
+                 .message = FilePathOf(root, key) + ": " + folder +
+                            " is a link, and no link to a folder is followed",
+                 .code = "KeyNotStorable"};
+  }
   return Ok();
 }
 

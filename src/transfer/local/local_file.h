@@ -50,6 +50,9 @@ bool IsHiddenName(std::string_view name);
 // KeyNotStorable: no file below a folder can have this name, or it would be taken for one of those.
 Result<void> CheckFileKey(std::string_view key);
 std::string FilePathOf(const std::string& bucket, std::string_view key);
+// KeyNotStorable: a folder between `root` and the file is a link. Listings do not show what lies
+// behind it: what is there would be taken for missing, and replaced or removed whatever it is.
+Result<void> CheckFoldersAbove(const std::string& root, std::string_view key);
 
 // What a failed system call on `what` means.
 Error FromErrno(int number, const std::string& what);

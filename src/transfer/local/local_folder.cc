@@ -350,8 +350,12 @@ Async<PutResult> LocalFolder::Put(PutRequest request, ByteSource& body) {
   const bool spelled = spelled_folders_.contains(FolderOfFile(path));
   Result<std::unique_ptr<NewFile>> file =
       co_await runtime_.pool.Run([&]() -> Result<std::unique_ptr<NewFile>> {
+        Result<void> above = spelled ? Ok() : CheckFoldersAbove(request.bucket, request.key);
+        if (!above) return above.error();
         Result<std::unique_ptr<NewFile>> created = NewFile::Create(path, fold_);
-        if (!created || spelled || !FoldsNames((*created)->hidden(), fold_)) return created;
+        if (!created || spelled || !FoldsNames((*created)->hidden(), request.key, fold_)) {
+          return created;
+        }
         Result<void> checked = CheckFolderSpelling(request.bucket, path, fold_);
         if (!checked) return checked.error();
         return created;
@@ -434,6 +438,8 @@ Async<void> LocalFolder::Remove(RemoveRequest request) {
   if (!good) co_return good.error();
   std::string path = FilePathOf(request.bucket, request.key);
   co_return co_await runtime_.pool.Run([&path, &request]() -> Result<void> {
+    Result<void> above = CheckFoldersAbove(request.bucket, request.key);
+    if (!above) return above;
     if (!request.if_match.empty()) {
       struct stat status{};
       if (::stat(path.c_str(), &status) != 0 || EtagOf(status) != request.if_match) {

@@ -26,8 +26,9 @@
 // NUL, segments over 255 bytes) are refused with KeyNotStorable, and so are those below a folder
 // .longhaul, which is a `file` store's own and is not listed. Where the file system takes two
 // spellings for one name, writing under the second is refused with KeyNotStorable, too
-// (spelling.h). Versions, tags, buckets: kInvalidInput, code NotImplemented;
-// capabilities().put_size_bytes_max is UINT64_MAX, which says that one PUT carries everything.
+// (spelling.h), and so is writing or removing behind a link to a folder. Versions, tags, buckets:
+// kInvalidInput, code NotImplemented; capabilities().put_size_bytes_max is UINT64_MAX, which says
+// that one PUT carries everything.
 //
 // What is large comes in parts all the same, so that it goes on where it broke off: OpenPlaced
 // (placed_parts.h) in place of CreateMultipart, which is NotImplemented. The parts lie in a hidden

@@ -63,6 +63,8 @@ Async<PlacedUpload> LocalFolder::OpenPlaced(PutRequest request, PartPlaces place
   const bool if_absent = request.condition.if_absent;
   Result<std::shared_ptr<LocalUpload>> upload =
       co_await runtime_.pool.Run([&]() -> Result<std::shared_ptr<LocalUpload>> {
+        Result<void> above = CheckFoldersAbove(request.bucket, request.key);
+        if (!above) return above.error();
         std::error_code ignored;
         if (if_absent && std::filesystem::exists(path, ignored)) {
           return PreconditionFailed(path + " is already there");
@@ -80,7 +82,7 @@ Async<PlacedUpload> LocalFolder::OpenPlaced(PutRequest request, PartPlaces place
   }
   // Before anything is downloaded.
   Result<void> spelled = co_await runtime_.pool.Run([&]() -> Result<void> {
-    if (!FoldsNames((*upload)->folder(), fold_)) return Ok();
+    if (!FoldsNames((*upload)->folder(), request.key, fold_)) return Ok();
     Result<void> folders = CheckFolderSpelling(request.bucket, path, fold_);
     return folders ? CheckSpelling(path, fold_) : folders;
   });

@@ -87,6 +87,34 @@ TEST_F(LocalFolderTest, DelimiterGivesFolders) {
   EXPECT_EQ(page->objects[0].key, "b");
 }
 
+// A listing does not show what lies behind a link to a folder, so whatever is there would be taken
+// for missing: a move could replace what it has yet to move.
+TEST_F(LocalFolderTest, NothingIsWrittenOrRemovedBehindALinkToAFolder) {
+  WriteFile("there/x", "old");
+  std::filesystem::create_directory(folder.file("a"));
+  std::filesystem::create_directory_symlink("../there", folder.file("a/link"));
+  for (const char* key : {"a/link/x", "a/link/y", "a/link/deep/er/z"}) {
+    Result<PutResult> put = world.Run(PutText(store, {.bucket = folder.path(), .key = key}, "new"));
+    ASSERT_FALSE(put) << key;
+    EXPECT_EQ(put.error().code, "KeyNotStorable");
+    EXPECT_TRUE(put.error().message.contains(folder.file("a/link") + " is a link"))
+        << put.error().message;
+    Result<PlacedUpload> upload =
+        world.Run(store.OpenPlaced({.bucket = folder.path(), .key = key},
+                                   {.origin = "o", .size_bytes = 4, .part_size_bytes = 4}));
+    ASSERT_FALSE(upload) << key;
+    EXPECT_EQ(upload.error().code, "KeyNotStorable");
+  }
+  Result<void> removed = world.Run(store.Remove({.bucket = folder.path(), .key = "a/link/x"}));
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, "KeyNotStorable");
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "there/x"}, 100)), "old");
+  EXPECT_EQ(FilesThere(), 1U);
+  // The folder that was named may be one.
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.file("a/link/"), .key = "x"}, "new")));
+  EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "there/x"}, 100)), "new");
+}
+
 // A key from a foreign bucket must not write outside the folder that was named.
 TEST_F(LocalFolderTest, NoKeyLeavesTheFolder) {
   for (const char* key :
@@ -414,6 +442,29 @@ TEST_F(FoldingFolderTest, AnotherSpellingOfAFolderIsNotWrittenTo) {
   EXPECT_EQ(Read("a/Docs/x"), "first");
   EXPECT_EQ(FilesThere(), 1U);
   ASSERT_TRUE(Put("a/Docs/y", "second"));
+}
+
+// ZFS with normalization=formC knows capitals, so no ASCII name shows what it takes for one.
+TEST_F(LocalFolderTest, AnotherFormOfAnAccentIsNotReplaced) {
+  LocalFolder files(world.runtime, ::fsync, testing::FoldsAccents);
+  auto put = [&](const std::string& key, const std::string& text, bool if_absent) {
+    return world.Run(PutText(
+        files, {.bucket = folder.path(), .key = key, .condition = {.if_absent = if_absent}}, text));
+  };
+  const std::string composed = testing::kComposed;
+  const std::string decomposed = testing::kDecomposed;
+  ASSERT_TRUE(put(composed, "first", false));
+  ASSERT_TRUE(put("sub/" + composed + "/x", "first", false));
+  for (const std::string& key : {decomposed, "sub/" + decomposed + "/x"}) {
+    for (bool if_absent : {false, true}) {
+      Result<PutResult> done = put(key, "second", if_absent);
+      ASSERT_FALSE(done) << key;
+      EXPECT_EQ(done.error().code, "KeyNotStorable") << done.error().Describe();
+    }
+  }
+  EXPECT_EQ(FilesThere(), 2U);
+  ASSERT_TRUE(put(composed, "newer", false));
+  EXPECT_EQ(*world.Run(GetAll(files, {.bucket = folder.path(), .key = composed}, 100)), "newer");
 }
 
 TEST_F(FoldingFolderTest, AnotherSpellingIsNotReplacedByPartsEither) {

@@ -1,11 +1,14 @@
 #include "transfer/local/spelling.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <string_view>
 
 #include "transfer/local/local_file.h"
 
@@ -21,6 +24,20 @@ char OtherCase(char c) {
   return c;
 }
 
+bool IsAscii(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return (c & 0x80) != 0; });
+}
+
+// Whether the file system is one that knows nothing of Unicode, unless it also folds capitals. Of
+// one that asks a server nobody knows.
+bool ComparesBytes(const std::string& path) {
+  struct statfs status{};
+  if (::statfs(path.c_str(), &status) != 0) return false;
+  constexpr std::array<decltype(status.f_type), 4> kByBytes{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+                                                            BTRFS_SUPER_MAGIC, TMPFS_MAGIC};
+  return std::ranges::find(kByBytes, status.f_type) != kByBytes.end();
+}
+
 bool IsThere(const std::string& path) {
   struct stat status{};
   return ::lstat(path.c_str(), &status) == 0;
@@ -28,7 +45,8 @@ bool IsThere(const std::string& path) {
 
 }  // namespace
 
-bool FoldsNames(const std::string& probe, const FoldPath& fold) {
+bool FoldsNames(const std::string& probe, std::string_view names, const FoldPath& fold) {
+  if (!IsAscii(names) && (fold || !ComparesBytes(probe))) return true;
   std::string other = probe;
   for (size_t i = other.rfind('/') + 1; i < other.size(); ++i) other[i] = OtherCase(other[i]);
   return IsThere(Folded(fold, other));

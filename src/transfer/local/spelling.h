@@ -1,7 +1,8 @@
 // Whether a name in a folder is spelled as the key says.
 //
 // Some file systems take two names for one: exFAT, vfat, SMB and drives of Windows do not tell
-// "README" from "Readme", and some leave off dots and blanks at the end. To a store these are two
+// "README" from "Readme", some leave off dots and blanks at the end, and some (HFS+, ZFS with
+// `normalization`) take letters with accents in all their forms for one. To a store these are two
 // objects, and the second would replace the first. All of it blocks: on the CPU pool.
 //
 // Internal to LocalFolder.
@@ -10,6 +11,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -22,9 +24,10 @@ inline std::string Folded(const FoldPath& fold, const std::string& path) {
   return fold ? fold(path) : path;
 }
 
-// Whether two spellings can be one name there. `probe`: an entry of our own, with letters in its
-// name.
-bool FoldsNames(const std::string& probe, const FoldPath& fold);
+// Whether another spelling of `names`, one name or several below each other, can be the same there.
+// `probe`: an entry of our own, with letters in its name. Letters beyond ASCII are not tried: with
+// them it can, but on file systems that are known to compare bytes.
+bool FoldsNames(const std::string& probe, std::string_view names, const FoldPath& fold);
 
 // What there is under the name `path` has this very name. OK also where there is nothing.
 // KeyNotStorable: it has another one, and the error names both.

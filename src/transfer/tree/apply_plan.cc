@@ -131,8 +131,12 @@ class Application {
     co_return info.error();
   }
 
-  // Whether it has been done already; kPrecondition: an end is not what it was.
-  Async<bool> LookAtEnds(PlanStep planned) {
+  struct Ends {
+    bool done = false;  // Already.
+    uint64_t target_bytes = 0;
+  };
+  // kPrecondition: an end is not what it was.
+  Async<Ends> LookAtEnds(PlanStep planned) {
     const ObjectPlace from{source_.store, source_.bucket, source_.prefix + planned.name};
     const ObjectPlace to{target_.store, target_.bucket, target_.prefix + planned.name};
     Result<std::optional<ObjectInfo>> source = co_await InfoAt(from);
@@ -144,13 +148,13 @@ class Application {
     if (!target) co_return target.error();
     const bool as_planned =
         *target ? planned.target_etag == (*target)->etag : !planned.target_etag.has_value();
-    if (as_planned) co_return false;
+    if (as_planned) co_return Ends{.target_bytes = *target ? (*target)->size_bytes : 0};
     Result<bool> done = false;
     if (*target) {
       done = co_await IsCopyOf(runtime_, from, **source, to, **target, options_.carry.copy);
       if (!done) co_return done.error();
     }
-    if (*done) co_return true;
+    if (*done) co_return Ends{.done = true};
     co_return PreconditionFailed("the target has changed since the plan was made");
   }
 
@@ -167,8 +171,8 @@ class Application {
                         .target = there ? &*there : nullptr,
                         .decision = {SyncVerdict::kCopy, planned.reason}};
     ++run_.totals.source_objects;
-    Result<bool> done = co_await LookAtEnds(planned);
-    if (done && *done) {
+    Result<Ends> ends = co_await LookAtEnds(planned);
+    if (ends && ends->done) {
       run_.watch.Worked();
       ++run_.totals.skipped;
       SyncStep skipped = step;
@@ -176,11 +180,12 @@ class Application {
       run_.observer.OnSkipped(skipped);
       co_return Ok();
     }
+    if (ends && there) there->size_bytes = ends->target_bytes;  // No plan says it.
     ++run_.totals.chosen;
     run_.totals.chosen_bytes += planned.size_bytes;
     run_.observer.OnChosen(step);
     Result<CopyOutcome> outcome =
-        done ? co_await CopyAsPlanned(planned, object, there) : Result<CopyOutcome>(done.error());
+        ends ? co_await CopyAsPlanned(planned, object, there) : Result<CopyOutcome>(ends.error());
     if (!outcome) {
       run_.Failed(step, outcome.error());
       co_return Ok();
