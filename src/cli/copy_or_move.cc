@@ -151,18 +151,16 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   } else if (recursive_ && !dry_run_) {
     what.no_journal = "no journal is kept with several SOURCEs";
   }
+  if (recursive_) {
+    Result<std::function<bool(std::string_view)>> lands =
+        co_await LandsInASource(context, opener, *target);
+    if (!lands) co_return lands.error();
+    options.lands_in_source = std::move(*lands);
+  }
   Result<void> remembered = co_await run.Remember(run_flags_, std::move(what));
   if (!remembered) co_return remembered.error();
   options.filter = filters_.Make(run.Began(context.runtime().clock.Now()));
   if (at_.at) time_at_ = run.At(time_at_);
-  if (recursive_) {
-    std::vector<OpenedAddress> sources;
-    for (const std::string& text : sources_) {
-      Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
-      if (source) sources.push_back(std::move(*source));  // Else it is told at its turn.
-    }
-    options.lands_in_source = LandsIn(sources, *target);
-  }
   run.listers_max = static_cast<int>(listings_.listers);
   run.Begin();
   for (const std::string& text : sources_) {
@@ -179,6 +177,33 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
   }
   co_return co_await run.Conclude(
       done, recursive_ && !dry_run_ ? SummaryText::kTransfer : SummaryText::kNone);
+}
+
+Async<std::function<bool(std::string_view name)>> CopyOrMove::LandsInASource(RunContext& context,
+                                                                             StoreOpener& opener,
+                                                                             OpenedAddress target) {
+  if (!target.address.folder()) target.address.key += '/';
+  std::vector<std::function<bool(std::string_view)>> each;
+  for (const std::string& text : sources_) {
+    Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
+    if (!source || source->address.bucket.empty()) continue;  // It is told at its turn.
+    if (!source->address.folder()) source->address.key += '/';
+    TruePlaces places;
+    if (!dry_run_) {
+      Result<TruePlaces> found = co_await FindTruePlaces(context.runtime(), *source, target, false);
+      if (!found) co_return found.error();
+      places = std::move(*found);
+    }
+    const OpenedAddress true_source = places.Of(*source);
+    const OpenedAddress true_target = places.Of(target);
+    Result<void> apart = places.found() ? CheckNotIntoItself(true_source, true_target) : Ok();
+    if (!apart) co_return apart.error();
+    if (auto lands = LandsIn(true_source, true_target)) each.push_back(std::move(lands));
+  }
+  if (each.empty()) co_return std::function<bool(std::string_view)>();
+  co_return [each = std::move(each)](std::string_view name) {
+    return std::ranges::any_of(each, [name](const auto& lands) { return lands(name); });
+  };
 }
 
 // Of two keys: the folders that they lie in.

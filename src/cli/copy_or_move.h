@@ -2,7 +2,9 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/command.h"
@@ -24,6 +26,10 @@ class CopyOrMove : public Command {
   Async<ExitCode> RunAsync(RunContext& context) override;
 
  private:
+  // Of names of the target: which are those of a source's objects. Empty: none can be.
+  Async<std::function<bool(std::string_view name)>> LandsInASource(RunContext& context,
+                                                                   StoreOpener& opener,
+                                                                   OpenedAddress target);
   // kInvalidInput: what is moved would be moved onto itself.
   static Async<void> CheckApart(RunContext& context, OpenedAddress source, OpenedAddress target,
                                 std::string key, std::string target_key);

@@ -149,19 +149,30 @@ class SyncCommand : public Command {
     const CommandAddress typed = source->address;
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
-    if (options_.remove && LiesIn(*source, *target)) {
+    TruePlaces places;
+    if (!options_.dry_run) {
+      Result<TruePlaces> found =
+          co_await FindTruePlaces(context.runtime(), *source, *target, options_.remove);
+      if (!found) co_return found.error();
+      places = std::move(*found);
+    }
+    const OpenedAddress true_source = places.Of(*source);
+    const OpenedAddress true_target = places.Of(*target);
+    sound = CheckNotIntoItself(true_source, true_target);
+    if (!sound) co_return sound.error();
+    if (options_.remove && LiesIn(true_source, true_target)) {
       co_return InvalidInput("'" + source_ + "' lies in '" + target_ +
                              "': --delete would remove it");
     }
     SetOptions(context);
-    options_.lands_in_source = LandsIn({*source}, *target);
+    options_.lands_in_source = LandsIn(true_source, true_target);
     if (at_.at) {
       sound = co_await CheckKeepsVersions(*source);
       if (!sound) co_return sound.error();
     }
     if (options_.remove) options_.is_hidden = BehindLinks(*source);
     if (!backup_.empty()) {
-      Result<BackupEnd> backup = OpenBackup(opener, limited, backup_, *source, *target);
+      Result<BackupEnd> backup = OpenBackup(opener, limited, backup_, *source, *target, places);
       if (!backup) co_return backup.error();
       options_.backup.emplace(backup->tree);
       backup_place_ = backup->place;

@@ -1,5 +1,7 @@
 #include "cli/transfer_ends.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +29,20 @@ std::string FileOf(const OpenedAddress& end, const std::string& key) {
   const std::filesystem::path whole = std::filesystem::absolute(path, ignored);
   std::string text = std::filesystem::weakly_canonical(whole, ignored).string();
   return text.ends_with('/') ? text : text + "/";
+}
+
+// What `file` is called in `folder`; nullopt: it is not in it. Both end in '/'.
+std::optional<std::string> BelowFolder(const std::string& file, const std::string& folder) {
+  if (file.starts_with(folder)) return file.substr(folder.size());
+  // Another mount, or on a disk that does not tell capitals from small letters.
+  struct stat wanted{};
+  if (::stat(folder.c_str(), &wanted) != 0) return std::nullopt;
+  for (size_t end = file.size(); end > 1; end = file.rfind('/', end - 2) + 1) {
+    struct stat status{};
+    if (::stat(file.substr(0, end).c_str(), &status) != 0) continue;  // Not yet.
+    if (status.st_dev == wanted.st_dev && status.st_ino == wanted.st_ino) return file.substr(end);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -60,34 +76,25 @@ Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use us
                       ": give a bucket or a prefix that no rule uses");
 }
 
+std::string FolderPathOf(const OpenedAddress& end) { return FileOf(end, end.address.key); }
+
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer) {
-  const std::string file = FileOf(inner, inner.address.key);
-  const std::string folder = FileOf(outer, outer.address.key);
+  const std::string file = FolderPathOf(inner);
+  const std::string folder = FolderPathOf(outer);
   if (file.empty() != folder.empty()) return false;
-  if (!file.empty()) return file.starts_with(folder);
+  if (!file.empty()) return BelowFolder(file, folder).has_value();
   return inner.place == outer.place && inner.address.bucket == outer.address.bucket &&
          inner.address.key.starts_with(outer.address.key);
 }
 
-std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
-                                                   OpenedAddress target) {
-  if (!target.address.folder()) target.address.key += '/';
-  std::vector<std::string> inside;  // Of the target: where sources begin.
-  for (OpenedAddress source : sources) {
-    if (!source.address.folder()) source.address.key += '/';
-    if (LiesIn(target, source)) {
-      inside.emplace_back();  // All of it.
-    } else if (LiesIn(source, target)) {
-      const std::string file = FileOf(target, target.address.key);
-      inside.push_back(file.empty() ? source.address.key.substr(target.address.key.size())
-                                    : FileOf(source, source.address.key).substr(file.size()));
-    }
-  }
-  if (inside.empty()) return {};
-  return [inside = std::move(inside)](std::string_view name) {
-    return std::ranges::any_of(
-        inside, [name](const std::string& place) { return name.starts_with(place); });
-  };
+std::function<bool(std::string_view name)> LandsIn(const OpenedAddress& source,
+                                                   const OpenedAddress& target) {
+  if (LiesIn(target, source)) return [](std::string_view) { return true; };
+  if (!LiesIn(source, target)) return {};
+  const std::string folder = FolderPathOf(target);
+  return [inside = folder.empty() ? source.address.key.substr(target.address.key.size())
+                                  : *BelowFolder(FolderPathOf(source), folder)](
+             std::string_view name) { return name.starts_with(inside); };
 }
 
 bool IsMissingFolder(const OpenedAddress& end) {
@@ -139,11 +146,13 @@ Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target) {
     }
     return NotFound("there is no folder '" + source.address.text + "'");
   }
-  if (LiesIn(target, source)) {
-    return InvalidInput("'" + target.address.text + "' lies in '" + source.address.text +
-                        "': the copy would copy itself");
-  }
-  return Ok();
+  return CheckNotIntoItself(source, target);
+}
+
+Result<void> CheckNotIntoItself(const OpenedAddress& source, const OpenedAddress& target) {
+  if (!LiesIn(target, source)) return Ok();
+  return InvalidInput("'" + target.address.text + "' lies in '" + source.address.text +
+                      "': the copy would copy itself");
 }
 
 Async<void> CheckKeepsVersions(OpenedAddress source) {
@@ -215,7 +224,8 @@ std::function<bool(const std::string& name)> BehindLinks(const OpenedAddress& so
 }
 
 Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                             const OpenedAddress& source, const OpenedAddress& target) {
+                             const OpenedAddress& source, const OpenedAddress& target,
+                             const TruePlaces& places) {
   Result<OpenedAddress> backup = opener.Open(text, StoreEnd::kTarget);
   if (!backup) return backup.error();
   if (backup->address.bucket.empty()) return InvalidInput("'" + text + "' names no bucket");
@@ -223,9 +233,10 @@ Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const 
   if (backup->store != target.store) {
     return InvalidInput("--backup-dir '" + text + "' has to be at the store of the target");
   }
-  for (const OpenedAddress* end : {&source, &target}) {
-    if (LiesIn(*backup, *end) || LiesIn(*end, *backup)) {
-      return InvalidInput("--backup-dir '" + text + "' and '" + end->address.text +
+  const OpenedAddress aside = places.Of(*backup);
+  for (const OpenedAddress& end : {places.Of(source), places.Of(target)}) {
+    if (LiesIn(aside, end) || LiesIn(end, aside)) {
+      return InvalidInput("--backup-dir '" + text + "' and '" + end.address.text +
                           "' lie in one another");
     }
   }

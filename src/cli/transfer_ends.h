@@ -10,6 +10,7 @@
 #include "cli/run_context.h"
 #include "cli/stores.h"
 #include "cli/transfer_limits.h"
+#include "cli/true_places.h"
 #include "rules/in_use.h"
 #include "transfer/tree/tree.h"
 
@@ -29,17 +30,22 @@ std::string LastingPlace(const OpenedAddress& end);
 // kInvalidInput: the rules of the configuration in use have something there that `use` must not
 // meet.
 Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use use);
-// Whether what lies at `inner` lies in `outer` too. Both are folders.
+// The folder in the file system that an end is, with a '/' behind it; "": it is none.
+std::string FolderPathOf(const OpenedAddress& end);
+// Whether what lies at `inner` lies in `outer` too. Both are folders; where both are of the file
+// system it says whether they are (mounts, spellings).
 bool LiesIn(const OpenedAddress& inner, const OpenedAddress& outer);
 
-// Of copies to `target`: which names land in one of `sources` (SyncOptions::lands_in_source).
-// Empty: none can.
-std::function<bool(std::string_view name)> LandsIn(const std::vector<OpenedAddress>& sources,
-                                                   OpenedAddress target);
+// Of copies of what is below `source` to `target`, both folders: which names land in `source`
+// (SyncOptions::lands_in_source). Empty: none can.
+std::function<bool(std::string_view name)> LandsIn(const OpenedAddress& source,
+                                                   const OpenedAddress& target);
 
 // Makes folders of both (a '/' at the end). kInvalidInput: no bucket is named, the source is a
 // file, the target lies in the source. kNotFound: the source is a local folder that is not there.
 Result<void> PrepareEnds(OpenedAddress& source, OpenedAddress& target);
+// The last of these.
+Result<void> CheckNotIntoItself(const OpenedAddress& source, const OpenedAddress& target);
 
 // kInvalidInput: the source's bucket keeps no versions, so nobody knows what was there at a time.
 Async<void> CheckKeepsVersions(OpenedAddress source);
@@ -67,7 +73,8 @@ struct BackupEnd {
   std::string place;  // LastingPlace
 };
 Result<BackupEnd> OpenBackup(StoreOpener& opener, LimitedStores& limited, const std::string& text,
-                             const OpenedAddress& source, const OpenedAddress& target);
+                             const OpenedAddress& source, const OpenedAddress& target,
+                             const TruePlaces& places = {});
 
 // Of a local source: whether a name lies at or behind a link to a folder, or a link to nowhere,
 // which listings leave out. Empty for others.

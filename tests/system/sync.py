@@ -205,12 +205,38 @@ def files(world, two) -> None:
         check(told["objects"] == 0, f"{pair} was copied again")
 
 
+def one_place(world, one, two) -> None:
+    """What is removed or replaced at TARGET is not what is to be read of SOURCE, under two names."""
+    one.s3.create_bucket(Bucket="met")
+    put_all(one.s3, "met", [Thing("new/x", b"one"), Thing("new/new/x", b"three")])
+    before = keys_of(one.s3, "met")
+    alias = one.endpoint.replace("127.0.0.1", "localhost")
+    two_names = ["--source-endpoint-url", alias, "--target-endpoint-url", one.endpoint]
+    own = ["--endpoint-url", one.endpoint]
+    folder = one.folder / "met"
+    check(folder.is_dir(), f"no {folder}")
+    for command in (["sync", "--delete", *two_names, "s3://met/new/", "s3://met/"],
+                    ["sync", "--delete", *own, "s3://met/new/", folder],
+                    ["sync", "--delete", *own, folder / "new", "s3://met/"],
+                    ["sync", "--delete", *own, "s3://met/", one.folder]):
+        world.run(*command).expect(2, "--delete would remove it")
+        check(keys_of(one.s3, "met") == before, f"{command} has removed something")
+    for command in (["sync", *two_names, "s3://met/", "s3://met/new/"],
+                    ["cp", "-r", *own, "s3://met/", folder / "new"]):
+        world.run(*command).expect(2, "the copy would copy itself")
+        check(keys_of(one.s3, "met") == before, f"{command} has copied")
+    world.run("mv", "-r", *two_names, "s3://met/new/", "s3://met/").expect(1, "left alone")
+    check(keys_of(one.s3, "met") == ["new/new/x", "x"], f"{keys_of(one.s3, 'met')}")
+    check(one.s3.get_object(Bucket="met", Key="x")["Body"].read() == b"one", "another one's bytes")
+
+
 def main() -> None:
     with World("sync") as world:
         one, two = (world.serve("versitygw", name) for name in ("one", "two"))
         one.s3.create_bucket(Bucket="from")
         two.s3.create_bucket(Bucket="dest")
-        for case in (mirrored, guarded, broken_listings, listed_before, planned, reported, limited, moved, refused):
+        for case in (mirrored, guarded, broken_listings, listed_before, planned, reported, limited, moved, refused,
+                     one_place):
             step(case.__name__)
             case(world, one, two)
         step("files")

@@ -33,13 +33,6 @@ Error Kept(Error error) {
   return error.In("copied, but not removed at the source");
 }
 
-// Whether two names may be one object: of one endpoint under two names, or of one bucket (an access
-// point's), both say the same.
-bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
-  return one.last_modified == two.last_modified && one.etag == two.etag &&
-         one.size_bytes == two.size_bytes && one.version_id == two.version_id;
-}
-
 // What a move has written.
 struct Written {
   ObjectInfo info;
@@ -136,6 +129,11 @@ Async<CopyOutcome> CarryPastBackup(Runtime runtime, CopySource from, CopyTarget 
 }
 
 }  // namespace
+
+bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two) {
+  return one.last_modified == two.last_modified && one.etag == two.etag &&
+         one.size_bytes == two.size_bytes && one.version_id == two.version_id;
+}
 
 bool IsThereAlready(const Error& error) {
   // Another request for the name was under way, and may have been a delete.

@@ -39,6 +39,10 @@ Async<CopyOutcome> CarryInPlaceOf(Runtime runtime, TreeSource source, TreeTarget
                                   ListedObject object, std::optional<ListedObject> there,
                                   CarryOptions options, std::string since);
 
+// Whether two names may be one object: of one endpoint under two names, or of one bucket (an access
+// point's), both say the same. A replica may, too.
+bool MayBeOne(const ObjectInfo& one, const ObjectInfo& two);
+
 // Of what one of these answered to `if_absent`: whether it is refused because there is an object,
 // and not because the source has changed, or was copied and could not be removed.
 bool IsThereAlready(const Error& error);

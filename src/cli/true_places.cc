@@ -1,0 +1,188 @@
+#include "cli/true_places.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "cli/transfer_ends.h"
+#include "storage/store.h"
+#include "transfer/tree/carry_object.h"
+
+namespace longhaul {
+
+namespace {
+
+constexpr int kLookedAt = 1000;
+
+bool AreNested(std::string_view one, std::string_view other) {
+  return one.starts_with(other) || other.starts_with(one);
+}
+
+// nullopt also where one may not look, or no object can have such a name.
+Async<std::optional<ObjectInfo>> InfoAt(OpenedAddress end, std::string key) {
+  Result<ObjectInfo> info =
+      co_await end.store->Head({.bucket = end.address.bucket, .key = std::move(key)});
+  if (info) co_return std::optional(std::move(*info));
+  const Error& error = info.error();
+  if (error.Transient() || error.kind == ErrorKind::kCancelled) co_return error;
+  co_return std::nullopt;
+}
+
+// One of the first. None with a name of those that servers give what is their own, in which nobody
+// else sees it, if there is another.
+Async<std::optional<ListedObject>> OneBelow(OpenedAddress end, std::string prefix) {
+  Result<ListPage> page = co_await end.store->List(
+      {.bucket = end.address.bucket, .prefix = prefix, .count_max = kLookedAt});
+  // The run's own listing says what is wrong.
+  if (!page || page->objects.empty()) co_return std::nullopt;
+  auto hidden = [&prefix](const ListedObject& object) {
+    return ("/" + object.key.substr(prefix.size())).contains("/.");
+  };
+  auto found = std::ranges::find_if_not(page->objects, hidden);
+  if (found == page->objects.end()) found = page->objects.begin();
+  co_return std::optional(std::move(*found));
+}
+
+std::string ProbeName(const Runtime& runtime) {
+  return "longhaul-probe-" + NewUlid(runtime.clock.Now(), runtime.random);
+}
+
+// Whether a file that appears in `folder` does so as an object below `prefix`.
+Async<bool> ShowsAFileOf(Runtime runtime, OpenedAddress objects, std::string folder,
+                         std::string prefix) {
+  const std::string name = ProbeName(runtime);
+  const std::string path = folder + name;
+  // Where nothing can be written nothing gets lost.
+  if (!std::ofstream(path, std::ios::binary)) co_return false;
+  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(std::move(objects), prefix + name);
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  if (!seen) co_return seen.error();
+  co_return seen->has_value();
+}
+
+// Whether an object that appears at `one` does so at `other`: replicas are alike in all else.
+Async<bool> ShowsAnObjectOf(Runtime runtime, OpenedAddress one, OpenedAddress other) {
+  const std::string key = one.address.key + ProbeName(runtime);
+  MemorySource nothing(std::string_view{});
+  Result<PutResult> put =
+      co_await one.store->Put({.bucket = one.address.bucket, .key = key}, nothing);
+  if (!put) {
+    if (put.error().Transient() || put.error().kind == ErrorKind::kCancelled) co_return put.error();
+    co_return true;  // Who may not write there loses little by a refusal.
+  }
+  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(std::move(other), key);
+  Result<void> removed = co_await one.store->Remove(
+      {.bucket = one.address.bucket, .key = key, .version_id = put->version_id});
+  if (!seen) co_return seen.error();
+  if (!removed) co_return removed.error().In("remove " + one.address.WithKey(key));
+  co_return seen->has_value();
+}
+
+Async<TruePlaces> OfTwoBuckets(Runtime runtime, OpenedAddress source, OpenedAddress target,
+                               bool equal_too) {
+  const bool equal = source.address.key == target.address.key;
+  if (source.place == target.place && source.address.bucket == target.address.bucket) {
+    co_return TruePlaces();  // As they say.
+  }
+  if (equal ? !equal_too : !AreNested(source.address.key, target.address.key)) {
+    co_return TruePlaces();
+  }
+  Result<std::optional<ListedObject>> first = co_await OneBelow(source, source.address.key);
+  if (!first) co_return first.error();
+  if (!*first) co_return TruePlaces();
+  Result<std::optional<ObjectInfo>> there = co_await InfoAt(target, (*first)->key);
+  if (!there) co_return there.error();
+  if (!*there) co_return TruePlaces();
+  Result<std::optional<ObjectInfo>> here = co_await InfoAt(source, (*first)->key);
+  if (!here) co_return here.error();
+  if (!*here || !MayBeOne(**here, **there)) co_return TruePlaces();
+  Result<bool> one = co_await ShowsAnObjectOf(runtime, target, source);
+  if (!one) co_return one.error();
+  if (!*one) co_return TruePlaces();
+  OpenedAddress as = target;
+  as.address.key.clear();
+  co_return TruePlaces(source.place, source.address.bucket, std::move(as));
+}
+
+// Where the folder of a bucket may be: `folder`, if what is `files` to the folder's store is
+// `objects` to the bucket's.
+struct Candidate {
+  std::string folder;
+  std::string files;
+  std::string objects;
+};
+
+// One above the other, or the other way round.
+std::vector<Candidate> CandidatesOf(const OpenedAddress& files, const OpenedAddress& objects) {
+  std::vector<Candidate> candidates;
+  const std::string path = FolderPathOf(files);
+  for (size_t end = path.size(); end > 0; end = path.rfind('/', end - 2) + 1) {
+    std::string below = path.substr(end);
+    if (AreNested(below, objects.address.key)) {
+      candidates.push_back(
+          {.folder = path.substr(0, end), .files = files.address.key, .objects = std::move(below)});
+    }
+    if (end == 1) break;  // The root of all.
+  }
+  const std::string inside = objects.address.bucket + "/";
+  candidates.push_back(
+      {.folder = path + inside, .files = files.address.key + inside, .objects = ""});
+  return candidates;
+}
+
+Async<bool> IsFolderOf(Runtime runtime, OpenedAddress files, OpenedAddress objects,
+                       Candidate candidate) {
+  Result<std::optional<ListedObject>> first = co_await OneBelow(files, candidate.files);
+  if (!first) co_return first.error();
+  if (!*first) co_return false;
+  const std::string name = (*first)->key.substr(candidate.files.size());
+  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(objects, candidate.objects + name);
+  if (!seen) co_return seen.error();
+  if (!*seen || (*seen)->size_bytes != (*first)->size_bytes) co_return false;
+  co_return co_await ShowsAFileOf(runtime, std::move(objects), candidate.folder + candidate.objects,
+                                  candidate.objects);
+}
+
+Async<TruePlaces> OfAFolderAndABucket(Runtime runtime, OpenedAddress files, OpenedAddress objects) {
+  for (const Candidate& candidate : CandidatesOf(files, objects)) {
+    Result<bool> found = co_await IsFolderOf(runtime, files, objects, candidate);
+    if (!found) co_return found.error();
+    if (!*found) continue;
+    OpenedAddress as{.address = {.kind = CommandAddress::Kind::kLocal,
+                                 .text = candidate.folder,
+                                 .bucket = candidate.folder}};
+    co_return TruePlaces(objects.place, objects.address.bucket, std::move(as));
+  }
+  co_return TruePlaces();
+}
+
+}  // namespace
+
+OpenedAddress TruePlaces::Of(OpenedAddress end) const {
+  if (!one_ || end.place != one_->place || end.address.bucket != one_->bucket) return end;
+  OpenedAddress as = one_->as;
+  as.address.text = std::move(end.address.text);
+  as.address.key = std::move(end.address.key);
+  return as;
+}
+
+Async<TruePlaces> FindTruePlaces(Runtime runtime, OpenedAddress source, OpenedAddress target,
+                                 bool equal_too) {
+  const bool from_folder = !FolderPathOf(source).empty();
+  const bool to_folder = !FolderPathOf(target).empty();
+  if (from_folder && to_folder) co_return TruePlaces();
+  if (from_folder) {
+    co_return co_await OfAFolderAndABucket(runtime, std::move(source), std::move(target));
+  }
+  if (to_folder) {
+    co_return co_await OfAFolderAndABucket(runtime, std::move(target), std::move(source));
+  }
+  co_return co_await OfTwoBuckets(runtime, std::move(source), std::move(target), equal_too);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,159 @@
+#include "cli/true_places.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/transfer_ends.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/run.h"
+#include "tests/support/temp_dir.h"
+#include "transfer/local/local_folder.h"
+
+namespace longhaul {
+namespace {
+
+using testing::MemoryStore;
+using testing::MemoryStoreBackend;
+using testing::RealWorld;
+using testing::TempDir;
+
+class TruePlacesTest : public ::testing::Test {
+ protected:
+  static OpenedAddress At(Store& store, const std::string& place, const std::string& bucket,
+                          const std::string& prefix) {
+    return {.address = {.kind = CommandAddress::Kind::kNamed,
+                        .text = place + ":" + bucket,
+                        .bucket = bucket,
+                        .key = prefix},
+            .store = &store,
+            .place = place};
+  }
+  OpenedAddress Folder(const std::string& name) {
+    return {.address = {.text = folder.file(name), .bucket = folder.file(name) + "/"},
+            .store = &files};
+  }
+  void WriteFile(const std::string& name, const std::string& text) {
+    std::filesystem::path path = folder.file(name);
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  TruePlaces Find(const OpenedAddress& source, const OpenedAddress& target,
+                  bool equal_too = false) {
+    Result<TruePlaces> places = world.Run(FindTruePlaces(world.runtime, source, target, equal_too));
+    EXPECT_TRUE(places) << places.error().Describe();
+    return places ? *places : TruePlaces();
+  }
+  // Of a source and a target: which lies in which.
+  std::string Compared(const OpenedAddress& source, const OpenedAddress& target) {
+    const TruePlaces places = Find(source, target);
+    const OpenedAddress one = places.Of(source);
+    const OpenedAddress other = places.Of(target);
+    if (LiesIn(one, other)) return LiesIn(other, one) ? "one" : "source in target";
+    return LiesIn(other, one) ? "target in source" : "apart";
+  }
+  size_t FilesThere() {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file()) ++count;
+    }
+    return count;
+  }
+
+  TempDir folder;
+  RealWorld world;
+  LocalFolder files{world.runtime};
+};
+
+TEST_F(TruePlacesTest, OneBucketByTwoEndpoints) {
+  MemoryStore store(world.runtime, std::make_shared<MemoryStoreBackend>());
+  ASSERT_TRUE(world.Run(store.CreateBucket("b")));
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "new/x"}, "1")));
+  const OpenedAddress all = At(store, "http://one", "b", "");
+  const OpenedAddress below = At(store, "http://other", "b", "new/");
+  EXPECT_EQ(Compared(below, all), "source in target");
+  EXPECT_EQ(Compared(all, below), "target in source");
+  // The same prefix of both is told by each object, but where objects are removed.
+  const OpenedAddress other = At(store, "http://other", "b", "");
+  EXPECT_FALSE(Find(all, other).found());
+  EXPECT_TRUE(Find(all, other, true).found());
+  // What lies beside each other does not meet.
+  EXPECT_EQ(Compared(At(store, "http://other", "b", "old/"), below), "apart");
+  // Nothing is left of the look.
+  Result<ListPage> left = world.Run(store.List({.bucket = "b"}));
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->objects.size(), 1U);
+}
+
+TEST_F(TruePlacesTest, TwoBucketsWithOneObjectAreTwo) {
+  MemoryStore one(world.runtime, std::make_shared<MemoryStoreBackend>());
+  MemoryStore other(world.runtime, std::make_shared<MemoryStoreBackend>());
+  for (MemoryStore* store : {&one, &other}) {
+    ASSERT_TRUE(world.Run(store->CreateBucket("b")));
+    ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "b", .key = "new/x"}, "1")));
+  }
+  EXPECT_EQ(Compared(At(one, "http://one", "b", "new/"), At(other, "http://other", "b", "")),
+            "apart");
+}
+
+// A server's own folder: the LocalFolder stands for it, with the folder as its bucket.
+TEST_F(TruePlacesTest, AFolderInWhichAServerKeepsItsObjects) {
+  WriteFile("root/d/new/x", "1");
+  WriteFile("root/d/new/deep/y", "2");
+  WriteFile("root/e/new/x", "1");
+  LocalFolder server(world.runtime);
+  auto bucket = [this, &server](const std::string& prefix) {
+    return At(server, "http://server", folder.file("root/d"), prefix);
+  };
+  EXPECT_EQ(Compared(bucket("new/"), Folder("root/d")), "source in target");
+  EXPECT_EQ(Compared(bucket("new/"), Folder("root/d/new")), "one");
+  EXPECT_EQ(Compared(bucket("new/"), Folder("root/d/new/deep")), "target in source");
+  EXPECT_EQ(Compared(bucket(""), Folder("root/d/new")), "target in source");
+  EXPECT_EQ(Compared(Folder("root/d/new"), bucket("")), "source in target");
+  EXPECT_EQ(Compared(Folder("root/d"), bucket("new/")), "target in source");
+  // What only looks alike.
+  EXPECT_EQ(Compared(bucket("new/"), Folder("root/e")), "apart");
+  EXPECT_EQ(Compared(Folder("root/e"), bucket("new/")), "apart");
+  EXPECT_EQ(Compared(bucket("new/"), Folder("none")), "apart");
+  EXPECT_EQ(FilesThere(), 3U);
+  // What a server keeps there for itself it shows nobody.
+  WriteFile("root/d/.longhaul/a", "1");
+  WriteFile("root/d/.temporary/a", "1");
+  class HidesTemporary : public LocalFolder {
+   public:
+    using LocalFolder::LocalFolder;
+    Async<ObjectInfo> Head(HeadRequest request) override {
+      if (request.key.starts_with('.')) co_return NotFound(request.key);
+      co_return co_await LocalFolder::Head(std::move(request));
+    }
+  } hides(world.runtime);
+  EXPECT_EQ(Compared(At(hides, "http://server", folder.file("root/d"), "new/"), Folder("root/d")),
+            "source in target");
+}
+
+// As servers lay out their buckets: the folder with all of them.
+TEST_F(TruePlacesTest, TheFolderAboveThatOfABucket) {
+  WriteFile("root/d/x", "1");
+  LocalFolder server(world.runtime);
+  // Its buckets are relative to where it runs.
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.file("root"));
+  EXPECT_EQ(Compared(At(server, "http://server", "d", ""), Folder("root")), "source in target");
+  EXPECT_EQ(Compared(Folder("root"), At(server, "http://server", "d", "")), "target in source");
+  std::filesystem::current_path(before);
+  EXPECT_EQ(FilesThere(), 1U);
+}
+
+// Mounts tell it as a link does, and need no root: a link's target stands for one.
+TEST_F(TruePlacesTest, FoldersAreOneByWhatTheyAre) {
+  WriteFile("root/d/x", "1");
+  EXPECT_TRUE(LiesIn(Folder("root/d"), Folder("root")));
+  EXPECT_FALSE(LiesIn(Folder("root"), Folder("root/d")));
+  std::filesystem::create_directory_symlink(folder.file("root"), folder.file("link"));
+  EXPECT_TRUE(LiesIn(Folder("link/d"), Folder("root")));
+  EXPECT_TRUE(LiesIn(Folder("root/d/none/yet"), Folder("link")));
+}
+
+}  // namespace
+}  // namespace longhaul
