@@ -223,9 +223,12 @@ class CheckCommand : public Command {
 
     for (StoreEnd end : {StoreEnd::kSource, StoreEnd::kTarget}) {
       const OpenedAddress& opened_end = end == StoreEnd::kSource ? *source : *target;
+      // Of one object nothing that its key begins, as "k" does "k.old".
+      ListingOptions options;
+      if (!opened_end.address.folder()) options.up_to = opened_end.address.key;
       // A name that goes on without being looked at at one end would be one that this end lacks.
       Result<std::unique_ptr<Listing>> listing = co_await listing_flags_.Open(
-          context, opener, opened_end, end, {},
+          context, opener, opened_end, end, std::move(options),
           absent.Of(end, listing_flags_.files_from + listing_flags_.files_from_raw,
                     opened_end.address.key),
           ListingFlags::Wrong::kEnds);

@@ -50,6 +50,18 @@ TEST_F(CheckCommandTest, NothingIsNoProof) {
   EXPECT_EQ(Run({"check", "disk:a/logs/x", "disk:b/logs/y"}), 11);
 }
 
+// Its key begins those of others, which were not asked for.
+TEST_F(CheckCommandTest, OneObjectIsComparedWithoutItsNeighbours) {
+  WriteFile("root/a/k", "1");
+  WriteFile("root/a/k.old", "2");
+  WriteFile("root/b/k", "1");
+  WriteFile("root/b/k2", "2");
+  EXPECT_EQ(Run({"check", "disk:a/k", "disk:b/k"}), 0) << console.out << console.error;
+  EXPECT_EQ(Run({"check", folder.file("root/a/k"), folder.file("root/b/k")}), 0) << console.out;
+  WriteFile("root/b/k", "3");
+  EXPECT_EQ(Run({"check", "--download", "disk:a/k", "disk:b/k"}), 11) << console.out;
+}
+
 // The hash of nothing is equal to that of another mistake.
 TEST_F(CheckCommandTest, NothingHasNoHash) {
   WriteFile("root/a/logs/x", "1");

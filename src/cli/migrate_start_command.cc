@@ -75,7 +75,7 @@ class MigrateStartCommand : public Command {
     Result<migration::Ends> ends = stores.Open(*sides);
     if (!ends) co_return ends.error();
     // What is wrong with a bucket as a whole is told here, not by each object.
-    Result<void> checked = co_await CheckEnds(*sides, *ends);
+    Result<void> checked = co_await CheckEnds(context.runtime(), *sides, *ends);
     if (!checked) co_return checked.error();
     checked = CheckTakesClass(*ends->target, sides->target.bucket, wanted->options.storage_class,
                               "storage class");

@@ -10,7 +10,7 @@
 
 #include "cli/transfer_ends.h"
 #include "storage/store.h"
-#include "transfer/tree/carry_object.h"
+#include "transfer/tree/one_bucket.h"
 
 namespace longhaul {
 
@@ -20,16 +20,6 @@ constexpr int kLookedAt = 1000;
 
 bool AreNested(std::string_view one, std::string_view other) {
   return one.starts_with(other) || other.starts_with(one);
-}
-
-// nullopt also where one may not look, or no object can have such a name.
-Async<std::optional<ObjectInfo>> InfoAt(OpenedAddress end, std::string key) {
-  Result<ObjectInfo> info =
-      co_await end.store->Head({.bucket = end.address.bucket, .key = std::move(key)});
-  if (info) co_return std::optional(std::move(*info));
-  const Error& error = info.error();
-  if (error.Transient() || error.kind == ErrorKind::kCancelled) co_return error;
-  co_return std::nullopt;
 }
 
 // One of the first. None with a name of those that servers give what is their own, in which nobody
@@ -47,10 +37,6 @@ Async<std::optional<ListedObject>> OneBelow(OpenedAddress end, std::string prefi
   co_return std::optional(std::move(*found));
 }
 
-std::string ProbeName(const Runtime& runtime) {
-  return "longhaul-probe-" + NewUlid(runtime.clock.Now(), runtime.random);
-}
-
 // Whether a file that appears in `folder` does so as an object below `prefix`.
 Async<bool> ShowsAFileOf(Runtime runtime, OpenedAddress objects, std::string folder,
                          std::string prefix) {
@@ -58,28 +44,11 @@ Async<bool> ShowsAFileOf(Runtime runtime, OpenedAddress objects, std::string fol
   const std::string path = folder + name;
   // Where nothing can be written nothing gets lost.
   if (!std::ofstream(path, std::ios::binary)) co_return false;
-  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(std::move(objects), prefix + name);
+  Result<std::optional<ObjectInfo>> seen =
+      co_await InfoIfAny(*objects.store, objects.address.bucket, prefix + name);
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
   if (!seen) co_return seen.error();
-  co_return seen->has_value();
-}
-
-// Whether an object that appears at `one` does so at `other`: replicas are alike in all else.
-Async<bool> ShowsAnObjectOf(Runtime runtime, OpenedAddress one, OpenedAddress other) {
-  const std::string key = one.address.key + ProbeName(runtime);
-  MemorySource nothing(std::string_view{});
-  Result<PutResult> put =
-      co_await one.store->Put({.bucket = one.address.bucket, .key = key}, nothing);
-  if (!put) {
-    if (put.error().Transient() || put.error().kind == ErrorKind::kCancelled) co_return put.error();
-    co_return true;  // Who may not write there loses little by a refusal.
-  }
-  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(std::move(other), key);
-  Result<void> removed = co_await one.store->Remove(
-      {.bucket = one.address.bucket, .key = key, .version_id = put->version_id});
-  if (!seen) co_return seen.error();
-  if (!removed) co_return removed.error().In("remove " + one.address.WithKey(key));
   co_return seen->has_value();
 }
 
@@ -92,16 +61,9 @@ Async<TruePlaces> OfTwoBuckets(Runtime runtime, OpenedAddress source, OpenedAddr
   if (equal ? !equal_too : !AreNested(source.address.key, target.address.key)) {
     co_return TruePlaces();
   }
-  Result<std::optional<ListedObject>> first = co_await OneBelow(source, source.address.key);
-  if (!first) co_return first.error();
-  if (!*first) co_return TruePlaces();
-  Result<std::optional<ObjectInfo>> there = co_await InfoAt(target, (*first)->key);
-  if (!there) co_return there.error();
-  if (!*there) co_return TruePlaces();
-  Result<std::optional<ObjectInfo>> here = co_await InfoAt(source, (*first)->key);
-  if (!here) co_return here.error();
-  if (!*here || !MayBeOne(**here, **there)) co_return TruePlaces();
-  Result<bool> one = co_await ShowsAnObjectOf(runtime, target, source);
+  Result<bool> one =
+      co_await AreOneBucket(runtime, {*source.store, source.address.bucket, source.address.key},
+                            {*target.store, target.address.bucket, target.address.key});
   if (!one) co_return one.error();
   if (!*one) co_return TruePlaces();
   OpenedAddress as = target;
@@ -141,7 +103,8 @@ Async<bool> IsFolderOf(Runtime runtime, OpenedAddress files, OpenedAddress objec
   if (!first) co_return first.error();
   if (!*first) co_return false;
   const std::string name = (*first)->key.substr(candidate.files.size());
-  Result<std::optional<ObjectInfo>> seen = co_await InfoAt(objects, candidate.objects + name);
+  Result<std::optional<ObjectInfo>> seen =
+      co_await InfoIfAny(*objects.store, objects.address.bucket, candidate.objects + name);
   if (!seen) co_return seen.error();
   if (!*seen || (*seen)->size_bytes != (*first)->size_bytes) co_return false;
   co_return co_await ShowsAFileOf(runtime, std::move(objects), candidate.folder + candidate.objects,

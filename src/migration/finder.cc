@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "migration/plan.h"
+#include "migration/request.h"
 #include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
@@ -155,6 +156,11 @@ Async<void> Finder::Work(Run run, Ends ends, std::string find, Event& stop, bool
   if (!row) co_return row.error();
   if (row->done) co_return Ok();
   if (!row->begun) {
+    Result<void> apart = co_await CheckNotOneBucket(runtime_, run, ends);
+    if (!apart) {
+      *listing_failed = true;
+      co_return apart;
+    }
     Result<void> forgotten = co_await ForgetObjects(run.id, row->prefix);
     if (!forgotten) co_return forgotten.error();
     row->begun = true;

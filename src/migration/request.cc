@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "rules/configuration.h"
+#include "transfer/tree/one_bucket.h"
 
 namespace longhaul::migration {
 
@@ -35,6 +36,16 @@ Result<Address> NamedAddress(const Configuration& configuration, const std::stri
   return address;
 }
 
+Error InOneAnother(const Address& source, const Address& target, bool target_in_source) {
+  const std::string from = "'" + source.ToString() + "'";
+  const std::string to = "'" + target.ToString() + "'";
+  if (target_in_source) {
+    return InvalidInput(to + " lies in " + from + ": the run would copy its copies");
+  }
+  return InvalidInput(from + " lies in " + to +
+                      ": copies would replace objects that are not copied yet");
+}
+
 // Neither side lies in the other.
 Result<void> CheckApart(const Configuration& configuration, const Migration& migration,
                         const PlaceOfStore& place_of) {
@@ -44,13 +55,7 @@ Result<void> CheckApart(const Configuration& configuration, const Migration& mig
   const KeySpace source = space(migration.source);
   const KeySpace target = space(migration.target);
   if (!Meet(source, target)) return Ok();
-  const std::string from = "'" + migration.source.ToString() + "'";
-  const std::string to = "'" + migration.target.ToString() + "'";
-  if (target.path.starts_with(source.path)) {
-    return InvalidInput(to + " lies in " + from + ": the run would copy its copies");
-  }
-  return InvalidInput(from + " lies in " + to +
-                      ": copies would replace objects that are not copied yet");
+  return InOneAnother(migration.source, migration.target, target.path.starts_with(source.path));
 }
 
 Result<std::string> PlaceOf(const Configuration& configuration, const Address& address,
@@ -124,10 +129,26 @@ Async<void> CheckEnd(Address end, Store& store, bool holds_something) {
   co_return Ok();
 }
 
-Async<void> CheckEnds(const Run& run, Ends ends) {
+Async<void> CheckNotOneBucket(Runtime runtime, Run run, Ends ends) {
+  const std::string& from = run.source.prefix;
+  const std::string& to = run.target.prefix;
+  if (from == to || !(from.starts_with(to) || to.starts_with(from))) co_return Ok();
+  // As it was found when the run was made. (Runs of another version do not say where they go.)
+  const bool one_place = !run.source_place.empty() && run.source_place == run.target_place;
+  if (one_place && run.source.bucket == run.target.bucket) co_return Ok();
+  Result<bool> one = co_await AreOneBucket(runtime, {*ends.source, run.source.bucket, from},
+                                           {*ends.target, run.target.bucket, to});
+  if (!one) co_return one.error().In("look whether both buckets are one");
+  if (!*one) co_return Ok();
+  co_return InOneAnother(run.source, run.target, to.starts_with(from));
+}
+
+Async<void> CheckEnds(Runtime runtime, Run run, Ends ends) {
   Result<void> source = co_await CheckEnd(run.source, *ends.source, !run.options.events);
   if (!source) co_return source.error();
-  co_return co_await CheckEnd(run.target, *ends.target, false);
+  Result<void> target = co_await CheckEnd(run.target, *ends.target, false);
+  if (!target) co_return target.error();
+  co_return co_await CheckNotOneBucket(std::move(runtime), std::move(run), ends);
 }
 
 }  // namespace longhaul::migration

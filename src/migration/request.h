@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/runtime.h"
 #include "migration/compare.h"
 #include "migration/run.h"
 #include "rules/in_use.h"
@@ -29,9 +30,11 @@ Result<Migration> MigrationBetween(const Configuration& configuration,
 Result<Run> RunOf(const Configuration& configuration, const Migration& migration, SystemTime now,
                   const PlaceOfStore& place_of);
 
-// Whether both sides can be listed at all; the error of the first that cannot. kNotFound: there is
-// nothing below the source's prefix, and no event will tell of more.
-Async<void> CheckEnds(const Run& run, Ends ends);
+// Whether both sides can be listed at all, and are apart; the error of the first that cannot.
+// kNotFound: there is nothing below the source's prefix, and no event will tell of more.
+Async<void> CheckEnds(Runtime runtime, Run run, Ends ends);
+// kInvalidInput: one side lies in the other, though their names do not say so (AreOneBucket).
+Async<void> CheckNotOneBucket(Runtime runtime, Run run, Ends ends);
 // One of them; `holds_something`: where there is nothing it is not found.
 Async<void> CheckEnd(Address end, Store& store, bool holds_something);
 

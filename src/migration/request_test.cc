@@ -76,7 +76,8 @@ TEST_F(MigrationRequestTest, NothingBelowAPrefixIsAMistake) {
   testing::MemoryStore store(world.runtime, backend);
   migration::Run run{.id = "run", .source = {"a", "from", "x/"}, .target = {"b", "to", ""}};
   const auto check = [&] {
-    return world.Run(migration::CheckEnds(run, {.source = &store, .target = &store}));
+    return world.Run(
+        migration::CheckEnds(world.runtime, run, {.source = &store, .target = &store}));
   };
   ASSERT_FALSE(check());
   EXPECT_EQ(check().error().kind, ErrorKind::kNotFound);

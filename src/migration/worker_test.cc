@@ -182,6 +182,23 @@ TEST_F(MigrationTest, ListingThatFailsIsGivenUpWithItsReason) {
   ExpectDone();
 }
 
+// By two endpoints, or an access point: no name says that the copies would replace what is not
+// copied yet.
+TEST_F(MigrationTest, OneBucketUnderTwoNamesIsNotCopiedOntoItself) {
+  Fill(5);
+  world.PutSource("in/0", "of the same name, one level deeper");
+  world.target = world.source;
+  world.migration.target = {.store = "b", .bucket = "from", .prefix = ""};
+  const size_t before = world.source->Keys("from").size();
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  RunStatus status = world.Status();
+  ASSERT_EQ(status.finds.size(), 1U);
+  EXPECT_THAT(status.finds[0].failure, ::testing::HasSubstr("'a:from/in/' lies in 'b:from/'"));
+  EXPECT_EQ(world.source->Keys("from").size(), before);
+}
+
 // A retry that breaks off at any step must not have forgotten which prefix is to be listed again.
 TEST_F(MigrationTest, RetryThatBreaksOffForgetsNoPrefix) {
   for (const bool after : {false, true}) {
