@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <memory>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -97,28 +99,46 @@ std::vector<Candidate> CandidatesOf(const OpenedAddress& files, const OpenedAddr
   return candidates;
 }
 
-Async<bool> IsFolderOf(Runtime runtime, OpenedAddress files, OpenedAddress objects,
-                       Candidate candidate) {
-  Result<std::optional<ListedObject>> first = co_await OneBelow(files, candidate.files);
-  if (!first) co_return first.error();
-  if (!*first) co_return false;
-  const std::string name = (*first)->key.substr(candidate.files.size());
+// `name`: of an object in the folder.
+Async<void> LookAt(Runtime runtime, OpenedAddress objects, Candidate candidate, std::string name,
+                   uint64_t size_bytes, bool* found) {
   Result<std::optional<ObjectInfo>> seen =
       co_await InfoIfAny(*objects.store, objects.address.bucket, candidate.objects + name);
   if (!seen) co_return seen.error();
-  if (!*seen || (*seen)->size_bytes != (*first)->size_bytes) co_return false;
-  co_return co_await ShowsAFileOf(runtime, std::move(objects), candidate.folder + candidate.objects,
-                                  candidate.objects);
+  if (!*seen || (*seen)->size_bytes != size_bytes) co_return Ok();
+  Result<bool> shown = co_await ShowsAFileOf(
+      runtime, std::move(objects), candidate.folder + candidate.objects, candidate.objects);
+  if (!shown) co_return shown.error();
+  *found = *shown;
+  co_return Ok();
 }
 
 Async<TruePlaces> OfAFolderAndABucket(Runtime runtime, OpenedAddress files, OpenedAddress objects) {
-  for (const Candidate& candidate : CandidatesOf(files, objects)) {
-    Result<bool> found = co_await IsFolderOf(runtime, files, objects, candidate);
-    if (!found) co_return found.error();
-    if (!*found) continue;
+  const std::vector<Candidate> candidates = CandidatesOf(files, objects);
+  std::map<std::string, std::optional<ListedObject>>
+      first;  // By what they are to the folder's store.
+  for (const Candidate& candidate : candidates) {
+    if (first.contains(candidate.files)) continue;
+    Result<std::optional<ListedObject>> one = co_await OneBelow(files, candidate.files);
+    if (!one) co_return one.error();
+    first[candidate.files] = std::move(*one);
+  }
+  // Side by side: mostly none is, and each takes a while to say so.
+  const auto found = std::make_unique<bool[]>(candidates.size());
+  TaskGroup looks(runtime.executor);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const std::optional<ListedObject>& one = first[candidates[i].files];
+    if (!one) continue;
+    looks.Spawn(LookAt(runtime, objects, candidates[i], one->key.substr(candidates[i].files.size()),
+                       one->size_bytes, &found[i]));
+  }
+  Result<void> looked = co_await looks.Join();
+  if (!looked) co_return looked.error();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (!found[i]) continue;
     OpenedAddress as{.address = {.kind = CommandAddress::Kind::kLocal,
-                                 .text = candidate.folder,
-                                 .bucket = candidate.folder}};
+                                 .text = candidates[i].folder,
+                                 .bucket = candidates[i].folder}};
     co_return TruePlaces(objects.place, objects.address.bucket, std::move(as));
   }
   co_return TruePlaces();
