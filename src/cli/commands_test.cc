@@ -134,6 +134,21 @@ TEST_F(CommandsTest, AClosedPipeIsNoFailure) {
   EXPECT_EQ(Run({"cat", "disk:a/x"}), 0);
 }
 
+// `cat X >Y && rm X` must not go on when the disk of Y is full.
+TEST_F(CommandsTest, WhatCannotBeWrittenIsAFailure) {
+  WriteFile("in/x", "1");
+  ASSERT_EQ(Run({"cp", "-r", folder.file("in"), "disk:a"}), 0);
+  console.closed = true;
+  console.closed_by = ENOSPC;
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"ls", "-r", "disk:a"}, {"cat", "disk:a/x"}, {"version"}}) {
+    console.error.clear();
+    EXPECT_EQ(Run(words), 1) << words[0];
+    EXPECT_TRUE(console.error.contains("cannot write standard output: No space left on device"))
+        << console.error;
+  }
+}
+
 // Every command has a help text of all sections, and examples that parse.
 TEST_F(CommandsTest, HelpIsComplete) {
   for (CommandFactory make : AllCommands()) {

@@ -35,7 +35,11 @@ bool WantsColour(const Console& console) {
 // A closed pipe is an error code of write, not a signal that kills uploads half way.
 ProcessConsole::ProcessConsole() { std::signal(SIGPIPE, SIG_IGN); }
 
-bool ProcessConsole::Write(std::string_view text) { return WriteAll(STDOUT_FILENO, text); }
+bool ProcessConsole::Write(std::string_view text) {
+  if (WriteAll(STDOUT_FILENO, text)) return true;
+  if (write_error_ == 0) write_error_ = errno;
+  return false;
+}
 void ProcessConsole::WriteError(std::string_view text) { WriteAll(STDERR_FILENO, text); }
 
 std::optional<std::string> ProcessConsole::ReadLine() {

@@ -15,9 +15,11 @@ class Console {
  public:
   virtual ~Console() = default;
 
-  // Standard output, written at once. False: nobody reads it any more (EPIPE, full disk); the
-  // command should end. A reader that went away is no failure of ours (`longhaul ls | head`).
+  // Standard output, written at once. False: it could not be, and the command should end.
   virtual bool Write(std::string_view text) = 0;
+  // The errno of that; 0: all could. EPIPE, a reader that went away, is no failure of ours
+  // (`longhaul ls | head`); whatever else is, a full disk for one.
+  [[nodiscard]] virtual int write_error() const = 0;
   // Standard error; a failure there is not worth reporting.
   virtual void WriteError(std::string_view text) = 0;
   // A line of standard input without its end; nullopt at its end.
@@ -37,6 +39,7 @@ class ProcessConsole : public Console {
  public:
   ProcessConsole();
   bool Write(std::string_view text) override;
+  [[nodiscard]] int write_error() const override { return write_error_; }
   void WriteError(std::string_view text) override;
   std::optional<std::string> ReadLine() override;
   [[nodiscard]] bool output_is_terminal() const override;
@@ -44,6 +47,9 @@ class ProcessConsole : public Console {
   [[nodiscard]] bool input_is_terminal() const override;
   [[nodiscard]] int width() const override;
   [[nodiscard]] std::optional<std::string> Environment(const std::string& name) const override;
+
+ private:
+  int write_error_ = 0;
 };
 
 }  // namespace longhaul

@@ -221,7 +221,9 @@ class RemoveCommand : public Command {
         const SyncStep step{.name = std::string_view((*object)->key).substr(address.key.size()),
                             .target = &**object,
                             .decision = {SyncVerdict::kSkip, reason::kExcluded}};
-        if (!filter.Matches(step.name, **object)) {
+        // A delete marker has no size. Without it what it hides, and a size keeps, would be back.
+        const bool of_size = filter.size_bytes_min || filter.size_bytes_max;
+        if (((*object)->is_delete_marker && of_size) || !filter.Matches(step.name, **object)) {
           ++run.totals.excluded;
           run.observer.OnExcluded(step);
           continue;

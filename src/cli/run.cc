@@ -1,6 +1,8 @@
 // RunProgram: from words to a command to an exit code.
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/units.h"
@@ -40,6 +42,15 @@ size_t Matches(std::string_view name, const std::vector<std::string>& words) {
 bool IsHelp(std::string_view word) { return word == "--help" || word == "-h" || word == "help"; }
 
 int Finish(ExitCode code) { return static_cast<int>(code); }
+
+// What was asked for, and could not be written, is not done.
+ExitCode WithOutput(Console& console, ExitCode code) {
+  const int failed = console.write_error();
+  if (failed == 0 || failed == EPIPE) return code;
+  console.WriteError(std::string("longhaul: cannot write standard output: ") +
+                     std::strerror(failed) + "\n");
+  return code == ExitCode::kDone ? ExitCode::kSomeFailed : code;
+}
 
 // For a person the lines that compilers print; for a program one event for each mistake.
 void TellBadConfiguration(Output& output, const std::string& file, const Error& error,
@@ -160,7 +171,7 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
   if (!command->asynchronous()) {
     Output output(console, false, false);
     Result<ExitCode> code = command->Run(output);
-    if (code) return Finish(*code);
+    if (code) return Finish(WithOutput(console, *code));
     output.Problem("", code.error());
     return Finish(ExitCodeOf(code.error()));
   }
@@ -197,7 +208,7 @@ int RunProgram(const std::vector<std::string>& arguments, Console& console) {
     return Finish(signal ? *signal : ExitCodeOf(code.error()));
   }
   if (signal && *code != ExitCode::kDone) return Finish(*signal);
-  return Finish(*code);
+  return Finish(WithOutput(console, *code));
 }
 
 }  // namespace longhaul

@@ -67,7 +67,7 @@ Result<void> CheckNotInUse(RunContext& context, const OpenedAddress& end, Use us
   const KeySpace space = IsLocal(end) ? KeySpace{.place = "file", .path = file}
                          : end.root.empty()
                              ? KeySpace{.place = end.place, .path = below}
-                             : KeySpace{.place = "file", .path = end.root + "/" + below};
+                             : KeySpace{.place = "file", .path = PathBelow(end.root, below)};
   const std::optional<std::string> taken =
       FindInUse(*context.configuration(), space, use,
                 [&context](const StoreSettings& store) { return PlaceOfNamed(context, store); });

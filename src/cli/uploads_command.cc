@@ -22,10 +22,11 @@ struct Choice {
 
   void Declare(FlagSet& flags) {
     flags.Argument("ADDRESS", "A bucket, prefix or key.", address);
-    flags.Duration({.name = "older-than",
-                    .help = "Only uploads that were begun longer ago, by the server's time.",
-                    .value_name = "DURATION"},
-                   older_than);
+    flags.Duration(
+        {.name = "older-than",
+         .help = "Only uploads that were begun longer ago; one that does not say when is none.",
+         .value_name = "DURATION"},
+        older_than);
     store_flags.Declare(flags, false);
   }
 
@@ -40,7 +41,9 @@ struct Choice {
     }
     const SystemTime latest = context.runtime().clock.Now() - older_than;
     std::erase_if(*uploads, [&](const MultipartUpload& upload) {
-      return older_than.count() > 0 && upload.initiated > latest;
+      // One that does not say when it was begun may be in use.
+      const bool young = upload.initiated == SystemTime{} || upload.initiated > latest;
+      return older_than.count() > 0 && young;
     });
     std::ranges::sort(*uploads, {}, [](const MultipartUpload& upload) {
       return std::pair(upload.initiated, upload.key);

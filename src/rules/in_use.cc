@@ -2,9 +2,13 @@
 
 namespace longhaul {
 
+std::string PathBelow(const std::string& root, const std::string& path) {
+  return root.ends_with('/') ? root + path : root + "/" + path;
+}
+
 KeySpace SpaceOf(const StoreSettings& store, const Address& address, const PlaceOfStore& place_of) {
   const std::string path = address.bucket + "/" + address.prefix;
-  if (store.type == StoreType::kFile) return {.place = "file", .path = store.root + "/" + path};
+  if (store.type == StoreType::kFile) return {.place = "file", .path = PathBelow(store.root, path)};
   return {.place = place_of ? place_of(store) : store.Place(), .path = path};
 }
 

@@ -18,6 +18,8 @@ struct KeySpace {
   std::string place;  // Of the store; of all folders "file".
   std::string path;   // "bucket/prefix", of a folder with the root before it.
 };
+// "root/path", also where the root is "/".
+std::string PathBelow(const std::string& root, const std::string& path);
 // Where a store is, for whoever knows more than the configuration says; empty:
 // StoreSettings::Place.
 using PlaceOfStore = std::function<std::string(const StoreSettings& store)>;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cerrno>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@ class TestConsole : public Console {
     out += text;
     return !closed;
   }
+  [[nodiscard]] int write_error() const override { return closed ? closed_by : 0; }
   void WriteError(std::string_view text) override { error += text; }
   std::optional<std::string> ReadLine() override { return answer; }
   [[nodiscard]] bool output_is_terminal() const override { return terminal; }
@@ -34,6 +36,7 @@ class TestConsole : public Console {
   std::optional<std::string> answer;
   bool terminal = false;
   bool closed = false;
+  int closed_by = EPIPE;
   int columns = 80;
   std::map<std::string, std::string> environment;
 };

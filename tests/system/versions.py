@@ -200,6 +200,19 @@ def refused(world, one, two) -> None:
                   f"s3://to-{one.kind}").expect(2, "--versions")
 
 
+def removed_by_size(world, one) -> None:
+    """A delete marker has no size: without it what it hides, and a size keeps, would be back."""
+    versioned(one, "sized")
+    for body in (b"x" * 5000, b"small"):
+        one.s3.put_object(Bucket="sized", Key="k", Body=body)
+    one.s3.delete_object(Bucket="sized", Key="k")
+    world.run("rm", "-r", "--versions", "--yes", "--max-size", "1KiB", "--endpoint-url",
+              one.endpoint, "s3://sized").expect(0)
+    versions, markers = stored(one.s3, "sized", "")
+    check(len(versions["k"]) == 1 and len(markers["k"]) == 1, f"{versions} {markers}")
+    check("Contents" not in one.s3.list_objects_v2(Bucket="sized"), "what was deleted is back")
+
+
 def main() -> None:
     with World("versions") as world:
         servers = {kind: world.serve(kind) for kind in ("minio", "versitygw", "rgw")}
@@ -208,6 +221,8 @@ def main() -> None:
             mirror(world, servers[one], servers[two])
         step("refused")
         refused(world, servers["minio"], servers["versitygw"])
+        step("removed by size")
+        removed_by_size(world, servers["minio"])
 
 
 main()

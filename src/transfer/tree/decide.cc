@@ -32,10 +32,16 @@ Decision Skip(std::string_view why) { return {.verdict = SyncVerdict::kSkip, .re
 
 }  // namespace
 
+bool HasNoTime(const ListedObject& object) {
+  return object.last_modified == SystemTime{} && !IsLocalEtag(object.etag);
+}
+
 Decision Decide(const ListedObject& source, const ListedObject* target, const CompareRules& rules) {
   if (target == nullptr) return {.verdict = SyncVerdict::kCopy, .reason = reason::kNew};
   if (rules.ignore_existing) return Skip(reason::kExists);
   if (rules.ignore_times) return Differs(reason::kAlways, rules);
+  const bool no_time = HasNoTime(source) || HasNoTime(*target);
+  if (rules.update && no_time) return Skip(reason::kTimeUnknown);
   if (rules.update && target->last_modified > source.last_modified + rules.window) {
     return Skip(reason::kTargetNewer);
   }
@@ -49,6 +55,7 @@ Decision Decide(const ListedObject& source, const ListedObject* target, const Co
   if (rules.etags && !source.etag.empty() && source.etag == target->etag) {
     return Skip(reason::kSameBytes);
   }
+  if (no_time) return {.verdict = SyncVerdict::kLook, .reason = reason::kTimeUnknown};
   if (TimeBeside(source, *target) > target->last_modified + rules.window) {
     return Differs(reason::kSourceNewer, rules);
   }

@@ -42,6 +42,10 @@ enum class SyncVerdict {
   kRefused,  // It differs, and `immutable` says that it must not.
 };
 
+// Whether nobody has said when it was modified: a column that an inventory lacks, or a text that is
+// no time. It is neither old nor new then. (A file of 1970 is as old as it says.)
+bool HasNoTime(const ListedObject& object);
+
 // Why, in words that reports and `-vv` show; they are part of the interface (docs/guide.md).
 namespace reason {
 inline constexpr std::string_view kNew = "new";
@@ -49,6 +53,7 @@ inline constexpr std::string_view kNotCompared = "not compared";
 inline constexpr std::string_view kSizeDiffers = "size differs";
 inline constexpr std::string_view kSourceNewer = "source is newer";
 inline constexpr std::string_view kTargetNewer = "target is newer";
+inline constexpr std::string_view kTimeUnknown = "time unknown";
 inline constexpr std::string_view kSame = "same";
 inline constexpr std::string_view kSameSize = "same size";
 inline constexpr std::string_view kSameBytes = "same bytes";

@@ -37,6 +37,21 @@ TEST(Decide, ANewerSourceOrAnotherSizeIsCopied) {
             (Decision{SyncVerdict::kCopy, reason::kSizeDiffers}));
 }
 
+// Nobody says when it was modified: neither older than all nor newer.
+TEST(Decide, WhatHasNoTimeIsLookedAt) {
+  ListedObject none = Object(1, 0);
+  none.last_modified = {};
+  const Decision look{SyncVerdict::kLook, reason::kTimeUnknown};
+  EXPECT_EQ(DecideOn(none, Object(1, 5)), look);
+  EXPECT_EQ(DecideOn(Object(1, 5), none), look);
+  EXPECT_EQ(DecideOn(none, Object(2, 5)).verdict, SyncVerdict::kCopy);
+  EXPECT_EQ(DecideOn(none, Object(1, 5), {.size_only = true}).verdict, SyncVerdict::kSkip);
+  // --update must not replace what may be newer.
+  const Decision unknown{SyncVerdict::kSkip, reason::kTimeUnknown};
+  EXPECT_EQ(DecideOn(none, Object(2, 5), {.update = true}), unknown);
+  EXPECT_EQ(DecideOn(Object(2, 5), none, {.update = true}), unknown);
+}
+
 TEST(Decide, EachRule) {
   EXPECT_EQ(DecideOn(Object(1, 6), Object(1, 5), {.size_only = true}).verdict, SyncVerdict::kSkip);
   EXPECT_EQ(DecideOn(Object(2, 6), Object(1, 5), {.size_only = true}).verdict, SyncVerdict::kCopy);

@@ -1,9 +1,11 @@
 #include "transfer/tree/filter.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "transfer/tree/decide.h"
 #include "transfer/tree/glob.h"
 
 namespace longhaul {
@@ -43,13 +45,19 @@ std::optional<Braces> ReadBraces(std::string_view pattern, size_t at) {
   return std::nullopt;
 }
 
-// Backtracking with a bound on steps: patterns come from users, names from anyone.
+// Backtracking. Patterns come from users, names from anyone: what takes many steps remembers what
+// has failed, so that it takes as many as there are places in both, and not a power of them.
 class RcloneMatcher {
  public:
   explicit RcloneMatcher(std::string_view name) : name_(name) {}
 
   bool Matches(std::string_view pattern, size_t at) {
-    if (++steps_ > kStepsMax) return false;
+    if (++steps_ > kStepsUnnoted) {
+      std::vector<bool>& failed = failed_[std::string(pattern)];
+      failed.resize(name_.size() + 1);
+      if (failed[at]) return false;
+      failed[at] = true;  // Or it matches, and nobody asks again.
+    }
     size_t p = 0;
     while (p < pattern.size()) {
       const char c = pattern[p];
@@ -58,7 +66,7 @@ class RcloneMatcher {
         std::string_view rest = pattern.substr(p + (across ? 2 : 1));
         for (size_t i = at;; ++i) {
           if (Matches(rest, i)) return true;
-          if (i == name_.size() || (!across && name_[i] == '/') || steps_ > kStepsMax) return false;
+          if (i == name_.size() || (!across && name_[i] == '/')) return false;
         }
       }
       if (c == '{') {
@@ -99,9 +107,10 @@ class RcloneMatcher {
   }
 
  private:
-  static constexpr int kStepsMax = 100'000;
+  static constexpr int kStepsUnnoted = 2'000;
   std::string_view name_;
   int steps_ = 0;
+  std::unordered_map<std::string, std::vector<bool>> failed_;  // By the pattern that is left.
 };
 
 }  // namespace
@@ -225,6 +234,7 @@ bool ObjectFilter::LeavesOutFolder(std::string_view folder) const {
 bool ObjectFilter::Matches(std::string_view name, const ListedObject& object) const {
   if (size_bytes_min && object.size_bytes < *size_bytes_min) return false;
   if (size_bytes_max && object.size_bytes > *size_bytes_max) return false;
+  if ((modified_after || modified_before) && HasNoTime(object)) return false;
   if (modified_after && object.last_modified < *modified_after) return false;
   if (modified_before && object.last_modified > *modified_before) return false;
   return MatchesName(name);
@@ -266,6 +276,9 @@ FilterVerdict ObjectFilter::Explain(std::string_view name, const ListedObject& o
   }
   if (size_bytes_max && object.size_bytes > *size_bytes_max) {
     return {.in = false, .rule = "--max-size " + FormatSizeExact(*size_bytes_max)};
+  }
+  if ((modified_after || modified_before) && HasNoTime(object)) {
+    return {.in = false, .rule = "its age, which nobody tells"};
   }
   if (modified_after && object.last_modified < *modified_after) {
     return {.in = false, .rule = "older than " + FormatRfc3339(*modified_after)};

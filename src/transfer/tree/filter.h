@@ -39,6 +39,7 @@ class ObjectFilter {
 
   std::optional<uint64_t> size_bytes_min;
   std::optional<uint64_t> size_bytes_max;
+  // An object without a time (HasNoTime) is in neither.
   std::optional<SystemTime> modified_after;   // This or later.
   std::optional<SystemTime> modified_before;  // This or earlier.
 

@@ -114,6 +114,38 @@ TEST(ObjectFilter, HostilePatternsEnd) {
   const std::string name(2000, 'a');
   EXPECT_FALSE(RclonePatternMatches("/**a**a**a**a**a**a**a**b", name));
   EXPECT_FALSE(RclonePatternMatches("/{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}b", name));
+  std::string braces = "/";
+  for (int i = 0; i < 200; ++i) braces += "{a,aa}";
+  EXPECT_FALSE(RclonePatternMatches(braces + "b", name));
+  EXPECT_TRUE(RclonePatternMatches(braces + "b", std::string(300, 'a') + "b"));
+  std::string stars = "/";
+  for (int i = 0; i < 200; ++i) stars += "**a";
+  EXPECT_FALSE(RclonePatternMatches(stars + "b", std::string(1024, 'a')));
+}
+
+// Whoever gives a key its name must not get it past an exclude: `rm` and `--delete` would take it.
+TEST(ObjectFilter, NoNameIsTooHardForAPattern) {
+  std::string name;
+  for (int i = 0; i < 4; ++i) name += std::string(250, 'a') + "/";
+  EXPECT_TRUE(RclonePatternMatches("/**a*b", name + "ab"));
+  EXPECT_TRUE(RclonePatternMatches("**a*a*b", name + "aab"));
+  EXPECT_FALSE(RclonePatternMatches("/**a*b", name + "ac"));
+}
+
+// An inventory without the column, or a listing with a time that is none: not older than all.
+TEST(ObjectFilter, WhatHasNoTimeHasNoAge) {
+  ListedObject object;
+  object.etag = "abc";
+  for (const bool before : {true, false}) {
+    ObjectFilter filter;
+    (before ? filter.modified_before : filter.modified_after) =
+        SystemTime(std::chrono::seconds(before ? 1'700'000'000 : -5));
+    EXPECT_FALSE(filter.Matches("a", object));
+    EXPECT_EQ(filter.Explain("a", object).rule, "its age, which nobody tells");
+  }
+  ObjectFilter filter;
+  filter.size_bytes_max = 5;
+  EXPECT_TRUE(filter.Matches("a", object));
 }
 
 // A filter that a run keeps in State must leave out the same objects when it is read again.

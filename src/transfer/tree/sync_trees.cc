@@ -377,7 +377,8 @@ class Sync {
           {.store = target_.store, .bucket = target_.bucket, .key = there.key}, options_.download);
     }
     // By their times they are the same, and nothing more can be told.
-    bool by_time = !options_.compare.checksum && same && *same == SameBytes::kUnknown;
+    const bool timed = !options_.compare.checksum && !HasNoTime(object) && !HasNoTime(there);
+    bool by_time = timed && same && *same == SameBytes::kUnknown;
     const bool denied =
         !same && same.error().kind == ErrorKind::kDenied && !IsStoreWide(same.error());
     const bool gone = !same && same.error().kind == ErrorKind::kNotFound;
@@ -385,7 +386,7 @@ class Sync {
       // Who copies need not be allowed to read the target; and what has gone since it was listed
       // would not have been missed without this look.
       same = SameBytes::kUnknown;
-      by_time = true;
+      by_time = timed || gone;
     } else if (options_.descriptions && denied) {
       same = SameBytes::kUnknown;  // Of a copy that goes on: it replaces what it cannot tell.
     }
