@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "backup/prune_note.h"
 #include "backup/vault_versions.h"
 #include "backup/vault_walk.h"
 #include "storage/restores_objects.h"
@@ -196,6 +197,11 @@ class Pruning : public ArchiveVisitor {
       observer_.OnLost(archive->key);
     }
     if (!sound) co_return sound.error();
+    if (!options_.dry_run && !(alone.empty() && going.empty())) {
+      Result<void> noted =
+          co_await NotePruned(source_, PrefixOfFolder(), options_.cutoff, options_.note);
+      if (!noted) co_return noted.error().In("note what is pruned");
+    }
     Result<void> removed = co_await RemoveAll(alone);
     if (removed) removed = co_await RemoveAll(going);
     if (!removed) co_return removed.error();
@@ -227,6 +233,16 @@ class Pruning : public ArchiveVisitor {
  private:
   [[nodiscard]] bool IsOld(const VaultName& name) const {
     return TimeOfUlid(name.ulid) < options_.cutoff && name.folder.starts_with(options_.folder);
+  }
+  // What all keys begin with in archives that may go, as VaultFolder has named their folders.
+  [[nodiscard]] std::string PrefixOfFolder() const {
+    constexpr std::string_view kYear = "/year=";
+    std::string_view rest = options_.folder;
+    if (!rest.starts_with(source_.source_bucket + "/")) return "";
+    rest.remove_prefix(source_.source_bucket.size());
+    if (!rest.ends_with(kYear)) return "";
+    rest.remove_suffix(kYear.size());
+    return std::string(rest.empty() ? rest : rest.substr(1));
   }
   // One that no catalog speaks of has just come.
   [[nodiscard]] bool MayGo(const Archive& archive) const {

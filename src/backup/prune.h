@@ -4,7 +4,9 @@
 // that unless a newer state of its key is not younger than the cutoff: then that one is the state
 // at the cutoff. A delete that is the state at the cutoff is needed for as long as another archive
 // has the object from before, which would come back without it: it goes a run later. An archive
-// goes when nothing in it is needed, and when it was begun before the cutoff itself.
+// goes when nothing in it is needed, and when it was begun before the cutoff itself. Before the
+// first one goes the vault notes the cutoff (backup/prune_note.h): of earlier times it tells
+// nothing from then on.
 //
 // Nothing goes on the word of a vault that is not whole: a line or a catalog that cannot be read,
 // an archive without its catalog, or one of an archive that would go, or for whose sake another
@@ -38,6 +40,7 @@ struct PruneOptions {
   RemovalGuard guard{};
   std::vector<SealKey> seal_keys{};  // As of ReaderOptions.
   std::string bucket_owner{};        // As of RemoveRequest.
+  PutRequest note{};                 // How the note is written.
   Event* stop = nullptr;
 };
 
@@ -71,7 +74,7 @@ class PruneObserver {
 // Errors, before anything was removed: those of the store and of OpenReadings; kCorrupt: see above;
 // kPrecondition with code kDeleteGuardCode: more would go than the guard lets; without it: this
 // machine's clock is more than an hour from the store's (of two that differ by less the one that is
-// behind counts). Afterwards: the
+// behind counts); those of NotePruned. Afterwards: the
 // store is away, or kCancelled.
 Async<void> PruneVault(Runtime runtime, CatalogSource source, PruneOptions options,
                        CatalogTroubles& troubles, std::function<void(const std::string& what)> told,

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "backup/prune_note.h"
+#include "backup/vault_check.h"
 #include "storage/restores_objects.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/test_vault.h"
@@ -51,6 +54,18 @@ class PruneTest : public ::testing::Test {
                                                std::move(options), troubles, {}, told, totals));
   }
 
+  // The first object as of a time.
+  Result<std::optional<ListedObject>> FirstAt(const std::string& prefix, SystemTime at) {
+    backup::CatalogSource source = vault->source(*vault->server.store);
+    source.prefix = prefix;
+    backup::CatalogTroubles troubles;
+    std::unique_ptr<Listing> listing =
+        backup::OpenVaultListing(vault->world.runtime, std::move(source), at, troubles, {});
+    Result<std::optional<ListedObject>> first = vault->world.Run(listing->Next());
+    vault->world.Run(listing->Close());
+    return first;
+  }
+
   std::unique_ptr<TestVault> vault = std::make_unique<TestVault>();
   Told told;
   backup::PruneTotals totals;
@@ -76,16 +91,148 @@ TEST_F(PruneTest, TakesWhatIsSupersededLongEnoughAndNothingElse) {
   options.dry_run = false;
   ASSERT_TRUE(Prune(options));
   EXPECT_EQ(vault->archives(), 3u) << "an archive of another rule has gone";
-  const TestVault::State before = vault->BytesAt(times[1]);
+  const TestVault::State before = vault->BytesAt(options.cutoff);
   ASSERT_TRUE(Prune(options.cutoff));
   EXPECT_FALSE(vault->Has(names[0]) || vault->HasCatalog(names[0]));
   EXPECT_EQ(vault->archives(), 2u);
-  EXPECT_EQ(vault->BytesAt(times[1]), before);
+  EXPECT_EQ(vault->BytesAt(options.cutoff), before);
   ASSERT_TRUE(Prune(times[2] + 1min));
   EXPECT_EQ(vault->archives(), 1u);
   vault->Pass(100 * kDay);
   ASSERT_TRUE(Prune(vault->now()));
   EXPECT_EQ(vault->archives(), 1u) << "what is current is needed for ever";
+}
+
+// Where a pruned state was the current one, an older one that its archive has kept would be given
+// for it, and an object that was deleted by then.
+TEST_F(PruneTest, StatesOfBeforeItsCutoffAreRefusedAndNotGuessed) {
+  const SystemTime first = vault->now();
+  const VaultName keeps = vault->Keep({TestVault::Object("a", "one", vault->now()),
+                                       TestVault::Object("still", "needed", vault->now()),
+                                       TestVault::Object("gone", "back", vault->now())});
+  vault->Pass(50 * kDay);
+  const VaultName goes = vault->Keep(
+      {TestVault::Object("a", "two", vault->now()), TestVault::Gone("gone", vault->now())});
+  vault->Pass(25 * kDay);
+  const SystemTime then = vault->now();
+  vault->Pass(25 * kDay);
+  vault->Keep({TestVault::Object("a", "three", vault->now()),
+               TestVault::Object("gone", "new", vault->now())});
+  vault->Pass(50 * kDay);
+  const TestVault::State now = vault->BytesAt(SystemTime::max());
+  const SystemTime cutoff = vault->now() - 35 * kDay;
+  backup::PruneOptions options{.cutoff = cutoff, .folder = "in/", .dry_run = true};
+  options.guard.count_max = 10;
+  ASSERT_TRUE(Prune(options));
+  EXPECT_EQ(vault->BytesAt(then).at("a"), "two") << "a dry run is none";
+  ASSERT_TRUE(Prune(cutoff));
+  ASSERT_TRUE(vault->Has(keeps) && !vault->Has(goes));
+  for (const SystemTime at : {first, then, cutoff - 1s}) {
+    Result<std::optional<ListedObject>> refused = FirstAt("", at);
+    ASSERT_FALSE(refused) << (*refused ? (*refused)->key : "") << " is of another time";
+    EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidInput);
+    EXPECT_EQ(refused.error().code, backup::kPrunedCode);
+    EXPECT_NE(refused.error().message.find(FormatRfc3339(cutoff)), std::string::npos)
+        << refused.error().message;
+  }
+  EXPECT_EQ(vault->BytesAt(cutoff), now);
+  EXPECT_EQ(vault->BytesAt(SystemTime::max()), now);
+  // Nobody takes it for a catalog.
+  backup::VaultCheckTotals checked;
+  ASSERT_TRUE(vault->world.Run(backup::CheckVault(
+      vault->world.runtime, vault->source(*vault->direct), {},
+      [](const backup::VaultProblem& problem) { ADD_FAILURE() << problem.file << problem.what; },
+      checked)));
+  backup::CatalogTroubles troubles;
+  std::unique_ptr<Listing> listing =
+      backup::OpenReadings(vault->world.runtime, vault->source(*vault->direct), troubles, {});
+  while (true) {
+    Result<std::optional<ListedObject>> next = vault->world.Run(listing->Next());
+    ASSERT_TRUE(next);
+    if (!*next) break;
+  }
+  vault->world.Run(listing->Close());
+  EXPECT_EQ(troubles.count(), 0u);
+}
+
+// A prune that runs while a vault is listed takes what the listing has not read yet.
+TEST_F(PruneTest, APruneUnderWayIsNoticed) {
+  const SystemTime first = vault->now();
+  vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(kDay);
+  vault->Keep({TestVault::Object("a", "two", vault->now())});
+  vault->Pass(kDay);
+  bool begun = false;
+  vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view) {
+    if (operation == StoreOperation::kList && !std::exchange(begun, true)) {
+      vault->Store(backup::PruneNoteKey(vault->place, "in"),
+                   R"({"pruned":[{"prefix":"","since":")" + FormatRfc3339(first + 1h) + R"("}]})");
+    }
+    return Fault();
+  };
+  Result<std::optional<ListedObject>> refused = FirstAt("", first);
+  ASSERT_TRUE(begun);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, backup::kPrunedCode);
+}
+
+// Without its note, or with one that another prune has made younger, nothing would tell of it.
+TEST_F(PruneTest, TheNoteComesFirstAndIsNeverMadeEarlier) {
+  const std::string key = backup::PruneNoteKey(vault->place, "in");
+  std::vector<SystemTime> times;
+  for (const char* text : {"one", "two", "three", "four"}) {
+    times.push_back(vault->now());
+    vault->Keep({TestVault::Object("a", text, vault->now())});
+    vault->Pass(kDay);
+  }
+  bool denied = true;
+  int writes = 0;
+  vault->server.decide = [&](StoreOperation operation, std::string_view, std::string_view of) {
+    if (operation != StoreOperation::kPut || of != key) return Fault();
+    if (denied) return TroubledStore::Failing(ErrorKind::kDenied);
+    if (++writes == 1) {
+      // Another one writes its own just now.
+      vault->Store(key, R"({"pruned":[{"prefix":"","since":")" + FormatRfc3339(times[3]) +
+                            R"("},{"prefix":"b","since":"2031-01-01T00:00:00Z"}],"more":[1]})");
+    }
+    return Fault();
+  };
+  EXPECT_FALSE(Prune(times[2]));
+  EXPECT_EQ(vault->archives(), 4u) << "an archive has gone without a note";
+  denied = false;
+  ASSERT_TRUE(Prune(times[2]));
+  EXPECT_EQ(writes, 1);
+  EXPECT_EQ(vault->archives(), 2u);
+  EXPECT_FALSE(FirstAt("a", times[3] - 1s)) << "the note was made earlier";
+  EXPECT_TRUE(FirstAt("a", times[3]));
+  ASSERT_TRUE(Prune(times[3]));
+  EXPECT_EQ(vault->archives(), 1u);
+  vault->Store(key, "{");
+  EXPECT_FALSE(FirstAt("a", times[3]));
+  vault->Pass(100 * kDay);
+  vault->Keep({TestVault::Object("a", "five", vault->now())});
+  EXPECT_FALSE(Prune(vault->now()));
+  EXPECT_EQ(vault->archives(), 2u);
+}
+
+// Two rules keep in one vault: what the one has pruned says nothing of the other's keys.
+TEST_F(PruneTest, TheNoteIsOfTheKeysThatWerePruned) {
+  vault->from.prefix = "logs/";
+  const SystemTime first = vault->now();
+  for (const char* text : {"one", "two"}) {
+    vault->Keep({TestVault::Object("logs/a", text, vault->now())});
+    vault->Pass(kDay);
+  }
+  vault->from.prefix = "other/";
+  vault->Keep({TestVault::Object("other/a", "one", first)});
+  backup::PruneOptions options{.cutoff = vault->now(), .folder = "in/logs/year="};
+  options.guard.count_max = 10;
+  ASSERT_TRUE(Prune(options));
+  ASSERT_EQ(totals.removed, 1u);
+  EXPECT_TRUE(FirstAt("other/", first));
+  for (const char* prefix : {"", "lo", "logs/", "logs/a", "logs"}) {
+    EXPECT_FALSE(FirstAt(prefix, first)) << prefix;
+  }
 }
 
 // A machine whose clock is ahead would take for old what was current yesterday, and remove it for
@@ -456,8 +603,8 @@ TEST_F(PruneTest, InABucketWithVersionsAllOfThemGo) {
   ASSERT_EQ(told.failed.size(), 1u);
   EXPECT_EQ(told.failed[0].first, backup::VaultArchiveKey(vault->place, locked));
   EXPECT_TRUE(vault->HasCatalog(locked));
-  EXPECT_EQ(vault->server.backend->buckets.at("out").objects.size(), 4u)
-      << "versions or delete markers are left";
+  EXPECT_EQ(vault->server.backend->buckets.at("out").objects.size(), 5u)
+      << "beside two archives, their catalogs and the note, versions or delete markers are left";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "backup/prune_note.h"
 #include "transfer/listing/sorted_listing.h"
 
 namespace longhaul::backup {
@@ -151,6 +152,33 @@ class Current : public Listing {
   std::optional<std::string> decided_;  // The last key that had a version.
 };
 
+// The bucket at a time of which nothing was pruned.
+class Unpruned : public Listing {
+ public:
+  Unpruned(std::unique_ptr<Listing> objects, CatalogSource source, SystemTime at)
+      : objects_(std::move(objects)), source_(std::move(source)), at_(at) {}
+
+  Async<std::optional<ListedObject>> Next() override {
+    if (known_) co_return co_await objects_->Next();
+    Result<void> there = co_await CheckNotPruned(source_, at_);
+    if (!there) co_return there.error();
+    Result<std::optional<ListedObject>> first = co_await objects_->Next();
+    if (!first) co_return first.error();
+    // By now all catalogs have been read: what a prune has removed under way it has noted before.
+    there = co_await CheckNotPruned(source_, at_);
+    if (!there) co_return there.error();
+    known_ = true;
+    co_return first;
+  }
+  asio::awaitable<void> Close() override { co_await objects_->Close(); }
+
+ private:
+  std::unique_ptr<Listing> objects_;
+  CatalogSource source_;
+  SystemTime at_;
+  bool known_ = false;
+};
+
 }  // namespace
 
 size_t SortBytesOfVault(const MemoryBudget& memory) {
@@ -169,9 +197,11 @@ std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source,
                                           CatalogTroubles& troubles,
                                           std::function<void(const std::string& what)> told,
                                           SegmentsTold segments) {
-  return std::make_unique<Current>(
-      OpenVaultHistory(runtime, std::move(source), troubles, std::move(told), std::move(segments)),
-      at);
+  auto objects = std::make_unique<Current>(
+      OpenVaultHistory(runtime, source, troubles, std::move(told), std::move(segments)), at);
+  // What is newest is never pruned.
+  if (at == SystemTime::max()) return objects;
+  return std::make_unique<Unpruned>(std::move(objects), std::move(source), at);
 }
 
 std::unique_ptr<Listing> OpenVaultHistory(Runtime runtime, CatalogSource source,

@@ -37,7 +37,7 @@ std::unique_ptr<Listing> CurrentAt(std::unique_ptr<Listing> versions, SystemTime
 
 // The bucket as the vault has it at `at`: keys in order, of each the newest version that is not
 // younger, unless that is a delete. In bounded memory. `segments`: told of all versions, also of
-// those that are not current.
+// those that are not current. Errors: those of OpenReadings, and of CheckNotPruned.
 std::unique_ptr<Listing> OpenVaultListing(Runtime runtime, CatalogSource source, SystemTime at,
                                           CatalogTroubles& troubles,
                                           std::function<void(const std::string& what)> told,

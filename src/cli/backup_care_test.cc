@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "backup/prune_note.h"
 #include "tests/support/commands.h"
 #include "tests/support/test_vault.h"
 
@@ -80,6 +81,24 @@ TEST_F(BackupCareTest, AYoungArchiveIsNotPassedOver) {
   EXPECT_THAT(console.error, HasSubstr(names[1].ulid));
   EXPECT_THAT(console.error, HasSubstr("run the same again"));
   EXPECT_EQ(ReadFile("again/a"), "");
+}
+
+// A script must not take an answer for the state that it has asked for.
+TEST_F(BackupCareTest, ATimeFromBeforeAPruneIsAWrongQuestion) {
+  const std::string then = FormatRfc3339(vault.now() - 90min);
+  EXPECT_EQ(Backup("ls", {"--at", then}), 0) << console.error;
+  WriteFile("root/b/" + backup::PruneNoteKey(vault.place, "in"),
+            R"({"pruned":[{"prefix":"","since":")" + FormatRfc3339(vault.now() - 1h) + R"("}]})");
+  for (const char* command : {"ls", "drill"}) {
+    EXPECT_EQ(Backup(command, {"--at", then}), 2) << command;
+    EXPECT_THAT(console.error,
+                HasSubstr("the earliest time to ask for is " + FormatRfc3339(vault.now() - 1h)));
+  }
+  EXPECT_EQ(Backup("restore", {"--at", then, "", folder.file("back/")}), 2);
+  EXPECT_EQ(ReadFile("back/a"), "");
+  EXPECT_EQ(Backup("restore", {"", folder.file("back/")}), 0) << console.error;
+  EXPECT_EQ(ReadFile("back/a"), "a second");
+  EXPECT_EQ(Backup("verify"), 0) << console.error;
 }
 
 // Who is told that something is damaged, and not what to do, can only lose more.

@@ -11,6 +11,7 @@
 
 #include "backup/drill.h"
 #include "backup/drill_note.h"
+#include "backup/prune_note.h"
 #include "base/units.h"
 #include "cli/backends.h"
 #include "cli/backup_common.h"
@@ -99,8 +100,9 @@ class BackupDrillCommand : public Command {
     if (scratch->folder) RemoveFolder(context.output(), *scratch->folder);
     if (!done && done.error().kind == ErrorKind::kCancelled) co_return done.error();
     // A prefix or a time that has nothing is no failure of the backup.
-    const bool nothing_asked = totals_.of == 0 && (!vault->words.empty() || at_.at) && !done &&
-                               done.error().kind == ErrorKind::kNotFound;
+    const bool nothing_asked =
+        totals_.of == 0 && (!vault->words.empty() || at_.at) && !done &&
+        (done.error().kind == ErrorKind::kNotFound || done.error().code == backup::kPrunedCode);
     Result<void> noted;
     if (!nothing_asked) noted = co_await Note(context, *vault, troubles, done);
     if (!done) co_return WithCatalogRemedy(done.error()).In(vault->name());

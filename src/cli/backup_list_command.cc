@@ -180,7 +180,9 @@ class BackupVersionsCommand : public VaultListCommand {
         .description =
             "Lists all states of a key that can be restored, the newest first: the time from "
             "which it was like this, its size or that it was deleted, and the archive and entry "
-            "where it lies. `backup restore --at` with that time gives it back.",
+            "where it lies. `backup restore --at` with that time gives it back, unless it is from "
+            "before the time since when the vault was pruned: then others of that time may be "
+            "gone.",
         .examples = {{"All states of an object",
                       "longhaul backup versions --rule app-logs 2026/11/a.log --config "
                       "longhaul.yaml"},

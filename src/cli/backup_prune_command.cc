@@ -59,7 +59,9 @@ class BackupPruneCommand : public Command, private backup::PruneObserver {
             "First all catalogs are read, and those that count are compared with their archives; "
             "a vault that is not whole ends the run before anything is removed. More than 1,000 "
             "archives and more than a quarter of the vault are removed only if --max-delete or "
-            "--max-delete-percent allows it (exit 12). A run that breaks off has lost nothing. In "
+            "--max-delete-percent allows it (exit 12). A run that breaks off has lost nothing. "
+            "Before the first removal it is noted in the vault since when every state can be told: "
+            "`backup restore --at` refuses an earlier time from then on. In "
             "a bucket that keeps versions all versions of an archive go for good; what Object Lock "
             "holds is named and stays, and the exit code is 1. Run it once a day, from cron or as "
             "a job of your cluster.",
@@ -126,7 +128,13 @@ class BackupPruneCommand : public Command, private backup::PruneObserver {
       if (!sharing) co_return sharing.error();
       options.cutoff = context.runtime().clock.Now() - sharing->keep;
       options.seal_keys = std::move(sharing->seal_keys);
-      options.bucket_owner = vault->target->bucket_owner;
+      const Target& to = *vault->target;
+      options.bucket_owner = to.bucket_owner;
+      options.note.sse = to.sse;
+      options.note.kms_key = to.kms_key;
+      options.note.bucket_key = to.bucket_key;
+      options.note.acl = to.acl;
+      options.note.bucket_owner = to.bucket_owner;
       // Not those of rules whose prefix goes on from this one's.
       options.folder += vault->rule->source.prefix;
       if (!options.folder.ends_with('/')) options.folder += '/';

@@ -1,5 +1,6 @@
 #include "cli/exit_code.h"
 
+#include "backup/prune_note.h"
 #include "replication/rule_orders.h"
 #include "transfer/tree/removals.h"
 #include "transfer/tree/store_wide.h"
@@ -19,7 +20,10 @@ ExitCode ExitCodeOf(const Error& error) {
     case ErrorKind::kInvalidInput:
       if (error.code.empty() && error.http_status == 0) return ExitCode::kUsage;
       // Codes of our own, for who asks by the API.
-      if (error.code == "AddressInUse" || error.code == kNotBelowRule) return ExitCode::kUsage;
+      if (error.code == "AddressInUse" || error.code == kNotBelowRule ||
+          error.code == backup::kPrunedCode) {
+        return ExitCode::kUsage;
+      }
       if (error.code == "NoSpace") return ExitCode::kSomeFailed;
       return IsStoreWide(error) ? ExitCode::kUsage : ExitCode::kSomeFailed;
     case ErrorKind::kCancelled:

@@ -6,6 +6,7 @@ fakes alone.
 """
 
 import datetime
+import json
 import time
 
 from backup import backup_rule, history, now, restore, state_of, unequal
@@ -110,10 +111,14 @@ def prune(world: World, config, states, source, target) -> None:
                              "--config", config).expect(0))
     check(done["removed"] == len(would) and done["failed"] == 0, f"{done}")
     check(set(archives_in(target.s3)) == set(before) - would, "something else has gone")
-    check(len(keys_of(target.s3, "vault")) == 2 * (len(before) - len(would)),
-          "catalogs are left of archives that are gone")
+    check(len(keys_of(target.s3, "vault")) == 2 * (len(before) - len(would)) + 1,
+          "catalogs are left of archives that are gone, or there is no note")
     world.run("backup", "verify", "--rule", "main", "--config", config).expect(0, "sound")
-    for number, (time_, state) in enumerate(states[-2:]):
+    note = target.s3.get_object(Bucket="vault", Key="longhaul-catalog/data.pruned.json")
+    since = json.loads(note["Body"].read())["pruned"][0]["since"]
+    world.run("backup", "ls", "--rule", "main", "--at", states[0][0], "--config", config).expect(
+        2, f"the earliest time to ask for is {since}")
+    for number, (time_, state) in enumerate([(since, states[-2][1]), states[-1]]):
         source.s3.create_bucket(Bucket=f"back-{number}")
         restore(world, config, "", f"source:back-{number}", "--at", time_)
         wrong = unequal(state, state_of(source.s3, f"back-{number}"))
@@ -143,7 +148,7 @@ def locked(world: World, source, target) -> None:
         world.run("backup", "prune", "--rule", "main", "--keep", keep, "--config",
                   config).expect(code, *words)
         versions = target.s3.list_object_versions(Bucket=bucket)
-        check(len(versions["Versions"]) == (4 if lock else 2), f"{bucket}: {versions['Versions']}")
+        check(len(versions["Versions"]) == (5 if lock else 3), f"{bucket}: {versions['Versions']}")
         check("DeleteMarkers" not in versions, f"{bucket}: delete markers free nothing")
 
 
