@@ -58,12 +58,20 @@ Async<VaultArchives::Entry> VaultArchives::Find(VersionPlace place) {
     co_return Corrupt("the archive " + VaultArchiveKey(vault_, place.name) + " has no entry " +
                       std::to_string(place.entry) + ", which its catalog names");
   }
-  co_return Entry{.entry = reader.entries()[place.entry], .pieces = reader.Pieces(place.entry)};
+  co_return Entry{.entry = reader.entries()[place.entry],
+                  .pieces = reader.Pieces(place.entry),
+                  .archive_etag = got->archive->file->etag()};
 }
 
-Async<VaultArchives::Frame> VaultArchives::ReadFrame(VaultName name, size_t frame) {
-  Result<Got> got = co_await Get(std::move(name), frame);
+Async<VaultArchives::Frame> VaultArchives::ReadFrame(VaultName name, size_t frame,
+                                                     std::string archive_etag) {
+  Result<Got> got = co_await Get(name, frame);
   if (!got) co_return got.error();
+  // It may have been closed for want of room, and opened again.
+  if (got->archive->file->etag() != archive_etag) {
+    co_return PreconditionFailed("the archive " + VaultArchiveKey(vault_, name) +
+                                 " was written anew while it was read");
+  }
   co_return std::move(got->frame);
 }
 

@@ -38,6 +38,7 @@ class VaultArchives {
   struct Entry {
     ArchiveEntry entry;
     std::vector<ContentPiece> pieces;
+    std::string archive_etag{};  // Of the archive that says so.
   };
   // What an archive says under a number. kCorrupt: the archive is damaged, or has no such entry;
   // kNotFound: it is not in the vault. Else as ArchiveReader::Open.
@@ -45,8 +46,9 @@ class VaultArchives {
 
   // The whole of it, to be held shortly: while it is used it takes room.
   using Frame = std::shared_ptr<const ArchiveFrame>;
-  // kCorrupt: it does not have its digest; the message names archive and frame.
-  Async<Frame> ReadFrame(VaultName name, size_t frame);
+  // `archive_etag`: of the archive that is meant, as Find tells. kCorrupt: it does not have its
+  // digest; the message names archive and frame. kPrecondition: another archive is there by now.
+  Async<Frame> ReadFrame(VaultName name, size_t frame, std::string archive_etag);
 
  private:
   struct Open;

@@ -11,6 +11,15 @@ namespace longhaul::backup {
 
 namespace {
 
+// kCorrupt: an index says more than its frame has.
+Result<std::span<const std::byte>> BytesOf(const ArchiveFrame& frame, const ContentPiece& piece) {
+  const std::span<const std::byte> bytes = frame.bytes();
+  if (piece.offset_bytes > bytes.size() || piece.size_bytes > bytes.size() - piece.offset_bytes) {
+    return Corrupt("its content goes beyond the end of frame " + std::to_string(piece.frame));
+  }
+  return bytes.subspan(piece.offset_bytes, piece.size_bytes);
+}
+
 // The bytes of extents, frame by frame. Between two reads it holds the frame that it is in; before
 // the first and after the last byte none.
 class VaultBytes : public ByteReader {
@@ -54,13 +63,14 @@ class VaultBytes : public ByteReader {
       in_piece_bytes_ += skip;
       if (in_piece_bytes_ == piece.size_bytes) continue;
       if (frame_ == nullptr) {
-        Result<VaultArchives::Frame> frame = co_await archives_.ReadFrame(name_, piece.frame);
+        Result<VaultArchives::Frame> frame =
+            co_await archives_.ReadFrame(name_, piece.frame, archive_etag_);
         if (!frame) co_return frame.error();
         frame_ = std::move(*frame);
       }
-      co_return frame_->bytes()
-          .subspan(piece.offset_bytes, piece.size_bytes)
-          .subspan(in_piece_bytes_);
+      Result<std::span<const std::byte>> bytes = BytesOf(*frame_, piece);
+      if (!bytes) co_return bytes.error();
+      co_return bytes->subspan(in_piece_bytes_);
     }
   }
 
@@ -72,7 +82,12 @@ class VaultBytes : public ByteReader {
     const VaultStore::Extent& extent = extents_[extent_++];
     Result<VaultArchives::Entry> found = co_await archives_.Find(extent.place);
     if (!found) co_return found.error();
+    // What the object was described by.
+    if (found->archive_etag != extent.archive_etag) {
+      co_return PreconditionFailed("its archive was written anew while it was read");
+    }
     name_ = extent.place.name;
+    archive_etag_ = std::move(found->archive_etag);
     pieces_ = std::move(found->pieces);
     piece_ = 0;
     in_piece_bytes_ = 0;
@@ -86,6 +101,7 @@ class VaultBytes : public ByteReader {
   uint64_t skip_bytes_;  // Before the next byte that is wanted.
   uint64_t left_bytes_;
   VaultName name_;
+  std::string archive_etag_;
   std::vector<ContentPiece> pieces_;
   size_t piece_ = 0;
   uint64_t in_piece_bytes_ = 0;
@@ -212,9 +228,12 @@ Async<VaultArchives::Entry> VaultStore::FindPut(const std::string& key,
 Async<std::string> VaultStore::Md5Of(const VersionPlace& place, const VaultArchives::Entry& found) {
   std::unique_ptr<Hasher> hasher = NewHasher(HashKind::kMd5);
   for (const ContentPiece& piece : found.pieces) {
-    Result<VaultArchives::Frame> frame = co_await archives_.ReadFrame(place.name, piece.frame);
+    Result<VaultArchives::Frame> frame =
+        co_await archives_.ReadFrame(place.name, piece.frame, found.archive_etag);
     if (!frame) co_return frame.error();
-    hasher->Update((*frame)->bytes().subspan(piece.offset_bytes, piece.size_bytes));
+    Result<std::span<const std::byte>> bytes = BytesOf(**frame, piece);
+    if (!bytes) co_return bytes.error();
+    hasher->Update(*bytes);
   }
   co_return HexEncode(hasher->Finish());
 }
@@ -263,7 +282,8 @@ Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::strin
   object->tags = entry.tags;
   object->part_sizes = entry.part_sizes;
   if (!entry.segment) {
-    object->extents.push_back({.place = place, .size_bytes = entry.size_bytes});
+    object->extents.push_back(
+        {.place = place, .size_bytes = entry.size_bytes, .archive_etag = found->archive_etag});
     co_return object;
   }
   auto told = segments_.find(plain);
@@ -282,7 +302,9 @@ Async<std::shared_ptr<const VaultStore::Object>> VaultStore::Describe(std::strin
     }
     offset += part.size_bytes;
     std::ranges::copy(part.part_sizes, std::back_inserter(object->part_sizes));
-    object->extents.push_back({.place = *ParseVersion(id), .size_bytes = part.size_bytes});
+    object->extents.push_back({.place = *ParseVersion(id),
+                               .size_bytes = part.size_bytes,
+                               .archive_etag = segment->archive_etag});
   }
   if (offset != info.size_bytes) co_return Corrupt(key + ": its segments are not all of it");
   giants_[version_id] = object;

@@ -48,6 +48,7 @@ class VaultStore : public BackupStore {
   struct Extent {
     VersionPlace place;
     uint64_t size_bytes = 0;
+    std::string archive_etag{};
   };
 
  private:

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "tests/support/giant_fixture.h"
 #include "tests/support/sanitized.h"
+#include "tests/support/test_vault.h"
 #include "transfer/listing/text_lines.h"
 #include "transfer/tree/sync_trees.h"
 
@@ -211,6 +212,52 @@ TEST(VaultStoreTest, DamageFailsItsObjectsAlone) {
   ASSERT_EQ(vault.told.failures.size(), 1u);
   EXPECT_EQ(vault.told.failures[0].first, "a");
   EXPECT_EQ(vault.told.failures[0].second.kind, ErrorKind::kCorrupt);
+}
+
+// With little room archives are closed between two reads. One that lies under the name by then, a
+// copy by hand or a second writer's, has other bytes at the same places.
+TEST(VaultStoreTest, AnArchiveThatWasReplacedIsNotReadOnIn) {
+  for (const bool begun : {false, true}) {
+    testing::TestVault vault;
+    const std::string id = vault.NewId();
+    const SystemTime stamp = vault.now();
+    const auto keep = [&](uint64_t seed) {
+      vault.Keep({testing::TestVault::Object("a", NoiseOf(1'000'000, seed), stamp)}, id);
+    };
+    keep(1);
+    vault.Pass(1h);
+    vault.Keep({testing::TestVault::Object("b", NoiseOf(1'000'000, 2), vault.now())});
+    backup::VaultStore store(vault.world.runtime, *vault.direct, vault.place, "in",
+                             {.seal_keys = {}, .memory_bytes = 1 << 20});
+    backup::CatalogTroubles troubles;
+    std::unique_ptr<Listing> listing = store.OpenAt("", SystemTime::max(), troubles, {});
+    std::vector<std::string> versions;
+    for (int i = 0; i < 2; ++i) {
+      Result<std::optional<ListedObject>> next = vault.world.Run(listing->Next());
+      ASSERT_TRUE(next && *next);
+      versions.push_back((*next)->version_id);
+    }
+    vault.world.Run(listing->Close());
+    Result<ObjectStream> stream =
+        vault.world.Run(store.Get({.bucket = "in", .key = "a", .version_id = versions[0]}));
+    ASSERT_TRUE(stream) << stream.error().Describe();
+    std::vector<std::byte> part(1 << 20);
+    // All of a frame, which keeps the archive open until then.
+    Result<size_t> count = 1;
+    if (begun) count = vault.world.Run(stream->body->Read(part));
+    ASSERT_TRUE(count && *count > 0);
+    keep(3);
+    ASSERT_TRUE(vault.world.Run(
+        GetAll(store, {.bucket = "in", .key = "b", .version_id = versions[1]}, 2 << 20)));
+    while (count && *count > 0) count = vault.world.Run(stream->body->Read(part));
+    ASSERT_FALSE(count) << "the bytes of another archive were given";
+    EXPECT_EQ(count.error().kind, ErrorKind::kPrecondition) << count.error().Describe();
+    // Whoever asks anew gets what is there.
+    Result<std::string> anew = vault.world.Run(
+        GetAll(store, {.bucket = "in", .key = "a", .version_id = versions[0]}, 2 << 20));
+    ASSERT_TRUE(anew) << anew.error().Describe();
+    EXPECT_TRUE(*anew == NoiseOf(1'000'000, 3));
+  }
 }
 
 // Edits the only catalog of the vault.
