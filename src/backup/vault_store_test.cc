@@ -6,7 +6,9 @@
 #include <map>
 #include <tuple>
 
+#include "backup/restore.h"
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "tests/support/giant_fixture.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/test_vault.h"
@@ -298,6 +300,41 @@ TEST(VaultStoreTest, ACatalogThatNamesAnotherObjectIsNotBelieved) {
   EXPECT_TRUE(restored.contains("b"));
   ASSERT_EQ(vault.told.failures.size(), 1u);
   EXPECT_EQ(vault.told.failures[0].first, "c");
+}
+
+// A restore in place would leave other bytes where they are, and say that they are the same.
+TEST(VaultStoreTest, AnETagOfACatalogDoesNotMakeAnObjectTheSame) {
+  ReplicationWorld world(1);
+  Vault vault(world);
+  const std::string text(300'000, 'a');
+  const std::string other(300'000, 'b');
+  world.Put("a", text);
+  world.Put("b", "the bytes of b");
+  world.RunOnce();
+  world.AddStore("home", {});
+  world.store("home").backend->buckets["back"].created = world.world.clock.Now();
+  MemoryStore home(world.runtime, world.store("home").backend, &world.store("home"));
+  ASSERT_TRUE(world.world.Run(PutText(home, {.bucket = "back", .key = "a"}, other)));
+  ASSERT_TRUE(world.world.Run(PutText(home, {.bucket = "back", .key = "b"}, "the bytes of b")));
+  EditCatalog(world, vault, HexEncode(Md5(text)), HexEncode(Md5(other)));
+  SyncOptions options;
+  backup::SetRestoreOptions(options);
+  for (const char* key : {"a", "b"}) {
+    std::unique_ptr<Listing> listing =
+        vault.store.OpenAt(key, SystemTime::max(), vault.troubles, {});
+    std::unique_ptr<Listing> there = OpenListing(world.runtime, home, "back", key);
+    Result<void> done = world.world.Run(
+        SyncTrees(world.runtime, {.store = vault.store, .bucket = "in", .prefix = key},
+                  {.store = home, .bucket = "back", .prefix = key}, *listing, there.get(), options,
+                  vault.told, vault.totals));
+    ASSERT_TRUE(done) << done.error().Describe();
+    world.world.Run(listing->Close());
+    world.world.Run(there->Close());
+  }
+  EXPECT_TRUE(vault.told.failures.empty());
+  EXPECT_EQ(vault.totals.copied, 1u);
+  EXPECT_EQ(vault.totals.skipped, 1u);
+  EXPECT_TRUE(StateOf(*world.store("home").backend, "back").at("a").bytes == text);
 }
 
 // With another time in it an old state would pass for the current one.

@@ -367,7 +367,9 @@ class Sync {
     const std::string name = object.key.substr(source_.prefix.size());
     SyncStep step{.name = name, .source = &object, .target = &there};
     Result<SameBytes> same = SameBytes::kSame;
-    if (object.etag.empty() || object.etag != there.etag || IsLocalEtag(object.etag)) {
+    const bool by_etag =
+        !object.etag.empty() && object.etag == there.etag && !IsLocalEtag(object.etag);
+    if (!by_etag) {
       same = co_await LookAtBytes(
           runtime_,
           {.store = source_.store,
@@ -392,7 +394,7 @@ class Sync {
     }
     bool described_alike = true;
     if (same && *same == SameBytes::kSame && options_.descriptions && !IsLocalEtag(there.etag)) {
-      Result<bool> alike = co_await DescribedAlike(object, there);
+      Result<bool> alike = co_await DescribedAlike(object, there, by_etag ? &same : nullptr);
       if (!alike) same = alike.error();
       described_alike = alike && *alike;
     }
@@ -420,14 +422,29 @@ class Sync {
     co_return Ok();
   }
 
-  // Headers, user metadata and tags.
-  Async<bool> DescribedAlike(ListedObject object, ListedObject there) {
+  // Headers, user metadata and tags. `same`, if given, was found by ETags as they were listed, and
+  // is found anew where the objects themselves have others: who lists a backup has its catalog's.
+  Async<bool> DescribedAlike(ListedObject object, ListedObject there, Result<SameBytes>* same) {
     Result<ObjectInfo> one = co_await source_.store.Head(
         {.bucket = source_.bucket, .key = object.key, .version_id = object.version_id});
     if (!one) co_return one.error();
     Result<ObjectInfo> two = co_await target_.store.Head(
         {.bucket = target_.bucket, .key = there.key, .version_id = there.version_id});
     if (!two) co_return two.error();
+    if (same != nullptr && one->etag != two->etag) {
+      *same = co_await CompareBytes(runtime_,
+                                    {.store = source_.store,
+                                     .bucket = source_.bucket,
+                                     .key = object.key,
+                                     .version_id = object.version_id},
+                                    *one,
+                                    {.store = target_.store,
+                                     .bucket = target_.bucket,
+                                     .key = there.key,
+                                     .version_id = there.version_id},
+                                    *two, options_.download);
+      if (!*same) co_return same->error();
+    }
     FoundTags wanted;
     FoundTags have;
     // Where one of them has some the other one's HEAD may still not tell of its own.
