@@ -105,7 +105,8 @@ Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& r
     }
     if (!entry.etag.empty() || !entry.etag_is_md5) continue;
     const size_t owner = reader.ContentOwner(i);
-    if (owner < i) {
+    // That of an encrypted or multipart object says nothing of another one with the same bytes.
+    if (owner < i && reader.entries()[owner].etag_is_md5) {
       records.back().etag = records[owner].etag;
       if (!records.back().etag.empty()) continue;
     }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
+#include "base/checksum.h"
 #include "tests/support/test_vault.h"
 
 namespace longhaul {
@@ -170,6 +172,20 @@ TEST_F(VaultCheckTest, CatalogsThatLeaveSomethingOutAreMadeAnew) {
   ASSERT_TRUE(Rebuild());
   EXPECT_EQ(rebuilt.written, 1u);
   EXPECT_EQ(vault.At(SystemTime::max()), state);
+}
+
+// The bytes of two objects that are equal lie in an archive once, and their ETags need not be: one
+// of KMS in the other's line has the comparison send it again, each time.
+TEST_F(VaultCheckTest, ASmallObjectHasItsOwnETag) {
+  ArchiveItem opaque = TestVault::Object("opaque", "the same bytes", vault.now());
+  opaque.entry.etag = "00112233445566778899aabbccddeeff";
+  opaque.entry.etag_is_md5 = false;
+  vault.Keep({opaque, TestVault::Object("plain", "the same bytes", vault.now()),
+              TestVault::Object("plain too", "the same bytes", vault.now())});
+  const TestVault::State found = vault.At(SystemTime::max());
+  EXPECT_EQ(found.at("opaque"), opaque.entry.etag);
+  EXPECT_EQ(found.at("plain"), HexEncode(Md5("the same bytes")));
+  EXPECT_EQ(found.at("plain too"), HexEncode(Md5("the same bytes")));
 }
 
 // One frame that is damaged must not keep everything else from being restored, also where keys lie
