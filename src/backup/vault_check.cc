@@ -301,8 +301,19 @@ class Rebuilding : public ArchiveVisitor {
       if (records.error().kind != ErrorKind::kCorrupt) co_return records.error();
       damage = Damaged("written from what its archive still tells: " + records.error().message);
       records = std::vector<CatalogRecord>();
+      // Without them what is older would be given back for current, and what was deleted.
+      CatalogLook before;
+      if (HasLostKeys(reader)) {
+        Result<CatalogLook> look =
+            co_await LookAtCatalog(runtime, source_, name, reader.entries().size());
+        if (!look && look.error().kind != ErrorKind::kNotFound) co_return look.error();
+        if (look) before = std::move(*look);
+      }
       for (size_t i = 0; i < reader.entries().size(); ++i) {
-        if (!reader.entries()[i].key.empty()) records->push_back(RecordOf(reader, i));
+        CatalogRecord record = RecordOf(reader, i);
+        const auto known = before.keys.find(i);
+        if (record.key.empty() && known != before.keys.end()) record.key = known->second;
+        if (!record.key.empty()) records->push_back(std::move(record));
       }
     }
     const std::string bucket = name.folder.substr(0, name.folder.find('/'));

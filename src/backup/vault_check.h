@@ -79,9 +79,9 @@ using RebuildTold = std::function<void(const std::string& catalog_key, const Res
 inline constexpr std::string_view kDamagedArchive = "DamagedArchive";
 
 // Writes the catalogs that are missing, cannot be read, or do not say what their archive says. Such
-// an archive is read as a whole. Where frames are damaged, the ETags and keys are left out that
-// they alone tell: what is sound can be restored, and a comparison sends the others again. Errors:
-// those of the surroundings; kCancelled.
+// an archive is read as a whole. Where frames are damaged, the ETags are left out that they alone
+// tell, and keys that the catalog does not tell either: what is sound can be restored, and a
+// comparison sends the others again. Errors: those of the surroundings; kCancelled.
 Async<void> RebuildCatalogs(Runtime runtime, CatalogSource source, RebuildOptions options,
                             RebuildTold told, RebuildTotals& totals);
 

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "tests/support/test_vault.h"
+#include "transfer/listing/text_lines.h"
 
 namespace longhaul {
 namespace {
@@ -210,6 +212,41 @@ TEST_F(VaultCheckTest, OfADamagedArchiveTheOthersComeBack) {
   EXPECT_EQ(written[0].second.error().code, backup::kDamagedArchive);
   EXPECT_EQ(vault.At(SystemTime::max()).size(), 36u - 4) << "one only ends in that frame";
   EXPECT_EQ(vault.BytesAt(SystemTime::max(), true), bytes);
+}
+
+// A catalog with one bad line, or one that lacks a line, still tells keys that a damaged archive
+// has lost. Without them an older state of such an object would be given back.
+TEST_F(VaultCheckTest, KeysThatOnlyTheCatalogTellsStay) {
+  const auto zstd = [](const std::string& text) {
+    std::string packed(ZSTD_compressBound(text.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 1));
+    return packed;
+  };
+  vault.server.backend->CorruptStored("out", ArchiveKey(1), 200'000);
+  std::vector<std::string> lines;
+  auto text = vault.world.Run(TextLines::Open(
+      vault.world.runtime,
+      {.store = vault.direct.get(), .bucket = "out", .key = CatalogKey(1), .name = CatalogKey(1)}));
+  ASSERT_TRUE(text);
+  while (true) {
+    auto line = vault.world.Run((*text)->Next());
+    ASSERT_TRUE(line);
+    if (!*line) break;
+    lines.push_back(std::string(**line) + "\n");
+  }
+  text->reset();
+  ASSERT_EQ(lines.size(), 12u);
+  for (const bool lacks : {false, true}) {
+    lines[0] = lacks ? "" : "garbage\n";
+    std::string all;
+    for (const std::string& line : lines) all += line;
+    vault.Store(CatalogKey(1), zstd(all));
+    ASSERT_TRUE(Rebuild());
+    EXPECT_EQ(rebuilt.written, 1u);
+    EXPECT_EQ(rebuilt.damaged, 1u);
+    EXPECT_EQ(vault.At(SystemTime::max()).size(), 36u) << "keys are told by nothing any more";
+    EXPECT_EQ(vault.BytesAt(SystemTime::max(), true).size(), 36u - 5);
+  }
 }
 
 }  // namespace

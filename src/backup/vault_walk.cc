@@ -185,6 +185,8 @@ Async<CatalogLook> LookAtCatalog(Runtime runtime, const CatalogSource& source, V
     if (line) record = ParseCatalogLine(**line, name.ulid);
     if (!record) {
       look.sound = false;
+      // Keys are told as far as any line tells them.
+      if (line && keys_max > 0 && (*lines)->number() < kArchiveEntriesMax) continue;
       co_return look;
     }
     ++look.lines;

@@ -53,7 +53,8 @@ struct CatalogLook {
   StatesSum states;
   std::map<uint64_t, std::string> keys;  // By the number of the entry; the first of them.
 };
-// Reads a whole catalog. Errors: those of the store; kNotFound: there is none.
+// Reads a whole catalog; without `keys_max` only as far as it is sound. Errors: those of the store;
+// kNotFound: there is none.
 Async<CatalogLook> LookAtCatalog(Runtime runtime, const CatalogSource& source, VaultName name,
                                  size_t keys_max = 0);
 
