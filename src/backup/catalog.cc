@@ -124,6 +124,19 @@ Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& r
   co_return records;
 }
 
+Async<std::unique_ptr<TextLines>> OpenCatalogText(Runtime runtime, CatalogSource source,
+                                                  std::string key) {
+  Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
+      runtime, {.store = source.store, .bucket = source.vault.bucket, .key = key, .name = key});
+  if (!lines) co_return lines.error();
+  if (!(*lines)->compressed()) {
+    Error error = Corrupt("it is not compressed, as catalogs are");
+    error.code = kNoCatalog;
+    co_return error;
+  }
+  co_return lines;
+}
+
 asio::awaitable<std::string> PackCatalog(Runtime& runtime, CatalogHead head,
                                          std::vector<CatalogRecord> records) {
   co_return co_await runtime.pool.Run([&] {
@@ -405,9 +418,7 @@ class Readings : public Listing {
                              " are there for it (--memory)");
     }
     const std::string key = VaultCatalogKey(source_.vault, catalog.name);
-    Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
-        runtime_,
-        {.store = source_.store, .bucket = source_.vault.bucket, .key = key, .name = key});
+    Result<std::unique_ptr<TextLines>> lines = co_await OpenCatalogText(runtime_, source_, key);
     if (!lines) co_return lines.error().In("read the catalog " + key);
     co_return OpenCatalog{
         .name = catalog.name,

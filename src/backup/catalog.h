@@ -17,6 +17,10 @@
 #include "storage/store.h"
 #include "transfer/listing/listing.h"
 
+namespace longhaul {
+class TextLines;
+}
+
 namespace longhaul::backup {
 
 // What an archive itself says of its entry `index`: without an ETag that follows from the bytes.
@@ -31,6 +35,12 @@ Async<std::vector<CatalogRecord>> ReadRecords(Runtime& runtime, ArchiveReader& r
 // The bytes of the catalog.
 asio::awaitable<std::string> PackCatalog(Runtime& runtime, CatalogHead head,
                                          std::vector<CatalogRecord> records);
+
+struct CatalogSource;
+// The lines of the catalog under `key`. kCorrupt with code kNoCatalog: it is not compressed. None
+// of ours is so, and one that was cut off to nothing, or to whole lines, would pass for all of it.
+Async<std::unique_ptr<TextLines>> OpenCatalogText(Runtime runtime, CatalogSource source,
+                                                  std::string key);
 
 struct CatalogTroubles {
   uint64_t lines = 0;    // That are none; skipped.

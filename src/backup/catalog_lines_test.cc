@@ -1,6 +1,7 @@
 #include "backup/catalog_lines.h"
 
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include "archive/entry.h"
 #include "backup/catalog.h"
@@ -34,7 +35,12 @@ class CatalogLinesTest : public ::testing::Test {
                        .length_bytes = 5});
     return line;
   }
-  // Into the vault, unpacked.
+  static std::string Packed(const std::string& text) {
+    std::string packed(ZSTD_compressBound(text.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 1));
+    return packed;
+  }
+  // Into the vault, as it is.
   void Keep(std::string catalog) {
     for (auto& [key, text] : {std::pair(VaultArchiveKey(place, name), std::string("an archive")),
                               std::pair(VaultCatalogKey(place, name), std::move(catalog))}) {
@@ -81,7 +87,8 @@ class CatalogLinesTest : public ::testing::Test {
 // Whoever can write to the vault can write anything into it: it is named and counted, and what is
 // right beside it is listed all the same.
 TEST_F(CatalogLinesTest, CountsWhatIsNoLine) {
-  Keep(Line("a", 0) + "garbage\n{}\n" + Line("b", 1) + "\n" + Line("c", 1'000'000) + Line("d", 2));
+  Keep(Packed(Line("a", 0) + "garbage\n{}\n" + Line("b", 1) + "\n" + Line("c", 1'000'000) +
+              Line("d", 2)));
   Result<uint64_t> count = Count();
   ASSERT_TRUE(count) << count.error().Describe();
   EXPECT_EQ(*count, 3u);
@@ -93,17 +100,31 @@ TEST_F(CatalogLinesTest, CountsWhatIsNoLine) {
 // A line that no memory is kept for, and lines without end, end the listing: what follows them is
 // not known, and what is not known must not pass for what is not there.
 TEST_F(CatalogLinesTest, DoesNotBelieveWhatHasNoEnd) {
-  Keep(Line("a", 0) + std::string(2 << 20, 'x') + "\n" + Line("b", 1));
+  Keep(Packed(Line("a", 0) + std::string(2 << 20, 'x') + "\n" + Line("b", 1)));
   Result<uint64_t> count = Count();
   ASSERT_FALSE(count);
   EXPECT_EQ(count.error().code, kNoCatalog);
   std::string lines;
   for (uint64_t i = 0; i <= kArchiveEntriesMax; ++i) lines += "x\n";
-  Keep(lines);
+  Keep(Packed(lines));
   count = Count();
   ASSERT_FALSE(count);
   EXPECT_EQ(count.error().code, kNoCatalog);
   EXPECT_EQ(troubles.lines, kArchiveEntriesMax);
+}
+
+// Cut off to nothing, or to whole lines of plain text, a catalog would say that all is there is.
+TEST_F(CatalogLinesTest, OneThatIsNotCompressedIsNoCatalog) {
+  for (const std::string& text : {std::string(), std::string("\n"), Line("a", 0)}) {
+    Keep(text);
+    Result<uint64_t> count = Count();
+    ASSERT_FALSE(count) << *count << " objects of '" << text << "'";
+    EXPECT_EQ(count.error().code, kNoCatalog);
+  }
+  Keep(Packed(""));
+  Result<uint64_t> count = Count();
+  ASSERT_TRUE(count) << count.error().Describe();
+  EXPECT_EQ(*count, 0u);
 }
 
 // Zstd makes gigabytes of a file that looks small: such a catalog is read on piece by piece, and

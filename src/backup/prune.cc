@@ -79,10 +79,7 @@ class AllReadings : public Listing {
  private:
   Async<std::optional<CatalogRecord>> NextRecord(const Archive& archive) {
     if (lines_ == nullptr) {
-      auto lines = co_await TextLines::Open(runtime_, {.store = source_.store,
-                                                       .bucket = source_.vault.bucket,
-                                                       .key = archive.key,
-                                                       .name = archive.key});
+      auto lines = co_await OpenCatalogText(runtime_, source_, archive.key);
       if (!lines) co_return lines.error();
       lines_ = std::move(*lines);
     }

@@ -1,6 +1,7 @@
 #include "backup/prune.h"
 
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <utility>
@@ -54,6 +55,11 @@ class PruneTest : public ::testing::Test {
                                                std::move(options), troubles, {}, told, totals));
   }
 
+  static std::string Packed(const std::string& text) {
+    std::string packed(ZSTD_compressBound(text.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 1));
+    return packed;
+  }
   // The first object as of a time.
   Result<std::optional<ListedObject>> FirstAt(const std::string& prefix, SystemTime at) {
     backup::CatalogSource source = vault->source(*vault->server.store);
@@ -532,7 +538,7 @@ TEST_F(PruneTest, NothingGoesOnTheWordOfABrokenCatalog) {
   };
   const std::string key = backup::VaultCatalogKey(vault->place, first);
   const std::string sound = *vault->server.backend->Find("out", key)->bytes;
-  vault->Store(key, "garbage\n");
+  vault->Store(key, Packed("garbage\n"));
   expect_refused("line");
   vault->StoreCatalog(first, {a});  // "b" is left out.
   expect_refused("does not say");
@@ -563,6 +569,19 @@ TEST_F(PruneTest, CatalogsOfLostArchivesStay) {
   EXPECT_EQ(totals.catalogs, 1u);
   EXPECT_EQ(totals.lost, 1u);
   EXPECT_EQ(told.lost, (std::vector{backup::VaultCatalogKey(vault->place, second)}));
+}
+
+// Nobody knows what an archive held that is gone, with a catalog of no bytes.
+TEST_F(PruneTest, AnEmptyCatalogOfWhatIsGoneStays) {
+  const VaultName gone = vault->Keep({TestVault::Object("a", "one", vault->now())});
+  vault->Pass(kDay);
+  vault->Keep({TestVault::Object("b", "two", vault->now())});
+  vault->Drop(backup::VaultArchiveKey(vault->place, gone));
+  vault->Store(backup::VaultCatalogKey(vault->place, gone), "");
+  vault->Pass(100 * kDay);
+  ASSERT_TRUE(Prune(vault->now()));
+  EXPECT_EQ(totals.lost, 1u);
+  EXPECT_TRUE(vault->HasCatalog(gone));
 }
 
 TEST_F(PruneTest, TheGuardStopsWhatIsMore) {

@@ -121,9 +121,11 @@ TEST_F(VaultCheckTest, CatalogsThatAreMissingWrongOrAloneAreNamed) {
   EXPECT_THAT(found, Contains(std::pair(Kind::kCatalog, ArchiveKey(0))));
   EXPECT_THAT(found, Contains(std::pair(Kind::kCatalog, CatalogKey(1))));
   EXPECT_THAT(found, Contains(std::pair(Kind::kOrphan, CatalogKey(2))));
-  vault.Store(CatalogKey(1), "garbage\n");
-  ASSERT_TRUE(Check());
-  EXPECT_EQ(problems.size(), 3u);
+  for (const char* text : {"garbage\n", ""}) {
+    vault.Store(CatalogKey(1), text);
+    ASSERT_TRUE(Check());
+    EXPECT_EQ(problems.size(), 3u);
+  }
 }
 
 // Between an archive and its catalog there is a moment, which is no problem.

@@ -168,8 +168,7 @@ Async<CatalogLook> LookAtCatalog(Runtime runtime, const CatalogSource& source, V
                                  size_t keys_max) {
   const std::string key = VaultCatalogKey(source.vault, name);
   CatalogLook look;
-  Result<std::unique_ptr<TextLines>> lines = co_await TextLines::Open(
-      runtime, {.store = source.store, .bucket = source.vault.bucket, .key = key, .name = key});
+  Result<std::unique_ptr<TextLines>> lines = co_await OpenCatalogText(runtime, source, key);
   if (!lines) {
     if (IsOfSurroundings(lines.error()) || lines.error().kind == ErrorKind::kNotFound) {
       co_return lines.error();

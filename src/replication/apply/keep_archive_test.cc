@@ -1,6 +1,7 @@
 #include "replication/apply/keep_archive.h"
 
 #include <gtest/gtest.h>
+#include <zstd.h>
 
 #include "backup/vault_versions.h"
 #include "tests/support/replication_world.h"
@@ -288,7 +289,10 @@ TEST_F(KeepArchiveTest, ForeignFilesAndLinesAreSkippedAndCounted) {
   };
   put(folder + "notes.txt", "hello");
   put(folder + "01KAW8Z3Q0ABCDEFGHJKMNPQRS.jsonl.zst", bytes);
-  put(catalog, "garbage\n{\"op\":\"put\"}\n");  // Plain text is read, too.
+  const std::string lines = "garbage\n{\"op\":\"put\"}\n";
+  std::string packed(ZSTD_compressBound(lines.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), lines.data(), lines.size(), 1));
+  put(catalog, packed);
   EXPECT_TRUE(Listed().empty());
   EXPECT_FALSE(error);
   EXPECT_EQ(troubles.files, 1u);
