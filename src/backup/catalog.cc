@@ -315,6 +315,16 @@ class Readings : public Listing {
                   archive_object_.last_modified >= there->server_time - kCatalogDelayMax;
         }
         if (!young) {
+          // It may have come since catalogs were listed: to read all of them may take longer.
+          Result<ObjectInfo> there = co_await source_.store->Head(
+              {.bucket = source_.vault.bucket, .key = VaultCatalogKey(source_.vault, *archive_)});
+          if (there) {
+            co_return std::optional(Catalog{.name = *std::exchange(archive_, std::nullopt),
+                                            .size_bytes = there->size_bytes});
+          }
+          if (there.error().kind != ErrorKind::kNotFound) {
+            co_return there.error().In(archive_object_.key);
+          }
           Error error = Corrupt("the archive " + archive_object_.key + " has no catalog");
           error.code = kNoCatalog;
           co_return error;

@@ -27,7 +27,7 @@ class YoungArchiveTest : public ::testing::Test {
   void DropCatalog() { vault.Drop(backup::VaultCatalogKey(vault.place, young)); }
   // What ends the listing.
   Error Failure(bool passes_unread = false) {
-    backup::CatalogSource source = vault.source(*vault.direct);
+    backup::CatalogSource source = vault.source(*vault.server.store);
     source.passes_unread = passes_unread;
     troubles = {};
     std::unique_ptr<Listing> listing =
@@ -68,6 +68,22 @@ TEST_F(YoungArchiveTest, IsReadInPlaceOfItsCatalog) {
   // As before: by then it should have one.
   vault.Pass(backup::kCatalogDelayMax + 1min);
   EXPECT_EQ(Failure().code, backup::kNoCatalog);
+}
+
+// To read what millions of catalogs say takes longer than an archive stays young: one whose catalog
+// has come meanwhile is not one that has none.
+TEST_F(YoungArchiveTest, ItsCatalogMayHaveComeSinceCatalogsWereListed) {
+  const std::string catalog = backup::VaultCatalogKey(vault.place, young);
+  const std::string bytes = *vault.server.backend->Find("out", catalog)->bytes;
+  DropCatalog();
+  vault.Pass(backup::kCatalogDelayMax + 1min);
+  vault.server.decide = [&](testing::StoreOperation operation, std::string_view,
+                            std::string_view of) {
+    if (operation == testing::StoreOperation::kHead && of == key()) vault.Store(catalog, bytes);
+    return testing::Fault();
+  };
+  EXPECT_EQ(Failure().Describe(), Error{}.Describe());
+  EXPECT_EQ(troubles.count(), 0u);
 }
 
 // What lies in a sound frame can be given back, and what does not must not be an older state.
