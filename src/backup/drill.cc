@@ -65,6 +65,9 @@ Async<std::string> Description(Store& store, bool headers, std::string bucket, s
   co_return HashFull(0, "", headers ? *info : ObjectInfo{}, *tags);
 }
 
+// That a drill can have written of one object: each attempt of a copy may leave one.
+constexpr int kVersionsMax = 100;
+
 class Drill {
  public:
   Drill(Runtime runtime, DrillWork& work, DrillVerdict& verdict)
@@ -92,20 +95,23 @@ class Drill {
   }
 
   Async<void> Remove() {
-    std::string version_id;
-    if (written_) {
-      version_id = *written_;
-    } else {
-      // A write whose answer was lost may be there.
-      Result<ObjectInfo> info = co_await work_.scratch->Head(
-          {.bucket = work_.scratch_bucket, .key = work_.scratch_key, .version_id = {}});
-      if (!info && info.error().kind == ErrorKind::kNotFound) co_return Ok();
-      if (!info) co_return info.error();
-      version_id = info->version_id;
+    std::optional<std::string> version_id = written_;
+    for (int removals = 0;; ++removals) {
+      if (!version_id) {
+        // A write whose answer was lost may be there; where the bucket keeps versions, below
+        // others.
+        Result<ObjectInfo> info = co_await work_.scratch->Head(
+            {.bucket = work_.scratch_bucket, .key = work_.scratch_key, .version_id = {}});
+        if (!info && info.error().kind == ErrorKind::kNotFound) co_return Ok();
+        if (!info) co_return info.error();
+        if (removals == kVersionsMax) co_return Retryable("more versions of it come all the time");
+        version_id = info->version_id;
+      }
+      Result<void> removed = co_await work_.scratch->Remove(
+          {.bucket = work_.scratch_bucket, .key = work_.scratch_key, .version_id = *version_id});
+      if (!removed || version_id->empty()) co_return removed;
+      version_id.reset();
     }
-    co_return co_await work_.scratch->Remove({.bucket = work_.scratch_bucket,
-                                              .key = work_.scratch_key,
-                                              .version_id = std::move(version_id)});
   }
 
  private:

@@ -232,5 +232,27 @@ TEST_F(DrillObjectTest, LeavesNothingWhateverFails) {
   EXPECT_TRUE(Drill("big").failure || Drill("a").failure);
 }
 
+// Of two writes the first one's answer was lost: behind the version that is removed it would come
+// forth again, and be paid for.
+TEST_F(DrillObjectTest, LeavesNoVersionOfAWriteWhoseAnswerWasLost) {
+  ASSERT_TRUE(world.world.Run(world.store("scratch").store->SetVersioning("s", true)));
+  MemoryStore twin(world.runtime, world.store("scratch").backend);
+  int lost = 0;
+  world.store("scratch").decide = [&](StoreOperation asked, std::string_view,
+                                      std::string_view key) {
+    // As a store's own retries do, which no caller hears of.
+    for (; asked == StoreOperation::kPut && lost < 2; ++lost) {
+      EXPECT_TRUE(
+          world.world.Run(PutText(twin, {.bucket = "s", .key = std::string(key)}, "the same")));
+    }
+    return Fault();
+  };
+  const DrillVerdict verdict = Drill("a");
+  EXPECT_FALSE(verdict.failure) << verdict.failure->Describe();
+  EXPECT_FALSE(verdict.left_behind);
+  EXPECT_EQ(lost, 2);
+  EXPECT_TRUE(world.store("scratch").backend->buckets.at("s").objects.empty());
+}
+
 }  // namespace
 }  // namespace longhaul::backup
