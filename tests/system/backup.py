@@ -139,9 +139,14 @@ def main() -> None:
         step("garbage in the vault is named and not believed")
         catalog = next(key for key in keys_of(target.s3, "vault") if key.endswith(".jsonl.zst"))
         target.s3.put_object(Bucket="vault", Key="data/notes.txt", Body=b"hello")
-        target.s3.put_object(Bucket="vault", Key=catalog, Body=b"garbage\n")
+        garbage = subprocess.run(["zstd", "-q", "-c"], input=b"garbage\n", capture_output=True,
+                                 check=True).stdout
+        target.s3.put_object(Bucket="vault", Key=catalog, Body=garbage)
         world.run("backup", "ls", "--rule", "main", "--config", config).expect(
             1, "notes.txt", "1 line")
+        target.s3.put_object(Bucket="vault", Key=catalog, Body=b"")
+        world.run("backup", "ls", "--rule", "main", "--config", config).expect(
+            1, "not compressed", "--rebuild")
         step("ok")
 
 
