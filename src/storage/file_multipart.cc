@@ -330,15 +330,11 @@ Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
   return parts;
 }
 
-Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
-                                     SystemTime now) {
+namespace {
+
+Result<PutResult> Complete(const FileTree& tree, const CompleteRequest& request, SystemTime now) {
   Result<FileUpload> opened = OpenFileUpload(tree, request.upload);
-  if (!opened) {
-    if (IsCompletedFrom(tree, request)) {
-      return PutResult{.etag = EtagOf(request), .version_id = "", .server_time = now};
-    }
-    return opened.error();
-  }
+  if (!opened) return opened.error();
   Fd folder = OpenFolder(tree, request.upload.upload_id);
   if (!folder.valid()) return NoSuchUpload();
   Result<std::vector<StoredPart>> stored = PartsIn(folder);
@@ -423,6 +419,26 @@ Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest
   return PutResult{.etag = committed->etag, .version_id = "", .server_time = now};
 }
 
+}  // namespace
+
+Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
+                                     SystemTime now) {
+  const std::string& upload_id = request.upload.upload_id;
+  const PutResult again{.etag = EtagOf(request), .version_id = "", .server_time = now};
+  if (IsCompletedFrom(tree, request)) {
+    // A process that died may have left the folder.
+    Fd folder = OpenFolder(tree, upload_id);
+    if (folder.valid()) RemoveFolder(tree, folder, upload_id);
+    return again;
+  }
+  Result<PutResult> completed = Complete(tree, request, now);
+  if (completed) return completed;
+  // Another one may have been faster, and its parts gone while this one read them.
+  if (IsCompletedFrom(tree, request)) return again;
+  Result<void> there = CheckFileUpload(tree, upload_id);
+  return there ? completed.error() : there.error();
+}
+
 Result<void> AbortFileUpload(const FileTree& tree, const MultipartUpload& upload) {
   Fd folder = OpenFolder(tree, upload.upload_id);
   if (!folder.valid()) return Ok();
@@ -430,6 +446,28 @@ Result<void> AbortFileUpload(const FileTree& tree, const MultipartUpload& upload
   ::unlinkat(folder.get(), std::string(kUploadFile).c_str(), 0);
   RemoveFolder(tree, folder, upload.upload_id);
   return Ok();
+}
+
+Result<void> CheckFileUpload(const FileTree& tree, const std::string& upload_id) {
+  Fd folder = OpenFolder(tree, upload_id);
+  if (!folder.valid() ||
+      ::faccessat(folder.get(), std::string(kUploadFile).c_str(), F_OK, 0) != 0) {
+    return errno == ENOENT ? NoSuchUpload() : FileError(errno, "look for the upload");
+  }
+  return Ok();
+}
+
+void EndFileUpload(const FileTree& tree, const std::string& upload_id) {
+  if (upload_id.empty()) return;
+  Fd folder = OpenFolder(tree, upload_id);
+  if (!folder.valid()) return;
+  if (::unlinkat(folder.get(), std::string(kUploadFile).c_str(), 0) != 0) return;
+  (void)tree.Sync(folder.get(), "folder of the upload");
+}
+
+std::string UploadOfFile(const FileTree& tree, std::string_view key, const struct stat& status) {
+  Result<std::optional<FileRecord>> record = LoadRecord(tree, key, status);
+  return record && *record ? (*record)->upload_id : "";
 }
 
 }  // namespace longhaul

@@ -1,6 +1,8 @@
 // Multipart uploads of a file store: .longhaul/uploads/<id>/ holds upload.json and a file for each
 // part, whose name says what it is: <number>.<MD5>.<CRC64NVME>, and .<digest> where another
-// checksum was announced. Everything here blocks.
+// checksum was announced. An upload is there while upload.json is: it goes with the key's lock held
+// when the object is in place, and before something else takes that object's place, so that what
+// completes an upload late or again replaces nothing. Everything here blocks.
 
 #pragma once
 
@@ -30,8 +32,17 @@ Result<std::vector<MultipartUpload>> ListFileUploads(const FileTree& tree,
 Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& upload, int number);
 Result<std::vector<UploadedPart>> ListFileParts(const FileTree& tree,
                                                 const MultipartUpload& upload);
+// Once more, or two at once: OK while the object is the one of these parts, else NoSuchUpload.
 Result<PutResult> CompleteFileUpload(const FileTree& tree, const CompleteRequest& request,
                                      SystemTime now);
 Result<void> AbortFileUpload(const FileTree& tree, const MultipartUpload& upload);
+
+// For who changes the object, with the key's lock held.
+// kNotFound, code NoSuchUpload, unless the upload can be completed.
+Result<void> CheckFileUpload(const FileTree& tree, const std::string& upload_id);
+// Nothing can be completed from it any more. Its parts may stay.
+void EndFileUpload(const FileTree& tree, const std::string& upload_id);
+// The upload that the object there was completed from; empty: none.
+std::string UploadOfFile(const FileTree& tree, std::string_view key, const struct stat& status);
 
 }  // namespace longhaul

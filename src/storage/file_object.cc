@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "base/bytes.h"
+#include "storage/file_multipart.h"
 
 namespace longhaul {
 namespace {
@@ -236,10 +237,22 @@ Result<FileRecord> FileWriter::Commit(std::string_view key, FileRecord record,
 
   Result<Fd> lock = tree_.Lock(key);
   if (!lock) return lock.error();
+  std::string replaced_upload;
+  if (Result<FoundFile> there = tree_.Find(key)) {
+    replaced_upload = UploadOfFile(tree_, key, there->status);
+  }
+  if (!record.upload_id.empty()) {
+    // Asked for twice: the other one was faster, and what came after it is newer.
+    Result<void> open = CheckFileUpload(tree_, record.upload_id);
+    if (!open) return open.error();
+    if (replaced_upload == record.upload_id) return NotFound("completed already", "NoSuchUpload");
+  }
   Result<void> holds = CheckFileCondition(tree_, key, condition);
   if (!holds) return holds.error();
   Result<void> prepared = PrepareRecord(tree_, key, record);
   if (!prepared) return prepared.error();
+  // It is there still if its completion died when the object was in place.
+  EndFileUpload(tree_, replaced_upload);
   Result<void> placed = tree_.Place(temporary_.path, key);
   if (!placed) {
     // Only the record of this very state: the one of the object that stays is another file.
@@ -249,6 +262,7 @@ Result<FileRecord> FileWriter::Commit(std::string_view key, FileRecord record,
   placed_ = true;
   Result<void> settled = SettleRecord(tree_, key, record);
   if (!settled) return settled.error();
+  EndFileUpload(tree_, record.upload_id);
   return record;
 }
 

@@ -655,6 +655,8 @@ Result<void> FileStore::RemoveOne(const FileTree& tree, const RemoveRequest& req
   if (!found) {
     return found.error().kind == ErrorKind::kNotFound ? Ok() : Result<void>(found.error());
   }
+  // Or what completes it once more would bring the object back.
+  EndFileUpload(tree, UploadOfFile(tree, request.key, found->status));
   Result<void> erased = tree.Erase(request.key);
   if (erased) EraseRecord(tree, request.key, found->status);
   return erased;

@@ -1,8 +1,10 @@
 #include "storage/file_store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <thread>
@@ -371,6 +374,102 @@ TEST_F(FileStoreTest, ConditionsHoldBetweenProcesses) {
   }
   EXPECT_EQ(won, kKeys);
   EXPECT_EQ(Keys().size(), static_cast<size_t>(kKeys));
+}
+
+class FileUploadTest : public FileStoreTest {
+ protected:
+  // An upload of "k" with one part.
+  CompleteRequest Begin(const std::string& text) {
+    CompleteRequest request;
+    request.upload = *world_.Run(store_->CreateMultipart({.bucket = "b", .key = "k"}));
+    MemorySource body(AsBytes(text));
+    request.parts = {*world_.Run(store_->UploadPart(request.upload, 1, body))};
+    folder_ = root_ + "/b/.longhaul/uploads/" + request.upload.upload_id;
+    return request;
+  }
+  Result<PutResult> Complete(CompleteRequest request) {
+    return world_.Run(store_->CompleteMultipart(std::move(request)));
+  }
+  std::string PartFile() {
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (entry.path().filename() != "upload.json") return entry.path();
+    }
+    return "";
+  }
+  // Completes while another one, who has seen all of the upload, waits for its part; `between` runs
+  // before that one goes on. Returns its answer.
+  Result<PutResult> CompleteTwice(const CompleteRequest& request, std::function<void()> between) {
+    const std::string part = PartFile();
+    fs::rename(part, root_ + "/part");
+    EXPECT_EQ(::mkfifo(part.c_str(), 0600), 0);
+    Result<PutResult> late = Retryable("");
+    std::thread other([&] {
+      RealWorld world;
+      auto store = MakeFileStore(world.runtime, {.root = root_, .durable = false});
+      late = world.Run((*store)->CompleteMultipart(request));
+    });
+    while (FilesBelow(".longhaul/tmp") == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    fs::rename(part, root_ + "/pipe");
+    fs::rename(root_ + "/part", part);
+    Result<PutResult> first = Complete(request);
+    EXPECT_TRUE(first) << first.error().Describe();
+    between();
+    Fd pipe(::open((root_ + "/pipe").c_str(), O_WRONLY));
+    other.join();
+    return late;
+  }
+
+  std::string folder_;
+};
+
+// A client that repeats a completion must not put the parts over what was written since.
+TEST_F(FileUploadTest, ALateCompletionLeavesWhatIsNewer) {
+  CompleteRequest request = Begin("old");
+  Result<PutResult> late = CompleteTwice(request, [&] { EXPECT_TRUE(Put("k", "new")); });
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, "NoSuchUpload");
+  EXPECT_EQ(*Read("k"), "new");
+}
+
+// Nor be told that its own object is in the way.
+TEST_F(FileUploadTest, ALateCompletionHearsOfItsSuccess) {
+  CompleteRequest request = Begin("text");
+  request.condition.if_absent = true;
+  Result<PutResult> late = CompleteTwice(request, [] {});
+  ASSERT_TRUE(late) << late.error().Describe();
+  EXPECT_EQ(late->etag, Head("k")->etag);
+  EXPECT_EQ(*Read("k"), "text");
+}
+
+// A process that died with the object in place has left the upload: it is completed all the same.
+TEST_F(FileUploadTest, WhatADeadCompletionLeftReplacesNothing) {
+  CompleteRequest request = Begin("old");
+  request.condition.if_absent = true;
+  fs::copy(folder_, root_ + "/left", fs::copy_options::recursive);
+  ASSERT_TRUE(Complete(request));
+  fs::copy(root_ + "/left", folder_, fs::copy_options::recursive);
+  Result<PutResult> again = Complete(request);
+  EXPECT_TRUE(again) << again.error().Describe();
+  EXPECT_FALSE(fs::exists(folder_));
+
+  request.condition = {};
+  fs::copy(root_ + "/left", folder_, fs::copy_options::recursive);
+  ASSERT_TRUE(Put("k", "new"));
+  again = Complete(request);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, "NoSuchUpload");
+  EXPECT_EQ(*Read("k"), "new");
+
+  request = Begin("old");
+  fs::copy(folder_, root_ + "/left too", fs::copy_options::recursive);
+  ASSERT_TRUE(Complete(request));
+  fs::copy(root_ + "/left too", folder_, fs::copy_options::recursive);
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "k"})));
+  EXPECT_EQ(Complete(request).error().code, "NoSuchUpload");
+  EXPECT_FALSE(Head("k"));
 }
 
 // A flat folder of many files is read once for a listing, not once for each page.
