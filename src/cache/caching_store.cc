@@ -81,7 +81,7 @@ Async<std::optional<CachingStore::Hit>> CachingStore::Find(std::string key) {
   if (!row || !*row) co_return std::optional<Hit>();
   const Entry& entry = (*row)->entry;
   const bool lives = entry.pinned || entry.until > runtime_.clock.Now();
-  if (entry.state != EntryState::kReady || !lives || entry.source != filler_.source()) {
+  if (entry.state != EntryState::kReady || !lives || !filler_.IsOurs(entry)) {
     co_return std::optional<Hit>();
   }
   if (current && (current->etag != entry.etag || IsLater(current->last_modified, entry.modified))) {

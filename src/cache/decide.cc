@@ -32,16 +32,19 @@ Verdict Decide(const std::optional<Entry>& entry, const Wish& wish, bool claim_l
   const bool holds =
       claimed ? claim_lives
               : entry->state == EntryState::kReady && (entry->until > now || entry->pinned);
-  if (entry->source != wish.source && holds) return Verdict::kForeign;
+  const bool may_be_of = entry->MayBeOf(wish.source, wish.target_prefix);
+  if (!may_be_of && holds) return Verdict::kForeign;
   // Also before a barrier: of two that write one key at a time, the older may be the last.
   if (claimed && claim_lives) return Verdict::kWait;
-  const bool fits = entry->state == EntryState::kReady && entry->source == wish.source &&
-                    entry->etag == wish.etag && !IsLater(wish.modified, entry->modified) &&
+  const bool fits = entry->state == EntryState::kReady && may_be_of && entry->etag == wish.etag &&
+                    !IsLater(wish.modified, entry->modified) &&
+                    (entry->target_prefix || !IsLater(entry->modified, wish.modified)) &&
                     CountsFor(wish, entry->run);
   return fits ? Verdict::kHit : Verdict::kCopy;
 }
 
 Entry Extended(Entry entry, const Wish& wish, SystemTime now) {
+  entry.target_prefix = wish.target_prefix;
   entry.until = std::max(entry.until, wish.until);
   entry.used = now;
   return entry;
@@ -51,6 +54,7 @@ Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime no
   Entry claim = entry.value_or(Entry{});
   claim.state = EntryState::kCopying;
   claim.source = wish.source;
+  claim.target_prefix = wish.target_prefix;
   claim.etag = wish.etag;
   claim.size_bytes = wish.size_bytes;
   claim.modified = wish.modified;

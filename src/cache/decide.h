@@ -21,6 +21,7 @@ struct Wish {
   // The run may have written here without holding the key: whatever is there now, copy it again.
   bool again = false;
   std::string source;
+  std::string target_prefix;
   std::string etag;
   uint64_t size_bytes = 0;
   SystemTime modified{};
@@ -32,7 +33,7 @@ enum class Verdict {
   kCopy,     // It is to be claimed, and then copied.
   kCopyOwn,  // The claim of this very session has been written already: copy.
   kWait,     // Somebody else is copying it, or removing its copy.
-  kForeign,  // A copy of another bucket's key lies there.
+  kForeign,  // A copy of another bucket's key lies there, or of another key of this one.
 };
 
 // `claim_lives`: of an entry that is claimed, whether its session does.

@@ -18,7 +18,7 @@ Wish WishOfRun(int64_t run) {
           .until = kNow + hours(1)};
 }
 Entry ReadyBy(int64_t run) {
-  return {.source = "b@s", .etag = "e1", .until = kNow + hours(5), .run = run};
+  return {.source = "b@s", .target_prefix = "", .etag = "e1", .until = kNow + hours(5), .run = run};
 }
 Entry ClaimOf(int64_t run, std::string session) {
   Entry entry = ReadyBy(run);
@@ -119,6 +119,28 @@ TEST(CacheDecide, LeavesTheCopyOfAnotherBucketAlone) {
   EXPECT_EQ(Decide(ReadyBy(1), wish, false, kNow + hours(6)), Verdict::kCopy);
 }
 
+// So would two keys of one bucket that lie behind different prefixes.
+TEST(CacheDecide, LeavesTheCopyOfAnotherKeyAlone) {
+  Wish wish = WishOfRun(2);
+  wish.target_prefix = "p/";
+  EXPECT_EQ(Decide(ReadyBy(1), wish, false, kNow), Verdict::kForeign);
+  EXPECT_EQ(Decide(ReadyBy(1), wish, false, kNow + hours(6)), Verdict::kCopy);
+  EXPECT_EQ(Claimed(ReadyBy(1), wish, kNow).target_prefix, "p/");
+}
+
+// A row of old does not tell of which key the copy is: it counts where nothing tells them apart.
+TEST(CacheDecide, TakesNoOldRowForThatOfItsKey) {
+  Entry entry = ReadyBy(1);
+  entry.target_prefix.reset();
+  entry.modified = kNow;
+  Wish wish = WishOfRun(2);
+  wish.modified = kNow + hours(-1);
+  EXPECT_EQ(Decide(entry, wish, false, kNow), Verdict::kCopy);
+  wish.modified = kNow;
+  EXPECT_EQ(Decide(entry, wish, false, kNow), Verdict::kHit);
+  EXPECT_EQ(Extended(entry, wish, kNow).target_prefix, "");
+}
+
 // Rows would lose what a later version of a run reads.
 TEST(CacheEntry, SurvivesItsRow) {
   Entry entry = ClaimOf(7, "session");
@@ -129,6 +151,10 @@ TEST(CacheEntry, SurvivesItsRow) {
   entry.claimed = kNow - hours(2);
   entry.reason = "why \xff";
   Result<Entry> read = DecodeEntry({.key = "k", .value = EncodeEntry(entry)});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, entry);
+  entry.target_prefix.reset();
+  read = DecodeEntry({.key = "k", .value = EncodeEntry(entry)});
   ASSERT_TRUE(read);
   EXPECT_EQ(*read, entry);
   EXPECT_FALSE(DecodeEntry({.key = "k", .value = R"({"state":"odd"})"}));

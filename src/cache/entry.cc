@@ -32,6 +32,8 @@ std::string EncodeEntry(const Entry& entry) {
       .Set("run", entry.run)
       .Set("session", entry.session)
       .Set("reason", entry.reason);
+  // A list: none is not an empty one.
+  if (entry.target_prefix) row.Set("to", std::vector<std::string>{*entry.target_prefix});
   if (entry.pinned) row.Set("pinned", true);
   if (entry.modified != SystemTime{}) row.Set("modified", entry.modified);
   if (entry.filled != SystemTime{}) row.Set("filled", entry.filled);
@@ -56,6 +58,7 @@ Result<Entry> DecodeEntry(const StateRow& row) {
               .run = fields->Number("run"),
               .session = fields->Text("session"),
               .reason = fields->Text("reason")};
+  if (const auto& to = fields->Texts("to"); !to.empty()) entry.target_prefix = to.front();
   const std::string& state = fields->Text("state");
   for (size_t i = 0; i < kStates.size(); ++i) {
     if (state != kStates[i]) continue;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +47,10 @@ std::string_view ToString(EntryState state);
 
 struct Entry {
   EntryState state = EntryState::kReady;
-  std::string source;       // SourceText.
+  std::string source;  // SourceText.
+  // What stands before the source's key in this one: by another one the copy is another key's.
+  // Rows of old do not tell.
+  std::optional<std::string> target_prefix;
   std::string etag;         // Of the source, as copied; while copying, as listed.
   std::string cached_etag;  // Of the copy.
   uint64_t size_bytes = 0;
@@ -68,6 +72,10 @@ struct Entry {
   // Whether an object may lie under the key because of this row.
   [[nodiscard]] bool may_have_copy() const {
     return filled != SystemTime{} || claimed != SystemTime{};
+  }
+  // May be one of that source, filled so.
+  [[nodiscard]] bool MayBeOf(std::string_view from, std::string_view prefix) const {
+    return source == from && (!target_prefix || *target_prefix == prefix);
   }
   bool operator==(const Entry&) const = default;
 };

@@ -319,7 +319,11 @@ class Filler {
         const bool lives = entry && entry->claimed_now() && lives_.Lives(*entry);
         const Verdict verdict = Decide(entry, wish, lives, now);
         if (verdict == Verdict::kForeign) {
-          Failed(key, "a copy of " + entry->source + " lies there", 0);
+          const bool other_key = entry->source == wish.source;
+          Failed(key,
+                 "a copy of " + std::string(other_key ? "another key of " : "") + entry->source +
+                     " lies there",
+                 0);
           continue;
         }
         if (verdict == Verdict::kWait) {
@@ -354,7 +358,8 @@ class Filler {
         if (!hit) {
           task = Task{.key = key, .claim = std::move(next)};
           // A copy that a killed run may have made; not where the source has other headers since.
-          if (entry && entry->state == EntryState::kCopying && entry->etag == key.etag &&
+          if (entry && entry->state == EntryState::kCopying &&
+              entry->MayBeOf(wish.source, wish.target_prefix) && entry->etag == key.etag &&
               !IsLater(wish.modified, entry->modified) && CountsFor(wish, entry->run)) {
             task->looks_from = entry->claimed;
           }
@@ -407,6 +412,7 @@ class Filler {
             .force = request_.force,
             .again = key.again,
             .source = run_.source,
+            .target_prefix = request_.target_prefix,
             .etag = key.etag,
             .size_bytes = key.size_bytes,
             .modified = key.modified,

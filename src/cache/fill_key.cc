@@ -117,6 +117,7 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
                     .session = session_.run().session,
                     .again = lost.has_value(),
                     .source = source_text_,
+                    .target_prefix = options_.target_prefix,
                     .etag = found.etag,
                     .size_bytes = found.size_bytes,
                     .modified = found.modified,
@@ -135,7 +136,7 @@ Async<void> KeyFiller::FillInTurn(const std::string& key, SourceState found) {
       break;
     }
     if (verdict == Verdict::kHit) {
-      if (entry->until > now) co_return Ok();
+      if (entry->until > now && entry->target_prefix) co_return Ok();
       Result<int64_t> written = co_await state_.Write(
           place_.Entries(), {.key = (*row)->key,
                              .value = EncodeEntry(Extended(*entry, wish, now)),
@@ -367,7 +368,7 @@ Async<void> KeyFiller::Invalidate(std::string key) {
   for (int tries = 0; tries < kTriesMax; ++tries) {
     Result<std::optional<EntryRow>> row = co_await Read(key);
     if (!row) co_return row.error();
-    if (!*row || (*row)->entry.source != source_text_) co_return Ok();
+    if (!*row || !MayBeOurs((*row)->entry)) co_return Ok();
     const Entry& entry = (*row)->entry;
     const bool counts = entry.state == EntryState::kReady || entry.state == EntryState::kCopying;
     if (!counts) co_return Ok();
@@ -388,7 +389,7 @@ Async<void> KeyFiller::Follow(std::string key, bool refresh) {
   const Turn turn(*this, key);
   Result<std::optional<EntryRow>> row = co_await Read(key);
   if (!row) co_return row.error();
-  if (!*row || (*row)->entry.source != source_text_) co_return Ok();
+  if (!*row || !MayBeOurs((*row)->entry)) co_return Ok();
   Result<ObjectInfo> now = co_await source_.Head({.bucket = options_.source_bucket, .key = key});
   const bool gone = !now && now.error().kind == ErrorKind::kNotFound;
   if (!now && !gone) co_return now.error();

@@ -81,11 +81,18 @@ class KeyFiller {
 
   [[nodiscard]] const Place& place() const { return place_; }
   [[nodiscard]] const KeyFillerOptions& options() const { return options_; }
-  [[nodiscard]] const std::string& source() const { return source_text_; }
+  // Whether the copy under a row is the object of that key of this source. Who has put a copy of
+  // another key there says so in the row; of old ones nobody knows.
+  [[nodiscard]] bool IsOurs(const Entry& entry) const {
+    return entry.target_prefix && MayBeOurs(entry);
+  }
   [[nodiscard]] Store& target() { return target_; }
   [[nodiscard]] FillCounts& counts() { return session_.counts; }
 
  private:
+  [[nodiscard]] bool MayBeOurs(const Entry& entry) const {
+    return entry.MayBeOf(source_text_, options_.target_prefix);
+  }
   [[nodiscard]] bool Stopping() const {
     return options_.stop != nullptr && options_.stop->is_set();
   }
