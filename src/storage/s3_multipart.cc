@@ -46,7 +46,7 @@ void S3NoteUpload(S3Client& client, const std::string& upload_id, const PutReque
   }
   S3Client::UploadNotes& notes = NotesOf(client, upload_id);
   notes.algorithm = algorithm;
-  notes.tags = request.tags;
+  if (!client.is_aws()) notes.tags = request.tags;
 }
 
 void S3NoteEncryption(S3Client& client, const std::string& upload_id, const HttpHeaders& headers) {
@@ -200,8 +200,8 @@ Async<PutResult> S3CompleteMultipart(S3Client& client, CompleteRequest request) 
   }
   auto notes = client.upload_notes.extract(upload.upload_id);
   if (!notes.empty() && !notes.mapped().tags.empty()) {
-    Result<void> tagged =
-        co_await KeepTags(client, upload.bucket, upload.key, std::move(notes.mapped().tags));
+    Result<void> tagged = co_await KeepTags(client, upload.bucket, upload.key, result,
+                                            std::move(notes.mapped().tags));
     if (!tagged) co_return tagged.error().In(Place("complete", upload));
   }
   co_return result;

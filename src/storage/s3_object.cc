@@ -320,17 +320,26 @@ Async<PutResult> S3Copy(S3Client& client, CopyRequest request) {
   result.server_time = client.TimeOf(answer->response.headers);
   if (request.tags && !client.is_aws()) {
     Result<void> tagged =
-        co_await KeepTags(client, request.bucket, request.key, std::move(*request.tags));
+        co_await KeepTags(client, request.bucket, request.key, result, std::move(*request.tags));
     if (!tagged) co_return tagged.error().In(Place("copy to", request.bucket, request.key));
   }
   co_return result;
 }
 
-Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags tags) {
-  Result<Tags> there = co_await S3GetTags(client, bucket, key, "");
+Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, PutResult written,
+                     Tags tags) {
+  Result<Tags> there = co_await S3GetTags(client, bucket, key, written.version_id);
   if (!there) co_return there.error();
   if (*there == tags) co_return Ok();
-  co_return co_await S3PutTags(client, std::move(bucket), std::move(key), std::move(tags));
+  if (written.version_id.empty()) {
+    Result<ObjectInfo> now = co_await S3Head(client, {.bucket = bucket, .key = key});
+    const bool gone = !now && now.error().kind == ErrorKind::kNotFound;
+    if (gone || (now && now->etag != written.etag)) co_return Ok();
+    // Whoever may write need not be allowed to look.
+    if (!now && now.error().kind != ErrorKind::kDenied) co_return now.error();
+  }
+  co_return co_await S3PutTags(client, std::move(bucket), std::move(key), std::move(tags),
+                               written.version_id);
 }
 
 Async<void> S3Remove(S3Client& client, RemoveRequest request) {
@@ -491,13 +500,15 @@ Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
   co_return tags;
 }
 
-Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags) {
+Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags,
+                      std::string version_id) {
   for (const auto& [name, value] : tags) {
     if (!IsXmlText(name) || !IsXmlText(value)) {
       co_return InvalidInput("a tag that XML cannot carry").In(Place("tags of", bucket, key));
     }
   }
   S3Request http{.bucket = bucket, .key = key, .query = {{"tagging", ""}}};
+  if (!version_id.empty()) http.query.emplace_back("versionId", std::move(version_id));
   std::string xml;
   if (tags.empty()) {
     http.method = "DELETE";

@@ -14,8 +14,10 @@ namespace longhaul {
 
 // s3_object.cc
 // Sets the tags of what was just written where they are not `tags`: Ceph forgets those that an
-// upload was created with, and the new ones of a copy.
-Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, Tags tags);
+// upload was created with, and the new ones of a copy. What has been written there since is left
+// alone: without versions as far as a look just before tells.
+Async<void> KeepTags(S3Client& client, std::string bucket, std::string key, PutResult written,
+                     Tags tags);
 Async<ObjectInfo> S3Head(S3Client& client, HeadRequest request);
 Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* absent_at);
 Async<PutResult> S3Copy(S3Client& client, CopyRequest request);
@@ -29,7 +31,8 @@ Async<bool> S3IsBeingRestored(S3Client& client, std::string bucket, std::string 
 Async<void> S3ReadLock(S3Client& client, LockPart part, std::string bucket, std::string key);
 Async<Tags> S3GetTags(S3Client& client, std::string bucket, std::string key,
                       std::string version_id);
-Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags);
+Async<void> S3PutTags(S3Client& client, std::string bucket, std::string key, Tags tags,
+                      std::string version_id = "");
 
 // s3_put.cc
 Async<PutResult> S3Put(S3Client& client, PutRequest request, ByteSource& body);

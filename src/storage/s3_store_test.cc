@@ -392,12 +392,46 @@ TEST_F(S3StoreTest, CompletionWhoseAnswerWasLostGetsItsTags) {
   request.upload = *upload;
   request.parts = {{.number = 1, .etag = HexEncode(Md5("part")), .size_bytes = 4, .checksum = {}}};
   const std::string whole = HexEncode(Md5(Md5("part"))) + "-1";
-  http.answers = {Broken(), ErrorAnswer(404, "NoSuchUpload"), {.headers = {{"ETag", whole}}}, {}};
+  const Answer there{.headers = {{"ETag", whole}}};
+  http.answers = {Broken(), ErrorAnswer(404, "NoSuchUpload"), there, {}, there, {}};
   http.seen.clear();
   Result<PutResult> done = world.Run(store->CompleteMultipart(request));
   ASSERT_TRUE(done) << done.error().Describe();
-  ASSERT_EQ(http.seen.size(), 5U) << "twice completed, looked at, asked for tags, given them";
+  ASSERT_EQ(http.seen.size(), 6U)
+      << "twice completed, looked at, asked for tags, looked at, given them";
   EXPECT_NE(http.seen.back().body.find("<Key>color</Key>"), std::string::npos);
+}
+
+// Another one may have written the key between the copy and the look at its tags.
+TEST_F(S3StoreTest, TagsAreNotPutOnWhatIsNewer) {
+  const CopyRequest copy{.source_bucket = "bucket",
+                         .source_key = "from",
+                         .bucket = "bucket",
+                         .key = "k",
+                         .tags = Tags{{"color", "red"}}};
+  Answer copied{.body = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"};
+  const auto last_asked = [&](std::deque<Answer> answers) {
+    answers.push_front({});
+    answers.push_front(copied);
+    http.answers = std::move(answers);
+    http.seen.clear();
+    Result<PutResult> done = world.Run(Open().Copy(copy));
+    EXPECT_TRUE(done) << done.error().Describe();
+    return http.seen.back().request.method;
+  };
+  EXPECT_EQ(last_asked({{.headers = {{"ETag", "\"newer\""}}}, {}}), "HEAD");
+  EXPECT_EQ(last_asked({{.status = 404}, {}}), "HEAD");
+  EXPECT_EQ(last_asked({{.headers = {{"ETag", "\"e\""}}}, {}}), "PUT");
+  // Who may not look; why, is asked between two looks.
+  const Answer denied{.status = 403};
+  EXPECT_EQ(last_asked({denied, denied, denied, {}}), "PUT");
+  // With versions there is nothing to look for.
+  copied.headers = {{"x-amz-version-id", "v1"}};
+  EXPECT_EQ(last_asked({{}}), "PUT");
+  ASSERT_EQ(http.seen.size(), 3U);
+  for (size_t i : {1, 2}) {
+    EXPECT_TRUE(http.seen[i].request.url.contains("versionId=v1")) << http.seen[i].request.url;
+  }
 }
 
 // Deletes are replicated on the word of the server: a bare 404 is nobody's word.
