@@ -31,17 +31,27 @@ Error Refused(std::string code, std::string message) {
   return error;
 }
 
+// CRC64NVME of all bytes; empty: it is not known.
+std::string WholeCrcOf(const FileRecord& record) {
+  for (const Checksum& checksum : record.checksums) {
+    if (checksum.algorithm == ChecksumAlgorithm::kCrc64Nvme && !checksum.composite) {
+      return checksum.value;
+    }
+  }
+  return "";
+}
+
+Error Damaged(const FileObject& object) {
+  return Corrupt("the bytes of " + object.found.path + " are not those that were written");
+}
+
 // The bytes of an object, or of a range of it, read ahead in pieces that are worth a hop.
 class FileReader : public ByteReader {
  public:
   FileReader(CpuPool& pool, FileObject object, uint64_t offset, uint64_t length, bool verify)
       : pool_(pool), object_(std::move(object)), offset_(offset), end_(offset + length) {
     bool whole = verify && offset == 0 && length == object_.record.size_bytes;
-    for (const Checksum& checksum : object_.record.checksums) {
-      if (checksum.algorithm == ChecksumAlgorithm::kCrc64Nvme && !checksum.composite && whole) {
-        expected_ = checksum.value;
-      }
-    }
+    if (whole) expected_ = WholeCrcOf(object_.record);
   }
 
   // Blocks: fills the read-ahead.
@@ -92,7 +102,7 @@ class FileReader : public ByteReader {
     if (::fstat(object_.found.file.get(), &now) == 0 && !object_.record.Describes(now)) {
       return Retryable("the file has been changed while it was read");
     }
-    return Corrupt("the bytes of " + object_.found.path + " are not those that were written");
+    return Damaged(object_);
   }
 
   CpuPool& pool_;
@@ -442,7 +452,9 @@ class FileStore : public Store {
   }
   Async<void> Fill(FileWriter& writer, ByteSource& body);
   Async<FileRecord> WriteBody(const PutRequest& request, ByteSource& body, SystemTime now);
-  static Result<FileRecord> Finish(FileWriter& writer, const PutRequest& request, SystemTime now);
+  // `source`: what was written is a copy of it.
+  static Result<FileRecord> Finish(FileWriter& writer, const PutRequest& request, SystemTime now,
+                                   const FileObject* source = nullptr);
   static Result<void> RemoveOne(const FileTree& tree, const RemoveRequest& request);
 
   Runtime runtime_;
@@ -517,9 +529,12 @@ Async<void> FileStore::Fill(FileWriter& writer, ByteSource& body) {
   co_return Ok();
 }
 
-Result<FileRecord> FileStore::Finish(FileWriter& writer, const PutRequest& request,
-                                     SystemTime now) {
+Result<FileRecord> FileStore::Finish(FileWriter& writer, const PutRequest& request, SystemTime now,
+                                     const FileObject* source) {
   FileWriter::Digests digests = writer.FinishDigests();
+  const std::string expected = source == nullptr ? "" : WholeCrcOf(source->record);
+  // Its new ETag and checksums would call damaged bytes good.
+  if (!expected.empty() && digests.crc64nvme.value != expected) return Damaged(*source);
   if (!request.content_md5.empty() && request.content_md5 != Base64Encode(digests.md5)) {
     return Refused("BadDigest", "the Content-MD5 is not that of the body");
   }
@@ -630,11 +645,11 @@ Async<PutResult> FileStore::Copy(CopyRequest request) {
   }
   if (!done) co_return Failed("copy", request.bucket, request.key, done.error());
   Result<FileRecord> written = co_await runtime_.pool.Run([&]() -> Result<FileRecord> {
-    if (!plain) return Finish(*writer, put, now);
     struct stat after;
     if (::fstat(source->found.file.get(), &after) != 0 || !source->record.Describes(after)) {
       return Retryable("the file has been changed while it was copied");
     }
+    if (!plain) return Finish(*writer, put, now, &*source);
     FileRecord record = RecordOf(put);
     record.etag = source->record.etag;
     record.checksums = source->record.checksums;

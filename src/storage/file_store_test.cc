@@ -472,6 +472,21 @@ TEST_F(FileUploadTest, WhatADeadCompletionLeftReplacesNothing) {
   EXPECT_FALSE(Head("k"));
 }
 
+// A copy of an object in parts has an ETag of its own: of damaged bytes it would call them good.
+TEST_F(FileUploadTest, ADamagedObjectIsNotCopied) {
+  ASSERT_TRUE(Complete(Begin(std::string(500'000, 'x'))));
+  const CopyRequest copy{.source_bucket = "b", .source_key = "k", .bucket = "b", .key = "copy"};
+  ASSERT_TRUE(world_.Run(store_->Copy(copy)));
+  ASSERT_TRUE(world_.Run(store_->Remove({.bucket = "b", .key = "copy"})));
+  fs::file_time_type time = fs::last_write_time(root_ + "/b/k");
+  std::fstream(root_ + "/b/k", std::ios::in | std::ios::out).seekp(300'000) << 'y';
+  fs::last_write_time(root_ + "/b/k", time);
+  Result<PutResult> copied = world_.Run(store_->Copy(copy));
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().kind, ErrorKind::kCorrupt) << copied.error().Describe();
+  EXPECT_FALSE(Head("copy"));
+}
+
 // A flat folder of many files is read once for a listing, not once for each page.
 TEST_F(FileStoreTest, LargeFoldersArePagedInOrder) {
   constexpr int kFiles = testing::kSanitized ? 1100 : 3000;
