@@ -24,6 +24,28 @@ void ClampRange(ByteRange& range) {
 
 }  // namespace
 
+// The bytes of a copy. When they are found to be damaged its reader has got most of them already:
+// the next one reads the source.
+class CachingStore::CopyReader : public ByteReader {
+ public:
+  CopyReader(CachingStore& store, std::string key, std::unique_ptr<ByteReader> body)
+      : store_(store), key_(std::move(key)), body_(std::move(body)) {}
+  Async<size_t> Read(std::span<std::byte> out) override {
+    Result<size_t> count = co_await body_->Read(out);
+    if (count || count.error().kind != ErrorKind::kCorrupt) co_return count;
+    // As a write does: State hears of it, however long it is away.
+    store_.filler_.BeginWrite(key_);
+    Result<void> told = co_await store_.EndWrite(key_);
+    static_cast<void>(told);
+    co_return count;
+  }
+
+ private:
+  CachingStore& store_;
+  std::string key_;
+  std::unique_ptr<ByteReader> body_;
+};
+
 CachingStore::CachingStore(Runtime runtime, Store& source, KeyFiller& filler,
                            CachingOptions options)
     : runtime_(runtime),
@@ -144,12 +166,13 @@ Async<ObjectStream> CachingStore::Get(GetRequest request, SystemTime* absent_at)
       ++counts_.hits;
       counts_.hit_bytes += static_cast<int64_t>(copy->length_bytes);
       copy->info = AsSource(std::move(copy->info), row.entry);
+      copy->body = std::make_unique<CopyReader>(*this, request.key, std::move(copy->body));
       filler_.Used(row);
       co_return copy;
     }
     // The row promises what is not there. (A cache that does not answer may have it yet.)
     if (copy || copy.error().kind == ErrorKind::kNotFound ||
-        copy.error().kind == ErrorKind::kPrecondition) {
+        copy.error().kind == ErrorKind::kPrecondition || copy.error().kind == ErrorKind::kCorrupt) {
       Result<void> invalidated = co_await Invalidate(request.key);
       static_cast<void>(invalidated);
     }

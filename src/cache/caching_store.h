@@ -2,7 +2,8 @@
 //
 // It shows one bucket, the source's, under its name. Objects whose copy is there are read from the
 // cache; others from the source, and the whole object is copied to the cache meanwhile (by the
-// server, where both are buckets of one store). Whatever is wrong with a copy, the source is read.
+// server, where both are buckets of one store). Whatever is wrong with a copy, the source is read;
+// by the next reader, where only the end of the bytes told. Those of ranges are not verified.
 // Listings, versions, tags and parts come from the source.
 //
 // What an answer says of an object (ETag, LastModified where it is known) is what the source said
@@ -95,6 +96,7 @@ class CachingStore : public Store, public HasOrigin {
     SystemTime read{};
     std::optional<EntryRow> row;
   };
+  class CopyReader;
   // A copy that may be served now.
   struct Hit {
     EntryRow row;

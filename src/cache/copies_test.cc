@@ -1,4 +1,4 @@
-// Two ways to fill one cache: their keys and their copies are told apart.
+// What lies in a cache and must not be served: copies of other keys, and damaged ones.
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class CachePrefixTest : public ::testing::Test {
+// What lies in the cache has a byte that is another one, until it is written anew.
+class Damage : public FaultPlan {
+ public:
+  Fault Next(StoreOperation operation, std::string_view, std::string_view) override {
+    Fault fault;
+    if (operation == StoreOperation::kPut) there = false;
+    if (operation == StoreOperation::kGet && there) fault.corrupt_body_at_byte = 2;
+    return fault;
+  }
+  bool there = false;
+};
+
+class CacheCopiesTest : public ::testing::Test {
  protected:
   // An endpoint without a prefix.
   void Open() {
@@ -37,7 +49,7 @@ class CachePrefixTest : public ::testing::Test {
     EXPECT_TRUE(filled);
     return filled ? *filled : cache::FillResult();
   }
-  ~CachePrefixTest() override {
+  ~CacheCopiesTest() override {
     if (store) world.base.Run(store->Stop());
     if (filler) EXPECT_TRUE(world.Run(filler->End()));
   }
@@ -56,13 +68,14 @@ class CachePrefixTest : public ::testing::Test {
   CacheWorld world;
   FakeState rows{world.base.runtime, world.state};
   MemoryStore source{world.base.runtime, world.source};
-  MemoryStore target{world.base.runtime, world.target};
+  Damage damage;
+  MemoryStore target{world.base.runtime, world.target, &damage};
   std::unique_ptr<cache::KeyFiller> filler;
   std::unique_ptr<cache::CachingStore> store;
 };
 
 // Two ways to fill one cache can put two objects under one key: one would be served for the other.
-TEST_F(CachePrefixTest, ServesNoCopyOfAnotherKey) {
+TEST_F(CacheCopiesTest, ServesNoCopyOfAnotherKey) {
   world.Put("a", "text of a");
   world.Put("p/a", "text of p/a");
   EXPECT_EQ(FillBehindPrefix().run.counts.copied, 1);
@@ -75,7 +88,7 @@ TEST_F(CachePrefixTest, ServesNoCopyOfAnotherKey) {
 }
 
 // And the other way round.
-TEST_F(CachePrefixTest, ItsCopiesAreNotReplacedByThoseOfOtherKeys) {
+TEST_F(CacheCopiesTest, ItsCopiesAreNotReplacedByThoseOfOtherKeys) {
   world.Put("a", "text of a");
   world.Put("p/a", "text of p/a");
   Open();
@@ -89,7 +102,7 @@ TEST_F(CachePrefixTest, ItsCopiesAreNotReplacedByThoseOfOtherKeys) {
 }
 
 // Rows of old say of which bucket the copy is, and not of which key.
-TEST_F(CachePrefixTest, WhatOldRowsSayIsLookedAtFirst) {
+TEST_F(CacheCopiesTest, WhatOldRowsSayIsLookedAtFirst) {
   world.Put("a", "text of a");
   world.Put("p/a", "text of p/a");
   FillBehindPrefix();
@@ -106,6 +119,23 @@ TEST_F(CachePrefixTest, WhatOldRowsSayIsLookedAtFirst) {
   Settle();
   EXPECT_EQ(Read("p/a"), "text of p/a");
   EXPECT_EQ(world.source->count(StoreOperation::kGet), copies + 1) << "it was copied again";
+}
+
+// Until the time to live of its copy ended, the object could not be read.
+TEST_F(CacheCopiesTest, ADamagedCopyIsServedToOneReaderAtMost) {
+  world.Put("a", "text of a");
+  Open();
+  Read("a");
+  Settle();
+  damage.there = true;
+  Result<std::string> read = world.Run(GetAll(*store, {.bucket = "data", .key = "a"}, 1 << 20));
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(Read("a"), "text of a");
+  Settle();
+  const int reads = world.source->count(StoreOperation::kGet);
+  EXPECT_EQ(Read("a"), "text of a");
+  EXPECT_EQ(world.source->count(StoreOperation::kGet), reads) << "it was not copied anew";
 }
 
 }  // namespace
