@@ -87,6 +87,34 @@ TEST_F(S3StoreTest, WrongRangesAreErrors) {
   }
 }
 
+// A part that a server or a proxy had kept would be taken for the whole, or for another part.
+TEST_F(S3StoreTest, PartsThatNobodyAskedForAreErrors) {
+  http.answers = {{.status = 206,
+                   .headers = {{"Content-Length", "5"}, {"Content-Range", "bytes 5-9/20"}},
+                   .body = "12345"}};
+  GetRequest request = From("k");
+  Store& store = Open();
+  const auto kind = [&] {
+    Result<std::string> read = world.Run(GetAll(store, request, 1000));
+    return read ? std::optional<ErrorKind>() : read.error().kind;
+  };
+  EXPECT_EQ(kind(), ErrorKind::kCorrupt);
+  for (const auto& [offset, size] : {std::pair(4, 5), {6, 5}, {5, 4}, {5, 6}}) {
+    request.range = ByteRange{static_cast<uint64_t>(offset), static_cast<uint64_t>(size)};
+    EXPECT_EQ(kind(), ErrorKind::kCorrupt) << offset << "+" << size;
+  }
+  request.range = ByteRange{5, 5};
+  EXPECT_EQ(kind(), std::nullopt);
+  request.range.reset();
+  request.suffix_bytes = 5;
+  EXPECT_EQ(kind(), ErrorKind::kCorrupt);
+  http.answers[0].headers = {{"Content-Length", "5"}, {"Content-Range", "bytes 15-19/20"}};
+  EXPECT_EQ(kind(), std::nullopt);
+  request.suffix_bytes.reset();
+  request.range = ByteRange{15, 50};  // To the end.
+  EXPECT_EQ(kind(), std::nullopt);
+}
+
 // Which checks go with a body, by what is known of the server.
 TEST_F(S3StoreTest, LearnsWhetherTheServerKnowsChecksums) {
   std::string crc = Base64Encode(Digest(HashKind::kCrc64Nvme, "text"));

@@ -150,6 +150,19 @@ bool ParseContentRange(std::string_view text, uint64_t* first, uint64_t* last, u
          ParseNumber(text.substr(slash + 1), size) && *first <= *last && *last < *size;
 }
 
+// Whether the answer of a part, with all fields set, is the part that was asked for. A server or a
+// proxy may have kept another one.
+bool IsPartAskedFor(const GetRequest& request, const ObjectStream& stream) {
+  const uint64_t size = stream.info.size_bytes;
+  if (request.range) {
+    const ByteRange& range = *request.range;
+    return stream.offset_bytes == range.offset_bytes &&
+           stream.length_bytes == std::min(range.size_bytes, size - range.offset_bytes);
+  }
+  return request.suffix_bytes && stream.offset_bytes + stream.length_bytes == size &&
+         stream.length_bytes == std::min(*request.suffix_bytes, size);
+}
+
 // What a whole object must hash to, by the best that came with it.
 std::optional<ExpectedDigest> ExpectedOf(const ObjectInfo& info) {
   for (const Checksum& checksum : info.checksums) {
@@ -216,7 +229,7 @@ Async<ObjectStream> S3Get(S3Client& client, GetRequest request, SystemTime* abse
     uint64_t last = 0;
     if (!ParseContentRange(response->headers.Get("Content-Range"), &stream.offset_bytes, &last,
                            &stream.info.size_bytes) ||
-        last - stream.offset_bytes + 1 != stream.length_bytes) {
+        last - stream.offset_bytes + 1 != stream.length_bytes || !IsPartAskedFor(request, stream)) {
       co_return Corrupt("the answer has a wrong Content-Range")
           .In(Place("get", request.bucket, request.key));
     }
