@@ -52,6 +52,13 @@ Entry Extended(Entry entry, const Wish& wish, SystemTime now) {
 
 Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime now) {
   Entry claim = entry.value_or(Entry{});
+  // What has been filled since it was claimed has ended.
+  if (claim.state != EntryState::kReady && claim.claimed > claim.filled &&
+      claim.unfinished == SystemTime{}) {
+    claim.unfinished = claim.claimed;
+    claim.unfinished_etag = claim.etag;
+    claim.unfinished_size_bytes = claim.size_bytes;
+  }
   claim.state = EntryState::kCopying;
   claim.source = wish.source;
   claim.target_prefix = wish.target_prefix;
@@ -67,6 +74,16 @@ Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime no
   claim.session = wish.session;
   claim.reason.clear();
   return claim;
+}
+
+Entry Filled(Entry entry, SystemTime now) {
+  entry.state = EntryState::kReady;
+  entry.filled = now;
+  entry.counted_bytes = entry.size_bytes;
+  entry.unfinished = SystemTime{};
+  entry.unfinished_etag.clear();
+  entry.unfinished_size_bytes = 0;
+  return entry;
 }
 
 }  // namespace longhaul::cache

@@ -51,5 +51,7 @@ bool CountsFor(const Wish& wish, int64_t run);
 // The row to be written for a verdict of kHit, or of kCopy.
 Entry Extended(Entry entry, const Wish& wish, SystemTime now);
 Entry Claimed(const std::optional<Entry>& entry, const Wish& wish, SystemTime now);
+// The claim, when its copy is there.
+Entry Filled(Entry entry, SystemTime now);
 
 }  // namespace longhaul::cache

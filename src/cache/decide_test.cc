@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cache/remove.h"
+
 namespace longhaul::cache {
 namespace {
 
@@ -141,6 +143,32 @@ TEST(CacheDecide, TakesNoOldRowForThatOfItsKey) {
   EXPECT_EQ(Extended(entry, wish, kNow).target_prefix, "");
 }
 
+// A copy that arrived when its run was dead would be nobody's after the next claim of the key.
+TEST(CacheDecide, AClaimKeepsInMindWhatTheOneBeforeMayHaveLeft) {
+  const Entry dead = Claimed(std::nullopt, WishOfRun(1), kNow);
+  EXPECT_EQ(dead.unfinished, SystemTime{});
+  Wish wish = WishOfRun(2);
+  wish.etag = "e2";
+  wish.size_bytes = 9;
+  Entry claim = Claimed(dead, wish, kNow + hours(1));
+  ObjectInfo object{
+      .size_bytes = 3, .etag = "in parts", .last_modified = kNow + std::chrono::minutes(1)};
+  EXPECT_TRUE(IsCopyOf(claim, object));
+  claim = Claimed(claim, wish, kNow + hours(2));
+  EXPECT_TRUE(IsCopyOf(claim, object));
+  object.last_modified = kNow - std::chrono::minutes(1);
+  EXPECT_FALSE(IsCopyOf(claim, object));
+  object.etag = "e1";
+  EXPECT_TRUE(IsCopyOf(claim, object));
+  // Until there is a copy.
+  const Entry filled = Filled(claim, kNow + hours(2));
+  EXPECT_EQ(filled.unfinished, SystemTime{});
+  EXPECT_EQ(Claimed(filled, wish, kNow + hours(3)).unfinished, SystemTime{});
+  Entry invalidated = filled;
+  invalidated.state = EntryState::kFailed;
+  EXPECT_EQ(Claimed(invalidated, wish, kNow + hours(3)).unfinished, SystemTime{});
+}
+
 // Rows would lose what a later version of a run reads.
 TEST(CacheEntry, SurvivesItsRow) {
   Entry entry = ClaimOf(7, "session");
@@ -149,6 +177,9 @@ TEST(CacheEntry, SurvivesItsRow) {
   entry.used = kNow;
   entry.filled = kNow - hours(1);
   entry.claimed = kNow - hours(2);
+  entry.unfinished = kNow - hours(3);
+  entry.unfinished_etag = "e8";
+  entry.unfinished_size_bytes = 11;
   entry.reason = "why \xff";
   Result<Entry> read = DecodeEntry({.key = "k", .value = EncodeEntry(entry)});
   ASSERT_TRUE(read);

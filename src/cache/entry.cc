@@ -38,6 +38,11 @@ std::string EncodeEntry(const Entry& entry) {
   if (entry.modified != SystemTime{}) row.Set("modified", entry.modified);
   if (entry.filled != SystemTime{}) row.Set("filled", entry.filled);
   if (entry.claimed != SystemTime{}) row.Set("claimed", entry.claimed);
+  if (entry.unfinished != SystemTime{}) {
+    row.Set("unfinished", entry.unfinished)
+        .Set("unfinished_etag", entry.unfinished_etag)
+        .Set("unfinished_size", entry.unfinished_size_bytes);
+  }
   return row.Encode();
 }
 
@@ -55,6 +60,9 @@ Result<Entry> DecodeEntry(const StateRow& row) {
               .used = fields->Time("used").value_or(SystemTime{}),
               .filled = fields->Time("filled").value_or(SystemTime{}),
               .claimed = fields->Time("claimed").value_or(SystemTime{}),
+              .unfinished = fields->Time("unfinished").value_or(SystemTime{}),
+              .unfinished_etag = fields->Text("unfinished_etag"),
+              .unfinished_size_bytes = static_cast<uint64_t>(fields->Number("unfinished_size")),
               .run = fields->Number("run"),
               .session = fields->Text("session"),
               .reason = fields->Text("reason")};

@@ -62,8 +62,13 @@ struct Entry {
   SystemTime used{};      // By a fill or a reader, last.
   SystemTime filled{};    // When the copy was made; none while there has been none.
   SystemTime claimed{};   // When the run took it.
-  int64_t run = 0;        // That has filled it, failed, or has claimed it.
-  std::string session;    // Of that run, while it holds the claim.
+  // The first of the claims before, since the last copy, whose end nobody has seen: its copy may
+  // have arrived, and be what lies there.
+  SystemTime unfinished{};
+  std::string unfinished_etag;
+  uint64_t unfinished_size_bytes = 0;
+  int64_t run = 0;      // That has filled it, failed, or has claimed it.
+  std::string session;  // Of that run, while it holds the claim.
   std::string reason;
 
   [[nodiscard]] bool claimed_now() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache/decide.h"
 #include "storage/is_gone.h"
 
 namespace longhaul::cache {
@@ -92,17 +93,15 @@ FillEnding EndingOf(FillTask task, Outcome outcome, SystemTime now, std::chrono:
     entry.until = std::max(entry.until, now + kFailureKept);
     ending.entry = std::move(entry);
   } else if (outcome == Outcome::kGone) {
-    // Of an earlier copy that lies there the row must stay.
-    if (entry.filled != SystemTime{}) {
+    // Of an earlier copy that lies there, or may, the row must stay.
+    if (entry.filled != SystemTime{} || entry.unfinished != SystemTime{}) {
       entry.state = EntryState::kFailed;
       entry.reason = "it is not at the source any more";
       entry.until = now;
       ending.entry = std::move(entry);
     }
   } else {
-    entry.state = EntryState::kReady;
-    entry.filled = now;
-    entry.counted_bytes = entry.size_bytes;
+    entry = Filled(std::move(entry), now);
     entry.until = std::max(entry.until, now + ttl);
     ending.entry = std::move(entry);
   }

@@ -240,12 +240,10 @@ Async<bool> KeyFiller::Copy(const std::string& key, Entry& claim, int64_t revisi
   claim.session.clear();
   claim.used = now;
   if (copied) {
-    claim.state = EntryState::kReady;
-    claim.filled = now;
     claim.etag = copied->source_etag;
     claim.cached_etag = copied->put.etag;
     claim.size_bytes = copied->size_bytes;
-    claim.counted_bytes = claim.size_bytes;
+    claim = Filled(std::move(claim), now);
     claim.modified = ModifiedOf(*copied, found.etag, found.modified);
     claim.until = std::max(claim.until, now + options_.ttl);
     if (claim.counted_bytes > counted) {

@@ -82,6 +82,24 @@ TEST_F(CacheFill, TakesNoCopyOfAKilledRunForOneOfNewHeaders) {
   EXPECT_EQ(TypeOfCopy(), "text/html");
 }
 
+// Nobody would know of that copy, and readers of the bucket itself would go on reading it.
+TEST_F(CacheFill, WhatAKilledRunHasMadeGoesWhenItsSourceIsGone) {
+  world.Put("a", "text");
+  CacheWorld::Process& process = world.StartFill({""});
+  ASSERT_TRUE(world.Drive(
+      [&] { return world.Has("a") && world.Entries()["a"].state == cache::EntryState::kCopying; }));
+  world.Kill(process);
+  world.Pass(world.lease * 2);
+  world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
+    if (operation == StoreOperation::kGet) world.source->buckets["data"].objects.erase("a");
+  };
+  EXPECT_EQ(world.Fill({""}, true).run.counts.gone, 1);
+  world.source_plan.on_operation = nullptr;
+  EXPECT_EQ(world.Sweep().counts.removed, 1);
+  EXPECT_FALSE(world.Has("a"));
+  EXPECT_TRUE(world.Entries().empty());
+}
+
 // Its parts would lie there and be paid for, and each restart of an endpoint would add as many.
 TEST(CacheFillOfKey, ALargeCopyThatWasKilledOrStoppedIsGoneOnWith) {
   for (const bool killed : {true, false}) {

@@ -30,9 +30,13 @@ bool IsCopyOf(const Entry& entry, const ObjectInfo& object) {
   if (entry.state == EntryState::kReady) return false;
   // A copy whose end nobody has seen: of the state that was to be copied, or in parts of another
   // size, and then it is as large and no older than the claim. LastModified has whole seconds.
-  if (object.etag == entry.etag) return true;
-  return entry.claimed != SystemTime{} && object.size_bytes == entry.size_bytes &&
-         object.last_modified >= std::chrono::floor<std::chrono::seconds>(entry.claimed);
+  const bool again = entry.unfinished != SystemTime{};
+  if (object.etag == entry.etag || (again && object.etag == entry.unfinished_etag)) return true;
+  const SystemTime claimed = again ? entry.unfinished : entry.claimed;
+  const bool as_large = object.size_bytes == entry.size_bytes ||
+                        (again && object.size_bytes == entry.unfinished_size_bytes);
+  return claimed != SystemTime{} && as_large &&
+         object.last_modified >= std::chrono::floor<std::chrono::seconds>(claimed);
 }
 
 Remover::Remover(Runtime runtime, State& state, Store& store, Place place, CountedBytes& bytes,
