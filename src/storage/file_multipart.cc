@@ -291,10 +291,14 @@ Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& uplo
   }
   synced = tree.Sync(folder.get(), "folder of the upload");
   if (!synced) return synced.error();
+  // Of two that come at once, one takes the other's place and not both.
+  Result<Fd> lock = tree.Lock(upload.key);
+  if (!lock) return lock.error();
   Result<std::vector<std::string>> names = NamesIn(folder.get());
   if (!names) return names.error();
+  const bool replaced = std::ranges::find(*names, name) == names->end();
   for (const std::string& other : *names) {
-    if (other.starts_with(PartPrefix(number)) && other != name) {
+    if (!replaced && other.starts_with(PartPrefix(number)) && other != name) {
       ::unlinkat(folder.get(), other.c_str(), 0);
     }
   }

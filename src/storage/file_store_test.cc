@@ -472,6 +472,42 @@ TEST_F(FileUploadTest, WhatADeadCompletionLeftReplacesNothing) {
   EXPECT_FALSE(Head("k"));
 }
 
+// Two bodies of one part at once: each would remove the other's, and the upload have none.
+TEST_F(FileUploadTest, OneOfTwoBodiesOfAPartStays) {
+  CompleteRequest request = Begin("first");
+  Result<FileTree> tree = FileTree::Open(root_, "b", false);
+  ASSERT_TRUE(tree);
+  std::optional<Fd> lock = std::move(*tree->Lock("k"));
+  const auto send = [&](const std::string& text) {
+    RealWorld world;
+    auto store = MakeFileStore(world.runtime, {.root = root_, .durable = false});
+    MemorySource body(AsBytes(text));
+    EXPECT_TRUE(world.Run((*store)->UploadPart(request.upload, 1, body)));
+  };
+  const auto part_files = [&] {
+    const std::string part = "00001.";
+    return std::ranges::count_if(fs::directory_iterator(folder_), [&](const auto& entry) {
+      return entry.path().filename().string().starts_with(part);
+    });
+  };
+  std::thread one([&] { send("one"); });
+  std::thread two([&] { send("two"); });
+  // Both in place, and the one before.
+  for (int looks = 0; looks < 1000 && part_files() < 3; ++looks) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(part_files(), 3);
+  lock.reset();
+  one.join();
+  two.join();
+  EXPECT_EQ(part_files(), 1);
+  Result<std::vector<UploadedPart>> parts = world_.Run(store_->ListParts(request.upload));
+  ASSERT_TRUE(parts);
+  ASSERT_EQ(parts->size(), 1u);
+  request.parts = *parts;
+  EXPECT_TRUE(Complete(request));
+}
+
 // A copy of an object in parts has an ETag of its own: of damaged bytes it would call them good.
 TEST_F(FileUploadTest, ADamagedObjectIsNotCopied) {
   ASSERT_TRUE(Complete(Begin(std::string(500'000, 'x'))));
