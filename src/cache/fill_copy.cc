@@ -21,9 +21,11 @@ Async<std::optional<ObjectInfo>> LookAtCopy(const FillRequest& request, const Fi
   Result<ObjectInfo> found =
       co_await request.target.Head({.bucket = request.bucket, .key = std::move(target_key)});
   if (!found) co_return found.error();
+  // Where a claim before that one left a copy, it may be of the source with other headers.
+  const bool of_one = !request.force && task.claim.filled == SystemTime{} &&
+                      task.claim.unfinished >= *task.looks_from;
   const bool same = found->etag == task.key.etag && found->size_bytes == task.key.size_bytes &&
-                    ((!request.force && task.claim.filled == SystemTime{}) ||
-                     found->last_modified > *task.looks_from);
+                    (of_one || found->last_modified > *task.looks_from);
   if (!same) co_return std::optional<ObjectInfo>();
   co_return std::optional(std::move(*found));
 }

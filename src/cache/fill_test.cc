@@ -82,6 +82,27 @@ TEST_F(CacheFill, TakesNoCopyOfAKilledRunForOneOfNewHeaders) {
   EXPECT_EQ(TypeOfCopy(), "text/html");
 }
 
+// Nor where another run was killed in between, which had seen the new ones and copied nothing.
+TEST_F(CacheFill, TakesNoCopyOfTheKilledRunBeforeTheLastOne) {
+  PutOfType("text/plain");
+  CacheWorld::Process& first = world.StartFill({""});
+  ASSERT_TRUE(world.Drive([&] {
+    return world.target->Find("cache", "a") != nullptr &&
+           world.Entries()["a"].state == cache::EntryState::kCopying;
+  }));
+  const SystemTime claimed = world.Entries()["a"].claimed;
+  world.Kill(first);
+  PutOfType("text/html");
+  world.Pass(world.lease * 2);
+  CacheWorld::Process& second = world.StartFill({""});
+  ASSERT_TRUE(world.Drive([&] { return world.Entries()["a"].claimed > claimed; }));
+  world.Kill(second);
+  ASSERT_EQ(TypeOfCopy(), "text/plain");
+  world.Pass(world.lease * 2);
+  EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
+  EXPECT_EQ(TypeOfCopy(), "text/html");
+}
+
 // Nobody would know of that copy, and readers of the bucket itself would go on reading it.
 TEST_F(CacheFill, WhatAKilledRunHasMadeGoesWhenItsSourceIsGone) {
   world.Put("a", "text");

@@ -280,6 +280,9 @@ Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& uplo
     if (!also) return also.error();
     name += "." + HexEncode(*also);
   }
+  // Of two that come at once, the later one takes the other's place, and not both.
+  Result<Fd> lock = tree.Lock(upload.key);
+  if (!lock) return lock.error();
   Result<void> placed = writer.MoveTo(folder.get(), name);
   if (!placed) {
     return errno == ENOENT ? NoSuchUpload() : placed.error();
@@ -289,19 +292,16 @@ Result<UploadedPart> AddFilePart(FileWriter& writer, const MultipartUpload& uplo
     RemoveFolder(tree, folder, upload.upload_id);
     return NoSuchUpload();
   }
-  synced = tree.Sync(folder.get(), "folder of the upload");
-  if (!synced) return synced.error();
-  // Of two that come at once, one takes the other's place and not both.
-  Result<Fd> lock = tree.Lock(upload.key);
-  if (!lock) return lock.error();
   Result<std::vector<std::string>> names = NamesIn(folder.get());
   if (!names) return names.error();
-  const bool replaced = std::ranges::find(*names, name) == names->end();
   for (const std::string& other : *names) {
-    if (!replaced && other.starts_with(PartPrefix(number)) && other != name) {
+    if (other.starts_with(PartPrefix(number)) && other != name) {
       ::unlinkat(folder.get(), other.c_str(), 0);
     }
   }
+  *lock = Fd();  // Parts of other numbers need not wait for this one's disk.
+  synced = tree.Sync(folder.get(), "folder of the upload");
+  if (!synced) return synced.error();
   UploadedPart part{.number = number,
                     .etag = HexEncode(digests.md5),
                     .size_bytes = writer.size_bytes(),
@@ -467,6 +467,12 @@ void EndFileUpload(const FileTree& tree, const std::string& upload_id) {
   if (!folder.valid()) return;
   if (::unlinkat(folder.get(), std::string(kUploadFile).c_str(), 0) != 0) return;
   (void)tree.Sync(folder.get(), "folder of the upload");
+}
+
+void DropFileUpload(const FileTree& tree, const std::string& upload_id) {
+  if (upload_id.empty()) return;
+  Fd folder = OpenFolder(tree, upload_id);
+  if (folder.valid()) RemoveFolder(tree, folder, upload_id);
 }
 
 std::string UploadOfFile(const FileTree& tree, std::string_view key, const struct stat& status) {

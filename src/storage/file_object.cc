@@ -263,6 +263,7 @@ Result<FileRecord> FileWriter::Commit(std::string_view key, FileRecord record,
   Result<void> settled = SettleRecord(tree_, key, record);
   if (!settled) return settled.error();
   EndFileUpload(tree_, record.upload_id);
+  DropFileUpload(tree_, replaced_upload);
   return record;
 }
 
