@@ -471,6 +471,7 @@ void EndFileUpload(const FileTree& tree, const std::string& upload_id) {
 
 void DropFileUpload(const FileTree& tree, const std::string& upload_id) {
   if (upload_id.empty()) return;
+  EndFileUpload(tree, upload_id);
   Fd folder = OpenFolder(tree, upload_id);
   if (folder.valid()) RemoveFolder(tree, folder, upload_id);
 }

@@ -42,7 +42,7 @@ Result<void> AbortFileUpload(const FileTree& tree, const MultipartUpload& upload
 Result<void> CheckFileUpload(const FileTree& tree, const std::string& upload_id);
 // Nothing can be completed from it any more. Its parts may stay.
 void EndFileUpload(const FileTree& tree, const std::string& upload_id);
-// What an ended one has left, as its completion died: no listing shows it any more.
+// The same, and its parts go too: what one whose completion died has left, no listing shows.
 void DropFileUpload(const FileTree& tree, const std::string& upload_id);
 // The upload that the object there was completed from; empty: none.
 std::string UploadOfFile(const FileTree& tree, std::string_view key, const struct stat& status);

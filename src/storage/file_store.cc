@@ -671,11 +671,9 @@ Result<void> FileStore::RemoveOne(const FileTree& tree, const RemoveRequest& req
     return found.error().kind == ErrorKind::kNotFound ? Ok() : Result<void>(found.error());
   }
   // Or what completes it once more would bring the object back.
-  const std::string upload_id = UploadOfFile(tree, request.key, found->status);
-  EndFileUpload(tree, upload_id);
+  DropFileUpload(tree, UploadOfFile(tree, request.key, found->status));
   Result<void> erased = tree.Erase(request.key);
   if (erased) EraseRecord(tree, request.key, found->status);
-  if (erased) DropFileUpload(tree, upload_id);
   return erased;
 }
 
