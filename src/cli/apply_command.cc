@@ -82,10 +82,22 @@ class ApplyCommand : public Command {
     Result<void> same = CheckPlace(head->source, head->source_place, LastingPlace(*source));
     if (same) same = CheckPlace(head->target, head->target_place, LastingPlace(*target));
     if (!same) co_return same.error().In(file_);
+    // The plan was made without a look that writes anything.
+    Result<TruePlaces> places = co_await FindTruePlaces(context.runtime(), *source, *target, true);
+    if (!places) co_return places.error();
+    const OpenedAddress true_source = places->Of(*source);
+    const OpenedAddress true_target = places->Of(*target);
+    if (places->found() && LiesIn(true_source, true_target)) {
+      co_return InvalidInput("'" + head->source + "' lies in '" + head->target +
+                             "': what the plan replaces or removes may be what it copies");
+    }
+    same = CheckNotIntoItself(true_source, true_target);
+    if (!same) co_return same.error();
     ApplyOptions options{.carry = {.copy = copies.Options()},
                          .in_flight = static_cast<int>(copies.in_flight)};
     if (!head->backup.empty()) {
-      Result<BackupEnd> backup = OpenBackup(opener, limited, head->backup, *source, *target);
+      Result<BackupEnd> backup =
+          OpenBackup(opener, limited, head->backup, *source, *target, *places);
       if (!backup) co_return backup.error();
       same = CheckPlace(head->backup, head->backup_place, backup->place);
       if (!same) co_return same.error().In(file_);

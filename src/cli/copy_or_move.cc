@@ -1,5 +1,7 @@
 #include "cli/copy_or_move.h"
 
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <utility>
@@ -182,23 +184,44 @@ Async<ExitCode> CopyOrMove::RunAsync(RunContext& context) {
 Async<std::function<bool(std::string_view name)>> CopyOrMove::LandsInASource(RunContext& context,
                                                                              StoreOpener& opener,
                                                                              OpenedAddress target) {
+  constexpr int kLooksMax = 32;
+  struct Source {
+    OpenedAddress end;
+    TruePlaces places;
+  };
   if (!target.address.folder()) target.address.key += '/';
-  std::vector<std::function<bool(std::string_view)>> each;
+  std::deque<Source> sources;
   for (const std::string& text : sources_) {
     Result<OpenedAddress> source = opener.Open(text, StoreEnd::kSource);
     if (!source || source->address.bucket.empty()) continue;  // It is told at its turn.
     if (!source->address.folder()) source->address.key += '/';
-    TruePlaces places;
-    if (!dry_run_) {
-      Result<TruePlaces> found = co_await FindTruePlaces(context.runtime(), *source, target, false);
-      if (!found) co_return found.error();
-      places = std::move(*found);
-    }
-    const OpenedAddress true_source = places.Of(*source);
-    const OpenedAddress true_target = places.Of(target);
-    Result<void> apart = places.found() ? CheckNotIntoItself(true_source, true_target) : Ok();
+    sources.push_back({.end = std::move(*source), .places = {}});
+  }
+  auto look = [](Runtime runtime, Source* source, OpenedAddress to) -> Async<void> {
+    Result<TruePlaces> found =
+        co_await FindTruePlaces(std::move(runtime), source->end, std::move(to), false);
+    if (!found) co_return found.error();
+    source->places = std::move(*found);
+    co_return Ok();
+  };
+  TaskGroup looks(context.runtime().executor);
+  for (Source& source : sources) {
+    if (dry_run_ || looks.failed()) break;
+    co_await looks.WaitBelow(kLooksMax);
+    looks.Spawn(look(context.runtime(), &source, target));
+  }
+  Result<void> looked = co_await looks.Join();
+  if (!looked) co_return looked.error();
+
+  std::vector<std::function<bool(std::string_view)>> each;
+  for (const Source& source : sources) {
+    const OpenedAddress true_source = source.places.Of(source.end);
+    const OpenedAddress true_target = source.places.Of(target);
+    Result<void> apart =
+        source.places.found() ? CheckNotIntoItself(true_source, true_target) : Ok();
     if (!apart) co_return apart.error();
-    if (auto lands = LandsIn(true_source, true_target)) each.push_back(std::move(lands));
+    auto lands = LandsIn(true_source, true_target);
+    if (lands) each.push_back(std::move(lands));
   }
   if (each.empty()) co_return std::function<bool(std::string_view)>();
   co_return [each = std::move(each)](std::string_view name) {

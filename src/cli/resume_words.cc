@@ -87,7 +87,7 @@ Result<Parsed> Parse(const RunRecord& run) {
 
 }  // namespace
 
-Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now) {
+Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now, bool failed_only) {
   if (!run.whole_words) return Ok();
   Result<Parsed> parsed = Parse(run);
   if (!parsed) return parsed.error();
@@ -103,7 +103,7 @@ Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now) {
   };
   const std::string was = choice(parsed->flags.given());
   const std::string is = choice(now);
-  if (was == is) return Ok();
+  if (was == is || (failed_only && is.empty())) return Ok();
   auto tell = [](const std::string& words) { return words.empty() ? "no filter" : words; };
   return InvalidInput(
       "run " + run.id + " was begun with " + tell(was) + ", and this is " + tell(is) +

@@ -28,7 +28,8 @@ Result<ResumeWords> WordsToResume(const RunRecord& run, const GivenWords& now,
 
 // kInvalidInput: the command was typed with other filters or comparisons than the run. What the run
 // left alone for its own counts as done, and nobody would look at it again. OK also of a run whose
-// words lack what its environment gave it: nobody knows its filters.
-Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now);
+// words lack what its environment gave it: nobody knows its filters. `failed_only`: none at all are
+// good, too, as the run's own have let in what failed.
+Result<void> CheckSameChoice(const RunRecord& run, const GivenWords& now, bool failed_only);
 
 }  // namespace longhaul

@@ -166,7 +166,7 @@ Async<void> RunSession::TakeOver(std::string id, const What& what) {
   Result<void> same = CheckPlace(*run, run->source, run->source_place, what.source_place);
   if (same) same = CheckPlace(*run, run->target, run->target_place, what.target_place);
   if (same) same = CheckListing(*run, what.listing);
-  if (same) same = CheckSameChoice(*run, context_.flags().given);
+  if (same) same = CheckSameChoice(*run, context_.flags().given, failed_only_);
   if (!same) co_return same.error();
   if (run->phase == RunPhase::kDone) {
     co_return InvalidInput("run " + run->id + " is done; there is nothing to go on with");

@@ -107,6 +107,8 @@ TEST_F(RunsCommandTest, ARunGoesOnWithItsFilters) {
                                                   {"--exclude", "b"},
                                                   {"--exclude", "a", "--size-only"},
                                                   {"--include", "a", "--exclude", "a"}}) {
+      // What failed the filters have let in.
+      if (other.empty() && std::string(flag) == "--retry-failed") continue;
       std::vector<std::string> words = {"sync", flag, "last", folder.file("in"),
                                         folder.file("out")};
       words.insert(words.end(), other.begin(), other.end());

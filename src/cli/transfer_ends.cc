@@ -92,9 +92,13 @@ std::function<bool(std::string_view name)> LandsIn(const OpenedAddress& source,
   if (LiesIn(target, source)) return [](std::string_view) { return true; };
   if (!LiesIn(source, target)) return {};
   const std::string folder = FolderPathOf(target);
-  return [inside = folder.empty() ? source.address.key.substr(target.address.key.size())
-                                  : *BelowFolder(FolderPathOf(source), folder)](
-             std::string_view name) { return name.starts_with(inside); };
+  std::string inside;  // Of the target: where the source begins.
+  if (folder.empty()) {
+    inside = source.address.key.substr(target.address.key.size());
+  } else {
+    inside = BelowFolder(FolderPathOf(source), folder).value_or("");
+  }
+  return [inside = std::move(inside)](std::string_view name) { return name.starts_with(inside); };
 }
 
 bool IsMissingFolder(const OpenedAddress& end) {

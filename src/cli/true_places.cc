@@ -1,6 +1,9 @@
 #include "cli/true_places.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "cli/transfer_ends.h"
+#include "storage/s3_bucket_name.h"
 #include "storage/store.h"
 #include "transfer/tree/one_bucket.h"
 
@@ -19,6 +23,8 @@ namespace longhaul {
 namespace {
 
 constexpr int kLookedAt = 1000;
+// Of file systems and servers that keep whole seconds, or every other.
+constexpr std::chrono::seconds kTimesApartMax{3};
 
 bool AreNested(std::string_view one, std::string_view other) {
   return one.starts_with(other) || other.starts_with(one);
@@ -54,11 +60,43 @@ Async<bool> ShowsAFileOf(Runtime runtime, OpenedAddress objects, std::string fol
   co_return seen->has_value();
 }
 
+// The other way round, where the folder is the source: nothing is written there.
+Async<bool> ShowsAnObjectOf(Runtime runtime, OpenedAddress objects, std::string folder,
+                            std::string prefix) {
+  co_return co_await ShowsProbe(runtime,
+                                {*objects.store, objects.address.bucket, std::move(prefix)},
+                                [folder = std::move(folder)](std::string name) -> Async<bool> {
+                                  std::error_code ignored;
+                                  co_return std::filesystem::exists(folder + name, ignored);
+                                });
+}
+
+// A copy has the time of its writing, the thing itself the one that its file has.
+bool IsOfFile(const ObjectInfo& object, const ListedObject& listed, const std::string& path) {
+  if (object.size_bytes != listed.size_bytes) return false;
+  auto is_close = [&object](SystemTime time) {
+    return object.last_modified > time - kTimesApartMax &&
+           object.last_modified < time + kTimesApartMax;
+  };
+  if (is_close(listed.last_modified)) return true;
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  return is_close(SystemTime(std::chrono::seconds(status.st_mtim.tv_sec)));
+}
+
+// Of names of buckets: whether one may be the other's, though they are not the same.
+bool MayBeAlias(const std::string& bucket) {
+  return IsS3Arn(bucket) || bucket.ends_with("-s3alias") || bucket.ends_with("--ol-s3");
+}
+
 Async<TruePlaces> OfTwoBuckets(Runtime runtime, OpenedAddress source, OpenedAddress target,
                                bool equal_too) {
   const bool equal = source.address.key == target.address.key;
-  if (source.place == target.place && source.address.bucket == target.address.bucket) {
-    co_return TruePlaces();  // As they say.
+  // As they say.
+  const bool aliases = MayBeAlias(source.address.bucket) || MayBeAlias(target.address.bucket);
+  if (source.place == target.place &&
+      (source.address.bucket == target.address.bucket || !aliases)) {
+    co_return TruePlaces();
   }
   if (equal ? !equal_too : !AreNested(source.address.key, target.address.key)) {
     co_return TruePlaces();
@@ -99,21 +137,26 @@ std::vector<Candidate> CandidatesOf(const OpenedAddress& files, const OpenedAddr
   return candidates;
 }
 
-// `name`: of an object in the folder.
-Async<void> LookAt(Runtime runtime, OpenedAddress objects, Candidate candidate, std::string name,
-                   uint64_t size_bytes, bool* found) {
+// `listed`: an object in the folder. `into_folder`: it is the target.
+Async<void> LookAt(Runtime runtime, OpenedAddress objects, Candidate candidate, ListedObject listed,
+                   bool into_folder, bool* found) {
+  const std::string name = listed.key.substr(candidate.files.size());
+  const std::string folder = candidate.folder + candidate.objects;
   Result<std::optional<ObjectInfo>> seen =
       co_await InfoIfAny(*objects.store, objects.address.bucket, candidate.objects + name);
   if (!seen) co_return seen.error();
-  if (!*seen || (*seen)->size_bytes != size_bytes) co_return Ok();
-  Result<bool> shown = co_await ShowsAFileOf(
-      runtime, std::move(objects), candidate.folder + candidate.objects, candidate.objects);
+  if (!*seen || !IsOfFile(**seen, listed, folder + name)) co_return Ok();
+  Result<bool> shown =
+      into_folder
+          ? co_await ShowsAFileOf(runtime, std::move(objects), folder, candidate.objects)
+          : co_await ShowsAnObjectOf(runtime, std::move(objects), folder, candidate.objects);
   if (!shown) co_return shown.error();
   *found = *shown;
   co_return Ok();
 }
 
-Async<TruePlaces> OfAFolderAndABucket(Runtime runtime, OpenedAddress files, OpenedAddress objects) {
+Async<TruePlaces> OfAFolderAndABucket(Runtime runtime, OpenedAddress files, OpenedAddress objects,
+                                      bool into_folder) {
   const std::vector<Candidate> candidates = CandidatesOf(files, objects);
   std::map<std::string, std::optional<ListedObject>>
       first;  // By what they are to the folder's store.
@@ -129,8 +172,7 @@ Async<TruePlaces> OfAFolderAndABucket(Runtime runtime, OpenedAddress files, Open
   for (size_t i = 0; i < candidates.size(); ++i) {
     const std::optional<ListedObject>& one = first[candidates[i].files];
     if (!one) continue;
-    looks.Spawn(LookAt(runtime, objects, candidates[i], one->key.substr(candidates[i].files.size()),
-                       one->size_bytes, &found[i]));
+    looks.Spawn(LookAt(runtime, objects, candidates[i], *one, into_folder, &found[i]));
   }
   Result<void> looked = co_await looks.Join();
   if (!looked) co_return looked.error();
@@ -160,10 +202,10 @@ Async<TruePlaces> FindTruePlaces(Runtime runtime, OpenedAddress source, OpenedAd
   const bool to_folder = !FolderPathOf(target).empty();
   if (from_folder && to_folder) co_return TruePlaces();
   if (from_folder) {
-    co_return co_await OfAFolderAndABucket(runtime, std::move(source), std::move(target));
+    co_return co_await OfAFolderAndABucket(runtime, std::move(source), std::move(target), false);
   }
   if (to_folder) {
-    co_return co_await OfAFolderAndABucket(runtime, std::move(target), std::move(source));
+    co_return co_await OfAFolderAndABucket(runtime, std::move(target), std::move(source), true);
   }
   co_return co_await OfTwoBuckets(runtime, std::move(source), std::move(target), equal_too);
 }

@@ -36,8 +36,8 @@ class TruePlaces {
 
 // Looks whether the first object of an end is seen through the other as well, wherever one may lie
 // in the other; two folders tell it themselves. Asks little, and writes nothing but what proves it
-// when all speaks for it: an empty object or file, removed at once. Both keys end in '/', or are
-// empty. `equal_too`: also where both prefixes of two buckets are the same.
+// when all speaks for it: an empty object or file at the target, removed at once. Both keys end in
+// '/', or are empty. `equal_too`: also where both prefixes of two buckets are the same.
 // OK and nothing found: also where an end is empty, or what one may not look at.
 // Errors: as Store::List and Store::Head.
 Async<TruePlaces> FindTruePlaces(Runtime runtime, OpenedAddress source, OpenedAddress target,

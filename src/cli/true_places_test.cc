@@ -97,6 +97,52 @@ TEST_F(TruePlacesTest, TwoBucketsWithOneObjectAreTwo) {
             "apart");
 }
 
+// Who keeps versions without letting others remove them has a marker over the probe, at least.
+TEST_F(TruePlacesTest, AProbeThatCannotBeRemovedByVersionIsRemoved) {
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  class KeepsVersions : public MemoryStore {
+   public:
+    using MemoryStore::MemoryStore;
+    Async<void> Remove(RemoveRequest request) override {
+      if (!request.version_id.empty()) co_return Error{.kind = ErrorKind::kDenied, .message = "no"};
+      co_return co_await MemoryStore::Remove(std::move(request));
+    }
+  } store(world.runtime, backend);
+  ASSERT_TRUE(world.Run(store.CreateBucket("b")));
+  ASSERT_TRUE(world.Run(store.SetVersioning("b", true)));
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "new/x"}, "1")));
+  EXPECT_EQ(Compared(At(store, "http://one", "b", "new/"), At(store, "http://two", "b", "")),
+            "source in target");
+  EXPECT_EQ(backend->Keys("b"), std::vector<std::string>{"new/x"});
+}
+
+// Whether both are two nobody knows then; what refuses it says why.
+TEST_F(TruePlacesTest, AProbeThatIsRefusedIsAnError) {
+  class TakesNothing : public MemoryStore {
+   public:
+    using MemoryStore::MemoryStore;
+    Async<PutResult> Put(PutRequest, ByteSource&) override {
+      co_return Error{.kind = ErrorKind::kDenied, .message = "read only"};
+    }
+  };
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  MemoryStore store(world.runtime, backend);
+  TakesNothing target(world.runtime, backend);
+  ASSERT_TRUE(world.Run(store.CreateBucket("b")));
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "new/x"}, "1")));
+  Result<TruePlaces> places =
+      world.Run(FindTruePlaces(world.runtime, At(store, "http://one", "b", "new/"),
+                               At(target, "http://two", "b", ""), false));
+  ASSERT_FALSE(places);
+  EXPECT_EQ(places.error().kind, ErrorKind::kDenied);
+}
+
+// Two buckets of one endpoint are two by their names, whatever is in them.
+TEST_F(TruePlacesTest, TwoNamesOfOneEndpointNeedNoLook) {
+  MemoryStore store(world.runtime, std::make_shared<MemoryStoreBackend>());
+  EXPECT_EQ(Compared(At(store, "s3 aws", "one", "x/"), At(store, "s3 aws", "two", "")), "apart");
+}
+
 // A server's own folder: the LocalFolder stands for it, with the folder as its bucket.
 TEST_F(TruePlacesTest, AFolderInWhichAServerKeepsItsObjects) {
   WriteFile("root/d/new/x", "1");

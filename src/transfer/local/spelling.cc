@@ -61,8 +61,8 @@ Result<void> CheckSpelling(const std::string& path, const FoldPath& fold) {
   bool found = false;
   std::string alike;
   errno = 0;
-  while (const dirent* entry = ::readdir(directory)) {
-    found = found || name == entry->d_name;
+  while (const dirent* entry = found ? nullptr : ::readdir(directory)) {
+    found = name == entry->d_name;
     if (::strcasecmp(name.c_str(), entry->d_name) == 0) alike = entry->d_name;
   }
   const int failed = errno;

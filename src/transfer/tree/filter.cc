@@ -1,6 +1,7 @@
 #include "transfer/tree/filter.h"
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 
 #include "base/clock.h"
@@ -45,31 +46,24 @@ std::optional<Braces> ReadBraces(std::string_view pattern, size_t at) {
   return std::nullopt;
 }
 
-// Backtracking. Patterns come from users, names from anyone: what takes many steps remembers what
-// has failed, so that it takes as many as there are places in both, and not a power of them.
+// Backtracking. Patterns come from users, names from anyone: what takes many steps notes from where
+// what is left of the pattern has been tried, so that it takes as many as there are places in both,
+// and not a power of them.
 class RcloneMatcher {
  public:
   explicit RcloneMatcher(std::string_view name) : name_(name) {}
 
   bool Matches(std::string_view pattern, size_t at) {
-    if (++steps_ > kStepsUnnoted) {
-      std::vector<bool>& failed = failed_[std::string(pattern)];
-      failed.resize(name_.size() + 1);
-      if (failed[at]) return false;
-      failed[at] = true;  // Or it matches, and nobody asks again.
-    }
+    ++steps_;
     size_t p = 0;
     while (p < pattern.size()) {
       const char c = pattern[p];
-      if (c == '*') {
-        const bool across = p + 1 < pattern.size() && pattern[p + 1] == '*';
-        std::string_view rest = pattern.substr(p + (across ? 2 : 1));
-        for (size_t i = at;; ++i) {
-          if (Matches(rest, i)) return true;
-          if (i == name_.size() || (!across && name_[i] == '/')) return false;
-        }
-      }
+      if (c == '*') return MatchesStar(pattern.substr(p), at);
       if (c == '{') {
+        if (Tried* tried = TriedOf(pattern.substr(p)); tried != nullptr) {
+          if (tried->places[at]) return false;
+          tried->places[at] = true;  // Or it matches, and nobody asks again.
+        }
         std::optional<Braces> braces = ReadBraces(pattern, p);
         if (!braces) return false;
         for (std::string_view alternative : braces->alternatives) {
@@ -108,9 +102,47 @@ class RcloneMatcher {
 
  private:
   static constexpr int kStepsUnnoted = 2'000;
+  // Without success, of what is left of a pattern.
+  struct Tried {
+    std::vector<bool> places;
+    size_t from = std::string_view::npos;  // Of "**": from here to the end.
+  };
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+
+  Tried* TriedOf(std::string_view pattern) {
+    if (steps_ <= kStepsUnnoted) return nullptr;
+    auto found = tried_.find(pattern);
+    if (found == tried_.end()) {
+      found = tried_.emplace(pattern, Tried{}).first;
+      found->second.places.resize(name_.size() + 1);
+    }
+    return &found->second;
+  }
+
+  // `pattern` begins with '*'.
+  bool MatchesStar(std::string_view pattern, size_t at) {
+    const bool across = pattern.size() > 1 && pattern[1] == '*';
+    const std::string_view rest = pattern.substr(across ? 2 : 1);
+    Tried* tried = TriedOf(pattern);
+    size_t end = name_.size() + 1;
+    if (across && tried != nullptr) {
+      end = std::min(end, tried->from);
+      tried->from = std::min(tried->from, at);
+    }
+    for (size_t i = at; i < end; ++i) {
+      const bool known = !across && tried != nullptr && tried->places[i];
+      if (!known && Matches(rest, i)) return true;
+      if (!across && tried != nullptr) tried->places[i] = true;
+      if (i == name_.size() || (!across && name_[i] == '/')) return false;
+    }
+    return false;
+  }
+
   std::string_view name_;
   int steps_ = 0;
-  std::unordered_map<std::string, std::vector<bool>> failed_;  // By the pattern that is left.
+  std::unordered_map<std::string, Tried, Hash, std::equal_to<>> tried_;
 };
 
 }  // namespace

@@ -13,23 +13,6 @@ bool MayPass(const Error& error) {
   return error.Transient() || error.kind == ErrorKind::kCancelled;
 }
 
-// Whether an object that appears at the target does so at the source.
-Async<bool> ShowsAnother(Runtime runtime, TreeSource source, TreeTarget target) {
-  const std::string key = target.prefix + ProbeName(runtime);
-  MemorySource nothing(std::string_view{});
-  Result<PutResult> put = co_await target.store.Put({.bucket = target.bucket, .key = key}, nothing);
-  if (!put) {
-    if (MayPass(put.error())) co_return put.error();
-    co_return true;  // Who may not write there loses little by a refusal.
-  }
-  Result<std::optional<ObjectInfo>> seen = co_await InfoIfAny(source.store, source.bucket, key);
-  Result<void> removed = co_await target.store.Remove(
-      {.bucket = target.bucket, .key = key, .version_id = put->version_id});
-  if (!seen) co_return seen.error();
-  if (!removed) co_return removed.error().In("remove " + key);
-  co_return seen->has_value();
-}
-
 }  // namespace
 
 std::string ProbeName(const Runtime& runtime) {
@@ -44,6 +27,27 @@ Async<std::optional<ObjectInfo>> InfoIfAny(Store& store, std::string bucket, std
   co_return std::nullopt;
 }
 
+Async<bool> ShowsProbe(Runtime runtime, TreeTarget at, LookForProbe look) {
+  const std::string name = ProbeName(runtime);
+  const std::string key = at.prefix + name;
+  MemorySource nothing(std::string_view{});
+  Result<PutResult> put = co_await at.store.Put({.bucket = at.bucket, .key = key}, nothing);
+  Result<bool> seen = false;
+  if (put) seen = co_await look(name);
+  // Also where nobody knows whether it is there.
+  std::string version_id = put ? put->version_id : "";
+  Result<void> removed =
+      co_await at.store.Remove({.bucket = at.bucket, .key = key, .version_id = version_id});
+  if (!removed && !version_id.empty()) {
+    removed = co_await at.store.Remove({.bucket = at.bucket, .key = key});
+  }
+  if (!removed && put) {
+    runtime.log.Warning("a probe is left behind", {{"key", key}, removed.error()});
+  }
+  if (!put) co_return put.error().In("make sure that source and target are two places");
+  co_return seen;
+}
+
 Async<bool> AreOneBucket(Runtime runtime, TreeSource source, TreeTarget target) {
   Result<ListPage> page = co_await source.store.List(
       {.bucket = source.bucket, .prefix = source.prefix, .count_max = 1});
@@ -56,7 +60,13 @@ Async<bool> AreOneBucket(Runtime runtime, TreeSource source, TreeTarget target) 
   Result<std::optional<ObjectInfo>> here = co_await InfoIfAny(source.store, source.bucket, key);
   if (!here) co_return here.error();
   if (!*here || !MayBeOne(**here, **there)) co_return false;
-  co_return co_await ShowsAnother(runtime, source, target);
+  co_return co_await ShowsProbe(
+      runtime, target, [source, prefix = target.prefix](std::string name) -> Async<bool> {
+        Result<std::optional<ObjectInfo>> seen =
+            co_await InfoIfAny(source.store, source.bucket, prefix + name);
+        if (!seen) co_return seen.error();
+        co_return seen->has_value();
+      });
 }
 
 }  // namespace longhaul

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,10 @@ namespace longhaul {
 // the source, or what one may not look at. Errors: as Store::Head, those that may pass.
 Async<bool> AreOneBucket(Runtime runtime, TreeSource source, TreeTarget target);
 
+// Writes an empty object below `at`, looks for it by its name, and removes it. Errors also where it
+// may not be written: nobody knows then. One that may not be removed is told to the log.
+using LookForProbe = std::function<Async<bool>(std::string name)>;
+Async<bool> ShowsProbe(Runtime runtime, TreeTarget at, LookForProbe look);
 // One that no object of anybody has.
 std::string ProbeName(const Runtime& runtime);
 // nullopt: nothing, or one may not look, or no object can have such a name. Errors: those that may
