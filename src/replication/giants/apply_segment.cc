@@ -99,7 +99,13 @@ class SegmentWork : public PieceWork {
   Async<void> Complete(SharedUploads& uploads, SharedUpload upload) override {
     CompletingBody body(uploads, upload, entry_);
     Result<ApplyOutcome> outcome = co_await target_.applier->Put(write_, body);
-    if (!outcome) co_return outcome.error();
+    if (!outcome) {
+      Error error = outcome.error();
+      // Two that have sent the same segment, one of them late, may have recorded other parts than
+      // lie there: under SSE-KMS each has an ETag of its own. No other try can help that upload.
+      if (error.code == "InvalidPart") error.code = "NoSuchUpload";
+      co_return error;
+    }
     outcome_ = std::move(*outcome);
     co_return Ok();
   }

@@ -43,6 +43,29 @@ TEST_F(GiantTest, AnUploadThatSomebodyAbortsIsBegunAgain) {
   ExpectNothingLeft();
 }
 
+// Under SSE-KMS a part that two processes have sent has an ETag of each, and the one that is
+// recorded may be the other's: the upload would be completed in vain for as long as it lies there.
+TEST_F(GiantTest, AnUploadWithAnotherPartThanIsRecordedIsBegunAgain) {
+  Make();
+  const std::string text = Noise(1'000'000, 8);
+  PutParts("film", text, 50'000);
+  bool replaced = false;
+  world->target().decide = [&](StoreOperation operation, std::string_view bucket,
+                               std::string_view) {
+    auto& uploads = world->target().backend->buckets["out"].uploads;
+    if (operation == StoreOperation::kCompleteMultipart && bucket == "out" && !replaced) {
+      uploads.begin()->second.parts.at(2).etag = std::string(32, '0');
+      replaced = true;
+    }
+    return Fault();
+  };
+  ASSERT_FALSE(world->RunOnce().store_error);
+  EXPECT_TRUE(replaced);
+  ExpectReplica("film", text);
+  EXPECT_EQ(world->observer.Count(OutcomeState::kReread), 1);
+  ExpectNothingLeft();
+}
+
 // The process that found the upload gone may not come to say so. Its segment comes again, and must
 // not begin an upload that lacks the parts of those that are done.
 TEST_F(GiantTest, AnUploadThatIsGoneIsSaidUntilItIsHeard) {

@@ -12,12 +12,6 @@ Error Busy(std::string why) {
 
 bool UploadIsGone(const Error& error) { return error.code == "NoSuchUpload"; }
 
-// Of one that is completed. Two that have sent the same piece, one of them late, may have recorded
-// other parts than lie there: under SSE-KMS each has an ETag of its own. No other try can help it.
-bool UploadIsOfNoUse(const Error& error) {
-  return UploadIsGone(error) || error.code == "InvalidPart";
-}
-
 // A transfer whose upload is lost makes way for the one that was planned for it.
 bool Replaces(const UploadPlan& plan, const SharedUpload& other) {
   return other.stamp < plan.stamp ||
@@ -86,7 +80,7 @@ class PieceSending {
 
     Result<void> completed = co_await work_.Complete(uploads_, *upload_);
     if (!completed) {
-      if (UploadIsOfNoUse(completed.error())) co_return co_await AfterLoss();
+      if (UploadIsGone(completed.error())) co_return co_await AfterLoss();
       co_return completed.error();
     }
     co_return co_await Over();

@@ -203,24 +203,6 @@ TEST_F(PieceUploadTest, ARemovedUploadIsNoticed) {
   ExpectNothingLeft();
 }
 
-// It would be completed in vain for as long as it lies there.
-TEST_F(PieceUploadTest, AnUploadWithAnotherPartThanIsRecordedIsOfNoUse) {
-  const UploadPlan plan = Plan("1");
-  Expect(Send(plan, 0), PieceEnd::kStored, false);
-  Expect(Send(plan, 1), PieceEnd::kStored, false);
-  // One that was thought dead stores its part late.
-  const std::string id = backend_->buckets["b"].uploads.begin()->first;
-  MemorySource late(std::string_view("A"));
-  ASSERT_TRUE(
-      world_.Run(store_.UploadPart({.bucket = "b", .key = "film", .upload_id = id}, 1, late)));
-  Expect(Send(plan, 2), PieceEnd::kLost, true);
-  Expect(Send(plan, 0), PieceEnd::kLost, false);
-  for (uint32_t number : {0, 1}) Expect(Send(Plan("2"), number), PieceEnd::kStored, false);
-  Expect(Send(Plan("2"), 2), PieceEnd::kSettled, true);
-  EXPECT_EQ(Film(), "abc");
-  ExpectNothingLeft();
-}
-
 // A transfer is of one size: pieces that were cut otherwise do not go into it.
 TEST_F(PieceUploadTest, PiecesThatWereCutOtherwiseAreRefused) {
   UploadPlan plan = Plan("1");
