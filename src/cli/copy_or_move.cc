@@ -241,7 +241,7 @@ Async<void> CopyOrMove::CheckApart(RunContext& context, OpenedAddress source, Op
   target_key.resize(target_key.rfind('/') + 1);
   source.address.key = std::move(key);
   target.address.key = std::move(target_key);
-  Result<bool> one = co_await AreOneFolder(context, source, target);
+  Result<bool> one = co_await AreOneFolder(context.runtime(), source, target);
   if (!one) co_return one.error();
   if (*one) co_return same;
   co_return Ok();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 #include <utility>
 
@@ -104,29 +103,6 @@ std::function<bool(std::string_view name)> LandsIn(const OpenedAddress& source,
 bool IsMissingFolder(const OpenedAddress& end) {
   std::error_code ignored;
   return IsLocal(end) && !std::filesystem::is_directory(PathOf(end), ignored);
-}
-
-Async<bool> AreOneFolder(RunContext& context, OpenedAddress one, OpenedAddress two) {
-  const bool first = !FileOf(one, one.address.key).empty();
-  if (first == !FileOf(two, two.address.key).empty()) co_return false;
-  const OpenedAddress& files = first ? one : two;
-  const OpenedAddress& objects = first ? two : one;
-  const std::string name =
-      "longhaul-probe-" + NewUlid(context.runtime().clock.Now(), context.runtime().random);
-  const std::string path = FileOf(files, files.address.key) + name;
-  {
-    std::ofstream probe(path, std::ios::binary);
-    // A folder that is not there, or in which nothing can be written, gets no copies either.
-    if (!probe) co_return false;
-  }
-  Result<ObjectInfo> seen = co_await objects.store->Head(
-      {.bucket = objects.address.bucket, .key = objects.address.key + name});
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  if (seen) co_return true;
-  // Who may not look cannot move either.
-  if (seen.error().kind == ErrorKind::kNotFound) co_return false;
-  co_return seen.error();
 }
 
 bool IsMissing(const OpenedAddress& end) {

@@ -20,10 +20,6 @@ namespace longhaul {
 // both are folders by what the file system says.
 bool IsSameObject(const OpenedAddress& one, const std::string& one_key, const OpenedAddress& two,
                   const std::string& two_key);
-// Whether a folder of files and a place of another store are one: a server may keep its objects in
-// that very folder. Both keys end in '/', or are empty. Puts a file there for a moment. False where
-// both ends are folders, or none is; IsSameObject tells then. Errors: as Store::Head.
-Async<bool> AreOneFolder(RunContext& context, OpenedAddress one, OpenedAddress two);
 // Where an end is, to be kept and compared later: of folders the path with links followed, of
 // others the endpoint. Never empty.
 std::string LastingPlace(const OpenedAddress& end);

@@ -50,14 +50,16 @@ Async<bool> ShowsAFileOf(Runtime runtime, OpenedAddress objects, std::string fol
                          std::string prefix) {
   const std::string name = ProbeName(runtime);
   const std::string path = folder + name;
-  // Where nothing can be written nothing gets lost.
+  // A folder that is not there, or in which nothing can be written, gets no copies either.
   if (!std::ofstream(path, std::ios::binary)) co_return false;
-  Result<std::optional<ObjectInfo>> seen =
-      co_await InfoIfAny(*objects.store, objects.address.bucket, prefix + name);
+  Result<ObjectInfo> seen =
+      co_await objects.store->Head({.bucket = objects.address.bucket, .key = prefix + name});
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
-  if (!seen) co_return seen.error();
-  co_return seen->has_value();
+  if (seen) co_return true;
+  // Who may not look cannot move either.
+  if (seen.error().kind == ErrorKind::kNotFound) co_return false;
+  co_return seen.error();
 }
 
 // The other way round, where the folder is the source: nothing is written there.
@@ -208,6 +210,15 @@ Async<TruePlaces> FindTruePlaces(Runtime runtime, OpenedAddress source, OpenedAd
     co_return co_await OfAFolderAndABucket(runtime, std::move(target), std::move(source), true);
   }
   co_return co_await OfTwoBuckets(runtime, std::move(source), std::move(target), equal_too);
+}
+
+Async<bool> AreOneFolder(Runtime runtime, OpenedAddress one, OpenedAddress two) {
+  const bool first = !FolderPathOf(one).empty();
+  if (first == !FolderPathOf(two).empty()) co_return false;
+  const OpenedAddress& files = first ? one : two;
+  const OpenedAddress& objects = first ? two : one;
+  co_return co_await ShowsAFileOf(std::move(runtime), objects, FolderPathOf(files),
+                                  objects.address.key);
 }
 
 }  // namespace longhaul

@@ -43,4 +43,10 @@ class TruePlaces {
 Async<TruePlaces> FindTruePlaces(Runtime runtime, OpenedAddress source, OpenedAddress target,
                                  bool equal_too);
 
+// Whether a folder of files and a place of another store are one: a server may keep its objects in
+// that very folder. For a move, which removes: whatever lies there, a file is put there for a
+// moment. Both keys end in '/', or are empty. False where both ends are folders, or none is;
+// IsSameObject tells then. Errors: as Store::Head.
+Async<bool> AreOneFolder(Runtime runtime, OpenedAddress one, OpenedAddress two);
+
 }  // namespace longhaul
