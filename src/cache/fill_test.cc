@@ -21,6 +21,15 @@ class CacheFill : public ::testing::Test {
     return world.target->Find("cache", "a")->info.headers.content_type;
   }
 
+  // A run that has put its copy of "a" there, and not said so.
+  void KillWithACopy() {
+    CacheWorld::Process& process = world.StartFill({""});
+    ASSERT_TRUE(world.Drive([&] {
+      return world.Has("a") && world.Entries()["a"].state == cache::EntryState::kCopying;
+    }));
+    world.Kill(process);
+  }
+
   CacheWorld world;
 };
 
@@ -70,12 +79,7 @@ TEST_F(CacheFill, TakesNoEarlierCopyForTheOneThatWasBegun) {
 // It was made, and the row does not say so; by then the source has other headers.
 TEST_F(CacheFill, TakesNoCopyOfAKilledRunForOneOfNewHeaders) {
   PutOfType("text/plain");
-  CacheWorld::Process& process = world.StartFill({""});
-  ASSERT_TRUE(world.Drive([&] {
-    return world.target->Find("cache", "a") != nullptr &&
-           world.Entries()["a"].state == cache::EntryState::kCopying;
-  }));
-  world.Kill(process);
+  KillWithACopy();
   PutOfType("text/html");
   world.Pass(world.lease * 2);
   EXPECT_EQ(world.Fill({""}).run.counts.copied, 1);
@@ -85,13 +89,8 @@ TEST_F(CacheFill, TakesNoCopyOfAKilledRunForOneOfNewHeaders) {
 // Nor where another run was killed in between, which had seen the new ones and copied nothing.
 TEST_F(CacheFill, TakesNoCopyOfTheKilledRunBeforeTheLastOne) {
   PutOfType("text/plain");
-  CacheWorld::Process& first = world.StartFill({""});
-  ASSERT_TRUE(world.Drive([&] {
-    return world.target->Find("cache", "a") != nullptr &&
-           world.Entries()["a"].state == cache::EntryState::kCopying;
-  }));
+  KillWithACopy();
   const SystemTime claimed = world.Entries()["a"].claimed;
-  world.Kill(first);
   PutOfType("text/html");
   world.Pass(world.lease * 2);
   CacheWorld::Process& second = world.StartFill({""});
@@ -106,10 +105,7 @@ TEST_F(CacheFill, TakesNoCopyOfTheKilledRunBeforeTheLastOne) {
 // Nobody would know of that copy, and readers of the bucket itself would go on reading it.
 TEST_F(CacheFill, WhatAKilledRunHasMadeGoesWhenItsSourceIsGone) {
   world.Put("a", "text");
-  CacheWorld::Process& process = world.StartFill({""});
-  ASSERT_TRUE(world.Drive(
-      [&] { return world.Has("a") && world.Entries()["a"].state == cache::EntryState::kCopying; }));
-  world.Kill(process);
+  KillWithACopy();
   world.Pass(world.lease * 2);
   world.source_plan.on_operation = [&](StoreOperation operation, const std::string&) {
     if (operation == StoreOperation::kGet) world.source->buckets["data"].objects.erase("a");

@@ -34,11 +34,6 @@ class TruePlacesTest : public ::testing::Test {
     return {.address = {.text = folder.file(name), .bucket = folder.file(name) + "/"},
             .store = &files};
   }
-  void WriteFile(const std::string& name, const std::string& text) {
-    std::filesystem::path path = folder.file(name);
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-  }
   TruePlaces Find(const OpenedAddress& source, const OpenedAddress& target,
                   bool equal_too = false) {
     Result<TruePlaces> places = world.Run(FindTruePlaces(world.runtime, source, target, equal_too));
@@ -52,13 +47,6 @@ class TruePlacesTest : public ::testing::Test {
     const OpenedAddress other = places.Of(target);
     if (LiesIn(one, other)) return LiesIn(other, one) ? "one" : "source in target";
     return LiesIn(other, one) ? "target in source" : "apart";
-  }
-  size_t FilesThere() {
-    size_t count = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
-      if (entry.is_regular_file()) ++count;
-    }
-    return count;
   }
 
   TempDir folder;
@@ -121,6 +109,10 @@ TEST_F(TruePlacesTest, AProbeThatIsRefusedIsAnError) {
   class TakesNothing : public MemoryStore {
    public:
     using MemoryStore::MemoryStore;
+    Async<void> Remove(RemoveRequest) override {
+      ADD_FAILURE() << "it would leave a marker where versions are kept";
+      co_return Ok();
+    }
     Async<PutResult> Put(PutRequest, ByteSource&) override {
       co_return Error{.kind = ErrorKind::kDenied, .message = "read only"};
     }
@@ -145,9 +137,9 @@ TEST_F(TruePlacesTest, TwoNamesOfOneEndpointNeedNoLook) {
 
 // A server's own folder: the LocalFolder stands for it, with the folder as its bucket.
 TEST_F(TruePlacesTest, AFolderInWhichAServerKeepsItsObjects) {
-  WriteFile("root/d/new/x", "1");
-  WriteFile("root/d/new/deep/y", "2");
-  WriteFile("root/e/new/x", "1");
+  folder.Write("root/d/new/x", "1");
+  folder.Write("root/d/new/deep/y", "2");
+  folder.Write("root/e/new/x", "1");
   LocalFolder server(world.runtime);
   auto bucket = [this, &server](const std::string& prefix) {
     return At(server, "http://server", folder.file("root/d"), prefix);
@@ -162,10 +154,10 @@ TEST_F(TruePlacesTest, AFolderInWhichAServerKeepsItsObjects) {
   EXPECT_EQ(Compared(bucket("new/"), Folder("root/e")), "apart");
   EXPECT_EQ(Compared(Folder("root/e"), bucket("new/")), "apart");
   EXPECT_EQ(Compared(bucket("new/"), Folder("none")), "apart");
-  EXPECT_EQ(FilesThere(), 3U);
+  EXPECT_EQ(folder.CountFiles(), 3U);
   // What a server keeps there for itself it shows nobody.
-  WriteFile("root/d/.longhaul/a", "1");
-  WriteFile("root/d/.temporary/a", "1");
+  folder.Write("root/d/.longhaul/a", "1");
+  folder.Write("root/d/.temporary/a", "1");
   class HidesTemporary : public LocalFolder {
    public:
     using LocalFolder::LocalFolder;
@@ -180,7 +172,7 @@ TEST_F(TruePlacesTest, AFolderInWhichAServerKeepsItsObjects) {
 
 // As servers lay out their buckets: the folder with all of them.
 TEST_F(TruePlacesTest, TheFolderAboveThatOfABucket) {
-  WriteFile("root/d/x", "1");
+  folder.Write("root/d/x", "1");
   LocalFolder server(world.runtime);
   // Its buckets are relative to where it runs.
   const std::filesystem::path before = std::filesystem::current_path();
@@ -188,12 +180,12 @@ TEST_F(TruePlacesTest, TheFolderAboveThatOfABucket) {
   EXPECT_EQ(Compared(At(server, "http://server", "d", ""), Folder("root")), "source in target");
   EXPECT_EQ(Compared(Folder("root"), At(server, "http://server", "d", "")), "target in source");
   std::filesystem::current_path(before);
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
 }
 
 // Mounts tell it as a link does, and need no root: a link's target stands for one.
 TEST_F(TruePlacesTest, FoldersAreOneByWhatTheyAre) {
-  WriteFile("root/d/x", "1");
+  folder.Write("root/d/x", "1");
   EXPECT_TRUE(LiesIn(Folder("root/d"), Folder("root")));
   EXPECT_FALSE(LiesIn(Folder("root"), Folder("root/d")));
   std::filesystem::create_directory_symlink(folder.file("root"), folder.file("link"));

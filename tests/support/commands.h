@@ -26,11 +26,7 @@ class CommandsTest : public ::testing::Test {
         << "version: 1\nstores:\n  disk: { type: file, root: root }\n";
     console.environment["LONGHAUL_CONFIG"] = folder.file("c.yaml");
   }
-  void WriteFile(const std::string& name, const std::string& text) {
-    std::filesystem::path path = folder.file(name);
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-  }
+  void WriteFile(const std::string& name, const std::string& text) { folder.Write(name, text); }
   std::string ReadFile(const std::string& name) {
     std::ostringstream text;
     text << std::ifstream(folder.file(name)).rdbuf();

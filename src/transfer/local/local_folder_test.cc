@@ -26,11 +26,6 @@ using testing::TempDir;
 
 class LocalFolderTest : public ::testing::Test {
  protected:
-  void WriteFile(const std::string& name, const std::string& text) {
-    std::filesystem::path path = folder.file(name);
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-  }
   std::vector<std::string> Keys(const std::string& prefix, int page_size,
                                 const std::string& start_after = "") {
     std::vector<std::string> keys;
@@ -47,13 +42,6 @@ class LocalFolderTest : public ::testing::Test {
     } while (!request.token.empty());
     return keys;
   }
-  size_t FilesThere() {
-    size_t count = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
-      if (entry.is_regular_file()) ++count;
-    }
-    return count;
-  }
 
   TempDir folder;
   RealWorld world;
@@ -63,7 +51,7 @@ class LocalFolderTest : public ::testing::Test {
 // `check` merges two listings: a folder beside "a.b" and "a0" must sort as S3 sorts their keys.
 TEST_F(LocalFolderTest, ListsInByteOrderOfKeys) {
   for (const char* name : {"a/x", "a/b/c", "a.b", "a0", "b", "a!c", "z/y/x/w", "\xc3\xa4"}) {
-    WriteFile(name, name);
+    folder.Write(name, name);
   }
   std::vector<std::string> expected = {"a!c", "a.b", "a/b/c",   "a/x",
                                        "a0",  "b",   "z/y/x/w", "\xc3\xa4"};
@@ -79,7 +67,7 @@ TEST_F(LocalFolderTest, ListsInByteOrderOfKeys) {
 }
 
 TEST_F(LocalFolderTest, DelimiterGivesFolders) {
-  for (const char* name : {"a/x", "b", "c/d/e"}) WriteFile(name, name);
+  for (const char* name : {"a/x", "b", "c/d/e"}) folder.Write(name, name);
   auto page = world.Run(store.List({.bucket = folder.path(), .delimiter = "/"}));
   ASSERT_TRUE(page);
   EXPECT_EQ(page->common_prefixes, (std::vector<std::string>{"a/", "c/"}));
@@ -90,7 +78,7 @@ TEST_F(LocalFolderTest, DelimiterGivesFolders) {
 // A listing does not show what lies behind a link to a folder, so whatever is there would be taken
 // for missing: a move could replace what it has yet to move.
 TEST_F(LocalFolderTest, NothingIsWrittenOrRemovedBehindALinkToAFolder) {
-  WriteFile("there/x", "old");
+  folder.Write("there/x", "old");
   std::filesystem::create_directory(folder.file("a"));
   std::filesystem::create_directory_symlink("../there", folder.file("a/link"));
   for (const char* key : {"a/link/x", "a/link/y", "a/link/deep/er/z"}) {
@@ -109,7 +97,7 @@ TEST_F(LocalFolderTest, NothingIsWrittenOrRemovedBehindALinkToAFolder) {
   ASSERT_FALSE(removed);
   EXPECT_EQ(removed.error().code, "KeyNotStorable");
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "there/x"}, 100)), "old");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
   // The folder that was named may be one.
   ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.file("a/link/"), .key = "x"}, "new")));
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "there/x"}, 100)), "new");
@@ -123,7 +111,7 @@ TEST_F(LocalFolderTest, NoKeyLeavesTheFolder) {
     ASSERT_FALSE(put) << key;
     EXPECT_EQ(put.error().code, "KeyNotStorable") << key;
   }
-  EXPECT_EQ(FilesThere(), 0U);
+  EXPECT_EQ(folder.CountFiles(), 0U);
 }
 
 // Under such a name lies what is being written: whoever writes "victim.txt" next would take the
@@ -143,7 +131,7 @@ TEST_F(LocalFolderTest, NoKeyHasTheNameOfAHiddenFile) {
 // copied along as files, and `sync --delete` would take it from the store.
 TEST_F(LocalFolderTest, WhatAFileStoreKeepsIsNotThere) {
   for (const char* name : {".longhaul/meta/ab/cd", "a/.longhaul/tmp/x", "a/b", ".longhaulier/c"}) {
-    WriteFile(name, name);
+    folder.Write(name, name);
   }
   EXPECT_EQ(Keys("", 1000), (std::vector<std::string>{".longhaulier/c", "a/b"}));
   auto put = world.Run(PutText(store, {.bucket = folder.path(), .key = "a/.longhaul/x"}, "x"));
@@ -159,24 +147,24 @@ TEST_F(LocalFolderTest, FailedWriteLeavesNothing) {
       "not zero"));
   ASSERT_FALSE(put);
   EXPECT_EQ(put.error().kind, ErrorKind::kCorrupt);
-  EXPECT_EQ(FilesThere(), 0U);
+  EXPECT_EQ(folder.CountFiles(), 0U);
 }
 
 TEST_F(LocalFolderTest, IfAbsentKeepsTheFile) {
-  WriteFile("a", "old");
+  folder.Write("a", "old");
   auto put = world.Run(PutText(
       store, {.bucket = folder.path(), .key = "a", .condition = {.if_absent = true}}, "new"));
   ASSERT_FALSE(put);
   EXPECT_EQ(put.error().kind, ErrorKind::kPrecondition);
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
 }
 
 // The processes of containers have the same number each time.
 TEST_F(LocalFolderTest, WhatAKilledProcessLeftIsInNobodysWay) {
-  WriteFile(".longhaul-" + std::to_string(::getpid()) + "-1.part", "of an earlier version");
+  folder.Write(".longhaul-" + std::to_string(::getpid()) + "-1.part", "of an earlier version");
   ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "first")));
-  ASSERT_EQ(FilesThere(), 2U);
+  ASSERT_EQ(folder.CountFiles(), 2U);
   std::string hidden;
   {
     auto file = NewFile::Create(folder.file("a"));
@@ -186,11 +174,11 @@ TEST_F(LocalFolderTest, WhatAKilledProcessLeftIsInNobodysWay) {
     }
   }
   ASSERT_FALSE(hidden.empty());
-  WriteFile(hidden, "half of it");
+  folder.Write(hidden, "half of it");
   ASSERT_TRUE(world.Run(PutText(store, {.bucket = folder.path(), .key = "a"}, "whole")));
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "whole");
   EXPECT_FALSE(std::filesystem::exists(folder.file(hidden)));
-  EXPECT_EQ(FilesThere(), 2U);
+  EXPECT_EQ(folder.CountFiles(), 2U);
 }
 
 // What another process is writing must not be taken for what it left.
@@ -204,7 +192,7 @@ TEST_F(LocalFolderTest, TwoWritersOfAFileLeaveEachOtherAlone) {
   Result<struct stat> committed = (*one)->Commit(false);
   ASSERT_TRUE(committed) << committed.error().Describe();
   EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "one");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
 }
 
 // exFAT, FAT and SMB have no hard links, NFS no rename that replaces nothing, some FUSE mounts
@@ -221,24 +209,24 @@ TEST_F(LocalFolderTest, AFileGetsANameThatNothingHasOnAnyFileSystem) {
     return -1;
   };
   for (const NameCalls& calls : {NameCalls(), no_rename, neither}) {
-    WriteFile("hidden", "new");
-    WriteFile("a", "old");
+    folder.Write("hidden", "new");
+    folder.Write("a", "old");
     EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
     EXPECT_EQ(errno, EEXIST);
     EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "old");
     std::filesystem::remove(folder.file("a"));
     EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), 0);
     EXPECT_EQ(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "a"}, 100)), "new");
-    EXPECT_EQ(FilesThere(), 1U);
+    EXPECT_EQ(folder.CountFiles(), 1U);
     // A failure leaves nothing that could be taken for the file.
     std::filesystem::remove(folder.file("a"));
     EXPECT_EQ(NameAnew(folder.file("hidden"), folder.file("a"), calls), -1);
-    EXPECT_EQ(FilesThere(), 0U);
+    EXPECT_EQ(folder.CountFiles(), 0U);
   }
 }
 
 TEST_F(LocalFolderTest, ReadsRanges) {
-  WriteFile("digits.txt", "0123456789");
+  folder.Write("digits.txt", "0123456789");
   auto get = [&](GetRequest request) {
     request.bucket = folder.path();
     request.key = "digits.txt";
@@ -255,10 +243,10 @@ TEST_F(LocalFolderTest, ReadsRanges) {
 
 // An upload of a file that is being written would mix two states.
 TEST_F(LocalFolderTest, FileThatChangesWhileReadIsNoticed) {
-  WriteFile("a", "0123456789");
+  folder.Write("a", "0123456789");
   auto stream = world.Run(store.Get({.bucket = folder.path(), .key = "a"}));
   ASSERT_TRUE(stream);
-  WriteFile("a", "other bytes, more of them");
+  folder.Write("a", "other bytes, more of them");
   auto read = world.Run(ReadAll(*stream->body, 1000));
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().kind, ErrorKind::kPrecondition);
@@ -278,7 +266,7 @@ TEST_F(LocalFolderTest, KeepsWhatBelongsToAnObject) {
   EXPECT_EQ(info->metadata, put.metadata);
   EXPECT_EQ(info->tag_count, 1);
   EXPECT_EQ(*world.Run(store.GetTags(folder.path(), "page.html", "")), put.tags);
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
 }
 
 // Both ways through another store: what comes back is what was there.
@@ -289,7 +277,7 @@ TEST_F(LocalFolderTest, CopiesOutAndBack) {
   for (size_t size : {size_t{0}, size_t{5}, size_t{20} << 20}) {
     std::string bytes(size, 'x');
     for (size_t i = 0; i < size; i += 4096) bytes[i] = static_cast<char>(i >> 12);
-    WriteFile("in/file.bin", bytes);
+    folder.Write("in/file.bin", bytes);
     ASSERT_TRUE(world.Run(
         CopyObject(world.runtime, {.store = store, .bucket = folder.path(), .key = "in/file.bin"},
                    {.store = memory, .bucket = "b", .key = "k"}, {})));
@@ -299,13 +287,13 @@ TEST_F(LocalFolderTest, CopiesOutAndBack) {
     EXPECT_TRUE(*world.Run(GetAll(store, {.bucket = folder.path(), .key = "out/deep/file"},
                                   1 << 30)) == bytes);
   }
-  EXPECT_EQ(FilesThere(), 2U);
+  EXPECT_EQ(folder.CountFiles(), 2U);
 }
 
 // The time of a file must come back after a trip to a store, and the trip must not make `sync`
 // think that either side is newer.
 TEST_F(LocalFolderTest, FileTimesSurviveTheTripThereAndBack) {
-  WriteFile("in/x", "hello");
+  folder.Write("in/x", "hello");
   const timespec old{.tv_sec = 1'354'040'105, .tv_nsec = 123'456'789};
   const timespec times[2] = {old, old};
   ASSERT_EQ(::utimensat(AT_FDCWD, folder.file("in/x").c_str(), times, 0), 0);
@@ -366,10 +354,10 @@ TEST_F(LocalFolderTest, AnObjectGivesItsFileItsTime) {
 
 // `mv` must not remove a file that has changed since it was copied.
 TEST_F(LocalFolderTest, RemovesOnlyWhatIsAsItWas) {
-  WriteFile("x", "hello");
+  folder.Write("x", "hello");
   auto head = world.Run(store.Head({.bucket = folder.path(), .key = "x"}));
   ASSERT_TRUE(head);
-  WriteFile("x", "hello, world");
+  folder.Write("x", "hello, world");
   Result<void> removed =
       world.Run(store.Remove({.bucket = folder.path(), .key = "x", .if_match = head->etag}));
   ASSERT_FALSE(removed);
@@ -377,7 +365,7 @@ TEST_F(LocalFolderTest, RemovesOnlyWhatIsAsItWas) {
   head = world.Run(store.Head({.bucket = folder.path(), .key = "x"}));
   ASSERT_TRUE(
       world.Run(store.Remove({.bucket = folder.path(), .key = "x", .if_match = head->etag})));
-  EXPECT_EQ(FilesThere(), 0U);
+  EXPECT_EQ(folder.CountFiles(), 0U);
 }
 
 TEST(FileTime, ReadsWhatItWrites) {
@@ -424,7 +412,7 @@ TEST_F(FoldingFolderTest, AnotherSpellingOfAFileIsNotReplaced) {
     ExpectRefused(put.error(), "Readme", "README");
   }
   EXPECT_EQ(Read("README"), "first");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
   ASSERT_TRUE(Put("README", "newer"));
   EXPECT_EQ(Read("README"), "newer");
   EXPECT_EQ(Put("README", "none", true).error().kind, ErrorKind::kPrecondition);
@@ -440,7 +428,7 @@ TEST_F(FoldingFolderTest, AnotherSpellingOfAFolderIsNotWrittenTo) {
     ExpectRefused(put.error(), "a/docs", "Docs");
   }
   EXPECT_EQ(Read("a/Docs/x"), "first");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
   ASSERT_TRUE(Put("a/Docs/y", "second"));
 }
 
@@ -462,7 +450,7 @@ TEST_F(LocalFolderTest, AnotherFormOfAnAccentIsNotReplaced) {
       EXPECT_EQ(done.error().code, "KeyNotStorable") << done.error().Describe();
     }
   }
-  EXPECT_EQ(FilesThere(), 2U);
+  EXPECT_EQ(folder.CountFiles(), 2U);
   ASSERT_TRUE(put(composed, "newer", false));
   EXPECT_EQ(*world.Run(GetAll(files, {.bucket = folder.path(), .key = composed}, 100)), "newer");
 }
@@ -486,7 +474,7 @@ TEST_F(FoldingFolderTest, AnotherSpellingIsNotReplacedByPartsEither) {
   upload = world.Run(files.OpenPlaced({.bucket = folder.path(), .key = "large"}, places));
   ASSERT_FALSE(upload);
   ExpectRefused(upload.error(), "large", "LARGE");
-  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_EQ(folder.CountFiles(), 1U);
 }
 
 }  // namespace
