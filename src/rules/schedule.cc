@@ -163,11 +163,12 @@ std::optional<SystemTime> Schedule::Next(SystemTime after, const TimeZone& zone)
       if (!any_hour_ && set_back > minutes(0)) again = wall(time - set_back) == here;
       if (!again) return SystemTime(time);
     }
-    // To the next day where nothing of this one fits, but never over a change of the clocks.
+    // To the next day where nothing of this one fits; before one that may fit never over a change
+    // of the clocks, which moves by at most these three hours.
     const sys_time<minutes> tomorrow = day + days(1);
-    const minutes leap = tomorrow - here;
-    const bool whole_day = !DayMatches(day) && leap > minutes(180);
-    time += whole_day ? leap - minutes(180) : minutes(1);
+    minutes leap = DayMatches(day) ? minutes(1) : tomorrow - here;
+    if (DayMatches(floor<days>(tomorrow))) leap -= minutes(180);
+    time += std::max(leap, minutes(1));
   }
   return std::nullopt;
 }
