@@ -1,7 +1,6 @@
 #include "backup/prune_note.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "archive/json_text.h"
@@ -14,12 +13,36 @@ constexpr uint64_t kNoteBytesMax = 1 << 20;
 constexpr int kTriesMax = 10;
 
 struct PruneNote {
-  std::string etag{};                          // Empty: there is none yet.
-  std::map<std::string, SystemTime> pruned{};  // Since when, by prefix.
+  std::string etag{};  // Empty: there is none yet.
+  PrunedSince pruned{};
 };
 
-Result<std::map<std::string, SystemTime>> ParseNote(std::string_view text) {
-  std::map<std::string, SystemTime> pruned;
+Async<PruneNote> ReadNote(const CatalogSource& source, std::string key) {
+  PruneNote note;
+  Result<ObjectStream> stream =
+      co_await source.store->Get({.bucket = source.vault.bucket, .key = key});
+  // A bare 404 proves no absence.
+  if (!stream && stream.error().kind == ErrorKind::kNotFound &&
+      stream.error().code == "NoSuchKey") {
+    co_return note;
+  }
+  if (!stream) co_return stream.error().In(key);
+  Result<std::string> text = co_await ReadAll(*stream->body, kNoteBytesMax);
+  if (!text && text.error().kind == ErrorKind::kInvalidInput) {
+    co_return Corrupt(key + ": " + text.error().message);
+  }
+  if (!text) co_return text.error().In(key);
+  Result<PrunedSince> pruned = ParsePruneNote(*text);
+  if (!pruned) co_return pruned.error().In(key);
+  note.etag = std::move(stream->info.etag);
+  note.pruned = std::move(*pruned);
+  co_return note;
+}
+
+}  // namespace
+
+Result<PrunedSince> ParsePruneNote(std::string_view text) {
+  PrunedSince pruned;
   archive::JsonCursor cursor(text);
   std::string name;
   bool told = false;
@@ -57,7 +80,7 @@ Result<std::map<std::string, SystemTime>> ParseNote(std::string_view text) {
   return pruned;
 }
 
-std::string TextOf(const std::map<std::string, SystemTime>& pruned) {
+std::string EncodePruneNote(const PrunedSince& pruned) {
   std::string text = R"({"pruned":[)";
   for (bool first = true; const auto& [prefix, since] : pruned) {
     text += std::exchange(first, false) ? R"({"prefix":)" : R"(,{"prefix":)";
@@ -66,30 +89,6 @@ std::string TextOf(const std::map<std::string, SystemTime>& pruned) {
   }
   return text + "]}";
 }
-
-Async<PruneNote> ReadNote(const CatalogSource& source, std::string key) {
-  PruneNote note;
-  Result<ObjectStream> stream =
-      co_await source.store->Get({.bucket = source.vault.bucket, .key = key});
-  // A bare 404 proves no absence.
-  if (!stream && stream.error().kind == ErrorKind::kNotFound &&
-      stream.error().code == "NoSuchKey") {
-    co_return note;
-  }
-  if (!stream) co_return stream.error().In(key);
-  Result<std::string> text = co_await ReadAll(*stream->body, kNoteBytesMax);
-  if (!text && text.error().kind == ErrorKind::kInvalidInput) {
-    co_return Corrupt(key + ": " + text.error().message);
-  }
-  if (!text) co_return text.error().In(key);
-  Result<std::map<std::string, SystemTime>> pruned = ParseNote(*text);
-  if (!pruned) co_return pruned.error().In(key);
-  note.etag = std::move(stream->info.etag);
-  note.pruned = std::move(*pruned);
-  co_return note;
-}
-
-}  // namespace
 
 std::string PruneNoteKey(const VaultPlace& vault, const std::string& source_bucket) {
   return VaultPrefix(vault, "", true) + source_bucket + ".pruned.json";
@@ -133,7 +132,7 @@ Async<void> NotePruned(CatalogSource source, std::string prefix, SystemTime sinc
     } else if (can.replace_if_match) {
       request.condition.if_match = note->etag;
     }
-    Result<PutResult> put = co_await PutText(*source.store, request, TextOf(note->pruned));
+    Result<PutResult> put = co_await PutText(*source.store, request, EncodePruneNote(note->pruned));
     if (!put && put.error().kind != ErrorKind::kPrecondition) co_return put.error().In(request.key);
   }
 }

@@ -11,7 +11,9 @@
 
 #pragma once
 
+#include <map>
 #include <string>
+#include <string_view>
 
 #include "backup/catalog.h"
 
@@ -29,5 +31,10 @@ inline constexpr std::string_view kPrunedCode = "StatePruned";
 // `request`: how it is written. Any error: do not prune.
 Async<void> NotePruned(CatalogSource source, std::string prefix, SystemTime since,
                        PutRequest request);
+
+// What a note tells: since when, by prefix. kCorrupt: `text` is none.
+using PrunedSince = std::map<std::string, SystemTime>;
+Result<PrunedSince> ParsePruneNote(std::string_view text);
+std::string EncodePruneNote(const PrunedSince& pruned);
 
 }  // namespace longhaul::backup
