@@ -335,12 +335,14 @@ class RunsForgetCommand : public Command {
       }
       if (!upload.upload.upload_id.empty()) {
         Result<void> done = co_await target->store->AbortMultipart(upload.upload);
-        if (!done) {
+        // What somebody else has aborted is gone as well.
+        const bool gone = !done && done.error().kind == ErrorKind::kNotFound;
+        if (!done && !gone) {
           ++left;
           context.output().Problem(place, done.error());
           continue;
         }
-        ++aborted;
+        if (!gone) ++aborted;
       }
       Result<void> forgotten = co_await records.Forget(upload);
       if (!forgotten) co_return forgotten.error();

@@ -109,10 +109,13 @@ class Opener {
         co_await records_.Find(store_.description(), job_.target.bucket, job_.target.key);
     if (!rows) co_return co_await CreateUnrecorded(rows.error());
     std::vector<std::string> known;
-    for (UploadRecord& record : *rows) {
+    for (const UploadRecord& record : *rows) {
       known.push_back(record.upload.upload_id);
       if (records_.InUse(record)) continue;
-      Result<std::optional<OpenedUpload>> opened = co_await TakeRecorded(record);
+      Result<std::optional<UploadRecord>> taken = co_await records_.Take(record);
+      if (!taken) co_return co_await CreateUnrecorded(taken.error());
+      if (!*taken) continue;
+      Result<std::optional<OpenedUpload>> opened = co_await TakeRecorded(**taken);
       if (!opened) co_return opened.error();
       if (*opened) co_return std::move(**opened);
     }
@@ -191,7 +194,7 @@ class Opener {
     return layout;
   }
 
-  Async<std::optional<OpenedUpload>> TakeRecorded(UploadRecord& record) {
+  Async<std::optional<OpenedUpload>> TakeRecorded(UploadRecord record) {
     const UploadRecord mine = NewRecord();
     // This is what proves that nothing of another state is in it.
     bool same = record.source == mine.source && record.source_etag == mine.source_etag &&

@@ -75,6 +75,7 @@ std::string UploadRecords::Encode(const UploadRecord& record) {
   fields.Set("completes_as", record.completes_as);
   fields.Set("replaces", record.replaces);
   fields.Set("owner", ProcessText(record.owner));
+  fields.SetTime("owned_since", record.owned_since);
   fields.SetTime("created", record.created);
   return fields.Write();
 }
@@ -85,7 +86,11 @@ Result<UploadRecord> UploadRecords::Decode(const StateRow& row) {
   if (fields->Get("bucket").empty() || fields->Get("key").empty()) {
     return Corrupt("a row of State that is no upload");
   }
+  const SystemTime created = fields->GetTime("created");
+  // Builds that did not take rows had no such time.
+  const SystemTime owned_since = std::max(created, fields->GetTime("owned_since"));
   return UploadRecord{.row = row.key,
+                      .revision = row.revision,
                       .run = fields->Get("run"),
                       .store = fields->Get("store"),
                       .upload = {.bucket = fields->Get("bucket"),
@@ -100,7 +105,8 @@ Result<UploadRecord> UploadRecords::Decode(const StateRow& row) {
                       .completes_as = fields->Get("completes_as"),
                       .replaces = fields->Get("replaces"),
                       .owner = ParseProcess(fields->Get("owner")),
-                      .created = fields->GetTime("created")};
+                      .owned_since = owned_since,
+                      .created = created};
 }
 
 Async<std::vector<UploadRecord>> UploadRecords::Find(std::string store, std::string bucket,
@@ -139,6 +145,7 @@ Async<UploadRecord> UploadRecords::Add(UploadRecord record) {
   record.run = run_;
   record.owner = owner_;
   record.created = runtime_.clock.Now();
+  record.owned_since = record.created;
   record.row = RowPrefix(record.store, record.upload.bucket, record.upload.key) +
                NewUlid(record.created, runtime_.random);
   Result<void> written = co_await Change(record);
@@ -151,6 +158,20 @@ Async<void> UploadRecords::Change(UploadRecord record) {
   Result<int64_t> written = co_await state_.Write(kPartition, std::move(write));
   if (!written) co_return written.error().In("record an upload");
   co_return Ok();
+}
+
+Async<std::optional<UploadRecord>> UploadRecords::Take(UploadRecord record) {
+  if (record.owner == owner_) co_return record;
+  record.run = run_;
+  record.owner = owner_;
+  record.owned_since = runtime_.clock.Now();
+  StateWrite write{
+      .key = record.row, .value = Encode(record), .expected = Expected::Revision(record.revision)};
+  Result<int64_t> written = co_await state_.Write(kPartition, std::move(write));
+  if (!written && written.error().kind == ErrorKind::kPrecondition) co_return std::nullopt;
+  if (!written) co_return written.error().In("take an upload over");
+  record.revision = *written;
+  co_return record;
 }
 
 Async<void> UploadRecords::Forget(UploadRecord record) {
@@ -170,7 +191,7 @@ bool UploadRecords::InUse(const UploadRecord& record) const {
     case ProcessLife::kUnknown:
       break;
   }
-  return runtime_.clock.Now() < record.created + kForeignHours;
+  return runtime_.clock.Now() < record.owned_since + kForeignHours;
 }
 
 Async<std::vector<MultipartUpload>> UploadRecords::ListNow(Store& store, std::string bucket,

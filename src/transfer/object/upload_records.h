@@ -29,6 +29,7 @@ namespace longhaul {
 
 struct UploadRecord {
   std::string row;         // Its key in State; made by UploadRecords::Add.
+  int64_t revision = 0;    // Of the row, as it was read.
   std::string run;         // The run that it belongs to; empty: none.
   std::string store;       // Description of the target's store.
   MultipartUpload upload;  // No id: it may or may not have been created.
@@ -45,6 +46,7 @@ struct UploadRecord {
   std::string completes_as;
   std::string replaces;  // And what stood there then: WritingOf it; empty: nothing.
   ProcessName owner;
+  SystemTime owned_since{};
   SystemTime created{};
 };
 
@@ -73,10 +75,12 @@ class UploadRecords {
   // Adds a row (of this process, created now) for an upload without or with an id.
   Async<UploadRecord> Add(UploadRecord record);
   Async<void> Change(UploadRecord record);
+  // Makes one that is not in use this process's and its run's. nullopt: another was quicker.
+  Async<std::optional<UploadRecord>> Take(UploadRecord record);
   Async<void> Forget(UploadRecord record);
 
-  // Whether another process may be at work on it: it lives, or it is on another machine and the
-  // upload is younger than kForeignHours.
+  // Whether another process may be at work on it: it lives, or it is on another machine and has
+  // taken the upload within kForeignHours.
   [[nodiscard]] bool InUse(const UploadRecord& record) const;
   static constexpr std::chrono::hours kForeignHours{24};
 
