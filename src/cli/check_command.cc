@@ -297,13 +297,25 @@ class CheckCommand : public Command {
                                  report);
   }
 
-  // Both sides are folders, unless SOURCE is one object: then TARGET is one too.
+  // Both sides are folders, unless SOURCE is one object: then TARGET is one too. `sync` takes the
+  // same words for folders, so that they may not mean one object beside a folder of its name.
   static Async<void> Scope(OpenedAddress& source, OpenedAddress& target) {
     if (!source.address.folder() && !target.address.folder()) {
       Result<ObjectInfo> one =
           co_await source.store->Head({.bucket = source.address.bucket, .key = source.address.key});
-      // The prefixes are then the whole keys, and what follows them is empty.
-      if (one) co_return Ok();
+      if (one) {
+        for (const OpenedAddress* end : {&source, &target}) {
+          Result<ListPage> below = co_await end->store->List(
+              {.bucket = end->address.bucket, .prefix = end->address.key + "/", .count_max = 1});
+          if (!below && below.error().Transient()) co_return below.error();
+          if (!below || below->objects.empty()) continue;
+          co_return InvalidInput("'" + end->address.text + "' is a folder, and '" +
+                                 source.address.text + "' is an object, too: write '/' behind " +
+                                 "both for what is below them");
+        }
+        // The prefixes are then the whole keys, and what follows them is empty.
+        co_return Ok();
+      }
       if (one.error().kind != ErrorKind::kNotFound) co_return one.error();
     }
     if (!source.address.folder()) source.address.key += '/';

@@ -62,6 +62,14 @@ TEST_F(CheckCommandTest, OneObjectIsComparedWithoutItsNeighbours) {
   EXPECT_EQ(Run({"check", "--download", "disk:a/k", "disk:b/k"}), 11) << console.out;
 }
 
+// `sync` of the same words means the folder.
+TEST_F(CheckCommandTest, AnObjectBesideAFolderOfItsNameIsRefused) {
+  WriteFile("root/a/k", "1");
+  WriteFile("root/b/k/1", "1");
+  EXPECT_EQ(Run({"check", "disk:a/k", "disk:b/k"}), 2) << console.out;
+  EXPECT_TRUE(Says("write '/' behind both")) << console.error;
+}
+
 // The hash of nothing is equal to that of another mistake.
 TEST_F(CheckCommandTest, NothingHasNoHash) {
   WriteFile("root/a/logs/x", "1");

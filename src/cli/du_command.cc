@@ -113,8 +113,10 @@ class DiskUsageCommand : public Command {
       ++missing;
       output.Problem("", error);
     };
+    // A file may name a key twice.
+    const bool from_file = listing_flags_.FromFile(StoreEnd::kSource);
     const ListingOptions options{.listers_max = static_cast<int>(listing_flags_.listers),
-                                 .ordered = depth_ > 0 || versions_};
+                                 .ordered = depth_ > 0 || versions_ || from_file};
     const CommandAddress& address = opened->address;
     std::unique_ptr<Listing> listing;
     if (versions_) {

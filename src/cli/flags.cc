@@ -272,6 +272,12 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
       return InvalidInput(std::string(spelled) + " is given twice");
     }
     given.insert(flag.info.name);
+    // Mostly a variable of a script that is not set: without the option the command does more than
+    // was meant.
+    if (value.empty()) {
+      return InvalidInput(std::string(spelled) +
+                          " is empty: give it a value, or leave the option out");
+    }
     Result<void> done = flag.set(value);
     if (!done) return done.error().In(spelled);
     Note(flag, value, false);
@@ -355,7 +361,7 @@ Result<void> FlagSet::Parse(const std::vector<std::string>& arguments, const Loo
     if (!value || (value->empty() && !flag.info.value_name.empty())) continue;
     Result<void> done = flag.set(*value);
     if (!done) return done.error().In("environment variable " + variable);
-    Note(flag, *value, true);
+    Note(flag, value->empty() ? "false" : *value, true);
   }
   given_.arguments = positional;
   return SetArguments(positional);

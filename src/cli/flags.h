@@ -3,7 +3,8 @@
 //
 // An option comes from the command line, else from the environment (--endpoint-url is
 // LONGHAUL_ENDPOINT_URL), else the command's own default (which may come from the configuration:
-// such a flag is bound to a std::optional). Mistakes are kInvalidInput with what to do about them.
+// such a flag is bound to a std::optional). An empty variable of the environment is none, an empty
+// value on the command line is a mistake. Mistakes are kInvalidInput with what to do about them.
 
 #pragma once
 

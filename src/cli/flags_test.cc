@@ -111,6 +111,22 @@ TEST(FlagSet, MistakesSayWhatToDo) {
   EXPECT_EQ(Parsed().Fails({"a", "--grace=5"}), "--grace: " + ParseDuration("5").error().message);
 }
 
+// "$LIST" of a script where LIST is not set: without its option the command would do more than was
+// meant. An empty variable of the environment is none.
+TEST(FlagSet, AnEmptyValueIsAMistake) {
+  const std::string how = " is empty: give it a value, or leave the option out";
+  EXPECT_EQ(Parsed().Fails({"a", "--endpoint-url", ""}), "--endpoint-url" + how);
+  EXPECT_EQ(Parsed().Fails({"a", "--endpoint-url="}), "--endpoint-url" + how);
+  EXPECT_EQ(Parsed().Fails({"a", "-e", ""}), "-e" + how);
+  EXPECT_EQ(Parsed().Fails({"a", "--include="}), "--include" + how);
+  EXPECT_EQ(Parsed().Fails({"a", "--recursive="}), "--recursive" + how);
+  Parsed p;
+  p.environment = {{"LONGHAUL_ENDPOINT_URL", ""}, {"LONGHAUL_RECURSIVE", ""}};
+  ASSERT_TRUE(p.Parse({"a"}));
+  EXPECT_FALSE(p.recursive);
+  ASSERT_TRUE(Parsed().Parse(p.flags.given().Words()));
+}
+
 TEST(FlagSet, ABadVariableIsNamed) {
   Parsed p;
   p.environment = {{"LONGHAUL_MEMORY", "lots"}};

@@ -11,6 +11,7 @@
 #include "cli/wildcard.h"
 #include "transfer/listing/listing.h"
 #include "transfer/tree/remove_collected.h"
+#include "transfer/tree/store_wide.h"
 
 namespace longhaul {
 
@@ -34,10 +35,11 @@ class RemoveCommand : public Command {
             "On a terminal --recursive asks first, unless --yes is given; elsewhere it does "
             "what it is told. With --max-delete or --max-delete-percent all is listed before "
             "anything goes, and nothing goes when there is more (exit 12), or when the listing "
-            "fails. Folders on local disks stay, empty.\n\n"
+            "fails; they are of one address. Folders on local disks stay, empty.\n\n"
             "With --listing each object is looked at before it is removed, and what is not as "
             "listed any more stays and is named (exit 1); what the listing has no ETag of is "
-            "removed by its key.",
+            "removed by its key. Where the listing names versions, as that of 'ls --versions "
+            "--json', each of them goes for good.",
         .examples = {{"Remove an object", "longhaul rm s3://my-bucket/old.txt"},
                      {"See what would go", "longhaul rm -r --dry-run s3://my-bucket/tmp/"},
                      {"Remove logs below a prefix without asking",
@@ -97,6 +99,11 @@ class RemoveCommand : public Command {
     if (!recursive_ && (max_delete_ || max_delete_percent_ >= 0)) {
       co_return InvalidInput("--max-delete and --max-delete-percent go with --recursive");
     }
+    if (addresses_.size() > 1 && (max_delete_ || max_delete_percent_ >= 0)) {
+      co_return InvalidInput(
+          "--max-delete and --max-delete-percent count what lies below one ADDRESS: run it once "
+          "for each");
+    }
     const bool from_file = listings_.FromFile(StoreEnd::kSource);
     const bool in_file = from_file || !listings_.source.save.empty();
     if (!recursive_ && (versions_ || in_file)) {
@@ -146,26 +153,39 @@ class RemoveCommand : public Command {
       co_return InvalidInput("'" + address.text +
                              "' is a bucket or folder: add --recursive to remove what is in it");
     }
+    const ListedObject object{.key = address.key, .version_id = version_id_};
+    const SyncStep step{.name = address.key, .target = &object};
+    CommandAddress parent = address;
+    parent.key.clear();
+    run.SetEnds({.address = parent}, {.address = parent});
+    Result<void> removed = co_await RemoveKey(opened);
+    if (removed) {
+      ++(dry_run_ ? run.totals.would_remove : run.totals.removed);
+      run.observers.OnRemoved(step);
+      co_return Ok();
+    }
+    if (addresses_.size() == 1 || IsStoreWide(removed.error())) {
+      run.report().OnFailed(step, removed.error());
+      co_return At(address, removed.error());  // This alone says it all.
+    }
+    ++run.totals.failed;
+    run.observers.OnFailed(step, removed.error());
+    co_return Ok();
+  }
+
+  Async<void> RemoveKey(OpenedAddress opened) {
+    const CommandAddress& address = opened.address;
     // A delete of nothing is answered as done, and leaves a delete marker where versions are kept.
     if (LooksLikeWildcard(address) && version_id_.empty()) {
       Result<ObjectInfo> there =
           co_await opened.store->Head({.bucket = address.bucket, .key = address.key});
       if (!there && there.error().kind == ErrorKind::kNotFound) {
-        co_return WithWildcardRemedy(At(address, there.error()), "rm --recursive", address);
+        co_return WithWildcardRemedy(there.error(), "rm --recursive", address);
       }
     }
-    if (!dry_run_) {
-      Result<void> removed = co_await opened.store->Remove(
-          {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
-      if (!removed) co_return At(address, removed.error());
-    }
-    ++(dry_run_ ? run.totals.would_remove : run.totals.removed);
-    const ListedObject object{.key = address.key, .version_id = version_id_};
-    CommandAddress parent = address;
-    parent.key.clear();
-    run.SetEnds({.address = parent}, {.address = parent});
-    run.observers.OnRemoved({.name = address.key, .target = &object});
-    co_return Ok();
+    if (dry_run_) co_return Ok();
+    co_return co_await opened.store->Remove(
+        {.bucket = address.bucket, .key = address.key, .version_id = version_id_});
   }
 
   Async<void> RemoveBelow(RunContext& context, StoreOpener& opener, OpenedAddress opened,
@@ -187,7 +207,8 @@ class RemoveCommand : public Command {
     if (versions_) {
       listing = OpenVersionListing(context.runtime(), *opened.store, address.bucket, address.key);
     } else {
-      listing = co_await listings_.Open(context, opener, opened, StoreEnd::kSource);
+      listing = co_await listings_.Open(context, opener, opened, StoreEnd::kSource,
+                                        {.each_version = true});
     }
     if (!listing) co_return listing.error();
     SyncRun inner(run.observers, run.totals, FailureWatch(1));
@@ -201,6 +222,8 @@ class RemoveCommand : public Command {
     if (done && listed == 0 && IsMissingFolder(opened)) {
       co_return NotFound("there is no folder '" + typed.text + "'");
     }
+    // Keys of a listing are whole ones.
+    if (done && listed == 0 && listings_.FromFile(StoreEnd::kSource)) run.TellNothingFound(typed);
     co_return done;
   }
 

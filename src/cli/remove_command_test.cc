@@ -24,6 +24,46 @@ TEST_F(SyncCommandTest, RemoveKeepsToFiltersAndGuards) {
   EXPECT_EQ(Run({"rm", "--include", "*", "disk:a/c.txt"}), 2);
 }
 
+// Each address alone would be within it.
+TEST_F(SyncCommandTest, AGuardIsOfOneAddress) {
+  for (const char* name : {"x/1", "y/1"}) WriteFile(std::string("root/a/") + name, "1");
+  EXPECT_EQ(Run({"rm", "-r", "--max-delete", "1", "disk:a/x", "disk:a/y"}), 2);
+  EXPECT_TRUE(Says("run it once for each")) << console.error;
+  EXPECT_EQ(Run({"rm", "-r", "--max-delete-percent", "50", "disk:a/x", "disk:a/y"}), 2);
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/x/1")));
+}
+
+// What a file of patterns protects goes where its first one is not understood.
+TEST_F(SyncCommandTest, AByteOrderMarkIsNotOfThePattern) {
+  for (const char* name : {"keep/1", "2"}) WriteFile(std::string("root/a/") + name, "1");
+  WriteFile("keep.txt", "\xEF\xBB\xBFkeep/**\r\n");
+  ASSERT_EQ(Run({"rm", "-r", "--exclude-from", folder.file("keep.txt"), "disk:a"}), 0)
+      << console.error;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("root/a/keep/1")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/2")));
+}
+
+// Of several one that fails is told, in the reports, too, and the others go.
+TEST_F(SyncCommandTest, RemoveGoesOnBehindOneThatFails) {
+  WriteFile("root/a/1", "1");
+  WriteFile("root/a/2", "1");
+  const std::string report = folder.file("report");
+  const std::string too_long = "disk:a/" + std::string(3000, 'x');
+  EXPECT_EQ(Run({"rm", "--report", report, "disk:a/1", too_long, "disk:a/2"}), 1) << console.error;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("root/a/2")));
+  EXPECT_NE(ReadFile("report").find("\"failed\""), std::string::npos) << ReadFile("report");
+}
+
+// Keys of a listing are whole ones.
+TEST_F(SyncCommandTest, AListingOfNothingHereIsTold) {
+  WriteFile("root/a/logs/1", "1");
+  WriteFile("keys.csv", "a,1\n");
+  EXPECT_EQ(Run({"rm", "-r", "--listing", folder.file("keys.csv"), "disk:a/logs"}), 0);
+  EXPECT_TRUE(Says("nothing under 'disk:a/logs'")) << console.error;
+  EXPECT_EQ(Run({"sync", "--source-listing", folder.file("keys.csv"), "disk:a/logs", "disk:b"}), 0);
+  EXPECT_TRUE(Says("nothing under 'disk:a/logs'")) << console.error;
+}
+
 // What has been written since it was listed nobody has decided about.
 TEST_F(SyncCommandTest, RemoveByAListingSparesWhatHasChanged) {
   const std::string kept = folder.file("kept.zst");

@@ -150,7 +150,8 @@ class SyncCommand : public Command {
     sound = PrepareEnds(*source, *target);
     if (!sound) co_return sound.error();
     TruePlaces places;
-    if (!options_.dry_run) {
+    // It may write what proves it: of a plan, `apply` looks.
+    if (!options_.dry_run && plan_.empty()) {
       Result<TruePlaces> found =
           co_await FindTruePlaces(context.runtime(), *source, *target, options_.remove);
       if (!found) co_return found.error();
@@ -181,7 +182,7 @@ class SyncCommand : public Command {
     limited.Wrap(*target);
     if (versions_.versions) co_return co_await MirrorVersions(context, typed, *source, *target);
     // Else what there is to do does not come of a listing of SOURCE from its beginning.
-    const bool listed = !listings_.FromFile(StoreEnd::kSource) &&
+    const bool listed = (listings_.files_from + listings_.files_from_raw).empty() &&
                         (retry_failed_ + run_flags_.retry_failed + run_flags_.resume).empty();
     std::optional<std::vector<ListedObject>> failed;  // Out of a report.
     TransferRun run(

@@ -23,6 +23,9 @@ Result<std::string> ReadTextFile(const std::string& path) {
   text.resize(static_cast<size_t>(file.gcount()));
   if (file.bad()) return InvalidInput("cannot read '" + path + "'");
   if (text.size() > kFilterFileBytesMax) return InvalidInput("'" + path + "' is over 16 MiB");
+  // As editors put it before UTF-8: no character of the first pattern.
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   return text;
 }
 

@@ -213,6 +213,25 @@ def removed_by_size(world, one) -> None:
     check("Contents" not in one.s3.list_objects_v2(Bucket="sized"), "what was deleted is back")
 
 
+def removed_by_a_list(world, one) -> None:
+    """Each version that is listed goes: one of a key alone would bring back what is older."""
+    versioned(one, "listed")
+    for key in ("gone", "there"):
+        for body in (b"1", b"22"):
+            one.s3.put_object(Bucket="listed", Key="x/" + key, Body=body)
+    one.s3.delete_object(Bucket="listed", Key="x/gone")
+    one.s3.put_object(Bucket="listed", Key="y/stays", Body=b"1")
+    at = ["--endpoint-url", one.endpoint]
+    listing = world.folder / "versions.jsonl"
+    listed = world.run("ls", "-r", "--versions", "--json", *at, "s3://listed/x/").expect(0)
+    listing.write_text(listed.stdout)
+    world.run("cp", "-r", "--listing", listing, *at, "s3://listed/x/", world.folder / "x").expect(
+        2, "more than one version")
+    world.run("rm", "-r", "--yes", "--listing", listing, *at, "s3://listed/x/").expect(0)
+    versions, markers = stored(one.s3, "listed", "")
+    check(set(versions) == {"y/stays"} and not any(markers.values()), f"{versions} {markers}")
+
+
 def main() -> None:
     with World("versions") as world:
         servers = {kind: world.serve(kind) for kind in ("minio", "versitygw", "rgw")}
@@ -223,6 +242,8 @@ def main() -> None:
         refused(world, servers["minio"], servers["versitygw"])
         step("removed by size")
         removed_by_size(world, servers["minio"])
+        step("removed by a list")
+        removed_by_a_list(world, servers["minio"])
 
 
 main()

@@ -108,6 +108,14 @@ Result<std::optional<ListedObject>> FromJson(std::string_view line, std::string_
     if (!parsed) return InvalidInput("the time '" + *time + "'");
     object.last_modified = *parsed;
   }
+  for (const char* name : {"is_delete_marker", "IsDeleteMarker"}) {
+    Result<std::optional<JsonView>> marker = view.MemberIfThere(name);
+    if (!marker) return marker.error();
+    if (!*marker) continue;
+    Result<bool> is_one = (*marker)->Boolean();
+    if (!is_one) return is_one.error();
+    object.is_delete_marker = *is_one;
+  }
   for (const char* name : {"size", "Size"}) {
     Result<std::optional<JsonView>> size = view.MemberIfThere(name);
     if (!size) return size.error();
@@ -124,7 +132,7 @@ class KeyListing : public PagedListing {
  public:
   KeyListing(Runtime runtime, std::unique_ptr<TextLines> lines, KeyListKind kind, Store& store,
              std::string bucket, std::string prefix, MissingKey missing, WrongLine wrong,
-             PassedOver passed_over, uint64_t none_max)
+             PassedOver passed_over, uint64_t none_max, KeyListOf of)
       : runtime_(runtime),
         lines_(std::move(lines)),
         kind_(kind),
@@ -135,6 +143,7 @@ class KeyListing : public PagedListing {
         wrong_(std::move(wrong)),
         passed_over_(std::move(passed_over)),
         none_max_(none_max),
+        of_(of),
         looks_(runtime.executor) {}
 
  protected:
@@ -169,9 +178,21 @@ class KeyListing : public PagedListing {
         if (ended_) co_return Ok();
         line = **next;
       }
+      // As editors put it before UTF-8: no character of the first name.
+      constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+      if (lines_->number() == 1 && kind_ != KeyListKind::kRawNames &&
+          line.starts_with(kByteOrderMark)) {
+        line.remove_prefix(kByteOrderMark.size());
+      }
       bool known = false;
       Result<std::optional<ListedObject>> object =
           ParseKeyLine(kind_, line, bucket_, prefix_, known);
+      const bool marker = object && *object && (*object)->is_delete_marker;
+      if (marker && (of_ == KeyListOf::kObjects || (*object)->version_id.empty())) {
+        object = InvalidInput(
+            "a delete marker, which is no object: 'rm -r --listing' alone takes "
+            "those, by their version_id");
+      }
       if (!object) {
         Error error = lines_->Wrong(object.error().message);
         if (!wrong_) co_return error;
@@ -186,7 +207,7 @@ class KeyListing : public PagedListing {
       }
       page.push_back(std::move(**object));
       proven_ = proven_ || known;
-      if (known) continue;
+      if (known || marker) continue;
       co_await looks_.WaitBelow(kLooksMax);
       looks_.Spawn(Look(page.back(), lines_->Wrong("")));
     }
@@ -205,6 +226,12 @@ class KeyListing : public PagedListing {
   Async<void> Look(ListedObject& object, Error place) {
     Result<ObjectInfo> info = co_await store_.Head(
         {.bucket = bucket_, .key = object.key, .version_id = object.version_id});
+    // S3 API Reference, HeadObject: so a version that is a delete marker is answered.
+    if (!info && of_ == KeyListOf::kVersions && !object.version_id.empty() &&
+        info.error().http_status == 405) {
+      object.is_delete_marker = true;
+      co_return Ok();
+    }
     if (!info) {
       Error error = info.error().In(place.message + object.key);
       if (error.kind == ErrorKind::kNotFound && missing_) {
@@ -236,6 +263,7 @@ class KeyListing : public PagedListing {
   WrongLine wrong_;
   PassedOver passed_over_;
   uint64_t none_max_;
+  KeyListOf of_;
   uint64_t not_there_ = 0;
   std::vector<std::pair<Error, std::string>> errors_;  // With keys, for wrong_ to be told of.
   bool proven_ = false;                                // Another line was right.
@@ -264,10 +292,10 @@ Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_v
 std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines> lines,
                                      KeyListKind kind, Store& store, std::string bucket,
                                      std::string prefix, MissingKey missing, WrongLine wrong,
-                                     PassedOver passed_over, uint64_t none_max) {
+                                     PassedOver passed_over, uint64_t none_max, KeyListOf of) {
   return std::make_unique<KeyListing>(runtime, std::move(lines), kind, store, std::move(bucket),
                                       std::move(prefix), std::move(missing), std::move(wrong),
-                                      std::move(passed_over), none_max);
+                                      std::move(passed_over), none_max, of);
 }
 
 }  // namespace longhaul

@@ -30,13 +30,20 @@ enum class KeyListKind {
                // blanks around a name and a / before it, too (rclone's --files-from).
   kRawNames,   // The same, each line as it is (--files-from-raw).
   kCsv,        // bucket,key[,version]: keys are URL-encoded (S3 Batch Operations).
-  kJsonLines,  // {"key":…} and what else is known: bucket, size, etag, last_modified, version_id.
+  kJsonLines,  // {"key":…} and what else is known: bucket, size, etag, last_modified, version_id,
+               // is_delete_marker.
 };
 
 // What a line says; nullopt: nothing. `known`: it tells size and time, too.
 Result<std::optional<ListedObject>> ParseKeyLine(KeyListKind kind, std::string_view line,
                                                  std::string_view bucket, std::string_view prefix,
                                                  bool& known);
+
+// What a list is read for.
+enum class KeyListOf {
+  kObjects,   // A delete marker is a line that makes no sense.
+  kVersions,  // ListedObject::is_delete_marker tells what one is.
+};
 
 // In the order of the file. Of what a line does not tell (the size, the time, the ETag) `store` is
 // asked, many objects at a time; of a key that is not there `missing` hears (kNotFound, with the
@@ -49,6 +56,6 @@ std::unique_ptr<Listing> OpenKeyList(Runtime runtime, std::unique_ptr<TextLines>
                                      KeyListKind kind, Store& store, std::string bucket,
                                      std::string prefix, MissingKey missing = nullptr,
                                      WrongLine wrong = nullptr, PassedOver passed_over = nullptr,
-                                     uint64_t none_max = 0);
+                                     uint64_t none_max = 0, KeyListOf of = KeyListOf::kObjects);
 
 }  // namespace longhaul

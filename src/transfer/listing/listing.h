@@ -63,6 +63,9 @@ struct ListingOptions {
   int page_keys = 1000;  // The most that stores give.
   // False: in any order, for whoever counts.
   bool ordered = true;
+  // Of a list of keys in a file: each version that it names, also of one key, and delete markers.
+  // Else they are an error: what is there now has one state of each key.
+  bool each_version = false;
   // What may wait in memory for its turn; less where the budget has less.
   int64_t waiting_bytes_max = 32 << 20;
   // Only keys after this one / up to and with this one; empty: all below the prefix.

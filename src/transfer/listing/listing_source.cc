@@ -68,10 +68,12 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
     }
     listing =
         OpenKeyList(runtime, std::move(*lines), keys, store, std::move(bucket), std::move(prefix),
-                    std::move(missing), std::move(wrong), std::move(passed_over), none_max);
+                    std::move(missing), std::move(wrong), std::move(passed_over), none_max,
+                    options.each_version ? KeyListOf::kVersions : KeyListOf::kObjects);
   }
   if (!options.ordered) co_return listing;
-  co_return SortListing(runtime, std::move(listing), options.spill_folder);
+  const Doubles doubles = options.each_version ? Doubles::kVersions : Doubles::kNewest;
+  co_return SortListing(runtime, std::move(listing), options.spill_folder, doubles);
 }
 
 Async<ListingFileState> StateOfListingFile(Runtime runtime, ListingFile file,

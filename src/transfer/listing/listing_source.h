@@ -20,10 +20,11 @@ enum class ListingFileKind {
   kRawNames,  // The same, each line as it is.
 };
 
-// What `file` lists of `bucket` below `prefix`, in order of keys and each once. Sorted on disk
-// where the file is not (ListingOptions::spill_folder). Of `store`, the bucket's, is asked only
-// what a file of keys alone does not tell. `store` and the file's outlive the listing. `place`: of
-// the bucket, as KeptListing compares it.
+// What `file` lists of `bucket` below `prefix`, in order of keys and each once, unless each version
+// is asked for (then the newest of a key is the first) or no order is. Sorted on disk where the
+// file is not (ListingOptions::spill_folder). Of `store`, the bucket's, is asked only what a file
+// of keys alone does not tell. `store` and the file's outlive the listing. `place`: of the bucket,
+// as KeptListing compares it.
 // `wrong`: as of key_list.h; the lines of other files are an error as ever. `passed_over`: keys of
 // which the store is not asked, and which may be left out.
 // kInvalidInput and kCorrupt as of kept_listing.h, inventory.h and key_list.h; they name the file

@@ -262,6 +262,47 @@ TEST_F(ListingSourceTest, CsvAndJsonLines) {
   EXPECT_NE(From("what").find("--files-from"), std::string::npos);
 }
 
+// As `ls --versions --json` writes them: of what is there now a line is one key's.
+TEST_F(ListingSourceTest, VersionsAreForWhoAsksForThem) {
+  const std::string head = R"({"last_modified":"2026-03-01T00:00:0)";
+  const std::string marker = head + R"(2Z","key":"k","size":0,"version_id":"m",)"
+                                    R"("is_delete_marker":true})";
+  const std::string old = head + R"(1Z","key":"k","size":1,"version_id":"v1",)"
+                                 R"("is_delete_marker":false})";
+  Write("m.jsonl", marker + "\n" + old + "\n");
+  auto listing = world_.Run(OpenListingFile(world_.runtime, File("m.jsonl"), ListingFileKind::kAny,
+                                            store_, "b", "", {.each_version = true}));
+  ASSERT_TRUE(listing) << listing.error().Describe();
+  std::string found;
+  while (true) {
+    auto next = world_.Run((*listing)->Next());
+    ASSERT_TRUE(next) << next.error().Describe();
+    if (!*next) break;
+    found += (*next)->version_id + ((*next)->is_delete_marker ? " (marker) " : " ");
+  }
+  EXPECT_EQ(found, "m (marker) v1 ");
+  EXPECT_TRUE(From("m.jsonl").starts_with("error: m.jsonl line 1: a delete marker"));
+  Write("m.jsonl", old + "\n" + head + R"(2Z","key":"k","size":2,"version_id":"v2"})" + "\n");
+  EXPECT_TRUE(From("m.jsonl").starts_with("error: more than one version of k"));
+  // By its key it would become another one.
+  Write("m.jsonl", R"({"key":"k","is_delete_marker":true})");
+  listing = world_.Run(OpenListingFile(world_.runtime, File("m.jsonl"), ListingFileKind::kAny,
+                                       store_, "b", "", {.each_version = true}));
+  ASSERT_TRUE(listing);
+  EXPECT_TRUE(All(std::move(*listing)).starts_with("error: m.jsonl line 1: a delete marker"));
+}
+
+// Editors put it before UTF-8.
+TEST_F(ListingSourceTest, AByteOrderMarkIsNoName) {
+  Put("a", "1");
+  const std::string mark = "\xEF\xBB\xBF";
+  Write("names", mark + "a\n");
+  EXPECT_EQ(From("names", ListingFileKind::kNames), "a=1 ");
+  EXPECT_NE(From("names", ListingFileKind::kRawNames), "a=1 ");
+  Write("m.csv", mark + "b,a\n");
+  EXPECT_EQ(From("m.csv"), "a=1 ");
+}
+
 class DenyingStore : public MemoryStore {
  public:
   using MemoryStore::MemoryStore;

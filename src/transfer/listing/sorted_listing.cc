@@ -136,16 +136,26 @@ class SortedListing : public PagedListing {
     size_t kept = 0;
     for (ListedObject& object : page) {
       if (any_ && object.key == last_key_) {
+        const bool other = object.version_id != last_version_;
         if (doubles_ == Doubles::kRefuse) return Corrupt("the key is there twice: " + last_key_);
-        continue;
+        if (doubles_ == Doubles::kNewest && other) return MoreThanOneVersion();
+        // Of one version all lines are alike, so that they stand beside each other.
+        if (doubles_ == Doubles::kNewest || !other) continue;
       }
       any_ = true;
       last_key_ = object.key;
+      last_version_ = object.version_id;
       if (&page[kept] != &object) page[kept] = std::move(object);
       ++kept;
     }
     page.erase(page.begin() + static_cast<ptrdiff_t>(kept), page.end());
     return Ok();
+  }
+
+  [[nodiscard]] Error MoreThanOneVersion() const {
+    return InvalidInput("more than one version of " + last_key_ +
+                        " is listed, and which of them is meant is not told; 'rm -r --listing' "
+                        "alone takes such a list");
   }
 
   Runtime runtime_;
@@ -161,6 +171,7 @@ class SortedListing : public PagedListing {
   std::unique_ptr<SortedRuns::Merge> merge_;
   bool any_ = false;
   std::string last_key_;
+  std::string last_version_;
 };
 
 }  // namespace

@@ -17,9 +17,10 @@ namespace longhaul {
 
 // What a key that is there more than once becomes.
 enum class Doubles {
-  kNewest,  // One object: the one that was changed last.
-  kKeep,    // All of them, the newest first.
-  kRefuse,  // kCorrupt.
+  kNewest,    // One object: the one that was changed last. Several versions: kInvalidInput.
+  kVersions,  // Each version once, the newest first.
+  kKeep,      // All of them, the newest first.
+  kRefuse,    // kCorrupt.
 };
 
 // A run in memory; the merge takes less.

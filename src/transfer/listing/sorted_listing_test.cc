@@ -85,6 +85,29 @@ TEST(SortListing, Doubles) {
   }
 }
 
+// Which of several versions is meant only who wants all of them need not ask.
+TEST(SortListing, Versions) {
+  auto version = [](int seconds, const std::string& id) {
+    ListedObject object = Object("k", seconds);
+    object.version_id = id;
+    return object;
+  };
+  const std::vector<ListedObject> given = {version(1, "old"), version(3, "new"), version(1, "old"),
+                                           Object("a", 1), Object("a", 1)};
+  for (size_t bytes : {size_t{200}, size_t{1} << 20}) {
+    RealWorld world;
+    auto each = Sorted(world, std::make_unique<Given>(given), Doubles::kVersions, bytes);
+    ASSERT_TRUE(each);
+    ASSERT_EQ(each->size(), 3u);
+    EXPECT_EQ((*each)[1].version_id, "new");
+    EXPECT_EQ((*each)[2].version_id, "old");
+    auto one = Sorted(world, std::make_unique<Given>(given), Doubles::kNewest, bytes);
+    ASSERT_FALSE(one);
+    EXPECT_TRUE(one.error().message.starts_with("more than one version of k"))
+        << one.error().message;
+  }
+}
+
 // Whoever deletes by it must hear of a source that failed.
 TEST(SortListing, ErrorOfTheSourceComesOut) {
   RealWorld world;
