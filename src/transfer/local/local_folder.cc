@@ -47,10 +47,11 @@ bool AreOneTime(std::string_view one, std::string_view other) {
 // A depth-first walk in byte order of keys: a folder sorts as its name with a '/' behind it.
 class LocalFolder::Walk {
  public:
-  // `leaves_out_below`: past what may not be read below these it goes on.
-  Walk(std::string bucket, std::string prefix, std::string start_after, bool shallow,
-       std::set<std::string> leaves_out_below)
-      : bucket_(std::move(bucket)),
+  // `read`: borrowed. `leaves_out_below`: past what may not be read below these it goes on.
+  Walk(const std::function<dirent*(DIR*)>& read, std::string bucket, std::string prefix,
+       std::string start_after, bool shallow, std::set<std::string> leaves_out_below)
+      : read_(read),
+        bucket_(std::move(bucket)),
         prefix_(std::move(prefix)),
         start_after_(std::move(start_after)),
         shallow_(shallow),
@@ -159,17 +160,21 @@ class LocalFolder::Walk {
     DIR* directory = ::opendir(path.c_str());
     if (directory == nullptr) return FromErrno(errno, path);
     Level level{.folder = folder};
-    errno = 0;
-    while (dirent* entry = ::readdir(directory)) {
+    while (true) {
+      errno = 0;  // What looking at the last entry left there is no failure of this read.
+      const dirent* entry = read_(directory);
+      if (entry == nullptr) break;
       std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (IsHiddenName(name)) continue;
       bool is_folder = entry->d_type == DT_DIR;
       if (entry->d_type == DT_UNKNOWN) {
         struct stat status{};
-        is_folder =
-            ::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISDIR(status.st_mode);
+        if (::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+          if (errno == ENOENT) continue;  // It went away meanwhile.
+          break;
+        }
+        is_folder = S_ISDIR(status.st_mode);
       }
       if (is_folder && name == kStoreFolder) continue;
       if (is_folder) name.push_back('/');
@@ -193,6 +198,7 @@ class LocalFolder::Walk {
     return Ok();
   }
 
+  const std::function<dirent*(DIR*)>& read_;
   std::string bucket_;
   std::string prefix_;
   std::string start_after_;
@@ -212,8 +218,9 @@ SystemTime TakeModified(PutRequest& request) {
 }
 
 LocalFolder::LocalFolder(Runtime runtime, std::function<int(int)> sync,
-                         std::function<std::string(const std::string&)> fold)
-    : runtime_(runtime), sync_(std::move(sync)), fold_(std::move(fold)) {}
+                         std::function<std::string(const std::string&)> fold,
+                         std::function<dirent*(DIR*)> read)
+    : runtime_(runtime), sync_(std::move(sync)), fold_(std::move(fold)), read_(std::move(read)) {}
 LocalFolder::~LocalFolder() = default;
 
 Capabilities LocalFolder::capabilities() const {
@@ -247,7 +254,7 @@ Async<ListPage> LocalFolder::List(ListRequest request) {
   } else {
     const auto leaves_out = leaves_out_below_.find(request.bucket);
     walk = std::make_unique<Walk>(
-        request.bucket, request.prefix, request.start_after, !request.delimiter.empty(),
+        read_, request.bucket, request.prefix, request.start_after, !request.delimiter.empty(),
         leaves_out == leaves_out_below_.end() ? std::set<std::string>() : leaves_out->second);
   }
   ListPage page;

@@ -36,6 +36,7 @@
 
 #pragma once
 
+#include <dirent.h>
 #include <unistd.h>
 
 #include <functional>
@@ -66,9 +67,11 @@ class LocalFolder : public Store,
                     public LeavesOutLinks,
                     public MakesDurable {
  public:
-  // `sync`: fsync, but for tests. It is called on several threads, as is `fold` (spelling.h).
+  // `sync`: fsync, `read`: readdir, but for tests. They are called on several threads, as is `fold`
+  // (spelling.h).
   explicit LocalFolder(Runtime runtime, std::function<int(int)> sync = ::fsync,
-                       std::function<std::string(const std::string&)> fold = {});
+                       std::function<std::string(const std::string&)> fold = {},
+                       std::function<dirent*(DIR*)> read = ::readdir);
   ~LocalFolder() override;
 
   [[nodiscard]] Capabilities capabilities() const override;
@@ -124,6 +127,7 @@ class LocalFolder : public Store,
   Runtime runtime_;
   const std::function<int(int)> sync_;
   const std::function<std::string(const std::string&)> fold_;
+  const std::function<dirent*(DIR*)> read_;
   // Of which each name below the bucket is spelled as in the keys.
   std::set<std::string> spelled_folders_;
   // Of which the names are on the disk, up to the root.

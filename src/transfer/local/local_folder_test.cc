@@ -48,6 +48,38 @@ class LocalFolderTest : public ::testing::Test {
   LocalFolder store{world.runtime};
 };
 
+// On file systems that tell no types each name is looked at. A folder that passed for empty would
+// be removed at the target of a sync.
+TEST_F(LocalFolderTest, AFileThatGoesWhileItsFolderIsReadTakesNothingWithIt) {
+  for (const char* name : {"a/1", "a/gone", "a/2", "b", "gone"}) folder.Write(name, name);
+  LocalFolder typeless(world.runtime, ::fsync, {}, [](DIR* directory) {
+    dirent* entry = ::readdir(directory);
+    if (entry == nullptr) return entry;
+    entry->d_type = DT_UNKNOWN;
+    if (entry->d_name == std::string_view("gone")) {
+      EXPECT_EQ(::unlinkat(::dirfd(directory), entry->d_name, 0), 0);
+    }
+    return entry;
+  });
+  auto page = world.Run(typeless.List({.bucket = folder.path()}));
+  ASSERT_TRUE(page) << page.error().Describe();
+  std::vector<std::string> keys;
+  for (const ListedObject& object : page->objects) keys.push_back(object.key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"a/1", "a/2", "b"}));
+}
+
+TEST_F(LocalFolderTest, AFolderThatBreaksOffIsAnError) {
+  for (const char* name : {"a/1", "b"}) folder.Write(name, name);
+  LocalFolder broken(world.runtime, ::fsync, {}, [](DIR* directory) {
+    dirent* entry = ::readdir(directory);
+    if (entry == nullptr) errno = EIO;
+    return entry;
+  });
+  auto page = world.Run(broken.List({.bucket = folder.path()}));
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().kind, ErrorKind::kRetryable);
+}
+
 // `check` merges two listings: a folder beside "a.b" and "a0" must sort as S3 sorts their keys.
 TEST_F(LocalFolderTest, ListsInByteOrderOfKeys) {
   for (const char* name : {"a/x", "a/b/c", "a.b", "a0", "b", "a!c", "z/y/x/w", "\xc3\xa4"}) {

@@ -60,12 +60,17 @@ Result<void> CheckSpelling(const std::string& path, const FoldPath& fold) {
   if (directory == nullptr) return FromErrno(errno, folder);
   bool found = false;
   std::string alike;
-  errno = 0;
-  while (const dirent* entry = found ? nullptr : ::readdir(directory)) {
+  int failed = 0;
+  while (!found) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory);
+    if (entry == nullptr) {
+      failed = errno;
+      break;
+    }
     found = name == entry->d_name;
     if (::strcasecmp(name.c_str(), entry->d_name) == 0) alike = entry->d_name;
   }
-  const int failed = errno;
   ::closedir(directory);
   if (failed != 0) return FromErrno(failed, folder);
   if (found) return Ok();
