@@ -5,6 +5,7 @@
 
 #include "transfer/listing/listing_source.h"
 #include "transfer/listing/newest_inventory.h"
+#include "transfer/listing/sorted_listing.h"
 
 namespace longhaul {
 
@@ -81,9 +82,10 @@ Async<std::unique_ptr<Listing>> ByInventory::Open(Runtime runtime) {
                                 .key = key_,
                                 .name = "manifest.json"},
                                ListingFileKind::kAny, *rule_.source, source.bucket, source.prefix,
-                               {.waiting_bytes_max = kWaitingBytesMax});
+                               {.ordered = false, .waiting_bytes_max = kWaitingBytesMax});
   if (!listing) co_return Explained(listing.error());
-  co_return listing;
+  // In memory that is taken for this alone.
+  co_return SortListing(runtime, std::move(*listing), "");
 }
 
 Async<void> ByInventory::Remember(std::vector<size_t> targets) {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "transfer/listing/listing_memory.h"
 #include "transfer/listing/parallel_listing.h"
-#include "transfer/listing/sorted_listing.h"
 #include "transfer/local/local_folder.h"
 
 namespace longhaul {
@@ -36,7 +36,7 @@ std::unique_ptr<Listing> OpenListing(Runtime runtime, Store& store, std::string 
       runtime, store, ListRequest{.bucket = std::move(bucket), .prefix = std::move(prefix)},
       std::move(options));
   if (sorted || !ordered) return listing;
-  return SortListing(runtime, std::move(listing), spill_folder);
+  return SortToCopy(runtime, std::move(listing), spill_folder);
 }
 
 std::unique_ptr<Listing> OpenVersionListing(Runtime runtime, Store& store, std::string bucket,

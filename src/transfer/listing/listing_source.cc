@@ -9,7 +9,7 @@
 #include "base/checksum.h"
 #include "transfer/listing/inventory.h"
 #include "transfer/listing/kept_listing.h"
-#include "transfer/listing/sorted_listing.h"
+#include "transfer/listing/listing_memory.h"
 
 namespace longhaul {
 
@@ -73,7 +73,7 @@ Async<std::unique_ptr<Listing>> OpenListingFile(Runtime runtime, ListingFile fil
   }
   if (!options.ordered) co_return listing;
   const Doubles doubles = options.each_version ? Doubles::kVersions : Doubles::kNewest;
-  co_return SortListing(runtime, std::move(listing), options.spill_folder, doubles);
+  co_return SortToCopy(runtime, std::move(listing), options.spill_folder, doubles);
 }
 
 Async<ListingFileState> StateOfListingFile(Runtime runtime, ListingFile file,

@@ -391,6 +391,34 @@ TEST_F(ListingSourceTest, Inventory) {
   EXPECT_TRUE(From("inv/2026-03-01T00-00Z/manifest.json").starts_with("error: "));
 }
 
+// Each holds what it sorts in until all has been copied, and reads in more: with a small budget the
+// second would wait for the first, which waits for the second to be compared with.
+TEST(ListingFileMemoryTest, TwoInventoriesLeaveRoomForEachOther) {
+  testing::FakeWorld world{1, 5 << 20};
+  auto backend = std::make_shared<MemoryStoreBackend>();
+  backend->buckets["b"];
+  MemoryStore store(world.runtime, backend);
+  std::string lines;
+  for (int i = 0; i < 3000; ++i) lines += std::to_string(i) + std::string(300, 'x') + ",1\n";
+  ASSERT_TRUE(world.Run(PutText(store, {.bucket = "b", .key = "data.csv"}, lines)));
+  ASSERT_TRUE(world.Run(
+      PutText(store, {.bucket = "b", .key = "manifest.json"},
+              R"({"sourceBucket":"b","destinationBucket":"arn:aws:s3:::b","fileFormat":"CSV",)"
+              R"("fileSchema":"Key, Size","files":[{"key":"data.csv"}]})")));
+  std::vector<std::unique_ptr<Listing>> open;
+  for (int i = 0; i < 2; ++i) {
+    auto listing = world.Run(OpenListingFile(
+        world.runtime, {.store = &store, .bucket = "b", .key = "manifest.json", .name = "m"},
+        ListingFileKind::kAny, store, "b", ""));
+    ASSERT_TRUE(listing) << listing.error().Describe();
+    open.push_back(std::move(*listing));
+    Result<std::optional<ListedObject>> first = world.Run(open.back()->Next());
+    ASSERT_TRUE(first) << first.error().Describe();
+    EXPECT_TRUE(*first && (*first)->key.starts_with("0x"));
+  }
+  EXPECT_LE(world.memory.reserved_bytes(), 5 << 18);
+}
+
 TEST_F(ListingSourceTest, InventoryManifestsThatMakeNoSense) {
   for (const char* text :
        {"", "{}", "[]", R"({"sourceBucket":"b","fileFormat":"ORC","fileSchema":"x","files":[]})",

@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "transfer/listing/listing_memory.h"
 #include "transfer/listing/page_codec.h"
 
 namespace longhaul {
@@ -78,7 +79,10 @@ Async<std::vector<ListedObject>> ParallelListing::NextPage() {
       any_delivered_ = true;
       co_return std::move(**page);
     }
-    if (ranges_.empty()) co_return std::vector<ListedObject>();
+    if (ranges_.empty()) {
+      memory_.ShrinkTo(0);  // What was listed may be copied for hours.
+      co_return std::vector<ListedObject>();
+    }
     Schedule();
     co_await arrived_.Wait();
   }
@@ -147,7 +151,9 @@ Async<void> ParallelListing::StartOver() {
 
 void ParallelListing::ReserveMemory() {
   for (int64_t wanted = options_.waiting_bytes_max; wanted > kWaitingBytesMin; wanted /= 2) {
-    std::optional<Reservation> reserved = runtime_.memory.TryReserve(wanted * 5 / 4);
+    const int64_t needed = wanted * 5 / 4;
+    if (needed > ListingBytesMax(runtime_.memory)) continue;
+    std::optional<Reservation> reserved = runtime_.memory.TryReserve(needed);
     if (!reserved) continue;
     memory_ = std::move(*reserved);
     waiting_bytes_max_ = wanted;

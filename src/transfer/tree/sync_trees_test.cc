@@ -37,6 +37,12 @@ class KeptBefore : public Listing {
   size_t next_ = 0;
 };
 
+Async<void> CloseBoth(Listing& one, Listing& other) {
+  co_await one.Close();
+  co_await other.Close();
+  co_return Ok();
+}
+
 class SyncTreesTest : public testing::SyncFixture {};
 
 // The upload of "image" began before the target got what was there, and ended after it.
@@ -140,6 +146,41 @@ TEST_F(SyncTreesTest, CopiesWhatDiffersAndNothingTheSecondTime) {
   EXPECT_EQ(target_backend->total_count(), 1);
 }
 
+// What the listings hold is held until all has been copied: with a small budget nothing would be
+// left for the objects, and both would wait for each other.
+TEST(SyncTreesMemoryTest, ListingsLeaveRoomForTheObjects) {
+  testing::FakeWorld world{1, 64 << 20};
+  auto from = std::make_shared<testing::MemoryStoreBackend>();
+  auto to = std::make_shared<testing::MemoryStoreBackend>();
+  from->buckets["b"];
+  to->buckets["b"];
+  testing::SyncFaults slow;
+  MemoryStore source(world.runtime, from, &slow);
+  MemoryStore target(world.runtime, to, &slow);
+  // Both have been listed for some pages when the first is copied, and are not at their ends.
+  for (MemoryStore* store : {&source, &target}) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string name = (i < 20 ? "a" : "c") + std::to_string(i);
+      ASSERT_TRUE(world.Run(PutText(*store, {.bucket = "b", .key = name}, "same")));
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(world.Run(PutText(source, {.bucket = "b", .key = "b" + std::to_string(i)},
+                                  std::string(5 << 20, 'x'))));
+  }
+  const ListingOptions options{.parallel_from = std::chrono::milliseconds(1), .page_keys = 5};
+  std::unique_ptr<Listing> left = OpenListing(world.runtime, source, "b", "", options);
+  std::unique_ptr<Listing> right = OpenListing(world.runtime, target, "b", "", options);
+  testing::SyncWatcher watcher;
+  SyncTotals totals;
+  ASSERT_TRUE(world.Run(SyncTrees(world.runtime, {.store = source, .bucket = "b", .prefix = ""},
+                                  {.store = target, .bucket = "b", .prefix = ""}, *left,
+                                  right.get(), {.in_flight = 1}, watcher, totals)));
+  EXPECT_EQ(totals.copied, 3U);
+  EXPECT_GE(world.memory.peak_bytes(), 10 << 20);  // The listings held some.
+  ASSERT_TRUE(world.Run(CloseBoth(*left, *right)));
+}
+
 // MinIO, GCS, Ceph, R2: a listing has milliseconds, an answer to GET or HEAD whole seconds.
 class SecondsStore : public MemoryStore {
  public:
@@ -158,12 +199,6 @@ class SecondsStore : public MemoryStore {
  private:
   static void Floor(SystemTime& time) { time = std::chrono::floor<std::chrono::seconds>(time); }
 };
-
-Async<void> CloseBoth(Listing& one, Listing& other) {
-  co_await one.Close();
-  co_await other.Close();
-  co_return Ok();
-}
 
 // Else a folder is downloaded anew by each run, with nothing to do.
 TEST_F(SyncTreesTest, AFolderHasTheTimesOfTheListing) {
