@@ -449,6 +449,11 @@ Async<PutResult> PutRight(CopyJob& job, PutRequest put, PutResult done) {
          .listed = CopySource::Listed{.size_bytes = info->size_bytes, .etag = info->etag}},
         job.target, job.options);
     again.options.uploads = nullptr;  // There is a row of this key already.
+    // What it is to take the place of is the object that has just been completed.
+    again.options.if_absent = false;
+    again.options.if_match.clear();
+    put.condition = {};
+    if (job.target_can.complete_if_match) put.condition.if_match = info->etag;
     Result<CopyOutcome> copied = co_await CopyInsideAs(again, std::move(*info), std::move(put));
     if (!copied) co_return copied.error();
     co_return copied->put;
