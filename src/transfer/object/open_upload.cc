@@ -94,6 +94,18 @@ Async<std::optional<PutResult>> FindCompleted(CopyJob& job, std::string etag, ui
       .etag = info->etag, .version_id = info->version_id, .server_time = info->server_time};
 }
 
+// As RefuseIfThere, where the upload may have been completed: the object, if that is what is there.
+Async<std::optional<PutResult>> RefuseUnlessCompleted(CopyJob& job, std::string etag,
+                                                      uint64_t size_bytes, std::string replaces) {
+  Result<std::string> there = co_await LookAtTarget(job);
+  if (!there) co_return there.error();
+  if (there->empty()) co_return std::nullopt;
+  Result<std::optional<PutResult>> done =
+      co_await FindCompleted(job, std::move(etag), size_bytes, std::move(replaces));
+  if (done && !*done) co_return ThereAlready(job);
+  co_return done;
+}
+
 class Opener {
  public:
   Opener(CopyJob& job, ObjectInfo info, PartLayout wanted, PutRequest put)
@@ -532,9 +544,18 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
                                 std::string etag) {
   // Noted by an attempt that may have completed it.
   const bool noted = opened.record && !etag.empty() && opened.record->completes_as == etag;
+  uint64_t size_bytes = 0;
+  for (uint64_t size : opened.layout.sizes) size_bytes += size;
   std::string replaces;
   if (noted) {
     replaces = opened.record->replaces;
+    // Not every server heeds the condition, and something may have come since.
+    if (request.condition.if_absent) {
+      Result<std::optional<PutResult>> there =
+          co_await RefuseUnlessCompleted(job, etag, size_bytes, replaces);
+      if (!there) co_return there.error();
+      if (*there) co_return std::move(**there);
+    }
   } else {
     Result<std::string> there = co_await LookAtTarget(job);
     if (!there) co_return there.error();
@@ -542,8 +563,6 @@ Async<PutResult> CompleteUpload(CopyJob& job, OpenedUpload& opened, CompleteRequ
     replaces = std::move(*there);
     co_await NoteCompletion(job, opened, etag, replaces);
   }
-  uint64_t size_bytes = 0;
-  for (uint64_t size : opened.layout.sizes) size_bytes += size;
   Result<PutResult> done = co_await job.target.store.CompleteMultipart(std::move(request));
   if (done && !replaces.empty()) {
     Result<ObjectInfo> there =

@@ -116,5 +116,40 @@ TEST_F(OpenUploadTest, WhatAFoundUploadBecameIsPutRightWhateverMayBeReplaced) {
   }
 }
 
+// A process that was killed at the completion has noted it. What somebody has put there since must
+// stay where the server does not heed the condition.
+TEST_F(OpenUploadTest, WhatCameSinceACompletionWasNotedStays) {
+  for (bool heeds : {true, false}) {
+    to->options.capabilities.complete_if_absent = heeds;
+    to->buckets["to"] = {};
+    PutSource("red");
+    Killed kill;
+    kill.at_completion = true;
+    ASSERT_FALSE(Copy({.if_absent = true}, kill));
+    ASSERT_EQ(to->buckets["to"].uploads.size(), 1U);
+    MemoryStore store(world.runtime, to);
+    ASSERT_TRUE(world.Run(PutText(store, {.bucket = "to", .key = "k"}, "since")));
+    Result<CopyOutcome> done = Copy({.if_absent = true});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind, ErrorKind::kPrecondition);
+    EXPECT_EQ(*to->Find("to", "k")->bytes, "since");
+    EXPECT_TRUE(to->buckets["to"].uploads.empty());
+    EXPECT_TRUE(rows->rows.empty());
+  }
+}
+
+// Also what another copy has put there: it has the same bytes, and perhaps other metadata.
+TEST_F(OpenUploadTest, AnotherCopyThatCameSinceACompletionWasNotedStays) {
+  to->options.capabilities.complete_if_absent = false;
+  PutSource("red");
+  Killed kill;
+  kill.at_completion = true;
+  ASSERT_FALSE(Copy({.if_absent = true}, kill));
+  ASSERT_TRUE(Copy({.metadata = {{"colour", "blue"}}}, {}, /*recorded=*/false));
+  Result<CopyOutcome> done = Copy({.if_absent = true});
+  ASSERT_TRUE(done) << done.error().Describe();
+  EXPECT_EQ(ColourThere(), "blue");
+}
+
 }  // namespace
 }  // namespace longhaul
