@@ -58,6 +58,11 @@ GetRequest CopyJob::WholeGet() const {
           .verify = false};
 }
 
+bool CopyJob::IsWanted(const ObjectInfo& read) const {
+  const bool any = !options.listed_only || !source.listed || source.listed->etag.empty();
+  return any || read.etag == source.listed->etag;
+}
+
 RelayOptions CopyJob::Relaying() const {
   return {.stop = options.stop, .on_bytes = options.on_bytes};
 }

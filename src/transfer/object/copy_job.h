@@ -39,6 +39,8 @@ class CopyJob {
 
   // Not verified on the way: the target's Put gets the same digest to verify by.
   [[nodiscard]] GetRequest WholeGet() const;
+  // Whether what WholeGet brought may be copied: not every server heeds its If-Match.
+  [[nodiscard]] bool IsWanted(const ObjectInfo& read) const;
   [[nodiscard]] RelayOptions Relaying() const;
   Async<ObjectInfo> HeadSource();
   // LastModified, with the fraction of a second that some servers tell in listings alone.

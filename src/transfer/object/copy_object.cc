@@ -96,6 +96,7 @@ Async<CopyOutcome> CopyBuffered(CopyJob& job) {
   if (!memory) co_return memory.error();
   Result<ObjectStream> stream = co_await job.source.store.Get(job.WholeGet());
   if (!stream) co_return job.ReadError(stream.error());
+  if (!job.IsWanted(stream->info)) co_return job.Outdated(stream->info);
   if (stream->length_bytes > size_bytes) co_return job.Outdated(stream->info);  // It has grown.
   size_bytes = stream->length_bytes;
   ObjectInfo info = stream->info;
@@ -130,6 +131,7 @@ Async<CopyOutcome> CopyStreamed(CopyJob& job) {
   if (!memory) co_return memory.error();
   Result<ObjectStream> stream = co_await job.source.store.Get(job.WholeGet());
   if (!stream) co_return job.ReadError(stream.error());
+  if (!job.IsWanted(stream->info)) co_return job.Outdated(stream->info);
   ObjectInfo info = stream->info;
   uint64_t size_bytes = stream->length_bytes;
   if (size_bytes > job.target_can.put_size_bytes_max) co_return job.Outdated(info);

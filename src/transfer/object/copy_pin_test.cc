@@ -167,6 +167,34 @@ TEST_F(CopyPinTest, PartsCopiedByTheStoreAreOfOneState) {
   }
 }
 
+// What was planned, or set aside for the object, goes by the state that was listed. A server that
+// ignores the condition answers with the next one, in one piece.
+TEST_F(CopyPinTest, AnotherStateThanTheListedOneIsNotCopiedWhereIfMatchIsIgnored) {
+  FakeWorld small{7, 1 << 20};
+  for (size_t size : {size_t{1} << 10, size_t{1} << 19}) {  // Buffered; streamed.
+    MemoryStore direct(small.runtime, backend);
+    Result<PutResult> listed =
+        small.Run(PutText(direct, {.bucket = "from", .key = "k"}, std::string(size, 'a')));
+    ASSERT_TRUE(listed);
+    ASSERT_TRUE(small.Run(PutText(direct, {.bucket = "from", .key = "k"}, std::string(size, 'b'))));
+    DeafStore source(small.runtime, backend, nullptr, true);
+    MemoryStore target(small.runtime, elsewhere);
+    for (bool alone : {true, false}) {
+      Result<CopyOutcome> done = small.Run(
+          CopyObject(small.runtime,
+                     {.store = source,
+                      .bucket = "from",
+                      .key = "k",
+                      .listed = CopySource::Listed{.size_bytes = size, .etag = listed->etag}},
+                     {.store = target, .bucket = "to", .key = "k"}, {.listed_only = alone}));
+      EXPECT_EQ(bool(done), !alone) << size;
+      if (!done) EXPECT_TRUE(IsSourceChanged(done.error())) << done.error().Describe();
+      EXPECT_EQ(elsewhere->Find("to", "k") == nullptr, alone) << size;
+    }
+    elsewhere->buckets["to"].objects.clear();
+  }
+}
+
 // One read of a part is answered so.
 class GoneOnce : public testing::FaultPlan {
  public:
