@@ -168,6 +168,21 @@ TEST_F(EventIntakeTest, ChangeOfTagsOrMetadataIsCarried) {
   EXPECT_EQ(world.target->Find("to", "out/x")->info.metadata, (UserMetadata{{"m", "1"}}));
 }
 
+// Equal sizes tell finders that nothing is to be done, and nothing of what an event has named.
+TEST_F(EventIntakeTest, SizeOnlyIsForFinders) {
+  world.migration.options.compare.size_only = true;
+  Put(true, {.key = "x"}, "first");
+  Put(true, {.key = "y"}, "12345");
+  Put(false, {.key = "y"}, "54321");
+  ASSERT_TRUE(world.Start());
+  world.StartWorker();
+  ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+  EXPECT_EQ(world.AtTarget()["y"], "54321");
+  Put(true, {.key = "x"}, "later");
+  Take({Event("x"), Event("y")});
+  Finish();
+}
+
 // A run deletes nothing, and what is gone again is no failure.
 TEST_F(EventIntakeTest, DeletesAreLeftAlone) {
   world.PutSource("x", "one");

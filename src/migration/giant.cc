@@ -203,7 +203,10 @@ Async<TaskStep> GiantCarrier::Begin(Run run, Task task, bool look_first, Event& 
     co_return TaskStep{};
   }
   if (look_first) {
-    Result<Looked> looked = co_await LookAtBoth(runtime_, run, ends_, task.objects.front());
+    TaskObject object = task.objects.front();
+    // An earlier try may have completed what the source is no more.
+    if (object.look == Look::kNone && object.tries > 0) object.look = Look::kBytes;
+    Result<Looked> looked = co_await LookAtBoth(runtime_, run, ends_, std::move(object));
     // What is wrong is found when it is planned, and a try then.
     if (looked && looked->kind != Looked::Kind::kCarry) {
       ++task.counts.equal;

@@ -255,6 +255,23 @@ TEST_F(MigrationGiantTest, ALateCompletionDoesNotAgeAnObject) {
   }
 }
 
+// The same where another state of equal size is one for finders: not for who carries it anew.
+TEST_F(MigrationGiantTest, ALateCompletionIsNotTheSourceBySize) {
+  world.migration.options.compare.size_only = true;
+  world.PutSource("big", Bytes(20 * kPart, 'a'));
+  Script slow;
+  slow.at = StoreOperation::kCompleteMultipart;
+  slow.when = 1;
+  slow.delay_then = std::chrono::seconds(5);
+  slow.then = [&] { Overwrite("big", Bytes(20 * kPart, 'A')); };
+  world.target_faults = &slow;
+  ASSERT_TRUE(world.Start());
+  auto& process = world.StartWorker({.until_done = {"run"}});
+  ASSERT_TRUE(world.Drive([&] { return !process.running; }));
+  ExpectDone(world);
+  EXPECT_EQ(world.Status().failed, 0);
+}
+
 // It is all there, and nobody may look whether the source still is so.
 TEST_F(MigrationGiantTest, ASourceThatMayNotBeLookedAtAgainIsAFailure) {
   world.PutSource("big", Bytes(20 * kPart, 'a'));

@@ -68,6 +68,8 @@ Async<Looked> LookAtBoth(Runtime& runtime, const Run& run, Ends ends, TaskObject
   if (object.look == Look::kBytes || object.look == Look::kEvent || run.options.events) {
     rules.checksum = true;
   }
+  // By it finders choose. What has been chosen may be there in an older state of the same size.
+  if (object.look != Look::kNone) rules.size_only = false;
   if (written) rules.update = false;
   const ListedObject target_now = AsListed(object.name, *there);
   Decision decision = Decide(source_now, &target_now, rules);

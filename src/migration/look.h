@@ -27,7 +27,8 @@ struct Looked {
 };
 
 // By the comparison of the run; times tell nothing of what an event named, nor in a run that takes
-// events: a copy that was late is newer than its source. Errors are those of the stores; IsGone: it
+// events: a copy that was late is newer than its source. Nor does an equal size of what is to be
+// carried (`object.look`), whatever the run says. Errors are those of the stores; IsGone: it
 // is not at the source. `written`: what is at the target has just been written by whoever asks;
 // that it is newer tells nothing, and in a run that takes events all that belongs to it is
 // compared.
