@@ -463,6 +463,17 @@ TEST_F(EventIntakeTest, LateCompletionDoesNotAgeAnObject) {
   EXPECT_EQ(world.Status().failed, 0);
 }
 
+// The time of a late copy would speak for it for ever.
+TEST_F(EventIntakeTest, ARunThatTakesEventsKnowsNoUpdate) {
+  world.migration.options.events = false;
+  world.migration.options.compare.update = true;
+  ASSERT_TRUE(world.Start());
+  EXPECT_TRUE(world.Status().run.options.compare.update);
+  world.migration.options.events = true;
+  Take({Event("x")});
+  EXPECT_FALSE(world.Status().run.options.compare.update);
+}
+
 // What a webhook has said 200 to is there after a kill at any step.
 TEST_F(EventIntakeTest, KillAtEachStep) {
   int kills = 0;

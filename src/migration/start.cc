@@ -52,6 +52,8 @@ class Starter {
       Result<std::optional<Run>> changed = co_await book_.Change(id, [](Run& run) {
         run.finished.reset();
         run.options.events = true;
+        // A configuration has one or the other; a start of before, or of another one, had not.
+        run.options.compare.update = false;
         return true;
       });
       if (!changed) co_return changed.error();

@@ -150,6 +150,13 @@ void ConfigurationReader::ReadMigration(const YamlValue& value, Migration& migra
       fields->Find("events")->Fail("name what is new, and min_age leaves that out",
                                    "remove one of them");
     }
+    // What a worker that died has copied late is newer than what the source has become since: it
+    // cannot be told from what somebody else has written there.
+    if (migration.options.compare.update) {
+      fields->Find("events")->Fail(
+          "have older copies replaced, and update leaves alone what is newer at the target",
+          "remove one of them");
+    }
   }
   fields->Finish();
 }

@@ -86,6 +86,10 @@ TEST_F(MigrationsSection, Events) {
   EXPECT_THAT(Refusal("  - { id: live, source: 'a:from/', target: 'b:to/', events: true, filter: { "
                       "min_age: 1h } }\n"),
               HasSubstr("min_age"));
+  // A late copy would pass for what somebody has written there, and stay.
+  EXPECT_THAT(Refusal("  - { id: live, source: 'a:from/', target: 'b:to/', events: true, options: "
+                      "{ update: true } }\n"),
+              HasSubstr("update leaves alone"));
   EXPECT_THAT(Refusal(live + "  - { id: next, source: 'a:x/', target: 'b:y/', after: live }\n"),
               HasSubstr("never ends"));
 }
