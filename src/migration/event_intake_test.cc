@@ -183,6 +183,29 @@ TEST_F(EventIntakeTest, SizeOnlyIsForFinders) {
   Finish();
 }
 
+// What an event named and failed may differ by its tags alone, of which no listing tells.
+TEST_F(EventIntakeTest, AStartForgetsNoFailureOfAnEvent) {
+  Put(true, {.key = "x"}, "bytes");
+  testing::KeyFault fault;
+  fault.at = StoreOperation::kHead;
+  fault.bad_key = "in/x";
+  fault.times = 0;
+  world.source_faults = &fault;
+  world.StartWorker();
+  Take({Event("x")});
+  Finish();
+  Put(true, {.key = "x", .tags = {{"t", "1"}}}, "bytes");
+  fault.times = INT32_MAX;
+  Take({Event("x")});
+  Finish();
+  ASSERT_EQ(world.Status().failed, 1);
+  fault.times = 0;
+  ASSERT_TRUE(world.Start());
+  Finish();
+  EXPECT_EQ(world.Status().failed, 0);
+  EXPECT_EQ(world.target->Find("to", "out/x")->tags, (Tags{{"t", "1"}}));
+}
+
 // A run deletes nothing, and what is gone again is no failure.
 TEST_F(EventIntakeTest, DeletesAreLeftAlone) {
   world.PutSource("x", "one");

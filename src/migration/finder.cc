@@ -5,7 +5,6 @@
 
 #include "migration/plan.h"
 #include "migration/request.h"
-#include "migration/row_scan.h"
 #include "transfer/runs/row.h"
 
 namespace longhaul::migration {
@@ -119,14 +118,68 @@ Async<void> Finder::GiveUp(const Run& run, std::string find, std::string reason)
   co_return co_await Save(run.id, *row);
 }
 
-Async<void> Finder::ForgetObjects(const std::string& run_id, const std::string& prefix) {
+Async<void> Finder::ForgetObjects(const Run& run, const std::string& prefix) {
   const std::string begin = ObjectKey(prefix);
-  Result<void> removed = co_await RemoveRowsBelow(state_, RowsOf(run_id), begin);
-  if (!removed) co_return removed.error().In("forget what failed");
   // Of an object that has the prefix for a name.
-  Result<int64_t> own = co_await state_.Write(RowsOf(run_id), {.key = begin});
+  Result<std::optional<StateRow>> own = co_await state_.Get(RowsOf(run.id), begin);
   if (!own) co_return own.error().In("forget what failed");
+  std::vector<StateRow> rows;
+  if (*own) rows.push_back(std::move(**own));
+  std::string after = begin;
+  for (bool more = true; more;) {
+    Result<std::vector<StateRow>> page = co_await state_.Scan(RowsOf(run.id), after, kRowsPerScan);
+    if (!page) co_return page.error().In("forget what failed");
+    if (!page->empty()) after = page->back().key;
+    more = std::ssize(*page) == kRowsPerScan && after.starts_with(begin);
+    for (StateRow& row : *page) {
+      if (row.key.starts_with(begin)) rows.push_back(std::move(row));
+    }
+    Result<void> forgotten = co_await ForgetRows(run, std::exchange(rows, {}));
+    if (!forgotten) co_return forgotten.error().In("forget what failed");
+  }
   co_return Ok();
+}
+
+Async<void> Finder::ForgetRows(const Run& run, std::vector<StateRow> rows) {
+  std::vector<StateWrite> removals;
+  std::vector<TaskObject> named;
+  TaskShape shape;
+  for (const StateRow& row : rows) {
+    removals.push_back({.key = row.key, .expected = Expected::Revision(row.revision)});
+    Result<ObjectRow> said = DecodeObject(row.key, row.value);
+    if (!said || said->state != ObjectRow::State::kFailed) continue;
+    if (said->object.look != Look::kEvent) continue;
+    TaskObject object{.name = std::move(said->object.name), .look = Look::kEvent};
+    if (!shape.HasRoomFor(object, run.options)) {
+      Result<void> added = co_await AddNamed(run, std::exchange(named, {}));
+      if (!added) co_return added.error();
+      shape = {};
+    }
+    shape.Add(object);
+    named.push_back(std::move(object));
+  }
+  // Before their rows go.
+  Result<void> added = co_await AddNamed(run, std::move(named));
+  if (!added) co_return added.error();
+  if (removals.empty()) co_return Ok();
+  Result<std::vector<Result<int64_t>>> removed =
+      co_await state_.WriteMany(RowsOf(run.id), std::move(removals));
+  if (!removed) co_return removed.error();
+  for (const Result<int64_t>& row : *removed) {
+    // One that was written meanwhile is of a try that this find knows nothing of.
+    if (!row && row.error().kind != ErrorKind::kPrecondition) co_return row.error();
+  }
+  co_return Ok();
+}
+
+Async<void> Finder::AddNamed(const Run& run, std::vector<TaskObject> objects) {
+  if (objects.empty()) co_return Ok();
+  Task task{.run = run.id,
+            .id = NewUlid(runtime_.clock.Now(), runtime_.random),
+            .objects = std::move(objects),
+            .check = true,
+            .event = true};
+  co_return co_await board_.Add(std::move(task));
 }
 
 Async<void> Finder::Resume(const Run& run, FindRow& row) {
@@ -161,7 +214,7 @@ Async<void> Finder::Work(Run run, Ends ends, std::string find, Event& stop, bool
       *listing_failed = true;
       co_return apart;
     }
-    Result<void> forgotten = co_await ForgetObjects(run.id, row->prefix);
+    Result<void> forgotten = co_await ForgetObjects(run, row->prefix);
     if (!forgotten) co_return forgotten.error();
     row->begun = true;
     row->failure.clear();

@@ -70,8 +70,12 @@ class Finder {
  private:
   struct Pass;
   Async<FindRow> Read(const std::string& run_id, const std::string& find);
-  // What failed below the prefix before is compared anew now.
-  Async<void> ForgetObjects(const std::string& run_id, const std::string& prefix);
+  // What failed below the prefix before is compared anew now. What an event had named is carried
+  // anew: tags and metadata show in no listing.
+  Async<void> ForgetObjects(const Run& run, const std::string& prefix);
+  Async<void> ForgetRows(const Run& run, std::vector<StateRow> rows);
+  // A task, of `objects` that events have named.
+  Async<void> AddNamed(const Run& run, std::vector<TaskObject> objects);
   // Goes past the tasks that somebody has made and not noted.
   Async<void> Resume(const Run& run, FindRow& row);
   Async<void> Merge(Pass& pass);
