@@ -50,6 +50,11 @@ constexpr std::array<std::string_view, 5> kRemovalNames = {"ObjectRemoved", "Obj
                                                            "ObjectLifecycle:Expiration",  // Ceph's.
                                                            "ObjectSynced:Delete"};
 
+// Of these one may have taken the version that was the object: then an older one is, or none.
+// Lifecycles take only what is not the object.
+constexpr std::array<std::string_view, 3> kVersionRemovalNames = {"ObjectRemoved", "Object Deleted",
+                                                                  "ObjectSynced:Delete"};
+
 Error Refusal(std::string code, std::string message) {
   Error error = InvalidInput(std::move(message));
   error.code = std::move(code);
@@ -299,6 +304,9 @@ class Parser {
     return StartsWithOneOf(name, kAttributeNames);
   }
   static bool IsRemoval(std::string_view name) { return StartsWithOneOf(name, kRemovalNames); }
+  static bool MayTakeAVersion(std::string_view name) {
+    return StartsWithOneOf(name, kVersionRemovalNames) && !name.contains("MarkerCreated");
+  }
 
   // As the cross-region compressor of AWS Samples tells its sources of objects that were there
   // before: an event that nobody sent, with the key as it is.
@@ -358,7 +366,9 @@ class Parser {
                          : Text(record, "eventSource") == "minio:s3" ? KeyForm::kEncoded
                                                                      : KeyForm::kEither;
     return Take(*s3, Text(record, "eventTime"), form,
-                {.attributes = IsOfAttributes(name), .removal = IsRemoval(name)});
+                {.attributes = IsOfAttributes(name),
+                 .removal = IsRemoval(name),
+                 .takes_versions = MayTakeAVersion(name)});
   }
 
   // The detail of EventBridge.
@@ -368,24 +378,30 @@ class Parser {
       ++events_.ignored;
       return Ok();
     }
+    const bool leaves_versions = Text(detail, "deletion-type") == "Delete Marker Created" ||
+                                 Text(detail, "reason") == "Lifecycle Expiration";
     return Take(detail, time, KeyForm::kEither,
                 {.attributes = IsOfAttributes(type) || Text(detail, "reason") == "CopyObject",
-                 .removal = IsRemoval(type)});
+                 .removal = IsRemoval(type),
+                 .takes_versions = MayTakeAVersion(type) && !leaves_versions});
   }
 
   struct Kind {
     bool attributes = false;
     bool removal = false;
+    bool takes_versions = false;  // Where the event names one.
   };
 
   Result<void> Take(const json::object& holder, std::string_view time, KeyForm form, Kind kind) {
     const json::object* bucket = Object(holder, "bucket");
     const json::object* object = Object(holder, "object");
     if (bucket == nullptr || object == nullptr) return Malformed();
+    const bool of_version =
+        !Text(*object, "versionId").empty() || !Text(*object, "version-id").empty();
     S3EventRecord record{.bucket = std::string(Text(*bucket, "name")),
                          .size_bytes = SizeOf(*object, "size"),
                          .attributes = kind.attributes,
-                         .removal = kind.removal};
+                         .removal = kind.removal && !(kind.takes_versions && of_version)};
     Result<SystemTime> when = ParseRfc3339(time);
     if (when) record.time = *when;
     return Add(std::move(record), KeysOf(Text(*object, "key"), form));

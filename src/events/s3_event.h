@@ -42,7 +42,9 @@ struct S3EventRecord {
   std::optional<uint64_t> size_bytes;
   // Of tags, or of a copy, perhaps onto itself: the bytes may be those that were there before.
   bool attributes = false;
-  bool removal = false;  // Of a delete, a delete marker, an expiry.
+  // Of a delete, a delete marker, an expiry. Not of the removal of one version, or of a delete
+  // marker: behind it an older version may be the object again.
+  bool removal = false;
 
   bool operator==(const S3EventRecord&) const = default;
 };

@@ -301,6 +301,33 @@ TEST(S3EventTest, TellsRemovals) {
                       R"("detail":{"bucket":{"name":"b"},"object":{"key":"k"}}})"));
 }
 
+// A version that is removed by its id, and a delete marker that is, may leave an older one to be
+// the object: no other event tells of that.
+TEST(S3EventTest, TheRemovalOfAVersionIsNoneOfTheObject) {
+  const auto removal = [](const std::string& body) {
+    Result<S3Events> events = ParseS3Events(body);
+    EXPECT_TRUE(events && events->records.size() == 1) << body;
+    return events && events->records.at(0).removal;
+  };
+  const auto message = [](std::string_view name, const std::string& version) {
+    return Message(Record(R"("k","versionId":")" + version + '"', name));
+  };
+  EXPECT_FALSE(removal(message("ObjectRemoved:Delete", "v1")));
+  EXPECT_FALSE(removal(message("s3:ObjectRemoved:Delete", "null")));
+  EXPECT_TRUE(removal(message("ObjectRemoved:Delete", "")));
+  EXPECT_TRUE(removal(message("ObjectRemoved:DeleteMarkerCreated", "v1")));
+  EXPECT_TRUE(removal(message("LifecycleExpiration:Delete", "v1")));
+  EXPECT_TRUE(removal(message("ObjectLifecycle:Expiration:Noncurrent", "v1")));
+  const auto bridge = [](const std::string& reason, const std::string& deletion) {
+    return R"({"version":"0","detail-type":"Object Deleted","source":"aws.s3","detail":)"
+           R"({"bucket":{"name":"b"},"object":{"key":"k","version-id":"v1"},"reason":")" +
+           reason + R"(","deletion-type":")" + deletion + R"("}})";
+  };
+  EXPECT_FALSE(removal(bridge("DeleteObject", "Permanently Deleted")));
+  EXPECT_TRUE(removal(bridge("DeleteObject", "Delete Marker Created")));
+  EXPECT_TRUE(removal(bridge("Lifecycle Expiration", "Permanently Deleted")));
+}
+
 // Only these make it worth asking whether a target holds the bytes already.
 TEST(S3EventTest, TellsWhatMayBeAChangeOfAttributes) {
   const auto attributes = [](const std::string& body) {

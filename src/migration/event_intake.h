@@ -2,7 +2,8 @@
 //
 // An event names an object and no more: what it is, whether it is to be copied, and which state of
 // it, is seen when a worker looks at both sides (look.h). So events that are late, doubled or out
-// of order cost a look. Runs delete nothing: events of deletes are counted and left alone.
+// of order cost a look. Runs delete nothing: events of deletes are counted and left alone, but for
+// those of one version, behind which an older one may be the object again.
 //
 // A run that nobody has started yet begins with what events name; what was there before comes when
 // it is started. It belongs to one shard.

@@ -535,10 +535,12 @@ TEST_F(EventIntakeTest, WebhookAnswers) {
   Configuration configuration;
   configuration.stores["a"].name = "a";
   EventWebhook webhook(world.base.runtime, configuration, intake, Secret());
-  const auto post = [&](const std::string& bucket, const std::string& event) {
+  const auto post = [&](const std::string& bucket, const std::string& event,
+                        const std::string& version = "") {
     return world.Run(webhook.Handle("", R"({"Records":[{"eventVersion":"2.1","eventName":")" +
                                             event + R"(","s3":{"bucket":{"name":")" + bucket +
-                                            R"("},"object":{"key":"in/x"}}}]})"));
+                                            R"("},"object":{"key":"in/x","versionId":")" + version +
+                                            R"("}}}]})"));
   };
   WebhookReply reply = post("from", "ObjectCreated:Put");
   EXPECT_EQ(reply.status, 200);
@@ -555,6 +557,9 @@ TEST_F(EventIntakeTest, WebhookAnswers) {
   reply = post("from", "ObjectRemoved:Delete");
   EXPECT_EQ(reply.status, 200);
   EXPECT_THAT(reply.body, HasSubstr(R"("hints":0,"ignored":1)"));
+  // Of a version: an older one may be the object now.
+  reply = post("from", "ObjectRemoved:Delete", "v1");
+  EXPECT_THAT(reply.body, HasSubstr(R"("hints":1)"));
   reply = post("other", "ObjectCreated:Put");
   EXPECT_EQ(reply.status, 404);
   EXPECT_THAT(reply.body, HasSubstr("no migration takes events of bucket"));
