@@ -216,8 +216,11 @@ Async<void> RunBook::Forget(std::string id) {
   StateWrite forgotten{.key = id, .value = "1", .expires = until};
   Result<int64_t> noted = co_await state_.Write(kForgotten, std::move(forgotten));
   if (!noted) co_return noted.error().In("forget run " + id);
+  StateWrite trigger{.key = id};
+  Result<int64_t> removed = co_await state_.Write(kTriggerRows, std::move(trigger));
+  if (!removed) co_return removed.error().In("forget run " + id);
   StateWrite removal{.key = id};
-  Result<int64_t> removed = co_await state_.Write(kRuns, std::move(removal));
+  removed = co_await state_.Write(kRuns, std::move(removal));
   if (!removed) co_return removed.error().In("forget run " + id);
   co_return Ok();
 }

@@ -53,6 +53,9 @@ Result<Run> DecodeRun(const StateRow& row);
 std::string RowsOf(const std::string& run_id);
 std::string BodiesOf(const std::string& run_id);
 
+// The partition of what each schedule was last kept for (Triggers).
+inline constexpr char kTriggerRows[] = "migration triggers";
+
 // Errors are those of State.
 class RunBook {
  public:

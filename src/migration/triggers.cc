@@ -10,9 +10,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr char kTriggers[] = "migration triggers";
 constexpr auto kLookEvery = 5'000ms;
 constexpr auto kClaim = 60'000ms;
+// Workers whose clocks are as far apart would start a run in turns, were one's row not believed by
+// the other. Stores allow 15 minutes.
+constexpr auto kAheadMax = 1h;
 
 }  // namespace
 
@@ -66,13 +68,19 @@ Async<std::optional<SystemTime>> Triggers::Due(const Trigger& trigger, SystemTim
   std::optional<SystemTime> due;
   if (trigger.schedule) {
     const SystemTime now = runtime_.clock.Now();
-    due = trigger.schedule->Next(last, trigger.zone);
-    if (due && *due > now) due.reset();
-    // Of several that were missed the last one; the others are made up for with it.
-    for (std::optional<SystemTime> next = due; next && *next <= now;
-         next = trigger.schedule->Next(*next, trigger.zone)) {
+    // Of several that were missed the last one; the others are made up for with it. A year of
+    // minutes is not gone through for that where the last day has one.
+    SystemTime from = last;
+    for (const std::chrono::hours back : {24h, 24h * 366}) {
+      if (now - last <= back) break;
+      const std::optional<SystemTime> recent = trigger.schedule->Next(now - back, trigger.zone);
+      if (!recent || *recent > now) continue;
+      from = now - back;
+      break;
+    }
+    for (std::optional<SystemTime> next = trigger.schedule->Next(from, trigger.zone);
+         next && *next <= now; next = trigger.schedule->Next(*next, trigger.zone)) {
       due = next;
-      if (now - *next > 24h * 366) break;
     }
   }
   const std::string& after = trigger.migration.triggers.after;
@@ -89,7 +97,7 @@ Async<std::optional<SystemTime>> Triggers::Due(const Trigger& trigger, SystemTim
 Async<void> Triggers::LookAt(const Trigger& trigger) {
   const Migration& migration = trigger.migration;
   const SystemTime now = runtime_.clock.Now();
-  Result<std::optional<StateRow>> state = co_await state_.Get(kTriggers, migration.id);
+  Result<std::optional<StateRow>> state = co_await state_.Get(kTriggerRows, migration.id);
   if (!state) co_return state.error();
   Row row;
   Expected expected = Expected::Absent();
@@ -100,16 +108,16 @@ Async<void> Triggers::LookAt(const Trigger& trigger) {
     expected = Expected::Revision((*state)->revision);
   }
   auto write = [&](Row value) {
-    return state_.Write(kTriggers,
+    return state_.Write(kTriggerRows,
                         {.key = migration.id, .value = value.Encode(), .expected = expected});
   };
-  if (!*state) {
-    // Seen for the first time: from now on.
+  const SystemTime last = row.Time("last").value_or(now);
+  if (!*state || last > now + kAheadMax) {
+    // Seen for the first time, or noted by a clock that was wrong: from now on.
     Result<int64_t> begun = co_await write(Row().Set("last", now));
     if (!begun && begun.error().kind != ErrorKind::kPrecondition) co_return begun.error();
     co_return Ok();
   }
-  const SystemTime last = row.Time("last").value_or(now);
   Result<std::optional<SystemTime>> due = co_await Due(trigger, last);
   if (!due) co_return due.error();
   if (!*due) co_return Ok();

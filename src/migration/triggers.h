@@ -3,7 +3,8 @@
 //
 // Every worker runs them; a row in State for each says what was last started for, and is claimed
 // before a start, so that one of many does it, and another one if that dies. Starting twice would
-// do no harm. What fell due while nobody ran is made up for once.
+// do no harm. What fell due while nobody ran is made up for once, but not for a run that was
+// forgotten since (RunBook::Forget).
 
 #pragma once
 

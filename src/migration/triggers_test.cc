@@ -57,6 +57,44 @@ TEST_F(TriggersTest, ScheduleStartsOnce) {
   EXPECT_EQ(Starts("a"), 2);
 }
 
+// However long ago: not once for each time of the year before.
+TEST_F(TriggersTest, WhatWasMissedForYearsIsMadeUpForOnce) {
+  const std::vector<Migration> all = {Of("daily", {.schedule = "30 3 * * *"}),
+                                      Of("often", {.schedule = "*/5 * * * *"}),
+                                      Of("yearly", {.schedule = "0 0 1 1 *"})};
+  Look(all);
+  world.base.clock.Advance(24h * 366 * 3);
+  for (int i = 0; i < 3; ++i) Look(all, "w" + std::to_string(i));
+  for (const Migration& one : all) EXPECT_EQ(Starts(one.id), 1) << one.id;
+}
+
+// A clock that was a year ahead once does not hold the schedule for a year.
+TEST_F(TriggersTest, ATimeThatIsYetToComeIsNotBelieved) {
+  const std::vector<Migration> all = {Of("a", {.schedule = "30 * * * *"})};
+  const SystemTime ahead = world.base.clock.Now() + 24h * 365;
+  ASSERT_TRUE(world.Run(rows.Write(migration::kTriggerRows,
+                                   {.key = "a", .value = Row().Set("last", ahead).Encode()})));
+  Look(all);
+  EXPECT_EQ(Starts("a"), 0);
+  world.base.clock.Advance(31min);
+  Look(all);
+  EXPECT_EQ(Starts("a"), 1);
+}
+
+// One of the same name is not started for what the forgotten one has missed.
+TEST_F(TriggersTest, ARunThatIsForgottenHasNoSchedule) {
+  const std::vector<Migration> all = {Of("run", {.schedule = "30 * * * *"})};
+  Look(all);
+  world.base.clock.Advance(31min);
+  Look(all);
+  ASSERT_EQ(Starts("run"), 1);
+  ASSERT_TRUE(world.Stop());
+  ASSERT_TRUE(world.Forget());
+  world.base.clock.Advance(24h);
+  Look(all);
+  EXPECT_EQ(Starts("run"), 0);
+}
+
 TEST_F(TriggersTest, SuccessorStartsWhenTheOtherHasFinished) {
   const std::vector<Migration> all = {Of("run", {}), Of("b", {.after = "run"})};
   world.PutSource("x", "y");
