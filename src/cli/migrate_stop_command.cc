@@ -14,17 +14,19 @@ namespace {
 class MigrateStopCommand : public Command {
  public:
   [[nodiscard]] CommandHelp help() const override {
-    return {.name = "migrate stop",
-            .summary = "hold a migration run until it is started again",
-            .description =
-                "All workers hand back what they have of it within a few seconds. What has been "
-                "copied stays, and `longhaul migrate start` goes on from there. With --forget all "
-                "that is remembered of the run goes, also of one that has finished; nothing at the "
-                "source or the target does.",
-            .examples = {{"Hold a run", "longhaul migrate stop nightly --config longhaul.yaml"},
-                         {"Forget one that has finished",
-                          "longhaul migrate stop nightly --forget --config longhaul.yaml"}},
-            .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
+    return {
+        .name = "migrate stop",
+        .summary = "hold a migration run until it is started again",
+        .description =
+            "All workers hand back what they have of it within a few seconds. What has been "
+            "copied stays, and `longhaul migrate start` goes on from there. With --forget all "
+            "that is remembered of the run goes, also of one that has finished, and what events "
+            "have named and nobody has carried; nothing at the source or the target does. If "
+            "that breaks off, repeat it: until then the run takes no start and no event.",
+        .examples = {{"Hold a run", "longhaul migrate stop nightly --config longhaul.yaml"},
+                     {"Forget one that has finished",
+                      "longhaul migrate stop nightly --forget --config longhaul.yaml"}},
+        .exit_codes = {ExitCode::kNotFound, ExitCode::kDenied, ExitCode::kUnreachable}};
   }
   void Declare(FlagSet& flags) override {
     DeclareMigrationRun(flags, run_);

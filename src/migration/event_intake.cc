@@ -83,15 +83,24 @@ Async<size_t> EventIntake::Take(std::vector<StoreEvent> events) {
   co_return count;
 }
 
+Async<void> EventIntake::PutAll(const std::vector<Task>& tasks) {
+  for (const Task& task : tasks) {
+    Result<void> put = co_await board_.Put(task);
+    if (!put) co_return put.error();
+  }
+  co_return Ok();
+}
+
 Async<void> EventIntake::TakeFor(const Migration& migration, std::vector<std::string> names) {
   const auto named = static_cast<int64_t>(names.size());
   // Before anything is kept for it: whoever sent the events sends them again.
   Result<StartRequest> request = request_(migration);
   if (!request) co_return request.error();
   request->by = "event";
-  Result<void> may = co_await MayOpenRun(runtime_, state_, *request);
-  if (!may) co_return may.error();
+  Result<std::optional<Run>> before = co_await MayOpenRun(runtime_, state_, *request);
+  if (!before) co_return before.error();
   std::vector<NewMessage> messages;
+  std::vector<Task> tasks;
   Task task;
   TaskShape shape;
   for (size_t i = 0; i <= names.size(); ++i) {
@@ -105,17 +114,30 @@ Async<void> EventIntake::TakeFor(const Migration& migration, std::vector<std::st
       task.check = true;  // What is said of these objects may not be so any more.
       task.event = true;
       messages.push_back(MessageOf(task.run, task.id, task.kind));
-      Result<void> put = co_await board_.Put(std::exchange(task, {}));
-      if (!put) co_return put.error();
+      tasks.push_back(std::exchange(task, {}));
       shape = {};
     }
     if (!object) break;
     shape.Add(*object);
     task.objects.push_back(std::move(*object));
   }
+  Result<void> put = co_await PutAll(tasks);
+  if (!put) co_return put.error();
   // After what is to be done and before its messages, as when a run is started.
   Result<Run> open = co_await OpenRun(runtime_, queue_, state_, std::move(*request));
+  if (!open && open.error().code == kBeingForgotten) {
+    // Whoever forgets it may be past these by now.
+    std::vector<std::string> ids;
+    for (const Task& one : tasks) ids.push_back(one.id);
+    Result<void> removed = co_await board_.Forget(migration.id, std::move(ids));
+    static_cast<void>(removed);  // Else they are done when there is such a run again.
+  }
   if (!open) co_return open.error();
+  // Another one was there, and was forgotten with what it had.
+  if (!*before || (*before)->created != open->created) {
+    put = co_await PutAll(tasks);
+    if (!put) co_return put.error();
+  }
   Result<int64_t> counted = co_await state_.Add(RowsOf(migration.id), kEventsNamed, named);
   if (!counted) co_return counted.error();
   Result<void> sent = co_await queue_.Send(std::move(messages), {});

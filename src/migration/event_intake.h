@@ -48,7 +48,7 @@ class EventIntake : public EventTaker {
   // The name of the object in the run; nullopt: it is none of it.
   static std::optional<std::string> NameIn(const Migration& migration, const StoreEvent& event);
   Async<void> TakeFor(const Migration& migration, std::vector<std::string> names);
-  // Has the run be there, and not finished.
+  Async<void> PutAll(const std::vector<Task>& tasks);
 
   Runtime& runtime_;
   Queue& queue_;

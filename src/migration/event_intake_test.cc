@@ -54,6 +54,36 @@ class SlowCompletion : public testing::FaultPlan {
   int held = 0;
 };
 
+// Somebody forgets the run when tasks of it have been put, before it is opened.
+class ForgottenMeanwhile : public FakeState {
+ public:
+  ForgottenMeanwhile(MigrationWorld& world, std::string full)
+      : FakeState(world.base.runtime, world.state),
+        backend_(*world.state),
+        others_(world.base.runtime, world.state),
+        book_(world.base.runtime, others_),
+        full_(std::move(full)) {}
+  Async<int64_t> Write(std::string partition, StateWrite write) override {
+    put_ = put_ || partition == migration::BodiesOf("run");
+    co_return co_await FakeState::Write(std::move(partition), std::move(write));
+  }
+  Async<std::optional<StateRow>> Get(std::string partition, std::string key) override {
+    if (partition == "migrations" && put_ && !forgotten) {
+      backend_.read_only = full_;
+      forgotten = co_await book_.Forget("run");
+    }
+    co_return co_await FakeState::Get(std::move(partition), std::move(key));
+  }
+  std::optional<Result<void>> forgotten;
+
+ private:
+  testing::FakeStateBackend& backend_;
+  FakeState others_;
+  migration::RunBook book_;
+  std::string full_;
+  bool put_ = false;
+};
+
 class EventIntakeTest : public ::testing::Test {
  protected:
   EventIntakeTest()
@@ -69,10 +99,11 @@ class EventIntakeTest : public ::testing::Test {
     world.migration.options.part_bytes = 1'000;
     world.migration.options.range_bytes = 2'000;
   }
-  migration::EventIntake Intake() {
+  migration::EventIntake Intake() { return Intake(rows); }
+  migration::EventIntake Intake(State& state) {
     return {world.base.runtime,
             queue,
-            rows,
+            state,
             {world.migration},
             [](const Migration& one) -> Result<migration::StartRequest> {
               return migration::StartRequest{.migration = one};
@@ -86,6 +117,16 @@ class EventIntakeTest : public ::testing::Test {
     migration::EventIntake intake = Intake();
     Result<size_t> taken = world.Run(intake.Take(std::move(events)));
     ASSERT_TRUE(taken) << taken.error().Describe();
+  }
+  // As the command does; nothing is left.
+  void Forget() {
+    ASSERT_TRUE(world.Stop());
+    ASSERT_TRUE(world.Forget());
+    for (const auto& [key, row] : world.state->rows) {
+      if (row.expires && *row.expires <= world.base.clock.Now()) continue;
+      EXPECT_FALSE(key.first.starts_with("migration/") || key.first == "migrations")
+          << key.first << " " << key.second;
+    }
   }
   void Put(bool at_source, PutRequest request, std::string text) {
     MemoryStore store(world.base.runtime, at_source ? world.source : world.target);
@@ -484,6 +525,46 @@ TEST_F(EventIntakeTest, LateCompletionDoesNotAgeAnObject) {
   Take({Event("x")});
   Finish();
   EXPECT_EQ(world.Status().failed, 0);
+}
+
+// What is taken while a run is forgotten is of the next one, or refused until there is none.
+TEST_F(EventIntakeTest, ForgettingLosesNoEventOfMeanwhile) {
+  for (const bool breaks_off : {false, true}) {
+    world.PutSource("x", "text");
+    Take({Event("of before")});
+    ASSERT_TRUE(world.Stop());
+    world.base.clock.Advance(1s);
+    ForgottenMeanwhile state(world, breaks_off ? migration::BodiesOf("run") : "");
+    migration::EventIntake intake = Intake(state);
+    Result<size_t> taken = world.Run(intake.Take({Event("x")}));
+    ASSERT_TRUE(state.forgotten);
+    EXPECT_EQ(!*state.forgotten, breaks_off);
+    ASSERT_EQ(!taken, breaks_off);
+    if (breaks_off) {
+      EXPECT_THAT(taken.error().message, HasSubstr("migrate stop run --forget"));
+      EXPECT_FALSE(world.Start());
+      world.state->read_only.clear();
+      Forget();
+      Take({Event("x")});
+    }
+    auto& worker = world.StartWorker();
+    ASSERT_TRUE(world.Drive([&] { return world.Finished(); }));
+    EXPECT_EQ(world.AtTarget(), world.AtSource());
+    world.Kill(worker);
+    Forget();
+    world.target->buckets["to"].objects.clear();
+  }
+}
+
+// One that was started since it was stopped is not forgotten.
+TEST_F(EventIntakeTest, ARunThatGoesOnIsNotForgotten) {
+  world.PutSource("x", "text");
+  ASSERT_TRUE(world.Start());
+  Result<void> forgotten = world.Forget();
+  ASSERT_FALSE(forgotten);
+  EXPECT_EQ(forgotten.error().kind, ErrorKind::kPrecondition);
+  world.StartWorker();
+  Finish();
 }
 
 // The time of a late copy would speak for it for ever.

@@ -37,6 +37,14 @@ Result<void> ReadFilter(const Row& row, ObjectFilter& filter) {
   return Ok();
 }
 
+Error BeingForgotten(const std::string& id) {
+  Error error =
+      Retryable("run " + id + " is being forgotten: wait, or repeat `longhaul migrate stop " + id +
+                " --forget` if that broke off");
+  error.code = std::string(kBeingForgotten);
+  return error;
+}
+
 }  // namespace
 
 std::string Run::TargetKey(std::string_view source_key) const {
@@ -79,6 +87,7 @@ std::string EncodeRun(const Run& run) {
       .Set("starts", run.starts)
       .Set("stopped", run.stopped)
       .Set("unsent", run.unsent);
+  if (run.forgetting) row.Set("forgetting", true);
   if (run.finished) row.Set("finished", *run.finished);
   // 0 would be a bound: these are there or not.
   const ObjectFilter& filter = options.filter;
@@ -104,6 +113,7 @@ Result<Run> DecodeRun(const StateRow& state) {
           .starts = row->Number("starts"),
           .stopped = row->Flag("stopped"),
           .unsent = row->Flag("unsent"),
+          .forgetting = row->Flag("forgetting"),
           .finished = row->Time("finished"),
           .revision = state.revision};
   run.created = row->Time("created").value_or(SystemTime{});
@@ -170,6 +180,7 @@ Async<std::optional<Run>> RunBook::Change(std::string id, std::function<bool(Run
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     Result<std::optional<Run>> run = co_await Find(id);
     if (!run || !*run) co_return run;
+    if ((*run)->forgetting) co_return BeingForgotten(id);
     if (!change(**run)) co_return std::nullopt;
     Result<int64_t> written = co_await Save(**run);
     if (written) {
@@ -198,7 +209,26 @@ Async<bool> RunBook::FinishIfDone(Run run) {
   co_return written.error();
 }
 
+Async<std::optional<Run>> RunBook::BeginToForget(const std::string& id) {
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    Result<std::optional<Run>> run = co_await Find(id);
+    if (!run || !*run || (*run)->forgetting) co_return run;
+    if (!(*run)->stopped && !(*run)->finished) {
+      co_return PreconditionFailed("run " + id + " was started meanwhile");
+    }
+    (*run)->stopped = true;
+    (*run)->forgetting = true;
+    Result<int64_t> written = co_await Save(**run);
+    if (written) co_return run;
+    if (written.error().kind != ErrorKind::kPrecondition) co_return written.error();
+  }
+  co_return Retryable("the row of run " + id + " changes faster than it can be written");
+}
+
 Async<void> RunBook::Forget(std::string id) {
+  Result<std::optional<Run>> run = co_await BeginToForget(id);
+  if (!run) co_return run.error();
+  if (!*run) co_return Ok();
   for (const std::string& partition : {RowsOf(id), BodiesOf(id)}) {
     while (true) {
       Result<std::vector<StateRow>> page = co_await state_.Scan(partition, "", kRowsPerScan);
@@ -209,6 +239,9 @@ Async<void> RunBook::Forget(std::string id) {
       Result<std::vector<Result<int64_t>>> removed =
           co_await state_.WriteMany(partition, std::move(removals));
       if (!removed) co_return removed.error().In("forget run " + id);
+      for (const Result<int64_t>& row : *removed) {
+        if (!row) co_return row.error().In("forget run " + id);
+      }
     }
   }
   // First: a message of a run that nobody knows is none that may be dropped.
@@ -219,10 +252,22 @@ Async<void> RunBook::Forget(std::string id) {
   StateWrite trigger{.key = id};
   Result<int64_t> removed = co_await state_.Write(kTriggerRows, std::move(trigger));
   if (!removed) co_return removed.error().In("forget run " + id);
-  StateWrite removal{.key = id};
-  removed = co_await state_.Write(kRuns, std::move(removal));
-  if (!removed) co_return removed.error().In("forget run " + id);
-  co_return Ok();
+  // Last: until then it can be begun again. Somebody else may have forgotten it by now, and a third
+  // one have started another.
+  const SystemTime created = (*run)->created;
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    run = co_await Find(id);
+    if (!run) co_return run.error();
+    if (!*run) co_return Ok();
+    if (!(*run)->forgetting || (*run)->created != created) break;
+    StateWrite removal{.key = id, .expected = Expected::Revision((*run)->revision)};
+    removed = co_await state_.Write(kRuns, std::move(removal));
+    if (removed) co_return Ok();
+    if (removed.error().kind != ErrorKind::kPrecondition) {
+      co_return removed.error().In("forget run " + id);
+    }
+  }
+  co_return PreconditionFailed("run " + id + " was started meanwhile");
 }
 
 Async<bool> RunBook::WasForgotten(std::string id) {

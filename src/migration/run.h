@@ -35,6 +35,7 @@ struct Run {
   bool stopped = false;  // By `migrate stop`: nothing of it is worked on.
   // Its tasks may have lost their messages, which workers drop while it is stopped.
   bool unsent = false;
+  bool forgetting = false;  // Its rows are about to go: nothing is added to them.
   std::optional<SystemTime> finished{};
   int64_t revision = 0;
 
@@ -53,6 +54,8 @@ Result<Run> DecodeRun(const StateRow& row);
 std::string RowsOf(const std::string& run_id);
 std::string BodiesOf(const std::string& run_id);
 
+inline constexpr std::string_view kBeingForgotten = "BeingForgotten";
+
 // The partition of what each schedule was last kept for (Triggers).
 inline constexpr char kTriggerRows[] = "migration triggers";
 
@@ -66,16 +69,21 @@ class RunBook {
   // Writes it if nobody else has since it was read; kPrecondition otherwise. The new revision.
   Async<int64_t> Save(Run run);
   // Applies `change` to the row as it is then. nullopt: there is no such run, or `change` said
-  // that there is nothing to do.
+  // that there is nothing to do. kRetryable, code kBeingForgotten: it is, or was begun to be.
   Async<std::optional<Run>> Change(std::string id, std::function<bool(Run&)> change);
   // Whether nothing is left to be done of it; then its row says since when. `run` as just read.
   Async<bool> FinishIfDone(Run run);
-  // Removes all rows of a run that has finished or is stopped. For as long as messages of it may be
-  // in a queue it is remembered that there was one.
+  // Removes all rows of a run that has finished or is stopped; kPrecondition: neither. Its own row
+  // says so first and goes last: what comes meanwhile is refused, and whoever breaks off is
+  // followed by another one. For as long as messages of it may be in a queue it is remembered that
+  // there was one.
   Async<void> Forget(std::string id);
   Async<bool> WasForgotten(std::string id);
 
  private:
+  // Says of a run that it goes. nullopt: there is none.
+  Async<std::optional<Run>> BeginToForget(const std::string& id);
+
   Runtime& runtime_;
   State& state_;
 };

@@ -95,6 +95,9 @@ class Starter {
     // After what is to be done and before its messages: no worker takes it for finished or unknown.
     Result<Run> run = co_await Record(request);
     if (!run) co_return run.error();
+    if (*before && run->created != (*before)->created) {
+      co_return Retryable("run " + migration.id + " was forgotten meanwhile: start it again");
+    }
     Result<void> sent = co_await SendAll(*run);
     if (!sent) co_return sent.error();
     co_return run;
@@ -369,11 +372,12 @@ Async<Run> OpenRun(Runtime& runtime, Queue& queue, State& state, StartRequest re
   co_return co_await starter.Open(std::move(request));
 }
 
-Async<void> MayOpenRun(Runtime& runtime, State& state, const StartRequest& request) {
+Async<std::optional<Run>> MayOpenRun(Runtime& runtime, State& state, const StartRequest& request) {
   Result<std::optional<Run>> there = co_await RunBook(runtime, state).Find(request.migration.id);
-  if (!there) co_return there.error();
-  if (!*there) co_return Ok();
-  co_return CheckPlaces(**there, request);
+  if (!there || !*there) co_return there;
+  Result<void> same = CheckPlaces(**there, request);
+  if (!same) co_return same.error();
+  co_return there;
 }
 
 Async<Run> StopRun(Runtime& runtime, State& state, std::string id) {
@@ -382,6 +386,7 @@ Async<Run> StopRun(Runtime& runtime, State& state, std::string id) {
     row.stopped = true;
     return true;
   });
+  if (!run && run.error().code == kBeingForgotten) run = co_await book.Find(id);  // It is.
   if (!run) co_return run.error();
   if (!*run) co_return NotFound("there is no run " + id);
   co_return std::move(**run);

@@ -33,9 +33,9 @@ Async<Run> StartRun(Runtime& runtime, Queue& queue, State& state, StartRequest r
 // Errors as StartRun.
 Async<Run> OpenRun(Runtime& runtime, Queue& queue, State& state, StartRequest request);
 
-// Whether OpenRun would find its places as they are in the run, if there is one. Errors as
-// StartRun.
-Async<void> MayOpenRun(Runtime& runtime, State& state, const StartRequest& request);
+// Whether OpenRun would find its places as they are in the run, and that run; nullopt: there is
+// none yet. Errors as StartRun.
+Async<std::optional<Run>> MayOpenRun(Runtime& runtime, State& state, const StartRequest& request);
 
 // Nothing of it is worked on until it is started again; nothing is lost. kNotFound: no such run.
 Async<Run> StopRun(Runtime& runtime, State& state, std::string id);

@@ -292,7 +292,7 @@ Async<void> Worker::LookAgainLater(const View& view, Task task) {
     if (object.look == Look::kNone) object.look = Look::kBytes;
   }
   const auto is_same = [&view](const migration::Run& run) {
-    return run.created == view.run.created;
+    return run.created == view.run.created && !run.forgetting;
   };
   Result<std::optional<migration::Run>> run = co_await book_.Find(task.run);
   if (!run) co_return run.error();
@@ -304,8 +304,8 @@ Async<void> Worker::LookAgainLater(const View& view, Task task) {
     row.finished.reset();
     return is_same(row);
   });
-  if (!run) co_return run.error();
-  if (!*run) co_return co_await board_.Forget(name.run, {name.id});
+  if (!run && run.error().code != kBeingForgotten) co_return run.error();
+  if (!run || !*run) co_return co_await board_.Forget(name.run, {name.id});
   co_return co_await board_.Send(name);
 }
 
