@@ -185,9 +185,18 @@ Result<std::vector<MigrationSetting>> ParseFlatYaml(std::string_view text, Migra
     if (!quoted && !value.empty() && std::string_view("[{|>&*!").contains(value.front())) {
       return At(lines.number(), "only plain values are expected here");
     }
-    if (!quoted) {
+    if (quoted) {
+      const size_t end = value.find(value.front(), 1);
+      if (end == value.npos) return At(lines.number(), "a quote that does not end");
+      const std::string_view behind = Trimmed(value.substr(end + 1));
+      value = value.substr(0, end + 1);
+      if ((!behind.empty() && behind.front() != '#') || value.find('\\') != value.npos) {
+        return At(lines.number(), "only plain values are expected here");
+      }
+    } else {
       // A comment begins after a blank.
-      const size_t comment = value.starts_with('#') ? 0 : value.find(" #");
+      const size_t comment =
+          value.starts_with('#') ? 0 : std::min(value.find(" #"), value.find("\t#"));
       value = Trimmed(value.substr(0, comment));
     }
     if (!inside && value.empty()) {

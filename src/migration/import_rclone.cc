@@ -105,9 +105,10 @@ void ImportRemote(MigrationSettings& settings, const std::string& name, Migratio
   store.requester_pays = settings.Flag("requester_pays");
   // Their default is path style but for AWS and a few; ours follows from the provider.
   if (settings.Find("force_path_style")) store.path_style = settings.Flag("force_path_style");
+  // It only applies where there are no keys. (Source: rclone, s3, --s3-env-auth.)
   const bool from_environment = settings.Flag("env_auth");
   const bool has_keys = settings.Find("access_key_id").has_value();
-  if (has_keys && !from_environment) {
+  if (has_keys) {
     store.profile.clear();
     store.keys_from = Variable(name);
     settings.Differs(

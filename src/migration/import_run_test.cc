@@ -224,7 +224,7 @@ srcPrefix: logs/
 srcRegion: cn-hangzhou
 srcCredential: oss-key
 destBucket: theirs
-destPrefix: in
+destPrefix: "in"   # "all" of it
 destRegion: us-east-2
 destInCurrentAccount: true
 destStorageClass: STANDARD_IA   # cheaper
@@ -300,6 +300,13 @@ endpoint = http://10.0.0.7:9000
 [disk]
 type = local
 
+[both]
+type = s3
+provider = AWS
+env_auth = true
+access_key_id = AKIDNOTCOPIED
+secret_access_key = secret/not/copied
+
 [other account]
 type = s3
 provider = AWS
@@ -308,7 +315,7 @@ role_arn = arn:aws:iam::111122223333:role/copies
 role_external_id = ours
 role_session_name = nightly
 )"}});
-  ASSERT_EQ(stores.size(), 4u);
+  ASSERT_EQ(stores.size(), 5u);
   EXPECT_EQ(stores.at("other-account").role_arn, "arn:aws:iam::111122223333:role/copies");
   EXPECT_EQ(stores.at("other-account").external_id, "ours");
   EXPECT_FALSE(stores.at("other-account").anonymous);
@@ -321,6 +328,9 @@ role_session_name = nightly
   EXPECT_EQ(yaml_.find("NOTCOPIED"), std::string::npos);
   EXPECT_EQ(yaml_.find("not/copied"), std::string::npos);
   EXPECT_TRUE(Said("FAR_AWAY_SECRET_ACCESS_KEY"));
+  // The keys of the environment are another account's, perhaps: they are for who has none.
+  EXPECT_TRUE(Said("BOTH_SECRET_ACCESS_KEY"));
+  EXPECT_FALSE(Said("NEAR_SECRET_ACCESS_KEY"));
   EXPECT_TRUE(Said("rclone.conf:15: far away.chunk_size"));
   EXPECT_TRUE(Said("--storage-class STANDARD_IA"));
   EXPECT_TRUE(Said("rclone.conf:24: disk.type"));
@@ -350,6 +360,8 @@ TEST_F(ImportRunTest, MistakesAreNamedWithTheirLine) {
               HasSubstr("f:4: Debug.LocalProfileMode"));
   EXPECT_THAT(Fails({{"f", "[Basic]\nJobType = PUT\n[Basic]\n"}}), HasSubstr("f:3: the section"));
   EXPECT_THAT(Fails({{"f", "srcBucket: a\ndestBucket: [1, 2]\n"}}), HasSubstr("f:2: only plain"));
+  EXPECT_THAT(Fails({{"f", "srcBucket: a\ndestBucket: 'b' c\n"}}), HasSubstr("f:2: only plain"));
+  EXPECT_THAT(Fails({{"f", "srcBucket: a\ndestBucket: \"b # c\n"}}), HasSubstr("f:2: a quote"));
   EXPECT_THAT(Fails({{"f", "srcBucket: a\n"}}), HasSubstr("destBucket"));
   EXPECT_THAT(Fails({{"f", "[r]\ntype = s3\nregion = \xff\n"}}), HasSubstr("f:3: not UTF-8"));
   EXPECT_THAT(Fails({{"f", std::string("[r]\ntype = s3\nregion = a\0b\n", 27)}}),
