@@ -14,14 +14,19 @@ std::string WithoutPasswords(std::string_view text) {
     if (begin < at) shown.replace(begin, at - begin, "…");
   }
   constexpr std::string_view kName = "password";
-  const auto name = std::ranges::search(shown, kName, {}, [](char c) {
+  std::string lower(shown);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   });
-  if (name.empty()) return shown;
-  const auto equals = static_cast<size_t>(name.end() - shown.begin());
-  const size_t value = shown.find_first_not_of(" \t", equals);
-  // The rest of it as well: where the value ends nobody knows.
-  if (value != shown.npos && shown[value] == '=') shown.replace(value + 1, shown.npos, "…");
+  // The word may stand elsewhere too, as in the name of a host.
+  for (size_t name = 0; (name = lower.find(kName, name)) != lower.npos;) {
+    name += kName.size();
+    const size_t value = lower.find_first_not_of(" \t", name);
+    if (value == lower.npos || lower[value] != '=') continue;
+    // The rest of it as well: where the value ends nobody knows.
+    shown.replace(value + 1, shown.npos, "…");
+    break;
+  }
   return shown;
 }
 

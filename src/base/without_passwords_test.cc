@@ -18,6 +18,8 @@ TEST(WithoutPasswordsTest, MessagesShowNone) {
       {"postgre:host=db password=hunter2 user=x", "postgre:host=db password=…"},
       {"pg:host=db PassWord = 'hunter2'", "pg:host=db PassWord =…"},
       {"pg://db/jobs?sslpassword=hunter2", "pg://db/jobs?sslpassword=…"},
+      {"pg:host=password-db user=x password=hunter2", "pg:host=password-db user=x password=…"},
+      {"pg:dbname=passwords passwordpassword = x", "pg:dbname=passwords passwordpassword =…"},
       {"dynamodb:jobs", "dynamodb:jobs"},
       {"http://h:99999", "http://h:99999"},
       {"a@b", "a@b"},
