@@ -54,6 +54,18 @@ std::pair<std::string, std::string> RedriveOf(const SqsAttributes& attributes) {
   return {std::string(arn->get_string()), text};
 }
 
+// "haul" with a rule "eu-photos" names the queues of "haul-eu" with a rule "photos", and both would
+// receive from one. Whose a queue is its dead letters tell; OK: nobody else's.
+Result<void> CheckOurs(const SqsAttributes& there, const SqsQueueOptions& options) {
+  const std::string arn = RedriveOf(there).first;
+  if (arn.empty() || arn.ends_with(":" + options.dead_letters())) return Ok();
+  return InvalidInput("it gives what nobody can carry to " + arn.substr(arn.rfind(':') + 1) +
+                      ", not to " + options.dead_letters() +
+                      ", so it is of another prefix, or somebody else's: choose another prefix "
+                      "than '" +
+                      options.prefix + "' (queue: sqs:PREFIX), or another id for the rule");
+}
+
 // What of `wanted` a queue does not have.
 SqsAttributes MissingOf(const SqsAttributes& there, const SqsAttributes& wanted,
                         const SqsQueueOptions& options) {
@@ -186,6 +198,8 @@ Async<bool> SetUpOne(SqsClient& client, const SqsQueueOptions& options, std::str
   }
   Result<SqsAttributes> there = co_await client.Attributes(*url);
   if (!there) co_return there.error();
+  Result<void> ours = dead_arn.empty() ? Ok() : CheckOurs(*there, options);
+  if (!ours) co_return ours.error();
   SqsAttributes missing = MissingOf(*there, wanted, options);
   if (missing.empty()) co_return false;
   Result<void> changed = co_await client.SetAttributes(*url, std::move(missing));
@@ -240,6 +254,8 @@ Async<std::string> FindSqsQueue(SqsClient& client, const SqsQueueOptions& option
   if (!options.own || name == options.dead_letters()) co_return url;
   Result<SqsAttributes> attributes = co_await client.Attributes(*url);
   if (!attributes) co_return WithRemedy(attributes.error(), name, client.region(), options);
+  Result<void> ours = CheckOurs(*attributes, options);
+  if (!ours) co_return ours.error().In("the queue " + name + " in SQS of " + client.region());
   const auto [arn, count] = RedriveOf(*attributes);
   if (!arn.ends_with(":" + options.dead_letters()) ||
       count != std::to_string(options.receives_max)) {

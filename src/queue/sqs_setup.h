@@ -26,14 +26,16 @@ std::string SqsQueueName(const std::string& prefix, const std::string& name,
                          const std::string& suffix);
 
 // Makes what is missing and changes what is different, the dead letters first; may run twice at
-// once. The names of the queues that it made or changed.
+// once. The names of the queues that it made or changed. kInvalidInput: a queue has other dead
+// letters, and so is not ours; it is left as it is.
 Async<std::vector<std::string>> SetUpSqs(SqsClient& client, SqsQueueOptions options);
 
 // The same as commands of the AWS CLI for a shell. An empty `endpoint`: that of AWS.
 std::string SqsSetupCommands(const std::string& endpoint, const std::string& region,
                              const SqsQueueOptions& options);
 
-// kInvalidInput: something is not as SetUpSqs makes it; has the command that mends it.
+// kInvalidInput: something is not as SetUpSqs makes it; has the command that mends it, but where
+// the queue is not ours.
 Async<std::string> FindSqsQueue(SqsClient& client, const SqsQueueOptions& options,
                                 std::string name);
 
