@@ -18,8 +18,17 @@ namespace {
 constexpr seconds kDeadVisibility{60};
 constexpr int kDeadSeen = 100;
 
+// With a reason, each byte of which may become three, and a lane.
+constexpr size_t kPlainBytesMax = kSqsBatchBytesMax - 4 * kBuryReasonMaxBytes;
+
 constexpr char kReason[] = "reason";
 constexpr char kReceives[] = "receives";
+
+// Whoever the queue belongs to reads his dead letters, and sends them again, as he wrote them.
+std::string LetterOf(const std::string& body, bool own) {
+  const bool plain = !own && !body.empty() && IsSqsText(body) && body.size() <= kPlainBytesMax;
+  return plain ? body : EncodeSqsBody(body);
+}
 
 }  // namespace
 
@@ -45,7 +54,7 @@ Async<void> SqsQueue::Bury(QueueMessage message, std::string reason) {
   if (!deliveries) co_return deliveries.error();
   const Core::Held held = core_->held.at(message.receipt.delivery);
   Result<void> buried =
-      co_await core_->BuryBody(core_->lanes[held.lane], EncodeSqsBody(message.body),
+      co_await core_->BuryBody(core_->lanes[held.lane], LetterOf(message.body, core_->options.own),
                                message.receive_count, std::move(reason), held.handle);
   if (!buried) co_return buried;
   core_->Forget(message.receipt.delivery);

@@ -356,6 +356,27 @@ TEST_F(SqsQueueTest, WhatCannotBeDecodedIsADeadLetterWithItsReason) {
   EXPECT_TRUE(dead->front().reason.contains("Base64"));
 }
 
+// His tools know nothing of our coding, and what his redrive brings back must be what he sent.
+TEST_F(SqsQueueTest, ALetterOfSomebodyElseIsWhatHeWrote) {
+  sqs().queues["app-events"].attributes["RedrivePolicy"] =
+      R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:shared-dlq","maxReceiveCount":5})";
+  sqs().queues["shared-dlq"];
+  auto queue = Run(SqsQueue::Open(
+      fixture_.world().runtime(), fixture_.Client(),
+      {.prefix = "app-events", .lanes = {{.lane = "", .queue = "app-events"}}, .own = false}));
+  ASSERT_TRUE(queue) << queue.error().Describe();
+  const std::vector<std::string> bodies{"{\r\n}", "[" + std::string(20 << 10, ' ') + "]"};
+  for (const std::string& body : bodies) sqs().Put("app-events", body);
+  const std::vector<QueueMessage> messages = Receive(**queue);
+  ASSERT_EQ(messages.size(), 2u);
+  for (const QueueMessage& message : messages) {
+    ASSERT_TRUE(Run((*queue)->Bury(message, "no")));
+  }
+  std::vector<std::string> letters;
+  for (const auto& letter : sqs().queues["shared-dlq"].messages) letters.push_back(letter.body);
+  EXPECT_EQ(letters, bodies);
+}
+
 // What was sent again, and could not be taken from the dead letters, is there twice and not never.
 TEST_F(SqsQueueTest, RedriveSendsBeforeItRemoves) {
   std::unique_ptr<Queue> queue = fixture_.Open();
