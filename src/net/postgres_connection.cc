@@ -236,11 +236,15 @@ Async<PostgresRows> PostgresConnection::Answer(SteadyTime deadline) {
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && !failure) {
       const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
       const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+      const std::string_view state = code == nullptr ? "08000" : code;
+      // A connection was lost: ours, or that of a pooler to the server, which may have done all of
+      // it by then. (PgBouncer says 08P01, "server conn crashed?".)
+      const bool no_answer = state.starts_with("08");
       failure =
-          Error{.kind = PostgresErrorKind(code == nullptr ? "08000" : code),
+          Error{.kind = PostgresErrorKind(state),
                 .message = "the database: " +
                            OneLine(message == nullptr ? PQresultErrorMessage(result) : message),
-                .code = code == nullptr ? std::string(kPostgresNoAnswer) : code};
+                .code = std::string(no_answer ? kPostgresNoAnswer : state)};
     }
     rows = std::move(answer);
   }
@@ -248,6 +252,7 @@ Async<PostgresRows> PostgresConnection::Answer(SteadyTime deadline) {
   if (failure) {
     // Another server may be the one that takes writes by now.
     if (failure->code == "25006" || failure->code.starts_with("57P")) usable_ = false;
+    if (failure->code == kPostgresNoAnswer) usable_ = false;
     co_return *failure;
   }
   co_return rows;

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 
 #include "tests/support/run.h"
 #include "tests/support/silent_server.h"
@@ -67,6 +69,89 @@ TEST_F(PostgresConnectionTest, AfterARefusalTheNextServerIsHeard) {
   EXPECT_THAT(Connect("127.0.0.1,127.0.0.1", "1," + port, 10s),
               ::testing::AnyOf(HasSubstr("closed the connection"), HasSubstr("reset by peer")));
   EXPECT_LT(took_, 4s);
+}
+
+// A pooler that loses its server before a statement is answered, and says so.
+struct LosingPooler {
+  static std::string Message(char type, const std::string& body) {
+    const auto size = static_cast<uint32_t>(body.size() + 4);
+    std::string message(1, type);
+    for (int shift = 24; shift >= 0; shift -= 8) message += static_cast<char>(size >> shift & 0xff);
+    return message + body;
+  }
+  // The type of a message that has come; 0: of the first one, which has none, or the end.
+  static asio::awaitable<char> Take(tcp::socket& socket, size_t type_bytes = 1) {
+    boost::system::error_code error;
+    std::string head(type_bytes + 4, '\0');
+    co_await asio::async_read(socket, asio::buffer(head),
+                              asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return '\0';
+    size_t size = 0;
+    for (size_t i = type_bytes; i < head.size(); ++i) {
+      size = size << 8 | static_cast<unsigned char>(head[i]);
+    }
+    std::string body(size - 4, '\0');
+    co_await asio::async_read(socket, asio::buffer(body),
+                              asio::redirect_error(asio::use_awaitable, error));
+    co_return error || type_bytes == 0 ? '\0' : head[0];
+  }
+  static asio::awaitable<void> TakeUntilSync(tcp::socket& socket) {
+    char type = 'P';
+    while (type != 'S' && type != '\0') type = co_await Take(socket);
+  }
+  static asio::awaitable<void> Tell(tcp::socket& socket, std::string text) {
+    boost::system::error_code error;
+    co_await asio::async_write(socket, asio::buffer(text),
+                               asio::redirect_error(asio::use_awaitable, error));
+  }
+  static asio::awaitable<void> Serve(tcp::acceptor& acceptor, std::string state, bool closes) {
+    const std::string ready = Message('Z', "I");
+    boost::system::error_code error;
+    tcp::socket socket =
+        co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    co_await Take(socket, 0);
+    co_await Tell(socket, Message('R', std::string(4, '\0')) + ready);
+    co_await TakeUntilSync(socket);
+    co_await Tell(socket, Message('1', "") + ready);
+    co_await TakeUntilSync(socket);
+    std::string fields = "SFATAL";
+    for (const std::string& field : {std::string("VFATAL"), "C" + state, std::string("Mlost")}) {
+      fields += '\0' + field;
+    }
+    fields.append(2, '\0');
+    co_await Tell(socket, Message('E', fields) + (closes ? "" : ready));
+    if (!closes) co_await Take(socket);
+  }
+};
+
+// The server may have done all of it by then: what adds to a number would be added twice.
+TEST_F(PostgresConnectionTest, WhatAPoolerHasLostIsNotAnswered) {
+  struct Case {
+    std::string state;
+    bool closes;
+    std::string_view code;
+  };
+  for (const Case& one :
+       {Case{"08P01", true, kPostgresNoAnswer}, Case{"08P01", false, kPostgresNoAnswer},
+        Case{"08006", false, kPostgresNoAnswer}, Case{"40001", false, "40001"}}) {
+    tcp::acceptor acceptor(world_.io, {asio::ip::address_v4::loopback(), 0});
+    world_.Start(LosingPooler::Serve(acceptor, one.state, one.closes));
+    PostgresConnection connection(world_.runtime);
+    Result<void> connected =
+        world_.Run(connection.Connect({{"host", "127.0.0.1"},
+                                       {"port", std::to_string(acceptor.local_endpoint().port())},
+                                       {"user", "u"},
+                                       {"dbname", "d"},
+                                       {"sslmode", "disable"},
+                                       {"gssencmode", "disable"}},
+                                      20s));
+    ASSERT_TRUE(connected) << connected.error().Describe();
+    Result<PostgresRows> rows = world_.Run(connection.Run("SELECT 1", PostgresArguments(), 20s));
+    ASSERT_FALSE(rows);
+    EXPECT_EQ(rows.error().code, one.code) << rows.error().Describe();
+    EXPECT_EQ(rows.error().kind, ErrorKind::kRetryable);
+    EXPECT_EQ(connection.usable(), one.state == "40001");
+  }
 }
 
 }  // namespace
