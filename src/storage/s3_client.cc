@@ -269,6 +269,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
                               ? std::max(options_.stall_timeout, options_.operation_timeout)
                               : options_.stall_timeout;
     CredentialsProvider* provider = CredentialsOf(request, *place);
+    SignedBy signed_by;
     if (provider != nullptr) {
       Result<std::shared_ptr<const Credentials>> credentials = co_await provider->Get();
       if (!credentials) {
@@ -277,6 +278,7 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
         co_return session ? credentials.error().In("credentials")
                           : CredentialsFailure(credentials.error());
       }
+      if (request.source != nullptr) signed_by = {provider, *credentials, clock_offset_};
       const SignedTarget target{.host = place->host, .path = path, .query = query};
       const SystemTime now = runtime_.clock.Now() + clock_offset_;
       Signer& signer = SignerOf(*place);
@@ -329,7 +331,14 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
       error.message += "; not followed, as credentials go nowhere but to " + endpoint_.host() +
                        ": give the region or the endpoint of the bucket";
     }
-    if (request.source != nullptr) co_return error;  // Its bytes are gone.
+    if (request.source != nullptr) {  // Its bytes are gone.
+      if (co_await SignsOtherwise(error, response->headers, std::move(signed_by))) {
+        error.message += " (" + error.code + ")";
+        error.kind = ErrorKind::kRetryable;
+        error.code = kNotSentCode;
+      }
+      co_return error;
+    }
     if (IsClockSkew(error) && !clock_corrected && response->headers.Find("Date")) {
       clock_corrected = true;
       clock_offset_ = TimeOf(response->headers) - runtime_.clock.Now();
@@ -358,6 +367,22 @@ Async<HttpResponse> S3Client::SendOnce(const S3Request& request) {
     }
     co_return error;
   }
+}
+
+asio::awaitable<bool> S3Client::SignsOtherwise(const Error& refusal, const HttpHeaders& headers,
+                                               SignedBy before) {
+  if (before.provider == nullptr) co_return false;
+  if (IsClockSkew(refusal) && headers.Find("Date") != nullptr) {
+    clock_offset_ = TimeOf(headers) - runtime_.clock.Now();
+    co_return std::chrono::abs(clock_offset_ - before.clock_offset) >= kClockOff;
+  }
+  if (!IsCredentialsExpired(refusal) || !before.provider->Invalidate()) co_return false;
+  // Where they come from there may be none that are newer: who sent them again and again would not
+  // be told why.
+  Result<std::shared_ptr<const Credentials>> now = co_await before.provider->Get();
+  if (!now) co_return now.error().Transient();
+  co_return (*now)->access_key_id != before.credentials->access_key_id ||
+      !((*now)->session_token == before.credentials->session_token);
 }
 
 Async<void> S3Client::AskWhy(S3Request request) {

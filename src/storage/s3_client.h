@@ -72,7 +72,7 @@ class S3Client {
   // Sends once. OK: 2xx, with the body as a stream. A clock that the server calls wrong is set
   // right, and expired credentials are fetched anew, once each, and the request sent again; also to
   // where the bucket is, if that is elsewhere within the endpoint. A streamed body is gone by then:
-  // kRetryable, and the next one goes there.
+  // kRetryable with kNotSentCode, and the next one goes there, or is signed with those.
   Async<HttpResponse> SendOnce(const S3Request& request);
   // Sends with retries and leaves the body a stream.
   Async<HttpResponse> Open(const S3Request& request);
@@ -143,6 +143,16 @@ class S3Client {
   std::shared_ptr<RequestLimit> LimitOf(const std::string& bucket);
   void NoteAnswer(RequestLimit::Turn& turn, const std::string& bucket, bool throttled);
   void CompareClocks(const HttpHeaders& headers);
+  // What a request with a streamed body was signed with.
+  struct SignedBy {
+    CredentialsProvider* provider = nullptr;  // Null: it was not signed.
+    std::shared_ptr<const Credentials> credentials;
+    std::chrono::microseconds clock_offset{0};
+  };
+  // Whether the next request is signed with another time, or with other credentials, than the one
+  // that was refused for those; they are set right first.
+  asio::awaitable<bool> SignsOtherwise(const Error& refusal, const HttpHeaders& headers,
+                                       SignedBy before);
   // What a HEAD was refused for, which only the answer to a GET of the same says. OK: by now it is
   // not refused. Credentials and clock are set right on the way.
   Async<void> AskWhy(S3Request request);

@@ -90,6 +90,70 @@ TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnewForAHead) {
   EXPECT_EQ(info.error().code, "ExpiredToken");
 }
 
+// Its bytes are gone by the time that it is refused.
+class Streamed : public ByteSource {
+ public:
+  [[nodiscard]] uint64_t size_bytes() const override { return 4; }
+  Async<size_t> Read(std::span<std::byte> out) override { return source_.Read(out); }
+
+ private:
+  MemorySource source_{std::string_view("text")};
+};
+
+// A run that streams what is large would end with the hour of its first token.
+TEST_F(S3StoreTest, AStreamThatIsRefusedForOldCredentialsIsToBeSentAgain) {
+  auto provider = std::make_shared<testing::RenewedCredentials>();
+  options.credentials = provider;
+  http.answers = {ErrorAnswer(400, "ExpiredToken"), {}};
+  Open();
+  Streamed first;
+  Result<PutResult> put = world.Run(store->Put(At("k"), first));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
+  EXPECT_FALSE(MayHaveHappened(put.error()));
+  Streamed again;
+  EXPECT_TRUE(world.Run(store->Put(At("k"), again)));
+  ASSERT_EQ(http.seen.size(), 2u);
+  EXPECT_TRUE(http.seen[1].request.headers.Get("Authorization").contains("Credential=K1/"));
+}
+
+// Where there are none that are newer it is said what is wrong: a run ends by it.
+TEST_F(S3StoreTest, AStreamThatIsRefusedForGoodSaysWhy) {
+  class SameAgain : public testing::RenewedCredentials {
+   public:
+    bool Invalidate() override { return true; }
+  };
+  http.answers = {ErrorAnswer(400, "ExpiredToken")};
+  for (const bool fetched : {true, false}) {
+    if (fetched) options.credentials = std::make_shared<SameAgain>();
+    if (!fetched) options.credentials = MakeStaticCredentials({.access_key_id = "K"});
+    Streamed body;
+    Result<PutResult> put = world.Run(Open().Put(At("k"), body));
+    ASSERT_FALSE(put);
+    EXPECT_EQ(put.error().kind, ErrorKind::kDenied);
+    EXPECT_EQ(put.error().code, "ExpiredToken");
+  }
+}
+
+TEST_F(S3StoreTest, AStreamCorrectsTheClockForTheNextOne) {
+  Answer skewed = ErrorAnswer(403, "RequestTimeTooSkewed");
+  skewed.headers = {{"Date", "Sun, 01 Mar 2026 15:00:00 GMT"}};
+  http.answers = {skewed};
+  Open();
+  Streamed first;
+  Result<PutResult> put = world.Run(store->Put(At("k"), first));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kRetryable);
+  EXPECT_FALSE(MayHaveHappened(put.error()));
+  // A clock that is right by now is not what it was refused for.
+  Streamed again;
+  put = world.Run(store->Put(At("k"), again));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::kDenied);
+  ASSERT_EQ(http.seen.size(), 2u);
+  EXPECT_EQ(http.seen[1].request.headers.Get("X-Amz-Date"), "20260301T150000Z");
+}
+
 // "HTTP status 400" tells nobody that it is a matter of keys, nor what to do. Of each of them: many
 // such objects lie side by side.
 TEST_F(S3StoreTest, AHeadOfWhatItsWriterHasTheKeyOfSaysSo) {
